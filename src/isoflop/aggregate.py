@@ -1,0 +1,177 @@
+"""Records -> table: one row a point; every row that is dropped is counted and named."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from isoflop import record as records
+from isoflop.record import Record
+
+JOULES_PER_KWH = 3.6e6
+SECONDS_PER_HOUR = 3600.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Dropped:
+    """A record that is no point of the curve, and why. `run_id` is the file's stem."""
+
+    run_id: str
+    state: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """`rows`: one row a finished point with the columns of COLUMNS, least training FLOPs first."""
+
+    rows: pd.DataFrame
+    dropped: tuple[Dropped, ...]
+
+
+def shape_label(record: Record) -> str:
+    """A short name of the shape, such as `mlp w16 d2` or `torchvision:resnet18`."""
+    model = record.model
+    if model.width is None or model.depth is None:
+        return model.architecture
+    return f"{model.family} w{model.width} d{model.depth}"
+
+
+def dollars(record: Record) -> float | None:
+    """Money for the training window from the factors the run chose; None where it chose none or the joules
+    that a price per kWh needs are unknown."""
+    cost, seconds = record.cost, record.time.train_seconds if record.time else None
+    hourly, per_kwh = cost.get("dollars_per_gpu_hour"), cost.get("dollars_per_kwh")
+    if seconds is None or (hourly is None and per_kwh is None) or (per_kwh and not record.energy):
+        return None
+    joules = record.energy.energy_joules if record.energy else 0.0
+    kwh = joules * cost.get("pue", 1.0) / JOULES_PER_KWH
+    return (hourly or 0.0) * seconds / SECONDS_PER_HOUR + (per_kwh or 0.0) * kwh
+
+
+def grams_co2(record: Record) -> float | None:
+    """Grams of CO2 for the training window; None where no factor was chosen or the joules are unknown."""
+    grams = record.cost.get("grams_co2_per_kwh")
+    if grams is None or record.energy is None:
+        return None
+    return grams * record.energy.energy_joules * record.cost.get("pue", 1.0) / JOULES_PER_KWH
+
+
+def _giga(count: float | None) -> float | None:
+    return None if count is None else count * 1e-9
+
+
+def _with_optimizer(record: Record) -> float | None:
+    compute = record.compute
+    if compute is None or compute.train_flops is None or compute.optimizer_flops is None:
+        return None
+    return _giga(compute.train_flops + compute.optimizer_flops)
+
+
+COLUMNS: dict[str, Callable[[Record], Any]] = {
+    "run_id": lambda r: r.run_id,
+    "config_id": lambda r: r.config_id,
+    "trunk_id": lambda r: r.trunk_id,
+    "label": shape_label,
+    "seed": lambda r: r.seed,
+    "family": lambda r: r.model.family,
+    "architecture": lambda r: r.model.architecture,
+    "width": lambda r: r.model.width,
+    "depth": lambda r: r.model.depth,
+    "parameters": lambda r: r.model.parameters,
+    "data": lambda r: r.data and r.data.name,
+    "data_fraction": lambda r: r.data and r.data.fraction,
+    "train_n": lambda r: r.data and r.data.train_n,
+    "test_n": lambda r: r.error and r.error.test_n,
+    "chance_error": lambda r: r.data and r.data.chance_error,
+    "test_error": lambda r: r.error and r.error.test,
+    "test_error_low": lambda r: r.error and r.error.ci_low,
+    "test_error_high": lambda r: r.error and r.error.ci_high,
+    "val_error": lambda r: r.error and r.error.val,
+    "test_loss": lambda r: r.loss and r.loss.test,
+    "val_loss": lambda r: r.loss and r.loss.val,
+    "train_loss": lambda r: r.loss and r.loss.train,
+    "examples_seen": lambda r: r.compute and r.compute.examples_seen,
+    "forward_macs_per_example": lambda r: r.compute and r.compute.forward_macs_per_example,
+    "inference_gflops_per_example": lambda r: _giga(r.compute.inference_flops_per_example if r.compute else None),
+    "train_gflops": lambda r: _giga(r.compute.train_flops if r.compute else None),
+    "train_gflops_reason": lambda r: r.compute.train_flops_reason if r.compute else r.compute_reason,
+    "train_gflops_with_optimizer": _with_optimizer,
+    "energy_joules": lambda r: r.energy and r.energy.energy_joules,
+    "net_joules": lambda r: r.energy and r.energy.net_joules,
+    "energy_grade": lambda r: r.energy and r.energy.grade,
+    "energy_reason": lambda r: r.energy_reason,
+    "train_seconds": lambda r: r.time and r.time.train_seconds,
+    "examples_per_second": lambda r: r.time and r.time.examples_per_second,
+    "mfu": lambda r: r.time and r.time.mfu,
+    "dollars": dollars,
+    "grams_co2": grams_co2,
+    "lr": lambda r: r.optim and r.optim.lr,
+    "batch_size": lambda r: r.optim and r.optim.batch_size,
+    "device": lambda r: r.provenance.device,
+    "precision": lambda r: r.provenance.precision,
+    "isoflop_version": lambda r: r.provenance.isoflop_version,
+    "git_commit": lambda r: r.provenance.git_commit,
+    "started_at": lambda r: r.provenance.started_at,
+}
+"""Column name -> how it is read off a record. Units are in the names; fractions are in [0, 1]."""
+
+TEXT = (
+    *("run_id", "config_id", "trunk_id", "label", "family", "architecture", "data", "device", "precision"),
+    *("train_gflops_reason", "energy_grade", "energy_reason", "isoflop_version", "git_commit", "started_at"),
+)
+"""The columns that hold words; the others hold numbers."""
+
+
+def tabulate(found: Iterable[Record]) -> pd.DataFrame:
+    """One row a record with COLUMNS: text columns as objects, the others as floats (NaN = unknown)."""
+    rows = list(found)
+    columns = {
+        name: pd.Series(
+            [read(r) for r in rows], dtype=object if name in TEXT else float, index=range(len(rows))
+        )
+        for name, read in COLUMNS.items()
+    }
+    return pd.DataFrame(columns).sort_values(["train_gflops", "seed", "run_id"], ignore_index=True)
+
+
+def aggregate(directory: Path) -> Table:
+    """Read every record under DIR/records.
+
+    Raises:
+        ValueError: there is no such folder, or it holds no record at all.
+    """
+    folder = directory / "records"
+    if not folder.is_dir():
+        raise ValueError(f"{directory}: no records folder here: give the folder of a sweep")
+    paths = sorted(p for p in folder.iterdir() if p.suffix == ".json" and not p.name.startswith("."))
+    if not paths:
+        raise ValueError(f"{folder}: no records yet: run the sweep first")
+    kept: list[Record] = []
+    dropped: list[Dropped] = []
+    for path in paths:
+        try:
+            record = records.read(path)
+        except (records.RecordError, OSError) as error:
+            dropped.append(Dropped(path.stem, "unreadable", str(error)))
+            continue
+        if record.state == "done" and record.error is not None:
+            kept.append(record)
+        else:
+            dropped.append(Dropped(record.run_id, record.state, record.reason or "no error was measured"))
+    return Table(tabulate(kept), tuple(dropped))
+
+
+def write(table: Table, directory: Path) -> tuple[Path, Path]:
+    """Write DIR/table.csv and DIR/dropped.csv atomically and return their paths."""
+    dropped = pd.DataFrame(
+        [dataclasses.asdict(d) for d in table.dropped], columns=["run_id", "state", "reason"]
+    )
+    paths = (directory / "table.csv", directory / "dropped.csv")
+    for path, frame in zip(paths, (table.rows, dropped), strict=True):
+        records.write_bytes(path, frame.to_csv(index=False).encode())
+    return paths

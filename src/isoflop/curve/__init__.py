@@ -1,0 +1,1 @@
+"""Scaling laws and their fits. Torch-free."""

@@ -1,0 +1,1 @@
+"""Meters: FLOPs, energy and hardware. Knows nothing of training."""

@@ -1,0 +1,1 @@
+"""Sweeps: from a grid to a manifest to processes."""

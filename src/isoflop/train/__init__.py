@@ -1,0 +1,1 @@
+"""Training: data, models, optimizers and the loop. Knows nothing of meters."""

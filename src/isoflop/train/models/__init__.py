@@ -1,0 +1,1 @@
+"""Image classifiers whose width and depth are the only dials."""
