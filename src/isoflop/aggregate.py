@@ -97,7 +97,9 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "train_loss": lambda r: r.loss and r.loss.train,
     "examples_seen": lambda r: r.compute and r.compute.examples_seen,
     "forward_macs_per_example": lambda r: r.compute and r.compute.forward_macs_per_example,
-    "inference_gflops_per_example": lambda r: _giga(r.compute.inference_flops_per_example if r.compute else None),
+    "inference_gflops_per_example": lambda r: _giga(
+        r.compute.inference_flops_per_example if r.compute else None
+    ),
     "train_gflops": lambda r: _giga(r.compute.train_flops if r.compute else None),
     "train_gflops_reason": lambda r: r.compute.train_flops_reason if r.compute else r.compute_reason,
     "train_gflops_with_optimizer": _with_optimizer,

@@ -393,10 +393,37 @@ def write(record: Record, directory: Path) -> Path:
 
 class _Head(msgspec.Struct):
     schema: int
+    state: State = "failed"
 
 
 _HEAD = msgspec.json.Decoder(_Head)
 _RECORD = msgspec.json.Decoder(Record)
+
+
+@contextlib.contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Turn what the decoder says of a bad file into one line that says what to do."""
+    try:
+        yield
+    except msgspec.ValidationError as error:
+        raise RecordError(f"{path}: not a record ({error}): remove it and run the cell again") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RecordError(f"{path}: damaged ({error}): remove it and run the cell again") from error
+
+
+def _head(payload: bytes, path: Path) -> _Head:
+    with _damage_named(path):
+        head = _HEAD.decode(payload)
+    if head.schema > SCHEMA:
+        raise RecordError(
+            f"{path}: schema {head.schema} is newer than this isoflop reads ({SCHEMA}): upgrade isoflop"
+        )
+    return head
+
+
+def read_state(path: Path) -> State:
+    """Only the state of a record: parses the whole file but checks little. Raises as `read` does."""
+    return _head(path.read_bytes(), path).state
 
 
 def read(path: Path) -> Record:
@@ -407,25 +434,17 @@ def read(path: Path) -> Record:
         OSError: the file cannot be opened.
     """
     payload = path.read_bytes()
-    try:
-        schema = _HEAD.decode(payload).schema
-        if schema > SCHEMA:
-            raise RecordError(
-                f"{path}: schema {schema} is newer than this isoflop reads ({SCHEMA}): upgrade isoflop"
-            )
+    schema = _head(payload, path).schema
+    with _damage_named(path):
         if schema == SCHEMA:
             record = _RECORD.decode(payload)
         else:
             raw: dict[str, Any] = msgspec.json.decode(payload)
-            while raw["schema"] < SCHEMA:
-                if raw["schema"] not in MIGRATIONS:
-                    raise RecordError(f"{path}: schema {raw['schema']} was never released: remove the file")
-                raw = MIGRATIONS[raw["schema"]](raw)
+            for older in range(schema, SCHEMA):
+                if older not in MIGRATIONS:
+                    raise RecordError(f"{path}: schema {older} was never released: remove the file")
+                raw = MIGRATIONS[older](raw)
             record = msgspec.convert(raw, Record)
-    except msgspec.ValidationError as error:
-        raise RecordError(f"{path}: not a record ({error}): remove it and run the cell again") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path}: damaged ({error}): remove it and run the cell again") from error
     if found := problem(record):
         raise RecordError(f"{path}: {found}: remove it and run the cell again")
     return record

@@ -1,0 +1,385 @@
+"""The command line: verbs, Hydra's only door, and the map from errors to one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from isoflop import __version__, config, record
+from isoflop.config import Config, ConfigError
+
+DONE, FAILED, INPUT, DIVERGED, OOM, INTERRUPTED = 0, 1, 2, 3, 4, 75
+EXIT_OF_STATE = {
+    "done": DONE,
+    "failed": FAILED,
+    "diverged": DIVERGED,
+    "oom": OOM,
+    "interrupted": INTERRUPTED,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb. Exit codes: 0 done, 1 failed or the machine's fault, 2 the input's fault, 3 diverged,
+    4 out of memory, 75 interrupted and resumable."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options, overrides = _parser().parse_known_args(given)
+    try:
+        if overrides and options.verb not in ("run", "sweep"):
+            raise ConfigError(
+                f"isoflop {options.verb} does not take {overrides[0]}: see isoflop {options.verb} --help"
+            )
+        if strange := [
+            word for word in overrides if word.startswith("-") and word not in ("-m", "--multirun")
+        ]:
+            raise ConfigError(f"unknown option {strange[0]}: see isoflop {options.verb} --help")
+        options.overrides = overrides
+        return int(options.action(options))
+    except KeyboardInterrupt:
+        return _tell("interrupted: run the same command again to go on", INTERRUPTED, options.debug)
+    except record.RecordBusyError as error:
+        return _tell(str(error), FAILED, options.debug)
+    except ValueError as error:
+        return _tell(str(error), INPUT, options.debug)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _tell(f"{where}{error.strerror or error}", _os_exit(error), options.debug)
+    except Exception as error:
+        return _tell(f"{type(error).__name__}: {error} (--debug shows where)", FAILED, options.debug)
+
+
+def _os_exit(error: OSError) -> int:
+    """A folder that is not there or may not be written is the input's fault, a full disk the machine's."""
+    users = (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError)
+    return INPUT if isinstance(error, users) else FAILED
+
+
+def _tell(message: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"isoflop: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="isoflop", description="How error falls as training compute grows.")
+    parser.add_argument("--version", action="version", version=f"isoflop {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name: str, action: Any, words: str) -> argparse.ArgumentParser:
+        made = verbs.add_parser(name, help=words, description=words, allow_abbrev=False)
+        made.add_argument("--debug", action="store_true", help="show stack traces")
+        made.set_defaults(action=action)
+        return made
+
+    for name, action, words in (
+        ("run", _run, "Train one cell: isoflop run model.width=64 (with -m: Hydra's multirun)"),
+        ("sweep", _sweep, "Train every missing cell of a sweep: isoflop sweep sweep=digits"),
+    ):
+        made = verb(name, action, words)
+        made.add_argument("--config-dir", metavar="D", help="a folder of your own Hydra groups")
+        if name == "run":
+            made.add_argument("--again", action="store_true", help="run even if the record says done")
+        made.usage = f"isoflop {name} [OVERRIDES] [--config-dir D] [--debug]"
+    for name, action, words in (
+        ("aggregate", _aggregate, "Records to table.csv; every dropped record is named"),
+        ("fit", _fit, "Table to fit.json: scaling laws with 95%% intervals"),
+        ("report", _report, "Table and fit to figures and one self-contained page"),
+    ):
+        made = verb(name, action, words)
+        made.add_argument("directory", metavar="DIR", type=Path, help="the folder of a sweep")
+        made.add_argument("--json", metavar="FILE", help="write the result as JSON, - for standard output")
+        if name != "aggregate":
+            made.add_argument(
+                "--resamples", type=int, default=1000, help="bootstrap resamples (default 1000)"
+            )
+        if name == "fit":
+            made.add_argument("--x", help="a column of the table, such as train_gflops or energy_joules")
+            made.add_argument("--y", help="a column of the table, such as test_error or test_loss")
+    made = verb("flops", _flops, "Count a model's work: isoflop flops resnet, or torchvision:vit_b_16")
+    made.add_argument("name", metavar="NAME", help="mlp, resnet or torchvision:NAME")
+    made.add_argument("--input", default="3,224,224", help="channels,height,width (default 3,224,224)")
+    made.add_argument("--classes", type=int, default=1000)
+    made.add_argument("--width", type=int, default=16)
+    made.add_argument("--depth", type=int, default=3)
+    made.add_argument("--json", metavar="FILE", help="write the result as JSON, - for standard output")
+    made = verb("doctor", _doctor, "Say what this machine can measure, what it cannot, and why")
+    made.add_argument("--json", metavar="FILE", help="write the result as JSON, - for standard output")
+    return parser
+
+
+def _compose(overrides: Sequence[str], config_dir: str | None) -> Config:
+    """Hydra's composition of the overrides, as one frozen Config.
+
+    Raises:
+        ConfigError: an override that names nothing, or gives a value that cannot be.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        with initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
+            composed = compose("config", overrides=[*_searchpath(config_dir), *_translate(overrides)])
+            raw = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(" ".join(str(error).split())) from error
+    assert isinstance(raw, dict)
+    return config.from_dict({str(key): value for key, value in raw.items()})
+
+
+def _searchpath(config_dir: str | None) -> list[str]:
+    if config_dir is None:
+        return []
+    if not Path(config_dir).is_dir():
+        raise ConfigError(f"--config-dir {config_dir}: there is no such folder")
+    return [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"]
+
+
+def _translate(overrides: Sequence[str]) -> Iterator[str]:
+    """Overrides with every name checked; `model.width=8,16` becomes an axis of the sweep's grid.
+
+    Raises:
+        ConfigError: a name that is not in the configuration, or something that is no override.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    for text in overrides:
+        try:
+            parsed = parser.parse_override(text)
+        except HydraException as error:
+            raise ConfigError(f"{text}: not an override: write key=value") from error
+        key = parsed.key_or_group
+        if key.split(".")[0] != "hydra" and not key.startswith("hydra/"):
+            config.check_names([key], also=config.groups())
+        if parsed.is_sweep_override():
+            if key in config.groups():
+                raise ConfigError(f"{text}: a sweep's axis is a value, not a group: give one {key}")
+            values = ",".join(str(value) for value in parsed.sweep_string_iterator())
+            yield f"++sweep.grid.{key}=[{values}]"
+        elif key.startswith(tuple(f"{free}." for free in config.FREE)) and not text.startswith(("+", "~")):
+            yield f"++{text}"
+        else:
+            yield text
+
+
+def _run(options: argparse.Namespace) -> int:
+    if {"-m", "--multirun"} & set(options.overrides):
+        return _multirun(options)
+    from isoflop.report import console
+
+    cell = _compose(options.overrides, options.config_dir)
+    if cell.sweep.grid or cell.sweep.points:
+        raise ConfigError("this is a sweep: use isoflop sweep, or isoflop run -m")
+    if not options.again and (done := _done(cell)):
+        console.show_run(done)
+        console.OUT.print("done before: --again trains it once more")
+        return DONE
+    from isoflop import run
+
+    with console.steps_bar() as watch:
+        finished = run.run(cell, watch=watch)
+    console.show_run(finished)
+    console.OUT.print(f"record: {record.path_of(cell.directory, cell.run_id)}", markup=False)
+    return EXIT_OF_STATE[finished.state]
+
+
+def _done(cell: Config) -> record.Record | None:
+    """The record of a finished run of this very cell."""
+    with contextlib.suppress(record.RecordError, OSError):
+        found = record.read(record.path_of(cell.directory, cell.run_id))
+        return found if found.state == "done" else None
+    return None
+
+
+def _multirun(options: argparse.Namespace) -> int:
+    """Hydra's own multirun, with whatever launcher and sweeper the user configures."""
+    import hydra
+
+    words = [word for word in options.overrides if word not in ("-m", "--multirun")]
+    for _ in _translate(words):
+        pass
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    before, sys.argv = sys.argv, ["isoflop", "--multirun", *_searchpath(options.config_dir), *words]
+    _CODES.clear()
+    try:
+        task = hydra.main(config_path=str(config.conf_dir()), config_name="config", version_base="1.3")(_task)
+        task()
+    except hydra.errors.HydraException as error:
+        raise ConfigError(" ".join(str(error).split())) from error
+    finally:
+        sys.argv = before
+    return max(_CODES, default=DONE)
+
+
+_CODES: list[int] = []
+"""Exit codes of the jobs of a multirun that ran in this process."""
+
+
+def _task(composed: Any) -> None:
+    """One job of a multirun. A bad state is kept in the record and in the exit code, never raised."""
+    from omegaconf import OmegaConf
+
+    from isoflop import run
+    from isoflop.report import console
+
+    raw: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    finished = run.run(config.from_dict(raw))
+    console.show_run(finished)
+    _CODES.append(EXIT_OF_STATE[finished.state])
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from isoflop.report import console
+    from isoflop.sweep import grid, local
+
+    base = _compose(options.overrides, options.config_dir)
+    cells = grid.expand(base)
+    todo = grid.missing(cells, base.directory)
+    console.OUT.print(f"{base.out}: {len(cells)} cells, {len(todo)} to run", markup=False)
+    if todo:
+        planned, gpus = local.plan(todo)
+        grid.write_manifest(cells, base.directory)
+        with console.cells_bar(len(todo)) as show:
+            local.run_cells(planned, local.slots(base.launch, gpus), lambda cell, r: show(cell.run_id, r))
+    return _summary(cells, base.directory)
+
+
+def _summary(cells: Sequence[Any], directory: Path) -> int:
+    """Show the table of the sweep's folder; 1 if any cell of this sweep is not done."""
+    from isoflop import aggregate
+    from isoflop.report import console
+
+    table = aggregate.aggregate(directory)
+    console.show_table(table.rows)
+    console.show_dropped(table)
+    not_done = {cell.run_id for cell in cells} - set(table.rows["run_id"])
+    if not_done:
+        console.OUT.print(f"{len(not_done)} of {len(cells)} cells gave no point: the reasons are above")
+    return FAILED if not_done else DONE
+
+
+def _aggregate(options: argparse.Namespace) -> int:
+    from isoflop import aggregate
+    from isoflop.report import console
+
+    table = aggregate.aggregate(options.directory)
+    paths = aggregate.write(table, options.directory)
+    if options.json:
+        rows = table.rows.astype(object).where(table.rows.notna(), None).to_dict("records")
+        return _json({"rows": rows, "dropped": [dataclasses.asdict(d) for d in table.dropped]}, options.json)
+    console.show_table(table.rows)
+    console.show_dropped(table)
+    console.OUT.print(f"{len(table.rows)} points, {len(table.dropped)} dropped: {paths[0]}", markup=False)
+    return DONE
+
+
+def _fit(options: argparse.Namespace) -> int:
+    from isoflop.report import console
+
+    _, fits = _fitted(options, x=options.x, y=options.y)
+    if options.json:
+        return _json(fits, options.json)
+    for report in fits.reports:
+        console.show_fit(report)
+    for unfitted in fits.unfitted:
+        console.OUT.print(f"not fitted: {unfitted.run_id}: {unfitted.reason}", markup=False)
+    console.OUT.print(f"{options.directory / 'fit.json'}", markup=False)
+    return DONE
+
+
+def _fitted(options: argparse.Namespace, x: str | None = None, y: str | None = None) -> tuple[Any, Any]:
+    """Aggregate, fit and write table.csv, dropped.csv and fit.json."""
+    from isoflop import aggregate
+    from isoflop.curve import fit, result
+
+    if options.resamples < 100:
+        raise ConfigError(f"--resamples {options.resamples}: an interval needs at least 100")
+    table = aggregate.aggregate(options.directory)
+    chosen = x is not None or y is not None
+    axes = ((x or "train_gflops", y or "test_error"),) if chosen else fit.DEFAULT_AXES
+    source = str(options.directory)
+    fits = fit.fit_all(table.rows, source=source, resamples=options.resamples, axes=axes)
+    aggregate.write(table, options.directory)
+    result.write(fits, options.directory / "fit.json")
+    return table, fits
+
+
+def _report(options: argparse.Namespace) -> int:
+    from isoflop.report import console, page
+
+    table, fits = _fitted(options)
+    path = page.write_report(options.directory, table, fits)
+    if options.json:
+        return _json({"page": str(path), "fit": fits}, options.json)
+    console.show_table(table.rows)
+    console.show_fit(fits.reports[0])
+    console.OUT.print(f"page: {path}", markup=False)
+    return DONE
+
+
+def _flops(options: argparse.Namespace) -> int:
+    from isoflop import run
+
+    shape = _image_shape(options.input)
+    family, _, architecture = options.name.partition(":")
+    dials = (None, None) if family == "torchvision" else (options.width, options.depth)
+    raw = {"family": family, "width": dials[0], "depth": dials[1], "architecture": architecture or None}
+    try:
+        model = msgspec.convert(raw, config.ModelConfig)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{options.name}: not a model: give mlp, resnet or torchvision:NAME") from error
+    count = run.count_flops(model, shape, options.classes)
+    if options.json:
+        return _json(count, options.json)
+    from isoflop.report import console
+
+    console.show_flops(options.name, shape, dataclasses.asdict(count))
+    return DONE
+
+
+def _image_shape(text: str) -> tuple[int, int, int]:
+    try:
+        channels, height, width = (int(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"--input {text}: give channels,height,width, such as 3,224,224") from error
+    if min(channels, height, width) < 1:
+        raise ConfigError(f"--input {text}: each must be at least 1")
+    return channels, height, width
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from isoflop import doctor
+
+    found = doctor.examine(Path(os.environ.get("ISOFLOP_DATA", ".data")), Path())
+    if options.json:
+        return _json(found, options.json)
+    from isoflop.report import console
+
+    for line in found:
+        console.OUT.print(f"{'yes' if line.ok else 'no ':3}  {line.subject:9} {line.detail}", markup=False)
+    return DONE
+
+
+def _json(value: Any, target: str) -> int:
+    payload = msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
+    if target == "-":
+        sys.stdout.write(payload.decode())
+    else:
+        record.write_bytes(Path(target), payload)
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

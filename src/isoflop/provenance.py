@@ -1,0 +1,162 @@
+"""Where a run comes from, and the account of a run that gave no point. Torch-free, so that the supervisor of
+a sweep can write what happened to a process that died."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import functools
+import importlib.metadata
+import os
+import platform
+import shlex
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from isoflop import __version__
+from isoflop import record as records
+from isoflop.config import Config
+from isoflop.record import Gpu, ModelFacts, Provenance, Record, Slurm, Spent, State, unknown
+
+PACKAGES = ("torch", "torchvision", "numpy", "scipy", "fvcore", "nvidia-ml-py", "hydra-core", "msgspec")
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """What the process that trained knows of its device; `cpu` is the processor's name."""
+
+    cpu: str
+    device: str
+    precision: str
+    threads: int
+    gpu: Gpu | None
+    gpu_reason: str | None
+
+
+NOT_REACHED = "the run ended before this was known"
+
+
+@functools.cache
+def git_state() -> tuple[str | None, bool | None]:
+    """(commit, dirty) of the checkout the code runs from; (None, None) where it is an installed copy."""
+    folder = Path(__file__).parent
+
+    def ask(*arguments: str) -> str | None:
+        try:
+            found = subprocess.run(
+                ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=True
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return found.stdout.strip()
+
+    top = ask("rev-parse", "--show-toplevel")
+    if top is None or Path(top) / "src" / "isoflop" != folder:
+        return None, None
+    commit, status = ask("rev-parse", "HEAD"), ask("status", "--porcelain", "--untracked-files=no")
+    return commit, None if status is None or commit is None else bool(status)
+
+
+def versions() -> dict[str, str]:
+    """Version of Python and of each package that can change a number; absent ones are left out."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def command() -> str:
+    """The command line, with the program's folder left out."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def now() -> str:
+    """The wall clock, as a label only."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def gather(config: Config, machine: Machine, *, started_at: str, command_line: str) -> Provenance:
+    """Provenance of a run on `machine`."""
+    commit, dirty = git_state()
+    no_git = "isoflop does not run from a git checkout with a commit"
+    job = os.environ.get("SLURM_JOB_ID")
+    slurm = (
+        Slurm(job, os.environ.get("SLURM_ARRAY_TASK_ID", ""), os.environ.get("SLURMD_NODENAME", ""))
+        if job
+        else None
+    )
+    return Provenance(
+        isoflop_version=__version__,
+        git_commit=commit,
+        git_commit_reason=None if commit else no_git,
+        dirty=dirty,
+        dirty_reason=no_git if dirty is None else None,
+        command=command_line,
+        versions=versions(),
+        host=socket.gethostname(),
+        cpu=machine.cpu,
+        device=machine.device,
+        precision=machine.precision,
+        threads=machine.threads,
+        deterministic=config.launch.deterministic,
+        started_at=started_at,
+        gpu=machine.gpu,
+        gpu_reason=machine.gpu_reason,
+        slurm=slurm,
+        slurm_reason=None if slurm else "not run under SLURM",
+    )
+
+
+def model_facts(config: Config, parameters: int | None) -> ModelFacts:
+    """The shape a configuration asks for."""
+    none = f"{config.model.name} has no such dial"
+    model = config.model
+    return ModelFacts(
+        family=model.family,
+        architecture=model.name,
+        width=model.width,
+        width_reason=none if model.width is None else None,
+        depth=model.depth,
+        depth_reason=none if model.depth is None else None,
+        parameters=parameters,
+        parameters_reason=NOT_REACHED if parameters is None else None,
+    )
+
+
+def next_attempt(directory: Path, run_id: str) -> int:
+    """1, or one more than the attempt of the record that is there and can be read."""
+    try:
+        return records.read(records.path_of(directory, run_id)).attempt + 1
+    except (records.RecordError, OSError):
+        return 1
+
+
+def without_point(
+    config: Config, provenance: Provenance, *, state: State, reason: str, attempt: int, seconds: float
+) -> Record:
+    """The record of a run that gave no point of the curve; `seconds` is what it cost, all of it wasted."""
+    return Record(
+        schema=records.SCHEMA,
+        run_id=config.run_id,
+        config_id=config.config_id,
+        trunk_id=config.run_id,
+        cell=config.identity,
+        attempt=attempt,
+        state=state,
+        reason=reason,
+        seed=config.seed,
+        cost=config.cost.factors,
+        model=model_facts(config, None),
+        provenance=provenance,
+        spent=Spent(
+            seconds=seconds, wasted_seconds=seconds, **unknown(f"{state}: not accounted", "flops", "joules")
+        ),
+        curve=(),
+        **unknown(NOT_REACHED, "optim", "data", "compute", "time"),
+        **unknown(reason, "error", "loss", "energy"),
+    )

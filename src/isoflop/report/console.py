@@ -1,0 +1,159 @@
+"""What the terminal shows: progress bars where there is a terminal, tables everywhere."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from isoflop import aggregate
+from isoflop.curve.result import FitReport
+from isoflop.record import CurvePoint, Record
+
+OUT = Console(soft_wrap=True, highlight=False)
+STATES = ("done", "diverged", "oom", "failed", "interrupted")
+
+
+def _progress() -> Progress:
+    """A bar with counts, time left and a word on the last thing that ended; silent when not a terminal."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[last]}"),
+        console=Console(stderr=True),
+        disable=not Console(stderr=True).is_terminal,
+        transient=True,
+    )
+
+
+@contextlib.contextmanager
+def steps_bar() -> Iterator[Callable[[CurvePoint, int], None]]:
+    """A bar of one run's steps."""
+    with _progress() as progress:
+        task = progress.add_task("steps", total=None, last="")
+
+        def show(point: CurvePoint, steps: int) -> None:
+            compute = "" if point.train_flops is None else f", {point.train_flops * 1e-9:.3g} GFLOPs"
+            last = f"validation error {point.val_error:.2%}{compute}"
+            progress.update(task, total=steps, completed=point.step, last=last)
+
+        yield show
+
+
+@contextlib.contextmanager
+def cells_bar(total: int) -> Iterator[Callable[[str, Record | None], None]]:
+    """A bar of a sweep's cells."""
+    with _progress() as progress:
+        task = progress.add_task("cells", total=total, last="")
+
+        def show(run_id: str, record: Record | None) -> None:
+            progress.update(task, advance=1, last=_word(run_id, record))
+
+        yield show
+
+
+def _word(run_id: str, record: Record | None) -> str:
+    if record is None:
+        return f"{run_id}: being run by another process"
+    name = aggregate.shape_label(record)
+    if record.error is None:
+        return f"{name}: {record.state}"
+    train_flops = record.compute.train_flops if record.compute else None
+    compute = "" if train_flops is None else f" at {train_flops * 1e-9:.3g} GFLOPs"
+    return f"{name}: error {record.error.test:.2%}{compute}"
+
+
+def show_run(record: Record) -> None:
+    """One run in a few lines."""
+    OUT.print(f"{record.run_id}  {_word(record.run_id, record)}  [{record.state}]", markup=False)
+    if record.state != "done":
+        OUT.print(f"  {record.reason}", markup=False)
+    if record.error and record.time:
+        low, high = record.error.ci_low, record.error.ci_high
+        OUT.print(f"  test error {record.error.test:.2%}, Wilson 95% {low:.2%} to {high:.2%}", markup=False)
+        OUT.print(f"  {record.time.train_seconds:.2f} s of training", markup=False)
+        joules = record.energy
+        energy = f"{joules.energy_joules:.4g} J, grade {joules.grade}" if joules else record.energy_reason
+        OUT.print(f"  energy: {energy}", markup=False)
+
+
+def show_dropped(table: aggregate.Table) -> None:
+    """Each record that is no point of the curve, with its reason."""
+    for dropped in table.dropped:
+        OUT.print(f"dropped {dropped.run_id} ({dropped.state}): {dropped.reason}", markup=False)
+
+
+def show_table(rows: pd.DataFrame) -> None:
+    """Shapes with their GFLOPs, mean error over seeds and its spread."""
+    view = Table(box=None, pad_edge=False)
+    for name in ("shape", "seeds", "train GFLOPs", "test error", "seed s.d.", "train s", "joules"):
+        view.add_column(name, justify="left" if name == "shape" else "right")
+    for _, cell in rows.groupby("config_id", sort=False):
+        spread = cell["test_error"].std() if len(cell) > 1 else np.nan
+        view.add_row(
+            cell["label"].iloc[0],
+            str(len(cell)),
+            _number(cell["train_gflops"].mean(), ".4g"),
+            _number(cell["test_error"].mean(), ".2%"),
+            _number(spread, ".2%"),
+            _number(cell["train_seconds"].mean(), ".3g"),
+            _number(cell["energy_joules"].mean(), ".4g"),
+        )
+    OUT.print(view)
+
+
+def _number(value: float, style: str) -> str:
+    return "unknown" if np.isnan(value) else format(value, style)
+
+
+def show_fit(report: FitReport) -> None:
+    """The laws of one pair of axes, with intervals and warnings."""
+    OUT.print(f"{report.y} against {report.x}: {report.points} runs of {report.configs} shapes", markup=False)
+    view = Table(box=None, pad_edge=False)
+    for name in ("law", "parameters (95% interval)", "paper alpha", "R2", "log10 RMSE"):
+        view.add_column(name, overflow="fold")
+    for fit in report.fits:
+        words = [
+            f"{e.name} {e.value:.3g} ({_bound(e.interval.low)}, {_bound(e.interval.high)})"
+            for e in fit.parameters
+        ]
+        alpha = fit.paper_alpha
+        shown = (
+            f"{alpha.value:.3g} ({_bound(alpha.interval.low)}, {_bound(alpha.interval.high)})"
+            if alpha
+            else "-"
+        )
+        view.add_row(fit.law, "; ".join(words), shown, f"{fit.r_squared:.3f}", f"{fit.log10_rmse:.3f}")
+    OUT.print(view)
+    for warning in dict.fromkeys([*report.warnings, *(w for fit in report.fits for w in fit.warnings)]):
+        OUT.print(f"note: {warning}", markup=False)
+
+
+def _bound(value: float | None) -> str:
+    return "unbounded" if value is None else f"{value:.3g}"
+
+
+def show_flops(name: str, shape: tuple[int, int, int], count: dict[str, Any]) -> None:
+    """The ledger of one model, in both conventions: one MAC is 2 FLOPs."""
+    OUT.print(f"{name} on {'x'.join(map(str, shape))}, per example", markup=False)
+    if count["reason"]:
+        OUT.print(f"  unknown: {count['reason']}", markup=False)
+        return
+    macs, train = count["forward_macs_per_example"], count["train_flops_per_example"]
+    OUT.print(f"  forward    {macs * 1e-9:12.6g} GMACs {2e-9 * macs:12.6g} GFLOPs", markup=False)
+    ratio = count["train_to_forward_ratio"]
+    OUT.print(f"  training   {train * 5e-10:12.6g} GMACs {train * 1e-9:12.6g} GFLOPs ({ratio:.3f} x forward)")
+    for op, each in sorted(count["forward_macs_by_op"].items(), key=lambda item: -item[1]):
+        OUT.print(f"    {op:38} {each * 1e-9:12.6g} GMACs forward", markup=False)
+    both = (count["fvcore_forward_macs_per_example"], count["torch_forward_macs_per_example"])
+    OUT.print(
+        f"  counters agree: fvcore {both[0] * 1e-9:.6g}, torch {both[1] * 1e-9:.6g} GMACs", markup=False
+    )

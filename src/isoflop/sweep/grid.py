@@ -1,0 +1,104 @@
+"""A sweep file's grid -> the manifest: every cell's configuration, once."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from isoflop import record as records
+from isoflop.config import Config, ConfigError, check_names, flatten, from_dict, to_dict
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One line of the manifest. `settings` is what the grid sets, as dotted keys."""
+
+    run_id: str
+    settings: dict[str, Any]
+    config: Config
+    planned_train_flops: float | None
+
+
+def settings_of(grid: Mapping[str, Any], points: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Every combination of the grid's lists, with each of `points` where there are any.
+
+    `grid` may be nested or have dotted keys; a value that is not a list counts as a list of one.
+
+    Raises:
+        ConfigError: an axis is empty, or one of `points` sets what the grid sets.
+    """
+    axes = {key: value if isinstance(value, list) else [value] for key, value in flatten(grid)}
+    if empty := [key for key, values in axes.items() if not values]:
+        raise ConfigError(f"sweep.grid.{empty[0]}: the list is empty")
+    extras = [dict(flatten(point)) for point in points] or [{}]
+    if twice := [key for extra in extras for key in extra if key in axes]:
+        raise ConfigError(f"sweep.points: {twice[0]} is in sweep.grid too: set it in one place")
+    for extra in extras:
+        for values in itertools.product(*axes.values()):
+            yield dict(zip(axes, values, strict=True)) | extra
+
+
+def _with(raw: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of nested `raw` with dotted keys set; only the touched sections are copied."""
+    made = dict(raw)
+    for key, value in settings.items():
+        section, _, name = key.rpartition(".")
+        if section:
+            made[section] = {**made[section], name: value}
+        else:
+            made[name] = value
+    return made
+
+
+def expand(base: Config) -> tuple[Cell, ...]:
+    """The cells of a sweep, each once, in the order of the grid.
+
+    Raises:
+        ConfigError: the sweep has no cells, or a cell's configuration is not valid; names key and value.
+    """
+    raw = to_dict(base)
+    sweep = copy.deepcopy(raw["sweep"])
+    if not sweep["grid"] and not sweep["points"]:
+        raise ConfigError(
+            "the sweep has no cells: choose one with sweep=NAME, or give lists: model.width=8,16"
+        )
+    cells: dict[str, Cell] = {}
+    checked: set[str] = set()
+    for settings in settings_of(sweep["grid"], sweep["points"]):
+        if new := settings.keys() - checked:
+            check_names(sorted(new))
+            if outside := sorted(k for k in new if k.split(".")[0] in ("sweep", "launch", "tracker", "out")):
+                raise ConfigError(f"sweep.grid.{outside[0]}: not a setting of a single cell")
+            checked |= new
+        config = from_dict(_with(raw, settings))
+        cells.setdefault(config.run_id, Cell(config.run_id, settings, config, None))
+    return tuple(cells.values())
+
+
+def missing(cells: tuple[Cell, ...], directory: Path) -> tuple[Cell, ...]:
+    """Cells that have no record yet, a damaged one, or one that failed or was interrupted.
+
+    A diverged or out-of-memory cell is accounted for: running it again would end the same way.
+    """
+
+    def is_missing(cell: Cell) -> bool:
+        try:
+            state = records.read_state(records.path_of(directory, cell.run_id))
+        except (records.RecordError, OSError):
+            return True
+        return state in ("failed", "interrupted")
+
+    return tuple(cell for cell in cells if is_missing(cell))
+
+
+def write_manifest(cells: tuple[Cell, ...], directory: Path) -> Path:
+    """Write DIR/manifest.jsonl atomically, one cell a line. Raises OSError if it cannot be written."""
+    path = directory / "manifest.jsonl"
+    records.write_bytes(path, b"\n".join(map(msgspec.json.encode, cells)) + b"\n")
+    return path
