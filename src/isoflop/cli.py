@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -69,8 +69,16 @@ def _tell(message: str, code: int, debug: bool) -> int:
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    """argparse, with its complaints in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and where help is; exit code 2."""
+        self.exit(INPUT, f"isoflop: {message}: see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="isoflop", description="How error falls as training compute grows.")
+    parser = _Parser(prog="isoflop", description="How error falls as training compute grows.")
     parser.add_argument("--version", action="version", version=f"isoflop {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
@@ -116,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _compose(overrides: Sequence[str], config_dir: str | None) -> Config:
+def compose_config(overrides: Sequence[str], config_dir: str | None) -> Config:
     """Hydra's composition of the overrides, as one frozen Config.
 
     Raises:
@@ -132,9 +140,14 @@ def _compose(overrides: Sequence[str], config_dir: str | None) -> Config:
             composed = compose("config", overrides=[*_searchpath(config_dir), *_translate(overrides)])
             raw = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(" ".join(str(error).split())) from error
+        raise ConfigError(_brief(error)) from error
     assert isinstance(raw, dict)
     return config.from_dict({str(key): value for key, value in raw.items()})
+
+
+def _brief(error: Exception) -> str:
+    """Hydra's message on one line, without its search path."""
+    return " ".join(str(error).partition("Config search path")[0].split())
 
 
 def _searchpath(config_dir: str | None) -> list[str]:
@@ -145,8 +158,8 @@ def _searchpath(config_dir: str | None) -> list[str]:
     return [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"]
 
 
-def _translate(overrides: Sequence[str]) -> Iterator[str]:
-    """Overrides with every name checked; `model.width=8,16` becomes an axis of the sweep's grid.
+def _parsed(overrides: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """(text, Hydra's parse of it) of each override, with every name checked.
 
     Raises:
         ConfigError: a name that is not in the configuration, or something that is no override.
@@ -163,6 +176,13 @@ def _translate(overrides: Sequence[str]) -> Iterator[str]:
         key = parsed.key_or_group
         if key.split(".")[0] != "hydra" and not key.startswith("hydra/"):
             config.check_names([key], also=config.groups())
+        yield text, parsed
+
+
+def _translate(overrides: Sequence[str]) -> Iterator[str]:
+    """Overrides as Hydra's compose takes them; `model.width=8,16` becomes an axis of the sweep's grid."""
+    for text, parsed in _parsed(overrides):
+        key = parsed.key_or_group
         if parsed.is_sweep_override():
             if key in config.groups():
                 raise ConfigError(f"{text}: a sweep's axis is a value, not a group: give one {key}")
@@ -179,7 +199,7 @@ def _run(options: argparse.Namespace) -> int:
         return _multirun(options)
     from isoflop.report import console
 
-    cell = _compose(options.overrides, options.config_dir)
+    cell = compose_config(options.overrides, options.config_dir)
     if cell.sweep.grid or cell.sweep.points:
         raise ConfigError("this is a sweep: use isoflop sweep, or isoflop run -m")
     if not options.again and (done := _done(cell)):
@@ -208,7 +228,7 @@ def _multirun(options: argparse.Namespace) -> int:
     import hydra
 
     words = [word for word in options.overrides if word not in ("-m", "--multirun")]
-    for _ in _translate(words):
+    for _ in _parsed(words):
         pass
     os.environ["HYDRA_FULL_ERROR"] = "1"
     before, sys.argv = sys.argv, ["isoflop", "--multirun", *_searchpath(options.config_dir), *words]
@@ -217,7 +237,7 @@ def _multirun(options: argparse.Namespace) -> int:
         task = hydra.main(config_path=str(config.conf_dir()), config_name="config", version_base="1.3")(_task)
         task()
     except hydra.errors.HydraException as error:
-        raise ConfigError(" ".join(str(error).split())) from error
+        raise ConfigError(_brief(error)) from error
     finally:
         sys.argv = before
     return max(_CODES, default=DONE)
@@ -244,7 +264,7 @@ def _sweep(options: argparse.Namespace) -> int:
     from isoflop.report import console
     from isoflop.sweep import grid, local
 
-    base = _compose(options.overrides, options.config_dir)
+    base = compose_config(options.overrides, options.config_dir)
     cells = grid.expand(base)
     todo = grid.missing(cells, base.directory)
     console.OUT.print(f"{base.out}: {len(cells)} cells, {len(todo)} to run", markup=False)
@@ -330,7 +350,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _flops(options: argparse.Namespace) -> int:
-    from isoflop import run
+    from isoflop import prepare
 
     shape = _image_shape(options.input)
     family, _, architecture = options.name.partition(":")
@@ -340,13 +360,14 @@ def _flops(options: argparse.Namespace) -> int:
         model = msgspec.convert(raw, config.ModelConfig)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{options.name}: not a model: give mlp, resnet or torchvision:NAME") from error
-    count = run.count_flops(model, shape, options.classes)
+    count = prepare.count_flops(model, shape, options.classes)
     if options.json:
-        return _json(count, options.json)
-    from isoflop.report import console
+        _json(count, options.json)
+    else:
+        from isoflop.report import console
 
-    console.show_flops(options.name, shape, dataclasses.asdict(count))
-    return DONE
+        console.show_flops(options.name, shape, dataclasses.asdict(count))
+    return FAILED if count.reason else DONE
 
 
 def _image_shape(text: str) -> tuple[int, int, int]:

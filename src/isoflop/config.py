@@ -189,15 +189,14 @@ class Config:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What changes the result, as plain JSON-able values."""
-        return {
+        """What changes the result, as JSON would give it back."""
+        chosen = {
             "data": {"name": self.data.name, "fraction": self.data.fraction},
-            **{
-                group: msgspec.to_builtins(getattr(self, group))
-                for group in ("model", "optim", "schedule", "precision")
-            },
+            **{group: getattr(self, group) for group in ("model", "optim", "schedule", "precision")},
             "seed": self.seed,
         }
+        plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(chosen))
+        return plain
 
     @property
     def run_id(self) -> str:

@@ -83,14 +83,14 @@ def _plan_all(configs: tuple[Config, ...]) -> tuple[tuple[float | None, ...], in
     """In a child: planned training FLOPs of each cell, and how many GPUs there are. One count a shape."""
     import torch
 
-    from isoflop import run
+    from isoflop import prepare
 
     plans: dict[str, float | None] = {}
     for config in configs:
         if config.config_id not in plans:
-            plan = run.prepare(config, torch.device("cpu")).plan
+            plan = prepare.prepare(config, torch.device("cpu")).plan
             plans[config.config_id] = plan.planned_train_flops
-    device = run.pick_device(configs[0].launch.device)
+    device = prepare.pick_device(configs[0].launch.device)
     gpus = torch.cuda.device_count() if device.type == "cuda" else 0
     return tuple(plans[config.config_id] for config in configs), gpus
 

@@ -1,0 +1,97 @@
+"""Before a cell is trained: its data loaded, its work counted, its steps laid out. Bad input ends here."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
+
+import torch
+
+from isoflop.config import Config, ConfigError, DataConfig, ModelConfig
+from isoflop.meter import flops
+from isoflop.meter.flops import FlopCount
+from isoflop.train import models, schedule
+from isoflop.train.data import DataSet, load
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a cell will do, known before anything is trained."""
+
+    steps: int
+    examples: int
+    planned_train_flops: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A cell whose input has been found good."""
+
+    data: DataSet
+    count: FlopCount
+    plan: Plan
+
+
+def pick_device(name: str, index: int = 0) -> torch.device:
+    """`auto` is the GPU where there is one; `index` says which.
+
+    Raises:
+        ConfigError: a GPU was asked for and there is none.
+    """
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise ConfigError("launch.device=cuda: torch sees no GPU here: `isoflop doctor` says why")
+    return torch.device("cuda", index)
+
+
+def prepare(config: Config, device: torch.device) -> Prepared:
+    """Load the data, count the FLOPs and lay out the steps; trains and writes nothing.
+
+    Raises:
+        ValueError: the data is missing or damaged, the batch is larger than the data, the model does not
+            exist or cannot take these images, or a FLOP budget is asked for and FLOPs are unknown.
+    """
+    data = _load(config.data, device)
+    count = count_flops(config.model, data.image_shape, data.classes)
+    steps = schedule.total_steps(
+        config.schedule,
+        train_n=len(data.train),
+        batch_size=config.optim.batch_size,
+        train_flops_per_example=count.train_flops_per_example,
+    )
+    examples = steps * config.optim.batch_size
+    return Prepared(data, count, Plan(steps, examples, times(examples, count.train_flops_per_example)))
+
+
+@functools.lru_cache(maxsize=2)
+def _load(config: DataConfig, device: torch.device) -> DataSet:
+    """The set on the device, kept for the next cell of this process."""
+    root = Path(config.root)
+    return load(config.name, root, fraction=config.fraction, download=config.download, device=device)
+
+
+@functools.lru_cache(maxsize=1024)
+def count_flops(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> FlopCount:
+    """Per-example work of the configured model, counted on a twin without weights.
+
+    Raises:
+        ValueError: there is no such model, or it cannot take images of this shape.
+    """
+    try:
+        twin = models.build(config, image_shape, classes, seed=0, device=torch.device("meta"))
+        with torch.no_grad():
+            twin.eval()(torch.zeros(1, *image_shape, device="meta"))
+    except (RuntimeError, AssertionError) as error:
+        channels, height, width = image_shape
+        first = str(error).strip().splitlines()[0]
+        raise ConfigError(
+            f"model {config.name} cannot take {channels}x{height}x{width} images: {first}"
+        ) from error
+    return flops.count(twin, image_shape)
+
+
+def times(number: float, each: float | None) -> float | None:
+    """`number` times a figure that may be unknown."""
+    return None if each is None else number * each

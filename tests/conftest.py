@@ -1,0 +1,63 @@
+"""What all rooms' tests share: a tiny cell, a record, the rebuilt image sets."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from isoflop import cli, config
+from isoflop import record as records
+
+torch.set_num_threads(1)
+SHARED = Path(__file__).parents[1] / "../shared"
+MakeConfig = Callable[..., config.Config]
+
+
+@functools.cache
+def composed(*overrides: str) -> config.Config:
+    return cli.compose_config(overrides, None)
+
+
+@pytest.fixture
+def make_config(tmp_path: Path) -> MakeConfig:
+    """make_config("model.width=8", ...) -> a Config that trains for half a second and writes to tmp_path."""
+
+    def make(*overrides: str) -> config.Config:
+        tiny = ("model.width=8", "model.depth=1", "schedule.epochs=1", "launch.threads=1")
+        return dataclasses.replace(composed(*tiny, *overrides), out=str(tmp_path / "out"))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def done_record(tmp_path_factory: pytest.TempPathFactory) -> records.Record:
+    """The record of a real run of one epoch."""
+    from isoflop import run
+
+    tiny = composed("model.width=8", "model.depth=1", "schedule.epochs=1", "launch.threads=1")
+    return run.run(dataclasses.replace(tiny, out=str(tmp_path_factory.mktemp("one"))))
+
+
+@pytest.fixture(scope="session")
+def image_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """CIFAR-10 and Fashion-MNIST as torchvision lays them out, rebuilt from ../shared."""
+    return unpacked(tmp_path_factory)
+
+
+def unpacked(factory: pytest.TempPathFactory) -> Path:
+    script = SHARED / "data/sets/unpack.py"
+    if not script.is_file():
+        pytest.skip("../shared/data is absent: the image sets cannot be rebuilt")
+    root = factory.getbasetemp().parent / "image-sets"
+    done = root / "done"
+    if not done.is_file():
+        subprocess.run([sys.executable, str(script), str(root)], check=True, capture_output=True)
+        done.touch()
+    return root

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from isoflop import aggregate
+from isoflop import record as records
+from isoflop.record import Record
+
+
+def test_every_record_is_a_row_or_a_named_drop(done_record: Record, tmp_path: Path) -> None:
+    records.write(done_record, tmp_path)
+    reason = "the training loss was NaN"
+    lost = dataclasses.replace(
+        done_record, run_id="b" * 16, state="diverged", reason=reason, error=None, error_reason=reason
+    )
+    records.write(lost, tmp_path)
+    (tmp_path / "records" / "broken.json").write_text("{")
+    table = aggregate.aggregate(tmp_path)
+    assert list(table.rows["run_id"]) == [done_record.run_id]
+    assert {(d.run_id, d.state) for d in table.dropped} == {("b" * 16, "diverged"), ("broken", "unreadable")}
+    assert any(reason in d.reason for d in table.dropped)
+
+
+def test_the_table_holds_the_records_numbers(done_record: Record) -> None:
+    row = aggregate.tabulate([done_record]).iloc[0]
+    assert done_record.error is not None
+    assert done_record.compute is not None
+    assert done_record.compute.train_flops is not None
+    assert row["test_error"] == done_record.error.test
+    assert row["train_gflops"] == pytest.approx(done_record.compute.train_flops / 1e9, rel=1e-12)
+    assert row["label"] == "mlp w8 d1"
+    assert np.isnan(row["energy_joules"])
+    assert "CPU" in row["energy_reason"]
+    assert np.isnan(row["dollars"])
+
+
+def test_dollars_and_co2_come_only_from_chosen_factors(done_record: Record) -> None:
+    assert done_record.time is not None
+    hours = done_record.time.train_seconds / 3600
+    rented = dataclasses.replace(done_record, cost={"dollars_per_gpu_hour": 3.0})
+    assert aggregate.dollars(rented) == pytest.approx(3.0 * hours)
+    assert aggregate.grams_co2(rented) is None
+    by_energy = dataclasses.replace(done_record, cost={"dollars_per_kwh": 0.2, "grams_co2_per_kwh": 400.0})
+    assert aggregate.dollars(by_energy) is None, "joules are unknown on this machine"
+    assert aggregate.grams_co2(by_energy) is None
+
+
+def test_rows_are_sorted_and_written_as_csv(done_record: Record, tmp_path: Path) -> None:
+    assert done_record.compute is not None
+    for index, train_flops in enumerate((3e9, 1e9, 2e9)):
+        compute = dataclasses.replace(done_record.compute, train_flops=train_flops)
+        records.write(dataclasses.replace(done_record, run_id=f"{index:016x}", compute=compute), tmp_path)
+    table = aggregate.aggregate(tmp_path)
+    path, dropped = aggregate.write(table, tmp_path)
+    assert list(pd.read_csv(path)["train_gflops"]) == [1.0, 2.0, 3.0]
+    assert list(pd.read_csv(dropped).columns) == ["run_id", "state", "reason"]
+
+
+@pytest.mark.parametrize("make_folder", [True, False])
+def test_a_folder_without_records_is_the_users_to_mend(make_folder: bool, tmp_path: Path) -> None:
+    if make_folder:
+        (tmp_path / "records").mkdir()
+    with pytest.raises(ValueError, match="records"):
+        aggregate.aggregate(tmp_path)

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import multiprocessing
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isoflop import record as records
+from isoflop.record import Record
+
+
+def test_a_record_reads_back_equal(done_record: Record, tmp_path: Path) -> None:
+    assert records.read(records.write(done_record, tmp_path)) == done_record
+
+
+@given(
+    reason=st.text(max_size=200),
+    lr=st.floats(1e-300, 1e300),
+    cost=st.dictionaries(st.text(), st.floats(0, 1e9)),
+)
+def test_any_text_and_number_survives_the_file(
+    reason: str,
+    lr: float,
+    cost: dict[str, float],
+    done_record: Record,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    assert done_record.optim is not None
+    optim = dataclasses.replace(done_record.optim, lr=lr)
+    odd = dataclasses.replace(done_record, reason=reason, optim=optim, cost=cost)
+    assert records.read(records.write(odd, tmp_path_factory.mktemp("odd"))) == odd
+
+
+def test_a_full_disk_leaves_the_old_record_and_nothing_else(
+    done_record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = records.write(done_record, tmp_path)
+    before = path.read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        records.write(dataclasses.replace(done_record, attempt=9), tmp_path)
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_a_record_is_readable_by_the_group_as_the_umask_says(done_record: Record, tmp_path: Path) -> None:
+    umask = os.umask(0o027)
+    try:
+        path = records.write(done_record, tmp_path)
+    finally:
+        os.umask(umask)
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda text: text[: len(text) // 2], "damaged"),
+        (lambda text: "", "damaged"),
+        (lambda text: "[1, 2]", "not a record"),
+        (
+            lambda text: text.replace('"seed": 0', '"seed": "zero"', 1).replace('"seed": 0', '"seed": "z"'),
+            "not a rec",
+        ),
+        (lambda text: json.dumps(json.loads(text) | {"schema": 99}), "schema 99 is newer"),
+        (lambda text: json.dumps(json.loads(text) | {"schema": 0}), "schema 0 was never released"),
+        (lambda text: json.dumps(json.loads(text) | {"error_reason": "both"}), "exactly one"),
+        (lambda text: json.dumps(json.loads(text) | {"state": "fine"}), "not a record"),
+    ],
+)
+def test_a_bad_file_is_named_with_what_to_do(
+    damage: Any, words: str, done_record: Record, tmp_path: Path
+) -> None:
+    path = records.write(done_record, tmp_path)
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(records.RecordError) as caught:
+        records.read(path)
+    assert words in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_older_schema_is_migrated(
+    done_record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = records.write(done_record, tmp_path)
+    raw = json.loads(path.read_text())
+    raw["schema"], raw["random_seed"] = 0, raw.pop("seed")
+    path.write_text(json.dumps(raw))
+
+    def rename(old: dict[str, Any]) -> dict[str, Any]:
+        return {k: v for k, v in old.items() if k != "random_seed"} | {
+            "seed": old["random_seed"],
+            "schema": 1,
+        }
+
+    monkeypatch.setitem(records.MIGRATIONS, 0, rename)
+    assert records.read(path) == done_record
+
+
+def test_nan_and_a_missing_reason_are_never_written(done_record: Record, tmp_path: Path) -> None:
+    assert done_record.loss is not None
+    nan = dataclasses.replace(done_record, loss=dataclasses.replace(done_record.loss, test=float("nan")))
+    mute = dataclasses.replace(done_record, error=None)
+    for bad, words in ((nan, "record.loss.test is nan"), (mute, "record.error and record.error_reason")):
+        with pytest.raises(AssertionError, match=words):
+            records.write(bad, tmp_path)
+    assert not (tmp_path / "records").exists()
+
+
+def _hold(directory: Path, run_id: str, held: Any, release: Any) -> None:
+    with records.claim(directory, run_id):
+        held.set()
+        release.wait(20)
+
+
+def test_two_processes_cannot_work_on_one_run(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    held, release = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(tmp_path, "ab" * 8, held, release))
+    other.start()
+    assert held.wait(20)
+    with pytest.raises(records.RecordBusyError, match="another process"), records.claim(tmp_path, "ab" * 8):
+        pass
+    with records.claim(tmp_path, "cd" * 8):
+        pass
+    release.set()
+    other.join()
+    with records.claim(tmp_path, "ab" * 8):
+        pass

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from isoflop.config import Config
+from isoflop.train import data, loop, models, optim, schedule
+from isoflop.train.evaluate import evaluate
+from isoflop.train.loop import Trainer
+
+CPU = torch.device("cpu")
+MakeConfig = Callable[..., Config]
+
+
+def trainer(config: Config, steps: int = 12) -> Trainer:
+    found = data.load("digits", Path(), fraction=1.0, download=False, device=CPU)
+    return Trainer(config, found, steps, CPU)
+
+
+def weights(of: Trainer) -> torch.Tensor:
+    return torch.cat([value.flatten().double() for value in of.model.state_dict().values()])
+
+
+@pytest.mark.parametrize(
+    "extra", [["model=mlp"], ["model=resnet", "model.width=4", "optim=sgd", "precision.channels_last=false"]]
+)
+def test_training_equals_a_loop_written_by_hand(extra: list[str], make_config: MakeConfig) -> None:
+    config = make_config(*extra)
+    ours = trainer(config)
+    ours.warm_up()
+    ours.advance(12)
+
+    found = ours.data
+    model = models.build(config.model, found.image_shape, found.classes, seed=config.seed, device=CPU)
+    if config.optim.name == "sgd":
+        opt: torch.optim.Optimizer = torch.optim.SGD(
+            model.parameters(), lr=1.0, momentum=0.9, nesterov=True, weight_decay=5e-4
+        )
+    else:
+        opt = torch.optim.AdamW(model.parameters(), lr=1.0, betas=(0.9, 0.99), weight_decay=0.01)
+    factors = schedule.learning_rates(config.schedule, 12)
+    stream = data.batches(found, config.optim.batch_size, config.seed, torch.contiguous_format)
+    for factor, (images, labels) in zip(factors, islice(stream, 12), strict=True):
+        for group in opt.param_groups:
+            group["lr"] = config.optim.lr * factor
+        opt.zero_grad()
+        F.cross_entropy(model(images), labels).backward()
+        opt.step()
+    plain = torch.cat([value.flatten().double() for value in model.state_dict().values()])
+    assert torch.allclose(weights(ours), plain, rtol=1e-3, atol=1e-4)
+    assert ours.examples_seen == 12 * config.optim.batch_size
+
+
+@pytest.mark.parametrize("family", ["mlp", "resnet"])
+def test_two_runs_are_bit_identical_whatever_the_pauses(family: str, make_config: MakeConfig) -> None:
+    config = make_config(f"model={family}")
+    one, two = trainer(config, 20), trainer(config, 20)
+    one.advance(20)
+    two.warm_up()
+    for stop in (3, 4, 11, 20):
+        two.advance(stop)
+        evaluate(two.model, two.data, two.data.val, two.autocast, two.memory_format)
+    assert torch.equal(weights(one), weights(two))
+
+
+def test_restart_puts_batch_norm_momentum_and_dropout_back(make_config: MakeConfig) -> None:
+    config = make_config("model=resnet", "optim=sgd")
+    again = trainer(config, 10)
+    again.advance(10)
+    first = weights(again)
+    again.restart()
+    assert again.step == 0
+    again.advance(10)
+    assert torch.equal(first, weights(again))
+
+
+def test_the_state_before_the_first_step_is_the_initial_one(make_config: MakeConfig) -> None:
+    warm = trainer(make_config("model=resnet"), 10)
+    before = weights(warm)
+    warm.warm_up()
+    assert torch.equal(before, weights(warm))
+    assert not warm.optimizer.state
+
+
+def test_bf16_autocast_keeps_fp32_weights_and_still_learns(make_config: MakeConfig) -> None:
+    low = trainer(make_config("precision=bf16", "model.width=32"), 60)
+    low.advance(60)
+    assert {p.dtype for p in low.model.parameters()} == {torch.float32}
+    assert evaluate(low.model, low.data, low.data.val, low.autocast, low.memory_format).error < 0.4
+
+
+def test_a_loss_that_blows_up_is_found_when_asked(make_config: MakeConfig) -> None:
+    wild = trainer(make_config("optim=sgd", "optim.lr=1e20"), 20)
+    wild.advance(20)
+    with pytest.raises(loop.DivergedError, match="NaN or infinite by step 20"):
+        wild.check_finite()
+
+
+def test_evaluation_counts_by_hand_and_keeps_the_mode(make_config: MakeConfig) -> None:
+    made = trainer(make_config("model=resnet"), 1)
+    score = evaluate(made.model, made.data, made.data.test, made.autocast, made.memory_format)
+    assert made.model.training
+    made.model.eval()
+    with torch.no_grad():
+        logits = made.model(made.data.normalise(made.data.test.images, torch.contiguous_format))
+    assert score.wrong == (logits.argmax(1) != made.data.test.labels).sum()
+    assert score.loss == pytest.approx(F.cross_entropy(logits, made.data.test.labels).item(), rel=1e-5)
+    assert score.error == score.wrong / 719
+
+
+def test_fused_optimizers_equal_torchs_own(make_config: MakeConfig) -> None:
+    for name in ("sgd", "adamw"):
+        config = make_config(f"optim={name}").optim
+        layers = [nn.Linear(5, 5) for _ in range(2)]
+        layers[1].load_state_dict(layers[0].state_dict())
+        fused = optim.build(config, layers[0])
+        given = {k: v for k, v in fused.defaults.items() if k != "decoupled_weight_decay"}
+        plain = type(fused)(layers[1].parameters(), **(given | {"fused": False, "foreach": False}))
+        for layer, opt in zip(layers, (fused, plain), strict=True):
+            torch.manual_seed(0)
+            for _ in range(5):
+                opt.zero_grad()
+                layer(torch.randn(8, 5)).square().sum().backward()
+                opt.step()
+        assert torch.allclose(layers[0].weight, layers[1].weight, rtol=1e-5, atol=1e-6)
+
+
+def test_precision_auto_follows_the_device() -> None:
+    assert loop.resolve_precision("auto", CPU) == "fp32"
+    assert loop.resolve_precision("auto", torch.device("cuda")) == "bf16"
+    assert loop.resolve_precision("fp32", torch.device("cuda")) == "fp32"
+
+
+def test_deterministic_mode_is_put_back() -> None:
+    before = torch.are_deterministic_algorithms_enabled()
+    with loop.deterministic(True):
+        assert torch.are_deterministic_algorithms_enabled()
+    assert torch.are_deterministic_algorithms_enabled() == before
+
+
+def test_channels_last_gives_the_same_training(make_config: MakeConfig) -> None:
+    config = make_config("model=resnet", "model.width=4")
+    off = dataclasses.replace(config, precision=dataclasses.replace(config.precision, channels_last=False))
+    one, two = trainer(config, 5), trainer(off, 5)
+    one.advance(5)
+    two.advance(5)
+    assert torch.allclose(weights(one), weights(two), rtol=1e-3, atol=1e-4)

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isoflop.config import ScheduleConfig
+from isoflop.train import schedule
+
+
+def wsd(**changes: float | int | None) -> ScheduleConfig:
+    base = {
+        "epochs": None,
+        "steps": None,
+        "train_gflops": None,
+        "warmup_fraction": 0.1,
+        "decay_fraction": 0.3,
+    }
+    return ScheduleConfig(**(base | {"evaluations": 5} | changes))  # type: ignore[arg-type]
+
+
+def test_warm_up_stable_decay_by_hand() -> None:
+    rates = schedule.learning_rates(wsd(steps=10, warmup_fraction=0.2, decay_fraction=0.4), 10)
+    assert rates == (0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25)
+
+
+@given(st.integers(1, 500), st.floats(0, 0.5), st.floats(0, 0.5))
+def test_no_step_is_wasted_and_none_exceeds_the_peak(steps: int, warmup: float, decay: float) -> None:
+    rates = schedule.learning_rates(wsd(steps=steps, warmup_fraction=warmup, decay_fraction=decay), steps)
+    assert len(rates) == steps
+    assert all(0 < rate <= 1 for rate in rates)
+
+
+def test_length_by_epochs_steps_and_budget() -> None:
+    common = {"train_n": 1000, "batch_size": 32, "train_flops_per_example": 5e6}
+    assert schedule.total_steps(wsd(epochs=2.0), **common) == 2 * 31
+    assert schedule.total_steps(wsd(steps=7), **common) == 7
+    assert schedule.total_steps(wsd(train_gflops=1.6), **common) == 10
+    assert schedule.total_steps(wsd(train_gflops=1e-9), **common) == 1
+
+
+def test_bad_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match="batch_size=64: larger than the 50 training images"):
+        schedule.total_steps(wsd(steps=7), train_n=50, batch_size=64, train_flops_per_example=1.0)
+    with pytest.raises(ValueError, match="FLOPs are unknown"):
+        schedule.total_steps(wsd(train_gflops=1.0), train_n=50, batch_size=5, train_flops_per_example=None)
+
+
+@given(st.integers(1, 300), st.integers(1, 20))
+def test_stops_rise_to_the_last_step(steps: int, evaluations: int) -> None:
+    found = schedule.stops(steps, evaluations)
+    assert found[-1] == steps
+    assert list(found) == sorted(set(found))
+    assert found[0] > 0
+    assert len(found) <= evaluations
