@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -61,3 +62,16 @@ def unpacked(factory: pytest.TempPathFactory) -> Path:
         subprocess.run([sys.executable, str(script), str(root)], check=True, capture_output=True)
         done.touch()
     return root
+
+
+@pytest.fixture(scope="session")
+def nvml_stub_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a stand-in for the NVIDIA driver's library, libnvidia-ml.so.1, compiled once a session;
+    it goes into LD_LIBRARY_PATH of a process about to start."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler to build the NVML stub with")
+    folder = tmp_path_factory.mktemp("nvml-stub")
+    library, source = folder / "libnvidia-ml.so.1", Path(__file__).parent / "meter/nvml_stub.c"
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-lm"], check=True)
+    return folder

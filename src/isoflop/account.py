@@ -92,7 +92,12 @@ def timing(compute: Compute, trained: Trained, origin: Provenance) -> Timing:
     peak = hardware.peak_rate(origin.gpu.name, origin.precision) if origin.gpu else None
     no_peak = "no peak rate is known for this device" if origin.gpu else "not a GPU"
     achieved = times(1 / trained.train_seconds, compute.train_flops)
-    mfu = hardware.mfu(achieved, peak) if achieved is not None and peak is not None else None
+    mfu, mfu_reason = None, compute.train_flops_reason or no_peak
+    if achieved is not None and peak is not None:
+        try:
+            mfu = hardware.mfu(achieved, peak)
+        except ValueError as error:
+            mfu_reason = str(error)
     return Timing(
         train_seconds=trained.train_seconds,
         warmup_seconds=trained.warmup_seconds,
@@ -102,7 +107,7 @@ def timing(compute: Compute, trained: Trained, origin: Provenance) -> Timing:
         achieved_flops_per_second=achieved,
         achieved_flops_per_second_reason=compute.train_flops_reason,
         mfu=mfu,
-        mfu_reason=None if mfu is not None else (compute.train_flops_reason or no_peak),
+        mfu_reason=mfu_reason if mfu is None else None,
         peak=peak,
         peak_reason=None if peak else no_peak,
     )

@@ -188,7 +188,7 @@ def _translate(overrides: Sequence[str]) -> Iterator[str]:
                 raise ConfigError(f"{text}: a sweep's axis is a value, not a group: give one {key}")
             values = ",".join(str(value) for value in parsed.sweep_string_iterator())
             yield f"++sweep.grid.{key}=[{values}]"
-        elif key.startswith(tuple(f"{free}." for free in config.FREE)) and not text.startswith(("+", "~")):
+        elif key.startswith(config.FREE) and not text.startswith(("+", "~")):
             yield f"++{text}"
         else:
             yield text

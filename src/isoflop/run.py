@@ -177,10 +177,13 @@ def _train(
 @contextlib.contextmanager
 def _window(meter: EnergyMeter | None) -> Iterator[None]:
     """Energy is read while this is open."""
-    if meter:
-        meter.begin()
-    yield
-    if meter:
+    if meter is None:
+        yield
+        return
+    meter.begin()
+    try:
+        yield
+    finally:
         meter.end()
 
 
@@ -214,13 +217,16 @@ def _energy(
     if trained.train_seconds >= config.meter.replay_seconds:
         return meter.measurement()
     meter.forget()
-    repeats, clock = 0, time.perf_counter()
-    with _window(meter):
-        while time.perf_counter() - clock < config.meter.replay_seconds:
-            trainer.restart()
+    repeats, metered_seconds = 0, 0.0
+    while metered_seconds < config.meter.replay_seconds:
+        trainer.restart()
+        trainer.synchronise()
+        with _window(meter):
+            clock = time.perf_counter()
             trainer.advance(trainer.steps)
             trainer.synchronise()
-            repeats += 1
+            metered_seconds += time.perf_counter() - clock
+        repeats += 1
     return meter.measurement(replayed=True, scale=1 / repeats)
 
 

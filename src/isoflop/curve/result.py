@@ -115,9 +115,7 @@ def read(path: Path) -> FitFile:
     try:
         raw: dict[str, Any] = msgspec.json.decode(path.read_bytes())
         if isinstance(raw, dict) and raw.get("schema", SCHEMA) > SCHEMA:
-            raise record.RecordError(
-                f"{path}: from a newer isoflop: run `isoflop fit` again"
-            )
+            raise record.RecordError(f"{path}: from a newer isoflop: run `isoflop fit` again")
         return msgspec.convert(raw, FitFile)
     except msgspec.DecodeError as error:
         raise record.RecordError(f"{path}: damaged ({error}): run `isoflop fit` again") from error

@@ -1,0 +1,217 @@
+"""From the table to the points of a fit: every row is used or excluded by name; doubts are put in words."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from isoflop.curve.bootstrap import MIN_SCALES
+from isoflop.curve.result import Excluded
+
+Array = npt.NDArray[np.float64]
+
+SCALE_TOLERANCE = 0.01
+"""Configurations whose mean x differ by no more than this ratio count as one compute scale."""
+
+_REASONS = {"energy_joules": "energy_reason", "net_joules": "energy_reason"}
+_MIXABLE = {
+    "device": "devices",
+    "isoflop_version": "isoflop versions",
+    "git_commit": "git commits",
+    "precision": "precisions",
+    "data": "data sets",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Points:
+    """The rows that are fitted. n runs, k configurations.
+
+    `x`, `y` (n,) are positive and finite; `config` (n,) indexes the configurations; `config_x` (k,) is the
+    geometric and `config_y` (k,) the arithmetic mean over a configuration's runs; `scale` (k,) numbers the
+    distinct compute scales from 0.
+    """
+
+    run_ids: tuple[str, ...]
+    x: Array
+    y: Array
+    config: npt.NDArray[np.intp]
+    config_x: Array
+    config_y: Array
+    scale: npt.NDArray[np.intp]
+    excluded: tuple[Excluded, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def scales(self) -> int:
+        """How many distinct compute scales there are."""
+        return int(self.scale.max()) + 1
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """Words that name the valid name closest to `name`, for an error message."""
+    names = list(valid)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
+    return f"did you mean {close[0]}?" if close else "there are none"
+
+
+def distinct_scales(x: Array) -> npt.NDArray[np.intp]:
+    """Number the distinct scales among x (k,) from the least up; a scale spans at most SCALE_TOLERANCE."""
+    scale = np.empty(len(x), dtype=np.intp)
+    first, number = 0.0, -1
+    for i in np.argsort(x, kind="stable"):
+        if number < 0 or x[i] > first * (1 + SCALE_TOLERANCE):
+            first, number = float(x[i]), number + 1
+        scale[i] = number
+    return scale
+
+
+def _numbers(table: pd.DataFrame, name: str) -> Array:
+    """A column as floats, unknown as nan. ValueError if it holds words."""
+    try:
+        return np.asarray(pd.to_numeric(table[name]), dtype=float)
+    except (ValueError, TypeError):
+        raise ValueError(f"column {name} holds words, not numbers: choose a column of numbers") from None
+
+
+def _word(row: Mapping[Hashable, object], name: str) -> str | None:
+    value = row.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def _axis_problem(name: str, value: float, reason: str | None) -> str | None:
+    if math.isnan(value):
+        return f"unknown {name}: {reason or 'no value in the table'}"
+    if math.isinf(value):
+        return f"{name} is infinite"
+    return None
+
+
+def _y_problem(name: str, value: float, chance: float, test_n: float) -> str | None:
+    """Why a known, finite y cannot be used on a log scale, or None."""
+    if not name.endswith("_error"):
+        return None if value > 0 else f"{name} is {value:g}: a law on a log scale needs it above 0"
+    if not 0 <= value <= 1:
+        return f"{name} is {value:g}, outside [0, 1]: give the error as a fraction"
+    if value == 0:
+        n = f"{test_n:.0f}" if name == "test_error" and math.isfinite(test_n) else "n"
+        return f"0 errors of {n}: a valid outcome that has no place on a log scale"
+    if value >= chance:
+        return f"{name} is {value:.4g}, at chance ({chance:.4g}): no information about the law"
+    return None
+
+
+def _exclusions(table: pd.DataFrame, x: str, y: str) -> list[str | None]:
+    """For each row the reason it cannot be used, or None."""
+    values_x, values_y = _numbers(table, x), _numbers(table, y)
+    chance, test_n = (
+        _numbers(table, name) if name in table else np.full(len(table), math.nan)
+        for name in ("chance_error", "test_n")
+    )
+    reason_x, reason_y = (_REASONS.get(name, f"{name}_reason") for name in (x, y))
+    kept = ["run_id", "config_id", *(name for name in {reason_x, reason_y} if name in table)]
+    seen: set[str] = set()
+    found: list[str | None] = []
+    for i, row in enumerate(table[kept].to_dict("records")):
+        run_id, at = str(row["run_id"]), float(values_x[i])
+        reason = (
+            ("listed twice: the first row is used" if run_id in seen else None)
+            or ("no config_id" if pd.isna(row["config_id"]) else None)
+            or _axis_problem(x, at, _word(row, reason_x))
+            or (None if at > 0 else f"{x} is {at:g}: a law needs it above 0")
+            or _axis_problem(y, float(values_y[i]), _word(row, reason_y))
+            or _y_problem(y, float(values_y[i]), float(chance[i]), float(test_n[i]))
+        )
+        seen.add(run_id)
+        found.append(reason)
+    return found
+
+
+def _warnings(
+    rows: pd.DataFrame, x: str, seeds: Array, config_x: Array, excluded: list[Excluded]
+) -> list[str]:
+    words = []
+    single = int((seeds < 2).sum())
+    if single:
+        words.append(
+            f"{single} of {len(seeds)} configurations have fewer than 2 seeds: the spread between seeds is "
+            "not told apart from that between configurations"
+        )
+    decades = math.log10(float(config_x.max() / config_x.min()))
+    if decades < 2:
+        words.append(f"x spans {decades:.2g} decades, under two: exponent and floor are hard to tell apart")
+    columns = _MIXABLE | ({"energy_grade": "energy grades"} if x in _REASONS else {})
+    for name, plural in columns.items():
+        values = sorted({str(v) for v in rows[name].dropna()}) if name in rows else []
+        if len(values) > 1:
+            shown = ", ".join(values[:4]) + (f" and {len(values) - 4} more" if len(values) > 4 else "")
+            words.append(f"mixed {plural}: {shown}")
+    perfect = sum(e.reason.startswith("0 errors of") for e in excluded)
+    if perfect:
+        words.append(f"{perfect} runs with 0 errors are left out: the fit is biased upwards at their x")
+    return words
+
+
+def select(table: pd.DataFrame, x: str, y: str) -> Points:
+    """The points of y against x; `table` is what aggregate.tabulate returns, one row a run.
+
+    The columns run_id, config_id, x and y must be there; others are used where they are.
+
+    Raises:
+        ValueError: a column is missing or holds words, or fewer than three distinct compute scales remain.
+    """
+    for name in (x, y, "run_id", "config_id"):
+        if name not in table:
+            raise ValueError(f"no column {name} in the table: {nearest(name, map(str, table.columns))}")
+    reasons = _exclusions(table, x, y)
+    excluded = [
+        Excluded(str(run_id), reason)
+        for run_id, reason in zip(table["run_id"], reasons, strict=True)
+        if reason is not None
+    ]
+    rows = table[np.array([reason is None for reason in reasons], dtype=bool)]
+    config, names = pd.factorize(rows["config_id"])
+    values_x, values_y = _numbers(rows, x), _numbers(rows, y)
+    seeds = np.bincount(config, minlength=len(names)).astype(float)
+    if len(names):
+        config_x = np.exp(np.bincount(config, np.log(values_x)) / seeds)
+        config_y = np.bincount(config, values_y) / seeds
+    else:
+        config_x = config_y = np.empty(0)
+    scale = distinct_scales(config_x)
+    scales = int(scale.max()) + 1 if len(scale) else 0
+    if scales < MIN_SCALES:
+        raise ValueError(_too_few(x, y, scales, len(rows), excluded))
+    if float(values_y.min()) == float(values_y.max()):
+        raise ValueError(
+            f"{y} is {values_y[0]:g} in every run: there is no fall to fit, measure other scales"
+        )
+    return Points(
+        run_ids=tuple(str(r) for r in rows["run_id"]),
+        x=values_x,
+        y=values_y,
+        config=np.asarray(config, dtype=np.intp),
+        config_x=config_x,
+        config_y=config_y,
+        scale=scale,
+        excluded=tuple(excluded),
+        warnings=tuple(_warnings(rows, x, seeds, config_x, excluded)),
+    )
+
+
+def _too_few(x: str, y: str, scales: int, used: int, excluded: list[Excluded]) -> str:
+    left_out = ""
+    if excluded:
+        reason, times = Counter(e.reason for e in excluded).most_common(1)[0]
+        left_out = f", {len(excluded)} excluded, {times} of them: {reason}"
+    return (
+        f"{y} against {x}: {scales} distinct compute scales in {used} usable runs{left_out}. "
+        f"A law needs at least {MIN_SCALES}: run configurations of other sizes"
+    )

@@ -1,0 +1,147 @@
+import numpy as np
+import pytest
+
+from isoflop.curve import points
+
+X = np.geomspace(1, 1e4, 9)
+Y = 0.8 * X**-0.2
+
+
+def _reasons(chosen):
+    return {e.run_id: e.reason for e in chosen.excluded}
+
+
+def test_every_bad_row_is_excluded_by_name_and_reason(make_table):
+    table = make_table(X, Y)
+    table.loc[0, "test_error"] = np.nan
+    table.loc[1, "test_error"] = 1.2
+    table.loc[2, "test_error"] = 0.0
+    table.loc[3, "test_error"] = 0.9
+    table.loc[4, "train_gflops"] = np.nan
+    table.loc[4, "train_gflops_reason"] = "op foo is not counted"
+    table.loc[5, "train_gflops"] = -1.0
+    reasons = _reasons(points.select(table, "train_gflops", "test_error"))
+    assert set(reasons) == {f"run{i}" for i in range(6)}
+    assert reasons["run0"] == "unknown test_error: no value in the table"
+    assert "outside [0, 1]" in reasons["run1"]
+    assert reasons["run2"].startswith("0 errors of 10000:")
+    assert "at chance (0.9): no information about the law" in reasons["run3"]
+    assert reasons["run4"] == "unknown train_gflops: op foo is not counted"
+    assert "above 0" in reasons["run5"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("train_gflops", np.inf, "train_gflops is infinite"),
+        ("train_gflops", 0.0, "train_gflops is 0"),
+        ("test_error", -0.1, "outside"),
+        ("test_error", np.inf, "infinite"),
+        ("config_id", None, "no config_id"),
+    ],
+)
+def test_no_bad_value_passes(make_table, column, value, words):
+    table = make_table(X, Y)
+    table.loc[4, column] = value
+    chosen = points.select(table, "train_gflops", "test_error")
+    assert words in _reasons(chosen)["run4"]
+    assert len(chosen.x) == 8
+
+
+def test_a_run_listed_twice_counts_once(make_table):
+    table = make_table(X, Y)
+    table.loc[8, "run_id"] = "run0"
+    chosen = points.select(table, "train_gflops", "test_error")
+    assert len(chosen.x) == 8
+    assert "listed twice" in _reasons(chosen)["run0"]
+
+
+def test_unknown_joules_carry_the_meters_reason(make_table):
+    table = make_table(X, Y).assign(energy_joules=X)
+    table.loc[0, "energy_joules"] = np.nan
+    table.loc[0, "energy_reason"] = "no counter on this GPU"
+    reasons = _reasons(points.select(table, "energy_joules", "test_error"))
+    assert reasons["run0"] == "unknown energy_joules: no counter on this GPU"
+
+
+def test_chance_and_the_range_of_errors_do_not_bind_losses(make_table):
+    table = make_table(X, Y).assign(test_loss=2.5 * X**-0.1)
+    table.loc[1, "test_loss"] = 0.0
+    chosen = points.select(table, "train_gflops", "test_loss")
+    assert chosen.y.max() == 2.5
+    assert "above 0" in _reasons(chosen)["run1"]
+
+
+def test_fewer_than_three_scales_says_how_many_there_are_and_what_to_do(make_table):
+    table = make_table([1.0, 1.005, 100.0, 100.9], [0.5, 0.5, 0.2, 0.2], seeds=2)
+    with pytest.raises(ValueError, match=r"2 distinct compute scales in 8 usable runs.*other sizes"):
+        points.select(table, "train_gflops", "test_error")
+
+
+def test_an_axis_without_a_known_value_is_refused_with_its_reason(make_table):
+    table = make_table(X, Y).assign(energy_reason="no NVML here")
+    with pytest.raises(
+        ValueError, match=r"0 distinct compute scales in 0 usable runs, 9 excluded.*no NVML here"
+    ):
+        points.select(table, "energy_joules", "test_error")
+    with pytest.raises(ValueError, match="0 distinct compute scales"):
+        points.select(table.iloc[:0], "train_gflops", "test_error")
+
+
+def test_a_missing_column_is_named_with_the_nearest_valid_one(make_table):
+    with pytest.raises(ValueError, match="no column train_gflop in the table: did you mean train_gflops"):
+        points.select(make_table(X, Y), "train_gflop", "test_error")
+    with pytest.raises(ValueError, match="did you mean test_error"):
+        points.select(make_table(X, Y), "train_gflops", "testerror")
+
+
+def test_a_column_of_words_is_refused(make_table):
+    table = make_table(X, Y).assign(label="mlp")
+    with pytest.raises(ValueError, match="label holds words"):
+        points.select(table, "label", "test_error")
+
+
+def test_errors_that_never_change_are_refused(make_table):
+    with pytest.raises(ValueError, match=r"0\.5 in every run"):
+        points.select(make_table(X, np.full(9, 0.5)), "train_gflops", "test_error")
+
+
+def test_noisy_x_of_seeds_makes_one_scale_a_configuration(make_table):
+    table = make_table(X[:4], Y[:4], seeds=5)
+    jitter = 1 + 0.2 * np.random.default_rng(0).standard_normal(20)
+    table["train_seconds"] = table["train_gflops"] * jitter
+    chosen = points.select(table, "train_seconds", "test_error")
+    assert chosen.scales == 4
+    first = table["train_seconds"][:5]
+    assert chosen.config_x[0] == pytest.approx(np.exp(np.log(first).mean()))
+    assert chosen.config_y[0] == pytest.approx(table["test_error"][:5].mean())
+
+
+def test_scales_within_one_percent_are_one():
+    assert points.distinct_scales(np.array([100.0, 1.0, 1.009, 1.02, 100.5])).tolist() == [2, 0, 0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ("device", "mixed devices: cpu, other"),
+        ("precision", "mixed precisions"),
+        ("data", "mixed data sets"),
+        ("git_commit", "mixed git commits"),
+        ("isoflop_version", "mixed isoflop versions"),
+    ],
+)
+def test_mixed_provenance_is_told(make_table, column, words):
+    table = make_table(X, Y, seeds=2)
+    assert not points.select(table, "train_gflops", "test_error").warnings
+    table.loc[3, column] = "other"
+    assert any(words in told for told in points.select(table, "train_gflops", "test_error").warnings)
+
+
+def test_few_seeds_short_span_and_dropped_perfect_runs_are_told(make_table):
+    table = make_table(X[:4], Y[:4])
+    table.loc[4] = table.loc[3].to_dict() | {"run_id": "perfect", "config_id": "perfect", "test_error": 0.0}
+    told = " | ".join(points.select(table, "train_gflops", "test_error").warnings)
+    assert "4 of 4 configurations have fewer than 2 seeds" in told
+    assert "1.5 decades, under two" in told
+    assert "1 runs with 0 errors are left out" in told

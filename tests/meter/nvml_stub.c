@@ -1,0 +1,141 @@
+/* A libnvidia-ml.so.1 without a GPU, for the real nvidia-ml-py bindings: two boards that follow a power law
+ * and fail on demand. Settings come from the environment; a FILE is a path whose existence means "now".
+ *
+ * STUB_LAW         "constant W" | "step W0 W1 t" | "ramp W0 W_per_s" | "square W0 W1 period"
+ * STUB_EPOCH       zero of the law's time on CLOCK_MONOTONIC (default: the start of NVML)
+ * STUB_UPDATE      seconds between updates of the energy counter (0.1)
+ * STUB_INIT        nvmlInit returns this code (9 driver not loaded, 12 library not found)
+ * STUB_NO_COUNTER, STUB_NO_POWER, STUB_NO_INSTANT    set: the reading is not supported
+ * STUB_BOARD       the faults below befall only this board (default: both)
+ * STUB_LOST=FILE   the board is lost
+ * STUB_DEAF=FILE   power and counter are not supported
+ * STUB_RESET=FILE  the counter starts again from 0
+ * STUB_SLOW=FILE   the next power reading takes STUB_SLOW_SECONDS, once
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { OK, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, GPU_IS_LOST = 15 };
+enum { FIELD_POWER_INSTANT = 186, UNSIGNED_INT = 1 };
+typedef struct { int index; } *device_t;
+typedef struct {
+  unsigned field, scope;
+  long long timestamp, latency;
+  unsigned type;
+  int result;
+  union { double real; unsigned whole; unsigned long long wide; } value;
+} field_t;
+
+static struct { int index; } boards[2] = {{0}, {1}};
+static double epoch = -1;
+static int slept[2];
+static double zero[2]; /* what the counter had counted when it was reset */
+
+static double number(const char *name, double otherwise) {
+  const char *text = getenv(name);
+  return text ? atof(text) : otherwise;
+}
+static int due(const char *name, device_t d) {
+  const char *path = getenv(name);
+  return path && number("STUB_BOARD", d->index) == d->index && !access(path, F_OK);
+}
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec + t.tv_nsec * 1e-9 - epoch;
+}
+static void uuid(int i, char *to, unsigned n) { snprintf(to, n, "GPU-00000000-0000-0000-0000-00000000000%d", i); }
+
+/* Watts at t, and joules from 0 to t in closed form. */
+static double power(double t, double *joules) {
+  const char *text = getenv("STUB_LAW");
+  char law[16] = "constant";
+  double a = 300, b = 0, c = 0;
+  if (text) sscanf(text, "%15s %lf %lf %lf", law, &a, &b, &c);
+  if (!strcmp(law, "step")) {
+    *joules = a * t + (t > c ? (b - a) * (t - c) : 0);
+    return t > c ? b : a;
+  }
+  if (!strcmp(law, "ramp")) {
+    *joules = a * t + b * t * t / 2;
+    return a + b * t;
+  }
+  if (!strcmp(law, "square")) {
+    double whole = floor(t / c), rest = t - whole * c;
+    *joules = whole * c * (a + b) / 2 + (rest < c / 2 ? a * rest : a * c / 2 + b * (rest - c / 2));
+    return rest < c / 2 ? a : b;
+  }
+  *joules = a * t;
+  return a;
+}
+
+static int fault(device_t d) { return due("STUB_LOST", d) ? GPU_IS_LOST : due("STUB_DEAF", d) ? NOT_SUPPORTED : OK; }
+static int read_power(device_t d, unsigned *milliwatts) {
+  double joules;
+  if (getenv("STUB_NO_POWER")) return NOT_SUPPORTED;
+  if (due("STUB_SLOW", d) && !slept[d->index]) {
+    double wait = number("STUB_SLOW_SECONDS", 0);
+    struct timespec t = {(long)wait, (long)((wait - (long)wait) * 1e9)};
+    slept[d->index] = 1;
+    nanosleep(&t, NULL);
+  }
+  *milliwatts = (unsigned)(1e3 * power(now(), &joules) + 0.5);
+  return fault(d);
+}
+
+int nvmlInitWithFlags(unsigned flags) {
+  (void)flags;
+  if (epoch < 0) { epoch = 0; epoch = number("STUB_EPOCH", now()); }
+  return (int)number("STUB_INIT", OK);
+}
+int nvmlInit_v2(void) { return nvmlInitWithFlags(0); }
+int nvmlShutdown(void) { return OK; }
+const char *nvmlErrorString(int code) { (void)code; return "stub"; }
+int nvmlSystemGetDriverVersion(char *to, unsigned n) { snprintf(to, n, "550.54.15"); return OK; }
+int nvmlDeviceGetCount_v2(unsigned *n) { *n = 2; return OK; }
+int nvmlDeviceGetHandleByIndex_v2(unsigned i, void **h) { if (i > 1) return INVALID_ARGUMENT; *h = &boards[i]; return OK; }
+int nvmlDeviceGetHandleByUUID(const char *wanted, void **h) {
+  for (int i = 0; i < 2; i++) {
+    char mine[80];
+    uuid(i, mine, sizeof mine);
+    if (!strcmp(mine, wanted)) { *h = &boards[i]; return OK; }
+  }
+  return NOT_FOUND;
+}
+int nvmlDeviceGetUUID(device_t d, char *to, unsigned n) { uuid(d->index, to, n); return OK; }
+int nvmlDeviceGetName(device_t d, char *to, unsigned n) { (void)d; snprintf(to, n, "NVIDIA Stub"); return OK; }
+int nvmlDeviceGetEnforcedPowerLimit(device_t d, unsigned *milliwatts) { *milliwatts = 400000; return d->index ? NOT_SUPPORTED : OK; }
+int nvmlDeviceGetTemperature(device_t d, int sensor, unsigned *celsius) { (void)d; (void)sensor; *celsius = 61; return OK; }
+int nvmlDeviceGetClockInfo(device_t d, int kind, unsigned *mhz) { (void)d; *mhz = kind == 1 ? 1410 : 0; return OK; }
+int nvmlDeviceGetCurrentClocksEventReasons(device_t d, unsigned long long *bits) { (void)d; *bits = 0x4 | 0x20; return OK; }
+int nvmlDeviceGetComputeRunningProcesses_v3(device_t d, unsigned *n, void *to) {
+  struct { unsigned pid; unsigned long long bytes; unsigned a, b; } *process = to;
+  if (d->index) return NOT_SUPPORTED;
+  if (!to) { *n = 1; return INSUFFICIENT_SIZE; }
+  *n = 1;
+  process[0].pid = 4321;
+  process[0].bytes = 1 << 20;
+  return OK;
+}
+int nvmlDeviceGetPowerUsage(device_t d, unsigned *milliwatts) { return read_power(d, milliwatts); }
+int nvmlDeviceGetFieldValues(device_t d, int n, field_t *fields) {
+  for (int i = 0; i < n; i++) {
+    fields[i].result = NOT_SUPPORTED;
+    if (fields[i].field != FIELD_POWER_INSTANT || getenv("STUB_NO_INSTANT")) continue;
+    fields[i].type = UNSIGNED_INT;
+    fields[i].result = read_power(d, &fields[i].value.whole);
+  }
+  return OK;
+}
+int nvmlDeviceGetTotalEnergyConsumption(device_t d, unsigned long long *millijoules) {
+  double update = number("STUB_UPDATE", 0.1), joules;
+  if (getenv("STUB_NO_COUNTER")) return NOT_SUPPORTED;
+  power(floor(now() / update) * update, &joules);
+  if (due("STUB_RESET", d) && !zero[d->index]) zero[d->index] = joules;
+  *millijoules = (unsigned long long)(1e3 * (joules + (zero[d->index] ? -zero[d->index] : 1e3)));
+  return fault(d);
+}

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from scipy import stats
+
+from isoflop import prepare, run
+from isoflop import record as records
+from isoflop.config import Config, ConfigError
+from isoflop.record import Record
+from isoflop.train.loop import Trainer
+
+MakeConfig = Callable[..., Config]
+NO_DIALS = ["model.width=null", "model.depth=null"]
+
+
+def result(record: Record) -> tuple[object, ...]:
+    """What the same configuration must give every time, to the last bit."""
+    curve = [(p.step, p.examples, p.val_error, p.val_loss) for p in record.curve]
+    return record.run_id, record.error, record.loss, curve
+
+
+def test_a_run_counts_what_it_did(done_record: Record) -> None:
+    compute, timing, error = done_record.compute, done_record.time, done_record.error
+    assert compute is not None
+    assert timing is not None
+    assert error is not None
+    steps = 898 // 32
+    forward = 64 * 8 + 8 * 10
+    assert done_record.state == "done"
+    assert compute.examples_seen == steps * 32
+    assert compute.forward_macs_per_example == forward
+    # The first layer's input needs no gradient, so its backward costs one forward, not two.
+    assert compute.train_flops_per_example == 2 * (3 * forward - 64 * 8)
+    assert compute.train_flops == compute.train_flops_per_example * steps * 32
+    assert compute.inference_flops_per_example == 2 * forward
+    assert compute.eval_flops == 2 * forward * (5 * 180 + 719 + 719)
+    assert compute.optimizer_flops == 14 * (64 * 8 + 8 + 80 + 10) * steps
+    assert compute.counters_agree
+    assert timing.examples_per_second == pytest.approx(steps * 32 / timing.train_seconds)
+    assert done_record.spent.seconds > timing.train_seconds + timing.eval_seconds + timing.warmup_seconds
+    wrong = round(error.test * error.test_n)
+    z = stats.norm.ppf(0.975)
+    n, p = error.test_n, wrong / error.test_n
+    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    assert error.ci_low == pytest.approx((middle - half) / (1 + z * z / n))
+    assert error.ci_high == pytest.approx((middle + half) / (1 + z * z / n))
+
+
+def test_the_curve_ends_where_the_run_ends(done_record: Record) -> None:
+    assert done_record.compute is not None
+    assert done_record.error is not None
+    last = done_record.curve[-1]
+    assert len(done_record.curve) == 5
+    assert last.examples == done_record.compute.examples_seen
+    assert last.train_flops == done_record.compute.train_flops
+    assert last.val_error == done_record.error.val
+
+
+def test_energy_on_a_cpu_is_unknown_with_a_reason(done_record: Record) -> None:
+    assert done_record.energy is None
+    assert done_record.energy_reason == "there is no GPU: CPU energy is not read"
+
+
+def test_running_again_gives_the_same_bits_and_the_next_attempt(make_config: MakeConfig) -> None:
+    config = make_config()
+    torch.manual_seed(7)
+    one = run.run(config)
+    two = run.run(config)
+    assert result(one) == result(two)
+    assert (one.attempt, two.attempt) == (1, 2)
+    assert records.read(records.path_of(config.directory, config.run_id)) == two
+
+
+def test_counting_metering_and_evaluating_leave_training_alone(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config("model=resnet", "model.width=4")
+    kept: list[Trainer] = []
+    train = run._train
+
+    def keep(config: Config, trainer: Trainer, *rest: object) -> object:
+        kept.append(trainer)
+        return train(config, trainer, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(run, "_train", keep)
+    run.run(config)
+    device = torch.device("cpu")
+    bare = Trainer(config, prepare.prepare(config, device).data, kept[0].steps, device)
+    bare.advance(bare.steps)
+    for name, value in bare.model.state_dict().items():
+        assert torch.equal(value, kept[0].model.state_dict()[name]), name
+
+
+def test_the_ambient_random_state_is_left_alone(make_config: MakeConfig) -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    run.run(make_config())
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_divergence_is_a_state(make_config: MakeConfig) -> None:
+    record = run.run(make_config("optim=sgd", "optim.lr=1e20"))
+    assert record.state == "diverged"
+    assert "NaN or infinite" in str(record.reason)
+    assert record.error is None
+
+
+def test_running_out_of_memory_is_a_state(make_config: MakeConfig) -> None:
+    record = run.run(make_config("model.width=300000", "model.depth=2"))
+    assert record.state == "oom"
+    assert "can't allocate memory" in str(record.reason)
+
+
+def test_a_bug_is_a_state_and_leaves_its_traceback(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(Trainer, "advance", broken)
+    config = make_config()
+    record = run.run(config)
+    assert record.state == "failed"
+    assert "KeyError" in str(record.reason)
+    assert "Traceback" in (config.directory / "logs" / f"{config.run_id}.log").read_text()
+
+
+def test_ctrl_c_is_a_state(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "advance", stopped)
+    assert run.run(make_config()).state == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["optim.batch_size=5000"], "larger than the 898 training images"),
+        (["data=mnist", "data.download=false"], "is missing"),
+        (
+            ["model=torchvision", "model.architecture=vgg11", *NO_DIALS],
+            "cannot take",
+        ),
+        (["launch.device=cuda"], "no GPU"),
+    ],
+)
+@pytest.mark.skipif(torch.cuda.is_available(), reason="one case is about having no GPU")
+def test_bad_input_writes_nothing(
+    overrides: list[str], words: str, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = make_config(*overrides)
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, root=str(tmp_path / "none")))
+    with pytest.raises(ValueError, match=words):
+        run.run(config)
+    assert not config.directory.exists()
+
+
+def test_a_flop_budget_is_met_within_a_step(make_config: MakeConfig) -> None:
+    record = run.run(make_config("schedule=budget", "schedule.epochs=null", "schedule.train_gflops=0.003"))
+    assert record.compute is not None
+    assert record.compute.train_flops_per_example is not None
+    assert record.compute.train_flops == pytest.approx(3e6, abs=32 * record.compute.train_flops_per_example)
+
+
+def test_short_cells_are_replayed_and_metered_through_nvml(
+    make_config: MakeConfig, nvml_stub_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CPU cell beside a stub board at a constant 300 W: joules must be 300 W x the training seconds."""
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(nvml_stub_folder))
+    uuid = "GPU-00000000-0000-0000-0000-000000000000"
+    monkeypatch.setattr(run, "gpu_uuids", lambda device: (uuid,))
+    config = make_config("meter.replay_seconds=1.5", "meter.idle_seconds=0.3", "meter.period_seconds=0.05")
+    record = run.run(config)
+    energy, timing, spent = record.energy, record.time, record.spent
+    assert energy is not None, record.energy_reason
+    assert timing is not None
+    assert energy.replayed
+    assert energy.window_seconds >= 1.5
+    repeats = round(300 * energy.window_seconds / energy.energy_joules)
+    assert repeats > 5
+    assert energy.energy_joules == pytest.approx(300 * energy.window_seconds / repeats, rel=0.02)
+    assert energy.devices[0].uuid == uuid
+    assert energy.grade != "A"
+    assert spent.wasted_seconds == energy.window_seconds
+    assert record.curve[-1].energy_joules == pytest.approx(energy.energy_joules)
+    assert record.curve[0].energy_joules == pytest.approx(energy.energy_joules / 5, rel=0.3)
+    plain = run.run(dataclasses.replace(config, meter=dataclasses.replace(config.meter, energy="none")))
+    assert result(plain) == result(record), "metering changed the training"
+
+
+def test_the_csv_tracker_writes_the_curve(make_config: MakeConfig) -> None:
+    config = make_config("tracker=csv")
+    record = run.run(config)
+    lines = (config.directory / "curves" / f"{config.run_id}.csv").read_text().splitlines()
+    assert lines[0].startswith("step,examples,seconds,val_error")
+    assert len(lines) == 1 + len(record.curve)
+
+
+def test_provenance_says_where_a_record_is_from(done_record: Record) -> None:
+    origin = done_record.provenance
+    assert origin.versions["torch"] == torch.__version__.partition("+")[0]
+    assert origin.threads == 1
+    assert origin.precision == "fp32"
+    assert (origin.git_commit is None) == (origin.git_commit_reason is not None)
+    assert done_record.cell == json.loads(json.dumps(done_record.cell))
+
+
+def test_a_gpu_is_refused_where_there_is_none() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    assert prepare.pick_device("auto") == torch.device("cpu")
+    with pytest.raises(ConfigError, match="doctor"):
+        prepare.pick_device("cuda")
