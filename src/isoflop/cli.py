@@ -228,8 +228,7 @@ def _multirun(options: argparse.Namespace) -> int:
     import hydra
 
     words = [word for word in options.overrides if word not in ("-m", "--multirun")]
-    for _ in _parsed(words):
-        pass
+    _try_each_value(words, options.config_dir)
     os.environ["HYDRA_FULL_ERROR"] = "1"
     before, sys.argv = sys.argv, ["isoflop", "--multirun", *_searchpath(options.config_dir), *words]
     _CODES.clear()
@@ -241,6 +240,15 @@ def _multirun(options: argparse.Namespace) -> int:
     finally:
         sys.argv = before
     return max(_CODES, default=DONE)
+
+
+def _try_each_value(words: Sequence[str], config_dir: str | None) -> None:
+    """Compose each value of each sweep override once, so that a bad one is found before any job runs."""
+    parsed = dict(_parsed(words))
+    fixed = [text for text, override in parsed.items() if not override.is_sweep_override()]
+    for override in (found for found in parsed.values() if found.is_sweep_override()):
+        for value in override.sweep_string_iterator():
+            compose_config([*fixed, f"{override.get_key_element()}={value}"], config_dir)
 
 
 _CODES: list[int] = []
@@ -255,7 +263,11 @@ def _task(composed: Any) -> None:
     from isoflop.report import console
 
     raw: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    finished = run.run(config.from_dict(raw))
+    try:
+        finished = run.run(config.from_dict(raw))
+    except ValueError as error:
+        _CODES.append(_tell(str(error), INPUT, debug=False))
+        return
     console.show_run(finished)
     _CODES.append(EXIT_OF_STATE[finished.state])
 
