@@ -355,7 +355,6 @@ def _report(options: argparse.Namespace) -> int:
     path = page.write_report(options.directory, table, fits)
     if options.json:
         return _json({"page": str(path), "fit": fits}, options.json)
-    console.show_table(table.rows)
     console.show_fit(fits.reports[0])
     console.OUT.print(f"page: {path}", markup=False)
     return DONE

@@ -1,0 +1,116 @@
+"""What limits the answer of a sweep, each sentence read off the data."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from isoflop.curve.result import FitReport, Interval
+from isoflop.report import costs
+from isoflop.report.numerals import compact, interval, number, percent
+from isoflop.report.points import Z95, wilson
+
+SHORT_DECADES = 2.0
+
+
+def _test_set(rows: pd.DataFrame) -> str | None:
+    known = rows.dropna(subset=["test_n", "test_error"])
+    if known.empty:
+        return None
+    best = known.sort_values("test_error").iloc[0]
+    n, error = float(best["test_n"]), float(best["test_error"])
+    low, high = (float(side[0]) for side in wilson(np.array([error]), np.array([n])))
+    apart = Z95 * math.sqrt(2 * max(error, 1 / n) * (1 - error) / n)
+    return (
+        f"Test set: {n:,.0f} images, so one image is {percent(1 / n, 2)}. The least error, "
+        f"{percent(error)}, has a Wilson 95% interval of {percent(low)} to {percent(high)}; near it, "
+        f"two single runs less than about {number(100 * apart, 2)} points apart cannot be told apart."
+    )
+
+
+def _rates(rows: pd.DataFrame) -> str | None:
+    known = rows.dropna(subset=["lr"])
+    rates = sorted(known["lr"].unique())
+    if not rates:
+        return None
+    if len(rates) == 1:
+        return (
+            f"Learning rate: {compact(rates[0])} for every shape, not tuned to each. A rate that suits some "
+            "shapes better than others bends the curve."
+        )
+    span = f"{compact(rates[0])} to {compact(rates[-1])}"
+    tried = int(known.groupby("label")["lr"].nunique().min())
+    if tried > 1:
+        return f"Learning rate: at least {tried} tried for every shape ({span}); all runs are points here."
+    return f"Learning rate: {span}, but not several for every shape, so it is not tuned to each."
+
+
+def _training_set(rows: pd.DataFrame) -> str | None:
+    sizes = rows["train_n"].dropna().unique()
+    if len(sizes) != 1:
+        return None
+    return (
+        f"Training set: fixed at {sizes[0]:,.0f} images. The paper's theory lets the data grow with the "
+        "model; with fixed data a floor is to be expected."
+    )
+
+
+def _seeds(rows: pd.DataFrame) -> str | None:
+    seeds = rows.groupby("config_id")["seed"].nunique()
+    if seeds.empty:
+        return None
+    few, many = int(seeds.min()), int(seeds.max())
+    spread = str(few) if few == many else f"{few} to {many}"
+    alone = "; with one seed alone, luck and size cannot be told apart" if few == 1 else ""
+    return f"Seeds: {spread} for each configuration{alone}."
+
+
+def _mixed(rows: pd.DataFrame) -> list[str]:
+    found = []
+    kinds = (("data", "data sets"), ("device", "devices"), ("precision", "precisions"))
+    for column, words in (*kinds, ("git_commit", "code versions")):
+        values = sorted({str(v)[:40] for v in rows[column].dropna()})
+        if column == "git_commit":
+            values = [v[:10] for v in values]
+        if len(values) > 1:
+            more = f" and {len(values) - 5} more" if len(values) > 5 else ""
+            found.append(f"Mixed {words}: {', '.join(values[:5])}{more}, all in one fit.")
+    return found
+
+
+def _of_fit(report: FitReport) -> list[str]:
+    decades = math.log10(report.x_max / report.x_min)
+    short = " That is short for a power law." if decades < SHORT_DECADES else ""
+    found = [
+        f"Range: {number(decades, 2)} decades of training compute, {number(report.x_min)} to "
+        f"{number(report.x_max)} GFLOPs.{short}"
+    ]
+    floor = costs.floor(report)
+    if floor is not None and not costs.floor_identified(report):
+        low, high = (
+            None if side is None else 100 * side for side in (floor.interval.low, floor.interval.high)
+        )
+        found.append(
+            f"Floor: not identified (fitted {percent(floor.value)}, 95% interval "
+            f"{interval(Interval(low, high))} per cent). These data do not tell a curve that ends at a floor "
+            "from one that does not."
+        )
+    found.append(
+        "Extrapolation: nothing beyond the largest run was measured; the dashed part of a curve is untested."
+    )
+    found.append("Points: all runs are fitted, as in the paper, not only the most efficient ones.")
+    return found
+
+
+def caveats(rows: pd.DataFrame, report: FitReport | None) -> tuple[str, ...]:
+    """What to keep in mind; `report` is the fit of error against training GFLOPs, if there is one."""
+    labels = (
+        "Labels: wrong labels in the test set put a floor under every model's error; how many there are is "
+        "not known here."
+    )
+    found = [_test_set(rows), labels, _rates(rows), _training_set(rows), _seeds(rows), *_mixed(rows)]
+    if report is not None:
+        found += _of_fit(report)
+    return tuple(c for c in found if c)

@@ -1,0 +1,71 @@
+"""Numbers as people read them: three digits, a thousands comma, powers of ten beyond a million."""
+
+from __future__ import annotations
+
+import math
+
+from isoflop.curve.result import Estimate, Interval
+
+UNKNOWN = "–"
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """`value` to `digits` significant digits, such as 12,300 or 1.23 × 10⁹; a dash where unknown."""
+    if value is None or math.isnan(value):
+        return UNKNOWN
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    if value == 0:
+        return "0"
+    exponent = math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
+    if -4 < exponent < 6:
+        rounded = round(value, digits - 1 - exponent)
+        return f"{rounded:,.{max(0, digits - 1 - exponent)}f}"
+    return f"{value / 10.0**exponent:.{digits - 1}f} × 10{str(exponent).translate(_SUPERSCRIPT)}"
+
+
+def compact(value: float | None, digits: int = 4) -> str:
+    """`value` in the shortest form that a script can still read as a number; a dash where unknown."""
+    return UNKNOWN if value is None or math.isnan(value) else f"{value:.{digits}g}"
+
+
+def padded(value: float | None, digits: int = 4) -> str:
+    """As `compact`, with trailing zeros, so that a column's numbers show the same digits."""
+    text = compact(value, digits) if value is None or math.isnan(value) else f"{value:#.{digits}g}"
+    return text.rstrip(".")
+
+
+def percent(share: float | None, digits: int = 3) -> str:
+    """A share in [0, 1] as a percentage, such as 3.25%."""
+    return UNKNOWN if share is None or math.isnan(share) else f"{number(100 * share, digits)}%"
+
+
+def interval(bounds: Interval, digits: int = 3) -> str:
+    """An interval as `1.2 to 3.4`; a side that has no bound is named."""
+    if bounds.low is None and bounds.high is None:
+        return "unbounded"
+    if bounds.low is None:
+        return f"below {number(bounds.high, digits)}"
+    if bounds.high is None:
+        return f"above {number(bounds.low, digits)}"
+    return f"{number(bounds.low, digits)} to {number(bounds.high, digits)}"
+
+
+def estimate(found: Estimate, digits: int = 3) -> str:
+    """An estimate with its 95% interval, such as `0.42 (0.38 to 0.47)`."""
+    return f"{number(found.value, digits)} ({interval(found.interval, digits)})"
+
+
+def seconds(value: float | None) -> str:
+    """A duration in the unit that suits it: 12.3 s, 4.5 min, 2.1 h."""
+    if value is None or math.isnan(value):
+        return UNKNOWN
+    if value < 120:
+        return f"{number(value)} s"
+    return f"{number(value / 60)} min" if value < 7200 else f"{number(value / 3600)} h"
+
+
+def plural(count: int, noun: str, many: str | None = None) -> str:
+    """`1 run`, `1,200 runs`."""
+    return f"{count:,} {noun if count == 1 else many or noun + 's'}"

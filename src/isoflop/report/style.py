@@ -1,0 +1,53 @@
+"""Colours and shapes, shared by the drawn figures and the interactive charts; all safe for colour blindness.
+
+Points take viridis by size, laws take colours of Okabe and Ito (jfly.uni-koeln.de/color) that viridis lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import matplotlib
+from matplotlib.colors import to_hex
+
+INK = "#1b1f24"
+MUTED = "#57606a"
+GRID = "#e3e6ea"
+EXTRAPOLATED = "#f1efe9"
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
+MARKS = (
+    *(("o", "circle"), ("s", "square"), ("^", "triangle-up"), ("D", "diamond"), ("v", "triangle-down")),
+    *(("P", "cross"), ("X", "x"), ("<", "triangle-left"), (">", "triangle-right"), ("*", "star")),
+)
+"""(matplotlib, plotly) names of one shape; they repeat beyond ten values."""
+_LAWS = {
+    "polynomial": ("#000000", "Power law"),
+    "power_floor": ("#D55E00", "Power + floor"),
+    "exponential": ("#CC79A7", "Exponential"),
+}
+
+
+def law_colour(law: str) -> str:
+    """The colour of a law's curve."""
+    return _LAWS.get(law, (MUTED, ""))[0]
+
+
+def law_name(law: str) -> str:
+    """A law's name in words."""
+    return _LAWS.get(law, ("", law.replace("_", " ").capitalize()))[1]
+
+
+def tints(values: Iterable[Any]) -> Mapping[Any, str]:
+    """Value -> colour: viridis without its pale end for numbers, Okabe-Ito for names."""
+    found = sorted(set(values), key=lambda v: (isinstance(v, str), v))
+    if any(isinstance(v, str) for v in found):
+        return {v: OKABE_ITO[i % len(OKABE_ITO)] for i, v in enumerate(found)}
+    map_ = matplotlib.colormaps["viridis"]
+    return {v: to_hex(map_(0.88 * i / max(1, len(found) - 1))) for i, v in enumerate(found)}
+
+
+def marks(values: Iterable[Any]) -> Mapping[Any, tuple[str, str]]:
+    """Value -> (matplotlib, plotly) name of its shape."""
+    found = sorted(set(values), key=lambda v: (isinstance(v, str), v))
+    return {v: MARKS[i % len(MARKS)] for i, v in enumerate(found)}

@@ -1,0 +1,169 @@
+"""What a sweep says about "The Computational Limits of Deep Learning" (arXiv 2007.05558), in plain words.
+
+The paper: error falls at best as compute^(-1/4), so alpha = 1/b >= 4 and being k times better costs at least
+k^4; measured on published ImageNet models, per forward pass, alpha is about 9.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Literal
+
+import pandas as pd
+
+from isoflop.curve.result import FitReport, LawFit
+from isoflop.report import costs
+from isoflop.report.caveats import caveats
+from isoflop.report.numerals import interval, number, percent, plural
+
+LEAST_ALPHA = 4.0
+LEAST_DECADES = 1.5
+LEAST_CONFIGS = 5
+LEAST_SCALES = 3
+
+Answer = Literal["agrees", "disagrees", "cannot be told"]
+
+_CLAIM = (
+    "The paper claims that error falls only as a small power of compute: being k times better costs at least "
+    "k⁴ times the compute in theory (alpha of 4 or more), and more in practice."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """The answer, one headline, the sentences of one paragraph, and what to keep in mind."""
+
+    answer: Answer
+    headline: str
+    sentences: tuple[str, ...]
+    caveats: tuple[str, ...]
+
+
+def _gaps(report: FitReport, seeds: pd.Series[int]) -> list[str]:
+    """Why the data cannot carry an answer, whatever the fit says."""
+    decades = math.log10(report.x_max / report.x_min)
+    found = []
+    if decades < LEAST_DECADES:
+        found.append(
+            f"training compute spans only {number(decades, 2)} decades, {LEAST_DECADES:g} are needed"
+        )
+    if report.configs < LEAST_CONFIGS or report.scales < LEAST_SCALES:
+        shapes, scales = plural(report.configs, "configuration"), plural(report.scales, "compute scale")
+        found.append(f"there are only {shapes} at {scales}, {LEAST_CONFIGS} at {LEAST_SCALES} are needed")
+    if len(seeds) and int(seeds.max()) == 1:
+        found.append("each configuration was trained with a single seed, so luck and size are one")
+    return found
+
+
+def _no_fall(report: FitReport) -> tuple[str, str] | None:
+    """(headline, reason) where no fall of error with compute is established."""
+    b = costs.exponent(report)
+    if b is None:
+        return "no power law was fitted.", "Without a power law there is no exponent to compare."
+    if b.interval.high is not None and b.interval.high < 0:
+        return (
+            "error rises with compute in this sweep.",
+            "The whole 95% interval of the exponent lies below 0: runs with more compute did worse, so they "
+            "cannot price an improvement.",
+        )
+    if b.value <= 0 or b.interval.low is None or b.interval.low <= 0:
+        return (
+            "no fall of error with compute is established here.",
+            "The 95% interval of the exponent reaches 0, so a flat curve cannot be ruled out.",
+        )
+    return None
+
+
+def _answer(report: FitReport, seeds: pd.Series[int]) -> tuple[Answer, str, str]:
+    """(answer, headline, reason)."""
+    flat = _no_fall(report)
+    if flat is not None:
+        return "cannot be told", f"Cannot be told: {flat[0]}", flat[1]
+    gaps = _gaps(report, seeds)
+    if gaps:
+        headline = "Cannot be told: error falls with compute, but too little was measured."
+        return "cannot be told", headline, f"Too little was measured for an answer: {'; '.join(gaps)}."
+    floor = costs.floor(report)
+    if floor is not None and costs.floor_identified(report):
+        return (
+            "cannot be told",
+            f"Cannot be told: the curve bends towards a floor of about {percent(floor.value, 2)}, so no "
+            "single exponent describes it.",
+            "The law with a floor is clearly closer to the points than the plain power law. A fixed training "
+            "set or wrong labels give such a floor; the paper's limit lets the data grow with compute.",
+        )
+    plain = costs.law(report, "polynomial")
+    alpha = plain.paper_alpha if plain else None
+    low, high = (alpha.interval.low, alpha.interval.high) if alpha else (None, None)
+    if low is not None and low >= LEAST_ALPHA:
+        return (
+            "agrees",
+            "Agrees, within the range measured: error falls as a small power of training compute.",
+            f"The whole 95% interval of alpha lies above {LEAST_ALPHA:g}, the paper's theoretical best case.",
+        )
+    if high is not None and high < LEAST_ALPHA:
+        return (
+            "disagrees",
+            "Disagrees, within the range measured: error falls faster than the paper's best case.",
+            f"The whole 95% interval of alpha lies below {LEAST_ALPHA:g}. The paper's limit is for ever "
+            "larger models and data; a short stretch of small models can be steeper, so this says nothing "
+            "of others.",
+        )
+    return (
+        "cannot be told",
+        "Cannot be told: error falls with compute, but how steeply is too uncertain to compare.",
+        f"The 95% interval of alpha includes {LEAST_ALPHA:g}, the paper's theoretical best case.",
+    )
+
+
+def _cost(fit: LawFit, x_max: float) -> str:
+    names = {
+        "polynomial": "the power law",
+        "exponential": "the exponential law",
+        "power_floor": "the power law with a floor",
+    }
+    cost, name = costs.halving(fit, x_max), names.get(fit.law, fit.law)
+    if cost.factor is None:
+        return f"under {name}, {cost.reason}"
+    bounds = f" (95% interval {interval(cost.interval, 2)})" if cost.interval else ""
+    return f"under {name}, {number(cost.factor, 2)} times the compute{bounds}"
+
+
+def _measured(report: FitReport) -> str:
+    runs, shapes = plural(report.points, "run"), plural(report.configs, "configuration")
+    decades = number(math.log10(report.x_max / report.x_min), 2)
+    text = f"Here {runs} of {shapes} span {decades} decades of training compute"
+    plain, b = costs.law(report, "polynomial"), costs.exponent(report)
+    if b is None:
+        return f"{text}."
+    text += (
+        f"; in the power law through them, error falls as compute to the power −b with b = {number(b.value)}"
+    )
+    text += f" (95% interval {interval(b.interval)})"
+    alpha = plain.paper_alpha if plain else None
+    if alpha is not None:
+        text += f", that is alpha = 1/b = {number(alpha.value)} ({interval(alpha.interval)})"
+    return f"{text}."
+
+
+def judge(rows: pd.DataFrame, report: FitReport | None, why_none: str) -> Verdict:
+    """The verdict from the rows and their fit of error against training GFLOPs.
+
+    `why_none` says why there is no fit where `report` is None.
+    """
+    data = ", ".join(sorted(rows["data"].dropna().astype(str).unique())) or "unknown data"
+    models = ", ".join(sorted(rows["family"].dropna().astype(str).unique())) or "unknown models"
+    scope = (
+        f"This sweep trained {models} on {data}: it cannot confirm or refute the paper's ImageNet figure "
+        "(alpha about 9), which is per forward pass of published models, not per training compute."
+    )
+    if report is None:
+        headline = "Cannot be told: no law was fitted to error against training compute."
+        sentences = (_CLAIM, f"Here nothing was fitted: {why_none}.", scope)
+        return Verdict("cannot be told", headline, sentences, caveats(rows, None))
+    answer, headline, reason = _answer(report, rows.groupby("config_id")["seed"].nunique())
+    prices = "; ".join(_cost(fit, report.x_max) for fit in report.fits)
+    cost = f"To halve the error from where the sweep ends would take: {prices}." if prices else ""
+    said = tuple(s for s in (_CLAIM, _measured(report), reason, cost, scope) if s)
+    return Verdict(answer, headline, said, caveats(rows, report))

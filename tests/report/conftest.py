@@ -1,0 +1,196 @@
+"""Synthetic sweeps with a known law: tables and fits built by hand, no training and no estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from isoflop import aggregate
+from isoflop.curve.result import SCHEMA, Band, Estimate, Excluded, FitFile, FitReport, Interval, LawFit
+
+TEXT = set(aggregate.TEXT)
+
+
+def synthetic_table(
+    widths: tuple[int, ...] = (8, 16, 32, 64, 128),
+    depths: tuple[int, ...] = (1, 2, 3),
+    seeds: int = 4,
+    exponent: float = 0.15,
+    floor: float = 0.0,
+    noise: float = 0.03,
+    joules: bool = False,
+    label: str = "mlp w{w} d{d}",
+) -> aggregate.Table:
+    """A table whose error is floor + 0.5 (GFLOPs / 0.01)^-exponent, times log-normal noise."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for d in depths:
+        for w in widths:
+            gflops = 2e-3 * w**1.6 * (d + 1)
+            for seed in range(seeds):
+                error = min(0.9, (floor + 0.5 * (gflops / 0.01) ** -exponent) * np.exp(noise * rng.normal()))
+                row: dict[str, object] = dict.fromkeys(aggregate.COLUMNS)
+                row |= {
+                    "run_id": f"{w:04x}{d:04x}{seed:04x}",
+                    "config_id": f"{w:04x}{d:04x}",
+                    "trunk_id": f"{w:04x}{d:04x}",
+                    "label": label.format(w=w, d=d),
+                    "seed": seed,
+                    "family": "mlp",
+                    "architecture": "mlp",
+                    "width": w,
+                    "depth": d,
+                    "parameters": 64 * w + (d - 1) * w * w,
+                    "data": "synthetic",
+                    "data_fraction": 1.0,
+                    "train_n": 4000,
+                    "test_n": 1000,
+                    "chance_error": 0.9,
+                    "test_error": error,
+                    "test_error_low": error * 0.9,
+                    "test_error_high": error * 1.1,
+                    "val_error": error,
+                    "test_loss": 3 * error,
+                    "val_loss": 3 * error,
+                    "train_loss": 2 * error,
+                    "train_gflops": gflops,
+                    "energy_joules": 30 + 40 * gflops if joules else None,
+                    "energy_grade": "A" if joules else None,
+                    "energy_reason": None
+                    if joules
+                    else "no GPU and no readable RAPL counter on this machine",
+                    "train_seconds": 0.5 + gflops / 20,
+                    "lr": 0.01,
+                    "batch_size": 64,
+                    "device": "cpu",
+                    "precision": "fp32",
+                    "isoflop_version": "0.1.0",
+                    "git_commit": "0123456789abcdef0123456789abcdef01234567",
+                    "started_at": f"2026-01-0{1 + seed % 9}T00:00:00+00:00",
+                }
+                rows.append(row)
+    columns = {
+        name: pd.Series([r[name] for r in rows], dtype=object if name in TEXT else float)
+        for name in aggregate.COLUMNS
+    }
+    frame = pd.DataFrame(columns).sort_values(["train_gflops", "seed", "run_id"], ignore_index=True)
+    dropped = (aggregate.Dropped("feedbeef0000", "diverged", "loss became infinite at step 12"),)
+    return aggregate.Table(frame, dropped)
+
+
+def _power(log_x, y, floor):
+    """The power law with a given floor that least squares of the logarithms give."""
+    slope, start = np.polyfit(log_x, np.log(y - floor), 1)
+    return lambda x: floor + np.exp(start + slope * np.log(x))
+
+
+def _exponential(log_x, y):
+    slope, start = np.polyfit(log_x, 1 / y, 1)
+    return lambda x: 1 / np.maximum(start + slope * np.log(x), 0.5)
+
+
+def _estimate(name: str, value: float, spread: float, unit: str = "1") -> Estimate:
+    return Estimate(name, value, Interval(value - spread, value + spread), unit)
+
+
+def _law(law, formula, parameters, alpha, curve, x, rmse) -> LawFit:
+    y = curve(x)
+    band = Band(*(tuple(float(v) for v in side) for side in (x, y, y * 0.96, y * 1.04)))
+    reason = None if alpha else f"{law} has no single exponent"
+    return LawFit(law, formula, parameters, alpha, reason, 0.97, "log10(y)", rmse, band, ())
+
+
+def synthetic_fits(
+    table: aggregate.Table, exponent: float = 0.15, spread: float = 0.01, floor: float | None = None
+) -> FitFile:
+    """A fit file with the three laws for each known pair of axes, its parameters set by hand."""
+    reports, unfitted = [], []
+    for x_name, y_name in (
+        *(("train_gflops", "test_error"), ("energy_joules", "test_error")),
+        *(("train_seconds", "test_error"), ("train_gflops", "test_loss")),
+    ):
+        rows = table.rows.dropna(subset=[x_name])
+        if rows.empty:
+            unfitted.append(Excluded(f"{y_name} against {x_name}", f"{x_name} is unknown in every run"))
+            continue
+        x_min, x_max = float(rows[x_name].min()), float(rows[x_name].max())
+        x = np.geomspace(x_min, 10 * x_max, 60)
+        log_x, y = np.log(rows[x_name].to_numpy()), rows[y_name].to_numpy()
+        e0 = floor or 0.3 * float(rows[y_name].min())
+        b = _estimate("b", exponent, spread)
+        low, high = exponent - spread, exponent + spread
+        alpha = Estimate(
+            "paper_alpha",
+            1 / exponent,
+            Interval(1 / high if high > 0 else None, 1 / low if low > 0 else None),
+            "1",
+        )
+        fits = (
+            _law(
+                *("polynomial", "log10(1/e) = a + b log10(x)", (_estimate("a", 0.4, 0.02), b), alpha),
+                *(_power(log_x, y, 0.0), x, 0.05),
+            ),
+            _law(
+                *("power_floor", "e = E + a x^-b"),
+                (
+                    Estimate(
+                        "E", e0, Interval(0.8 * e0, 1.2 * e0) if floor else Interval(0.0, 2 * e0), "share"
+                    ),
+                    *(_estimate("a", 0.4, 0.02), _estimate("b", 2 * exponent, spread)),
+                ),
+                *(None, _power(log_x, y, e0), x),
+                0.02 if floor else 0.05,
+            ),
+            _law(
+                *(
+                    "exponential",
+                    "1/e = a + b log10(x)",
+                    (_estimate("a", 3, 0.2), _estimate("b", 1.5, 0.1)),
+                    None,
+                ),
+                *(_exponential(log_x, y), x, 0.06),
+            ),
+        )
+        best = rows[rows[y_name] <= rows[y_name].cummin()]["run_id"]
+        reports.append(
+            FitReport(
+                *(
+                    x_name,
+                    y_name,
+                    len(rows),
+                    rows["config_id"].nunique(),
+                    rows["width"].nunique(),
+                    x_min,
+                    x_max,
+                ),
+                *(
+                    tuple(best),
+                    fits,
+                    (Excluded("cafe00000001", "at chance level"),),
+                    ("a synthetic warning",),
+                ),
+                *(200, 0),
+            )
+        )
+    return FitFile(SCHEMA, "synthetic", "0.1.0", tuple(reports), tuple(unfitted))
+
+
+@pytest.fixture(scope="session")
+def make_table() -> Callable[..., aggregate.Table]:
+    return synthetic_table
+
+
+@pytest.fixture(scope="session")
+def make_fits() -> Callable[..., FitFile]:
+    return synthetic_fits
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> tuple[Path, aggregate.Table, FitFile]:
+    """A folder, a table with joules, and its fits."""
+    table = synthetic_table(joules=True)
+    return tmp_path / "sweep-of-nothing", table, synthetic_fits(table)

@@ -1,0 +1,132 @@
+"""The page in a real browser: it opens from a file, asks for nothing, hovers, sorts and fits a phone."""
+
+import shutil
+
+import pytest
+
+from isoflop.report.page import write_report
+
+pytestmark = pytest.mark.browser
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine")
+    with playwright.sync_playwright() as started:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        found = started.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def report(make_table, make_fits, tmp_path_factory):
+    table = make_table(joules=True)
+    fits = make_fits(table)
+    table.rows.loc[table.rows["label"] == "mlp w128 d3", "label"] = f"mlp {HOSTILE}"
+    table.rows.loc[table.rows["label"] == "mlp w8 d1", "test_loss"] = float("nan")
+    return write_report(tmp_path_factory.mktemp("sweep"), table, fits).resolve().as_uri()
+
+
+def open_page(browser, address, **options):
+    page = browser.new_page(**options)
+    page.seen, page.said = [], []
+    page.on("request", lambda request: page.seen.append(request.url))
+    page.on("console", lambda message: page.said.append(message.text))
+    page.on("pageerror", lambda error: page.said.append(str(error)))
+    page.on("dialog", lambda dialog: page.said.append(dialog.message))
+    page.goto(address)
+    return page
+
+
+def live(page):
+    page.wait_for_function("document.documentElement.dataset.charts === 'live'", timeout=30_000)
+    return page
+
+
+def column(page, table, index):
+    cells = f"table.sortable >> nth={table} >> tbody tr > *:nth-child({index})"
+    return page.locator(cells).all_text_contents()
+
+
+def test_charts_come_alive_without_network_or_complaint(browser, report):
+    page = live(open_page(browser, report, viewport={"width": 1280, "height": 900}))
+    assert page.locator("figure[data-state=live] .main-svg").count() >= 4
+    assert page.locator(".still:visible").count() == 1
+    hover = page.evaluate(
+        """() => {
+          const place = document.querySelector('#error_compute .live');
+          const curve = place.data.findIndex((t) => t.meta === 'runs' && /img/.test(t.text));
+          const point = place.data[curve].text.findIndex((w) => w.includes('img'));
+          window.Plotly.Fx.hover(place, [{ curveNumber: curve, pointNumber: point }]);
+          return place.querySelector('.hoverlayer').textContent;
+        }"""
+    )
+    assert HOSTILE in hover
+    assert "seed" in hover
+    assert page.locator("img").count() == 0
+    point = page.locator("#error_compute .live .scatterlayer .points path.point").first
+    point.scroll_into_view_if_needed()
+    box = point.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_function(
+        "document.querySelector('#error_compute .hoverlayer').textContent.includes('mlp w8')"
+    )
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in page.seen), page.seen
+    assert page.said == []
+    page.close()
+
+
+def test_a_click_on_a_header_sorts_and_unknown_values_stay_last(browser, report):
+    page = open_page(browser, report)
+    runs = page.locator("table.sortable").nth(1)
+    button = runs.get_by_role("button", name="Test loss (nats)")
+    for order, name in ((1, "ascending"), (-1, "descending")):
+        button.click()
+        shown = column(page, 1, 4)
+        known = [float(v) for v in shown if v != "–"]
+        assert known == sorted(known, reverse=order < 0)
+        assert shown[-4:] == ["–"] * 4
+        assert runs.locator("th[aria-sort]").get_attribute("aria-sort") == name
+    button.focus()
+    page.keyboard.press("Enter")
+    assert runs.locator("th[aria-sort]").get_attribute("aria-sort") == "ascending"
+    runs.get_by_role("button", name="Configuration").click()
+    names = [n.strip() for n in column(page, 1, 1)]
+    assert names.index("mlp w8 d1") < names.index("mlp w16 d1") < names.index("mlp w64 d1")
+    page.close()
+
+
+def test_a_phone_needs_no_sideways_scrolling(browser, report):
+    page = live(open_page(browser, report, viewport={"width": 390, "height": 844}))
+    widths = page.evaluate("[document.documentElement.scrollWidth, document.body.scrollWidth, innerWidth]")
+    assert max(widths) == 390
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    page.close()
+
+
+def test_without_scripts_the_drawings_stand(browser, report):
+    context = browser.new_context(java_script_enabled=False)
+    page = open_page(context, report)
+    assert page.locator(".still:visible").count() == 5
+    assert page.locator("#error_compute .still text", has_text="Training compute (GFLOPs)").count() == 1
+    context.close()
+
+
+def test_an_old_browser_keeps_the_drawings_and_their_colours(browser, report):
+    context = browser.new_context()
+    context.add_init_script("delete window.DecompressionStream")
+    page = open_page(context, report)
+    assert page.locator(".still:visible").count() == 5
+    grounds = page.evaluate(
+        """() => [...document.querySelectorAll('.still svg')]
+          .map((drawing) => getComputedStyle(drawing.querySelector('path')).fill)"""
+    )
+    assert set(grounds) == {"rgb(255, 255, 255)"}
+    assert page.said == []
+    context.close()

@@ -1,0 +1,74 @@
+import gzip
+import json
+
+import numpy as np
+import pytest
+from plotly.offline import get_plotlyjs
+
+from isoflop.report import charts
+
+HOSTILE = "</script><img src=x onerror=alert(1)><!--\u2028"
+
+
+def unpack(packed: str) -> str:
+    """What page.js does: seven bits of each character, most significant first, then gunzip."""
+    septets = np.array([ord(c) & 127 for c in packed], dtype=np.uint8)
+    bits = np.unpackbits(septets[:, None], axis=1)[:, 1:].ravel()
+    return gzip.decompress(np.packbits(bits[: len(bits) // 8 * 8]).tobytes()).decode()
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 5, 8, 13, 1000])
+def test_packing_is_undone_whatever_the_length(length):
+    text = "".join(chr(33 + (i * 7919) % 5000) for i in range(length))
+    assert unpack(charts.pack(text)) == text
+
+
+def test_packed_text_holds_nothing_that_html_changes_or_reads():
+    packed = charts.pack(HOSTILE * 50) + charts.library()
+    assert not set("<\r\n\0") & set(packed)
+    assert packed.encode().decode() == packed
+
+
+def test_the_library_travels_whole_with_its_licence():
+    text = unpack(charts.library())
+    assert text == get_plotlyjs()
+    assert "MIT" in text[:500]
+    assert len(charts.library().encode()) < 1_800_000
+
+
+def test_hover_names_the_cell_its_seed_and_what_is_known(sweep):
+    _, table, fits = sweep
+    words = json.loads(charts.specs(table.rows, fits))["runs"][0]
+    row = table.rows.iloc[0]
+    assert words.startswith(f"<b>{row['label']}</b>, seed {row['seed']:.0f}")
+    for unit in ("test error", "GFLOPs", " J", "trained"):
+        assert unit in words
+
+
+def test_hover_leaves_unknown_joules_out(make_table, make_fits):
+    table = make_table(joules=False)
+    found = json.loads(charts.specs(table.rows, make_fits(table)))
+    assert not any(" J" in words or "nan" in words for words in found["runs"])
+    assert set(found["views"]) == {"error_compute", "error_seconds", "loss_compute"}
+
+
+def test_hostile_names_are_literal_text_for_plotly(make_table, make_fits):
+    table = make_table(label=HOSTILE + "{w}{d}")
+    text = charts.specs(table.rows, make_fits(table))
+    assert "<img" not in text
+    assert "&lt;img" in text
+
+
+def test_a_spec_has_seeds_means_laws_and_the_extrapolated_region(sweep):
+    _, table, fits = sweep
+    spec = json.loads(charts.specs(table.rows, fits))["views"]["error_compute"]
+    assert spec["layout"]["xaxis"]["type"] == spec["layout"]["yaxis"]["type"] == "log"
+    assert spec["layout"]["shapes"][0]["x0"] == fits.reports[0].x_max
+    runs = [t for t in spec["data"] if t.get("meta") == "runs"]
+    assert sorted(i for t in runs for i in t["text"]) == list(range(len(table.rows)))
+    for trace in runs:
+        shown = table.rows.loc[trace["text"], "test_error"] * 100
+        assert trace["y"] == pytest.approx(list(shown), rel=1e-5)
+    dashes = {t["line"].get("dash") for t in spec["data"] if t.get("legendgroup") == "polynomial"}
+    assert dashes == {"solid", "dash"}
+    assert sum("error_y" in t for t in spec["data"]) == 5

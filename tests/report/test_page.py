@@ -1,0 +1,151 @@
+import dataclasses
+import html
+import html.parser
+import time
+
+import pytest
+
+from isoflop.aggregate import Dropped
+from isoflop.report.page import write_report
+
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+LIMIT_BYTES = 2_000_000
+
+
+class Outline(html.parser.HTMLParser):
+    """Tags, ids and visible text of a page; script and style apart."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.hidden = 0
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.hidden += tag in ("script", "style")
+
+    def handle_endtag(self, tag):
+        self.hidden -= tag in ("script", "style")
+
+    def handle_data(self, data):
+        if not self.hidden:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def test_the_page_is_written_whole_and_below_two_megabytes(sweep):
+    directory, table, fits = sweep
+    path = write_report(directory, table, fits)
+    assert path == directory / "index.html"
+    assert 1_500_000 < path.stat().st_size < LIMIT_BYTES
+    assert len(list((directory / "figures").iterdir())) == 10
+    assert not list(directory.rglob("*.tmp"))
+
+
+def test_the_page_says_what_a_reader_needs(sweep):
+    directory, table, fits = sweep
+    page = Outline(write_report(directory, table, fits).read_text())
+    for words in (
+        *("sweep-of-nothing", "Agrees, within the range measured", "b = 0.150 (95% interval 0.140 to 0.160)"),
+        *("a synthetic warning", "Keep in mind", "Test error against training compute"),
+        *(
+            "Test error against training energy",
+            "Mean test error by width and depth",
+            "power law with a floor",
+        ),
+        *(
+            "loss became infinite at step 12",
+            "at chance level",
+            "one multiply-accumulate (MAC) being 2 FLOPs",
+        ),
+        *("forward and backward", "optimizer", "fp32", "mlp w128 d3", "0123456789abcdef", "per forward pass"),
+    ):
+        assert words in page.text, words
+
+
+def test_the_page_is_accessible_and_asks_for_nothing(sweep):
+    directory, table, fits = sweep
+    text = write_report(directory, table, fits).read_text()
+    page = Outline(text)
+    tags = [tag for tag, _ in page.tags]
+    assert ("html", {"lang": "en"}) in page.tags
+    assert tags.count("title") == tags.count("h1") == tags.count("main") == 1
+    assert not {"img", "iframe", "object", "embed"} & set(tags)
+    for tag, attributes in page.tags:
+        assert "src" not in attributes
+        target = attributes.get("href") or attributes.get("xlink:href") or "#"
+        assert target.startswith(("#", "data:")), target
+        if tag == "svg":
+            assert attributes["role"] == "img"
+            assert attributes["aria-label"]
+        if "scroll" in (attributes.get("class") or "").split():
+            assert attributes["tabindex"] == "0"
+            assert attributes["aria-label"]
+    assert sum("aria-sort" in attributes for _, attributes in page.tags) == 1
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert "@import" not in text
+    assert "url(http" not in text
+
+
+def test_hostile_names_stay_text(make_table, make_fits, tmp_path):
+    table = make_table(label=HOSTILE + " w{w} d{d}")
+    table = dataclasses.replace(table, dropped=(Dropped(HOSTILE, HOSTILE, HOSTILE),))
+    table.rows["data"] = HOSTILE
+    table.rows["family"] = HOSTILE
+    table.rows["device"] = HOSTILE
+    fits = make_fits(table)
+    report = dataclasses.replace(fits.reports[0], warnings=(HOSTILE,))
+    fits = dataclasses.replace(fits, reports=(report, *fits.reports[1:]))
+    text = write_report(tmp_path / "a<b>&c", table, fits).read_text()
+    page = Outline(text)
+    assert HOSTILE not in text
+    assert html.escape(HOSTILE) in text
+    assert "img" not in [tag for tag, _ in page.tags]
+    assert [tag for tag, _ in page.tags].count("script") == 3
+    assert "a<b>&c" in page.text
+
+
+def test_unknown_joules_are_explained_by_their_reason(make_table, make_fits, tmp_path):
+    table = make_table(joules=False)
+    page = Outline(write_report(tmp_path / "sweep", table, make_fits(table)).read_text())
+    assert "No joules are known, so there is no chart: no GPU and no readable RAPL counter" in page.text
+    assert "(60 runs)" in page.text
+    assert "Energy (J)" not in page.text
+    assert not (tmp_path / "sweep" / "figures" / "error_joules.png").exists()
+
+
+def test_a_table_that_could_not_be_fitted_still_has_a_page(make_table, make_fits, tmp_path):
+    table = make_table()
+    fits = dataclasses.replace(make_fits(table), reports=())
+    page = Outline(write_report(tmp_path / "sweep", table, fits).read_text())
+    assert "no law was fitted" in page.text
+
+
+def test_an_empty_table_is_refused(make_table, make_fits, tmp_path):
+    table = make_table()
+    fits = make_fits(table)
+    empty = dataclasses.replace(table, rows=table.rows.iloc[:0])
+    with pytest.raises(ValueError, match="no finished run"):
+        write_report(tmp_path, empty, fits)
+
+
+def test_a_single_run_has_a_page(make_table, make_fits, tmp_path):
+    table = make_table(widths=(8,), depths=(1,), seeds=1)
+    fits = dataclasses.replace(make_fits(make_table()), reports=())
+    assert write_report(tmp_path, table, fits).stat().st_size > 1_000_000
+
+
+def test_a_thousand_runs_take_seconds(make_table, make_fits, tmp_path):
+    table = make_table(widths=tuple(range(4, 104, 2)), depths=(1, 2, 3, 4, 5), seeds=4, joules=True)
+    assert len(table.rows) == 1000
+    fits = make_fits(table)
+    start = time.process_time()
+    path = write_report(tmp_path, table, fits)
+    assert time.process_time() - start < 10
+    assert path.stat().st_size < 1.2 * LIMIT_BYTES
