@@ -11,7 +11,9 @@ from isoflop.curve.result import Estimate, FitReport, Interval, LawFit
 from isoflop.report.numerals import percent
 
 FLOOR_GAIN = 0.9
-"""A floor is identified if its interval lies above 0 and log10 RMSE shrinks at least by this factor."""
+FLOOR_SHARE = 0.25
+"""A floor is identified if log10 RMSE shrinks at least by FLOOR_GAIN against the plain power law and the
+lower end of its interval is at least FLOOR_SHARE of its value: one that all but reaches 0 shows no floor."""
 LARGEST_POWER = 100
 """Costs beyond 10 to this power are not written out."""
 
@@ -55,7 +57,7 @@ def floor_identified(report: FitReport) -> bool:
     if bent is None or found is None or found.interval.low is None or found.interval.high is None:
         return False
     gain = plain is None or bent.log10_rmse <= FLOOR_GAIN * plain.log10_rmse
-    return found.interval.low > 0.01 * found.value > 0 and gain
+    return found.interval.low >= FLOOR_SHARE * found.value > 0 and gain
 
 
 def _power(base: float, exponent_: float | None) -> float | None:
@@ -93,7 +95,12 @@ def halving(fit: LawFit, x_max: float) -> Halving:
     if ground is None:
         return Halving(fit.law, None, None, "no formula for this law")
     if start / 2 <= ground.value:
+        low = ground.interval.low
         reason = f"impossible: half of {percent(start)} lies below its floor of {percent(ground.value)}"
+        if low is None or start / 2 > low:
+            reach = "unbounded" if low is None else f"down to {percent(low)}"
+            reason = f"not known: half of {percent(start)} lies below the fitted floor of "
+            reason += f"{percent(ground.value)}, but the floor's interval ({reach}) allows it"
         return Halving(fit.law, None, None, reason)
     factor = _power((start - ground.value) / (start / 2 - ground.value), 1 / slope.value)
     return Halving(fit.law, factor, None, None if factor else beyond)

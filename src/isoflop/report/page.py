@@ -83,7 +83,7 @@ def _cards(table: Table, fits: FitFile, report: FitReport | None) -> tuple[Card,
             found.append(Card("alpha = 1/b", number(plain.paper_alpha.value), note))
         bent = costs.law(report, "power_floor") if costs.floor_identified(report) else None
         half = costs.halving(bent or plain, report.x_max)
-        value = f"× {number(half.factor, 2)}" if half.factor is not None else "not possible"
+        value = f"× {number(half.factor, 2)}" if half.factor is not None else "no finite factor"
         note = f"compute from the largest run, by the power law{' with a floor' if bent else ''}"
         found.append(Card("To halve the error", value, note))
     if len(rows):
