@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import functools
 import shutil
 import subprocess
@@ -49,18 +50,16 @@ def done_record(tmp_path_factory: pytest.TempPathFactory) -> records.Record:
 @pytest.fixture(scope="session")
 def image_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """CIFAR-10 and Fashion-MNIST as torchvision lays them out, rebuilt from ../shared."""
-    return unpacked(tmp_path_factory)
-
-
-def unpacked(factory: pytest.TempPathFactory) -> Path:
     script = SHARED / "data/sets/unpack.py"
     if not script.is_file():
         pytest.skip("../shared/data is absent: the image sets cannot be rebuilt")
-    root = factory.getbasetemp().parent / "image-sets"
-    done = root / "done"
-    if not done.is_file():
-        subprocess.run([sys.executable, str(script), str(root)], check=True, capture_output=True)
-        done.touch()
+    shared_by_workers = tmp_path_factory.getbasetemp().parent
+    root = shared_by_workers / "image-sets"
+    with (shared_by_workers / "image-sets.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (root / "done").is_file():
+            subprocess.run([sys.executable, str(script), str(root)], check=True, capture_output=True)
+            (root / "done").touch()
     return root
 
 
