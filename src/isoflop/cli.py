@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb. Exit codes: 0 done, 1 failed or the machine's fault, 2 the input's fault, 3 diverged,
     4 out of memory, 75 interrupted and resumable."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options, overrides = _parser().parse_known_args(given)
+    options, overrides = parser().parse_known_args(given)
     try:
         if overrides and options.verb not in ("run", "sweep"):
             raise ConfigError(
@@ -77,10 +77,11 @@ class _Parser(argparse.ArgumentParser):
         self.exit(INPUT, f"isoflop: {message}: see {self.prog} --help\n")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="isoflop", description="How error falls as training compute grows.")
-    parser.add_argument("--version", action="version", version=f"isoflop {__version__}")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+def parser() -> argparse.ArgumentParser:
+    """The verbs and their options; overrides are what it leaves over."""
+    whole = _Parser(prog="isoflop", description="How error falls as training compute grows.")
+    whole.add_argument("--version", action="version", version=f"isoflop {__version__}")
+    verbs = whole.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     def verb(name: str, action: Any, words: str) -> argparse.ArgumentParser:
         made = verbs.add_parser(name, help=words, description=words, allow_abbrev=False)
@@ -121,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--json", metavar="FILE", help="write the result as JSON, - for standard output")
     made = verb("doctor", _doctor, "Say what this machine can measure, what it cannot, and why")
     made.add_argument("--json", metavar="FILE", help="write the result as JSON, - for standard output")
-    return parser
+    return whole
 
 
 def compose_config(overrides: Sequence[str], config_dir: str | None) -> Config:

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from isoflop import cli
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/*.md"), *ROOT.glob("results/*/README.md")]
+)
+README = (ROOT / "README.md").read_text()
+COMMANDS = [
+    shlex.split(line.removeprefix("$ "), comments=True)
+    for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+    if line.startswith("$ ")
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_link_is_broken(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if not target.startswith("https://"):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("words", [c for c in COMMANDS if c[0] == "isoflop"], ids=" ".join)
+def test_every_command_of_the_readme_is_understood(words: list[str]) -> None:
+    options, overrides = cli.parser().parse_known_args(words[1:])
+    if options.verb in ("run", "sweep"):
+        cli.compose_config(overrides, None)
+    else:
+        assert not overrides
+
+
+def test_make_targets_of_the_readme_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = [c[1] for c in COMMANDS if c[0] == "make"]
+    assert targets
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
+def test_the_map_names_every_module_and_folder() -> None:
+    inside = README[README.index("## Map") :]
+    for path in (ROOT / "src/isoflop").iterdir():
+        if path.name not in ("__init__.py", "__main__.py", "__pycache__", "py.typed"):
+            assert re.search(rf"^\s+{re.escape(path.name)}/?\s", inside, re.MULTILINE), path.name
+
+
+def test_committed_results_carry_their_evidence() -> None:
+    for folder in (ROOT / "results").glob("*-*/"):
+        text = (folder / "README.md").read_text()
+        assert re.search(r"^Evidence: ", text, re.MULTILINE), folder
