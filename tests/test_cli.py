@@ -73,6 +73,9 @@ def test_a_sweep_runs_what_is_missing_then_fits_and_reports(
     sweep = ["sweep", "model.width=4,16,64", "seed=0,1", "sweep.name=tiny", *TINY[1:]]
     assert cli.main(sweep) == 0
     assert "6 cells, 6 to run" in capsys.readouterr().out
+    manifest = [json.loads(line) for line in (here / "results/tiny/manifest.jsonl").read_text().splitlines()]
+    work = [cell["planned_train_flops"] for cell in manifest]
+    assert work == sorted(work, reverse=True)
     sorted((here / "results/tiny/records").iterdir())[0].unlink()
     assert cli.main(sweep) == 0
     assert "6 cells, 1 to run" in capsys.readouterr().out

@@ -282,10 +282,11 @@ def _sweep(options: argparse.Namespace) -> int:
     todo = grid.missing(cells, base.directory)
     console.OUT.print(f"{base.out}: {len(cells)} cells, {len(todo)} to run", markup=False)
     if todo:
-        planned, gpus = local.plan(todo)
-        grid.write_manifest(cells, base.directory)
+        planned, gpus = local.plan(cells)
+        grid.write_manifest(planned, base.directory)
+        ordered = tuple(cell for cell in planned if cell.run_id in {each.run_id for each in todo})
         with console.cells_bar(len(todo)) as show:
-            local.run_cells(planned, local.slots(base.launch, gpus), lambda cell, r: show(cell.run_id, r))
+            local.run_cells(ordered, local.slots(base.launch, gpus), lambda cell, r: show(cell.run_id, r))
     return _summary(cells, base.directory)
 
 

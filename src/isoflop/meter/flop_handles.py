@@ -134,6 +134,7 @@ TORCH_CORRECTIONS: dict[Any, Callable[..., int]] = {
     aten.addmv: _added_vector_flops,
     aten._scaled_dot_product_fused_attention_overrideable: _attention_flops,
     aten._scaled_dot_product_fused_attention_overrideable_backward: _attention_backward_flops,
+    aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
     aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward_flops,
     aten._scaled_dot_product_flash_attention_backward: _attention_backward_flops,
     aten._scaled_dot_product_efficient_attention_backward: _attention_backward_flops,
@@ -186,7 +187,10 @@ def is_free(name: str) -> bool:
     """
     namespace, _, operation = name.partition("::")
     if namespace != "aten":
-        return namespace == "prim" and not operation.startswith(("PythonOp", "CallFunction"))
+        checkpointing = operation == "PythonOp._NoopSaveInputs"
+        return namespace == "prim" and (
+            checkpointing or not operation.startswith(("PythonOp", "CallFunction"))
+        )
     forward = re.sub(r"_backward\w*", "", operation)
     if _FREE.fullmatch(forward.strip("_")):
         return True
