@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -207,6 +210,43 @@ def test_an_unknown_column_names_the_nearest(
     spread_records(here / "d", done_record, [1, 10, 100], [0.4, 0.2, 0.1])
     assert cli.main(["fit", "d", "--x", "train_gflop"]) == cli.INPUT
     assert "train_gflops" in one_line(capsys)
+
+
+def test_a_run_that_another_process_holds_is_left_to_it(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def held(*_: object) -> None:
+        raise BlockingIOError
+
+    monkeypatch.setattr(fcntl, "lockf", held)
+    assert cli.main(["run", *TINY]) == cli.FAILED
+    assert "another process is running this cell" in one_line(capsys)
+    assert list(here.rglob("*.json")) == []
+
+
+def test_ctrl_c_ends_a_sweep_with_every_cell_accounted_for(here: Path) -> None:
+    """A real Ctrl-C, to the whole process group, in the middle of a sweep; then the same command again."""
+    command = [
+        sys.executable,
+        "-m",
+        "isoflop",
+        "sweep",
+        "seed=range(0,40)",
+        "out=s",
+        *TINY,
+        "schedule.epochs=8",
+    ]
+    sweep = subprocess.Popen(command, stdout=-1, stderr=-1, start_new_session=True, text=True)
+    while len(list(here.glob("s/records/*.json"))) < 3 and sweep.poll() is None:
+        time.sleep(0.02)
+    os.killpg(sweep.pid, signal.SIGINT)
+    _, told = sweep.communicate(timeout=60)
+    assert sweep.returncode == cli.INTERRUPTED
+    assert told == "isoflop: interrupted: run the same command again to go on\n"
+    states = {records.read(path).state for path in here.glob("s/records/*.json")}
+    assert states <= {"done", "interrupted"}
+    assert cli.main(command[3:]) == cli.DONE
+    assert len(list(here.glob("s/records/*.json"))) == 40
 
 
 def test_traces_only_with_debug(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,13 +22,14 @@ from isoflop import provenance
 from isoflop import record as records
 from isoflop.config import Config, ConfigError, LaunchConfig
 from isoflop.provenance import Machine
-from isoflop.record import Record
+from isoflop.record import Record, State
 from isoflop.sweep.grid import Cell
 
-PRELOAD = ["isoflop.run", "sklearn.datasets", "torchvision.models"]
+PRELOAD = ["isoflop.sweep.preload"]
 NEVER_STARTED = "the process ended before it could say"
 
 BUSY_EXIT = 76
+INTERRUPTED_EXIT = 75
 
 Watch = Callable[[Cell, Record | None], None]
 """Called as each cell ends, with its record, or None where another process is running that cell."""
@@ -127,6 +128,8 @@ def _run_cell(config: Config, device_index: int, command_line: str) -> None:
         run.run(config, device_index=device_index, command_line=command_line)
     except records.RecordBusyError:
         sys.exit(BUSY_EXIT)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED_EXIT)
     except (ValueError, OSError) as error:
         sys.exit(str(error))
 
@@ -193,7 +196,8 @@ def _account(ended: _Running, slots: Slots, command_line: str) -> Record:
     if with_record is not None:
         return with_record
     assert code is not None
-    how = f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    state: State = "interrupted" if code == INTERRUPTED_EXIT else "failed"
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
     machine = Machine(
         cpu=NEVER_STARTED,
         device=NEVER_STARTED,
@@ -206,7 +210,7 @@ def _account(ended: _Running, slots: Slots, command_line: str) -> Record:
     record = provenance.without_point(
         config,
         origin,
-        state="failed",
+        state=state,
         reason=f"its process {how} before it wrote a record",
         attempt=ended.attempt,
         seconds=time.monotonic() - ended.began,

@@ -188,7 +188,9 @@ def batches(
     chunk = max(1, CHUNK_BYTES // (per_image * batch_size)) * batch_size
     device, epoch = data.train.labels.device, 0
     while True:
-        order = torch.randperm(len(data.train), generator=_generator(seed, epoch))[:n].to(device)
+        order = torch.randperm(len(data.train), generator=_generator(seed, epoch))[:n]
+        if device.type == "cuda":
+            order = order.pin_memory().to(device, non_blocking=True)
         for picked in torch.split(order, chunk):
             images = data.normalise(data.train.images[picked], memory_format)
             labels = data.train.labels[picked]
