@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     options, overrides = parser().parse_known_args(given)
     try:
-        if overrides and options.verb not in ("run", "sweep"):
+        if overrides and options.verb not in ("run", "sweep", "flops"):
             raise ConfigError(
                 f"isoflop {options.verb} does not take {overrides[0]}: see isoflop {options.verb} --help"
             )
@@ -114,11 +114,10 @@ def parser() -> argparse.ArgumentParser:
             made.add_argument("--x", help="a column of the table, such as train_gflops or energy_joules")
             made.add_argument("--y", help="a column of the table, such as test_error or test_loss")
     made = verb("flops", _flops, "Count a model's work: isoflop flops resnet, or torchvision:vit_b_16")
-    made.add_argument("name", metavar="NAME", help="mlp, resnet or torchvision:NAME")
+    made.add_argument("name", metavar="NAME", help="a family, such as resnet, or torchvision:NAME")
+    made.usage = "isoflop flops NAME [OVERRIDES] [--input C,H,W] [--classes N] [--json FILE]"
     made.add_argument("--input", default="3,224,224", help="channels,height,width (default 3,224,224)")
     made.add_argument("--classes", type=int, default=1000)
-    made.add_argument("--width", type=int, default=16)
-    made.add_argument("--depth", type=int, default=3)
     made.add_argument("--json", metavar="FILE", help="write the result as JSON, - for standard output")
     made = verb("doctor", _doctor, "Say what this machine can measure, what it cannot, and why")
     made.add_argument("--json", metavar="FILE", help="write the result as JSON, - for standard output")
@@ -189,7 +188,7 @@ def _translate(overrides: Sequence[str]) -> Iterator[str]:
                 raise ConfigError(f"{text}: a sweep's axis is a value, not a group: give one {key}")
             values = ",".join(str(value) for value in parsed.sweep_string_iterator())
             yield f"++sweep.grid.{key}=[{values}]"
-        elif key.startswith(config.FREE) and not text.startswith(("+", "~")):
+        elif key.startswith("sweep.") and not text.startswith(("+", "~")):
             yield f"++{text}"
         else:
             yield text
@@ -367,12 +366,8 @@ def _flops(options: argparse.Namespace) -> int:
 
     shape = _image_shape(options.input)
     family, _, architecture = options.name.partition(":")
-    dials = (None, None) if family == "torchvision" else (options.width, options.depth)
-    raw = {"family": family, "width": dials[0], "depth": dials[1], "architecture": architecture or None}
-    try:
-        model = msgspec.convert(raw, config.ModelConfig)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{options.name}: not a model: give mlp, resnet or torchvision:NAME") from error
+    chosen = [f"model={family}", *([f"model.architecture={architecture}"] if architecture else [])]
+    model = compose_config([*chosen, *options.overrides], None).model
     count = prepare.count_flops(model, shape, options.classes)
     if options.json:
         _json(count, options.json)

@@ -31,23 +31,72 @@ class ConfigError(ValueError):
     """The configuration cannot be used; the message says which key to change."""
 
 
+def _takes(config: Any, kind: str, needed: Iterable[str], optional: Iterable[str]) -> None:
+    """Refuse a setting of `optional` that this kind does not take, or one of `needed` that is not given.
+
+    Raises:
+        ValueError: names the first such setting.
+    """
+    needed = set(needed)
+    for name in sorted(needed | set(optional)):
+        given = getattr(config, name) is not None
+        if name in needed and not given:
+            raise ValueError(f"{kind} needs {name}")
+        if given and name not in needed:
+            raise ValueError(f"{kind} takes no {name}: set it to null")
+
+
+MODEL_TAKES = {
+    "mlp": ("width", "depth"),
+    "resnet": ("width", "depth", "block"),
+    "convmixer": ("width", "depth", "patch", "kernel"),
+    "vit": ("width", "depth", "patch", "head_width"),
+    "torchvision": ("architecture",),
+}
+DATA_TAKES: dict[str, tuple[str, ...]] = {
+    "imagefolder": ("resolution",),
+    "synthetic": ("dimension", "classes", "examples", "teacher_width", "teacher_depth", "label_noise"),
+}
+OPTIM_TAKES = {"sgd": ("momentum",), "adamw": ("betas",), "muon": ("momentum", "betas")}
+
+
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """`width` and `depth` are the dials of mlp and resnet; torchvision's classifiers have a name instead."""
+    """`width` and `depth` are the dials of our own families; torchvision's classifiers have a name instead.
 
-    family: Literal["mlp", "resnet", "torchvision"]
+    mlp: hidden units, hidden layers. resnet: channels of the first stage, blocks a stage, `block` basic or
+    bottleneck. convmixer: channels, blocks, `patch` and `kernel` in pixels. vit: embedding width, blocks,
+    `patch` in pixels, `head_width` channels a head. `parametrization` mup scales initialisation, learning
+    rates and multipliers from `base_width` and `base_depth`, where the two parametrizations are the same.
+    """
+
+    family: Literal["mlp", "resnet", "convmixer", "vit", "torchvision"]
     width: Count | None
     depth: Count | None
     architecture: str | None
+    block: Literal["basic", "bottleneck"] | None
+    patch: Count | None
+    kernel: Count | None
+    head_width: Count | None
+    parametrization: Literal["standard", "mup"]
+    base_width: Count | None
+    base_depth: Count | None
 
     def __post_init__(self) -> None:
-        """Refuse a half-given shape."""
-        dials = self.width is not None and self.depth is not None
-        if self.family == "torchvision":
-            if not self.architecture or self.width is not None or self.depth is not None:
-                raise ValueError("torchvision takes architecture=NAME, with width and depth null")
-        elif not dials or self.architecture is not None:
-            raise ValueError(f"{self.family} takes width and depth, with architecture null")
+        """Refuse settings of another family, and widths that heads cannot share."""
+        every = {name for names in MODEL_TAKES.values() for name in names}
+        _takes(self, self.family, MODEL_TAKES[self.family], every)
+        bases = ("base_width", "base_depth")
+        _takes(self, self.parametrization, bases if self.parametrization == "mup" else (), bases)
+        if self.family == "torchvision" and self.parametrization == "mup":
+            raise ValueError("mup is for our own families: torchvision's parameters carry no roles")
+        if self.width and self.head_width and self.width % self.head_width:
+            near = max(1, round(self.width / self.head_width)) * self.head_width
+            raise ValueError(
+                f"width {self.width} is not a multiple of head_width {self.head_width}: try {near}"
+            )
+        if self.kernel and self.kernel % 2 == 0:
+            raise ValueError(f"kernel {self.kernel} is even: give an odd one")
 
     @property
     def name(self) -> str:
@@ -57,50 +106,96 @@ class ModelConfig:
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """`fraction` of the training part is used, the first of a fixed order, so smaller sets are nested."""
+    """`fraction` of the training part is used, the first of a fixed order, so smaller sets are nested.
 
-    name: Literal["digits", "mnist", "fashion_mnist", "cifar10"]
+    `augment` crop_flip pads by an eighth of the image, crops at random and mirrors half of the images, the
+    same for every cell. imagefolder: class folders under root/train and root/val, resized once to
+    `resolution` pixels. synthetic: labels of a random teacher network on `dimension` normal inputs, a share
+    `label_noise` of them drawn at random.
+    """
+
+    name: Literal[
+        "digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn", "imagefolder", "synthetic"
+    ]
     root: str
     fraction: Annotated[float, msgspec.Meta(gt=0, le=1)]
     download: bool
+    augment: Literal["none", "crop_flip"]
+    resolution: Count | None
+    dimension: Count | None
+    classes: Annotated[int, msgspec.Meta(ge=2)] | None
+    examples: Annotated[int, msgspec.Meta(ge=100)] | None
+    teacher_width: Count | None
+    teacher_depth: Count | None
+    label_noise: Share | None
+
+    def __post_init__(self) -> None:
+        """Refuse settings of another set."""
+        every = {name for names in DATA_TAKES.values() for name in names}
+        _takes(self, self.name, DATA_TAKES.get(self.name, ()), every)
+        if self.augment != "none" and self.name in ("digits", "synthetic"):
+            raise ValueError(
+                f"augment={self.augment} is for photographs, not for {self.name}: set it to none"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
 class OptimConfig:
-    """SGD with Nesterov momentum, or AdamW with decoupled decay; `lr` is the peak of the schedule."""
+    """SGD with Nesterov momentum, AdamW with decoupled decay, or Muon (AdamW for what is no matrix).
 
-    name: Literal["sgd", "adamw"]
+    `lr` is the peak of the schedule at `base_batch_size`; another `batch_size` scales it (docs/training.md).
+    `ema_decay` evaluates an exponential moving average of the weights instead of the weights.
+    """
+
+    name: Literal["sgd", "adamw", "muon"]
     lr: Positive
     weight_decay: NonNegative
     batch_size: Count
+    base_batch_size: Count | None
     momentum: Momentum | None
     betas: tuple[Momentum, Momentum] | None
+    label_smoothing: Annotated[float, msgspec.Meta(ge=0, lt=1)]
+    ema_decay: Momentum | None
 
     def __post_init__(self) -> None:
-        """Refuse the other optimizer's numbers."""
-        if self.name == "sgd" and (self.momentum is None or self.betas is not None):
-            raise ValueError("sgd takes momentum, with betas null")
-        if self.name == "adamw" and (self.betas is None or self.momentum is not None):
-            raise ValueError("adamw takes betas, with momentum null")
+        """Refuse the other optimizers' numbers."""
+        _takes(self, self.name, OPTIM_TAKES[self.name], ("momentum", "betas"))
 
 
 @dataclasses.dataclass(frozen=True)
 class ScheduleConfig:
-    """Warm-up, stable, decay; length by exactly one of epochs, steps and train_gflops."""
+    """Learning-rate shape, and length by exactly one of epochs, steps and train_gflops.
 
+    `cooldowns` (wsd only) are horizons as shares of the whole length, such as [0.25, 0.5, 1]: the run is then
+    one stable trunk that cools down at each of them, and each is a point of its own.
+    """
+
+    shape: Literal["wsd", "cosine", "constant"]
     epochs: Positive | None
     steps: Count | None
     train_gflops: Positive | None
     warmup_fraction: Share
     decay_fraction: Share
     evaluations: Count
+    cooldowns: tuple[Annotated[float, msgspec.Meta(gt=0, le=1)], ...]
 
     def __post_init__(self) -> None:
-        """Refuse two lengths, or none, and a warm-up that runs into the decay."""
+        """Refuse two lengths, or none, a warm-up that runs into the decay, and horizons without a trunk."""
         if [self.epochs, self.steps, self.train_gflops].count(None) != 2:
             raise ValueError("give exactly one of epochs, steps and train_gflops; set the others to null")
         if self.warmup_fraction + self.decay_fraction > 1:
             raise ValueError("warmup_fraction + decay_fraction must not exceed 1")
+        if self.cooldowns:
+            self._check_cooldowns()
+
+    def _check_cooldowns(self) -> None:
+        rising = list(self.cooldowns) == sorted(set(self.cooldowns))
+        if self.shape != "wsd" or not rising or self.cooldowns[-1] != 1:
+            raise ValueError("cooldowns must rise to 1, such as [0.25, 0.5, 1], and need shape wsd")
+        if self.warmup_fraction > (1 - self.decay_fraction) * self.cooldowns[0]:
+            raise ValueError(
+                f"the cool-down to {self.cooldowns[0]} would begin inside the warm-up: give a later one"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,21 +219,26 @@ class MeterConfig:
 @dataclasses.dataclass(frozen=True)
 class SweepConfig:
     """`grid` maps keys to lists (all combinations); `points` is a list of further settings, each combined
-    with the whole grid, for keys that must change together."""
+    with the whole grid, for keys that must change together. `lr_grid`, such as [0.5, 1, 2], first tries these
+    factors on the learning rate of every shape with its first seed; all seeds then take the best on
+    validation."""
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[\w.+-]+$")]
-    grid: dict[str, Any]
-    points: list[dict[str, Any]]
+    grid: dict[str, Any] = dataclasses.field(default_factory=dict)
+    points: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    lr_grid: tuple[Positive, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class LaunchConfig:
-    """Where cells run. Null workers: one a GPU, or one a CPU core; null threads: the cores a worker has."""
+    """Where and how cells run. Null workers: one a GPU, or one a CPU core; null threads: the cores a worker
+    has. `step` auto is a whole-step CUDA graph on a GPU and eager on a CPU."""
 
     device: Literal["auto", "cpu", "cuda"]
     workers: Count | None
     threads: Count | None
     deterministic: bool
+    step: Literal["auto", "eager", "compile", "graph"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,11 +291,12 @@ class Config:
     def identity(self) -> dict[str, Any]:
         """What changes the result, as JSON would give it back."""
         chosen = {
-            "data": {"name": self.data.name, "fraction": self.data.fraction},
+            "data": self.data,
             **{group: getattr(self, group) for group in ("model", "optim", "schedule", "precision")},
             "seed": self.seed,
         }
         plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(chosen))
+        del plain["data"]["root"], plain["data"]["download"]
         return plain
 
     @property

@@ -1,15 +1,25 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
+from isoflop import cli
 from isoflop.config import ModelConfig
 from isoflop.train import models
 
 CPU, META = torch.device("cpu"), torch.device("meta")
-MLP = ModelConfig("mlp", 7, 3, None)
-RESNET = ModelConfig("resnet", 4, 2, None)
-ALL = [MLP, RESNET, ModelConfig("torchvision", None, None, "resnet18")]
+
+
+def shape(family: str, **settings: object) -> ModelConfig:
+    base = cli.compose_config([f"model={family}"], None).model
+    return dataclasses.replace(base, **settings)  # type: ignore[arg-type]
+
+
+MLP = shape("mlp", width=7, depth=3)
+RESNET = shape("resnet", width=4, depth=2)
+ALL = [MLP, RESNET, shape("torchvision")]
 
 
 @pytest.mark.parametrize("config", ALL, ids=lambda c: c.name)
@@ -39,14 +49,14 @@ def test_weights_depend_on_the_seed_alone(config: ModelConfig) -> None:
 def test_parameters_counted_by_hand() -> None:
     mlp = models.build(MLP, (1, 8, 8), 10, seed=0, device=META)
     assert sum(p.numel() for p in mlp.parameters()) == (64 * 7 + 7) + 2 * (7 * 7 + 7) + (7 * 10 + 10)
-    resnet20 = models.build(ModelConfig("resnet", 16, 3, None), (3, 32, 32), 10, seed=0, device=META)
+    resnet20 = models.build(shape("resnet", width=16, depth=3), (3, 32, 32), 10, seed=0, device=META)
     basic = sum(p.numel() for name, p in resnet20.named_parameters() if "shortcut" not in name)
     assert basic == 269_722, "He et al. (2016) give 0.27 M for ResNet-20"
     assert sum(p.numel() for p in resnet20.parameters()) == basic + (16 * 32 + 64) + (32 * 64 + 128)
 
 
 def test_initial_signal_neither_dies_nor_explodes_with_depth() -> None:
-    model = models.build(ModelConfig("mlp", 256, 12, None), (1, 8, 8), 10, seed=0, device=CPU)
+    model = models.build(shape("mlp", width=256, depth=12), (1, 8, 8), 10, seed=0, device=CPU)
     x = torch.randn(512, 64)
     for layer in model.hidden:  # type: ignore[union-attr]
         x = layer(x).relu()
@@ -55,6 +65,4 @@ def test_initial_signal_neither_dies_nor_explodes_with_depth() -> None:
 
 def test_an_unknown_architecture_names_the_nearest() -> None:
     with pytest.raises(ValueError, match="did you mean resnet18"):
-        models.build(
-            ModelConfig("torchvision", None, None, "resnet118"), (3, 32, 32), 10, seed=0, device=META
-        )
+        models.build(shape("torchvision", architecture="resnet118"), (3, 32, 32), 10, seed=0, device=META)

@@ -9,14 +9,9 @@ from isoflop.train import schedule
 
 
 def wsd(**changes: float | int | None) -> ScheduleConfig:
-    base = {
-        "epochs": None,
-        "steps": None,
-        "train_gflops": None,
-        "warmup_fraction": 0.1,
-        "decay_fraction": 0.3,
-    }
-    return ScheduleConfig(**(base | {"evaluations": 5} | changes))  # type: ignore[arg-type]
+    base = {"shape": "wsd", "cooldowns": (), "epochs": None, "steps": None, "train_gflops": None}
+    base |= {"warmup_fraction": 0.1, "decay_fraction": 0.3, "evaluations": 5}
+    return ScheduleConfig(**(base | changes))  # type: ignore[arg-type]
 
 
 def test_warm_up_stable_decay_by_hand() -> None:
