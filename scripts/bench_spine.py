@@ -44,7 +44,7 @@ def one_record(folder: str) -> Record:
     """A real record to be varied."""
     made = compose_config(["schedule.epochs=1", "model.width=8", "launch.threads=1"], None)
     raw = config.to_dict(made) | {"out": folder}
-    return run(config.from_dict(raw))
+    return run(config.from_dict(raw))[-1]
 
 
 def synthetic(like: Record, number: int, directory: Path) -> None:

@@ -44,7 +44,7 @@ def done_record(tmp_path_factory: pytest.TempPathFactory) -> records.Record:
     from isoflop import run
 
     tiny = composed("model.width=8", "model.depth=1", "schedule.epochs=1", "launch.threads=1")
-    return run.run(dataclasses.replace(tiny, out=str(tmp_path_factory.mktemp("one"))))
+    return run.run(dataclasses.replace(tiny, out=str(tmp_path_factory.mktemp("one"))))[0]
 
 
 @pytest.fixture(scope="session")

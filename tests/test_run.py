@@ -14,6 +14,7 @@ from isoflop import prepare, run
 from isoflop import record as records
 from isoflop.config import Config, ConfigError
 from isoflop.record import Record
+from isoflop.train import schedule
 from isoflop.train.loop import Trainer
 
 MakeConfig = Callable[..., Config]
@@ -71,8 +72,8 @@ def test_energy_on_a_cpu_is_unknown_with_a_reason(done_record: Record) -> None:
 def test_running_again_gives_the_same_bits_and_the_next_attempt(make_config: MakeConfig) -> None:
     config = make_config()
     torch.manual_seed(7)
-    one = run.run(config)
-    two = run.run(config)
+    one = run.run(config)[-1]
+    two = run.run(config)[-1]
     assert result(one) == result(two)
     assert (one.attempt, two.attempt) == (1, 2)
     assert records.read(records.path_of(config.directory, config.run_id)) == two
@@ -93,7 +94,7 @@ def test_counting_metering_and_evaluating_leave_training_alone(
     run.run(config)
     device = torch.device("cpu")
     bare = Trainer(config, prepare.prepare(config, device).data, kept[0].steps, device)
-    bare.advance(bare.steps)
+    bare.advance(bare.steps, schedule.learning_rates(config.schedule, bare.steps))
     for name, value in bare.model.state_dict().items():
         assert torch.equal(value, kept[0].model.state_dict()[name]), name
 
@@ -106,14 +107,14 @@ def test_the_ambient_random_state_is_left_alone(make_config: MakeConfig) -> None
 
 
 def test_divergence_is_a_state(make_config: MakeConfig) -> None:
-    record = run.run(make_config("optim=sgd", "optim.lr=1e20"))
+    record = run.run(make_config("optim=sgd", "optim.lr=1e20"))[-1]
     assert record.state == "diverged"
     assert "NaN or infinite" in str(record.reason)
     assert record.error is None
 
 
 def test_running_out_of_memory_is_a_state(make_config: MakeConfig) -> None:
-    record = run.run(make_config("model.width=300000", "model.depth=2"))
+    record = run.run(make_config("model.width=300000", "model.depth=2"))[-1]
     assert record.state == "oom"
     assert "can't allocate memory" in str(record.reason)
 
@@ -126,7 +127,7 @@ def test_a_bug_is_a_state_and_leaves_its_traceback(
 
     monkeypatch.setattr(Trainer, "advance", broken)
     config = make_config()
-    record = run.run(config)
+    record = run.run(config)[-1]
     assert record.state == "failed"
     assert "KeyError" in str(record.reason)
     assert "Traceback" in (config.directory / "logs" / f"{config.run_id}.log").read_text()
@@ -137,7 +138,7 @@ def test_ctrl_c_is_a_state(make_config: MakeConfig, monkeypatch: pytest.MonkeyPa
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Trainer, "advance", stopped)
-    assert run.run(make_config()).state == "interrupted"
+    assert run.run(make_config())[-1].state == "interrupted"
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,9 @@ def test_bad_input_writes_nothing(
 
 
 def test_a_flop_budget_is_met_within_a_step(make_config: MakeConfig) -> None:
-    record = run.run(make_config("schedule=budget", "schedule.epochs=null", "schedule.train_gflops=0.003"))
+    record = run.run(make_config("schedule=budget", "schedule.epochs=null", "schedule.train_gflops=0.003"))[
+        -1
+    ]
     assert record.compute is not None
     assert record.compute.train_flops_per_example is not None
     assert record.compute.train_flops == pytest.approx(3e6, abs=32 * record.compute.train_flops_per_example)
@@ -178,7 +181,7 @@ def test_short_cells_are_replayed_and_metered_through_nvml(
     uuid = "GPU-00000000-0000-0000-0000-000000000000"
     monkeypatch.setattr(run, "gpu_uuids", lambda device: (uuid,))
     config = make_config("meter.replay_seconds=1.5", "meter.idle_seconds=0.3", "meter.period_seconds=0.05")
-    record = run.run(config)
+    record = run.run(config)[-1]
     energy, timing, spent = record.energy, record.time, record.spent
     assert energy is not None, record.energy_reason
     assert timing is not None
@@ -192,13 +195,13 @@ def test_short_cells_are_replayed_and_metered_through_nvml(
     assert spent.wasted_seconds == energy.window_seconds
     assert record.curve[-1].energy_joules == pytest.approx(energy.energy_joules)
     assert record.curve[0].energy_joules == pytest.approx(energy.energy_joules / 5, rel=0.3)
-    plain = run.run(dataclasses.replace(config, meter=dataclasses.replace(config.meter, energy="none")))
+    plain = run.run(dataclasses.replace(config, meter=dataclasses.replace(config.meter, energy="none")))[-1]
     assert result(plain) == result(record), "metering changed the training"
 
 
 def test_the_csv_tracker_writes_the_curve(make_config: MakeConfig) -> None:
     config = make_config("tracker=csv")
-    record = run.run(config)
+    record = run.run(config)[-1]
     lines = (config.directory / "curves" / f"{config.run_id}.csv").read_text().splitlines()
     assert lines[0].startswith("step,examples,seconds,val_error")
     assert len(lines) == 1 + len(record.curve)

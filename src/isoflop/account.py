@@ -9,6 +9,7 @@ from scipy import stats
 
 from isoflop.config import Config
 from isoflop.meter import hardware
+from isoflop.meter.trace import Window
 from isoflop.prepare import Prepared, times
 from isoflop.provenance import model_facts
 from isoflop.record import (
@@ -26,21 +27,29 @@ from isoflop.record import (
     Timing,
     known,
 )
-from isoflop.train import optim
 from isoflop.train.data import DataSet
 from isoflop.train.evaluate import Score
 
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """A trained cell: what the loop really did, its learning curve and where the seconds went."""
+    """A point reached: what the loop really did on the way, its learning curve and where the seconds went.
 
+    With cooldowns, `examples_own` are those this point was the first to need: its cool-down and the stretch
+    of the trunk since the branch before. `windows` are the metered stretches of its own path.
+    """
+
+    horizon: float
     steps: int
     examples_seen: int
+    examples_own: int
     parameters: int
+    optimizer_flops_per_step: float
     curve: tuple[CurvePoint, ...]
+    windows: tuple[Window, ...]
     setup_seconds: float
     warmup_seconds: float
+    compile_seconds: float
     train_seconds: float
     eval_seconds: float
     eval_examples: int
@@ -63,10 +72,9 @@ def with_energy(
     )
 
 
-def compute(config: Config, prepared: Prepared, trained: Trained) -> Compute:
+def compute(prepared: Prepared, trained: Trained) -> Compute:
     """Work in total: per-example counts times the examples the loop really saw."""
     count, examples = prepared.count, trained.examples_seen
-    per_step = optim.FLOPS_PER_PARAMETER[config.optim.name] * trained.parameters
     counted: dict[str, Any] = {
         "forward_macs_per_example": count.forward_macs_per_example,
         "train_flops_per_example": count.train_flops_per_example,
@@ -80,7 +88,7 @@ def compute(config: Config, prepared: Prepared, trained: Trained) -> Compute:
         examples_seen=examples,
         **counted,
         **reasons,
-        **known(optimizer_flops=float(per_step * trained.steps)),
+        **known(optimizer_flops=trained.optimizer_flops_per_step * trained.steps),
         forward_macs_by_op=count.forward_macs_by_op,
         uncounted_ops=count.uncounted_ops,
         counters_agree=count.counters_agree,
@@ -102,6 +110,7 @@ def timing(compute: Compute, trained: Trained, origin: Provenance) -> Timing:
         train_seconds=trained.train_seconds,
         warmup_seconds=trained.warmup_seconds,
         eval_seconds=trained.eval_seconds,
+        compile_seconds=trained.compile_seconds,
         setup_seconds=trained.setup_seconds,
         examples_per_second=compute.examples_seen / trained.train_seconds,
         achieved_flops_per_second=achieved,
@@ -113,13 +122,19 @@ def timing(compute: Compute, trained: Trained, origin: Provenance) -> Timing:
     )
 
 
-def spent(compute: Compute, energy: Energy | None, energy_reason: str | None, seconds: float) -> Spent:
-    """`seconds` is the whole run's; replayed steps, whose results are discarded, are its waste."""
+def spent(
+    compute: Compute, trained: Trained, energy: Energy | None, energy_reason: str | None, seconds: float
+) -> Spent:
+    """`seconds` is wall time since the point before; replayed steps, whose results are discarded, are waste.
+
+    FLOPs and joules are those of `examples_own`, so that the points of a trunk add up to what it cost.
+    """
     replayed = energy.window_seconds if energy and energy.replayed else 0.0
+    own = trained.examples_own / trained.examples_seen
     return Spent(
-        flops=compute.train_flops,
+        flops=times(own, compute.train_flops),
         flops_reason=compute.train_flops_reason,
-        joules=energy.energy_joules if energy else None,
+        joules=energy.energy_joules * own if energy else None,
         joules_reason=energy_reason,
         seconds=seconds,
         wasted_seconds=replayed,
@@ -139,13 +154,16 @@ def error_rate(test: Score, val: Score) -> ErrorRate:
     )
 
 
-def optim_facts(config: Config, trained: Trained) -> OptimFacts:
-    """What the optimizer used."""
+def optim_facts(config: Config, trained: Trained, lr_interior: bool | None) -> OptimFacts:
+    """What the optimizer used; `lr_interior` is None where no grid of learning rates was tried."""
     return OptimFacts(
         name=config.optim.name,
         lr=config.optim.lr,
         weight_decay=config.optim.weight_decay,
         batch_size=config.optim.batch_size,
+        parametrization=config.model.parametrization,
+        lr_interior=lr_interior,
+        lr_interior_reason="no learning-rate grid was tried" if lr_interior is None else None,
         **known(steps=trained.steps),
     )
 
@@ -175,14 +193,16 @@ def done(
     *,
     attempt: int,
     seconds: float,
+    lr_interior: bool | None,
 ) -> Record:
-    """The record of a cell that gave its point."""
-    work = compute(config, prepared, trained)
+    """The record of a point that was reached; `seconds` as in `spent`."""
+    work = compute(prepared, trained)
     return Record(
         schema=SCHEMA,
-        run_id=config.run_id,
+        run_id=config.point_ids[trained.horizon],
         config_id=config.config_id,
         trunk_id=config.run_id,
+        horizon=trained.horizon,
         cell=config.identity,
         attempt=attempt,
         state="done",
@@ -191,12 +211,12 @@ def done(
         cost=config.cost.factors,
         model=model_facts(config, trained.parameters),
         provenance=origin,
-        spent=spent(work, energy, energy_reason, seconds),
+        spent=spent(work, trained, energy, energy_reason, seconds),
         curve=with_energy(trained.curve, energy, energy_reason),
         energy=energy,
         energy_reason=energy_reason,
         **known(
-            optim=optim_facts(config, trained),
+            optim=optim_facts(config, trained, lr_interior),
             data=data_facts(config, prepared.data),
             error=error_rate(trained.test, trained.val),
             loss=Loss(test=trained.test.loss, val=trained.val.loss, train=trained.train.loss),

@@ -34,11 +34,17 @@ class Table:
 
 
 def shape_label(record: Record) -> str:
-    """A short name of the shape, such as `mlp w16 d2` or `torchvision:resnet18`."""
+    """A short name of the shape, such as `mlp w16 d2`, `torchvision:resnet18`, or `mlp w16 d2 @0.25` for a
+    point cooled down at a quarter of the length."""
     model = record.model
-    if model.width is None or model.depth is None:
-        return model.architecture
-    return f"{model.family} w{model.width} d{model.depth}"
+    dials = model.width is not None and model.depth is not None
+    name = f"{model.family} w{model.width} d{model.depth}" if dials else model.architecture
+    return name if record.horizon == 1 else f"{name} @{record.horizon:g}"
+
+
+def place_id(record: Record) -> str:
+    """What seeds repeat: the configuration and the horizon."""
+    return record.config_id if record.horizon == 1 else f"{record.config_id}@{record.horizon:g}"
 
 
 def dollars(record: Record) -> float | None:
@@ -76,8 +82,10 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "run_id": lambda r: r.run_id,
     "config_id": lambda r: r.config_id,
     "trunk_id": lambda r: r.trunk_id,
+    "place_id": place_id,
     "label": shape_label,
     "seed": lambda r: r.seed,
+    "horizon": lambda r: r.horizon,
     "family": lambda r: r.model.family,
     "architecture": lambda r: r.model.architecture,
     "width": lambda r: r.model.width,
@@ -112,7 +120,9 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "mfu": lambda r: r.time and r.time.mfu,
     "dollars": dollars,
     "grams_co2": grams_co2,
+    "parametrization": lambda r: r.optim and r.optim.parametrization,
     "lr": lambda r: r.optim and r.optim.lr,
+    "lr_interior": lambda r: r.optim and r.optim.lr_interior,
     "batch_size": lambda r: r.optim and r.optim.batch_size,
     "device": lambda r: r.provenance.device,
     "precision": lambda r: r.provenance.precision,
@@ -123,7 +133,19 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
 """Column name -> how it is read off a record. Units are in the names; fractions are in [0, 1]."""
 
 TEXT = (
-    *("run_id", "config_id", "trunk_id", "label", "family", "architecture", "data", "device", "precision"),
+    *(
+        "run_id",
+        "config_id",
+        "trunk_id",
+        "place_id",
+        "label",
+        "family",
+        "architecture",
+        "data",
+        "device",
+        "precision",
+    ),
+    "parametrization",
     *("train_gflops_reason", "energy_grade", "energy_reason", "isoflop_version", "git_commit", "started_at"),
 )
 """The columns that hold words; the others hold numbers."""

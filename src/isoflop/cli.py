@@ -10,12 +10,15 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
 from isoflop import __version__, config, record
 from isoflop.config import Config, ConfigError
+
+if TYPE_CHECKING:
+    from isoflop.sweep.grid import Cell
 
 DONE, FAILED, INPUT, DIVERGED, OOM, INTERRUPTED = 0, 1, 2, 3, 4, 75
 EXIT_OF_STATE = {
@@ -203,24 +206,31 @@ def _run(options: argparse.Namespace) -> int:
     if cell.sweep.grid or cell.sweep.points:
         raise ConfigError("this is a sweep: use isoflop sweep, or isoflop run -m")
     if not options.again and (done := _done(cell)):
-        console.show_run(done)
+        for found in done:
+            console.show_run(found)
         console.OUT.print("done before: --again trains it once more")
         return DONE
     from isoflop import run
 
     with console.steps_bar() as watch:
         finished = run.run(cell, watch=watch)
-    console.show_run(finished)
-    console.OUT.print(f"record: {record.path_of(cell.directory, cell.run_id)}", markup=False)
-    return EXIT_OF_STATE[finished.state]
+    for found in finished:
+        console.show_run(found)
+        console.OUT.print(f"record: {record.path_of(cell.directory, found.run_id)}", markup=False)
+    return _worst(finished)
 
 
-def _done(cell: Config) -> record.Record | None:
-    """The record of a finished run of this very cell."""
+def _worst(found: Sequence[record.Record]) -> int:
+    """The exit code of a cell's records: that of the last, since what fails a point fails the later ones."""
+    return EXIT_OF_STATE[found[-1].state]
+
+
+def _done(cell: Config) -> tuple[record.Record, ...]:
+    """The records of this very cell where all its points are done, else none."""
     with contextlib.suppress(record.RecordError, OSError):
-        found = record.read(record.path_of(cell.directory, cell.run_id))
-        return found if found.state == "done" else None
-    return None
+        found = [record.read(record.path_of(cell.directory, run_id)) for run_id in cell.point_ids.values()]
+        return tuple(found) if all(each.state == "done" for each in found) else ()
+    return ()
 
 
 def _multirun(options: argparse.Namespace) -> int:
@@ -268,28 +278,45 @@ def _task(composed: Any) -> None:
     except ValueError as error:
         _CODES.append(_tell(str(error), INPUT, debug=False))
         return
-    console.show_run(finished)
-    _CODES.append(EXIT_OF_STATE[finished.state])
+    for found in finished:
+        console.show_run(found)
+    _CODES.append(_worst(finished))
 
 
 def _sweep(options: argparse.Namespace) -> int:
     from isoflop.report import console
-    from isoflop.sweep import grid, local
+    from isoflop.sweep import grid, tune
 
     base = compose_config(options.overrides, options.config_dir)
     cells = grid.expand(base)
-    todo = grid.missing(cells, base.directory)
-    console.OUT.print(f"{base.out}: {len(cells)} cells, {len(todo)} to run", markup=False)
-    if todo:
-        planned, gpus = local.plan(cells)
-        grid.write_manifest(planned, base.directory)
-        ordered = tuple(cell for cell in planned if cell.run_id in {each.run_id for each in todo})
-        with console.cells_bar(len(todo)) as show:
-            local.run_cells(ordered, local.slots(base.launch, gpus), lambda cell, r: show(cell.run_id, r))
+    if base.sweep.lr_grid:
+        _run_missing(base, tune.trials(cells, base.sweep.lr_grid), base.directory / tune.FOLDER)
+        choices = tune.choose(cells, base.sweep.lr_grid)
+        console.show_choices(sum(not c.interior for c in choices.values()), len(choices))
+        cells = tune.tuned(cells, choices)
+        tune.adopt(cells)
+    _run_missing(base, cells, base.directory)
     return _summary(cells, base.directory)
 
 
-def _summary(cells: Sequence[Any], directory: Path) -> int:
+def _run_missing(base: Config, cells: tuple[Cell, ...], directory: Path) -> None:
+    """Run the cells that have no finished record in `directory`, with a manifest of all of them beside it."""
+    from isoflop.report import console
+    from isoflop.sweep import grid, local
+
+    todo = {cell.run_id for cell in grid.missing(cells, directory)}
+    console.OUT.print(f"{directory}: {len(cells)} cells, {len(todo)} to run", markup=False)
+    if not todo:
+        return
+    planned, gpus = local.plan(cells)
+    grid.write_manifest(planned, directory)
+    ordered = tuple(cell for cell in planned if cell.run_id in todo)
+    with console.cells_bar(len(ordered)) as show:
+        slots = local.slots(base.launch, gpus)
+        local.run_cells(ordered, slots, lambda cell, found: show(cell.run_id, found))
+
+
+def _summary(cells: tuple[Cell, ...], directory: Path) -> int:
     """Show the table of the sweep's folder; 1 if any cell of this sweep is not done."""
     from isoflop import aggregate
     from isoflop.report import console
@@ -297,9 +324,10 @@ def _summary(cells: Sequence[Any], directory: Path) -> int:
     table = aggregate.aggregate(directory)
     console.show_table(table.rows)
     console.show_dropped(table)
-    not_done = {cell.run_id for cell in cells} - set(table.rows["run_id"])
+    wanted = {run_id for cell in cells for run_id in cell.config.point_ids.values()}
+    not_done = wanted - set(table.rows["run_id"])
     if not_done:
-        console.OUT.print(f"{len(not_done)} of {len(cells)} cells gave no point: the reasons are above")
+        console.OUT.print(f"{len(not_done)} of {len(wanted)} points are missing: the reasons are above")
     return FAILED if not_done else DONE
 
 

@@ -305,9 +305,23 @@ class Config:
         return _hash(self.identity)
 
     @property
+    def point_ids(self) -> dict[float, str]:
+        """Horizon -> id of the record of the point there: `run_id` itself where there are no cooldowns."""
+        if not self.schedule.cooldowns:
+            return {1.0: self.run_id}
+        return {share: _hash(self.identity | {"horizon": share}) for share in self.schedule.cooldowns}
+
+    @property
     def config_id(self) -> str:
         """Hash of `identity` without the seed: the same for all seeds of a configuration."""
         return _hash({key: value for key, value in self.identity.items() if key != "seed"})
+
+    @property
+    def shape_id(self) -> str:
+        """Hash of `identity` without seed and learning rate: cells that can share one compiled step."""
+        identity = {key: value for key, value in self.identity.items() if key != "seed"}
+        del identity["optim"]["lr"]
+        return _hash(identity)
 
     @property
     def directory(self) -> Path:

@@ -62,13 +62,17 @@ def _mfu() -> list[Finding]:
 
 
 def _data(root: Path) -> list[Finding]:
-    folders = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "cifar-10-batches-py"}
-    found = [Finding("data", True, "digits ships with scikit-learn")]
-    for name, folder in folders.items():
-        here = (root / folder).is_dir()
-        where = (
-            f"{root / folder}" if here else f"not in {root}: fetched at first use where there is a network"
-        )
+    places = {
+        "mnist": "MNIST",
+        "fashion_mnist": "FashionMNIST",
+        "cifar10": "cifar-10-batches-py",
+        "cifar100": "cifar-100-python",
+        "svhn": "train_32x32.mat",
+    }
+    found = [Finding("data", True, "digits ships with scikit-learn, synthetic is made here")]
+    for name, place in places.items():
+        here = (root / place).exists()
+        where = f"{root / place}" if here else f"not in {root}: fetched at first use where there is a network"
         found.append(Finding("data", here, f"{name}: {where}"))
     return found
 

@@ -13,14 +13,15 @@ from isoflop.meter import flops
 from isoflop.meter.flops import FlopCount
 from isoflop.train import models, schedule
 from isoflop.train.data import DataSet, load
+from isoflop.train.schedule import Horizon
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a cell will do, known before anything is trained."""
+    """What a cell will do, known before anything is trained; the FLOPs are those of trunk and cool-downs."""
 
     steps: int
-    examples: int
+    horizons: tuple[Horizon, ...]
     planned_train_flops: float | None
 
 
@@ -61,8 +62,10 @@ def prepare(config: Config, device: torch.device) -> Prepared:
         batch_size=config.optim.batch_size,
         train_flops_per_example=count.train_flops_per_example,
     )
-    examples = steps * config.optim.batch_size
-    return Prepared(data, count, Plan(steps, examples, times(examples, count.train_flops_per_example)))
+    horizons = schedule.horizons(config.schedule, steps)
+    trained = steps + sum(each.end_step - each.branch_step for each in horizons[:-1])
+    examples = trained * config.optim.batch_size
+    return Prepared(data, count, Plan(steps, horizons, times(examples, count.train_flops_per_example)))
 
 
 @functools.lru_cache(maxsize=2)

@@ -3,6 +3,7 @@ a sweep can write what happened to a process that died."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import functools
@@ -128,23 +129,32 @@ def model_facts(config: Config, parameters: int | None) -> ModelFacts:
     )
 
 
-def next_attempt(directory: Path, run_id: str) -> int:
-    """1, or one more than the attempt of the record that is there and can be read."""
-    try:
-        return records.read(records.path_of(directory, run_id)).attempt + 1
-    except (records.RecordError, OSError):
-        return 1
+def next_attempt(config: Config) -> int:
+    """1, or one more than the last attempt that left a record that can be read."""
+    last = 0
+    for run_id in config.point_ids.values():
+        with contextlib.suppress(records.RecordError, OSError):
+            last = max(last, records.read(records.path_of(config.directory, run_id)).attempt)
+    return last + 1
 
 
 def without_point(
-    config: Config, provenance: Provenance, *, state: State, reason: str, attempt: int, seconds: float
+    config: Config,
+    provenance: Provenance,
+    horizon: float,
+    *,
+    state: State,
+    reason: str,
+    attempt: int,
+    seconds: float,
 ) -> Record:
-    """The record of a run that gave no point of the curve; `seconds` is what it cost, all of it wasted."""
+    """The record of a run that gave no point at `horizon`; `seconds` is what it cost, all of it wasted."""
     return Record(
         schema=records.SCHEMA,
-        run_id=config.run_id,
+        run_id=config.point_ids[horizon],
         config_id=config.config_id,
         trunk_id=config.run_id,
+        horizon=horizon,
         cell=config.identity,
         attempt=attempt,
         state=state,

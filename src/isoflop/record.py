@@ -22,8 +22,21 @@ from typing import Any, Literal
 
 import msgspec
 
-SCHEMA = 1
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+SCHEMA = 2
+
+
+def _from_1(raw: dict[str, Any]) -> dict[str, Any]:
+    """Schema 1 knew no horizons, parametrizations, learning-rate grids or compile time."""
+    optim, timing = raw["optim"], raw["time"]
+    if optim is not None:
+        optim = optim | {"parametrization": "standard", "lr_interior": None}
+        optim["lr_interior_reason"] = "no learning-rate grid was tried"
+    if timing is not None:
+        timing = timing | {"compile_seconds": 0.0}
+    return raw | {"schema": 2, "horizon": 1.0, "optim": optim, "time": timing}
+
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
 """Older schema number -> function that returns the same record in the next schema."""
 
 State = Literal["done", "failed", "diverged", "oom", "interrupted"]
@@ -156,10 +169,12 @@ class PeakRate:
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """Seconds from a monotonic clock. `train_seconds` excludes warm-up, evaluation and data preparation."""
+    """Seconds from a monotonic clock. `train_seconds` excludes warm-up (of which `compile_seconds` went into
+    compiling or capturing the step), evaluation and data preparation."""
 
     train_seconds: float
     warmup_seconds: float
+    compile_seconds: float
     eval_seconds: float
     setup_seconds: float
     examples_per_second: float
@@ -173,7 +188,8 @@ class Timing:
 
 @dataclasses.dataclass(frozen=True)
 class Spent:
-    """Everything this run cost, useful or not. `wasted_*` is work whose result was thrown away."""
+    """What this point cost, useful or not; a trunk that several points share is counted once, at the point
+    that first needed it. `wasted_seconds` is work whose result was thrown away."""
 
     flops: float | None
     flops_reason: str | None
@@ -199,12 +215,16 @@ class ModelFacts:
 
 @dataclasses.dataclass(frozen=True)
 class OptimFacts:
-    """What the optimizer really used. `lr` is the peak of the schedule."""
+    """What the optimizer really used. `lr` is the peak of the schedule; `lr_interior` says whether it was the
+    best of a grid and not at its edge."""
 
     name: str
     lr: float
     weight_decay: float
     batch_size: int
+    parametrization: str
+    lr_interior: bool | None
+    lr_interior_reason: str | None
     steps: int | None
     steps_reason: str | None
 
@@ -272,14 +292,16 @@ class Provenance:
 class Record:
     """One point of the curve, or the account of why there is none.
 
-    `cell` is the configuration that defines the point; `cost` holds the factors the user chose
-    (dollars_per_gpu_hour, dollars_per_kwh, grams_co2_per_kwh, pue), and only those.
+    `cell` is the configuration that defines the point; `horizon` is the share of its whole length at which it
+    was cooled down (1 without cooldowns), and `trunk_id` joins the points of one trunk. `cost` holds the
+    factors the user chose (dollars_per_gpu_hour, dollars_per_kwh, grams_co2_per_kwh, pue), and only those.
     """
 
     schema: int
     run_id: str
     config_id: str
     trunk_id: str
+    horizon: float
     cell: dict[str, Any]
     attempt: int
     state: State

@@ -7,10 +7,11 @@ model is evaluated.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
@@ -20,6 +21,7 @@ from isoflop.account import Trained
 from isoflop.config import Config
 from isoflop.meter import hardware
 from isoflop.meter.power import EnergyMeter
+from isoflop.meter.trace import Window
 from isoflop.prepare import Prepared, pick_device, prepare, times
 from isoflop.provenance import Machine
 from isoflop.record import (
@@ -29,7 +31,7 @@ from isoflop.record import (
     State,
 )
 from isoflop.report import tracker
-from isoflop.train import schedule
+from isoflop.train import optim, schedule
 from isoflop.train.data import Part
 from isoflop.train.evaluate import Score, evaluate
 from isoflop.train.loop import DivergedError, Trainer, deterministic, resolve_precision
@@ -39,17 +41,22 @@ Watch = Callable[[CurvePoint, int], None]
 
 
 def run(
-    config: Config, *, device_index: int = 0, command_line: str | None = None, watch: Watch | None = None
-) -> Record:
-    """Train one cell, write its record to DIR/records and return it.
+    config: Config,
+    *,
+    device_index: int = 0,
+    command_line: str | None = None,
+    lr_interior: bool | None = None,
+    watch: Watch | None = None,
+) -> tuple[Record, ...]:
+    """Train one cell, write a record a point to DIR/records as it is reached, and return the records.
 
-    What happens to the cell is a state of its record, never an exception: diverged, oom, interrupted, failed
-    (with the traceback in DIR/logs).
+    There is one point, or one a horizon with schedule.cooldowns. What happens to the cell is a state of its
+    records, never an exception: diverged, oom, interrupted, failed (with the traceback in DIR/logs).
 
     Raises:
         ValueError: the input cannot be used; nothing was trained or written.
         RecordBusyError: another process is running this cell.
-        OSError: the record could not be written; nothing of it is left behind.
+        OSError: a record could not be written; nothing of it is left behind.
     """
     began, started_at = time.perf_counter(), provenance.now()
     if config.launch.threads is not None:
@@ -57,28 +64,46 @@ def run(
     device = pick_device(config.launch.device, device_index)
     prepared = prepare(config, device)
     with records.claim(config.directory, config.run_id), torch.random.fork_rng():
-        attempt = provenance.next_attempt(config.directory, config.run_id)
+        attempt = provenance.next_attempt(config)
         origin = provenance.gather(
             config,
             _machine(config, device),
             started_at=started_at,
             command_line=command_line or provenance.command(),
         )
+        written: list[Record] = []
         try:
-            trained, energy, energy_reason = _measure(config, prepared, device, began, watch)
+            for trained, energy, energy_reason in _measure(config, prepared, device, began, watch):
+                seconds = time.perf_counter() - began - sum(record.spent.seconds for record in written)
+                record = account.done(
+                    config,
+                    prepared,
+                    trained,
+                    energy,
+                    energy_reason,
+                    origin,
+                    attempt=attempt,
+                    seconds=seconds,
+                    lr_interior=lr_interior,
+                )
+                written.append(_keep(config, record))
+        except OSError:
+            raise
         except (Exception, KeyboardInterrupt) as error:
             state, reason = _what_happened(error, config)
-            seconds = time.perf_counter() - began
-            record = provenance.without_point(
-                config, origin, state=state, reason=reason, attempt=attempt, seconds=seconds
-            )
-        else:
-            seconds = time.perf_counter() - began
-            record = account.done(
-                config, prepared, trained, energy, energy_reason, origin, attempt=attempt, seconds=seconds
-            )
-        records.write(record, config.directory)
-        tracker.track(config, record)
+            seconds = time.perf_counter() - began - sum(record.spent.seconds for record in written)
+            for horizon in list(config.point_ids)[len(written) :]:
+                lost = provenance.without_point(
+                    config, origin, horizon, state=state, reason=reason, attempt=attempt, seconds=seconds
+                )
+                written.append(_keep(config, lost))
+                seconds = 0.0
+    return tuple(written)
+
+
+def _keep(config: Config, record: Record) -> Record:
+    records.write(record, config.directory)
+    tracker.track(config, record)
     return record
 
 
@@ -97,15 +122,41 @@ def _what_happened(error: BaseException, config: Config) -> tuple[State, str]:
     return "failed", f"{type(error).__name__}: {first} (traceback in {log})"
 
 
+Measured = tuple[Trained, Energy | None, str | None]
+
+
 def _measure(
     config: Config, prepared: Prepared, device: torch.device, began: float, watch: Watch | None
-) -> tuple[Trained, Energy | None, str | None]:
-    """Train and meter; the joules, or the reason why they are unknown, come with what was trained."""
+) -> Iterator[Measured]:
+    """Each point as it is reached, with its joules or the reason why they are unknown.
+
+    Points whose training was too short to meter wait for the replay at the end.
+    """
     with deterministic(config.launch.deterministic):
         trainer = Trainer(config, prepared.data, prepared.plan.steps, device)
         with _energy_meter(config, device) as meter:
-            trained = _train(config, trainer, prepared, meter, began, watch)
-            return trained, *_energy(config, trainer, meter, trained)
+            short: list[Trained] = []
+            for trained in _train(config, trainer, prepared, meter, began, watch):
+                if meter and trained.train_seconds < config.meter.replay_seconds:
+                    short.append(trained)
+                else:
+                    yield trained, *_energy(config, meter, trained)
+            if meter and short:
+                windows, examples = _replay(config, trainer, meter)
+                for trained in short:
+                    scale = trained.examples_seen / examples
+                    yield trained, *meter.measurement(windows, replayed=True, scale=scale)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Path:
+    """What led to a step: evaluations (`val` is the last), seconds and metered windows on the way."""
+
+    val: Score | None = None
+    curve: tuple[CurvePoint, ...] = ()
+    windows: tuple[Window, ...] = ()
+    train_seconds: float = 0.0
+    eval_seconds: float = 0.0
 
 
 def _train(
@@ -115,35 +166,40 @@ def _train(
     meter: EnergyMeter | None,
     began: float,
     watch: Watch | None,
-) -> Trained:
-    """Warm up, then train from stop to stop with the clock and the meter on, evaluating in between."""
+) -> Iterator[Trained]:
+    """Warm up, then follow the trunk and cool down at each horizon, with the clock and the meter on between
+    evaluations; after a cool-down the trunk goes on from where it was left."""
     data, flops_each = prepared.data, prepared.count.train_flops_per_example
+    steps, batch_size = trainer.steps, config.optim.batch_size
+    grid = schedule.stops(steps, config.schedule.evaluations)
     setup_seconds = time.perf_counter() - began
 
     def score(part: Part) -> Score:
-        return evaluate(trainer.model, data, part, trainer.autocast, trainer.memory_format)
+        return evaluate(trainer.scored_model, data, part, trainer.autocast, trainer.memory_format)
 
-    clock = time.perf_counter()
-    score(data.val)
-    trainer.warm_up()
-    warmup_seconds = time.perf_counter() - clock
-    curve: list[CurvePoint] = []
-    train_seconds = eval_seconds = 0.0
-    for stop in schedule.stops(trainer.steps, config.schedule.evaluations):
-        with _window(meter):
+    def follow(path: _Path, end: int, factors: Sequence[float], *, arrive: bool) -> _Path:
+        """Train on to step `end`, evaluating at the grid's stops and, with `arrive`, at the end."""
+        for stop in schedule.between(grid, trainer.step, end):
             clock = time.perf_counter()
-            trainer.advance(stop)
-            trainer.synchronise()
-            train_seconds += time.perf_counter() - clock
+            with _window(meter):
+                trainer.advance(stop, factors)
+                trainer.synchronise()
+            train_seconds = path.train_seconds + time.perf_counter() - clock
+            windows = (*path.windows, *(meter.windows[-1:] if meter else ()))
+            path = dataclasses.replace(path, windows=windows, train_seconds=train_seconds)
+            if stop in grid or arrive:
+                path = look(path)
+        return path
+
+    def look(path: _Path) -> _Path:
         clock = time.perf_counter()
         trainer.check_finite()
         val = score(data.val)
-        eval_seconds += time.perf_counter() - clock
-        joules = meter.joules_so_far() if meter else None
+        joules = meter.joules_so_far(path.windows) if meter else None
         point = CurvePoint(
-            step=stop,
+            step=trainer.step,
             examples=trainer.examples_seen,
-            seconds=train_seconds,
+            seconds=path.train_seconds,
             val_error=val.error,
             val_loss=val.loss,
             train_flops=times(trainer.examples_seen, flops_each),
@@ -151,27 +207,50 @@ def _train(
             energy_joules=joules,
             energy_joules_reason="not known at this point" if joules is None else None,
         )
-        curve.append(point)
         if watch:
-            watch(point, trainer.steps)
+            watch(point, steps)
+        eval_seconds = path.eval_seconds + time.perf_counter() - clock
+        return dataclasses.replace(path, val=val, curve=(*path.curve, point), eval_seconds=eval_seconds)
+
     clock = time.perf_counter()
-    shown = min(len(data.train), len(data.test))
-    test, train = score(data.test), score(Part(data.train.images[:shown], data.train.labels[:shown]))
-    eval_seconds += time.perf_counter() - clock
-    return Trained(
-        steps=trainer.steps,
-        examples_seen=trainer.examples_seen,
-        parameters=sum(p.numel() for p in trainer.model.parameters()),
-        curve=tuple(curve),
-        setup_seconds=setup_seconds,
-        warmup_seconds=warmup_seconds,
-        train_seconds=train_seconds,
-        eval_seconds=eval_seconds,
-        eval_examples=len(curve) * val.n + test.n + train.n,
-        test=test,
-        val=val,
-        train=train,
-    )
+    score(data.val)
+    trainer.warm_up()
+    warmup_seconds = time.perf_counter() - clock
+    trunk, charged = _Path(), 0
+    for horizon in prepared.plan.horizons:
+        factors = schedule.learning_rates(config.schedule, steps, horizon.end_step)
+        last = horizon.end_step == steps
+        if not last:
+            trunk = follow(trunk, horizon.branch_step, factors, arrive=False)
+            left = trainer.snapshot()
+        path = follow(trunk, horizon.end_step, factors, arrive=True)
+        assert path.val is not None
+        clock = time.perf_counter()
+        shown = min(len(data.train), len(data.test))
+        test = score(data.test)
+        train = score(Part(data.train.images[:shown], data.train.labels[:shown]))
+        yield Trained(
+            horizon=horizon.share,
+            steps=horizon.end_step,
+            examples_seen=trainer.examples_seen,
+            examples_own=(horizon.end_step - charged) * batch_size,
+            parameters=sum(p.numel() for p in trainer.model.parameters()),
+            optimizer_flops_per_step=optim.flops_per_step(config.optim, trainer.model),
+            curve=path.curve,
+            windows=path.windows,
+            setup_seconds=setup_seconds,
+            warmup_seconds=warmup_seconds,
+            compile_seconds=trainer.compile_seconds,
+            train_seconds=path.train_seconds,
+            eval_seconds=path.eval_seconds + time.perf_counter() - clock,
+            eval_examples=len(path.curve) * path.val.n + test.n + train.n,
+            test=test,
+            val=path.val,
+            train=train,
+        )
+        if not last:
+            trainer.restore(left)
+            charged = horizon.branch_step
 
 
 @contextlib.contextmanager
@@ -207,27 +286,31 @@ def gpu_uuids(device: torch.device) -> tuple[str, ...]:
     return (uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}",)
 
 
-def _energy(
-    config: Config, trainer: Trainer, meter: EnergyMeter | None, trained: Trained
-) -> tuple[Energy | None, str | None]:
-    """Joules of the training window; a short cell's steps are run again until the window is long enough."""
+def _energy(config: Config, meter: EnergyMeter | None, trained: Trained) -> tuple[Energy | None, str | None]:
+    """Joules of the point's own windows."""
     if meter is None:
         cpu = "there is no GPU: CPU energy is not read"
         return None, cpu if config.meter.energy == "auto" else "meter.energy=none"
-    if trained.train_seconds >= config.meter.replay_seconds:
-        return meter.measurement()
-    meter.forget()
-    repeats, metered_seconds = 0, 0.0
+    return meter.measurement(trained.windows)
+
+
+def _replay(config: Config, trainer: Trainer, meter: EnergyMeter) -> tuple[tuple[Window, ...], int]:
+    """Run the whole length again, results discarded, until enough seconds are metered.
+
+    Returns the windows and the examples trained in them.
+    """
+    factors = schedule.learning_rates(config.schedule, trainer.steps)
+    first, examples, metered_seconds = len(meter.windows), 0, 0.0
     while metered_seconds < config.meter.replay_seconds:
         trainer.restart()
         trainer.synchronise()
         with _window(meter):
             clock = time.perf_counter()
-            trainer.advance(trainer.steps)
+            trainer.advance(trainer.steps, factors)
             trainer.synchronise()
             metered_seconds += time.perf_counter() - clock
-        repeats += 1
-    return meter.measurement(replayed=True, scale=1 / repeats)
+        examples += trainer.examples_seen
+    return meter.windows[first:], examples
 
 
 @functools.cache

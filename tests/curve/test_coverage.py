@@ -20,7 +20,7 @@ def test_the_interval_of_the_curve_at_x_max_covers_the_truth(law, configs, e, si
     covered = narrow = 0
     for _ in range(simulations):
         y = truth * np.exp(0.04 * generator.standard_normal(configs))
-        counts, _ = bootstrap.resample(np.arange(configs), RESAMPLES, generator)
+        counts, _ = bootstrap.resample(np.eye(configs, dtype=bool), RESAMPLES, generator)
         parameters = LAWS[law].fit(z, y, np.vstack([np.ones(configs), counts]))
         curve = LAWS[law].predict(parameters, z[-1:])[1:, 0]
         low, high = bootstrap.interval(curve, configs, LAWS[law].free_parameters)

@@ -113,8 +113,8 @@ def test_noisy_x_of_seeds_makes_one_scale_a_configuration(make_table):
     chosen = points.select(table, "train_seconds", "test_error")
     assert chosen.scales == 4
     first = table["train_seconds"][:5]
-    assert chosen.config_x[0] == pytest.approx(np.exp(np.log(first).mean()))
-    assert chosen.config_y[0] == pytest.approx(table["test_error"][:5].mean())
+    assert chosen.place_x[0] == pytest.approx(np.exp(np.log(first).mean()))
+    assert chosen.place_y[0] == pytest.approx(table["test_error"][:5].mean())
 
 
 def test_scales_within_one_percent_are_one():

@@ -37,6 +37,7 @@ def synthetic_table(
                 row |= {
                     "run_id": f"{w:04x}{d:04x}{seed:04x}",
                     "config_id": f"{w:04x}{d:04x}",
+                    "place_id": f"{w:04x}{d:04x}",
                     "trunk_id": f"{w:04x}{d:04x}",
                     "label": label.format(w=w, d=d),
                     "seed": seed,

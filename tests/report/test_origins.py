@@ -25,6 +25,7 @@ def a_record(run_id: str, **facts) -> Record:
         run_id=run_id,
         config_id="c",
         trunk_id="t",
+        horizon=1.0,
         cell={},
         attempt=1,
         state="done",

@@ -23,7 +23,7 @@ def test_means_are_geometric_and_seeds_of_a_configuration_stay_together(make_tab
     rows = make_table(widths=(8, 16), depths=(1,), seeds=3).rows
     means = points.select(rows, VIEW).means
     assert list(means["seeds"]) == [3, 3]
-    errors = rows.loc[rows["config_id"] == means["config_id"][0], "test_error"]
+    errors = rows.loc[rows["place_id"] == means["place_id"][0], "test_error"]
     assert means["y"][0] == pytest.approx(np.exp(np.log(errors).mean()))
     assert (means["low"] < means["y"]).all()
     assert (means["y"] < means["high"]).all()

@@ -23,7 +23,11 @@ DEADLY = '''
 """Cells that die in each way a process can, by seed."""
 import os, signal, sys
 from isoflop.sweep import local
-real = local._run_cell
+real_cell, real_work = local._run_cell, local._work
+
+def work(*arguments):
+    local._run_cell = run_cell
+    real_work(*arguments)
 
 def run_cell(config, *rest):
     if config.seed == 1:
@@ -32,7 +36,7 @@ def run_cell(config, *rest):
         sys.exit(3)
     if config.seed == 3:
         raise RuntimeError("outside of run")
-    real(config, *rest)
+    return real_cell(config, *rest)
 '''
 
 
@@ -42,7 +46,11 @@ def cells_of(config: Config) -> tuple[Cell, ...]:
 
 def collect(cells: tuple[Cell, ...], workers: int = 2) -> dict[str, Record | None]:
     seen: dict[str, Record | None] = {}
-    local.run_cells(cells, Slots(workers, 1, 0), lambda cell, record: seen.update({cell.run_id: record}))
+    local.run_cells(
+        cells,
+        Slots(workers, 1, 0),
+        lambda cell, found: seen.update({cell.run_id: found[-1] if found else None}),
+    )
     return seen
 
 
@@ -54,7 +62,7 @@ def test_a_cell_that_dies_costs_only_itself(
     import deadly  # type: ignore[import-not-found]
 
     cells = cells_of(make_config("seed=0,1,2,3"))
-    monkeypatch.setattr(local, "_run_cell", deadly.run_cell)
+    monkeypatch.setattr(local, "_work", deadly.work)
     seen = collect(cells)
     states = {cell.config.seed: seen[cell.run_id] for cell in cells}
     assert {seed: record.state for seed, record in states.items() if record} == {
@@ -84,7 +92,7 @@ def test_a_sweep_gives_the_same_results_as_single_runs(make_config: MakeConfig, 
     cells = cells_of(make_config("seed=0,1"))
     swept = collect(cells)
     for cell in cells:
-        alone = run.run(dataclasses.replace(cell.config, out=str(tmp_path / "alone")))
+        alone = run.run(dataclasses.replace(cell.config, out=str(tmp_path / "alone")))[0]
         other = swept[cell.run_id]
         assert other is not None
         assert (alone.error, alone.loss) == (other.error, other.loss)

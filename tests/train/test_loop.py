@@ -24,6 +24,10 @@ def trainer(config: Config, steps: int = 12) -> Trainer:
     return Trainer(config, found, steps, CPU)
 
 
+def factors(of: Trainer) -> tuple[float, ...]:
+    return schedule.learning_rates(of.config.schedule, of.steps)
+
+
 def weights(of: Trainer) -> torch.Tensor:
     return torch.cat([value.flatten().double() for value in of.model.state_dict().values()])
 
@@ -35,7 +39,7 @@ def test_training_equals_a_loop_written_by_hand(extra: list[str], make_config: M
     config = make_config(*extra)
     ours = trainer(config)
     ours.warm_up()
-    ours.advance(12)
+    ours.advance(12, factors(ours))
 
     found = ours.data
     model = models.build(config.model, found.image_shape, found.classes, seed=config.seed, device=CPU)
@@ -45,9 +49,9 @@ def test_training_equals_a_loop_written_by_hand(extra: list[str], make_config: M
         )
     else:
         opt = torch.optim.AdamW(model.parameters(), lr=1.0, betas=(0.9, 0.99), weight_decay=0.01)
-    factors = schedule.learning_rates(config.schedule, 12)
+    rates = schedule.learning_rates(config.schedule, 12)
     stream = data.batches(found, config.optim.batch_size, config.seed, torch.contiguous_format)
-    for factor, (images, labels) in zip(factors, islice(stream, 12), strict=True):
+    for factor, (images, labels) in zip(rates, islice(stream, 12), strict=True):
         for group in opt.param_groups:
             group["lr"] = config.optim.lr * factor
         opt.zero_grad()
@@ -62,10 +66,10 @@ def test_training_equals_a_loop_written_by_hand(extra: list[str], make_config: M
 def test_two_runs_are_bit_identical_whatever_the_pauses(family: str, make_config: MakeConfig) -> None:
     config = make_config(f"model={family}")
     one, two = trainer(config, 20), trainer(config, 20)
-    one.advance(20)
+    one.advance(20, factors(one))
     two.warm_up()
     for stop in (3, 4, 11, 20):
-        two.advance(stop)
+        two.advance(stop, factors(two))
         evaluate(two.model, two.data, two.data.val, two.autocast, two.memory_format)
     assert torch.equal(weights(one), weights(two))
 
@@ -73,11 +77,11 @@ def test_two_runs_are_bit_identical_whatever_the_pauses(family: str, make_config
 def test_restart_puts_batch_norm_momentum_and_dropout_back(make_config: MakeConfig) -> None:
     config = make_config("model=resnet", "optim=sgd")
     again = trainer(config, 10)
-    again.advance(10)
+    again.advance(10, factors(again))
     first = weights(again)
     again.restart()
     assert again.step == 0
-    again.advance(10)
+    again.advance(10, factors(again))
     assert torch.equal(first, weights(again))
 
 
@@ -91,14 +95,14 @@ def test_the_state_before_the_first_step_is_the_initial_one(make_config: MakeCon
 
 def test_bf16_autocast_keeps_fp32_weights_and_still_learns(make_config: MakeConfig) -> None:
     low = trainer(make_config("precision=bf16", "model.width=32"), 60)
-    low.advance(60)
+    low.advance(60, factors(low))
     assert {p.dtype for p in low.model.parameters()} == {torch.float32}
     assert evaluate(low.model, low.data, low.data.val, low.autocast, low.memory_format).error < 0.4
 
 
 def test_a_loss_that_blows_up_is_found_when_asked(make_config: MakeConfig) -> None:
     wild = trainer(make_config("optim=sgd", "optim.lr=1e20"), 20)
-    wild.advance(20)
+    wild.advance(20, factors(wild))
     with pytest.raises(loop.DivergedError, match="NaN or infinite by step 20"):
         wild.check_finite()
 
@@ -149,6 +153,18 @@ def test_channels_last_gives_the_same_training(make_config: MakeConfig) -> None:
     config = make_config("model=resnet", "model.width=4")
     off = dataclasses.replace(config, precision=dataclasses.replace(config.precision, channels_last=False))
     one, two = trainer(config, 5), trainer(off, 5)
-    one.advance(5)
-    two.advance(5)
+    one.advance(5, factors(one))
+    two.advance(5, factors(two))
     assert torch.allclose(weights(one), weights(two), rtol=1e-3, atol=1e-4)
+
+
+def test_training_on_from_a_snapshot_is_bit_identical(make_config: MakeConfig) -> None:
+    made = trainer(make_config("model=resnet", "model.width=2"), 20)
+    made.advance(8, factors(made))
+    saved = made.snapshot()
+    made.advance(20, factors(made))
+    first = weights(made)
+    made.restore(saved)
+    assert made.step == 8
+    made.advance(20, factors(made))
+    assert torch.equal(first, weights(made))

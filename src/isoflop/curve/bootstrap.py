@@ -13,18 +13,18 @@ CONFIDENCE = 0.95
 
 
 def resample(
-    scale: npt.NDArray[np.intp], resamples: int, generator: np.random.Generator
+    has_scale: npt.NDArray[np.bool_], resamples: int, generator: np.random.Generator
 ) -> tuple[Array, int]:
     """How often each resample draws each configuration, and how many resamples had to be drawn again.
 
-    `scale` (configs,) numbers the compute scale of each configuration. Each resample draws as many
-    configurations as there are, with replacement; one with fewer than MIN_SCALES scales is drawn again.
-    Returns counts (resamples, configs) as floats, to be used as weights.
+    `has_scale` (configs, scales) says at which compute scales a configuration has points: one, or more where
+    its trunk was cooled down at several horizons. Each resample draws as many configurations as there are,
+    with replacement; one with fewer than MIN_SCALES scales is drawn again. Returns counts (resamples,
+    configs) as floats, to be used as weights.
     """
-    configs = len(scale)
-    assert len(np.unique(scale)) >= MIN_SCALES
-    order = np.argsort(scale, kind="stable")
-    firsts = np.flatnonzero(np.diff(scale[order], prepend=-1))
+    configs, scales = has_scale.shape
+    assert scales >= MIN_SCALES
+    member = has_scale.astype(float)
     counts = np.empty((resamples, configs))
     pending = np.arange(resamples)
     redrawn = 0
@@ -33,7 +33,7 @@ def resample(
         flat = (draw + configs * np.arange(len(pending))[:, None]).ravel()
         drawn = np.bincount(flat, minlength=len(pending) * configs).reshape(len(pending), configs)
         counts[pending] = drawn
-        seen = (np.add.reduceat(drawn[:, order], firsts, axis=1) > 0).sum(axis=1)
+        seen = (drawn @ member > 0).sum(axis=1)
         pending = pending[seen < MIN_SCALES]
         redrawn += len(pending)
     return counts, redrawn

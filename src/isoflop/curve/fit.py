@@ -81,7 +81,7 @@ def _alpha(law: Law, reported: tuple[Reported, ...], configs: int) -> tuple[Esti
 
 def _fit_law(law: Law, chosen: Points, weights: Array, axes: Axes) -> LawFit:
     """Fit one law; weights (1 + resamples, n), the first row being the sample itself."""
-    configs, free = len(chosen.config_x), law.free_parameters
+    configs, free = chosen.configs, law.free_parameters
     z = np.log(chosen.x / chosen.x.max())
     parameters = law.fit(z, chosen.y, weights)
     fitted = law.predict(parameters[:1], z)[0]
@@ -142,16 +142,16 @@ def fit_table(
         raise ValueError(f"resamples is {resamples}: a 95% interval needs at least {LEAST_RESAMPLES}")
     chosen = points.select(table, x, y)
     generator = np.random.default_rng(seed)
-    counts, redrawn = bootstrap.resample(chosen.scale, resamples, generator)
+    counts, redrawn = bootstrap.resample(chosen.has_scale, resamples, generator)
     weights = np.vstack([np.ones(len(chosen.x)), counts[:, chosen.config]])
     axes = Axes(float(np.log(chosen.x.max())), X_UNITS.get(x, f"unit of {x}"), _y_unit(y))
-    configs = len(chosen.config_x)
+    configs = chosen.configs
     words = list(chosen.warnings)
     if configs < FEW_CONFIGS:
         words.append(f"{configs} configurations, under {FEW_CONFIGS}: the intervals are rough")
     if redrawn > 0.05 * resamples:
         words.append(f"{redrawn} resamples had fewer than three compute scales and were drawn again")
-    efficient = set(frontier(chosen.config_x, chosen.config_y).tolist())
+    efficient = set(frontier(chosen.place_x, chosen.place_y).tolist())
     return FitReport(
         x=x,
         y=y,
@@ -161,7 +161,7 @@ def fit_table(
         x_min=float(chosen.x.min()),
         x_max=float(chosen.x.max()),
         frontier_run_ids=tuple(
-            r for r, c in zip(chosen.run_ids, chosen.config, strict=True) if int(c) in efficient
+            r for r, c in zip(chosen.run_ids, chosen.place, strict=True) if int(c) in efficient
         ),
         fits=tuple(_fit_law(LAWS[name], chosen, weights, axes) for name in laws),
         excluded=chosen.excluded,

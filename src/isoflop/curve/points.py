@@ -32,27 +32,35 @@ _MIXABLE = {
 
 @dataclasses.dataclass(frozen=True)
 class Points:
-    """The rows that are fitted. n runs, k configurations.
+    """The rows that are fitted. n runs, k configurations, m places on the curve (m = k without cooldowns).
 
-    `x`, `y` (n,) are positive and finite; `config` (n,) indexes the configurations; `config_x` (k,) is the
-    geometric and `config_y` (k,) the arithmetic mean over a configuration's runs; `scale` (k,) numbers the
-    distinct compute scales from 0.
+    `x`, `y` (n,) are positive and finite; `config` (n,) indexes the configurations, all seeds and horizons of
+    one together, and `place` (n,) the places (column place_id,
+    else config_id); `place_x` (m,) is the geometric and
+    `place_y` (m,) the arithmetic mean over a place's seeds; `has_scale` (k, scales) says at which distinct
+    compute scales a configuration has places.
     """
 
     run_ids: tuple[str, ...]
     x: Array
     y: Array
     config: npt.NDArray[np.intp]
-    config_x: Array
-    config_y: Array
-    scale: npt.NDArray[np.intp]
+    place: npt.NDArray[np.intp]
+    place_x: Array
+    place_y: Array
+    has_scale: npt.NDArray[np.bool_]
     excluded: tuple[Excluded, ...]
     warnings: tuple[str, ...]
 
     @property
     def scales(self) -> int:
         """How many distinct compute scales there are."""
-        return int(self.scale.max()) + 1
+        return int(self.has_scale.shape[1])
+
+    @property
+    def configs(self) -> int:
+        """How many configurations there are."""
+        return int(self.has_scale.shape[0])
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
@@ -135,7 +143,7 @@ def _exclusions(table: pd.DataFrame, x: str, y: str) -> list[str | None]:
 
 
 def _warnings(
-    rows: pd.DataFrame, x: str, seeds: Array, config_x: Array, excluded: list[Excluded]
+    rows: pd.DataFrame, x: str, seeds: Array, place_x: Array, excluded: list[Excluded]
 ) -> list[str]:
     words = []
     single = int((seeds < 2).sum())
@@ -144,7 +152,7 @@ def _warnings(
             f"{single} of {len(seeds)} configurations have fewer than 2 seeds: the spread between seeds is "
             "not told apart from that between configurations"
         )
-    decades = math.log10(float(config_x.max() / config_x.min()))
+    decades = math.log10(float(place_x.max() / place_x.min()))
     if decades < 2:
         words.append(f"x spans {decades:.2g} decades, under two: exponent and floor are hard to tell apart")
     columns = _MIXABLE | ({"energy_grade": "energy grades"} if x in _REASONS else {})
@@ -157,6 +165,11 @@ def _warnings(
     if perfect:
         words.append(f"{perfect} runs with 0 errors are left out: the fit is biased upwards at their x")
     return words
+
+
+def _place_ids(rows: pd.DataFrame) -> pd.Series[str]:
+    """What seeds repeat: place_id, or where a table has none the configuration."""
+    return rows["place_id"].fillna(rows["config_id"]) if "place_id" in rows else rows["config_id"]
 
 
 def select(table: pd.DataFrame, x: str, y: str) -> Points:
@@ -177,15 +190,13 @@ def select(table: pd.DataFrame, x: str, y: str) -> Points:
         if reason is not None
     ]
     rows = table[np.array([reason is None for reason in reasons], dtype=bool)]
-    config, names = pd.factorize(rows["config_id"])
     values_x, values_y = _numbers(rows, x), _numbers(rows, y)
-    seeds = np.bincount(config, minlength=len(names)).astype(float)
-    if len(names):
-        config_x = np.exp(np.bincount(config, np.log(values_x)) / seeds)
-        config_y = np.bincount(config, values_y) / seeds
-    else:
-        config_x = config_y = np.empty(0)
-    scale = distinct_scales(config_x)
+    config, configs = pd.factorize(rows["config_id"])
+    place, places = pd.factorize(_place_ids(rows))
+    seeds = np.bincount(place, minlength=len(places)).astype(float)
+    place_x = np.exp(np.bincount(place, np.log(values_x), len(places)) / seeds)
+    place_y = np.bincount(place, values_y, len(places)) / seeds
+    scale = distinct_scales(place_x)
     scales = int(scale.max()) + 1 if len(scale) else 0
     if scales < MIN_SCALES:
         raise ValueError(_too_few(x, y, scales, len(rows), excluded))
@@ -193,16 +204,19 @@ def select(table: pd.DataFrame, x: str, y: str) -> Points:
         raise ValueError(
             f"{y} is {values_y[0]:g} in every run: there is no fall to fit, measure other scales"
         )
+    has_scale = np.zeros((len(configs), scales), dtype=bool)
+    has_scale[config, scale[place]] = True
     return Points(
         run_ids=tuple(str(r) for r in rows["run_id"]),
         x=values_x,
         y=values_y,
         config=np.asarray(config, dtype=np.intp),
-        config_x=config_x,
-        config_y=config_y,
-        scale=scale,
+        place=np.asarray(place, dtype=np.intp),
+        place_x=place_x,
+        place_y=place_y,
+        has_scale=has_scale,
         excluded=tuple(excluded),
-        warnings=tuple(_warnings(rows, x, seeds, config_x, excluded)),
+        warnings=tuple(_warnings(rows, x, seeds, place_x, excluded)),
     )
 
 

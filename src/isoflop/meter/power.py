@@ -132,22 +132,20 @@ class EnergyMeter:
             self._windows.append(Window(self._opened, now))
         self._opened = None
 
-    def forget(self) -> None:
-        """Drop the windows so far: a warm-up, or the short training that a replay is to stand for."""
-        assert self._opened is None, "end() the window before forget()"
-        self._windows.clear()
-
-    def joules_so_far(self) -> float | None:
-        """Joules over the closed windows, by the source `measurement` would use now; None when unknown or
-        before the first window. Reads what is on file and does not wait."""
-        if self._reader is None or not self._windows:
+    def joules_so_far(self, windows: Sequence[Window] | None = None) -> float | None:
+        """Joules over the closed windows (or those of them given), by the source `measurement` would use now;
+        None when unknown or before the first window. Reads what is on file and does not wait."""
+        chosen_windows = self._windows if windows is None else windows
+        if self._reader is None or not chosen_windows:
             return None
         self._reader.update()
-        chosen = choose(self._readings())
+        chosen = choose(self._readings(chosen_windows))
         return None if isinstance(chosen, str) else chosen[1]
 
-    def measurement(self, *, replayed: bool = False, scale: float = 1.0) -> tuple[Energy | None, str | None]:
-        """The energy of all closed windows, or None and the reason it is unknown.
+    def measurement(
+        self, windows: Sequence[Window] | None = None, *, replayed: bool = False, scale: float = 1.0
+    ) -> tuple[Energy | None, str | None]:
+        """The energy of the closed windows (or of those given), or None and the reason it is unknown.
 
         With a replay, `scale` = examples really trained / examples of the replay multiplies the joules;
         `window_seconds` and `devices` stay as metered. Waits up to two periods for a poll beyond the last
@@ -158,11 +156,12 @@ class EnergyMeter:
             return None, "no GPU was named to meter"
         if self._reader is None:
             return None, self._trouble or "the meter was not entered"
-        if not self._windows:
+        chosen = self._windows if windows is None else windows
+        if not chosen:
             return None, "no window was metered"
-        last = self._windows[-1].end_seconds
+        last = chosen[-1].end_seconds
         self._wait(lambda: all((b.last_seconds or 0) > last for b in self._boards()), self._settle_seconds)
-        energy, reason = combine(self._readings(), self._windows, replayed=replayed, scale=scale)
+        energy, reason = combine(self._readings(chosen), chosen, replayed=replayed, scale=scale)
         fate = self._fate()
         return energy, f"{fate}; {reason}" if reason and fate else reason
 
@@ -173,8 +172,8 @@ class EnergyMeter:
     def _boards(self) -> list[BoardTrace]:
         return [] if self._reader is None else list(self._reader.boards.values())
 
-    def _readings(self) -> list[Reading]:
-        return [read_board(b, self._windows, self._idle, self._reach_seconds) for b in self._boards()]
+    def _readings(self, windows: Sequence[Window]) -> list[Reading]:
+        return [read_board(b, windows, self._idle, self._reach_seconds) for b in self._boards()]
 
     def _start(self) -> None:
         path = self._polls_path

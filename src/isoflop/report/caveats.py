@@ -9,7 +9,7 @@ import pandas as pd
 
 from isoflop.curve.result import FitReport, Interval
 from isoflop.report import costs
-from isoflop.report.numerals import compact, interval, number, percent
+from isoflop.report.numerals import compact, interval, number, percent, plural
 from isoflop.report.points import Z95, wilson
 
 SHORT_DECADES = 2.0
@@ -35,6 +35,15 @@ def _rates(rows: pd.DataFrame) -> str | None:
     rates = sorted(known["lr"].unique())
     if not rates:
         return None
+    if known["lr_interior"].notna().all():
+        edge = known.loc[known["lr_interior"] == 0, "label"].nunique()
+        at_edge = f"; for {plural(edge, 'shape')} the best was at the edge of the grid" if edge else ""
+        return f"Learning rate: the best of a grid on validation, for each shape{at_edge}."
+    if len(rates) == 1 and set(known["parametrization"]) == {"mup"}:
+        return (
+            f"Learning rate: {compact(rates[0])} at the base shape, carried to the others by the "
+            "maximal-update parametrization, not tuned to each."
+        )
     if len(rates) == 1:
         return (
             f"Learning rate: {compact(rates[0])} for every shape, not tuned to each. A rate that suits some "

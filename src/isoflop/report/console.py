@@ -49,20 +49,19 @@ def steps_bar() -> Iterator[Callable[[CurvePoint, int], None]]:
 
 
 @contextlib.contextmanager
-def cells_bar(total: int) -> Iterator[Callable[[str, Record | None], None]]:
+def cells_bar(total: int) -> Iterator[Callable[[str, tuple[Record, ...]], None]]:
     """A bar of a sweep's cells."""
     with _progress() as progress:
         task = progress.add_task("cells", total=total, last="")
 
-        def show(run_id: str, record: Record | None) -> None:
-            progress.update(task, advance=1, last=_word(run_id, record))
+        def show(run_id: str, found: tuple[Record, ...]) -> None:
+            last = _word(found[-1]) if found else f"{run_id}: being run by another process"
+            progress.update(task, advance=1, last=last)
 
         yield show
 
 
-def _word(run_id: str, record: Record | None) -> str:
-    if record is None:
-        return f"{run_id}: being run by another process"
+def _word(record: Record) -> str:
     name = aggregate.shape_label(record)
     if record.error is None:
         return f"{name}: {record.state}"
@@ -73,7 +72,7 @@ def _word(run_id: str, record: Record | None) -> str:
 
 def show_run(record: Record) -> None:
     """One run in a few lines."""
-    OUT.print(f"{record.run_id}  {_word(record.run_id, record)}  [{record.state}]", markup=False)
+    OUT.print(f"{record.run_id}  {_word(record)}  [{record.state}]", markup=False)
     if record.state != "done":
         OUT.print(f"  {record.reason}", markup=False)
     if record.error and record.time:
@@ -83,6 +82,13 @@ def show_run(record: Record) -> None:
         joules = record.energy
         energy = f"{joules.energy_joules:.4g} J, grade {joules.grade}" if joules else record.energy_reason
         OUT.print(f"  energy: {energy}", markup=False)
+
+
+def show_choices(at_edge: int, shapes: int) -> None:
+    """What the grid of learning rates decided."""
+    OUT.print(f"learning rates chosen on validation for {shapes} shapes", markup=False)
+    if at_edge:
+        OUT.print(f"note: {at_edge} of them at the edge of sweep.lr_grid: widen it", markup=False)
 
 
 def show_dropped(table: aggregate.Table) -> None:
@@ -96,7 +102,7 @@ def show_table(rows: pd.DataFrame) -> None:
     view = Table(box=None, pad_edge=False)
     for name in ("shape", "seeds", "train GFLOPs", "test error", "seed s.d.", "train s", "joules"):
         view.add_column(name, justify="left" if name == "shape" else "right")
-    for _, cell in rows.groupby("config_id", sort=False):
+    for _, cell in rows.groupby("place_id", sort=False):
         spread = cell["test_error"].std() if len(cell) > 1 else np.nan
         view.add_row(
             cell["label"].iloc[0],

@@ -188,8 +188,8 @@ def _runs(rows: pd.DataFrame) -> Grid:
         Column("Seed", True),
         *(Column(title, True) for _, title, _ in known),
     )
-    order = rows.groupby("config_id")["train_gflops"].transform("mean")
-    ordered = rows.assign(order=order).sort_values(["order", "config_id", "seed"])
+    order = rows.groupby("place_id")["train_gflops"].transform("mean")
+    ordered = rows.assign(order=order).sort_values(["order", "place_id", "seed"])
     cells = [
         ordered["label"].astype(str),
         ordered["seed"].map("{:.0f}".format),
@@ -204,7 +204,7 @@ def _configs(rows: pd.DataFrame) -> Grid:
     titles = ("Seeds", "Mean test error (%)", "Lowest (%)", "Highest (%)", *(t for _, t, _ in known[1:]))
     columns = (Column("Configuration", False), *(Column(t, True, t == "GFLOPs") for t in titles))
     found = []
-    for _, group in rows.groupby("config_id", sort=False):
+    for _, group in rows.groupby("place_id", sort=False):
         error = 100 * group["test_error"]
         means = [(name, scale * group[name].mean()) for name, _, scale in known[1:]]
         numbers = (error.mean(), error.min(), error.max(), *(mean for _, mean in means))

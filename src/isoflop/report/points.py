@@ -99,7 +99,7 @@ def config_means(rows: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
     `low` and `high`: for `test_error`, Wilson's interval at the mean for the test images of one seed (all
     seeds are scored on the same images, so pooling them would claim too much); else the seeds' extremes.
     """
-    groups = rows.assign(log_x=np.log(rows[x]), log_y=np.log(rows[y])).groupby("config_id", sort=False)
+    groups = rows.assign(log_x=np.log(rows[x]), log_y=np.log(rows[y])).groupby("place_id", sort=False)
     means = groups[["log_x", "log_y"]].mean()
     found = groups[["label", "tint", "mark"]].first()
     found["x"], found["y"] = np.exp(means["log_x"]), np.exp(means["log_y"])
@@ -117,7 +117,7 @@ def select(rows: pd.DataFrame, view: View) -> Points:
     x_known, y_known = styled[view.x] > 0, styled[view.y].notna()
     zero = x_known & (styled[view.y] == 0)
     seeds = styled[x_known & (styled[view.y] > 0)]
-    whole = seeds[~seeds["config_id"].isin(set(styled.loc[zero, "config_id"]))]
+    whole = seeds[~seeds["place_id"].isin(set(styled.loc[zero, "place_id"]))]
     return Points(
         view=view,
         seeds=seeds,
@@ -137,8 +137,8 @@ def report_of(fits: FitFile, view: View) -> FitReport | None:
 
 def frontier(points: Points, report: FitReport) -> pd.DataFrame:
     """The means of the configurations that the fit found efficient, least x first."""
-    best = points.seeds.loc[points.seeds["run_id"].isin(report.frontier_run_ids), "config_id"]
-    return points.means[points.means["config_id"].isin(set(best))]
+    best = points.seeds.loc[points.seeds["run_id"].isin(report.frontier_run_ids), "place_id"]
+    return points.means[points.means["place_id"].isin(set(best))]
 
 
 def banded(report: FitReport) -> str:

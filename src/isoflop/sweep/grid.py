@@ -17,12 +17,14 @@ from isoflop.config import Config, ConfigError, check_names, flatten, from_dict,
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One line of the manifest. `settings` is what the grid sets, as dotted keys."""
+    """One line of the manifest. `settings` is what the grid sets, as dotted keys; `lr_interior` says whether
+    its learning rate was the best of a grid and not at its edge, None without a grid."""
 
     run_id: str
     settings: dict[str, Any]
     config: Config
-    planned_train_flops: float | None
+    planned_train_flops: float | None = None
+    lr_interior: bool | None = None
 
 
 def settings_of(grid: Mapping[str, Any], points: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -77,24 +79,24 @@ def expand(base: Config) -> tuple[Cell, ...]:
                 raise ConfigError(f"sweep.grid.{outside[0]}: not a setting of a single cell")
             checked |= new
         config = from_dict(_with(raw, settings))
-        cells.setdefault(config.run_id, Cell(config.run_id, settings, config, None))
+        cells.setdefault(config.run_id, Cell(config.run_id, settings, config))
     return tuple(cells.values())
 
 
 def missing(cells: tuple[Cell, ...], directory: Path) -> tuple[Cell, ...]:
-    """Cells that have no record yet, a damaged one, or one that failed or was interrupted.
+    """Cells with a point that has no record yet, a damaged one, or one that failed or was interrupted.
 
     A diverged or out-of-memory cell is accounted for: running it again would end the same way.
     """
 
-    def is_missing(cell: Cell) -> bool:
+    def is_missing(run_id: str) -> bool:
         try:
-            state = records.read_state(records.path_of(directory, cell.run_id))
+            state = records.read_state(records.path_of(directory, run_id))
         except (records.RecordError, OSError):
             return True
         return state in ("failed", "interrupted")
 
-    return tuple(cell for cell in cells if is_missing(cell))
+    return tuple(cell for cell in cells if any(map(is_missing, cell.config.point_ids.values())))
 
 
 def write_manifest(cells: tuple[Cell, ...], directory: Path) -> Path:

@@ -6,8 +6,9 @@ seconds). The parent runs no torch operation and imports no torch.
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import dataclasses
-import itertools
 import multiprocessing
 import os
 import sys
@@ -28,11 +29,11 @@ from isoflop.sweep.grid import Cell
 PRELOAD = ["isoflop.sweep.preload"]
 NEVER_STARTED = "the process ended before it could say"
 
-BUSY_EXIT = 76
+BUSY = "another process is running this cell"
 INTERRUPTED_EXIT = 75
 
-Watch = Callable[[Cell, Record | None], None]
-"""Called as each cell ends, with its record, or None where another process is running that cell."""
+Watch = Callable[[Cell, tuple[Record, ...]], None]
+"""Called as each cell ends, with its records, none where another process is running that cell."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,85 +121,161 @@ def slots(launch: LaunchConfig, gpus: int) -> Slots:
     return Slots(workers, threads, gpus)
 
 
-def _run_cell(config: Config, device_index: int, command_line: str) -> None:
-    """In a child: run one cell; the record says the rest. What cannot be recorded is the parent's to tell."""
+def _run_cell(config: Config, device_index: int, command_line: str, lr_interior: bool | None) -> str | None:
+    """In a child: run one cell; the record says the rest. Returns what cannot be recorded, in words."""
     from isoflop import run
 
     try:
-        run.run(config, device_index=device_index, command_line=command_line)
+        run.run(config, device_index=device_index, command_line=command_line, lr_interior=lr_interior)
     except records.RecordBusyError:
-        sys.exit(BUSY_EXIT)
+        return BUSY
+    except (ValueError, OSError) as error:
+        return str(error)
+    return None
+
+
+def _work(pipe: Connection, device_index: int, command_line: str) -> None:
+    """In a child: run the cells that come through the pipe until it closes."""
+    try:
+        while True:
+            config, lr_interior = pipe.recv()
+            pipe.send(_run_cell(config, device_index, command_line, lr_interior))
+    except EOFError:
+        return
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED_EXIT)
-    except (ValueError, OSError) as error:
-        sys.exit(str(error))
 
 
 @dataclasses.dataclass(frozen=True)
-class _Running:
-    cell: Cell
+class _Worker:
+    """A child process, its pipe, and the cell it has in hand."""
+
     process: ForkServerProcess
+    pipe: Connection
     slot: int
+    cell: Cell
     began: float
     attempt: int
 
 
-def run_cells(cells: tuple[Cell, ...], slots: Slots, watch: Watch) -> None:
-    """Run every cell and see that each has a record in the end.
+class _Crew:
+    """The children of one sweep. On a GPU a child goes on with the next cell of the same shape; on a CPU each
+    cell has a child of its own, which costs a few hundredths of a second and leaves nothing behind."""
 
-    A child that dies without writing its record (killed, sys.exit, crash) gets one here, as failed.
+    def __init__(self, cells: tuple[Cell, ...], slots: Slots, watch: Watch) -> None:
+        self._context, self._queue = _context(), collections.deque(cells)
+        self._slots, self._watch = slots, watch
+        self._command_line = provenance.command()
+        self.at_work: dict[Connection, _Worker] = {}
+
+    def start(self, slot: int) -> None:
+        """Give the next cell, if there is one, to a new child."""
+        if not self._queue:
+            return
+        here, there = multiprocessing.Pipe()
+        index = slot % self._slots.gpus if self._slots.gpus else 0
+        process = self._context.Process(target=_work, args=(there, index, self._command_line))
+        process.start()
+        there.close()
+        self._hand_over(process, here, slot)
+
+    def _hand_over(self, process: ForkServerProcess, pipe: Connection, slot: int) -> None:
+        cell = self._queue.popleft()
+        launch = dataclasses.replace(cell.config.launch, threads=self._slots.threads)
+        config = dataclasses.replace(cell.config, launch=launch)
+        attempt = provenance.next_attempt(config)
+        self.at_work[pipe] = _Worker(process, pipe, slot, cell, time.monotonic(), attempt)
+        with contextlib.suppress(BrokenPipeError):  # a child that died already is found when it is waited for
+            pipe.send((config, cell.lr_interior))
+
+    def hear(self, pipe: Connection) -> None:
+        """A child has ended its cell, or its life: account for the cell and give out the next one."""
+        worker = self.at_work.pop(pipe)
+        try:
+            said = pipe.recv()
+        except (EOFError, ConnectionResetError):
+            worker.process.join()
+            pipe.close()
+            self._watch(worker.cell, _account(worker, self._slots, self._command_line, None))
+            self.start(worker.slot)
+            return
+        found = () if said == BUSY else _account(worker, self._slots, self._command_line, said)
+        self._watch(worker.cell, found)
+        if self._slots.gpus and self._queue and self._queue[0].config.shape_id == worker.cell.config.shape_id:
+            self._hand_over(worker.process, pipe, worker.slot)
+            return
+        pipe.close()
+        worker.process.join()
+        self.start(worker.slot)
+
+    def dismiss(self) -> None:
+        """After Ctrl-C, which the children got too: wait for them and account for their cells."""
+        self._queue.clear()
+        while self.at_work:
+            for pipe in wait(list(self.at_work)):
+                assert isinstance(pipe, Connection)
+                self.hear(pipe)
+
+
+def run_cells(cells: tuple[Cell, ...], slots: Slots, watch: Watch) -> None:
+    """Run every cell and see that each has its records in the end.
+
+    A child that dies without writing them (killed, sys.exit, crash) gets them here, as failed.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; the children have been given it too, and their cells are accounted for.
     """
-    context, queue = _context(), iter(cells)
-    command_line = provenance.command()
-    running: dict[int, _Running] = {}
-    free = list(range(slots.workers))
-
-    def start(cell: Cell) -> None:
-        slot = free.pop(0)
-        launch = dataclasses.replace(cell.config.launch, threads=slots.threads)
-        config = dataclasses.replace(cell.config, launch=launch)
-        attempt = provenance.next_attempt(config.directory, config.run_id)
-        index = slot % slots.gpus if slots.gpus else 0
-        process = context.Process(target=_run_cell, args=(config, index, command_line))
-        process.start()
-        running[process.sentinel] = _Running(cell, process, slot, time.monotonic(), attempt)
-
-    def finish(sentinel: int) -> None:
-        ended = running.pop(sentinel)
-        ended.process.join()
-        free.append(ended.slot)
-        busy = ended.process.exitcode == BUSY_EXIT
-        watch(ended.cell, None if busy else _account(ended, slots, command_line))
-
+    crew = _Crew(cells, slots, watch)
     try:
-        for cell in itertools.islice(queue, slots.workers):
-            start(cell)
-        while running:
-            for sentinel in wait(list(running)):
-                assert isinstance(sentinel, int)
-                finish(sentinel)
-                for cell in itertools.islice(queue, 1):
-                    start(cell)
+        for slot in range(slots.workers):
+            crew.start(slot)
+        while crew.at_work:
+            for pipe in wait(list(crew.at_work)):
+                assert isinstance(pipe, Connection)
+                crew.hear(pipe)
     except KeyboardInterrupt:
-        for sentinel in list(running):
-            finish(sentinel)
+        crew.dismiss()
         raise
 
 
-def _account(ended: _Running, slots: Slots, command_line: str) -> Record:
-    """The record the child wrote, or one that says how it died."""
+def _account(ended: _Worker, slots: Slots, command_line: str, said: str | None) -> tuple[Record, ...]:
+    """The records the child wrote, and for each point without one a record that says how it died, or what it
+    said where it lives on."""
     config, code = ended.cell.config, ended.process.exitcode
-    path = records.path_of(config.directory, config.run_id)
-    with_record = _written(path, ended.attempt)
-    if with_record is not None:
-        return with_record
-    assert code is not None
     state: State = "interrupted" if code == INTERRUPTED_EXIT else "failed"
-    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-    machine = Machine(
+    reason = said or f"its process {_how_it_ended(code)} before it wrote a record"
+    found = []
+    for horizon, run_id in config.point_ids.items():
+        record = _written(records.path_of(config.directory, run_id), ended.attempt)
+        if record is None:
+            origin = provenance.gather(
+                config,
+                _unknown_machine(config, slots),
+                started_at=provenance.now(),
+                command_line=command_line,
+            )
+            record = provenance.without_point(
+                config,
+                origin,
+                horizon,
+                state=state,
+                reason=reason,
+                attempt=ended.attempt,
+                seconds=time.monotonic() - ended.began,
+            )
+            records.write(record, config.directory)
+        found.append(record)
+    return tuple(found)
+
+
+def _how_it_ended(code: int | None) -> str:
+    if code is None:
+        return "went on"
+    return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+
+
+def _unknown_machine(config: Config, slots: Slots) -> Machine:
+    return Machine(
         cpu=NEVER_STARTED,
         device=NEVER_STARTED,
         precision=config.precision.compute,
@@ -206,17 +283,6 @@ def _account(ended: _Running, slots: Slots, command_line: str) -> Record:
         gpu=None,
         gpu_reason=NEVER_STARTED,
     )
-    origin = provenance.gather(config, machine, started_at=provenance.now(), command_line=command_line)
-    record = provenance.without_point(
-        config,
-        origin,
-        state=state,
-        reason=f"its process {how} before it wrote a record",
-        attempt=ended.attempt,
-        seconds=time.monotonic() - ended.began,
-    )
-    records.write(record, config.directory)
-    return record
 
 
 def _written(path: Path, attempt: int) -> Record | None:

@@ -8,17 +8,31 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator
+import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from isoflop.config import Config
-from isoflop.train import models, optim, schedule
+from isoflop.train import models, optim
 from isoflop.train.data import DataSet, batches
 
 WARMUP_STEPS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """Everything that training on from a step depends on; tensors are copies."""
+
+    step: int
+    model: dict[str, Any]
+    optimizer: dict[str, Any]
+    loss_sum: Tensor
+    random_state: Tensor
 
 
 class DivergedError(RuntimeError):
@@ -44,7 +58,7 @@ class Trainer:
         model = models.build(config.model, data.image_shape, data.classes, seed=config.seed, device=device)
         self.model: nn.Module = model.to(memory_format=self.memory_format)
         self.optimizer = optim.build(config.optim, self.model)
-        self._factors = schedule.learning_rates(config.schedule, steps)
+        self.compile_seconds = 0.0
         self._initial = copy.deepcopy(self.model.state_dict())
         self.restart()
 
@@ -68,14 +82,40 @@ class Trainer:
 
     def warm_up(self) -> None:
         """Run a few steps so that kernels, workspaces and threads exist, then put everything back."""
-        self.advance(min(WARMUP_STEPS, self.steps))
+        steps = min(WARMUP_STEPS, self.steps)
+        self.advance(steps, (1.0,) * steps)
         self.synchronise()
         self.restart()
 
-    def advance(self, stop: int) -> None:
-        """Take steps until `stop` steps have been taken since the start."""
+    @property
+    def scored_model(self) -> nn.Module:
+        """The module that evaluations use."""
+        return self.model
+
+    def snapshot(self) -> Snapshot:
+        """A copy of the state, to come back to."""
+        return Snapshot(
+            self.step,
+            copy.deepcopy(self.model.state_dict()),
+            copy.deepcopy(self.optimizer.state_dict()),
+            self._loss_sum.clone(),
+            torch.get_rng_state(),
+        )
+
+    def restore(self, saved: Snapshot) -> None:
+        """Go back to a snapshot of this trainer; training on from there is bit-identical."""
+        self.restart()
+        self.model.load_state_dict(saved.model)
+        self.optimizer.load_state_dict(copy.deepcopy(saved.optimizer))
+        self._loss_sum = saved.loss_sum.clone()
+        self._batches = itertools.islice(self._batches, saved.step, None)
+        self.step = saved.step
+        torch.set_rng_state(saved.random_state)
+
+    def advance(self, stop: int, factors: Sequence[float]) -> None:
+        """Take steps until `stop` steps have been taken; `factors` on the learning rate, by step."""
         for step in range(self.step, stop):
-            lr = self.config.optim.lr * self._factors[step]
+            lr = self.config.optim.lr * factors[step]
             for group in self.optimizer.param_groups:
                 group["lr"] = lr
             images, labels = next(self._batches)

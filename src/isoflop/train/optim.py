@@ -28,3 +28,9 @@ def build(config: OptimConfig, model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.AdamW(
         model.parameters(), lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True
     )
+
+
+def flops_per_step(config: OptimConfig, model: nn.Module) -> float:
+    """Elementwise work of one optimizer step on all trainable parameters."""
+    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return float(FLOPS_PER_PARAMETER[config.name] * parameters)

@@ -2,20 +2,58 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+
 from isoflop.config import ScheduleConfig
 
 
-def learning_rates(config: ScheduleConfig, steps: int) -> tuple[float, ...]:
-    """Factor on the peak learning rate at each step: linear warm-up, stable, linear decay towards zero.
+@dataclasses.dataclass(frozen=True)
+class Horizon:
+    """One point of a run: `share` of its whole length; the trunk is left after `branch_step` steps and the
+    point is reached after `end_step`. A run without cooldowns has one, at share 1."""
 
-    The shape is that of Hu et al. 2024 (WSD) with the linear cool-down of Haegele et al. 2024. The first step
-    of a warm-up of n has factor 1/n, the last step of a decay of n has factor 1/n: none is wasted on zero.
+    share: float
+    branch_step: int
+    end_step: int
+
+
+def learning_rates(config: ScheduleConfig, steps: int, horizon_steps: int | None = None) -> tuple[float, ...]:
+    """Factor on the peak learning rate at each step of a run of `steps` that ends after `horizon_steps`.
+
+    Linear warm-up over a share of `steps`, then: wsd, stable and a linear decay over a share of the horizon
+    (Hu et al. 2024, with the linear cool-down of Haegele et al. 2024); cosine, half a period (Loshchilov and
+    Hutter 2017); constant. The first step of a warm-up of n has factor 1/n and the last step of a decay of n
+    has 1/n: none is wasted on zero.
     """
-    warmup, decay = round(config.warmup_fraction * steps), round(config.decay_fraction * steps)
-    return tuple(
-        min((step + 1) / warmup if warmup else 1.0, (steps - step) / decay if decay else 1.0, 1.0)
-        for step in range(steps)
-    )
+    end = steps if horizon_steps is None else horizon_steps
+    warmup = round(config.warmup_fraction * steps)
+    decay = _decay_steps(config, end)
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        if config.shape == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (end - warmup)))
+        return min(1.0, (end - step) / decay) if decay else 1.0
+
+    return tuple(factor(step) for step in range(end))
+
+
+def _decay_steps(config: ScheduleConfig, end: int) -> int:
+    return round(config.decay_fraction * end) if config.shape == "wsd" else 0
+
+
+def horizons(config: ScheduleConfig, steps: int) -> tuple[Horizon, ...]:
+    """The points of a run of `steps`, the shortest first; the trunk is stable up to every branch.
+
+    Raises:
+        ValueError: the run is so short that two horizons are the same step.
+    """
+    ends = [(share, max(1, round(share * steps))) for share in config.cooldowns or (1.0,)]
+    if len({end for _, end in ends}) < len(ends):
+        raise ValueError(f"schedule.cooldowns: {len(ends)} horizons do not fit into {steps} steps")
+    return tuple(Horizon(share, end - _decay_steps(config, end), end) for share, end in ends)
 
 
 def total_steps(
@@ -41,3 +79,9 @@ def total_steps(
 def stops(steps: int, evaluations: int) -> tuple[int, ...]:
     """Steps after which the model is evaluated: evenly spaced, the last at the end."""
     return tuple(sorted({round(steps * (i + 1) / evaluations) for i in range(evaluations)} - {0}))
+
+
+def between(grid: tuple[int, ...], start: int, end: int) -> tuple[int, ...]:
+    """Where to stop on the way from step `start` to step `end`: at the grid's stops and at `end`."""
+    inside = [stop for stop in grid if start < stop < end]
+    return (*inside, end) if end > start else ()
