@@ -61,6 +61,20 @@ def test_rows_are_sorted_and_written_as_csv(done_record: Record, tmp_path: Path)
     assert list(pd.read_csv(dropped).columns) == ["run_id", "state", "reason"]
 
 
+def test_a_copied_record_is_not_a_second_run(done_record: Record, tmp_path: Path) -> None:
+    path = records.write(done_record, tmp_path)
+    (path.parent / "copy.json").write_bytes(path.read_bytes())
+    table = aggregate.aggregate(tmp_path)
+    assert len(table.rows) == 1
+    assert [(d.run_id, d.reason.split(":")[0]) for d in table.dropped] == [("copy", "a copy")]
+
+
+def test_configurations_of_one_shape_have_labels_of_their_own(done_record: Record) -> None:
+    other = dataclasses.replace(done_record, run_id="c" * 16, config_id="dd" + "c" * 14)
+    labels = aggregate.tabulate([done_record, other])["label"]
+    assert set(labels) == {f"mlp w8 d1 #{done_record.config_id[:4]}", "mlp w8 d1 #ddcc"}
+
+
 @pytest.mark.parametrize("make_folder", [True, False])
 def test_a_folder_without_records_is_the_users_to_mend(make_folder: bool, tmp_path: Path) -> None:
     if make_folder:

@@ -109,6 +109,14 @@ def test_an_older_schema_is_migrated(
     assert records.read(path) == done_record
 
 
+def test_every_committed_record_can_still_be_read() -> None:
+    """Among them records of schema 1, as that version wrote them."""
+    paths = sorted((Path(__file__).parents[1] / "results").glob("*/records/*.json"))
+    found = [records.read(path) for path in paths]
+    assert len(found) >= 45
+    assert all(record.schema == records.SCHEMA for record in found)
+
+
 def test_nan_and_a_missing_reason_are_never_written(done_record: Record, tmp_path: Path) -> None:
     assert done_record.loss is not None
     nan = dataclasses.replace(done_record, loss=dataclasses.replace(done_record.loss, test=float("nan")))

@@ -73,7 +73,8 @@ def test_running_again_gives_the_same_bits_and_the_next_attempt(make_config: Mak
     config = make_config()
     torch.manual_seed(7)
     one = run.run(config)[-1]
-    two = run.run(config)[-1]
+    assert run.run(config) == (one,), "a finished cell is not trained again unless asked"
+    two = run.run(config, again=True)[-1]
     assert result(one) == result(two)
     assert (one.attempt, two.attempt) == (1, 2)
     assert records.read(records.path_of(config.directory, config.run_id)) == two
@@ -109,8 +110,29 @@ def test_the_ambient_random_state_is_left_alone(make_config: MakeConfig) -> None
 def test_divergence_is_a_state(make_config: MakeConfig) -> None:
     record = run.run(make_config("optim=sgd", "optim.lr=1e20"))[-1]
     assert record.state == "diverged"
-    assert "NaN or infinite" in str(record.reason)
+    assert "loss" in str(record.reason)
     assert record.error is None
+
+
+def test_a_last_step_that_blows_up_is_divergence_too(make_config: MakeConfig) -> None:
+    """The training loss was still finite; only the evaluation after it is not."""
+    one_step = ("schedule=steps", "schedule.epochs=null", "schedule.steps=1", "schedule.warmup_fraction=0")
+    record = run.run(make_config(*one_step, "optim=sgd", "optim.lr=1e30"))[-1]
+    assert record.state == "diverged"
+
+
+def test_a_failure_never_takes_the_place_of_a_finished_record(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config()
+    (done,) = run.run(config)
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "advance", stopped)
+    assert run.run(config, again=True)[0].state == "interrupted"
+    assert records.read(records.path_of(config.directory, config.run_id)) == done
 
 
 def test_running_out_of_memory_is_a_state(make_config: MakeConfig) -> None:

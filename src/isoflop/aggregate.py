@@ -121,6 +121,10 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "dollars": dollars,
     "grams_co2": grams_co2,
     "parametrization": lambda r: r.optim and r.optim.parametrization,
+    "optimizer": lambda r: r.optim and r.optim.name,
+    "epochs": lambda r: (
+        round(r.compute.examples_seen / r.data.train_n / r.horizon, 2) if r.compute and r.data else None
+    ),
     "lr": lambda r: r.optim and r.optim.lr,
     "lr_interior": lambda r: r.optim and r.optim.lr_interior,
     "batch_size": lambda r: r.optim and r.optim.batch_size,
@@ -145,10 +149,16 @@ TEXT = (
         "device",
         "precision",
     ),
-    "parametrization",
+    *("parametrization", "optimizer"),
     *("train_gflops_reason", "energy_grade", "energy_reason", "isoflop_version", "git_commit", "started_at"),
 )
 """The columns that hold words; the others hold numbers."""
+
+
+def _told_apart(labels: pd.Series[str], config_ids: pd.Series[str]) -> pd.Series[str]:
+    """Labels, with the beginning of the configuration's id where several configurations share one."""
+    shared = config_ids.groupby(labels).transform("nunique") > 1
+    return labels.where(~shared, labels + " #" + config_ids.str[:4])
 
 
 def tabulate(found: Iterable[Record]) -> pd.DataFrame:
@@ -160,6 +170,7 @@ def tabulate(found: Iterable[Record]) -> pd.DataFrame:
         )
         for name, read in COLUMNS.items()
     }
+    columns["label"] = _told_apart(columns["label"], columns["config_id"])
     return pd.DataFrame(columns).sort_values(["train_gflops", "seed", "run_id"], ignore_index=True)
 
 
@@ -183,7 +194,10 @@ def aggregate(directory: Path) -> Table:
         except (records.RecordError, OSError) as error:
             dropped.append(Dropped(path.stem, "unreadable", str(error)))
             continue
-        if record.state == "done" and record.error is not None:
+        if record.run_id != path.stem:
+            reason = f"a copy: the record inside is {record.run_id}'s, so remove the file"
+            dropped.append(Dropped(path.stem, record.state, reason))
+        elif record.state == "done" and record.error is not None:
             kept.append(record)
         else:
             dropped.append(Dropped(record.run_id, record.state, record.reason or "no error was measured"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import os
 import sys
@@ -145,6 +144,7 @@ def compose_config(overrides: Sequence[str], config_dir: str | None) -> Config:
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_brief(error)) from error
     assert isinstance(raw, dict)
+    raw["out"], raw["sweep"]["name"] = str(raw["out"]), str(raw["sweep"]["name"])
     return config.from_dict({str(key): value for key, value in raw.items()})
 
 
@@ -205,32 +205,22 @@ def _run(options: argparse.Namespace) -> int:
     cell = compose_config(options.overrides, options.config_dir)
     if cell.sweep.grid or cell.sweep.points:
         raise ConfigError("this is a sweep: use isoflop sweep, or isoflop run -m")
-    if not options.again and (done := _done(cell)):
-        for found in done:
-            console.show_run(found)
-        console.OUT.print("done before: --again trains it once more")
-        return DONE
+    done = all(record.is_done(record.path_of(cell.directory, i)) for i in cell.point_ids.values())
     from isoflop import run
 
     with console.steps_bar() as watch:
-        finished = run.run(cell, watch=watch)
+        finished = run.run(cell, again=options.again, watch=watch)
     for found in finished:
         console.show_run(found)
         console.OUT.print(f"record: {record.path_of(cell.directory, found.run_id)}", markup=False)
+    if done and not options.again:
+        console.OUT.print("done before: --again trains it once more")
     return _worst(finished)
 
 
 def _worst(found: Sequence[record.Record]) -> int:
     """The exit code of a cell's records: that of the last, since what fails a point fails the later ones."""
     return EXIT_OF_STATE[found[-1].state]
-
-
-def _done(cell: Config) -> tuple[record.Record, ...]:
-    """The records of this very cell where all its points are done, else none."""
-    with contextlib.suppress(record.RecordError, OSError):
-        found = [record.read(record.path_of(cell.directory, run_id)) for run_id in cell.point_ids.values()]
-        return tuple(found) if all(each.state == "done" for each in found) else ()
-    return ()
 
 
 def _multirun(options: argparse.Namespace) -> int:
@@ -287,7 +277,9 @@ def _sweep(options: argparse.Namespace) -> int:
     from isoflop.report import console
     from isoflop.sweep import grid, tune
 
-    base = compose_config(options.overrides, options.config_dir)
+    composed = compose_config(options.overrides, options.config_dir)
+    fixed = [found.key_or_group for _, found in _parsed(options.overrides) if not found.is_sweep_override()]
+    base = dataclasses.replace(composed, sweep=grid.without(composed.sweep, fixed))
     cells = grid.expand(base)
     if base.sweep.lr_grid:
         _run_missing(base, tune.trials(cells, base.sweep.lr_grid), base.directory / tune.FOLDER)
@@ -356,12 +348,13 @@ def _fit(options: argparse.Namespace) -> int:
         console.show_fit(report)
     for unfitted in fits.unfitted:
         console.OUT.print(f"not fitted: {unfitted.run_id}: {unfitted.reason}", markup=False)
-    console.OUT.print(f"{options.directory / 'fit.json'}", markup=False)
+    if options.x is None and options.y is None:
+        console.OUT.print(f"{options.directory / 'fit.json'}", markup=False)
     return DONE
 
 
 def _fitted(options: argparse.Namespace, x: str | None = None, y: str | None = None) -> tuple[Any, Any]:
-    """Aggregate, fit and write table.csv, dropped.csv and fit.json."""
+    """Aggregate, fit, and write table.csv, dropped.csv and, for the default axes, fit.json."""
     from isoflop import aggregate
     from isoflop.curve import fit, result
 
@@ -373,7 +366,8 @@ def _fitted(options: argparse.Namespace, x: str | None = None, y: str | None = N
     source = str(options.directory)
     fits = fit.fit_all(table.rows, source=source, resamples=options.resamples, axes=axes)
     aggregate.write(table, options.directory)
-    result.write(fits, options.directory / "fit.json")
+    if not chosen:
+        result.write(fits, options.directory / "fit.json")
     return table, fits
 
 
@@ -393,6 +387,8 @@ def _flops(options: argparse.Namespace) -> int:
     from isoflop import prepare
 
     shape = _image_shape(options.input)
+    if options.classes < 1:
+        raise ConfigError(f"--classes {options.classes}: must be at least 1")
     family, _, architecture = options.name.partition(":")
     chosen = [f"model={family}", *([f"model.architecture={architecture}"] if architecture else [])]
     model = compose_config([*chosen, *options.overrides], None).model
@@ -430,6 +426,8 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _json(value: Any, target: str) -> int:
+    if target != "-" and (Path(target).is_dir() or not Path(target).absolute().parent.is_dir()):
+        raise ConfigError(f"--json {target}: give a file in a folder that exists, or - for standard output")
     payload = msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
     if target == "-":
         sys.stdout.write(payload.decode())

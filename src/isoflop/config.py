@@ -274,7 +274,7 @@ class CostConfig:
 class Config:
     """One cell, or one sweep of cells."""
 
-    seed: Index
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     out: str
     model: ModelConfig
     data: DataConfig
@@ -296,7 +296,7 @@ class Config:
             "seed": self.seed,
         }
         plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(chosen))
-        del plain["data"]["root"], plain["data"]["download"]
+        del plain["data"]["root"], plain["data"]["download"], plain["schedule"]["evaluations"]
         return plain
 
     @property

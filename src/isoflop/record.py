@@ -188,8 +188,9 @@ class Timing:
 
 @dataclasses.dataclass(frozen=True)
 class Spent:
-    """What this point cost, useful or not; a trunk that several points share is counted once, at the point
-    that first needed it. `wasted_seconds` is work whose result was thrown away."""
+    """What this point cost; a trunk that several points share is counted once, at the point that first needed
+    it. `flops` and `joules` are those of training; `seconds` is all wall time, with set-up, evaluation and
+    replays, of which `wasted_seconds` is work whose result was thrown away."""
 
     flops: float | None
     flops_reason: str | None
@@ -446,6 +447,14 @@ def _head(payload: bytes, path: Path) -> _Head:
 def read_state(path: Path) -> State:
     """Only the state of a record: parses the whole file but checks little. Raises as `read` does."""
     return _head(path.read_bytes(), path).state
+
+
+def is_done(path: Path) -> bool:
+    """Whether there is a readable record of a finished point at `path`."""
+    try:
+        return read_state(path) == "done"
+    except (RecordError, OSError):
+        return False
 
 
 def read(path: Path) -> Record:

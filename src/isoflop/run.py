@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import math
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -46,9 +47,13 @@ def run(
     device_index: int = 0,
     command_line: str | None = None,
     lr_interior: bool | None = None,
+    again: bool = False,
     watch: Watch | None = None,
 ) -> tuple[Record, ...]:
     """Train one cell, write a record a point to DIR/records as it is reached, and return the records.
+
+    A cell whose points are all done is not trained but its records returned, unless `again`. A done record is
+    only ever replaced by another done one.
 
     There is one point, or one a horizon with schedule.cooldowns. What happens to the cell is a state of its
     records, never an exception: diverged, oom, interrupted, failed (with the traceback in DIR/logs).
@@ -63,7 +68,10 @@ def run(
         torch.set_num_threads(config.launch.threads)
     device = pick_device(config.launch.device, device_index)
     prepared = prepare(config, device)
-    with records.claim(config.directory, config.run_id), torch.random.fork_rng():
+    gpus = [device.index] if device.type == "cuda" else []
+    with records.claim(config.directory, config.run_id), torch.random.fork_rng(gpus):
+        if not again and (done := finished(config)):
+            return done
         attempt = provenance.next_attempt(config)
         origin = provenance.gather(
             config,
@@ -101,7 +109,20 @@ def run(
     return tuple(written)
 
 
+def finished(config: Config) -> tuple[Record, ...]:
+    """The records of this very cell where all its points are done, else none."""
+    paths = [records.path_of(config.directory, run_id) for run_id in config.point_ids.values()]
+    try:
+        found = tuple(records.read(path) for path in paths)
+    except (records.RecordError, OSError):
+        return ()
+    return found if all(record.state == "done" for record in found) else ()
+
+
 def _keep(config: Config, record: Record) -> Record:
+    """Write a record, unless it would put an account of failure in the place of a point."""
+    if record.state != "done" and records.is_done(records.path_of(config.directory, record.run_id)):
+        return record
     records.write(record, config.directory)
     tracker.track(config, record)
     return record
@@ -177,6 +198,11 @@ def _train(
     def score(part: Part) -> Score:
         return evaluate(trainer.scored_model, data, part, trainer.autocast, trainer.memory_format)
 
+    def finite(found: Score) -> Score:
+        if not math.isfinite(found.loss):
+            raise DivergedError(f"an evaluation's loss is {found.loss} after step {trainer.step} of {steps}")
+        return found
+
     def follow(path: _Path, end: int, factors: Sequence[float], *, arrive: bool) -> _Path:
         """Train on to step `end`, evaluating at the grid's stops and, with `arrive`, at the end."""
         for stop in schedule.between(grid, trainer.step, end):
@@ -194,7 +220,7 @@ def _train(
     def look(path: _Path) -> _Path:
         clock = time.perf_counter()
         trainer.check_finite()
-        val = score(data.val)
+        val = finite(score(data.val))
         joules = meter.joules_so_far(path.windows) if meter else None
         point = CurvePoint(
             step=trainer.step,
@@ -227,8 +253,8 @@ def _train(
         assert path.val is not None
         clock = time.perf_counter()
         shown = min(len(data.train), len(data.test))
-        test = score(data.test)
-        train = score(Part(data.train.images[:shown], data.train.labels[:shown]))
+        test = finite(score(data.test))
+        train = finite(score(Part(data.train.images[:shown], data.train.labels[:shown])))
         yield Trained(
             horizon=horizon.share,
             steps=horizon.end_step,

@@ -42,6 +42,14 @@ def test_comma_lists_on_the_command_line_are_axes() -> None:
     assert len(grid.expand(base("sweep=digits", "sweep.grid.model.width=[4]", "seed=0,1"))) == 3 * 2
 
 
+def test_one_value_on_the_command_line_takes_the_place_of_an_axis() -> None:
+    composed = base("sweep=digits", "model.width=3", "seed=7")
+    fixed = dataclasses.replace(composed, sweep=grid.without(composed.sweep, ["model.width", "seed"]))
+    cells = grid.expand(fixed)
+    assert {(c.config.model.width, c.config.seed) for c in cells} == {(3, 7)}
+    assert {c.config.model.depth for c in cells} == {1, 2, 3}
+
+
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
@@ -82,3 +90,6 @@ def test_the_manifest_has_a_line_a_cell(tmp_path: Path) -> None:
     lines = grid.write_manifest(cells, tmp_path).read_text().splitlines()
     assert [json.loads(line)["run_id"] for line in lines] == [c.run_id for c in cells]
     assert json.loads(lines[0])["settings"] == {"model.width": 8, "seed": 0}
+    more = grid.expand(base("model.width=16,32", "seed=0"))
+    merged = grid.write_manifest(more, tmp_path).read_text().splitlines()
+    assert len(merged) == 5, "cells of an earlier sweep in the folder stay"

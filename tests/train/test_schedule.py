@@ -31,7 +31,9 @@ def test_length_by_epochs_steps_and_budget() -> None:
     assert schedule.total_steps(wsd(epochs=2.0), **common) == 2 * 31
     assert schedule.total_steps(wsd(steps=7), **common) == 7
     assert schedule.total_steps(wsd(train_gflops=1.6), **common) == 10
-    assert schedule.total_steps(wsd(train_gflops=1e-9), **common) == 1
+    for nonsense in (wsd(train_gflops=1e-9), wsd(train_gflops=1e30), wsd(epochs=1e-3), wsd(steps=10**8)):
+        with pytest.raises(ValueError, match="steps; give 1 to"):
+            schedule.total_steps(nonsense, **common)
 
 
 def test_bad_lengths_are_refused() -> None:

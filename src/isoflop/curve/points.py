@@ -27,6 +27,10 @@ _MIXABLE = {
     "git_commit": "git commits",
     "precision": "precisions",
     "data": "data sets",
+    "optimizer": "optimizers",
+    "batch_size": "batch sizes",
+    "parametrization": "parametrizations",
+    "epochs": "training lengths in epochs",
 }
 
 
@@ -161,6 +165,9 @@ def _warnings(
         if len(values) > 1:
             shown = ", ".join(values[:4]) + (f" and {len(values) - 4} more" if len(values) > 4 else "")
             words.append(f"mixed {plural}: {shown}")
+    lost = sum(": no information about the law" in e.reason for e in excluded)
+    if lost:
+        words.append(f"{lost} runs at or above chance are left out: the fit is biased downwards at their x")
     perfect = sum(e.reason.startswith("0 errors of") for e in excluded)
     if perfect:
         words.append(f"{perfect} runs with 0 errors are left out: the fit is biased upwards at their x")
@@ -180,6 +187,8 @@ def select(table: pd.DataFrame, x: str, y: str) -> Points:
     Raises:
         ValueError: a column is missing or holds words, or fewer than three distinct compute scales remain.
     """
+    if x == y:
+        raise ValueError(f"{x} against itself says nothing: choose another x or y")
     for name in (x, y, "run_id", "config_id"):
         if name not in table:
             raise ValueError(f"no column {name} in the table: {nearest(name, map(str, table.columns))}")

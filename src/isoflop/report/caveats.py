@@ -13,6 +13,7 @@ from isoflop.report.numerals import compact, interval, number, percent, plural
 from isoflop.report.points import Z95, wilson
 
 SHORT_DECADES = 2.0
+LEAST_SCALES = 3
 
 
 def _test_set(rows: pd.DataFrame) -> str | None:
@@ -25,8 +26,8 @@ def _test_set(rows: pd.DataFrame) -> str | None:
     apart = Z95 * math.sqrt(2 * max(error, 1 / n) * (1 - error) / n)
     return (
         f"Test set: {n:,.0f} images, so one image is {percent(1 / n, 2)}. The least error, "
-        f"{percent(error)}, has a Wilson 95% interval of {percent(low)} to {percent(high)}; near it, "
-        f"two single runs less than about {number(100 * apart, 2)} points apart cannot be told apart."
+        f"{percent(error)}, has a Wilson 95% interval of {percent(low)} to {percent(high)}. On new test "
+        f"images two runs near it would have to differ by {number(100 * apart, 2)} points to be told apart."
     )
 
 
@@ -78,7 +79,14 @@ def _seeds(rows: pd.DataFrame) -> str | None:
 
 def _mixed(rows: pd.DataFrame) -> list[str]:
     found = []
-    kinds = (("data", "data sets"), ("device", "devices"), ("precision", "precisions"))
+    kinds = (
+        *(("data", "data sets"), ("device", "devices"), ("precision", "precisions")),
+        *(
+            ("optimizer", "optimizers"),
+            ("batch_size", "batch sizes"),
+            ("parametrization", "parametrizations"),
+        ),
+    )
     for column, words in (*kinds, ("git_commit", "code versions")):
         values = sorted({str(v)[:40] for v in rows[column].dropna()})
         if column == "git_commit":
@@ -87,6 +95,24 @@ def _mixed(rows: pd.DataFrame) -> list[str]:
             more = f" and {len(values) - 5} more" if len(values) > 5 else ""
             found.append(f"Mixed {words}: {', '.join(values[:5])}{more}, all in one fit.")
     return found
+
+
+def _sensitivity(rows: pd.DataFrame) -> str | None:
+    """How far the exponent of the plain power law moves when one width is left out."""
+    known = rows[(rows["test_error"] > 0) & (rows["train_gflops"] > 0)].dropna(subset=["width"])
+    slopes = {}
+    for width in sorted(known["width"].unique()):
+        rest = known[known["width"] != width]
+        x = np.log(rest["train_gflops"].to_numpy(float))
+        if len(np.unique(x)) >= LEAST_SCALES:
+            slopes[width] = -float(np.polyfit(x, np.log(rest["test_error"].to_numpy(float)), 1)[0])
+    if not slopes:
+        return None
+    least, most = min(slopes, key=slopes.__getitem__), max(slopes, key=slopes.__getitem__)
+    return (
+        f"Sensitivity: leaving out one width moves the exponent b between {number(slopes[least])} (without "
+        f"width {least:.0f}) and {number(slopes[most])} (without width {most:.0f})."
+    )
 
 
 def _of_fit(report: FitReport) -> list[str]:
@@ -121,5 +147,5 @@ def caveats(rows: pd.DataFrame, report: FitReport | None) -> tuple[str, ...]:
     )
     found = [_test_set(rows), labels, _rates(rows), _training_set(rows), _seeds(rows), *_mixed(rows)]
     if report is not None:
-        found += _of_fit(report)
+        found += [_sensitivity(rows), *_of_fit(report)]
     return tuple(c for c in found if c)

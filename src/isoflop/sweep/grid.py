@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from isoflop import record as records
-from isoflop.config import Config, ConfigError, check_names, flatten, from_dict, to_dict
+from isoflop.config import Config, ConfigError, SweepConfig, check_names, flatten, from_dict, to_dict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +44,18 @@ def settings_of(grid: Mapping[str, Any], points: list[dict[str, Any]]) -> Iterat
     for extra in extras:
         for values in itertools.product(*axes.values()):
             yield dict(zip(axes, values, strict=True)) | extra
+
+
+def without(sweep: SweepConfig, keys: Iterable[str]) -> SweepConfig:
+    """The sweep without the axes that the command line sets to one value, which then holds everywhere."""
+    fixed = set(keys)
+
+    def kept(tree: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in flatten(tree) if key not in fixed}
+
+    points = [kept(point) for point in sweep.points]
+    unique = [point for i, point in enumerate(points) if point and point not in points[:i]]
+    return dataclasses.replace(sweep, grid=kept(sweep.grid), points=unique)
 
 
 def _with(raw: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,7 +112,25 @@ def missing(cells: tuple[Cell, ...], directory: Path) -> tuple[Cell, ...]:
 
 
 def write_manifest(cells: tuple[Cell, ...], directory: Path) -> Path:
-    """Write DIR/manifest.jsonl atomically, one cell a line. Raises OSError if it cannot be written."""
+    """Write DIR/manifest.jsonl atomically, one cell a line; cells of earlier sweeps in DIR stay, at the end.
+
+    Raises:
+        OSError: it cannot be written; the old one stays.
+    """
     path = directory / "manifest.jsonl"
-    records.write_bytes(path, b"\n".join(map(msgspec.json.encode, cells)) + b"\n")
+    new = {cell.run_id: msgspec.json.encode(cell) for cell in cells}
+    old = path.read_bytes().splitlines() if path.is_file() else []
+    kept = [line for line in old if _run_id_of(line) not in {None, *new}]
+    records.write_bytes(path, b"\n".join([*new.values(), *kept]) + b"\n")
     return path
+
+
+def _run_id_of(line: bytes) -> str | None:
+    try:
+        return msgspec.json.decode(line, type=_Line).run_id
+    except msgspec.DecodeError:
+        return None
+
+
+class _Line(msgspec.Struct):
+    run_id: str

@@ -74,11 +74,15 @@ def _ask(function: Callable[..., Any], *arguments: Any) -> Any:
 
 def _answer(pipe: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     try:
-        pipe.send(("value", function(*arguments)))
+        said = ("value", function(*arguments))
     except ValueError as error:
-        pipe.send(("input", str(error)))
+        said = ("input", str(error))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED_EXIT)
     except Exception as error:
-        pipe.send(("failed", f"planning failed: {type(error).__name__}: {error}"))
+        said = ("failed", f"planning failed: {type(error).__name__}: {error}")
+    with contextlib.suppress(OSError):  # the parent may be gone
+        pipe.send(said)
 
 
 def _plan_all(configs: tuple[Config, ...]) -> tuple[tuple[float | None, ...], int]:
@@ -286,9 +290,9 @@ def _unknown_machine(config: Config, slots: Slots) -> Machine:
 
 
 def _written(path: Path, attempt: int) -> Record | None:
-    """The record at `path` if it is this attempt's."""
+    """The record at `path` if it is this attempt's or a finished point."""
     try:
         record = records.read(path)
     except (records.RecordError, OSError):
         return None
-    return record if record.attempt >= attempt else None
+    return record if record.state == "done" or record.attempt >= attempt else None

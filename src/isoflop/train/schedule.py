@@ -8,6 +8,9 @@ import math
 from isoflop.config import ScheduleConfig
 
 
+MOST_STEPS = 10_000_000
+
+
 @dataclasses.dataclass(frozen=True)
 class Horizon:
     """One point of a run: `share` of its whole length; the trunk is left after `branch_step` steps and the
@@ -62,18 +65,24 @@ def total_steps(
     """Optimizer steps of a run, at least one; an epoch drops its last partial batch.
 
     Raises:
-        ValueError: the batch is larger than the data, or a FLOP budget is asked for and FLOPs are unknown.
+        ValueError: the batch is larger than the data, a FLOP budget is asked for and FLOPs are unknown, or
+            the length comes to less than one step or more than MOST_STEPS.
     """
     if batch_size > train_n:
         raise ValueError(f"optim.batch_size={batch_size}: larger than the {train_n} training images")
     if config.steps is not None:
-        return config.steps
-    if config.epochs is not None:
-        return max(1, round(config.epochs * (train_n // batch_size)))
-    assert config.train_gflops is not None
-    if train_flops_per_example is None:
-        raise ValueError("schedule.train_gflops: this model's FLOPs are unknown, so give epochs or steps")
-    return max(1, round(config.train_gflops * 1e9 / (train_flops_per_example * batch_size)))
+        asked, wanted = f"steps={config.steps}", float(config.steps)
+    elif config.epochs is not None:
+        asked, wanted = f"epochs={config.epochs:g}", config.epochs * (train_n // batch_size)
+    else:
+        assert config.train_gflops is not None
+        if train_flops_per_example is None:
+            raise ValueError("schedule.train_gflops: this model's FLOPs are unknown, so give epochs or steps")
+        asked = f"train_gflops={config.train_gflops:g}"
+        wanted = config.train_gflops * 1e9 / (train_flops_per_example * batch_size)
+    if not 0.5 <= wanted <= MOST_STEPS:
+        raise ValueError(f"schedule.{asked}: that is {wanted:.3g} steps; give 1 to {MOST_STEPS:,}")
+    return max(1, round(wanted))
 
 
 def stops(steps: int, evaluations: int) -> tuple[int, ...]:
