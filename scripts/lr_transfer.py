@@ -39,7 +39,7 @@ def draw(rows: pd.DataFrame) -> Figure:
             panel.plot(group["lr"], group["val_loss"], "o", color=colour, alpha=0.3, ms=3)
             panel.plot(mean.index, mean.to_numpy(), color=colour, label=f"width {width:.0f}")
             panel.plot(mean.idxmin(), mean.min(), "v", color=colour, ms=8)
-        panel.set(xscale="log", yscale="log", title=name, xlabel="Learning rate at the base width")
+        panel.set(xscale="log", title=name, xlabel="Learning rate at the base width")
         panel.grid(True, which="major", alpha=0.3)
     panels[0].set_ylabel("Validation loss (nats)")
     panels[0].legend(frameon=False)

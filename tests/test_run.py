@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy import stats
 
-from isoflop import prepare, run
+from isoflop import cli, prepare, run
 from isoflop import record as records
 from isoflop.config import Config, ConfigError
 from isoflop.record import Record
@@ -241,6 +241,9 @@ def test_provenance_says_where_a_record_is_from(done_record: Record) -> None:
 def test_a_gpu_is_refused_where_there_is_none() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
-    assert prepare.pick_device("auto") == torch.device("cpu")
+    launch = cli.compose_config([], None).launch
+    assert prepare.pick_device(launch) == torch.device("cpu")
     with pytest.raises(ConfigError, match="doctor"):
-        prepare.pick_device("cuda")
+        prepare.pick_device(dataclasses.replace(launch, device="cuda"))
+    with pytest.raises(ValueError, match="graph needs a GPU"):
+        prepare.pick_device(dataclasses.replace(launch, step="graph"))

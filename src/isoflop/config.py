@@ -287,6 +287,11 @@ class Config:
     tracker: TrackerConfig
     cost: CostConfig
 
+    def __post_init__(self) -> None:
+        """Refuse sections that do not go together."""
+        if self.optim.name == "muon" and self.model.family == "torchvision":
+            raise ValueError("optim=muon must know the hidden matrices: take sgd or adamw for torchvision")
+
     @property
     def identity(self) -> dict[str, Any]:
         """What changes the result, as JSON would give it back."""

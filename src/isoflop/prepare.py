@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from pathlib import Path
 
 import torch
+from torch import nn
 
-from isoflop.config import Config, ConfigError, DataConfig, ModelConfig
+from isoflop.config import Config, ConfigError, DataConfig, LaunchConfig, ModelConfig
 from isoflop.meter import flops
 from isoflop.meter.flops import FlopCount
-from isoflop.train import models, schedule
+from isoflop.train import models, schedule, step
 from isoflop.train.data import DataSet, load
 from isoflop.train.schedule import Horizon
 
@@ -34,17 +34,18 @@ class Prepared:
     plan: Plan
 
 
-def pick_device(name: str, index: int = 0) -> torch.device:
+def pick_device(launch: LaunchConfig, index: int = 0) -> torch.device:
     """`auto` is the GPU where there is one; `index` says which.
 
     Raises:
-        ConfigError: a GPU was asked for and there is none.
+        ValueError: a GPU, or a CUDA graph, was asked for and there is none.
     """
-    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
+    gpu = torch.cuda.is_available()
+    if launch.device == "cuda" and not gpu:
         raise ConfigError("launch.device=cuda: torch sees no GPU here: `isoflop doctor` says why")
-    return torch.device("cuda", index)
+    device = torch.device("cuda", index) if gpu and launch.device != "cpu" else torch.device("cpu")
+    step.choose(launch.step, device, nn.Identity())
+    return device
 
 
 def prepare(config: Config, device: torch.device) -> Prepared:
@@ -71,8 +72,7 @@ def prepare(config: Config, device: torch.device) -> Prepared:
 @functools.lru_cache(maxsize=2)
 def _load(config: DataConfig, device: torch.device) -> DataSet:
     """The set on the device, kept for the next cell of this process."""
-    root = Path(config.root)
-    return load(config.name, root, fraction=config.fraction, download=config.download, device=device)
+    return load(config, device)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -35,7 +35,7 @@ from isoflop.report import tracker
 from isoflop.train import optim, schedule
 from isoflop.train.data import Part
 from isoflop.train.evaluate import Score, evaluate
-from isoflop.train.loop import DivergedError, Trainer, deterministic, resolve_precision
+from isoflop.train.loop import DivergedError, Trainer, deterministic, resolve_precision, warm_trainer
 
 Watch = Callable[[CurvePoint, int], None]
 """Called after each evaluation with the point and the run's number of steps."""
@@ -66,7 +66,7 @@ def run(
     began, started_at = time.perf_counter(), provenance.now()
     if config.launch.threads is not None:
         torch.set_num_threads(config.launch.threads)
-    device = pick_device(config.launch.device, device_index)
+    device = pick_device(config.launch, device_index)
     prepared = prepare(config, device)
     gpus = [device.index] if device.type == "cuda" else []
     with records.claim(config.directory, config.run_id), torch.random.fork_rng(gpus):
@@ -154,7 +154,7 @@ def _measure(
     Points whose training was too short to meter wait for the replay at the end.
     """
     with deterministic(config.launch.deterministic):
-        trainer = Trainer(config, prepared.data, prepared.plan.steps, device)
+        trainer = warm_trainer(config, prepared.data, prepared.plan.steps, device)
         with _energy_meter(config, device) as meter:
             short: list[Trained] = []
             for trained in _train(config, trainer, prepared, meter, began, watch):

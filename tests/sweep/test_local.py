@@ -98,6 +98,25 @@ def test_a_sweep_gives_the_same_results_as_single_runs(make_config: MakeConfig, 
         assert (alone.error, alone.loss) == (other.error, other.loss)
 
 
+def test_cells_of_one_shape_share_a_process_on_a_gpu(
+    make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one GPU in the slots and the CPU as the device: three seeds of two shapes take two processes, a
+    process that dies costs its cell only, and the results are those of single runs."""
+    from isoflop import run
+
+    started = []
+    start = local._Crew.start
+    monkeypatch.setattr(local._Crew, "start", lambda crew, slot: started.append(slot) or start(crew, slot))
+    cells = cells_of(make_config("model.width=8,4", "seed=0,1,2", "launch.device=cpu"))
+    seen: dict[str, Record] = {}
+    local.run_cells(cells, Slots(1, 1, 1), lambda cell, found: seen.update({cell.run_id: found[-1]}))
+    assert len(started) == 3, "one a shape, and one that finds the queue empty"
+    for cell in cells:
+        (alone,) = run.run(dataclasses.replace(cell.config, out=str(tmp_path / "alone")))
+        assert (alone.error, alone.loss) == (seen[cell.run_id].error, seen[cell.run_id].loss)
+
+
 def test_planning_sorts_the_largest_first_and_finds_bad_input(make_config: MakeConfig) -> None:
     planned, gpus = local.plan(cells_of(make_config("model.width=4,16,8")))
     assert gpus == 0

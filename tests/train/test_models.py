@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import copy
 import dataclasses
+import hashlib
 
 import pytest
 import torch
+from torch import nn
 
 from isoflop import cli
 from isoflop.config import ModelConfig
-from isoflop.train import models
+from isoflop.meter import flops
+from isoflop.train import models, parametrize
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 
@@ -19,20 +23,30 @@ def shape(family: str, **settings: object) -> ModelConfig:
 
 MLP = shape("mlp", width=7, depth=3)
 RESNET = shape("resnet", width=4, depth=2)
-ALL = [MLP, RESNET, shape("torchvision")]
+BOTTLENECK = shape("resnet", width=4, depth=2, block="bottleneck")
+VIT = shape("vit", width=12, depth=2, head_width=4, patch=4)
+CONVMIXER = shape("convmixer", width=6, depth=2, patch=2, kernel=5)
+OURS = [MLP, RESNET, BOTTLENECK, VIT, CONVMIXER]
+ALL = [*OURS, shape("torchvision")]
 
 
-@pytest.mark.parametrize("config", ALL, ids=lambda c: c.name)
-@pytest.mark.parametrize("channels", [1, 3])
-def test_images_become_logits_and_gradients_reach_every_parameter(config: ModelConfig, channels: int) -> None:
-    model = models.build(config, (channels, 32, 32), 10, seed=0, device=CPU)
-    logits = model(torch.randn(4, channels, 32, 32))
+def named(config: ModelConfig) -> str:
+    return f"{config.name}-{config.block}" if config.block else config.name
+
+
+@pytest.mark.parametrize("config", ALL, ids=named)
+@pytest.mark.parametrize("image", [(1, 32, 32), (3, 32, 32), (1, 8, 8)])
+def test_images_become_logits_and_gradients_reach_every_parameter(
+    config: ModelConfig, image: tuple[int, int, int]
+) -> None:
+    model = models.build(config, image, 10, seed=0, device=CPU)
+    logits = model(torch.randn(4, *image))
     assert logits.shape == (4, 10)
     logits.square().sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
-@pytest.mark.parametrize("config", ALL, ids=lambda c: c.name)
+@pytest.mark.parametrize("config", ALL, ids=named)
 def test_weights_depend_on_the_seed_alone(config: ModelConfig) -> None:
     torch.manual_seed(1)
     one = models.build(config, (3, 32, 32), 10, seed=5, device=CPU).state_dict()
@@ -46,13 +60,106 @@ def test_weights_depend_on_the_seed_alone(config: ModelConfig) -> None:
     assert any(not torch.equal(one[name], three[name]) for name in one)
 
 
+@pytest.mark.parametrize(
+    ("config", "image", "digest"),
+    [
+        (shape("mlp", width=8, depth=1), (1, 8, 8), "983489628746c6b3"),
+        (shape("mlp", width=16, depth=3), (3, 32, 32), "8c0d52ff5f9318a5"),
+        (shape("resnet", width=4, depth=1), (1, 8, 8), "27b578baead57645"),
+        (shape("resnet", width=8, depth=2), (3, 32, 32), "4f76d3aba26ad40c"),
+    ],
+    ids=["mlp-small", "mlp", "resnet-small", "resnet"],
+)
+def test_standard_initial_weights_are_those_before_roles_existed(
+    config: ModelConfig, image: tuple[int, int, int], digest: str
+) -> None:
+    state = models.build(config, image, 10, seed=0, device=CPU).state_dict()
+    found = hashlib.sha256()
+    for name, value in state.items():
+        found.update(name.encode() + value.contiguous().numpy().tobytes())
+    assert found.hexdigest()[:16] == digest
+
+
+@pytest.mark.parametrize("config", OURS, ids=named)
+def test_every_parameter_has_a_role_and_starts_at_its_standard_deviation(config: ModelConfig) -> None:
+    wide = dataclasses.replace(config, width=48)
+    model = models.build(wide, (3, 32, 32), 10, seed=0, device=CPU)
+    roles = parametrize.roles(model)
+    assert list(roles) == [name for name, _ in model.named_parameters()]
+    for name, parameter in model.named_parameters():
+        role, std = roles[name], parametrize.init_std(roles[name], parametrize.scale(wide))
+        if parameter.ndim > 1 and role.kind != "embedding":
+            assert role.fan_in == parameter[0].numel()
+            assert role.fan_out == parameter.numel() // parameter.shape[1]
+        if std:
+            spread = 5 / (2 * parameter.numel()) ** 0.5
+            assert parameter.std().item() == pytest.approx(std, rel=spread), name
+        elif std == 0:
+            assert not parameter.any(), name
+    assert parametrize.roles(copy.deepcopy(model)) == roles
+
+
 def test_parameters_counted_by_hand() -> None:
-    mlp = models.build(MLP, (1, 8, 8), 10, seed=0, device=META)
-    assert sum(p.numel() for p in mlp.parameters()) == (64 * 7 + 7) + 2 * (7 * 7 + 7) + (7 * 10 + 10)
+    def parameters(config: ModelConfig, image: tuple[int, int, int]) -> int:
+        model = models.build(config, image, 10, seed=0, device=META)
+        return sum(p.numel() for p in model.parameters())
+
+    assert parameters(MLP, (1, 8, 8)) == (64 * 7 + 7) + 2 * (7 * 7 + 7) + (7 * 10 + 10)
     resnet20 = models.build(shape("resnet", width=16, depth=3), (3, 32, 32), 10, seed=0, device=META)
     basic = sum(p.numel() for name, p in resnet20.named_parameters() if "shortcut" not in name)
     assert basic == 269_722, "He et al. (2016) give 0.27 M for ResNet-20"
-    assert sum(p.numel() for p in resnet20.parameters()) == basic + (16 * 32 + 64) + (32 * 64 + 128)
+    assert parameters(shape("resnet", width=16, depth=3), (3, 32, 32)) == basic + (16 * 32 + 64) + (
+        32 * 64 + 128
+    )
+    block = (12 * 36 + 36) + (12 * 12 + 12) + (12 * 48 + 48) + (48 * 12 + 12) + 2 * 24
+    assert parameters(VIT, (3, 32, 32)) == (48 * 12 + 12) + 64 * 12 + 2 * block + 24 + (12 * 10 + 10)
+    mix = (25 * 6 + 6) + 12 + (6 * 6 + 6) + 12
+    assert parameters(CONVMIXER, (3, 32, 32)) == (12 * 6 + 6) + 12 + 2 * mix + (6 * 10 + 10)
+
+
+def resnet_macs(width: int, depth: int, pixels: int, block: str) -> int:
+    """Stem, three stages and readout of a residual network on square images of three channels."""
+    total, inputs = 27 * width * pixels**2, width
+    for stage in range(3):
+        c = width * 2**stage
+        for position in range(depth):
+            before = pixels**2
+            if stage and not position:
+                pixels //= 2
+            after = pixels**2
+            if block == "basic":
+                outputs, inner = c, (9 * inputs * c + 9 * c * c) * after
+            else:
+                outputs, inner = 4 * c, inputs * c * before + (9 * c * c + 4 * c * c) * after
+            total += inner + (inputs * outputs * after if inputs != outputs else 0)
+            inputs = outputs
+    return total + inputs * 10
+
+
+def vit_macs(width: int, depth: int, tokens: int, patch: int) -> int:
+    """Embedding, blocks (12 width^2 a token and 2 tokens^2 width of attention) and readout."""
+    block = 12 * tokens * width**2 + 2 * tokens**2 * width
+    return 3 * patch**2 * width * tokens + depth * block + width * 10
+
+
+@pytest.mark.parametrize(
+    ("config", "forward_macs"),
+    [
+        (MLP, 3072 * 7 + 2 * 49 + 70),
+        (RESNET, resnet_macs(4, 2, 32, "basic")),
+        (BOTTLENECK, resnet_macs(4, 2, 32, "bottleneck")),
+        (VIT, vit_macs(12, 2, 64, 4)),
+        (CONVMIXER, 256 * (12 * 6 + 2 * (25 * 6 + 36)) + 60),
+    ],
+    ids=["mlp", "resnet", "bottleneck", "vit", "convmixer"],
+)
+def test_both_counters_find_the_closed_form(config: ModelConfig, forward_macs: int) -> None:
+    model = models.build(config, (3, 32, 32), 10, seed=0, device=META)
+    found = flops.count(model, (3, 32, 32))
+    assert found.reason is None
+    assert found.counters_agree
+    assert found.forward_macs_per_example == forward_macs
+    assert found.fvcore_forward_macs_per_example == forward_macs
 
 
 def test_initial_signal_neither_dies_nor_explodes_with_depth() -> None:
@@ -61,6 +168,28 @@ def test_initial_signal_neither_dies_nor_explodes_with_depth() -> None:
     for layer in model.hidden:  # type: ignore[union-attr]
         x = layer(x).relu()
     assert 0.3 < x.square().mean() < 3
+
+
+def test_attention_equals_torchs_own() -> None:
+    model = models.build(VIT, (3, 32, 32), 10, seed=0, device=CPU)
+    ours = model.blocks[0].attention  # type: ignore[union-attr, index]
+    theirs = nn.MultiheadAttention(12, 3, batch_first=True)
+    assert isinstance(ours, nn.Module)
+    joint, output = ours.query_key_value, ours.output
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(joint.weight)  # type: ignore[union-attr, arg-type]
+        theirs.in_proj_bias.copy_(joint.bias)  # type: ignore[union-attr, arg-type]
+        theirs.out_proj.weight.copy_(output.weight)  # type: ignore[union-attr, arg-type]
+        theirs.out_proj.bias.copy_(output.bias)  # type: ignore[union-attr, arg-type]
+    x = torch.randn(2, 5, 12)
+    assert torch.allclose(ours(x), theirs(x, x, x)[0], atol=1e-6)
+
+
+def test_images_that_do_not_fit_the_patch_are_refused() -> None:
+    with pytest.raises(ValueError, match="patch=3 does not divide the 8x8 image"):
+        models.build(dataclasses.replace(VIT, patch=3), (1, 8, 8), 10, seed=0, device=META)
+    with pytest.raises(ValueError, match="patch=9 is larger than the 8x8 image"):
+        models.build(dataclasses.replace(CONVMIXER, patch=9), (1, 8, 8), 10, seed=0, device=META)
 
 
 def test_an_unknown_architecture_names_the_nearest() -> None:

@@ -96,7 +96,7 @@ def _plan_all(configs: tuple[Config, ...]) -> tuple[tuple[float | None, ...], in
         if config.config_id not in plans:
             plan = prepare.prepare(config, torch.device("cpu")).plan
             plans[config.config_id] = plan.planned_train_flops
-    device = prepare.pick_device(configs[0].launch.device)
+    device = prepare.pick_device(configs[0].launch)
     gpus = torch.cuda.device_count() if device.type == "cuda" else 0
     return tuple(plans[config.config_id] for config in configs), gpus
 
@@ -139,7 +139,8 @@ def _run_cell(config: Config, device_index: int, command_line: str, lr_interior:
 
 
 def _work(pipe: Connection, device_index: int, command_line: str) -> None:
-    """In a child: run the cells that come through the pipe until it closes."""
+    """In a child: run the cells that come through the pipe until it closes. Those of one shape share the
+    captured or compiled step (train.loop.warm_trainer)."""
     try:
         while True:
             config, lr_interior = pipe.recv()

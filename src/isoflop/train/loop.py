@@ -7,32 +7,19 @@ inside a step, so the host runs ahead of a GPU.
 from __future__ import annotations
 
 import contextlib
-import copy
 import dataclasses
-import itertools
+import os
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from isoflop.config import Config
-from isoflop.train import models, optim
+from isoflop.train import models, optim, state, step
 from isoflop.train.data import DataSet, batches
+from isoflop.train.state import Average, Snapshot
 
 WARMUP_STEPS = 3
-
-
-@dataclasses.dataclass(frozen=True)
-class Snapshot:
-    """Everything that training on from a step depends on; tensors are copies."""
-
-    step: int
-    model: dict[str, Any]
-    optimizer: dict[str, Any]
-    loss_sum: Tensor
-    random_state: Tensor
 
 
 class DivergedError(RuntimeError):
@@ -47,89 +34,175 @@ def resolve_precision(compute: str, device: torch.device) -> str:
 
 
 class Trainer:
-    """One run: the model, the optimizer, the order of images and the step it is at."""
+    """One run: the model, the optimizers, the order of images and the step it is at.
 
-    def __init__(self, config: Config, data: DataSet, steps: int, device: torch.device) -> None:
+    `model` is what is trained, `scored_model` what is to be evaluated: the moving average of the weights
+    with optim.ema_decay, else the same module. `kind` is how steps are carried out (train/step.py) and
+    `compile_seconds` what compiling or capturing them took, in warm_up().
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        data: DataSet,
+        steps: int,
+        device: torch.device,
+        *,
+        kind: step.Kind | None = None,
+    ) -> None:
+        """Draw the weights and make the state; `kind` overrides launch.step.
+
+        Raises:
+            ValueError: the model does not exist, or launch.step is not for this device.
+        """
         self.config, self.data, self.steps, self.device = config, data, steps, device
         self.precision = resolve_precision(config.precision.compute, device)
         channels_last = config.precision.channels_last and config.model.family != "mlp"
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16")
-        model = models.build(config.model, data.image_shape, data.classes, seed=config.seed, device=device)
-        self.model: nn.Module = model.to(memory_format=self.memory_format)
-        self.optimizer = optim.build(config.optim, self.model)
+        self.model = self._drawn(config).train()
+        self.kind = kind or step.choose(config.launch.step, device, self.model)
+        on_device = self.kind in ("graph", "static")
+        self.optimizers = optim.build(config.optim, self.model, config.model, capturable=on_device)
+        self._initial = state.copies(state.weights(self.model))
+        decay = config.optim.ema_decay
+        self._average = Average(self.model, decay) if decay is not None else None
+        self.loss_sum = torch.zeros((), device=device)
+        self._weights = state.weights(self.model)
+        self._moments = state.moments(self.model, self.optimizers)
+        averages = self._average.tensors if self._average else []
+        self._state = [*self._weights, *averages, *self._moments, self.loss_sum]
+        self._engine: step.Engine | None = None
+        self._capacity = max(steps, WARMUP_STEPS)
         self.compile_seconds = 0.0
-        self._initial = copy.deepcopy(self.model.state_dict())
         self.restart()
 
-    def restart(self) -> None:
-        """Put everything back to before the first step: weights, statistics, optimizer, order, randomness."""
-        self.model.load_state_dict(self._initial)
-        self.model.train()
-        self.optimizer.state.clear()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.step = 0
-        self._loss_sum = torch.zeros((), device=self.device)
-        self._batches: Iterator[tuple[Tensor, Tensor]] = batches(
-            self.data, self.config.optim.batch_size, self.config.seed, self.memory_format
+    def _drawn(self, config: Config) -> nn.Module:
+        data = self.data
+        model = models.build(
+            config.model, data.image_shape, data.classes, seed=config.seed, device=self.device
         )
-        torch.manual_seed(self.config.seed)
+        return model.to(memory_format=self.memory_format)
+
+    @property
+    def scored_model(self) -> nn.Module:
+        """The module that evaluations use."""
+        return self._average.model if self._average else self.model
 
     @property
     def examples_seen(self) -> int:
         """Images that went forward and backward since the start, repeats counted."""
         return self.step * self.config.optim.batch_size
 
-    def warm_up(self) -> None:
-        """Run a few steps so that kernels, workspaces and threads exist, then put everything back."""
-        steps = min(WARMUP_STEPS, self.steps)
-        self.advance(steps, (1.0,) * steps)
-        self.synchronise()
-        self.restart()
+    def restart(self) -> None:
+        """Put everything back to before the first step: weights, statistics, optimizer, order, randomness."""
+        state.put(self._weights, self._initial)
+        state.clear([*self._moments, self.loss_sum])
+        if self._average:
+            self._average.restart()
+        self._seek(0)
+        torch.manual_seed(self.config.seed)
 
-    @property
-    def scored_model(self) -> nn.Module:
-        """The module that evaluations use."""
-        return self.model
+    def _seek(self, start_step: int) -> None:
+        self.step = start_step
+        config = self.config
+        self._batches: Iterator[tuple[Tensor, Tensor]] = batches(
+            self.data,
+            config.optim.batch_size,
+            config.seed,
+            self.memory_format,
+            start_step=start_step,
+            augment=config.data.augment,
+        )
+
+    def takes(self, config: Config, data: DataSet, steps: int) -> bool:
+        """Whether `reseed` can make this trainer that run: seed, rate, schedule, a shorter length differ."""
+        ours, theirs = self.config, config
+        return (
+            data is self.data
+            and steps <= self._capacity
+            and ours.model == theirs.model
+            and ours.data == theirs.data
+            and ours.precision == theirs.precision
+            and ours.launch == theirs.launch
+            and ours.optim == dataclasses.replace(theirs.optim, lr=ours.optim.lr)
+        )
+
+    def reseed(self, config: Config, steps: int) -> None:
+        """Become the run of `config`, bit-identical to a new Trainer, and keep what was compiled or captured.
+
+        Only for what `takes` accepts.
+        """
+        assert self.takes(config, self.data, steps)
+        self.config, self.steps = config, steps
+        self._initial = state.copies(state.weights(self._drawn(config)))
+        fresh = optim.build(config.optim, self.model, config.model)
+        for ours, theirs in zip(self.optimizers, fresh, strict=True):
+            for group, other in zip(ours.param_groups, theirs.param_groups, strict=True):
+                group["peak_lr"] = other["peak_lr"]
+        self.compile_seconds = 0.0
+        self.restart()
 
     def snapshot(self) -> Snapshot:
         """A copy of the state, to come back to."""
+        on_gpu = self.device.type == "cuda"
         return Snapshot(
             self.step,
-            copy.deepcopy(self.model.state_dict()),
-            copy.deepcopy(self.optimizer.state_dict()),
-            self._loss_sum.clone(),
+            state.copies(self._state),
             torch.get_rng_state(),
+            torch.cuda.get_rng_state(self.device) if on_gpu else None,
         )
 
     def restore(self, saved: Snapshot) -> None:
         """Go back to a snapshot of this trainer; training on from there is bit-identical."""
-        self.restart()
-        self.model.load_state_dict(saved.model)
-        self.optimizer.load_state_dict(copy.deepcopy(saved.optimizer))
-        self._loss_sum = saved.loss_sum.clone()
-        self._batches = itertools.islice(self._batches, saved.step, None)
-        self.step = saved.step
-        torch.set_rng_state(saved.random_state)
+        state.put(self._state, saved.tensors)
+        self._seek(saved.step)
+        torch.set_rng_state(saved.cpu_random)
+        if saved.cuda_random is not None:
+            torch.cuda.set_rng_state(saved.cuda_random, self.device)
+
+    def warm_up(self) -> None:
+        """Compile or capture, then run a few steps so that kernels, workspaces and threads exist; then put
+        everything back.
+
+        Raises:
+            ValueError: launch.step=graph and the step cannot be captured.
+        """
+        before = self.snapshot()
+        self._ready()
+        self.advance(self.step + WARMUP_STEPS, (0.0,) * (self.step + WARMUP_STEPS))
+        self.synchronise()
+        self.restore(before)
+
+    def _ready(self) -> step.Engine:
+        """The engine, compiled or captured at the first call; the state is as it was."""
+        if self._engine is None:
+            before = self.snapshot()
+            parts = step.Parts(
+                self.model,
+                self.optimizers,
+                self._average,
+                self.loss_sum,
+                self.autocast,
+                self.config.optim.label_smoothing,
+            )
+            made = step.engine(self.kind, parts, self._batches, self._capacity)
+            self.compile_seconds = step.prepare_seconds(made, self._batches, self.device)
+            self.restore(before)
+            self._engine = made
+        return self._engine
 
     def advance(self, stop: int, factors: Sequence[float]) -> None:
-        """Take steps until `stop` steps have been taken; `factors` on the learning rate, by step."""
-        for step in range(self.step, stop):
-            lr = self.config.optim.lr * factors[step]
-            for group in self.optimizer.param_groups:
-                group["lr"] = lr
-            images, labels = next(self._batches)
-            with self.autocast:
-                loss = F.cross_entropy(self.model(images), labels)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)
-            self._loss_sum += loss.detach()
+        """Take steps until `stop` have been taken since the start; `factors` on the peak learning rates, by
+        step since the start."""
+        assert self.step <= stop <= len(factors), (self.step, stop, len(factors))
+        engine = self._engine or self._ready()
+        engine.advance(self._batches, factors[self.step : stop])
         self.step = stop
 
     def check_finite(self) -> None:
         """Read the device once. Raises DivergedError if any loss so far was NaN or infinite."""
-        if not torch.isfinite(self._loss_sum):
+        if not torch.isfinite(self.loss_sum):
             raise DivergedError(f"the training loss was NaN or infinite by step {self.step} of {self.steps}")
 
     def synchronise(self) -> None:
@@ -138,14 +211,46 @@ class Trainer:
             torch.cuda.synchronize(self.device)
 
 
+_kept: dict[torch.device, Trainer] = {}
+
+
+def warm_trainer(config: Config, data: DataSet, steps: int, device: torch.device) -> Trainer:
+    """A trainer at step 0: the process's last one on this device, reseeded, where that saves compiling or
+    capturing the same step again; else a new one, after the last is let go.
+
+    Raises:
+        ValueError: as Trainer.
+    """
+    kept = _kept.get(device)
+    if kept is not None and kept.takes(config, data, steps):
+        kept.reseed(config, steps)
+        return kept
+    _kept.clear()
+    del kept
+    made = Trainer(config, data, steps, device)
+    if made.kind != "eager":
+        _kept[device] = made
+    return made
+
+
 @contextlib.contextmanager
 def deterministic(enabled: bool) -> Iterator[None]:
-    """Ask torch for deterministic algorithms where `enabled`, and put its settings back."""
+    """Ask torch for deterministic algorithms where `enabled`, and put its settings back.
+
+    With the same machine, versions and number of threads two runs then give the same bits. On a GPU cuBLAS
+    reads CUBLAS_WORKSPACE_CONFIG once, at the process's first matrix product: it is set here and stays set,
+    and a process that has multiplied matrices on the GPU before must have it in its environment.
+    """
     before = (torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark)
+    filling = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    if enabled:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(enabled or before[0])
     torch.backends.cudnn.benchmark = not enabled
+    torch.utils.deterministic.fill_uninitialized_memory = filling and not enabled  # type: ignore[attr-defined]
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before[0])
         torch.backends.cudnn.benchmark = before[1]
+        torch.utils.deterministic.fill_uninitialized_memory = filling  # type: ignore[attr-defined]

@@ -1,36 +1,199 @@
-"""Optimizers, and the arithmetic they cost."""
+"""Optimizers with a learning rate for each role, and the arithmetic they cost.
+
+The peak learning rate of a group is the configured one, times the factor of its parameters' role and the
+model's size (`parametrize`), times the factor of the batch size. Parameters of equal settings share a group.
+
+Batch size, where `base_batch_size` B0 is given: lr x B/B0 for SGD (Goyal et al. 2017), lr x sqrt(B/B0) for
+AdamW and Muon (Malladi et al. 2022; momenta and betas are held). lr x weight decay grows as B/B0 for all, so
+that weights decay by the same share an epoch (Wang and Aitchison 2024): the decay itself is held for SGD and
+multiplied by sqrt(B/B0) for AdamW and Muon.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from isoflop.config import OptimConfig
+from isoflop.config import ModelConfig, OptimConfig
+from isoflop.train import parametrize
+from isoflop.train.parametrize import Role, Scale, lr_multiplier, weight_decay_multiplier
 
-FLOPS_PER_PARAMETER = {"sgd": 8, "adamw": 14}
+FLOPS_PER_PARAMETER = {"sgd": 8, "adamw": 14, "muon": 12}
 """Elementwise operations a parameter and step. SGD-Nesterov: decay 2, momentum 2, look-ahead 2, step 2.
-AdamW: decay 1, first moment 3, second moment 4, bias correction, root and epsilon 3, step 3."""
+AdamW: decay 1, first moment 3, second moment 4, bias correction, root and epsilon 3, step 3. Muon, beside its
+matrix products: decay 1, momentum 3, look-ahead 3, norm 2, division by it 1, step 2."""
+
+NEWTON_SCHULZ_STEPS = 5
 
 
-def build(config: OptimConfig, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer over all parameters, in torch's fused implementation."""
+def batch_factors(config: OptimConfig) -> tuple[float, float]:
+    """Factors of the batch size on the learning rate and on the weight decay: (1, 1) without a base."""
+    if config.base_batch_size is None:
+        return 1.0, 1.0
+    ratio = config.batch_size / config.base_batch_size
+    return (ratio, 1.0) if config.name == "sgd" else (math.sqrt(ratio), math.sqrt(ratio))
+
+
+def roles_of(model: nn.Module, model_config: ModelConfig) -> dict[str, Role]:
+    """Roles of our families' parameters; a torchvision model has one plain role for all."""
+    if model_config.family == "torchvision":
+        return parametrize.plain_roles(model)
+    return parametrize.roles(model)
+
+
+def build(
+    config: OptimConfig, model: nn.Module, model_config: ModelConfig, *, capturable: bool = False
+) -> tuple[torch.optim.Optimizer, ...]:
+    """The optimizers of all parameters: one, or Muon of the hidden matrices and AdamW of the rest.
+
+    Each group carries `peak_lr` and, beside it, `lr`, which starts there. With `capturable` (parameters on a
+    GPU) a step can be part of a CUDA graph, with tensors on the device as the groups' `lr`. The memory format
+    of the parameters must not change afterwards.
+
+    Raises:
+        ValueError: Muon is asked for on a model whose matrices are not known.
+        LookupError: a parameter of our own families has no role.
+    """
+    if config.name == "muon" and model_config.family == "torchvision":
+        raise ValueError("optim=muon needs to know the hidden matrices: take sgd or adamw for torchvision")
+    groups = _groups(config, model, roles_of(model, model_config), parametrize.scale(model_config))
     if config.name == "sgd":
         assert config.momentum is not None
-        return torch.optim.SGD(
-            model.parameters(),
-            lr=config.lr,
-            momentum=config.momentum,
-            nesterov=config.momentum > 0,
-            weight_decay=config.weight_decay,
-            fused=True,
+        nesterov = config.momentum > 0
+        return (
+            torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=nesterov, fused=True),
         )
     assert config.betas is not None
-    return torch.optim.AdamW(
-        model.parameters(), lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True
-    )
+    matrices = [group for group in groups if group["matrices"]]
+    rest = [group for group in groups if not group["matrices"]]
+    adamw = torch.optim.AdamW(rest, lr=config.lr, betas=config.betas, fused=True, capturable=capturable)
+    if not matrices:
+        return (adamw,)
+    assert config.momentum is not None
+    return MuonOfMatrices(matrices, lr=config.lr, momentum=config.momentum), adamw
+
+
+def _groups(
+    config: OptimConfig, model: nn.Module, roles: Mapping[str, Role], scale: Scale
+) -> list[dict[str, Any]]:
+    """Parameters of equal settings, in the order of the model. `matrices`: how many Muon sees in each."""
+    lr_factor, decay_factor = batch_factors(config)
+    groups: dict[tuple[float, ...], dict[str, Any]] = {}
+    for name, parameter in model.named_parameters():
+        role = roles[name]
+        lr = config.lr * lr_factor * lr_multiplier(role, scale, config.name)
+        decay = config.weight_decay * decay_factor * weight_decay_multiplier(role, scale, config.name)
+        matrices = role.parts if config.name == "muon" and role.kind == "hidden" else 0
+        settings = {"lr": lr, "peak_lr": lr, "weight_decay": decay, "matrices": matrices}
+        group = groups.setdefault((lr, decay, matrices), {"params": []} | settings)
+        group["params"].append(parameter)
+    return list(groups.values())
+
+
+def _as_matrices(tensor: Tensor, parts: int, *, channels_last: bool) -> tuple[Tensor, ...]:
+    """A weight [O, ...] as `parts` matrices [O / parts, the rest]; views where the memory format allows."""
+    rows = tensor.permute(0, *range(2, tensor.ndim), 1) if channels_last else tensor
+    return rows.reshape(len(tensor), -1).chunk(parts)
+
+
+class MuonOfMatrices(torch.optim.Muon):
+    """torch's Muon (Jordan et al. 2024) on 2-D views of the weights, step sizes as AdamW's (Liu et al. 2025).
+
+    The views share the weights' memory and are given their gradients before each step. A convolution
+    [O, I, k, k] is O rows of I k k, in whichever order it lies in memory: an orthogonal step does not depend
+    on it. A joint query, key and value is three matrices.
+
+    torch reads `lr` on the host. Where it is a tensor, torch's step is taken from zero with learning rate 1,
+    and what it found is scaled and added on the device: the same step, rounded once more.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], *, lr: float, momentum: float) -> None:
+        self._views: list[tuple[Tensor, tuple[Tensor, ...], bool]] = []
+        of_views = []
+        for group in groups:
+            views: list[Tensor] = []
+            for weight in group["params"]:
+                last = not weight.is_contiguous()
+                found = _as_matrices(weight.detach(), group["matrices"], channels_last=last)
+                self._views.append((weight, found, last))
+                views.extend(found)
+            of_views.append(group | {"params": views})
+        super().__init__(of_views, lr=lr, momentum=momentum, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One step of all weights that have a gradient."""
+        assert closure is None
+        for weight, views, last in self._views:
+            assert views[0].data_ptr() == weight.data_ptr(), (
+                "the weights have moved since the optimizer was made"
+            )
+            if weight.grad is not None:
+                grads = _as_matrices(weight.grad, len(views), channels_last=last)
+                for view, grad in zip(views, grads, strict=True):
+                    view.grad = grad
+        with contextlib.ExitStack() as stack:
+            for group in self.param_groups:
+                if isinstance(group["lr"], Tensor):
+                    stack.enter_context(_from_zero(group))
+            super().step()  # type: ignore[no-untyped-call]
+        for view in (view for _, views, _ in self._views for view in views):
+            view.grad = None
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Clear the gradients of the weights."""
+        for weight, _, _ in self._views:
+            if set_to_none:
+                weight.grad = None
+            elif weight.grad is not None:
+                weight.grad.detach_().zero_()
+
+
+@contextlib.contextmanager
+def _from_zero(group: dict[str, Any]) -> Iterator[None]:
+    """Within, the group's weights are zero and its lr is 1; then the step they took is scaled and added."""
+    lr, decay = group["lr"], group["weight_decay"]
+    weights = [view for view in group["params"] if view.grad is not None]
+    kept = torch._foreach_mul(weights, 1 - lr * decay)
+    torch._foreach_zero_(weights)
+    group["lr"], group["weight_decay"] = 1.0, 0.0
+    yield
+    group["lr"], group["weight_decay"] = lr, decay
+    torch._foreach_mul_(weights, lr)
+    torch._foreach_add_(weights, kept)
+
+
+def newton_schulz_flops(rows: int, columns: int) -> int:
+    """Matrix products of torch's Newton-Schulz iteration on one matrix, 2 FLOPs a MAC.
+
+    With n the smaller side and k the larger, each of the 5 iterations is n x k by k x n, n x n by n x n and
+    n x n by n x k: 4 n^2 k + 2 n^3.
+    """
+    small, large = sorted((rows, columns))
+    return NEWTON_SCHULZ_STEPS * (4 * small**2 * large + 2 * small**3)
 
 
 def flops_per_step(config: OptimConfig, model: nn.Module) -> float:
-    """Elementwise work of one optimizer step on all trainable parameters."""
-    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return float(FLOPS_PER_PARAMETER[config.name] * parameters)
+    """FLOPs of one step: elementwise work of every parameter, and Muon's matrix products.
+
+    Raises:
+        LookupError: Muon is asked for and a parameter has no role.
+    """
+    if config.name != "muon":
+        return float(FLOPS_PER_PARAMETER[config.name] * sum(p.numel() for p in model.parameters()))
+    roles = parametrize.roles(model)
+    total = 0
+    for name, parameter in model.named_parameters():
+        parts = roles[name].parts
+        rows = len(parameter) // parts
+        if roles[name].kind == "hidden":
+            total += parts * newton_schulz_flops(rows, parameter.numel() // parts // rows)
+            total += FLOPS_PER_PARAMETER["muon"] * parameter.numel()
+        else:
+            total += FLOPS_PER_PARAMETER["adamw"] * parameter.numel()
+    return float(total)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
 from isoflop.config import ModelConfig
-from isoflop.train.models import torchvision
-from isoflop.train.models.mlp import MLP
-from isoflop.train.models.resnet import ResNet
+from isoflop.train import parametrize
+from isoflop.train.models import convmixer, mlp, resnet, torchvision, vit
 
-FAMILIES = {"mlp": MLP, "resnet": ResNet}
+FAMILIES: dict[str, Callable[[ModelConfig, tuple[int, int, int], int], nn.Module]] = {
+    "mlp": mlp.build,
+    "resnet": resnet.build,
+    "convmixer": convmixer.build,
+    "vit": vit.build,
+}
 
 
 def build(
@@ -21,7 +27,7 @@ def build(
     With device `meta` no weights are drawn and no memory is used. The ambient random state is untouched.
 
     Raises:
-        ValueError: the architecture does not exist.
+        ValueError: the architecture does not exist, or cannot take such images.
     """
     with torch.random.fork_rng(devices=[]), torch.device("meta" if device.type == "meta" else "cpu"):
         torch.manual_seed(seed)
@@ -29,7 +35,6 @@ def build(
             assert config.architecture is not None
             model = torchvision.build(config.architecture, image_shape, classes)
         else:
-            assert config.width is not None
-            assert config.depth is not None
-            model = FAMILIES[config.family](image_shape, classes, config.width, config.depth)
+            model = FAMILIES[config.family](config, image_shape, classes)
+            parametrize.initialise(model, parametrize.scale(config))
     return model.to(device)

@@ -1,6 +1,7 @@
 """Multi-layer perceptron: `depth` hidden layers of `width` rectified units.
 
-Weights are He-initialised (He et al. 2015), biases zero.
+Weights are He-initialised (He et al. 2015), biases zero. There are no residual branches: mup scales it over
+the width alone.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ import itertools
 import math
 
 from torch import Tensor, nn
+
+from isoflop.config import ModelConfig
+from isoflop.train.parametrize import tag_layer
 
 
 class MLP(nn.Module):
@@ -19,10 +23,10 @@ class MLP(nn.Module):
         sizes = [math.prod(image_shape), *[width] * depth]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
         self.readout = nn.Linear(width, classes)
-        for layer in self.hidden:
+        for position, layer in enumerate(self.hidden):
             assert isinstance(layer, nn.Linear)
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
+            tag_layer(layer, "hidden" if position else "input", gain=math.sqrt(2))
+        tag_layer(self.readout, "readout")
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of a batch of normalised images."""
@@ -31,3 +35,10 @@ class MLP(nn.Module):
             x = layer(x).relu_()
         logits: Tensor = self.readout(x)
         return logits
+
+
+def build(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> MLP:
+    """The configured perceptron."""
+    assert config.width is not None
+    assert config.depth is not None
+    return MLP(image_shape, classes, config.width, config.depth)

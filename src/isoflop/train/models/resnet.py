@@ -1,57 +1,126 @@
-"""CIFAR-style residual network of basic blocks (He et al. 2016, section 4.2).
+"""CIFAR-style residual network (He et al. 2016, section 4.2), of basic or bottleneck blocks.
 
-A 3x3 stem of `width` channels, then three stages of `depth` basic blocks with width, 2 x width and 4 x width
+A 3x3 stem of `width` channels, then three stages of `depth` blocks with width, 2 x width and 4 x width
 channels, halving the image at the second and third; global average pooling and a linear readout. Width 16,
-depth 3 is ResNet-20, with 1x1 convolutions on the two shortcuts that change shape (option B).
+depth 3 of basic blocks is ResNet-20, with 1x1 convolutions on the two shortcuts that change shape (option
+B). A bottleneck block's last convolution has four times the stage's channels (their section 4.1), so its
+first shortcut changes shape too.
+
+Convolutions are He-initialised by fan-out. Each is followed by a batch norm, which forgets the scale of its
+weights; it does not forget how far a step turns them, so the learning rates of `parametrize` apply.
 """
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from isoflop.config import ModelConfig
+from isoflop.train.parametrize import Kind, branch_multiplier, scale, tag_layer, tag_norm
+
+EXPANSION = {"basic": 1, "bottleneck": 4}
+
+
+def convolution(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, *, kind: Kind = "hidden", branch: bool = False
+) -> nn.Conv2d:
+    """A convolution that keeps the image's size at stride 1, without bias: a batch norm follows it."""
+    made = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+    tag_layer(made, kind, gain=math.sqrt(2), mode="fan_out", branch=branch)
+    return made
+
+
+def normalisation(channels: int, *, branch: bool = False) -> nn.BatchNorm2d:
+    """Batch normalisation of `channels`."""
+    made = nn.BatchNorm2d(channels)
+    tag_norm(made, branch=branch)
+    return made
+
+
+def shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    """Nothing, or a 1x1 convolution where the shape changes."""
+    if stride == 1 and inputs == outputs:
+        return nn.Sequential()
+    return nn.Sequential(convolution(inputs, outputs, 1, stride), normalisation(outputs))
+
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions with batch normalisation and a shortcut."""
+    """Two 3x3 convolutions with batch normalisation and a shortcut; the branch times `multiplier`."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, inputs: int, channels: int, stride: int, multiplier: float) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.norm1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.norm2 = nn.BatchNorm2d(outputs)
-        self.shortcut = nn.Sequential()
-        if stride != 1 or inputs != outputs:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
-            )
+        self.multiplier = multiplier
+        self.conv1 = convolution(inputs, channels, 3, stride, branch=True)
+        self.norm1 = normalisation(channels, branch=True)
+        self.conv2 = convolution(channels, channels, 3, branch=True)
+        self.norm2 = normalisation(channels, branch=True)
+        self.shortcut = shortcut(inputs, channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, inputs, H, W] -> [B, outputs, H / stride, W / stride]."""
+        """[B, inputs, H, W] -> [B, channels, H / stride, W / stride]."""
         y = F.relu(self.norm1(self.conv1(x)), inplace=True)
         y = self.norm2(self.conv2(y))
-        return F.relu(y + self.shortcut(x), inplace=True)
+        return F.relu(added(self.shortcut(x), y, self.multiplier), inplace=True)
+
+
+class BottleneckBlock(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions, the last to four times the channels; the stride is on the 3x3."""
+
+    def __init__(self, inputs: int, channels: int, stride: int, multiplier: float) -> None:
+        super().__init__()
+        self.multiplier = multiplier
+        outputs = channels * EXPANSION["bottleneck"]
+        self.conv1 = convolution(inputs, channels, 1, branch=True)
+        self.norm1 = normalisation(channels, branch=True)
+        self.conv2 = convolution(channels, channels, 3, stride, branch=True)
+        self.norm2 = normalisation(channels, branch=True)
+        self.conv3 = convolution(channels, outputs, 1, branch=True)
+        self.norm3 = normalisation(outputs, branch=True)
+        self.shortcut = shortcut(inputs, outputs, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, inputs, H, W] -> [B, 4 x channels, H / stride, W / stride]."""
+        y = F.relu(self.norm1(self.conv1(x)), inplace=True)
+        y = F.relu(self.norm2(self.conv2(y)), inplace=True)
+        y = self.norm3(self.conv3(y))
+        return F.relu(added(self.shortcut(x), y, self.multiplier), inplace=True)
+
+
+def added(stream: Tensor, branch: Tensor, multiplier: float) -> Tensor:
+    """stream + multiplier x branch, in one operation."""
+    return torch.add(stream, branch, alpha=multiplier)
 
 
 class ResNet(nn.Module):
     """Images [B, C, H, W] -> logits [B, classes]."""
 
-    def __init__(self, image_shape: tuple[int, int, int], classes: int, width: int, depth: int) -> None:
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        width: int,
+        depth: int,
+        *,
+        block: str,
+        multiplier: float,
+    ) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(image_shape[0], width, 3, 1, 1, bias=False)
-        self.norm = nn.BatchNorm2d(width)
+        self.stem = convolution(image_shape[0], width, 3, kind="input")
+        self.norm = normalisation(width)
+        make = BasicBlock if block == "basic" else BottleneckBlock
         blocks: list[nn.Module] = []
-        channels = width
+        inputs = width
         for stage in range(3):
-            for block in range(depth):
-                outputs, stride = width * 2**stage, 2 if stage and not block else 1
-                blocks.append(BasicBlock(channels, outputs, stride))
-                channels = outputs
+            channels = width * 2**stage
+            for position in range(depth):
+                blocks.append(make(inputs, channels, 2 if stage and not position else 1, multiplier))
+                inputs = channels * EXPANSION[block]
         self.blocks = nn.Sequential(*blocks)
-        self.readout = nn.Linear(channels, classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        self.readout = nn.Linear(inputs, classes)
+        tag_layer(self.readout, "readout")
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of a batch of normalised images."""
@@ -59,3 +128,12 @@ class ResNet(nn.Module):
         x = self.blocks(x).mean((2, 3))
         logits: Tensor = self.readout(x)
         return logits
+
+
+def build(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> ResNet:
+    """The configured residual network."""
+    assert config.width is not None
+    assert config.depth is not None
+    assert config.block is not None
+    multiplier = branch_multiplier(scale(config))
+    return ResNet(image_shape, classes, config.width, config.depth, block=config.block, multiplier=multiplier)

@@ -1,0 +1,288 @@
+#!/usr/bin/env python3
+"""Time a training step of ours against other loops: same network, batch, data, precision and optimizer.
+
+usage: python scripts/bench_loop.py [--repeats 15] [--cells NAME ...] [--against NAME ...] [--json FILE]
+
+  bare        what people write by hand: gather by index, normalise, forward, backward, fused optimizer
+  tuned       the same on batches gathered and normalised beforehand: nothing but the loop
+  accelerate  Hugging Face accelerate's loop, on the tuned loop's batches
+  lightning   Lightning's Trainer, the same
+  hf          transformers' Trainer, the same
+  airbench    on a GPU: airbench's own network and training, whole, against our step on that network
+
+Contestants take turns in one process, in an order that rotates; a ratio is ours / theirs of one turn, above 1
+where ours is slower. Ours runs as in a real run: schedule, divergence check and, on a GPU, the energy meter.
+The frameworks' set-up is not timed. What is not installed is named and left out:
+pip install -c constraints.txt -e . lightning transformers accelerate airbench      (not part of this project)
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from isoflop import cli
+from isoflop.meter.hardware import describe_cpu
+from isoflop.meter.power import EnergyMeter
+from isoflop.run import gpu_uuids
+from isoflop.train import data as sets
+from isoflop.train import models, schedule
+from isoflop.train.data import DataSet, Part
+from isoflop.train.loop import Trainer
+
+sys.path.insert(0, str(Path(__file__).parent))
+import bench_loop_others as others
+
+CELLS = {
+    "mlp w8 d1, digits": (["model=mlp", "model.width=8", "model.depth=1", "optim=adamw"], "digits", 400),
+    "resnet w1 d1, digits": (["model=resnet", "model.width=1", "optim=sgd"], "digits", 60),
+    "resnet w16 d3, digits": (
+        ["model=resnet", "model.width=16", "model.depth=3", "optim=sgd"],
+        "digits",
+        8,
+    ),
+    "resnet w16 d1, cifar-shaped": (["model=resnet", "model.width=16", "optim=sgd"], "random", 4),
+}
+GPU_STEPS = 200
+Contestant = Callable[[int], float]
+"""Takes steps and says how many seconds they took."""
+
+
+def random_images(device: torch.device) -> DataSet:
+    """Noise with the shape of CIFAR-10, a tenth of its size."""
+    draw = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (5000, 3, 32, 32), dtype=torch.uint8, generator=draw).to(device)
+    part = Part(images, torch.randint(0, 10, (5000,), generator=draw).to(device))
+    one = torch.ones(1, 3, 1, 1, device=device)
+    return DataSet("random", 10, part, part, part, 127 * one, 74 * one, "")
+
+
+def task(overrides: list[str], name: str, device: torch.device, step: str) -> others.Task:
+    """What all contestants train."""
+    common = [f"launch.device={device.type}", f"launch.step={step}", "schedule=steps"]
+    config = cli.compose_config([*overrides, *common], None)
+    found = sets.load(config.data, device) if name == "digits" else random_images(device)
+    return others.Task(config, found, device)
+
+
+def ours(given: others.Task, steps: int) -> Contestant:
+    """Our trainer, as `isoflop run` uses it between two evaluations."""
+    trainer = Trainer(given.config, given.data, steps, given.device)
+    trainer.warm_up()
+    factors = schedule.learning_rates(given.config.schedule, steps)
+    uuids = gpu_uuids(given.device)
+    meter = EnergyMeter(uuids, period_seconds=0.1, idle_seconds=0).__enter__() if uuids else None
+
+    def take(number: int) -> float:
+        if trainer.step + number > steps:
+            trainer.restart()
+        began = time.perf_counter()
+        if meter:
+            meter.begin()
+        trainer.advance(trainer.step + number, factors)
+        trainer.synchronise()
+        if meter:
+            meter.end()
+        trainer.check_finite()
+        return time.perf_counter() - began
+
+    return take
+
+
+def built(given: others.Task) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+    """A network and optimizer of its own for a contestant: torch's fused one, over all parameters."""
+    config, found = given.config, given.data
+    model = models.build(config.model, found.image_shape, found.classes, seed=0, device=given.device)
+    model = model.to(memory_format=given.memory_format).train()
+    if config.optim.name == "sgd":
+        settings = {"lr": config.optim.lr, "momentum": config.optim.momentum, "nesterov": True}
+        return model, torch.optim.SGD(model.parameters(), fused=True, **settings)
+    return model, torch.optim.AdamW(
+        model.parameters(), lr=config.optim.lr, betas=config.optim.betas or (0.9, 0.99), fused=True
+    )
+
+
+def by_hand(given: others.Task, *, gathered: bool) -> Contestant:
+    """A plain loop; with `gathered` its batches are ready before the clock starts."""
+    model, optimizer = built(given)
+    stream: Iterator[tuple[Tensor, Tensor]] = given.batches() if gathered else gathering(given)
+    rates = schedule.learning_rates(given.config.schedule, 10_000)
+    taken, peak, autocast = 0, given.config.optim.lr, given.autocast
+
+    def take(number: int) -> float:
+        nonlocal taken
+        began = time.perf_counter()
+        for _ in range(number):
+            for group in optimizer.param_groups:
+                group["lr"] = peak * rates[taken % len(rates)]
+            images, labels = next(stream)
+            optimizer.zero_grad(set_to_none=True)
+            if given.mixed:
+                with autocast:
+                    loss = torch.nn.functional.cross_entropy(model(images), labels)
+            else:
+                loss = torch.nn.functional.cross_entropy(model(images), labels)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            taken += 1
+        given.synchronise()
+        return time.perf_counter() - began
+
+    return take
+
+
+def gathering(given: others.Task) -> Iterator[tuple[Tensor, Tensor]]:
+    """Shuffled batches of the set on the device, gathered and normalised one by one."""
+    found, size = given.data, given.config.optim.batch_size
+    while True:
+        order = torch.randperm(len(found.train), device=given.device)
+        for at in range(0, len(order) - size + 1, size):
+            picked = order[at : at + size]
+            images = found.train.images[picked].to(torch.float32, memory_format=given.memory_format)
+            yield (images - found.mean) / found.std, found.train.labels[picked]
+
+
+def contestants(given: others.Task, wanted: list[str], steps: int) -> dict[str, Contestant]:
+    """Those wanted that are installed; the others are named on stderr."""
+    made: dict[str, Contestant] = {"ours": ours(given, steps)}
+    makers: dict[str, Callable[[], Contestant]] = {
+        "bare": lambda: by_hand(given, gathered=False),
+        "tuned": lambda: by_hand(given, gathered=True),
+        "accelerate": lambda: others.accelerate(given, *built(given)),
+        "lightning": lambda: others.lightning(given, *built(given)),
+        "hf": lambda: others.transformers(given, *built(given)),
+    }
+    for name in wanted:
+        try:
+            if name in makers:
+                made[name] = makers[name]()
+        except ModuleNotFoundError as error:
+            print(f"{name} left out: {error.name} is not installed (see --help)", file=sys.stderr)
+    return made
+
+
+def turns(made: dict[str, Contestant], steps: int, repeats: int) -> dict[str, list[float]]:
+    """Seconds a step of each contestant in each turn, the first turn being dropped as warm-up."""
+    seconds: dict[str, list[float]] = {name: [] for name in made}
+    names = list(made)
+    for turn in range(repeats + 1):
+        at = turn % len(names)
+        for name in names[at:] + names[:at]:
+            took = made[name](steps) / steps
+            if turn:
+                seconds[name].append(took)
+    return seconds
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """Ours / theirs over the turns: median, quartiles; and the median microseconds of a step."""
+
+    cell: str
+    against: str
+    ratio: float
+    low: float
+    high: float
+    n: int
+    our_microseconds: float
+    their_microseconds: float
+
+
+def row(cell: str, name: str, our: list[float], their: list[float]) -> Row:
+    """Compare turn by turn, so that what else the machine does cancels."""
+    ratios = sorted(a / b for a, b in zip(our, their, strict=True))
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    micro = [1e6 * statistics.median(each) for each in (our, their)]
+    return Row(cell, name, middle, low, high, len(ratios), *micro)
+
+
+def environment(device: torch.device, threads: int) -> dict[str, Any]:
+    """Where the ratios come from."""
+    packages = ("torch", "lightning", "transformers", "accelerate", "airbench")
+    versions = {"python": platform.python_version()}
+    for name in packages:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    cores, load = os.cpu_count(), os.getloadavg()[0]
+    return {
+        "device": gpu or describe_cpu(),
+        "cores": cores,
+        "threads": threads,
+        "load_average": round(load, 1),
+        "versions": versions,
+        "command": " ".join(["python", *sys.argv]),
+    }
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--cells", nargs="*", default=list(CELLS), choices=list(CELLS))
+    everyone = ["bare", "tuned", "accelerate", "lightning", "hf", "airbench"]
+    parser.add_argument("--against", nargs="*", default=everyone, choices=everyone)
+    parser.add_argument("--step", default="auto", choices=["auto", "eager", "compile", "graph"])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    rows: list[Row] = []
+    for cell in given.cells:
+        overrides, name, steps = CELLS[cell]
+        steps = GPU_STEPS if device.type == "cuda" else steps
+        made = contestants(task(overrides, name, device, given.step), given.against, 20 * steps)
+        seconds = turns(made, steps, given.repeats)
+        rows += [row(cell, each, seconds["ours"], seconds[each]) for each in made if each != "ours"]
+    if "airbench" in given.against:
+        rows += airbench(device, given.repeats)
+    found = environment(device, given.threads)
+    print(" | ".join(f"{key}: {value}" for key, value in found.items()))
+    print(
+        f"{'cell':30} {'against':11} {'ours/theirs':>11}  {'quartiles':13} {'n':>3} {'us a step (ours, theirs)':>26}"
+    )
+    for r in rows:
+        print(
+            f"{r.cell:30} {r.against:11} {r.ratio:11.3f}  {r.low:5.3f} - {r.high:5.3f} {r.n:3d} "
+            f"{r.our_microseconds:13.0f} {r.their_microseconds:12.0f}"
+        )
+    if given.json:
+        given.json.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"environment": found, "rows": [dataclasses.asdict(r) for r in rows]}, indent=1)
+        given.json.write_text(text + "\n")
+
+
+def airbench(device: torch.device, repeats: int) -> list[Row]:
+    """One row against airbench's own training, or a line that says why there is none."""
+    if device.type != "cuda":
+        print("airbench left out: it needs a GPU", file=sys.stderr)
+        return []
+    try:
+        theirs, mine, steps = others.airbench(device, random_images(device))
+    except ModuleNotFoundError as error:
+        print(f"airbench left out: {error.name} is not installed (see --help)", file=sys.stderr)
+        return []
+    seconds = turns({"ours": mine, "airbench": theirs}, steps, min(repeats, 5))
+    return [row("airbench94's network", "airbench", seconds["ours"], seconds["airbench"])]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+"""Images, whole, as uint8 on the device, with one fixed train / validation / test split.
+
+Choices are made on validation, the record reports test. Torchvision's test sets are the test part and a
+fixed random tenth of its training sets is the validation part, and so it is for a folder of images and for
+synthetic data; digits, which has no split of its own, is cut 50 / 10 / 40 so that its small test part
+resolves errors as finely as it can.
+"""
+
+from isoflop.train.data.parts import DataError, DataSet, Part, split
+from isoflop.train.data.sets import load
+from isoflop.train.data.stream import batches
+
+__all__ = ["DataError", "DataSet", "Part", "batches", "load", "split"]

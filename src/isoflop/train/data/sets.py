@@ -1,0 +1,113 @@
+"""The sets by name: scikit-learn's digits, torchvision's image sets, and the readers of the other files."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from isoflop.config import DataConfig
+from isoflop.train.data import folder, synthetic
+from isoflop.train.data.parts import DataError, DataSet, Raw, place, split, statistics
+
+_IDX = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+_CIFAR10 = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")
+_FILES = {
+    "mnist": ("MNIST/raw", _IDX),
+    "fashion_mnist": ("FashionMNIST/raw", _IDX),
+    "cifar10": ("cifar-10-batches-py", _CIFAR10),
+    "cifar100": ("cifar-100-python", ("train", "test", "meta")),
+    "svhn": ("svhn", ("train_32x32.mat", "test_32x32.mat")),
+}
+"""Folder under the root, and what lies in it. torchvision has no folder of its own for SVHN's two files."""
+
+
+def _digits(config: DataConfig) -> Raw:
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    return Raw(found.images.astype(np.uint8)[:, None], found.target.astype(np.int64), None, 10)
+
+
+def _open(name: str, root: Path, download: bool) -> list[tuple[Any, Any]]:
+    """(images, labels) of the training and the test part, as torchvision keeps them.
+
+    torchvision checks the MD5 of CIFAR's pickles and SVHN's files before it loads them.
+    """
+    from torchvision import datasets
+
+    if name == "svhn":
+        at = str(root / _FILES[name][0])
+        found = [datasets.SVHN(at, split=part, download=download) for part in ("train", "test")]
+        return [(part.data, part.labels) for part in found]
+    kinds = {
+        "mnist": datasets.MNIST,
+        "fashion_mnist": datasets.FashionMNIST,
+        "cifar10": datasets.CIFAR10,
+        "cifar100": datasets.CIFAR100,
+    }
+    found = [kinds[name](str(root), train=train, download=download) for train in (True, False)]
+    return [(part.data, part.targets) for part in found]
+
+
+def _torchvision(name: str, config: DataConfig) -> Raw:
+    """Read one of torchvision's sets, kept under the root; fetch it where a file is missing and it may."""
+    folder_name, files = _FILES[name]
+    place_of = Path(config.root) / folder_name
+    missing = [file for file in files if not (place_of / file).is_file()]
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            parts = _open(name, Path(config.root), config.download and bool(missing))
+    except Exception as error:
+        if missing:
+            why = "and it could not be downloaded" if config.download else "and data.download is false"
+            raise DataError(
+                f"{place_of / missing[0]} is missing, {why}: put it there, or set data.root"
+            ) from error
+        raise DataError(
+            f"{place_of}: damaged ({error or type(error).__name__}): remove it and fetch it again"
+        ) from error
+    images = np.concatenate([np.asarray(images) for images, _ in parts])
+    if images.ndim == 3:
+        images = images[:, None]
+    elif images.shape[-1] == 3:
+        images = images.transpose(0, 3, 1, 2)
+    labels = [np.asarray(labels, dtype=np.int64) for _, labels in parts]
+    joined = np.concatenate(labels)
+    return Raw(images, joined, len(labels[1]), int(joined.max()) + 1)
+
+
+READERS: dict[str, Callable[[DataConfig], Raw]] = {
+    "digits": _digits,
+    **{name: functools.partial(_torchvision, name) for name in _FILES},
+    "imagefolder": folder.read,
+    "synthetic": synthetic.read,
+}
+
+
+def load(config: DataConfig, device: torch.device) -> DataSet:
+    """Read the set, split it and put it on the device.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+    raw = READERS[config.name](config)
+    indices = split(len(raw.labels), raw.test_n, config.fraction)
+    digest = hashlib.sha256(raw.identity)
+    for part in indices:
+        digest.update(len(part).to_bytes(8, "little") + part.astype("<i8").tobytes())
+    train, val, test = (place(raw, part, device) for part in indices)
+    mean, std = statistics(train.images)
+    return DataSet(config.name, raw.classes, train, val, test, mean, std, digest.hexdigest())
