@@ -11,7 +11,8 @@ usage: python scripts/bench_loop.py [--repeats 15] [--cells NAME ...] [--against
   airbench    on a GPU: airbench's own network and training, whole, against our step on that network
 
 Contestants take turns in one process, in an order that rotates; a ratio is ours / theirs of one turn, above 1
-where ours is slower. Ours runs as in a real run: schedule, divergence check and, on a GPU, the energy meter.
+where ours is slower. Each framework meets ours in a process of its own, as importing one slows the others'
+optimizers (it loads torch's compiler, which wraps their steps). Ours runs as in a real run: schedule, divergence check and, on a GPU, the energy meter.
 The frameworks' set-up is not timed. What is not installed is named and left out:
 pip install -c constraints.txt -e . lightning transformers accelerate airbench      (not part of this project)
 """
@@ -25,7 +26,9 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -57,6 +60,7 @@ CELLS = {
     "resnet w16 d1, cifar-shaped": (["model=resnet", "model.width=16", "optim=sgd"], "random", 4),
 }
 GPU_STEPS = 200
+BY_HAND, APART = ("bare", "tuned"), ("accelerate", "lightning", "hf", "airbench")
 Contestant = Callable[[int], float]
 """Takes steps and says how many seconds they took."""
 
@@ -108,8 +112,10 @@ def built(given: others.Task) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
     model = models.build(config.model, found.image_shape, found.classes, seed=0, device=given.device)
     model = model.to(memory_format=given.memory_format).train()
     if config.optim.name == "sgd":
-        settings = {"lr": config.optim.lr, "momentum": config.optim.momentum, "nesterov": True}
-        return model, torch.optim.SGD(model.parameters(), fused=True, **settings)
+        momentum = config.optim.momentum or 0.0
+        return model, torch.optim.SGD(
+            model.parameters(), lr=config.optim.lr, momentum=momentum, nesterov=True, fused=True
+        )
     return model, torch.optim.AdamW(
         model.parameters(), lr=config.optim.lr, betas=config.optim.betas or (0.9, 0.99), fused=True
     )
@@ -209,7 +215,7 @@ def row(cell: str, name: str, our: list[float], their: list[float]) -> Row:
     return Row(cell, name, middle, low, high, len(ratios), *micro)
 
 
-def environment(device: torch.device, threads: int) -> dict[str, Any]:
+def environment(device: torch.device, threads: int, load: float) -> dict[str, Any]:
     """Where the ratios come from."""
     packages = ("torch", "lightning", "transformers", "accelerate", "airbench")
     versions = {"python": platform.python_version()}
@@ -219,46 +225,75 @@ def environment(device: torch.device, threads: int) -> dict[str, Any]:
         except importlib.metadata.PackageNotFoundError:
             continue
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
-    cores, load = os.cpu_count(), os.getloadavg()[0]
+    cores = os.cpu_count()
     return {
         "device": gpu or describe_cpu(),
         "cores": cores,
         "threads": threads,
-        "load_average": round(load, 1),
+        "load_average_before": round(load, 1),
         "versions": versions,
         "command": " ".join(["python", *sys.argv]),
     }
 
 
-def main() -> None:
-    """Print the table."""
+def arguments() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--cells", nargs="*", default=list(CELLS), choices=list(CELLS))
-    everyone = ["bare", "tuned", "accelerate", "lightning", "hf", "airbench"]
+    everyone = [*BY_HAND, *APART]
     parser.add_argument("--against", nargs="*", default=everyone, choices=everyone)
     parser.add_argument("--step", default="auto", choices=["auto", "eager", "compile", "graph"])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    return parser.parse_args()
+
+
+def measured(given: argparse.Namespace, device: torch.device) -> list[Row]:
+    """The rows of contestants that may share a process."""
     rows: list[Row] = []
+    if "airbench" in given.against:
+        return airbench(device, given.repeats)
     for cell in given.cells:
         overrides, name, steps = CELLS[cell]
         steps = GPU_STEPS if device.type == "cuda" else steps
         made = contestants(task(overrides, name, device, given.step), given.against, 20 * steps)
         seconds = turns(made, steps, given.repeats)
         rows += [row(cell, each, seconds["ours"], seconds[each]) for each in made if each != "ours"]
-    if "airbench" in given.against:
-        rows += airbench(device, given.repeats)
-    found = environment(device, given.threads)
-    print(" | ".join(f"{key}: {value}" for key, value in found.items()))
-    print(
-        f"{'cell':30} {'against':11} {'ours/theirs':>11}  {'quartiles':13} {'n':>3} {'us a step (ours, theirs)':>26}"
-    )
+    return rows
+
+
+def apart(given: argparse.Namespace, against: list[str]) -> list[Row]:
+    """The rows of one group, measured by this script in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "rows.json"
+        options = [f"--repeats={given.repeats}", f"--step={given.step}", f"--threads={given.threads}"]
+        command = [sys.executable, __file__, *options, "--cells", *given.cells, "--against", *against]
+        subprocess.run([*command, "--json", file], check=True, stdout=subprocess.DEVNULL)
+        return [Row(**each) for each in json.loads(file.read_text())["rows"]]
+
+
+def main() -> None:
+    """Print the table."""
+    given = arguments()
+    torch.set_num_threads(given.threads)
+    device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    groups = [[name for name in BY_HAND if name in given.against]]
+    groups += [[name] for name in APART if name in given.against]
+    groups = [group for group in groups if group]
+    load = os.getloadavg()[0]
+    if len(groups) == 1:
+        rows = measured(given, device)
+    else:
+        rows = [found for group in groups for found in apart(given, group)]
+    rows.sort(key=lambda each: list(CELLS).index(each.cell) if each.cell in CELLS else len(CELLS))
+    found = environment(device, given.threads, load)
+    for key, value in found.items():
+        print(f"{key}: {value}")
+    head = f"{'cell':30} {'against':11} {'ours/theirs':>11}  {'quartiles':13} {'n':>3}"
+    print(f"{head} {'us a step (ours, theirs)':>26}")
     for r in rows:
         print(
             f"{r.cell:30} {r.against:11} {r.ratio:11.3f}  {r.low:5.3f} - {r.high:5.3f} {r.n:3d} "

@@ -12,6 +12,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -215,6 +216,7 @@ def transformers(task: Task, model: nn.Module, optimizer: torch.optim.Optimizer)
             trainer = Trainer(
                 network, arguments, train_dataset=[0], optimizers=(optimizer, constant), callbacks=[Watch()]
             )
+            trainer.remove_callback(found.PrinterCallback)
             trainer.train()
         return watch.seconds
 
@@ -239,10 +241,14 @@ def airbench(
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=draw)
     labels = torch.randint(0, 10, (AIRBENCH_IMAGES,), generator=draw)
     folder = tempfile.mkdtemp()
-    os.mkdir(os.path.join(folder, "cifar10"))
+    (Path(folder) / "cifar10").mkdir()
     for name, number in (("train", AIRBENCH_IMAGES), ("test", 2000)):
-        part = {"images": images[:number], "labels": labels[:number], "classes": [str(i) for i in range(10)]}
-        torch.save(part, os.path.join(folder, "cifar10", f"{name}.pt"))
+        stored = {
+            "images": images[:number],
+            "labels": labels[:number],
+            "classes": [str(i) for i in range(10)],
+        }
+        torch.save(stored, Path(folder) / "cifar10" / f"{name}.pt")
     os.chdir(folder)
     total = math.ceil(AIRBENCH_IMAGES // AIRBENCH_BATCH * AIRBENCH_EPOCHS)
 

@@ -41,7 +41,10 @@ NOT_REACHED = "the run ended before this was known"
 
 @functools.cache
 def git_state() -> tuple[str | None, bool | None]:
-    """(commit, dirty) of the checkout the code runs from; (None, None) where it is an installed copy."""
+    """(commit, dirty) of the checkout the code runs from; (None, None) where it is an installed copy.
+
+    Dirty: src or conf were changed since the commit. What lies in results is not code.
+    """
     folder = Path(__file__).parent
 
     def ask(*arguments: str) -> str | None:
@@ -56,7 +59,8 @@ def git_state() -> tuple[str | None, bool | None]:
     top = ask("rev-parse", "--show-toplevel")
     if top is None or Path(top) / "src" / "isoflop" != folder:
         return None, None
-    commit, status = ask("rev-parse", "HEAD"), ask("status", "--porcelain", "--untracked-files=no")
+    commit = ask("rev-parse", "HEAD")
+    status = ask("status", "--porcelain", "--untracked-files=no", "--", ":/src", ":/conf")
     return commit, None if status is None or commit is None else bool(status)
 
 

@@ -25,8 +25,8 @@ COORDINATES = {
     "resnet": {"width": 16, "depth": 1},
     "vit": {"width": 64, "depth": 2, "patch": 4, "head_width": 16},
 }
-"""Base shapes wide enough for slopes to be those of wide networks: at half these widths, terms in 1/width bend
-the largest slopes to 0.12."""
+"""Base shapes wide enough for slopes to be those of wide networks: at half these widths, terms in 1/width
+bend the largest slopes to 0.12."""
 SEEDS = {"mlp": 4, "resnet": 3, "vit": 3}
 LR = {"sgd": {"mlp": 0.05, "resnet": 0.05, "vit": 0.1}, "adamw": dict.fromkeys(COORDINATES, 0.002)}
 

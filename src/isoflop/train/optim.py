@@ -81,16 +81,21 @@ def build(
 def _groups(
     config: OptimConfig, model: nn.Module, roles: Mapping[str, Role], scale: Scale
 ) -> list[dict[str, Any]]:
-    """Parameters of equal settings, in the order of the model. `matrices`: how many Muon sees in each."""
+    """Parameters of equal factors, in the order of the model: the same groups for every lr and weight decay.
+
+    `matrices`: how many Muon sees in each parameter, 0 where it is not Muon's.
+    """
     lr_factor, decay_factor = batch_factors(config)
-    groups: dict[tuple[float, ...], dict[str, Any]] = {}
+    groups: dict[tuple[float, float, int], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
         role = roles[name]
-        lr = config.lr * lr_factor * lr_multiplier(role, scale, config.name)
-        decay = config.weight_decay * decay_factor * weight_decay_multiplier(role, scale, config.name)
+        lr_scale = lr_multiplier(role, scale, config.name)
+        decay_scale = weight_decay_multiplier(role, scale, config.name)
         matrices = role.parts if config.name == "muon" and role.kind == "hidden" else 0
+        lr = config.lr * lr_factor * lr_scale
+        decay = config.weight_decay * decay_factor * decay_scale
         settings = {"lr": lr, "peak_lr": lr, "weight_decay": decay, "matrices": matrices}
-        group = groups.setdefault((lr, decay, matrices), {"params": []} | settings)
+        group = groups.setdefault((lr_scale, decay_scale, matrices), {"params": []} | settings)
         group["params"].append(parameter)
     return list(groups.values())
 

@@ -7,7 +7,6 @@ import math
 
 from isoflop.config import ScheduleConfig
 
-
 MOST_STEPS = 10_000_000
 
 

@@ -118,7 +118,8 @@ def place(raw: Raw, indices: NDArray[np.int64], device: torch.device) -> Part:
 def statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each channel of uint8 images [N, C, H, W]: float32 [1, C, 1, 1].
 
-    From sums of integers, exact in float64 below 2^53 whatever their order, hence the same on every device. A channel of one value gets the deviation 1.
+    From sums of integers, exact in float64 below 2^53 in any order, hence the same on every device. A channel
+    of one value gets the deviation 1.
     """
     channels = images.shape[1]
     sums, squares = torch.zeros(2, channels, dtype=torch.float64, device=images.device)
