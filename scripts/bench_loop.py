@@ -12,7 +12,8 @@ usage: python scripts/bench_loop.py [--repeats 15] [--cells NAME ...] [--against
 
 Contestants take turns in one process, in an order that rotates; a ratio is ours / theirs of one turn, above 1
 where ours is slower. Each framework meets ours in a process of its own, as importing one slows the others'
-optimizers (it loads torch's compiler, which wraps their steps). Ours runs as in a real run: schedule, divergence check and, on a GPU, the energy meter.
+optimizers (it loads torch's compiler, which wraps their steps). Ours runs as in a real run: schedule,
+divergence check and, on a GPU, the energy meter.
 The frameworks' set-up is not timed. What is not installed is named and left out:
 pip install -c constraints.txt -e . lightning transformers accelerate airbench      (not part of this project)
 """
@@ -247,7 +248,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--against", nargs="*", default=everyone, choices=everyone)
     parser.add_argument("--step", default="auto", choices=["auto", "eager", "compile", "graph"])
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=lambda name: Path(name).resolve())
     return parser.parse_args()
 
 

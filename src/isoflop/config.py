@@ -301,7 +301,9 @@ class Config:
             "seed": self.seed,
         }
         plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(chosen))
-        del plain["data"]["root"], plain["data"]["download"], plain["schedule"]["evaluations"]
+        del plain["data"]["download"], plain["schedule"]["evaluations"]
+        if self.data.name != "imagefolder":  # whose images are told by nothing but the folder
+            del plain["data"]["root"]
         return plain
 
     @property

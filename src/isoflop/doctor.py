@@ -67,7 +67,7 @@ def _data(root: Path) -> list[Finding]:
         "fashion_mnist": "FashionMNIST",
         "cifar10": "cifar-10-batches-py",
         "cifar100": "cifar-100-python",
-        "svhn": "train_32x32.mat",
+        "svhn": "svhn",
     }
     found = [Finding("data", True, "digits ships with scikit-learn, synthetic is made here")]
     for name, place in places.items():
