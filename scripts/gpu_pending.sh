@@ -10,10 +10,44 @@ step=${1:-}
 out=${2:-results}
 export ISOFLOP_DATA=${ISOFLOP_DATA:-.data}
 
+# once FILE COMMAND: print what the command says into $out/FILE, unless a whole earlier run already did.
+once() {
+  local file=$out/$1
+  shift
+  if [[ -s $file ]]; then
+    echo "$file: done before"
+    return
+  fi
+  mkdir -p "$(dirname "$file")"
+  "$@" 2>&1 | tee "$file.part"
+  mv "$file.part" "$file"
+}
+
 case "$step" in
 fashion-mnist) # about 25 minutes: 18 shapes x 3 seeds, joules in every record (short cells replayed for 10 s)
   python3 -m isoflop sweep sweep=fashion_mnist meter.idle_seconds=5 sweep.name=fashion-mnist-gpu "out=$out/fashion-mnist-gpu"
   python3 -m isoflop report "$out/fashion-mnist-gpu"
+  ;;
+loop-tests) # at most 10 minutes: no step waits for the device; eager, static, compiled and graph steps agree
+  once loop/tests.txt python3 -m pytest tests/gpu/test_loop_gpu.py -rs
+  ;;
+loop-bench) # at most 10 minutes: our step beside a bare loop, accelerate, Lightning, transformers and airbench,
+  # as a graph and op by op; first: pip install -c constraints.txt -e . lightning transformers accelerate airbench
+  once loop/bench-gpu-graph.txt python3 scripts/bench_loop.py --json "$out/loop/bench-gpu-graph.json"
+  once loop/bench-gpu-eager.txt python3 scripts/bench_loop.py --step eager --against bare tuned --json "$out/loop/bench-gpu-eager.json"
+  ;;
+loop-profile) # at most 4 minutes: kernels a step and the device's busy share of the narrowest and widest cell of
+  # sweep=cifar10, before and after the graph
+  for width in 4 128; do
+    depth=$((width == 4 ? 1 : 3))
+    once "loop/profile-w$width-d$depth.txt" python3 scripts/profile_loop.py model=resnet data=cifar10 optim=sgd \
+      "model.width=$width" "model.depth=$depth"
+  done
+  ;;
+loop-throughput) # at most 25 minutes: 12 shapes x 3 seeds of CIFAR-10; every record has its MFU and joules
+  python3 -m isoflop sweep sweep=cifar10 schedule.epochs=10 sweep.grid.model.width=[4,16,64,128] \
+    meter.idle_seconds=5 sweep.name=loop-throughput "out=$out/loop-throughput"
+  python3 -m isoflop report "$out/loop-throughput"
   ;;
 *)
   grep -E '^[a-z0-9-]+\)' "$0"
