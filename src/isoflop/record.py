@@ -406,11 +406,9 @@ def write(record: Record, directory: Path) -> Path:
     Raises:
         OSError: disk full or not writable; an older record of the run stays as it was.
     """
-    found = problem(record)
-    assert found is None, found
+    assert (found := problem(record)) is None, found
     path = path_of(directory, record.run_id)
-    payload = msgspec.json.format(msgspec.json.encode(record), indent=1)
-    write_bytes(path, payload + b"\n")
+    write_bytes(path, msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
     return path
 
 
