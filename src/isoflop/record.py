@@ -406,7 +406,7 @@ def write(record: Record, directory: Path) -> Path:
     Raises:
         OSError: disk full or not writable; an older record of the run stays as it was.
     """
-    assert (found := problem(record)) is None, found
+    assert problem(record) is None, problem(record)
     path = path_of(directory, record.run_id)
     write_bytes(path, msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
     return path
