@@ -122,7 +122,7 @@ class Eager:
         for factor, (images, labels) in zip(factors, stream, strict=False):
             for group, peak in groups:
                 group["lr"] = peak * factor
-            # Not right after the update: on a CPU that costs wide cells 3% (docs/performance.md).
+            # Not right after the update: on a CPU that costs wide cells 3%.
             for parameter in parameters:
                 parameter.grad = None
             loss = loss_of(images, labels)
