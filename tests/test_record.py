@@ -106,6 +106,8 @@ def test_an_older_schema_is_migrated(
         }
 
     monkeypatch.setitem(records.MIGRATIONS, 0, rename)
+    for older in range(1, records.SCHEMA):
+        monkeypatch.setitem(records.MIGRATIONS, older, lambda raw, to=older + 1: raw | {"schema": to})
     assert records.read(path) == done_record
 
 
@@ -113,6 +115,19 @@ def test_every_committed_record_can_still_be_read() -> None:
     paths = sorted((Path(__file__).parents[1] / "results").glob("*/records/*.json"))
     assert len(paths) >= 45
     assert all(records.read(path).schema == records.SCHEMA for path in paths)
+
+
+def test_a_board_metered_under_schema_2_says_what_was_not_recorded(tmp_path: Path) -> None:
+    raw = json.loads((Path(__file__).parent / "data/record_schema_2_gpu.json").read_text())
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps(raw))
+    found = records.read(path)
+    assert found.energy is not None
+    (board,) = found.energy.devices
+    assert board.mean_watts == raw["energy"]["devices"][0]["mean_watts"]
+    assert board.temperature_end_celsius is None
+    assert board.temperature_end_celsius_reason == "not recorded in schema 2"
+    assert found.spent.wasted_joules == 0.0
 
 
 def test_a_record_as_schema_1_wrote_it_is_read() -> None:

@@ -26,6 +26,7 @@ from isoflop.record import (
     Spent,
     Timing,
     known,
+    unknown,
 )
 from isoflop.train.data import DataSet
 from isoflop.train.evaluate import Score
@@ -78,12 +79,17 @@ def compute(prepared: Prepared, trained: Trained) -> Compute:
     counted: dict[str, Any] = {
         "forward_macs_per_example": count.forward_macs_per_example,
         "train_flops_per_example": count.train_flops_per_example,
+        "backward_flops_per_example": None,
+        "closed_form_macs_per_example": None,
+        "train_bytes_per_example": None,
         "train_flops": times(examples, count.train_flops_per_example),
         "train_to_forward_ratio": count.train_to_forward_ratio,
         "inference_flops_per_example": count.inference_flops_per_example,
         "eval_flops": times(trained.eval_examples, count.inference_flops_per_example),
     }
     reasons: dict[str, Any] = {f"{name}_reason": count.reason for name in counted}
+    for name in ("backward_flops_per_example", "closed_form_macs_per_example", "train_bytes_per_example"):
+        reasons[f"{name}_reason"] = "not counted"
     return Compute(
         examples_seen=examples,
         **counted,
@@ -119,6 +125,8 @@ def timing(compute: Compute, trained: Trained, origin: Provenance) -> Timing:
         mfu_reason=mfu_reason if mfu is None else None,
         peak=peak,
         peak_reason=None if peak else no_peak,
+        **unknown("not measured", "hardware_burden_flops", "ceiling"),
+        **unknown("not measured", "intensity_flops_per_byte", "roofline_share"),
     )
 
 
@@ -132,6 +140,7 @@ def spent(
     replayed = energy.window_seconds if energy and energy.replayed else 0.0
     own = trained.examples_own / trained.examples_seen
     return Spent(
+        **known(wasted_flops=0.0, wasted_joules=0.0),
         flops=times(own, compute.train_flops),
         flops_reason=compute.train_flops_reason,
         joules=energy.energy_joules * own if energy else None,

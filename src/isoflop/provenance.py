@@ -168,7 +168,9 @@ def without_point(
         model=model_facts(config, None),
         provenance=provenance,
         spent=Spent(
-            seconds=seconds, wasted_seconds=seconds, **unknown(f"{state}: not accounted", "flops", "joules")
+            seconds=seconds,
+            wasted_seconds=seconds,
+            **unknown(f"{state}: not accounted", "flops", "joules", "wasted_flops", "wasted_joules"),
         ),
         curve=(),
         **unknown(NOT_REACHED, "optim", "data", "compute", "time"),

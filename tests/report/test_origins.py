@@ -34,7 +34,11 @@ def a_record(run_id: str, **facts) -> Record:
         cost={},
         model=ModelFacts("mlp", "mlp", **known(width=8, depth=1, parameters=10)),
         provenance=Provenance(**(provenance | facts)),
-        spent=Spent(seconds=1.0, wasted_seconds=0.0, **unknown(NONE, "flops", "joules")),
+        spent=Spent(
+            seconds=1.0,
+            wasted_seconds=0.0,
+            **unknown(NONE, "flops", "joules", "wasted_flops", "wasted_joules"),
+        ),
         curve=(),
         **unknown(NONE, "optim", "data", "error", "loss", "compute", "energy", "time"),
     )
@@ -52,7 +56,8 @@ def test_the_table_alone_tells_the_essentials(make_table, tmp_path):
 
 def test_the_records_add_machine_versions_and_command(make_table, tmp_path):
     rows = make_table(widths=(8,), depths=(1,), seeds=3).rows
-    gpu = Gpu("NVIDIA H100", "GPU-1", "570.1", **known(power_limit_watts=700.0))
+    card = ("default_power_limit_watts", "max_sm_clock_mhz", "memory_bytes", "persistence_mode", "mig")
+    gpu = Gpu("NVIDIA H100", "GPU-1", "570.1", **known(power_limit_watts=700.0), **unknown(NONE, *card))
     dirty = known(git_commit="feed", dirty=True, gpu=gpu)
     record.write(a_record(rows["run_id"][0]), tmp_path)
     record.write(a_record(rows["run_id"][1], **dirty), tmp_path)

@@ -27,7 +27,7 @@ from typing import Literal
 import numpy as np
 
 from isoflop.meter.trace import BoardTrace, Integral, Seconds, Window, counter_difference, cover, integrate
-from isoflop.record import DeviceEnergy, Energy, Grade
+from isoflop.record import DeviceEnergy, Energy, Grade, unknown
 
 LEAST_COVERAGE = 0.95
 FULL_COVERAGE = 0.99
@@ -37,6 +37,10 @@ COUNTER_STEP_SECONDS = 0.1
 AGREEMENT = 0.02
 DISAGREEMENT = 0.10
 Source = Literal["counter", "integral"]
+STATE = (
+    *("temperature_begin_celsius", "temperature_end_celsius", "sm_clock_mhz", "power_limit_watts"),
+    *("throttled_share", "compute_processes", "stale_share"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,6 +188,8 @@ class Reading:
             peak_watts=self.peak_watts,
             peak_watts_reason=None if self.peak_watts is not None else "no power was read in the window",
             power_field=self.board.power_field,
+            throttle_reasons=(),
+            **unknown("not read", *STATE),
             polls=channel.polls,
             coverage=channel.coverage,
             longest_gap_seconds=channel.longest_gap_seconds,
@@ -262,6 +268,7 @@ def combine(
         idle_watts_reason=idle_reason,
         net_joules=None if idle is None else (joules - idle * seconds) * scale,
         net_joules_reason=idle_reason,
+        **unknown("not read", "host_joules"),
         coverage=coverage,
         longest_gap_seconds=max(d.longest_gap_seconds for d in devices),
         grade=letter,

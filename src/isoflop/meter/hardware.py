@@ -164,4 +164,6 @@ def _gpu(board: nvml.Device, version: str) -> record.Gpu:
         driver=version,
         power_limit_watts=limit,
         power_limit_watts_reason="the board has no power cap" if limit is None else None,
+        **record.unknown("not read", "default_power_limit_watts", "max_sm_clock_mhz", "memory_bytes"),
+        **record.unknown("not read", "persistence_mode", "mig"),
     )

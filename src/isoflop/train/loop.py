@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from isoflop.config import Config
-from isoflop.train import models, optim, state, step
+from isoflop.train import memory, models, optim, state, step
 from isoflop.train.data import DataSet, batches
 from isoflop.train.state import Average, Snapshot
 
@@ -55,6 +55,8 @@ class Trainer:
         Raises:
             ValueError: the model does not exist, or launch.step is not for this device.
         """
+        if device.type == "cpu":
+            memory.keep_freed()
         self.config, self.data, self.steps, self.device = config, data, steps, device
         self.precision = resolve_precision(config.precision.compute, device)
         channels_last = config.precision.channels_last and config.model.family != "mlp"

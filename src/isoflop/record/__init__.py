@@ -1,0 +1,76 @@
+"""The record: one JSON file per run, the only thing the training and the fitting half share.
+
+This room is the schema and the atomic reading and writing of it; it imports nothing of the rest of isoflop.
+"""
+
+from isoflop.record.checks import known, problem, unknown
+from isoflop.record.migrations import MIGRATIONS
+from isoflop.record.schema import (
+    SCHEMA,
+    Ceiling,
+    Compute,
+    CurvePoint,
+    DataFacts,
+    DeviceEnergy,
+    Energy,
+    ErrorRate,
+    Gpu,
+    Grade,
+    Loss,
+    ModelFacts,
+    OptimFacts,
+    PeakRate,
+    Provenance,
+    Record,
+    Slurm,
+    Spent,
+    State,
+    Timing,
+)
+from isoflop.record.store import (
+    RecordBusyError,
+    RecordError,
+    claim,
+    is_done,
+    path_of,
+    read,
+    read_state,
+    write,
+    write_bytes,
+)
+
+__all__ = [
+    "MIGRATIONS",
+    "SCHEMA",
+    "Ceiling",
+    "Compute",
+    "CurvePoint",
+    "DataFacts",
+    "DeviceEnergy",
+    "Energy",
+    "ErrorRate",
+    "Gpu",
+    "Grade",
+    "Loss",
+    "ModelFacts",
+    "OptimFacts",
+    "PeakRate",
+    "Provenance",
+    "Record",
+    "RecordBusyError",
+    "RecordError",
+    "Slurm",
+    "Spent",
+    "State",
+    "Timing",
+    "claim",
+    "is_done",
+    "known",
+    "path_of",
+    "problem",
+    "read",
+    "read_state",
+    "unknown",
+    "write",
+    "write_bytes",
+]

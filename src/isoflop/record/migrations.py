@@ -1,0 +1,54 @@
+"""Older schemas to newer ones, one step at a time, on plain dictionaries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+def _from_1(raw: dict[str, Any]) -> dict[str, Any]:
+    """Schema 1 knew no horizons, parametrizations, learning-rate grids or compile time."""
+    optim, timing = raw["optim"], raw["time"]
+    if optim is not None:
+        optim = optim | {"parametrization": "standard", "lr_interior": None}
+        optim["lr_interior_reason"] = "no learning-rate grid was tried"
+    if timing is not None:
+        timing = timing | {"compile_seconds": 0.0}
+    return raw | {"schema": 2, "horizon": 1.0, "optim": optim, "time": timing}
+
+
+def _unknown(*names: str) -> dict[str, Any]:
+    return dict.fromkeys(names) | {f"{name}_reason": "not recorded in schema 2" for name in names}
+
+
+def _from_2(raw: dict[str, Any]) -> dict[str, Any]:
+    """Schema 2 kept less of the meters: no backward pass apart, no roofline, no state of the boards."""
+    compute, timing, energy = raw["compute"], raw["time"], raw["energy"]
+    if compute is not None:
+        compute = compute | _unknown(
+            "backward_flops_per_example", "closed_form_macs_per_example", "train_bytes_per_example"
+        )
+    if timing is not None:
+        timing = timing | _unknown(
+            "hardware_burden_flops", "ceiling", "intensity_flops_per_byte", "roofline_share"
+        )
+    if energy is not None:
+        devices = [device | {"throttle_reasons": []} | _unknown(*_BOARD) for device in energy["devices"]]
+        energy = energy | {"devices": devices} | _unknown("host_joules")
+    spent = raw["spent"] | {"wasted_flops": 0.0, "wasted_joules": 0.0}
+    spent |= {"wasted_flops_reason": None, "wasted_joules_reason": None}
+    origin = raw["provenance"]
+    if origin["gpu"] is not None:
+        origin = origin | {"gpu": origin["gpu"] | _unknown(*_CARD)}
+    new = {"schema": 3, "compute": compute, "time": timing, "energy": energy}
+    return raw | new | {"spent": spent, "provenance": origin}
+
+
+_BOARD = (
+    *("temperature_begin_celsius", "temperature_end_celsius", "sm_clock_mhz", "power_limit_watts"),
+    *("throttled_share", "compute_processes", "stale_share"),
+)
+_CARD = ("default_power_limit_watts", "max_sm_clock_mhz", "memory_bytes", "persistence_mode", "mig")
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2}
+"""Older schema number -> function that returns the same record in the next schema."""

@@ -1,0 +1,369 @@
+"""What a record holds: one point of the curve, or the account of why there is none.
+
+Unknown is a typed state: every nullable field `x` stands beside `x_reason`, and exactly one of the two
+is None. No number in a record is NaN or infinite.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+SCHEMA = 3
+
+State = Literal["done", "failed", "diverged", "oom", "interrupted"]
+Grade = Literal["A", "B", "C", "D"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ErrorRate:
+    """Share of images classified wrongly, in [0, 1]; the interval is Wilson's 95% for `test`."""
+
+    test: float
+    val: float
+    ci_low: float
+    ci_high: float
+    test_n: int
+    val_n: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """Mean cross-entropy in nats; `train` is over as many training images as the test set holds, at most."""
+
+    test: float
+    val: float
+    train: float
+
+
+@dataclasses.dataclass(frozen=True)
+class CurvePoint:
+    """One evaluation during training, on the validation part; meters exclude the evaluation itself."""
+
+    step: int
+    examples: int
+    seconds: float
+    val_error: float
+    val_loss: float
+    train_flops: float | None
+    train_flops_reason: str | None
+    energy_joules: float | None
+    energy_joules_reason: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Compute:
+    """Floating-point work. One multiply-accumulate (MAC) is 2 FLOPs; `train_flops` is forward and backward
+    of convolutions, linear layers and attention for the examples really seen (docs/flops.md).
+
+    `closed_form_macs_per_example` is the third witness beside the two counters: the formula of the model's
+    family. `train_bytes_per_example` is what a step without fusion reads and writes (roofline)."""
+
+    examples_seen: int
+    forward_macs_per_example: float | None
+    forward_macs_per_example_reason: str | None
+    train_flops_per_example: float | None
+    train_flops_per_example_reason: str | None
+    backward_flops_per_example: float | None
+    backward_flops_per_example_reason: str | None
+    closed_form_macs_per_example: float | None
+    closed_form_macs_per_example_reason: str | None
+    train_bytes_per_example: float | None
+    train_bytes_per_example_reason: str | None
+    train_flops: float | None
+    train_flops_reason: str | None
+    train_to_forward_ratio: float | None
+    train_to_forward_ratio_reason: str | None
+    inference_flops_per_example: float | None
+    inference_flops_per_example_reason: str | None
+    eval_flops: float | None
+    eval_flops_reason: str | None
+    optimizer_flops: float | None
+    optimizer_flops_reason: str | None
+    forward_macs_by_op: dict[str, float]
+    uncounted_ops: tuple[str, ...]
+    counters_agree: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class DeviceEnergy:
+    """What one device's sensors said over the window (of the replay where the cell was replayed).
+
+    A device is a board, or a processor package or its memory where RAPL is read. `stale_share` is the share of
+    polls that repeat the power before them to the milliwatt; `throttled_share` of those in which the clocks
+    were held back for one of `throttle_reasons`. `compute_processes` is the most seen at once, ours included.
+    """
+
+    uuid: str
+    name: str
+    counter_joules: float | None
+    counter_joules_reason: str | None
+    integral_joules: float | None
+    integral_joules_reason: str | None
+    idle_watts: float | None
+    idle_watts_reason: str | None
+    mean_watts: float | None
+    mean_watts_reason: str | None
+    peak_watts: float | None
+    peak_watts_reason: str | None
+    power_field: str
+    polls: int
+    coverage: float
+    longest_gap_seconds: float
+    temperature_begin_celsius: float | None
+    temperature_begin_celsius_reason: str | None
+    temperature_end_celsius: float | None
+    temperature_end_celsius_reason: str | None
+    sm_clock_mhz: float | None
+    sm_clock_mhz_reason: str | None
+    power_limit_watts: float | None
+    power_limit_watts_reason: str | None
+    throttled_share: float | None
+    throttled_share_reason: str | None
+    throttle_reasons: tuple[str, ...]
+    compute_processes: int | None
+    compute_processes_reason: str | None
+    stale_share: float | None
+    stale_share_reason: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Energy:
+    """Joules of the training window, summed over devices. `energy_joules` is raw (idle power included) and is
+    the figure to use; `net_joules` subtracts the idle baseline and is never clipped.
+
+    `used`: the boards' energy counters, the integral of their power, the processors' RAPL counters, or a
+    model of the processor's power that was asked for. On a GPU `host_joules` are the processors' and their
+    memory's by RAPL, which `energy_joules` does not contain; on a CPU it contains nothing else.
+    """
+
+    energy_joules: float
+    used: Literal["counter", "integral", "rapl", "modelled"]
+    replayed: bool
+    window_seconds: float
+    counter_joules: float | None
+    counter_joules_reason: str | None
+    integral_joules: float | None
+    integral_joules_reason: str | None
+    idle_watts: float | None
+    idle_watts_reason: str | None
+    net_joules: float | None
+    net_joules_reason: str | None
+    host_joules: float | None
+    host_joules_reason: str | None
+    coverage: float
+    longest_gap_seconds: float
+    grade: Grade
+    grade_reasons: tuple[str, ...]
+    devices: tuple[DeviceEnergy, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class PeakRate:
+    """Dense peak arithmetic rate of the device for the data type used, with where the figure is from."""
+
+    flops_per_second: float
+    dtype: str
+    source: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Ceiling:
+    """What the device really reached (`isoflop doctor --measure`): the largest rate of a large matrix product
+    in `dtype` and of a large copy, both best of several; `threads` is 0 on a GPU."""
+
+    device: str
+    dtype: str
+    threads: int
+    flops_per_second: float
+    bytes_per_second: float
+    measured_at: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """Seconds from a monotonic clock. `train_seconds` excludes warm-up (of which `compile_seconds` went into
+    compiling or capturing the step), evaluation and data preparation.
+
+    `hardware_burden_flops` is the paper's measure: devices x peak rate x `train_seconds`. The roofline (Williams
+    et al. 2009) is the lower of the ceiling and intensity x bandwidth; `roofline_share` is what was reached of it.
+    """
+
+    train_seconds: float
+    warmup_seconds: float
+    compile_seconds: float
+    eval_seconds: float
+    setup_seconds: float
+    examples_per_second: float
+    achieved_flops_per_second: float | None
+    achieved_flops_per_second_reason: str | None
+    mfu: float | None
+    mfu_reason: str | None
+    peak: PeakRate | None
+    peak_reason: str | None
+    hardware_burden_flops: float | None
+    hardware_burden_flops_reason: str | None
+    ceiling: Ceiling | None
+    ceiling_reason: str | None
+    intensity_flops_per_byte: float | None
+    intensity_flops_per_byte_reason: str | None
+    roofline_share: float | None
+    roofline_share_reason: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Spent:
+    """What this point cost; a trunk that several points share is counted once, at the point that first needed
+    it. `flops` and `joules` are those of training; `seconds` is all wall time, with set-up, evaluation and
+    replays, of which the wasted part is work whose result was thrown away: `wasted_flops` and `wasted_joules`
+    are steps done again after an interruption, on top of `flops` and `joules`."""
+
+    flops: float | None
+    flops_reason: str | None
+    joules: float | None
+    joules_reason: str | None
+    seconds: float
+    wasted_seconds: float
+    wasted_flops: float | None
+    wasted_flops_reason: str | None
+    wasted_joules: float | None
+    wasted_joules_reason: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelFacts:
+    """Shape of the model; `width` and `depth` are the dials of its family."""
+
+    family: str
+    architecture: str
+    width: int | None
+    width_reason: str | None
+    depth: int | None
+    depth_reason: str | None
+    parameters: int | None
+    parameters_reason: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimFacts:
+    """What the optimizer really used. `lr` is the peak of the schedule; `lr_interior` says whether it was the
+    best of a grid and not at its edge."""
+
+    name: str
+    lr: float
+    weight_decay: float
+    batch_size: int
+    parametrization: str
+    lr_interior: bool | None
+    lr_interior_reason: str | None
+    steps: int | None
+    steps_reason: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class DataFacts:
+    """What the model saw. `split_sha256` is over the train, validation and test indices."""
+
+    name: str
+    fraction: float
+    train_n: int
+    val_n: int
+    test_n: int
+    classes: int
+    chance_error: float
+    image_shape: tuple[int, int, int]
+    split_sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Gpu:
+    """One graphics card as NVML names it; `mig` where it is cut into slices, whose power is the whole card's."""
+
+    name: str
+    uuid: str
+    driver: str
+    power_limit_watts: float | None
+    power_limit_watts_reason: str | None
+    default_power_limit_watts: float | None
+    default_power_limit_watts_reason: str | None
+    max_sm_clock_mhz: float | None
+    max_sm_clock_mhz_reason: str | None
+    memory_bytes: float | None
+    memory_bytes_reason: str | None
+    persistence_mode: bool | None
+    persistence_mode_reason: str | None
+    mig: bool | None
+    mig_reason: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Slurm:
+    """The SLURM job that ran the cell."""
+
+    job: str
+    array: str
+    node: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+    """Where a record comes from: code, machine, command. Not part of the run's identity."""
+
+    isoflop_version: str
+    git_commit: str | None
+    git_commit_reason: str | None
+    dirty: bool | None
+    dirty_reason: str | None
+    command: str
+    versions: dict[str, str]
+    host: str
+    cpu: str
+    device: str
+    precision: str
+    threads: int
+    deterministic: bool
+    started_at: str
+    gpu: Gpu | None
+    gpu_reason: str | None
+    slurm: Slurm | None
+    slurm_reason: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """One point of the curve, or the account of why there is none.
+
+    `cell` is the configuration that defines the point; `horizon` is the share of its whole length at which it
+    was cooled down (1 without cooldowns), and `trunk_id` joins the points of one trunk. `cost` holds the
+    factors the user chose (dollars_per_gpu_hour, dollars_per_kwh, grams_co2_per_kwh, pue), and only those.
+    """
+
+    schema: int
+    run_id: str
+    config_id: str
+    trunk_id: str
+    horizon: float
+    cell: dict[str, Any]
+    attempt: int
+    state: State
+    reason: str | None
+    seed: int
+    cost: dict[str, float]
+    model: ModelFacts
+    provenance: Provenance
+    spent: Spent
+    curve: tuple[CurvePoint, ...]
+    optim: OptimFacts | None
+    optim_reason: str | None
+    data: DataFacts | None
+    data_reason: str | None
+    error: ErrorRate | None
+    error_reason: str | None
+    loss: Loss | None
+    loss_reason: str | None
+    compute: Compute | None
+    compute_reason: str | None
+    energy: Energy | None
+    energy_reason: str | None
+    time: Timing | None
+    time_reason: str | None

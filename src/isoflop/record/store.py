@@ -1,0 +1,153 @@
+"""Records on disk: atomic writing, careful reading, and one process a run."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from isoflop.record.checks import problem
+from isoflop.record.migrations import MIGRATIONS
+from isoflop.record.schema import SCHEMA, Record, State
+
+
+class RecordError(ValueError):
+    """A record cannot be read: damaged, of a newer schema, or not a record."""
+
+
+class RecordBusyError(RuntimeError):
+    """Another process is working on the same run."""
+
+
+def path_of(directory: Path, run_id: str) -> Path:
+    """Where the record of `run_id` lives in a sweep's folder."""
+    return directory / "records" / f"{run_id}.json"
+
+
+def write_bytes(path: Path, payload: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written; nothing is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        part.chmod(0o666 & ~umask)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write(record: Record, directory: Path) -> Path:
+    """Write `record` atomically to its place in `directory` and return the path.
+
+    Raises:
+        OSError: disk full or not writable; an older record of the run stays as it was.
+    """
+    assert problem(record) is None, problem(record)
+    path = path_of(directory, record.run_id)
+    write_bytes(path, msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+    return path
+
+
+class _Head(msgspec.Struct):
+    schema: int
+    state: State = "failed"
+
+
+_HEAD = msgspec.json.Decoder(_Head)
+_RECORD = msgspec.json.Decoder(Record)
+
+
+@contextlib.contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Turn what the decoder says of a bad file into one line that says what to do."""
+    try:
+        yield
+    except msgspec.ValidationError as error:
+        raise RecordError(f"{path}: not a record ({error}): remove it and run the cell again") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RecordError(f"{path}: damaged ({error}): remove it and run the cell again") from error
+
+
+def _head(payload: bytes, path: Path) -> _Head:
+    with _damage_named(path):
+        head = _HEAD.decode(payload)
+    if head.schema > SCHEMA:
+        raise RecordError(
+            f"{path}: schema {head.schema} is newer than this isoflop reads ({SCHEMA}): upgrade isoflop"
+        )
+    return head
+
+
+def read_state(path: Path) -> State:
+    """Only the state of a record: parses the whole file but checks little. Raises as `read` does."""
+    return _head(path.read_bytes(), path).state
+
+
+def is_done(path: Path) -> bool:
+    """Whether there is a readable record of a finished point at `path`."""
+    try:
+        return read_state(path) == "done"
+    except (RecordError, OSError):
+        return False
+
+
+def read(path: Path) -> Record:
+    """Read one record, migrating older schemas.
+
+    Raises:
+        RecordError: the file is truncated, not a record, or of a newer schema.
+        OSError: the file cannot be opened.
+    """
+    payload = path.read_bytes()
+    schema = _head(payload, path).schema
+    with _damage_named(path):
+        if schema == SCHEMA:
+            record = _RECORD.decode(payload)
+        else:
+            raw: dict[str, Any] = msgspec.json.decode(payload)
+            for older in range(schema, SCHEMA):
+                if older not in MIGRATIONS:
+                    raise RecordError(f"{path}: schema {older} was never released: remove the file")
+                raw = MIGRATIONS[older](raw)
+            record = msgspec.convert(raw, Record)
+    if found := problem(record):
+        raise RecordError(f"{path}: {found}: remove it and run the cell again")
+    return record
+
+
+@contextlib.contextmanager
+def claim(directory: Path, run_id: str) -> Iterator[None]:
+    """Hold the run for this process; the system lets go when the process ends, however it ends.
+
+    A byte-range lock on one file, at an offset taken from the run's hash: no lock files to clean up.
+
+    Raises:
+        RecordBusyError: another process holds it.
+        OSError: the folder cannot be written.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".lock").open("a") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, int(run_id[:15], 16))
+        except (BlockingIOError, PermissionError):
+            raise RecordBusyError(
+                f"{path_of(directory, run_id)}: another process is running this cell: wait for it or end it"
+            ) from None
+        yield
