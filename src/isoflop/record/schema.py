@@ -89,9 +89,10 @@ class Compute:
 class DeviceEnergy:
     """What one device's sensors said over the window (of the replay where the cell was replayed).
 
-    A device is a board, or a processor package or its memory where RAPL is read. `stale_share` is the share of
-    polls that repeat the power before them to the milliwatt; `throttled_share` of those in which the clocks
-    were held back for one of `throttle_reasons`. `compute_processes` is the most seen at once, ours included.
+    A device is a board, or a processor package or its memory where RAPL is read. `stale_share` is the share
+    of polls that repeat the power before them to the milliwatt; `throttled_share` of those in which the
+    clocks were held back for one of `throttle_reasons`. `compute_processes` is the most seen at once, ours
+    included.
     """
 
     uuid: str
@@ -185,8 +186,9 @@ class Timing:
     """Seconds from a monotonic clock. `train_seconds` excludes warm-up (of which `compile_seconds` went into
     compiling or capturing the step), evaluation and data preparation.
 
-    `hardware_burden_flops` is the paper's measure: devices x peak rate x `train_seconds`. The roofline (Williams
-    et al. 2009) is the lower of the ceiling and intensity x bandwidth; `roofline_share` is what was reached of it.
+    `hardware_burden_flops` is the paper's measure: devices x peak rate x `train_seconds`. The roofline
+    (Williams et al. 2009) is the lower of the ceiling and intensity x bandwidth; `roofline_share` is what was
+    reached of it.
     """
 
     train_seconds: float
@@ -277,7 +279,7 @@ class DataFacts:
 
 @dataclasses.dataclass(frozen=True)
 class Gpu:
-    """One graphics card as NVML names it; `mig` where it is cut into slices, whose power is the whole card's."""
+    """One graphics card as NVML names it; `mig` where it is cut into slices, whose power is the card's."""
 
     name: str
     uuid: str
