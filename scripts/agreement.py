@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Do precision and the way steps are carried out change the result? The smallest and largest cell of the demo.
+
+usage: python scripts/agreement.py results/agreement [--seeds 5]
+
+Trains `sweep=digits`'s smallest and largest cell with every engine this machine has, in fp32 and bf16, writes
+DIR/agreement.csv and prints, a line a variant, the mean test loss and error, and how far both lie from eager
+fp32's of the same seed: mean with its standard error, beside the standard deviation over seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from isoflop import cli, run
+
+CELLS = {"smallest": (1, 1), "largest": (16, 3)}
+BASE = ("model=resnet", "data=digits", "optim=adamw", "optim.lr=0.04", "schedule.epochs=10")
+REFERENCE = "eager fp32"
+
+
+def variants() -> list[tuple[str, str]]:
+    """(engine, precision): a graph needs a GPU."""
+    engines = ("eager", "compile", "graph") if torch.cuda.is_available() else ("eager", "compile")
+    return list(itertools.product(engines, ("fp32", "bf16")))
+
+
+def train(folder: Path, cell: str, engine: str, precision: str, seed: int) -> dict[str, object]:
+    """One run, or its record where there is one."""
+    width, depth = CELLS[cell]
+    dials = (f"model.width={width}", f"model.depth={depth}", f"seed={seed}")
+    how = (f"launch.step={engine}", f"precision={precision}", "meter=none", "launch.threads=1")
+    config = cli.compose_config([*BASE, *dials, *how], None)
+    (record,) = run.run(dataclasses.replace(config, out=str(folder / f"{engine}-{precision}")))
+    assert record.error is not None, record.reason
+    assert record.loss is not None
+    assert record.time is not None
+    return {
+        "cell": cell,
+        "variant": f"{engine} {precision}",
+        "seed": seed,
+        "test_error": record.error.test,
+        "test_loss": record.loss.test,
+        "compile_seconds": record.time.compile_seconds,
+        "train_seconds": record.time.train_seconds,
+    }
+
+
+def compare(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row a (cell, variant): means, and the difference to eager fp32 seed by seed."""
+    wide = rows.pivot_table(index=["cell", "seed"], columns="variant", values=["test_loss", "test_error"])
+    found = []
+    for (cell, variant), group in rows.groupby(["cell", "variant"]):
+        line: dict[str, object] = {"cell": cell, "variant": variant, "n": len(group)}
+        for name in ("test_loss", "test_error"):
+            here = wide[name].loc[cell]
+            apart = here[variant] - here[REFERENCE]
+            line[name] = group[name].mean()
+            line[f"{name}_difference"] = apart.mean()
+            line[f"{name}_standard_error"] = apart.std() / len(apart) ** 0.5
+            line[f"{name}_seed_sd"] = here[REFERENCE].std()
+        found.append(line)
+    return pd.DataFrame(found)
+
+
+def main() -> None:
+    """Train, write and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--seeds", type=int, default=5)
+    given = parser.parse_args()
+    work = given.directory / "runs"
+    cells = itertools.product(CELLS, variants(), range(given.seeds))
+    rows = pd.DataFrame([train(work, cell, *variant, seed) for cell, variant, seed in cells])
+    found = compare(rows)
+    for name, frame in (("agreement", found), ("points", rows)):
+        frame.to_csv(given.directory / f"{name}.csv", index=False)
+    for _, line in found.iterrows():
+        apart = f"{line.test_loss_difference:+.4f} +- {line.test_loss_standard_error:.4f}"
+        print(
+            f"{line.cell:8} {line.variant:12} n={line.n} loss {line.test_loss:.4f} ({apart}, seeds "
+            f"{line.test_loss_seed_sd:.4f}) error {line.test_error:.2%} ({line.test_error_difference:+.2%} +- "
+            f"{line.test_error_standard_error:.2%}, seeds {line.test_error_seed_sd:.2%})"
+        )
+
+
+if __name__ == "__main__":
+    main()
