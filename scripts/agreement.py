@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Do precision and the way steps are carried out change the result? The smallest and largest cell of the demo.
+"""Do precision and the way steps are carried out change the result? On two cells of the demo.
 
 usage: python scripts/agreement.py results/agreement [--seeds 5]
 
@@ -14,6 +14,7 @@ import argparse
 import dataclasses
 import itertools
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -54,19 +55,26 @@ def train(folder: Path, cell: str, engine: str, precision: str, seed: int) -> di
 
 def compare(rows: pd.DataFrame) -> pd.DataFrame:
     """One row a (cell, variant): means, and the difference to eager fp32 seed by seed."""
-    wide = rows.pivot_table(index=["cell", "seed"], columns="variant", values=["test_loss", "test_error"])
     found = []
     for (cell, variant), group in rows.groupby(["cell", "variant"]):
+        same = rows[(rows["cell"] == cell) & (rows["variant"] == REFERENCE)].set_index("seed")
+        here = group.set_index("seed")
         line: dict[str, object] = {"cell": cell, "variant": variant, "n": len(group)}
         for name in ("test_loss", "test_error"):
-            here = wide[name].loc[cell]
-            apart = here[variant] - here[REFERENCE]
-            line[name] = group[name].mean()
+            apart = here[name] - same[name]
+            line[name] = here[name].mean()
             line[f"{name}_difference"] = apart.mean()
             line[f"{name}_standard_error"] = apart.std() / len(apart) ** 0.5
-            line[f"{name}_seed_sd"] = here[REFERENCE].std()
+            line[f"{name}_seed_sd"] = same[name].std()
         found.append(line)
     return pd.DataFrame(found)
+
+
+def told(line: Any, name: str) -> str:
+    """A figure of one variant: its mean, the difference to the reference, and what seeds alone do."""
+    mean, apart = getattr(line, name), getattr(line, f"{name}_difference")
+    error, seeds = getattr(line, f"{name}_standard_error"), getattr(line, f"{name}_seed_sd")
+    return f"{name} {mean:.4f} ({apart:+.4f} +- {error:.4f}, over seeds {seeds:.4f})"
 
 
 def main() -> None:
@@ -83,12 +91,9 @@ def main() -> None:
     found = compare(rows)
     for name, frame in (("agreement", found), ("points", rows)):
         frame.to_csv(given.directory / f"{name}.csv", index=False)
-    for _, line in found.iterrows():
-        apart = f"{line.test_loss_difference:+.4f} +- {line.test_loss_standard_error:.4f}"
+    for line in found.itertuples():
         print(
-            f"{line.cell:8} {line.variant:12} n={line.n} loss {line.test_loss:.4f} ({apart}, seeds "
-            f"{line.test_loss_seed_sd:.4f}) error {line.test_error:.2%} ({line.test_error_difference:+.2%} +- "
-            f"{line.test_error_standard_error:.2%}, seeds {line.test_error_seed_sd:.2%})"
+            f"{line.cell:8} {line.variant:12} n={line.n}", told(line, "test_loss"), told(line, "test_error")
         )
 
 

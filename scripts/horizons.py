@@ -3,9 +3,9 @@
 
 usage: python scripts/horizons.py results/horizons [--seeds 5]
 
-Trains three small ResNets on digits, once as trunks with four cool-downs and once as runs of their own at each
-length (whose warm-up is a share of their own length), writes DIR/horizons.csv, .png and .svg, and prints the
-differences seed by seed and what both ways cost.
+Trains three small ResNets on digits, once as trunks with four cool-downs and once as runs of their own at
+each length (whose warm-up is a share of their own length), writes DIR/horizons.csv, .png and
+.svg, and prints the differences seed by seed and what both ways cost.
 """
 
 from __future__ import annotations
