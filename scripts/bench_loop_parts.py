@@ -19,6 +19,7 @@ import torch
 from torch.nn import functional as F
 
 from isoflop.train import state, update
+from isoflop.train.data import batches
 
 sys.path.insert(0, str(Path(__file__).parent))
 import bench_loop
@@ -54,7 +55,7 @@ def variant(given: others.Task, parts: Step) -> bench_loop.Contestant:
     state.moments(model, [optimizer])
     updates = update.updates(optimizer) if parts.lean_update else [optimizer.step]
     parameters, total, autocast = state.trained(model), torch.zeros(()), given.autocast
-    ours = others.batches(given.data, given.config.optim.batch_size, 0, given.memory_format)
+    ours = batches(given.data, given.config.optim.batch_size, 0, given.memory_format)
     stream = ours if parts.many_gathered else bench_loop.gathering(given)
 
     def take(number: int) -> float:

@@ -31,6 +31,9 @@ fashion-mnist) # about 25 minutes: 18 shapes x 3 seeds, joules in every record (
 loop-tests) # at most 10 minutes: no step waits for the device; eager, static, compiled and graph steps agree
   once loop/tests.txt python3 -m pytest tests/gpu/test_loop_gpu.py -rs
   ;;
+loop-agreement) # about 8 minutes: eager, compiled and graph steps in fp32 and bf16, smallest and largest cell
+  once agreement/gpu.txt python3 scripts/agreement.py "$out/agreement/gpu" --seeds 10
+  ;;
 loop-bench) # at most 10 minutes: our step beside a bare loop, accelerate, Lightning, transformers and airbench,
   # as a graph and op by op; first: pip install -c constraints.txt -e . lightning transformers accelerate airbench
   once loop/bench-gpu-graph.txt python3 scripts/bench_loop.py --json "$out/loop/bench-gpu-graph.json"
