@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from isoflop import record
+from isoflop.launch import LaunchConfig
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Index = Annotated[int, msgspec.Meta(ge=0)]
@@ -227,18 +228,6 @@ class SweepConfig:
     grid: dict[str, Any] = dataclasses.field(default_factory=dict)
     points: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     lr_grid: tuple[Positive, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class LaunchConfig:
-    """Where and how cells run. Null workers: one a GPU, or one a CPU core; null threads: the cores a worker
-    has. `step` auto is a whole-step CUDA graph on a GPU and eager on a CPU."""
-
-    device: Literal["auto", "cpu", "cuda"]
-    workers: Count | None
-    threads: Count | None
-    deterministic: bool
-    step: Literal["auto", "eager", "compile", "graph"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,8 @@ import functools
 import torch
 from torch import nn
 
-from isoflop.config import Config, ConfigError, DataConfig, LaunchConfig, ModelConfig
+from isoflop.config import Config, ConfigError, DataConfig, ModelConfig
+from isoflop.launch import LaunchConfig
 from isoflop.meter import flops
 from isoflop.meter.flops import FlopCount
 from isoflop.train import models, schedule, step

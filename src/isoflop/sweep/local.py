@@ -21,7 +21,8 @@ from typing import Any
 
 from isoflop import provenance
 from isoflop import record as records
-from isoflop.config import Config, ConfigError, LaunchConfig
+from isoflop.config import Config, ConfigError
+from isoflop.launch import LaunchConfig
 from isoflop.provenance import Machine
 from isoflop.record import Record, State
 from isoflop.sweep.grid import Cell

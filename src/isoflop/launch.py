@@ -1,0 +1,72 @@
+"""Where and how cells are launched. No part of a run's identity."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Annotated, Literal
+
+import msgspec
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+
+TIME = re.compile(r"\d+|\d+:\d\d(:\d\d)?|\d+-\d+(:\d\d){0,2}")
+MEMORY = re.compile(r"\d+[KMGT]?")
+
+
+@dataclasses.dataclass(frozen=True)
+class SlurmConfig:
+    """What sbatch is asked for, a task of the array. Null: the cluster's default.
+
+    `time` as sbatch writes it (minutes, HH:MM:SS or D-HH:MM:SS); `memory` such as 8G; `at_once` tasks of the
+    array run at a time; a task runs `cells_per_task` cells, one after another; `options` are further sbatch
+    options, `setup` shell lines before the cells (module load ...).
+    """
+
+    partition: str | None
+    account: str | None
+    qos: str | None
+    constraint: str | None
+    gres: str | None
+    cpus_per_task: Count
+    memory: str | None
+    time: str | None
+    at_once: Count | None
+    cells_per_task: Count
+    options: tuple[str, ...]
+    setup: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what sbatch would refuse later, or misread."""
+        if self.time is not None and not TIME.fullmatch(self.time):
+            raise ValueError(f"time {self.time}: give minutes, HH:MM:SS or D-HH:MM:SS")
+        if self.memory is not None and not MEMORY.fullmatch(self.memory):
+            raise ValueError(f"memory {self.memory}: give a number with K, M, G or T, such as 8G")
+        for name in ("partition", "account", "qos", "constraint", "gres"):
+            if (value := getattr(self, name)) is not None and re.search(r"[\s\"']", value):
+                raise ValueError(f"{name} {value!r}: no spaces or quotes")
+        if bad := [o for o in self.options if not o.startswith("-") or "\n" in o]:
+            raise ValueError(f"options {bad[0]!r}: give sbatch options such as --mail-type=END")
+
+
+@dataclasses.dataclass(frozen=True)
+class LaunchConfig:
+    """Null workers: `per_gpu` a GPU, or one a CPU core; null threads: the cores a worker has. `step` auto is a
+    whole-step CUDA graph on a GPU and eager on a CPU.
+
+    A cell is ended after `timeout_seconds` in all, or after `stall_seconds` without a sign of progress; null
+    is never. State is kept every `checkpoint_seconds`, so that an interrupted cell goes on from there.
+    """
+
+    name: Literal["local", "slurm"]
+    device: Literal["auto", "cpu", "cuda"]
+    workers: Count | None
+    threads: Count | None
+    per_gpu: Count | Literal["auto"]
+    deterministic: bool
+    step: Literal["auto", "eager", "compile", "graph"]
+    timeout_seconds: Positive | None
+    stall_seconds: Positive | None
+    checkpoint_seconds: Positive | None
+    slurm: SlurmConfig
