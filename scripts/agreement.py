@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from isoflop import cli, run
+from isoflop import compose, run
 
 CELLS = {"smallest": (1, 1), "largest": (16, 3)}
 BASE = ("model=resnet", "data=digits", "optim=adamw", "optim.lr=0.04", "schedule.epochs=10")
@@ -37,7 +37,7 @@ def train(folder: Path, cell: str, engine: str, precision: str, seed: int) -> di
     width, depth = CELLS[cell]
     dials = (f"model.width={width}", f"model.depth={depth}", f"seed={seed}")
     how = (f"launch.step={engine}", f"precision={precision}", "meter=none", "launch.threads=1")
-    config = cli.compose_config([*BASE, *dials, *how], None)
+    config = compose.compose_config([*BASE, *dials, *how], None)
     (record,) = run.run(dataclasses.replace(config, out=str(folder / f"{engine}-{precision}")))
     assert record.error is not None, record.reason
     assert record.loss is not None

@@ -38,9 +38,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from isoflop import cli
+from isoflop import compose
 from isoflop.meter.hardware import describe_cpu
-from isoflop.meter.power import EnergyMeter
+from isoflop.meter.window_meter import WindowMeter
 from isoflop.run import gpu_uuids
 from isoflop.train import data as sets
 from isoflop.train import models, schedule
@@ -78,7 +78,7 @@ def random_images(device: torch.device) -> DataSet:
 def task(overrides: list[str], name: str, device: torch.device, step: str) -> others.Task:
     """What all contestants train."""
     common = [f"launch.device={device.type}", f"launch.step={step}", "schedule=steps"]
-    config = cli.compose_config([*overrides, *common], None)
+    config = compose.compose_config([*overrides, *common], None)
     found = sets.load(config.data, device) if name == "digits" else random_images(device)
     return others.Task(config, found, device)
 
@@ -89,7 +89,7 @@ def ours(given: others.Task, steps: int) -> Contestant:
     trainer.warm_up()
     factors = schedule.learning_rates(given.config.schedule, steps)
     uuids = gpu_uuids(given.device)
-    meter = EnergyMeter(uuids, period_seconds=0.1, idle_seconds=0).__enter__() if uuids else None
+    meter = WindowMeter(uuids, period_seconds=0.1, idle_seconds=0).__enter__() if uuids else None
 
     def take(number: int) -> float:
         if trainer.step + number > steps:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from isoflop import cli, run
+from isoflop import compose, run
 from isoflop.record import Record
 
 WIDTHS, HORIZONS, EPOCHS = (1, 4, 16), (0.125, 0.25, 0.5, 1.0), 32
@@ -47,7 +47,7 @@ def train(folder: Path, width: int, seed: int) -> list[dict[str, object]]:
     """The trunk's points and the runs of their own."""
 
     def go(way: str, *overrides: str) -> tuple[Record, ...]:
-        config = cli.compose_config([*BASE, f"model.width={width}", f"seed={seed}", *overrides], None)
+        config = compose.compose_config([*BASE, f"model.width={width}", f"seed={seed}", *overrides], None)
         return run.run(dataclasses.replace(config, out=str(folder / way)))
 
     trunk = go("trunk", f"schedule.epochs={EPOCHS}", f"schedule.cooldowns={list(HORIZONS)}")

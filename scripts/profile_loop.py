@@ -16,7 +16,7 @@ import time
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from isoflop import cli
+from isoflop import compose
 from isoflop.prepare import pick_device
 from isoflop.train import data
 from isoflop.train.loop import Trainer
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("overrides", nargs="*")
     given = parser.parse_args()
-    config = cli.compose_config(given.overrides, None)
+    config = compose.compose_config(given.overrides, None)
     if config.launch.threads is not None:
         torch.set_num_threads(config.launch.threads)
     device = pick_device(config.launch)

@@ -20,6 +20,13 @@ from isoflop import record as records
 torch.set_num_threads(1)
 SHARED = Path(__file__).parents[1] / "../shared"
 MakeConfig = Callable[..., config.Config]
+TINY = ("model.width=8", "model.depth=1", "schedule.epochs=1", "launch.threads=1")
+
+
+@pytest.fixture(autouse=True)
+def no_ceilings_of_the_developer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs in tests read no cache of this machine."""
+    monkeypatch.setenv("ISOFLOP_CACHE", str(tmp_path / "cache"))
 
 
 @functools.cache
@@ -32,7 +39,7 @@ def make_config(tmp_path: Path) -> MakeConfig:
     """make_config("model.width=8", ...) -> a Config that trains for half a second and writes to tmp_path."""
 
     def make(*overrides: str) -> config.Config:
-        tiny = ("model.width=8", "model.depth=1", "schedule.epochs=1", "launch.threads=1")
+        tiny = (*TINY, "meter.idle_seconds=0", "meter.replay_seconds=0")
         return dataclasses.replace(composed(*tiny, *overrides), out=str(tmp_path / "out"))
 
     return make
@@ -43,7 +50,7 @@ def done_record(tmp_path_factory: pytest.TempPathFactory) -> records.Record:
     """The record of a real run of one epoch."""
     from isoflop import run
 
-    tiny = composed("model.width=8", "model.depth=1", "schedule.epochs=1", "launch.threads=1")
+    tiny = composed(*TINY, "meter.idle_seconds=0", "meter.replay_seconds=0")
     return run.run(dataclasses.replace(tiny, out=str(tmp_path_factory.mktemp("one"))))[0]
 
 

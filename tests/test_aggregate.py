@@ -50,6 +50,30 @@ def test_dollars_and_co2_come_only_from_chosen_factors(done_record: Record) -> N
     assert aggregate.grams_co2(by_energy) is None
 
 
+def test_the_hardware_s_columns_hold_shares_and_the_reasons_where_there_is_none(done_record: Record) -> None:
+    assert done_record.time is not None
+    ceiling = records.Ceiling("a board", "bf16", 0, 8e12, 1e12, "2026-01-01T00:00:00+00:00")
+    timing = dataclasses.replace(
+        done_record.time,
+        **records.known(
+            achieved_flops_per_second=2e12,
+            hardware_burden_flops=5e15,
+            ceiling=ceiling,
+            intensity_flops_per_byte=4.0,
+            roofline_share=0.5,
+        ),
+    )
+    row = aggregate.tabulate([dataclasses.replace(done_record, time=timing)]).iloc[0]
+    assert row["achieved_gflops_per_second"] == pytest.approx(2000)
+    assert row["hardware_burden_gflops"] == pytest.approx(5e6)
+    assert row["ceiling_share"] == pytest.approx(0.25)
+    assert (row["intensity_flops_per_byte"], row["roofline_share"]) == (4.0, 0.5)
+    assert row["mfu_reason"] == "not a GPU"
+    plain = aggregate.tabulate([done_record]).iloc[0]
+    assert np.isnan(plain["hardware_burden_gflops"])
+    assert np.isnan(plain["power_limit_watts"])
+
+
 def test_rows_are_sorted_and_written_as_csv(done_record: Record, tmp_path: Path) -> None:
     assert done_record.compute is not None
     for index, train_flops in enumerate((3e9, 1e9, 2e9)):

@@ -8,7 +8,7 @@ from typing import Any
 from scipy import stats
 
 from isoflop.config import Config
-from isoflop.meter import hardware
+from isoflop.meter import ceilings, peaks, roofline
 from isoflop.meter.trace import Window
 from isoflop.prepare import Prepared, times
 from isoflop.provenance import model_facts
@@ -21,12 +21,12 @@ from isoflop.record import (
     ErrorRate,
     Loss,
     OptimFacts,
+    PeakRate,
     Provenance,
     Record,
     Spent,
     Timing,
     known,
-    unknown,
 )
 from isoflop.train.data import DataSet
 from isoflop.train.evaluate import Score
@@ -73,27 +73,32 @@ def with_energy(
     )
 
 
-def compute(prepared: Prepared, trained: Trained) -> Compute:
-    """Work in total: per-example counts times the examples the loop really saw."""
+BYTES_PER_ELEMENT = {"fp32": 4, "bf16": 2}
+"""Of what a step moves. Under bf16 the weights and a few reductions are fp32 all the same: a lower bound."""
+
+
+def compute(prepared: Prepared, trained: Trained, precision: str) -> Compute:
+    """Work in total: per-example counts times the examples the loop really saw, in `precision`."""
     count, examples = prepared.count, trained.examples_seen
     counted: dict[str, Any] = {
         "forward_macs_per_example": count.forward_macs_per_example,
         "train_flops_per_example": count.train_flops_per_example,
-        "backward_flops_per_example": None,
-        "closed_form_macs_per_example": None,
-        "train_bytes_per_example": None,
+        "backward_flops_per_example": count.backward_flops_per_example,
         "train_flops": times(examples, count.train_flops_per_example),
         "train_to_forward_ratio": count.train_to_forward_ratio,
         "inference_flops_per_example": count.inference_flops_per_example,
         "eval_flops": times(trained.eval_examples, count.inference_flops_per_example),
     }
     reasons: dict[str, Any] = {f"{name}_reason": count.reason for name in counted}
-    for name in ("backward_flops_per_example", "closed_form_macs_per_example", "train_bytes_per_example"):
-        reasons[f"{name}_reason"] = "not counted"
+    closed_form, elements = count.closed_form_macs_per_example, count.train_elements_per_example
     return Compute(
         examples_seen=examples,
         **counted,
         **reasons,
+        closed_form_macs_per_example=closed_form,
+        closed_form_macs_per_example_reason="only our own families have one" if closed_form is None else None,
+        train_bytes_per_example=times(BYTES_PER_ELEMENT[precision], elements),
+        train_bytes_per_example_reason=count.reason if elements is None else None,
         **known(optimizer_flops=trained.optimizer_flops_per_step * trained.steps),
         forward_macs_by_op=count.forward_macs_by_op,
         uncounted_ops=count.uncounted_ops,
@@ -102,16 +107,24 @@ def compute(prepared: Prepared, trained: Trained) -> Compute:
 
 
 def timing(compute: Compute, trained: Trained, origin: Provenance) -> Timing:
-    """Seconds, rates, and the share of the device's peak rate where that is known."""
-    peak = hardware.peak_rate(origin.gpu.name, origin.precision) if origin.gpu else None
-    no_peak = "no peak rate is known for this device" if origin.gpu else "not a GPU"
+    """Seconds, rates, and their shares of the device's peak and of its roofline where those are known.
+
+    Reads the ceilings kept by `isoflop doctor --measure`.
+    """
+    peak, no_peak = peak_of(origin)
+    threads = origin.threads if origin.device == origin.cpu else 0
+    ceiling, no_ceiling = ceilings.find(origin.device, origin.precision, threads)
     achieved = times(1 / trained.train_seconds, compute.train_flops)
+    intensity, no_intensity = _intensity(compute)
     mfu, mfu_reason = None, compute.train_flops_reason or no_peak
     if achieved is not None and peak is not None:
         try:
-            mfu = hardware.mfu(achieved, peak)
+            mfu = roofline.mfu(achieved, peak)
         except ValueError as error:
             mfu_reason = str(error)
+    share, no_share = None, compute.train_flops_reason or no_ceiling or no_intensity
+    if achieved is not None and ceiling is not None and intensity is not None:
+        share, no_share = roofline.roofline_share(achieved, ceiling, intensity)
     return Timing(
         train_seconds=trained.train_seconds,
         warmup_seconds=trained.warmup_seconds,
@@ -124,10 +137,35 @@ def timing(compute: Compute, trained: Trained, origin: Provenance) -> Timing:
         mfu=mfu,
         mfu_reason=mfu_reason if mfu is None else None,
         peak=peak,
-        peak_reason=None if peak else no_peak,
-        **unknown("not measured", "hardware_burden_flops", "ceiling"),
-        **unknown("not measured", "intensity_flops_per_byte", "roofline_share"),
+        peak_reason=no_peak,
+        hardware_burden_flops=roofline.hardware_burden_flops(peak, trained.train_seconds) if peak else None,
+        hardware_burden_flops_reason=no_peak,
+        ceiling=ceiling,
+        ceiling_reason=no_ceiling,
+        intensity_flops_per_byte=intensity,
+        intensity_flops_per_byte_reason=no_intensity,
+        roofline_share=share,
+        roofline_share_reason=no_share,
     )
+
+
+def peak_of(origin: Provenance) -> tuple[PeakRate | None, str | None]:
+    """The dense peak of the device that trained, for the precision it trained in, or None and why."""
+    if origin.device == origin.cpu:
+        return None, "not a GPU"
+    if origin.gpu and origin.gpu.mig:
+        return None, "no peak rate is known for a slice of a board (MIG)"
+    memory_bytes = origin.gpu.memory_bytes if origin.gpu else None
+    peak = peaks.peak_rate(origin.device, origin.precision, memory_bytes)
+    return peak, None if peak else f"no {origin.precision} peak rate is known for {origin.device}"
+
+
+def _intensity(compute: Compute) -> tuple[float | None, str | None]:
+    """FLOPs a byte of a training step without fusion, or None and why."""
+    flops, moved = compute.train_flops_per_example, compute.train_bytes_per_example
+    if flops is None or moved is None:
+        return None, compute.train_flops_per_example_reason or compute.train_bytes_per_example_reason
+    return flops / moved, None
 
 
 def spent(
@@ -205,7 +243,7 @@ def done(
     lr_interior: bool | None,
 ) -> Record:
     """The record of a point that was reached; `seconds` as in `spent`."""
-    work = compute(prepared, trained)
+    work = compute(prepared, trained, origin.precision)
     return Record(
         schema=SCHEMA,
         run_id=config.point_ids[trained.horizon],
@@ -218,6 +256,8 @@ def done(
         reason=None,
         seed=config.seed,
         cost=config.cost.factors,
+        cost_source=config.cost.source,
+        cost_source_reason=None if config.cost.source else "no cost factor was chosen",
         model=model_facts(config, trained.parameters),
         provenance=origin,
         spent=spent(work, trained, energy, energy_reason, seconds),

@@ -48,23 +48,43 @@ def place_id(record: Record) -> str:
 
 
 def dollars(record: Record) -> float | None:
-    """Money for the training window from the factors the run chose; None where it chose none or the joules
-    that a price per kWh needs are unknown."""
-    cost, seconds = record.cost, record.time.train_seconds if record.time else None
-    hourly, per_kwh = cost.get("dollars_per_gpu_hour"), cost.get("dollars_per_kwh")
-    if seconds is None or (hourly is None and per_kwh is None) or (per_kwh and not record.energy):
-        return None
-    joules = record.energy.energy_joules if record.energy else 0.0
-    kwh = joules * cost.get("pue", 1.0) / JOULES_PER_KWH
-    return (hourly or 0.0) * seconds / SECONDS_PER_HOUR + (per_kwh or 0.0) * kwh
+    """Money for the training window: hours x price + kWh x PUE x price, or GFLOPs x price, whichever factors
+    the run chose. None where it chose none, or where what a chosen factor multiplies is unknown."""
+    return _priced(
+        (record.cost.get("dollars_per_gpu_hour"), _hours(record)),
+        (record.cost.get("dollars_per_kwh"), _room_kwh(record)),
+        (record.cost.get("dollars_per_train_gflop"), _train_gflops(record)),
+    )
 
 
 def grams_co2(record: Record) -> float | None:
-    """Grams of CO2 for the training window; None where no factor was chosen or the joules are unknown."""
-    grams = record.cost.get("grams_co2_per_kwh")
-    if grams is None or record.energy is None:
+    """Grams of CO2 for the training window: kWh x PUE x grams, or GFLOPs x grams. None as for `dollars`."""
+    return _priced(
+        (record.cost.get("grams_co2_per_kwh"), _room_kwh(record)),
+        (record.cost.get("grams_co2_per_train_gflop"), _train_gflops(record)),
+    )
+
+
+def _priced(*parts: tuple[float | None, float | None]) -> float | None:
+    """The sum of factor x amount over the factors that were chosen."""
+    chosen = [(factor, amount) for factor, amount in parts if factor is not None]
+    known = [factor * amount for factor, amount in chosen if amount is not None]
+    return sum(known) if known and len(known) == len(chosen) else None
+
+
+def _hours(record: Record) -> float | None:
+    return record.time.train_seconds / SECONDS_PER_HOUR if record.time else None
+
+
+def _room_kwh(record: Record) -> float | None:
+    """What the computing room drew: the metered energy x PUE (1 unless chosen)."""
+    if record.energy is None:
         return None
-    return grams * record.energy.energy_joules * record.cost.get("pue", 1.0) / JOULES_PER_KWH
+    return record.energy.energy_joules * record.cost.get("pue", 1.0) / JOULES_PER_KWH
+
+
+def _train_gflops(record: Record) -> float | None:
+    return _giga(record.compute.train_flops if record.compute else None)
 
 
 def _giga(count: float | None) -> float | None:
@@ -76,6 +96,14 @@ def _with_optimizer(record: Record) -> float | None:
     if compute is None or compute.train_flops is None or compute.optimizer_flops is None:
         return None
     return _giga(compute.train_flops + compute.optimizer_flops)
+
+
+def _ceiling_share(record: Record) -> float | None:
+    """The share of the measured ceiling of a large matrix product that training reached."""
+    time = record.time
+    if time is None or time.ceiling is None or time.achieved_flops_per_second is None:
+        return None
+    return time.achieved_flops_per_second / time.ceiling.flops_per_second
 
 
 COLUMNS: dict[str, Callable[[Record], Any]] = {
@@ -108,16 +136,25 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "inference_gflops_per_example": lambda r: _giga(
         r.compute.inference_flops_per_example if r.compute else None
     ),
-    "train_gflops": lambda r: _giga(r.compute.train_flops if r.compute else None),
+    "train_gflops": _train_gflops,
     "train_gflops_reason": lambda r: r.compute.train_flops_reason if r.compute else r.compute_reason,
     "train_gflops_with_optimizer": _with_optimizer,
     "energy_joules": lambda r: r.energy and r.energy.energy_joules,
     "net_joules": lambda r: r.energy and r.energy.net_joules,
+    "host_joules": lambda r: r.energy and r.energy.host_joules,
     "energy_grade": lambda r: r.energy and r.energy.grade,
     "energy_reason": lambda r: r.energy_reason,
     "train_seconds": lambda r: r.time and r.time.train_seconds,
     "examples_per_second": lambda r: r.time and r.time.examples_per_second,
+    "achieved_gflops_per_second": lambda r: _giga(r.time.achieved_flops_per_second if r.time else None),
     "mfu": lambda r: r.time and r.time.mfu,
+    "mfu_reason": lambda r: r.time.mfu_reason if r.time else r.time_reason,
+    "hardware_burden_gflops": lambda r: _giga(r.time.hardware_burden_flops if r.time else None),
+    "intensity_flops_per_byte": lambda r: r.time and r.time.intensity_flops_per_byte,
+    "ceiling_share": _ceiling_share,
+    "roofline_share": lambda r: r.time and r.time.roofline_share,
+    "roofline_share_reason": lambda r: r.time.roofline_share_reason if r.time else r.time_reason,
+    "power_limit_watts": lambda r: r.provenance.gpu and r.provenance.gpu.power_limit_watts,
     "dollars": dollars,
     "grams_co2": grams_co2,
     "parametrization": lambda r: r.optim and r.optim.parametrization,
@@ -151,6 +188,7 @@ TEXT = (
     ),
     *("parametrization", "optimizer"),
     *("train_gflops_reason", "energy_grade", "energy_reason", "isoflop_version", "git_commit", "started_at"),
+    *("mfu_reason", "roofline_share_reason"),
 )
 """The columns that hold words; the others hold numbers."""
 

@@ -1,4 +1,4 @@
-"""The command line: verbs, Hydra's only door, and the map from errors to one line and an exit code."""
+"""The command line: verbs, and the map from errors to one line and an exit code."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import dataclasses
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
-from isoflop import __version__, config, record
+from isoflop import __version__, record
+from isoflop.compose import compose_config, from_hydra, multirun, parse_overrides
 from isoflop.config import Config, ConfigError
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb. Exit codes: 0 done, 1 failed or the machine's fault, 2 the input's fault, 3 diverged,
     4 out of memory, 75 interrupted and resumable."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    cut = given.index("--") if given[:1] == ["meter"] and "--" in given else len(given)
+    given, command = given[:cut], given[cut + 1 :]
     options, overrides = parser().parse_known_args(given)
     try:
         if overrides and options.verb not in ("run", "sweep", "flops"):
@@ -43,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             word for word in overrides if word.startswith("-") and word not in ("-m", "--multirun")
         ]:
             raise ConfigError(f"unknown option {strange[0]}: see isoflop {options.verb} --help")
-        options.overrides = overrides
+        options.overrides, options.command = overrides, command
         return int(options.action(options))
     except KeyboardInterrupt:
         return _tell("interrupted: run the same command again to go on", INTERRUPTED, options.debug)
@@ -109,6 +112,7 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("directory", metavar="DIR", type=Path, help="the folder of a sweep")
         made.add_argument("--json", metavar="FILE", help="write the result as JSON, - for standard output")
         if name != "aggregate":
+            made.add_argument("--energy-grade", default="C", help="least grade on an axis of joules (C)")
             made.add_argument(
                 "--resamples", type=int, default=1000, help="bootstrap resamples (default 1000)"
             )
@@ -116,85 +120,28 @@ def parser() -> argparse.ArgumentParser:
             made.add_argument("--x", help="a column of the table, such as train_gflops or energy_joules")
             made.add_argument("--y", help="a column of the table, such as test_error or test_loss")
     made = verb("flops", _flops, "Count a model's work: isoflop flops resnet, or torchvision:vit_b_16")
-    made.add_argument("name", metavar="NAME", help="a family, such as resnet, or torchvision:NAME")
-    made.usage = "isoflop flops NAME [OVERRIDES] [--input C,H,W] [--classes N] [--json FILE]"
+    made.add_argument("name", metavar="NAME", help="resnet, torchvision:NAME or path/to/file.py:factory")
+    made.usage = "isoflop flops NAME [OVERRIDES] [--input C,H,W] [--batch N] [--classes N] [--json FILE]"
     made.add_argument("--input", default="3,224,224", help="channels,height,width (default 3,224,224)")
+    made.add_argument("--batch", type=int, help="examples a step (default: optim.batch_size)")
     made.add_argument("--classes", type=int, default=1000)
+    made.add_argument("--dtype", help="of the input to a file's model, such as int64 for tokens")
+    made.add_argument("--json", metavar="FILE", help="write the result as JSON, - for standard output")
+    made = verb("meter", _meter, "Meter any program: isoflop meter -- python train.py")
+    made.usage = "isoflop meter [--idle S] [--gpu UUID] [--polls FILE] [--json FILE] -- COMMAND..."
+    made.add_argument("--idle", type=float, default=0.0, help="seconds of idle baseline before the command")
+    made.add_argument("--period", type=float, default=0.1, help="seconds between polls (default 0.1)")
+    made.add_argument("--gpu", action="append", metavar="UUID", help="a board (default: CUDA's choice)")
+    made.add_argument("--polls", metavar="FILE", type=Path, help="keep every poll in this file")
     made.add_argument("--json", metavar="FILE", help="write the result as JSON, - for standard output")
     made = verb("doctor", _doctor, "Say what this machine can measure, what it cannot, and why")
+    made.add_argument("--measure", action="store_true", help="measure the roofline's ceilings, and keep them")
+    made.add_argument("--seconds", type=float, help="how long to measure in all (default 10)")
+    made.add_argument("--dtype", metavar="A,B", help="of fp32, tf32, bf16, fp16 (default: all it trains in)")
+    made.add_argument("--threads", type=int, help="measure the CPU with so many threads")
+    made.add_argument("--cpu", action="store_true", help="measure the CPU where there is a GPU too")
     made.add_argument("--json", metavar="FILE", help="write the result as JSON, - for standard output")
     return whole
-
-
-def compose_config(overrides: Sequence[str], config_dir: str | None) -> Config:
-    """Hydra's composition of the overrides, as one frozen Config.
-
-    Raises:
-        ConfigError: an override that names nothing, or gives a value that cannot be.
-    """
-    from hydra import compose, initialize_config_dir
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    try:
-        with initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
-            composed = compose("config", overrides=[*_searchpath(config_dir), *_translate(overrides)])
-            raw = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_brief(error)) from error
-    assert isinstance(raw, dict)
-    raw["out"], raw["sweep"]["name"] = str(raw["out"]), str(raw["sweep"]["name"])
-    return config.from_dict({str(key): value for key, value in raw.items()})
-
-
-def _brief(error: Exception) -> str:
-    """Hydra's message on one line, without its search path."""
-    return " ".join(str(error).partition("Config search path")[0].split())
-
-
-def _searchpath(config_dir: str | None) -> list[str]:
-    if config_dir is None:
-        return []
-    if not Path(config_dir).is_dir():
-        raise ConfigError(f"--config-dir {config_dir}: there is no such folder")
-    return [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"]
-
-
-def _parsed(overrides: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    """(text, Hydra's parse of it) of each override, with every name checked.
-
-    Raises:
-        ConfigError: a name that is not in the configuration, or something that is no override.
-    """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    parser = OverridesParser.create()
-    for text in overrides:
-        try:
-            parsed = parser.parse_override(text)
-        except HydraException as error:
-            raise ConfigError(f"{text}: not an override: write key=value") from error
-        key = parsed.key_or_group
-        if key.split(".")[0] != "hydra" and not key.startswith("hydra/"):
-            config.check_names([key], also=config.groups())
-        yield text, parsed
-
-
-def _translate(overrides: Sequence[str]) -> Iterator[str]:
-    """Overrides as Hydra's compose takes them; `model.width=8,16` becomes an axis of the sweep's grid."""
-    for text, parsed in _parsed(overrides):
-        key = parsed.key_or_group
-        if parsed.is_sweep_override():
-            if key in config.groups():
-                raise ConfigError(f"{text}: a sweep's axis is a value, not a group: give one {key}")
-            values = ",".join(str(value) for value in parsed.sweep_string_iterator())
-            yield f"++sweep.grid.{key}=[{values}]"
-        elif key.startswith("sweep.") and not text.startswith(("+", "~")):
-            yield f"++{text}"
-        else:
-            yield text
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -224,31 +171,10 @@ def _worst(found: Sequence[record.Record]) -> int:
 
 
 def _multirun(options: argparse.Namespace) -> int:
-    """Hydra's own multirun, with whatever launcher and sweeper the user configures."""
-    import hydra
-
     words = [word for word in options.overrides if word not in ("-m", "--multirun")]
-    _try_each_value(words, options.config_dir)
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    before, sys.argv = sys.argv, ["isoflop", "--multirun", *_searchpath(options.config_dir), *words]
     _CODES.clear()
-    try:
-        task = hydra.main(config_path=str(config.conf_dir()), config_name="config", version_base="1.3")(_task)
-        task()
-    except hydra.errors.HydraException as error:
-        raise ConfigError(_brief(error)) from error
-    finally:
-        sys.argv = before
+    multirun(words, options.config_dir, _task)
     return max(_CODES, default=DONE)
-
-
-def _try_each_value(words: Sequence[str], config_dir: str | None) -> None:
-    """Compose each value of each sweep override once, so that a bad one is found before any job runs."""
-    parsed = dict(_parsed(words))
-    fixed = [text for text, override in parsed.items() if not override.is_sweep_override()]
-    for override in (found for found in parsed.values() if found.is_sweep_override()):
-        for value in override.sweep_string_iterator():
-            compose_config([*fixed, f"{override.get_key_element()}={value}"], config_dir)
 
 
 _CODES: list[int] = []
@@ -257,14 +183,11 @@ _CODES: list[int] = []
 
 def _task(composed: Any) -> None:
     """One job of a multirun. A bad state is kept in the record and in the exit code, never raised."""
-    from omegaconf import OmegaConf
-
     from isoflop import run
     from isoflop.report import console
 
-    raw: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     try:
-        finished = run.run(config.from_dict(raw))
+        finished = run.run(from_hydra(composed))
     except ValueError as error:
         _CODES.append(_tell(str(error), INPUT, debug=False))
         return
@@ -278,7 +201,9 @@ def _sweep(options: argparse.Namespace) -> int:
     from isoflop.sweep import grid, tune
 
     composed = compose_config(options.overrides, options.config_dir)
-    fixed = [found.key_or_group for _, found in _parsed(options.overrides) if not found.is_sweep_override()]
+    fixed = [
+        found.key_or_group for _, found in parse_overrides(options.overrides) if not found.is_sweep_override()
+    ]
     base = dataclasses.replace(composed, sweep=grid.without(composed.sweep, fixed))
     cells = grid.expand(base)
     if base.sweep.lr_grid:
@@ -364,7 +289,10 @@ def _fitted(options: argparse.Namespace, x: str | None = None, y: str | None = N
     chosen = x is not None or y is not None
     axes = ((x or "train_gflops", y or "test_error"),) if chosen else fit.DEFAULT_AXES
     source = str(options.directory)
-    fits = fit.fit_all(table.rows, source=source, resamples=options.resamples, axes=axes)
+    grade = options.energy_grade
+    fits = fit.fit_all(
+        table.rows, source=source, resamples=options.resamples, axes=axes, least_energy_grade=grade
+    )
     aggregate.write(table, options.directory)
     if not chosen:
         result.write(fits, options.directory / "fit.json")
@@ -384,37 +312,58 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _flops(options: argparse.Namespace) -> int:
-    from isoflop import prepare
+    from isoflop import flop_ledger
 
-    shape = _image_shape(options.input)
+    own = flop_ledger.is_file(options.name)
+    sizes = flop_ledger.shape(options.input, image=not own)
     if options.classes < 1:
         raise ConfigError(f"--classes {options.classes}: must be at least 1")
+    if options.dtype and not own:
+        raise ConfigError("--dtype is for path/to/file.py:factory: the others take images")
     family, _, architecture = options.name.partition(":")
-    chosen = [f"model={family}", *([f"model.architecture={architecture}"] if architecture else [])]
-    model = compose_config([*chosen, *options.overrides], None).model
-    count = prepare.count_flops(model, shape, options.classes)
+    chosen = [] if own else [f"model={family}"]
+    chosen += [f"model.architecture={architecture}"] if architecture and not own else []
+    chosen += [] if options.batch is None else [f"optim.batch_size={options.batch}"]
+    settings = compose_config([*chosen, *options.overrides], None)
+    if own:
+        ledger = flop_ledger.of_file(options.name, settings, sizes, options.classes, options.dtype)
+    else:
+        ledger = flop_ledger.of_config(settings, sizes, options.classes)
     if options.json:
-        _json(count, options.json)
+        _json(ledger.flat(), options.json)
     else:
         from isoflop.report import console
 
-        console.show_flops(options.name, shape, dataclasses.asdict(count))
-    return FAILED if count.reason else DONE
+        console.show_flops(ledger.flat())
+    return FAILED if ledger.count.reason else DONE
 
 
-def _image_shape(text: str) -> tuple[int, int, int]:
-    try:
-        channels, height, width = (int(part) for part in text.split(","))
-    except ValueError as error:
-        raise ConfigError(f"--input {text}: give channels,height,width, such as 3,224,224") from error
-    if min(channels, height, width) < 1:
-        raise ConfigError(f"--input {text}: each must be at least 1")
-    return channels, height, width
+def _meter(options: argparse.Namespace) -> int:
+    from isoflop.meter import command
+
+    if options.json:
+        _check_target(options.json)
+    found = command.meter(
+        options.command,
+        gpus=options.gpu,
+        idle_seconds=options.idle,
+        period_seconds=options.period,
+        polls_path=options.polls,
+    )
+    command.tell(found)
+    if options.json:
+        _json(found, options.json)
+    return found.exit_code
 
 
 def _doctor(options: argparse.Namespace) -> int:
     from isoflop import doctor
 
+    if options.measure:
+        return _ceilings(options)
+    for option in ("seconds", "dtype", "threads", "cpu"):
+        if getattr(options, option) not in (None, False):
+            raise ConfigError(f"--{option} needs --measure")
     found = doctor.examine(Path(os.environ.get("ISOFLOP_DATA", ".data")), Path())
     if options.json:
         return _json(found, options.json)
@@ -425,9 +374,27 @@ def _doctor(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _json(value: Any, target: str) -> int:
+def _ceilings(options: argparse.Namespace) -> int:
+    from isoflop import doctor
+    from isoflop.report import console
+
+    found = doctor.measure(
+        seconds=options.seconds, dtypes=options.dtype, threads=options.threads, on_cpu=options.cpu
+    )
+    if options.json:
+        return _json(found, options.json)
+    for measured in found:
+        console.OUT.print(doctor.told(measured), markup=False)
+    return DONE
+
+
+def _check_target(target: str) -> None:
     if target != "-" and (Path(target).is_dir() or not Path(target).absolute().parent.is_dir()):
         raise ConfigError(f"--json {target}: give a file in a folder that exists, or - for standard output")
+
+
+def _json(value: Any, target: str) -> int:
+    _check_target(target)
     payload = msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
     if target == "-":
         sys.stdout.write(payload.decode())

@@ -209,12 +209,15 @@ class PrecisionConfig:
 
 @dataclasses.dataclass(frozen=True)
 class MeterConfig:
-    """Energy: `auto` reads NVML where there is a GPU. Windows shorter than `replay_seconds` are replayed."""
+    """Energy: `auto` reads NVML where the cell is on a GPU and RAPL where it is on a processor. Windows
+    shorter than `replay_seconds` are replayed. `cpu_watts` is a power to assume where a processor cannot be
+    read."""
 
     energy: Literal["auto", "none"]
     period_seconds: Annotated[float, msgspec.Meta(ge=0.05)]
     idle_seconds: NonNegative
     replay_seconds: NonNegative
+    cpu_watts: Positive | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,18 +242,33 @@ class TrackerConfig:
 
 @dataclasses.dataclass(frozen=True)
 class CostConfig:
-    """Factors for dollars and CO2, with their source; null means not applied, and null is the default."""
+    """Factors for dollars and CO2, with their source; null means not applied, and null is the default.
 
-    dollars_per_gpu_hour: NonNegative | None
-    dollars_per_kwh: NonNegative | None
-    grams_co2_per_kwh: NonNegative | None
-    pue: Annotated[float, msgspec.Meta(ge=1)] | None
+    The upper limits are several times anything seen: beyond them a unit was mistaken. docs/cost.md has the
+    arithmetic.
+    """
+
+    dollars_per_gpu_hour: Annotated[float, msgspec.Meta(ge=0, le=1000)] | None
+    dollars_per_kwh: Annotated[float, msgspec.Meta(ge=0, le=10)] | None
+    dollars_per_train_gflop: Annotated[float, msgspec.Meta(ge=0, le=1)] | None
+    grams_co2_per_kwh: Annotated[float, msgspec.Meta(ge=0, le=3000)] | None
+    grams_co2_per_train_gflop: Annotated[float, msgspec.Meta(ge=0, le=1000)] | None
+    pue: Annotated[float, msgspec.Meta(ge=1, le=5)] | None
     source: str | None
 
     def __post_init__(self) -> None:
-        """Refuse a factor without a source."""
-        if self.factors and not self.source:
+        """Refuse a factor without a source, a cost counted twice, and a PUE that multiplies nothing."""
+        if self.factors and not (self.source and self.source.strip()):
             raise ValueError("a cost factor needs its source: set source to where the number is from")
+        metered = (self.dollars_per_gpu_hour, self.dollars_per_kwh)
+        if self.dollars_per_train_gflop is not None and metered != (None, None):
+            raise ValueError(
+                "dollars_per_train_gflop already holds hours and energy: set the other dollars to null"
+            )
+        if self.grams_co2_per_train_gflop is not None and self.grams_co2_per_kwh is not None:
+            raise ValueError("give one of grams_co2_per_kwh and grams_co2_per_train_gflop, not both")
+        if self.pue is not None and self.dollars_per_kwh is None and self.grams_co2_per_kwh is None:
+            raise ValueError("pue multiplies energy: set dollars_per_kwh or grams_co2_per_kwh too")
 
     @property
     def factors(self) -> dict[str, float]:

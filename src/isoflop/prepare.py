@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from isoflop.config import Config, ConfigError, DataConfig, ModelConfig
 from isoflop.launch import LaunchConfig
@@ -57,7 +60,7 @@ def prepare(config: Config, device: torch.device) -> Prepared:
             exist or cannot take these images, or a FLOP budget is asked for and FLOPs are unknown.
     """
     data = _load(config.data, device)
-    count = count_flops(config.model, data.image_shape, data.classes)
+    count = count_flops(config.model, data.image_shape, data.classes, config.optim.batch_size)
     steps = schedule.total_steps(
         config.schedule,
         train_n=len(data.train),
@@ -77,14 +80,29 @@ def _load(config: DataConfig, device: torch.device) -> DataSet:
 
 
 @functools.lru_cache(maxsize=1024)
-def count_flops(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> FlopCount:
-    """Per-example work of the configured model, counted on a twin without weights.
+def count_flops(
+    config: ModelConfig, image_shape: tuple[int, int, int], classes: int, batch_size: int
+) -> FlopCount:
+    """Per-example work of the configured model in steps of `batch_size`, counted on a twin without weights.
+
+    Our own families' closed form is a third witness beside the two counters.
+
+    Raises:
+        ValueError: there is no such model, or it cannot take images of this shape.
+    """
+    twin = weightless(config, image_shape, classes)
+    closed_form = models.forward_macs(config, image_shape, classes)
+    return flops.count(twin, image_shape, batch_size=batch_size, closed_form_macs=closed_form)
+
+
+def weightless(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """The configured model on the meta device, in eval mode, known to take such images.
 
     Raises:
         ValueError: there is no such model, or it cannot take images of this shape.
     """
     try:
-        twin = models.build(config, image_shape, classes, seed=0, device=torch.device("meta"))
+        twin = on_meta(lambda: models.build(config, image_shape, classes, seed=0, device=torch.device("cpu")))
         with torch.no_grad():
             twin.eval()(torch.zeros(1, *image_shape, device="meta"))
     except (RuntimeError, AssertionError) as error:
@@ -93,7 +111,28 @@ def count_flops(config: ModelConfig, image_shape: tuple[int, int, int], classes:
         raise ConfigError(
             f"model {config.name} cannot take {channels}x{height}x{width} images: {first}"
         ) from error
-    return flops.count(twin, image_shape)
+    return twin
+
+
+class _EmptyOnMeta(TorchFunctionMode):
+    """Within, memory that is to hold weights is not allocated, while small tables keep their values.
+
+    Under torch.device("meta") a model that computes its shape with tensors (regnet, drop-path rates) fails.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is torch.Tensor.to and args[0].is_meta:  # the model as a whole is moved when it is built
+            return args[0]
+        made_on = {"device": "meta"} if func is torch.empty else {}
+        return func(*args, **(kwargs or {}) | made_on)
+
+
+def on_meta(make: Callable[[], nn.Module]) -> nn.Module:
+    """What `make` builds on the CPU, without memory for its weights."""
+    with _EmptyOnMeta():
+        return make().to("meta")
 
 
 def times(number: float, each: float | None) -> float | None:

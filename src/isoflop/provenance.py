@@ -26,12 +26,14 @@ PACKAGES = ("torch", "torchvision", "numpy", "scipy", "fvcore", "nvidia-ml-py", 
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """What the process that trained knows of its device; `cpu` is the processor's name."""
+    """What the process that trained knows of its device; `cpu` is the processor's name, `libraries` the
+    versions of CUDA and cuDNN."""
 
     cpu: str
     device: str
     precision: str
     threads: int
+    libraries: dict[str, str]
     gpu: Gpu | None
     gpu_reason: str | None
 
@@ -102,7 +104,7 @@ def gather(config: Config, machine: Machine, *, started_at: str, command_line: s
         dirty=dirty,
         dirty_reason=no_git if dirty is None else None,
         command=command_line,
-        versions=versions(),
+        versions=versions() | machine.libraries,
         host=socket.gethostname(),
         cpu=machine.cpu,
         device=machine.device,
@@ -165,6 +167,8 @@ def without_point(
         reason=reason,
         seed=config.seed,
         cost=config.cost.factors,
+        cost_source=config.cost.source,
+        cost_source_reason=None if config.cost.source else "no cost factor was chosen",
         model=model_facts(config, None),
         provenance=provenance,
         spent=Spent(

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import math
+import multiprocessing
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -20,9 +21,9 @@ from isoflop import account, provenance
 from isoflop import record as records
 from isoflop.account import Trained
 from isoflop.config import Config
-from isoflop.meter import hardware
-from isoflop.meter.power import EnergyMeter
+from isoflop.meter import hardware, rapl
 from isoflop.meter.trace import Window
+from isoflop.meter.window_meter import WindowMeter
 from isoflop.prepare import Prepared, pick_device, prepare, times
 from isoflop.provenance import Machine
 from isoflop.record import (
@@ -158,10 +159,10 @@ def _measure(
         with _energy_meter(config, device) as meter:
             short: list[Trained] = []
             for trained in _train(config, trainer, prepared, meter, began, watch):
-                if meter and trained.train_seconds < config.meter.replay_seconds:
+                if meter and meter.senses and trained.train_seconds < config.meter.replay_seconds:
                     short.append(trained)
                 else:
-                    yield trained, *_energy(config, meter, trained)
+                    yield trained, *_energy(meter, trained)
             if meter and short:
                 windows, examples = _replay(config, trainer, meter)
                 for trained in short:
@@ -184,7 +185,7 @@ def _train(
     config: Config,
     trainer: Trainer,
     prepared: Prepared,
-    meter: EnergyMeter | None,
+    meter: WindowMeter | None,
     began: float,
     watch: Watch | None,
 ) -> Iterator[Trained]:
@@ -280,7 +281,7 @@ def _train(
 
 
 @contextlib.contextmanager
-def _window(meter: EnergyMeter | None) -> Iterator[None]:
+def _window(meter: WindowMeter | None) -> Iterator[None]:
     """Energy is read while this is open."""
     if meter is None:
         yield
@@ -294,14 +295,27 @@ def _window(meter: EnergyMeter | None) -> Iterator[None]:
 
 def _energy_meter(
     config: Config, device: torch.device
-) -> contextlib.AbstractContextManager[EnergyMeter | None]:
-    """The meter of the device's board, or nothing where none is to be read."""
-    uuids = gpu_uuids(device) if config.meter.energy == "auto" else ()
-    if not uuids:
+) -> contextlib.AbstractContextManager[WindowMeter | None]:
+    """The meter of the device's board or of the processor, or nothing where none is to be read."""
+    if config.meter.energy == "none":
         return contextlib.nullcontext()
-    return EnergyMeter(
-        uuids, period_seconds=config.meter.period_seconds, idle_seconds=config.meter.idle_seconds
+    return WindowMeter(
+        gpu_uuids(device),
+        host=_processor_counters(config, device),
+        cpu_watts=config.meter.cpu_watts,
+        period_seconds=config.meter.period_seconds,
+        idle_seconds=config.meter.idle_seconds,
+        polls_path=config.directory / "power" / f"{config.run_id}.jsonl",
+        no_gpu="trained on the CPU",
     )
+
+
+def _processor_counters(config: Config, device: torch.device) -> rapl.Found:
+    """RAPL, which is of no use to a cell of a sweep that has the processor together with others."""
+    in_sweep = multiprocessing.parent_process() is not None
+    if in_sweep and device.type == "cpu" and config.launch.workers != 1:
+        return rapl.Found((), "cells side by side share the processor: launch.workers=1 meters them")
+    return rapl.find()
 
 
 def gpu_uuids(device: torch.device) -> tuple[str, ...]:
@@ -312,15 +326,12 @@ def gpu_uuids(device: torch.device) -> tuple[str, ...]:
     return (uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}",)
 
 
-def _energy(config: Config, meter: EnergyMeter | None, trained: Trained) -> tuple[Energy | None, str | None]:
+def _energy(meter: WindowMeter | None, trained: Trained) -> tuple[Energy | None, str | None]:
     """Joules of the point's own windows."""
-    if meter is None:
-        cpu = "there is no GPU: CPU energy is not read"
-        return None, cpu if config.meter.energy == "auto" else "meter.energy=none"
-    return meter.measurement(trained.windows)
+    return (None, "meter.energy=none") if meter is None else meter.measurement(trained.windows)
 
 
-def _replay(config: Config, trainer: Trainer, meter: EnergyMeter) -> tuple[tuple[Window, ...], int]:
+def _replay(config: Config, trainer: Trainer, meter: WindowMeter) -> tuple[tuple[Window, ...], int]:
     """Run the whole length again, results discarded, until enough seconds are metered.
 
     Returns the windows and the examples trained in them.
@@ -355,6 +366,7 @@ def _machine(config: Config, device: torch.device) -> Machine:
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else cpu,
         precision=resolve_precision(config.precision.compute, device),
         threads=torch.get_num_threads(),
+        libraries=hardware.libraries(),
         gpu=gpu,
         gpu_reason=reason,
     )

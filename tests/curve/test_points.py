@@ -64,6 +64,18 @@ def test_unknown_joules_carry_the_meters_reason(make_table):
     assert reasons["run0"] == "unknown energy_joules: no counter on this GPU"
 
 
+def test_joules_of_a_low_grade_are_left_out_by_name_and_only_of_an_axis_of_joules(make_table):
+    table = make_table(X, Y).assign(energy_joules=X, energy_grade=["D", "C", "B", "A", *"AAAAA"])
+    reasons = _reasons(points.select(table, "energy_joules", "test_error"))
+    assert reasons == {"run0": "energy graded D, below C"}
+    assert not _reasons(points.select(table, "train_gflops", "test_error"))
+    assert not _reasons(points.select(table, "energy_joules", "test_error", least_energy_grade="D"))
+    strict = _reasons(points.select(table, "energy_joules", "test_error", least_energy_grade="B"))
+    assert set(strict) == {"run0", "run1"}
+    with pytest.raises(ValueError, match="no energy grade E: give one of A, B, C, D"):
+        points.select(table, "energy_joules", "test_error", least_energy_grade="E")
+
+
 def test_chance_and_the_range_of_errors_do_not_bind_losses(make_table):
     table = make_table(X, Y).assign(test_loss=2.5 * X**-0.1)
     table.loc[1, "test_loss"] = 0.0

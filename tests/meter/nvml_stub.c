@@ -2,6 +2,8 @@
  * and fail on demand. Settings come from the environment; a FILE is a path whose existence means "now".
  *
  * STUB_LAW         "constant W" | "step W0 W1 t" | "ramp W0 W_per_s" | "square W0 W1 period"
+ * STUB_SENSOR      what power readings see of it: "boxcar s": the mean of the last s seconds; "duty on period": the
+ *                  mean of the first `on` seconds of each period, told in the next one (default: now)
  * STUB_EPOCH       zero of the law's time on CLOCK_MONOTONIC (default: the start of NVML)
  * STUB_UPDATE      seconds between updates of the energy counter (0.1)
  * STUB_INIT        nvmlInit returns this code (9 driver not loaded, 12 library not found)
@@ -10,7 +12,12 @@
  * STUB_LOST=FILE   the board is lost
  * STUB_DEAF=FILE   power and counter are not supported
  * STUB_RESET=FILE  the counter starts again from 0
+ * STUB_BACK=FILE   the counter is 1 kJ behind itself
+ * STUB_ZERO=FILE   power reads 0 W
  * STUB_SLOW=FILE   the next power reading takes STUB_SLOW_SECONDS, once
+ * STUB_HOT=FILE    24 degrees warmer; STUB_CAPPED=FILE: the power cap is 250 W
+ * STUB_THROTTLE    bits of the throttle reasons (0x24); STUB_PROCESSES: compute processes on board 0 (1)
+ * STUB_OTHER       set: board 1 has another name
  */
 #include <math.h>
 #include <stdio.h>
@@ -73,9 +80,28 @@ static double power(double t, double *joules) {
   return a;
 }
 
+/* What a power reading sees. */
+static double sensed(double t) {
+  const char *text = getenv("STUB_SENSOR");
+  char kind[16] = "now";
+  double a = 0, b = 1, before, after;
+  if (text) sscanf(text, "%15s %lf %lf", kind, &a, &b);
+  if (!strcmp(kind, "boxcar")) {
+    power(t - a, &before);
+    power(t, &after);
+    return (after - before) / a;
+  }
+  if (!strcmp(kind, "duty")) {
+    double begin = (floor(t / b) - 1) * b;
+    power(begin, &before);
+    power(begin + a, &after);
+    return (after - before) / a;
+  }
+  return power(t, &before);
+}
+
 static int fault(device_t d) { return due("STUB_LOST", d) ? GPU_IS_LOST : due("STUB_DEAF", d) ? NOT_SUPPORTED : OK; }
 static int read_power(device_t d, unsigned *milliwatts) {
-  double joules;
   if (getenv("STUB_NO_POWER")) return NOT_SUPPORTED;
   if (due("STUB_SLOW", d) && !slept[d->index]) {
     double wait = number("STUB_SLOW_SECONDS", 0);
@@ -83,7 +109,7 @@ static int read_power(device_t d, unsigned *milliwatts) {
     slept[d->index] = 1;
     nanosleep(&t, NULL);
   }
-  *milliwatts = (unsigned)(1e3 * power(now(), &joules) + 0.5);
+  *milliwatts = due("STUB_ZERO", d) ? 0 : (unsigned)(1e3 * sensed(now()) + 0.5);
   return fault(d);
 }
 
@@ -104,21 +130,29 @@ int nvmlDeviceGetHandleByUUID(const char *wanted, void **h) {
     uuid(i, mine, sizeof mine);
     if (!strcmp(mine, wanted)) { *h = &boards[i]; return OK; }
   }
+  if (!strncmp(wanted, "MIG-", 4)) { *h = &boards[0]; return OK; } /* every slice is one of board 0 */
   return NOT_FOUND;
 }
+int nvmlDeviceGetDeviceHandleFromMigDeviceHandle(device_t slice, void **board) { *board = slice; return OK; }
 int nvmlDeviceGetUUID(device_t d, char *to, unsigned n) { uuid(d->index, to, n); return OK; }
-int nvmlDeviceGetName(device_t d, char *to, unsigned n) { (void)d; snprintf(to, n, "NVIDIA Stub"); return OK; }
-int nvmlDeviceGetEnforcedPowerLimit(device_t d, unsigned *milliwatts) { *milliwatts = 400000; return d->index ? NOT_SUPPORTED : OK; }
-int nvmlDeviceGetTemperature(device_t d, int sensor, unsigned *celsius) { (void)d; (void)sensor; *celsius = 61; return OK; }
+int nvmlDeviceGetName(device_t d, char *to, unsigned n) {
+  snprintf(to, n, d->index && getenv("STUB_OTHER") ? "NVIDIA Other" : "NVIDIA Stub");
+  return OK;
+}
+int nvmlDeviceGetEnforcedPowerLimit(device_t d, unsigned *milliwatts) { *milliwatts = due("STUB_CAPPED", d) ? 250000 : 400000; return d->index ? NOT_SUPPORTED : OK; }
+int nvmlDeviceGetTemperature(device_t d, int sensor, unsigned *celsius) { (void)sensor; *celsius = due("STUB_HOT", d) ? 85 : 61; return OK; }
 int nvmlDeviceGetClockInfo(device_t d, int kind, unsigned *mhz) { (void)d; *mhz = kind == 1 ? 1410 : 0; return OK; }
-int nvmlDeviceGetCurrentClocksEventReasons(device_t d, unsigned long long *bits) { (void)d; *bits = 0x4 | 0x20; return OK; }
+int nvmlDeviceGetCurrentClocksEventReasons(device_t d, unsigned long long *bits) { (void)d; *bits = (unsigned long long)number("STUB_THROTTLE", 0x24); return OK; }
 int nvmlDeviceGetComputeRunningProcesses_v3(device_t d, unsigned *n, void *to) {
   struct { unsigned pid; unsigned long long bytes; unsigned a, b; } *process = to;
   if (d->index) return NOT_SUPPORTED;
-  if (!to) { *n = 1; return INSUFFICIENT_SIZE; }
-  *n = 1;
-  process[0].pid = 4321;
-  process[0].bytes = 1 << 20;
+  unsigned count = (unsigned)number("STUB_PROCESSES", 1);
+  if (!to && count) { *n = count; return INSUFFICIENT_SIZE; }
+  *n = count;
+  for (unsigned i = 0; i < count; i++) {
+    process[i].pid = 4321 + i;
+    process[i].bytes = 1 << 20;
+  }
   return OK;
 }
 int nvmlDeviceGetPowerUsage(device_t d, unsigned *milliwatts) { return read_power(d, milliwatts); }
@@ -136,6 +170,24 @@ int nvmlDeviceGetTotalEnergyConsumption(device_t d, unsigned long long *millijou
   if (getenv("STUB_NO_COUNTER")) return NOT_SUPPORTED;
   power(floor(now() / update) * update, &joules);
   if (due("STUB_RESET", d) && !zero[d->index]) zero[d->index] = joules;
-  *millijoules = (unsigned long long)(1e3 * (joules + (zero[d->index] ? -zero[d->index] : 1e3)));
+  joules += zero[d->index] ? -zero[d->index] : 1e4;
+  *millijoules = (unsigned long long)(1e3 * (joules - (due("STUB_BACK", d) ? 1e3 : 0)));
   return fault(d);
+}
+/* What a board is. STUB_MIG: cut into slices. STUB_NO_FACTS: none of these is offered; STUB_FACT_ERROR: they fail
+ * with that code. */
+static int fact(void) { return getenv("STUB_NO_FACTS") ? NOT_SUPPORTED : (int)number("STUB_FACT_ERROR", OK); }
+int nvmlDeviceGetPowerManagementDefaultLimit(device_t d, unsigned *milliwatts) { (void)d; *milliwatts = 450000; return fact(); }
+int nvmlDeviceGetMaxClockInfo(device_t d, int kind, unsigned *mhz) { (void)d; *mhz = kind == 1 ? 1980 : 0; return fact(); }
+int nvmlDeviceGetMemoryInfo(device_t d, unsigned long long *total_free_used) {
+  (void)d;
+  total_free_used[0] = 80ull << 30;
+  total_free_used[1] = total_free_used[2] = 40ull << 30;
+  return fact();
+}
+int nvmlDeviceGetPersistenceMode(device_t d, unsigned *on) { (void)d; *on = 1; return fact(); }
+int nvmlDeviceGetMigMode(device_t d, unsigned *current, unsigned *pending) {
+  (void)d;
+  *current = *pending = getenv("STUB_MIG") != NULL;
+  return fact();
 }

@@ -1,4 +1,4 @@
-"""Peak rates against the chips' own arithmetic, MFU, and the NVML door over a stub library."""
+"""The processor, and the NVML door over a stub library."""
 
 import json
 import os
@@ -8,100 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from isoflop import record
 from isoflop.meter import hardware, nvml
-
-# board, multiprocessors, dense tensor FLOPs a multiprocessor does a clock (fp16, fp32 accumulate), boost GHz
-CHIPS = [
-    ("Tesla T4", 40, 1024, 1.59),
-    ("Tesla V100-SXM2-16GB", 80, 1024, 1.53),
-    ("NVIDIA A100-SXM4-80GB", 108, 2048, 1.41),
-    ("NVIDIA A100 80GB PCIe", 108, 2048, 1.41),
-    ("NVIDIA A10", 72, 1024, 1.695),
-    ("NVIDIA GeForce RTX 3090", 82, 512, 1.695),
-    ("NVIDIA GeForce RTX 4090", 128, 512, 2.52),
-    ("NVIDIA L4", 58, 1024, 2.04),
-    ("NVIDIA L40S", 142, 1024, 2.52),
-    ("NVIDIA H100 80GB HBM3", 132, 4096, 1.83),
-    ("NVIDIA H100 PCIe", 114, 4096, 1.62),
-    ("NVIDIA H200", 132, 4096, 1.83),
-    ("NVIDIA GH200 480GB", 132, 4096, 1.83),
-    ("NVIDIA B200", 148, 8192, 1.86),
-]
-
-
-@pytest.mark.parametrize(("name", "multiprocessors", "flops_per_clock", "boost_ghz"), CHIPS)
-def test_peak_is_dense_and_follows_from_the_chip(
-    name: str, multiprocessors: int, flops_per_clock: int, boost_ghz: float
-) -> None:
-    peak = hardware.peak_rate(name, "fp16")
-    assert peak is not None
-    assert peak.flops_per_second == pytest.approx(
-        multiprocessors * flops_per_clock * boost_ghz * 1e9, rel=0.02
-    )
-    assert "NVIDIA" in peak.source
-
-
-@pytest.mark.parametrize("row", hardware.PEAKS, ids=lambda row: row.names)
-def test_rates_of_one_board_stand_in_the_chip_s_ratios(row: hardware.Peak) -> None:
-    if row.tf32 is None or row.bf16 is None:
-        assert row.tf32 is row.bf16
-        assert row.fp16 / row.fp32 == pytest.approx(8, rel=0.02)
-    else:
-        assert row.bf16 == row.fp16
-        assert row.bf16 / row.tf32 == pytest.approx(2, rel=0.03)
-        assert row.tf32 >= row.fp32
-
-
-def test_every_name_matches_one_row_only() -> None:
-    for name, *_ in CHIPS:
-        bare = hardware.MAKER.sub("", name)
-        assert sum(bool(hardware.re.fullmatch(row.names, bare)) for row in hardware.PEAKS) == 1
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "NVIDIA A10G",
-        "NVIDIA A100-SXM4-40GB MIG 1g.5gb",
-        "NVIDIA GeForce RTX 3090 Ti",
-        "NVIDIA GeForce RTX 4090 D",
-        "NVIDIA GeForce RTX 4090 Laptop GPU",
-        "NVIDIA H100",
-        "NVIDIA H20",
-        "NVIDIA L40",
-        "AMD Instinct MI300X",
-        "",
-    ],
-)
-def test_a_board_that_is_not_in_the_table_has_no_peak(name: str) -> None:
-    assert hardware.peak_rate(name, "bf16") is None
-
-
-def test_arithmetic_the_chip_lacks_has_no_peak() -> None:
-    assert hardware.peak_rate("Tesla V100-SXM2-16GB", "bf16") is None
-    assert hardware.peak_rate("Tesla T4", "tf32") is None
-    assert hardware.peak_rate("NVIDIA H200", "fp8") is None
-
-
-def test_dtype_and_form_factor_matter() -> None:
-    def rate(name: str, dtype: str) -> float:
-        peak = hardware.peak_rate(name, dtype)
-        assert peak is not None
-        assert peak.dtype == dtype
-        return peak.flops_per_second
-
-    assert rate("NVIDIA A100-PCIE-40GB", "tf32") == 156e12
-    assert rate("NVIDIA A100-PCIE-40GB", "fp32") == 19.5e12
-    assert rate("NVIDIA H100 PCIe", "bf16") < 0.8 * rate("NVIDIA H100 80GB HBM3", "bf16")
-    assert rate("NVIDIA H100 NVL", "bf16") == rate("NVIDIA H200 NVL", "bf16") == 835.5e12
-
-
-def test_mfu_is_a_share_and_above_one_is_refused() -> None:
-    peak = record.PeakRate(flops_per_second=312e12, dtype="bf16", source="a datasheet")
-    assert hardware.mfu(156e12, peak) == 0.5
-    with pytest.raises(ValueError, match="check the precision"):
-        hardware.mfu(313e12, peak)
 
 
 def test_the_processor_is_named() -> None:
@@ -153,6 +60,49 @@ def test_gpus_as_nvml_names_them(nvml_stub_folder: Path) -> None:
     )
     assert found[1]["power_limit_watts"] is None
     assert found[1]["power_limit_watts_reason"] == "the board has no power cap"
+
+
+FACTS = """
+import dataclasses, json
+from isoflop import record
+from isoflop.meter import hardware
+(first, *_), _ = hardware.gpus()
+assert record.problem(first) is None, record.problem(first)
+print(json.dumps(dataclasses.asdict(first)))
+"""
+NAMES = ("default_power_limit_watts", "max_sm_clock_mhz", "memory_bytes", "persistence_mode", "mig")
+
+
+def test_what_a_board_is(nvml_stub_folder: Path) -> None:
+    found = run_with_stub(nvml_stub_folder, FACTS)
+    assert [found[name] for name in NAMES] == [450.0, 1980.0, 80 * 2**30, True, False]  # type: ignore[index]
+    assert run_with_stub(nvml_stub_folder, FACTS, STUB_MIG="1")["mig"] is True  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("setting", "mig", "reasons"),
+    [
+        ("STUB_NO_FACTS", False, ("the board has no power cap", *["the board does not say"] * 3, None)),
+        ("STUB_FACT_ERROR", None, ("NVML answered Unknown",) * 5),
+    ],
+)
+def test_a_fact_that_cannot_be_read_does_not_hide_the_board(
+    nvml_stub_folder: Path, setting: str, mig: bool | None, reasons: tuple[str | None, ...]
+) -> None:
+    found = run_with_stub(nvml_stub_folder, FACTS, **{setting: "999"})
+    assert found["name"] == "NVIDIA Stub"  # type: ignore[index]
+    assert found["power_limit_watts"] == 400.0  # type: ignore[index]
+    assert [found[name] for name in NAMES] == [None, None, None, None, mig]  # type: ignore[index]
+    assert tuple(found[f"{name}_reason"] for name in NAMES) == reasons  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("number", "version"), [(8902, "8.9.2"), (90100, "9.1.0"), (91002, "9.10.2")])
+def test_cudnn_s_number_is_read_as_it_is_printed(number: int, version: str) -> None:
+    assert hardware.cudnn_version(number) == version
+
+
+def test_libraries_are_named_with_versions_or_not_at_all() -> None:
+    assert all(name in ("cuda", "cudnn") and version for name, version in hardware.libraries().items())
 
 
 def test_gpus_without_a_driver_is_empty_with_a_reason(nvml_stub_folder: Path, tmp_path: Path) -> None:

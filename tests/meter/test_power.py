@@ -7,15 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from isoflop.meter import energy, power
-from isoflop.meter.power import EnergyMeter
+from isoflop.meter import grade, window_meter
 from isoflop.meter.trace import PollReader
+from isoflop.meter.window_meter import WindowMeter
 
 UUIDS = tuple(f"GPU-00000000-0000-0000-0000-00000000000{i}" for i in range(2))
 PERIOD = 0.05
@@ -24,23 +23,7 @@ PERIOD = 0.05
 # ---- the meter and its sampler over the stub
 
 
-@pytest.fixture
-def stub(nvml_stub_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """Sets the stub's environment; its clock starts now."""
-    monkeypatch.setenv("LD_LIBRARY_PATH", str(nvml_stub_folder))
-    monkeypatch.setenv("STUB_EPOCH", repr(time.monotonic()))
-    monkeypatch.setenv("STUB_UPDATE", "0.02")
-    return monkeypatch
-
-
-@pytest.fixture
-def patient(stub: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """The stub, and a meter that forgives a busy machine for polling late."""
-    stub.setattr(power, "REACH_PERIODS", 100)
-    return stub
-
-
-def train(meter: EnergyMeter, seconds: float) -> None:
+def train(meter: WindowMeter, seconds: float) -> None:
     meter.begin()
     time.sleep(seconds)
     meter.end()
@@ -49,7 +32,7 @@ def train(meter: EnergyMeter, seconds: float) -> None:
 def test_constant_power_on_two_boards_over_two_windows(patient: pytest.MonkeyPatch, tmp_path: Path) -> None:
     patient.setenv("STUB_LAW", "constant 300")
     polls = tmp_path / "new" / "polls.jsonl"
-    with EnergyMeter([*UUIDS, UUIDS[0]], period_seconds=PERIOD, idle_seconds=0.2, polls_path=polls) as meter:
+    with WindowMeter([*UUIDS, UUIDS[0]], period_seconds=PERIOD, idle_seconds=0.2, polls_path=polls) as meter:
         assert meter.joules_so_far() is None
         train(meter, 0.4)
         time.sleep(0.1)
@@ -82,8 +65,8 @@ def test_constant_power_on_two_boards_over_two_windows(patient: pytest.MonkeyPat
 
 def test_a_long_sound_window_is_graded_a(patient: pytest.MonkeyPatch) -> None:
     for name, value in (("LONG_WINDOW_SECONDS", 0.5), ("SHORT_WINDOW_SECONDS", 0.1), ("AGREEMENT", 0.5)):
-        patient.setattr(energy, name, value)
-    with EnergyMeter(UUIDS[:1], period_seconds=PERIOD) as meter:
+        patient.setattr(grade, name, value)
+    with WindowMeter(UUIDS[:1], period_seconds=PERIOD) as meter:
         train(meter, 0.6)
         found, _ = meter.measurement()
         replay, _ = meter.measurement(replayed=True, scale=0.5)
@@ -98,7 +81,7 @@ def test_step_and_ramp_have_their_known_integral(patient: pytest.MonkeyPatch, la
     zero = float(os.environ["STUB_EPOCH"])
     at = time.monotonic() + 0.6 - zero
     patient.setenv("STUB_LAW", f"step 100 500 {at}" if law == "step" else "ramp 100 400")
-    with EnergyMeter(UUIDS[:1], period_seconds=PERIOD) as meter:
+    with WindowMeter(UUIDS[:1], period_seconds=PERIOD) as meter:
         train(meter, 0.8)
         found, reason = meter.measurement()
     assert found is not None, reason
@@ -114,7 +97,7 @@ def test_step_and_ramp_have_their_known_integral(patient: pytest.MonkeyPatch, la
 
 def test_the_counter_sees_a_square_wave_that_polls_cannot(patient: pytest.MonkeyPatch) -> None:
     patient.setenv("STUB_LAW", "square 100 500 0.01")
-    with EnergyMeter(UUIDS[:1], period_seconds=PERIOD) as meter:
+    with WindowMeter(UUIDS[:1], period_seconds=PERIOD) as meter:
         train(meter, 0.8)
         found, reason = meter.measurement()
     assert found is not None, reason
@@ -144,7 +127,7 @@ def test_what_never_works_is_a_reason_and_never_a_figure(
         stub.setenv(name, value)
     if not faults.get("LD_LIBRARY_PATH", "stub") and Path("/proc/driver/nvidia").exists():
         pytest.skip("this machine has a real NVIDIA driver")
-    with EnergyMeter(UUIDS, period_seconds=PERIOD, idle_seconds=30) as meter:  # no board, no baseline
+    with WindowMeter(UUIDS, period_seconds=PERIOD, idle_seconds=30) as meter:  # no board, no baseline
         train(meter, 0.1)
         assert meter.joules_so_far() is None
         found, reason = meter.measurement()
@@ -155,15 +138,16 @@ def test_what_never_works_is_a_reason_and_never_a_figure(
 
 
 def test_an_unknown_board_is_named() -> None:
-    assert EnergyMeter(()).measurement() == (None, "no GPU was named to meter")
-    with EnergyMeter(()) as meter:
+    nothing = (None, "no GPU was named to meter; RAPL was not asked for")
+    assert WindowMeter(()).measurement() == nothing
+    with WindowMeter(()) as meter:
         train(meter, 0.001)
         assert meter.joules_so_far() is None
-    assert meter.measurement() == (None, "no GPU was named to meter")
+    assert meter.measurement() == nothing
 
 
 def test_a_uuid_nvml_does_not_know_is_a_reason(stub: pytest.MonkeyPatch) -> None:
-    with EnergyMeter(["GPU-elsewhere"], period_seconds=PERIOD) as meter:
+    with WindowMeter(["GPU-elsewhere"], period_seconds=PERIOD) as meter:
         train(meter, 0.1)
     found, reason = meter.measurement()
     assert found is None
@@ -174,7 +158,7 @@ def test_a_uuid_nvml_does_not_know_is_a_reason(stub: pytest.MonkeyPatch) -> None
 def test_no_counter_leaves_the_integral_at_grade_c(patient: pytest.MonkeyPatch) -> None:
     patient.setenv("STUB_NO_COUNTER", "1")
     patient.setenv("STUB_NO_INSTANT", "1")
-    with EnergyMeter([UUIDS[0].removeprefix("GPU-")], period_seconds=PERIOD) as meter:
+    with WindowMeter([UUIDS[0].removeprefix("GPU-")], period_seconds=PERIOD) as meter:
         train(meter, 0.5)
         found, reason = meter.measurement()
     assert found is not None, reason
@@ -190,7 +174,7 @@ def test_a_counter_reset_during_training_falls_back_to_the_integral(
 ) -> None:
     now = tmp_path / "now"
     patient.setenv("STUB_RESET", str(now))
-    with EnergyMeter(UUIDS[:1], period_seconds=PERIOD) as meter:
+    with WindowMeter(UUIDS[:1], period_seconds=PERIOD) as meter:
         meter.begin()
         time.sleep(0.3)
         now.touch()
@@ -210,7 +194,7 @@ def test_one_board_of_two_falls_silent_while_training(
     now, polls = tmp_path / "now", tmp_path / "polls.jsonl"
     stub.setenv(fault, str(now))
     stub.setenv("STUB_BOARD", "1")
-    with EnergyMeter(UUIDS, period_seconds=PERIOD, polls_path=polls) as meter:
+    with WindowMeter(UUIDS, period_seconds=PERIOD, polls_path=polls) as meter:
         meter.begin()
         time.sleep(0.1)
         now.touch()
@@ -236,7 +220,7 @@ def test_a_slow_call_blinds_its_board_for_a_while_and_no_other(
     stub.setenv("STUB_SLOW", str(now))
     stub.setenv("STUB_SLOW_SECONDS", "2")
     stub.setenv("STUB_BOARD", "1")
-    with EnergyMeter(UUIDS, period_seconds=PERIOD, polls_path=polls) as meter:
+    with WindowMeter(UUIDS, period_seconds=PERIOD, polls_path=polls) as meter:
         meter.begin()
         now.touch()
         time.sleep(0.8)
@@ -258,9 +242,9 @@ def test_a_slow_call_blinds_its_board_for_a_while_and_no_other(
 def test_a_call_that_hangs_is_left_behind(stub: pytest.MonkeyPatch) -> None:
     stub.setenv("STUB_SLOW", "/")
     stub.setenv("STUB_SLOW_SECONDS", "600")
-    stub.setattr(power, "START_SECONDS", 0.5)
+    stub.setattr(window_meter, "START_SECONDS", 0.5)
     started = time.monotonic()
-    with EnergyMeter(UUIDS[:1], period_seconds=PERIOD, idle_seconds=30) as meter:
+    with WindowMeter(UUIDS[:1], period_seconds=PERIOD, idle_seconds=30) as meter:
         pid = meter.sampler_pid
         train(meter, 0.1)
         found, reason = meter.measurement()
@@ -271,7 +255,7 @@ def test_a_call_that_hangs_is_left_behind(stub: pytest.MonkeyPatch) -> None:
 
 
 def test_a_killed_sampler_is_a_reason(stub: pytest.MonkeyPatch) -> None:
-    with EnergyMeter(UUIDS[:1], period_seconds=PERIOD) as meter:
+    with WindowMeter(UUIDS[:1], period_seconds=PERIOD) as meter:
         meter.begin()
         assert meter.sampler_pid is not None
         os.kill(meter.sampler_pid, signal.SIGKILL)
@@ -285,20 +269,20 @@ def test_a_killed_sampler_is_a_reason(stub: pytest.MonkeyPatch) -> None:
 
 
 def test_a_sampler_that_cannot_start_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with EnergyMeter(UUIDS[:1], polls_path=tmp_path) as meter:  # a folder where a file is needed
+    with WindowMeter(UUIDS[:1], polls_path=tmp_path) as meter:  # a folder where a file is needed
         train(meter, 0.01)
     assert "did not start" in str(meter.measurement()[1])
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
-    with EnergyMeter(UUIDS[:1]) as meter:
+    with WindowMeter(UUIDS[:1]) as meter:
         train(meter, 0.01)
     assert "ended by itself (status 1)" in str(meter.measurement()[1])
 
 
 def test_the_period_has_a_floor() -> None:
     with pytest.raises(ValueError, match=r"use 0.05 s or more"):
-        EnergyMeter(UUIDS, period_seconds=0.01)
+        WindowMeter(UUIDS, period_seconds=0.01)
     with pytest.raises(ValueError, match="idle baseline"):
-        EnergyMeter(UUIDS, idle_seconds=-1)
+        WindowMeter(UUIDS, idle_seconds=-1)
 
 
 # ---- the sampler's manners
@@ -319,7 +303,7 @@ def gone(pid: int | None, within_seconds: float = 10) -> bool:
 
 
 def test_the_sampler_is_light() -> None:
-    code = "import sys, isoflop.meter.sampler; print(*sys.modules)"
+    code = "import sys; from isoflop.meter import sampler, visible; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"torch", "numpy", "pandas", "msgspec", "pynvml"} & set(loaded.stdout.split())
     assert not heavy
@@ -327,8 +311,8 @@ def test_the_sampler_is_light() -> None:
 
 ORPHANER = """
 import os, sys, time
-from isoflop.meter.power import EnergyMeter
-meter = EnergyMeter([sys.argv[1]], period_seconds=0.05)
+from isoflop.meter.window_meter import WindowMeter
+meter = WindowMeter([sys.argv[1]], period_seconds=0.05)
 meter.__enter__()
 child = os.fork()  # a data worker that keeps the sampler's standard input open
 if child == 0:
@@ -376,6 +360,8 @@ def test_the_sampler_ignores_the_job_s_signals_and_ends_with_its_input(
         "uuid": UUIDS[0],
         "name": "NVIDIA Stub",
         "power_field": "NVML_FI_DEV_POWER_INSTANT",
+        "board": UUIDS[0],
+        "mig": False,
     }
-    times = [line["time"] for line in lines[1:]]
+    times = [line["time"] for line in lines[1:] if "celsius" not in line]
     assert times == sorted(times)

@@ -14,7 +14,7 @@ from isoflop.train import memory
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(20):
-        torch.ones(2**22).add(1)
+        torch.ones(2**24).add(1)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 faults()
@@ -22,7 +22,7 @@ print(faults(), memory.keep_freed(), faults() and faults())
 """
 
 
-def test_blocks_of_16_mb_cost_no_page_faults_once_they_are_kept() -> None:
+def test_blocks_of_64_mb_cost_no_page_faults_once_they_are_kept() -> None:
     said = subprocess.run([sys.executable, "-c", COUNT], capture_output=True, text=True, check=True).stdout
     without, could, kept = said.split()
     if could != "True":

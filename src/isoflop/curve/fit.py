@@ -123,6 +123,7 @@ def fit_table(
     laws: Sequence[str] = tuple(LAWS),
     resamples: int = 1000,
     seed: int = 0,
+    least_energy_grade: str = points.LEAST_ENERGY_GRADE,
 ) -> FitReport:
     """Fit `laws` to y against x of a table of runs (aggregate.tabulate), every run weighing the same.
 
@@ -140,7 +141,7 @@ def fit_table(
             raise ValueError(f"unknown law {name}: {points.nearest(name, LAWS)}")
     if resamples < LEAST_RESAMPLES:
         raise ValueError(f"resamples is {resamples}: a 95% interval needs at least {LEAST_RESAMPLES}")
-    chosen = points.select(table, x, y)
+    chosen = points.select(table, x, y, least_energy_grade=least_energy_grade)
     generator = np.random.default_rng(seed)
     counts, redrawn = bootstrap.resample(chosen.has_scale, resamples, generator)
     weights = np.vstack([np.ones(len(chosen.x)), counts[:, chosen.config]])
@@ -178,6 +179,7 @@ def fit_all(
     resamples: int = 1000,
     seed: int = 0,
     axes: Sequence[tuple[str, str]] = DEFAULT_AXES,
+    least_energy_grade: str = points.LEAST_ENERGY_GRADE,
 ) -> FitFile:
     """Fit every law on each (x, y) of `axes`; axes that cannot be fitted are named in `unfitted`.
 
@@ -190,7 +192,10 @@ def fit_all(
     unfitted: list[Excluded] = []
     for x, y in axes:
         try:
-            reports.append(fit_table(table, x=x, y=y, resamples=resamples, seed=seed))
+            made = fit_table(
+                table, x=x, y=y, resamples=resamples, seed=seed, least_energy_grade=least_energy_grade
+            )
+            reports.append(made)
         except ValueError as error:
             if not reports:
                 raise

@@ -20,6 +20,10 @@ Array = npt.NDArray[np.float64]
 SCALE_TOLERANCE = 0.01
 """Configurations whose mean x differ by no more than this ratio count as one compute scale."""
 
+GRADES = "ABCD"
+LEAST_ENERGY_GRADE = "C"
+"""Joules of a lower grade are not the run's own (isoflop.meter.grade): no point of a curve over joules."""
+
 _REASONS = {"energy_joules": "energy_reason", "net_joules": "energy_reason"}
 _MIXABLE = {
     "device": "devices",
@@ -120,7 +124,12 @@ def _y_problem(name: str, value: float, chance: float, test_n: float) -> str | N
     return None
 
 
-def _exclusions(table: pd.DataFrame, x: str, y: str) -> list[str | None]:
+def _grade_problem(grade: str | None, least: str) -> str | None:
+    """Why joules of this grade are not used, or None."""
+    return f"energy graded {grade}, below {least}" if grade is not None and grade > least else None
+
+
+def _exclusions(table: pd.DataFrame, x: str, y: str, least_energy_grade: str) -> list[str | None]:
     """For each row the reason it cannot be used, or None."""
     values_x, values_y = _numbers(table, x), _numbers(table, y)
     chance, test_n = (
@@ -128,7 +137,8 @@ def _exclusions(table: pd.DataFrame, x: str, y: str) -> list[str | None]:
         for name in ("chance_error", "test_n")
     )
     reason_x, reason_y = (_REASONS.get(name, f"{name}_reason") for name in (x, y))
-    kept = ["run_id", "config_id", *(name for name in {reason_x, reason_y} if name in table)]
+    graded = ["energy_grade"] if {x, y} & set(_REASONS) and "energy_grade" in table else []
+    kept = ["run_id", "config_id", *(name for name in {reason_x, reason_y} if name in table), *graded]
     seen: set[str] = set()
     found: list[str | None] = []
     for i, row in enumerate(table[kept].to_dict("records")):
@@ -140,6 +150,7 @@ def _exclusions(table: pd.DataFrame, x: str, y: str) -> list[str | None]:
             or (None if at > 0 else f"{x} is {at:g}: a law needs it above 0")
             or _axis_problem(y, float(values_y[i]), _word(row, reason_y))
             or _y_problem(y, float(values_y[i]), float(chance[i]), float(test_n[i]))
+            or _grade_problem(_word(row, "energy_grade"), least_energy_grade)
         )
         seen.add(run_id)
         found.append(reason)
@@ -179,20 +190,24 @@ def _place_ids(rows: pd.DataFrame) -> pd.Series[str]:
     return rows["place_id"].fillna(rows["config_id"]) if "place_id" in rows else rows["config_id"]
 
 
-def select(table: pd.DataFrame, x: str, y: str) -> Points:
+def select(table: pd.DataFrame, x: str, y: str, *, least_energy_grade: str = LEAST_ENERGY_GRADE) -> Points:
     """The points of y against x; `table` is what aggregate.tabulate returns, one row a run.
 
-    The columns run_id, config_id, x and y must be there; others are used where they are.
+    The columns run_id, config_id, x and y must be there; others are used where they are. On an axis of
+    joules, runs whose energy is graded below `least_energy_grade` are excluded.
 
     Raises:
-        ValueError: a column is missing or holds words, or fewer than three distinct compute scales remain.
+        ValueError: a column is missing or holds words, fewer than three distinct compute scales remain, or
+            there is no such grade.
     """
+    if len(least_energy_grade) != 1 or least_energy_grade not in GRADES:
+        raise ValueError(f"no energy grade {least_energy_grade}: give one of {', '.join(GRADES)}")
     if x == y:
         raise ValueError(f"{x} against itself says nothing: choose another x or y")
     for name in (x, y, "run_id", "config_id"):
         if name not in table:
             raise ValueError(f"no column {name} in the table: {nearest(name, map(str, table.columns))}")
-    reasons = _exclusions(table, x, y)
+    reasons = _exclusions(table, x, y, least_energy_grade)
     excluded = [
         Excluded(str(run_id), reason)
         for run_id, reason in zip(table["run_id"], reasons, strict=True)

@@ -1,21 +1,12 @@
-"""From the polls of every board to the record's Energy with its grade, or the reason it is unknown.
+"""From the polls of every device to the record's Energy with its grade, or the reason it is unknown.
 
-Pure functions. Two sources are read side by side: the board's energy counter, differenced over each window,
-and its power, integrated over each window.
+Pure functions. Of a board two sources are read side by side: its energy counter, differenced over each
+window, and its power, integrated over each window. Of a processor there is one, its RAPL counter.
 
 The counter is used where every board's is sound, else the integral. A source is sound where its polls cover
 at least 95% of the windows (a moment is covered within three periods of a poll) and, for the counter, it was
-read near every edge, never ran backwards and moved. With no sound source the energy is unknown.
-
-    grade   all of
-    A       counter and integral within 2%; 10 s or more; coverage 99%; not replayed; edges cost below 2%
-    B       as A, but replayed, or coverage 95% to 99%, or many short windows (0.1 s an edge pair above 2%)
-    C       one source only (counter missing, reset or backwards; power unreadable), or counter and integral
-            2% to 10% apart, or under 10 s in all
-    D       counter and integral more than 10% apart over 10 s or more, or under 1 s in all
-
-The worst finding gives the grade and every finding is named. Each board's sensor has a gain error of about 5%
-that no grade sees (arXiv 2312.02741).
+read near every edge, never ran backwards and moved. With no sound source the energy is unknown. Grades are
+told in isoflop.meter.grade.
 """
 
 from __future__ import annotations
@@ -26,21 +17,15 @@ from typing import Literal
 
 import numpy as np
 
+from isoflop.meter import rapl
+from isoflop.meter import state as states
+from isoflop.meter.grade import Evidence, Source, grade
+from isoflop.meter.state import State
 from isoflop.meter.trace import BoardTrace, Integral, Seconds, Window, counter_difference, cover, integrate
-from isoflop.record import DeviceEnergy, Energy, Grade, unknown
+from isoflop.record import DeviceEnergy, Energy, known, unknown
 
 LEAST_COVERAGE = 0.95
-FULL_COVERAGE = 0.99
-LONG_WINDOW_SECONDS = 10.0
-SHORT_WINDOW_SECONDS = 1.0
-COUNTER_STEP_SECONDS = 0.1
-AGREEMENT = 0.02
-DISAGREEMENT = 0.10
-Source = Literal["counter", "integral"]
-STATE = (
-    *("temperature_begin_celsius", "temperature_end_celsius", "sm_clock_mhz", "power_limit_watts"),
-    *("throttled_share", "compute_processes", "stale_share"),
-)
+NO_POWER = "RAPL is a counter: it has no power reading"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,45 +107,17 @@ def idle_power(
     return None, f"idle baseline: {channel.told}"
 
 
-def grade(
-    *,
-    counter_joules: float | None,
-    integral_joules: float | None,
-    window_seconds: float,
-    windows: int,
-    coverage: float,
-    replayed: bool,
-) -> tuple[Grade, tuple[str, ...]]:
-    """The grade of the module's table, and every finding in words; an A says what it rests on."""
-    findings: list[tuple[Grade, str]] = []
-    apart = None
-    if counter_joules is None:
-        findings.append(("C", "power integral only: no sound energy counter"))
-    elif integral_joules is None:
-        findings.append(("C", "energy counter only: no sound power integral"))
-    else:
-        apart = abs(integral_joules / counter_joules - 1)
-        if window_seconds >= LONG_WINDOW_SECONDS and apart > AGREEMENT:
-            worse: Grade = "D" if apart > DISAGREEMENT else "C"
-            findings.append((worse, f"counter and integral are {apart:.1%} apart"))
-    if window_seconds < SHORT_WINDOW_SECONDS:
-        findings.append(("D", f"only {window_seconds:.2g} s were metered"))
-    elif window_seconds < LONG_WINDOW_SECONDS:
-        findings.append(("C", f"{window_seconds:.3g} s were metered: below {LONG_WINDOW_SECONDS:g} s"))
-    if (edges := windows * COUNTER_STEP_SECONDS / window_seconds) > AGREEMENT and windows > 1:
-        findings.append(("B", f"{windows} windows whose edges may cost {edges:.0%}"))
-    if coverage < FULL_COVERAGE:
-        findings.append(("B", f"polls cover {coverage:.1%} of the window"))
-    if replayed:
-        findings.append(("B", "replayed: scaled from a longer replay of the same steps"))
-    if not findings:
-        return "A", (f"counter and integral {apart:.1%} apart over {window_seconds:.3g} s",)
-    return max(g for g, _ in findings), tuple(words for _, words in findings)
+def optional(reason: str | None, **values: float | None) -> dict[str, object]:
+    """Nullable fields with their values, or with `reason` where a value is None."""
+    pairs: dict[str, object] = {}
+    for name, value in values.items():
+        pairs |= {name: value, f"{name}_reason": reason if value is None else None}
+    return pairs
 
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """One board over all windows, by both sources, beside its idle power."""
+    """One device over all windows, by both sources, beside its idle power and its state."""
 
     board: BoardTrace
     counter: Channel
@@ -168,48 +125,63 @@ class Reading:
     idle_watts: float | None
     idle_watts_reason: str | None
     peak_watts: float | None
+    state: State
 
     def device(self, used: Source, window_seconds: float) -> DeviceEnergy:
-        """The record's account of the board, with coverage and gap of the source that is used."""
-        channel = self.counter if used == "counter" else self.power
+        """The record's account of the device, with coverage and gap of the source that is used."""
+        channel = self.power if used == "integral" else self.counter
         joules = channel.joules
-        assert joules is not None, "a source is used only where every board's is known"
+        assert joules is not None, "a source is used only where every device's is known"
+        state, caps = self.state, self.state.power_limits_watts
+        facts: dict[str, object] = {
+            **optional(self.counter.told, counter_joules=self.counter.joules),
+            **optional(NO_POWER if used == "rapl" else self.power.told, integral_joules=self.power.joules),
+            **optional(self.idle_watts_reason, idle_watts=self.idle_watts),
+            **known(mean_watts=joules / window_seconds),
+            **optional("no power was read in the window", peak_watts=self.peak_watts),
+            **optional(
+                state.reason,
+                temperature_begin_celsius=state.temperature_begin_celsius,
+                temperature_end_celsius=state.temperature_end_celsius,
+                sm_clock_mhz=state.sm_clock_mhz,
+                power_limit_watts=caps[-1] if caps else None,
+                throttled_share=state.throttled_share,
+                compute_processes=state.compute_processes,
+            ),
+            **optional(NO_POWER if used == "rapl" else states.STALE_POLLS, stale_share=state.stale_share),
+        }
         return DeviceEnergy(
             uuid=self.board.uuid,
             name=self.board.name,
-            counter_joules=self.counter.joules,
-            counter_joules_reason=self.counter.told,
-            integral_joules=self.power.joules,
-            integral_joules_reason=self.power.told,
-            idle_watts=self.idle_watts,
-            idle_watts_reason=self.idle_watts_reason,
-            mean_watts=joules / window_seconds,
-            mean_watts_reason=None,
-            peak_watts=self.peak_watts,
-            peak_watts_reason=None if self.peak_watts is not None else "no power was read in the window",
             power_field=self.board.power_field,
-            throttle_reasons=(),
-            **unknown("not read", *STATE),
+            throttle_reasons=tuple(name for name, share in state.throttled.items() if share),
             polls=channel.polls,
             coverage=channel.coverage,
             longest_gap_seconds=channel.longest_gap_seconds,
+            **facts,  # type: ignore[arg-type]
         )
 
 
 def read_board(
     board: BoardTrace, windows: Sequence[Window], idle: Window | None, reach_seconds: float
 ) -> Reading:
-    """Both sources of one board over the windows. The windows have a length."""
+    """Both sources of one device over the windows. The windows have a length."""
     counter = measure_counter(board, windows, reach_seconds)
     power = measure_power(board, windows, reach_seconds)
     idle_watts, idle_reason = idle_power(board, idle, reach_seconds)
-    t, w = np.asarray(board.power_times), np.asarray(board.watts)
-    peaks = [w[(t >= x.begin_seconds) & (t <= x.end_seconds)] for x in windows]
-    peak = max((float(p.max()) for p in peaks if p.size), default=None)
-    return Reading(board, counter, power, idle_watts, idle_reason, peak)
+    peak = _peak(np.asarray(board.power_times), np.asarray(board.watts), windows)
+    if board.power_field == rapl.FIELD and len(board.counter_times) > 1:
+        t = np.asarray(board.counter_times)
+        peak = _peak(t[1:], np.diff(board.joules) / np.maximum(np.diff(t), 1e-6), windows)
+    return Reading(board, counter, power, idle_watts, idle_reason, peak, states.summarise(board, windows))
 
 
-def choose(readings: Sequence[Reading]) -> tuple[Source, float] | str:
+def _peak(times: Seconds, watts: Seconds, windows: Sequence[Window]) -> float | None:
+    peaks = [watts[(times >= x.begin_seconds) & (times <= x.end_seconds)] for x in windows]
+    return max((float(p.max()) for p in peaks if p.size), default=None)
+
+
+def choose(readings: Sequence[Reading]) -> tuple[Literal["counter", "integral"], float] | str:
     """The source that is sound on every board and its joules over all boards, or why there is none."""
     counter = total([r.counter.joules for r in readings])
     integral = total([r.power.joules for r in readings])
@@ -223,56 +195,132 @@ def choose(readings: Sequence[Reading]) -> tuple[Source, float] | str:
     return f"{bad.board.uuid}: {found}" + (f" ({', '.join(said)})" if said else "")
 
 
+def processors(readings: Sequence[Reading]) -> tuple[float | None, str | None]:
+    """Joules of all processor packages and their memory, or the reason they are unknown."""
+    bad = next((r for r in readings if r.counter.joules is None), None)
+    if bad is not None:
+        return None, f"{bad.board.uuid}: {bad.counter.told}"
+    return total([r.counter.joules for r in readings]), None
+
+
 def total(values: Sequence[float | None]) -> float | None:
     """Their sum, or None where one of them is unknown."""
-    known = [v for v in values if v is not None]
-    return sum(known) if len(known) == len(values) else None
+    known_values = [v for v in values if v is not None]
+    return sum(known_values) if len(known_values) == len(values) else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Circumstances:
+    """How the windows came about: `scale` multiplies the joules of a replay; `own_processes` are the compute
+    processes a board should hold (None: those that came after the meter); `host` are the processor's joules,
+    or the reason there are none."""
+
+    replayed: bool = False
+    scale: float = 1.0
+    own_processes: int | None = 1
+    host: tuple[float | None, str | None] = (None, "RAPL was not asked for")
 
 
 def combine(
-    readings: Sequence[Reading], windows: Sequence[Window], *, replayed: bool, scale: float
+    readings: Sequence[Reading], windows: Sequence[Window], how: Circumstances
 ) -> tuple[Energy | None, str | None]:
-    """The record's Energy over all boards, its joules times `scale`, or None and the reason.
+    """The record's Energy over all boards, its joules times the scale, or None and the reason.
 
     `window_seconds` and everything under `devices` are as metered, not scaled.
     """
     chosen = choose(readings)
     if isinstance(chosen, str):
         return None, chosen
-    used, joules = chosen
+    return _energy(readings, windows, *chosen, how), None
+
+
+def combine_processors(
+    readings: Sequence[Reading], windows: Sequence[Window], how: Circumstances
+) -> tuple[Energy | None, str | None]:
+    """The Energy of processors and their memory by RAPL, or None and the reason."""
+    joules, reason = processors(readings)
+    if joules is None:
+        return None, reason
+    inside = dataclasses.replace(how, host=(None, "energy_joules are the processor's own"))
+    return _energy(readings, windows, "rapl", joules, inside), None
+
+
+def modelled(watts: float, windows: Sequence[Window], how: Circumstances) -> Energy:
+    """An assumed power times the seconds; never measured, and graded so. `watts` is the whole processor's."""
     seconds = sum(w.seconds for w in windows)
-    devices = tuple(r.device(used, seconds) for r in readings)
-    counter = total([r.counter.joules for r in readings])
-    integral = total([r.power.joules for r in readings])
-    idle = total([r.idle_watts for r in readings])
-    coverage = min(d.coverage for d in devices)
-    letter, findings = grade(
-        counter_joules=counter,
-        integral_joules=integral,
+    evidence = _evidence("modelled", (), windows, how)
+    letter, findings = grade(evidence)
+    return Energy(
+        energy_joules=watts * seconds * how.scale,
+        used="modelled",
+        replayed=how.replayed,
         window_seconds=seconds,
-        windows=len(windows),
-        coverage=coverage,
-        replayed=replayed,
+        **unknown("modelled: nothing was read", "counter_joules", "integral_joules", "host_joules"),
+        **unknown("modelled: an assumed power has no idle part", "idle_watts", "net_joules"),
+        coverage=evidence.coverage,
+        longest_gap_seconds=evidence.longest_gap_seconds,
+        grade=letter,
+        grade_reasons=(f"{findings[0]} ({watts:g} W)",),
+        devices=(),
     )
-    idle_reason = next((r.idle_watts_reason for r in readings if r.idle_watts is None), None)
-    energy = Energy(
-        energy_joules=joules * scale,
+
+
+def _evidence(
+    used: Source, readings: Sequence[Reading], windows: Sequence[Window], how: Circumstances
+) -> Evidence:
+    channels = [r.power if used == "integral" else r.counter for r in readings]
+    return Evidence(
         used=used,
-        replayed=replayed,
-        window_seconds=seconds,
-        counter_joules=None if counter is None else counter * scale,
-        counter_joules_reason=next((r.counter.told for r in readings if r.counter.told), None),
-        integral_joules=None if integral is None else integral * scale,
-        integral_joules_reason=next((r.power.told for r in readings if r.power.told), None),
-        idle_watts=idle,
-        idle_watts_reason=idle_reason,
-        net_joules=None if idle is None else (joules - idle * seconds) * scale,
-        net_joules_reason=idle_reason,
-        **unknown("not read", "host_joules"),
-        coverage=coverage,
-        longest_gap_seconds=max(d.longest_gap_seconds for d in devices),
+        counter_joules=total([r.counter.joules for r in readings]),
+        integral_joules=total([r.power.joules for r in readings]),
+        window_seconds=sum(w.seconds for w in windows),
+        windows=len(windows),
+        coverage=min((c.coverage for c in channels), default=0.0),
+        longest_gap_seconds=max(
+            (c.longest_gap_seconds for c in channels), default=max(w.seconds for w in windows)
+        ),
+        replayed=how.replayed,
+        boards=tuple(
+            states.evidence(r.board, r.state, windows, how.own_processes) for r in readings if used != "rapl"
+        ),
+    )
+
+
+def _energy(
+    readings: Sequence[Reading], windows: Sequence[Window], used: Source, joules: float, how: Circumstances
+) -> Energy:
+    evidence = _evidence(used, readings, windows, how)
+    letter, findings = grade(evidence)
+    idle = total([r.idle_watts for r in readings])
+    idle_reason = next((r.idle_watts_reason for r in readings if r.idle_watts is None), None)
+    net = None if idle is None else (joules - idle * evidence.window_seconds) * how.scale
+    host, no_host = how.host
+    facts = {
+        **optional(
+            next((r.counter.told for r in readings if r.counter.told), None),
+            counter_joules=times(evidence.counter_joules, how.scale),
+        ),
+        **optional(
+            NO_POWER if used == "rapl" else next((r.power.told for r in readings if r.power.told), None),
+            integral_joules=times(evidence.integral_joules, how.scale),
+        ),
+        **optional(idle_reason, idle_watts=idle, net_joules=net),
+        **optional(no_host, host_joules=times(host, how.scale)),
+    }
+    return Energy(
+        energy_joules=joules * how.scale,
+        used=used,
+        replayed=how.replayed,
+        window_seconds=evidence.window_seconds,
+        coverage=evidence.coverage,
+        longest_gap_seconds=evidence.longest_gap_seconds,
         grade=letter,
         grade_reasons=findings,
-        devices=devices,
+        devices=tuple(r.device(used, evidence.window_seconds) for r in readings),
+        **facts,  # type: ignore[arg-type]
     )
-    return energy, None
+
+
+def times(value: float | None, scale: float) -> float | None:
+    """A product that stays unknown."""
+    return None if value is None else value * scale

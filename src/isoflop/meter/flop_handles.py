@@ -75,6 +75,26 @@ def einsum_macs(equation: str, shapes: Sequence[Sequence[int]]) -> int:
     return macs
 
 
+def _recurrent_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
+    """lstm, gru and rnn: each step multiplies each of its matrices (input, hidden, projection) once.
+
+    The first argument is (length, batch, inputs) in either order, or the tokens of a packed sequence; the
+    matrices are the two-dimensional tensors among the list of weights.
+    """
+    lists = [v.node() for v in inputs if v.node().kind() == "prim::ListConstruct"]
+    weights = [_shape(w) for found in lists for w in found.inputs() if _is_tensor(w)]
+    return math.prod(_shape(inputs[0])[:-1]) * sum(math.prod(w) for w in weights if len(w) == 2)
+
+
+def _is_tensor(value: Any) -> bool:
+    return bool(value.type().isSubtypeOf(torch._C.TensorType.get()))
+
+
+def _recurrent_cell_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
+    """lstm_cell, gru_cell and the like: (batch, inputs), state, then the two matrices."""
+    return _shape(inputs[0])[0] * sum(math.prod(_shape(weight)) for weight in inputs[2:4])
+
+
 def _no_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
     return 0
 
@@ -91,6 +111,11 @@ FVCORE_HANDLES: dict[str, Callable[[Sequence[Any], Sequence[Any]], int]] = {
     "aten::einsum": _einsum_macs,
     "aten::_convolution_mode": _padded_convolution_macs,
     "aten::scaled_dot_product_attention": _attention_macs,
+    **dict.fromkeys(("aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu"), _recurrent_macs),
+    **dict.fromkeys(
+        ("aten::lstm_cell", "aten::gru_cell", "aten::rnn_tanh_cell", "aten::rnn_relu_cell"),
+        _recurrent_cell_macs,
+    ),
 } | dict.fromkeys(
     (
         *("aten::batch_norm", "aten::group_norm", "aten::layer_norm", "aten::instance_norm"),
@@ -152,6 +177,23 @@ def multiplicands(name: str, arguments: Sequence[Any]) -> list[torch.Tensor]:
         return tensors[:3]
     return tensors[1:3] if name in ("aten::addmm", "aten::baddbmm", "aten::addmv") else tensors[:2]
 
+
+def makes_from_nothing(name: str) -> bool:
+    """Whether an operation such as `aten::zeros_like` writes a result without reading its operand."""
+    return name.startswith("aten::new_") or name.endswith("_like")
+
+
+def touches_nothing(name: str) -> bool:
+    """Whether an operation such as `aten::empty` or `aten::_unsafe_view` touches no elements."""
+    return name.removeprefix("aten::") in _NO_DATA
+
+
+_NO_DATA = frozenset(
+    (
+        *("empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided"),
+        *("_unsafe_view", "unsafe_split", "unsafe_split_with_sizes", "unsafe_chunk", "set_", "resize_"),
+    )
+)
 
 _FREE = re.compile(
     "|".join(

@@ -1,117 +1,16 @@
-"""What the machine is: its processor, its boards, and how fast the boards could be at best.
-
-The peak rates are dense (without the 2:4 sparsity that doubles the figures in bold print) and for products
-accumulated in fp32, as training does them. A name must match whole: an H100 PCIe is 24% slower than an H100
-SXM, an A10G is not an A10, and a slice of a board (MIG) has no figure here.
-"""
+"""What the machine is: its processor, its boards, and the libraries that drive them."""
 
 from __future__ import annotations
 
-import dataclasses
 import platform
 import re
 from pathlib import Path
+from typing import Any
 
 from isoflop import record
-from isoflop.meter import nvml
+from isoflop.meter import nvml, nvml_facts
 
 CPUINFO = Path("/proc/cpuinfo")
-
-
-@dataclasses.dataclass(frozen=True)
-class Peak:
-    """Dense peak of one board in TFLOP/s (1e12 a second, 2 per multiply-accumulate); None where the chip has
-    no such arithmetic. `names` matches the whole of NVML's name without its maker."""
-
-    names: str
-    fp32: float
-    tf32: float | None
-    bf16: float | None
-    fp16: float
-    source: str
-
-
-HALVED = "the datasheet's tensor figures are with sparsity: halved here"
-
-PEAKS = (
-    Peak(r"T4", 8.1, None, None, 65, "NVIDIA T4 datasheet (2019)"),
-    Peak(r"V100-(SXM2|DGXS)-(16|32)GB", 15.7, None, None, 125, "NVIDIA V100 datasheet (2020), SXM2"),
-    Peak(r"V100-PCIE-(16|32)GB", 14.0, None, None, 112, "NVIDIA V100 datasheet (2020), PCIe"),
-    Peak(r"V100S-PCIE-32GB", 16.4, None, None, 130, "NVIDIA V100 datasheet (2020), V100S PCIe"),
-    Peak(
-        r"A100-SXM4-(40|80)GB|A100-PCIE-(40|80)GB|A100 80GB PCIe",
-        *(19.5, 156, 312, 312),
-        "NVIDIA A100 Tensor Core GPU datasheet (2021)",
-    ),
-    Peak(r"A10", 31.2, 62.5, 125, 125, "NVIDIA A10 datasheet (2021)"),
-    Peak(
-        r"GeForce RTX 3090",
-        *(35.6, 35.6, 71, 71),
-        "NVIDIA Ampere GA102 GPU architecture whitepaper, appendix A (fp32 accumulate)",
-    ),
-    Peak(
-        r"GeForce RTX 4090",
-        *(82.6, 82.6, 165.2, 165.2),
-        "NVIDIA Ada GPU architecture whitepaper, appendix A (fp32 accumulate)",
-    ),
-    Peak(r"L4", 30.3, 60, 121, 121, f"NVIDIA L4 datasheet (2023); {HALVED}"),
-    Peak(r"L40S", 91.6, 183, 362.05, 362.05, "NVIDIA L40S datasheet (2023)"),
-    Peak(
-        r"H100 80GB HBM3",
-        *(66.9, 494.7, 989.4, 989.4),
-        "NVIDIA H100 Tensor Core GPU architecture whitepaper, table 2, SXM5",
-    ),
-    Peak(
-        r"H100 PCIe",
-        51.2,
-        378,
-        756,
-        756,
-        "NVIDIA H100 Tensor Core GPU architecture whitepaper, table 2, PCIe",
-    ),
-    Peak(r"H100 NVL", 60, 417.5, 835.5, 835.5, f"NVIDIA H100 datasheet (2024), NVL; {HALVED}"),
-    Peak(r"GH200 (120GB|480GB|144G HBM3e)", 67, 494, 990, 990, f"NVIDIA GH200 datasheet (2024); {HALVED}"),
-    Peak(r"H200", 67, 494.5, 989.5, 989.5, f"NVIDIA H200 datasheet (2024), SXM; {HALVED}"),
-    Peak(r"H200 NVL", 60, 417.5, 835.5, 835.5, f"NVIDIA H200 datasheet (2024), NVL; {HALVED}"),
-    Peak(r"B200", 75, 1100, 2250, 2250, f"NVIDIA Blackwell datasheet (2025), one GPU of HGX B200; {HALVED}"),
-)
-
-DTYPES = ("fp32", "tf32", "bf16", "fp16")
-MAKER = re.compile(r"^(NVIDIA |Tesla )*")
-
-
-def peak_rate(gpu_name: str, dtype: str) -> record.PeakRate | None:
-    """Dense peak rate of the board NVML or torch calls `gpu_name`, for `dtype` of DTYPES.
-
-    None for a board the table does not hold, for arithmetic the chip does not have (bf16 on a V100) and for a
-    dtype outside DTYPES: MFU is then absent rather than wrong.
-    """
-    name = MAKER.sub("", gpu_name.strip())
-    peak = next((p for p in PEAKS if re.fullmatch(p.names, name)), None)
-    if peak is None or dtype not in DTYPES:
-        return None
-    rate = {"fp32": peak.fp32, "tf32": peak.tf32, "bf16": peak.bf16, "fp16": peak.fp16}[dtype]
-    if rate is None:
-        return None
-    return record.PeakRate(flops_per_second=rate * 1e12, dtype=dtype, source=peak.source)
-
-
-def mfu(achieved_flops_per_second: float, peak: record.PeakRate) -> float:
-    """Model FLOPs utilisation: the share of the dense peak that the model's own FLOPs reach, in [0, 1].
-
-    (Chowdhery et al. 2022, PaLM, section 4.1.)
-
-    Raises:
-        ValueError: the share exceeds 1, so the FLOPs, the seconds or the peak are wrong: most often the work
-            ran at another precision than `peak.dtype`, or the GPU was not waited for.
-    """
-    share = achieved_flops_per_second / peak.flops_per_second
-    if share > 1:
-        raise ValueError(
-            f"MFU of {share:.3g}: {achieved_flops_per_second:.4g} FLOP/s exceed the {peak.dtype} peak of "
-            f"{peak.flops_per_second:.4g}: check the precision named for the run ({peak.source})"
-        )
-    return share
 
 
 def describe_cpu() -> str:
@@ -157,13 +56,23 @@ def gpu(uuid: str) -> tuple[record.Gpu | None, str | None]:
 
 
 def _gpu(board: nvml.Device, version: str) -> record.Gpu:
-    limit = nvml.power_limit_watts(board)
-    return record.Gpu(
-        name=board.name,
-        uuid=board.uuid,
-        driver=version,
-        power_limit_watts=limit,
-        power_limit_watts_reason="the board has no power cap" if limit is None else None,
-        **record.unknown("not read", "default_power_limit_watts", "max_sm_clock_mhz", "memory_bytes"),
-        **record.unknown("not read", "persistence_mode", "mig"),
-    )
+    return record.Gpu(name=board.name, uuid=board.uuid, driver=version, **nvml_facts.facts(board))
+
+
+def libraries() -> dict[str, str]:
+    """Versions of CUDA and cuDNN that torch brings; absent where torch was built without them.
+
+    Imports torch: for the process that trains.
+    """
+    import torch
+
+    cudnn: Any = torch.backends.cudnn
+    number = cudnn.version() if torch.cuda.is_available() and cudnn.is_available() else None
+    found = {"cuda": torch.version.cuda, "cudnn": number and cudnn_version(number)}
+    return {name: version for name, version in found.items() if version}
+
+
+def cudnn_version(number: int) -> str:
+    """cuDNN's number as a version: 90100 -> 9.1.0, and 8902 -> 8.9.2, as the places moved with cuDNN 9."""
+    major, rest = divmod(number, 10000 if number >= 90000 else 1000)
+    return f"{major}.{rest // 100}.{rest % 100}"

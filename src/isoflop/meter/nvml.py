@@ -8,6 +8,7 @@ for it, such as GpuIsLost. Never imports torch: the sampler process uses this mo
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 from typing import Any
 
@@ -26,6 +27,7 @@ ALIASES = frozenset({"All", "None", "UserDefinedClocks"})
 """Names among the throttle reasons that are no reason of their own."""
 
 PREFIX = "GPU-"
+SLICE = "MIG-"
 INSTANT = "NVML_FI_DEV_POWER_INSTANT"
 USAGE = "nvmlDeviceGetPowerUsage"
 
@@ -44,17 +46,19 @@ class NvmlError(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class Device:
-    """One board. `power_field` names what `watts` reads; `handle` is the bindings' and opaque."""
+    """One board. `power_field` names what `watts` reads; `handle` is the bindings' and opaque. `mig`: whether
+    it is cut into slices, or None where the driver does not say."""
 
     handle: Any
     uuid: str
     name: str
     power_field: str
+    mig: bool | None
 
 
 def canonical_uuid(uuid: str) -> str:
     """`uuid` as NVML writes it. torch gives the same digits without the leading GPU-."""
-    return uuid if uuid.startswith((PREFIX, "MIG-")) else PREFIX + uuid
+    return uuid if uuid.startswith((PREFIX, SLICE)) else PREFIX + uuid
 
 
 def start() -> None:
@@ -84,12 +88,16 @@ def stop() -> None:
 
 
 def device(uuid: str) -> Device:
-    """The board with this UUID, with or without the leading GPU-.
+    """The board with this UUID, with or without the leading GPU-; of a slice (MIG-) the whole board, which is
+    all that has sensors.
 
     Raises:
         NvmlError: there is no such board (NotFound), or it does not answer.
     """
-    return _device(_call("nvmlDeviceGetHandleByUUID", canonical_uuid(uuid)))
+    handle = _call("nvmlDeviceGetHandleByUUID", canonical_uuid(uuid))
+    if uuid.startswith(SLICE):
+        handle = _call("nvmlDeviceGetDeviceHandleFromMigDeviceHandle", handle)
+    return _device(handle)
 
 
 def devices() -> tuple[Device, ...]:
@@ -155,9 +163,14 @@ def throttle_reasons(board: Device) -> tuple[str, ...] | None:
     bits = _optional("nvmlDeviceGetCurrentClocksEventReasons", board.handle)
     if bits is None:
         return None
+    return tuple(name for name, bit in _throttle_bits().items() if bits & bit)
+
+
+@functools.cache
+def _throttle_bits() -> dict[str, int]:
     prefix = "nvmlClocksEventReason"
     flags = {n.removeprefix(prefix): v for n, v in vars(_binding()).items() if n.startswith(prefix)}
-    return tuple(name for name, bit in flags.items() if name not in ALIASES and bits & bit)
+    return {name: bit for name, bit in flags.items() if name not in ALIASES}
 
 
 def compute_processes(board: Device) -> tuple[int, ...] | None:
@@ -203,7 +216,15 @@ def _device(handle: Any) -> Device:
     except NvmlError:
         field = USAGE
     uuid, name = _call("nvmlDeviceGetUUID", handle), _call("nvmlDeviceGetName", handle)
-    return Device(handle, str(uuid), str(name), field)
+    return Device(handle, str(uuid), str(name), field, _mig(handle))
+
+
+def _mig(handle: Any) -> bool | None:
+    try:
+        mode = _optional("nvmlDeviceGetMigMode", handle)
+    except NvmlError:
+        return None
+    return None if mode is None else bool(mode[0])
 
 
 def _instant_milliwatts(handle: Any) -> float:
@@ -212,3 +233,12 @@ def _instant_milliwatts(handle: Any) -> float:
     if read.nvmlReturn != binding.NVML_SUCCESS:
         raise NvmlError(_name_of(binding.NVMLError(read.nvmlReturn)))
     return float(read.value.uiVal)
+
+
+def ask(function: str, board: Device, *arguments: Any) -> Any:
+    """What NVML's `function` says of a board; None where the board or the driver does not offer it.
+
+    Raises:
+        NvmlError: the board does not answer.
+    """
+    return _optional(function, board.handle, *arguments)

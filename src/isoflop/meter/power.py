@@ -1,100 +1,107 @@
-"""The energy meter: joules that GPU boards draw while training is inside a window.
+"""EnergyMeter: the joules of a stretch of any script.
 
-A sampler process reads the boards (isoflop.meter.sampler); this side only notes when windows open and close
-and reads the sampler's file. It never loads NVML, and nothing that goes wrong with NVML, a board or the
-sampler reaches the training: it ends as a reason. How joules, coverage and grade (A to D) come about is told
-in isoflop.meter.energy.
+    from isoflop import EnergyMeter
 
-    with EnergyMeter(uuids, idle_seconds=10) as meter:   # after the CUDA context exists
-        meter.begin()
-        ...                                              # train, then torch.cuda.synchronize()
-        meter.end()
-        ...                                              # evaluate: outside the window, not counted
-        energy, reason = meter.measurement()
+    with EnergyMeter() as meter:
+        train()
+    print(meter.measurement)                  # 1532 J in 12.1 s (mean 127 W, grade A: ...)
+    meter.measurement.energy_joules           # None where it is unknown: meter.measurement.reason says why
+
+No `if __name__ == "__main__"` is needed and no sensor is read in this process. Without arguments it meters
+the boards this process may use, or on a machine without one the processor.
 """
 
 from __future__ import annotations
 
 import contextlib
-import subprocess
+import dataclasses
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
-from isoflop.meter.energy import Reading, choose, combine, read_board
-from isoflop.meter.nvml import canonical_uuid
-from isoflop.meter.trace import BoardTrace, PollReader, Window
-from isoflop.record import Energy
+from isoflop.meter import rapl, visible
+from isoflop.meter.window_meter import NO_GPU, WindowMeter
+from isoflop.record import Energy, Grade
 
-LEAST_PERIOD_SECONDS = 0.05
-REACH_PERIODS = 3.0
-"""A moment counts as covered within this many periods of a poll."""
-START_SECONDS = 5.0
-"""How long the first poll is waited for before training goes on without it."""
-SETTLE_PERIODS = 2.0
-"""How long a measurement waits for a poll beyond the last window."""
-STOP_SECONDS = 2.0
-GLANCE_SECONDS = 0.005
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """What was metered over `seconds`: `energy`, or None and the `reason` it is unknown."""
+
+    seconds: float
+    energy: Energy | None
+    reason: str | None
+
+    @property
+    def energy_joules(self) -> float | None:
+        """Joules, idle power included, over all devices; None where they are unknown."""
+        return None if self.energy is None else self.energy.energy_joules
+
+    @property
+    def mean_watts(self) -> float | None:
+        """Joules over seconds; None where they are unknown."""
+        return None if self.energy is None else self.energy.energy_joules / self.energy.window_seconds
+
+    @property
+    def peak_watts(self) -> float | None:
+        """The highest power of a single device; None where it is unknown."""
+        peaks = [d.peak_watts for d in self.energy.devices] if self.energy else []
+        return max((watts for watts in peaks if watts is not None), default=None)
+
+    @property
+    def grade(self) -> Grade | None:
+        """A to D (isoflop.meter.grade), or None where the joules are unknown."""
+        return None if self.energy is None else self.energy.grade
+
+    def __str__(self) -> str:
+        if self.energy is None:
+            return f"joules unknown over {self.seconds:.4g} s: {self.reason}"
+        said = "; ".join(self.energy.grade_reasons)
+        return (
+            f"{self.energy.energy_joules:.4g} J in {self.seconds:.4g} s "
+            f"(mean {self.mean_watts:.4g} W, {self.energy.used}, grade {self.energy.grade}: {said})"
+        )
 
 
 class EnergyMeter:
-    """Meters the boards named by `uuids` (as torch or NVML writes them; each is counted once).
+    """Meters from entry to exit of its `with`. `uuids` defaults to the boards that CUDA_VISIBLE_DEVICES
+    leaves to this process. `idle_seconds`, `polls_path` and `cpu_watts` are those of WindowMeter: a baseline
+    taken on entry, a file to keep every poll in, and a power to assume for a processor that cannot be read.
 
-    Windows add up. With `idle_seconds` the mean power over that long, taken on entry, becomes the idle
-    baseline; it should be 10 s or more, after the CUDA context exists and before any work. Polls go to
-    `polls_path` and stay there, or to a temporary file that is removed on exit. `measurement` may be asked
-    for inside the `with` or after it.
+    Where torch has a CUDA context in this process, its current device is waited for at both edges.
 
     Raises:
-        ValueError: the period is below 0.05 s (sensors are no faster) or a duration is negative.
+        ValueError: the period is below 0.05 s, a duration is negative, or cpu_watts is not above 0.
     """
 
     def __init__(
         self,
-        uuids: Sequence[str],
+        uuids: Sequence[str] | None = None,
         *,
         period_seconds: float = 0.1,
         idle_seconds: float = 0.0,
         polls_path: Path | None = None,
+        cpu_watts: float | None = None,
     ) -> None:
-        if not period_seconds >= LEAST_PERIOD_SECONDS:
-            raise ValueError(
-                f"power is polled every {period_seconds} s: use {LEAST_PERIOD_SECONDS} s or more"
-            )
-        if not idle_seconds >= 0:
-            raise ValueError(f"the idle baseline lasts {idle_seconds} s: use 0 (none) or more")
-        self._uuids = tuple(dict.fromkeys(canonical_uuid(uuid) for uuid in uuids))
-        self._period_seconds = period_seconds
-        self._reach_seconds = REACH_PERIODS * period_seconds
-        self._idle_seconds = idle_seconds
-        self._polls_path = polls_path
-        self._closing = contextlib.ExitStack()
-        self._sampler: subprocess.Popen[bytes] | None = None
-        self._stderr: IO[bytes] | None = None
-        self._reader: PollReader | None = None
-        self._trouble: str | None = None
-        self._idle: Window | None = None
-        self._windows: list[Window] = []
-        self._opened: float | None = None
+        found = visible.Visible(tuple(uuids), NO_GPU) if uuids is not None else visible.boards()
+        self._ambiguous = None if found.uuids is not None else found.reason
+        self._meter = WindowMeter(
+            found.uuids or (),
+            host=rapl.find(),
+            cpu_watts=cpu_watts,
+            period_seconds=period_seconds,
+            idle_seconds=idle_seconds,
+            polls_path=polls_path,
+            no_gpu=found.reason or NO_GPU,
+        )
+        self._final: Measurement | None = None
 
     def __enter__(self) -> EnergyMeter:
-        """Start the sampler, wait for its first poll, take the idle baseline. Never raises for NVML."""
-        if not self._uuids:
-            return self
-        try:
-            self._start()
-        except OSError as error:
-            self._trouble = f"the power sampler did not start: {error}"
-            return self
-        self._wait(lambda: all(b.last_seconds is not None for b in self._boards()), START_SECONDS)
-        if self._idle_seconds > 0 and any(b.power_times or b.counter_times for b in self._boards()):
-            started = time.monotonic()
-            time.sleep(self._idle_seconds)
-            self._idle = Window(started, time.monotonic())
+        """Start the sampler and open the window."""
+        self._meter.__enter__()
+        wait_for_cuda()
+        self._meter.begin()
         return self
 
     def __exit__(
@@ -103,129 +110,40 @@ class EnergyMeter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End the sampler, which polls once more, and keep what it read."""
-        self._stop()
-        if self._reader is not None:
-            self._reader.update()
-        self._closing.close()
+        """Close the window and end the sampler; an error of the script's passes through."""
+        if kind is None:
+            wait_for_cuda()
+        self._meter.end()
+        self._final = self._measure()
+        self._meter.__exit__(kind, error, trace)
 
-    @property
-    def windows(self) -> tuple[Window, ...]:
-        """The closed windows."""
-        return tuple(self._windows)
-
-    @property
-    def sampler_pid(self) -> int | None:
-        """Process id of the sampler, or None where there is none."""
-        return None if self._sampler is None else self._sampler.pid
-
-    def begin(self) -> None:
-        """Open a window: only a time stamp. The caller has waited for the GPU."""
-        assert self._opened is None, "end() the window before the next begin()"
-        self._opened = time.monotonic()
-
-    def end(self) -> None:
-        """Close the window: only a time stamp. The caller has waited for the GPU."""
-        now = time.monotonic()
-        assert self._opened is not None, "begin() a window before end()"
-        if now > self._opened:
-            self._windows.append(Window(self._opened, now))
-        self._opened = None
-
-    def joules_so_far(self, windows: Sequence[Window] | None = None) -> float | None:
-        """Joules over the closed windows (or those of them given), by the source `measurement` would use now;
-        None when unknown or before the first window. Reads what is on file and does not wait."""
-        chosen_windows = self._windows if windows is None else windows
-        if self._reader is None or not chosen_windows:
-            return None
-        self._reader.update()
-        chosen = choose(self._readings(chosen_windows))
-        return None if isinstance(chosen, str) else chosen[1]
-
-    def measurement(
-        self, windows: Sequence[Window] | None = None, *, replayed: bool = False, scale: float = 1.0
-    ) -> tuple[Energy | None, str | None]:
-        """The energy of the closed windows (or of those given), or None and the reason it is unknown.
-
-        With a replay, `scale` = examples really trained / examples of the replay multiplies the joules;
-        `window_seconds` and `devices` stay as metered. Waits up to two periods for a poll beyond the last
-        window.
-        """
-        assert self._opened is None, "end() the window before measurement()"
-        if not self._uuids:
-            return None, "no GPU was named to meter"
-        if self._reader is None:
-            return None, self._trouble or "the meter was not entered"
-        chosen = self._windows if windows is None else windows
-        if not chosen:
-            return None, "no window was metered"
-        last = chosen[-1].end_seconds
-        self._wait(lambda: all((b.last_seconds or 0) > last for b in self._boards()), self._settle_seconds)
-        energy, reason = combine(self._readings(chosen), chosen, replayed=replayed, scale=scale)
-        fate = self._fate()
-        return energy, f"{fate}; {reason}" if reason and fate else reason
-
-    @property
-    def _settle_seconds(self) -> float:
-        return SETTLE_PERIODS * self._period_seconds
-
-    def _boards(self) -> list[BoardTrace]:
-        return [] if self._reader is None else list(self._reader.boards.values())
-
-    def _readings(self, windows: Sequence[Window]) -> list[Reading]:
-        return [read_board(b, windows, self._idle, self._reach_seconds) for b in self._boards()]
-
-    def _start(self) -> None:
-        path = self._polls_path
-        if path is None:
-            folder = self._closing.enter_context(tempfile.TemporaryDirectory(prefix="isoflop-power-"))
-            path = Path(folder) / "polls.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"")
-        self._stderr = self._closing.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 (closed on exit)
-        named = [word for uuid in self._uuids for word in ("--uuid", uuid)]
-        timing = ["--period", repr(self._period_seconds), "--out", str(path)]
-        self._sampler = subprocess.Popen(
-            [sys.executable, "-m", "isoflop.meter.sampler", *named, *timing],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=self._stderr,
-        )
-        self._reader = PollReader(path, self._uuids)
-
-    def _wait(self, ready: Callable[[], bool], seconds: float) -> None:
-        """Read polls until `ready`, until `seconds` are over or until the sampler is gone."""
-        assert self._reader is not None
-        limit = time.monotonic() + seconds
-        alive = True
-        while True:
-            self._reader.update()
-            if ready() or not alive or time.monotonic() >= limit:
-                return
-            alive = self._sampler is not None and self._sampler.poll() is None
-            time.sleep(GLANCE_SECONDS)
-
-    def _fate(self) -> str | None:
-        """How the sampler ended, if it did so by itself."""
-        if self._trouble or self._sampler is None or self._stderr is None:
-            return self._trouble
-        code = self._sampler.poll()
-        if code is None:
-            return None
-        if code < 0:
-            return f"the power sampler was killed by signal {-code}"
-        self._stderr.seek(0)
-        said = self._stderr.read().decode(errors="replace").strip().splitlines()
-        return f"the power sampler ended by itself (status {code}{': ' + said[-1] if said else ''})"
-
-    def _stop(self) -> None:
-        if self._sampler is None:
-            return
-        self._trouble = self._fate()
-        sampler, self._sampler = self._sampler, None
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave out what happens meanwhile, such as an evaluation: `with meter.paused(): ...`."""
+        wait_for_cuda()
+        self._meter.end()
         try:
-            sampler.communicate(b"stop\n", timeout=STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            sampler.kill()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                sampler.wait(STOP_SECONDS)
+            yield
+        finally:
+            wait_for_cuda()
+            self._meter.begin()
+
+    @property
+    def measurement(self) -> Measurement:
+        """What was metered; inside the `with`, what was metered so far."""
+        return self._final or self._measure()
+
+    def _measure(self) -> Measurement:
+        now = self._meter.open_window
+        windows = (*self._meter.windows, *((now,) if now else ()))
+        seconds = sum(w.seconds for w in windows)
+        if self._ambiguous:
+            return Measurement(seconds, None, self._ambiguous)
+        return Measurement(seconds, *self._meter.measurement(windows))
+
+
+def wait_for_cuda() -> None:
+    """Wait for the current device's work where this process uses torch on a GPU."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.synchronize()

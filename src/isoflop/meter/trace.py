@@ -112,9 +112,22 @@ def counter_difference(
     return rise, None
 
 
+@dataclasses.dataclass(frozen=True)
+class StatePoll:
+    """What a board said about itself at a moment; None is what it does not offer."""
+
+    time: float
+    celsius: float | None
+    sm_clock_mhz: float | None
+    throttle: tuple[str, ...] | None
+    power_limit_watts: float | None
+    processes: int | None
+
+
 @dataclasses.dataclass
 class BoardTrace:
-    """All polls of one board so far: when and what was read, and the last error of each source."""
+    """All polls of one device so far: when and what was read, and the last error of each source. `board` is
+    the physical board where `uuid` is a slice of it; `mig` says whether it is cut into slices."""
 
     uuid: str
     name: str = "unknown"
@@ -126,30 +139,48 @@ class BoardTrace:
     last_seconds: float | None = None
     power_error: str | None = None
     counter_error: str | None = None
+    states: list[StatePoll] = dataclasses.field(default_factory=list)
+    mig: bool | None = None
 
     def add(self, line: dict[str, Any]) -> None:
         """Take in one line of the sampler's file."""
         if "name" in line:
-            self.name, self.power_field = str(line["name"]), str(line["power_field"])
+            self.name, self.power_field, self.mig = str(line["name"]), str(line["power_field"]), line["mig"]
             return
-        self.last_seconds = float(line["time"])
-        self.power_error = line["power_error"] or self.power_error
-        self.counter_error = line["counter_error"] or self.counter_error
-        if line["watts"] is not None:
-            self.power_times.append(self.last_seconds)
-            self.watts.append(float(line["watts"]))
-        if line["joules"] is not None:
-            self.counter_times.append(self.last_seconds)
-            self.joules.append(float(line["joules"]))
+        time = float(line["time"])
+        if "celsius" in line:
+            throttle = None if line["throttle"] is None else tuple(line["throttle"])
+            state = StatePoll(
+                time,
+                line["celsius"],
+                line["sm_clock_mhz"],
+                throttle,
+                line["power_limit_watts"],
+                line["processes"],
+            )
+            self.states.append(state)
+            return
+        self.last_seconds = time
+        self.power_error = line.get("power_error") or self.power_error
+        self.counter_error = line.get("counter_error") or self.counter_error
+        watts = line.get("watts")
+        if watts is not None and watts <= 0:  # a board that answers draws power: this is a failed reading
+            self.power_error = "read 0 W"
+        elif watts is not None:
+            self.power_times.append(time)
+            self.watts.append(float(watts))
+        if (joules := line.get("joules")) is not None:
+            self.counter_times.append(time)
+            self.joules.append(float(joules))
 
 
 class PollReader:
-    """Reads what the sampler has appended to its file since the last call."""
+    """Reads what the sampler has appended to its file since the last call, or since `offset` bytes."""
 
-    def __init__(self, path: Path, uuids: Sequence[str]) -> None:
+    def __init__(self, path: Path, uuids: Sequence[str], offset: int = 0) -> None:
         self.boards = {uuid: BoardTrace(uuid) for uuid in uuids}
         self._path = path
-        self._offset = 0
+        self._offset = offset
 
     def update(self) -> None:
         """Take in the new whole lines; a damaged line, or a file that cannot be read, is a poll lost."""
@@ -164,6 +195,9 @@ class PollReader:
         for row in whole.splitlines():
             try:
                 line = json.loads(row)
-                self.boards[line["uuid"]].add(line)
+                if "same_as" in line:  # another slice of a board that is read already
+                    self.boards.pop(line["uuid"], None)
+                else:
+                    self.boards[line["uuid"]].add(line)
             except (ValueError, KeyError, TypeError):
                 continue

@@ -40,7 +40,8 @@ def _from_2(raw: dict[str, Any]) -> dict[str, Any]:
     origin = raw["provenance"]
     if origin["gpu"] is not None:
         origin = origin | {"gpu": origin["gpu"] | _unknown(*_CARD)}
-    new = {"schema": 3, "compute": compute, "time": timing, "energy": energy}
+    source = {"cost_source": None, "cost_source_reason": "not recorded in schema 2"}
+    new = source | {"schema": 3, "compute": compute, "time": timing, "energy": energy}
     return raw | new | {"spent": spent, "provenance": origin}
 
 

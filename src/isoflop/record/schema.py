@@ -337,7 +337,7 @@ class Record:
 
     `cell` is the configuration that defines the point; `horizon` is the share of its whole length at which it
     was cooled down (1 without cooldowns), and `trunk_id` joins the points of one trunk. `cost` holds the
-    factors the user chose (dollars_per_gpu_hour, dollars_per_kwh, grams_co2_per_kwh, pue), and only those.
+    factors the user chose (conf/cost, docs/cost.md) and only those; `cost_source` says where they are from.
     """
 
     schema: int
@@ -351,6 +351,8 @@ class Record:
     reason: str | None
     seed: int
     cost: dict[str, float]
+    cost_source: str | None
+    cost_source_reason: str | None
     model: ModelFacts
     provenance: Provenance
     spent: Spent

@@ -147,19 +147,77 @@ def _bound(value: float | None) -> str:
     return "unbounded" if value is None else f"{value:.3g}"
 
 
-def show_flops(name: str, shape: tuple[int, int, int], count: dict[str, Any]) -> None:
-    """The ledger of one model, in both conventions: one MAC is 2 FLOPs."""
-    OUT.print(f"{name} on {'x'.join(map(str, shape))}, per example", markup=False)
-    if count["reason"]:
-        OUT.print(f"  unknown: {count['reason']}", markup=False)
+def show_flops(ledger: dict[str, Any]) -> None:
+    """The ledger of one model (`flop_ledger.ModelLedger.flat`), in both conventions: one MAC is 2 FLOPs."""
+    sizes, batch = "x".join(map(str, ledger["input_shape"])), ledger["batch_size"]
+    OUT.print(f"{ledger['name']}: {sizes}, {ledger['parameters']:,} parameters", markup=False)
+    if ledger["reason"]:
+        OUT.print(f"\nFLOPs unknown: {ledger['reason']}", markup=False)
+    OUT.print(f"\nper example, one MAC = 2 FLOPs; training in batches of {batch}", markup=False)
+    _show_work(ledger)
+    _show_witnesses(ledger)
+    _show_operations(ledger["forward_macs_by_op"])
+    uncounted = ", ".join(ledger["uncounted_ops"]) or "none"
+    OUT.print(f"\noperations without a count: {uncounted}", markup=False)
+    _show_traffic(ledger)
+
+
+def _ledger_table(first: str, *numbers: str, note: str = "") -> Table:
+    view = Table(box=None, pad_edge=False)
+    view.add_column(first, min_width=22)
+    for name in numbers:
+        view.add_column(name, justify="right", min_width=11)
+    view.add_column(note)
+    return view
+
+
+def _giga(value: float | None) -> str:
+    return "unknown" if value is None else f"{value * 1e-9:,.6g}"
+
+
+def _show_work(ledger: dict[str, Any]) -> None:
+    view = _ledger_table("", "GMACs", "GFLOPs")
+
+    def line(name: str, flops: float | None, note: str = "") -> None:
+        view.add_row(name, _giga(None if flops is None else flops / 2), _giga(flops), note)
+
+    forward, backward = ledger["inference_flops_per_example"], ledger["backward_flops_per_example"]
+    train, ratio = ledger["train_flops_per_example"], ledger["train_to_forward_ratio"]
+    line("forward (inference)", forward)
+    if train is not None and abs(train - backward - forward) > 1e-4 * forward:
+        line("forward (training)", train - backward)
+    line("backward", backward)
+    expected = "" if ratio is None else f"ratio {ratio:.3f}, expected {ledger['expected_ratio']:.3f}"
+    line("training", train, expected)
+    step, name = ledger["optimizer_flops_per_step"], f"optimizer ({ledger['optimizer']})"
+    if step is None:
+        line(name, None, ledger["optimizer_flops_per_step_reason"])
+    else:
+        view.add_row(name, "-", _giga(step / ledger["batch_size"]), f"{_giga(step)} GFLOPs a step")
+    OUT.print(view)
+
+
+def _show_witnesses(ledger: dict[str, Any]) -> None:
+    view = _ledger_table("\nforward, by witness", "\nGMACs")
+    for name in ("torch_forward", "fvcore_forward", "closed_form"):
+        macs = ledger[f"{name}_macs_per_example"]
+        view.add_row(name.removesuffix("_forward").replace("_", " "), "none" if macs is None else _giga(macs))
+    OUT.print(view)
+
+
+def _show_operations(by_op: dict[str, float]) -> None:
+    view = _ledger_table("\nforward, by operation", "\nGMACs", "\nshare")
+    total = sum(by_op.values())
+    for op, macs in sorted(by_op.items(), key=lambda item: -item[1]):
+        view.add_row(op, _giga(macs), f"{macs / total:.2%}")
+    OUT.print(view)
+
+
+def _show_traffic(ledger: dict[str, Any]) -> None:
+    elements, train = ledger["train_elements_per_example"], ledger["train_flops_per_example"]
+    if elements is None:
         return
-    macs, train = count["forward_macs_per_example"], count["train_flops_per_example"]
-    OUT.print(f"  forward    {macs * 1e-9:12.6g} GMACs {2e-9 * macs:12.6g} GFLOPs", markup=False)
-    ratio = count["train_to_forward_ratio"]
-    OUT.print(f"  training   {train * 5e-10:12.6g} GMACs {train * 1e-9:12.6g} GFLOPs ({ratio:.3f} x forward)")
-    for op, each in sorted(count["forward_macs_by_op"].items(), key=lambda item: -item[1]):
-        OUT.print(f"    {op:38} {each * 1e-9:12.6g} GMACs forward", markup=False)
-    both = (count["fvcore_forward_macs_per_example"], count["torch_forward_macs_per_example"])
-    OUT.print(
-        f"  counters agree: fvcore {both[0] * 1e-9:.6g}, torch {both[1] * 1e-9:.6g} GMACs", markup=False
-    )
+    OUT.print(f"moved in training, unfused: {elements * 1e-6:,.4g} million elements", markup=False)
+    if train is not None:
+        rates = (f"{train / elements / size:.3g} in {name}" for name, size in (("fp32", 4), ("bf16", 2)))
+        OUT.print(f"  that is, FLOPs a byte: {', '.join(rates)}", markup=False)

@@ -286,6 +286,7 @@ def _unknown_machine(config: Config, slots: Slots) -> Machine:
         device=NEVER_STARTED,
         precision=config.precision.compute,
         threads=slots.threads,
+        libraries={},
         gpu=None,
         gpu_reason=NEVER_STARTED,
     )

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -239,20 +240,28 @@ def warm_trainer(config: Config, data: DataSet, steps: int, device: torch.device
 def deterministic(enabled: bool) -> Iterator[None]:
     """Ask torch for deterministic algorithms where `enabled`, and put its settings back.
 
+    Either way fp32 is fp32: torch would let cuDNN's convolutions of fp32 tensors run in tf32.
+
     With the same machine, versions and number of threads two runs then give the same bits. On a GPU cuBLAS
     reads CUBLAS_WORKSPACE_CONFIG once, at the process's first matrix product: it is set here and stays set,
     and a process that has multiplied matrices on the GPU before must have it in its environment.
     """
     before = (torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark)
+    products: Any = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
+    exact = [product.fp32_precision for product in products]
     filling = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     if enabled:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(enabled or before[0])
     torch.backends.cudnn.benchmark = not enabled
+    for product in products:
+        product.fp32_precision = "ieee"
     torch.utils.deterministic.fill_uninitialized_memory = filling and not enabled  # type: ignore[attr-defined]
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before[0])
         torch.backends.cudnn.benchmark = before[1]
+        for product, was in zip(products, exact, strict=True):
+            product.fp32_precision = was
         torch.utils.deterministic.fill_uninitialized_memory = filling  # type: ignore[attr-defined]

@@ -107,3 +107,15 @@ def build(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) 
     return ConvMixer(
         image_shape, classes, config.width, config.depth, patch=config.patch, kernel=config.kernel
     )
+
+
+def forward_macs(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> int:
+    """MACs of one example by formula: with T patches, C p^2 w T + d (k^2 w + w^2) T + w K."""
+    assert config.width is not None
+    assert config.depth is not None
+    assert config.patch is not None
+    assert config.kernel is not None
+    channels, height, across = image_shape
+    width, patches = config.width, (height // config.patch) * (across // config.patch)
+    block = config.kernel**2 * width + width**2
+    return (channels * config.patch**2 * width + config.depth * block) * patches + width * classes

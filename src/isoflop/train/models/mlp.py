@@ -42,3 +42,11 @@ def build(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) 
     assert config.width is not None
     assert config.depth is not None
     return MLP(image_shape, classes, config.width, config.depth)
+
+
+def forward_macs(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> int:
+    """MACs of one example by formula: with P inputs, P w + (d - 1) w^2 + w K."""
+    assert config.width is not None
+    assert config.depth is not None
+    width = config.width
+    return math.prod(image_shape) * width + (config.depth - 1) * width**2 + width * classes

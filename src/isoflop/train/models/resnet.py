@@ -137,3 +137,29 @@ def build(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) 
     assert config.block is not None
     multiplier = branch_multiplier(scale(config))
     return ResNet(image_shape, classes, config.width, config.depth, block=config.block, multiplier=multiplier)
+
+
+def forward_macs(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> int:
+    """MACs of one example by formula, with c channels and n pixels in a stage of d blocks.
+
+    The stem costs 9 C w n. Basic: a block 18 c^2 n; in the second and third stage the first block's inputs
+    have c/2 channels and its shortcut is a product, 14 c^2 n. Bottleneck: a block 17 c^2 n; the first of the
+    first stage 18 c^2 n; the first of a later stage reads 2c channels at the m pixels before the stride,
+    2 c^2 m + 21 c^2 n.
+    """
+    assert config.width is not None
+    assert config.depth is not None
+    assert config.block is not None
+    channels, height, across = image_shape
+    width, depth, basic = config.width, config.depth, config.block == "basic"
+    pixels = [math.ceil(height / 2**stage) * math.ceil(across / 2**stage) for stage in range(3)]
+    macs: int = 9 * channels * width * pixels[0]
+    for stage, here in enumerate(pixels):
+        square = (width * 2**stage) ** 2
+        if basic:
+            macs += square * here * (18 * depth - (4 if stage else 0))
+        elif stage:
+            macs += square * (2 * pixels[stage - 1] + here * (17 * depth + 4))
+        else:
+            macs += square * here * (17 * depth + 1)
+    return macs + 4 * width * EXPANSION[config.block] * classes

@@ -133,3 +133,17 @@ def build(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) 
         head_width=config.head_width,
         multiplier=branch_multiplier(scale(config)),
     )
+
+
+def forward_macs(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> int:
+    """MACs of one example by formula: with T patches, C p^2 w T + d (12 w^2 T + 2 w T^2) + w K.
+
+    A block's four attention matrices cost 4 w^2 T, its perceptron 8 w^2 T, scores and mixing w T^2 each.
+    """
+    assert config.width is not None
+    assert config.depth is not None
+    assert config.patch is not None
+    channels, height, across = image_shape
+    width, patches = config.width, height * across // config.patch**2
+    block = (4 + 2 * MLP_RATIO) * width**2 * patches + 2 * width * patches**2
+    return channels * config.patch**2 * width * patches + config.depth * block + width * classes

@@ -1,0 +1,119 @@
+"""Hydra's only door: overrides composed into one frozen Config, and Hydra's own multirun."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from isoflop import config
+from isoflop.config import Config, ConfigError
+
+
+def compose_config(overrides: Sequence[str], config_dir: str | None) -> Config:
+    """Hydra's composition of the overrides, as one frozen Config.
+
+    Raises:
+        ConfigError: an override that names nothing, or gives a value that cannot be.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        with initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
+            composed = compose("config", overrides=[*_searchpath(config_dir), *_translate(overrides)])
+            raw = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_brief(error)) from error
+    assert isinstance(raw, dict)
+    raw["out"], raw["sweep"]["name"] = str(raw["out"]), str(raw["sweep"]["name"])
+    return config.from_dict({str(key): value for key, value in raw.items()})
+
+
+def _brief(error: Exception) -> str:
+    """Hydra's message on one line, without its search path."""
+    return " ".join(str(error).partition("Config search path")[0].split())
+
+
+def _searchpath(config_dir: str | None) -> list[str]:
+    if config_dir is None:
+        return []
+    if not Path(config_dir).is_dir():
+        raise ConfigError(f"--config-dir {config_dir}: there is no such folder")
+    return [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"]
+
+
+def parse_overrides(overrides: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """(text, Hydra's parse of it) of each override, with every name checked.
+
+    Raises:
+        ConfigError: a name that is not in the configuration, or something that is no override.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    for text in overrides:
+        try:
+            parsed = parser.parse_override(text)
+        except HydraException as error:
+            raise ConfigError(f"{text}: not an override: write key=value") from error
+        key = parsed.key_or_group
+        if key.split(".")[0] != "hydra" and not key.startswith("hydra/"):
+            config.check_names([key], also=config.groups())
+        yield text, parsed
+
+
+def _translate(overrides: Sequence[str]) -> Iterator[str]:
+    """Overrides as Hydra's compose takes them; `model.width=8,16` becomes an axis of the sweep's grid."""
+    for text, parsed in parse_overrides(overrides):
+        key = parsed.key_or_group
+        if parsed.is_sweep_override():
+            if key in config.groups():
+                raise ConfigError(f"{text}: a sweep's axis is a value, not a group: give one {key}")
+            values = ",".join(str(value) for value in parsed.sweep_string_iterator())
+            yield f"++sweep.grid.{key}=[{values}]"
+        elif key.startswith("sweep.") and not text.startswith(("+", "~")):
+            yield f"++{text}"
+        else:
+            yield text
+
+
+def from_hydra(composed: Any) -> Config:
+    """What Hydra hands to a job, as a Config. Raises ConfigError."""
+    from omegaconf import OmegaConf
+
+    raw: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    return config.from_dict(raw)
+
+
+def multirun(words: Sequence[str], config_dir: str | None, task: Callable[[Any], None]) -> None:
+    """Run `task` on every composed configuration under the launcher and sweeper the user configures.
+
+    Raises:
+        ConfigError: a value cannot be used, or Hydra refuses the words; no job has run.
+    """
+    import hydra
+
+    _try_each_value(words, config_dir)
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    before, sys.argv = sys.argv, ["isoflop", "--multirun", *_searchpath(config_dir), *words]
+    try:
+        hydra.main(config_path=str(config.conf_dir()), config_name="config", version_base="1.3")(task)()
+    except hydra.errors.HydraException as error:
+        raise ConfigError(_brief(error)) from error
+    finally:
+        sys.argv = before
+
+
+def _try_each_value(words: Sequence[str], config_dir: str | None) -> None:
+    """Compose each value of each sweep override once, so that a bad one is found before any job runs."""
+    parsed = dict(parse_overrides(words))
+    fixed = [text for text, override in parsed.items() if not override.is_sweep_override()]
+    for override in (found for found in parsed.values() if found.is_sweep_override()):
+        for value in override.sweep_string_iterator():
+            compose_config([*fixed, f"{override.get_key_element()}={value}"], config_dir)

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from isoflop import cli, doctor, record
+from isoflop.meter import bench, ceilings, hardware
+
+
+@pytest.fixture(autouse=True)
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ISOFLOP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setitem(bench.SIZES, "cpu", (64,))
+    monkeypatch.setitem(bench.COPY_BYTES, "cpu", 2**16)
+
+
+def test_measured_ceilings_are_kept_for_the_runs_of_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["doctor", "--measure", "--seconds", "0.01", "--threads", "1", "--dtype", "fp32", "--cpu"]
+    assert cli.main([*words, "--json", "-"]) == 0
+    (shown,) = json.loads(capsys.readouterr().out)
+    found, reason = ceilings.find(hardware.describe_cpu(), "fp32", 1)
+    assert reason is None
+    assert found is not None
+    assert shown["ceiling"]["flops_per_second"] == found.flops_per_second > 0
+    assert found.bytes_per_second > 0
+    assert cli.main(words) == 0
+    line = capsys.readouterr().out
+    assert "1 thread, fp32" in line
+    assert "no datasheet peak" in line
+    assert cli.main(["doctor"]) == 0
+    assert "1 thread, fp32" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--seconds", "0"], "--seconds 0: give a number above 0"),
+        (["--seconds", "nan"], "--seconds nan"),
+        (["--dtype", "fp8"], "--dtype fp8: this device measures fp32, bf16"),
+        (["--dtype", "fp32,"], "--dtype : this device measures"),
+        (["--threads", "0"], "--threads 0: this machine has"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_in_one_line(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["doctor", "--measure", "--cpu", *words]) == 2
+    shown = capsys.readouterr().err
+    assert told in shown
+    assert shown.count("\n") == 1
+
+
+def test_an_option_of_measuring_needs_measure(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["doctor", "--seconds", "3"]) == 2
+    assert "--seconds needs --measure" in capsys.readouterr().err
+
+
+def test_a_damaged_file_of_ceilings_is_told_before_the_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
+    ceilings.path().parent.mkdir()
+    ceilings.path().write_text("[")
+    monkeypatch.setattr(bench, "copy_bytes_per_second", lambda *_: pytest.fail("it measured first"))
+    with pytest.raises(ValueError, match="damaged"):
+        doctor.measure(seconds=0.01, dtypes=None, threads=None, on_cpu=True)
+    assert any(f.subject == "ceilings" and not f.ok for f in doctor.examine(Path(), Path()))
+
+
+def test_a_ceiling_stands_beside_the_datasheet() -> None:
+    ceiling = record.Ceiling("NVIDIA H200", "bf16", 0, 700e12, 4e12, "2026-01-01T00:00:00+00:00")
+    peak = record.PeakRate(989.5e12, "bf16", "a datasheet")
+    line = doctor.told(doctor.Measured(ceiling, peak, None))
+    assert "70.7% of the datasheet's" in line
+    assert "so 175 FLOPs a byte fill it" in line
