@@ -41,7 +41,7 @@ from torch import Tensor
 from isoflop import cli
 from isoflop.meter.hardware import describe_cpu
 from isoflop.meter.power import EnergyMeter
-from isoflop.run import gpu_uuids
+from isoflop.metering import gpu_uuids
 from isoflop.train import data as sets
 from isoflop.train import models, schedule
 from isoflop.train.data import DataSet, Part

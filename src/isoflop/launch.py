@@ -52,8 +52,8 @@ class SlurmConfig:
 
 @dataclasses.dataclass(frozen=True)
 class LaunchConfig:
-    """Null workers: `per_gpu` a GPU, or one a CPU core; null threads: the cores a worker has. `step` auto is a
-    whole-step CUDA graph on a GPU and eager on a CPU.
+    """Null workers: `per_gpu` a GPU, or one a CPU core; null threads: the cores a worker has. `step` auto is
+    a whole-step CUDA graph on a GPU and eager on a CPU.
 
     A cell is ended after `timeout_seconds` in all, or after `stall_seconds` without a sign of progress; null
     is never. State is kept every `checkpoint_seconds`, so that an interrupted cell goes on from there.
