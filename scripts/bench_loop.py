@@ -41,7 +41,7 @@ from torch import Tensor
 from isoflop import compose
 from isoflop.meter.hardware import describe_cpu
 from isoflop.meter.window_meter import WindowMeter
-from isoflop.run import gpu_uuids
+from isoflop.metering import gpu_uuids
 from isoflop.train import data as sets
 from isoflop.train import models, schedule
 from isoflop.train.data import DataSet, Part

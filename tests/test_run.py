@@ -5,18 +5,19 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from scipy import stats
 
-from isoflop import cli, prepare, run
+from isoflop import cli, measure, metering, prepare, run
 from isoflop import record as records
 from isoflop.config import Config, ConfigError
 from isoflop.meter import rapl
 from isoflop.record import Record
 from isoflop.train import schedule
-from isoflop.train.loop import Trainer
+from isoflop.train.loop import Trainer, warm_trainer
 
 MakeConfig = Callable[..., Config]
 NO_DIALS = ["model.width=null", "model.depth=null"]
@@ -88,13 +89,12 @@ def test_counting_metering_and_evaluating_leave_training_alone(
 ) -> None:
     config = make_config("model=resnet", "model.width=4")
     kept: list[Trainer] = []
-    train = run._train
 
-    def keep(config: Config, trainer: Trainer, *rest: object) -> object:
-        kept.append(trainer)
-        return train(config, trainer, *rest)  # type: ignore[arg-type]
+    def keep(*arguments: Any) -> Trainer:
+        kept.append(warm_trainer(*arguments))
+        return kept[0]
 
-    monkeypatch.setattr(run, "_train", keep)
+    monkeypatch.setattr(measure, "warm_trainer", keep)
     run.run(config)
     device = torch.device("cpu")
     bare = Trainer(config, prepare.prepare(config, device).data, kept[0].steps, device)
@@ -204,7 +204,7 @@ def test_short_cells_are_replayed_and_metered_through_nvml(
     """A CPU cell beside a stub board at a constant 300 W: joules must be 300 W x the training seconds."""
     monkeypatch.setenv("LD_LIBRARY_PATH", str(nvml_stub_folder))
     uuid = "GPU-00000000-0000-0000-0000-000000000000"
-    monkeypatch.setattr(run, "gpu_uuids", lambda device: (uuid,))
+    monkeypatch.setattr(metering, "gpu_uuids", lambda device: (uuid,))
     config = make_config("meter.replay_seconds=1.5", "meter.idle_seconds=0.3", "meter.period_seconds=0.05")
     record = run.run(config)[-1]
     energy, timing, spent = record.energy, record.time, record.spent

@@ -33,21 +33,34 @@ from isoflop.train.evaluate import Score
 
 
 @dataclasses.dataclass(frozen=True)
+class Metered:
+    """Joules of earlier attempts: one entry an attempt, or the reason why one of them is unknown."""
+
+    energies: tuple[Energy, ...] = ()
+    reason: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Trained:
     """A point reached: what the loop really did on the way, its learning curve and where the seconds went.
 
     With cooldowns, `examples_own` are those this point was the first to need: its cool-down and the stretch
-    of the trunk since the branch before. `windows` are the metered stretches of its own path.
+    of the trunk since the branch before. `windows` are the metered stretches of its own path in this attempt,
+    `metered` what earlier attempts metered of it. The wasted examples and seconds were lost with an attempt
+    that died, and are done again.
     """
 
     horizon: float
     steps: int
     examples_seen: int
     examples_own: int
+    wasted_examples: int
+    wasted_seconds: float
     parameters: int
     optimizer_flops_per_step: float
     curve: tuple[CurvePoint, ...]
     windows: tuple[Window, ...]
+    metered: Metered
     setup_seconds: float
     warmup_seconds: float
     compile_seconds: float
@@ -173,18 +186,23 @@ def spent(
 ) -> Spent:
     """`seconds` is wall time since the point before; replayed steps, whose results are discarded, are waste.
 
-    FLOPs and joules are those of `examples_own`, so that the points of a trunk add up to what it cost.
+    FLOPs and joules are those of `examples_own`, so that the points of a trunk add up to what it cost. Those
+    wasted are of steps done again after an interruption, the joules by the run's own joules per example.
     """
     replayed = energy.window_seconds if energy and energy.replayed else 0.0
     own = trained.examples_own / trained.examples_seen
+    wasted = trained.wasted_examples / trained.examples_seen
     return Spent(
-        **known(wasted_flops=0.0, wasted_joules=0.0),
+        wasted_flops=times(wasted, compute.train_flops),
+        wasted_flops_reason=compute.train_flops_reason,
+        wasted_joules=energy.energy_joules * wasted if energy else None,
+        wasted_joules_reason=energy_reason,
         flops=times(own, compute.train_flops),
         flops_reason=compute.train_flops_reason,
         joules=energy.energy_joules * own if energy else None,
         joules_reason=energy_reason,
         seconds=seconds,
-        wasted_seconds=replayed,
+        wasted_seconds=replayed + trained.wasted_seconds,
     )
 
 

@@ -28,6 +28,11 @@ class Plan:
     horizons: tuple[Horizon, ...]
     planned_train_flops: float | None
 
+    @property
+    def all_steps(self) -> int:
+        """Steps of the trunk and of every cool-down."""
+        return self.steps + sum(each.end_step - each.branch_step for each in self.horizons[:-1])
+
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
@@ -68,9 +73,10 @@ def prepare(config: Config, device: torch.device) -> Prepared:
         train_flops_per_example=count.train_flops_per_example,
     )
     horizons = schedule.horizons(config.schedule, steps)
-    trained = steps + sum(each.end_step - each.branch_step for each in horizons[:-1])
-    examples = trained * config.optim.batch_size
-    return Prepared(data, count, Plan(steps, horizons, times(examples, count.train_flops_per_example)))
+    plan = Plan(steps, horizons, None)
+    examples = plan.all_steps * config.optim.batch_size
+    planned = times(examples, count.train_flops_per_example)
+    return Prepared(data, count, dataclasses.replace(plan, planned_train_flops=planned))
 
 
 @functools.lru_cache(maxsize=2)

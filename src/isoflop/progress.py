@@ -1,7 +1,8 @@
 """A sign of life of a cell: how far it is, in one small file that is written over about once a second.
 
 DIR/progress/RUN_ID.json tells a supervisor that the cell does not hang, `isoflop status` how far it is, and a
-resumed run how much was done after its last checkpoint and is lost. It is removed when the cell ends.
+resumed run how much was done after its last checkpoint and is lost. It is removed when the cell is done; of a
+cell that failed or was killed it stays until then.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ PERIOD_SECONDS = 1.0
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """Where a cell is: `steps_done` of `steps` steps in training it for `train_seconds`, all in attempt
-    `attempt` on `host` in process `pid`. With cooldowns steps of the trunk and of every cool-down count."""
+    """Where a cell is: `steps_done` of `steps` steps and `train_seconds` in training, in attempt `attempt` on
+    `host` in process `pid`. With cooldowns the trunk and every cool-down count."""
 
     attempt: int
     steps_done: int
@@ -51,10 +52,10 @@ class Beat:
 
     def __init__(self, directory: Path, run_id: str) -> None:
         self._path = path_of(directory, run_id)
-        self._last = -PERIOD_SECONDS
+        self._last = time.monotonic()
 
     def due(self) -> bool:
-        """Whether the last sign is a second old."""
+        """Whether the last sign, or the beginning, is a second ago."""
         return time.monotonic() - self._last >= PERIOD_SECONDS
 
     def write(self, progress: Progress) -> None:
