@@ -248,7 +248,5 @@ def test_joules_are_summed_over_interruptions(
     assert found.energy.window_seconds == pytest.approx(found.time.train_seconds, rel=0.02)
     # The counter moves every 0.1 s, so each attempt's window may miss or gain as much at its edges.
     assert found.energy.energy_joules == pytest.approx(300 * found.energy.window_seconds, abs=3 * 0.1 * 300)
-    each = [device.counter_joules for device in found.energy.devices]
-    assert found.energy.energy_joules == pytest.approx(sum(joules for joules in each if joules))
     assert "summed over 3 attempts" in found.energy.grade_reasons
     assert found.curve[-1].energy_joules == pytest.approx(found.energy.energy_joules, abs=3 * 0.1 * 300)
