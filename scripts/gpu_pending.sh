@@ -52,6 +52,15 @@ loop-throughput) # at most 25 minutes: 12 shapes x 3 seeds of CIFAR-10; every re
     meter.idle_seconds=5 sweep.name=loop-throughput "out=$out/loop-throughput"
   python3 -m isoflop report "$out/loop-throughput"
   ;;
+meter-sensors) # at most 13 minutes: the board's update periods, counter against integral over 5, 20 and 60 s, twice
+  # the work, ceilings, what metering costs
+  uuid=$(python3 -c 'import torch; from isoflop.metering import gpu_uuids; print(gpu_uuids(torch.device("cuda", 0))[0])')
+  for part in sensor double idle load; do
+    once "meter/$part.csv" python3 scripts/gpu_meter.py "$part"
+  done
+  once meter/ceilings.txt python3 -m isoflop doctor --measure
+  once meter/overhead.txt python3 scripts/bench_meter.py --uuid "$uuid" --pairs 100
+  ;;
 *)
   grep -E '^[a-z0-9-]+\)' "$0"
   ;;
