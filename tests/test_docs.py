@@ -30,7 +30,8 @@ def test_no_link_is_broken(page: Path) -> None:
 
 @pytest.mark.parametrize("words", [c for c in COMMANDS if c[0] == "isoflop"], ids=" ".join)
 def test_every_command_of_the_readme_is_understood(words: list[str]) -> None:
-    options, overrides = cli.parser().parse_known_args(words[1:])
+    own = words[1 : words.index("--")] if "--" in words else words[1:]  # the rest is isoflop meter's command
+    options, overrides = cli.parser().parse_known_args(own)
     if options.verb in ("run", "sweep", "flops"):
         cli.compose_config(overrides, None)
     else:
