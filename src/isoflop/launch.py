@@ -11,6 +11,9 @@ import msgspec
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 
+SHARED_GPU = "shared GPU"
+"""Why the joules of a cell that ran beside others on its GPU are unknown, until a metering pass."""
+
 TIME = re.compile(r"\d+|\d+:\d\d(:\d\d)?|\d+-\d+(:\d\d){0,2}")
 MEMORY = re.compile(r"\d+[KMGT]?")
 

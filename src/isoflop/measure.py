@@ -333,6 +333,7 @@ def measure(
     device: torch.device,
     *,
     attempt: int,
+    shared: bool,
     wall: Wall,
     stop: Stop,
     watch: Watch | None,
@@ -343,7 +344,7 @@ def measure(
     """
     with deterministic(config.launch.deterministic):
         trainer = warm_trainer(config, prepared.data, prepared.plan.steps, device)
-        with energy_meter(config, device) as meter:
+        with energy_meter(config, device, shared=shared) as meter:
             course = Course(
                 config, prepared, trainer, meter, attempt=attempt, wall=wall, stop=stop, watch=watch
             )
@@ -351,7 +352,7 @@ def measure(
                 if meter and meter.senses and trained.train_seconds < config.meter.replay_seconds:
                     course.short = (*course.short, trained)
                 else:
-                    yield trained, *energy(meter, trained)
+                    yield trained, *energy(meter, trained, shared=shared)
             if course.short:
                 assert meter is not None
                 windows, examples = replay(config, trainer, meter)

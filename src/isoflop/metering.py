@@ -11,6 +11,7 @@ import torch
 
 from isoflop.account import Trained
 from isoflop.config import Config
+from isoflop.launch import SHARED_GPU
 from isoflop.meter import rapl
 from isoflop.meter.total import total
 from isoflop.meter.trace import Window
@@ -34,10 +35,10 @@ def window(meter: WindowMeter | None) -> Iterator[None]:
 
 
 def energy_meter(
-    config: Config, device: torch.device
+    config: Config, device: torch.device, *, shared: bool
 ) -> contextlib.AbstractContextManager[WindowMeter | None]:
     """The meter of the device's board or of the processor, or nothing where none is to be read."""
-    if config.meter.energy == "none":
+    if config.meter.energy == "none" or shared:
         return contextlib.nullcontext()
     return WindowMeter(
         gpu_uuids(device),
@@ -66,10 +67,10 @@ def gpu_uuids(device: torch.device) -> tuple[str, ...]:
     return (uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}",)
 
 
-def energy(meter: WindowMeter | None, trained: Trained) -> tuple[Energy | None, str | None]:
+def energy(meter: WindowMeter | None, trained: Trained, *, shared: bool) -> tuple[Energy | None, str | None]:
     """Joules of the point's own windows, those of earlier attempts added."""
     if meter is None:
-        return None, "meter.energy=none"
+        return None, SHARED_GPU if shared else "meter.energy=none"
     earlier = trained.metered
     if earlier.reason:
         return None, f"an earlier attempt's energy is unknown: {earlier.reason}"

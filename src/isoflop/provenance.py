@@ -66,6 +66,7 @@ def git_state() -> tuple[str | None, bool | None]:
     return commit, None if status is None or commit is None else bool(status)
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """Version of Python and of each package that can change a number; absent ones are left out."""
     found = {"python": platform.python_version()}

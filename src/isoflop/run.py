@@ -29,12 +29,14 @@ def run(
     command_line: str | None = None,
     lr_interior: bool | None = None,
     again: bool = False,
+    shared: bool = False,
     watch: Watch | None = None,
 ) -> tuple[Record, ...]:
     """Train one cell, write a record a point to DIR/records as it is reached, and return the records.
 
     A cell whose points are all done is not trained but its records returned, unless `again`. A done record is
-    only ever replaced by another done one.
+    only ever replaced by another done one. `shared`: others use the GPU at the same time, so that joules are
+    unknown.
 
     There is one point, or one a horizon with schedule.cooldowns. A cell that was interrupted goes on from its
     last checkpoint. What happens to the cell is a state of its
@@ -66,7 +68,12 @@ def run(
         found: dict[float, Record] = {}
         try:
             for trained, energy, reason in measure(
-                config, prepared, device, attempt=attempt, wall=wall, stop=stop, watch=watch
+                *(config, prepared, device),
+                attempt=attempt,
+                shared=shared,
+                wall=wall,
+                stop=stop,
+                watch=watch,
             ):
                 seconds = wall.charge()
                 record = account.done(

@@ -22,8 +22,9 @@ class Stop:
         self.word: str | None = None
 
     def ask(self, number: int, frame: FrameType | None) -> None:
-        """Signal handler: note the first request; a second one does not wait for anything."""
-        if self.word is not None:
+        """Signal handler: note the first request; a second Ctrl-C does not wait for anything. (Schedulers and
+        supervisors may send theirs twice.)"""
+        if self.word is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.word = (
             "stopped by Ctrl-C" if number == signal.SIGINT else f"{signal.Signals(number).name} received"
