@@ -70,6 +70,20 @@ def _with(raw: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
+def _configured(raw: dict[str, Any], settings: Mapping[str, Any]) -> Config:
+    """The configuration of one cell. What is good takes the short way: its names are checked already, and of
+    its numbers only `settings` are new; from_dict says what is wrong with the rest.
+
+    Raises:
+        ConfigError: as from_dict.
+    """
+    try:
+        config = msgspec.convert(raw, Config)
+    except msgspec.ValidationError:
+        return from_dict(raw)
+    return from_dict(raw) if records.problem(dict(settings)) else config
+
+
 def expand(base: Config) -> tuple[Cell, ...]:
     """The cells of a sweep, each once, in the order of the grid.
 
@@ -90,7 +104,7 @@ def expand(base: Config) -> tuple[Cell, ...]:
             if outside := sorted(k for k in new if k.split(".")[0] in ("sweep", "launch", "tracker", "out")):
                 raise ConfigError(f"sweep.grid.{outside[0]}: not a setting of a single cell")
             checked |= new
-        config = from_dict(_with(raw, settings))
+        config = _configured(_with(raw, settings), settings)
         cells.setdefault(config.run_id, Cell(config.run_id, settings, config))
     return tuple(cells.values())
 
