@@ -102,16 +102,26 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--config-dir", metavar="D", help="a folder of your own Hydra groups")
         if name == "run":
             made.add_argument("--again", action="store_true", help="run even if the record says done")
+            made.add_argument("--manifest", metavar="FILE", type=Path, help="run cells of a sweep's manifest")
+            made.add_argument("--line", type=int, help="the line of the manifest, counted from 1")
+            made.add_argument("--cells", metavar="A-B", help="lines A to B, a process a cell")
+        else:
+            told = "then meter alone the shapes of cells that shared a GPU, and complete their joules"
+            made.add_argument("--metering-pass", action="store_true", help=told)
+            made.add_argument("--dry-run", action="store_true", help="show what would run or be submitted")
+            made.add_argument("--wait", action="store_true", help="stay until every SLURM task has ended")
+            made.add_argument("--retry", metavar="STATES", help="run again (default failed,interrupted)")
         made.usage = f"isoflop {name} [OVERRIDES] [--config-dir D] [--debug]"
     for name, action, words in (
         ("aggregate", _aggregate, "Records to table.csv; every dropped record is named"),
         ("fit", _fit, "Table to fit.json: scaling laws with 95%% intervals"),
         ("report", _report, "Table and fit to figures and one self-contained page"),
+        ("status", _status, "Where every cell of a sweep stands, and why"),
     ):
         made = verb(name, action, words)
         made.add_argument("directory", metavar="DIR", type=Path, help="the folder of a sweep")
         made.add_argument("--json", metavar="FILE", help="write the result as JSON, - for standard output")
-        if name != "aggregate":
+        if name in ("fit", "report"):
             made.add_argument("--energy-grade", default="C", help="least grade on an axis of joules (C)")
             made.add_argument(
                 "--resamples", type=int, default=1000, help="bootstrap resamples (default 1000)"
@@ -147,6 +157,8 @@ def parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     if {"-m", "--multirun"} & set(options.overrides):
         return _multirun(options)
+    if options.manifest or options.line or options.cells:
+        return _run_manifest(options)
     from isoflop.report import console
 
     cell = compose_config(options.overrides, options.config_dir)
@@ -163,6 +175,24 @@ def _run(options: argparse.Namespace) -> int:
     if done and not options.again:
         console.OUT.print("done before: --again trains it once more")
     return _worst(finished)
+
+
+def _run_manifest(options: argparse.Namespace) -> int:
+    from isoflop.report import console
+    from isoflop.sweep import manifest
+
+    if options.overrides or not options.manifest or (options.line is None) == (options.cells is None):
+        raise ConfigError("give --manifest FILE with --line N or --cells A-B, and no overrides")
+    if options.cells:
+        ended = manifest.run_range(options.manifest, *manifest.bounds(options.cells))
+        found = [record for _, records in ended for record in records]
+        code = EXIT_OF_STATE[manifest.worst(ended)]
+    else:
+        found = list(manifest.run_line(options.manifest, options.line, again=options.again))
+        code = _worst(found)
+    for each in found:
+        console.show_run(each)
+    return code
 
 
 def _worst(found: Sequence[record.Record]) -> int:
@@ -198,7 +228,7 @@ def _task(composed: Any) -> None:
 
 def _sweep(options: argparse.Namespace) -> int:
     from isoflop.report import console
-    from isoflop.sweep import grid, tune
+    from isoflop.sweep import grid, metering_pass, retry, stages, tune
 
     composed = compose_config(options.overrides, options.config_dir)
     fixed = [
@@ -206,22 +236,29 @@ def _sweep(options: argparse.Namespace) -> int:
     ]
     base = dataclasses.replace(composed, sweep=grid.without(composed.sweep, fixed))
     cells = grid.expand(base)
+    request = stages.Request(retry.states(options.retry), options.dry_run, options.wait)
+    if base.launch.name == "slurm" or request.dry_run:
+        waited = stages.sweep(base, cells, request, lambda words: console.OUT.print(words, markup=False))
+        return _summary(waited, base.directory) if waited else DONE
     if base.sweep.lr_grid:
-        _run_missing(base, tune.trials(cells, base.sweep.lr_grid), base.directory / tune.FOLDER)
+        trials = tune.trials(cells, base.sweep.lr_grid)
+        _run_missing(base, trials, base.directory / tune.FOLDER, request.states)
         choices = tune.choose(cells, base.sweep.lr_grid)
         console.show_choices(sum(not c.interior for c in choices.values()), len(choices))
         cells = tune.tuned(cells, choices)
         tune.adopt(cells)
-    _run_missing(base, cells, base.directory)
+    _run_missing(base, cells, base.directory, request.states)
+    if options.metering_pass:
+        metering_pass.run_pass(cells, base.directory)
     return _summary(cells, base.directory)
 
 
-def _run_missing(base: Config, cells: tuple[Cell, ...], directory: Path) -> None:
-    """Run the cells that have no finished record in `directory`, with a manifest of all of them beside it."""
+def _run_missing(base: Config, cells: tuple[Cell, ...], directory: Path, states: Sequence[str]) -> None:
+    """Run the cells without a record in `directory`, or one in `states`; all are in its manifest."""
     from isoflop.report import console
-    from isoflop.sweep import grid, local
+    from isoflop.sweep import grid, local, retry
 
-    todo = {cell.run_id for cell in grid.missing(cells, directory)}
+    todo = {cell.run_id for cell in retry.select(cells, directory, states)}
     console.OUT.print(f"{directory}: {len(cells)} cells, {len(todo)} to run", markup=False)
     if not todo:
         return
@@ -229,7 +266,7 @@ def _run_missing(base: Config, cells: tuple[Cell, ...], directory: Path) -> None
     grid.write_manifest(planned, directory)
     ordered = tuple(cell for cell in planned if cell.run_id in todo)
     with console.cells_bar(len(ordered)) as show:
-        slots = local.slots(base.launch, gpus)
+        slots = local.slots(base.launch, gpus, ordered)
         local.run_cells(ordered, slots, lambda cell, found: show(cell.run_id, found))
 
 
@@ -246,6 +283,16 @@ def _summary(cells: tuple[Cell, ...], directory: Path) -> int:
     if not_done:
         console.OUT.print(f"{len(not_done)} of {len(wanted)} points are missing: the reasons are above")
     return FAILED if not_done else DONE
+
+
+def _status(options: argparse.Namespace) -> int:
+    from isoflop.sweep import board, status
+
+    found = status.read(options.directory)
+    if options.json:
+        return _json(found, options.json)
+    board.show(found)
+    return DONE
 
 
 def _aggregate(options: argparse.Namespace) -> int:

@@ -34,7 +34,7 @@ class SlurmConfig:
     gres: str | None
     cpus_per_task: Count
     memory: str | None
-    time: str | None
+    time: str | Count | None
     at_once: Count | None
     cells_per_task: Count
     options: tuple[str, ...]
@@ -42,7 +42,7 @@ class SlurmConfig:
 
     def __post_init__(self) -> None:
         """Refuse what sbatch would refuse later, or misread."""
-        if self.time is not None and not TIME.fullmatch(self.time):
+        if self.time is not None and not TIME.fullmatch(str(self.time)):
             raise ValueError(f"time {self.time}: give minutes, HH:MM:SS or D-HH:MM:SS")
         if self.memory is not None and not MEMORY.fullmatch(self.memory):
             raise ValueError(f"memory {self.memory}: give a number with K, M, G or T, such as 8G")

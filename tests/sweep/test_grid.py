@@ -11,7 +11,7 @@ from isoflop import cli
 from isoflop import record as records
 from isoflop.config import Config, ConfigError
 from isoflop.record import Record
-from isoflop.sweep import grid
+from isoflop.sweep import grid, retry
 
 
 def base(*overrides: str) -> Config:
@@ -78,11 +78,11 @@ def test_only_missing_and_failed_cells_run_again(
     records.write(
         dataclasses.replace(done_record, run_id=cells[0].run_id, state=state, reason=reason), tmp_path
     )
-    todo = grid.missing(cells, tmp_path)
+    todo = retry.select(cells, tmp_path)
     assert (cells[0] in todo) == again
     assert cells[1] in todo
     records.path_of(tmp_path, cells[0].run_id).write_text("{")
-    assert cells[0] in grid.missing(cells, tmp_path), "a damaged record is a missing one"
+    assert cells[0] in retry.select(cells, tmp_path), "a damaged record is a missing one"
 
 
 def test_the_manifest_has_a_line_a_cell(tmp_path: Path) -> None:

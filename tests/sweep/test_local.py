@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import multiprocessing
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,56 +14,41 @@ from isoflop import aggregate
 from isoflop import record as records
 from isoflop.config import Config, ConfigError
 from isoflop.record import Record
-from isoflop.sweep import grid, local
+from isoflop.sweep import accounting, crew, grid, local, planning, retry
 from isoflop.sweep.grid import Cell
 from isoflop.sweep.local import Slots
 
 MakeConfig = Callable[..., Config]
+Collect = Callable[..., dict[str, Record | None]]
+Misbehave = Callable[[str], None]
 
-DEADLY = '''
-"""Cells that die in each way a process can, by seed."""
-import os, signal, sys
-from isoflop.sweep import local
-real_cell, real_work = local._run_cell, local._work
+DEADLY = """
+if seed == 1:
+    os.kill(os.getpid(), signal.SIGKILL)
+if seed == 2:
+    sys.exit(3)
+if seed == 3:
+    raise RuntimeError("outside of run")
+"""
 
-def work(*arguments):
-    local._run_cell = run_cell
-    real_work(*arguments)
-
-def run_cell(config, *rest):
-    if config.seed == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    if config.seed == 2:
-        sys.exit(3)
-    if config.seed == 3:
-        raise RuntimeError("outside of run")
-    return real_cell(config, *rest)
-'''
+FULL = """
+from isoflop import record
+def full(found, directory):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory / "records"))
+if seed == 1:
+    record.write = full
+"""
 
 
 def cells_of(config: Config) -> tuple[Cell, ...]:
     return grid.expand(config)
 
 
-def collect(cells: tuple[Cell, ...], workers: int = 2) -> dict[str, Record | None]:
-    seen: dict[str, Record | None] = {}
-    local.run_cells(
-        cells,
-        Slots(workers, 1, 0),
-        lambda cell, found: seen.update({cell.run_id: found[-1] if found else None}),
-    )
-    return seen
-
-
 def test_a_cell_that_dies_costs_only_itself(
-    make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_config: MakeConfig, collect: Collect, misbehave: Misbehave, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "deadly.py").write_text(DEADLY)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    import deadly  # type: ignore[import-not-found]
-
+    misbehave(DEADLY)
     cells = cells_of(make_config("seed=0,1,2,3"))
-    monkeypatch.setattr(local, "_work", deadly.work)
     seen = collect(cells)
     states = {cell.config.seed: seen[cell.run_id] for cell in cells}
     assert {seed: record.state for seed, record in states.items() if record} == {
@@ -78,15 +64,16 @@ def test_a_cell_that_dies_costs_only_itself(
     assert (len(table.rows), len(table.dropped)) == (1, 3)
 
     monkeypatch.undo()
-    todo = grid.missing(cells, directory)
+    todo = retry.select(cells, directory)
     assert {cell.config.seed for cell in todo} == {1, 2, 3}
     again = collect(todo)
     assert {record.attempt for record in again.values() if record} == {2}
-    assert grid.missing(cells, directory) == ()
-    del sys.modules["deadly"]
+    assert retry.select(cells, directory) == ()
 
 
-def test_a_sweep_gives_the_same_results_as_single_runs(make_config: MakeConfig, tmp_path: Path) -> None:
+def test_a_sweep_gives_the_same_results_as_single_runs(
+    make_config: MakeConfig, collect: Collect, tmp_path: Path
+) -> None:
     from isoflop import run
 
     cells = cells_of(make_config("seed=0,1"))
@@ -99,22 +86,23 @@ def test_a_sweep_gives_the_same_results_as_single_runs(make_config: MakeConfig, 
 
 
 def test_cells_of_one_shape_share_a_process_on_a_gpu(
-    make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_config: MakeConfig, collect: Collect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With one GPU in the slots and the CPU as the device: three seeds of two shapes take two processes, a
-    process that dies costs its cell only, and the results are those of single runs."""
+    """With one GPU in the slots and the CPU as the device: three seeds of two shapes take two processes, and
+    the results are those of single runs."""
     from isoflop import run
 
     started = []
-    start = local._Crew.start
-    monkeypatch.setattr(local._Crew, "start", lambda crew, slot: started.append(slot) or start(crew, slot))
+    start = crew.Crew._start
+    monkeypatch.setattr(crew.Crew, "_start", lambda self, slot: started.append(slot) or start(self, slot))
     cells = cells_of(make_config("model.width=8,4", "seed=0,1,2", "launch.device=cpu"))
-    seen: dict[str, Record] = {}
-    local.run_cells(cells, Slots(1, 1, 1), lambda cell, found: seen.update({cell.run_id: found[-1]}))
-    assert len(started) == 3, "one a shape, and one that finds the queue empty"
+    seen = collect(cells, Slots(1, 1, 1))
+    assert len(started) == 2
     for cell in cells:
         (alone,) = run.run(dataclasses.replace(cell.config, out=str(tmp_path / "alone")))
-        assert (alone.error, alone.loss) == (seen[cell.run_id].error, seen[cell.run_id].loss)
+        other = seen[cell.run_id]
+        assert other is not None
+        assert (alone.error, alone.loss) == (other.error, other.loss)
 
 
 def test_planning_sorts_the_largest_first_and_finds_bad_input(make_config: MakeConfig) -> None:
@@ -129,13 +117,25 @@ def test_planning_sorts_the_largest_first_and_finds_bad_input(make_config: MakeC
     assert not planned[0].config.directory.exists()
 
 
-def _hold(directory: Path, run_id: str, held: object, release: object) -> None:
+def test_what_is_asked_of_a_child_that_dies_is_told() -> None:
+    with pytest.raises(RuntimeError, match="planning failed: its process ended with code 7"):
+        planning.ask("planning", os._exit, 7)
+    with pytest.raises(RuntimeError, match="planning failed: KeyError: 'x'"):
+        planning.ask("planning", dict[str, int]().__getitem__, "x")
+
+
+def _hold(directory: Path, run_id: str, held: Any, release: Any) -> None:
     with records.claim(directory, run_id):
-        held.set()  # type: ignore[attr-defined]
-        release.wait(60)  # type: ignore[attr-defined]
+        held.set()
+        release.wait(60)
 
 
-def test_a_cell_that_another_process_runs_is_left_to_it(make_config: MakeConfig) -> None:
+@pytest.mark.parametrize("for_good", [True, False])
+def test_a_cell_that_another_process_runs_is_left_to_it(
+    make_config: MakeConfig, collect: Collect, monkeypatch: pytest.MonkeyPatch, for_good: bool
+) -> None:
+    """If that process ends soon (an orphan of a killed sweep), the cell is run here after the others."""
+    monkeypatch.setattr(crew, "BUSY_SECONDS", 0.0 if for_good else 60.0)
     (cell, other) = cells_of(make_config("seed=0,1"))
     context = multiprocessing.get_context("forkserver")
     held, release = context.Event(), context.Event()
@@ -144,24 +144,59 @@ def test_a_cell_that_another_process_runs_is_left_to_it(make_config: MakeConfig)
     )
     holder.start()
     assert held.wait(60)
+    put_off = crew.Crew._put_off
+
+    def release_then_put_off(self: crew.Crew, put: Cell) -> None:
+        put_off(self, put)
+        if not for_good:
+            release.set()
+
+    monkeypatch.setattr(crew.Crew, "_put_off", release_then_put_off)
     seen = collect((cell, other))
     release.set()
     holder.join()
-    assert seen[cell.run_id] is None
-    assert not records.path_of(cell.config.directory, cell.run_id).exists()
+    assert (seen[cell.run_id] is None) == for_good
+    assert records.path_of(cell.config.directory, cell.run_id).exists() != for_good
     assert seen[other.run_id] is not None
 
 
-def test_slots_fill_the_machine() -> None:
+def test_a_full_disk_stops_the_sweep_and_leaves_other_records_alone(
+    make_config: MakeConfig, collect: Collect, misbehave: Misbehave
+) -> None:
+    cells = cells_of(make_config("seed=0,1,2,3"))
+    collect(cells[:1])
+    path = records.path_of(cells[0].config.directory, cells[0].run_id)
+    before = path.read_bytes()
+    misbehave(FULL)
+    with pytest.raises(OSError, match="No space left") as raised:
+        collect(cells[1:], Slots(1, 1, 0))
+    assert raised.value.errno == errno.ENOSPC
+    assert [p.name for p in path.parent.iterdir()] == [path.name], "no other cell was begun, no part is left"
+    assert path.read_bytes() == before
+
+
+def test_running_out_of_memory_beside_others_is_not_the_cells_last_word(
+    make_config: MakeConfig, done_record: Record
+) -> None:
+    config = make_config()
+    crowded = dataclasses.replace(done_record, run_id=config.run_id, state="oom", reason="out of memory")
+    records.write(crowded, config.directory)
+    ended = accounting.Ended(config, crowded.attempt, 1.0, None, "", None)
+    for slots, state in ((Slots(1, 1, 1), "oom"), (Slots(2, 1, 1), "failed")):
+        (found,) = accounting.account(ended, slots, "isoflop sweep")
+        assert found.state == state
+        assert records.read(records.path_of(config.directory, config.run_id)) == found
+    assert "launch.per_gpu=1" in str(found.reason)
+
+
+def test_slots_fill_the_machine(make_config: MakeConfig) -> None:
     cores = len(os.sched_getaffinity(0))
-    launch = grid.expand(base_config())[0].config.launch
-    assert local.slots(launch, 0) == Slots(cores, 1, 0)
-    assert local.slots(launch, 1) == Slots(1, cores, 1)
-    assert local.slots(dataclasses.replace(launch, workers=3, threads=5), 0) == Slots(3, 5, 0)
-    assert local.slots(dataclasses.replace(launch, threads=cores), 0).workers == 1
-
-
-def base_config() -> Config:
-    from isoflop import cli
-
-    return cli.compose_config(["seed=0,1"], None)
+    launch = dataclasses.replace(make_config().launch, threads=None)
+    assert planning.slots(launch, 0) == Slots(cores, 1, 0)
+    assert planning.slots(launch, 1) == Slots(1, cores, 1)
+    assert planning.slots(launch, 0, per_gpu=4) == Slots(cores, 1, 0)
+    assert planning.slots(launch, 2, per_gpu=3) == Slots(6, max(1, cores // 6), 2)
+    assert planning.slots(dataclasses.replace(launch, workers=3, threads=5), 0) == Slots(3, 5, 0)
+    assert planning.slots(dataclasses.replace(launch, threads=cores), 0).workers == 1
+    assert [Slots(6, 1, 2).device_index(slot) for slot in range(6)] == [0, 1, 0, 1, 0, 1]
+    assert [Slots(*each).shared for each in ((2, 1, 0), (2, 1, 2), (3, 1, 2))] == [False, False, True]

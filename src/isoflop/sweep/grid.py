@@ -70,6 +70,20 @@ def _with(raw: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
+def _configured(raw: dict[str, Any], settings: Mapping[str, Any]) -> Config:
+    """The configuration of one cell. What is good takes the short way: its names are checked already, and of
+    its numbers only `settings` are new; from_dict says what is wrong with the rest.
+
+    Raises:
+        ConfigError: as from_dict.
+    """
+    try:
+        config = msgspec.convert(raw, Config)
+    except msgspec.ValidationError:
+        return from_dict(raw)
+    return from_dict(raw) if records.problem(dict(settings)) else config
+
+
 def expand(base: Config) -> tuple[Cell, ...]:
     """The cells of a sweep, each once, in the order of the grid.
 
@@ -90,25 +104,15 @@ def expand(base: Config) -> tuple[Cell, ...]:
             if outside := sorted(k for k in new if k.split(".")[0] in ("sweep", "launch", "tracker", "out")):
                 raise ConfigError(f"sweep.grid.{outside[0]}: not a setting of a single cell")
             checked |= new
-        config = from_dict(_with(raw, settings))
+        config = _configured(_with(raw, settings), settings)
         cells.setdefault(config.run_id, Cell(config.run_id, settings, config))
     return tuple(cells.values())
 
 
-def missing(cells: tuple[Cell, ...], directory: Path) -> tuple[Cell, ...]:
-    """Cells with a point that has no record yet, a damaged one, or one that failed or was interrupted.
-
-    A diverged or out-of-memory cell is accounted for: running it again would end the same way.
-    """
-
-    def is_missing(run_id: str) -> bool:
-        try:
-            state = records.read_state(records.path_of(directory, run_id))
-        except (records.RecordError, OSError):
-            return True
-        return state in ("failed", "interrupted")
-
-    return tuple(cell for cell in cells if any(map(is_missing, cell.config.point_ids.values())))
+def line(cell: Cell) -> bytes:
+    """A cell as a line of a manifest: its own configuration, without the grid that it comes from."""
+    config = dataclasses.replace(cell.config, sweep=SweepConfig(cell.config.sweep.name))
+    return msgspec.json.encode(dataclasses.replace(cell, config=config))
 
 
 def write_manifest(cells: tuple[Cell, ...], directory: Path) -> Path:
@@ -118,9 +122,9 @@ def write_manifest(cells: tuple[Cell, ...], directory: Path) -> Path:
         OSError: it cannot be written; the old one stays.
     """
     path = directory / "manifest.jsonl"
-    new = {cell.run_id: msgspec.json.encode(cell) for cell in cells}
+    new = {cell.run_id: line(cell) for cell in cells}
     old = path.read_bytes().splitlines() if path.is_file() else []
-    kept = [line for line in old if _run_id_of(line) not in {None, *new}]
+    kept = [each for each in old if _run_id_of(each) not in {None, *new}]
     records.write_bytes(path, b"\n".join([*new.values(), *kept]) + b"\n")
     return path
 

@@ -1,0 +1,123 @@
+"""Before a sweep: what each cell will cost, whether its input is good, and how many run at a time.
+
+Whatever needs torch is asked of a child process; the supervisor imports none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import multiprocessing
+import os
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
+from typing import Any
+
+from isoflop.config import Config, ConfigError
+from isoflop.launch import LaunchConfig
+from isoflop.sweep.grid import Cell
+
+PRELOAD = ["isoflop.sweep.preload"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Slots:
+    """Processes at a time, and threads each. `gpus` is 0 on a CPU; slot i uses GPU i modulo `gpus`."""
+
+    workers: int
+    threads: int
+    gpus: int
+
+    @property
+    def shared(self) -> bool:
+        """Whether cells share a GPU, so that its joules are nobody's."""
+        return 0 < self.gpus < self.workers
+
+    def device_index(self, slot: int) -> int:
+        """The GPU of a slot; 0 on a CPU."""
+        return slot % self.gpus if self.gpus else 0
+
+
+def context() -> ForkServerContext:
+    """Where children come from: a fork server that has torch imported."""
+    made = multiprocessing.get_context("forkserver")
+    made.set_forkserver_preload(PRELOAD)
+    return made
+
+
+def ask(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What `function` returns in a child process; its ValueError is raised here.
+
+    Raises:
+        ConfigError: the function's ValueError.
+        RuntimeError: the child died, or raised something else; `what` says what it was for.
+    """
+    here, there = multiprocessing.Pipe(duplex=False)
+    child = context().Process(target=_answer, args=(there, function, arguments))
+    child.start()
+    there.close()
+    try:
+        kind, value = here.recv()
+    except EOFError:
+        child.join()
+        raise RuntimeError(f"{what} failed: its process ended with code {child.exitcode}") from None
+    except KeyboardInterrupt:
+        child.kill()
+        raise
+    child.join()
+    if kind == "value":
+        return value
+    raise ConfigError(value) if kind == "input" else RuntimeError(f"{what} failed: {value}")
+
+
+def _answer(pipe: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    try:
+        said = ("value", function(*arguments))
+    except ValueError as error:
+        said = ("input", str(error))
+    except Exception as error:
+        said = ("failed", f"{type(error).__name__}: {error}")
+    with contextlib.suppress(OSError):  # the parent may be gone
+        pipe.send(said)
+
+
+def _plan_all(configs: tuple[Config, ...]) -> tuple[tuple[float | None, ...], int]:
+    """In a child: planned training FLOPs of each cell, and how many GPUs there are. One count a shape."""
+    import torch
+
+    from isoflop import prepare
+
+    plans: dict[str, float | None] = {}
+    ids = [config.config_id for config in configs]
+    for config, config_id in zip(configs, ids, strict=True):
+        if config_id not in plans:
+            plan = prepare.prepare(config, torch.device("cpu")).plan
+            plans[config_id] = plan.planned_train_flops
+    device = prepare.pick_device(configs[0].launch)
+    gpus = torch.cuda.device_count() if device.type == "cuda" else 0
+    return tuple(plans[config_id] for config_id in ids), gpus
+
+
+def plan(cells: tuple[Cell, ...]) -> tuple[tuple[Cell, ...], int]:
+    """The cells with their planned FLOPs, largest first, and the number of GPUs.
+
+    Every input is tried here, so that bad input is found before anything is trained.
+
+    Raises:
+        ConfigError: a cell's data, model or batch cannot be used.
+        RuntimeError: the planning process died.
+    """
+    planned, gpus = ask("planning", _plan_all, tuple(cell.config for cell in cells))
+    made = [dataclasses.replace(c, planned_train_flops=p) for c, p in zip(cells, planned, strict=True)]
+    return tuple(sorted(made, key=lambda cell: -(cell.planned_train_flops or 0.0))), gpus
+
+
+def slots(launch: LaunchConfig, gpus: int, per_gpu: int = 1) -> Slots:
+    """How many processes run at a time: `per_gpu` a GPU, or one a CPU core, unless launch.workers says."""
+    cores = len(os.sched_getaffinity(0))
+    threads = launch.threads or 1
+    workers = launch.workers or gpus * per_gpu or max(1, cores // threads)
+    if gpus and not launch.threads:
+        threads = max(1, cores // workers)
+    return Slots(workers, threads, gpus)

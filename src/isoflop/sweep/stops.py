@@ -1,0 +1,73 @@
+"""How a sweep is asked to stop: Ctrl-C once drains it, twice stops it, a third time kills; SIGTERM and
+SIGUSR1, which schedulers send, stop it at once. Whichever it is, the same command goes on later."""
+
+from __future__ import annotations
+
+import enum
+import signal
+import sys
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+STOPPING = (signal.SIGTERM, signal.SIGUSR1)
+
+
+class Level(enum.IntEnum):
+    """How far a sweep has been asked to stop."""
+
+    GO = 0
+    DRAIN = 1
+    STOP = 2
+    KILL = 3
+
+
+def say(words: str) -> None:
+    """One line to the user, where progress bars are shown too."""
+    sys.stderr.write(f"isoflop: {words}\n")
+
+
+def cells(number: int) -> str:
+    """`1 cell`, `2 cells`."""
+    return f"{number} cell" if number == 1 else f"{number} cells"
+
+
+def announce(level: Level, in_hand: int) -> None:
+    """Say what happens now."""
+    words = {
+        Level.DRAIN: f"nothing new is started; {cells(in_hand)} in hand finish (Ctrl-C again stops them)",
+        Level.STOP: f"stopping {cells(in_hand)} in hand; each keeps what it has (Ctrl-C again kills them)",
+        Level.KILL: f"killing {cells(in_hand)} in hand",
+    }
+    if level in words:
+        say(words[level])
+
+
+class Stops:
+    """Counts the requests to stop while it is open. Outside the main thread, where no handler can be set, it
+    hears none."""
+
+    def __init__(self) -> None:
+        self.level = Level.GO
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Stops:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, *STOPPING):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT:
+            self.level = Level(min(self.level + 1, Level.KILL))
+        else:
+            self.level = max(self.level, Level.STOP)

@@ -1,0 +1,48 @@
+"""A real SLURM of one node, started once a worker and stopped in the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+NEEDED = ("slurmctld", "slurmd", "slurmdbd", "sbatch", "sacct", "munged", "mariadbd", "mariadb-install-db")
+SCRIPT = Path(__file__).parent / "one_node.sh"
+
+
+def free_ports() -> int:
+    """The first of four neighbouring ports that nothing listens on."""
+    for first in range(21000 + os.getpid() % 1000 * 4, 30000, 4):
+        try:
+            for port in range(first, first + 4):
+                with socket.socket() as tried:
+                    tried.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return first
+    raise RuntimeError("no free ports")
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Path]:
+    """The folder of a running cluster; SLURM_CONF points to it."""
+    if os.geteuid() != 0:
+        pytest.skip("a SLURM of our own needs root")
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    if missing := [name for name in NEEDED if shutil.which(name, path=path) is None]:
+        pytest.skip(f"not installed: {', '.join(missing)} (.ci/run installs them)")
+    folder = Path(tempfile.mkdtemp(prefix="isoflop-slurm-", dir="/tmp"))
+    try:
+        subprocess.run([SCRIPT, "start", folder, str(free_ports())], check=True, timeout=120)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+            yield folder
+    finally:
+        subprocess.run([SCRIPT, "stop", folder], check=True, timeout=120)
+        shutil.rmtree(folder, ignore_errors=True)
