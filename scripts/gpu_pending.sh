@@ -52,6 +52,16 @@ loop-throughput) # at most 25 minutes: 12 shapes x 3 seeds of CIFAR-10; every re
     meter.idle_seconds=5 sweep.name=loop-throughput "out=$out/loop-throughput"
   python3 -m isoflop report "$out/loop-throughput"
   ;;
+packing) # about 25 minutes: examples a second of 1 to 16 cells at a time with and without MPS, then 24 cells packed against
+  # one after another, then joules for the packed ones
+  once packing/rates.txt python3 scripts/bench_packing.py
+  grid=(sweep=fashion_mnist "sweep.grid.model.width=[4,8]" "sweep.grid.model.depth=[1,2]" "sweep.grid.seed=[0,1,2,3,4,5]" schedule.epochs=2)
+  once packing/one-by-one.txt bash -c "time python3 -m isoflop sweep ${grid[*]} out='$out/packing/one-by-one' meter=none"
+  once packing/packed.txt bash -c "time python3 -m isoflop sweep ${grid[*]} out='$out/packing/packed' launch.per_gpu=auto --metering-pass"
+  ;;
+resume) # about 3 minutes: a cell killed in the middle and taken up again
+  python3 -m pytest -q tests/gpu/test_resume_gpu.py
+  ;;
 meter-sensors) # at most 13 minutes: the board's update periods, counter against integral over 5, 20 and 60 s, twice
   # the work, ceilings, what metering costs
   uuid=$(python3 -c 'import torch; from isoflop.metering import gpu_uuids; print(gpu_uuids(torch.device("cuda", 0))[0])')

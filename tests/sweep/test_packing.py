@@ -84,14 +84,14 @@ def test_the_probe_ends_where_a_process_cannot_be(
 
 def test_memory_limits_the_number(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """The largest cell fills a third of the GPU: two fit."""
-    grow, seen = packing._Probe.grow_to, []
+    grow, seen = packing.Probe.grow_to, []
 
-    def crowded(self: packing._Probe, number: int) -> float | None:
+    def crowded(self: packing.Probe, number: int) -> float | None:
         seen.append(number)
         return 1 / 3 if grow(self, number) is not None else None
 
-    monkeypatch.setattr(packing._Probe, "grow_to", crowded)
-    monkeypatch.setattr(packing._Probe, "rate", lambda self: 10.0 ** len(self._pipes))
+    monkeypatch.setattr(packing.Probe, "grow_to", crowded)
+    monkeypatch.setattr(packing.Probe, "rate", lambda self: 10.0 ** len(self._pipes))
     cells = grid.expand(make_config("model.width=8,4"))
     assert list(packing.probe(cells, most=8)) == [1, 2]
 

@@ -56,10 +56,10 @@ def probe(cells: Sequence[Cell], *, most: int) -> dict[int, float]:
     process dies or `most` is reached. `cells` are in order of size, the largest first."""
     rates: dict[int, float] = {}
     with mps.daemon(wanted=True) as environment:
-        with _Probe(cells[0].config, environment) as largest:
+        with Probe(cells[0].config, environment) as largest:
             share = largest.grow_to(1)
         most = min(most, int(MEMORY_SHARE / share)) if share else most
-        with _Probe(cells[len(cells) // 2].config, environment) as median:
+        with Probe(cells[len(cells) // 2].config, environment) as median:
             for number in NUMBERS:
                 if number > most or median.grow_to(number) is None:
                     break
@@ -71,7 +71,7 @@ def probe(cells: Sequence[Cell], *, most: int) -> dict[int, float]:
     return rates
 
 
-class _Probe:
+class Probe:
     """Processes that train the same cell at the same time on the first GPU."""
 
     def __init__(self, config: Config, environment: Mapping[str, str]) -> None:
@@ -79,7 +79,7 @@ class _Probe:
         self._processes: list[BaseProcess] = []
         self._pipes: list[Connection] = []
 
-    def __enter__(self) -> _Probe:
+    def __enter__(self) -> Probe:
         return self
 
     def __exit__(self, *error: object) -> None:
