@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Examples per second of 1, 2, 4, 8 and 16 processes that train one small cell on a GPU, with MPS and without.
+"""Examples per second of 1, 2, 4, 8 and 16 processes training one small cell on a GPU, with MPS and without.
 
 usage: python scripts/bench_packing.py [--at-once 1 2 4 8 16] [--mps yes no] [OVERRIDES]
 
@@ -14,7 +14,7 @@ import argparse
 from isoflop.compose import compose_config
 from isoflop.sweep import mps, packing
 
-CELL = ("data=digits", "model=resnet", "model.width=4", "model.depth=1", "optim=sgd")
+CELL = ("data=digits", "model=resnet", "model.width=4", "model.depth=1", "optim=sgd", "launch.threads=1")
 
 
 def main() -> None:
