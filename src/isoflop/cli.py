@@ -119,6 +119,12 @@ def parser() -> argparse.ArgumentParser:
         if name == "fit":
             made.add_argument("--x", help="a column of the table, such as train_gflops or energy_joules")
             made.add_argument("--y", help="a column of the table, such as test_error or test_loss")
+    made = verb("wandb", _wandb, "Upload a sweep's records to W&B, with a workspace and a report")
+    made.add_argument("directory", metavar="DIR", type=Path, help="the folder of a sweep")
+    made.add_argument("--project", default="isoflop", help="W&B project (default isoflop)")
+    made.add_argument("--entity", help="W&B user or team (default: your own)")
+    made.add_argument("--dry-run", action="store_true", help="send nothing: print what would be sent")
+    made.add_argument("--json", metavar="FILE", help="write the result as JSON, - for standard output")
     made = verb("flops", _flops, "Count a model's work: isoflop flops resnet, or torchvision:vit_b_16")
     made.add_argument("name", metavar="NAME", help="resnet, torchvision:NAME or path/to/file.py:factory")
     made.usage = "isoflop flops NAME [OVERRIDES] [--input C,H,W] [--batch N] [--classes N] [--json FILE]"
@@ -154,9 +160,11 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigError("this is a sweep: use isoflop sweep, or isoflop run -m")
     done = all(record.is_done(record.path_of(cell.directory, i)) for i in cell.point_ids.values())
     from isoflop import run
+    from isoflop.report import tracker
 
     with console.steps_bar() as watch:
         finished = run.run(cell, again=options.again, watch=watch)
+    tracker.wait(cell.directory, cell.tracker.wait_seconds)
     for found in finished:
         console.show_run(found)
         console.OUT.print(f"record: {record.path_of(cell.directory, found.run_id)}", markup=False)
@@ -308,6 +316,19 @@ def _report(options: argparse.Namespace) -> int:
         return _json({"page": str(path), "fit": fits}, options.json)
     console.show_fit(fits.reports[0])
     console.OUT.print(f"page: {path}", markup=False)
+    return DONE
+
+
+def _wandb(options: argparse.Namespace) -> int:
+    from isoflop.report.trackers import upload
+
+    where = (options.directory, options.project, options.entity)
+    if options.dry_run:
+        return _json(upload.dry_run(*where), options.json or "-")
+    found = upload.upload(*where)
+    if options.json:
+        return _json(found, options.json)
+    print(upload.told(found))
     return DONE
 
 
