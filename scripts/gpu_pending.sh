@@ -71,6 +71,10 @@ meter-sensors) # at most 13 minutes: the board's update periods, counter against
   once meter/ceilings.txt python3 -m isoflop doctor --measure
   once meter/overhead.txt python3 scripts/bench_meter.py --uuid "$uuid" --pairs 100
   ;;
+parallel-nccl) # at most 4 minutes: NCCL with one process beside none (same bits), eager and compiled, and where there are
+  # two boards one cell by both
+  once parallel/nccl.txt python3 -m pytest tests/gpu/test_parallel_gpu.py -rs
+  ;;
 *)
   grep -E '^[a-z0-9-]+\)' "$0"
   ;;

@@ -47,7 +47,7 @@ class Trained:
     With cooldowns, `examples_own` are those this point was the first to need: its cool-down and the stretch
     of the trunk since the branch before. `windows` are the metered stretches of its own path in this attempt,
     `metered` what earlier attempts metered of it. The wasted examples and seconds were lost with an attempt
-    that died, and are done again.
+    that died, and are done again. `processes` trained together, a device each.
     """
 
     horizon: float
@@ -70,6 +70,7 @@ class Trained:
     test: Score
     val: Score
     train: Score
+    processes: int = 1
 
 
 def with_energy(
@@ -122,22 +123,24 @@ def compute(prepared: Prepared, trained: Trained, precision: str) -> Compute:
 def timing(compute: Compute, trained: Trained, origin: Provenance) -> Timing:
     """Seconds, rates, and their shares of the device's peak and of its roofline where those are known.
 
+    Several devices that train one cell are alike: a share is that of each, and its peak is one device's.
     Reads the ceilings kept by `isoflop doctor --measure`.
     """
     peak, no_peak = peak_of(origin)
     threads = origin.threads if origin.device == origin.cpu else 0
     ceiling, no_ceiling = ceilings.find(origin.device, origin.precision, threads)
     achieved = times(1 / trained.train_seconds, compute.train_flops)
+    device_seconds = trained.train_seconds * trained.processes
     intensity, no_intensity = _intensity(compute)
     mfu, mfu_reason = None, compute.train_flops_reason or no_peak
     if achieved is not None and peak is not None:
         try:
-            mfu = roofline.mfu(achieved, peak)
+            mfu = roofline.mfu(achieved / trained.processes, peak)
         except ValueError as error:
             mfu_reason = str(error)
     share, no_share = None, compute.train_flops_reason or no_ceiling or no_intensity
     if achieved is not None and ceiling is not None and intensity is not None:
-        share, no_share = roofline.roofline_share(achieved, ceiling, intensity)
+        share, no_share = roofline.roofline_share(achieved / trained.processes, ceiling, intensity)
     return Timing(
         train_seconds=trained.train_seconds,
         warmup_seconds=trained.warmup_seconds,
@@ -151,7 +154,7 @@ def timing(compute: Compute, trained: Trained, origin: Provenance) -> Timing:
         mfu_reason=mfu_reason if mfu is None else None,
         peak=peak,
         peak_reason=no_peak,
-        hardware_burden_flops=roofline.hardware_burden_flops(peak, trained.train_seconds) if peak else None,
+        hardware_burden_flops=roofline.hardware_burden_flops(peak, device_seconds) if peak else None,
         hardware_burden_flops_reason=no_peak,
         ceiling=ceiling,
         ceiling_reason=no_ceiling,

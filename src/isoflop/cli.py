@@ -129,6 +129,12 @@ def parser() -> argparse.ArgumentParser:
         if name == "fit":
             made.add_argument("--x", help="a column of the table, such as train_gflops or energy_joules")
             made.add_argument("--y", help="a column of the table, such as test_error or test_loss")
+    made = verb("wandb", _wandb, "Upload a sweep's records to W&B, with a workspace and a report")
+    made.add_argument("directory", metavar="DIR", type=Path, help="the folder of a sweep")
+    made.add_argument("--project", default="isoflop", help="W&B project (default isoflop)")
+    made.add_argument("--entity", help="W&B user or team (default: your own)")
+    made.add_argument("--dry-run", action="store_true", help="send nothing: print what would be sent")
+    made.add_argument("--json", metavar="FILE", help="write the result as JSON, - for standard output")
     made = verb("flops", _flops, "Count a model's work: isoflop flops resnet, or torchvision:vit_b_16")
     made.add_argument("name", metavar="NAME", help="resnet, torchvision:NAME or path/to/file.py:factory")
     made.usage = "isoflop flops NAME [OVERRIDES] [--input C,H,W] [--batch N] [--classes N] [--json FILE]"
@@ -165,10 +171,14 @@ def _run(options: argparse.Namespace) -> int:
     if cell.sweep.grid or cell.sweep.points:
         raise ConfigError("this is a sweep: use isoflop sweep, or isoflop run -m")
     done = all(record.is_done(record.path_of(cell.directory, i)) for i in cell.point_ids.values())
-    from isoflop import run
+    from isoflop import parallel_run
+    from isoflop.report import tracker
 
     with console.steps_bar() as watch:
-        finished = run.run(cell, again=options.again, watch=watch)
+        finished = parallel_run.run(cell, again=options.again, watch=watch)
+    if not parallel_run.is_chief():
+        return _worst(finished)
+    tracker.wait(cell.directory, cell.tracker.wait_seconds)
     for found in finished:
         console.show_run(found)
         console.OUT.print(f"record: {record.path_of(cell.directory, found.run_id)}", markup=False)
@@ -213,21 +223,23 @@ _CODES: list[int] = []
 
 def _task(composed: Any) -> None:
     """One job of a multirun. A bad state is kept in the record and in the exit code, never raised."""
-    from isoflop import run
-    from isoflop.report import console
+    from isoflop import parallel_run
+    from isoflop.report import console, tracker
 
+    cell = from_hydra(composed)
     try:
-        finished = run.run(from_hydra(composed))
+        finished = parallel_run.run(cell)
     except ValueError as error:
         _CODES.append(_tell(str(error), INPUT, debug=False))
         return
+    tracker.wait(cell.directory, cell.tracker.wait_seconds)
     for found in finished:
         console.show_run(found)
     _CODES.append(_worst(finished))
 
 
 def _sweep(options: argparse.Namespace) -> int:
-    from isoflop.report import console
+    from isoflop.report import console, tracker
     from isoflop.sweep import grid, metering_pass, retry, stages, tune
 
     composed = compose_config(options.overrides, options.config_dir)
@@ -236,6 +248,7 @@ def _sweep(options: argparse.Namespace) -> int:
     ]
     base = dataclasses.replace(composed, sweep=grid.without(composed.sweep, fixed))
     cells = grid.expand(base)
+    tracker.check(base.tracker)
     request = stages.Request(retry.states(options.retry), options.dry_run, options.wait)
     if base.launch.name == "slurm" or request.dry_run:
         waited = stages.sweep(base, cells, request, lambda words: console.OUT.print(words, markup=False))
@@ -255,7 +268,7 @@ def _sweep(options: argparse.Namespace) -> int:
 
 def _run_missing(base: Config, cells: tuple[Cell, ...], directory: Path, states: Sequence[str]) -> None:
     """Run the cells without a record in `directory`, or one in `states`; all are in its manifest."""
-    from isoflop.report import console
+    from isoflop.report import console, tracker
     from isoflop.sweep import grid, local, retry
 
     todo = {cell.run_id for cell in retry.select(cells, directory, states)}
@@ -268,6 +281,7 @@ def _run_missing(base: Config, cells: tuple[Cell, ...], directory: Path, states:
     with console.cells_bar(len(ordered)) as show:
         slots = local.slots(base.launch, gpus, ordered)
         local.run_cells(ordered, slots, lambda cell, found: show(cell.run_id, found))
+    tracker.wait(directory, base.tracker.wait_seconds)
 
 
 def _summary(cells: tuple[Cell, ...], directory: Path) -> int:
@@ -355,6 +369,19 @@ def _report(options: argparse.Namespace) -> int:
         return _json({"page": str(path), "fit": fits}, options.json)
     console.show_fit(fits.reports[0])
     console.OUT.print(f"page: {path}", markup=False)
+    return DONE
+
+
+def _wandb(options: argparse.Namespace) -> int:
+    from isoflop.report.trackers import upload
+
+    where = (options.directory, options.project, options.entity)
+    if options.dry_run:
+        return _json(upload.dry_run(*where), options.json or "-")
+    found = upload.upload(*where)
+    if options.json:
+        return _json(found, options.json)
+    print(upload.told(found))
     return DONE
 
 

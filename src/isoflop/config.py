@@ -58,6 +58,7 @@ DATA_TAKES: dict[str, tuple[str, ...]] = {
     "imagefolder": ("resolution",),
     "synthetic": ("dimension", "classes", "examples", "teacher_width", "teacher_depth", "label_noise"),
 }
+TRACKER_TAKES = {"wandb": ("mode", "project"), "custom": ("path",)}
 OPTIM_TAKES = {"sgd": ("momentum",), "adamw": ("betas",), "muon": ("momentum", "betas")}
 
 
@@ -235,9 +236,24 @@ class SweepConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TrackerConfig:
-    """Where a run's curve goes beside its record."""
+    """Where a run's curve goes beside its record. `wait_seconds` is how long a tracker may take to finish
+    after training. `mode`, `project` and `entity` are for W&B; `path` names a tracker of your own, as
+    my.module:Tracker."""
 
-    name: Literal["none", "csv"]
+    name: Literal["none", "csv", "tensorboard", "wandb", "custom"]
+    mode: Literal["online", "offline", "disabled"] | None
+    project: str | None
+    entity: str | None
+    path: str | None
+    tags: tuple[str, ...]
+    wait_seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)]
+
+    def __post_init__(self) -> None:
+        """Refuse settings of another tracker."""
+        others = ("mode", "project", "path", *(() if self.name == "wandb" else ("entity",)))
+        _takes(self, f"tracker {self.name}", TRACKER_TAKES.get(self.name, ()), others)
+        if self.path and not re.fullmatch(r"[\w.]+:\w+", self.path):
+            raise ValueError(f"path {self.path}: name a class as my.module:Tracker")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -432,7 +448,11 @@ def _choices(key: str) -> tuple[str, ...]:
     kind: Any = Config
     for part in key.split("."):
         kind = typing.get_type_hints(kind)[part]
-    return typing.get_args(kind)
+    return tuple(name for part in (kind, *typing.get_args(kind)) for name in _literals(part))
+
+
+def _literals(kind: Any) -> tuple[str, ...]:
+    return typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
 
 
 def to_dict(config: Config) -> dict[str, Any]:

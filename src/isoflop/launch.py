@@ -15,6 +15,8 @@ SHARED_GPU = "shared GPU"
 """Why the joules of a cell that ran beside others on its GPU are unknown, until a metering pass."""
 
 TIME = re.compile(r"\d+|\d+:\d\d(:\d\d)?|\d+-\d+(:\d\d){0,2}")
+IN_SWEEP = "ISOFLOP_IN_SWEEP"
+"""Set in the environment of the processes that train one cell of a sweep together."""
 MEMORY = re.compile(r"\d+[KMGT]?")
 
 
@@ -60,6 +62,9 @@ class LaunchConfig:
 
     A cell is ended after `timeout_seconds` in all, or after `stall_seconds` without a sign of progress; null
     is never. State is kept every `checkpoint_seconds`, so that an interrupted cell goes on from there.
+
+    A cell is trained by `devices` processes on each of `nodes` nodes, a GPU each where there are GPUs
+    (docs/training.md). One that waits longer than `parallel_timeout_seconds` for the others fails the cell.
     """
 
     name: Literal["local", "slurm"]
@@ -69,7 +74,36 @@ class LaunchConfig:
     per_gpu: Count | Literal["auto"]
     deterministic: bool
     step: Literal["auto", "eager", "compile", "graph"]
+    devices: Count
+    nodes: Count
+    sync_batchnorm: bool
+    parallel_timeout_seconds: Positive
     timeout_seconds: Positive | None
     stall_seconds: Positive | None
     checkpoint_seconds: Positive | None
     slurm: SlurmConfig
+
+    def __post_init__(self) -> None:
+        """Refuse what several processes cannot do, and what one has no use for."""
+        if self.processes > 1 and self.step == "graph":
+            raise ValueError("step=graph is for one device: set step to auto, eager or compile")
+        if self.processes == 1 and self.sync_batchnorm:
+            raise ValueError("sync_batchnorm is for several devices: set it to false, or devices above 1")
+
+    @property
+    def processes(self) -> int:
+        """Those that train one cell, on all nodes."""
+        return self.devices * self.nodes
+
+    def check_batch(self, batch_size: int) -> None:
+        """Refuse a batch that cannot be shared evenly.
+
+        Raises:
+            ValueError: the processes do not divide `batch_size`.
+        """
+        if batch_size % self.processes:
+            near = max(1, round(batch_size / self.processes)) * self.processes
+            raise ValueError(
+                f"optim.batch_size={batch_size} cannot be shared by {self.processes} processes "
+                f"(launch.devices x launch.nodes): try {near}"
+            )

@@ -17,16 +17,17 @@ from isoflop import progress, resume
 from isoflop.account import Metered, Trained
 from isoflop.config import Config
 from isoflop.meter.trace import Window
-from isoflop.meter.window_meter import WindowMeter
-from isoflop.metering import energy, energy_meter, replay, window
+from isoflop.metering import Meter, energy, energy_meter, replay, window
 from isoflop.prepare import Prepared, times
 from isoflop.record import CurvePoint, Energy
+from isoflop.report.tracker import Feed
 from isoflop.resume import Resumed, Standing, Way
 from isoflop.signals import InterruptedRunError, Stop
 from isoflop.train import optim, schedule
 from isoflop.train.data import Part
 from isoflop.train.evaluate import Score, evaluate
 from isoflop.train.loop import DivergedError, Trainer, deterministic, warm_trainer
+from isoflop.train.parallel import ALONE, Team
 from isoflop.train.schedule import Horizon
 from isoflop.train.state import Snapshot
 
@@ -91,15 +92,20 @@ class Course:
         config: Config,
         prepared: Prepared,
         trainer: Trainer,
-        meter: WindowMeter | None,
+        meter: Meter | None,
         *,
         attempt: int,
         wall: Wall,
         stop: Stop,
         watch: Watch | None,
+        feed: Feed | None = None,
     ) -> None:
         self._config, self._prepared, self._trainer, self._meter = config, prepared, trainer, meter
-        self._attempt, self._wall, self._stop, self._watch = attempt, wall, stop, watch
+        self._team = trainer.team
+        self._attempt, self._wall, self._stop = attempt, wall, stop
+        self._watch, self._feed = (watch, feed) if self._team.chief else (None, None)
+        self._asked: str | None = None
+        self._due = False
         self._grid = schedule.stops(trainer.steps, config.schedule.evaluations)
         self._beat = progress.Beat(config.directory, config.run_id)
         self._saved, self._at_once = time.monotonic(), 1
@@ -116,12 +122,14 @@ class Course:
             InterruptedRunError: the process was asked to stop; a checkpoint was written.
         """
         trainer, setup_seconds = self._trainer, self._wall.seconds
-        resumed = resume.load(self._config, trainer)
+        resumed = self._same_for_all(resume.load(self._config, trainer))
         clock = time.perf_counter()
         self._score(self._prepared.data.val)
         trainer.warm_up()
         warmup_seconds = time.perf_counter() - clock
         path = self._take_up(resumed)
+        for point in path.curve:
+            self._tell(point, point.step)
         plan = self._prepared.plan
         for index, horizon in list(enumerate(plan.horizons))[self._place.horizon :]:
             factors = schedule.learning_rates(self._config.schedule, trainer.steps, horizon.end_step)
@@ -137,6 +145,13 @@ class Course:
                 assert left is not None
                 trainer.restore(left)
                 self._place = _Place(index + 1, charged=horizon.branch_step)
+
+    def _same_for_all(self, resumed: Resumed | None) -> Resumed | None:
+        """Raises RuntimeError if the processes of the team do not read the same checkpoint."""
+        steps = self._team.share(resumed.standing.steps_done if resumed else None)
+        if len(set(steps)) > 1:
+            raise RuntimeError("the processes read different checkpoints: out must be a folder they share")
+        return resumed
 
     def _take_up(self, resumed: Resumed | None) -> _Path:
         """Be where the checkpoint was written, if there is one, and know what was lost after it."""
@@ -155,7 +170,7 @@ class Course:
         self._place = _Place(
             standing.horizon, _path(standing.trunk), resumed.snapshots.get("trunk"), standing.charged
         )
-        self._trainer.restore(resumed.snapshots["way"])
+        self._trainer.take_over(resumed.snapshots["way"])
         return _path(standing.way)
 
     def _follow(self, path: _Path, end: int, factors: Sequence[float], *, arrive: bool) -> _Path:
@@ -173,10 +188,13 @@ class Course:
         """Train towards step `stop` until it is reached, a checkpoint is due or the process is to stop."""
         before, clock = len(self._meter.windows) if self._meter else 0, time.perf_counter()
         with window(self._meter):
-            while self._trainer.step < stop and self._stop.word is None:
+            while self._trainer.step < stop:
+                self._agree()
+                if self._asked is not None:
+                    break
                 self._advance(min(stop, self._trainer.step + self._at_once), factors)
                 self._give_sign(time.perf_counter() - clock)
-                if self._checkpoint_due():
+                if self._due:
                     break
         seconds = time.perf_counter() - clock
         self._trained_seconds += seconds
@@ -184,6 +202,12 @@ class Course:
         return dataclasses.replace(
             path, windows=(*path.windows, *new), train_seconds=path.train_seconds + seconds
         )
+
+    def _agree(self) -> None:
+        """What all processes go by until the next look: a stop asked of any of them, the chief's clock."""
+        looks = self._team.share((self._stop.word, self._at_once, self._checkpoint_due()))
+        self._asked = next((word for word, _, _ in looks if word is not None), None)
+        _, self._at_once, self._due = looks[0]
 
     def _advance(self, stop: int, factors: Sequence[float]) -> None:
         """Take steps, and as many more the next time as make about half of LOOK_SECONDS."""
@@ -202,7 +226,7 @@ class Course:
         return period is not None and time.monotonic() - self._saved >= period
 
     def _give_sign(self, seconds: float) -> None:
-        if self._beat.due():
+        if self._team.chief and self._beat.due():
             trained = self._trained_seconds + seconds
             steps = self._prepared.plan.all_steps
             self._beat.write(resume.sign(self._attempt, self._steps_done, steps, trained))
@@ -226,17 +250,16 @@ class Course:
             wasted_steps=self._wasted_steps,
             wasted_seconds=self._wasted_seconds,
         )
-        kept = resume.keep(self._config, standing, snapshots)
+        kept = self._team.chief and resume.keep(self._config, standing, snapshots)
         self._saved = time.monotonic()
-        if self._stop.word is not None:
-            self._beat.write(
-                resume.sign(
-                    self._attempt, self._steps_done, self._prepared.plan.all_steps, self._trained_seconds
-                )
-            )
+        if self._asked is not None:
+            if self._team.chief:
+                steps = self._prepared.plan.all_steps
+                sign = resume.sign(self._attempt, self._steps_done, steps, self._trained_seconds)
+                self._beat.write(sign)
             where = f"after step {self._trainer.step} of {self._trainer.steps}"
             rest = "run it again to go on" if kept else "no checkpoint could be written"
-            raise InterruptedRunError(f"{self._stop.word} {where}: {rest}")
+            raise InterruptedRunError(f"{self._asked} {where}: {rest}")
 
     def _way(self, path: _Path) -> Way:
         metered = path.metered
@@ -249,7 +272,8 @@ class Course:
     def _score(self, part: Part) -> Score:
         trainer = self._trainer
         data = self._prepared.data
-        return evaluate(trainer.scored_model, data, part, trainer.autocast, trainer.memory_format)
+        how = trainer.autocast, trainer.memory_format
+        return evaluate(trainer.scored_model, data, part, *how, trainer.team)
 
     def _finite(self, part: Part) -> Score:
         found = self._score(part)
@@ -277,8 +301,13 @@ class Course:
         )
         if self._watch:
             self._watch(point, trainer.steps)
+        self._tell(point, self._steps_done)
         eval_seconds = path.eval_seconds + time.perf_counter() - clock
         return dataclasses.replace(path, val=val, curve=(*path.curve, point), eval_seconds=eval_seconds)
+
+    def _tell(self, point: CurvePoint, steps_done: int) -> None:
+        if self._feed:
+            self._feed.point(point, steps_done)
 
     def _joules_so_far(self, path: _Path) -> float | None:
         now = self._meter.joules_so_far(path.windows) if self._meter else None
@@ -314,6 +343,7 @@ class Course:
             test=test,
             val=path.val,
             train=train,
+            processes=self._team.ranks,
         )
 
 
@@ -337,19 +367,27 @@ def measure(
     wall: Wall,
     stop: Stop,
     watch: Watch | None,
+    feed: Feed | None = None,
+    team: Team = ALONE,
 ) -> Iterator[Measured]:
     """Each point as it is reached, with its joules or the reason why they are unknown.
 
     Points whose training was too short to meter wait for the replay at the end. Raises as Course.points.
     """
     with deterministic(config.launch.deterministic):
-        trainer = warm_trainer(config, prepared.data, prepared.plan.steps, device)
-        with energy_meter(config, device, shared=shared) as meter:
+        trainer = warm_trainer(config, prepared.data, prepared.plan.steps, device, team)
+        with energy_meter(config, device, team, shared=shared) as meter:
             course = Course(
-                config, prepared, trainer, meter, attempt=attempt, wall=wall, stop=stop, watch=watch
+                *(config, prepared, trainer, meter),
+                attempt=attempt,
+                wall=wall,
+                stop=stop,
+                watch=watch,
+                feed=feed,
             )
             for trained in course.points():
-                if meter and meter.senses and trained.train_seconds < config.meter.replay_seconds:
+                seconds = team.from_chief(trained.train_seconds)
+                if meter and meter.senses and seconds < config.meter.replay_seconds:
                     course.short = (*course.short, trained)
                 else:
                     yield trained, *energy(meter, trained, shared=shared)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import multiprocessing
+import os
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from types import TracebackType
 
 import torch
 
 from isoflop.account import Trained
 from isoflop.config import Config
-from isoflop.launch import SHARED_GPU
+from isoflop.launch import IN_SWEEP, SHARED_GPU
 from isoflop.meter import rapl
 from isoflop.meter.total import total
 from isoflop.meter.trace import Window
@@ -19,10 +23,95 @@ from isoflop.meter.window_meter import WindowMeter
 from isoflop.record import Energy
 from isoflop.train import schedule
 from isoflop.train.loop import Trainer
+from isoflop.train.parallel import ALONE, Team
+
+
+class TeamMeter:
+    """The meters of all nodes as one: every process holds it, the first of each node reads the sensors.
+
+    All processes of the team enter it and call `senses`, `joules_so_far` and `measurement` together; each
+    gets the sum over nodes. Windows are those of WindowMeter, by each process's own clock.
+    """
+
+    def __init__(self, team: Team, own: WindowMeter | None) -> None:
+        self._team, self._own = team, own
+        self._windows: list[Window] = []
+        self._opened: float | None = None
+
+    def __enter__(self) -> TeamMeter:
+        """Start the meters; nobody trains before every idle baseline is taken."""
+        if self._own:
+            self._own.__enter__()
+        self._team.share(None)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End this process's sampler."""
+        if self._own:
+            self._own.__exit__(kind, error, trace)
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """The closed windows."""
+        return tuple(self._windows)
+
+    @property
+    def senses(self) -> bool:
+        """Whether any sensor of any node was read so far."""
+        return any(self._team.share(self._own is not None and self._own.senses))
+
+    def begin(self) -> None:
+        """Open a window."""
+        assert self._opened is None, "end() the window before the next begin()"
+        self._opened = time.monotonic()
+
+    def end(self) -> None:
+        """Close the window."""
+        assert self._opened is not None, "begin() a window before end()"
+        self._windows.append(Window(self._opened, time.monotonic()))
+        self._opened = None
+
+    def joules_so_far(self, windows: Sequence[Window] | None = None) -> float | None:
+        """As WindowMeter's, over all nodes."""
+        chosen = self.windows if windows is None else windows
+        found = self._team.share([self._own.joules_so_far(chosen)] if self._own else [])
+        joules = [value for own in found for value in own]
+        known = [value for value in joules if value is not None]
+        return sum(known) if len(known) == len(joules) else None
+
+    def measurement(
+        self, windows: Sequence[Window] | None = None, *, replayed: bool = False, scale: float = 1.0
+    ) -> tuple[Energy | None, str | None]:
+        """As WindowMeter's, over all nodes; unknown where one of them is."""
+        chosen = self.windows if windows is None else windows
+        own = self._own.measurement(chosen, replayed=replayed, scale=scale) if self._own else None
+        found = [each for each in self._team.share(own) if each is not None]
+        reason = next((reason for energy, reason in found if energy is None), None)
+        energies = [energy for energy, _ in found if energy is not None]
+        return (over_nodes(energies), None) if len(energies) == len(found) else (None, reason)
+
+
+Meter = WindowMeter | TeamMeter
+
+
+def over_nodes(parts: Sequence[Energy]) -> Energy:
+    """Joules and idle watts of nodes that train at the same time: they add up, their seconds do not."""
+    if len(parts) == 1:
+        return parts[0]
+    idle = [part.idle_watts for part in parts if part.idle_watts is not None]
+    whole = total(parts)
+    return dataclasses.replace(
+        whole,
+        window_seconds=max(part.window_seconds for part in parts),
+        idle_watts=None if whole.idle_watts is None else sum(idle),
+        grade_reasons=(f"summed over {len(parts)} nodes", *whole.grade_reasons[1:]),
+    )
 
 
 @contextlib.contextmanager
-def window(meter: WindowMeter | None) -> Iterator[None]:
+def window(meter: Meter | None) -> Iterator[None]:
     """Energy is read while this is open."""
     if meter is None:
         yield
@@ -35,25 +124,40 @@ def window(meter: WindowMeter | None) -> Iterator[None]:
 
 
 def energy_meter(
-    config: Config, device: torch.device, *, shared: bool
-) -> contextlib.AbstractContextManager[WindowMeter | None]:
-    """The meter of the device's board or of the processor, or nothing where none is to be read."""
+    config: Config, device: torch.device, team: Team = ALONE, *, shared: bool
+) -> contextlib.AbstractContextManager[Meter | None]:
+    """The meter of the device's board or of the processor, or nothing where none is to be read.
+
+    Of a team (all call it) the first process of each node meters all boards of that node.
+    """
     if config.meter.energy == "none" or shared:
         return contextlib.nullcontext()
+    if team.group is None:
+        return _meter(config, device, gpu_uuids(device), "")
+    every = team.share((socket.gethostname(), gpu_uuids(device)))
+    hosts = list(dict.fromkeys(host for host, _ in every))
+    own = every[team.rank][0]
+    leader = [host for host, _ in every].index(own) == team.rank
+    uuids = tuple(dict.fromkeys(uuid for host, found in every if host == own for uuid in found))
+    node = hosts.index(own)
+    return TeamMeter(team, _meter(config, device, uuids, f".node{node}" if node else "") if leader else None)
+
+
+def _meter(config: Config, device: torch.device, uuids: tuple[str, ...], suffix: str) -> WindowMeter:
     return WindowMeter(
-        gpu_uuids(device),
+        uuids,
         host=_processor_counters(config, device),
         cpu_watts=config.meter.cpu_watts,
         period_seconds=config.meter.period_seconds,
         idle_seconds=config.meter.idle_seconds,
-        polls_path=config.directory / "power" / f"{config.run_id}.jsonl",
+        polls_path=config.directory / "power" / f"{config.run_id}{suffix}.jsonl",
         no_gpu="trained on the CPU",
     )
 
 
 def _processor_counters(config: Config, device: torch.device) -> rapl.Found:
     """RAPL, which is of no use to a cell of a sweep that has the processor together with others."""
-    in_sweep = multiprocessing.parent_process() is not None
+    in_sweep = multiprocessing.parent_process() is not None or IN_SWEEP in os.environ
     if in_sweep and device.type == "cpu" and config.launch.workers != 1:
         return rapl.Found((), "cells side by side share the processor: launch.workers=1 meters them")
     return rapl.find()
@@ -67,7 +171,7 @@ def gpu_uuids(device: torch.device) -> tuple[str, ...]:
     return (uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}",)
 
 
-def energy(meter: WindowMeter | None, trained: Trained, *, shared: bool) -> tuple[Energy | None, str | None]:
+def energy(meter: Meter | None, trained: Trained, *, shared: bool) -> tuple[Energy | None, str | None]:
     """Joules of the point's own windows, those of earlier attempts added."""
     if meter is None:
         return None, SHARED_GPU if shared else "meter.energy=none"
@@ -78,7 +182,7 @@ def energy(meter: WindowMeter | None, trained: Trained, *, shared: bool) -> tupl
     return (total((*earlier.energies, now)), None) if now else (None, reason)
 
 
-def replay(config: Config, trainer: Trainer, meter: WindowMeter) -> tuple[tuple[Window, ...], int]:
+def replay(config: Config, trainer: Trainer, meter: Meter) -> tuple[tuple[Window, ...], int]:
     """Run the whole length again, results discarded, until enough seconds are metered.
 
     Returns the windows and the examples trained in them.
@@ -93,5 +197,6 @@ def replay(config: Config, trainer: Trainer, meter: WindowMeter) -> tuple[tuple[
             trainer.advance(trainer.steps, factors)
             trainer.synchronise()
             metered_seconds += time.perf_counter() - clock
+        metered_seconds = trainer.team.from_chief(metered_seconds)
         examples += trainer.examples_seen
     return meter.windows[first:], examples

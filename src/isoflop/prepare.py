@@ -47,13 +47,18 @@ def pick_device(launch: LaunchConfig, index: int = 0) -> torch.device:
     """`auto` is the GPU where there is one; `index` says which.
 
     Raises:
-        ValueError: a GPU, or a CUDA graph, was asked for and there is none.
+        ValueError: a GPU, or a CUDA graph, was asked for and there is none, or fewer than are asked for.
     """
     gpu = torch.cuda.is_available()
     if launch.device == "cuda" and not gpu:
         raise ConfigError("launch.device=cuda: torch sees no GPU here: `isoflop doctor` says why")
     device = torch.device("cuda", index) if gpu and launch.device != "cpu" else torch.device("cpu")
     step.choose(launch.step, device, nn.Identity())
+    if device.type == "cuda" and index >= torch.cuda.device_count():
+        seen = torch.cuda.device_count()
+        raise ConfigError(f"launch.devices={launch.devices}: torch sees {seen} GPUs here: set it to fewer")
+    if launch.sync_batchnorm and device.type == "cpu":
+        raise ConfigError("launch.sync_batchnorm needs GPUs: set it to false")
     return device
 
 
@@ -61,9 +66,11 @@ def prepare(config: Config, device: torch.device) -> Prepared:
     """Load the data, count the FLOPs and lay out the steps; trains and writes nothing.
 
     Raises:
-        ValueError: the data is missing or damaged, the batch is larger than the data, the model does not
-            exist or cannot take these images, or a FLOP budget is asked for and FLOPs are unknown.
+        ValueError: the data is missing or damaged, the batch is larger than the data or cannot be shared by
+            the processes, the model does not exist or cannot take these images, or a FLOP budget is asked for
+            and FLOPs are unknown.
     """
+    config.launch.check_batch(config.optim.batch_size)
     data = _load(config.data, device)
     count = count_flops(config.model, data.image_shape, data.classes, config.optim.batch_size)
     steps = schedule.total_steps(

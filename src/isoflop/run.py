@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -20,6 +22,7 @@ from isoflop.record import Record, State
 from isoflop.report import tracker
 from isoflop.signals import InterruptedRunError
 from isoflop.train.loop import DivergedError, resolve_precision
+from isoflop.train.parallel import ALONE, Team, lost_peer
 
 
 def run(
@@ -31,12 +34,15 @@ def run(
     again: bool = False,
     shared: bool = False,
     watch: Watch | None = None,
+    team: Team = ALONE,
 ) -> tuple[Record, ...]:
     """Train one cell, write a record a point to DIR/records as it is reached, and return the records.
 
     A cell whose points are all done is not trained but its records returned, unless `again`. A done record is
     only ever replaced by another done one. `shared`: others use the GPU at the same time, so that joules are
     unknown.
+
+    Every process of a `team` calls this with the same configuration; its chief alone writes.
 
     There is one point, or one a horizon with schedule.cooldowns. A cell that was interrupted goes on from its
     last checkpoint. What happens to the cell is a state of its
@@ -51,18 +57,22 @@ def run(
     if config.launch.threads is not None:
         torch.set_num_threads(config.launch.threads)
     device = pick_device(config.launch, device_index)
-    prepared = prepare(config, device)
+    tracker.check(config.tracker)
+    prepared = team.together(lambda: prepare(config, device))
     gpus = [device.index] if device.type == "cuda" else []
     with (
-        records.claim(config.directory, config.run_id),
+        _claimed(config, team),
         torch.random.fork_rng(gpus),
         signals.watched() as stop,
+        tracker.Feed(config) as feed,
     ):
-        if again:
+        if again and team.chief:
             resume.forget(config)
-        elif done := finished(config):
+        if done := team.from_chief(() if again else finished(config)):
             return done
         attempt = provenance.next_attempt(config)
+        if team.chief:
+            feed.begin(attempt)
         machine, command = _machine(config, device), command_line or provenance.command()
         origin = provenance.gather(config, machine, started_at=started_at, command_line=command)
         found: dict[float, Record] = {}
@@ -74,6 +84,8 @@ def run(
                 wall=wall,
                 stop=stop,
                 watch=watch,
+                feed=feed,
+                team=team,
             ):
                 seconds = wall.charge()
                 record = account.done(
@@ -82,11 +94,11 @@ def run(
                     seconds=seconds,
                     lr_interior=lr_interior,
                 )
-                found[trained.horizon] = _keep(config, record)
+                found[trained.horizon] = _keep(config, record, team)
         except OSError:
             raise
         except (Exception, KeyboardInterrupt) as error:
-            state, words = _what_happened(error, config)
+            state, words = _what_happened(error, config, team)
             for horizon in config.point_ids:
                 if horizon in found or (not again and _is_done(config, horizon)):
                     continue
@@ -97,10 +109,22 @@ def run(
                     attempt=attempt,
                     seconds=wall.charge(),
                 )
-                found[horizon] = _keep(config, lost)
-        if all(_is_done(config, horizon) for horizon in config.point_ids):
+                found[horizon] = _keep(config, lost, team)
+        if team.chief and all(_is_done(config, horizon) for horizon in config.point_ids):
             resume.forget(config)
-        return tuple(found[h] if h in found else _read(config, h) for h in config.point_ids)
+        results = tuple(found[h] if h in found else _read(config, h) for h in config.point_ids)
+        if team.chief:
+            feed.end(results)
+        return results
+
+
+@contextlib.contextmanager
+def _claimed(config: Config, team: Team) -> Iterator[None]:
+    """The cell held by the chief for the whole team."""
+    with contextlib.ExitStack() as stack:
+        claim = records.claim(config.directory, config.run_id) if team.chief else contextlib.nullcontext()
+        team.together(lambda: stack.enter_context(claim))
+        yield
 
 
 def _path(config: Config, horizon: float) -> Path:
@@ -124,16 +148,27 @@ def finished(config: Config) -> tuple[Record, ...]:
     return found if all(record.state == "done" for record in found) else ()
 
 
-def _keep(config: Config, record: Record) -> Record:
+def _keep(config: Config, record: Record, team: Team) -> Record:
     """Write a record, unless it would put an account of failure in the place of a point."""
-    if record.state != "done" and records.is_done(records.path_of(config.directory, record.run_id)):
+    shadows = record.state != "done" and records.is_done(records.path_of(config.directory, record.run_id))
+    if shadows or not team.chief:
         return record
     records.write(record, config.directory)
-    tracker.track(config, record)
     return record
 
 
-def _what_happened(error: BaseException, config: Config) -> tuple[State, str]:
+def _what_happened(error: BaseException, config: Config, team: Team) -> tuple[State, str]:
+    """`_state_of` in a team: the cause is where the first process failed, not where others noticed."""
+    if team.group is not None and lost_peer(error):
+        noticed = str(error).strip().splitlines()[0]
+        return team.cause() or ("failed", f"another process of this cell ended or fell silent: {noticed}")
+    state, words = _state_of(error, config)
+    if (state == "failed" or state == "oom") and not team.chief:
+        team.tell_cause(state, f"process {team.rank}: {words}")
+    return state, words
+
+
+def _state_of(error: BaseException, config: Config) -> tuple[State, str]:
     """The state that an exception stands for, and the reason in words; a bug's traceback goes to DIR/logs."""
     if isinstance(error, DivergedError):
         return "diverged", str(error)

@@ -50,10 +50,10 @@ class Said:
 
 def run_task(task: Task, device_index: int, command_line: str) -> Said:
     """Run one cell; its records say the rest."""
-    from isoflop import run
+    from isoflop import parallel_run
 
     try:
-        run.run(
+        parallel_run.run(
             task.config,
             device_index=device_index,
             command_line=command_line,

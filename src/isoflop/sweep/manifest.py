@@ -88,11 +88,11 @@ def run_line(path: Path, number: int, *, again: bool = False) -> tuple[Record, .
         OSError: a record could not be written.
     """
     (cell,) = read(path, number, number)
-    from isoflop import run
+    from isoflop import parallel_run
 
     launch = dataclasses.replace(cell.config.launch, threads=_slots(cell.config.launch).threads)
     config = dataclasses.replace(cell.config, launch=launch)
-    return run.run(config, lr_interior=cell.lr_interior, again=again)
+    return parallel_run.run(config, lr_interior=cell.lr_interior, again=again)
 
 
 def run_range(path: Path, first: int, last: int) -> tuple[tuple[Cell, tuple[Record, ...]], ...]:
@@ -145,9 +145,11 @@ def _slots(launch: LaunchConfig, environment: Mapping[str, str] = os.environ) ->
     gave it, or one."""
     gpus = _gpus(environment)
     per_gpu = launch.per_gpu if isinstance(launch.per_gpu, int) else 1
-    workers = launch.workers or max(1, gpus * per_gpu)
+    groups = Slots(1, 1, gpus, launch.devices).groups
+    workers = launch.workers or max(1, groups * per_gpu)
     cores = int(environment.get("SLURM_CPUS_PER_TASK", "1"))
-    return Slots(workers, launch.threads or max(1, cores // workers), gpus)
+    threads = launch.threads or max(1, cores // (workers * launch.devices))
+    return Slots(workers, threads, gpus, launch.devices)
 
 
 def _gpus(environment: Mapping[str, str]) -> int:

@@ -23,20 +23,27 @@ PRELOAD = ["isoflop.sweep.preload"]
 
 @dataclasses.dataclass(frozen=True)
 class Slots:
-    """Processes at a time, and threads each. `gpus` is 0 on a CPU; slot i uses GPU i modulo `gpus`."""
+    """Cells at a time, and threads of each process. `gpus` is 0 on a CPU. A cell takes `devices` GPUs next to
+    each other: slot i those of group i modulo the number of groups."""
 
     workers: int
     threads: int
     gpus: int
+    devices: int = 1
+
+    @property
+    def groups(self) -> int:
+        """Groups of GPUs for a cell each; 0 on a CPU."""
+        return max(1, self.gpus // self.devices) if self.gpus else 0
 
     @property
     def shared(self) -> bool:
         """Whether cells share a GPU, so that its joules are nobody's."""
-        return 0 < self.gpus < self.workers
+        return 0 < self.groups < self.workers
 
     def device_index(self, slot: int) -> int:
-        """The GPU of a slot; 0 on a CPU."""
-        return slot % self.gpus if self.gpus else 0
+        """The first GPU of a slot; 0 on a CPU."""
+        return slot % self.groups * self.devices if self.gpus else 0
 
 
 def context() -> ForkServerContext:
@@ -114,10 +121,12 @@ def plan(cells: tuple[Cell, ...]) -> tuple[tuple[Cell, ...], int]:
 
 
 def slots(launch: LaunchConfig, gpus: int, per_gpu: int = 1) -> Slots:
-    """How many processes run at a time: `per_gpu` a GPU, or one a CPU core, unless launch.workers says."""
-    cores = len(os.sched_getaffinity(0))
+    """How many cells run at a time: `per_gpu` a group of launch.devices GPUs, or one for as many CPU cores as
+    it has threads, unless launch.workers says."""
+    cores, devices = len(os.sched_getaffinity(0)), launch.devices
     threads = launch.threads or 1
-    workers = launch.workers or gpus * per_gpu or max(1, cores // threads)
+    groups = Slots(1, 1, gpus, devices).groups
+    workers = launch.workers or groups * per_gpu or max(1, cores // (threads * devices))
     if gpus and not launch.threads:
-        threads = max(1, cores // workers)
-    return Slots(workers, threads, gpus)
+        threads = max(1, cores // (workers * devices))
+    return Slots(workers, threads, gpus, devices)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import operator
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from isoflop.train.data import DataSet, Part
+from isoflop.train.parallel import ALONE, Team
 
 BATCH_SIZE = 1000
 
@@ -29,20 +32,33 @@ class Score:
 
 @torch.inference_mode()
 def evaluate(
-    model: nn.Module, data: DataSet, part: Part, autocast: torch.autocast, memory_format: torch.memory_format
+    model: nn.Module,
+    data: DataSet,
+    part: Part,
+    autocast: torch.autocast,
+    memory_format: torch.memory_format,
+    team: Team = ALONE,
 ) -> Score:
-    """Score `model` in evaluation mode; its mode is put back. The loss is summed in float64."""
+    """Score `model` in evaluation mode; its mode is put back. The loss is summed in float64.
+
+    The processes of a `team` take turns at the batches. Each batch's sums are computed by one of them and
+    added up in the order of batches, so that the score is the same for any number of processes.
+    """
     training = model.training
     model.eval()
-    wrong = torch.zeros((), dtype=torch.int64, device=part.labels.device)
-    loss = torch.zeros((), dtype=torch.float64, device=part.labels.device)
-    for images, labels in zip(
-        torch.split(part.images, BATCH_SIZE), torch.split(part.labels, BATCH_SIZE), strict=True
-    ):
+    image_batches, label_batches = torch.split(part.images, BATCH_SIZE), torch.split(part.labels, BATCH_SIZE)
+    own = range(team.rank, len(label_batches), team.ranks)
+    wrong = torch.zeros(len(label_batches), dtype=torch.int64, device=part.labels.device)
+    loss = torch.zeros(len(label_batches), dtype=torch.float64, device=part.labels.device)
+    for batch in own:
+        images, labels = image_batches[batch], label_batches[batch]
         with autocast:
             logits = model(data.normalise(images, memory_format))
         logits = logits.float()
-        wrong += (logits.argmax(1) != labels).sum()
-        loss += F.cross_entropy(logits, labels, reduction="sum").double()
+        wrong[batch] = (logits.argmax(1) != labels).sum()
+        loss[batch] = F.cross_entropy(logits, labels, reduction="sum").double()
     model.train(training)
-    return Score(int(wrong), len(part), float(loss) / len(part))
+    team.add(wrong)
+    team.add(loss)
+    total_loss = functools.reduce(operator.add, loss.tolist(), 0.0)
+    return Score(int(wrong.sum()), len(part), total_loss / len(part))

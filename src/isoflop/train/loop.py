@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from isoflop.config import Config
-from isoflop.train import memory, models, optim, state, step
+from isoflop.train import memory, models, optim, parallel, state, step
 from isoflop.train.data import DataSet, batches
+from isoflop.train.parallel import ALONE, Team
 from isoflop.train.state import Average, Snapshot
 
 WARMUP_STEPS = 3
@@ -50,8 +51,9 @@ class Trainer:
         device: torch.device,
         *,
         kind: step.Kind | None = None,
+        team: Team = ALONE,
     ) -> None:
-        """Draw the weights and make the state; `kind` overrides launch.step.
+        """Draw the weights and make the state; `kind` overrides launch.step. A `team` shares the batches.
 
         Raises:
             ValueError: the model does not exist, or launch.step is not for this device.
@@ -59,12 +61,13 @@ class Trainer:
         if device.type == "cpu":
             memory.keep_freed()
         self.config, self.data, self.steps, self.device = config, data, steps, device
+        self.team = team
         self.precision = resolve_precision(config.precision.compute, device)
         channels_last = config.precision.channels_last and config.model.family != "mlp"
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16")
         self.model = self._drawn(config).train()
-        self.kind = kind or step.choose(config.launch.step, device, self.model)
+        self.kind = kind or step.choose(config.launch.step, device, self.model, alone=team.group is None)
         on_device = self.kind in ("graph", "static")
         self.optimizers = optim.build(config.optim, self.model, config.model, capturable=on_device)
         self._initial = state.copies(state.weights(self.model))
@@ -85,7 +88,8 @@ class Trainer:
         model = models.build(
             config.model, data.image_shape, data.classes, seed=config.seed, device=self.device
         )
-        return model.to(memory_format=self.memory_format)
+        model = model.to(memory_format=self.memory_format)
+        return parallel.with_sync_batchnorm(model) if config.launch.sync_batchnorm else model
 
     @property
     def scored_model(self) -> nn.Module:
@@ -104,7 +108,7 @@ class Trainer:
         if self._average:
             self._average.restart()
         self._seek(0)
-        torch.manual_seed(self.config.seed)
+        torch.manual_seed(parallel.seed_of(self.config.seed, self.team.rank))
 
     def _seek(self, start_step: int) -> None:
         self.step = start_step
@@ -116,6 +120,7 @@ class Trainer:
             self.memory_format,
             start_step=start_step,
             augment=config.data.augment,
+            share=(self.team.rank, self.team.ranks),
         )
 
     def takes(self, config: Config, data: DataSet, steps: int) -> bool:
@@ -164,6 +169,13 @@ class Trainer:
         if saved.cuda_random is not None:
             torch.cuda.set_rng_state(saved.cuda_random, self.device)
 
+    def take_over(self, saved: Snapshot) -> None:
+        """Go on from a snapshot of the chief's: as `restore`, but the random numbers that a model draws
+        (dropout) are other ones in every other process."""
+        self.restore(saved)
+        if not self.team.chief:
+            torch.manual_seed(parallel.seed_of(self.config.seed, self.team.rank, saved.step))
+
     def warm_up(self) -> None:
         """Compile or capture, then run a few steps so that kernels, workspaces and threads exist; then put
         everything back.
@@ -188,6 +200,7 @@ class Trainer:
                 self.loss_sum,
                 self.autocast,
                 self.config.optim.label_smoothing,
+                parallel.Exchange(self.team, self.model) if self.team.group else None,
             )
             made = step.engine(self.kind, parts, self._batches, self._capacity)
             self.compile_seconds = step.prepare_seconds(made, self._batches, self.device)
@@ -204,8 +217,11 @@ class Trainer:
         self.step = stop
 
     def check_finite(self) -> None:
-        """Read the device once. Raises DivergedError if any loss so far was NaN or infinite."""
-        if not torch.isfinite(self.loss_sum):
+        """Read the device once. Raises DivergedError if any loss so far, of any process of the team, was NaN
+        or infinite."""
+        loss_sum = self.loss_sum.clone()
+        self.team.add(loss_sum)
+        if not torch.isfinite(loss_sum):
             raise DivergedError(f"the training loss was NaN or infinite by step {self.step} of {self.steps}")
 
     def synchronise(self) -> None:
@@ -217,7 +233,9 @@ class Trainer:
 _kept: dict[torch.device, Trainer] = {}
 
 
-def warm_trainer(config: Config, data: DataSet, steps: int, device: torch.device) -> Trainer:
+def warm_trainer(
+    config: Config, data: DataSet, steps: int, device: torch.device, team: Team = ALONE
+) -> Trainer:
     """A trainer at step 0: the process's last one on this device, reseeded, where that saves compiling or
     capturing the same step again; else a new one, after the last is let go.
 
@@ -225,12 +243,12 @@ def warm_trainer(config: Config, data: DataSet, steps: int, device: torch.device
         ValueError: as Trainer.
     """
     kept = _kept.get(device)
-    if kept is not None and kept.takes(config, data, steps):
+    if kept is not None and kept.team is team and kept.takes(config, data, steps):
         kept.reseed(config, steps)
         return kept
     _kept.clear()
     del kept
-    made = Trainer(config, data, steps, device)
+    made = Trainer(config, data, steps, device, team=team)
     if made.kind != "eager":
         _kept[device] = made
     return made

@@ -30,7 +30,8 @@ SIDE_STEPS = 3
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Parts:
-    """What a step works on. `loss_sum` is a scalar on the device: not finite once any loss was not."""
+    """What a step works on. `loss_sum` is a scalar on the device: not finite once any loss was not.
+    `exchange` averages the gradients over the processes that train together, before the optimizers."""
 
     model: nn.Module
     optimizers: tuple[torch.optim.Optimizer, ...]
@@ -38,6 +39,7 @@ class Parts:
     loss_sum: Tensor
     autocast: torch.autocast
     label_smoothing: float
+    exchange: Callable[[], None] | None = None
 
     @property
     def groups(self) -> list[dict[str, Any]]:
@@ -45,11 +47,11 @@ class Parts:
         return [group for optimizer in self.optimizers for group in optimizer.param_groups]
 
 
-def choose(wanted: str, device: torch.device, model: nn.Module) -> Kind:
+def choose(wanted: str, device: torch.device, model: nn.Module, *, alone: bool = True) -> Kind:
     """The engine for launch.step.
 
     `auto` on a GPU is a graph, but op by op for models that draw random numbers (dropout): a replay would
-    have to advance torch's generator as those do.
+    have to advance torch's generator as those do; and op by op for a process that is not `alone`.
 
     Raises:
         ValueError: a graph is asked for and there is no GPU.
@@ -59,7 +61,7 @@ def choose(wanted: str, device: torch.device, model: nn.Module) -> Kind:
     if wanted != "auto":
         kinds: dict[str, Kind] = {"eager": "eager", "compile": "compile", "graph": "graph"}
         return kinds[wanted]
-    return "graph" if device.type == "cuda" and not draws(model) else "eager"
+    return "graph" if device.type == "cuda" and alone and not draws(model) else "eager"
 
 
 def draws(model: nn.Module) -> bool:
@@ -104,7 +106,8 @@ class Eager:
         self._parts = parts
         self._loss_of = _in_precision(self._loss(), parts.autocast)
         self._parameters = trained(parts.model)
-        self._updates = [u for optimizer in parts.optimizers for u in update.updates(optimizer)]
+        self._updates = [parts.exchange] if parts.exchange else []
+        self._updates += [u for optimizer in parts.optimizers for u in update.updates(optimizer)]
         if parts.average:
             self._updates.append(parts.average.update)
 
@@ -231,6 +234,8 @@ class Static:
         self._column.add_(1)
         loss = self._loss_of(self._images, self._labels)
         loss.backward()  # type: ignore[no-untyped-call]
+        if parts.exchange:
+            parts.exchange()
         for optimizer in parts.optimizers:
             optimizer.step()
         if parts.average:

@@ -1,0 +1,50 @@
+"""A cell as TensorBoard event files in DIR/tensorboard/LABEL-seed-N-RUN_ID, readable without an account."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tensorboardX import SummaryWriter
+
+from isoflop.record import CurvePoint
+from isoflop.report.trackers.events import Cell, Ending
+from isoflop.report.trackers.numbers import curve_row, summaries
+from isoflop.report.trackers.power_rows import power_rows
+
+SCORES = ("val_error", "val_loss")
+AXES = {"examples": 1.0, "train_gflops": 1e3, "energy_joules": 1e3}
+"""TensorBoard's axis is a whole number: examples, MFLOPs and millijoules."""
+TAGS = {"examples": "examples", "train_gflops": "train_mflops", "energy_joules": "energy_millijoules"}
+
+
+class TensorboardTracker:
+    """Scores against examples, MFLOPs and millijoules; the summary as scalars and as text."""
+
+    def begin(self, cell: Cell) -> None:
+        """Open the event file."""
+        name = f"{cell.label.replace(' ', '-').replace(':', '-')}-seed-{cell.seed}-{cell.run_id}"
+        self._writer = SummaryWriter(logdir=str(Path(cell.directory) / "tensorboard" / name))
+        self._writer.add_text("cell", f"```\n{json.dumps(cell.identity, indent=1)}\n```", 0)
+
+    def point(self, point: CurvePoint, steps_done: int) -> None:
+        """Each score once an axis that is known."""
+        row = curve_row(point)
+        for axis in (axis for axis in AXES if axis in row):
+            place = round(float(row[axis]) * AXES[axis])
+            for score in SCORES:
+                self._writer.add_scalar(f"{score}/against_{TAGS[axis]}", row[score], place)
+        self._writer.flush()
+
+    def end(self, ending: Ending) -> None:
+        """The numbers of the table, at step 0, and the power trace in milliseconds."""
+        found = summaries(ending.records)
+        for name, value in found.items():
+            if isinstance(value, int | float):
+                self._writer.add_scalar(f"summary/{name}", value, 0)
+        self._writer.add_text("summary", "\n".join(f"    {n}: {v}" for n, v in found.items()), 0)
+        for row in power_rows(ending.power):
+            at = round(1e3 * row.pop("power/seconds"))
+            for name, watts in row.items():
+                self._writer.add_scalar(f"{name}_against_milliseconds", watts, at)
+        self._writer.close()

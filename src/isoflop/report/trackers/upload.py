@@ -1,0 +1,202 @@
+"""isoflop wandb DIR: the records of a sweep as W&B runs, a workspace, a report with the fit and figures."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+from isoflop import aggregate, record
+from isoflop.aggregate import Dropped
+from isoflop.config import ConfigError, TrackerConfig
+from isoflop.curve import result
+from isoflop.curve.result import FitFile
+from isoflop.record import Record
+from isoflop.report import tracker
+from isoflop.report.trackers.events import Cell, Ending
+from isoflop.report.trackers.numbers import curve_row, summaries
+
+WAIT_SECONDS = 90.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Uploaded:
+    """What `isoflop wandb` did: ids of the runs, what could not be read, and where the dashboard is."""
+
+    runs: tuple[str, ...]
+    left_out: tuple[Dropped, ...]
+    workspace_url: str | None
+    report_url: str | None
+    no_dashboard_reason: str | None
+
+
+def told(found: Uploaded) -> str:
+    """The same in a few lines."""
+    lines = [f"{len(found.runs)} runs, {len(found.left_out)} records left out"]
+    lines += [f"left out: {entry.run_id}: {entry.reason}" for entry in found.left_out]
+    lines += [f"workspace: {found.workspace_url}", f"report: {found.report_url}"] if found.report_url else []
+    lines += [f"no dashboard: {found.no_dashboard_reason}"] if found.no_dashboard_reason else []
+    return "\n".join(lines)
+
+
+def readable(directory: Path) -> tuple[tuple[Record, ...], tuple[Dropped, ...]]:
+    """Every record of a sweep, done or not, and the files that hold none.
+
+    Raises:
+        ConfigError: there is no record here.
+    """
+    paths = sorted((directory / "records").glob("[!.]*.json"))
+    if not paths:
+        raise ConfigError(f"{directory}: no records here: give the folder of a sweep that has run")
+    found, left_out = [], []
+    for path in paths:
+        try:
+            found.append(record.read(path))
+        except (record.RecordError, OSError) as error:
+            left_out.append(Dropped(path.stem, "unreadable", str(error)))
+    return tuple(found), tuple(left_out)
+
+
+def sweep_name(directory: Path) -> str:
+    """The name of the folder, which is what a sweep is called by default, without what a filter would trip
+    over."""
+    return re.sub(r"[^\w.+-]+", "-", directory.resolve().name)
+
+
+def cell_of(found: Record, directory: Path, settings: TrackerConfig) -> Cell:
+    """A record as the cell that it came from; each horizon of a trunk is a cell of its own here."""
+    return Cell(
+        run_id=found.run_id,
+        config_id=found.config_id,
+        attempt=found.attempt,
+        sweep=sweep_name(directory),
+        label=aggregate.shape_label(found),
+        seed=found.seed,
+        directory=str(directory.absolute()),
+        identity=found.cell | {"horizon": found.horizon},
+        settings=settings,
+    )
+
+
+def ending_of(found: Record, directory: Path) -> Ending:
+    """The record and the files beside it."""
+    names = ("records", "json"), ("power", "jsonl"), ("curves", "csv")
+    paths = (directory / folder / f"{found.run_id}.{kind}" for folder, kind in names)
+    return Ending((found,), tuple(path for path in paths if path.is_file()))
+
+
+def _mode() -> Literal["online", "offline"]:
+    mode = os.environ.get("WANDB_MODE", "online")
+    if mode not in ("online", "offline"):
+        raise ConfigError(f"WANDB_MODE={mode}: set it to online or offline, or try --dry-run")
+    return "offline" if mode == "offline" else "online"
+
+
+def _settings(project: str, entity: str | None, mode: Literal["online", "offline"]) -> TrackerConfig:
+    return TrackerConfig(
+        name="wandb",
+        mode=mode,
+        project=project,
+        entity=entity,
+        path=None,
+        tags=(),
+        wait_seconds=WAIT_SECONDS,
+    )
+
+
+def _need(package: str) -> None:
+    if not tracker.installed(package):
+        raise ConfigError("isoflop wandb needs its packages: pip install 'isoflop[wandb]'")
+
+
+def _fits(directory: Path) -> FitFile | None:
+    path = directory / "fit.json"
+    return result.read(path) if path.is_file() else None
+
+
+def dry_run(directory: Path, project: str, entity: str | None) -> dict[str, Any]:
+    """What would be sent, as JSON-able values: runs, workspace and report. Needs neither network nor key.
+
+    Raises:
+        ConfigError: no records, or wandb-workspaces is not installed.
+    """
+    _need("wandb_workspaces")
+    found, left_out = readable(directory)
+    from isoflop.report.trackers import dashboard, wandb_run
+
+    settings = _settings(project, entity, "online")
+    sweep, owner = sweep_name(directory), entity or ""
+    runs = []
+    for each in found:
+        cell = cell_of(each, directory, settings)
+        said = wandb_run.arguments(cell, "online") | {"config": wandb_run.config_of(cell)}
+        del said["mode"], said["dir"]
+        runs.append(
+            said
+            | {
+                "summary": summaries((each,)),
+                "curve": [curve_row(point) for point in each.curve],
+                "files": [f"{path.parent.name}/{path.name}" for path in ending_of(each, directory).files],
+            }
+        )
+    view = dashboard.workspace(sweep, project, owner)
+    page = dashboard.report(sweep, project, owner, _fits(directory))
+    return {"runs": runs, "left_out": left_out, **dashboard.specification(view, page)}
+
+
+def upload(directory: Path, project: str, entity: str | None) -> Uploaded:
+    """Send every record as a run (with WANDB_MODE=offline: keep it for wandb sync), then the dashboard.
+
+    Raises:
+        ConfigError: no records, no package, or no key.
+    """
+    _need("wandb")
+    _need("wandb_workspaces")
+    settings = _settings(project, entity, _mode())
+    found, left_out = readable(directory)
+    if settings.mode == "online":
+        _log_in()
+    from isoflop.report.trackers import wandb_run
+
+    for each in found:
+        sent = wandb_run.WandbTracker()
+        sent.begin(cell_of(each, directory, settings))
+        for point in each.curve:
+            sent.point(point, point.step)
+        sent.end(ending_of(each, directory))
+    wandb_run.send_report(sweep_name(directory), directory, settings)
+    ids = tuple(each.run_id for each in found)
+    if settings.mode == "offline":
+        why = "offline: run wandb sync, then this verb again online, for the workspace and the report"
+        return Uploaded(ids, left_out, None, None, why)
+    return Uploaded(ids, left_out, *_dashboard(directory, project, entity))
+
+
+def _log_in() -> None:
+    import wandb
+
+    try:
+        wandb.login(verify=True)
+    except (wandb.Error, ValueError) as error:
+        words = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ConfigError(f"W&B: {words}: run wandb login, or set WANDB_MODE=offline") from error
+
+
+def _dashboard(
+    directory: Path, project: str, entity: str | None
+) -> tuple[str | None, str | None, str | None]:
+    """(workspace's URL, report's URL, why there is none)."""
+    import wandb
+
+    from isoflop.report.trackers import dashboard
+
+    sweep = sweep_name(directory)
+    try:
+        owner = entity or str(wandb.Api().default_entity)
+        view = dashboard.workspace(sweep, project, owner).save()
+        page = dashboard.report(sweep, project, owner, _fits(directory)).save()
+    except Exception as error:  # the runs are there; what W&B's service answers is not ours to list
+        return None, None, f"{type(error).__name__}: {error}"
+    return str(view.url), str(page.url), None

@@ -1,0 +1,66 @@
+"""NCCL: a team of one process takes the very steps of a process alone; two boards train one cell."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import socket
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from isoflop import cli, parallel_run
+from isoflop.config import Config
+from isoflop.train import data, parallel
+from isoflop.train.loop import Trainer
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU"),
+]
+STEPS = 20
+
+
+@pytest.mark.parametrize("kind", ["eager", "compile"])
+def test_nccl_with_one_process_takes_the_same_steps(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("model=resnet", "model.width=8", "model.depth=1", "optim=sgd", "precision=fp32")
+    config = cli.compose_config((*words, "launch.deterministic=true", f"launch.step={kind}"), None)
+    device = torch.device("cuda", 0)
+    digits = data.load(config.data, device)
+
+    def trained(team: parallel.Team) -> torch.Tensor:
+        trainer = Trainer(config, digits, STEPS, device, team=team)
+        trainer.warm_up()
+        trainer.advance(STEPS, (1.0,) * STEPS)
+        trainer.check_finite()
+        return torch.cat([t.detach().double().flatten() for t in trainer.model.state_dict().values()])
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setitem(os.environ, "MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setitem(os.environ, "MASTER_PORT", str(port))
+    alone = trained(parallel.ALONE)
+    with parallel.joined(0, 1, device, 60) as team:
+        assert team.share("one") == ["one"]
+        together = trained(team)
+    assert torch.allclose(alone, together, rtol=0, atol=1e-6)
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+@pytest.mark.parametrize("sync", ["false", "true"])
+def test_two_boards_train_one_cell(sync: str, make_config: Callable[..., Config]) -> None:
+    words = ("model=resnet", "model.width=8", "model.depth=1", "optim=sgd", "precision=fp32")
+    config = make_config(*words, "launch.devices=2", f"launch.sync_batchnorm={sync}", "optim.batch_size=64")
+    (both,) = parallel_run.run(config)
+    launch = dataclasses.replace(config.launch, devices=1, sync_batchnorm=False)
+    (one,) = parallel_run.run(dataclasses.replace(config, launch=launch), again=True)
+    assert both.state == one.state == "done"
+    assert both.compute == one.compute
+    assert both.loss is not None
+    assert one.loss is not None
+    # With statistics over the whole batch only rounding differs.
+    assert both.loss.test == pytest.approx(one.loss.test, rel=0.01 if sync == "true" else 0.5)
+    assert both.energy is not None, both.energy_reason
+    assert len(both.energy.devices) == 2

@@ -1,0 +1,266 @@
+"""Trackers: what one is told, and that none of them can stop, slow or change a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isoflop import cli, run
+from isoflop.config import Config, ConfigError
+from isoflop.record import CurvePoint, Record
+from isoflop.report import tracker
+from isoflop.report.trackers.power_rows import power_rows
+
+MakeConfig = Callable[..., Config]
+WAIT_SECONDS = 60.0
+
+OWN = '''
+import json, os, sys, time
+from pathlib import Path
+
+class Keeper:
+    """Writes down what it is told."""
+    def begin(self, cell):
+        self.path = Path(cell.directory) / f"told-{cell.run_id}-{cell.attempt}.jsonl"
+        self.path.write_text("")
+        self.say(begin=cell.sweep, label=cell.label, width=cell.identity["model"]["width"], pid=os.getpid())
+    def say(self, **what):
+        with self.path.open("a") as file:
+            file.write(json.dumps(what) + chr(10))
+    def point(self, point, steps_done):
+        self.say(examples=point.examples, val_error=point.val_error, step=point.step, steps_done=steps_done)
+    def end(self, ending):
+        found = [(r.run_id, r.error and r.error.test) for r in ending.records]
+        self.say(end=ending.state, records=found, files=[p.name for p in ending.files])
+
+class Hangs(Keeper):
+    def begin(self, cell):
+        while True:
+            time.sleep(1)
+
+class Raises(Keeper):
+    def begin(self, cell):
+        raise OSError("No space left on device")
+
+class Dies(Keeper):
+    def begin(self, cell):
+        os._exit(9)
+
+class Loud(Keeper):
+    def point(self, point, steps_done):
+        raise RuntimeError("no such metric")
+'''
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], tuple[str, ...]]]:
+    """own("Keeper") -> overrides that name a tracker of a module of the user's."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "own_trackers.py").write_text(OWN)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.syspath_prepend(str(folder))
+    yield lambda name: ("tracker=custom", f"tracker.path=own_trackers:{name}", "tracker.wait_seconds=20")
+    sys.modules.pop("own_trackers", None)
+
+
+def told(directory: Path) -> list[dict[str, Any]]:
+    (path,) = directory.glob("told-*.jsonl")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def point(step: int) -> CurvePoint:
+    return CurvePoint(step, 32 * step, 0.1, 0.5, 1.0, None, "not counted", None, "not metered")
+
+
+def same(one: Record, two: Record) -> bool:
+    return (one.error, one.loss, len(one.curve)) == (two.error, two.loss, len(two.curve))
+
+
+def test_a_tracker_of_ones_own_is_told_what_the_record_says(
+    make_config: MakeConfig, own: Callable[[str], tuple[str, ...]]
+) -> None:
+    config = make_config(*own("Keeper"))
+    (record,) = run.run(config)
+    assert tracker.wait(config.directory, WAIT_SECONDS)
+    first, *points, last = told(config.directory)
+    assert (first["begin"], first["label"], first["width"]) == (config.sweep.name, "mlp w8 d1", 8)
+    assert first["pid"] != os.getpid()
+    assert [(p["examples"], p["val_error"], p["step"]) for p in points] == [
+        (p.examples, p.val_error, p.step) for p in record.curve
+    ]
+    assert record.error is not None
+    assert last == {
+        "end": "done",
+        "records": [[record.run_id, record.error.test]],
+        "files": [f"{record.run_id}.json"],
+    }
+
+
+def test_the_tracker_to_copy_writes_lines(make_config: MakeConfig) -> None:
+    config = make_config("tracker=custom")
+    (record,) = run.run(config)
+    assert tracker.wait(config.directory, WAIT_SECONDS)
+    text = (config.directory / "lines" / f"{config.run_id}.jsonl").read_text()
+    first, *points, last = map(json.loads, text.splitlines())
+    assert first["cell"] == config.identity
+    assert [line["point"]["val_loss"] for line in points] == [p.val_loss for p in record.curve]
+    assert record.error is not None
+    assert last["summary"]["test_error"] == record.error.test
+
+
+def test_cool_downs_are_one_cell_whose_steps_never_fall(
+    make_config: MakeConfig, own: Callable[[str], tuple[str, ...]]
+) -> None:
+    config = make_config(*own("Keeper"), "schedule.epochs=2", "schedule.cooldowns=[0.5,1]")
+    found = run.run(config)
+    assert tracker.wait(config.directory, WAIT_SECONDS)
+    _, *points, last = told(config.directory)
+    done = [p["steps_done"] for p in points]
+    assert done == sorted(done)
+    assert [p["step"] for p in points] != sorted(p["step"] for p in points)
+    assert [run_id for run_id, _ in last["records"]] == [r.run_id for r in found]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Raises", "OSError: No space left on device"),
+        ("Dies", "ended with exit code 9"),
+        ("Loud", "RuntimeError: no such metric"),
+        ("Absent", "AttributeError"),
+    ],
+)
+def test_a_tracker_that_fails_costs_one_line(
+    make_config: MakeConfig,
+    own: Callable[[str], tuple[str, ...]],
+    capfd: pytest.CaptureFixture[str],
+    done_record: Record,
+    name: str,
+    words: str,
+) -> None:
+    config = make_config(*own(name))
+    (record,) = run.run(config)
+    assert same(record, done_record), "training is the same to the last bit"
+    assert tracker.wait(config.directory, WAIT_SECONDS)
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("isoflop: tracker")]
+    assert len(lines) == 1
+    assert words in lines[0]
+
+
+def test_a_tracker_that_hangs_is_given_up_after_its_time(
+    make_config: MakeConfig, own: Callable[[str], tuple[str, ...]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = make_config(*own("Hangs"), "tracker.wait_seconds=1")
+    assert run.run(config)[0].state == "done"
+    assert tracker.wait(config.directory, WAIT_SECONDS)
+    assert "not finished 1 s after the run: given up" in capfd.readouterr().err
+
+
+def test_a_tracker_that_is_stopped_takes_no_time_and_loses_events(
+    make_config: MakeConfig, own: Callable[[str], tuple[str, ...]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Far more than a pipe holds, to a process that reads nothing."""
+    config = make_config(*own("Keeper"))
+    feed = tracker.Feed(config)
+    feed.begin(1)
+    assert feed._process is not None
+    pid = feed._process.pid
+    os.kill(pid, signal.SIGSTOP)
+    clock = time.perf_counter()
+    for step in range(5000):
+        feed.point(point(step), step)
+    assert time.perf_counter() - clock < 2
+    feed.end(())
+    assert "events were dropped: it did not keep up" in capfd.readouterr().err
+    os.kill(pid, signal.SIGKILL)
+    assert tracker.wait(config.directory, WAIT_SECONDS)
+
+
+def test_a_run_that_is_killed_ends_its_tracker(
+    make_config: MakeConfig, own: Callable[[str], tuple[str, ...]]
+) -> None:
+    config = make_config(*own("Keeper"))
+    with tracker.Feed(config) as feed:
+        feed.begin(1)
+        feed.point(point(3), 3)
+    assert tracker.wait(config.directory, WAIT_SECONDS)
+    assert told(config.directory)[-1] == {"end": "killed", "records": [], "files": []}
+
+
+def test_waiting_is_bounded_and_sees_the_trackers_of_other_processes(
+    make_config: MakeConfig, own: Callable[[str], tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(*own("Hangs"), "tracker.wait_seconds=2")
+    assert tracker.wait(config.directory, 0), "nothing has begun"
+    with tracker.Feed(config) as feed:
+        feed.begin(1)
+    known = list(tracker._RUNNING)
+    monkeypatch.setattr(tracker, "_RUNNING", [])
+    assert not tracker.wait(config.directory, 0.1)
+    assert tracker.wait(config.directory, WAIT_SECONDS)
+    for _, process in known:
+        process.wait()
+
+
+def test_curves_that_cannot_be_written_cost_a_line(
+    make_config: MakeConfig, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = make_config("tracker=csv")
+    config.directory.mkdir()
+    (config.directory / "curves").write_text("a file in the way")
+    assert run.run(config)[0].state == "done"
+    assert "isoflop: tracker csv:" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (("tracker=custom", "tracker.path=no_colon"), "my.module:Tracker"),
+        (("tracker=custom", "tracker.path=isoflop_absent:Tracker"), "no module isoflop_absent"),
+        (("tracker=csv", "tracker.mode=offline"), "takes no mode"),
+        (("tracker=csv", "tracker.entity=me"), "takes no entity"),
+        (("tracker=wandb", "tracker.mode=sometimes"), "online, offline, disabled"),
+        (("tracker=wandb", "tracker.project=null"), "needs project"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], overrides: tuple[str, ...], words: str
+) -> None:
+    assert cli.main(["run", *overrides, f"out={tmp_path / 'out'}"]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_package_that_is_not_there_is_named(
+    make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(tracker.NEEDS, "wandb", "isoflop_absent")
+    (tmp_path / "isoflop_absent").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ConfigError, match=r"pip install 'isoflop\[wandb\]'"):
+        run.run(make_config("tracker=wandb", "tracker.mode=offline"))
+    assert run.run(make_config("tracker=wandb", "tracker.mode=disabled"))[0].state == "done"
+
+
+def test_the_power_trace_keeps_its_mean_and_its_time(tmp_path: Path) -> None:
+    lines = [{"uuid": "GPU-a", "name": "A", "power_field": "instant", "board": "GPU-a", "mig": False}]
+    for k in range(2000):
+        lines.append({"time": 100 + 0.1 * k, "uuid": "GPU-a", "watts": 100.0 + (k % 2), "joules": 10.0 * k})
+        lines.append({"time": 100 + 0.1 * k, "uuid": "cpu", "joules": 5.0 * k})
+    path = tmp_path / "polls.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)) + '\n{"time": 3')
+    rows = power_rows(path, most=100)
+    assert len(rows) == 100
+    assert rows[-1]["power/seconds"] == pytest.approx(199.9, abs=2)
+    assert all(row["power/device_0_watts"] == pytest.approx(100.5, abs=0.1) for row in rows)
+    assert all(row["power/device_1_watts"] == pytest.approx(50, abs=0.1) for row in rows)
+    assert power_rows(tmp_path / "absent.jsonl") == power_rows(None) == []

@@ -1,0 +1,273 @@
+"""One cell by two real processes: one record, and whatever happens to one of them, no cell that hangs."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from isoflop import metering, parallel_run, places, record, resume, run
+from isoflop.config import Config, ConfigError
+from isoflop.meter.trace import Window
+from isoflop.record import Energy, Record
+from isoflop.train import parallel
+
+MakeConfig = Callable[..., Config]
+TWO = ("launch.devices=2", "model.width=16", "optim.batch_size=60")
+LONG = (
+    *TWO,
+    "schedule=steps",
+    "schedule.epochs=null",
+    "schedule.steps=2000",
+    "launch.checkpoint_seconds=0.2",
+)
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def ranks() -> dict[int, int]:
+    """Rank -> process of the cell that this process is running."""
+    found = {}
+    for agent in children(os.getpid()):
+        if b"isoflop.parallel_run" in Path(f"/proc/{agent}/cmdline").read_bytes():
+            for pid in children(agent):
+                environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+                found |= {int(e.removeprefix(b"RANK=")): pid for e in environ if e.startswith(b"RANK=")}
+    return found
+
+
+def after_checkpoint(config: Config, act: Callable[[dict[int, int]], object]) -> threading.Thread:
+    """In a thread: wait for the first checkpoint of the cell, then act on its processes."""
+
+    def wait() -> None:
+        deadline = time.monotonic() + 120
+        while not resume.path_of(config).exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        act(ranks())
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+def result(found: Record) -> list[object]:
+    return [found.run_id, found.error, found.loss, [(p.step, p.examples, p.val_loss) for p in found.curve]]
+
+
+def test_two_processes_write_one_record_that_agrees_with_one(make_config: MakeConfig) -> None:
+    config = make_config(*TWO, "meter.cpu_watts=100")
+    (both,) = parallel_run.run(config)
+    assert [p.name for p in (config.directory / "records").iterdir()] == [f"{both.run_id}.json"]
+    assert record.read(record.path_of(config.directory, both.run_id)) == both
+    assert not (config.directory / "progress").exists() or not list((config.directory / "progress").iterdir())
+    launch = dataclasses.replace(config.launch, devices=1)
+    (one,) = run.run(dataclasses.replace(config, launch=launch), again=True)
+    assert both.state == one.state == "done"
+    assert both.run_id == one.run_id
+    assert both.compute == one.compute
+    assert both.loss is not None
+    assert one.loss is not None
+    assert both.loss.test == pytest.approx(one.loss.test, abs=1e-5)
+    assert both.energy is not None
+    assert both.time is not None
+    assert both.energy.used == "modelled"
+    assert both.energy.energy_joules == pytest.approx(100 * both.energy.window_seconds)
+    assert both.energy.window_seconds == pytest.approx(both.time.train_seconds, rel=0.2)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    """The long cell by two processes that nothing happens to."""
+    from isoflop import cli
+
+    words = ("model.depth=1", "launch.threads=1", "meter.idle_seconds=0", "meter.replay_seconds=0", *LONG)
+    config = dataclasses.replace(cli.compose_config(words, None), out=str(tmp_path_factory.mktemp("whole")))
+    (found,) = parallel_run.run(config)
+    return found
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_process_fails_the_cell_which_then_resumes(
+    victim: int, make_config: MakeConfig, whole: Record
+) -> None:
+    config = make_config(*LONG)
+    killer = after_checkpoint(config, lambda pids: os.kill(pids[victim], signal.SIGKILL))
+    clock = time.monotonic()
+    (failed,) = parallel_run.run(config)
+    killer.join()
+    assert time.monotonic() - clock < 100
+    assert failed.state == "failed"
+    assert failed.reason is not None
+    assert ("died or hung" if victim == 0 else "another process of this cell ended") in failed.reason
+    assert record.read(record.path_of(config.directory, failed.run_id)) == failed
+    (resumed,) = parallel_run.run(config)
+    assert (resumed.state, resumed.attempt) == ("done", failed.attempt + 1)
+    assert result(resumed) == result(whole)
+    assert resumed.compute == whole.compute
+    assert not resume.path_of(config).exists()
+
+
+def test_a_silent_process_fails_the_cell_within_the_time_out(make_config: MakeConfig) -> None:
+    config = make_config(*LONG, "launch.parallel_timeout_seconds=4")
+    silenced: list[float] = []
+
+    def silence(pids: dict[int, int]) -> None:
+        os.kill(pids[1], signal.SIGSTOP)
+        silenced.append(time.monotonic())
+
+    thread = after_checkpoint(config, silence)
+    (failed,) = parallel_run.run(config)
+    thread.join()
+    assert time.monotonic() - silenced[0] < 25
+    assert failed.state == "failed"
+    assert failed.reason is not None
+    assert "another process of this cell ended or fell silent" in failed.reason
+
+
+def test_a_stop_asked_of_one_stops_all_at_the_same_step(make_config: MakeConfig, whole: Record) -> None:
+    config = make_config(*LONG)
+    thread = after_checkpoint(config, lambda pids: os.kill(pids[1], signal.SIGTERM))
+    (stopped,) = parallel_run.run(config)
+    thread.join()
+    assert stopped.state == "interrupted"
+    assert stopped.reason is not None
+    assert stopped.reason.startswith("SIGTERM received after step")
+    (resumed,) = parallel_run.run(config)
+    assert result(resumed) == result(whole)
+    assert resumed.spent.wasted_seconds == pytest.approx(0, abs=1e-9)
+
+
+PROGRAM = """
+import sys
+import msgspec
+from isoflop import config, parallel_run
+found = parallel_run.run(config.from_dict(msgspec.json.decode(sys.stdin.buffer.read())))
+print(found[-1].state, found[-1].reason, "torch" in sys.modules)
+"""
+
+
+def test_the_process_that_waits_hands_on_signals_and_imports_no_torch(make_config: MakeConfig) -> None:
+    config = make_config(*LONG)
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(msgspec.json.encode(config).decode())
+        process.stdin.close()
+        thread = after_checkpoint(config, lambda _: process.send_signal(signal.SIGUSR1))
+        assert process.stdout is not None
+        said = process.stdout.read()
+        thread.join()
+    assert said.startswith("interrupted SIGUSR1 received after step"), said
+    assert said.endswith("False\n")
+
+
+def test_bad_input_is_one_line_from_whichever_process(make_config: MakeConfig) -> None:
+    with pytest.raises(ConfigError, match=r"optim.batch_size=60 cannot be shared by 7"):
+        parallel_run.run(make_config("launch.devices=7", "optim.batch_size=60"))
+    config = make_config(*TWO, "data=imagefolder", "data.root=/nowhere")
+    with pytest.raises(ConfigError, match="nowhere"):
+        parallel_run.run(config)
+    assert not config.directory.exists()
+
+
+def test_a_cell_that_another_runs_is_busy(make_config: MakeConfig) -> None:
+    config = make_config(*TWO)
+    with (
+        record.claim(config.directory, config.run_id),
+        pytest.raises(record.RecordBusyError, match="another"),
+    ):
+        parallel_run.run(config)
+
+
+TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "MASTER_ADDR": "a", "MASTER_PORT": "5"}
+SRUN = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "3", "SLURM_LOCALID": "1", "SLURM_STEP_NUM_NODES": "1"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "place"),
+    [
+        ({}, None),
+        (TORCHRUN, places.Place(3, 4, 1, "a", 5)),
+        (SRUN, places.Place(3, 4, 1, "127.0.0.1", 20_000)),
+        (SRUN | TORCHRUN, places.Place(3, 4, 1, "a", 5)),
+        (SRUN | {"SLURM_JOB_ID": "2", "SLURM_STEP_ID": "1"}, places.Place(3, 4, 1, "127.0.0.1", 20_195)),
+        ({"SLURM_NTASKS": "4", "SLURM_PROCID": "0"}, None),
+        ({"SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"}, None),
+    ],
+)
+def test_a_place_is_told_by_the_environment(environ: dict[str, str], place: places.Place | None) -> None:
+    assert places.find(environ) == place
+
+
+def test_the_number_of_processes_must_be_the_one_asked_for(make_config: MakeConfig) -> None:
+    four = places.find(TORCHRUN)
+    places.check(make_config("launch.devices=2", "launch.nodes=2").launch, four)
+    with pytest.raises(ConfigError, match="is 2 and 4 processes were started"):
+        places.check(make_config("launch.devices=2").launch, four)
+    with pytest.raises(ConfigError, match="srun --nodes=2 --ntasks-per-node=4"):
+        places.check(make_config("launch.devices=4", "launch.nodes=2").launch, None)
+
+
+def modelled(watts: float, seconds: float) -> Energy:
+    from isoflop.meter.energy import Circumstances, modelled
+
+    return modelled(watts, [Window(0.0, seconds)], Circumstances())
+
+
+def test_joules_of_nodes_add_up_and_their_seconds_do_not() -> None:
+    both = metering.over_nodes([modelled(100, 10), modelled(50, 9)])
+    assert both.energy_joules == 1450
+    assert both.window_seconds == 10
+    assert both.grade_reasons[0] == "summed over 2 nodes"
+    assert metering.over_nodes([modelled(100, 10)]) == modelled(100, 10)
+
+
+class Node:
+    """A node's meter, as far as it is asked."""
+
+    senses = True
+
+    def __init__(self, watts: float | None) -> None:
+        self.watts = watts
+
+    def measurement(self, windows: Any, **_: Any) -> tuple[Energy | None, str | None]:
+        return (modelled(self.watts, windows[0].seconds), None) if self.watts else (None, "board lost")
+
+    def joules_so_far(self, windows: Any) -> float | None:
+        return self.watts and self.watts * windows[0].seconds
+
+
+class Told(parallel.Team):
+    """A team of four whose second node says what `other` says; ranks 1 and 3 meter nothing."""
+
+    other: Any = None
+
+    def share(self, value: Any) -> list[Any]:
+        return [value, type(self).silent, type(self).other, type(self).silent]
+
+    silent: Any = None
+
+
+@pytest.mark.parametrize(("watts", "joules"), [(50.0, 300.0), (None, None)])
+def test_a_meter_a_node_counts_every_node_once(watts: float | None, joules: float | None) -> None:
+    windows, second = [Window(0.0, 2.0)], Node(watts)
+    meter = metering.TeamMeter(Told(0, 4), Node(100.0))  # type: ignore[arg-type]
+    Told.other, Told.silent = second.measurement(windows), None
+    energy, reason = meter.measurement(windows)
+    assert (energy and energy.energy_joules) == joules
+    assert reason == (None if watts else "board lost")
+    Told.other, Told.silent = [second.joules_so_far(windows)], []
+    assert meter.joules_so_far(windows) == joules

@@ -1,0 +1,217 @@
+"""Processes that train one cell together, by two real ones over gloo where it matters."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from isoflop import cli
+from isoflop.config import Config, ConfigError
+from isoflop.train import data, evaluate, parallel
+from isoflop.train.data import DataSet, batches
+from isoflop.train.loop import Trainer
+
+STEPS = 20
+VIT = ("model=vit", "model.width=16", "model.depth=2", "model.patch=2", "model.head_width=8")
+FAMILIES = {
+    "mlp": ("model=mlp", "model.width=32", "model.depth=2"),
+    # Adam would make a step of the rounding error in the gradient of the keys' biases, which is 0.
+    "vit": (*VIT, "optim=sgd"),
+    "vit-adamw": VIT,
+    "resnet": ("model=resnet", "model.width=4", "model.depth=1", "optim=sgd"),
+}
+EXACT = ("mlp", "vit", "vit-adamw")
+
+
+@functools.cache
+def digits() -> DataSet:
+    return data.load(cell("mlp").data, torch.device("cpu"))
+
+
+def cell(family: str, seed: int = 0) -> Config:
+    words = (*FAMILIES[family], f"seed={seed}", "schedule=steps", "schedule.epochs=null")
+    return cli.compose_config((*words, f"schedule.steps={STEPS}", "optim.batch_size=64"), None)
+
+
+def trained(config: Config, team: parallel.Team = parallel.ALONE) -> dict[str, Any]:
+    """What is left after STEPS steps: every number of the model, and its scores."""
+    trainer = Trainer(config, digits(), STEPS, torch.device("cpu"), team=team)
+    trainer.warm_up()
+    trainer.advance(STEPS, (1.0,) * STEPS)
+    trainer.check_finite()
+    how = trainer.autocast, trainer.memory_format
+    score = evaluate.evaluate(trainer.scored_model, digits(), digits().train, *how, team)
+    state = torch.cat([t.detach().double().flatten() for t in trainer.model.state_dict().values()])
+    again = trainer.snapshot()
+    trainer.restore(again)
+    return {"state": state.tolist(), "loss": score.loss, "wrong": score.wrong}
+
+
+def as_rank(out: Path) -> None:
+    """In each of two processes: train every family, and say what came of it."""
+    import os
+
+    torch.set_num_threads(1)
+    rank, ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    with parallel.joined(rank, ranks, torch.device("cpu"), 120) as team:
+        found: dict[str, Any] = {name: trained(cell(name), team) for name in FAMILIES}
+        found["shared"] = team.share(rank * 10)
+        found["chief"] = team.from_chief(f"rank {rank}")
+        try:
+            team.together(lambda: int("7" if rank == 0 else "seven"))
+        except ValueError as error:
+            found["error"] = str(error)
+        if rank == 1:
+            team.tell_cause("oom", "process 1: no memory")
+        team.share(None)
+        found["cause"] = team.cause()
+        model = torch.nn.Linear(2, 1)
+        model.weight.grad = torch.full((1, 2), float(rank))
+        parallel.Exchange(team, model)()
+        found["mean gradient"] = model.weight.grad.tolist()
+        found["no gradient"] = model.bias.grad is None
+        loss = torch.tensor(float("nan") if rank == 1 else 0.0)
+        team.add(loss)
+        found["nan everywhere"] = bool(torch.isnan(loss))
+    (out / f"{rank}.json").write_text(json.dumps(found))
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What two processes under torchrun say."""
+    out = tmp_path_factory.mktemp("pair")
+    here = ["--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=2"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", *here, __file__, str(out)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return [json.loads((out / f"{rank}.json").read_text()) for rank in (0, 1)]
+
+
+@functools.cache
+def alone(family: str, seed: int = 0) -> dict[str, Any]:
+    return trained(cell(family, seed))
+
+
+@pytest.mark.parametrize("family", EXACT)
+def test_one_and_two_processes_agree_over_twenty_steps(family: str, pair: list[dict[str, Any]]) -> None:
+    if family != "vit-adamw":
+        ours, theirs = torch.tensor(alone(family)["state"]), torch.tensor(pair[0][family]["state"])
+        assert (ours - theirs).abs().max() < 1e-5
+    assert pair[0][family]["loss"] == pytest.approx(alone(family)["loss"], abs=1e-5)
+    assert pair[0][family]["wrong"] == pytest.approx(alone(family)["wrong"], abs=1)
+
+
+def test_with_batchnorm_two_processes_differ_by_less_than_seeds(pair: list[dict[str, Any]]) -> None:
+    seeds = [alone("resnet", seed)["loss"] for seed in (0, 1, 2, 3)]
+    difference = abs(pair[0]["resnet"]["loss"] - seeds[0])
+    assert 0 < difference < max(seeds) - min(seeds)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_all_processes_hold_the_same_bits_and_see_the_same_scores(
+    family: str, pair: list[dict[str, Any]]
+) -> None:
+    assert pair[0][family] == pair[1][family]
+
+
+def test_what_is_shared(pair: list[dict[str, Any]]) -> None:
+    for found in pair:
+        assert found["shared"] == [0, 10]
+        assert found["chief"] == "rank 0"
+        assert found["cause"] == ["oom", "process 1: no memory"]
+        assert found["mean gradient"] == [[0.5, 0.5]]
+        assert found["no gradient"]
+        assert found["nan everywhere"]
+    assert pair[0]["error"].startswith("process 1: invalid literal")
+    assert pair[1]["error"].startswith("invalid literal")
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("augment", ["none", "crop_flip"])
+def test_the_shares_make_up_the_batch(ranks: int, augment: str) -> None:
+    part = data.Part(torch.randint(256, (100, 1, 8, 8), dtype=torch.uint8), torch.arange(100))
+    few = dataclasses.replace(digits(), train=part)
+    start = 3 if augment == "none" else 0
+
+    def stream(share: tuple[int, int]) -> Any:
+        form = torch.contiguous_format
+        return batches(few, 16, 5, form, start_step=start, augment=augment, share=share)
+
+    whole, parts = stream((0, 1)), [stream((rank, ranks)) for rank in range(ranks)]
+    for _ in range(15):
+        images, labels = next(whole)
+        shares = [next(part) for part in parts]
+        assert torch.equal(images, torch.cat([share[0] for share in shares]))
+        assert torch.equal(labels, torch.cat([share[1] for share in shares]))
+
+
+def test_scores_do_not_depend_on_who_computes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluate, "BATCH_SIZE", 100)
+    trainer = Trainer(cell("mlp"), digits(), STEPS, torch.device("cpu"))
+    how = trainer.autocast, trainer.memory_format
+    whole = evaluate.evaluate(trainer.model, digits(), digits().test, *how)
+    sums: list[list[torch.Tensor]] = []
+
+    class Noted(parallel.Team):
+        def add(self, tensor: torch.Tensor) -> None:
+            sums[-1].append(tensor.clone())
+
+    for rank in range(3):
+        sums.append([])
+        evaluate.evaluate(trainer.model, digits(), digits().test, *how, Noted(rank, 3))
+
+    class Summed(parallel.Team):
+        def add(self, tensor: torch.Tensor) -> None:
+            own = [s for s in sums[0] if s.dtype == tensor.dtype]
+            assert torch.equal(own[0], tensor)
+            for other in sums[1:]:
+                tensor += next(s for s in other if s.dtype == tensor.dtype)
+
+    assert evaluate.evaluate(trainer.model, digits(), digits().test, *how, Summed(0, 3)) == whole
+
+
+def test_random_numbers_of_the_first_process_are_those_of_one() -> None:
+    assert parallel.seed_of(7, 0) == parallel.seed_of(7, 0, 12) == 7
+    assert len({parallel.seed_of(7, rank, step) for rank in (0, 1, 2) for step in (0, 3)}) == 5
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("launch.devices=2", "launch.step=graph"), "step=graph is for one device"),
+        (("launch.sync_batchnorm=true",), "sync_batchnorm is for several devices"),
+        (("launch.devices=0",), "launch.devices=0: expected `?int`? >= 1"),
+    ],
+)
+def test_what_several_processes_cannot_do_is_refused(words: tuple[str, ...], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        cli.compose_config(words, None)
+
+
+def test_a_batch_that_cannot_be_shared_is_refused() -> None:
+    config = cli.compose_config(("launch.devices=3", "optim.batch_size=64"), None)
+    with pytest.raises(ValueError, match=r"optim.batch_size=64 cannot be shared by 3 processes .*: try 63"):
+        config.launch.check_batch(config.optim.batch_size)
+    config.launch.check_batch(63)
+
+
+def test_the_number_of_processes_is_no_part_of_the_identity() -> None:
+    one, two = (cli.compose_config((f"launch.devices={n}",), None) for n in (1, 2))
+    assert one.run_id == two.run_id
+
+
+if __name__ == "__main__":
+    as_rank(Path(sys.argv[1]))
