@@ -59,6 +59,7 @@ class Run:
     compile_seconds: float = 0.0
     eval_seconds: float = 1.0
     setup_seconds: float = 1.0
+    processes: int = 1
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,12 @@ def stored() -> record.Record:
 
 
 def _timing(
-    stored: record.Record, *, flops: float = 5e14, intensity: float | None = 100.0, **origin: object
+    stored: record.Record,
+    *,
+    flops: float = 5e14,
+    intensity: float | None = 100.0,
+    processes: int = 1,
+    **origin: object,
 ) -> record.Timing:
     """The account of 1,000 examples in 10 s: `flops` in all, at `intensity` FLOPs a byte."""
     assert stored.compute is not None
@@ -82,7 +88,8 @@ def _timing(
         train_bytes_per_example_reason="not counted" if intensity is None else None,
     )
     board = {"device": "a board", "precision": "bf16", "gpu": None, "gpu_reason": "not read", **origin}
-    found = account.timing(known, Run(), dataclasses.replace(stored.provenance, **board))  # type: ignore[arg-type]
+    trained = Run(processes=processes)
+    found = account.timing(known, trained, dataclasses.replace(stored.provenance, **board))  # type: ignore[arg-type]
     assert record.problem(found) is None
     return found
 
@@ -103,6 +110,14 @@ def test_a_run_on_a_known_board_has_its_place_on_the_roofline(stored: record.Rec
     assert found.hardware_burden_flops == pytest.approx(9.895e15)
     assert found.intensity_flops_per_byte == pytest.approx(100.0)
     assert found.roofline_share == pytest.approx(0.5), "100 FLOPs a byte x 1e12 bytes/s bind, not 700e12"
+
+
+@pytest.mark.usefixtures("kept")
+def test_of_several_boards_each_has_its_share_and_all_are_the_burden(stored: record.Record) -> None:
+    one, two = (_timing(stored, device="NVIDIA H200", processes=n) for n in (1, 2))
+    assert two.mfu == pytest.approx(one.mfu / 2)
+    assert two.roofline_share == pytest.approx(one.roofline_share / 2)
+    assert two.hardware_burden_flops == pytest.approx(2 * one.hardware_burden_flops)
 
 
 @pytest.mark.usefixtures("kept")
