@@ -28,7 +28,7 @@ from isoflop import record as records
 from isoflop.compose import compose_config
 from isoflop.config import Config
 from isoflop.run import run
-from isoflop.sweep import grid, local, retry
+from isoflop.sweep import grid, local, retry, status
 from isoflop.sweep.grid import Cell
 from isoflop.sweep.local import Slots
 
@@ -77,6 +77,9 @@ def bench_grid(number: int, folder: Path) -> None:
     print(f"  scanned for {len(todo):,} missing            {scanned - filled:8.2f} s")
     print(f"  both                               {expanded - began + scanned - filled:8.2f} s  (goal 5)")
     print(f"  manifest written                   {done - scanned:8.2f} s")
+    began = time.perf_counter()
+    status.read(folder)
+    print(f"  status of all                      {time.perf_counter() - began:8.2f} s  (goal 3)")
 
 
 def bench_overhead(folder: Path, number: int = 20) -> None:

@@ -252,3 +252,21 @@ def test_a_gpu_is_refused_where_there_is_none() -> None:
         prepare.pick_device(dataclasses.replace(launch, device="cuda"))
     with pytest.raises(ValueError, match="graph needs a GPU"):
         prepare.pick_device(dataclasses.replace(launch, step="graph"))
+
+
+def test_the_processor_of_cells_side_by_side_is_metered_for_none_of_them(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    package = tmp_path / "powercap/intel-rapl:0"
+    package.mkdir(parents=True)
+    for name, text in (("name", "package-0"), ("energy_uj", "1000"), ("max_energy_range_uj", "262143328850")):
+        (package / name).write_text(f"{text}\n")
+    found = rapl.find(tmp_path / "powercap")
+    assert found.domains
+    monkeypatch.setattr(rapl, "find", lambda: found)
+    assert metering._processor("nothing") == found
+    for shared in ("processor", "gpu"):
+        assert metering._processor(shared).domains == ()
+    (beside,) = run.run(make_config(), shared="processor")
+    assert beside.energy_reason is not None
+    assert "launch.workers=1" in beside.energy_reason

@@ -11,12 +11,12 @@ import msgspec
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 
+Shared = Literal["nothing", "processor", "gpu"]
+"""What a cell has together with cells that run at the same time: its joules are nobody's."""
 SHARED_GPU = "shared GPU"
 """Why the joules of a cell that ran beside others on its GPU are unknown, until a metering pass."""
 
 TIME = re.compile(r"\d+|\d+:\d\d(:\d\d)?|\d+-\d+(:\d\d){0,2}")
-IN_SWEEP = "ISOFLOP_IN_SWEEP"
-"""Set in the environment of the processes that train one cell of a sweep together."""
 MEMORY = re.compile(r"\d+[KMGT]?")
 
 

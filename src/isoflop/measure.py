@@ -16,6 +16,7 @@ import torch
 from isoflop import progress, resume
 from isoflop.account import Metered, Trained
 from isoflop.config import Config
+from isoflop.launch import Shared
 from isoflop.meter.trace import Window
 from isoflop.metering import Meter, energy, energy_meter, replay, window
 from isoflop.prepare import Prepared, times
@@ -363,7 +364,7 @@ def measure(
     device: torch.device,
     *,
     attempt: int,
-    shared: bool,
+    shared: Shared,
     wall: Wall,
     stop: Stop,
     watch: Watch | None,

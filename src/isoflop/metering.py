@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import multiprocessing
-import os
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -15,7 +13,7 @@ import torch
 
 from isoflop.account import Trained
 from isoflop.config import Config
-from isoflop.launch import IN_SWEEP, SHARED_GPU
+from isoflop.launch import SHARED_GPU, Shared
 from isoflop.meter import rapl
 from isoflop.meter.total import total
 from isoflop.meter.trace import Window
@@ -24,6 +22,8 @@ from isoflop.record import Energy
 from isoflop.train import schedule
 from isoflop.train.loop import Trainer
 from isoflop.train.parallel import ALONE, Team
+
+SHARED_PROCESSOR = "cells side by side share the processor: launch.workers=1 meters them"
 
 
 class TeamMeter:
@@ -124,29 +124,30 @@ def window(meter: Meter | None) -> Iterator[None]:
 
 
 def energy_meter(
-    config: Config, device: torch.device, team: Team = ALONE, *, shared: bool
+    config: Config, device: torch.device, team: Team = ALONE, *, shared: Shared
 ) -> contextlib.AbstractContextManager[Meter | None]:
     """The meter of the device's board or of the processor, or nothing where none is to be read.
 
     Of a team (all call it) the first process of each node meters all boards of that node.
     """
-    if config.meter.energy == "none" or shared:
+    if config.meter.energy == "none" or shared == "gpu":
         return contextlib.nullcontext()
     if team.group is None:
-        return _meter(config, device, gpu_uuids(device), "")
+        return _meter(config, gpu_uuids(device), "", shared)
     every = team.share((socket.gethostname(), gpu_uuids(device)))
     hosts = list(dict.fromkeys(host for host, _ in every))
     own = every[team.rank][0]
     leader = [host for host, _ in every].index(own) == team.rank
     uuids = tuple(dict.fromkeys(uuid for host, found in every if host == own for uuid in found))
     node = hosts.index(own)
-    return TeamMeter(team, _meter(config, device, uuids, f".node{node}" if node else "") if leader else None)
+    suffix = f".node{node}" if node else ""
+    return TeamMeter(team, _meter(config, uuids, suffix, shared) if leader else None)
 
 
-def _meter(config: Config, device: torch.device, uuids: tuple[str, ...], suffix: str) -> WindowMeter:
+def _meter(config: Config, uuids: tuple[str, ...], suffix: str, shared: Shared) -> WindowMeter:
     return WindowMeter(
         uuids,
-        host=_processor_counters(config, device),
+        host=_processor(shared),
         cpu_watts=config.meter.cpu_watts,
         period_seconds=config.meter.period_seconds,
         idle_seconds=config.meter.idle_seconds,
@@ -155,12 +156,10 @@ def _meter(config: Config, device: torch.device, uuids: tuple[str, ...], suffix:
     )
 
 
-def _processor_counters(config: Config, device: torch.device) -> rapl.Found:
-    """RAPL, which is of no use to a cell of a sweep that has the processor together with others."""
-    in_sweep = multiprocessing.parent_process() is not None or IN_SWEEP in os.environ
-    if in_sweep and device.type == "cpu" and config.launch.workers != 1:
-        return rapl.Found((), "cells side by side share the processor: launch.workers=1 meters them")
-    return rapl.find()
+def _processor(shared: Shared) -> rapl.Found:
+    """The processor's counters, unless cells side by side have them together."""
+    found = rapl.find()
+    return rapl.Found((), SHARED_PROCESSOR) if found.domains and shared != "nothing" else found
 
 
 def gpu_uuids(device: torch.device) -> tuple[str, ...]:
@@ -171,10 +170,10 @@ def gpu_uuids(device: torch.device) -> tuple[str, ...]:
     return (uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}",)
 
 
-def energy(meter: Meter | None, trained: Trained, *, shared: bool) -> tuple[Energy | None, str | None]:
+def energy(meter: Meter | None, trained: Trained, *, shared: Shared) -> tuple[Energy | None, str | None]:
     """Joules of the point's own windows, those of earlier attempts added."""
     if meter is None:
-        return None, SHARED_GPU if shared else "meter.energy=none"
+        return None, SHARED_GPU if shared == "gpu" else "meter.energy=none"
     earlier = trained.metered
     if earlier.reason:
         return None, f"an earlier attempt's energy is unknown: {earlier.reason}"

@@ -11,7 +11,6 @@ import contextlib
 import ctypes
 import dataclasses
 import logging
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -28,7 +27,7 @@ from isoflop import config as configs
 from isoflop import places, provenance, signals
 from isoflop import record as records
 from isoflop.config import Config, ConfigError
-from isoflop.launch import IN_SWEEP
+from isoflop.launch import Shared
 from isoflop.places import Place
 from isoflop.provenance import Machine
 from isoflop.record import CurvePoint, Record, RecordBusyError, State
@@ -52,7 +51,7 @@ class Task:
     command_line: str
     lr_interior: bool | None
     again: bool
-    shared: bool
+    shared: Shared
     folder: str
 
 
@@ -73,7 +72,7 @@ def run(
     command_line: str | None = None,
     lr_interior: bool | None = None,
     again: bool = False,
-    shared: bool = False,
+    shared: Shared = "nothing",
     watch: Watch | None = None,
 ) -> tuple[Record, ...]:
     """`run.run` by launch.devices processes a node, the first of them on GPU `device_index`.
@@ -269,8 +268,6 @@ def _threads(config: Config) -> int:
 def _torchrun(config: Config, task: Path) -> Iterator[subprocess.Popen[bytes]]:
     """torchrun in a session of its own, so that Ctrl-C comes to the cell once; gone when this is left."""
     environ = os.environ | {"OMP_NUM_THREADS": str(_threads(config))}
-    if multiprocessing.parent_process() is not None:
-        environ |= {IN_SWEEP: "1"}
     words = ["supervise", str(config.launch.devices), str(task)]
     agent = subprocess.Popen(
         [sys.executable, "-m", "isoflop.parallel_run", *words],

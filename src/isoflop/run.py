@@ -13,6 +13,7 @@ import torch
 from isoflop import account, provenance, resume, signals
 from isoflop import record as records
 from isoflop.config import Config
+from isoflop.launch import Shared
 from isoflop.measure import Wall, Watch, measure
 from isoflop.meter import hardware
 from isoflop.metering import gpu_uuids
@@ -32,21 +33,21 @@ def run(
     command_line: str | None = None,
     lr_interior: bool | None = None,
     again: bool = False,
-    shared: bool = False,
+    shared: Shared = "nothing",
     watch: Watch | None = None,
     team: Team = ALONE,
 ) -> tuple[Record, ...]:
     """Train one cell, write a record a point to DIR/records as it is reached, and return the records.
 
     A cell whose points are all done is not trained but its records returned, unless `again`. A done record is
-    only ever replaced by another done one. `shared`: others use the GPU at the same time, so that joules are
+    only ever replaced by another done one. `shared`: what others use at the same time, so that its joules are
     unknown.
 
     Every process of a `team` calls this with the same configuration; its chief alone writes.
 
     There is one point, or one a horizon with schedule.cooldowns. A cell that was interrupted goes on from its
-    last checkpoint. What happens to the cell is a state of its
-    records, never an exception: diverged, oom, interrupted, failed (with the traceback in DIR/logs).
+    last checkpoint. What happens to the cell is a state of its records, never an exception: diverged, oom,
+    interrupted, failed (with the traceback in DIR/logs).
 
     Raises:
         ValueError: the input cannot be used; nothing was trained or written.

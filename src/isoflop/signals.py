@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 
 ASKING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
@@ -31,23 +31,31 @@ class Stop:
         )
 
 
+Handler = Callable[[int, FrameType | None], None]
+
+
 @contextlib.contextmanager
-def watched() -> Iterator[Stop]:
-    """Turn the asking signals into a note for as long as this is open.
+def handled(numbers: Iterable[signal.Signals], handler: Handler) -> Iterator[None]:
+    """Have `handler` take these signals for as long as this is open.
 
     A signal that is ignored stays so (a supervisor's child leaves Ctrl-C to it). Outside the main thread no
-    handler can be set and nothing is noted.
+    handler can be set, and nothing is taken.
     """
-    stop = Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {number: signal.getsignal(number) for number in ASKING}
-    taken = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
-    for number in taken:
-        signal.signal(number, stop.ask)
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {n: was for n in numbers if (was := signal.getsignal(n)) is not signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, handler)
     try:
-        yield stop
+        yield
     finally:
-        for number in taken:
-            signal.signal(number, before[number] or signal.SIG_DFL)
+        for number, was in before.items():
+            signal.signal(number, was or signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[Stop]:
+    """Turn the asking signals into a note for as long as this is open."""
+    stop = Stop()
+    with handled(ASKING, stop.ask):
+        yield stop

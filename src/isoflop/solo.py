@@ -88,7 +88,7 @@ def meter_shape(config: Config, device_index: int = 0) -> Alone:
     """
     with deterministic(config.launch.deterministic):
         pacer = Pacer(config, device_index)
-        with metering.energy_meter(config, pacer.device, shared=False) as meter:
+        with metering.energy_meter(config, pacer.device, shared="nothing") as meter:
             if meter is None:
                 return None, "there is no board to meter", 0, pacer.device_name, pacer.precision
             with metering.window(meter):

@@ -199,4 +199,7 @@ def test_slots_fill_the_machine(make_config: MakeConfig) -> None:
     assert planning.slots(dataclasses.replace(launch, workers=3, threads=5), 0) == Slots(3, 5, 0)
     assert planning.slots(dataclasses.replace(launch, threads=cores), 0).workers == 1
     assert [Slots(6, 1, 2).device_index(slot) for slot in range(6)] == [0, 1, 0, 1, 0, 1]
-    assert [Slots(*each).shared for each in ((2, 1, 0), (2, 1, 2), (3, 1, 2))] == [False, False, True]
+    cases = {(1, 1, 0): "nothing", (2, 1, 0): "processor", (2, 1, 2): "processor", (3, 1, 2): "gpu"}
+    assert {each: Slots(*each).shared for each in cases} == cases
+    pairs = Slots(2, 1, 4, devices=2)
+    assert ([pairs.device_index(slot) for slot in (0, 1)], pairs.shared) == ([0, 2], "processor")

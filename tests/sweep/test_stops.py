@@ -22,7 +22,7 @@ from isoflop.record import Record
 from isoflop.sweep import child, grid, retry, stops
 from isoflop.sweep.grid import Cell
 from isoflop.sweep.local import Slots
-from isoflop.sweep.stops import Level, Stops
+from isoflop.sweep.stops import Level, Stops, heard
 
 MakeConfig = Callable[..., Config]
 Collect = Callable[..., dict[str, Record | None]]
@@ -48,20 +48,20 @@ def sending(*numbers: int, after: Callable[[], object]) -> Iterator[None]:
             os.kill(os.getpid(), number)
             until(lambda seen=seen: len(noticed) > seen)  # type: ignore[misc]
 
-    note = Stops._note
+    note = Stops.note
 
     def noting(self: Stops, number: int, frame: object) -> None:
         note(self, number, None)
         noticed.append(number)
 
-    Stops._note = noting  # type: ignore[method-assign]
+    Stops.note = noting  # type: ignore[method-assign]
     sender = threading.Thread(target=send)
     sender.start()
     try:
         yield
     finally:
         sender.join()
-        Stops._note = note  # type: ignore[method-assign]
+        Stops.note = note  # type: ignore[method-assign]
 
 
 def long_cells(make_config: MakeConfig, number: int = 4) -> tuple[Cell, ...]:
@@ -75,14 +75,14 @@ def in_hand(cells: tuple[Cell, ...]) -> Callable[[], bool]:
 
 
 def test_each_ctrl_c_is_a_step_further_and_schedulers_mean_it() -> None:
-    with Stops() as asked:
+    with heard() as asked:
         levels = []
         for _ in range(4):
             os.kill(os.getpid(), signal.SIGINT)
             levels.append(asked.level)
     assert levels == [Level.DRAIN, Level.STOP, Level.KILL, Level.KILL]
     for number in stops.STOPPING:
-        with Stops() as asked:
+        with heard() as asked:
             os.kill(os.getpid(), number)
             os.kill(os.getpid(), number)
             assert asked.level == Level.STOP

@@ -16,7 +16,7 @@ from pathlib import Path
 from isoflop.meter import rapl, visible
 from isoflop.meter.nvml import canonical_uuid
 from isoflop.meter.power import Measurement
-from isoflop.meter.relay import Relay
+from isoflop.meter.relay import relayed
 from isoflop.meter.window_meter import WindowMeter
 from isoflop.record import Energy
 
@@ -70,7 +70,7 @@ def meter(
         own_processes=None,
         no_gpu=found.reason or "no GPU was named",
     )
-    with window_meter, Relay() as relay:
+    with window_meter, relayed() as relay:
         window_meter.begin()
         try:
             code = relay.run(command)

@@ -12,9 +12,10 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
-from types import FrameType, TracebackType
-from typing import Any
+from collections.abc import Iterator, Sequence
+from types import FrameType
+
+from isoflop import signals
 
 TO_GROUP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 TO_COMMAND = (signal.SIGUSR1, signal.SIGUSR2)
@@ -22,31 +23,20 @@ TERMINAL = 0
 """Standard input: the terminal, if any, that the command is given."""
 
 
+@contextlib.contextmanager
+def relayed() -> Iterator[Relay]:
+    """Pass on signals for as long as this is open."""
+    relay = Relay()
+    with signals.handled((*TO_GROUP, *TO_COMMAND), relay.pass_on):
+        yield relay
+
+
 class Relay:
-    """Passes on signals while it is entered. A signal that comes before the command is there waits for it;
-    one that was ignored (nohup) stays ignored."""
+    """A command and the signals for it. One that comes before the command is there waits for it."""
 
     def __init__(self) -> None:
-        self._before: dict[int, Any] = {}
         self._waiting: list[int] = []
         self._command: int | None = None
-
-    def __enter__(self) -> Relay:
-        """Take over the signals."""
-        for number in (*TO_GROUP, *TO_COMMAND):
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._pass_on)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Give the signals back."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
 
     def run(self, command: Sequence[str]) -> int:
         """Run the command to its end; its exit code, or 128 and the number of the signal that killed it.
@@ -68,7 +58,8 @@ class Relay:
         process.returncode = code
         return 128 - code if code < 0 else code
 
-    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+    def pass_on(self, number: int, frame: FrameType | None) -> None:
+        """Signal handler."""
         if self._command is None:
             self._waiting.append(number)
         else:

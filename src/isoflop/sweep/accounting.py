@@ -64,7 +64,7 @@ def _judged(record: Record, verdict: Verdict | None, slots: Slots) -> Record:
     beside others may fit alone, so that is no final state."""
     if record.state == "interrupted" and verdict is not None and verdict.state == "failed":
         return dataclasses.replace(record, state="failed", reason=verdict.reason)
-    if record.state == "oom" and slots.shared:
+    if record.state == "oom" and slots.shared == "gpu":
         return dataclasses.replace(record, state="failed", reason=f"{record.reason}, {CROWDED}")
     return record
 

@@ -18,6 +18,7 @@ from typing import Literal
 
 from isoflop import record as records
 from isoflop.config import Config
+from isoflop.launch import Shared
 
 GRACE_SECONDS = 30.0
 """From being asked to stop to being killed: time to write a checkpoint."""
@@ -25,11 +26,11 @@ GRACE_SECONDS = 30.0
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A cell to run; `shared` says that others use its GPU at the same time."""
+    """A cell to run; `shared` says what other cells use at the same time."""
 
     config: Config
     lr_interior: bool | None
-    shared: bool
+    shared: Shared
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ from isoflop.sweep.crew import Crew, Watch
 from isoflop.sweep.grid import Cell
 from isoflop.sweep.packing import slots
 from isoflop.sweep.planning import Slots, plan
-from isoflop.sweep.stops import Level, Stops
+from isoflop.sweep.stops import Level, heard
 
 __all__ = ["Slots", "Watch", "plan", "run_cells", "slots"]
 
@@ -26,7 +26,7 @@ def run_cells(cells: tuple[Cell, ...], slots: Slots, watch: Watch) -> None:
         KeyboardInterrupt: the sweep was asked to stop; cells in hand are accounted for.
         OSError: a record cannot be written (a full disk); cells in hand were stopped.
     """
-    with Stops() as stops, mps.daemon(wanted=slots.shared) as environment:
+    with heard() as stops, mps.daemon(wanted=slots.shared == "gpu") as environment:
         Crew(cells, slots, watch, environment).run(stops)
     if stops.level > Level.GO:
         raise KeyboardInterrupt

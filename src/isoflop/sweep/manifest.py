@@ -19,6 +19,7 @@ from isoflop import record as records
 from isoflop.config import ConfigError
 from isoflop.launch import LaunchConfig
 from isoflop.record import Record, State
+from isoflop.report import tracker
 from isoflop.sweep.grid import Cell
 from isoflop.sweep.planning import Slots
 
@@ -92,7 +93,9 @@ def run_line(path: Path, number: int, *, again: bool = False) -> tuple[Record, .
 
     launch = dataclasses.replace(cell.config.launch, threads=_slots(cell.config.launch).threads)
     config = dataclasses.replace(cell.config, launch=launch)
-    return parallel_run.run(config, lr_interior=cell.lr_interior, again=again)
+    found = parallel_run.run(config, lr_interior=cell.lr_interior, again=again)
+    tracker.wait(config.directory, config.tracker.wait_seconds)
+    return found
 
 
 def run_range(path: Path, first: int, last: int) -> tuple[tuple[Cell, tuple[Record, ...]], ...]:
@@ -115,6 +118,7 @@ def run_range(path: Path, first: int, last: int) -> tuple[tuple[Cell, tuple[Reco
     if cells:
         slots = _slots(cells[0].config.launch)
         local.run_cells(cells, slots, lambda cell, ended: found.update({cell.run_id: ended}))
+        tracker.wait(cells[0].config.directory, cells[0].config.tracker.wait_seconds)
     return tuple((cell, found[cell.run_id]) for cell in cells)
 
 

@@ -15,7 +15,7 @@ from multiprocessing.context import ForkServerContext
 from typing import Any
 
 from isoflop.config import Config, ConfigError
-from isoflop.launch import LaunchConfig
+from isoflop.launch import LaunchConfig, Shared
 from isoflop.sweep.grid import Cell
 
 PRELOAD = ["isoflop.sweep.preload"]
@@ -37,9 +37,11 @@ class Slots:
         return max(1, self.gpus // self.devices) if self.gpus else 0
 
     @property
-    def shared(self) -> bool:
-        """Whether cells share a GPU, so that its joules are nobody's."""
-        return 0 < self.groups < self.workers
+    def shared(self) -> Shared:
+        """What cells have together: a GPU, or only the processor."""
+        if 0 < self.groups < self.workers:
+            return "gpu"
+        return "processor" if self.workers > 1 else "nothing"
 
     def device_index(self, slot: int) -> int:
         """The first GPU of a slot; 0 on a CPU."""

@@ -3,12 +3,14 @@ SIGUSR1, which schedulers send, stop it at once. Whichever it is, the same comma
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import signal
 import sys
-import threading
-from types import FrameType, TracebackType
-from typing import Any
+from collections.abc import Iterator
+from types import FrameType
+
+from isoflop import signals
 
 STOPPING = (signal.SIGTERM, signal.SIGUSR1)
 
@@ -44,30 +46,22 @@ def announce(level: Level, in_hand: int) -> None:
 
 
 class Stops:
-    """Counts the requests to stop while it is open. Outside the main thread, where no handler can be set, it
-    hears none."""
+    """Counts the requests to stop."""
 
     def __init__(self) -> None:
         self.level = Level.GO
-        self._before: dict[signal.Signals, Any] = {}
 
-    def __enter__(self) -> Stops:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, *STOPPING):
-                self._before[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Signal handler."""
         if number == signal.SIGINT:
             self.level = Level(min(self.level + 1, Level.KILL))
         else:
             self.level = max(self.level, Level.STOP)
+
+
+@contextlib.contextmanager
+def heard() -> Iterator[Stops]:
+    """Hear requests to stop for as long as this is open."""
+    stops = Stops()
+    with signals.handled((signal.SIGINT, *STOPPING), stops.note):
+        yield stops
