@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from isoflop import cli, config
+from isoflop import compose, config
 from isoflop import record as records
 
 torch.set_num_threads(1)
@@ -31,7 +31,7 @@ def no_ceilings_of_the_developer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 @functools.cache
 def composed(*overrides: str) -> config.Config:
-    return cli.compose_config(overrides, None)
+    return compose.compose_config(overrides, None)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ import torch
 from isoflop import cli
 from isoflop import record as records
 from isoflop.record import Record
+from isoflop.verbs import terminal
 
 TINY = ("model.width=8", "model.depth=1", "schedule.epochs=1", "launch.threads=1")
 
@@ -133,14 +134,14 @@ def test_a_sweep_runs_what_is_missing_then_fits_and_reports(
 def test_bad_input_is_one_line_exit_2_and_nothing_written(
     arguments: list[str], words: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(arguments) == cli.INPUT
+    assert cli.main(arguments) == terminal.INPUT
     assert words in one_line(capsys)
     assert list(here.rglob("*.json")) == []
 
 
 def test_an_unwritable_folder_is_told_before_training(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "file").write_text("in the way")
-    assert cli.main(["run", "out=file/inside", *TINY]) == cli.INPUT
+    assert cli.main(["run", "out=file/inside", *TINY]) == terminal.INPUT
     assert "file" in one_line(capsys)
 
 
@@ -156,7 +157,7 @@ def test_a_full_disk_is_the_machines_fault_and_loses_no_record(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    assert cli.main(["run", "seed=2", *TINY]) == cli.FAILED
+    assert cli.main(["run", "seed=2", *TINY]) == terminal.FAILED
     assert "No space left on device" in one_line(capsys)
     assert [p.read_bytes() for p in (here / "results/runs/records").iterdir()] == [before]
 
@@ -164,8 +165,8 @@ def test_a_full_disk_is_the_machines_fault_and_loses_no_record(
 @pytest.mark.parametrize(
     ("extra", "code"),
     [
-        (["optim=sgd", "optim.lr=1e20"], cli.DIVERGED),
-        (["model.width=300000", "model.depth=2"], cli.OOM),
+        (["optim=sgd", "optim.lr=1e20"], terminal.DIVERGED),
+        (["model.width=300000", "model.depth=2"], terminal.OOM),
     ],
 )
 def test_exit_codes_tell_the_state(extra: list[str], code: int, here: Path) -> None:
@@ -192,7 +193,7 @@ def test_fewer_than_three_scales_cannot_be_fitted(
     here: Path, done_record: Record, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spread_records(here / "d", done_record, [1.0, 10.0], [0.2, 0.1])
-    assert cli.main(["fit", "d"]) == cli.INPUT
+    assert cli.main(["fit", "d"]) == terminal.INPUT
     assert "scales" in one_line(capsys)
     assert not (here / "d/fit.json").exists()
 
@@ -211,7 +212,7 @@ def test_an_unknown_column_names_the_nearest(
     here: Path, done_record: Record, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spread_records(here / "d", done_record, [1, 10, 100], [0.4, 0.2, 0.1])
-    assert cli.main(["fit", "d", "--x", "train_gflop"]) == cli.INPUT
+    assert cli.main(["fit", "d", "--x", "train_gflop"]) == terminal.INPUT
     assert "train_gflops" in one_line(capsys)
 
 
@@ -222,7 +223,7 @@ def test_a_run_that_another_process_holds_is_left_to_it(
         raise BlockingIOError
 
     monkeypatch.setattr(fcntl, "lockf", held)
-    assert cli.main(["run", *TINY]) == cli.FAILED
+    assert cli.main(["run", *TINY]) == terminal.FAILED
     assert "another process is running this cell" in one_line(capsys)
     assert list(here.rglob("*.json")) == []
 
@@ -244,11 +245,11 @@ def test_ctrl_c_ends_a_sweep_with_every_cell_accounted_for(here: Path) -> None:
         time.sleep(0.02)
     os.killpg(sweep.pid, signal.SIGINT)
     _, told = sweep.communicate(timeout=60)
-    assert sweep.returncode == cli.INTERRUPTED
+    assert sweep.returncode == terminal.INTERRUPTED
     assert told.endswith("isoflop: interrupted: run the same command again to go on\n")
     states = {records.read(path).state for path in here.glob("s/records/*.json")}
     assert states <= {"done", "interrupted"}
-    assert cli.main(command[3:]) == cli.DONE
+    assert cli.main(command[3:]) == terminal.DONE
     assert len(list(here.glob("s/records/*.json"))) == 40
 
 

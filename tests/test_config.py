@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from isoflop import cli, config
+from isoflop import compose, config
 
 CONF = config.conf_dir()
 GROUP_FILES = sorted(path.relative_to(CONF) for path in CONF.glob("*/*.yaml"))
 
 
 def plain() -> dict[str, Any]:
-    return copy.deepcopy(config.to_dict(cli.compose_config([], None)))
+    return copy.deepcopy(config.to_dict(compose.compose_config([], None)))
 
 
 def changed(key: str, value: Any) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def changed(key: str, value: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", GROUP_FILES, ids=str)
 def test_every_group_file_composes_into_a_config(path: Path) -> None:
-    made = cli.compose_config([f"{path.parent}={path.stem}"], None)
+    made = compose.compose_config([f"{path.parent}={path.stem}"], None)
     assert made.model.family in config.MODEL_TAKES
 
 
@@ -42,11 +42,11 @@ def test_every_group_file_begins_with_the_command_that_uses_it(path: Path) -> No
     assert command, first
     import shlex
 
-    cli.compose_config(shlex.split(command[2]), None)
+    compose.compose_config(shlex.split(command[2]), None)
 
 
 def test_a_config_survives_the_way_to_plain_values_and_back() -> None:
-    made = cli.compose_config(["sweep=digits", "optim=sgd"], None)
+    made = compose.compose_config(["sweep=digits", "optim=sgd"], None)
     assert config.from_dict(config.to_dict(made)) == made
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from isoflop import aggregate, cli, config
+from isoflop import aggregate, compose, config
 from isoflop.record import Compute, Energy, Record, read
 
 FILES = sorted(path.stem for path in (config.conf_dir() / "cost").glob("*.yaml"))
@@ -38,7 +38,7 @@ def priced(record: Record, **factors: float) -> tuple[float | None, float | None
 
 @pytest.mark.parametrize("name", APPLIED)
 def test_every_file_has_factors_with_source_and_year(name: str) -> None:
-    cost = cli.compose_config([f"cost={name}"], None).cost
+    cost = compose.compose_config([f"cost={name}"], None).cost
     assert cost.factors
     assert cost.source is not None
     for said in re.split("; ", cost.source):
@@ -52,8 +52,8 @@ def test_every_file_has_factors_with_source_and_year(name: str) -> None:
 
 def test_nothing_is_applied_unless_chosen(gpu_record: Record) -> None:
     for name in ("none", "custom"):
-        assert cli.compose_config([f"cost={name}"], None).cost.factors == {}
-    assert cli.compose_config([], None).cost.factors == {}
+        assert compose.compose_config([f"cost={name}"], None).cost.factors == {}
+    assert compose.compose_config([], None).cost.factors == {}
     assert priced(gpu_record) == (None, None)
 
 
@@ -68,7 +68,7 @@ def test_hours_energy_and_overhead_add_up_in_dollars_and_grams(gpu_record: Recor
 
 
 def test_the_paper_s_conversions_are_per_training_flop(gpu_record: Record) -> None:
-    factors = cli.compose_config(["cost=paper"], None).cost.factors
+    factors = compose.compose_config(["cost=paper"], None).cost.factors
     money, grams = priced(gpu_record, **factors)
     assert money == pytest.approx(20.0), "2e18 FLOPs at 1e17 a dollar"
     assert grams == pytest.approx(16 * 453.592, rel=0.01), "2e18 FLOPs at 1.25e17 a pound"
@@ -80,7 +80,7 @@ def test_the_paper_s_conversions_are_per_training_flop(gpu_record: Record) -> No
 def test_the_paper_s_conversions_give_back_its_table(
     log10_gflops: int, log10_pounds: int, log10_dollars: int
 ) -> None:
-    factors = cli.compose_config(["cost=paper"], None).cost.factors
+    factors = compose.compose_config(["cost=paper"], None).cost.factors
     pounds = 10.0**log10_gflops * factors["grams_co2_per_train_gflop"] / 453.592
     dollars = 10.0**log10_gflops * factors["dollars_per_train_gflop"]
     assert 10 ** (log10_pounds - 1) <= pounds <= 10 ** (log10_pounds + 1)
@@ -116,7 +116,7 @@ def test_what_a_chosen_factor_multiplies_must_be_known(gpu_record: Record) -> No
     ],
 )
 def test_absurd_or_double_factors_are_refused_in_one_line(changed: dict[str, Any], words: str) -> None:
-    raw = copy.deepcopy(config.to_dict(cli.compose_config([], None)))
+    raw = copy.deepcopy(config.to_dict(compose.compose_config([], None)))
     raw["cost"] |= {"source": "our invoice 2026"} | changed
     with pytest.raises(config.ConfigError) as caught:
         config.from_dict(raw)

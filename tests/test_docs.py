@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from isoflop import cli
+from isoflop import cli, compose
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -33,7 +33,7 @@ def test_every_command_of_the_readme_is_understood(words: list[str]) -> None:
     own = words[1 : words.index("--")] if "--" in words else words[1:]  # the rest is isoflop meter's command
     options, overrides = cli.parser().parse_known_args(own)
     if options.verb in ("run", "sweep", "flops"):
-        cli.compose_config(overrides, None)
+        compose.compose_config(overrides, None)
     else:
         assert not overrides
 

@@ -12,6 +12,7 @@ import pytest
 from isoflop import account, cli, prepare
 from isoflop.config import ModelConfig
 from isoflop.train import models
+from isoflop.verbs import terminal
 
 OWN = """
 import torch
@@ -102,14 +103,14 @@ def test_a_users_own_model(
 def test_what_a_user_did_is_one_line_and_exit_2(
     own: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
 ) -> None:
-    assert cli.main(["flops", *arguments]) == cli.INPUT
+    assert cli.main(["flops", *arguments]) == terminal.INPUT
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("isoflop: ")
     assert words in last
 
 
 def test_unknown_is_told_with_its_evidence(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["flops", "own.py:spectrum", "--input", "8"]) == cli.FAILED
+    assert cli.main(["flops", "own.py:spectrum", "--input", "8"]) == terminal.FAILED
     shown = capsys.readouterr().out
     assert "FLOPs unknown: torch's counter does not count" in shown
     assert "fvcore does not count aten::fft_fft" in shown

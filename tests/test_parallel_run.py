@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from isoflop import metering, parallel_run, places, record, resume, run
+from isoflop import compose, metering, parallel_run, places, record, resume, run
 from isoflop.config import Config, ConfigError
 from isoflop.meter.trace import Window
 from isoflop.record import Energy, Record
@@ -90,10 +90,11 @@ def test_two_processes_write_one_record_that_agrees_with_one(make_config: MakeCo
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Record:
     """The long cell by two processes that nothing happens to."""
-    from isoflop import cli
 
     words = ("model.depth=1", "launch.threads=1", "meter.idle_seconds=0", "meter.replay_seconds=0", *LONG)
-    config = dataclasses.replace(cli.compose_config(words, None), out=str(tmp_path_factory.mktemp("whole")))
+    config = dataclasses.replace(
+        compose.compose_config(words, None), out=str(tmp_path_factory.mktemp("whole"))
+    )
     (found,) = parallel_run.run(config)
     return found
 

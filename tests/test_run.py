@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy import stats
 
-from isoflop import cli, measure, metering, prepare, run
+from isoflop import compose, measure, metering, prepare, run
 from isoflop import record as records
 from isoflop.config import Config, ConfigError
 from isoflop.meter import rapl
@@ -246,7 +246,7 @@ def test_provenance_says_where_a_record_is_from(done_record: Record) -> None:
 def test_a_gpu_is_refused_where_there_is_none() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
-    launch = cli.compose_config([], None).launch
+    launch = compose.compose_config([], None).launch
     assert prepare.pick_device(launch) == torch.device("cpu")
     with pytest.raises(ConfigError, match="doctor"):
         prepare.pick_device(dataclasses.replace(launch, device="cuda"))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from isoflop import cli, parallel_run
+from isoflop import compose, parallel_run
 from isoflop.config import Config
 from isoflop.train import data, parallel
 from isoflop.train.loop import Trainer
@@ -25,7 +25,7 @@ STEPS = 20
 @pytest.mark.parametrize("kind", ["eager", "compile"])
 def test_nccl_with_one_process_takes_the_same_steps(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("model=resnet", "model.width=8", "model.depth=1", "optim=sgd", "precision=fp32")
-    config = cli.compose_config((*words, "launch.deterministic=true", f"launch.step={kind}"), None)
+    config = compose.compose_config((*words, "launch.deterministic=true", f"launch.step={kind}"), None)
     device = torch.device("cuda", 0)
     digits = data.load(config.data, device)
 

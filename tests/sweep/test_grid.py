@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from isoflop import cli
+from isoflop import compose
 from isoflop import record as records
 from isoflop.config import Config, ConfigError
 from isoflop.record import Record
@@ -15,7 +15,7 @@ from isoflop.sweep import grid, retry
 
 
 def base(*overrides: str) -> Config:
-    return cli.compose_config(overrides, None)
+    return compose.compose_config(overrides, None)
 
 
 def test_a_grid_is_every_combination_once() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from isoflop import aggregate, cli
+from isoflop import aggregate, cli, compose
 from isoflop import record as records
 from isoflop.record import Record
 from isoflop.sweep import grid, tune
@@ -15,7 +15,7 @@ FACTORS = (0.5, 1.0, 2.0)
 
 
 def cells(out: Path) -> tuple[Cell, ...]:
-    base = cli.compose_config(["model.width=8,16", "seed=3,4"], None)
+    base = compose.compose_config(["model.width=8,16", "seed=3,4"], None)
     return grid.expand(dataclasses.replace(base, out=str(out)))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from isoflop import cli
+from isoflop import compose
 from isoflop.train import data, schedule
 from isoflop.train.loop import Trainer
 from isoflop.train.step import Kind
@@ -31,7 +31,7 @@ COMMON = ["optim.weight_decay=0", "precision=fp32", "seed=0", "launch.threads=1"
 def curve(name: str, kind: Kind = "eager") -> list[float]:
     """The loss summed over the steps so far, after each step."""
     length = ["schedule=steps", f"schedule.steps={STEPS}"]
-    config, cpu = cli.compose_config([*CELLS[name], *COMMON, *length], None), torch.device("cpu")
+    config, cpu = compose.compose_config([*CELLS[name], *COMMON, *length], None), torch.device("cpu")
     trainer = Trainer(config, data.load(config.data, cpu), STEPS, cpu, kind=kind)
     factors = schedule.learning_rates(config.schedule, STEPS)
     sums = []

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from isoflop import cli
+from isoflop import compose
 from isoflop.config import ModelConfig
 from isoflop.meter import flops
 from isoflop.train import models, parametrize
@@ -17,7 +17,7 @@ CPU, META = torch.device("cpu"), torch.device("meta")
 
 
 def shape(family: str, **settings: object) -> ModelConfig:
-    base = cli.compose_config([f"model={family}"], None).model
+    base = compose.compose_config([f"model={family}"], None).model
     return dataclasses.replace(base, **settings)  # type: ignore[arg-type]
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from isoflop import cli
+from isoflop import compose
 from isoflop.config import ModelConfig, OptimConfig
 from isoflop.train import models, optim, parametrize
 
@@ -17,11 +17,11 @@ CPU, META = torch.device("cpu"), torch.device("meta")
 
 
 def model_config(family: str, **settings: object) -> ModelConfig:
-    return dataclasses.replace(cli.compose_config([f"model={family}"], None).model, **settings)  # type: ignore[arg-type]
+    return dataclasses.replace(compose.compose_config([f"model={family}"], None).model, **settings)  # type: ignore[arg-type]
 
 
 def optim_config(name: str, **settings: object) -> OptimConfig:
-    return dataclasses.replace(cli.compose_config([f"optim={name}"], None).optim, **settings)  # type: ignore[arg-type]
+    return dataclasses.replace(compose.compose_config([f"optim={name}"], None).optim, **settings)  # type: ignore[arg-type]
 
 
 MLP = model_config("mlp", width=6, depth=2)

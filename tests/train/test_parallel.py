@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from isoflop import cli
+from isoflop import compose
 from isoflop.config import Config, ConfigError
 from isoflop.train import data, evaluate, parallel
 from isoflop.train.data import DataSet, batches
@@ -38,7 +38,7 @@ def digits() -> DataSet:
 
 def cell(family: str, seed: int = 0) -> Config:
     words = (*FAMILIES[family], f"seed={seed}", "schedule=steps", "schedule.epochs=null")
-    return cli.compose_config((*words, f"schedule.steps={STEPS}", "optim.batch_size=64"), None)
+    return compose.compose_config((*words, f"schedule.steps={STEPS}", "optim.batch_size=64"), None)
 
 
 def trained(config: Config, team: parallel.Team = parallel.ALONE) -> dict[str, Any]:
@@ -198,18 +198,18 @@ def test_random_numbers_of_the_first_process_are_those_of_one() -> None:
 )
 def test_what_several_processes_cannot_do_is_refused(words: tuple[str, ...], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        cli.compose_config(words, None)
+        compose.compose_config(words, None)
 
 
 def test_a_batch_that_cannot_be_shared_is_refused() -> None:
-    config = cli.compose_config(("launch.devices=3", "optim.batch_size=64"), None)
+    config = compose.compose_config(("launch.devices=3", "optim.batch_size=64"), None)
     with pytest.raises(ValueError, match=r"optim.batch_size=64 cannot be shared by 3 processes .*: try 63"):
         config.launch.check_batch(config.optim.batch_size)
     config.launch.check_batch(63)
 
 
 def test_the_number_of_processes_is_no_part_of_the_identity() -> None:
-    one, two = (cli.compose_config((f"launch.devices={n}",), None) for n in (1, 2))
+    one, two = (compose.compose_config((f"launch.devices={n}",), None) for n in (1, 2))
     assert one.run_id == two.run_id
 
 

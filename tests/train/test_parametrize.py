@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from isoflop import cli
+from isoflop import compose
 from isoflop.config import ModelConfig, OptimConfig
 from isoflop.train import models, optim, parametrize
 from isoflop.train.parametrize import Kind, Role, Scale
@@ -32,7 +32,7 @@ LR = {"sgd": {"mlp": 0.05, "resnet": 0.05, "vit": 0.1}, "adamw": dict.fromkeys(C
 
 
 def model_config(family: str, parametrization: str, multiple: float, **settings: object) -> ModelConfig:
-    base = cli.compose_config([f"model={family}"], None).model
+    base = compose.compose_config([f"model={family}"], None).model
     shape: dict[str, object] = {**COORDINATES.get(family, {}), **settings}
     width, depth = shape["width"], shape["depth"]
     assert isinstance(width, int)
@@ -43,7 +43,7 @@ def model_config(family: str, parametrization: str, multiple: float, **settings:
 
 
 def optim_config(name: str, **settings: object) -> OptimConfig:
-    return dataclasses.replace(cli.compose_config([f"optim={name}"], None).optim, **settings)  # type: ignore[arg-type]
+    return dataclasses.replace(compose.compose_config([f"optim={name}"], None).optim, **settings)  # type: ignore[arg-type]
 
 
 def layers(model: nn.Module) -> dict[str, nn.Module]:
