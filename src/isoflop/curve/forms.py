@@ -1,0 +1,214 @@
+"""The shapes of the laws in one resource: ln y = c + g(v), free of units.
+
+v = ln(x_max / x) >= 0 over the sample, so that c is ln y at x_max or, where a law levels off for small x, ln
+of that level. Every function takes shape parameters theta (r, q), one row a fit, and v (n,), and returns g
+(r, n) and its derivatives (r, n, q). Sources: M1 to M4 in Alabdulmohsin et al. (2022, "Revisiting Neural
+Scaling Laws in Language and Vision"); the smoothly broken law in Caballero et al. (2023, "Broken Neural
+Scaling Laws").
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+Array = npt.NDArray[np.float64]
+
+B_MIN, B_MAX = 1e-3, 5.0
+"""Bounds of an exponent."""
+NEWTON_STEPS = 8
+"""Of the inversion in `sigmoid`: it is convex from its start and ends at rounding error."""
+
+_EXPONENTS = np.geomspace(0.01, 4.0, 18)
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """A shape, its parameters' names, and for a span of ln x its bounds and grids of starts.
+
+    `bounds(span)` -> lower, upper (q,). `starts(span)` -> grids (g, q), one a basin: a fit starts from the
+    best point of each. `relaxed(span)` are the bounds of resamples, wider where a bound is no law of nature
+    but marks the edge of what is reported (a floor below 0), so that resamples spread to both sides of it.
+    """
+
+    names: tuple[str, ...]
+    evaluate: Callable[[Array, Array], tuple[Array, Array]]
+    bounds: Callable[[float], tuple[Array, Array]]
+    starts: Callable[[float], tuple[Array, ...]]
+    relaxed: Callable[[float], tuple[Array, Array]]
+
+    @property
+    def free_parameters(self) -> int:
+        """Those of the shape and the level."""
+        return len(self.names) + 1
+
+
+def grid(*axes: object) -> Array:
+    """All combinations of the axes' values: (g, len(axes))."""
+    return np.stack([a.ravel() for a in np.meshgrid(*axes, indexing="ij")], axis=-1)  # type: ignore[arg-type]
+
+
+def _columns(theta: Array) -> list[Array]:
+    return [theta[:, i, None] for i in range(theta.shape[1])]
+
+
+def power(theta: Array, v: Array) -> tuple[Array, Array]:
+    """M1, y = A x^-b: g = b v."""
+    (b,) = _columns(theta)
+    return b * v, np.broadcast_to(v, (len(theta), len(v)))[..., None]
+
+
+def floored(theta: Array, v: Array) -> tuple[Array, Array]:
+    """M2, y = E + A x^-b: g = ln(1 + e^s (e^(b v) - 1)), where e^s is the share of y at x_max that falls.
+
+    E = e^c (1 - e^s): s < 0 where the floor is above 0.
+    """
+    s, b = _columns(theta)
+    share = np.exp(s)
+    falling = share * np.exp(b * v)
+    whole = (1.0 - share) + falling
+    by_b = falling / whole
+    return np.log(whole), np.stack([(falling - share) / whole, by_b * v], axis=-1)
+
+
+def levelled(theta: Array, v: Array) -> tuple[Array, Array]:
+    """M3, y = A (1/x + 1/x_0)^b: g = b ln(e^v + e^m), level above x_0 = x_max e^-m."""
+    b, m = _columns(theta)
+    log_sum = np.logaddexp(v, m)
+    return b * log_sum, np.stack([log_sum, b * np.exp(m - log_sum)], axis=-1)
+
+
+def sigmoid(theta: Array, v: Array) -> tuple[Array, Array]:
+    """M4, (y - E) / (e0 - y)^k = A x^-b: from chance level e0 = e^c down to the floor E = share e0.
+
+    With y / e0 = share + (1 - share) / (1 + e^-q), q solves k ln(1 + e^q) - ln(1 + e^-q) = tau + b v.
+    """
+    tau, b, log_k, share = _columns(theta)
+    k = np.exp(log_k)
+    t = tau + b * v
+    q = np.where(t > 0, t / k, t)
+    for _ in range(NEWTON_STEPS):
+        up, down = np.logaddexp(0.0, q), np.logaddexp(0.0, -q)
+        rise = special.expit(q)
+        q = q - (k * up - down - t) / (k * rise + (1.0 - rise))
+    rise = special.expit(q)
+    height = share + (1.0 - share) * rise
+    by_t = (1.0 - share) * rise * (1.0 - rise) / height / (k * rise + (1.0 - rise))
+    derivatives = [by_t, by_t * v, -by_t * k * np.logaddexp(0.0, q), (1.0 - rise) / height]
+    return np.log(height), np.stack(derivatives, axis=-1)
+
+
+def broken(theta: Array, v: Array) -> tuple[Array, Array]:
+    """One smooth break, y = E + A x^-b0 (1 + (x/d)^(1/f))^-(b1 - b0)f, in floored's c and s.
+
+    b0 and b1 are the exponents far below and far above the break at x = d = x_max e^-m; f is its width in
+    ln x. The falling part is f(v) = b0 ... : b1 near x_max, b0 at the low end.
+    """
+    s, low, high, m, log_f = _columns(theta)
+    f = np.exp(log_f)
+    z, z0 = (m - v) / f, m / f
+    soft, soft0 = np.logaddexp(0.0, z), np.logaddexp(0.0, z0)
+    gate, gate0 = special.expit(z), special.expit(z0)
+    bend = f * (soft - soft0)
+    share = np.exp(s)
+    falling = share * np.exp(low * v - (high - low) * bend)
+    whole = (1.0 - share) + falling
+    weight = falling / whole
+    derivatives = [
+        (falling - share) / whole,
+        weight * (v + bend),
+        -weight * bend,
+        -weight * (high - low) * (gate - gate0),
+        -weight * (high - low) * (bend - (gate * (m - v) - gate0 * m)),
+    ]
+    return np.log(whole), np.stack(derivatives, axis=-1)
+
+
+def _box(*pairs: tuple[float, float]) -> tuple[Array, Array]:
+    low, high = np.array(pairs, dtype=float).T
+    return low, high
+
+
+NEGATIVE_FLOOR = math.log(20.0)
+"""In resamples the falling share of y at x_max may be up to 20: a floor down to -19 times that y."""
+
+
+def _floor_starts(span: float) -> tuple[Array, ...]:
+    """Without a floor, and with one: where falling part and floor are equal, at fractions of the span."""
+    b, bend = grid(_EXPONENTS, np.array([0.05, 0.12, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15])).T
+    plain = np.column_stack([np.zeros_like(_EXPONENTS), _EXPONENTS])
+    return plain, np.column_stack([-bend * b * span, b])
+
+
+def _broken_starts(span: float) -> tuple[Array, ...]:
+    """One basin for a break in the lower, one for a break in the upper half of the range."""
+    slopes = (np.array([0.02, 0.1, 0.5]), np.array([0.1, 0.3, 0.8, 1.5]))
+    widths = np.log(np.array([0.05, 0.2]) * span)
+    shares = np.array([-0.01, -0.3, -1.0])
+    return tuple(
+        grid(shares, *slopes, np.array(places) * span, widths) for places in ((0.75, 0.95), (0.15, 0.45))
+    )
+
+
+POWER = Form(
+    names=("b",),
+    evaluate=power,
+    bounds=lambda span: _box((B_MIN, B_MAX)),
+    starts=lambda span: (_EXPONENTS[:, None],),
+    relaxed=lambda span: _box((-B_MAX, B_MAX)),
+)
+
+FLOORED = Form(
+    names=("s", "b"),
+    evaluate=floored,
+    bounds=lambda span: _box((-B_MAX * span - 5, 0.0), (B_MIN, B_MAX)),
+    starts=_floor_starts,
+    relaxed=lambda span: _box((-B_MAX * span - 5, NEGATIVE_FLOOR), (B_MIN, B_MAX)),
+)
+
+LEVELLED = Form(
+    names=("b", "m"),
+    evaluate=levelled,
+    bounds=lambda span: _box((B_MIN, B_MAX), (-12.0, span + 3)),
+    starts=lambda span: (
+        grid(_EXPONENTS, np.array([-6.0])),
+        grid(_EXPONENTS, np.array([-2.0, 0.0, 0.3 * span, 0.6 * span])),
+    ),
+    relaxed=lambda span: _box((B_MIN, B_MAX), (-12.0, span + 3)),
+)
+
+SIGMOID = Form(
+    names=("tau", "b", "log_k", "share"),
+    evaluate=sigmoid,
+    bounds=lambda span: _box((-40.0, 20.0), (B_MIN, 8.0), (math.log(0.05), math.log(20.0)), (0.0, 0.999)),
+    starts=lambda span: tuple(
+        grid(np.array([-6.0, -4.0, -2.0, 0.0, 2.0]), np.geomspace(0.1, 3, 7), ks, np.array([0.0, 0.1, 0.3]))
+        for ks in (np.log([0.1, 0.3]), np.log([1.0, 3.0]))
+    ),
+    relaxed=lambda span: _box((-40.0, 20.0), (B_MIN, 8.0), (math.log(0.05), math.log(20.0)), (0.0, 0.999)),
+)
+
+BROKEN = Form(
+    names=("s", "b0", "b1", "m", "log_f"),
+    evaluate=broken,
+    bounds=lambda span: _box(
+        (-B_MAX * span - 5, 0.0),
+        (0.0, 6.0),
+        (B_MIN, 6.0),
+        (-1.0, 1.2 * span),
+        (math.log(0.02 * span), math.log(span)),
+    ),
+    starts=_broken_starts,
+    relaxed=lambda span: _box(
+        (-B_MAX * span - 5, NEGATIVE_FLOOR),
+        (0.0, 6.0),
+        (B_MIN, 6.0),
+        (-1.0, 1.2 * span),
+        (math.log(0.02 * span), math.log(span)),
+    ),
+)
