@@ -21,7 +21,7 @@ Array = npt.NDArray[np.float64]
 
 B_MIN, B_MAX = 1e-3, 5.0
 """Bounds of an exponent."""
-NEWTON_STEPS = 8
+NEWTON_STEPS = 6
 """Of the inversion in `sigmoid`: it is convex from its start and ends at rounding error."""
 
 _EXPONENTS = np.geomspace(0.01, 4.0, 18)
