@@ -262,7 +262,9 @@ def fit_all(
     method: Method | None = None,
     axes: Sequence[tuple[str, str]] = DEFAULT_AXES,
 ) -> FitFile:
-    """Fit the laws to the first (x, y) of `axes` and FURTHER_LAWS to the others; axes that cannot be fitted are named in `unfitted`.
+    """Fit the laws to the first (x, y) of `axes`, and FURTHER_LAWS to the others.
+
+    Axes that cannot be fitted are named in `unfitted`.
 
     Raises:
         ValueError: the first pair of axes cannot be fitted, for the reason fit_table gives.

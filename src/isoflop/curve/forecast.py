@@ -74,7 +74,7 @@ def cuts(view: View) -> Cuts:
 
 
 def errors(law: Law, view: View, where: Cuts, options: Options) -> Array:
-    """ln(predicted / seen) (2, c, n) of fits below each cut, over the whole range and recent; NaN elsewhere."""
+    """ln(predicted / seen) (2, c, n) of fits below each cut, whole range and recent; NaN where not judged."""
     assert law.form is not None
     curve = rolling.predict(law.form, view, where.at, level_of(law.form, options), -view.v)
     return np.where(np.isfinite(where.ahead), np.nan_to_num(curve, nan=-20.0) - view.log_y, np.nan)
@@ -106,7 +106,7 @@ def _error_model(ahead: Array, missed: Array) -> tuple[float, float]:
 
 
 def _calibration(where: Cuts, missed: Array) -> tuple[Calibration, ...]:
-    """How often intervals that only smaller runs made held the larger: missed (c, n), NaN where not judged."""
+    """How often intervals that only smaller runs made held the larger; missed (c, n), NaN where not judged."""
     inside: list[Array] = []
     for i in range(len(where.at) - 1):
         here, below = np.isfinite(missed[i]), np.isfinite(missed[i + 1 :])

@@ -238,7 +238,7 @@ def _views(
         np.bincount(place, values_y, count) / repeats,
         place_config,
         repeats,
-        None if trials is None else np.bincount(place, trials, count),
+        None if trials is None else np.bincount(place, trials, count).astype(float),
         variance,
     )
     return dataclasses.replace(runs, seed_variance=variance), together

@@ -60,14 +60,11 @@ def resampled(chosen: Points, resamples: int, seed: int, of_frontier: bool, wild
     runs, places = chosen.runs, chosen.places
     positive = runs.y > 0
     if wild:
-        rows = (1 + resamples, chosen.configs)
-        signs = np.where(generator.random(rows) < 0.5, -1.0, 1.0)
+        signs = np.where(generator.random((1 + resamples, chosen.configs)) < 0.5, -1.0, 1.0)
         signs[0] = 1.0
-        ones = np.ones((1 + resamples, 1))
-        return Sample(
-            *(runs, places, np.tile(ones, len(places.x)), np.tile(ones, len(runs.x))),
-            *(np.ones(int(positive.sum()), dtype=bool), False, signs, 0, seed),
-        )
+        of_places, of_runs = (np.ones((1 + resamples, len(view.x))) for view in (places, runs))
+        used = np.ones(int(positive.sum()), dtype=bool)
+        return Sample(runs, places, of_places, of_runs, used, False, signs, 0, seed)
     drawn, redrawn = bootstrap.resample(chosen.has_scale, resamples, generator)
     counts = np.vstack([np.ones(chosen.configs), drawn])
     run_weights, place_weights = counts[:, runs.config], counts[:, places.config]
@@ -111,7 +108,7 @@ def forecast_of(chosen: Points, sample: Sample, options: Options) -> tuple[Forec
     Intervals: over resamples, members taking turns by weight; beyond x_max at least as wide as the errors
     that rolling extrapolation made grow with ln(x / x_max).
     """
-    if of_frontier:
+    if sample.of_frontier:
         return (
             None,
             "the frontier's runs are chosen by their error: rolling extrapolation would judge the choice",

@@ -37,7 +37,7 @@ class Effort:
 
 
 FINE = Effort(tolerance=1e-11, gain=1e-14, steps=200)
-COARSE = Effort(tolerance=1e-5, gain=1e-6, steps=40)
+COARSE = Effort(tolerance=1e-5, gain=1e-6, steps=25)
 """FINE for the sample, COARSE for its resamples: far below the spread that the resamples show."""
 
 Rows = npt.NDArray[np.intp]
@@ -206,12 +206,13 @@ def solve(
             lower[:, 1 + held[0]] = upper[:, 1 + held[0]] = held[1][rows]
         starts = _starts(problem, rows, weights[rows], level)
         basins = len(starts)
-        every = (np.tile(rows, basins), np.tile(weights[rows], (basins, 1)))
+        bounds = np.tile(lower, (basins, 1)), np.tile(upper, (basins, 1))
         ends, losses = _polish(
             problem,
-            *every,
+            np.tile(rows, basins),
+            np.tile(weights[rows], (basins, 1)),
             starts.reshape(-1, starts.shape[2]),
-            *(np.tile(b, (basins, 1)) for b in (lower, upper)),
+            *bounds,
             effort,
         )
         losses = losses.reshape(basins, -1)
