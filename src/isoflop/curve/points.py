@@ -51,7 +51,7 @@ class Points:
     geometric and y the arithmetic mean over a place's runs; `place` (n,) is the place of each run. x is
     positive; y may be 0 where the counts behind it are known. In both views `config` indexes the
     configurations, all seeds and horizons of one together. `chance` is the error of guessing, where all
-    rows agree on it. `has_scale` (k, scales) says at which distinct compute scales a configuration has places.
+    rows agree on it. `has_scale` (k, scales) says at which compute scales a configuration has places.
     """
 
     run_ids: tuple[str, ...]
@@ -175,8 +175,8 @@ def _refuse_mixed(rows: pd.DataFrame, x: str) -> None:
         values = _values(rows, name)
         if len(values) > 1:
             raise ValueError(
-                f"mixed {plural} ({_shown(values)}): what differs between them would be taken for an effect of "
-                f"{x}. Fit them apart, or say --mixed"
+                f"mixed {plural} ({_shown(values)}): what differs between them would be taken for an effect "
+                f"of {x}. Fit them apart, or say --mixed"
             )
 
 

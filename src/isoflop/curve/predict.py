@@ -82,13 +82,13 @@ def grid(x: Array) -> Array:
 
 
 def _new_runs(curves: Array, residual: Array, configs: int, free: int, seed: int) -> Array:
-    """ln y (r, m) of a new run for each resample's curve: a residual drawn and widened for the fit's freedom."""
+    """ln y (r, m) of a new run for each curve: a residual is drawn, widened for the fit's freedom."""
     widened = (residual - residual.mean()) * np.sqrt(configs / max(1, configs - free))
     return np.asarray(curves + np.random.default_rng(seed + 1).choice(widened, curves.shape))
 
 
 def band(law: Law, parameters: Array, x: Array, residual: Array, configs: int, seed: int) -> Band:
-    """The fitted curve of `parameters` (1 + r, p) with its intervals; residual (k,) of ln y of single runs."""
+    """The curve of `parameters` (1 + r, p) with its intervals; residual (k,) of ln y of single runs."""
     at = grid(x)
     curves = law.log_predict(parameters, np.log(at / x.max()))
     low, high = bootstrap.interval(curves[1:], configs, law.free_parameters)
