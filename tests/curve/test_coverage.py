@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from isoflop.curve import bootstrap
-from isoflop.curve.laws import LAWS
+from isoflop.curve.laws import LAWS, PLAIN
 
 RESAMPLES = 150
 
@@ -12,17 +12,16 @@ RESAMPLES = 150
 @pytest.mark.parametrize(
     ("law", "configs", "e", "simulations"), [("polynomial", 8, 0.0, 300), ("power_floor", 12, 0.05, 60)]
 )
-def test_the_interval_of_the_curve_at_x_max_covers_the_truth(law, configs, e, simulations):
+def test_the_interval_of_the_curve_at_x_max_covers_the_truth(law, configs, e, simulations, make_view):
     generator = np.random.default_rng(0)
     x = np.geomspace(1, 1e4, configs)
-    z = np.log(x / x.max())
     truth = e + 0.6 * x**-0.3
     covered = narrow = 0
     for _ in range(simulations):
         y = truth * np.exp(0.04 * generator.standard_normal(configs))
         counts, _ = bootstrap.resample(np.eye(configs, dtype=bool), RESAMPLES, generator)
-        parameters = LAWS[law].fit(z, y, np.vstack([np.ones(configs), counts]))
-        curve = LAWS[law].predict(parameters, z[-1:])[1:, 0]
+        parameters = LAWS[law].fit(make_view(x, y), np.vstack([np.ones(configs), counts]), PLAIN, None)
+        curve = LAWS[law].predict(parameters, np.zeros(1))[1:, 0]
         low, high = bootstrap.interval(curve, configs, LAWS[law].free_parameters)
         covered += low <= truth[-1] <= high
         plain = np.quantile(curve, [0.025, 0.975])

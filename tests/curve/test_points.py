@@ -21,10 +21,9 @@ def test_every_bad_row_is_excluded_by_name_and_reason(make_table):
     table.loc[4, "train_gflops_reason"] = "op foo is not counted"
     table.loc[5, "train_gflops"] = -1.0
     reasons = _reasons(points.select(table, "train_gflops", "test_error"))
-    assert set(reasons) == {f"run{i}" for i in range(6)}
+    assert set(reasons) == {f"run{i}" for i in (0, 1, 3, 4, 5)}, "0 errors of a known number are used"
     assert reasons["run0"] == "unknown test_error: no value in the table"
     assert "outside [0, 1]" in reasons["run1"]
-    assert reasons["run2"].startswith("0 errors of 10000:")
     assert "at chance (0.9): no information about the law" in reasons["run3"]
     assert reasons["run4"] == "unknown train_gflops: op foo is not counted"
     assert "above 0" in reasons["run5"]
@@ -45,14 +44,14 @@ def test_no_bad_value_passes(make_table, column, value, words):
     table.loc[4, column] = value
     chosen = points.select(table, "train_gflops", "test_error")
     assert words in _reasons(chosen)["run4"]
-    assert len(chosen.x) == 8
+    assert len(chosen.runs.x) == 8
 
 
 def test_a_run_listed_twice_counts_once(make_table):
     table = make_table(X, Y)
     table.loc[8, "run_id"] = "run0"
     chosen = points.select(table, "train_gflops", "test_error")
-    assert len(chosen.x) == 8
+    assert len(chosen.runs.x) == 8
     assert "listed twice" in _reasons(chosen)["run0"]
 
 
@@ -80,7 +79,7 @@ def test_chance_and_the_range_of_errors_do_not_bind_losses(make_table):
     table = make_table(X, Y).assign(test_loss=2.5 * X**-0.1)
     table.loc[1, "test_loss"] = 0.0
     chosen = points.select(table, "train_gflops", "test_loss")
-    assert chosen.y.max() == 2.5
+    assert chosen.runs.y.max() == 2.5
     assert "above 0" in _reasons(chosen)["run1"]
 
 
@@ -125,8 +124,8 @@ def test_noisy_x_of_seeds_makes_one_scale_a_configuration(make_table):
     chosen = points.select(table, "train_seconds", "test_error")
     assert chosen.scales == 4
     first = table["train_seconds"][:5]
-    assert chosen.place_x[0] == pytest.approx(np.exp(np.log(first).mean()))
-    assert chosen.place_y[0] == pytest.approx(table["test_error"][:5].mean())
+    assert chosen.places.x[0] == pytest.approx(np.exp(np.log(first).mean()))
+    assert chosen.places.y[0] == pytest.approx(table["test_error"][:5].mean())
 
 
 def test_scales_within_one_percent_are_one():
@@ -139,8 +138,6 @@ def test_scales_within_one_percent_are_one():
         ("device", "mixed devices: cpu, other"),
         ("precision", "mixed precisions"),
         ("data", "mixed data sets"),
-        ("git_commit", "mixed git commits"),
-        ("isoflop_version", "mixed isoflop versions"),
     ],
 )
 def test_mixed_provenance_is_told(make_table, column, words):
@@ -150,10 +147,89 @@ def test_mixed_provenance_is_told(make_table, column, words):
     assert any(words in told for told in points.select(table, "train_gflops", "test_error").warnings)
 
 
-def test_few_seeds_short_span_and_dropped_perfect_runs_are_told(make_table):
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ("git_commit", r"mixed git commits \(abc, other\): .*Fit them apart, or say --mixed"),
+        ("isoflop_version", r"mixed isoflop versions \(1, other\)"),
+    ],
+)
+@pytest.mark.parametrize("x", ["train_gflops", "train_seconds"])
+def test_mixed_code_is_refused_and_told_where_it_is_asked_for(make_table, column, words, x):
+    table = make_table(X, Y, seeds=2).assign(train_seconds=np.repeat(X, 2))
+    table.loc[3, column] = "other"
+    with pytest.raises(ValueError, match=words):
+        points.select(table, x, "test_error")
+    told = points.select(table, x, "test_error", mixed=True).warnings
+    assert any(words.split(r" \(")[0] in word for word in told)
+
+
+@pytest.mark.parametrize("x", ["energy_joules", "net_joules", "train_seconds", "dollars", "grams_co2"])
+def test_mixed_machines_are_refused_on_axes_that_depend_on_them(make_table, x):
+    table = make_table(X, Y, seeds=2).assign(**{x: np.repeat(X, 2)})
+    table.loc[3, "device"] = "other"
+    with pytest.raises(ValueError, match=r"mixed devices \(cpu, other\)"):
+        points.select(table, x, "test_error")
+    assert points.select(table, x, "test_error", mixed=True).configs == 9
+    capped = make_table(X, Y).assign(**{x: X, "power_limit_watts": [300.0, *[400.0] * 8]})
+    with pytest.raises(ValueError, match=r"mixed power caps \(300.0, 400.0\)"):
+        points.select(capped, x, "test_error")
+    assert points.select(capped, "train_gflops", "test_error").configs == 9
+
+
+def test_a_run_that_is_left_out_does_not_make_the_rest_mixed(make_table):
+    table = make_table(X, Y)
+    table.loc[3, "git_commit"] = "other"
+    table.loc[3, "test_error"] = np.nan
+    assert points.select(table, "train_gflops", "test_error").configs == 8
+
+
+def test_few_seeds_short_span_and_runs_without_errors_are_told(make_table):
     table = make_table(X[:4], Y[:4])
     table.loc[4] = table.loc[3].to_dict() | {"run_id": "perfect", "config_id": "perfect", "test_error": 0.0}
-    told = " | ".join(points.select(table, "train_gflops", "test_error").warnings)
-    assert "4 of 4 configurations have fewer than 2 seeds" in told
+    chosen = points.select(table, "train_gflops", "test_error")
+    told = " | ".join(chosen.warnings)
+    assert "5 of 5 configurations have fewer than 2 seeds" in told
     assert "1.5 decades, under two" in told
-    assert "1 runs with 0 errors are left out" in told
+    assert "1 runs have 0 errors: polynomial and exponential" in told
+    assert 0.0 in chosen.runs.y
+
+
+@pytest.mark.parametrize("known", ["none", "one unknown"])
+def test_0_errors_of_an_unknown_number_are_left_out_by_name(make_table, known):
+    table = make_table(X, Y)
+    table.loc[2, "test_error"] = 0.0
+    table.loc[slice(None) if known == "none" else [5], "test_n"] = np.nan
+    chosen = points.select(table, "train_gflops", "test_error")
+    assert _reasons(chosen)["run2"].startswith("0 errors of an unknown number")
+    assert chosen.runs.trials is None
+
+
+def test_errors_in_percent_are_refused_in_words(make_table):
+    table = make_table(X, Y * 100)
+    with pytest.raises(ValueError, match=r"outside \[0, 1\]: give the error as a fraction"):
+        points.select(table, "train_gflops", "test_error")
+
+
+def test_a_loss_of_0_is_left_out_by_name(make_table):
+    table = make_table(X, Y).assign(test_loss=Y)
+    table.loc[2, "test_loss"] = 0.0
+    assert "above 0" in _reasons(points.select(table, "train_gflops", "test_loss"))["run2"]
+
+
+def test_the_runs_of_a_place_add_their_counts_and_tell_the_variance_of_seeds(make_table):
+    table = make_table(X, Y, seeds=3, noise=0.1)
+    chosen = points.select(table, "train_gflops", "test_error")
+    assert chosen.places.repeats.tolist() == [3.0] * 9
+    assert chosen.places.trials.tolist() == [30000.0] * 9
+    log_y = np.log(table["test_error"].to_numpy()).reshape(9, 3)
+    assert chosen.places.seed_variance == pytest.approx(log_y.var(axis=1, ddof=1).mean(), rel=1e-9)
+    assert points.select(make_table(X, Y), "train_gflops", "test_error").places.seed_variance is None
+
+
+def test_chance_is_known_only_where_all_rows_agree(make_table):
+    table = make_table(X, Y)
+    assert points.select(table, "train_gflops", "test_error").chance == 0.9
+    table.loc[2, "chance_error"] = 0.95
+    assert points.select(table, "train_gflops", "test_error").chance is None
+    assert points.select(table.assign(test_loss=Y), "train_gflops", "test_loss").chance is None

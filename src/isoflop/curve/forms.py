@@ -83,6 +83,18 @@ def levelled(theta: Array, v: Array) -> tuple[Array, Array]:
     return b * log_sum, np.stack([log_sum, b * np.exp(m - log_sum)], axis=-1)
 
 
+def _softplus(q: Array) -> tuple[Array, Array, Array]:
+    """ln(1 + e^q), its slope 1 / (1 + e^-q) and 1 less that, by one exponential that cannot overflow."""
+    small = np.exp(-np.abs(q))
+    whole = 1.0 + small
+    up = q > 0
+    return (
+        np.maximum(q, 0.0) + np.log1p(small),
+        np.where(up, 1.0, small) / whole,
+        np.where(up, small, 1.0) / whole,
+    )
+
+
 def sigmoid(theta: Array, v: Array) -> tuple[Array, Array]:
     """M4, (y - E) / (e0 - y)^k = A x^-b: from chance level e0 = e^c down to the floor E = share e0.
 
@@ -93,13 +105,12 @@ def sigmoid(theta: Array, v: Array) -> tuple[Array, Array]:
     t = tau + b * v
     q = np.where(t > 0, t / k, t)
     for _ in range(NEWTON_STEPS):
-        up, down = np.logaddexp(0.0, q), np.logaddexp(0.0, -q)
-        rise = special.expit(q)
-        q = q - (k * up - down - t) / (k * rise + (1.0 - rise))
-    rise = special.expit(q)
+        soft, rise, fall = _softplus(q)
+        q = q - (k * soft - (soft - q) - t) / (k * rise + fall)
+    soft, rise, fall = _softplus(q)
     height = share + (1.0 - share) * rise
-    by_t = (1.0 - share) * rise * (1.0 - rise) / height / (k * rise + (1.0 - rise))
-    derivatives = [by_t, by_t * v, -by_t * k * np.logaddexp(0.0, q), (1.0 - rise) / height]
+    by_t = (1.0 - share) * rise * fall / height / (k * rise + fall)
+    derivatives = [by_t, by_t * v, -by_t * k * soft, fall / height]
     return np.log(height), np.stack(derivatives, axis=-1)
 
 

@@ -21,7 +21,7 @@ HUBER = 1.345
 LEAST_SPREAD = 1e-3
 """Errors in ln y below this many times HUBER are never treated as outliers."""
 
-_ELEMENTS = 1 << 17
+_ELEMENTS = 1 << 14
 _LEAST_DAMPING = 1e-10
 _ROUNDING = 1e-13
 
@@ -36,8 +36,8 @@ class Effort:
     steps: int
 
 
-FINE = Effort(tolerance=1e-11, gain=1e-14, steps=200)
-COARSE = Effort(tolerance=1e-5, gain=1e-6, steps=25)
+FINE = Effort(tolerance=1e-11, gain=-1.0, steps=200)
+COARSE = Effort(tolerance=1e-5, gain=1e-6, steps=50)
 """FINE for the sample, COARSE for its resamples: far below the spread that the resamples show."""
 
 Rows = npt.NDArray[np.intp]
@@ -156,27 +156,30 @@ def _polish(
     diagonal = np.arange(parameters.shape[1])
     active = np.arange(len(parameters))
     for _ in range(effort.steps):
-        if not len(active):
-            break
-        at, slope, matrix = parameters[active], down[active], normal[active].copy()
-        held = ((at <= lower[active]) & (slope <= 0)) | ((at >= upper[active]) & (slope >= 0))
+        at, slope, matrix, before = parameters[active], down[active], normal[active], loss[active]
+        held = ((at <= lower) & (slope <= 0)) | ((at >= upper) & (slope >= 0))
         held |= matrix[:, diagonal, diagonal] <= 1e-200
         size = np.sqrt(np.where(held, 1.0, matrix[:, diagonal, diagonal]))
         matrix *= ~held[:, :, None] & ~held[:, None, :]
         matrix /= size[:, :, None] * size[:, None, :]
         matrix[:, diagonal, diagonal] = 1 + damping[active, None]
         step = np.linalg.solve(matrix, (np.where(held, 0.0, slope) / size)[:, :, None])[:, :, 0] / size
-        trial = np.clip(at + step, lower[active], upper[active])
-        new_loss, new_down, new_normal = _evaluate(problem, rows[active], weights[active], trial)
-        better = new_loss <= loss[active] * (1 + _ROUNDING)
+        trial = np.clip(at + step, lower, upper)
+        new_loss, new_down, new_normal = _evaluate(problem, rows, weights, trial)
+        better = new_loss <= before * (1 + _ROUNDING)
         moved = (np.abs(trial - at) > effort.tolerance * (1 + np.abs(at))).any(axis=1)
-        gained = loss[active] - new_loss > effort.gain * loss[active]
+        gained = before - new_loss > effort.gain * before
         done = (better & ~(moved & gained)) | (~better & (damping[active] > 1e8))
         kept = active[better]
         parameters[kept], loss[kept] = trial[better], new_loss[better]
         down[kept], normal[kept] = new_down[better], new_normal[better]
         damping[active] = np.maximum(damping[active] * np.where(better, 0.1, 10.0), _LEAST_DAMPING)
-        active = active[~done]
+        if done.all():
+            break
+        if done.any():
+            left = ~done
+            active, rows, weights = active[left], rows[left], weights[left]
+            lower, upper = lower[left], upper[left]
     return parameters, loss
 
 

@@ -48,6 +48,11 @@ class View:
             return np.asarray(np.log(self.y))
         return np.log(np.where(self.y > 0, self.y, 0.5 / (self.trials + 1.0)))
 
+    @functools.cached_property
+    def spreads(self) -> dict[tuple[Form, float | None, bytes], Spread]:
+        """What `spread` has found on this view: a law's sample, profile and forecast share it."""
+        return {}
+
     @property
     def positive(self) -> View:
         """The points that have a place on a log scale."""
@@ -74,6 +79,14 @@ class Spread:
 
 
 def spread(view: View, form: Form, weights: Array, level: float | None) -> Spread:
+    """The noise of `view` under `form`, kept with the view: see `_spread`."""
+    key = (form, level, weights.tobytes())
+    if key not in view.spreads:
+        view.spreads[key] = _spread(view, form, weights, level)
+    return view.spreads[key]
+
+
+def _spread(view: View, form: Form, weights: Array, level: float | None) -> Spread:
     """The noise of `view` from the residuals of a first robust fit of `form` with `weights` (1, n).
 
     `deviation` (n,) is that of each point's ln y.

@@ -1,0 +1,222 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import optimize, stats
+
+from isoflop.curve import forms, solver, view
+from isoflop.curve.laws import PLAIN, fit_form, problem_of
+from isoflop.curve.solver import Problem
+
+FORMS = {
+    "power": forms.POWER,
+    "floored": forms.FLOORED,
+    "levelled": forms.LEVELLED,
+    "sigmoid": forms.SIGMOID,
+    "broken": forms.BROKEN,
+}
+
+
+def _huber(residual, threshold):
+    size = np.abs(residual)
+    return np.sum(np.where(size <= threshold, size**2 / 2, threshold * (size - threshold / 2)))
+
+
+def _heavy(seed, points=24):
+    generator = np.random.default_rng(seed)
+    x = np.exp(generator.uniform(0, 10, points))
+    return x, (0.05 + 0.6 * x**-0.4) * np.exp(0.1 * generator.standard_t(2, points))
+
+
+TRUTHS = {
+    "power": (-2.0, [0.3]),
+    "floored": (-3.0, [-0.6, 0.5]),
+    "levelled": (-2.0, [0.6, 3.0]),
+    "sigmoid": (-0.1, [-3.0, 0.9, 0.3, 0.05]),
+    "broken": (-3.0, [-0.1, 0.1, 0.7, 4.0, -0.5]),
+}
+
+
+@pytest.mark.parametrize("name", list(FORMS))
+@pytest.mark.parametrize("seed", range(2))
+def test_with_heavy_tailed_noise_no_scipy_start_finds_a_lower_huber_loss(name, seed, make_view):
+    """On each law's own points; the law may not be identified by others'."""
+    form, generator = FORMS[name], np.random.default_rng(seed)
+    x, (level, shape) = np.geomspace(1, np.exp(10), 40), TRUTHS[name]
+    truth = level + form.evaluate(np.array([shape]), np.log(x.max() / x))[0][0]
+    points = make_view(x, np.exp(truth + 0.05 * generator.standard_t(2, len(x))))
+    one, threshold = np.ones((1, len(x))), 0.06
+    log_y = points.log_y[None]
+    problem = Problem(form, points.v, log_y, solver.log_error(log_y), threshold)
+    (ours,), (loss,) = solver.solve(problem, one, solver.FINE)
+    assert loss == pytest.approx(
+        _huber(points.log_y - solver.log_curve(form, ours[None], points.v)[0], threshold)
+    )
+    low, high = form.bounds(problem.span)
+    best = np.inf
+    for _ in range(8):
+        theta = low + generator.uniform(0.02, 0.98, len(low)) * (high - low)
+        rest = points.log_y - form.evaluate(theta[None], points.v)[0][0]
+        found = optimize.least_squares(
+            lambda p: points.log_y - solver.log_curve(form, p[None], points.v)[0],
+            np.r_[np.median(rest), theta],
+            jac=lambda p: -np.column_stack([np.ones(len(x)), form.evaluate(p[None, 1:], points.v)[1][0]]),
+            bounds=(np.r_[-60, low], np.r_[60, high + 1e-12]),
+            loss="huber",
+            f_scale=threshold,
+            xtol=1e-10,
+            ftol=1e-12,
+            gtol=1e-10,
+            max_nfev=60,
+        )
+        best = min(best, found.cost)
+    assert loss <= best * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("name", ["power", "floored", "levelled"])
+def test_a_weight_is_a_row_repeated(name, make_view):
+    form, (x, y) = FORMS[name], _heavy(4)
+    points = make_view(x, y)
+    counts = np.random.default_rng(0).multinomial(len(x), np.ones(len(x)) / len(x), 10)
+    problem = problem_of(form, points, np.ones((1, len(x))), PLAIN)
+    together, losses = solver.solve(problem, counts.astype(float), solver.FINE)
+    for row, loss, count in zip(together, losses, counts, strict=True):
+        drawn = np.repeat(np.arange(len(x)), count)
+        deviation = view.spread(points, form, np.ones((1, len(x))), None).deviation[drawn]
+        log_y = points.log_y[None, drawn]
+        noise = solver.log_error(log_y, deviation)
+        again = dataclasses.replace(problem, v=points.v[drawn], log_y=log_y, noise=noise)
+        alone, least = solver.solve(again, np.ones((1, len(drawn))), solver.FINE)
+        assert least[0] == pytest.approx(loss, rel=1e-9)
+        curves = [solver.log_curve(form, p, points.v) for p in (row[None], alone)]
+        np.testing.assert_allclose(*curves, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", list(FORMS))
+def test_coarse_resamples_end_where_a_fine_fit_does(name, make_view):
+    """On each law's own points: to a fiftieth of the resamples' spread in 9 of 10, and so their interval."""
+    form, (level, shape) = FORMS[name], TRUTHS[name]
+    generator = np.random.default_rng(2)
+    x = np.geomspace(1, np.exp(10), 40)
+    truth = level + form.evaluate(np.array([shape]), np.log(x.max() / x))[0][0]
+    points = make_view(x, np.exp(truth + 0.03 * generator.standard_normal(40)))
+    counts = generator.multinomial(40, np.ones(40) / 40, 200).astype(float)
+    problem = problem_of(form, points, np.ones((1, 40)), PLAIN)
+    coarse, fine = (
+        solver.log_curve(form, solver.solve(problem, counts, effort, relaxed=True)[0], points.v)
+        for effort in (solver.COARSE, solver.FINE)
+    )
+    spread = fine.std(axis=0)
+    off = np.sqrt(np.mean(((coarse - fine) / spread) ** 2, axis=1))
+    assert np.quantile(off, 0.9) < 0.02
+    ends = [np.quantile(curves, [0.025, 0.975], axis=0) / spread for curves in (coarse, fine)]
+    assert np.abs(ends[0] - ends[1]).max() < 0.1
+
+
+def test_the_rows_of_a_batch_do_not_touch_each_other(make_view):
+    points = make_view(*_heavy(5))
+    counts = np.random.default_rng(1).multinomial(24, np.ones(24) / 24, 30).astype(float)
+    weights = np.vstack([np.ones(24), counts])
+    whole = fit_form(forms.FLOORED, points, weights, PLAIN)
+    part = fit_form(forms.FLOORED, points, weights[[0, 7, 19]], PLAIN)
+    np.testing.assert_allclose(part, whole[[0, 7, 19]], rtol=1e-9, atol=1e-12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    name=st.sampled_from(list(FORMS)),
+    seed=st.integers(0, 10**6),
+    points=st.integers(3, 25),
+    span=st.floats(0.3, 14),
+    noise=st.floats(0, 0.5),
+)
+def test_any_points_give_finite_parameters_within_bounds(name, seed, points, span, noise):
+    form, generator = FORMS[name], np.random.default_rng(seed)
+    x = np.exp(generator.uniform(0, span, points))
+    x[:2] = 1, np.exp(span)
+    y = 0.5 * x ** generator.uniform(-0.5, 0.5) * np.exp(noise * generator.standard_normal(points))
+    sample = view.View(x, y, np.arange(points), np.ones(points), None, None)
+    counts = generator.multinomial(points, np.ones(points) / points, 10).astype(float)
+    found = fit_form(form, sample, np.vstack([np.ones(points), counts]), PLAIN)
+    assert np.isfinite(found).all()
+    (low, high), (wide_low, wide_high) = form.bounds(span), form.relaxed(span)
+    slack = 1e-9 * (1 + span)
+    assert np.all((found[0, 1:] >= low - slack) & (found[0, 1:] <= high + slack))
+    assert np.all((found[1:, 1:] >= wide_low - slack) & (found[1:, 1:] <= wide_high + slack))
+
+
+def test_one_wild_point_hardly_moves_the_fit(make_view):
+    x = np.geomspace(1, 1e5, 30)
+    generator = np.random.default_rng(0)
+    y = (0.05 + 0.6 * x**-0.4) * np.exp(0.02 * generator.standard_normal(30))
+    wild = y.copy()
+    wild[20] *= 3
+    clean, moved = (
+        solver.log_curve(
+            forms.FLOORED, fit_form(forms.FLOORED, make_view(x, at), np.ones((1, 30)), PLAIN), -np.log(x)
+        )
+        for at in (y, wild)
+    )
+    assert np.abs(clean - moved).max() < 0.03
+
+
+@pytest.mark.parametrize("errors", [0.0, 1.0, 37.0, 99.0])
+def test_the_binomial_noise_is_scipys_likelihood_ratio(errors):
+    """Half a deviance: ln of the likelihood at the observed rate over that at y; its slope and curvature."""
+    n = 100.0
+    log_law = np.log(np.linspace(0.005, 0.97, 40))[None]
+    count = np.full(40, errors)
+    half, slope, curvature = solver.binomial(count, np.full(40, n))(log_law, np.zeros(1, dtype=np.intp))
+    at = np.exp(log_law[0])
+    expected = stats.binom.logpmf(errors, n, errors / n) - stats.binom.logpmf(errors, n, at)
+    np.testing.assert_allclose(half[0], expected, rtol=1e-9, atol=1e-11)
+    step = 1e-5
+    up, down = (
+        solver.binomial(count, np.full(40, n))(log_law + d, np.zeros(1, dtype=np.intp))[0]
+        for d in (step, -step)
+    )
+    np.testing.assert_allclose(slope, -(up - down) / (2 * step), rtol=1e-5, atol=1e-5)
+    # Fisher's information of ln y: n y / (1 - y)
+    np.testing.assert_allclose(curvature[0], n * at / (1 - at), rtol=1e-12)
+
+
+def test_extra_variance_scales_the_deviance_by_binomial_over_whole():
+    count, n, law = np.array([40.0]), np.array([200.0]), np.log(np.array([[0.3]]))
+    rows = np.zeros(1, dtype=np.intp)
+    seen = 40.5 / 201
+    alone = (1 - seen) / (200 * seen)
+    plain, wider = (solver.binomial(count, n, extra)(law, rows) for extra in (0.0, 3 * alone))
+    for one, other in zip(plain, wider, strict=True):
+        np.testing.assert_allclose(other, one / 4, rtol=1e-12)
+
+
+def test_a_binomial_fit_is_scipys_most_likely_law(make_view):
+    """Without any other variance, down to places of 0 errors: the most likely A and b."""
+    x = np.geomspace(1, 1e5, 12)
+    trials = 400.0
+    count = np.random.default_rng(3).binomial(400, 0.5 * x**-0.7).astype(float)
+    assert (count == 0).any()
+    points = make_view(x, count / trials, trials=trials)
+    noise = solver.binomial(count, np.full(12, trials))
+    problem = Problem(forms.POWER, points.v, points.log_y[None], noise)
+    (c, b) = solver.solve(problem, np.ones((1, 12)), solver.FINE)[0][0]
+
+    def unlikely(p):
+        return -stats.binom.logpmf(count, trials, np.exp(np.minimum(p[0] + p[1] * points.v, -1e-9))).sum()
+
+    found = optimize.minimize(
+        unlikely, [-6, 0.5], method="Nelder-Mead", options={"xatol": 1e-10, "fatol": 1e-13, "maxiter": 4000}
+    )
+    np.testing.assert_allclose([c, b], found.x, rtol=1e-5)
+
+
+def test_a_held_parameter_and_a_held_level_stay_where_they_are(make_view):
+    points = make_view(*_heavy(6))
+    problem = problem_of(forms.FLOORED, points, np.ones((1, 24)), PLAIN)
+    exponents = np.array([0.2, 0.4, 0.7])
+    found = solver.solve(problem, np.ones((3, 24)), solver.FINE, held=(1, exponents))[0]
+    assert np.array_equal(found[:, 2], exponents)
+    found = solver.solve(problem, np.ones((1, 24)), solver.FINE, level=-3.0)[0]
+    assert found[0, 0] == -3.0
