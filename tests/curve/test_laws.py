@@ -170,7 +170,7 @@ def test_m4_holds_a_known_chance_level_in_the_sample_and_its_resamples():
 
 
 def test_the_quantile_fit_of_a_power_law_is_that_of_quantile_regression():
-    """sklearn's linear programme on ln y; ours rounds the kink off within a tenth of the residuals' spread."""
+    """sklearn's linear programme on ln y; ours rounds its kink off within a tenth of the spread."""
     from sklearn.linear_model import QuantileRegressor
 
     generator = np.random.default_rng(0)

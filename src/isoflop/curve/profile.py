@@ -47,7 +47,7 @@ def exponent_interval(
     least = float(losses.min())
     freedom = configs - law.free_parameters
     phi = max(2 * least / freedom, 1e-300)
-    beyond = 2 * (losses - least) / phi - stats.f.ppf(0.95, 1, freedom)
+    beyond = np.sqrt(2 * (losses - least) / phi) - np.sqrt(stats.f.ppf(0.95, 1, freedom))
     return Interval(
         _crossing(grid[: middle + 1][::-1], beyond[: middle + 1][::-1]),
         _crossing(grid[middle:], beyond[middle:]),
@@ -55,7 +55,7 @@ def exponent_interval(
 
 
 def _crossing(grid: solver.Array, beyond: solver.Array) -> float | None:
-    """Where `beyond` first rises through 0, linearly in ln b; None where it never does."""
+    """Where `beyond`, a root of the deviance and so near linear, first rises through 0; None if it never does."""
     over = np.flatnonzero(beyond > 0)
     if not len(over):
         return None

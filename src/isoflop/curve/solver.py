@@ -37,8 +37,9 @@ class Effort:
 
 
 FINE = Effort(tolerance=1e-11, gain=-1.0, steps=200)
-COARSE = Effort(tolerance=1e-5, gain=1e-6, steps=50)
-"""FINE for the sample, COARSE for its resamples: far below the spread that the resamples show."""
+COARSE = Effort(tolerance=1e-5, gain=1e-6, steps=25)
+"""FINE for the sample, to rounding. COARSE for its resamples: far below the spread that they show, but for
+laws that the points do not identify and the broken law, some of whose resamples end at the last step."""
 
 Rows = npt.NDArray[np.intp]
 Noise = Callable[[Array, Rows], tuple[Array, Array, Array]]
@@ -48,7 +49,10 @@ derivative and its curvature, (r, n) each."""
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """What is fitted. v (n,) or (n, k); log_y (rows or 1, n) is for starts; `noise` judges ln y of the law; half deviances beyond threshold^2 / 2 count linearly (Huber)."""
+    """What is fitted. v (n,) or (n, k); log_y (rows or 1, n) is for starts.
+
+    `noise` judges ln y of the law; half deviances beyond threshold^2 / 2 count linearly (Huber).
+    """
 
     form: Form
     v: Array
@@ -110,9 +114,10 @@ def log_curve(form: Form, parameters: Array, v: Array) -> Array:
 
 def _starts(problem: Problem, rows: Rows, weights: Array, level: float | None) -> Array:
     """The best grid point of each basin by weighted squares of ln y: (basins, r, 1 + q)."""
-    middle = float(problem.log_y.mean()) if level is None else level
-    log_y = (problem.log_y[rows] if len(problem.log_y) > 1 else problem.log_y) - middle
+    log_y = problem.log_y[rows] if len(problem.log_y) > 1 else problem.log_y
     total = weights.sum(axis=1, keepdims=True)
+    middle = (weights * log_y).sum(axis=1, keepdims=True) / total if level is None else level
+    log_y = log_y - middle
     mean_y = (weights * log_y).sum(axis=1, keepdims=True) / total
     found = []
     for theta in problem.form.starts(problem.span):

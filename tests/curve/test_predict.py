@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from isoflop.curve import points, predict
+from isoflop.curve.fit import Method, fit_table
+from isoflop.curve.laws import LAWS, Options
+
+X = np.geomspace(1, 1e5, 12)
+Y = 0.05 + 0.6 * X**-0.3
+
+
+@pytest.mark.parametrize("law", ["polynomial", "power", "power_floor"])
+def test_the_wild_bootstrap_is_that_of_a_direct_loop(make_table, law):
+    """Signs by configuration, on the residuals of the sample's fit; each resample fitted alone."""
+    chosen = points.select(
+        make_table(X, Y, seeds=2, noise=0.05).drop(columns="test_n"), "train_gflops", "test_error"
+    )
+    sample = predict.resampled(chosen, 12, 5, of_frontier=False, wild=True)
+    together = sample.fit(LAWS[law], Options())
+    view = chosen.runs if LAWS[law].over_runs else chosen.places
+    one = np.ones((1, len(view.x)))
+    own = LAWS[law].fit(view, one, Options(), None)
+    np.testing.assert_allclose(together[0], own[0], rtol=1e-12)
+    fitted = LAWS[law].log_predict(own, -view.v)[0]
+    assert np.all(np.abs(sample.signs) == 1)
+    for row in range(1, 13):
+        flipped = [f + sample.signs[row, c] * (y - f) for f, y, c in zip(fitted, view.log_y, view.config)]
+        both = np.vstack([view.log_y, flipped])
+        alone = LAWS[law].fit(view, np.ones((2, len(view.x))), Options(), both)
+        curves = LAWS[law].log_predict(np.vstack([alone[1], together[row]]), -view.v)
+        np.testing.assert_allclose(curves[0], curves[1], atol=1e-9)
+        if law == "polynomial":
+            line = np.polyfit(-view.v, flipped, 1)
+            np.testing.assert_allclose(curves[1], np.polyval(line, -view.v), atol=1e-9)
+
+
+def test_wild_and_configuration_intervals_agree_where_both_hold(make_table):
+    table = make_table(np.geomspace(1, 1e5, 40), 0.7 * np.geomspace(1, 1e5, 40) ** -0.15, seeds=2, noise=0.04)
+    widths = []
+    for wild in (False, True):
+        method = Method(laws=("polynomial",), resamples=600, wild=wild, forecast=False)
+        interval = fit_table(table, method=method).fits[0].paper_alpha.interval
+        widths.append(interval.high - interval.low)
+    assert widths[1] == pytest.approx(widths[0], rel=0.25)
+
+
+def test_on_the_frontier_each_resample_chooses_anew(make_table):
+    table = make_table(X, Y, seeds=3, noise=0.2)
+    chosen = points.select(table, "train_gflops", "test_error")
+    sample = predict.resampled(chosen, 50, 0, of_frontier=True, wild=False)
+    assert len({tuple(row > 0) for row in sample.run_weights}) > 10
+    kept = sample.run_weights[0] > 0
+    assert np.array_equal(kept, sample.used)
+    assert 3 <= kept.sum() < len(kept)
+    report = fit_table(table, method=Method(resamples=60, of_frontier=True))
+    assert report.of == "frontier"
+    assert report.forecast is None
+    assert "chosen by their error" in report.forecast_reason
+
+
+def test_the_interval_of_a_new_run_is_wider_than_that_of_the_mean_and_holds_most_runs(make_table):
+    x = np.geomspace(1, 1e5, 30)
+    table = make_table(x, 0.7 * x**-0.15, seeds=3, noise=0.05)
+    report = fit_table(table, method=Method(laws=("polynomial", "power"), resamples=300, forecast=False))
+    for fit in report.fits:
+        band = fit.band
+        assert np.all(np.array(band.new_low) <= band.low)
+        assert np.all(np.array(band.new_high) >= band.high)
+        low, high = (
+            np.interp(np.log(table["train_gflops"]), np.log(band.x), np.log(e))
+            for e in (band.new_low, band.new_high)
+        )
+        seen = np.log(table["test_error"])
+        assert 0.88 <= np.mean((seen >= low) & (seen <= high)) <= 1
