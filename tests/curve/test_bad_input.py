@@ -74,11 +74,39 @@ def test_settings_that_make_no_sense_are_refused_in_one_line(make_table, options
     assert "\n" not in str(caught.value)
 
 
-def test_a_chance_below_what_was_seen_is_refused(make_table):
-    """M4's level held below the errors would be a silent, wrong number."""
+def test_runs_above_the_chance_that_is_given_are_left_out(make_table):
+    """M4's level held below the errors would be a silent, wrong number: such runs are left out by name."""
     table = make_table(X, Y).drop(columns="chance_error")
-    with pytest.raises(ValueError, match="chance"):
-        _report(table, laws=("m4",), chance=0.3)
+    report = _report(table, laws=("power",), chance=0.3)
+    above = [f"run{i}" for i in np.flatnonzero(table["test_error"] >= 0.3)]
+    assert above
+    assert [e.run_id for e in report.excluded] == above
+    assert any("at or above chance are left out" in words for words in report.warnings)
+    with pytest.raises(ValueError, match="at chance"):
+        _report(table, chance=0.05)
+
+
+def test_chance_is_not_used_for_losses_and_says_so(make_table):
+    table = make_table(X, Y, noise=0.02).assign(test_loss=3 * Y)
+    given, not_given = (
+        fit_table(table, y="test_loss", method=Method(**FEW, laws=("m4",), chance=chance))
+        for chance in (0.9, None)
+    )
+    assert given.fits == not_given.fits
+    assert any("chance 0.9 is not used" in words for words in given.warnings)
+
+
+def test_a_frontier_of_one_place_is_refused(make_table):
+    with pytest.raises(ValueError, match=r"frontier.*fewer than 3 places: fit all"):
+        _report(make_table(X, 0.1 * X**0.1), of_frontier=True)
+
+
+def test_resamples_that_lose_the_frontier_are_drawn_again(make_table):
+    """Of 12 configurations 4 are efficient: many resamples hold fewer than 3 of them."""
+    y = np.where(np.arange(12) % 4 == 0, 0.5 * X**-0.1, 0.8)
+    report = _report(make_table(X, y), of_frontier=True)
+    assert all(math.isfinite(number) for number in _numbers(report))
+    assert any("drawn again" in words for words in report.warnings)
 
 
 def test_outliers_are_named_and_counted(make_table):
@@ -113,6 +141,8 @@ def test_every_number_of_a_report_is_finite(make_table, make, options):
         "rising": lambda: make_table(X, 0.1 * X**0.1, noise=0.02),
         "near chance": lambda: make_table(X, np.minimum(0.899, 0.95 * X**-0.01), seeds=2),
     }[make]()
+    if make == "rising" and "of_frontier" in options:
+        pytest.skip("refused: test_a_frontier_of_one_place_is_refused")
     report = _report(table, **{"forecast": True} | options)
     assert all(math.isfinite(number) for number in _numbers(report))
     assert record.problem(report, "report") is None

@@ -77,17 +77,15 @@ def test_the_unit_of_x_does_not_change_a_prediction(make_table, factor, y):
         for name in ("b", "b0", "b1", "k", "E"):
             if name in _parameters(one):
                 value = _parameters(one)[name].value
-                loose = 1e-6 if one.law == "broken" else 1e-8 if one.law == "m4" else 1e-9
-                assert _parameters(other)[name].value == pytest.approx(value, rel=loose, abs=1e-12)
+                assert _parameters(other)[name].value == pytest.approx(value, rel=1e-9)
 
 
 def test_the_order_of_rows_does_not_change_the_point_estimates(make_table):
+    """But for the rounding of sums, which the broken law's six parameters enlarge."""
     table = make_table(X, FLOORED, seeds=3, noise=0.05)
     shuffled = table.sample(frac=1, random_state=0)
-    for one, other in zip(
-        _report(table, resamples=40).fits, _report(shuffled, resamples=40).fits, strict=True
-    ):
-        np.testing.assert_allclose(other.band.y, one.band.y, rtol=1e-9)
+    for one, other in zip(_report(table).fits, _report(shuffled).fits, strict=True):
+        np.testing.assert_allclose(other.band.y, one.band.y, rtol=1e-6 if one.law == "broken" else 1e-9)
 
 
 def test_the_same_seed_gives_the_same_report_and_another_does_not(make_table):

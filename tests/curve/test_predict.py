@@ -24,7 +24,10 @@ def test_the_wild_bootstrap_is_that_of_a_direct_loop(make_table, law):
     fitted = LAWS[law].log_predict(own, -view.v)[0]
     assert np.all(np.abs(sample.signs) == 1)
     for row in range(1, 13):
-        flipped = [f + sample.signs[row, c] * (y - f) for f, y, c in zip(fitted, view.log_y, view.config)]
+        flipped = [
+            f + sample.signs[row, c] * (y - f)
+            for f, y, c in zip(fitted, view.log_y, view.config, strict=True)
+        ]
         both = np.vstack([view.log_y, flipped])
         alone = LAWS[law].fit(view, np.ones((2, len(view.x))), Options(), both)
         curves = LAWS[law].log_predict(np.vstack([alone[1], together[row]]), -view.v)

@@ -102,7 +102,7 @@ def test_a_weight_is_a_row_repeated(name, make_view):
             "broken",
             marks=pytest.mark.xfail(
                 strict=True,
-                reason="COARSE ends at 25 steps: in one resample of ten the curve is a tenth of the spread off",
+                reason="COARSE ends at 25 steps: one resample of ten is a tenth of the spread off",
             ),
         ),
     ],

@@ -189,6 +189,15 @@ def _outliers(chosen: Points) -> list[str]:
     return [f"{len(far)} runs lie over {OUTLIER:g} robust standard deviations from the rest: {shown}"]
 
 
+def _chance(chosen: Points, y: str, method: Method) -> tuple[float | None, tuple[str, ...]]:
+    """The level that M4 starts from, and a warning where the one that was given is no level of y."""
+    if method.chance is None or y.endswith("_error"):
+        return chosen.chance, ()
+    if y.endswith("_loss") or float(chosen.runs.y.max()) >= method.chance:
+        return None, (f"chance {method.chance:g} is not used: it is no level that {y} starts from",)
+    return method.chance, ()
+
+
 def fit_table(
     table: pd.DataFrame, *, x: str = "train_gflops", y: str = "test_error", method: Method | None = None
 ) -> FitReport:
@@ -205,13 +214,15 @@ def fit_table(
     """
     method = method or Method()
     method.check()
+    if method.chance is not None and y.endswith("_error"):
+        table = table.assign(chance_error=method.chance)
     chosen = points.select(table, x, y, least_energy_grade=method.least_energy_grade, mixed=method.mixed)
-    chance = method.chance if method.chance is not None else chosen.chance
+    chance, unused = _chance(chosen, y, method)
     options = Options(chance=chance, quantile=method.quantile)
     sample = predict.resampled(chosen, method.resamples, method.seed, method.of_frontier, method.wild)
     axes = Axes(float(np.log(chosen.runs.x.max())), X_UNITS.get(x, f"unit of {x}"), _y_unit(y))
     configs = chosen.configs
-    words = [*chosen.warnings, *_outliers(chosen)]
+    words = [*chosen.warnings, *unused, *_outliers(chosen)]
     if configs < FEW_CONFIGS:
         words.append(f"{configs} configurations, under {FEW_CONFIGS}: the intervals are rough")
     if sample.redrawn > 0.05 * method.resamples:

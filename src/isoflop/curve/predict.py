@@ -73,7 +73,22 @@ def resampled(chosen: Points, resamples: int, seed: int, of_frontier: bool, wild
         return Sample(runs, places, place_weights, run_weights, used, False, None, redrawn, seed)
     efficient = frontier.select(chosen.place, places.x, runs.y, place_weights)
     run_weights = run_weights * efficient
+    few = _few_places(run_weights, chosen.place)
+    kept = np.flatnonzero(~few[1:]) + 1
+    if few[0] or not len(kept):
+        raise ValueError(
+            f"the frontier, or every resample of it, holds fewer than {frontier.LEAST_PLACES} places: fit "
+            "all runs, or run configurations of other sizes"
+        )
+    run_weights[few] = run_weights[np.resize(kept, int(few.sum()))]
+    redrawn += int(few.sum())
     return Sample(runs, runs, run_weights, run_weights, efficient[0, positive], True, None, redrawn, seed)
+
+
+def _few_places(run_weights: Array, place: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+    """Which rows of run_weights (r, n) leave fewer places than a curve needs (r,)."""
+    member = np.eye(int(place.max()) + 1)[place]
+    return np.asarray((run_weights @ member > 0).sum(axis=1) < frontier.LEAST_PLACES)
 
 
 def grid(x: Array) -> Array:

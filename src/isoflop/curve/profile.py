@@ -55,7 +55,7 @@ def exponent_interval(
 
 
 def _crossing(grid: solver.Array, beyond: solver.Array) -> float | None:
-    """Where `beyond`, a root of the deviance and so near linear, first rises through 0; None if it never does."""
+    """Where `beyond`, near linear in ln b (a root of the deviance), first rises through 0, or None."""
     over = np.flatnonzero(beyond > 0)
     if not len(over):
         return None

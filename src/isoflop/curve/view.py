@@ -17,6 +17,8 @@ Array = npt.NDArray[np.float64]
 
 LEAST_WEIGHT = 0.1
 """Points that weigh less than this share of the heaviest do not tell the noise."""
+V_DIGITS = 10
+"""Decimals of ln x that count: a laboratory knows x to far fewer, and rounding by the unit is below."""
 ROBUST_SD = 1.4826
 """From the median absolute deviation to the standard deviation of a normal distribution."""
 
@@ -38,8 +40,8 @@ class View:
 
     @functools.cached_property
     def v(self) -> Array:
-        """ln(x_max / x), (n,)."""
-        return np.asarray(np.log(self.x.max() / self.x))
+        """ln(x_max / x), (n,), to V_DIGITS: the same numbers, to the last bit, in every unit of x."""
+        return np.asarray(np.round(np.log(self.x.max() / self.x), V_DIGITS))
 
     @functools.cached_property
     def log_y(self) -> Array:
