@@ -1,11 +1,12 @@
-"""Seconds of the default fit of a synthetic table (1,000 resamples), beside a plain loop of scipy's curve_fit.
+"""Seconds of the default fit of a synthetic table with 1,000 resamples, beside a plain loop of scipy's.
 
     python scripts/bench_fit.py [--loop 1000]
 
-Expected time: two minutes. `default` is what `isoflop fit` does for its first axes: all laws, each with profile
-and rolling extrapolation, and the forecast. Seconds are wall time, the best of three, with the processor time
-beside, which a busy machine does not stretch by waiting. The loop refits the law with a floor alone, once a resample, from one start;
-with --loop below 1,000 its time is scaled up and marked so.
+Expected time: two minutes. `default` is what `isoflop fit` does for its first axes: all laws, each with its
+profile and rolling extrapolation, and the forecast. Seconds are wall time, the best of three, with the
+processor time beside, which waiting on a busy machine does not stretch. The loop of curve_fit refits the law
+with a floor alone, once a resample, from one start; with --loop below 1,000 its time is scaled up and marked
+so.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ Array = npt.NDArray[np.float64]
 
 
 def synthetic(runs: int) -> pd.DataFrame:
-    """`runs` runs, SEEDS a configuration, on y = 0.05 + 0.6 x^-0.3 with 5% noise over five decades, each error
-    counted on TRIALS examples."""
+    """`runs` runs, SEEDS a configuration, on y = 0.05 + 0.6 x^-0.3 with 5% noise over five decades.
+
+    Each error is counted on TRIALS examples.
+    """
     generator = np.random.default_rng(0)
     config = np.arange(runs) // SEEDS
     x = np.geomspace(1, 1e5, runs // SEEDS)[config]
@@ -88,8 +91,8 @@ def main() -> None:
     loop = parser.parse_args().loop
     scaled = "" if loop == RESAMPLES else f" (scaled from {loop})"
     print(
-        f"{'records':>8} {'default, s':>11} {'processor, s':>13} {'floor alone, s':>15} {'scipy loop, s':>14} "
-        f"{'ratio':>7}"
+        f"{'records':>8} {'default, s':>11} {'processor, s':>13} {'floor alone, s':>15} "
+        f"{'scipy loop, s':>14} {'ratio':>7}"
     )
     for runs in (99, 999):
         table = synthetic(runs)
