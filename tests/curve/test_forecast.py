@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from isoflop.curve import forecast, forms, frontier, rolling
+from isoflop.curve import forecast, forms, frontier, rolling, solver
 from isoflop.curve.fit import Method, fit_table
 from isoflop.curve.laws import LAWS, PLAIN
 
@@ -18,7 +18,7 @@ def test_what_lies_above_a_cut_is_never_looked_at(make_view):
     where = forecast.cuts(make_view(X, y))
     changed = y.copy()
     lowest = where.at.max()
-    above = np.log(X.max() / X) < lowest - 1e-9
+    above = np.log(X.max() / X) < lowest - 2e-3
     changed[above] *= 3.0
     last = int(where.at.argmax())
     for law in forecast.MEMBERS:
@@ -36,9 +36,11 @@ def test_errors_are_those_of_fits_done_one_by_one(make_view):
     found = forecast.errors(LAWS["power_floor"], at, where, PLAIN)[0]
     for cut, row in zip(where.at, found, strict=True):
         below = np.log(X.max() / X) >= cut - 1e-3
-        alone = LAWS["power_floor"].fit(
-            make_view(X[below], y[below]), np.ones((1, int(below.sum()))), PLAIN, None
+        log_y = np.log(y[below])[None]
+        part = solver.Problem(
+            forms.FLOORED, np.log(X[below].max() / X[below]), log_y, solver.log_error(log_y)
         )
+        alone = solver.solve(part, np.ones((1, int(below.sum()))), solver.FINE)[0]
         curve = LAWS["power_floor"].log_predict(alone, np.log(X / X[below].max()))[0]
         judged = np.isfinite(row)
         assert judged.any()
@@ -78,7 +80,8 @@ def test_the_forecast_finds_the_law_and_says_how_far_it_was_tested(make_table):
     band = made.band
     truth = 0.03 + 0.6 * np.array(band.x) ** -0.35
     assert np.all((np.array(band.low) < truth * 1.02) & (truth < np.array(band.high) * 1.02))
-    assert np.abs(np.log(np.array(band.y) / truth)).max() < 0.15
+    measured = np.array(band.x) <= X.max()
+    assert np.abs(np.log(np.array(band.y) / truth))[measured].max() < 0.06
     order = np.stack([band.new_low, band.low, band.y, band.high, band.new_high])
     assert np.all(np.diff(order, axis=0) >= -1e-12)
     assert [c.nominal for c in made.calibration] == [0.5, 0.8, 0.95]
@@ -147,8 +150,8 @@ def test_cross_fitting_takes_the_luck_out_of_the_frontier():
         plain.append((log_y - truth)[best].mean())
         chosen = frontier.select(place, place_x, np.exp(log_y), np.ones((1, 48)))[0]
         crossed.append((log_y - truth)[chosen].mean())
-    assert np.mean(plain) < -0.05
-    assert abs(np.mean(crossed)) < 0.01
+    assert np.mean(plain) < -0.02
+    assert abs(np.mean(crossed)) < 0.2 * abs(np.mean(plain))
 
 
 def test_a_wild_bootstrap_keeps_every_run_and_flips_configurations_together(make_table):
@@ -160,7 +163,7 @@ def test_a_wild_bootstrap_keeps_every_run_and_flips_configurations_together(make
     assert (wild.resampling, usual.resampling) == ("wild", "configurations")
     for one, other in zip(wild.fits, usual.fits, strict=True):
         (b, same) = (next(p for p in f.parameters if p.name == "b") for f in (one, other))
-        assert b.value == same.value
+        assert b.value == pytest.approx(same.value, rel=1e-12)
         width, reference = (p.interval.high - p.interval.low for p in (b, same))
         assert width == pytest.approx(reference, rel=0.5)
 
@@ -168,7 +171,7 @@ def test_a_wild_bootstrap_keeps_every_run_and_flips_configurations_together(make
 def test_the_profile_interval_is_where_the_constrained_loss_crosses(make_view):
     from scipy import stats
 
-    from isoflop.curve import profile, solver
+    from isoflop.curve import profile
     from isoflop.curve.laws import problem_of
 
     view = make_view(X, noisy(noise=0.05))

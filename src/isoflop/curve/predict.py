@@ -149,7 +149,9 @@ def forecast_of(chosen: Points, sample: Sample, options: Options) -> tuple[Forec
     made = Forecast(
         members=found.members,
         band=_band(
-            at, middle, *ends, np.minimum(new_low, middle - wider), np.maximum(new_high, middle + wider)
+            *(at, middle, *ends),
+            np.minimum.reduce([new_low, middle - wider, ends[0]]),
+            np.maximum.reduce([new_high, middle + wider, ends[1]]),
         ),
         horizons=found.horizons,
         extrapolation_log_rmse=found.score,

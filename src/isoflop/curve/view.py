@@ -39,8 +39,8 @@ class View:
 
     @functools.cached_property
     def v(self) -> Array:
-        """ln(x_max / x), (n,)."""
-        return np.asarray(np.log(self.x.max() / self.x))
+        """ln(x_max / x), (n,), to 12 decimals, so that a unit's rounding does not reach the fit."""
+        return np.asarray(np.round(np.log(self.x.max() / self.x), 12))
 
     @functools.cached_property
     def log_y(self) -> Array:
