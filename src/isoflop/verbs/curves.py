@@ -102,12 +102,13 @@ def _chosen(options: argparse.Namespace) -> bool:
 
 def _method(options: argparse.Namespace) -> Any:
     from isoflop.curve import fit
+    from isoflop.curve.laws import LAWS
 
     if options.resamples < 100:
         raise ConfigError(f"--resamples {options.resamples}: an interval needs at least 100")
     laws = getattr(options, "laws", None)
     method = fit.Method(
-        laws=tuple(name.strip() for name in laws.split(",")) if laws else tuple(fit.LAWS),
+        laws=tuple(name.strip() for name in laws.split(",")) if laws else tuple(LAWS),
         resamples=options.resamples,
         seed=options.seed_of_resamples,
         least_energy_grade=options.energy_grade,
@@ -143,11 +144,20 @@ def _fit_file(options: argparse.Namespace) -> Any:
         y=options.y,
         group=options.group,
         seed=options.seed,
-        counts=options.counts,
+        chance=options.chance,
+        counts=_number(options.counts),
     )
     for word in found.warnings if not options.json else ():
         console.OUT.print(f"note: {word}", markup=False)
     return _fit_rows(options, found.table, found.x, found.y)
+
+
+def _number(text: str | None) -> float | str | None:
+    """A number if it reads as one, else the name of a column."""
+    try:
+        return float(text) if text is not None else None
+    except ValueError:
+        return text
 
 
 def _fitted(options: argparse.Namespace) -> tuple[Any, Any]:
