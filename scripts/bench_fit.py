@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import optimize
 
-from isoflop.curve.fit import fit_table
+from isoflop.curve.fit import Method, fit_table
 
 RESAMPLES = 1000
 SEEDS = 4
@@ -76,7 +76,7 @@ def main() -> None:
             times = []
             for _ in range(3):
                 began = time.perf_counter()
-                fit_table(table, laws=laws, resamples=RESAMPLES)
+                fit_table(table, method=Method(laws=laws, resamples=RESAMPLES, forecast=False))
                 times.append(time.perf_counter() - began)
             seconds[len(laws)] = min(times)
         naive = naive_loop(table, loop) * RESAMPLES / loop

@@ -96,7 +96,7 @@ def main() -> None:
             number *= 10
         table = aggregate.aggregate(Path(folder) / "1000")
         began = time.perf_counter()
-        fits = fit.fit_all(table.rows, source="synthetic", resamples=RESAMPLES)
+        fits = fit.fit_all(table.rows, source="synthetic", method=fit.Method(resamples=RESAMPLES))
         fitted = time.perf_counter()
         page.write_report(Path(folder) / "1000", table, fits)
         done = time.perf_counter()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,19 +11,19 @@ import numpy.typing as npt
 import pandas as pd
 
 from isoflop import __version__
-from isoflop.curve import bootstrap, points, result
-from isoflop.curve.frontier import frontier
-from isoflop.curve.laws import LAWS, Axes, Law, Reported
+from isoflop.curve import bootstrap, forecast, frontier, points, predict, profile, result, rolling
+from isoflop.curve.laws import LAWS, Axes, Law, Options, Reported
 from isoflop.curve.points import Points
-from isoflop.curve.result import Band, Estimate, Excluded, FitFile, FitReport, Interval, LawFit
+from isoflop.curve.predict import Sample
+from isoflop.curve.result import Estimate, Excluded, FitFile, FitReport, Horizon, Interval, LawFit
+from isoflop.curve.view import View
 
 Array = npt.NDArray[np.float64]
 
 LEAST_RESAMPLES = 40
 FEW_CONFIGS = 10
-BAND_POINTS = 100
-BAND_BEYOND = 10.0
-"""The band runs from x_min to this many times x_max."""
+OUTLIER = 4.0
+"""Robust standard deviations of ln y from which on a run is named as an outlier."""
 
 DEFAULT_AXES: tuple[tuple[str, str], ...] = (
     ("train_gflops", "test_error"),
@@ -31,6 +33,9 @@ DEFAULT_AXES: tuple[tuple[str, str], ...] = (
     ("dollars", "test_error"),
 )
 """(x, y) of the reports of fit_all; the first is the one that must succeed."""
+
+FURTHER_LAWS = ("polynomial", "exponential", "power_floor")
+"""Laws of the further reports of fit_all."""
 
 X_UNITS = {
     "train_gflops": "GFLOP",
@@ -46,6 +51,43 @@ X_UNITS = {
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """How a table is fitted. `laws` by name; `of` all runs or the efficient frontier; `quantile` of y given x
+    for the robust laws; `wild`: resample the signs of configurations' residuals (Cameron, Gelbach and Miller
+    2008) instead of configurations; `chance`: the error of guessing, where the table does not say;
+    `mixed`: fit runs of several code versions or machines together; `forecast`: average the laws too."""
+
+    laws: tuple[str, ...] = tuple(LAWS)
+    resamples: int = 1000
+    seed: int = 0
+    least_energy_grade: str = points.LEAST_ENERGY_GRADE
+    of_frontier: bool = False
+    quantile: float | None = None
+    wild: bool = False
+    chance: float | None = None
+    mixed: bool = False
+    forecast: bool = True
+
+    def check(self) -> None:
+        """Raise ValueError, saying what to change, where a setting makes no sense."""
+        if not self.laws:
+            raise ValueError(f"no law to fit: name one of {', '.join(LAWS)}")
+        for name in self.laws:
+            if name not in LAWS:
+                raise ValueError(f"unknown law {name}: {points.nearest(name, LAWS)}")
+        if self.resamples < LEAST_RESAMPLES:
+            raise ValueError(
+                f"resamples is {self.resamples}: a 95% interval needs at least {LEAST_RESAMPLES}"
+            )
+        if self.quantile is not None and not 0 < self.quantile < 1:
+            raise ValueError(f"quantile is {self.quantile:g}: give a number between 0 and 1")
+        if self.chance is not None and not 0 < self.chance <= 1:
+            raise ValueError(f"chance is {self.chance:g}: give the error of guessing, above 0 and at most 1")
+        if self.wild and self.of_frontier:
+            raise ValueError("a wild bootstrap keeps the runs and cannot choose the frontier anew: drop one")
+
+
 def _y_unit(name: str) -> str:
     if name.endswith("_error"):
         return "fraction"
@@ -58,10 +100,11 @@ def _estimate(reported: Reported, configs: int, free: int) -> Estimate:
     Where the resamples tell nothing (bootstrap.tells), unbounded on both sides.
     """
     value = float(reported.draws[0])
-    low, high = (float(end) for end in bootstrap.interval(reported.draws[1:], configs, free))
-    known = bootstrap.tells(configs, free)
+    ends = (float(end) for end in bootstrap.interval(reported.draws[1:], configs, free))
+    low, high = (max(end, reported.least) for end in ends)
+    known = bootstrap.tells(configs, free) and math.isfinite(low) and math.isfinite(high)
     if not reported.reciprocal:
-        bounds = Interval(low, high) if known else Interval(None, None)
+        bounds = Interval(min(low, value), max(high, value)) if known else Interval(None, None)
         return Estimate(reported.name, value, bounds, reported.unit)
     bounds = Interval(1 / high if known and high > 0 else None, 1 / low if known and low > 0 else None)
     return Estimate(reported.name, 1 / value, bounds, reported.unit)
@@ -79,21 +122,29 @@ def _alpha(law: Law, reported: tuple[Reported, ...], configs: int) -> tuple[Esti
     return _estimate(inverse, configs, law.free_parameters), None
 
 
-def _fit_law(law: Law, chosen: Points, weights: Array, axes: Axes) -> LawFit:
-    """Fit one law; weights (1 + resamples, n), the first row being the sample itself."""
+def _extrapolation(law: Law, places: View, options: Options) -> tuple[tuple[Horizon, ...], float | None]:
+    """A robust law's own rolling extrapolation over the places."""
+    where = forecast.cuts(places)
+    if law.form is None or not len(where.at):
+        return (), None
+    missed = forecast.errors(law, places, where, options)[0]
+    return rolling.horizons(where.ahead, missed), rolling.score(where.ahead, missed)
+
+
+def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: Options) -> LawFit:
+    """Fit one law to the sample and its resamples."""
     configs, free = chosen.configs, law.free_parameters
-    z = np.log(chosen.x / chosen.x.max())
-    parameters = law.fit(z, chosen.y, weights)
-    fitted = law.predict(parameters[:1], z)[0]
-    observed, explained = law.scale(chosen.y), law.scale(fitted)
+    view = sample.runs.positive if law.over_runs else sample.view
+    parameters = sample.fit(law, options)
+    runs = sample.runs.positive
+    fitted = law.predict(parameters[:1], np.log(runs.x / view.x.max()))[0]
+    used = sample.used
+    observed, explained = law.scale(runs.y[used]), law.scale(fitted[used])
     missed = float(np.sum((observed - explained) ** 2))
-    grid = np.geomspace(chosen.x.min(), BAND_BEYOND * chosen.x.max(), BAND_POINTS)
-    curves = law.predict(parameters, np.log(grid / chosen.x.max()))
-    low, high = bootstrap.interval(curves[1:], configs, free)
     reported = law.describe(parameters, axes)
     alpha, no_alpha = _alpha(law, reported, configs)
     tells = bootstrap.tells(configs, free)
-    words = list(law.warn(parameters, z, chosen.y, bootstrap.tail(configs, free)))
+    words = list(law.warn(parameters, view, bootstrap.tail(configs, free)))
     if alpha is not None and tells and alpha.interval.high is None:
         words.append("the interval of b includes 0: alpha is unbounded above")
     if not tells:
@@ -101,74 +152,106 @@ def _fit_law(law: Law, chosen: Points, weights: Array, axes: Axes) -> LawFit:
             f"{configs} configurations for {free} parameters: no interval can be told, the band is only the "
             "range of the resamples"
         )
+    horizons, score = _extrapolation(law, chosen.places, options)
+    residual = np.log(runs.y[used] / fitted[used])
     return LawFit(
         law=law.name,
         formula=law.formula,
+        source=law.source,
         parameters=tuple(_estimate(r, configs, free) for r in reported),
         paper_alpha=alpha,
         paper_alpha_reason=no_alpha,
+        exponent_profile=profile.exponent_interval(law, view, configs, parameters, options)
+        if not sample.of_frontier
+        else None,
         r_squared=1.0 - missed / float(np.sum((observed - observed.mean()) ** 2)),
         r_squared_of=law.scale_name,
-        log10_rmse=float(np.sqrt(np.mean(np.log10(chosen.y / fitted) ** 2))),
-        band=Band(*(tuple(float(v) for v in values) for values in (grid, curves[0], low, high))),
+        log10_rmse=float(np.sqrt(np.mean((residual / math.log(10)) ** 2))),
+        band=predict.band(law, parameters, view.x, residual, configs, sample.seed),
+        horizons=horizons,
+        extrapolation_log_rmse=score,
         warnings=tuple(words),
     )
 
 
-def fit_table(
-    table: pd.DataFrame,
-    *,
-    x: str = "train_gflops",
-    y: str = "test_error",
-    laws: Sequence[str] = tuple(LAWS),
-    resamples: int = 1000,
-    seed: int = 0,
-    least_energy_grade: str = points.LEAST_ENERGY_GRADE,
-) -> FitReport:
-    """Fit `laws` to y against x of a table of runs (aggregate.tabulate), every run weighing the same.
+def _outliers(chosen: Points) -> list[str]:
+    """Runs far from what their own places and neighbours say, by the robust floored power law."""
+    view, law = chosen.runs, LAWS["power_floor"]
+    fitted = law.log_predict(law.fit(view, np.ones((1, len(view.x))), Options(), None), -view.v)[0]
+    residual = view.log_y - fitted
+    unit = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
+    far = np.flatnonzero(np.abs(residual) > max(OUTLIER * unit, 0.05))
+    if not len(far) or len(far) > 0.1 * len(residual):
+        return []
+    shown = ", ".join(chosen.run_ids[i] for i in far[:3]) + (
+        f" and {len(far) - 3} more" if len(far) > 3 else ""
+    )
+    return [f"{len(far)} runs lie over {OUTLIER:g} robust standard deviations from the rest: {shown}"]
 
-    Intervals are 95% percentile intervals over `resamples` resamples of whole configurations (all runs of
-    a config_id together), each refitted from new starts; with few configurations they are widened
-    (bootstrap.tail). The band is that of the fitted curve, not of a new run.
+
+def fit_table(
+    table: pd.DataFrame, *, x: str = "train_gflops", y: str = "test_error", method: Method | None = None
+) -> FitReport:
+    """Fit laws to y against x of a table of runs (aggregate.tabulate).
+
+    Intervals are 95% percentile intervals over resamples of whole configurations (all runs of a config_id
+    together), each refitted from new starts, on the frontier after choosing it anew; with few
+    configurations they are widened (bootstrap.tail). Laws with more parameters than the configurations
+    carry are left out by name.
 
     Raises:
-        ValueError: an unknown law or column, too few resamples, or fewer than three distinct compute scales.
+        ValueError: an unknown law or column, a setting out of range, fewer than three distinct compute
+            scales, or runs that are not to be mixed (points.select).
     """
-    if not laws:
-        raise ValueError(f"no law to fit: name one of {', '.join(LAWS)}")
-    for name in laws:
-        if name not in LAWS:
-            raise ValueError(f"unknown law {name}: {points.nearest(name, LAWS)}")
-    if resamples < LEAST_RESAMPLES:
-        raise ValueError(f"resamples is {resamples}: a 95% interval needs at least {LEAST_RESAMPLES}")
-    chosen = points.select(table, x, y, least_energy_grade=least_energy_grade)
-    generator = np.random.default_rng(seed)
-    counts, redrawn = bootstrap.resample(chosen.has_scale, resamples, generator)
-    weights = np.vstack([np.ones(len(chosen.x)), counts[:, chosen.config]])
-    axes = Axes(float(np.log(chosen.x.max())), X_UNITS.get(x, f"unit of {x}"), _y_unit(y))
+    method = method or Method()
+    method.check()
+    chosen = points.select(table, x, y, least_energy_grade=method.least_energy_grade, mixed=method.mixed)
+    chance = method.chance if method.chance is not None else chosen.chance
+    options = Options(chance=chance, quantile=method.quantile)
+    sample = predict.resampled(chosen, method.resamples, method.seed, method.of_frontier, method.wild)
+    axes = Axes(float(np.log(chosen.runs.x.max())), X_UNITS.get(x, f"unit of {x}"), _y_unit(y))
     configs = chosen.configs
-    words = list(chosen.warnings)
+    words = [*chosen.warnings, *_outliers(chosen)]
     if configs < FEW_CONFIGS:
         words.append(f"{configs} configurations, under {FEW_CONFIGS}: the intervals are rough")
-    if redrawn > 0.05 * resamples:
-        words.append(f"{redrawn} resamples had fewer than three compute scales and were drawn again")
-    efficient = set(frontier(chosen.place_x, chosen.place_y).tolist())
+    if sample.redrawn > 0.05 * method.resamples:
+        words.append(f"{sample.redrawn} resamples had fewer than three compute scales and were drawn again")
+    carried = [LAWS[n] for n in method.laws if chosen.scales >= min(LAWS[n].free_parameters, 3)]
+    left = [
+        law.name for law in carried if law.free_parameters > 3 and chosen.scales < law.free_parameters + 2
+    ]
+    if left:
+        words.append(
+            f"{', '.join(left)}: more parameters than {chosen.scales} compute scales carry, not fitted"
+        )
+    efficient = set(frontier.frontier(chosen.places.x, chosen.places.y).tolist())
+    made, no_forecast = (
+        predict.forecast_of(chosen, sample, options)
+        if method.forecast
+        else (None, "made for the first pair of axes, or for the pair that --x and --y name")
+    )
     return FitReport(
         x=x,
         y=y,
-        points=len(chosen.x),
+        of="frontier" if method.of_frontier else "all",
+        quantile=method.quantile,
+        points=len(chosen.runs.x),
         configs=configs,
         scales=chosen.scales,
-        x_min=float(chosen.x.min()),
-        x_max=float(chosen.x.max()),
+        x_min=float(chosen.runs.x.min()),
+        x_max=float(chosen.runs.x.max()),
         frontier_run_ids=tuple(
             r for r, c in zip(chosen.run_ids, chosen.place, strict=True) if int(c) in efficient
         ),
-        fits=tuple(_fit_law(LAWS[name], chosen, weights, axes) for name in laws),
+        fits=tuple(_fit_law(law, chosen, sample, axes, options) for law in carried if law.name not in left),
+        forecast=made,
+        forecast_reason=no_forecast,
+        held_out=None,
         excluded=chosen.excluded,
         warnings=tuple(words),
-        resamples=resamples,
-        bootstrap_seed=seed,
+        resamples=method.resamples,
+        resampling="wild" if method.wild else "configurations",
+        bootstrap_seed=method.seed,
     )
 
 
@@ -176,26 +259,26 @@ def fit_all(
     table: pd.DataFrame,
     *,
     source: str,
-    resamples: int = 1000,
-    seed: int = 0,
+    method: Method | None = None,
     axes: Sequence[tuple[str, str]] = DEFAULT_AXES,
-    least_energy_grade: str = points.LEAST_ENERGY_GRADE,
 ) -> FitFile:
-    """Fit every law on each (x, y) of `axes`; axes that cannot be fitted are named in `unfitted`.
+    """Fit the laws to the first (x, y) of `axes`, and FURTHER_LAWS to the others.
+
+    Axes that cannot be fitted are named in `unfitted`.
 
     Raises:
         ValueError: the first pair of axes cannot be fitted, for the reason fit_table gives.
     """
     if not axes:
         raise ValueError("no axes to fit: give at least one pair such as train_gflops and test_error")
+    method = method or Method()
+    further = tuple(name for name in method.laws if name in FURTHER_LAWS) or method.laws
     reports: list[FitReport] = []
     unfitted: list[Excluded] = []
     for x, y in axes:
         try:
-            made = fit_table(
-                table, x=x, y=y, resamples=resamples, seed=seed, least_energy_grade=least_energy_grade
-            )
-            reports.append(made)
+            chosen = method if not reports else dataclasses.replace(method, laws=further, forecast=False)
+            reports.append(fit_table(table, x=x, y=y, method=chosen))
         except ValueError as error:
             if not reports:
                 raise

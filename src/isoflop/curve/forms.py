@@ -21,7 +21,7 @@ Array = npt.NDArray[np.float64]
 
 B_MIN, B_MAX = 1e-3, 5.0
 """Bounds of an exponent."""
-NEWTON_STEPS = 8
+NEWTON_STEPS = 6
 """Of the inversion in `sigmoid`: it is convex from its start and ends at rounding error."""
 
 _EXPONENTS = np.geomspace(0.01, 4.0, 18)
@@ -48,9 +48,9 @@ class Form:
         return len(self.names) + 1
 
 
-def grid(*axes: object) -> Array:
+def grid(*axes: Array) -> Array:
     """All combinations of the axes' values: (g, len(axes))."""
-    return np.stack([a.ravel() for a in np.meshgrid(*axes, indexing="ij")], axis=-1)  # type: ignore[arg-type]
+    return np.stack([values.ravel() for values in np.meshgrid(*axes, indexing="ij")], axis=-1)
 
 
 def _columns(theta: Array) -> list[Array]:
@@ -107,7 +107,7 @@ def broken(theta: Array, v: Array) -> tuple[Array, Array]:
     """One smooth break, y = E + A x^-b0 (1 + (x/d)^(1/f))^-(b1 - b0)f, in floored's c and s.
 
     b0 and b1 are the exponents far below and far above the break at x = d = x_max e^-m; f is its width in
-    ln x. The falling part is f(v) = b0 ... : b1 near x_max, b0 at the low end.
+    ln x.
     """
     s, low, high, m, log_f = _columns(theta)
     f = np.exp(log_f)

@@ -1,8 +1,9 @@
 """The laws: how y (error or loss) falls with x (compute, energy, time, money).
 
-Every law fits many weighted copies of one sample at once (the bootstrap) and works with
-z = ln(x / x_max), so that no unit of x reaches the fit. Formulas: Thompson et al. (2020), "The
-Computational Limits of Deep Learning", section 3, for `polynomial` and `exponential`.
+Every law fits many weighted copies of one sample at once (the bootstrap) and works with z = ln(x / x_max), so
+that no unit of x reaches the fit. `polynomial` and `exponential` are the forms of Thompson et al. (2020, "The
+Computational Limits of Deep Learning", section 3) by their estimator, least squares over all runs; the
+others are forms.py's by the robust estimator over configurations.
 """
 
 from __future__ import annotations
@@ -14,13 +15,20 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from isoflop.curve import floor
+from isoflop.curve import forms, solver, view
+from isoflop.curve.forms import Form
+from isoflop.curve.solver import Problem
+from isoflop.curve.view import View
 
 Array = npt.NDArray[np.float64]
 
 LN10 = math.log(10.0)
 LEAST_INVERSE = 1e-3
 """The exponential law's 1/y is held above this share of the least observed 1/y."""
+LEAST_SHARE = 1e-9
+"""A curve is held above this share of its level: a resample's negative floor is no negative error."""
+FLAT = 1e-6
+AT_BOUND = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,50 +44,71 @@ class Axes:
 class Reported:
     """A parameter as reported: its draws (1 + resamples,), the sample's own value first, and its unit.
 
-    With `reciprocal`, the reported number is 1/draws: unbounded where the interval of draws reaches 0.
+    With `reciprocal`, the reported number is 1/draws: unbounded where the interval of draws reaches 0. The
+    interval is cut at `least` where no smaller value has a meaning.
     """
 
     name: str
     draws: Array
     unit: str
     reciprocal: bool = False
+    least: float = -math.inf
 
 
 @dataclasses.dataclass(frozen=True)
 class Law:
     """A law and its estimator. r counts the sample (row 0) and its resamples, n the points.
 
-    fit(z (n,), y (n,), weights (r, n)) -> parameters (r, p)
-    predict(parameters (r, p), z (m,)) -> y (r, m)
+    fit(view of n points, weights (r, n), options, log_y) -> parameters (r, p); log_y (r, n), where given,
+    stands for ln y of each row (the wild bootstrap)
+    log_predict(parameters (r, p), z (m,)) -> ln y (r, m)
     describe(parameters, axes) -> what is reported; `slope` names the one whose inverse is paper_alpha
-    warn(parameters, z, y, outside) -> warnings in words; `outside` is the share beyond each interval end
+    warn(parameters, view, outside) -> warnings in words; `outside` is the share beyond each interval end
     scale(y) -> the scale on which r_squared is taken, named by `scale_name`
+    `over_runs`: the points are runs, not configurations with their seeds averaged.
     """
 
     name: str
     formula: str
+    source: str
     free_parameters: int
+    over_runs: bool
     scale_name: str
     scale: Callable[[Array], Array]
-    fit: Callable[[Array, Array, Array], Array]
-    predict: Callable[[Array, Array], Array]
+    fit: Callable[[View, Array, Options, Array | None], Array]
+    log_predict: Callable[[Array, Array], Array]
     describe: Callable[[Array, Axes], tuple[Reported, ...]]
-    warn: Callable[[Array, Array, Array, float], tuple[str, ...]]
-    slope: str | None
-    no_alpha_reason: str | None
+    warn: Callable[[Array, View, float], tuple[str, ...]]
+    slope: str | None = None
+    no_alpha_reason: str | None = None
+    form: Form | None = None
+
+    def predict(self, parameters: Array, z: Array) -> Array:
+        """y (r, m) of parameters (r, p) at z (m,) = ln(x / x_max); z may be above 0."""
+        return np.asarray(np.exp(self.log_predict(parameters, z)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How robust laws are fitted: `chance` holds M4's level, `quantile` fits that quantile of y given x."""
+
+    chance: float | None = None
+    quantile: float | None = None
+
+
+PLAIN = Options()
 
 
 def least_squares(u: Array, t: Array, weights: Array) -> Array:
-    """Weighted least squares of t (n,) on u (n,): (r, 3) intercept at u = 0, slope, inverse slope.
+    """Weighted least squares of t (n,) or (r, n) on u (n,): (r, 3) intercept at u = 0, slope, inverse slope.
 
     The inverse slope is that of u regressed on t, R^2 / slope; 0 where a resample's t does not vary.
     """
     middle_u, middle_t = u.mean(), t.mean()
     du, dt = u - middle_u, t - middle_t
     total = weights.sum(axis=1)
-    mean_u, mean_t, uu, ut, tt = (
-        weights @ np.stack([du, dt, du * du, du * dt, dt * dt], axis=1) / total[:, None]
-    ).T
+    mean_u, uu = (weights @ part / total for part in (du, du * du))
+    mean_t, ut, tt = ((weights * part).sum(axis=1) / total for part in (dt, du * dt, dt * dt))
     uu, ut, tt = uu - mean_u**2, ut - mean_u * mean_t, tt - mean_t**2
     slope = ut / uu
     intercept = middle_t + mean_t - slope * (middle_u + mean_u)
@@ -95,12 +124,12 @@ def _inverse(y: Array) -> Array:
     return 1.0 / y
 
 
-def _fit_polynomial(z: Array, y: Array, weights: Array) -> Array:
-    return least_squares(z / LN10, _log10_inverse(y), weights)
+def _fit_polynomial(points: View, weights: Array, options: Options, log_y: Array | None) -> Array:
+    return least_squares(-points.v / LN10, -(points.log_y if log_y is None else log_y) / LN10, weights)
 
 
 def _predict_polynomial(parameters: Array, z: Array) -> Array:
-    return np.asarray(10.0 ** -(parameters[:, :1] + parameters[:, 1:2] * z / LN10))
+    return np.asarray(-(parameters[:, :1] * LN10 + parameters[:, 1:2] * z))
 
 
 def _describe_polynomial(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
@@ -114,17 +143,17 @@ def _describe_polynomial(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
     )
 
 
-def _fit_exponential(z: Array, y: Array, weights: Array) -> Array:
+def _fit_exponential(points: View, weights: Array, options: Options, log_y: Array | None) -> Array:
     """(r, 3): 1/y at x_max, its rise per decade of x, and the least 1/y that is ever predicted."""
-    inverse = _inverse(y)
-    line = least_squares(z / LN10, inverse, weights)
+    inverse = np.exp(-(points.log_y if log_y is None else log_y))
+    line = least_squares(-points.v / LN10, inverse, weights)
     line[:, 2] = LEAST_INVERSE * inverse.min()
     return line
 
 
 def _predict_exponential(parameters: Array, z: Array) -> Array:
     line = parameters[:, :1] + parameters[:, 1:2] * z / LN10
-    return np.asarray(1.0 / np.maximum(line, parameters[:, 2:]))
+    return np.asarray(-np.log(np.maximum(line, parameters[:, 2:])))
 
 
 def _describe_exponential(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
@@ -135,114 +164,277 @@ def _describe_exponential(parameters: Array, axes: Axes) -> tuple[Reported, ...]
     )
 
 
-def _reaches_zero(slopes: Array) -> tuple[str, ...]:
+def _does_not_fall(slopes: Array) -> tuple[str, ...]:
     if slopes[0] > 0:
         return ()
     return (f"b is {slopes[0]:.3g}: y does not fall with x in these points",)
 
 
-def _warn_polynomial(parameters: Array, z: Array, y: Array, outside: float) -> tuple[str, ...]:
-    return _reaches_zero(parameters[:, 1])
+def _warn_polynomial(parameters: Array, points: View, outside: float) -> tuple[str, ...]:
+    return _does_not_fall(parameters[:, 1])
 
 
-def _warn_exponential(parameters: Array, z: Array, y: Array, outside: float) -> tuple[str, ...]:
-    below = parameters[0, 0] + parameters[0, 1] * z / LN10 <= parameters[0, 2]
+def _warn_exponential(parameters: Array, points: View, outside: float) -> tuple[str, ...]:
+    below = parameters[0, 0] - parameters[0, 1] * points.v / LN10 <= parameters[0, 2]
     words = (
-        f"the fitted 1/y is not positive at {int(below.sum())} of {len(z)} points: the law does not describe "
-        "the low end of x"
+        f"the fitted 1/y is not positive at {int(below.sum())} of {len(below)} points: the law does not "
+        "describe the low end of x"
     )
-    return (*_reaches_zero(parameters[:, 1]), *((words,) if below.any() else ()))
+    return (*_does_not_fall(parameters[:, 1]), *((words,) if below.any() else ()))
 
 
-def _floor_parts(parameters: Array) -> tuple[Array, Array, Array, Array]:
-    """E (r,), ln A in units of x_max (r,), b (r,) and the local slope -d ln y / d ln x at x_max (r,)."""
-    c, s, b = parameters.T
-    return np.exp(c) * (0.0 - np.expm1(s)), c + s, b, b * np.exp(s)
+def level_of(form: Form, options: Options) -> float | None:
+    """The level that is held: M4's, where chance is known."""
+    return math.log(options.chance) if options.chance is not None and form is forms.SIGMOID else None
+
+
+def problem_of(form: Form, points: View, weights: Array, options: Options) -> Problem:
+    """What is fitted, with the noise and Huber's threshold that the sample's weights (1, n) give."""
+    if options.quantile is not None:
+        noise, threshold = view.quantile_noise(points, form, weights, options.quantile)
+    else:
+        found = view.spread(points, form, weights, level_of(form, options))
+        noise, threshold = found.noise, found.threshold
+    return Problem(form, points.v, points.log_y[None], noise, threshold)
+
+
+def fit_form(form: Form, points: View, weights: Array, options: Options, log_y: Array | None = None) -> Array:
+    """Parameters (r, 1 + q) of `form` for the rows of `weights` (r, n), the first being the sample itself.
+
+    Spreads and Huber's threshold come from the sample and hold for all rows; the starts are redone in each.
+    Resamples have the relaxed bounds of the form.
+    """
+    level = level_of(form, options)
+    problem = problem_of(form, points, weights[:1], options)
+    sample = solver.solve(problem, weights[:1], solver.FINE, level=level)[0]
+    if len(weights) == 1:
+        return sample
+    rest, again = weights[1:], problem
+    if log_y is not None:
+        deviation = view.spread(points, form, weights[:1], level).deviation
+        flipped = log_y[1:]
+        again = dataclasses.replace(problem, log_y=flipped, noise=solver.log_error(flipped, deviation))
+    return np.concatenate([sample, solver.solve(again, rest, solver.COARSE, relaxed=True, level=level)[0]])
+
+
+def log_curve(form: Form, parameters: Array, z: Array) -> Array:
+    """ln y (r, m) of a form at z (m,) = ln(x / x_max), held above LEAST_SHARE of the level."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        curve = solver.log_curve(form, parameters, -z)
+    least = parameters[:, :1] + math.log(LEAST_SHARE)
+    return np.where(np.isnan(curve), least, np.maximum(curve, least))
+
+
+def _bound_words(form: Form, parameters: Array, points: View) -> tuple[str, ...]:
+    """Which shape parameters ended at a bound, by their names; a floor at 0 is told by its own words."""
+    lower, upper = form.bounds(float(np.ptp(points.v)))
+    words = []
+    for name, value, low, high in zip(form.names, parameters[0, 1:], lower, upper, strict=True):
+        edge = AT_BOUND * (1 + abs(high - low))
+        if value <= low + edge and not (name == "share" and low == 0):
+            words.append(f"optimum at a bound: {name} is at its least, {low:.3g}")
+        elif value >= high - edge and name != "s":
+            words.append(f"optimum at a bound: {name} is at its greatest, {high:.3g}")
+    return tuple(words)
+
+
+def _floor_words(floor: Array, least_y: float, outside: float) -> tuple[str, ...]:
+    if floor[0] <= AT_BOUND * least_y:
+        return ("floor not identified: E is at its bound 0, the points call for no floor",)
+    if float(np.quantile(floor, outside)) <= AT_BOUND * least_y:
+        return ("floor not identified: the interval of E includes 0",)
+    return ()
+
+
+def _describe_power(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
+    c, b = parameters.T
+    return (
+        Reported("A", np.exp(c + b * axes.log_x_max), f"{axes.y_unit}: y at x = 1 {axes.x_unit}"),
+        Reported("b", b, "decades of y per decade of x"),
+    )
+
+
+def _warn_power(parameters: Array, points: View, outside: float) -> tuple[str, ...]:
+    return _bound_words(forms.POWER, parameters, points)
+
+
+def _floor_parts(parameters: Array) -> tuple[Array, Array]:
+    """E (r,) and the local slope -d ln y / d ln x at x_max (r,) of c, s, b in the first three columns."""
+    c, s, b = parameters.T[:3]
+    return np.exp(c) * (0.0 - np.expm1(s)), b * np.exp(s)
+
+
+def _local(slope: Array) -> tuple[Reported, ...]:
+    if slope[0] <= FLAT:
+        return ()
+    unit = "decades of x per decade of 1/y, at x_max"
+    return (Reported("local_alpha_at_x_max", slope, unit, reciprocal=True),)
 
 
 def _describe_floor(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
-    e, log_a, b, slope = _floor_parts(parameters)
-    a = np.exp(log_a + b * axes.log_x_max)
-    rows = (
-        Reported("E", e, axes.y_unit),
+    c, s, b = parameters.T
+    e, slope = _floor_parts(parameters)
+    a = np.exp(c + s + b * axes.log_x_max)
+    return (
+        Reported("E", e, axes.y_unit, least=0.0),
         Reported("A", a, f"{axes.y_unit}: y's excess over E at x = 1 {axes.x_unit}"),
         Reported("b", b, "decades of y - E per decade of x"),
+        *_local(slope),
     )
-    if slope[0] <= _FLAT:
-        return rows
-    local = Reported(
-        "local_alpha_at_x_max", slope, "decades of x per decade of 1/y, at x_max", reciprocal=True
-    )
-    return (*rows, local)
 
 
-_FLAT = 1e-6
-
-
-def _warn_floor(parameters: Array, z: Array, y: Array, outside: float) -> tuple[str, ...]:
-    e, _, b, slope = _floor_parts(parameters)
-    words = []
-    if e[0] <= 0:
-        words.append("floor not identified: E is at its bound 0, the points call for no floor")
-    elif float(np.quantile(e[1:], outside)) <= 1e-6 * float(y.min()):
-        words.append("floor not identified: the interval of E includes 0")
-    if b[0] <= floor.B_MIN * (1 + 1e-9):
-        words.append(
-            f"optimum at a bound: b is at its least, {floor.B_MIN:g}; y does not fall with x as a power"
-        )
-    elif b[0] >= floor.B_MAX * (1 - 1e-9):
-        words.append(
-            f"optimum at a bound: b is at its greatest, {floor.B_MAX:g}; only the low end of x falls"
-        )
-    at_bound = float(np.mean((b[1:] >= floor.B_MAX * (1 - 1e-9)) | (b[1:] <= floor.B_MIN * (1 + 1e-9))))
+def _warn_floor(parameters: Array, points: View, outside: float) -> tuple[str, ...]:
+    e, slope = _floor_parts(parameters)
+    least = float(np.exp(points.log_y.min()))
+    words = [*_floor_words(e, least, outside), *_bound_words(forms.FLOORED, parameters, points)]
+    b, (low, high) = parameters[1:, 2], (forms.B_MIN, forms.B_MAX)
+    at_bound = float(np.mean((b >= high * (1 - AT_BOUND)) | (b <= low * (1 + AT_BOUND)))) if len(b) else 0.0
     if at_bound > 0.025:
         words.append(f"b is at a bound in {at_bound:.0%} of the resamples: its interval is cut there")
-    if slope[0] <= _FLAT:
+    if slope[0] <= FLAT:
         words.append("the fitted curve is flat at x_max: no local alpha there")
     return tuple(words)
 
 
-_POLYNOMIAL = Law(
-    name="polynomial",
-    formula="log10(1/y) = a + b log10(x), the power law y = 10^-a x^-b",
-    free_parameters=2,
-    scale_name="log10(1/y)",
-    scale=_log10_inverse,
-    fit=_fit_polynomial,
-    predict=_predict_polynomial,
-    describe=_describe_polynomial,
-    warn=_warn_polynomial,
-    slope="b",
-    no_alpha_reason=None,
+def _describe_levelled(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
+    c, b, m = parameters.T
+    return (
+        Reported(
+            "A", np.exp(c + b * axes.log_x_max), f"{axes.y_unit} at x = 1 {axes.x_unit} without levelling"
+        ),
+        Reported("b", b, "decades of y per decade of x, far below x_0"),
+        Reported("x_0", np.exp(axes.log_x_max - m), f"{axes.x_unit}: where y levels off"),
+        Reported("E", np.exp(c + b * m), f"{axes.y_unit}: the level far above x_0"),
+        *_local(b * np.exp(-np.logaddexp(0.0, m))),
+    )
+
+
+def _warn_levelled(parameters: Array, points: View, outside: float) -> tuple[str, ...]:
+    m = parameters[0, 2]
+    words = () if m > -2.3 else ("x_0 is beyond ten times x_max: no levelling off is seen",)
+    return (*words, *_bound_words(forms.LEVELLED, parameters, points)[: 0 if words else None])
+
+
+def _describe_sigmoid(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
+    c, tau, b, log_k, share = parameters.T
+    start = np.exp(c)
+    k = np.exp(log_k)
+    a = np.exp(tau + (1 - k) * np.log1p(-share) + (1 - k) * c + b * axes.log_x_max)
+    return (
+        Reported("E", share * start, axes.y_unit, least=0.0),
+        Reported("e0", start, f"{axes.y_unit}: level for small x (chance)"),
+        Reported("k", k, "exponent of e0 - y"),
+        Reported("A", a, f"(y - E) / (e0 - y)^k at x = 1 {axes.x_unit}"),
+        Reported("b", b, "decades of (y - E) / (e0 - y)^k per decade of x"),
+    )
+
+
+def _warn_sigmoid(parameters: Array, points: View, outside: float) -> tuple[str, ...]:
+    floor = parameters[:, 4] * np.exp(parameters[:, 0])
+    least = float(np.exp(points.log_y.min()))
+    return (*_floor_words(floor, least, outside), *_bound_words(forms.SIGMOID, parameters, points))
+
+
+def _describe_broken(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
+    _, s, low, high, m, log_f = parameters.T
+    e, _ = _floor_parts(parameters[:, [0, 1, 3]])
+    f = np.exp(log_f)
+    gate = 1.0 / (1.0 + np.exp(-m / f))
+    return (
+        Reported("E", e, axes.y_unit, least=0.0),
+        Reported("b0", low, "decades of y - E per decade of x, far below the break"),
+        Reported("b1", high, "decades of y - E per decade of x, far above the break"),
+        Reported("d", np.exp(axes.log_x_max - m), f"{axes.x_unit}: place of the break"),
+        Reported("f", f, "width of the break in ln x"),
+        *_local(np.exp(s) * (low + (high - low) * gate)),
+    )
+
+
+def _warn_broken(parameters: Array, points: View, outside: float) -> tuple[str, ...]:
+    e, _ = _floor_parts(parameters[:, [0, 1, 3]])
+    least = float(np.exp(points.log_y.min()))
+    return (*_floor_words(e, least, outside), *_bound_words(forms.BROKEN, parameters, points))
+
+
+WITH_FLOOR = "with a floor the local 1/b depends on compute"
+
+
+def _robust(
+    name: str,
+    formula: str,
+    source: str,
+    form: Form,
+    describe: Callable[[Array, Axes], tuple[Reported, ...]],
+    warn: Callable[[Array, View, float], tuple[str, ...]],
+    slope: str | None = None,
+) -> Law:
+    return Law(
+        name=name,
+        formula=formula,
+        source=source,
+        free_parameters=form.free_parameters,
+        over_runs=False,
+        scale_name="log10(1/y)",
+        scale=_log10_inverse,
+        fit=lambda points, weights, options, log_y: fit_form(form, points, weights, options, log_y),
+        log_predict=lambda parameters, z: log_curve(form, parameters, z),
+        describe=describe,
+        warn=warn,
+        slope=slope,
+        no_alpha_reason=None if slope else WITH_FLOOR,
+        form=form,
+    )
+
+
+THOMPSON = "Thompson et al. 2020, section 3"
+M_LAWS = "Alabdulmohsin et al. 2022"
+
+_ALL = (
+    Law(
+        name="polynomial",
+        formula="log10(1/y) = a + b log10(x), the power law y = 10^-a x^-b, least squares over all runs",
+        source=THOMPSON,
+        free_parameters=2,
+        over_runs=True,
+        scale_name="log10(1/y)",
+        scale=_log10_inverse,
+        fit=_fit_polynomial,
+        log_predict=_predict_polynomial,
+        describe=_describe_polynomial,
+        warn=_warn_polynomial,
+        slope="b",
+    ),
+    Law(
+        name="exponential",
+        formula="1/y = a + b log10(x), least squares over all runs",
+        source=THOMPSON,
+        free_parameters=2,
+        over_runs=True,
+        scale_name="1/y",
+        scale=_inverse,
+        fit=_fit_exponential,
+        log_predict=_predict_exponential,
+        describe=_describe_exponential,
+        warn=_warn_exponential,
+        no_alpha_reason="the exponential law is no power of x: 1/b of its line is no alpha",
+    ),
+    _robust("power", "y = A x^-b", f"{M_LAWS}, M1", forms.POWER, _describe_power, _warn_power, "b"),
+    _robust(
+        *("power_floor", "y = E + A x^-b, E >= 0, b > 0", f"{M_LAWS}, M2"),
+        *(forms.FLOORED, _describe_floor, _warn_floor),
+    ),
+    _robust(
+        *("m3", "y = A (1/x + 1/x_0)^b", f"{M_LAWS}, M3", forms.LEVELLED, _describe_levelled, _warn_levelled)
+    ),
+    _robust(
+        *("m4", "(y - E) / (e0 - y)^k = A x^-b", f"{M_LAWS}, M4"),
+        *(forms.SIGMOID, _describe_sigmoid, _warn_sigmoid),
+    ),
+    _robust(
+        *("broken", "y = E + A x^-b0 (1 + (x/d)^(1/f))^((b0 - b1) f)", "Caballero et al. 2023, one break"),
+        *(forms.BROKEN, _describe_broken, _warn_broken),
+    ),
 )
 
-_EXPONENTIAL = Law(
-    name="exponential",
-    formula="1/y = a + b log10(x)",
-    free_parameters=2,
-    scale_name="1/y",
-    scale=_inverse,
-    fit=_fit_exponential,
-    predict=_predict_exponential,
-    describe=_describe_exponential,
-    warn=_warn_exponential,
-    slope=None,
-    no_alpha_reason="the exponential law is no power of x: 1/b of its line is no alpha",
-)
-
-_POWER_FLOOR = Law(
-    name="power_floor",
-    formula="y = E + A x^-b, E >= 0, b > 0",
-    free_parameters=3,
-    scale_name="log10(1/y)",
-    scale=_log10_inverse,
-    fit=floor.fit,
-    predict=floor.predict,
-    describe=_describe_floor,
-    warn=_warn_floor,
-    slope=None,
-    no_alpha_reason="with a floor the local 1/b depends on compute",
-)
-
-LAWS: dict[str, Law] = {law.name: law for law in (_POLYNOMIAL, _EXPONENTIAL, _POWER_FLOOR)}
+LAWS: dict[str, Law] = {law.name: law for law in _ALL}
 """Name -> law, in the order of the report."""

@@ -14,6 +14,7 @@ import pandas as pd
 
 from isoflop.curve.bootstrap import MIN_SCALES
 from isoflop.curve.result import Excluded
+from isoflop.curve.view import View
 
 Array = npt.NDArray[np.float64]
 
@@ -25,6 +26,10 @@ LEAST_ENERGY_GRADE = "C"
 """Joules of a lower grade are not the run's own (isoflop.meter.grade): no point of a curve over joules."""
 
 _REASONS = {"energy_joules": "energy_reason", "net_joules": "energy_reason"}
+_OF_THE_MACHINE = ("energy_joules", "net_joules", "train_seconds", "dollars", "grams_co2")
+"""Axes on which runs of different machines are not comparable."""
+_REFUSED = {"isoflop_version": "isoflop versions", "git_commit": "git commits"}
+_REFUSED_OF_THE_MACHINE = {"device": "devices", "power_limit_watts": "power caps"}
 _MIXABLE = {
     "device": "devices",
     "isoflop_version": "isoflop versions",
@@ -42,20 +47,18 @@ _MIXABLE = {
 class Points:
     """The rows that are fitted. n runs, k configurations, m places on the curve (m = k without cooldowns).
 
-    `x`, `y` (n,) are positive and finite; `config` (n,) indexes the configurations, all seeds and horizons of
-    one together, and `place` (n,) the places (column place_id,
-    else config_id); `place_x` (m,) is the geometric and
-    `place_y` (m,) the arithmetic mean over a place's seeds; `has_scale` (k, scales) says at which distinct
-    compute scales a configuration has places.
+    `runs` are the single runs, `places` what seeds repeat (column place_id, else config_id), x being the
+    geometric and y the arithmetic mean over a place's runs; `place` (n,) is the place of each run. x is
+    positive; y may be 0 where the counts behind it are known. In both views `config` indexes the
+    configurations, all seeds and horizons of one together. `chance` is the error of guessing, where all
+    rows agree on it. `has_scale` (k, scales) says at which compute scales a configuration has places.
     """
 
     run_ids: tuple[str, ...]
-    x: Array
-    y: Array
-    config: npt.NDArray[np.intp]
+    runs: View
+    places: View
     place: npt.NDArray[np.intp]
-    place_x: Array
-    place_y: Array
+    chance: float | None
     has_scale: npt.NDArray[np.bool_]
     excluded: tuple[Excluded, ...]
     warnings: tuple[str, ...]
@@ -110,15 +113,14 @@ def _axis_problem(name: str, value: float, reason: str | None) -> str | None:
     return None
 
 
-def _y_problem(name: str, value: float, chance: float, test_n: float) -> str | None:
-    """Why a known, finite y cannot be used on a log scale, or None."""
+def _y_problem(name: str, value: float, chance: float, counted: bool) -> str | None:
+    """Why a known, finite y cannot be used, or None."""
     if not name.endswith("_error"):
         return None if value > 0 else f"{name} is {value:g}: a law on a log scale needs it above 0"
     if not 0 <= value <= 1:
         return f"{name} is {value:g}, outside [0, 1]: give the error as a fraction"
-    if value == 0:
-        n = f"{test_n:.0f}" if name == "test_error" and math.isfinite(test_n) else "n"
-        return f"0 errors of {n}: a valid outcome that has no place on a log scale"
+    if value == 0 and not counted:
+        return "0 errors of an unknown number (test_n): no place on a log scale without it"
     if value >= chance:
         return f"{name} is {value:.4g}, at chance ({chance:.4g}): no information about the law"
     return None
@@ -136,6 +138,7 @@ def _exclusions(table: pd.DataFrame, x: str, y: str, least_energy_grade: str) ->
         _numbers(table, name) if name in table else np.full(len(table), math.nan)
         for name in ("chance_error", "test_n")
     )
+    counted = y == "test_error" and bool(np.isfinite(test_n).all())
     reason_x, reason_y = (_REASONS.get(name, f"{name}_reason") for name in (x, y))
     graded = ["energy_grade"] if {x, y} & set(_REASONS) and "energy_grade" in table else []
     kept = ["run_id", "config_id", *(name for name in {reason_x, reason_y} if name in table), *graded]
@@ -149,7 +152,7 @@ def _exclusions(table: pd.DataFrame, x: str, y: str, least_energy_grade: str) ->
             or _axis_problem(x, at, _word(row, reason_x))
             or (None if at > 0 else f"{x} is {at:g}: a law needs it above 0")
             or _axis_problem(y, float(values_y[i]), _word(row, reason_y))
-            or _y_problem(y, float(values_y[i]), float(chance[i]), float(test_n[i]))
+            or _y_problem(y, float(values_y[i]), float(chance[i]), counted)
             or _grade_problem(_word(row, "energy_grade"), least_energy_grade)
         )
         seen.add(run_id)
@@ -157,8 +160,28 @@ def _exclusions(table: pd.DataFrame, x: str, y: str, least_energy_grade: str) ->
     return found
 
 
+def _values(rows: pd.DataFrame, name: str) -> list[str]:
+    return sorted({str(v) for v in rows[name].dropna()}) if name in rows else []
+
+
+def _shown(values: list[str]) -> str:
+    return ", ".join(values[:4]) + (f" and {len(values) - 4} more" if len(values) > 4 else "")
+
+
+def _refuse_mixed(rows: pd.DataFrame, x: str) -> None:
+    """Raise ValueError where what is fitted together cannot be compared."""
+    columns = _REFUSED | (_REFUSED_OF_THE_MACHINE if x in _OF_THE_MACHINE else {})
+    for name, plural in columns.items():
+        values = _values(rows, name)
+        if len(values) > 1:
+            raise ValueError(
+                f"mixed {plural} ({_shown(values)}): what differs between them would be taken for an effect "
+                f"of {x}. Fit them apart, or say --mixed"
+            )
+
+
 def _warnings(
-    rows: pd.DataFrame, x: str, seeds: Array, place_x: Array, excluded: list[Excluded]
+    rows: pd.DataFrame, x: str, seeds: Array, place_x: Array, excluded: list[Excluded], zeros: int
 ) -> list[str]:
     words = []
     single = int((seeds < 2).sum())
@@ -172,17 +195,53 @@ def _warnings(
         words.append(f"x spans {decades:.2g} decades, under two: exponent and floor are hard to tell apart")
     columns = _MIXABLE | ({"energy_grade": "energy grades"} if x in _REASONS else {})
     for name, plural in columns.items():
-        values = sorted({str(v) for v in rows[name].dropna()}) if name in rows else []
+        values = _values(rows, name)
         if len(values) > 1:
-            shown = ", ".join(values[:4]) + (f" and {len(values) - 4} more" if len(values) > 4 else "")
-            words.append(f"mixed {plural}: {shown}")
+            words.append(f"mixed {plural}: {_shown(values)}")
     lost = sum(": no information about the law" in e.reason for e in excluded)
     if lost:
         words.append(f"{lost} runs at or above chance are left out: the fit is biased downwards at their x")
-    perfect = sum(e.reason.startswith("0 errors of") for e in excluded)
-    if perfect:
-        words.append(f"{perfect} runs with 0 errors are left out: the fit is biased upwards at their x")
+    if zeros:
+        words.append(
+            f"{zeros} runs have 0 errors: polynomial and exponential, which need 1/y, leave them out and are "
+            "biased upwards at their x"
+        )
     return words
+
+
+def _seed_variance(log_y: Array, place: npt.NDArray[np.intp], repeats: Array) -> float | None:
+    """The pooled variance of ln y between the runs of one place."""
+    freedom = float((repeats - 1).sum())
+    if freedom < 1:
+        return None
+    mean = np.bincount(place, log_y, len(repeats)) / repeats
+    return float(np.sum((log_y - mean[place]) ** 2) / freedom)
+
+
+def _views(
+    rows: pd.DataFrame, x: str, y: str, config: npt.NDArray[np.intp], place: npt.NDArray[np.intp]
+) -> tuple[View, View]:
+    """The runs, and the places that seeds repeat."""
+    values_x, values_y = _numbers(rows, x), _numbers(rows, y)
+    counted = (
+        _numbers(rows, "test_n") if y == "test_error" and "test_n" in rows else np.full(len(rows), np.nan)
+    )
+    trials = counted if len(counted) and np.isfinite(counted).all() else None
+    count = int(place.max()) + 1 if len(place) else 0
+    repeats = np.bincount(place, minlength=count).astype(float)
+    runs = View(values_x, values_y, config, np.ones(len(rows)), trials, None)
+    variance = _seed_variance(runs.log_y, place, repeats) if count else None
+    place_config = np.zeros(count, dtype=np.intp)
+    place_config[place] = config
+    together = View(
+        np.exp(np.bincount(place, np.log(values_x), count) / repeats),
+        np.bincount(place, values_y, count) / repeats,
+        place_config,
+        repeats,
+        None if trials is None else np.bincount(place, trials, count).astype(float),
+        variance,
+    )
+    return dataclasses.replace(runs, seed_variance=variance), together
 
 
 def _place_ids(rows: pd.DataFrame) -> pd.Series[str]:
@@ -190,15 +249,23 @@ def _place_ids(rows: pd.DataFrame) -> pd.Series[str]:
     return rows["place_id"].fillna(rows["config_id"]) if "place_id" in rows else rows["config_id"]
 
 
-def select(table: pd.DataFrame, x: str, y: str, *, least_energy_grade: str = LEAST_ENERGY_GRADE) -> Points:
+def select(
+    table: pd.DataFrame,
+    x: str,
+    y: str,
+    *,
+    least_energy_grade: str = LEAST_ENERGY_GRADE,
+    mixed: bool = False,
+) -> Points:
     """The points of y against x; `table` is what aggregate.tabulate returns, one row a run.
 
     The columns run_id, config_id, x and y must be there; others are used where they are. On an axis of
     joules, runs whose energy is graded below `least_energy_grade` are excluded.
 
     Raises:
-        ValueError: a column is missing or holds words, fewer than three distinct compute scales remain, or
-            there is no such grade.
+        ValueError: a column is missing or holds words, fewer than three distinct compute scales remain,
+            there is no such grade, or, unless `mixed`, the rows come from several versions of the code or
+            (on axes that depend on the machine) from several devices or power caps.
     """
     if len(least_energy_grade) != 1 or least_energy_grade not in GRADES:
         raise ValueError(f"no energy grade {least_energy_grade}: give one of {', '.join(GRADES)}")
@@ -214,34 +281,38 @@ def select(table: pd.DataFrame, x: str, y: str, *, least_energy_grade: str = LEA
         if reason is not None
     ]
     rows = table[np.array([reason is None for reason in reasons], dtype=bool)]
-    values_x, values_y = _numbers(rows, x), _numbers(rows, y)
     config, configs = pd.factorize(rows["config_id"])
-    place, places = pd.factorize(_place_ids(rows))
-    seeds = np.bincount(place, minlength=len(places)).astype(float)
-    place_x = np.exp(np.bincount(place, np.log(values_x), len(places)) / seeds)
-    place_y = np.bincount(place, values_y, len(places)) / seeds
-    scale = distinct_scales(place_x)
+    place, _ = pd.factorize(_place_ids(rows))
+    config, place = np.asarray(config, dtype=np.intp), np.asarray(place, dtype=np.intp)
+    runs, places = _views(rows, x, y, config, place)
+    scale = distinct_scales(places.x)
     scales = int(scale.max()) + 1 if len(scale) else 0
     if scales < MIN_SCALES:
         raise ValueError(_too_few(x, y, scales, len(rows), excluded))
-    if float(values_y.min()) == float(values_y.max()):
-        raise ValueError(
-            f"{y} is {values_y[0]:g} in every run: there is no fall to fit, measure other scales"
-        )
+    if float(runs.y.min()) == float(runs.y.max()):
+        raise ValueError(f"{y} is {runs.y[0]:g} in every run: there is no fall to fit, measure other scales")
+    if not mixed:
+        _refuse_mixed(rows, x)
     has_scale = np.zeros((len(configs), scales), dtype=bool)
-    has_scale[config, scale[place]] = True
+    has_scale[places.config, scale] = True
+    zeros = int((runs.y == 0).sum())
     return Points(
         run_ids=tuple(str(r) for r in rows["run_id"]),
-        x=values_x,
-        y=values_y,
-        config=np.asarray(config, dtype=np.intp),
-        place=np.asarray(place, dtype=np.intp),
-        place_x=place_x,
-        place_y=place_y,
+        runs=runs,
+        places=places,
+        place=place,
+        chance=_chance(rows, y),
         has_scale=has_scale,
         excluded=tuple(excluded),
-        warnings=tuple(_warnings(rows, x, seeds, place_x, excluded)),
+        warnings=tuple(_warnings(rows, x, places.repeats, places.x, excluded, zeros)),
     )
+
+
+def _chance(rows: pd.DataFrame, y: str) -> float | None:
+    """The error of guessing, if y is an error and all rows agree on it."""
+    known = set(_numbers(rows, "chance_error").tolist()) if "chance_error" in rows else set()
+    (chance,) = known if len(known) == 1 else (math.nan,)
+    return chance if y.endswith("_error") and math.isfinite(chance) else None
 
 
 def _too_few(x: str, y: str, scales: int, used: int, excluded: list[Excluded]) -> str:

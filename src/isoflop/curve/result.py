@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from isoflop import record
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,33 +33,115 @@ class Estimate:
 
 @dataclasses.dataclass(frozen=True)
 class Band:
-    """The fitted curve on a grid of x, with the pointwise 95% interval of the mean; same length each."""
+    """A curve on a grid of x, with the pointwise 95% interval of the mean and that of a new run (a new
+    configuration with its seed); same length each."""
 
     x: tuple[float, ...]
     y: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
+    new_low: tuple[float, ...]
+    new_high: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Horizon:
+    """How well smaller runs predicted larger ones at about `ratio` times their largest x.
+
+    `log_rmse` is the root mean square of ln(predicted / seen); None where nothing could be predicted.
+    """
+
+    ratio: float
+    predictions: int
+    log_rmse: float | None
 
 
 @dataclasses.dataclass(frozen=True)
 class LawFit:
     """One law fitted to all included points.
 
-    `paper_alpha` is 1/b of the polynomial (power) law: error falls with the paper_alpha-th root of x; None
-    with the reason for the other laws. `r_squared` is on the scale named by `r_squared_of`;
-    `log10_rmse` is the root mean square of log10(y / fitted), the same scale for all laws.
+    `paper_alpha` is 1/b of the power laws: error falls with the paper_alpha-th root of x; None with the
+    reason for the other laws. `r_squared` is on the scale named by `r_squared_of`; `log10_rmse` is the root
+    mean square of log10(y / fitted), the same scale for all laws. `exponent_profile` is the 95% profile
+    likelihood interval of b. `horizons` and `log_rmse` (over all of them) are its rolling extrapolation.
     """
 
     law: str
     formula: str
+    source: str
     parameters: tuple[Estimate, ...]
     paper_alpha: Estimate | None
     paper_alpha_reason: str | None
+    exponent_profile: Interval | None
     r_squared: float
     r_squared_of: str
     log10_rmse: float
     band: Band
+    horizons: tuple[Horizon, ...]
+    extrapolation_log_rmse: float | None
     warnings: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """A law's share in the forecast. `recent`: fitted with more weight on the largest x."""
+
+    law: str
+    recent: bool
+    weight: float
+    extrapolation_log_rmse: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """Of `predictions` made by smaller runs for larger ones, the share `observed` that fell into the
+    interval which should hold the share `nominal`."""
+
+    nominal: float
+    observed: float
+    predictions: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Forecast:
+    """The average of the laws by their extrapolation score, with its band.
+
+    `tested_ratio`: the largest ratio of x over which rolling extrapolation was tested; beyond tested_ratio
+    x_max the band is untested. `error_growth` is the measured error of ln y per unit of ln(x / x_max).
+    """
+
+    members: tuple[Member, ...]
+    band: Band
+    horizons: tuple[Horizon, ...]
+    extrapolation_log_rmse: float | None
+    tested_ratio: float | None
+    error_growth: float | None
+    calibration: tuple[Calibration, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class HeldOut:
+    """How the forecast, made without them under rules fixed before, met runs that were held out."""
+
+    expression: str
+    runs: int
+    log_rmse: float
+    inside_new_run_interval: int
+    largest_ratio: float
+    rows: tuple[HeldOutRun, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class HeldOutRun:
+    """One held-out run: what was seen, predicted, and the 95% interval for a new run."""
+
+    run_id: str
+    x: float
+    y: float
+    predicted: float
+    low: float
+    high: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,10 +154,17 @@ class Excluded:
 
 @dataclasses.dataclass(frozen=True)
 class FitReport:
-    """All laws for one pair of axes. `x` and `y` are column names of the table."""
+    """All laws for one pair of axes. `x` and `y` are column names of the table.
+
+    `of`: all runs, or those on the efficient frontier; `quantile`: the robust laws are fitted to that
+    quantile of y given x instead of its middle. `resampling`: of configurations, or wild (signs of their
+    residuals).
+    """
 
     x: str
     y: str
+    of: Literal["all", "frontier"]
+    quantile: float | None
     points: int
     configs: int
     scales: int
@@ -83,9 +172,13 @@ class FitReport:
     x_max: float
     frontier_run_ids: tuple[str, ...]
     fits: tuple[LawFit, ...]
+    forecast: Forecast | None
+    forecast_reason: str | None
+    held_out: HeldOut | None
     excluded: tuple[Excluded, ...]
     warnings: tuple[str, ...]
     resamples: int
+    resampling: Literal["configurations", "wild"]
     bootstrap_seed: int
 
 
@@ -111,11 +204,12 @@ def write(fits: FitFile, path: Path) -> None:
 
 
 def read(path: Path) -> FitFile:
-    """Read fit.json. Raises RecordError if it is damaged or from a newer isoflop."""
+    """Read fit.json. Raises RecordError if it is damaged or from another isoflop."""
     try:
         raw: dict[str, Any] = msgspec.json.decode(path.read_bytes())
-        if isinstance(raw, dict) and raw.get("schema", SCHEMA) > SCHEMA:
-            raise record.RecordError(f"{path}: from a newer isoflop: run `isoflop fit` again")
+        if isinstance(raw, dict) and raw.get("schema", SCHEMA) != SCHEMA:
+            age = "a newer" if raw["schema"] > SCHEMA else "an older"
+            raise record.RecordError(f"{path}: from {age} isoflop: run `isoflop fit` again")
         return msgspec.convert(raw, FitFile)
     except msgspec.DecodeError as error:
         raise record.RecordError(f"{path}: damaged ({error}): run `isoflop fit` again") from error

@@ -36,8 +36,8 @@ class Effort:
     steps: int
 
 
-FINE = Effort(tolerance=1e-11, gain=-1.0, steps=1000)
-COARSE = Effort(tolerance=1e-6, gain=1e-9, steps=40)
+FINE = Effort(tolerance=1e-11, gain=1e-14, steps=200)
+COARSE = Effort(tolerance=1e-5, gain=1e-6, steps=25)
 """FINE for the sample, COARSE for its resamples: far below the spread that the resamples show."""
 
 Rows = npt.NDArray[np.intp]
@@ -48,8 +48,7 @@ derivative and its curvature, (r, n) each."""
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """What is fitted. v (n,) or (n, k); log_y (rows or 1, n), as it is used for starts; `noise` judges ln y of
-    the law; half deviances beyond threshold^2 / 2 count linearly (Huber)."""
+    """What is fitted. v (n,) or (n, k); log_y (rows or 1, n) is for starts; `noise` judges ln y of the law; half deviances beyond threshold^2 / 2 count linearly (Huber)."""
 
     form: Form
     v: Array
@@ -73,20 +72,21 @@ def log_error(log_y: Array, spread: Array | float = 1.0) -> Noise:
     return judge
 
 
-def binomial(errors: Array, trials: Array, extra: Array | float = 0.0) -> Noise:
-    """The deviance of `errors` of `trials` (n,) under y, with variance beyond the binomial.
+def binomial(errors: Array, trials: Array, extra: Array | float = 0.0, share: float = 1.0) -> Noise:
+    """The deviance of `errors` of `trials` (n,) under y, with variance other than the binomial.
 
-    `extra` (n,) is the variance of ln y from elsewhere (seeds, the law's own misfit); the deviance is
-    scaled by binomial variance / whole variance (quasi-likelihood, McCullagh and Nelder 1989, 9.2), the
-    variances taken at the observed share. 0 errors are a valid outcome.
+    `extra` (n,) is the variance of ln y from elsewhere (seeds, the law's own misfit), `share` that part of
+    the binomial variance by which points differ; the deviance is scaled by binomial variance / whole variance
+    (quasi-likelihood, McCullagh and Nelder 1989, 9.2), the variances taken at the observed share of errors.
+    0 errors are a valid outcome.
     """
     seen = (errors + 0.5) / (trials + 1.0)
     alone = (1.0 - seen) / (trials * seen)
-    scale = alone / (alone + extra)
+    scale = alone / (share * alone + extra)
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = errors / trials
-        best = np.where(errors > 0, errors * np.log(share), 0.0)
-        best = best + np.where(errors < trials, (trials - errors) * np.log1p(-share), 0.0)
+        rate = errors / trials
+        best = np.where(errors > 0, errors * np.log(rate), 0.0)
+        best = best + np.where(errors < trials, (trials - errors) * np.log1p(-rate), 0.0)
 
     def judge(log_law: Array, rows: Rows) -> tuple[Array, Array, Array]:
         bounded = np.minimum(log_law, -1e-9)
@@ -206,12 +206,13 @@ def solve(
             lower[:, 1 + held[0]] = upper[:, 1 + held[0]] = held[1][rows]
         starts = _starts(problem, rows, weights[rows], level)
         basins = len(starts)
-        every = (np.tile(rows, basins), np.tile(weights[rows], (basins, 1)))
+        bounds = np.tile(lower, (basins, 1)), np.tile(upper, (basins, 1))
         ends, losses = _polish(
             problem,
-            *every,
+            np.tile(rows, basins),
+            np.tile(weights[rows], (basins, 1)),
             starts.reshape(-1, starts.shape[2]),
-            *(np.tile(b, (basins, 1)) for b in (lower, upper)),
+            *bounds,
             effort,
         )
         losses = losses.reshape(basins, -1)

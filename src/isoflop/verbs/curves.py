@@ -26,6 +26,9 @@ def add(verb: terminal.Add) -> None:
             made.add_argument(
                 "--resamples", type=int, default=1000, help="bootstrap resamples (default 1000)"
             )
+            made.add_argument(
+                "--mixed", action="store_true", help="fit several code versions or machines together"
+            )
         if name == "fit":
             made.add_argument("--x", help="a column of the table, such as train_gflops or energy_joules")
             made.add_argument("--y", help="a column of the table, such as test_error or test_loss")
@@ -75,9 +78,8 @@ def _fitted(options: argparse.Namespace, x: str | None = None, y: str | None = N
     axes = ((x or "train_gflops", y or "test_error"),) if chosen else fit.DEFAULT_AXES
     source = str(options.directory)
     grade = options.energy_grade
-    fits = fit.fit_all(
-        table.rows, source=source, resamples=options.resamples, axes=axes, least_energy_grade=grade
-    )
+    method = fit.Method(resamples=options.resamples, least_energy_grade=grade, mixed=options.mixed)
+    fits = fit.fit_all(table.rows, source=source, method=method, axes=axes)
     aggregate.write(table, options.directory)
     if not chosen:
         result.write(fits, options.directory / "fit.json")

@@ -1,0 +1,162 @@
+"""From a sample and its resamples to curves with two intervals: of the mean, and of a new run."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from isoflop.curve import bootstrap, forecast, frontier
+from isoflop.curve.laws import Law, Options
+from isoflop.curve.points import Points
+from isoflop.curve.result import Band, Forecast
+from isoflop.curve.view import View
+
+Array = npt.NDArray[np.float64]
+
+BAND_POINTS = 100
+BAND_BEYOND = 10.0
+"""The band runs from x_min to this many times x_max."""
+FORECAST_RESAMPLES = 400
+"""Resamples of the forecast, shared out among its laws."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """The points of a fit with the weights of its resamples, the sample itself in row 0.
+
+    `view` is what the robust laws are fitted to (places, or runs on the frontier), `weights` (1 + r, n) its
+    weights; `run_weights` those of `runs`. `used` (positive runs,) marks the runs that the sample's fit uses.
+    `signs` (1 + r, configs) are those of a wild bootstrap, else None.
+    """
+
+    runs: View
+    view: View
+    weights: Array
+    run_weights: Array
+    used: npt.NDArray[np.bool_]
+    of_frontier: bool
+    signs: Array | None
+    redrawn: int
+    seed: int
+
+    def fit(self, law: Law, options: Options) -> Array:
+        """Parameters (1 + r, p)."""
+        view, weights = (self.runs, self.run_weights) if law.over_runs else (self.view, self.weights)
+        if law.over_runs:
+            weights, view = weights[:, view.y > 0], view.positive
+        if self.signs is None:
+            return law.fit(view, weights, options, None)
+        parameters = law.fit(view, weights[:1], options, None)
+        fitted = law.log_predict(parameters, -view.v)[0]
+        flipped = fitted + self.signs[:, view.config] * (view.log_y - fitted)
+        return law.fit(view, weights, options, flipped)
+
+
+def resampled(chosen: Points, resamples: int, seed: int, of_frontier: bool, wild: bool) -> Sample:
+    """Resample configurations, with the frontier chosen anew in each resample, or flip residuals' signs."""
+    generator = np.random.default_rng(seed)
+    runs, places = chosen.runs, chosen.places
+    positive = runs.y > 0
+    if wild:
+        signs = np.where(generator.random((1 + resamples, chosen.configs)) < 0.5, -1.0, 1.0)
+        signs[0] = 1.0
+        of_places, of_runs = (np.ones((1 + resamples, len(view.x))) for view in (places, runs))
+        used = np.ones(int(positive.sum()), dtype=bool)
+        return Sample(runs, places, of_places, of_runs, used, False, signs, 0, seed)
+    drawn, redrawn = bootstrap.resample(chosen.has_scale, resamples, generator)
+    counts = np.vstack([np.ones(chosen.configs), drawn])
+    run_weights, place_weights = counts[:, runs.config], counts[:, places.config]
+    if not of_frontier:
+        used = np.ones(int(positive.sum()), dtype=bool)
+        return Sample(runs, places, place_weights, run_weights, used, False, None, redrawn, seed)
+    efficient = frontier.select(chosen.place, places.x, runs.y, place_weights)
+    run_weights = run_weights * efficient
+    return Sample(runs, runs, run_weights, run_weights, efficient[0, positive], True, None, redrawn, seed)
+
+
+def grid(x: Array) -> Array:
+    """Where bands are given: from x_min to BAND_BEYOND times x_max."""
+    return np.geomspace(x.min(), BAND_BEYOND * x.max(), BAND_POINTS)
+
+
+def _new_runs(curves: Array, residual: Array, configs: int, free: int, seed: int) -> Array:
+    """ln y (r, m) of a new run for each curve: a residual is drawn, widened for the fit's freedom."""
+    widened = (residual - residual.mean()) * np.sqrt(configs / max(1, configs - free))
+    return np.asarray(curves + np.random.default_rng(seed + 1).choice(widened, curves.shape))
+
+
+def band(law: Law, parameters: Array, x: Array, residual: Array, configs: int, seed: int) -> Band:
+    """The curve of `parameters` (1 + r, p) with its intervals; residual (k,) of ln y of single runs."""
+    at = grid(x)
+    curves = law.log_predict(parameters, np.log(at / x.max()))
+    low, high = bootstrap.interval(curves[1:], configs, law.free_parameters)
+    new = _new_runs(curves[1:], residual, configs, law.free_parameters, seed)
+    new_low, new_high = bootstrap.interval(new, configs, law.free_parameters)
+    ends = (np.minimum(low, curves[0]), np.maximum(high, curves[0]))
+    return _band(at, curves[0], *ends, np.minimum(new_low, ends[0]), np.maximum(new_high, ends[1]))
+
+
+def _band(at: Array, *logs: Array) -> Band:
+    return Band(tuple(at.tolist()), *(tuple(np.exp(values).tolist()) for values in logs))
+
+
+def forecast_of(chosen: Points, sample: Sample, options: Options) -> tuple[Forecast | None, str | None]:
+    """The average of the laws with its band, or None with the reason.
+
+    Intervals: over resamples, members taking turns by weight; beyond x_max at least as wide as the errors
+    that rolling extrapolation made grow with ln(x / x_max).
+    """
+    if sample.of_frontier:
+        return (
+            None,
+            "the frontier's runs are chosen by their error: rolling extrapolation would judge the choice",
+        )
+    if options.quantile is not None:
+        return None, "a quantile is fitted, not the mean"
+    found = forecast.average(chosen.places, options)
+    if found is None:
+        return None, f"{chosen.scales} compute scales carry no law with a floor"
+    places = chosen.places
+    at = grid(places.x)
+    z = np.log(at / places.x.max())
+    weights = (
+        np.ones((1, len(places.x))) if sample.signs is not None else sample.weights[: 1 + FORECAST_RESAMPLES]
+    )
+    middle, drawn = forecast.curves(found, places, z, weights, options)
+    free = round(float(found.weights @ [law.free_parameters for law in (*found.laws, *found.laws)]))
+    drawn = drawn if len(drawn) else middle[None]
+    low, high = bootstrap.interval(drawn, chosen.configs, free)
+    fitted = np.interp(np.log(chosen.runs.x / places.x.max()), z, middle)
+    residual = chosen.runs.log_y - fitted
+    new_low, new_high = bootstrap.interval(
+        _new_runs(drawn, residual, chosen.configs, free, sample.seed), chosen.configs, free
+    )
+    growing = found.reach * (found.growth or 0.0) * np.maximum(z, 0.0)
+    wider = np.hypot(growing, found.reach * float(residual.std()))
+    ends = (np.minimum(low, middle - growing), np.maximum(high, middle + growing))
+    made = Forecast(
+        members=found.members,
+        band=_band(
+            at, middle, *ends, np.minimum(new_low, middle - wider), np.maximum(new_high, middle + wider)
+        ),
+        horizons=found.horizons,
+        extrapolation_log_rmse=found.score,
+        tested_ratio=found.tested_ratio,
+        error_growth=found.growth,
+        calibration=found.calibration,
+        warnings=_forecast_words(found, len(places.x)),
+    )
+    return made, None
+
+
+def _forecast_words(found: forecast.Averaged, places: int) -> tuple[str, ...]:
+    if found.tested_ratio is None:
+        return (
+            "too few compute scales for rolling extrapolation: laws weigh the same, no horizon is tested",
+        )
+    words = [f"tested up to {found.tested_ratio:.3g} times the largest x of a fit; beyond that, untested"]
+    if found.tests < 3:
+        words.append(f"only {found.tests} rolling tests: the weights are rough")
+    return tuple(words)
