@@ -51,6 +51,7 @@ RULES = (
     "A bound: disagrees where the interval found lies wholly beyond it, else agrees; without an interval "
     "it cannot "
     "be told.",
+    "A wide interval agrees easily: see how wide it is.",
     "A form: disagrees where the other form predicts larger models better, the interval of the difference "
     "being "
     "clear of 0; else agrees.",
@@ -220,7 +221,7 @@ def _bill(result: ImplicationsResult | None) -> Claim:
         c for c in facts.TABLE if c.benchmark == "ImageNet" and math.isclose(c.error, facts.BILL_ERROR)
     )
     gflops, _, dollars = cell.polynomial
-    claim = f"{cell.error:.0%} error on ImageNet is out of reach of any budget"
+    claim = f"{cell.error:.0%} error on ImageNet would cost 10^{dollars} dollars"
     paper = f"10^{gflops} GFLOPs, 10^{dollars} dollars; 10^{cell.exponential[0]} GFLOPs if exponential"
     if result is None:
         return _untested(claim, "M", paper, "implications")
@@ -238,7 +239,9 @@ def _bill(result: ImplicationsResult | None) -> Claim:
         claim,
         "M",
         paper,
-        f"10^{_text(found)} GFLOPs by the polynomial form, {forms} by the exponential",
+        f"10^{_text(found)} GFLOPs and 10^{bill.log10_dollars_paper:.3g} dollars by the polynomial form "
+        f"and the "
+        f"paper's conversion, {forms} GFLOPs by the exponential",
         "torchvision's models, one usual training assumed; counted FLOPs, while the paper's are processors "
         "x peak x "
         "time",

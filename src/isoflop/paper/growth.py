@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -173,7 +174,7 @@ def _rate(
     slopes = regression.least_squares(year, flops, weights).slope
     low, high = _bounds(slopes[1:], len(chosen))
     growth = Interval(None if low is None else 10**low, None if high is None else 10**high)
-    months = 12 * np.log10(2)
+    months = 12 * math.log10(2)
     doubling = Interval(
         months / high if high and high > 0 else None,
         months / low if low and low > 0 else None,

@@ -41,7 +41,7 @@ class Notable:
         return years(pd.Series([self.published]))[0]
 
 
-TABLE = (
+TABLE: tuple[Notable, ...] = (
     Notable("Dropout (ImageNet)", "2012-06-03", 2.73e17, "arXiv 1207.0580", "confident"),
     Notable("AlexNet", "2012-09-30", 4.7e17, "Krizhevsky et al., NeurIPS 2012", "confident"),
     Notable("Visualizing CNNs (ZF)", "2013-11-12", 5.32e17, "arXiv 1311.2901", "confident"),

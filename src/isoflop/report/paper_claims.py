@@ -1,17 +1,17 @@
-"""The section that leads the page: every claim in a row."""
+"""The section that leads the page: every claim with its verdict."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from isoflop.paper.claims import ClaimsResult
-from isoflop.paper.section import Section, Table
+from isoflop.paper.section import Section
 
 NAME = "claims"
 
 
 def section(result: ClaimsResult, folder: Path) -> Section:
-    """The table of claims; draws nothing."""
+    """The claims with their verdicts; draws nothing."""
     assert folder
     return Section(
         name=NAME,
@@ -23,14 +23,7 @@ def section(result: ClaimsResult, folder: Path) -> Section:
             f"rules:",
             *result.rules,
         ),
-        tables=(Table("Claims", ("Claim", "Paper", "Found here", "Evidence", "Verdict"), rows(result)),),
+        tables=(),
         figures=(),
         found=result.claims,
-    )
-
-
-def rows(result: ClaimsResult) -> tuple[tuple[str, ...], ...]:
-    """One row a claim, as words; the paper's mark stands behind its number."""
-    return tuple(
-        (c.claim, f"{c.paper} [{c.source_mark}]", c.found, c.evidence, c.verdict) for c in result.claims
     )

@@ -151,10 +151,8 @@ def _models(figure: Figure, result: GrowthResult) -> None:
     record = {name: name in result.records for name in (m.name for m in result.models)}
     for held, colour, label in ((False, style.MUTED, "Other models"), (True, "#0072B2", "Record holders")):
         chosen = [m for m in result.models if record[m.name] == held]
-        axes.scatter(
-            *([m.year for m in chosen], [m.train_flops for m in chosen]),
-            **{"s": 26, "c": colour, "label": label, "zorder": 4, "linewidths": 0},
-        )
+        years, flops = [m.year for m in chosen], [m.train_flops for m in chosen]
+        axes.scatter(years, flops, s=26, c=colour, label=label, zorder=4, linewidths=0)
     holders = [m for m in result.models if record[m.name]]
     axes.step(
         [m.year for m in holders], [m.train_flops for m in holders], where="post", color="#0072B2", lw=1
@@ -169,8 +167,8 @@ def _models(figure: Figure, result: GrowthResult) -> None:
             fontsize=7.5,
             color=style.MUTED,
         )
-    years = [m.year for m in result.models]
-    axes.set_xlim(min(years) - 2.2, max(years) + 0.6)
+    dates = [m.year for m in result.models]
+    axes.set_xlim(min(dates) - 2.2, max(dates) + 0.6)
     axes.set_xlabel("Year of publication")
     axes.set_ylabel("Training compute (FLOPs)")
     axes.grid(True, color=style.GRID, lw=0.7, zorder=0)
