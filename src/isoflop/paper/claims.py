@@ -19,6 +19,7 @@ from isoflop.paper.published import PublishedResult
 from isoflop.paper.section import Claim, Verdict
 
 PAPER_WINDOW = (2012, 2020)
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,9 +99,21 @@ def _untested(claim: str, mark: facts.FactMark, paper: str, verb: str) -> Claim:
 
 
 def _text(found: Estimate, digits: int = 3) -> str:
-    bounds = (found.interval.low, found.interval.high)
-    ends = ["unbounded" if v is None else f"{v:.{digits}g}" for v in bounds]
-    return f"{found.value:.{digits}g} ({ends[0]} to {ends[1]})"
+    ends = [
+        "unbounded" if v is None else _number(v, digits) for v in (found.interval.low, found.interval.high)
+    ]
+    return f"{_number(found.value, digits)} ({ends[0]} to {ends[1]})"
+
+
+def _number(value: float, digits: int = 3) -> str:
+    if abs(value) < 1000:
+        return f"{value:.{digits}g}"
+    return f"{float(f'{value:.{digits}g}'):,.0f}"
+
+
+def _power(exponent: float) -> str:
+    """A whole power of ten, such as 10¹⁹."""
+    return f"10{f'{exponent:.0f}'.translate(_SUPERSCRIPT)}"
 
 
 def _bound(result: OverparameterisedResult | None) -> Claim:
@@ -114,7 +127,7 @@ def _bound(result: OverparameterisedResult | None) -> Claim:
         "M",
         paper,
         f"error ∝ compute^−b, b = {_text(found.exponent)}; k^{found.alpha.value:.3g} times the compute",
-        f"{result.runs} runs of {result.configs} shapes on {result.data}, data and width together; "
+        f"{result.runs} runs of {result.configs} shapes on data={result.data}, data and width together; "
         f"classification "
         "error, not the root mean square error of the argument",
         against_ceiling(facts.THEORY_ALPHA**-1, found.exponent),
@@ -221,8 +234,8 @@ def _bill(result: ImplicationsResult | None) -> Claim:
         c for c in facts.TABLE if c.benchmark == "ImageNet" and math.isclose(c.error, facts.BILL_ERROR)
     )
     gflops, _, dollars = cell.polynomial
-    claim = f"{cell.error:.0%} error on ImageNet would cost 10^{dollars} dollars"
-    paper = f"10^{gflops} GFLOPs, 10^{dollars} dollars; 10^{cell.exponential[0]} GFLOPs if exponential"
+    claim = f"{cell.error:.0%} error on ImageNet would cost {_power(dollars)} dollars"
+    paper = f"{_power(gflops)} GFLOPs; {_power(cell.exponential[0])} if the form is exponential"
     if result is None:
         return _untested(claim, "M", paper, "implications")
     own = [b for b in result.bills if b.source.startswith("models: ") and math.isclose(b.error, cell.error)]
@@ -234,17 +247,15 @@ def _bill(result: ImplicationsResult | None) -> Claim:
     assert bill.interval is not None
     other = bills["exponential"].log10_gflops
     found = Estimate("log10_gflops", bill.log10_gflops, bill.interval, "")
-    forms = "never" if other is None else f"10^{other:.3g}"
+    forms = "no compute" if other is None else f"{other:.3g}"
     return Claim(
         claim,
         "M",
         paper,
-        f"10^{_text(found)} GFLOPs and 10^{bill.log10_dollars_paper:.3g} dollars by the polynomial form "
-        f"and the "
-        f"paper's conversion, {forms} GFLOPs by the exponential",
-        "torchvision's models, one usual training assumed; counted FLOPs, while the paper's are processors "
-        "x peak x "
-        "time",
+        f"log₁₀ GFLOPs {_text(found)} by the polynomial form, {forms} by the exponential; at the paper's "
+        f"conversion log₁₀ dollars {bill.log10_dollars_paper:.3g}",
+        "torchvision's models, one usual training assumed; counted FLOPs, while the paper's are processors x "
+        "peak x time",
         against_interval(gflops, Interval(gflops - 0.5, gflops + 0.5), found),
     )
 
@@ -252,7 +263,7 @@ def _bill(result: ImplicationsResult | None) -> Claim:
 def _inference(result: OverparameterisedResult | None) -> Claim:
     claim = "Training is the burden, not the answers that a trained model gives"
     usual = facts.PASSES_PER_EXAMPLE * facts.EPOCHS * facts.IMAGENET_TRAIN_IMAGES
-    found = f"a usual ImageNet training costs as much as {usual:.2g} queries, whatever the model"
+    found = f"a usual ImageNet training costs as much as {_number(usual)} queries, whatever the model"
     images = f"{facts.IMAGENET_TRAIN_IMAGES:,} images"
     evidence = f"{facts.PASSES_PER_EXAMPLE} passes x {facts.EPOCHS} epochs x {images}"
     if result is not None:

@@ -105,7 +105,7 @@ EQUIVALENTS = (
     Equivalent("a car's lifetime with its fuel", "car lifetimes", 126_000, "pounds of CO2", STRUBELL, "R"),
     Equivalent(
         "the world's CO2 from energy in a year",
-        "years of the world's CO2 from energy",
+        "years of the world's CO₂ from energy",
         37.4e15 / GRAMS_PER_POUND,
         "pounds of CO2",
         "IEA, CO2 Emissions in 2023: 37.4 Gt",

@@ -124,7 +124,7 @@ def years(values: pd.Series[str]) -> list[float]:
     """Decimal years of a column of years (2016, 2016.5) or dates (2016-05-10); nan where it is neither."""
     plain = pd.to_numeric(values, errors="coerce")
     dates = pd.to_datetime(values.where(plain.isna()), errors="coerce", format="mixed")
-    found = plain.where(plain.notna(), dates.dt.year + (dates.dt.dayofyear - 1) / 365.25)
+    found = plain.where(plain.notna(), dates.dt.year + (dates.dt.day_of_year - 1) / 365.25)
     return [float(v) for v in found]
 
 

@@ -10,6 +10,7 @@ their day.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,6 @@ import pandas as pd
 
 from isoflop.curve.points import nearest
 from isoflop.curve.result import Excluded
-from isoflop.paper.models import years
 
 NAMES = ("Model", "System")
 DATE, COMPUTE = "Publication date", "Training compute (FLOP)"
@@ -38,7 +38,8 @@ class Notable:
     @property
     def year(self) -> float:
         """The date as a decimal year."""
-        return years(pd.Series([self.published]))[0]
+        day = datetime.date.fromisoformat(self.published)
+        return day.year + (day.timetuple().tm_yday - 1) / 365.25
 
 
 TABLE: tuple[Notable, ...] = (

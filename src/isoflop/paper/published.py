@@ -116,12 +116,12 @@ def analyse(models: Models, *, resamples: int = 1000, seed: int = 0) -> Publishe
 
 
 def _exponents(x: Array, performance: Array, weights: Array, families: int) -> tuple[Exponent, ...]:
-    mean = regression.least_squares(x, performance, weights)
+    mean = _exponent("mean", regression.least_squares(x, performance, weights), families)
     few = weights[: 1 + QUANTILE_RESAMPLES]
     median = regression.quantile(x, performance, 0.5, few)
     best = regression.quantile(x, performance, 1 - BEST_SHARE, few)
     return (
-        _exponent("mean", mean, families),
+        mean,
         _exponent("median", median, families),
         _exponent(f"best {BEST_SHARE:.0%}", best, families),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,14 @@ from matplotlib.figure import Figure
 from isoflop.curve.result import Interval
 from isoflop.paper import facts
 from isoflop.paper.growth import GrowthResult, HardwareRate, Rate
+from isoflop.paper.notable import Notable
 from isoflop.paper.section import Section, Table
 from isoflop.report import figures, paper_drawing, style
 from isoflop.report.numerals import interval, number, plural
 
 NAME = "growth"
 MODELS, RATES = "growth_models", "growth_rates"
+LABEL_RATIO = 2.3
 LARGEST_SHOWN = 1000.0
 """Rates beyond this many times a year are shown as `above`: the window holds too few records to say more."""
 
@@ -157,7 +160,7 @@ def _models(figure: Figure, result: GrowthResult) -> None:
     axes.step(
         [m.year for m in holders], [m.train_flops for m in holders], where="post", color="#0072B2", lw=1
     )
-    for model in holders if len(holders) <= 16 else holders[-8:]:
+    for model in _labelled(holders):
         axes.annotate(
             model.name,
             (model.year, model.train_flops),
@@ -173,6 +176,15 @@ def _models(figure: Figure, result: GrowthResult) -> None:
     axes.set_ylabel("Training compute (FLOPs)")
     axes.grid(True, color=style.GRID, lw=0.7, zorder=0)
     axes.legend(frameon=False, fontsize=8.5, loc="lower right")
+
+
+def _labelled(holders: Sequence[Notable]) -> list[Notable]:
+    """The record holders that get a name, latest first: those whose names would not run into another's."""
+    found: list[Notable] = []
+    for model in reversed(holders):
+        if not found or found[-1].train_flops / model.train_flops > LABEL_RATIO:
+            found.append(model)
+    return found
 
 
 def _rates(figure: Figure, result: GrowthResult) -> None:

@@ -11,7 +11,7 @@ from isoflop.paper import facts
 from isoflop.paper.implications import Bill, Conversion, ImplicationsResult, equivalents
 from isoflop.paper.section import Section, Table
 from isoflop.report import figures, paper_drawing, style
-from isoflop.report.numerals import number, percent
+from isoflop.report.numerals import number
 from isoflop.report.paper_drawing import power_interval, power_of_ten
 
 NAME = "implications"
@@ -28,11 +28,11 @@ def section(result: ImplicationsResult, folder: Path) -> Section:
     widest = max((d for d in result.disagreements if d.orders is not None), key=lambda d: d.orders or 0)
     five = next(d for d in result.disagreements if (d.source, d.error) == GRASPED)
     words = [
-        f"The two forms fit alike and part beyond the data: at {percent(five.error)} error on ImageNet "
+        f"The two forms fit alike and part beyond the data: at {_share(five.error)} error on ImageNet "
         f"they are "
-        f"{number(five.orders)} orders of magnitude apart in the paper's own table, and "
-        f"{number(widest.orders)} for "
-        f"{widest.source} at {percent(widest.error)}. A bill is no better known than the form.",
+        f"{five.orders:.3g} orders of magnitude apart in the paper's own table, and "
+        f"{widest.orders:.3g} for "
+        f"{_name(widest.source)} at {_share(widest.error)}. A bill is no better known than the form.",
         *result.notes,
         _slopes_in_words(result),
     ]
@@ -67,13 +67,24 @@ def _name(source: str) -> str:
     )
 
 
+def _share(error: float) -> str:
+    """A target as people write it: 5%, 11.5%."""
+    return f"{100 * error:.4g}%"
+
+
+def _ends(bill: Bill) -> str:
+    if bill.interval_of is not None and bill.interval_of.startswith("rounding"):
+        return "rounded"
+    return power_interval(bill.interval)
+
+
 def _bills(result: ImplicationsResult) -> Table:
     rows = tuple(
         (
-            f"{_name(b.source)}, {percent(b.error)}",
+            f"{_name(b.source)}, {_share(b.error)}",
             b.form,
             power_of_ten(b.log10_gflops) if b.reason is None else "not reached",
-            power_interval(b.interval),
+            _ends(b),
             f"{power_of_ten(b.log10_pounds_paper)}; {power_of_ten(b.log10_pounds_today)}",
             f"{power_of_ten(b.log10_dollars_paper)}; {power_of_ten(b.log10_dollars_today)}",
             b.mark,
@@ -85,7 +96,7 @@ def _bills(result: ImplicationsResult) -> Table:
         "Form",
         "GFLOPs",
         "Interval",
-        "Pounds of CO2: paper's; today's",
+        "Pounds of CO₂: paper's; today's",
         "Dollars: paper's; today's",
         "Mark",
     )
@@ -108,7 +119,7 @@ def _grasped(result: ImplicationsResult) -> Table:
         )
         for names in zip(*found, strict=True)
     )
-    title = f"ImageNet at {percent(error)}, by the paper's conversions, in things people know"
+    title = f"ImageNet at {_share(error)}, by the paper's conversions, in things people know"
     return Table(title, ("That many", *columns, "Source"), rows)
 
 
@@ -116,7 +127,7 @@ def _slopes(result: ImplicationsResult) -> Table:
     rows = tuple(
         (
             s.benchmark,
-            f"{percent(s.first_error)} to {percent(s.last_error)}",
+            f"{_share(s.first_error)} to {_share(s.last_error)}",
             f"{number(s.alpha)} ({number(s.alpha_range[0])} to {number(s.alpha_range[1])})",
             number(s.alpha_of_points),
         )
@@ -143,7 +154,7 @@ def _conversions(result: ImplicationsResult) -> Table:
         )
         return (c.name, pounds, dollars, c.source)
 
-    columns = ("Conversion", "FLOPs a pound of CO2", "FLOPs a dollar", "Source")
+    columns = ("Conversion", "FLOPs a pound of CO₂", "FLOPs a dollar", "Source")
     return Table("Conversions, with the range of their choices", columns, tuple(map(row, result.conversions)))
 
 
@@ -166,7 +177,7 @@ def _rows(result: ImplicationsResult) -> list[tuple[str, Bill, Bill]]:
                 if (b.source, b.error, b.form) == (bill.source, bill.error, "exponential")
             )
             kind = "torchvision" if bill.source.startswith("models: torchvision") else _name(bill.source)
-            found.append((f"{kind}, {percent(bill.error)}", bill, other))
+            found.append((f"{kind}, {_share(bill.error)}", bill, other))
     return found
 
 

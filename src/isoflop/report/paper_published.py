@@ -28,9 +28,9 @@ def section(result: PublishedResult, folder: Path) -> Section:
         f"{result.count} models of {result.families} families ({result.source}). A family is "
         f"{result.family_rule}; intervals resample whole families, since the models of one are not "
         f"independent.",
-        f"Error falls with the {number(mean.alpha.value)}th root of {result.compute_name} "
+        f"Error falls with the {number(mean.alpha.value)}th root of {_compute(result)} "
         f"({interval(mean.alpha.interval)}). The paper's figure for ImageNet, per network pass, is about "
-        f"{number(value)} ({number(low)} to {number(high)}) [M]. Regressing compute on error instead would "
+        f"{value:g} ({low:g} to {high:g}) [M]. Regressing compute on error instead would "
         f"give "
         f"{number(mean.inverse_alpha.value if mean.inverse_alpha else None)}: the scatter alone (R² "
         f"{percent(mean.r_squared)}) makes the two directions differ, and only the first predicts error.",
@@ -57,6 +57,10 @@ def section(result: PublishedResult, folder: Path) -> Section:
         found=(),
         captions=(drawing.caption,),
     )
+
+
+def _compute(result: PublishedResult) -> str:
+    return UNITS.get(result.compute_name, result.compute_name).lower().replace("gflops", "GFLOPs")
 
 
 def _forms_in_words(result: PublishedResult) -> str:
@@ -113,7 +117,7 @@ def _caption(result: PublishedResult) -> str:
     coloured = ", coloured by year" if any(y is not None for y in result.models.year) else ""
     return (
         f"{result.count} published models{coloured}: error from {percent(result.error_least)} to "
-        f"{percent(result.error_most)} against {result.compute_name} from {number(result.compute_least)} to "
+        f"{percent(result.error_most)} against {_compute(result)} from {number(result.compute_least)} to "
         f"{number(result.compute_most)}, both axes logarithmic, with three straight lines and the "
         f"exponential form."
     )
