@@ -14,6 +14,7 @@ from rich.table import Table
 
 from isoflop import aggregate
 from isoflop.curve.result import FitReport
+from isoflop.paper.section import Section
 from isoflop.record import CurvePoint, Record
 
 OUT = Console(soft_wrap=True, highlight=False)
@@ -221,3 +222,21 @@ def _show_traffic(ledger: dict[str, Any]) -> None:
     if train is not None:
         rates = (f"{train / elements / size:.3g} in {name}" for name, size in (("fp32", 4), ("bf16", 2)))
         OUT.print(f"  that is, FLOPs a byte: {', '.join(rates)}", markup=False)
+
+
+def show_section(section: Section) -> None:
+    """A section of the paper's page: its words, claims and tables."""
+    OUT.print(section.title, style="bold")
+    for words in section.paragraphs:
+        OUT.print(words, markup=False)
+    for claim in section.found:
+        OUT.print(f"{claim.verdict}: {claim.claim}", markup=False, style="bold")
+        OUT.print(f"  paper: {claim.paper} [{claim.source_mark}]", markup=False)
+        OUT.print(f"  found: {claim.found}; {claim.evidence}", markup=False)
+    for found in section.tables:
+        table = Table(title=found.title, title_justify="left", box=None)
+        for column in found.columns:
+            table.add_column(column, overflow="fold")
+        for row in found.rows:
+            table.add_row(*(cell.replace("[", "\\[") for cell in row))
+        OUT.print(table)
