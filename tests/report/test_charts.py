@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from plotly.offline import get_plotlyjs
 
-from isoflop.report import charts
+from isoflop.report import charts, packed
 
 HOSTILE = "</script><img src=x onerror=alert(1)><!--\u2028"
 
@@ -20,20 +20,20 @@ def unpack(packed: str) -> str:
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 5, 8, 13, 1000])
 def test_packing_is_undone_whatever_the_length(length):
     text = "".join(chr(33 + (i * 7919) % 5000) for i in range(length))
-    assert unpack(charts.pack(text)) == text
+    assert unpack(packed.pack(text)) == text
 
 
 def test_packed_text_holds_nothing_that_html_changes_or_reads():
-    packed = charts.pack(HOSTILE * 50) + charts.library()
+    packed = packed.pack(HOSTILE * 50) + packed.library()
     assert not set("<\r\n\0") & set(packed)
     assert packed.encode().decode() == packed
 
 
 def test_the_library_travels_whole_with_its_licence():
-    text = unpack(charts.library())
+    text = unpack(packed.library())
     assert text == get_plotlyjs()
     assert "MIT" in text[:500]
-    assert len(charts.library().encode()) < 1_800_000
+    assert len(packed.library().encode()) < 1_800_000
 
 
 def test_hover_names_the_cell_its_seed_and_what_is_known(sweep):
