@@ -56,7 +56,8 @@ class Method:
     """How a table is fitted. `laws` by name; `of` all runs or the efficient frontier; `quantile` of y given x
     for the robust laws; `wild`: resample the signs of configurations' residuals (Cameron, Gelbach and Miller
     2008) instead of configurations; `chance`: the error of guessing, where the table does not say;
-    `mixed`: fit runs of several code versions or machines together; `forecast`: average the laws too."""
+    `mixed`: fit runs of several code versions or machines together; `forecast`: average the laws too; bands
+    run to `beyond` times the largest x."""
 
     laws: tuple[str, ...] = tuple(LAWS)
     resamples: int = 1000
@@ -68,6 +69,7 @@ class Method:
     chance: float | None = None
     mixed: bool = False
     forecast: bool = True
+    beyond: float = predict.BAND_BEYOND
 
     def check(self) -> None:
         """Raise ValueError, saying what to change, where a setting makes no sense."""
@@ -167,7 +169,7 @@ def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: Opti
         r_squared=1.0 - missed / float(np.sum((observed - observed.mean()) ** 2)),
         r_squared_of=law.scale_name,
         log10_rmse=float(np.sqrt(np.mean((residual / math.log(10)) ** 2))),
-        band=predict.band(law, parameters, view.x, residual, configs, sample.seed),
+        band=predict.band(law, parameters, view.x, residual, configs, sample),
         horizons=horizons,
         extrapolation_log_rmse=score,
         warnings=tuple(words),
@@ -208,7 +210,14 @@ def fit_table(
     chosen = points.select(table, x, y, least_energy_grade=method.least_energy_grade, mixed=method.mixed)
     chance = method.chance if method.chance is not None else chosen.chance
     options = Options(chance=chance, quantile=method.quantile)
-    sample = predict.resampled(chosen, method.resamples, method.seed, method.of_frontier, method.wild)
+    sample = predict.resampled(
+        chosen,
+        method.resamples,
+        method.seed,
+        of_frontier=method.of_frontier,
+        wild=method.wild,
+        beyond=method.beyond,
+    )
     axes = Axes(float(np.log(chosen.runs.x.max())), X_UNITS.get(x, f"unit of {x}"), _y_unit(y))
     configs = chosen.configs
     words = [*chosen.warnings, *_outliers(chosen)]
@@ -283,4 +292,9 @@ def fit_all(
             if not reports:
                 raise
             unfitted.append(Excluded(f"{y} against {x}", str(error)))
-    return FitFile(result.SCHEMA, source, __version__, tuple(reports), tuple(unfitted))
+    return file_of(tuple(reports), source=source, unfitted=tuple(unfitted))
+
+
+def file_of(reports: tuple[FitReport, ...], *, source: str, unfitted: tuple[Excluded, ...] = ()) -> FitFile:
+    """The content of fit.json for these reports."""
+    return FitFile(result.SCHEMA, source, __version__, reports, unfitted)

@@ -29,6 +29,9 @@ LEAST_BELOW, MOST_BELOW = 4, 6
 """Distinct x needed below a cut: half of all, within these."""
 LEAST_ERROR = 1e-3
 """Extrapolation errors of ln y below this do not tell laws apart."""
+LEAST_RATIO = 1.5
+"""Errors are judged per unit of ln ratio, so that long extrapolations do not decide alone; below this ratio
+as at it."""
 NOMINAL = (0.5, 0.8, 0.95)
 
 
@@ -81,7 +84,7 @@ def errors(law: Law, view: View, where: Cuts, options: Options) -> Array:
 
 
 def _shares(scores: Array) -> Array:
-    """Weights (m,) inverse to the extrapolation errors (m,)."""
+    """Weights (m,) inverse to the extrapolation errors (m,) per unit of ln ratio."""
     inverse = 1.0 / np.hypot(scores, LEAST_ERROR)
     return np.asarray(inverse / inverse.sum())
 
@@ -106,7 +109,7 @@ def _error_model(ahead: Array, missed: Array) -> tuple[float, float]:
 
 
 def _calibration(where: Cuts, missed: Array) -> tuple[Calibration, ...]:
-    """How often intervals that only smaller runs made held the larger; missed (c, n), NaN where not judged."""
+    """How often intervals that only smaller runs made held the larger; missed (c, n), NaN if not judged."""
     inside: list[Array] = []
     for i in range(len(where.at) - 1):
         here, below = np.isfinite(missed[i]), np.isfinite(missed[i + 1 :])
@@ -132,14 +135,16 @@ def average(view: View, options: Options) -> Averaged | None:
         return Averaged(laws, members, (), None, None, None, None, 0, ())
     missed = np.concatenate(np.stack([errors(law, view, where, options) for law in laws], axis=1))
     judged = np.isfinite(where.ahead)
-    each = np.where(judged, missed**2, 0.0).sum(axis=2) / judged.sum(axis=1)
-    scores = np.sqrt(each.mean(axis=1))
+    per_ratio = missed / np.maximum(where.ahead, np.log(LEAST_RATIO))
+    each = np.where(judged, per_ratio**2, 0.0).sum(axis=2) / judged.sum(axis=1)
+    shares = _shares(np.sqrt(each.mean(axis=1)))
+    scores = [rolling.score(where.ahead, errors_of) for errors_of in missed]
     together = np.einsum("cm,mcn->cn", _nested(each), missed)
     noise, growth = _error_model(where.ahead[judged], together[judged])
     members = tuple(
-        Member(law.name, recent, float(weight), float(score))
+        Member(law.name, recent, float(weight), score)
         for (recent, law), weight, score in zip(
-            ((recent, law) for recent in (False, True) for law in laws), _shares(scores), scores, strict=True
+            ((recent, law) for recent in (False, True) for law in laws), shares, scores, strict=True
         )
     )
     return Averaged(

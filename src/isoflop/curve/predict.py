@@ -40,6 +40,11 @@ class Sample:
     signs: Array | None
     redrawn: int
     seed: int
+    beyond: float
+
+    def grid(self, x: Array) -> Array:
+        """Where bands are given: from x_min to `beyond` times x_max."""
+        return np.geomspace(x.min(), self.beyond * x.max(), BAND_POINTS)
 
     def fit(self, law: Law, options: Options) -> Array:
         """Parameters (1 + r, p)."""
@@ -54,7 +59,15 @@ class Sample:
         return law.fit(view, weights, options, flipped)
 
 
-def resampled(chosen: Points, resamples: int, seed: int, of_frontier: bool, wild: bool) -> Sample:
+def resampled(
+    chosen: Points,
+    resamples: int,
+    seed: int,
+    *,
+    of_frontier: bool = False,
+    wild: bool = False,
+    beyond: float = BAND_BEYOND,
+) -> Sample:
     """Resample configurations, with the frontier chosen anew in each resample, or flip residuals' signs."""
     generator = np.random.default_rng(seed)
     runs, places = chosen.runs, chosen.places
@@ -64,35 +77,32 @@ def resampled(chosen: Points, resamples: int, seed: int, of_frontier: bool, wild
         signs[0] = 1.0
         of_places, of_runs = (np.ones((1 + resamples, len(view.x))) for view in (places, runs))
         used = np.ones(int(positive.sum()), dtype=bool)
-        return Sample(runs, places, of_places, of_runs, used, False, signs, 0, seed)
+        return Sample(runs, places, of_places, of_runs, used, False, signs, 0, seed, beyond)
     drawn, redrawn = bootstrap.resample(chosen.has_scale, resamples, generator)
     counts = np.vstack([np.ones(chosen.configs), drawn])
     run_weights, place_weights = counts[:, runs.config], counts[:, places.config]
     if not of_frontier:
         used = np.ones(int(positive.sum()), dtype=bool)
-        return Sample(runs, places, place_weights, run_weights, used, False, None, redrawn, seed)
+        return Sample(runs, places, place_weights, run_weights, used, False, None, redrawn, seed, beyond)
     efficient = frontier.select(chosen.place, places.x, runs.y, place_weights)
     run_weights = run_weights * efficient
-    return Sample(runs, runs, run_weights, run_weights, efficient[0, positive], True, None, redrawn, seed)
-
-
-def grid(x: Array) -> Array:
-    """Where bands are given: from x_min to BAND_BEYOND times x_max."""
-    return np.geomspace(x.min(), BAND_BEYOND * x.max(), BAND_POINTS)
+    return Sample(
+        runs, runs, run_weights, run_weights, efficient[0, positive], True, None, redrawn, seed, beyond
+    )
 
 
 def _new_runs(curves: Array, residual: Array, configs: int, free: int, seed: int) -> Array:
-    """ln y (r, m) of a new run for each resample's curve: a residual drawn and widened for the fit's freedom."""
+    """ln y (r, m) of a new run for each curve: a residual is drawn, widened for the fit's freedom."""
     widened = (residual - residual.mean()) * np.sqrt(configs / max(1, configs - free))
     return np.asarray(curves + np.random.default_rng(seed + 1).choice(widened, curves.shape))
 
 
-def band(law: Law, parameters: Array, x: Array, residual: Array, configs: int, seed: int) -> Band:
-    """The fitted curve of `parameters` (1 + r, p) with its intervals; residual (k,) of ln y of single runs."""
-    at = grid(x)
+def band(law: Law, parameters: Array, x: Array, residual: Array, configs: int, sample: Sample) -> Band:
+    """The curve of `parameters` (1 + r, p) with its intervals; residual (k,) of ln y of single runs."""
+    at = sample.grid(x)
     curves = law.log_predict(parameters, np.log(at / x.max()))
     low, high = bootstrap.interval(curves[1:], configs, law.free_parameters)
-    new = _new_runs(curves[1:], residual, configs, law.free_parameters, seed)
+    new = _new_runs(curves[1:], residual, configs, law.free_parameters, sample.seed)
     new_low, new_high = bootstrap.interval(new, configs, law.free_parameters)
     ends = (np.minimum(low, curves[0]), np.maximum(high, curves[0]))
     return _band(at, curves[0], *ends, np.minimum(new_low, ends[0]), np.maximum(new_high, ends[1]))
@@ -119,7 +129,7 @@ def forecast_of(chosen: Points, sample: Sample, options: Options) -> tuple[Forec
     if found is None:
         return None, f"{chosen.scales} compute scales carry no law with a floor"
     places = chosen.places
-    at = grid(places.x)
+    at = sample.grid(places.x)
     z = np.log(at / places.x.max())
     weights = (
         np.ones((1, len(places.x))) if sample.signs is not None else sample.weights[: 1 + FORECAST_RESAMPLES]

@@ -48,7 +48,10 @@ derivative and its curvature, (r, n) each."""
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """What is fitted. v (n,) or (n, k); log_y (rows or 1, n) is for starts; `noise` judges ln y of the law; half deviances beyond threshold^2 / 2 count linearly (Huber)."""
+    """What is fitted. v (n,) or (n, k); log_y (rows or 1, n) is for starts.
+
+    `noise` judges ln y of the law; half deviances beyond threshold^2 / 2 count linearly (Huber).
+    """
 
     form: Form
     v: Array

@@ -1,0 +1,189 @@
+"""The public benchmark of extrapolation: learning curves cut in two, the smaller x predicting the larger.
+
+The benchmark and its score are those of Alabdulmohsin et al. (2022, "Revisiting Neural Scaling Laws in
+Language and Vision"): for each curve the root mean square of ln(predicted / seen) over the held-out part,
+averaged over the curves of a domain. Everything that is chosen for a curve is chosen on its training part.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from isoflop.curve import forecast, rolling, solver
+from isoflop.curve.laws import LAWS, Options
+from isoflop.curve.points import nearest
+from isoflop.curve.solver import Problem
+from isoflop.curve.view import View
+
+Array = npt.NDArray[np.float64]
+
+COLUMNS = ("Domain", "Task", "Model", "Seen Examples", "Loss", "Training")
+RIVALS = ("power", "power_floor", "m3", "m4")
+"""M1 to M4 as we fit them: least squares of ln y over the whole training part."""
+ALONE = (*RIVALS, "broken")
+LEAST_POINTS = 4
+FITTED = solver.Effort(tolerance=1e-6, gain=1e-9, steps=60)
+
+
+@dataclasses.dataclass(frozen=True)
+class CurveScore:
+    """One curve. `rmsle` by law, the forecast first; `inside` of `held_out` points lay in the forecast's 95%
+    interval for a new point; `seconds` is what the forecast took."""
+
+    domain: str
+    task: str
+    model: str
+    training: int
+    held_out: int
+    rmsle: dict[str, float]
+    inside: int
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class DomainScore:
+    """Means over a domain's curves. `won`: the share of curves on which the forecast beats each of RIVALS;
+    `coverage`: the share of held-out points inside the 95% interval, every curve weighing the same."""
+
+    domain: str
+    curves: int
+    mean_rmsle: dict[str, float]
+    won: float
+    coverage: float
+    seconds_per_curve: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """All domains of a benchmark and the curves behind them."""
+
+    source: str
+    domains: tuple[DomainScore, ...]
+    curves: tuple[CurveScore, ...]
+    duplicates: int
+
+
+def read(path: Path) -> tuple[pd.DataFrame, int]:
+    """The rows of one benchmark file, or of a folder's benchmark.*.csv, and how many duplicates fell out.
+
+    Raises:
+        ValueError: no such file, or its columns or values are not the benchmark's.
+    """
+    files = sorted(path.glob("benchmark.*.csv")) if path.is_dir() else [path]
+    if not files or not all(file.is_file() for file in files):
+        raise ValueError(f"{path}: give the benchmark's csv, or a folder that holds benchmark.*.csv")
+    parts = []
+    for file in files:
+        try:
+            part = pd.read_csv(file)
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+            raise ValueError(f"{file}: not a csv file: {error}") from None
+        for name in COLUMNS:
+            if name not in part:
+                raise ValueError(f"{file}: no column {name}: {nearest(name, map(str, part.columns))}")
+        parts.append(part[list(COLUMNS)])
+    rows = pd.concat(parts, ignore_index=True)
+    for name in ("Seen Examples", "Loss", "Training"):
+        numbers = pd.to_numeric(rows[name], errors="coerce")
+        if name != "Training" and not (np.isfinite(numbers) & (numbers > 0)).all():
+            bad = int(np.flatnonzero(~(np.isfinite(numbers) & (numbers > 0)))[0])
+            raise ValueError(f"{path}: {name} is {rows[name][bad]} in row {bad + 1}: it must be above 0")
+        if name == "Training" and not numbers.isin([0, 1]).all():
+            raise ValueError(f"{path}: Training must be 1 (fit) or 0 (extrapolate) in every row")
+        rows[name] = numbers
+    once = rows.drop_duplicates()
+    return once, len(rows) - len(once)
+
+
+def predict_curve(x: Array, y: Array, at: Array) -> tuple[Array, Array]:
+    """ln of the forecast of one curve (m,) at `at` (m,), and half of its 95% interval for a new point (m,).
+
+    x, y (n,) is the training part. The interval is Student's t, for as many tests as there were, times what
+    rolling extrapolation erred at that ratio of x, and at least the spread between the laws.
+
+    Raises:
+        ValueError: too few points for any law.
+    """
+    view = View(x, y, np.arange(len(x)), np.ones(len(x)), None, None)
+    found = forecast.average(view, Options())
+    if found is None or len(x) < LEAST_POINTS:
+        raise ValueError(f"{len(x)} points are too few for a forecast")
+    z = np.log(at / x.max())
+    every = np.concatenate(np.stack([_curves(view, law.name, z) for law in found.laws], axis=1))
+    middle = found.weights @ every
+    between = np.sqrt(found.weights @ (every - middle) ** 2)
+    growing = np.maximum(between, (found.growth or 0.0) * np.maximum(z, 0.0))
+    return middle, found.reach * np.hypot(growing, found.noise or 0.0)
+
+
+def _curves(view: View, law: str, z: Array) -> Array:
+    """ln y (2, m) of one law at z (m,) by least squares of ln y: over the whole range, and recently."""
+    form = LAWS[law].form
+    assert form is not None
+    log_y = view.log_y[None]
+    problem = Problem(form, view.v, log_y, solver.log_error(log_y))
+    weights = np.concatenate([rolling.weights(view, np.zeros(1), recent=recent) for recent in (False, True)])
+    parameters = solver.solve(problem, weights, FITTED)[0]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.nan_to_num(solver.log_curve(form, parameters, -z), nan=-20.0)
+
+
+def score_curve(key: tuple[str, str, str], rows: pd.DataFrame) -> CurveScore:
+    """Fit the training part of one curve and judge the rest."""
+    rows = rows.sort_values("Seen Examples", kind="stable")
+    fitted = rows["Training"].to_numpy() == 1
+    x, y = (rows[name].to_numpy(float) for name in ("Seen Examples", "Loss"))
+    if fitted.sum() < LEAST_POINTS or fitted.all():
+        raise ValueError(
+            f"{', '.join(key)}: {int(fitted.sum())} points to fit and {int((~fitted).sum())} to predict: "
+            f"at least {LEAST_POINTS} and 1 are needed"
+        )
+    began = time.perf_counter()
+    middle, half = predict_curve(x[fitted], y[fitted], x[~fitted])
+    seconds = time.perf_counter() - began
+    seen = np.log(y[~fitted])
+    view = View(x[fitted], y[fitted], np.arange(int(fitted.sum())), np.ones(int(fitted.sum())), None, None)
+    z = np.log(x[~fitted] / x[fitted].max())
+    curves = {"forecast": middle} | {law: _curves(view, law, z)[0] for law in ALONE}
+    return CurveScore(
+        *key,
+        training=int(fitted.sum()),
+        held_out=len(seen),
+        rmsle={name: float(np.sqrt(np.mean((curve - seen) ** 2))) for name, curve in curves.items()},
+        inside=int((np.abs(seen - middle) <= half).sum()),
+        seconds=seconds,
+    )
+
+
+def _domain(name: str, curves: list[CurveScore]) -> DomainScore:
+    best = [min(curve.rmsle[law] for law in RIVALS) for curve in curves]
+    return DomainScore(
+        domain=name,
+        curves=len(curves),
+        mean_rmsle={law: float(np.mean([curve.rmsle[law] for curve in curves])) for law in curves[0].rmsle},
+        won=float(np.mean([c.rmsle["forecast"] < b for c, b in zip(curves, best, strict=True)])),
+        coverage=float(np.mean([curve.inside / curve.held_out for curve in curves])),
+        seconds_per_curve=float(np.mean([curve.seconds for curve in curves])),
+    )
+
+
+def score(path: Path) -> Score:
+    """Score a benchmark file or a folder of them.
+
+    Raises:
+        ValueError: it is not the benchmark (read), or a curve has too few points.
+    """
+    rows, duplicates = read(path)
+    curves = [
+        score_curve((str(key[0]), str(key[1]), str(key[2])), part)
+        for key, part in rows.groupby(["Domain", "Task", "Model"], sort=False)
+    ]
+    names = list(dict.fromkeys(curve.domain for curve in curves))
+    domains = tuple(_domain(name, [c for c in curves if c.domain == name]) for name in names)
+    return Score(str(path), domains, tuple(curves), duplicates)
