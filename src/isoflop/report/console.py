@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -127,7 +127,7 @@ def _number(value: float, style: str) -> str:
 
 
 def show_fit(report: FitReport) -> None:
-    """The laws of one pair of axes, the forecast, and every warning; 100 columns hold seven laws."""
+    """The laws of one pair of axes, the forecast, held-out runs and every warning, 100 columns wide."""
     of = " on the frontier" if report.of == "frontier" else ""
     OUT.print(f"{report.y} against {report.x}: {_counts(report)}{of}", markup=False)
     view = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
@@ -145,6 +145,8 @@ def show_fit(report: FitReport) -> None:
     OUT.print(view)
     OUT.print("rmse: of log10 y, in the sample; at 2x, 4x, 10x: how far off fits to smaller runs were")
     _show_forecast(report)
+    if report.held_out is not None:
+        show_held_out(report.held_out)
     for warning in dict.fromkeys(report.warnings):
         OUT.print(f"note: {warning}", markup=False)
     for fit in report.fits:
@@ -192,24 +194,6 @@ def show_held_out(held: HeldOut) -> None:
         f"fitted; off by {_factor(held.log_rmse)}; {held.inside_new_run_interval} of {held.runs} inside",
         markup=False,
     )
-
-
-def show_scores(rows: Sequence[Mapping[str, object]]) -> None:
-    """A table of scores: one row each, its columns named by the first row's keys."""
-    if not rows:
-        return
-    view = Table(box=None, pad_edge=False)
-    for name, value in rows[0].items():
-        view.add_column(name, justify="left" if isinstance(value, str) else "right", overflow="fold")
-    for row in rows:
-        view.add_row(*(_score(row.get(name)) for name in rows[0]))
-    OUT.print(view)
-
-
-def _score(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def _estimate(found: Estimate | None) -> str:

@@ -151,8 +151,9 @@ def _held_out(report: FitReport) -> str:
     held = report.held_out
     if held is None:
         return ""
+    was = "was" if held.runs == 1 else "were"
     return (
-        f"Held out were {plural(held.runs, 'run')} ({held.expression}), up to "
+        f"Held out {was} {plural(held.runs, 'run')} ({held.expression}), up to "
         f"{number(held.largest_ratio, 2)} times the largest run that was fitted; the forecast, made without "
         f"them, missed by {factor(held.log_rmse)}, and {held.inside_new_run_interval} of {held.runs} lie in "
         "its 95% interval for a new run."
