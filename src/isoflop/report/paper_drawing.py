@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from isoflop.curve.result import Excluded, Interval
 from isoflop.paper.section import Table
-from isoflop.report.figures import RC, Drawing, render
+from isoflop.report.canvas import RC, Drawing, render
 from isoflop.report.numerals import number, plural
 
 SHOWN = 12

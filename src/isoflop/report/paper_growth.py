@@ -13,7 +13,7 @@ from isoflop.paper import facts
 from isoflop.paper.growth import GrowthResult, HardwareRate, Rate
 from isoflop.paper.notable import Notable
 from isoflop.paper.section import Section, Table
-from isoflop.report import figures, paper_drawing, style
+from isoflop.report import canvas, paper_drawing, style
 from isoflop.report.numerals import interval, number, plural
 
 NAME = "growth"
@@ -29,7 +29,7 @@ def section(result: GrowthResult, folder: Path) -> Section:
         paper_drawing.draw(MODELS, "Training compute", _models_caption(result), lambda f: _models(f, result)),
         paper_drawing.draw(RATES, "Rates", _rates_caption(result), lambda f: _rates(f, result), (7.6, 4.8)),
     )
-    figures.write(drawings, folder)
+    canvas.write(drawings, folder)
     records = [r for r in result.rates if r.of == "records" and r.times_a_year is not None]
     values = sorted((r.times_a_year.value, r) for r in records if r.times_a_year)
     words = [
@@ -209,6 +209,6 @@ def _rates(figure: Figure, result: GrowthResult) -> None:
     axes.set_yticks(range(len(lines)), [name for name, _ in lines], fontsize=8.5)
     axes.invert_yaxis()
     axes.set_xlim(1, LARGEST_SHOWN)
-    figures.log_ticks(axes.xaxis, 1, LARGEST_SHOWN)
+    canvas.log_ticks(axes.xaxis, 1, LARGEST_SHOWN)
     axes.set_xlabel("Times a year")
     axes.grid(True, axis="x", color=style.GRID, lw=0.7, zorder=0)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from isoflop.paper import facts
 from isoflop.paper.implications import Bill, Conversion, ImplicationsResult, equivalents
 from isoflop.paper.section import Section, Table
-from isoflop.report import figures, paper_drawing, style
+from isoflop.report import canvas, paper_drawing, style
 from isoflop.report.numerals import number
 from isoflop.report.paper_drawing import power_interval, power_of_ten
 
@@ -24,7 +24,7 @@ def section(result: ImplicationsResult, folder: Path) -> Section:
     rows = _rows(result)
     height = 1.2 + 0.24 * len(rows)
     drawing = paper_drawing.draw(NAME, "The bill", _caption(), lambda f: _paint(f, rows), (7.6, height))
-    figures.write((drawing,), folder)
+    canvas.write((drawing,), folder)
     widest = max((d for d in result.disagreements if d.orders is not None), key=lambda d: d.orders or 0)
     five = next(d for d in result.disagreements if (d.source, d.error) == GRASPED)
     words = [

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from isoflop.paper.overparameterised import OverparameterisedResult, exponent
 from isoflop.paper.section import Section, Table
-from isoflop.report import figures, paper_drawing, style
+from isoflop.report import canvas, paper_drawing, style
 from isoflop.report.numerals import estimate, number, percent, plural
 
 NAME = "overparameterised"
@@ -26,7 +26,7 @@ def section(result: OverparameterisedResult, folder: Path) -> Section:
     """Draw figures/overparameterised.* in `folder` and return the section."""
     caption = _caption(result)
     drawing = paper_drawing.draw(NAME, "Data and width", caption, lambda f: _paint(f, result), (9.6, 3.6))
-    figures.write((drawing,), folder)
+    canvas.write((drawing,), folder)
     compute, data = (exponent(result, "test_error", x) for x in ("train_gflops", "train_n"))
     assert compute is not None
     assert data is not None
@@ -143,7 +143,7 @@ def _paint(figure: Figure, result: OverparameterisedResult) -> None:
             axes.plot(ends, height, ls=dashes, color=colour, lw=1.5, label=label)
         axes.set_xlabel(title)
         axes.grid(True, color=style.GRID, lw=0.7, zorder=0)
-        figures.log_ticks(axes.xaxis, float(x.min()), float(x.max()))
+        canvas.log_ticks(axes.xaxis, float(x.min()), float(x.max()))
         axes.legend(frameon=False, fontsize=8.5, loc="lower left")
-    figures.log_ticks(panels[0].yaxis, float(error.min()), float(error.max()))
+    canvas.log_ticks(panels[0].yaxis, float(error.min()), float(error.max()))
     panels[0].set_ylabel("Test error (%)")

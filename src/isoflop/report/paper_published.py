@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from isoflop.paper import facts, forms, regression
 from isoflop.paper.published import PublishedResult
 from isoflop.paper.section import Section, Table
-from isoflop.report import figures, paper_drawing, style
+from isoflop.report import canvas, paper_drawing, style
 from isoflop.report.numerals import estimate, interval, number, percent
 
 NAME = "published"
@@ -21,7 +21,7 @@ _LINES = (("mean", "-"), ("median", (0, (5, 2))), ("best 10%", (0, (1, 1.2))))
 def section(result: PublishedResult, folder: Path) -> Section:
     """Draw figures/published.* in `folder` and return the section."""
     drawing = paper_drawing.draw(NAME, "Error against compute", _caption(result), lambda f: _paint(f, result))
-    figures.write((drawing,), folder)
+    canvas.write((drawing,), folder)
     mean = result.exponents[0]
     value, low, high = facts.IMAGENET_ALPHA
     words = [
@@ -148,8 +148,8 @@ def _paint(figure: Figure, result: PublishedResult) -> None:
     bent = regression.least_squares(np.log10(compute), 100 / error, np.ones((1, len(error))))
     height = 100 * forms.error_at("exponential", bent.at(0) + bent.slope * np.log10(grid))
     axes.plot(grid, height, color=style.law_colour("exponential"), lw=1.5, label="Exponential form", zorder=4)
-    figures.log_ticks(axes.xaxis, float(compute.min()), float(compute.max()))
-    figures.log_ticks(axes.yaxis, float(error.min()), float(error.max()))
+    canvas.log_ticks(axes.xaxis, float(compute.min()), float(compute.max()))
+    canvas.log_ticks(axes.yaxis, float(error.min()), float(error.max()))
     axes.set_xlabel(UNITS.get(result.compute_name, result.compute_name))
     axes.set_ylabel("Error (%)")
     axes.grid(True, color=style.GRID, lw=0.7, zorder=0)
