@@ -28,7 +28,8 @@ class Sample:
 
     `view` is what the robust laws are fitted to (places, or runs on the frontier), `weights` (1 + r, n) its
     weights; `run_weights` those of `runs`. `used` (positive runs,) marks the runs that the sample's fit uses.
-    `signs` (1 + r, configs) are those of a wild bootstrap, else None.
+    `signs` (1 + r, configs) are those of a wild bootstrap, else None. `units` counts what is independent:
+    configurations, or places on the frontier.
     """
 
     runs: View
@@ -38,7 +39,7 @@ class Sample:
     used: npt.NDArray[np.bool_]
     of_frontier: bool
     signs: Array | None
-    redrawn: int
+    units: int
     seed: int
     beyond: float
 
@@ -68,7 +69,10 @@ def resampled(
     wild: bool = False,
     beyond: float = BAND_BEYOND,
 ) -> Sample:
-    """Resample configurations, with the frontier chosen anew in each resample, or flip residuals' signs."""
+    """Resample configurations, or flip residuals' signs.
+
+    On the frontier it is chosen anew in each resample, from runs that are resampled within their places.
+    """
     generator = np.random.default_rng(seed)
     runs, places = chosen.runs, chosen.places
     positive = runs.y > 0
@@ -77,24 +81,33 @@ def resampled(
         signs[0] = 1.0
         of_places, of_runs = (np.ones((1 + resamples, len(view.x))) for view in (places, runs))
         used = np.ones(int(positive.sum()), dtype=bool)
-        return Sample(runs, places, of_places, of_runs, used, False, signs, 0, seed, beyond)
-    drawn, redrawn = bootstrap.resample(chosen.has_scale, resamples, generator)
-    counts = np.vstack([np.ones(chosen.configs), drawn])
+        return Sample(runs, places, of_places, of_runs, used, False, signs, chosen.configs, seed, beyond)
+    counts = bootstrap.resample(chosen.configs, resamples, generator)
     run_weights, place_weights = counts[:, runs.config], counts[:, places.config]
     if not of_frontier:
         used = np.ones(int(positive.sum()), dtype=bool)
-        return Sample(runs, places, place_weights, run_weights, used, False, None, redrawn, seed, beyond)
-    efficient = frontier.select(chosen.place, places.x, runs.y, place_weights)
+        return Sample(
+            runs, places, place_weights, run_weights, used, False, None, chosen.configs, seed, beyond
+        )
+    seeds = bootstrap.resample(len(runs.x), resamples, generator)
+    efficient = frontier.select(chosen.place, places.x, runs.y, seeds)
     run_weights = run_weights * efficient
+    units = len(np.unique(chosen.place[efficient[0]]))
     return Sample(
-        runs, runs, run_weights, run_weights, efficient[0, positive], True, None, redrawn, seed, beyond
+        runs, runs, run_weights, run_weights, efficient[0, positive], True, None, units, seed, beyond
     )
 
 
-def _new_runs(curves: Array, residual: Array, configs: int, free: int, seed: int) -> Array:
-    """ln y (r, m) of a new run for each curve: a residual is drawn, widened for the fit's freedom."""
-    widened = (residual - residual.mean()) * np.sqrt(configs / max(1, configs - free))
-    return np.asarray(curves + np.random.default_rng(seed + 1).choice(widened, curves.shape))
+def _new_runs(curves: Array, residual: Array, configs: int, free: int, seed: int) -> tuple[Array, Array]:
+    """Ends (m,) of the 95% interval of ln y of a new run about curves (r, m), which are stretched.
+
+    To each curve a residual is added, widened for the fit's freedom and the t distribution's longer tails.
+    """
+    factor = bootstrap.stretch(configs, free)
+    middle = np.median(curves, axis=0)
+    widened = (residual - residual.mean()) * factor * np.sqrt(configs / (configs + 1))
+    noise = np.random.default_rng(seed + 1).choice(widened, curves.shape)
+    return bootstrap.stretched(middle + factor * (curves - middle) + noise, 1.0)
 
 
 def band(law: Law, parameters: Array, x: Array, residual: Array, configs: int, sample: Sample) -> Band:
@@ -102,8 +115,7 @@ def band(law: Law, parameters: Array, x: Array, residual: Array, configs: int, s
     at = sample.grid(x)
     curves = law.log_predict(parameters, np.log(at / x.max()))
     low, high = bootstrap.interval(curves[1:], configs, law.free_parameters)
-    new = _new_runs(curves[1:], residual, configs, law.free_parameters, sample.seed)
-    new_low, new_high = bootstrap.interval(new, configs, law.free_parameters)
+    new_low, new_high = _new_runs(curves[1:], residual, configs, law.free_parameters, sample.seed)
     ends = (np.minimum(low, curves[0]), np.maximum(high, curves[0]))
     return _band(at, curves[0], *ends, np.minimum(new_low, ends[0]), np.maximum(new_high, ends[1]))
 
@@ -140,9 +152,7 @@ def forecast_of(chosen: Points, sample: Sample, options: Options) -> tuple[Forec
     low, high = bootstrap.interval(drawn, chosen.configs, free)
     fitted = np.interp(np.log(chosen.runs.x / places.x.max()), z, middle)
     residual = chosen.runs.log_y - fitted
-    new_low, new_high = bootstrap.interval(
-        _new_runs(drawn, residual, chosen.configs, free, sample.seed), chosen.configs, free
-    )
+    new_low, new_high = _new_runs(drawn, residual, chosen.configs, free, sample.seed)
     growing = found.reach * (found.growth or 0.0) * np.maximum(z, 0.0)
     wider = np.hypot(growing, found.reach * float(residual.std()))
     ends = (np.minimum(low, middle - growing), np.maximum(high, middle + growing))
