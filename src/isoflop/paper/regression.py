@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import optimize, sparse
+from scipy import optimize, sparse, special
 
 from isoflop.curve import bootstrap
 from isoflop.curve.result import Interval
@@ -92,6 +92,13 @@ def cluster_weights(groups: Sequence[str], resamples: int, generator: np.random.
     return np.vstack([np.ones((1, len(index))), drawn[:, index].astype(float)])
 
 
+def _tail(clusters: int, parameters: int) -> float:
+    """The share of resamples outside each end of a 95% interval, under 0.025 with few clusters (Hesterberg)."""
+    freedom = max(1, clusters - parameters)
+    stretched = special.stdtrit(freedom, 0.5 + bootstrap.CONFIDENCE / 2) * np.sqrt(clusters / freedom)
+    return float(special.ndtr(-stretched))
+
+
 def interval(draws: Array, clusters: int, parameters: int = 2) -> Interval:
     """The 95% interval of `draws` (resamples,), widened for few clusters (Hesterberg 2015).
 
@@ -100,7 +107,7 @@ def interval(draws: Array, clusters: int, parameters: int = 2) -> Interval:
     """
     if clusters < LEAST_CLUSTERS or len(draws) == 0:
         return Interval(None, None)
-    outside = bootstrap.tail(clusters, parameters)
+    outside = _tail(clusters, parameters)
     low, high = (
         float(
             np.quantile(np.nan_to_num(draws, nan=worst, posinf=np.inf, neginf=-np.inf), at, method="nearest")
