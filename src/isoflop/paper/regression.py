@@ -93,7 +93,7 @@ def cluster_weights(groups: Sequence[str], resamples: int, generator: np.random.
 
 
 def _tail(clusters: int, parameters: int) -> float:
-    """The share of resamples outside each end of a 95% interval, under 0.025 with few clusters (Hesterberg)."""
+    """The share of resamples outside each end of a 95% interval: less than 0.025 with few clusters."""
     freedom = max(1, clusters - parameters)
     stretched = special.stdtrit(freedom, 0.5 + bootstrap.CONFIDENCE / 2) * np.sqrt(clusters / freedom)
     return float(special.ndtr(-stretched))
