@@ -24,6 +24,8 @@ from isoflop.report.points import Points
 SIZE_INCHES = (7.6, 5.0)
 DPI = 200
 RASTER_DPI = 80
+RASTER_ABOVE = 200
+"""With more seeds than this, points are an image in the SVG, which else grows by 100 bytes a point."""
 RC: Any = {
     "font.size": 10.0,
     "font.family": "sans-serif",

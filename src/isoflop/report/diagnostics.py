@@ -41,6 +41,7 @@ def residuals(points: Points, found: Curves, rows: pd.DataFrame) -> Figure:
     ratio = rows[view.y].to_numpy() / curves.at(band, rows[view.x].to_numpy())
     means = points.means[points.means["place_id"].isin(set(rows["place_id"]))]
     of_means = (means["y"] / curves.at(band, means["x"].to_numpy())).to_numpy()
+    raster = len(rows) > canvas.RASTER_ABOVE
     for frame, x, y, look in (
         (rows, rows[view.x].to_numpy(), ratio, {"s": 11, "alpha": 0.5, "linewidths": 0}),
         (means, means["x"].to_numpy(), of_means, {"s": 36, "edgecolors": "white", "linewidths": 0.5}),
@@ -48,7 +49,9 @@ def residuals(points: Points, found: Curves, rows: pd.DataFrame) -> Figure:
         for value in frame["mark"].unique():
             own = (frame["mark"] == value).to_numpy()
             colours = [tint[t] for t in frame.loc[own, "tint"]]
-            axes.scatter(x[own], y[own], c=colours, marker=mark[value][0], zorder=4, **look)
+            axes.scatter(
+                x[own], y[own], c=colours, marker=mark[value][0], zorder=4, rasterized=raster, **look
+            )
     ends = (np.asarray(side) / np.asarray(band.y) for side in (band.new_low, band.new_high))
     shade = axes.fill_between(band.x, *ends, color=found.main.colour, alpha=0.13, lw=0, zorder=1)
     shade.set_label("95%, new run")

@@ -19,8 +19,6 @@ from isoflop.report.curves import Curves, Line
 from isoflop.report.numerals import number
 from isoflop.report.points import Points
 
-RASTER_ABOVE = 200
-"""With more seeds than this, points are an image in the SVG, which else grows by 100 bytes a point."""
 DASHES = (0, (4, 2.5))
 
 
@@ -85,7 +83,7 @@ def _regions(axes: Axes, found: Curves) -> None:
 def _scatter(axes: Axes, points: Points, tint: Any, mark: Any) -> None:
     """Draw single runs faintly, and configurations' means with their bars."""
     view, seeds, means = points.view, points.seeds, points.means
-    raster = len(seeds) > RASTER_ABOVE
+    raster = len(seeds) > canvas.RASTER_ABOVE
     for value, group in seeds.groupby("mark", sort=False):
         look: dict[str, Any] = {"c": [tint[t] for t in group["tint"]], "marker": mark[value][0]}
         look |= {"s": 11, "alpha": 0.45, "linewidths": 0, "zorder": 3, "rasterized": raster}

@@ -23,12 +23,11 @@ def trust(report: FitReport) -> str:
     if found.tested_ratio is None:
         return "The forecast is untested: too few compute scales for smaller runs to predict larger ones."
     ratio = compact(found.tested_ratio, 3)
-    text = (
-        f"Inside the sweep, forecasts by smaller runs were tested up to {ratio} times their largest compute"
-    )
+    what, unit = ("compute", "GFLOPs") if report.x == "train_gflops" else (report.x, report.x)
+    text = f"Inside the sweep, forecasts by smaller runs were tested up to {ratio} times their largest {what}"
     if missed(found.horizons):
         text += f" and were typically off by {missed(found.horizons)}"
-    return f"{text}. Beyond {number(found.tested_ratio * report.x_max)} GFLOPs the forecast is untested."
+    return f"{text}. Beyond {number(found.tested_ratio * report.x_max)} {unit} the forecast is untested."
 
 
 def disagreement(report: FitReport) -> str | None:
