@@ -1,8 +1,8 @@
 """Sweeps with a known law, as tables of runs: what bench_coverage.py and bench_rivals.py fit.
 
 y = law(x) e^(excess + configuration noise + seed noise), x over four decades. On all runs a configuration is
-one shape at a compute of its own. For the frontier, `SHAPES` shapes share each compute level; the best of them
-follows the law, the others lie above it by an excess drawn from an exponential distribution.
+one shape at a compute of its own. For the frontier, `SHAPES` shapes share each compute level; the best of
+them follows the law, the others lie above it by an excess drawn from an exponential distribution.
 """
 
 from __future__ import annotations
