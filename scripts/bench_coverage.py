@@ -1,6 +1,6 @@
 """How often do 95% intervals hold the truth? Simulated sweeps through the functions that `isoflop fit` uses.
 
-    python scripts/bench_coverage.py results/coverage-simulated [--simulations 1000] [--minutes 15]
+    python scripts/bench_coverage.py results/coverage-simulated [--minutes 15] [--cases "*-3"]
 
 Expected time: about 40 minutes on one core for 1,000 simulations of every case. Every case keeps its counts
 in DIR/cases/NAME.json, written atomically, and a second call goes on from there (delete them after a
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import fnmatch
 import math
 import time
 import zlib
@@ -154,16 +155,27 @@ def rows(name: str, case: Case, tally: Tally) -> list[dict[str, object]]:
     return found
 
 
+def write_table(folder: Path) -> None:
+    """Write coverage.csv of all cases that have a tally."""
+    lines: list[dict[str, object]] = []
+    for name, case in cases().items():
+        path = folder / "cases" / f"{name}.json"
+        if path.exists():
+            lines += rows(name, case, msgspec.json.decode(path.read_bytes(), type=Tally))
+    record.write_bytes(folder / "coverage.csv", pd.DataFrame(lines).to_csv(index=False).encode())
+
+
 def main() -> None:
     """Advance all cases until they are done or time is up, and write the table."""
     parser = argparse.ArgumentParser(description="How often do 95%% intervals hold the truth?")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--simulations", type=int, default=1000)
     parser.add_argument("--minutes", type=float, default=math.inf)
+    parser.add_argument("--cases", default="*", help="only those whose names match, as power-all-*")
     given = parser.parse_args()
     ends = time.monotonic() + 60 * given.minutes
     (given.folder / "cases").mkdir(parents=True, exist_ok=True)
-    everything = cases()
+    everything = {name: case for name, case in cases().items() if fnmatch.fnmatch(name, given.cases)}
     done = 0
     while done < given.simulations and time.monotonic() < ends:
         tallies = {
@@ -171,10 +183,7 @@ def main() -> None:
             for name, case in everything.items()
         }
         done = min(tally.simulations for tally in tallies.values())
-        table = pd.DataFrame(
-            [row for name, case in everything.items() for row in rows(name, case, tallies[name])]
-        )
-        record.write_bytes(given.folder / "coverage.csv", table.to_csv(index=False).encode())
+        write_table(given.folder)
         print(f"{done} simulations a case", flush=True)
 
 

@@ -13,7 +13,92 @@ QUANTITIES = ("b", "E", "y at x_max", "y at 10 x_max", "new run at x_max")
 Key = tuple[str, bool, int]
 """Law, whether of the frontier, configurations."""
 
-MEASURED: dict[Key, dict[str, tuple[float, int]]] = {}
+MEASURED: dict[Key, dict[str, tuple[float, int]]] = {
+    ("power", False, 8): {
+        "b": (0.9533, 150),
+        "b, profile": (0.94, 50),
+        "y at x_max": (0.92, 150),
+        "y at 10 x_max": (0.9267, 150),
+        "new run at x_max": (0.9867, 150),
+    },
+    ("power", True, 8): {
+        "b": (0.9733, 150),
+        "y at x_max": (0.96, 150),
+        "y at 10 x_max": (0.9667, 150),
+        "new run at x_max": (0.9867, 150),
+    },
+    ("power", False, 15): {
+        "b": (0.9267, 150),
+        "b, profile": (1.0, 50),
+        "y at x_max": (0.9333, 150),
+        "y at 10 x_max": (0.9267, 150),
+        "new run at x_max": (0.9867, 150),
+    },
+    ("power", True, 15): {
+        "b": (0.9533, 150),
+        "y at x_max": (0.9267, 150),
+        "y at 10 x_max": (0.9467, 150),
+        "new run at x_max": (0.98, 150),
+    },
+    ("power", False, 30): {
+        "b": (0.9733, 150),
+        "b, profile": (0.98, 50),
+        "y at x_max": (0.9467, 150),
+        "y at 10 x_max": (0.9533, 150),
+        "new run at x_max": (0.9467, 150),
+    },
+    ("power", True, 30): {
+        "b": (0.9733, 150),
+        "y at x_max": (0.94, 150),
+        "y at 10 x_max": (0.9667, 150),
+        "new run at x_max": (0.9733, 150),
+    },
+    ("power_floor", False, 8): {
+        "E": (0.9733, 150),
+        "b": (0.96, 150),
+        "b, profile": (1.0, 50),
+        "y at x_max": (0.8867, 150),
+        "y at 10 x_max": (0.9467, 150),
+        "new run at x_max": (0.98, 150),
+    },
+    ("power_floor", True, 8): {
+        "E": (0.9933, 150),
+        "b": (0.9867, 150),
+        "y at x_max": (0.9267, 150),
+        "y at 10 x_max": (0.9867, 150),
+        "new run at x_max": (1.0, 150),
+    },
+    ("power_floor", False, 15): {
+        "E": (0.9533, 150),
+        "b": (0.9667, 150),
+        "b, profile": (0.94, 50),
+        "y at x_max": (0.92, 150),
+        "y at 10 x_max": (0.92, 150),
+        "new run at x_max": (0.9867, 150),
+    },
+    ("power_floor", True, 15): {
+        "E": (0.98, 150),
+        "b": (1.0, 150),
+        "y at x_max": (0.9133, 150),
+        "y at 10 x_max": (0.9733, 150),
+        "new run at x_max": (0.9867, 150),
+    },
+    ("power_floor", False, 30): {
+        "E": (0.9333, 150),
+        "b": (0.92, 150),
+        "b, profile": (0.98, 50),
+        "y at x_max": (0.98, 150),
+        "y at 10 x_max": (0.9667, 150),
+        "new run at x_max": (0.9733, 150),
+    },
+    ("power_floor", True, 30): {
+        "E": (0.9667, 150),
+        "b": (0.9733, 150),
+        "y at x_max": (0.9267, 150),
+        "y at 10 x_max": (0.9533, 150),
+        "new run at x_max": (0.9733, 150),
+    },
+}
 
 
 def nearest(configs: int) -> int:
