@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isoflop.curve.frontier import frontier
+from isoflop.curve.frontier import frontier, select
 
 _POINT = st.tuples(st.integers(0, 6), st.integers(0, 6))
 
@@ -30,3 +30,29 @@ def test_unknown_or_unequal_inputs_are_refused():
         frontier([1.0, 2.0], [0.1, float("nan")])
     with pytest.raises(ValueError, match="one length"):
         frontier([1.0, 2.0], [0.1])
+
+
+def test_runs_are_chosen_by_the_other_runs_of_their_place():
+    place = np.repeat(np.arange(4), 2)
+    x = np.array([1.0, 10.0, 100.0, 1000.0])
+    y = np.array([0.4, 0.4, 0.1, 0.5, 0.2, 0.2, 0.05, 0.05])
+    chosen = select(place, x, y, np.ones((1, 8)))[0]
+    assert not chosen[2], "the lucky run's place is judged by its unlucky other, which a cheaper place beats"
+    assert chosen[3], "the unlucky run's place is judged by the lucky one"
+
+
+def test_places_as_dear_within_a_hundredth_compete():
+    x = np.array([1.0, 1.005, 10.0, 100.0])
+    chosen = select(np.arange(4), x, np.array([0.5, 0.4, 0.3, 0.2]), np.ones((1, 4)))[0]
+    assert chosen.tolist() == [False, True, True, True]
+
+
+def test_resamples_of_seeds_choose_anew():
+    generator = np.random.default_rng(0)
+    place = np.repeat(np.arange(8), 5)
+    x = np.repeat([1.0, 10.0, 100.0, 1000.0], 2)
+    y = x[place] ** -0.1 * np.exp(0.05 * generator.standard_normal(40))
+    weights = np.vstack([np.ones(40), generator.exponential(size=(200, 40))])
+    chosen = select(place, x, y, weights)
+    assert np.mean((chosen[1:] != chosen[0]).any(axis=1)) > 0.1
+    assert all(len(np.unique(place[row])) >= 3 for row in chosen)

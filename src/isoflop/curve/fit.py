@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from isoflop import __version__
-from isoflop.curve import bootstrap, forecast, frontier, points, predict, profile, result, rolling
+from isoflop.curve import bootstrap, coverage, forecast, frontier, points, predict, profile, result, rolling
 from isoflop.curve.laws import LAWS, Axes, Law, Options, Reported
 from isoflop.curve.points import Points
 from isoflop.curve.predict import Sample
@@ -155,6 +155,8 @@ def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: Opti
             f"{configs} {'places' if sample.of_frontier else 'configurations'} for {free} parameters: no "
             "interval can be told, the band is only the middle of the resamples"
         )
+    held = (coverage.words(law.name, q, chosen.configs, sample.of_frontier) for q in coverage.QUANTITIES)
+    words.extend(told for told in held if told is not None)
     horizons, score = _extrapolation(law, chosen.places, options)
     residual = np.log(runs.y[used] / fitted[used])
     return LawFit(
