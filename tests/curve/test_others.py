@@ -213,9 +213,10 @@ def test_the_first_unique_id_names_the_runs(read):
     assert found.table["run_id"].tolist() == ["007", "1e5", "x", "y"]
 
 
-def test_a_row_without_its_group_is_excluded_by_name(read):
+@pytest.mark.parametrize("group", ["w", "w,flops"])
+def test_a_row_without_its_group_is_excluded_by_name(read, group):
     text = csv_of(flops=FLOPS, error=ERRORS, w=["none", 2, "", 4])
-    chosen = points.select(read(text, group="w").table, "flops", "error")
+    chosen = points.select(read(text, group=group).table, "flops", "error")
     assert [(e.run_id, e.reason) for e in chosen.excluded] == [("row 3", "no config_id")]
     assert chosen.configs == 3
 
