@@ -33,7 +33,7 @@ MOST_COLUMNS = 16
 RASTER_DPI = 80
 RASTER_ABOVE = 200
 """With more seeds than this, points are an image in the SVG, which else grows by 100 bytes a point."""
-_RC: Any = {
+RC: Any = {
     "font.size": 10.0,
     "font.family": "sans-serif",
     "axes.edgecolor": style.MUTED,
@@ -276,7 +276,8 @@ def grid(rows: pd.DataFrame) -> Figure:
     return figure
 
 
-def _render(figure: Figure) -> tuple[bytes, str]:
+def render(figure: Figure) -> tuple[bytes, str]:
+    """The figure as PNG and as SVG."""
     png, svg = io.BytesIO(), io.StringIO()
     figure.savefig(png, format="png", dpi=DPI)
     figure.set_layout_engine("none")
@@ -287,13 +288,13 @@ def _render(figure: Figure) -> tuple[bytes, str]:
 def draw(rows: pd.DataFrame, fits: FitFile) -> tuple[Drawing, ...]:
     """Every figure that the rows allow, views first, then the grid."""
     found = []
-    with matplotlib.rc_context(_RC):
+    with matplotlib.rc_context(RC):
         for view in views.VIEWS:
             points = views.select(rows, view)
             if points.seeds.empty:
                 continue
             report = views.report_of(fits, view)
-            png, svg = _render(chart(points, report))
+            png, svg = render(chart(points, report))
             alt = (
                 f"{view.title}, both axes logarithmic: {len(points.seeds):,} runs of {len(points.means):,} "
                 f"configurations, {view.x_title} from {number(points.seeds[view.x].min())} to "
@@ -304,7 +305,7 @@ def draw(rows: pd.DataFrame, fits: FitFile) -> tuple[Drawing, ...]:
             found.append(Drawing(view.key, view.title, alt, views.note(points, report), png, svg))
         cells = grid_cells(rows)
         if cells.size:
-            png, svg = _render(grid(rows))
+            png, svg = render(grid(rows))
             alt = f"Table of mean test error for {cells.shape[1]} widths and {cells.shape[0]} depths."
             caption = (
                 "Mean test error in per cent over all runs of a shape (seeds and training lengths together)."
