@@ -19,6 +19,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+ROOM = 64
+"""Rows by which the room for roots grows."""
+
 
 def normal(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Standard normal numbers in float64, drawn in float32, which is four times faster on a CPU."""
@@ -77,26 +80,39 @@ class Unfolding:
         self._seen = torch.zeros(batch, features, dtype=torch.bool, device=generator.device)
         self._seen[:, :relevant] = True
         self._used = torch.full((batch,), rows, device=generator.device)
+        self._written = self._used.clone()
 
-    def reveal(self, features: Tensor) -> None:
-        """Draw what is still unknown of the products of `features` (B, q; distinct) with all others."""
-        batch, count = features.shape
-        fresh = ~self._seen.gather(1, features)
-        left = self.examples - self._used[:, None] - (fresh.cumsum(1) - fresh.long())
-        exists = fresh & (left > 0)
-        rows = normal((batch, count, self.root.shape[2]), self._generator)
-        rows.masked_fill_(self._seen[:, None, :], 0.0)
+    def reveal(self, which: Tensor, features: Tensor) -> None:
+        """Draw what is still unknown of the products of `features` (R, q), distinct in a row, with all
+        others, for the simulations `which` (R,)."""
+        count = features.shape[1]
+        seen, used = self._seen[which], self._used[which]
+        fresh = ~seen.gather(1, features)
+        left = self.examples - used[:, None] - (fresh.cumsum(1) - fresh.long())
+        rows = normal((len(which), count, self.root.shape[2]), self._generator)
         place = features[:, None, :].expand(-1, count, -1)
         square = rows.gather(2, place).triu_(1)
         square.diagonal(dim1=1, dim2=2).copy_(chi(left, self._generator))
         rows.scatter_(2, place, square)
+        # nothing seen before has a part along a new direction, and there are no more of them than examples
+        rows.masked_fill_(seen[:, None, :], 0.0)
+        exists = fresh & (left > 0)
         rows.masked_fill_(~exists[:, :, None], 0.0)
-        # a feature seen before keeps nothing along new rows, wherever it stands among those asked for
-        rows.masked_fill_(self._seen[:, None, :], 0.0)
-        self._seen.scatter_(1, features, True)
-        self._used = self._used + exists.sum(1)
-        self.root = torch.cat([self.root, rows], 1)
-        self.target = torch.cat([self.target, rows.new_zeros(batch, count)], 1)
+        self._seen[which[:, None], features] = True
+        self._write(which, rows)
+        self._used[which] = used + exists.sum(1)
+
+    def _write(self, which: Tensor, rows: Tensor) -> None:
+        """Put `rows` (R, q, p) below those written before."""
+        count = rows.shape[1]
+        more = int(self._written[which].max()) + count - self.root.shape[1]
+        if more > 0:
+            more = max(more, ROOM)
+            self.root = torch.nn.functional.pad(self.root, (0, 0, 0, more))
+            self.target = torch.nn.functional.pad(self.target, (0, more))
+        slots = self._written[which, None] + torch.arange(count, device=which.device)
+        self.root[which[:, None], slots] = rows
+        self._written[which] += count
 
 
 class Holdout:
@@ -143,10 +159,10 @@ class Holdout:
         relevant = len(self._truth)
         if (missing := relevant + 1 + pool.shape[1] - self._root.shape[2]) > 0:
             self._extend(missing)
-        true = pool < relevant
+        true = (pool >= 0) & (pool < relevant)
         gap = values.new_zeros(len(pool), relevant + 1 + pool.shape[1])
         gap[:, :relevant] = self._truth
         gap[:, relevant] = self._noise
-        gap[:, :relevant].scatter_add_(1, pool.clamp(max=relevant - 1), torch.where(true, -values, 0.0))
+        gap[:, :relevant].scatter_add_(1, pool.clamp(0, relevant - 1), torch.where(true, -values, 0.0))
         gap[:, relevant + 1 :] = torch.where(true, 0.0, -values)
         return (self._root @ gap.unsqueeze(-1)).squeeze(-1).square().sum(1) / self.examples

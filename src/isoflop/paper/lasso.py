@@ -22,8 +22,11 @@ SLACK = 1e-9
 """A feature joins where its gradient exceeds the penalty by this share; it bounds the error left."""
 FIRST_POOL = 32
 POOL_GROWTH = 16
+CAPACITY = 64
+"""Slots by which the pools' room grows."""
 MOST_JOIN = 8
 MOST_ROUNDS = 10_000
+EMPTY = -1
 
 
 class Problems(Protocol):
@@ -39,8 +42,9 @@ class Problems(Protocol):
     examples: int
     rank: int
 
-    def reveal(self, features: Tensor) -> None:
-        """Make the products of `features` (B, q) with all others complete."""
+    def reveal(self, rows: Tensor, features: Tensor) -> None:
+        """Make the products of `features` (R, q), distinct in a row, complete for the problems `rows`
+        (R,)."""
 
 
 class Given:
@@ -56,7 +60,7 @@ class Given:
             raise ValueError(f"examples must be at least 1, not {examples}")
         self.root, self.target, self.examples, self.rank = root, target, examples, min(rows, features)
 
-    def reveal(self, features: Tensor) -> None:
+    def reveal(self, rows: Tensor, features: Tensor) -> None:
         """Nothing to do."""
 
 
@@ -78,18 +82,22 @@ class LassoPath:
         self.problems = problems
         self.work = Work()
         batch, _, features = problems.root.shape
+        device = problems.root.device
         self.cross = (problems.root.mT @ problems.target.unsqueeze(-1)).squeeze(-1)
         """X'y, (B, p)."""
-        self.saturated = torch.zeros(batch, dtype=torch.bool, device=problems.root.device)
+        self.saturated = torch.zeros(batch, dtype=torch.bool, device=device)
         """Problems whose active features would outnumber their examples: they stay where they were."""
-        self.pool = torch.empty(batch, 0, dtype=torch.long, device=problems.root.device)
-        """Features in the pool, (B, M)."""
-        self._columns = problems.root.new_empty(batch, 0, features)
-        self._active = torch.empty(batch, 0, dtype=torch.bool, device=problems.root.device)
+        self.pool = torch.empty(batch, 0, dtype=torch.long, device=device)
+        """Features in the pool, (B, M); EMPTY where a slot is free."""
         self.values = problems.root.new_empty(batch, 0)
         """Coefficients of the pool's features, (B, M); all others are zero."""
+        self._filled = torch.zeros(batch, dtype=torch.long, device=device)
         self._signs = self.values
-        self._grow(self.cross.abs(), min(FIRST_POOL, features))
+        self._active = torch.empty(batch, 0, dtype=torch.bool, device=device)
+        self._columns = problems.root.new_empty(batch, 0, features)
+        self._gram = problems.root.new_empty(batch, 0, 0)
+        everyone = torch.arange(batch, device=device)
+        self._grow(everyone, self.cross.abs().topk(min(FIRST_POOL, features), dim=1).indices)
 
     def largest_penalties(self) -> Tensor:
         """The least penalty of each problem at which every coefficient is zero, (B,)."""
@@ -97,7 +105,7 @@ class LassoPath:
 
     def coefficients(self) -> Tensor:
         """The coefficients, (B, p)."""
-        return torch.zeros_like(self.cross).scatter_(1, self.pool, self.values)
+        return torch.zeros_like(self.cross).scatter_add_(1, self.pool.clamp(min=0), self.values)
 
     def advance(self, penalties: Tensor, going: Tensor | None = None) -> None:
         """Solve for `penalties` (B,); problems that are not `going` stay where they are."""
@@ -122,8 +130,8 @@ class LassoPath:
                 return
             slots = active.to(torch.int8).topk(most, dim=1).indices
             inside = active.gather(1, slots)
-            features = self.pool[rows].gather(1, slots)
-            gram = self._columns[rows[:, None, None], slots[:, :, None], features[:, None, :]]
+            features = self.pool[rows].gather(1, slots).clamp(min=0)
+            gram = self._gram[rows[:, None, None], slots[:, :, None], slots[:, None, :]]
             gram = gram * (inside[:, :, None] & inside[:, None, :])
             gram.diagonal(dim1=1, dim2=2).add_((~inside).to(gram.dtype))
             signs = self._signs[rows].gather(1, slots)
@@ -167,7 +175,10 @@ class LassoPath:
         self.work.check_features += int(self._active[rows].sum())
         excess = gradient.abs() / bound[rows, None]
         active = self._active[rows]
-        excess.scatter_(1, self.pool[rows], excess.gather(1, self.pool[rows]).masked_fill(active, 0.0))
+        taken = torch.zeros_like(excess).scatter_add_(
+            1, self.pool[rows].clamp(min=0), active.to(excess.dtype)
+        )
+        excess.masked_fill_(taken > 0, 0.0)
         over = excess > 1.0 + SLACK
         hit = over.any(1)
         rows, gradient, excess, over, count = (
@@ -192,26 +203,57 @@ class LassoPath:
         return rows[room > 0]
 
     def _slots(self, rows: Tensor, features: Tensor, wanted: Tensor, promise: Tensor) -> Tensor:
-        """The pool's slots of `features` (rows, k), making room for those `wanted` that are not in it."""
+        """The pool's slots of `features` (R, k), making room where one that is `wanted` is not in the
+        pool."""
         same = self.pool[rows].unsqueeze(1) == features.unsqueeze(2)
-        if bool((wanted & ~same.any(2)).any()):
-            everyone = self.cross.abs() / self.cross.abs().amax(1, keepdim=True)
-            everyone[rows] = promise
-            everyone.scatter_(1, self.pool, -1.0)
-            self._grow(everyone, min(POOL_GROWTH, self.cross.shape[1] - self.pool.shape[1]))
+        short = (wanted & ~same.any(2)).any(1)
+        if bool(short.any()):
+            needy = rows[short]
+            pool = self.pool[needy]
+            inside = torch.zeros_like(self.cross[needy]).scatter_add_(
+                1, pool.clamp(min=0), (pool >= 0).double()
+            )
+            outside = promise[short].masked_fill(inside > 0, -1.0)
+            least = int((inside == 0).sum(1).min())
+            self._grow(needy, outside.topk(min(POOL_GROWTH, least), dim=1).indices)
             same = self.pool[rows].unsqueeze(1) == features.unsqueeze(2)
         return same.to(torch.int8).argmax(2)
 
-    def _grow(self, promise: Tensor, count: int) -> None:
-        """Take the `count` features of most promise into every problem's pool."""
-        new = promise.topk(count, dim=1).indices
-        self.problems.reveal(new)
+    def _grow(self, rows: Tensor, new: Tensor) -> None:
+        """Take the features `new` (R, q) into the pools of the problems `rows` (R,)."""
+        self.problems.reveal(rows, new)
+        count = new.shape[1]
+        self._make_room(int(self._filled[rows].max()) + count)
         root = self.problems.root
-        picked = root.gather(2, new.unsqueeze(1).expand(-1, root.shape[1], -1))
-        self._columns = torch.cat([self._columns, picked.mT @ root], 1)
-        self.pool = torch.cat([self.pool, new], 1)
-        blank = root.new_zeros(new.shape)
-        self.values = torch.cat([self.values, blank], 1)
-        self._signs = torch.cat([self._signs, blank], 1)
-        self._active = torch.cat([self._active, blank.to(torch.bool)], 1)
+        part = root if len(rows) == len(root) else root[rows]
+        picked = part.gather(2, new.unsqueeze(1).expand(-1, part.shape[1], -1))
+        columns = picked.mT @ part
+        slots = self._filled[rows, None] + torch.arange(count, device=rows.device)
+        at = (rows[:, None], slots)
+        self.pool[at] = new
+        self._columns[at] = columns
+        products = columns.gather(2, self.pool[rows].clamp(min=0).unsqueeze(1).expand(-1, count, -1))
+        self._gram[at] = products
+        self._gram[
+            rows[:, None, None],
+            torch.arange(products.shape[2], device=rows.device)[:, None],
+            slots[:, None, :],
+        ] = products.mT
+        self._filled[rows] += count
         self.work.columns += new.numel()
+
+    def _make_room(self, slots: int) -> None:
+        """Have at least so many slots in every pool."""
+        more = slots - self.pool.shape[1]
+        if more <= 0:
+            return
+        more = -(-more // CAPACITY) * CAPACITY
+
+        def wider(old: Tensor, *sides: int, fill: float = 0) -> Tensor:
+            return torch.nn.functional.pad(old, sides, value=fill)
+
+        self.pool = wider(self.pool, 0, more, fill=EMPTY)
+        self.values, self._signs = wider(self.values, 0, more), wider(self._signs, 0, more)
+        self._active = wider(self._active, 0, more)
+        self._columns = wider(self._columns, 0, 0, 0, more)
+        self._gram = wider(self._gram, 0, more, 0, more)

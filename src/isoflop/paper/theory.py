@@ -5,6 +5,7 @@ computation. What is asked and what comes out: theory_result.py.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -234,14 +235,18 @@ def _variations(settings: TheorySettings, say: Say) -> tuple[Variation, ...]:
     """One choice changed at a time; what was chosen is repeated with as few simulations, to compare like with
     like."""
     found = []
+
+    @functools.cache
+    def simulated(varied: TheorySettings, examples: int) -> tuple[Array, Fits, float]:
+        return simulate(varied, "regularised", examples, settings.sensitivity_simulations)
+
     for name, values in VARIATIONS:
         for value in dict.fromkeys((getattr(settings, name), *values)):
             varied = dataclasses.replace(settings, **{name: value})
             rows: list[Row] = []
             for examples in settings.sizes:
-                errors, fits, seconds = simulate(
-                    varied, "regularised", examples, settings.sensitivity_simulations
-                )
+                uncounted = dataclasses.replace(varied, counting="as_run")
+                errors, fits, seconds = simulated(uncounted, examples)
                 rows.append(_row(varied, "regularised", examples, errors, fits, seconds, 0.0))
                 if rows[-1].performance.value > settings.target:
                     break

@@ -103,8 +103,9 @@ def least_squares(x: Tensor, y: Tensor) -> Tensor:
     wide = x.shape[1] < x.shape[2]
     gram = x @ x.mT if wide else x.mT @ x
     right = (y.unsqueeze(-1)) if wide else x.mT @ y.unsqueeze(-1)
-    found = torch.cholesky_solve(right, torch.linalg.cholesky(gram))
-    found = x.mT @ found if wide else found
+    found: Tensor = torch.cholesky_solve(right, torch.linalg.cholesky(gram))
+    if wide:
+        found = x.mT @ found
     return found.squeeze(-1)
 
 
@@ -120,7 +121,7 @@ def _simulate_lasso(examples: int, batch: int, settings: TheorySettings, generat
 
     def true_error(pool: Tensor, values: Tensor) -> Tensor:
         blank = values.new_zeros(batch, settings.features)
-        return error(blank.scatter_(1, pool, values))
+        return error(blank.scatter_add_(1, pool.clamp(min=0), values))
 
     judge = Holdout(batch, held, beta, noise, generator).error if held else true_error
     chosen = select(problems, settings, judge)

@@ -66,8 +66,8 @@ def variation(
         )
         for case, n in examples.items()
     }
-    n = lasso.examples and lasso.examples.value
-    c = lasso.flops and lasso.flops.value
+    n = lasso.examples.value if lasso.examples else None
+    c = lasso.flops.value if lasso.flops else None
     return Variation(
         setting=name,
         value=value,

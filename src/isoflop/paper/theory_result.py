@@ -55,9 +55,9 @@ class TheorySettings:
     penalty_rule: PenaltyRule = "holdout"
     counting: Counting = "as_run"
     holdout_share: float = 0.2
-    penalties_a_decade: int = 20
+    penalties_a_decade: int = 10
     decades: float = 3.0
-    patience: int = 6
+    patience: int = 2
     target: float = 1.0
     targets: tuple[float, ...] = (0.5, 1.0, 1.5, 2.0)
     sensitivity_simulations: int = 100
@@ -110,8 +110,8 @@ class TheorySettings:
 
 def quick(settings: TheorySettings) -> TheorySettings:
     """The same question by fewer simulations: about half a minute on two cores."""
-    fewer = {"simulations": 40, "sensitivity_simulations": 12, "sweep_simulations": 1, "timing_repeats": 1}
-    return dataclasses.replace(settings, **fewer, batch=min(settings.batch, 40))  # type: ignore[arg-type]
+    fewer = {"simulations": 16, "sensitivity_simulations": 4, "sweep_simulations": 1, "timing_repeats": 1}
+    return dataclasses.replace(settings, **fewer, batch=min(settings.batch, 16))  # type: ignore[arg-type]
 
 
 @dataclasses.dataclass(frozen=True)
