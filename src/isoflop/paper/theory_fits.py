@@ -94,7 +94,7 @@ def _least_squares_error(
         return (least_squares(x, y) - beta).square().sum(1)
     root = triangular_root(batch, examples, features, generator)
     target = root @ beta + math.sqrt(variance) * normal((batch, features), generator)
-    found = torch.linalg.solve_triangular(root, target.unsqueeze(-1), upper=True).squeeze(-1)
+    found: Tensor = torch.linalg.solve_triangular(root, target.unsqueeze(-1), upper=True).squeeze(-1)
     return (found - beta).square().sum(1)
 
 
