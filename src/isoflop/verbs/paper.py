@@ -35,6 +35,10 @@ def add(verb: terminal.Add) -> None:
         terminal.add_json(sub)
         return sub
 
+    shown = part("theory", _theory, "Figure 2: performance against data and computation, simulated")
+    shown.add_argument("--quick", action="store_true", help="fewer simulations: about half a minute")
+    shown.add_argument("--simulations", type=int, metavar="N", help="of each case and size (default 1000)")
+    shown.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
     _add_published(part("published", _published, "Error against compute across published models"))
     _add_implications(part("implications", _implications, "The price of a lower error, under both forms"))
     grown = part("growth", _growth, "Compute of notable models over time, against hardware")
@@ -69,6 +73,23 @@ def _add_implications(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--target", action="append", type=float, metavar="E", help="an error such as 0.05")
     sub.add_argument("--price", default=PRICE, metavar="COST", help=f"cost file of dollars (default {PRICE})")
     sub.add_argument("--grid", default=GRID, metavar="COST", help=f"cost file of CO2 (default {GRID})")
+
+
+def _theory(options: argparse.Namespace) -> int:
+    return _told(_make_theory(_folder(options.out), options), options)
+
+
+def _make_theory(out: Path, options: argparse.Namespace) -> Any:
+    from isoflop.paper import theory, theory_result
+    from isoflop.report import paper_theory
+
+    settings = theory_result.TheorySettings(device=getattr(options, "device", "cpu"))
+    if options.quick:
+        settings = theory_result.quick(settings)
+    if getattr(options, "simulations", None) is not None:
+        settings = dataclasses.replace(settings, simulations=options.simulations)
+    result = theory.run(settings, command=_command("theory", options))
+    return _save(out, result, paper_theory.section(result, out), result.rows, options)
 
 
 def _published(options: argparse.Namespace) -> int:
@@ -238,6 +259,7 @@ def _make_claims(out: Path, options: argparse.Namespace) -> Any:
 
 def _all(options: argparse.Namespace) -> int:
     out = _folder(options.out)
+    _make_theory(out, options)
     _make_published(out, options)
     _make_growth(out, options)
     swept = out / "overparameterised"
@@ -295,7 +317,7 @@ def _command(name: str, options: argparse.Namespace) -> str:
             continue
         values = value if isinstance(value, list) else [value]
         flag = [] if key in ("directory", "directories") else [f"--{key.replace('_', '-')}"]
-        words += [word for each in values for word in (*flag, str(each))]
+        words += flag if value is True else [word for each in values for word in (*flag, str(each))]
     return shlex.join(words)
 
 
