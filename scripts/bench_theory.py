@@ -15,6 +15,7 @@ duality gap of 1e-12 of ||y||^2 / 2, shows why an active set was chosen; it gets
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import statistics
 import time
@@ -127,11 +128,11 @@ def main() -> None:
         tried = theory_fits.simulate("regularised", size, options.problems, settings, g).tried
         steps = 10 ** (-torch.arange(1, tried - settings.patience + 1) / settings.penalties_a_decade)
         solvers: dict[str, Callable[[], Tensor]] = {
-            "ours": lambda x=x, y=y, steps=steps: ours(x, y, steps),
-            "Lasso, X'X": lambda x=x, y=y, steps=steps: theirs(x, y, steps, precompute=True),
-            "Lasso, X": lambda x=x, y=y, steps=steps: theirs(x, y, steps, precompute=False),
-            "FISTA, last": lambda x=x, y=y, steps=steps: fista(x, y, float(steps[-1])),
-            "ours, last": lambda x=x, y=y, steps=steps: ours(x, y, steps[-1:]),
+            "ours": functools.partial(ours, x, y, steps),
+            "Lasso, X'X": functools.partial(theirs, x, y, steps, precompute=True),
+            "Lasso, X": functools.partial(theirs, x, y, steps, precompute=False),
+            "FISTA, last": functools.partial(fista, x, y, float(steps[-1])),
+            "ours, last": functools.partial(ours, x, y, steps[-1:]),
         }
         times: dict[str, list[float]] = {name: [] for name in solvers}
         found: dict[str, Tensor] = {}
