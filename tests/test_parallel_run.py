@@ -215,11 +215,65 @@ def test_a_place_is_told_by_the_environment(environ: dict[str, str], place: plac
 
 def test_the_number_of_processes_must_be_the_one_asked_for(make_config: MakeConfig) -> None:
     four = places.find(TORCHRUN)
-    places.check(make_config("launch.devices=2", "launch.nodes=2").launch, four)
+    places.check(make_config("launch.devices=2", "launch.nodes=2").launch, four, TORCHRUN)
     with pytest.raises(ConfigError, match="is 2 and 4 processes were started"):
-        places.check(make_config("launch.devices=2").launch, four)
+        places.check(make_config("launch.devices=2").launch, four, TORCHRUN)
     with pytest.raises(ConfigError, match="srun --nodes=2 --ntasks-per-node=4"):
-        places.check(make_config("launch.devices=4", "launch.nodes=2").launch, None)
+        places.check(make_config("launch.devices=4", "launch.nodes=2").launch, None, {})
+    with pytest.raises(ConfigError, match="job of as many nodes"):
+        places.check(make_config("launch.nodes=2").launch, None, {"SLURM_JOB_NUM_NODES": "3"})
+    places.check(make_config("launch.nodes=2").launch, None, {"SLURM_JOB_NUM_NODES": "2"})
+
+
+SRUN_OF_TWO = """#!/bin/bash
+# As srun: the command once a node, here twice on this one, numbered; a signal goes to all.
+printf '%s\\n' "$@" > "{folder}/words"
+while [[ $1 == --* ]]; do shift; done
+pids=()
+for number in 0 1; do SLURM_PROCID=$number SLURM_NODEID=$number "$@" & pids+=($!); done
+trap 'kill -TERM "${{pids[@]}}"' TERM
+code=0
+for pid in "${{pids[@]}}"; do wait "$pid" || code=1; done
+exit $code
+"""
+
+
+@pytest.fixture
+def two_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A job of two nodes, both of them this machine; the words that srun was given come to be in /words."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "srun").write_text(SRUN_OF_TWO.format(folder=folder))
+    (folder / "srun").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_NUM_NODES", "2")
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    return folder
+
+
+def test_two_nodes_with_a_torchrun_each_write_one_record_that_agrees_with_one(
+    two_nodes: Path, make_config: MakeConfig
+) -> None:
+    """Only the network between them is not tried: both nodes are this machine."""
+    config = make_config(*TWO[1:], "launch.nodes=2")
+    (both,) = parallel_run.run(config)
+    words = (two_nodes / "words").read_text().splitlines()
+    assert words[:4] == ["--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--cpus-per-task=3"]
+    assert not list(config.directory.glob(".isoflop-*"))
+    assert [p.name for p in (config.directory / "records").iterdir()] == [f"{both.run_id}.json"]
+    launch = dataclasses.replace(config.launch, nodes=1)
+    (one,) = run.run(dataclasses.replace(config, launch=launch), again=True)
+    assert both.state == one.state == "done", both.reason
+    assert (both.run_id, both.compute) == (one.run_id, one.compute)
+    assert both.loss is not None
+    assert one.loss is not None
+    assert both.loss.test == pytest.approx(one.loss.test, abs=1e-5)
+    missing = make_config(*TWO[1:], "launch.nodes=2", "data=imagefolder", "data.root=/nowhere")
+    gone = dataclasses.replace(missing, out=str(config.directory / "gone"))
+    with pytest.raises(ConfigError, match="nowhere"):
+        parallel_run.run(gone)
+    assert not gone.directory.exists()
 
 
 def modelled(watts: float, seconds: float) -> Energy:

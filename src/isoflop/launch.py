@@ -18,15 +18,18 @@ SHARED_GPU = "shared GPU"
 
 TIME = re.compile(r"\d+|\d+:\d\d(:\d\d)?|\d+-\d+(:\d\d){0,2}")
 MEMORY = re.compile(r"\d+[KMGT]?")
+GPU = re.compile(r"(?P<kind>gpu(:[A-Za-z][^:,]*)?)(:(?P<number>\d+))?")
+"""The part of a gres that asks for GPUs."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SlurmConfig:
     """What sbatch is asked for, a task of the array. Null: the cluster's default.
 
-    `time` as sbatch writes it (minutes, HH:MM:SS or D-HH:MM:SS); `memory` such as 8G; `at_once` tasks of the
-    array run at a time; a task runs `cells_per_task` cells, one after another; `options` are further sbatch
-    options, `setup` shell lines before the cells (module load ...).
+    `gres` is a node's; `cpus_per_task` are a process's, of which a node has launch.devices. `time` as sbatch
+    writes it (minutes, HH:MM:SS or D-HH:MM:SS); `memory` such as 8G; `at_once` tasks of the array run at a
+    time; a task runs `cells_per_task` cells, one after another; `options` are further sbatch options, `setup`
+    shell lines before the cells (module load ...).
     """
 
     partition: str | None
@@ -94,6 +97,31 @@ class LaunchConfig:
     def processes(self) -> int:
         """Those that train one cell, on all nodes."""
         return self.devices * self.nodes
+
+    @property
+    def gres(self) -> str | None:
+        """What sbatch is asked for on each node: slurm.gres, with a GPU for each device where it names none.
+
+        Raises:
+            ValueError: it names another number than `devices`.
+        """
+        asked = self.slurm.gres
+        if asked is None:
+            return f"gpu:{self.devices}" if self.devices > 1 and self.device == "cuda" else None
+        if self.devices == 1:
+            return asked
+        return ",".join(self._with_number(part) for part in asked.split(","))
+
+    def _with_number(self, part: str) -> str:
+        found = GPU.fullmatch(part)
+        if not found:
+            return part
+        if found["number"] not in (None, str(self.devices)):
+            raise ValueError(
+                f"launch.slurm.gres={self.slurm.gres} asks for {found['number']} GPUs a node and "
+                f"launch.devices is {self.devices}: make them the same, or write {found['kind']} alone"
+            )
+        return f"{found['kind']}:{self.devices}"
 
     def check_batch(self, batch_size: int) -> None:
         """Refuse a batch that cannot be shared evenly.

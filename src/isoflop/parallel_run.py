@@ -1,8 +1,9 @@
 """A cell by as many processes as launch.devices and launch.nodes say; by one, it is `run.run` and no more.
 
 Alone on a machine, `run` starts torchrun, which starts the processes of the cell and ends them all where one
-ends badly. Where torchrun or srun has started several processes already, each of them joins the others. The
-process that starts torchrun trains nothing: it hands on signals and sees that the cell has its records.
+ends badly; in a SLURM job of several nodes it does so on each of them, through srun. Where torchrun or srun
+has started several processes already, each of them joins the others. The process that starts torchrun trains
+nothing: it hands on signals and sees that the cell has its records.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import contextlib
 import ctypes
 import dataclasses
 import logging
+import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -27,7 +30,7 @@ from isoflop import config as configs
 from isoflop import places, provenance, signals
 from isoflop import record as records
 from isoflop.config import Config, ConfigError
-from isoflop.launch import Shared
+from isoflop.launch import LaunchConfig, Shared
 from isoflop.places import Place
 from isoflop.provenance import Machine
 from isoflop.record import CurvePoint, Record, RecordBusyError, State
@@ -37,6 +40,8 @@ Watch = Callable[[CurvePoint, int], None]
 POLL_SECONDS = 0.1
 LAST_SECONDS = 5.0
 """How long processes may take to end after the chief has said what came of the cell."""
+ASKED_SECONDS = 45.0
+"""How long srun may take to end the processes of other nodes; torchrun gives its own 30 s."""
 PARENT_DEATH_SIGNAL = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
 NEVER_SAID = "the processes ended before they could say"
@@ -81,7 +86,7 @@ def run(
     the next attempt goes on from the checkpoint.
     """
     place = places.find(os.environ)
-    places.check(config.launch, place)
+    places.check(config.launch, place, os.environ)
     command = command_line or provenance.command()
     try:
         config.launch.check_batch(config.optim.batch_size)
@@ -99,9 +104,24 @@ def run(
             shared=shared,
             watch=watch,
         )
-    with tempfile.TemporaryDirectory(prefix="isoflop-") as folder:
+    with _folder_of(config) as folder:
         task = Task(configs.to_dict(config), device_index, command, lr_interior, again, shared, folder)
         return _join(task, place, watch) if place else _Supervisor(config, task, watch).run()
+
+
+@contextlib.contextmanager
+def _folder_of(config: Config) -> Iterator[str]:
+    """A folder for the processes of a cell to talk in: beside its records where other nodes must see it."""
+    within = config.directory if config.launch.nodes > 1 else None
+    if within:
+        within.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".isoflop-", dir=within) as folder:
+            yield folder
+    finally:
+        if within:
+            with contextlib.suppress(OSError):  # other things are in it
+                within.rmdir()
 
 
 def is_chief() -> bool:
@@ -177,7 +197,7 @@ class _Supervisor:
                     if said is None and (self._folder / "outcome").exists():
                         said = time.monotonic()
                     if said is not None and time.monotonic() - said > LAST_SECONDS:
-                        agent.kill()
+                        _end(agent, self._config)
                     if stop.word is not None and not asked:
                         asked = True
                         self._ask(agent, stop.word)
@@ -268,19 +288,53 @@ def _threads(config: Config) -> int:
 def _torchrun(config: Config, task: Path) -> Iterator[subprocess.Popen[bytes]]:
     """torchrun in a session of its own, so that Ctrl-C comes to the cell once; gone when this is left."""
     environ = os.environ | {"OMP_NUM_THREADS": str(_threads(config))}
-    words = ["supervise", str(config.launch.devices), str(task)]
     agent = subprocess.Popen(
-        [sys.executable, "-m", "isoflop.parallel_run", *words],
-        env=environ,
+        [*_on_every_node(config), sys.executable, "-m", "isoflop.parallel_run", "supervise", str(task)],
+        env=environ | _meeting(config),
         stdin=subprocess.DEVNULL,
         start_new_session=True,
     )
     try:
         yield agent
     finally:
-        if agent.poll() is None:
-            agent.kill()
-            agent.wait()
+        _end(agent, config)
+
+
+def _on_every_node(config: Config) -> list[str]:
+    """What starts the torchrun of each node: nothing but itself on one."""
+    if config.launch.nodes == 1:
+        return []
+    cpus = os.environ.get("SLURM_CPUS_PER_TASK")  # which a step does not take over from its job
+    size = [f"--nodes={config.launch.nodes}", f"--ntasks={config.launch.nodes}", "--ntasks-per-node=1"]
+    return [
+        "srun",
+        *size,
+        *([f"--cpus-per-task={cpus}"] if cpus else []),
+        "--input=none",
+        "--kill-on-bad-exit=0",
+    ]
+
+
+def _meeting(config: Config) -> dict[str, str]:
+    """Where the torchruns of several nodes meet: the first node of the job, which this process is on."""
+    if config.launch.nodes == 1:
+        return {}
+    with socket.socket() as tried:
+        tried.bind(("", 0))
+        port = tried.getsockname()[1]
+    return {"ISOFLOP_MASTER": f"{places.first_node(os.environ, 'JOB')}:{port}"}
+
+
+def _end(agent: subprocess.Popen[bytes], config: Config) -> None:
+    """End torchrun, and with it all processes. srun must be asked: it has nothing to kill other nodes' with
+    once it is gone."""
+    if agent.poll() is None and config.launch.nodes > 1:
+        agent.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            agent.wait(ASKED_SECONDS)
+    if agent.poll() is None:
+        agent.kill()
+        agent.wait()
 
 
 def _end_with_parent(number: signal.Signals) -> None:
@@ -289,21 +343,33 @@ def _end_with_parent(number: signal.Signals) -> None:
         ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, number)
 
 
-def _supervise(devices: str, task: str) -> int:
+def _supervise(path: str) -> int:
     """torchrun itself: one process a device, all ended where one of them ends badly."""
+    from torch import distributed
     from torch.distributed import run as torchrun
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     _end_with_parent(signal.SIGTERM)
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
-    here = ["--standalone", "--local-addr=127.0.0.1", "--monitor-interval=0.1", f"--nproc-per-node={devices}"]
-    options = torchrun.parse_args([*here, "--module", "isoflop.parallel_run", "rank", task])  # type: ignore[no-untyped-call]
+    launch = configs.from_dict(msgspec.json.decode(Path(path).read_bytes(), type=Task).config).launch
+    here = ["--monitor-interval=0.1", f"--nproc-per-node={launch.devices}", *_meeting_place(launch)]
+    options = torchrun.parse_args([*here, "--module", "isoflop.parallel_run", "rank", path])  # type: ignore[no-untyped-call]
     try:
         torchrun.run(options)  # type: ignore[no-untyped-call]
-    except (ChildFailedError, SignalException):
+    except (ChildFailedError, SignalException, distributed.DistError):
         return 1
     return 0
+
+
+def _meeting_place(launch: LaunchConfig) -> list[str]:
+    """torchrun's options for one node, or for this one of several: srun numbers them from the first."""
+    if launch.nodes == 1:
+        return ["--standalone", "--local-addr=127.0.0.1"]
+    master, _, port = os.environ["ISOFLOP_MASTER"].rpartition(":")
+    limit = f"--rdzv-conf=timeout={math.ceil(launch.parallel_timeout_seconds)}"
+    number = f"--node-rank={os.environ['SLURM_PROCID']}"
+    return [f"--nnodes={launch.nodes}", number, f"--master-addr={master}", f"--master-port={port}", limit]
 
 
 def _rank(path: str) -> int:

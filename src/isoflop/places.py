@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 from collections.abc import Mapping
+from typing import Literal
 
 from isoflop.config import ConfigError
 from isoflop.launch import LaunchConfig
@@ -46,15 +47,25 @@ def find(environ: Mapping[str, str]) -> Place | None:
         rank=int(environ["SLURM_PROCID"]),
         ranks=tasks,
         local_rank=int(environ.get("SLURM_LOCALID", "0")),
-        master=environ.get("MASTER_ADDR") or _first_node(environ),
+        master=_master_of_step(environ),
         port=int(environ.get("MASTER_PORT", FIRST_PORT + number % PORTS)),
     )
 
 
-def _first_node(environ: Mapping[str, str]) -> str:
-    if environ.get("SLURM_STEP_NUM_NODES") == "1":
-        return "127.0.0.1"
-    nodes = environ.get("SLURM_STEP_NODELIST", "")
+def _master_of_step(environ: Mapping[str, str]) -> str:
+    alone = environ.get("SLURM_STEP_NUM_NODES") == "1" and not environ.get("MASTER_ADDR")
+    return "127.0.0.1" if alone else first_node(environ, "STEP")
+
+
+def first_node(environ: Mapping[str, str], of: Literal["JOB", "STEP"]) -> str:
+    """MASTER_ADDR where it is set, else the name of the first node of the job or step.
+
+    Raises:
+        ConfigError: scontrol does not name it.
+    """
+    if master := environ.get("MASTER_ADDR"):
+        return master
+    nodes = environ.get(f"SLURM_{of}_NODELIST", "")
     try:
         found = subprocess.run(
             ["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, timeout=60, check=True
@@ -66,11 +77,11 @@ def _first_node(environ: Mapping[str, str]) -> str:
         ) from error
 
 
-def check(launch: LaunchConfig, place: Place | None) -> None:
-    """Refuse a number of processes that is not the one asked for.
+def check(launch: LaunchConfig, place: Place | None, environ: Mapping[str, str]) -> None:
+    """Refuse a number of processes or nodes that is not the one asked for.
 
     Raises:
-        ConfigError: says which key to change, or how to start more processes.
+        ConfigError: says which key to change, or how to get more processes or nodes.
     """
     wanted = launch.processes
     if place is not None and place.ranks != wanted:
@@ -78,6 +89,14 @@ def check(launch: LaunchConfig, place: Place | None) -> None:
             f"launch.devices x launch.nodes is {wanted} and {place.ranks} processes were started: "
             "make them the same"
         )
-    if place is None and launch.nodes > 1:
+    if place is None and launch.nodes > 1 and launch.nodes != _nodes(environ):
         start = f"srun --nodes={launch.nodes} --ntasks-per-node={launch.devices}"
-        raise ConfigError(f"launch.nodes={launch.nodes}: start it on every node, as with {start} isoflop run")
+        raise ConfigError(
+            f"launch.nodes={launch.nodes}: start it in a SLURM job of as many nodes (launch=slurm asks for "
+            f"them), or on every node, as with {start} isoflop run"
+        )
+
+
+def _nodes(environ: Mapping[str, str]) -> int:
+    """Nodes of the SLURM job that this process is in, 1 without one."""
+    return int(environ.get("SLURM_JOB_NUM_NODES", "1"))

@@ -47,11 +47,11 @@ def make_table() -> Callable[..., pd.DataFrame]:
     return _table
 
 
-def _view(x, y, *, trials=None, repeats=1.0, seed_variance=None) -> View:
-    """One configuration a point."""
+def _view(x, y, *, repeats=1.0, trials=None, seed_variance=None) -> View:
+    """Points, each a configuration of its own."""
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    counts = None if trials is None else np.broadcast_to(np.asarray(trials, dtype=float), x.shape)
-    return View(x, y, np.arange(len(x)), np.broadcast_to(float(repeats), x.shape), counts, seed_variance)
+    counts = None if trials is None else np.full(len(x), float(trials))
+    return View(x, y, np.arange(len(x)), np.full(len(x), float(repeats)), counts, seed_variance)
 
 
 @pytest.fixture

@@ -1,10 +1,14 @@
 """Do the 95% intervals hold the truth about as often as they say? A small, seeded simulation."""
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
-from isoflop.curve import bootstrap
+from isoflop.curve import bootstrap, coverage
 from isoflop.curve.laws import LAWS, PLAIN
+from isoflop.curve.view import View
 
 RESAMPLES = 150
 
@@ -12,16 +16,18 @@ RESAMPLES = 150
 @pytest.mark.parametrize(
     ("law", "configs", "e", "simulations"), [("polynomial", 8, 0.0, 300), ("power_floor", 12, 0.05, 60)]
 )
-def test_the_interval_of_the_curve_at_x_max_covers_the_truth(law, configs, e, simulations, make_view):
+def test_the_interval_of_the_curve_at_x_max_covers_the_truth(law, configs, e, simulations):
     generator = np.random.default_rng(0)
     x = np.geomspace(1, 1e4, configs)
+    z = np.log(x / x.max())
     truth = e + 0.6 * x**-0.3
     covered = narrow = 0
     for _ in range(simulations):
         y = truth * np.exp(0.04 * generator.standard_normal(configs))
-        counts, _ = bootstrap.resample(np.eye(configs, dtype=bool), RESAMPLES, generator)
-        parameters = LAWS[law].fit(make_view(x, y), np.vstack([np.ones(configs), counts]), PLAIN, None)
-        curve = LAWS[law].predict(parameters, np.zeros(1))[1:, 0]
+        weights = bootstrap.resample(configs, RESAMPLES, generator)
+        view = View(x, y, np.arange(configs), np.ones(configs), None, None)
+        parameters = LAWS[law].fit(view, weights, PLAIN, None)
+        curve = LAWS[law].predict(parameters, z[-1:])[1:, 0]
         low, high = bootstrap.interval(curve, configs, LAWS[law].free_parameters)
         covered += low <= truth[-1] <= high
         plain = np.quantile(curve, [0.025, 0.975])
@@ -29,3 +35,23 @@ def test_the_interval_of_the_curve_at_x_max_covers_the_truth(law, configs, e, si
     standard_error = np.sqrt(0.95 * 0.05 / simulations)
     assert abs(covered / simulations - 0.95) < 0.02 + 2 * standard_error
     assert narrow < covered
+
+
+def test_the_table_in_the_package_is_the_stored_result():
+    stored = pd.read_csv(Path(__file__).parents[2] / "results/coverage-simulated/coverage.csv")
+    usual = stored[(stored["seeds"] == 3) & (stored["case"].str.count("-") == 3)]
+    expected: dict = {}
+    for row in usual.itertuples():
+        found = expected.setdefault((row.law, row.frontier, row.configurations), {})
+        found[row.quantity] = (row.coverage, row.intervals)
+    assert expected == coverage.MEASURED
+
+
+def test_words_are_said_only_where_an_interval_does_not_hold_what_it_says(monkeypatch):
+    measured = {("power", False, 8): {"b": (0.91, 1000), "y at x_max": (0.95, 1000), "E": (0.98, 1000)}}
+    monkeypatch.setattr(coverage, "MEASURED", measured)
+    assert "91% of 1,000" in coverage.words("power", "b", 7, False)
+    assert "98% of 1,000" in coverage.words("power", "E", 7, False)
+    assert coverage.words("power", "y at x_max", 8, False) is None
+    assert coverage.words("power", "b", 30, False) is None
+    assert coverage.words("m4", "b", 8, False) is None

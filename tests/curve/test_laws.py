@@ -213,3 +213,12 @@ def test_zero_errors_are_used_and_pull_the_law_down():
         curves.append(LAWS["power"].predict(parameters, np.log(x[-1:] / view.x.max()))[0, 0])
     assert curves[0] < curves[1]
     assert curves[0] == pytest.approx(0.5 * 1e4**-0.7, rel=0.6)
+
+
+@pytest.mark.parametrize("factor", [1e9, 1e-9, 7.3e-4])
+@pytest.mark.parametrize("law", list(LAWS))
+def test_the_unit_of_x_does_not_change_a_prediction(law, factor):
+    x, y = _noisy()
+    z = np.linspace(-8, 3, 12)
+    one, other = (LAWS[law].predict(_fitted(law, scaled, y), z) for scaled in (x, x * factor))
+    np.testing.assert_allclose(other, one, rtol=1e-9)

@@ -16,14 +16,16 @@ def test_every_bad_row_is_excluded_by_name_and_reason(make_table):
     table.loc[0, "test_error"] = np.nan
     table.loc[1, "test_error"] = 1.2
     table.loc[2, "test_error"] = 0.0
+    table.loc[2, "test_n"] = np.nan
     table.loc[3, "test_error"] = 0.9
     table.loc[4, "train_gflops"] = np.nan
     table.loc[4, "train_gflops_reason"] = "op foo is not counted"
     table.loc[5, "train_gflops"] = -1.0
     reasons = _reasons(points.select(table, "train_gflops", "test_error"))
-    assert set(reasons) == {f"run{i}" for i in (0, 1, 3, 4, 5)}, "0 errors of a known number are used"
+    assert set(reasons) == {f"run{i}" for i in range(6)}
     assert reasons["run0"] == "unknown test_error: no value in the table"
     assert "outside [0, 1]" in reasons["run1"]
+    assert reasons["run2"].startswith("0 errors of an unknown number (test_n)")
     assert "at chance (0.9): no information about the law" in reasons["run3"]
     assert reasons["run4"] == "unknown train_gflops: op foo is not counted"
     assert "above 0" in reasons["run5"]
@@ -148,20 +150,45 @@ def test_mixed_provenance_is_told(make_table, column, words):
 
 
 @pytest.mark.parametrize(
-    ("column", "words"),
+    ("x", "column", "words"),
     [
-        ("git_commit", r"mixed git commits \(abc, other\): .*Fit them apart, or say --mixed"),
-        ("isoflop_version", r"mixed isoflop versions \(1, other\)"),
+        ("train_gflops", "git_commit", "mixed git commits"),
+        ("train_gflops", "isoflop_version", "mixed isoflop versions"),
+        ("train_seconds", "device", "mixed devices"),
+        ("energy_joules", "power_limit_watts", "mixed power caps"),
     ],
 )
-@pytest.mark.parametrize("x", ["train_gflops", "train_seconds"])
-def test_mixed_code_is_refused_and_told_where_it_is_asked_for(make_table, column, words, x):
-    table = make_table(X, Y, seeds=2).assign(train_seconds=np.repeat(X, 2))
-    table.loc[3, column] = "other"
-    with pytest.raises(ValueError, match=words):
+def test_what_cannot_be_compared_is_refused_unless_asked_for(make_table, x, column, words):
+    table = make_table(X, Y, seeds=2)
+    table = table.assign(train_seconds=table["train_gflops"], energy_joules=table["train_gflops"])
+    table = table.assign(power_limit_watts=300.0)
+    assert points.select(table, x, "test_error").runs.x.size == 18
+    table.loc[3, column] = 200.0 if column == "power_limit_watts" else "other"
+    with pytest.raises(ValueError, match=rf"{words}.*--mixed"):
         points.select(table, x, "test_error")
-    told = points.select(table, x, "test_error", mixed=True).warnings
-    assert any(words.split(r" \(")[0] in word for word in told)
+    assert points.select(table, x, "test_error", mixed=True).runs.x.size == 18
+
+
+def test_few_seeds_short_span_and_perfect_runs_are_told(make_table):
+    table = make_table(X[:4], Y[:4])
+    table.loc[4] = table.loc[3].to_dict() | {"run_id": "perfect", "config_id": "perfect", "test_error": 0.0}
+    chosen = points.select(table, "train_gflops", "test_error")
+    told = " | ".join(chosen.warnings)
+    assert "5 of 5 configurations have fewer than 2 seeds" in told
+    assert "1.5 decades, under two" in told
+    assert "1 runs have 0 errors" in told
+    assert chosen.runs.y.min() == 0
+    assert np.isfinite(chosen.runs.log_y).all()
+
+
+def test_seeds_variance_is_pooled_within_places(make_table):
+    table = make_table(X, Y, seeds=4, noise=0.1)
+    chosen = points.select(table, "train_gflops", "test_error")
+    by_place = np.log(table["test_error"]).groupby(table["config_id"]).var()
+    assert chosen.places.seed_variance == pytest.approx(by_place.mean(), rel=1e-9)
+    assert chosen.places.trials.tolist() == [40000.0] * 9
+    assert chosen.chance == 0.9
+    assert points.select(table.assign(chance_error=np.nan), "train_gflops", "test_error").chance is None
 
 
 @pytest.mark.parametrize("x", ["energy_joules", "net_joules", "train_seconds", "dollars", "grams_co2"])
@@ -184,17 +211,6 @@ def test_a_run_that_is_left_out_does_not_make_the_rest_mixed(make_table):
     assert points.select(table, "train_gflops", "test_error").configs == 8
 
 
-def test_few_seeds_short_span_and_runs_without_errors_are_told(make_table):
-    table = make_table(X[:4], Y[:4])
-    table.loc[4] = table.loc[3].to_dict() | {"run_id": "perfect", "config_id": "perfect", "test_error": 0.0}
-    chosen = points.select(table, "train_gflops", "test_error")
-    told = " | ".join(chosen.warnings)
-    assert "5 of 5 configurations have fewer than 2 seeds" in told
-    assert "1.5 decades, under two" in told
-    assert "1 runs have 0 errors: polynomial and exponential" in told
-    assert 0.0 in chosen.runs.y
-
-
 @pytest.mark.parametrize("known", ["none", "one unknown"])
 def test_0_errors_of_an_unknown_number_are_left_out_by_name(make_table, known):
     table = make_table(X, Y)
@@ -209,22 +225,6 @@ def test_errors_in_percent_are_refused_in_words(make_table):
     table = make_table(X, Y * 100)
     with pytest.raises(ValueError, match=r"outside \[0, 1\]: give the error as a fraction"):
         points.select(table, "train_gflops", "test_error")
-
-
-def test_a_loss_of_0_is_left_out_by_name(make_table):
-    table = make_table(X, Y).assign(test_loss=Y)
-    table.loc[2, "test_loss"] = 0.0
-    assert "above 0" in _reasons(points.select(table, "train_gflops", "test_loss"))["run2"]
-
-
-def test_the_runs_of_a_place_add_their_counts_and_tell_the_variance_of_seeds(make_table):
-    table = make_table(X, Y, seeds=3, noise=0.1)
-    chosen = points.select(table, "train_gflops", "test_error")
-    assert chosen.places.repeats.tolist() == [3.0] * 9
-    assert chosen.places.trials.tolist() == [30000.0] * 9
-    log_y = np.log(table["test_error"].to_numpy()).reshape(9, 3)
-    assert chosen.places.seed_variance == pytest.approx(log_y.var(axis=1, ddof=1).mean(), rel=1e-9)
-    assert points.select(make_table(X, Y), "train_gflops", "test_error").places.seed_variance is None
 
 
 def test_chance_is_known_only_where_all_rows_agree(make_table):

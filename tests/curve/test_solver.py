@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from isoflop.curve import forms, solver, view
+from isoflop.curve import forms, laws, solver, view
 from isoflop.curve.laws import PLAIN, fit_form, problem_of
 from isoflop.curve.solver import Problem
 
@@ -224,11 +224,79 @@ def test_a_binomial_fit_is_scipys_most_likely_law(make_view):
     np.testing.assert_allclose([c, b], found.x, rtol=1e-5)
 
 
-def test_a_held_parameter_and_a_held_level_stay_where_they_are(make_view):
-    points = make_view(*_heavy(6))
-    problem = problem_of(forms.FLOORED, points, np.ones((1, 24)), PLAIN)
-    exponents = np.array([0.2, 0.4, 0.7])
-    found = solver.solve(problem, np.ones((3, 24)), solver.FINE, held=(1, exponents))[0]
-    assert np.array_equal(found[:, 2], exponents)
-    found = solver.solve(problem, np.ones((1, 24)), solver.FINE, level=-3.0)[0]
-    assert found[0, 0] == -3.0
+def _inside(form, share, span=9.0):
+    """Shape parameters at `share` (q,) of the way between moderate values."""
+    moderate = {"b": (0.05, 2), "s": (-4, -0.05), "m": (-2, 6), "tau": (-5, 1), "log_k": (-1, 1)}
+    moderate |= {"share": (0.01, 0.5), "b0": (0.0, 1), "b1": (0.05, 2), "log_f": (-1, 0.5)}
+    ends = np.array([moderate[name] for name in form.names])
+    return ends[:, 0] + np.asarray(share) * (ends[:, 1] - ends[:, 0])
+
+
+@pytest.mark.parametrize("name", list(FORMS))
+@pytest.mark.parametrize("seed", range(3))
+def test_no_start_of_scipys_finds_a_lower_huber_loss(name, seed):
+    form = FORMS[name]
+    generator = np.random.default_rng(seed)
+    v = np.sort(generator.uniform(0, 9, 24))
+    v -= v.min()
+    truth = form.evaluate(_inside(form, generator.random(len(form.names)))[None], v)[0][0] - 2
+    log_y = truth + 0.05 * generator.standard_t(3, 24)
+    threshold = 0.07
+    problem = Problem(form, v, log_y[None], solver.log_error(log_y[None]), threshold)
+    found = solver.solve(problem, np.ones((1, 24)), solver.FINE)[1][0]
+    lower, upper = form.bounds(problem.span)
+
+    def residual(p):
+        return log_y - p[0] - form.evaluate(p[None, 1:], v)[0][0]
+
+    best = np.inf
+    for _ in range(12):
+        start = np.r_[log_y.min(), np.clip(_inside(form, generator.random(len(form.names))), lower, upper)]
+        end = optimize.least_squares(
+            residual,
+            start,
+            bounds=(np.r_[-30, lower - 1e-12], np.r_[30, upper + 1e-12]),
+            loss="huber",
+            f_scale=threshold,
+            xtol=1e-12,
+            ftol=1e-12,
+            max_nfev=400,
+        ).x
+        size = np.abs(residual(end))
+        loss = np.sum(np.where(size <= threshold, size**2 / 2, threshold * (size - threshold / 2)))
+        best = min(best, loss)
+    assert found <= best * (1 + (1e-6 if len(form.names) < 3 else 1e-2))
+
+
+def test_held_parameters_stay_and_the_rest_is_the_constrained_minimum():
+    v = np.linspace(0, 8, 20)
+    log_y = np.log(0.05 + 0.02 * np.exp(0.5 * v))
+    problem = Problem(forms.FLOORED, v, log_y[None], solver.log_error(log_y[None]))
+    values = np.array([0.3, 0.5, 0.9])
+    found, losses = solver.solve(problem, np.ones((3, 20)), solver.FINE, held=(1, values))
+    np.testing.assert_array_equal(found[:, 2], values)
+    assert losses[1] < 1e-20
+    for value, loss in zip(values, losses, strict=True):
+        end = optimize.minimize(
+            lambda p, value=value: (
+                0.5 * np.sum((log_y - p[0] - forms.floored(np.array([[p[1], value]]), v)[0][0]) ** 2)
+            ),
+            [log_y[0], -1.0],
+            bounds=[(None, None), (-50, 0)],
+            options={"ftol": 1e-15, "gtol": 1e-10},
+        )
+        assert loss <= end.fun * (1 + 1e-4) + 1e-12
+    level = solver.solve(problem, np.ones((1, 20)), solver.FINE, level=-2.5)[0]
+    assert level[0, 0] == -2.5
+
+
+def test_a_quantile_fit_leaves_its_share_below(make_view):
+    generator = np.random.default_rng(1)
+    x = np.exp(generator.uniform(0, 9, 400))
+    y = 0.5 * x**-0.2 * np.exp(0.3 * generator.standard_normal(400))
+    at = make_view(x, y)
+    for quantile in (0.1, 0.5, 0.9):
+        found = fit_form(forms.POWER, at, np.ones((1, 400)), dataclasses.replace(PLAIN, quantile=quantile))
+        below = np.mean(at.log_y < laws.log_curve(forms.POWER, found, -at.v)[0])
+        assert below == pytest.approx(quantile, abs=0.02)
+        assert found[0, 1] == pytest.approx(0.2, abs=0.03)

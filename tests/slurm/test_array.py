@@ -159,6 +159,42 @@ def test_every_task_ends_with_its_state_right_and_the_curve_is_fitted(cluster: P
     assert {state for task, state, _ in seen if task == task_of(directory, ids[12_000])} == {"FAILED"}
 
 
+def test_a_cell_by_two_processes_says_what_one_says(cluster: Path, tmp_path: Path) -> None:
+    """Two tasks of an array: torchrun in the one that has two processes, and one record of each cell."""
+    found = {}
+    for devices in (1, 2):
+        directory = tmp_path / str(devices)
+        words = [
+            "sweep",
+            *TINY,
+            "model.width=16",
+            "model.depth=1",
+            "optim.batch_size=60",
+            "schedule.epochs=2",
+        ]
+        words += [
+            "optim.batch_size=60",
+            "precision=fp32",
+            f"launch.devices={devices}",
+            f"out={directory}",
+            "sweep.name=two",
+        ]
+        isoflop(*words, "--wait", at=tmp_path)
+        (path,) = (directory / "records").iterdir()
+        found[devices] = json.loads(path.read_bytes())
+        (log,) = (directory / "logs").glob("slurm-*_0.out")
+        assert "cells 1-1" in log.read_text()
+    one, two = found[1], found[2]
+    assert one["state"] == two["state"] == "done"
+    assert one["run_id"] == two["run_id"]
+    assert one["compute"] == two["compute"]
+    assert one["error"] == two["error"]
+    assert two["loss"]["test"] == pytest.approx(one["loss"]["test"], abs=1e-5)
+    jobs = json.loads((tmp_path / "2/slurm/1.json").read_text())["chunks"]
+    asked = slurm("sacct", "-X", "-n", "-P", "-o", "AllocCPUS", "-j", jobs[0]["job"])
+    assert asked.split() == ["2"]
+
+
 def test_a_sweep_submitted_from_inside_a_job_is_not_part_of_it(cluster: Path, tmp_path: Path) -> None:
     """Neither its partition nor its memory, CPUs or time limit are those of the jobs it submits."""
     words = ["sweep", *TINY, "model.width=8,16", f"out={tmp_path / 'd'}", "sweep.name=inside"]

@@ -90,6 +90,39 @@ def test_the_options_and_the_cells_reach_sbatch(taken: Callable[[], list[list[st
     assert submission.tasks_of(out, made)[cells[3].run_id] == ("2", 0)
 
 
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ((), {"--cpus-per-task=4"}),
+        (("slurm.gres=gpu",), {"--cpus-per-task=4", "--gres=gpu:2"}),
+        (("slurm.gres='lustre:1,gpu:a100'",), {"--cpus-per-task=4", "--gres=lustre:1,gpu:a100:2"}),
+        (("slurm.gres=gpu:a100:2",), {"--cpus-per-task=4", "--gres=gpu:a100:2"}),
+        (("device=cuda",), {"--cpus-per-task=4", "--gres=gpu:2"}),
+        (("nodes=3",), {"--cpus-per-task=4", "--nodes=3", "--ntasks=3", "--ntasks-per-node=1"}),
+    ],
+)
+def test_the_processes_of_a_cell_have_their_cores_and_gpus(
+    given: tuple[str, ...], asked: set[str], make_config: MakeConfig, tmp_path: Path
+) -> None:
+    words = ["launch=slurm", "launch.devices=2", "launch.slurm.cpus_per_task=2"]
+    launch = make_config(*words, *(f"launch.{each}" for each in given)).launch
+    slurm.check(launch)
+    job = slurm.Job(tmp_path, "1", "mine", tmp_path, launch)
+    sizes = ("--cpus", "--gres", "--nodes", "--ntasks")
+    assert {w for w in slurm.array_command(job, 1, 1, 1, None) if w.startswith(sizes)} == asked
+    assert not any(word.startswith(sizes) for word in slurm.finish_command(job, ["1"]))
+
+
+def test_gpus_that_are_not_those_of_the_devices_are_refused(
+    taken: Callable[[], list[list[str]]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = sweep("model.width=4,8", "launch.devices=4", "launch.slurm.gres=gpu:h100:2")
+    words.append(f"out={tmp_path / 'd'}")
+    assert cli.main([*words, "optim.batch_size=64"]) == 2
+    assert "asks for 2 GPUs a node and launch.devices is 4" in capsys.readouterr().err
+    assert not (tmp_path / "d").exists()
+
+
 def test_a_limit_of_tasks_holds_over_all_arrays(taken: Callable[[], list[list[str]]], tmp_path: Path) -> None:
     options = ["launch.slurm.at_once=2", "launch.slurm.cells_per_task=2", f"out={tmp_path / 'd'}"]
     assert cli.main(sweep("seed=range(0,7)", *options)) == 0

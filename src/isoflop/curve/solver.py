@@ -51,7 +51,9 @@ derivative and its curvature, (r, n) each."""
 class Problem:
     """What is fitted. v (n,) or (n, k); log_y (rows or 1, n) is for starts.
 
-    `noise` judges ln y of the law; half deviances beyond threshold^2 / 2 count linearly (Huber).
+    `noise` judges ln y of the law; half deviances beyond threshold^2 / 2 count linearly (Huber). `newton`:
+    undamped steps use the robust loss's own curvature, which is 0 beyond the threshold, not that of
+    reweighted squares; far fewer steps where most points lie beyond it.
     """
 
     form: Form
@@ -59,6 +61,7 @@ class Problem:
     log_y: Array
     noise: Noise
     threshold: float = np.inf
+    newton: bool = False
 
     @property
     def span(self) -> float:
@@ -132,8 +135,9 @@ def _starts(problem: Problem, rows: Rows, weights: Array, level: float | None) -
     return np.stack(found)
 
 
-def _evaluate(problem: Problem, rows: Rows, weights: Array, parameters: Array) -> tuple[Array, Array, Array]:
-    """The robust loss (r,), its descent direction (r, p) and the reweighted normal matrix (r, p, p)."""
+def _evaluate(problem: Problem, rows: Rows, weights: Array, parameters: Array) -> tuple[Array, ...]:
+    """The robust loss (r,), its descent direction (r, p), the reweighted normal matrix (r, p, p), which
+    bounds the curvature of the loss from above, and with `newton` that curvature, else the same matrix."""
     shape, derivatives = problem.form.evaluate(parameters[:, 1:], problem.v)
     half, pull, curvature = problem.noise(parameters[:, :1] + shape, rows)
     if np.isfinite(problem.threshold):
@@ -141,14 +145,18 @@ def _evaluate(problem: Problem, rows: Rows, weights: Array, parameters: Array) -
         robust = problem.threshold / np.maximum(size, problem.threshold)
         clipped = np.minimum(size, problem.threshold)
         loss = np.einsum("rn,rn,rn->r", weights, clipped, size - 0.5 * clipped)
+        curved = weights * (size <= problem.threshold) if problem.newton else weights
         weights = weights * robust
     else:
         loss = np.einsum("rn,rn->r", weights, half)
     full = np.empty((*derivatives.shape[:2], derivatives.shape[2] + 1))
     full[..., 0], full[..., 1:] = 1.0, derivatives
     down = np.matmul((weights * pull)[:, None, :], full)[:, 0, :]
-    normal = np.matmul(full.transpose(0, 2, 1), full * (weights * curvature)[..., None])
-    return loss, down, normal
+    turned = full.transpose(0, 2, 1)
+    normal = np.matmul(turned, full * (weights * curvature)[..., None])
+    if not (problem.newton and np.isfinite(problem.threshold)):
+        return loss, down, normal, normal
+    return loss, down, normal, np.matmul(turned, full * (curved * curvature)[..., None])
 
 
 def _polish(
@@ -156,7 +164,7 @@ def _polish(
 ) -> tuple[Array, Array]:
     """Parameters (r, p) at the bounded minimum reached from `starts`, and the loss there (r,)."""
     parameters = np.clip(starts, lower, upper)
-    loss, down, normal = _evaluate(problem, rows, weights, parameters)
+    loss, down, normal, curved = _evaluate(problem, rows, weights, parameters)
     damping = np.full(len(parameters), 1e-3)
     diagonal = np.arange(parameters.shape[1])
     active = np.arange(len(parameters))
@@ -165,19 +173,24 @@ def _polish(
         held = ((at <= lower) & (slope <= 0)) | ((at >= upper) & (slope >= 0))
         held |= matrix[:, diagonal, diagonal] <= 1e-200
         size = np.sqrt(np.where(held, 1.0, matrix[:, diagonal, diagonal]))
+        if problem.newton:
+            share = np.minimum(damping[active, None, None], 1.0)
+            matrix = curved[active] + share * (matrix - curved[active])
         matrix *= ~held[:, :, None] & ~held[:, None, :]
         matrix /= size[:, :, None] * size[:, None, :]
-        matrix[:, diagonal, diagonal] = 1 + damping[active, None]
+        matrix[:, diagonal, diagonal] = (
+            np.where(held, 1.0, matrix[:, diagonal, diagonal]) + damping[active, None]
+        )
         step = np.linalg.solve(matrix, (np.where(held, 0.0, slope) / size)[:, :, None])[:, :, 0] / size
         trial = np.clip(at + step, lower, upper)
-        new_loss, new_down, new_normal = _evaluate(problem, rows, weights, trial)
+        new_loss, new_down, new_normal, new_curved = _evaluate(problem, rows, weights, trial)
         better = new_loss <= before * (1 + _ROUNDING)
         moved = (np.abs(trial - at) > effort.tolerance * (1 + np.abs(at))).any(axis=1)
         gained = before - new_loss > effort.gain * before
         done = (better & ~(moved & gained)) | (~better & (damping[active] > 1e8))
         kept = active[better]
         parameters[kept], loss[kept] = trial[better], new_loss[better]
-        down[kept], normal[kept] = new_down[better], new_normal[better]
+        down[kept], normal[kept], curved[kept] = new_down[better], new_normal[better], new_curved[better]
         damping[active] = np.maximum(damping[active] * np.where(better, 0.1, 10.0), _LEAST_DAMPING)
         if done.all():
             break

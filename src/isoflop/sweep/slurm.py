@@ -14,7 +14,7 @@ from pathlib import Path
 
 from isoflop import provenance
 from isoflop.config import Config, ConfigError
-from isoflop.launch import SlurmConfig
+from isoflop.launch import LaunchConfig, SlurmConfig
 from isoflop.sweep import manifest, planning, queue, snapshot, submission
 from isoflop.sweep.grid import Cell
 from isoflop.sweep.queue import SlurmError
@@ -35,7 +35,12 @@ class Job:
     name: str
     sweep: str
     source: Path
-    slurm: SlurmConfig
+    launch: LaunchConfig
+
+    @property
+    def slurm(self) -> SlurmConfig:
+        """What is asked of sbatch."""
+        return self.launch.slurm
 
     def script(self, name: str) -> Path:
         """The user's own copy in DIR/slurm, or the one that comes with isoflop."""
@@ -55,17 +60,23 @@ def minutes(time: str) -> float:
     return parts[0] + (parts[1] / 60 if len(parts) == 2 else 0)
 
 
-def check(slurm: SlurmConfig) -> None:
-    """Refuse a time limit that leaves no time to train before the notice of its end.
+def check(launch: LaunchConfig) -> None:
+    """Refuse a time limit that leaves no time to train before the notice of its end, and GPUs that are not
+    those of launch.devices.
 
     Raises:
         ConfigError: names the setting.
     """
+    slurm = launch.slurm
     if slurm.time is not None and minutes(str(slurm.time)) < LEAST_MINUTES:
         raise ConfigError(
             f"launch.slurm.time={slurm.time}: a task is told to stop {NOTICE_SECONDS} s before the end: "
             f"give at least {LEAST_MINUTES} minutes"
         )
+    try:
+        _ = launch.gres
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def chunks(cells: int, per_task: int, array_size: int) -> Iterator[tuple[int, int]]:
@@ -81,6 +92,16 @@ def _place(slurm: SlurmConfig) -> list[str]:
     return [f"--{name}={value}" for name, value in given.items() if value is not None]
 
 
+def _size(launch: LaunchConfig) -> list[str]:
+    """One task a node, with the processors and GPUs of all its processes."""
+    nodes = [f"--nodes={launch.nodes}", f"--ntasks={launch.nodes}", "--ntasks-per-node=1"]
+    return [
+        *(nodes if launch.nodes > 1 else []),
+        f"--cpus-per-task={launch.slurm.cpus_per_task * launch.devices}",
+        *([f"--gres={launch.gres}"] if launch.gres else []),
+    ]
+
+
 def _plain(path: Path) -> str:
     """A path in which sbatch sees no pattern."""
     return str(path).replace("%", "%%")
@@ -93,9 +114,8 @@ def array_command(job: Job, cells: int, first_line: int, tasks: int, after: str 
         *("sbatch", "--parsable", f"--array=0-{tasks - 1}{limit}", f"--job-name=isoflop-{job.sweep}"),
         f"--output={_plain(job.directory / 'logs')}/slurm-%A_%a.out",
         f"--chdir={Path.cwd()}",
-        f"--cpus-per-task={slurm.cpus_per_task}",
+        *_size(job.launch),
         *_place(slurm),
-        *([f"--gres={slurm.gres}"] if slurm.gres else []),
         *([f"--dependency=afterany:{after}"] if after else []),
         *slurm.options,
         str(job.script("array.sbatch")),
@@ -134,7 +154,7 @@ def plan(cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
 
 def preview(cells: int, base: Config, directory: Path) -> str:
     """What would be submitted, as a shell would be given it, and the script. Nothing is written."""
-    check(base.launch.slurm)
+    check(base.launch)
     try:
         array_size = queue.max_array_size()
     except SlurmError:
@@ -145,7 +165,7 @@ def preview(cells: int, base: Config, directory: Path) -> str:
         submission.next_name(absolute),
         base.sweep.name,
         absolute / "source/HASH",
-        base.launch.slurm,
+        base.launch,
     )
     commands: list[list[str]] = []
     before: list[str] = []
@@ -177,7 +197,7 @@ def submit(
         OSError: the folder cannot be written.
     """
     slurm, directory = base.launch.slurm, directory.absolute()
-    check(slurm)
+    check(base.launch)
     if shutil.which("sbatch") is None:
         raise ConfigError(
             "launch=slurm: there is no sbatch here: submit on a login node, or take launch=local"
@@ -186,7 +206,7 @@ def submit(
     source = snapshot.take(directory)
     (directory / "logs").mkdir(parents=True, exist_ok=True)
     name = submission.open_new(cells, directory)
-    job = Job(directory, name, base.sweep.name, source, slurm)
+    job = Job(directory, name, base.sweep.name, source, base.launch)
     made = Submission(
         name=name,
         user_id=os.getuid(),

@@ -95,7 +95,7 @@ def _queue(
     say(f"{words}, {len(queued)} queued or running already" if queued else words)
     if not todo - queued:
         return None, len(queued)
-    slurm.check(base.launch.slurm)
+    slurm.check(base.launch)
     planned = slurm.plan(cells)
     ordered = tuple(cell for cell in planned if cell.run_id in todo - queued)
     if request.dry_run:

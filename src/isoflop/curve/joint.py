@@ -1,0 +1,262 @@
+"""Laws in several resources fitted to a table: y against parameters and data, or width, depth and data.
+
+The estimator is that of Hoffmann et al. (2022): the least sum of Huber's loss of ln y, here by the batched
+solver, so that the sample and all resamples of configurations are each fitted from the whole grid of starts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from isoflop.curve import allocation, bootstrap, joint_forms, joint_rows, solver
+from isoflop.curve.joint_laws import JOINT_LAWS, JointLaw
+from isoflop.curve.joint_result import Allocation, JointFit, JointHeldOut, PredictedRow
+from isoflop.curve.joint_rows import Rows
+from isoflop.curve.laws import Reported
+from isoflop.curve.points import nearest
+from isoflop.curve.result import Estimate, Interval
+from isoflop.curve.solver import Problem
+
+Array = npt.NDArray[np.float64]
+
+DELTA = 1e-3
+"""Huber's threshold of ln y in Hoffmann et al. 2022: far below the scatter, so nearly absolute errors."""
+LARGEST = 1e200
+"""A bound above this is none."""
+RESAMPLED = solver.Effort(tolerance=1e-7, gain=1e-10, steps=200)
+"""Of resamples: valleys between factors and exponents are long, and an early end narrows the intervals."""
+LEAST_RESAMPLES = 40
+SPREAD_OF_FACTOR = 0.1
+"""A column of compute whose ratio to the product of resources varies by more is named."""
+
+
+def _estimate(reported: Reported, configs: int, free: int) -> Estimate:
+    value = float(reported.draws[0])
+    if not bootstrap.tells(configs, free) or len(reported.draws) == 1:
+        return Estimate(reported.name, value, Interval(None, None), reported.unit)
+    low, high = (float(end) for end in bootstrap.interval(reported.draws[1:], configs, free))
+    low, high = max(min(low, value), reported.least), max(high, value)
+    return Estimate(
+        *(reported.name, value, Interval(low, high if high < LARGEST else None), reported.unit),
+    )
+
+
+def _powers(logs: Array) -> Array:
+    """exp, held where floats hold it."""
+    return np.asarray(np.exp(np.clip(logs, -math.log(LARGEST), math.log(LARGEST))))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Fitted:
+    """The parameters (1 + r, p) of the sample and its resamples, and the sample's problem."""
+
+    parameters: Array
+    objective: float
+    delta: float
+    residual: Array
+
+
+def _fit(law: JointLaw, rows: Rows, weights: Array, delta: float | None, level: float | None) -> _Fitted:
+    log_y, v = np.log(rows.y)[None], rows.v(rows.x)
+    form = law.form if level is not None or law.free_level is None else law.free_level
+    problem = Problem(form, v, log_y, solver.log_error(log_y), newton=True)
+    threshold = delta
+    if threshold is None:
+        first = solver.solve(problem, weights[:1], solver.COARSE, level=level)[0]
+        threshold = solver.threshold_of((log_y - solver.log_curve(form, first, v))[0])
+        again = dataclasses.replace(problem, threshold=threshold)
+        first = solver.solve(again, weights[:1], solver.COARSE, level=level)[0]
+        threshold = solver.threshold_of((log_y - solver.log_curve(form, first, v))[0])
+    problem = dataclasses.replace(problem, threshold=threshold)
+    sample, loss = solver.solve(problem, weights[:1], solver.FINE, level=level)
+    parts = [sample]
+    if len(weights) > 1:
+        parts.append(solver.solve(problem, weights[1:], RESAMPLED, relaxed=True, level=level)[0])
+    parameters = np.concatenate(parts)
+    if form is law.free_level:
+        parameters[:, 0] += joint_forms.level_above(parameters[:, 1])
+    residual = (log_y - law.log_predict(parameters[:1], v))[0]
+    return _Fitted(parameters, float(loss[0]), threshold, residual)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Compute:
+    """compute = factor x the product of resources to their powers; where that is from, and doubts."""
+
+    factor: float
+    unit: str
+    basis: str
+    words: tuple[str, ...] = ()
+
+
+def _compute(law: JointLaw, rows: Rows, name: str | None) -> _Compute:
+    if rows.compute is None or name is None:
+        return _Compute(law.compute_factor, "FLOP", law.compute_basis)
+    ratio = rows.compute / np.prod(rows.x ** np.array(law.compute_powers), axis=1)
+    factor = float(np.median(ratio))
+    low, high = np.quantile(ratio / factor, [0.1, 0.9])
+    basis = f"the median of {name} over the product of resources"
+    if low >= 1 - SPREAD_OF_FACTOR and high <= 1 + SPREAD_OF_FACTOR:
+        return _Compute(factor, name, basis)
+    words = (
+        f"{name} is {low:.2f} to {high:.2f} times {factor:.3g} x the product of resources in 80% of rows: "
+        "the optimal split is as rough"
+    )
+    return _Compute(factor, name, basis, (words,))
+
+
+def _allocate(
+    law: JointLaw,
+    rows: Rows,
+    fitted: _Fitted,
+    compute: _Compute,
+    at_compute: float | None,
+) -> Allocation | None:
+    """The best split, or None where a term of the sample is at its bound 0 or flat."""
+    powers = np.array(law.compute_powers)
+    spent = compute.factor * np.prod(rows.x**powers, axis=1)
+    at = float(spent.max()) if at_compute is None else at_compute
+    _, log_factors, b = law.terms(fitted.parameters, rows.log_x_max)
+    if law.useless(fitted.parameters[:1]):
+        return None
+    grows = allocation.exponents(b, powers)
+    best = allocation.optimum(log_factors, b, powers, math.log(at / compute.factor))
+    configs, free = rows.configs, law.form.free_parameters
+    found = [Reported(f"optimal_{role}", _powers(best[:, j]), role) for j, role in enumerate(law.roles)]
+    if law.roles == ("parameters", "data"):
+        found.append(Reported("examples_per_parameter", _powers(best[:, 1] - best[:, 0]), "examples"))
+    else:
+        found.append(Reported("width_per_depth", _powers(best[:, 0] - best[:, 1]), "width units per layer"))
+    return Allocation(
+        compute=at,
+        compute_unit=compute.unit,
+        factor=compute.factor,
+        powers=law.compute_powers,
+        basis=compute.basis,
+        exponents=tuple(
+            _estimate(
+                Reported(f"optimal_{role}_exponent", grows[:, j], "decades per decade of compute"),
+                *(configs, free),
+            )
+            for j, role in enumerate(law.roles)
+        ),
+        at=tuple(_estimate(r, configs, free) for r in found),
+    )
+
+
+def _judge(law: JointLaw, rows: Rows, held: Rows, fitted: _Fitted, seed: int) -> JointHeldOut | None:
+    if not len(held.y):
+        return None
+    v = rows.v(held.x)
+    curves = law.log_predict(fitted.parameters, v)
+    configs, free = rows.configs, law.form.free_parameters
+    missed = np.log(held.y) - curves[0]
+    ends: tuple[Array, Array] | None = None
+    if len(curves) > 1 and bootstrap.tells(configs, free):
+        widened = (fitted.residual - fitted.residual.mean()) * math.sqrt(configs / (configs - free))
+        noise = np.random.default_rng(seed + 1).choice(widened, curves[1:].shape)
+        drawn = np.where(np.isnan(curves[1:]), -np.inf, curves[1:]) + noise
+        ends = bootstrap.interval(drawn, configs, free)
+    found = tuple(
+        PredictedRow(
+            row=name,
+            y=float(held.y[i]),
+            predicted=float(np.exp(curves[0, i])),
+            low=None if ends is None else float(np.exp(min(ends[0][i], curves[0, i]))),
+            high=None if ends is None else float(np.exp(max(ends[1][i], curves[0, i]))),
+        )
+        for i, name in enumerate(held.names)
+    )
+    inside = None if ends is None else int(((np.log(held.y) >= ends[0]) & (np.log(held.y) <= ends[1])).sum())
+    return JointHeldOut(found, float(np.sqrt(np.mean(missed**2))), inside)
+
+
+def _check(law: str, resources: Sequence[str], resamples: int, delta: float | None) -> JointLaw:
+    if law not in JOINT_LAWS:
+        raise ValueError(f"unknown law {law}: {nearest(law, JOINT_LAWS)}")
+    found = JOINT_LAWS[law]
+    if len(resources) != len(found.roles):
+        raise ValueError(
+            f"{law} is a law of {', '.join(found.roles)}: name a column for each, not {len(resources)}"
+        )
+    if resamples < LEAST_RESAMPLES and resamples != 0:
+        raise ValueError(f"resamples is {resamples}: a 95% interval needs at least {LEAST_RESAMPLES}")
+    if delta is not None and not (delta > 0 and math.isfinite(delta)):
+        raise ValueError(f"delta is {delta:g}: give Huber's threshold of ln y, above 0 (1e-3 as published)")
+    return found
+
+
+def fit_joint(
+    table: pd.DataFrame,
+    law: str,
+    resources: Sequence[str],
+    y: str,
+    resamples: int = 1000,
+    seed: int = 0,
+    delta: float | None = DELTA,
+    *,
+    group: str | None = None,
+    chance: float | None = None,
+    compute: str | None = None,
+    at_compute: float | None = None,
+    held_out: pd.DataFrame | None = None,
+) -> JointFit:
+    """Fit a law of several resources to y, with intervals over resampled configurations.
+
+    `resources`: the columns of JOINT_LAWS[law].roles, in that order, in any unit. `delta`: Huber's threshold
+    of ln y; None takes 1.345 robust standard deviations of the residuals, which normal noise prefers.
+    `chance` holds Rosenfeld's e0. `compute`: a column of training compute that sets the factor of the
+    allocation; without it, the law's `compute_factor`. `at_compute`: where the optimal split is told, else at
+    the largest
+    compute of the rows. `held_out`: rows with the same columns that the fit is judged by.
+
+    Raises:
+        ValueError: an unknown law, a missing column, or rows that cannot carry the law.
+    """
+    found = _check(law, resources, resamples, delta)
+    if chance is not None and law != "rosenfeld":
+        raise ValueError(f"{law} has no chance level: leave chance out, or fit rosenfeld")
+    if at_compute is not None and not (at_compute > 0 and math.isfinite(at_compute)):
+        raise ValueError(f"compute to allocate is {at_compute:g}: give it above 0")
+    rows = joint_rows.select(table, resources, y, group=group, chance=chance, compute=compute)
+    free = found.form.free_parameters
+    joint_rows.refuse_too_few(law, free, resources, rows)
+    words = joint_rows.shared_words(rows, resources)
+    weights = joint_rows.resampled(rows, resamples, seed)
+    level = None if chance is None else math.log(chance)
+    fitted = _fit(found, rows, weights, delta, level)
+    configs, tells = rows.configs, resamples > 0 and bootstrap.tells(rows.configs, free)
+    if resamples and not tells:
+        words.append(f"{configs} configurations for {free} parameters: no interval can be told")
+    judged = fitted.parameters if tells else fitted.parameters[:1]
+    words += found.warn(judged, (1 - bootstrap.CONFIDENCE) / 2)
+    cost = _compute(found, rows, compute)
+    reported = found.describe(fitted.parameters, rows.log_x_max, tuple(resources), y)
+    held = None if held_out is None else joint_rows.select(held_out, resources, y)
+    return JointFit(
+        law=law,
+        formula=found.formula,
+        source=found.source,
+        roles=found.roles,
+        resources=tuple(resources),
+        y=y,
+        points=len(rows.y),
+        configs=configs,
+        parameters=tuple(_estimate(r, configs, free) for r in reported),
+        standard_errors={r.name: float(r.draws[1:].std(ddof=1)) if tells else None for r in reported},
+        objective=fitted.objective,
+        delta=fitted.delta,
+        log10_rmse=float(np.sqrt(np.mean((fitted.residual / math.log(10)) ** 2))),
+        allocation=_allocate(found, rows, fitted, cost, at_compute),
+        held_out=None if held is None else _judge(found, rows, held, fitted, seed),
+        excluded=rows.excluded,
+        warnings=(*words, *cost.words),
+        resamples=resamples,
+        bootstrap_seed=seed,
+    )

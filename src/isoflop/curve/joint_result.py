@@ -1,0 +1,92 @@
+"""What the fit of a law in several resources says: frozen and JSON-able."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from isoflop.curve.joint_laws import JOINT_LAWS
+from isoflop.curve.result import Estimate, Excluded
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Allocation:
+    """How compute is split best under the law: compute = `factor` x the resources to the `powers`.
+
+    `exponents`: of each optimal resource in compute. `at`: the optimum at `compute`, and its ratio
+    (examples per parameter, width per depth). `basis` says where the factor is from.
+    """
+
+    compute: float
+    compute_unit: str
+    factor: float
+    powers: tuple[float, ...]
+    basis: str
+    exponents: tuple[Estimate, ...]
+    at: tuple[Estimate, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictedRow:
+    """A held-out row: what was seen, predicted, and the 95% interval for a new run."""
+
+    row: str
+    y: float
+    predicted: float
+    low: float | None
+    high: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class JointHeldOut:
+    """How the law, fitted without them, met held-out rows. `inside` counts those in the new-run interval."""
+
+    rows: tuple[PredictedRow, ...]
+    log_rmse: float
+    inside: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class JointFit:
+    """A law in several resources fitted to `points` rows of `configs` configurations.
+
+    `resources` are the columns in the order of `roles`. `objective` is the least sum of Huber's loss of ln y
+    with threshold `delta`. `standard_errors` by parameter are the deviations of the resamples' values, None
+    where the resamples tell nothing. `allocation` is None where a resource does not lower y (see `warnings`).
+    """
+
+    law: str
+    formula: str
+    source: str
+    roles: tuple[str, ...]
+    resources: tuple[str, ...]
+    y: str
+    points: int
+    configs: int
+    parameters: tuple[Estimate, ...]
+    standard_errors: dict[str, float | None]
+    objective: float
+    delta: float
+    log10_rmse: float
+    allocation: Allocation | None
+    held_out: JointHeldOut | None
+    excluded: tuple[Excluded, ...]
+    warnings: tuple[str, ...]
+    resamples: int
+    bootstrap_seed: int
+
+    def value(self, name: str) -> float:
+        """The value of a parameter by its name."""
+        return next(e.value for e in self.parameters if e.name == name)
+
+    def predict(self, x: Array) -> Array:
+        """y (m,) at resources x (m, k) in the order of `roles`, in the table's units."""
+        law = JOINT_LAWS[self.law]
+        parts = np.full(len(x), self.value(law.floor))
+        for j, (role, name) in enumerate(zip(law.roles, law.coefficients, strict=True)):
+            parts += self.value(name) * x[:, j] ** -self.value(f"exponent_{role}")
+        return parts if not law.before else np.asarray(self.value("e0") * parts / np.hypot(parts, 1.0))

@@ -1,0 +1,164 @@
+"""From a table to the rows of a law in several resources: each is used or excluded by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from isoflop.curve import bootstrap
+from isoflop.curve.points import distinct_scales, nearest
+from isoflop.curve.result import Excluded
+
+Array = npt.NDArray[np.float64]
+
+MOST_SHARED = 0.999
+"""A resource of which the others explain a greater share of ln's variance cannot be told from them."""
+DOUBTFUL_SHARED = 0.95
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """The rows that are fitted: x (n, k), y (n,), the configuration of each, compute (n,) if it was named."""
+
+    x: Array
+    y: Array
+    config: npt.NDArray[np.intp]
+    compute: Array | None
+    names: tuple[str, ...]
+    excluded: tuple[Excluded, ...]
+
+    @property
+    def log_x_max(self) -> Array:
+        """ln of the largest of each resource (k,)."""
+        return np.asarray(np.log(self.x.max(axis=0)))
+
+    @property
+    def configs(self) -> int:
+        """How many configurations there are."""
+        return int(self.config.max()) + 1 if len(self.config) else 0
+
+    def v(self, x: Array) -> Array:
+        """ln(x_max / x) (m, k)."""
+        return np.asarray(np.log(self.x.max(axis=0) / x))
+
+
+def column(table: pd.DataFrame, name: str) -> Array:
+    """A column as floats, unknown as nan. ValueError if there is none or it holds words."""
+    if name not in table:
+        raise ValueError(f"no column {name} in the table: {nearest(name, map(str, table.columns))}")
+    try:
+        return np.asarray(pd.to_numeric(table[name]), dtype=float)
+    except (ValueError, TypeError):
+        raise ValueError(f"column {name} holds words, not numbers: choose a column of numbers") from None
+
+
+def select(
+    table: pd.DataFrame,
+    resources: Sequence[str],
+    y: str,
+    *,
+    group: str | None = None,
+    chance: float | None = None,
+    compute: str | None = None,
+) -> Rows:
+    """The rows with a positive, finite value in each column; others are excluded by name.
+
+    Configurations are the values of `group`, else of config_id where there is one, else the rows themselves.
+
+    Raises:
+        ValueError: a column is missing, holds words or is named twice.
+    """
+    if len({*resources, y}) <= len(resources):
+        raise ValueError(f"{', '.join((*resources, y))}: give a column of its own for each resource and y")
+    needed = (*resources, y) if compute is None else (*resources, y, compute)
+    values = np.column_stack([column(table, name) for name in needed])
+    names = table["run_id"].astype(str) if "run_id" in table else [f"row {i + 1}" for i in range(len(table))]
+    group = group or ("config_id" if "config_id" in table else None)
+    if group is not None and group not in table:
+        raise ValueError(f"no column {group} in the table: {nearest(group, map(str, table.columns))}")
+    reasons = [_problem(needed, row, len(resources), chance) for row in values]
+    keep = np.array([reason is None for reason in reasons], dtype=bool)
+    labels = np.arange(len(table)) if group is None else table[group].astype(str).to_numpy()
+    config, _ = pd.factorize(labels[keep])
+    return Rows(
+        x=values[keep, : len(resources)],
+        y=values[keep, len(resources)],
+        config=np.asarray(config, dtype=np.intp),
+        compute=None if compute is None else values[keep, -1],
+        names=tuple(name for name, kept in zip(names, keep, strict=True) if kept),
+        excluded=tuple(Excluded(n, r) for n, r in zip(names, reasons, strict=True) if r is not None),
+    )
+
+
+def _problem(names: tuple[str, ...], row: Array, y: int, chance: float | None) -> str | None:
+    """Why a row cannot be used, or None; `y` is the place of y in it."""
+    for name, value in zip(names, row, strict=True):
+        if math.isnan(value):
+            return f"unknown {name}"
+        if math.isinf(value) or value <= 0:
+            return f"{name} is {value:g}: a law on log scales needs it finite and above 0"
+    if chance is not None and row[y] >= chance:
+        return f"{names[y]} is {row[y]:.4g}, at chance ({chance:.4g}): no information about the law"
+    return None
+
+
+def refuse_too_few(law: str, free: int, resources: Sequence[str], rows: Rows) -> None:
+    """Raise ValueError where rows cannot carry a law of `free` parameters."""
+    left_out = ""
+    if rows.excluded:
+        reason, times = Counter(e.reason for e in rows.excluded).most_common(1)[0]
+        left_out = f"; {len(rows.excluded)} rows excluded, {times} of them: {reason}"
+    if len(np.unique(rows.x, axis=0)) <= free:
+        raise ValueError(
+            f"{law} has {free} parameters: {len(np.unique(rows.x, axis=0))} distinct combinations of "
+            f"{', '.join(resources)} in {len(rows.y)} usable rows cannot carry it, measure more{left_out}"
+        )
+    for j, name in enumerate(resources):
+        scales = int(distinct_scales(rows.x[:, j]).max()) + 1
+        if scales < bootstrap.MIN_SCALES:
+            raise ValueError(
+                f"{name} has {scales} distinct values in {len(rows.y)} usable rows: an "
+                f"exponent needs at least {bootstrap.MIN_SCALES}{left_out}"
+            )
+    if float(rows.y.min()) == float(rows.y.max()):
+        raise ValueError("y is the same in every row: there is no fall to fit")
+
+
+def _shared(rows: Rows) -> Array:
+    """The share of the variance of ln x_j that a line in the others explains (k,)."""
+    logs = np.log(rows.x) - np.log(rows.x).mean(axis=0)
+    share = np.empty(logs.shape[1])
+    for j, own in enumerate(logs.T):
+        others = np.delete(logs, j, axis=1)
+        left = own - others @ np.linalg.lstsq(others, own, rcond=None)[0]
+        share[j] = 1.0 - float(left @ left) / float(own @ own)
+    return share
+
+
+def shared_words(rows: Rows, resources: Sequence[str]) -> list[str]:
+    """Doubts about resources that rise together; ValueError where one follows from the others."""
+    share = _shared(rows)
+    worst = int(share.argmax())
+    others = " and ".join(name for j, name in enumerate(resources) if j != worst)
+    if share[worst] > MOST_SHARED:
+        raise ValueError(
+            f"{resources[worst]} follows from {others} in these rows (R2 {share[worst]:.5f} of its log): "
+            "their terms cannot be told apart, vary one while holding the other"
+        )
+    if share[worst] > DOUBTFUL_SHARED:
+        return [
+            f"{resources[worst]} nearly follows from {others} (R2 {share[worst]:.3f}): uncertain exponents"
+        ]
+    return []
+
+
+def resampled(rows: Rows, resamples: int, seed: int) -> Array:
+    """Weights (1 + resamples, n): the sample itself, then resamples of whole configurations."""
+    generator = np.random.default_rng(seed)
+    return np.asarray(bootstrap.resample(rows.configs, resamples, generator)[:, rows.config])
