@@ -6,8 +6,9 @@ import pytest
 import torch
 from scipy import stats
 
-from isoflop.paper import theory, theory_laws
-from isoflop.paper.theory_result import SIZES, TheorySettings, quick, read, write
+from isoflop.paper import saved, theory, theory_laws
+from isoflop.paper.section import Section
+from isoflop.paper.theory_result import SIZES, TheoryResult, TheorySettings, quick
 
 FACTS = {"features": 1000, "relevant": 10, "kind": "equal", "noise_variance": 1.0}
 SMALL = TheorySettings(
@@ -147,15 +148,14 @@ def test_every_choice_is_varied_and_only_its_own_numbers_move(small):
     assert found["coefficients", "linear"].expert_ceiling != chosen.expert_ceiling
 
 
-def test_a_result_is_written_and_read_again(small, tmp_path):
-    json, table = write(small, tmp_path)
-    assert read(json) == small
-    lines = table.read_text().splitlines()
+def test_a_result_is_saved_and_read_again(small, tmp_path):
+    saved.write(
+        tmp_path, small, Section("theory", "Theory", (), (), (), ()), small.rows, "isoflop paper theory"
+    )
+    assert saved.result(tmp_path, "theory", TheoryResult) == small
+    lines = (tmp_path / "theory.csv").read_text().splitlines()
     assert len(lines) == 1 + len(small.rows)
-    assert lines[0].startswith("case,examples,simulations,performance,performance_low,performance_high")
-    json.write_text("{}")
-    with pytest.raises(ValueError, match="run isoflop paper theory again"):
-        read(json)
+    assert {"case", "performance_value", "performance_low", "performance_high"} <= set(lines[0].split(","))
 
 
 @pytest.mark.parametrize(
