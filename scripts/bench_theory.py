@@ -9,7 +9,8 @@ batched active-set solver, to `Lasso` with X'X precomputed and to `Lasso` on X, 
 both with tol=1e-12. X'X is formed inside every clock. Printed are seconds a path, the ratios, and the largest
 difference of any coefficient from scikit-learn's. `whole` is a simulated case from drawing to the chosen
 penalty, ours through the products alone. Batched FISTA (Beck and Teboulle 2009) with restarts, stopped at a
-duality gap of 1e-12 of ||y||^2 / 2, shows why an active set was chosen; it gets the last penalty only.
+duality gap of 1e-12 of ||y||^2 / 2, shows why an active set was chosen; it gets the
+last penalty only, and at most 2,000 steps (its largest difference from ours is printed).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,7 @@ from isoflop.paper.theory_result import TheorySettings
 from isoflop.provenance import versions
 
 TOLERANCE = 1e-12
+MOST_STEPS = 2_000
 
 
 def ours(x: Tensor, y: Tensor, steps: Tensor) -> Tensor:
@@ -77,7 +80,7 @@ def fista(x: Tensor, y: Tensor, step: float) -> Tensor:
     scale = y.square().sum(1) / 2
     now = look = torch.zeros_like(cross)
     moment = torch.ones(len(x), 1, dtype=x.dtype)
-    for count in range(100_000):
+    for count in range(MOST_STEPS):
         slope = (gram @ look.unsqueeze(-1)).squeeze(-1) - cross
         point = look - rate * slope
         new = point.sign() * (point.abs() - rate * bound).clamp(min=0)
@@ -127,11 +130,11 @@ def main() -> None:
         tried = theory_fits.simulate("regularised", size, options.problems, settings, g).tried
         steps = 10 ** (-torch.arange(1, tried - settings.patience + 1) / settings.penalties_a_decade)
         solvers: dict[str, Callable[[], Tensor]] = {
-            "ours": lambda x=x, y=y, steps=steps: ours(x, y, steps),
-            "Lasso, X'X": lambda x=x, y=y, steps=steps: theirs(x, y, steps, precompute=True),
-            "Lasso, X": lambda x=x, y=y, steps=steps: theirs(x, y, steps, precompute=False),
-            "FISTA, last": lambda x=x, y=y, steps=steps: fista(x, y, float(steps[-1])),
-            "ours, last": lambda x=x, y=y, steps=steps: ours(x, y, steps[-1:]),
+            "ours": partial(ours, x, y, steps),
+            "Lasso, X'X": partial(theirs, x, y, steps, precompute=True),
+            "Lasso, X": partial(theirs, x, y, steps, precompute=False),
+            "ours, last": partial(ours, x, y, steps[-1:]),
+            "FISTA, last": partial(fista, x, y, float(steps[-1])),
         }
         times: dict[str, list[float]] = {name: [] for name in solvers}
         found: dict[str, Tensor] = {}
@@ -155,6 +158,8 @@ def main() -> None:
             base = times["ours, last" if name.endswith("last") else "ours"]
             ratio = statistics.median(a / b for a, b in zip(each, base, strict=True))
             print(f"  {name:12} {statistics.median(each):9.4f} s a problem, {ratio:7.2f} times ours")
+        fast = (found["FISTA, last"] - found["ours, last"][:, -1]).abs().max()
+        print(f"  FISTA's coefficients differ by up to {fast:.1e}")
         print(f"  {'whole':12} {statistics.median(whole):9.4f} s a simulated case, drawn and validated")
 
 
