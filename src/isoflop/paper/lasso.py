@@ -224,10 +224,7 @@ class LassoPath:
         self.problems.reveal(rows, new)
         count = new.shape[1]
         self._make_room(int(self._filled[rows].max()) + count)
-        root = self.problems.root
-        part = root if len(rows) == len(root) else root[rows]
-        picked = part.gather(2, new.unsqueeze(1).expand(-1, part.shape[1], -1))
-        columns = picked.mT @ part
+        columns = self._products(rows, new)
         slots = self._filled[rows, None] + torch.arange(count, device=rows.device)
         at = (rows[:, None], slots)
         self.pool[at] = new
@@ -241,6 +238,17 @@ class LassoPath:
         ] = products.mT
         self._filled[rows] += count
         self.work.columns += new.numel()
+
+    def _products(self, rows: Tensor, new: Tensor) -> Tensor:
+        """Columns (R, q, p) of X'X for the features `new` (R, q) of the problems `rows` (R,)."""
+        root = self.problems.root
+        if len(rows) < len(root) and not root.is_cuda:
+            # on a CPU a copy of some problems' roots costs more than the products
+            return torch.stack(
+                [root[row][:, some].mT @ root[row] for row, some in zip(rows, new, strict=True)]
+            )
+        part = root if len(rows) == len(root) else root[rows]
+        return part.gather(2, new.unsqueeze(1).expand(-1, part.shape[1], -1)).mT @ part
 
     def _make_room(self, slots: int) -> None:
         """Have at least so many slots in every pool."""
