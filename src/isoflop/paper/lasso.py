@@ -22,7 +22,7 @@ SLACK = 1e-9
 """A feature joins where its gradient exceeds the penalty by this share; it bounds the error left."""
 FIRST_POOL = 32
 POOL_GROWTH = 16
-CAPACITY = 64
+CAPACITY = 128
 """Slots by which the pools' room grows."""
 MOST_JOIN = 8
 MOST_ROUNDS = 10_000
@@ -162,15 +162,7 @@ class LassoPath:
         """Let features join whose gradient exceeds the bound; return the problems that have any."""
         if not len(rows):
             return rows
-        whole = len(rows) > 0.7 * len(self.cross)
-        columns, values = self._columns, self.values
-        if not whole:
-            columns, values = columns[rows], values[rows]
-        gradient = torch.baddbmm(
-            (self.cross if whole else self.cross[rows]).unsqueeze(1), values.unsqueeze(1), columns, alpha=-1
-        ).squeeze(1)
-        if whole:
-            gradient = gradient[rows]
+        gradient = self._gradient(rows)
         self.work.checks += len(rows)
         self.work.check_features += int(self._active[rows].sum())
         excess = gradient.abs() / bound[rows, None]
@@ -201,6 +193,16 @@ class LassoPath:
         self._active[at] = True
         self._signs[at] = gradient[which, top.indices[which, column]].sign()
         return rows[room > 0]
+
+    def _gradient(self, rows: Tensor) -> Tensor:
+        """X'(y - X b) (R, p) of the problems `rows` (R,)."""
+        used = int(self._filled.max())
+        if len(rows) > 0.8 * len(self.cross) or self.cross.is_cuda:
+            fitted = self.values[:, None, :used] @ self._columns[:, :used]
+            return (self.cross - fitted.squeeze(1))[rows]
+        # on a CPU a copy of some problems' columns costs more than the products
+        fitted = torch.stack([self.values[row, :used] @ self._columns[row, :used] for row in rows])
+        return self.cross[rows] - fitted
 
     def _slots(self, rows: Tensor, features: Tensor, wanted: Tensor, promise: Tensor) -> Tensor:
         """The pool's slots of `features` (R, k), making room where one that is `wanted` is not in the
