@@ -8,7 +8,7 @@ from scipy import stats
 
 from isoflop.paper import theory, theory_laws
 from isoflop.paper.theory_reach import variation
-from isoflop.paper.theory_result import SIZES, TheorySettings, quick, read, write
+from isoflop.paper.theory_result import SIZES, TheorySettings, quick
 
 FACTS = {"features": 1000, "relevant": 10, "kind": "equal", "noise_variance": 1.0}
 SMALL = TheorySettings(
@@ -158,17 +158,6 @@ def test_every_choice_is_varied_and_only_its_own_numbers_move(small):
         assert other.lasso_examples == pytest.approx(chosen.lasso_examples, rel=1e-9)
         assert other.flexible_to_lasso_flops != chosen.flexible_to_lasso_flops
     assert found["coefficients", "linear"].expert_ceiling != chosen.expert_ceiling
-
-
-def test_a_result_is_written_and_read_again(small, tmp_path):
-    json, table = write(small, tmp_path)
-    assert read(json) == small
-    lines = table.read_text().splitlines()
-    assert len(lines) == 1 + len(small.rows)
-    assert lines[0].startswith("case,examples,simulations,performance,performance_low,performance_high")
-    json.write_text("{}")
-    with pytest.raises(ValueError, match="run isoflop paper theory again"):
-        read(json)
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,8 @@ optimal predictor: the mean over simulations of ||b - b*||^2 / ||b*||^2, then th
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
-from pathlib import Path
-from typing import Any, Literal, get_args
-
-import msgspec
-
-from isoflop import record
+from typing import Literal, get_args
 
 Case = Literal["oracle", "expert", "flexible", "regularised"]
 Coefficients = Literal["equal", "linear"]
@@ -218,55 +211,3 @@ class TheoryResult:
     def reach(self, case: Case, performance: float) -> Reach:
         """What one case needs for one performance."""
         return next(r for r in self.reaches if r.case == case and r.performance == performance)
-
-
-def write(result: TheoryResult, directory: Path) -> tuple[Path, Path]:
-    """Write DIR/theory.json and DIR/theory.csv, each atomically, and return their paths.
-
-    Raises:
-        OSError: disk full or not writable.
-    """
-    json, table = directory / "theory.json", directory / "theory.csv"
-    record.write_bytes(json, msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
-    record.write_bytes(table, as_csv(result).encode())
-    return json, table
-
-
-def read(path: Path) -> TheoryResult:
-    """Read a theory.json.
-
-    Raises:
-        ValueError: not such a file.
-        OSError: it cannot be opened.
-    """
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=TheoryResult)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"{path}: not a result of the simulation ({error}): run isoflop paper theory again"
-        ) from error
-
-
-def as_csv(result: TheoryResult) -> str:
-    """The rows as CSV, a measured value as three columns."""
-    lines = [_flat(row) for row in result.rows]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return text.getvalue()
-
-
-def _flat(row: Row) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for field in dataclasses.fields(row):
-        value = getattr(row, field.name)
-        if isinstance(value, Measured):
-            found |= {
-                field.name: value.value,
-                f"{field.name}_low": value.low,
-                f"{field.name}_high": value.high,
-            }
-        else:
-            found[field.name] = value
-    return found
