@@ -118,8 +118,8 @@ class LaunchConfig:
             return part
         if found["number"] not in (None, str(self.devices)):
             raise ValueError(
-                f"launch.slurm.gres={self.slurm.gres} asks for {found['number']} GPUs a node and launch.devices "
-                f"is {self.devices}: make them the same, or write {found['kind']} alone"
+                f"launch.slurm.gres={self.slurm.gres} asks for {found['number']} GPUs a node and "
+                f"launch.devices is {self.devices}: make them the same, or write {found['kind']} alone"
             )
         return f"{found['kind']}:{self.devices}"
 
