@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 
 from isoflop import __version__, record
 from isoflop.config import ConfigError
-from isoflop.verbs import curves, meters, terminal, trackers, training
+from isoflop.verbs import curves, meters, paper, terminal, trackers, training
 from isoflop.verbs.terminal import FAILED, INPUT, INTERRUPTED
 
-ROOMS = (training, curves, trackers, meters)
+ROOMS = (training, curves, paper, trackers, meters)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

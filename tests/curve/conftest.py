@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from isoflop import aggregate
+from isoflop.curve.view import View
 
 
 def _table(x, y, *, seeds: int = 1, noise: float = 0.0, seed: int = 0, **columns) -> pd.DataFrame:
@@ -44,3 +45,15 @@ def _table(x, y, *, seeds: int = 1, noise: float = 0.0, seed: int = 0, **columns
 @pytest.fixture
 def make_table() -> Callable[..., pd.DataFrame]:
     return _table
+
+
+def _view(x, y, *, repeats=1.0, trials=None, seed_variance=None) -> View:
+    """Points, each a configuration of its own."""
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    counts = None if trials is None else np.full(len(x), float(trials))
+    return View(x, y, np.arange(len(x)), np.full(len(x), float(repeats)), counts, seed_variance)
+
+
+@pytest.fixture
+def make_view() -> Callable[..., View]:
+    return _view

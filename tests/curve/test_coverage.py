@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from isoflop.curve import bootstrap
-from isoflop.curve.laws import LAWS
+from isoflop.curve.laws import LAWS, PLAIN
+from isoflop.curve.view import View
 
 RESAMPLES = 150
 
@@ -21,7 +22,8 @@ def test_the_interval_of_the_curve_at_x_max_covers_the_truth(law, configs, e, si
     for _ in range(simulations):
         y = truth * np.exp(0.04 * generator.standard_normal(configs))
         counts, _ = bootstrap.resample(np.eye(configs, dtype=bool), RESAMPLES, generator)
-        parameters = LAWS[law].fit(z, y, np.vstack([np.ones(configs), counts]))
+        view = View(x, y, np.arange(configs), np.ones(configs), None, None)
+        parameters = LAWS[law].fit(view, np.vstack([np.ones(configs), counts]), PLAIN, None)
         curve = LAWS[law].predict(parameters, z[-1:])[1:, 0]
         low, high = bootstrap.interval(curve, configs, LAWS[law].free_parameters)
         covered += low <= truth[-1] <= high

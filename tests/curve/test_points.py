@@ -16,6 +16,7 @@ def test_every_bad_row_is_excluded_by_name_and_reason(make_table):
     table.loc[0, "test_error"] = np.nan
     table.loc[1, "test_error"] = 1.2
     table.loc[2, "test_error"] = 0.0
+    table.loc[2, "test_n"] = np.nan
     table.loc[3, "test_error"] = 0.9
     table.loc[4, "train_gflops"] = np.nan
     table.loc[4, "train_gflops_reason"] = "op foo is not counted"
@@ -24,7 +25,7 @@ def test_every_bad_row_is_excluded_by_name_and_reason(make_table):
     assert set(reasons) == {f"run{i}" for i in range(6)}
     assert reasons["run0"] == "unknown test_error: no value in the table"
     assert "outside [0, 1]" in reasons["run1"]
-    assert reasons["run2"].startswith("0 errors of 10000:")
+    assert reasons["run2"].startswith("0 errors of an unknown number (test_n)")
     assert "at chance (0.9): no information about the law" in reasons["run3"]
     assert reasons["run4"] == "unknown train_gflops: op foo is not counted"
     assert "above 0" in reasons["run5"]
@@ -45,14 +46,14 @@ def test_no_bad_value_passes(make_table, column, value, words):
     table.loc[4, column] = value
     chosen = points.select(table, "train_gflops", "test_error")
     assert words in _reasons(chosen)["run4"]
-    assert len(chosen.x) == 8
+    assert len(chosen.runs.x) == 8
 
 
 def test_a_run_listed_twice_counts_once(make_table):
     table = make_table(X, Y)
     table.loc[8, "run_id"] = "run0"
     chosen = points.select(table, "train_gflops", "test_error")
-    assert len(chosen.x) == 8
+    assert len(chosen.runs.x) == 8
     assert "listed twice" in _reasons(chosen)["run0"]
 
 
@@ -80,7 +81,7 @@ def test_chance_and_the_range_of_errors_do_not_bind_losses(make_table):
     table = make_table(X, Y).assign(test_loss=2.5 * X**-0.1)
     table.loc[1, "test_loss"] = 0.0
     chosen = points.select(table, "train_gflops", "test_loss")
-    assert chosen.y.max() == 2.5
+    assert chosen.runs.y.max() == 2.5
     assert "above 0" in _reasons(chosen)["run1"]
 
 
@@ -125,8 +126,8 @@ def test_noisy_x_of_seeds_makes_one_scale_a_configuration(make_table):
     chosen = points.select(table, "train_seconds", "test_error")
     assert chosen.scales == 4
     first = table["train_seconds"][:5]
-    assert chosen.place_x[0] == pytest.approx(np.exp(np.log(first).mean()))
-    assert chosen.place_y[0] == pytest.approx(table["test_error"][:5].mean())
+    assert chosen.places.x[0] == pytest.approx(np.exp(np.log(first).mean()))
+    assert chosen.places.y[0] == pytest.approx(table["test_error"][:5].mean())
 
 
 def test_scales_within_one_percent_are_one():
@@ -139,8 +140,6 @@ def test_scales_within_one_percent_are_one():
         ("device", "mixed devices: cpu, other"),
         ("precision", "mixed precisions"),
         ("data", "mixed data sets"),
-        ("git_commit", "mixed git commits"),
-        ("isoflop_version", "mixed isoflop versions"),
     ],
 )
 def test_mixed_provenance_is_told(make_table, column, words):
@@ -150,10 +149,43 @@ def test_mixed_provenance_is_told(make_table, column, words):
     assert any(words in told for told in points.select(table, "train_gflops", "test_error").warnings)
 
 
-def test_few_seeds_short_span_and_dropped_perfect_runs_are_told(make_table):
+@pytest.mark.parametrize(
+    ("x", "column", "words"),
+    [
+        ("train_gflops", "git_commit", "mixed git commits"),
+        ("train_gflops", "isoflop_version", "mixed isoflop versions"),
+        ("train_seconds", "device", "mixed devices"),
+        ("energy_joules", "power_limit_watts", "mixed power caps"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_unless_asked_for(make_table, x, column, words):
+    table = make_table(X, Y, seeds=2)
+    table = table.assign(train_seconds=table["train_gflops"], energy_joules=table["train_gflops"])
+    table = table.assign(power_limit_watts=300.0)
+    assert points.select(table, x, "test_error").runs.x.size == 18
+    table.loc[3, column] = 200.0 if column == "power_limit_watts" else "other"
+    with pytest.raises(ValueError, match=rf"{words}.*--mixed"):
+        points.select(table, x, "test_error")
+    assert points.select(table, x, "test_error", mixed=True).runs.x.size == 18
+
+
+def test_few_seeds_short_span_and_perfect_runs_are_told(make_table):
     table = make_table(X[:4], Y[:4])
     table.loc[4] = table.loc[3].to_dict() | {"run_id": "perfect", "config_id": "perfect", "test_error": 0.0}
-    told = " | ".join(points.select(table, "train_gflops", "test_error").warnings)
-    assert "4 of 4 configurations have fewer than 2 seeds" in told
+    chosen = points.select(table, "train_gflops", "test_error")
+    told = " | ".join(chosen.warnings)
+    assert "5 of 5 configurations have fewer than 2 seeds" in told
     assert "1.5 decades, under two" in told
-    assert "1 runs with 0 errors are left out" in told
+    assert "1 runs have 0 errors" in told
+    assert chosen.runs.y.min() == 0
+    assert np.isfinite(chosen.runs.log_y).all()
+
+
+def test_seeds_variance_is_pooled_within_places(make_table):
+    table = make_table(X, Y, seeds=4, noise=0.1)
+    chosen = points.select(table, "train_gflops", "test_error")
+    by_place = np.log(table["test_error"]).groupby(table["config_id"]).var()
+    assert chosen.places.seed_variance == pytest.approx(by_place.mean(), rel=1e-9)
+    assert chosen.places.trials.tolist() == [40000.0] * 9
+    assert chosen.chance == 0.9
+    assert points.select(table.assign(chance_error=np.nan), "train_gflops", "test_error").chance is None

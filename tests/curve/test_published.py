@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from isoflop.curve.fit import fit_table
+from isoflop.curve.fit import Method, fit_table
 
 PUBLISHED = Path(__file__).parents[2] / "../shared/data/published"
 
@@ -24,7 +24,7 @@ def _alpha(name, model, x, error, keep):
             "test_error": rows[error] / 100,
         }
     )
-    report = fit_table(table, laws=["polynomial"], resamples=200)
+    report = fit_table(table, method=Method(laws=("polynomial",), resamples=200, forecast=False))
     alpha = report.fits[0].paper_alpha
     assert alpha is not None
     return report.points, alpha

@@ -10,7 +10,20 @@ import pandas as pd
 import pytest
 
 from isoflop import aggregate
-from isoflop.curve.result import SCHEMA, Band, Estimate, Excluded, FitFile, FitReport, Interval, LawFit
+from isoflop.curve.result import (
+    SCHEMA,
+    Band,
+    Calibration,
+    Estimate,
+    Excluded,
+    FitFile,
+    FitReport,
+    Forecast,
+    Horizon,
+    Interval,
+    LawFit,
+    Member,
+)
 
 TEXT = set(aggregate.TEXT)
 
@@ -98,17 +111,91 @@ def _estimate(name: str, value: float, spread: float, unit: str = "1") -> Estima
     return Estimate(name, value, Interval(value - spread, value + spread), unit)
 
 
-def _law(law, formula, parameters, alpha, curve, x, rmse) -> LawFit:
-    y = curve(x)
-    band = Band(*(tuple(float(v) for v in side) for side in (x, y, y * 0.96, y * 1.04)))
-    reason = None if alpha else f"{law} has no single exponent"
-    return LawFit(law, formula, parameters, alpha, reason, 0.97, "log10(y)", rmse, band, ())
+def _band(x, y) -> Band:
+    sides = (x, y, 0.96 * y, 1.04 * y, 0.9 * y, 1.1 * y)
+    return Band(*(tuple(float(v) for v in side) for side in sides))
+
+
+HORIZONS = (Horizon(2.0, 12, 0.1), Horizon(4.0, 8, 0.2), Horizon(10.0, 0, None))
+
+
+def _law(law, formula, parameters, curve, x, rmse, *, alpha=None, ahead=True) -> LawFit:
+    return LawFit(
+        law=law,
+        formula=formula,
+        source="a synthetic source",
+        parameters=parameters,
+        paper_alpha=alpha,
+        paper_alpha_reason=None if alpha else f"{law} has no single exponent",
+        exponent_profile=Interval(0.1, None) if ahead else None,
+        r_squared=0.97,
+        r_squared_of="log10(1/y)",
+        log10_rmse=rmse,
+        band=_band(x, curve(x)),
+        horizons=HORIZONS if ahead else (),
+        extrapolation_log_rmse=0.15 if ahead else None,
+        warnings=(),
+    )
+
+
+def _laws(log_x, y, x, exponent, spread, floor):
+    """The seven laws; those beyond the paper's have the curve of a power law with the floor e0."""
+    e0 = floor or 0.3 * float(y.min())
+    b, low, high = _estimate("b", exponent, spread), exponent - spread, exponent + spread
+    alpha = Estimate(
+        "paper_alpha",
+        1 / exponent,
+        Interval(1 / high if high > 0 else None, 1 / low if low > 0 else None),
+        "1",
+    )
+    bent, plain = _power(log_x, y, e0), _power(log_x, y, 0.0)
+    reach = Interval(0.8 * e0, 1.2 * e0) if floor else Interval(0.0, 2 * e0)
+    ground = Estimate("E", e0, reach, "fraction")
+    steep = _estimate("b", 2 * exponent, spread)
+    floored = (ground, _estimate("A", 0.4, 0.02), steep)
+    line = (_estimate("a", 3, 0.2), _estimate("b", 1.5, 0.1))
+    close = 0.02 if floor else 0.05
+    broken = (ground, _estimate("b0", 0.1, 0.02), _estimate("b1", 2 * exponent, spread))
+    return (
+        _law(
+            *("polynomial", "log10(1/y) = a + b log10(x)", (_estimate("a", 0.4, 0.02), b), plain, x, 0.05),
+            alpha=alpha,
+            ahead=False,
+        ),
+        _law("exponential", "1/y = a + b log10(x)", line, _exponential(log_x, y), x, 0.06, ahead=False),
+        _law("power", "y = A x^-b", (_estimate("A", 0.4, 0.02), b), plain, x, 0.05, alpha=alpha),
+        _law("power_floor", "y = E + A x^-b", floored, bent, x, close),
+        _law("m3", "y = A (1/x + 1/x_0)^b", (steep, ground), bent, x, close),
+        _law("m4", "(y - E) / (e0 - y)^k = A x^-b", floored, bent, x, close),
+        _law("broken", "y = E + A x^-b0 (...)", broken, bent, x, close),
+    )
+
+
+def _forecast(fits, tested_ratio) -> Forecast:
+    """The floored law's curve, as the average of four laws fitted twice."""
+    by_law = {fit.law: fit for fit in fits}
+    names = ("power_floor", "m3", "m4", "broken")
+    return Forecast(
+        members=tuple(Member(name, recent, 0.125, 0.15) for recent in (False, True) for name in names),
+        band=by_law["power_floor"].band,
+        horizons=HORIZONS,
+        extrapolation_log_rmse=0.15,
+        tested_ratio=tested_ratio,
+        error_growth=0.1,
+        calibration=(Calibration(0.5, 0.6, 40), Calibration(0.8, 0.85, 40), Calibration(0.95, 0.9, 40)),
+        warnings=("a synthetic word on the forecast",),
+    )
 
 
 def synthetic_fits(
-    table: aggregate.Table, exponent: float = 0.15, spread: float = 0.01, floor: float | None = None
+    table: aggregate.Table,
+    exponent: float = 0.15,
+    spread: float = 0.01,
+    floor: float | None = None,
+    tested_ratio: float | None = 4.0,
 ) -> FitFile:
-    """A fit file with the three laws for each known pair of axes, its parameters set by hand."""
+    """A fit file for each known pair of axes, its parameters set by hand: seven laws and a forecast for the
+    first, three laws for the others."""
     reports, unfitted = [], []
     for x_name, y_name in (
         *(("train_gflops", "test_error"), ("energy_joules", "test_error")),
@@ -121,60 +208,31 @@ def synthetic_fits(
         x_min, x_max = float(rows[x_name].min()), float(rows[x_name].max())
         x = np.geomspace(x_min, 10 * x_max, 60)
         log_x, y = np.log(rows[x_name].to_numpy()), rows[y_name].to_numpy()
-        e0 = floor or 0.3 * float(rows[y_name].min())
-        b = _estimate("b", exponent, spread)
-        low, high = exponent - spread, exponent + spread
-        alpha = Estimate(
-            "paper_alpha",
-            1 / exponent,
-            Interval(1 / high if high > 0 else None, 1 / low if low > 0 else None),
-            "1",
-        )
-        fits = (
-            _law(
-                *("polynomial", "log10(1/e) = a + b log10(x)", (_estimate("a", 0.4, 0.02), b), alpha),
-                *(_power(log_x, y, 0.0), x, 0.05),
-            ),
-            _law(
-                *("power_floor", "e = E + a x^-b"),
-                (
-                    Estimate(
-                        "E", e0, Interval(0.8 * e0, 1.2 * e0) if floor else Interval(0.0, 2 * e0), "share"
-                    ),
-                    *(_estimate("a", 0.4, 0.02), _estimate("b", 2 * exponent, spread)),
-                ),
-                *(None, _power(log_x, y, e0), x),
-                0.02 if floor else 0.05,
-            ),
-            _law(
-                *(
-                    "exponential",
-                    "1/e = a + b log10(x)",
-                    (_estimate("a", 3, 0.2), _estimate("b", 1.5, 0.1)),
-                    None,
-                ),
-                *(_exponential(log_x, y), x, 0.06),
-            ),
-        )
+        fits = _laws(log_x, y, x, exponent, spread, floor)
+        first = not reports
         best = rows[rows[y_name] <= rows[y_name].cummin()]["run_id"]
+        further = tuple(fit for fit in fits if fit.law in ("polynomial", "exponential", "power_floor"))
         reports.append(
             FitReport(
-                *(
-                    x_name,
-                    y_name,
-                    len(rows),
-                    rows["config_id"].nunique(),
-                    rows["width"].nunique(),
-                    x_min,
-                    x_max,
-                ),
-                *(
-                    tuple(best),
-                    fits,
-                    (Excluded("cafe00000001", "at chance level"),),
-                    ("a synthetic warning",),
-                ),
-                *(200, 0),
+                x=x_name,
+                y=y_name,
+                of="all",
+                quantile=None,
+                points=len(rows),
+                configs=rows["config_id"].nunique(),
+                scales=rows["width"].nunique(),
+                x_min=x_min,
+                x_max=x_max,
+                frontier_run_ids=tuple(best),
+                fits=fits if first else further,
+                forecast=_forecast(fits, tested_ratio) if first else None,
+                forecast_reason=None if first else "made for the first pair of axes",
+                held_out=None,
+                excluded=(Excluded("cafe00000001", "at chance level"),),
+                warnings=("a synthetic warning",),
+                resamples=200,
+                resampling="configurations",
+                bootstrap_seed=0,
             )
         )
     return FitFile(SCHEMA, "synthetic", "0.1.0", tuple(reports), tuple(unfitted))

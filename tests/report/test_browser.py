@@ -56,7 +56,7 @@ def column(page, table, index):
 def test_charts_come_alive_without_network_or_complaint(browser, report):
     page = live(open_page(browser, report, viewport={"width": 1280, "height": 900}))
     assert page.locator("figure[data-state=live] .main-svg").count() >= 4
-    assert page.locator(".still:visible").count() == 1
+    assert page.locator(".still:visible").count() == 3
     hover = page.evaluate(
         """() => {
           const place = document.querySelector('#error_compute .live');
@@ -77,6 +77,20 @@ def test_charts_come_alive_without_network_or_complaint(browser, report):
         "document.querySelector('#error_compute .hoverlayer').textContent.includes('mlp w8')"
     )
     assert all(url.startswith(("file:", "data:", "blob:")) for url in page.seen), page.seen
+    assert page.said == []
+    page.close()
+
+
+def test_a_law_that_is_off_at_first_is_switched_on_by_its_name_in_the_legend(browser, report):
+    page = live(open_page(browser, report, viewport={"width": 1280, "height": 900}))
+    drawn = (
+        "document.querySelector('#error_compute .live').data.filter((t) => t.visible !== 'legendonly').length"
+    )
+    before = page.evaluate(drawn)
+    entry = page.locator("#error_compute .legend .traces", has_text="M4, sigmoid")
+    entry.scroll_into_view_if_needed()
+    entry.locator(".legendtoggle").click()
+    page.wait_for_function(f"{drawn} === {before + 2}")
     assert page.said == []
     page.close()
 
@@ -113,7 +127,7 @@ def test_a_phone_needs_no_sideways_scrolling(browser, report):
 def test_without_scripts_the_drawings_stand(browser, report):
     context = browser.new_context(java_script_enabled=False)
     page = open_page(context, report)
-    assert page.locator(".still:visible").count() == 5
+    assert page.locator(".still:visible").count() == 7
     assert page.locator("#error_compute .still text", has_text="Training compute (GFLOPs)").count() == 1
     context.close()
 
@@ -122,7 +136,7 @@ def test_an_old_browser_keeps_the_drawings_and_their_colours(browser, report):
     context = browser.new_context()
     context.add_init_script("delete window.DecompressionStream")
     page = open_page(context, report)
-    assert page.locator(".still:visible").count() == 5
+    assert page.locator(".still:visible").count() == 7
     grounds = page.evaluate(
         """() => [...document.querySelectorAll('.still svg')]
           .map((drawing) => getComputedStyle(drawing.querySelector('path')).fill)"""

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from plotly.offline import get_plotlyjs
 
-from isoflop.report import charts
+from isoflop.report import charts, packed
 
 HOSTILE = "</script><img src=x onerror=alert(1)><!--\u2028"
 
@@ -20,20 +20,20 @@ def unpack(packed: str) -> str:
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 5, 8, 13, 1000])
 def test_packing_is_undone_whatever_the_length(length):
     text = "".join(chr(33 + (i * 7919) % 5000) for i in range(length))
-    assert unpack(charts.pack(text)) == text
+    assert unpack(packed.pack(text)) == text
 
 
 def test_packed_text_holds_nothing_that_html_changes_or_reads():
-    packed = charts.pack(HOSTILE * 50) + charts.library()
-    assert not set("<\r\n\0") & set(packed)
-    assert packed.encode().decode() == packed
+    text = packed.pack(HOSTILE * 50) + packed.library()
+    assert not set("<\r\n\0") & set(text)
+    assert text.encode().decode() == text
 
 
 def test_the_library_travels_whole_with_its_licence():
-    text = unpack(charts.library())
+    text = unpack(packed.library())
     assert text == get_plotlyjs()
     assert "MIT" in text[:500]
-    assert len(charts.library().encode()) < 1_800_000
+    assert len(packed.library().encode()) < 1_800_000
 
 
 def test_hover_names_the_cell_its_seed_and_what_is_known(sweep):
@@ -72,3 +72,33 @@ def test_a_spec_has_seeds_means_laws_and_the_extrapolated_region(sweep):
     dashes = {t["line"].get("dash") for t in spec["data"] if t.get("legendgroup") == "polynomial"}
     assert dashes == {"solid", "dash"}
     assert sum("error_y" in t for t in spec["data"]) == 5
+
+
+def test_the_forecast_leads_with_two_bands_and_further_laws_are_off_at_first(sweep):
+    _, table, fits = sweep
+    spec = json.loads(charts.specs(table.rows, fits))["views"]["error_compute"]
+    lines = {t["name"]: t for t in spec["data"] if t.get("line", {}).get("dash") == "solid"}
+    off = {name for name, t in lines.items() if t.get("visible") == "legendonly"}
+    assert set(lines) - off == {"Forecast", "Power law", "Exponential"}
+    assert len(off) == 5
+    bands = [t for t in spec["data"] if t.get("fill") == "toself"]
+    assert [t["legendgroup"] for t in bands] == ["forecast", "forecast"]
+    new_run, mean = (max(t["y"][: len(t["y"]) // 2]) for t in bands)
+    assert new_run > mean
+    assert min(lines.values(), key=lambda t: t["legendrank"])["name"] == "Forecast"
+
+
+def test_the_tested_and_the_untested_region_are_marked(make_table, make_fits):
+    table = make_table()
+    layouts = {}
+    for ratio in (4.0, 30.0, None):
+        fits = make_fits(table, tested_ratio=ratio)
+        layouts[ratio] = json.loads(charts.specs(table.rows, fits))["views"]["error_compute"]["layout"]
+    x_max = fits.reports[0].x_max
+    ends = [(s["x0"] / x_max, s["x1"] / x_max) for s in layouts[4.0]["shapes"] if s["type"] == "rect"]
+    assert ends == [pytest.approx((1.0, 4.0)), pytest.approx((4.0, 10.0))]
+    words = {ratio: [a["text"] for a in layout["annotations"]] for ratio, layout in layouts.items()}
+    assert words[4.0] == ["largest run", "×4: untested beyond"]
+    assert words[30.0] == ["largest run; tested to ×30"]
+    assert words[None] == ["largest run; untested beyond"]
+    assert layouts[4.0]["annotations"][1]["x"] == pytest.approx(np.log10(4 * x_max))

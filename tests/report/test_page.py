@@ -6,10 +6,11 @@ import time
 import pytest
 
 from isoflop.aggregate import Dropped
+from isoflop.curve.result import HeldOut, HeldOutRun
 from isoflop.report.page import write_report
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
-LIMIT_BYTES = 2_000_000
+LIMIT_BYTES = 2_500_000
 
 
 class Outline(html.parser.HTMLParser):
@@ -38,12 +39,12 @@ class Outline(html.parser.HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
-def test_the_page_is_written_whole_and_below_two_megabytes(sweep):
+def test_the_page_is_written_whole_and_below_its_limit(sweep):
     directory, table, fits = sweep
     path = write_report(directory, table, fits)
     assert path == directory / "index.html"
     assert 1_500_000 < path.stat().st_size < LIMIT_BYTES
-    assert len(list((directory / "figures").iterdir())) == 10
+    assert len(list((directory / "figures").iterdir())) == 14
     assert not list(directory.rglob("*.tmp"))
 
 
@@ -64,6 +65,31 @@ def test_the_page_says_what_a_reader_needs(sweep):
             "one multiply-accumulate (MAC) being 2 FLOPs",
         ),
         *("forward and backward", "optimizer", "fp32", "mlp w128 d3", "0123456789abcdef", "per forward pass"),
+    ):
+        assert words in page.text, words
+
+
+def test_the_page_says_how_far_to_trust_the_curve(sweep):
+    directory, table, fits = sweep
+    held = HeldOut("train_gflops>9", 1, 0.1, 0, 3.0, (HeldOutRun("beefbeef", 9.0, 0.25, 0.2, 0.15, 0.24),))
+    report = dataclasses.replace(fits.reports[0], held_out=held)
+    fits = dataclasses.replace(fits, reports=(report, *fits.reports[1:]))
+    page = Outline(write_report(directory, table, fits).read_text())
+    for words in (
+        "tested up to 4 times their largest compute",
+        "were typically off by ×1.11 at 2 times, ×1.22 at 4 times",
+        "the forecast is untested",
+        "a synthetic word on the forecast",
+        "at 2× (12) at 4× (8) at 10× (0)",
+        "25% (12%)",
+        "b by profile likelihood above 0.100",
+        "a synthetic source",
+        "One smooth break",
+        "Calibration: of 40 predictions of larger runs by smaller ones, 36 fell into the interval",
+        "Laws: at 10 times the largest compute they part",
+        "Held out was 1 run (train_gflops>9), up to 3.0 times the largest run that was fitted",
+        "0 of 1 lie in its 95% interval",
+        "beefbeef 9.00 25.0 20.0 15.0 to 24.0 no",
     ):
         assert words in page.text, words
 
@@ -147,5 +173,5 @@ def test_a_thousand_runs_take_seconds(make_table, make_fits, tmp_path):
     fits = make_fits(table)
     start = time.process_time()
     path = write_report(tmp_path, table, fits)
-    assert time.process_time() - start < 10
-    assert path.stat().st_size < 1.2 * LIMIT_BYTES
+    assert time.process_time() - start < 15
+    assert path.stat().st_size < LIMIT_BYTES

@@ -12,7 +12,7 @@ def say(table, fits):
 
 
 def paragraph(verdict):
-    return " ".join(verdict.sentences)
+    return " ".join((*verdict.sentences, *verdict.outlook))
 
 
 def test_a_clear_power_law_agrees_within_the_range_measured(make_table, make_fits):
@@ -135,3 +135,44 @@ def test_caveats_come_from_the_data(make_table, make_fits):
     mixed = " ".join(say(dataclasses.replace(table, rows=rows), make_fits(table)).caveats)
     assert "Mixed devices: NVIDIA H100, cpu" in mixed
     assert "0.01 to 0.1, but not several for every shape" in mixed
+
+
+def test_the_forecast_prices_halving_by_its_own_curve_and_says_what_was_tested(make_table, make_fits):
+    table = make_table()
+    report = make_fits(table, exponent=0.4).reports[0]
+    ahead = report.forecast
+    start = costs.level(ahead, report.x_max)
+    x = np.array(ahead.band.x)
+    steep = start * (x / report.x_max) ** -0.5
+    sides = (tuple(steep), tuple(0.9 * steep), tuple(1.1 * steep))
+    band = dataclasses.replace(ahead.band, y=sides[0], low=sides[1], high=sides[2])
+    found = costs.halving_of_forecast(dataclasses.replace(ahead, band=band), report.x_max)
+    assert found.factor == pytest.approx(2**2, rel=1e-6)
+    assert found.interval.low == pytest.approx((2 * 0.9) ** 2, rel=1e-6)
+    assert found.interval.high == pytest.approx((2 * 1.1) ** 2, rel=1e-6)
+    flat = dataclasses.replace(ahead.band, y=tuple(start * np.ones_like(x)), low=sides[1])
+    found = costs.halving_of_forecast(dataclasses.replace(ahead, band=flat), report.x_max)
+    assert found.factor is None
+    assert "not within 10 times the largest run, though its 95% band allows it from 3.2 times" in found.reason
+
+
+def test_without_a_forecast_the_reason_is_told(make_table, make_fits):
+    table = make_table()
+    fits = make_fits(table)
+    bare = dataclasses.replace(fits.reports[0], forecast=None, forecast_reason="a quantile is fitted")
+    text = paragraph(say(table, dataclasses.replace(fits, reports=(bare,))))
+    assert "There is no averaged forecast: a quantile is fitted." in text
+    assert "by the forecast" not in text
+
+
+def test_an_untested_forecast_is_called_untested(make_table, make_fits):
+    table = make_table()
+    assert "The forecast is untested" in paragraph(say(table, make_fits(table, tested_ratio=None)))
+    assert "tested up to 4 times" in paragraph(say(table, make_fits(table)))
+
+
+def test_every_law_has_a_price_or_a_reason(make_table, make_fits):
+    table = make_table()
+    for fit in make_fits(table).reports[0].fits:
+        found = costs.halving(fit, 100.0)
+        assert (found.factor is None) != (found.reason is None)

@@ -3,15 +3,18 @@ from __future__ import annotations
 import copy
 import dataclasses
 import hashlib
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from isoflop import compose
 from isoflop.config import ModelConfig
 from isoflop.meter import flops
 from isoflop.train import models, parametrize
+from isoflop.train.models import resnet
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 
@@ -195,3 +198,36 @@ def test_images_that_do_not_fit_the_patch_are_refused() -> None:
 def test_an_unknown_architecture_names_the_nearest() -> None:
     with pytest.raises(ValueError, match="did you mean resnet18"):
         models.build(shape("torchvision", architecture="resnet118"), (3, 32, 32), 10, seed=0, device=META)
+
+
+class Convolutions(TorchDispatchMode):
+    """Notes (kernel, stride) of every convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[tuple[int, int]] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.convolution.default:
+            self.seen.add((args[1].shape[-1], args[3][0]))
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_strided_shortcut_is_never_strided_for_onednn() -> None:
+    """Its gradient corrupts memory. Values and gradients are those of torch, where NCHW is not harmed."""
+    model = models.build(RESNET, (3, 32, 32), 10, seed=0, device=CPU)
+    with Convolutions() as convolutions:
+        model(torch.randn(2, 3, 32, 32))
+    assert convolutions.seen == {(3, 1), (3, 2), (1, 1)}
+    ours = resnet.Pointwise(4, 8, 1, 2, bias=False)
+    theirs = nn.Conv2d(4, 8, 1, 2, bias=False)
+    theirs.load_state_dict(ours.state_dict())
+    images = torch.randn(3, 4, 7, 8)
+    found = []
+    for module in (ours, theirs):
+        x = images.clone().requires_grad_()
+        y = module(x)
+        y.square().sum().backward()
+        found.append((y.detach(), x.grad, module.weight.grad))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)

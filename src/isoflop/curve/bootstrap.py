@@ -12,61 +12,54 @@ MIN_SCALES = 3
 CONFIDENCE = 0.95
 
 
-def resample(
-    has_scale: npt.NDArray[np.bool_], resamples: int, generator: np.random.Generator
-) -> tuple[Array, int]:
-    """How often each resample draws each configuration, and how many resamples had to be drawn again.
+def resample(units: int, resamples: int, generator: np.random.Generator) -> Array:
+    """How much each unit (a configuration with its seeds, or a run) weighs in each resample.
 
-    `has_scale` (configs, scales) says at which compute scales a configuration has points: one, or more where
-    its trunk was cooled down at several horizons. Each resample draws as many configurations as there are,
-    with replacement; one with fewer than MIN_SCALES scales is drawn again. Returns counts (resamples,
-    configs) as floats, to be used as weights.
+    (1 + resamples, units): the sample itself in row 0, then rows of exponential weights with mean 1. This is
+    the bootstrap of Rubin (1981, "The Bayesian Bootstrap") and Newton and Raftery (1994): no configuration
+    ever drops out, so that a law with a floor is never fitted to three or four of eight (Xu et al. 2020,
+    "Applications of the Fractional-Random-Weight Bootstrap").
     """
-    configs, scales = has_scale.shape
-    assert scales >= MIN_SCALES
-    member = has_scale.astype(float)
-    counts = np.empty((resamples, configs))
-    pending = np.arange(resamples)
-    redrawn = 0
-    while len(pending):
-        draw = generator.integers(0, configs, (len(pending), configs))
-        flat = (draw + configs * np.arange(len(pending))[:, None]).ravel()
-        drawn = np.bincount(flat, minlength=len(pending) * configs).reshape(len(pending), configs)
-        counts[pending] = drawn
-        seen = (drawn @ member > 0).sum(axis=1)
-        pending = pending[seen < MIN_SCALES]
-        redrawn += len(pending)
-    return counts, redrawn
+    drawn = generator.exponential(size=(resamples, units))
+    drawn /= drawn.mean(axis=1, keepdims=True)
+    return np.vstack([np.ones(units), drawn])
 
 
 def tells(configs: int, parameters: int) -> bool:
-    """Whether resamples of so many configurations say anything about the spread of so many parameters.
-
-    With three configurations every accepted resample holds the same three points.
-    """
+    """Whether resamples of so many configurations say anything about the spread of so many parameters."""
     return configs > max(parameters, MIN_SCALES)
 
 
-def tail(configs: int, parameters: int) -> float:
-    """The share of resamples outside each end of a 95% interval; 0 where resamples tell nothing.
+def stretch(configs: int, parameters: int) -> float:
+    """By what the resamples' spread is multiplied for a 95% interval; 1 where resamples tell nothing.
 
-    With many configurations 0.025. With few, resamples spread too little (by (n - p)/n in variance) and
-    the t distribution has longer tails than the normal: the expanded percentile interval of Hesterberg
-    (2015, "What Teachers Should Know About the Bootstrap"), with n - p degrees of freedom for n
-    configurations and p parameters.
+    With many configurations 1. With few, resamples spread too little, by (n - p) / (n + 1) in variance for n
+    configurations and p parameters (of n residuals about a fit with p parameters, and of weights with
+    variance (n - 1) / (n + 1)), and the t distribution has longer tails than the normal (as in Hesterberg
+    2015, "What Teachers Should Know About the Bootstrap").
     """
     if not tells(configs, parameters):
-        return 0.0
+        return 1.0
     freedom = configs - parameters
-    stretched = special.stdtrit(freedom, 0.5 + CONFIDENCE / 2) * np.sqrt(configs / freedom)
-    return float(special.ndtr(-stretched))
+    longer = special.stdtrit(freedom, 0.5 + CONFIDENCE / 2) / special.ndtri(0.5 + CONFIDENCE / 2)
+    return float(longer * np.sqrt((configs + 1) / freedom))
 
 
-def interval(draws: Array, configs: int, parameters: int) -> tuple[Array, Array]:
+def stretched(draws: Array, factor: float) -> tuple[Array, Array]:
+    """Ends (...) of the middle 95% of `draws` (resamples, ...), `factor` times as far from their median."""
+    outside = (1 - CONFIDENCE) / 2
+    low, middle, high = np.quantile(draws, [outside, 0.5, 1 - outside], axis=0, method="weibull")
+    return middle + factor * (low - middle), middle + factor * (high - middle)
+
+
+def interval(draws: Array, configs: int, parameters: int, *, logarithm: bool = False) -> tuple[Array, Array]:
     """Ends of the 95% interval of `draws` (resamples, ...), each of shape (...).
 
-    Where the resamples tell nothing, their whole range.
+    With `logarithm`, stretched on that scale: what is above 0 stays there. Where the resamples tell nothing,
+    their middle 95%.
     """
-    outside = tail(configs, parameters)
-    low, high = np.quantile(draws, [outside, 1 - outside], axis=0)
-    return low, high
+    factor = stretch(configs, parameters)
+    if not logarithm:
+        return stretched(draws, factor)
+    low, high = stretched(np.log(draws), factor)
+    return np.exp(low), np.exp(high)

@@ -56,7 +56,8 @@ class Method:
     """How a table is fitted. `laws` by name; `of` all runs or the efficient frontier; `quantile` of y given x
     for the robust laws; `wild`: resample the signs of configurations' residuals (Cameron, Gelbach and Miller
     2008) instead of configurations; `chance`: the error of guessing, where the table does not say;
-    `mixed`: fit runs of several code versions or machines together; `forecast`: average the laws too."""
+    `mixed`: fit runs of several code versions or machines together; `forecast`: average the laws too; bands
+    run to `beyond` times the largest x."""
 
     laws: tuple[str, ...] = tuple(LAWS)
     resamples: int = 1000
@@ -68,6 +69,7 @@ class Method:
     chance: float | None = None
     mixed: bool = False
     forecast: bool = True
+    beyond: float = predict.BAND_BEYOND
 
     def check(self) -> None:
         """Raise ValueError, saying what to change, where a setting makes no sense."""
@@ -94,13 +96,14 @@ def _y_unit(name: str) -> str:
     return "nats" if name.endswith("_loss") else name
 
 
-def _estimate(reported: Reported, configs: int, free: int) -> Estimate:
-    """The sample's value and the 95% interval over resamples.
+def estimate(reported: Reported, configs: int, free: int) -> Estimate:
+    """The sample's value and the 95% interval over resamples, on a log scale if all are above 0.
 
     Where the resamples tell nothing (bootstrap.tells), unbounded on both sides.
     """
     value = float(reported.draws[0])
-    ends = (float(end) for end in bootstrap.interval(reported.draws[1:], configs, free))
+    above = reported.least < 0 and bool((reported.draws > 0).all())
+    ends = (float(end) for end in bootstrap.interval(reported.draws[1:], configs, free, logarithm=above))
     low, high = (max(end, reported.least) for end in ends)
     known = bootstrap.tells(configs, free) and math.isfinite(low) and math.isfinite(high)
     if not reported.reciprocal:
@@ -119,7 +122,7 @@ def _alpha(law: Law, reported: tuple[Reported, ...], configs: int) -> tuple[Esti
         return None, f"{law.slope} is {slopes[0]:.3g}, not above 0: y does not fall with x"
     unit = "decades of x per decade of 1/y"
     inverse = Reported("paper_alpha", slopes, unit, reciprocal=True)
-    return _estimate(inverse, configs, law.free_parameters), None
+    return estimate(inverse, configs, law.free_parameters), None
 
 
 def _extrapolation(law: Law, places: View, options: Options) -> tuple[tuple[Horizon, ...], float | None]:
@@ -133,7 +136,7 @@ def _extrapolation(law: Law, places: View, options: Options) -> tuple[tuple[Hori
 
 def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: Options) -> LawFit:
     """Fit one law to the sample and its resamples."""
-    configs, free = chosen.configs, law.free_parameters
+    configs, free = sample.units, law.free_parameters
     view = sample.runs.positive if law.over_runs else sample.view
     parameters = sample.fit(law, options)
     runs = sample.runs.positive
@@ -144,13 +147,13 @@ def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: Opti
     reported = law.describe(parameters, axes)
     alpha, no_alpha = _alpha(law, reported, configs)
     tells = bootstrap.tells(configs, free)
-    words = list(law.warn(parameters, view, bootstrap.tail(configs, free)))
+    words = list(law.warn(parameters, view, bootstrap.stretch(configs, free)))
     if alpha is not None and tells and alpha.interval.high is None:
         words.append("the interval of b includes 0: alpha is unbounded above")
     if not tells:
         words.append(
-            f"{configs} configurations for {free} parameters: no interval can be told, the band is only the "
-            "range of the resamples"
+            f"{configs} {'places' if sample.of_frontier else 'configurations'} for {free} parameters: no "
+            "interval can be told, the band is only the middle of the resamples"
         )
     horizons, score = _extrapolation(law, chosen.places, options)
     residual = np.log(runs.y[used] / fitted[used])
@@ -158,7 +161,7 @@ def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: Opti
         law=law.name,
         formula=law.formula,
         source=law.source,
-        parameters=tuple(_estimate(r, configs, free) for r in reported),
+        parameters=tuple(estimate(r, configs, free) for r in reported),
         paper_alpha=alpha,
         paper_alpha_reason=no_alpha,
         exponent_profile=profile.exponent_interval(law, view, configs, parameters, options)
@@ -167,7 +170,7 @@ def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: Opti
         r_squared=1.0 - missed / float(np.sum((observed - observed.mean()) ** 2)),
         r_squared_of=law.scale_name,
         log10_rmse=float(np.sqrt(np.mean((residual / math.log(10)) ** 2))),
-        band=predict.band(law, parameters, view.x, residual, configs, sample.seed),
+        band=predict.band(law, parameters, view.x, residual, configs, sample),
         horizons=horizons,
         extrapolation_log_rmse=score,
         warnings=tuple(words),
@@ -196,7 +199,7 @@ def fit_table(
 
     Intervals are 95% percentile intervals over resamples of whole configurations (all runs of a config_id
     together), each refitted from new starts, on the frontier after choosing it anew; with few
-    configurations they are widened (bootstrap.tail). Laws with more parameters than the configurations
+    configurations they are widened (bootstrap.stretch). Laws with more parameters than the configurations
     carry are left out by name.
 
     Raises:
@@ -208,14 +211,19 @@ def fit_table(
     chosen = points.select(table, x, y, least_energy_grade=method.least_energy_grade, mixed=method.mixed)
     chance = method.chance if method.chance is not None else chosen.chance
     options = Options(chance=chance, quantile=method.quantile)
-    sample = predict.resampled(chosen, method.resamples, method.seed, method.of_frontier, method.wild)
+    sample = predict.resampled(
+        chosen,
+        method.resamples,
+        method.seed,
+        of_frontier=method.of_frontier,
+        wild=method.wild,
+        beyond=method.beyond,
+    )
     axes = Axes(float(np.log(chosen.runs.x.max())), X_UNITS.get(x, f"unit of {x}"), _y_unit(y))
     configs = chosen.configs
     words = [*chosen.warnings, *_outliers(chosen)]
     if configs < FEW_CONFIGS:
         words.append(f"{configs} configurations, under {FEW_CONFIGS}: the intervals are rough")
-    if sample.redrawn > 0.05 * method.resamples:
-        words.append(f"{sample.redrawn} resamples had fewer than three compute scales and were drawn again")
     carried = [LAWS[n] for n in method.laws if chosen.scales >= min(LAWS[n].free_parameters, 3)]
     left = [
         law.name for law in carried if law.free_parameters > 3 and chosen.scales < law.free_parameters + 2
@@ -283,4 +291,9 @@ def fit_all(
             if not reports:
                 raise
             unfitted.append(Excluded(f"{y} against {x}", str(error)))
-    return FitFile(result.SCHEMA, source, __version__, tuple(reports), tuple(unfitted))
+    return file_of(tuple(reports), source=source, unfitted=tuple(unfitted))
+
+
+def file_of(reports: tuple[FitReport, ...], *, source: str, unfitted: tuple[Excluded, ...] = ()) -> FitFile:
+    """The content of fit.json for these reports."""
+    return FitFile(result.SCHEMA, source, __version__, reports, unfitted)

@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 LEAST_PLACES = 3
+SAME_X = 0.01
+"""Places whose x differ by no more than this ratio compete with each other."""
 
 
 def frontier(x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.intp]:
@@ -32,30 +34,31 @@ def frontier(x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.intp]:
     return np.array(kept, dtype=np.intp)
 
 
-def select(place: npt.NDArray[np.intp], place_x: Array, run_y: Array, drawn: Array) -> npt.NDArray[np.bool_]:
+def select(
+    place: npt.NDArray[np.intp], place_x: Array, run_y: Array, weights: Array
+) -> npt.NDArray[np.bool_]:
     """Which runs stand for the frontier in each resample: (r, n).
 
-    place (n,) is the place of each run, place_x (m,) its x, run_y (n,) the run's y, drawn (r, m) how often a
-    resample draws each place. A run counts if the mean of its place's *other* runs is below the mean of every
-    cheaper place drawn: chosen by the others, its own luck is not what it was chosen for (cross-fitting), and
-    the frontier is not biased towards lucky runs. A place of one run is judged by that run. A resample in
-    which fewer than LEAST_PLACES places are left is judged as the sample is.
+    place (n,) is the place of each run, place_x (m,) its x, run_y (n,) the run's y, weights (r, n) how much
+    each resample makes of the run among those of its place. A run counts if the mean of its place's *other*
+    runs is below the mean of every cheaper place and of every one as dear (x within SAME_X): chosen by the
+    others, its own luck is not what it was chosen for (cross-fitting), and the frontier is not biased towards
+    lucky runs. A place of one run is judged by that run. A resample in which fewer than LEAST_PLACES places
+    are left is judged as the sample, its row 0, is.
     """
     m = len(place_x)
-    repeats = np.bincount(place, minlength=m).astype(float)
-    total = np.bincount(place, run_y, m)
-    alone = repeats[place] == 1
-    others = np.where(alone, run_y, (total[place] - run_y) / np.maximum(repeats[place] - 1, 1))
-    mean = total / repeats
-    order = np.lexsort((mean, place_x))
-    standing = np.where(drawn[:, order] > 0, mean[order], np.inf)
-    before = np.minimum.accumulate(standing, axis=1)
-    cheapest = np.full((len(drawn), m), np.inf)
-    cheapest[:, order[1:]] = before[:, :-1]
-    chosen = (others < cheapest[:, place]) & (drawn[:, place] > 0)
-    left = np.zeros((len(drawn), m))
-    for run in range(len(place)):
-        left[:, place[run]] += chosen[:, run]
-    few = (left > 0).sum(axis=1) < LEAST_PLACES
-    chosen[few] = chosen[0] & (drawn[few][:, place] > 0)
-    return chosen
+    member = (place[:, None] == np.arange(m)).astype(float)
+    heavy, total = weights @ member, (weights * run_y) @ member
+    mean = total / heavy
+    alone = member.sum(axis=0)[place] == 1
+    rest = np.where(alone, 1.0, heavy[:, place] - weights)
+    others = np.where(alone, run_y, (total[:, place] - weights * run_y) / rest)
+    rival = np.empty_like(mean)
+    for i in range(m):
+        able = place_x <= place_x[i] * (1 + SAME_X)
+        able[i] = False
+        rival[:, i] = mean[:, able].min(axis=1, initial=np.inf)
+    chosen = others < rival[:, place]
+    few = (chosen @ member > 0).sum(axis=1) < LEAST_PLACES
+    chosen[few] = chosen[0]
+    return np.asarray(chosen)

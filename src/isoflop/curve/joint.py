@@ -235,7 +235,7 @@ def fit_joint(
     if resamples and not tells:
         words.append(f"{configs} configurations for {free} parameters: no interval can be told")
     judged = fitted.parameters if tells else fitted.parameters[:1]
-    words += found.warn(judged, bootstrap.tail(configs, free))
+    words += found.warn(judged, (1 - bootstrap.CONFIDENCE) / 2)
     cost = _compute(found, rows, compute)
     reported = found.describe(fitted.parameters, rows.log_x_max, tuple(resources), y)
     held = None if held_out is None else joint_rows.select(held_out, resources, y)

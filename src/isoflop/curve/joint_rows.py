@@ -159,13 +159,6 @@ def shared_words(rows: Rows, resources: Sequence[str]) -> list[str]:
 
 
 def resampled(rows: Rows, resamples: int, seed: int) -> Array:
-    """Weights (1 + resamples, n): the sample itself, then resamples of whole configurations.
-
-    A resample with fewer than bootstrap.MIN_SCALES scales of the resource with the fewest is drawn again.
-    """
-    scales = [distinct_scales(x) for x in rows.x.T]
-    scale = min(scales, key=lambda found: int(found.max()))
-    has_scale = np.zeros((rows.configs, int(scale.max()) + 1), dtype=bool)
-    has_scale[rows.config, scale] = True
-    drawn, _ = bootstrap.resample(has_scale, resamples, np.random.default_rng(seed))
-    return np.vstack([np.ones(len(rows.y)), drawn[:, rows.config]])
+    """Weights (1 + resamples, n): the sample itself, then resamples of whole configurations."""
+    generator = np.random.default_rng(seed)
+    return np.asarray(bootstrap.resample(rows.configs, resamples, generator)[:, rows.config])

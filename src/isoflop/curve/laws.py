@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from isoflop.curve import forms, solver, view
+from isoflop.curve import bootstrap, forms, solver, view
 from isoflop.curve.forms import Form
 from isoflop.curve.solver import Problem
 from isoflop.curve.view import View
@@ -63,7 +63,7 @@ class Law:
     stands for ln y of each row (the wild bootstrap)
     log_predict(parameters (r, p), z (m,)) -> ln y (r, m)
     describe(parameters, axes) -> what is reported; `slope` names the one whose inverse is paper_alpha
-    warn(parameters, view, outside) -> warnings in words; `outside` is the share beyond each interval end
+    warn(parameters, view, stretch) -> warnings in words; `stretch` is that of intervals (bootstrap.stretch)
     scale(y) -> the scale on which r_squared is taken, named by `scale_name`
     `over_runs`: the points are runs, not configurations with their seeds averaged.
     """
@@ -170,11 +170,11 @@ def _does_not_fall(slopes: Array) -> tuple[str, ...]:
     return (f"b is {slopes[0]:.3g}: y does not fall with x in these points",)
 
 
-def _warn_polynomial(parameters: Array, points: View, outside: float) -> tuple[str, ...]:
+def _warn_polynomial(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
     return _does_not_fall(parameters[:, 1])
 
 
-def _warn_exponential(parameters: Array, points: View, outside: float) -> tuple[str, ...]:
+def _warn_exponential(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
     below = parameters[0, 0] - parameters[0, 1] * points.v / LN10 <= parameters[0, 2]
     words = (
         f"the fitted 1/y is not positive at {int(below.sum())} of {len(below)} points: the law does not "
@@ -238,10 +238,10 @@ def _bound_words(form: Form, parameters: Array, points: View) -> tuple[str, ...]
     return tuple(words)
 
 
-def _floor_words(floor: Array, least_y: float, outside: float) -> tuple[str, ...]:
+def _floor_words(floor: Array, least_y: float, stretch: float) -> tuple[str, ...]:
     if floor[0] <= AT_BOUND * least_y:
         return ("floor not identified: E is at its bound 0, the points call for no floor",)
-    if float(np.quantile(floor, outside)) <= AT_BOUND * least_y:
+    if float(bootstrap.stretched(floor, stretch)[0]) <= AT_BOUND * least_y:
         return ("floor not identified: the interval of E includes 0",)
     return ()
 
@@ -254,7 +254,7 @@ def _describe_power(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
     )
 
 
-def _warn_power(parameters: Array, points: View, outside: float) -> tuple[str, ...]:
+def _warn_power(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
     return _bound_words(forms.POWER, parameters, points)
 
 
@@ -283,10 +283,10 @@ def _describe_floor(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
     )
 
 
-def _warn_floor(parameters: Array, points: View, outside: float) -> tuple[str, ...]:
+def _warn_floor(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
     e, slope = _floor_parts(parameters)
     least = float(np.exp(points.log_y.min()))
-    words = [*_floor_words(e, least, outside), *_bound_words(forms.FLOORED, parameters, points)]
+    words = [*_floor_words(e, least, stretch), *_bound_words(forms.FLOORED, parameters, points)]
     b, (low, high) = parameters[1:, 2], (forms.B_MIN, forms.B_MAX)
     at_bound = float(np.mean((b >= high * (1 - AT_BOUND)) | (b <= low * (1 + AT_BOUND)))) if len(b) else 0.0
     if at_bound > 0.025:
@@ -309,7 +309,7 @@ def _describe_levelled(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
     )
 
 
-def _warn_levelled(parameters: Array, points: View, outside: float) -> tuple[str, ...]:
+def _warn_levelled(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
     m = parameters[0, 2]
     words = () if m > -2.3 else ("x_0 is beyond ten times x_max: no levelling off is seen",)
     return (*words, *_bound_words(forms.LEVELLED, parameters, points)[: 0 if words else None])
@@ -329,10 +329,10 @@ def _describe_sigmoid(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
     )
 
 
-def _warn_sigmoid(parameters: Array, points: View, outside: float) -> tuple[str, ...]:
+def _warn_sigmoid(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
     floor = parameters[:, 4] * np.exp(parameters[:, 0])
     least = float(np.exp(points.log_y.min()))
-    return (*_floor_words(floor, least, outside), *_bound_words(forms.SIGMOID, parameters, points))
+    return (*_floor_words(floor, least, stretch), *_bound_words(forms.SIGMOID, parameters, points))
 
 
 def _describe_broken(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
@@ -350,10 +350,10 @@ def _describe_broken(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
     )
 
 
-def _warn_broken(parameters: Array, points: View, outside: float) -> tuple[str, ...]:
+def _warn_broken(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
     e, _ = _floor_parts(parameters[:, [0, 1, 3]])
     least = float(np.exp(points.log_y.min()))
-    return (*_floor_words(e, least, outside), *_bound_words(forms.BROKEN, parameters, points))
+    return (*_floor_words(e, least, stretch), *_bound_words(forms.BROKEN, parameters, points))
 
 
 WITH_FLOOR = "with a floor the local 1/b depends on compute"

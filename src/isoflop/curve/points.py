@@ -92,7 +92,7 @@ def distinct_scales(x: Array) -> npt.NDArray[np.intp]:
     return scale
 
 
-def _numbers(table: pd.DataFrame, name: str) -> Array:
+def numbers(table: pd.DataFrame, name: str) -> Array:
     """A column as floats, unknown as nan. ValueError if it holds words."""
     try:
         return np.asarray(pd.to_numeric(table[name]), dtype=float)
@@ -133,9 +133,9 @@ def _grade_problem(grade: str | None, least: str) -> str | None:
 
 def _exclusions(table: pd.DataFrame, x: str, y: str, least_energy_grade: str) -> list[str | None]:
     """For each row the reason it cannot be used, or None."""
-    values_x, values_y = _numbers(table, x), _numbers(table, y)
+    values_x, values_y = numbers(table, x), numbers(table, y)
     chance, test_n = (
-        _numbers(table, name) if name in table else np.full(len(table), math.nan)
+        numbers(table, name) if name in table else np.full(len(table), math.nan)
         for name in ("chance_error", "test_n")
     )
     counted = y == "test_error" and bool(np.isfinite(test_n).all())
@@ -222,9 +222,9 @@ def _views(
     rows: pd.DataFrame, x: str, y: str, config: npt.NDArray[np.intp], place: npt.NDArray[np.intp]
 ) -> tuple[View, View]:
     """The runs, and the places that seeds repeat."""
-    values_x, values_y = _numbers(rows, x), _numbers(rows, y)
+    values_x, values_y = numbers(rows, x), numbers(rows, y)
     counted = (
-        _numbers(rows, "test_n") if y == "test_error" and "test_n" in rows else np.full(len(rows), np.nan)
+        numbers(rows, "test_n") if y == "test_error" and "test_n" in rows else np.full(len(rows), np.nan)
     )
     trials = counted if len(counted) and np.isfinite(counted).all() else None
     count = int(place.max()) + 1 if len(place) else 0
@@ -310,7 +310,7 @@ def select(
 
 def _chance(rows: pd.DataFrame, y: str) -> float | None:
     """The error of guessing, if y is an error and all rows agree on it."""
-    known = set(_numbers(rows, "chance_error").tolist()) if "chance_error" in rows else set()
+    known = set(numbers(rows, "chance_error").tolist()) if "chance_error" in rows else set()
     (chance,) = known if len(known) == 1 else (math.nan,)
     return chance if y.endswith("_error") and math.isfinite(chance) else None
 

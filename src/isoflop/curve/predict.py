@@ -28,7 +28,8 @@ class Sample:
 
     `view` is what the robust laws are fitted to (places, or runs on the frontier), `weights` (1 + r, n) its
     weights; `run_weights` those of `runs`. `used` (positive runs,) marks the runs that the sample's fit uses.
-    `signs` (1 + r, configs) are those of a wild bootstrap, else None.
+    `signs` (1 + r, configs) are those of a wild bootstrap, else None. `units` counts what is independent:
+    configurations, or places on the frontier.
     """
 
     runs: View
@@ -38,8 +39,13 @@ class Sample:
     used: npt.NDArray[np.bool_]
     of_frontier: bool
     signs: Array | None
-    redrawn: int
+    units: int
     seed: int
+    beyond: float
+
+    def grid(self, x: Array) -> Array:
+        """Where bands are given: from x_min to `beyond` times x_max."""
+        return np.geomspace(x.min(), self.beyond * x.max(), BAND_POINTS)
 
     def fit(self, law: Law, options: Options) -> Array:
         """Parameters (1 + r, p)."""
@@ -54,8 +60,19 @@ class Sample:
         return law.fit(view, weights, options, flipped)
 
 
-def resampled(chosen: Points, resamples: int, seed: int, of_frontier: bool, wild: bool) -> Sample:
-    """Resample configurations, with the frontier chosen anew in each resample, or flip residuals' signs."""
+def resampled(
+    chosen: Points,
+    resamples: int,
+    seed: int,
+    *,
+    of_frontier: bool = False,
+    wild: bool = False,
+    beyond: float = BAND_BEYOND,
+) -> Sample:
+    """Resample configurations, or flip residuals' signs.
+
+    On the frontier it is chosen anew in each resample, from runs that are resampled within their places.
+    """
     generator = np.random.default_rng(seed)
     runs, places = chosen.runs, chosen.places
     positive = runs.y > 0
@@ -64,36 +81,41 @@ def resampled(chosen: Points, resamples: int, seed: int, of_frontier: bool, wild
         signs[0] = 1.0
         of_places, of_runs = (np.ones((1 + resamples, len(view.x))) for view in (places, runs))
         used = np.ones(int(positive.sum()), dtype=bool)
-        return Sample(runs, places, of_places, of_runs, used, False, signs, 0, seed)
-    drawn, redrawn = bootstrap.resample(chosen.has_scale, resamples, generator)
-    counts = np.vstack([np.ones(chosen.configs), drawn])
+        return Sample(runs, places, of_places, of_runs, used, False, signs, chosen.configs, seed, beyond)
+    counts = bootstrap.resample(chosen.configs, resamples, generator)
     run_weights, place_weights = counts[:, runs.config], counts[:, places.config]
     if not of_frontier:
         used = np.ones(int(positive.sum()), dtype=bool)
-        return Sample(runs, places, place_weights, run_weights, used, False, None, redrawn, seed)
-    efficient = frontier.select(chosen.place, places.x, runs.y, place_weights)
+        return Sample(
+            runs, places, place_weights, run_weights, used, False, None, chosen.configs, seed, beyond
+        )
+    seeds = bootstrap.resample(len(runs.x), resamples, generator)
+    efficient = frontier.select(chosen.place, places.x, runs.y, seeds)
     run_weights = run_weights * efficient
-    return Sample(runs, runs, run_weights, run_weights, efficient[0, positive], True, None, redrawn, seed)
+    units = len(np.unique(chosen.place[efficient[0]]))
+    return Sample(
+        runs, runs, run_weights, run_weights, efficient[0, positive], True, None, units, seed, beyond
+    )
 
 
-def grid(x: Array) -> Array:
-    """Where bands are given: from x_min to BAND_BEYOND times x_max."""
-    return np.geomspace(x.min(), BAND_BEYOND * x.max(), BAND_POINTS)
+def _new_runs(curves: Array, residual: Array, configs: int, free: int, seed: int) -> tuple[Array, Array]:
+    """Ends (m,) of the 95% interval of ln y of a new run about curves (r, m), which are stretched.
+
+    To each curve a residual is added, widened for the fit's freedom and the t distribution's longer tails.
+    """
+    factor = bootstrap.stretch(configs, free)
+    middle = np.median(curves, axis=0)
+    widened = (residual - residual.mean()) * factor * np.sqrt(configs / (configs + 1))
+    noise = np.random.default_rng(seed + 1).choice(widened, curves.shape)
+    return bootstrap.stretched(middle + factor * (curves - middle) + noise, 1.0)
 
 
-def _new_runs(curves: Array, residual: Array, configs: int, free: int, seed: int) -> Array:
-    """ln y (r, m) of a new run for each curve: a residual is drawn, widened for the fit's freedom."""
-    widened = (residual - residual.mean()) * np.sqrt(configs / max(1, configs - free))
-    return np.asarray(curves + np.random.default_rng(seed + 1).choice(widened, curves.shape))
-
-
-def band(law: Law, parameters: Array, x: Array, residual: Array, configs: int, seed: int) -> Band:
+def band(law: Law, parameters: Array, x: Array, residual: Array, configs: int, sample: Sample) -> Band:
     """The curve of `parameters` (1 + r, p) with its intervals; residual (k,) of ln y of single runs."""
-    at = grid(x)
+    at = sample.grid(x)
     curves = law.log_predict(parameters, np.log(at / x.max()))
     low, high = bootstrap.interval(curves[1:], configs, law.free_parameters)
-    new = _new_runs(curves[1:], residual, configs, law.free_parameters, seed)
-    new_low, new_high = bootstrap.interval(new, configs, law.free_parameters)
+    new_low, new_high = _new_runs(curves[1:], residual, configs, law.free_parameters, sample.seed)
     ends = (np.minimum(low, curves[0]), np.maximum(high, curves[0]))
     return _band(at, curves[0], *ends, np.minimum(new_low, ends[0]), np.maximum(new_high, ends[1]))
 
@@ -119,7 +141,7 @@ def forecast_of(chosen: Points, sample: Sample, options: Options) -> tuple[Forec
     if found is None:
         return None, f"{chosen.scales} compute scales carry no law with a floor"
     places = chosen.places
-    at = grid(places.x)
+    at = sample.grid(places.x)
     z = np.log(at / places.x.max())
     weights = (
         np.ones((1, len(places.x))) if sample.signs is not None else sample.weights[: 1 + FORECAST_RESAMPLES]
@@ -130,16 +152,16 @@ def forecast_of(chosen: Points, sample: Sample, options: Options) -> tuple[Forec
     low, high = bootstrap.interval(drawn, chosen.configs, free)
     fitted = np.interp(np.log(chosen.runs.x / places.x.max()), z, middle)
     residual = chosen.runs.log_y - fitted
-    new_low, new_high = bootstrap.interval(
-        _new_runs(drawn, residual, chosen.configs, free, sample.seed), chosen.configs, free
-    )
+    new_low, new_high = _new_runs(drawn, residual, chosen.configs, free, sample.seed)
     growing = found.reach * (found.growth or 0.0) * np.maximum(z, 0.0)
     wider = np.hypot(growing, found.reach * float(residual.std()))
     ends = (np.minimum(low, middle - growing), np.maximum(high, middle + growing))
     made = Forecast(
         members=found.members,
         band=_band(
-            at, middle, *ends, np.minimum(new_low, middle - wider), np.maximum(new_high, middle + wider)
+            *(at, middle, *ends),
+            np.minimum.reduce([new_low, middle - wider, ends[0]]),
+            np.maximum.reduce([new_high, middle + wider, ends[1]]),
         ),
         horizons=found.horizons,
         extrapolation_log_rmse=found.score,

@@ -35,32 +35,29 @@ def exponent_interval(
         return None
     level = level_of(law.form, options)
     problem = problem_of(law.form, points, np.ones((1, len(points.x))), options)
-    grid = np.concatenate(
-        [
-            np.geomspace(max(low, best / WIDEST), best, GRID // 2),
-            np.geomspace(best, min(high, best * WIDEST), GRID // 2)[1:],
-        ]
-    )
+    away = np.log(WIDEST) * np.linspace(0.0, 1.0, GRID // 2) ** 2
+    below, above = best * np.exp(-away), best * np.exp(away)
+    grid = np.concatenate([below[below > low][::-1], above[1:][above[1:] < high]])
+    middle = int((below > low).sum()) - 1
     one = np.ones((len(grid), len(points.x)))
     losses = solver.solve(problem, one, EFFORT, level=level, held=(place, grid))[1]
-    middle = GRID // 2 - 1
     least = float(losses.min())
     freedom = configs - law.free_parameters
     phi = max(2 * least / freedom, 1e-300)
-    beyond = 2 * (losses - least) / phi - stats.f.ppf(0.95, 1, freedom)
+    root = np.sqrt(2 * (losses - least) / phi) - np.sqrt(stats.f.ppf(0.95, 1, freedom))
     return Interval(
-        _crossing(grid[: middle + 1][::-1], beyond[: middle + 1][::-1]),
-        _crossing(grid[middle:], beyond[middle:]),
+        _crossing(grid[: middle + 1][::-1], root[: middle + 1][::-1]),
+        _crossing(grid[middle:], root[middle:]),
     )
 
 
-def _crossing(grid: solver.Array, beyond: solver.Array) -> float | None:
-    """Where `beyond` first rises through 0, linearly in ln b; None where it never does."""
-    over = np.flatnonzero(beyond > 0)
+def _crossing(grid: solver.Array, root: solver.Array) -> float | None:
+    """Where `root`, which is nearly linear in ln b, first rises through 0; None where it never does."""
+    over = np.flatnonzero(root > 0)
     if not len(over):
         return None
     i = int(over[0])
     if i == 0:
         return float(grid[0])
-    share = beyond[i - 1] / (beyond[i - 1] - beyond[i])
+    share = root[i - 1] / (root[i - 1] - root[i])
     return float(np.exp(np.log(grid[i - 1]) + share * (np.log(grid[i]) - np.log(grid[i - 1]))))

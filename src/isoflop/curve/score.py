@@ -1,8 +1,8 @@
 """The public benchmark of extrapolation: learning curves cut in two, the smaller x predicting the larger.
 
-The benchmark and its score are those of Alabdulmohsin et al. (2022, "Revisiting Neural Scaling Laws in Language
-and Vision"): for each curve the root mean square of ln(predicted / seen) over the held-out part, averaged over
-the curves of a domain. Everything that is chosen for a curve is chosen on its training part.
+The benchmark and its score are those of Alabdulmohsin et al. (2022, "Revisiting Neural Scaling Laws in
+Language and Vision"): for each curve the root mean square of ln(predicted / seen) over the held-out part,
+averaged over the curves of a domain. Everything that is chosen for a curve is chosen on its training part.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Score:
 
 
 def read(path: Path) -> tuple[pd.DataFrame, int]:
-    """The rows of one benchmark file, or of all benchmark.*.csv in a folder, and how many duplicates fell out.
+    """The rows of one benchmark file, or of a folder's benchmark.*.csv, and how many duplicates fell out.
 
     Raises:
         ValueError: no such file, or its columns or values are not the benchmark's.
@@ -141,8 +141,8 @@ def score_curve(key: tuple[str, str, str], rows: pd.DataFrame) -> CurveScore:
     x, y = (rows[name].to_numpy(float) for name in ("Seen Examples", "Loss"))
     if fitted.sum() < LEAST_POINTS or fitted.all():
         raise ValueError(
-            f"{', '.join(key)}: {int(fitted.sum())} points to fit and {int((~fitted).sum())} to predict: at least "
-            f"{LEAST_POINTS} and 1 are needed"
+            f"{', '.join(key)}: {int(fitted.sum())} points to fit and {int((~fitted).sum())} to predict: "
+            f"at least {LEAST_POINTS} and 1 are needed"
         )
     began = time.perf_counter()
     middle, half = predict_curve(x[fitted], y[fitted], x[~fitted])

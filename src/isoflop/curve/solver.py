@@ -48,11 +48,12 @@ derivative and its curvature, (r, n) each."""
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """What is fitted. v (n,) or (n, k); log_y (rows or 1, n) is for starts; `noise` judges ln y of the law;
-    half deviances beyond threshold^2 / 2 count linearly (Huber).
+    """What is fitted. v (n,) or (n, k); log_y (rows or 1, n) is for starts.
 
-    `newton`: undamped steps use the robust loss's own curvature, which is 0 beyond the threshold, not that of
-    reweighted squares; far fewer steps where most points lie beyond it."""
+    `noise` judges ln y of the law; half deviances beyond threshold^2 / 2 count linearly (Huber). `newton`:
+    undamped steps use the robust loss's own curvature, which is 0 beyond the threshold, not that of
+    reweighted squares; far fewer steps where most points lie beyond it.
+    """
 
     form: Form
     v: Array

@@ -17,6 +17,7 @@ Array = npt.NDArray[np.float64]
 
 LEAST_WEIGHT = 0.1
 """Points that weigh less than this share of the heaviest do not tell the noise."""
+COMPONENT_STEPS = 4
 ROBUST_SD = 1.4826
 """From the median absolute deviation to the standard deviation of a normal distribution."""
 
@@ -38,8 +39,8 @@ class View:
 
     @functools.cached_property
     def v(self) -> Array:
-        """ln(x_max / x), (n,)."""
-        return np.asarray(np.log(self.x.max() / self.x))
+        """ln(x_max / x), (n,), to 12 decimals, so that a unit's rounding does not reach the fit."""
+        return np.asarray(np.round(np.log(self.x.max() / self.x), 12))
 
     @functools.cached_property
     def log_y(self) -> Array:
@@ -103,18 +104,29 @@ def spread(view: View, form: Form, weights: Array, level: float | None) -> Sprea
 
 
 def _components(residual: Array, free: int, seeds: Array, counting: Array) -> tuple[float, float]:
-    """misfit (variance of ln y) and the share of the binomial variance, by non-negative least squares."""
+    """misfit (variance of ln y) and the share of the binomial variance in squared residuals (n,).
+
+    Non-negative least squares of the squares on 1 and the binomial variance, each weighed by its variance
+    (that of a square is in proportion to its mean's square) and cut at nine times its mean, which the cut
+    changes by under 1% for normal noise.
+    """
     n = len(residual)
-    scale = ROBUST_SD * float(np.median(np.abs(residual)))
-    squares = np.minimum(residual**2, (3 * scale) ** 2) * n / max(1, n - free)
+    scale = n / max(1, n - free)
+    middle = (ROBUST_SD * float(np.median(np.abs(residual)))) ** 2 * scale
+    least = solver.LEAST_SPREAD**2
+    misfit, share = max(middle - float(seeds.mean()), least), 0.0
     if not counting.any():
-        return max(scale**2 * n / max(1, n - free) - float(seeds.mean()), solver.LEAST_SPREAD**2), 0.0
-    unit = float(counting.mean())
-    design = np.column_stack([np.ones(n), counting / unit])
-    misfit, share = optimize.nnls(design, np.maximum(squares - seeds, 0.0))[0]
-    if share / unit > 1:
-        misfit, share = max(float(np.mean(squares - seeds - counting)), 0.0), unit
-    return max(float(misfit), solver.LEAST_SPREAD**2), float(share / unit)
+        return misfit, share
+    share = 1.0
+    misfit = max(middle - float(np.mean(seeds + counting)), least)
+    for _ in range(COMPONENT_STEPS):
+        expected = misfit + seeds + share * counting
+        squares = np.maximum(np.minimum(residual**2 * scale, 9.0 * expected) - seeds, 0.0)
+        design = np.column_stack([np.ones(n), counting]) / expected[:, None]
+        misfit, share = optimize.nnls(design, squares / expected)[0]
+        share = min(float(share), 1.0)
+        misfit = max(float(misfit), least)
+    return misfit, share
 
 
 def _residual(view: View, form: Form, parameters: Array) -> Array:

@@ -11,6 +11,7 @@ from isoflop.curve.result import FitReport, Interval
 from isoflop.report import costs
 from isoflop.report.numerals import compact, interval, number, percent, plural
 from isoflop.report.points import Z95, wilson
+from isoflop.report.trust import calibrated, disagreement
 
 SHORT_DECADES = 2.0
 LEAST_SCALES = 3
@@ -132,11 +133,21 @@ def _of_fit(report: FitReport) -> list[str]:
             f"{interval(Interval(low, high))} per cent). These data do not tell a curve that ends at a floor "
             "from one that does not."
         )
-    found.append(
-        "Extrapolation: nothing beyond the largest run was measured; the dashed part of a curve is untested."
-    )
-    found.append("Points: all runs are fitted, as in the paper, not only the most efficient ones.")
+    found.append("Extrapolation: nothing beyond the largest run was measured; there, curves are dashed.")
+    found += [words for words in (disagreement(report), calibrated(report)) if words]
+    found.append(_fitted(report))
     return found
+
+
+def _fitted(report: FitReport) -> str:
+    if report.of == "frontier":
+        return "Points: only the runs on the efficient frontier are fitted; the paper fits all runs."
+    if report.quantile is not None:
+        return (
+            f"Points: laws other than the paper's two follow the {percent(report.quantile, 2)} quantile of "
+            f"{report.y}, not its middle."
+        )
+    return "Points: all runs are fitted, as in the paper, not only the most efficient ones."
 
 
 def caveats(rows: pd.DataFrame, report: FitReport | None) -> tuple[str, ...]:

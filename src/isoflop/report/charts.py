@@ -1,9 +1,7 @@
-"""The interactive charts: plotly specifications as plain dicts, and the library packed for the page."""
+"""The interactive charts: plotly specifications as plain dicts."""
 
 from __future__ import annotations
 
-import functools
-import gzip
 import html
 import json
 import math
@@ -13,32 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from plotly.offline import get_plotlyjs
 
 from isoflop.curve.result import FitFile, FitReport
+from isoflop.report import curves, style
 from isoflop.report import points as views
-from isoflop.report import style
+from isoflop.report.curves import Curves, Line
 from isoflop.report.numerals import number, percent, seconds
 from isoflop.report.points import Points
-
-_ESCAPED = {code: 128 + code for code in (0, 10, 13, 60)}
-"""NUL and line ends, which HTML changes, and `<`, which could end a script."""
-
-
-def pack(text: str) -> str:
-    """`text` gzip-compressed, seven bits a character, safe inside a <script> element; page.js unpacks it.
-
-    Base64 would take a sixth more: plotly's library alone would then fill the page's 2 MB.
-    """
-    bits = np.unpackbits(np.frombuffer(gzip.compress(text.encode(), 9, mtime=0), dtype=np.uint8))
-    rows = np.pad(bits, (0, -len(bits) % 7)).reshape(-1, 7)
-    return np.packbits(np.pad(rows, ((0, 0), (1, 0))), axis=1).tobytes().decode("ascii").translate(_ESCAPED)
-
-
-@functools.cache
-def library() -> str:
-    """plotly.js (MIT licence, its notice included), packed."""
-    return pack(get_plotlyjs())
 
 
 def _literal(text: object) -> str:
@@ -70,43 +49,34 @@ def _floats(values: Any, digits: int = 6) -> list[float]:
     return [float(f"{v:.{digits}g}") for v in values]
 
 
-def _law_traces(points: Points, report: FitReport) -> list[dict[str, Any]]:
+def _line_traces(line: Line, found: Curves, scale: float) -> list[dict[str, Any]]:
+    """One curve, solid up to the largest run and dashed beyond, after its bands if it has any."""
+    x, y = np.asarray(line.band.x), scale * np.asarray(line.band.y)
+    last = int((x <= found.x_max * (1 + 1e-9)).sum())
+    common: dict[str, Any] = {"type": "scatter", "mode": "lines", "legendgroup": line.key}
+    common |= {"legendrank": 1 + found.lines.index(line)}
+    common |= {} if line.shown else {"visible": "legendonly"}
     traces: list[dict[str, Any]] = []
-    for fit in report.fits:
-        x = np.asarray(fit.band.x)
-        y, low, high = (points.view.scale * np.asarray(s) for s in (fit.band.y, fit.band.low, fit.band.high))
-        colour, name = style.law_colour(fit.law), style.law_name(fit.law)
-        last = int((x <= report.x_max * (1 + 1e-9)).sum())
-        if fit.law == views.banded(report):
-            positive = np.maximum(low, 1e-12)
-            traces.append(
-                {
-                    "type": "scatter",
-                    "x": _floats([*x, *x[::-1]], 4),
-                    "y": _floats([*high, *positive[::-1]], 4),
-                    "fill": "toself",
-                    "fillcolor": f"{colour}28",
-                    "line": {"width": 0},
-                    "mode": "lines",
-                    "hoverinfo": "skip",
-                    "legendgroup": fit.law,
-                    "showlegend": False,
-                }
-            )
-        for part, dash in ((slice(0, last), "solid"), (slice(max(last - 1, 0), None), "dash")):
-            traces.append(
-                {
-                    "type": "scatter",
-                    "mode": "lines",
-                    "x": _floats(x[part], 4),
-                    "y": _floats(y[part], 4),
-                    "name": name,
-                    "legendgroup": fit.law,
-                    "showlegend": dash == "solid",
-                    "line": {"color": colour, "width": 2, "dash": dash},
-                    "hoverinfo": "name",
-                }
-            )
+    band = line.band
+    for low, high, opacity in ((band.new_low, band.new_high, "18"), (band.low, band.high, "38")):
+        if line.main:
+            ends = (scale * np.maximum(np.asarray(side), 1e-12) for side in (low, high))
+            lower, upper = (list(end) for end in ends)
+            fill = {"fill": "toself", "fillcolor": f"{line.colour}{opacity}", "line": {"width": 0}}
+            shape = {"x": _floats([*x, *x[::-1]], 4), "y": _floats([*upper, *lower[::-1]], 4)}
+            traces.append(common | fill | shape | {"hoverinfo": "skip", "showlegend": False})
+    width = 3 if line.main else 1.4
+    for part, dash in ((slice(0, last), "solid"), (slice(max(last - 1, 0), None), "dash")):
+        drawn = {"x": _floats(x[part], 4), "y": _floats(y[part], 4), "name": line.name, "hoverinfo": "name"}
+        look = {"color": line.colour, "width": width, "dash": dash}
+        traces.append(common | drawn | {"showlegend": dash == "solid", "line": look})
+    return traces
+
+
+def _curve_traces(points: Points, report: FitReport, found: Curves) -> list[dict[str, Any]]:
+    """The curves, the main one last so that it lies on top, and the frontier."""
+    scale = points.view.scale
+    traces = [t for line in reversed(found.lines) for t in _line_traces(line, found, scale)]
     best = views.frontier(points, report)
     if len(best) > 1:
         traces.append(
@@ -121,6 +91,40 @@ def _law_traces(points: Points, report: FitReport) -> list[dict[str, Any]]:
             }
         )
     return traces
+
+
+def _held_out_trace(report: FitReport, scale: float) -> list[dict[str, Any]]:
+    """Rings around the runs that were held out, with what was predicted."""
+    rows = report.held_out.rows if report.held_out is not None else ()
+    words = [
+        f"held out: {number(scale * r.y)}, predicted {number(scale * r.predicted)} "
+        f"({number(scale * r.low)} to {number(scale * r.high)})"
+        for r in rows
+    ]
+    ring = {"symbol": "circle-open", "size": 15, "color": style.INK, "line": {"width": 1.4}}
+    trace = {"type": "scatter", "mode": "markers", "name": "Held out", "text": words, "hoverinfo": "text"}
+    placed = {"x": _floats(r.x for r in rows), "y": _floats(scale * r.y for r in rows), "marker": ring}
+    return [trace | placed] if rows else []
+
+
+def _shapes(found: Curves) -> list[dict[str, Any]]:
+    """Shading beyond the largest run, and the vertical lines with their words."""
+    shapes: list[dict[str, Any]] = []
+    for zone in found.zones:
+        colour = style.EXTRAPOLATED if zone.tested else style.UNTESTED
+        place = {"yref": "paper", "y0": 0, "y1": 1, "x0": zone.low, "x1": zone.high}
+        shapes.append(place | {"type": "rect", "layer": "below", "fillcolor": colour, "line": {"width": 0}})
+    for x, _ in found.marks:
+        place = {"yref": "paper", "y0": 0, "y1": 1, "x0": x, "x1": x}
+        shapes.append(place | {"type": "line", "layer": "below", "line": {"color": style.MUTED, "width": 1}})
+    return shapes
+
+
+def _marks(found: Curves) -> list[dict[str, Any]]:
+    """The words of the vertical lines, written along them from the top."""
+    look = {"showarrow": False, "textangle": -90, "font": {"size": 11, "color": style.MUTED}}
+    place = {"yref": "paper", "y": 0.98, "xanchor": "left", "yanchor": "top"}
+    return [look | place | {"x": math.log10(x), "text": words} for x, words in found.marks]
 
 
 def _point_traces(points: Points) -> list[dict[str, Any]]:
@@ -201,11 +205,12 @@ def spec(points: Points, report: FitReport | None) -> dict[str, Any]:
         "zeroline": False,
         "exponentformat": "power",
     }
-    curves = report.fits if report is not None else ()
-    bands = [np.asarray(fit.band.y) for fit in curves]
-    x_ticks = _ticks(np.concatenate([points.seeds[view.x], *(fit.band.x for fit in curves)]))
+    found = curves.curves(report)
+    seen = points.seeds[view.y].to_numpy()
+    drawn = [] if found is None else [curves.visible(found, seen)]
+    x_ticks = _ticks(np.concatenate([points.seeds[view.x], [] if found is None else [found.end]]))
     cap = 100.0 if view.y == "test_error" else math.inf
-    y_ticks = _ticks(view.scale * np.concatenate([points.seeds[view.y], points.means["high"], *bands]), cap)
+    y_ticks = _ticks(view.scale * np.concatenate([seen, points.means["high"], *drawn]), cap)
     layout: dict[str, Any] = {
         "xaxis": axis | x_ticks | {"title": {"text": view.x_title}},
         "yaxis": axis | y_ticks | {"title": {"text": view.y_title, "standoff": 6}, "automargin": True},
@@ -217,28 +222,9 @@ def spec(points: Points, report: FitReport | None) -> dict[str, Any]:
         "legend": {"orientation": "h", "y": -0.17, "yanchor": "top", "x": 0, "font": {"size": 12}},
     }
     traces = _point_traces(points)
-    if report is not None and report.fits:
-        traces = _law_traces(points, report) + traces
-        end = max(fit.band.x[-1] for fit in report.fits)
-        if end > 1.2 * report.x_max:
-            layout["shapes"] = [
-                {
-                    "type": "rect",
-                    "layer": "below",
-                    "yref": "paper",
-                    "y0": 0,
-                    "y1": 1,
-                    "x0": report.x_max,
-                    "x1": end,
-                    "fillcolor": style.EXTRAPOLATED,
-                    "line": {"width": 0},
-                    "label": {
-                        "text": "extrapolated",
-                        "textposition": "top right",
-                        "font": {"size": 11, "color": style.MUTED},
-                    },
-                }
-            ]
+    if report is not None and found is not None:
+        traces = _curve_traces(points, report, found) + traces + _held_out_trace(report, view.scale)
+        layout["shapes"], layout["annotations"] = _shapes(found), _marks(found)
     return {"data": traces, "layout": layout}
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,10 +15,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from isoflop import aggregate
-from isoflop.curve.result import FitReport
+from isoflop.curve.result import Estimate, FitReport, HeldOut
+from isoflop.paper.section import Section
 from isoflop.record import CurvePoint, Record
+from isoflop.report import costs
+from isoflop.report.numerals import plural
 
 OUT = Console(soft_wrap=True, highlight=False)
+if not OUT.is_terminal and "COLUMNS" not in os.environ:
+    OUT.width = 100  # of a file or a pipe; rich would fold tables at 80
 STATES = ("done", "diverged", "oom", "failed", "interrupted")
 
 
@@ -121,30 +128,89 @@ def _number(value: float, style: str) -> str:
 
 
 def show_fit(report: FitReport) -> None:
-    """The laws of one pair of axes, with intervals and warnings."""
-    OUT.print(f"{report.y} against {report.x}: {report.points} runs of {report.configs} shapes", markup=False)
-    view = Table(box=None, pad_edge=False)
-    for name in ("law", "parameters (95% interval)", "paper alpha", "R2", "log10 RMSE"):
+    """The laws of one pair of axes, the forecast, held-out runs and every warning, 100 columns wide."""
+    of = " on the frontier" if report.of == "frontier" else ""
+    OUT.print(f"{report.y} against {report.x}: {_counts(report)}{of}", markup=False)
+    view = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    names = ("law", "b (95%)", "E (95%)", "alpha (95%)", "rmse", "at 2x", "at 4x", "at 10x", "weight")
+    for name in names:
         view.add_column(name, overflow="fold")
     for fit in report.fits:
-        words = [
-            f"{e.name} {e.value:.3g} ({_bound(e.interval.low)}, {_bound(e.interval.high)})"
-            for e in fit.parameters
-        ]
-        alpha = fit.paper_alpha
-        shown = (
-            f"{alpha.value:.3g} ({_bound(alpha.interval.low)}, {_bound(alpha.interval.high)})"
-            if alpha
-            else "-"
+        ahead = [_factor(h.log_rmse) for h in fit.horizons] or ["-"] * 3
+        shares = [m.weight for m in (report.forecast.members if report.forecast else ()) if m.law == fit.law]
+        slope = costs.parameter(fit, "b") or costs.parameter(fit, "b1")
+        view.add_row(
+            *(fit.law, *(_estimate(e) for e in (slope, costs.parameter(fit, "E"), fit.paper_alpha))),
+            *(f"{fit.log10_rmse:.3f}", *ahead, f"{sum(shares):.0%}" if shares else "-"),
         )
-        view.add_row(fit.law, "; ".join(words), shown, f"{fit.r_squared:.3f}", f"{fit.log10_rmse:.3f}")
     OUT.print(view)
-    for warning in dict.fromkeys([*report.warnings, *(w for fit in report.fits for w in fit.warnings)]):
+    OUT.print("rmse: of log10 y, in the sample; at 2x, 4x, 10x: how far off fits to smaller runs were")
+    _show_forecast(report)
+    if report.held_out is not None:
+        show_held_out(report.held_out)
+    for warning in dict.fromkeys(report.warnings):
         OUT.print(f"note: {warning}", markup=False)
+    for fit in report.fits:
+        for warning in fit.warnings:
+            OUT.print(f"note: {fit.law}: {warning}", markup=False)
+
+
+def _counts(report: FitReport) -> str:
+    runs, shapes = plural(report.points, "run"), plural(report.configs, "configuration")
+    return f"{runs} of {shapes}, x from {report.x_min:.3g} to {report.x_max:.3g}"
+
+
+def _show_forecast(report: FitReport) -> None:
+    """What the average of the laws says ten times beyond, and how far it was tested."""
+    found = report.forecast
+    if found is None:
+        OUT.print(f"no forecast: {report.forecast_reason}", markup=False)
+        return
+    band = found.band
+    OUT.print(
+        f"forecast at {band.x[-1] / report.x_max:.3g} times the largest x: {band.y[-1]:.3g}, 95% of the mean "
+        f"{band.low[-1]:.3g} to {band.high[-1]:.3g}, of a new run {band.new_low[-1]:.3g} to "
+        f"{band.new_high[-1]:.3g}",
+        markup=False,
+    )
+    seen = [f"{_factor(h.log_rmse)} at {h.ratio:g}x" for h in found.horizons if h.log_rmse is not None]
+    if seen:
+        OUT.print(f"  off by {', '.join(seen)} where smaller runs predicted larger ones", markup=False)
+    for warning in found.warnings:
+        OUT.print(f"  {warning}", markup=False)
+
+
+def show_held_out(held: HeldOut) -> None:
+    """The held-out runs against the forecast that was made without them."""
+    view = Table(box=None, pad_edge=False)
+    for name in ("held out", "x", "seen", "predicted", "95%, new run", "inside"):
+        view.add_column(name, justify="left" if name == "held out" else "right")
+    for row in held.rows:
+        inside = "yes" if row.low <= row.y <= row.high else "no"
+        numbers = (f"{value:.4g}" for value in (row.x, row.y, row.predicted))
+        view.add_row(row.run_id, *numbers, f"{row.low:.3g} to {row.high:.3g}", inside)
+    OUT.print(view)
+    OUT.print(
+        f"{held.expression}: {plural(held.runs, 'run')} up to {held.largest_ratio:.3g} times the largest x "
+        f"fitted; off by {_factor(held.log_rmse)}; {held.inside_new_run_interval} of {held.runs} inside",
+        markup=False,
+    )
+
+
+def _estimate(found: Estimate | None) -> str:
+    """`0.292 (0.15, 0.44)`; a dash where there is none."""
+    if found is None:
+        return "-"
+    return f"{found.value:.3g} ({_bound(found.interval.low)}, {_bound(found.interval.high)})"
 
 
 def _bound(value: float | None) -> str:
-    return "unbounded" if value is None else f"{value:.3g}"
+    return "?" if value is None else f"{value:.2g}"
+
+
+def _factor(log_error: float | None) -> str:
+    """A root mean square of ln y as a factor, such as x1.12."""
+    return "-" if log_error is None else f"x{math.exp(min(log_error, 700.0)):.3g}"
 
 
 def show_flops(ledger: dict[str, Any]) -> None:
@@ -221,3 +287,21 @@ def _show_traffic(ledger: dict[str, Any]) -> None:
     if train is not None:
         rates = (f"{train / elements / size:.3g} in {name}" for name, size in (("fp32", 4), ("bf16", 2)))
         OUT.print(f"  that is, FLOPs a byte: {', '.join(rates)}", markup=False)
+
+
+def show_section(section: Section) -> None:
+    """A section of the paper's page: its words, claims and tables."""
+    OUT.print(section.title, style="bold")
+    for words in section.paragraphs:
+        OUT.print(words, markup=False)
+    for claim in section.found:
+        OUT.print(f"{claim.verdict}: {claim.claim}", markup=False, style="bold")
+        OUT.print(f"  paper: {claim.paper} [{claim.source_mark}]", markup=False)
+        OUT.print(f"  found: {claim.found}; {claim.evidence}", markup=False)
+    for found in section.tables:
+        table = Table(title=found.title, title_justify="left", box=None)
+        for column in found.columns:
+            table.add_column(column, overflow="fold")
+        for row in found.rows:
+            table.add_row(*(cell.replace("[", "\\[") for cell in row))
+        OUT.print(table)

@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 
-from isoflop.curve.result import Estimate, FitReport, Interval, LawFit
-from isoflop.report.numerals import percent
+from isoflop.curve.result import Band, Estimate, FitReport, Forecast, Interval, LawFit
+from isoflop.report.numerals import number, percent
 
 FLOOR_GAIN = 0.9
 FLOOR_SHARE = 0.25
@@ -16,13 +16,15 @@ FLOOR_SHARE = 0.25
 lower end of its interval is at least FLOOR_SHARE of its value: one that all but reaches 0 shows no floor."""
 LARGEST_POWER = 100
 """Costs beyond 10 to this power are not written out."""
+FORECAST = "forecast"
 
 
 @dataclasses.dataclass(frozen=True)
 class Halving:
     """How many times the largest compute measured it takes to halve the error there, under one law.
 
-    `factor` is None with the reason; `interval` is None where only the power law's is known.
+    `law` is FORECAST for the average of them. `factor` is None with the reason; `interval` is None where
+    it is not known.
     """
 
     law: str
@@ -65,22 +67,67 @@ def _power(base: float, exponent_: float | None) -> float | None:
     return None if exponent_ is None or exponent_ * math.log10(base) > LARGEST_POWER else base**exponent_
 
 
-def level(fit: LawFit, x: float) -> float:
-    """The fitted curve at x, interpolated on logarithmic axes."""
-    return float(np.exp(np.interp(np.log(x), np.log(fit.band.x), np.log(fit.band.y))))
+def level(fit: LawFit | Forecast, x: float) -> float:
+    """The curve at x, interpolated on logarithmic axes."""
+    return _at(fit.band, fit.band.y, x)
+
+
+def _at(band: Band, side: tuple[float, ...], x: float) -> float:
+    return float(np.exp(np.interp(np.log(x), np.log(band.x), np.log(side))))
+
+
+def _reached(band: Band, side: tuple[float, ...], target: float, x_max: float) -> float | None:
+    """x / x_max at which a side of the band first falls to `target` beyond x_max; None within the band."""
+    x = np.r_[x_max, [v for v in band.x if v > x_max]]
+    y = np.r_[_at(band, side, x_max), [v for v, at in zip(side, band.x, strict=True) if at > x_max]]
+    below = np.flatnonzero(y <= target)
+    if not len(below):
+        return None
+    i = int(below[0])
+    if i == 0:
+        return 1.0
+    span = np.log(y[i - 1 : i + 1] / target)
+    share = span[0] / (span[0] - span[1])
+    return float(np.exp(np.log(x[i - 1]) + share * np.log(x[i] / x[i - 1])) / x_max)
+
+
+def halving_of_forecast(found: Forecast, x_max: float) -> Halving:
+    """The price of half the error that the forecast has at `x_max`, read off its curve; the interval off the
+    ends of the mean's band, unbounded where the upper end does not fall so far."""
+    target = level(found, x_max) / 2
+    factor = _reached(found.band, found.band.y, target, x_max)
+    least = _reached(found.band, found.band.low, target, x_max)
+    end = number(found.band.x[-1] / x_max, 2)
+    if factor is None:
+        early = "" if least is None else f", though its 95% band allows it from {number(least, 2)} times"
+        return Halving(FORECAST, None, None, f"not within {end} times the largest run{early}")
+    most = _reached(found.band, found.band.high, target, x_max)
+    return Halving(FORECAST, factor, Interval(least, most), None)
 
 
 def halving(fit: LawFit, x_max: float) -> Halving:
     """The price of half the error that `fit` has at `x_max`.
 
-    Power law: 2^(1/b) wherever one starts. With a floor E, from e = E + A x^-b:
-    ((e - E) / (e/2 - E))^(1/b). Exponential, from 1/e = a + b log10 x: 10^(1/(e b)).
+    Power laws: 2^(1/b) wherever one starts. With a floor E, from e = E + A x^-b:
+    ((e - E) / (e/2 - E))^(1/b). Exponential, from 1/e = a + b log10 x: 10^(1/(e b)). Other laws: read off
+    the curve.
     """
-    slope, start = parameter(fit, "b"), level(fit, x_max)
-    if slope is None or slope.value <= 0:
-        return Halving(fit.law, None, None, "the fitted error does not fall")
-    beyond = f"more than 10^{LARGEST_POWER} times the compute"
-    if fit.law == "polynomial":
+    start, slope = level(fit, x_max), parameter(fit, "b")
+    if fit.law in ("polynomial", "power", "power_floor", "exponential"):
+        if slope is None or slope.value <= 0:
+            return Halving(fit.law, None, None, "the fitted error does not fall")
+        return _by_formula(fit, start, slope)
+    sunk = _sunk(fit, start)
+    if sunk is not None:
+        return sunk
+    factor = _reached(fit.band, fit.band.y, start / 2, x_max)
+    end = number(fit.band.x[-1] / x_max, 2)
+    return Halving(fit.law, factor, None, None if factor else f"not within {end} times the largest run")
+
+
+def _by_formula(fit: LawFit, start: float, slope: Estimate) -> Halving:
+    beyond = f"more than 10^{LARGEST_POWER} times the largest run"
+    if fit.law in ("polynomial", "power"):
         low, high = slope.interval.low, slope.interval.high
         bounds = Interval(
             _power(2.0, 1 / high if high and high > 0 else None),
@@ -91,16 +138,24 @@ def halving(fit: LawFit, x_max: float) -> Halving:
     if fit.law == "exponential":
         factor = _power(10.0, 1 / (start * slope.value))
         return Halving(fit.law, factor, None, None if factor else beyond)
+    sunk = _sunk(fit, start)
+    if sunk is not None:
+        return sunk
     ground = parameter(fit, "E")
-    if ground is None:
-        return Halving(fit.law, None, None, "no formula for this law")
-    if start / 2 <= ground.value:
-        low = ground.interval.low
-        reason = f"impossible: half of {percent(start)} lies below its floor of {percent(ground.value)}"
-        if low is None or start / 2 > low:
-            reach = "unbounded" if low is None else f"down to {percent(low)}"
-            reason = f"not known: half of {percent(start)} lies below the fitted floor of "
-            reason += f"{percent(ground.value)}, but the floor's interval ({reach}) allows it"
-        return Halving(fit.law, None, None, reason)
-    factor = _power((start - ground.value) / (start / 2 - ground.value), 1 / slope.value)
+    base = 2.0 if ground is None else (start - ground.value) / (start / 2 - ground.value)
+    factor = _power(base, 1 / slope.value)
     return Halving(fit.law, factor, None, None if factor else beyond)
+
+
+def _sunk(fit: LawFit, start: float) -> Halving | None:
+    """The answer where half of `start` lies below the law's floor, else None."""
+    ground = parameter(fit, "E")
+    if ground is None or start / 2 > ground.value:
+        return None
+    low, show = ground.interval.low, percent if ground.unit.startswith("fraction") else number
+    reason = f"impossible: half of {show(start)} lies below its floor of {show(ground.value)}"
+    if low is None or start / 2 > low:
+        reach = "unbounded" if low is None else f"down to {show(low)}"
+        reason = f"not known: half of {show(start)} lies below the fitted floor of "
+        reason += f"{show(ground.value)}, but the floor's interval ({reach}) allows it"
+    return Halving(fit.law, None, None, reason)

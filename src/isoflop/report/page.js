@@ -60,7 +60,10 @@ async function enliven() {
     for (const trace of spec.data) if (trace.meta === "runs") trace.text = trace.text.map((i) => runs[i]);
     place.hidden = false;
     const narrow = figure.clientWidth < 560;
-    if (narrow) spec.layout.font.size = 12;
+    if (narrow) {
+      spec.layout.font.size = 12;
+      spec.layout.legend.y = -0.24;
+    }
     const entries = spec.data.filter((trace) => trace.showlegend !== false).length;
     const columns = Math.max(1, Math.floor(figure.clientWidth / 135));
     spec.layout.height = (narrow ? 380 : 480) + 22 * Math.ceil(entries / columns);

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.resources
+import string
 from pathlib import Path
 
 import jinja2
-import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
 from isoflop import __version__, record
 from isoflop.aggregate import Table
 from isoflop.curve.result import FitFile, FitReport
-from isoflop.report import charts, costs, drawn, figures, style
+from isoflop.report import canvas, charts, costs, drawn, figures, law_tables, packed, tables, trust
 from isoflop.report import points as views
-from isoflop.report.figures import Drawing
-from isoflop.report.numerals import compact, estimate, interval, number, padded, percent, plural, seconds
+from isoflop.report.canvas import Drawing
+from isoflop.report.numerals import compact, interval, number, percent, plural, seconds
 from isoflop.report.origins import origins
 from isoflop.report.verdict import judge
 
@@ -32,23 +32,6 @@ class Card:
 
 
 @dataclasses.dataclass(frozen=True)
-class Column:
-    """A column of a sortable table; `sorted` marks the one the rows come sorted by."""
-
-    title: str
-    numeric: bool
-    sorted: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Grid:
-    """A sortable table: its columns and its rows of words."""
-
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-@dataclasses.dataclass(frozen=True)
 class Panel:
     """A titled figure, or the reason there is none; `live` figures become interactive."""
 
@@ -58,16 +41,27 @@ class Panel:
     missing: str
 
 
-_RUN_COLUMNS = (
-    ("test_error", "Test error (%)", 100.0),
-    ("test_loss", "Test loss (nats)", 1.0),
-    ("train_gflops", "GFLOPs", 1.0),
-    ("energy_joules", "Energy (J)", 1.0),
-    ("train_seconds", "Time (s)", 1.0),
-    ("mfu", "MFU (%)", 100.0),
-    ("dollars", "Cost (USD)", 1.0),
-    ("lr", "Learning rate", 1.0),
-)
+def _halving_card(report: FitReport) -> Card:
+    """What halving the error takes: by the floored law where a floor is seen, else by the plain one."""
+    bent = costs.law(report, "power_floor") if costs.floor_identified(report) else None
+    plain = bent or costs.law(report, "polynomial")
+    assert plain is not None
+    half = costs.halving(plain, report.x_max)
+    value = f"×{number(half.factor, 2)}" if half.factor is not None else "no finite factor"
+    note = f"compute from the largest run, by the power law{' with a floor' if bent else ''}"
+    return Card("To halve the error", value, note)
+
+
+def _forecast_card(report: FitReport) -> Card | None:
+    """What the forecast says of ten times the compute, or as far as its band goes."""
+    if report.forecast is None:
+        return None
+    band = report.forecast.band
+    ratio = band.x[-1] / report.x_max
+    bounds = f"95% {percent(band.low[-1], 2)} to {percent(band.high[-1], 2)}; "
+    tested = report.forecast.tested_ratio
+    note = "untested" if tested is None or tested < ratio else f"tested to {compact(tested, 3)}×"
+    return Card(f"Forecast at {number(ratio, 2)}× compute", percent(band.y[-1], 2), bounds + note)
 
 
 def _cards(table: Table, fits: FitFile, report: FitReport | None) -> tuple[Card, ...]:
@@ -81,11 +75,7 @@ def _cards(table: Table, fits: FitFile, report: FitReport | None) -> tuple[Card,
         if plain.paper_alpha is not None:
             note = f"95% {interval(plain.paper_alpha.interval)}; per training compute"
             found.append(Card("alpha = 1/b", number(plain.paper_alpha.value), note))
-        bent = costs.law(report, "power_floor") if costs.floor_identified(report) else None
-        half = costs.halving(bent or plain, report.x_max)
-        value = f"× {number(half.factor, 2)}" if half.factor is not None else "no finite factor"
-        note = f"compute from the largest run, by the power law{' with a floor' if bent else ''}"
-        found.append(Card("To halve the error", value, note))
+        found.append(_halving_card(report))
     if len(rows):
         best = rows.sort_values("test_error").iloc[0]
         note = f"{best['label']}, seed {best['seed']:.0f}"
@@ -104,6 +94,9 @@ def _cards(table: Table, fits: FitFile, report: FitReport | None) -> tuple[Card,
     else:
         found.append(Card("Training energy", "unknown", "see the reason below"))
     found.append(Card("Training time", seconds(float(rows["train_seconds"].sum())), "summed over runs"))
+    ahead = _forecast_card(report) if report else None
+    if ahead is not None:
+        found.insert(min(3, len(found)), ahead)
     excluded = len(report.excluded) if report else 0
     found.append(
         Card("Left out", f"{len(table.dropped) + excluded:,}", "dropped or not fitted, with reasons")
@@ -119,6 +112,17 @@ def _reasons(rows: pd.DataFrame) -> str:
     return "; ".join(f"{reason} ({plural(int(count), 'run')})" for reason, count in counts.items())
 
 
+def _inlined(drawing: Drawing, prefix: str) -> dict[str, object]:
+    svg = Markup(drawn.inline(drawing.svg, prefix, drawing.alt))
+    return {"name": drawing.name, "title": drawing.title, "caption": drawing.caption, "svg": svg}
+
+
+def _diagnostics(drawings: tuple[Drawing, ...]) -> list[dict[str, object]]:
+    """The figures that judge the fit, those there are."""
+    chosen = [d for d in drawings if d.name in ("residuals", "calibration")]
+    return [_inlined(d, string.ascii_uppercase[i]) for i, d in enumerate(chosen)]
+
+
 def _panels(rows: pd.DataFrame, drawings: tuple[Drawing, ...]) -> tuple[Panel, ...]:
     by_name = {d.name: d for d in drawings}
     titles = {view.key: view.title for view in views.VIEWS} | {
@@ -129,8 +133,7 @@ def _panels(rows: pd.DataFrame, drawings: tuple[Drawing, ...]) -> tuple[Panel, .
         drawing = by_name.get(key)
         shown: dict[str, object] | None = None
         if drawing is not None:
-            svg = Markup(drawn.inline(drawing.svg, "abcde"[position], drawing.alt))
-            shown = {"name": key, "title": title, "caption": drawing.caption, "svg": svg}
+            shown = _inlined(drawing, string.ascii_lowercase[position])
         missing = ""
         if key == "error_joules" and rows["energy_joules"].isna().any():
             which = "Some joules are unknown" if drawing else "No joules are known, so there is no chart"
@@ -146,85 +149,6 @@ def _panels(rows: pd.DataFrame, drawings: tuple[Drawing, ...]) -> tuple[Panel, .
     return tuple(found)
 
 
-def _laws(fits: FitFile) -> list[dict[str, object]]:
-    groups: list[dict[str, object]] = []
-    for report in fits.reports:
-        laws = []
-        for fit in report.fits:
-            half = costs.halving(fit, report.x_max)
-            alpha = [fit.paper_alpha] if fit.paper_alpha else []
-            parameters = [
-                {"name": p.name, "text": estimate(p), "unit": p.unit} for p in (*fit.parameters, *alpha)
-            ]
-            laws.append(
-                {
-                    "name": style.law_name(fit.law),
-                    "formula": fit.formula,
-                    "parameters": parameters,
-                    "halving": f"× {number(half.factor, 2)}" if half.factor else half.reason,
-                    "r_squared": number(fit.r_squared),
-                    "r_squared_of": fit.r_squared_of,
-                    "rmse": number(fit.log10_rmse),
-                    "warnings": fit.warnings,
-                }
-            )
-        note = (
-            f"{plural(report.points, 'run')} of {plural(report.configs, 'configuration')} at "
-            f"{plural(report.scales, 'scale')}, {report.x} from {number(report.x_min)} to "
-            f"{number(report.x_max)}; intervals from {plural(report.resamples, 'resample')} of "
-            f"configurations (seed {report.bootstrap_seed}). Halving: times the largest {report.x}, from the "
-            "fitted value there."
-        )
-        title = next((v.title for v in views.VIEWS if (v.x, v.y) == (report.x, report.y)), None)
-        groups.append({"title": title or f"{report.y} against {report.x}", "note": note, "laws": laws})
-    return groups
-
-
-def _runs(rows: pd.DataFrame) -> Grid:
-    """Every run, grouped by configuration: label, seed, and the columns that are known anywhere."""
-    known = [(name, title, scale) for name, title, scale in _RUN_COLUMNS if rows[name].notna().any()]
-    columns = (
-        Column("Configuration", False),
-        Column("Seed", True),
-        *(Column(title, True) for _, title, _ in known),
-    )
-    order = rows.groupby("place_id")["train_gflops"].transform("mean")
-    ordered = rows.assign(order=order).sort_values(["order", "place_id", "seed"])
-    cells = [
-        ordered["label"].astype(str),
-        ordered["seed"].map("{:.0f}".format),
-        *((scale * ordered[name]).map(compact if name == "lr" else padded) for name, _, scale in known),
-    ]
-    return Grid(columns, tuple(zip(*cells, strict=True)))
-
-
-def _configs(rows: pd.DataFrame) -> Grid:
-    """One row a configuration: arithmetic means over its seeds, and the seeds' range of error."""
-    known = [entry for entry in _RUN_COLUMNS if rows[entry[0]].notna().any()]
-    titles = ("Seeds", "Mean test error (%)", "Lowest (%)", "Highest (%)", *(t for _, t, _ in known[1:]))
-    columns = (Column("Configuration", False), *(Column(t, True, t == "GFLOPs") for t in titles))
-    found = []
-    for _, group in rows.groupby("place_id", sort=False):
-        error = 100 * group["test_error"]
-        means = [(name, scale * group[name].mean()) for name, _, scale in known[1:]]
-        numbers = (error.mean(), error.min(), error.max(), *(mean for _, mean in means))
-        words = tuple(padded(float(v)) for v in numbers)
-        found.append((group["train_gflops"].mean(), (str(group["label"].iloc[0]), str(len(group)), *words)))
-    found.sort(key=lambda entry: (np.isnan(entry[0]), entry[0]))
-    return Grid(columns, tuple(row for _, row in found))
-
-
-def _left_out(table: Table, fits: FitFile) -> Grid:
-    names = dict(zip(table.rows["run_id"], table.rows["label"] + " seed ", strict=True))
-    seeds = dict(zip(table.rows["run_id"], table.rows["seed"], strict=True))
-    found = [(d.run_id, d.state, d.reason) for d in table.dropped]
-    for report in fits.reports:
-        for entry in report.excluded:
-            label = f"{names[entry.run_id]}{seeds[entry.run_id]:.0f}: " if entry.run_id in names else ""
-            found.append((entry.run_id, f"not in {report.y} against {report.x}", label + entry.reason))
-    return Grid((Column("Run", False), Column("What", False), Column("Reason", False)), tuple(found))
-
-
 def _asset(name: str) -> str:
     return importlib.resources.files("isoflop.report").joinpath(name).read_text(encoding="utf-8")
 
@@ -236,7 +160,8 @@ def _why_none(fits: FitFile) -> str:
 def render(name: str, directory: Path, table: Table, fits: FitFile, drawings: tuple[Drawing, ...]) -> str:
     """The page of the sweep called `name`. Everything that is not markup of ours is escaped by jinja2."""
     report = views.report_of(fits, views.VIEWS[0])
-    left_out = _left_out(table, fits)
+    ahead = report.forecast if report else None
+    left_out = tables.left_out(table, fits)
     context = {
         "name": name,
         "version": __version__,
@@ -244,10 +169,15 @@ def render(name: str, directory: Path, table: Table, fits: FitFile, drawings: tu
         "warnings": report.warnings if report else (),
         "cards": _cards(table, fits, report),
         "panels": _panels(table.rows, drawings),
-        "laws": _laws(fits),
+        "laws": [law_tables.group(each) for each in fits.reports],
+        "main": law_tables.group(report) if report else None,
+        "trust": trust.trust(report) if report else "",
+        "forecast_warnings": [w for w in ahead.warnings if "tested" not in w] if ahead else [],
+        "diagnostics": _diagnostics(drawings),
+        "held_out": law_tables.held_out(report.held_out if report else None, views.VIEWS[0].scale),
         "unfitted": fits.unfitted,
-        "configs": _configs(table.rows),
-        "runs": _runs(table.rows),
+        "configs": tables.configs(table.rows),
+        "runs": tables.runs(table.rows),
         "left_out": left_out,
         "left_out_note": (
             f"Records that gave no point of the curve: {len(table.dropped):,}. "
@@ -256,8 +186,8 @@ def render(name: str, directory: Path, table: Table, fits: FitFile, drawings: tu
         "origins": origins(table.rows, directory),
         "css": Markup(_asset("page.css")),
         "js": Markup(_asset("page.js")),
-        "packed_charts": Markup(charts.pack(charts.specs(table.rows, fits))),
-        "packed_plotly": Markup(charts.library()),
+        "packed_charts": Markup(packed.pack(charts.specs(table.rows, fits))),
+        "packed_plotly": Markup(packed.library()),
     }
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
     return environment.from_string(_asset("page.html.j2")).render(context)
@@ -275,7 +205,7 @@ def write_report(directory: Path, table: Table, fits: FitFile) -> Path:
             f"{directory}: no finished run to report on: see the {len(table.dropped)} dropped records"
         )
     drawings = figures.draw(table.rows, fits)
-    figures.write(drawings, directory)
+    canvas.write(drawings, directory)
     path = directory / "index.html"
     name = directory.resolve().name
     record.write_bytes(path, render(name, directory, table, fits, drawings).encode())

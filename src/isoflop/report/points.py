@@ -9,6 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from isoflop.curve.result import FitFile, FitReport
+from isoflop.report import curves, style
+from isoflop.report.curves import Curves
+from isoflop.report.numerals import compact
 
 Array = npt.NDArray[np.float64]
 Z95 = 1.959963984540054
@@ -141,11 +144,6 @@ def frontier(points: Points, report: FitReport) -> pd.DataFrame:
     return points.means[points.means["place_id"].isin(set(best))]
 
 
-def banded(report: FitReport) -> str:
-    """The law whose 95% band is shown: the one with a floor where it was fitted."""
-    return "power_floor" if any(f.law == "power_floor" for f in report.fits) else "polynomial"
-
-
 def note(points: Points, report: FitReport | None) -> str:
     """What the marks mean and what is not shown, for a caption."""
     text = "Faint points are single runs; each large point is the geometric mean of a configuration, "
@@ -158,9 +156,7 @@ def note(points: Points, report: FitReport | None) -> str:
         )
     else:
         text += "Bars: lowest to highest seed."
-    if report is not None and report.fits:
-        which = "power law with a floor" if banded(report) == "power_floor" else "power law"
-        text += f" Band: 95% interval of the {which}. Dashed: extrapolated beyond the largest run."
+    text += _curve_words(curves.curves(report))
     for count, why in (
         (points.zero, "with no error at all cannot stand on a logarithmic axis"),
         (points.unknown_x, f"left out: {points.view.x} unknown"),
@@ -169,3 +165,23 @@ def note(points: Points, report: FitReport | None) -> str:
         if count:
             text += f" {count:,} run{'' if count == 1 else 's'} {why}."
     return text
+
+
+def _curve_words(found: Curves | None) -> str:
+    """What the curves and regions mean, and how far ahead the main curve was tested."""
+    if found is None:
+        return ""
+    if found.main.key == style.FORECAST:
+        text = " Thick curve: the forecast, the average of the laws by how well they extrapolated"
+    else:
+        text = f" Thick curve: {found.main.name.lower()}"
+    text += "; dark band: 95% interval of the mean, light band: of a new run."
+    if found.end <= found.x_max:
+        return text
+    text += " Dashed: beyond the largest run, where nothing is measured"
+    ratio = found.tested_x / found.x_max
+    if ratio <= 1:
+        return f"{text} and no extrapolation was tested."
+    return (
+        f"{text}; extrapolation by smaller runs was tested up to {compact(ratio, 3)} times their largest x."
+    )

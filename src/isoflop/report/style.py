@@ -21,20 +21,27 @@ MARKS = (
     *(("P", "cross"), ("X", "x"), ("<", "triangle-left"), (">", "triangle-right"), ("*", "star")),
 )
 """(matplotlib, plotly) names of one shape; they repeat beyond ten values."""
+UNTESTED = "#e4dfd3"
+FORECAST = "forecast"
 _LAWS = {
+    FORECAST: ("#D55E00", "Forecast"),
     "polynomial": ("#000000", "Power law"),
-    "power_floor": ("#D55E00", "Power + floor"),
     "exponential": ("#CC79A7", "Exponential"),
+    "power": ("#7F7F7F", "Power law, robust"),
+    "power_floor": ("#E69F00", "Power law + floor"),
+    "m3": ("#56B4E9", "M3, levelling off"),
+    "m4": ("#8C564B", "M4, sigmoid"),
+    "broken": ("#A50F15", "One smooth break"),
 }
 
 
 def law_colour(law: str) -> str:
-    """The colour of a law's curve."""
+    """The colour of a law's curve, or of the forecast's."""
     return _LAWS.get(law, (MUTED, ""))[0]
 
 
 def law_name(law: str) -> str:
-    """A law's name in words."""
+    """A law's name in words, or the forecast's."""
     return _LAWS.get(law, ("", law.replace("_", " ").capitalize()))[1]
 
 

@@ -12,15 +12,25 @@ from typing import Literal
 
 import pandas as pd
 
-from isoflop.curve.result import FitReport, LawFit
+from isoflop.curve.result import FitReport
 from isoflop.report import costs
 from isoflop.report.caveats import caveats
-from isoflop.report.numerals import interval, number, percent, plural
+from isoflop.report.costs import Halving
+from isoflop.report.numerals import factor, interval, number, percent, plural
+from isoflop.report.trust import trust
 
 LEAST_ALPHA = 4.0
 LEAST_DECADES = 1.5
 LEAST_CONFIGS = 5
 LEAST_SCALES = 3
+
+SPOKEN = {
+    "polynomial": "under the power law",
+    "exponential": "under the exponential law",
+    "power_floor": "under the power law with a floor",
+    costs.FORECAST: "by the forecast, the average of the laws",
+}
+"""The laws whose price of halving the error the verdict names."""
 
 Answer = Literal["agrees", "disagrees", "cannot be told"]
 
@@ -32,11 +42,13 @@ _CLAIM = (
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """The answer, one headline, the sentences of one paragraph, and what to keep in mind."""
+    """The answer, one headline, the sentences that found it, those on what lies beyond the sweep, and what to
+    keep in mind."""
 
     answer: Answer
     headline: str
     sentences: tuple[str, ...]
+    outlook: tuple[str, ...]
     caveats: tuple[str, ...]
 
 
@@ -117,17 +129,35 @@ def _answer(report: FitReport, seeds: pd.Series[int]) -> tuple[Answer, str, str]
     )
 
 
-def _cost(fit: LawFit, x_max: float) -> str:
-    names = {
-        "polynomial": "the power law",
-        "exponential": "the exponential law",
-        "power_floor": "the power law with a floor",
-    }
-    cost, name = costs.halving(fit, x_max), names.get(fit.law, fit.law)
+def _cost(cost: Halving) -> str:
+    name = SPOKEN.get(cost.law, cost.law)
     if cost.factor is None:
-        return f"under {name}, {cost.reason}"
+        return f"{name}, {cost.reason}"
     bounds = f" (95% interval {interval(cost.interval, 2)})" if cost.interval else ""
-    return f"under {name}, {number(cost.factor, 2)} times the compute{bounds}"
+    return f"{name}, {number(cost.factor, 2)} times the compute{bounds}"
+
+
+def _prices(report: FitReport) -> str:
+    """What halving the error would take by the paper's laws, the floored one and the forecast."""
+    found = [costs.halving(fit, report.x_max) for fit in report.fits if fit.law in SPOKEN]
+    if report.forecast is not None:
+        found.append(costs.halving_of_forecast(report.forecast, report.x_max))
+    if not found:
+        return ""
+    return f"To halve the error from where the sweep ends would take: {'; '.join(map(_cost, found))}."
+
+
+def _held_out(report: FitReport) -> str:
+    held = report.held_out
+    if held is None:
+        return ""
+    was = "was" if held.runs == 1 else "were"
+    return (
+        f"Held out {was} {plural(held.runs, 'run')} ({held.expression}), up to "
+        f"{number(held.largest_ratio, 2)} times the largest run that was fitted; the forecast, made without "
+        f"them, missed by {factor(held.log_rmse)}, and {held.inside_new_run_interval} of {held.runs} lie in "
+        "its 95% interval for a new run."
+    )
 
 
 def _measured(report: FitReport) -> str:
@@ -161,9 +191,8 @@ def judge(rows: pd.DataFrame, report: FitReport | None, why_none: str) -> Verdic
     if report is None:
         headline = "Cannot be told: no law was fitted to error against training compute."
         sentences = (_CLAIM, f"Here nothing was fitted: {why_none}.", scope)
-        return Verdict("cannot be told", headline, sentences, caveats(rows, None))
+        return Verdict("cannot be told", headline, sentences, (), caveats(rows, None))
     answer, headline, reason = _answer(report, rows.groupby("config_id")["seed"].nunique())
-    prices = "; ".join(_cost(fit, report.x_max) for fit in report.fits)
-    cost = f"To halve the error from where the sweep ends would take: {prices}." if prices else ""
-    said = tuple(s for s in (_CLAIM, _measured(report), reason, cost, scope) if s)
-    return Verdict(answer, headline, said, caveats(rows, report))
+    said = (_CLAIM, _measured(report), reason, scope)
+    outlook = tuple(s for s in (_prices(report), trust(report), _held_out(report)) if s)
+    return Verdict(answer, headline, said, outlook, caveats(rows, report))

@@ -137,18 +137,18 @@ def _sweep(options: argparse.Namespace) -> int:
         return _summary(waited, base.directory) if waited else terminal.DONE
     if base.sweep.lr_grid:
         trials = tune.trials(cells, base.sweep.lr_grid)
-        _run_missing(base, trials, base.directory / tune.FOLDER, request.states)
+        run_missing(base, trials, base.directory / tune.FOLDER, request.states)
         choices = tune.choose(cells, base.sweep.lr_grid)
         console.show_choices(sum(not c.interior for c in choices.values()), len(choices))
         cells = tune.tuned(cells, choices)
         tune.adopt(cells)
-    _run_missing(base, cells, base.directory, request.states)
+    run_missing(base, cells, base.directory, request.states)
     if options.metering_pass:
         metering_pass.run_pass(cells, base.directory)
     return _summary(cells, base.directory)
 
 
-def _run_missing(base: Config, cells: tuple[Cell, ...], directory: Path, states: Sequence[str]) -> None:
+def run_missing(base: Config, cells: tuple[Cell, ...], directory: Path, states: Sequence[str]) -> None:
     """Run the cells without a record in `directory`, or one in `states`; all are in its manifest."""
     from isoflop.report import console, tracker
     from isoflop.sweep import grid, local, retry

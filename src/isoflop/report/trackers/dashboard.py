@@ -10,8 +10,9 @@ from wandb_workspaces.reports.v2 import interface as wr
 from wandb_workspaces.workspaces import interface as ws
 
 from isoflop.curve.result import FitFile, FitReport
-from isoflop.report.numerals import estimate
+from isoflop.report.numerals import estimate, factor
 from isoflop.report.trackers.wandb_run import FIGURES
+from isoflop.report.trust import trust
 
 WIDTH = wr.Config("model.width")
 PALE, DARK = "#cfe1f2", "#08306b"
@@ -153,12 +154,16 @@ def _in_words(fits: FitFile | None) -> list[str]:
 def _table(found: FitReport) -> list[str]:
     rows = [
         f"| {fit.law} | {'; '.join(f'{p.name} = {estimate(p)}' for p in fit.parameters)} "
-        f"| {'' if fit.paper_alpha is None else estimate(fit.paper_alpha)} | {fit.log10_rmse:.4f} |"
+        f"| {'' if fit.paper_alpha is None else estimate(fit.paper_alpha)} | {fit.log10_rmse:.4f} "
+        f"| {factor(fit.extrapolation_log_rmse)} |"
         for fit in found.fits
     ]
-    head = ["| law | parameters (95% interval) | alpha = 1/b | log10 RMSE |", "|---|---|---|---|"]
+    head = [
+        "| law | parameters (95% interval) | alpha = 1/b | log10 RMSE | extrapolation |",
+        "|---|---|---|---|---|",
+    ]
     counted = f"{found.points} points of {found.configs} configurations, {found.resamples} resamples."
-    return [counted, "", *head, *rows]
+    return [counted, "", *head, *rows, "", trust(found)]
 
 
 def specification(view: ws.Workspace, page: wr.Report) -> dict[str, Any]:

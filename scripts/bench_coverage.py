@@ -1,0 +1,182 @@
+"""How often do 95% intervals hold the truth? Simulated sweeps through the functions that `isoflop fit` uses.
+
+    python scripts/bench_coverage.py results/coverage-simulated [--simulations 1000] [--minutes 15]
+
+Expected time: about 40 minutes on one core for 1,000 simulations of every case. Every case keeps its counts
+in DIR/cases/NAME.json, written atomically, and a second call goes on from there; all cases advance together.
+Writes DIR/coverage.csv, one row a case and quantity: the share of simulations whose interval held the truth,
+its standard error, and the interval's median width (of ln y for the curve).
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+import time
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from isoflop import record
+from isoflop.curve import bootstrap, points, predict, profile
+from isoflop.curve.fit import estimate
+from isoflop.curve.laws import LAWS, Axes, Options
+from isoflop.curve.result import Interval
+from simulated_sweeps import X_MAX, Case, Truth, new_run, simulate
+
+RESAMPLES = 200
+BATCH = 25
+PROFILED = 3
+"""The profile, which costs as much as the fit, is followed in every third simulation."""
+FLOOR = 0.05
+PLAIN = Options()
+UNBOUNDED = 1e9
+"""Stands for an infinite width in a tally: JSON has no infinity."""
+Hit = tuple[bool, float]
+"""Whether an interval held the truth, and its width."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Tally:
+    """The simulations of one case so far: for each quantity whether the truth was held, and the width."""
+
+    simulations: int
+    held: dict[str, list[bool]]
+    widths: dict[str, list[float]]
+
+
+def cases() -> dict[str, Case]:
+    """Name -> case. On the frontier the noise is that of seeds, and shapes differ by their excess."""
+    found: dict[str, Case] = {}
+    for law, floor in (("power", 0.0), ("power_floor", FLOOR)):
+        truth = Truth(floor=floor)
+        for configs in (8, 15, 30):
+            found[f"{law}-all-{configs}-3"] = Case(truth, configs, 3, 0.03, 0.05)
+            found[f"{law}-frontier-{configs}-3"] = Case(truth, configs, 3, 0.0, 0.05, of_frontier=True)
+        for seeds in (2, 5):
+            found[f"{law}-all-15-{seeds}"] = Case(truth, 15, seeds, 0.03, 0.05)
+            found[f"{law}-frontier-15-{seeds}"] = Case(truth, 15, seeds, 0.0, 0.05, of_frontier=True)
+        found[f"{law}-all-15-3-noisy"] = Case(truth, 15, 3, 0.08, 0.10)
+        found[f"{law}-all-15-3-counted"] = Case(truth, 15, 3, 0.03, 0.0, trials=1000)
+    return found
+
+
+def judge(case: Case, law_name: str, seed: int) -> dict[str, Hit]:
+    """Simulate and fit one sweep; for each quantity whether its interval held the truth, and its width."""
+    generator = np.random.default_rng([int(1000 * case.truth.floor), seed])
+    chosen = points.select(simulate(case, generator), "x", "test_error")
+    sample = predict.resampled(chosen, RESAMPLES, seed, of_frontier=case.of_frontier)
+    law = LAWS[law_name]
+    parameters = sample.fit(law, PLAIN)
+    found: dict[str, Hit] = {}
+    x_max = float(sample.view.x.max())
+    if bootstrap.tells(sample.units, law.free_parameters):
+        for reported in law.describe(parameters, Axes(math.log(x_max), "", "")):
+            if reported.name in ("b", "E"):
+                truth = case.truth.b if reported.name == "b" else case.truth.floor
+                ends = estimate(reported, sample.units, law.free_parameters).interval
+                found[reported.name] = _held(ends, truth)
+        if not case.of_frontier and seed % PROFILED == 0:
+            followed = profile.exponent_interval(law, sample.view, sample.units, parameters, PLAIN)
+            if followed is not None:
+                found["b, profile"] = _held(followed, case.truth.b)
+    fitted = law.log_predict(parameters[:1], np.log(sample.runs.positive.x / x_max))[0]
+    residual = (sample.runs.positive.log_y - fitted)[sample.used]
+    band = predict.band(law, parameters, sample.view.x, residual, sample.units, sample)
+    for name, at in (("y at x_max", X_MAX), ("y at 10 x_max", 10 * X_MAX)):
+        found[name] = _inside(band.x, band.low, band.high, at, float(case.truth(at)))
+    new = float(new_run(case, np.array([X_MAX]), generator)[0])
+    found["new run at x_max"] = _inside(band.x, band.new_low, band.new_high, X_MAX, new)
+    return found
+
+
+def _held(ends: Interval, truth: float) -> Hit:
+    low = -math.inf if ends.low is None else ends.low
+    high = math.inf if ends.high is None else ends.high
+    return low <= truth <= high, high - low
+
+
+def _inside(
+    x: tuple[float, ...], low: tuple[float, ...], high: tuple[float, ...], at: float, y: float
+) -> Hit:
+    ends = [float(np.interp(math.log(at), np.log(x), np.log(end))) for end in (low, high)]
+    return bool(y > 0 and ends[0] <= math.log(y) <= ends[1]), ends[1] - ends[0]
+
+
+def advance(path: Path, case: Case, law: str, simulations: int) -> Tally:
+    """Read the case's tally, add up to BATCH simulations, write it."""
+    tally = msgspec.json.decode(path.read_bytes(), type=Tally) if path.exists() else Tally(0, {}, {})
+    until = min(tally.simulations + BATCH, simulations)
+    held, widths = dict(tally.held), dict(tally.widths)
+    for seed in range(tally.simulations, until):
+        for name, (hit, width) in judge(case, law, seed).items():
+            held.setdefault(name, []).append(hit)
+            widths.setdefault(name, []).append(width if math.isfinite(width) else UNBOUNDED)
+    tally = Tally(max(until, tally.simulations), held, widths)
+    record.write_bytes(path, msgspec.json.encode(tally))
+    return tally
+
+
+def rows(name: str, case: Case, law: str, tally: Tally) -> list[dict[str, object]]:
+    """The case's lines of coverage.csv."""
+    found = []
+    for quantity, held in tally.held.items():
+        share = float(np.mean(held))
+        width = float(np.median(tally.widths[quantity]))
+        found.append(
+            {
+                "case": name,
+                "law": law,
+                "frontier": case.of_frontier,
+                "configurations": case.configs,
+                "seeds": case.seeds,
+                "config_noise": case.config_noise,
+                "seed_noise": case.seed_noise,
+                "test_n": case.trials,
+                "quantity": quantity,
+                "coverage": round(share, 4),
+                "standard_error": round(math.sqrt(share * (1 - share) / len(held)), 4),
+                "median_width": float(f"{width:.4g}") if width < UNBOUNDED else None,
+                "intervals": len(held),
+                "simulations": tally.simulations,
+            }
+        )
+    return found
+
+
+def main() -> None:
+    """Advance all cases until they are done or time is up, and write the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--simulations", type=int, default=1000)
+    parser.add_argument("--minutes", type=float, default=math.inf)
+    given = parser.parse_args()
+    ends = time.monotonic() + 60 * given.minutes
+    (given.folder / "cases").mkdir(parents=True, exist_ok=True)
+    everything = cases()
+    law_of = {name: name.split("-")[0] for name in everything}
+    done = 0
+    while done < given.simulations and time.monotonic() < ends:
+        tallies = {
+            name: advance(given.folder / "cases" / f"{name}.json", case, law_of[name], given.simulations)
+            for name, case in everything.items()
+        }
+        done = min(tally.simulations for tally in tallies.values())
+        table = pd.DataFrame(
+            [
+                row
+                for name, case in everything.items()
+                for row in rows(name, case, law_of[name], tallies[name])
+            ]
+        )
+        record.write_bytes(given.folder / "coverage.csv", table.to_csv(index=False).encode())
+        print(f"{done} simulations a case", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""A column of others' tables: found by name, read as numbers, doubted where its unit cannot be right."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from isoflop.curve import points
+
+Array = npt.NDArray[np.float64]
+Column: TypeAlias = "pd.Series[Any]"
+
+UNKNOWN = frozenset({"", "nan", "na", "n/a", "#n/a", "null", "none", "<na>"})
+"""Where a number is asked for, words that say there is none, in lower case."""
+RISING = 0.5
+"""From this rank correlation on, y is said to rise with x."""
+
+_PREFIXES = ("summary.", "config.", "summary_metrics.")
+_ERROR = re.compile(r"error(?![a-z])|(?<![a-z])errs?(?![a-z])")
+_ACCURACY = re.compile(r"accuracy|(?<![a-z])acc(?![a-z])|(?<![a-z])top[ _@-]?[15](?!\d)")
+_NO_SHARE = re.compile(
+    r"squared?|absolute|relative|standard|mse|rms|(?<![a-z])(mae|abs|sq|std|l[12])(?![a-z])"
+)
+_LOGARITHM = re.compile(r"(?<![a-z])(log|log10|log2|ln)(?![a-z])")
+
+
+def find(table: pd.DataFrame, name: str, option: str) -> str:
+    """The column called `name`, or W&B's summary.NAME or config.NAME where only one of them is there.
+
+    Raises:
+        ValueError: there is none, or both; the nearest name is offered.
+    """
+    if name in table:
+        return name
+    tails = (name, f"{name}.value")
+    found = [column for prefix in _PREFIXES for tail in tails if (column := prefix + tail) in table]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ValueError(f"--{option} {name} is several columns: give one of {', '.join(found)}")
+    raise ValueError(f"--{option} {name}: no such column: {points.nearest(name, map(str, table.columns))}")
+
+
+def is_share(name: str) -> bool:
+    """Whether a column of this name holds the share that is wrong or right, going by the name alone."""
+    named = _ERROR.search(name.lower()) or _ACCURACY.search(name.lower())
+    return bool(named) and not _NO_SHARE.search(name.lower())
+
+
+def is_accuracy(name: str) -> bool:
+    """Whether a column of this name holds the share that is right, going by the name alone."""
+    return bool(_ACCURACY.search(name.lower())) and not _ERROR.search(name.lower())
+
+
+def number(value: object) -> float | None:
+    """A raw value as a number, NaN where it says that there is none, None where it is a word."""
+    if value is None:
+        return math.nan
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str) and value.strip().lower() in UNKNOWN:
+        return math.nan
+    if isinstance(value, str) and "_" in value:
+        return None
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except OverflowError:
+        return math.inf
+    except (TypeError, ValueError):
+        return None
+
+
+def numbers(column: Column) -> Array:
+    """The raw values of a column as floats (n,), unknown as NaN.
+
+    Raises:
+        ValueError: one is a word; the row is named by the index.
+    """
+    found = [number(value) for value in column]
+    for row, value, read in zip(column.index, column, found, strict=True):
+        if read is None:
+            raise ValueError(f"row {row}: {column.name} is {_shown(value)}, not a number{_hint(str(value))}")
+    return np.asarray(found, dtype=float)
+
+
+def if_numbers(column: Column) -> Column:
+    """The column as floats if it holds nothing but numbers and at least one, else as it is."""
+    found = [number(value) for value in column]
+    if any(read is None for read in found) or all(value is None for value in column):
+        return column
+    return pd.Series(np.asarray(found, dtype=float), index=column.index, name=column.name)
+
+
+def label(value: object) -> str | None:
+    """A raw value as the name of something: 64.0 is 64."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def check_y(x_name: str, x: Array, y_name: str, y: Array, rows: pd.Index[int]) -> list[str]:
+    """Doubts about y, in words, given its name and its values against x; each (n,), unknown as NaN.
+
+    Raises:
+        ValueError: an accuracy where an error is asked for, or percent where a fraction is.
+    """
+    rise = _rank_correlation(x, y)
+    known = np.where(np.isfinite(y), y, -math.inf)
+    largest = float(known.max())
+    if is_accuracy(y_name) and rise > 0:
+        share = f"{y_name}/100" if largest > 1 else y_name
+        raise ValueError(
+            f"{y_name} rises with {x_name}: it looks like an accuracy. The laws are of what falls: "
+            f"give a column of errors, 1 - {share}"
+        )
+    if is_share(y_name) and largest > 1:
+        row = rows[int(known.argmax())]
+        raise ValueError(
+            f"{y_name} is {largest:g} in row {row}: an error rate is a fraction: divide the column by 100"
+        )
+    if rise > RISING:
+        return [f"{y_name} rises with {x_name} (rank correlation {rise:.2f}): the laws are of what falls"]
+    return []
+
+
+def check_x(name: str, x: Array, rows: pd.Index[int]) -> list[str]:
+    """Doubts about x, in words."""
+    found = []
+    below = np.flatnonzero(x <= 0)
+    if len(below):
+        found.append(
+            f"{name} is at or below 0 in {len(below)} of {len(x)} rows, first in row {rows[below[0]]}: they "
+            "have no place on a log scale and are left out"
+        )
+    if _LOGARITHM.search(name.lower()):
+        found.append(f"{name} sounds like a logarithm: the laws need the amount itself")
+    return found
+
+
+def _rank_correlation(x: Array, y: Array) -> float:
+    """Spearman's, over the rows where both are known; 0 where it is not defined."""
+    known = np.isfinite(x) & np.isfinite(y)
+    if len(np.unique(x[known])) < 3 or len(np.unique(y[known])) < 2:
+        return 0.0
+    return float(pd.Series(x[known]).rank().corr(pd.Series(y[known]).rank()))
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    return repr(text if len(text) <= 30 else text[:27] + "...")
+
+
+def _hint(text: str) -> str:
+    if re.fullmatch(r"\s*[\d.]+\s*%", text):
+        return ": give fractions: divide by 100"
+    if re.fullmatch(r"\s*-?\d+,\d+\s*", text):
+        return ": write 1.5 with a point, 1000 without a comma"
+    return ": leave the cell empty where the value is unknown"

@@ -1,0 +1,244 @@
+"""Files of rows that other tools write, as columns of raw values: CSV, TSV, Parquet, JSON, W&B exports.
+
+Nothing is guessed: a file that does not read cleanly is refused with the row that is wrong.
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import gzip
+import io
+import json
+import re
+import zlib
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+Rows = list[dict[str, Any]]
+
+_NOT_A_NUMBER = re.compile(r"(?<=: )-?(nan|inf)(?=[,}])")
+_NESTED = ("config", "summary")
+"""Columns whose cells hold a mapping as text where W&B's API was saved by way of a data frame."""
+_OF_A_RANGE = ("__MIN", "__MAX")
+
+
+def load(path: Path) -> pd.DataFrame:
+    """The rows of a file, nested keys joined by dots; empty is None, all else as written, dtype is object.
+
+    The index counts the rows of the file from 1, the header excluded. By suffix: .csv, .tsv, .txt (comma,
+    semicolon or tab), .parquet, .jsonl, .ndjson, .json (a list of objects, or one a line); each of the text
+    formats also as .gz.
+
+    Raises:
+        ValueError: no such file, an unknown suffix, no rows, or it does not read cleanly.
+        OSError: the file cannot be opened.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    packed = path.suffix.lower() == ".gz"
+    suffix = Path(path.stem).suffix.lower() if packed else path.suffix.lower()
+    if suffix in (".parquet", ".pq") and not packed:
+        rows = _parquet(path)
+    elif suffix in _TEXT:
+        rows = _TEXT[suffix](path, _text(path, packed))
+    else:
+        raise ValueError(
+            f"{path}: no reader for {suffix or 'a name without a suffix'}: give .csv, .tsv, .parquet, .jsonl "
+            "or .json (save a sheet as CSV)"
+        )
+    if not rows:
+        raise ValueError(f"{path}: no rows")
+    return _framed([_flat(row) for row in rows])
+
+
+def is_chart(table: pd.DataFrame) -> bool:
+    """Whether these are the columns of a W&B chart: its x, then `RUN - METRIC` for each run."""
+    return len(table.columns) > 1 and all(" - " in name for name in map(str, table.columns[1:]))
+
+
+def melt_chart(table: pd.DataFrame) -> pd.DataFrame:
+    """A W&B chart with one row a run and x: columns Name, x's own, and a column a metric.
+
+    Cells that are empty, where the run logged nothing at that x, and the ends of the range that W&B draws
+    around a smoothed line are left out.
+    """
+    x = str(table.columns[0])
+    rows: dict[tuple[str, Hashable], dict[str, Any]] = {}
+    for column in map(str, table.columns[1:]):
+        if column.endswith(_OF_A_RANGE):
+            continue
+        name, metric = column.rsplit(" - ", 1)
+        for at, value, x_value in zip(table.index, table[column], table[x], strict=True):
+            if value is not None:
+                rows.setdefault((name, at), {"Name": name, x: x_value})[metric] = value
+    return _framed(list(rows.values()))
+
+
+def _framed(rows: Rows) -> pd.DataFrame:
+    names = dict.fromkeys(name for row in rows for name in row)
+    count = pd.RangeIndex(1, len(rows) + 1)
+    columns = {name: pd.Series([row.get(name) for row in rows], index=count, dtype=object) for name in names}
+    return pd.DataFrame(columns, index=count)
+
+
+def _flat(row: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
+    """One level of names joined by dots; lists as JSON text, empty as None."""
+    found: dict[str, Any] = {}
+    for key, value in row.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{name}.")
+        elif isinstance(value, (list, tuple, set)):
+            found[name] = json.dumps(value, default=str)
+        else:
+            found[name] = None if value == "" or value is pd.NaT or value is pd.NA else value
+    return found
+
+
+def _text(path: Path, packed: bool) -> str:
+    try:
+        raw = gzip.decompress(path.read_bytes()) if packed else path.read_bytes()
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: damaged ({error})") from error
+    encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ValueError(f"{path}: line {line} is not {encoding[:5].upper()}: save it as UTF-8") from error
+
+
+def _separator(path: Path, text: str) -> str:
+    header = text.lstrip("\r\n").partition("\n")[0]
+    if ".tsv" in (suffix.lower() for suffix in path.suffixes):
+        return "\t"
+    return max((",", "\t", ";"), key=header.count)
+
+
+def _separated(path: Path, text: str) -> Rows:
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=_separator(path, text), strict=True, skipinitialspace=True
+    )
+    found: Rows = []
+    header: list[str] = []
+    try:
+        for fields in reader:
+            if not fields:
+                continue
+            if not header:
+                header = _header(path, fields)
+                continue
+            if len(fields) != len(header):
+                raise ValueError(
+                    f"{path}: row {len(found) + 1} (line {reader.line_num}) has {len(fields)} fields, the "
+                    f"header {len(header)}"
+                )
+            found.append(dict(zip(header, (field.strip() for field in fields), strict=True)))
+    except csv.Error as error:
+        raise ValueError(f"{path}: line {reader.line_num}: {error}") from error
+    return _nested(_without_index(header, found))
+
+
+def _header(path: Path, fields: list[str]) -> list[str]:
+    names = [name.strip() or f"column {i}" for i, name in enumerate(fields, 1)]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{path}: two columns are called {name}: rename one")
+    return names
+
+
+def _without_index(header: list[str], rows: Rows) -> Rows:
+    """Rows without the nameless first column that pandas writes: it only counts them from 0."""
+    name = "column 1"
+    if not rows or header[0] != name or any(row[name] != str(i) for i, row in enumerate(rows)):
+        return rows
+    return [{key: value for key, value in row.items() if key != name} for row in rows]
+
+
+def _nested(rows: Rows) -> Rows:
+    """Rows with the cells of config and summary that hold a mapping as text taken apart."""
+    return [
+        {name: _mapping(value) if name in _NESTED else value for name, value in row.items()} for row in rows
+    ]
+
+
+def _mapping(cell: str) -> object:
+    """A mapping that is written as JSON or as Python writes it, else the cell."""
+    if not cell.startswith("{"):
+        return cell
+    try:
+        return json.loads(cell)
+    except ValueError:
+        pass
+    try:
+        return ast.literal_eval(_NOT_A_NUMBER.sub("None", cell))
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return cell
+
+
+def _json(path: Path, text: str) -> Rows:
+    """A list of objects; else one object a line."""
+    if not text.lstrip().startswith("["):
+        return _json_lines(path, text)
+    try:
+        rows = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{path}: damaged JSON: {error}") from error
+    return _objects(path, enumerate(rows, 1), "row")
+
+
+def _json_lines(path: Path, text: str) -> Rows:
+    def decoded() -> Iterable[tuple[int, object]]:
+        for number, line in enumerate(text.split("\n"), 1):
+            if not line.strip():
+                continue
+            try:
+                yield number, json.loads(line)
+            except (json.JSONDecodeError, RecursionError) as error:
+                what = (
+                    "a file of JSON holds a list of objects, or one object a line: in pandas "
+                    "to_json(orient='records')"
+                    if number == 1
+                    else f"damaged JSON: {error}"
+                )
+                raise ValueError(f"{path}: line {number}: {what}") from error
+
+    return _objects(path, decoded(), "line")
+
+
+def _objects(path: Path, found: Iterable[tuple[int, object]], what: str) -> Rows:
+    rows: Rows = []
+    for number, row in found:
+        if not isinstance(row, dict):
+            raise ValueError(f"{path}: {what} {number} is {json.dumps(row)[:40]}, not an object with columns")
+        rows.append(row)
+    return rows
+
+
+def _parquet(path: Path) -> Rows:
+    try:
+        table = pd.read_parquet(path)
+    except ImportError as error:
+        raise ValueError(f"{path}: reading Parquet needs pyarrow: pip install pyarrow") from error
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path}: damaged Parquet: {error}") from error
+    if any(name is not None for name in table.index.names):
+        table = table.reset_index()
+    return [
+        {str(name): value.tolist() if hasattr(value, "tolist") else value for name, value in row.items()}
+        for row in table.to_dict("records")
+    ]
+
+
+_TEXT: dict[str, Callable[[Path, str], Rows]] = {
+    ".csv": _separated,
+    ".tsv": _separated,
+    ".txt": _separated,
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+    ".json": _json,
+}

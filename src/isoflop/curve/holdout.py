@@ -1,0 +1,66 @@
+"""Runs held out by a rule fixed beforehand: the rest is fitted, and its forecast judged on them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from isoflop.curve import points, rule
+from isoflop.curve.fit import Method, fit_table
+from isoflop.curve.result import FitReport, HeldOut, HeldOutRun
+
+Array = npt.NDArray[np.float64]
+
+MARGIN = 1.05
+"""The band runs a little beyond the largest held-out x."""
+
+
+def judged(table: pd.DataFrame, expression: str, *, x: str, y: str, method: Method) -> FitReport:
+    """Fit the rows that are not held out, and judge the forecast and its interval on those that are.
+
+    Raises:
+        ValueError: the expression is no rule (rule.parse) or does not part the rows (rule.split); the rest
+            cannot be fitted (fit.fit_table) or makes no forecast; no held-out row has x and y above 0.
+    """
+    parts = rule.split(table, rule.parse(expression))
+    values_x, values_y = (points.numbers(parts.held_rows, name) for name in (x, y))
+    usable = np.isfinite(values_x) & np.isfinite(values_y) & (values_x > 0) & (values_y > 0)
+    if not usable.any():
+        raise ValueError(f"--hold-out {expression}: no held-out row has {x} and {y} above 0")
+    fitted = points.numbers(parts.fit_rows, x)
+    largest = float(fitted[np.isfinite(fitted)].max(initial=0.0))
+    ratio = float(values_x[usable].max()) / largest if largest > 0 else 1.0
+    reach = dataclasses.replace(method, beyond=max(method.beyond, MARGIN * ratio))
+    report = fit_table(parts.fit_rows, x=x, y=y, method=reach)
+    if report.forecast is None:
+        raise ValueError(f"--hold-out {expression}: no forecast: {report.forecast_reason}")
+    ids = [str(run_id) for run_id in parts.held_rows["run_id"][usable]]
+    met = _judge(report, expression, ids, values_x[usable], values_y[usable])
+    unknown = (f"--hold-out: {parts.unknown} rows whose value is unknown are in neither part",)
+    return dataclasses.replace(
+        report, held_out=met, warnings=(*report.warnings, *(unknown if parts.unknown else ()))
+    )
+
+
+def _judge(report: FitReport, expression: str, ids: list[str], x: Array, y: Array) -> HeldOut:
+    assert report.forecast is not None
+    band = report.forecast.band
+    middle, low, high = (
+        np.exp(np.interp(np.log(x), np.log(band.x), np.log(side)))
+        for side in (band.y, band.new_low, band.new_high)
+    )
+    rows = tuple(
+        HeldOutRun(run_id, *(float(v) for v in values))
+        for run_id, *values in zip(ids, x, y, middle, low, high, strict=True)
+    )
+    return HeldOut(
+        expression=expression,
+        runs=len(rows),
+        log_rmse=float(np.sqrt(np.mean(np.log(middle / y) ** 2))),
+        inside_new_run_interval=int(((low <= y) & (y <= high)).sum()),
+        largest_ratio=float(x.max() / report.x_max),
+        rows=rows,
+    )

@@ -1,0 +1,352 @@
+"""What a lower error would cost: GFLOPs, CO2 and dollars under both forms, and how far the forms disagree.
+
+Three sources of a line: the paper's own table, published models (compute of one pass), and sweeps measured
+here (training compute). Targets beyond the data are extrapolations of many orders of magnitude; that the
+two forms disagree by as much is the finding, not a detail.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from isoflop.curve.result import FitFile, FitReport, Interval, LawFit
+from isoflop.paper import facts, forms, regression
+from isoflop.paper.published import PublishedResult
+
+TARGETS = (0.05, 0.01)
+LARGEST_LOG10 = 400.0
+"""Amounts beyond 10 to this power are given as unbounded."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """FLOPs per pound of CO2 and per dollar, as they are taken, with the ends of their range.
+
+    `flops_per_pound_range` and `flops_per_dollar_range` are what the choices inside may be varied to, not
+    confidence intervals.
+    """
+
+    name: str
+    flops_per_pound: float
+    flops_per_pound_range: tuple[float, float]
+    flops_per_dollar: float
+    flops_per_dollar_range: tuple[float, float]
+    source: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Bill:
+    """One target under one form. All amounts are log10: of training GFLOPs, pounds of CO2 and dollars.
+
+    `log10_gflops` is None with the reason where the line never reaches the target; its `interval` is 95%
+    where `interval_of` says of what, else None.
+    """
+
+    source: str
+    error: float
+    form: str
+    per: str
+    log10_gflops: float | None
+    interval: Interval | None
+    interval_of: str | None
+    log10_pounds_paper: float | None
+    log10_dollars_paper: float | None
+    log10_pounds_today: float | None
+    log10_dollars_today: float | None
+    reason: str | None
+    mark: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Slope:
+    """What the paper's own table implies for one benchmark, from its first and last row: alpha of the
+    polynomial form, with the ends that rounding to whole powers of ten allows, and the authors' points'
+    alpha."""
+
+    benchmark: str
+    first_error: float
+    last_error: float
+    alpha: float
+    alpha_range: tuple[float, float]
+    alpha_of_points: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Disagreement:
+    """Orders of magnitude by which the exponential's bill exceeds the polynomial's."""
+
+    source: str
+    error: float
+    orders: float | None
+    reason: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class ImplicationsResult:
+    """Bills by source, target and form; the conversions; what the paper's table implies; equivalents."""
+
+    conversions: tuple[Conversion, ...]
+    slopes: tuple[Slope, ...]
+    bills: tuple[Bill, ...]
+    disagreements: tuple[Disagreement, ...]
+    equivalents: tuple[facts.Equivalent, ...]
+    notes: tuple[str, ...]
+
+
+PAPER = Conversion(
+    name="the paper's (2020)",
+    flops_per_pound=facts.FLOPS_PER_POUND_CO2,
+    flops_per_pound_range=(facts.FLOPS_PER_POUND_CO2 / 1.5, facts.FLOPS_PER_POUND_CO2 * 1.5),
+    flops_per_dollar=facts.FLOPS_PER_DOLLAR,
+    flops_per_dollar_range=facts.FLOPS_PER_DOLLAR_RANGE,
+    source="derived from the paper's extrapolation table, which is recalled; good to a factor of about 1.5",
+)
+
+
+def today(
+    peak_flops_per_second: float,
+    *,
+    dollars_per_gpu_hour: float,
+    grams_co2_per_kwh: float,
+    pue: float,
+    source: str,
+    board: facts.Board = facts.TODAY,
+) -> Conversion:
+    """A conversion from a board's peak, the share of it that training reaches, its power, a price and a grid.
+
+    FLOPs a dollar = peak x share x 3600 / price; FLOPs a pound = peak x share / (watts x PUE) x 3.6e6 x
+    453.6 / g.
+    """
+
+    def at(share: float) -> tuple[float, float]:
+        rate = peak_flops_per_second * share
+        pound = rate / (board.board_watts * pue) * 3.6e6 * facts.GRAMS_PER_POUND / grams_co2_per_kwh
+        return pound, rate * 3600 / dollars_per_gpu_hour
+
+    ends = [at(share) for share in board.share_range]
+    pound, dollar = at(board.share)
+    return Conversion(
+        name="today's",
+        flops_per_pound=pound,
+        flops_per_pound_range=(ends[0][0], ends[1][0]),
+        flops_per_dollar=dollar,
+        flops_per_dollar_range=(ends[0][1], ends[1][1]),
+        source=source,
+    )
+
+
+def analyse(
+    today_: Conversion,
+    published: PublishedResult | None,
+    sweeps: Sequence[tuple[str, FitFile]] = (),
+    targets: Sequence[float] = TARGETS,
+) -> ImplicationsResult:
+    """Bills for the paper's benchmarks, for `published` models and for sweeps (name, fit.json).
+
+    Raises:
+        ValueError: a target is not a share between 0 and 1, or a fit file holds no error against training
+        compute.
+    """
+    for target in targets:
+        if not 0 < target < 1:
+            raise ValueError(f"target {target:g}: an error is a share between 0 and 1, such as 0.05 for 5%")
+    bills = _paper_bills(today_)
+    if published is not None:
+        bills += _published_bills(published, targets, today_)
+    for name, fits in sweeps:
+        bills += _sweep_bills(name, fits, targets, today_)
+    return ImplicationsResult(
+        conversions=(PAPER, today_),
+        slopes=tuple(_slope(name) for name in facts.BENCHMARKS),
+        bills=tuple(bills),
+        disagreements=_disagreements(bills),
+        equivalents=facts.EQUIVALENTS,
+        notes=_notes(published),
+    )
+
+
+def _slope(benchmark: str) -> Slope:
+    """alpha = (log10 C2 - log10 C1) / log10(e1 / e2) from two cells, each good to half a power of ten."""
+    cells = [c for c in facts.TABLE if c.benchmark == benchmark]
+    first, last = cells[0], cells[-1]
+    rise, fall = last.polynomial[0] - first.polynomial[0], math.log10(first.error / last.error)
+    return Slope(
+        benchmark=benchmark,
+        first_error=first.error,
+        last_error=last.error,
+        alpha=rise / fall,
+        alpha_range=((rise - 1) / fall, (rise + 1) / fall),
+        alpha_of_points=facts.HARDWARE_ALPHA[benchmark],
+    )
+
+
+def _paper_bills(today_: Conversion) -> list[Bill]:
+    """The table's own cells: GFLOPs, pounds and dollars as printed; today's amounts from its GFLOPs."""
+    found = []
+    for cell in facts.TABLE:
+        for form, (gflops, pounds, dollars) in (
+            ("polynomial", cell.polynomial),
+            ("exponential", cell.exponential),
+        ):
+            made = _bill(f"paper: {cell.benchmark}", cell.error, form, "training", float(gflops), today_)
+            found.append(
+                dataclasses.replace(
+                    made,
+                    interval=Interval(gflops - 0.5, gflops + 0.5),
+                    interval_of="rounding of the table to whole powers of ten",
+                    log10_pounds_paper=float(pounds),
+                    log10_dollars_paper=float(dollars),
+                    mark=facts.TABLE_MARK,
+                )
+            )
+    return found
+
+
+def _published_bills(result: PublishedResult, targets: Sequence[float], today_: Conversion) -> list[Bill]:
+    """From the compute of one pass to that of a usual training: x 3 x 90 epochs x 1.28 million images.
+
+    Raises:
+        ValueError: the result's compute is not forward_gflops.
+    """
+    if result.compute_name != "forward_gflops":
+        raise ValueError(f"{result.source}: bills need forward_gflops, not {result.compute_name}")
+    models = result.models
+    x, error = np.log10(np.array(models.compute)), np.array(models.error)
+    weights = regression.cluster_weights(
+        models.families, result.resamples, np.random.default_rng(result.seed)
+    )
+    training = math.log10(facts.PASSES_PER_EXAMPLE * facts.EPOCHS * facts.IMAGENET_TRAIN_IMAGES)
+    found = []
+    for form in forms.FORMS:
+        lines = regression.least_squares(x, forms.scale(form, error), weights)
+        for target in targets:
+            draws = training + forms.log10_compute(form, lines.intercept, lines.slope, target)
+            made = _bill(
+                f"models: {result.source}", target, form, "training, assumed", float(draws[0]), today_
+            )
+            bounds = regression.interval(draws[1:], result.families)
+            found.append(
+                dataclasses.replace(
+                    made, interval=bounds, interval_of=f"95%, resampling {result.families} families"
+                )
+            )
+    return found
+
+
+def _sweep_bills(name: str, fits: FitFile, targets: Sequence[float], today_: Conversion) -> list[Bill]:
+    report = next((r for r in fits.reports if (r.x, r.y) == ("train_gflops", "test_error")), None)
+    if report is None:
+        raise ValueError(
+            f"{name}: its fit.json has no test_error against train_gflops: run isoflop fit on it"
+        )
+    found = []
+    for form in forms.FORMS:
+        law = next((f for f in report.fits if f.law == form), None)
+        for target in targets:
+            found.append(_sweep_bill(name, report, law, form, target, today_))
+    return found
+
+
+def _sweep_bill(
+    name: str, report: FitReport, law: LawFit | None, form: str, target: float, today_: Conversion
+) -> Bill:
+    """A law's bill from its slope b and its height at the largest compute measured.
+
+    log10 C = log10 x_max + (s(target) - s(e_max)) / b, s being log10(1/e) or 1/e. The interval joins the
+    ends of b's with those of e_max, as if both erred together the worse way: it is wider than 95%.
+    """
+    b = next((p for p in law.parameters if p.name == "b"), None) if law else None
+    if law is None or b is None or b.value <= 0:
+        return _bill(f"sweep: {name}", target, form, "training", math.inf, today_)
+    grid = np.log10(law.band.x)
+    at = math.log10(report.x_max)
+
+    def level(values: Sequence[float]) -> float:
+        return float(10 ** np.interp(at, grid, np.log10(values)))
+
+    def reached(error: float, slope: float | None) -> float:
+        rise = forms.scale(form, np.array([target])) - forms.scale(form, np.array([error]))
+        return at + float(rise[0]) / slope if slope is not None and slope > 0 else math.inf
+
+    heights = (level(law.band.low), level(law.band.high))
+    reach = [reached(e, s) for e in heights for s in (b.interval.low, b.interval.high)]
+    made = _bill(f"sweep: {name}", target, form, "training", reached(level(law.band.y), b.value), today_)
+    low, high = min(reach), max(reach)
+    return dataclasses.replace(
+        made,
+        interval=Interval(_finite(low), _finite(high)),
+        interval_of="ends of the 95% intervals of slope and height together: wider than 95%",
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) and value < LARGEST_LOG10 else None
+
+
+def _bill(source: str, error: float, form: str, per: str, log10_gflops: float, today_: Conversion) -> Bill:
+    known = _finite(log10_gflops)
+
+    def amount(flops_per: float) -> float | None:
+        return None if known is None else known + 9 - math.log10(flops_per)
+
+    return Bill(
+        source=source,
+        error=error,
+        form=form,
+        per=per,
+        log10_gflops=known,
+        interval=None,
+        interval_of=None,
+        log10_pounds_paper=amount(PAPER.flops_per_pound),
+        log10_dollars_paper=amount(PAPER.flops_per_dollar),
+        log10_pounds_today=amount(today_.flops_per_pound),
+        log10_dollars_today=amount(today_.flops_per_dollar),
+        reason=None
+        if known is not None
+        else "the line does not reach this error at any compute below 10^400",
+        mark="D",
+    )
+
+
+def _disagreements(bills: Sequence[Bill]) -> tuple[Disagreement, ...]:
+    found = []
+    for bill in bills:
+        if bill.form != "polynomial":
+            continue
+        other = next(
+            b for b in bills if (b.source, b.error, b.form) == (bill.source, bill.error, "exponential")
+        )
+        if bill.log10_gflops is None or other.log10_gflops is None:
+            reason = bill.reason or other.reason
+            found.append(Disagreement(bill.source, bill.error, None, reason))
+        else:
+            found.append(Disagreement(bill.source, bill.error, other.log10_gflops - bill.log10_gflops, None))
+    return tuple(found)
+
+
+def _notes(published: PublishedResult | None) -> tuple[str, ...]:
+    words = [
+        "The paper's GFLOPs are of training, through the hardware burden: processors x peak rate x time.",
+    ]
+    if published is not None:
+        words.append(
+            "Published models give the compute of one pass, which is not training compute. Their bills "
+            f"assume one usual training: {facts.EPOCHS} epochs of ImageNet's {facts.IMAGENET_TRAIN_IMAGES:,} "
+            f"images, {facts.PASSES_PER_EXAMPLE} passes' worth an example. No search and no failed run is "
+            f"counted."
+        )
+    return tuple(words)
+
+
+def equivalents(log10_pounds: float | None, log10_dollars: float | None) -> tuple[tuple[str, float], ...]:
+    """(name in the plural, log10 of how many) for each of the world's equivalents that the amounts reach."""
+    found = []
+    for each in facts.EQUIVALENTS:
+        amount = log10_pounds if each.unit == "pounds of CO2" else log10_dollars
+        if amount is not None:
+            found.append((each.many, amount - math.log10(each.amount)))
+    return tuple(found)

@@ -1,0 +1,205 @@
+"""Over-parameterisation in practice: error against data, parameters and compute where all three grow
+together.
+
+The paper's argument: where parameters grow in proportion to the data n, training costs at least n x
+parameters = n^2, and the root mean square error falls at best as n^(-1/2); so k times better needs k^2
+data and k^4 compute (Thompson et al. 2020, section 2). Measured here: y = A x^-b for error and loss over
+each of the three.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from isoflop.curve.result import Estimate, Excluded
+from isoflop.paper import regression
+from isoflop.paper.published import estimate
+
+THEORY = {"train_n": 0.5, "parameters": 0.5, "train_gflops": 0.25}
+"""x -> the exponent b of the argument: error falls at best as n^-1/2, parameters^-1/2 and compute^-1/4."""
+LEAST_CONFIGS = 4
+NEAR_CHANCE = 0.9
+"""A run whose error is above this share of chance has learnt too little to lie on a power law."""
+LEAST_TIES = 0.9
+"""Data and parameters count as growing together if their logarithms' R^2 is at least this."""
+
+Outcome = Literal["test_error", "test_loss"]
+
+
+@dataclasses.dataclass(frozen=True)
+class MeasuredExponent:
+    """y ~ x^-b over one axis: b with its 95% interval over shapes, its inverse alpha (k times better costs
+    k^alpha times x), the argument's b, and whether the interval lies above, below or around it."""
+
+    y: str
+    x: str
+    exponent: Estimate
+    alpha: Estimate
+    r_squared: float
+    theory: float
+    against_theory: Literal["slower", "faster", "not told apart", "no interval"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """One shape of the sweep: means over its seeds (error arithmetic), and the range of errors."""
+
+    label: str
+    seeds: int
+    train_n: float
+    parameters: float
+    train_gflops: float
+    test_error: float
+    test_error_low: float
+    test_error_high: float
+    test_loss: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class OverparameterisedResult:
+    """The measured exponents of one sweep and the shapes they stand on.
+
+    `parameters_per_example` is the exponent s of parameters ~ train_n^s: 1 where they grow in proportion.
+    """
+
+    source: str
+    data: str
+    device: str
+    runs: int
+    configs: int
+    parameters_per_example: float
+    exponents: tuple[MeasuredExponent, ...]
+    places: tuple[Place, ...]
+    queries_per_training: Estimate
+    resamples: int
+    seed: int
+    excluded: tuple[Excluded, ...]
+
+
+def analyse(
+    rows: pd.DataFrame, *, source: str, resamples: int = 2000, seed: int = 0
+) -> OverparameterisedResult:
+    """Exponents of a finished sweep's table (isoflop.aggregate); resamples draw shapes with all their seeds.
+
+    Raises:
+        ValueError: fewer than LEAST_CONFIGS shapes are usable, or data and parameters do not grow together.
+    """
+    used, excluded = _usable(rows)
+    places = used.groupby("config_id", sort=False)
+    configs = places.ngroups
+    if configs < LEAST_CONFIGS:
+        why = f": {excluded[0].reason}" if excluded else ""
+        raise ValueError(
+            f"{source}: {configs} usable shapes, {len(excluded)} runs left out{why}. Exponents need "
+            f"{LEAST_CONFIGS} shapes in which data.fraction and model.width grow together: run "
+            "isoflop sweep sweep=overparameterised"
+        )
+    logs = {name: np.log(used[name].to_numpy(float)) for name in THEORY}
+    ones = np.ones((1, len(used)))
+    if np.ptp(logs["train_n"]) == 0:
+        raise ValueError(f"{source}: all runs have the same data: vary data.fraction with model.width")
+    ties = regression.least_squares(logs["train_n"], logs["parameters"], ones)
+    if not ties.r_squared[0] >= LEAST_TIES or ties.slope[0] <= 0:
+        raise ValueError(
+            f"{source}: data and parameters do not grow together (R^2 {ties.r_squared[0]:.2f} of their "
+            "logarithms): run isoflop sweep sweep=overparameterised"
+        )
+    generator = np.random.default_rng(seed)
+    weights = regression.cluster_weights(list(used["config_id"]), resamples, generator)
+    outcomes: tuple[Outcome, ...] = ("test_error", "test_loss")
+    known = [y for y in outcomes if used[y].notna().all() and (used[y] > 0).all()]
+    exponents = tuple(
+        _measured(y, x, logs[x], np.log(used[y].to_numpy(float)), weights, configs)
+        for y in known
+        for x in THEORY
+    )
+    queries = (used["train_gflops"] / used["inference_gflops_per_example"]).to_numpy(float)
+    sums = np.log(queries) @ weights.T / weights.sum(axis=1)
+    return OverparameterisedResult(
+        source=source,
+        data=", ".join(sorted(set(used["data"]))),
+        device=", ".join(sorted({str(d) for d in used["device"]})),
+        runs=len(used),
+        configs=configs,
+        parameters_per_example=float(ties.slope[0]),
+        exponents=exponents,
+        places=tuple(_place(group) for _, group in places),
+        queries_per_training=estimate("queries_per_training", np.exp(sums), configs, 1),
+        resamples=resamples,
+        seed=seed,
+        excluded=excluded,
+    )
+
+
+def _usable(rows: pd.DataFrame) -> tuple[pd.DataFrame, tuple[Excluded, ...]]:
+    """The rows on which all three axes and the error are known and the error is off 0 and chance."""
+    reasons = [_problem(row) for row in rows.to_dict("records")]
+    left_out = tuple(
+        Excluded(str(run_id), reason)
+        for run_id, reason in zip(rows["run_id"], reasons, strict=True)
+        if reason is not None
+    )
+    used = rows[np.array([reason is None for reason in reasons], dtype=bool)]
+    return used.sort_values("train_gflops", kind="stable"), left_out
+
+
+def _problem(row: dict[str, object] | dict[object, object]) -> str | None:
+    numbers = {name: row[name] for name in (*THEORY, "test_error", "inference_gflops_per_example")}
+    for name, value in numbers.items():
+        if not isinstance(value, float) or not np.isfinite(value) or (value <= 0 and name != "test_error"):
+            return f"no {name}"
+    error, chance = numbers["test_error"], row["chance_error"]
+    assert isinstance(error, float)
+    if error == 0:
+        return "0 errors: a valid outcome that has no place on a log scale"
+    if isinstance(chance, float) and error > NEAR_CHANCE * chance:
+        return f"error {error:.3g} is above {NEAR_CHANCE:g} of chance ({chance:.3g}): too little was learnt"
+    return None
+
+
+def _measured(
+    y: str, x: str, log_x: np.ndarray, log_y: np.ndarray, weights: np.ndarray, configs: int
+) -> MeasuredExponent:
+    lines = regression.least_squares(log_x, log_y, weights)
+    exponent = estimate("b", -lines.slope, configs)
+    low, high = exponent.interval.low, exponent.interval.high
+    against: Literal["slower", "faster", "not told apart", "no interval"] = "not told apart"
+    if low is None or high is None:
+        against = "no interval"
+    elif high < THEORY[x]:
+        against = "slower"
+    elif low > THEORY[x]:
+        against = "faster"
+    return MeasuredExponent(
+        y=y,
+        x=x,
+        exponent=exponent,
+        alpha=estimate("alpha", regression.inverse(-lines.slope), configs),
+        r_squared=float(lines.r_squared[0]),
+        theory=THEORY[x],
+        against_theory=against,
+    )
+
+
+def _place(group: pd.DataFrame) -> Place:
+    error, loss = group["test_error"], group["test_loss"]
+    return Place(
+        label=str(group["label"].iloc[0]),
+        seeds=len(group),
+        train_n=float(group["train_n"].mean()),
+        parameters=float(group["parameters"].mean()),
+        train_gflops=float(group["train_gflops"].mean()),
+        test_error=float(error.mean()),
+        test_error_low=float(error.min()),
+        test_error_high=float(error.max()),
+        test_loss=float(loss.mean()) if loss.notna().all() else None,
+    )
+
+
+def exponent(result: OverparameterisedResult, y: str, x: str) -> MeasuredExponent | None:
+    """One measured exponent, or None."""
+    return next((e for e in result.exponents if (e.y, e.x) == (y, x)), None)

@@ -1,0 +1,79 @@
+"""A folder of results: NAME.json holds a result with its section, NAME.csv its rows; the page is made of
+these."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import pandas as pd
+
+from isoflop import __version__, record
+from isoflop.paper.section import Section
+
+SCHEMA = 1
+ORDER = ("claims", "theory", "published", "implications", "growth", "overparameterised")
+"""The sections, in the order of the page."""
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Saved:
+    """The content of NAME.json; `result` is that of the section's own type."""
+
+    schema: int
+    isoflop_version: str
+    command: str
+    result: Any
+    section: Section
+
+
+def write(folder: Path, result: Any, section: Section, rows: Sequence[Any], command: str) -> None:
+    """Write FOLDER/NAME.json and NAME.csv atomically, NAME being the section's; `rows` are dataclasses.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    saved = Saved(SCHEMA, __version__, command, result, section)
+    payload = msgspec.json.format(msgspec.json.encode(saved), indent=1) + b"\n"
+    record.write_bytes(folder / f"{section.name}.json", payload)
+    flat = pd.json_normalize([dataclasses.asdict(row) for row in rows], sep="_")
+    record.write_bytes(folder / f"{section.name}.csv", flat.to_csv(index=False).encode())
+
+
+def sections(folder: Path) -> tuple[Saved, ...]:
+    """What the folder holds, in the order of the page.
+
+    Raises:
+        ValueError: a file is damaged or of another schema.
+    """
+    return tuple(_read(folder / f"{name}.json") for name in ORDER if (folder / f"{name}.json").is_file())
+
+
+def result(folder: Path, name: str, kind: type[T]) -> T | None:
+    """The result of one section as `kind`, or None where it has not been run.
+
+    Raises:
+        ValueError: the file is damaged or of another schema.
+    """
+    path = folder / f"{name}.json"
+    if not path.is_file():
+        return None
+    try:
+        return msgspec.convert(_read(path).result, kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{path}: not of this isoflop ({error}): run isoflop paper {name} again") from None
+
+
+def _read(path: Path) -> Saved:
+    try:
+        raw = msgspec.json.decode(path.read_bytes())
+        if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
+            raise ValueError(f"{path}: not of this isoflop: run isoflop paper {path.stem} again")
+        return msgspec.convert(raw, Saved)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"{path}: damaged ({error}): run isoflop paper {path.stem} again") from None

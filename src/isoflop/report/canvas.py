@@ -1,0 +1,169 @@
+"""How a drawing looks and becomes files: PNG (200 dpi) and SVG, by matplotlib's objects, no global state."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+from isoflop import record
+from isoflop.report import style
+from isoflop.report.points import Points
+
+SIZE_INCHES = (7.6, 5.0)
+DPI = 200
+RASTER_DPI = 80
+RASTER_ABOVE = 200
+"""With more seeds than this, points are an image in the SVG, which else grows by 100 bytes a point."""
+RC: Any = {
+    "font.size": 10.0,
+    "font.family": "sans-serif",
+    "axes.edgecolor": style.MUTED,
+    "axes.labelcolor": style.INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": style.MUTED,
+    "ytick.color": style.MUTED,
+    "xtick.labelcolor": style.INK,
+    "ytick.labelcolor": style.INK,
+    "text.color": style.INK,
+    "svg.hashsalt": "isoflop",
+    "svg.fonttype": "none",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawing:
+    """One figure: `name` is its file's stem, `alt` says what it shows to who cannot see it."""
+
+    name: str
+    title: str
+    alt: str
+    caption: str
+    png: bytes
+    svg: str
+
+
+def log_ticks(axis: Axis, low: float, high: float) -> None:
+    """Ticks for a logarithmic axis: powers of ten over a wide range, 1-2-5 or finer over a narrow one."""
+    decades = np.log10(high / low)
+    if decades > 3.2:
+        step = max(1, round(decades / 7))
+        axis.set_major_locator(LogLocator(10.0**step, numticks=12))
+        axis.set_minor_locator(LogLocator(10.0, subs="auto", numticks=60) if step == 1 else NullLocator())
+    else:
+        coarse, middle, fine = (
+            (1.0, 2.0, 5.0),
+            (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0),
+            tuple(np.arange(1, 10, 0.5)),
+        )
+        subs = coarse if decades > 1.2 else middle if decades > 0.4 else fine
+        axis.set_major_locator(LogLocator(10.0, subs=subs, numticks=30))
+        axis.set_minor_locator(LogLocator(10.0, subs=tuple(range(1, 10)), numticks=60))
+    if low > 1e-4 and high < 1e6:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def limits(values: np.ndarray[Any, Any], pad: float) -> tuple[float, float]:
+    """Ends of a logarithmic axis: the values' and `pad` of their span more, at least 5%."""
+    low, high = float(values.min()), float(values.max())
+    room = max((high / low) ** pad, 1.05)
+    return low / room, high * room
+
+
+def blank(wide: float = SIZE_INCHES[0], tall: float = SIZE_INCHES[1]) -> Figure:
+    """An empty figure of so many inches."""
+    figure = Figure(figsize=(wide, tall), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def ruled(axes: Axes) -> None:
+    """A pale grid behind everything."""
+    axes.grid(True, color=style.GRID, lw=0.7, zorder=0)
+    axes.set_axisbelow(True)
+
+
+def plain(value: Any) -> str:
+    """A name as matplotlib shows it literally; a dollar sign would start a formula."""
+    return str(value).replace("$", r"\$")[:24]
+
+
+def keys(points: Points, tint: Any, mark: Any) -> list[tuple[str | None, list[Any]]]:
+    """Legends of what colours and shapes stand for."""
+    shown = list(tint.items())[:: max(1, -(-len(tint) // 9))]
+    colours = [Line2D([], [], ls="", marker="o", color=c, ms=6, label=plain(v)) for v, c in shown]
+    blocks: list[tuple[str | None, list[Any]]] = [(points.tint_name.capitalize(), colours)]
+    if points.mark_name and len(mark) > 1:
+        shapes = [
+            Line2D([], [], ls="", marker=m, color=style.MUTED, ms=6, label=plain(v))
+            for v, (m, _) in mark.items()
+        ]
+        blocks.append((points.mark_name.capitalize(), shapes))
+    return blocks
+
+
+def legends(side: Axes, tall: float, blocks: Sequence[tuple[str | None, list[Any]]]) -> None:
+    """Legends (title, handles) one below the other, in axes of their own, `tall` inches high."""
+    side.axis("off")
+    top, row = 1.0, 0.25 / tall  # of 0.25 inches
+    for title, handles in blocks:
+        columns = (
+            1 if title is None or len(handles) < 4 or max(len(h.get_label()) for h in handles) > 6 else 2
+        )
+        legend = Legend(
+            side,
+            handles,
+            [handle.get_label() for handle in handles],
+            title=title,
+            ncols=columns,
+            loc="upper left",
+            bbox_to_anchor=(0.0, top),
+            frameon=False,
+            fontsize=8.5,
+            title_fontsize=9,
+            alignment="left",
+            borderaxespad=0.0,
+            columnspacing=1.0,
+            handletextpad=0.5,
+        )
+        legend.set_in_layout(False)
+        side.add_artist(legend)
+        top -= row * (-(-len(handles) // columns) + (title is not None)) + row
+
+
+def render(figure: Figure) -> tuple[bytes, str]:
+    """(PNG, SVG) of a figure."""
+    png, svg = io.BytesIO(), io.StringIO()
+    figure.savefig(png, format="png", dpi=DPI)
+    figure.set_layout_engine("none")
+    figure.savefig(svg, format="svg", dpi=RASTER_DPI, metadata={"Date": None})
+    return png.getvalue(), svg.getvalue()
+
+
+def write(drawings: tuple[Drawing, ...], directory: Path) -> tuple[Path, ...]:
+    """Write DIR/figures/NAME.png and .svg, each atomically, and return their paths.
+
+    Raises:
+        OSError: disk full or not writable.
+    """
+    paths = []
+    for drawing in drawings:
+        for suffix, payload in (("png", drawing.png), ("svg", drawing.svg.encode())):
+            path = directory / "figures" / f"{drawing.name}.{suffix}"
+            record.write_bytes(path, payload)
+            paths.append(path)
+    return tuple(paths)

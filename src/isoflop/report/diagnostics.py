@@ -1,0 +1,149 @@
+"""Figures that show how far to trust a fit: residuals against x, and the calibration of its intervals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from isoflop.curve.result import Calibration, FitReport
+from isoflop.report import canvas, curves, style
+from isoflop.report.canvas import Drawing
+from isoflop.report.curves import Curves
+from isoflop.report.numerals import number
+from isoflop.report.points import Points, wilson
+from isoflop.report.trust import LEAST_PREDICTIONS
+
+LOW = 3.6
+"""Inches of height of the residuals' figure."""
+
+
+def used(points: Points, report: FitReport) -> pd.DataFrame:
+    """The runs of a view that its fit used: not excluded, and not held out."""
+    out = {entry.run_id for entry in report.excluded}
+    if report.held_out is not None:
+        out |= {row.run_id for row in report.held_out.rows}
+    return points.seeds[~points.seeds["run_id"].isin(out)]
+
+
+def residuals(points: Points, found: Curves, rows: pd.DataFrame) -> Figure:
+    """y / curve of each run against x, both logarithmic, and of each configuration's mean; the 95% band of a
+    new run in grey."""
+    view, band = points.view, found.main.band
+    figure = canvas.blank(canvas.SIZE_INCHES[0], LOW)
+    axes, side = figure.subplots(1, 2, width_ratios=(3.6, 1.0))
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    tint, mark = style.tints(points.seeds["tint"]), style.marks(points.seeds["mark"])
+    ratio = rows[view.y].to_numpy() / curves.at(band, rows[view.x].to_numpy())
+    means = points.means[points.means["place_id"].isin(set(rows["place_id"]))]
+    of_means = (means["y"] / curves.at(band, means["x"].to_numpy())).to_numpy()
+    raster = len(rows) > canvas.RASTER_ABOVE
+    for frame, x, y, look in (
+        (rows, rows[view.x].to_numpy(), ratio, {"s": 11, "alpha": 0.5, "linewidths": 0}),
+        (means, means["x"].to_numpy(), of_means, {"s": 36, "edgecolors": "white", "linewidths": 0.5}),
+    ):
+        for value in frame["mark"].unique():
+            own = (frame["mark"] == value).to_numpy()
+            colours = [tint[t] for t in frame.loc[own, "tint"]]
+            axes.scatter(
+                x[own], y[own], c=colours, marker=mark[value][0], zorder=4, rasterized=raster, **look
+            )
+    ends = (np.asarray(side) / np.asarray(band.y) for side in (band.new_low, band.new_high))
+    shade = axes.fill_between(band.x, *ends, color=found.main.colour, alpha=0.13, lw=0, zorder=1)
+    shade.set_label("95%, new run")
+    axes.axhline(1.0, color=found.main.colour, lw=1.8, zorder=2)
+    axes.set_xlim(*canvas.limits(rows[view.x].to_numpy(), 0.03))
+    reach = 1.15 * float(max(np.abs(np.log(ratio)).max(), 0.05))
+    axes.set_ylim(np.exp(-reach), np.exp(reach))
+    canvas.log_ticks(axes.xaxis, *axes.get_xlim())
+    canvas.log_ticks(axes.yaxis, *axes.get_ylim())
+    axes.set_xlabel(view.x_title)
+    axes.set_ylabel(f"{view.y_title.split(' (')[0]} / {found.main.name.lower()}")
+    canvas.ruled(axes)
+    canvas.legends(side, LOW, [(None, [shade]), *canvas.keys(points, tint, mark)])
+    return figure
+
+
+def calibration(judged: tuple[Calibration, ...]) -> Figure:
+    """Share of later runs inside intervals of smaller runs' forecasts against the share that should be."""
+    figure = canvas.blank(4.6, 4.2)
+    axes = figure.subplots()
+    nominal, observed = (np.array([getattr(c, name) for c in judged]) for name in ("nominal", "observed"))
+    low, high = wilson(observed, np.array([float(c.predictions) for c in judged]))
+    axes.plot([0, 1], [0, 1], color=style.MUTED, lw=1.0, ls=(0, (4, 2.5)), zorder=2)
+    slanted: dict[str, Any] = {"rotation": 45, "rotation_mode": "anchor", "fontsize": 8, "va": "top"}
+    axes.text(0.1, 0.08, "as it should be", color=style.MUTED, **slanted)
+    bars = (np.maximum(observed - low, 0), np.maximum(high - observed, 0))
+    look: dict[str, Any] = {
+        "fmt": "o",
+        "ms": 7,
+        "capsize": 3,
+        "color": style.law_colour(style.FORECAST),
+        "zorder": 4,
+    }
+    axes.errorbar(nominal, observed, yerr=bars, **look)
+    axes.set_xlim(0, 1.04)
+    axes.set_ylim(0, 1.04)
+    counts = (f"{round(c.observed * c.predictions)}/{c.predictions}" for c in judged)
+    axes.set_xticks(nominal, [f"{100 * c.nominal:.0f}%\n{n}" for c, n in zip(judged, counts, strict=True)])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f}%"))
+    axes.set_aspect("equal")
+    axes.set_xlabel("Share that the interval should hold, and held")
+    axes.set_ylabel("Share of larger runs inside")
+    canvas.ruled(axes)
+    return figure
+
+
+def draw(points: Points, report: FitReport) -> tuple[Drawing, ...]:
+    """The diagnostics that the fit allows."""
+    found, made = curves.curves(report), []
+    rows = used(points, report)
+    if found is not None and not rows.empty:
+        made.append(_residual_drawing(points, found, rows))
+    judged = report.forecast.calibration if report.forecast is not None else ()
+    if judged:
+        made.append(_calibration_drawing(judged))
+    return tuple(made)
+
+
+def _residual_drawing(points: Points, found: Curves, rows: pd.DataFrame) -> Drawing:
+    view, band = points.view, found.main.band
+    x, y = rows[view.x].to_numpy(), rows[view.y].to_numpy()
+    log_x = np.log(x)
+    low, high = (
+        np.exp(np.interp(log_x, np.log(band.x), np.log(side))) for side in (band.new_low, band.new_high)
+    )
+    inside = int(((y >= low) & (y <= high)).sum())
+    off = np.log(y / curves.at(band, x))
+    typical = float(np.exp(np.sqrt(np.mean(off**2))))
+    title, what, curve = "Residuals", view.y_title.split(" (")[0].lower(), found.main.name.lower()
+    caption = (
+        f"Each run's {what} divided by the {curve} at its x: 1 is a run on the curve. Root mean square: a "
+        f"factor of {number(typical)}. Of {len(y):,} runs {inside:,} lie in the 95% band of a new run; these "
+        "runs made the curve, so this is no test of it. A trend, or widths that lie on one side, would show "
+        "that one curve does not describe all shapes."
+    )
+    ends = f"{number(np.exp(off.min()))} to {number(np.exp(off.max()))}"
+    alt = f"{title} against {view.x_title}: ratios from {ends}."
+    png, svg = canvas.render(residuals(points, found, rows))
+    return Drawing("residuals", title, alt, caption, png, svg)
+
+
+def _calibration_drawing(judged: tuple[Calibration, ...]) -> Drawing:
+    n = min(c.predictions for c in judged)
+    said = "; ".join(
+        f"{100 * c.nominal:.0f}% intervals held {100 * c.observed:.0f}% of {c.predictions}" for c in judged
+    )
+    caption = (
+        "Each forecast by smaller runs gave intervals for larger ones, made of the errors at still smaller "
+        "runs only; the chart counts how many held. Bars: Wilson 95% interval as if predictions were "
+        "independent; they share runs, so the truth is less certain than the bars."
+    )
+    if n < LEAST_PREDICTIONS:
+        caption += f" Only {n} predictions: too few to judge the intervals."
+    png, svg = canvas.render(calibration(judged))
+    return Drawing("calibration", "Calibration of the forecast's intervals", f"{said}.", caption, png, svg)

@@ -1,0 +1,136 @@
+"""The page's tables of laws: how well each fits and extrapolates, and its formula with its parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from isoflop.curve.result import FitReport, HeldOut, Horizon, LawFit
+from isoflop.report import costs, style
+from isoflop.report import points as views
+from isoflop.report.costs import Halving
+from isoflop.report.numerals import UNKNOWN, estimate, factor, interval, number, plural
+
+
+@dataclasses.dataclass(frozen=True)
+class Rank:
+    """A law's row in the comparison; `ahead` has one cell a ratio of x, `weight` its share in the
+    forecast and, in brackets, what part of it is fitted mostly to the largest runs."""
+
+    name: str
+    r_squared: str
+    r_squared_of: str
+    rmse: str
+    ahead: tuple[str, ...]
+    weight: str
+    halving: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Formula:
+    """A law's formula, where it comes from, its parameters as (name, text, unit), and its warnings."""
+
+    name: str
+    formula: str
+    source: str
+    parameters: tuple[tuple[str, str, str], ...]
+    warnings: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """The laws of one pair of axes. `ratios` are the columns of `ahead`, with their counts of predictions."""
+
+    title: str
+    note: str
+    ratios: tuple[str, ...]
+    ranks: tuple[Rank, ...]
+    formulas: tuple[Formula, ...]
+
+
+def group(report: FitReport) -> Group:
+    """The tables of one report, the forecast first where there is one."""
+    ranks = [_rank(report, fit) for fit in report.fits]
+    ahead = report.forecast
+    if ahead is not None:
+        half = costs.halving_of_forecast(ahead, report.x_max)
+        cells = _ahead(ahead.horizons)
+        ranks.insert(
+            0, Rank(style.law_name(style.FORECAST), UNKNOWN, "", UNKNOWN, cells, UNKNOWN, _halving(half))
+        )
+    title = next((v.title for v in views.VIEWS if (v.x, v.y) == (report.x, report.y)), None)
+    return Group(
+        title=title or f"{report.y} against {report.x}",
+        note=_note(report),
+        ratios=_ratios(report),
+        ranks=tuple(ranks),
+        formulas=tuple(_formula(fit) for fit in report.fits),
+    )
+
+
+def _ratios(report: FitReport) -> tuple[str, ...]:
+    """Titles such as `at 2×, 12 predictions`; none where no law was tested ahead."""
+    judged = next((f.horizons for f in report.fits if f.horizons), ())
+    return tuple(f"at {h.ratio:g}× ({h.predictions})" for h in judged)
+
+
+def _ahead(horizons: tuple[Horizon, ...]) -> tuple[str, ...]:
+    return tuple(factor(h.log_rmse) for h in horizons)
+
+
+def _halving(half: Halving) -> str:
+    if half.factor is None:
+        return half.reason or UNKNOWN
+    bounds = f" ({interval(half.interval, 2)})" if half.interval else ""
+    return f"×{number(half.factor, 2)}{bounds}"
+
+
+def _rank(report: FitReport, fit: LawFit) -> Rank:
+    shares = [m for m in (report.forecast.members if report.forecast else ()) if m.law == fit.law]
+    whole, recent = sum(m.weight for m in shares), sum(m.weight for m in shares if m.recent)
+    return Rank(
+        name=style.law_name(fit.law),
+        r_squared=number(fit.r_squared),
+        r_squared_of=fit.r_squared_of,
+        rmse=number(fit.log10_rmse),
+        ahead=_ahead(fit.horizons) or (UNKNOWN,) * len(_ratios(report)),
+        weight=f"{100 * whole:.0f}% ({100 * recent:.0f}%)" if shares else UNKNOWN,
+        halving=_halving(costs.halving(fit, report.x_max)),
+    )
+
+
+def _formula(fit: LawFit) -> Formula:
+    alpha = (fit.paper_alpha,) if fit.paper_alpha else ()
+    rows = [(p.name, estimate(p), p.unit) for p in (*fit.parameters, *alpha)]
+    profile = fit.exponent_profile
+    if profile is not None:
+        at = next((i for i, row in enumerate(rows) if row[0] == "b"), -1)
+        rows.insert(at + 1, ("b by profile likelihood", interval(profile), "95% interval"))
+    return Formula(style.law_name(fit.law), fit.formula, fit.source, tuple(rows), fit.warnings)
+
+
+def _note(report: FitReport) -> str:
+    of = " on the efficient frontier" if report.of == "frontier" else ""
+    robust = "" if report.quantile is None else f" Robust laws follow the {report.quantile:g} quantile."
+    how = (
+        "configurations"
+        if report.resampling == "configurations"
+        else "the signs of residuals (wild bootstrap)"
+    )
+    return (
+        f"{plural(report.points, 'run')} of {plural(report.configs, 'configuration')} at "
+        f"{plural(report.scales, 'scale')}{of}, {report.x} from {number(report.x_min)} to "
+        f"{number(report.x_max)}; intervals from {plural(report.resamples, 'resample')} of {how} "
+        f"(seed {report.bootstrap_seed}).{robust}"
+    )
+
+
+def held_out(found: HeldOut | None, scale: float) -> tuple[tuple[str, ...], ...]:
+    """Rows (run, x, seen, predicted, 95% interval for a new run, whether inside) of the held-out runs."""
+    return tuple(
+        (
+            *(row.run_id, number(row.x), number(scale * row.y), number(scale * row.predicted)),
+            f"{number(scale * row.low)} to {number(scale * row.high)}",
+            "yes" if row.low <= row.y <= row.high else "no",
+        )
+        for row in (found.rows if found is not None else ())
+    )

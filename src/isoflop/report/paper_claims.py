@@ -1,0 +1,29 @@
+"""The section that leads the page: every claim with its verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from isoflop.paper.claims import ClaimsResult
+from isoflop.paper.section import Section
+
+NAME = "claims"
+
+
+def section(result: ClaimsResult, folder: Path) -> Section:
+    """The claims with their verdicts; draws nothing."""
+    assert folder
+    return Section(
+        name=NAME,
+        title="The claims",
+        paragraphs=(
+            f"Of {len(result.claims)} claims {result.agrees} agree with what was found here, "
+            f"{result.disagrees} "
+            f"disagree, and {result.untested} cannot be tested here. Verdicts follow from the numbers by "
+            f"rules:",
+            *result.rules,
+        ),
+        tables=(),
+        figures=(),
+        found=result.claims,
+    )

@@ -1,0 +1,202 @@
+"""The section on implications: what lower errors would cost, under both forms and in things people know."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from isoflop.paper import facts
+from isoflop.paper.implications import Bill, Conversion, ImplicationsResult, equivalents
+from isoflop.paper.section import Section, Table
+from isoflop.report import canvas, paper_drawing, style
+from isoflop.report.numerals import number
+from isoflop.report.paper_drawing import power_interval, power_of_ten
+
+NAME = "implications"
+GRASPED = "paper: ImageNet", 0.05
+"""The bill that is put in things people know."""
+
+
+def section(result: ImplicationsResult, folder: Path) -> Section:
+    """Draw figures/implications.* in `folder` and return the section."""
+    rows = _rows(result)
+    height = 1.2 + 0.24 * len(rows)
+    drawing = paper_drawing.draw(NAME, "The bill", _caption(), lambda f: _paint(f, rows), (7.6, height))
+    canvas.write((drawing,), folder)
+    widest = max((d for d in result.disagreements if d.orders is not None), key=lambda d: d.orders or 0)
+    five = next(d for d in result.disagreements if (d.source, d.error) == GRASPED)
+    words = [
+        f"The two forms fit alike and part beyond the data: at {_share(five.error)} error on ImageNet "
+        f"they are "
+        f"{five.orders:.3g} orders of magnitude apart in the paper's own table, and "
+        f"{widest.orders:.3g} for "
+        f"{_name(widest.source)} at {_share(widest.error)}. A bill is no better known than the form.",
+        *result.notes,
+        _slopes_in_words(result),
+    ]
+    return Section(
+        name=NAME,
+        title="Implications: the price of a lower error",
+        paragraphs=tuple(words),
+        tables=(_bills(result), _grasped(result), _slopes(result), _conversions(result)),
+        figures=(NAME,),
+        found=(),
+        captions=(drawing.caption,),
+    )
+
+
+def _slopes_in_words(result: ImplicationsResult) -> str:
+    first = result.slopes[0]
+    return (
+        f"Two cells of the table give its own exponent: for {first.benchmark} alpha = {number(first.alpha)} "
+        f"({number(first.alpha_range[0])} to {number(first.alpha_range[1])} for the rounding) [D], the "
+        f"alpha of the "
+        f"hardware burden ({number(first.alpha_of_points)} [D]), not the {facts.IMAGENET_ALPHA[0]:g} per "
+        f"network "
+        "pass [M] that the paper's text names."
+    )
+
+
+def _name(source: str) -> str:
+    return (
+        source.partition(": ")[2]
+        if source.startswith("paper: ")
+        else source.replace(": its weights' metadata", "")
+    )
+
+
+def _share(error: float) -> str:
+    """A target as people write it: 5%, 11.5%."""
+    return f"{100 * error:.4g}%"
+
+
+def _ends(bill: Bill) -> str:
+    if bill.interval_of is not None and bill.interval_of.startswith("rounding"):
+        return "rounded"
+    return power_interval(bill.interval)
+
+
+def _bills(result: ImplicationsResult) -> Table:
+    rows = tuple(
+        (
+            f"{_name(b.source)}, {_share(b.error)}",
+            b.form,
+            power_of_ten(b.log10_gflops) if b.reason is None else "not reached",
+            _ends(b),
+            f"{power_of_ten(b.log10_pounds_paper)}; {power_of_ten(b.log10_pounds_today)}",
+            f"{power_of_ten(b.log10_dollars_paper)}; {power_of_ten(b.log10_dollars_today)}",
+            b.mark,
+        )
+        for b in result.bills
+    )
+    columns = (
+        "Target",
+        "Form",
+        "GFLOPs",
+        "Interval",
+        "Pounds of CO₂: paper's; today's",
+        "Dollars: paper's; today's",
+        "Mark",
+    )
+    return Table(
+        "Bills. Intervals: rounding for the paper's, families or shapes for the others", columns, rows
+    )
+
+
+def _grasped(result: ImplicationsResult) -> Table:
+    source, error = GRASPED
+    bills = [b for b in result.bills if (b.source, b.error) == (source, error)]
+    columns = tuple(f"{b.form.capitalize()} form" for b in bills)
+    found = [equivalents(b.log10_pounds_paper, b.log10_dollars_paper) for b in bills]
+    facts_of = {e.many: e for e in result.equivalents}
+    rows = tuple(
+        (
+            f"{names[0][0]}",
+            *(power_of_ten(value) for _, value in names),
+            f"{facts_of[names[0][0]].source} [{facts_of[names[0][0]].mark}]",
+        )
+        for names in zip(*found, strict=True)
+    )
+    title = f"ImageNet at {_share(error)}, by the paper's conversions, in things people know"
+    return Table(title, ("That many", *columns, "Source"), rows)
+
+
+def _slopes(result: ImplicationsResult) -> Table:
+    rows = tuple(
+        (
+            s.benchmark,
+            f"{_share(s.first_error)} to {_share(s.last_error)}",
+            f"{number(s.alpha)} ({number(s.alpha_range[0])} to {number(s.alpha_range[1])})",
+            number(s.alpha_of_points),
+        )
+        for s in result.slopes
+    )
+    columns = (
+        "Benchmark",
+        "From error to error",
+        "alpha from two rows (rounding)",
+        "alpha of the points [D]",
+    )
+    return Table("What the paper's table implies", columns, rows)
+
+
+def _conversions(result: ImplicationsResult) -> Table:
+    def row(c: Conversion) -> tuple[str, ...]:
+        pounds, dollars = (
+            f"{power_of_ten(math.log10(value))} ({power_of_ten(math.log10(low))} to "
+            f"{power_of_ten(math.log10(high))})"
+            for value, (low, high) in (
+                (c.flops_per_pound, c.flops_per_pound_range),
+                (c.flops_per_dollar, c.flops_per_dollar_range),
+            )
+        )
+        return (c.name, pounds, dollars, c.source)
+
+    columns = ("Conversion", "FLOPs a pound of CO₂", "FLOPs a dollar", "Source")
+    return Table("Conversions, with the range of their choices", columns, tuple(map(row, result.conversions)))
+
+
+def _caption() -> str:
+    return (
+        "Training compute for each target: the polynomial form (filled) and the exponential form (open) of "
+        "one "
+        "target joined by a line, on a logarithmic axis. The line's length is what the choice of form is "
+        "worth."
+    )
+
+
+def _rows(result: ImplicationsResult) -> list[tuple[str, Bill, Bill]]:
+    found = []
+    for bill in result.bills:
+        if bill.form == "polynomial":
+            other = next(
+                b
+                for b in result.bills
+                if (b.source, b.error, b.form) == (bill.source, bill.error, "exponential")
+            )
+            kind = "torchvision" if bill.source.startswith("models: torchvision") else _name(bill.source)
+            found.append((f"{kind}, {_share(bill.error)}", bill, other))
+    return found
+
+
+def _paint(figure: Figure, rows: list[tuple[str, Bill, Bill]]) -> None:
+    axes = figure.add_subplot()
+    for row, (_, straight, bent) in enumerate(rows):
+        known = [b.log10_gflops for b in (straight, bent) if b.log10_gflops is not None]
+        if len(known) == 2:
+            axes.plot(known, [row, row], color=style.MUTED, lw=1, zorder=2)
+        for bill, face in ((straight, style.law_colour("polynomial")), (bent, "white")):
+            if bill.log10_gflops is not None:
+                edge = style.law_colour(bill.form)
+                axes.plot(bill.log10_gflops, row, "o", mfc=face, mec=edge, mew=1.5, ms=6, zorder=3)
+    axes.set_yticks(range(len(rows)), [name for name, _, _ in rows], fontsize=8.5)
+    axes.invert_yaxis()
+    axes.set_xlabel("Training compute (GFLOPs)")
+    axes.xaxis.set_major_formatter(lambda value, _: f"$10^{{{value:.0f}}}$")
+    axes.grid(True, axis="x", color=style.GRID, lw=0.7, zorder=0)
+    for form, face in (("polynomial", style.law_colour("polynomial")), ("exponential", "white")):
+        name = f"{form.capitalize()} form"
+        axes.plot([], [], "o", mfc=face, mec=style.law_colour(form), mew=1.5, ms=6, label=name)
+    axes.legend(frameon=False, fontsize=8.5, loc="lower right")

@@ -1,0 +1,92 @@
+"""The page of the paper: every section that a folder holds, one self-contained HTML file."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.resources
+import re
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from isoflop import __version__, record
+from isoflop.paper import saved
+from isoflop.paper.section import Section
+from isoflop.report import drawn
+
+MARKS = (
+    ("S", "in articles or public code of the paper's authors"),
+    ("D", "derived here, from published data or from the paper's own table"),
+    ("M", "recalled, and not re-read at its source"),
+    ("R", "seen again, at the source or quoted by others"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """A figure of the page: its SVG made fit to stand inside it, and the sentence below."""
+
+    name: str
+    svg: Markup
+    caption: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A section with its figures read in, and the command that made it."""
+
+    section: Section
+    figures: tuple[Figure, ...]
+    command: str
+
+
+def write(folder: Path) -> Path:
+    """Write FOLDER/index.html from the sections and figures in it, atomically; return its path.
+
+    Raises:
+        ValueError: the folder holds no section, or one is damaged.
+        OSError: a figure is missing, or the page cannot be written.
+    """
+    parts = [
+        Part(found.section, _figures(found.section, folder), found.command)
+        for found in saved.sections(folder)
+    ]
+    if not parts:
+        raise ValueError(f"{folder}: no section of the paper here: run isoflop paper all")
+    path = folder / "index.html"
+    record.write_bytes(path, render(parts).encode())
+    return path
+
+
+def render(parts: list[Part]) -> str:
+    """The page. Everything that is not markup of ours is escaped by jinja2."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
+    environment.filters["marks"] = _marked
+    return environment.from_string(_asset("paper_page.html.j2")).render(
+        parts=parts,
+        marks=MARKS,
+        version=__version__,
+        css=Markup(_asset("page.css")),
+    )
+
+
+def _figures(section: Section, folder: Path) -> tuple[Figure, ...]:
+    captions = section.captions or tuple(section.title for _ in section.figures)
+    return tuple(
+        Figure(name, Markup(drawn.inline(_svg(folder, name), f"{name}-", caption)), caption)
+        for name, caption in zip(section.figures, captions, strict=True)
+    )
+
+
+def _svg(folder: Path, name: str) -> str:
+    return (folder / "figures" / f"{name}.svg").read_text(encoding="utf-8")
+
+
+def _marked(words: str) -> Markup:
+    """Words with [M] and the other marks set small; the words themselves are escaped."""
+    return Markup(re.sub(r"\[([SDMR])\]", r'<abbr class="mark">\1</abbr>', str(Markup.escape(words))))
+
+
+def _asset(name: str) -> str:
+    return importlib.resources.files("isoflop.report").joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,58 @@
+"""The width x depth heat map."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from isoflop.report import canvas, style
+
+MOST_COLUMNS = 16
+"""A grid of more widths shows colours without numbers."""
+
+
+def cells_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """Mean test error of all runs by depth (index) and width (columns), where both are known."""
+    known = rows.dropna(subset=["width", "depth", "test_error"])
+    cells = known.pivot_table("test_error", "depth", "width", aggfunc="mean")
+    return cells.set_axis(cells.index.astype(int), axis=0).set_axis(cells.columns.astype(int), axis=1)
+
+
+def draw(rows: pd.DataFrame) -> Figure:
+    """The width x depth heat map of mean test error, in per cent, each cell with its number.
+
+    Raises:
+        ValueError: no run has a width and a depth.
+    """
+    cells = 100 * cells_of(rows)
+    if cells.empty:
+        raise ValueError("no run has a width and a depth: nothing to draw")
+    values = cells.to_numpy(float)
+    tall, wide = values.shape
+    figure = canvas.blank(min(12.0, 2.4 + 0.8 * wide), min(10.0, 1.4 + 0.52 * tall))
+    axes = figure.add_subplot()
+    image = axes.imshow(np.ma.masked_invalid(values), cmap="cividis", aspect="auto", origin="lower")
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    decimals = 1 if high >= 10 else 2
+    numbers = wide <= MOST_COLUMNS
+    for row, column in itertools.product(range(tall if numbers else 0), range(wide)):
+        value = float(values[row, column])
+        text = "–" if np.isnan(value) else f"{value:.{decimals}f}"
+        dark = not np.isnan(value) and value < low + 0.55 * (high - low)
+        colour = style.MUTED if np.isnan(value) else "white" if dark else style.INK
+        axes.text(column, row, text, ha="center", va="center", fontsize=9, color=colour)
+    every = max(1, -(-wide // MOST_COLUMNS))
+    axes.set_xticks(range(0, wide, every), [f"{w:,}" for w in cells.columns[::every]])
+    axes.set_yticks(range(tall), [f"{d:,}" for d in cells.index])
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_xlabel("Width (units or channels)")
+    axes.set_ylabel("Depth (layers or blocks)")
+    bar = figure.colorbar(image, ax=axes, pad=0.02)
+    bar.set_label("Mean test error (%)")
+    bar.outline.set_visible(False)
+    return figure

@@ -1,0 +1,187 @@
+import numpy as np
+import pytest
+
+from isoflop.curve import forecast, forms, frontier, rolling, solver
+from isoflop.curve.fit import Method, fit_table
+from isoflop.curve.laws import LAWS, PLAIN
+
+X = np.geomspace(1, 1e4, 20)
+Y = 0.03 + 0.6 * X**-0.35
+
+
+def noisy(seed=0, noise=0.03):
+    return Y * np.exp(noise * np.random.default_rng(seed).standard_normal(20))
+
+
+def test_what_lies_above_a_cut_is_never_looked_at(make_view):
+    y = noisy()
+    where = forecast.cuts(make_view(X, y))
+    changed = y.copy()
+    lowest = where.at.max()
+    above = np.log(X.max() / X) < lowest - 2e-3
+    changed[above] *= 3.0
+    last = int(where.at.argmax())
+    for law in forecast.MEMBERS:
+        one, other = (
+            rolling.predict(LAWS[law].form, make_view(X, values), where.at, None, np.zeros(1))[:, last]
+            for values in (y, changed)
+        )
+        np.testing.assert_allclose(one, other, rtol=1e-9)
+
+
+def test_errors_are_those_of_fits_done_one_by_one(make_view):
+    y = noisy()
+    at = make_view(X, y)
+    where = forecast.cuts(at)
+    found = forecast.errors(LAWS["power_floor"], at, where, PLAIN)[0]
+    for cut, row in zip(where.at, found, strict=True):
+        below = np.log(X.max() / X) >= cut - 1e-3
+        log_y = np.log(y[below])[None]
+        part = solver.Problem(
+            forms.FLOORED, np.log(X[below].max() / X[below]), log_y, solver.log_error(log_y)
+        )
+        alone = solver.solve(part, np.ones((1, int(below.sum()))), solver.FINE)[0]
+        curve = LAWS["power_floor"].log_predict(alone, np.log(X / X[below].max()))[0]
+        judged = np.isfinite(row)
+        assert judged.any()
+        assert not judged[below].any()
+        np.testing.assert_allclose(row[judged], (curve - np.log(y))[judged], atol=0.02)
+
+
+def test_weights_at_a_cut_come_from_cuts_below_it_alone():
+    each = np.random.default_rng(0).random((5, 4))
+    base = forecast._nested(each)
+    changed = each.copy()
+    changed[:, :3] *= np.arange(1, 6)[:, None]
+    np.testing.assert_array_equal(forecast._nested(changed)[2:], base[2:])
+    assert not np.allclose(forecast._nested(changed)[0], base[0])
+    np.testing.assert_allclose(base.sum(axis=1), 1.0)
+    np.testing.assert_allclose(base[3], 0.2)
+
+
+def test_the_error_model_gives_known_noise_and_growth_back():
+    generator = np.random.default_rng(0)
+    ahead = generator.uniform(0.1, 2.5, 20000)
+    missed = np.hypot(0.05, 0.2 * ahead) * generator.standard_normal(20000)
+    noise, growth = forecast._error_model(ahead, missed)
+    assert noise == pytest.approx(0.05, rel=0.15)
+    assert growth == pytest.approx(0.2, rel=0.05)
+
+
+def test_the_forecast_finds_the_law_and_says_how_far_it_was_tested(make_table):
+    report = fit_table(
+        make_table(X, Y, seeds=3, noise=0.02), method=Method(resamples=100, laws=("power_floor",))
+    )
+    made = report.forecast
+    assert sum(member.weight for member in made.members) == pytest.approx(1)
+    assert {member.law for member in made.members} == set(forecast.MEMBERS)
+    assert 10 < made.tested_ratio <= np.sqrt(250) * 1.01
+    assert [h.ratio for h in made.horizons] == [2.0, 4.0, 10.0]
+    band = made.band
+    truth = 0.03 + 0.6 * np.array(band.x) ** -0.35
+    assert np.all((np.array(band.low) < truth * 1.02) & (truth < np.array(band.high) * 1.02))
+    measured = np.array(band.x) <= X.max()
+    assert np.abs(np.log(np.array(band.y) / truth))[measured].max() < 0.06
+    order = np.stack([band.new_low, band.low, band.y, band.high, band.new_high])
+    assert np.all(np.diff(order, axis=0) >= -1e-12)
+    assert [c.nominal for c in made.calibration] == [0.5, 0.8, 0.95]
+    assert made.calibration[0].observed <= made.calibration[2].observed
+
+
+@pytest.mark.parametrize("factor", [1e9, 7.3e-4])
+def test_the_unit_of_x_does_not_change_the_forecast(make_table, factor):
+    table = make_table(X, noisy(), seeds=2, noise=0.02)
+    scaled = table.assign(train_gflops=table["train_gflops"] * factor)
+    one, other = (
+        fit_table(t, method=Method(resamples=60, laws=("polynomial",))).forecast.band for t in (table, scaled)
+    )
+    np.testing.assert_allclose(np.array(other.x), np.array(one.x) * factor, rtol=1e-9)
+    np.testing.assert_allclose(other.y, one.y, rtol=1e-9)
+    np.testing.assert_allclose(other.new_high, one.new_high, rtol=1e-6)
+
+
+def test_too_few_scales_make_no_forecast_but_a_reason(make_table):
+    report = fit_table(make_table(X[::6], Y[::6], seeds=2), method=Method(resamples=60, laws=("polynomial",)))
+    assert report.forecast is None
+    assert "4 compute scales" in report.forecast_reason
+
+
+def _plain_frontier(place, place_x, run_y, drawn):
+    """Run by run: the mean of its place's other runs below the mean of every cheaper place drawn."""
+    chosen = np.zeros((len(drawn), len(place)), dtype=bool)
+    for r, row in enumerate(drawn):
+        for i, own in enumerate(place):
+            if row[own] == 0:
+                continue
+            rest = [run_y[j] for j in range(len(place)) if place[j] == own and j != i]
+            value = np.mean(rest) if rest else run_y[i]
+            cheaper = [
+                run_y[place == q].mean()
+                for q in range(len(place_x))
+                if row[q] > 0 and place_x[q] < place_x[own]
+            ]
+            chosen[r, i] = all(value < other for other in cheaper)
+    return chosen
+
+
+def test_the_cross_fitted_frontier_is_the_one_by_definition():
+    generator = np.random.default_rng(3)
+    place = np.repeat(np.arange(12), 3)
+    place_x = generator.permutation(np.geomspace(1, 100, 12))
+    run_y = (place_x**-0.3)[place] * np.exp(0.2 * generator.standard_normal(36))
+    drawn = np.vstack([np.ones(12), generator.multinomial(12, np.ones(12) / 12, 6)])
+    expected = _plain_frontier(place, place_x, run_y, drawn)
+    enough = [len(set(place[row])) >= frontier.LEAST_PLACES for row in expected]
+    found = frontier.select(place, place_x, run_y, drawn)
+    np.testing.assert_array_equal(found[enough], expected[enough])
+
+
+def test_cross_fitting_takes_the_luck_out_of_the_frontier():
+    """Many equal shapes at each compute: the best of them is lucky, and its other seeds say so."""
+    generator = np.random.default_rng(0)
+    plain, crossed = [], []
+    for _ in range(200):
+        place_x = np.repeat(np.geomspace(1, 1e3, 8), 6) * np.exp(1e-3 * generator.random(48))
+        place = np.repeat(np.arange(48), 3)
+        truth = np.log(place_x**-0.3)[place]
+        log_y = truth + 0.1 * generator.standard_normal(144)
+        mean = np.bincount(place, np.exp(log_y)) / 3
+        best = np.isin(place, frontier.frontier(place_x, mean))
+        plain.append((log_y - truth)[best].mean())
+        chosen = frontier.select(place, place_x, np.exp(log_y), np.ones((1, 48)))[0]
+        crossed.append((log_y - truth)[chosen].mean())
+    assert np.mean(plain) < -0.02
+    assert abs(np.mean(crossed)) < 0.2 * abs(np.mean(plain))
+
+
+def test_a_wild_bootstrap_keeps_every_run_and_flips_configurations_together(make_table):
+    table = make_table(X, noisy(), seeds=3, noise=0.05)
+    wild, usual = (
+        fit_table(table, method=Method(laws=("polynomial", "power"), resamples=400, wild=w, forecast=False))
+        for w in (True, False)
+    )
+    assert (wild.resampling, usual.resampling) == ("wild", "configurations")
+    for one, other in zip(wild.fits, usual.fits, strict=True):
+        (b, same) = (next(p for p in f.parameters if p.name == "b") for f in (one, other))
+        assert b.value == pytest.approx(same.value, rel=1e-12)
+        width, reference = (p.interval.high - p.interval.low for p in (b, same))
+        assert width == pytest.approx(reference, rel=0.5)
+
+
+def test_the_profile_interval_is_where_the_constrained_loss_crosses(make_view):
+    from scipy import stats
+
+    from isoflop.curve import profile
+    from isoflop.curve.laws import problem_of
+
+    view = make_view(X, noisy(noise=0.05))
+    law = LAWS["power_floor"]
+    parameters = law.fit(view, np.ones((1, 20)), PLAIN, None)
+    found = profile.exponent_interval(law, view, 20, parameters, PLAIN)
+    problem = problem_of(forms.FLOORED, view, np.ones((1, 20)), PLAIN)
+    least = solver.solve(problem, np.ones((1, 20)), solver.FINE)[1][0]
+    limit = least * (1 + stats.f.ppf(0.95, 1, 17) / 17)
+    for end in (found.low, found.high):
+        loss = solver.solve(problem, np.ones((1, 20)), solver.FINE, held=(1, np.array([end])))[1][0]
+        assert loss == pytest.approx(limit, rel=0.02)
+    assert found.low < parameters[0, 2] < found.high

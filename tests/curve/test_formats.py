@@ -1,0 +1,133 @@
+"""Every format gives the same rows; a file that does not read cleanly is refused with its name and line."""
+
+import gzip
+import json
+
+import pandas as pd
+import pytest
+
+from isoflop.curve import columns, formats
+
+GOOD = "flops,error\n1000,0.4\n10000,0.2\n1e5,0.1\n"
+FLOPS, ERRORS = [1e3, 1e4, 1e5], [0.4, 0.2, 0.1]
+ROWS = [{"flops": x, "error": y} for x, y in zip(FLOPS, ERRORS, strict=True)]
+
+
+@pytest.fixture
+def load(tmp_path):
+    """The rows of a file of this text."""
+
+    def loaded(text: str | bytes, name: str) -> pd.DataFrame:
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return formats.load(path)
+
+    return loaded
+
+
+def numbers(table: pd.DataFrame) -> tuple[list[float], list[float]]:
+    flops, errors = (columns.numbers(table[name]).tolist() for name in ("flops", "error"))
+    return flops, errors
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", GOOD),
+        ("a.CSV", GOOD),
+        ("a.csv", "\ufeff" + GOOD),
+        ("a.csv", GOOD.replace("\n", "\r\n")),
+        ("a.csv", GOOD.replace("\n", "\n\n")),
+        ("a.csv", GOOD.replace(",", " , ")),
+        ("a.csv", GOOD.replace(",", ";")),
+        ("a.csv", GOOD.encode("utf-16")),
+        ("a.tsv", GOOD.replace(",", "\t")),
+        ("a.txt", GOOD.replace(",", "\t")),
+        ("a.csv.gz", gzip.compress(GOOD.encode())),
+        ("a.csv", pd.DataFrame(ROWS).to_csv()),
+        ("a.json", json.dumps(ROWS)),
+        ("a.json", json.dumps(ROWS, indent=2)),
+        ("a.json", "\n".join(map(json.dumps, ROWS))),
+        ("a.jsonl", "\n".join(map(json.dumps, ROWS))),
+        ("a.ndjson", "\n\n".join(map(json.dumps, ROWS)) + "\n"),
+        ("a.jsonl.gz", gzip.compress("\n".join(map(json.dumps, ROWS)).encode())),
+    ],
+)
+def test_each_format_gives_the_same_rows(load, name, text):
+    found = load(text, name)
+    assert numbers(found) == (FLOPS, ERRORS)
+    assert list(found) == ["flops", "error"]
+    assert list(found.index) == [1, 2, 3]
+
+
+def test_words_stay_as_written_and_only_the_empty_is_none(load):
+    found = load('name,note\n007,none\n"a, ""b""",\n', "a.csv")
+    assert found.to_numpy().tolist() == [["007", "none"], ['a, "b"', None]]
+
+
+def test_nested_keys_are_joined_by_dots_and_lists_are_text(load):
+    found = load('[{"a": {"b": {"c": 1}}, "l": [1, {"x": 2}]}, {"a": 3}]', "a.json")
+    assert found.to_dict("records") == [
+        {"a.b.c": 1, "l": '[1, {"x": 2}]', "a": None},
+        {"a.b.c": None, "l": None, "a": 3},
+    ]
+
+
+@pytest.mark.parametrize("index", [None, "run_id"])
+def test_parquet(tmp_path, index):
+    pytest.importorskip("pyarrow", reason="reading Parquet needs pyarrow")
+    path = tmp_path / "a.parquet"
+    table = pd.DataFrame(ROWS).assign(run_id=list("abc"), tags=[["x"], [], ["y"]])
+    (table.set_index(index) if index else table).to_parquet(path)
+    found = formats.load(path)
+    assert numbers(found) == (FLOPS, ERRORS)
+    assert found["run_id"].tolist() == list("abc")
+    assert found["tags"].tolist() == ['["x"]', "[]", '["y"]']
+    path.write_bytes(b"PAR1 no more")
+    with pytest.raises(ValueError, match=r"a\.parquet: damaged Parquet"):
+        formats.load(path)
+
+
+def test_parquet_without_a_reader_says_what_to_install(load, monkeypatch):
+    def missing(path):
+        raise ImportError("Unable to find a usable engine")
+
+    monkeypatch.setattr(pd, "read_parquet", missing)
+    with pytest.raises(ValueError, match="pip install pyarrow"):
+        load("", "a.parquet")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "match"),
+    [
+        ("a.xlsx", b"PK", r"no reader for \.xlsx: give \.csv.*save a sheet as CSV"),
+        ("runs", GOOD, "no reader for a name without a suffix"),
+        ("a.csv", "", "no rows"),
+        ("a.csv", "flops,error\n", "no rows"),
+        ("a.json", "[]", "no rows"),
+        ("a.jsonl", "\n\n", "no rows"),
+        ("a.csv", "flops,error\n1,0.5\n2,0.4,7\n", r"row 2 \(line 3\) has 3 fields, the header 2"),
+        ("a.csv", "flops,error\n1,0.5\n2\n", r"row 2 \(line 3\) has 1 fields, the header 2"),
+        ("a.csv", 'flops,error\n1,0.5\n2,"0.4\n', "line 3: unexpected end of data"),
+        ("a.csv", "flops,error,error\n1,0.5,2\n", "two columns are called error: rename one"),
+        ("a.csv", b"flops,error\n1,0.5\n2,0.4 \xe9\n", "line 3 is not UTF-8: save it as UTF-8"),
+        ("a.csv.gz", b"no gzip", "damaged"),
+        ("a.csv.gz", gzip.compress(GOOD.encode())[:-9], "damaged"),
+        ("a.parquet.gz", b"", r"no reader for \.parquet"),
+        ("a.json", '[{"flops": 1,', "damaged JSON"),
+        ("a.json", '{"flops":\n[1, 2]}', "a list of objects, or one object a line"),
+        ("a.json", "[[1, 2]]", r"row 1 is \[1, 2\], not an object"),
+        ("a.jsonl", '{"flops": 1}\n{"flops": \n', "line 2: damaged JSON"),
+        ("a.jsonl", '{"flops": 1}\n3\n', "line 2 is 3, not an object"),
+    ],
+)
+def test_a_file_that_does_not_read_cleanly_is_refused(load, name, text, match):
+    with pytest.raises(ValueError, match=match) as error:
+        load(text, name)
+    assert name in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_no_such_file(tmp_path):
+    with pytest.raises(ValueError, match="no such file"):
+        formats.load(tmp_path / "a.csv")

@@ -1,0 +1,443 @@
+"""Others' tables: rows that points.select takes, and for bad input one line that says what to change."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from isoflop.curve import others, points
+from isoflop.curve.fit import Method, fit_table
+
+SCALING = Path(__file__).parents[2] / "../shared/data/scaling"
+FLOPS = [1e3, 1e4, 1e5, 1e6]
+ERRORS = [0.4, 0.2, 0.1, 0.05]
+AXES = {"x": "flops", "y": "error"}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def written(text: str | bytes, name: str = "runs.csv") -> Path:
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return written
+
+
+@pytest.fixture
+def read(write):
+    """The Read of a file of this text."""
+
+    def done(text: str | bytes, name: str = "runs.csv", **asked) -> others.Read:
+        return others.read(write(text, name), **(AXES | asked))
+
+    return done
+
+
+def shared(name: str) -> Path:
+    path = SCALING / name
+    if not path.exists():
+        pytest.skip(f"no {name} in ../shared/data/scaling")
+    return path
+
+
+def csv_of(separator: str = ",", **columns) -> str:
+    lines = [columns, *zip(*columns.values(), strict=True)]
+    return "\n".join(separator.join(map(str, line)) for line in lines) + "\n"
+
+
+GOOD = csv_of(flops=FLOPS, error=ERRORS)
+ROWS = [{"flops": x, "error": y} for x, y in zip(FLOPS, ERRORS, strict=True)]
+
+
+def values(found: others.Read) -> tuple[list[float], list[float]]:
+    return found.table[found.x].tolist(), found.table[found.y].tolist()
+
+
+# W&B
+
+
+def test_the_runs_table_of_wandb_names_runs_and_says_which_have_no_value_or_did_not_finish(read):
+    text = (
+        '"Name","State","Tags","flops","summary.test_error"\n'
+        '"a","finished","","1000","0.4"\n"b","crashed","","10000",""\n"c","finished","","1e5","0.1"\n'
+        '"d","killed","","1e6","0.05"\n"e","finished","","1e7","NaN"\n"f","finished","","1e8",".02"\n'
+    )
+    found = read(text, y="test_error")
+    assert (found.x, found.y) == ("flops", "summary.test_error")
+    assert found.table["run_id"].tolist() == list("abcdef")
+    assert found.warnings == (
+        "1 of 6 rows are of runs that did not finish (d is killed): x and y may not belong together",
+    )
+    excluded = points.select(found.table, found.x, found.y).excluded
+    assert [(e.run_id, e.reason) for e in excluded] == [
+        ("b", "unknown summary.test_error: row 2 is empty (state crashed)"),
+        ("e", "unknown summary.test_error: row 5 says NaN (state finished)"),
+    ]
+
+
+def _run(name, flops, error, seed):
+    return {
+        "name": name,
+        "state": "finished",
+        "config": {"model": {"width": 8}, "flops": flops, "seed": seed},
+        "summary": {"test_error": error, "_wandb": {"runtime": 3}},
+    }
+
+
+RUNS = [_run(f"run-{i}", x, y, i % 2) for i, (x, y) in enumerate(zip(FLOPS, ERRORS, strict=True))]
+
+
+def _as_frame(runs):
+    """What the public API's guide writes: mappings as Python prints them, in a CSV with pandas' index."""
+    return pd.DataFrame({key: [run[key] for run in runs] for key in ("summary", "config", "name")}).to_csv()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a.jsonl", "\n".join(map(json.dumps, RUNS))), ("a.json", json.dumps(RUNS)), ("a.csv", _as_frame(RUNS))],
+)
+def test_runs_of_wandbs_api_are_flattened_and_short_names_are_found(read, name, text):
+    found = read(text, name, y="test_error", seed="seed", group="model.width,config.flops")
+    assert (found.x, found.y) == ("config.flops", "summary.test_error")
+    assert values(found) == (FLOPS, ERRORS)
+    assert found.table["run_id"].tolist() == ["run-0", "run-1", "run-2", "run-3"]
+    assert found.table["config_id"][0] == "config.model.width=8, config.flops=1000"
+    assert found.table["seed"].tolist() == [0, 1, 0, 1]
+    assert found.table["summary._wandb.runtime"].tolist() == [3] * 4
+
+
+def test_nan_and_words_survive_in_mappings_that_python_printed(read):
+    runs = [{**run, "summary": dict(run["summary"], model="a: nano, nan")} for run in RUNS]
+    runs[1]["summary"]["test_error"] = math.nan
+    found = read(_as_frame(runs), y="test_error")
+    assert found.table["summary.test_error"].isna().tolist() == [False, True, False, False]
+    assert found.table["summary.model"].tolist() == ["a: nano, nan"] * 4
+
+
+def test_a_name_that_is_in_config_and_summary_must_be_said_whole(read):
+    rows = [
+        {"config": {"flops": x}, "summary": {"flops": x, "error": y}}
+        for x, y in zip(FLOPS, ERRORS, strict=True)
+    ]
+    with pytest.raises(ValueError, match=r"several columns: give one of summary\.flops, config\.flops"):
+        read(json.dumps(rows), "a.json")
+
+
+def test_a_chart_of_wandb_is_one_configuration_a_run(read):
+    text = csv_of(
+        **{
+            "train_flops": [1e3, 1e4, 1e5, 1e6],
+            "w8 - seed 0 - test/loss": [2.0, "", 1.5, 1.2],
+            "w8 - seed 0 - test/loss__MIN": [1.9, "", 1.4, 1.1],
+            "w8 - seed 0 - test/loss__MAX": [2.1, "", 1.6, 1.3],
+            "w16 - test/loss": ["", 1.8, 1.4, ""],
+        }
+    )
+    found = read(text, x="train_flops", y="test/loss")
+    assert found.table["config_id"].tolist() == ["w8 - seed 0"] * 3 + ["w16"] * 2
+    assert values(found) == ([1e3, 1e5, 1e6, 1e4, 1e5], [2.0, 1.5, 1.2, 1.8, 1.4])
+    assert found.table["run_id"][0] == "w8 - seed 0 at train_flops 1000.0"
+    assert found.table["place_id"].is_unique
+    assert found.warnings == ()
+
+
+# What belongs together
+
+
+def test_rows_are_configurations_of_their_own_unless_something_is_said(read):
+    found = read(GOOD)
+    assert (
+        found.table["config_id"].tolist()
+        == found.table["place_id"].tolist()
+        == found.table["run_id"].tolist()
+    )
+    assert "seed" not in found.table
+
+
+def test_a_seed_makes_rows_of_equal_x_one_configuration(read):
+    text = csv_of(flops=FLOPS + FLOPS, error=ERRORS + [y * 1.1 for y in ERRORS], s=[0] * 4 + [1] * 4)
+    found = read(text, seed="s")
+    chosen = points.select(found.table, "flops", "error")
+    assert chosen.configs == len(chosen.places.x) == 4
+    assert chosen.places.repeats.tolist() == [2] * 4
+    assert found.warnings == ()
+
+
+def test_rows_of_equal_x_and_seed_call_for_a_group(read):
+    text = csv_of(flops=FLOPS * 2, error=[*ERRORS, 0.3, 0.15, 0.08, 0.04], s=[0] * 8, width=[1] * 4 + [2] * 4)
+    assert read(text, seed="s").warnings == (
+        "4 of 8 rows have the flops and the s of another row: say --group for what makes a configuration",
+    )
+    found = read(text, seed="s", group="width,flops")
+    assert found.table["config_id"].nunique() == 8
+    assert found.warnings == ()
+
+
+def test_a_group_with_seeds_keeps_the_seeds_of_an_axis_that_varies_between_them_together(read):
+    text = csv_of(
+        joules=[10, 12, 100, 130, 1000, 1100],
+        error=[0.4, 0.41, 0.2, 0.19, 0.1, 0.11],
+        w=list("aabbcc"),
+        s=[0, 1] * 3,
+    )
+    chosen = points.select(read(text, x="joules", group="w", seed="s").table, "joules", "error")
+    assert chosen.places.x == pytest.approx(np.sqrt([120, 13000, 1.1e6]))
+
+
+def test_the_rows_of_one_run_are_several_places_of_one_configuration(read):
+    text = csv_of(
+        model=list("aaabbb"), flops=[1e3, 1e4, 1e5] * 2, error=[0.4, 0.2, 0.1, 0.5, 0.3, 0.2], s=[0] * 6
+    )
+    for asked in ({"group": "model"}, {"group": "model", "seed": "s"}):
+        chosen = points.select(read(text, **asked).table, "flops", "error")
+        assert (chosen.configs, len(chosen.places.x)) == (2, 6)
+
+
+def test_repeated_names_and_unused_seeds_are_doubted_in_words(read):
+    text = csv_of(name=list("aabb"), flops=FLOPS, error=ERRORS, seed=[0, 1, 0, 1])
+    found = read(text)
+    assert found.table["run_id"].tolist() == ["a, row 1", "a, row 2", "b, row 3", "b, row 4"]
+    first, second = found.warnings
+    assert "name has 2 values in 4 rows" in first
+    assert "say --group name" in first
+    assert "say --seed seed" in second
+    assert read(text, group="name", seed="seed").warnings == ()
+
+
+def test_the_first_unique_id_names_the_runs(read):
+    found = read(csv_of(Name=list("aabb"), ID=["007", "1e5", "x", "y"], flops=FLOPS, error=ERRORS))
+    assert found.table["run_id"].tolist() == ["007", "1e5", "x", "y"]
+
+
+def test_a_row_without_its_group_is_excluded_by_name(read):
+    text = csv_of(flops=FLOPS, error=ERRORS, w=["none", 2, "", 4])
+    chosen = points.select(read(text, group="w").table, "flops", "error")
+    assert [(e.run_id, e.reason) for e in chosen.excluded] == [("row 3", "no config_id")]
+    assert chosen.configs == 3
+
+
+# Error rates
+
+
+@pytest.mark.parametrize("counts", ["n", 500, "500"])
+def test_chance_and_counts_make_y_the_test_error(read, counts):
+    text = csv_of(flops=[1e2, *FLOPS, 1e7], top1_err=[0.9, *ERRORS, 0], n=[500] * 6)
+    found = read(text, y="top1_err", chance=0.9, counts=counts)
+    assert found.y == "test_error"
+    assert found.warnings == ("top1_err is an error rate and is fitted under the name test_error",)
+    chosen = points.select(found.table, found.x, found.y)
+    assert chosen.chance == 0.9
+    assert [e.run_id for e in chosen.excluded] == ["row 1"]
+    assert chosen.runs.trials.tolist() == [500] * 5
+    assert chosen.runs.y.tolist() == [*ERRORS, 0]
+
+
+def test_chance_may_be_a_column_and_test_error_keeps_its_name_in_peace(read):
+    text = csv_of(flops=FLOPS, test_error=ERRORS, guess=[0.9] * 4)
+    found = read(text, y="test_error", chance="guess")
+    assert found.table["chance_error"].tolist() == [0.9] * 4
+    assert found.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("asked", "match"),
+    [
+        ({"chance": 90}, "--chance 90: give the error of guessing as a fraction"),
+        ({"chance": 0}, "above 0 and at most 1"),
+        ({"chance": "gess"}, "--chance gess: no such column: did you mean guess"),
+        ({"counts": 0}, "--counts 0: give how many test examples"),
+        ({"counts": 10.5}, "how many test examples"),
+        ({"counts": "inf"}, "how many test examples"),
+        ({"counts": "nan"}, "--counts nan: no number"),
+        ({"counts": "word"}, "row 1: word is 'a', not a number"),
+        ({"y": "err", "counts": 10}, "another column has that name: rename it"),
+        ({"y": "nats", "chance": 0.9}, "of an error rate, but nats is up to 2.5"),
+    ],
+)
+def test_chance_and_counts_that_cannot_be(read, asked, match):
+    text = csv_of(
+        flops=FLOPS, test_error=ERRORS, err=ERRORS, guess=[0.9] * 4, word=["a"] * 4, nats=[2.5, 2, 1.5, 1]
+    )
+    with pytest.raises(ValueError, match=match):
+        read(text, **({"y": "test_error"} | asked))
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("asked", "match"),
+    [
+        ({"x": "flop"}, "--x flop: no such column: did you mean flops"),
+        ({"y": "eror"}, "--y eror: no such column: did you mean error"),
+        ({"group": "flops,widht"}, "--group widht: no such column: did you mean width"),
+        ({"seed": "sed"}, "--seed sed: no such column"),
+        ({"x": None}, "say --x: the columns are flops, error, width"),
+        ({"y": None}, "say --y: the columns are flops, error, width"),
+        ({"x": "error"}, "against itself"),
+        ({"group": "error"}, "error is y: group by what was chosen"),
+        ({"seed": "error"}, "error is y"),
+    ],
+)
+def test_columns_that_are_not_there_or_make_no_sense(read, asked, match):
+    with pytest.raises(ValueError, match=match) as error:
+        read(csv_of(flops=FLOPS, error=ERRORS, width=[1, 2, 3, 4]), **asked)
+    assert "runs.csv" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("cell", "match"),
+    [
+        ("diverged", "row 3: error is 'diverged', not a number: leave the cell empty"),
+        ("12.5%", "row 3: error is '12.5%', not a number: give fractions: divide by 100"),
+        ('"0,125"', "row 3: error is '0,125', not a number: write 1.5 with a point"),
+        ("0.1_2", "row 3: error is '0.1_2', not a number"),
+    ],
+)
+def test_words_where_numbers_should_be_are_named_with_the_row(read, cell, match):
+    with pytest.raises(ValueError, match=match):
+        read(csv_of(flops=FLOPS, error=[0.4, 0.2, cell, 0.05]))
+
+
+def test_a_truth_value_is_no_number(read):
+    rows = [*ROWS[:3], {"flops": 1e6, "error": True}]
+    with pytest.raises(ValueError, match="row 4: error is 'True', not a number"):
+        read(json.dumps(rows), "a.json")
+
+
+@pytest.mark.parametrize(("cell", "said"), [("", "is empty"), ("nan", "says nan"), ("N/A", "says N/A")])
+def test_unknown_values_are_excluded_by_name_with_their_reason(read, cell, said):
+    found = read(csv_of(flops=[*FLOPS, cell], error=[cell, *ERRORS]))
+    reasons = {e.run_id: e.reason for e in points.select(found.table, "flops", "error").excluded}
+    assert reasons == {
+        "row 1": f"unknown error: row 1 {said}",
+        "row 5": f"unknown flops: row 5 {said}",
+    }
+
+
+def test_the_files_own_reason_comes_first(read):
+    text = csv_of(flops=FLOPS, error=["", "", 0.1, 0.05], error_reason=["out of memory", "", "", ""])
+    assert read(text).table["error_reason"].tolist() == ["out of memory", "row 2 is empty", None, None]
+
+
+def test_infinite_and_negative_values_are_excluded_by_name(read):
+    rows = [
+        *ROWS,
+        {"flops": math.inf, "error": 0.04},
+        {"flops": -3, "error": 0.5},
+        {"flops": 0, "error": 0.6},
+    ]
+    found = read("\n".join(map(json.dumps, rows)), "a.jsonl")
+    assert [e.run_id for e in points.select(found.table, "flops", "error").excluded] == [
+        "row 5",
+        "row 6",
+        "row 7",
+    ]
+    (warning,) = found.warnings
+    assert warning.startswith("flops is at or below 0 in 2 of 7 rows, first in row 6")
+
+
+def test_numbers_beyond_64_bits_are_read(read):
+    rows = [{"flops": 10**i, "error": y} for i, y in zip((19, 21, 23, 25), ERRORS, strict=True)]
+    assert values(read(json.dumps(rows), "a.json"))[0] == [1e19, 1e21, 1e23, 1e25]
+
+
+def test_repeated_rows_are_dropped_and_counted_and_rows_keep_their_numbers(read):
+    lines = GOOD.splitlines()
+    found = read("\n".join([*lines[:3], lines[1], lines[1], *lines[3:]]))
+    assert found.table["run_id"].tolist() == ["row 1", "row 2", "row 5", "row 6"]
+    assert found.warnings == (
+        "2 of 6 rows repeat an earlier one in all columns and are dropped: row 3, row 4",
+    )
+
+
+@pytest.mark.parametrize("name", ["error", "test/error", "top1_err", "testError", "val_error_rate"])
+def test_percent_is_refused_for_an_error(read, name):
+    with pytest.raises(
+        ValueError, match=r"is 40 in row 1: an error rate is a fraction: divide the column by 100"
+    ):
+        read(csv_of(**{"flops": FLOPS, name: [40, 20, 10, 5]}), y=name)
+
+
+@pytest.mark.parametrize("name", ["loss", "mean_squared_error", "rmse", "mae", "perplexity"])
+def test_what_is_no_share_may_exceed_1(read, name):
+    assert read(csv_of(**{"flops": FLOPS, name: [40, 20, 10, 5]}), y=name).warnings == ()
+
+
+@pytest.mark.parametrize("name", ["val_acc", "accuracy", "top1", "summary.top-5", "testAccuracy"])
+def test_an_accuracy_is_refused_with_what_to_give(read, name):
+    rising = [1 - y for y in ERRORS]
+    with pytest.raises(ValueError, match=rf"looks like an accuracy.*errors, 1 - {name}$"):
+        read(csv_of(**{"flops": FLOPS, name: rising}), y=name)
+    with pytest.raises(ValueError, match=rf"errors, 1 - {name}/100$"):
+        read(csv_of(**{"flops": FLOPS, name: [100 * y for y in rising]}), y=name)
+
+
+def test_a_top1_that_falls_is_taken_for_an_error(read):
+    assert values(read(csv_of(flops=FLOPS, top1=ERRORS), y="top1")) == (FLOPS, ERRORS)
+
+
+def test_a_y_that_rises_and_an_x_in_logarithms_are_doubted_in_words(read):
+    text = csv_of(log_flops=[3, 4, 5, 6], score=[1, 2, 3, 4])
+    first, second = read(text, x="log_flops", y="score").warnings
+    assert "log_flops sounds like a logarithm" in first
+    assert second == "score rises with log_flops (rank correlation 1.00): the laws are of what falls"
+
+
+# Files that people have
+
+
+def test_c_n_d_loss_is_understood_as_it_is(read):
+    text = csv_of(C=FLOPS, N=[1, 2, 3, 4], D=[5, 6, 7, 8], loss=[4, 3, 2.5, 2.2])
+    found = read(text, x=None, y=None)
+    assert (found.x, found.y) == ("C", "loss")
+    assert read(text, x="N", y=None).x == "N"
+    with pytest.raises(ValueError, match="say --x"):
+        read(csv_of(C=FLOPS, N=[1] * 4, D=[2] * 4, loss=[4, 3, 2, 1], E=[0] * 4), x=None, y=None)
+
+
+def test_our_own_table_keeps_its_ids(make_table, tmp_path):
+    table = make_table(FLOPS, ERRORS, seeds=2, noise=0.01).assign(place_id=lambda t: t["config_id"] + "@0.5")
+    path = tmp_path / "table.csv"
+    table.to_csv(path, index=False)
+    found = others.read(path)
+    assert (found.x, found.y, found.warnings) == ("train_gflops", "test_error", ())
+    ids = ["run_id", "config_id", "place_id"]
+    assert found.table[ids].to_numpy().tolist() == table[ids].to_numpy().tolist()
+    ours, theirs = (points.select(t, "train_gflops", "test_error") for t in (table, found.table))
+    assert theirs.places.y == pytest.approx(ours.places.y, rel=1e-15)
+    assert theirs.chance == ours.chance
+
+
+def test_kyo_takanos_file_is_read_and_fitted():
+    found = others.read(shared("kyo_takano_cnd.csv"))
+    assert (found.x, found.y, len(found.table), found.warnings) == ("C", "loss", 234, ())
+    method = Method(laws=("power", "power_floor"), resamples=200, forecast=False)
+    report = fit_table(found.table, x=found.x, y=found.y, method=method)
+    assert (report.points, report.excluded) == (234, ())
+
+
+def test_the_points_of_chinchilla_are_read_by_name():
+    found = others.read(shared("chinchilla_points.csv"), x="Training FLOP", y="loss")
+    assert (len(found.table), found.warnings) == (245, ())
+    assert found.table["Model Size"][0] == pytest.approx(6795600349.289497)
+
+
+def test_gemstones_rows_of_one_run_belong_together():
+    path = shared("gemstones_hot.jsonl")
+    (warning,) = others.read(path, x="tokens", y="final_loss").warnings
+    assert "run_name has 22 values in 220 rows" in warning
+    found = others.read(path, x="tokens", y="final_loss", group="run_name")
+    chosen = points.select(found.table, found.x, found.y)
+    assert (chosen.configs, len(chosen.places.x), found.warnings) == (22, 220, ())
+
+
+def test_the_language_benchmarks_repeated_rows_are_counted():
+    found = others.read(shared("benchmark.lang.csv"), x="Seen Examples", y="Loss", group="Task,Model")
+    (warning,) = found.warnings
+    assert warning.startswith("687 of 1399 rows repeat an earlier one")
+    assert found.table["config_id"].nunique() == 20

@@ -1,0 +1,84 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from isoflop import aggregate
+from isoflop.compose import compose_config
+from isoflop.paper import overparameterised as over
+from isoflop.sweep import grid
+
+LARGEST = 6 * 200 * 2**6 * 43 * 8 * 2**6 * 20 * 1e-9
+
+
+def _rows(b=0.25, tied=True, seeds=3, noise=0.02):
+    """A table as aggregate gives it, of a sweep with a known exponent of error in compute."""
+    draw = np.random.default_rng(0)
+    found = []
+    for place in range(7):
+        n = 200 * 2.0**place
+        parameters = 43 * 8 * (2.0**place if tied else draw.uniform(0.5, 2))
+        for seed in range(seeds):
+            compute = 6 * n * parameters * 20 * 1e-9
+            found.append(
+                {
+                    **dict.fromkeys(aggregate.COLUMNS, np.nan),
+                    **{"run_id": f"{place}-{seed}", "config_id": str(place), "label": f"mlp w{place}"},
+                    **{"data": "synthetic", "device": "cpu", "seed": seed, "chance_error": 0.9},
+                    **{"train_n": n, "parameters": parameters, "train_gflops": compute},
+                    "inference_gflops_per_example": 2 * parameters * 1e-9,
+                    "test_error": 0.005 * (compute / LARGEST) ** -b * np.exp(noise * draw.standard_normal()),
+                    "test_loss": (compute / LARGEST) ** -b,
+                }
+            )
+    return pd.DataFrame(found)
+
+
+def test_known_exponents_come_back_and_follow_the_argument():
+    result = over.analyse(_rows(0.25), source="made up")
+    assert result.parameters_per_example == pytest.approx(1)
+    for x, b in over.THEORY.items():
+        found = over.exponent(result, "test_error", x)
+        assert found.exponent.value == pytest.approx(b, abs=0.02)
+        assert found.against_theory == "not told apart"
+        assert over.exponent(result, "test_loss", x).exponent.value == pytest.approx(b, abs=1e-9)
+    assert over.exponent(result, "test_error", "train_gflops").alpha.value == pytest.approx(4, abs=0.3)
+
+
+@pytest.mark.parametrize(("b", "answer"), [(0.1, "slower"), (0.5, "faster")])
+def test_slower_and_faster_than_the_bound_are_told(b, answer):
+    result = over.analyse(_rows(b), source="made up")
+    assert over.exponent(result, "test_error", "train_gflops").against_theory == answer
+
+
+def test_queries_per_training_by_hand():
+    result = over.analyse(_rows(), source="made up")
+    trained = [3 * 200 * 2.0**place * 20 for place in range(7)]
+    assert result.queries_per_training.value == pytest.approx(np.exp(np.mean(np.log(trained))))
+
+
+def test_runs_near_chance_or_unknown_are_left_out_by_name():
+    rows = _rows()
+    rows.loc[0, "test_error"], rows.loc[1, "train_gflops"], rows.loc[2, "test_error"] = 0.89, np.nan, 0.0
+    result = over.analyse(rows, source="made up")
+    reasons = {e.run_id: e.reason for e in result.excluded}
+    assert "too little was learnt" in reasons["0-0"]
+    assert reasons["0-1"] == "no train_gflops"
+    assert "0 errors" in reasons["0-2"]
+    assert result.configs == 6
+
+
+def test_a_sweep_of_another_kind_is_refused():
+    with pytest.raises(ValueError, match="do not grow together"):
+        over.analyse(_rows(tied=False), source="mine")
+    same = _rows().assign(train_n=500.0)
+    with pytest.raises(ValueError, match="same data"):
+        over.analyse(same, source="mine")
+    with pytest.raises(ValueError, match="3 usable shapes"):
+        over.analyse(_rows().query("config_id in ['0', '1', '2']"), source="mine")
+
+
+def test_the_sweep_file_keeps_parameters_in_proportion_to_data():
+    cells = grid.expand(compose_config(["sweep=overparameterised"], None))
+    assert len(cells) == 21
+    ratios = {cell.config.model.width / cell.config.data.fraction for cell in cells}
+    assert ratios == {512.0}
