@@ -15,8 +15,6 @@ from isoflop.curve.points import distinct_scales
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 
-LEAST_ALIKE = 4
-
 
 @dataclasses.dataclass(frozen=True)
 class Design:
@@ -30,16 +28,6 @@ class Design:
     half: Array
     log_c: Array
     log_budget: Array
-
-    def distinct(self, weights: Array) -> Array:
-        """How many distinct sizes each row of weights (r, n) has in each budget, (r, B)."""
-        found = np.zeros((len(weights), len(self.log_budget)))
-        for b in range(len(self.log_budget)):
-            members = np.flatnonzero(self.of == b)
-            label = labels(np.exp(self.half[b] * self.u[members]))
-            for size in range(int(label.max()) + 1):
-                found[:, b] += weights[:, members[label == size]].any(axis=1)
-        return found
 
 
 def labels(sizes: Array) -> Indices:
@@ -98,23 +86,3 @@ def design(rows: Rows, budget: Indices, k: int) -> Design:
     )
     u = (logs - middle[of]) / half[of]
     return Design(part, of, u, middle, half, log_c - log_budget[of], log_budget)
-
-
-def resampled(design: Design, resamples: int, seed: int) -> Array:
-    """Weights (1 + resamples, n): the sample itself, then resamples of whole configurations.
-
-    A configuration is drawn among those that run at the same budgets, so that a budget keeps its number of
-    runs; sets of fewer than LEAST_ALIKE such configurations are thrown together.
-    """
-    configs = design.rows.configs
-    at = np.zeros((configs, len(design.log_budget)), dtype=bool)
-    at[design.rows.config, design.of] = True
-    _, alike, count = np.unique(at, axis=0, return_inverse=True, return_counts=True)
-    alike = np.where(count[alike.reshape(-1)] < LEAST_ALIKE, -1, alike.reshape(-1))
-    generator = np.random.default_rng(seed)
-    drawn = np.ones((1 + resamples, configs))
-    for kind in np.unique(alike):
-        members = np.flatnonzero(alike == kind)
-        chances = np.full(len(members), 1.0 / len(members))
-        drawn[1:, members] = generator.multinomial(len(members), chances, resamples)
-    return np.asarray(drawn[:, design.rows.config])

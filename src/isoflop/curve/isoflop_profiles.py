@@ -18,7 +18,7 @@ import pandas as pd
 
 from isoflop.curve import bootstrap, budgets, joint_rows, parabola
 from isoflop.curve.budgets import Design
-from isoflop.curve.isoflop_result import Budget, ProfilePoint, Profiles, Slice
+from isoflop.curve.isoflop_result import Budget, Growth, ProfilePoint, Profiles, Slice
 from isoflop.curve.result import Estimate, Interval
 
 Array = npt.NDArray[np.float64]
@@ -52,7 +52,6 @@ def _fit(design: Design, weights: Array, sizes: int) -> _Fitted:
     columns = parabola.quadratic(design.u)
     coefficient, slope = parabola.regress(design, columns, np.log(design.rows.y), weights)
     vertex = np.clip(parabola.vertices(coefficient, sizes), -FARTHEST, FARTHEST)
-    vertex[design.distinct(weights) <= columns.shape[1]] = np.nan
     parts = [design.middle + design.half * vertex]
     for companion in logs.T[sizes:]:
         line, _ = parabola.regress(design, parabola.linear(design.u), companion, weights)
@@ -158,41 +157,46 @@ def _budget(fitted: _Fitted, design: Design, b: int, names: tuple[str, ...], siz
     )
 
 
-def _slope(x: Array, values: Array, weights: Array) -> Array:
-    """Slopes (r,) of values on x (m,) with weights (r, m); nan where fewer than MIN_BUDGETS weigh."""
+def _line(x: Array, values: Array, weights: Array) -> Array:
+    """Value at 0 and slope (r, 2) of values on x (m,) with weights (r, m); nan where fewer than MIN_BUDGETS
+    weigh."""
     total = np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
-    apart = x - weights @ x[:, None] / total
-    squares = (weights * apart**2).sum(axis=1)
-    enough = (weights > 0).sum(axis=1) >= MIN_BUDGETS
-    return np.where(enough, (weights * apart * values).sum(axis=1) / np.where(enough, squares, 1.0), np.nan)
+    middle, mean = weights @ x[:, None] / total, (weights * values).sum(axis=1, keepdims=True) / total
+    apart = x - middle
+    enough = (weights > 0).sum(axis=1, keepdims=True) >= MIN_BUDGETS
+    squares = np.where(enough, (weights * apart**2).sum(axis=1, keepdims=True), 1.0)
+    slope = (weights * apart * values).sum(axis=1, keepdims=True) / squares
+    return np.where(enough, np.concatenate([mean - slope * middle, slope], axis=1), np.nan)
 
 
-def _exponents(
+def _growth(
     fitted: _Fitted, design: Design, usable: npt.NDArray[np.bool_], names: tuple[str, ...]
-) -> tuple[Estimate, ...]:
-    """Slopes of the optima's ln in ln compute over the usable budgets, by weighted least squares.
+) -> tuple[Growth, ...]:
+    """Lines of the optima's ln in ln compute over the usable budgets, by weighted least squares.
 
     Budgets weigh by the inverse of their resamples' variance plus its median, so that no one decides.
+    Intervals are stretched for the parameters of all parabolas, as many a configuration as a row.
     """
-    log_c = design.log_budget[usable]
-    configs, free = design.rows.configs, fitted.coefficient.shape[-1]
+    centre = float(design.log_budget[usable].mean())
+    configs, rows = design.rows.configs, len(design.of)
+    free = round(configs * (fitted.coefficient[0].size + 1) / rows)
     found = []
     for j, name in enumerate(names[:-1]):
         values = fitted.at_vertex[:, usable, j]
-        weights = np.ones(len(log_c))
+        weights = np.ones(values.shape[1])
         if len(values) > 1:
             spread = np.diff(np.nanquantile(values[1:], [0.25, 0.75], axis=0), axis=0)[0] ** 2
             weights = 1.0 / np.maximum(spread + np.median(spread), 1e-12)
         known = np.isfinite(values)
-        slope = _slope(log_c, np.where(known, values, 0.0), weights * known)
-        ends = _interval(slope[1:], configs, free)
-        low, high = (
-            (None, None)
-            if ends.low is None or ends.high is None
-            else (min(ends.low, float(slope[0])), max(ends.high, float(slope[0])))
+        lines = _line(design.log_budget[usable] - centre, np.where(known, values, 0.0), weights * known)
+        slope, ends = float(lines[0, 1]), _interval(lines[1:, 1], configs, free)
+        bounds = Interval(
+            None if ends.low is None else min(ends.low, slope),
+            None if ends.high is None else max(ends.high, slope),
         )
         unit = f"decades of {name} per decade of compute"
-        found.append(Estimate(f"optimal_{name}_exponent", float(slope[0]), Interval(low, high), unit))
+        exponent = Estimate(f"optimal_{name}_exponent", slope, bounds, unit)
+        found.append(Growth(exponent, math.exp(centre), float(np.exp(lines[0, 0]))))
     return tuple(found)
 
 
@@ -227,7 +231,7 @@ def fit_profiles(
 
     Runs whose `compute` spans at most the ratio 1 + `tolerance` make a budget if they have enough distinct
     sizes. `companions` (examples, parameters) are told at each optimum and have exponents too. Configurations
-    (`group`, else config_id, else rows) are resampled with all their runs, among those of the same budgets.
+    (`group`, else config_id, else rows) are resampled with all their runs.
 
     Raises:
         ValueError: a column is missing, or no budget has enough sizes.
@@ -244,7 +248,7 @@ def fit_profiles(
             f"{len(rows.y)} usable rows: run more sizes at equal compute, or allow a larger tolerance"
         )
     design = budgets.design(rows, budget, k)
-    fitted = _fit(design, budgets.resampled(design, resamples, seed), k)
+    fitted = _fit(design, joint_rows.resampled(design.rows, resamples, seed), k)
     found = tuple(_budget(fitted, design, b, names, sizes) for b in range(len(design.log_budget)))
     usable = np.array([each.optimum is not None for each in found]) & _often(fitted.vertex)
     enough = int(usable.sum()) >= MIN_BUDGETS
@@ -257,8 +261,8 @@ def fit_profiles(
         tolerance=tolerance,
         budgets=found,
         slope=fitted.slope,
-        exponents=_exponents(fitted, design, usable, names) if enough else None,
-        exponents_reason=None if enough else reason,
+        growth=_growth(fitted, design, usable, names) if enough else None,
+        growth_reason=None if enough else reason,
         without_budget=int((budget < 0).sum()),
         excluded=rows.excluded,
         warnings=_words(found, compute),

@@ -47,10 +47,19 @@ class Budget:
 
 
 @dataclasses.dataclass(frozen=True)
+class Growth:
+    """How an optimum grows with compute: its exponent, and `value`, what the power law says at `compute`."""
+
+    exponent: Estimate
+    compute: float
+    value: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Profiles:
     """IsoFLOP profiles of y over `sizes`, and how the optimum moves with compute.
 
-    Budgets span at most the ratio 1 + `tolerance` of compute. `exponents`: of each optimal size and companion
+    Budgets span at most the ratio 1 + `tolerance` of compute. `growth`: of each optimal size and companion
     (columns that follow from the sizes, such as examples) in compute; None with the reason. `slope` is that
     of ln y in ln compute within a budget, at fixed sizes. `without_budget` counts rows whose compute too few
     others share.
@@ -63,8 +72,8 @@ class Profiles:
     tolerance: float
     budgets: tuple[Budget, ...]
     slope: float
-    exponents: tuple[Estimate, ...] | None
-    exponents_reason: str | None
+    growth: tuple[Growth, ...] | None
+    growth_reason: str | None
     without_budget: int
     excluded: tuple[Excluded, ...]
     warnings: tuple[str, ...]
