@@ -1,24 +1,29 @@
 #!/usr/bin/env python3
-"""What trackers cost the smallest cell: its training seconds and its wall time with each, against none.
+"""What trackers cost: a ratio on a cell of a minute, and the seconds they add to the smallest cell.
 
-usage: python scripts/bench_tracker.py [--rounds 20] [--epochs 40] [--trackers tensorboard,wandb]
+usage: python scripts/bench_tracker.py [--rounds 5] [--seconds 60] [--small-rounds 30] [--trackers csv,wandb]
 
-Each round runs the cell without a tracker and with each, in turns and in one process, and waits for the
-trackers in between. Printed are medians of the ratios of a round: `wall` is all of run(), with the start of
-the tracker's process; `training` is train_seconds; `processor` is processor time of the process that
-trains, which other programs disturb much less; `after` is how long the tracker took to finish by itself.
-On a machine without a free core the tracker's process competes with training for the processor. W&B is
-offline.
+Each round runs a cell without a tracker and with each, in an order that turns from round to round and in one
+process, and waits for the trackers in between. Printed are median and quartiles over the rounds. For the cell
+of `--seconds`: `wall` is all of run() and `training` train_seconds, each over the same round's without a
+tracker. For the smallest cell, of 40 epochs: the seconds of wall time that a tracker adds, and of processor
+time of the process that trains; `after` is how long the tracker took to finish by itself, while nothing waits
+for it but the end of a sweep. One thread trains, so that with two cores the tracker has the other; on a
+machine without a free core it competes with training. W&B is offline.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
+import os
 import statistics
 import tempfile
 import time
 from pathlib import Path
+
+import numpy as np
 
 from isoflop import run
 from isoflop.compose import compose_config
@@ -26,6 +31,8 @@ from isoflop.config import Config
 from isoflop.report import tracker
 
 CELL = ("model.width=8", "model.depth=1", "launch.threads=1", "meter=none")
+SMALLEST, TRIAL = 40, 400
+"""Epochs of the smallest cell, and of the one whose seconds say how many a long cell takes."""
 OVERRIDES = {
     "none": ("tracker=none",),
     "csv": ("tracker=csv",),
@@ -35,16 +42,40 @@ OVERRIDES = {
 }
 
 
-def timed(config: Config) -> tuple[float, float, float, float]:
-    """(wall seconds of the run, its training seconds, processor seconds of its process, seconds until its
-    tracker had finished)."""
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """Seconds: of the run, of its training, of processor in its process, until its tracker had finished."""
+
+    wall: float
+    training: float
+    processor: float
+    after: float
+
+
+def timed(config: Config) -> Timing:
+    """Train the cell and wait for its tracker."""
     clock, used = time.perf_counter(), time.process_time()
     (record,) = run.run(config, again=True)
     wall, used = time.perf_counter() - clock, time.process_time() - used
     assert record.time is not None
     clock = time.perf_counter()
     assert tracker.wait(config.directory, 120)
-    return wall, record.time.train_seconds, used, time.perf_counter() - clock
+    return Timing(wall, record.time.train_seconds, used, time.perf_counter() - clock)
+
+
+def quartiles(values: list[float], digits: int) -> str:
+    """Median (first to third quartile)."""
+    first, middle, third = np.quantile(values, (0.25, 0.5, 0.75))
+    return f"{middle:.{digits}f} ({first:.{digits}f} to {third:.{digits}f})"
+
+
+def rounds_of(configs: dict[str, Config], rounds: int) -> list[dict[str, Timing]]:
+    """What each configuration took, round by round."""
+    names, found = list(configs), []
+    for number in range(rounds):
+        start = number % len(names)
+        found.append({name: timed(configs[name]) for name in names[start:] + names[:start]})
+    return found
 
 
 def main() -> None:
@@ -52,31 +83,43 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--epochs", type=float, default=40)
+    parser.add_argument("--rounds", type=int, default=5, help="of the long cell; 0 leaves it out")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of training of the long cell")
+    parser.add_argument("--small-rounds", type=int, default=30, help="of the smallest cell; 0 leaves it out")
     parser.add_argument("--trackers", default="csv,tensorboard,wandb,custom")
     options = parser.parse_args()
     names = ["none", *options.trackers.split(",")]
     with tempfile.TemporaryDirectory() as folder:
-        configs = {
-            name: dataclasses.replace(
-                compose_config((*CELL, *OVERRIDES[name], f"schedule.epochs={options.epochs}"), None),
-                out=str(Path(folder) / name),
-            )
-            for name in names
-        }
-        timed(configs["none"])
-        rounds = []
-        for number in range(options.rounds):
-            order = names[number % len(names) :] + names[: number % len(names)]
-            rounds.append({name: timed(configs[name]) for name in order})
-    base = [statistics.median(found["none"][i] for found in rounds) for i in (0, 1)]
-    print(f"{options.rounds} rounds; without a tracker: wall {base[0]:.3f} s, training {base[1]:.3f} s")
-    print(f"{'tracker':12} {'wall':>8} {'training':>9} {'processor':>10} {'after, s':>9}")
-    for name in names[1:]:
-        wall, train, used = (statistics.median(f[name][i] / f["none"][i] for f in rounds) for i in range(3))
-        after = statistics.median(found[name][3] for found in rounds)
-        print(f"{name:12} {wall:8.4f} {train:9.4f} {used:10.4f} {after:9.2f}")
+
+        def cells(epochs: float) -> dict[str, Config]:
+            words = {name: (*CELL, *OVERRIDES[name], f"schedule.epochs={epochs:g}") for name in names}
+            return {
+                name: dataclasses.replace(compose_config(words[name], None), out=str(Path(folder) / name))
+                for name in names
+            }
+
+        timed(cells(SMALLEST)["none"])
+        if options.small_rounds:
+            found = rounds_of(cells(SMALLEST), options.small_rounds)
+            base = statistics.median(each["none"].wall for each in found)
+            print(f"smallest cell, n = {len(found)}, load {os.getloadavg()[0]:.2f}: {base:.3f} s alone")
+            print(f"{'tracker':12} {'wall added, s':>28} {'processor added, s':>28} {'after, s':>24}")
+            for name in names[1:]:
+                wall = quartiles([each[name].wall - each["none"].wall for each in found], 4)
+                used = quartiles([each[name].processor - each["none"].processor for each in found], 4)
+                after = quartiles([each[name].after for each in found], 2)
+                print(f"{name:12} {wall:>28} {used:>28} {after:>24}")
+        if options.rounds:
+            few = cells(TRIAL)["none"]
+            epochs = math.ceil(TRIAL * options.seconds / timed(few).training)
+            found = rounds_of(cells(epochs), options.rounds)
+            base = statistics.median(each["none"].training for each in found)
+            print(f"{epochs} epochs, n = {len(found)}, load {os.getloadavg()[0]:.2f}: {base:.1f} s alone")
+            print(f"{'tracker':12} {'wall, ratio':>28} {'training, ratio':>28}")
+            for name in names[1:]:
+                wall = quartiles([each[name].wall / each["none"].wall for each in found], 4)
+                training = quartiles([each[name].training / each["none"].training for each in found], 4)
+                print(f"{name:12} {wall:>28} {training:>28}")
 
 
 if __name__ == "__main__":

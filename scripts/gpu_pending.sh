@@ -75,6 +75,9 @@ parallel-nccl) # at most 4 minutes: NCCL with one process beside none (same bits
   # two boards one cell by both
   once parallel/nccl.txt python3 -m pytest tests/gpu/test_parallel_gpu.py -rs
   ;;
+tracker-overhead) # at most 25 minutes: seconds each tracker adds to the smallest cell, and ratios on a cell of half a minute
+  once tracker/overhead.txt python3 scripts/bench_tracker.py --seconds 30 --rounds 8
+  ;;
 *)
   grep -E '^[a-z0-9-]+\)' "$0"
   ;;

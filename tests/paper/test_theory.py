@@ -6,8 +6,10 @@ import pytest
 import torch
 from scipy import stats
 
-from isoflop.paper import theory, theory_laws
-from isoflop.paper.theory_result import SIZES, TheorySettings, quick, read, write
+from isoflop.paper import saved, theory, theory_laws
+from isoflop.paper.section import Section
+from isoflop.paper.theory_reach import variation
+from isoflop.paper.theory_result import SIZES, TheoryResult, TheorySettings, quick
 
 FACTS = {"features": 1000, "relevant": 10, "kind": "equal", "noise_variance": 1.0}
 SMALL = TheorySettings(
@@ -89,7 +91,19 @@ def test_every_check_holds_in_a_small_figure(small):
     names = {check.name for check in small.checks}
     assert {"least_squares_law", "oracle_equals_flexible", "expert_ceiling", "double_descent"} <= names
     assert {"lasso_data", "lasso_computation"} <= names
-    assert [check.name for check in small.checks if not check.passed] == []
+    # with 200 candidates instead of 1000 the flexible model is too near the oracle for a lasso to be nearer
+    assert {check.name for check in small.checks if not check.passed} <= {"lasso_data"}
+
+
+def test_of_1000_candidates_the_lasso_is_near_the_oracle_in_data_and_near_the_flexible_model_in_compute():
+    settings = TheorySettings(sizes=(120, 250), batch=16, simulations=16)
+    rows = [
+        theory.row(settings, "regularised", n, *theory.simulate(settings, "regularised", n, 16))
+        for n in (120, 250)
+    ]
+    found = variation(settings, "counting", "as_run", True, rows)
+    assert 1 < found.lasso_to_oracle_examples < found.flexible_to_lasso_examples
+    assert 1 < found.flexible_to_lasso_flops < found.lasso_to_oracle_flops
 
 
 def test_checks_fail_where_the_simulation_is_wrong(small):
@@ -103,7 +117,7 @@ def test_checks_fail_where_the_simulation_is_wrong(small):
     failed = {
         c.name for c in check(SMALL, tuple(map(worse, small.rows)), small.expert_ceiling) if not c.passed
     }
-    assert failed == {"least_squares_law", "oracle_equals_flexible"}
+    assert failed - {"lasso_data"} == {"least_squares_law", "oracle_equals_flexible"}
 
 
 def test_the_lasso_beats_the_expert_with_data_and_the_flexible_model_at_every_size(small):
@@ -147,15 +161,14 @@ def test_every_choice_is_varied_and_only_its_own_numbers_move(small):
     assert found["coefficients", "linear"].expert_ceiling != chosen.expert_ceiling
 
 
-def test_a_result_is_written_and_read_again(small, tmp_path):
-    json, table = write(small, tmp_path)
-    assert read(json) == small
-    lines = table.read_text().splitlines()
+def test_a_result_is_saved_and_read_again(small, tmp_path):
+    saved.write(
+        tmp_path, small, Section("theory", "Theory", (), (), (), ()), small.rows, "isoflop paper theory"
+    )
+    assert saved.result(tmp_path, "theory", TheoryResult) == small
+    lines = (tmp_path / "theory.csv").read_text().splitlines()
     assert len(lines) == 1 + len(small.rows)
-    assert lines[0].startswith("case,examples,simulations,performance,performance_low,performance_high")
-    json.write_text("{}")
-    with pytest.raises(ValueError, match="run isoflop paper theory again"):
-        read(json)
+    assert {"case", "performance_value", "performance_low", "performance_high"} <= set(lines[0].split(","))
 
 
 @pytest.mark.parametrize(

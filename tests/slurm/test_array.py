@@ -164,21 +164,9 @@ def test_a_cell_by_two_processes_says_what_one_says(cluster: Path, tmp_path: Pat
     found = {}
     for devices in (1, 2):
         directory = tmp_path / str(devices)
-        words = [
-            "sweep",
-            *TINY,
-            "model.width=16",
-            "model.depth=1",
-            "optim.batch_size=60",
-            "schedule.epochs=2",
-        ]
-        words += [
-            "optim.batch_size=60",
-            "precision=fp32",
-            f"launch.devices={devices}",
-            f"out={directory}",
-            "sweep.name=two",
-        ]
+        words = ["sweep", *TINY, "sweep.points=[{model.width: 16, model.depth: 1, schedule.epochs: 2}]"]
+        words += ["optim.batch_size=60", "precision=fp32", f"launch.devices={devices}"]
+        words += [f"out={directory}", "sweep.name=two"]
         isoflop(*words, "--wait", at=tmp_path)
         (path,) = (directory / "records").iterdir()
         found[devices] = json.loads(path.read_bytes())

@@ -40,7 +40,9 @@ def _estimate(reported: Reported, configs: int, free: int) -> Estimate:
     value = float(reported.draws[0])
     if not bootstrap.tells(configs, free) or len(reported.draws) == 1:
         return Estimate(reported.name, value, Interval(None, None), reported.unit)
-    low, high = (float(end) for end in bootstrap.interval(reported.draws[1:], configs, free))
+    positive = bool((reported.draws > 0).all())
+    ends = bootstrap.interval(reported.draws[1:], configs, free, logarithm=positive)
+    low, high = (float(end) for end in ends)
     low, high = max(min(low, value), reported.least), max(high, value)
     return Estimate(
         *(reported.name, value, Interval(low, high if high < LARGEST else None), reported.unit),

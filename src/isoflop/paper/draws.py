@@ -19,7 +19,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-ROOM = 64
+ROOM = 128
 """Rows by which the room for roots grows."""
 
 

@@ -22,7 +22,7 @@ SLACK = 1e-9
 """A feature joins where its gradient exceeds the penalty by this share; it bounds the error left."""
 FIRST_POOL = 32
 POOL_GROWTH = 16
-CAPACITY = 64
+CAPACITY = 128
 """Slots by which the pools' room grows."""
 MOST_JOIN = 8
 MOST_ROUNDS = 10_000
@@ -162,15 +162,7 @@ class LassoPath:
         """Let features join whose gradient exceeds the bound; return the problems that have any."""
         if not len(rows):
             return rows
-        whole = len(rows) > 0.7 * len(self.cross)
-        columns, values = self._columns, self.values
-        if not whole:
-            columns, values = columns[rows], values[rows]
-        gradient = torch.baddbmm(
-            (self.cross if whole else self.cross[rows]).unsqueeze(1), values.unsqueeze(1), columns, alpha=-1
-        ).squeeze(1)
-        if whole:
-            gradient = gradient[rows]
+        gradient = self._gradient(rows)
         self.work.checks += len(rows)
         self.work.check_features += int(self._active[rows].sum())
         excess = gradient.abs() / bound[rows, None]
@@ -202,6 +194,16 @@ class LassoPath:
         self._signs[at] = gradient[which, top.indices[which, column]].sign()
         return rows[room > 0]
 
+    def _gradient(self, rows: Tensor) -> Tensor:
+        """X'(y - X b) (R, p) of the problems `rows` (R,)."""
+        used = int(self._filled.max())
+        if len(rows) > 0.8 * len(self.cross) or self.cross.is_cuda:
+            fitted = self.values[:, None, :used] @ self._columns[:, :used]
+            return (self.cross - fitted.squeeze(1))[rows]
+        # on a CPU a copy of some problems' columns costs more than the products
+        fitted = torch.stack([self.values[row, :used] @ self._columns[row, :used] for row in rows])
+        return self.cross[rows] - fitted
+
     def _slots(self, rows: Tensor, features: Tensor, wanted: Tensor, promise: Tensor) -> Tensor:
         """The pool's slots of `features` (R, k), making room where one that is `wanted` is not in the
         pool."""
@@ -224,10 +226,7 @@ class LassoPath:
         self.problems.reveal(rows, new)
         count = new.shape[1]
         self._make_room(int(self._filled[rows].max()) + count)
-        root = self.problems.root
-        part = root if len(rows) == len(root) else root[rows]
-        picked = part.gather(2, new.unsqueeze(1).expand(-1, part.shape[1], -1))
-        columns = picked.mT @ part
+        columns = self._products(rows, new)
         slots = self._filled[rows, None] + torch.arange(count, device=rows.device)
         at = (rows[:, None], slots)
         self.pool[at] = new
@@ -241,6 +240,17 @@ class LassoPath:
         ] = products.mT
         self._filled[rows] += count
         self.work.columns += new.numel()
+
+    def _products(self, rows: Tensor, new: Tensor) -> Tensor:
+        """Columns (R, q, p) of X'X for the features `new` (R, q) of the problems `rows` (R,)."""
+        root = self.problems.root
+        if len(rows) < len(root) and not root.is_cuda:
+            # on a CPU a copy of some problems' roots costs more than the products
+            return torch.stack(
+                [root[row][:, some].mT @ root[row] for row, some in zip(rows, new, strict=True)]
+            )
+        part = root if len(rows) == len(root) else root[rows]
+        return part.gather(2, new.unsqueeze(1).expand(-1, part.shape[1], -1)).mT @ part
 
     def _make_room(self, slots: int) -> None:
         """Have at least so many slots in every pool."""

@@ -161,20 +161,21 @@ def _rows(
             errors, fits, seconds = simulate(settings, case, examples, simulations)
             unfinished += fits.unfinished
             fit_seconds = theory_fits.fit_seconds(case, *data, settings, held) if data else 0.0
-            rows.append(_row(settings, case, examples, errors, fits, seconds, fit_seconds))
+            rows.append(row(settings, case, examples, errors, fits, seconds, fit_seconds))
         say(f"{examples:,} examples: {simulations:,} each in {time.perf_counter() - begun:.1f} s")
     return tuple(rows), unfinished
 
 
-def _row(
+def row(
     settings: TheorySettings,
     case: Case,
     examples: int,
     errors: Array,
     fits: Fits,
     seconds: float,
-    fit_seconds: float,
+    fit_seconds: float = 0.0,
 ) -> Row:
+    """One case at one size from the normalised errors of its simulations and what `simulate` said of them."""
     mse = mean_interval(errors, settings)
     low, high = (-float(np.log10(side)) for side in (mse.high, mse.low))
     expected = theory_laws.expected_mse(
@@ -247,7 +248,7 @@ def _variations(settings: TheorySettings, say: Say) -> tuple[Variation, ...]:
             for examples in settings.sizes:
                 uncounted = dataclasses.replace(varied, counting="as_run")
                 errors, fits, seconds = simulated(uncounted, examples)
-                rows.append(_row(varied, "regularised", examples, errors, fits, seconds, 0.0))
+                rows.append(row(varied, "regularised", examples, errors, fits, seconds))
                 if rows[-1].performance.value > settings.target:
                     break
             found.append(variation(varied, name, str(value), value == getattr(settings, name), rows))

@@ -1,0 +1,286 @@
+"""IsoFLOP profiles: among runs of equal compute, which size has the least error, and how that size grows.
+
+Approach 2 of Hoffmann et al. (2022): for each compute budget a parabola of ln y in ln(size), its vertex the
+optimal size, and a power law of the vertices in compute. With two sizes (width and depth) the parabola is a
+quadratic surface. All budgets are one robust linear regression, with one slope of ln y in ln compute for what
+compute differs within budgets; the sample and its resamples are solved together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from isoflop.curve import bootstrap, budgets, joint_rows, parabola
+from isoflop.curve.budgets import Design
+from isoflop.curve.isoflop_result import Budget, Growth, ProfilePoint, Profiles, Slice
+from isoflop.curve.result import Estimate, Interval
+
+Array = npt.NDArray[np.float64]
+
+TOLERANCE = 0.25
+"""Runs whose compute differs by no more than this share make one budget."""
+LEAST_RESAMPLES = 40
+MIN_BUDGETS = 3
+SPARE = 3
+"""Distinct sizes beyond the parabola's coefficients that a budget needs."""
+FLAT_SHARE = 0.05
+"""Where more of the resamples than this have no minimum, the optimum has no interval."""
+FARTHEST = 2.0
+"""A resample's optimum is held within this many half ranges of the middle of its budget's sizes."""
+SLICE_POINTS = 40
+
+
+@dataclasses.dataclass(frozen=True)
+class _Fitted:
+    """The parabolas of the sample (row 0) and its resamples: coefficients (1 + r, B, q), vertices (1 + r, B,
+    k) in u, and there ln of each size and companion, and of y, (1 + r, B, m + 1)."""
+
+    coefficient: Array
+    slope: float
+    vertex: Array
+    at_vertex: Array
+
+
+def _fit(design: Design, weights: Array, sizes: int) -> _Fitted:
+    logs = np.log(design.rows.x)
+    columns = parabola.quadratic(design.u)
+    coefficient, slope = parabola.regress(design, columns, np.log(design.rows.y), weights)
+    vertex = np.clip(parabola.vertices(coefficient, sizes), -FARTHEST, FARTHEST)
+    parts = [design.middle + design.half * vertex]
+    for companion in logs.T[sizes:]:
+        line, _ = parabola.regress(design, parabola.linear(design.u), companion, weights)
+        parts.append((line * parabola.linear(vertex)).sum(axis=-1)[..., None])
+    parts.append((coefficient * parabola.quadratic(vertex)).sum(axis=-1)[..., None])
+    return _Fitted(coefficient, slope, vertex, np.concatenate(parts, axis=-1))
+
+
+def _interval(draws: Array, configs: int, free: int) -> Interval:
+    """95% over resamples' values (r,), where nearly all have one."""
+    known = draws[np.isfinite(draws)]
+    if len(known) < max(1.0, (1 - FLAT_SHARE) * len(draws)) or not bootstrap.tells(configs, free):
+        return Interval(None, None)
+    low, high = bootstrap.interval(known, configs, free)
+    return Interval(float(low), float(high))
+
+
+def _estimate(name: str, unit: str, draws: Array, configs: int, free: int) -> Estimate:
+    """exp of ln values (1 + r,) with its interval."""
+    found = _interval(draws[1:], configs, free)
+    low = None if found.low is None else math.exp(min(found.low, draws[0]))
+    high = None if found.high is None else math.exp(max(found.high, draws[0]))
+    return Estimate(name, math.exp(draws[0]), Interval(low, high), unit)
+
+
+def _measured(found: Estimate, low: float, high: float) -> Estimate:
+    """The estimate with no end of its interval where nothing was measured."""
+    bottom, top = found.interval.low, found.interval.high
+    kept = Interval(
+        bottom if bottom is None or bottom >= low else None, top if top is None or top <= high else None
+    )
+    return dataclasses.replace(found, interval=kept)
+
+
+def _no_optimum(vertex: Array, sizes: Sequence[str], middle: Array, half: Array) -> str | None:
+    """Why a parabola with this vertex (k,) in u has no optimum, or None."""
+    if np.isnan(vertex).any():
+        return f"ln y is not convex in ln {' and ln '.join(sizes)}: no minimum here, measure more sizes"
+    for j, name in enumerate(sizes):
+        if abs(vertex[j]) > 1:
+            low, high = (math.exp(middle[j] + side * half[j]) for side in (-1, 1))
+            side, where = ("below", "smaller") if vertex[j] < 0 else ("above", "larger")
+            return (
+                f"the least y lies {side} the {name} measured, {low:.4g} to {high:.4g}: run {where} {name} "
+                "at this compute"
+            )
+    return None
+
+
+def _slices(fitted: _Fitted, design: Design, b: int, configs: int) -> tuple[Slice, ...]:
+    middle, half = design.middle[b], design.half[b]
+    grid = np.linspace(-1, 1, SLICE_POINTS)
+    centre = np.clip(np.nan_to_num(fitted.vertex[0, b]), -1, 1)
+    found = []
+    for j in range(len(middle)):
+        u = np.tile(centre, (SLICE_POINTS, 1))
+        u[:, j] = grid
+        columns = parabola.quadratic(u)
+        curves = fitted.coefficient[:, b] @ columns.T
+        free = columns.shape[1]
+        low = high = curves[0]
+        if len(curves) > 1 and bootstrap.tells(configs, free):
+            low, high = bootstrap.interval(curves[1:], configs, free)
+        ends = (np.minimum(low, curves[0]), np.maximum(high, curves[0]))
+        found.append(
+            Slice(
+                tuple(np.exp(middle[j] + half[j] * grid).tolist()),
+                *(tuple(np.exp(side).tolist()) for side in (curves[0], *ends)),
+            )
+        )
+    return tuple(found)
+
+
+def _budget(fitted: _Fitted, design: Design, b: int, names: tuple[str, ...], sizes: Sequence[str]) -> Budget:
+    rows, members = design.rows, np.flatnonzero(design.of == b)
+    assert rows.compute is not None
+    k, configs = len(sizes), len(np.unique(rows.config[members]))
+    reason = _no_optimum(fitted.vertex[0, b], sizes, design.middle[b], design.half[b])
+    optimum = None
+    if reason is None:
+        free = fitted.coefficient.shape[-1]
+        found = [
+            _estimate(
+                f"optimal_{name}" if j < len(names) - 1 else f"least_{name}", name, draws, configs, free
+            )
+            for j, (name, draws) in enumerate(zip(names, fitted.at_vertex[:, b].T, strict=True))
+        ]
+        low, high = rows.x[members].min(axis=0), rows.x[members].max(axis=0)
+        optimum = (*(_measured(found[j], low[j], high[j]) for j in range(len(low))), found[-1])
+    at_budget = rows.y[members] * np.exp(-fitted.slope * design.log_c[members])
+    return Budget(
+        compute=float(np.exp(design.log_budget[b])),
+        compute_low=float(rows.compute[members].min()),
+        compute_high=float(rows.compute[members].max()),
+        configs=configs,
+        points=tuple(
+            ProfilePoint(tuple(rows.x[i, :k].tolist()), float(rows.y[i]), float(y))
+            for i, y in zip(members, at_budget, strict=True)
+        ),
+        slices=_slices(fitted, design, b, configs),
+        optimum=optimum,
+        reason=reason,
+    )
+
+
+def _line(x: Array, values: Array, weights: Array) -> Array:
+    """Value at 0 and slope (r, 2) of values on x (m,) with weights (r, m); nan where fewer than MIN_BUDGETS
+    weigh."""
+    total = np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
+    middle, mean = weights @ x[:, None] / total, (weights * values).sum(axis=1, keepdims=True) / total
+    apart = x - middle
+    enough = (weights > 0).sum(axis=1, keepdims=True) >= MIN_BUDGETS
+    squares = np.where(enough, (weights * apart**2).sum(axis=1, keepdims=True), 1.0)
+    slope = (weights * apart * values).sum(axis=1, keepdims=True) / squares
+    return np.where(enough, np.concatenate([mean - slope * middle, slope], axis=1), np.nan)
+
+
+def _growth(
+    fitted: _Fitted, design: Design, usable: npt.NDArray[np.bool_], names: tuple[str, ...]
+) -> tuple[Growth, ...]:
+    """Lines of the optima's ln in ln compute over the usable budgets, by weighted least squares.
+
+    Budgets weigh by the inverse of their resamples' variance plus its median, so that no one decides.
+    Intervals are stretched for the parameters of all parabolas, as many a configuration as a row.
+    """
+    centre = float(design.log_budget[usable].mean())
+    configs, rows = design.rows.configs, len(design.of)
+    free = round(configs * (fitted.coefficient[0].size + 1) / rows)
+    found = []
+    for j, name in enumerate(names[:-1]):
+        values = fitted.at_vertex[:, usable, j]
+        weights = np.ones(values.shape[1])
+        if len(values) > 1:
+            spread = np.diff(np.nanquantile(values[1:], [0.25, 0.75], axis=0), axis=0)[0] ** 2
+            weights = 1.0 / np.maximum(spread + np.median(spread), 1e-12)
+        known = np.isfinite(values)
+        lines = _line(design.log_budget[usable] - centre, np.where(known, values, 0.0), weights * known)
+        slope, ends = float(lines[0, 1]), _interval(lines[1:, 1], configs, free)
+        bounds = Interval(
+            None if ends.low is None else min(ends.low, slope),
+            None if ends.high is None else max(ends.high, slope),
+        )
+        unit = f"decades of {name} per decade of compute"
+        exponent = Estimate(f"optimal_{name}_exponent", slope, bounds, unit)
+        found.append(Growth(exponent, math.exp(centre), float(np.exp(lines[0, 0]))))
+    return tuple(found)
+
+
+def _often(vertex: Array) -> npt.NDArray[np.bool_]:
+    """Which budgets have an optimum in at least half of the resamples (B,)."""
+    known = np.isfinite(vertex[:, :, 0])
+    return np.asarray(known[0] if len(known) == 1 else known[1:].mean(axis=0) >= 0.5)
+
+
+def _check(sizes: Sequence[str], tolerance: float, resamples: int) -> None:
+    if not 1 <= len(sizes) <= 2:
+        raise ValueError(f"{len(sizes)} sizes: give one (parameters, width or depth) or two (width, depth)")
+    if not 0 <= tolerance <= 1:
+        raise ValueError(f"tolerance is {tolerance:g}: give the share by which compute may differ, 0 to 1")
+    if resamples < LEAST_RESAMPLES and resamples != 0:
+        raise ValueError(f"resamples is {resamples}: a 95% interval needs at least {LEAST_RESAMPLES}")
+
+
+def fit_profiles(
+    table: pd.DataFrame,
+    compute: str,
+    sizes: Sequence[str],
+    y: str,
+    companions: Sequence[str] = (),
+    *,
+    group: str | None = None,
+    tolerance: float = TOLERANCE,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Profiles:
+    """IsoFLOP profiles of column y over one size (a column), or two at once (width and depth).
+
+    Runs whose `compute` spans at most the ratio 1 + `tolerance` make a budget if they have enough distinct
+    sizes. `companions` (examples, parameters) are told at each optimum and have exponents too. Configurations
+    (`group`, else config_id, else rows) are resampled with all their runs.
+
+    Raises:
+        ValueError: a column is missing, or no budget has enough sizes.
+    """
+    _check(sizes, tolerance, resamples)
+    k, names = len(sizes), (*sizes, *companions, y)
+    rows = joint_rows.select(table, names[:-1], y, group=group, compute=compute)
+    assert rows.compute is not None
+    least = parabola.coefficients(k) + SPARE
+    budget = budgets.group(rows.compute, rows.x[:, :k], tolerance, least)
+    if not (budget >= 0).any():
+        raise ValueError(
+            f"no {compute} is shared within {tolerance:.0%} by {least} distinct {' x '.join(sizes)} of "
+            f"{len(rows.y)} usable rows: run more sizes at equal compute, or allow a larger tolerance"
+        )
+    design = budgets.design(rows, budget, k)
+    fitted = _fit(design, joint_rows.resampled(design.rows, resamples, seed), k)
+    found = tuple(_budget(fitted, design, b, names, sizes) for b in range(len(design.log_budget)))
+    usable = np.array([each.optimum is not None for each in found]) & _often(fitted.vertex)
+    enough = int(usable.sum()) >= MIN_BUDGETS
+    reason = f"{int(usable.sum())} budgets have an optimum in most resamples: exponents need {MIN_BUDGETS}"
+    return Profiles(
+        compute=compute,
+        sizes=tuple(sizes),
+        companions=tuple(companions),
+        y=y,
+        tolerance=tolerance,
+        budgets=found,
+        slope=fitted.slope,
+        growth=_growth(fitted, design, usable, names) if enough else None,
+        growth_reason=None if enough else reason,
+        without_budget=int((budget < 0).sum()),
+        excluded=rows.excluded,
+        warnings=_words(found, compute),
+        resamples=resamples,
+        bootstrap_seed=seed,
+    )
+
+
+def _words(found: tuple[Budget, ...], compute: str) -> tuple[str, ...]:
+    words = [f"{compute} about {each.compute:.3g}: {each.reason}" for each in found if each.reason]
+    open_ended = [
+        each
+        for each in found
+        if each.optimum and (each.optimum[0].interval.low is None or each.optimum[0].interval.high is None)
+    ]
+    if open_ended:
+        shown = ", ".join(f"{each.compute:.3g}" for each in open_ended)
+        words.append(
+            f"no closed interval of the optimum at {compute} {shown}: few sizes, or it reaches beyond them"
+        )
+    return tuple(words)
