@@ -65,3 +65,20 @@ def test_0_errors_have_a_place_at_half_an_error(make_view):
     assert len(points.positive.x) == 2
     assert len(points.positive.trials) == 2
     assert points.v.tolist() == pytest.approx([np.log(100), np.log(10), 0])
+
+
+def test_spread_tells_seeds_from_counting(make_view):
+    """Points that scatter as binomial counts do are weighed so; those that scatter less are not."""
+    generator = np.random.default_rng(0)
+    x = np.geomspace(1, 1e4, 200)
+    truth = 0.5 * x**-0.5
+    one = np.ones((1, 200))
+    counted = generator.binomial(4000, truth) / 4000
+    sure = truth * np.exp(0.003 * generator.standard_normal(200))
+    shares = []
+    for y in (counted, sure):
+        at = make_view(x, y, trials=4000)
+        deviation = view.spread(at, forms.POWER, one, None).deviation
+        shares.append(deviation[-1] / np.sqrt(at.binomial_variance()[-1]))
+    assert shares[0] == pytest.approx(1.0, abs=0.2)
+    assert shares[1] < 0.15
