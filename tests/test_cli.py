@@ -119,7 +119,7 @@ def test_a_sweep_runs_what_is_missing_then_fits_and_reports(
         (["sweep", "sweep=digits", "optim.batch_size=5000"], "larger than the 898"),
         (["sweep", "sweep=digist"], "Available options in 'sweep'"),
         (["aggregate", "nowhere"], "no records folder"),
-        (["fit", "nowhere"], "no records folder"),
+        (["fit", "nowhere"], "nowhere: no such file or folder"),
         (["report", "nowhere"], "no records folder"),
         (["fit", "nowhere", "--resamples", "3"], "at least 100"),
         (["fit", "nowhere", "model.width=3"], "does not take model.width=3"),

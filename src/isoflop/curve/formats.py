@@ -38,7 +38,7 @@ def load(path: Path) -> pd.DataFrame:
         OSError: the file cannot be opened.
     """
     if not path.is_file():
-        raise ValueError(f"{path}: no such file")
+        raise ValueError(f"{path}: no such file or folder")
     packed = path.suffix.lower() == ".gz"
     suffix = Path(path.stem).suffix.lower() if packed else path.suffix.lower()
     if suffix in (".parquet", ".pq") and not packed:
