@@ -32,7 +32,7 @@ def test_the_drawing_shows_every_size_and_its_exponent_in_words(sizes):
     drawing = isoflop_figure.draw(profiles)
     assert drawing.png.startswith(b"\x89PNG")
     words = " ".join(ElementTree.fromstring(drawing.svg).itertext())
-    for name in (*sizes, "test_error", "Optimum", "train_gflops"):
+    for name in (*sizes, "Test error", "Optimum", "Training compute (GFLOPs)"):
         assert name in words
     assert words.count("exponent 0.") == len(sizes)
     assert "4 budgets" in drawing.alt

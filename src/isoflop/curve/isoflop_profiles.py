@@ -243,9 +243,10 @@ def fit_profiles(
     least = parabola.coefficients(k) + SPARE
     budget = budgets.group(rows.compute, rows.x[:, :k], tolerance, least)
     if not (budget >= 0).any():
+        each = f", {budgets.LEAST_VALUES} or more of each," if k > 1 else ""
         raise ValueError(
-            f"no {compute} is shared within {tolerance:.0%} by {least} distinct {' x '.join(sizes)} of "
-            f"{len(rows.y)} usable rows: run more sizes at equal compute, or allow a larger tolerance"
+            f"no {compute} is shared within {tolerance:.0%} by {least} distinct {' x '.join(sizes)}{each} of "
+            f"{len(rows.y)} usable rows: run more sizes at equal compute"
         )
     design = budgets.design(rows, budget, k)
     fitted = _fit(design, joint_rows.resampled(design.rows, resamples, seed), k)

@@ -23,8 +23,14 @@ PANEL_INCHES = 4.3
 KEY_INCHES = 1.5
 MOST_KEYS = 10
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+TITLES = {"train_gflops": "Training compute (GFLOPs)", "test_error": "Test error"}
+"""Of known columns; others go by their names."""
 BEST = "#D55E00"
 """The colour of what is optimal."""
+
+
+def _title(name: str) -> str:
+    return TITLES.get(name, canvas.plain(name))
 
 
 def _optimum(budget: Budget, name: str) -> Estimate | None:
@@ -77,8 +83,8 @@ def _profile(axes: Axes, profiles: Profiles, j: int) -> None:
     axes.set_ylim(bottom / room, top * room)
     _ticks(axes.xaxis, low, high)
     _ticks(axes.yaxis, *axes.get_ylim())
-    axes.set_xlabel(canvas.plain(name))
-    axes.set_ylabel(canvas.plain(profiles.y))
+    axes.set_xlabel(_title(name))
+    axes.set_ylabel(_title(profiles.y))
     canvas.ruled(axes)
 
 
@@ -118,8 +124,8 @@ def _growth(axes: Axes, profiles: Profiles, j: int) -> None:
         axes.set_ylim(bottom, top)
         _ticks(axes.yaxis, bottom, top)
     _ticks(axes.xaxis, low_c, high_c)
-    axes.set_xlabel(canvas.plain(profiles.compute))
-    axes.set_ylabel(f"Optimal {canvas.plain(name)}")
+    axes.set_xlabel(_title(profiles.compute))
+    axes.set_ylabel(f"Optimal {_title(name)}")
     canvas.ruled(axes)
 
 
@@ -137,7 +143,10 @@ def _keys(profiles: Profiles) -> list[tuple[str | None, list[Any]]]:
     if any(_open_ended(budget, profiles.sizes) for budget in profiles.budgets):
         label = "Interval open"
         found.append(Line2D([], [], ls="", marker="^", ms=4.5, color=style.MUTED, label=label))
-    return [(canvas.plain(profiles.compute), colours), (None, found)]
+    return [
+        ("GFLOPs" if profiles.compute == "train_gflops" else canvas.plain(profiles.compute), colours),
+        (None, found),
+    ]
 
 
 def _open_ended(budget: Budget, sizes: tuple[str, ...]) -> bool:
