@@ -36,6 +36,10 @@ FARTHEST = 2.0
 SLICE_POINTS = 40
 
 
+class NoBudgetError(ValueError):
+    """No compute is shared by enough sizes."""
+
+
 @dataclasses.dataclass(frozen=True)
 class _Fitted:
     """The parabolas of the sample (row 0) and its resamples: coefficients (1 + r, B, q), vertices (1 + r, B,
@@ -234,7 +238,8 @@ def fit_profiles(
     (`group`, else config_id, else rows) are resampled with all their runs.
 
     Raises:
-        ValueError: a column is missing, or no budget has enough sizes.
+        NoBudgetError: no budget has enough sizes.
+        ValueError: a column is missing, holds words or is named twice.
     """
     _check(sizes, tolerance, resamples)
     k, names = len(sizes), (*sizes, *companions, y)
@@ -244,7 +249,7 @@ def fit_profiles(
     budget = budgets.group(rows.compute, rows.x[:, :k], tolerance, least)
     if not (budget >= 0).any():
         each = f", {budgets.LEAST_VALUES} or more of each," if k > 1 else ""
-        raise ValueError(
+        raise NoBudgetError(
             f"no {compute} is shared within {tolerance:.0%} by {least} distinct {' x '.join(sizes)}{each} of "
             f"{len(rows.y)} usable rows: run more sizes at equal compute"
         )

@@ -75,9 +75,11 @@ def select(
     Raises:
         ValueError: a column is missing, holds words or is named twice.
     """
-    if len({*resources, y}) <= len(resources):
-        raise ValueError(f"{', '.join((*resources, y))}: give a column of its own for each resource and y")
     needed = (*resources, y) if compute is None else (*resources, y, compute)
+    if twice := [name for name, times in Counter(needed).items() if times > 1]:
+        raise ValueError(
+            f"{twice[0]} is named twice: give a column of its own for each resource, compute and y"
+        )
     values = np.column_stack([column(table, name) for name in needed])
     names = table["run_id"].astype(str) if "run_id" in table else [f"row {i + 1}" for i in range(len(table))]
     group = group or ("config_id" if "config_id" in table else None)

@@ -35,10 +35,12 @@ _OF_SWEEP = {
 @dataclasses.dataclass(frozen=True)
 class Read:
     """A table of runs as joint_rows.select takes it. `column`: by option n, d, width, depth and compute the
-    column of the table, of those that are known. `warnings` say in words what is doubtful."""
+    column of the table, of those that are known; `sizes` are further ones. `warnings` say in words what is
+    doubtful."""
 
     table: pd.DataFrame
     column: dict[str, str]
+    sizes: tuple[str, ...]
     y: str
     warnings: tuple[str, ...]
 
@@ -97,22 +99,25 @@ def read(
     """
     folder = path.is_dir()
     raw = aggregate.aggregate(path).rows if folder else formats.load(path)
+    if formats.is_chart(raw):
+        raise ValueError(f"{path}: a W&B chart has one resource only: export the table of runs")
     chosen = _choose(raw.columns, needed, asked)
-    y = chosen.pop("y")
-    derived = ("compute",) if "d" in needed and "d" not in chosen else ()
-    resources = tuple(chosen[name] for name in (*needed, *derived) if name in chosen) + sizes
-    if folder:
-        found = others.Read(_with_chance(raw, y, chance), resources[0], y, (), str(path))
-    else:
-        together = ",".join(resources) if seed is not None else None
-        x = chosen.get("compute", resources[0])
-        found = others.take(raw, path, x=x, y=y, group=group or together, seed=seed, chance=chance)
-    column = {name: columns.find(found.table, chosen[name], name) for name in chosen}
+    column = {name: columns.find(raw, chosen[name], name) for name in chosen}
+    sizes = tuple(columns.find(raw, name, "isoflop") for name in sizes)
+    y = column.pop("y")
     if energy := [name for name in (*column.values(), *sizes) if name in JOULES]:
         raise ValueError(f"{energy[0]} is graded, and its grades are read by --x {energy[0]} only")
+    if folder:
+        found = others.Read(_with_chance(raw, y, chance), "", y, (), str(path))
+    else:
+        derived = ("compute",) if "d" in needed and "d" not in column else ()
+        fitted = tuple(column[name] for name in (*needed, *derived) if name in column) + sizes
+        together = ",".join(fitted) if seed is not None else None
+        x = column.get("compute", fitted[0])
+        found = others.take(raw, path, x=x, y=y, group=group or together, seed=seed, chance=chance)
     if not mixed:
         points.refuse_mixed(found.table, "the resources")
-    return _with_data(Read(found.table, column, found.y, found.warnings), needed)
+    return _with_data(Read(found.table, column, sizes, found.y, found.warnings), needed)
 
 
 def _choose(names: Iterable[str], needed: tuple[str, ...], asked: Mapping[str, str | None]) -> dict[str, str]:
@@ -123,6 +128,7 @@ def _choose(names: Iterable[str], needed: tuple[str, ...], asked: Mapping[str, s
     found |= {option: name for option, name in asked.items() if name is not None}
     derived = {"d"} if {"n", "compute"} <= set(found) else set()
     lacking = [f"--{name}" for name in (*needed, "y") if name not in found and name not in derived]
+    lacking = ["--d (or --compute)" if name == "--d" and "n" in needed else name for name in lacking]
     if lacking:
         raise ValueError(f"say {' and '.join(lacking)}: the columns are {', '.join(map(str, names))}")
     return found
@@ -147,14 +153,17 @@ def _with_data(found: Read, needed: tuple[str, ...]) -> Read:
     cost, size = (joint_rows.column(found.table, name) for name in (compute, n))
     data = np.divide(cost, 6 * size, out=np.full(len(cost), math.nan), where=size > 0)
     word = f"data is {compute} / (6 {n}): 6 FLOPs per parameter and token, {compute} in FLOP"
-    return Read(
-        found.table.assign(**{DERIVED: data}), found.column | {"d": DERIVED}, found.y, (*found.warnings, word)
+    return dataclasses.replace(
+        found,
+        table=found.table.assign(**{DERIVED: data}),
+        column=found.column | {"d": DERIVED},
+        warnings=(*found.warnings, word),
     )
 
 
-def companions(found: Read, sizes: tuple[str, ...]) -> tuple[str, ...]:
+def companions(found: Read) -> tuple[str, ...]:
     """The columns of parameters and data that are known in all rows and are not sizes themselves."""
     named = [found.column[name] for name in ("n", "d") if name in found.column]
     return tuple(
-        name for name in named if name not in sizes and (joint_rows.column(found.table, name) > 0).all()
+        name for name in named if name not in found.sizes and (joint_rows.column(found.table, name) > 0).all()
     )

@@ -43,9 +43,12 @@ def _colours(profiles: Profiles) -> list[str]:
 
 
 def _ticks(axis: Axis, low: float, high: float) -> None:
-    """Logarithmic ticks; large numbers as 2 × 10⁸, over two decades and more only powers of ten."""
+    """Logarithmic ticks, few enough for half a page's width; large numbers as 2 × 10⁸, over two decades and
+    more only powers of ten."""
     canvas.log_ticks(axis, low, high)
     if high < 1e6:
+        if 8 < high / low < 1000:
+            axis.set_major_locator(LogLocator(10.0, subs=(1.0, 2.0, 5.0), numticks=12))
         return
     tens = high / low >= 100
     axis.set_major_locator(LogLocator(10.0, subs=(1.0,) if tens else (1.0, 2.0, 5.0), numticks=12))

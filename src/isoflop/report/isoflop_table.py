@@ -18,9 +18,10 @@ def show(found: Profiles, out: Console) -> None:
         f"{found.compute}, each within {found.tolerance:.0%}",
         markup=False,
     )
-    named = [f"optimal {name}" for name in (*found.sizes, *found.companions)]
+    named = (*found.sizes, *found.companions)
+    out.print(f"optimum of each budget (95%), and {found.y} there:", markup=False)
     view = Table(box=None, pad_edge=False)
-    for name in (found.compute, "configs", *named, f"least {found.y}"):
+    for name in (found.compute, "configs", *named, found.y):
         view.add_column(name, overflow="fold")
     for budget in found.budgets:
         view.add_row(f"{budget.compute:.4g}", str(budget.configs), *_optimum(budget, len(named) + 1))
@@ -28,7 +29,7 @@ def show(found: Profiles, out: Console) -> None:
     if found.growth is None:
         out.print(f"no exponents: {found.growth_reason}", markup=False)
     for each, name in zip(found.growth or (), named, strict=False):
-        out.print(f"{name} as {found.compute} to the power {interval(each.exponent)}", markup=False)
+        out.print(f"optimal {name} as {found.compute} to the power {interval(each.exponent)}", markup=False)
     if found.without_budget:
         out.print(
             f"{plural(found.without_budget, 'row')} in no budget: too few sizes share their compute",

@@ -14,6 +14,8 @@ from isoflop.report.numerals import factor, plural
 
 MOST_NAMED = 10
 """How many rows are named on the terminal; the JSON names all."""
+HELD = 1e-12
+"""A parameter that varies by less between resamples is given, as a known chance level is."""
 _SPLIT = ("a = beta / (alpha + beta)", "b = alpha / (alpha + beta)")
 """The exponents of the optimal parameters and data in compute, as Hoffmann et al. 2022 call them."""
 
@@ -56,8 +58,14 @@ def show_excluded(excluded: tuple[Excluded, ...], out: Console) -> None:
 
 def interval(found: Estimate) -> str:
     """`0.292 (0.15, 0.44)`, with ? where an end is not known."""
-    low, high = ("?" if end is None else f"{end:.3g}" for end in (found.interval.low, found.interval.high))
-    return f"{found.value:.3g} ({low}, {high})"
+    low, high = ("?" if end is None else _short(end) for end in (found.interval.low, found.interval.high))
+    return f"{_short(found.value)} ({low}, {high})"
+
+
+def _short(value: float) -> str:
+    """Three digits, as 2010 rather than 2.01e+03."""
+    text = f"{value:.3g}"
+    return f"{float(text):.0f}" if 100 <= value < 99950 else text
 
 
 def _table(*names: str) -> Table:
@@ -79,7 +87,8 @@ def _parameters(fit: JointFit) -> Table:
         error = fit.standard_errors[each.name]
         low, high = ("?" if end is None else f"{end:.4g}" for end in (each.interval.low, each.interval.high))
         told = "unknown" if error is None else f"{error:.3g}"
-        found.append((each.name, f"{each.value:.5g}", f"{low} to {high}", told, each.unit))
+        ends = "held" if error is not None and error < HELD * each.value else f"{low} to {high}"
+        found.append((each.name, f"{each.value:.5g}", ends, "-" if ends == "held" else told, each.unit))
     return _rows(_table("parameter", "value", "95% interval", "s.e.", "unit"), found)
 
 

@@ -49,15 +49,18 @@ def _refuse(options: argparse.Namespace) -> None:
     from isoflop.curve import resources
 
     if options.law is not None:
-        takes = resources.options_of(options.law)
-        method = f"--law {options.law}"
-        refused = tuple(name for name in resources.ROLE if name not in takes)
+        takes, method = resources.options_of(options.law), f"--law {options.law}"
+        strange = [name for name in resources.ROLE if name not in takes]
     else:
-        takes, method, refused = ("compute",), "--isoflop", ("width", "depth", "hold_out")
-    for name in (*_OF_ONE_RESOURCE, *refused):
+        takes, method, strange = ("compute",), "--isoflop", ["width", "depth"]
+    told = ", ".join(f"--{name}" for name in takes)
+    why = dict.fromkeys(_OF_ONE_RESOURCE, "it is of laws in one resource")
+    why |= dict.fromkeys(("x", *strange), f"it takes {told} and --y")
+    if options.isoflop is not None:
+        why["hold_out"] = "profiles predict nothing beyond their budgets"
+    for name, reason in why.items():
         if getattr(options, name) not in (None, False):
-            told = ", ".join(f"--{each}" for each in takes)
-            raise ConfigError(f"{method} does not take --{name.replace('_', '-')}: it takes {told} and --y")
+            raise ConfigError(f"{method} does not take --{name.replace('_', '-')}: {reason}")
     if options.energy_grade != "C":
         raise ConfigError(f"{method} does not take --energy-grade: it is of an axis of joules")
 
@@ -113,14 +116,17 @@ def _law(options: argparse.Namespace) -> tuple[Any, tuple[str, ...]]:
 
 
 def _profiles(options: argparse.Namespace) -> tuple[Any, tuple[str, ...]]:
-    from isoflop.curve import columns, isoflop_profiles, resources
+    from isoflop.curve import isoflop_plan, isoflop_profiles, resources
 
     names = tuple(name.strip() for name in options.isoflop.split(","))
     read = _read(options, ("compute",), names)
-    sizes = tuple(columns.find(read.table, name, "isoflop") for name in names)
-    found = isoflop_profiles.fit_profiles(
-        *(read.table, read.column["compute"], sizes, read.y, resources.companions(read, sizes)),
-        resamples=options.resamples,
-        seed=options.seed_of_resamples,
-    )
+    try:
+        found = isoflop_profiles.fit_profiles(
+            *(read.table, read.column["compute"], read.sizes, read.y, resources.companions(read)),
+            resamples=options.resamples,
+            seed=options.seed_of_resamples,
+        )
+    except isoflop_profiles.NoBudgetError as error:
+        plan = isoflop_plan.command(read.table) if options.directory.is_dir() else None
+        raise ConfigError(f"{error}{f', such as by {plan}' if plan else ''}") from error
     return found, read.warnings
