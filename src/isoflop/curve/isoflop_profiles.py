@@ -253,6 +253,8 @@ def fit_profiles(
             f"no {compute} is shared within {tolerance:.0%} by {least} distinct {' x '.join(sizes)}{each} of "
             f"{len(rows.y)} usable rows: run more sizes at equal compute"
         )
+    if float(rows.y.min()) == float(rows.y.max()):
+        raise ValueError(f"{y} is {rows.y[0]:g} in every row: no size is better than another")
     design = budgets.design(rows, budget, k)
     fitted = _fit(design, joint_rows.resampled(design.rows, resamples, seed), k)
     found = tuple(_budget(fitted, design, b, names, sizes) for b in range(len(design.log_budget)))
