@@ -78,6 +78,11 @@ parallel-nccl) # at most 4 minutes: NCCL with one process beside none (same bits
 tracker-overhead) # at most 25 minutes: seconds each tracker adds to the smallest cell, and ratios on a cell of half a minute
   once tracker/overhead.txt python3 scripts/bench_tracker.py --seconds 30 --rounds 8
   ;;
+tracker-power) # at most 5 minutes: the power trace of a real run, as a figure of its page
+  python3 -m isoflop run data=fashion_mnist model=resnet model.width=32 model.depth=2 optim=sgd schedule.epochs=5 \
+    meter.idle_seconds=10 tracker=csv "out=$out/tracker/power"
+  python3 -m isoflop report "$out/tracker/power"
+  ;;
 *)
   grep -E '^[a-z0-9-]+\)' "$0"
   ;;
