@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import matplotlib
@@ -22,6 +23,8 @@ TALL_INCHES = 4.6
 PANEL_INCHES = 4.3
 KEY_INCHES = 1.5
 MOST_KEYS = 10
+MOST_BUDGETS = 24
+"""Of more budgets every second, third, ... is drawn."""
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 TITLES = {"train_gflops": "Training compute (GFLOPs)", "test_error": "Test error"}
 """Of known columns; others go by their names."""
@@ -64,11 +67,13 @@ def _power(value: float) -> str:
 def _profile(axes: Axes, profiles: Profiles, j: int) -> None:
     """The runs and the parabola of each budget through size j, the optimum a diamond."""
     name, many = profiles.sizes[j], len(profiles.sizes) > 1
+    raster = sum(len(budget.points) for budget in profiles.budgets) > canvas.RASTER_ABOVE
     xs, ys = [], []
     for budget, colour in zip(profiles.budgets, _colours(profiles), strict=True):
         size = np.array([point.sizes[j] for point in budget.points])
         y = np.array([point.y_at_budget for point in budget.points])
-        axes.scatter(size, y, s=13, color=colour, alpha=0.35 if many else 0.8, linewidths=0, zorder=3)
+        look: dict[str, Any] = {"s": 13, "alpha": 0.35 if many else 0.8, "linewidths": 0, "zorder": 3}
+        axes.scatter(size, y, color=colour, rasterized=raster, **look)
         line = budget.slices[j]
         refused = budget.optimum is None
         axes.plot(line.size, line.y, color=colour, lw=1.3, ls=(0, (2, 2)) if refused else "-", zorder=4)
@@ -173,8 +178,10 @@ def figure(profiles: Profiles) -> Figure:
 
 def draw(profiles: Profiles) -> Drawing:
     """The drawing with its words."""
+    every = -(-len(profiles.budgets) // MOST_BUDGETS)
+    shown = dataclasses.replace(profiles, budgets=profiles.budgets[::every])
     with matplotlib.rc_context(canvas.RC):
-        png, svg = canvas.render(figure(profiles))
+        png, svg = canvas.render(figure(shown))
     sizes = " and ".join(profiles.sizes)
     least, most = profiles.budgets[0].compute, profiles.budgets[-1].compute
     known = sum(budget.optimum is not None for budget in profiles.budgets)
@@ -190,5 +197,6 @@ def draw(profiles: Profiles) -> Drawing:
         f"Runs whose {profiles.compute} lies within {profiles.tolerance:.0%} of each other make a budget; "
         "points are brought to its mean by a common slope. Bars: 95% intervals over configurations, open "
         f"where they leave the sizes measured. Found: {grows or profiles.growth_reason}."
+        f"{'' if every == 1 else f' Of {len(profiles.budgets)} budgets one in {every} is drawn.'}"
     )
     return Drawing("isoflop_profiles", f"IsoFLOP profiles over {sizes}", alt, caption, png, svg)
