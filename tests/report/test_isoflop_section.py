@@ -40,6 +40,7 @@ def test_the_figure_and_the_exponent_of_a_known_law(shared, make_fits, tmp_path)
     assert low < 0.3 < high
     assert value == pytest.approx(0.3, abs=0.05)
     text = write_report(tmp_path, shared, make_fits(shared)).read_text()
+    assert f"exponent {value:#.3g} ({low:#.3g} to {high:#.3g})" in text, "as in the words, no digit lost"
     assert text.index("How far to trust the curve") < text.index("<h2>IsoFLOP profiles")
     assert text.index("<h2>IsoFLOP profiles") < text.index("Test error against training time")
     assert text.count('id="isoflop_profiles"') == 1
