@@ -1,6 +1,7 @@
 import dataclasses
 import html
 import html.parser
+import json
 import time
 
 import pytest
@@ -175,3 +176,14 @@ def test_a_thousand_runs_take_seconds(make_table, make_fits, tmp_path):
     path = write_report(tmp_path, table, fits)
     assert time.process_time() - start < 15
     assert path.stat().st_size < LIMIT_BYTES
+
+
+def test_a_run_whose_polls_were_kept_shows_its_power(make_table, make_fits, tmp_path):
+    table = make_table(joules=True)
+    costly = table.rows.loc[table.rows["energy_joules"].idxmax(), "run_id"]
+    (tmp_path / "power").mkdir()
+    polls = [{"time": t / 10, "uuid": "GPU-0", "watts": 300.0 + t % 7} for t in range(100)]
+    (tmp_path / "power" / f"{costly}.jsonl").write_text("\n".join(map(json.dumps, polls)))
+    page = Outline(write_report(tmp_path, table, make_fits(table)).read_text())
+    assert "Power during one run" in page.text
+    assert (tmp_path / "figures" / "power_trace.png").is_file()

@@ -23,6 +23,7 @@ from isoflop.report import (
     isoflop_section,
     law_tables,
     packed,
+    power_trace,
     tables,
     trust,
 )
@@ -193,6 +194,7 @@ def render(
         "trust": trust.trust(report) if report else "",
         "forecast_warnings": [w for w in ahead.warnings if "tested" not in w] if ahead else [],
         "diagnostics": _diagnostics(drawings),
+        "power": next((_inlined(d, "pow") for d in drawings if d.name == power_trace.NAME), None),
         "profiles": profiles,
         "profiles_drawing": _inlined(profiles.drawing, "iso") if profiles.drawing else None,
         "held_out": law_tables.held_out(report.held_out if report else None, views.VIEWS[0].scale),
@@ -225,7 +227,8 @@ def write_report(directory: Path, table: Table, fits: FitFile) -> Path:
         raise ValueError(
             f"{directory}: no finished run to report on: see the {len(table.dropped)} dropped records"
         )
-    drawings = figures.draw(table.rows, fits)
+    power = power_trace.draw(directory, table.rows)
+    drawings = (*figures.draw(table.rows, fits), *([power] if power else ()))
     profiles = isoflop_section.section(table.rows)
     canvas.write((*drawings, *([profiles.drawing] if profiles.drawing else ())), directory)
     path = directory / "index.html"
