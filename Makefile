@@ -18,7 +18,7 @@ demo: env
 	$(BIN)/isoflop report results/digits
 
 test: env
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: env
 	$(BIN)/ruff check .

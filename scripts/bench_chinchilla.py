@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python scripts/bench_chinchilla.py PATH/chinchilla_points.csv
 
-Expected time: one to two minutes. PATH is the file of points that Besiroglu et al. (2024, "Chinchilla Scaling:
-A replication attempt") read off Hoffmann et al. (2022). Their notebook (github.com/epoch-research/
+Expected time: about half a minute. PATH is the file of points that Besiroglu et al. (2024, "Chinchilla
+Scaling: A replication attempt") read off Hoffmann et al. (2022). Their notebook (github.com/epoch-research/
 analyzing-chinchilla, data_analysis.ipynb) refits each resample by scipy's BFGS of the summed Huber loss of
 the log-sum-exp from one start, the corrected estimate of Hoffmann et al., with the gradient of the package
 autograd. Here it is that loop in our own words: with autograd where it is installed, and with the gradient by

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from isoflop import record
-from isoflop.curve import bootstrap, points, predict, profile
+from isoflop.curve import bootstrap, points, predict, profile, scatter
 from isoflop.curve.fit import estimate
 from isoflop.curve.laws import LAWS, Axes, Options
 from isoflop.curve.result import Interval
@@ -92,8 +92,10 @@ def judge(name: str, case: Case, seed: int) -> dict[str, Hit]:
             if followed is not None:
                 found["b, profile"] = _held(followed, case.truth.b)
     fitted = law.log_predict(parameters[:1], np.log(sample.runs.positive.x / x_max))[0]
-    residual = (sample.runs.positive.log_y - fitted)[sample.used]
-    band = predict.band(law, parameters, sample.view.x, residual, sample.units, sample)
+    runs, used = sample.runs.positive, sample.used
+    trials = None if runs.trials is None else runs.trials[used]
+    noise = scatter.about(runs.log_y[used], fitted[used], trials, law.free_parameters)
+    band = predict.band(law, parameters, sample.view.x, noise, sample.units, sample)
     for name, at in (("y at x_max", X_MAX), ("y at 10 x_max", 10 * X_MAX)):
         found[name] = _inside(band.x, band.low, band.high, at, float(case.truth(at)))
     new = float(new_run(case, np.array([X_MAX]), generator)[0])

@@ -86,6 +86,11 @@ paper-overparameterised) # at most 15 minutes: data and width grow together on F
     data.teacher_depth=null meter.idle_seconds=5 sweep.name=overparameterised-fashion-mnist "out=$out/overparameterised-fashion-mnist"
   python3 -m isoflop paper overparameterised "$out/overparameterised-fashion-mnist" --out "$out/paper"
   ;;
+tracker-power) # at most 5 minutes: the power trace of a real run, as a figure of its page
+  python3 -m isoflop run data=fashion_mnist model=resnet model.width=32 model.depth=2 optim=sgd schedule.epochs=5 \
+    meter.idle_seconds=10 tracker=csv "out=$out/tracker/power"
+  python3 -m isoflop report "$out/tracker/power"
+  ;;
 *)
   grep -E '^[a-z0-9-]+\)' "$0"
   ;;

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
@@ -18,6 +19,10 @@ from isoflop import compose, config
 from isoflop import record as records
 
 torch.set_num_threads(1)
+hypothesis.settings.register_profile(
+    "shared machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("shared machine")
 SHARED = Path(__file__).parents[1] / "../shared"
 MakeConfig = Callable[..., config.Config]
 TINY = ("model.width=8", "model.depth=1", "schedule.epochs=1", "launch.threads=1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from scipy import stats
+import numpy as np
 
 from isoflop.config import Config
 from isoflop.meter import ceilings, peaks, roofline
@@ -28,6 +28,7 @@ from isoflop.record import (
     Timing,
     known,
 )
+from isoflop.record.binomial import wilson
 from isoflop.train.data import DataSet
 from isoflop.train.evaluate import Score
 
@@ -211,12 +212,12 @@ def spent(
 
 def error_rate(test: Score, val: Score) -> ErrorRate:
     """Errors with Wilson's 95% interval for the test part (Wilson 1927)."""
-    interval = stats.binomtest(test.wrong, test.n).proportion_ci(0.95, method="wilson")
+    low, high = wilson(np.array([test.error]), np.array([float(test.n)]))
     return ErrorRate(
         test=test.error,
         val=val.error,
-        ci_low=float(interval.low),
-        ci_high=float(interval.high),
+        ci_low=float(low[0]),
+        ci_high=float(high[0]),
         test_n=test.n,
         val_n=val.n,
     )

@@ -67,7 +67,8 @@ def parser() -> argparse.ArgumentParser:
     verbs = whole.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     def verb(name: str, action: Any, words: str) -> argparse.ArgumentParser:
-        made = verbs.add_parser(name, help=words, description=words, allow_abbrev=False)
+        told = words.replace("%%", "%")
+        made = verbs.add_parser(name, help=words, description=told, allow_abbrev=False)
         made.add_argument("--debug", action="store_true", help="show stack traces")
         made.set_defaults(action=action)
         return made

@@ -113,7 +113,7 @@ def test_outliers_are_named_and_counted(make_table):
     table = make_table(X, Y, seeds=3, noise=0.01)
     table.loc[10, "test_error"] *= 1.5
     assert any(
-        "run10" in words and words.startswith("1 runs lie over 4") for words in _report(table).warnings
+        "run10" in words and words.startswith("1 run lies over 4") for words in _report(table).warnings
     )
     assert not any("lie over" in words for words in _report(make_table(X, Y, seeds=3, noise=0.01)).warnings)
 

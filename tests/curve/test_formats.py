@@ -93,7 +93,7 @@ def test_parquet_without_a_reader_says_what_to_install(load, monkeypatch):
         raise ImportError("Unable to find a usable engine")
 
     monkeypatch.setattr(pd, "read_parquet", missing)
-    with pytest.raises(ValueError, match="pip install pyarrow"):
+    with pytest.raises(ValueError, match=r"Parquet needs pyarrow: pip install 'isoflop\[parquet\]'"):
         load("", "a.parquet")
 
 

@@ -1,5 +1,6 @@
 """IsoFLOP profiles: optima and exponents of a known law, budgets, refusals, and the public CSV."""
 
+import time
 from pathlib import Path
 
 import msgspec
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 
 from isoflop.curve import budgets
-from isoflop.curve.isoflop_profiles import fit_profiles
+from isoflop.curve.isoflop_profiles import NoBudgetError, fit_profiles
 from isoflop.curve.isoflop_result import Profiles
 from isoflop.curve.joint import fit_joint
 
@@ -129,6 +130,32 @@ def test_width_and_depth_have_a_joint_optimum():
     assert alone.growth[0].exponent.value == pytest.approx(0.2, abs=1e-3)
 
 
+@pytest.mark.parametrize("unit", [1.0, 100.0])
+def test_two_values_of_a_size_make_no_optimum_in_any_unit(unit):
+    rows = [
+        (budget, 32 * w, depth, unit * 0.2 * np.exp(0.05 * np.log(w) ** 2 + 0.1 * (depth == 4)))
+        for budget in (1e3, 1e4, 1e5)
+        for w in np.geomspace(0.4, 2.5, 6)
+        for depth in (2, 4)
+    ]
+    table = pd.DataFrame(rows, columns=["C", "width", "depth", "y"])
+    with pytest.raises(NoBudgetError, match="9 distinct width x depth, 3 or more of each"):
+        fit_profiles(table, "C", ("width", "depth"), "y", resamples=0)
+    assert len(fit_profiles(table, "C", ("width",), "y", resamples=0).budgets) == 3
+
+
+def test_ten_thousand_runs_of_any_compute_are_grouped_in_a_moment():
+    generator = np.random.default_rng(0)
+    compute, size = 10 ** generator.uniform(0, 6, 10_000), np.round(2 ** generator.uniform(0, 8, 10_000))
+    start = time.process_time()
+    budget = budgets.group(compute, size[:, None], 0.25, 6)
+    assert time.process_time() - start < 4
+    for b in range(budget.max() + 1):
+        mine = compute[budget == b]
+        assert mine.max() <= 1.25 * mine.min() * (1 + 1e-9)
+        assert len(np.unique(size[budget == b])) >= 6
+
+
 def test_budgets_are_the_fullest_windows_and_the_rest_is_counted():
     compute = np.r_[np.full(6, 1.0), np.full(6, 1.2), 1.5, np.full(7, 3.0) * np.linspace(1, 1.2, 7), 9.0]
     sizes = np.r_[np.arange(6), np.arange(3, 9), 3, np.arange(7), 2][:, None] + 1.0
@@ -150,6 +177,10 @@ def test_what_cannot_be_profiled_is_refused_in_words():
         _profiles(table, tolerance=7)
     with pytest.raises(ValueError, match="resamples is 3"):
         _profiles(table, 3)
+    with pytest.raises(ValueError, match="loss is 2 in every row"):
+        _profiles(table.assign(loss=2.0))
+    with pytest.raises(ValueError, match="C is named twice"):
+        fit_profiles(table, "C", ("C",), "loss", resamples=0)
 
 
 def test_the_public_csv_gives_the_published_exponent():

@@ -257,6 +257,28 @@ def test_rows_without_a_place_on_a_log_scale_are_named():
     assert found.points == 117
 
 
+def test_errors_at_each_rows_own_chance_level_are_left_out():
+    table, resources = _sweep("chinchilla", noise=0.01)
+    errors = table.rename(columns={"y": "test_error"}).assign(chance_error=0.9)
+    errors.loc[5, "chance_error"] = errors.loc[5, "test_error"]
+    errors.loc[6, "chance_error"] = np.nan
+    found = fit_joint(errors, "chinchilla", resources, "test_error", 0)
+    assert [e.run_id for e in found.excluded] == ["row 6"]
+    assert "at chance" in found.excluded[0].reason
+    assert fit_joint(table.assign(chance_error=0.0), "chinchilla", resources, "y", 0).excluded == ()
+
+
+def test_the_split_is_told_at_the_largest_compute_and_ten_times_it_or_where_asked():
+    table, resources = _sweep("chinchilla")
+    largest = float((6 * table["n"] * table["d"]).max())
+    split = fit_joint(table, "chinchilla", resources, "y", 0).allocation
+    assert [at.compute for at in split.optima] == pytest.approx([largest, 10 * largest])
+    grown = split.optima[1].best[0].value / split.optima[0].best[0].value
+    assert np.log10(grown) == pytest.approx(split.exponents[0].value)
+    asked = fit_joint(table, "chinchilla", resources, "y", 0, at_compute=10 * largest).allocation
+    assert asked.optima == split.optima[1:]
+
+
 def test_a_floor_the_points_do_not_call_for_is_told():
     table, resources = _sweep("chinchilla")
     table["y"] = (9 * table["n"] ** -0.3 + 60 * table["d"] ** -0.35) * np.exp(

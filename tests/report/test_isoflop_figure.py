@@ -1,3 +1,4 @@
+import dataclasses
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -32,7 +33,7 @@ def test_the_drawing_shows_every_size_and_its_exponent_in_words(sizes):
     drawing = isoflop_figure.draw(profiles)
     assert drawing.png.startswith(b"\x89PNG")
     words = " ".join(ElementTree.fromstring(drawing.svg).itertext())
-    for name in (*sizes, "test_error", "Optimum", "train_gflops"):
+    for name in (*sizes, "Test error", "Optimum", "Training compute (GFLOPs)"):
         assert name in words
     assert words.count("exponent 0.") == len(sizes)
     assert "4 budgets" in drawing.alt
@@ -63,3 +64,13 @@ def test_without_a_minimum_nothing_is_called_optimal():
     assert "0 have an optimum" in drawing.alt
     assert "0 budgets have an optimum in most resamples" in drawing.caption
     assert "No minimum" in drawing.svg
+
+
+def test_of_many_budgets_some_are_drawn_and_the_page_stays_small():
+    profiles = _profiles("width")
+    budgets = tuple(dataclasses.replace(profiles.budgets[0], compute=1e3 * 1.3**i) for i in range(60))
+    budgets = tuple(dataclasses.replace(b, points=b.points * 20) for b in budgets)
+    drawing = isoflop_figure.draw(dataclasses.replace(profiles, budgets=budgets))
+    assert "60 budgets" in drawing.alt
+    assert "Of 60 budgets one in 3 is drawn." in drawing.caption
+    assert len(drawing.svg) < 300_000

@@ -6,19 +6,6 @@ from isoflop.report import points
 VIEW = points.VIEWS[0]
 
 
-def test_wilson_matches_a_reference_and_holds_at_no_errors():
-    low, high = points.wilson(np.array([0.1, 0.0, 1.0]), np.array([100.0, 50.0, 50.0]))
-    assert low[0] == pytest.approx(
-        0.05522914, abs=1e-7
-    )  # scipy.stats.binomtest(10, 100).proportion_ci("wilson")
-    assert high[0] == pytest.approx(0.17436566, abs=1e-7)
-    assert low[1] == pytest.approx(0.0, abs=1e-15)
-    assert 0.05 < high[1] < 0.1
-    assert high[2] == 1.0
-    with pytest.raises(ValueError, match="at least one trial"):
-        points.wilson(np.array([0.1]), np.array([0.0]))
-
-
 def test_means_are_geometric_and_seeds_of_a_configuration_stay_together(make_table):
     rows = make_table(widths=(8, 16), depths=(1,), seeds=3).rows
     means = points.select(rows, VIEW).means

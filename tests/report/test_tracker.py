@@ -17,7 +17,7 @@ from isoflop import cli, run
 from isoflop.config import Config, ConfigError
 from isoflop.record import CurvePoint, Record
 from isoflop.report import tracker
-from isoflop.report.trackers.power_rows import power_rows
+from isoflop.report.power_rows import power_rows
 
 MakeConfig = Callable[..., Config]
 WAIT_SECONDS = 60.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,9 @@ from isoflop.curve.points import distinct_scales
 
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
+
+LEAST_VALUES = 3
+"""Of each size in a budget: through two there is no parabola, and its optimum would be made up."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,30 +44,53 @@ def group(compute: Array, sizes: Array, tolerance: float, least: int) -> Indices
     """The budget of each row (n,), numbered by compute; -1 where fewer than `least` sizes share its compute.
 
     Budgets are the windows of compute, (1 + tolerance) wide at most, with the most distinct sizes (n, k), the
-    fullest first.
+    fullest first. Each size has at least LEAST_VALUES values there: with fewer there is no parabola in it.
     """
-    order = np.argsort(compute, kind="stable")
-    sorted_c = np.log(compute[order])
-    label = labels(sizes)[order]
-    free = np.ones(len(compute), dtype=bool)
-    found: list[tuple[float, Indices]] = []
-    width = math.log1p(tolerance) + 1e-12
-    while True:
-        best: tuple[int, float] = (0, 0.0)
-        rows = np.empty(0, dtype=np.intp)
-        for i in np.flatnonzero(free):
-            inside = np.flatnonzero(free & (sorted_c >= sorted_c[i]) & (sorted_c <= sorted_c[i] + width))
-            key = (len(np.unique(label[inside])), -float(np.ptp(sorted_c[inside])))
-            if key > best:
-                best, rows = key, inside
-        if best[0] < least:
-            break
-        free[rows] = False
-        found.append((float(sorted_c[rows].mean()), order[rows]))
+    rows, label = np.argsort(compute, kind="stable"), labels(sizes)
+    log_c, width = np.log(compute), math.log1p(tolerance) + 1e-12
+    found: list[Indices] = []
+    while (members := _fullest(rows, log_c[rows], label[rows], sizes, width, least)) is not None:
+        found.append(members)
+        rows = rows[~np.isin(rows, members)]
     budget = np.full(len(compute), -1, dtype=np.intp)
-    for number, (_, members) in enumerate(sorted(found, key=lambda each: each[0])):
+    for number, members in enumerate(sorted(found, key=lambda each: float(log_c[each].mean()))):
         budget[members] = number
     return budget
+
+
+def _fullest(
+    rows: Indices, log_c: Array, label: Indices, sizes: Array, width: float, least: int
+) -> Indices | None:
+    """The rows of the window with the most labels, the narrowest of several; None where none has enough.
+
+    `rows` are in the order of `log_c`, (m,) like it and `label`; `sizes` (n, k) are of all rows.
+    """
+    ends = np.searchsorted(log_c, log_c + width, side="right")
+    distinct = _distinct(label.tolist(), ends.tolist())
+    span = log_c[ends - 1] - log_c
+    for i in np.lexsort((span, -distinct)):
+        if distinct[i] < least:
+            break
+        members = rows[i : ends[i]]
+        if all(distinct_scales(size).max() + 1 >= LEAST_VALUES for size in sizes[members].T):
+            return members
+    return None
+
+
+def _distinct(label: list[int], ends: list[int]) -> Indices:
+    """How many different labels there are from each place to its end, which rises from place to place."""
+    times: Counter[int] = Counter()
+    found = np.empty(len(label), dtype=np.intp)
+    here = at = 0
+    for i, end in enumerate(ends):
+        while at < end:
+            here += times[label[at]] == 0
+            times[label[at]] += 1
+            at += 1
+        found[i] = here
+        times[label[i]] -= 1
+        here -= times[label[i]] == 0
+    return found
 
 
 def design(rows: Rows, budget: Indices, k: int) -> Design:

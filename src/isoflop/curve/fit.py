@@ -11,7 +11,18 @@ import numpy.typing as npt
 import pandas as pd
 
 from isoflop import __version__
-from isoflop.curve import bootstrap, coverage, forecast, frontier, points, predict, profile, result, rolling
+from isoflop.curve import (
+    bootstrap,
+    coverage,
+    forecast,
+    frontier,
+    points,
+    predict,
+    profile,
+    result,
+    rolling,
+    scatter,
+)
 from isoflop.curve.laws import LAWS, Axes, Law, Options, Reported
 from isoflop.curve.points import Points
 from isoflop.curve.predict import Sample
@@ -159,6 +170,8 @@ def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: Opti
     words.extend(told for told in held if told is not None)
     horizons, score = _extrapolation(law, chosen.places, options)
     residual = np.log(runs.y[used] / fitted[used])
+    trials = None if runs.trials is None else runs.trials[used]
+    noise = scatter.about(runs.log_y[used], np.log(fitted[used]), trials, free)
     return LawFit(
         law=law.name,
         formula=law.formula,
@@ -172,7 +185,7 @@ def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: Opti
         r_squared=1.0 - missed / float(np.sum((observed - observed.mean()) ** 2)),
         r_squared_of=law.scale_name,
         log10_rmse=float(np.sqrt(np.mean((residual / math.log(10)) ** 2))),
-        band=predict.band(law, parameters, view.x, residual, configs, sample),
+        band=predict.band(law, parameters, view.x, noise, configs, sample),
         horizons=horizons,
         extrapolation_log_rmse=score,
         warnings=tuple(words),
@@ -191,7 +204,8 @@ def _outliers(chosen: Points) -> list[str]:
     shown = ", ".join(chosen.run_ids[i] for i in far[:3]) + (
         f" and {len(far) - 3} more" if len(far) > 3 else ""
     )
-    return [f"{len(far)} runs lie over {OUTLIER:g} robust standard deviations from the rest: {shown}"]
+    lie = "run lies" if len(far) == 1 else "runs lie"
+    return [f"{len(far)} {lie} over {OUTLIER:g} robust standard deviations from the rest: {shown}"]
 
 
 def _chance(chosen: Points, y: str, method: Method) -> tuple[float | None, tuple[str, ...]]:

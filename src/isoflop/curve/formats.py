@@ -223,7 +223,7 @@ def _parquet(path: Path) -> Rows:
     try:
         table = pd.read_parquet(path)
     except ImportError as error:
-        raise ValueError(f"{path}: reading Parquet needs pyarrow: pip install pyarrow") from error
+        raise ValueError(f"{path}: reading Parquet needs pyarrow: pip install 'isoflop[parquet]'") from error
     except (ValueError, OSError) as error:
         raise ValueError(f"{path}: damaged Parquet: {error}") from error
     if any(name is not None for name in table.index.names):

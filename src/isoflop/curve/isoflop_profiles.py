@@ -36,6 +36,10 @@ FARTHEST = 2.0
 SLICE_POINTS = 40
 
 
+class NoBudgetError(ValueError):
+    """No compute is shared by enough sizes."""
+
+
 @dataclasses.dataclass(frozen=True)
 class _Fitted:
     """The parabolas of the sample (row 0) and its resamples: coefficients (1 + r, B, q), vertices (1 + r, B,
@@ -234,7 +238,8 @@ def fit_profiles(
     (`group`, else config_id, else rows) are resampled with all their runs.
 
     Raises:
-        ValueError: a column is missing, or no budget has enough sizes.
+        NoBudgetError: no budget has enough sizes.
+        ValueError: a column is missing, holds words or is named twice.
     """
     _check(sizes, tolerance, resamples)
     k, names = len(sizes), (*sizes, *companions, y)
@@ -243,10 +248,13 @@ def fit_profiles(
     least = parabola.coefficients(k) + SPARE
     budget = budgets.group(rows.compute, rows.x[:, :k], tolerance, least)
     if not (budget >= 0).any():
-        raise ValueError(
-            f"no {compute} is shared within {tolerance:.0%} by {least} distinct {' x '.join(sizes)} of "
-            f"{len(rows.y)} usable rows: run more sizes at equal compute, or allow a larger tolerance"
+        each = f", {budgets.LEAST_VALUES} or more of each," if k > 1 else ""
+        raise NoBudgetError(
+            f"no {compute} is shared within {tolerance:.0%} by {least} distinct {' x '.join(sizes)}{each} of "
+            f"{len(rows.y)} usable rows: run more sizes at equal compute"
         )
+    if float(rows.y.min()) == float(rows.y.max()):
+        raise ValueError(f"{y} is {rows.y[0]:g} in every row: no size is better than another")
     design = budgets.design(rows, budget, k)
     fitted = _fit(design, joint_rows.resampled(design.rows, resamples, seed), k)
     found = tuple(_budget(fitted, design, b, names, sizes) for b in range(len(design.log_budget)))

@@ -16,7 +16,7 @@ import pandas as pd
 
 from isoflop.curve import allocation, bootstrap, joint_forms, joint_rows, solver
 from isoflop.curve.joint_laws import JOINT_LAWS, JointLaw
-from isoflop.curve.joint_result import Allocation, JointFit, JointHeldOut, PredictedRow
+from isoflop.curve.joint_result import Allocation, JointFit, JointHeldOut, Optimum, PredictedRow
 from isoflop.curve.joint_rows import Rows
 from isoflop.curve.laws import Reported
 from isoflop.curve.points import nearest
@@ -32,6 +32,8 @@ LARGEST = 1e200
 RESAMPLED = solver.Effort(tolerance=1e-7, gain=1e-10, steps=200)
 """Of resamples: valleys between factors and exponents are long, and an early end narrows the intervals."""
 LEAST_RESAMPLES = 40
+BEYOND = 10.0
+"""The optimal split is told at the largest compute of the rows and at so many times that."""
 SPREAD_OF_FACTOR = 0.1
 """A column of compute whose ratio to the product of resources varies by more is named."""
 
@@ -113,42 +115,39 @@ def _compute(law: JointLaw, rows: Rows, name: str | None) -> _Compute:
     return _Compute(factor, name, basis, (words,))
 
 
-def _allocate(
-    law: JointLaw,
-    rows: Rows,
-    fitted: _Fitted,
-    compute: _Compute,
-    at_compute: float | None,
-) -> Allocation | None:
-    """The best split, or None where a term of the sample is at its bound 0 or flat."""
-    powers = np.array(law.compute_powers)
-    spent = compute.factor * np.prod(rows.x**powers, axis=1)
-    at = float(spent.max()) if at_compute is None else at_compute
+def _optimum(law: JointLaw, rows: Rows, fitted: _Fitted, compute: _Compute, at: float) -> Optimum:
+    """The best of each resource at compute `at`, and their ratio."""
     _, log_factors, b = law.terms(fitted.parameters, rows.log_x_max)
-    if law.useless(fitted.parameters[:1]):
-        return None
-    grows = allocation.exponents(b, powers)
-    best = allocation.optimum(log_factors, b, powers, math.log(at / compute.factor))
-    configs, free = rows.configs, law.form.free_parameters
+    best = allocation.optimum(log_factors, b, np.array(law.compute_powers), math.log(at / compute.factor))
     found = [Reported(f"optimal_{role}", _powers(best[:, j]), role) for j, role in enumerate(law.roles)]
     if law.roles == ("parameters", "data"):
         found.append(Reported("examples_per_parameter", _powers(best[:, 1] - best[:, 0]), "examples"))
     else:
         found.append(Reported("width_per_depth", _powers(best[:, 0] - best[:, 1]), "width units per layer"))
+    return Optimum(at, tuple(_estimate(r, rows.configs, law.form.free_parameters) for r in found))
+
+
+def _allocate(
+    law: JointLaw, rows: Rows, fitted: _Fitted, compute: _Compute, at_compute: float | None
+) -> Allocation | None:
+    """The best split, or None where a term of the sample is at its bound 0 or flat."""
+    if law.useless(fitted.parameters[:1]):
+        return None
+    powers = np.array(law.compute_powers)
+    spent = float((compute.factor * np.prod(rows.x**powers, axis=1)).max())
+    grows = allocation.exponents(law.terms(fitted.parameters, rows.log_x_max)[2], powers)
+    unit = "decades per decade of compute"
+    named = [Reported(f"optimal_{role}_exponent", grows[:, j], unit) for j, role in enumerate(law.roles)]
     return Allocation(
-        compute=at,
         compute_unit=compute.unit,
         factor=compute.factor,
         powers=law.compute_powers,
         basis=compute.basis,
-        exponents=tuple(
-            _estimate(
-                Reported(f"optimal_{role}_exponent", grows[:, j], "decades per decade of compute"),
-                *(configs, free),
-            )
-            for j, role in enumerate(law.roles)
+        exponents=tuple(_estimate(r, rows.configs, law.form.free_parameters) for r in named),
+        optima=tuple(
+            _optimum(law, rows, fitted, compute, at)
+            for at in ((spent, BEYOND * spent) if at_compute is None else (at_compute,))
         ),
-        at=tuple(_estimate(r, configs, free) for r in found),
     )
 
 
@@ -215,8 +214,8 @@ def fit_joint(
     of ln y; None takes 1.345 robust standard deviations of the residuals, which normal noise prefers.
     `chance` holds Rosenfeld's e0. `compute`: a column of training compute that sets the factor of the
     allocation; without it, the law's `compute_factor`. `at_compute`: where the optimal split is told, else at
-    the largest
-    compute of the rows. `held_out`: rows with the same columns that the fit is judged by.
+    the largest compute of the rows and BEYOND times it. `held_out`: rows with the same columns that the fit
+    is judged by.
 
     Raises:
         ValueError: an unknown law, a missing column, or rows that cannot carry the law.

@@ -64,14 +64,14 @@ class JointLaw:
         floor, log_factors, b = self.terms(parameters, log_x_max)
         scale = f"{y}" if not self.before else "eta"
         found = [
-            Reported(name, np.exp(log_factors[:, j]), f"{scale} at 1 {units[j]}, y's part owed to {units[j]}")
+            Reported(name, np.exp(log_factors[:, j]), f"{scale} owed to {units[j]}, at 1")
             for j, name in enumerate(self.coefficients)
         ]
         found.append(Reported(self.floor, floor, scale, least=0.0))
         if self.before:
-            found.append(Reported("e0", np.exp(parameters[:, 0]), f"{y}: level of small models and data"))
+            found.append(Reported("e0", np.exp(parameters[:, 0]), f"{y} of small models and data"))
         found += [
-            Reported(f"exponent_{role}", b[:, j], f"decades of its part per decade of {units[j]}")
+            Reported(f"exponent_{role}", b[:, j], f"decades per decade of {units[j]}")
             for j, role in enumerate(self.roles)
         ]
         return found

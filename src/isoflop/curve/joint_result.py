@@ -14,20 +14,28 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
+class Optimum:
+    """The best of each resource at `compute`, and last their ratio (examples per parameter, width per
+    depth)."""
+
+    compute: float
+    best: tuple[Estimate, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class Allocation:
     """How compute is split best under the law: compute = `factor` x the resources to the `powers`.
 
-    `exponents`: of each optimal resource in compute. `at`: the optimum at `compute`, and its ratio
-    (examples per parameter, width per depth). `basis` says where the factor is from.
+    `exponents`: of each optimal resource in compute. `optima`: at the largest compute of the rows and at ten
+    times that, or where it was asked for. `basis` says where the factor is from.
     """
 
-    compute: float
     compute_unit: str
     factor: float
     powers: tuple[float, ...]
     basis: str
     exponents: tuple[Estimate, ...]
-    at: tuple[Estimate, ...]
+    optima: tuple[Optimum, ...]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -70,19 +70,25 @@ def select(
     """The rows with a positive, finite value in each column; others are excluded by name.
 
     Configurations are the values of `group`, else of config_id where there is one, else the rows themselves.
+    Rows whose y is at or above `chance`, for test_error else that of the column chance_error, are excluded.
 
     Raises:
         ValueError: a column is missing, holds words or is named twice.
     """
-    if len({*resources, y}) <= len(resources):
-        raise ValueError(f"{', '.join((*resources, y))}: give a column of its own for each resource and y")
     needed = (*resources, y) if compute is None else (*resources, y, compute)
+    if twice := [name for name, times in Counter(needed).items() if times > 1]:
+        raise ValueError(
+            f"{twice[0]} is named twice: give a column of its own for each resource, compute and y"
+        )
     values = np.column_stack([column(table, name) for name in needed])
     names = table["run_id"].astype(str) if "run_id" in table else [f"row {i + 1}" for i in range(len(table))]
     group = group or ("config_id" if "config_id" in table else None)
     if group is not None and group not in table:
         raise ValueError(f"no column {group} in the table: {nearest(group, map(str, table.columns))}")
-    reasons = [_problem(needed, row, len(resources), chance) for row in values]
+    level = np.full(len(table), math.inf if chance is None else chance)
+    if chance is None and y == "test_error" and "chance_error" in table:
+        level = column(table, "chance_error")
+    reasons = [_problem(needed, row, len(resources), guess) for row, guess in zip(values, level, strict=True)]
     keep = np.array([reason is None for reason in reasons], dtype=bool)
     labels = np.arange(len(table)) if group is None else table[group].astype(str).to_numpy()
     config, _ = pd.factorize(labels[keep])
@@ -96,14 +102,14 @@ def select(
     )
 
 
-def _problem(names: tuple[str, ...], row: Array, y: int, chance: float | None) -> str | None:
-    """Why a row cannot be used, or None; `y` is the place of y in it."""
+def _problem(names: tuple[str, ...], row: Array, y: int, chance: float) -> str | None:
+    """Why a row cannot be used, or None; `y` is the place of y in it, `chance` may be unknown (nan)."""
     for name, value in zip(names, row, strict=True):
         if math.isnan(value):
             return f"unknown {name}"
         if math.isinf(value) or value <= 0:
             return f"{name} is {value:g}: a law on log scales needs it finite and above 0"
-    if chance is not None and row[y] >= chance:
+    if row[y] >= chance:
         return f"{names[y]} is {row[y]:.4g}, at chance ({chance:.4g}): no information about the law"
     return None
 

@@ -16,12 +16,10 @@ from isoflop.curve.grouping import Asked
 
 Array = npt.NDArray[np.float64]
 
-KNOWN_AXES = (
-    (frozenset({"C", "N", "D", "loss"}), "C", "loss"),
-    (frozenset({"run_id", "config_id", "train_gflops", "test_error"}), "train_gflops", "test_error"),
-)
-"""Columns by which a file is known, with its x and y. The first: training FLOPs C, parameters N, tokens D and
-loss, and no other column. The second, with any others: the table.csv that `isoflop aggregate` writes."""
+CND = frozenset({"C", "N", "D", "loss"})
+"""The columns of a known file: training FLOPs C, parameters N, tokens D and loss, and no other."""
+SWEEP = frozenset({"run_id", "config_id", "train_gflops", "test_error"})
+"""Columns, among others, of the table.csv that `isoflop aggregate` writes."""
 
 COUNTED = "test_error"
 """The column of errors that chance_error and test_n speak of."""
@@ -64,7 +62,8 @@ def read(
 
     Args:
         path: the file.
-        x: the column of the resource, in the unit of the file. Not needed where KNOWN_AXES tell it, nor y.
+        x: the column of the resource, in the unit of the file. Not needed, nor y, where the columns are CND
+            or hold SWEEP.
         y: the column that falls with it: an error as a fraction, a loss.
         group: the columns, joined by commas, whose values make a configuration: what is resampled together.
             Without it rows of equal x are one configuration if `seed` is given, else each row is one.
@@ -81,7 +80,21 @@ def read(
             for fractions, or an accuracy for an error. One line that says what to change.
         OSError: the file cannot be opened.
     """
-    raw = formats.load(path)
+    return take(formats.load(path), path, x=x, y=y, group=group, seed=seed, chance=chance, counts=counts)
+
+
+def take(
+    raw: pd.DataFrame,
+    path: Path,
+    *,
+    x: str | None = None,
+    y: str | None = None,
+    group: str | None = None,
+    seed: str | None = None,
+    chance: float | str | None = None,
+    counts: float | str | None = None,
+) -> Read:
+    """As `read`, of rows that formats.load has read from the file."""
     try:
         raw, words = _without_repeats(raw)
         chart = formats.is_chart(raw)
@@ -113,9 +126,10 @@ def _asked(
     raw: pd.DataFrame, x: str | None, y: str | None, group: str | None, seed: str | None, chart: bool
 ) -> Asked:
     names = set(raw.columns)
-    for known, known_x, known_y in KNOWN_AXES:
-        if names == known or ("run_id" in known and names > known):
-            x, y = x or known_x, y or known_y
+    if names == CND:
+        x, y = x or "C", y or "loss"
+    elif names >= SWEEP:
+        x, y = x or "train_gflops", y or "test_error"
     if x is None or y is None:
         raise ValueError(f"say --{'x' if x is None else 'y'}: the columns are {', '.join(raw.columns)}")
     group = group or ("Name" if chart else None)

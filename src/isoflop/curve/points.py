@@ -168,8 +168,8 @@ def _shown(values: list[str]) -> str:
     return ", ".join(values[:4]) + (f" and {len(values) - 4} more" if len(values) > 4 else "")
 
 
-def _refuse_mixed(rows: pd.DataFrame, x: str) -> None:
-    """Raise ValueError where what is fitted together cannot be compared."""
+def refuse_mixed(rows: pd.DataFrame, x: str) -> None:
+    """Raise ValueError where what is fitted together over x cannot be compared."""
     columns = _REFUSED | (_REFUSED_OF_THE_MACHINE if x in _OF_THE_MACHINE else {})
     for name, plural in columns.items():
         values = _values(rows, name)
@@ -292,7 +292,7 @@ def select(
     if float(runs.y.min()) == float(runs.y.max()):
         raise ValueError(f"{y} is {runs.y[0]:g} in every run: there is no fall to fit, measure other scales")
     if not mixed:
-        _refuse_mixed(rows, x)
+        refuse_mixed(rows, x)
     has_scale = np.zeros((len(configs), scales), dtype=bool)
     has_scale[places.config, scale] = True
     zeros = int((runs.y == 0).sum())

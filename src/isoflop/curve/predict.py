@@ -7,10 +7,11 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from isoflop.curve import bootstrap, forecast, frontier
+from isoflop.curve import bootstrap, forecast, frontier, scatter
 from isoflop.curve.laws import Law, Options
 from isoflop.curve.points import Points
 from isoflop.curve.result import Band, Forecast
+from isoflop.curve.scatter import Scatter
 from isoflop.curve.view import View
 
 Array = npt.NDArray[np.float64]
@@ -106,24 +107,12 @@ def resampled(
     )
 
 
-def _new_runs(curves: Array, residual: Array, configs: int, free: int, seed: int) -> tuple[Array, Array]:
-    """Ends (m,) of the 95% interval of ln y of a new run about curves (r, m), which are stretched.
-
-    To each curve a residual is added, widened for the fit's freedom and the t distribution's longer tails.
-    """
-    factor = bootstrap.stretch(configs, free)
-    middle = np.median(curves, axis=0)
-    widened = (residual - residual.mean()) * factor * np.sqrt(configs / (configs + 1))
-    noise = np.random.default_rng(seed + 1).choice(widened, curves.shape)
-    return bootstrap.stretched(middle + factor * (curves - middle) + noise, 1.0)
-
-
-def band(law: Law, parameters: Array, x: Array, residual: Array, configs: int, sample: Sample) -> Band:
-    """The curve of `parameters` (1 + r, p) with its intervals; residual (k,) of ln y of single runs."""
+def band(law: Law, parameters: Array, x: Array, found: Scatter, configs: int, sample: Sample) -> Band:
+    """The curve of `parameters` (1 + r, p) with its intervals; `found`: what single runs scatter about it."""
     at = sample.grid(x)
     curves = law.log_predict(parameters, np.log(at / x.max()))
     low, high = bootstrap.interval(curves[1:], configs, law.free_parameters)
-    new_low, new_high = _new_runs(curves[1:], residual, configs, law.free_parameters, sample.seed)
+    new_low, new_high = scatter.new_run(curves[1:], found, configs, law.free_parameters, sample.seed)
     ends = (np.minimum(low, curves[0]), np.maximum(high, curves[0]))
     return _band(at, curves[0], *ends, np.minimum(new_low, ends[0]), np.maximum(new_high, ends[1]))
 
@@ -159,10 +148,10 @@ def forecast_of(chosen: Points, sample: Sample, options: Options) -> tuple[Forec
     drawn = drawn if len(drawn) else middle[None]
     low, high = bootstrap.interval(drawn, chosen.configs, free)
     fitted = np.interp(np.log(chosen.runs.x / places.x.max()), z, middle)
-    residual = chosen.runs.log_y - fitted
-    new_low, new_high = _new_runs(drawn, residual, chosen.configs, free, sample.seed)
+    noise = scatter.about(chosen.runs.log_y, fitted, chosen.runs.trials, free)
+    new_low, new_high = scatter.new_run(drawn, noise, chosen.configs, free, sample.seed)
     growing = found.reach * (found.growth or 0.0) * np.maximum(z, 0.0)
-    wider = np.hypot(growing, found.reach * float(residual.std()))
+    wider = np.hypot(growing, found.reach * float(noise.standard.std()) * noise.deviation(middle))
     ends = (np.minimum(low, middle - growing), np.maximum(high, middle + growing))
     made = Forecast(
         members=found.members,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from isoflop.curve import solver
 from isoflop.curve.laws import Law, Options, level_of, problem_of
@@ -44,7 +44,7 @@ def exponent_interval(
     least = float(losses.min())
     freedom = configs - law.free_parameters
     phi = max(2 * least / freedom, 1e-300)
-    root = np.sqrt(2 * (losses - least) / phi) - np.sqrt(stats.f.ppf(0.95, 1, freedom))
+    root = np.sqrt(2 * (losses - least) / phi) - special.stdtrit(freedom, 0.975)
     return Interval(
         _crossing(grid[: middle + 1][::-1], root[: middle + 1][::-1]),
         _crossing(grid[middle:], root[middle:]),

@@ -64,10 +64,12 @@ class View:
 
     def binomial_variance(self) -> Array:
         """The variance of ln y that counting so many trials gives, (n,); 0 where counts are unknown."""
-        if self.trials is None:
-            return np.zeros_like(self.y)
-        share = np.exp(self.log_y)
-        return np.asarray((1.0 - share) / (self.trials * share))
+        return np.zeros_like(self.y) if self.trials is None else binomial(np.exp(self.log_y), self.trials)
+
+
+def binomial(share: Array, trials: Array | float) -> Array:
+    """The variance of the logarithm of a share that is counted on `trials`, (1 - p) / (n p); arrays (n,)."""
+    return np.asarray((1.0 - np.minimum(share, 1.0)) / (trials * share))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +109,7 @@ def _spread(view: View, form: Form, weights: Array, level: float | None) -> Spre
     residual = _residual(view, form, first)[counted]
     seeds = (view.seed_variance or 0.0) / view.repeats
     counting = view.binomial_variance()
-    misfit, share = _components(residual, form.free_parameters, seeds[counted], counting[counted])
+    misfit, share = components(residual, form.free_parameters, seeds[counted], counting[counted])
     deviation = np.sqrt(misfit + seeds + share * counting)
     threshold = solver.threshold_of(residual / deviation[counted], least=0.5)
     if view.trials is None:
@@ -116,7 +118,7 @@ def _spread(view: View, form: Form, weights: Array, level: float | None) -> Spre
     return Spread(noise, threshold, deviation)
 
 
-def _components(residual: Array, free: int, seeds: Array, counting: Array) -> tuple[float, float]:
+def components(residual: Array, free: int, seeds: Array, counting: Array) -> tuple[float, float]:
     """misfit (variance of ln y) and the share of the binomial variance in squared residuals (n,).
 
     Non-negative least squares of the squares on 1 and the binomial variance, each weighed by its variance

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from isoflop.curve.result import FitReport, Interval
+from isoflop.record.binomial import Z95, wilson
 from isoflop.report import costs
 from isoflop.report.numerals import compact, interval, number, percent, plural
-from isoflop.report.points import Z95, wilson
 from isoflop.report.trust import calibrated, disagreement
 
 SHORT_DECADES = 2.0

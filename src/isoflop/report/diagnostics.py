@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from isoflop.curve.result import Calibration, FitReport
+from isoflop.record.binomial import wilson
 from isoflop.report import canvas, curves, style
 from isoflop.report.canvas import Drawing
 from isoflop.report.curves import Curves
 from isoflop.report.numerals import number
-from isoflop.report.points import Points, wilson
+from isoflop.report.points import Points
 from isoflop.report.trust import LEAST_PREDICTIONS
 
 LOW = 3.6

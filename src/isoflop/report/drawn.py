@@ -11,19 +11,22 @@ _SHORTER = (
     (r"<!--.*?-->", ""),
     (r' transform="rotate\(-?0 [^"]*\)"', ""),
     (r'(<use [^>]*?) style="[^"]*stroke-width: 0\.[68]"', r"\1"),
-    (r"(\d\.\d)\d+(?=[\s\"])", r"\1"),
     (r"\s*\n\s*", " "),
     (r"> <", "><"),
     (r"(?<=[a-z]): (?=[^<>]*\")", ":"),
     (r"; (?=[a-z-]+:)", ";"),
     (r"xlink:href", "href"),
 )
+_TAG = re.compile(r"<[^>]*>")
+_DIGITS = re.compile(r"(\d\.\d)\d+(?=[\s\"])")
+"""Of coordinates; numbers between tags are for the reader and stay."""
 _JOINS = ".still svg *{stroke-linejoin:round;stroke-linecap:butt}"
 _LONELY = re.compile(r"<g>(<(?:use|path)\b[^>]*/>|)</g>")
 
 
 def inline(svg: str, prefix: str, alt: str) -> str:
     """The drawing as an <svg> element; its ids start with `prefix`, since ids must be unique in a page."""
+    svg = _TAG.sub(lambda tag: _DIGITS.sub(r"\1", tag[0]), svg)
     for pattern, replacement in _SHORTER:
         svg = re.sub(pattern, replacement, svg, flags=re.DOTALL)
     used = dict.fromkeys(re.findall(r'(?:url\(#|href="#)([^)"]+)', svg))

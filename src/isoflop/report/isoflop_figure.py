@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import matplotlib
@@ -22,9 +23,17 @@ TALL_INCHES = 4.6
 PANEL_INCHES = 4.3
 KEY_INCHES = 1.5
 MOST_KEYS = 10
+MOST_BUDGETS = 24
+"""Of more budgets every second, third, ... is drawn."""
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+TITLES = {"train_gflops": "Training compute (GFLOPs)", "test_error": "Test error"}
+"""Of known columns; others go by their names."""
 BEST = "#D55E00"
 """The colour of what is optimal."""
+
+
+def _title(name: str) -> str:
+    return TITLES.get(name, canvas.plain(name))
 
 
 def _optimum(budget: Budget, name: str) -> Estimate | None:
@@ -37,9 +46,12 @@ def _colours(profiles: Profiles) -> list[str]:
 
 
 def _ticks(axis: Axis, low: float, high: float) -> None:
-    """Logarithmic ticks; large numbers as 2 × 10⁸, over two decades and more only powers of ten."""
+    """Logarithmic ticks, few enough for half a page's width; large numbers as 2 × 10⁸, over two decades and
+    more only powers of ten."""
     canvas.log_ticks(axis, low, high)
     if high < 1e6:
+        if 8 < high / low < 1000:
+            axis.set_major_locator(LogLocator(10.0, subs=(1.0, 2.0, 5.0), numticks=12))
         return
     tens = high / low >= 100
     axis.set_major_locator(LogLocator(10.0, subs=(1.0,) if tens else (1.0, 2.0, 5.0), numticks=12))
@@ -55,11 +67,13 @@ def _power(value: float) -> str:
 def _profile(axes: Axes, profiles: Profiles, j: int) -> None:
     """The runs and the parabola of each budget through size j, the optimum a diamond."""
     name, many = profiles.sizes[j], len(profiles.sizes) > 1
+    raster = sum(len(budget.points) for budget in profiles.budgets) > canvas.RASTER_ABOVE
     xs, ys = [], []
     for budget, colour in zip(profiles.budgets, _colours(profiles), strict=True):
         size = np.array([point.sizes[j] for point in budget.points])
         y = np.array([point.y_at_budget for point in budget.points])
-        axes.scatter(size, y, s=13, color=colour, alpha=0.35 if many else 0.8, linewidths=0, zorder=3)
+        look: dict[str, Any] = {"s": 13, "alpha": 0.35 if many else 0.8, "linewidths": 0, "zorder": 3}
+        axes.scatter(size, y, color=colour, rasterized=raster, **look)
         line = budget.slices[j]
         refused = budget.optimum is None
         axes.plot(line.size, line.y, color=colour, lw=1.3, ls=(0, (2, 2)) if refused else "-", zorder=4)
@@ -77,8 +91,8 @@ def _profile(axes: Axes, profiles: Profiles, j: int) -> None:
     axes.set_ylim(bottom / room, top * room)
     _ticks(axes.xaxis, low, high)
     _ticks(axes.yaxis, *axes.get_ylim())
-    axes.set_xlabel(canvas.plain(name))
-    axes.set_ylabel(canvas.plain(profiles.y))
+    axes.set_xlabel(_title(name))
+    axes.set_ylabel(_title(profiles.y))
     canvas.ruled(axes)
 
 
@@ -118,8 +132,8 @@ def _growth(axes: Axes, profiles: Profiles, j: int) -> None:
         axes.set_ylim(bottom, top)
         _ticks(axes.yaxis, bottom, top)
     _ticks(axes.xaxis, low_c, high_c)
-    axes.set_xlabel(canvas.plain(profiles.compute))
-    axes.set_ylabel(f"Optimal {canvas.plain(name)}")
+    axes.set_xlabel(_title(profiles.compute))
+    axes.set_ylabel(f"Optimal {_title(name)}")
     canvas.ruled(axes)
 
 
@@ -137,7 +151,10 @@ def _keys(profiles: Profiles) -> list[tuple[str | None, list[Any]]]:
     if any(_open_ended(budget, profiles.sizes) for budget in profiles.budgets):
         label = "Interval open"
         found.append(Line2D([], [], ls="", marker="^", ms=4.5, color=style.MUTED, label=label))
-    return [(canvas.plain(profiles.compute), colours), (None, found)]
+    return [
+        ("GFLOPs" if profiles.compute == "train_gflops" else canvas.plain(profiles.compute), colours),
+        (None, found),
+    ]
 
 
 def _open_ended(budget: Budget, sizes: tuple[str, ...]) -> bool:
@@ -161,8 +178,10 @@ def figure(profiles: Profiles) -> Figure:
 
 def draw(profiles: Profiles) -> Drawing:
     """The drawing with its words."""
+    every = -(-len(profiles.budgets) // MOST_BUDGETS)
+    shown = dataclasses.replace(profiles, budgets=profiles.budgets[::every])
     with matplotlib.rc_context(canvas.RC):
-        png, svg = canvas.render(figure(profiles))
+        png, svg = canvas.render(figure(shown))
     sizes = " and ".join(profiles.sizes)
     least, most = profiles.budgets[0].compute, profiles.budgets[-1].compute
     known = sum(budget.optimum is not None for budget in profiles.budgets)
@@ -178,5 +197,6 @@ def draw(profiles: Profiles) -> Drawing:
         f"Runs whose {profiles.compute} lies within {profiles.tolerance:.0%} of each other make a budget; "
         "points are brought to its mean by a common slope. Bars: 95% intervals over configurations, open "
         f"where they leave the sizes measured. Found: {grows or profiles.growth_reason}."
+        f"{'' if every == 1 else f' Of {len(profiles.budgets)} budgets one in {every} is drawn.'}"
     )
     return Drawing("isoflop_profiles", f"IsoFLOP profiles over {sizes}", alt, caption, png, svg)

@@ -14,9 +14,21 @@ from markupsafe import Markup
 from isoflop import __version__, record
 from isoflop.aggregate import Table
 from isoflop.curve.result import FitFile, FitReport
-from isoflop.report import canvas, charts, costs, drawn, figures, law_tables, packed, tables, trust
+from isoflop.report import (
+    canvas,
+    charts,
+    costs,
+    drawn,
+    figures,
+    isoflop_section,
+    law_tables,
+    packed,
+    tables,
+    trust,
+)
 from isoflop.report import points as views
 from isoflop.report.canvas import Drawing
+from isoflop.report.isoflop_section import Section
 from isoflop.report.numerals import compact, interval, number, percent, plural, seconds
 from isoflop.report.origins import origins
 from isoflop.report.verdict import judge
@@ -157,7 +169,14 @@ def _why_none(fits: FitFile) -> str:
     return "; ".join(f"{e.run_id}: {e.reason}" for e in fits.unfitted) or "the file of fits holds none"
 
 
-def render(name: str, directory: Path, table: Table, fits: FitFile, drawings: tuple[Drawing, ...]) -> str:
+def render(
+    name: str,
+    directory: Path,
+    table: Table,
+    fits: FitFile,
+    drawings: tuple[Drawing, ...],
+    profiles: Section,
+) -> str:
     """The page of the sweep called `name`. Everything that is not markup of ours is escaped by jinja2."""
     report = views.report_of(fits, views.VIEWS[0])
     ahead = report.forecast if report else None
@@ -174,6 +193,8 @@ def render(name: str, directory: Path, table: Table, fits: FitFile, drawings: tu
         "trust": trust.trust(report) if report else "",
         "forecast_warnings": [w for w in ahead.warnings if "tested" not in w] if ahead else [],
         "diagnostics": _diagnostics(drawings),
+        "profiles": profiles,
+        "profiles_drawing": _inlined(profiles.drawing, "iso") if profiles.drawing else None,
         "held_out": law_tables.held_out(report.held_out if report else None, views.VIEWS[0].scale),
         "unfitted": fits.unfitted,
         "configs": tables.configs(table.rows),
@@ -205,8 +226,9 @@ def write_report(directory: Path, table: Table, fits: FitFile) -> Path:
             f"{directory}: no finished run to report on: see the {len(table.dropped)} dropped records"
         )
     drawings = figures.draw(table.rows, fits)
-    canvas.write(drawings, directory)
+    profiles = isoflop_section.section(table.rows)
+    canvas.write((*drawings, *([profiles.drawing] if profiles.drawing else ())), directory)
     path = directory / "index.html"
     name = directory.resolve().name
-    record.write_bytes(path, render(name, directory, table, fits, drawings).encode())
+    record.write_bytes(path, render(name, directory, table, fits, drawings, profiles).encode())
     return path

@@ -9,12 +9,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from isoflop.curve.result import FitFile, FitReport
+from isoflop.record.binomial import wilson
 from isoflop.report import curves, style
 from isoflop.report.curves import Curves
 from isoflop.report.numerals import compact
 
 Array = npt.NDArray[np.float64]
-Z95 = 1.959963984540054
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,20 +67,6 @@ class Points:
     unknown_x: int
     unknown_y: int
     zero: int
-
-
-def wilson(share: Array, n: Array) -> tuple[Array, Array]:
-    """Wilson's 95% interval of shares observed in `n` trials each (Wilson 1927); arrays of one shape.
-
-    Raises:
-        ValueError: an n is not positive or a share lies outside [0, 1].
-    """
-    if not (np.all(n > 0) and np.all(share >= 0) and np.all(share <= 1)):
-        raise ValueError("Wilson's interval needs shares in [0, 1] and at least one trial")
-    z2 = Z95**2 / n
-    centre = (share + z2 / 2) / (1 + z2)
-    half = Z95 * np.sqrt(share * (1 - share) / n + z2 / (4 * n)) / (1 + z2)
-    return np.maximum(0.0, centre - half), np.minimum(1.0, centre + half)
 
 
 def _keys(rows: pd.DataFrame) -> tuple[pd.DataFrame, str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from isoflop.config import ConfigError
-from isoflop.verbs import terminal
+from isoflop.verbs import joint, terminal
 
 
 def add(verb: terminal.Add) -> None:
@@ -30,6 +30,7 @@ def add(verb: terminal.Add) -> None:
             _add_method(made)
         if name == "fit":
             _add_table(made)
+            joint.add(made)
 
 
 def _add_method(made: argparse.ArgumentParser) -> None:
@@ -79,6 +80,9 @@ def _fit(options: argparse.Namespace) -> int:
         for name in ("group", "seed", "counts"):
             if getattr(options, name) is not None:
                 raise ConfigError(f"--{name} is for a table of your own: records say it themselves")
+    if joint.asked(options):
+        return joint.fit(options)
+    if options.directory.is_dir():
         _, fits = _fitted(options)
         chosen = _chosen(options)
     else:

@@ -1,0 +1,60 @@
+"""The sweep that would give IsoFLOP profiles of what a table's runs trained, as a command."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+WIDTHS = 6
+"""As many sizes as a budget needs: isoflop_profiles.SPARE more than a parabola has coefficients."""
+ACROSS = 8.0
+"""The ratio of the largest width to the smallest."""
+BUDGETS = (1 / 16, 1 / 4, 1.0)
+"""Shares of the largest training compute of the table."""
+FAMILIES = ("mlp", "resnet", "vit", "convmixer")
+
+
+def command(rows: pd.DataFrame) -> str | None:
+    """`isoflop sweep ...` with six widths at each of three budgets, within the table's compute and widths.
+
+    None where the runs are not of one model family with a width and of one data set.
+    """
+    known = rows.dropna(subset=["width", "depth", "train_gflops"])
+    family, data = _only(known, "family"), _only(known, "data")
+    if family not in FAMILIES or data is None or not str(data).isidentifier():
+        return None
+    largest = float(known["train_gflops"].max())
+    optimizer, rate = _only(known, "optimizer"), _only(known, "lr")
+    depth = int(known["depth"].median())
+    budgets = [f"{float(format(share * largest, '.2g')):g}" for share in BUDGETS]
+    words = [
+        *("isoflop sweep", f"data={data}", f"model={family}", f"model.depth={depth}"),
+        *([f"optim={optimizer}"] if optimizer else []),
+        *([f"optim.lr={rate:g}"] if rate else []),
+        f"model.width={','.join(map(str, _widths(known['width'])))}",
+        "schedule=budget",
+        f"schedule.train_gflops={','.join(budgets)}",
+        *("seed=0,1,2", f"sweep.name={data}-isoflop"),
+    ]
+    return " ".join(words)
+
+
+def _only(rows: pd.DataFrame, name: str) -> Any:
+    """The value that all rows with one share, else None."""
+    found = rows[name].dropna().unique()
+    return found[0] if len(found) == 1 else None
+
+
+def _widths(seen: pd.Series[float]) -> list[int]:
+    """Six widths in steps of equal ratio up to the largest seen, multiples of what all seen are multiples of
+    (heads and groups divide a width); beyond it where there are not six."""
+    step, top = math.gcd(*(int(width) for width in seen.unique())), float(seen.max())
+    while True:
+        wanted = np.geomspace(top / ACROSS, top, WIDTHS) / step
+        found = sorted({max(1, round(width)) * step for width in wanted})
+        if len(found) == WIDTHS:
+            return found
+        top *= 1.25
