@@ -78,6 +78,14 @@ parallel-nccl) # at most 4 minutes: NCCL with one process beside none (same bits
 tracker-overhead) # at most 25 minutes: seconds each tracker adds to the smallest cell, and ratios on a cell of half a minute
   once tracker/overhead.txt python3 scripts/bench_tracker.py --seconds 30 --rounds 8
   ;;
+paper-theory) # at most 15 minutes: figure 2 in full, 1,000 simulations of each case and size, with its seconds
+  once paper/theory.txt bash -c "time python3 -m isoflop paper theory --device cuda --out '$out/paper'"
+  ;;
+paper-overparameterised) # at most 15 minutes: data and width grow together on Fashion-MNIST, 7 sizes x 3 seeds, the page's section
+  python3 -m isoflop sweep sweep=overparameterised data=fashion_mnist data.dimension=null data.teacher_width=null \
+    data.teacher_depth=null meter.idle_seconds=5 sweep.name=overparameterised-fashion-mnist "out=$out/overparameterised-fashion-mnist"
+  python3 -m isoflop paper overparameterised "$out/overparameterised-fashion-mnist" --out "$out/paper"
+  ;;
 tracker-power) # at most 5 minutes: the power trace of a real run, as a figure of its page
   python3 -m isoflop run data=fashion_mnist model=resnet model.width=32 model.depth=2 optim=sgd schedule.epochs=5 \
     meter.idle_seconds=10 tracker=csv "out=$out/tracker/power"

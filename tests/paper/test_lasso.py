@@ -2,6 +2,7 @@ import pytest
 import torch
 from sklearn.linear_model import Lasso
 
+from isoflop.paper import active_set
 from isoflop.paper.draws import Holdout, Unfolding, triangular_root
 from isoflop.paper.lasso import Given, LassoPath
 
@@ -134,3 +135,26 @@ def test_held_out_error_has_the_mean_and_spread_of_fresh_examples(examples):
     wider = torch.cat([pool[:, :2], torch.full((batch, 5), 9)], 1)
     zeros = torch.cat([values[:, :2], torch.zeros(batch, 5, dtype=DOUBLE)], 1)
     assert (held.error(wider, zeros) - error).abs().max() < 1e-12 * error.max()
+
+
+def test_an_inverse_that_went_wrong_is_made_anew_and_the_solution_is_exact():
+    x, y = _data(3, 60, 20, seed=4)
+    small = _all_active(x, y)
+    small.inverse.mul_(1.5)
+    bound = torch.full((3,), 3.0, dtype=DOUBLE)
+    failed, flops = active_set.solve(small, bound, 20)
+    assert not failed.any()
+    assert flops > 0
+    for b in range(3):
+        assert (small.values[b] - _reference(x[b], y[b], bound[b] / 60)).abs().max() < 1e-6
+        some = small.active[b]
+        kept = small.inverse[b][some][:, some] @ small.gram[b][some][:, some]
+        assert (kept - torch.eye(int(some.sum()), dtype=DOUBLE)).abs().max() < 1e-10
+
+
+def _all_active(x, y):
+    """The least-squares solution of each problem, with its inverse."""
+    gram, cross = x.mT @ x, (x.mT @ y.unsqueeze(-1)).squeeze(-1)
+    inverse = torch.linalg.inv(gram)
+    values = (inverse @ cross.unsqueeze(-1)).squeeze(-1)
+    return active_set.Small(gram, cross, values, values.sign(), values != 0, inverse)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -82,3 +84,12 @@ def test_the_sweep_file_keeps_parameters_in_proportion_to_data():
     assert len(cells) == 21
     ratios = {cell.config.model.width / cell.config.data.fraction for cell in cells}
     assert ratios == {512.0}
+
+
+def test_the_step_that_waits_for_a_gpu_is_a_sweep_that_composes():
+    script = Path(__file__).parents[2] / "scripts" / "gpu_pending.sh"
+    step = script.read_text().split("paper-overparameterised)")[1].split(";;")[0]
+    words = [word for word in step.replace("\\\n", " ").split() if "=" in word and '"' not in word]
+    config = compose_config(words, None)
+    assert config.data.name == "fashion_mnist"
+    assert len(config.sweep.points) == 7

@@ -234,8 +234,9 @@ def _bill(result: ImplicationsResult | None) -> Claim:
         c for c in facts.TABLE if c.benchmark == "ImageNet" and math.isclose(c.error, facts.BILL_ERROR)
     )
     gflops, _, dollars = cell.polynomial
-    claim = f"{cell.error:.0%} error on ImageNet would cost {_power(dollars)} dollars"
-    paper = f"{_power(gflops)} GFLOPs; {_power(cell.exponential[0])} if the form is exponential"
+    bill_words = f"{_power(gflops)} GFLOPs, priced at {_power(dollars)} dollars"
+    claim = f"{cell.error:.0%} error on ImageNet would take {bill_words}"
+    paper = f"so by the polynomial form; {_power(cell.exponential[0])} GFLOPs by the exponential"
     if result is None:
         return _untested(claim, "M", paper, "implications")
     own = [b for b in result.bills if b.source.startswith("models: ") and math.isclose(b.error, cell.error)]

@@ -19,8 +19,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-ROOM = 128
-"""Rows by which the room for roots grows."""
+ROOM = 192
+"""Rows for which there is room once features are looked at; it grows by half."""
 
 
 def normal(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
@@ -75,12 +75,11 @@ class Unfolding:
         freedom = examples - torch.arange(rows, device=generator.device)
         block.diagonal(dim1=1, dim2=2)[:, :rows] = chi(freedom.expand(batch, -1), generator)
         others = normal((batch, rows, features - relevant), generator)
-        self.root = torch.cat([block[:, :, :relevant], others], 2)
+        self._columns = torch.cat([block[:, :, :relevant], others], 2).mT.contiguous()
         self.target = block[:, :, :relevant] @ coefficients + noise * block[:, :, relevant]
         self._seen = torch.zeros(batch, features, dtype=torch.bool, device=generator.device)
         self._seen[:, :relevant] = True
         self._used = torch.full((batch,), rows, device=generator.device)
-        self._written = self._used.clone()
 
     def reveal(self, which: Tensor, features: Tensor) -> None:
         """Draw what is still unknown of the products of `features` (R, q), distinct in a row, with all
@@ -99,20 +98,26 @@ class Unfolding:
         exists = fresh & (left > 0)
         rows.masked_fill_(~exists[:, :, None], 0.0)
         self._seen[which[:, None], features] = True
-        self._write(which, rows)
-        self._used[which] = used + exists.sum(1)
+        self._write(which, rows, exists)
 
-    def _write(self, which: Tensor, rows: Tensor) -> None:
-        """Put `rows` (R, q, p) below those written before."""
-        count = rows.shape[1]
-        more = int(self._written[which].max()) + count - self.root.shape[1]
-        if more > 0:
-            more = max(more, ROOM)
-            self.root = torch.nn.functional.pad(self.root, (0, 0, 0, more))
-            self.target = torch.nn.functional.pad(self.target, (0, more))
-        slots = self._written[which, None] + torch.arange(count, device=which.device)
-        self.root[which[:, None], slots] = rows
-        self._written[which] += count
+    @property
+    def root(self) -> Tensor:
+        """(B, k, p), a view of columns that lie together in memory."""
+        return self._columns.mT
+
+    def _write(self, which: Tensor, rows: Tensor, exists: Tensor) -> None:
+        """Put those of `rows` (R, q, p) that exist (R, q) below those written before."""
+        have = self._columns.shape[2]
+        used = self._used[which]
+        needed = int((used + exists.sum(1)).max())
+        if needed > have:
+            room = max(needed, min(self.examples, max(ROOM, have * 3 // 2))) - have
+            self._columns = torch.nn.functional.pad(self._columns, (0, room))
+            self.target = torch.nn.functional.pad(self.target, (0, room))
+        slots = used[:, None] + exists.cumsum(1) - 1
+        draw, row = exists.nonzero(as_tuple=True)
+        self._columns.mT[which[draw], slots[draw, row]] = rows[draw, row]
+        self._used[which] = used + exists.sum(1)
 
 
 class Holdout:

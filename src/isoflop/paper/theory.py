@@ -134,7 +134,7 @@ def _mean(parts: list[tuple[int, Fits]]) -> Fits:
     first = parts[0][1]
     work = penalty = None
     if first.work is not None:
-        names = ("columns", "check_features", "solve_flops", "validated_features")
+        names = ("products", "checks", "check_features", "solve_flops", "validated_features")
         work = LassoWork(**{n: mean(lambda part, n=n: getattr(part.work, n)) for n in names})  # type: ignore[misc]
         penalty = mean(lambda part: part.penalty or 0.0)
     return Fits(

@@ -122,7 +122,11 @@ def _nearer(rows: Sequence[Row], settings: TheorySettings, what: str) -> Check |
         f"lasso_{'data' if data else 'computation'}",
         f"To reach performance {settings.target:g} the lasso is near the {near} in {noun}",
         f"fewer decades to the {near} than to the {'flexible model' if data else 'oracle'}",
-        f"{up:.3g} times the oracle's, the flexible model needs {down:.3g} times the lasso's",
+        f"{_times(up)} the oracle's, the flexible model needs {_times(down)} the lasso's",
         "ratios compared as logarithms",
         up < down if data else down < up,
     )
+
+
+def _times(ratio: float) -> str:
+    return f"{float(f'{ratio:.3g}'):,g} times"

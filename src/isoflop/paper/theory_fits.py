@@ -174,7 +174,11 @@ def select(problems: Problems, settings: TheorySettings, judge: Judge) -> Chosen
             tried = step
     done = path.work
     work = LassoWork(
-        done.columns / batch, done.check_features / batch, done.solve_flops / batch, validated / batch
+        products=done.products / batch,
+        checks=done.checks / batch,
+        check_features=done.check_features / batch,
+        solve_flops=done.solve_flops / batch,
+        validated_features=validated / batch,
     )
     return Chosen(best, penalties, tried, int(path.saturated.sum()), work)
 

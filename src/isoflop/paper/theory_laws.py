@@ -20,12 +20,13 @@ from isoflop.paper.theory_result import Case, Coefficients, Counting
 
 @dataclasses.dataclass(frozen=True)
 class LassoWork:
-    """What one fit by the active-set method did, averaged over simulations: columns of X'X made, active
-    features summed over the gradient checks, FLOPs of solving for active features, penalties tried and active
-    features summed over them. `sweeps` is what coordinate descent takes for the same path; None where not
-    asked for."""
+    """What one fit by the active-set method did, averaged over simulations: inner products of two features
+    made, gradients of all features taken from the residual, active features summed over those, FLOPs of
+    solving for active features, and active features summed over the penalties validated. `sweeps` is what
+    coordinate descent takes for the same path; None where not asked for."""
 
-    columns: float
+    products: float
+    checks: float
     check_features: float
     solve_flops: float
     validated_features: float
@@ -100,5 +101,9 @@ def lasso_flops(
     if counting == "textbook":
         assert work.sweeps is not None
         return 4 * training * features * work.sweeps + validating
-    gram = training * features**2 if counting == "full_gram" else 2 * training * features * work.columns
-    return 2 * training * features + gram + 2 * features * work.check_features + work.solve_flops + validating
+    first = 2 * training * features
+    if counting == "full_gram":
+        path = training * features**2 + 2 * features * work.check_features
+    else:
+        path = 2 * training * (work.products + features * work.checks + work.check_features)
+    return first + path + work.solve_flops + validating

@@ -56,8 +56,9 @@ class Drawing:
     svg: str
 
 
-def log_ticks(axis: Axis, low: float, high: float) -> None:
-    """Ticks for a logarithmic axis: powers of ten over a wide range, 1-2-5 or finer over a narrow one."""
+def log_ticks(axis: Axis, low: float, high: float, *, sparse: bool = False) -> None:
+    """Ticks for a logarithmic axis: powers of ten over a wide range, 1-2-5 or finer over a narrow one; of
+    1-2-5 only 1-3 where `sparse`, for a panel too narrow for long numbers."""
     decades = np.log10(high / low)
     if decades > 3.2:
         step = max(1, round(decades / 7))
@@ -65,7 +66,7 @@ def log_ticks(axis: Axis, low: float, high: float) -> None:
         axis.set_minor_locator(LogLocator(10.0, subs="auto", numticks=60) if step == 1 else NullLocator())
     else:
         coarse, middle, fine = (
-            (1.0, 2.0, 5.0),
+            (1.0, 3.0) if sparse else (1.0, 2.0, 5.0),
             (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0),
             tuple(np.arange(1, 10, 0.5)),
         )

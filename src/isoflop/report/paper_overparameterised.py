@@ -143,7 +143,7 @@ def _paint(figure: Figure, result: OverparameterisedResult) -> None:
             axes.plot(ends, height, ls=dashes, color=colour, lw=1.5, label=label)
         axes.set_xlabel(title)
         axes.grid(True, color=style.GRID, lw=0.7, zorder=0)
-        canvas.log_ticks(axes.xaxis, float(x.min()), float(x.max()))
+        canvas.log_ticks(axes.xaxis, float(x.min()), float(x.max()), sparse=True)
         axes.legend(frameon=False, fontsize=8.5, loc="lower left")
     canvas.log_ticks(panels[0].yaxis, float(error.min()), float(error.max()))
     panels[0].set_ylabel("Test error (%)")

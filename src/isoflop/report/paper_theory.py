@@ -172,7 +172,7 @@ def _words(result: TheoryResult) -> tuple[str, ...]:
     }[s.penalty_rule]
     counting = {
         "as_run": "what our solvers do (normal equations by Cholesky; for the lasso an active-set method "
-        "that forms the columns of X'X it looks at)",
+        "that takes the gradient from the residual and forms products among promising features only)",
         "full_gram": "normal equations by Cholesky, where the lasso forms all of X'X first",
         "textbook": "Householder QR, and for the lasso coordinate descent on residuals, 4np a sweep",
     }[s.counting]
@@ -180,7 +180,7 @@ def _words(result: TheoryResult) -> tuple[str, ...]:
         f"The paper's figure 2 asks what it costs not to know which features matter: of {s.features:,} "
         f"candidates {s.relevant} do. The oracle fits the right ones, the expert has one wrong, the flexible "
         "model fits all by least squares (the shortest solution while n is below the number of features), "
-        f"the regularised one fits all by the lasso. {s.simulations:,} simulations a case on "
+        f"the regularised one fits all by the lasso. {s.simulations:,} simulations a case and size on "
         f"{result.hardware} took {seconds(result.seconds)}."
     )
     choices = (
@@ -234,7 +234,7 @@ def _evidence(result: TheoryResult) -> str:
     s = result.settings
     return (
         f"{s.simulations:,} simulations a case at {len(s.sizes)} sizes, performance {s.target:g}, "
-        f"{s.counting} counting"
+        f"operations counted {s.counting.replace('_', ' ')}"
     )
 
 

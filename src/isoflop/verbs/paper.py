@@ -80,6 +80,7 @@ def _theory(options: argparse.Namespace) -> int:
 
 
 def _make_theory(out: Path, options: argparse.Namespace) -> Any:
+    from isoflop.meter.hardware import describe_cpu
     from isoflop.paper import theory, theory_result
     from isoflop.report import paper_theory
 
@@ -88,7 +89,7 @@ def _make_theory(out: Path, options: argparse.Namespace) -> Any:
         settings = theory_result.quick(settings)
     if getattr(options, "simulations", None) is not None:
         settings = dataclasses.replace(settings, simulations=options.simulations)
-    result = theory.run(settings, command=_command("theory", options))
+    result = theory.run(settings, hardware=describe_cpu(), command=_command("theory", options))
     return _save(out, result, paper_theory.section(result, out), result.rows, options)
 
 
