@@ -275,3 +275,13 @@ def test_m4_is_averaged_with_its_chance_held(make_view):
     free, held = (forecast.average(view, Options(chance=chance)) for chance in (None, 0.9))
     scores = [[m.extrapolation_log_rmse for m in found.members if m.law == "m4"] for found in (free, held)]
     assert scores[0] != scores[1]
+
+
+def test_at_small_x_the_recent_members_say_what_the_whole_range_says(averaged):
+    view, found = averaged
+    weights = np.vstack([np.ones(20), np.random.default_rng(0).exponential(size=(200, 20))])
+    z = np.log(view.x[[int(view.x.argmin())]] / view.x.max())
+    drawn = forecast.curves(found, view, z, weights, PLAIN)[1]
+    law = LAWS["power_floor"]
+    whole = law.log_predict(law.fit(view, weights, PLAIN, None), z)[1:]
+    assert drawn.std() < 2 * whole.std()

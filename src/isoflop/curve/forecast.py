@@ -14,6 +14,7 @@ from scipy import optimize, special
 
 from isoflop.curve import rolling
 from isoflop.curve.bootstrap import CONFIDENCE
+from isoflop.curve.forms import Form
 from isoflop.curve.laws import LAWS, Law, Options, fit_form, level_of, log_curve
 from isoflop.curve.result import Calibration, Horizon, Member
 from isoflop.curve.rolling import Cuts
@@ -160,10 +161,23 @@ def average(view: View, options: Options) -> Averaged | None:
     )
 
 
+def _whole(form: Form, view: View, z: Array, rows: Array, options: Options) -> Array:
+    """ln y (r, m) at z of fits with `rows` (r, n) of weights."""
+    return log_curve(form, fit_form(form, view, rows, options), z)
+
+
+def _blended(form: Form, view: View, z: Array, rows: Array, options: Options) -> Array:
+    """ln y (r, m) at z of recent fits with `rows` (r, n) of weights, and of whole ones as those fade."""
+    keep = rolling.fading(-z)
+    recent = _whole(form, view, z, rows * rolling.weights(view, np.zeros(1), recent=True), options)
+    return np.asarray(keep * recent + (1.0 - keep) * _whole(form, view, z, rows, options))
+
+
 def curves(found: Averaged, view: View, z: Array, weights: Array, options: Options) -> tuple[Array, Array]:
     """ln y at z (m,): the average (m,), and a draw a resample (r, m) from `weights` (1 + r, n).
 
     Members take turns by weight: each resample is fitted by one, so that draws spread over laws as well.
+    Below x_max a recent member turns into the whole range's as its weights fade: it knows nothing of small x.
     """
     resamples = len(weights) - 1
     order = (np.arange(resamples) + 0.5) / max(1, resamples) * (1 - 1e-12)
@@ -173,8 +187,8 @@ def curves(found: Averaged, view: View, z: Array, weights: Array, options: Optio
         form = LAWS[member.law].form
         assert form is not None
         own = np.flatnonzero(turn == i)
-        rows = weights[np.r_[0, 1 + own]] * rolling.weights(view, np.zeros(1), recent=member.recent)
-        curve = log_curve(form, fit_form(form, view, rows, options), z)
+        rows = weights[np.r_[0, 1 + own]]
+        curve = (_blended if member.recent else _whole)(form, view, z, rows, options)
         middle += member.weight * curve[0]
         drawn[own] = curve[1:]
     return middle, drawn

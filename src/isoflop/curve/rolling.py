@@ -74,7 +74,12 @@ def weights(view: View, at: Array, *, recent: bool) -> Array:
     """Weights (c, n) of fits to the points at or below each cut."""
     below = view.v[None] - at[:, None]
     inside = below >= -_FINER
-    return np.where(inside, np.exp(-np.maximum(below, 0.0) / RECENT) if recent else 1.0, 0.0)
+    return np.where(inside, fading(below) if recent else 1.0, 0.0)
+
+
+def fading(below: Array) -> Array:
+    """What a recent fit makes of points so far, in ln x, below the largest."""
+    return np.asarray(np.exp(-np.maximum(below, 0.0) / RECENT))
 
 
 def predict(form: Form, view: View, at: Array, level: float | None, z: Array) -> Array:
