@@ -7,20 +7,24 @@ Each round runs a cell without a tracker and with each, in an order that turns f
 process, and waits for the trackers in between. Printed are median and quartiles over the rounds. For the cell
 of `--seconds`: `wall` is all of run() and `training` train_seconds, each over the same round's without a
 tracker. For the smallest cell, of 40 epochs: the seconds of wall time that a tracker adds, and of processor
-time of the process that trains; `after` is how long the tracker took to finish by itself, while nothing waits
-for it but the end of a sweep. One thread trains, so that with two cores the tracker has the other; on a
+time of the process that trains; `calls` is the wall time that this process spends in calls of its tracker, in
+milliseconds and as a share of the run: it can hold up training by no more, but for the cores and the memory
+that the tracker's own process takes. `after` is how long the tracker took to finish by itself, while nothing
+waits for it but the end of a sweep. One thread trains, so that with two cores the tracker has the other; on a
 machine without a free core it competes with training. W&B is offline.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import math
 import os
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +32,7 @@ import numpy as np
 from isoflop import run
 from isoflop.compose import compose_config
 from isoflop.config import Config
+from isoflop.record import CurvePoint, Record
 from isoflop.report import tracker
 
 CELL = ("model.width=8", "model.depth=1", "launch.threads=1", "meter=none")
@@ -44,23 +49,55 @@ OVERRIDES = {
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """Seconds: of the run, of its training, of processor in its process, until its tracker had finished."""
+    """Seconds: of the run, of its training, of processor in its process, in calls of its tracker, until its
+    tracker had finished."""
 
     wall: float
     training: float
     processor: float
+    calls: float
     after: float
+
+
+class Timed(tracker.Feed):
+    """The feed of a cell, which adds up the seconds of its calls."""
+
+    seconds = 0.0
+
+    def begin(self, attempt: int) -> None:
+        """Timed."""
+        with stopwatch():
+            super().begin(attempt)
+
+    def point(self, point: CurvePoint, steps_done: int) -> None:
+        """Timed."""
+        with stopwatch():
+            super().point(point, steps_done)
+
+    def end(self, found: tuple[Record, ...]) -> None:
+        """Timed."""
+        with stopwatch():
+            super().end(found)
+
+
+@contextlib.contextmanager
+def stopwatch() -> Iterator[None]:
+    """Add the seconds of what is done within to Timed.seconds."""
+    began = time.perf_counter()
+    yield
+    Timed.seconds += time.perf_counter() - began
 
 
 def timed(config: Config) -> Timing:
     """Train the cell and wait for its tracker."""
+    Timed.seconds = 0.0
     clock, used = time.perf_counter(), time.process_time()
     (record,) = run.run(config, again=True)
     wall, used = time.perf_counter() - clock, time.process_time() - used
     assert record.time is not None
     clock = time.perf_counter()
     assert tracker.wait(config.directory, 120)
-    return Timing(wall, record.time.train_seconds, used, time.perf_counter() - clock)
+    return Timing(wall, record.time.train_seconds, used, Timed.seconds, time.perf_counter() - clock)
 
 
 def quartiles(values: list[float], digits: int) -> str:
@@ -89,6 +126,7 @@ def main() -> None:
     parser.add_argument("--trackers", default="csv,tensorboard,wandb,custom")
     options = parser.parse_args()
     names = ["none", *options.trackers.split(",")]
+    tracker.Feed = Timed  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as folder:
 
         def cells(epochs: float) -> dict[str, Config]:
@@ -103,23 +141,32 @@ def main() -> None:
             found = rounds_of(cells(SMALLEST), options.small_rounds)
             base = statistics.median(each["none"].wall for each in found)
             print(f"smallest cell, n = {len(found)}, load {os.getloadavg()[0]:.2f}: {base:.3f} s alone")
-            print(f"{'tracker':12} {'wall added, s':>28} {'processor added, s':>28} {'after, s':>24}")
+            print(
+                f"{'tracker':12} {'wall added, s':>28} {'processor added, s':>28} {'calls, ms':>24}"
+                f" {'calls, %':>20} {'after, s':>20}"
+            )
             for name in names[1:]:
                 wall = quartiles([each[name].wall - each["none"].wall for each in found], 4)
                 used = quartiles([each[name].processor - each["none"].processor for each in found], 4)
                 after = quartiles([each[name].after for each in found], 2)
-                print(f"{name:12} {wall:>28} {used:>28} {after:>24}")
+                calls = quartiles([1e3 * each[name].calls for each in found], 2)
+                share = quartiles([100 * each[name].calls / each[name].wall for each in found], 2)
+                print(f"{name:12} {wall:>28} {used:>28} {calls:>24} {share:>20} {after:>20}")
         if options.rounds:
             few = cells(TRIAL)["none"]
             epochs = math.ceil(TRIAL * options.seconds / timed(few).training)
             found = rounds_of(cells(epochs), options.rounds)
             base = statistics.median(each["none"].training for each in found)
             print(f"{epochs} epochs, n = {len(found)}, load {os.getloadavg()[0]:.2f}: {base:.1f} s alone")
-            print(f"{'tracker':12} {'wall, ratio':>28} {'training, ratio':>28}")
+            print(
+                f"{'tracker':12} {'wall, ratio':>28} {'training, ratio':>28} {'calls, ms':>24} {'calls, %':>20}"
+            )
             for name in names[1:]:
                 wall = quartiles([each[name].wall / each["none"].wall for each in found], 4)
                 training = quartiles([each[name].training / each["none"].training for each in found], 4)
-                print(f"{name:12} {wall:>28} {training:>28}")
+                calls = quartiles([1e3 * each[name].calls for each in found], 2)
+                share = quartiles([100 * each[name].calls / each[name].wall for each in found], 4)
+                print(f"{name:12} {wall:>28} {training:>28} {calls:>24} {share:>20}")
 
 
 if __name__ == "__main__":

@@ -78,6 +78,20 @@ parallel-nccl) # at most 4 minutes: NCCL with one process beside none (same bits
 tracker-overhead) # at most 25 minutes: seconds each tracker adds to the smallest cell, and ratios on a cell of half a minute
   once tracker/overhead.txt python3 scripts/bench_tracker.py --seconds 30 --rounds 8
   ;;
+forecast-predict) # seconds, after fashion-mnist: what its runs predict of larger ones; commit it before forecast-check
+  once forecast-check/prediction.txt python3 -m isoflop fit "$out/fashion-mnist-gpu"
+  cp "$out/fashion-mnist-gpu/fit.json" "$out/forecast-check/prediction.json"
+  echo "now: git add $out/forecast-check && git commit, then forecast-check"
+  ;;
+forecast-check) # at most 15 minutes: cells of 4 and 10 times the compute of the largest, judged by the prediction committed before
+  git diff --quiet HEAD -- "$out/forecast-check/prediction.json"
+  git ls-files --error-unmatch "$out/forecast-check/prediction.json"
+  python3 -m isoflop sweep sweep=fashion_mnist "sweep.grid.model.width=[128,202]" "sweep.grid.model.depth=[4]" \
+    meter.idle_seconds=5 sweep.name=forecast-check "out=$out/forecast-check/large"
+  mkdir -p "$out/forecast-check/both/records"
+  cp "$out"/fashion-mnist-gpu/records/*.json "$out"/forecast-check/large/records/*.json "$out/forecast-check/both/records"
+  once forecast-check/judged.txt python3 -m isoflop fit "$out/forecast-check/both" --hold-out 'width>64'
+  ;;
 paper-theory) # at most 15 minutes: figure 2 in full, 1,000 simulations of each case and size, with its seconds
   once paper/theory.txt bash -c "time python3 -m isoflop paper theory --device cuda --out '$out/paper'"
   ;;
