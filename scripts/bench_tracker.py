@@ -159,14 +159,14 @@ def main() -> None:
             base = statistics.median(each["none"].training for each in found)
             print(f"{epochs} epochs, n = {len(found)}, load {os.getloadavg()[0]:.2f}: {base:.1f} s alone")
             print(
-                f"{'tracker':12} {'wall, ratio':>28} {'training, ratio':>28} {'calls, ms':>24} {'calls, %':>20}"
+                f"{'tracker':12} {'wall, ratio':>28} {'training, ratio':>28} {'calls, ms':>20} {'calls, %':>18}"
             )
             for name in names[1:]:
                 wall = quartiles([each[name].wall / each["none"].wall for each in found], 4)
                 training = quartiles([each[name].training / each["none"].training for each in found], 4)
                 calls = quartiles([1e3 * each[name].calls for each in found], 2)
                 share = quartiles([100 * each[name].calls / each[name].wall for each in found], 4)
-                print(f"{name:12} {wall:>28} {training:>28} {calls:>24} {share:>20}")
+                print(f"{name:12} {wall:>28} {training:>28} {calls:>20} {share:>18}")
 
 
 if __name__ == "__main__":
