@@ -158,9 +158,8 @@ def main() -> None:
             found = rounds_of(cells(epochs), options.rounds)
             base = statistics.median(each["none"].training for each in found)
             print(f"{epochs} epochs, n = {len(found)}, load {os.getloadavg()[0]:.2f}: {base:.1f} s alone")
-            print(
-                f"{'tracker':12} {'wall, ratio':>28} {'training, ratio':>28} {'calls, ms':>20} {'calls, %':>18}"
-            )
+            print(f"{'tracker':12} {'wall, ratio':>28} {'training, ratio':>28}", end="")
+            print(f" {'calls, ms':>20} {'calls, %':>18}")
             for name in names[1:]:
                 wall = quartiles([each[name].wall / each["none"].wall for each in found], 4)
                 training = quartiles([each[name].training / each["none"].training for each in found], 4)
