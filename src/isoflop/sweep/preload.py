@@ -14,7 +14,7 @@ signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    for name in ("fvcore.nn", "sklearn.datasets", "torchvision.models", "isoflop.run"):
+    for name in ("fvcore.nn", "sklearn.datasets", "torchvision.models", "torch._dynamo", "isoflop.run"):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
 
