@@ -1,6 +1,7 @@
 import dataclasses
 import math
 import re
+import shutil
 
 import pytest
 
@@ -103,3 +104,11 @@ def test_a_narrow_screen_does_not_scroll_sideways(folder):
         page.goto((folder / "index.html").as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         browser.close()
+
+
+def test_a_section_whose_drawing_is_gone_is_left_off_until_it_is_made_again(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "paper")
+    (tmp_path / "paper" / "figures" / f"{paper_growth.RATES}.svg").unlink()
+    page = paper_page.write(tmp_path / "paper").read_text()
+    assert 'id="claims"' in page
+    assert 'id="growth"' not in page

@@ -42,15 +42,16 @@ class Part:
 
 
 def write(folder: Path) -> Path:
-    """Write FOLDER/index.html from the sections and figures in it, atomically; return its path.
+    """Write FOLDER/index.html from the sections in it whose drawings are there, atomically; return its path.
 
     Raises:
-        ValueError: the folder holds no section, or one is damaged.
-        OSError: a figure is missing, or the page cannot be written.
+        ValueError: the folder holds no such section, or one is damaged.
+        OSError: the page cannot be written.
     """
     parts = [
         Part(found.section, _figures(found.section, folder), found.command)
         for found in saved.sections(folder)
+        if all(_path(folder, name).is_file() for name in found.section.figures)
     ]
     if not parts:
         raise ValueError(f"{folder}: no section of the paper here: run isoflop paper all")
@@ -74,13 +75,17 @@ def render(parts: list[Part]) -> str:
 def _figures(section: Section, folder: Path) -> tuple[Figure, ...]:
     captions = section.captions or tuple(section.title for _ in section.figures)
     return tuple(
-        Figure(name, Markup(drawn.inline(_svg(folder, name), f"{name}-", caption)), caption)
+        Figure(
+            name,
+            Markup(drawn.inline(_path(folder, name).read_text(encoding="utf-8"), f"{name}-", caption)),
+            caption,
+        )
         for name, caption in zip(section.figures, captions, strict=True)
     )
 
 
-def _svg(folder: Path, name: str) -> str:
-    return (folder / "figures" / f"{name}.svg").read_text(encoding="utf-8")
+def _path(folder: Path, name: str) -> Path:
+    return folder / "figures" / f"{name}.svg"
 
 
 def _marked(words: str) -> Markup:
