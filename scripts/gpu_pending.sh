@@ -84,8 +84,10 @@ forecast-predict) # seconds, after fashion-mnist: what its runs predict of large
   echo "now: git add $out/forecast-check && git commit, then forecast-check"
   ;;
 forecast-check) # at most 15 minutes: cells of 4 and 10 times the compute of the largest, judged by the prediction committed before
-  git diff --quiet HEAD -- "$out/forecast-check/prediction.json"
-  git ls-files --error-unmatch "$out/forecast-check/prediction.json"
+  if ! git cat-file -e "HEAD:$out/forecast-check/prediction.json" || ! git diff --quiet HEAD -- "$out/forecast-check/prediction.json"; then
+    echo "forecast-check: commit $out/forecast-check/prediction.json, as forecast-predict leaves it, first" >&2
+    exit 2
+  fi
   python3 -m isoflop sweep sweep=fashion_mnist "sweep.grid.model.width=[128,202]" "sweep.grid.model.depth=[4]" \
     meter.idle_seconds=5 sweep.name=forecast-check "out=$out/forecast-check/large"
   mkdir -p "$out/forecast-check/both/records"

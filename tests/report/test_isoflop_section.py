@@ -70,7 +70,7 @@ def test_an_ordinary_sweep_gets_one_sentence_and_the_sweep_to_run(make_table, ma
     table.rows["data"] = "digits"
     found = isoflop_section.section(table.rows)
     assert found.drawing is None
-    assert found.words.startswith("None here: every run saw one amount of data")
+    assert found.words.startswith("None here: the runs saw one amount of data")
     assert found.command is not None
     assert found.command in write_report(tmp_path, table, make_fits(table)).read_text()
     assert not (tmp_path / "figures/isoflop_profiles.png").exists()

@@ -34,7 +34,7 @@ def section(rows: pd.DataFrame) -> Section:
     lengths = rows["examples_seen"].nunique()
     if lengths < LENGTHS:
         told = "one amount" if lengths == 1 else "two amounts" if lengths == 2 else "an unknown amount"
-        return _without(rows, f"every run saw {told} of data, so that compute grows with size alone")
+        return _without(rows, f"the runs saw {told} of data, so that compute grows with size alone")
     varied = tuple(name for name in ("width", "depth") if len(rows[name].dropna().unique()) > 1)
     if "width" not in varied:
         return _without(rows, "the width does not vary")
