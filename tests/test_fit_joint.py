@@ -17,6 +17,7 @@ import pytest
 from isoflop import aggregate, cli
 from isoflop import record as records
 from isoflop.record import Record
+from isoflop.report import console
 from isoflop.verbs import terminal
 
 SCALING = Path(__file__).parents[1] / "../shared/data/scaling"
@@ -52,7 +53,8 @@ def table(tmp_path: Path) -> Callable[[pd.DataFrame], Path]:
 
 @pytest.fixture
 def fit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """fit(PATH, ...) -> exit code, standard output, standard error."""
+    """fit(PATH, ...) -> exit code, standard output, standard error; as into a file, wherever tests run."""
+    monkeypatch.setattr(console.OUT, "width", 100)
 
     def run(path: Path, *options: str) -> tuple[int, str, str]:
         code = cli.main(["fit", str(path), *options])

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 import struct
 import xml.etree.ElementTree as ElementTree
 
@@ -109,6 +110,14 @@ def test_an_inlined_drawing_is_small_well_formed_and_keeps_its_ids_apart(sweep):
     assert ids[0]
     assert not ids[0] & ids[1]
     assert "style=" not in first
+
+
+def test_an_inlined_drawing_keeps_the_opacity_of_its_bands(sweep):
+    _, table, fits = sweep
+    drawing = figures.draw(table.rows, fits)[0].svg
+    faint = set(re.findall(r"opacity: ?([\d.]+)", drawing))
+    assert "0.09" in faint, "the new run's band"
+    assert set(re.findall(r"opacity: ?([\d.]+)", drawn.inline(drawing, "a", "words"))) == faint
 
 
 def test_colours_of_sizes_and_laws_are_distinct():

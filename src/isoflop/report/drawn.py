@@ -18,8 +18,8 @@ _SHORTER = (
     (r"xlink:href", "href"),
 )
 _TAG = re.compile(r"<[^>]*>")
-_DIGITS = re.compile(r"(\d\.\d)\d+(?=[\s\"])")
-"""Of coordinates; numbers between tags are for the reader and stay."""
+_DIGITS = re.compile(r"(?<!opacity: )(\d\.\d)\d+(?=[\s\"])")
+"""Of coordinates; opacities stay, since 0.09 would be none, and so do numbers between tags, for the reader."""
 _JOINS = ".still svg *{stroke-linejoin:round;stroke-linecap:butt}"
 _LONELY = re.compile(r"<g>(<(?:use|path)\b[^>]*/>|)</g>")
 
