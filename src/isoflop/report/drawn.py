@@ -19,7 +19,7 @@ _SHORTER = (
 )
 _TAG = re.compile(r"<[^>]*>")
 _DIGITS = re.compile(r"(?<!opacity: )(\d\.\d)\d+(?=[\s\"])")
-"""Of coordinates; opacities stay, since 0.09 would be none, and so do numbers between tags, for the reader."""
+"""Of coordinates; opacities stay, since 0.09 would be none, and numbers between tags, for the reader."""
 _JOINS = ".still svg *{stroke-linejoin:round;stroke-linecap:butt}"
 _LONELY = re.compile(r"<g>(<(?:use|path)\b[^>]*/>|)</g>")
 
