@@ -2,7 +2,7 @@
 
     python scripts/bench_coverage.py results/coverage-simulated [--minutes 15] [--cases "*-3"]
 
-Expected time: about 40 minutes on one core for 1,000 simulations of every case. Every case keeps its counts
+Expected time: about 30 minutes on one core for 1,000 simulations of every case. Every case keeps its counts
 in DIR/cases/NAME.json, written atomically, and a second call goes on from there (delete them after a
 change of the method); all cases advance together.
 Writes DIR/coverage.csv, one row a case and quantity: the share of simulations whose interval held the truth,
@@ -95,7 +95,7 @@ def judge(name: str, case: Case, seed: int) -> dict[str, Hit]:
     runs, used = sample.runs.positive, sample.used
     trials = None if runs.trials is None else runs.trials[used]
     noise = scatter.about(runs.log_y[used], fitted[used], trials, law.free_parameters)
-    band = predict.band(law, parameters, sample.view.x, noise, sample.units, sample)
+    band = predict.band(law, parameters, sample.view.x, noise, sample)
     for name, at in (("y at x_max", X_MAX), ("y at 10 x_max", 10 * X_MAX)):
         found[name] = _inside(band.x, band.low, band.high, at, float(case.truth(at)))
     new = float(new_run(case, np.array([X_MAX]), generator)[0])

@@ -185,7 +185,7 @@ def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: Opti
         r_squared=1.0 - missed / float(np.sum((observed - observed.mean()) ** 2)),
         r_squared_of=law.scale_name,
         log10_rmse=float(np.sqrt(np.mean((residual / math.log(10)) ** 2))),
-        band=predict.band(law, parameters, view.x, noise, configs, sample),
+        band=predict.band(law, parameters, view.x, noise, sample),
         horizons=horizons,
         extrapolation_log_rmse=score,
         warnings=tuple(words),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 import numpy.typing as npt
 
-from isoflop.curve import bootstrap, forecast, frontier, scatter
+from isoflop.curve import bootstrap, forecast, frontier, leverage, scatter
 from isoflop.curve.laws import Law, Options
 from isoflop.curve.points import Points
 from isoflop.curve.result import Band, Forecast
@@ -29,8 +30,9 @@ class Sample:
 
     `view` is what the robust laws are fitted to (places, or runs on the frontier), `weights` (1 + r, n) its
     weights; `run_weights` those of `runs`. `used` (positive runs,) marks the runs that the sample's fit uses.
-    `signs` (1 + r, configs) are those of a wild bootstrap, else None. `units` counts what is independent:
-    configurations, or places on the frontier.
+    `signs` (1 + r, configs) are those of a wild bootstrap, else None. `unit` (n,) says to which of what is
+    independent a point of `view` belongs, `units` how many of those the sample's fit uses: configurations, or
+    places on the frontier.
     """
 
     runs: View
@@ -40,6 +42,7 @@ class Sample:
     used: npt.NDArray[np.bool_]
     of_frontier: bool
     signs: Array | None
+    unit: npt.NDArray[np.intp]
     units: int
     seed: int
     beyond: float
@@ -47,6 +50,12 @@ class Sample:
     def grid(self, x: Array) -> Array:
         """Where bands are given: from x_min to `beyond` times x_max."""
         return np.geomspace(x.min(), self.beyond * x.max(), BAND_POINTS)
+
+    def stretch(self, law: Law, at: Array) -> Array:
+        """By what the spread of resampled curves at x = `at` (m,) is multiplied, (m,)."""
+        used = self.weights[0] > 0
+        z = np.log(at / self.view.x.max())
+        return leverage.stretch(self.view.v[used], self.unit[used], z, law.free_parameters)
 
     def fit(self, law: Law, options: Options) -> Array:
         """Parameters (1 + r, p)."""
@@ -80,39 +89,50 @@ def resampled(
     generator = np.random.default_rng(seed)
     runs, places = chosen.runs, chosen.places
     positive = runs.y > 0
+    made = functools.partial(Sample, runs=runs, seed=seed, beyond=beyond)
+    of_configs = functools.partial(
+        made,
+        view=places,
+        used=np.ones(int(positive.sum()), dtype=bool),
+        of_frontier=False,
+        unit=places.config,
+        units=chosen.configs,
+    )
     if wild:
         signs = np.where(generator.random((1 + resamples, chosen.configs)) < 0.5, -1.0, 1.0)
         signs[0] = 1.0
         of_places, of_runs = (np.ones((1 + resamples, len(view.x))) for view in (places, runs))
-        used = np.ones(int(positive.sum()), dtype=bool)
-        return Sample(runs, places, of_places, of_runs, used, False, signs, chosen.configs, seed, beyond)
+        return of_configs(weights=of_places, run_weights=of_runs, signs=signs)
     counts = bootstrap.resample(chosen.configs, resamples, generator)
-    run_weights, place_weights = counts[:, runs.config], counts[:, places.config]
     if not of_frontier:
-        used = np.ones(int(positive.sum()), dtype=bool)
-        return Sample(
-            runs, places, place_weights, run_weights, used, False, None, chosen.configs, seed, beyond
-        )
+        return of_configs(weights=counts[:, places.config], run_weights=counts[:, runs.config], signs=None)
     seeds = bootstrap.resample(len(runs.x), resamples, generator)
     efficient = frontier.select(chosen.place, places.x, runs.y, seeds)
-    run_weights = run_weights * efficient
+    weights = counts[:, runs.config] * efficient
     units = len(np.unique(chosen.place[efficient[0]]))
     if units < frontier.LEAST_PLACES:
         raise ValueError(
             f"the frontier holds {units} places, fewer than {frontier.LEAST_PLACES}: fit all runs, or run "
             "configurations of other sizes"
         )
-    return Sample(
-        runs, runs, run_weights, run_weights, efficient[0, positive], True, None, units, seed, beyond
+    return made(
+        view=runs,
+        weights=weights,
+        run_weights=weights,
+        used=efficient[0, positive],
+        of_frontier=True,
+        signs=None,
+        unit=chosen.place,
+        units=units,
     )
 
 
-def band(law: Law, parameters: Array, x: Array, found: Scatter, configs: int, sample: Sample) -> Band:
+def band(law: Law, parameters: Array, x: Array, found: Scatter, sample: Sample) -> Band:
     """The curve of `parameters` (1 + r, p) with its intervals; `found`: what single runs scatter about it."""
     at = sample.grid(x)
     curves = law.log_predict(parameters, np.log(at / x.max()))
-    low, high = bootstrap.interval(curves[1:], configs, law.free_parameters)
-    new_low, new_high = scatter.new_run(curves[1:], found, configs, law.free_parameters, sample.seed)
+    low, high = bootstrap.stretched(curves[1:], sample.stretch(law, at))
+    new_low, new_high = scatter.new_run(curves[1:], found, sample.units, law.free_parameters, sample.seed)
     ends = (np.minimum(low, curves[0]), np.maximum(high, curves[0]))
     return _band(at, curves[0], *ends, np.minimum(new_low, ends[0]), np.maximum(new_high, ends[1]))
 
