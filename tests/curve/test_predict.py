@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from isoflop.curve import points, predict
+from isoflop.curve import bootstrap, leverage, points, predict
 from isoflop.curve.fit import Method, fit_table
 from isoflop.curve.laws import LAWS, Options
 
@@ -75,3 +75,21 @@ def test_the_interval_of_a_new_run_is_wider_than_that_of_the_mean_and_holds_most
         )
         seen = np.log(table["test_error"])
         assert 0.88 <= np.mean((seen >= low) & (seen <= high)) <= 1
+
+
+@pytest.mark.parametrize("of_frontier", [False, True])
+def test_a_band_is_stretched_at_each_x_by_the_leverage_of_what_is_resampled(make_table, of_frontier):
+    table = make_table(X, Y, seeds=3, noise=0.02)
+    method = Method(laws=("power",), resamples=100, of_frontier=of_frontier, forecast=False)
+    band = fit_table(table, method=method).fits[0].band
+    chosen = points.select(table, "train_gflops", "test_error")
+    sample = predict.resampled(chosen, 100, 0, of_frontier=of_frontier)
+    kept = sample.weights[0] > 0
+    view, unit = (chosen.runs, chosen.place) if of_frontier else (chosen.places, chosen.places.config)
+    z = np.log(np.asarray(band.x) / X.max())
+    curves = LAWS["power"].log_predict(sample.fit(LAWS["power"], Options()), z)
+    factor = leverage.stretch(view.v[kept], unit[kept], z, 2)
+    assert np.ptp(factor) > 0.01 * factor.min()
+    low, high = bootstrap.stretched(curves[1:], factor)
+    np.testing.assert_allclose(np.log(band.low), np.minimum(low, curves[0]), atol=1e-12)
+    np.testing.assert_allclose(np.log(band.high), np.maximum(high, curves[0]), atol=1e-12)

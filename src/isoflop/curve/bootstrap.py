@@ -48,7 +48,8 @@ def stretch(configs: int, parameters: int) -> float:
 def stretched(draws: Array, factor: float | Array) -> tuple[Array, Array]:
     """Ends (...) of the middle 95% of `draws` (resamples, ...), `factor` times as far from their median.
 
-    `factor` is one number, or one (...) for each."""
+    `factor` is one number, or one (...) for each.
+    """
     outside = (1 - CONFIDENCE) / 2
     low, middle, high = np.quantile(draws, [outside, 0.5, 1 - outside], axis=0, method="weibull")
     return middle + factor * (low - middle), middle + factor * (high - middle)
