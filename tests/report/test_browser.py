@@ -95,6 +95,18 @@ def test_a_law_that_is_off_at_first_is_switched_on_by_its_name_in_the_legend(bro
     page.close()
 
 
+def test_the_buttons_of_a_chart_offer_no_upload_and_cover_no_data(browser, report):
+    page = live(open_page(browser, report, viewport={"width": 1280, "height": 900}))
+    chart = page.locator("#error_compute .live")
+    chart.hover()
+    titles = chart.locator(".modebar-btn").evaluate_all("all => all.map((b) => b.dataset.title)")
+    assert "Zoom" in titles
+    assert not [title for title in titles if "hare" in title or "loud" in title]
+    bar, plot = chart.locator(".modebar").bounding_box(), chart.locator(".nsewdrag").bounding_box()
+    assert bar["y"] + bar["height"] <= plot["y"] + 2
+    page.close()
+
+
 def test_a_click_on_a_header_sorts_and_unknown_values_stay_last(browser, report):
     page = open_page(browser, report)
     runs = page.locator("table.sortable").nth(1)

@@ -218,7 +218,8 @@ def spec(points: Points, report: FitReport | None) -> dict[str, Any]:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "white",
         "hovermode": "closest",
-        "margin": {"l": 56, "r": 12, "t": 12, "b": 52},
+        "margin": {"l": 56, "r": 12, "t": 32, "b": 52},
+        "modebar": {"bgcolor": "white", "color": style.MUTED, "activecolor": style.INK},
         "legend": {"orientation": "h", "y": -0.17, "yanchor": "top", "x": 0, "font": {"size": 12}},
     }
     traces = _point_traces(points)

@@ -67,7 +67,12 @@ async function enliven() {
     const entries = spec.data.filter((trace) => trace.showlegend !== false).length;
     const columns = Math.max(1, Math.floor(figure.clientWidth / 135));
     spec.layout.height = (narrow ? 380 : 480) + 22 * Math.ceil(entries / columns);
-    const config = { responsive: true, displaylogo: false, displayModeBar: narrow ? false : "hover" };
+    const config = {
+      responsive: true,
+      displaylogo: false,
+      displayModeBar: narrow ? false : "hover",
+      showSendToCloud: false, // the page keeps its data to itself
+    };
     await window.Plotly.newPlot(place, spec.data, spec.layout, config);
     figure.querySelector(".still").hidden = true;
     figure.dataset.state = "live";
