@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from isoflop import cli, run
+from isoflop import record as records
 from isoflop.config import Config, ConfigError
 from isoflop.record import CurvePoint, Record
 from isoflop.report import tracker
@@ -194,6 +195,27 @@ def test_a_run_that_is_killed_ends_its_tracker(
         feed.point(point(3), 3)
     assert tracker.wait(config.directory, WAIT_SECONDS)
     assert told(config.directory)[-1] == {"end": "killed", "records": [], "files": []}
+
+
+@pytest.mark.parametrize(("attempt", "state"), [(1, "done"), (2, "killed")])
+def test_a_run_that_is_killed_after_its_record_was_written_has_ended_as_it_says(
+    make_config: MakeConfig,
+    own: Callable[[str], tuple[str, ...]],
+    done_record: Record,
+    attempt: int,
+    state: str,
+) -> None:
+    """The record is the first attempt's: it says nothing of the end of a second one."""
+    config = make_config(*own("Keeper"))
+    assert done_record.run_id == config.run_id
+    assert done_record.attempt == 1
+    with tracker.Feed(config) as feed:
+        feed.begin(attempt)
+        records.write(done_record, config.directory)
+    assert tracker.wait(config.directory, WAIT_SECONDS)
+    end = told(config.directory)[-1]
+    assert end["end"] == state
+    assert len(end["records"]) == len(end["files"]) == (state == "done")
 
 
 def test_waiting_is_bounded_and_sees_the_trackers_of_other_processes(

@@ -97,7 +97,7 @@ def cell_of(config: Config, attempt: int) -> Cell:
 class Feed:
     """Tells the tracker of one cell what happens, and never waits for it or raises.
 
-    As a context: where it is left without `end`, the tracker is told that the run was killed.
+    As a context: where it is left without `end`, the run was killed, unless its last record was written.
     """
 
     def __init__(self, config: Config) -> None:
@@ -122,7 +122,9 @@ class Feed:
         """The cell is about to train: start its tracker, if it needs a process."""
         if self._settings.name not in ("none", "csv") and self._settings.mode != "disabled":
             self._start()
-            self._send(Begin(cell_of(self._config, attempt)))
+            directory, ids = self._config.directory.absolute(), self._config.point_ids.values()
+            paths = tuple(str(records.path_of(directory, run_id)) for run_id in ids)
+            self._send(Begin(cell_of(self._config, attempt), paths))
 
     def point(self, point: CurvePoint, steps_done: int) -> None:
         """An evaluation, after so many steps of the whole cell."""
@@ -132,8 +134,7 @@ class Feed:
         """The cell is over and its records are written."""
         if self._settings.name == "csv":
             self._write_curves(found)
-        paths = (records.path_of(self._config.directory, r.run_id).absolute() for r in found)
-        self._send(End(tuple(str(path) for path in paths)), LAST_WORD_SECONDS)
+        self._send(End(), LAST_WORD_SECONDS)
         if self._dropped:
             tell(self._settings.name, f"{self._dropped} events were dropped: it did not keep up")
         self._close()

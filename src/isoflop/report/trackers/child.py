@@ -20,7 +20,7 @@ from typing import BinaryIO
 import msgspec
 
 from isoflop import record
-from isoflop.report.trackers.events import DECODER, Begin, Cell, End, Ending, Event, Point, Tracker
+from isoflop.report.trackers.events import DECODER, Begin, End, Ending, Event, Point, Tracker
 
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 TOLD = 3
@@ -46,13 +46,20 @@ def make(path: str) -> Tracker:
     return found
 
 
-def ending(cell: Cell, end: End | None) -> Ending:
-    """The records that were written, and the files beside them."""
-    found, files = [], []
-    for path in map(Path, end.records if end else ()):
+def ending(begin: Begin, told: bool) -> Ending:
+    """The records that were written, and the files beside them.
+
+    Where the end was not `told` (the process was killed, or the pipe was full) the last record says whether
+    this attempt reached it.
+    """
+    cell, found, files = begin.cell, [], []
+    for path in map(Path, begin.records):
         with contextlib.suppress(record.RecordError, OSError):
             found.append(record.read(path))
             files.append(path)
+    reached = len(found) == len(begin.records) and found[-1].attempt == cell.attempt
+    if not (told or reached):
+        found, files = [], []
     directory = Path(cell.directory)
     beside = (directory / "power" / f"{cell.run_id}.jsonl", directory / "logs" / f"{cell.run_id}.log")
     return Ending(tuple(found), (*files, *(path for path in beside if path.is_file())))
@@ -74,16 +81,15 @@ def _leave(name: str, wait_seconds: float) -> None:
     os._exit(TOLD)
 
 
-def follow(tracker: Tracker, cell: Cell, events: queue.SimpleQueue[Event | None]) -> None:
+def follow(tracker: Tracker, begin: Begin, events: queue.SimpleQueue[Event | None]) -> None:
     """Tell the tracker what comes, to the end of the feed."""
-    tracker.begin(cell)
-    end = None
+    tracker.begin(begin.cell)
+    told = False
     while (event := events.get()) is not None:
         if isinstance(event, Point):
             tracker.point(event.point, event.steps_done)
-        elif isinstance(event, End):
-            end = event
-    tracker.end(ending(cell, end))
+        told = told or isinstance(event, End)
+    tracker.end(ending(begin, told))
 
 
 def run(arguments: list[str]) -> None:
@@ -104,7 +110,7 @@ def run(arguments: list[str]) -> None:
     if not isinstance(first, Begin):
         return
     try:
-        follow(make(path or TRACKERS[name]), first.cell, events)
+        follow(make(path or TRACKERS[name]), first, events)
     except BaseException as error:
         tell(name, f"{type(error).__name__}: {(str(error).strip() or 'no reason given').splitlines()[0]}")
         sys.stderr.flush()

@@ -31,7 +31,7 @@ class Cell:
 @dataclasses.dataclass(frozen=True)
 class Ending:
     """The records of the cell's points, the shortest first, and files that belong to it. There is no record
-    where the process was killed."""
+    where the process was killed before the last was written."""
 
     records: tuple[Record, ...]
     files: tuple[Path, ...]
@@ -64,9 +64,10 @@ class Tracker(Protocol):
 
 
 class Begin(msgspec.Struct, frozen=True, tag=True):
-    """The first line of a feed."""
+    """The first line of a feed. `records`: where those of the cell's points will lie, the shortest first."""
 
     cell: Cell
+    records: tuple[str, ...]
 
 
 class Point(msgspec.Struct, frozen=True, tag=True):
@@ -77,9 +78,7 @@ class Point(msgspec.Struct, frozen=True, tag=True):
 
 
 class End(msgspec.Struct, frozen=True, tag=True):
-    """The last line: where the records lie."""
-
-    records: tuple[str, ...]
+    """The last line: the cell is over and its records are written."""
 
 
 Event = Begin | Point | End
