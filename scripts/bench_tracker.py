@@ -33,7 +33,7 @@ from isoflop import run
 from isoflop.compose import compose_config
 from isoflop.config import Config
 from isoflop.record import CurvePoint, Record
-from isoflop.report import tracker
+from isoflop.track import feed
 
 CELL = ("model.width=8", "model.depth=1", "launch.threads=1", "meter=none")
 SMALLEST, TRIAL = 40, 400
@@ -59,7 +59,7 @@ class Timing:
     after: float
 
 
-class Timed(tracker.Feed):
+class Timed(feed.Feed):
     """The feed of a cell, which adds up the seconds of its calls."""
 
     seconds = 0.0
@@ -96,7 +96,7 @@ def timed(config: Config) -> Timing:
     wall, used = time.perf_counter() - clock, time.process_time() - used
     assert record.time is not None
     clock = time.perf_counter()
-    assert tracker.wait(config.directory, 120)
+    assert feed.wait(config.directory, 120)
     return Timing(wall, record.time.train_seconds, used, Timed.seconds, time.perf_counter() - clock)
 
 
@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("--trackers", default="csv,tensorboard,wandb,custom")
     options = parser.parse_args()
     names = ["none", *options.trackers.split(",")]
-    tracker.Feed = Timed  # type: ignore[misc]
+    feed.Feed = Timed  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as folder:
 
         def cells(epochs: float) -> dict[str, Config]:

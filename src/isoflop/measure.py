@@ -21,9 +21,9 @@ from isoflop.meter.trace import Window
 from isoflop.metering import Meter, energy, energy_meter, replay, window
 from isoflop.prepare import Prepared, times
 from isoflop.record import CurvePoint, Energy
-from isoflop.report.tracker import Feed
 from isoflop.resume import Resumed, Standing, Way
 from isoflop.signals import InterruptedRunError, Stop
+from isoflop.track.feed import Feed
 from isoflop.train import optim, schedule
 from isoflop.train.data import Part
 from isoflop.train.evaluate import Score, evaluate

@@ -20,8 +20,8 @@ from isoflop.metering import gpu_uuids
 from isoflop.prepare import pick_device, prepare
 from isoflop.provenance import Machine
 from isoflop.record import Record, State
-from isoflop.report import tracker
 from isoflop.signals import InterruptedRunError
+from isoflop.track import feed as tracker
 from isoflop.train.loop import DivergedError, resolve_precision
 from isoflop.train.parallel import ALONE, Team, lost_peer
 

@@ -19,9 +19,9 @@ from isoflop import record as records
 from isoflop.config import ConfigError
 from isoflop.launch import LaunchConfig
 from isoflop.record import Record, State
-from isoflop.report import tracker
 from isoflop.sweep.grid import Cell
 from isoflop.sweep.planning import Slots
+from isoflop.track import feed
 
 SUBMISSIONS = "slurm"
 WORST_FIRST: tuple[State, ...] = ("interrupted", "failed", "oom", "diverged", "done")
@@ -94,7 +94,7 @@ def run_line(path: Path, number: int, *, again: bool = False) -> tuple[Record, .
     launch = dataclasses.replace(cell.config.launch, threads=_slots(cell.config.launch).threads)
     config = dataclasses.replace(cell.config, launch=launch)
     found = parallel_run.run(config, lr_interior=cell.lr_interior, again=again)
-    tracker.wait(config.directory, config.tracker.wait_seconds)
+    feed.wait(config.directory, config.tracker.wait_seconds)
     return found
 
 
@@ -118,7 +118,7 @@ def run_range(path: Path, first: int, last: int) -> tuple[tuple[Cell, tuple[Reco
     if cells:
         slots = _slots(cells[0].config.launch)
         local.run_cells(cells, slots, lambda cell, ended: found.update({cell.run_id: ended}))
-        tracker.wait(cells[0].config.directory, cells[0].config.tracker.wait_seconds)
+        feed.wait(cells[0].config.directory, cells[0].config.tracker.wait_seconds)
     return tuple((cell, found[cell.run_id]) for cell in cells)
 
 

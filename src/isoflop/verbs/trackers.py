@@ -19,7 +19,7 @@ def add(verb: terminal.Add) -> None:
 
 
 def _wandb(options: argparse.Namespace) -> int:
-    from isoflop.report.trackers import upload
+    from isoflop.report.wandb import upload
 
     where = (options.directory, options.project, options.entity)
     if options.dry_run:

@@ -54,13 +54,13 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigError("this is a sweep: use isoflop sweep, or isoflop run -m")
     done = all(record.is_done(record.path_of(cell.directory, i)) for i in cell.point_ids.values())
     from isoflop import parallel_run
-    from isoflop.report import tracker
+    from isoflop.track import feed
 
     with console.steps_bar() as watch:
         finished = parallel_run.run(cell, again=options.again, watch=watch)
     if not parallel_run.is_chief():
         return _worst(finished)
-    tracker.wait(cell.directory, cell.tracker.wait_seconds)
+    feed.wait(cell.directory, cell.tracker.wait_seconds)
     for found in finished:
         console.show_run(found)
         console.OUT.print(f"record: {record.path_of(cell.directory, found.run_id)}", markup=False)
@@ -106,7 +106,8 @@ _CODES: list[int] = []
 def _task(composed: Any) -> None:
     """One job of a multirun. A bad state is kept in the record and in the exit code, never raised."""
     from isoflop import parallel_run
-    from isoflop.report import console, tracker
+    from isoflop.report import console
+    from isoflop.track import feed
 
     cell = from_hydra(composed)
     try:
@@ -114,15 +115,16 @@ def _task(composed: Any) -> None:
     except ValueError as error:
         _CODES.append(terminal.tell(str(error), terminal.INPUT, debug=False))
         return
-    tracker.wait(cell.directory, cell.tracker.wait_seconds)
+    feed.wait(cell.directory, cell.tracker.wait_seconds)
     for found in finished:
         console.show_run(found)
     _CODES.append(_worst(finished))
 
 
 def _sweep(options: argparse.Namespace) -> int:
-    from isoflop.report import console, tracker
+    from isoflop.report import console
     from isoflop.sweep import grid, metering_pass, retry, stages, tune
+    from isoflop.track import feed
 
     composed = compose_config(options.overrides, options.config_dir)
     fixed = [
@@ -130,7 +132,7 @@ def _sweep(options: argparse.Namespace) -> int:
     ]
     base = dataclasses.replace(composed, sweep=grid.without(composed.sweep, fixed))
     cells = grid.expand(base)
-    tracker.check(base.tracker)
+    feed.check(base.tracker)
     request = stages.Request(retry.states(options.retry), options.dry_run, options.wait)
     if base.launch.name == "slurm" or request.dry_run:
         waited = stages.sweep(base, cells, request, lambda words: console.OUT.print(words, markup=False))
@@ -150,8 +152,9 @@ def _sweep(options: argparse.Namespace) -> int:
 
 def run_missing(base: Config, cells: tuple[Cell, ...], directory: Path, states: Sequence[str]) -> None:
     """Run the cells without a record in `directory`, or one in `states`; all are in its manifest."""
-    from isoflop.report import console, tracker
+    from isoflop.report import console
     from isoflop.sweep import grid, local, retry
+    from isoflop.track import feed
 
     todo = {cell.run_id for cell in retry.select(cells, directory, states)}
     console.OUT.print(f"{directory}: {len(cells)} cells, {len(todo)} to run", markup=False)
@@ -163,7 +166,7 @@ def run_missing(base: Config, cells: tuple[Cell, ...], directory: Path, states: 
     with console.cells_bar(len(ordered)) as show:
         slots = local.slots(base.launch, gpus, ordered)
         local.run_cells(ordered, slots, lambda cell, found: show(cell.run_id, found))
-    tracker.wait(directory, base.tracker.wait_seconds)
+    feed.wait(directory, base.tracker.wait_seconds)
 
 
 def _summary(cells: tuple[Cell, ...], directory: Path) -> int:

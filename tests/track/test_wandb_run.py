@@ -19,11 +19,11 @@ from isoflop import cli, run
 from isoflop import record as records
 from isoflop.config import Config, TrackerConfig
 from isoflop.record import Record
-from isoflop.report import tracker
-from isoflop.report.trackers import upload
+from isoflop.report.wandb import upload
+from isoflop.track import feed
 
 pytest.importorskip("wandb", reason="wandb is not installed: pip install 'isoflop[wandb]'")
-if not tracker.installed("wandb"):
+if not feed.installed("wandb"):
     pytest.skip("wandb is not installed: pip install 'isoflop[wandb]'", allow_module_level=True)
 
 MakeConfig = Callable[..., Config]
@@ -95,7 +95,7 @@ def agrees(offline: Any, record: Record) -> None:
 def test_cells_of_one_process_stay_apart_and_say_what_their_records_say(make_config: MakeConfig) -> None:
     configs = [make_config(*OFFLINE, "tracker.tags=[mine]", f"model.width={w}") for w in (8, 12)]
     found = {record.run_id: record for config in configs for record in run.run(config)}
-    assert tracker.wait(configs[0].directory, WAIT_SECONDS)
+    assert feed.wait(configs[0].directory, WAIT_SECONDS)
     offline = wandb_log.read_all(configs[0].directory)
     assert {each.group for each in offline} == set(found)
     for each in offline:
@@ -113,7 +113,7 @@ def test_the_power_trace_is_a_series_and_a_file(make_config: MakeConfig) -> None
     (config.directory / "power").mkdir(parents=True)
     (config.directory / "power" / f"{config.run_id}.jsonl").write_text("\n".join(map(json.dumps, polls)))
     run.run(config)
-    assert tracker.wait(config.directory, WAIT_SECONDS)
+    assert feed.wait(config.directory, WAIT_SECONDS)
     (offline,) = wandb_log.read_all(config.directory)
     rows = [row for row in offline.rows if "power/device_0_watts" in row]
     assert len(rows) == 50
@@ -127,7 +127,7 @@ def test_without_a_key_a_run_is_kept_offline_and_one_line_says_so(
 ) -> None:
     config = make_config("tracker=wandb", "tracker.mode=online")
     (record,) = run.run(config)
-    assert tracker.wait(config.directory, WAIT_SECONDS)
+    assert feed.wait(config.directory, WAIT_SECONDS)
     (offline,) = wandb_log.read_all(config.directory)
     agrees(offline, record)
     lines = [line for line in capfd.readouterr().err.splitlines() if "tracker" in line]
@@ -157,7 +157,7 @@ def test_a_sweep_killed_and_resumed_reads_back_as_its_six_cells(tmp_path: Path) 
     before = len(list(directory.glob("records/[!.]*.json")))
     assert before < 6
     subprocess.run(sweep(directory), check=True, timeout=300)
-    assert tracker.wait(directory, WAIT_SECONDS)
+    assert feed.wait(directory, WAIT_SECONDS)
     found = {r.run_id: r for r in (records.read(p) for p in directory.glob("records/[!.]*.json"))}
     offline = wandb_log.read_all(directory)
     assert len(found) == 6
@@ -208,7 +208,7 @@ def test_without_a_key_an_upload_is_refused(
 def test_a_process_of_an_agent_takes_the_id_it_is_given(
     done_record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from isoflop.report.trackers import wandb_run
+    from isoflop.track import wandb_run
 
     settings = TrackerConfig("wandb", "online", "isoflop", None, None, (), 30.0)
     cell = upload.cell_of(done_record, tmp_path, settings)

@@ -11,8 +11,8 @@ from wandb_workspaces.workspaces import interface as ws
 
 from isoflop.curve.result import FitFile, FitReport
 from isoflop.report.numerals import estimate, factor
-from isoflop.report.trackers.wandb_run import FIGURES
 from isoflop.report.trust import trust
+from isoflop.track.wandb_run import FIGURES
 
 WIDTH = wr.Config("model.width")
 PALE, DARK = "#cfe1f2", "#08306b"

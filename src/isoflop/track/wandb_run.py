@@ -17,9 +17,9 @@ import wandb
 from isoflop.config import TrackerConfig
 from isoflop.record import CurvePoint
 from isoflop.report.power_rows import power_rows
-from isoflop.report.trackers.child import tell
-from isoflop.report.trackers.events import Cell, Ending
-from isoflop.report.trackers.numbers import CURVE_AXES, curve_row, summaries
+from isoflop.track.events import Cell, Ending
+from isoflop.track.numbers import CURVE_AXES, curve_row, summaries
+from isoflop.track.process import tell
 
 FIGURES = "figures/"
 SCORES = ("val_error", "val_loss")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from isoflop.record import CurvePoint
-from isoflop.report.trackers.events import Cell, Ending
-from isoflop.report.trackers.numbers import curve_row, summaries
+from isoflop.track.events import Cell, Ending
+from isoflop.track.numbers import curve_row, summaries
 
 
 class LinesTracker:

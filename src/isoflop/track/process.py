@@ -20,15 +20,15 @@ from typing import BinaryIO
 import msgspec
 
 from isoflop import record
-from isoflop.report.trackers.events import DECODER, Begin, End, Ending, Event, Point, Tracker
+from isoflop.track.events import DECODER, Begin, End, Ending, Event, Point, Tracker
 
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 TOLD = 3
 """Exit code where a line has said what went wrong."""
 NICE = 10
 TRACKERS = {
-    "wandb": "isoflop.report.trackers.wandb_run:WandbTracker",
-    "tensorboard": "isoflop.report.trackers.tensorboard_run:TensorboardTracker",
+    "wandb": "isoflop.track.wandb_run:WandbTracker",
+    "tensorboard": "isoflop.track.tensorboard_run:TensorboardTracker",
 }
 
 

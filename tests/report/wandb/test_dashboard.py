@@ -15,10 +15,9 @@ from isoflop import record as records
 from isoflop.curve import result
 from isoflop.curve.result import FitFile
 from isoflop.record import Record
-from isoflop.report import tracker
-from isoflop.report.trackers import numbers
+from isoflop.track import feed, numbers
 
-if not (tracker.installed("wandb") and tracker.installed("wandb_workspaces")):
+if not (feed.installed("wandb") and feed.installed("wandb_workspaces")):
     pytest.skip("wandb is not installed: pip install 'isoflop[wandb]'", allow_module_level=True)
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # wandb-workspaces' own, of pydantic

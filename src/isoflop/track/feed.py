@@ -28,14 +28,13 @@ import msgspec
 from isoflop import record as records
 from isoflop.config import Config, ConfigError, TrackerConfig
 from isoflop.record import CurvePoint, Record
-from isoflop.report.trackers.child import TOLD, tell
-from isoflop.report.trackers.events import Begin, Cell, End, Event, Point
+from isoflop.track.events import Begin, Cell, End, Event, Point
+from isoflop.track.process import TOLD, tell
 
 COLUMNS = tuple(f.name for f in dataclasses.fields(CurvePoint) if not f.name.endswith("_reason"))
 PACKAGES = Path(__file__).parents[2]
 PROGRAM = (
-    "import sys; sys.path.append(sys.argv.pop(1)); "
-    "from isoflop.report.trackers import child; child.run(sys.argv[1:])"
+    "import sys; sys.path.append(sys.argv.pop(1)); from isoflop.track import process; process.run(sys.argv[1:])"
 )
 NEEDS = {"wandb": "wandb", "tensorboard": "tensorboardX"}
 LAST_WORD_SECONDS = 1.0

@@ -14,9 +14,9 @@ from isoflop.config import ConfigError, TrackerConfig
 from isoflop.curve import result
 from isoflop.curve.result import FitFile
 from isoflop.record import Record
-from isoflop.report import tracker
-from isoflop.report.trackers.events import Cell, Ending
-from isoflop.report.trackers.numbers import curve_row, summaries
+from isoflop.track import feed
+from isoflop.track.events import Cell, Ending
+from isoflop.track.numbers import curve_row, summaries
 
 WAIT_SECONDS = 90.0
 
@@ -107,7 +107,7 @@ def _settings(project: str, entity: str | None, mode: Literal["online", "offline
 
 
 def _need(package: str) -> None:
-    if not tracker.installed(package):
+    if not feed.installed(package):
         raise ConfigError("isoflop wandb needs its packages: pip install 'isoflop[wandb]'")
 
 
@@ -124,7 +124,8 @@ def dry_run(directory: Path, project: str, entity: str | None) -> dict[str, Any]
     """
     _need("wandb_workspaces")
     found, left_out = readable(directory)
-    from isoflop.report.trackers import dashboard, wandb_run
+    from isoflop.report.wandb import dashboard
+    from isoflop.track import wandb_run
 
     settings = _settings(project, entity, "online")
     sweep, owner = sweep_name(directory), entity or ""
@@ -158,7 +159,7 @@ def upload(directory: Path, project: str, entity: str | None) -> Uploaded:
     found, left_out = readable(directory)
     if settings.mode == "online":
         _log_in()
-    from isoflop.report.trackers import wandb_run
+    from isoflop.track import wandb_run
 
     for each in found:
         sent = wandb_run.WandbTracker()
@@ -190,7 +191,7 @@ def _dashboard(
     """(workspace's URL, report's URL, why there is none)."""
     import wandb
 
-    from isoflop.report.trackers import dashboard
+    from isoflop.report.wandb import dashboard
 
     sweep = sweep_name(directory)
     try:

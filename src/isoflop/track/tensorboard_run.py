@@ -9,8 +9,8 @@ from tensorboardX import SummaryWriter
 
 from isoflop.record import CurvePoint
 from isoflop.report.power_rows import power_rows
-from isoflop.report.trackers.events import Cell, Ending
-from isoflop.report.trackers.numbers import curve_row, summaries
+from isoflop.track.events import Cell, Ending
+from isoflop.track.numbers import curve_row, summaries
 
 SCORES = ("val_error", "val_loss")
 AXES = {"examples": 1.0, "train_gflops": 1e3, "energy_joules": 1e3}

@@ -9,7 +9,7 @@ import pytest
 
 from isoflop import run
 from isoflop.config import Config
-from isoflop.report import tracker
+from isoflop.track import feed
 
 pytest.importorskip(
     "tensorboardX", reason="tensorboardX is not installed: pip install 'isoflop[tensorboard]'"
@@ -23,7 +23,7 @@ event_accumulator: Any = pytest.importorskip(
 def test_a_run_reads_back_as_its_record(make_config: Callable[..., Config]) -> None:
     config = make_config("tracker=tensorboard")
     (record,) = run.run(config)
-    assert tracker.wait(config.directory, 60)
+    assert feed.wait(config.directory, 60)
     (folder,) = (config.directory / "tensorboard").iterdir()
     assert folder.name == f"mlp-w8-d1-seed-0-{config.run_id}"
     events = event_accumulator.EventAccumulator(str(folder)).Reload()

@@ -12,7 +12,7 @@ import yaml
 
 from isoflop import cli, config
 from isoflop import record as records
-from isoflop.report import tracker
+from isoflop.track import feed
 
 ROOT = Path(__file__).parents[2]
 TINY = ("model.width=8", "model.depth=1", "schedule.epochs=1", "launch.threads=1", "meter=none")
@@ -21,7 +21,7 @@ TINY = ("model.width=8", "model.depth=1", "schedule.epochs=1", "launch.threads=1
 def test_a_wandb_sweep_file_makes_a_command_that_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not tracker.installed("wandb"):
+    if not feed.installed("wandb"):
         pytest.skip("wandb is not installed: pip install 'isoflop[wandb]'")
     from wandb.sdk.launch.sweeps import utils
 
@@ -38,7 +38,7 @@ def test_a_wandb_sweep_file_makes_a_command_that_runs(
         monkeypatch.setenv(name, value)
     out = tmp_path / "out"
     assert cli.main([*words[1:], *TINY, f"out={out}"]) == 0
-    assert tracker.wait(out, 120)
+    assert feed.wait(out, 120)
     (path,) = (out / "records").glob("[!.]*.json")
     found = records.read(path)
     assert found.cell["optim"]["lr"] == file["parameters"]["optim.lr"]["min"]

@@ -17,8 +17,8 @@ from isoflop import cli, run
 from isoflop import record as records
 from isoflop.config import Config, ConfigError
 from isoflop.record import CurvePoint, Record
-from isoflop.report import tracker
 from isoflop.report.power_rows import power_rows
+from isoflop.track import feed as tracker
 
 MakeConfig = Callable[..., Config]
 WAIT_SECONDS = 60.0
