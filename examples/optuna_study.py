@@ -14,7 +14,7 @@ from pathlib import Path
 import optuna
 
 from isoflop import record
-from isoflop.compose import compose_config
+from isoflop.config.compose import compose_config
 
 TRIALS, FIXED = int(sys.argv[1]) if sys.argv[1:] else 20, ["out=results/optuna", *sys.argv[2:]]
 

@@ -19,7 +19,8 @@ from typing import Any
 import pandas as pd
 import torch
 
-from isoflop import compose, run
+from isoflop import run
+from isoflop.config import compose
 
 CELLS = {"smallest": (1, 1), "largest": (16, 3)}
 BASE = ("model=resnet", "data=digits", "optim=adamw", "optim.lr=0.04", "schedule.epochs=10")

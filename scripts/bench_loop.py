@@ -38,7 +38,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from isoflop import compose
+from isoflop.config import compose
 from isoflop.meter.hardware import describe_cpu
 from isoflop.meter.window_meter import WindowMeter
 from isoflop.metering import gpu_uuids

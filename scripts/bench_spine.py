@@ -24,7 +24,7 @@ import numpy as np
 
 from isoflop import aggregate, config
 from isoflop import record as records
-from isoflop.compose import compose_config
+from isoflop.config.compose import compose_config
 from isoflop.curve import fit
 from isoflop.record import Record
 from isoflop.report import page

@@ -25,8 +25,8 @@ import msgspec
 
 from isoflop import config
 from isoflop import record as records
-from isoflop.compose import compose_config
 from isoflop.config import Config
+from isoflop.config.compose import compose_config
 from isoflop.run import run
 from isoflop.sweep import grid, local, retry, status
 from isoflop.sweep.grid import Cell

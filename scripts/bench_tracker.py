@@ -30,8 +30,8 @@ from pathlib import Path
 import numpy as np
 
 from isoflop import run
-from isoflop.compose import compose_config
 from isoflop.config import Config
+from isoflop.config.compose import compose_config
 from isoflop.record import CurvePoint, Record
 from isoflop.track import feed
 

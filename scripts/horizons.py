@@ -18,7 +18,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from isoflop import compose, run
+from isoflop import run
+from isoflop.config import compose
 from isoflop.record import Record
 
 WIDTHS, HORIZONS, EPOCHS = (1, 4, 16), (0.125, 0.25, 0.5, 1.0), 32

@@ -16,7 +16,7 @@ import time
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from isoflop import compose
+from isoflop.config import compose
 from isoflop.prepare import pick_device
 from isoflop.train import data
 from isoflop.train.loop import Trainer

@@ -16,8 +16,9 @@ import hypothesis
 import pytest
 import torch
 
-from isoflop import compose, config
+from isoflop import config
 from isoflop import record as records
+from isoflop.config import compose
 
 torch.set_num_threads(1)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in its background

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from isoflop import cli, compose
+from isoflop import cli
+from isoflop.config import compose
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(

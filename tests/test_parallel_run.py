@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from isoflop import compose, metering, parallel_run, places, record, resume, run
-from isoflop.config import Config, ConfigError
+from isoflop import metering, parallel_run, places, record, resume, run
+from isoflop.config import Config, ConfigError, compose
 from isoflop.meter.trace import Window
 from isoflop.record import Energy, Record
 from isoflop.train import parallel

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from isoflop import measure, metering, progress, resume, run, signals
+from isoflop import measure, metering, resume, run, signals
 from isoflop import record as records
 from isoflop.config import Config
-from isoflop.record import Record
+from isoflop.record import Record, heartbeat
 from isoflop.train import checkpoint
 
 MakeConfig = Callable[..., Config]
@@ -151,7 +151,7 @@ def test_what_an_attempt_lost_is_counted_as_waste(
     stop_after(10)
     run.run(config)
     # The attempt went on to step 17 after its checkpoint and then lost its machine.
-    progress.Beat(config.directory, config.run_id).write(resume.sign(1, 17, 24, 9.0))
+    heartbeat.Beat(config.directory, config.run_id).write(resume.sign(1, 17, 24, 9.0))
     stop_after(10**6)
     (found,) = run.run(config)
     assert found.compute is not None

@@ -11,9 +11,9 @@ import pytest
 import torch
 from scipy import stats
 
-from isoflop import compose, measure, metering, prepare, run
+from isoflop import measure, metering, prepare, run
 from isoflop import record as records
-from isoflop.config import Config, ConfigError
+from isoflop.config import Config, ConfigError, compose
 from isoflop.meter import rapl
 from isoflop.record import Record
 from isoflop.train import schedule

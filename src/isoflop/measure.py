@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
-from isoflop import progress, resume
+from isoflop import resume
 from isoflop.account import Metered, Trained
 from isoflop.config import Config
-from isoflop.launch import Shared
+from isoflop.config.launch import Shared
 from isoflop.meter.trace import Window
 from isoflop.metering import Meter, energy, energy_meter, replay, window
 from isoflop.prepare import Prepared, times
-from isoflop.record import CurvePoint, Energy
+from isoflop.record import CurvePoint, Energy, heartbeat
 from isoflop.resume import Resumed, Standing, Way
 from isoflop.signals import InterruptedRunError, Stop
 from isoflop.track.feed import Feed
@@ -108,7 +108,7 @@ class Course:
         self._asked: str | None = None
         self._due = False
         self._grid = schedule.stops(trainer.steps, config.schedule.evaluations)
-        self._beat = progress.Beat(config.directory, config.run_id)
+        self._beat = heartbeat.Beat(config.directory, config.run_id)
         self._saved, self._at_once = time.monotonic(), 1
         self._steps_done, self._trained_seconds = 0, 0.0
         self._wasted_steps, self._wasted_seconds = 0, 0.0

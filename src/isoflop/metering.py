@@ -13,7 +13,7 @@ import torch
 
 from isoflop.account import Trained
 from isoflop.config import Config
-from isoflop.launch import SHARED_GPU, Shared
+from isoflop.config.launch import SHARED_GPU, Shared
 from isoflop.meter import rapl
 from isoflop.meter.total import total
 from isoflop.meter.trace import Window

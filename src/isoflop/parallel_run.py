@@ -30,7 +30,7 @@ from isoflop import config as configs
 from isoflop import places, provenance, signals
 from isoflop import record as records
 from isoflop.config import Config, ConfigError
-from isoflop.launch import LaunchConfig, Shared
+from isoflop.config.launch import LaunchConfig, Shared
 from isoflop.places import Place
 from isoflop.provenance import Machine
 from isoflop.record import CurvePoint, Record, RecordBusyError, State

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from isoflop.config import ConfigError
-from isoflop.launch import LaunchConfig
+from isoflop.config.launch import LaunchConfig
 
 FIRST_PORT, PORTS = 20_000, 20_000
 

@@ -12,7 +12,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from isoflop.config import Config, ConfigError, DataConfig, ModelConfig
-from isoflop.launch import LaunchConfig
+from isoflop.config.launch import LaunchConfig
 from isoflop.meter import flops
 from isoflop.meter.flops import FlopCount
 from isoflop.train import models, schedule, step

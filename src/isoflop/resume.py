@@ -10,10 +10,10 @@ from pathlib import Path
 
 import msgspec
 
-from isoflop import progress, record
+from isoflop import record
 from isoflop.account import Metered, Trained
 from isoflop.config import Config
-from isoflop.record import CurvePoint
+from isoflop.record import CurvePoint, heartbeat
 from isoflop.train import checkpoint
 from isoflop.train.evaluate import Score
 from isoflop.train.loop import Trainer
@@ -69,7 +69,7 @@ def keep(config: Config, standing: Standing, snapshots: dict[str, Snapshot]) -> 
 def forget(config: Config) -> None:
     """Remove the checkpoint and the sign of life of a cell that is done."""
     checkpoint.remove(path_of(config))
-    progress.Beat(config.directory, config.run_id).end()
+    heartbeat.Beat(config.directory, config.run_id).end()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -107,7 +107,7 @@ def _has_points_before(config: Config, standing: Standing) -> bool:
 
 def lost(config: Config, standing: Standing | None) -> tuple[int, float]:
     """(steps, seconds of training) that an earlier attempt took after `standing`: they are done again."""
-    sign = progress.read(config.directory, config.run_id)
+    sign = heartbeat.read(config.directory, config.run_id)
     if sign is None:
         return 0, 0.0
     last, _ = sign
@@ -115,9 +115,9 @@ def lost(config: Config, standing: Standing | None) -> tuple[int, float]:
     return max(0, last.steps_done - steps), max(0.0, last.train_seconds - seconds)
 
 
-def sign(attempt: int, steps_done: int, steps: int, train_seconds: float) -> progress.Progress:
+def sign(attempt: int, steps_done: int, steps: int, train_seconds: float) -> heartbeat.Progress:
     """A sign of life of this process."""
-    return progress.Progress(
+    return heartbeat.Progress(
         attempt,
         steps_done,
         steps,

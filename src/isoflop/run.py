@@ -13,7 +13,7 @@ import torch
 from isoflop import account, provenance, resume, signals
 from isoflop import record as records
 from isoflop.config import Config
-from isoflop.launch import Shared
+from isoflop.config.launch import Shared
 from isoflop.measure import Wall, Watch, measure
 from isoflop.meter import hardware
 from isoflop.metering import gpu_uuids

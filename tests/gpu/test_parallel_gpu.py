@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from isoflop import compose, parallel_run
-from isoflop.config import Config
+from isoflop import parallel_run
+from isoflop.config import Config, compose
 from isoflop.train import data, parallel
 from isoflop.train.loop import Trainer
 

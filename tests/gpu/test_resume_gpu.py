@@ -13,7 +13,7 @@ import torch
 
 from isoflop import record as records
 from isoflop import resume, run
-from isoflop.compose import compose_config
+from isoflop.config.compose import compose_config
 
 pytestmark = [
     pytest.mark.gpu,

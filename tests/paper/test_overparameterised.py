@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from isoflop import aggregate
-from isoflop.compose import compose_config
+from isoflop.config.compose import compose_config
 from isoflop.paper import overparameterised as over
 from isoflop.sweep import grid
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from isoflop import compose
+from isoflop.config import compose
 from isoflop.curve import isoflop_plan, isoflop_profiles, parabola
 from isoflop.report import isoflop_section
 from isoflop.report.page import write_report

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from isoflop import compose
 from isoflop import record as records
-from isoflop.config import Config, ConfigError
+from isoflop.config import Config, ConfigError, compose
 from isoflop.record import Record
 from isoflop.sweep import grid, retry
 

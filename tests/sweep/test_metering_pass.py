@@ -11,7 +11,7 @@ import pytest
 from isoflop import cli, metering, run, solo
 from isoflop import record as records
 from isoflop.config import Config
-from isoflop.launch import SHARED_GPU
+from isoflop.config.launch import SHARED_GPU
 from isoflop.meter import window_meter
 from isoflop.record import Energy, Record, problem, unknown
 from isoflop.sweep import grid, metering_pass

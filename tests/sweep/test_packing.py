@@ -9,7 +9,7 @@ import pytest
 
 from isoflop import record as records
 from isoflop.config import Config
-from isoflop.launch import SHARED_GPU
+from isoflop.config.launch import SHARED_GPU
 from isoflop.record import Record
 from isoflop.sweep import grid, packing
 from isoflop.sweep.local import Slots

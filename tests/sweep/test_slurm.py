@@ -15,7 +15,7 @@ import pytest
 from isoflop import cli, provenance
 from isoflop import record as records
 from isoflop.config import Config
-from isoflop.progress import Beat, Progress
+from isoflop.record.heartbeat import Beat, Progress
 from isoflop.sweep import finish, grid, lost, manifest, queue, slurm, snapshot, submission
 from isoflop.sweep.queue import Active, Ended, SlurmError
 

@@ -14,7 +14,7 @@ from isoflop.sweep import snapshot
 
 def loaded_from(folder: Path, at: Path) -> str:
     """Which isoflop a job that was given `folder` runs, and where its configuration lies."""
-    words = "import isoflop.config; print(isoflop.__file__, isoflop.config.conf_dir())"
+    words = "from isoflop.config import compose; import isoflop; print(isoflop.__file__, compose.conf_dir())"
     done = subprocess.run(
         [sys.executable, "-P", "-c", words],
         env=os.environ | {"PYTHONPATH": str(folder)},

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from isoflop import cli, progress
+from isoflop import cli
 from isoflop import record as records
 from isoflop.config import Config, ConfigError
-from isoflop.progress import Beat, Progress
-from isoflop.record import Record
+from isoflop.record import Record, heartbeat
+from isoflop.record.heartbeat import Beat, Progress
 from isoflop.sweep import board, grid, retry, status, submission
 from isoflop.sweep.grid import Cell
 from isoflop.sweep.status import CellStatus
@@ -53,7 +53,7 @@ def sign(
 ) -> None:
     last = Progress(attempt, 25, 100, 10.0, host or socket.gethostname(), pid or os.getpid(), None)
     Beat(cell.config.directory, cell.run_id).write(last)
-    path = progress.path_of(cell.config.directory, cell.run_id)
+    path = heartbeat.path_of(cell.config.directory, cell.run_id)
     os.utime(path, (time.time() - age, time.time() - age))
 
 

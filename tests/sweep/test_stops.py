@@ -15,10 +15,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from isoflop import aggregate, cli, progress
+from isoflop import aggregate, cli
 from isoflop import record as records
 from isoflop.config import Config
-from isoflop.record import Record
+from isoflop.record import Record, heartbeat
 from isoflop.sweep import child, grid, retry, stops
 from isoflop.sweep.grid import Cell
 from isoflop.sweep.local import Slots
@@ -71,7 +71,7 @@ def long_cells(make_config: MakeConfig, number: int = 4) -> tuple[Cell, ...]:
 
 def in_hand(cells: tuple[Cell, ...]) -> Callable[[], bool]:
     """Whether the first two cells give signs of life."""
-    return lambda: all(progress.path_of(c.config.directory, c.run_id).exists() for c in cells[:2])
+    return lambda: all(heartbeat.path_of(c.config.directory, c.run_id).exists() for c in cells[:2])
 
 
 def test_each_ctrl_c_is_a_step_further_and_schedulers_mean_it() -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from isoflop import aggregate, cli, compose
+from isoflop import aggregate, cli
 from isoflop import record as records
+from isoflop.config import compose
 from isoflop.record import Record
 from isoflop.sweep import grid, tune
 from isoflop.sweep.grid import Cell

@@ -10,10 +10,9 @@ from typing import cast
 
 import pytest
 
-from isoflop import progress
 from isoflop.config import Config
-from isoflop.progress import Progress
-from isoflop.record import Record
+from isoflop.record import Record, heartbeat
+from isoflop.record.heartbeat import Progress
 from isoflop.sweep import child, grid, retry
 from isoflop.sweep.vigil import Verdict, Vigil
 
@@ -43,9 +42,9 @@ class Case:
         self.vigil = Vigil(cast(BaseProcess, self.process), config, lambda: self.now)
 
     def sign(self, steps_done: int) -> Path:
-        beat = progress.Beat(self.directory, self.run_id)
+        beat = heartbeat.Beat(self.directory, self.run_id)
         beat.write(Progress(1, steps_done, 100, 0.1, "host", 1, None))
-        return progress.path_of(self.directory, self.run_id)
+        return heartbeat.path_of(self.directory, self.run_id)
 
     def after(self, seconds: float) -> list[str]:
         self.now += seconds

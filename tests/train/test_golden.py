@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from isoflop import compose
+from isoflop.config import compose
 from isoflop.train import data, schedule
 from isoflop.train.loop import Trainer
 from isoflop.train.step import Kind

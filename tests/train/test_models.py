@@ -10,8 +10,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from isoflop import compose
-from isoflop.config import ModelConfig
+from isoflop.config import ModelConfig, compose
 from isoflop.meter import flops
 from isoflop.train import models, parametrize
 from isoflop.train.models import resnet

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from isoflop import compose
-from isoflop.config import ModelConfig, OptimConfig
+from isoflop.config import ModelConfig, OptimConfig, compose
 from isoflop.train import models, optim, parametrize
 
 CPU, META = torch.device("cpu"), torch.device("meta")

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from isoflop import compose
-from isoflop.config import Config, ConfigError
+from isoflop.config import Config, ConfigError, compose
 from isoflop.train import data, evaluate, parallel
 from isoflop.train.data import DataSet, batches
 from isoflop.train.loop import Trainer

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from isoflop import compose
-from isoflop.config import ModelConfig, OptimConfig
+from isoflop.config import ModelConfig, OptimConfig, compose
 from isoflop.train import models, optim, parametrize
 from isoflop.train.parametrize import Kind, Role, Scale
 

@@ -18,7 +18,7 @@ from typing import Literal
 
 from isoflop import record as records
 from isoflop.config import Config
-from isoflop.launch import Shared
+from isoflop.config.launch import Shared
 
 GRACE_SECONDS = 30.0
 """From being asked to stop to being killed: time to write a checkpoint."""

@@ -9,11 +9,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from isoflop import progress, provenance
+from isoflop import provenance
 from isoflop import record as records
 from isoflop.config import Config
 from isoflop.provenance import Machine
-from isoflop.record import Provenance, Record, Slurm, State
+from isoflop.record import Provenance, Record, Slurm, State, heartbeat
 from isoflop.sweep import manifest, queue, submission
 from isoflop.sweep.grid import Cell
 from isoflop.sweep.queue import Ended
@@ -81,7 +81,7 @@ def account(directory: Path, made: Submission) -> tuple[Record, ...]:
     culprits: set[Task] = set()
     for each in left:
         what = fate(each.task, ended.get(each.task), submission.log_path(directory, each.task))
-        if each.task in culprits and progress.read(each.cell.config.directory, each.cell.run_id) is None:
+        if each.task in culprits and heartbeat.read(each.cell.config.directory, each.cell.run_id) is None:
             what = Fate("interrupted", f"{what.reason}; before this cell's turn")
         culprits.add(each.task)
         with contextlib.suppress(records.RecordBusyError), records.claim(directory, each.cell.run_id):
@@ -109,7 +109,7 @@ def _open(cell: Cell, written: float) -> list[float]:
         except (records.RecordError, OSError):
             found.append(horizon)
             continue
-        sign = progress.read(cell.config.directory, cell.run_id)
+        sign = heartbeat.read(cell.config.directory, cell.run_id)
         went_on = sign is not None and sign[0].attempt > record.attempt
         if record.state != "done" and (not newer or went_on or _killed(record)):
             found.append(horizon)
@@ -131,7 +131,7 @@ def _settled(tasks: set[Task]) -> Mapping[Task, Ended]:
 
 def _write(left: _Left, what: Fate, ended: Ended | None) -> list[Record]:
     config = left.cell.config
-    sign = progress.read(config.directory, left.cell.run_id)
+    sign = heartbeat.read(config.directory, left.cell.run_id)
     attempt = max(provenance.next_attempt(config), sign[0].attempt if sign else 1)
     seconds = sign[0].train_seconds if sign else 0.0
     made = []

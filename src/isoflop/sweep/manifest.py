@@ -17,7 +17,7 @@ import msgspec
 
 from isoflop import record as records
 from isoflop.config import ConfigError
-from isoflop.launch import LaunchConfig
+from isoflop.config.launch import LaunchConfig
 from isoflop.record import Record, State
 from isoflop.sweep.grid import Cell
 from isoflop.sweep.planning import Slots

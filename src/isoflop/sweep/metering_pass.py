@@ -12,7 +12,7 @@ from pathlib import Path
 
 from isoflop import record as records
 from isoflop.config import Config
-from isoflop.launch import SHARED_GPU
+from isoflop.config.launch import SHARED_GPU
 from isoflop.record import Compute, Energy, Record, known, unknown
 from isoflop.sweep import planning
 from isoflop.sweep.grid import Cell

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from isoflop.config import Config
-from isoflop.launch import LaunchConfig
+from isoflop.config.launch import LaunchConfig
 from isoflop.sweep import mps, planning
 from isoflop.sweep.grid import Cell
 from isoflop.sweep.planning import Slots

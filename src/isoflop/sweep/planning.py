@@ -15,7 +15,7 @@ from multiprocessing.context import ForkServerContext
 from typing import Any
 
 from isoflop.config import Config, ConfigError
-from isoflop.launch import LaunchConfig, Shared
+from isoflop.config.launch import LaunchConfig, Shared
 from isoflop.sweep.grid import Cell
 
 PRELOAD = ["isoflop.sweep.preload"]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from isoflop import provenance
 from isoflop.config import Config, ConfigError
-from isoflop.launch import LaunchConfig, SlurmConfig
+from isoflop.config.launch import LaunchConfig, SlurmConfig
 from isoflop.sweep import manifest, planning, queue, snapshot, submission
 from isoflop.sweep.grid import Cell
 from isoflop.sweep.queue import SlurmError

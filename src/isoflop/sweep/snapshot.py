@@ -16,8 +16,8 @@ from pathlib import Path
 
 import msgspec
 
-from isoflop import config, provenance
-from isoflop.config import ConfigError
+from isoflop import provenance
+from isoflop.config import ConfigError, compose
 
 ORIGIN = "origin.json"
 SCRIPTS = "slurm"
@@ -55,7 +55,7 @@ def _package() -> Path:
 def _files() -> Iterator[tuple[str, Path]]:
     """(place in the snapshot's package, file) of everything that a run reads."""
     package = _package()
-    roots = {"": package, "conf/": config.conf_dir(), f"{SCRIPTS}/": scripts()}
+    roots = {"": package, "conf/": compose.conf_dir(), f"{SCRIPTS}/": scripts()}
     for prefix, root in roots.items():
         if not root.is_dir():
             raise ConfigError(f"{root}: the folder is missing: install isoflop again")

@@ -13,11 +13,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from isoflop import progress
 from isoflop import record as records
 from isoflop.config import ConfigError
-from isoflop.progress import Progress
-from isoflop.record import SCHEMA
+from isoflop.record import SCHEMA, heartbeat
+from isoflop.record.heartbeat import Progress
 from isoflop.sweep import lost, manifest, queue, submission, tune
 from isoflop.sweep.queue import Active, SlurmError
 from isoflop.sweep.submission import Submission, Task
@@ -128,7 +127,7 @@ def read(directory: Path) -> Status:
         known = _Known(
             run_id,
             tuple(_found(directory, point) for point in _points(line, text, path, number)),
-            progress.read(directory, run_id) if f"{run_id}.json" in signs else None,
+            heartbeat.read(directory, run_id) if f"{run_id}.json" in signs else None,
             task,
             written,
             now.get(task) if task else None,

@@ -13,9 +13,8 @@ from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from isoflop import progress
 from isoflop.config import Config
-from isoflop.record import State
+from isoflop.record import State, heartbeat
 from isoflop.sweep import child
 
 
@@ -35,7 +34,7 @@ class Vigil:
     ) -> None:
         self.verdict: Verdict | None = None
         self._process, self._launch, self._clock = process, config.launch, clock
-        self._path = progress.path_of(config.directory, config.run_id)
+        self._path = heartbeat.path_of(config.directory, config.run_id)
         self._began = self._changed = clock()
         self._sign = _content(self._path)
         self._asked: float | None = None

@@ -34,7 +34,8 @@ from isoflop.track.process import TOLD, tell
 COLUMNS = tuple(f.name for f in dataclasses.fields(CurvePoint) if not f.name.endswith("_reason"))
 PACKAGES = Path(__file__).parents[2]
 PROGRAM = (
-    "import sys; sys.path.append(sys.argv.pop(1)); from isoflop.track import process; process.run(sys.argv[1:])"
+    "import sys; sys.path.append(sys.argv.pop(1)); "
+    "from isoflop.track import process; process.run(sys.argv[1:])"
 )
 NEEDS = {"wandb": "wandb", "tensorboard": "tensorboardX"}
 LAST_WORD_SECONDS = 1.0

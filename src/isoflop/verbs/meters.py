@@ -6,8 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
-from isoflop.compose import compose_config
 from isoflop.config import ConfigError
+from isoflop.config.compose import compose_config
 from isoflop.verbs import terminal
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from isoflop.compose import compose_config
 from isoflop.config import ConfigError, CostConfig
+from isoflop.config.compose import compose_config
 from isoflop.verbs import terminal
 
 OUT = Path("results/paper")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isoflop import record
-from isoflop.compose import compose_config, from_hydra, multirun, parse_overrides
 from isoflop.config import Config, ConfigError
+from isoflop.config.compose import compose_config, from_hydra, multirun, parse_overrides
 from isoflop.verbs import terminal
 
 if TYPE_CHECKING:

@@ -10,18 +10,19 @@ from typing import Any
 
 import pytest
 
-from isoflop import aggregate, compose, config
+from isoflop import aggregate, config
+from isoflop.config import compose
 from isoflop.record import Compute, Energy, Record, read
 
-FILES = sorted(path.stem for path in (config.conf_dir() / "cost").glob("*.yaml"))
+FILES = sorted(path.stem for path in (compose.conf_dir() / "cost").glob("*.yaml"))
 APPLIED = [name for name in FILES if name not in ("none", "custom")]
-PAGE = (Path(__file__).parents[1] / "docs/cost.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/cost.md").read_text()
 
 
 @pytest.fixture(scope="module")
 def gpu_record() -> Record:
     """A GPU's record with 1 kWh of energy, 30 minutes of training and 2e18 training FLOPs."""
-    found = read(Path(__file__).parent / "data/record_schema_2_gpu.json")
+    found = read(Path(__file__).parents[1] / "data/record_schema_2_gpu.json")
     assert found.compute is not None
     assert found.energy is not None
     assert found.time is not None
@@ -43,7 +44,7 @@ def test_every_file_has_factors_with_source_and_year(name: str) -> None:
     assert cost.source is not None
     for said in re.split("; ", cost.source):
         assert re.search(r"\b20[12]\d\b", said), said
-    head = (config.conf_dir() / f"cost/{name}.yaml").read_text()
+    head = (compose.conf_dir() / f"cost/{name}.yaml").read_text()
     assert re.search(r"(?i)recalled|re-read|second hand|derived", head), "which figures are recalled"
     assert f"`{name}`" in PAGE
     for value in cost.factors.values():

@@ -1,24 +1,21 @@
-"""Configuration: frozen dataclasses made once from what Hydra composed; unknown keys fail here.
+"""The configuration of a run or a sweep as frozen dataclasses, one a section (a Hydra group).
 
-`run_id` is a hash of what changes the result. Where a run is written, on which device, with which meters
-and at what price is not part of it.
+Each section refuses settings that do not go together. `run_id` is a hash of what changes the result: where a
+run is written, on which device, with which meters and at what price is no part of it.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import hashlib
 import re
-import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from isoflop import record
-from isoflop.launch import LaunchConfig
+from isoflop.config import identity as identities
+from isoflop.config.launch import LaunchConfig
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Index = Annotated[int, msgspec.Meta(ge=0)]
@@ -317,151 +314,36 @@ class Config:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What changes the result, as JSON would give it back."""
-        chosen = {
-            "data": self.data,
-            **{group: getattr(self, group) for group in ("model", "optim", "schedule", "precision")},
-            "seed": self.seed,
-        }
-        plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(chosen))
-        del plain["data"]["download"], plain["schedule"]["evaluations"]
-        if self.data.name != "imagefolder":  # whose images are told by nothing but the folder
-            del plain["data"]["root"]
-        return plain
+        """What changes the result, as JSON would give it back (config/identity.py)."""
+        groups = {group: getattr(self, group) for group in identities.GROUPS}
+        return identities.identity(msgspec.json.decode(msgspec.json.encode(groups)), self.seed)
 
     @property
     def run_id(self) -> str:
         """Hash of `identity`: 16 hexadecimal digits."""
-        return _hash(self.identity)
+        return identities.digest(self.identity)
 
     @property
     def point_ids(self) -> dict[float, str]:
         """Horizon -> id of the record of the point there: `run_id` itself where there are no cooldowns."""
         if not self.schedule.cooldowns:
             return {1.0: self.run_id}
-        return {share: _hash(self.identity | {"horizon": share}) for share in self.schedule.cooldowns}
+        identity = self.identity
+        return {share: identities.digest(identity | {"horizon": share}) for share in self.schedule.cooldowns}
 
     @property
     def config_id(self) -> str:
         """Hash of `identity` without the seed: the same for all seeds of a configuration."""
-        return _hash({key: value for key, value in self.identity.items() if key != "seed"})
+        return identities.digest(identities.without_seed(self.identity))
 
     @property
     def shape_id(self) -> str:
-        """Hash of `identity` without seed and learning rate: cells that can share one compiled step."""
-        identity = {key: value for key, value in self.identity.items() if key != "seed"}
+        """Hash of `identity` without seed and learning rate: runs that can share one compiled step."""
+        identity = identities.without_seed(self.identity)
         del identity["optim"]["lr"]
-        return _hash(identity)
+        return identities.digest(identity)
 
     @property
     def directory(self) -> Path:
         """The folder that holds the records."""
         return Path(self.out)
-
-
-def _hash(value: Any) -> str:
-    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()[:16]
-
-
-FREE = ("sweep.grid", "sweep.points")
-"""Keys whose content is the user's own."""
-
-
-def _section(hint: Any) -> type | None:
-    return hint if isinstance(hint, type) and dataclasses.is_dataclass(hint) else None
-
-
-def names(kind: type = Config, prefix: str = "") -> Iterator[str]:
-    """Every dotted key of the configuration, such as `model.width`."""
-    for name, hint in typing.get_type_hints(kind).items():
-        section = _section(hint)
-        if section is None:
-            yield prefix + name
-        else:
-            yield from names(section, f"{prefix}{name}.")
-
-
-def groups() -> tuple[str, ...]:
-    """The Hydra groups: the sections of Config."""
-    return tuple(name for name, hint in typing.get_type_hints(Config).items() if _section(hint))
-
-
-def check_names(keys: Iterable[str], also: Iterable[str] = ()) -> None:
-    """Refuse a dotted key that is not in the configuration.
-
-    Raises:
-        ConfigError: names the key and the nearest valid one.
-    """
-    valid = [*names(), *also]
-    for key in keys:
-        if key not in valid and not key.startswith(tuple(f"{free}." for free in FREE)):
-            near = difflib.get_close_matches(key, valid, 1, 0.5) or difflib.get_close_matches(
-                key.rpartition(".")[2], valid, 1, 0.3
-            )
-            hint = f": did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"unknown key {key}{hint}")
-
-
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted key, value) of a nested mapping; the content of free keys is left whole."""
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and name not in FREE:
-            yield from flatten(value, f"{name}.")
-        else:
-            yield name, value
-
-
-def from_dict(raw: Mapping[str, Any]) -> Config:
-    """Plain nested values -> Config.
-
-    Raises:
-        ConfigError: an unknown or missing key, a wrong type or a value out of range; one line, naming it.
-    """
-    check_names(key for key, _ in flatten(raw))
-    try:
-        config = msgspec.convert(raw, Config)
-    except msgspec.ValidationError as error:
-        raise ConfigError(_in_words(str(error), raw)) from error
-    if found := record.problem(config, "config"):
-        raise ConfigError(found.removeprefix("config."))
-    return config
-
-
-def _in_words(message: str, raw: Mapping[str, Any]) -> str:
-    """msgspec's message as `model.width=0: expected int >= 1`."""
-    text, _, path = message.partition(" - at `$")
-    key = path.rstrip("`").lstrip(".")
-    text = text.replace("`", "")
-    text = re.sub(r"^Object missing required field (\S+)", r"missing key \1", text)
-    text = re.sub(r"^Expected", "expected", text)
-    if not key:
-        return text
-    if text.startswith("Invalid enum"):
-        text = f"expected one of {', '.join(_choices(key))}"
-    values = dict(flatten(raw))
-    return f"{key}={values[key]}: {text}" if key in values else f"{key}: {text}"
-
-
-def _choices(key: str) -> tuple[str, ...]:
-    """The values a Literal key allows."""
-    kind: Any = Config
-    for part in key.split("."):
-        kind = typing.get_type_hints(kind)[part]
-    return tuple(name for part in (kind, *typing.get_args(kind)) for name in _literals(part))
-
-
-def _literals(kind: Any) -> tuple[str, ...]:
-    return typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
-
-
-def to_dict(config: Config) -> dict[str, Any]:
-    """Config -> plain nested values; from_dict gives the same Config back."""
-    plain: dict[str, Any] = msgspec.to_builtins(config)
-    return plain
-
-
-def conf_dir() -> Path:
-    """The folder of Hydra groups: beside this file in a wheel, at the top of the project otherwise."""
-    packed = Path(__file__).parent / "conf"
-    return packed if packed.is_dir() else Path(__file__).parents[2] / "conf"

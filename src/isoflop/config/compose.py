@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from isoflop import config
-from isoflop.config import Config, ConfigError
+from isoflop.config.convert import from_dict
+from isoflop.config.keys import check_names, groups
+from isoflop.config.schema import Config, ConfigError
 
 
 def compose_config(overrides: Sequence[str], config_dir: str | None) -> Config:
@@ -24,14 +25,14 @@ def compose_config(overrides: Sequence[str], config_dir: str | None) -> Config:
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        with initialize_config_dir(str(config.conf_dir()), version_base="1.3"):
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
             composed = compose("config", overrides=[*_searchpath(config_dir), *_translate(overrides)])
             raw = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_brief(error)) from error
     assert isinstance(raw, dict)
     raw["out"], raw["sweep"]["name"] = str(raw["out"]), str(raw["sweep"]["name"])
-    return config.from_dict({str(key): value for key, value in raw.items()})
+    return from_dict({str(key): value for key, value in raw.items()})
 
 
 def _brief(error: Exception) -> str:
@@ -64,7 +65,7 @@ def parse_overrides(overrides: Sequence[str]) -> Iterator[tuple[str, Any]]:
             raise ConfigError(f"{text}: not an override: write key=value") from error
         key = parsed.key_or_group
         if key.split(".")[0] != "hydra" and not key.startswith("hydra/"):
-            config.check_names([key], also=config.groups())
+            check_names([key], also=groups())
         yield text, parsed
 
 
@@ -73,7 +74,7 @@ def _translate(overrides: Sequence[str]) -> Iterator[str]:
     for text, parsed in parse_overrides(overrides):
         key = parsed.key_or_group
         if parsed.is_sweep_override():
-            if key in config.groups():
+            if key in groups():
                 raise ConfigError(f"{text}: a sweep's axis is a value, not a group: give one {key}")
             values = ",".join(str(value) for value in parsed.sweep_string_iterator())
             yield f"++sweep.grid.{key}=[{values}]"
@@ -88,7 +89,7 @@ def from_hydra(composed: Any) -> Config:
     from omegaconf import OmegaConf
 
     raw: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    return config.from_dict(raw)
+    return from_dict(raw)
 
 
 def multirun(words: Sequence[str], config_dir: str | None, task: Callable[[Any], None]) -> None:
@@ -103,7 +104,7 @@ def multirun(words: Sequence[str], config_dir: str | None, task: Callable[[Any],
     os.environ["HYDRA_FULL_ERROR"] = "1"
     before, sys.argv = sys.argv, ["isoflop", "--multirun", *_searchpath(config_dir), *words]
     try:
-        hydra.main(config_path=str(config.conf_dir()), config_name="config", version_base="1.3")(task)()
+        hydra.main(config_path=str(conf_dir()), config_name="config", version_base="1.3")(task)()
     except hydra.errors.HydraException as error:
         raise ConfigError(_brief(error)) from error
     finally:
@@ -117,3 +118,9 @@ def _try_each_value(words: Sequence[str], config_dir: str | None) -> None:
     for override in (found for found in parsed.values() if found.is_sweep_override()):
         for value in override.sweep_string_iterator():
             compose_config([*fixed, f"{override.get_key_element()}={value}"], config_dir)
+
+
+def conf_dir() -> Path:
+    """The folder of Hydra groups: inside the package in a wheel, at the top of the project otherwise."""
+    packed = Path(__file__).parents[1] / "conf"
+    return packed if packed.is_dir() else Path(__file__).parents[3] / "conf"

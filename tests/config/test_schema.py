@@ -3,14 +3,16 @@ from __future__ import annotations
 import copy
 import dataclasses
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from isoflop import compose, config
+from isoflop import config
+from isoflop.config import compose, schema
 
-CONF = config.conf_dir()
+CONF = compose.conf_dir()
 GROUP_FILES = sorted(path.relative_to(CONF) for path in CONF.glob("*/*.yaml"))
 
 
@@ -31,7 +33,7 @@ def changed(key: str, value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("path", GROUP_FILES, ids=str)
 def test_every_group_file_composes_into_a_config(path: Path) -> None:
     made = compose.compose_config([f"{path.parent}={path.stem}"], None)
-    assert made.model.family in config.MODEL_TAKES
+    assert made.model.family in schema.MODEL_TAKES
 
 
 @pytest.mark.parametrize("path", GROUP_FILES, ids=str)
@@ -40,8 +42,6 @@ def test_every_group_file_begins_with_the_command_that_uses_it(path: Path) -> No
     first = next(line for line in lines if not line.startswith("# @package"))
     command = re.match(r"# isoflop (run|sweep)\b ?(.*?)(\s{2,}\(.*\))?$", first)
     assert command, first
-    import shlex
-
     compose.compose_config(shlex.split(command[2]), None)
 
 

@@ -112,13 +112,13 @@ def test_an_older_schema_is_migrated(
 
 
 def test_every_committed_record_can_still_be_read() -> None:
-    paths = sorted((Path(__file__).parents[1] / "results").glob("*/records/*.json"))
+    paths = sorted((Path(__file__).parents[2] / "results").glob("*/records/*.json"))
     assert len(paths) >= 45
     assert all(records.read(path).schema == records.SCHEMA for path in paths)
 
 
 def test_a_board_metered_under_schema_2_says_what_was_not_recorded(tmp_path: Path) -> None:
-    raw = json.loads((Path(__file__).parent / "data/record_schema_2_gpu.json").read_text())
+    raw = json.loads((Path(__file__).parents[1] / "data/record_schema_2_gpu.json").read_text())
     path = tmp_path / "old.json"
     path.write_text(json.dumps(raw))
     found = records.read(path)
@@ -131,7 +131,7 @@ def test_a_board_metered_under_schema_2_says_what_was_not_recorded(tmp_path: Pat
 
 
 def test_a_record_as_schema_1_wrote_it_is_read() -> None:
-    found = records.read(Path(__file__).parent / "data/record_schema_1.json")
+    found = records.read(Path(__file__).parents[1] / "data/record_schema_1.json")
     assert (found.schema, found.horizon, found.state) == (records.SCHEMA, 1.0, "done")
     assert found.optim is not None
     assert found.optim.parametrization == "standard"

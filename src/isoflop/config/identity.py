@@ -1,0 +1,61 @@
+"""Ids of a run: hashes of everything that changes its result.
+
+Ids stand in records, manifests and file names, so they must outlive the code that made them. A setting is
+hashed under its stored name, whatever the code calls it (STORED_NAMES), and one that was added later is left
+out of the hash at the value that means "as before" (ABSENT), so that older runs keep their ids.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+GROUPS = ("data", "model", "optim", "schedule", "precision")
+"""The sections of the configuration that change a result; the seed is hashed beside them."""
+NOT_HASHED = ("data.download", "schedule.evaluations")
+"""Keys of these sections that change no result."""
+STORED_NAMES: Mapping[str, str] = {}
+"""Key in the code -> key in records and hashes, for each hashed key that was renamed."""
+ABSENT: Mapping[str, Any] = {}
+"""Key in records -> the value at which it is left out, for each hashed key that was added after a release."""
+
+
+def identity(
+    groups: Mapping[str, Mapping[str, Any]],
+    seed: int,
+    *,
+    stored_names: Mapping[str, str] = STORED_NAMES,
+    absent: Mapping[str, Any] = ABSENT,
+) -> dict[str, Any]:
+    """Return what defines a run, as it stands in its record.
+
+    Args:
+        groups: the plain settings of each of GROUPS.
+        seed: the seed of the run.
+        stored_names: as STORED_NAMES.
+        absent: as ABSENT.
+    """
+    stored: dict[str, Any] = {group: {} for group in GROUPS}
+    for group in GROUPS:
+        for name, value in groups[group].items():
+            key = f"{group}.{name}"
+            if key in NOT_HASHED or (key == "data.root" and groups["data"]["name"] != "imagefolder"):
+                continue  # only a folder of images is identified by where it lies
+            kept = stored_names.get(key, key)
+            if kept in absent and value == absent[kept]:
+                continue
+            stored[group][kept.partition(".")[2]] = value
+    return stored | {"seed": seed}
+
+
+def digest(value: Any) -> str:
+    """Return 16 hexadecimal digits of the SHA-256 of `value` as JSON with sorted keys."""
+    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()[:16]
+
+
+def without_seed(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what all seeds of a configuration share."""
+    return {key: value for key, value in identity.items() if key != "seed"}
