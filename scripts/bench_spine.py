@@ -22,13 +22,14 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from isoflop import aggregate, config
+from isoflop import config
 from isoflop import record as records
 from isoflop.config.compose import compose_config
 from isoflop.curve import fit
 from isoflop.record import Record
 from isoflop.report import page
 from isoflop.run import run
+from isoflop.table import aggregate
 
 RESAMPLES = 1000
 

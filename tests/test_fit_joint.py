@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from isoflop import aggregate, cli
+from isoflop import cli
 from isoflop import record as records
 from isoflop.record import Record
 from isoflop.report import console
+from isoflop.table import aggregate
 from isoflop.verbs import terminal
 
 SCALING = Path(__file__).parents[1] / "../shared/data/scaling"

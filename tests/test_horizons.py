@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from isoflop import aggregate, run
 from isoflop import record as records
+from isoflop import run
 from isoflop.config import Config, ConfigError
 from isoflop.record import Record
+from isoflop.table import aggregate
 from isoflop.train.loop import Trainer
 
 MakeConfig = Callable[..., Config]

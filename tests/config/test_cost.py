@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from isoflop import aggregate, config
+from isoflop import config
 from isoflop.config import compose
 from isoflop.record import Compute, Energy, Record, read
+from isoflop.table import aggregate
 
 FILES = sorted(path.stem for path in (compose.conf_dir() / "cost").glob("*.yaml"))
 APPLIED = [name for name in FILES if name not in ("none", "custom")]

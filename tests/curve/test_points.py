@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from isoflop.curve import points
+from isoflop.table import grouping
 
 X = np.geomspace(1, 1e4, 9)
 Y = 0.8 * X**-0.2
@@ -131,7 +132,7 @@ def test_noisy_x_of_seeds_makes_one_scale_a_configuration(make_table):
 
 
 def test_scales_within_one_percent_are_one():
-    assert points.distinct_scales(np.array([100.0, 1.0, 1.009, 1.02, 100.5])).tolist() == [2, 0, 0, 1, 2]
+    assert grouping.distinct_scales(np.array([100.0, 1.0, 1.009, 1.02, 100.5])).tolist() == [2, 0, 0, 1, 2]
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from isoflop import aggregate
 from isoflop.config.compose import compose_config
 from isoflop.paper import overparameterised as over
 from isoflop.sweep import grid
+from isoflop.table import aggregate
 
 LARGEST = 6 * 200 * 2**6 * 43 * 8 * 2**6 * 20 * 1e-9
 

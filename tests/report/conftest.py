@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from isoflop import aggregate
 from isoflop.curve.result import (
     SCHEMA,
     Band,
@@ -24,6 +23,7 @@ from isoflop.curve.result import (
     LawFit,
     Member,
 )
+from isoflop.table import aggregate
 
 TEXT = set(aggregate.TEXT)
 

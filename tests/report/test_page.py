@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from isoflop.aggregate import Dropped
 from isoflop.curve.result import HeldOut, HeldOutRun
 from isoflop.report.page import write_report
+from isoflop.table.aggregate import Dropped
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 LIMIT_BYTES = 2_500_000

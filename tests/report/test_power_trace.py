@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from isoflop.report import power_trace
-from isoflop.report.power_rows import power_rows
+from isoflop.table.power_rows import power_rows
 
 BUSY, IDLE = 600.0, 100.0
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from isoflop import aggregate
 from isoflop import record as records
 from isoflop.config import Config, ConfigError
 from isoflop.record import Record
 from isoflop.sweep import accounting, crew, grid, local, planning, retry
 from isoflop.sweep.grid import Cell
 from isoflop.sweep.local import Slots
+from isoflop.table import aggregate
 
 MakeConfig = Callable[..., Config]
 Collect = Callable[..., dict[str, Record | None]]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from isoflop import aggregate, cli
+from isoflop import cli
 from isoflop import record as records
 from isoflop.config import Config
 from isoflop.record import Record, heartbeat
@@ -23,6 +23,7 @@ from isoflop.sweep import child, grid, retry, stops
 from isoflop.sweep.grid import Cell
 from isoflop.sweep.local import Slots
 from isoflop.sweep.stops import Level, Stops, heard
+from isoflop.table import aggregate
 
 MakeConfig = Callable[..., Config]
 Collect = Callable[..., dict[str, Record | None]]

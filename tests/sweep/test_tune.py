@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from isoflop import aggregate, cli
+from isoflop import cli
 from isoflop import record as records
 from isoflop.config import compose
 from isoflop.record import Record
 from isoflop.sweep import grid, tune
 from isoflop.sweep.grid import Cell
+from isoflop.table import aggregate
 
 FACTORS = (0.5, 1.0, 2.0)
 

@@ -17,7 +17,7 @@ from isoflop import cli, run
 from isoflop import record as records
 from isoflop.config import Config, ConfigError
 from isoflop.record import CurvePoint, Record
-from isoflop.report.power_rows import power_rows
+from isoflop.table.power_rows import power_rows
 from isoflop.track import feed as tracker
 
 MakeConfig = Callable[..., Config]

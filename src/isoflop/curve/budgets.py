@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from isoflop.curve.joint_rows import Rows
-from isoflop.curve.points import distinct_scales
+from isoflop.table.grouping import distinct_scales
 
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]

@@ -28,6 +28,7 @@ from isoflop.curve.points import Points
 from isoflop.curve.predict import Sample
 from isoflop.curve.result import Estimate, Excluded, FitFile, FitReport, Horizon, Interval, LawFit
 from isoflop.curve.view import View
+from isoflop.table import columns
 
 Array = npt.NDArray[np.float64]
 
@@ -88,7 +89,7 @@ class Method:
             raise ValueError(f"no law to fit: name one of {', '.join(LAWS)}")
         for name in self.laws:
             if name not in LAWS:
-                raise ValueError(f"unknown law {name}: {points.nearest(name, LAWS)}")
+                raise ValueError(f"unknown law {name}: {columns.nearest(name, LAWS)}")
         if self.resamples < LEAST_RESAMPLES:
             raise ValueError(
                 f"resamples is {self.resamples}: a 95% interval needs at least {LEAST_RESAMPLES}"

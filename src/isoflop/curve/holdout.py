@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from isoflop.curve import points, rule
+from isoflop.curve import points
 from isoflop.curve.fit import Method, fit_table
 from isoflop.curve.result import FitReport, HeldOut, HeldOutRun
+from isoflop.table import rule
 
 Array = npt.NDArray[np.float64]
 

@@ -19,9 +19,9 @@ from isoflop.curve.joint_laws import JOINT_LAWS, JointLaw
 from isoflop.curve.joint_result import Allocation, JointFit, JointHeldOut, Optimum, PredictedRow
 from isoflop.curve.joint_rows import Rows
 from isoflop.curve.laws import Reported
-from isoflop.curve.points import nearest
 from isoflop.curve.result import Estimate, Interval
 from isoflop.curve.solver import Problem
+from isoflop.table.columns import nearest
 
 Array = npt.NDArray[np.float64]
 

@@ -12,8 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from isoflop.curve import bootstrap
-from isoflop.curve.points import distinct_scales, nearest
 from isoflop.curve.result import Excluded
+from isoflop.table.columns import nearest
+from isoflop.table.grouping import distinct_scales
 
 Array = npt.NDArray[np.float64]
 

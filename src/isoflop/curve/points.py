@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +14,10 @@ import pandas as pd
 from isoflop.curve.bootstrap import MIN_SCALES
 from isoflop.curve.result import Excluded
 from isoflop.curve.view import View
+from isoflop.table.columns import nearest
+from isoflop.table.grouping import distinct_scales
 
 Array = npt.NDArray[np.float64]
-
-SCALE_TOLERANCE = 0.01
-"""Configurations whose mean x differ by no more than this ratio count as one compute scale."""
 
 GRADES = "ABCD"
 LEAST_ENERGY_GRADE = "C"
@@ -72,24 +70,6 @@ class Points:
     def configs(self) -> int:
         """How many configurations there are."""
         return int(self.has_scale.shape[0])
-
-
-def nearest(name: str, valid: Iterable[str]) -> str:
-    """Words that name the valid name closest to `name`, for an error message."""
-    names = list(valid)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
-    return f"did you mean {close[0]}?" if close else "there are none"
-
-
-def distinct_scales(x: Array) -> npt.NDArray[np.intp]:
-    """Number the distinct scales among x (k,) from the least up; a scale spans at most SCALE_TOLERANCE."""
-    scale = np.empty(len(x), dtype=np.intp)
-    first, number = 0.0, -1
-    for i in np.argsort(x, kind="stable"):
-        if number < 0 or x[i] > first * (1 + SCALE_TOLERANCE):
-            first, number = float(x[i]), number + 1
-        scale[i] = number
-    return scale
 
 
 def numbers(table: pd.DataFrame, name: str) -> Array:

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from isoflop import aggregate
-from isoflop.curve import columns, formats, joint_rows, others, points, rule
+from isoflop.curve import joint_rows, points
 from isoflop.curve.joint_laws import JOINT_LAWS
-from isoflop.curve.others import CND, COUNTED, SWEEP
+from isoflop.table import aggregate, columns, external, formats, rule
+from isoflop.table.external import CND, COUNTED, SWEEP
 
 ROLE = {"n": "parameters", "d": "data", "width": "width", "depth": "depth"}
 """The option that names a column -> the role the column has in a law."""
@@ -108,13 +108,13 @@ def read(
     if energy := [name for name in (*column.values(), *sizes) if name in JOULES]:
         raise ValueError(f"{energy[0]} is graded, and its grades are read by --x {energy[0]} only")
     if folder:
-        found = others.Read(_with_chance(raw, y, chance), "", y, (), str(path))
+        found = external.Read(_with_chance(raw, y, chance), "", y, (), str(path))
     else:
         derived = ("compute",) if "d" in needed and "d" not in column else ()
         fitted = tuple(column[name] for name in (*needed, *derived) if name in column) + sizes
         together = ",".join(fitted) if seed is not None else None
         x = column.get("compute", fitted[0])
-        found = others.take(raw, path, x=x, y=y, group=group or together, seed=seed, chance=chance)
+        found = external.take(raw, path, x=x, y=y, group=group or together, seed=seed, chance=chance)
     if not mixed:
         points.refuse_mixed(found.table, "the resources")
     return _with_data(Read(found.table, column, sizes, found.y, found.warnings), needed)

@@ -17,9 +17,9 @@ import pandas as pd
 
 from isoflop.curve import forecast, rolling, solver
 from isoflop.curve.laws import LAWS, Options
-from isoflop.curve.points import nearest
 from isoflop.curve.solver import Problem
 from isoflop.curve.view import View
+from isoflop.table.columns import nearest
 
 Array = npt.NDArray[np.float64]
 

@@ -11,8 +11,8 @@ from typing import Literal
 
 import pandas as pd
 
-from isoflop.curve.points import nearest
 from isoflop.curve.result import Excluded
+from isoflop.table.columns import nearest
 
 BY_NAME = "the letters with which the model's name begins"
 

@@ -16,8 +16,8 @@ from typing import Literal
 
 import pandas as pd
 
-from isoflop.curve.points import nearest
 from isoflop.curve.result import Excluded
+from isoflop.table.columns import nearest
 
 NAMES = ("Model", "System")
 DATE, COMPUTE = "Publication date", "Training compute (FLOP)"

@@ -83,7 +83,7 @@ class OverparameterisedResult:
 def analyse(
     rows: pd.DataFrame, *, source: str, resamples: int = 2000, seed: int = 0
 ) -> OverparameterisedResult:
-    """Exponents of a finished sweep's table (isoflop.aggregate); resamples draw shapes with all their seeds.
+    """Exponents of a finished sweep's table; resamples draw shapes with all their seeds.
 
     Raises:
         ValueError: fewer than LEAST_CONFIGS shapes are usable, or data and parameters do not grow together.

@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from isoflop import aggregate
 from isoflop.curve.result import Estimate, FitReport, HeldOut
 from isoflop.paper.section import Section
 from isoflop.record import CurvePoint, Record
 from isoflop.report import costs
 from isoflop.report.numerals import plural
+from isoflop.table import aggregate
 
 OUT = Console(soft_wrap=True, highlight=False)
 if not OUT.is_terminal and "COLUMNS" not in os.environ:

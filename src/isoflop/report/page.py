@@ -12,7 +12,6 @@ import pandas as pd
 from markupsafe import Markup
 
 from isoflop import __version__, record
-from isoflop.aggregate import Table
 from isoflop.curve.result import FitFile, FitReport
 from isoflop.report import (
     canvas,
@@ -33,6 +32,7 @@ from isoflop.report.isoflop_section import Section
 from isoflop.report.numerals import compact, interval, number, percent, plural, seconds
 from isoflop.report.origins import origins
 from isoflop.report.verdict import judge
+from isoflop.table.aggregate import Table
 
 
 @dataclasses.dataclass(frozen=True)

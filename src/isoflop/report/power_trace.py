@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from isoflop.report import canvas, style
 from isoflop.report.canvas import Drawing
 from isoflop.report.numerals import number, seconds
-from isoflop.report.power_rows import power_rows
+from isoflop.table.power_rows import power_rows
 
 NAME = "power_trace"
 TALL_INCHES = 3.2

@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from isoflop.aggregate import Table
 from isoflop.curve.result import FitFile
 from isoflop.report.numerals import compact, padded
+from isoflop.table.aggregate import Table
 
 
 @dataclasses.dataclass(frozen=True)

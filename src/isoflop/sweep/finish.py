@@ -11,8 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from isoflop import aggregate
 from isoflop.sweep import lost, stages, submission
+from isoflop.table import aggregate
 
 
 def main(arguments: Sequence[str]) -> Path | None:

@@ -28,7 +28,7 @@ def curve_row(point: CurvePoint) -> dict[str, Value]:
 
 def summary(record: Record) -> dict[str, Value]:
     """What is known of a run in the columns of the table, with its state and what it cost in all."""
-    from isoflop import aggregate  # slow to import, and needed only once training is over
+    from isoflop.table import aggregate  # slow to import, and needed only once training is over
 
     found = {n: read(record) for n, read in aggregate.COLUMNS.items() if n not in _NOT_A_RESULT}
     found |= {

@@ -8,7 +8,7 @@ from pathlib import Path
 from tensorboardX import SummaryWriter
 
 from isoflop.record import CurvePoint
-from isoflop.report.power_rows import power_rows
+from isoflop.table.power_rows import power_rows
 from isoflop.track.events import Cell, Ending
 from isoflop.track.numbers import curve_row, summaries
 

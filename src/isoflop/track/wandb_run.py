@@ -16,7 +16,7 @@ import wandb
 
 from isoflop.config import TrackerConfig
 from isoflop.record import CurvePoint
-from isoflop.report.power_rows import power_rows
+from isoflop.table.power_rows import power_rows
 from isoflop.track.events import Cell, Ending
 from isoflop.track.numbers import CURVE_AXES, curve_row, summaries
 from isoflop.track.process import tell

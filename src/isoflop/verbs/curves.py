@@ -57,8 +57,8 @@ def _add_table(made: argparse.ArgumentParser) -> None:
 
 
 def _aggregate(options: argparse.Namespace) -> int:
-    from isoflop import aggregate
     from isoflop.report import console
+    from isoflop.table import aggregate
 
     table = aggregate.aggregate(options.directory)
     paths = aggregate.write(table, options.directory)
@@ -138,11 +138,11 @@ def _fit_rows(options: argparse.Namespace, rows: Any, x: str, y: str) -> Any:
 
 
 def _fit_file(options: argparse.Namespace) -> Any:
-    from isoflop.curve import others
     from isoflop.report import console
+    from isoflop.table import external
 
     _method(options)
-    found = others.read(
+    found = external.read(
         options.directory,
         x=options.x,
         y=options.y,
@@ -166,8 +166,8 @@ def _number(text: str | None) -> float | str | None:
 
 def _fitted(options: argparse.Namespace) -> tuple[Any, Any]:
     """Aggregate, fit, and write table.csv, dropped.csv and, for the default axes and method, fit.json."""
-    from isoflop import aggregate
     from isoflop.curve import fit, result
+    from isoflop.table import aggregate
 
     method = _method(options)
     table = aggregate.aggregate(options.directory)

@@ -226,9 +226,9 @@ def _overparameterised(options: argparse.Namespace) -> int:
 
 
 def _make_overparameterised(out: Path, options: argparse.Namespace, directory: Path) -> Any:
-    from isoflop import aggregate
     from isoflop.paper import overparameterised
     from isoflop.report import paper_overparameterised
+    from isoflop.table import aggregate
 
     table = aggregate.aggregate(directory)
     result = overparameterised.analyse(table.rows, source=directory.resolve().name)
@@ -282,9 +282,9 @@ def _sweep(directory: Path, *, quick: bool) -> None:
 
 
 def _laws(directory: Path) -> Any:
-    from isoflop import aggregate
     from isoflop.curve import fit
     from isoflop.paper import forms
+    from isoflop.table import aggregate
 
     rows = aggregate.aggregate(directory).rows
     axes = (("train_gflops", "test_error"),)

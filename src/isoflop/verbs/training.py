@@ -171,8 +171,8 @@ def run_missing(base: Config, cells: tuple[Cell, ...], directory: Path, states: 
 
 def _summary(cells: tuple[Cell, ...], directory: Path) -> int:
     """Show the table of the sweep's folder; 1 if any cell of this sweep is not done."""
-    from isoflop import aggregate
     from isoflop.report import console
+    from isoflop.table import aggregate
 
     table = aggregate.aggregate(directory)
     console.show_table(table.rows)

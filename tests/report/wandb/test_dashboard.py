@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from isoflop import aggregate, cli
+from isoflop import cli
 from isoflop import record as records
 from isoflop.curve import result
 from isoflop.curve.result import FitFile
 from isoflop.record import Record
+from isoflop.table import aggregate
 from isoflop.track import feed, numbers
 
 if not (feed.installed("wandb") and feed.installed("wandb_workspaces")):

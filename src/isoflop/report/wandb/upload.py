@@ -8,12 +8,13 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from isoflop import aggregate, record
-from isoflop.aggregate import Dropped
+from isoflop import record
 from isoflop.config import ConfigError, TrackerConfig
 from isoflop.curve import result
 from isoflop.curve.result import FitFile
 from isoflop.record import Record
+from isoflop.table import aggregate
+from isoflop.table.aggregate import Dropped
 from isoflop.track import feed
 from isoflop.track.events import Cell, Ending
 from isoflop.track.numbers import curve_row, summaries

@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from isoflop.curve import columns, points
+from isoflop.table import columns
 
 Array = npt.NDArray[np.float64]
 Labels = list[str | None]
 
+SCALE_TOLERANCE = 0.01
+"""Configurations whose mean x differ by no more than this ratio count as one compute scale."""
 _IDS = ("run_id", "id", "run id", "name", "run_name")
 
 
@@ -139,5 +141,16 @@ def _places(raw: pd.DataFrame, seed: str | None, configs: Labels, x: Array) -> L
             rows.setdefault(config, []).append(i)
     scale = np.zeros(len(x), dtype=int)
     for at in rows.values():
-        scale[at] = points.distinct_scales(x[at]) + 1
+        scale[at] = distinct_scales(x[at]) + 1
     return [None if c is None else f"{c} at x {s}" for c, s in zip(configs, scale, strict=True)]
+
+
+def distinct_scales(x: Array) -> npt.NDArray[np.intp]:
+    """Number the distinct scales among x (k,) from the least up; a scale spans at most SCALE_TOLERANCE."""
+    scale = np.empty(len(x), dtype=np.intp)
+    first, number = 0.0, -1
+    for i in np.argsort(x, kind="stable"):
+        if number < 0 or x[i] > first * (1 + SCALE_TOLERANCE):
+            first, number = float(x[i]), number + 1
+        scale[i] = number
+    return scale

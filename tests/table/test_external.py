@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from isoflop.curve import others, points
+from isoflop.curve import points
 from isoflop.curve.fit import Method, fit_table
+from isoflop.table import external
 
 SCALING = Path(__file__).parents[2] / "../shared/data/scaling"
 FLOPS = [1e3, 1e4, 1e5, 1e6]
@@ -31,8 +32,8 @@ def write(tmp_path):
 def read(write):
     """The Read of a file of this text."""
 
-    def done(text: str | bytes, name: str = "runs.csv", **asked) -> others.Read:
-        return others.read(write(text, name), **(AXES | asked))
+    def done(text: str | bytes, name: str = "runs.csv", **asked) -> external.Read:
+        return external.read(write(text, name), **(AXES | asked))
 
     return done
 
@@ -53,7 +54,7 @@ GOOD = csv_of(flops=FLOPS, error=ERRORS)
 ROWS = [{"flops": x, "error": y} for x, y in zip(FLOPS, ERRORS, strict=True)]
 
 
-def values(found: others.Read) -> tuple[list[float], list[float]]:
+def values(found: external.Read) -> tuple[list[float], list[float]]:
     return found.table[found.x].tolist(), found.table[found.y].tolist()
 
 
@@ -405,7 +406,7 @@ def test_our_own_table_keeps_its_ids(make_table, tmp_path):
     table = make_table(FLOPS, ERRORS, seeds=2, noise=0.01).assign(place_id=lambda t: t["config_id"] + "@0.5")
     path = tmp_path / "table.csv"
     table.to_csv(path, index=False)
-    found = others.read(path)
+    found = external.read(path)
     assert (found.x, found.y, found.warnings) == ("train_gflops", "test_error", ())
     ids = ["run_id", "config_id", "place_id"]
     assert found.table[ids].to_numpy().tolist() == table[ids].to_numpy().tolist()
@@ -415,7 +416,7 @@ def test_our_own_table_keeps_its_ids(make_table, tmp_path):
 
 
 def test_kyo_takanos_file_is_read_and_fitted():
-    found = others.read(shared("kyo_takano_cnd.csv"))
+    found = external.read(shared("kyo_takano_cnd.csv"))
     assert (found.x, found.y, len(found.table), found.warnings) == ("C", "loss", 234, ())
     method = Method(laws=("power", "power_floor"), resamples=200, forecast=False)
     report = fit_table(found.table, x=found.x, y=found.y, method=method)
@@ -423,22 +424,22 @@ def test_kyo_takanos_file_is_read_and_fitted():
 
 
 def test_the_points_of_chinchilla_are_read_by_name():
-    found = others.read(shared("chinchilla_points.csv"), x="Training FLOP", y="loss")
+    found = external.read(shared("chinchilla_points.csv"), x="Training FLOP", y="loss")
     assert (len(found.table), found.warnings) == (245, ())
     assert found.table["Model Size"][0] == pytest.approx(6795600349.289497)
 
 
 def test_gemstones_rows_of_one_run_belong_together():
     path = shared("gemstones_hot.jsonl")
-    (warning,) = others.read(path, x="tokens", y="final_loss").warnings
+    (warning,) = external.read(path, x="tokens", y="final_loss").warnings
     assert "run_name has 22 values in 220 rows" in warning
-    found = others.read(path, x="tokens", y="final_loss", group="run_name")
+    found = external.read(path, x="tokens", y="final_loss", group="run_name")
     chosen = points.select(found.table, found.x, found.y)
     assert (chosen.configs, len(chosen.places.x), found.warnings) == (22, 220, ())
 
 
 def test_the_language_benchmarks_repeated_rows_are_counted():
-    found = others.read(shared("benchmark.lang.csv"), x="Seen Examples", y="Loss", group="Task,Model")
+    found = external.read(shared("benchmark.lang.csv"), x="Seen Examples", y="Loss", group="Task,Model")
     (warning,) = found.warnings
     assert warning.startswith("687 of 1399 rows repeat an earlier one")
     assert found.table["config_id"].nunique() == 20

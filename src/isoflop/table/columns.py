@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-
-from isoflop.curve import points
 
 Array = npt.NDArray[np.float64]
 Column: TypeAlias = "pd.Series[Any]"
@@ -29,6 +29,13 @@ _NO_SHARE = re.compile(
 _LOGARITHM = re.compile(r"(?<![a-z])(log|log10|log2|ln)(?![a-z])")
 
 
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """Words that name the valid name closest to `name`, for an error message."""
+    names = list(valid)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
+    return f"did you mean {close[0]}?" if close else "there are none"
+
+
 def find(table: pd.DataFrame, name: str, option: str) -> str:
     """The column called `name`, or W&B's summary.NAME or config.NAME where only one of them is there.
 
@@ -43,7 +50,7 @@ def find(table: pd.DataFrame, name: str, option: str) -> str:
         return found[0]
     if found:
         raise ValueError(f"--{option} {name} is several columns: give one of {', '.join(found)}")
-    raise ValueError(f"--{option} {name}: no such column: {points.nearest(name, map(str, table.columns))}")
+    raise ValueError(f"--{option} {name}: no such column: {nearest(name, map(str, table.columns))}")
 
 
 def is_share(name: str) -> bool:

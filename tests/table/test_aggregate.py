@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from isoflop import aggregate
 from isoflop import record as records
 from isoflop.record import Record
+from isoflop.table import aggregate
 
 
 def test_every_record_is_a_row_or_a_named_drop(done_record: Record, tmp_path: Path) -> None:

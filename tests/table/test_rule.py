@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isoflop.curve import rule
-from isoflop.curve.rule import Condition
+from isoflop.table import rule
+from isoflop.table.rule import Condition
 
 TABLE = pd.DataFrame(
     {

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from isoflop.curve import columns, formats, grouping
-from isoflop.curve.grouping import Asked
+from isoflop.table import columns, formats, grouping
+from isoflop.table.grouping import Asked
 
 Array = npt.NDArray[np.float64]
 

@@ -6,7 +6,7 @@ import json
 import pandas as pd
 import pytest
 
-from isoflop.curve import columns, formats
+from isoflop.table import columns, formats
 
 GOOD = "flops,error\n1000,0.4\n10000,0.2\n1e5,0.1\n"
 FLOPS, ERRORS = [1e3, 1e4, 1e5], [0.4, 0.2, 0.1]

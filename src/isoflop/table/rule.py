@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from isoflop.curve import points
+from isoflop.table import columns
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -121,7 +121,7 @@ def _refused(expression: str, why: str = "") -> ValueError:
 def _compare(table: pd.DataFrame, condition: Condition, expression: str) -> tuple[Mask, Mask]:
     """Where the condition holds, and where that is known; (n,) each."""
     if condition.column not in table:
-        nearest = points.nearest(condition.column, map(str, table.columns))
+        nearest = columns.nearest(condition.column, map(str, table.columns))
         raise ValueError(f"--hold-out {expression}: no column {condition.column}: {nearest}")
     column = table[condition.column]
     if isinstance(condition.value, str):
