@@ -25,7 +25,7 @@ from fvcore.nn import FlopCountAnalysis
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from isoflop.meter import flops
+from isoflop.meter.flops import count as flops
 
 LIMIT_SECONDS = 2.0
 

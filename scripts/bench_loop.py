@@ -39,8 +39,8 @@ import torch
 from torch import Tensor
 
 from isoflop.config import compose
-from isoflop.meter.hardware import describe_cpu
-from isoflop.meter.window_meter import WindowMeter
+from isoflop.meter.device.hardware import describe_cpu
+from isoflop.meter.energy.window_meter import WindowMeter
 from isoflop.metering import gpu_uuids
 from isoflop.train import data as sets
 from isoflop.train import models, schedule

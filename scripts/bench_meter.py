@@ -23,8 +23,8 @@ from pathlib import Path
 
 import torch
 
-from isoflop.meter.power import wait_for_cuda
-from isoflop.meter.window_meter import WindowMeter
+from isoflop.meter.energy.energy_meter import wait_for_cuda
+from isoflop.meter.energy.window_meter import WindowMeter
 
 STUB = Path(__file__).parents[1] / "tests/meter/nvml_stub.c"
 STUB_UUID = "GPU-00000000-0000-0000-0000-000000000000"

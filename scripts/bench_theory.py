@@ -30,7 +30,7 @@ import torch
 from sklearn.linear_model import Lasso
 from torch import Tensor
 
-from isoflop.meter.hardware import describe_cpu
+from isoflop.meter.device.hardware import describe_cpu
 from isoflop.paper import theory_fits
 from isoflop.paper.lasso import Given, LassoPath
 from isoflop.paper.theory_result import TheorySettings

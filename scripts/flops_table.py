@@ -17,7 +17,7 @@ import torch
 import torchvision
 
 from isoflop import prepare
-from isoflop.meter import flops
+from isoflop.meter.flops import count as flops
 
 TOLERANCE = 0.02
 

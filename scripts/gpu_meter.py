@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from isoflop.meter import nvml
-from isoflop.meter.trace import Window
-from isoflop.meter.window_meter import WindowMeter
+from isoflop.meter.device import nvml
+from isoflop.meter.energy.polls import Window
+from isoflop.meter.energy.window_meter import WindowMeter
 from isoflop.metering import gpu_uuids
 
 WINDOWS, REPEATS = (5.0, 20.0, 60.0), 5

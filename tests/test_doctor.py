@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from isoflop import cli, doctor, record
-from isoflop.meter import bench, ceilings, hardware
+from isoflop.meter.device import bench, ceilings, hardware
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ import pytest
 
 from isoflop import metering, parallel_run, places, record, resume, run
 from isoflop.config import Config, ConfigError, compose
-from isoflop.meter.trace import Window
+from isoflop.meter.energy.polls import Window
 from isoflop.record import Energy, Record
 from isoflop.train import parallel
 
@@ -277,7 +277,7 @@ def test_two_nodes_with_a_torchrun_each_write_one_record_that_agrees_with_one(
 
 
 def modelled(watts: float, seconds: float) -> Energy:
-    from isoflop.meter.energy import Circumstances, modelled
+    from isoflop.meter.energy.measurement import Circumstances, modelled
 
     return modelled(watts, [Window(0.0, seconds)], Circumstances())
 

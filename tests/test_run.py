@@ -14,7 +14,7 @@ from scipy import stats
 from isoflop import measure, metering, prepare, run
 from isoflop import record as records
 from isoflop.config import Config, ConfigError, compose
-from isoflop.meter import rapl
+from isoflop.meter.energy import rapl
 from isoflop.record import Record
 from isoflop.train import schedule
 from isoflop.train.loop import Trainer, warm_trainer

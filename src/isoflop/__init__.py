@@ -10,5 +10,5 @@ __all__ = ["EnergyMeter", "__version__"]
 def __getattr__(name: str) -> Any:
     """`isoflop.EnergyMeter`, loaded when it is first asked for."""
     if name == "EnergyMeter":
-        return importlib.import_module("isoflop.meter.power").EnergyMeter
+        return importlib.import_module("isoflop.meter.energy.energy_meter").EnergyMeter
     raise AttributeError(f"module isoflop has no attribute {name}")

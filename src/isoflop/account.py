@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from isoflop.config import Config
-from isoflop.meter import ceilings, peaks, roofline
-from isoflop.meter.trace import Window
+from isoflop.meter.device import ceilings, peaks, roofline
+from isoflop.meter.energy.polls import Window
 from isoflop.prepare import Prepared, times
 from isoflop.provenance import model_facts
 from isoflop.record import (

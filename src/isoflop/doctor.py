@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from isoflop import record
 from isoflop.config import ConfigError
-from isoflop.meter import ceilings, hardware, peaks
+from isoflop.meter.device import ceilings, hardware, peaks
 
 if TYPE_CHECKING:
     import torch
@@ -150,7 +150,7 @@ def measure(
     """
     import torch
 
-    from isoflop.meter import bench
+    from isoflop.meter.device import bench
     from isoflop.provenance import now
 
     seconds = MEASURED_SECONDS if seconds is None else seconds

@@ -17,8 +17,8 @@ from torch import nn
 
 from isoflop import prepare
 from isoflop.config import Config, ConfigError
-from isoflop.meter import flops
-from isoflop.meter.flops import FlopCount
+from isoflop.meter.flops import count as flops
+from isoflop.meter.flops.count import FlopCount
 from isoflop.train import optim
 
 DTYPES = {

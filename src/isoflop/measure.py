@@ -17,7 +17,7 @@ from isoflop import resume
 from isoflop.account import Metered, Trained
 from isoflop.config import Config
 from isoflop.config.launch import Shared
-from isoflop.meter.trace import Window
+from isoflop.meter.energy.polls import Window
 from isoflop.metering import Meter, energy, energy_meter, replay, window
 from isoflop.prepare import Prepared, times
 from isoflop.record import CurvePoint, Energy, heartbeat

@@ -14,10 +14,10 @@ import torch
 from isoflop.account import Trained
 from isoflop.config import Config
 from isoflop.config.launch import SHARED_GPU, Shared
-from isoflop.meter import rapl
-from isoflop.meter.total import total
-from isoflop.meter.trace import Window
-from isoflop.meter.window_meter import WindowMeter
+from isoflop.meter.energy import rapl
+from isoflop.meter.energy.polls import Window
+from isoflop.meter.energy.total import total
+from isoflop.meter.energy.window_meter import WindowMeter
 from isoflop.record import Energy
 from isoflop.train import schedule
 from isoflop.train.loop import Trainer

@@ -13,8 +13,8 @@ from torch.overrides import TorchFunctionMode
 
 from isoflop.config import Config, ConfigError, DataConfig, ModelConfig
 from isoflop.config.launch import LaunchConfig
-from isoflop.meter import flops
-from isoflop.meter.flops import FlopCount
+from isoflop.meter.flops import count as flops
+from isoflop.meter.flops.count import FlopCount
 from isoflop.train import models, schedule, step
 from isoflop.train.data import DataSet, load
 from isoflop.train.schedule import Horizon

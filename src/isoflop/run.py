@@ -15,7 +15,7 @@ from isoflop import record as records
 from isoflop.config import Config
 from isoflop.config.launch import Shared
 from isoflop.measure import Wall, Watch, measure
-from isoflop.meter import hardware
+from isoflop.meter.device import hardware
 from isoflop.metering import gpu_uuids
 from isoflop.prepare import pick_device, prepare
 from isoflop.provenance import Machine

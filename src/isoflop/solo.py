@@ -9,7 +9,7 @@ import torch
 
 from isoflop import metering
 from isoflop.config import Config
-from isoflop.meter import hardware
+from isoflop.meter.device import hardware
 from isoflop.prepare import pick_device, prepare
 from isoflop.record import Energy
 from isoflop.train import schedule
@@ -18,7 +18,7 @@ from isoflop.train.loop import Trainer, deterministic, resolve_precision, warm_t
 SHORT_SECONDS = 0.1
 """The device is waited for about this often."""
 LEAST_SECONDS = 10.0
-"""A window shorter than this is graded down (meter/energy.py)."""
+"""A window shorter than this is graded down (meter/energy/measurement.py)."""
 
 
 class Pacer:

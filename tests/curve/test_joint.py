@@ -60,12 +60,14 @@ def test_one_start_may_end_in_a_bad_place_that_the_grid_of_starts_leaves(chinchi
         down = np.r_[weight.sum(axis=0), -(weight[:, :2] * logs[:, :2]).sum(axis=0)]
         return np.where(size <= 1e-3, size**2 / 2, 1e-3 * (size - 5e-4)).sum() * 1e3, 1e3 * down
 
+    # Where a start ends depends on rounding, and so on the machine: of these some stop far off on every one.
+    starts = [[20, a, e, 2, beta] for a in (5, 10, 20) for e in (0, 0.5) for beta in (0.5, 1)]
     ends = [
         optimize.minimize(loss, start, jac=True, method="BFGS").fun / 1e3
-        for start in ([20, 15, 1, 2, 0], [0, 0, -1, 0, 0])
+        for start in (*starts, [0, 0, -1, 0, 0])
     ]
-    assert ends[0] > 1.05 * LEAST
-    assert ends[1] == pytest.approx(LEAST, abs=1e-8)
+    assert max(ends) > 1.05 * LEAST
+    assert ends[-1] == pytest.approx(LEAST, abs=1e-8)
     assert _fit(chinchilla).objective <= min(ends) + 1e-12
 
 

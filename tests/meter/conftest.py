@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from isoflop.meter import window_meter
+from isoflop.meter.energy import window_meter
 
 
 @pytest.fixture

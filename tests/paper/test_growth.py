@@ -1,6 +1,6 @@
 import pytest
 
-from isoflop.meter import peaks
+from isoflop.meter.device import peaks
 from isoflop.paper import growth, notable
 from isoflop.paper.notable import Notable
 

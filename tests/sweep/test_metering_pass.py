@@ -12,7 +12,7 @@ from isoflop import cli, metering, run, solo
 from isoflop import record as records
 from isoflop.config import Config
 from isoflop.config.launch import SHARED_GPU
-from isoflop.meter import window_meter
+from isoflop.meter.energy import window_meter
 from isoflop.record import Energy, Record, problem, unknown
 from isoflop.sweep import grid, metering_pass
 from isoflop.sweep.metering_pass import FROM_SOLO, Solo

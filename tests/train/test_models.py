@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from isoflop.config import ModelConfig, compose
-from isoflop.meter import flops
+from isoflop.meter.flops.count import count
 from isoflop.train import models, parametrize
 from isoflop.train.models import resnet
 
@@ -157,7 +157,7 @@ def vit_macs(width: int, depth: int, tokens: int, patch: int) -> int:
 )
 def test_both_counters_find_the_closed_form(config: ModelConfig, forward_macs: int) -> None:
     model = models.build(config, (3, 32, 32), 10, seed=0, device=META)
-    found = flops.count(model, (3, 32, 32))
+    found = count.count(model, (3, 32, 32))
     assert found.reason is None
     assert found.counters_agree
     assert found.forward_macs_per_example == forward_macs

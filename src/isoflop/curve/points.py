@@ -21,7 +21,7 @@ Array = npt.NDArray[np.float64]
 
 GRADES = "ABCD"
 LEAST_ENERGY_GRADE = "C"
-"""Joules of a lower grade are not the run's own (isoflop.meter.grade): no point of a curve over joules."""
+"""Joules of a lower grade are not the run's own (meter/energy/grade.py): no point of a curve over joules."""
 
 _REASONS = {"energy_joules": "energy_reason", "net_joules": "energy_reason"}
 _OF_THE_MACHINE = ("energy_joules", "net_joules", "train_seconds", "dollars", "grams_co2")

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 PACKAGES = Path(__file__).parents[2]
-PROGRAM = "import sys; sys.path.append(sys.argv.pop(1)); from isoflop.meter import {0}; {0}.run(sys.argv[1:])"
+PROGRAM = "import sys; sys.path.append(sys.argv.pop(1)); import {0}; {0}.run(sys.argv[1:])"
 
 
 def command(module: str, *arguments: str) -> list[str]:

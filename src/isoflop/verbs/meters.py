@@ -65,7 +65,7 @@ def _flops(options: argparse.Namespace) -> int:
 
 
 def _meter(options: argparse.Namespace) -> int:
-    from isoflop.meter import command
+    from isoflop.meter.energy import command
 
     if options.json:
         terminal.check_target(options.json)

@@ -80,7 +80,7 @@ def _theory(options: argparse.Namespace) -> int:
 
 
 def _make_theory(out: Path, options: argparse.Namespace) -> Any:
-    from isoflop.meter.hardware import describe_cpu
+    from isoflop.meter.device.hardware import describe_cpu
     from isoflop.paper import theory, theory_result
     from isoflop.report import paper_theory
 
@@ -161,7 +161,7 @@ def _make_implications(out: Path, options: argparse.Namespace, sweeps: Sequence[
 
 def _today(price: str, grid: str) -> Any:
     """Today's conversion from two cost files. Raises ConfigError if one lacks what is needed from it."""
-    from isoflop.meter import peaks
+    from isoflop.meter.device import peaks
     from isoflop.paper import facts, implications
 
     money, carbon = _cost(price), _cost(grid)
@@ -191,7 +191,7 @@ def _growth(options: argparse.Namespace) -> int:
 
 
 def _make_growth(out: Path, options: argparse.Namespace) -> Any:
-    from isoflop.meter import peaks
+    from isoflop.meter.device import peaks
     from isoflop.paper import growth, notable
     from isoflop.report import paper_growth
 

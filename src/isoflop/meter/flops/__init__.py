@@ -1,0 +1,1 @@
+"""What a model computes, per example, by independent counters that must agree."""

@@ -1,0 +1,88 @@
+"""The arithmetic of the ceilings against a clock that is ours; what a device reaches is not tested."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from isoflop.meter.device import bench
+
+CPU = torch.device("cpu")
+
+
+class Clock:
+    """Time that passes only when work is done; work is queued and takes effect when it is waited for."""
+
+    def __init__(self, *costs: float) -> None:
+        self.now, self.queued, self.costs = 0.0, 0, costs
+        self.bursts: list[int] = []
+
+    def work(self) -> None:
+        self.queued += 1
+
+    def wait(self) -> None:
+        if self.queued:
+            cost = self.costs[min(len(self.bursts), len(self.costs) - 1)]
+            self.now += self.queued * cost
+            self.bursts.append(self.queued)
+        self.queued = 0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+def test_the_best_burst_counts_and_queued_work_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(0.5, 0.01, 0.01, 0.008, 0.02)
+    monkeypatch.setattr(bench.time, "perf_counter", clock.perf_counter)
+    rate = bench.best_rate(clock.work, 4.0, clock.wait, seconds=0.7)
+    assert rate == pytest.approx(4.0 / 0.008), "the warm-up, at 0.5 s, and slower bursts do not count"
+    assert clock.bursts[0] == clock.bursts[1] == 1
+    assert set(clock.bursts[2:]) == {5}, "bursts of 0.05 s at 0.01 s a call"
+
+
+def test_work_longer_than_the_time_given_is_still_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(3.0)
+    monkeypatch.setattr(bench.time, "perf_counter", clock.perf_counter)
+    assert bench.best_rate(clock.work, 6.0, clock.wait, seconds=0.1) == pytest.approx(2.0)
+    assert sum(clock.bursts) == 3
+
+
+@pytest.mark.parametrize("dtype", bench.runnable(CPU))
+def test_a_product_s_rate_is_two_flops_a_multiply_accumulate(
+    monkeypatch: pytest.MonkeyPatch, dtype: str
+) -> None:
+    monkeypatch.setitem(bench.SIZES, "cpu", (32,))
+    seen: list[float] = []
+    monkeypatch.setattr(bench, "best_rate", lambda work, amount, wait, seconds: seen.append(amount) or amount)
+    assert bench.product_flops_per_second(CPU, dtype, 0.01) == 2 * 32**3 == seen[0]
+
+
+def test_a_copy_counts_what_is_read_and_what_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(bench.COPY_BYTES, "cpu", 4096)
+    monkeypatch.setattr(bench, "best_rate", lambda work, amount, wait, seconds: (work(), amount)[1])
+    assert bench.copy_bytes_per_second(CPU, 0.01) == 2 * 4096
+
+
+def test_sizes_grow_while_there_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(bench.SIZES, "cpu", (16, 32, 64))
+    sizes: list[int] = []
+
+    def rate(device: torch.device, dtype: str, size: int, seconds: float) -> float:
+        sizes.append(size)
+        return 1e3
+
+    monkeypatch.setattr(bench, "_product_rate", rate)
+    bench.product_flops_per_second(CPU, "fp32", 300.0)
+    assert sizes == [16, 32], "3 x 2 x 64^3 FLOPs at 1e3 a second do not fit 300 s"
+
+
+def test_measuring_leaves_torch_s_settings_and_random_numbers_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(bench.SIZES, "cpu", (16,))
+    state, precision = torch.get_rng_state(), torch.get_float32_matmul_precision()
+    before = torch.get_num_threads()
+    with bench.threads(2) as count:
+        assert count == torch.get_num_threads() == 2
+        bench.product_flops_per_second(CPU, "fp32", 0.001)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.get_float32_matmul_precision() == precision
+    assert torch.get_num_threads() == before

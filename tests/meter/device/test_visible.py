@@ -1,0 +1,174 @@
+"""Which boards CUDA would use: every form of CUDA_VISIBLE_DEVICES, both orders, boards alike and not."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+from isoflop.meter.device import visible
+from isoflop.meter.device.visible import HIDDEN, NONE_THERE, Listed, Visible, parse
+
+A = "GPU-8f14e45f-ceea-467f-a1b2-00000000000a"
+B = "GPU-8f99aaaa-ceea-467f-a1b2-00000000000b"
+ALIKE = (Listed(A, "NVIDIA H100"), Listed(B, "NVIDIA H100"))
+MIXED = (Listed(A, "NVIDIA T4"), Listed(B, "NVIDIA H100"))
+SLICE = "MIG-11111111-2222-3333-4444-555555555555"
+
+INDICES: dict[str | None, tuple[str, ...]] = {
+    None: (A, B),
+    "": (),
+    "-1": (),
+    "NoDevFiles": (),
+    "0": (A,),
+    "1": (B,),
+    "0,1": (A, B),
+    "1,0": (B, A),
+    " 1 , 0 ": (B, A),
+    "0,-1,1": (A,),
+    "0,2,1": (A,),
+    "2": (),
+    "7,0": (),
+    "0,0": (),
+    "1,0,1": (),
+    "0,,1": (A,),
+    "0,1,": (A, B),
+    "+1": (B,),
+    "1x": (B,),
+    f"0,{B}": (A,),
+    f"1,{SLICE}": (B,),
+}
+UUIDS: dict[str, tuple[str, ...]] = {
+    A: (A,),
+    B: (B,),
+    f"{A},{B}": (A, B),
+    f"{B},{A}": (B, A),
+    f" {B} , {A} ": (B, A),
+    "GPU-8f14": (A,),
+    "GPU-8f99aaaa-ceea": (B,),
+    "GPU-8f": (),
+    "GPU-": (),
+    "GPU-8f99,GPU-8f14": (B, A),
+    "GPU-8f99,GPU-8f": (B,),
+    "GPU-0000": (),
+    f"{A},GPU-0000,{B}": (A,),
+    f"{A},{A}": (),
+    f"{A},GPU-8f14": (),
+    f"{A},1": (A,),
+    f"{B},{SLICE}": (B,),
+}
+SLICES: dict[str, tuple[str, ...]] = {
+    SLICE: (SLICE,),
+    f"{SLICE},{SLICE[:-1]}6": (SLICE,),
+    f"MIG-{B}/1/0": (B,),
+}
+ORDERS = (None, "FASTEST_FIRST", "PCI_BUS_ID", "nonsense")
+
+
+def environment(devices: str | None, order: str | None) -> dict[str, str]:
+    named = {"CUDA_VISIBLE_DEVICES": devices, "CUDA_DEVICE_ORDER": order}
+    return {name: value for name, value in named.items() if value is not None}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("devices", INDICES)
+def test_indices_over_boards_that_are_alike(devices: str | None, order: str | None) -> None:
+    found = parse(environment(devices, order), ALIKE)
+    assert found == Visible(INDICES[devices], None if INDICES[devices] else HIDDEN)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("devices", INDICES)
+def test_indices_over_boards_that_differ_are_never_guessed(devices: str | None, order: str | None) -> None:
+    found, wanted = parse(environment(devices, order), MIXED), INDICES[devices]
+    if order == "PCI_BUS_ID" or len(wanted) != 1:  # none or all of them, whatever the order
+        assert found.uuids is not None
+        assert set(found.uuids) == set(wanted)
+    else:
+        assert found.uuids is None
+        assert "set CUDA_DEVICE_ORDER=PCI_BUS_ID" in str(found.reason)
+
+
+@pytest.mark.parametrize("listed", [ALIKE, MIXED])
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("devices", UUIDS | SLICES)
+def test_uuids_depend_on_no_order(devices: str, order: str | None, listed: tuple[Listed, ...]) -> None:
+    wanted = (UUIDS | SLICES)[devices]
+    assert parse(environment(devices, order), listed) == Visible(wanted, None if wanted else HIDDEN)
+
+
+def test_without_a_board_nothing_is_visible() -> None:
+    assert parse({"CUDA_VISIBLE_DEVICES": "0"}, ()) == Visible((), NONE_THERE)
+
+
+@pytest.mark.parametrize("devices", [d for d in INDICES if d is not None])
+def test_torch_reads_indices_likewise(devices: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch's own reading of the variable, which does not know how many boards there are."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
+    theirs = torch.cuda._parse_visible_devices()  # type: ignore[attr-defined]
+    valid = theirs[: next((i for i, index in enumerate(theirs) if index not in (0, 1)), len(theirs))]
+    assert tuple((A, B)[index] for index in valid) == INDICES[devices]
+
+
+# ---- in a child, over the stubs of both libraries
+
+STUBS = tuple(f"GPU-00000000-0000-0000-0000-00000000000{i}" for i in range(2))
+
+
+@pytest.fixture(scope="session")
+def cuda_stub_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler to build the CUDA stub with")
+    folder = tmp_path_factory.mktemp("cuda-stub")
+    source = Path(__file__).parents[1] / "cuda_stub.c"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", folder / "libcuda.so.1", source], check=True)
+    return folder
+
+
+@pytest.fixture
+def cuda(stub: pytest.MonkeyPatch, nvml_stub_folder: Path, cuda_stub_folder: Path) -> pytest.MonkeyPatch:
+    stub.setenv("LD_LIBRARY_PATH", f"{cuda_stub_folder}:{nvml_stub_folder}")
+    return stub
+
+
+def test_the_driver_s_word_is_taken_where_there_is_one(cuda: pytest.MonkeyPatch) -> None:
+    cuda.setenv("STUB_CUDA", "10")
+    cuda.setenv("CUDA_VISIBLE_DEVICES", "0")  # which the driver has taken into account, and knows better
+    assert visible.boards() == Visible((STUBS[1], STUBS[0]), None)
+    cuda.setenv("STUB_CUDA", "7")
+    assert visible.boards() == Visible(("MIG-00000000-0000-0000-0000-000000000007",), None)
+    cuda.setenv("STUB_CUDA_INIT", "100")
+    assert visible.boards() == Visible((), HIDDEN)
+    cuda.setenv("STUB_CUDA_INIT", "999")
+    assert visible.boards() == Visible(None, "the CUDA driver answered with error 999")
+
+
+def test_without_nvml_the_driver_still_names_its_boards(
+    cuda: pytest.MonkeyPatch, cuda_stub_folder: Path
+) -> None:
+    if Path("/proc/driver/nvidia").exists():
+        pytest.skip("this machine has a real NVIDIA driver")
+    cuda.setenv("LD_LIBRARY_PATH", str(cuda_stub_folder))
+    cuda.setenv("STUB_CUDA", "1")
+    assert visible.boards() == Visible(STUBS[1:], None)
+
+
+def test_without_the_driver_the_variable_is_read(stub: pytest.MonkeyPatch) -> None:
+    if Path("/proc/driver/nvidia").exists():
+        pytest.skip("this machine has a real NVIDIA driver")
+    stub.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert visible.boards() == Visible(STUBS[1:], None)
+    stub.setenv("STUB_OTHER", "1")
+    assert visible.boards().uuids is None
+    assert visible.boards({"LD_LIBRARY_PATH": ""}).uuids == ()
+
+
+def test_a_child_that_fails_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", shutil.which("false"))
+    found = visible.boards()
+    assert found.uuids is None
+    assert "could not be asked" in str(found.reason)

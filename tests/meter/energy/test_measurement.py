@@ -1,0 +1,243 @@
+"""From polls to joules, coverage and grade: synthetic traces with a known integral."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isoflop import record
+from isoflop.meter.energy.measurement import Circumstances, combine, read_board
+from isoflop.meter.energy.polls import BoardTrace, PollReader, Window, counter_difference, cover, integrate
+
+RNG = np.random.default_rng(7)
+
+
+# ---- arithmetic on polls
+
+
+def test_constant_power_is_exact_however_it_is_polled() -> None:
+    times = np.sort(RNG.uniform(-1, 12, 57))
+    assert integrate(times, np.full(57, 300.0), 0, 10, 0.3).joules == pytest.approx(3000, rel=1e-12)
+    assert integrate([4.0], [300.0], 0, 10, 0.3).joules == pytest.approx(3000)
+    assert integrate([-0.1, 10.1], [300.0, 300.0], 0, 10, 0.3).joules == pytest.approx(3000)
+
+
+def test_a_step_errs_by_less_than_the_step_times_the_gap() -> None:
+    times = np.arange(-0.05, 20.2, 0.1)
+    for at in (3.0, 7.77, 19.99):
+        watts = np.where(times >= at, 500.0, 100.0)
+        found = integrate(times, watts, 0, 20, 0.3)
+        assert found.joules == pytest.approx(100 * 20 + 400 * (20 - at), abs=400 * 0.1 / 2 + 1e-9)
+        assert found.longest_gap_seconds == pytest.approx(0.1)
+
+
+def test_a_ramp_is_exact_but_for_the_edges() -> None:
+    times = np.arange(0.04, 10, 0.1)
+    found = integrate(times, 50 + 30 * times, 0, 10, 0.3)
+    assert found.joules == pytest.approx(50 * 10 + 30 * 100 / 2, abs=30 * 0.1**2)
+
+
+def test_a_window_between_two_polls_reads_the_line_between_them() -> None:
+    assert integrate([0.0, 1.0], [100.0, 200.0], 0.4, 0.6, 3).joules == pytest.approx(150 * 0.2)
+
+
+def test_without_a_poll_there_are_no_joules() -> None:
+    found = integrate([], [], 0, 10, 0.3)
+    assert (found.joules, found.coverage, found.longest_gap_seconds) == (None, 0.0, 10.0)
+
+
+def test_coverage_is_the_share_of_the_window_near_a_poll() -> None:
+    grid = np.linspace(0, 10, 200_001)
+    for count in (1, 3, 8, 30):
+        times = np.sort(RNG.uniform(-1, 11, count))
+        near = np.abs(grid[:, None] - times).min(axis=1) <= 0.3
+        assert cover(times, 0, 10, 0.3)[0] == pytest.approx(near.mean(), abs=1e-3)
+
+
+def test_longest_gap_counts_the_edges() -> None:
+    assert cover(np.array([1.0, 2.0, 9.0]), 0, 10, 0.3)[1] == 7
+    assert cover(np.array([4.0]), 0, 10, 0.3)[1] == 6
+    assert cover(np.array([]), 0, 10, 0.3) == (0, 10)
+
+
+def square_joules(t: np.ndarray, low: float, high: float, period: float) -> np.ndarray:
+    """Joules from 0 to t of a wave that is low in the first half of each period and high in the second."""
+    rest = t % period
+    return (low + high) / 2 * (t - rest) + low * rest + (high - low) * np.maximum(0, rest - period / 2)
+
+
+@pytest.mark.parametrize("ratio", [1 / 2, 2 / 3, 4 / 5, 6 / 5])
+@pytest.mark.parametrize("seconds", [2.0, 20.0])
+def test_counter_of_a_square_wave_errs_by_an_update_and_a_poll_at_most(ratio: float, seconds: float) -> None:
+    low, high, update, period = 80.0, 420.0, 0.1, 0.1 * ratio
+    times = np.arange(0.013, seconds + 2, 0.1)
+    counter = 5e6 + square_joules(np.floor(times / update) * update, low, high, period)
+    begin, end = 0.731, 0.731 + seconds
+    rise, reason = counter_difference(times, counter, begin, end, 0.3)
+    true = np.diff(square_joules(np.array([begin, end]), low, high, period))[0]
+    assert reason is None
+    assert rise == pytest.approx(true, abs=(update + 0.1) * high)
+    if seconds > 10:
+        assert rise == pytest.approx(true, rel=0.01)
+
+
+def test_counter_that_is_reset_stuck_or_unread_is_refused() -> None:
+    times = np.arange(0, 10, 0.1)
+    counter = 1e4 + 300 * times
+    assert counter_difference(times, counter, 1, 9, 0.3)[0] == pytest.approx(2400)
+    reset = np.where(times > 5, 300 * (times - 5), counter)
+    assert counter_difference(times, reset, 1, 9, 0.3) == (None, "the counter ran backwards (it was reset)")
+    assert counter_difference(times, reset, 5.5, 9, 0.3)[0] == pytest.approx(1050)
+    assert counter_difference(times, np.full(100, 1e4), 1, 9, 0.3) == (None, "the counter did not move")
+    assert "window's end" in str(counter_difference(times, counter, 1, 11, 0.3)[1])
+    assert "window's beginning" in str(counter_difference([], [], 1, 9, 0.3)[1])
+
+
+# ---- from polls to the record
+
+
+def board(
+    seconds: float = 14, watts: float = 300, counter_watts: float | None = None, uuid: str = "a"
+) -> BoardTrace:
+    times = np.arange(0, seconds, 0.1)
+    drawn = watts if counter_watts is None else counter_watts
+    return BoardTrace(
+        uuid,
+        "NVIDIA Stub",
+        "field",
+        times.tolist(),
+        np.full(times.size, watts).tolist(),
+        times.tolist(),
+        (1e5 + drawn * times).tolist(),
+    )
+
+
+def measure(
+    *boards: BoardTrace,
+    windows: tuple[Window, ...] = (Window(1, 12),),
+    idle: Window | None = None,
+    **how: float,
+) -> tuple[record.Energy | None, str | None]:
+    found = combine([read_board(b, windows, idle, 0.3) for b in boards], windows, Circumstances(**how))  # type: ignore[arg-type]
+    assert found[0] is None or record.problem(found[0]) is None
+    return found
+
+
+def test_two_sound_boards_give_an_a_and_their_sum() -> None:
+    found, reason = measure(board(watts=300, uuid="a"), board(watts=150, uuid="b"), idle=Window(0, 1))
+    assert reason is None
+    assert found is not None
+    assert (found.grade, found.used, found.replayed) == ("A", "counter", False)
+    assert found.energy_joules == pytest.approx(450 * 11)
+    assert found.counter_joules == pytest.approx(found.integral_joules)
+    assert found.idle_watts == pytest.approx(450)
+    assert found.net_joules == pytest.approx(0, abs=1e-6)
+    assert [d.mean_watts for d in found.devices] == pytest.approx([300, 150])
+    assert [d.peak_watts for d in found.devices] == [300, 150]
+    assert found.devices[0].polls == pytest.approx(110, abs=1)
+
+
+def test_net_joules_may_be_negative_and_are_unknown_without_a_baseline() -> None:
+    cooling = board(watts=100)
+    cooling.watts[:10] = [130.0] * 10
+    found, _ = measure(cooling, idle=Window(0, 0.9))
+    assert found is not None
+    assert found.net_joules == pytest.approx(-30 * 11, rel=1e-6)
+    found, _ = measure(board())
+    assert found is not None
+    assert (found.net_joules, found.net_joules_reason) == (None, "no idle baseline was taken")
+
+
+def test_windows_add_up_and_leave_the_pauses_out() -> None:
+    found, _ = measure(board(seconds=40), windows=(Window(1, 13), Window(20, 33.5)))
+    assert found is not None
+    assert (found.window_seconds, found.energy_joules) == pytest.approx((25.5, 300 * 25.5))
+
+
+def test_a_replay_scales_joules_and_costs_a_grade() -> None:
+    found, _ = measure(board(), idle=Window(0, 1), replayed=True, scale=0.01)
+    assert found is not None
+    assert (found.grade, found.replayed, found.window_seconds) == ("B", True, 11)
+    assert found.energy_joules == pytest.approx(33)
+    assert found.integral_joules == pytest.approx(33)
+    assert found.devices[0].counter_joules == pytest.approx(3300)
+
+
+def test_a_counter_that_was_reset_gives_way_to_the_integral() -> None:
+    reset = board()
+    reset.joules[60:] = [j - 1e5 for j in reset.joules[60:]]
+    found, _ = measure(reset)
+    assert found is not None
+    assert (found.used, found.grade, found.counter_joules) == ("integral", "C", None)
+    assert found.counter_joules_reason == "the counter ran backwards (it was reset)"
+    assert found.energy_joules == pytest.approx(3300)
+
+
+def test_a_board_without_power_readings_still_has_its_counter() -> None:
+    deaf = board()
+    deaf.watts, deaf.power_times, deaf.power_error = [], [], "NotSupported"
+    found, _ = measure(deaf)
+    assert found is not None
+    assert (found.used, found.grade, found.integral_joules) == ("counter", "C", None)
+    assert found.integral_joules_reason == "power was never read (NotSupported)"
+    assert found.devices[0].peak_watts is None
+
+
+@pytest.mark.parametrize(("hole", "letter"), [(0.65, "A"), (0.95, "B"), (1.4, None)])
+def test_a_hole_in_the_polls_costs_first_the_grade_then_the_figure(hole: float, letter: str | None) -> None:
+    holed = board()
+    keep = [i for i, t in enumerate(holed.power_times) if not 5 < t < 5 + hole]
+    holed.power_times = holed.counter_times = [holed.power_times[i] for i in keep]
+    holed.watts = [holed.watts[i] for i in keep]
+    holed.joules = [holed.joules[i] for i in keep]
+    found, reason = measure(holed)
+    if letter is None:
+        assert found is None
+        assert reason is not None
+        assert "read in only 9" in reason
+        assert "longest gap 1.4 s" in reason
+    else:
+        assert found is not None
+        assert found.grade == letter
+        assert found.energy_joules == pytest.approx(3300)
+
+
+def test_one_lost_board_of_two_makes_the_sum_unknown_and_is_named() -> None:
+    lost = board(seconds=6, uuid="b")
+    lost.power_error = lost.counter_error = "GpuIsLost"
+    found, reason = measure(board(), lost)
+    assert found is None
+    assert reason is not None
+    assert reason.startswith("b: power was read in only")
+    assert reason.endswith("(GpuIsLost)")
+
+
+def test_aliased_power_is_caught_by_the_counter() -> None:
+    caught = board(seconds=14)
+    times = np.array(caught.power_times)
+    caught.watts = np.where(
+        (times + 0.01) % 0.05 < 0.025, 100.0, 500.0
+    ).tolist()  # every poll meets the low half
+    found, _ = measure(caught)
+    assert found is not None
+    assert found.used == "counter"
+    assert found.energy_joules == pytest.approx(3300)
+    assert found.grade == "D"
+    assert "apart" in found.grade_reasons[0]
+
+
+def test_a_damaged_line_is_a_poll_lost(tmp_path: Path) -> None:
+    path = tmp_path / "polls.jsonl"
+    poll = {"uuid": "a", "watts": 300.0, "power_error": None, "joules": None, "counter_error": "NotSupported"}
+    path.write_text(
+        f'{json.dumps(poll | {"time": 1.0})}\n{{"time": 2.0, "uu\n{json.dumps(poll | {"time": 3.0})}'
+    )
+    reader = PollReader(path, ["a"])
+    reader.update()
+    assert reader.boards["a"].power_times == [1.0]
+    with path.open("a") as file:
+        file.write('\n{"uuid": "elsewhere", "time": 4.0}\n')
+    reader.update()
+    assert reader.boards["a"].power_times == [1.0, 3.0]
+    assert reader.boards["a"].counter_error == "NotSupported"
