@@ -29,7 +29,7 @@ import scipy
 from scipy import optimize
 
 from isoflop import __version__
-from isoflop.curve.joint import fit_joint
+from isoflop.curve.joint.fit import fit_joint
 
 Array = npt.NDArray[np.float64]
 Gradient = Callable[[Array, Array, Array, Array], Array]

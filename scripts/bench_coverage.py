@@ -24,7 +24,8 @@ import numpy as np
 import pandas as pd
 
 from isoflop import record
-from isoflop.curve import bootstrap, points, predict, profile, scatter
+from isoflop.curve import bootstrap, points, predict, profile_likelihood
+from isoflop.curve import new_run as scatter
 from isoflop.curve.fit import estimate
 from isoflop.curve.laws import LAWS, Axes, Options
 from isoflop.curve.result import Interval
@@ -88,7 +89,7 @@ def judge(name: str, case: Case, seed: int) -> dict[str, Hit]:
                 ends = estimate(reported, sample.units, law.free_parameters).interval
                 found[reported.name] = _held(ends, truth)
         if not case.of_frontier and seed % PROFILED == 0:
-            followed = profile.exponent_interval(law, sample.view, sample.units, parameters, PLAIN)
+            followed = profile_likelihood.exponent_interval(law, sample.view, sample.units, parameters, PLAIN)
             if followed is not None:
                 found["b, profile"] = _held(followed, case.truth.b)
     fitted = law.log_predict(parameters[:1], np.log(sample.runs.positive.x / x_max))[0]

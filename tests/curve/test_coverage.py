@@ -8,7 +8,7 @@ import pytest
 
 from isoflop.curve import bootstrap, coverage
 from isoflop.curve.laws import LAWS, PLAIN
-from isoflop.curve.view import View
+from isoflop.curve.sample import View
 
 RESAMPLES = 150
 

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from isoflop.curve.isoflop_profiles import fit_profiles
+from isoflop.curve.isoflop.profiles import fit_profiles
 from isoflop.report import isoflop_figure
 
 

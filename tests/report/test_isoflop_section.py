@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from isoflop.config import compose
-from isoflop.curve import isoflop_plan, isoflop_profiles, parabola
+from isoflop.curve.isoflop import parabola, profiles, suggest
 from isoflop.report import isoflop_section
 from isoflop.report.page import write_report
 
@@ -82,16 +82,16 @@ def test_an_ordinary_sweep_gets_one_sentence_and_the_sweep_to_run(make_table, ma
 )
 def test_the_sweep_that_is_offered_is_one_and_has_enough_sizes(make_table, family, widths):
     rows = make_table(widths=widths).rows.assign(family=family, data="digits", optimizer="adamw")
-    offered = isoflop_plan.command(rows)
+    offered = suggest.command(rows)
     words = offered.split()
     assert words[:2] == ["isoflop", "sweep"]
     given = dict(word.split("=") for word in words[2:])
     chosen = [int(width) for width in given["model.width"].split(",")]
-    assert len(set(chosen)) == parabola.coefficients(1) + isoflop_profiles.SPARE
+    assert len(set(chosen)) == parabola.coefficients(1) + profiles.SPARE
     assert max(chosen) >= max(widths)
     assert all(width % np.gcd.reduce(widths) == 0 for width in chosen)
     budgets = [float(budget) for budget in given["schedule.train_gflops"].split(",")]
-    assert len(budgets) == isoflop_profiles.MIN_BUDGETS
+    assert len(budgets) == profiles.MIN_BUDGETS
     assert max(budgets) == pytest.approx(rows["train_gflops"].max(), rel=0.05)
     for width, budget, seed in zip(chosen[:3], budgets, (0, 1, 2), strict=True):
         one = given | {"model.width": width, "schedule.train_gflops": budget, "seed": seed}

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from isoflop.config import ModelConfig, compose
-from isoflop.meter.flops.count import count
+from isoflop.meter.flops import count
 from isoflop.train import models, parametrize
 from isoflop.train.models import resnet
 

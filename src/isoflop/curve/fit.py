@@ -11,23 +11,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from isoflop import __version__
-from isoflop.curve import (
-    bootstrap,
-    coverage,
-    forecast,
-    frontier,
-    points,
-    predict,
-    profile,
-    result,
-    rolling,
-    scatter,
-)
+from isoflop.curve import bootstrap, coverage, frontier, new_run, points, predict, profile_likelihood, result
+from isoflop.curve.forecast import average, rolling
 from isoflop.curve.laws import LAWS, Axes, Law, Options, Reported
 from isoflop.curve.points import Points
 from isoflop.curve.predict import Sample
 from isoflop.curve.result import Estimate, Excluded, FitFile, FitReport, Horizon, Interval, LawFit
-from isoflop.curve.view import View
+from isoflop.curve.sample import View
 from isoflop.table import columns
 
 Array = npt.NDArray[np.float64]
@@ -139,10 +129,10 @@ def _alpha(law: Law, reported: tuple[Reported, ...], configs: int) -> tuple[Esti
 
 def _extrapolation(law: Law, places: View, options: Options) -> tuple[tuple[Horizon, ...], float | None]:
     """A robust law's own rolling extrapolation over the places."""
-    where = forecast.cuts(places)
+    where = average.cuts(places)
     if law.form is None or not len(where.at):
         return (), None
-    missed = forecast.errors(law, places, where, options)[0]
+    missed = average.errors(law, places, where, options)[0]
     return rolling.horizons(where.ahead, missed), rolling.score(where.ahead, missed)
 
 
@@ -172,7 +162,7 @@ def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: Opti
     horizons, score = _extrapolation(law, chosen.places, options)
     residual = np.log(runs.y[used] / fitted[used])
     trials = None if runs.trials is None else runs.trials[used]
-    noise = scatter.about(runs.log_y[used], np.log(fitted[used]), trials, free)
+    noise = new_run.about(runs.log_y[used], np.log(fitted[used]), trials, free)
     return LawFit(
         law=law.name,
         formula=law.formula,
@@ -180,7 +170,7 @@ def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: Opti
         parameters=tuple(estimate(r, configs, free) for r in reported),
         paper_alpha=alpha,
         paper_alpha_reason=no_alpha,
-        exponent_profile=profile.exponent_interval(law, view, configs, parameters, options)
+        exponent_profile=profile_likelihood.exponent_interval(law, view, configs, parameters, options)
         if not sample.of_frontier
         else None,
         r_squared=1.0 - missed / float(np.sum((observed - observed.mean()) ** 2)),

@@ -15,10 +15,11 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from isoflop.curve import bootstrap, forms, solver, view
+from isoflop.curve import bootstrap, forms, solver
+from isoflop.curve import sample as view
 from isoflop.curve.forms import Form
+from isoflop.curve.sample import View
 from isoflop.curve.solver import Problem
-from isoflop.curve.view import View
 
 Array = npt.NDArray[np.float64]
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from isoflop.curve.bootstrap import MIN_SCALES
 from isoflop.curve.result import Excluded
-from isoflop.curve.view import View
+from isoflop.curve.sample import View
 from isoflop.table.columns import nearest
 from isoflop.table.grouping import distinct_scales
 

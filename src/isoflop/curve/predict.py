@@ -8,12 +8,13 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
-from isoflop.curve import bootstrap, forecast, frontier, leverage, scatter
+from isoflop.curve import bootstrap, frontier, leverage, new_run
+from isoflop.curve.forecast import average
 from isoflop.curve.laws import Law, Options
+from isoflop.curve.new_run import Scatter
 from isoflop.curve.points import Points
 from isoflop.curve.result import Band, Forecast
-from isoflop.curve.scatter import Scatter
-from isoflop.curve.view import View
+from isoflop.curve.sample import View
 
 Array = npt.NDArray[np.float64]
 
@@ -132,7 +133,7 @@ def band(law: Law, parameters: Array, x: Array, found: Scatter, sample: Sample) 
     at = sample.grid(x)
     curves = law.log_predict(parameters, np.log(at / x.max()))
     low, high = bootstrap.stretched(curves[1:], sample.stretch(law, at))
-    new_low, new_high = scatter.new_run(curves[1:], found, sample.units, law.free_parameters, sample.seed)
+    new_low, new_high = new_run.new_run(curves[1:], found, sample.units, law.free_parameters, sample.seed)
     ends = (np.minimum(low, curves[0]), np.maximum(high, curves[0]))
     return _band(at, curves[0], *ends, np.minimum(new_low, ends[0]), np.maximum(new_high, ends[1]))
 
@@ -154,7 +155,7 @@ def forecast_of(chosen: Points, sample: Sample, options: Options) -> tuple[Forec
         )
     if options.quantile is not None:
         return None, "a quantile is fitted, not the mean"
-    found = forecast.average(chosen.places, options)
+    found = average.average(chosen.places, options)
     if found is None:
         return None, f"{chosen.scales} compute scales carry no law with a floor"
     places = chosen.places
@@ -163,13 +164,13 @@ def forecast_of(chosen: Points, sample: Sample, options: Options) -> tuple[Forec
     weights = (
         np.ones((1, len(places.x))) if sample.signs is not None else sample.weights[: 1 + FORECAST_RESAMPLES]
     )
-    middle, drawn = forecast.curves(found, places, z, weights, options)
+    middle, drawn = average.curves(found, places, z, weights, options)
     free = round(float(found.weights @ [law.free_parameters for law in (*found.laws, *found.laws)]))
     drawn = drawn if len(drawn) else middle[None]
     low, high = bootstrap.interval(drawn, chosen.configs, free)
     fitted = np.interp(np.log(chosen.runs.x / places.x.max()), z, middle)
-    noise = scatter.about(chosen.runs.log_y, fitted, chosen.runs.trials, free)
-    new_low, new_high = scatter.new_run(drawn, noise, chosen.configs, free, sample.seed)
+    noise = new_run.about(chosen.runs.log_y, fitted, chosen.runs.trials, free)
+    new_low, new_high = new_run.new_run(drawn, noise, chosen.configs, free, sample.seed)
     growing = found.reach * (found.growth or 0.0) * np.maximum(z, 0.0)
     wider = np.hypot(growing, found.reach * float(noise.standard.std()) * noise.deviation(middle))
     ends = (np.minimum(low, middle - growing), np.maximum(high, middle + growing))
@@ -190,7 +191,7 @@ def forecast_of(chosen: Points, sample: Sample, options: Options) -> tuple[Forec
     return made, None
 
 
-def _forecast_words(found: forecast.Averaged, places: int) -> tuple[str, ...]:
+def _forecast_words(found: average.Averaged, places: int) -> tuple[str, ...]:
     if found.tested_ratio is None:
         return (
             "too few compute scales for rolling extrapolation: laws weigh the same, no horizon is tested",

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from isoflop.curve.isoflop_result import Budget, Profiles
+from isoflop.curve.isoflop.result import Budget, Profiles
 from isoflop.curve.result import Estimate
 from isoflop.report import canvas, style
 from isoflop.report.canvas import Drawing

@@ -7,9 +7,9 @@ import dataclasses
 import matplotlib
 import pandas as pd
 
-from isoflop.curve import isoflop_plan
-from isoflop.curve.isoflop_profiles import fit_profiles
-from isoflop.curve.isoflop_result import Profiles
+from isoflop.curve.isoflop import suggest
+from isoflop.curve.isoflop.profiles import fit_profiles
+from isoflop.curve.isoflop.result import Profiles
 from isoflop.report import canvas, isoflop_figure
 from isoflop.report.canvas import Drawing
 from isoflop.report.numerals import interval, number, plural
@@ -68,6 +68,6 @@ def _with(found: Profiles) -> Section:
 
 
 def _without(rows: pd.DataFrame, reason: str) -> Section:
-    plan = isoflop_plan.command(rows)
+    plan = suggest.command(rows)
     offer = " This sweep would give three budgets of six widths each (add your other settings):"
     return Section(f"None here: {reason}.{offer if plan else ''}", command=plan)

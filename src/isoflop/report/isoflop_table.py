@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from isoflop.curve.isoflop_result import Budget, Profiles
+from isoflop.curve.isoflop.result import Budget, Profiles
 from isoflop.report.joint_table import interval, show_excluded
 from isoflop.report.numerals import plural
 

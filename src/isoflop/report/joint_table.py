@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.table import Table
 
-from isoflop.curve.joint_result import Allocation, JointFit, JointHeldOut
+from isoflop.curve.joint.result import Allocation, JointFit, JointHeldOut
 from isoflop.curve.result import Estimate, Excluded
 from isoflop.report.numerals import factor, plural
 

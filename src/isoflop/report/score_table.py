@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from isoflop.curve.score import RIVALS, Score
+from isoflop.curve.forecast.score import RIVALS, Score
 
 
 def show(found: Score, out: Console) -> None:

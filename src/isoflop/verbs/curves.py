@@ -128,7 +128,8 @@ def _method(options: argparse.Namespace) -> Any:
 
 def _fit_rows(options: argparse.Namespace, rows: Any, x: str, y: str) -> Any:
     """The fit of one pair of axes, with runs held out if asked for."""
-    from isoflop.curve import fit, holdout
+    from isoflop.curve import fit
+    from isoflop.curve.forecast import holdout
 
     method = _method(options)
     if options.hold_out is None:
@@ -182,7 +183,7 @@ def _fitted(options: argparse.Namespace) -> tuple[Any, Any]:
 
 
 def _score(options: argparse.Namespace) -> int:
-    from isoflop.curve import score
+    from isoflop.curve.forecast import score
     from isoflop.report import console, score_table
 
     found = score.score(options.directory)

@@ -46,7 +46,7 @@ def asked(options: argparse.Namespace) -> bool:
 
 def _refuse(options: argparse.Namespace) -> None:
     """ConfigError for an option that the method does not take."""
-    from isoflop.curve import resources
+    from isoflop.curve.joint import resources
 
     if options.law is not None:
         takes, method = resources.options_of(options.law), f"--law {options.law}"
@@ -83,7 +83,7 @@ def fit(options: argparse.Namespace) -> int:
 
 
 def _read(options: argparse.Namespace, needed: tuple[str, ...], sizes: tuple[str, ...] = ()) -> Any:
-    from isoflop.curve import resources
+    from isoflop.curve.joint import resources
 
     return resources.read(
         *(options.directory, needed),
@@ -97,7 +97,8 @@ def _read(options: argparse.Namespace, needed: tuple[str, ...], sizes: tuple[str
 
 
 def _law(options: argparse.Namespace) -> tuple[Any, tuple[str, ...]]:
-    from isoflop.curve import joint, resources
+    from isoflop.curve.joint import fit as joint
+    from isoflop.curve.joint import resources
 
     needed = resources.options_of(options.law)
     read, held = _read(options, needed), None
@@ -116,17 +117,18 @@ def _law(options: argparse.Namespace) -> tuple[Any, tuple[str, ...]]:
 
 
 def _profiles(options: argparse.Namespace) -> tuple[Any, tuple[str, ...]]:
-    from isoflop.curve import isoflop_plan, isoflop_profiles, resources
+    from isoflop.curve.isoflop import profiles, suggest
+    from isoflop.curve.joint import resources
 
     names = tuple(name.strip() for name in options.isoflop.split(","))
     read = _read(options, ("compute",), names)
     try:
-        found = isoflop_profiles.fit_profiles(
+        found = profiles.fit_profiles(
             *(read.table, read.column["compute"], read.sizes, read.y, resources.companions(read)),
             resamples=options.resamples,
             seed=options.seed_of_resamples,
         )
-    except isoflop_profiles.NoBudgetError as error:
-        plan = isoflop_plan.command(read.table) if options.directory.is_dir() else None
+    except profiles.NoBudgetError as error:
+        plan = suggest.command(read.table) if options.directory.is_dir() else None
         raise ConfigError(f"{error}{f', such as by {plan}' if plan else ''}") from error
     return found, read.warnings

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from isoflop.curve import joint_rows, points
-from isoflop.curve.joint_laws import JOINT_LAWS
+from isoflop.curve import points
+from isoflop.curve.joint import rows
+from isoflop.curve.joint.laws import JOINT_LAWS
 from isoflop.table import aggregate, columns, external, formats, rule
 from isoflop.table.external import CND, COUNTED, SWEEP
 
@@ -150,7 +151,7 @@ def _with_data(found: Read, needed: tuple[str, ...]) -> Read:
     if "d" not in needed or "d" in found.column:
         return found
     compute, n = (found.column[name] for name in ("compute", "n"))
-    cost, size = (joint_rows.column(found.table, name) for name in (compute, n))
+    cost, size = (rows.column(found.table, name) for name in (compute, n))
     data = np.divide(cost, 6 * size, out=np.full(len(cost), math.nan), where=size > 0)
     word = f"data is {compute} / (6 {n}): 6 FLOPs per parameter and token, {compute} in FLOP"
     return dataclasses.replace(
@@ -165,5 +166,5 @@ def companions(found: Read) -> tuple[str, ...]:
     """The columns of parameters and data that are known in all rows and are not sizes themselves."""
     named = [found.column[name] for name in ("n", "d") if name in found.column]
     return tuple(
-        name for name in named if name not in found.sizes and (joint_rows.column(found.table, name) > 0).all()
+        name for name in named if name not in found.sizes and (rows.column(found.table, name) > 0).all()
     )

@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, special
 
-from isoflop.curve import rolling
 from isoflop.curve.bootstrap import CONFIDENCE
+from isoflop.curve.forecast import rolling
+from isoflop.curve.forecast.rolling import Cuts
 from isoflop.curve.forms import Form
 from isoflop.curve.laws import LAWS, Law, Options, fit_form, level_of, log_curve
 from isoflop.curve.result import Calibration, Horizon, Member
-from isoflop.curve.rolling import Cuts
-from isoflop.curve.view import View
+from isoflop.curve.sample import View
 
 Array = npt.NDArray[np.float64]
 

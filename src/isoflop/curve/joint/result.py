@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from isoflop.curve.joint_laws import JOINT_LAWS
+from isoflop.curve.joint.laws import JOINT_LAWS
 from isoflop.curve.result import Estimate, Excluded
 
 Array = npt.NDArray[np.float64]

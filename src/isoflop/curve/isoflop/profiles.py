@@ -16,9 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from isoflop.curve import bootstrap, budgets, joint_rows, parabola
-from isoflop.curve.budgets import Design
-from isoflop.curve.isoflop_result import Budget, Growth, ProfilePoint, Profiles, Slice
+from isoflop.curve import bootstrap
+from isoflop.curve.isoflop import budgets, parabola
+from isoflop.curve.isoflop.budgets import Design
+from isoflop.curve.isoflop.result import Budget, Growth, ProfilePoint, Profiles, Slice
+from isoflop.curve.joint import rows as joint_rows
 from isoflop.curve.result import Estimate, Interval
 
 Array = npt.NDArray[np.float64]

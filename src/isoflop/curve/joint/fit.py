@@ -14,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from isoflop.curve import allocation, bootstrap, joint_forms, joint_rows, solver
-from isoflop.curve.joint_laws import JOINT_LAWS, JointLaw
-from isoflop.curve.joint_result import Allocation, JointFit, JointHeldOut, Optimum, PredictedRow
-from isoflop.curve.joint_rows import Rows
+from isoflop.curve import bootstrap, solver
+from isoflop.curve.joint import allocation, forms
+from isoflop.curve.joint import rows as joint_rows
+from isoflop.curve.joint.laws import JOINT_LAWS, JointLaw
+from isoflop.curve.joint.result import Allocation, JointFit, JointHeldOut, Optimum, PredictedRow
+from isoflop.curve.joint.rows import Rows
 from isoflop.curve.laws import Reported
 from isoflop.curve.result import Estimate, Interval
 from isoflop.curve.solver import Problem
@@ -84,7 +86,7 @@ def _fit(law: JointLaw, rows: Rows, weights: Array, delta: float | None, level: 
         parts.append(solver.solve(problem, weights[1:], RESAMPLED, relaxed=True, level=level)[0])
     parameters = np.concatenate(parts)
     if form is law.free_level:
-        parameters[:, 0] += joint_forms.level_above(parameters[:, 1])
+        parameters[:, 0] += forms.level_above(parameters[:, 1])
     residual = (log_y - law.log_predict(parameters[:1], v))[0]
     return _Fitted(parameters, float(loss[0]), threshold, residual)
 

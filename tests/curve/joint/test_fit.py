@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 from scipy import optimize
 
-from isoflop.curve import allocation, joint_forms, solver
-from isoflop.curve.joint import fit_joint
-from isoflop.curve.joint_result import JointFit
+from isoflop.curve import solver
+from isoflop.curve.joint import allocation, forms
+from isoflop.curve.joint.fit import fit_joint
+from isoflop.curve.joint.result import JointFit
 from isoflop.curve.solver import Problem
 
-SCALING = Path(__file__).parents[2] / "../shared/data/scaling"
+SCALING = Path(__file__).parents[3] / "../shared/data/scaling"
 LEAST = 0.00101827402
 
 
@@ -87,11 +88,11 @@ def test_every_resample_is_at_the_minimum_that_long_effort_from_random_starts_fi
     v = np.log(chinchilla[["N", "D"]].max() / chinchilla[["N", "D"]]).to_numpy()
     log_y = np.log(chinchilla["loss"].to_numpy())[None]
     weights = generator.multinomial(240, np.ones(240) / 240, 20).astype(float)
-    problem = Problem(joint_forms.CHINCHILLA, v, log_y, solver.log_error(log_y), 1e-3, newton=True)
+    problem = Problem(forms.CHINCHILLA, v, log_y, solver.log_error(log_y), 1e-3, newton=True)
     _, reached = solver.solve(problem, weights, solver.Effort(1e-7, 1e-10, 200), relaxed=True)
 
     def loss(p, w):
-        size = np.abs(log_y[0] - p[0] - joint_forms.additive(p[None, 1:], v)[0][0])
+        size = np.abs(log_y[0] - p[0] - forms.additive(p[None, 1:], v)[0][0])
         return 1e3 * float(w @ np.where(size <= 1e-3, size**2 / 2, 1e-3 * (size - 5e-4)))
 
     for w, found in zip(weights[:3], reached[:3], strict=True):
@@ -185,10 +186,10 @@ def test_the_optimal_split_is_where_the_law_is_least_at_that_compute():
 @pytest.mark.parametrize(
     ("form", "k"),
     [
-        (joint_forms.CHINCHILLA, 2),
-        (joint_forms.WIDTH_DEPTH_DATA, 3),
-        (joint_forms.ROSENFELD, 2),
-        (joint_forms.FREE_ROSENFELD, 2),
+        (forms.CHINCHILLA, 2),
+        (forms.WIDTH_DEPTH_DATA, 3),
+        (forms.ROSENFELD, 2),
+        (forms.FREE_ROSENFELD, 2),
     ],
 )
 def test_derivatives_are_those_of_differences(form, k):

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from isoflop import cli
-from isoflop.curve import score
+from isoflop.curve.forecast import score
 
 
 def curve(model, law, points=40, held=12, noise=0.01, seed=0):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from isoflop.curve import profile, solver
+from isoflop.curve import profile_likelihood, solver
 from isoflop.curve.laws import LAWS, PLAIN, problem_of
 
 X = np.geomspace(1, 1e5, 16)
@@ -15,7 +15,7 @@ def _noisy(seed=0, noise=0.03):
 def _interval(law, points, configs=16):
     one = np.ones((1, len(points.x)))
     parameters = LAWS[law].fit(points, one, PLAIN, None)
-    return parameters, profile.exponent_interval(LAWS[law], points, configs, parameters, PLAIN)
+    return parameters, profile_likelihood.exponent_interval(LAWS[law], points, configs, parameters, PLAIN)
 
 
 @pytest.mark.parametrize("law", ["power", "power_floor"])

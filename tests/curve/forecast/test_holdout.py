@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from isoflop.curve import holdout
 from isoflop.curve.fit import Method
+from isoflop.curve.forecast import holdout
 
 X = np.geomspace(1, 1e5, 24)
 METHOD = Method(resamples=60, laws=("polynomial",))

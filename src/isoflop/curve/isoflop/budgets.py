@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from isoflop.curve.joint_rows import Rows
+from isoflop.curve.joint.rows import Rows
 from isoflop.table.grouping import distinct_scales
 
 Array = npt.NDArray[np.float64]

@@ -8,8 +8,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from isoflop.curve import joint_forms
 from isoflop.curve.forms import B_MAX, B_MIN, Form
+from isoflop.curve.joint import forms
 from isoflop.curve.laws import AT_BOUND, Reported
 
 Array = npt.NDArray[np.float64]
@@ -49,7 +49,7 @@ class JointLaw:
         inner = parameters[:, 1 + self.before :]
         level = parameters[:, 0] if not self.before else parameters[:, 1]
         s, b = inner[:, 0], inner[:, k:]
-        share = joint_forms.shares(inner[:, 1:k])
+        share = forms.shares(inner[:, 1:k])
         with np.errstate(divide="ignore"):
             log_factors = (level + s)[:, None] + np.log(share) + b * log_x_max
         return np.exp(level) * (0.0 - np.expm1(s)), log_factors, b
@@ -82,7 +82,7 @@ class JointLaw:
         inner = parameters[:, 1 + self.before :]
         floor = -np.expm1(inner[:, 0])
         words = []
-        if self.before and parameters[0, 1] <= joint_forms.LOG_RATIO[0] + AT_BOUND:
+        if self.before and parameters[0, 1] <= forms.LOG_RATIO[0] + AT_BOUND:
             words.append("e0 not identified: it is at its bound, no point is near the level of small models")
         if floor[0] <= AT_BOUND:
             words.append(
@@ -109,8 +109,8 @@ class JointLaw:
         """The roles that do not lower y under parameters (1, p): no share of its fall, or a flat exponent."""
         k = len(self.roles)
         inner = parameters[:, 1 + self.before :]
-        share, b = joint_forms.shares(inner[:, 1:k])[0], inner[0, k:]
-        least = math.exp(1.0 - joint_forms.LARGEST_LOGIT)
+        share, b = forms.shares(inner[:, 1:k])[0], inner[0, k:]
+        least = math.exp(1.0 - forms.LARGEST_LOGIT)
         return tuple(
             role for j, role in enumerate(self.roles) if share[j] < least or b[j] <= B_MIN * (1 + AT_BOUND)
         )
@@ -123,7 +123,7 @@ _ALL = (
         name="chinchilla",
         formula="y = E + A / parameters^alpha + B / data^beta",
         source="Hoffmann et al. 2022, approach 3",
-        form=joint_forms.CHINCHILLA,
+        form=forms.CHINCHILLA,
         roles=("parameters", "data"),
         coefficients=("A", "B"),
         floor="E",
@@ -135,7 +135,7 @@ _ALL = (
         name="width_depth_data",
         formula="y = E + A / width^a + B / depth^b + C / data^g",
         source="McLeish et al. 2025 (Gemstones)",
-        form=joint_forms.WIDTH_DEPTH_DATA,
+        form=forms.WIDTH_DEPTH_DATA,
         roles=("width", "depth", "data"),
         coefficients=("A", "B", "C"),
         floor="E",
@@ -147,7 +147,7 @@ _ALL = (
         name="rosenfeld",
         formula="y = e0 |e~ / (e~ - i eta)|, e~ = a / data^alpha + b / parameters^beta + c, in units of eta",
         source="Rosenfeld et al. 2020",
-        form=joint_forms.ROSENFELD,
+        form=forms.ROSENFELD,
         roles=("parameters", "data"),
         coefficients=("b", "a"),
         floor="c",
@@ -155,7 +155,7 @@ _ALL = (
         compute_factor=6.0,
         compute_basis=_TOKENS,
         before=1,
-        free_level=joint_forms.FREE_ROSENFELD,
+        free_level=forms.FREE_ROSENFELD,
     ),
 )
 

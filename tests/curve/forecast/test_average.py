@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-from isoflop.curve import forecast, forms, frontier, rolling, solver
+from isoflop.curve import forms, frontier, solver
 from isoflop.curve.fit import Method, fit_table
+from isoflop.curve.forecast import average, rolling
+from isoflop.curve.forecast.rolling import Cuts
 from isoflop.curve.laws import LAWS, PLAIN, Options
-from isoflop.curve.rolling import Cuts
 
 X = np.geomspace(1, 1e4, 20)
 Y = 0.03 + 0.6 * X**-0.35
@@ -16,13 +17,13 @@ def noisy(seed=0, noise=0.03):
 
 def test_what_lies_above_a_cut_is_never_looked_at(make_view):
     y = noisy()
-    where = forecast.cuts(make_view(X, y))
+    where = average.cuts(make_view(X, y))
     changed = y.copy()
     lowest = where.at.max()
     above = np.log(X.max() / X) < lowest - 2e-3
     changed[above] *= 3.0
     last = int(where.at.argmax())
-    for law in forecast.MEMBERS:
+    for law in average.MEMBERS:
         one, other = (
             rolling.predict(LAWS[law].form, make_view(X, values), where.at, None, np.zeros(1))[:, last]
             for values in (y, changed)
@@ -33,8 +34,8 @@ def test_what_lies_above_a_cut_is_never_looked_at(make_view):
 def test_errors_are_those_of_fits_done_one_by_one(make_view):
     y = noisy()
     at = make_view(X, y)
-    where = forecast.cuts(at)
-    found = forecast.errors(LAWS["power_floor"], at, where, PLAIN)[0]
+    where = average.cuts(at)
+    found = average.errors(LAWS["power_floor"], at, where, PLAIN)[0]
     for cut, row in zip(where.at, found, strict=True):
         below = np.log(X.max() / X) >= cut - 1e-3
         log_y = np.log(y[below])[None]
@@ -51,11 +52,11 @@ def test_errors_are_those_of_fits_done_one_by_one(make_view):
 
 def test_weights_at_a_cut_come_from_cuts_below_it_alone():
     each = np.random.default_rng(0).random((5, 4))
-    base = forecast._nested(each)
+    base = average._nested(each)
     changed = each.copy()
     changed[:, :3] *= np.arange(1, 6)[:, None]
-    np.testing.assert_array_equal(forecast._nested(changed)[2:], base[2:])
-    assert not np.allclose(forecast._nested(changed)[0], base[0])
+    np.testing.assert_array_equal(average._nested(changed)[2:], base[2:])
+    assert not np.allclose(average._nested(changed)[0], base[0])
     np.testing.assert_allclose(base.sum(axis=1), 1.0)
     np.testing.assert_allclose(base[3], 0.2)
 
@@ -64,7 +65,7 @@ def test_the_error_model_gives_known_noise_and_growth_back():
     generator = np.random.default_rng(0)
     ahead = generator.uniform(0.1, 2.5, 20000)
     missed = np.hypot(0.05, 0.2 * ahead) * generator.standard_normal(20000)
-    noise, growth = forecast._error_model(ahead, missed)
+    noise, growth = average._error_model(ahead, missed)
     assert noise == pytest.approx(0.05, rel=0.15)
     assert growth == pytest.approx(0.2, rel=0.05)
 
@@ -75,7 +76,7 @@ def test_the_forecast_finds_the_law_and_says_how_far_it_was_tested(make_table):
     )
     made = report.forecast
     assert sum(member.weight for member in made.members) == pytest.approx(1)
-    assert {member.law for member in made.members} == set(forecast.MEMBERS)
+    assert {member.law for member in made.members} == set(average.MEMBERS)
     assert 10 < made.tested_ratio <= np.sqrt(250) * 1.01
     assert [h.ratio for h in made.horizons] == [2.0, 4.0, 10.0]
     band = made.band
@@ -172,13 +173,13 @@ def test_a_wild_bootstrap_keeps_every_run_and_flips_configurations_together(make
 def test_the_profile_interval_is_where_the_constrained_loss_crosses(make_view):
     from scipy import stats
 
-    from isoflop.curve import profile
+    from isoflop.curve import profile_likelihood
     from isoflop.curve.laws import problem_of
 
     view = make_view(X, noisy(noise=0.05))
     law = LAWS["power_floor"]
     parameters = law.fit(view, np.ones((1, 20)), PLAIN, None)
-    found = profile.exponent_interval(law, view, 20, parameters, PLAIN)
+    found = profile_likelihood.exponent_interval(law, view, 20, parameters, PLAIN)
     problem = problem_of(forms.FLOORED, view, np.ones((1, 20)), PLAIN)
     least = solver.solve(problem, np.ones((1, 20)), solver.FINE)[1][0]
     limit = least * (1 + stats.f.ppf(0.95, 1, 17) / 17)
@@ -190,23 +191,23 @@ def test_the_profile_interval_is_where_the_constrained_loss_crosses(make_view):
 
 @pytest.fixture(scope="module")
 def averaged():
-    from isoflop.curve.view import View
+    from isoflop.curve.sample import View
 
     view = View(X, noisy(), np.arange(20), np.ones(20), None, None)
-    return view, forecast.average(view, PLAIN)
+    return view, average.average(view, PLAIN)
 
 
 def test_shares_are_inverse_to_the_error():
-    shares = forecast._shares(np.array([0.1, 0.2, 0.4]))
+    shares = average._shares(np.array([0.1, 0.2, 0.4]))
     np.testing.assert_allclose(shares, np.array([4, 2, 1]) / 7, rtol=1e-3)
-    np.testing.assert_allclose(forecast._shares(np.zeros(4)), 0.25)
+    np.testing.assert_allclose(average._shares(np.zeros(4)), 0.25)
 
 
 def test_calibration_counts_what_smaller_runs_made_intervals_for(averaged):
     view, found = averaged
-    where = forecast.cuts(view)
+    where = average.cuts(view)
     judged = int(np.isfinite(where.ahead[:-1]).sum())
-    assert [c.nominal for c in found.calibration] == list(forecast.NOMINAL)
+    assert [c.nominal for c in found.calibration] == list(average.NOMINAL)
     assert all(c.predictions == judged for c in found.calibration)
     observed = [c.observed for c in found.calibration]
     assert observed == sorted(observed)
@@ -219,10 +220,10 @@ def test_calibration_is_near_nominal_for_errors_of_the_model_itself():
     for _ in range(200):
         ahead = np.tile(np.linspace(0.2, 2.2, 8), (7, 1))
         missed = np.hypot(0.02, 0.05 * ahead) * generator.standard_normal(ahead.shape)
-        hits.append([c.observed for c in forecast._calibration(Cuts(np.arange(7.0), ahead), missed)])
+        hits.append([c.observed for c in average._calibration(Cuts(np.arange(7.0), ahead), missed)])
     # Student's t for few cuts is wider than the normal that made the errors: at least nominal
     mean = np.mean(hits, axis=0)
-    assert np.all(mean > np.array(forecast.NOMINAL) - 0.03)
+    assert np.all(mean > np.array(average.NOMINAL) - 0.03)
     assert mean[0] < 0.7
 
 
@@ -233,9 +234,9 @@ def test_calibration_intervals_come_from_smaller_runs_only():
     huge = missed.copy()
     huge[0] = 100.0
     (first, *_), (second, *_) = (
-        forecast._calibration(Cuts(np.arange(4.0), ahead), errors) for errors in (missed, huge)
+        average._calibration(Cuts(np.arange(4.0), ahead), errors) for errors in (missed, huge)
     )
-    below = forecast._calibration(Cuts(np.arange(3.0), ahead[1:]), missed[1:])[0]
+    below = average._calibration(Cuts(np.arange(3.0), ahead[1:]), missed[1:])[0]
     assert second.observed * second.predictions == pytest.approx(below.observed * below.predictions)
     assert first.predictions == second.predictions == 18
 
@@ -254,7 +255,7 @@ def test_the_forecast_is_the_weighted_mean_of_its_members_and_draws_are_shared_b
     view, found = averaged
     counts = np.random.default_rng(0).multinomial(20, np.ones(20) / 20, 100).astype(float)
     weights = np.vstack([np.ones(20), counts])
-    middle, drawn = forecast.curves(found, view, np.linspace(-9, 2, 7), weights, PLAIN)
+    middle, drawn = average.curves(found, view, np.linspace(-9, 2, 7), weights, PLAIN)
     assert drawn.shape == (100, 7)
     assert np.isfinite(drawn).all()
     truth = np.log(0.03 + 0.6 * (X.max() * np.exp(np.linspace(-9, 2, 7))) ** -0.35)
@@ -263,8 +264,8 @@ def test_the_forecast_is_the_weighted_mean_of_its_members_and_draws_are_shared_b
 
 
 def test_few_scales_carry_no_law_and_some_carry_few(make_view):
-    assert forecast.average(make_view(X[:4], noisy()[:4]), PLAIN) is None
-    some = forecast.average(make_view(X[:5], noisy()[:5]), PLAIN)
+    assert average.average(make_view(X[:4], noisy()[:4]), PLAIN) is None
+    some = average.average(make_view(X[:5], noisy()[:5]), PLAIN)
     assert [law.name for law in some.laws] == ["power_floor", "m3"]
     if some.tested_ratio is None:
         assert {m.weight for m in some.members} == {0.25}
@@ -272,7 +273,7 @@ def test_few_scales_carry_no_law_and_some_carry_few(make_view):
 
 def test_m4_is_averaged_with_its_chance_held(make_view):
     view = make_view(X, noisy())
-    free, held = (forecast.average(view, Options(chance=chance)) for chance in (None, 0.9))
+    free, held = (average.average(view, Options(chance=chance)) for chance in (None, 0.9))
     scores = [[m.extrapolation_log_rmse for m in found.members if m.law == "m4"] for found in (free, held)]
     assert scores[0] != scores[1]
 
@@ -281,7 +282,7 @@ def test_at_small_x_the_recent_members_say_what_the_whole_range_says(averaged):
     view, found = averaged
     weights = np.vstack([np.ones(20), np.random.default_rng(0).exponential(size=(200, 20))])
     z = np.log(view.x[[int(view.x.argmin())]] / view.x.max())
-    drawn = forecast.curves(found, view, z, weights, PLAIN)[1]
+    drawn = average.curves(found, view, z, weights, PLAIN)[1]
     law = LAWS["power_floor"]
     whole = law.log_predict(law.fit(view, weights, PLAIN, None), z)[1:]
     assert drawn.std() < 2 * whole.std()

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from isoflop.curve import forecast, forms, rolling
+from isoflop.curve import forms
+from isoflop.curve.forecast import average, rolling
 from isoflop.curve.laws import LAWS, PLAIN
 
 X = np.geomspace(1, 1e5, 20)
@@ -32,12 +33,12 @@ def test_too_few_scales_leave_no_cut(make_view):
     assert rolling.score(found.ahead, found.ahead) is None
 
 
-@pytest.mark.parametrize("name", forecast.MEMBERS)
+@pytest.mark.parametrize("name", average.MEMBERS)
 def test_predictions_do_not_look_above_the_cut(name, make_view):
     """Other y above a cut leave its predictions unchanged, bit for bit."""
     y = _noisy()
     points = make_view(X, y)
-    where = forecast.cuts(points)
+    where = average.cuts(points)
     form, z = LAWS[name].form, np.linspace(-11, 2, 9)
     before = rolling.predict(form, points, where.at, None, z)
     for i, at in enumerate(where.at):
@@ -51,7 +52,7 @@ def test_predictions_do_not_look_above_the_cut(name, make_view):
 
 def test_the_fit_below_a_cut_is_that_of_the_points_below_it_alone(make_view):
     points = make_view(X, _noisy())
-    where = forecast.cuts(points)
+    where = average.cuts(points)
     for i, at in enumerate(where.at):
         below = points.v >= at - 1e-3
         kept = make_view(X[below], points.y[below])
@@ -82,9 +83,9 @@ def test_horizons_and_score_are_the_roots_of_the_mean_squares():
 
 def test_the_law_that_made_the_points_extrapolates_them_best(make_view):
     points = make_view(X, 0.05 + 0.6 * X**-0.3)
-    where = forecast.cuts(points)
+    where = average.cuts(points)
     scores = {
-        n: rolling.score(where.ahead, forecast.errors(LAWS[n], points, where, PLAIN)[0])
+        n: rolling.score(where.ahead, average.errors(LAWS[n], points, where, PLAIN)[0])
         for n in LAWS
         if LAWS[n].form is not None
     }

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isoflop.curve import solver
-from isoflop.curve.budgets import Design
+from isoflop.curve.isoflop.budgets import Design
 
 Array = npt.NDArray[np.float64]
 

@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from isoflop.curve import forecast, rolling, solver
+from isoflop.curve import solver
+from isoflop.curve.forecast import average, rolling
 from isoflop.curve.laws import LAWS, Options
+from isoflop.curve.sample import View
 from isoflop.curve.solver import Problem
-from isoflop.curve.view import View
 from isoflop.table.columns import nearest
 
 Array = npt.NDArray[np.float64]
@@ -111,7 +112,7 @@ def predict_curve(x: Array, y: Array, at: Array) -> tuple[Array, Array]:
         ValueError: too few points for any law.
     """
     view = View(x, y, np.arange(len(x)), np.ones(len(x)), None, None)
-    found = forecast.average(view, Options())
+    found = average.average(view, Options())
     if found is None or len(x) < LEAST_POINTS:
         raise ValueError(f"{len(x)} points are too few for a forecast")
     z = np.log(at / x.max())

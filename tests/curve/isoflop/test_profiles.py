@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from isoflop.curve import budgets
-from isoflop.curve.isoflop_profiles import NoBudgetError, fit_profiles
-from isoflop.curve.isoflop_result import Profiles
-from isoflop.curve.joint import fit_joint
+from isoflop.curve.isoflop import budgets
+from isoflop.curve.isoflop.profiles import NoBudgetError, fit_profiles
+from isoflop.curve.isoflop.result import Profiles
+from isoflop.curve.joint.fit import fit_joint
 
-SCALING = Path(__file__).parents[2] / "../shared/data/scaling"
+SCALING = Path(__file__).parents[3] / "../shared/data/scaling"
 ALPHA, BETA, A, B, E = 0.35, 0.37, 480.0, 2100.0, 1.8
 GROWS = BETA / (ALPHA + BETA)
 

@@ -1,0 +1,1 @@
+"""IsoFLOP profiles: among runs of equal compute, which size has the least error, and how that size grows."""
