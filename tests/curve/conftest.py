@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from isoflop.curve.sample import View
+from isoflop.curve.observations import View
 
 
 def _view(x, y, *, repeats=1.0, trials=None, seed_variance=None) -> View:

@@ -8,7 +8,7 @@ import pytest
 
 from isoflop.curve import bootstrap, coverage
 from isoflop.curve.laws import LAWS, PLAIN
-from isoflop.curve.sample import View
+from isoflop.curve.observations import View
 
 RESAMPLES = 150
 

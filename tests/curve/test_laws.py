@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from isoflop.curve.laws import LAWS, Axes, Options
-from isoflop.curve.sample import View
+from isoflop.curve.observations import View
 
 ROBUST = [name for name, law in LAWS.items() if law.form is not None]
 X = np.geomspace(1, 1e6, 40)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 
 from isoflop.curve import forms, laws, solver
-from isoflop.curve import sample as view
+from isoflop.curve import observations as view
 from isoflop.curve.laws import PLAIN, fit_form, problem_of
 from isoflop.curve.solver import Problem
 

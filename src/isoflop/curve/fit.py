@@ -14,10 +14,10 @@ from isoflop import __version__
 from isoflop.curve import bootstrap, coverage, frontier, new_run, points, predict, profile_likelihood, result
 from isoflop.curve.forecast import average, rolling
 from isoflop.curve.laws import LAWS, Axes, Law, Options, Reported
+from isoflop.curve.observations import View
 from isoflop.curve.points import Points
 from isoflop.curve.predict import Sample
 from isoflop.curve.result import Estimate, Excluded, FitFile, FitReport, Horizon, Interval, LawFit
-from isoflop.curve.sample import View
 from isoflop.table import columns
 
 Array = npt.NDArray[np.float64]

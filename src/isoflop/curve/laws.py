@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from isoflop.curve import bootstrap, forms, solver
-from isoflop.curve import sample as view
+from isoflop.curve import observations as view
 from isoflop.curve.forms import Form
-from isoflop.curve.sample import View
+from isoflop.curve.observations import View
 from isoflop.curve.solver import Problem
 
 Array = npt.NDArray[np.float64]

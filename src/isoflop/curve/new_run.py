@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from isoflop.curve import bootstrap, sample
+from isoflop.curve import bootstrap, observations
 
 Array = npt.NDArray[np.float64]
 
@@ -39,7 +39,7 @@ class Scatter:
 
 def _counting(log_y: Array, trials: Array | float) -> Array:
     """The binomial variance of ln y; below half an error, where no count is seen, what it is there."""
-    return sample.binomial(np.maximum(np.exp(log_y), 0.5 / trials), trials)
+    return observations.binomial(np.maximum(np.exp(log_y), 0.5 / trials), trials)
 
 
 def about(log_y: Array, fitted: Array, trials: Array | None, free: int) -> Scatter:
@@ -51,7 +51,7 @@ def about(log_y: Array, fitted: Array, trials: Array | None, free: int) -> Scatt
     if trials is None:
         return Scatter(residual, 1.0, 0.0, None)
     counting = _counting(fitted, trials)
-    misfit, share = sample.components(residual, free, np.zeros_like(residual), counting)
+    misfit, share = observations.components(residual, free, np.zeros_like(residual), counting)
     return Scatter(residual / np.sqrt(misfit + share * counting), misfit, share, float(np.median(trials)))
 
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from isoflop.curve.bootstrap import MIN_SCALES
+from isoflop.curve.observations import View
 from isoflop.curve.result import Excluded
-from isoflop.curve.sample import View
 from isoflop.table.columns import nearest
 from isoflop.table.grouping import distinct_scales
 

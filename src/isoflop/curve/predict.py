@@ -12,9 +12,9 @@ from isoflop.curve import bootstrap, frontier, leverage, new_run
 from isoflop.curve.forecast import average
 from isoflop.curve.laws import Law, Options
 from isoflop.curve.new_run import Scatter
+from isoflop.curve.observations import View
 from isoflop.curve.points import Points
 from isoflop.curve.result import Band, Forecast
-from isoflop.curve.sample import View
 
 Array = npt.NDArray[np.float64]
 

@@ -7,8 +7,8 @@ from scipy import special
 
 from isoflop.curve import solver
 from isoflop.curve.laws import Law, Options, level_of, problem_of
+from isoflop.curve.observations import View
 from isoflop.curve.result import Interval
-from isoflop.curve.sample import View
 from isoflop.curve.solver import Effort
 
 GRID = 48

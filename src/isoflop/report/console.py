@@ -17,8 +17,8 @@ from rich.table import Table
 from isoflop.curve.result import Estimate, FitReport, HeldOut
 from isoflop.paper.section import Section
 from isoflop.record import CurvePoint, Record
-from isoflop.report import costs
-from isoflop.report.numerals import plural
+from isoflop.report.text import costs
+from isoflop.report.text.numerals import plural
 from isoflop.table import aggregate
 
 OUT = Console(soft_wrap=True, highlight=False)

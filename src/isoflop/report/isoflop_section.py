@@ -10,9 +10,9 @@ import pandas as pd
 from isoflop.curve.isoflop import suggest
 from isoflop.curve.isoflop.profiles import fit_profiles
 from isoflop.curve.isoflop.result import Profiles
-from isoflop.report import canvas, isoflop_figure
-from isoflop.report.canvas import Drawing
-from isoflop.report.numerals import interval, number, plural
+from isoflop.report.figures import canvas, isoflop_profiles
+from isoflop.report.figures.canvas import Drawing
+from isoflop.report.text.numerals import interval, number, plural
 
 RESAMPLES = 400
 LENGTHS = 3
@@ -63,7 +63,7 @@ def _with(found: Profiles) -> Section:
     if found.growth is None:
         words.append(f"No exponent is told: {found.growth_reason}.")
     with matplotlib.rc_context(canvas.RC):
-        drawing = isoflop_figure.draw(found)
+        drawing = isoflop_profiles.draw(found)
     return Section(" ".join(words), drawing, found.warnings)
 
 

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from isoflop.curve.isoflop.result import Budget, Profiles
 from isoflop.report.joint_table import interval, show_excluded
-from isoflop.report.numerals import plural
+from isoflop.report.text.numerals import plural
 
 
 def show(found: Profiles, out: Console) -> None:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from isoflop.curve.joint.result import Allocation, JointFit, JointHeldOut
 from isoflop.curve.result import Estimate, Excluded
-from isoflop.report.numerals import factor, plural
+from isoflop.report.text.numerals import factor, plural
 
 MOST_NAMED = 10
 """How many rows are named on the terminal; the JSON names all."""

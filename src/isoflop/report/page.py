@@ -13,25 +13,14 @@ from markupsafe import Markup
 
 from isoflop import __version__, record
 from isoflop.curve.result import FitFile, FitReport
-from isoflop.report import (
-    canvas,
-    charts,
-    costs,
-    drawn,
-    figures,
-    isoflop_section,
-    law_tables,
-    packed,
-    power_trace,
-    tables,
-    trust,
-)
-from isoflop.report import points as views
-from isoflop.report.canvas import Drawing
+from isoflop.report import isoflop_section, packed
+from isoflop.report.figures import canvas, charts, inline_svg, power_trace, sweep, views
+from isoflop.report.figures.canvas import Drawing
 from isoflop.report.isoflop_section import Section
-from isoflop.report.numerals import compact, interval, number, percent, plural, seconds
-from isoflop.report.origins import origins
-from isoflop.report.verdict import judge
+from isoflop.report.text import costs, law_tables, tables, trust
+from isoflop.report.text.numerals import compact, interval, number, percent, plural, seconds
+from isoflop.report.text.origins import origins
+from isoflop.report.text.verdict import judge
 from isoflop.table.aggregate import Table
 
 
@@ -126,7 +115,7 @@ def _reasons(rows: pd.DataFrame) -> str:
 
 
 def _inlined(drawing: Drawing, prefix: str) -> dict[str, object]:
-    svg = Markup(drawn.inline(drawing.svg, prefix, drawing.alt))
+    svg = Markup(inline_svg.inline(drawing.svg, prefix, drawing.alt))
     return {"name": drawing.name, "title": drawing.title, "caption": drawing.caption, "svg": svg}
 
 
@@ -228,7 +217,7 @@ def write_report(directory: Path, table: Table, fits: FitFile) -> Path:
             f"{directory}: no finished run to report on: see the {len(table.dropped)} dropped records"
         )
     power = power_trace.draw(directory, table.rows)
-    drawings = (*figures.draw(table.rows, fits), *([power] if power else ()))
+    drawings = (*sweep.draw(table.rows, fits), *([power] if power else ()))
     profiles = isoflop_section.section(table.rows)
     canvas.write((*drawings, *([profiles.drawing] if profiles.drawing else ())), directory)
     path = directory / "index.html"

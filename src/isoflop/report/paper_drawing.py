@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from isoflop.curve.result import Excluded, Interval
 from isoflop.paper.section import Table
-from isoflop.report.canvas import RC, Drawing, render
-from isoflop.report.numerals import number, plural
+from isoflop.report.figures.canvas import RC, Drawing, render
+from isoflop.report.text.numerals import number, plural
 
 SHOWN = 12
 """How many left-out rows a table lists; the rest are counted."""

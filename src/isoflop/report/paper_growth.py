@@ -13,8 +13,9 @@ from isoflop.paper import facts
 from isoflop.paper.growth import GrowthResult, HardwareRate, Rate
 from isoflop.paper.notable import Notable
 from isoflop.paper.section import Section, Table
-from isoflop.report import canvas, paper_drawing, style
-from isoflop.report.numerals import interval, number, plural
+from isoflop.report import paper_drawing
+from isoflop.report.figures import canvas, style
+from isoflop.report.text.numerals import interval, number, plural
 
 NAME = "growth"
 MODELS, RATES = "growth_models", "growth_rates"

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 
 from isoflop.paper.overparameterised import OverparameterisedResult, exponent
 from isoflop.paper.section import Section, Table
-from isoflop.report import canvas, paper_drawing, style
-from isoflop.report.numerals import estimate, number, percent, plural
+from isoflop.report import paper_drawing
+from isoflop.report.figures import canvas, style
+from isoflop.report.text.numerals import estimate, number, percent, plural
 
 NAME = "overparameterised"
 _AXES = (

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from isoflop import __version__, record
 from isoflop.paper import saved
 from isoflop.paper.section import Section
-from isoflop.report import drawn
+from isoflop.report.figures import inline_svg
 
 MARKS = (
     ("S", "in articles or public code of the paper's authors"),
@@ -77,7 +77,7 @@ def _figures(section: Section, folder: Path) -> tuple[Figure, ...]:
     return tuple(
         Figure(
             name,
-            Markup(drawn.inline(_path(folder, name).read_text(encoding="utf-8"), f"{name}-", caption)),
+            Markup(inline_svg.inline(_path(folder, name).read_text(encoding="utf-8"), f"{name}-", caption)),
             caption,
         )
         for name, caption in zip(section.figures, captions, strict=True)

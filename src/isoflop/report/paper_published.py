@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from isoflop.paper import facts, forms, regression
 from isoflop.paper.published import PublishedResult
 from isoflop.paper.section import Section, Table
-from isoflop.report import canvas, paper_drawing, style
-from isoflop.report.numerals import estimate, interval, number, percent
+from isoflop.report import paper_drawing
+from isoflop.report.figures import canvas, style
+from isoflop.report.text.numerals import estimate, interval, number, percent
 
 NAME = "published"
 UNITS = {"forward_gflops": "Compute of one pass (GFLOPs)"}

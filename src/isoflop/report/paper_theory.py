@@ -17,9 +17,9 @@ from matplotlib.lines import Line2D
 from isoflop.paper import theory_laws
 from isoflop.paper.section import Claim, Section, Table, Verdict
 from isoflop.paper.theory_result import CASES, Case, Measured, Reach, TheoryResult, TheorySettings
-from isoflop.report import canvas, style
-from isoflop.report.canvas import Drawing
-from isoflop.report.numerals import UNKNOWN, number, seconds
+from isoflop.report.figures import canvas, style
+from isoflop.report.figures.canvas import Drawing
+from isoflop.report.text.numerals import UNKNOWN, number, seconds
 
 NAME = "paper_theory"
 SIZE_INCHES = (9.2, 4.6)

@@ -191,7 +191,7 @@ def test_the_profile_interval_is_where_the_constrained_loss_crosses(make_view):
 
 @pytest.fixture(scope="module")
 def averaged():
-    from isoflop.curve.sample import View
+    from isoflop.curve.observations import View
 
     view = View(X, noisy(), np.arange(20), np.ones(20), None, None)
     return view, average.average(view, PLAIN)

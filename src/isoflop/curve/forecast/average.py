@@ -17,8 +17,8 @@ from isoflop.curve.forecast import rolling
 from isoflop.curve.forecast.rolling import Cuts
 from isoflop.curve.forms import Form
 from isoflop.curve.laws import LAWS, Law, Options, fit_form, level_of, log_curve
+from isoflop.curve.observations import View
 from isoflop.curve.result import Calibration, Horizon, Member
-from isoflop.curve.sample import View
 
 Array = npt.NDArray[np.float64]
 

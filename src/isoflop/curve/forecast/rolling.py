@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from isoflop.curve import solver
 from isoflop.curve.forms import Form
+from isoflop.curve.observations import View
 from isoflop.curve.result import Horizon
-from isoflop.curve.sample import View
 from isoflop.curve.solver import Effort, Problem
 
 Array = npt.NDArray[np.float64]

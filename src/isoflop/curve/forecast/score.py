@@ -18,7 +18,7 @@ import pandas as pd
 from isoflop.curve import solver
 from isoflop.curve.forecast import average, rolling
 from isoflop.curve.laws import LAWS, Options
-from isoflop.curve.sample import View
+from isoflop.curve.observations import View
 from isoflop.curve.solver import Problem
 from isoflop.table.columns import nearest
 

@@ -10,8 +10,8 @@ from wandb_workspaces.reports.v2 import interface as wr
 from wandb_workspaces.workspaces import interface as ws
 
 from isoflop.curve.result import FitFile, FitReport
-from isoflop.report.numerals import estimate, factor
-from isoflop.report.trust import trust
+from isoflop.report.text.numerals import estimate, factor
+from isoflop.report.text.trust import trust
 from isoflop.track.wandb_run import FIGURES
 
 WIDTH = wr.Config("model.width")

@@ -18,8 +18,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from isoflop import record
-from isoflop.report import style
-from isoflop.report.points import Points
+from isoflop.report.figures import style
+from isoflop.report.figures.views import Points
 
 SIZE_INCHES = (7.6, 5.0)
 DPI = 200

@@ -12,12 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from isoflop.curve.result import FitFile, FitReport
-from isoflop.report import canvas, curves, diagnostics, shape_grid, style
-from isoflop.report import points as views
-from isoflop.report.canvas import Drawing
-from isoflop.report.curves import Curves, Line
-from isoflop.report.numerals import number
-from isoflop.report.points import Points
+from isoflop.report.figures import canvas, curves, diagnostics, shape_grid, style, views
+from isoflop.report.figures.canvas import Drawing
+from isoflop.report.figures.curves import Curves, Line
+from isoflop.report.figures.views import Points
+from isoflop.report.text.numerals import number
 
 DASHES = (0, (4, 2.5))
 

@@ -13,11 +13,11 @@ from typing import Literal
 import pandas as pd
 
 from isoflop.curve.result import FitReport
-from isoflop.report import costs
-from isoflop.report.caveats import caveats
-from isoflop.report.costs import Halving
-from isoflop.report.numerals import factor, interval, number, percent, plural
-from isoflop.report.trust import trust
+from isoflop.report.text import costs
+from isoflop.report.text.caveats import caveats
+from isoflop.report.text.costs import Halving
+from isoflop.report.text.numerals import factor, interval, number, percent, plural
+from isoflop.report.text.trust import trust
 
 LEAST_ALPHA = 4.0
 LEAST_DECADES = 1.5

@@ -15,9 +15,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 
 from isoflop.curve.isoflop.result import Budget, Profiles
 from isoflop.curve.result import Estimate
-from isoflop.report import canvas, style
-from isoflop.report.canvas import Drawing
-from isoflop.report.numerals import estimate, number, plural
+from isoflop.report.figures import canvas, style
+from isoflop.report.figures.canvas import Drawing
+from isoflop.report.text.numerals import estimate, number, plural
 
 TALL_INCHES = 4.6
 PANEL_INCHES = 4.3

@@ -9,7 +9,8 @@ import pytest
 
 from isoflop.curve.laws import LAWS
 from isoflop.curve.result import HeldOut, HeldOutRun
-from isoflop.report import canvas, curves, diagnostics, drawn, figures, points, shape_grid, style
+from isoflop.report.figures import canvas, curves, diagnostics, inline_svg, shape_grid, style, views
+from isoflop.report.figures import sweep as figures
 
 NAMES = {
     "residuals",
@@ -72,10 +73,10 @@ def test_what_is_unknown_everywhere_has_no_figure(make_table, make_fits):
 
 def test_a_table_without_fits_is_drawn_all_the_same(make_table):
     table = make_table()
-    figure = figures.chart(points.select(table.rows, points.VIEWS[0]), None)
+    figure = figures.chart(views.select(table.rows, views.VIEWS[0]), None)
     assert figure.axes[0].get_xscale() == figure.axes[0].get_yscale() == "log"
     with pytest.raises(ValueError, match="energy_joules"):
-        figures.chart(points.select(table.rows, points.VIEWS[1]), None)
+        figures.chart(views.select(table.rows, views.VIEWS[1]), None)
 
 
 def test_the_grid_holds_the_mean_of_each_shape(make_table):
@@ -97,7 +98,7 @@ def test_a_name_with_a_dollar_sign_is_no_formula(make_table, make_fits):
 def test_an_inlined_drawing_is_small_well_formed_and_keeps_its_ids_apart(sweep):
     _, table, fits = sweep
     first, second = (
-        drawn.inline(d.svg, prefix, 'say "<b>"')
+        inline_svg.inline(d.svg, prefix, 'say "<b>"')
         for d, prefix in zip(figures.draw(table.rows, fits), "ab", strict=False)
     )
     assert len(first) < 40_000
@@ -117,7 +118,7 @@ def test_an_inlined_drawing_keeps_the_opacity_of_its_bands(sweep):
     drawing = figures.draw(table.rows, fits)[0].svg
     faint = set(re.findall(r"opacity: ?([\d.]+)", drawing))
     assert "0.09" in faint, "the new run's band"
-    assert set(re.findall(r"opacity: ?([\d.]+)", drawn.inline(drawing, "a", "words"))) == faint
+    assert set(re.findall(r"opacity: ?([\d.]+)", inline_svg.inline(drawing, "a", "words"))) == faint
 
 
 def test_colours_of_sizes_and_laws_are_distinct():
@@ -131,7 +132,7 @@ def test_colours_of_sizes_and_laws_are_distinct():
 def test_residuals_are_of_the_runs_that_were_fitted_against_the_forecast(make_table, make_fits):
     table = make_table()
     report = make_fits(table).reports[0]
-    chosen = points.select(table.rows, points.VIEWS[0])
+    chosen = views.select(table.rows, views.VIEWS[0])
     left_out = table.rows["run_id"].iloc[:2]
     held = HeldOut("train_gflops>1", 1, 0.1, 1, 2.0, (HeldOutRun(left_out[0], 1.0, 0.1, 0.1, 0.05, 0.2),))
     excluded = dataclasses.replace(report.excluded[0], run_id=left_out[1])
@@ -149,7 +150,7 @@ def test_residuals_are_of_the_runs_that_were_fitted_against_the_forecast(make_ta
 def test_calibration_counts_and_says_when_there_are_too_few(make_table, make_fits):
     table = make_table()
     report = make_fits(table).reports[0]
-    chosen = points.select(table.rows, points.VIEWS[0])
+    chosen = views.select(table.rows, views.VIEWS[0])
     with matplotlib.rc_context(canvas.RC):
         many = diagnostics.draw(chosen, report)[1]
     words = " ".join(ElementTree.fromstring(many.svg).itertext())
@@ -171,6 +172,6 @@ def test_a_band_beyond_all_measure_does_not_hide_the_points(make_table, make_fit
         band, high=tuple(1e6 for _ in band.high), new_high=tuple(1e7 for _ in band.high)
     )
     report = dataclasses.replace(report, forecast=dataclasses.replace(report.forecast, band=wild))
-    axes = figures.chart(points.select(table.rows, points.VIEWS[3]), report).axes[0]
+    axes = figures.chart(views.select(table.rows, views.VIEWS[3]), report).axes[0]
     most = table.rows["test_loss"].max()
     assert most <= axes.get_ylim()[1] < 6 * most

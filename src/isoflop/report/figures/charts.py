@@ -13,11 +13,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from isoflop.curve.result import FitFile, FitReport
-from isoflop.report import curves, style
-from isoflop.report import points as views
-from isoflop.report.curves import Curves, Line
-from isoflop.report.numerals import number, percent, seconds
-from isoflop.report.points import Points
+from isoflop.report.figures import curves, style, views
+from isoflop.report.figures.curves import Curves, Line
+from isoflop.report.figures.views import Points
+from isoflop.report.text.numerals import number, percent, seconds
 
 
 def _literal(text: object) -> str:

@@ -11,12 +11,12 @@ from matplotlib.ticker import FuncFormatter
 
 from isoflop.curve.result import Calibration, FitReport
 from isoflop.record.binomial import wilson
-from isoflop.report import canvas, curves, style
-from isoflop.report.canvas import Drawing
-from isoflop.report.curves import Curves
-from isoflop.report.numerals import number
-from isoflop.report.points import Points
-from isoflop.report.trust import LEAST_PREDICTIONS
+from isoflop.report.figures import canvas, curves, style
+from isoflop.report.figures.canvas import Drawing
+from isoflop.report.figures.curves import Curves
+from isoflop.report.figures.views import Points
+from isoflop.report.text.numerals import number
+from isoflop.report.text.trust import LEAST_PREDICTIONS
 
 LOW = 3.6
 """Inches of height of the residuals' figure."""

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from isoflop.curve.result import FitFile
-from isoflop.report.numerals import compact, padded
+from isoflop.report.text.numerals import compact, padded
 from isoflop.table.aggregate import Table
 
 

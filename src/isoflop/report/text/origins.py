@@ -11,7 +11,7 @@ import pandas as pd
 
 from isoflop import record as records
 from isoflop.record import Record
-from isoflop.report.numerals import plural
+from isoflop.report.text.numerals import plural
 
 MOST = 8
 """More values of one kind than this are counted instead of listed."""

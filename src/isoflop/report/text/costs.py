@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from isoflop.curve.result import Band, Estimate, FitReport, Forecast, Interval, LawFit
-from isoflop.report.numerals import number, percent
+from isoflop.report.text.numerals import number, percent
 
 FLOOR_GAIN = 0.9
 FLOOR_SHARE = 0.25

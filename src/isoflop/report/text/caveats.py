@@ -9,9 +9,9 @@ import pandas as pd
 
 from isoflop.curve.result import FitReport, Interval
 from isoflop.record.binomial import Z95, wilson
-from isoflop.report import costs
-from isoflop.report.numerals import compact, interval, number, percent, plural
-from isoflop.report.trust import calibrated, disagreement
+from isoflop.report.text import costs
+from isoflop.report.text.numerals import compact, interval, number, percent, plural
+from isoflop.report.text.trust import calibrated, disagreement
 
 SHORT_DECADES = 2.0
 LEAST_SCALES = 3

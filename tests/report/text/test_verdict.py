@@ -3,8 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from isoflop.report import costs
-from isoflop.report.verdict import judge
+from isoflop.report.text import costs
+from isoflop.report.text.verdict import judge
 
 
 def say(table, fits):

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from isoflop.curve.result import Band, FitReport, LawFit
-from isoflop.report import style
-from isoflop.report.numerals import compact
+from isoflop.report.figures import style
+from isoflop.report.text.numerals import compact
 
 Array = npt.NDArray[np.float64]
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from isoflop.report import canvas, style
-from isoflop.report.canvas import Drawing
-from isoflop.report.numerals import number, seconds
+from isoflop.report.figures import canvas, style
+from isoflop.report.figures.canvas import Drawing
+from isoflop.report.text.numerals import number, seconds
 from isoflop.table.power_rows import power_rows
 
 NAME = "power_trace"

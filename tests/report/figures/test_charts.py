@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from plotly.offline import get_plotlyjs
 
-from isoflop.report import charts, packed
+from isoflop.report import packed
+from isoflop.report.figures import charts
 
 HOSTILE = "</script><img src=x onerror=alert(1)><!--\u2028"
 

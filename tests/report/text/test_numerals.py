@@ -3,7 +3,7 @@ import math
 import pytest
 
 from isoflop.curve.result import Estimate, Interval
-from isoflop.report import numerals
+from isoflop.report.text import numerals
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from isoflop.report import canvas, style
+from isoflop.report.figures import canvas, style
 
 MOST_COLUMNS = 16
 """A grid of more widths shows colours without numbers."""

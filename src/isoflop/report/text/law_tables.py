@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from isoflop.curve.result import FitReport, HeldOut, Horizon, LawFit
-from isoflop.report import costs, style
-from isoflop.report import points as views
-from isoflop.report.costs import Halving
-from isoflop.report.numerals import UNKNOWN, estimate, factor, interval, number, plural
+from isoflop.report.figures import style, views
+from isoflop.report.text import costs
+from isoflop.report.text.costs import Halving
+from isoflop.report.text.numerals import UNKNOWN, estimate, factor, interval, number, plural
 
 
 @dataclasses.dataclass(frozen=True)

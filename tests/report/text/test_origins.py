@@ -1,6 +1,6 @@
 from isoflop import record
 from isoflop.record import Gpu, ModelFacts, Provenance, Record, Spent, known, unknown
-from isoflop.report.origins import origins
+from isoflop.report.text.origins import origins
 
 NONE = "not measured here"
 

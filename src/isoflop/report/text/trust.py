@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from isoflop.curve.result import FitReport, Horizon
-from isoflop.report import costs, style
-from isoflop.report.numerals import compact, factor, number, percent
+from isoflop.report.figures import style
+from isoflop.report.text import costs
+from isoflop.report.text.numerals import compact, factor, number, percent
 
 LEAST_PREDICTIONS = 20
 """Fewer predictions than this cannot tell a good 95% interval from a poor one."""

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from isoflop.report import power_trace
+from isoflop.report.figures import power_trace
 from isoflop.table.power_rows import power_rows
 
 BUSY, IDLE = 600.0, 100.0

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from isoflop.curve.isoflop.profiles import fit_profiles
-from isoflop.report import isoflop_figure
+from isoflop.report.figures import isoflop_profiles
 
 
 def _table(middle=1.0):
@@ -30,7 +30,7 @@ def _profiles(*sizes, middle=1.0):
 @pytest.mark.parametrize("sizes", [("width",), ("width", "depth")])
 def test_the_drawing_shows_every_size_and_its_exponent_in_words(sizes):
     profiles = _profiles(*sizes)
-    drawing = isoflop_figure.draw(profiles)
+    drawing = isoflop_profiles.draw(profiles)
     assert drawing.png.startswith(b"\x89PNG")
     words = " ".join(ElementTree.fromstring(drawing.svg).itertext())
     for name in (*sizes, "Test error", "Optimum", "Training compute (GFLOPs)"):
@@ -39,12 +39,12 @@ def test_the_drawing_shows_every_size_and_its_exponent_in_words(sizes):
     assert "4 budgets" in drawing.alt
     assert "4 have an optimum" in drawing.alt
     assert "optimal width exponent 0." in drawing.caption
-    assert isoflop_figure.draw(profiles).svg == drawing.svg
+    assert isoflop_profiles.draw(profiles).svg == drawing.svg
 
 
 def test_diamonds_stand_at_the_optima_and_the_line_has_the_exponent():
     profiles = _profiles("width")
-    left, right, _ = isoflop_figure.figure(profiles).axes
+    left, right, _ = isoflop_profiles.figure(profiles).axes
     best = [b.optimum[0].value for b in profiles.budgets]
     for axes in (left, right):
         diamonds = [line for line in axes.lines if line.get_marker() == "D"]
@@ -58,9 +58,9 @@ def test_diamonds_stand_at_the_optima_and_the_line_has_the_exponent():
 def test_without_a_minimum_nothing_is_called_optimal():
     profiles = _profiles("width", middle=9.0)
     assert all(budget.optimum is None for budget in profiles.budgets)
-    left, right, _ = isoflop_figure.figure(profiles).axes
+    left, right, _ = isoflop_profiles.figure(profiles).axes
     assert not [line for axes in (left, right) for line in axes.lines if line.get_marker() == "D"]
-    drawing = isoflop_figure.draw(profiles)
+    drawing = isoflop_profiles.draw(profiles)
     assert "0 have an optimum" in drawing.alt
     assert "0 budgets have an optimum in most resamples" in drawing.caption
     assert "No minimum" in drawing.svg
@@ -70,7 +70,7 @@ def test_of_many_budgets_some_are_drawn_and_the_page_stays_small():
     profiles = _profiles("width")
     budgets = tuple(dataclasses.replace(profiles.budgets[0], compute=1e3 * 1.3**i) for i in range(60))
     budgets = tuple(dataclasses.replace(b, points=b.points * 20) for b in budgets)
-    drawing = isoflop_figure.draw(dataclasses.replace(profiles, budgets=budgets))
+    drawing = isoflop_profiles.draw(dataclasses.replace(profiles, budgets=budgets))
     assert "60 budgets" in drawing.alt
     assert "Of 60 budgets one in 3 is drawn." in drawing.caption
     assert len(drawing.svg) < 300_000

@@ -10,9 +10,9 @@ import pandas as pd
 
 from isoflop.curve.result import FitFile, FitReport
 from isoflop.record.binomial import wilson
-from isoflop.report import curves, style
-from isoflop.report.curves import Curves
-from isoflop.report.numerals import compact
+from isoflop.report.figures import curves, style
+from isoflop.report.figures.curves import Curves
+from isoflop.report.text.numerals import compact
 
 Array = npt.NDArray[np.float64]
 

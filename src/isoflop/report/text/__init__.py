@@ -1,0 +1,1 @@
+"""What a report says in words and tables: the verdict, its caveats, prices, origins."""
