@@ -31,9 +31,9 @@ from sklearn.linear_model import Lasso
 from torch import Tensor
 
 from isoflop.meter.device.hardware import describe_cpu
-from isoflop.paper import theory_fits
-from isoflop.paper.lasso import Given, LassoPath
-from isoflop.paper.theory_result import TheorySettings
+from isoflop.paper.theory import estimators
+from isoflop.paper.theory.lasso import Given, LassoPath
+from isoflop.paper.theory.result import TheorySettings
 from isoflop.provenance import versions
 
 TOLERANCE = 1e-12
@@ -77,7 +77,7 @@ def theirs(x: Tensor, y: Tensor, steps: Tensor, *, precompute: bool) -> Tensor:
 def whole_case(size: int, settings: TheorySettings, draw: np.random.Generator) -> float:
     """One simulated case by scikit-learn: examples drawn, a fifth held out, the path followed by the same
     rule. The squared error of the chosen coefficients."""
-    training, held = theory_fits.split(size, settings)
+    training, held = estimators.split(size, settings)
     beta = np.zeros(settings.features)
     beta[: settings.relevant] = 1.0
     x = draw.standard_normal((size, settings.features))
@@ -169,9 +169,9 @@ def main() -> None:
     print(f"{describe_cpu()}, {options.threads} threads, load {os.getloadavg()[0]:.1f}, {versions()}")
     for size in map(int, options.sizes.split(",")):
         g = torch.Generator().manual_seed(size)
-        data = [theory_fits.examples_of(size, settings, g) for _ in range(options.problems)]
+        data = [estimators.examples_of(size, settings, g) for _ in range(options.problems)]
         x, y = (torch.cat(parts) for parts in zip(*data, strict=True))
-        tried = theory_fits.simulate("regularised", size, options.problems, settings, g).tried
+        tried = estimators.simulate("regularised", size, options.problems, settings, g).tried
         steps = 10 ** (-torch.arange(1, tried - settings.patience + 1) / settings.penalties_a_decade)
         solvers: dict[str, Callable[[], Tensor]] = {
             "ours": partial(ours, x, y, steps),
@@ -193,7 +193,7 @@ def main() -> None:
         for _ in range(options.rounds):
             g = torch.Generator().manual_seed(size)
             begun = time.process_time()
-            mine = theory_fits.simulate("regularised", size, options.problems, settings, g).mse.mean()
+            mine = estimators.simulate("regularised", size, options.problems, settings, g).mse.mean()
             whole.append((time.process_time() - begun) / options.problems)
             draw = np.random.default_rng(size)
             begun = time.process_time()

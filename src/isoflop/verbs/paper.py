@@ -81,15 +81,16 @@ def _theory(options: argparse.Namespace) -> int:
 
 def _make_theory(out: Path, options: argparse.Namespace) -> Any:
     from isoflop.meter.device.hardware import describe_cpu
-    from isoflop.paper import theory, theory_result
-    from isoflop.report import paper_theory
+    from isoflop.paper.pages import theory as paper_theory
+    from isoflop.paper.theory import result as theory_result
+    from isoflop.paper.theory import simulate
 
     settings = theory_result.TheorySettings(device=getattr(options, "device", "cpu"))
     if options.quick:
         settings = theory_result.quick(settings)
     if getattr(options, "simulations", None) is not None:
         settings = dataclasses.replace(settings, simulations=options.simulations)
-    result = theory.run(settings, hardware=describe_cpu(), command=_command("theory", options))
+    result = simulate.run(settings, hardware=describe_cpu(), command=_command("theory", options))
     return _save(out, result, paper_theory.section(result, out), result.rows, options)
 
 
@@ -108,7 +109,7 @@ def _published(options: argparse.Namespace) -> int:
 
 def _make_published(out: Path, options: argparse.Namespace) -> Any:
     from isoflop.paper import models, published
-    from isoflop.report import paper_published
+    from isoflop.paper.pages import published as paper_published
 
     if getattr(options, "csv", None) is not None:
         chosen = {f.name: getattr(options, f.name) for f in dataclasses.fields(models.Columns)}
@@ -150,7 +151,7 @@ def _implications(options: argparse.Namespace) -> int:
 
 def _make_implications(out: Path, options: argparse.Namespace, sweeps: Sequence[tuple[str, Any]]) -> Any:
     from isoflop.paper import implications, published, torchvision_weights
-    from isoflop.report import paper_implications
+    from isoflop.paper.pages import implications as paper_implications
 
     today = _today(getattr(options, "price", PRICE), getattr(options, "grid", GRID))
     targets = getattr(options, "target", None) or implications.TARGETS
@@ -193,7 +194,7 @@ def _growth(options: argparse.Namespace) -> int:
 def _make_growth(out: Path, options: argparse.Namespace) -> Any:
     from isoflop.meter.device import peaks
     from isoflop.paper import growth, notable
-    from isoflop.report import paper_growth
+    from isoflop.paper.pages import growth as paper_growth
 
     chosen: Path | None = getattr(options, "csv", None)
     models, excluded = notable.read_csv(chosen) if chosen else (notable.TABLE, ())
@@ -227,7 +228,7 @@ def _overparameterised(options: argparse.Namespace) -> int:
 
 def _make_overparameterised(out: Path, options: argparse.Namespace, directory: Path) -> Any:
     from isoflop.paper import overparameterised
-    from isoflop.report import paper_overparameterised
+    from isoflop.paper.pages import overparameterised as paper_overparameterised
     from isoflop.table import aggregate
 
     table = aggregate.aggregate(directory)
@@ -241,9 +242,9 @@ def _claims(options: argparse.Namespace) -> int:
 
 def _make_claims(out: Path, options: argparse.Namespace) -> Any:
     from isoflop.paper import claims, growth, implications, overparameterised, published, saved
-    from isoflop.report import paper_claims
+    from isoflop.paper.pages import claims as paper_claims
 
-    theory = next((s.section.found for s in saved.sections(out) if s.section.name == "theory"), None)
+    simulate = next((s.section.found for s in saved.sections(out) if s.section.name == "theory"), None)
     result = claims.judge(
         claims.Results(
             published=saved.result(out, "published", published.PublishedResult),
@@ -252,7 +253,7 @@ def _make_claims(out: Path, options: argparse.Namespace) -> Any:
             overparameterised=saved.result(
                 out, "overparameterised", overparameterised.OverparameterisedResult
             ),
-            theory=theory,
+            theory=simulate,
         )
     )
     return _save(out, result, paper_claims.section(result, out), result.claims, options)
@@ -302,7 +303,7 @@ def _folder(out: Path) -> Path:
 def _save(out: Path, result: Any, section: Any, rows: Sequence[Any], options: argparse.Namespace) -> Any:
     """Write a section's files and the page of all that are there; return (result, section, page)."""
     from isoflop.paper import saved
-    from isoflop.report import paper_page
+    from isoflop.paper.pages import page as paper_page
 
     saved.write(out, result, section, rows, _command(section.name, options))
     return result, section, paper_page.write(out)

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isoflop.paper import theory_laws
-from isoflop.paper.draws import Holdout, Unfolding, normal, triangular_root
-from isoflop.paper.lasso import Given, LassoPath, Problems
-from isoflop.paper.theory_laws import LassoWork
-from isoflop.paper.theory_result import Case, TheorySettings
+from isoflop.paper.theory import laws
+from isoflop.paper.theory.draws import Holdout, Unfolding, normal, triangular_root
+from isoflop.paper.theory.lasso import Given, LassoPath, Problems
+from isoflop.paper.theory.laws import LassoWork
+from isoflop.paper.theory.result import Case, TheorySettings
 
 Judge = Callable[[Tensor, Tensor], Tensor]
 """(pool (B, M), values (B, M)) -> the error (B,) by which a penalty is chosen."""
@@ -50,7 +50,7 @@ class Fits:
 
 def truth(settings: TheorySettings, device: torch.device) -> Tensor:
     """The coefficients (s,) of the relevant features."""
-    values = theory_laws.true_coefficients(settings.relevant, settings.coefficients)
+    values = laws.true_coefficients(settings.relevant, settings.coefficients)
     return torch.tensor(values, dtype=torch.float64, device=device)
 
 
@@ -75,7 +75,7 @@ def simulate(
         error = _least_squares_error(examples, full, noise, batch, generator)
         return Fits(error / settings.relevant, settings.features)
     if case == "expert":
-        lost = theory_laws.missed(settings.relevant, settings.coefficients) ** 2
+        lost = laws.missed(settings.relevant, settings.coefficients) ** 2
         keep = torch.arange(len(beta), device=beta.device) != settings.relevant // 2
         beta = torch.cat([beta[keep], beta.new_zeros(1)])
         error = lost + _least_squares_error(examples, beta, noise + lost, batch, generator)

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from isoflop.paper.overparameterised import OverparameterisedResult, exponent
+from isoflop.paper.pages import drawing as paper_drawing
 from isoflop.paper.section import Section, Table
-from isoflop.report import paper_drawing
 from isoflop.report.figures import canvas, style
 from isoflop.report.text.numerals import estimate, number, percent, plural
 

@@ -15,19 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from isoflop.paper import theory_checks, theory_fits, theory_laws
-from isoflop.paper.theory_fits import Fits
-from isoflop.paper.theory_laws import LassoWork
-from isoflop.paper.theory_reach import reach, variation
-from isoflop.paper.theory_result import (
-    CASES,
-    Case,
-    Measured,
-    Row,
-    TheoryResult,
-    TheorySettings,
-    Variation,
-)
+from isoflop.paper.theory import checks, estimators, laws
+from isoflop.paper.theory.estimators import Fits
+from isoflop.paper.theory.laws import LassoWork
+from isoflop.paper.theory.reach import reach, variation
+from isoflop.paper.theory.result import CASES, Case, Measured, Row, TheoryResult, TheorySettings, Variation
 
 Array = npt.NDArray[np.float64]
 Say = Callable[[str], None]
@@ -64,14 +56,12 @@ def run(
         reach(case, [r for r in rows if r.case == case], t) for case in CASES for t in settings.targets
     )
     variations = _variations(settings, say) if settings.sensitivity_simulations else ()
-    ceiling = -float(
-        np.log10(theory_laws.missed(settings.relevant, settings.coefficients) ** 2 / settings.relevant)
-    )
+    ceiling = -float(np.log10(laws.missed(settings.relevant, settings.coefficients) ** 2 / settings.relevant))
     return TheoryResult(
         settings=settings,
         rows=rows,
         reaches=reaches,
-        checks=theory_checks.check(settings, rows, ceiling),
+        checks=checks.check(settings, rows, ceiling),
         variations=variations,
         expert_ceiling=ceiling,
         unfinished_paths=unfinished,
@@ -119,7 +109,7 @@ def simulate(
     parts = []
     for start in range(0, simulations, settings.batch):
         size = min(settings.batch, simulations - start)
-        parts.append((size, theory_fits.simulate(case, examples, size, settings, generator)))
+        parts.append((size, estimators.simulate(case, examples, size, settings, generator)))
     errors = torch.cat([part.mse for _, part in parts]).cpu().numpy()
     seconds = (time.perf_counter() - clock) / simulations
     return errors, _mean(parts), seconds
@@ -154,13 +144,13 @@ def _rows(
     for examples in sizes:
         begun = time.perf_counter()
         generator = _generator(settings, len(CASES), examples)
-        data = theory_fits.examples_of(examples, settings, generator) if clock else None
+        data = estimators.examples_of(examples, settings, generator) if clock else None
         fresh = clock and settings.penalty_rule == "fresh"
-        held = theory_fits.examples_of(examples, settings, generator) if fresh else None
+        held = estimators.examples_of(examples, settings, generator) if fresh else None
         for case in CASES:
             errors, fits, seconds = simulate(settings, case, examples, simulations)
             unfinished += fits.unfinished
-            fit_seconds = theory_fits.fit_seconds(case, *data, settings, held) if data else 0.0
+            fit_seconds = estimators.fit_seconds(case, *data, settings, held) if data else 0.0
             rows.append(row(settings, case, examples, errors, fits, seconds, fit_seconds))
         say(f"{examples:,} examples: {simulations:,} each in {time.perf_counter() - begun:.1f} s")
     return tuple(rows), unfinished
@@ -178,7 +168,7 @@ def row(
     """One case at one size from the normalised errors of its simulations and what `simulate` said of them."""
     mse = mean_interval(errors, settings)
     low, high = (-float(np.log10(side)) for side in (mse.high, mse.low))
-    expected = theory_laws.expected_mse(
+    expected = laws.expected_mse(
         case,
         examples,
         features=settings.features,
@@ -211,17 +201,17 @@ def count(settings: TheorySettings, case: Case, examples: int, fits: Fits) -> fl
     """Counted operations of fitting one data set."""
     if case != "regularised":
         fitted = settings.features if case == "flexible" else settings.relevant
-        return theory_laws.least_squares_flops(examples, fitted, settings.counting)
+        return laws.least_squares_flops(examples, fitted, settings.counting)
     assert fits.work is not None
     work = fits.work
     if settings.counting == "textbook":
         generator = torch.Generator().manual_seed(settings.seed)
         cpu = dataclasses.replace(settings, device="cpu")
         work = dataclasses.replace(
-            work, sweeps=theory_fits.descent_sweeps(examples, fits.tried, cpu, generator)
+            work, sweeps=estimators.descent_sweeps(examples, fits.tried, cpu, generator)
         )
-    training, held = theory_fits.split(examples, settings)
-    return theory_laws.lasso_flops(training, held, settings.features, work, settings.counting)
+    training, held = estimators.split(examples, settings)
+    return laws.lasso_flops(training, held, settings.features, work, settings.counting)
 
 
 def mean_interval(errors: Array, settings: TheorySettings) -> Measured:

@@ -64,11 +64,11 @@ def render(parts: list[Part]) -> str:
     """The page. Everything that is not markup of ours is escaped by jinja2."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
     environment.filters["marks"] = _marked
-    return environment.from_string(_asset("paper_page.html.j2")).render(
+    return environment.from_string(_asset("isoflop.paper.pages", "page.html.j2")).render(
         parts=parts,
         marks=MARKS,
         version=__version__,
-        css=Markup(_asset("page.css")),
+        css=Markup(_asset("isoflop.report", "page.css")),
     )
 
 
@@ -93,5 +93,5 @@ def _marked(words: str) -> Markup:
     return Markup(re.sub(r"\[([SDMR])\]", r'<abbr class="mark">\1</abbr>', str(Markup.escape(words))))
 
 
-def _asset(name: str) -> str:
-    return importlib.resources.files("isoflop.report").joinpath(name).read_text(encoding="utf-8")
+def _asset(package: str, name: str) -> str:
+    return importlib.resources.files(package).joinpath(name).read_text(encoding="utf-8")

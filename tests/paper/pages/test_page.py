@@ -8,9 +8,10 @@ import pytest
 from isoflop.curve.result import Interval
 from isoflop.paper import growth, notable, saved
 from isoflop.paper.growth import Board
+from isoflop.paper.pages import growth as paper_growth
+from isoflop.paper.pages import page as paper_page
+from isoflop.paper.pages.drawing import power_interval, power_of_ten
 from isoflop.paper.section import Claim, Section, Table
-from isoflop.report import paper_growth, paper_page
-from isoflop.report.paper_drawing import power_interval, power_of_ten
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 
 from isoflop.paper import facts
 from isoflop.paper.implications import Bill, Conversion, ImplicationsResult, equivalents
+from isoflop.paper.pages import drawing as paper_drawing
+from isoflop.paper.pages.drawing import power_interval, power_of_ten
 from isoflop.paper.section import Section, Table
-from isoflop.report import paper_drawing
 from isoflop.report.figures import canvas, style
-from isoflop.report.paper_drawing import power_interval, power_of_ten
 from isoflop.report.text.numerals import number
 
 NAME = "implications"

@@ -2,9 +2,9 @@ import pytest
 import torch
 from sklearn.linear_model import Lasso
 
-from isoflop.paper import active_set
-from isoflop.paper.draws import Holdout, Unfolding, triangular_root
-from isoflop.paper.lasso import Given, LassoPath
+from isoflop.paper.theory import active_set
+from isoflop.paper.theory.draws import Holdout, Unfolding, triangular_root
+from isoflop.paper.theory.lasso import Given, LassoPath
 
 DOUBLE = torch.float64
 

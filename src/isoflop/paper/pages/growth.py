@@ -12,8 +12,8 @@ from isoflop.curve.result import Interval
 from isoflop.paper import facts
 from isoflop.paper.growth import GrowthResult, HardwareRate, Rate
 from isoflop.paper.notable import Notable
+from isoflop.paper.pages import drawing
 from isoflop.paper.section import Section, Table
-from isoflop.report import paper_drawing
 from isoflop.report.figures import canvas, style
 from isoflop.report.text.numerals import interval, number, plural
 
@@ -27,8 +27,8 @@ LARGEST_SHOWN = 1000.0
 def section(result: GrowthResult, folder: Path) -> Section:
     """Draw figures/growth_models.* and growth_rates.* in `folder` and return the section."""
     drawings = (
-        paper_drawing.draw(MODELS, "Training compute", _models_caption(result), lambda f: _models(f, result)),
-        paper_drawing.draw(RATES, "Rates", _rates_caption(result), lambda f: _rates(f, result), (7.6, 4.8)),
+        drawing.draw(MODELS, "Training compute", _models_caption(result), lambda f: _models(f, result)),
+        drawing.draw(RATES, "Rates", _rates_caption(result), lambda f: _rates(f, result), (7.6, 4.8)),
     )
     canvas.write(drawings, folder)
     records = [r for r in result.rates if r.of == "records" and r.times_a_year is not None]
@@ -67,7 +67,7 @@ def section(result: GrowthResult, folder: Path) -> Section:
             _rate_table(result),
             _hardware_table(result),
             _model_table(result),
-            *paper_drawing.left_out(result.excluded, "model"),
+            *drawing.left_out(result.excluded, "model"),
         ),
         figures=(MODELS, RATES),
         found=(),
@@ -120,12 +120,12 @@ def _model_table(result: GrowthResult) -> Table:
         (
             m.name,
             m.published,
-            paper_drawing.power_of_ten(float(np.log10(m.train_flops))),
+            drawing.power_of_ten(float(np.log10(m.train_flops))),
             "record" if m.name in result.records else "",
             m.source,
             m.confidence,
         )
-        for m in result.models[: 4 * paper_drawing.SHOWN]
+        for m in result.models[: 4 * drawing.SHOWN]
     )
     more = len(result.models) - len(rows)
     title = "The models" + (f", the first {len(rows)} of {len(result.models):,}" if more else "")

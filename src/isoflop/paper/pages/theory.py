@@ -14,9 +14,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from isoflop.paper import theory_laws
 from isoflop.paper.section import Claim, Section, Table, Verdict
-from isoflop.paper.theory_result import CASES, Case, Measured, Reach, TheoryResult, TheorySettings
+from isoflop.paper.theory import laws
+from isoflop.paper.theory.result import CASES, Case, Measured, Reach, TheoryResult, TheorySettings
 from isoflop.report.figures import canvas, style
 from isoflop.report.figures.canvas import Drawing
 from isoflop.report.text.numerals import UNKNOWN, number, seconds
@@ -108,7 +108,7 @@ def _law(case: Case, settings: TheorySettings) -> list[tuple[np.ndarray[Any, Any
         near = (end - gaps + 1) if end < p else (start + gaps - 1)
         n = np.unique(np.clip(np.concatenate([near, np.geomspace(start, end, 200)]).round(), start, end))
         mean = [
-            theory_laws.expected_mse(
+            laws.expected_mse(
                 case,
                 int(value),
                 features=settings.features,

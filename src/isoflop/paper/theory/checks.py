@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from isoflop.paper.theory_reach import reach
-from isoflop.paper.theory_result import Case, Check, Row, TheorySettings
+from isoflop.paper.theory.reach import reach
+from isoflop.paper.theory.result import Case, Check, Row, TheorySettings
 
 Z_LIMIT = 4.0
 """Standard errors that a mean may be off; one of 40 cells exceeds that by chance once in 400 runs."""

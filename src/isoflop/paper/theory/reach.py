@@ -6,8 +6,8 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from isoflop.paper import theory_laws
-from isoflop.paper.theory_result import Case, Measured, Reach, Row, TheorySettings, Variation
+from isoflop.paper.theory import laws
+from isoflop.paper.theory.result import Case, Measured, Reach, Row, TheorySettings, Variation
 
 Point = tuple[float, float]
 
@@ -44,13 +44,11 @@ def variation(
 ) -> Variation:
     """Ratios of data and computation to reach the target: lasso by its `rows`, least squares by its exact
     law."""
-    ceiling = -math.log10(
-        theory_laws.missed(settings.relevant, settings.coefficients) ** 2 / settings.relevant
-    )
+    ceiling = -math.log10(laws.missed(settings.relevant, settings.coefficients) ** 2 / settings.relevant)
     lasso = reach("regularised", rows, settings.target)
     examples: dict[Case, float] = {}
     for case in ("oracle", "flexible"):
-        needed = theory_laws.examples_for(
+        needed = laws.examples_for(
             case,
             settings.target,
             features=settings.features,
@@ -61,7 +59,7 @@ def variation(
         assert needed is not None
         examples[case] = needed
     flops = {
-        case: theory_laws.least_squares_flops(
+        case: laws.least_squares_flops(
             n, settings.features if case == "flexible" else settings.relevant, settings.counting
         )
         for case, n in examples.items()

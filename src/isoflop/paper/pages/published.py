@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from isoflop.paper import facts, forms, regression
+from isoflop.paper.pages import drawing as paper_drawing
 from isoflop.paper.published import PublishedResult
 from isoflop.paper.section import Section, Table
-from isoflop.report import paper_drawing
 from isoflop.report.figures import canvas, style
 from isoflop.report.text.numerals import estimate, interval, number, percent
 

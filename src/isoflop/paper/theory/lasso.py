@@ -17,8 +17,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from isoflop.paper import active_set
-from isoflop.paper.active_set import Small
+from isoflop.paper.theory import active_set
+from isoflop.paper.theory.active_set import Small
 
 LEAST_GROWTH = 8
 LIKELY = 0.5

@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 
-from isoflop.paper import theory
-from isoflop.paper.theory_result import TheorySettings
-from isoflop.report import paper_theory
+from isoflop.paper.pages import theory as paper_theory
+from isoflop.paper.theory import simulate
+from isoflop.paper.theory.result import TheorySettings
 
 SETTINGS = TheorySettings(
     features=40,
@@ -20,7 +20,7 @@ SETTINGS = TheorySettings(
 
 @pytest.fixture(scope="module")
 def result():
-    return theory.run(SETTINGS, hardware="test processor")
+    return simulate.run(SETTINGS, hardware="test processor")
 
 
 def test_a_section_names_its_figure_and_its_choices(result, tmp_path):

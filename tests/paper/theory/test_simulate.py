@@ -6,10 +6,11 @@ import pytest
 import torch
 from scipy import stats
 
-from isoflop.paper import saved, theory, theory_laws
+from isoflop.paper import saved
 from isoflop.paper.section import Section
-from isoflop.paper.theory_reach import variation
-from isoflop.paper.theory_result import SIZES, TheoryResult, TheorySettings, quick
+from isoflop.paper.theory import laws, simulate
+from isoflop.paper.theory.reach import variation
+from isoflop.paper.theory.result import SIZES, TheoryResult, TheorySettings, quick
 
 FACTS = {"features": 1000, "relevant": 10, "kind": "equal", "noise_variance": 1.0}
 SMALL = TheorySettings(
@@ -27,7 +28,7 @@ SMALL = TheorySettings(
 
 @pytest.fixture(scope="module")
 def small():
-    return theory.run(SMALL)
+    return simulate.run(SMALL)
 
 
 def _check(result, name):
@@ -37,22 +38,22 @@ def _check(result, name):
 @pytest.mark.parametrize("noise", [0.01, 1.0, 30.0])
 def test_oracle_at_15_equals_flexible_at_1401_for_any_noise(noise):
     facts = FACTS | {"noise_variance": noise}
-    one = theory_laws.expected_mse("oracle", 15, **facts)
+    one = laws.expected_mse("oracle", 15, **facts)
     assert one == pytest.approx(noise * 10 / 4 / 10)
-    assert theory_laws.expected_mse("flexible", 1401, **facts) == pytest.approx(one)
+    assert laws.expected_mse("flexible", 1401, **facts) == pytest.approx(one)
 
 
 def test_the_experts_ceiling_is_1_with_equal_coefficients():
-    performance = [-math.log10(theory_laws.expected_mse("expert", n, **FACTS)) for n in (10**3, 10**5, 10**8)]
+    performance = [-math.log10(laws.expected_mse("expert", n, **FACTS)) for n in (10**3, 10**5, 10**8)]
     assert performance == sorted(performance)
     assert performance[-1] == pytest.approx(1.0, abs=1e-6)
     assert all(value < 1.0 for value in performance)
-    assert theory_laws.examples_for("expert", 1.0, **FACTS) is None
+    assert laws.examples_for("expert", 1.0, **FACTS) is None
 
 
 def test_least_squares_has_no_finite_mean_beside_as_many_examples_as_features():
-    assert [theory_laws.expected_mse("flexible", n, **FACTS) for n in (999, 1000, 1001)] == [None] * 3
-    near = [theory_laws.expected_mse("flexible", n, **FACTS) for n in (500, 900, 998, 1002, 1100, 1401)]
+    assert [laws.expected_mse("flexible", n, **FACTS) for n in (999, 1000, 1001)] == [None] * 3
+    near = [laws.expected_mse("flexible", n, **FACTS) for n in (500, 900, 998, 1002, 1100, 1401)]
     assert near[2] > near[1] > near[0]
     assert near[3] > near[4] > near[5]
 
@@ -62,7 +63,7 @@ def test_simulated_least_squares_follows_the_exact_distribution(n):
     """The flexible case has noise chi^2_m / chi^2_k, and for n < p the missed part, a Beta variable."""
     settings = TheorySettings(features=100, relevant=10, batch=400)
     p, draws = settings.features, np.random.default_rng(0)
-    errors, _, _ = theory.simulate(settings, "flexible", n, 400)
+    errors, _, _ = simulate.simulate(settings, "flexible", n, 400)
     if n < p:
         noise = draws.chisquare(n, 20_000) / draws.chisquare(p - n + 1, 20_000)
         law = draws.beta((p - n) / 2, n / 2, 20_000) + noise / 10
@@ -72,11 +73,11 @@ def test_simulated_least_squares_follows_the_exact_distribution(n):
 
 
 def test_the_lasso_drawn_as_it_is_looked_at_has_the_errors_of_whole_draws():
-    from isoflop.paper.lasso import Given
-    from isoflop.paper.theory_fits import examples_of, select, universal_penalty
+    from isoflop.paper.theory.estimators import examples_of, select, universal_penalty
+    from isoflop.paper.theory.lasso import Given
 
     settings = TheorySettings(features=60, relevant=5, batch=300, penalty_rule="universal")
-    errors, _, _ = theory.simulate(settings, "regularised", 40, 300)
+    errors, _, _ = simulate.simulate(settings, "regularised", 40, 300)
     g = torch.Generator().manual_seed(5)
     data = [examples_of(40, settings, g) for _ in range(300)]
     x, y = (torch.cat(parts) for parts in zip(*data, strict=True))
@@ -98,7 +99,7 @@ def test_every_check_holds_in_a_small_figure(small):
 def test_of_1000_candidates_the_lasso_is_near_the_oracle_in_data_and_near_the_flexible_model_in_compute():
     settings = TheorySettings(sizes=(120, 250), batch=16, simulations=16)
     rows = [
-        theory.row(settings, "regularised", n, *theory.simulate(settings, "regularised", n, 16))
+        simulate.row(settings, "regularised", n, *simulate.simulate(settings, "regularised", n, 16))
         for n in (120, 250)
     ]
     found = variation(settings, "counting", "as_run", True, rows)
@@ -107,7 +108,7 @@ def test_of_1000_candidates_the_lasso_is_near_the_oracle_in_data_and_near_the_fl
 
 
 def test_checks_fail_where_the_simulation_is_wrong(small):
-    from isoflop.paper.theory_checks import check
+    from isoflop.paper.theory.checks import check
 
     def worse(row):
         mse = dataclasses.replace(row.normalised_mse, value=3 * row.normalised_mse.value)
@@ -134,20 +135,18 @@ def test_the_mean_comes_before_the_logarithm(small):
 
 def test_one_seed_gives_one_figure_and_batches_only_regroup_it():
     settings = dataclasses.replace(SMALL, batch=30)
-    first, _, _ = theory.simulate(settings, "regularised", 40, 30)
-    again, _, _ = theory.simulate(settings, "regularised", 40, 30)
-    other, _, _ = theory.simulate(dataclasses.replace(settings, seed=1), "regularised", 40, 30)
+    first, _, _ = simulate.simulate(settings, "regularised", 40, 30)
+    again, _, _ = simulate.simulate(settings, "regularised", 40, 30)
+    other, _, _ = simulate.simulate(dataclasses.replace(settings, seed=1), "regularised", 40, 30)
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
 def test_counted_operations_of_least_squares():
     # n p^2 of X'X, p^3/3 of Cholesky, 2 n p of X'y, 2 p^2 of two triangular systems
-    assert theory_laws.least_squares_flops(100, 10, "as_run") == pytest.approx(12_200 + 1000 / 3)
-    assert theory_laws.least_squares_flops(10, 100, "as_run") == theory_laws.least_squares_flops(
-        100, 10, "as_run"
-    )
-    assert theory_laws.least_squares_flops(100, 10, "textbook") > 1.5 * 100 * 100
+    assert laws.least_squares_flops(100, 10, "as_run") == pytest.approx(12_200 + 1000 / 3)
+    assert laws.least_squares_flops(10, 100, "as_run") == laws.least_squares_flops(100, 10, "as_run")
+    assert laws.least_squares_flops(100, 10, "textbook") > 1.5 * 100 * 100
 
 
 def test_every_choice_is_varied_and_only_its_own_numbers_move(small):
@@ -190,7 +189,7 @@ def test_a_setting_out_of_range_is_named(change, message):
 
 def test_a_device_that_is_not_there_is_named():
     with pytest.raises(ValueError, match="take device=cpu"):
-        theory.run(dataclasses.replace(SMALL, device="nonsense"))
+        simulate.run(dataclasses.replace(SMALL, device="nonsense"))
 
 
 def test_the_figure_has_the_papers_question_and_the_quick_one_only_fewer_draws():

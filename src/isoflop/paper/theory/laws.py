@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from isoflop.paper.theory_result import Case, Coefficients, Counting
+from isoflop.paper.theory.result import Case, Coefficients, Counting
 
 
 @dataclasses.dataclass(frozen=True)

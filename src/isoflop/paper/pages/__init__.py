@@ -1,0 +1,1 @@
+"""The pages of the paper's claims: a section each, and the page that holds them."""
