@@ -41,7 +41,7 @@ from torch import Tensor
 from isoflop.config import compose
 from isoflop.meter.device.hardware import describe_cpu
 from isoflop.meter.energy.window_meter import WindowMeter
-from isoflop.metering import gpu_uuids
+from isoflop.runner.energy import gpu_uuids
 from isoflop.train import data as sets
 from isoflop.train import models, schedule
 from isoflop.train.data import DataSet, Part

@@ -34,7 +34,7 @@ from isoflop.meter.device.hardware import describe_cpu
 from isoflop.paper.theory import estimators
 from isoflop.paper.theory.lasso import Given, LassoPath
 from isoflop.paper.theory.result import TheorySettings
-from isoflop.provenance import versions
+from isoflop.runner.provenance import versions
 
 TOLERANCE = 1e-12
 MOST_STEPS = 2_000

@@ -29,10 +29,10 @@ from pathlib import Path
 
 import numpy as np
 
-from isoflop import run
 from isoflop.config import Config
 from isoflop.config.compose import compose_config
 from isoflop.record import CurvePoint, Record
+from isoflop.runner import attempt as run
 from isoflop.track import feed
 
 CELL = ("model.width=8", "model.depth=1", "launch.threads=1", "meter=none")

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 import torchvision
 
-from isoflop import prepare
 from isoflop.meter.flops import count as flops
+from isoflop.runner import prepare
 
 TOLERANCE = 0.02
 

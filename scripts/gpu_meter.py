@@ -24,7 +24,7 @@ import torch
 from isoflop.meter.device import nvml
 from isoflop.meter.energy.polls import Window
 from isoflop.meter.energy.window_meter import WindowMeter
-from isoflop.metering import gpu_uuids
+from isoflop.runner.energy import gpu_uuids
 
 WINDOWS, REPEATS = (5.0, 20.0, 60.0), 5
 

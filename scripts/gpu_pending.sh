@@ -64,7 +64,7 @@ resume) # about 3 minutes: a cell killed in the middle and taken up again
   ;;
 meter-sensors) # at most 13 minutes: the board's update periods, counter against integral over 5, 20 and 60 s, twice
   # the work, ceilings, what metering costs
-  uuid=$(python3 -c 'import torch; from isoflop.metering import gpu_uuids; print(gpu_uuids(torch.device("cuda", 0))[0])')
+  uuid=$(python3 -c 'import torch; from isoflop.runner.energy import gpu_uuids; print(gpu_uuids(torch.device("cuda", 0))[0])')
   for part in sensor double idle load; do
     once "meter/$part.csv" python3 scripts/gpu_meter.py "$part"
   done

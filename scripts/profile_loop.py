@@ -17,7 +17,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from isoflop.config import compose
-from isoflop.prepare import pick_device
+from isoflop.runner.prepare import pick_device
 from isoflop.train import data
 from isoflop.train.loop import Trainer
 from isoflop.train.step import Kind

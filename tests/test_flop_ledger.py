@@ -9,8 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from isoflop import account, cli, prepare
+from isoflop import cli
 from isoflop.config import ModelConfig
+from isoflop.runner import assemble, prepare
 from isoflop.train import models
 from isoflop.verbs import terminal
 
@@ -193,7 +194,7 @@ def test_odd_images_of_a_resnet_are_rounded_up() -> None:
 def test_a_record_keeps_all_witnesses_and_the_bytes_of_its_precision(precision: str, size: int) -> None:
     count = prepare.count_flops(model_config("mlp", 6, 2), (1, 4, 4), 3, 8)
     trained = SimpleNamespace(examples_seen=80, eval_examples=5, optimizer_flops_per_step=7.0, steps=10)
-    found = account.compute(SimpleNamespace(count=count), trained, precision)
+    found = assemble.compute(SimpleNamespace(count=count), trained, precision)
     forward = 16 * 6 + 36 + 18
     assert found.closed_form_macs_per_example == found.forward_macs_per_example == forward
     assert found.backward_flops_per_example == 2 * (2 * forward - 16 * 6)

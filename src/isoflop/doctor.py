@@ -151,7 +151,7 @@ def measure(
     import torch
 
     from isoflop.meter.device import bench
-    from isoflop.provenance import now
+    from isoflop.runner.provenance import now
 
     seconds = MEASURED_SECONDS if seconds is None else seconds
     if not 0 < seconds < float("inf"):

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from isoflop import prepare
 from isoflop.config import Config, ConfigError
 from isoflop.meter.flops import count as flops
 from isoflop.meter.flops.count import FlopCount
+from isoflop.runner import prepare
 from isoflop.train import optim
 
 DTYPES = {

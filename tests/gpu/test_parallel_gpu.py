@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from isoflop import parallel_run
 from isoflop.config import Config, compose
+from isoflop.runner import run
 from isoflop.train import data, parallel
 from isoflop.train.loop import Trainer
 
@@ -53,9 +53,9 @@ def test_nccl_with_one_process_takes_the_same_steps(kind: str, monkeypatch: pyte
 def test_two_boards_train_one_cell(sync: str, make_config: Callable[..., Config]) -> None:
     words = ("model=resnet", "model.width=8", "model.depth=1", "optim=sgd", "precision=fp32")
     config = make_config(*words, "launch.devices=2", f"launch.sync_batchnorm={sync}", "optim.batch_size=64")
-    (both,) = parallel_run.run(config)
+    (both,) = run.run(config)
     launch = dataclasses.replace(config.launch, devices=1, sync_batchnorm=False)
-    (one,) = parallel_run.run(dataclasses.replace(config, launch=launch), again=True)
+    (one,) = run.run(dataclasses.replace(config, launch=launch), again=True)
     assert both.state == one.state == "done"
     assert both.compute == one.compute
     assert both.loss is not None

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from isoflop import record as records
-from isoflop import resume, run
 from isoflop.config.compose import compose_config
+from isoflop.runner import attempt, checkpoint
 
 pytestmark = [
     pytest.mark.gpu,
@@ -28,18 +28,18 @@ def test_a_killed_cell_goes_on_from_its_checkpoint(number: signal.Signals, tmp_p
     process = subprocess.Popen([sys.executable, "-m", "isoflop", "run", *words])
     config = compose_config(list(words), None)
     limit = time.monotonic() + 120
-    while not resume.path_of(config).exists() and time.monotonic() < limit:
+    while not checkpoint.path_of(config).exists() and time.monotonic() < limit:
         assert process.poll() is None, "it ended before it was killed"
         time.sleep(0.02)
     process.send_signal(number)
     assert process.wait(60) == (75 if number == signal.SIGTERM else -signal.SIGKILL)
     first_seen: list[int] = []
-    (found,) = run.run(config, watch=lambda point, _: first_seen.append(point.step))
+    (found,) = attempt.run(config, watch=lambda point, _: first_seen.append(point.step))
     assert found.state == "done"
     assert found.attempt == (2 if number == signal.SIGTERM else 1)
     assert first_seen[0] > 0
     alone = compose_config([*CELL, f"out={tmp_path / 'alone'}"], None)
-    (whole,) = run.run(alone)
+    (whole,) = attempt.run(alone)
     assert found.error is not None
     assert whole.error is not None
     assert abs(found.error.test - whole.error.test) < 0.02

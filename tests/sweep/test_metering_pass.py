@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from isoflop import cli, metering, run, solo
+from isoflop import cli
 from isoflop import record as records
 from isoflop.config import Config
 from isoflop.config.launch import SHARED_GPU
 from isoflop.meter.energy import window_meter
 from isoflop.record import Energy, Record, problem, unknown
+from isoflop.runner import attempt, probe
+from isoflop.runner import energy as metering
 from isoflop.sweep import grid, metering_pass
 from isoflop.sweep.metering_pass import FROM_SOLO, Solo
 
@@ -92,9 +94,9 @@ def packed_sweep(make_config: MakeConfig) -> tuple[grid.Cell, ...]:
     """Two shapes of two seeds that shared a GPU, and one cell that did not."""
     cells = grid.expand(make_config("model.width=4,8", "seed=0,1"))
     for cell in cells[:-1]:
-        (made,) = run.run(cell.config)
+        (made,) = attempt.run(cell.config)
         records.write(shared(made), cell.config.directory)
-    run.run(cells[-1].config)
+    attempt.run(cells[-1].config)
     return cells
 
 
@@ -127,10 +129,10 @@ def test_a_window_of_a_shape_alone_through_nvml(
     """A CPU cell beside a stub board at a constant 300 W: joules are 300 W x the seconds of the window."""
     monkeypatch.setenv("LD_LIBRARY_PATH", str(nvml_stub_folder))
     monkeypatch.setattr(metering, "gpu_uuids", lambda device: (UUID,))
-    monkeypatch.setattr(solo, "LEAST_SECONDS", 1.0)
+    monkeypatch.setattr(probe, "LEAST_SECONDS", 1.0)
     monkeypatch.setattr(window_meter, "REACH_PERIODS", 100)
     config = make_config("meter.replay_seconds=0", "meter.idle_seconds=0.3", "meter.period_seconds=0.05")
-    energy, reason, examples, device, precision = solo.meter_shape(config)
+    energy, reason, examples, device, precision = probe.meter_shape(config)
     assert reason is None
     assert energy is not None
     assert energy.replayed
@@ -138,7 +140,7 @@ def test_a_window_of_a_shape_alone_through_nvml(
     assert energy.integral_joules == pytest.approx(300 * energy.window_seconds, rel=0.01)
     assert examples % 32 == 0
     assert examples > 0
-    (made,) = run.run(dataclasses.replace(config, meter=dataclasses.replace(config.meter, energy="none")))
+    (made,) = attempt.run(dataclasses.replace(config, meter=dataclasses.replace(config.meter, energy="none")))
     assert (device, precision) == (made.provenance.device, made.provenance.precision)
     full = metering_pass.completed(shared(made), Solo(energy, None, examples, device, precision))
     assert isinstance(full, Record)

@@ -12,10 +12,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from isoflop import cli, provenance
+from isoflop import cli
 from isoflop import record as records
 from isoflop.config import Config
 from isoflop.record.heartbeat import Beat, Progress
+from isoflop.runner import provenance
 from isoflop.sweep import finish, grid, lost, manifest, queue, slurm, snapshot, submission
 from isoflop.sweep.queue import Active, Ended, SlurmError
 

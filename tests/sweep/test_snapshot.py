@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from isoflop import provenance
+from isoflop.runner import provenance
 from isoflop.sweep import snapshot
 
 
@@ -48,7 +48,7 @@ def test_a_copy_is_made_once_and_anew_when_the_source_changes(
     monkeypatch.setattr(snapshot, "_files", lambda: (files | {"run.py": edited}).items())
     second = snapshot.take(tmp_path)
     assert second != first
-    assert (second / "isoflop/run.py").read_text() == "changed"
+    assert (second / "isoflop/runner/attempt.py").read_text() == "changed"
     assert {path.name for path in first.parent.iterdir()} == {first.name, second.name}
 
 

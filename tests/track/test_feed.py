@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from isoflop import cli, run
+from isoflop import cli
 from isoflop import record as records
 from isoflop.config import Config, ConfigError
 from isoflop.record import CurvePoint, Record
+from isoflop.runner import attempt as run
 from isoflop.table.power_rows import power_rows
 from isoflop.track import feed as tracker
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from isoflop import provenance
 from isoflop import record as records
 from isoflop.config import Config
-from isoflop.provenance import Machine
 from isoflop.record import Record
+from isoflop.runner import provenance
+from isoflop.runner.provenance import Machine
 from isoflop.sweep.planning import Slots
 from isoflop.sweep.vigil import Verdict
 

@@ -51,10 +51,10 @@ class Said:
 
 def run_task(task: Task, device_index: int, command_line: str) -> Said:
     """Run one cell; its records say the rest."""
-    from isoflop import parallel_run
+    from isoflop.runner import run
 
     try:
-        parallel_run.run(
+        run.run(
             task.config,
             device_index=device_index,
             command_line=command_line,

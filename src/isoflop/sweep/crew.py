@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 
-from isoflop import provenance
 from isoflop.record import Record
+from isoflop.runner import provenance
 from isoflop.sweep import child, planning
 from isoflop.sweep.accounting import Ended, account
 from isoflop.sweep.child import Said, Task

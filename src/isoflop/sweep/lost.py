@@ -9,11 +9,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from isoflop import provenance
 from isoflop import record as records
 from isoflop.config import Config
-from isoflop.provenance import Machine
 from isoflop.record import Provenance, Record, Slurm, State, heartbeat
+from isoflop.runner import provenance
+from isoflop.runner.provenance import Machine
 from isoflop.sweep import manifest, queue, submission
 from isoflop.sweep.grid import Cell
 from isoflop.sweep.queue import Ended

@@ -89,11 +89,11 @@ def run_line(path: Path, number: int, *, again: bool = False) -> tuple[Record, .
         OSError: a record could not be written.
     """
     (cell,) = read(path, number, number)
-    from isoflop import parallel_run
+    from isoflop.runner import run
 
     launch = dataclasses.replace(cell.config.launch, threads=_slots(cell.config.launch).threads)
     config = dataclasses.replace(cell.config, launch=launch)
-    found = parallel_run.run(config, lr_interior=cell.lr_interior, again=again)
+    found = run.run(config, lr_interior=cell.lr_interior, again=again)
     feed.wait(config.directory, config.tracker.wait_seconds)
     return found
 

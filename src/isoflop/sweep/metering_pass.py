@@ -39,15 +39,17 @@ def is_open(record: Record) -> bool:
     return record.state == "done" and record.energy is None and record.energy_reason == SHARED_GPU
 
 
-def completed(record: Record, solo: Solo) -> Record | str:
+def completed(record: Record, probe: Solo) -> Record | str:
     """The record with its joules, or in words why they stay unknown."""
-    if solo.energy is None:
-        return solo.reason or "unknown"
+    if probe.energy is None:
+        return probe.reason or "unknown"
     trained_on = (record.provenance.device, record.provenance.precision)
-    if trained_on != (solo.device, solo.precision):
-        return f"trained on {trained_on[0]} in {trained_on[1]}, metered on {solo.device} in {solo.precision}"
+    if trained_on != (probe.device, probe.precision):
+        return (
+            f"trained on {trained_on[0]} in {trained_on[1]}, metered on {probe.device} in {probe.precision}"
+        )
     assert record.compute is not None, "a done record knows its work"
-    energy = _scaled(solo.energy, record.compute.examples_seen / solo.examples)
+    energy = _scaled(probe.energy, record.compute.examples_seen / probe.examples)
     each = energy.energy_joules / record.compute.examples_seen
     curve = tuple(
         dataclasses.replace(p, energy_joules=each * p.examples, energy_joules_reason=None)
@@ -100,9 +102,9 @@ def waiting(cells: Iterable[Cell], directory: Path) -> dict[str, list[tuple[Conf
 
 def _meter(config: Config) -> Solo:
     """In a child."""
-    from isoflop import solo
+    from isoflop.runner import probe
 
-    energy, reason, examples, device, precision = solo.meter_shape(config)
+    energy, reason, examples, device, precision = probe.meter_shape(config)
     return Solo(energy, reason, examples, device, precision)
 
 
@@ -122,8 +124,8 @@ def run_pass(cells: Sequence[Cell], directory: Path) -> int:
 
 def _complete(points: list[tuple[Config, Record]], directory: Path) -> int:
     config, _ = points[0]
-    solo: Solo = planning.ask("metering", _meter, config)
-    made = [completed(record, solo) for _, record in points]
+    probe: Solo = planning.ask("metering", _meter, config)
+    made = [completed(record, probe) for _, record in points]
     for (cell, _), record in zip(points, made, strict=True):
         if isinstance(record, Record):
             with records.claim(directory, cell.run_id):

@@ -128,7 +128,7 @@ def _pace(pipe: Connection, config: Config, environment: Mapping[str, str]) -> N
     """In a child: say how full the GPU is once ready, then train as often and as long as asked. One that
     cannot (no memory) just ends."""
     os.environ.update(environment)
-    from isoflop import solo
+    from isoflop.runner import probe as solo
 
     with contextlib.suppress(Exception):
         pacer = solo.Pacer(config)

@@ -95,7 +95,7 @@ def _plan_all(configs: tuple[Config, ...]) -> tuple[tuple[float | None, ...], in
     """In a child: planned training FLOPs of each cell, and how many GPUs there are. One count a shape."""
     import torch
 
-    from isoflop import prepare
+    from isoflop.runner import prepare
 
     plans: dict[str, float | None] = {}
     ids = [config.config_id for config in configs]

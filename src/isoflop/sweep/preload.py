@@ -14,9 +14,15 @@ signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    for name in ("fvcore.nn", "sklearn.datasets", "torchvision.models", "torch._dynamo", "isoflop.run"):
+    for name in (
+        "fvcore.nn",
+        "sklearn.datasets",
+        "torchvision.models",
+        "torch._dynamo",
+        "isoflop.runner.attempt",
+    ):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
 
 with contextlib.suppress(ImportError):
-    importlib.import_module("isoflop.provenance").git_state()
+    importlib.import_module("isoflop.runner.provenance").git_state()

@@ -12,9 +12,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from isoflop import provenance
 from isoflop.config import Config, ConfigError
 from isoflop.config.launch import LaunchConfig, SlurmConfig
+from isoflop.runner import provenance
 from isoflop.sweep import manifest, planning, queue, snapshot, submission
 from isoflop.sweep.grid import Cell
 from isoflop.sweep.queue import SlurmError

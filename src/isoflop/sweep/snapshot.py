@@ -16,8 +16,8 @@ from pathlib import Path
 
 import msgspec
 
-from isoflop import provenance
 from isoflop.config import ConfigError, compose
+from isoflop.runner import provenance
 
 ORIGIN = "origin.json"
 SCRIPTS = "slurm"

@@ -53,12 +53,12 @@ def _run(options: argparse.Namespace) -> int:
     if cell.sweep.grid or cell.sweep.points:
         raise ConfigError("this is a sweep: use isoflop sweep, or isoflop run -m")
     done = all(record.is_done(record.path_of(cell.directory, i)) for i in cell.point_ids.values())
-    from isoflop import parallel_run
+    from isoflop.runner import run
     from isoflop.track import feed
 
     with console.steps_bar() as watch:
-        finished = parallel_run.run(cell, again=options.again, watch=watch)
-    if not parallel_run.is_chief():
+        finished = run.run(cell, again=options.again, watch=watch)
+    if not run.is_chief():
         return _worst(finished)
     feed.wait(cell.directory, cell.tracker.wait_seconds)
     for found in finished:
@@ -105,13 +105,13 @@ _CODES: list[int] = []
 
 def _task(composed: Any) -> None:
     """One job of a multirun. A bad state is kept in the record and in the exit code, never raised."""
-    from isoflop import parallel_run
     from isoflop.report import console
+    from isoflop.runner import run
     from isoflop.track import feed
 
     cell = from_hydra(composed)
     try:
-        finished = parallel_run.run(cell)
+        finished = run.run(cell)
     except ValueError as error:
         _CODES.append(terminal.tell(str(error), terminal.INPUT, debug=False))
         return

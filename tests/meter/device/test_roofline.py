@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from isoflop import account, record
+from isoflop import record
 from isoflop.meter.device import ceilings, roofline
+from isoflop.runner import assemble
 
 CEILING = record.Ceiling("a board", "bf16", 0, 100e12, 1e12, "2026-01-01T00:00:00+00:00")
 PEAK = record.PeakRate(flops_per_second=312e12, dtype="bf16", source="a datasheet")
@@ -89,7 +90,7 @@ def _timing(
     )
     board = {"device": "a board", "precision": "bf16", "gpu": None, "gpu_reason": "not read", **origin}
     trained = Run(processes=processes)
-    found = account.timing(known, trained, dataclasses.replace(stored.provenance, **board))  # type: ignore[arg-type]
+    found = assemble.timing(known, trained, dataclasses.replace(stored.provenance, **board))  # type: ignore[arg-type]
     assert record.problem(found) is None
     return found
 

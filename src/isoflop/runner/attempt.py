@@ -10,16 +10,17 @@ from pathlib import Path
 
 import torch
 
-from isoflop import account, provenance, resume, signals
 from isoflop import record as records
+from isoflop import signals
 from isoflop.config import Config
 from isoflop.config.launch import Shared
-from isoflop.measure import Wall, Watch, measure
 from isoflop.meter.device import hardware
-from isoflop.metering import gpu_uuids
-from isoflop.prepare import pick_device, prepare
-from isoflop.provenance import Machine
 from isoflop.record import Record, State
+from isoflop.runner import assemble, checkpoint, provenance
+from isoflop.runner.energy import gpu_uuids
+from isoflop.runner.prepare import pick_device, prepare
+from isoflop.runner.provenance import Machine
+from isoflop.runner.trajectory import Wall, Watch, measure
 from isoflop.signals import InterruptedRunError
 from isoflop.track import feed as tracker
 from isoflop.train.loop import DivergedError, resolve_precision
@@ -68,7 +69,7 @@ def run(
         tracker.Feed(config) as feed,
     ):
         if again and team.chief:
-            resume.forget(config)
+            checkpoint.forget(config)
         if done := team.from_chief(() if again else finished(config)):
             return done
         attempt = provenance.next_attempt(config)
@@ -89,7 +90,7 @@ def run(
                 team=team,
             ):
                 seconds = wall.charge()
-                record = account.done(
+                record = assemble.done(
                     *(config, prepared, trained, energy, reason, origin),
                     attempt=attempt,
                     seconds=seconds,
@@ -112,7 +113,7 @@ def run(
                 )
                 found[horizon] = _keep(config, lost, team)
         if team.chief and all(_is_done(config, horizon) for horizon in config.point_ids):
-            resume.forget(config)
+            checkpoint.forget(config)
         results = tuple(found[h] if h in found else _read(config, h) for h in config.point_ids)
         if team.chief:
             feed.end(results)

@@ -11,7 +11,6 @@ from types import TracebackType
 
 import torch
 
-from isoflop.account import Trained
 from isoflop.config import Config
 from isoflop.config.launch import SHARED_GPU, Shared
 from isoflop.meter.energy import rapl
@@ -19,6 +18,7 @@ from isoflop.meter.energy.polls import Window
 from isoflop.meter.energy.total import total
 from isoflop.meter.energy.window_meter import WindowMeter
 from isoflop.record import Energy
+from isoflop.runner.assemble import Trained
 from isoflop.train import schedule
 from isoflop.train.loop import Trainer
 from isoflop.train.parallel import ALONE, Team

@@ -27,13 +27,14 @@ from typing import IO, Any
 import msgspec
 
 from isoflop import config as configs
-from isoflop import places, provenance, signals
 from isoflop import record as records
+from isoflop import signals
 from isoflop.config import Config, ConfigError
 from isoflop.config.launch import LaunchConfig, Shared
-from isoflop.places import Place
-from isoflop.provenance import Machine
 from isoflop.record import CurvePoint, Record, RecordBusyError, State
+from isoflop.runner import provenance, ranks
+from isoflop.runner.provenance import Machine
+from isoflop.runner.ranks import Place
 
 Watch = Callable[[CurvePoint, int], None]
 
@@ -85,15 +86,15 @@ def run(
     Returns and raises as `run.run`; a process that dies costs the attempt, which is recorded as failed, and
     the next attempt goes on from the checkpoint.
     """
-    place = places.find(os.environ)
-    places.check(config.launch, place, os.environ)
+    place = ranks.find(os.environ)
+    ranks.check(config.launch, place, os.environ)
     command = command_line or provenance.command()
     try:
         config.launch.check_batch(config.optim.batch_size)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     if config.launch.processes == 1:
-        from isoflop import run as one
+        from isoflop.runner import attempt as one
 
         return one.run(
             config,
@@ -126,7 +127,7 @@ def _folder_of(config: Config) -> Iterator[str]:
 
 def is_chief() -> bool:
     """Whether this process is the one that speaks, where torchrun or srun has started several."""
-    place = places.find(os.environ)
+    place = ranks.find(os.environ)
     return place is None or place.rank == 0
 
 
@@ -142,8 +143,8 @@ def _join(task: Task, place: Place, watch: Watch | None) -> tuple[Record, ...]:
     """Train as one of several processes."""
     import torch
 
-    from isoflop import run as one
-    from isoflop.prepare import pick_device
+    from isoflop.runner import attempt as one
+    from isoflop.runner.prepare import pick_device
     from isoflop.train import parallel
 
     config = configs.from_dict(task.config)
@@ -289,7 +290,7 @@ def _torchrun(config: Config, task: Path) -> Iterator[subprocess.Popen[bytes]]:
     """torchrun in a session of its own, so that Ctrl-C comes to the cell once; gone when this is left."""
     environ = os.environ | {"OMP_NUM_THREADS": str(_threads(config))}
     agent = subprocess.Popen(
-        [*_on_every_node(config), sys.executable, "-m", "isoflop.parallel_run", "supervise", str(task)],
+        [*_on_every_node(config), sys.executable, "-m", "isoflop.runner.run", "supervise", str(task)],
         env=environ | _meeting(config),
         stdin=subprocess.DEVNULL,
         start_new_session=True,
@@ -322,7 +323,7 @@ def _meeting(config: Config) -> dict[str, str]:
     with socket.socket() as tried:
         tried.bind(("", 0))
         port = tried.getsockname()[1]
-    return {"ISOFLOP_MASTER": f"{places.first_node(os.environ, 'JOB')}:{port}"}
+    return {"ISOFLOP_MASTER": f"{ranks.first_node(os.environ, 'JOB')}:{port}"}
 
 
 def _end(agent: subprocess.Popen[bytes], config: Config) -> None:
@@ -354,7 +355,7 @@ def _supervise(path: str) -> int:
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     launch = configs.from_dict(msgspec.json.decode(Path(path).read_bytes(), type=Task).config).launch
     here = ["--monitor-interval=0.1", f"--nproc-per-node={launch.devices}", *_meeting_place(launch)]
-    options = torchrun.parse_args([*here, "--module", "isoflop.parallel_run", "rank", path])  # type: ignore[no-untyped-call]
+    options = torchrun.parse_args([*here, "--module", "isoflop.runner.run", "rank", path])  # type: ignore[no-untyped-call]
     try:
         torchrun.run(options)  # type: ignore[no-untyped-call]
     except (ChildFailedError, SignalException, distributed.DistError):
@@ -376,7 +377,7 @@ def _rank(path: str) -> int:
     """One process of a cell; the chief says in the end what came of it. 1 where the others must be ended."""
     _end_with_parent(signal.SIGKILL)
     task = msgspec.json.decode(Path(path).read_bytes(), type=Task)
-    place = places.find(os.environ)
+    place = ranks.find(os.environ)
     assert place is not None, "torchrun says which process this is"
     folder = Path(task.folder)
     if place.rank == 0:

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from isoflop import measure, metering, resume, run, signals
 from isoflop import record as records
+from isoflop import signals
 from isoflop.config import Config
 from isoflop.record import Record, heartbeat
-from isoflop.train import checkpoint
+from isoflop.runner import attempt, checkpoint, energy, trajectory
+from isoflop.train import snapshot_file
 
 MakeConfig = Callable[..., Config]
 EPOCHS = 300
@@ -53,7 +54,7 @@ class StopAfter(signals.Stop):
 
 @pytest.fixture
 def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    monkeypatch.setattr(measure, "MOST_AT_ONCE", 1)
+    monkeypatch.setattr(trajectory, "MOST_AT_ONCE", 1)
 
     def set_looks(looks: int) -> None:
         @contextlib.contextmanager
@@ -70,32 +71,32 @@ def test_stopped_at_any_step_a_cell_ends_with_the_same_bits(
     kind: str, make_config: MakeConfig, stop_after: Callable[[int], None], tmp_path: Path
 ) -> None:
     config = make_config(*KINDS[kind], "schedule.evaluations=3")
-    whole = run.run(dataclasses.replace(config, out=str(tmp_path / "whole")))
+    whole = attempt.run(dataclasses.replace(config, out=str(tmp_path / "whole")))
     for looks in (0, 1, 2, 3, 5, 8, 11, 13, 17, 23, 27):
         here = dataclasses.replace(config, out=str(tmp_path / f"stopped-{looks}"))
         attempts = 0
-        while not run.finished(here):
+        while not attempt.finished(here):
             stop_after(looks if attempts % 2 == 0 else 10**6)
-            found = run.run(here)
+            found = attempt.run(here)
             attempts += 1
             assert attempts < 3
             if attempts == 1 and looks < 20:
                 assert found[-1].state == "interrupted", found[-1].reason
-        assert result(run.finished(here)) == result(whole)
-        assert not resume.path_of(here).exists()
+        assert result(attempt.finished(here)) == result(whole)
+        assert not checkpoint.path_of(here).exists()
 
 
 def test_stopped_again_and_again_it_still_ends(
     make_config: MakeConfig, stop_after: Callable[[int], None], tmp_path: Path
 ) -> None:
     config = make_config(*TRUNK, "schedule.evaluations=3")
-    whole = run.run(dataclasses.replace(config, out=str(tmp_path / "whole")))
+    whole = attempt.run(dataclasses.replace(config, out=str(tmp_path / "whole")))
     attempts = 0
-    while not run.finished(config):
+    while not attempt.finished(config):
         stop_after(4)
-        run.run(config)
+        attempt.run(config)
         attempts += 1
-    found = run.finished(config)
+    found = attempt.finished(config)
     assert attempts > 5
     assert result(found) == result(whole)
     assert found[-1].attempt == attempts
@@ -139,7 +140,7 @@ def test_a_real_signal_costs_no_bit(number: signal.Signals, make_config: MakeCon
     assert again.returncode == 0
     (path,) = (tmp_path / "records").iterdir()
     found = records.read(path)
-    assert result((found,)) == result(run.run(make_config(f"schedule.epochs={EPOCHS}")))
+    assert result((found,)) == result(attempt.run(make_config(f"schedule.epochs={EPOCHS}")))
     assert not list(tmp_path.glob("checkpoints/*"))
     assert not list(tmp_path.glob("progress/*"))
 
@@ -149,11 +150,11 @@ def test_what_an_attempt_lost_is_counted_as_waste(
 ) -> None:
     config = make_config(*TRUNK[:-1], "schedule.cooldowns=[]")
     stop_after(10)
-    run.run(config)
+    attempt.run(config)
     # The attempt went on to step 17 after its checkpoint and then lost its machine.
-    heartbeat.Beat(config.directory, config.run_id).write(resume.sign(1, 17, 24, 9.0))
+    heartbeat.Beat(config.directory, config.run_id).write(checkpoint.sign(1, 17, 24, 9.0))
     stop_after(10**6)
-    (found,) = run.run(config)
+    (found,) = attempt.run(config)
     assert found.compute is not None
     each = found.compute.train_flops_per_example
     assert each is not None
@@ -164,24 +165,24 @@ def test_what_an_attempt_lost_is_counted_as_waste(
 
 def interrupted(config: Config, stop_after: Callable[[int], None], looks: int = 10) -> None:
     stop_after(looks)
-    assert run.run(config)[-1].state == "interrupted"
+    assert attempt.run(config)[-1].state == "interrupted"
 
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     make_config: MakeConfig, stop_after: Callable[[int], None], tmp_path: Path
 ) -> None:
     config = make_config(*TRUNK)
-    whole = run.run(dataclasses.replace(config, out=str(tmp_path / "whole")))
+    whole = attempt.run(dataclasses.replace(config, out=str(tmp_path / "whole")))
     stop_after(6)
-    run.run(config)
+    attempt.run(config)
     stop_after(6)
-    run.run(config)
-    path = resume.path_of(config)
-    assert checkpoint.older(path).exists()
+    attempt.run(config)
+    path = checkpoint.path_of(config)
+    assert snapshot_file.older(path).exists()
     path.write_bytes(path.read_bytes()[:-100])
     stop_after(10**6)
     steps: list[int] = []
-    found = run.run(config, watch=lambda point, _: steps.append(point.step))
+    found = attempt.run(config, watch=lambda point, _: steps.append(point.step))
     assert steps[0] > 1, "it went on from the older checkpoint"
     assert result(found) == result(whole)
 
@@ -190,26 +191,26 @@ def test_with_both_damaged_it_starts_anew(
     make_config: MakeConfig, stop_after: Callable[[int], None], tmp_path: Path
 ) -> None:
     config = make_config(*TRUNK)
-    whole = run.run(dataclasses.replace(config, out=str(tmp_path / "whole")))
+    whole = attempt.run(dataclasses.replace(config, out=str(tmp_path / "whole")))
     interrupted(config, stop_after)
     interrupted(config, stop_after, 3)
-    path = resume.path_of(config)
-    for each in (path, checkpoint.older(path)):
+    path = checkpoint.path_of(config)
+    for each in (path, snapshot_file.older(path)):
         each.write_bytes(b"not a checkpoint")
     stop_after(10**6)
-    assert result(run.run(config)) == result(whole)
+    assert result(attempt.run(config)) == result(whole)
 
 
 def test_a_point_that_was_removed_is_trained_again(
     make_config: MakeConfig, stop_after: Callable[[int], None], tmp_path: Path
 ) -> None:
     config = make_config(*TRUNK)
-    whole = run.run(dataclasses.replace(config, out=str(tmp_path / "whole")))
+    whole = attempt.run(dataclasses.replace(config, out=str(tmp_path / "whole")))
     interrupted(config, stop_after, 12)
     first = next(iter(config.point_ids.values()))
     records.path_of(config.directory, first).unlink()
     stop_after(10**6)
-    assert result(run.run(config)) == result(whole)
+    assert result(attempt.run(config)) == result(whole)
 
 
 def test_a_full_disk_costs_the_checkpoint_and_not_the_run(
@@ -220,9 +221,9 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_run(
     def full(path: Path, payload: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(checkpoint, "write_bytes", full)
+    monkeypatch.setattr(snapshot_file, "write_bytes", full)
     with pytest.warns(RuntimeWarning, match="no checkpoint was written"):
-        found = run.run(config)
+        found = attempt.run(config)
     assert {r.state for r in found} == {"done"}
 
 
@@ -235,13 +236,13 @@ def test_joules_are_summed_over_interruptions(
     """A CPU cell beside a stub board at a constant 300 W, stopped twice."""
     monkeypatch.setenv("LD_LIBRARY_PATH", str(nvml_stub_folder))
     uuid = "GPU-00000000-0000-0000-0000-000000000000"
-    monkeypatch.setattr(metering, "gpu_uuids", lambda device: (uuid,))
+    monkeypatch.setattr(energy, "gpu_uuids", lambda device: (uuid,))
     meter = ("meter.replay_seconds=0.01", "meter.idle_seconds=0", "meter.period_seconds=0.05")
     config = make_config("schedule.epochs=120", *meter)
     for looks in (900, 900):
         interrupted(config, stop_after, looks)
     stop_after(10**6)
-    (found,) = run.run(config)
+    (found,) = attempt.run(config)
     assert found.energy is not None, found.energy_reason
     assert found.time is not None
     assert len(found.energy.devices) == 3

@@ -11,10 +11,10 @@ from pathlib import Path
 import msgspec
 
 from isoflop import record
-from isoflop.account import Metered, Trained
 from isoflop.config import Config
 from isoflop.record import CurvePoint, heartbeat
-from isoflop.train import checkpoint
+from isoflop.runner.assemble import Metered, Trained
+from isoflop.train import snapshot_file
 from isoflop.train.evaluate import Score
 from isoflop.train.loop import Trainer
 from isoflop.train.state import Snapshot
@@ -59,7 +59,7 @@ def path_of(config: Config) -> Path:
 def keep(config: Config, standing: Standing, snapshots: dict[str, Snapshot]) -> bool:
     """Write a checkpoint; whether it could be written. A full disk costs the checkpoint, not the run."""
     try:
-        checkpoint.save(path_of(config), msgspec.json.encode(standing).decode(), snapshots)
+        snapshot_file.save(path_of(config), msgspec.json.encode(standing).decode(), snapshots)
     except OSError as error:
         warnings.warn(f"no checkpoint was written: {error}", RuntimeWarning, stacklevel=2)
         return False
@@ -68,7 +68,7 @@ def keep(config: Config, standing: Standing, snapshots: dict[str, Snapshot]) -> 
 
 def forget(config: Config) -> None:
     """Remove the checkpoint and the sign of life of a cell that is done."""
-    checkpoint.remove(path_of(config))
+    snapshot_file.remove(path_of(config))
     heartbeat.Beat(config.directory, config.run_id).end()
 
 
@@ -82,7 +82,7 @@ class Resumed:
 
 def load(config: Config, trainer: Trainer) -> Resumed | None:
     """The newest good checkpoint of this cell, if it is of this network, optimizer and kind of device."""
-    found = checkpoint.load(path_of(config), trainer.device)
+    found = snapshot_file.load(path_of(config), trainer.device)
     if found is None:
         return None
     words, snapshots = found
@@ -91,7 +91,7 @@ def load(config: Config, trainer: Trainer) -> Resumed | None:
     except msgspec.DecodeError:
         return None
     ours = trainer.snapshot()
-    fits = standing.run_id == config.run_id and all(checkpoint.fits(ours, s) for s in snapshots.values())
+    fits = standing.run_id == config.run_id and all(snapshot_file.fits(ours, s) for s in snapshots.values())
     return Resumed(standing, snapshots) if fits and _has_points_before(config, standing) else None
 
 

@@ -13,15 +13,15 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
-from isoflop import resume
-from isoflop.account import Metered, Trained
 from isoflop.config import Config
 from isoflop.config.launch import Shared
 from isoflop.meter.energy.polls import Window
-from isoflop.metering import Meter, energy, energy_meter, replay, window
-from isoflop.prepare import Prepared, times
 from isoflop.record import CurvePoint, Energy, heartbeat
-from isoflop.resume import Resumed, Standing, Way
+from isoflop.runner import checkpoint
+from isoflop.runner.assemble import Metered, Trained
+from isoflop.runner.checkpoint import Resumed, Standing, Way
+from isoflop.runner.energy import Meter, energy, energy_meter, replay, window
+from isoflop.runner.prepare import Prepared, times
 from isoflop.signals import InterruptedRunError, Stop
 from isoflop.track.feed import Feed
 from isoflop.train import optim, schedule
@@ -123,7 +123,7 @@ class Course:
             InterruptedRunError: the process was asked to stop; a checkpoint was written.
         """
         trainer, setup_seconds = self._trainer, self._wall.seconds
-        resumed = self._same_for_all(resume.load(self._config, trainer))
+        resumed = self._same_for_all(checkpoint.load(self._config, trainer))
         clock = time.perf_counter()
         self._score(self._prepared.data.val)
         trainer.warm_up()
@@ -157,7 +157,7 @@ class Course:
     def _take_up(self, resumed: Resumed | None) -> _Path:
         """Be where the checkpoint was written, if there is one, and know what was lost after it."""
         standing = resumed.standing if resumed else None
-        steps, seconds = resume.lost(self._config, standing)
+        steps, seconds = checkpoint.lost(self._config, standing)
         self._wasted_steps, self._wasted_seconds = steps, seconds
         self._wall.earlier_seconds += seconds
         if resumed is None:
@@ -230,7 +230,7 @@ class Course:
         if self._team.chief and self._beat.due():
             trained = self._trained_seconds + seconds
             steps = self._prepared.plan.all_steps
-            self._beat.write(resume.sign(self._attempt, self._steps_done, steps, trained))
+            self._beat.write(checkpoint.sign(self._attempt, self._steps_done, steps, trained))
 
     def _pause(self, path: _Path) -> None:
         """Write a checkpoint. Raises InterruptedRunError if the process was asked to stop."""
@@ -251,12 +251,12 @@ class Course:
             wasted_steps=self._wasted_steps,
             wasted_seconds=self._wasted_seconds,
         )
-        kept = self._team.chief and resume.keep(self._config, standing, snapshots)
+        kept = self._team.chief and checkpoint.keep(self._config, standing, snapshots)
         self._saved = time.monotonic()
         if self._asked is not None:
             if self._team.chief:
                 steps = self._prepared.plan.all_steps
-                sign = resume.sign(self._attempt, self._steps_done, steps, self._trained_seconds)
+                sign = checkpoint.sign(self._attempt, self._steps_done, steps, self._trained_seconds)
                 self._beat.write(sign)
             where = f"after step {self._trainer.step} of {self._trainer.steps}"
             rest = "run it again to go on" if kept else "no checkpoint could be written"

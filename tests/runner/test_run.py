@@ -16,10 +16,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from isoflop import metering, parallel_run, places, record, resume, run
+from isoflop import record
 from isoflop.config import Config, ConfigError, compose
 from isoflop.meter.energy.polls import Window
 from isoflop.record import Energy, Record
+from isoflop.runner import attempt, checkpoint
+from isoflop.runner import energy as metering
+from isoflop.runner import ranks as places
+from isoflop.runner import run as parallel_run
 from isoflop.train import parallel
 
 MakeConfig = Callable[..., Config]
@@ -41,7 +45,7 @@ def ranks() -> dict[int, int]:
     """Rank -> process of the cell that this process is running."""
     found = {}
     for agent in children(os.getpid()):
-        if b"isoflop.parallel_run" in Path(f"/proc/{agent}/cmdline").read_bytes():
+        if b"isoflop.runner.run" in Path(f"/proc/{agent}/cmdline").read_bytes():
             for pid in children(agent):
                 environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
                 found |= {int(e.removeprefix(b"RANK=")): pid for e in environ if e.startswith(b"RANK=")}
@@ -53,7 +57,7 @@ def after_checkpoint(config: Config, act: Callable[[dict[int, int]], object]) ->
 
     def wait() -> None:
         deadline = time.monotonic() + 120
-        while not resume.path_of(config).exists() and time.monotonic() < deadline:
+        while not checkpoint.path_of(config).exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         act(ranks())
 
@@ -73,7 +77,7 @@ def test_two_processes_write_one_record_that_agrees_with_one(make_config: MakeCo
     assert record.read(record.path_of(config.directory, both.run_id)) == both
     assert not (config.directory / "progress").exists() or not list((config.directory / "progress").iterdir())
     launch = dataclasses.replace(config.launch, devices=1)
-    (one,) = run.run(dataclasses.replace(config, launch=launch), again=True)
+    (one,) = attempt.run(dataclasses.replace(config, launch=launch), again=True)
     assert both.state == one.state == "done"
     assert both.run_id == one.run_id
     assert both.compute == one.compute
@@ -117,7 +121,7 @@ def test_a_killed_process_fails_the_cell_which_then_resumes(
     assert (resumed.state, resumed.attempt) == ("done", failed.attempt + 1)
     assert result(resumed) == result(whole)
     assert resumed.compute == whole.compute
-    assert not resume.path_of(config).exists()
+    assert not checkpoint.path_of(config).exists()
 
 
 def test_a_silent_process_fails_the_cell_within_the_time_out(make_config: MakeConfig) -> None:
@@ -153,7 +157,7 @@ def test_a_stop_asked_of_one_stops_all_at_the_same_step(make_config: MakeConfig,
 PROGRAM = """
 import sys
 import msgspec
-from isoflop import config, parallel_run
+from isoflop import config; from isoflop.runner import run as parallel_run
 found = parallel_run.run(config.from_dict(msgspec.json.decode(sys.stdin.buffer.read())))
 print(found[-1].state, found[-1].reason, "torch" in sys.modules)
 """
@@ -263,7 +267,7 @@ def test_two_nodes_with_a_torchrun_each_write_one_record_that_agrees_with_one(
     assert not list(config.directory.glob(".isoflop-*"))
     assert [p.name for p in (config.directory / "records").iterdir()] == [f"{both.run_id}.json"]
     launch = dataclasses.replace(config.launch, nodes=1)
-    (one,) = run.run(dataclasses.replace(config, launch=launch), again=True)
+    (one,) = attempt.run(dataclasses.replace(config, launch=launch), again=True)
     assert both.state == one.state == "done", both.reason
     assert (both.run_id, both.compute) == (one.run_id, one.compute)
     assert both.loss is not None

@@ -7,11 +7,11 @@ import time
 
 import torch
 
-from isoflop import metering
 from isoflop.config import Config
 from isoflop.meter.device import hardware
-from isoflop.prepare import pick_device, prepare
 from isoflop.record import Energy
+from isoflop.runner import energy as metering
+from isoflop.runner.prepare import pick_device, prepare
 from isoflop.train import schedule
 from isoflop.train.loop import Trainer, deterministic, resolve_precision, warm_trainer
 

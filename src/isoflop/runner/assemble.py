@@ -10,8 +10,6 @@ import numpy as np
 from isoflop.config import Config
 from isoflop.meter.device import ceilings, peaks, roofline
 from isoflop.meter.energy.polls import Window
-from isoflop.prepare import Prepared, times
-from isoflop.provenance import model_facts
 from isoflop.record import (
     SCHEMA,
     Compute,
@@ -29,6 +27,8 @@ from isoflop.record import (
     known,
 )
 from isoflop.record.binomial import wilson
+from isoflop.runner.prepare import Prepared, times
+from isoflop.runner.provenance import model_facts
 from isoflop.train.data import DataSet
 from isoflop.train.evaluate import Score
 
