@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 
 from isoflop.config.compose import compose_config
-from isoflop.sweep import mps, packing
+from isoflop.sweep.local import mps, packing
 
 CELL = ("data=digits", "model=resnet", "model.width=4", "model.depth=1", "optim=sgd", "launch.threads=1")
 

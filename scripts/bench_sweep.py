@@ -28,9 +28,10 @@ from isoflop import record as records
 from isoflop.config import Config
 from isoflop.config.compose import compose_config
 from isoflop.runner.attempt import run
-from isoflop.sweep import grid, local, retry, status
+from isoflop.sweep import grid, retry, status
 from isoflop.sweep.grid import Cell
-from isoflop.sweep.local import Slots
+from isoflop.sweep.local import launch
+from isoflop.sweep.local.launch import Slots
 
 TINY = ("model=mlp", "model.width=8", "model.depth=1", "schedule.epochs=1", "launch.threads=1")
 SMALL_SWEEP = ("model=mlp", "model.width=8,16", "model.depth=1", "seed=range(0,10)", "launch.threads=1")
@@ -85,9 +86,9 @@ def bench_grid(number: int, folder: Path) -> None:
 def bench_overhead(folder: Path, number: int = 20) -> None:
     """What one process at a time adds to each cell."""
     cells = grid.expand(configured(folder / "swept", *TINY, f"seed=range(0,{number})"))
-    local.run_cells(cells[:1], Slots(1, 1, 0), lambda *_: None)  # starts the fork server
+    launch.run_cells(cells[:1], Slots(1, 1, 0), lambda *_: None)  # starts the fork server
     ends = [time.perf_counter()]
-    local.run_cells(cells[1:], Slots(1, 1, 0), lambda *_: ends.append(time.perf_counter()))
+    launch.run_cells(cells[1:], Slots(1, 1, 0), lambda *_: ends.append(time.perf_counter()))
     each = [after - before for before, after in itertools.pairwise(ends)]
     alone = []
     for cell in cells:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from isoflop import cli
+from isoflop.cli import main
 from isoflop.config import compose
 
 ROOT = Path(__file__).parents[1]
@@ -32,7 +32,7 @@ def test_no_link_is_broken(page: Path) -> None:
 @pytest.mark.parametrize("words", [c for c in COMMANDS if c[0] == "isoflop"], ids=" ".join)
 def test_every_command_of_the_readme_is_understood(words: list[str]) -> None:
     own = words[1 : words.index("--")] if "--" in words else words[1:]  # the rest is isoflop meter's command
-    options, overrides = cli.parser().parse_known_args(own)
+    options, overrides = main.parser().parse_known_args(own)
     if options.verb in ("run", "sweep", "flops"):
         compose.compose_config(overrides, None)
     else:

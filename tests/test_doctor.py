@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from isoflop import cli, doctor, record
+from isoflop import doctor, record
+from isoflop.cli import main
 from isoflop.meter.device import bench, ceilings, hardware
 
 
@@ -19,18 +20,18 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_measured_ceilings_are_kept_for_the_runs_of_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["doctor", "--measure", "--seconds", "0.01", "--threads", "1", "--dtype", "fp32", "--cpu"]
-    assert cli.main([*words, "--json", "-"]) == 0
+    assert main.main([*words, "--json", "-"]) == 0
     (shown,) = json.loads(capsys.readouterr().out)
     found, reason = ceilings.find(hardware.describe_cpu(), "fp32", 1)
     assert reason is None
     assert found is not None
     assert shown["ceiling"]["flops_per_second"] == found.flops_per_second > 0
     assert found.bytes_per_second > 0
-    assert cli.main(words) == 0
+    assert main.main(words) == 0
     line = capsys.readouterr().out
     assert "1 thread, fp32" in line
     assert "no datasheet peak" in line
-    assert cli.main(["doctor"]) == 0
+    assert main.main(["doctor"]) == 0
     assert "1 thread, fp32" in capsys.readouterr().out
 
 
@@ -47,14 +48,14 @@ def test_measured_ceilings_are_kept_for_the_runs_of_this_machine(capsys: pytest.
 def test_what_cannot_be_measured_is_refused_in_one_line(
     words: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["doctor", "--measure", "--cpu", *words]) == 2
+    assert main.main(["doctor", "--measure", "--cpu", *words]) == 2
     shown = capsys.readouterr().err
     assert told in shown
     assert shown.count("\n") == 1
 
 
 def test_an_option_of_measuring_needs_measure(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["doctor", "--seconds", "3"]) == 2
+    assert main.main(["doctor", "--seconds", "3"]) == 2
     assert "--seconds needs --measure" in capsys.readouterr().err
 
 

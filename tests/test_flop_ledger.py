@@ -9,11 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from isoflop import cli
+from isoflop.cli import main, output
 from isoflop.config import ModelConfig
 from isoflop.runner import assemble, prepare
 from isoflop.train import models
-from isoflop.verbs import terminal
 
 OWN = """
 import torch
@@ -59,7 +58,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def ledger(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
-    assert cli.main(["flops", *arguments, "--json", "-"]) == 0
+    assert main.main(["flops", *arguments, "--json", "-"]) == 0
     found: dict[str, object] = json.loads(capsys.readouterr().out)
     return found
 
@@ -104,14 +103,14 @@ def test_a_users_own_model(
 def test_what_a_user_did_is_one_line_and_exit_2(
     own: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
 ) -> None:
-    assert cli.main(["flops", *arguments]) == terminal.INPUT
+    assert main.main(["flops", *arguments]) == output.INPUT
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("isoflop: ")
     assert words in last
 
 
 def test_unknown_is_told_with_its_evidence(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["flops", "own.py:spectrum", "--input", "8"]) == terminal.FAILED
+    assert main.main(["flops", "own.py:spectrum", "--input", "8"]) == output.FAILED
     shown = capsys.readouterr().out
     assert "FLOPs unknown: torch's counter does not count" in shown
     assert "fvcore does not count aten::fft_fft" in shown
@@ -123,7 +122,7 @@ def test_vit_b_16_shows_its_attention_and_both_conventions(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    assert cli.main(["flops", "torchvision:vit_b_16"]) == 0
+    assert main.main(["flops", "torchvision:vit_b_16"]) == 0
     lines = capsys.readouterr().out.splitlines()
     words = {tuple(line.split()[:2]): line.split() for line in lines if line.split()}
     assert words["forward", "(inference)"][2:] == ["17.5638", "35.1277"]

@@ -2,6 +2,6 @@
 
 import sys
 
-from isoflop.cli import main
+from isoflop.cli.main import main
 
 sys.exit(main())

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from isoflop.record import Record
-from isoflop.sweep import child, local
 from isoflop.sweep.grid import Cell
-from isoflop.sweep.local import Slots
+from isoflop.sweep.local import launch, worker
+from isoflop.sweep.local.launch import Slots
 
 Collect = Callable[..., dict[str, Record | None]]
 
@@ -20,7 +20,7 @@ TWO = Slots(2, 1, 0)
 FRAME = """
 import errno, itertools, os, signal, sys, time
 from pathlib import Path
-from isoflop.sweep import child
+from isoflop.sweep.local import worker as child
 real_task, real_work = child.run_task, child.work
 
 def work(*arguments):
@@ -40,7 +40,7 @@ def collect() -> Collect:
 
     def run(cells: tuple[Cell, ...], slots: Slots = TWO) -> dict[str, Record | None]:
         seen: dict[str, Record | None] = {}
-        local.run_cells(
+        launch.run_cells(
             cells, slots, lambda cell, found: seen.update({cell.run_id: found[-1] if found else None})
         )
         return seen
@@ -58,7 +58,7 @@ def misbehave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
         monkeypatch.syspath_prepend(str(tmp_path))
         import misbehaving  # type: ignore[import-not-found]
 
-        monkeypatch.setattr(child, "work", misbehaving.work)
+        monkeypatch.setattr(worker, "work", misbehaving.work)
 
     yield make
     sys.modules.pop("misbehaving", None)

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from isoflop import cli
 from isoflop import record as records
+from isoflop.cli import main
 from isoflop.config import Config, ConfigError
 from isoflop.record import Record
-from isoflop.sweep import grid, manifest, submission
+from isoflop.sweep import grid, manifest
 from isoflop.sweep.grid import Cell
 from isoflop.sweep.planning import Slots
+from isoflop.sweep.slurm import submission
 
 MakeConfig = Callable[..., Config]
 
@@ -28,10 +29,10 @@ def cells(make_config: MakeConfig) -> tuple[Cell, ...]:
 
 def test_a_line_and_a_range_give_the_records_of_the_sweep(cells: tuple[Cell, ...], tmp_path: Path) -> None:
     path = cells[0].config.directory / "manifest.jsonl"
-    assert cli.main(["run", "--manifest", str(path), "--line", "2"]) == 0
+    assert main.main(["run", "--manifest", str(path), "--line", "2"]) == 0
     alone = records.read(records.path_of(path.parent, cells[1].run_id))
     records.path_of(path.parent, cells[1].run_id).unlink()
-    assert cli.main(["run", "--manifest", str(path), "--cells", "2-3"]) == 0
+    assert main.main(["run", "--manifest", str(path), "--cells", "2-3"]) == 0
     ranged = records.read(records.path_of(path.parent, cells[1].run_id))
     assert (alone.error, alone.loss, alone.provenance.threads) == (ranged.error, ranged.loss, 1)
     assert len(list((path.parent / "records").iterdir())) == 2
@@ -40,7 +41,7 @@ def test_a_line_and_a_range_give_the_records_of_the_sweep(cells: tuple[Cell, ...
 def test_records_go_beside_a_manifest_that_was_moved(cells: tuple[Cell, ...], tmp_path: Path) -> None:
     moved = tmp_path / "a new place"
     cells[0].config.directory.rename(moved)
-    assert cli.main(["run", "--manifest", str(moved / "manifest.jsonl"), "--line", "1"]) == 0
+    assert main.main(["run", "--manifest", str(moved / "manifest.jsonl"), "--line", "1"]) == 0
     assert records.is_done(records.path_of(moved, cells[0].run_id))
     assert not cells[0].config.directory.exists()
 
@@ -73,7 +74,7 @@ def test_bad_lines_are_refused(
     words: list[str], said: str, cells: tuple[Cell, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = cells[0].config.directory / "manifest.jsonl"
-    assert cli.main(["run", "--manifest", str(path), *words]) == 2
+    assert main.main(["run", "--manifest", str(path), *words]) == 2
     assert said in capsys.readouterr().err
     assert not (path.parent / "records").exists()
 

@@ -11,15 +11,17 @@ from typing import Any
 
 import pytest
 
-from isoflop import cli
 from isoflop import record as records
+from isoflop.cli import main
+from isoflop.cli.terminal import status_table
 from isoflop.config import Config, ConfigError
 from isoflop.record import Record, heartbeat
 from isoflop.record.heartbeat import Beat, Progress
-from isoflop.sweep import board, grid, retry, status, submission
+from isoflop.sweep import grid, retry, status
 from isoflop.sweep.grid import Cell
+from isoflop.sweep.slurm import submission
+from isoflop.sweep.slurm.submission import Chunk, Submission
 from isoflop.sweep.status import CellStatus
-from isoflop.sweep.submission import Chunk, Submission
 
 MakeConfig = Callable[..., Config]
 Leave = Callable[..., None]
@@ -201,13 +203,13 @@ def test_the_terminal_shows_counts_and_what_needs_a_look(
     leave(cells[0], "done")
     leave(cells[1], "failed")
     sign(cells[2])
-    lines = list(board.lines(status.read(directory)))
+    lines = list(status_table.lines(status.read(directory)))
     assert lines[0] == f"{directory}: 3 cells: 1 running, 1 failed, 1 done"
     assert lines[1].split()[0:2] == ["running", cells[2].run_id]
     assert lines[1].endswith("width=16  25% done, 0:30 left")
     assert lines[3].strip() == "failed for the test"
     assert len(lines) == 4
-    assert cli.main(["status", str(directory), "--json", "-"]) == 0
+    assert main.main(["status", str(directory), "--json", "-"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["counts"] == {"running": 1, "failed": 1, "done": 1}
     assert {cell["run_id"] for cell in shown["cells"]} == {cell.run_id for cell in cells}
@@ -237,11 +239,11 @@ def test_a_retried_cell_runs_again(cells: tuple[Cell, ...], leave: Leave) -> Non
         leave(cell, "oom")
     command = ["sweep", "model.width=4,8,16", "model.depth=1", "schedule.epochs=1", "launch.threads=1"]
     command += [f"out={directory}", "sweep.name=again"]
-    assert cli.main(command) == 1
+    assert main.main(command) == 1
     assert status.read(directory).counts == {"oom": 3}
-    assert cli.main([*command, "--retry", "oom", "--dry-run"]) == 0
+    assert main.main([*command, "--retry", "oom", "--dry-run"]) == 0
     assert status.read(directory).counts == {"oom": 3}, "a dry run changes nothing"
-    assert cli.main([*command, "--retry", "oom"]) == 0
+    assert main.main([*command, "--retry", "oom"]) == 0
     assert status.read(directory).counts == {"done": 3}
     assert {cell.attempt for cell in status.read(directory).cells} == {2}
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from isoflop import cli
 from isoflop import record as records
+from isoflop.cli import main
 from isoflop.config import compose
 from isoflop.record import Record
 from isoflop.sweep import grid, tune
@@ -64,11 +64,11 @@ def test_a_shape_whose_trials_all_failed_keeps_its_rate(tmp_path: Path) -> None:
 def test_a_sweep_with_a_grid_trains_no_cell_twice(tmp_path: Path) -> None:
     command = ["sweep", "model.width=8,16", "seed=0,1", "sweep.lr_grid=[0.5,1,2]", "model.depth=1"]
     command += ["schedule.epochs=1", "launch.threads=1", f"out={tmp_path / 'd'}"]
-    assert cli.main(command) == 0
+    assert main.main(command) == 0
     table = aggregate.aggregate(tmp_path / "d")
     assert len(table.rows) == 4
     assert table.rows["lr_interior"].notna().all()
     assert len(list((tmp_path / "d/tuning/records").glob("*.json"))) == 6
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("d/**/records/*.json")}
-    assert cli.main(command) == 0
+    assert main.main(command) == 0
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.glob("d/**/records/*.json")}

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from isoflop import cli
 from isoflop import record as records
+from isoflop.cli import main
 from isoflop.config import Config, ConfigError
 from isoflop.record import CurvePoint, Record
 from isoflop.runner import attempt as run
@@ -258,7 +258,7 @@ def test_curves_that_cannot_be_written_cost_a_line(
 def test_what_cannot_be_is_refused_before_anything_is_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], overrides: tuple[str, ...], words: str
 ) -> None:
-    assert cli.main(["run", *overrides, f"out={tmp_path / 'out'}"]) == 2
+    assert main.main(["run", *overrides, f"out={tmp_path / 'out'}"]) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

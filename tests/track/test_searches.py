@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from isoflop import cli, config
+from isoflop import config
 from isoflop import record as records
+from isoflop.cli import main
 from isoflop.track import feed
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +38,7 @@ def test_a_wandb_sweep_file_makes_a_command_that_runs(
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     out = tmp_path / "out"
-    assert cli.main([*words[1:], *TINY, f"out={out}"]) == 0
+    assert main.main([*words[1:], *TINY, f"out={out}"]) == 0
     assert feed.wait(out, 120)
     (path,) = (out / "records").glob("[!.]*.json")
     found = records.read(path)

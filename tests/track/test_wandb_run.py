@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from isoflop import cli
 from isoflop import record as records
+from isoflop.cli import main
 from isoflop.config import Config, TrackerConfig
 from isoflop.record import Record
 from isoflop.report.wandb import upload
@@ -181,7 +181,7 @@ def test_an_upload_after_the_fact_says_the_same(
     found = {r.run_id: r for c in (good, bad) for r in attempt.run(c)}
     (config.directory / "records" / "damaged.json").write_text("{")
     monkeypatch.setenv("WANDB_MODE", "offline")
-    assert cli.main(["wandb", str(config.directory)]) == 0
+    assert main.main(["wandb", str(config.directory)]) == 0
     told = capsys.readouterr().out
     assert "2 runs, 1 records left out" in told
     assert "damaged" in told
@@ -200,9 +200,9 @@ def test_without_a_key_an_upload_is_refused(
     done_record: Record, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     records.write(done_record, tmp_path)
-    assert cli.main(["wandb", str(tmp_path)]) == 2
+    assert main.main(["wandb", str(tmp_path)]) == 2
     assert "wandb login" in capsys.readouterr().err
-    assert cli.main(["wandb", str(tmp_path / "absent")]) == 2
+    assert main.main(["wandb", str(tmp_path / "absent")]) == 2
     assert "no records here" in capsys.readouterr().err
 
 

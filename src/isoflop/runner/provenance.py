@@ -50,7 +50,7 @@ def git_state() -> tuple[str | None, bool | None]:
     Dirty: src or conf were changed since the commit. What lies in results is not code.
     """
     folder = Path(__file__).parents[1]
-    with contextlib.suppress(OSError):  # a snapshot (sweep/snapshot.py) says where it was taken
+    with contextlib.suppress(OSError):  # a snapshot (sweep/slurm/source_snapshot.py) says where it was taken
         kept = msgspec.json.decode((folder / "origin.json").read_bytes())
         return kept["git_commit"], kept["dirty"]
 

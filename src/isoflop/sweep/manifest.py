@@ -109,7 +109,7 @@ def run_range(path: Path, first: int, last: int) -> tuple[tuple[Cell, tuple[Reco
         KeyboardInterrupt: asked to stop; what was in hand is accounted for.
         OSError: a record cannot be written.
     """
-    from isoflop.sweep import local
+    from isoflop.sweep.local import launch as local
 
     cells = read(path, first, last)
     if int(os.environ.get("SLURM_RESTART_COUNT", "0")):

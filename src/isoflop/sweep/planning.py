@@ -18,7 +18,7 @@ from isoflop.config import Config, ConfigError
 from isoflop.config.launch import LaunchConfig, Shared
 from isoflop.sweep.grid import Cell
 
-PRELOAD = ["isoflop.sweep.preload"]
+PRELOAD = ["isoflop.sweep.local.preload"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,9 +17,10 @@ from isoflop import record as records
 from isoflop.config import ConfigError
 from isoflop.record import SCHEMA, heartbeat
 from isoflop.record.heartbeat import Progress
-from isoflop.sweep import lost, manifest, queue, submission, tune
-from isoflop.sweep.queue import Active, SlurmError
-from isoflop.sweep.submission import Submission, Task
+from isoflop.sweep import manifest, tune
+from isoflop.sweep.slurm import queue, reconcile, submission
+from isoflop.sweep.slurm.queue import Active, SlurmError
+from isoflop.sweep.slurm.submission import Submission, Task
 
 CellState = Literal["running", "lost", "failed", "oom", "diverged", "interrupted", "pending", "done"]
 STATES: tuple[CellState, ...] = (
@@ -291,6 +292,6 @@ def _explain(cells: Iterable[CellStatus], tasks: Mapping[str, Task], directory: 
 def _explained(
     cell: CellStatus, task: Task, ended: Mapping[Task, queue.Ended], directory: Path
 ) -> CellStatus:
-    found = lost.fate(task, ended.get(task), submission.log_path(directory, task))
+    found = reconcile.fate(task, ended.get(task), submission.log_path(directory, task))
     reason = f"{cell.reason}; {found.reason}" if cell.reason else found.reason
     return dataclasses.replace(cell, state="oom" if found.state == "oom" else "lost", reason=reason)

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from isoflop import cli
+from isoflop.cli import main
 from isoflop.curve.forecast import score
 
 
@@ -55,7 +55,7 @@ def test_the_held_out_part_does_not_reach_the_prediction(benchmark):
 )
 def test_a_wrong_benchmark_is_refused_in_one_line(tmp_path, change, words, capsys):
     change(curve("a", lambda x: x**-0.1)).to_csv(tmp_path / "benchmark.toy.csv", index=False)
-    assert cli.main(["score", str(tmp_path)]) == 2
+    assert main.main(["score", str(tmp_path)]) == 2
     told = capsys.readouterr().err
     assert words in told
     assert told.count("\n") == 1

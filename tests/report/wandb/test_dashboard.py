@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from isoflop import cli
 from isoflop import record as records
+from isoflop.cli import main
 from isoflop.curve import result
 from isoflop.curve.result import FitFile
 from isoflop.record import Record
@@ -39,7 +39,7 @@ def dry(
     records.write(done_record, directory)
     result.write(make_fits(make_table(joules=True)), directory / "fit.json")
     arguments = ["wandb", str(directory), "--project", "p", "--entity", "e", "--dry-run", "--json", "-"]
-    assert cli.main(arguments) == 0
+    assert main.main(arguments) == 0
     printed: dict[str, Any] = json.loads(capsys.readouterr().out)
     return printed
 

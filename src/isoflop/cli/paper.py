@@ -1,0 +1,335 @@
+"""isoflop paper: the paper's claims, each one command, and the page that holds them all."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from isoflop.cli import output
+from isoflop.config import ConfigError, CostConfig
+from isoflop.config.compose import compose_config
+
+OUT = Path("results/paper")
+PRICE, GRID = "aws_h100_2023", "us_2023_typical_room"
+SWEEP_RESAMPLES = 200
+"""For the laws of the small sweep that `paper all` prices: a rough interval is enough there."""
+
+
+def add(verb: output.Add) -> None:
+    """paper, with a part each."""
+    made = verb("paper", _all, "The paper's claims, reproduced and questioned: isoflop paper all --quick")
+    parts = made.add_subparsers(dest="part", required=True, metavar="PART")
+
+    def part(name: str, action: Callable[[argparse.Namespace], int], words: str) -> argparse.ArgumentParser:
+        sub = parts.add_parser(name, help=words, description=words, allow_abbrev=False)
+        sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show stack traces")
+        sub.add_argument(
+            "--out", metavar="DIR", type=Path, default=OUT, help=f"where to write (default {OUT})"
+        )
+        sub.set_defaults(action=action)
+        output.add_json(sub)
+        return sub
+
+    shown = part("theory", _theory, "Figure 2: performance against data and computation, simulated")
+    shown.add_argument("--quick", action="store_true", help="fewer simulations: about half a minute")
+    shown.add_argument("--simulations", type=int, metavar="N", help="of each case and size (default 1000)")
+    shown.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
+    _add_published(part("published", _published, "Error against compute across published models"))
+    _add_implications(part("implications", _implications, "The price of a lower error, under both forms"))
+    grown = part("growth", _growth, "Compute of notable models over time, against hardware")
+    grown.add_argument("--csv", metavar="FILE", type=Path, help="models with Epoch AI's columns")
+    grown.add_argument("--window", action="append", metavar="A-B", help="years A to B, such as 2012-2019")
+    swept = part("overparameterised", _overparameterised, "Exponents where data and width grow together")
+    swept.add_argument("directory", metavar="DIR", type=Path, help="a sweep: sweep=overparameterised")
+    part("claims", _claims, "Every claim with its verdict, from the parts that have been run")
+    whole = part("all", _all, "Every part, and the page")
+    whole.add_argument("--quick", action="store_true", help="small simulation and sweep: under 3 minutes")
+
+
+def _add_published(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--csv", metavar="FILE", type=Path, help="your models (default: torchvision's metadata)")
+    for name, words in (
+        ("error", "column of the error"),
+        ("compute", "column of the compute, in any unit"),
+        ("name", "column of the model's name"),
+        ("family", "column of the model's family (default: the letters its name begins with)"),
+        ("year", "column of the year or date of publication"),
+        ("parameters", "column of the number of parameters"),
+    ):
+        sub.add_argument(f"--{name}", metavar="COLUMN", help=words)
+    sub.add_argument("--error-unit", choices=("fraction", "percent"), default="fraction")
+    sub.add_argument("--exclude", metavar="REGEX", help="names to leave out")
+    sub.add_argument("--max-error", type=float, help="leave out errors from here on, in the column's unit")
+    sub.add_argument("--resamples", type=int, default=1000, help="of families (default 1000)")
+
+
+def _add_implications(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("directories", metavar="DIR", nargs="*", type=Path, help="sweeps with a fit.json")
+    sub.add_argument("--target", action="append", type=float, metavar="E", help="an error such as 0.05")
+    sub.add_argument("--price", default=PRICE, metavar="COST", help=f"cost file of dollars (default {PRICE})")
+    sub.add_argument("--grid", default=GRID, metavar="COST", help=f"cost file of CO2 (default {GRID})")
+
+
+def _theory(options: argparse.Namespace) -> int:
+    return _told(_make_theory(_folder(options.out), options), options)
+
+
+def _make_theory(out: Path, options: argparse.Namespace) -> Any:
+    from isoflop.meter.device.hardware import describe_cpu
+    from isoflop.paper.pages import theory as paper_theory
+    from isoflop.paper.theory import result as theory_result
+    from isoflop.paper.theory import simulate
+
+    settings = theory_result.TheorySettings(device=getattr(options, "device", "cpu"))
+    if options.quick:
+        settings = theory_result.quick(settings)
+    if getattr(options, "simulations", None) is not None:
+        settings = dataclasses.replace(settings, simulations=options.simulations)
+    result = simulate.run(settings, hardware=describe_cpu(), command=_command("theory", options))
+    return _save(out, result, paper_theory.section(result, out), result.rows, options)
+
+
+def _published(options: argparse.Namespace) -> int:
+    out = _folder(options.out)
+    if options.resamples < 100:
+        raise ConfigError(f"--resamples {options.resamples}: an interval needs at least 100")
+    if options.csv is None:
+        for name in ("error", "compute", "name", "family", "year", "parameters", "exclude", "max_error"):
+            if getattr(options, name) is not None:
+                raise ConfigError(f"--{name.replace('_', '-')} needs --csv FILE")
+    elif not (options.error and options.compute):
+        raise ConfigError("--csv needs --error COLUMN and --compute COLUMN")
+    return _told(_make_published(out, options), options)
+
+
+def _make_published(out: Path, options: argparse.Namespace) -> Any:
+    from isoflop.paper import models, published
+    from isoflop.paper.pages import published as paper_published
+
+    if getattr(options, "csv", None) is not None:
+        chosen = {f.name: getattr(options, f.name) for f in dataclasses.fields(models.Columns)}
+        points = models.read_csv(options.csv, models.Columns(**chosen))
+    else:
+        from isoflop.paper import torchvision_weights
+
+        points = torchvision_weights.read()
+    result = published.analyse(points, resamples=getattr(options, "resamples", 1000))
+    listed = [_Model(*row) for row in zip(*(getattr(points, name) for name in _MODEL), strict=True)]
+    return _save(out, result, paper_published.section(result, out), listed, options)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Model:
+    """A row of published.csv."""
+
+    name: str
+    family: str
+    error: float
+    compute: float
+    parameters: float | None
+    year: float | None
+
+
+_MODEL = ("names", "families", "error", "compute", "parameters", "year")
+
+
+def _implications(options: argparse.Namespace) -> int:
+    from isoflop.curve import result
+
+    out = _folder(options.out)
+    for directory in options.directories:
+        if not (directory / "fit.json").is_file():
+            raise ConfigError(f"{directory}: no fit.json here: run isoflop fit {directory}")
+    sweeps = [(d.resolve().name, result.read(d / "fit.json")) for d in options.directories]
+    return _told(_make_implications(out, options, sweeps), options)
+
+
+def _make_implications(out: Path, options: argparse.Namespace, sweeps: Sequence[tuple[str, Any]]) -> Any:
+    from isoflop.paper import implications, published, torchvision_weights
+    from isoflop.paper.pages import implications as paper_implications
+
+    today = _today(getattr(options, "price", PRICE), getattr(options, "grid", GRID))
+    targets = getattr(options, "target", None) or implications.TARGETS
+    models = published.analyse(torchvision_weights.read())
+    result = implications.analyse(today, models, sweeps, targets)
+    return _save(out, result, paper_implications.section(result, out), result.bills, options)
+
+
+def _today(price: str, grid: str) -> Any:
+    """Today's conversion from two cost files. Raises ConfigError if one lacks what is needed from it."""
+    from isoflop.meter.device import peaks
+    from isoflop.paper import facts, implications
+
+    money, carbon = _cost(price), _cost(grid)
+    if money.dollars_per_gpu_hour is None:
+        raise ConfigError(f"--price {price}: has no dollars_per_gpu_hour: choose one such as {PRICE}")
+    if carbon.grams_co2_per_kwh is None:
+        raise ConfigError(f"--grid {grid}: has no grams_co2_per_kwh: choose one such as {GRID}")
+    board = facts.TODAY
+    peak = peaks.peak_rate(board.name, board.dtype)
+    assert peak is not None
+    return implications.today(
+        peak.flops_per_second,
+        dollars_per_gpu_hour=money.dollars_per_gpu_hour,
+        grams_co2_per_kwh=carbon.grams_co2_per_kwh,
+        pue=carbon.pue or 1.0,
+        source=f"{board.name}: {peak.source}; {board.source} [{board.mark}]; {money.source}; {carbon.source}",
+    )
+
+
+def _cost(name: str) -> CostConfig:
+    return compose_config([f"cost={name}"], None).cost
+
+
+def _growth(options: argparse.Namespace) -> int:
+    out = _folder(options.out)
+    return _told(_make_growth(out, options), options)
+
+
+def _make_growth(out: Path, options: argparse.Namespace) -> Any:
+    from isoflop.meter.device import peaks
+    from isoflop.paper import growth, notable
+    from isoflop.paper.pages import growth as paper_growth
+
+    chosen: Path | None = getattr(options, "csv", None)
+    models, excluded = notable.read_csv(chosen) if chosen else (notable.TABLE, ())
+    source = chosen.name if chosen else notable.SOURCE
+    windows = [_window(words) for words in getattr(options, "window", None) or ()] or growth.WINDOWS
+    boards = growth.boards_of(
+        {
+            name: tuple(
+                (dtype, found.flops_per_second, found.source)
+                for dtype in ("fp32", "fp16")
+                if (found := peaks.peak_rate(name, dtype)) is not None
+            )
+            for name in (*growth.RELEASED, *growth.GAMING)
+        }
+    )
+    result = growth.analyse(models, boards, source=source, windows=windows, excluded=excluded)
+    return _save(out, result, paper_growth.section(result, out), result.models, options)
+
+
+def _window(words: str) -> tuple[float, float]:
+    found = re.fullmatch(r"(\d{4})-(\d{4})", words)
+    if not found or int(found[2]) < int(found[1]):
+        raise ConfigError(f"--window {words}: give two years, the earlier first, such as 2012-2019")
+    return float(found[1]), float(found[2]) + 1
+
+
+def _overparameterised(options: argparse.Namespace) -> int:
+    out = _folder(options.out)
+    return _told(_make_overparameterised(out, options, options.directory), options)
+
+
+def _make_overparameterised(out: Path, options: argparse.Namespace, directory: Path) -> Any:
+    from isoflop.paper import overparameterised
+    from isoflop.paper.pages import overparameterised as paper_overparameterised
+    from isoflop.table import aggregate
+
+    table = aggregate.aggregate(directory)
+    result = overparameterised.analyse(table.rows, source=directory.resolve().name)
+    return _save(out, result, paper_overparameterised.section(result, out), result.places, options)
+
+
+def _claims(options: argparse.Namespace) -> int:
+    return _told(_make_claims(_folder(options.out), options), options)
+
+
+def _make_claims(out: Path, options: argparse.Namespace) -> Any:
+    from isoflop.paper import claims, growth, implications, overparameterised, published, saved
+    from isoflop.paper.pages import claims as paper_claims
+
+    simulate = next((s.section.found for s in saved.sections(out) if s.section.name == "theory"), None)
+    result = claims.judge(
+        claims.Results(
+            published=saved.result(out, "published", published.PublishedResult),
+            implications=saved.result(out, "implications", implications.ImplicationsResult),
+            growth=saved.result(out, "growth", growth.GrowthResult),
+            overparameterised=saved.result(
+                out, "overparameterised", overparameterised.OverparameterisedResult
+            ),
+            theory=simulate,
+        )
+    )
+    return _save(out, result, paper_claims.section(result, out), result.claims, options)
+
+
+def _all(options: argparse.Namespace) -> int:
+    out = _folder(options.out)
+    _make_theory(out, options)
+    _make_published(out, options)
+    _make_growth(out, options)
+    swept = out / "overparameterised"
+    _sweep(swept, quick=options.quick)
+    _make_overparameterised(out, options, swept)
+    _make_implications(out, options, [("overparameterised", _laws(swept))])
+    return _told(_make_claims(out, options), options)
+
+
+def _sweep(directory: Path, *, quick: bool) -> None:
+    """Train the missing cells of conf/sweep/overparameterised.yaml; with `quick` one seed of each."""
+    from isoflop.cli import training
+    from isoflop.sweep import grid, retry
+
+    overrides = ["sweep=overparameterised", *(["seed=0"] if quick else [])]
+    composed = dataclasses.replace(compose_config(overrides, None), out=str(directory))
+    base = dataclasses.replace(composed, sweep=grid.without(composed.sweep, ["seed"] if quick else []))
+    training.run_missing(base, grid.expand(base), base.directory, retry.states(None))
+
+
+def _laws(directory: Path) -> Any:
+    from isoflop.curve import fit
+    from isoflop.paper import forms
+    from isoflop.table import aggregate
+
+    rows = aggregate.aggregate(directory).rows
+    axes = (("train_gflops", "test_error"),)
+    method = fit.Method(laws=forms.FORMS, resamples=SWEEP_RESAMPLES, forecast=False)
+    return fit.fit_all(rows, source=directory.name, method=method, axes=axes)
+
+
+def _folder(out: Path) -> Path:
+    """The folder to write to. Raises ConfigError if something else stands there."""
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out}: a file: give a folder")
+    return out
+
+
+def _save(out: Path, result: Any, section: Any, rows: Sequence[Any], options: argparse.Namespace) -> Any:
+    """Write a section's files and the page of all that are there; return (result, section, page)."""
+    from isoflop.paper import saved
+    from isoflop.paper.pages import page as paper_page
+
+    saved.write(out, result, section, rows, _command(section.name, options))
+    return result, section, paper_page.write(out)
+
+
+def _command(name: str, options: argparse.Namespace) -> str:
+    """The command that made a section, as it was given."""
+    if options.part == "all":
+        return "isoflop paper all --quick" if options.quick else "isoflop paper all"
+    words = ["isoflop", "paper", name]
+    for key, value in vars(options).items():
+        if key in ("verb", "part", "action", "debug", "json", "out", "overrides", "command") or not value:
+            continue
+        values = value if isinstance(value, list) else [value]
+        flag = [] if key in ("directory", "directories") else [f"--{key.replace('_', '-')}"]
+        words += flag if value is True else [word for each in values for word in (*flag, str(each))]
+    return shlex.join(words)
+
+
+def _told(made: Any, options: argparse.Namespace) -> int:
+    """Show a section in the terminal, or write its result as JSON."""
+    result, section, page = made
+    if options.json:
+        return output.write_json(result, options.json)
+    from isoflop.cli.terminal import console
+
+    console.show_section(section)
+    console.OUT.print(f"page: {page}", markup=False)
+    return output.DONE

@@ -1,0 +1,1 @@
+"""What the terminal shows: progress bars where there is a terminal, tables everywhere."""

@@ -1,0 +1,1 @@
+"""A sweep as SLURM job arrays: submitted, asked after, reconciled with what SLURM says, finished."""

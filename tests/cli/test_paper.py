@@ -1,0 +1,69 @@
+"""isoflop paper on the command line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from isoflop.cli import main
+
+
+def _stderr(capsys):
+    found = capsys.readouterr().err
+    assert found.count("\n") == 1, found
+    return found
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["published", "--error", "e"], "--error needs --csv"),
+        (["published", "--csv", "none.csv"], "needs --error COLUMN and --compute COLUMN"),
+        (["published", "--csv", "none.csv", "--error", "e", "--compute", "c"], "no such file"),
+        (["published", "--resamples", "5"], "at least 100"),
+        (["implications", "nowhere"], "no fit.json here: run isoflop fit nowhere"),
+        (["implications", "--price", "us_2023"], "has no dollars_per_gpu_hour"),
+        (["implications", "--grid", "aws_h100_2023"], "has no grams_co2_per_kwh"),
+        (["growth", "--window", "2019-2012"], "the earlier first"),
+        (["growth", "--csv", "none.csv"], "no such file"),
+        (["overparameterised", "nowhere"], "no records folder here"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_line_and_leaves_nothing(words, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main.main(["paper", *words, "--out", str(tmp_path / "out")]) == 2
+    assert said in _stderr(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path, capsys):
+    taken = tmp_path / "taken"
+    taken.write_text("")
+    assert main.main(["paper", "growth", "--out", str(taken)]) == 2
+    assert "a file: give a folder" in _stderr(capsys)
+
+
+def test_growth_of_a_users_table_and_then_the_claims(tmp_path, capsys):
+    table = tmp_path / "mine.csv"
+    rows = [f"m{i},{2012 + i // 2}-{1 + 6 * (i % 2):02d}-01,{1e15 * 4 ** (i / 2)}" for i in range(16)]
+    table.write_text("\n".join(["System,Publication date,Training compute (FLOP)", *rows]))
+    out = tmp_path / "out"
+    words = ["--csv", str(table), "--window", "2012-2019", "--out", str(out)]
+    assert main.main(["paper", "growth", *words, "--json", "-"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["rates"][0]["times_a_year"]["value"] == pytest.approx(4, rel=0.01)
+    assert main.main(["paper", "claims", "--out", str(out)]) == 0
+    assert "disagrees: The compute of the largest models grew tenfold a year" in capsys.readouterr().out
+    names = {p.name for p in out.iterdir()}
+    assert {"growth.json", "growth.csv", "claims.json", "claims.csv", "index.html", "figures"} <= names
+    assert f"--csv {table} --window 2012-2019" in (out / "index.html").read_text()
+
+
+def test_published_and_growth_results_import_no_torch():
+    """The page is written on a laptop: only torchvision's metadata and the simulation need torch."""
+    names = "published, growth, implications, overparameterised, claims, saved"
+    code = f"import sys; from isoflop.paper import {names}; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, cwd=Path(__file__).parents[1])

@@ -1,0 +1,87 @@
+"""The cells of a sweep under other launchers: whoever starts them, the records are the same."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from isoflop import record as records
+from isoflop.cli import main
+from isoflop.record import Record
+
+CELLS = (
+    *("model=mlp", "model.width=4,8", "model.depth=1", "schedule.epochs=1", "launch.threads=1"),
+    "meter=none",  # beside each other cells may not read the processor, alone they may
+)
+
+
+def found(directory: Path) -> dict[str, dict[str, Any]]:
+    """Records by run id, without what says when, where and how fast."""
+    kept = {}
+    for path in (directory / "records").glob("*.json"):
+        record = records.read(path)
+        assert record.run_id == path.stem
+        kept[path.stem] = _timeless(record)
+    return kept
+
+
+def _timeless(record: Record) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(record)
+    plain["curve"] = [{k: v for k, v in point.items() if k != "seconds"} for point in plain["curve"]]
+    plain["spent"] = {k: v for k, v in plain["spent"].items() if "seconds" not in k}
+    origin = plain["provenance"]
+    plain["provenance"] = {k: v for k, v in origin.items() if k not in ("command", "started_at")}
+    del plain["time"]
+    return plain
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("swept")
+    assert main.main(["sweep", *CELLS, f"out={out}"]) == 0
+    return out
+
+
+@pytest.mark.parametrize(
+    ("launcher", "package", "settings"),
+    [
+        ("joblib", "hydra_plugins.hydra_joblib_launcher", ("hydra.launcher.n_jobs=2",)),
+        ("submitit_local", "hydra_plugins.hydra_submitit_launcher", ("hydra.launcher.timeout_min=5",)),
+    ],
+)
+def test_hydras_other_launchers_write_the_same_records(
+    swept: Path, tmp_path: Path, launcher: str, package: str, settings: tuple[str, ...]
+) -> None:
+    try:
+        here = importlib.util.find_spec(package)
+    except ModuleNotFoundError:
+        here = None
+    if here is None:
+        pytest.skip(f"{package} is not installed")
+    chosen = [f"hydra/launcher={launcher}", *settings, f"out={tmp_path}"]
+    subprocess.run([sys.executable, "-m", "isoflop", "run", "-m", *CELLS, *chosen], check=True)
+    assert found(tmp_path) == found(swept)
+
+
+PARALLEL = "seq 2 | parallel -j 2 {python} -m isoflop run --manifest {manifest} --line {{}}"
+LOOP = "for line in 1 2; do {python} -m isoflop run --manifest {manifest} --line $line; done"
+
+
+@pytest.mark.parametrize(("program", "script"), [("parallel", PARALLEL), ("sh", LOOP)])
+def test_gnu_parallel_or_a_loop_over_the_manifest_writes_the_same_records(
+    swept: Path, tmp_path: Path, program: str, script: str
+) -> None:
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    manifest = tmp_path / "manifest.jsonl"
+    shutil.copy(swept / "manifest.jsonl", manifest)
+    line = script.format(python=sys.executable, manifest=manifest)
+    subprocess.run(["/bin/sh", "-ec", line], check=True, stdin=subprocess.DEVNULL)
+    assert found(tmp_path) == found(swept)
