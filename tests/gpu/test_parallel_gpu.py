@@ -1,4 +1,4 @@
-"""NCCL: a team of one process takes the very steps of a process alone; two boards train one cell."""
+"""NCCL: a world of one process takes the very steps of a process alone; two boards train one cell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 from isoflop.config import Config, compose
 from isoflop.runner import run
-from isoflop.train import data, parallel
+from isoflop.train import data, distributed
 from isoflop.train.loop import Trainer
 
 pytestmark = [
@@ -29,8 +29,8 @@ def test_nccl_with_one_process_takes_the_same_steps(kind: str, monkeypatch: pyte
     device = torch.device("cuda", 0)
     digits = data.load(config.data, device)
 
-    def trained(team: parallel.Team) -> torch.Tensor:
-        trainer = Trainer(config, digits, STEPS, device, team=team)
+    def trained(world: distributed.World) -> torch.Tensor:
+        trainer = Trainer(config, digits, STEPS, device, world=world)
         trainer.warm_up()
         trainer.advance(STEPS, (1.0,) * STEPS)
         trainer.check_finite()
@@ -41,10 +41,10 @@ def test_nccl_with_one_process_takes_the_same_steps(kind: str, monkeypatch: pyte
         port = free.getsockname()[1]
     monkeypatch.setitem(os.environ, "MASTER_ADDR", "127.0.0.1")
     monkeypatch.setitem(os.environ, "MASTER_PORT", str(port))
-    alone = trained(parallel.ALONE)
-    with parallel.joined(0, 1, device, 60) as team:
-        assert team.share("one") == ["one"]
-        together = trained(team)
+    alone = trained(distributed.SINGLE)
+    with distributed.process_group(0, 1, device, 60) as world:
+        assert world.all_gather("one") == ["one"]
+        together = trained(world)
     assert torch.allclose(alone, together, rtol=0, atol=1e-6)
 
 

@@ -24,7 +24,7 @@ from isoflop.runner import attempt, checkpoint
 from isoflop.runner import energy as metering
 from isoflop.runner import ranks as places
 from isoflop.runner import run as parallel_run
-from isoflop.train import parallel
+from isoflop.train import distributed
 
 MakeConfig = Callable[..., Config]
 TWO = ("launch.devices=2", "model.width=16", "optim.batch_size=60")
@@ -115,7 +115,7 @@ def test_a_killed_process_fails_the_cell_which_then_resumes(
     assert time.monotonic() - clock < 100
     assert failed.state == "failed"
     assert failed.reason is not None
-    assert ("died or hung" if victim == 0 else "another process of this cell ended") in failed.reason
+    assert ("died or hung" if victim == 0 else "another process of this run ended") in failed.reason
     assert record.read(record.path_of(config.directory, failed.run_id)) == failed
     (resumed,) = parallel_run.run(config)
     assert (resumed.state, resumed.attempt) == ("done", failed.attempt + 1)
@@ -138,7 +138,7 @@ def test_a_silent_process_fails_the_cell_within_the_time_out(make_config: MakeCo
     assert time.monotonic() - silenced[0] < 25
     assert failed.state == "failed"
     assert failed.reason is not None
-    assert "another process of this cell ended or fell silent" in failed.reason
+    assert "another process of this run ended or fell silent" in failed.reason
 
 
 def test_a_stop_asked_of_one_stops_all_at_the_same_step(make_config: MakeConfig, whole: Record) -> None:
@@ -309,12 +309,12 @@ class Node:
         return self.watts and self.watts * windows[0].seconds
 
 
-class Told(parallel.Team):
-    """A team of four whose second node says what `other` says; ranks 1 and 3 meter nothing."""
+class Told(distributed.World):
+    """A world of four whose second node says what `other` says; ranks 1 and 3 meter nothing."""
 
     other: Any = None
 
-    def share(self, value: Any) -> list[Any]:
+    def all_gather(self, value: Any) -> list[Any]:
         return [value, type(self).silent, type(self).other, type(self).silent]
 
     silent: Any = None
@@ -323,7 +323,7 @@ class Told(parallel.Team):
 @pytest.mark.parametrize(("watts", "joules"), [(50.0, 300.0), (None, None)])
 def test_a_meter_a_node_counts_every_node_once(watts: float | None, joules: float | None) -> None:
     windows, second = [Window(0.0, 2.0)], Node(watts)
-    meter = metering.TeamMeter(Told(0, 4), Node(100.0))  # type: ignore[arg-type]
+    meter = metering.WorldMeter(Told(0, 4), Node(100.0))  # type: ignore[arg-type]
     Told.other, Told.silent = second.measurement(windows), None
     energy, reason = meter.measurement(windows)
     assert (energy and energy.energy_joules) == joules

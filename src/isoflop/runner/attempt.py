@@ -23,8 +23,8 @@ from isoflop.runner.provenance import Machine
 from isoflop.runner.trajectory import Wall, Watch, measure
 from isoflop.signals import InterruptedRunError
 from isoflop.track import feed as tracker
+from isoflop.train.distributed import SINGLE, World, is_peer_failure
 from isoflop.train.loop import DivergedError, resolve_precision
-from isoflop.train.parallel import ALONE, Team, lost_peer
 
 
 def run(
@@ -36,7 +36,7 @@ def run(
     again: bool = False,
     shared: Shared = "nothing",
     watch: Watch | None = None,
-    team: Team = ALONE,
+    world: World = SINGLE,
 ) -> tuple[Record, ...]:
     """Train one cell, write a record a point to DIR/records as it is reached, and return the records.
 
@@ -44,7 +44,7 @@ def run(
     only ever replaced by another done one. `shared`: what others use at the same time, so that its joules are
     unknown.
 
-    Every process of a `team` calls this with the same configuration; its chief alone writes.
+    Every process of a `world` calls this with the same configuration; its chief alone writes.
 
     There is one point, or one a horizon with schedule.cooldowns. A cell that was interrupted goes on from its
     last checkpoint. What happens to the cell is a state of its records, never an exception: diverged, oom,
@@ -60,20 +60,20 @@ def run(
         torch.set_num_threads(config.launch.threads)
     device = pick_device(config.launch, device_index)
     tracker.check(config.tracker)
-    prepared = team.together(lambda: prepare(config, device))
+    prepared = world.run_on_all(lambda: prepare(config, device))
     gpus = [device.index] if device.type == "cuda" else []
     with (
-        _claimed(config, team),
+        _claimed(config, world),
         torch.random.fork_rng(gpus),
         signals.watched() as stop,
         tracker.Feed(config) as feed,
     ):
-        if again and team.chief:
+        if again and world.is_main:
             checkpoint.forget(config)
-        if done := team.from_chief(() if again else finished(config)):
+        if done := world.from_main(() if again else finished(config)):
             return done
         attempt = provenance.next_attempt(config)
-        if team.chief:
+        if world.is_main:
             feed.begin(attempt)
         machine, command = _machine(config, device), command_line or provenance.command()
         origin = provenance.gather(config, machine, started_at=started_at, command_line=command)
@@ -87,7 +87,7 @@ def run(
                 stop=stop,
                 watch=watch,
                 feed=feed,
-                team=team,
+                world=world,
             ):
                 seconds = wall.charge()
                 record = assemble.done(
@@ -96,11 +96,11 @@ def run(
                     seconds=seconds,
                     lr_interior=lr_interior,
                 )
-                found[trained.horizon] = _keep(config, record, team)
+                found[trained.horizon] = _keep(config, record, world)
         except OSError:
             raise
         except (Exception, KeyboardInterrupt) as error:
-            state, words = _what_happened(error, config, team)
+            state, words = _what_happened(error, config, world)
             for horizon in config.point_ids:
                 if horizon in found or (not again and _is_done(config, horizon)):
                     continue
@@ -111,21 +111,21 @@ def run(
                     attempt=attempt,
                     seconds=wall.charge(),
                 )
-                found[horizon] = _keep(config, lost, team)
-        if team.chief and all(_is_done(config, horizon) for horizon in config.point_ids):
+                found[horizon] = _keep(config, lost, world)
+        if world.is_main and all(_is_done(config, horizon) for horizon in config.point_ids):
             checkpoint.forget(config)
         results = tuple(found[h] if h in found else _read(config, h) for h in config.point_ids)
-        if team.chief:
+        if world.is_main:
             feed.end(results)
         return results
 
 
 @contextlib.contextmanager
-def _claimed(config: Config, team: Team) -> Iterator[None]:
-    """The cell held by the chief for the whole team."""
+def _claimed(config: Config, world: World) -> Iterator[None]:
+    """The cell held by the chief for the whole world."""
     with contextlib.ExitStack() as stack:
-        claim = records.claim(config.directory, config.run_id) if team.chief else contextlib.nullcontext()
-        team.together(lambda: stack.enter_context(claim))
+        claim = records.claim(config.directory, config.run_id) if world.is_main else contextlib.nullcontext()
+        world.run_on_all(lambda: stack.enter_context(claim))
         yield
 
 
@@ -150,23 +150,26 @@ def finished(config: Config) -> tuple[Record, ...]:
     return found if all(record.state == "done" for record in found) else ()
 
 
-def _keep(config: Config, record: Record, team: Team) -> Record:
+def _keep(config: Config, record: Record, world: World) -> Record:
     """Write a record, unless it would put an account of failure in the place of a point."""
     shadows = record.state != "done" and records.is_done(records.path_of(config.directory, record.run_id))
-    if shadows or not team.chief:
+    if shadows or not world.is_main:
         return record
     records.write(record, config.directory)
     return record
 
 
-def _what_happened(error: BaseException, config: Config, team: Team) -> tuple[State, str]:
-    """`_state_of` in a team: the cause is where the first process failed, not where others noticed."""
-    if team.group is not None and lost_peer(error):
+def _what_happened(error: BaseException, config: Config, world: World) -> tuple[State, str]:
+    """`_state_of` in a world: the cause is where the first process failed, not where others noticed."""
+    if world.group is not None and is_peer_failure(error):
         noticed = str(error).strip().splitlines()[0]
-        return team.cause() or ("failed", f"another process of this cell ended or fell silent: {noticed}")
+        return world.reported_failure() or (
+            "failed",
+            f"another process of this cell ended or fell silent: {noticed}",
+        )
     state, words = _state_of(error, config)
-    if (state == "failed" or state == "oom") and not team.chief:
-        team.tell_cause(state, f"process {team.rank}: {words}")
+    if (state == "failed" or state == "oom") and not world.is_main:
+        world.report_failure(state, f"process {world.rank}: {words}")
     return state, words
 
 

@@ -20,29 +20,29 @@ from isoflop.meter.energy.window_meter import WindowMeter
 from isoflop.record import Energy
 from isoflop.runner.assemble import Trained
 from isoflop.train import schedule
+from isoflop.train.distributed import SINGLE, World
 from isoflop.train.loop import Trainer
-from isoflop.train.parallel import ALONE, Team
 
 SHARED_PROCESSOR = "cells side by side share the processor: launch.workers=1 meters them"
 
 
-class TeamMeter:
+class WorldMeter:
     """The meters of all nodes as one: every process holds it, the first of each node reads the sensors.
 
-    All processes of the team enter it and call `senses`, `joules_so_far` and `measurement` together; each
+    All processes of the world enter it and call `senses`, `joules_so_far` and `measurement` together; each
     gets the sum over nodes. Windows are those of WindowMeter, by each process's own clock.
     """
 
-    def __init__(self, team: Team, own: WindowMeter | None) -> None:
-        self._team, self._own = team, own
+    def __init__(self, world: World, own: WindowMeter | None) -> None:
+        self._world, self._own = world, own
         self._windows: list[Window] = []
         self._opened: float | None = None
 
-    def __enter__(self) -> TeamMeter:
+    def __enter__(self) -> WorldMeter:
         """Start the meters; nobody trains before every idle baseline is taken."""
         if self._own:
             self._own.__enter__()
-        self._team.share(None)
+        self._world.all_gather(None)
         return self
 
     def __exit__(
@@ -60,7 +60,7 @@ class TeamMeter:
     @property
     def senses(self) -> bool:
         """Whether any sensor of any node was read so far."""
-        return any(self._team.share(self._own is not None and self._own.senses))
+        return any(self._world.all_gather(self._own is not None and self._own.senses))
 
     def begin(self) -> None:
         """Open a window."""
@@ -76,7 +76,7 @@ class TeamMeter:
     def joules_so_far(self, windows: Sequence[Window] | None = None) -> float | None:
         """As WindowMeter's, over all nodes."""
         chosen = self.windows if windows is None else windows
-        found = self._team.share([self._own.joules_so_far(chosen)] if self._own else [])
+        found = self._world.all_gather([self._own.joules_so_far(chosen)] if self._own else [])
         joules = [value for own in found for value in own]
         known = [value for value in joules if value is not None]
         return sum(known) if len(known) == len(joules) else None
@@ -87,13 +87,13 @@ class TeamMeter:
         """As WindowMeter's, over all nodes; unknown where one of them is."""
         chosen = self.windows if windows is None else windows
         own = self._own.measurement(chosen, replayed=replayed, scale=scale) if self._own else None
-        found = [each for each in self._team.share(own) if each is not None]
+        found = [each for each in self._world.all_gather(own) if each is not None]
         reason = next((reason for energy, reason in found if energy is None), None)
         energies = [energy for energy, _ in found if energy is not None]
         return (over_nodes(energies), None) if len(energies) == len(found) else (None, reason)
 
 
-Meter = WindowMeter | TeamMeter
+Meter = WindowMeter | WorldMeter
 
 
 def over_nodes(parts: Sequence[Energy]) -> Energy:
@@ -124,24 +124,24 @@ def window(meter: Meter | None) -> Iterator[None]:
 
 
 def energy_meter(
-    config: Config, device: torch.device, team: Team = ALONE, *, shared: Shared
+    config: Config, device: torch.device, world: World = SINGLE, *, shared: Shared
 ) -> contextlib.AbstractContextManager[Meter | None]:
     """The meter of the device's board or of the processor, or nothing where none is to be read.
 
-    Of a team (all call it) the first process of each node meters all boards of that node.
+    Of a world (all call it) the first process of each node meters all boards of that node.
     """
     if config.meter.energy == "none" or shared == "gpu":
         return contextlib.nullcontext()
-    if team.group is None:
+    if world.group is None:
         return _meter(config, gpu_uuids(device), "", shared)
-    every = team.share((socket.gethostname(), gpu_uuids(device)))
+    every = world.all_gather((socket.gethostname(), gpu_uuids(device)))
     hosts = list(dict.fromkeys(host for host, _ in every))
-    own = every[team.rank][0]
-    leader = [host for host, _ in every].index(own) == team.rank
+    own = every[world.rank][0]
+    leader = [host for host, _ in every].index(own) == world.rank
     uuids = tuple(dict.fromkeys(uuid for host, found in every if host == own for uuid in found))
     node = hosts.index(own)
     suffix = f".node{node}" if node else ""
-    return TeamMeter(team, _meter(config, uuids, suffix, shared) if leader else None)
+    return WorldMeter(world, _meter(config, uuids, suffix, shared) if leader else None)
 
 
 def _meter(config: Config, uuids: tuple[str, ...], suffix: str, shared: Shared) -> WindowMeter:
@@ -196,6 +196,6 @@ def replay(config: Config, trainer: Trainer, meter: Meter) -> tuple[tuple[Window
             trainer.advance(trainer.steps, factors)
             trainer.synchronise()
             metered_seconds += time.perf_counter() - clock
-        metered_seconds = trainer.team.from_chief(metered_seconds)
+        metered_seconds = trainer.world.from_main(metered_seconds)
         examples += trainer.examples_seen
     return meter.windows[first:], examples

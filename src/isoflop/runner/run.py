@@ -145,7 +145,7 @@ def _join(task: Task, place: Place, watch: Watch | None) -> tuple[Record, ...]:
 
     from isoflop.runner import attempt as one
     from isoflop.runner.prepare import pick_device
-    from isoflop.train import parallel
+    from isoflop.train import distributed
 
     config = configs.from_dict(task.config)
     # A scheduler that gives every task a GPU of its own lets it see no other.
@@ -157,7 +157,7 @@ def _join(task: Task, place: Place, watch: Watch | None) -> tuple[Record, ...]:
     os.environ |= {"MASTER_ADDR": place.master, "MASTER_PORT": str(place.port)}
     limit = config.launch.parallel_timeout_seconds
     try:
-        with parallel.joined(place.rank, place.ranks, device, limit) as team:
+        with distributed.process_group(place.rank, place.ranks, device, limit) as world:
             found = one.run(
                 config,
                 device_index=index,
@@ -166,7 +166,7 @@ def _join(task: Task, place: Place, watch: Watch | None) -> tuple[Record, ...]:
                 again=task.again,
                 shared=task.shared,
                 watch=watch,
-                team=team,
+                world=world,
             )
             if found[-1].state in ("failed", "oom"):
                 raise _BrokenError(found)

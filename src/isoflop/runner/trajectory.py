@@ -26,9 +26,9 @@ from isoflop.signals import InterruptedRunError, Stop
 from isoflop.track.feed import Feed
 from isoflop.train import optim, schedule
 from isoflop.train.data import Part
+from isoflop.train.distributed import SINGLE, World
 from isoflop.train.evaluate import Score, evaluate
 from isoflop.train.loop import DivergedError, Trainer, deterministic, warm_trainer
-from isoflop.train.parallel import ALONE, Team
 from isoflop.train.schedule import Horizon
 from isoflop.train.state import Snapshot
 
@@ -102,9 +102,9 @@ class Course:
         feed: Feed | None = None,
     ) -> None:
         self._config, self._prepared, self._trainer, self._meter = config, prepared, trainer, meter
-        self._team = trainer.team
+        self._world = trainer.world
         self._attempt, self._wall, self._stop = attempt, wall, stop
-        self._watch, self._feed = (watch, feed) if self._team.chief else (None, None)
+        self._watch, self._feed = (watch, feed) if self._world.is_main else (None, None)
         self._asked: str | None = None
         self._due = False
         self._grid = schedule.stops(trainer.steps, config.schedule.evaluations)
@@ -148,8 +148,8 @@ class Course:
                 self._place = _Place(index + 1, charged=horizon.branch_step)
 
     def _same_for_all(self, resumed: Resumed | None) -> Resumed | None:
-        """Raises RuntimeError if the processes of the team do not read the same checkpoint."""
-        steps = self._team.share(resumed.standing.steps_done if resumed else None)
+        """Raises RuntimeError if the processes of the world do not read the same checkpoint."""
+        steps = self._world.all_gather(resumed.standing.steps_done if resumed else None)
         if len(set(steps)) > 1:
             raise RuntimeError("the processes read different checkpoints: out must be a folder they share")
         return resumed
@@ -206,7 +206,7 @@ class Course:
 
     def _agree(self) -> None:
         """What all processes go by until the next look: a stop asked of any of them, the chief's clock."""
-        looks = self._team.share((self._stop.word, self._at_once, self._checkpoint_due()))
+        looks = self._world.all_gather((self._stop.word, self._at_once, self._checkpoint_due()))
         self._asked = next((word for word, _, _ in looks if word is not None), None)
         _, self._at_once, self._due = looks[0]
 
@@ -227,7 +227,7 @@ class Course:
         return period is not None and time.monotonic() - self._saved >= period
 
     def _give_sign(self, seconds: float) -> None:
-        if self._team.chief and self._beat.due():
+        if self._world.is_main and self._beat.due():
             trained = self._trained_seconds + seconds
             steps = self._prepared.plan.all_steps
             self._beat.write(checkpoint.sign(self._attempt, self._steps_done, steps, trained))
@@ -251,10 +251,10 @@ class Course:
             wasted_steps=self._wasted_steps,
             wasted_seconds=self._wasted_seconds,
         )
-        kept = self._team.chief and checkpoint.keep(self._config, standing, snapshots)
+        kept = self._world.is_main and checkpoint.keep(self._config, standing, snapshots)
         self._saved = time.monotonic()
         if self._asked is not None:
-            if self._team.chief:
+            if self._world.is_main:
                 steps = self._prepared.plan.all_steps
                 sign = checkpoint.sign(self._attempt, self._steps_done, steps, self._trained_seconds)
                 self._beat.write(sign)
@@ -274,7 +274,7 @@ class Course:
         trainer = self._trainer
         data = self._prepared.data
         how = trainer.autocast, trainer.memory_format
-        return evaluate(trainer.scored_model, data, part, *how, trainer.team)
+        return evaluate(trainer.scored_model, data, part, *how, trainer.world)
 
     def _finite(self, part: Part) -> Score:
         found = self._score(part)
@@ -344,7 +344,7 @@ class Course:
             test=test,
             val=path.val,
             train=train,
-            processes=self._team.ranks,
+            processes=self._world.size,
         )
 
 
@@ -369,15 +369,15 @@ def measure(
     stop: Stop,
     watch: Watch | None,
     feed: Feed | None = None,
-    team: Team = ALONE,
+    world: World = SINGLE,
 ) -> Iterator[Measured]:
     """Each point as it is reached, with its joules or the reason why they are unknown.
 
     Points whose training was too short to meter wait for the replay at the end. Raises as Course.points.
     """
     with deterministic(config.launch.deterministic):
-        trainer = warm_trainer(config, prepared.data, prepared.plan.steps, device, team)
-        with energy_meter(config, device, team, shared=shared) as meter:
+        trainer = warm_trainer(config, prepared.data, prepared.plan.steps, device, world)
+        with energy_meter(config, device, world, shared=shared) as meter:
             course = Course(
                 *(config, prepared, trainer, meter),
                 attempt=attempt,
@@ -387,7 +387,7 @@ def measure(
                 feed=feed,
             )
             for trained in course.points():
-                seconds = team.from_chief(trained.train_seconds)
+                seconds = world.from_main(trained.train_seconds)
                 if meter and meter.senses and seconds < config.meter.replay_seconds:
                     course.short = (*course.short, trained)
                 else:

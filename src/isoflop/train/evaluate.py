@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from isoflop.train.data import DataSet, Part
-from isoflop.train.parallel import ALONE, Team
+from isoflop.train.distributed import SINGLE, World
 
 BATCH_SIZE = 1000
 
@@ -37,17 +37,17 @@ def evaluate(
     part: Part,
     autocast: torch.autocast,
     memory_format: torch.memory_format,
-    team: Team = ALONE,
+    world: World = SINGLE,
 ) -> Score:
     """Score `model` in evaluation mode; its mode is put back. The loss is summed in float64.
 
-    The processes of a `team` take turns at the batches. Each batch's sums are computed by one of them and
+    The processes of a `world` take turns at the batches. Each batch's sums are computed by one of them and
     added up in the order of batches, so that the score is the same for any number of processes.
     """
     training = model.training
     model.eval()
     image_batches, label_batches = torch.split(part.images, BATCH_SIZE), torch.split(part.labels, BATCH_SIZE)
-    own = range(team.rank, len(label_batches), team.ranks)
+    own = range(world.rank, len(label_batches), world.size)
     wrong = torch.zeros(len(label_batches), dtype=torch.int64, device=part.labels.device)
     loss = torch.zeros(len(label_batches), dtype=torch.float64, device=part.labels.device)
     for batch in own:
@@ -58,7 +58,7 @@ def evaluate(
         wrong[batch] = (logits.argmax(1) != labels).sum()
         loss[batch] = F.cross_entropy(logits, labels, reduction="sum").double()
     model.train(training)
-    team.add(wrong)
-    team.add(loss)
+    world.all_reduce(wrong)
+    world.all_reduce(loss)
     total_loss = functools.reduce(operator.add, loss.tolist(), 0.0)
     return Score(int(wrong.sum()), len(part), total_loss / len(part))

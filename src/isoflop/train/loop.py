@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from isoflop.config import Config
-from isoflop.train import memory, models, optim, parallel, state, step
+from isoflop.train import distributed, memory, models, optim, state, step
 from isoflop.train.data import DataSet, batches
-from isoflop.train.parallel import ALONE, Team
+from isoflop.train.distributed import SINGLE, World
 from isoflop.train.state import Average, Snapshot
 
 WARMUP_STEPS = 3
@@ -51,9 +51,9 @@ class Trainer:
         device: torch.device,
         *,
         kind: step.Kind | None = None,
-        team: Team = ALONE,
+        world: World = SINGLE,
     ) -> None:
-        """Draw the weights and make the state; `kind` overrides launch.step. A `team` shares the batches.
+        """Draw the weights and make the state; `kind` overrides launch.step. A `world` shares the batches.
 
         Raises:
             ValueError: the model does not exist, or launch.step is not for this device.
@@ -61,13 +61,13 @@ class Trainer:
         if device.type == "cpu":
             memory.keep_freed()
         self.config, self.data, self.steps, self.device = config, data, steps, device
-        self.team = team
+        self.world = world
         self.precision = resolve_precision(config.precision.compute, device)
         channels_last = config.precision.channels_last and config.model.family != "mlp"
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16")
         self.model = self._drawn(config).train()
-        self.kind = kind or step.choose(config.launch.step, device, self.model, alone=team.group is None)
+        self.kind = kind or step.choose(config.launch.step, device, self.model, alone=world.group is None)
         on_device = self.kind in ("graph", "static")
         self.optimizers = optim.build(config.optim, self.model, config.model, capturable=on_device)
         self._initial = state.copies(state.weights(self.model))
@@ -89,7 +89,7 @@ class Trainer:
             config.model, data.image_shape, data.classes, seed=config.seed, device=self.device
         )
         model = model.to(memory_format=self.memory_format)
-        return parallel.with_sync_batchnorm(model) if config.launch.sync_batchnorm else model
+        return distributed.with_sync_batchnorm(model) if config.launch.sync_batchnorm else model
 
     @property
     def scored_model(self) -> nn.Module:
@@ -108,7 +108,7 @@ class Trainer:
         if self._average:
             self._average.restart()
         self._seek(0)
-        torch.manual_seed(parallel.seed_of(self.config.seed, self.team.rank))
+        torch.manual_seed(distributed.seed_of(self.config.seed, self.world.rank))
 
     def _seek(self, start_step: int) -> None:
         self.step = start_step
@@ -120,7 +120,7 @@ class Trainer:
             self.memory_format,
             start_step=start_step,
             augment=config.data.augment,
-            share=(self.team.rank, self.team.ranks),
+            share=(self.world.rank, self.world.size),
         )
 
     def takes(self, config: Config, data: DataSet, steps: int) -> bool:
@@ -173,8 +173,8 @@ class Trainer:
         """Go on from a snapshot of the chief's: as `restore`, but the random numbers that a model draws
         (dropout) are other ones in every other process."""
         self.restore(saved)
-        if not self.team.chief:
-            torch.manual_seed(parallel.seed_of(self.config.seed, self.team.rank, saved.step))
+        if not self.world.is_main:
+            torch.manual_seed(distributed.seed_of(self.config.seed, self.world.rank, saved.step))
 
     def warm_up(self) -> None:
         """Compile or capture, then run a few steps so that kernels, workspaces and threads exist; then put
@@ -200,7 +200,7 @@ class Trainer:
                 self.loss_sum,
                 self.autocast,
                 self.config.optim.label_smoothing,
-                parallel.Exchange(self.team, self.model) if self.team.group else None,
+                distributed.Exchange(self.world, self.model) if self.world.group else None,
             )
             made = step.engine(self.kind, parts, self._batches, self._capacity)
             self.compile_seconds = step.prepare_seconds(made, self._batches, self.device)
@@ -217,10 +217,10 @@ class Trainer:
         self.step = stop
 
     def check_finite(self) -> None:
-        """Read the device once. Raises DivergedError if any loss so far, of any process of the team, was NaN
+        """Read the device once. Raises DivergedError if any loss so far, of any process of the world, was NaN
         or infinite."""
         loss_sum = self.loss_sum.clone()
-        self.team.add(loss_sum)
+        self.world.all_reduce(loss_sum)
         if not torch.isfinite(loss_sum):
             raise DivergedError(f"the training loss was NaN or infinite by step {self.step} of {self.steps}")
 
@@ -234,7 +234,7 @@ _kept: dict[torch.device, Trainer] = {}
 
 
 def warm_trainer(
-    config: Config, data: DataSet, steps: int, device: torch.device, team: Team = ALONE
+    config: Config, data: DataSet, steps: int, device: torch.device, world: World = SINGLE
 ) -> Trainer:
     """A trainer at step 0: the process's last one on this device, reseeded, where that saves compiling or
     capturing the same step again; else a new one, after the last is let go.
@@ -243,12 +243,12 @@ def warm_trainer(
         ValueError: as Trainer.
     """
     kept = _kept.get(device)
-    if kept is not None and kept.team is team and kept.takes(config, data, steps):
+    if kept is not None and kept.world is world and kept.takes(config, data, steps):
         kept.reseed(config, steps)
         return kept
     _kept.clear()
     del kept
-    made = Trainer(config, data, steps, device, team=team)
+    made = Trainer(config, data, steps, device, world=world)
     if made.kind != "eager":
         _kept[device] = made
     return made

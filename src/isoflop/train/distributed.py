@@ -27,7 +27,7 @@ CAUSE = "isoflop/cause"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Team:
+class World:
     """This process among the `ranks` that train one cell. Where there is no `group` it is alone.
 
     Every method that says *all* must be called by all ranks, in the same order; it waits for the others and
@@ -35,28 +35,28 @@ class Team:
     """
 
     rank: int = 0
-    ranks: int = 1
+    size: int = 1
     group: ProcessGroup | None = None
     store: Store | None = None
 
     @property
-    def chief(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process writes: records, checkpoints, signs of life."""
         return self.rank == 0
 
-    def share(self, value: T) -> list[T]:
+    def all_gather(self, value: T) -> list[T]:
         """All: everyone's value, by rank."""
         if self.group is None:
             return [value]
-        found: list[T] = [value] * self.ranks
+        found: list[T] = [value] * self.size
         dist.all_gather_object(found, value, group=self.group)
         return found
 
-    def from_chief(self, value: T) -> T:
+    def from_main(self, value: T) -> T:
         """All: the chief's value."""
-        return self.share(value)[0]
+        return self.all_gather(value)[0]
 
-    def together(self, make: Callable[[], T]) -> T:
+    def run_on_all(self, make: Callable[[], T]) -> T:
         """All: what `make` returns here. Where it raises anywhere it raises everywhere.
 
         Raises:
@@ -67,25 +67,25 @@ class Team:
             made = make()
         except (ValueError, OSError, RuntimeError) as problem:
             error = problem
-        words = self.share(str(error) if error else None)
+        words = self.all_gather(str(error) if error else None)
         if error is not None:
             raise error
         if bad := [f"process {rank}: {text}" for rank, text in enumerate(words) if text is not None]:
             raise ValueError(bad[0])
         return made  # type: ignore[return-value]
 
-    def add(self, tensor: Tensor) -> None:
+    def all_reduce(self, tensor: Tensor) -> None:
         """All: put everyone's sum in the place of `tensor`, on the device it is on."""
         if self.group is not None:
             dist.all_reduce(tensor)
 
-    def tell_cause(self, state: Broken, words: str) -> None:
+    def report_failure(self, state: Broken, words: str) -> None:
         """Leave word of what ends this process, for a chief that will only see it go."""
         if self.store is not None:
             with contextlib.suppress(RuntimeError):
                 self.store.set(CAUSE, f"{state}\n{words}")
 
-    def cause(self) -> tuple[Broken, str] | None:
+    def reported_failure(self) -> tuple[Broken, str] | None:
         """(state, words) that another process left, or None."""
         if self.store is None:
             return None
@@ -98,10 +98,10 @@ class Team:
         return cast(Broken, state), words
 
 
-ALONE = Team()
+SINGLE = World()
 
 
-def lost_peer(error: BaseException) -> bool:
+def is_peer_failure(error: BaseException) -> bool:
     """Whether `error` says that another process is gone or silent."""
     if isinstance(error, (dist.DistBackendError, dist.DistNetworkError)):
         return True
@@ -110,8 +110,8 @@ def lost_peer(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def joined(rank: int, ranks: int, device: torch.device, timeout_seconds: float) -> Iterator[Team]:
-    """The team of the processes that MASTER_ADDR and MASTER_PORT bring together.
+def process_group(rank: int, ranks: int, device: torch.device, timeout_seconds: float) -> Iterator[World]:
+    """The world of the processes that MASTER_ADDR and MASTER_PORT bring together.
 
     Left in good order only where no exception passes: a process that fails must end, not wait for others.
 
@@ -129,7 +129,7 @@ def joined(rank: int, ranks: int, device: torch.device, timeout_seconds: float) 
     )
     host = dist.new_group(backend="gloo", timeout=timeout)
     assert isinstance(host, ProcessGroup)
-    yield Team(rank, ranks, host, dist.distributed_c10d._get_default_store())
+    yield World(rank, ranks, host, dist.distributed_c10d._get_default_store())
     dist.destroy_process_group()
 
 
@@ -148,10 +148,10 @@ def with_sync_batchnorm(model: nn.Module) -> nn.Module:
 
 
 class Exchange:
-    """Averages gradients and floating buffers over a team, in place: one all-reduce of a flat buffer."""
+    """Averages gradients and floating buffers over a world, in place: one all-reduce of a flat buffer."""
 
-    def __init__(self, team: Team, model: nn.Module) -> None:
-        self._ranks, self._parameters = team.ranks, trained(model)
+    def __init__(self, world: World, model: nn.Module) -> None:
+        self._ranks, self._parameters = world.size, trained(model)
         self._buffers = [b.detach() for b in model.buffers() if b.is_floating_point()]
         shown = [*self._parameters, *self._buffers]
         assert len({(t.dtype, t.device) for t in shown}) == 1, "one type and device for all"

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from isoflop.config import Config, ConfigError, compose
-from isoflop.train import data, evaluate, parallel
+from isoflop.train import data, distributed, evaluate
 from isoflop.train.data import DataSet, batches
 from isoflop.train.loop import Trainer
 
@@ -40,14 +40,14 @@ def cell(family: str, seed: int = 0) -> Config:
     return compose.compose_config((*words, f"schedule.steps={STEPS}", "optim.batch_size=64"), None)
 
 
-def trained(config: Config, team: parallel.Team = parallel.ALONE) -> dict[str, Any]:
+def trained(config: Config, world: distributed.World = distributed.SINGLE) -> dict[str, Any]:
     """What is left after STEPS steps: every number of the model, and its scores."""
-    trainer = Trainer(config, digits(), STEPS, torch.device("cpu"), team=team)
+    trainer = Trainer(config, digits(), STEPS, torch.device("cpu"), world=world)
     trainer.warm_up()
     trainer.advance(STEPS, (1.0,) * STEPS)
     trainer.check_finite()
     how = trainer.autocast, trainer.memory_format
-    score = evaluate.evaluate(trainer.scored_model, digits(), digits().train, *how, team)
+    score = evaluate.evaluate(trainer.scored_model, digits(), digits().train, *how, world)
     state = torch.cat([t.detach().double().flatten() for t in trainer.model.state_dict().values()])
     again = trainer.snapshot()
     trainer.restore(again)
@@ -60,25 +60,25 @@ def as_rank(out: Path) -> None:
 
     torch.set_num_threads(1)
     rank, ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    with parallel.joined(rank, ranks, torch.device("cpu"), 120) as team:
-        found: dict[str, Any] = {name: trained(cell(name), team) for name in FAMILIES}
-        found["shared"] = team.share(rank * 10)
-        found["chief"] = team.from_chief(f"rank {rank}")
+    with distributed.process_group(rank, ranks, torch.device("cpu"), 120) as world:
+        found: dict[str, Any] = {name: trained(cell(name), world) for name in FAMILIES}
+        found["shared"] = world.all_gather(rank * 10)
+        found["chief"] = world.from_main(f"rank {rank}")
         try:
-            team.together(lambda: int("7" if rank == 0 else "seven"))
+            world.run_on_all(lambda: int("7" if rank == 0 else "seven"))
         except ValueError as error:
             found["error"] = str(error)
         if rank == 1:
-            team.tell_cause("oom", "process 1: no memory")
-        team.share(None)
-        found["cause"] = team.cause()
+            world.report_failure("oom", "process 1: no memory")
+        world.all_gather(None)
+        found["cause"] = world.reported_failure()
         model = torch.nn.Linear(2, 1)
         model.weight.grad = torch.full((1, 2), float(rank))
-        parallel.Exchange(team, model)()
+        distributed.Exchange(world, model)()
         found["mean gradient"] = model.weight.grad.tolist()
         found["no gradient"] = model.bias.grad is None
         loss = torch.tensor(float("nan") if rank == 1 else 0.0)
-        team.add(loss)
+        world.all_reduce(loss)
         found["nan everywhere"] = bool(torch.isnan(loss))
     (out / f"{rank}.json").write_text(json.dumps(found))
 
@@ -164,16 +164,16 @@ def test_scores_do_not_depend_on_who_computes_them(monkeypatch: pytest.MonkeyPat
     whole = evaluate.evaluate(trainer.model, digits(), digits().test, *how)
     sums: list[list[torch.Tensor]] = []
 
-    class Noted(parallel.Team):
-        def add(self, tensor: torch.Tensor) -> None:
+    class Noted(distributed.World):
+        def all_reduce(self, tensor: torch.Tensor) -> None:
             sums[-1].append(tensor.clone())
 
     for rank in range(3):
         sums.append([])
         evaluate.evaluate(trainer.model, digits(), digits().test, *how, Noted(rank, 3))
 
-    class Summed(parallel.Team):
-        def add(self, tensor: torch.Tensor) -> None:
+    class Summed(distributed.World):
+        def all_reduce(self, tensor: torch.Tensor) -> None:
             own = [s for s in sums[0] if s.dtype == tensor.dtype]
             assert torch.equal(own[0], tensor)
             for other in sums[1:]:
@@ -183,8 +183,8 @@ def test_scores_do_not_depend_on_who_computes_them(monkeypatch: pytest.MonkeyPat
 
 
 def test_random_numbers_of_the_first_process_are_those_of_one() -> None:
-    assert parallel.seed_of(7, 0) == parallel.seed_of(7, 0, 12) == 7
-    assert len({parallel.seed_of(7, rank, step) for rank in (0, 1, 2) for step in (0, 3)}) == 5
+    assert distributed.seed_of(7, 0) == distributed.seed_of(7, 0, 12) == 7
+    assert len({distributed.seed_of(7, rank, step) for rank in (0, 1, 2) for step in (0, 3)}) == 5
 
 
 @pytest.mark.parametrize(
