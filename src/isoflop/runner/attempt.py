@@ -163,10 +163,8 @@ def _what_happened(error: BaseException, config: Config, world: World) -> tuple[
     """`_state_of` in a world: the cause is where the first process failed, not where others noticed."""
     if world.group is not None and is_peer_failure(error):
         noticed = str(error).strip().splitlines()[0]
-        return world.reported_failure() or (
-            "failed",
-            f"another process of this cell ended or fell silent: {noticed}",
-        )
+        reason = f"another process of this run ended or fell silent: {noticed}"
+        return world.reported_failure() or ("failed", reason)
     state, words = _state_of(error, config)
     if (state == "failed" or state == "oom") and not world.is_main:
         world.report_failure(state, f"process {world.rank}: {words}")
