@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 
 from isoflop.config import compose
-from isoflop.runner import attempt
+from isoflop.runner import run
 
 CELLS = {"smallest": (1, 1), "largest": (16, 3)}
 BASE = ("model=resnet", "data=digits", "optim=adamw", "optim.lr=0.04", "schedule.epochs=10")
@@ -39,7 +39,7 @@ def train(folder: Path, cell: str, engine: str, precision: str, seed: int) -> di
     dials = (f"model.width={width}", f"model.depth={depth}", f"seed={seed}")
     how = (f"launch.step={engine}", f"precision={precision}", "meter=none", "launch.threads=1")
     config = compose.compose_config([*BASE, *dials, *how], None)
-    (record,) = attempt.run(dataclasses.replace(config, out=str(folder / f"{engine}-{precision}")))
+    (record,) = run.run(dataclasses.replace(config, out=str(folder / f"{engine}-{precision}")))
     assert record.error is not None, record.reason
     assert record.loss is not None
     assert record.time is not None

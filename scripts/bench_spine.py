@@ -28,7 +28,7 @@ from isoflop.config.compose import compose_config
 from isoflop.curve import fit
 from isoflop.record import Record
 from isoflop.report import page
-from isoflop.runner.attempt import run
+from isoflop.runner.run import run
 from isoflop.table import aggregate
 
 RESAMPLES = 1000

@@ -27,7 +27,7 @@ from isoflop import config
 from isoflop import record as records
 from isoflop.config import Config
 from isoflop.config.compose import compose_config
-from isoflop.runner.attempt import run
+from isoflop.runner.run import run
 from isoflop.sweep import grid, retry, status
 from isoflop.sweep.grid import Cell
 from isoflop.sweep.local import launch

@@ -32,7 +32,8 @@ import numpy as np
 from isoflop.config import Config
 from isoflop.config.compose import compose_config
 from isoflop.record import CurvePoint, Record
-from isoflop.runner import attempt as run
+from isoflop.runner import run
+from isoflop.runner.request import RunRequest
 from isoflop.track import feed
 
 CELL = ("model.width=8", "model.depth=1", "launch.threads=1", "meter=none")
@@ -92,7 +93,7 @@ def timed(config: Config) -> Timing:
     """Train the cell and wait for its tracker."""
     Timed.seconds = 0.0
     clock, used = time.perf_counter(), time.process_time()
-    (record,) = run.run(config, again=True)
+    (record,) = run.run(config, RunRequest(again=True))
     wall, used = time.perf_counter() - clock, time.process_time() - used
     assert record.time is not None
     clock = time.perf_counter()

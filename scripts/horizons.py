@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from isoflop.config import compose
 from isoflop.record import Record
-from isoflop.runner import attempt
+from isoflop.runner import run
 
 WIDTHS, HORIZONS, EPOCHS = (1, 4, 16), (0.125, 0.25, 0.5, 1.0), 32
 BASE = ("model=resnet", "data=digits", "optim=adamw", "optim.lr=0.04", "launch.threads=1", "meter=none")
@@ -49,7 +49,7 @@ def train(folder: Path, width: int, seed: int) -> list[dict[str, object]]:
 
     def go(way: str, *overrides: str) -> tuple[Record, ...]:
         config = compose.compose_config([*BASE, f"model.width={width}", f"seed={seed}", *overrides], None)
-        return attempt.run(dataclasses.replace(config, out=str(folder / way)))
+        return run.run(dataclasses.replace(config, out=str(folder / way)))
 
     trunk = go("trunk", f"schedule.epochs={EPOCHS}", f"schedule.cooldowns={list(HORIZONS)}")
     found = [row(point, "trunk", point.horizon) for point in trunk]

@@ -60,10 +60,10 @@ def make_config(tmp_path: Path) -> MakeConfig:
 @pytest.fixture(scope="session")
 def done_record(tmp_path_factory: pytest.TempPathFactory) -> records.Record:
     """The record of a real run of one epoch."""
-    from isoflop.runner import attempt
+    from isoflop.runner import run
 
     tiny = composed(*TINY, "meter.idle_seconds=0", "meter.replay_seconds=0")
-    return attempt.run(dataclasses.replace(tiny, out=str(tmp_path_factory.mktemp("one"))))[0]
+    return run.run(dataclasses.replace(tiny, out=str(tmp_path_factory.mktemp("one"))))[0]
 
 
 @pytest.fixture(scope="session")

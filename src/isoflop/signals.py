@@ -16,17 +16,17 @@ class InterruptedRunError(RuntimeError):
 
 
 class Stop:
-    """Whether the process has been asked to stop; `word` names the signal."""
+    """Whether the process has been asked to stop; `reason` names the signal."""
 
     def __init__(self) -> None:
-        self.word: str | None = None
+        self.reason: str | None = None
 
     def ask(self, number: int, frame: FrameType | None) -> None:
         """Signal handler: note the first request; a second Ctrl-C does not wait for anything. (Schedulers and
         supervisors may send theirs twice.)"""
-        if self.word is not None and number == signal.SIGINT:
+        if self.reason is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.word = (
+        self.reason = (
             "stopped by Ctrl-C" if number == signal.SIGINT else f"{signal.Signals(number).name} received"
         )
 

@@ -12,6 +12,7 @@ import torch
 
 from isoflop.config import Config, compose
 from isoflop.runner import run
+from isoflop.runner.request import RunRequest
 from isoflop.train import data, distributed
 from isoflop.train.loop import Trainer
 
@@ -55,7 +56,7 @@ def test_two_boards_train_one_cell(sync: str, make_config: Callable[..., Config]
     config = make_config(*words, "launch.devices=2", f"launch.sync_batchnorm={sync}", "optim.batch_size=64")
     (both,) = run.run(config)
     launch = dataclasses.replace(config.launch, devices=1, sync_batchnorm=False)
-    (one,) = run.run(dataclasses.replace(config, launch=launch), again=True)
+    (one,) = run.run(dataclasses.replace(config, launch=launch), RunRequest(again=True))
     assert both.state == one.state == "done"
     assert both.compute == one.compute
     assert both.loss is not None

@@ -13,7 +13,7 @@ import torch
 
 from isoflop import record as records
 from isoflop.config.compose import compose_config
-from isoflop.runner import attempt, checkpoint
+from isoflop.runner import checkpoint, run
 
 pytestmark = [
     pytest.mark.gpu,
@@ -34,12 +34,12 @@ def test_a_killed_cell_goes_on_from_its_checkpoint(number: signal.Signals, tmp_p
     process.send_signal(number)
     assert process.wait(60) == (75 if number == signal.SIGTERM else -signal.SIGKILL)
     first_seen: list[int] = []
-    (found,) = attempt.run(config, watch=lambda point, _: first_seen.append(point.step))
+    (found,) = run.run(config, watch=lambda point, _: first_seen.append(point.step))
     assert found.state == "done"
     assert found.attempt == (2 if number == signal.SIGTERM else 1)
     assert first_seen[0] > 0
     alone = compose_config([*CELL, f"out={tmp_path / 'alone'}"], None)
-    (whole,) = attempt.run(alone)
+    (whole,) = run.run(alone)
     assert found.error is not None
     assert whole.error is not None
     assert abs(found.error.test - whole.error.test) < 0.02

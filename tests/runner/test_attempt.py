@@ -15,8 +15,9 @@ from isoflop import record as records
 from isoflop.config import Config, ConfigError, compose
 from isoflop.meter.energy import rapl
 from isoflop.record import Record
-from isoflop.runner import attempt, prepare, trajectory
 from isoflop.runner import energy as metering
+from isoflop.runner import prepare, run, trajectory
+from isoflop.runner.request import RunRequest
 from isoflop.train import schedule
 from isoflop.train.loop import Trainer, warm_trainer
 
@@ -77,9 +78,9 @@ def test_energy_on_a_cpu_is_unknown_with_a_reason(done_record: Record) -> None:
 def test_running_again_gives_the_same_bits_and_the_next_attempt(make_config: MakeConfig) -> None:
     config = make_config()
     torch.manual_seed(7)
-    one = attempt.run(config)[-1]
-    assert attempt.run(config) == (one,), "a finished cell is not trained again unless asked"
-    two = attempt.run(config, again=True)[-1]
+    one = run.run(config)[-1]
+    assert run.run(config) == (one,), "a finished cell is not trained again unless asked"
+    two = run.run(config, RunRequest(again=True))[-1]
     assert result(one) == result(two)
     assert (one.attempt, two.attempt) == (1, 2)
     assert records.read(records.path_of(config.directory, config.run_id)) == two
@@ -96,7 +97,7 @@ def test_counting_metering_and_evaluating_leave_training_alone(
         return kept[0]
 
     monkeypatch.setattr(trajectory, "warm_trainer", keep)
-    attempt.run(config)
+    run.run(config)
     device = torch.device("cpu")
     bare = Trainer(config, prepare.prepare(config, device).data, kept[0].steps, device)
     bare.advance(bare.steps, schedule.learning_rates(config.schedule, bare.steps))
@@ -107,12 +108,12 @@ def test_counting_metering_and_evaluating_leave_training_alone(
 def test_the_ambient_random_state_is_left_alone(make_config: MakeConfig) -> None:
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    attempt.run(make_config())
+    run.run(make_config())
     assert torch.equal(before, torch.get_rng_state())
 
 
 def test_divergence_is_a_state(make_config: MakeConfig) -> None:
-    record = attempt.run(make_config("optim=sgd", "optim.lr=1e20"))[-1]
+    record = run.run(make_config("optim=sgd", "optim.lr=1e20"))[-1]
     assert record.state == "diverged"
     assert "loss" in str(record.reason)
     assert record.error is None
@@ -121,7 +122,7 @@ def test_divergence_is_a_state(make_config: MakeConfig) -> None:
 def test_a_last_step_that_blows_up_is_divergence_too(make_config: MakeConfig) -> None:
     """The training loss was still finite; only the evaluation after it is not."""
     one_step = ("schedule=steps", "schedule.epochs=null", "schedule.steps=1", "schedule.warmup_fraction=0")
-    record = attempt.run(make_config(*one_step, "optim=sgd", "optim.lr=1e30"))[-1]
+    record = run.run(make_config(*one_step, "optim=sgd", "optim.lr=1e30"))[-1]
     assert record.state == "diverged"
 
 
@@ -129,18 +130,18 @@ def test_a_failure_never_takes_the_place_of_a_finished_record(
     make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = make_config()
-    (done,) = attempt.run(config)
+    (done,) = run.run(config)
 
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Trainer, "advance", stopped)
-    assert attempt.run(config, again=True)[0].state == "interrupted"
+    assert run.run(config, RunRequest(again=True))[0].state == "interrupted"
     assert records.read(records.path_of(config.directory, config.run_id)) == done
 
 
 def test_running_out_of_memory_is_a_state(make_config: MakeConfig) -> None:
-    record = attempt.run(make_config("model.width=300000", "model.depth=2"))[-1]
+    record = run.run(make_config("model.width=300000", "model.depth=2"))[-1]
     assert record.state == "oom"
     assert "can't allocate memory" in str(record.reason)
 
@@ -153,7 +154,7 @@ def test_a_bug_is_a_state_and_leaves_its_traceback(
 
     monkeypatch.setattr(Trainer, "advance", broken)
     config = make_config()
-    record = attempt.run(config)[-1]
+    record = run.run(config)[-1]
     assert record.state == "failed"
     assert "KeyError" in str(record.reason)
     assert "Traceback" in (config.directory / "logs" / f"{config.run_id}.log").read_text()
@@ -164,7 +165,7 @@ def test_ctrl_c_is_a_state(make_config: MakeConfig, monkeypatch: pytest.MonkeyPa
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Trainer, "advance", stopped)
-    assert attempt.run(make_config())[-1].state == "interrupted"
+    assert run.run(make_config())[-1].state == "interrupted"
 
 
 @pytest.mark.parametrize(
@@ -186,14 +187,14 @@ def test_bad_input_writes_nothing(
     config = make_config(*overrides)
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, root=str(tmp_path / "none")))
     with pytest.raises(ValueError, match=words):
-        attempt.run(config)
+        run.run(config)
     assert not config.directory.exists()
 
 
 def test_a_flop_budget_is_met_within_a_step(make_config: MakeConfig) -> None:
-    record = attempt.run(
-        make_config("schedule=budget", "schedule.epochs=null", "schedule.train_gflops=0.003")
-    )[-1]
+    record = run.run(make_config("schedule=budget", "schedule.epochs=null", "schedule.train_gflops=0.003"))[
+        -1
+    ]
     assert record.compute is not None
     assert record.compute.train_flops_per_example is not None
     assert record.compute.train_flops == pytest.approx(3e6, abs=32 * record.compute.train_flops_per_example)
@@ -207,7 +208,7 @@ def test_short_cells_are_replayed_and_metered_through_nvml(
     uuid = "GPU-00000000-0000-0000-0000-000000000000"
     monkeypatch.setattr(metering, "gpu_uuids", lambda device: (uuid,))
     config = make_config("meter.replay_seconds=1.5", "meter.idle_seconds=0.3", "meter.period_seconds=0.05")
-    record = attempt.run(config)[-1]
+    record = run.run(config)[-1]
     energy, timing, spent = record.energy, record.time, record.spent
     assert energy is not None, record.energy_reason
     assert timing is not None
@@ -223,15 +224,13 @@ def test_short_cells_are_replayed_and_metered_through_nvml(
     assert spent.wasted_seconds == energy.window_seconds
     assert record.curve[-1].energy_joules == pytest.approx(energy.energy_joules)
     assert record.curve[0].energy_joules == pytest.approx(energy.energy_joules / 5, rel=0.3)
-    plain = attempt.run(dataclasses.replace(config, meter=dataclasses.replace(config.meter, energy="none")))[
-        -1
-    ]
+    plain = run.run(dataclasses.replace(config, meter=dataclasses.replace(config.meter, energy="none")))[-1]
     assert result(plain) == result(record), "metering changed the training"
 
 
 def test_the_csv_tracker_writes_the_curve(make_config: MakeConfig) -> None:
     config = make_config("tracker=csv")
-    record = attempt.run(config)[-1]
+    record = run.run(config)[-1]
     lines = (config.directory / "curves" / f"{config.run_id}.csv").read_text().splitlines()
     assert lines[0].startswith("step,examples,seconds,val_error")
     assert len(lines) == 1 + len(record.curve)
@@ -270,6 +269,6 @@ def test_the_processor_of_cells_side_by_side_is_metered_for_none_of_them(
     assert metering._processor("nothing") == found
     for shared in ("processor", "gpu"):
         assert metering._processor(shared).domains == ()
-    (beside,) = attempt.run(make_config(), shared="processor")
+    (beside,) = run.run(make_config(), RunRequest(shared="processor"))
     assert beside.energy_reason is not None
     assert "launch.workers=1" in beside.energy_reason

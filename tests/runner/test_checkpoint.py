@@ -19,7 +19,7 @@ from isoflop import record as records
 from isoflop import signals
 from isoflop.config import Config
 from isoflop.record import Record, heartbeat
-from isoflop.runner import attempt, checkpoint, energy, trajectory
+from isoflop.runner import attempt, checkpoint, energy, run, segment
 from isoflop.train import snapshot_file
 
 MakeConfig = Callable[..., Config]
@@ -47,14 +47,14 @@ class StopAfter(signals.Stop):
         self.looks = looks
 
     @property  # type: ignore[override]
-    def word(self) -> str | None:
+    def reason(self) -> str | None:
         self.looks -= 1
         return "SIGTERM received" if self.looks < 0 else None
 
 
 @pytest.fixture
 def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    monkeypatch.setattr(trajectory, "MOST_AT_ONCE", 1)
+    monkeypatch.setattr(segment, "LONGEST_BURST_STEPS", 1)
 
     def set_looks(looks: int) -> None:
         @contextlib.contextmanager
@@ -71,13 +71,13 @@ def test_stopped_at_any_step_a_cell_ends_with_the_same_bits(
     kind: str, make_config: MakeConfig, stop_after: Callable[[int], None], tmp_path: Path
 ) -> None:
     config = make_config(*KINDS[kind], "schedule.evaluations=3")
-    whole = attempt.run(dataclasses.replace(config, out=str(tmp_path / "whole")))
+    whole = run.run(dataclasses.replace(config, out=str(tmp_path / "whole")))
     for looks in (0, 1, 2, 3, 5, 8, 11, 13, 17, 23, 27):
         here = dataclasses.replace(config, out=str(tmp_path / f"stopped-{looks}"))
         attempts = 0
         while not attempt.finished(here):
             stop_after(looks if attempts % 2 == 0 else 10**6)
-            found = attempt.run(here)
+            found = run.run(here)
             attempts += 1
             assert attempts < 3
             if attempts == 1 and looks < 20:
@@ -90,11 +90,11 @@ def test_stopped_again_and_again_it_still_ends(
     make_config: MakeConfig, stop_after: Callable[[int], None], tmp_path: Path
 ) -> None:
     config = make_config(*TRUNK, "schedule.evaluations=3")
-    whole = attempt.run(dataclasses.replace(config, out=str(tmp_path / "whole")))
+    whole = run.run(dataclasses.replace(config, out=str(tmp_path / "whole")))
     attempts = 0
     while not attempt.finished(config):
         stop_after(4)
-        attempt.run(config)
+        run.run(config)
         attempts += 1
     found = attempt.finished(config)
     assert attempts > 5
@@ -140,7 +140,7 @@ def test_a_real_signal_costs_no_bit(number: signal.Signals, make_config: MakeCon
     assert again.returncode == 0
     (path,) = (tmp_path / "records").iterdir()
     found = records.read(path)
-    assert result((found,)) == result(attempt.run(make_config(f"schedule.epochs={EPOCHS}")))
+    assert result((found,)) == result(run.run(make_config(f"schedule.epochs={EPOCHS}")))
     assert not list(tmp_path.glob("checkpoints/*"))
     assert not list(tmp_path.glob("progress/*"))
 
@@ -150,11 +150,11 @@ def test_what_an_attempt_lost_is_counted_as_waste(
 ) -> None:
     config = make_config(*TRUNK[:-1], "schedule.cooldowns=[]")
     stop_after(10)
-    attempt.run(config)
+    run.run(config)
     # The attempt went on to step 17 after its checkpoint and then lost its machine.
-    heartbeat.Beat(config.directory, config.run_id).write(checkpoint.sign(1, 17, 24, 9.0))
+    heartbeat.HeartbeatWriter(config.directory, config.run_id).write(checkpoint.heartbeat_of(1, 17, 24, 9.0))
     stop_after(10**6)
-    (found,) = attempt.run(config)
+    (found,) = run.run(config)
     assert found.compute is not None
     each = found.compute.train_flops_per_example
     assert each is not None
@@ -165,24 +165,24 @@ def test_what_an_attempt_lost_is_counted_as_waste(
 
 def interrupted(config: Config, stop_after: Callable[[int], None], looks: int = 10) -> None:
     stop_after(looks)
-    assert attempt.run(config)[-1].state == "interrupted"
+    assert run.run(config)[-1].state == "interrupted"
 
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     make_config: MakeConfig, stop_after: Callable[[int], None], tmp_path: Path
 ) -> None:
     config = make_config(*TRUNK)
-    whole = attempt.run(dataclasses.replace(config, out=str(tmp_path / "whole")))
+    whole = run.run(dataclasses.replace(config, out=str(tmp_path / "whole")))
     stop_after(6)
-    attempt.run(config)
+    run.run(config)
     stop_after(6)
-    attempt.run(config)
+    run.run(config)
     path = checkpoint.path_of(config)
     assert snapshot_file.older(path).exists()
     path.write_bytes(path.read_bytes()[:-100])
     stop_after(10**6)
     steps: list[int] = []
-    found = attempt.run(config, watch=lambda point, _: steps.append(point.step))
+    found = run.run(config, watch=lambda point, _: steps.append(point.step))
     assert steps[0] > 1, "it went on from the older checkpoint"
     assert result(found) == result(whole)
 
@@ -191,26 +191,26 @@ def test_with_both_damaged_it_starts_anew(
     make_config: MakeConfig, stop_after: Callable[[int], None], tmp_path: Path
 ) -> None:
     config = make_config(*TRUNK)
-    whole = attempt.run(dataclasses.replace(config, out=str(tmp_path / "whole")))
+    whole = run.run(dataclasses.replace(config, out=str(tmp_path / "whole")))
     interrupted(config, stop_after)
     interrupted(config, stop_after, 3)
     path = checkpoint.path_of(config)
     for each in (path, snapshot_file.older(path)):
         each.write_bytes(b"not a checkpoint")
     stop_after(10**6)
-    assert result(attempt.run(config)) == result(whole)
+    assert result(run.run(config)) == result(whole)
 
 
 def test_a_point_that_was_removed_is_trained_again(
     make_config: MakeConfig, stop_after: Callable[[int], None], tmp_path: Path
 ) -> None:
     config = make_config(*TRUNK)
-    whole = attempt.run(dataclasses.replace(config, out=str(tmp_path / "whole")))
+    whole = run.run(dataclasses.replace(config, out=str(tmp_path / "whole")))
     interrupted(config, stop_after, 12)
     first = next(iter(config.point_ids.values()))
     records.path_of(config.directory, first).unlink()
     stop_after(10**6)
-    assert result(attempt.run(config)) == result(whole)
+    assert result(run.run(config)) == result(whole)
 
 
 def test_a_full_disk_costs_the_checkpoint_and_not_the_run(
@@ -223,7 +223,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_run(
 
     monkeypatch.setattr(snapshot_file, "write_bytes", full)
     with pytest.warns(RuntimeWarning, match="no checkpoint was written"):
-        found = attempt.run(config)
+        found = run.run(config)
     assert {r.state for r in found} == {"done"}
 
 
@@ -242,7 +242,7 @@ def test_joules_are_summed_over_interruptions(
     for looks in (900, 900):
         interrupted(config, stop_after, looks)
     stop_after(10**6)
-    (found,) = attempt.run(config)
+    (found,) = run.run(config)
     assert found.energy is not None, found.energy_reason
     assert found.time is not None
     assert len(found.energy.devices) == 3

@@ -11,7 +11,7 @@ import pytest
 from isoflop import record as records
 from isoflop.config import Config, ConfigError
 from isoflop.record import Record
-from isoflop.runner import attempt
+from isoflop.runner import run
 from isoflop.table import aggregate
 from isoflop.train.loop import Trainer
 
@@ -29,18 +29,18 @@ def test_each_point_equals_a_run_trained_on_its_own(
     extra: tuple[str, ...], make_config: MakeConfig, tmp_path: Path
 ) -> None:
     """The warm-up of a trunk is a share of its whole length, so a shorter run has a larger share of it."""
-    points = attempt.run(make_config(*TRUNK, *extra, "schedule.warmup_fraction=0.05"))
+    points = run.run(make_config(*TRUNK, *extra, "schedule.warmup_fraction=0.05"))
     assert [point.horizon for point in points] == [0.25, 0.5, 1.0]
     for point, steps in zip(points, (20, 40, 80), strict=True):
         alone = make_config(*TRUNK, *extra, "schedule.cooldowns=[]", f"schedule.steps={steps}")
         schedule = dataclasses.replace(alone.schedule, warmup_fraction=0.05 * 80 / steps)
         alone = dataclasses.replace(alone, schedule=schedule, out=str(tmp_path / str(steps)))
-        assert results(attempt.run(alone)[0]) == results(point)
+        assert results(run.run(alone)[0]) == results(point)
 
 
 def test_a_trunk_is_paid_for_once(make_config: MakeConfig) -> None:
     config = make_config(*TRUNK)
-    points = attempt.run(config)
+    points = run.run(config)
     decay = config.schedule.decay_fraction
     flops = [point.spent.flops for point in points]
     each = points[0].compute.train_flops_per_example  # type: ignore[union-attr]
@@ -56,7 +56,7 @@ def test_a_trunk_is_paid_for_once(make_config: MakeConfig) -> None:
 
 def test_points_of_a_trunk_share_their_ids_as_the_fit_needs(make_config: MakeConfig) -> None:
     config = make_config(*TRUNK)
-    points = attempt.run(config)
+    points = run.run(config)
     assert {p.trunk_id for p in points} == {config.run_id}
     assert {p.config_id for p in points} == {config.config_id}
     assert [p.run_id for p in points] == list(config.point_ids.values())
@@ -79,7 +79,7 @@ def test_what_was_reached_before_a_failure_is_kept(
 
     monkeypatch.setattr(Trainer, "advance", breaks_late)
     config = make_config(*TRUNK)
-    points = attempt.run(config)
+    points = run.run(config)
     assert [p.state for p in points] == ["done", "done", "failed"]
     kept = [records.read(records.path_of(config.directory, i)).state for i in config.point_ids.values()]
     assert kept == ["done", "done", "failed"]
@@ -102,5 +102,5 @@ def test_bad_horizons_are_refused(cooldowns: str, words: str, make_config: MakeC
 def test_horizons_that_fall_on_one_step_are_refused(make_config: MakeConfig) -> None:
     config = make_config(*TRUNK, "schedule.steps=2", "schedule.warmup_fraction=0")
     with pytest.raises(ValueError, match="3 horizons do not fit into 2 steps"):
-        attempt.run(config)
+        run.run(config)
     assert not config.directory.exists()

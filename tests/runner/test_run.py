@@ -20,10 +20,8 @@ from isoflop import record
 from isoflop.config import Config, ConfigError, compose
 from isoflop.meter.energy.polls import Window
 from isoflop.record import Energy, Record
-from isoflop.runner import attempt, checkpoint
-from isoflop.runner import energy as metering
-from isoflop.runner import ranks as places
-from isoflop.runner import run as parallel_run
+from isoflop.runner import checkpoint, energy, ranks, run
+from isoflop.runner.request import RunRequest
 from isoflop.train import distributed
 
 MakeConfig = Callable[..., Config]
@@ -41,11 +39,11 @@ def children(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def ranks() -> dict[int, int]:
+def pids_by_rank() -> dict[int, int]:
     """Rank -> process of the cell that this process is running."""
     found = {}
     for agent in children(os.getpid()):
-        if b"isoflop.runner.run" in Path(f"/proc/{agent}/cmdline").read_bytes():
+        if b"isoflop.runner.rank" in Path(f"/proc/{agent}/cmdline").read_bytes():
             for pid in children(agent):
                 environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
                 found |= {int(e.removeprefix(b"RANK=")): pid for e in environ if e.startswith(b"RANK=")}
@@ -59,7 +57,7 @@ def after_checkpoint(config: Config, act: Callable[[dict[int, int]], object]) ->
         deadline = time.monotonic() + 120
         while not checkpoint.path_of(config).exists() and time.monotonic() < deadline:
             time.sleep(0.02)
-        act(ranks())
+        act(pids_by_rank())
 
     thread = threading.Thread(target=wait)
     thread.start()
@@ -72,12 +70,12 @@ def result(found: Record) -> list[object]:
 
 def test_two_processes_write_one_record_that_agrees_with_one(make_config: MakeConfig) -> None:
     config = make_config(*TWO, "meter.cpu_watts=100")
-    (both,) = parallel_run.run(config)
+    (both,) = run.run(config)
     assert [p.name for p in (config.directory / "records").iterdir()] == [f"{both.run_id}.json"]
     assert record.read(record.path_of(config.directory, both.run_id)) == both
     assert not (config.directory / "progress").exists() or not list((config.directory / "progress").iterdir())
     launch = dataclasses.replace(config.launch, devices=1)
-    (one,) = attempt.run(dataclasses.replace(config, launch=launch), again=True)
+    (one,) = run.run(dataclasses.replace(config, launch=launch), RunRequest(again=True))
     assert both.state == one.state == "done"
     assert both.run_id == one.run_id
     assert both.compute == one.compute
@@ -99,7 +97,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Record:
     config = dataclasses.replace(
         compose.compose_config(words, None), out=str(tmp_path_factory.mktemp("whole"))
     )
-    (found,) = parallel_run.run(config)
+    (found,) = run.run(config)
     return found
 
 
@@ -110,14 +108,14 @@ def test_a_killed_process_fails_the_cell_which_then_resumes(
     config = make_config(*LONG)
     killer = after_checkpoint(config, lambda pids: os.kill(pids[victim], signal.SIGKILL))
     clock = time.monotonic()
-    (failed,) = parallel_run.run(config)
+    (failed,) = run.run(config)
     killer.join()
     assert time.monotonic() - clock < 100
     assert failed.state == "failed"
     assert failed.reason is not None
     assert ("died or hung" if victim == 0 else "another process of this run ended") in failed.reason
     assert record.read(record.path_of(config.directory, failed.run_id)) == failed
-    (resumed,) = parallel_run.run(config)
+    (resumed,) = run.run(config)
     assert (resumed.state, resumed.attempt) == ("done", failed.attempt + 1)
     assert result(resumed) == result(whole)
     assert resumed.compute == whole.compute
@@ -133,7 +131,7 @@ def test_a_silent_process_fails_the_cell_within_the_time_out(make_config: MakeCo
         silenced.append(time.monotonic())
 
     thread = after_checkpoint(config, silence)
-    (failed,) = parallel_run.run(config)
+    (failed,) = run.run(config)
     thread.join()
     assert time.monotonic() - silenced[0] < 25
     assert failed.state == "failed"
@@ -144,12 +142,12 @@ def test_a_silent_process_fails_the_cell_within_the_time_out(make_config: MakeCo
 def test_a_stop_asked_of_one_stops_all_at_the_same_step(make_config: MakeConfig, whole: Record) -> None:
     config = make_config(*LONG)
     thread = after_checkpoint(config, lambda pids: os.kill(pids[1], signal.SIGTERM))
-    (stopped,) = parallel_run.run(config)
+    (stopped,) = run.run(config)
     thread.join()
     assert stopped.state == "interrupted"
     assert stopped.reason is not None
     assert stopped.reason.startswith("SIGTERM received after step")
-    (resumed,) = parallel_run.run(config)
+    (resumed,) = run.run(config)
     assert result(resumed) == result(whole)
     assert resumed.spent.wasted_seconds == pytest.approx(0, abs=1e-9)
 
@@ -157,8 +155,8 @@ def test_a_stop_asked_of_one_stops_all_at_the_same_step(make_config: MakeConfig,
 PROGRAM = """
 import sys
 import msgspec
-from isoflop import config; from isoflop.runner import run as parallel_run
-found = parallel_run.run(config.from_dict(msgspec.json.decode(sys.stdin.buffer.read())))
+from isoflop import config; from isoflop.runner import run
+found = run.run(config.from_dict(msgspec.json.decode(sys.stdin.buffer.read())))
 print(found[-1].state, found[-1].reason, "torch" in sys.modules)
 """
 
@@ -181,10 +179,10 @@ def test_the_process_that_waits_hands_on_signals_and_imports_no_torch(make_confi
 
 def test_bad_input_is_one_line_from_whichever_process(make_config: MakeConfig) -> None:
     with pytest.raises(ConfigError, match=r"optim.batch_size=60 cannot be shared by 7"):
-        parallel_run.run(make_config("launch.devices=7", "optim.batch_size=60"))
+        run.run(make_config("launch.devices=7", "optim.batch_size=60"))
     config = make_config(*TWO, "data=imagefolder", "data.root=/nowhere")
     with pytest.raises(ConfigError, match="nowhere"):
-        parallel_run.run(config)
+        run.run(config)
     assert not config.directory.exists()
 
 
@@ -194,7 +192,7 @@ def test_a_cell_that_another_runs_is_busy(make_config: MakeConfig) -> None:
         record.claim(config.directory, config.run_id),
         pytest.raises(record.RecordBusyError, match="another"),
     ):
-        parallel_run.run(config)
+        run.run(config)
 
 
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "MASTER_ADDR": "a", "MASTER_PORT": "5"}
@@ -202,31 +200,31 @@ SRUN = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "3", "SLURM_LOCALID": "1", 
 
 
 @pytest.mark.parametrize(
-    ("environ", "place"),
+    ("environ", "rank"),
     [
         ({}, None),
-        (TORCHRUN, places.Place(3, 4, 1, "a", 5)),
-        (SRUN, places.Place(3, 4, 1, "127.0.0.1", 20_000)),
-        (SRUN | TORCHRUN, places.Place(3, 4, 1, "a", 5)),
-        (SRUN | {"SLURM_JOB_ID": "2", "SLURM_STEP_ID": "1"}, places.Place(3, 4, 1, "127.0.0.1", 20_195)),
+        (TORCHRUN, ranks.Rank(3, 4, 1, "a", 5)),
+        (SRUN, ranks.Rank(3, 4, 1, "127.0.0.1", 20_000)),
+        (SRUN | TORCHRUN, ranks.Rank(3, 4, 1, "a", 5)),
+        (SRUN | {"SLURM_JOB_ID": "2", "SLURM_STEP_ID": "1"}, ranks.Rank(3, 4, 1, "127.0.0.1", 20_195)),
         ({"SLURM_NTASKS": "4", "SLURM_PROCID": "0"}, None),
         ({"SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"}, None),
     ],
 )
-def test_a_place_is_told_by_the_environment(environ: dict[str, str], place: places.Place | None) -> None:
-    assert places.find(environ) == place
+def test_the_environment_says_which_rank_this_is(environ: dict[str, str], rank: ranks.Rank | None) -> None:
+    assert ranks.from_environment(environ) == rank
 
 
 def test_the_number_of_processes_must_be_the_one_asked_for(make_config: MakeConfig) -> None:
-    four = places.find(TORCHRUN)
-    places.check(make_config("launch.devices=2", "launch.nodes=2").launch, four, TORCHRUN)
+    four = ranks.from_environment(TORCHRUN)
+    ranks.check(make_config("launch.devices=2", "launch.nodes=2").launch, four, TORCHRUN)
     with pytest.raises(ConfigError, match="is 2 and 4 processes were started"):
-        places.check(make_config("launch.devices=2").launch, four, TORCHRUN)
+        ranks.check(make_config("launch.devices=2").launch, four, TORCHRUN)
     with pytest.raises(ConfigError, match="srun --nodes=2 --ntasks-per-node=4"):
-        places.check(make_config("launch.devices=4", "launch.nodes=2").launch, None, {})
+        ranks.check(make_config("launch.devices=4", "launch.nodes=2").launch, None, {})
     with pytest.raises(ConfigError, match="job of as many nodes"):
-        places.check(make_config("launch.nodes=2").launch, None, {"SLURM_JOB_NUM_NODES": "3"})
-    places.check(make_config("launch.nodes=2").launch, None, {"SLURM_JOB_NUM_NODES": "2"})
+        ranks.check(make_config("launch.nodes=2").launch, None, {"SLURM_JOB_NUM_NODES": "3"})
+    ranks.check(make_config("launch.nodes=2").launch, None, {"SLURM_JOB_NUM_NODES": "2"})
 
 
 SRUN_OF_TWO = """#!/bin/bash
@@ -261,13 +259,13 @@ def test_two_nodes_with_a_torchrun_each_write_one_record_that_agrees_with_one(
 ) -> None:
     """Only the network between them is not tried: both nodes are this machine."""
     config = make_config(*TWO[1:], "launch.nodes=2")
-    (both,) = parallel_run.run(config)
+    (both,) = run.run(config)
     words = (two_nodes / "words").read_text().splitlines()
     assert words[:4] == ["--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--cpus-per-task=3"]
     assert not list(config.directory.glob(".isoflop-*"))
     assert [p.name for p in (config.directory / "records").iterdir()] == [f"{both.run_id}.json"]
     launch = dataclasses.replace(config.launch, nodes=1)
-    (one,) = attempt.run(dataclasses.replace(config, launch=launch), again=True)
+    (one,) = run.run(dataclasses.replace(config, launch=launch), RunRequest(again=True))
     assert both.state == one.state == "done", both.reason
     assert (both.run_id, both.compute) == (one.run_id, one.compute)
     assert both.loss is not None
@@ -276,7 +274,7 @@ def test_two_nodes_with_a_torchrun_each_write_one_record_that_agrees_with_one(
     missing = make_config(*TWO[1:], "launch.nodes=2", "data=imagefolder", "data.root=/nowhere")
     gone = dataclasses.replace(missing, out=str(config.directory / "gone"))
     with pytest.raises(ConfigError, match="nowhere"):
-        parallel_run.run(gone)
+        run.run(gone)
     assert not gone.directory.exists()
 
 
@@ -287,11 +285,11 @@ def modelled(watts: float, seconds: float) -> Energy:
 
 
 def test_joules_of_nodes_add_up_and_their_seconds_do_not() -> None:
-    both = metering.over_nodes([modelled(100, 10), modelled(50, 9)])
+    both = energy.over_nodes([modelled(100, 10), modelled(50, 9)])
     assert both.energy_joules == 1450
     assert both.window_seconds == 10
     assert both.grade_reasons[0] == "summed over 2 nodes"
-    assert metering.over_nodes([modelled(100, 10)]) == modelled(100, 10)
+    assert energy.over_nodes([modelled(100, 10)]) == modelled(100, 10)
 
 
 class Node:
@@ -323,10 +321,10 @@ class Told(distributed.World):
 @pytest.mark.parametrize(("watts", "joules"), [(50.0, 300.0), (None, None)])
 def test_a_meter_a_node_counts_every_node_once(watts: float | None, joules: float | None) -> None:
     windows, second = [Window(0.0, 2.0)], Node(watts)
-    meter = metering.WorldMeter(Told(0, 4), Node(100.0))  # type: ignore[arg-type]
+    meter = energy.WorldMeter(Told(0, 4), Node(100.0))  # type: ignore[arg-type]
     Told.other, Told.silent = second.measurement(windows), None
-    energy, reason = meter.measurement(windows)
-    assert (energy and energy.energy_joules) == joules
+    measured, reason = meter.measurement(windows)
+    assert (measured and measured.energy_joules) == joules
     assert reason == (None if watts else "board lost")
     Told.other, Told.silent = [second.joules_so_far(windows)], []
     assert meter.joules_so_far(windows) == joules

@@ -16,7 +16,7 @@ from isoflop.cli import main
 from isoflop.cli.terminal import status_table
 from isoflop.config import Config, ConfigError
 from isoflop.record import Record, heartbeat
-from isoflop.record.heartbeat import Beat, Progress
+from isoflop.record.heartbeat import Heartbeat, HeartbeatWriter
 from isoflop.sweep import grid, retry, status
 from isoflop.sweep.grid import Cell
 from isoflop.sweep.slurm import submission
@@ -53,8 +53,8 @@ def leave(done_record: Record) -> Leave:
 def sign(
     cell: Cell, attempt: int = 1, pid: int | None = None, host: str | None = None, age: float = 0
 ) -> None:
-    last = Progress(attempt, 25, 100, 10.0, host or socket.gethostname(), pid or os.getpid(), None)
-    Beat(cell.config.directory, cell.run_id).write(last)
+    last = Heartbeat(attempt, 25, 100, 10.0, host or socket.gethostname(), pid or os.getpid(), None)
+    HeartbeatWriter(cell.config.directory, cell.run_id).write(last)
     path = heartbeat.path_of(cell.config.directory, cell.run_id)
     os.utime(path, (time.time() - age, time.time() - age))
 

@@ -17,7 +17,7 @@ from isoflop import record as records
 from isoflop.cli import main
 from isoflop.config import Config, ConfigError
 from isoflop.record import CurvePoint, Record
-from isoflop.runner import attempt as run
+from isoflop.runner import run
 from isoflop.table.power_rows import power_rows
 from isoflop.track import feed as tracker
 

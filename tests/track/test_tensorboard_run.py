@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from isoflop.config import Config
-from isoflop.runner import attempt
+from isoflop.runner import run
 from isoflop.track import feed
 
 pytest.importorskip(
@@ -22,7 +22,7 @@ event_accumulator: Any = pytest.importorskip(
 
 def test_a_run_reads_back_as_its_record(make_config: Callable[..., Config]) -> None:
     config = make_config("tracker=tensorboard")
-    (record,) = attempt.run(config)
+    (record,) = run.run(config)
     assert feed.wait(config.directory, 60)
     (folder,) = (config.directory / "tensorboard").iterdir()
     assert folder.name == f"mlp-w8-d1-seed-0-{config.run_id}"

@@ -20,7 +20,7 @@ from isoflop.cli import main
 from isoflop.config import Config, TrackerConfig
 from isoflop.record import Record
 from isoflop.report.wandb import upload
-from isoflop.runner import attempt
+from isoflop.runner import run
 from isoflop.track import feed
 
 pytest.importorskip("wandb", reason="wandb is not installed: pip install 'isoflop[wandb]'")
@@ -95,7 +95,7 @@ def agrees(offline: Any, record: Record) -> None:
 
 def test_cells_of_one_process_stay_apart_and_say_what_their_records_say(make_config: MakeConfig) -> None:
     configs = [make_config(*OFFLINE, "tracker.tags=[mine]", f"model.width={w}") for w in (8, 12)]
-    found = {record.run_id: record for config in configs for record in attempt.run(config)}
+    found = {record.run_id: record for config in configs for record in run.run(config)}
     assert feed.wait(configs[0].directory, WAIT_SECONDS)
     offline = wandb_log.read_all(configs[0].directory)
     assert {each.group for each in offline} == set(found)
@@ -113,7 +113,7 @@ def test_the_power_trace_is_a_series_and_a_file(make_config: MakeConfig) -> None
     polls = [{"time": 5 + 0.1 * k, "uuid": "GPU-a", "watts": 200.0} for k in range(50)]
     (config.directory / "power").mkdir(parents=True)
     (config.directory / "power" / f"{config.run_id}.jsonl").write_text("\n".join(map(json.dumps, polls)))
-    attempt.run(config)
+    run.run(config)
     assert feed.wait(config.directory, WAIT_SECONDS)
     (offline,) = wandb_log.read_all(config.directory)
     rows = [row for row in offline.rows if "power/device_0_watts" in row]
@@ -127,7 +127,7 @@ def test_without_a_key_a_run_is_kept_offline_and_one_line_says_so(
     make_config: MakeConfig, capfd: pytest.CaptureFixture[str]
 ) -> None:
     config = make_config("tracker=wandb", "tracker.mode=online")
-    (record,) = attempt.run(config)
+    (record,) = run.run(config)
     assert feed.wait(config.directory, WAIT_SECONDS)
     (offline,) = wandb_log.read_all(config.directory)
     agrees(offline, record)
@@ -178,7 +178,7 @@ def test_an_upload_after_the_fact_says_the_same(
     pytest.importorskip("wandb_workspaces", reason="wandb-workspaces is not installed")
     config = make_config()
     good, bad = make_config(), make_config("optim=sgd", "optim.lr=1e20")
-    found = {r.run_id: r for c in (good, bad) for r in attempt.run(c)}
+    found = {r.run_id: r for c in (good, bad) for r in run.run(c)}
     (config.directory / "records" / "damaged.json").write_text("{")
     monkeypatch.setenv("WANDB_MODE", "offline")
     assert main.main(["wandb", str(config.directory)]) == 0

@@ -54,11 +54,12 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigError("this is a sweep: use isoflop sweep, or isoflop run -m")
     done = all(record.is_done(record.path_of(cell.directory, i)) for i in cell.point_ids.values())
     from isoflop.runner import run
+    from isoflop.runner.request import RunRequest
     from isoflop.track import feed
 
     with console.steps_bar() as watch:
-        finished = run.run(cell, again=options.again, watch=watch)
-    if not run.is_chief():
+        finished = run.run(cell, RunRequest(again=options.again), watch=watch)
+    if not run.is_main_process():
         return _worst(finished)
     feed.wait(cell.directory, cell.tracker.wait_seconds)
     for found in finished:

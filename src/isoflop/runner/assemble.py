@@ -1,4 +1,4 @@
-"""From what was measured to the sections of a record. Pure functions; every unknown keeps its reason."""
+"""The sections of a record, from what was measured. Pure functions; every unknown keeps its reason."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ import numpy as np
 
 from isoflop.config import Config
 from isoflop.meter.device import ceilings, peaks, roofline
-from isoflop.meter.energy.polls import Window
 from isoflop.record import (
     SCHEMA,
     Compute,
     CurvePoint,
     DataFacts,
-    Energy,
     ErrorRate,
     Loss,
     OptimFacts,
@@ -29,71 +27,37 @@ from isoflop.record import (
 from isoflop.record.binomial import wilson
 from isoflop.runner.prepare import Prepared, times
 from isoflop.runner.provenance import model_facts
+from isoflop.runner.state import MeasuredPoint, TrainedPoint
 from isoflop.train.data import DataSet
 from isoflop.train.evaluate import Score
 
 
-@dataclasses.dataclass(frozen=True)
-class Metered:
-    """Joules of earlier attempts: one entry an attempt, or the reason why one of them is unknown."""
+def with_energy(point: MeasuredPoint) -> tuple[CurvePoint, ...]:
+    """Return the learning curve with joules where they are known.
 
-    energies: tuple[Energy, ...] = ()
-    reason: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Trained:
-    """A point reached: what the loop really did on the way, its learning curve and where the seconds went.
-
-    With cooldowns, `examples_own` are those this point was the first to need: its cool-down and the stretch
-    of the trunk since the branch before. `windows` are the metered stretches of its own path in this attempt,
-    `metered` what earlier attempts metered of it. The wasted examples and seconds were lost with an attempt
-    that died, and are done again. `processes` trained together, a device each.
+    After a replay they are its joules per example times the examples seen so far.
     """
-
-    horizon: float
-    steps: int
-    examples_seen: int
-    examples_own: int
-    wasted_examples: int
-    wasted_seconds: float
-    parameters: int
-    optimizer_flops_per_step: float
-    curve: tuple[CurvePoint, ...]
-    windows: tuple[Window, ...]
-    metered: Metered
-    setup_seconds: float
-    warmup_seconds: float
-    compile_seconds: float
-    train_seconds: float
-    eval_seconds: float
-    eval_examples: int
-    test: Score
-    val: Score
-    train: Score
-    processes: int = 1
-
-
-def with_energy(
-    curve: tuple[CurvePoint, ...], energy: Energy | None, reason: str | None
-) -> tuple[CurvePoint, ...]:
-    """The curve with joules where they are known: a replayed cell's are its joules per example x examples."""
+    curve, energy = point.trained.curve, point.energy
     if energy is None:
-        return tuple(dataclasses.replace(p, energy_joules=None, energy_joules_reason=reason) for p in curve)
+        return tuple(
+            dataclasses.replace(p, energy_joules=None, energy_joules_reason=point.energy_reason)
+            for p in curve
+        )
     if not energy.replayed:
         return curve
-    each = energy.energy_joules / curve[-1].examples
+    joules_per_example = energy.energy_joules / curve[-1].examples
     return tuple(
-        dataclasses.replace(p, energy_joules=each * p.examples, energy_joules_reason=None) for p in curve
+        dataclasses.replace(p, energy_joules=joules_per_example * p.examples, energy_joules_reason=None)
+        for p in curve
     )
 
 
 BYTES_PER_ELEMENT = {"fp32": 4, "bf16": 2}
-"""Of what a step moves. Under bf16 the weights and a few reductions are fp32 all the same: a lower bound."""
+"""Bytes of an element that a step moves; a lower bound, as under bf16 some tensors stay in fp32."""
 
 
-def compute(prepared: Prepared, trained: Trained, precision: str) -> Compute:
-    """Work in total: per-example counts times the examples the loop really saw, in `precision`."""
+def compute(prepared: Prepared, trained: TrainedPoint, precision: str) -> Compute:
+    """Return the work in total: per-example counts times the examples the loop really saw, in `precision`."""
     count, examples = prepared.count, trained.examples_seen
     counted: dict[str, Any] = {
         "forward_macs_per_example": count.forward_macs_per_example,
@@ -111,7 +75,9 @@ def compute(prepared: Prepared, trained: Trained, precision: str) -> Compute:
         **counted,
         **reasons,
         closed_form_macs_per_example=closed_form,
-        closed_form_macs_per_example_reason="only our own families have one" if closed_form is None else None,
+        closed_form_macs_per_example_reason="only isoflop's own families have one"
+        if closed_form is None
+        else None,
         train_bytes_per_example=times(BYTES_PER_ELEMENT[precision], elements),
         train_bytes_per_example_reason=count.reason if elements is None else None,
         **known(optimizer_flops=trained.optimizer_flops_per_step * trained.steps),
@@ -121,11 +87,11 @@ def compute(prepared: Prepared, trained: Trained, precision: str) -> Compute:
     )
 
 
-def timing(compute: Compute, trained: Trained, origin: Provenance) -> Timing:
-    """Seconds, rates, and their shares of the device's peak and of its roofline where those are known.
+def timing(compute: Compute, trained: TrainedPoint, origin: Provenance) -> Timing:
+    """Return seconds, rates, and their shares of the device's peak and of its roofline where those are known.
 
-    Several devices that train one cell are alike: a share is that of each, and its peak is one device's.
-    Reads the ceilings kept by `isoflop doctor --measure`.
+    Several devices that train one run are alike, so that the shares are those of one device. Reads the
+    ceilings that `isoflop doctor --measure` keeps.
     """
     peak, no_peak = peak_of(origin)
     threads = origin.threads if origin.device == origin.cpu else 0
@@ -167,51 +133,55 @@ def timing(compute: Compute, trained: Trained, origin: Provenance) -> Timing:
 
 
 def peak_of(origin: Provenance) -> tuple[PeakRate | None, str | None]:
-    """The dense peak of the device that trained, for the precision it trained in, or None and why."""
+    """Return the dense peak rate of the device in the precision of training, or None and why not."""
     if origin.device == origin.cpu:
         return None, "not a GPU"
     if origin.gpu and origin.gpu.mig:
-        return None, "no peak rate is known for a slice of a board (MIG)"
+        return None, "no peak rate is known for a MIG instance"
     memory_bytes = origin.gpu.memory_bytes if origin.gpu else None
     peak = peaks.peak_rate(origin.device, origin.precision, memory_bytes)
     return peak, None if peak else f"no {origin.precision} peak rate is known for {origin.device}"
 
 
 def _intensity(compute: Compute) -> tuple[float | None, str | None]:
-    """FLOPs a byte of a training step without fusion, or None and why."""
+    """Return FLOPs per byte of a training step without fusion, or None and why they are unknown."""
     flops, moved = compute.train_flops_per_example, compute.train_bytes_per_example
     if flops is None or moved is None:
         return None, compute.train_flops_per_example_reason or compute.train_bytes_per_example_reason
     return flops / moved, None
 
 
-def spent(
-    compute: Compute, trained: Trained, energy: Energy | None, energy_reason: str | None, seconds: float
-) -> Spent:
-    """`seconds` is wall time since the point before; replayed steps, whose results are discarded, are waste.
+def spent(compute: Compute, point: MeasuredPoint, seconds: float) -> Spent:
+    """Return what a point cost, so that the points of a trunk add up to what the trunk cost.
 
-    FLOPs and joules are those of `examples_own`, so that the points of a trunk add up to what it cost. Those
-    wasted are of steps done again after an interruption, the joules by the run's own joules per example.
+    FLOPs and joules are those of `examples_own`. Those wasted are of steps done again after an interruption,
+    the joules by the run's own joules per example; a replay, whose results are discarded, is wasted time.
+
+    Args:
+        compute: the work of the point, in FLOPs.
+        point: what was trained, with its joules.
+        seconds: wall time since the point before.
     """
-    replayed = energy.window_seconds if energy and energy.replayed else 0.0
+    trained, energy = point.trained, point.energy
+    replay_seconds = energy.window_seconds if energy and energy.replayed else 0.0
     own = trained.examples_own / trained.examples_seen
     wasted = trained.wasted_examples / trained.examples_seen
     return Spent(
         wasted_flops=times(wasted, compute.train_flops),
         wasted_flops_reason=compute.train_flops_reason,
         wasted_joules=energy.energy_joules * wasted if energy else None,
-        wasted_joules_reason=energy_reason,
+        wasted_joules_reason=point.energy_reason,
         flops=times(own, compute.train_flops),
         flops_reason=compute.train_flops_reason,
         joules=energy.energy_joules * own if energy else None,
-        joules_reason=energy_reason,
+        joules_reason=point.energy_reason,
         seconds=seconds,
-        wasted_seconds=replayed + trained.wasted_seconds,
+        wasted_seconds=replay_seconds + trained.wasted_seconds,
     )
 
 
 def error_rate(test: Score, val: Score) -> ErrorRate:
-    """Errors with Wilson's 95% interval for the test part (Wilson 1927)."""
+    """Return the error rates, with Wilson's 95% interval for the test part (Wilson 1927)."""
     low, high = wilson(np.array([test.error]), np.array([float(test.n)]))
     return ErrorRate(
         test=test.error,
@@ -223,8 +193,8 @@ def error_rate(test: Score, val: Score) -> ErrorRate:
     )
 
 
-def optim_facts(config: Config, trained: Trained, lr_interior: bool | None) -> OptimFacts:
-    """What the optimizer used; `lr_interior` is None where no grid of learning rates was tried."""
+def optim_facts(config: Config, trained: TrainedPoint, lr_interior: bool | None) -> OptimFacts:
+    """Return what the optimizer used; `lr_interior` is None where no grid of learning rates was tried."""
     return OptimFacts(
         name=config.optim.name,
         lr=config.optim.lr,
@@ -238,7 +208,7 @@ def optim_facts(config: Config, trained: Trained, lr_interior: bool | None) -> O
 
 
 def data_facts(config: Config, data: DataSet) -> DataFacts:
-    """What the model saw."""
+    """Return what the model saw."""
     return DataFacts(
         name=data.name,
         fraction=config.data.fraction,
@@ -252,19 +222,28 @@ def data_facts(config: Config, data: DataSet) -> DataFacts:
     )
 
 
-def done(
+def finished_record(
     config: Config,
     prepared: Prepared,
-    trained: Trained,
-    energy: Energy | None,
-    energy_reason: str | None,
+    point: MeasuredPoint,
     origin: Provenance,
     *,
     attempt: int,
     seconds: float,
     lr_interior: bool | None,
 ) -> Record:
-    """The record of a point that was reached; `seconds` as in `spent`."""
+    """Return the record of a point that was reached.
+
+    Args:
+        config: the run.
+        prepared: its data and counted work.
+        point: what was trained, with its joules.
+        origin: where the run comes from.
+        attempt: number of the attempt that reached the point.
+        seconds: wall time since the point before.
+        lr_interior: as in RunRequest.
+    """
+    trained = point.trained
     work = compute(prepared, trained, origin.precision)
     return Record(
         schema=SCHEMA,
@@ -282,10 +261,10 @@ def done(
         cost_source_reason=None if config.cost.source else "no cost factor was chosen",
         model=model_facts(config, trained.parameters),
         provenance=origin,
-        spent=spent(work, trained, energy, energy_reason, seconds),
-        curve=with_energy(trained.curve, energy, energy_reason),
-        energy=energy,
-        energy_reason=energy_reason,
+        spent=spent(work, point, seconds),
+        curve=with_energy(point),
+        energy=point.energy,
+        energy_reason=point.energy_reason,
         **known(
             optim=optim_facts(config, trained, lr_interior),
             data=data_facts(config, prepared.data),

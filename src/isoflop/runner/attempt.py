@@ -1,4 +1,4 @@
-"""run(config) -> records: one cell from configuration to account, top to bottom."""
+"""One attempt at a run by this process, top to bottom: prepare, train and meter, write a record a point."""
 
 from __future__ import annotations
 
@@ -13,120 +13,130 @@ import torch
 from isoflop import record as records
 from isoflop import signals
 from isoflop.config import Config
-from isoflop.config.launch import Shared
 from isoflop.meter.device import hardware
-from isoflop.record import Record, State
+from isoflop.record import Provenance, Record, State
 from isoflop.runner import assemble, checkpoint, provenance
+from isoflop.runner.context import RunContext, WallClock
 from isoflop.runner.energy import gpu_uuids
-from isoflop.runner.prepare import pick_device, prepare
+from isoflop.runner.prepare import Prepared, pick_device, prepare
 from isoflop.runner.provenance import Machine
-from isoflop.runner.trajectory import Wall, Watch, measure
+from isoflop.runner.request import RunRequest, Watch
+from isoflop.runner.state import MeasuredPoint
+from isoflop.runner.trajectory import train_and_meter
 from isoflop.signals import InterruptedRunError
-from isoflop.track import feed as tracker
+from isoflop.track import feed
 from isoflop.train.distributed import SINGLE, World, is_peer_failure
 from isoflop.train.loop import DivergedError, resolve_precision
 
 
-def run(
-    config: Config,
-    *,
-    device_index: int = 0,
-    command_line: str | None = None,
-    lr_interior: bool | None = None,
-    again: bool = False,
-    shared: Shared = "nothing",
-    watch: Watch | None = None,
-    world: World = SINGLE,
+def run_attempt(
+    config: Config, request: RunRequest, *, watch: Watch | None = None, world: World = SINGLE
 ) -> tuple[Record, ...]:
-    """Train one cell, write a record a point to DIR/records as it is reached, and return the records.
+    """Train one run and return its records, one a point; each is written as soon as its point is reached.
 
-    A cell whose points are all done is not trained but its records returned, unless `again`. A done record is
-    only ever replaced by another done one. `shared`: what others use at the same time, so that its joules are
-    unknown.
-
-    Every process of a `world` calls this with the same configuration; its chief alone writes.
-
-    There is one point, or one a horizon with schedule.cooldowns. A cell that was interrupted goes on from its
-    last checkpoint. What happens to the cell is a state of its records, never an exception: diverged, oom,
-    interrupted, failed (with the traceback in DIR/logs).
-
-    Raises:
-        ValueError: the input cannot be used; nothing was trained or written.
-        RecordBusyError: another process is running this cell.
-        OSError: a record could not be written; nothing of it is left behind.
+    Every process of a `world` calls this with the same arguments; the main process alone writes. Returns and
+    raises as `runner.run.run`.
     """
-    wall, started_at = Wall(), provenance.now()
+    clock, started_at = WallClock(), provenance.now()
     if config.launch.threads is not None:
         torch.set_num_threads(config.launch.threads)
-    device = pick_device(config.launch, device_index)
-    tracker.check(config.tracker)
+    device = pick_device(config.launch, request.device_index)
+    feed.check(config.tracker)
     prepared = world.run_on_all(lambda: prepare(config, device))
     gpus = [device.index] if device.type == "cuda" else []
     with (
         _claimed(config, world),
         torch.random.fork_rng(gpus),
         signals.watched() as stop,
-        tracker.Feed(config) as feed,
+        feed.Feed(config) as tracker,
     ):
-        if again and world.is_main:
-            checkpoint.forget(config)
-        if done := world.from_main(() if again else finished(config)):
+        if request.again and world.is_main:
+            checkpoint.discard(config)
+        if done := world.from_main(() if request.again else finished(config)):
             return done
-        attempt = provenance.next_attempt(config)
+        context = RunContext(provenance.next_attempt(config), clock, stop, tracker, world, watch)
         if world.is_main:
-            feed.begin(attempt)
-        machine, command = _machine(config, device), command_line or provenance.command()
-        origin = provenance.gather(config, machine, started_at=started_at, command_line=command)
-        found: dict[float, Record] = {}
+            tracker.begin(context.attempt)
+        command = request.command_line or provenance.command()
+        origin = provenance.gather(
+            config, _machine(config, device), started_at=started_at, command_line=command
+        )
+        writer = _RecordWriter(config, prepared, origin, request, context)
         try:
-            for trained, energy, reason in measure(
-                *(config, prepared, device),
-                attempt=attempt,
-                shared=shared,
-                wall=wall,
-                stop=stop,
-                watch=watch,
-                feed=feed,
-                world=world,
-            ):
-                seconds = wall.charge()
-                record = assemble.done(
-                    *(config, prepared, trained, energy, reason, origin),
-                    attempt=attempt,
-                    seconds=seconds,
-                    lr_interior=lr_interior,
-                )
-                found[trained.horizon] = _keep(config, record, world)
+            for point in train_and_meter(config, prepared, device, request, context):
+                writer.write_point(point)
         except OSError:
             raise
         except (Exception, KeyboardInterrupt) as error:
-            state, words = _what_happened(error, config, world)
-            for horizon in config.point_ids:
-                if horizon in found or (not again and _is_done(config, horizon)):
-                    continue
-                lost = provenance.without_point(
-                    *(config, origin, horizon),
-                    state=state,
-                    reason=words,
-                    attempt=attempt,
-                    seconds=wall.charge(),
-                )
-                found[horizon] = _keep(config, lost, world)
+            writer.write_failure(*_outcome_of(error, config, world))
         if world.is_main and all(_is_done(config, horizon) for horizon in config.point_ids):
-            checkpoint.forget(config)
-        results = tuple(found[h] if h in found else _read(config, h) for h in config.point_ids)
+            checkpoint.discard(config)
+        written = writer.all_records()
         if world.is_main:
-            feed.end(results)
-        return results
+            tracker.end(written)
+        return written
 
 
 @contextlib.contextmanager
 def _claimed(config: Config, world: World) -> Iterator[None]:
-    """The cell held by the chief for the whole world."""
+    """Have the main process hold the run for the whole world."""
     with contextlib.ExitStack() as stack:
         claim = records.claim(config.directory, config.run_id) if world.is_main else contextlib.nullcontext()
         world.run_on_all(lambda: stack.enter_context(claim))
         yield
+
+
+class _RecordWriter:
+    """Writes the records of one attempt, and knows which horizons have one."""
+
+    def __init__(
+        self,
+        config: Config,
+        prepared: Prepared,
+        origin: Provenance,
+        request: RunRequest,
+        context: RunContext,
+    ) -> None:
+        self._config, self._prepared, self._origin = config, prepared, origin
+        self._request, self._context = request, context
+        self._written: dict[float, Record] = {}
+
+    def write_point(self, point: MeasuredPoint) -> None:
+        """Write the record of a point, and charge it the wall time since the point before."""
+        seconds = self._context.clock.charge()
+        record = assemble.finished_record(
+            *(self._config, self._prepared, point, self._origin),
+            attempt=self._context.attempt,
+            seconds=seconds,
+            lr_interior=self._request.lr_interior,
+        )
+        self._keep(point.trained.horizon, record)
+
+    def write_failure(self, state: State, reason: str) -> None:
+        """Write the record of each horizon that this attempt was to reach and did not."""
+        for horizon in self._config.point_ids:
+            if horizon in self._written or (not self._request.again and _is_done(self._config, horizon)):
+                continue
+            record = provenance.record_without_point(
+                *(self._config, self._origin, horizon),
+                state=state,
+                reason=reason,
+                attempt=self._context.attempt,
+                seconds=self._context.clock.charge(),
+            )
+            self._keep(horizon, record)
+
+    def _keep(self, horizon: float, record: Record) -> None:
+        """Write a record, unless it is a failure and would replace the record of a point."""
+        self._written[horizon] = record
+        replaces_point = record.state != "done" and _is_done(self._config, horizon)
+        if self._context.world.is_main and not replaces_point:
+            records.write(record, self._config.directory)
+
+    def all_records(self) -> tuple[Record, ...]:
+        """Return a record for each horizon: this attempt's, else the one on disk."""
+        horizons = self._config.point_ids
+        return tuple(self._written.get(h) or _read(self._config, h) for h in horizons)
 
 
 def _path(config: Config, horizon: float) -> Path:
@@ -142,37 +152,31 @@ def _read(config: Config, horizon: float) -> Record:
 
 
 def finished(config: Config) -> tuple[Record, ...]:
-    """The records of this very cell where all its points are done, else none."""
+    """Return the records of the run where all its points are done, else none."""
     try:
-        found = tuple(_read(config, horizon) for horizon in config.point_ids)
+        stored = tuple(_read(config, horizon) for horizon in config.point_ids)
     except (records.RecordError, OSError):
         return ()
-    return found if all(record.state == "done" for record in found) else ()
+    return stored if all(record.state == "done" for record in stored) else ()
 
 
-def _keep(config: Config, record: Record, world: World) -> Record:
-    """Write a record, unless it would put an account of failure in the place of a point."""
-    shadows = record.state != "done" and records.is_done(records.path_of(config.directory, record.run_id))
-    if shadows or not world.is_main:
-        return record
-    records.write(record, config.directory)
-    return record
+def _outcome_of(error: BaseException, config: Config, world: World) -> tuple[State, str]:
+    """Return (state, reason) for an error among several processes.
 
-
-def _what_happened(error: BaseException, config: Config, world: World) -> tuple[State, str]:
-    """`_state_of` in a world: the cause is where the first process failed, not where others noticed."""
+    The process that fails first knows the cause and reports it; the others only notice that it is gone.
+    """
     if world.group is not None and is_peer_failure(error):
         noticed = str(error).strip().splitlines()[0]
         reason = f"another process of this run ended or fell silent: {noticed}"
         return world.reported_failure() or ("failed", reason)
-    state, words = _state_of(error, config)
+    state, reason = _outcome_here(error, config)
     if (state == "failed" or state == "oom") and not world.is_main:
-        world.report_failure(state, f"process {world.rank}: {words}")
-    return state, words
+        world.report_failure(state, f"process {world.rank}: {reason}")
+    return state, reason
 
 
-def _state_of(error: BaseException, config: Config) -> tuple[State, str]:
-    """The state that an exception stands for, and the reason in words; a bug's traceback goes to DIR/logs."""
+def _outcome_here(error: BaseException, config: Config) -> tuple[State, str]:
+    """Return the state that an exception stands for, and the reason; a bug's traceback goes to DIR/logs."""
     if isinstance(error, DivergedError):
         return "diverged", str(error)
     if isinstance(error, InterruptedRunError):
@@ -190,9 +194,10 @@ def _state_of(error: BaseException, config: Config) -> tuple[State, str]:
 
 @functools.cache
 def _gpu(index: int) -> tuple[records.Gpu | None, str | None]:
+    """Return what NVML knows of torch's GPU `index`, or None and why it is unknown."""
     (uuid,) = gpu_uuids(torch.device("cuda", index))
-    found, reason = hardware.gpus()
-    gpu = next((g for g in found if g.uuid == uuid), None)
+    gpus, reason = hardware.gpus()
+    gpu = next((g for g in gpus if g.uuid == uuid), None)
     return gpu, None if gpu else (reason or f"NVML does not list {uuid}")
 
 

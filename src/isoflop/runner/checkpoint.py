@@ -1,4 +1,4 @@
-"""Where an interrupted cell stands: what a checkpoint says beside the tensors, and what was lost after it."""
+"""Checkpoints of a run: its training state and the snapshots of its trainer, on disk and back."""
 
 from __future__ import annotations
 
@@ -12,112 +12,89 @@ import msgspec
 
 from isoflop import record
 from isoflop.config import Config
-from isoflop.record import CurvePoint, heartbeat
-from isoflop.runner.assemble import Metered, Trained
+from isoflop.record import heartbeat
+from isoflop.record.heartbeat import Heartbeat
+from isoflop.runner.state import TrainingState
 from isoflop.train import snapshot_file
-from isoflop.train.evaluate import Score
 from isoflop.train.loop import Trainer
 from isoflop.train.state import Snapshot
 
-
-@dataclasses.dataclass(frozen=True)
-class Way:
-    """What led to a step: evaluations (`val` is the last), seconds and joules of earlier attempts."""
-
-    val: Score | None
-    curve: tuple[CurvePoint, ...]
-    metered: Metered
-    train_seconds: float
-    eval_seconds: float
+PRESENT, TRUNK = "way", "trunk"
+"""Stored names of the snapshots: of the present step, and of the trunk where the present branch left it."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Standing:
-    """Where the cell stands. `horizon` is the index of the point that is trained for; once its cool-down has
-    begun, `trunk` is where the trunk was left; `charged` is the trunk's step that
-    earlier points have paid for. `short` are points that wait for a replay. `uncharged_seconds` is wall time
-    that no record has accounted for; the wasted steps and seconds are repeated work so far."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A training state with the snapshots that belong to it: PRESENT and, in a cooldown branch, TRUNK."""
 
-    run_id: str
-    horizon: int
-    trunk: Way
-    way: Way
-    charged: int
-    short: tuple[Trained, ...]
-    steps_done: int
-    trained_seconds: float
-    uncharged_seconds: float
-    wasted_steps: int
-    wasted_seconds: float
+    state: TrainingState
+    snapshots: dict[str, Snapshot]
 
 
 def path_of(config: Config) -> Path:
-    """Where the cell's checkpoint lies."""
+    """Return where the checkpoint of a run lies."""
     return config.directory / "checkpoints" / f"{config.run_id}.pt"
 
 
-def keep(config: Config, standing: Standing, snapshots: dict[str, Snapshot]) -> bool:
-    """Write a checkpoint; whether it could be written. A full disk costs the checkpoint, not the run."""
+def save(config: Config, checkpoint: Checkpoint) -> bool:
+    """Write a checkpoint and return whether that worked. A full disk costs the checkpoint, not the run."""
+    state = msgspec.json.encode(checkpoint.state).decode()
     try:
-        snapshot_file.save(path_of(config), msgspec.json.encode(standing).decode(), snapshots)
+        snapshot_file.save(path_of(config), state, checkpoint.snapshots)
     except OSError as error:
         warnings.warn(f"no checkpoint was written: {error}", RuntimeWarning, stacklevel=2)
         return False
     return True
 
 
-def forget(config: Config) -> None:
-    """Remove the checkpoint and the sign of life of a cell that is done."""
+def discard(config: Config) -> None:
+    """Remove the checkpoint and the heartbeat of a run that is done."""
     snapshot_file.remove(path_of(config))
-    heartbeat.Beat(config.directory, config.run_id).end()
+    heartbeat.remove(config.directory, config.run_id)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Resumed:
-    """A checkpoint that fits: where the cell stands, and the snapshots `way` and, in a cool-down, `trunk`."""
+def load(config: Config, trainer: Trainer) -> Checkpoint | None:
+    """Return the newest intact checkpoint of the run, or None.
 
-    standing: Standing
-    snapshots: dict[str, Snapshot]
-
-
-def load(config: Config, trainer: Trainer) -> Resumed | None:
-    """The newest good checkpoint of this cell, if it is of this network, optimizer and kind of device."""
-    found = snapshot_file.load(path_of(config), trainer.device)
-    if found is None:
+    One of another network, optimizer or kind of device, or one whose earlier points have lost their records,
+    does not count.
+    """
+    stored = snapshot_file.load(path_of(config), trainer.device)
+    if stored is None:
         return None
-    words, snapshots = found
+    text, snapshots = stored
     try:
-        standing = msgspec.json.decode(words, type=Standing)
+        state = msgspec.json.decode(text, type=TrainingState)
     except msgspec.DecodeError:
         return None
-    ours = trainer.snapshot()
-    fits = standing.run_id == config.run_id and all(snapshot_file.fits(ours, s) for s in snapshots.values())
-    return Resumed(standing, snapshots) if fits and _has_points_before(config, standing) else None
+    own = trainer.snapshot()
+    fits = state.run_id == config.run_id and all(snapshot_file.fits(own, s) for s in snapshots.values())
+    return Checkpoint(state, snapshots) if fits and _earlier_points_exist(config, state) else None
 
 
-def _has_points_before(config: Config, standing: Standing) -> bool:
-    """Whether the points that the checkpoint has behind it are done, or with it."""
-    waiting = {trained.horizon for trained in standing.short}
-    behind = list(config.point_ids.items())[: standing.horizon]
+def _earlier_points_exist(config: Config, state: TrainingState) -> bool:
+    """Return whether each horizon before the present one has its record, or waits for a replay."""
+    waiting = {trained.horizon for trained in state.awaiting_replay}
+    earlier = list(config.point_ids.items())[: state.horizon_index]
     return all(
         horizon in waiting or record.is_done(record.path_of(config.directory, run_id))
-        for horizon, run_id in behind
+        for horizon, run_id in earlier
     )
 
 
-def lost(config: Config, standing: Standing | None) -> tuple[int, float]:
-    """(steps, seconds of training) that an earlier attempt took after `standing`: they are done again."""
-    sign = heartbeat.read(config.directory, config.run_id)
-    if sign is None:
+def lost_work(config: Config, state: TrainingState | None) -> tuple[int, float]:
+    """Return (steps, seconds of training) that an earlier attempt took after `state`: they are done again."""
+    last = heartbeat.last(config.directory, config.run_id)
+    if last is None:
         return 0, 0.0
-    last, _ = sign
-    steps, seconds = (standing.steps_done, standing.trained_seconds) if standing else (0, 0.0)
-    return max(0, last.steps_done - steps), max(0.0, last.train_seconds - seconds)
+    beat, _ = last
+    steps, seconds = (state.steps_done, state.trained_seconds) if state else (0, 0.0)
+    return max(0, beat.steps_done - steps), max(0.0, beat.train_seconds - seconds)
 
 
-def sign(attempt: int, steps_done: int, steps: int, train_seconds: float) -> heartbeat.Progress:
-    """A sign of life of this process."""
-    return heartbeat.Progress(
+def heartbeat_of(attempt: int, steps_done: int, steps: int, train_seconds: float) -> Heartbeat:
+    """Return a heartbeat of this process."""
+    return Heartbeat(
         attempt,
         steps_done,
         steps,

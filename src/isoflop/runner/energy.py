@@ -1,4 +1,4 @@
-"""The energy of one cell: its meter, its windows, and the replay of a cell too short to meter."""
+"""The energy of one run: its meter, its windows, and the replay of a run too short to meter."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from isoflop.meter.energy.polls import Window
 from isoflop.meter.energy.total import total
 from isoflop.meter.energy.window_meter import WindowMeter
 from isoflop.record import Energy
-from isoflop.runner.assemble import Trained
+from isoflop.runner.state import TrainedPoint
 from isoflop.train import schedule
 from isoflop.train.distributed import SINGLE, World
 from isoflop.train.loop import Trainer
 
-SHARED_PROCESSOR = "cells side by side share the processor: launch.workers=1 meters them"
+SHARED_PROCESSOR = "runs side by side share the processor: launch.workers=1 meters them"
 
 
 class WorldMeter:
-    """The meters of all nodes as one: every process holds it, the first of each node reads the sensors.
+    """The meters of all nodes as one: every process holds it, the first process of each node reads the
+    sensors.
 
     All processes of the world enter it and call `senses`, `joules_so_far` and `measurement` together; each
-    gets the sum over nodes. Windows are those of WindowMeter, by each process's own clock.
+    gets the sum over nodes. Windows are those of WindowMeter, by each process's own monotonic clock.
     """
 
     def __init__(self, world: World, own: WindowMeter | None) -> None:
@@ -39,7 +40,7 @@ class WorldMeter:
         self._opened: float | None = None
 
     def __enter__(self) -> WorldMeter:
-        """Start the meters; nobody trains before every idle baseline is taken."""
+        """Start the meters; no process trains before every idle baseline is taken."""
         if self._own:
             self._own.__enter__()
         self._world.all_gather(None)
@@ -59,7 +60,7 @@ class WorldMeter:
 
     @property
     def senses(self) -> bool:
-        """Whether any sensor of any node was read so far."""
+        """Whether any sensor of any node has been read."""
         return any(self._world.all_gather(self._own is not None and self._own.senses))
 
     def begin(self) -> None:
@@ -74,30 +75,30 @@ class WorldMeter:
         self._opened = None
 
     def joules_so_far(self, windows: Sequence[Window] | None = None) -> float | None:
-        """As WindowMeter's, over all nodes."""
+        """Return joules as WindowMeter does, summed over all nodes; None where one of them is unknown."""
         chosen = self.windows if windows is None else windows
-        found = self._world.all_gather([self._own.joules_so_far(chosen)] if self._own else [])
-        joules = [value for own in found for value in own]
+        gathered = self._world.all_gather([self._own.joules_so_far(chosen)] if self._own else [])
+        joules = [value for node in gathered for value in node]
         known = [value for value in joules if value is not None]
         return sum(known) if len(known) == len(joules) else None
 
     def measurement(
         self, windows: Sequence[Window] | None = None, *, replayed: bool = False, scale: float = 1.0
     ) -> tuple[Energy | None, str | None]:
-        """As WindowMeter's, over all nodes; unknown where one of them is."""
+        """Return a measurement as WindowMeter does, summed over all nodes; unknown where one of them is."""
         chosen = self.windows if windows is None else windows
         own = self._own.measurement(chosen, replayed=replayed, scale=scale) if self._own else None
-        found = [each for each in self._world.all_gather(own) if each is not None]
-        reason = next((reason for energy, reason in found if energy is None), None)
-        energies = [energy for energy, _ in found if energy is not None]
-        return (over_nodes(energies), None) if len(energies) == len(found) else (None, reason)
+        measured = [each for each in self._world.all_gather(own) if each is not None]
+        reason = next((reason for energy, reason in measured if energy is None), None)
+        energies = [energy for energy, _ in measured if energy is not None]
+        return (over_nodes(energies), None) if len(energies) == len(measured) else (None, reason)
 
 
 Meter = WindowMeter | WorldMeter
 
 
 def over_nodes(parts: Sequence[Energy]) -> Energy:
-    """Joules and idle watts of nodes that train at the same time: they add up, their seconds do not."""
+    """Return the energy of nodes that train together: joules and idle watts add up, seconds do not."""
     if len(parts) == 1:
         return parts[0]
     idle = [part.idle_watts for part in parts if part.idle_watts is not None]
@@ -111,8 +112,8 @@ def over_nodes(parts: Sequence[Energy]) -> Energy:
 
 
 @contextlib.contextmanager
-def window(meter: Meter | None) -> Iterator[None]:
-    """Energy is read while this is open."""
+def metered_window(meter: Meter | None) -> Iterator[None]:
+    """Count what is drawn while this is open as energy of the run."""
     if meter is None:
         yield
         return
@@ -126,22 +127,23 @@ def window(meter: Meter | None) -> Iterator[None]:
 def energy_meter(
     config: Config, device: torch.device, world: World = SINGLE, *, shared: Shared
 ) -> contextlib.AbstractContextManager[Meter | None]:
-    """The meter of the device's board or of the processor, or nothing where none is to be read.
+    """Return the meter of the device's GPU or of the processor, or None where none is to be read.
 
-    Of a world (all call it) the first process of each node meters all boards of that node.
+    With several processes all call this, and the first of each node meters all GPUs of that node: a counter
+    per process would count each GPU as often as there are processes.
     """
     if config.meter.energy == "none" or shared == "gpu":
         return contextlib.nullcontext()
     if world.group is None:
         return _meter(config, gpu_uuids(device), "", shared)
-    every = world.all_gather((socket.gethostname(), gpu_uuids(device)))
-    hosts = list(dict.fromkeys(host for host, _ in every))
-    own = every[world.rank][0]
-    leader = [host for host, _ in every].index(own) == world.rank
-    uuids = tuple(dict.fromkeys(uuid for host, found in every if host == own for uuid in found))
-    node = hosts.index(own)
+    processes = world.all_gather((socket.gethostname(), gpu_uuids(device)))
+    hosts = [host for host, _ in processes]
+    own_host = hosts[world.rank]
+    is_first_of_node = hosts.index(own_host) == world.rank
+    uuids = tuple(dict.fromkeys(uuid for host, own in processes if host == own_host for uuid in own))
+    node = list(dict.fromkeys(hosts)).index(own_host)
     suffix = f".node{node}" if node else ""
-    return WorldMeter(world, _meter(config, uuids, suffix, shared) if leader else None)
+    return WorldMeter(world, _meter(config, uuids, suffix, shared) if is_first_of_node else None)
 
 
 def _meter(config: Config, uuids: tuple[str, ...], suffix: str, shared: Shared) -> WindowMeter:
@@ -157,24 +159,26 @@ def _meter(config: Config, uuids: tuple[str, ...], suffix: str, shared: Shared) 
 
 
 def _processor(shared: Shared) -> rapl.Found:
-    """The processor's counters, unless cells side by side have them together."""
-    found = rapl.find()
-    return rapl.Found((), SHARED_PROCESSOR) if found.domains and shared != "nothing" else found
+    """Return the processor's energy counters, or why they cannot be read for this run alone."""
+    counters = rapl.find()
+    return rapl.Found((), SHARED_PROCESSOR) if counters.domains and shared != "nothing" else counters
 
 
 def gpu_uuids(device: torch.device) -> tuple[str, ...]:
-    """The board's UUID as NVML writes it, or () for a CPU. Torch and NVML order boards differently."""
+    """Return the GPU's UUID as NVML writes it, or () for a CPU. Torch and NVML number GPUs differently."""
     if device.type != "cuda":
         return ()
     uuid = str(torch.cuda.get_device_properties(device).uuid)
     return (uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}",)
 
 
-def energy(meter: Meter | None, trained: Trained, *, shared: Shared) -> tuple[Energy | None, str | None]:
-    """Joules of the point's own windows, those of earlier attempts added."""
+def energy_of(
+    trained: TrainedPoint, meter: Meter | None, *, shared: Shared
+) -> tuple[Energy | None, str | None]:
+    """Return the joules of a point, those of earlier attempts included, or None and why they are unknown."""
     if meter is None:
         return None, SHARED_GPU if shared == "gpu" else "meter.energy=none"
-    earlier = trained.metered
+    earlier = trained.earlier_energy
     if earlier.reason:
         return None, f"an earlier attempt's energy is unknown: {earlier.reason}"
     now, reason = meter.measurement(trained.windows)
@@ -182,7 +186,7 @@ def energy(meter: Meter | None, trained: Trained, *, shared: Shared) -> tuple[En
 
 
 def replay(config: Config, trainer: Trainer, meter: Meter) -> tuple[tuple[Window, ...], int]:
-    """Run the whole length again, results discarded, until enough seconds are metered.
+    """Train the whole length again, results discarded, until enough seconds are metered.
 
     Returns the windows and the examples trained in them.
     """
@@ -191,11 +195,12 @@ def replay(config: Config, trainer: Trainer, meter: Meter) -> tuple[tuple[Window
     while metered_seconds < config.meter.replay_seconds:
         trainer.restart()
         trainer.synchronise()
-        with window(meter):
-            clock = time.perf_counter()
+        with metered_window(meter):
+            began = time.perf_counter()
             trainer.advance(trainer.steps, factors)
             trainer.synchronise()
-            metered_seconds += time.perf_counter() - clock
+            metered_seconds += time.perf_counter() - began
+        # All processes must leave the loop after the same repetition.
         metered_seconds = trainer.world.from_main(metered_seconds)
         examples += trainer.examples_seen
     return meter.windows[first:], examples

@@ -1,4 +1,4 @@
-"""Before a cell is trained: its data loaded, its work counted, its steps laid out. Bad input ends here."""
+"""Before a run is trained: load its data, count its FLOPs, lay out its steps. Bad input is refused here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from isoflop.train.schedule import Horizon
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a cell will do, known before anything is trained; the FLOPs are those of trunk and cool-downs."""
+    """What a run will do, known before training; the FLOPs are those of trunk and cooldown branches."""
 
     steps: int
     horizons: tuple[Horizon, ...]
@@ -30,13 +30,13 @@ class Plan:
 
     @property
     def all_steps(self) -> int:
-        """Steps of the trunk and of every cool-down."""
+        """Steps of the trunk and of every cooldown branch."""
         return self.steps + sum(each.end_step - each.branch_step for each in self.horizons[:-1])
 
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """A cell whose input has been found good."""
+    """A run whose input is good: its data on the device, its counted work and its steps."""
 
     data: DataSet
     count: FlopCount
@@ -44,7 +44,7 @@ class Prepared:
 
 
 def pick_device(launch: LaunchConfig, index: int = 0) -> torch.device:
-    """`auto` is the GPU where there is one; `index` says which.
+    """Return the device to train on: for `auto` GPU `index` where there is a GPU, else the CPU.
 
     Raises:
         ValueError: a GPU, or a CUDA graph, was asked for and there is none, or fewer than are asked for.
@@ -63,7 +63,7 @@ def pick_device(launch: LaunchConfig, index: int = 0) -> torch.device:
 
 
 def prepare(config: Config, device: torch.device) -> Prepared:
-    """Load the data, count the FLOPs and lay out the steps; trains and writes nothing.
+    """Load the data, count the FLOPs and lay out the steps; train and write nothing.
 
     Raises:
         ValueError: the data is missing or damaged, the batch is larger than the data or cannot be shared by
@@ -88,7 +88,7 @@ def prepare(config: Config, device: torch.device) -> Prepared:
 
 @functools.lru_cache(maxsize=2)
 def _load(config: DataConfig, device: torch.device) -> DataSet:
-    """The set on the device, kept for the next cell of this process."""
+    """Return the data set on the device, kept for the next run of this process."""
     return load(config, device)
 
 
@@ -96,9 +96,9 @@ def _load(config: DataConfig, device: torch.device) -> DataSet:
 def count_flops(
     config: ModelConfig, image_shape: tuple[int, int, int], classes: int, batch_size: int
 ) -> FlopCount:
-    """Per-example work of the configured model in steps of `batch_size`, counted on a twin without weights.
+    """Count the work per example of the configured model in steps of `batch_size`, on a twin without weights.
 
-    Our own families' closed form is a third witness beside the two counters.
+    For isoflop's own families a closed form is checked against the two counters.
 
     Raises:
         ValueError: there is no such model, or it cannot take images of this shape.
@@ -109,7 +109,7 @@ def count_flops(
 
 
 def weightless(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
-    """The configured model on the meta device, in eval mode, known to take such images.
+    """Return the configured model on the meta device, in eval mode, after it has taken one such image.
 
     Raises:
         ValueError: there is no such model, or it cannot take images of this shape.
@@ -149,5 +149,5 @@ def on_meta(make: Callable[[], nn.Module]) -> nn.Module:
 
 
 def times(number: float, each: float | None) -> float | None:
-    """`number` times a figure that may be unknown."""
+    """Return `number` times a figure that may be unknown (None)."""
     return None if each is None else number * each

@@ -1,5 +1,7 @@
-"""Where a run comes from, and the account of a run that gave no point. Torch-free, so that the supervisor of
-a sweep can write what happened to a process that died."""
+"""Where a run comes from, and the record of a run that gave no point.
+
+Torch-free, so that the supervisor of a sweep can write what happened to a process that died.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,8 @@ PACKAGES = ("torch", "torchvision", "numpy", "scipy", "fvcore", "nvidia-ml-py", 
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """What the process that trained knows of its device; `cpu` is the processor's name, `libraries` the
-    versions of CUDA and cuDNN."""
+    """The machine as the process that trained sees it; `cpu` is the name of the processor, `libraries` holds
+    the versions of CUDA and cuDNN."""
 
     cpu: str
     device: str
@@ -45,23 +47,23 @@ NOT_REACHED = "the run ended before this was known"
 
 @functools.cache
 def git_state() -> tuple[str | None, bool | None]:
-    """(commit, dirty) of the checkout the code runs from; (None, None) where it is an installed copy.
+    """Return (commit, dirty) of the checkout the code runs from; (None, None) for an installed copy.
 
-    Dirty: src or conf were changed since the commit. What lies in results is not code.
+    Dirty: src or conf were changed since the commit. Results are not code.
     """
     folder = Path(__file__).parents[1]
-    with contextlib.suppress(OSError):  # a snapshot (sweep/slurm/source_snapshot.py) says where it was taken
+    with contextlib.suppress(OSError):  # a copy made by sweep/slurm/source_snapshot.py says of which commit
         kept = msgspec.json.decode((folder / "origin.json").read_bytes())
         return kept["git_commit"], kept["dirty"]
 
     def ask(*arguments: str) -> str | None:
         try:
-            found = subprocess.run(
+            answer = subprocess.run(
                 ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=True
             )
         except (OSError, subprocess.SubprocessError):
             return None
-        return found.stdout.strip()
+        return answer.stdout.strip()
 
     top = ask("rev-parse", "--show-toplevel")
     if top is None or Path(top) / "src" / "isoflop" != folder:
@@ -73,28 +75,28 @@ def git_state() -> tuple[str | None, bool | None]:
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """Version of Python and of each package that can change a number; absent ones are left out."""
-    found = {"python": platform.python_version()}
+    """Return the version of Python and of each package that can change a number."""
+    installed = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            installed[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def command() -> str:
-    """The command line, with the program's folder left out."""
+    """Return the command line of this process, without the program's folder."""
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 def now() -> str:
-    """The wall clock, as a label only."""
+    """Return the wall clock as ISO 8601 in UTC: a label, never used for durations."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def gather(config: Config, machine: Machine, *, started_at: str, command_line: str) -> Provenance:
-    """Provenance of a run on `machine`."""
+    """Return the provenance of a run on `machine`."""
     commit, dirty = git_state()
     no_git = "isoflop does not run from a git checkout with a commit"
     job = os.environ.get("SLURM_JOB_ID")
@@ -126,8 +128,8 @@ def gather(config: Config, machine: Machine, *, started_at: str, command_line: s
 
 
 def model_facts(config: Config, parameters: int | None) -> ModelFacts:
-    """The shape a configuration asks for."""
-    none = f"{config.model.name} has no such dial"
+    """Return the shape that a configuration asks for; `parameters` is None where it is not known yet."""
+    none = f"{config.model.name} has no such setting"
     model = config.model
     return ModelFacts(
         family=model.family,
@@ -142,7 +144,7 @@ def model_facts(config: Config, parameters: int | None) -> ModelFacts:
 
 
 def next_attempt(config: Config) -> int:
-    """1, or one more than the last attempt that left a record that can be read."""
+    """Return 1, or one more than the last attempt that left a readable record."""
     last = 0
     for run_id in config.point_ids.values():
         with contextlib.suppress(records.RecordError, OSError):
@@ -150,7 +152,7 @@ def next_attempt(config: Config) -> int:
     return last + 1
 
 
-def without_point(
+def record_without_point(
     config: Config,
     provenance: Provenance,
     horizon: float,
@@ -160,7 +162,17 @@ def without_point(
     attempt: int,
     seconds: float,
 ) -> Record:
-    """The record of a run that gave no point at `horizon`; `seconds` is what it cost, all of it wasted."""
+    """Return the record of a run that gave no point at `horizon`.
+
+    Args:
+        config: the run.
+        provenance: where it comes from.
+        horizon: the share of the whole length that was not reached.
+        state: how the run ended.
+        reason: why, in one line.
+        attempt: number of the attempt.
+        seconds: wall time that the attempt took, all of it wasted.
+    """
     return Record(
         schema=records.SCHEMA,
         run_id=config.point_ids[horizon],

@@ -1,92 +1,75 @@
-"""One cell on its way: trunk, cool-downs, evaluations; clock and meter are on between evaluations.
+"""The trajectory of a run: along the trunk, down a cooldown branch at each horizon, and back to the trunk.
 
-Here training and metering meet. On the way the cell gives signs of life, keeps checkpoints, and stops with
-one when it is asked to; from a checkpoint it goes on as if it had never stopped.
+Here training and metering meet: clock and meter run while the trainer takes steps, and stand still during
+evaluations. On the way the run writes heartbeats and checkpoints, and stops with a checkpoint when it is
+asked to; resumed from one, it goes on bit-identically on the CPU, as if it had never stopped.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
+from msgspec.structs import replace
 
 from isoflop.config import Config
-from isoflop.config.launch import Shared
-from isoflop.meter.energy.polls import Window
-from isoflop.record import CurvePoint, Energy, heartbeat
 from isoflop.runner import checkpoint
-from isoflop.runner.assemble import Metered, Trained
-from isoflop.runner.checkpoint import Resumed, Standing, Way
-from isoflop.runner.energy import Meter, energy, energy_meter, replay, window
-from isoflop.runner.prepare import Prepared, times
-from isoflop.signals import InterruptedRunError, Stop
-from isoflop.track.feed import Feed
+from isoflop.runner.checkpoint import PRESENT, TRUNK, Checkpoint
+from isoflop.runner.context import RunContext
+from isoflop.runner.energy import Meter, energy_meter, energy_of, replay
+from isoflop.runner.evaluation import Evaluator
+from isoflop.runner.prepare import Prepared
+from isoflop.runner.request import RunRequest
+from isoflop.runner.segment import SegmentTrainer
+from isoflop.runner.state import START, EarlierEnergy, MeasuredPoint, TrainedPoint, TrainingState, Trajectory
+from isoflop.signals import InterruptedRunError
 from isoflop.train import optim, schedule
-from isoflop.train.data import Part
-from isoflop.train.distributed import SINGLE, World
-from isoflop.train.evaluate import Score, evaluate
-from isoflop.train.loop import DivergedError, Trainer, deterministic, warm_trainer
+from isoflop.train.loop import Trainer, deterministic, warm_trainer
 from isoflop.train.schedule import Horizon
 from isoflop.train.state import Snapshot
 
-Watch = Callable[[CurvePoint, int], None]
-"""Called after each evaluation with the point and the run's number of steps."""
-Measured = tuple[Trained, Energy | None, str | None]
 
-LOOK_SECONDS = 0.5
-"""About how often the clock and the signals are looked at."""
-MOST_AT_ONCE = 4096
-UNMETERED = Metered()
+def train_and_meter(
+    config: Config, prepared: Prepared, device: torch.device, request: RunRequest, context: RunContext
+) -> Iterator[MeasuredPoint]:
+    """Train a run and yield each of its points as it is reached.
 
+    Points whose training was too short to meter come last, after the whole length has been replayed for long
+    enough: their joules are the replay's joules per example.
 
-class Wall:
-    """Wall time since the cell began that no record has accounted for yet."""
+    Args:
+        config: the run.
+        prepared: its data, counted work and steps.
+        device: where it is trained.
+        request: how it is to be carried out.
+        context: what accompanies it.
 
-    def __init__(self) -> None:
-        self._since, self.earlier_seconds = time.perf_counter(), 0.0
-
-    @property
-    def seconds(self) -> float:
-        """What is unaccounted for, with that of earlier attempts."""
-        return time.perf_counter() - self._since + self.earlier_seconds
-
-    def charge(self) -> float:
-        """The same, which a record now accounts for."""
-        seconds = self.seconds
-        self._since, self.earlier_seconds = time.perf_counter(), 0.0
-        return seconds
-
-
-@dataclasses.dataclass(frozen=True)
-class _Path:
-    """A way on which this attempt is: `windows` are its own metered stretches."""
-
-    val: Score | None = None
-    curve: tuple[CurvePoint, ...] = ()
-    windows: tuple[Window, ...] = ()
-    metered: Metered = UNMETERED
-    train_seconds: float = 0.0
-    eval_seconds: float = 0.0
-
-
-START = _Path()
+    Raises:
+        DivergedError: a loss is NaN or infinite.
+        InterruptedRunError: the process was asked to stop; a checkpoint was written.
+    """
+    world = context.world
+    with deterministic(config.launch.deterministic):
+        trainer = warm_trainer(config, prepared.data, prepared.plan.steps, device, world)
+        with energy_meter(config, device, world, shared=request.shared) as meter:
+            run = RunTrainer(config, prepared, trainer, meter, context)
+            for trained in run.points():
+                seconds = world.from_main(trained.train_seconds)
+                if meter and meter.senses and seconds < config.meter.replay_seconds:
+                    run.defer(trained)
+                else:
+                    yield MeasuredPoint(trained, *energy_of(trained, meter, shared=request.shared))
+            if run.state.awaiting_replay:
+                assert meter is not None
+                windows, examples = replay(config, trainer, meter)
+                for trained in run.state.awaiting_replay:
+                    scale = trained.examples_seen / examples
+                    yield MeasuredPoint(trained, *meter.measurement(windows, replayed=True, scale=scale))
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Place:
-    """Which point is trained for; in a cool-down, where the trunk was left."""
-
-    horizon: int = 0
-    trunk: _Path = START
-    left: Snapshot | None = None
-    charged: int = 0
-
-
-class Course:
-    """Follows the trunk of one cell and cools down at each horizon."""
+class RunTrainer:
+    """Trains one run from point to point; `state` is where it stands."""
 
     def __init__(
         self,
@@ -94,307 +77,170 @@ class Course:
         prepared: Prepared,
         trainer: Trainer,
         meter: Meter | None,
-        *,
-        attempt: int,
-        wall: Wall,
-        stop: Stop,
-        watch: Watch | None,
-        feed: Feed | None = None,
+        context: RunContext,
     ) -> None:
-        self._config, self._prepared, self._trainer, self._meter = config, prepared, trainer, meter
-        self._world = trainer.world
-        self._attempt, self._wall, self._stop = attempt, wall, stop
-        self._watch, self._feed = (watch, feed) if self._world.is_main else (None, None)
-        self._asked: str | None = None
-        self._due = False
-        self._grid = schedule.stops(trainer.steps, config.schedule.evaluations)
-        self._beat = heartbeat.Beat(config.directory, config.run_id)
-        self._saved, self._at_once = time.monotonic(), 1
-        self._steps_done, self._trained_seconds = 0, 0.0
-        self._wasted_steps, self._wasted_seconds = 0, 0.0
-        self._place = _Place()
-        self.short: tuple[Trained, ...] = ()
+        self._config, self._prepared, self._trainer = config, prepared, trainer
+        self._meter, self._context = meter, context
+        self._segments = SegmentTrainer(config, trainer, meter, context, prepared.plan.all_steps)
+        self._evaluator = Evaluator(prepared, trainer, meter, context)
+        self._evaluation_steps = schedule.stops(trainer.steps, config.schedule.evaluations)
+        self._branched_from: Snapshot | None = None
+        self.state = TrainingState(run_id=config.run_id)
 
-    def points(self) -> Iterator[Trained]:
-        """Each point as it is reached; after a cool-down the trunk goes on from where it was left.
+    def points(self) -> Iterator[TrainedPoint]:
+        """Train, and yield each point as it is reached; after a branch the trunk goes on from where it was
+        left.
 
         Raises:
             DivergedError: a loss is NaN or infinite.
             InterruptedRunError: the process was asked to stop; a checkpoint was written.
         """
-        trainer, setup_seconds = self._trainer, self._wall.seconds
-        resumed = self._same_for_all(checkpoint.load(self._config, trainer))
-        clock = time.perf_counter()
-        self._score(self._prepared.data.val)
-        trainer.warm_up()
-        warmup_seconds = time.perf_counter() - clock
-        path = self._take_up(resumed)
-        for point in path.curve:
-            self._tell(point, point.step)
-        plan = self._prepared.plan
-        for index, horizon in list(enumerate(plan.horizons))[self._place.horizon :]:
-            factors = schedule.learning_rates(self._config.schedule, trainer.steps, horizon.end_step)
-            last = horizon.end_step == trainer.steps
-            if not last and self._place.left is None:
-                path = self._follow(path, horizon.branch_step, factors, arrive=False)
-                self._place = dataclasses.replace(self._place, trunk=path, left=trainer.snapshot())
-            path = self._follow(path, horizon.end_step, factors, arrive=True)
-            yield self._arrived(horizon, path, setup_seconds, warmup_seconds)
-            self._wasted_steps, self._wasted_seconds = 0, 0.0
-            if not last:
-                left, path = self._place.left, self._place.trunk
-                assert left is not None
-                trainer.restore(left)
-                self._place = _Place(index + 1, charged=horizon.branch_step)
+        setup_seconds, warmup_seconds = self._warm_up()
+        for horizon in self._prepared.plan.horizons[self.state.horizon_index :]:
+            self._train_to(horizon)
+            yield self._point_at(horizon, setup_seconds, warmup_seconds)
+            self._leave(horizon)
 
-    def _same_for_all(self, resumed: Resumed | None) -> Resumed | None:
-        """Raises RuntimeError if the processes of the world do not read the same checkpoint."""
-        steps = self._world.all_gather(resumed.standing.steps_done if resumed else None)
+    def defer(self, trained: TrainedPoint) -> None:
+        """Keep a point until the replay that will give its joules."""
+        self.state = replace(self.state, awaiting_replay=(*self.state.awaiting_replay, trained))
+
+    def _warm_up(self) -> tuple[float, float]:
+        """Warm up, resume from a checkpoint if there is one; return the seconds of set-up and warm-up."""
+        setup_seconds = self._context.clock.seconds
+        resumed = self._agree_on(checkpoint.load(self._config, self._trainer))
+        began = time.perf_counter()
+        self._evaluator.warm_up()
+        self._trainer.warm_up()
+        warmup_seconds = time.perf_counter() - began
+        self._resume(resumed)
+        self._evaluator.show_again(self.state.trajectory)
+        return setup_seconds, warmup_seconds
+
+    def _agree_on(self, resumed: Checkpoint | None) -> Checkpoint | None:
+        """Return the checkpoint. Raises RuntimeError if the processes do not all read the same one."""
+        steps = self._context.world.all_gather(resumed.state.steps_done if resumed else None)
         if len(set(steps)) > 1:
             raise RuntimeError("the processes read different checkpoints: out must be a folder they share")
         return resumed
 
-    def _take_up(self, resumed: Resumed | None) -> _Path:
-        """Be where the checkpoint was written, if there is one, and know what was lost after it."""
-        standing = resumed.standing if resumed else None
-        steps, seconds = checkpoint.lost(self._config, standing)
-        self._wasted_steps, self._wasted_seconds = steps, seconds
-        self._wall.earlier_seconds += seconds
-        if resumed is None:
-            return _Path()
-        standing = resumed.standing
-        self._wall.earlier_seconds += standing.uncharged_seconds
-        self._wasted_steps += standing.wasted_steps
-        self._wasted_seconds += standing.wasted_seconds
-        self._steps_done, self._trained_seconds = standing.steps_done, standing.trained_seconds
-        self.short = standing.short
-        self._place = _Place(
-            standing.horizon, _path(standing.trunk), resumed.snapshots.get("trunk"), standing.charged
-        )
-        self._trainer.take_over(resumed.snapshots["way"])
-        return _path(standing.way)
-
-    def _follow(self, path: _Path, end: int, factors: Sequence[float], *, arrive: bool) -> _Path:
-        """Train on to step `end`, evaluating at the grid's stops and, with `arrive`, at the end."""
-        for stop in schedule.between(self._grid, self._trainer.step, end):
-            while self._trainer.step < stop:
-                path = self._stretch(path, stop, factors)
-                if self._trainer.step < stop:
-                    self._pause(path)
-            if stop in self._grid or arrive:
-                path = self._look(path)
-        return path
-
-    def _stretch(self, path: _Path, stop: int, factors: Sequence[float]) -> _Path:
-        """Train towards step `stop` until it is reached, a checkpoint is due or the process is to stop."""
-        before, clock = len(self._meter.windows) if self._meter else 0, time.perf_counter()
-        with window(self._meter):
-            while self._trainer.step < stop:
-                self._agree()
-                if self._asked is not None:
-                    break
-                self._advance(min(stop, self._trainer.step + self._at_once), factors)
-                self._give_sign(time.perf_counter() - clock)
-                if self._due:
-                    break
-        seconds = time.perf_counter() - clock
-        self._trained_seconds += seconds
-        new = self._meter.windows[before:] if self._meter else ()
-        return dataclasses.replace(
-            path, windows=(*path.windows, *new), train_seconds=path.train_seconds + seconds
+    def _resume(self, resumed: Checkpoint | None) -> None:
+        """Go back to the checkpoint, if there is one, and account for what was lost after it."""
+        steps, seconds = checkpoint.lost_work(self._config, resumed.state if resumed else None)
+        clock = self._context.clock
+        clock.earlier_seconds += seconds
+        if resumed is not None:
+            self.state = resumed.state
+            clock.earlier_seconds += self.state.uncharged_seconds
+            self._branched_from = resumed.snapshots.get(TRUNK)
+            self._trainer.take_over(resumed.snapshots[PRESENT])
+        self.state = replace(
+            self.state,
+            wasted_steps=self.state.wasted_steps + steps,
+            wasted_seconds=self.state.wasted_seconds + seconds,
         )
 
-    def _agree(self) -> None:
-        """What all processes go by until the next look: a stop asked of any of them, the chief's clock."""
-        looks = self._world.all_gather((self._stop.word, self._at_once, self._checkpoint_due()))
-        self._asked = next((word for word, _, _ in looks if word is not None), None)
-        _, self._at_once, self._due = looks[0]
+    def _train_to(self, horizon: Horizon) -> None:
+        """Train along the trunk to the branch of `horizon`, and down the branch to its end."""
+        factors = schedule.learning_rates(self._config.schedule, self._trainer.steps, horizon.end_step)
+        if not self._is_last(horizon) and self._branched_from is None:
+            self._follow(horizon.branch_step, factors, at_point=False)
+            self._branched_from = self._trainer.snapshot()
+            self.state = replace(self.state, trunk=self.state.trajectory)
+        self._follow(horizon.end_step, factors, at_point=True)
 
-    def _advance(self, stop: int, factors: Sequence[float]) -> None:
-        """Take steps, and as many more the next time as make about half of LOOK_SECONDS."""
-        clock, steps = time.perf_counter(), stop - self._trainer.step
-        self._trainer.advance(stop, factors)
-        self._trainer.synchronise()
-        self._steps_done += steps
-        seconds = time.perf_counter() - clock
-        if seconds < LOOK_SECONDS / 2 and steps == self._at_once:
-            self._at_once = min(2 * self._at_once, MOST_AT_ONCE)
-        elif seconds > LOOK_SECONDS:
-            self._at_once = max(1, self._at_once // 2)
+    def _is_last(self, horizon: Horizon) -> bool:
+        """Return whether the trunk itself cools down to this horizon: there is nothing to come back for."""
+        return horizon.end_step == self._trainer.steps
 
-    def _checkpoint_due(self) -> bool:
-        period = self._config.launch.checkpoint_seconds
-        return period is not None and time.monotonic() - self._saved >= period
-
-    def _give_sign(self, seconds: float) -> None:
-        if self._world.is_main and self._beat.due():
-            trained = self._trained_seconds + seconds
-            steps = self._prepared.plan.all_steps
-            self._beat.write(checkpoint.sign(self._attempt, self._steps_done, steps, trained))
-
-    def _pause(self, path: _Path) -> None:
-        """Write a checkpoint. Raises InterruptedRunError if the process was asked to stop."""
-        place = self._place
-        snapshots = {"way": self._trainer.snapshot()}
-        if place.left is not None:
-            snapshots["trunk"] = place.left
-        standing = Standing(
-            run_id=self._config.run_id,
-            horizon=place.horizon,
-            trunk=self._way(place.trunk),
-            way=self._way(path),
-            charged=place.charged,
-            short=self.short,
-            steps_done=self._steps_done,
-            trained_seconds=self._trained_seconds,
-            uncharged_seconds=self._wall.seconds,
-            wasted_steps=self._wasted_steps,
-            wasted_seconds=self._wasted_seconds,
+    def _leave(self, horizon: Horizon) -> None:
+        """Put the trainer back on the trunk; the next point is charged from the branch on."""
+        self.state = replace(self.state, wasted_steps=0, wasted_seconds=0.0)
+        if self._is_last(horizon):
+            return
+        assert self._branched_from is not None
+        self._trainer.restore(self._branched_from)
+        self._branched_from = None
+        self.state = replace(
+            self.state,
+            horizon_index=self.state.horizon_index + 1,
+            trajectory=self.state.trunk,
+            trunk=START,
+            charged_step=horizon.branch_step,
         )
-        kept = self._world.is_main and checkpoint.keep(self._config, standing, snapshots)
-        self._saved = time.monotonic()
-        if self._asked is not None:
-            if self._world.is_main:
-                steps = self._prepared.plan.all_steps
-                sign = checkpoint.sign(self._attempt, self._steps_done, steps, self._trained_seconds)
-                self._beat.write(sign)
-            where = f"after step {self._trainer.step} of {self._trainer.steps}"
-            rest = "run it again to go on" if kept else "no checkpoint could be written"
-            raise InterruptedRunError(f"{self._asked} {where}: {rest}")
 
-    def _way(self, path: _Path) -> Way:
-        metered = path.metered
-        if self._meter and self._meter.senses and path.windows:
-            energy, reason = self._meter.measurement(path.windows)
-            earlier = metered.energies
-            metered = Metered((*earlier, energy), metered.reason) if energy else Metered(earlier, reason)
-        return Way(path.val, path.curve, metered, path.train_seconds, path.eval_seconds)
+    def _follow(self, end_step: int, factors: Sequence[float], *, at_point: bool) -> None:
+        """Train to `end_step`, evaluating at the steps of the schedule and, at a point, at the end."""
+        for step in schedule.between(self._evaluation_steps, self._trainer.step, end_step):
+            while self._trainer.step < step:
+                self.state = self._segments.train_towards(step, factors, self.state)
+                if self._trainer.step < step:
+                    self._write_checkpoint()
+            if step in self._evaluation_steps or at_point:
+                trajectory = self._evaluator.validate(self.state.trajectory, self.state.steps_done)
+                self.state = replace(self.state, trajectory=trajectory)
 
-    def _score(self, part: Part) -> Score:
-        trainer = self._trainer
-        data = self._prepared.data
-        how = trainer.autocast, trainer.memory_format
-        return evaluate(trainer.scored_model, data, part, *how, trainer.world)
-
-    def _finite(self, part: Part) -> Score:
-        found = self._score(part)
-        if not math.isfinite(found.loss):
-            step, steps = self._trainer.step, self._trainer.steps
-            raise DivergedError(f"an evaluation's loss is {found.loss} after step {step} of {steps}")
-        return found
-
-    def _look(self, path: _Path) -> _Path:
-        """Evaluate on the validation part."""
-        clock, trainer, count = time.perf_counter(), self._trainer, self._prepared.count
-        trainer.check_finite()
-        val = self._finite(self._prepared.data.val)
-        joules = self._joules_so_far(path)
-        point = CurvePoint(
-            step=trainer.step,
-            examples=trainer.examples_seen,
-            seconds=path.train_seconds,
-            val_error=val.error,
-            val_loss=val.loss,
-            train_flops=times(trainer.examples_seen, count.train_flops_per_example),
-            train_flops_reason=count.reason,
-            energy_joules=joules,
-            energy_joules_reason="not known at this point" if joules is None else None,
+    def _write_checkpoint(self) -> None:
+        """Write a checkpoint. Raises InterruptedRunError if a process was asked to stop."""
+        snapshots = {PRESENT: self._trainer.snapshot()}
+        if self._branched_from is not None:
+            snapshots[TRUNK] = self._branched_from
+        stored = replace(
+            self.state,
+            trajectory=self._settled(self.state.trajectory),
+            trunk=self._settled(self.state.trunk),
+            uncharged_seconds=self._context.clock.seconds,
         )
-        if self._watch:
-            self._watch(point, trainer.steps)
-        self._tell(point, self._steps_done)
-        eval_seconds = path.eval_seconds + time.perf_counter() - clock
-        return dataclasses.replace(path, val=val, curve=(*path.curve, point), eval_seconds=eval_seconds)
+        is_main, reason = self._context.world.is_main, self._segments.stop_reason
+        written = is_main and checkpoint.save(self._config, Checkpoint(stored, snapshots))
+        self._segments.checkpoint_written()
+        if reason is not None:
+            if is_main:
+                self._segments.beat(self.state)
+            step = f"after step {self._trainer.step} of {self._trainer.steps}"
+            hint = "run it again to go on" if written else "no checkpoint could be written"
+            raise InterruptedRunError(f"{reason} {step}: {hint}")
 
-    def _tell(self, point: CurvePoint, steps_done: int) -> None:
-        if self._feed:
-            self._feed.point(point, steps_done)
+    def _settled(self, trajectory: Trajectory) -> Trajectory:
+        """Return the trajectory with the windows of this attempt turned into joules.
 
-    def _joules_so_far(self, path: _Path) -> float | None:
-        now = self._meter.joules_so_far(path.windows) if self._meter else None
-        if now is None or path.metered.reason:
-            return None
-        return now + sum(energy.energy_joules for energy in path.metered.energies)
+        Windows are on the monotonic clock of this process: the next attempt could not read them.
+        """
+        earlier = trajectory.earlier_energy
+        if self._meter and self._meter.senses and trajectory.windows:
+            energy, reason = self._meter.measurement(trajectory.windows)
+            if energy is not None:
+                earlier = EarlierEnergy((*earlier.energies, energy), earlier.reason)
+            else:
+                earlier = EarlierEnergy(earlier.energies, reason)
+        return replace(trajectory, earlier_energy=earlier, windows=())
 
-    def _arrived(self, horizon: Horizon, path: _Path, setup_seconds: float, warmup_seconds: float) -> Trained:
-        """The point at `horizon`, tested."""
-        assert path.val is not None
-        trainer, data, clock = self._trainer, self._prepared.data, time.perf_counter()
-        shown = min(len(data.train), len(data.test))
-        test = self._finite(data.test)
-        train = self._finite(Part(data.train.images[:shown], data.train.labels[:shown]))
-        return Trained(
+    def _point_at(self, horizon: Horizon, setup_seconds: float, warmup_seconds: float) -> TrainedPoint:
+        """Return the point at `horizon`, tested."""
+        began, trainer, state = time.perf_counter(), self._trainer, self.state
+        reached, batch_size = state.trajectory, self._config.optim.batch_size
+        assert reached.val is not None, "a point ends in an evaluation"
+        test, train = self._evaluator.score_point()
+        return TrainedPoint(
             horizon=horizon.share,
             steps=horizon.end_step,
             examples_seen=trainer.examples_seen,
-            examples_own=(horizon.end_step - self._place.charged) * self._config.optim.batch_size,
-            wasted_examples=self._wasted_steps * self._config.optim.batch_size,
-            wasted_seconds=self._wasted_seconds,
+            examples_own=(horizon.end_step - state.charged_step) * batch_size,
+            wasted_examples=state.wasted_steps * batch_size,
+            wasted_seconds=state.wasted_seconds,
             parameters=sum(p.numel() for p in trainer.model.parameters()),
             optimizer_flops_per_step=optim.flops_per_step(self._config.optim, trainer.model),
-            curve=path.curve,
-            windows=path.windows,
-            metered=path.metered,
+            curve=reached.curve,
+            windows=reached.windows,
+            earlier_energy=reached.earlier_energy,
             setup_seconds=setup_seconds,
             warmup_seconds=warmup_seconds,
             compile_seconds=trainer.compile_seconds,
-            train_seconds=path.train_seconds,
-            eval_seconds=path.eval_seconds + time.perf_counter() - clock,
-            eval_examples=len(path.curve) * path.val.n + test.n + train.n,
+            train_seconds=reached.train_seconds,
+            eval_seconds=reached.eval_seconds + time.perf_counter() - began,
+            eval_examples=len(reached.curve) * reached.val.n + test.n + train.n,
             test=test,
-            val=path.val,
+            val=reached.val,
             train=train,
-            processes=self._world.size,
+            processes=self._context.world.size,
         )
-
-
-def _path(way: Way) -> _Path:
-    return _Path(
-        val=way.val,
-        curve=way.curve,
-        metered=way.metered,
-        train_seconds=way.train_seconds,
-        eval_seconds=way.eval_seconds,
-    )
-
-
-def measure(
-    config: Config,
-    prepared: Prepared,
-    device: torch.device,
-    *,
-    attempt: int,
-    shared: Shared,
-    wall: Wall,
-    stop: Stop,
-    watch: Watch | None,
-    feed: Feed | None = None,
-    world: World = SINGLE,
-) -> Iterator[Measured]:
-    """Each point as it is reached, with its joules or the reason why they are unknown.
-
-    Points whose training was too short to meter wait for the replay at the end. Raises as Course.points.
-    """
-    with deterministic(config.launch.deterministic):
-        trainer = warm_trainer(config, prepared.data, prepared.plan.steps, device, world)
-        with energy_meter(config, device, world, shared=shared) as meter:
-            course = Course(
-                *(config, prepared, trainer, meter),
-                attempt=attempt,
-                wall=wall,
-                stop=stop,
-                watch=watch,
-                feed=feed,
-            )
-            for trained in course.points():
-                seconds = world.from_main(trained.train_seconds)
-                if meter and meter.senses and seconds < config.meter.replay_seconds:
-                    course.short = (*course.short, trained)
-                else:
-                    yield trained, *energy(meter, trained, shared=shared)
-            if course.short:
-                assert meter is not None
-                windows, examples = replay(config, trainer, meter)
-                for trained in course.short:
-                    scale = trained.examples_seen / examples
-                    yield trained, *meter.measurement(windows, replayed=True, scale=scale)

@@ -90,10 +90,11 @@ def run_line(path: Path, number: int, *, again: bool = False) -> tuple[Record, .
     """
     (cell,) = read(path, number, number)
     from isoflop.runner import run
+    from isoflop.runner.request import RunRequest
 
     launch = dataclasses.replace(cell.config.launch, threads=_slots(cell.config.launch).threads)
     config = dataclasses.replace(cell.config, launch=launch)
-    found = run.run(config, lr_interior=cell.lr_interior, again=again)
+    found = run.run(config, RunRequest(lr_interior=cell.lr_interior, again=again))
     feed.wait(config.directory, config.tracker.wait_seconds)
     return found
 

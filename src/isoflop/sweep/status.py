@@ -16,7 +16,7 @@ import msgspec
 from isoflop import record as records
 from isoflop.config import ConfigError
 from isoflop.record import SCHEMA, heartbeat
-from isoflop.record.heartbeat import Progress
+from isoflop.record.heartbeat import Heartbeat
 from isoflop.sweep import manifest, tune
 from isoflop.sweep.slurm import queue, reconcile, submission
 from isoflop.sweep.slurm.queue import Active, SlurmError
@@ -96,7 +96,7 @@ class _Known:
 
     run_id: str
     points: tuple[_Found | None, ...]
-    sign: tuple[Progress, float] | None
+    sign: tuple[Heartbeat, float] | None
     task: Task | None
     submitted: float
     active: Active | None
@@ -128,7 +128,7 @@ def read(directory: Path) -> Status:
         known = _Known(
             run_id,
             tuple(_found(directory, point) for point in _points(line, text, path, number)),
-            heartbeat.read(directory, run_id) if f"{run_id}.json" in signs else None,
+            heartbeat.last(directory, run_id) if f"{run_id}.json" in signs else None,
             task,
             written,
             now.get(task) if task else None,
@@ -196,7 +196,7 @@ def _log(directory: Path, names: frozenset[str], run_id: str, task: Task | None)
     return next((str(path) for path in candidates if path.name in names), None)
 
 
-def _alive(sign: tuple[Progress, float] | None) -> bool:
+def _alive(sign: tuple[Heartbeat, float] | None) -> bool:
     """Whether a sign of life is recent or, from this machine, its process is there."""
     if sign is None:
         return False

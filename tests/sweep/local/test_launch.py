@@ -76,12 +76,12 @@ def test_a_cell_that_dies_costs_only_itself(
 def test_a_sweep_gives_the_same_results_as_single_runs(
     make_config: MakeConfig, collect: Collect, tmp_path: Path
 ) -> None:
-    from isoflop.runner import attempt
+    from isoflop.runner import run
 
     cells = cells_of(make_config("seed=0,1"))
     swept = collect(cells)
     for cell in cells:
-        alone = attempt.run(dataclasses.replace(cell.config, out=str(tmp_path / "alone")))[0]
+        alone = run.run(dataclasses.replace(cell.config, out=str(tmp_path / "alone")))[0]
         other = swept[cell.run_id]
         assert other is not None
         assert (alone.error, alone.loss) == (other.error, other.loss)
@@ -92,7 +92,7 @@ def test_cells_of_one_shape_share_a_process_on_a_gpu(
 ) -> None:
     """With one GPU in the slots and the CPU as the device: three seeds of two shapes take two processes, and
     the results are those of single runs."""
-    from isoflop.runner import attempt
+    from isoflop.runner import run
 
     started = []
     start = worker_pool.Crew._start
@@ -103,7 +103,7 @@ def test_cells_of_one_shape_share_a_process_on_a_gpu(
     seen = collect(cells, Slots(1, 1, 1))
     assert len(started) == 2
     for cell in cells:
-        (alone,) = attempt.run(dataclasses.replace(cell.config, out=str(tmp_path / "alone")))
+        (alone,) = run.run(dataclasses.replace(cell.config, out=str(tmp_path / "alone")))
         other = seen[cell.run_id]
         assert other is not None
         assert (alone.error, alone.loss) == (other.error, other.loss)

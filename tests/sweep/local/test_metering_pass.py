@@ -14,8 +14,8 @@ from isoflop.config import Config
 from isoflop.config.launch import SHARED_GPU
 from isoflop.meter.energy import window_meter
 from isoflop.record import Energy, Record, problem, unknown
-from isoflop.runner import attempt, probe
 from isoflop.runner import energy as metering
+from isoflop.runner import probe, run
 from isoflop.sweep import grid
 from isoflop.sweep.local import metering_pass
 from isoflop.sweep.local.metering_pass import FROM_SOLO, Solo
@@ -95,9 +95,9 @@ def packed_sweep(make_config: MakeConfig) -> tuple[grid.Cell, ...]:
     """Two shapes of two seeds that shared a GPU, and one cell that did not."""
     cells = grid.expand(make_config("model.width=4,8", "seed=0,1"))
     for cell in cells[:-1]:
-        (made,) = attempt.run(cell.config)
+        (made,) = run.run(cell.config)
         records.write(shared(made), cell.config.directory)
-    attempt.run(cells[-1].config)
+    run.run(cells[-1].config)
     return cells
 
 
@@ -141,7 +141,7 @@ def test_a_window_of_a_shape_alone_through_nvml(
     assert energy.integral_joules == pytest.approx(300 * energy.window_seconds, rel=0.01)
     assert examples % 32 == 0
     assert examples > 0
-    (made,) = attempt.run(dataclasses.replace(config, meter=dataclasses.replace(config.meter, energy="none")))
+    (made,) = run.run(dataclasses.replace(config, meter=dataclasses.replace(config.meter, energy="none")))
     assert (device, precision) == (made.provenance.device, made.provenance.precision)
     full = metering_pass.completed(shared(made), Solo(energy, None, examples, device, precision))
     assert isinstance(full, Record)

@@ -12,7 +12,7 @@ import pytest
 
 from isoflop.config import Config
 from isoflop.record import Record, heartbeat
-from isoflop.record.heartbeat import Progress
+from isoflop.record.heartbeat import Heartbeat
 from isoflop.sweep import grid, retry
 from isoflop.sweep.local import worker
 from isoflop.sweep.local.watchdog import Verdict, Vigil
@@ -43,8 +43,8 @@ class Case:
         self.vigil = Vigil(cast(BaseProcess, self.process), config, lambda: self.now)
 
     def sign(self, steps_done: int) -> Path:
-        beat = heartbeat.Beat(self.directory, self.run_id)
-        beat.write(Progress(1, steps_done, 100, 0.1, "host", 1, None))
+        beat = heartbeat.HeartbeatWriter(self.directory, self.run_id)
+        beat.write(Heartbeat(1, steps_done, 100, 0.1, "host", 1, None))
         return heartbeat.path_of(self.directory, self.run_id)
 
     def after(self, seconds: float) -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 from isoflop import record as records
 from isoflop.cli import main
 from isoflop.config import Config
-from isoflop.record.heartbeat import Beat, Progress
+from isoflop.record.heartbeat import Heartbeat, HeartbeatWriter
 from isoflop.runner import provenance
 from isoflop.sweep import grid, manifest
 from isoflop.sweep.slurm import finish, queue, reconcile, source_snapshot, submission, submit
@@ -288,7 +288,7 @@ def test_cells_without_a_record_are_accounted_for(
     name = submission.open_new(cells, directory)
     made = submission.Submission(name, 0, "now", 4, 3, "source", (submission.Chunk("7", 1, 2),))
     manifest.run_line(submission.cells_path(directory, name), 1)
-    Beat(directory, cells[1].run_id).write(Progress(1, 5, 10, 2.5, "n1", 1, "9"))
+    HeartbeatWriter(directory, cells[1].run_id).write(Heartbeat(1, 5, 10, 2.5, "n1", 1, "9"))
     ended = {("7", 0): Ended("FAILED", "0:9", "n1"), ("7", 1): Ended("CANCELLED by 0", "0:0", "")}
     monkeypatch.setattr(queue, "ended", lambda jobs: ended)
     found = {record.run_id: record for record in reconcile.account(directory, made)}
@@ -317,7 +317,7 @@ def test_a_process_that_the_kernel_killed_for_memory_is_no_failure(
         origin = reconcile._origin(cell.config, ("7", 0), None)
         words = "its process was killed by signal 9 before it wrote a record"
         records.write(
-            provenance.without_point(
+            provenance.record_without_point(
                 cell.config, origin, 1.0, state="failed", reason=words, attempt=1, seconds=3.0
             ),
             directory,

@@ -82,7 +82,7 @@ def _lost(ended: Ended, slots: Slots, command_line: str, horizon: float) -> Reco
         gpu_reason=NEVER_STARTED,
     )
     origin = provenance.gather(config, machine, started_at=provenance.now(), command_line=command_line)
-    return provenance.without_point(
+    return provenance.record_without_point(
         config,
         origin,
         horizon,

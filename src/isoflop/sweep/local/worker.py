@@ -52,15 +52,10 @@ class Said:
 def run_task(task: Task, device_index: int, command_line: str) -> Said:
     """Run one cell; its records say the rest."""
     from isoflop.runner import run
+    from isoflop.runner.request import RunRequest
 
     try:
-        run.run(
-            task.config,
-            device_index=device_index,
-            command_line=command_line,
-            lr_interior=task.lr_interior,
-            shared=task.shared,
-        )
+        run.run(task.config, RunRequest(device_index, command_line, task.lr_interior, shared=task.shared))
     except records.RecordBusyError:
         return Said("busy")
     except OSError as error:

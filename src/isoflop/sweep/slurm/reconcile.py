@@ -82,7 +82,7 @@ def account(directory: Path, made: Submission) -> tuple[Record, ...]:
     culprits: set[Task] = set()
     for each in left:
         what = fate(each.task, ended.get(each.task), submission.log_path(directory, each.task))
-        if each.task in culprits and heartbeat.read(each.cell.config.directory, each.cell.run_id) is None:
+        if each.task in culprits and heartbeat.last(each.cell.config.directory, each.cell.run_id) is None:
             what = Fate("interrupted", f"{what.reason}; before this cell's turn")
         culprits.add(each.task)
         with contextlib.suppress(records.RecordBusyError), records.claim(directory, each.cell.run_id):
@@ -110,7 +110,7 @@ def _open(cell: Cell, written: float) -> list[float]:
         except (records.RecordError, OSError):
             found.append(horizon)
             continue
-        sign = heartbeat.read(cell.config.directory, cell.run_id)
+        sign = heartbeat.last(cell.config.directory, cell.run_id)
         went_on = sign is not None and sign[0].attempt > record.attempt
         if record.state != "done" and (not newer or went_on or _killed(record)):
             found.append(horizon)
@@ -132,7 +132,7 @@ def _settled(tasks: set[Task]) -> Mapping[Task, Ended]:
 
 def _write(left: _Left, what: Fate, ended: Ended | None) -> list[Record]:
     config = left.cell.config
-    sign = heartbeat.read(config.directory, left.cell.run_id)
+    sign = heartbeat.last(config.directory, left.cell.run_id)
     attempt = max(provenance.next_attempt(config), sign[0].attempt if sign else 1)
     seconds = sign[0].train_seconds if sign else 0.0
     made = []
@@ -145,7 +145,7 @@ def _write(left: _Left, what: Fate, ended: Ended | None) -> list[Record]:
                 continue
             record = dataclasses.replace(old, state="oom", reason=what.reason)
         else:
-            record = provenance.without_point(
+            record = provenance.record_without_point(
                 config,
                 _origin(config, left.task, ended),
                 horizon,
