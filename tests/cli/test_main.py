@@ -221,9 +221,9 @@ def test_a_run_that_another_process_holds_is_left_to_it(
     def held(*_: object) -> None:
         raise BlockingIOError
 
-    monkeypatch.setattr(fcntl, "lockf", held)
+    monkeypatch.setattr(fcntl, "flock", held)
     assert main.main(["run", *TINY]) == output.FAILED
-    assert "another process is running this cell" in one_line(capsys)
+    assert "another process is working on this run" in one_line(capsys)
     assert list(here.rglob("*.json")) == []
 
 

@@ -1,6 +1,6 @@
 """The record: one JSON file per run, the only thing the training and the fitting half share.
 
-This room is the schema and the atomic reading and writing of it; it imports nothing of the rest of isoflop.
+The package holds the schema and its atomic reading and writing; it imports nothing of the rest of isoflop.
 """
 
 from isoflop.record.checks import known, problem, unknown

@@ -1,4 +1,4 @@
-"""The interval of a share that was counted: errors among test examples."""
+"""Wilson's interval of a share that was counted: errors among test examples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Z95 = 1.959963984540054
 
 
 def wilson(share: Array, n: Array) -> tuple[Array, Array]:
-    """Wilson's 95% interval of shares observed in `n` trials each (Wilson 1927); arrays of one shape.
+    """Return Wilson's 95% interval of shares observed in `n` trials each (Wilson 1927); arrays of one shape.
 
     Raises:
         ValueError: an n is not positive or a share lies outside [0, 1].

@@ -1,4 +1,4 @@
-"""What a record may hold, and short ways to say known and unknown."""
+"""What a record may hold, and short forms for known and unknown fields."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 
 @functools.cache
 def _fields(kind: type) -> tuple[tuple[str, bool], ...]:
-    """(name, nullable beside a reason) of each field that is not itself a reason."""
+    """Return (name, whether a reason stands beside it) of each field that is not itself a reason."""
     hints = typing.get_type_hints(kind)
     names = [f.name for f in dataclasses.fields(kind)]
     return tuple((n, f"{n}_reason" in hints) for n in names if not n.endswith("_reason"))
 
 
 def problem(value: Any, where: str = "record") -> str | None:
-    """The first thing in `value` that a record may not hold, in words, or None.
+    """Return the first thing in `value` that a record may not hold, as a message, or None.
 
     Checks that numbers are finite and that each nullable field has either a value or a reason.
     """
@@ -30,8 +30,8 @@ def problem(value: Any, where: str = "record") -> str | None:
             inner = getattr(value, name)
             if nullable and (inner is None) == (getattr(value, f"{name}_reason") is None):
                 return f"{where}.{name} and {where}.{name}_reason must be exactly one of them None"
-            if found := problem(inner, f"{where}.{name}"):
-                return found
+            if message := problem(inner, f"{where}.{name}"):
+                return message
         return None
     if isinstance(value, dict):
         items = [(f"{where}.{k}", v) for k, v in value.items()]
@@ -39,15 +39,15 @@ def problem(value: Any, where: str = "record") -> str | None:
         items = [(f"{where}[{i}]", v) for i, v in enumerate(value)]
     else:
         return None
-    return next((found for at, v in items if (found := problem(v, at))), None)
+    return next((message for at, v in items if (message := problem(v, at))), None)
 
 
 def unknown(reason: str, *names: str) -> types.MappingProxyType[str, Any]:
-    """Keyword arguments that leave each of `names` unknown for `reason`: Compute(..., **unknown(...))."""
+    """Return keyword arguments that leave each of `names` unknown: Compute(..., **unknown(reason, ...))."""
     pairs = dict.fromkeys(names) | {f"{name}_reason": reason for name in names}
     return types.MappingProxyType(pairs)
 
 
 def known(**values: Any) -> types.MappingProxyType[str, Any]:
-    """Keyword arguments for nullable fields that are known: value set, reason None."""
+    """Return keyword arguments for nullable fields that are known: value set, reason None."""
     return types.MappingProxyType(values | {f"{name}_reason": None for name in values})

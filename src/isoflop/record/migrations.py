@@ -7,7 +7,7 @@ from typing import Any
 
 
 def _from_1(raw: dict[str, Any]) -> dict[str, Any]:
-    """Schema 1 knew no horizons, parametrizations, learning-rate grids or compile time."""
+    """Schema 1 had no horizons, parametrizations, learning-rate grids or compile time."""
     optim, timing = raw["optim"], raw["time"]
     if optim is not None:
         optim = optim | {"parametrization": "standard", "lr_interior": None}
@@ -22,7 +22,7 @@ def _unknown(*names: str) -> dict[str, Any]:
 
 
 def _from_2(raw: dict[str, Any]) -> dict[str, Any]:
-    """Schema 2 kept less of the meters: no backward pass apart, no roofline, no state of the boards."""
+    """Schema 2 kept less of the meters: no separate backward pass, no roofline, no state of the GPUs."""
     compute, timing, energy = raw["compute"], raw["time"], raw["energy"]
     if compute is not None:
         compute = compute | _unknown(
@@ -33,23 +33,23 @@ def _from_2(raw: dict[str, Any]) -> dict[str, Any]:
             "hardware_burden_flops", "ceiling", "intensity_flops_per_byte", "roofline_share"
         )
     if energy is not None:
-        devices = [device | {"throttle_reasons": []} | _unknown(*_BOARD) for device in energy["devices"]]
+        devices = [device | {"throttle_reasons": []} | _unknown(*_GPU_STATE) for device in energy["devices"]]
         energy = energy | {"devices": devices} | _unknown("host_joules")
     spent = raw["spent"] | {"wasted_flops": 0.0, "wasted_joules": 0.0}
     spent |= {"wasted_flops_reason": None, "wasted_joules_reason": None}
     origin = raw["provenance"]
     if origin["gpu"] is not None:
-        origin = origin | {"gpu": origin["gpu"] | _unknown(*_CARD)}
+        origin = origin | {"gpu": origin["gpu"] | _unknown(*_GPU_FACTS)}
     source = {"cost_source": None, "cost_source_reason": "not recorded in schema 2"}
     new = source | {"schema": 3, "compute": compute, "time": timing, "energy": energy}
     return raw | new | {"spent": spent, "provenance": origin}
 
 
-_BOARD = (
+_GPU_STATE = (
     *("temperature_begin_celsius", "temperature_end_celsius", "sm_clock_mhz", "power_limit_watts"),
     *("throttled_share", "compute_processes", "stale_share"),
 )
-_CARD = ("default_power_limit_watts", "max_sm_clock_mhz", "memory_bytes", "persistence_mode", "mig")
+_GPU_FACTS = ("default_power_limit_watts", "max_sm_clock_mhz", "memory_bytes", "persistence_mode", "mig")
 
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2}
 """Older schema number -> function that returns the same record in the next schema."""

@@ -1,9 +1,8 @@
-"""Records on disk: atomic writing, careful reading, and one process a run."""
+"""Records on disk: atomic writing, checked reading, and one process a run."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from isoflop.record import lock
 from isoflop.record.checks import problem
 from isoflop.record.migrations import MIGRATIONS
 from isoflop.record.schema import SCHEMA, Record, State
@@ -26,7 +26,7 @@ class RecordBusyError(RuntimeError):
 
 
 def path_of(directory: Path, run_id: str) -> Path:
-    """Where the record of `run_id` lives in a sweep's folder."""
+    """Return where the record of `run_id` lies in a sweep's folder."""
     return directory / "records" / f"{run_id}.json"
 
 
@@ -76,13 +76,13 @@ _RECORD = msgspec.json.Decoder(Record)
 
 @contextlib.contextmanager
 def _damage_named(path: Path) -> Iterator[None]:
-    """Turn what the decoder says of a bad file into one line that says what to do."""
+    """Turn the decoder's error about a bad file into one line that says what to do."""
     try:
         yield
     except msgspec.ValidationError as error:
-        raise RecordError(f"{path}: not a record ({error}): remove it and run the cell again") from error
+        raise RecordError(f"{path}: not a record ({error}): remove it and train the run again") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path}: damaged ({error}): remove it and run the cell again") from error
+        raise RecordError(f"{path}: damaged ({error}): remove it and train the run again") from error
 
 
 def _head(payload: bytes, path: Path) -> _Head:
@@ -96,12 +96,12 @@ def _head(payload: bytes, path: Path) -> _Head:
 
 
 def read_state(path: Path) -> State:
-    """Only the state of a record: parses the whole file but checks little. Raises as `read` does."""
+    """Return the state of a record; parses the whole file but checks little. Raises as `read`."""
     return _head(path.read_bytes(), path).state
 
 
 def is_done(path: Path) -> bool:
-    """Whether there is a readable record of a finished point at `path`."""
+    """Return whether there is a readable record of a finished point at `path`."""
     try:
         return read_state(path) == "done"
     except (RecordError, OSError):
@@ -109,7 +109,7 @@ def is_done(path: Path) -> bool:
 
 
 def read(path: Path) -> Record:
-    """Read one record, migrating older schemas.
+    """Read one record; one of an older schema is migrated.
 
     Raises:
         RecordError: the file is truncated, not a record, or of a newer schema.
@@ -127,27 +127,24 @@ def read(path: Path) -> Record:
                     raise RecordError(f"{path}: schema {older} was never released: remove the file")
                 raw = MIGRATIONS[older](raw)
             record = msgspec.convert(raw, Record)
-    if found := problem(record):
-        raise RecordError(f"{path}: {found}: remove it and run the cell again")
+    if reason := problem(record):
+        raise RecordError(f"{path}: {reason}: remove it and train the run again")
     return record
 
 
 @contextlib.contextmanager
 def claim(directory: Path, run_id: str) -> Iterator[None]:
-    """Hold the run for this process; the system lets go when the process ends, however it ends.
-
-    A byte-range lock on one file, at an offset taken from the run's hash: no lock files to clean up.
+    """Hold the run for this process; the lock is given up when the process ends, however it ends.
 
     Raises:
         RecordBusyError: another process holds it.
         OSError: the folder cannot be written.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / ".lock").open("a") as file:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, int(run_id[:15], 16))
-        except (BlockingIOError, PermissionError):
+            stack.enter_context(lock.exclusive(directory / ".locks" / f"{run_id}.lock", wait=False))
+        except lock.LockHeldError:
             raise RecordBusyError(
-                f"{path_of(directory, run_id)}: another process is running this cell: wait for it or end it"
+                f"{path_of(directory, run_id)}: another process is working on this run: wait for it or end it"
             ) from None
         yield

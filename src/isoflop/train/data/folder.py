@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoflop.config import DataConfig
+from isoflop.record import lock
 from isoflop.train.data.parts import DataError, Raw
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -171,14 +171,13 @@ def _mapped(cache: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
 
 @contextlib.contextmanager
 def _locked(root: Path) -> Iterator[None]:
-    """One process at a time makes a cache; the others wait for it."""
-    try:
-        lock = (root / ".isoflop.lock").open("a")
-    except OSError as error:
-        _explain(root, error)
-        raise
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """Have one process at a time make a cache; the others wait for it."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(lock.exclusive(root / ".isoflop.lock", wait=True))
+        except OSError as error:
+            _explain(root, error)
+            raise
         yield
 
 
