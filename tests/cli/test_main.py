@@ -219,7 +219,7 @@ def test_a_run_that_another_process_holds_is_left_to_it(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def held(*_: object) -> None:
-        raise BlockingIOError
+        raise BlockingIOError(errno.EAGAIN, "held elsewhere")
 
     monkeypatch.setattr(fcntl, "flock", held)
     assert main.main(["run", *TINY]) == output.FAILED

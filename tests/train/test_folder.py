@@ -271,14 +271,20 @@ def test_a_folder_that_cannot_be_used_is_told_in_one_line(
 
 def _refuse(number: int, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of this name cannot be opened for writing, whoever asks (root may write anywhere)."""
-    plain = Path.open
+    plain, plain_os = Path.open, os.open
 
     def refused(self: Path, mode: str = "r", *rest: object) -> object:
         if name in self.name:
             raise OSError(number, os.strerror(number), str(self))
         return plain(self, mode, *rest)  # type: ignore[call-overload]
 
+    def refused_os(path: str | Path, *rest: int, **options: int) -> int:
+        if name in Path(path).name:
+            raise OSError(number, os.strerror(number), str(path))
+        return plain_os(path, *rest, **options)
+
     monkeypatch.setattr(Path, "open", refused)
+    monkeypatch.setattr(os, "open", refused_os)
 
 
 @pytest.mark.parametrize("name", [".lock", ".tmp"])

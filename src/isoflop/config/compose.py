@@ -1,4 +1,4 @@
-"""Hydra's only door: overrides composed into one frozen Config, and Hydra's own multirun."""
+"""The only importer of Hydra: overrides composed into one frozen Config, and Hydra's own multirun."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from isoflop.config.schema import Config, ConfigError
 
 
 def compose_config(overrides: Sequence[str], config_dir: str | None) -> Config:
-    """Hydra's composition of the overrides, as one frozen Config.
+    """Compose the overrides into one frozen Config.
 
     Raises:
         ConfigError: an override that names nothing, or gives a value that cannot be.
@@ -36,7 +36,7 @@ def compose_config(overrides: Sequence[str], config_dir: str | None) -> Config:
 
 
 def _brief(error: Exception) -> str:
-    """Hydra's message on one line, without its search path."""
+    """Return Hydra's message on one line, without its search path."""
     return " ".join(str(error).partition("Config search path")[0].split())
 
 
@@ -49,7 +49,7 @@ def _searchpath(config_dir: str | None) -> list[str]:
 
 
 def parse_overrides(overrides: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    """(text, Hydra's parse of it) of each override, with every name checked.
+    """Yield (text, Hydra's parse of it) of each override, after checking its name.
 
     Raises:
         ConfigError: a name that is not in the configuration, or something that is no override.
@@ -70,7 +70,7 @@ def parse_overrides(overrides: Sequence[str]) -> Iterator[tuple[str, Any]]:
 
 
 def _translate(overrides: Sequence[str]) -> Iterator[str]:
-    """Overrides as Hydra's compose takes them; `model.width=8,16` becomes an axis of the sweep's grid."""
+    """Yield overrides as Hydra's compose takes them; `model.width=8,16` becomes an axis of the sweep's grid."""
     for text, parsed in parse_overrides(overrides):
         key = parsed.key_or_group
         if parsed.is_sweep_override():
@@ -85,24 +85,24 @@ def _translate(overrides: Sequence[str]) -> Iterator[str]:
 
 
 def from_hydra(composed: Any) -> Config:
-    """What Hydra hands to a job, as a Config. Raises ConfigError."""
+    """Return what Hydra hands to a job as a Config. Raises ConfigError."""
     from omegaconf import OmegaConf
 
     raw: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     return from_dict(raw)
 
 
-def multirun(words: Sequence[str], config_dir: str | None, task: Callable[[Any], None]) -> None:
+def multirun(arguments: Sequence[str], config_dir: str | None, task: Callable[[Any], None]) -> None:
     """Run `task` on every composed configuration under the launcher and sweeper the user configures.
 
     Raises:
-        ConfigError: a value cannot be used, or Hydra refuses the words; no job has run.
+        ConfigError: a value cannot be used, or Hydra refuses the arguments; no job has run.
     """
     import hydra
 
-    _try_each_value(words, config_dir)
+    _try_each_value(arguments, config_dir)
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    before, sys.argv = sys.argv, ["isoflop", "--multirun", *_searchpath(config_dir), *words]
+    before, sys.argv = sys.argv, ["isoflop", "--multirun", *_searchpath(config_dir), *arguments]
     try:
         hydra.main(config_path=str(conf_dir()), config_name="config", version_base="1.3")(task)()
     except hydra.errors.HydraException as error:
@@ -111,11 +111,11 @@ def multirun(words: Sequence[str], config_dir: str | None, task: Callable[[Any],
         sys.argv = before
 
 
-def _try_each_value(words: Sequence[str], config_dir: str | None) -> None:
+def _try_each_value(arguments: Sequence[str], config_dir: str | None) -> None:
     """Compose each value of each sweep override once, so that a bad one is found before any job runs."""
-    parsed = dict(parse_overrides(words))
+    parsed = dict(parse_overrides(arguments))
     fixed = [text for text, override in parsed.items() if not override.is_sweep_override()]
-    for override in (found for found in parsed.values() if found.is_sweep_override()):
+    for override in (each for each in parsed.values() if each.is_sweep_override()):
         for value in override.sweep_string_iterator():
             compose_config([*fixed, f"{override.get_key_element()}={value}"], config_dir)
 

@@ -15,7 +15,7 @@ from isoflop.config.schema import Config, ConfigError
 
 
 def from_dict(raw: Mapping[str, Any]) -> Config:
-    """Plain nested values -> Config.
+    """Return plain nested values as a Config.
 
     Raises:
         ConfigError: an unknown or missing key, a wrong type or a value out of range; one line, naming it.
@@ -24,14 +24,14 @@ def from_dict(raw: Mapping[str, Any]) -> Config:
     try:
         config = msgspec.convert(raw, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(_in_words(str(error), raw)) from error
-    if found := record.problem(config, "config"):
-        raise ConfigError(found.removeprefix("config."))
+        raise ConfigError(_message(str(error), raw)) from error
+    if message := record.problem(config, "config"):
+        raise ConfigError(message.removeprefix("config."))
     return config
 
 
-def _in_words(message: str, raw: Mapping[str, Any]) -> str:
-    """msgspec's message as `model.width=0: expected int >= 1`."""
+def _message(message: str, raw: Mapping[str, Any]) -> str:
+    """Return msgspec's message as `model.width=0: expected int >= 1`."""
     text, _, path = message.partition(" - at `$")
     key = path.rstrip("`").lstrip(".")
     text = text.replace("`", "")
@@ -46,7 +46,7 @@ def _in_words(message: str, raw: Mapping[str, Any]) -> str:
 
 
 def _choices(key: str) -> tuple[str, ...]:
-    """The values a Literal key allows."""
+    """Return the values that a Literal key allows."""
     kind: Any = Config
     for part in key.split("."):
         kind = typing.get_type_hints(kind)[part]
@@ -58,6 +58,6 @@ def _literals(kind: Any) -> tuple[str, ...]:
 
 
 def to_dict(config: Config) -> dict[str, Any]:
-    """Config -> plain nested values; from_dict gives the same Config back."""
+    """Return a Config as plain nested values; from_dict gives the same Config back."""
     plain: dict[str, Any] = msgspec.to_builtins(config)
     return plain

@@ -19,7 +19,7 @@ def _section(hint: Any) -> type | None:
 
 
 def names(kind: type = Config, prefix: str = "") -> Iterator[str]:
-    """Every dotted key of the configuration, such as `model.width`."""
+    """Yield every dotted key of the configuration, such as `model.width`."""
     for name, hint in typing.get_type_hints(kind).items():
         section = _section(hint)
         if section is None:
@@ -29,7 +29,7 @@ def names(kind: type = Config, prefix: str = "") -> Iterator[str]:
 
 
 def groups() -> tuple[str, ...]:
-    """The Hydra groups: the sections of Config."""
+    """Return the Hydra groups: the sections of Config."""
     return tuple(name for name, hint in typing.get_type_hints(Config).items() if _section(hint))
 
 
@@ -50,7 +50,7 @@ def check_names(keys: Iterable[str], also: Iterable[str] = ()) -> None:
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted key, value) of a nested mapping; the content of free keys is left whole."""
+    """Yield (dotted key, value) of a nested mapping; the content of free keys is left whole."""
     for key, value in tree.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping) and name not in FREE:

@@ -61,7 +61,8 @@ OPTIM_TAKES = {"sgd": ("momentum",), "adamw": ("betas",), "muon": ("momentum", "
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """`width` and `depth` are the dials of our own families; torchvision's classifiers have a name instead.
+    """The model. isoflop's own families have `width` and `depth`; torchvision's classifiers have a name
+    instead.
 
     mlp: hidden units, hidden layers. resnet: channels of the first stage, blocks a stage, `block` basic or
     bottleneck. convmixer: channels, blocks, `patch` and `kernel` in pixels. vit: embedding width, blocks,
@@ -108,7 +109,7 @@ class DataConfig:
     """`fraction` of the training part is used, the first of a fixed order, so smaller sets are nested.
 
     `augment` crop_flip pads by an eighth of the image, crops at random and mirrors half of the images, the
-    same for every cell. imagefolder: class folders under root/train and root/val, resized once to
+    same for every run. imagefolder: class folders under root/train and root/val, resized once to
     `resolution` pixels. synthetic: labels of a random teacher network on `dimension` normal inputs, a share
     `label_noise` of them drawn at random.
     """
@@ -193,7 +194,7 @@ class ScheduleConfig:
             raise ValueError("cooldowns must rise to 1, such as [0.25, 0.5, 1], and need shape wsd")
         if self.warmup_fraction > (1 - self.decay_fraction) * self.cooldowns[0]:
             raise ValueError(
-                f"the cool-down to {self.cooldowns[0]} would begin inside the warm-up: give a later one"
+                f"the cooldown to {self.cooldowns[0]} would begin inside the warm-up: give a later one"
             )
 
 
@@ -207,7 +208,7 @@ class PrecisionConfig:
 
 @dataclasses.dataclass(frozen=True)
 class MeterConfig:
-    """Energy: `auto` reads NVML where the cell is on a GPU and RAPL where it is on a processor. Windows
+    """Energy metering: `auto` reads NVML for a run on a GPU and RAPL for one on a processor. Windows
     shorter than `replay_seconds` are replayed. `cpu_watts` is a power to assume where a processor cannot be
     read."""
 
@@ -292,7 +293,7 @@ class CostConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """One cell, or one sweep of cells."""
+    """The configuration of one run, or of a sweep of runs."""
 
     seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     out: str

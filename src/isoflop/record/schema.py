@@ -1,4 +1,4 @@
-"""What a record holds: one point of the curve, or the account of why there is none.
+"""What a record holds: one point of the curve, or the reason why there is none.
 
 Unknown is a typed state: every nullable field `x` stands beside `x_reason`, and exactly one of the two
 is None. No number in a record is NaN or infinite.
@@ -56,7 +56,7 @@ class Compute:
     """Floating-point work. One multiply-accumulate (MAC) is 2 FLOPs; `train_flops` is forward and backward
     of convolutions, linear layers and attention for the examples really seen (docs/flops.md).
 
-    `closed_form_macs_per_example` is the third witness beside the two counters: the formula of the model's
+    `closed_form_macs_per_example` is a cross-check beside the two counters: the formula of the model's
     family. `train_bytes_per_example` is what a step without fusion reads and writes (roofline)."""
 
     examples_seen: int
@@ -87,9 +87,9 @@ class Compute:
 
 @dataclasses.dataclass(frozen=True)
 class DeviceEnergy:
-    """What one device's sensors said over the window (of the replay where the cell was replayed).
+    """What one device's sensors read over the window (of the replay where the run was replayed).
 
-    A device is a board, or a processor package or its memory where RAPL is read. `stale_share` is the share
+    A device is a GPU, or a processor package or its memory where RAPL is read. `stale_share` is the share
     of polls that repeat the power before them to the milliwatt; `throttled_share` of those in which the
     clocks were held back for one of `throttle_reasons`. `compute_processes` is the most seen at once, ours
     included.
@@ -133,7 +133,7 @@ class Energy:
     """Joules of the training window, summed over devices. `energy_joules` is raw (idle power included) and is
     the figure to use; `net_joules` subtracts the idle baseline and is never clipped.
 
-    `used`: the boards' energy counters, the integral of their power, the processors' RAPL counters, or a
+    `used`: the GPUs' energy counters, the integral of their power, the processors' RAPL counters, or a
     model of the processor's power that was asked for. On a GPU `host_joules` are the processors' and their
     memory's by RAPL, which `energy_joules` does not contain; on a CPU it contains nothing else.
     """
@@ -234,7 +234,7 @@ class Spent:
 
 @dataclasses.dataclass(frozen=True)
 class ModelFacts:
-    """Shape of the model; `width` and `depth` are the dials of its family."""
+    """Shape of the model; `width` and `depth` as its family defines them."""
 
     family: str
     architecture: str
@@ -300,7 +300,7 @@ class Gpu:
 
 @dataclasses.dataclass(frozen=True)
 class Slurm:
-    """The SLURM job that ran the cell."""
+    """The SLURM job that trained the run."""
 
     job: str
     array: str
@@ -333,7 +333,7 @@ class Provenance:
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """One point of the curve, or the account of why there is none.
+    """One point of the curve, or the reason why there is none.
 
     `cell` is the configuration that defines the point; `horizon` is the share of its whole length at which it
     was cooled down (1 without cooldowns), and `trunk_id` joins the points of one trunk. `cost` holds the
