@@ -70,7 +70,7 @@ def parse_overrides(overrides: Sequence[str]) -> Iterator[tuple[str, Any]]:
 
 
 def _translate(overrides: Sequence[str]) -> Iterator[str]:
-    """Yield overrides as Hydra's compose takes them; `model.width=8,16` becomes an axis of the sweep's grid."""
+    """Yield overrides as Hydra's compose takes them; `model.width=8,16` becomes an axis of the grid."""
     for text, parsed in parse_overrides(overrides):
         key = parsed.key_or_group
         if parsed.is_sweep_override():
