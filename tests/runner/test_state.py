@@ -6,11 +6,12 @@ from isoflop.runner.state import EarlierEnergy, TrainingState, Trajectory
 from isoflop.train.evaluate import Score
 
 WAY = (
-    '{"val": {"wrong": 5, "n": 50, "loss": 1.5}, "curve": [], "metered": {"energies": [], "reason": "no GPU"},'
-    ' "train_seconds": 2.0, "eval_seconds": 0.5}'
+    '{"val": {"wrong": 5, "n": 50, "loss": 1.5}, "curve": [],'
+    ' "metered": {"energies": [], "reason": "no GPU"}, "train_seconds": 2.0, "eval_seconds": 0.5}'
 )
 STORED = (
-    f'{{"run_id": "ab", "horizon": 1, "trunk": {WAY}, "way": {WAY}, "charged": 7, "short": [], "steps_done": 20,'
+    f'{{"run_id": "ab", "horizon": 1, "trunk": {WAY}, "way": {WAY}, "charged": 7, "short": [],'
+    ' "steps_done": 20,'
     ' "trained_seconds": 2.0, "uncharged_seconds": 3.0, "wasted_steps": 4, "wasted_seconds": 0.1}'
 )
 """What version 0.1.0 wrote into a checkpoint before its modules and words were renamed."""
