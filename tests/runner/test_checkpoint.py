@@ -47,7 +47,7 @@ class StopAfter(signals.Stop):
         self.looks = looks
 
     @property  # type: ignore[override]
-    def word(self) -> str | None:
+    def reason(self) -> str | None:
         self.looks -= 1
         return "SIGTERM received" if self.looks < 0 else None
 

@@ -29,8 +29,8 @@ SHARED_PROCESSOR = "cells side by side share the processor: launch.workers=1 met
 class WorldMeter:
     """The meters of all nodes as one: every process holds it, the first of each node reads the sensors.
 
-    All processes of the world enter it and call `senses`, `joules_so_far` and `measurement` together; each
-    gets the sum over nodes. Windows are those of WindowMeter, by each process's own clock.
+    All processes of the world enter it and call `has_readings`, `joules_so_far` and `measurement` together;
+    each gets the sum over nodes. Windows are those of WindowMeter, by each process's own clock.
     """
 
     def __init__(self, world: World, own: WindowMeter | None) -> None:
@@ -58,9 +58,9 @@ class WorldMeter:
         return tuple(self._windows)
 
     @property
-    def senses(self) -> bool:
+    def has_readings(self) -> bool:
         """Whether any sensor of any node was read so far."""
-        return any(self._world.all_gather(self._own is not None and self._own.senses))
+        return any(self._world.all_gather(self._own is not None and self._own.has_readings))
 
     def begin(self) -> None:
         """Open a window."""
@@ -156,10 +156,10 @@ def _meter(config: Config, uuids: tuple[str, ...], suffix: str, shared: Shared) 
     )
 
 
-def _processor(shared: Shared) -> rapl.Found:
+def _processor(shared: Shared) -> rapl.Domains:
     """The processor's counters, unless cells side by side have them together."""
     found = rapl.find()
-    return rapl.Found((), SHARED_PROCESSOR) if found.domains and shared != "nothing" else found
+    return rapl.Domains((), SHARED_PROCESSOR) if found.domains and shared != "nothing" else found
 
 
 def gpu_uuids(device: torch.device) -> tuple[str, ...]:

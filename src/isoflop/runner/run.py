@@ -199,9 +199,9 @@ class _Supervisor:
                         said = time.monotonic()
                     if said is not None and time.monotonic() - said > LAST_SECONDS:
                         _end(agent, self._config)
-                    if stop.word is not None and not asked:
+                    if stop.reason is not None and not asked:
                         asked = True
-                        self._ask(agent, stop.word)
+                        self._ask(agent, stop.reason)
                 self._show(points)
             code = agent.wait()
         try:
@@ -216,8 +216,8 @@ class _Supervisor:
             raise OSError(*outcome.system)
         if outcome.records:
             return outcome.records
-        if stop.word is not None:
-            return self._account("interrupted", f"{stop.word}: run it again to go on")
+        if stop.reason is not None:
+            return self._account("interrupted", f"{stop.reason}: run it again to go on")
         count = self._config.launch.processes
         return self._account("failed", f"one of its {count} processes died or hung (exit code {code})")
 

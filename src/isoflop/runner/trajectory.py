@@ -206,7 +206,7 @@ class Course:
 
     def _agree(self) -> None:
         """What all processes go by until the next look: a stop asked of any of them, the chief's clock."""
-        looks = self._world.all_gather((self._stop.word, self._at_once, self._checkpoint_due()))
+        looks = self._world.all_gather((self._stop.reason, self._at_once, self._checkpoint_due()))
         self._asked = next((word for word, _, _ in looks if word is not None), None)
         _, self._at_once, self._due = looks[0]
 
@@ -264,7 +264,7 @@ class Course:
 
     def _way(self, path: _Path) -> Way:
         metered = path.metered
-        if self._meter and self._meter.senses and path.windows:
+        if self._meter and self._meter.has_readings and path.windows:
             energy, reason = self._meter.measurement(path.windows)
             earlier = metered.energies
             metered = Metered((*earlier, energy), metered.reason) if energy else Metered(earlier, reason)
@@ -388,7 +388,7 @@ def measure(
             )
             for trained in course.points():
                 seconds = world.from_main(trained.train_seconds)
-                if meter and meter.senses and seconds < config.meter.replay_seconds:
+                if meter and meter.has_readings and seconds < config.meter.replay_seconds:
                     course.short = (*course.short, trained)
                 else:
                     yield trained, *energy(meter, trained, shared=shared)

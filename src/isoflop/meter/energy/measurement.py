@@ -1,12 +1,11 @@
 """From the polls of every device to the record's Energy with its grade, or the reason it is unknown.
 
-Pure functions. Of a board two sources are read side by side: its energy counter, differenced over each
-window, and its power, integrated over each window. Of a processor there is one, its RAPL counter.
+Pure functions. A GPU has two sources, evaluated side by side: its energy counter, differenced over each
+window, and its power, integrated over each window. A processor has one, its RAPL counter.
 
-The counter is used where every board's is sound, else the integral. A source is sound where its polls cover
-at least 95% of the windows (a moment is covered within three periods of a poll) and, for the counter, it was
-read near every edge, never ran backwards and moved. With no sound source the energy is unknown. Grades are
-told in isoflop.meter.energy.grade.
+The counter is used if it is sound on every GPU, else the integral. A source is sound if its polls cover at
+least 95% of the windows (`polls.cover`) and, for the counter, it was read near every edge, never ran
+backwards and moved. With no sound source the energy is unknown. Grades: isoflop.meter.energy.grade.
 """
 
 from __future__ import annotations
@@ -17,14 +16,13 @@ from typing import Literal
 
 import numpy as np
 
-from isoflop.meter.energy import gpu_state as states
-from isoflop.meter.energy import rapl
-from isoflop.meter.energy.gpu_state import State
+from isoflop.meter.energy import gpu_state, rapl
+from isoflop.meter.energy.gpu_state import GpuState
 from isoflop.meter.energy.grade import Evidence, Source, grade
 from isoflop.meter.energy.polls import (
-    BoardTrace,
+    DeviceTrace,
     Integral,
-    Seconds,
+    Values,
     Window,
     counter_difference,
     cover,
@@ -37,9 +35,12 @@ NO_POWER = "RAPL is a counter: it has no power reading"
 
 
 @dataclasses.dataclass(frozen=True)
-class Channel:
-    """One source of one board over all windows: joules, or the reason they are unknown. `error` is the last
-    thing NVML said against it, if anything."""
+class SourceReading:
+    """One source (counter or power) of one device over all windows.
+
+    `joules` is None if unknown, for `reason`. `error` is the last error of the source, if it had any.
+    `polls` is the number of readings inside the windows.
+    """
 
     joules: float | None
     reason: str | None
@@ -49,105 +50,115 @@ class Channel:
     longest_gap_seconds: float
 
     @property
-    def told(self) -> str | None:
-        """The reason with NVML's last word on it."""
+    def reason_with_error(self) -> str | None:
+        """The reason, followed by the source's last error in parentheses."""
         return f"{self.reason} ({self.error})" if self.reason and self.error else self.reason
 
 
-def measure_power(board: BoardTrace, windows: Sequence[Window], reach_seconds: float) -> Channel:
-    """Integral of the board's power over the windows."""
-    times, watts = np.asarray(board.power_times), np.asarray(board.watts)
+def measure_power(trace: DeviceTrace, windows: Sequence[Window], reach_seconds: float) -> SourceReading:
+    """Integrate a device's power over the windows."""
+    times, watts = np.asarray(trace.power_times), np.asarray(trace.watts)
 
-    def one(window: Window) -> tuple[Integral, str | None]:
+    def over(window: Window) -> tuple[Integral, str | None]:
         part = integrate(times, watts, window.begin_seconds, window.end_seconds, reach_seconds)
         return part, None if part.joules else "power read 0 W throughout"
 
-    return _sum("power", times, windows, one, board.power_error)
+    return _add_windows("power", times, windows, over, trace.power_error)
 
 
-def measure_counter(board: BoardTrace, windows: Sequence[Window], reach_seconds: float) -> Channel:
-    """Rise of the board's energy counter over the windows."""
-    times, joules = np.asarray(board.counter_times), np.asarray(board.joules)
+def measure_counter(trace: DeviceTrace, windows: Sequence[Window], reach_seconds: float) -> SourceReading:
+    """Add up the rises of a device's energy counter over the windows."""
+    times, joules = np.asarray(trace.counter_times), np.asarray(trace.joules)
 
-    def one(window: Window) -> tuple[Integral, str | None]:
+    def over(window: Window) -> tuple[Integral, str | None]:
         edges = window.begin_seconds, window.end_seconds
         coverage, gap = cover(times, *edges, reach_seconds)
         rise, reason = counter_difference(times, joules, *edges, reach_seconds)
         return Integral(rise, coverage, gap), reason
 
-    return _sum("the energy counter", times, windows, one, board.counter_error)
+    return _add_windows("the energy counter", times, windows, over, trace.counter_error)
 
 
-def _sum(
-    what: str,
-    times: Seconds,
+def _add_windows(
+    name: str,
+    times: Values,
     windows: Sequence[Window],
-    one: Callable[[Window], tuple[Integral, str | None]],
+    over: Callable[[Window], tuple[Integral, str | None]],
     error: str | None,
-) -> Channel:
-    """Add up one source over the windows; it is unknown where any window is or the coverage is too low."""
-    seconds = total([w.seconds for w in windows])
+) -> SourceReading:
+    """Add up one source over the windows; it is unknown if any window is or if coverage is too low.
+
+    Args:
+        name: the source, as messages call it.
+        times: times of all its readings in seconds.
+        windows: the windows, none of zero length.
+        over: returns the energy of one window and the reason if it is unknown.
+        error: last error of the source.
+    """
+    seconds = sum_known([w.seconds for w in windows])
     assert seconds, "the windows have a length"
-    parts, reasons = zip(*(one(w) for w in windows), strict=True)
+    parts, reasons = zip(*(over(w) for w in windows), strict=True)
     coverage = sum(p.coverage * w.seconds for p, w in zip(parts, windows, strict=True)) / seconds
     gap = max(p.longest_gap_seconds for p in parts)
     edges = np.searchsorted(times, [(w.begin_seconds, w.end_seconds) for w in windows])
     polls = int((edges[:, 1] - edges[:, 0]).sum())
+    # The cause before its symptom: a source that was never or rarely read also fails at some edge.
     reason = next((r for r in reasons if r), None)
     if not times.size:
-        reason = f"{what} was never read"
+        reason = f"{name} was never read"
     elif coverage < LEAST_COVERAGE:
-        reason = f"{what} was read in only {coverage:.0%} of the window (longest gap {gap:.2g} s)"
-    joules = None if reason else total([p.joules for p in parts])
-    return Channel(joules, reason, error, polls, coverage, gap)
+        reason = f"{name} was read in only {coverage:.0%} of the window (longest gap {gap:.2g} s)"
+    joules = None if reason else sum_known([p.joules for p in parts])
+    return SourceReading(joules, reason, error, polls, coverage, gap)
 
 
 def idle_power(
-    board: BoardTrace, idle: Window | None, reach_seconds: float
+    trace: DeviceTrace, idle: Window | None, reach_seconds: float
 ) -> tuple[float | None, str | None]:
-    """Mean watts of the board over the idle window, from its power or else its counter, or the reason."""
+    """Return the mean watts over the idle window, by power or else by counter, or None and the reason."""
     if idle is None:
         return None, "no idle baseline was taken"
     for measure in (measure_power, measure_counter):
-        channel = measure(board, [idle], reach_seconds)
-        if channel.joules is not None:
-            return channel.joules / idle.seconds, None
-    return None, f"idle baseline: {channel.told}"
+        source = measure(trace, [idle], reach_seconds)
+        if source.joules is not None:
+            return source.joules / idle.seconds, None
+    return None, f"idle baseline: {source.reason_with_error}"
 
 
-def optional(reason: str | None, **values: float | None) -> dict[str, object]:
-    """Nullable fields with their values, or with `reason` where a value is None."""
-    pairs: dict[str, object] = {}
+def nullable_fields(reason: str | None, **values: float | None) -> dict[str, object]:
+    """Return each value with its `_reason` field: None for a value that is known, else `reason`."""
+    fields: dict[str, object] = {}
     for name, value in values.items():
-        pairs |= {name: value, f"{name}_reason": reason if value is None else None}
-    return pairs
+        fields |= {name: value, f"{name}_reason": reason if value is None else None}
+    return fields
 
 
 @dataclasses.dataclass(frozen=True)
-class Reading:
-    """One device over all windows, by both sources, beside its idle power and its state."""
+class DeviceReading:
+    """One device over all windows: both sources, idle power, highest power and state."""
 
-    board: BoardTrace
-    counter: Channel
-    power: Channel
+    trace: DeviceTrace
+    counter: SourceReading
+    power: SourceReading
     idle_watts: float | None
     idle_watts_reason: str | None
     peak_watts: float | None
-    state: State
+    state: GpuState
 
-    def device(self, used: Source, window_seconds: float) -> DeviceEnergy:
-        """The record's account of the device, with coverage and gap of the source that is used."""
-        channel = self.power if used == "integral" else self.counter
-        joules = channel.joules
-        assert joules is not None, "a source is used only where every device's is known"
+    def record(self, used: Source, window_seconds: float) -> DeviceEnergy:
+        """Return the device's part of the record, with coverage and gap of the source that is used."""
+        source = self.power if used == "integral" else self.counter
+        joules = source.joules
+        assert joules is not None, "a source is used only if it is known on every device"
+        no_power = NO_POWER if used == "rapl" else None
         state, caps = self.state, self.state.power_limits_watts
-        facts: dict[str, object] = {
-            **optional(self.counter.told, counter_joules=self.counter.joules),
-            **optional(NO_POWER if used == "rapl" else self.power.told, integral_joules=self.power.joules),
-            **optional(self.idle_watts_reason, idle_watts=self.idle_watts),
+        fields: dict[str, object] = {
+            **nullable_fields(self.counter.reason_with_error, counter_joules=self.counter.joules),
+            **nullable_fields(no_power or self.power.reason_with_error, integral_joules=self.power.joules),
+            **nullable_fields(self.idle_watts_reason, idle_watts=self.idle_watts),
             **known(mean_watts=joules / window_seconds),
-            **optional("no power was read in the window", peak_watts=self.peak_watts),
-            **optional(
+            **nullable_fields("no power was read in the window", peak_watts=self.peak_watts),
+            **nullable_fields(
                 state.reason,
                 temperature_begin_celsius=state.temperature_begin_celsius,
                 temperature_end_celsius=state.temperature_end_celsius,
@@ -156,97 +167,109 @@ class Reading:
                 throttled_share=state.throttled_share,
                 compute_processes=state.compute_processes,
             ),
-            **optional(NO_POWER if used == "rapl" else states.STALE_POLLS, stale_share=state.stale_share),
+            **nullable_fields(no_power or gpu_state.TOO_FEW_READINGS, stale_share=state.stale_share),
         }
         return DeviceEnergy(
-            uuid=self.board.uuid,
-            name=self.board.name,
-            power_field=self.board.power_field,
+            uuid=self.trace.uuid,
+            name=self.trace.name,
+            power_field=self.trace.power_field,
             throttle_reasons=tuple(name for name, share in state.throttled.items() if share),
-            polls=channel.polls,
-            coverage=channel.coverage,
-            longest_gap_seconds=channel.longest_gap_seconds,
-            **facts,  # type: ignore[arg-type]
+            polls=source.polls,
+            coverage=source.coverage,
+            longest_gap_seconds=source.longest_gap_seconds,
+            **fields,  # type: ignore[arg-type]
         )
 
 
-def read_board(
-    board: BoardTrace, windows: Sequence[Window], idle: Window | None, reach_seconds: float
-) -> Reading:
-    """Both sources of one device over the windows. The windows have a length."""
-    counter = measure_counter(board, windows, reach_seconds)
-    power = measure_power(board, windows, reach_seconds)
-    idle_watts, idle_reason = idle_power(board, idle, reach_seconds)
-    peak = _peak(np.asarray(board.power_times), np.asarray(board.watts), windows)
-    if board.power_field == rapl.FIELD and len(board.counter_times) > 1:
-        t = np.asarray(board.counter_times)
-        peak = _peak(t[1:], np.diff(board.joules) / np.maximum(np.diff(t), 1e-6), windows)
-    return Reading(board, counter, power, idle_watts, idle_reason, peak, states.summarise(board, windows))
+def read_device(
+    trace: DeviceTrace, windows: Sequence[Window], idle: Window | None, reach_seconds: float
+) -> DeviceReading:
+    """Evaluate both sources of one device over the windows, none of which may have zero length."""
+    counter = measure_counter(trace, windows, reach_seconds)
+    power = measure_power(trace, windows, reach_seconds)
+    idle_watts, idle_reason = idle_power(trace, idle, reach_seconds)
+    peak = _peak_watts(np.asarray(trace.power_times), np.asarray(trace.watts), windows)
+    if trace.power_field == rapl.FIELD and len(trace.counter_times) > 1:
+        # RAPL has no power reading: its peak is the steepest rise of the counter between two polls. The
+        # floor on the interval guards against two polls with one (rounded) time.
+        t = np.asarray(trace.counter_times)
+        peak = _peak_watts(t[1:], np.diff(trace.joules) / np.maximum(np.diff(t), 1e-6), windows)
+    state = gpu_state.summarise(trace, windows)
+    return DeviceReading(trace, counter, power, idle_watts, idle_reason, peak, state)
 
 
-def _peak(times: Seconds, watts: Seconds, windows: Sequence[Window]) -> float | None:
-    peaks = [watts[(times >= x.begin_seconds) & (times <= x.end_seconds)] for x in windows]
-    return max((float(p.max()) for p in peaks if p.size), default=None)
+def _peak_watts(times: Values, watts: Values, windows: Sequence[Window]) -> float | None:
+    inside = [watts[(times >= x.begin_seconds) & (times <= x.end_seconds)] for x in windows]
+    return max((float(w.max()) for w in inside if w.size), default=None)
 
 
-def choose(readings: Sequence[Reading]) -> tuple[Literal["counter", "integral"], float] | str:
-    """The source that is sound on every board and its joules over all boards, or why there is none."""
-    counter = total([r.counter.joules for r in readings])
-    integral = total([r.power.joules for r in readings])
+def choose_source(readings: Sequence[DeviceReading]) -> tuple[Literal["counter", "integral"], float] | str:
+    """Return the source that is sound on every GPU and its joules over all GPUs, or why there is none.
+
+    Sources are never mixed: a sum of one GPU's counter and another's integral has no cross-check.
+    """
+    counter = sum_known([r.counter.joules for r in readings])
+    integral = sum_known([r.power.joules for r in readings])
     if counter is not None:
         return "counter", counter
     if integral is not None:
         return "integral", integral
-    bad = next(r for r in readings if r.power.reason)
-    said = dict.fromkeys(c.error for c in (bad.power, bad.counter) if c.reason and c.error)
-    found = "; ".join(c.reason for c in (bad.power, bad.counter) if c.reason)
-    return f"{bad.board.uuid}: {found}" + (f" ({', '.join(said)})" if said else "")
+    failed = next(r for r in readings if r.power.reason)
+    sources = (failed.power, failed.counter)
+    reasons = "; ".join(s.reason for s in sources if s.reason)
+    errors = dict.fromkeys(s.error for s in sources if s.reason and s.error)
+    return f"{failed.trace.uuid}: {reasons}" + (f" ({', '.join(errors)})" if errors else "")
 
 
-def processors(readings: Sequence[Reading]) -> tuple[float | None, str | None]:
-    """Joules of all processor packages and their memory, or the reason they are unknown."""
-    bad = next((r for r in readings if r.counter.joules is None), None)
-    if bad is not None:
-        return None, f"{bad.board.uuid}: {bad.counter.told}"
-    return total([r.counter.joules for r in readings]), None
+def processor_joules(readings: Sequence[DeviceReading]) -> tuple[float | None, str | None]:
+    """Return the joules of all processor packages and their memory, or None and the reason."""
+    failed = next((r for r in readings if r.counter.joules is None), None)
+    if failed is not None:
+        return None, f"{failed.trace.uuid}: {failed.counter.reason_with_error}"
+    return sum_known([r.counter.joules for r in readings]), None
 
 
-def total(values: Sequence[float | None]) -> float | None:
-    """Their sum, or None where one of them is unknown."""
+def sum_known(values: Sequence[float | None]) -> float | None:
+    """Return the sum, or None if any value is unknown."""
     known_values = [v for v in values if v is not None]
     return sum(known_values) if len(known_values) == len(values) else None
 
 
 @dataclasses.dataclass(frozen=True)
 class Circumstances:
-    """How the windows came about: `scale` multiplies the joules of a replay; `own_processes` are the compute
-    processes a board should hold (None: those that came after the meter); `host` are the processor's joules,
-    or the reason there are none."""
+    """How the windows came about.
+
+    Attributes:
+        replayed: whether they metered a replay of the run's steps.
+        scale: factor on the joules: examples really trained / examples of the replay.
+        own_processes: compute processes a GPU should have; None if the metered work starts after the meter.
+        host: joules of the processors beside the GPUs, or None and the reason.
+    """
 
     replayed: bool = False
     scale: float = 1.0
     own_processes: int | None = 1
-    host: tuple[float | None, str | None] = (None, "RAPL was not asked for")
+    host: tuple[float | None, str | None] = (None, rapl.NOT_REQUESTED.reason)
 
 
 def combine(
-    readings: Sequence[Reading], windows: Sequence[Window], how: Circumstances
+    readings: Sequence[DeviceReading], windows: Sequence[Window], how: Circumstances
 ) -> tuple[Energy | None, str | None]:
-    """The record's Energy over all boards, its joules times the scale, or None and the reason.
+    """Return the record's Energy over all GPUs, its joules times the scale, or None and the reason.
 
     `window_seconds` and everything under `devices` are as metered, not scaled.
     """
-    chosen = choose(readings)
+    chosen = choose_source(readings)
     if isinstance(chosen, str):
         return None, chosen
     return _energy(readings, windows, *chosen, how), None
 
 
 def combine_processors(
-    readings: Sequence[Reading], windows: Sequence[Window], how: Circumstances
+    readings: Sequence[DeviceReading], windows: Sequence[Window], how: Circumstances
 ) -> tuple[Energy | None, str | None]:
-    """The Energy of processors and their memory by RAPL, or None and the reason."""
-    joules, reason = processors(readings)
+    """Return the Energy of processors and their memory by RAPL, or None and the reason."""
+    joules, reason = processor_joules(readings)
     if joules is None:
         return None, reason
     inside = dataclasses.replace(how, host=(None, "energy_joules are the processor's own"))
@@ -254,10 +277,10 @@ def combine_processors(
 
 
 def modelled(watts: float, windows: Sequence[Window], how: Circumstances) -> Energy:
-    """An assumed power times the seconds; never measured, and graded so. `watts` is the whole processor's."""
+    """Return an Energy of `watts`, an assumed power of the whole processor, times the seconds; grade D."""
     seconds = sum(w.seconds for w in windows)
     evidence = _evidence("modelled", (), windows, how)
-    letter, findings = grade(evidence)
+    letter, reasons = grade(evidence)
     return Energy(
         energy_joules=watts * seconds * how.scale,
         used="modelled",
@@ -268,52 +291,67 @@ def modelled(watts: float, windows: Sequence[Window], how: Circumstances) -> Ene
         coverage=evidence.coverage,
         longest_gap_seconds=evidence.longest_gap_seconds,
         grade=letter,
-        grade_reasons=(f"{findings[0]} ({watts:g} W)",),
+        grade_reasons=(f"{reasons[0]} ({watts:g} W)",),
         devices=(),
     )
 
 
 def _evidence(
-    used: Source, readings: Sequence[Reading], windows: Sequence[Window], how: Circumstances
+    used: Source, readings: Sequence[DeviceReading], windows: Sequence[Window], how: Circumstances
 ) -> Evidence:
-    channels = [r.power if used == "integral" else r.counter for r in readings]
+    sources = [r.power if used == "integral" else r.counter for r in readings]
     return Evidence(
         used=used,
-        counter_joules=total([r.counter.joules for r in readings]),
-        integral_joules=total([r.power.joules for r in readings]),
+        counter_joules=sum_known([r.counter.joules for r in readings]),
+        integral_joules=sum_known([r.power.joules for r in readings]),
         window_seconds=sum(w.seconds for w in windows),
         windows=len(windows),
-        coverage=min((c.coverage for c in channels), default=0.0),
+        coverage=min((s.coverage for s in sources), default=0.0),
         longest_gap_seconds=max(
-            (c.longest_gap_seconds for c in channels), default=max(w.seconds for w in windows)
+            (s.longest_gap_seconds for s in sources), default=max(w.seconds for w in windows)
         ),
         replayed=how.replayed,
-        boards=tuple(
-            states.evidence(r.board, r.state, windows, how.own_processes) for r in readings if used != "rapl"
+        gpus=tuple(
+            gpu_state.evidence(r.trace, r.state, windows, how.own_processes)
+            for r in readings
+            if used != "rapl"
         ),
     )
 
 
 def _energy(
-    readings: Sequence[Reading], windows: Sequence[Window], used: Source, joules: float, how: Circumstances
+    readings: Sequence[DeviceReading],
+    windows: Sequence[Window],
+    used: Source,
+    joules: float,
+    how: Circumstances,
 ) -> Energy:
+    """Return the record's Energy.
+
+    Args:
+        readings: one per device.
+        windows: the metered windows.
+        used: the source of the figure.
+        joules: its sum over all devices, not yet scaled.
+        how: replay, scale and host.
+    """
     evidence = _evidence(used, readings, windows, how)
-    letter, findings = grade(evidence)
-    idle = total([r.idle_watts for r in readings])
+    letter, reasons = grade(evidence)
+    no_counter = next((r.counter.reason_with_error for r in readings if r.counter.reason), None)
+    no_power = next((r.power.reason_with_error for r in readings if r.power.reason), None)
+    idle = sum_known([r.idle_watts for r in readings])
     idle_reason = next((r.idle_watts_reason for r in readings if r.idle_watts is None), None)
+    # Not clipped at 0: a GPU may draw less in the window than before it, when it was still hot.
     net = None if idle is None else (joules - idle * evidence.window_seconds) * how.scale
     host, no_host = how.host
-    facts = {
-        **optional(
-            next((r.counter.told for r in readings if r.counter.told), None),
-            counter_joules=times(evidence.counter_joules, how.scale),
+    fields = {
+        **nullable_fields(no_counter, counter_joules=scaled(evidence.counter_joules, how.scale)),
+        **nullable_fields(
+            NO_POWER if used == "rapl" else no_power,
+            integral_joules=scaled(evidence.integral_joules, how.scale),
         ),
-        **optional(
-            NO_POWER if used == "rapl" else next((r.power.told for r in readings if r.power.told), None),
-            integral_joules=times(evidence.integral_joules, how.scale),
-        ),
-        **optional(idle_reason, idle_watts=idle, net_joules=net),
-        **optional(no_host, host_joules=times(host, how.scale)),
+        **nullable_fields(idle_reason, idle_watts=idle, net_joules=net),
+        **nullable_fields(no_host, host_joules=scaled(host, how.scale)),
     }
     return Energy(
         energy_joules=joules * how.scale,
@@ -323,12 +361,12 @@ def _energy(
         coverage=evidence.coverage,
         longest_gap_seconds=evidence.longest_gap_seconds,
         grade=letter,
-        grade_reasons=findings,
-        devices=tuple(r.device(used, evidence.window_seconds) for r in readings),
-        **facts,  # type: ignore[arg-type]
+        grade_reasons=reasons,
+        devices=tuple(r.record(used, evidence.window_seconds) for r in readings),
+        **fields,  # type: ignore[arg-type]
     )
 
 
-def times(value: float | None, scale: float) -> float | None:
-    """A product that stays unknown."""
+def scaled(value: float | None, scale: float) -> float | None:
+    """Return value x scale; None stays None."""
     return None if value is None else value * scale

@@ -1,8 +1,8 @@
-"""What lets torch's tracer run on the meta device, where a forward pass costs microseconds and no memory.
+"""Let torch's tracer run on the meta device, where a forward pass takes microseconds and no memory.
 
-The tracer hands shapes to Python as tensors, and the shape rule of `aten::convolution`, which is written in
-Python, refuses them. `aten::_convolution`, the operation that a trace of a convolution shows in any case, is
-traced before that rule is asked; so convolutions are called by that name.
+While tracing, sizes reach Python as tensors, and the shape rule of `aten::convolution`, which is written in
+Python, rejects them. `aten::_convolution`, the operation that a trace records for a convolution in any case,
+is traced before that rule is applied; so convolutions are called by that name.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _ARGUMENTS: dict[Any, Callable[..., tuple[Any, ...]]] = {
 
 
 class TraceableConvolutions(TorchFunctionMode):
-    """Within, batched convolutions padded by numbers are `aten::_convolution`; others are left alone."""
+    """Inside, batched convolutions with numeric padding call `aten::_convolution`; others are unchanged."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
@@ -56,6 +56,7 @@ class TraceableConvolutions(TorchFunctionMode):
             return func(*args, **kwargs)
         images, weight, bias, *settings = _ARGUMENTS[func](*args, **kwargs)
         stride, padding, dilation, transposed, output_padding, groups = settings
+        # Unbatched input and padding="same" have no direct form as _convolution.
         if images.dim() != weight.dim() or isinstance(padding, str):
             return func(*args, **kwargs)
         sides = weight.dim() - 2
@@ -66,6 +67,6 @@ class TraceableConvolutions(TorchFunctionMode):
 
 
 def _each(value: Any, sides: int) -> Any:
-    """One value for each side of the kernel; torch takes a list of one for all."""
+    """Return one value per spatial dimension of the kernel: torch accepts a single one for all of them."""
     numbers = [value] if isinstance(value, int) else list(value)
     return numbers * sides if len(numbers) == 1 else numbers
