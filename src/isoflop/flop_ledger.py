@@ -74,7 +74,7 @@ def of_config(config: Config, sizes: tuple[int, ...], classes: int) -> ModelLedg
     """Return the ledger of the configured model on images of `sizes`, at the configured batch size.
 
     Raises:
-        ConfigError: there is no such model, or it cannot take such images.
+        ValueError: there is no such model, or it cannot take such images.
     """
     channels, height, width = sizes
     model = prepare.weightless(config.model, (channels, height, width), classes)

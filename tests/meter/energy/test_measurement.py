@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from isoflop import record
-from isoflop.meter.energy.measurement import Circumstances, combine, read_device
+from isoflop.meter.energy.device_reading import read_device
+from isoflop.meter.energy.measurement import Circumstances, combine
 from isoflop.meter.energy.polls import DeviceTrace, PollReader, Window, counter_difference, cover, integrate
 
 RNG = np.random.default_rng(7)

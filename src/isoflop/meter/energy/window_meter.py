@@ -2,8 +2,8 @@
 
 A sampler process reads the sensors (meter/energy/sampler.py); this side only notes when windows open and
 close, and reads the sampler's file. It never loads NVML, and no failure of NVML, a GPU or the sampler raises
-into the training: it becomes a reason. Joules and coverage: isoflop.meter.energy.measurement; grades:
-isoflop.meter.energy.grade.
+into the training: it becomes a reason. Joules and coverage: isoflop.meter.energy.device_reading; choice of
+the source: isoflop.meter.energy.measurement; grades: isoflop.meter.energy.grade.
 
     with WindowMeter(uuids, host=rapl.find(), idle_seconds=10) as meter:   # after the CUDA context exists
         meter.begin()
@@ -24,15 +24,14 @@ from types import TracebackType
 
 from isoflop.meter.device.nvml import canonical_uuid
 from isoflop.meter.energy import rapl
+from isoflop.meter.energy.device_reading import DeviceReading, read_device
 from isoflop.meter.energy.measurement import (
     Circumstances,
-    DeviceReading,
     choose_source,
     combine,
     combine_processors,
     modelled,
     processor_joules,
-    read_device,
 )
 from isoflop.meter.energy.polls import DeviceTrace, Window
 from isoflop.meter.energy.sampler_process import SamplerProcess

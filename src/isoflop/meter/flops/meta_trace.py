@@ -23,6 +23,7 @@ def _plain(
     dilation: Any = 1,
     groups: int = 1,
 ) -> tuple[Any, ...]:
+    """Put the arguments of torch.conv1d to conv3d into the order of `aten::_convolution`."""
     return input, weight, bias, stride, padding, dilation, False, 0, groups
 
 
@@ -36,6 +37,7 @@ def _transposed(
     groups: int = 1,
     dilation: Any = 1,
 ) -> tuple[Any, ...]:
+    """Put the arguments of torch.conv_transpose1d to 3d, whose order differs, into the same order."""
     return input, weight, bias, stride, padding, dilation, True, output_padding, groups
 
 
