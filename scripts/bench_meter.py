@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What metering costs: step time with the meter on against off, and the sampler's share of a core.
+"""Cost of metering: step time with the meter on against off, and the sampler's share of a core.
 
 usage: python scripts/bench_meter.py [--uuid GPU-...] [--pairs 200] [--period 0.1] [--threads N]
 
-Blocks of steps with the sampler running take turns with blocks in which it is stopped (SIGSTOP), in one
+Blocks of steps with the sampler running alternate with blocks in which it is stopped (SIGSTOP), in one
 process. Without --uuid the sampler reads the tests' stub of NVML, which needs a C compiler: its watts are
-made up, what reading them costs is not (a driver's own calls may take longer).
+made up, the cost of reading them is real (a driver's own calls may take longer).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ STEP_TARGET, CORE_TARGET = 1.005, 0.01
 
 @contextlib.contextmanager
 def stubbed() -> Iterator[None]:
-    """The stub in the library path of the processes to come."""
+    """Put the stub into the library path of processes started inside the context."""
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "libnvidia-ml.so.1"
         subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, STUB, "-lm"], check=True)
@@ -43,7 +43,7 @@ def stubbed() -> Iterator[None]:
 
 
 def training_step() -> Callable[[], None]:
-    """One step of a small network: a millisecond or so on a CPU core."""
+    """Return a training step of a small network, about a millisecond on a CPU core."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     width = 4096 if device == "cuda" else 256
     model = torch.nn.Sequential(*(torch.nn.Linear(width, width) for _ in range(3))).to(device)
@@ -59,7 +59,7 @@ def training_step() -> Callable[[], None]:
 
 
 def block(step: Callable[[], None], steps: int) -> tuple[float, float]:
-    """Seconds and processor seconds of so many steps; other programs disturb the second much less."""
+    """Return seconds and processor seconds of `steps` steps; other programs disturb the second much less."""
     began, used = time.perf_counter(), time.process_time()
     for _ in range(steps):
         step()
@@ -68,17 +68,17 @@ def block(step: Callable[[], None], steps: int) -> tuple[float, float]:
 
 
 def core_seconds(pid: int) -> float:
-    """Processor time the process has used, over all its threads."""
+    """Return the processor time the process has used, in seconds over all its threads."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) * 1e-9
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the ratios."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--uuid", help="a board (default: the stub)")
+    parser.add_argument("--uuid", help="a GPU (default: the stub)")
     parser.add_argument("--pairs", type=int, default=200)
     parser.add_argument("--period", type=float, default=0.1)
     parser.add_argument("--threads", type=int, help="torch's threads (default: its own choice)")
@@ -93,12 +93,13 @@ def main() -> None:
         contextlib.nullcontext() if options.uuid else stubbed(),
         WindowMeter([options.uuid or STUB_UUID], period_seconds=options.period, polls_path=polls) as meter,
     ):
-        assert meter.senses, meter.measurement()[1]
+        assert meter.has_readings, meter.measurement()[1]
         pid = meter.sampler_pid
         assert pid is not None
         on_seconds, used, size = 0.0, core_seconds(pid), polls.stat().st_size
         for pair in range(options.pairs):
             took = {}
+            # The order alternates, so that a drift of the machine does not favour one side.
             for running in (True, False) if pair % 2 else (False, True):
                 os.kill(pid, signal.SIGCONT if running else signal.SIGSTOP)
                 if running:

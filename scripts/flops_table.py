@@ -2,8 +2,8 @@
 
     python scripts/flops_table.py [--all] [--only NAME ...]
 
-Expected time: about a minute; nothing is downloaded. Each model is counted at its weight's own crop. Shown
-are the figures that differ by more than 2% (docs/flops.md says why), or with --all every one.
+Expected time: about a minute; nothing is downloaded. Each model is counted at its weight's own crop. Only
+figures that differ by more than 2% are shown (docs/flops.md explains them), or all with --all.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ import torch
 import torchvision
 
 from isoflop.meter.flops import count as flops
-from isoflop.runner import prepare
+from isoflop.meter.flops.twin import build_on_meta
 
 TOLERANCE = 0.02
 
 
 def published(only: list[str]) -> list[tuple[str, Any]]:
-    """(model, weight) of every classifier, in torchvision's order."""
+    """Return (model, weight) of every classifier, in torchvision's order."""
     names = only or torchvision.models.list_models(module=torchvision.models)
     return [(name, weight) for name in names for weight in torchvision.models.get_model_weights(name)]
 
 
 def counted(name: str, crop: int) -> flops.FlopCount:
-    """The count of one classifier as torchvision builds it for images of `crop` pixels."""
+    """Count one classifier as torchvision builds it for images of `crop` x `crop` pixels."""
     maker = torchvision.models.get_model_builder(name)
     options: dict[str, Any] = {"image_size": crop} if name.startswith("vit_") else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # googlenet and inception announce their initialisation
-        model = prepare.on_meta(lambda: maker(weights=None, **options))
+        model = build_on_meta(lambda: maker(weights=None, **options))
     return flops.count(model, (3, crop, crop))
 
 
 def main() -> int:
-    """Print the table; 1 if a count is unknown."""
+    """Print the table and return 1 if a count is unknown."""
     options = argparse.ArgumentParser()
     options.add_argument("--all", action="store_true")
     options.add_argument("--only", nargs="*", default=[])
@@ -57,12 +57,12 @@ def main() -> int:
             unknown += 1
             print(f"{name:20} {weight.name:26} {crop:4} unknown: {count.reason}")
             continue
-        gmacs, told = count.forward_macs_per_example * 1e-9, float(weight.meta["_ops"])
-        differs = gmacs / told - 1
+        gmacs, published_gmacs = count.forward_macs_per_example * 1e-9, float(weight.meta["_ops"])
+        differs = gmacs / published_gmacs - 1
         beyond += abs(differs) > TOLERANCE
         largest = max(largest, abs(differs))
         if given.all or abs(differs) > TOLERANCE:
-            print(f"{name:20} {weight.name:26} {crop:4} {gmacs:9.3f} {told:9.3f} {differs:+8.2%}")
+            print(f"{name:20} {weight.name:26} {crop:4} {gmacs:9.3f} {published_gmacs:9.3f} {differs:+8.2%}")
     within = rows - beyond - unknown
     print(f"{rows} weights: {within} within {TOLERANCE:.0%}, {beyond} not, {unknown} unknown")
     print(f"largest difference {largest:.2%}")

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""What a board's sensors are worth: update periods, counter against integral, twice the work against once.
+"""Accuracy of a GPU's sensors: update periods, counter against integral, joules of n and of 2n steps.
 
 usage: python scripts/gpu_meter.py PART [--uuid GPU-...] [--scale 1.0]
 
   sensor        update periods of power and counter, read every 5 ms for 20 s, the load coming and going
-  idle, load    5 windows each of 5, 20 and 60 s carved from one stretch of 300 s: counter / integral
+  idle, load    5 windows each of 5, 20 and 60 s within one measurement of 300 s: counter / integral
   double        n steps and 2n steps, about 15 and 30 s, 3 times: the ratio of their joules
 
-Prints one CSV line a figure. `--scale` shortens every duration, for rehearsals. Without a GPU, --uuid names a
-board of the tests' stub of NVML, and the figures are the stub's.
+Prints one CSV line per figure. `--scale` shortens every duration, for rehearsals. Without a GPU, --uuid names
+a GPU of the tests' stub of NVML, and the figures are the stub's.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ WINDOWS, REPEATS = (5.0, 20.0, 60.0), 5
 
 
 def work() -> Callable[[], None]:
-    """A matrix product that fills the device, waited for."""
-    gpu = torch.cuda.is_available()
-    size, kind = (8192, torch.bfloat16) if gpu else (256, torch.float32)
-    left = torch.randn(size, size, device="cuda" if gpu else "cpu", dtype=kind)
+    """Return a function that runs a matrix product that fills the device, and synchronizes."""
+    on_gpu = torch.cuda.is_available()
+    size, kind = (8192, torch.bfloat16) if on_gpu else (256, torch.float32)
+    left = torch.randn(size, size, device="cuda" if on_gpu else "cpu", dtype=kind)
 
     def step() -> None:
         left @ left
-        if gpu:
+        if on_gpu:
             torch.cuda.synchronize()
 
     return step
 
 
 def keep_busy(step: Callable[[], None], seconds: float) -> int:
-    """Work for so long; the number of steps."""
+    """Call `step` for that long and return the number of steps."""
     end, steps = time.monotonic() + seconds, 0
     while time.monotonic() < end:
         step()
@@ -53,32 +53,32 @@ def keep_busy(step: Callable[[], None], seconds: float) -> int:
 
 
 def sensor(uuid: str, scale: float) -> Iterator[str]:
-    """Median time between changes of each reading while the load comes and goes."""
+    """Yield the time between changes of each reading while the load comes and goes: median, least, most."""
     nvml.start()
-    board, step = nvml.device(uuid), work()
-    seen: dict[str, list[tuple[float, float]]] = {"power": [], "counter": []}
+    gpu, step = nvml.device_by_uuid(uuid), work()
+    readings: dict[str, list[tuple[float, float]]] = {"power": [], "counter": []}
     end, deadline = time.monotonic() + 20 * scale, time.monotonic()
     while time.monotonic() < end:
-        if int(time.monotonic() * 3) % 2:
+        if int(time.monotonic() * 3) % 2:  # a third of a second of load, a third of rest
             step()
-        seen["power"].append((time.monotonic(), nvml.watts(board)))
-        if (joules := nvml.counter_joules(board)) is not None:
-            seen["counter"].append((time.monotonic(), joules))
+        readings["power"].append((time.monotonic(), nvml.watts(gpu)))
+        if (joules := nvml.counter_joules(gpu)) is not None:
+            readings["counter"].append((time.monotonic(), joules))
         deadline = max(deadline + 0.005, time.monotonic())
         time.sleep(max(0.0, deadline - time.monotonic()))
     nvml.stop()
-    for name, reads in seen.items():
-        changes = [b for a, b in itertools.pairwise(reads) if a[1] != b[1]]
+    for name, pairs in readings.items():
+        changes = [b for a, b in itertools.pairwise(pairs) if a[1] != b[1]]
         gaps = [b[0] - a[0] for a, b in itertools.pairwise(changes)]
         rises = [b[1] - a[1] for a, b in itertools.pairwise(changes)]
         if gaps:
             middle, low, high = statistics.median(gaps), min(gaps), max(gaps)
-            yield f"{name},{board.power_field},{middle:.4f},{low:.4f},{high:.4f},{len(gaps)}"
+            yield f"{name},{gpu.power_field},{middle:.4f},{low:.4f},{high:.4f},{len(gaps)}"
             yield f"{name} step,,{statistics.median(map(abs, rises)):.3f},,,{len(rises)}"
 
 
 def windows(uuid: str, scale: float, step: Callable[[], None] | None) -> Iterator[str]:
-    """Counter / integral of windows of each length."""
+    """Yield counter / integral of windows of each length."""
     longest = max(WINDOWS) * REPEATS * scale
     with WindowMeter((uuid,), period_seconds=0.1) as meter:
         meter.begin()
@@ -101,7 +101,7 @@ def windows(uuid: str, scale: float, step: Callable[[], None] | None) -> Iterato
 
 
 def double(uuid: str, scale: float) -> Iterator[str]:
-    """Joules of 2n steps / joules of n steps, after the same warm-up."""
+    """Yield joules of 2n steps / joules of n steps, after the same warm-up."""
     step = work()
     steps = keep_busy(step, 15 * scale)
     for repeat in range(3):
@@ -119,7 +119,7 @@ def double(uuid: str, scale: float) -> Iterator[str]:
 
 
 def main() -> None:
-    """Print one part."""
+    """Print the figures of one part."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -19,15 +19,15 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_measured_ceilings_are_kept_for_the_runs_of_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["doctor", "--measure", "--seconds", "0.01", "--threads", "1", "--dtype", "fp32", "--cpu"]
-    assert main.main([*words, "--json", "-"]) == 0
+    command = ["doctor", "--measure", "--seconds", "0.01", "--threads", "1", "--dtype", "fp32", "--cpu"]
+    assert main.main([*command, "--json", "-"]) == 0
     (shown,) = json.loads(capsys.readouterr().out)
-    found, reason = ceilings.find(hardware.describe_cpu(), "fp32", 1)
+    ceiling, reason = ceilings.find(hardware.describe_cpu(), "fp32", 1)
     assert reason is None
-    assert found is not None
-    assert shown["ceiling"]["flops_per_second"] == found.flops_per_second > 0
-    assert found.bytes_per_second > 0
-    assert main.main(words) == 0
+    assert ceiling is not None
+    assert shown["ceiling"]["flops_per_second"] == ceiling.flops_per_second > 0
+    assert ceiling.bytes_per_second > 0
+    assert main.main(command) == 0
     line = capsys.readouterr().out
     assert "1 thread, fp32" in line
     assert "no datasheet peak" in line
@@ -36,7 +36,7 @@ def test_measured_ceilings_are_kept_for_the_runs_of_this_machine(capsys: pytest.
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("options", "message"),
     [
         (["--seconds", "0"], "--seconds 0: give a number above 0"),
         (["--seconds", "nan"], "--seconds nan"),
@@ -46,11 +46,11 @@ def test_measured_ceilings_are_kept_for_the_runs_of_this_machine(capsys: pytest.
     ],
 )
 def test_what_cannot_be_measured_is_refused_in_one_line(
-    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+    options: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main.main(["doctor", "--measure", "--cpu", *words]) == 2
+    assert main.main(["doctor", "--measure", "--cpu", *options]) == 2
     shown = capsys.readouterr().err
-    assert told in shown
+    assert message in shown
     assert shown.count("\n") == 1
 
 
@@ -59,9 +59,9 @@ def test_an_option_of_measuring_needs_measure(capsys: pytest.CaptureFixture[str]
     assert "--seconds needs --measure" in capsys.readouterr().err
 
 
-def test_a_damaged_file_of_ceilings_is_told_before_the_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
-    ceilings.path().parent.mkdir()
-    ceilings.path().write_text("[")
+def test_a_damaged_file_of_ceilings_is_reported_before_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
+    ceilings.cache_file().parent.mkdir()
+    ceilings.cache_file().write_text("[")
     monkeypatch.setattr(bench, "copy_bytes_per_second", lambda *_: pytest.fail("it measured first"))
     with pytest.raises(ValueError, match="damaged"):
         doctor.measure(seconds=0.01, dtypes=None, threads=None, on_cpu=True)
@@ -71,6 +71,6 @@ def test_a_damaged_file_of_ceilings_is_told_before_the_measuring(monkeypatch: py
 def test_a_ceiling_stands_beside_the_datasheet() -> None:
     ceiling = record.Ceiling("NVIDIA H200", "bf16", 0, 700e12, 4e12, "2026-01-01T00:00:00+00:00")
     peak = record.PeakRate(989.5e12, "bf16", "a datasheet")
-    line = doctor.told(doctor.Measured(ceiling, peak, None))
+    line = doctor.describe(doctor.Measured(ceiling, peak, None))
     assert "70.7% of the datasheet's" in line
     assert "so 175 FLOPs a byte fill it" in line

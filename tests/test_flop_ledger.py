@@ -1,4 +1,4 @@
-"""isoflop flops: the ledger of our families, of torchvision's classifiers and of a user's own file."""
+"""isoflop flops: the work of our families, of torchvision's classifiers and of a model in a user's file."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def ledger(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
     assert main.main(["flops", *arguments, "--json", "-"]) == 0
-    found: dict[str, object] = json.loads(capsys.readouterr().out)
-    return found
+    values: dict[str, object] = json.loads(capsys.readouterr().out)
+    return values
 
 
 @pytest.mark.parametrize(
@@ -77,15 +77,15 @@ def test_a_users_own_model(
     own: Path, capsys: pytest.CaptureFixture[str], factory: str, more: list[str], macs: int
 ) -> None:
     options = ["--input", "8", *more] if "--input" not in more else more
-    found = ledger(capsys, f"own.py:{factory}", *options, "--batch", "6", "optim=sgd")
-    assert found["forward_macs_per_example"] == macs
-    assert found["batch_size"] == 6
-    assert found["closed_form_macs_per_example"] is None
-    assert found["optimizer_flops_per_step"] == 8 * found["parameters"]
+    values = ledger(capsys, f"own.py:{factory}", *options, "--batch", "6", "optim=sgd")
+    assert values["forward_macs_per_example"] == macs
+    assert values["batch_size"] == 6
+    assert values["closed_form_macs_per_example"] is None
+    assert values["optimizer_flops_per_step"] == 8 * values["parameters"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["none.py:plain"], "none.py: there is no such file"),
         (["own.py"], "own.py:FACTORY"),
@@ -100,16 +100,16 @@ def test_a_users_own_model(
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_a_user_did_is_one_line_and_exit_2(
-    own: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+def test_a_users_mistake_is_one_line_and_exit_2(
+    own: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     assert main.main(["flops", *arguments]) == output.INPUT
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("isoflop: ")
-    assert words in last
+    assert message in last
 
 
-def test_unknown_is_told_with_its_evidence(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_work_is_shown_with_its_evidence(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["flops", "own.py:spectrum", "--input", "8"]) == output.FAILED
     shown = capsys.readouterr().out
     assert "FLOPs unknown: torch's counter does not count" in shown
@@ -124,11 +124,11 @@ def test_vit_b_16_shows_its_attention_and_both_conventions(
     monkeypatch.setenv("COLUMNS", "80")
     assert main.main(["flops", "torchvision:vit_b_16"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    words = {tuple(line.split()[:2]): line.split() for line in lines if line.split()}
-    assert words["forward", "(inference)"][2:] == ["17.5638", "35.1277"]
-    assert words["attention", "0.715327"][2] == "4.07%"
-    assert words["torch", "17.5638"] == ["torch", "17.5638"]
-    assert words["fvcore", "17.5638"]
+    rows = {tuple(line.split()[:2]): line.split() for line in lines if line.split()}
+    assert rows["forward", "(inference)"][2:] == ["17.5638", "35.1277"]
+    assert rows["attention", "0.715327"][2] == "4.07%"
+    assert rows["torch", "17.5638"] == ["torch", "17.5638"]
+    assert rows["fvcore", "17.5638"]
     assert any("GMACs" in line and "GFLOPs" in line for line in lines)
     assert all(len(line.rstrip()) <= 80 for line in lines)
 
@@ -168,36 +168,36 @@ IMAGES = [(1, 8, 8), (3, 32, 32), (3, 20, 28), (2, 12, 36)]
 def test_closed_forms_are_what_both_counters_find(family: str, more: dict[str, object]) -> None:
     for (width, depth), image in itertools.product([(8, 1), (16, 3), (24, 2)], IMAGES):
         config = model_config(family, width, depth, **more)
-        found = prepare.count_flops(config, image, 7, 4)
-        assert found.reason is None, found.reason
-        assert found.closed_form_macs_per_example == found.torch_forward_macs_per_example
-        assert found.closed_form_macs_per_example == found.fvcore_forward_macs_per_example
+        result = prepare.count_flops(config, image, 7, 4)
+        assert result.reason is None, result.reason
+        assert result.closed_form_macs_per_example == result.torch_forward_macs_per_example
+        assert result.closed_form_macs_per_example == result.fvcore_forward_macs_per_example
 
 
 def test_a_closed_form_that_is_off_makes_the_work_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     right = models.FORWARD_MACS["mlp"]
     monkeypatch.setitem(models.FORWARD_MACS, "mlp", lambda *given: right(*given) * 102 // 100)
-    found = prepare.count_flops(model_config("mlp", 48, 2), (1, 9, 9), 5, 4)
-    assert found.forward_macs_per_example is None
-    assert found.counters_agree
-    assert "the closed form gives" in found.reason
+    result = prepare.count_flops(model_config("mlp", 48, 2), (1, 9, 9), 5, 4)
+    assert result.forward_macs_per_example is None
+    assert result.counters_agree
+    assert "the closed form gives" in result.reason
 
 
 def test_odd_images_of_a_resnet_are_rounded_up() -> None:
-    found = prepare.count_flops(model_config("resnet", 8, 2), (3, 13, 7), 5, 4)
-    assert found.reason is None
-    assert found.closed_form_macs_per_example == found.torch_forward_macs_per_example
+    result = prepare.count_flops(model_config("resnet", 8, 2), (3, 13, 7), 5, 4)
+    assert result.reason is None
+    assert result.closed_form_macs_per_example == result.torch_forward_macs_per_example
 
 
 @pytest.mark.parametrize(("precision", "size"), [("fp32", 4), ("bf16", 2)])
-def test_a_record_keeps_all_witnesses_and_the_bytes_of_its_precision(precision: str, size: int) -> None:
+def test_a_record_keeps_all_counters_and_the_bytes_of_its_precision(precision: str, size: int) -> None:
     count = prepare.count_flops(model_config("mlp", 6, 2), (1, 4, 4), 3, 8)
     trained = SimpleNamespace(examples_seen=80, eval_examples=5, optimizer_flops_per_step=7.0, steps=10)
-    found = assemble.compute(SimpleNamespace(count=count), trained, precision)
+    compute = assemble.compute(SimpleNamespace(count=count), trained, precision)
     forward = 16 * 6 + 36 + 18
-    assert found.closed_form_macs_per_example == found.forward_macs_per_example == forward
-    assert found.backward_flops_per_example == 2 * (2 * forward - 16 * 6)
-    assert found.train_flops == 80 * 2 * (3 * forward - 16 * 6)
-    assert found.train_bytes_per_example == size * count.train_elements_per_example
-    reasons = (found.closed_form_macs_per_example_reason, found.train_bytes_per_example_reason)
+    assert compute.closed_form_macs_per_example == compute.forward_macs_per_example == forward
+    assert compute.backward_flops_per_example == 2 * (2 * forward - 16 * 6)
+    assert compute.train_flops == 80 * 2 * (3 * forward - 16 * 6)
+    assert compute.train_bytes_per_example == size * count.train_elements_per_example
+    reasons = (compute.closed_form_macs_per_example_reason, compute.train_bytes_per_example_reason)
     assert reasons == (None, None)

@@ -1,4 +1,4 @@
-"""What this machine can measure, what it cannot, and why; and the ceilings it reaches."""
+"""Report what this machine can measure, what it cannot, and why; measure the ceilings it reaches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ MEASURED_SECONDS = 10.0
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One line of the report; `ok` is False where something cannot be measured, with what would change it."""
+    """One line of the report.
+
+    If `ok` is False something cannot be measured, and `detail` says why or what to change.
+    """
 
     subject: str
     ok: bool
@@ -31,7 +34,7 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """A measured ceiling beside the datasheet's peak for the same data type."""
+    """A measured ceiling and the datasheet's peak for the same data type, or the reason there is no peak."""
 
     ceiling: record.Ceiling
     peak: record.PeakRate | None
@@ -66,61 +69,63 @@ def _energy(gpus: Sequence[record.Gpu], reason: str | None) -> list[Finding]:
     ]
 
 
-def _boards(gpus: Sequence[record.Gpu]) -> list[Finding]:
-    """Limits and memory of each board, with what is unknown left out."""
-    found = []
+def _gpus(gpus: Sequence[record.Gpu]) -> list[Finding]:
+    """Return power caps, highest clock, memory and modes of each GPU; unknown values are left out."""
+    findings = []
     for gpu in gpus:
-        facts = (
+        values = (
             ("cap", gpu.power_limit_watts, 1.0, "W"),
-            ("shipped with", gpu.default_power_limit_watts, 1.0, "W"),
+            ("factory cap", gpu.default_power_limit_watts, 1.0, "W"),
             ("clocks to", gpu.max_sm_clock_mhz, 1.0, "MHz"),
             ("memory", gpu.memory_bytes, 1 / peaks.GIBIBYTE, "GiB"),
         )
-        said = [f"{word} {value * scale:.4g} {unit}" for word, value, scale, unit in facts if value]
-        switches = (("persistence mode", gpu.persistence_mode), ("cut into slices (MIG)", gpu.mig))
-        said += [word for word, on in switches if on]
-        found.append(Finding("board", not gpu.mig, f"{gpu.name}: {', '.join(said) or 'NVML says no more'}"))
-    return found
+        facts = [f"{label} {value * scale:.4g} {unit}" for label, value, scale, unit in values if value]
+        modes = (("persistence mode", gpu.persistence_mode), ("MIG mode", gpu.mig))
+        facts += [label for label, on in modes if on]
+        detail = f"{gpu.name}: {', '.join(facts) or 'NVML reports nothing more'}"
+        # In MIG mode the sensors see the whole GPU: the joules of one instance cannot be measured.
+        findings.append(Finding("GPU", not gpu.mig, detail))
+    return findings
 
 
 def _mfu(gpus: Sequence[record.Gpu]) -> list[Finding]:
-    found = []
+    findings = []
     for name, memory_bytes in sorted({(gpu.name, gpu.memory_bytes or 0.0) for gpu in gpus}):
         dtype = "bf16" if peaks.peak_rate(name, "bf16", memory_bytes) else "fp16"
         peak = peaks.peak_rate(name, dtype, memory_bytes)
         detail = f"{name}: {peak.flops_per_second:.4g} FLOP/s {dtype} dense, {peak.source}" if peak else ""
-        found.append(
+        findings.append(
             Finding("MFU", peak is not None, detail or f"{name}: no peak rate is known, MFU stays unknown")
         )
-    return found or [Finding("MFU", False, "needs a GPU with a known peak rate")]
+    return findings or [Finding("MFU", False, "needs a GPU with a known peak rate")]
 
 
 def _ceilings() -> list[Finding]:
     try:
-        kept = ceilings.read()
+        measured = ceilings.read_all()
     except ValueError as error:
         return [Finding("ceilings", False, str(error))]
-    if not kept:
+    if not measured:
         return [
             Finding("ceilings", False, "not measured, so rooflines stay unknown: isoflop doctor --measure")
         ]
-    return [Finding("ceilings", True, _rates(ceiling)) for ceiling in kept]
+    return [Finding("ceilings", True, _describe_ceiling(ceiling)) for ceiling in measured]
 
 
 def _data(root: Path) -> list[Finding]:
-    places = {
+    folders = {
         "mnist": "MNIST",
         "fashion_mnist": "FashionMNIST",
         "cifar10": "cifar-10-batches-py",
         "cifar100": "cifar-100-python",
         "svhn": "svhn",
     }
-    found = [Finding("data", True, "digits ships with scikit-learn, synthetic is made here")]
-    for name, place in places.items():
-        here = (root / place).exists()
-        where = f"{root / place}" if here else f"not in {root}: fetched at first use where there is a network"
-        found.append(Finding("data", here, f"{name}: {where}"))
-    return found
+    findings = [Finding("data", True, "digits ships with scikit-learn, synthetic is generated")]
+    for name, folder in folders.items():
+        path = root / folder
+        absent = f"not in {root}: downloaded at first use if there is a network"
+        findings.append(Finding("data", path.exists(), f"{name}: {path if path.exists() else absent}"))
+    return findings
 
 
 def _disk(directory: Path) -> Finding:
@@ -131,20 +136,28 @@ def _disk(directory: Path) -> Finding:
 
 
 def examine(data_root: Path, directory: Path) -> tuple[Finding, ...]:
-    """Everything a user of this machine would ask before a sweep."""
+    """Return what a user should know of this machine before a sweep.
+
+    `data_root` is the folder of data sets, `directory` the one that results are written to.
+    """
     gpus, reason = hardware.gpus()
-    machine = (*_torch(), _flops(), *_energy(gpus, reason), *_boards(gpus), *_mfu(gpus))
+    machine = (*_torch(), _flops(), *_energy(gpus, reason), *_gpus(gpus), *_mfu(gpus))
     return (*machine, *_ceilings(), *_data(data_root), _disk(directory))
 
 
 def measure(
     *, seconds: float | None, dtypes: str | None, threads: int | None, on_cpu: bool
 ) -> tuple[Measured, ...]:
-    """Measure the ceilings of the GPU, or of the CPU with `threads` threads, in about `seconds` in all, and
-    keep them for the runs to come. `dtypes` such as "fp32,bf16"; None: all that the device trains in.
+    """Measure the ceilings of the GPU, or of the CPU, and store them for later runs.
+
+    Args:
+        seconds: about how long to measure in all; None: MEASURED_SECONDS.
+        dtypes: data types such as "fp32,bf16"; None: all that the device trains in.
+        threads: number of CPU threads; None: torch's own choice.
+        on_cpu: measure the CPU even if there is a GPU.
 
     Raises:
-        ConfigError: a number or a name that cannot be.
+        ConfigError: an option's value is impossible on this device.
         ValueError: the device has too little free memory, or the file of ceilings is damaged.
         OSError: the ceilings cannot be written.
     """
@@ -158,51 +171,51 @@ def measure(
         raise ConfigError(f"--seconds {seconds:g}: give a number above 0")
     gpu = torch.cuda.is_available() and not on_cpu
     device = torch.device("cuda", torch.cuda.current_device()) if gpu else torch.device("cpu")
-    chosen = _chosen(dtypes, bench.runnable(device))
+    chosen = _parse_dtypes(dtypes, bench.supported_dtypes(device))
     _check_threads(threads, gpu)
-    ceilings.read()  # a damaged file is told before the measuring, not after
+    ceilings.read_all()  # a damaged file is reported before the measurement, not after
     name = torch.cuda.get_device_name(device) if gpu else hardware.describe_cpu()
-    part = seconds / (len(chosen) + 1)
-    with bench.threads(threads) as count:
+    part = seconds / (len(chosen) + 1)  # the copy is one more
+    with bench.torch_threads(threads) as count:
         bytes_per_second = bench.copy_bytes_per_second(device, part)
-        found = [
+        measured = [
             record.Ceiling(
                 device=name,
                 dtype=dtype,
                 threads=0 if gpu else count,
-                flops_per_second=bench.product_flops_per_second(device, dtype, part),
+                flops_per_second=bench.matmul_flops_per_second(device, dtype, part),
                 bytes_per_second=bytes_per_second,
                 measured_at=now(),
             )
             for dtype in chosen
         ]
-    ceilings.keep(found)
-    return tuple(_beside_peak(ceiling, device) for ceiling in found)
+    ceilings.store(measured)
+    return tuple(_with_peak(ceiling, device) for ceiling in measured)
 
 
-def told(measured: Measured) -> str:
-    """One line: the ceiling, and the datasheet's peak or why there is none."""
+def describe(measured: Measured) -> str:
+    """Format a ceiling, and the datasheet's peak or why there is none, as one line."""
     if measured.peak is None:
-        return f"{_rates(measured.ceiling)}; no datasheet peak: {measured.peak_reason}"
+        return f"{_describe_ceiling(measured.ceiling)}; no datasheet peak: {measured.peak_reason}"
     share = measured.ceiling.flops_per_second / measured.peak.flops_per_second
     datasheet = f"{measured.peak.flops_per_second:.4g} FLOP/s ({measured.peak.source})"
-    return f"{_rates(measured.ceiling)}; {share:.1%} of the datasheet's {datasheet}"
+    return f"{_describe_ceiling(measured.ceiling)}; {share:.1%} of the datasheet's {datasheet}"
 
 
-def _rates(ceiling: record.Ceiling) -> str:
+def _describe_ceiling(ceiling: record.Ceiling) -> str:
     threads = f", {ceiling.threads} thread{'s' * (ceiling.threads > 1)}" if ceiling.threads else ""
     rates = f"{ceiling.flops_per_second:.4g} FLOP/s, {ceiling.bytes_per_second:.4g} bytes/s"
     ridge = ceiling.flops_per_second / ceiling.bytes_per_second
     return f"{ceiling.device}{threads}, {ceiling.dtype}: {rates}, so {ridge:.3g} FLOPs a byte fill it"
 
 
-def _chosen(dtypes: str | None, runnable: tuple[str, ...]) -> tuple[str, ...]:
+def _parse_dtypes(dtypes: str | None, supported: tuple[str, ...]) -> tuple[str, ...]:
     if dtypes is None:
-        return runnable
+        return supported
     chosen = tuple(dict.fromkeys(dtypes.split(",")))
     for dtype in chosen:
-        if dtype not in runnable:
-            raise ConfigError(f"--dtype {dtype}: this device measures {', '.join(runnable)}")
+        if dtype not in supported:
+            raise ConfigError(f"--dtype {dtype}: this device measures {', '.join(supported)}")
     return chosen
 
 
@@ -216,7 +229,7 @@ def _check_threads(threads: int | None, gpu: bool) -> None:
         raise ConfigError(f"--threads {threads}: this machine has {cores} cores")
 
 
-def _beside_peak(ceiling: record.Ceiling, device: torch.device) -> Measured:
+def _with_peak(ceiling: record.Ceiling, device: torch.device) -> Measured:
     import torch
 
     if device.type != "cuda":

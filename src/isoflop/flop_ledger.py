@@ -1,4 +1,4 @@
-"""The ledger of one model: a family of ours, one of torchvision's classifiers, or a user's own file."""
+"""Work of one model (`isoflop flops`): ours, one of torchvision's classifiers, or from a user's file."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from torch import nn
 from isoflop.config import Config, ConfigError
 from isoflop.meter.flops import count as flops
 from isoflop.meter.flops.count import FlopCount
+from isoflop.meter.flops.twin import build_on_meta
 from isoflop.runner import prepare
 from isoflop.train import optim
 
@@ -28,7 +29,7 @@ DTYPES = {
 
 @dataclasses.dataclass(frozen=True)
 class ModelLedger:
-    """Work of one model, per example unless the name says otherwise."""
+    """Work of one model: the counters' figures per example, parameters, and the optimizer's work per step."""
 
     name: str
     input_shape: tuple[int, ...]
@@ -40,21 +41,23 @@ class ModelLedger:
     optimizer_flops_per_step_reason: str | None
 
     def flat(self) -> dict[str, Any]:
-        """One level of names and values, for JSON and for the console."""
-        outer = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return outer | dataclasses.asdict(outer.pop("count"))
+        """Return all fields, those of `count` among them, on one level, for JSON and for the console."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return fields | dataclasses.asdict(fields.pop("count"))
 
 
 def is_file(name: str) -> bool:
-    """Whether NAME means a factory in a user's file: path/to/file.py:factory."""
+    """Return whether NAME refers to a factory in a user's file: path/to/file.py:factory."""
     return name.partition(":")[0].endswith(".py")
 
 
-def shape(text: str, *, image: bool) -> tuple[int, ...]:
-    """The sizes in `3,224,224`; our families and torchvision's take images, a file's factory takes any.
+def parse_input_sizes(text: str, *, image: bool) -> tuple[int, ...]:
+    """Parse the sizes in `3,224,224`.
+
+    `image` requires three of them: our families and torchvision's take images, a user's model may take any.
 
     Raises:
-        ValueError: not numbers, not positive, or not an image.
+        ConfigError: not numbers, not positive, or not an image.
     """
     try:
         sizes = tuple(int(part) for part in text.split(","))
@@ -68,7 +71,7 @@ def shape(text: str, *, image: bool) -> tuple[int, ...]:
 
 
 def of_config(config: Config, sizes: tuple[int, ...], classes: int) -> ModelLedger:
-    """The ledger of the configured model on images of `sizes`, in steps of the configured batch.
+    """Return the ledger of the configured model on images of `sizes`, at the configured batch size.
 
     Raises:
         ValueError: there is no such model, or it cannot take such images.
@@ -82,93 +85,112 @@ def of_config(config: Config, sizes: tuple[int, ...], classes: int) -> ModelLedg
 def of_file(
     name: str, config: Config, sizes: tuple[int, ...], classes: int, dtype: str | None
 ) -> ModelLedger:
-    """The ledger of what a factory in a user's file builds; its code runs.
+    """Return the ledger of the model that a factory in a user's file builds. Executes the file.
 
-    The factory takes nothing, or the number of classes as `classes` or `num_classes`.
+    Args:
+        name: path/to/file.py:factory; the factory takes no argument, or the number of classes as `classes` or
+            `num_classes`.
+        config: batch size and optimizer.
+        sizes: sizes of one example, without the batch.
+        classes: number of classes.
+        dtype: data type of the input, one of DTYPES; None: that of the model's parameters.
 
     Raises:
-        ValueError: no such file, factory or data type, the factory fails, or what it returns is no module.
+        ConfigError: no such file, factory or data type, the factory fails, or it does not return a module.
     """
     if dtype is not None and dtype not in DTYPES:
         raise ConfigError(f"--dtype {dtype}: give one of {', '.join(DTYPES)}")
     path, _, factory = name.rpartition(":") if ":" in name else (name, "", "")
-    model = _made(Path(path), factory, classes)
-    given = None if dtype is None else DTYPES[dtype]
-    count = flops.count(model, sizes, batch_size=config.optim.batch_size, input_dtype=given)
+    model = _load_model(Path(path), factory, classes)
+    input_dtype = None if dtype is None else DTYPES[dtype]
+    count = flops.count(model, sizes, batch_size=config.optim.batch_size, input_dtype=input_dtype)
     return _ledger(name, model, sizes, classes, count, config)
 
 
 def _ledger(
     name: str, model: nn.Module, sizes: tuple[int, ...], classes: int, count: FlopCount, config: Config
 ) -> ModelLedger:
+    """Combine a model's count with its parameters and the configured optimizer's work.
+
+    Args:
+        name: what the user called the model.
+        model: the model, with or without weights.
+        sizes: sizes of one example.
+        classes: number of classes.
+        count: the work counted on it.
+        config: names the optimizer.
+    """
     step_flops, reason = None, None
     try:
         step_flops = optim.flops_per_step(config.optim, model)
     except (LookupError, ValueError):
-        reason = f"{config.optim.name} needs to know the role of each parameter, and this model tells none"
+        reason = f"{config.optim.name} needs the role of each parameter, and this model does not define them"
     parameters = sum(p.numel() for p in model.parameters())
     return ModelLedger(name, sizes, classes, parameters, count, config.optim.name, step_flops, reason)
 
 
-def _made(path: Path, factory: str, classes: int) -> nn.Module:
-    """What the factory returns, without memory for its weights where that can be had."""
+def _load_model(path: Path, factory: str, classes: int) -> nn.Module:
+    """Return what the factory builds, on the meta device if it can be built there."""
     if not path.is_file():
         raise ConfigError(f"{path}: there is no such file")
     if not factory:
         raise ConfigError(f"{path}: name the function that builds the model: {path}:FACTORY")
     with _importable(path.parent):
-        make = getattr(_module(path), factory, None)
+        make = getattr(_import_file(path), factory, None)
         if not callable(make):
             raise ConfigError(f"{path}: there is no function {factory} in it")
-        words = _class_argument(make, classes)
+        arguments = _class_argument(make, classes)
         try:
-            model = prepare.on_meta(lambda: make(**words))
-        except Exception:  # it may need real weights: then it gets them
-            model = _called(path, factory, make, words)
+            model = build_on_meta(lambda: make(**arguments))
+        except Exception:  # it may need the values of its weights; if it is broken, the second call says so
+            model = _call_factory(path, factory, make, arguments)
     return model
 
 
-def _called(path: Path, factory: str, make: Any, words: dict[str, int]) -> nn.Module:
+def _call_factory(path: Path, factory: str, make: Any, arguments: dict[str, int]) -> nn.Module:
     try:
-        made = make(**words)
+        model = make(**arguments)
     except Exception as error:
-        raise ConfigError(f"{path}:{factory} raised {_told(error)}") from error
-    if not isinstance(made, nn.Module):
-        raise ConfigError(f"{path}:{factory} returned {type(made).__name__}, not a torch.nn.Module")
-    return made
+        raise ConfigError(f"{path}:{factory} raised {_summary(error)}") from error
+    if not isinstance(model, nn.Module):
+        raise ConfigError(f"{path}:{factory} returned {type(model).__name__}, not a torch.nn.Module")
+    return model
 
 
 def _class_argument(make: Any, classes: int) -> dict[str, int]:
-    """The number of classes by the name that the factory has for it, if it has one."""
+    """Return the number of classes under the name of the factory's parameter for it, if it has one."""
     try:
-        takes = inspect.signature(make).parameters
-    except (TypeError, ValueError):
+        parameters = inspect.signature(make).parameters
+    except (TypeError, ValueError):  # built-in callables may have no signature
         return {}
-    return next(({name: classes} for name in ("classes", "num_classes") if name in takes), {})
+    return next(({name: classes} for name in ("classes", "num_classes") if name in parameters), {})
 
 
-def _module(path: Path) -> ModuleType:
-    """The user's file, run under a name of its own."""
+def _import_file(path: Path) -> ModuleType:
+    """Execute the user's file as a module, under a name that no other module has."""
     name = f"isoflop_user_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickle look it up
+    sys.modules[name] = module  # dataclasses and pickle look classes up there
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise ConfigError(f"{path} raised {_told(error)}") from error
+        raise ConfigError(f"{path} raised {_summary(error)}") from error
     return module
 
 
-def _told(error: Exception) -> str:
+def _summary(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
 
 
 @contextlib.contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    """Within, files of `folder` can be imported, as when a script of it runs; what it prints is no result."""
+    """Make modules in `folder` importable inside the context, as for a script that is run from there.
+
+    What they print goes to standard error: standard output is for the result.
+    """
     sys.path.insert(0, str(folder.resolve()))
     try:
         with contextlib.redirect_stdout(sys.stderr):

@@ -1,4 +1,4 @@
-"""The stub of NVML for the tests of the energy meter."""
+"""Fixtures that put the stub of NVML in place of the library."""
 
 import time
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from isoflop.meter.energy import window_meter
 
 @pytest.fixture
 def stub(nvml_stub_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """Sets the stub's environment; its clock starts now."""
+    """Select the stub by the environment and start its clock; faults are set on the monkeypatch returned."""
     monkeypatch.setenv("LD_LIBRARY_PATH", str(nvml_stub_folder))
     monkeypatch.setenv("STUB_EPOCH", repr(time.monotonic()))
     monkeypatch.setenv("STUB_UPDATE", "0.02")
@@ -21,6 +21,6 @@ def stub(nvml_stub_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[py
 
 @pytest.fixture
 def patient(stub: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """The stub, and a meter that forgives a busy machine for polling late."""
+    """The stub, with a tolerance for late polls on a busy machine: coverage is not tested here."""
     stub.setattr(window_meter, "REACH_PERIODS", 100)
     return stub

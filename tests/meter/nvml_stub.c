@@ -1,23 +1,23 @@
-/* A libnvidia-ml.so.1 without a GPU, for the real nvidia-ml-py bindings: two boards that follow a power law
- * and fail on demand. Settings come from the environment; a FILE is a path whose existence means "now".
+/* A libnvidia-ml.so.1 without a GPU, for the real nvidia-ml-py bindings: two GPUs that follow a power law and
+ * fail on demand. Settings come from the environment; a fault with a FILE is active while that file exists.
  *
  * STUB_LAW         "constant W" | "step W0 W1 t" | "ramp W0 W_per_s" | "square W0 W1 period"
- * STUB_SENSOR      what power readings see of it: "boxcar s": the mean of the last s seconds; "duty on period": the
- *                  mean of the first `on` seconds of each period, told in the next one (default: now)
+ * STUB_SENSOR      what a power reading returns: "boxcar s": the mean of the last s seconds; "duty on period": the
+ *                  mean of the first `on` seconds of the period before (default: the power now)
  * STUB_EPOCH       zero of the law's time on CLOCK_MONOTONIC (default: the start of NVML)
  * STUB_UPDATE      seconds between updates of the energy counter (0.1)
  * STUB_INIT        nvmlInit returns this code (9 driver not loaded, 12 library not found)
  * STUB_NO_COUNTER, STUB_NO_POWER, STUB_NO_INSTANT    set: the reading is not supported
- * STUB_BOARD       the faults below befall only this board (default: both)
- * STUB_LOST=FILE   the board is lost
+ * STUB_GPU         index of the only GPU that has the faults below (default: both)
+ * STUB_LOST=FILE   the GPU is lost
  * STUB_DEAF=FILE   power and counter are not supported
  * STUB_RESET=FILE  the counter starts again from 0
- * STUB_BACK=FILE   the counter is 1 kJ behind itself
+ * STUB_BACK=FILE   the counter reads 1 kJ too little
  * STUB_ZERO=FILE   power reads 0 W
  * STUB_SLOW=FILE   the next power reading takes STUB_SLOW_SECONDS, once
  * STUB_HOT=FILE    24 degrees warmer; STUB_CAPPED=FILE: the power cap is 250 W
- * STUB_THROTTLE    bits of the throttle reasons (0x24); STUB_PROCESSES: compute processes on board 0 (1)
- * STUB_OTHER       set: board 1 has another name
+ * STUB_THROTTLE    bits of the throttle reasons (0x24); STUB_PROCESSES: compute processes on GPU 0 (1)
+ * STUB_OTHER       set: GPU 1 has another name
  */
 #include <math.h>
 #include <stdio.h>
@@ -37,7 +37,7 @@ typedef struct {
   union { double real; unsigned whole; unsigned long long wide; } value;
 } field_t;
 
-static struct { int index; } boards[2] = {{0}, {1}};
+static struct { int index; } gpus[2] = {{0}, {1}};
 static double epoch = -1;
 static int slept[2];
 static double zero[2]; /* what the counter had counted when it was reset */
@@ -48,7 +48,7 @@ static double number(const char *name, double otherwise) {
 }
 static int due(const char *name, device_t d) {
   const char *path = getenv(name);
-  return path && number("STUB_BOARD", d->index) == d->index && !access(path, F_OK);
+  return path && number("STUB_GPU", d->index) == d->index && !access(path, F_OK);
 }
 static double now(void) {
   struct timespec t;
@@ -80,7 +80,7 @@ static double power(double t, double *joules) {
   return a;
 }
 
-/* What a power reading sees. */
+/* What a power reading returns. */
 static double sensed(double t) {
   const char *text = getenv("STUB_SENSOR");
   char kind[16] = "now";
@@ -123,17 +123,17 @@ int nvmlShutdown(void) { return OK; }
 const char *nvmlErrorString(int code) { (void)code; return "stub"; }
 int nvmlSystemGetDriverVersion(char *to, unsigned n) { snprintf(to, n, "550.54.15"); return OK; }
 int nvmlDeviceGetCount_v2(unsigned *n) { *n = 2; return OK; }
-int nvmlDeviceGetHandleByIndex_v2(unsigned i, void **h) { if (i > 1) return INVALID_ARGUMENT; *h = &boards[i]; return OK; }
+int nvmlDeviceGetHandleByIndex_v2(unsigned i, void **h) { if (i > 1) return INVALID_ARGUMENT; *h = &gpus[i]; return OK; }
 int nvmlDeviceGetHandleByUUID(const char *wanted, void **h) {
   for (int i = 0; i < 2; i++) {
     char mine[80];
     uuid(i, mine, sizeof mine);
-    if (!strcmp(mine, wanted)) { *h = &boards[i]; return OK; }
+    if (!strcmp(mine, wanted)) { *h = &gpus[i]; return OK; }
   }
-  if (!strncmp(wanted, "MIG-", 4)) { *h = &boards[0]; return OK; } /* every slice is one of board 0 */
+  if (!strncmp(wanted, "MIG-", 4)) { *h = &gpus[0]; return OK; } /* every MIG instance is one of GPU 0 */
   return NOT_FOUND;
 }
-int nvmlDeviceGetDeviceHandleFromMigDeviceHandle(device_t slice, void **board) { *board = slice; return OK; }
+int nvmlDeviceGetDeviceHandleFromMigDeviceHandle(device_t instance, void **gpu) { *gpu = instance; return OK; }
 int nvmlDeviceGetUUID(device_t d, char *to, unsigned n) { uuid(d->index, to, n); return OK; }
 int nvmlDeviceGetName(device_t d, char *to, unsigned n) {
   snprintf(to, n, d->index && getenv("STUB_OTHER") ? "NVIDIA Other" : "NVIDIA Stub");
@@ -174,8 +174,8 @@ int nvmlDeviceGetTotalEnergyConsumption(device_t d, unsigned long long *millijou
   *millijoules = (unsigned long long)(1e3 * (joules - (due("STUB_BACK", d) ? 1e3 : 0)));
   return fault(d);
 }
-/* What a board is. STUB_MIG: cut into slices. STUB_NO_FACTS: none of these is offered; STUB_FACT_ERROR: they fail
- * with that code. */
+/* Properties of a GPU. STUB_MIG: MIG mode is on. STUB_NO_FACTS: none of these is supported; STUB_FACT_ERROR: they
+ * fail with that code. */
 static int fact(void) { return getenv("STUB_NO_FACTS") ? NOT_SUPPORTED : (int)number("STUB_FACT_ERROR", OK); }
 int nvmlDeviceGetPowerManagementDefaultLimit(device_t d, unsigned *milliwatts) { (void)d; *milliwatts = 450000; return fact(); }
 int nvmlDeviceGetMaxClockInfo(device_t d, int kind, unsigned *mhz) { (void)d; *mhz = kind == 1 ? 1980 : 0; return fact(); }

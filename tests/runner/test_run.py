@@ -295,7 +295,7 @@ def test_joules_of_nodes_add_up_and_their_seconds_do_not() -> None:
 class Node:
     """A node's meter, as far as it is asked."""
 
-    senses = True
+    has_readings = True
 
     def __init__(self, watts: float | None) -> None:
         self.watts = watts

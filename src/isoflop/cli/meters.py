@@ -41,7 +41,7 @@ def _flops(options: argparse.Namespace) -> int:
     from isoflop import flop_ledger
 
     own = flop_ledger.is_file(options.name)
-    sizes = flop_ledger.shape(options.input, image=not own)
+    sizes = flop_ledger.parse_input_sizes(options.input, image=not own)
     if options.classes < 1:
         raise ConfigError(f"--classes {options.classes}: must be at least 1")
     if options.dtype and not own:
@@ -76,7 +76,7 @@ def _meter(options: argparse.Namespace) -> int:
         period_seconds=options.period,
         polls_path=options.polls,
     )
-    command.tell(found)
+    command.print_report(found)
     if options.json:
         output.write_json(found, options.json)
     return found.exit_code
@@ -110,5 +110,5 @@ def _ceilings(options: argparse.Namespace) -> int:
     if options.json:
         return output.write_json(found, options.json)
     for measured in found:
-        console.OUT.print(doctor.told(measured), markup=False)
+        console.OUT.print(doctor.describe(measured), markup=False)
     return output.DONE

@@ -1,1 +1,1 @@
-"""Meters: FLOPs, energy and hardware. Knows nothing of training."""
+"""Meters of FLOPs, energy and hardware limits. Independent of training: `runner` joins the two."""

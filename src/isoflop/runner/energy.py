@@ -30,8 +30,8 @@ class WorldMeter:
     """The meters of all nodes as one: every process holds it, the first process of each node reads the
     sensors.
 
-    All processes of the world enter it and call `senses`, `joules_so_far` and `measurement` together; each
-    gets the sum over nodes. Windows are those of WindowMeter, by each process's own monotonic clock.
+    All processes of the world enter it and call `has_readings`, `joules_so_far` and `measurement` together;
+    each gets the sum over nodes. Windows are those of WindowMeter, by each process's own monotonic clock.
     """
 
     def __init__(self, world: World, own: WindowMeter | None) -> None:
@@ -59,9 +59,9 @@ class WorldMeter:
         return tuple(self._windows)
 
     @property
-    def senses(self) -> bool:
+    def has_readings(self) -> bool:
         """Whether any sensor of any node has been read."""
-        return any(self._world.all_gather(self._own is not None and self._own.senses))
+        return any(self._world.all_gather(self._own is not None and self._own.has_readings))
 
     def begin(self) -> None:
         """Open a window."""
@@ -158,10 +158,10 @@ def _meter(config: Config, uuids: tuple[str, ...], suffix: str, shared: Shared) 
     )
 
 
-def _processor(shared: Shared) -> rapl.Found:
+def _processor(shared: Shared) -> rapl.Domains:
     """Return the processor's energy counters, or why they cannot be read for this run alone."""
     counters = rapl.find()
-    return rapl.Found((), SHARED_PROCESSOR) if counters.domains and shared != "nothing" else counters
+    return rapl.Domains((), SHARED_PROCESSOR) if counters.domains and shared != "nothing" else counters
 
 
 def gpu_uuids(device: torch.device) -> tuple[str, ...]:

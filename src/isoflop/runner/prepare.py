@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from isoflop.config import Config, ConfigError, DataConfig, ModelConfig
 from isoflop.config.launch import LaunchConfig
 from isoflop.meter.flops import count as flops
 from isoflop.meter.flops.count import FlopCount
+from isoflop.meter.flops.twin import build_on_meta
 from isoflop.train import models, schedule, step
 from isoflop.train.data import DataSet, load
 from isoflop.train.schedule import Horizon
@@ -115,7 +113,9 @@ def weightless(config: ModelConfig, image_shape: tuple[int, int, int], classes: 
         ValueError: there is no such model, or it cannot take images of this shape.
     """
     try:
-        twin = on_meta(lambda: models.build(config, image_shape, classes, seed=0, device=torch.device("cpu")))
+        twin = build_on_meta(
+            lambda: models.build(config, image_shape, classes, seed=0, device=torch.device("cpu"))
+        )
         with torch.no_grad():
             twin.eval()(torch.zeros(1, *image_shape, device="meta"))
     except (RuntimeError, AssertionError) as error:
@@ -125,27 +125,6 @@ def weightless(config: ModelConfig, image_shape: tuple[int, int, int], classes: 
             f"model {config.name} cannot take {channels}x{height}x{width} images: {first}"
         ) from error
     return twin
-
-
-class _EmptyOnMeta(TorchFunctionMode):
-    """Within, memory that is to hold weights is not allocated, while small tables keep their values.
-
-    Under torch.device("meta") a model that computes its shape with tensors (regnet, drop-path rates) fails.
-    """
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func is torch.Tensor.to and args[0].is_meta:  # the model as a whole is moved when it is built
-            return args[0]
-        made_on = {"device": "meta"} if func is torch.empty else {}
-        return func(*args, **(kwargs or {}) | made_on)
-
-
-def on_meta(make: Callable[[], nn.Module]) -> nn.Module:
-    """What `make` builds on the CPU, without memory for its weights."""
-    with _EmptyOnMeta():
-        return make().to("meta")
 
 
 def times(number: float, each: float | None) -> float | None:

@@ -56,7 +56,7 @@ def train_and_meter(
             run = RunTrainer(config, prepared, trainer, meter, context)
             for trained in run.points():
                 seconds = world.from_main(trained.train_seconds)
-                if meter and meter.senses and seconds < config.meter.replay_seconds:
+                if meter and meter.has_readings and seconds < config.meter.replay_seconds:
                     run.defer(trained)
                 else:
                     yield MeasuredPoint(trained, *energy_of(trained, meter, shared=request.shared))
@@ -207,7 +207,7 @@ class RunTrainer:
         Windows are on the monotonic clock of this process: the next attempt could not read them.
         """
         earlier = trajectory.earlier_energy
-        if self._meter and self._meter.senses and trajectory.windows:
+        if self._meter and self._meter.has_readings and trajectory.windows:
             energy, reason = self._meter.measurement(trajectory.windows)
             if energy is not None:
                 earlier = EarlierEnergy((*earlier.energies, energy), earlier.reason)

@@ -1,4 +1,4 @@
-"""The arithmetic of the ceilings against a clock that is ours; what a device reaches is not tested."""
+"""Arithmetic of the ceilings with a simulated clock; what a device reaches is not tested."""
 
 from __future__ import annotations
 
@@ -47,14 +47,12 @@ def test_work_longer_than_the_time_given_is_still_measured_once(monkeypatch: pyt
     assert sum(clock.bursts) == 3
 
 
-@pytest.mark.parametrize("dtype", bench.runnable(CPU))
-def test_a_product_s_rate_is_two_flops_a_multiply_accumulate(
-    monkeypatch: pytest.MonkeyPatch, dtype: str
-) -> None:
+@pytest.mark.parametrize("dtype", bench.supported_dtypes(CPU))
+def test_a_multiply_accumulate_is_two_flops(monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
     monkeypatch.setitem(bench.SIZES, "cpu", (32,))
     seen: list[float] = []
     monkeypatch.setattr(bench, "best_rate", lambda work, amount, wait, seconds: seen.append(amount) or amount)
-    assert bench.product_flops_per_second(CPU, dtype, 0.01) == 2 * 32**3 == seen[0]
+    assert bench.matmul_flops_per_second(CPU, dtype, 0.01) == 2 * 32**3 == seen[0]
 
 
 def test_a_copy_counts_what_is_read_and_what_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,18 +69,18 @@ def test_sizes_grow_while_there_is_time(monkeypatch: pytest.MonkeyPatch) -> None
         sizes.append(size)
         return 1e3
 
-    monkeypatch.setattr(bench, "_product_rate", rate)
-    bench.product_flops_per_second(CPU, "fp32", 300.0)
+    monkeypatch.setattr(bench, "_matmul_rate", rate)
+    bench.matmul_flops_per_second(CPU, "fp32", 300.0)
     assert sizes == [16, 32], "3 x 2 x 64^3 FLOPs at 1e3 a second do not fit 300 s"
 
 
-def test_measuring_leaves_torch_s_settings_and_random_numbers_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measuring_changes_neither_torch_settings_nor_random_state(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(bench.SIZES, "cpu", (16,))
     state, precision = torch.get_rng_state(), torch.get_float32_matmul_precision()
     before = torch.get_num_threads()
-    with bench.threads(2) as count:
+    with bench.torch_threads(2) as count:
         assert count == torch.get_num_threads() == 2
-        bench.product_flops_per_second(CPU, "fp32", 0.001)
+        bench.matmul_flops_per_second(CPU, "fp32", 0.001)
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.get_float32_matmul_precision() == precision
     assert torch.get_num_threads() == before

@@ -1,4 +1,4 @@
-"""The processor, and the NVML door over a stub library."""
+"""The processor, and NVML over a stub library."""
 
 import json
 import os
@@ -39,27 +39,23 @@ def run_with_stub(folder: Path, code: str, **environment: str) -> object:
 LIST = """
 import dataclasses, json
 from isoflop.meter.device import hardware
-found, reason = hardware.gpus()
-one, missing = hardware.gpu("00000000-0000-0000-0000-000000000001")
-none, absent = hardware.gpu("GPU-elsewhere")
-print(json.dumps([[dataclasses.asdict(g) for g in found], reason, one and one.uuid, absent]))
+gpus, reason = hardware.gpus()
+print(json.dumps([[dataclasses.asdict(g) for g in gpus], reason]))
 """
 
 
 def test_gpus_as_nvml_names_them(nvml_stub_folder: Path) -> None:
-    found, reason, one, absent = run_with_stub(nvml_stub_folder, LIST)  # type: ignore[misc]
+    gpus, reason = run_with_stub(nvml_stub_folder, LIST)  # type: ignore[misc]
     uuids = [f"GPU-00000000-0000-0000-0000-00000000000{i}" for i in range(2)]
-    assert [g["uuid"] for g in found] == uuids
+    assert [g["uuid"] for g in gpus] == uuids
     assert reason is None
-    assert one == uuids[1]
-    assert absent == "NVML sees no board GPU-elsewhere"
-    assert (found[0]["name"], found[0]["driver"], found[0]["power_limit_watts"]) == (
+    assert (gpus[0]["name"], gpus[0]["driver"], gpus[0]["power_limit_watts"]) == (
         "NVIDIA Stub",
         "550.54.15",
         400.0,
     )
-    assert found[1]["power_limit_watts"] is None
-    assert found[1]["power_limit_watts_reason"] == "the board has no power cap"
+    assert gpus[1]["power_limit_watts"] is None
+    assert gpus[1]["power_limit_watts_reason"] == "the GPU has no power cap"
 
 
 FACTS = """
@@ -73,31 +69,31 @@ print(json.dumps(dataclasses.asdict(first)))
 NAMES = ("default_power_limit_watts", "max_sm_clock_mhz", "memory_bytes", "persistence_mode", "mig")
 
 
-def test_what_a_board_is(nvml_stub_folder: Path) -> None:
-    found = run_with_stub(nvml_stub_folder, FACTS)
-    assert [found[name] for name in NAMES] == [450.0, 1980.0, 80 * 2**30, True, False]  # type: ignore[index]
+def test_properties_of_a_gpu(nvml_stub_folder: Path) -> None:
+    gpu = run_with_stub(nvml_stub_folder, FACTS)
+    assert [gpu[name] for name in NAMES] == [450.0, 1980.0, 80 * 2**30, True, False]  # type: ignore[index]
     assert run_with_stub(nvml_stub_folder, FACTS, STUB_MIG="1")["mig"] is True  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
     ("setting", "mig", "reasons"),
     [
-        ("STUB_NO_FACTS", False, ("the board has no power cap", *["the board does not say"] * 3, None)),
+        ("STUB_NO_FACTS", False, ("the GPU has no power cap", *["the GPU does not report it"] * 3, None)),
         ("STUB_FACT_ERROR", None, ("NVML answered Unknown",) * 5),
     ],
 )
-def test_a_fact_that_cannot_be_read_does_not_hide_the_board(
+def test_a_fact_that_cannot_be_read_does_not_hide_the_gpu(
     nvml_stub_folder: Path, setting: str, mig: bool | None, reasons: tuple[str | None, ...]
 ) -> None:
-    found = run_with_stub(nvml_stub_folder, FACTS, **{setting: "999"})
-    assert found["name"] == "NVIDIA Stub"  # type: ignore[index]
-    assert found["power_limit_watts"] == 400.0  # type: ignore[index]
-    assert [found[name] for name in NAMES] == [None, None, None, None, mig]  # type: ignore[index]
-    assert tuple(found[f"{name}_reason"] for name in NAMES) == reasons  # type: ignore[index]
+    gpu = run_with_stub(nvml_stub_folder, FACTS, **{setting: "999"})
+    assert gpu["name"] == "NVIDIA Stub"  # type: ignore[index]
+    assert gpu["power_limit_watts"] == 400.0  # type: ignore[index]
+    assert [gpu[name] for name in NAMES] == [None, None, None, None, mig]  # type: ignore[index]
+    assert tuple(gpu[f"{name}_reason"] for name in NAMES) == reasons  # type: ignore[index]
 
 
 @pytest.mark.parametrize(("number", "version"), [(8902, "8.9.2"), (90100, "9.1.0"), (91002, "9.10.2")])
-def test_cudnn_s_number_is_read_as_it_is_printed(number: int, version: str) -> None:
+def test_the_version_number_of_cudnn_is_formatted(number: int, version: str) -> None:
     assert hardware.cudnn_version(number) == version
 
 
@@ -106,11 +102,11 @@ def test_libraries_are_named_with_versions_or_not_at_all() -> None:
 
 
 def test_gpus_without_a_driver_is_empty_with_a_reason(nvml_stub_folder: Path, tmp_path: Path) -> None:
-    found, reason, _, absent = run_with_stub(nvml_stub_folder, LIST, STUB_INIT="9")  # type: ignore[misc]
-    assert (found, reason, absent) == ([], *["the NVIDIA driver is not loaded"] * 2)
-    _, reason, _, _ = run_with_stub(nvml_stub_folder, LIST, STUB_INIT="17")  # type: ignore[misc]
+    gpus, reason = run_with_stub(nvml_stub_folder, LIST, STUB_INIT="9")  # type: ignore[misc]
+    assert (gpus, reason) == ([], "the NVIDIA driver is not loaded")
+    _, reason = run_with_stub(nvml_stub_folder, LIST, STUB_INIT="17")  # type: ignore[misc]
     assert reason.startswith("NVML did not start (")
-    _, reason, _, _ = run_with_stub(nvml_stub_folder, LIST, STUB_INIT="12")  # type: ignore[misc]
+    _, reason = run_with_stub(nvml_stub_folder, LIST, STUB_INIT="12")  # type: ignore[misc]
     assert "libnvidia-ml.so.1 was not found" in reason
 
 
@@ -118,9 +114,9 @@ READ = """
 import json
 from isoflop.meter.device import nvml
 nvml.start()
-a, b = nvml.devices()
+a, b = nvml.all_devices()
 try:
-    nvml.device("GPU-elsewhere")
+    nvml.device_by_uuid("GPU-elsewhere")
 except nvml.NvmlError as error:
     missing = error.name
 print(json.dumps([
@@ -132,12 +128,12 @@ nvml.stop()
 """
 
 
-def test_readings_of_a_board(nvml_stub_folder: Path) -> None:
-    read = run_with_stub(nvml_stub_folder, READ, STUB_LAW="constant 251.5", STUB_NO_COUNTER="1")
+def test_readings_of_a_gpu(nvml_stub_folder: Path) -> None:
+    readings = run_with_stub(nvml_stub_folder, READ, STUB_LAW="constant 251.5", STUB_NO_COUNTER="1")
     throttles = ["SwPowerCap", "SwThermalSlowdown"]
-    assert read == [251.5, nvml.INSTANT, None, None, 61, 1410, throttles, [4321], None, "NotFound"]
+    assert readings == [251.5, nvml.POWER_INSTANT, None, None, 61, 1410, throttles, [4321], None, "NotFound"]
 
 
-def test_the_averaged_power_is_read_where_the_board_has_no_instantaneous_one(nvml_stub_folder: Path) -> None:
-    read = run_with_stub(nvml_stub_folder, READ, STUB_NO_INSTANT="1")
-    assert read[:2] == [300.0, nvml.USAGE]  # type: ignore[index]
+def test_without_an_instantaneous_reading_the_average_is_read(nvml_stub_folder: Path) -> None:
+    readings = run_with_stub(nvml_stub_folder, READ, STUB_NO_INSTANT="1")
+    assert readings[:2] == [300.0, nvml.POWER_USAGE]  # type: ignore[index]

@@ -1,4 +1,4 @@
-"""Peak rates against a second witness: multiprocessors x FLOPs a clock x rated boost clock."""
+"""Peak rates, cross-checked by multiprocessors x FLOPs per clock x rated boost clock."""
 
 import re
 
@@ -6,9 +6,9 @@ import pytest
 
 from isoflop.meter.device import peaks
 
-# board, multiprocessors, dense tensor FLOPs a multiprocessor does a clock (fp16, fp32 accumulate), GHz of its
+# GPU, multiprocessors, dense tensor FLOPs per multiprocessor and clock (fp16, fp32 accumulate), GHz of its
 # boost clock for tensor work, plain fp32 FLOPs a clock, GHz of its boost clock for them, memory in GiB.
-# Tensor clocks of the NVL boards and all clocks of B200 and GB200 are not in print: these are what the
+# Tensor clocks of the NVL cards and all clocks of B200 and GB200 are not in print: these are what the
 # datasheet's rates imply, so the four rows show no more than rates that agree, at a clock such chips have.
 CHIPS: list[tuple[str, int, int, float, int, float, int]] = [
     ("Tesla V100-SXM2-16GB", 80, 1024, 1.53, 128, 1.53, 16),
@@ -79,17 +79,17 @@ def test_peaks_are_dense_and_follow_from_the_chip(chip: tuple[str, int, int, flo
     assert "NVIDIA" in fp16.source
 
 
-def test_every_row_has_its_witness_and_every_name_one_row() -> None:
-    rows = [peaks.board(name, gib * 2**30) for name, *_, gib in CHIPS]
+def test_every_row_has_a_cross_check_and_every_name_one_row() -> None:
+    rows = [peaks.find_peak(name, gib * 2**30) for name, *_, gib in CHIPS]
     assert {id(row) for row in rows} == {id(row) for row in peaks.PEAKS}
     for name, *_, gib in CHIPS:
-        bare = peaks.MAKER.sub("", name)
+        bare = peaks.VENDOR.sub("", name)
         hits = [p for p in peaks.PEAKS if re.fullmatch(p.names, bare) and p.memory_gib in (None, gib)]
         assert len(hits) == 1, name
 
 
 @pytest.mark.parametrize("row", peaks.PEAKS, ids=lambda row: row.names)
-def test_rates_of_one_board_stand_in_the_chip_s_ratios(row: peaks.Peak) -> None:
+def test_rates_of_one_gpu_are_in_the_ratios_of_its_chip(row: peaks.Peak) -> None:
     fp32, tf32, bf16, fp16 = row.tflops
     if tf32 is None or bf16 is None:
         assert tf32 is bf16
@@ -122,7 +122,7 @@ def test_every_row_says_which_document_and_which_year_or_how_it_is_derived(row: 
         "",
     ],
 )
-def test_a_board_that_is_not_in_the_table_has_no_peak(name: str) -> None:
+def test_a_gpu_that_is_not_in_the_table_has_no_peak(name: str) -> None:
     assert peaks.peak_rate(name, "bf16") is None
 
 

@@ -9,7 +9,7 @@ from isoflop import record
 from isoflop.meter.device import ceilings, roofline
 from isoflop.runner import assemble
 
-CEILING = record.Ceiling("a board", "bf16", 0, 100e12, 1e12, "2026-01-01T00:00:00+00:00")
+CEILING = record.Ceiling("some GPU", "bf16", 0, 100e12, 1e12, "2026-01-01T00:00:00+00:00")
 PEAK = record.PeakRate(flops_per_second=312e12, dtype="bf16", source="a datasheet")
 
 
@@ -36,7 +36,7 @@ def test_a_little_above_the_roof_is_the_measurement_and_is_kept() -> None:
     assert reason is None
 
 
-def test_a_fused_step_above_the_bandwidth_s_roof_is_told_and_not_clipped() -> None:
+def test_a_fused_step_above_the_bandwidth_roof_has_a_reason_and_is_not_clipped() -> None:
     share, reason = roofline.roofline_share(30e12, CEILING, 10.0)
     assert share is None
     assert reason is not None
@@ -53,7 +53,7 @@ def test_above_the_compute_ceiling_the_ceiling_is_out_of_date() -> None:
 
 @dataclasses.dataclass
 class Run:
-    """What `account.timing` reads of a run."""
+    """What `assemble.timing` reads of a run."""
 
     train_seconds: float = 10.0
     warmup_seconds: float = 1.0
@@ -77,7 +77,7 @@ def _timing(
     processes: int = 1,
     **origin: object,
 ) -> record.Timing:
-    """The account of 1,000 examples in 10 s: `flops` in all, at `intensity` FLOPs a byte."""
+    """The timing of 1,000 examples in 10 s: `flops` in all, at `intensity` FLOPs a byte."""
     assert stored.compute is not None
     each = flops / 1000
     known = dataclasses.replace(
@@ -88,33 +88,33 @@ def _timing(
         train_bytes_per_example=None if intensity is None else each / intensity,
         train_bytes_per_example_reason="not counted" if intensity is None else None,
     )
-    board = {"device": "a board", "precision": "bf16", "gpu": None, "gpu_reason": "not read", **origin}
+    device = {"device": "some GPU", "precision": "bf16", "gpu": None, "gpu_reason": "not read", **origin}
     trained = Run(processes=processes)
-    found = assemble.timing(known, trained, dataclasses.replace(stored.provenance, **board))  # type: ignore[arg-type]
-    assert record.problem(found) is None
-    return found
+    timing = assemble.timing(known, trained, dataclasses.replace(stored.provenance, **device))  # type: ignore[arg-type]
+    assert record.problem(timing) is None
+    return timing
 
 
 @pytest.fixture
 def kept(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ISOFLOP_CACHE", str(tmp_path_factory.mktemp("cache")))
-    ceilings.keep([CEILING, dataclasses.replace(CEILING, device="NVIDIA H200", flops_per_second=700e12)])
+    ceilings.store([CEILING, dataclasses.replace(CEILING, device="NVIDIA H200", flops_per_second=700e12)])
 
 
 @pytest.mark.usefixtures("kept")
-def test_a_run_on_a_known_board_has_its_place_on_the_roofline(stored: record.Record) -> None:
-    found = _timing(stored, device="NVIDIA H200")
-    assert found.peak is not None
-    assert found.peak.flops_per_second == 989.5e12
-    assert found.achieved_flops_per_second == pytest.approx(50e12)
-    assert found.mfu == pytest.approx(50 / 989.5)
-    assert found.hardware_burden_flops == pytest.approx(9.895e15)
-    assert found.intensity_flops_per_byte == pytest.approx(100.0)
-    assert found.roofline_share == pytest.approx(0.5), "100 FLOPs a byte x 1e12 bytes/s bind, not 700e12"
+def test_a_run_on_a_known_gpu_has_its_place_on_the_roofline(stored: record.Record) -> None:
+    timing = _timing(stored, device="NVIDIA H200")
+    assert timing.peak is not None
+    assert timing.peak.flops_per_second == 989.5e12
+    assert timing.achieved_flops_per_second == pytest.approx(50e12)
+    assert timing.mfu == pytest.approx(50 / 989.5)
+    assert timing.hardware_burden_flops == pytest.approx(9.895e15)
+    assert timing.intensity_flops_per_byte == pytest.approx(100.0)
+    assert timing.roofline_share == pytest.approx(0.5), "100 FLOPs a byte x 1e12 bytes/s bind, not 700e12"
 
 
 @pytest.mark.usefixtures("kept")
-def test_of_several_boards_each_has_its_share_and_all_are_the_burden(stored: record.Record) -> None:
+def test_with_several_gpus_a_share_is_per_gpu_and_the_burden_of_all(stored: record.Record) -> None:
     one, two = (_timing(stored, device="NVIDIA H200", processes=n) for n in (1, 2))
     assert two.mfu == pytest.approx(one.mfu / 2)
     assert two.roofline_share == pytest.approx(one.roofline_share / 2)
@@ -122,12 +122,12 @@ def test_of_several_boards_each_has_its_share_and_all_are_the_burden(stored: rec
 
 
 @pytest.mark.usefixtures("kept")
-def test_an_unknown_board_has_a_ceiling_but_no_peak(stored: record.Record) -> None:
-    found = _timing(stored)
-    assert (found.mfu, found.peak, found.hardware_burden_flops) == (None, None, None)
-    assert found.mfu_reason == "no bf16 peak rate is known for a board"
-    assert found.ceiling == CEILING
-    assert found.roofline_share == pytest.approx(0.5)
+def test_an_unknown_gpu_has_a_ceiling_but_no_peak(stored: record.Record) -> None:
+    timing = _timing(stored)
+    assert (timing.mfu, timing.peak, timing.hardware_burden_flops) == (None, None, None)
+    assert timing.mfu_reason == "no bf16 peak rate is known for some GPU"
+    assert timing.ceiling == CEILING
+    assert timing.roofline_share == pytest.approx(0.5)
 
 
 @pytest.mark.usefixtures("kept")
@@ -136,31 +136,31 @@ def test_without_bytes_or_ceiling_the_reason_is_theirs(stored: record.Record) ->
     other = _timing(stored, precision="fp32")
     assert other.ceiling is None
     assert other.roofline_share_reason == other.ceiling_reason
-    assert "not measured for a board in fp32: isoflop doctor --measure" in str(other.ceiling_reason)
+    assert "not measured for some GPU in fp32: isoflop doctor --measure" in str(other.ceiling_reason)
 
 
 @pytest.mark.usefixtures("kept")
 def test_an_mfu_above_one_is_refused_with_the_reason_in_the_record(stored: record.Record) -> None:
-    found = _timing(stored, flops=2e16, device="NVIDIA H200")
-    assert found.mfu is None
-    assert "check the precision named for the run" in str(found.mfu_reason)
-    assert found.hardware_burden_flops is not None
+    timing = _timing(stored, flops=2e16, device="NVIDIA H200")
+    assert timing.mfu is None
+    assert "check the precision named for the run" in str(timing.mfu_reason)
+    assert timing.hardware_burden_flops is not None
 
 
 @pytest.mark.usefixtures("kept")
 def test_a_cpu_looks_for_the_ceiling_of_its_own_threads(stored: record.Record) -> None:
     cpu = stored.provenance.cpu
     mine = record.Ceiling(cpu, "fp32", 3, 1e12, 1e10, "2026-01-01T00:00:00+00:00")
-    ceilings.keep([mine])
-    found = _timing(stored, device=cpu, precision="fp32", threads=3, flops=1e12)
-    assert found.ceiling == mine
-    assert found.peak_reason == "not a GPU"
+    ceilings.store([mine])
+    timing = _timing(stored, device=cpu, precision="fp32", threads=3, flops=1e12)
+    assert timing.ceiling == mine
+    assert timing.peak_reason == "not a GPU"
     assert _timing(stored, device=cpu, precision="fp32", threads=2).ceiling is None
 
 
 @pytest.mark.usefixtures("kept")
-def test_a_slice_of_a_board_has_no_peak(stored: record.Record) -> None:
-    board = record.Gpu(
+def test_a_mig_instance_has_no_peak(stored: record.Record) -> None:
+    gpu = record.Gpu(
         "NVIDIA H200",
         "GPU-0",
         "550",
@@ -169,6 +169,6 @@ def test_a_slice_of_a_board_has_no_peak(stored: record.Record) -> None:
             "not read", "default_power_limit_watts", "max_sm_clock_mhz", "memory_bytes", "persistence_mode"
         ),
     )
-    found = _timing(stored, device="NVIDIA H200", gpu=board, gpu_reason=None)
-    assert found.peak is None
-    assert "slice" in str(found.peak_reason)
+    timing = _timing(stored, device="NVIDIA H200", gpu=gpu, gpu_reason=None)
+    assert timing.peak is None
+    assert "MIG" in str(timing.peak_reason)

@@ -1,4 +1,4 @@
-"""Which boards CUDA would use: every form of CUDA_VISIBLE_DEVICES, both orders, boards alike and not."""
+"""GPUs that CUDA would use: every form of CUDA_VISIBLE_DEVICES, both orders, GPUs of one model or several."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from isoflop.meter.device import visible
-from isoflop.meter.device.visible import HIDDEN, NONE_THERE, Listed, Visible, parse
+from isoflop.meter.device.visible import HIDDEN, NO_GPU, ListedGpu, VisibleGpus, apply_environment
 
 A = "GPU-8f14e45f-ceea-467f-a1b2-00000000000a"
 B = "GPU-8f99aaaa-ceea-467f-a1b2-00000000000b"
-ALIKE = (Listed(A, "NVIDIA H100"), Listed(B, "NVIDIA H100"))
-MIXED = (Listed(A, "NVIDIA T4"), Listed(B, "NVIDIA H100"))
-SLICE = "MIG-11111111-2222-3333-4444-555555555555"
+ONE_MODEL = (ListedGpu(A, "NVIDIA H100"), ListedGpu(B, "NVIDIA H100"))
+TWO_MODELS = (ListedGpu(A, "NVIDIA T4"), ListedGpu(B, "NVIDIA H100"))
+MIG = "MIG-11111111-2222-3333-4444-555555555555"
 
 INDICES: dict[str | None, tuple[str, ...]] = {
     None: (A, B),
@@ -39,7 +39,7 @@ INDICES: dict[str | None, tuple[str, ...]] = {
     "+1": (B,),
     "1x": (B,),
     f"0,{B}": (A,),
-    f"1,{SLICE}": (B,),
+    f"1,{MIG}": (B,),
 }
 UUIDS: dict[str, tuple[str, ...]] = {
     A: (A,),
@@ -58,11 +58,11 @@ UUIDS: dict[str, tuple[str, ...]] = {
     f"{A},{A}": (),
     f"{A},GPU-8f14": (),
     f"{A},1": (A,),
-    f"{B},{SLICE}": (B,),
+    f"{B},{MIG}": (B,),
 }
-SLICES: dict[str, tuple[str, ...]] = {
-    SLICE: (SLICE,),
-    f"{SLICE},{SLICE[:-1]}6": (SLICE,),
+MIG_UUIDS: dict[str, tuple[str, ...]] = {
+    MIG: (MIG,),
+    f"{MIG},{MIG[:-1]}6": (MIG,),
     f"MIG-{B}/1/0": (B,),
 }
 ORDERS = (None, "FASTEST_FIRST", "PCI_BUS_ID", "nonsense")
@@ -75,38 +75,42 @@ def environment(devices: str | None, order: str | None) -> dict[str, str]:
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("devices", INDICES)
-def test_indices_over_boards_that_are_alike(devices: str | None, order: str | None) -> None:
-    found = parse(environment(devices, order), ALIKE)
-    assert found == Visible(INDICES[devices], None if INDICES[devices] else HIDDEN)
+def test_indices_over_gpus_of_one_model(devices: str | None, order: str | None) -> None:
+    gpus = apply_environment(environment(devices, order), ONE_MODEL)
+    assert gpus == VisibleGpus(INDICES[devices], None if INDICES[devices] else HIDDEN)
 
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("devices", INDICES)
-def test_indices_over_boards_that_differ_are_never_guessed(devices: str | None, order: str | None) -> None:
-    found, wanted = parse(environment(devices, order), MIXED), INDICES[devices]
-    if order == "PCI_BUS_ID" or len(wanted) != 1:  # none or all of them, whatever the order
-        assert found.uuids is not None
-        assert set(found.uuids) == set(wanted)
+def test_indices_over_gpus_of_two_models_are_never_guessed(devices: str | None, order: str | None) -> None:
+    gpus, expected = apply_environment(environment(devices, order), TWO_MODELS), INDICES[devices]
+    if order == "PCI_BUS_ID" or len(expected) != 1:  # none or all of them, whatever the order
+        assert gpus.uuids is not None
+        assert set(gpus.uuids) == set(expected)
     else:
-        assert found.uuids is None
-        assert "set CUDA_DEVICE_ORDER=PCI_BUS_ID" in str(found.reason)
+        assert gpus.uuids is None
+        assert "set CUDA_DEVICE_ORDER=PCI_BUS_ID" in str(gpus.reason)
 
 
-@pytest.mark.parametrize("listed", [ALIKE, MIXED])
+@pytest.mark.parametrize("listed", [ONE_MODEL, TWO_MODELS])
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("devices", UUIDS | SLICES)
-def test_uuids_depend_on_no_order(devices: str, order: str | None, listed: tuple[Listed, ...]) -> None:
-    wanted = (UUIDS | SLICES)[devices]
-    assert parse(environment(devices, order), listed) == Visible(wanted, None if wanted else HIDDEN)
+@pytest.mark.parametrize("devices", UUIDS | MIG_UUIDS)
+def test_uuids_do_not_depend_on_the_order(
+    devices: str, order: str | None, listed: tuple[ListedGpu, ...]
+) -> None:
+    expected = (UUIDS | MIG_UUIDS)[devices]
+    assert apply_environment(environment(devices, order), listed) == VisibleGpus(
+        expected, None if expected else HIDDEN
+    )
 
 
-def test_without_a_board_nothing_is_visible() -> None:
-    assert parse({"CUDA_VISIBLE_DEVICES": "0"}, ()) == Visible((), NONE_THERE)
+def test_without_a_gpu_nothing_is_visible() -> None:
+    assert apply_environment({"CUDA_VISIBLE_DEVICES": "0"}, ()) == VisibleGpus((), NO_GPU)
 
 
 @pytest.mark.parametrize("devices", [d for d in INDICES if d is not None])
 def test_torch_reads_indices_likewise(devices: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Torch's own reading of the variable, which does not know how many boards there are."""
+    """Torch's own reading of the variable, which does not know how many GPUs there are."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
     theirs = torch.cuda._parse_visible_devices()  # type: ignore[attr-defined]
     valid = theirs[: next((i for i, index in enumerate(theirs) if index not in (0, 1)), len(theirs))]
@@ -135,40 +139,40 @@ def cuda(stub: pytest.MonkeyPatch, nvml_stub_folder: Path, cuda_stub_folder: Pat
     return stub
 
 
-def test_the_driver_s_word_is_taken_where_there_is_one(cuda: pytest.MonkeyPatch) -> None:
+def test_the_drivers_answer_has_priority(cuda: pytest.MonkeyPatch) -> None:
     cuda.setenv("STUB_CUDA", "10")
     cuda.setenv("CUDA_VISIBLE_DEVICES", "0")  # which the driver has taken into account, and knows better
-    assert visible.boards() == Visible((STUBS[1], STUBS[0]), None)
+    assert visible.visible_gpus() == VisibleGpus((STUBS[1], STUBS[0]), None)
     cuda.setenv("STUB_CUDA", "7")
-    assert visible.boards() == Visible(("MIG-00000000-0000-0000-0000-000000000007",), None)
+    assert visible.visible_gpus() == VisibleGpus(("MIG-00000000-0000-0000-0000-000000000007",), None)
     cuda.setenv("STUB_CUDA_INIT", "100")
-    assert visible.boards() == Visible((), HIDDEN)
+    assert visible.visible_gpus() == VisibleGpus((), HIDDEN)
     cuda.setenv("STUB_CUDA_INIT", "999")
-    assert visible.boards() == Visible(None, "the CUDA driver answered with error 999")
+    assert visible.visible_gpus() == VisibleGpus(None, "the CUDA driver answered with error 999")
 
 
-def test_without_nvml_the_driver_still_names_its_boards(
+def test_without_nvml_the_driver_still_lists_its_gpus(
     cuda: pytest.MonkeyPatch, cuda_stub_folder: Path
 ) -> None:
     if Path("/proc/driver/nvidia").exists():
         pytest.skip("this machine has a real NVIDIA driver")
     cuda.setenv("LD_LIBRARY_PATH", str(cuda_stub_folder))
     cuda.setenv("STUB_CUDA", "1")
-    assert visible.boards() == Visible(STUBS[1:], None)
+    assert visible.visible_gpus() == VisibleGpus(STUBS[1:], None)
 
 
 def test_without_the_driver_the_variable_is_read(stub: pytest.MonkeyPatch) -> None:
     if Path("/proc/driver/nvidia").exists():
         pytest.skip("this machine has a real NVIDIA driver")
     stub.setenv("CUDA_VISIBLE_DEVICES", "1")
-    assert visible.boards() == Visible(STUBS[1:], None)
+    assert visible.visible_gpus() == VisibleGpus(STUBS[1:], None)
     stub.setenv("STUB_OTHER", "1")
-    assert visible.boards().uuids is None
-    assert visible.boards({"LD_LIBRARY_PATH": ""}).uuids == ()
+    assert visible.visible_gpus().uuids is None
+    assert visible.visible_gpus({"LD_LIBRARY_PATH": ""}).uuids == ()
 
 
 def test_a_child_that_fails_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", shutil.which("false"))
-    found = visible.boards()
-    assert found.uuids is None
-    assert "could not be asked" in str(found.reason)
+    gpus = visible.visible_gpus()
+    assert gpus.uuids is None
+    assert "could not be queried" in str(gpus.reason)

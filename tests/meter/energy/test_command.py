@@ -1,4 +1,4 @@
-"""isoflop meter -- COMMAND: the right joules over the stub; signals, output, exit code are the command's."""
+"""isoflop meter -- COMMAND: joules over the stub; output, signals and exit code of the command."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ METER = [sys.executable, "-W", "error", "-m", "isoflop", "meter"]
 NO_GPU = {**os.environ, "LD_LIBRARY_PATH": "", "CUDA_VISIBLE_DEVICES": ""}
 
 
-def meter(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*METER, *words], capture_output=True, text=True, check=False, timeout=60)
+def meter(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*METER, *arguments], capture_output=True, text=True, check=False, timeout=60)
 
 
 def test_any_program_is_metered(patient: pytest.MonkeyPatch, tmp_path: Path) -> None:
     patient.setenv("STUB_LAW", "constant 250")
     patient.setenv("STUB_PROCESSES", "0")
-    out, polls = tmp_path / "found.json", tmp_path / "polls.jsonl"
+    out, polls = tmp_path / "report.json", tmp_path / "polls.jsonl"
     done = meter(
         *("--gpu", UUID, "--json", str(out), "--idle", "0.3", "--polls", str(polls), "--period", "0.05"),
         *("--", "sh", "-c", "echo out; echo err >&2; sleep 1.1; exit 7"),
     )
-    found = json.loads(out.read_text())
-    assert (done.returncode, found["exit_code"], done.stdout) == (7, 7, "out\n")
-    assert found["seconds"] == pytest.approx(1.2, abs=0.3)
-    assert found["energy_joules"] == pytest.approx(250 * found["seconds"], abs=250 * 0.4)
-    assert found["energy"]["integral_joules"] == pytest.approx(250 * found["seconds"], rel=1e-3)
-    assert found["peak_watts"] == 250
-    assert found["energy"]["idle_watts"] == pytest.approx(250, rel=1e-3)
-    first, said, board = done.stderr.splitlines()[:3]
+    report = json.loads(out.read_text())
+    assert (done.returncode, report["exit_code"], done.stdout) == (7, 7, "out\n")
+    assert report["seconds"] == pytest.approx(1.2, abs=0.3)
+    assert report["energy_joules"] == pytest.approx(250 * report["seconds"], abs=250 * 0.4)
+    assert report["energy"]["integral_joules"] == pytest.approx(250 * report["seconds"], rel=1e-3)
+    assert report["peak_watts"] == 250
+    assert report["energy"]["idle_watts"] == pytest.approx(250, rel=1e-3)
+    first, summary, device = done.stderr.splitlines()[:3]
     assert first == "err"
-    assert said.startswith("isoflop meter: ")
-    assert "grade C" in said
-    assert UUID in board
+    assert summary.startswith("isoflop meter: ")
+    assert "grade C" in summary
+    assert UUID in device
     assert polls.stat().st_size > 1000
 
 
-def test_processes_that_were_there_before_are_others(patient: pytest.MonkeyPatch) -> None:
+def test_processes_that_were_there_before_are_foreign(patient: pytest.MonkeyPatch) -> None:
     patient.setenv("STUB_PROCESSES", "2")
     done = meter("--gpu", UUID, "--json", "-", "--", "sleep", "0.3")
-    assert "shared: 2 other compute processes on the board" in done.stderr
+    assert "shared: 2 other compute processes on the GPU" in done.stderr
     assert json.loads(done.stdout)["energy"]["grade"] == "D"
 
 
@@ -56,15 +56,15 @@ def test_without_sensors_the_joules_are_unknown_and_the_command_runs() -> None:
     if Path("/proc/driver/nvidia").exists() or Path("/sys/class/powercap").exists():
         pytest.skip("this machine has sensors")
     done = meter("--json", "-", "--", sys.executable, "-c", "print('hi')")
-    said, _, rest = done.stdout.partition("\n")
-    assert (done.returncode, said) == (0, "hi")
+    output, _, rest = done.stdout.partition("\n")
+    assert (done.returncode, output) == (0, "hi")
     assert json.loads(rest)["energy_joules"] is None
     assert "no NVIDIA driver" in json.loads(rest)["energy_joules_reason"]
     assert "joules unknown: " in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (("--", "no-such-program"), 127, "no-such-program: not found"),
         (("--", "/etc/passwd"), 126, "/etc/passwd: not executable"),
@@ -77,10 +77,10 @@ def test_without_sensors_the_joules_are_unknown_and_the_command_runs() -> None:
         (("--", "sh", "-c", "exit 3", "--", "--json"), 3, "isoflop meter: "),
     ],
 )
-def test_exit_codes(words: tuple[str, ...], code: int, said: str) -> None:
-    done = meter(*words)
+def test_exit_codes(arguments: tuple[str, ...], code: int, message: str) -> None:
+    done = meter(*arguments)
     assert done.returncode == code, done.stderr
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -120,14 +120,14 @@ def test_signals_reach_the_command_once_each() -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
             running.send_signal(number)
             time.sleep(0.1)
-        said, _ = running.communicate(timeout=30)
+        output, _ = running.communicate(timeout=30)
     counts = dict.fromkeys((int(signal.SIGINT), int(signal.SIGTERM), int(signal.SIGUSR1)), 1)
     counts = {int(number): times for number, times in counts.items()}
-    assert said == f"{counts} 0\n"
+    assert output == f"{counts} 0\n"
     assert running.returncode == 5
 
 
-def test_a_signal_ends_the_command_s_whole_group_and_is_its_exit_code() -> None:
+def test_a_signal_ends_the_whole_group_and_is_its_exit_code() -> None:
     with subprocess.Popen(
         [*METER, "--", "sh", "-c", "sleep 60 & echo $!; wait"], stdout=subprocess.PIPE, text=True, env=NO_GPU
     ) as running:
@@ -152,7 +152,7 @@ os.execv(sys.executable, sys.argv[1:])
 """Leads a session whose terminal is standard input, as a shell in a window does."""
 
 
-def test_at_a_terminal_ctrl_c_reaches_the_command_and_the_account_is_given() -> None:
+def test_at_a_terminal_ctrl_c_reaches_the_command_and_the_report_is_printed() -> None:
     """The command reads from the terminal, which it therefore must have been given."""
     ours, theirs = pty.openpty()
     code = "import sys; print('got', sys.stdin.readline().strip(), flush=True); import time; time.sleep(60)"
@@ -169,8 +169,8 @@ def test_at_a_terminal_ctrl_c_reaches_the_command_and_the_account_is_given() -> 
         os.write(ours, b"a line\n")
         assert running.stdout.readline() == "got a line\n"
         os.write(ours, b"\x03")
-        _, account = running.communicate(timeout=30)
+        _, report = running.communicate(timeout=30)
     os.close(ours)
     assert running.returncode == 128 + signal.SIGINT
-    assert account.count("KeyboardInterrupt") == 1
-    assert "isoflop meter: " in account
+    assert report.count("KeyboardInterrupt") == 1
+    assert "isoflop meter: " in report

@@ -24,12 +24,13 @@ with EnergyMeter() as meter:
     with meter.paused():
         time.sleep(0.3)
     time.sleep(0.3)
-found = meter.measurement
-print(found)
+measured = meter.measurement
+print(measured)
 print(json.dumps({
-    "joules": found.energy_joules, "seconds": found.seconds, "mean": found.mean_watts, "grade": found.grade,
-    "inside": inside.energy_joules, "reason": found.reason, "torch": "torch" in sys.modules,
-    "devices": [d.uuid for d in found.energy.devices] if found.energy else [],
+    "joules": measured.energy_joules, "seconds": measured.seconds,
+    "mean": measured.mean_watts, "grade": measured.grade,
+    "inside": inside.energy_joules, "reason": measured.reason, "torch": "torch" in sys.modules,
+    "devices": [d.uuid for d in measured.energy.devices] if measured.energy else [],
 }))
 """
 
@@ -41,35 +42,33 @@ def script(folder: Path) -> tuple[str, dict[str, object]]:
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    words, said = done.stdout.splitlines()
-    return words, json.loads(said)
+    text, values = done.stdout.splitlines()
+    return text, json.loads(values)
 
 
 def test_a_script_without_a_guard_is_metered(stub: pytest.MonkeyPatch, tmp_path: Path) -> None:
     stub.setenv("CUDA_VISIBLE_DEVICES", UUID)
     stub.setenv("STUB_LAW", "constant 200")
-    words, said = script(tmp_path)
-    assert said["devices"] == [UUID]
-    assert said["seconds"] == pytest.approx(0.7, abs=0.25)
-    assert said["joules"] == pytest.approx(200 * said["seconds"], rel=0.2)  # type: ignore[operator]
-    assert 0 < said["inside"] < said["joules"]  # type: ignore[operator]
-    assert not said["torch"]
-    assert "grade D: " in words
+    text, values = script(tmp_path)
+    assert values["devices"] == [UUID]
+    assert values["seconds"] == pytest.approx(0.7, abs=0.25)
+    assert values["joules"] == pytest.approx(200 * values["seconds"], rel=0.2)  # type: ignore[operator]
+    assert 0 < values["inside"] < values["joules"]  # type: ignore[operator]
+    assert not values["torch"]
+    assert "grade D: " in text
 
 
-def test_a_script_on_a_machine_without_sensors_is_told_why(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_without_sensors_a_script_gets_the_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     if Path("/proc/driver/nvidia").exists() or Path("/sys/class/powercap").exists():
         pytest.skip("this machine has sensors")
-    words, said = script(tmp_path)
-    assert (said["joules"], said["mean"], said["grade"]) == (None, None, None)
-    assert "no NVIDIA driver" in str(said["reason"])
-    assert "RAPL" in str(said["reason"])
-    assert words.startswith("joules unknown over ")
+    text, values = script(tmp_path)
+    assert (values["joules"], values["mean"], values["grade"]) == (None, None, None)
+    assert "no NVIDIA driver" in str(values["reason"])
+    assert "RAPL" in str(values["reason"])
+    assert text.startswith("joules unknown over ")
 
 
-def test_an_error_of_the_script_passes_through(stub: pytest.MonkeyPatch) -> None:
+def test_an_exception_of_the_script_propagates(stub: pytest.MonkeyPatch) -> None:
     meter = EnergyMeter([UUID], period_seconds=0.05)
     with pytest.raises(KeyError, match="mine"), meter:
         raise KeyError("mine")

@@ -1,4 +1,4 @@
-"""What goes wrong while training goes on: nothing is 0 that was not measured, and the reason is named."""
+"""What goes wrong while training goes on: what was not measured is never 0, and the reason is named."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ UUIDS = tuple(f"GPU-00000000-0000-0000-0000-00000000000{i}" for i in range(2))
 PERIOD = 0.05
 
 
-def struck(fault: Path, *, after: float = 0.3, lasting: float = 0.2) -> tuple[Energy | None, str | None]:
-    """One window of one board in which `fault` is there for a while."""
+def metered_with(
+    fault: Path, *, after: float = 0.3, lasting: float = 0.2
+) -> tuple[Energy | None, str | None]:
+    """Meter one window of one GPU, during which the stub's fault is active for a while."""
     with WindowMeter(UUIDS[:1], period_seconds=PERIOD) as meter:
         meter.begin()
         time.sleep(after)
@@ -30,54 +32,54 @@ def struck(fault: Path, *, after: float = 0.3, lasting: float = 0.2) -> tuple[En
         fault.unlink()
         time.sleep(0.3)
         meter.end()
-        found, reason = meter.measurement()
-    assert found is None or record.problem(found) is None
-    return found, reason
+        energy, reason = meter.measurement()
+    assert energy is None or record.problem(energy) is None
+    return energy, reason
 
 
-def test_a_burst_of_0_watts_is_a_gap_and_no_reading(patient: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_burst_of_0_watts_is_a_gap_not_a_reading(patient: pytest.MonkeyPatch, tmp_path: Path) -> None:
     patient.setenv("STUB_ZERO", str(tmp_path / "now"))
-    found, reason = struck(tmp_path / "now")
-    assert found is not None, reason
-    assert found.integral_joules == pytest.approx(300 * found.window_seconds, rel=1e-3)
-    assert found.energy_joules == pytest.approx(300 * found.window_seconds, abs=300 * 0.3)
-    assert found.devices[0].peak_watts == 300
+    energy, reason = metered_with(tmp_path / "now")
+    assert energy is not None, reason
+    assert energy.integral_joules == pytest.approx(300 * energy.window_seconds, rel=1e-3)
+    assert energy.energy_joules == pytest.approx(300 * energy.window_seconds, abs=300 * 0.3)
+    assert energy.devices[0].peak_watts == 300
 
 
-def test_a_board_that_only_ever_reads_0_watts_has_an_unknown_integral(patient: pytest.MonkeyPatch) -> None:
+def test_a_gpu_that_only_reads_0_watts_has_an_unknown_integral(patient: pytest.MonkeyPatch) -> None:
     patient.setenv("STUB_ZERO", "/")
     with WindowMeter(UUIDS[:1], period_seconds=PERIOD) as meter:
         meter.begin()
         time.sleep(0.4)
         meter.end()
-        found, reason = meter.measurement()
-    assert found is not None, reason
-    assert (found.used, found.integral_joules) == ("counter", None)
-    assert found.integral_joules_reason == "power was never read (read 0 W)"
-    assert found.grade in "CD"
+        energy, reason = meter.measurement()
+    assert energy is not None, reason
+    assert (energy.used, energy.integral_joules) == ("counter", None)
+    assert energy.integral_joules_reason == "power was never read (read 0 W)"
+    assert energy.grade in "CD"
 
 
 @pytest.mark.parametrize("fault", ["STUB_DEAF", "STUB_LOST"])
 def test_a_burst_of_errors_is_a_gap(patient: pytest.MonkeyPatch, tmp_path: Path, fault: str) -> None:
     patient.setenv(fault, str(tmp_path / "now"))
-    found, reason = struck(tmp_path / "now")
-    assert found is not None, reason
-    assert found.longest_gap_seconds >= 0.2
-    assert found.integral_joules == pytest.approx(300 * found.window_seconds, rel=1e-3)
-    assert found.energy_joules == pytest.approx(300 * found.window_seconds, abs=300 * 0.3)
+    energy, reason = metered_with(tmp_path / "now")
+    assert energy is not None, reason
+    assert energy.longest_gap_seconds >= 0.2
+    assert energy.integral_joules == pytest.approx(300 * energy.window_seconds, rel=1e-3)
+    assert energy.energy_joules == pytest.approx(300 * energy.window_seconds, abs=300 * 0.3)
 
 
 def test_a_counter_that_runs_backwards_for_a_moment(patient: pytest.MonkeyPatch, tmp_path: Path) -> None:
     patient.setenv("STUB_BACK", str(tmp_path / "now"))
-    found, reason = struck(tmp_path / "now")
-    assert found is not None, reason
-    assert (found.used, found.counter_joules) == ("integral", None)
-    assert "ran backwards" in str(found.counter_joules_reason)
-    assert found.energy_joules == pytest.approx(300 * found.window_seconds, rel=1e-3)
+    energy, reason = metered_with(tmp_path / "now")
+    assert energy is not None, reason
+    assert (energy.used, energy.counter_joules) == ("integral", None)
+    assert "ran backwards" in str(energy.counter_joules_reason)
+    assert energy.energy_joules == pytest.approx(300 * energy.window_seconds, rel=1e-3)
 
 
-def test_the_state_of_the_board_is_in_the_record(patient: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Hotter, capped, throttled, shared and cut into slices: each is a finding of its own."""
+def test_the_state_of_the_gpu_is_in_the_record(patient: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Hotter, capped, throttled, shared and in MIG mode: each lowers the grade for a reason of its own."""
     now = tmp_path / "now"
     for name, value in (("HOT", now), ("CAPPED", now), ("THROTTLE", 0x44), ("PROCESSES", 3), ("MIG", 1)):
         patient.setenv(f"STUB_{name}", str(value))
@@ -87,44 +89,44 @@ def test_the_state_of_the_board_is_in_the_record(patient: pytest.MonkeyPatch, tm
         now.touch()
         time.sleep(1.2)
         meter.end()
-        found, reason = meter.measurement()
-    assert found is not None, reason
-    device = found.devices[0]
+        energy, reason = meter.measurement()
+    assert energy is not None, reason
+    device = energy.devices[0]
     assert (device.temperature_begin_celsius, device.temperature_end_celsius) == (61, 85)
     assert (device.sm_clock_mhz, device.power_limit_watts) == (1410, 250)
     assert (device.compute_processes, device.throttled_share) == (3, 1)
     assert set(device.throttle_reasons) == {"SwPowerCap", "HwThermalSlowdown"}
-    assert found.grade == "D"
-    for said in ("24 degrees warmer", "by heat 100%", "the power cap 100%", "2 other compute", "MIG"):
-        assert any(said in words for words in found.grade_reasons), said
+    assert energy.grade == "D"
+    for finding in ("24 degrees warmer", "by heat 100%", "the power cap 100%", "2 other compute", "MIG"):
+        assert any(finding in reason for reason in energy.grade_reasons), finding
 
 
-def test_a_board_that_does_not_tell_its_state_says_so(patient: pytest.MonkeyPatch) -> None:
+def test_state_that_a_gpu_does_not_report_has_a_reason(patient: pytest.MonkeyPatch) -> None:
     with WindowMeter(UUIDS[1:], period_seconds=PERIOD) as meter:
         meter.begin()
         time.sleep(0.3)
         meter.end()
-        found, reason = meter.measurement()
-    assert found is not None, reason
-    device = found.devices[0]
+        energy, reason = meter.measurement()
+    assert energy is not None, reason
+    device = energy.devices[0]
     assert (device.compute_processes, device.power_limit_watts) == (None, None)
-    assert device.compute_processes_reason == device.power_limit_watts_reason == "the board does not offer it"
+    assert device.compute_processes_reason == device.power_limit_watts_reason == "the GPU does not report it"
     assert device.temperature_end_celsius == 61
 
 
-def test_two_slices_of_one_board_are_metered_once(patient: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_two_mig_instances_of_one_gpu_are_metered_once(patient: pytest.MonkeyPatch, tmp_path: Path) -> None:
     patient.setenv("STUB_MIG", "1")
     polls = tmp_path / "polls.jsonl"
-    slices = ["MIG-11111111-1111-1111-1111-111111111111", "MIG-22222222-2222-2222-2222-222222222222"]
-    with WindowMeter([*slices, UUIDS[0]], period_seconds=PERIOD, polls_path=polls) as meter:
+    instances = ["MIG-11111111-1111-1111-1111-111111111111", "MIG-22222222-2222-2222-2222-222222222222"]
+    with WindowMeter([*instances, UUIDS[0]], period_seconds=PERIOD, polls_path=polls) as meter:
         meter.begin()
         time.sleep(0.4)
         meter.end()
-        found, reason = meter.measurement()
-    assert found is not None, reason
-    assert found.integral_joules == pytest.approx(300 * found.window_seconds, rel=1e-3)
-    assert len(found.devices) == 1
-    assert found.grade == "D"
+        energy, reason = meter.measurement()
+    assert energy is not None, reason
+    assert energy.integral_joules == pytest.approx(300 * energy.window_seconds, rel=1e-3)
+    assert len(energy.devices) == 1
+    assert energy.grade == "D"
     assert polls.read_text().count("same_as") == 2
 
 
@@ -156,9 +158,9 @@ def test_a_second_attempt_keeps_the_polls_of_the_first(patient: pytest.MonkeyPat
             meter.begin()
             time.sleep(0.2)
             meter.end()
-            found, reason = meter.measurement()
-        assert found is not None, reason
-        assert found.devices[0].polls < 12
+            energy, reason = meter.measurement()
+        assert energy is not None, reason
+        assert energy.devices[0].polls < 12
     assert polls.read_text().count('"name"') == 2
 
 
@@ -196,13 +198,13 @@ def test_after_a_killed_trainer_the_polls_can_be_read(stub: pytest.MonkeyPatch, 
     assert not running(pid)
     reader = PollReader(polls, UUIDS[:1])
     reader.update()
-    (board,) = reader.boards.values()
-    assert len(board.watts) > 4
-    assert set(board.watts) == {300.0}
-    assert board.states[0].celsius == 61
+    (trace,) = reader.traces.values()
+    assert len(trace.watts) > 4
+    assert set(trace.watts) == {300.0}
+    assert trace.states[0].celsius == 61
 
 
-def test_a_file_of_the_user_s_does_not_get_in_the_sampler_s_way(
+def test_a_users_file_does_not_shadow_the_samplers_modules(
     patient: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("json", "signal", "select"):
@@ -212,5 +214,5 @@ def test_a_file_of_the_user_s_does_not_get_in_the_sampler_s_way(
         meter.begin()
         time.sleep(0.2)
         meter.end()
-        found, reason = meter.measurement()
-    assert found is not None, reason
+        energy, reason = meter.measurement()
+    assert energy is not None, reason

@@ -1,4 +1,4 @@
-"""Grades follow their table; the state of a board over the windows is what the polls said."""
+"""Grades follow their table; the state of a GPU over the windows summarises its state polls."""
 
 import dataclasses
 
@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from isoflop.meter.energy import gpu_state
-from isoflop.meter.energy.grade import BoardEvidence, Evidence, grade
-from isoflop.meter.energy.polls import BoardTrace, StatePoll, Window
+from isoflop.meter.energy.grade import Evidence, GpuEvidence, grade
+from isoflop.meter.energy.polls import DeviceTrace, StatePoll, Window
 
-BOARD = BoardEvidence("GPU-a", {"SwPowerCap": 0.0}, 4.0, (400.0,), 0, False, 0.0)
+GPU = GpuEvidence("GPU-a", {"SwPowerCap": 0.0}, 4.0, (400.0,), 0, False, 0.0)
 SOUND = Evidence(
     used="counter",
     counter_joules=5e3,
@@ -19,12 +19,12 @@ SOUND = Evidence(
     coverage=1.0,
     longest_gap_seconds=0.1,
     replayed=False,
-    boards=(BOARD,),
+    gpus=(GPU,),
 )
 
 
 @pytest.mark.parametrize(
-    ("change", "letter", "said"),
+    ("change", "letter", "reason"),
     [
         ({}, "A", "1.0% apart"),
         ({"replayed": True}, "B", "replayed"),
@@ -39,18 +39,18 @@ SOUND = Evidence(
         ({"window_seconds": 9.0}, "C", "9 s were metered"),
         ({"window_seconds": 9.0, "integral_joules": 5.6e3}, "C", "9 s were metered"),
         ({"window_seconds": 0.5}, "D", "only 0.5 s"),
-        ({"used": "rapl", "integral_joules": None, "boards": ()}, "B", "the whole processor"),
+        ({"used": "rapl", "integral_joules": None, "gpus": ()}, "B", "the whole processor"),
         ({"used": "modelled", "counter_joules": None, "integral_joules": None}, "D", "nothing was measured"),
     ],
 )
-def test_grades_follow_the_table(change: dict[str, object], letter: str, said: str) -> None:
-    found, reasons = grade(dataclasses.replace(SOUND, **change))  # type: ignore[arg-type]
-    assert found == letter
-    assert any(said in reason for reason in reasons)
+def test_grades_follow_the_table(change: dict[str, object], letter: str, reason: str) -> None:
+    graded, reasons = grade(dataclasses.replace(SOUND, **change))  # type: ignore[arg-type]
+    assert graded == letter
+    assert any(reason in each for each in reasons)
 
 
 @pytest.mark.parametrize(
-    ("change", "letter", "said"),
+    ("change", "letter", "reason"),
     [
         ({"throttled": {"SwPowerCap": 0.9}}, "B", "the power cap 90% of the time (SwPowerCap)"),
         ({"throttled": {"SwPowerCap": 0.005}}, "A", "apart"),
@@ -64,20 +64,20 @@ def test_grades_follow_the_table(change: dict[str, object], letter: str, said: s
         ({"power_limits_watts": (400.0, 250.0)}, "C", "400 W to 250 W"),
         ({"foreign_processes": 2}, "D", "2 other compute processes"),
         ({"mig": True}, "D", "MIG"),
-        ({"stuck_share": 0.3}, "C", "stood still for 30%"),
+        ({"stuck_share": 0.3}, "C", "was frozen for 30%"),
     ],
 )
-def test_the_state_of_a_board_costs_its_grade(change: dict[str, object], letter: str, said: str) -> None:
-    board = dataclasses.replace(BOARD, **change)  # type: ignore[arg-type]
-    found, reasons = grade(dataclasses.replace(SOUND, boards=(board,)))
-    assert (found, len(reasons)) == (letter, 1)
-    assert said in reasons[0]
+def test_the_state_of_a_gpu_lowers_the_grade(change: dict[str, object], letter: str, reason: str) -> None:
+    gpu = dataclasses.replace(GPU, **change)  # type: ignore[arg-type]
+    graded, reasons = grade(dataclasses.replace(SOUND, gpus=(gpu,)))
+    assert (graded, len(reasons)) == (letter, 1)
+    assert reason in reasons[0]
 
 
-def test_among_several_boards_a_finding_names_its_own() -> None:
-    other = dataclasses.replace(BOARD, uuid="GPU-b", foreign_processes=1)
-    found, reasons = grade(dataclasses.replace(SOUND, boards=(BOARD, other)))
-    assert (found, reasons) == ("D", ("GPU-b: shared: 1 other compute process on the board",))
+def test_with_several_gpus_a_reason_names_its_gpu() -> None:
+    other = dataclasses.replace(GPU, uuid="GPU-b", foreign_processes=1)
+    graded, reasons = grade(dataclasses.replace(SOUND, gpus=(GPU, other)))
+    assert (graded, reasons) == ("D", ("GPU-b: shared: 1 other compute process on the GPU",))
 
 
 # ---- the state over the windows
@@ -90,64 +90,64 @@ def polled(moments: list[float], **changes: object) -> list[StatePoll]:
     return [dataclasses.replace(calm, time=t, **changes) for t in moments]  # type: ignore[arg-type]
 
 
-def trace(*states: StatePoll) -> BoardTrace:
-    return BoardTrace("GPU-a", power_field="field", states=list(states))
+def trace(*states: StatePoll) -> DeviceTrace:
+    return DeviceTrace("GPU-a", power_field="field", states=list(states))
 
 
 def test_state_is_that_of_the_windows() -> None:
     before, inside = polled([0.5], processes=9, celsius=40.0), polled([2.0, 3.0, 7.0])
     paused, last = polled([5.0], throttle=("HwSlowdown",)), polled([11.5], throttle=("SwPowerCap", "GpuIdle"))
     late = polled([12.5], celsius=70.0, power_limit_watts=250.0)
-    found = gpu_state.summarise(trace(*before, *inside, *paused, *last, *late), WINDOWS)
-    assert (found.temperature_begin_celsius, found.temperature_end_celsius) == (40, 50)
-    assert found.throttled_share == 0.25
-    assert found.throttled["SwPowerCap"] == 0.25
-    assert found.throttled["HwSlowdown"] == 0
-    assert found.power_limits_watts == (400.0,)
-    assert (found.sm_clock_mhz, found.compute_processes) == (1400, 1)
+    state = gpu_state.summarise(trace(*before, *inside, *paused, *last, *late), WINDOWS)
+    assert (state.temperature_begin_celsius, state.temperature_end_celsius) == (40, 50)
+    assert state.throttled_share == 0.25
+    assert state.throttled["SwPowerCap"] == 0.25
+    assert state.throttled["HwSlowdown"] == 0
+    assert state.power_limits_watts == (400.0,)
+    assert (state.sm_clock_mhz, state.compute_processes) == (1400, 1)
 
 
 def test_a_short_window_has_the_state_nearest_to_it() -> None:
     short = (Window(1.2, 1.4),)
     assert gpu_state.summarise(trace(*polled([1.0], celsius=61.0)), short).temperature_end_celsius == 61
     far = gpu_state.summarise(trace(*polled([9.0])), short)
-    assert (far.temperature_end_celsius, far.throttled_share, far.reason) == (None, None, gpu_state.UNREAD)
+    assert (far.temperature_end_celsius, far.throttled_share, far.reason) == (None, None, gpu_state.NOT_READ)
 
 
 def test_foreign_processes_are_those_beside_ours_or_before_the_command() -> None:
-    board = trace(*polled([0.5], processes=2), *polled([2.0], processes=3))
-    found = gpu_state.summarise(board, WINDOWS)
-    assert gpu_state.evidence(board, found, WINDOWS, own_processes=1).foreign_processes == 2
-    assert gpu_state.evidence(board, found, WINDOWS, own_processes=None).foreign_processes == 2
+    shared = trace(*polled([0.5], processes=2), *polled([2.0], processes=3))
+    state = gpu_state.summarise(shared, WINDOWS)
+    assert gpu_state.evidence(shared, state, WINDOWS, own_processes=1).foreign_processes == 2
+    assert gpu_state.evidence(shared, state, WINDOWS, own_processes=None).foreign_processes == 2
     silent = trace(*polled([2.0], processes=None))
-    found = gpu_state.summarise(silent, WINDOWS)
-    assert gpu_state.evidence(silent, found, WINDOWS, own_processes=1).foreign_processes is None
+    state = gpu_state.summarise(silent, WINDOWS)
+    assert gpu_state.evidence(silent, state, WINDOWS, own_processes=1).foreign_processes is None
 
 
-def read(watts: np.ndarray, true: np.ndarray, period: float, step: float = 0.1) -> gpu_state.State:
-    """What is found when `watts` is read while the board draws `true`, both once a poll."""
+def read(watts: np.ndarray, true: np.ndarray, period: float, step: float = 0.1) -> gpu_state.GpuState:
+    """Return the state if `watts` is read while the GPU draws `true`, both once per poll."""
     times = np.arange(watts.size) * period
     joules = np.concatenate([[0], np.cumsum(true[:-1] * period)])
     seen = np.interp(np.floor(times / step) * step, times, joules)
-    board = BoardTrace("a", "", "field", times.tolist(), watts.tolist(), times.tolist(), seen.tolist())
-    return gpu_state.summarise(board, [Window(times[0], times[-1])])
+    polls = DeviceTrace("a", "", "field", times.tolist(), watts.tolist(), times.tolist(), seen.tolist())
+    return gpu_state.summarise(polls, [Window(times[0], times[-1])])
 
 
-def test_an_idle_board_repeats_itself_and_is_not_stuck() -> None:
-    found = read(np.full(300, 62.5), np.full(300, 62.5), 0.1)
-    assert (found.stale_share, found.stuck_share) == (1, 0)
+def test_an_idle_gpu_repeats_its_reading_and_is_not_stuck() -> None:
+    state = read(np.full(300, 62.5), np.full(300, 62.5), 0.1)
+    assert (state.stale_share, state.stuck_share) == (1, 0)
 
 
 def test_a_sensor_slower_than_the_polls_is_not_stuck() -> None:
     true = 300 + 100 * np.sin(np.arange(600) / 40)
-    found = read(np.repeat(true[::4], 4), true, 0.05)  # five new readings a second, twenty polls
-    assert found.stale_share == pytest.approx(0.75, abs=0.01)
-    assert found.stuck_share == 0
+    state = read(np.repeat(true[::4], 4), true, 0.05)  # five new readings a second, twenty polls
+    assert state.stale_share == pytest.approx(0.75, abs=0.01)
+    assert state.stuck_share == 0
 
 
-def test_a_reading_that_stands_still_while_the_counter_moves_on_is_stuck() -> None:
+def test_a_frozen_reading_is_stuck_if_the_counter_moves_on() -> None:
     true = np.where(np.arange(300) < 150, 100.0, 300.0)
-    found = read(np.full(300, 100.0), true, 0.1)
-    assert found.stuck_share == pytest.approx(1, abs=0.01)
+    state = read(np.full(300, 100.0), true, 0.1)
+    assert state.stuck_share == pytest.approx(1, abs=0.01)
     moving = np.where(np.arange(300) < 200, true + np.arange(300) % 2, 100.0)
     assert read(moving, true, 0.1).stuck_share == pytest.approx(1 / 3, abs=0.02)

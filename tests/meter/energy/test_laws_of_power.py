@@ -27,13 +27,13 @@ def metered(seconds: float) -> tuple[Energy, float, float]:
         meter.begin()
         time.sleep(seconds)
         meter.end()
-        found, reason = meter.measurement()
-    assert found is not None, reason
-    return found, meter.windows[0].begin_seconds - zero, meter.windows[0].end_seconds - zero
+        energy, reason = meter.measurement()
+    assert energy is not None, reason
+    return energy, meter.windows[0].begin_seconds - zero, meter.windows[0].end_seconds - zero
 
 
-def counter_bound(found: Energy, highest_watts: float = HIGH) -> float:
-    return 2 * (UPDATE + found.longest_gap_seconds) * highest_watts
+def counter_bound(energy: Energy, highest_watts: float = HIGH) -> float:
+    return 2 * (UPDATE + energy.longest_gap_seconds) * highest_watts
 
 
 def square_joules(t: float, period: float) -> float:
@@ -43,17 +43,17 @@ def square_joules(t: float, period: float) -> float:
 
 @pytest.fixture(autouse=True)
 def update(patient: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """The counter moves every 0.1 s, as that of most boards."""
+    """The counter moves every 0.1 s, as on most GPUs."""
     patient.setenv("STUB_UPDATE", str(UPDATE))
     return patient
 
 
 def test_a_constant_is_right_to_a_thousandth(update: pytest.MonkeyPatch) -> None:
     update.setenv("STUB_LAW", "constant 300")
-    found, begin, end = metered(0.8)
-    assert found.integral_joules == pytest.approx(300 * (end - begin), rel=1e-3)
-    assert found.counter_joules == pytest.approx(300 * (end - begin), abs=counter_bound(found, 300))
-    assert found.devices[0].stale_share == 1
+    energy, begin, end = metered(0.8)
+    assert energy.integral_joules == pytest.approx(300 * (end - begin), rel=1e-3)
+    assert energy.counter_joules == pytest.approx(300 * (end - begin), abs=counter_bound(energy, 300))
+    assert energy.devices[0].stale_share == 1
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
@@ -62,11 +62,11 @@ def test_square_waves_near_the_update_period(update: pytest.MonkeyPatch, ratio: 
     period = UPDATE * RATIOS[ratio]
     update.setenv("STUB_LAW", f"square {LOW} {HIGH} {period}")
     update.setenv("STUB_SENSOR", f"duty {UPDATE} {UPDATE}")
-    found, begin, end = metered(1.0)
+    energy, begin, end = metered(1.0)
     true = square_joules(end, period) - square_joules(begin, period)
-    assert found.counter_joules == pytest.approx(true, abs=counter_bound(found))
-    delay = 2 * UPDATE + found.longest_gap_seconds
-    assert found.integral_joules == pytest.approx(true, abs=delay * (HIGH - LOW))
+    assert energy.counter_joules == pytest.approx(true, abs=counter_bound(energy))
+    delay = 2 * UPDATE + energy.longest_gap_seconds
+    assert energy.integral_joules == pytest.approx(true, abs=delay * (HIGH - LOW))
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
@@ -75,23 +75,23 @@ def test_a_sensor_that_sees_a_quarter_of_the_time(update: pytest.MonkeyPatch, ra
     period = UPDATE * RATIOS[ratio]
     update.setenv("STUB_LAW", f"square {LOW} {HIGH} {period}")
     update.setenv("STUB_SENSOR", f"duty 0.025 {UPDATE}")
-    found, begin, end = metered(1.0)
+    energy, begin, end = metered(1.0)
     true = square_joules(end, period) - square_joules(begin, period)
-    assert found.used == "counter"
-    assert found.energy_joules == pytest.approx(true, abs=counter_bound(found))
-    assert found.integral_joules is not None
+    assert energy.used == "counter"
+    assert energy.energy_joules == pytest.approx(true, abs=counter_bound(energy))
+    assert energy.integral_joules is not None
     if ratio == "1/2":  # each quarter falls into the low half: the readings miss half of the mean
-        assert found.integral_joules == pytest.approx(LOW * (end - begin), rel=0.01)
+        assert energy.integral_joules == pytest.approx(LOW * (end - begin), rel=0.01)
     else:
-        assert LOW <= found.integral_joules / (end - begin) <= HIGH
+        assert LOW <= energy.integral_joules / (end - begin) <= HIGH
 
 
 def test_a_one_second_average_is_late_by_half_a_second(update: pytest.MonkeyPatch) -> None:
     at = time.monotonic() + 0.5 - float(os.environ["STUB_EPOCH"])
     update.setenv("STUB_LAW", f"step {LOW} {HIGH} {at}")
     update.setenv("STUB_SENSOR", "boxcar 1")
-    found, begin, end = metered(2.2)
+    energy, begin, end = metered(2.2)
     true = LOW * (end - begin) + (HIGH - LOW) * (end - at)
     late = 0.5 * (HIGH - LOW)
-    assert found.integral_joules == pytest.approx(true - late, abs=(HIGH - LOW) * found.longest_gap_seconds)
-    assert found.counter_joules == pytest.approx(true, abs=counter_bound(found))
+    assert energy.integral_joules == pytest.approx(true - late, abs=(HIGH - LOW) * energy.longest_gap_seconds)
+    assert energy.counter_joules == pytest.approx(true, abs=counter_bound(energy))

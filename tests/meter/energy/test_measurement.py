@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from isoflop import record
-from isoflop.meter.energy.measurement import Circumstances, combine, read_board
-from isoflop.meter.energy.polls import BoardTrace, PollReader, Window, counter_difference, cover, integrate
+from isoflop.meter.energy.device_reading import read_device
+from isoflop.meter.energy.measurement import Circumstances, combine
+from isoflop.meter.energy.polls import DeviceTrace, PollReader, Window, counter_difference, cover, integrate
 
 RNG = np.random.default_rng(7)
 
@@ -27,15 +28,15 @@ def test_a_step_errs_by_less_than_the_step_times_the_gap() -> None:
     times = np.arange(-0.05, 20.2, 0.1)
     for at in (3.0, 7.77, 19.99):
         watts = np.where(times >= at, 500.0, 100.0)
-        found = integrate(times, watts, 0, 20, 0.3)
-        assert found.joules == pytest.approx(100 * 20 + 400 * (20 - at), abs=400 * 0.1 / 2 + 1e-9)
-        assert found.longest_gap_seconds == pytest.approx(0.1)
+        integral = integrate(times, watts, 0, 20, 0.3)
+        assert integral.joules == pytest.approx(100 * 20 + 400 * (20 - at), abs=400 * 0.1 / 2 + 1e-9)
+        assert integral.longest_gap_seconds == pytest.approx(0.1)
 
 
 def test_a_ramp_is_exact_but_for_the_edges() -> None:
     times = np.arange(0.04, 10, 0.1)
-    found = integrate(times, 50 + 30 * times, 0, 10, 0.3)
-    assert found.joules == pytest.approx(50 * 10 + 30 * 100 / 2, abs=30 * 0.1**2)
+    integral = integrate(times, 50 + 30 * times, 0, 10, 0.3)
+    assert integral.joules == pytest.approx(50 * 10 + 30 * 100 / 2, abs=30 * 0.1**2)
 
 
 def test_a_window_between_two_polls_reads_the_line_between_them() -> None:
@@ -43,8 +44,8 @@ def test_a_window_between_two_polls_reads_the_line_between_them() -> None:
 
 
 def test_without_a_poll_there_are_no_joules() -> None:
-    found = integrate([], [], 0, 10, 0.3)
-    assert (found.joules, found.coverage, found.longest_gap_seconds) == (None, 0.0, 10.0)
+    integral = integrate([], [], 0, 10, 0.3)
+    assert (integral.joules, integral.coverage, integral.longest_gap_seconds) == (None, 0.0, 10.0)
 
 
 def test_coverage_is_the_share_of_the_window_near_a_poll() -> None:
@@ -97,12 +98,12 @@ def test_counter_that_is_reset_stuck_or_unread_is_refused() -> None:
 # ---- from polls to the record
 
 
-def board(
+def constant_trace(
     seconds: float = 14, watts: float = 300, counter_watts: float | None = None, uuid: str = "a"
-) -> BoardTrace:
+) -> DeviceTrace:
     times = np.arange(0, seconds, 0.1)
     drawn = watts if counter_watts is None else counter_watts
-    return BoardTrace(
+    return DeviceTrace(
         uuid,
         "NVIDIA Stub",
         "field",
@@ -114,120 +115,124 @@ def board(
 
 
 def measure(
-    *boards: BoardTrace,
+    *traces: DeviceTrace,
     windows: tuple[Window, ...] = (Window(1, 12),),
     idle: Window | None = None,
     **how: float,
 ) -> tuple[record.Energy | None, str | None]:
-    found = combine([read_board(b, windows, idle, 0.3) for b in boards], windows, Circumstances(**how))  # type: ignore[arg-type]
-    assert found[0] is None or record.problem(found[0]) is None
-    return found
+    energy, reason = combine(
+        [read_device(trace, windows, idle, 0.3) for trace in traces], windows, Circumstances(**how)
+    )  # type: ignore[arg-type]
+    assert energy is None or record.problem(energy) is None
+    return energy, reason
 
 
-def test_two_sound_boards_give_an_a_and_their_sum() -> None:
-    found, reason = measure(board(watts=300, uuid="a"), board(watts=150, uuid="b"), idle=Window(0, 1))
+def test_two_sound_gpus_give_an_a_and_their_sum() -> None:
+    energy, reason = measure(
+        constant_trace(watts=300, uuid="a"), constant_trace(watts=150, uuid="b"), idle=Window(0, 1)
+    )
     assert reason is None
-    assert found is not None
-    assert (found.grade, found.used, found.replayed) == ("A", "counter", False)
-    assert found.energy_joules == pytest.approx(450 * 11)
-    assert found.counter_joules == pytest.approx(found.integral_joules)
-    assert found.idle_watts == pytest.approx(450)
-    assert found.net_joules == pytest.approx(0, abs=1e-6)
-    assert [d.mean_watts for d in found.devices] == pytest.approx([300, 150])
-    assert [d.peak_watts for d in found.devices] == [300, 150]
-    assert found.devices[0].polls == pytest.approx(110, abs=1)
+    assert energy is not None
+    assert (energy.grade, energy.used, energy.replayed) == ("A", "counter", False)
+    assert energy.energy_joules == pytest.approx(450 * 11)
+    assert energy.counter_joules == pytest.approx(energy.integral_joules)
+    assert energy.idle_watts == pytest.approx(450)
+    assert energy.net_joules == pytest.approx(0, abs=1e-6)
+    assert [d.mean_watts for d in energy.devices] == pytest.approx([300, 150])
+    assert [d.peak_watts for d in energy.devices] == [300, 150]
+    assert energy.devices[0].polls == pytest.approx(110, abs=1)
 
 
 def test_net_joules_may_be_negative_and_are_unknown_without_a_baseline() -> None:
-    cooling = board(watts=100)
+    cooling = constant_trace(watts=100)
     cooling.watts[:10] = [130.0] * 10
-    found, _ = measure(cooling, idle=Window(0, 0.9))
-    assert found is not None
-    assert found.net_joules == pytest.approx(-30 * 11, rel=1e-6)
-    found, _ = measure(board())
-    assert found is not None
-    assert (found.net_joules, found.net_joules_reason) == (None, "no idle baseline was taken")
+    energy, _ = measure(cooling, idle=Window(0, 0.9))
+    assert energy is not None
+    assert energy.net_joules == pytest.approx(-30 * 11, rel=1e-6)
+    energy, _ = measure(constant_trace())
+    assert energy is not None
+    assert (energy.net_joules, energy.net_joules_reason) == (None, "no idle baseline was taken")
 
 
 def test_windows_add_up_and_leave_the_pauses_out() -> None:
-    found, _ = measure(board(seconds=40), windows=(Window(1, 13), Window(20, 33.5)))
-    assert found is not None
-    assert (found.window_seconds, found.energy_joules) == pytest.approx((25.5, 300 * 25.5))
+    energy, _ = measure(constant_trace(seconds=40), windows=(Window(1, 13), Window(20, 33.5)))
+    assert energy is not None
+    assert (energy.window_seconds, energy.energy_joules) == pytest.approx((25.5, 300 * 25.5))
 
 
 def test_a_replay_scales_joules_and_costs_a_grade() -> None:
-    found, _ = measure(board(), idle=Window(0, 1), replayed=True, scale=0.01)
-    assert found is not None
-    assert (found.grade, found.replayed, found.window_seconds) == ("B", True, 11)
-    assert found.energy_joules == pytest.approx(33)
-    assert found.integral_joules == pytest.approx(33)
-    assert found.devices[0].counter_joules == pytest.approx(3300)
+    energy, _ = measure(constant_trace(), idle=Window(0, 1), replayed=True, scale=0.01)
+    assert energy is not None
+    assert (energy.grade, energy.replayed, energy.window_seconds) == ("B", True, 11)
+    assert energy.energy_joules == pytest.approx(33)
+    assert energy.integral_joules == pytest.approx(33)
+    assert energy.devices[0].counter_joules == pytest.approx(3300)
 
 
 def test_a_counter_that_was_reset_gives_way_to_the_integral() -> None:
-    reset = board()
+    reset = constant_trace()
     reset.joules[60:] = [j - 1e5 for j in reset.joules[60:]]
-    found, _ = measure(reset)
-    assert found is not None
-    assert (found.used, found.grade, found.counter_joules) == ("integral", "C", None)
-    assert found.counter_joules_reason == "the counter ran backwards (it was reset)"
-    assert found.energy_joules == pytest.approx(3300)
+    energy, _ = measure(reset)
+    assert energy is not None
+    assert (energy.used, energy.grade, energy.counter_joules) == ("integral", "C", None)
+    assert energy.counter_joules_reason == "the counter ran backwards (it was reset)"
+    assert energy.energy_joules == pytest.approx(3300)
 
 
-def test_a_board_without_power_readings_still_has_its_counter() -> None:
-    deaf = board()
-    deaf.watts, deaf.power_times, deaf.power_error = [], [], "NotSupported"
-    found, _ = measure(deaf)
-    assert found is not None
-    assert (found.used, found.grade, found.integral_joules) == ("counter", "C", None)
-    assert found.integral_joules_reason == "power was never read (NotSupported)"
-    assert found.devices[0].peak_watts is None
+def test_a_gpu_without_power_readings_still_has_its_counter() -> None:
+    without_power = constant_trace()
+    without_power.watts, without_power.power_times, without_power.power_error = [], [], "NotSupported"
+    energy, _ = measure(without_power)
+    assert energy is not None
+    assert (energy.used, energy.grade, energy.integral_joules) == ("counter", "C", None)
+    assert energy.integral_joules_reason == "power was never read (NotSupported)"
+    assert energy.devices[0].peak_watts is None
 
 
-@pytest.mark.parametrize(("hole", "letter"), [(0.65, "A"), (0.95, "B"), (1.4, None)])
-def test_a_hole_in_the_polls_costs_first_the_grade_then_the_figure(hole: float, letter: str | None) -> None:
-    holed = board()
-    keep = [i for i, t in enumerate(holed.power_times) if not 5 < t < 5 + hole]
-    holed.power_times = holed.counter_times = [holed.power_times[i] for i in keep]
-    holed.watts = [holed.watts[i] for i in keep]
-    holed.joules = [holed.joules[i] for i in keep]
-    found, reason = measure(holed)
+@pytest.mark.parametrize(("gap", "letter"), [(0.65, "A"), (0.95, "B"), (1.4, None)])
+def test_a_gap_in_the_polls_costs_first_the_grade_then_the_figure(gap: float, letter: str | None) -> None:
+    interrupted = constant_trace()
+    keep = [i for i, t in enumerate(interrupted.power_times) if not 5 < t < 5 + gap]
+    interrupted.power_times = interrupted.counter_times = [interrupted.power_times[i] for i in keep]
+    interrupted.watts = [interrupted.watts[i] for i in keep]
+    interrupted.joules = [interrupted.joules[i] for i in keep]
+    energy, reason = measure(interrupted)
     if letter is None:
-        assert found is None
+        assert energy is None
         assert reason is not None
         assert "read in only 9" in reason
         assert "longest gap 1.4 s" in reason
     else:
-        assert found is not None
-        assert found.grade == letter
-        assert found.energy_joules == pytest.approx(3300)
+        assert energy is not None
+        assert energy.grade == letter
+        assert energy.energy_joules == pytest.approx(3300)
 
 
-def test_one_lost_board_of_two_makes_the_sum_unknown_and_is_named() -> None:
-    lost = board(seconds=6, uuid="b")
+def test_one_lost_gpu_of_two_makes_the_sum_unknown_and_is_named() -> None:
+    lost = constant_trace(seconds=6, uuid="b")
     lost.power_error = lost.counter_error = "GpuIsLost"
-    found, reason = measure(board(), lost)
-    assert found is None
+    energy, reason = measure(constant_trace(), lost)
+    assert energy is None
     assert reason is not None
     assert reason.startswith("b: power was read in only")
     assert reason.endswith("(GpuIsLost)")
 
 
 def test_aliased_power_is_caught_by_the_counter() -> None:
-    caught = board(seconds=14)
-    times = np.array(caught.power_times)
-    caught.watts = np.where(
+    aliased = constant_trace(seconds=14)
+    times = np.array(aliased.power_times)
+    aliased.watts = np.where(
         (times + 0.01) % 0.05 < 0.025, 100.0, 500.0
     ).tolist()  # every poll meets the low half
-    found, _ = measure(caught)
-    assert found is not None
-    assert found.used == "counter"
-    assert found.energy_joules == pytest.approx(3300)
-    assert found.grade == "D"
-    assert "apart" in found.grade_reasons[0]
+    energy, _ = measure(aliased)
+    assert energy is not None
+    assert energy.used == "counter"
+    assert energy.energy_joules == pytest.approx(3300)
+    assert energy.grade == "D"
+    assert "apart" in energy.grade_reasons[0]
 
 
-def test_a_damaged_line_is_a_poll_lost(tmp_path: Path) -> None:
+def test_a_damaged_line_is_skipped(tmp_path: Path) -> None:
     path = tmp_path / "polls.jsonl"
     poll = {"uuid": "a", "watts": 300.0, "power_error": None, "joules": None, "counter_error": "NotSupported"}
     path.write_text(
@@ -235,9 +240,9 @@ def test_a_damaged_line_is_a_poll_lost(tmp_path: Path) -> None:
     )
     reader = PollReader(path, ["a"])
     reader.update()
-    assert reader.boards["a"].power_times == [1.0]
+    assert reader.traces["a"].power_times == [1.0]
     with path.open("a") as file:
         file.write('\n{"uuid": "elsewhere", "time": 4.0}\n')
     reader.update()
-    assert reader.boards["a"].power_times == [1.0, 3.0]
-    assert reader.boards["a"].counter_error == "NotSupported"
+    assert reader.traces["a"].power_times == [1.0, 3.0]
+    assert reader.traces["a"].counter_error == "NotSupported"

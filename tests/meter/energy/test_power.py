@@ -1,4 +1,4 @@
-"""The energy meter and its sampler process over a stub of NVML: known power laws, every fault, manners."""
+"""The energy meter and its sampler process over a stub of NVML: power laws, faults, start and end."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def train(meter: WindowMeter, seconds: float) -> None:
     meter.end()
 
 
-def test_constant_power_on_two_boards_over_two_windows(patient: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_constant_power_on_two_gpus_over_two_windows(patient: pytest.MonkeyPatch, tmp_path: Path) -> None:
     patient.setenv("STUB_LAW", "constant 300")
     polls = tmp_path / "new" / "polls.jsonl"
     with WindowMeter([*UUIDS, UUIDS[0]], period_seconds=PERIOD, idle_seconds=0.2, polls_path=polls) as meter:
@@ -38,25 +38,25 @@ def test_constant_power_on_two_boards_over_two_windows(patient: pytest.MonkeyPat
         time.sleep(0.1)
         train(meter, 0.3)
         so_far = meter.joules_so_far()
-        found, reason = meter.measurement()
+        energy, reason = meter.measurement()
     assert reason is None
-    assert found is not None
+    assert energy is not None
     seconds = sum(w.seconds for w in meter.windows)
-    assert found.window_seconds == seconds
-    assert found.integral_joules == pytest.approx(600 * seconds, rel=1e-6)
-    assert found.counter_joules == pytest.approx(
-        600 * seconds, abs=600 * 4 * (0.02 + found.longest_gap_seconds)
+    assert energy.window_seconds == seconds
+    assert energy.integral_joules == pytest.approx(600 * seconds, rel=1e-6)
+    assert energy.counter_joules == pytest.approx(
+        600 * seconds, abs=600 * 4 * (0.02 + energy.longest_gap_seconds)
     )
-    assert found.idle_watts == pytest.approx(600, rel=1e-6)
-    assert [d.uuid for d in found.devices] == list(UUIDS)
-    assert found.devices[0].power_field == "NVML_FI_DEV_POWER_INSTANT"
-    assert so_far == pytest.approx(found.energy_joules, rel=0.5)
+    assert energy.idle_watts == pytest.approx(600, rel=1e-6)
+    assert [d.uuid for d in energy.devices] == list(UUIDS)
+    assert energy.devices[0].power_field == "NVML_FI_DEV_POWER_INSTANT"
+    assert so_far == pytest.approx(energy.energy_joules, rel=0.5)
     lines = [json.loads(line) for line in polls.read_text().splitlines()]
     assert sum(line.get("watts") == 300.0 for line in lines) > 10
     assert "libnvidia-ml" not in Path("/proc/self/maps").read_text()
     again, _ = meter.measurement()
     assert again is not None
-    assert again.integral_joules == pytest.approx(found.integral_joules, rel=1e-6)
+    assert again.integral_joules == pytest.approx(energy.integral_joules, rel=1e-6)
     first, _ = meter.measurement(meter.windows[:1])
     assert first is not None
     assert first.window_seconds == meter.windows[0].seconds
@@ -68,12 +68,12 @@ def test_a_long_sound_window_is_graded_a(patient: pytest.MonkeyPatch) -> None:
         patient.setattr(grade, name, value)
     with WindowMeter(UUIDS[:1], period_seconds=PERIOD) as meter:
         train(meter, 0.6)
-        found, _ = meter.measurement()
+        energy, _ = meter.measurement()
         replay, _ = meter.measurement(replayed=True, scale=0.5)
-    assert found is not None
+    assert energy is not None
     assert replay is not None
-    assert (found.grade, replay.grade) == ("A", "B")
-    assert replay.energy_joules == pytest.approx(found.energy_joules / 2, rel=1e-6)
+    assert (energy.grade, replay.grade) == ("A", "B")
+    assert replay.energy_joules == pytest.approx(energy.energy_joules / 2, rel=1e-6)
 
 
 @pytest.mark.parametrize("law", ["step", "ramp"])
@@ -83,31 +83,31 @@ def test_step_and_ramp_have_their_known_integral(patient: pytest.MonkeyPatch, la
     patient.setenv("STUB_LAW", f"step 100 500 {at}" if law == "step" else "ramp 100 400")
     with WindowMeter(UUIDS[:1], period_seconds=PERIOD) as meter:
         train(meter, 0.8)
-        found, reason = meter.measurement()
-    assert found is not None, reason
+        energy, reason = meter.measurement()
+    assert energy is not None, reason
     a, b = meter.windows[0].begin_seconds - zero, meter.windows[0].end_seconds - zero
-    gap = found.longest_gap_seconds
+    gap = energy.longest_gap_seconds
     if law == "step":
         true, slack = 100 * (b - a) + 400 * (b - max(a, at)), 400 * gap
     else:
         true, slack = 100 * (b - a) + 200 * (b * b - a * a), 400 * gap * (b - a)
-    assert found.integral_joules == pytest.approx(true, abs=slack)
-    assert found.counter_joules == pytest.approx(true, abs=2 * (0.02 + gap) * (500 + 400 * b))
+    assert energy.integral_joules == pytest.approx(true, abs=slack)
+    assert energy.counter_joules == pytest.approx(true, abs=2 * (0.02 + gap) * (500 + 400 * b))
 
 
 def test_the_counter_sees_a_square_wave_that_polls_cannot(patient: pytest.MonkeyPatch) -> None:
     patient.setenv("STUB_LAW", "square 100 500 0.01")
     with WindowMeter(UUIDS[:1], period_seconds=PERIOD) as meter:
         train(meter, 0.8)
-        found, reason = meter.measurement()
-    assert found is not None, reason
-    assert found.used == "counter"
-    slack = 2 * (0.03 + found.longest_gap_seconds) * 300
-    assert found.energy_joules == pytest.approx(300 * found.window_seconds, abs=slack)
+        energy, reason = meter.measurement()
+    assert energy is not None, reason
+    assert energy.used == "counter"
+    slack = 2 * (0.03 + energy.longest_gap_seconds) * 300
+    assert energy.energy_joules == pytest.approx(300 * energy.window_seconds, abs=slack)
 
 
 @pytest.mark.parametrize(
-    ("faults", "said"),
+    ("faults", "message"),
     [
         ({"STUB_INIT": "9"}, "the NVIDIA driver is not loaded"),
         ({"STUB_INIT": "12"}, "no NVIDIA driver"),
@@ -121,24 +121,24 @@ def test_the_counter_sees_a_square_wave_that_polls_cannot(patient: pytest.Monkey
     ],
 )
 def test_what_never_works_is_a_reason_and_never_a_figure(
-    stub: pytest.MonkeyPatch, faults: dict[str, str], said: str
+    stub: pytest.MonkeyPatch, faults: dict[str, str], message: str
 ) -> None:
     for name, value in faults.items():
         stub.setenv(name, value)
     if not faults.get("LD_LIBRARY_PATH", "stub") and Path("/proc/driver/nvidia").exists():
         pytest.skip("this machine has a real NVIDIA driver")
-    with WindowMeter(UUIDS, period_seconds=PERIOD, idle_seconds=30) as meter:  # no board, no baseline
+    with WindowMeter(UUIDS, period_seconds=PERIOD, idle_seconds=30) as meter:  # no GPU, no baseline
         train(meter, 0.1)
         assert meter.joules_so_far() is None
-        found, reason = meter.measurement()
-    assert found is None
+        energy, reason = meter.measurement()
+    assert energy is None
     assert reason is not None
-    assert said in reason
+    assert message in reason
     assert UUIDS[0] in reason
 
 
-def test_an_unknown_board_is_named() -> None:
-    nothing = (None, "no GPU was named to meter; RAPL was not asked for")
+def test_without_a_device_the_reason_names_gpu_and_rapl() -> None:
+    nothing = (None, "no GPU was named to meter; RAPL was not requested")
     assert WindowMeter(()).measurement() == nothing
     with WindowMeter(()) as meter:
         train(meter, 0.001)
@@ -149,8 +149,8 @@ def test_an_unknown_board_is_named() -> None:
 def test_a_uuid_nvml_does_not_know_is_a_reason(stub: pytest.MonkeyPatch) -> None:
     with WindowMeter(["GPU-elsewhere"], period_seconds=PERIOD) as meter:
         train(meter, 0.1)
-    found, reason = meter.measurement()
-    assert found is None
+    energy, reason = meter.measurement()
+    assert energy is None
     assert "GPU-elsewhere" in str(reason)
     assert "NotFound" in str(reason)
 
@@ -160,13 +160,13 @@ def test_no_counter_leaves_the_integral_at_grade_c(patient: pytest.MonkeyPatch) 
     patient.setenv("STUB_NO_INSTANT", "1")
     with WindowMeter([UUIDS[0].removeprefix("GPU-")], period_seconds=PERIOD) as meter:
         train(meter, 0.5)
-        found, reason = meter.measurement()
-    assert found is not None, reason
-    assert (found.used, found.counter_joules) == ("integral", None)
-    assert found.counter_joules_reason == "the energy counter was never read (NotSupported)"
-    assert "power integral only: no sound energy counter" in found.grade_reasons
-    assert found.energy_joules == pytest.approx(300 * found.window_seconds, rel=1e-6)
-    assert found.devices[0].power_field == "nvmlDeviceGetPowerUsage"
+        energy, reason = meter.measurement()
+    assert energy is not None, reason
+    assert (energy.used, energy.counter_joules) == ("integral", None)
+    assert energy.counter_joules_reason == "the energy counter was never read (NotSupported)"
+    assert "power integral only: no sound energy counter" in energy.grade_reasons
+    assert energy.energy_joules == pytest.approx(300 * energy.window_seconds, rel=1e-6)
+    assert energy.devices[0].power_field == "nvmlDeviceGetPowerUsage"
 
 
 def test_a_counter_reset_during_training_falls_back_to_the_integral(
@@ -180,20 +180,20 @@ def test_a_counter_reset_during_training_falls_back_to_the_integral(
         now.touch()
         time.sleep(0.4)
         meter.end()
-        found, reason = meter.measurement()
-    assert found is not None, reason
-    assert found.used == "integral"
-    assert "ran backwards" in str(found.counter_joules_reason)
-    assert found.energy_joules == pytest.approx(300 * found.window_seconds, rel=1e-6)
+        energy, reason = meter.measurement()
+    assert energy is not None, reason
+    assert energy.used == "integral"
+    assert "ran backwards" in str(energy.counter_joules_reason)
+    assert energy.energy_joules == pytest.approx(300 * energy.window_seconds, rel=1e-6)
 
 
 @pytest.mark.parametrize(("fault", "name"), [("STUB_LOST", "GpuIsLost"), ("STUB_DEAF", "NotSupported")])
-def test_one_board_of_two_falls_silent_while_training(
+def test_one_gpu_of_two_fails_during_training(
     stub: pytest.MonkeyPatch, tmp_path: Path, fault: str, name: str
 ) -> None:
     now, polls = tmp_path / "now", tmp_path / "polls.jsonl"
     stub.setenv(fault, str(now))
-    stub.setenv("STUB_BOARD", "1")
+    stub.setenv("STUB_GPU", "1")
     with WindowMeter(UUIDS, period_seconds=PERIOD, polls_path=polls) as meter:
         meter.begin()
         time.sleep(0.1)
@@ -202,44 +202,42 @@ def test_one_board_of_two_falls_silent_while_training(
         now.unlink()  # it comes back, as after a burst of errors
         time.sleep(0.1)
         meter.end()
-        found, reason = meter.measurement()
-    assert found is None
+        energy, reason = meter.measurement()
+    assert energy is None
     assert str(reason).startswith(f"{UUIDS[1]}: power was read in only")
     assert str(reason).endswith(f"({name})")
     reader = PollReader(polls, UUIDS)
     reader.update()
-    healthy, faulty = (reader.boards[uuid] for uuid in UUIDS)
+    healthy, faulty = (reader.traces[uuid] for uuid in UUIDS)
     assert (healthy.power_error, faulty.power_error) == (None, name)
     assert set(healthy.watts) == set(faulty.watts) == {300.0}
 
 
-def test_a_slow_call_blinds_its_board_for_a_while_and_no_other(
-    stub: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_slow_call_delays_the_polls_of_its_gpu_only(stub: pytest.MonkeyPatch, tmp_path: Path) -> None:
     now, polls = tmp_path / "now", tmp_path / "polls.jsonl"
     stub.setenv("STUB_SLOW", str(now))
     stub.setenv("STUB_SLOW_SECONDS", "2")
-    stub.setenv("STUB_BOARD", "1")
+    stub.setenv("STUB_GPU", "1")
     with WindowMeter(UUIDS, period_seconds=PERIOD, polls_path=polls) as meter:
         meter.begin()
         now.touch()
         time.sleep(0.8)
         meter.end()
         asked = time.monotonic()
-        found, reason = meter.measurement()
+        energy, reason = meter.measurement()
         assert time.monotonic() - asked < 1
         time.sleep(1.6)
-    assert found is None
+    assert energy is None
     assert "longest gap" in str(reason)
     reader = PollReader(polls, UUIDS)
     reader.update()
-    fast, slow = (np.array(reader.boards[uuid].power_times) for uuid in UUIDS)
+    fast, slow = (np.array(reader.traces[uuid].power_times) for uuid in UUIDS)
     gap = int(np.diff(slow).argmax())
     assert np.diff(slow)[gap] >= 2
     assert ((fast > slow[gap]) & (fast < slow[gap + 1])).sum() > 5
 
 
-def test_a_call_that_hangs_is_left_behind(stub: pytest.MonkeyPatch) -> None:
+def test_a_call_that_hangs_is_abandoned(stub: pytest.MonkeyPatch) -> None:
     stub.setenv("STUB_SLOW", "/")
     stub.setenv("STUB_SLOW_SECONDS", "600")
     stub.setattr(window_meter, "START_SECONDS", 0.5)
@@ -247,9 +245,9 @@ def test_a_call_that_hangs_is_left_behind(stub: pytest.MonkeyPatch) -> None:
     with WindowMeter(UUIDS[:1], period_seconds=PERIOD, idle_seconds=30) as meter:
         pid = meter.sampler_pid
         train(meter, 0.1)
-        found, reason = meter.measurement()
+        energy, reason = meter.measurement()
     assert time.monotonic() - started < 10
-    assert found is None
+    assert energy is None
     assert "power was never read" in str(reason)
     assert gone(pid)
 
@@ -262,8 +260,8 @@ def test_a_killed_sampler_is_a_reason(stub: pytest.MonkeyPatch) -> None:
         time.sleep(0.5)
         meter.end()
         inside = meter.measurement()
-    for found, reason in (inside, meter.measurement()):
-        assert found is None
+    for energy, reason in (inside, meter.measurement()):
+        assert energy is None
         assert str(reason).startswith("the power sampler was killed by signal 9; ")
         assert "in only" in str(reason)
 
@@ -285,7 +283,7 @@ def test_the_period_has_a_floor() -> None:
         WindowMeter(UUIDS, idle_seconds=-1)
 
 
-# ---- the sampler's manners
+# ---- start and end of the sampler
 
 
 def gone(pid: int | None, within_seconds: float = 10) -> bool:
@@ -302,7 +300,7 @@ def gone(pid: int | None, within_seconds: float = 10) -> bool:
     return False
 
 
-def test_the_sampler_is_light() -> None:
+def test_the_sampler_imports_nothing_heavy() -> None:
     code = "import sys, isoflop.meter.device.visible, isoflop.meter.energy.sampler; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"torch", "numpy", "pandas", "msgspec", "pynvml"} & set(loaded.stdout.split())
@@ -330,7 +328,7 @@ def test_the_sampler_dies_with_a_killed_trainer_even_if_a_worker_keeps_its_pipe(
         [sys.executable, "-W", "ignore", "-c", ORPHANER, UUIDS[0]], stdout=subprocess.PIPE, text=True
     ) as trainer:
         assert trainer.stdout is not None
-        sampler, worker = (int(word) for word in trainer.stdout.readline().split())
+        sampler, worker = (int(pid) for pid in trainer.stdout.readline().split())
         try:
             assert not gone(sampler, 0.1)
             trainer.kill()
@@ -339,7 +337,7 @@ def test_the_sampler_dies_with_a_killed_trainer_even_if_a_worker_keeps_its_pipe(
             os.kill(worker, signal.SIGKILL)
 
 
-def test_the_sampler_ignores_the_job_s_signals_and_ends_with_its_input(
+def test_the_sampler_ignores_signals_to_the_job_and_ends_with_its_input(
     stub: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     out = tmp_path / "polls.jsonl"

@@ -56,16 +56,16 @@ class Load(threading.Thread):
                 new.rename(file)  # as the kernel does, a reader sees the old number or the new one
 
 
-def test_packages_and_memory_are_summed_and_nothing_twice(powercap: Path) -> None:
-    found = rapl.find(powercap)
+def test_packages_and_memory_are_summed_once_each(powercap: Path) -> None:
+    counters = rapl.find(powercap)
     names = ["RAPL package-0", "RAPL package-0/dram", "RAPL package-1", "RAPL package-1/dram"]
-    assert ([d.uuid for d in found.domains], found.reason) == (names, None)
-    assert found.domains[0].range_joules == pytest.approx(262143.32885)
-    assert rapl.read_joules(found.domains[0]) == 5
+    assert ([d.uuid for d in counters.domains], counters.reason) == (names, None)
+    assert counters.domains[0].range_joules == pytest.approx(262143.32885)
+    assert rapl.read_joules(counters.domains[0]) == 5
 
 
 def test_without_counters_there_is_a_reason(tmp_path: Path) -> None:
-    assert rapl.find(tmp_path) == rapl.find(tmp_path / "absent") == rapl.Found((), rapl.ABSENT)
+    assert rapl.find(tmp_path) == rapl.find(tmp_path / "absent") == rapl.Domains((), rapl.ABSENT)
 
 
 def test_counters_for_root_only_say_what_to_change(powercap: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,11 +78,11 @@ def test_counters_for_root_only_say_what_to_change(powercap: Path, monkeypatch: 
         return plain(path)
 
     monkeypatch.setattr(Path, "read_text", read)
-    found = rapl.find(powercap)
-    assert found.domains == ()
-    assert f"sudo chmod a+r {powercap}/*/energy_uj" in str(found.reason)
-    energy, reason = WindowMeter((), host=found, no_gpu="no GPU").measurement()
-    assert (energy, reason) == (None, f"no GPU; {found.reason}")
+    counters = rapl.find(powercap)
+    assert counters.domains == ()
+    assert f"sudo chmod a+r {powercap}/*/energy_uj" in str(counters.reason)
+    energy, reason = WindowMeter((), host=counters, no_gpu="no GPU").measurement()
+    assert (energy, reason) == (None, f"no GPU; {counters.reason}")
 
 
 def test_a_counter_that_reads_nonsense_is_named(powercap: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_counter_that_reads_nonsense_is_named(powercap: Path) -> None:
 
 def test_wrap_around_is_undone(powercap: Path) -> None:
     domain = rapl.find(powercap).domains[0]
-    poll = sampler.Processor(domain)
+    poll = sampler.RaplCounter(domain)
     file = domain.path / "energy_uj"
     reads = [RANGE_MICROJOULES - 3_000_000, RANGE_MICROJOULES - 1_000_000, 4_000_000, 4_500_000]
     joules = []
@@ -116,56 +116,54 @@ def test_a_processor_is_metered_over_a_wrap(powercap: Path, tmp_path: Path) -> N
         meter.begin()
         time.sleep(1.2)
         meter.end()
-        found, reason = meter.measurement()
+        energy, reason = meter.measurement()
         so_far = meter.joules_so_far()
     load.ended.set()
-    assert found is not None, reason
-    assert record.problem(found) is None
-    assert found.used == "rapl"
-    assert found.energy_joules == pytest.approx(200 * found.window_seconds, abs=200 * 0.1)
-    assert so_far == pytest.approx(found.energy_joules)
-    assert found.counter_joules == found.energy_joules
-    assert found.grade == "C"
-    assert "1.2 s were metered" in " ".join(found.grade_reasons)
-    assert len(found.devices) == 4
-    assert found.devices[1].power_field == rapl.FIELD
-    assert found.devices[1].mean_watts == pytest.approx(50, abs=5)
+    assert energy is not None, reason
+    assert record.problem(energy) is None
+    assert energy.used == "rapl"
+    assert energy.energy_joules == pytest.approx(200 * energy.window_seconds, abs=200 * 0.1)
+    assert so_far == pytest.approx(energy.energy_joules)
+    assert energy.counter_joules == energy.energy_joules
+    assert energy.grade == "C"
+    assert f"{energy.window_seconds:.3g} s were metered" in " ".join(energy.grade_reasons)
+    assert len(energy.devices) == 4
+    assert energy.devices[1].power_field == rapl.FIELD
+    assert energy.devices[1].mean_watts == pytest.approx(50, abs=5)
     assert sum("joules" in json.loads(line) for line in polls.read_text().splitlines()) > 40
 
 
-def test_beside_a_board_the_processor_is_no_part_of_the_sum(
-    powercap: Path, patient: pytest.MonkeyPatch
-) -> None:
+def test_beside_a_gpu_the_processor_is_not_in_the_sum(powercap: Path, patient: pytest.MonkeyPatch) -> None:
     load = Load(powercap, 25)
-    board = "GPU-00000000-0000-0000-0000-000000000000"
-    with WindowMeter([board], host=rapl.find(powercap), period_seconds=0.05) as meter:
+    uuid = "GPU-00000000-0000-0000-0000-000000000000"
+    with WindowMeter([uuid], host=rapl.find(powercap), period_seconds=0.05) as meter:
         load.start()
         time.sleep(0.1)
         meter.begin()
         time.sleep(0.6)
         meter.end()
-        found, reason = meter.measurement(replayed=True, scale=0.5)
+        energy, reason = meter.measurement(replayed=True, scale=0.5)
     load.ended.set()
-    assert found is not None, reason
-    assert [d.uuid for d in found.devices] == [board]
-    assert found.integral_joules == pytest.approx(150 * found.window_seconds, rel=1e-3)
-    assert found.host_joules == pytest.approx(50 * found.window_seconds, abs=10)
+    assert energy is not None, reason
+    assert [d.uuid for d in energy.devices] == [uuid]
+    assert energy.integral_joules == pytest.approx(150 * energy.window_seconds, rel=1e-3)
+    assert energy.host_joules == pytest.approx(50 * energy.window_seconds, abs=10)
 
 
 def test_a_power_is_modelled_only_when_asked_for() -> None:
-    with WindowMeter((), host=rapl.Found((), rapl.ABSENT), cpu_watts=65) as meter:
-        assert not meter.senses
+    with WindowMeter((), host=rapl.Domains((), rapl.ABSENT), cpu_watts=65) as meter:
+        assert not meter.has_readings
         for _ in range(2):
             meter.begin()
             time.sleep(0.02)
             meter.end()
-        found, reason = meter.measurement()
+        energy, reason = meter.measurement()
         assert meter.joules_so_far() == pytest.approx(65 * sum(w.seconds for w in meter.windows))
-    assert found is not None, reason
-    assert record.problem(found) is None
-    assert (found.used, found.grade, found.coverage, found.devices) == ("modelled", "D", 0, ())
-    assert found.energy_joules == pytest.approx(65 * found.window_seconds)
-    assert "nothing was measured (65 W)" in found.grade_reasons[0]
+    assert energy is not None, reason
+    assert record.problem(energy) is None
+    assert (energy.used, energy.grade, energy.coverage, energy.devices) == ("modelled", "D", 0, ())
+    assert energy.energy_joules == pytest.approx(65 * energy.window_seconds)
+    assert "nothing was measured (65 W)" in energy.grade_reasons[0]
     with pytest.raises(ValueError, match="above 0"):
         WindowMeter((), cpu_watts=0)
 
@@ -177,6 +175,6 @@ def test_a_counter_that_may_not_be_read_any_more_is_a_reason(powercap: Path) -> 
             file.unlink()
         time.sleep(0.5)
         meter.end()
-        found, reason = meter.measurement()
-    assert found is None
+        energy, reason = meter.measurement()
+    assert energy is None
     assert "No such file" in str(reason)

@@ -138,7 +138,7 @@ def test_transposed_convolution_by_hand(groups: int) -> None:
 
 
 @pytest.mark.parametrize("padding", ["same", "valid", 1])
-def test_padding_given_as_a_word_is_counted(padding: str | int) -> None:
+def test_padding_given_as_a_string_is_counted(padding: str | int) -> None:
     counted = known(count(nn.Conv2d(4, 6, 3, padding=padding), (4, 8, 8)))
     side = 6 if padding == "valid" else 8
     assert counted.forward_macs_per_example == side * side * 4 * 6 * 9
@@ -155,7 +155,7 @@ def test_multihead_attention_by_hand(need_weights: bool) -> None:
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_encoder_is_counted_in_spite_of_its_fused_path(frozen: bool) -> None:
+def test_encoder_is_counted_despite_its_fused_path(frozen: bool) -> None:
     tokens, width, hidden = 6, 16, 32
     layer = nn.TransformerEncoderLayer(width, 4, hidden, batch_first=True)
     model = nn.TransformerEncoder(layer, 2).eval().requires_grad_(not frozen)
@@ -443,7 +443,7 @@ def test_a_model_with_a_compiled_part_counts_as_what_it_wraps() -> None:
     assert count(model, (8,)) == plain
 
 
-def test_the_third_witness_is_heard() -> None:
+def test_a_closed_form_is_cross_checked() -> None:
     model = nn.Linear(8, 4)
     assert known(count(model, (8,), closed_form_macs=32)).closed_form_macs_per_example == 32
     other = count(model, (8,), closed_form_macs=33)
@@ -477,7 +477,7 @@ def test_any_structure_of_outputs_is_accepted() -> None:
     assert known(count(model, (8,))).forward_macs_per_example == 8 * 2 + 8 * 6
 
 
-def test_fvcore_is_not_needed_to_import_and_its_absence_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fvcore_is_not_needed_to_import_and_its_absence_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "fvcore"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "fvcore", None)

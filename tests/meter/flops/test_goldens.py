@@ -15,10 +15,10 @@ def counted(name: str, crop: int = 224) -> FlopCount:
     with torch.device("cpu" if "regnet" in name else "meta"):
         maker = torchvision.models.get_model_builder(name)
         options = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
-        found = count(maker(weights=None, **options), (3, crop, crop))
-    assert found.reason is None, found.reason
-    assert found.forward_macs_per_example == found.fvcore_forward_macs_per_example
-    return found
+        result = count(maker(weights=None, **options), (3, crop, crop))
+    assert result.reason is None, result.reason
+    assert result.forward_macs_per_example == result.fvcore_forward_macs_per_example
+    return result
 
 
 def test_vision_transformer_by_its_formula() -> None:
@@ -27,12 +27,12 @@ def test_vision_transformer_by_its_formula() -> None:
     embedding = patches * width * 3 * 16 * 16
     attention = blocks * 2 * tokens * tokens * width
     linear = blocks * 12 * tokens * width**2 + width * classes
-    found = counted("vit_b_16")
+    result = counted("vit_b_16")
     by_op = {"addmm": linear, "attention": attention, "convolution": embedding}
-    assert found.forward_macs_by_op == by_op
+    assert result.forward_macs_by_op == by_op
     first_layer = embedding
     total = embedding + attention + linear
-    assert found.train_flops_per_example == 2 * (3 * total - first_layer)
+    assert result.train_flops_per_example == 2 * (3 * total - first_layer)
 
 
 def test_swin_by_its_formula() -> None:
@@ -97,9 +97,11 @@ def test_mobilenet_by_its_formula() -> None:
     ],
 )
 def test_torchvisions_published_figures_within_2_percent(name: str, weight: str) -> None:
-    told = torchvision.models.get_model_weights(name)[weight]
-    crop = told.transforms.keywords["crop_size"]
-    assert counted(name, crop).forward_macs_per_example * 1e-9 == pytest.approx(told.meta["_ops"], rel=0.02)
+    published = torchvision.models.get_model_weights(name)[weight]
+    crop = published.transforms.keywords["crop_size"]
+    assert counted(name, crop).forward_macs_per_example * 1e-9 == pytest.approx(
+        published.meta["_ops"], rel=0.02
+    )
 
 
 RECURRENT = {nn.LSTM: 4, nn.GRU: 3, nn.RNN: 1}
@@ -120,29 +122,29 @@ class Last(nn.Module):
 @pytest.mark.parametrize("kind", RECURRENT)
 def test_recurrent_networks_by_their_formula(kind: type[nn.RNNBase]) -> None:
     steps, inputs, hidden, gates = 6, 8, 5, RECURRENT[kind]
-    found = count(Last(kind(inputs, hidden, num_layers=2, batch_first=True)), (steps, inputs))
-    assert found.reason is None
+    result = count(Last(kind(inputs, hidden, num_layers=2, batch_first=True)), (steps, inputs))
+    assert result.reason is None
     reading, feeding = steps * gates * hidden * inputs, steps * gates * hidden * hidden
-    assert found.forward_macs_per_example == found.fvcore_forward_macs_per_example == reading + 3 * feeding
+    assert result.forward_macs_per_example == result.fvcore_forward_macs_per_example == reading + 3 * feeding
     without_gradient = reading + 2 * gates * hidden * hidden  # the input, and the zero states of step one
-    assert found.train_flops_per_example == 2 * (3 * (reading + 3 * feeding) - without_gradient)
+    assert result.train_flops_per_example == 2 * (3 * (reading + 3 * feeding) - without_gradient)
 
 
 def test_two_way_recurrence_with_projection_by_its_formula() -> None:
     steps, inputs, hidden, projected = 6, 8, 5, 3
     network = nn.LSTM(inputs, hidden, batch_first=True, bidirectional=True, proj_size=projected)
-    found = count(Last(network), (steps, inputs))
-    assert found.reason is None
+    result = count(Last(network), (steps, inputs))
+    assert result.reason is None
     each = 4 * hidden * (inputs + projected) + projected * hidden
-    assert found.forward_macs_per_example == 2 * steps * each
+    assert result.forward_macs_per_example == 2 * steps * each
 
 
 @pytest.mark.parametrize("make", [nn.LSTMCell, nn.GRUCell, nn.RNNCell])
 def test_recurrent_cells_by_their_formula(make: type[nn.RNNCellBase]) -> None:
-    found = count(make(8, 5), (8,))
-    assert found.reason is None
+    result = count(make(8, 5), (8,))
+    assert result.reason is None
     gates = {nn.LSTMCell: 4, nn.GRUCell: 3, nn.RNNCell: 1}[make]
-    assert found.forward_macs_per_example == gates * 5 * (8 + 5)
+    assert result.forward_macs_per_example == gates * 5 * (8 + 5)
 
 
 class Attention(nn.Module):
@@ -165,18 +167,18 @@ class Attention(nn.Module):
 @pytest.mark.parametrize("causal", [True, False])
 def test_causal_attention_counts_in_full(causal: bool, key_heads: int) -> None:
     tokens, width, heads = 10, 16, 4
-    found = count(Attention(width, heads, key_heads, causal), (tokens, width))
-    assert found.reason is None
+    result = count(Attention(width, heads, key_heads, causal), (tokens, width))
+    assert result.reason is None
     linear = tokens * width * (width + 2 * width * key_heads // heads)
     attention = 2 * tokens * tokens * width
-    assert found.forward_macs_by_op == {"addmm": linear, "attention": attention}
-    assert found.train_flops_per_example == 2 * (2 * linear + 3 * attention)
+    assert result.forward_macs_by_op == {"addmm": linear, "attention": attention}
+    assert result.train_flops_per_example == 2 * (2 * linear + 3 * attention)
 
 
 def test_transformer_encoder_by_its_formula() -> None:
     tokens, width, hidden = 12, 16, 40
     layer = nn.TransformerEncoderLayer(width, 4, hidden, batch_first=True)
-    found = count(nn.TransformerEncoder(layer, 3), (tokens, width))
-    assert found.reason is None
+    result = count(nn.TransformerEncoder(layer, 3), (tokens, width))
+    assert result.reason is None
     linear = 3 * tokens * (4 * width**2 + 2 * width * hidden)
-    assert found.forward_macs_by_op == {"addmm": linear, "attention": 3 * 2 * tokens * tokens * width}
+    assert result.forward_macs_by_op == {"addmm": linear, "attention": 3 * 2 * tokens * tokens * width}

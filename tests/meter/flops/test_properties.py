@@ -38,12 +38,12 @@ class Case:
 
     def outer_sides(self) -> list[int]:
         """Sides of the output of a plain convolution: floor((n + 2p - d(k - 1) - 1) / s) + 1."""
-        found = zip(
+        dimensions = zip(
             *(self.sides, self.kernel),
             *(self.settings[name] for name in ("stride", "padding", "dilation")),
             strict=True,
         )
-        return [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in found]
+        return [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in dimensions]
 
     def forward_macs(self) -> int:
         """Each output of a plain convolution gathers, each input of a transposed one spreads, one kernel."""
@@ -60,8 +60,8 @@ class Scaled(nn.Module):
         self.scale = nn.Parameter(torch.ones(())) if case.after_weights else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = self.convolution(x if self.scale is None else x * self.scale)
-        return found
+        out: torch.Tensor = self.convolution(x if self.scale is None else x * self.scale)
+        return out
 
 
 @st.composite
@@ -95,13 +95,13 @@ def cases(draw: st.DrawFn) -> Case:
 @settings(max_examples=80, deadline=None, derandomize=True)
 @given(case=cases(), batch=st.integers(1, 5))
 def test_random_convolutions_forward_and_backward(case: Case, batch: int) -> None:
-    found = count(Scaled(case), (case.inputs, *case.sides), batch_size=batch)
-    assert found.reason is None, found.reason
+    result = count(Scaled(case), (case.inputs, *case.sides), batch_size=batch)
+    assert result.reason is None, result.reason
     macs = case.forward_macs()
-    assert found.forward_macs_per_example == found.fvcore_forward_macs_per_example == macs
+    assert result.forward_macs_per_example == result.fvcore_forward_macs_per_example == macs
     gradients = 2 if case.after_weights else 1
-    assert found.backward_flops_per_example == 2 * gradients * macs
-    assert found.train_flops_per_example == 2 * (1 + gradients) * macs
+    assert result.backward_flops_per_example == 2 * gradients * macs
+    assert result.train_flops_per_example == 2 * (1 + gradients) * macs
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
@@ -125,8 +125,8 @@ def test_random_attention_between_two_sequences(
             key, value = (each.expand(len(x), -1, -1, -1) for each in (self.key, self.value))
             return nn.functional.scaled_dot_product_attention(x, key, value)
 
-    found = count(Cross(), (heads, tokens, width))
-    assert found.reason is None, found.reason
+    result = count(Cross(), (heads, tokens, width))
+    assert result.reason is None, result.reason
     scores, mixing = heads * tokens * keys * width, heads * tokens * keys * value_width
-    assert found.forward_macs_by_op == {"attention": scores + mixing}
-    assert found.backward_flops_per_example == 2 * (scores + 2 * mixing)
+    assert result.forward_macs_by_op == {"attention": scores + mixing}
+    assert result.backward_flops_per_example == 2 * (scores + 2 * mixing)

@@ -1,1 +1,1 @@
-"""What the machine is, what it could reach at best, and what it really reaches."""
+"""The machine's GPUs and processor: identity, datasheet peaks and measured ceilings."""

@@ -1,8 +1,8 @@
-"""What a device really reaches: large matrix products in each data type, and large copies.
+"""Measured ceilings of a device: the rate of large matrix products in each data type, and of large copies.
 
-Both are the best of several bursts, since a ceiling is asked for and whatever else the machine does only
-slows a burst down. Operands are normal random numbers: zeros draw less power, and so clock higher than any
-training does.
+Each is the best of several bursts: a ceiling is an upper bound, and other work on the machine can only slow a
+burst down. Operands are normal random numbers, because zeros draw less power and let the GPU clock higher
+than any training does.
 """
 
 from __future__ import annotations
@@ -18,38 +18,42 @@ from isoflop.meter.device.peaks import DTYPES
 
 TORCH_DTYPES = dict(zip(DTYPES, (torch.float32, torch.float32, torch.bfloat16, torch.float16), strict=True))
 SIZES = {"cpu": (1024, 2048, 4096), "cuda": (4096, 8192, 16384)}
-"""Rows and columns of the square operands: the largest that fits the time and the memory counts, if best."""
+"""Rows and columns of the square operands, tried in this order while time and memory allow."""
 COPY_BYTES = {"cpu": 2**28, "cuda": 2**30}
-"""Well beyond any last-level cache."""
+"""Far larger than any last-level cache."""
 BURST_SECONDS = 0.05
 LARGEST_BURST = 1000
 
 
-def runnable(device: torch.device) -> tuple[str, ...]:
-    """The data types of DTYPES that training might use on `device`: bf16 and tf32 on a GPU begin with compute
-    capability 8.0; fp16 autocast is for GPUs."""
+def supported_dtypes(device: torch.device) -> tuple[str, ...]:
+    """Return those of DTYPES that training might use on `device`.
+
+    bf16 and tf32 need a GPU of compute capability 8.0 or higher; fp16 autocast is for GPUs only.
+    """
     if device.type != "cuda":
         return ("fp32", "bf16")
     modern = torch.cuda.get_device_capability(device) >= (8, 0)
     return DTYPES if modern else ("fp32", "fp16")
 
 
-def product_flops_per_second(device: torch.device, dtype: str, seconds: float) -> float:
-    """Largest rate of C = A B over square sizes, 2 FLOPs a multiply-accumulate, in about `seconds`.
+def matmul_flops_per_second(device: torch.device, dtype: str, seconds: float) -> float:
+    """Return the highest rate of C = A B over square sizes, 2 FLOPs per MAC, in about `seconds`.
 
     Raises:
         ValueError: not even the smallest size fits into the device's memory.
     """
     sizes = SIZES[device.type]
-    best, until = 0.0, time.perf_counter() + seconds
+    best, deadline = 0.0, time.perf_counter() + seconds
     with _tf32(dtype == "tf32"):
         for index, size in enumerate(sizes):
-            left = until - time.perf_counter()
+            left = deadline - time.perf_counter()
             flops = 2.0 * size**3
+            # A size is measured by at least three products (warm-up, one timed call, one burst): if those
+            # do not fit into the time left, a larger size does not either.
             if best and 3 * flops / best > left:
                 break
             try:
-                best = max(best, _product_rate(device, dtype, size, left / (len(sizes) - index)))
+                best = max(best, _matmul_rate(device, dtype, size, left / (len(sizes) - index)))
             except torch.OutOfMemoryError:
                 break
     if not best:
@@ -60,8 +64,9 @@ def product_flops_per_second(device: torch.device, dtype: str, seconds: float) -
 
 
 def copy_bytes_per_second(device: torch.device, seconds: float) -> float:
-    """Largest rate of a large copy in about `seconds`: bytes read + bytes written (what a processor fetches
-    before it overwrites a line is not counted).
+    """Return the highest rate of a large copy, bytes read + bytes written, in about `seconds`.
+
+    What a processor fetches before it overwrites a cache line (write-allocate) is not counted.
 
     Raises:
         ValueError: the two buffers do not fit into the device's memory.
@@ -74,12 +79,15 @@ def copy_bytes_per_second(device: torch.device, seconds: float) -> float:
         raise ValueError(
             f"two buffers of {size >> 20} MiB do not fit into the device's free memory"
         ) from error
-    return best_rate(lambda: target.copy_(source), 2.0 * size, _waiter(device), seconds)
+    return best_rate(lambda: target.copy_(source), 2.0 * size, _synchronizer(device), seconds)
 
 
 def best_rate(work: Callable[[], object], amount: float, wait: Callable[[], object], seconds: float) -> float:
-    """The largest amount a second over bursts of `work`, each of at least BURST_SECONDS where one call is
-    shorter; at least one burst, then more until `seconds` are over. `wait` blocks until `work` is done."""
+    """Return the highest `amount` per second over bursts of `work`.
+
+    The first call warms up and the second is timed to choose how many calls make a burst of BURST_SECONDS.
+    Bursts are then repeated until `seconds` are over, at least once. `wait` blocks until `work` is done.
+    """
     began = time.perf_counter()
     work()
     once = _duration(work, wait, 1)
@@ -91,6 +99,7 @@ def best_rate(work: Callable[[], object], amount: float, wait: Callable[[], obje
 
 
 def _duration(work: Callable[[], object], wait: Callable[[], object], repeats: int) -> float:
+    """Return the seconds of `repeats` calls, from an idle device to an idle device."""
     wait()
     began = time.perf_counter()
     for _ in range(repeats):
@@ -99,23 +108,24 @@ def _duration(work: Callable[[], object], wait: Callable[[], object], repeats: i
     return time.perf_counter() - began
 
 
-def _product_rate(device: torch.device, dtype: str, size: int, seconds: float) -> float:
-    source = torch.Generator(device).manual_seed(0)
+def _matmul_rate(device: torch.device, dtype: str, size: int, seconds: float) -> float:
+    # A generator of its own: measuring leaves the global random state alone.
+    generator = torch.Generator(device).manual_seed(0)
     kind = TORCH_DTYPES[dtype]
-    a, b = (torch.randn(size, size, generator=source, device=device).to(kind) for _ in range(2))
+    a, b = (torch.randn(size, size, generator=generator, device=device).to(kind) for _ in range(2))
     out = torch.empty_like(a)
-    return best_rate(lambda: torch.mm(a, b, out=out), 2.0 * size**3, _waiter(device), seconds)
+    return best_rate(lambda: torch.mm(a, b, out=out), 2.0 * size**3, _synchronizer(device), seconds)
 
 
-def _waiter(device: torch.device) -> Callable[[], object]:
+def _synchronizer(device: torch.device) -> Callable[[], object]:
     return (lambda: torch.cuda.synchronize(device)) if device.type == "cuda" else (lambda: None)
 
 
 @contextlib.contextmanager
-def _tf32(wanted: bool) -> Iterator[None]:
-    """Products of fp32 tensors in tf32, or exactly in fp32."""
+def _tf32(enabled: bool) -> Iterator[None]:
+    """Compute fp32 products in tf32, or exactly in fp32, inside the context."""
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if wanted else "highest")
+    torch.set_float32_matmul_precision("high" if enabled else "highest")
     try:
         yield
     finally:
@@ -123,8 +133,8 @@ def _tf32(wanted: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def threads(count: int | None) -> Iterator[int]:
-    """Torch with `count` threads in here, or with as many as it has; gives their number."""
+def torch_threads(count: int | None) -> Iterator[int]:
+    """Set torch's number of threads inside the context (None: leave it as it is); yield the number in use."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:

@@ -1,8 +1,8 @@
-"""The one door to NVML (the NVIDIA driver's sensors), through the `nvidia-ml-py` bindings.
+"""Access to NVML, the NVIDIA driver's monitoring library, through the `nvidia-ml-py` bindings.
 
-The bindings are imported when NVML is started, so importing this module costs nothing and needs no driver.
-A reading the board does not offer is None; any other trouble is an `NvmlError` that carries NVML's own name
-for it, such as GpuIsLost. Never imports torch: the sampler process uses this module.
+The only module that loads the bindings, and only in `start`: importing it is cheap and needs no driver. A
+reading the GPU does not support is None; any other failure raises `NvmlError` with NVML's own name for it,
+such as GpuIsLost. Never imports torch, because the sampler process uses this module.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ UNAVAILABLE = {
     "NoPermission": "this user may not open the NVIDIA driver",
     "LibRmVersionMismatch": "the NVIDIA driver and its library differ in version: restart the machine",
 }
-"""NVML's name for a failed start -> what it means."""
+"""NVML's name for a failed start -> message for the user."""
 
 NOT_OFFERED = frozenset({"NotSupported", "FunctionNotFound"})
-"""The answers by which a board or an old driver says that it has no such sensor."""
+"""Errors that mean the GPU (NotSupported) or an old driver (FunctionNotFound) has no such reading."""
 
 ALIASES = frozenset({"All", "None", "UserDefinedClocks"})
-"""Names among the throttle reasons that are no reason of their own."""
+"""Throttle-reason constants of the bindings that are a mask, the zero, or an older name of another one."""
 
-PREFIX = "GPU-"
-SLICE = "MIG-"
-INSTANT = "NVML_FI_DEV_POWER_INSTANT"
-USAGE = "nvmlDeviceGetPowerUsage"
+GPU_PREFIX = "GPU-"
+MIG_PREFIX = "MIG-"
+POWER_INSTANT = "NVML_FI_DEV_POWER_INSTANT"
+POWER_USAGE = "nvmlDeviceGetPowerUsage"
 
 
 class NvmlUnavailableError(RuntimeError):
@@ -46,8 +46,15 @@ class NvmlError(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class Device:
-    """One board. `power_field` names what `watts` reads; `handle` is the bindings' and opaque. `mig`: whether
-    it is cut into slices, or None where the driver does not say."""
+    """One physical GPU.
+
+    Attributes:
+        handle: opaque handle of the bindings.
+        uuid: the GPU's UUID, with its leading GPU-.
+        name: product name.
+        power_field: name of the NVML reading that `watts` uses.
+        mig: whether MIG mode is on (the GPU is partitioned into instances); None if the driver does not say.
+    """
 
     handle: Any
     uuid: str
@@ -57,12 +64,12 @@ class Device:
 
 
 def canonical_uuid(uuid: str) -> str:
-    """`uuid` as NVML writes it. torch gives the same digits without the leading GPU-."""
-    return uuid if uuid.startswith((PREFIX, SLICE)) else PREFIX + uuid
+    """Return `uuid` as NVML writes it; torch gives the same digits without the leading GPU-."""
+    return uuid if uuid.startswith((GPU_PREFIX, MIG_PREFIX)) else GPU_PREFIX + uuid
 
 
 def start() -> None:
-    """Load the library and start NVML; pair with `stop`.
+    """Load the library and initialise NVML; pair each call with `stop`.
 
     Raises:
         NvmlUnavailableError: the bindings or the library are missing, or the driver is not loaded.
@@ -74,12 +81,12 @@ def start() -> None:
     try:
         binding.nvmlInit()
     except binding.NVMLError as error:
-        name = _name_of(error)
+        name = _error_name(error)
         raise NvmlUnavailableError(UNAVAILABLE.get(name, f"NVML did not start ({name})")) from error
 
 
 def stop() -> None:
-    """Let go of NVML; trouble while leaving is of no consequence."""
+    """Shut NVML down; a failure to do so is ignored, as nothing is read afterwards."""
     binding = _binding()
     try:
         binding.nvmlShutdown()
@@ -87,80 +94,82 @@ def stop() -> None:
         return
 
 
-def device(uuid: str) -> Device:
-    """The board with this UUID, with or without the leading GPU-; of a slice (MIG-) the whole board, which is
-    all that has sensors.
+def device_by_uuid(uuid: str) -> Device:
+    """Return the GPU with this UUID; the leading GPU- may be missing.
+
+    For the UUID of a MIG instance (MIG-...) this is the physical GPU that contains it: NVML's power and
+    energy readings exist for the whole GPU only.
 
     Raises:
-        NvmlError: there is no such board (NotFound), or it does not answer.
+        NvmlError: there is no such GPU (NotFound), or it does not answer.
     """
     handle = _call("nvmlDeviceGetHandleByUUID", canonical_uuid(uuid))
-    if uuid.startswith(SLICE):
+    if uuid.startswith(MIG_PREFIX):
         handle = _call("nvmlDeviceGetDeviceHandleFromMigDeviceHandle", handle)
     return _device(handle)
 
 
-def devices() -> tuple[Device, ...]:
-    """Every board of the machine in NVML's order, whatever CUDA_VISIBLE_DEVICES says.
+def all_devices() -> tuple[Device, ...]:
+    """Return every GPU of the machine in NVML's order (by PCI bus), whatever CUDA_VISIBLE_DEVICES says.
 
     Raises:
-        NvmlError: a board does not answer.
+        NvmlError: a GPU does not answer.
     """
     count = _call("nvmlDeviceGetCount")
     return tuple(_device(_call("nvmlDeviceGetHandleByIndex", index)) for index in range(count))
 
 
-def driver() -> str:
-    """The driver's version, such as 550.54.15. Raises NvmlError."""
+def driver_version() -> str:
+    """Return the driver's version, such as 550.54.15. Raises NvmlError."""
     return str(_call("nvmlSystemGetDriverVersion"))
 
 
-def watts(board: Device) -> float:
-    """Power drawn by the whole board, in watts, from the field that `board.power_field` names.
-
-    The instantaneous field is preferred where the board has it: nvmlDeviceGetPowerUsage is an average over
-    one second on H100 and instantaneous on A100 (arXiv 2312.02741).
+def watts(gpu: Device) -> float:
+    """Return the power drawn by the whole GPU, in watts, from the reading that `gpu.power_field` names.
 
     Raises:
-        NvmlError: the board does not answer or has no power sensor (NotSupported).
+        NvmlError: the GPU does not answer or has no power sensor (NotSupported).
     """
-    if board.power_field == INSTANT:
-        return _instant_milliwatts(board.handle) * 1e-3
-    return float(_call(USAGE, board.handle)) * 1e-3
+    if gpu.power_field == POWER_INSTANT:
+        return _instant_milliwatts(gpu.handle) * 1e-3
+    return float(_call(POWER_USAGE, gpu.handle)) * 1e-3
 
 
-def counter_joules(board: Device) -> float | None:
-    """The board's energy counter since the driver was loaded, in joules; None where it has none.
+def counter_joules(gpu: Device) -> float | None:
+    """Return the GPU's energy counter in joules since the driver was loaded; None if it has none.
 
     Raises:
-        NvmlError: the board does not answer.
+        NvmlError: the GPU does not answer.
     """
-    counted = _optional("nvmlDeviceGetTotalEnergyConsumption", board.handle)
-    return None if counted is None else float(counted) * 1e-3
+    millijoules = _call_optional("nvmlDeviceGetTotalEnergyConsumption", gpu.handle)
+    return None if millijoules is None else float(millijoules) * 1e-3
 
 
-def power_limit_watts(board: Device) -> float | None:
-    """The power cap in force, in watts; None where the board has none. Raises NvmlError."""
-    limit = _optional("nvmlDeviceGetEnforcedPowerLimit", board.handle)
-    return None if limit is None else float(limit) * 1e-3
+def power_limit_watts(gpu: Device) -> float | None:
+    """Return the enforced power cap in watts; None if the GPU has none. Raises NvmlError."""
+    milliwatts = _call_optional("nvmlDeviceGetEnforcedPowerLimit", gpu.handle)
+    return None if milliwatts is None else float(milliwatts) * 1e-3
 
 
-def temperature_celsius(board: Device) -> int | None:
-    """Temperature of the chip; None where it is not offered. Raises NvmlError."""
-    read: int | None = _optional("nvmlDeviceGetTemperature", board.handle, _binding().NVML_TEMPERATURE_GPU)
-    return read
+def temperature_celsius(gpu: Device) -> int | None:
+    """Return the temperature of the chip; None if not supported. Raises NvmlError."""
+    sensor = _binding().NVML_TEMPERATURE_GPU
+    celsius: int | None = _call_optional("nvmlDeviceGetTemperature", gpu.handle, sensor)
+    return celsius
 
 
-def sm_clock_mhz(board: Device) -> int | None:
-    """Clock of the multiprocessors now, in MHz; None where it is not offered. Raises NvmlError."""
-    read: int | None = _optional("nvmlDeviceGetClockInfo", board.handle, _binding().NVML_CLOCK_SM)
-    return read
+def sm_clock_mhz(gpu: Device) -> int | None:
+    """Return the current clock of the multiprocessors in MHz; None if not supported. Raises NvmlError."""
+    megahertz: int | None = _call_optional("nvmlDeviceGetClockInfo", gpu.handle, _binding().NVML_CLOCK_SM)
+    return megahertz
 
 
-def throttle_reasons(board: Device) -> tuple[str, ...] | None:
-    """Why the clocks are below their highest now, such as SwPowerCap; () where nothing holds them back, None
-    where the driver does not say. Raises NvmlError."""
-    bits = _optional("nvmlDeviceGetCurrentClocksEventReasons", board.handle)
+def throttle_reasons(gpu: Device) -> tuple[str, ...] | None:
+    """Return NVML's names for why the clocks are below their maximum now, such as SwPowerCap.
+
+    () means that nothing holds them back; None that the driver does not report it. Raises NvmlError.
+    """
+    bits = _call_optional("nvmlDeviceGetCurrentClocksEventReasons", gpu.handle)
     if bits is None:
         return None
     return tuple(name for name, bit in _throttle_bits().items() if bits & bit)
@@ -168,27 +177,41 @@ def throttle_reasons(board: Device) -> tuple[str, ...] | None:
 
 @functools.cache
 def _throttle_bits() -> dict[str, int]:
+    """Return reason -> bit, read from the bindings' constants so that reasons of newer drivers are named."""
     prefix = "nvmlClocksEventReason"
     flags = {n.removeprefix(prefix): v for n, v in vars(_binding()).items() if n.startswith(prefix)}
     return {name: bit for name, bit in flags.items() if name not in ALIASES}
 
 
-def compute_processes(board: Device) -> tuple[int, ...] | None:
-    """Process ids with a compute context on the board, this process among them; None where the driver does
-    not say. Inside a container they are the host's ids, so only their number can be relied on.
+def compute_processes(gpu: Device) -> tuple[int, ...] | None:
+    """Return the ids of processes with a compute context on the GPU, this process among them.
+
+    None if the driver does not report them. Inside a container they are ids of the host, so only their
+    number can be relied on.
 
     Raises:
-        NvmlError: the board does not answer.
+        NvmlError: the GPU does not answer.
     """
-    running = _optional("nvmlDeviceGetComputeRunningProcesses", board.handle)
-    return None if running is None else tuple(int(process.pid) for process in running)
+    processes = _call_optional("nvmlDeviceGetComputeRunningProcesses", gpu.handle)
+    return None if processes is None else tuple(int(process.pid) for process in processes)
+
+
+def query(function: str, gpu: Device, *arguments: Any) -> Any:
+    """Call NVML's `function` on a GPU; None if the GPU or the driver does not support it.
+
+    Raises:
+        NvmlError: the GPU does not answer.
+    """
+    return _call_optional(function, gpu.handle, *arguments)
 
 
 def _binding() -> Any:
     return importlib.import_module("pynvml")
 
 
-def _name_of(error: Exception) -> str:
+def _error_name(error: Exception) -> str:
+    """Return NVML's name for an error, such as GpuIsLost, or its code if the bindings have no name for it."""
+    # The bindings make one subclass NVMLError_X per error code; a code newer than they are stays NVMLError.
     name = type(error).__name__.removeprefix("NVMLError_")
     return f"code {getattr(error, 'value', '?')}" if name == "NVMLError" else name
 
@@ -198,10 +221,10 @@ def _call(function: str, *arguments: Any) -> Any:
     try:
         return getattr(binding, function)(*arguments)
     except binding.NVMLError as error:
-        raise NvmlError(_name_of(error)) from error
+        raise NvmlError(_error_name(error)) from error
 
 
-def _optional(function: str, *arguments: Any) -> Any:
+def _call_optional(function: str, *arguments: Any) -> Any:
     try:
         return _call(function, *arguments)
     except NvmlError as error:
@@ -211,34 +234,28 @@ def _optional(function: str, *arguments: Any) -> Any:
 
 
 def _device(handle: Any) -> Device:
+    # nvmlDeviceGetPowerUsage is a one-second average on H100 and instantaneous on A100 (arXiv 2312.02741), so
+    # the instantaneous field is preferred. A GPU always draws power: a field that reads 0 W counts as absent.
     try:
-        field = INSTANT if _instant_milliwatts(handle) > 0 else USAGE
+        field = POWER_INSTANT if _instant_milliwatts(handle) > 0 else POWER_USAGE
     except NvmlError:
-        field = USAGE
+        field = POWER_USAGE
     uuid, name = _call("nvmlDeviceGetUUID", handle), _call("nvmlDeviceGetName", handle)
-    return Device(handle, str(uuid), str(name), field, _mig(handle))
+    return Device(handle, str(uuid), str(name), field, _mig_mode(handle))
 
 
-def _mig(handle: Any) -> bool | None:
+def _mig_mode(handle: Any) -> bool | None:
     try:
-        mode = _optional("nvmlDeviceGetMigMode", handle)
-    except NvmlError:
+        modes = _call_optional("nvmlDeviceGetMigMode", handle)
+    except NvmlError:  # a failure here must not hide a GPU whose power can be read
         return None
-    return None if mode is None else bool(mode[0])
+    return None if modes is None else bool(modes[0])  # (current, pending after the next reset)
 
 
 def _instant_milliwatts(handle: Any) -> float:
     binding = _binding()
-    (read,) = _call("nvmlDeviceGetFieldValues", handle, [binding.NVML_FI_DEV_POWER_INSTANT])
-    if read.nvmlReturn != binding.NVML_SUCCESS:
-        raise NvmlError(_name_of(binding.NVMLError(read.nvmlReturn)))
-    return float(read.value.uiVal)
-
-
-def ask(function: str, board: Device, *arguments: Any) -> Any:
-    """What NVML's `function` says of a board; None where the board or the driver does not offer it.
-
-    Raises:
-        NvmlError: the board does not answer.
-    """
-    return _optional(function, board.handle, *arguments)
+    # The call itself succeeds even if a field does not: each field value carries a return code of its own.
+    (field,) = _call("nvmlDeviceGetFieldValues", handle, [binding.NVML_FI_DEV_POWER_INSTANT])
+    if field.nvmlReturn != binding.NVML_SUCCESS:
+        raise NvmlError(_error_name(binding.NVMLError(field.nvmlReturn)))
+    return float(field.value.uiVal)

@@ -1,6 +1,6 @@
-"""What a board is, beside what its sensors read: limits, memory, persistence, slices. Torch-free.
+"""Properties of a GPU that do not change while it runs: power caps, highest clock, memory, modes. Torch-free.
 
-A fact that cannot be read is unknown with NVML's own name for the trouble; it never hides the board.
+A property that cannot be read is unknown, with NVML's name for the error; the others are still reported.
 """
 
 from __future__ import annotations
@@ -13,36 +13,36 @@ from isoflop import record
 from isoflop.meter.device import nvml
 
 CLOCK_SM = 1
-"""nvmlClockType_t's number for the multiprocessors' clock."""
+"""The multiprocessors' clock in NVML's enumeration nvmlClockType_t."""
 
 
-def default_power_limit_watts(board: nvml.Device) -> float | None:
-    """The power cap the board is shipped with, in watts. Raises NvmlError."""
-    milliwatts = nvml.ask("nvmlDeviceGetPowerManagementDefaultLimit", board)
+def default_power_limit_watts(gpu: nvml.Device) -> float | None:
+    """Return the GPU's factory power cap in watts. Raises NvmlError."""
+    milliwatts = nvml.query("nvmlDeviceGetPowerManagementDefaultLimit", gpu)
     return None if milliwatts is None else float(milliwatts) * 1e-3
 
 
-def max_sm_clock_mhz(board: nvml.Device) -> float | None:
-    """The highest clock of the multiprocessors, in MHz. Raises NvmlError."""
-    clock = nvml.ask("nvmlDeviceGetMaxClockInfo", board, CLOCK_SM)
+def max_sm_clock_mhz(gpu: nvml.Device) -> float | None:
+    """Return the highest clock of the multiprocessors in MHz. Raises NvmlError."""
+    clock = nvml.query("nvmlDeviceGetMaxClockInfo", gpu, CLOCK_SM)
     return None if clock is None else float(clock)
 
 
-def memory_bytes(board: nvml.Device) -> float | None:
-    """The board's memory. Raises NvmlError."""
-    memory = nvml.ask("nvmlDeviceGetMemoryInfo", board)
+def memory_bytes(gpu: nvml.Device) -> float | None:
+    """Return the size of the GPU's memory in bytes. Raises NvmlError."""
+    memory = nvml.query("nvmlDeviceGetMemoryInfo", gpu)
     return None if memory is None else float(memory.total)
 
 
-def persistence_mode(board: nvml.Device) -> bool | None:
-    """Whether the driver stays loaded while nothing uses the board. Raises NvmlError."""
-    mode = nvml.ask("nvmlDeviceGetPersistenceMode", board)
+def persistence_mode(gpu: nvml.Device) -> bool | None:
+    """Return whether the driver stays loaded while no process uses the GPU. Raises NvmlError."""
+    mode = nvml.query("nvmlDeviceGetPersistenceMode", gpu)
     return None if mode is None else bool(mode)
 
 
-def mig(board: nvml.Device) -> bool:
-    """Whether the board is cut into slices; a board that knows no MIG is whole. Raises NvmlError."""
-    modes = nvml.ask("nvmlDeviceGetMigMode", board)
+def mig(gpu: nvml.Device) -> bool:
+    """Return whether MIG mode is on; False for a GPU that does not support MIG. Raises NvmlError."""
+    modes = nvml.query("nvmlDeviceGetMigMode", gpu)
     return False if modes is None else bool(modes[0])
 
 
@@ -54,19 +54,19 @@ FACTS: dict[str, Callable[[nvml.Device], Any]] = {
     "persistence_mode": persistence_mode,
     "mig": mig,
 }
-ABSENT = {
-    "power_limit_watts": "the board has no power cap",
-    "default_power_limit_watts": "the board has no power cap",
+NOT_SUPPORTED_REASONS = {
+    "power_limit_watts": "the GPU has no power cap",
+    "default_power_limit_watts": "the GPU has no power cap",
 }
 
 
-def facts(board: nvml.Device) -> types.MappingProxyType[str, Any]:
-    """Keyword arguments for record.Gpu: each of FACTS, or None with the reason."""
-    read: dict[str, Any] = {}
-    for name, ask in FACTS.items():
+def facts(gpu: nvml.Device) -> types.MappingProxyType[str, Any]:
+    """Return keyword arguments for record.Gpu: the value of each of FACTS, or None with its reason."""
+    fields: dict[str, Any] = {}
+    for name, read_fact in FACTS.items():
         try:
-            value, reason = ask(board), ABSENT.get(name, "the board does not say")
+            value, reason = read_fact(gpu), NOT_SUPPORTED_REASONS.get(name, "the GPU does not report it")
         except nvml.NvmlError as error:
             value, reason = None, f"NVML answered {error.name}"
-        read |= record.known(**{name: value}) if value is not None else record.unknown(reason, name)
-    return types.MappingProxyType(read)
+        fields |= record.known(**{name: value}) if value is not None else record.unknown(reason, name)
+    return types.MappingProxyType(fields)

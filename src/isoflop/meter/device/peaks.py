@@ -1,9 +1,9 @@
-"""How fast a board could be at best: dense peak rates by data type, each with its source.
+"""Dense peak rates of GPUs by data type, each with its source.
 
 The rates are dense (without the 2:4 sparsity that doubles the figures in bold print) and for products
-accumulated in fp32, as training does them: on GeForce boards from Turing on, half of what accumulating in
-fp16 gives. A name must match whole: an H100 PCIe is 24% slower than an H100 SXM, an A10G is not an A10, and a
-slice of a board (MIG) has no figure here. docs/hardware.md says which boards are left out, and why.
+accumulated in fp32, as training does: on GeForce GPUs since Turing that is half of what accumulating in fp16
+gives. A name must match as a whole: an H100 PCIe is 24% slower than an H100 SXM, an A10G is not an A10, and
+a MIG instance has no rate here. docs/hardware.md lists the GPUs that are left out, and why.
 """
 
 from __future__ import annotations
@@ -14,17 +14,20 @@ import re
 from isoflop import record
 
 DTYPES = ("fp32", "tf32", "bf16", "fp16")
-MAKER = re.compile(r"^(NVIDIA |Tesla )*")
+VENDOR = re.compile(r"^(NVIDIA |Tesla )*")
 GIBIBYTE = 2**30
 
 
 @dataclasses.dataclass(frozen=True)
 class Peak:
-    """Dense peaks of one board: TFLOP/s (1e12 a second, 2 per multiply-accumulate) in the order of DTYPES,
-    None where the chip has no such arithmetic.
+    """Dense peak rates of one GPU model.
 
-    `names` matches the whole of NVML's name without its maker; `memory_gib` tells apart two boards that share
-    a name.
+    Attributes:
+        names: regular expression that matches the whole of NVML's name without its vendor.
+        tflops: 1e12 FLOPs a second (2 per multiply-accumulate) in the order of DTYPES; None if the chip has
+            no such arithmetic.
+        source: the document the rates come from.
+        memory_gib: tells apart two GPU models that share a name; None if the name is unambiguous.
     """
 
     names: str
@@ -103,27 +106,27 @@ PEAKS = (
 )
 
 
-def board(gpu_name: str, memory_bytes: float | None = None) -> Peak | None:
-    """The row of the board that NVML or torch calls `gpu_name`, or None.
+def find_peak(gpu_name: str, memory_bytes: float | None = None) -> Peak | None:
+    """Return the table's row for the GPU that NVML or torch calls `gpu_name`, or None.
 
-    Two boards that share a name are told apart by `memory_bytes`; where that is not given neither is taken.
+    Two models that share a name are told apart by `memory_bytes`; without it neither matches.
     """
-    name = MAKER.sub("", gpu_name.strip())
+    name = VENDOR.sub("", gpu_name.strip())
     gib = None if memory_bytes is None else round(memory_bytes / GIBIBYTE)
-    fits = (p for p in PEAKS if re.fullmatch(p.names, name) and p.memory_gib in (None, gib))
-    return next(fits, None)
+    rows = (p for p in PEAKS if re.fullmatch(p.names, name) and p.memory_gib in (None, gib))
+    return next(rows, None)
 
 
 def peak_rate(gpu_name: str, dtype: str, memory_bytes: float | None = None) -> record.PeakRate | None:
-    """Dense peak rate of the board NVML or torch calls `gpu_name`, for `dtype` of DTYPES.
+    """Return the dense peak rate of the GPU that NVML or torch calls `gpu_name`, for `dtype` of DTYPES.
 
-    None for a board the table does not hold, for arithmetic the chip does not have (bf16 on a V100) and for a
+    None for a GPU that is not in the table, for arithmetic the chip does not have (bf16 on a V100) and for a
     dtype outside DTYPES: MFU is then absent rather than wrong.
     """
-    found = board(gpu_name, memory_bytes)
-    if found is None or dtype not in DTYPES:
+    row = find_peak(gpu_name, memory_bytes)
+    if row is None or dtype not in DTYPES:
         return None
-    rate = found.tflops[DTYPES.index(dtype)]
-    if rate is None:
+    tflops = row.tflops[DTYPES.index(dtype)]
+    if tflops is None:
         return None
-    return record.PeakRate(flops_per_second=rate * 1e12, dtype=dtype, source=found.source)
+    return record.PeakRate(flops_per_second=tflops * 1e12, dtype=dtype, source=row.source)

@@ -1,9 +1,9 @@
-"""Shares of what a device could do: of its dense peak (MFU), and of the roofline of its measured ceilings.
+"""Utilisation of a device: share of its dense peak (MFU), and share of the roofline of its measured ceilings.
 
 The roofline (Williams, Waterman & Patterson 2009) is the lower of two roofs: the rate of a large matrix
 product, and arithmetic intensity x the bandwidth of a large copy. The first bounds every step. The second
-bounds only a step that moves the bytes that were counted, those of a step without fusion: one that is fused,
-or whose tensors stay in a cache, moves fewer and may lie above it.
+bounds only a step that moves as many bytes as were counted, which is what a step without fusion moves: a
+fused step, or one whose tensors stay in a cache, moves fewer and may lie above it.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from __future__ import annotations
 from isoflop import record
 
 SLACK = 1.05
-"""Up to this, a share above 1 is the measurement's error; beyond it, the bound was none."""
+"""A share up to this is attributed to measurement error; beyond it, the ceiling was no upper bound."""
 
 
 def mfu(achieved_flops_per_second: float, peak: record.PeakRate) -> float:
-    """Model FLOPs utilisation: the share of the dense peak that the model's own FLOPs reach, in [0, 1].
+    """Return the model FLOPs utilisation: the model's own FLOPs per second over the dense peak, in [0, 1].
 
     (Chowdhery et al. 2022, PaLM, section 4.1.)
 
     Raises:
         ValueError: the share exceeds 1, so the FLOPs, the seconds or the peak are wrong: most often the work
-            ran at another precision than `peak.dtype`, or the GPU was not waited for.
+            ran at another precision than `peak.dtype`, or the GPU was not synchronized.
     """
     share = achieved_flops_per_second / peak.flops_per_second
     if share > 1:
@@ -33,23 +33,26 @@ def mfu(achieved_flops_per_second: float, peak: record.PeakRate) -> float:
 
 
 def hardware_burden_flops(peak: record.PeakRate, train_seconds: float, devices: int = 1) -> float:
-    """What the hardware could have done meanwhile: devices x peak rate x seconds (Thompson et al. 2020,
-    section 3), to stand beside the FLOPs that were counted."""
+    """Return the FLOPs the hardware could have done meanwhile: devices x peak rate x seconds.
+
+    (Thompson et al. 2020, section 3.) It is reported beside the FLOPs that were counted.
+    """
     return devices * peak.flops_per_second * train_seconds
 
 
 def roof_flops_per_second(ceiling: record.Ceiling, intensity_flops_per_byte: float) -> float:
-    """The roofline at an arithmetic intensity: the lower of the two roofs."""
+    """Return the roofline at an arithmetic intensity: the lower of the two roofs."""
     return min(ceiling.flops_per_second, intensity_flops_per_byte * ceiling.bytes_per_second)
 
 
 def roofline_share(
     achieved_flops_per_second: float, ceiling: record.Ceiling, intensity_flops_per_byte: float
 ) -> tuple[float | None, str | None]:
-    """The share of the roofline that was reached, or None and why there is no such share.
+    """Return the share of the roofline that was reached, or None and why there is none.
 
-    A share above SLACK is never clipped: above the compute ceiling the ceiling is out of date; above the
-    bandwidth's roof alone the step moves fewer bytes than a step without fusion, so that roof is not its own.
+    A share above SLACK is refused, never clipped. Above the compute ceiling, the ceiling is out of date.
+    Above the bandwidth roof alone, the step moves fewer bytes than a step without fusion, so that roof does
+    not apply to it.
     """
     of_ceiling = achieved_flops_per_second / ceiling.flops_per_second
     if of_ceiling > SLACK:

@@ -1,1 +1,1 @@
-"""Joules: a sampler in a process of its own, windows over its polls, grades."""
+"""Energy in joules: a sampler process that polls sensors, windows over its polls, and a grade per figure."""

@@ -1,21 +1,20 @@
-"""The grade of an energy figure: how far its joules can be trusted, with every finding in words.
+"""Grade of an energy figure, A to D: how far its joules can be trusted, with a reason for every finding.
 
-    grade   all of
+    grade   conditions
     A       counter and integral within 2%; 10 s or more; coverage 99% and no gap over 1 s; not replayed;
-            edges cost below 2%; nothing held the clocks back; no drift of 15 degrees
-    B       as A, but replayed, or coverage 95% to 99%, or a gap over 1 s, or many short windows (0.1 s an
-            edge pair above 2%), or a power cap or synchronised boards held the clocks back, or 15 degrees
-            warmer or cooler at the end; or a processor's RAPL counters, which have no second source
+            edges cost below 2%; clocks not held back; temperature drift below 15 degrees
+    B       as A, but replayed, or coverage 95% to 99%, or a gap over 1 s, or many short windows (0.1 s per
+            window above 2%), or clocks held back by a power cap or by synchronised GPUs, or 15 degrees warmer
+            or cooler at the end; or a processor's RAPL counters, which have no second source
     C       one source only (counter missing, reset or backwards; power unreadable), or counter and integral
             2% to 10% apart, or under 10 s in all, or clocks held back by heat or by the power supply's brake,
-            or a power cap that was changed, or a power reading that stood still while the counter moved on
-    D       counter and integral more than 10% apart over 10 s or more, or under 1 s in all, or a board shared
-            with other compute processes or cut into slices (MIG: sensors see only the whole board), or a
-            modelled power
+            or a power cap that was changed, or a power reading that was frozen while the counter moved on
+    D       counter and integral more than 10% apart over 10 s or more, or under 1 s in all, or a GPU shared
+            with other compute processes or in MIG mode (sensors see only the whole GPU), or a modelled power
 
-The worst finding gives the grade. Under B the joules are right and their circumstances special; under C they
-have no second witness or the board was not itself; under D they are not this program's joules. A board's
-sensor has a gain error of about 5% that no grade sees (arXiv 2312.02741).
+The worst finding decides the grade. At B the joules are right and their circumstances special; at C there is
+no cross-check or the GPU was not in its normal state; at D they are not the joules of this program alone. A
+GPU's sensor has a gain error of about 5% that no grade can detect (arXiv 2312.02741).
 """
 
 from __future__ import annotations
@@ -34,11 +33,12 @@ LONG_GAP_SECONDS = 1.0
 LONG_WINDOW_SECONDS = 10.0
 SHORT_WINDOW_SECONDS = 1.0
 COUNTER_STEP_SECONDS = 0.1
+"""Update period of the energy counter on most GPUs: the resolution of a window's edges."""
 AGREEMENT = 0.02
 DISAGREEMENT = 0.10
 DRIFT_CELSIUS = 15.0
-HELD_SHARE = 0.01
-"""Clocks held back for no more than this share of the time are not worth a finding."""
+LEAST_THROTTLED_SHARE = 0.01
+"""Clocks held back for no more than this share of the time are not reported."""
 STUCK_SHARE = 0.05
 
 THROTTLES: dict[str, tuple[Grade, str]] = {
@@ -47,16 +47,25 @@ THROTTLES: dict[str, tuple[Grade, str]] = {
     "SwThermalSlowdown": ("C", "heat"),
     "HwPowerBrakeSlowdown": ("C", "the power supply's brake"),
     "SwPowerCap": ("B", "the power cap"),
-    "SyncBoost": ("B", "a slower board it is synchronised with"),
+    "SyncBoost": ("B", "a slower GPU it is synchronised with"),
 }
-"""NVML's reason for clocks below their highest -> the grade it costs and what it means. Being idle, or set to
-a lower clock by the user, is none of them."""
+"""NVML's reason for reduced clocks -> the grade it costs and its meaning. Reasons that are absent here cost
+nothing: an idle GPU, or a lower clock that the user set."""
 
 
 @dataclasses.dataclass(frozen=True)
-class BoardEvidence:
-    """What is known of one board: shares (0 to 1) of the time by throttle reason, degrees it warmed by, power
-    caps seen, most compute processes that are not ours, share of the time its power reading stood still."""
+class GpuEvidence:
+    """What the grade needs to know of one GPU.
+
+    Attributes:
+        uuid: the GPU.
+        throttled: throttle reason -> share of the time, in [0, 1].
+        drift_celsius: temperature at the end minus at the beginning.
+        power_limits_watts: the power caps seen, in order.
+        foreign_processes: largest number of compute processes that do not belong to the metered work.
+        mig: whether MIG mode is on.
+        stuck_share: share of the time in which the power reading was frozen.
+    """
 
     uuid: str
     throttled: dict[str, float]
@@ -69,7 +78,7 @@ class BoardEvidence:
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
-    """What a grade rests on; joules over all boards, coverage of the worst one."""
+    """What a grade is based on; joules are summed over all GPUs, coverage and gap are those of the worst."""
 
     used: Source
     counter_joules: float | None
@@ -79,31 +88,31 @@ class Evidence:
     coverage: float
     longest_gap_seconds: float
     replayed: bool
-    boards: Sequence[BoardEvidence] = ()
+    gpus: Sequence[GpuEvidence] = ()
 
 
 def grade(evidence: Evidence) -> tuple[Grade, tuple[str, ...]]:
-    """The grade of the module's table, and every finding in words; an A says what it rests on."""
+    """Return the grade by the module's table and the reason of every finding; an A states its evidence."""
     if evidence.used == "modelled":
         return "D", ("modelled: an assumed power times the seconds, nothing was measured",)
-    findings = [*_sources(evidence), *_time(evidence)]
-    for board in evidence.boards:
-        name = f"{board.uuid}: " if len(evidence.boards) > 1 else ""
-        findings += [(letter, name + words) for letter, words in _board(board)]
+    findings = [*_source_findings(evidence), *_window_findings(evidence)]
+    for gpu in evidence.gpus:
+        prefix = f"{gpu.uuid}: " if len(evidence.gpus) > 1 else ""
+        findings += [(letter, prefix + reason) for letter, reason in _gpu_findings(gpu)]
     if not findings:
-        apart, seconds = _apart(evidence), evidence.window_seconds
-        return "A", (f"counter and integral {apart:.1%} apart over {seconds:.3g} s",)
-    return max(letter for letter, _ in findings), tuple(words for _, words in findings)
+        difference, seconds = _relative_difference(evidence), evidence.window_seconds
+        return "A", (f"counter and integral {difference:.1%} apart over {seconds:.3g} s",)
+    return max(letter for letter, _ in findings), tuple(reason for _, reason in findings)
 
 
-def _apart(evidence: Evidence) -> float | None:
+def _relative_difference(evidence: Evidence) -> float | None:
     if evidence.counter_joules is None or evidence.integral_joules is None:
         return None
     return abs(evidence.integral_joules / evidence.counter_joules - 1)
 
 
-def _sources(evidence: Evidence) -> Iterator[Finding]:
-    """What the two sources say of each other."""
+def _source_findings(evidence: Evidence) -> Iterator[Finding]:
+    """Yield what the cross-check of counter and integral shows."""
     if evidence.used == "rapl":
         yield "B", "RAPL: one source, which counts the whole processor, other programs included"
         return
@@ -111,21 +120,25 @@ def _sources(evidence: Evidence) -> Iterator[Finding]:
         yield "C", "power integral only: no sound energy counter"
     if evidence.integral_joules is None:
         yield "C", "energy counter only: no sound power integral"
-    apart = _apart(evidence)
-    if apart is not None and evidence.window_seconds >= LONG_WINDOW_SECONDS and apart > AGREEMENT:
-        yield "D" if apart > DISAGREEMENT else "C", f"counter and integral are {apart:.1%} apart"
+    difference = _relative_difference(evidence)
+    # Below LONG_WINDOW_SECONDS the counter's edges alone may cost 2%, so a difference proves nothing; such a
+    # window is a C already.
+    if difference is not None and evidence.window_seconds >= LONG_WINDOW_SECONDS and difference > AGREEMENT:
+        yield "D" if difference > DISAGREEMENT else "C", f"counter and integral are {difference:.1%} apart"
 
 
-def _time(evidence: Evidence) -> Iterator[Finding]:
-    """What the length of the windows and the polls in them say."""
+def _window_findings(evidence: Evidence) -> Iterator[Finding]:
+    """Yield what the windows' length and the polls in them show."""
     seconds = evidence.window_seconds
     if seconds < SHORT_WINDOW_SECONDS:
         yield "D", f"only {seconds:.2g} s were metered"
     elif seconds < LONG_WINDOW_SECONDS:
         yield "C", f"{seconds:.3g} s were metered: below {LONG_WINDOW_SECONDS:g} s"
-    edges = evidence.windows * COUNTER_STEP_SECONDS / seconds
-    if edges > AGREEMENT and evidence.windows > 1:
-        yield "B", f"{evidence.windows} windows whose edges may cost {edges:.0%}"
+    # Every window has two edges, each uncertain by a part of a counter step; their sum grows with the number
+    # of windows while the joules do not.
+    edge_share = evidence.windows * COUNTER_STEP_SECONDS / seconds
+    if edge_share > AGREEMENT and evidence.windows > 1:
+        yield "B", f"{evidence.windows} windows whose edges may cost {edge_share:.0%}"
     if evidence.coverage < FULL_COVERAGE:
         yield "B", f"polls cover {evidence.coverage:.1%} of the window"
     if evidence.longest_gap_seconds > LONG_GAP_SECONDS:
@@ -134,22 +147,22 @@ def _time(evidence: Evidence) -> Iterator[Finding]:
         yield "B", "replayed: scaled from a longer replay of the same steps"
 
 
-def _board(board: BoardEvidence) -> Iterator[Finding]:
-    """What the state of one board says."""
-    if board.mig:
-        yield "D", "shared: the board is cut into slices (MIG), and its sensors see only the whole"
-    if board.foreign_processes:
-        count = board.foreign_processes
-        yield "D", f"shared: {count} other compute process{'es' if count > 1 else ''} on the board"
-    if board.stuck_share > STUCK_SHARE:
-        yield "C", f"the power reading stood still for {board.stuck_share:.0%} while the counter moved on"
-    for name, share in board.throttled.items():
-        if name in THROTTLES and share > HELD_SHARE:
-            letter, words = THROTTLES[name]
-            yield letter, f"clocks held back by {words} {share:.0%} of the time ({name})"
-    if len(board.power_limits_watts) > 1:
-        caps = " to ".join(f"{watts:g} W" for watts in board.power_limits_watts)
+def _gpu_findings(gpu: GpuEvidence) -> Iterator[Finding]:
+    """Yield what the state of one GPU shows."""
+    if gpu.mig:
+        yield "D", "shared: the GPU is in MIG mode, and its sensors see only the whole GPU"
+    if gpu.foreign_processes:
+        count = gpu.foreign_processes
+        yield "D", f"shared: {count} other compute process{'es' if count > 1 else ''} on the GPU"
+    if gpu.stuck_share > STUCK_SHARE:
+        yield "C", f"the power reading was frozen for {gpu.stuck_share:.0%} while the counter moved on"
+    for name, share in gpu.throttled.items():
+        if name in THROTTLES and share > LEAST_THROTTLED_SHARE:
+            letter, cause = THROTTLES[name]
+            yield letter, f"clocks held back by {cause} {share:.0%} of the time ({name})"
+    if len(gpu.power_limits_watts) > 1:
+        caps = " to ".join(f"{watts:g} W" for watts in gpu.power_limits_watts)
         yield "C", f"the power cap was changed: {caps}"
-    if board.drift_celsius is not None and abs(board.drift_celsius) >= DRIFT_CELSIUS:
-        verb = "warmer" if board.drift_celsius > 0 else "cooler"
-        yield "B", f"{abs(board.drift_celsius):.0f} degrees {verb} at the end: leakage grows with heat"
+    if gpu.drift_celsius is not None and abs(gpu.drift_celsius) >= DRIFT_CELSIUS:
+        direction = "warmer" if gpu.drift_celsius > 0 else "cooler"
+        yield "B", f"{abs(gpu.drift_celsius):.0f} degrees {direction} at the end: leakage grows with heat"

@@ -1,6 +1,6 @@
-"""What a row of polls says about a window of time: joules, coverage, gaps. Pure arithmetic on arrays.
+"""Arithmetic on polls: joules, coverage and gaps of a window of time, from times and readings.
 
-Every poll is kept with its own time, equal neighbours included: a constant 300 W is 300 J a second however
+Every poll is kept with its own time, repeated values included: a constant 300 W is 300 J per second however
 often it is read.
 """
 
@@ -15,25 +15,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Seconds = NDArray[np.float64]
+Values = NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """A stretch of training, on the clock of time.monotonic."""
+    """An interval of metered work, in seconds on the clock of time.monotonic."""
 
     begin_seconds: float
     end_seconds: float
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """Length of the window."""
         return self.end_seconds - self.begin_seconds
 
 
 @dataclasses.dataclass(frozen=True)
 class Integral:
-    """Power integrated over a window. `joules` is None without a single poll; `coverage` is in [0, 1]."""
+    """Energy of one source over a window; `joules` is None if unknown, `coverage` is in [0, 1]."""
 
     joules: float | None
     coverage: float
@@ -41,17 +41,24 @@ class Integral:
 
 
 def integrate(
-    times: Sequence[float] | Seconds,
-    watts: Sequence[float] | Seconds,
+    times: Sequence[float] | Values,
+    watts: Sequence[float] | Values,
     begin: float,
     end: float,
     reach_seconds: float,
 ) -> Integral:
-    """Trapezoid rule through the polls of the window, the first and the last held to the window's edges.
+    """Integrate power over a window by the trapezoid rule through the window's polls.
 
-    `times` (seconds, ascending) and `watts` have one entry a poll. Where no poll lies in the window its power
-    is read off the line between the polls around it. Exact for constant power whatever the polls; for a step
-    of d watts wrong by at most d x gap / 2. Coverage and longest gap: see `cover`.
+    The first and the last poll are held constant to the window's edges. If no poll lies in the window, power
+    is interpolated linearly between the polls around it. Exact for constant power whatever the polls; for a
+    step of d watts the error is at most d x gap / 2.
+
+    Args:
+        times: seconds, one per poll, ascending.
+        watts: power, one per poll.
+        begin: start of the window in seconds.
+        end: end of the window in seconds.
+        reach_seconds: see `cover`.
     """
     t, w = np.asarray(times, dtype=float), np.asarray(watts, dtype=float)
     coverage, gap = cover(t, begin, end, reach_seconds)
@@ -61,47 +68,61 @@ def integrate(
     if inside.start == inside.stop:
         at_edges = np.interp([begin, end], t, w)
     else:
+        # Held, not interpolated to the poll outside: what was drawn before the window is other work.
         at_edges = w[[inside.start, inside.stop - 1]]
     t = np.concatenate([[begin], t[inside], [end]])
     w = np.concatenate([at_edges[:1], w[inside], at_edges[1:]])
     return Integral(float(np.trapezoid(w, t)), coverage, gap)
 
 
-def cover(times: Seconds, begin: float, end: float, reach_seconds: float) -> tuple[float, float]:
-    """(coverage, longest gap in seconds) of a window by polls at `times`, ascending.
+def cover(times: Values, begin: float, end: float, reach_seconds: float) -> tuple[float, float]:
+    """Return (coverage, longest gap in seconds) of a window by polls at `times`, ascending.
 
     Coverage is the share of the window within `reach_seconds` of a poll, before or after it. The longest gap
-    is the longest stretch of the window without a poll.
+    is the longest part of the window without a poll.
     """
     inside = times[np.searchsorted(times, begin, "left") : np.searchsorted(times, end, "right")]
     gap = float(np.diff(np.concatenate([[begin], inside, [end]])).max())
+    # Polls just outside the window reach into it, so they count for coverage though not for the gap.
     low, high = begin - reach_seconds, end + reach_seconds
     near = times[np.searchsorted(times, low, "left") : np.searchsorted(times, high, "right")]
     if not near.size or end <= begin:
         return 0.0, gap
     starts, ends = np.clip(near - reach_seconds, begin, end), np.clip(near + reach_seconds, begin, end)
-    new = ends - np.maximum(starts, np.concatenate([[begin], ends[:-1]]))
-    return min(1.0, float(np.maximum(new, 0.0).sum() / (end - begin))), gap
+    # Length of the union of the intervals [starts, ends]: all have one width and ascend, so each adds what
+    # lies beyond the end of the one before it.
+    added = ends - np.maximum(starts, np.concatenate([[begin], ends[:-1]]))
+    return min(1.0, float(np.maximum(added, 0.0).sum() / (end - begin))), gap
 
 
 def counter_difference(
-    times: Sequence[float] | Seconds,
-    joules: Sequence[float] | Seconds,
+    times: Sequence[float] | Values,
+    joules: Sequence[float] | Values,
     begin: float,
     end: float,
     reach_seconds: float,
 ) -> tuple[float | None, str | None]:
-    """Joules by which an energy counter rose over the window, or None and the reason.
+    """Return the joules by which an energy counter rose over a window, or None and the reason.
 
-    The counter at an edge is read off the line between the polls around it, or held where one side has none.
-    A counter that moves every u seconds, polled every p, is wrong by at most (u + p) x power at each edge, so
-    by 0.2 s / window where both are 0.1 s and half of that where the power is the same on both sides.
+    The counter at an edge is interpolated linearly between the polls around it, or held if there is none on
+    one side. A counter that updates every u seconds, polled every p, is wrong by at most (u + p) x power at
+    each edge: relative to the rise 0.2 s / window for u = p = 0.1 s, and half of that where the power is the
+    same before and after the edge, as interpolation between the polls is then exact.
+
+    Args:
+        times: seconds, one per poll, ascending.
+        joules: counter readings, one per poll.
+        begin: start of the window in seconds.
+        end: end of the window in seconds.
+        reach_seconds: an edge without a poll within this distance makes the difference unknown.
     """
     t, c = np.asarray(times, dtype=float), np.asarray(joules, dtype=float)
     for edge, name in ((begin, "beginning"), (end, "end")):
         near = np.searchsorted(t, [edge - reach_seconds, edge + reach_seconds])
         if near[0] == near[1]:
             return None, f"the counter was not read within {reach_seconds:.2g} s of a window's {name}"
+    # The polls inside and one on either side: a reset between an edge and its neighbour spoils the
+    # interpolation at that edge, while a reset before the window does no harm.
     first = max(0, int(np.searchsorted(t, begin, "right")) - 1)
     last = int(np.searchsorted(t, end, "left")) + 1
     if (np.diff(c[first:last]) < 0).any():
@@ -114,7 +135,7 @@ def counter_difference(
 
 @dataclasses.dataclass(frozen=True)
 class StatePoll:
-    """What a board said about itself at a moment; None is what it does not offer."""
+    """State of a GPU at `time` (seconds); None is what it does not report."""
 
     time: float
     celsius: float | None
@@ -125,9 +146,13 @@ class StatePoll:
 
 
 @dataclasses.dataclass
-class BoardTrace:
-    """All polls of one device so far: when and what was read, and the last error of each source. `board` is
-    the physical board where `uuid` is a slice of it; `mig` says whether it is cut into slices."""
+class DeviceTrace:
+    """All polls of one device so far: a GPU, or one RAPL counter.
+
+    Power and counter have times of their own, because either may fail without the other. `*_error` is the
+    last error of each source; `last_seconds` is the time of the last poll, failed ones included. `mig` says
+    whether the GPU is in MIG mode. If `uuid` names a MIG instance, the readings are of its whole GPU.
+    """
 
     uuid: str
     name: str = "unknown"
@@ -143,7 +168,7 @@ class BoardTrace:
     mig: bool | None = None
 
     def add(self, line: dict[str, Any]) -> None:
-        """Take in one line of the sampler's file."""
+        """Append one line of the sampler's file: a description of the device, a state or a poll."""
         if "name" in line:
             self.name, self.power_field, self.mig = str(line["name"]), str(line["power_field"]), line["mig"]
             return
@@ -164,7 +189,7 @@ class BoardTrace:
         self.power_error = line.get("power_error") or self.power_error
         self.counter_error = line.get("counter_error") or self.counter_error
         watts = line.get("watts")
-        if watts is not None and watts <= 0:  # a board that answers draws power: this is a failed reading
+        if watts is not None and watts <= 0:  # a GPU that answers draws power: this is a failed reading
             self.power_error = "read 0 W"
         elif watts is not None:
             self.power_times.append(time)
@@ -175,29 +200,31 @@ class BoardTrace:
 
 
 class PollReader:
-    """Reads what the sampler has appended to its file since the last call, or since `offset` bytes."""
+    """Incremental reader of the sampler's file, from byte `offset` on, into one trace per UUID."""
 
     def __init__(self, path: Path, uuids: Sequence[str], offset: int = 0) -> None:
-        self.boards = {uuid: BoardTrace(uuid) for uuid in uuids}
+        self.traces = {uuid: DeviceTrace(uuid) for uuid in uuids}
         self._path = path
         self._offset = offset
 
     def update(self) -> None:
-        """Take in the new whole lines; a damaged line, or a file that cannot be read, is a poll lost."""
+        """Read the lines appended since the last call; a damaged line or an unreadable file is skipped."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._offset)
                 text = file.read()
         except OSError:
             return
-        whole = text[: text.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        for row in whole.splitlines():
+        # The sampler may be in the middle of a line (or have died there): what follows the last newline
+        # stays for the next call.
+        complete = text[: text.rfind(b"\n") + 1]
+        self._offset += len(complete)
+        for row in complete.splitlines():
             try:
                 line = json.loads(row)
-                if "same_as" in line:  # another slice of a board that is read already
-                    self.boards.pop(line["uuid"], None)
+                if "same_as" in line:  # another MIG instance of a GPU that is polled already
+                    self.traces.pop(line["uuid"], None)
                 else:
-                    self.boards[line["uuid"]].add(line)
+                    self.traces[line["uuid"]].add(line)
             except (ValueError, KeyError, TypeError):
                 continue

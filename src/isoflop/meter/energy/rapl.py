@@ -1,8 +1,8 @@
-"""The processor's own energy counters (RAPL), through the kernel's powercap folder.
+"""Energy counters of the processor (RAPL), read from the kernel's powercap folder.
 
-Read are the packages (package-N) and the memory beside them (dram). Left out is what would count twice: core
-and uncore lie inside a package, psys contains all packages, and intel-rapl-mmio repeats them. Linux lists
-AMD's counters under the same name. A counter starts again from 0 at max_energy_range_uj. Since Linux 5.10
+Summed are the packages (package-N) and the memory beside them (dram). Left out is what would be counted
+twice: core and uncore lie inside a package, psys contains all packages, and intel-rapl-mmio repeats them.
+Linux lists AMD's counters under the same names. A counter wraps to 0 at max_energy_range_uj. Since Linux 5.10
 (CVE-2020-8694) only root may read them. Never imports torch or numpy: the sampler process uses this module.
 
 Source: Linux, Documentation/power/powercap/powercap.rst.
@@ -26,7 +26,7 @@ UNREADABLE = (
 
 @dataclasses.dataclass(frozen=True)
 class Domain:
-    """One counter: a processor package or its memory. It wraps to 0 after `range_joules`."""
+    """One counter, of a processor package or of its memory; it wraps to 0 after `range_joules`."""
 
     path: Path
     uuid: str
@@ -34,72 +34,74 @@ class Domain:
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
-    """The counters that can be read, or none and the reason."""
+class Domains:
+    """The counters to sum, or () and the reason there are none."""
 
     domains: tuple[Domain, ...]
     reason: str | None
 
 
-NOT_ASKED = Found((), "RAPL was not asked for")
+NOT_REQUESTED = Domains((), "RAPL was not requested")
 
 
 class RaplError(RuntimeError):
     """A counter could not be read; the message is a short reason."""
 
 
-def find(root: Path = ROOT) -> Found:
-    """Every package and memory counter under `root` that is to be summed, each readable.
+def find(root: Path = ROOT) -> Domains:
+    """Return every package and memory counter under `root` that is to be summed.
 
-    One that cannot be read makes all of them unknown: a part of the processor is no figure for the whole.
+    One counter that cannot be read makes them all unknown: part of the processor is no figure for the whole.
     """
     try:
         folders = sorted(root.glob("intel-rapl:*"))
         domains = tuple(domain for folder in folders if (domain := _domain(folder)))
     except (OSError, ValueError) as error:
-        return Found((), f"RAPL could not be listed: {error}")
+        return Domains((), f"RAPL could not be listed: {error}")
     if not domains:
-        return Found((), ABSENT)
+        return Domains((), ABSENT)
     for domain in domains:
         try:
             read_joules(domain)
         except RaplError as error:
             denied = isinstance(error.__cause__, PermissionError)
-            return Found((), UNREADABLE.format(root) if denied else f"{domain.uuid}: {error}")
-    return Found(domains, None)
+            return Domains((), UNREADABLE.format(root) if denied else f"{domain.uuid}: {error}")
+    return Domains(domains, None)
 
 
 def _domain(folder: Path) -> Domain | None:
-    """The counter in this folder, or None where it is part of another one or holds others."""
-    name = _text(folder / "name")
-    parent = _text(folder.parent / folder.name.rpartition(":")[0] / "name") if _is_inner(folder) else None
+    """Return the counter in this folder, or None if it lies inside another one or contains others."""
+    # intel-rapl:0 is a top-level zone (package-0 or psys), intel-rapl:0:2 a zone inside it (core, uncore,
+    # dram). In sysfs all are listed side by side, so the parent's folder follows from the name.
+    name = _read_text(folder / "name")
+    is_inner = folder.name.count(":") > 1
+    parent = _read_text(folder.parent / folder.name.rpartition(":")[0] / "name") if is_inner else None
     if not (name.startswith("package-") if parent is None else name == "dram"):
         return None
-    range_joules = int(_text(folder / "max_energy_range_uj")) * 1e-6
+    range_joules = int(_read_text(folder / "max_energy_range_uj")) * 1e-6
     label = name if parent is None else f"{parent}/{name}"
     return Domain(folder, f"RAPL {label}", range_joules)
 
 
-def _is_inner(folder: Path) -> bool:
-    return folder.name.count(":") > 1
-
-
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     return path.read_text().strip()
 
 
 def read_joules(domain: Domain) -> float:
-    """The counter now, in joules since some moment; see `rise` for what two readings are apart.
+    """Return the counter's present value in joules; `rise` gives the difference of two values.
 
     Raises:
         RaplError: it could not be read.
     """
     try:
-        return int(_text(domain.path / "energy_uj")) * 1e-6
+        return int(_read_text(domain.path / "energy_uj")) * 1e-6
     except (OSError, ValueError) as error:
         raise RaplError(getattr(error, "strerror", None) or str(error)) from error
 
 
 def rise(before: float, after: float, range_joules: float) -> float:
-    """Joules between two readings that are less than a whole range apart (minutes at full power)."""
+    """Return the joules between two readings, undoing at most one wrap-around.
+
+    At full power a counter takes minutes to wrap, so polls many times a second cannot miss one.
+    """
     return after - before if after >= before else after - before + range_joules

@@ -1,9 +1,9 @@
-"""The meter under the meters: joules that boards and processors draw while a window is open.
+"""WindowMeter: joules that GPUs and processors draw while a window is open. All other meters build on it.
 
 A sampler process reads the sensors (meter/energy/sampler.py); this side only notes when windows open and
-close and reads the sampler's file. It never loads NVML, and nothing that goes wrong with NVML, a board or the
-sampler reaches the training: it ends as a reason. How joules and coverage come about is told in
-isoflop.meter.energy.measurement, grades in isoflop.meter.energy.grade.
+close, and reads the sampler's file. It never loads NVML, and no failure of NVML, a GPU or the sampler raises
+into the training: it becomes a reason. Joules and coverage: isoflop.meter.energy.device_reading; choice of
+the source: isoflop.meter.energy.measurement; grades: isoflop.meter.energy.grade.
 
     with WindowMeter(uuids, host=rapl.find(), idle_seconds=10) as meter:   # after the CUDA context exists
         meter.begin()
@@ -12,7 +12,7 @@ isoflop.meter.energy.measurement, grades in isoflop.meter.energy.grade.
         ...                                              # evaluate: outside the window, not counted
         energy, reason = meter.measurement()
 
-For a script of your own isoflop.EnergyMeter is the one to use.
+In a script of your own, use isoflop.EnergyMeter.
 """
 
 from __future__ import annotations
@@ -24,41 +24,46 @@ from types import TracebackType
 
 from isoflop.meter.device.nvml import canonical_uuid
 from isoflop.meter.energy import rapl
+from isoflop.meter.energy.device_reading import DeviceReading, read_device
 from isoflop.meter.energy.measurement import (
     Circumstances,
-    Reading,
-    choose,
+    choose_source,
     combine,
     combine_processors,
     modelled,
-    processors,
-    read_board,
+    processor_joules,
 )
-from isoflop.meter.energy.polls import BoardTrace, Window
-from isoflop.meter.energy.sampling import Sampling
+from isoflop.meter.energy.polls import DeviceTrace, Window
+from isoflop.meter.energy.sampler_process import SamplerProcess
 from isoflop.record import Energy
 
 LEAST_PERIOD_SECONDS = 0.05
 REACH_PERIODS = 3.0
 """A moment counts as covered within this many periods of a poll."""
 START_SECONDS = 5.0
-"""How long the first poll is waited for before training goes on without it."""
+"""How long to wait for the first poll before training goes on without it."""
 SETTLE_PERIODS = 2.0
 """How long a measurement waits for a poll beyond the last window."""
 NO_GPU = "no GPU was named to meter"
 
 
 class WindowMeter:
-    """Meters the boards named by `uuids` (as torch or NVML writes them; each is counted once) and, beside
-    them, the processor's counters in `host`. Without boards the processor is the figure; without either it is
-    `cpu_watts`, a power that is assumed, where one is given.
+    """Meter of named GPUs and, beside them, of the processor's counters. Windows add up.
 
-    Windows add up. With `idle_seconds` the mean power over that long, taken on entry, becomes the idle
-    baseline; it should be 10 s or more, after the CUDA context exists and before any work. Polls are appended
-    to `polls_path` and stay there, or go to a temporary file that is removed on exit. `measurement` may be
-    asked for inside the `with` or after it. `own_processes`: compute processes a board should hold while it
-    is metered; None where the work starts after the meter, so that those before it are others'. `no_gpu` is
-    the reason why there are no uuids.
+    Without GPUs the processor's joules are the figure; without either it is `cpu_watts` x seconds, if given.
+    `measurement` may be called inside the `with` or after it.
+
+    Args:
+        uuids: the GPUs, as torch or NVML writes their UUIDs; one named twice is counted once.
+        host: the processor's counters.
+        cpu_watts: an assumed power of the processor, used only if nothing can be read.
+        period_seconds: time between polls.
+        idle_seconds: on entry, measure the mean power over this long as idle baseline (0: none). Use 10 s or
+            more, after the CUDA context exists and before any work.
+        polls_path: file the polls are appended to and stay in; None: a temporary file.
+        own_processes: compute processes a GPU should have while it is metered; None if the metered work
+            starts after the meter, so that any process before it is foreign.
+        no_gpu: why `uuids` is empty, for the reason of an unknown figure.
 
     Raises:
         ValueError: the period is below 0.05 s (sensors are no faster), a duration is negative, or cpu_watts
@@ -69,7 +74,7 @@ class WindowMeter:
         self,
         uuids: Sequence[str],
         *,
-        host: rapl.Found = rapl.NOT_ASKED,
+        host: rapl.Domains = rapl.NOT_REQUESTED,
         cpu_watts: float | None = None,
         period_seconds: float = 0.1,
         idle_seconds: float = 0.0,
@@ -84,17 +89,18 @@ class WindowMeter:
         if not idle_seconds >= 0:
             raise ValueError(f"the idle baseline lasts {idle_seconds} s: use 0 (none) or more")
         if cpu_watts is not None and not cpu_watts > 0:
-            raise ValueError(f"an assumed power of {cpu_watts} W: give one above 0, or none")
+            raise ValueError(f"an assumed power of {cpu_watts} W: use a power above 0 W, or none")
         self._uuids = tuple(dict.fromkeys(canonical_uuid(uuid) for uuid in uuids))
         self._host, self._cpu_watts, self._no_gpu = host, cpu_watts, no_gpu
         self._own_processes = own_processes
         self._period_seconds, self._idle_seconds = period_seconds, idle_seconds
         self._reach_seconds = REACH_PERIODS * period_seconds
-        named = [word for uuid in self._uuids for word in ("--uuid", uuid)]
+        arguments = [argument for uuid in self._uuids for argument in ("--uuid", uuid)]
         if host.domains:
-            named += ["--rapl", str(host.domains[0].path.parent)]
-        self._domains = {domain.uuid for domain in host.domains}
-        self._sampling = Sampling(named, [*self._uuids, *self._domains], period_seconds, polls_path)
+            arguments += ["--rapl", str(host.domains[0].path.parent)]
+        self._rapl_uuids = {domain.uuid for domain in host.domains}
+        devices = [*self._uuids, *self._rapl_uuids]
+        self._sampler = SamplerProcess(arguments, devices, period_seconds, polls_path)
         self._entered = False
         self._idle: Window | None = None
         self._windows: list[Window] = []
@@ -103,11 +109,11 @@ class WindowMeter:
     def __enter__(self) -> WindowMeter:
         """Start the sampler, wait for its first poll, take the idle baseline. Never raises for a sensor."""
         self._entered = True
-        if not self._uuids and not self._domains:
+        if not self._uuids and not self._rapl_uuids:
             return self
-        self._sampling.start()
-        self._sampling.wait(lambda: self._polled_since(float("-inf")), START_SECONDS)
-        if self._idle_seconds > 0 and self.senses:
+        self._sampler.start()
+        self._sampler.wait(lambda: self._all_polled_since(float("-inf")), START_SECONDS)
+        if self._idle_seconds > 0 and self.has_readings:
             started = time.monotonic()
             time.sleep(self._idle_seconds)
             self._idle = Window(started, time.monotonic())
@@ -120,7 +126,7 @@ class WindowMeter:
         trace: TracebackType | None,
     ) -> None:
         """End the sampler, which polls once more, and keep what it read."""
-        self._sampling.stop()
+        self._sampler.stop()
 
     @property
     def windows(self) -> tuple[Window, ...]:
@@ -134,21 +140,21 @@ class WindowMeter:
 
     @property
     def sampler_pid(self) -> int | None:
-        """Process id of the sampler, or None where there is none."""
-        return self._sampling.pid
+        """Process id of the sampler, or None if there is none."""
+        return self._sampler.pid
 
     @property
-    def senses(self) -> bool:
-        """Whether any sensor was read so far: where none is, a longer window would tell no more."""
-        return any(b.power_times or b.counter_times for b in self._sampling.boards)
+    def has_readings(self) -> bool:
+        """Whether any sensor was read so far; if none was, metering longer does not help."""
+        return any(t.power_times or t.counter_times for t in self._sampler.traces)
 
     def begin(self) -> None:
-        """Open a window: only a time stamp. The caller has waited for the GPU."""
+        """Open a window. Only takes a time stamp: the caller has synchronized with the GPU."""
         assert self._opened is None, "end() the window before the next begin()"
         self._opened = time.monotonic()
 
     def end(self) -> None:
-        """Close the window: only a time stamp. The caller has waited for the GPU."""
+        """Close the window. Only takes a time stamp: the caller has synchronized with the GPU."""
         now = time.monotonic()
         assert self._opened is not None, "begin() a window before end()"
         if now > self._opened:
@@ -156,29 +162,35 @@ class WindowMeter:
         self._opened = None
 
     def joules_so_far(self, windows: Sequence[Window] | None = None) -> float | None:
-        """Joules over the closed windows (or those of them given), by the source `measurement` would use now;
-        None when unknown or before the first window. Reads what is on file and does not wait."""
+        """Return the joules over the closed windows (or those given), by the source `measurement` would use.
+
+        None if unknown or before the first window. Reads what is on file and does not wait.
+        """
         chosen = self._windows if windows is None else windows
         if not chosen:
             return None
-        if not self._uuids and not self._domains:
+        if not self._uuids and not self._rapl_uuids:
             return None if self._cpu_watts is None else self._cpu_watts * sum(w.seconds for w in chosen)
-        self._sampling.update()
+        self._sampler.update()
         if not self._uuids:
-            return processors(self._readings(self._processors(), chosen))[0]
-        found = choose(self._readings(self._boards(), chosen))
-        return None if isinstance(found, str) else found[1]
+            return processor_joules(self._readings(self._processor_traces(), chosen))[0]
+        source = choose_source(self._readings(self._gpu_traces(), chosen))
+        return None if isinstance(source, str) else source[1]
 
     def measurement(
         self, windows: Sequence[Window] | None = None, *, replayed: bool = False, scale: float = 1.0
     ) -> tuple[Energy | None, str | None]:
-        """The energy of the closed windows (or of those given), or None and the reason it is unknown.
+        """Return the energy of the closed windows (or of those given), or None and the reason.
 
-        With a replay, `scale` = examples really trained / examples of the replay multiplies the joules;
-        `window_seconds` and `devices` stay as metered. Waits up to two periods for a poll beyond the last
-        window.
+        Waits up to two periods for a poll beyond the last window.
+
+        Args:
+            windows: the windows to add up; default: all closed ones.
+            replayed: whether the windows metered a replay.
+            scale: factor on the joules, examples really trained / examples of the replay; `window_seconds`
+                and `devices` stay as metered.
         """
-        if self._uuids or self._domains or self._cpu_watts:
+        if self._uuids or self._rapl_uuids or self._cpu_watts:
             if not self._entered:
                 return None, "the meter was not entered"
         else:
@@ -186,36 +198,37 @@ class WindowMeter:
         chosen = self._windows if windows is None else windows
         if not chosen:
             return None, "no window was metered"
+        # With a poll on either side of its edge the counter is interpolated there, not held.
         last = chosen[-1].end_seconds
-        self._sampling.wait(lambda: self._polled_since(last), SETTLE_PERIODS * self._period_seconds)
+        self._sampler.wait(lambda: self._all_polled_since(last), SETTLE_PERIODS * self._period_seconds)
         energy, reason = self._measure(chosen, replayed, scale)
-        fate = self._sampling.fate()
-        return energy, f"{fate}; {reason}" if reason and fate else reason
+        failure = self._sampler.failure()
+        return energy, f"{failure}; {reason}" if reason and failure else reason
 
     def _measure(
         self, windows: Sequence[Window], replayed: bool, scale: float
     ) -> tuple[Energy | None, str | None]:
         how = Circumstances(replayed=replayed, scale=scale, own_processes=self._own_processes)
-        if not self._uuids and not self._domains:
+        if not self._uuids and not self._rapl_uuids:
             assert self._cpu_watts is not None
             return modelled(self._cpu_watts, windows, how), None
-        readings = self._readings(self._processors(), windows)
+        readings = self._readings(self._processor_traces(), windows)
         if not self._uuids:
             return combine_processors(readings, windows, how) if readings else (None, "no poll was read")
-        host = processors(readings) if self._domains else (None, self._host.reason)
-        boards = self._readings(self._boards(), windows)
-        if not boards:
+        host = processor_joules(readings) if self._rapl_uuids else (None, self._host.reason)
+        gpus = self._readings(self._gpu_traces(), windows)
+        if not gpus:
             return None, "no poll was read"
-        return combine(boards, windows, Circumstances(replayed, scale, self._own_processes, host))
+        return combine(gpus, windows, Circumstances(replayed, scale, self._own_processes, host))
 
-    def _polled_since(self, moment: float) -> bool:
-        return all(b.last_seconds is not None and b.last_seconds > moment for b in self._sampling.boards)
+    def _all_polled_since(self, moment: float) -> bool:
+        return all(t.last_seconds is not None and t.last_seconds > moment for t in self._sampler.traces)
 
-    def _boards(self) -> list[BoardTrace]:
-        return [board for board in self._sampling.boards if board.uuid not in self._domains]
+    def _gpu_traces(self) -> list[DeviceTrace]:
+        return [trace for trace in self._sampler.traces if trace.uuid not in self._rapl_uuids]
 
-    def _processors(self) -> list[BoardTrace]:
-        return [board for board in self._sampling.boards if board.uuid in self._domains]
+    def _processor_traces(self) -> list[DeviceTrace]:
+        return [trace for trace in self._sampler.traces if trace.uuid in self._rapl_uuids]
 
-    def _readings(self, boards: Sequence[BoardTrace], windows: Sequence[Window]) -> list[Reading]:
-        return [read_board(b, windows, self._idle, self._reach_seconds) for b in boards]
+    def _readings(self, traces: Sequence[DeviceTrace], windows: Sequence[Window]) -> list[DeviceReading]:
+        return [read_device(t, windows, self._idle, self._reach_seconds) for t in traces]

@@ -1,1 +1,1 @@
-"""What a model computes, per example, by independent counters that must agree."""
+"""FLOPs of a model per example, by independent counters that must agree."""

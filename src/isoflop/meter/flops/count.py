@@ -1,16 +1,17 @@
-"""Floating-point work of one model per example: independent witnesses that must agree, or unknown.
+"""Count a model's floating-point work per example with independent counters that must agree.
 
-One multiply-accumulate (MAC) is 2 FLOPs. Counted are convolutions, linear layers and attention (all matrix
-products); elementwise work, normalisation and pooling are free by convention (`flop_handles.is_free`).
+One multiply-accumulate (MAC) is 2 FLOPs. Convolutions, linear layers and attention (all matrix products) are
+counted; elementwise work, normalisation and pooling are free by convention (`handles.is_free`).
 
 - torch's counter: torch.utils.flop_counter's formulas with our corrections, on a twin of the model on the
   meta device: forward at batch 1 in eval mode, forward and backward at `batch_size` in train mode.
-- fvcore: a jit trace of a twin, batch 1, eval mode, with handles for what it drops. On the meta device, or
-  on the CPU where the tracer cannot do with shapes alone.
-- a closed form of the architecture, where the caller has one.
+- fvcore: a jit trace of a twin, batch 1, eval mode, with handles for what it drops. On the meta device, or on
+  the CPU if the model cannot be traced on shapes alone.
+- a closed form of the architecture, if the caller has one.
 
-Model FLOPs, not hardware FLOPs: recomputation (activation checkpointing, fused attention) is left out, and
-masked attention counts in full. docs/flops.md tells the conventions and the known limits.
+Any disagreement makes the work unknown. Model FLOPs, not hardware FLOPs: recomputation (activation
+checkpointing, fused attention) is left out, and masked attention counts in full. Conventions and known
+limits: docs/flops.md.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ import dataclasses
 import torch
 from torch import nn
 
-from isoflop.meter.flops.dispatch import AttentionCalls, Ledger
+from isoflop.meter.flops.dispatch import AttentionCalls, DispatchCounter
 from isoflop.meter.flops.handles import FVCORE_HANDLES, is_free
 from isoflop.meter.flops.meta_trace import TraceableConvolutions
-from isoflop.meter.flops.twin import Tensors, on_cpu, on_meta, twin, undisturbed
+from isoflop.meter.flops.twin import TensorOutputs, isolated_torch_state, make_twin, to_cpu, to_meta
 
 AGREEMENT = 0.01
-"""Largest relative difference of two witnesses' forward MACs."""
+"""Largest relative difference of two counters' forward MACs."""
 
 RATIO_AGREEMENT = 0.02
 """Largest relative difference of the counted and the expected train/forward ratio."""
@@ -34,20 +35,22 @@ RATIO_AGREEMENT = 0.02
 
 @dataclasses.dataclass(frozen=True)
 class FlopCount:
-    """Per-example work of one model.
+    """Work of one model per example.
 
-    The first five fields are None exactly where `reason` is given; the others are the evidence, None
-    where that part could not be measured. Forward means one example in eval mode. Training means forward
-    and backward of a batch in train mode from a gradient on every output, so auxiliary heads (googlenet,
-    inception_v3) count in training and not in inference; the ratios are of the training pass alone.
-    `forward_macs_by_op` has torch's names, and `attention` for scaled_dot_product_attention.
+    The first five fields are None if and only if there is a `reason`; the others are the evidence, None where
+    that part could not be measured. Forward means one example in eval mode. Training means forward and
+    backward of a batch in train mode from a gradient on every output, so auxiliary heads (googlenet,
+    inception_v3) count in training and not in inference; the ratios are those of the training pass alone.
 
-    expected_ratio is 1 + (MACs whose activation needs a gradient + MACs whose weight needs one) / MACs: 3
-    less the share of the layers that read the input, and less again for frozen weights.
-
-    train_elements_per_example are those that the operations of a training step of `batch_size` examples read
-    and write if none are fused and nothing stays in a cache, without loss and optimizer. Weights are read
-    once a step, so the figure falls with the batch.
+    Attributes:
+        expected_ratio: 1 + (MACs whose activation needs a gradient + MACs whose weight needs one) / MACs,
+            which is 3 less the share of the layers that read the input, and less again for frozen weights.
+        train_elements_per_example: elements that the operations of a training step of `batch_size` examples
+            read and write if none are fused and nothing stays in a cache, without loss and optimizer. Weights
+            are read once a step, so the figure falls with the batch.
+        forward_macs_by_op: torch's name of an operation -> MACs; `attention` for torch's attention functions.
+        uncounted_ops: operations that have no formula and are not free.
+        counters_agree: whether torch's counter and fvcore agree on the forward MACs.
     """
 
     forward_macs_per_example: float | None
@@ -69,12 +72,12 @@ class FlopCount:
 
 @dataclasses.dataclass
 class _Evidence:
-    """What the witnesses said, as far as they could, and what speaks against it."""
+    """What each counter measured, None where it failed, and the reasons not to trust the count."""
 
     closed_form_macs: float | None
     batch_size: int
-    forward: Ledger | None = None
-    training: Ledger | None = None
+    forward: DispatchCounter | None = None
+    training: DispatchCounter | None = None
     fvcore_macs: float | None = None
     fvcore_uncounted: set[str] = dataclasses.field(default_factory=set)
     reasons: list[str] = dataclasses.field(default_factory=list)
@@ -88,15 +91,20 @@ def count(
     input_dtype: torch.dtype | None = None,
     closed_form_macs: float | None = None,
 ) -> FlopCount:
-    """Count the work of `model` on examples of `input_shape`: (channels, height, width) or other, no batch.
+    """Count the work of `model` per example.
 
-    The model may be on any device, in either mode, compiled or not; it, its hooks and all generators stay
-    as they are. `batch_size` is the batch of the training pass: work that does not depend on it (such as a
-    table of position biases made once a step) is shared by its examples. `input_dtype` defaults to that of
-    the first floating parameter; give torch.int64 for a model of tokens. `closed_form_macs` are the forward
-    MACs of one example by the architecture's formula, a third witness.
+    The model may be on any device, in either mode, compiled or not; it, its hooks and all random generators
+    are left unchanged. Whatever keeps the count from being trusted, or the model from running, is named in
+    the result's `reason`.
 
-    Whatever keeps the count from being trusted is told in `reason`, and so is a model that cannot run.
+    Args:
+        model: the model; a twin of it is counted.
+        input_shape: sizes of one example without the batch, such as (channels, height, width).
+        batch_size: batch of the training pass; work that does not depend on it (such as a table of position
+            biases computed once a step) is divided among its examples.
+        input_dtype: data type of the input; default: that of the first floating-point parameter. Give
+            torch.int64 for a model of tokens.
+        closed_form_macs: forward MACs of one example by the architecture's formula, a third counter.
 
     Raises:
         ValueError: a size is not positive.
@@ -106,84 +114,96 @@ def count(
     if input_dtype is None:
         floating = (p.dtype for p in model.parameters() if p.dtype.is_floating_point)
         input_dtype = next(floating, torch.float32)
-    found = _Evidence(closed_form_macs, batch_size)
-    with undisturbed():
-        _ask_torch(found, model, torch.empty((batch_size, *input_shape), dtype=input_dtype, device="meta"))
-        _ask_fvcore(found, model, torch.empty((1, *input_shape), dtype=input_dtype, device="meta"))
-    return _judge(found)
+    evidence = _Evidence(closed_form_macs, batch_size)
+    with isolated_torch_state():
+        batch = torch.empty((batch_size, *input_shape), dtype=input_dtype, device="meta")
+        _count_with_torch(evidence, model, batch)
+        _count_with_fvcore(evidence, model, torch.empty_like(batch[:1]))
+    return _cross_check(evidence)
 
 
-def _ask_torch(found: _Evidence, model: nn.Module, batch: torch.Tensor) -> None:
+def _count_with_torch(evidence: _Evidence, model: nn.Module, batch: torch.Tensor) -> None:
     try:
-        copied = twin(model, on_meta)
-        found.forward = _forward(copied, batch[:1])
-        found.training = _training_pass(copied, batch)
-    except Exception as error:  # whatever the model raises is its reason
-        found.reasons.append(f"torch's counter cannot run the model ({_told(error)})")
+        twin = make_twin(model, to_meta)
+        evidence.forward = _forward_pass(twin, batch[:1])
+        evidence.training = _training_pass(twin, batch)
+    except Exception as error:  # user code: whatever the model raises is the reason
+        evidence.reasons.append(f"torch's counter cannot run the model ({_summary(error)})")
 
 
-def _ask_fvcore(found: _Evidence, model: nn.Module, example: torch.Tensor) -> None:
+def _count_with_fvcore(evidence: _Evidence, model: nn.Module, example: torch.Tensor) -> None:
     try:
-        found.fvcore_macs, found.fvcore_uncounted = _fvcore_forward(twin(model, on_meta), example)
+        evidence.fvcore_macs, evidence.fvcore_uncounted = _trace_with_fvcore(
+            make_twin(model, to_meta), example
+        )
         return
     except ImportError as error:
-        found.reasons.append(f"fvcore is not installed: pip install fvcore ({_told(error)})")
+        evidence.reasons.append(f"fvcore is not installed: pip install fvcore ({_summary(error)})")
         return
-    except Exception:  # a model that asks for values cannot be traced on shapes alone
+    except Exception:  # a model that depends on values cannot be traced on the meta device: use the CPU
         example = torch.zeros_like(example, device="cpu")
     try:
-        found.fvcore_macs, found.fvcore_uncounted = _fvcore_forward(twin(model, on_cpu), example)
+        evidence.fvcore_macs, evidence.fvcore_uncounted = _trace_with_fvcore(
+            make_twin(model, to_cpu), example
+        )
     except Exception as error:
-        found.reasons.append(f"fvcore cannot trace the model ({_told(error)})")
+        evidence.reasons.append(f"fvcore cannot trace the model ({_summary(error)})")
 
 
-def _forward(copied: Tensors, example: torch.Tensor) -> Ledger:
-    copied.eval()
-    ledger = Ledger()
-    with ledger, torch.device("meta"), AttentionCalls(ledger), torch.no_grad():
-        copied(example)
-    return ledger
+def _forward_pass(twin: TensorOutputs, example: torch.Tensor) -> DispatchCounter:
+    twin.eval()
+    counter = DispatchCounter()
+    # torch.device("meta"): tensors that the model creates on the way must be on the meta device as well.
+    with counter, torch.device("meta"), AttentionCalls(counter), torch.no_grad():
+        twin(example)
+    return counter
 
 
-def _training_pass(copied: Tensors, batch: torch.Tensor) -> Ledger:
-    copied.train()
-    ledger = Ledger()
+def _training_pass(twin: TensorOutputs, batch: torch.Tensor) -> DispatchCounter:
+    twin.train()
+    counter = DispatchCounter()
     with torch.device("meta"), torch.enable_grad():
-        with ledger, AttentionCalls(ledger):
-            outputs = [out for out in copied(batch) if out.requires_grad]
+        with counter, AttentionCalls(counter):
+            outputs = [out for out in twin(batch) if out.requires_grad]
+        # Made outside the counter: the gradients of the outputs come from the loss, which is not counted.
         gradients = [torch.ones_like(out) for out in outputs]
-        ledger.in_backward = True
+        counter.in_backward = True
         if outputs:
-            with ledger:
+            with counter:
                 torch.autograd.backward(outputs, gradients)
-    return ledger
+    return counter
 
 
-def _fvcore_forward(copied: Tensors, example: torch.Tensor) -> tuple[float, set[str]]:
-    """Forward MACs and the operations with neither handle nor excuse. Raises ImportError without fvcore."""
+def _trace_with_fvcore(twin: TensorOutputs, example: torch.Tensor) -> tuple[float, set[str]]:
+    """Return forward MACs and the operations that have no handle and are not free.
+
+    Raises:
+        ImportError: fvcore is not installed.
+    """
     from fvcore.nn import FlopCountAnalysis
 
-    copied.eval()
-    analysis = FlopCountAnalysis(copied, (example,)).set_op_handle(**FVCORE_HANDLES)
+    twin.eval()  # in train mode the trace would update the statistics of normalisation layers
+    analysis = FlopCountAnalysis(twin, (example,)).set_op_handle(**FVCORE_HANDLES)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     with torch.device(example.device), TraceableConvolutions(), torch.no_grad():
         total_macs = float(analysis.total())
     return total_macs, {name for name in analysis.unsupported_ops() if not is_free(name)}
 
 
-def _told(error: Exception) -> str:
+def _summary(error: Exception) -> str:
+    """Return the error's type and the first line of its message."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
 
 
-def _judge(found: _Evidence) -> FlopCount:
-    """Put the evidence together; the work is known only if nothing speaks against it."""
-    forward, training, batch_size = found.forward, found.training, found.batch_size
+def _cross_check(evidence: _Evidence) -> FlopCount:
+    """Compare the counters; the work is known only if no counter failed and all of them agree."""
+    forward, training, batch_size = evidence.forward, evidence.training, evidence.batch_size
     by_op = {name: flops / 2 for name, flops in sorted(forward.forward_flops.items())} if forward else {}
     torch_macs = float(sum(by_op.values())) if forward else None
-    uncounted, unnamed = _uncounted(found)
-    agree, disagreements = _compare(torch_macs, found.fvcore_macs, found.closed_form_macs)
-    reasons = [*found.reasons, *unnamed, *disagreements]
+    uncounted, uncounted_reasons = _uncounted(evidence)
+    agree, disagreements = _compare(torch_macs, evidence.fvcore_macs, evidence.closed_form_macs)
+    reasons = [*evidence.reasons, *uncounted_reasons, *disagreements]
     train_flops = backward_flops = ratio = expected = None
     if training is not None:
         train_forward_flops = sum(training.forward_flops.values())
@@ -192,6 +212,8 @@ def _judge(found: _Evidence) -> FlopCount:
         if train_forward_flops == 0 or torch_macs == 0:
             reasons.append("no convolution, linear layer or attention was found: nothing to count")
         else:
+            # fvcore counts the forward pass only. The backward pass is checked against what the gradients
+            # that the forward pass requires should cost, which catches a wrong backward formula.
             ratio = 1 + training.backward_flops / train_forward_flops
             expected = 1 + training.expected_backward_flops / train_forward_flops
             if not _close(ratio, expected, RATIO_AGREEMENT):
@@ -204,9 +226,9 @@ def _judge(found: _Evidence) -> FlopCount:
         inference_flops_per_example=2 * torch_macs if known and torch_macs is not None else None,
         train_to_forward_ratio=ratio if known else None,
         expected_ratio=expected,
-        fvcore_forward_macs_per_example=found.fvcore_macs,
+        fvcore_forward_macs_per_example=evidence.fvcore_macs,
         torch_forward_macs_per_example=torch_macs,
-        closed_form_macs_per_example=found.closed_form_macs,
+        closed_form_macs_per_example=evidence.closed_form_macs,
         train_elements_per_example=training.elements / batch_size if training else None,
         batch_size=batch_size,
         forward_macs_by_op=by_op,
@@ -216,19 +238,24 @@ def _judge(found: _Evidence) -> FlopCount:
     )
 
 
-def _uncounted(found: _Evidence) -> tuple[tuple[str, ...], list[str]]:
-    """Names of all operations that a counter left out, and a sentence for each counter that left out any."""
-    ledgers = [ledger for ledger in (found.forward, found.training) if ledger]
-    by_torch = {name for ledger in ledgers for name in ledger.uncounted()}
-    both = (("torch's counter", by_torch), ("fvcore", found.fvcore_uncounted))
-    sentences = [f"{counter} does not count {', '.join(sorted(names))}" for counter, names in both if names]
-    return tuple(sorted(by_torch | found.fvcore_uncounted)), sentences
+def _uncounted(evidence: _Evidence) -> tuple[tuple[str, ...], list[str]]:
+    """Return all operations that a counter left out, and one reason per counter that left out any."""
+    counters = [counter for counter in (evidence.forward, evidence.training) if counter]
+    by_torch = {name for counter in counters for name in counter.uncounted()}
+    by_counter = (("torch's counter", by_torch), ("fvcore", evidence.fvcore_uncounted))
+    reasons = [
+        f"{counter} does not count {', '.join(sorted(names))}" for counter, names in by_counter if names
+    ]
+    return tuple(sorted(by_torch | evidence.fvcore_uncounted)), reasons
 
 
 def _compare(
     torch_macs: float | None, fvcore_macs: float | None, closed_form_macs: float | None
 ) -> tuple[bool, list[str]]:
-    """Whether the two counters agree, and a sentence for each pair of witnesses that does not."""
+    """Return whether torch's counter and fvcore agree, and a reason for each pair that does not.
+
+    The closed form is not part of the first value; its disagreement is a reason all the same.
+    """
     agree = torch_macs is not None and fvcore_macs is not None and _close(torch_macs, fvcore_macs, AGREEMENT)
     reasons = []
     if torch_macs is not None and fvcore_macs is not None and not agree:

@@ -1,4 +1,4 @@
-"""The ledger that torch's own dispatcher fills: FLOPs by operation, and the elements that operations move."""
+"""Counter of a model's work at the level of torch's dispatcher: FLOPs by operation, and elements moved."""
 
 from __future__ import annotations
 
@@ -17,25 +17,34 @@ from torch.utils.flop_counter import FlopCounterMode
 from isoflop.meter.flops.handles import (
     TORCH_CORRECTIONS,
     is_free,
-    makes_from_nothing,
     multiplicands,
-    touches_nothing,
+    touches_no_elements,
+    writes_only,
 )
 
 ATTENTION = "attention"
-"""The line of the table for the batched products inside torch's attention functions: on the meta device they
-decompose into `bmm`, and would be lost among other batched products."""
+"""Key for the batched products inside torch's attention functions: on the meta device these decompose into
+`bmm`, where they could not be told from other batched products."""
 
 _ATTENTION_CALLS = (F.scaled_dot_product_attention, F.multi_head_attention_forward)
 _ATTENTION_PRODUCTS = ("bmm", "baddbmm")
 
 
-class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Books every operation that reaches torch's dispatcher: forward, expected and counted backward FLOPs.
+class DispatchCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts every operation that reaches torch's dispatcher while the mode is active.
 
-    `elements` are those of all operands and results of all operations that are no views: what a pass reads
-    and writes if nothing is fused and nothing stays in a cache. What checkpointing computes again is left out
-    of FLOPs and elements.
+    FlopCounterMode itself is used for its formulas only: it neither separates forward from backward nor
+    reports operations without a formula. Work that activation checkpointing repeats is not counted.
+
+    Attributes:
+        forward_flops: operation -> FLOPs of the forward pass.
+        expected_backward_flops: cost of the gradients that the operands of the forward pass require.
+        backward_flops: counted FLOPs of the backward pass.
+        elements: elements of all operands and results of all operations that are not views: what a pass reads
+            and writes if nothing is fused and nothing stays in a cache.
+        in_backward: set by the caller before the backward pass.
+        in_attention: set by AttentionCalls inside one of torch's attention functions.
+        without_formula: operations that ran and have no formula, free ones included.
     """
 
     supports_higher_order_operators = True
@@ -55,67 +64,75 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if not isinstance(func, torch._ops.OpOverload):
+        if not isinstance(func, torch._ops.OpOverload):  # a higher-order operator, such as flex_attention
             self.without_formula.add(str(func))
             return func(*args, **kwargs)
         formula = self.formulas.get(func.overloadpacket)
         if formula is None:
+            # A composite operation without a formula is counted by its parts. The mode is off inside its own
+            # handler, so it is entered again for the parts to reach it.
             with self:
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:
                 return parts
         out = func(*args, **kwargs)
         name = func._schema.name
-        recomputed = self.in_backward and torch.is_grad_enabled()  # checkpointing runs a forward again
-        if not recomputed and not func.is_view and not touches_nothing(name):
-            touched = out if makes_from_nothing(name) else (args, kwargs, out)
+        # Gradients are not recorded during a plain backward pass; checkpointing turns them on to run a part
+        # of the forward pass again.
+        recomputed = self.in_backward and torch.is_grad_enabled()
+        if not recomputed and not func.is_view and not touches_no_elements(name):
+            touched = out if writes_only(name) else (args, kwargs, out)
             self.elements += sum(stored_elements(leaf) for leaf in tree_leaves(touched))
         if formula is None:
             if not func.is_view:
                 self.without_formula.add(name)
         elif not self.in_backward:
-            self._book_forward(name, formula(*args, **kwargs, out_val=out), [*args, *kwargs.values()])
+            self._add_forward(name, formula(*args, **kwargs, out_val=out), [*args, *kwargs.values()])
         elif not recomputed:
             self.backward_flops += formula(*args, **kwargs, out_val=out)
         return out
 
     def uncounted(self) -> set[str]:
-        """Names of the operations that ran, have no formula and are not free by convention."""
+        """Return the operations that ran, have no formula and are not free by convention."""
         return {name for name in self.without_formula if not is_free(name)}
 
-    def _book_forward(self, name: str, cost_flops: int, arguments: Sequence[Any]) -> None:
-        line = name.removeprefix("aten::")
-        attention = (self.in_attention and line in _ATTENTION_PRODUCTS) or "attention" in line
-        self.forward_flops[ATTENTION if attention else line] += cost_flops
+    def _add_forward(self, name: str, flops: int, arguments: Sequence[Any]) -> None:
+        operation = name.removeprefix("aten::")
+        attention = (self.in_attention and operation in _ATTENTION_PRODUCTS) or "attention" in operation
+        self.forward_flops[ATTENTION if attention else operation] += flops
         if torch.is_grad_enabled():
+            # Each operand that needs a gradient costs one product of the forward's size; an operand that does
+            # not (the input, a frozen weight) saves it. Attention has three operands but two products, each
+            # with a gradient for either side: at most twice the forward.
             gradients = sum(tensor.requires_grad for tensor in multiplicands(name, arguments))
-            self.expected_backward_flops += cost_flops * min(gradients, 2)
+            self.expected_backward_flops += flops * min(gradients, 2)
 
 
 class AttentionCalls(TorchFunctionMode):
-    """Tells a ledger which operations belong to a call of torch's attention functions."""
+    """Tells a counter which operations belong to a call of torch's attention functions."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, counter: DispatchCounter) -> None:
         super().__init__()
-        self.ledger = ledger
+        self.counter = counter
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         if func not in _ATTENTION_CALLS:
             return func(*args, **(kwargs or {}))
-        self.ledger.in_attention = True
+        self.counter.in_attention = True
         try:
             return func(*args, **(kwargs or {}))
         finally:
-            self.ledger.in_attention = False
+            self.counter.in_attention = False
 
 
 def stored_elements(leaf: Any) -> int:
-    """Elements in memory of a tensor: an expanded dimension is stored once. 0 for what is no tensor."""
+    """Return the elements of a tensor in memory; an expanded dimension is stored once. 0 for a non-tensor."""
     if not isinstance(leaf, torch.Tensor):
         return 0
     if leaf.layout is not torch.strided:
         return leaf.numel()
+    # Stride 0 marks an expanded dimension; a dimension of length 0 stays, so that the product is 0.
     stored = (n for n, stride in zip(leaf.shape, leaf.stride(), strict=True) if stride or not n)
     return math.prod(stored)

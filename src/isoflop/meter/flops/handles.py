@@ -1,4 +1,4 @@
-"""What one operation costs: MAC handles for fvcore, corrections for torch's counter, and the free operations.
+"""Cost of single operations: MAC handles for fvcore, corrections for torch's counter, the free operations.
 
 Nothing here imports fvcore: a handle takes the `torch._C.Value`s of one node of a trace and returns its MACs.
 """
@@ -31,13 +31,13 @@ def _added_matmul_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
 
 
 def _padded_convolution_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
-    """A convolution with padding given as a word: each output position sees the whole weight."""
+    """A convolution with padding given as a string ("same"): each output position uses the whole weight."""
     out = _shape(outputs[0])
     return out[0] * math.prod(out[2:]) * math.prod(_shape(inputs[1]))
 
 
 def _attention_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
-    """Queries (..., L, E), keys (..., S, E), output (..., L, V): L S (E + V) a head, masked or not."""
+    """Queries (..., L, E), keys (..., S, E), output (..., L, V): L S (E + V) per head, masked or not."""
     query, key, out = _shape(inputs[0]), _shape(inputs[1]), _shape(outputs[0])
     return math.prod(out[:-1]) * key[-2] * (query[-1] + out[-1])
 
@@ -47,28 +47,31 @@ def _einsum_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
 
 
 def einsum_macs(equation: str, shapes: Sequence[Sequence[int]]) -> int:
-    """MACs of torch.einsum: operands contracted from left to right, as torch does without opt_einsum.
+    """Return the MACs of torch.einsum, which contracts operands from left to right without opt_einsum.
 
-    A step that contracts no index longer than 1 is an elementwise product and free; an index that one operand
-    has alone is summed before the product.
+    A step that contracts no index longer than 1 is an elementwise product and free; an index that occurs in
+    one operand only is summed before the product.
     """
     left, arrow, right = equation.replace(" ", "").partition("->")
     sizes: dict[str, int] = {}
     operands: list[set[str]] = []
     hidden = ""
     for term, shape in zip(left.split(","), shapes, strict=True):
+        # The dimensions behind "..." get labels of their own, counted from the right as broadcasting aligns
+        # them. A term without dots consists of letters alone, so it gets none.
         dots = "".join(chr(0x100 + i) for i in reversed(range(len(shape) - len(term.replace("...", "")))))
         hidden = max(hidden, dots, key=len)
         labels = term.replace("...", dots)
         for label, size in zip(labels, shape, strict=True):
             sizes[label] = max(size, sizes.get(label, 1))
         operands.append(set(labels))
+    # Without "->" the output has the letters that occur once, and the broadcast dimensions.
     letters = [label for label in left if label.isalpha()]
     output = set(right.replace("...", "")) if arrow else {x for x in letters if letters.count(x) == 1}
     output |= set(hidden) if not arrow or "..." in right else set()
     macs, joined = 0, operands[0]
     for position, operand in enumerate(operands[1:], start=2):
-        later = output.union(*operands[position:])
+        later = output.union(*operands[position:])  # labels that must survive this step
         if any(sizes[label] > 1 for label in joined & operand - later):
             macs += math.prod(sizes[label] for label in (joined & operand) | ((joined | operand) & later))
         joined = (joined | operand) & later
@@ -79,10 +82,10 @@ def _recurrent_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
     """lstm, gru and rnn: each step multiplies each of its matrices (input, hidden, projection) once.
 
     The first argument is (length, batch, inputs) in either order, or the tokens of a packed sequence; the
-    matrices are the two-dimensional tensors among the list of weights.
+    matrices are the two-dimensional tensors in the list of weights.
     """
     lists = [v.node() for v in inputs if v.node().kind() == "prim::ListConstruct"]
-    weights = [_shape(w) for found in lists for w in found.inputs() if _is_tensor(w)]
+    weights = [_shape(w) for node in lists for w in node.inputs() if _is_tensor(w)]
     return math.prod(_shape(inputs[0])[:-1]) * sum(math.prod(w) for w in weights if len(w) == 2)
 
 
@@ -124,12 +127,14 @@ FVCORE_HANDLES: dict[str, Callable[[Sequence[Any], Sequence[Any]], int]] = {
     ),
     _no_macs,
 )
-"""Added to fvcore's own handles for convolution, linear and addmm, whose unit is the MAC. Its counts of
-normalisation, resampling and pooling are set to nothing."""
+"""Added to fvcore's own handles for convolution, linear and addmm, whose unit is the MAC. fvcore's counts of
+normalisation, resampling and pooling are set to 0, as this work is free by convention."""
 
 
 def _convolution_backward_flops(grad_out: Any, x: Any, weight: Any, *rest: Any, **kwargs: Any) -> int:
-    """Each requested gradient (of input and weight) costs what the forward costs, for any `groups`."""
+    """Each requested gradient (of input and weight) costs as much as the forward pass, for any `groups`."""
+    # Schema: (grad_output, input, weight, bias_sizes, stride, padding, dilation, transposed, output_padding,
+    # groups, output_mask), shapes in place of tensors.
     transposed, output_mask = rest[4], rest[7]
     return conv_flop_count(x, weight, grad_out, transposed) * (int(output_mask[0]) + int(output_mask[1]))
 
@@ -139,7 +144,7 @@ def _attention_flops(query: Any, key: Any, value: Any, *rest: Any, **kwargs: Any
 
 
 def _attention_backward_flops(grad_out: Any, *arguments: Any, **kwargs: Any) -> int:
-    """Twice the forward: the scores a fused kernel computes again are hardware FLOPs, not model FLOPs."""
+    """Twice the forward pass: scores that a fused kernel recomputes are hardware FLOPs, not model FLOPs."""
     return 2 * _attention_flops(*arguments)
 
 
@@ -171,20 +176,22 @@ backward pass, and products with a vector are missing. On the meta device attent
 
 
 def multiplicands(name: str, arguments: Sequence[Any]) -> list[torch.Tensor]:
-    """The tensors that a counted forward operation such as `aten::addmm` multiplies with each other."""
+    """Return the tensors that a counted forward operation such as `aten::addmm` multiplies together."""
+    # The first argument of addmm, baddbmm and addmv is added, not multiplied; so is a convolution's bias, its
+    # third.
     tensors = [a for a in arguments if isinstance(a, torch.Tensor)]
     if "attention" in name:
         return tensors[:3]
     return tensors[1:3] if name in ("aten::addmm", "aten::baddbmm", "aten::addmv") else tensors[:2]
 
 
-def makes_from_nothing(name: str) -> bool:
-    """Whether an operation such as `aten::zeros_like` writes a result without reading its operand."""
+def writes_only(name: str) -> bool:
+    """Return whether an operation such as `aten::zeros_like` writes a result without reading its operand."""
     return name.startswith("aten::new_") or name.endswith("_like")
 
 
-def touches_nothing(name: str) -> bool:
-    """Whether an operation such as `aten::empty` or `aten::_unsafe_view` touches no elements."""
+def touches_no_elements(name: str) -> bool:
+    """Return whether an operation such as `aten::empty` or `aten::_unsafe_view` moves no elements."""
     return name.removeprefix("aten::") in _NO_DATA
 
 
@@ -217,18 +224,20 @@ _FREE = re.compile(
         )
     )
 )
-"""Free by convention, beside what torch tags as pointwise or as a view: arithmetic of scalars, activations,
-reductions, normalisation and losses, pooling and resampling, random numbers, factories, and whatever only
-moves, picks or pads."""
+"""Free by convention, beside what torch tags as pointwise or as a view: arithmetic on scalars, activations,
+reductions, normalisation and losses, pooling and resampling, random numbers, factories, and operations that
+only move, select or pad elements."""
 
 
 def is_free(name: str) -> bool:
-    """Whether an operation such as `aten::add_`, or the one it is the gradient of, is left out of the count.
+    """Return whether an operation such as `aten::add_` is left out of the count by convention.
 
-    Everything else that has no formula must be reported by name.
+    The gradient of a free operation is free. Everything else that has no formula must be reported by name.
     """
     namespace, _, operation = name.partition("::")
     if namespace != "aten":
+        # prim:: operations are the interpreter's own; a PythonOp is a user's autograd function and may hide
+        # any work. The exception is what torch.utils.checkpoint adds.
         checkpointing = operation == "PythonOp._NoopSaveInputs"
         return namespace == "prim" and (
             checkpointing or not operation.startswith(("PythonOp", "CallFunction"))
@@ -236,6 +245,8 @@ def is_free(name: str) -> bool:
     forward = re.sub(r"_backward\w*", "", operation)
     if _FREE.fullmatch(forward.strip("_")):
         return True
+    # Not in the list: free if torch itself tags the operation, or its forward operation (in place or not), as
+    # pointwise or as a view.
     packets = (getattr(aten, spelling, None) for spelling in (operation, forward, forward.rstrip("_")))
     overloads = [getattr(packet, o) for packet in packets if packet for o in packet.overloads()]
     return any(torch.Tag.pointwise in overload.tags or overload.is_view for overload in overloads)

@@ -1,8 +1,8 @@
-"""What lets torch's tracer run on the meta device, where a forward pass costs microseconds and no memory.
+"""Let torch's tracer run on the meta device, where a forward pass takes microseconds and no memory.
 
-The tracer hands shapes to Python as tensors, and the shape rule of `aten::convolution`, which is written in
-Python, refuses them. `aten::_convolution`, the operation that a trace of a convolution shows in any case, is
-traced before that rule is asked; so convolutions are called by that name.
+While tracing, sizes reach Python as tensors, and the shape rule of `aten::convolution`, which is written in
+Python, rejects them. `aten::_convolution`, the operation that a trace records for a convolution in any case,
+is traced before that rule is applied; so convolutions are called by that name.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ def _plain(
     dilation: Any = 1,
     groups: int = 1,
 ) -> tuple[Any, ...]:
+    """Put the arguments of torch.conv1d to conv3d into the order of `aten::_convolution`."""
     return input, weight, bias, stride, padding, dilation, False, 0, groups
 
 
@@ -36,6 +37,7 @@ def _transposed(
     groups: int = 1,
     dilation: Any = 1,
 ) -> tuple[Any, ...]:
+    """Put the arguments of torch.conv_transpose1d to 3d, whose order differs, into the same order."""
     return input, weight, bias, stride, padding, dilation, True, output_padding, groups
 
 
@@ -46,7 +48,7 @@ _ARGUMENTS: dict[Any, Callable[..., tuple[Any, ...]]] = {
 
 
 class TraceableConvolutions(TorchFunctionMode):
-    """Within, batched convolutions padded by numbers are `aten::_convolution`; others are left alone."""
+    """Inside, batched convolutions with numeric padding call `aten::_convolution`; others are unchanged."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
@@ -56,6 +58,7 @@ class TraceableConvolutions(TorchFunctionMode):
             return func(*args, **kwargs)
         images, weight, bias, *settings = _ARGUMENTS[func](*args, **kwargs)
         stride, padding, dilation, transposed, output_padding, groups = settings
+        # Unbatched input and padding="same" have no direct form as _convolution.
         if images.dim() != weight.dim() or isinstance(padding, str):
             return func(*args, **kwargs)
         sides = weight.dim() - 2
@@ -66,6 +69,6 @@ class TraceableConvolutions(TorchFunctionMode):
 
 
 def _each(value: Any, sides: int) -> Any:
-    """One value for each side of the kernel; torch takes a list of one for all."""
+    """Return one value per spatial dimension of the kernel: torch accepts a single one for all of them."""
     numbers = [value] if isinstance(value, int) else list(value)
     return numbers * sides if len(numbers) == 1 else numbers

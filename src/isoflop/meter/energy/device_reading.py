@@ -1,0 +1,207 @@
+"""Evaluate the polls of one device over the windows: its sources, idle power, highest power and state.
+
+Pure functions. A GPU has two sources, evaluated side by side: its energy counter, differenced over each
+window, and its power, integrated over each window. A processor has one, its RAPL counter.
+
+A source is sound if its polls cover at least 95% of the windows (`polls.cover`) and, for the counter, it was
+read near every edge, never ran backwards and moved.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from isoflop.meter.energy import gpu_state, rapl
+from isoflop.meter.energy.gpu_state import GpuState
+from isoflop.meter.energy.grade import Source
+from isoflop.meter.energy.polls import (
+    DeviceTrace,
+    Integral,
+    Values,
+    Window,
+    counter_difference,
+    cover,
+    integrate,
+)
+from isoflop.record import DeviceEnergy, known
+
+LEAST_COVERAGE = 0.95
+NO_POWER = "RAPL is a counter: it has no power reading"
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceReading:
+    """One source (counter or power) of one device over all windows.
+
+    `joules` is None if unknown, for `reason`. `error` is the last error of the source, if it had any.
+    `polls` is the number of readings inside the windows.
+    """
+
+    joules: float | None
+    reason: str | None
+    error: str | None
+    polls: int
+    coverage: float
+    longest_gap_seconds: float
+
+    @property
+    def reason_with_error(self) -> str | None:
+        """The reason, followed by the source's last error in parentheses."""
+        return f"{self.reason} ({self.error})" if self.reason and self.error else self.reason
+
+
+def measure_power(trace: DeviceTrace, windows: Sequence[Window], reach_seconds: float) -> SourceReading:
+    """Integrate a device's power over the windows."""
+    times, watts = np.asarray(trace.power_times), np.asarray(trace.watts)
+
+    def over(window: Window) -> tuple[Integral, str | None]:
+        part = integrate(times, watts, window.begin_seconds, window.end_seconds, reach_seconds)
+        return part, None if part.joules else "power read 0 W throughout"
+
+    return _add_windows("power", times, windows, over, trace.power_error)
+
+
+def measure_counter(trace: DeviceTrace, windows: Sequence[Window], reach_seconds: float) -> SourceReading:
+    """Add up the rises of a device's energy counter over the windows."""
+    times, joules = np.asarray(trace.counter_times), np.asarray(trace.joules)
+
+    def over(window: Window) -> tuple[Integral, str | None]:
+        edges = window.begin_seconds, window.end_seconds
+        coverage, gap = cover(times, *edges, reach_seconds)
+        rise, reason = counter_difference(times, joules, *edges, reach_seconds)
+        return Integral(rise, coverage, gap), reason
+
+    return _add_windows("the energy counter", times, windows, over, trace.counter_error)
+
+
+def _add_windows(
+    name: str,
+    times: Values,
+    windows: Sequence[Window],
+    over: Callable[[Window], tuple[Integral, str | None]],
+    error: str | None,
+) -> SourceReading:
+    """Add up one source over the windows; it is unknown if any window is or if coverage is too low.
+
+    Args:
+        name: the source, as messages call it.
+        times: times of all its readings in seconds.
+        windows: the windows, none of zero length.
+        over: returns the energy of one window and the reason if it is unknown.
+        error: last error of the source.
+    """
+    seconds = sum_known([w.seconds for w in windows])
+    assert seconds, "the windows have a length"
+    parts, reasons = zip(*(over(w) for w in windows), strict=True)
+    coverage = sum(p.coverage * w.seconds for p, w in zip(parts, windows, strict=True)) / seconds
+    gap = max(p.longest_gap_seconds for p in parts)
+    edges = np.searchsorted(times, [(w.begin_seconds, w.end_seconds) for w in windows])
+    polls = int((edges[:, 1] - edges[:, 0]).sum())
+    # The cause before its symptom: a source that was never or rarely read also fails at some edge.
+    reason = next((r for r in reasons if r), None)
+    if not times.size:
+        reason = f"{name} was never read"
+    elif coverage < LEAST_COVERAGE:
+        reason = f"{name} was read in only {coverage:.0%} of the window (longest gap {gap:.2g} s)"
+    joules = None if reason else sum_known([p.joules for p in parts])
+    return SourceReading(joules, reason, error, polls, coverage, gap)
+
+
+def idle_power(
+    trace: DeviceTrace, idle: Window | None, reach_seconds: float
+) -> tuple[float | None, str | None]:
+    """Return the mean watts over the idle window, by power or else by counter, or None and the reason."""
+    if idle is None:
+        return None, "no idle baseline was taken"
+    for measure in (measure_power, measure_counter):
+        source = measure(trace, [idle], reach_seconds)
+        if source.joules is not None:
+            return source.joules / idle.seconds, None
+    return None, f"idle baseline: {source.reason_with_error}"
+
+
+def nullable_fields(reason: str | None, **values: float | None) -> dict[str, object]:
+    """Return each value with its `_reason` field: None for a value that is known, else `reason`."""
+    fields: dict[str, object] = {}
+    for name, value in values.items():
+        fields |= {name: value, f"{name}_reason": reason if value is None else None}
+    return fields
+
+
+@dataclasses.dataclass(frozen=True)
+class DeviceReading:
+    """One device over all windows: both sources, idle power, highest power and state."""
+
+    trace: DeviceTrace
+    counter: SourceReading
+    power: SourceReading
+    idle_watts: float | None
+    idle_watts_reason: str | None
+    peak_watts: float | None
+    state: GpuState
+
+    def record(self, used: Source, window_seconds: float) -> DeviceEnergy:
+        """Return the device's part of the record, with coverage and gap of the source that is used."""
+        source = self.power if used == "integral" else self.counter
+        joules = source.joules
+        assert joules is not None, "a source is used only if it is known on every device"
+        no_power = NO_POWER if used == "rapl" else None
+        state, caps = self.state, self.state.power_limits_watts
+        fields: dict[str, object] = {
+            **nullable_fields(self.counter.reason_with_error, counter_joules=self.counter.joules),
+            **nullable_fields(no_power or self.power.reason_with_error, integral_joules=self.power.joules),
+            **nullable_fields(self.idle_watts_reason, idle_watts=self.idle_watts),
+            **known(mean_watts=joules / window_seconds),
+            **nullable_fields("no power was read in the window", peak_watts=self.peak_watts),
+            **nullable_fields(
+                state.reason,
+                temperature_begin_celsius=state.temperature_begin_celsius,
+                temperature_end_celsius=state.temperature_end_celsius,
+                sm_clock_mhz=state.sm_clock_mhz,
+                power_limit_watts=caps[-1] if caps else None,
+                throttled_share=state.throttled_share,
+                compute_processes=state.compute_processes,
+            ),
+            **nullable_fields(no_power or gpu_state.TOO_FEW_READINGS, stale_share=state.stale_share),
+        }
+        return DeviceEnergy(
+            uuid=self.trace.uuid,
+            name=self.trace.name,
+            power_field=self.trace.power_field,
+            throttle_reasons=tuple(name for name, share in state.throttled.items() if share),
+            polls=source.polls,
+            coverage=source.coverage,
+            longest_gap_seconds=source.longest_gap_seconds,
+            **fields,  # type: ignore[arg-type]
+        )
+
+
+def read_device(
+    trace: DeviceTrace, windows: Sequence[Window], idle: Window | None, reach_seconds: float
+) -> DeviceReading:
+    """Evaluate both sources of one device over the windows, none of which may have zero length."""
+    counter = measure_counter(trace, windows, reach_seconds)
+    power = measure_power(trace, windows, reach_seconds)
+    idle_watts, idle_reason = idle_power(trace, idle, reach_seconds)
+    peak = _peak_watts(np.asarray(trace.power_times), np.asarray(trace.watts), windows)
+    if trace.power_field == rapl.FIELD and len(trace.counter_times) > 1:
+        # RAPL has no power reading: its peak is the steepest rise of the counter between two polls. The
+        # floor on the interval guards against two polls with one (rounded) time.
+        t = np.asarray(trace.counter_times)
+        peak = _peak_watts(t[1:], np.diff(trace.joules) / np.maximum(np.diff(t), 1e-6), windows)
+    state = gpu_state.summarise(trace, windows)
+    return DeviceReading(trace, counter, power, idle_watts, idle_reason, peak, state)
+
+
+def _peak_watts(times: Values, watts: Values, windows: Sequence[Window]) -> float | None:
+    inside = [watts[(times >= x.begin_seconds) & (times <= x.end_seconds)] for x in windows]
+    return max((float(w.max()) for w in inside if w.size), default=None)
+
+
+def sum_known(values: Sequence[float | None]) -> float | None:
+    """Return the sum, or None if any value is unknown."""
+    known_values = [v for v in values if v is not None]
+    return sum(known_values) if len(known_values) == len(values) else None
