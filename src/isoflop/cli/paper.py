@@ -117,7 +117,7 @@ def _make_published(out: Path, options: argparse.Namespace) -> Any:
     else:
         from isoflop.paper import torchvision_weights
 
-        points = torchvision_weights.read()
+        points = torchvision_weights.read_models()
     result = published.analyse(points, resamples=getattr(options, "resamples", 1000))
     listed = [_Model(*row) for row in zip(*(getattr(points, name) for name in _MODEL), strict=True)]
     return _save(out, result, paper_published.section(result, out), listed, options)
@@ -155,7 +155,7 @@ def _make_implications(out: Path, options: argparse.Namespace, sweeps: Sequence[
 
     today = _today(getattr(options, "price", PRICE), getattr(options, "grid", GRID))
     targets = getattr(options, "target", None) or implications.TARGETS
-    models = published.analyse(torchvision_weights.read())
+    models = published.analyse(torchvision_weights.read_models())
     result = implications.analyse(today, models, sweeps, targets)
     return _save(out, result, paper_implications.section(result, out), result.bills, options)
 
