@@ -38,7 +38,6 @@ def add(verb: output.Add) -> None:
     shown = part("theory", _theory, "Figure 2: performance against data and computation, simulated")
     shown.add_argument("--quick", action="store_true", help="fewer simulations: about half a minute")
     shown.add_argument("--simulations", type=int, metavar="N", help="of each case and size (default 1000)")
-    shown.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
     _add_published(part("published", _published, "Error against compute across published models"))
     _add_implications(part("implications", _implications, "The price of a lower error, under both forms"))
     grown = part("growth", _growth, "Compute of notable models over time, against hardware")
@@ -85,7 +84,7 @@ def _make_theory(out: Path, options: argparse.Namespace) -> Any:
     from isoflop.paper.theory import result as theory_result
     from isoflop.paper.theory import simulate
 
-    settings = theory_result.TheorySettings(device=getattr(options, "device", "cpu"))
+    settings = theory_result.TheorySettings()
     if options.quick:
         settings = theory_result.quick(settings)
     if getattr(options, "simulations", None) is not None:

@@ -12,7 +12,6 @@ SETTINGS = TheorySettings(
     sizes=(11, 20, 40, 91, 400),
     simulations=20,
     sensitivity_simulations=2,
-    sweep_simulations=1,
     timing_repeats=1,
     resamples=100,
 )

@@ -171,9 +171,8 @@ def _words(result: TheoryResult) -> tuple[str, ...]:
         "best": "the lasso's penalty is that of least true error, which nobody can know",
     }[s.penalty_rule]
     counting = {
-        "as_run": "what our solvers do (normal equations by Cholesky; for the lasso an active-set method "
-        "that takes the gradient from the residual and forms products among promising features only)",
-        "full_gram": "normal equations by Cholesky, where the lasso forms all of X'X first",
+        "as_run": "what the solvers used here do (normal equations by Cholesky; for the lasso X'X once and "
+        "then coordinate descent on it, a pass over the gradient for each active feature and sweep)",
         "textbook": "Householder QR, and for the lasso coordinate descent on residuals, 4np a sweep",
     }[s.counting]
     ours = (
