@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from isoflop.paper import saved
-from isoflop.paper.section import Section
+from isoflop.paper.section import PaperSection
 from isoflop.paper.theory import estimators, laws, simulate
 from isoflop.paper.theory.laws import LassoWork
 from isoflop.paper.theory.penalty_path import Examples, choose_penalty
@@ -167,9 +167,9 @@ def test_every_choice_is_varied_and_only_its_own_numbers_move(small):
 
 def test_a_result_is_saved_and_read_again(small, tmp_path):
     saved.write(
-        tmp_path, small, Section("theory", "Theory", (), (), (), ()), small.rows, "isoflop paper theory"
+        tmp_path, small, PaperSection("theory", "Theory", (), (), (), ()), small.rows, "isoflop paper theory"
     )
-    assert saved.result(tmp_path, "theory", TheoryResult) == small
+    assert saved.read_result(tmp_path, "theory", TheoryResult) == small
     lines = (tmp_path / "theory.csv").read_text().splitlines()
     assert len(lines) == 1 + len(small.rows)
     assert {"case", "performance_value", "performance_low", "performance_high"} <= set(lines[0].split(","))

@@ -20,7 +20,7 @@ from isoflop.paper.theory.result import Case, TheorySettings
 
 
 @dataclasses.dataclass(frozen=True)
-class Fit:
+class SimulatedFit:
     """Normalised squared error and active features of one simulation; the rest is of the lasso only."""
 
     mse: float
@@ -43,7 +43,9 @@ def split(examples: int, settings: TheorySettings) -> tuple[int, int]:
     return examples, examples if settings.penalty_rule == "fresh" else 0
 
 
-def simulate(case: Case, examples: int, settings: TheorySettings, generator: np.random.Generator) -> Fit:
+def simulate(
+    case: Case, examples: int, settings: TheorySettings, generator: np.random.Generator
+) -> SimulatedFit:
     """Draw a data set and fit one case to it."""
     if case == "regularised":
         return _simulate_lasso(examples, settings, generator)
@@ -56,7 +58,7 @@ def simulate(case: Case, examples: int, settings: TheorySettings, generator: np.
         beta[settings.relevant // 2] = 0.0
         variance += missed
     error = missed + _least_squares_error(examples, beta, variance, generator)
-    return Fit(error / settings.relevant, float(len(beta)))
+    return SimulatedFit(error / settings.relevant, float(len(beta)))
 
 
 def _least_squares_error(
@@ -89,7 +91,7 @@ def _solve_positive(matrix: Array, right: Array) -> Array:
     return np.asarray(linalg.cho_solve(factor, right, check_finite=False))
 
 
-def _simulate_lasso(examples: int, settings: TheorySettings, generator: np.random.Generator) -> Fit:
+def _simulate_lasso(examples: int, settings: TheorySettings, generator: np.random.Generator) -> SimulatedFit:
     beta, noise = truth(settings), math.sqrt(settings.noise_variance)
     training, held_out = split(examples, settings)
     # the noise is one more column, so that the root holds X'y as well
@@ -98,7 +100,7 @@ def _simulate_lasso(examples: int, settings: TheorySettings, generator: np.rando
     data = Examples(root[:, :-1], target, training)
     chosen = choose_penalty(data, settings, _validation_error(held_out, settings, generator))
     gap = _gap(chosen.coefficients, beta)
-    return Fit(
+    return SimulatedFit(
         mse=float(gap @ gap) / settings.relevant,
         active_features=float(np.count_nonzero(chosen.coefficients)),
         penalty=chosen.penalty,

@@ -100,7 +100,7 @@ def quick(settings: TheorySettings) -> TheorySettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
+class SimulatedMean:
     """A value and its 95% interval over simulations."""
 
     value: float
@@ -121,8 +121,8 @@ class Row:
     case: Case
     examples: int
     simulations: int
-    performance: Measured
-    normalised_mse: Measured
+    performance: SimulatedMean
+    normalised_mse: SimulatedMean
     median_mse: float
     standard_error: float
     expected_mse: float | None
@@ -142,8 +142,8 @@ class Reach:
 
     case: Case
     performance: float
-    examples: Measured | None
-    flops: Measured | None
+    examples: SimulatedMean | None
+    flops: SimulatedMean | None
     reason: str | None
 
 

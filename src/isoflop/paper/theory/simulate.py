@@ -18,7 +18,15 @@ from isoflop.paper.theory import checks, estimators, laws
 from isoflop.paper.theory.draws import Array
 from isoflop.paper.theory.laws import LassoWork
 from isoflop.paper.theory.reach import reach, variation
-from isoflop.paper.theory.result import CASES, Case, Measured, Row, TheoryResult, TheorySettings, Variation
+from isoflop.paper.theory.result import (
+    CASES,
+    Case,
+    Row,
+    SimulatedMean,
+    TheoryResult,
+    TheorySettings,
+    Variation,
+)
 
 Progress = Callable[[str], None]
 _PACKAGES = ("numpy", "scipy", "scikit-learn")
@@ -168,7 +176,7 @@ def row(
         case=case,
         examples=examples,
         simulations=count,
-        performance=Measured(-float(np.log10(mse.value)), low, high),
+        performance=SimulatedMean(-float(np.log10(mse.value)), low, high),
         normalised_mse=mse,
         median_mse=float(np.median(simulated.mse)),
         standard_error=float(simulated.mse.std(ddof=1) / np.sqrt(count)),
@@ -192,12 +200,12 @@ def counted_flops(settings: TheorySettings, case: Case, examples: int, work: Las
     return laws.least_squares_flops(examples, fitted, settings.counting)
 
 
-def mean_interval(errors: Array, settings: TheorySettings) -> Measured:
+def mean_interval(errors: Array, settings: TheorySettings) -> SimulatedMean:
     """Return the mean with its 95% interval: percentiles of the bootstrap over simulations."""
     generator = np.random.default_rng([settings.seed, len(errors)])
     weights = generator.multinomial(len(errors), np.full(len(errors), 1 / len(errors)), settings.resamples)
     low, high = np.quantile(weights @ errors / len(errors), [0.025, 0.975])
-    return Measured(float(errors.mean()), float(low), float(high))
+    return SimulatedMean(float(errors.mean()), float(low), float(high))
 
 
 def _variations(settings: TheorySettings, progress: Progress) -> tuple[Variation, ...]:
