@@ -94,9 +94,6 @@ forecast-check) # at most 15 minutes: cells of 4 and 10 times the compute of the
   cp "$out"/fashion-mnist-gpu/records/*.json "$out"/forecast-check/large/records/*.json "$out/forecast-check/both/records"
   once forecast-check/judged.txt python3 -m isoflop fit "$out/forecast-check/both" --hold-out 'width>64'
   ;;
-paper-theory) # at most 15 minutes: figure 2 in full, 1,000 simulations of each case and size, with its seconds
-  once paper/theory.txt bash -c "time python3 -m isoflop paper theory --device cuda --out '$out/paper'"
-  ;;
 paper-overparameterised) # at most 15 minutes: data and width grow together on Fashion-MNIST, 7 sizes x 3 seeds, the page's section
   python3 -m isoflop sweep sweep=overparameterised data=fashion_mnist data.dimension=null data.teacher_width=null \
     data.teacher_depth=null meter.idle_seconds=5 sweep.name=overparameterised-fashion-mnist "out=$out/overparameterised-fashion-mnist"

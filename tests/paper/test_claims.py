@@ -5,7 +5,7 @@ import pytest
 
 from isoflop.curve.result import Estimate, Interval
 from isoflop.paper import claims, growth, notable, published
-from isoflop.paper.growth import Board
+from isoflop.paper.growth import GpuPeak
 from isoflop.paper.models import Models
 from isoflop.paper.section import Claim
 
@@ -15,7 +15,7 @@ def _estimate(value, low, high):
 
 
 @pytest.mark.parametrize(
-    ("found", "verdict"),
+    ("estimate", "verdict"),
     [
         (_estimate(10, 5, 20), "agrees"),
         (_estimate(6, 5, 9.5), "agrees"),
@@ -25,12 +25,12 @@ def _estimate(value, low, high):
         (_estimate(9, None, 20), "cannot be tested here"),
     ],
 )
-def test_a_value_is_judged_by_its_interval(found, verdict):
-    assert claims.against_interval(9, Interval(7, 13.9), found) == verdict
+def test_a_value_is_judged_by_its_interval(estimate, verdict):
+    assert claims.against_interval(9, Interval(7, 13.9), estimate) == verdict
 
 
 @pytest.mark.parametrize(
-    ("found", "verdict"),
+    ("estimate", "verdict"),
     [
         (_estimate(0.2, 0.15, 0.24), "agrees"),
         (_estimate(0.3, 0.2, 0.4), "agrees"),
@@ -38,8 +38,8 @@ def test_a_value_is_judged_by_its_interval(found, verdict):
         (_estimate(0.4, None, None), "cannot be tested here"),
     ],
 )
-def test_a_bound_is_broken_only_by_a_whole_interval(found, verdict):
-    assert claims.against_ceiling(0.25, found) == verdict
+def test_a_bound_is_broken_only_by_a_whole_interval(estimate, verdict):
+    assert claims.against_ceiling(0.25, estimate) == verdict
 
 
 def test_without_results_nothing_is_judged_and_the_command_is_named():
@@ -73,8 +73,8 @@ def _published(alpha):
 
 @pytest.mark.parametrize(("alpha", "verdict"), [(9.0, "agrees"), (3.0, "disagrees"), (40.0, "disagrees")])
 def test_the_verdict_on_images_follows_the_models(alpha, verdict):
-    found = claims.judge(claims.Results(published=_published(alpha)))
-    claim = next(c for c in found.claims if "9th root" in c.claim)
+    judged = claims.judge(claims.Results(published=_published(alpha)))
+    claim = next(c for c in judged.claims if "9th root" in c.claim)
     assert claim.verdict == verdict
     assert f"{alpha:.0f}" in claim.found or verdict == "disagrees"
 
@@ -90,17 +90,17 @@ def test_the_verdict_on_growth_follows_the_models(times, verdict):
         )
         for i in range(16)
     ]
-    boards = [
-        Board(str(y), "gaming", y, "fp32", 1e13 * 1.5 ** (y - 2012), "made up") for y in (2012, 2016, 2020)
+    gpus = [
+        GpuPeak(str(y), "gaming", y, "fp32", 1e13 * 1.5 ** (y - 2012), "made up") for y in (2012, 2016, 2020)
     ]
-    found = claims.judge(claims.Results(growth=growth.analyse(models, boards, source="made up")))
-    by_name = {c.claim: c.verdict for c in found.claims}
+    judged = claims.judge(claims.Results(growth=growth.analyse(models, gpus, source="made up")))
+    by_name = {c.claim: c.verdict for c in judged.claims}
     assert by_name["The compute of the largest models grew tenfold a year, 2012 to 2019"] == verdict
     assert by_name["That is far more than hardware gained"] == "agrees"
 
 
 def test_claims_of_the_theory_are_taken_as_they_are():
     own = (Claim("lasso", "S", "p", "f", "e", "disagrees"),)
-    found = claims.judge(claims.Results(theory=own))
-    assert own[0] in found.claims
-    assert found.disagrees == 1
+    judged = claims.judge(claims.Results(theory=own))
+    assert own[0] in judged.claims
+    assert judged.disagrees == 1

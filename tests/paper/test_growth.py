@@ -55,14 +55,14 @@ def test_the_table_is_sound():
     assert list(notable.TABLE) == sorted(notable.TABLE, key=lambda m: m.published)
 
 
-def test_every_board_has_a_peak_and_grows():
+def test_every_gpu_has_a_peak_and_grows():
     names = (*growth.RELEASED, *growth.GAMING)
     rates = {
         n: tuple((d, r.flops_per_second, r.source) for d in ("fp32", "fp16") if (r := peaks.peak_rate(n, d)))
         for n in names
     }
-    assert all(len(found) == 2 for found in rates.values())
-    result = growth.analyse(notable.TABLE, growth.boards_of(rates), source="table")
+    assert all(len(peak_rates) == 2 for peak_rates in rates.values())
+    result = growth.analyse(notable.TABLE, growth.gpu_peaks(rates), source="table")
     assert len(result.hardware) == 4
     assert all(1.1 < h.times_a_year < 2 for h in result.hardware)
 
@@ -73,12 +73,12 @@ def test_epochs_columns_are_read_under_either_name(tmp_path):
         path.write_text(
             f"{column},Publication date,Training compute (FLOP)\nA,2015-03-01,1e20\nB,,1e21\nC,2016-01-01,\n"
         )
-        models, left_out = notable.read_csv(path)
+        models, excluded = notable.read_notable_csv(path)
         assert [(m.name, m.published, m.train_flops) for m in models] == [("A", "2015-03-01", 1e20)]
-        assert [e.run_id for e in left_out] == ["B", "C"]
+        assert [e.run_id for e in excluded] == ["B", "C"]
     path.write_text("System,Date,Training compute (FLOP)\nA,2015,1\n")
     with pytest.raises(ValueError, match="no column Publication date"):
-        notable.read_csv(path)
+        notable.read_notable_csv(path)
 
 
 def test_a_table_without_enough_models_is_refused():

@@ -24,7 +24,7 @@ def test_todays_conversion_by_hand():
 
 def test_the_papers_table_agrees_with_its_own_points_and_conversions():
     """Two independent checks of recalled numbers: alpha from two rows against alpha of the published
-    points, and each cell's dollars and pounds against its GFLOPs to within the rounding."""
+    points, and each row's dollars and pounds against its GFLOPs to within the rounding."""
     result = implications.analyse(TODAY, None)
     for slope in result.slopes:
         assert slope.alpha == pytest.approx(slope.alpha_of_points, rel=0.05)
@@ -37,9 +37,9 @@ def test_the_papers_table_agrees_with_its_own_points_and_conversions():
 
 
 def test_the_forms_disagree_by_what_the_table_says():
-    found = {(d.source, d.error): d.orders for d in implications.analyse(TODAY, None).disagreements}
-    assert found["paper: ImageNet", 0.05] == 8
-    assert found["paper: CoNLL 2003", 0.01] == 120
+    orders = {(d.source, d.error): d.orders for d in implications.analyse(TODAY, None).disagreements}
+    assert orders["paper: ImageNet", 0.05] == 8
+    assert orders["paper: CoNLL 2003", 0.01] == 120
 
 
 def _published(alpha=9.0, n=60):
@@ -155,6 +155,6 @@ def test_a_fit_without_error_against_compute_is_refused():
 
 
 def test_equivalents_by_hand():
-    found = dict(implications.equivalents(np.log10(252_000), None))
-    assert 10 ** found["car lifetimes"] == pytest.approx(2)
-    assert "years of the world's product" not in found
+    counts = dict(implications.equivalents(np.log10(252_000), None))
+    assert 10 ** counts["car lifetimes"] == pytest.approx(2)
+    assert "years of the world's product" not in counts

@@ -15,16 +15,16 @@ LARGEST = 6 * 200 * 2**6 * 43 * 8 * 2**6 * 20 * 1e-9
 def _rows(b=0.25, tied=True, seeds=3, noise=0.02):
     """A table as aggregate gives it, of a sweep with a known exponent of error in compute."""
     draw = np.random.default_rng(0)
-    found = []
-    for place in range(7):
-        n = 200 * 2.0**place
-        parameters = 43 * 8 * (2.0**place if tied else draw.uniform(0.5, 2))
+    rows = []
+    for size in range(7):
+        n = 200 * 2.0**size
+        parameters = 43 * 8 * (2.0**size if tied else draw.uniform(0.5, 2))
         for seed in range(seeds):
             compute = 6 * n * parameters * 20 * 1e-9
-            found.append(
+            rows.append(
                 {
                     **dict.fromkeys(aggregate.COLUMNS, np.nan),
-                    **{"run_id": f"{place}-{seed}", "config_id": str(place), "label": f"mlp w{place}"},
+                    **{"run_id": f"{size}-{seed}", "config_id": str(size), "label": f"mlp w{size}"},
                     **{"data": "synthetic", "device": "cpu", "seed": seed, "chance_error": 0.9},
                     **{"train_n": n, "parameters": parameters, "train_gflops": compute},
                     "inference_gflops_per_example": 2 * parameters * 1e-9,
@@ -32,29 +32,29 @@ def _rows(b=0.25, tied=True, seeds=3, noise=0.02):
                     "test_loss": (compute / LARGEST) ** -b,
                 }
             )
-    return pd.DataFrame(found)
+    return pd.DataFrame(rows)
 
 
 def test_known_exponents_come_back_and_follow_the_argument():
     result = over.analyse(_rows(0.25), source="made up")
     assert result.parameters_per_example == pytest.approx(1)
     for x, b in over.THEORY.items():
-        found = over.exponent(result, "test_error", x)
-        assert found.exponent.value == pytest.approx(b, abs=0.02)
-        assert found.against_theory == "not told apart"
+        measured = over.exponent(result, "test_error", x)
+        assert measured.exponent.value == pytest.approx(b, abs=0.02)
+        assert measured.against_theory == "not told apart"
         assert over.exponent(result, "test_loss", x).exponent.value == pytest.approx(b, abs=1e-9)
     assert over.exponent(result, "test_error", "train_gflops").alpha.value == pytest.approx(4, abs=0.3)
 
 
 @pytest.mark.parametrize(("b", "answer"), [(0.1, "slower"), (0.5, "faster")])
-def test_slower_and_faster_than_the_bound_are_told(b, answer):
+def test_slower_and_faster_than_the_bound_are_named(b, answer):
     result = over.analyse(_rows(b), source="made up")
     assert over.exponent(result, "test_error", "train_gflops").against_theory == answer
 
 
 def test_queries_per_training_by_hand():
     result = over.analyse(_rows(), source="made up")
-    trained = [3 * 200 * 2.0**place * 20 for place in range(7)]
+    trained = [3 * 200 * 2.0**size * 20 for size in range(7)]
     assert result.queries_per_training.value == pytest.approx(np.exp(np.mean(np.log(trained))))
 
 
@@ -89,7 +89,7 @@ def test_the_sweep_file_keeps_parameters_in_proportion_to_data():
 def test_the_step_that_waits_for_a_gpu_is_a_sweep_that_composes():
     script = Path(__file__).parents[2] / "scripts" / "gpu_pending.sh"
     step = script.read_text().split("paper-overparameterised)")[1].split(";;")[0]
-    words = [word for word in step.replace("\\\n", " ").split() if "=" in word and '"' not in word]
-    config = compose_config(words, None)
+    overrides = [word for word in step.replace("\\\n", " ").split() if "=" in word and '"' not in word]
+    config = compose_config(overrides, None)
     assert config.data.name == "fashion_mnist"
     assert len(config.sweep.points) == 7

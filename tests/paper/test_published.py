@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from isoflop.paper import forms, published
-from isoflop.paper.models import Columns, Models, family_of, read_csv
+from isoflop.paper.models import Columns, Models, family_of, read_models_csv
 
 DATA = Path(__file__).parents[2] / "../shared/data/published"
 
@@ -43,7 +43,7 @@ def _models(error, compute, families=None, year=None):
 def test_the_exponents_of_three_public_tables(name, columns, count, alpha):
     if not (DATA / name).exists():
         pytest.skip(f"no {name} in ../shared/data/published")
-    models = read_csv(DATA / name, dataclasses.replace(columns, error_unit="percent"))
+    models = read_models_csv(DATA / name, dataclasses.replace(columns, error_unit="percent"))
     result = published.analyse(models, resamples=100)
     mean = result.exponents[0]
     assert result.count == count
@@ -108,19 +108,19 @@ def test_a_csv_says_what_is_wrong(tmp_path):
         "name,err,flops,when\na,20,1,2015-07-01\nb,,2,2016\nc,120,3,x\nd,30,0,2017\ntest_e,9,4,2018\n"
     )
     with pytest.raises(ValueError, match="did you mean err"):
-        read_csv(path, Columns("error", "flops"))
+        read_models_csv(path, Columns("error", "flops"))
     with pytest.raises(ValueError, match="--error-unit percent"):
-        read_csv(path, Columns("err", "flops"))
+        read_models_csv(path, Columns("err", "flops"))
     with pytest.raises(ValueError, match="regular expression"):
-        read_csv(path, Columns("err", "flops", exclude="("))
+        read_models_csv(path, Columns("err", "flops", exclude="("))
     with pytest.raises(ValueError, match="no such file"):
-        read_csv(tmp_path / "none.csv", Columns("err", "flops"))
-    found = read_csv(
+        read_models_csv(tmp_path / "none.csv", Columns("err", "flops"))
+    models = read_models_csv(
         path, Columns("err", "flops", "name", year="when", error_unit="percent", exclude="^test_")
     )
-    assert found.names == ("a",)
-    assert found.error == (0.2,)
-    assert found.year[0] == pytest.approx(2015.5, abs=0.01)
-    assert [e.run_id for e in found.excluded] == ["b", "c", "d", "test_e"]
-    assert "no err" in found.excluded[0].reason
-    assert "between 0 and 100" in found.excluded[1].reason
+    assert models.names == ("a",)
+    assert models.error == (0.2,)
+    assert models.year[0] == pytest.approx(2015.5, abs=0.01)
+    assert [e.run_id for e in models.excluded] == ["b", "c", "d", "test_e"]
+    assert "no err" in models.excluded[0].reason
+    assert "between 0 and 100" in models.excluded[1].reason

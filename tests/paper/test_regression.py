@@ -14,26 +14,26 @@ def _cloud(n=60, seed=0):
 def test_least_squares_is_polyfit_with_weights_too():
     x, y = _cloud()
     weights = np.random.default_rng(1).integers(0, 4, (5, len(x))).astype(float)
-    found = regression.least_squares(x, y, weights)
+    fitted = regression.least_squares(x, y, weights)
     for i, w in enumerate(weights):
         slope, intercept = np.polyfit(x, y, 1, w=np.sqrt(w))
-        assert found.slope[i] == pytest.approx(slope, rel=1e-9)
-        assert found.intercept[i] == pytest.approx(intercept, rel=1e-9)
+        assert fitted.slope[i] == pytest.approx(slope, rel=1e-9)
+        assert fitted.intercept[i] == pytest.approx(intercept, rel=1e-9)
 
 
 def test_r_squared_is_the_squared_correlation_and_gives_the_other_direction():
     x, y = _cloud()
-    found = regression.least_squares(x, y, np.ones((1, len(x))))
-    assert found.r_squared[0] == pytest.approx(np.corrcoef(x, y)[0, 1] ** 2)
+    fitted = regression.least_squares(x, y, np.ones((1, len(x))))
+    assert fitted.r_squared[0] == pytest.approx(np.corrcoef(x, y)[0, 1] ** 2)
     backward = np.polyfit(y, x, 1)[0]
-    assert found.r_squared[0] * regression.inverse(found.slope)[0] == pytest.approx(backward)
+    assert fitted.r_squared[0] * regression.inverse(fitted.slope)[0] == pytest.approx(backward)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_a_quantile_is_scikit_learns_weighted_or_not(share):
     x, y = _cloud()
     weights = np.vstack([np.ones(len(x)), np.random.default_rng(2).integers(0, 3, len(x)).astype(float)])
-    found = regression.quantile(x, y, share, weights)
+    fitted = regression.quantile(x, y, share, weights)
     for i, w in enumerate(weights):
         other = QuantileRegressor(quantile=share, alpha=0).fit(x[:, None], y, sample_weight=w)
 
@@ -41,10 +41,10 @@ def test_a_quantile_is_scikit_learns_weighted_or_not(share):
             rest = y - intercept - slope * x
             return float((w * np.maximum(share * rest, (share - 1) * rest)).sum())
 
-        ours = loss(found.intercept[i], found.slope[i])
+        ours = loss(fitted.intercept[i], fitted.slope[i])
         assert ours == pytest.approx(loss(other.intercept_, other.coef_[0]), rel=1e-7)
-        assert ours < loss(found.intercept[i] + 0.01, found.slope[i])
-        assert ours < loss(found.intercept[i], found.slope[i] + 0.01)
+        assert ours < loss(fitted.intercept[i] + 0.01, fitted.slope[i])
+        assert ours < loss(fitted.intercept[i], fitted.slope[i] + 0.01)
 
 
 def test_a_quantile_leaves_its_share_below():
@@ -62,8 +62,8 @@ def test_a_quantile_refuses_what_has_no_line(share, x):
 def test_coefficients_are_numpys_least_squares():
     x, y = _cloud()
     design = np.stack([np.ones(len(x)), x, np.sin(5 * x)], 1)
-    found = regression.coefficients(design, y, np.ones((1, len(x))))[0]
-    assert found == pytest.approx(np.linalg.lstsq(design, y, rcond=None)[0])
+    fitted = regression.coefficients(design, y, np.ones((1, len(x))))[0]
+    assert fitted == pytest.approx(np.linalg.lstsq(design, y, rcond=None)[0])
     twice = np.stack([np.ones(len(x)), x, 2 * x], 1)
     assert np.isnan(regression.coefficients(twice, y, np.ones((1, len(x))))).all()
 

@@ -21,12 +21,12 @@ SWEEP_RESAMPLES = 200
 
 
 def add(verb: output.Add) -> None:
-    """paper, with a part each."""
+    """Add the verb `paper` with a subcommand for each part."""
     made = verb("paper", _all, "The paper's claims, reproduced and questioned: isoflop paper all --quick")
     parts = made.add_subparsers(dest="part", required=True, metavar="PART")
 
-    def part(name: str, action: Callable[[argparse.Namespace], int], words: str) -> argparse.ArgumentParser:
-        sub = parts.add_parser(name, help=words, description=words, allow_abbrev=False)
+    def part(name: str, action: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        sub = parts.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show stack traces")
         sub.add_argument(
             "--out", metavar="DIR", type=Path, default=OUT, help=f"where to write (default {OUT})"
@@ -38,7 +38,6 @@ def add(verb: output.Add) -> None:
     shown = part("theory", _theory, "Figure 2: performance against data and computation, simulated")
     shown.add_argument("--quick", action="store_true", help="fewer simulations: about half a minute")
     shown.add_argument("--simulations", type=int, metavar="N", help="of each case and size (default 1000)")
-    shown.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
     _add_published(part("published", _published, "Error against compute across published models"))
     _add_implications(part("implications", _implications, "The price of a lower error, under both forms"))
     grown = part("growth", _growth, "Compute of notable models over time, against hardware")
@@ -53,7 +52,7 @@ def add(verb: output.Add) -> None:
 
 def _add_published(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--csv", metavar="FILE", type=Path, help="your models (default: torchvision's metadata)")
-    for name, words in (
+    for name, text in (
         ("error", "column of the error"),
         ("compute", "column of the compute, in any unit"),
         ("name", "column of the model's name"),
@@ -61,7 +60,7 @@ def _add_published(sub: argparse.ArgumentParser) -> None:
         ("year", "column of the year or date of publication"),
         ("parameters", "column of the number of parameters"),
     ):
-        sub.add_argument(f"--{name}", metavar="COLUMN", help=words)
+        sub.add_argument(f"--{name}", metavar="COLUMN", help=text)
     sub.add_argument("--error-unit", choices=("fraction", "percent"), default="fraction")
     sub.add_argument("--exclude", metavar="REGEX", help="names to leave out")
     sub.add_argument("--max-error", type=float, help="leave out errors from here on, in the column's unit")
@@ -76,7 +75,7 @@ def _add_implications(sub: argparse.ArgumentParser) -> None:
 
 
 def _theory(options: argparse.Namespace) -> int:
-    return _told(_make_theory(_folder(options.out), options), options)
+    return _show(_make_theory(_folder(options.out), options), options)
 
 
 def _make_theory(out: Path, options: argparse.Namespace) -> Any:
@@ -85,7 +84,7 @@ def _make_theory(out: Path, options: argparse.Namespace) -> Any:
     from isoflop.paper.theory import result as theory_result
     from isoflop.paper.theory import simulate
 
-    settings = theory_result.TheorySettings(device=getattr(options, "device", "cpu"))
+    settings = theory_result.TheorySettings()
     if options.quick:
         settings = theory_result.quick(settings)
     if getattr(options, "simulations", None) is not None:
@@ -104,7 +103,7 @@ def _published(options: argparse.Namespace) -> int:
                 raise ConfigError(f"--{name.replace('_', '-')} needs --csv FILE")
     elif not (options.error and options.compute):
         raise ConfigError("--csv needs --error COLUMN and --compute COLUMN")
-    return _told(_make_published(out, options), options)
+    return _show(_make_published(out, options), options)
 
 
 def _make_published(out: Path, options: argparse.Namespace) -> Any:
@@ -113,11 +112,11 @@ def _make_published(out: Path, options: argparse.Namespace) -> Any:
 
     if getattr(options, "csv", None) is not None:
         chosen = {f.name: getattr(options, f.name) for f in dataclasses.fields(models.Columns)}
-        points = models.read_csv(options.csv, models.Columns(**chosen))
+        points = models.read_models_csv(options.csv, models.Columns(**chosen))
     else:
         from isoflop.paper import torchvision_weights
 
-        points = torchvision_weights.read()
+        points = torchvision_weights.read_models()
     result = published.analyse(points, resamples=getattr(options, "resamples", 1000))
     listed = [_Model(*row) for row in zip(*(getattr(points, name) for name in _MODEL), strict=True)]
     return _save(out, result, paper_published.section(result, out), listed, options)
@@ -146,7 +145,7 @@ def _implications(options: argparse.Namespace) -> int:
         if not (directory / "fit.json").is_file():
             raise ConfigError(f"{directory}: no fit.json here: run isoflop fit {directory}")
     sweeps = [(d.resolve().name, result.read(d / "fit.json")) for d in options.directories]
-    return _told(_make_implications(out, options, sweeps), options)
+    return _show(_make_implications(out, options, sweeps), options)
 
 
 def _make_implications(out: Path, options: argparse.Namespace, sweeps: Sequence[tuple[str, Any]]) -> Any:
@@ -155,13 +154,17 @@ def _make_implications(out: Path, options: argparse.Namespace, sweeps: Sequence[
 
     today = _today(getattr(options, "price", PRICE), getattr(options, "grid", GRID))
     targets = getattr(options, "target", None) or implications.TARGETS
-    models = published.analyse(torchvision_weights.read())
+    models = published.analyse(torchvision_weights.read_models())
     result = implications.analyse(today, models, sweeps, targets)
     return _save(out, result, paper_implications.section(result, out), result.bills, options)
 
 
 def _today(price: str, grid: str) -> Any:
-    """Today's conversion from two cost files. Raises ConfigError if one lacks what is needed from it."""
+    """Return today's conversion from two cost files.
+
+    Raises:
+        ConfigError: one of them lacks the number that is needed from it.
+    """
     from isoflop.meter.device import peaks
     from isoflop.paper import facts, implications
 
@@ -170,15 +173,15 @@ def _today(price: str, grid: str) -> Any:
         raise ConfigError(f"--price {price}: has no dollars_per_gpu_hour: choose one such as {PRICE}")
     if carbon.grams_co2_per_kwh is None:
         raise ConfigError(f"--grid {grid}: has no grams_co2_per_kwh: choose one such as {GRID}")
-    board = facts.TODAY
-    peak = peaks.peak_rate(board.name, board.dtype)
+    gpu = facts.TODAY
+    peak = peaks.peak_rate(gpu.name, gpu.dtype)
     assert peak is not None
     return implications.today(
         peak.flops_per_second,
         dollars_per_gpu_hour=money.dollars_per_gpu_hour,
         grams_co2_per_kwh=carbon.grams_co2_per_kwh,
         pue=carbon.pue or 1.0,
-        source=f"{board.name}: {peak.source}; {board.source} [{board.mark}]; {money.source}; {carbon.source}",
+        source=f"{gpu.name}: {peak.source}; {gpu.source} [{gpu.mark}]; {money.source}; {carbon.source}",
     )
 
 
@@ -188,7 +191,7 @@ def _cost(name: str) -> CostConfig:
 
 def _growth(options: argparse.Namespace) -> int:
     out = _folder(options.out)
-    return _told(_make_growth(out, options), options)
+    return _show(_make_growth(out, options), options)
 
 
 def _make_growth(out: Path, options: argparse.Namespace) -> Any:
@@ -197,33 +200,33 @@ def _make_growth(out: Path, options: argparse.Namespace) -> Any:
     from isoflop.paper.pages import growth as paper_growth
 
     chosen: Path | None = getattr(options, "csv", None)
-    models, excluded = notable.read_csv(chosen) if chosen else (notable.TABLE, ())
+    models, excluded = notable.read_notable_csv(chosen) if chosen else (notable.TABLE, ())
     source = chosen.name if chosen else notable.SOURCE
-    windows = [_window(words) for words in getattr(options, "window", None) or ()] or growth.WINDOWS
-    boards = growth.boards_of(
+    windows = [_window(years) for years in getattr(options, "window", None) or ()] or growth.WINDOWS
+    gpus = growth.gpu_peaks(
         {
             name: tuple(
-                (dtype, found.flops_per_second, found.source)
+                (dtype, peak.flops_per_second, peak.source)
                 for dtype in ("fp32", "fp16")
-                if (found := peaks.peak_rate(name, dtype)) is not None
+                if (peak := peaks.peak_rate(name, dtype)) is not None
             )
             for name in (*growth.RELEASED, *growth.GAMING)
         }
     )
-    result = growth.analyse(models, boards, source=source, windows=windows, excluded=excluded)
+    result = growth.analyse(models, gpus, source=source, windows=windows, excluded=excluded)
     return _save(out, result, paper_growth.section(result, out), result.models, options)
 
 
-def _window(words: str) -> tuple[float, float]:
-    found = re.fullmatch(r"(\d{4})-(\d{4})", words)
-    if not found or int(found[2]) < int(found[1]):
-        raise ConfigError(f"--window {words}: give two years, the earlier first, such as 2012-2019")
-    return float(found[1]), float(found[2]) + 1
+def _window(years: str) -> tuple[float, float]:
+    match = re.fullmatch(r"(\d{4})-(\d{4})", years)
+    if not match or int(match[2]) < int(match[1]):
+        raise ConfigError(f"--window {years}: give two years, the earlier first, such as 2012-2019")
+    return float(match[1]), float(match[2]) + 1
 
 
 def _overparameterised(options: argparse.Namespace) -> int:
     out = _folder(options.out)
-    return _told(_make_overparameterised(out, options, options.directory), options)
+    return _show(_make_overparameterised(out, options, options.directory), options)
 
 
 def _make_overparameterised(out: Path, options: argparse.Namespace, directory: Path) -> Any:
@@ -237,20 +240,20 @@ def _make_overparameterised(out: Path, options: argparse.Namespace, directory: P
 
 
 def _claims(options: argparse.Namespace) -> int:
-    return _told(_make_claims(_folder(options.out), options), options)
+    return _show(_make_claims(_folder(options.out), options), options)
 
 
 def _make_claims(out: Path, options: argparse.Namespace) -> Any:
     from isoflop.paper import claims, growth, implications, overparameterised, published, saved
     from isoflop.paper.pages import claims as paper_claims
 
-    simulate = next((s.section.found for s in saved.sections(out) if s.section.name == "theory"), None)
+    simulate = next((s.section.found for s in saved.read_sections(out) if s.section.name == "theory"), None)
     result = claims.judge(
         claims.Results(
-            published=saved.result(out, "published", published.PublishedResult),
-            implications=saved.result(out, "implications", implications.ImplicationsResult),
-            growth=saved.result(out, "growth", growth.GrowthResult),
-            overparameterised=saved.result(
+            published=saved.read_result(out, "published", published.PublishedResult),
+            implications=saved.read_result(out, "implications", implications.ImplicationsResult),
+            growth=saved.read_result(out, "growth", growth.GrowthResult),
+            overparameterised=saved.read_result(
                 out, "overparameterised", overparameterised.OverparameterisedResult
             ),
             theory=simulate,
@@ -268,11 +271,11 @@ def _all(options: argparse.Namespace) -> int:
     _sweep(swept, quick=options.quick)
     _make_overparameterised(out, options, swept)
     _make_implications(out, options, [("overparameterised", _laws(swept))])
-    return _told(_make_claims(out, options), options)
+    return _show(_make_claims(out, options), options)
 
 
 def _sweep(directory: Path, *, quick: bool) -> None:
-    """Train the missing cells of conf/sweep/overparameterised.yaml; with `quick` one seed of each."""
+    """Train the missing runs of conf/sweep/overparameterised.yaml; with `quick` one seed of each."""
     from isoflop.cli import training
     from isoflop.sweep import grid, retry
 
@@ -294,7 +297,7 @@ def _laws(directory: Path) -> Any:
 
 
 def _folder(out: Path) -> Path:
-    """The folder to write to. Raises ConfigError if something else stands there."""
+    """Return the folder to write to. Raises ConfigError if it is a file."""
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out}: a file: give a folder")
     return out
@@ -310,20 +313,20 @@ def _save(out: Path, result: Any, section: Any, rows: Sequence[Any], options: ar
 
 
 def _command(name: str, options: argparse.Namespace) -> str:
-    """The command that made a section, as it was given."""
+    """Return the command that made a section, as it was given."""
     if options.part == "all":
         return "isoflop paper all --quick" if options.quick else "isoflop paper all"
-    words = ["isoflop", "paper", name]
+    arguments = ["isoflop", "paper", name]
     for key, value in vars(options).items():
         if key in ("verb", "part", "action", "debug", "json", "out", "overrides", "command") or not value:
             continue
         values = value if isinstance(value, list) else [value]
         flag = [] if key in ("directory", "directories") else [f"--{key.replace('_', '-')}"]
-        words += flag if value is True else [word for each in values for word in (*flag, str(each))]
-    return shlex.join(words)
+        arguments += flag if value is True else [text for each in values for text in (*flag, str(each))]
+    return shlex.join(arguments)
 
 
-def _told(made: Any, options: argparse.Namespace) -> int:
+def _show(made: Any, options: argparse.Namespace) -> int:
     """Show a section in the terminal, or write its result as JSON."""
     result, section, page = made
     if options.json:

@@ -1,4 +1,4 @@
-"""The paper's claims in a row: what was found here, on what evidence, and the verdict by a rule.
+"""The claims of the paper, each with the result found here, its evidence and a verdict by a stated rule.
 
 Every verdict is computed from the results of the other sections by the functions below; none is typed in. A
 section that has not been run leaves its claims "cannot be tested here", with the command that would test
@@ -24,8 +24,10 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """What the other sections found; None where one has not been run. `theory` is that section's own
-    claims."""
+    """Results of the other sections, None where one has not been run.
+
+    `theory` holds that section's own claims.
+    """
 
     published: PublishedResult | None = None
     implications: ImplicationsResult | None = None
@@ -36,7 +38,7 @@ class Results:
 
 @dataclasses.dataclass(frozen=True)
 class ClaimsResult:
-    """All claims, and how many of each verdict."""
+    """All claims, and the number of each verdict."""
 
     claims: tuple[Claim, ...]
     agrees: int
@@ -48,10 +50,10 @@ class ClaimsResult:
 RULES = (
     "A value with an interval: agrees where the value found lies in the paper's interval or the paper's "
     "value in "
-    "the interval found, disagrees where the two intervals are disjoint, else it cannot be told.",
+    "the interval found, disagrees where the two intervals are disjoint, else it cannot be tested.",
     "A bound: disagrees where the interval found lies wholly beyond it, else agrees; without an interval "
     "it cannot "
-    "be told.",
+    "be tested.",
     "A wide interval agrees easily: see how wide it is.",
     "A form: disagrees where the other form predicts larger models better, the interval of the difference "
     "being "
@@ -60,8 +62,8 @@ RULES = (
 
 
 def judge(results: Results) -> ClaimsResult:
-    """Every claim with its verdict; the paper's order."""
-    found = (
+    """Return every claim with its verdict, in the order of the paper."""
+    claims = (
         _bound(results.overparameterised),
         *_theory(results.theory),
         _form(results.published),
@@ -71,25 +73,25 @@ def judge(results: Results) -> ClaimsResult:
         _bill(results.implications),
         _inference(results.overparameterised),
     )
-    count = [claim.verdict for claim in found].count
-    return ClaimsResult(found, count("agrees"), count("disagrees"), count("cannot be tested here"), RULES)
+    count = [claim.verdict for claim in claims].count
+    return ClaimsResult(claims, count("agrees"), count("disagrees"), count("cannot be tested here"), RULES)
 
 
-def against_interval(value: float, bounds: Interval, found: Estimate) -> Verdict:
-    """The paper's value and interval against an estimate: the first of RULES."""
-    low, high = found.interval.low, found.interval.high
+def against_interval(value: float, bounds: Interval, estimate: Estimate) -> Verdict:
+    """Return the verdict on the paper's value and interval against an estimate: the first of RULES."""
+    low, high = estimate.interval.low, estimate.interval.high
     if low is None or high is None or bounds.low is None or bounds.high is None:
         return "cannot be tested here"
-    if bounds.low <= found.value <= bounds.high or low <= value <= high:
+    if bounds.low <= estimate.value <= bounds.high or low <= value <= high:
         return "agrees"
     return "disagrees" if high < bounds.low or low > bounds.high else "cannot be tested here"
 
 
-def against_ceiling(ceiling: float, found: Estimate) -> Verdict:
-    """Whether what was found may be at most `ceiling`: the second of RULES."""
-    if found.interval.low is None:
+def against_ceiling(ceiling: float, estimate: Estimate) -> Verdict:
+    """Return the verdict on an estimate that should be at most `ceiling`: the second of RULES."""
+    if estimate.interval.low is None:
         return "cannot be tested here"
-    return "disagrees" if found.interval.low > ceiling else "agrees"
+    return "disagrees" if estimate.interval.low > ceiling else "agrees"
 
 
 def _untested(claim: str, mark: facts.FactMark, paper: str, verb: str) -> Claim:
@@ -98,11 +100,12 @@ def _untested(claim: str, mark: facts.FactMark, paper: str, verb: str) -> Claim:
     return Claim(claim, mark, paper, "not tested", why, "cannot be tested here")
 
 
-def _text(found: Estimate, digits: int = 3) -> str:
+def _text(estimate: Estimate, digits: int = 3) -> str:
     ends = [
-        "unbounded" if v is None else _number(v, digits) for v in (found.interval.low, found.interval.high)
+        "unbounded" if v is None else _number(v, digits)
+        for v in (estimate.interval.low, estimate.interval.high)
     ]
-    return f"{_number(found.value, digits)} ({ends[0]} to {ends[1]})"
+    return f"{_number(estimate.value, digits)} ({ends[0]} to {ends[1]})"
 
 
 def _number(value: float, digits: int = 3) -> str:
@@ -112,7 +115,7 @@ def _number(value: float, digits: int = 3) -> str:
 
 
 def _power(exponent: float) -> str:
-    """A whole power of ten, such as 10¹⁹."""
+    """Return a whole power of ten as text, such as 10¹⁹."""
     return f"10{f'{exponent:.0f}'.translate(_SUPERSCRIPT)}"
 
 
@@ -120,17 +123,17 @@ def _bound(result: OverparameterisedResult | None) -> Claim:
     claim, paper = "k times less error needs at least k⁴ times the compute", "error ∝ compute^−1/4 at best"
     if result is None:
         return _untested(claim, "M", paper, "overparameterised DIR")
-    found = overparameterised.exponent(result, "test_error", "train_gflops")
-    assert found is not None
+    measured = overparameterised.exponent(result, "test_error", "train_gflops")
+    assert measured is not None
     return Claim(
         claim,
         "M",
         paper,
-        f"error ∝ compute^−b, b = {_text(found.exponent)}; k^{found.alpha.value:.3g} times the compute",
+        f"error ∝ compute^−b, b = {_text(measured.exponent)}; k^{measured.alpha.value:.3g} times the compute",
         f"{result.runs} runs of {result.configs} shapes on data={result.data}, data and width together; "
         f"classification "
         "error, not the root mean square error of the argument",
-        against_ceiling(facts.THEORY_ALPHA**-1, found.exponent),
+        against_ceiling(facts.THEORY_ALPHA**-1, measured.exponent),
     )
 
 
@@ -220,26 +223,26 @@ def _above_hardware(result: GrowthResult | None) -> Claim:
         claim,
         "S",
         paper,
-        f"record holders {_text(rate.times_a_year)} times a year; peak rate of a board "
+        f"record holders {_text(rate.times_a_year)} times a year; peak rate of a GPU "
         f"{fastest.times_a_year:.3g} "
         f"times ({fastest.line}, {fastest.dtype})",
-        f"{rate.models} record holders; {fastest.boards} boards of {fastest.first_year:.0f} to "
+        f"{rate.models} record holders; {fastest.boards} GPUs of {fastest.first_year:.0f} to "
         f"{fastest.last_year:.0f}",
         verdict,
     )
 
 
 def _bill(result: ImplicationsResult | None) -> Claim:
-    cell = next(
+    target = next(
         c for c in facts.TABLE if c.benchmark == "ImageNet" and math.isclose(c.error, facts.BILL_ERROR)
     )
-    gflops, _, dollars = cell.polynomial
-    bill_words = f"{_power(gflops)} GFLOPs, priced at {_power(dollars)} dollars"
-    claim = f"{cell.error:.0%} error on ImageNet would take {bill_words}"
-    paper = f"so by the polynomial form; {_power(cell.exponential[0])} GFLOPs by the exponential"
+    gflops, _, dollars = target.polynomial
+    price = f"{_power(gflops)} GFLOPs, priced at {_power(dollars)} dollars"
+    claim = f"{target.error:.0%} error on ImageNet would take {price}"
+    paper = f"so by the polynomial form; {_power(target.exponential[0])} GFLOPs by the exponential"
     if result is None:
         return _untested(claim, "M", paper, "implications")
-    own = [b for b in result.bills if b.source.startswith("models: ") and math.isclose(b.error, cell.error)]
+    own = [b for b in result.bills if b.source.startswith("models: ") and math.isclose(b.error, target.error)]
     bills = {b.form: b for b in own}
     if not own or bills["polynomial"].log10_gflops is None or bills["polynomial"].interval is None:
         return Claim(claim, "M", paper, "not tested", "no published models given", "cannot be tested here")
@@ -247,28 +250,28 @@ def _bill(result: ImplicationsResult | None) -> Claim:
     assert bill.log10_gflops is not None
     assert bill.interval is not None
     other = bills["exponential"].log10_gflops
-    found = Estimate("log10_gflops", bill.log10_gflops, bill.interval, "")
+    log10_gflops = Estimate("log10_gflops", bill.log10_gflops, bill.interval, "")
     forms = "no compute" if other is None else f"{other:.3g}"
     return Claim(
         claim,
         "M",
         paper,
-        f"log₁₀ GFLOPs {_text(found)} by the polynomial form, {forms} by the exponential; at the paper's "
-        f"conversion log₁₀ dollars {bill.log10_dollars_paper:.3g}",
+        f"log₁₀ GFLOPs {_text(log10_gflops)} by the polynomial form, {forms} by the exponential; at the "
+        f"paper's conversion log₁₀ dollars {bill.log10_dollars_paper:.3g}",
         "torchvision's models, one usual training assumed; counted FLOPs, while the paper's are processors x "
         "peak x time",
-        against_interval(gflops, Interval(gflops - 0.5, gflops + 0.5), found),
+        against_interval(gflops, Interval(gflops - 0.5, gflops + 0.5), log10_gflops),
     )
 
 
 def _inference(result: OverparameterisedResult | None) -> Claim:
     claim = "Training is the burden, not the answers that a trained model gives"
     usual = facts.PASSES_PER_EXAMPLE * facts.EPOCHS * facts.IMAGENET_TRAIN_IMAGES
-    found = f"a usual ImageNet training costs as much as {_number(usual)} queries, whatever the model"
+    finding = f"a usual ImageNet training costs as much as {_number(usual)} queries, whatever the model"
     images = f"{facts.IMAGENET_TRAIN_IMAGES:,} images"
     evidence = f"{facts.PASSES_PER_EXAMPLE} passes x {facts.EPOCHS} epochs x {images}"
     if result is not None:
-        found += f"; measured here: {_text(result.queries_per_training)} queries a training"
+        finding += f"; measured here: {_text(result.queries_per_training)} queries a training"
         evidence += f"; {result.runs} runs of {result.configs} shapes, counted FLOPs"
     paper = "counts training; how many queries a model answers is not given"
-    return Claim(claim, "S", paper, found, evidence, "cannot be tested here")
+    return Claim(claim, "S", paper, finding, evidence, "cannot be tested here")

@@ -14,7 +14,7 @@ FactMark = Literal["S", "D", "M", "R"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Cell:
+class TableTarget:
     """One target of the paper's extrapolation table: `error` a fraction (1 less the score for COCO, SQuAD,
     CoNLL and WMT), and log10 of GFLOPs, pounds of CO2 and dollars under both forms."""
 
@@ -25,21 +25,21 @@ class Cell:
 
 
 TABLE = (
-    Cell("ImageNet", 0.115, (14, 6, 6), (14, 6, 6)),
-    Cell("ImageNet", 0.05, (19, 10, 11), (27, 19, 19)),
-    Cell("ImageNet", 0.01, (28, 20, 20), (120, 112, 112)),
-    Cell("MS COCO", 0.467, (14, 6, 6), (15, 7, 7)),
-    Cell("MS COCO", 0.30, (23, 14, 15), (29, 21, 21)),
-    Cell("MS COCO", 0.10, (44, 36, 36), (107, 99, 99)),
-    Cell("SQuAD 1.1", 0.04621, (13, 4, 5), (13, 5, 5)),
-    Cell("SQuAD 1.1", 0.02, (15, 7, 7), (23, 15, 15)),
-    Cell("SQuAD 1.1", 0.01, (18, 10, 10), (40, 32, 32)),
-    Cell("CoNLL 2003", 0.065, (13, 5, 5), (13, 5, 5)),
-    Cell("CoNLL 2003", 0.02, (43, 35, 35), (82, 73, 74)),
-    Cell("CoNLL 2003", 0.01, (61, 53, 53), (181, 173, 173)),
-    Cell("WMT14 En-Fr", 0.544, (12, 4, 4), (12, 4, 4)),
-    Cell("WMT14 En-Fr", 0.30, (23, 15, 15), (30, 22, 22)),
-    Cell("WMT14 En-Fr", 0.10, (43, 35, 35), (107, 100, 100)),
+    TableTarget("ImageNet", 0.115, (14, 6, 6), (14, 6, 6)),
+    TableTarget("ImageNet", 0.05, (19, 10, 11), (27, 19, 19)),
+    TableTarget("ImageNet", 0.01, (28, 20, 20), (120, 112, 112)),
+    TableTarget("MS COCO", 0.467, (14, 6, 6), (15, 7, 7)),
+    TableTarget("MS COCO", 0.30, (23, 14, 15), (29, 21, 21)),
+    TableTarget("MS COCO", 0.10, (44, 36, 36), (107, 99, 99)),
+    TableTarget("SQuAD 1.1", 0.04621, (13, 4, 5), (13, 5, 5)),
+    TableTarget("SQuAD 1.1", 0.02, (15, 7, 7), (23, 15, 15)),
+    TableTarget("SQuAD 1.1", 0.01, (18, 10, 10), (40, 32, 32)),
+    TableTarget("CoNLL 2003", 0.065, (13, 5, 5), (13, 5, 5)),
+    TableTarget("CoNLL 2003", 0.02, (43, 35, 35), (82, 73, 74)),
+    TableTarget("CoNLL 2003", 0.01, (61, 53, 53), (181, 173, 173)),
+    TableTarget("WMT14 En-Fr", 0.544, (12, 4, 4), (12, 4, 4)),
+    TableTarget("WMT14 En-Fr", 0.30, (23, 15, 15), (30, 22, 22)),
+    TableTarget("WMT14 En-Fr", 0.10, (43, 35, 35), (107, 100, 100)),
 )
 """The paper's extrapolation table [M; 29 of its 30 cells of compute agree with what follows from the authors'
 published points, D]."""
@@ -123,7 +123,7 @@ EQUIVALENTS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Board:
+class ReferenceGpu:
     """The GPU of today's conversion: dense peak in FLOP/s, board power in watts, and the share of the peak
     that training reaches, with the range over which that share is varied."""
 
@@ -136,7 +136,7 @@ class Board:
     mark: FactMark
 
 
-TODAY = Board(
+TODAY = ReferenceGpu(
     name="H100 80GB HBM3",
     dtype="bf16",
     board_watts=700.0,

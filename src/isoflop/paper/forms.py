@@ -51,18 +51,18 @@ class Forms:
 
 
 def scale(form: str, error: Array) -> Array:
-    """Error -> the scale on which the form is a straight line over log10 compute."""
+    """Return error on the scale on which the form is a straight line over log10 compute."""
     return np.log10(1 / error) if form == "polynomial" else 1 / error
 
 
 def error_at(form: str, height: Array) -> Array:
-    """The scale -> error, held within the bounds of MOST_PERFORMANCE."""
+    """Return the error at a height on the form's scale, held within the bounds of MOST_PERFORMANCE."""
     performance = 10.0 ** np.clip(height, 0, 6) if form == "polynomial" else height
     return np.asarray(1 / np.clip(performance, 1, MOST_PERFORMANCE))
 
 
 def log10_compute(form: str, intercept: Array, slope: Array, error: float) -> Array:
-    """log10 of the compute at which the line reaches `error`; infinite where the line does not rise."""
+    """Return log10 of the compute at which the line reaches `error`; infinite where it does not rise."""
     height = float(scale(form, np.array([error]))[0])
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(slope > 0, (height - intercept) / slope, np.inf)
@@ -96,7 +96,17 @@ def compare(x: Array, error: Array, weights: Array, clusters: int) -> Forms:
 
 
 def _extrapolated(form: str, x: Array, error: Array, weights: Array, cut: float) -> Array:
-    """The score on the models above `cut`, (r,); nan where a resample has none there, or too few below."""
+    """Return the score on the models above `cut`, (r,).
+
+    It is nan where a resample has no model there, or too few below.
+
+    Args:
+        form: one of FORMS.
+        x: log10 compute, (n,).
+        error: a fraction, (n,).
+        weights: how often each model was drawn, (r, n).
+        cut: the share of models, least compute first, that is fitted.
+    """
     order = np.argsort(x, kind="stable")
     small = np.zeros(len(x), dtype=bool)
     small[order[: int(cut * len(x))]] = True

@@ -36,7 +36,7 @@ RELEASED = {
     "H200": 2023.9,
     "B200": 2024.2,
 }
-"""Data-centre boards of the meter's table -> decimal year of announcement: GTC of May 2017, May 2020 and
+"""Data-centre GPUs of the meter's table -> decimal year of announcement: GTC of May 2017, May 2020 and
 March 2022, SC of November 2023, GTC of March 2024 [M]."""
 GAMING = {
     "GeForce RTX 2080 Ti": 2018.7,
@@ -44,7 +44,7 @@ GAMING = {
     "GeForce RTX 4090": 2022.8,
     "GeForce RTX 5090": 2025.1,
 }
-"""The largest GeForce board of each generation -> decimal year of release [M]."""
+"""The largest GeForce GPU of each generation -> decimal year of release [M]."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Rate:
 
 
 @dataclasses.dataclass(frozen=True)
-class Board:
+class GpuPeak:
     """A GPU: its year, its dense peak in FLOP/s for the data type, and the source of the peak."""
 
     name: str
@@ -75,8 +75,9 @@ class Board:
 
 @dataclasses.dataclass(frozen=True)
 class HardwareRate:
-    """Growth of the peak rate over the boards of one line and data type; no interval: the boards are all
-    there are, not a sample. `boards` and the years say how little it stands on."""
+    """Growth of the peak rate over the GPUs of one line and data type.
+
+    It has no interval, as the GPUs are all there are, not a sample; `boards` is their number."""
 
     line: Literal["data centre", "gaming"]
     dtype: str
@@ -94,7 +95,7 @@ class GrowthResult:
     models: tuple[Notable, ...]
     records: tuple[str, ...]
     rates: tuple[Rate, ...]
-    boards: tuple[Board, ...]
+    boards: tuple[GpuPeak, ...]
     hardware: tuple[HardwareRate, ...]
     resamples: int
     seed: int
@@ -102,17 +103,17 @@ class GrowthResult:
 
 
 def records_of(models: Sequence[Notable]) -> list[Notable]:
-    """The models that used more compute than each before them, earliest first."""
-    found: list[Notable] = []
+    """Return the models that used more compute than each before them, earliest first."""
+    records: list[Notable] = []
     for model in sorted(models, key=lambda m: (m.published, m.train_flops)):
-        if not found or model.train_flops > found[-1].train_flops:
-            found.append(model)
-    return found
+        if not records or model.train_flops > records[-1].train_flops:
+            records.append(model)
+    return records
 
 
 def analyse(
     models: Sequence[Notable],
-    boards: Sequence[Board],
+    boards: Sequence[GpuPeak],
     *,
     source: str,
     windows: Sequence[tuple[float, float]] = WINDOWS,
@@ -120,7 +121,16 @@ def analyse(
     resamples: int = 2000,
     seed: int = 0,
 ) -> GrowthResult:
-    """Rates of `models` in each window and of `boards`.
+    """Return the growth rates of models in each window, and of GPUs.
+
+    Args:
+        models: published models with their training FLOPs.
+        boards: GPUs with their peak rates.
+        source: where the models are from, for messages and the page.
+        windows: (first year, year before which a model must be published) of each rate.
+        excluded: models that were left out before.
+        resamples: of models, for the intervals.
+        seed: of the resampling.
 
     Raises:
         ValueError: no window holds LEAST_MODELS models.
@@ -154,8 +164,18 @@ def _rate(
     resamples: int,
     generator: np.random.Generator,
 ) -> Rate:
-    """The rate in one window. Each resample draws models of the window with replacement; the envelope is
-    taken again in each, since which models hold records is part of the doubt."""
+    """Return the rate in one window.
+
+    Each resample draws models of the window with replacement and takes its envelope anew, since which models
+    hold records is uncertain too.
+
+    Args:
+        models: of all years.
+        window: first year, and the year before which a model must be published.
+        of: all models of the window, or its record holders.
+        resamples: of models, for the interval.
+        generator: draws the resamples.
+    """
     first, before = window
     inside = sorted(
         (m for m in models if first <= m.year < before), key=lambda m: (m.published, m.train_flops)
@@ -192,7 +212,10 @@ def _rate(
 
 
 def _envelopes(flops: Array, weights: Array) -> Array:
-    """Weight 1 for what is a record among the drawn models of each row, 0 for the others; sorted by date."""
+    """Return weight 1 for records among the drawn models of each row, 0 for the others.
+
+    `flops` (n,) is sorted by date; `weights` (resamples, n) says how often each model was drawn.
+    """
     present = np.where(weights > 0, flops, -np.inf)
     highest = np.maximum.accumulate(present, axis=1)
     before = np.hstack([np.full((len(weights), 1), -np.inf), highest[:, :-1]])
@@ -200,36 +223,36 @@ def _envelopes(flops: Array, weights: Array) -> Array:
 
 
 def _bounds(slopes: Array, points: int) -> tuple[float | None, float | None]:
-    found = regression.interval(slopes[np.isfinite(slopes)], points)
-    return found.low, found.high
+    bounds = regression.interval(slopes[np.isfinite(slopes)], points)
+    return bounds.low, bounds.high
 
 
-def boards_of(peaks: Mapping[str, tuple[tuple[str, float, str], ...]]) -> tuple[Board, ...]:
-    """Boards from peak rates: name -> (dtype, FLOP/s, source) each, for the names in RELEASED and GAMING."""
+def gpu_peaks(peaks: Mapping[str, tuple[tuple[str, float, str], ...]]) -> tuple[GpuPeak, ...]:
+    """Return the GPUs of RELEASED and GAMING from peak rates, name -> (dtype, FLOP/s, source)."""
     lines: tuple[tuple[Literal["data centre", "gaming"], dict[str, float]], ...] = (
         ("data centre", RELEASED),
         ("gaming", GAMING),
     )
     return tuple(
-        Board(name, line, year, dtype, rate, source)
+        GpuPeak(name, line, year, dtype, rate, source)
         for line, years in lines
         for name, year in years.items()
         for dtype, rate, source in peaks.get(name, ())
     )
 
 
-def _hardware(boards: Sequence[Board]) -> tuple[HardwareRate, ...]:
-    found = []
+def _hardware(boards: Sequence[GpuPeak]) -> tuple[HardwareRate, ...]:
+    rates = []
     for line, dtype in dict.fromkeys((b.line, b.dtype) for b in boards):
         own = [b for b in boards if (b.line, b.dtype) == (line, dtype)]
         year, rate = np.array([b.year for b in own]), np.log10([b.peak_flops_per_second for b in own])
         if len(own) < 3:
             continue
         slope = float(regression.least_squares(year, rate, np.ones((1, len(own)))).slope[0])
-        found.append(HardwareRate(line, dtype, len(own), float(year.min()), float(year.max()), 10**slope))
-    return tuple(found)
+        rates.append(HardwareRate(line, dtype, len(own), float(year.min()), float(year.max()), 10**slope))
+    return tuple(rates)
 
 
 def rate_in(result: GrowthResult, window: tuple[float, float], of: str) -> Rate | None:
-    """The rate of one window, or None."""
+    """Return the rate of one window, or None."""
     return next((r for r in result.rates if (r.first_year, r.before_year, r.of) == (*window, of)), None)

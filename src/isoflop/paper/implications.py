@@ -1,6 +1,6 @@
 """What a lower error would cost: GFLOPs, CO2 and dollars under both forms, and how far the forms disagree.
 
-Three sources of a line: the paper's own table, published models (compute of one pass), and sweeps measured
+Sources of a line: the paper's own table, published models (compute of one pass), and sweeps measured
 here (training compute). Targets beyond the data are extrapolations of many orders of magnitude; that the
 two forms disagree by as much is the finding, not a detail.
 """
@@ -114,21 +114,29 @@ def today(
     grams_co2_per_kwh: float,
     pue: float,
     source: str,
-    board: facts.Board = facts.TODAY,
+    gpu: facts.ReferenceGpu = facts.TODAY,
 ) -> Conversion:
-    """A conversion from a board's peak, the share of it that training reaches, its power, a price and a grid.
+    """Return the conversion that follows from a GPU, a price and a grid.
 
     FLOPs a dollar = peak x share x 3600 / price; FLOPs a pound = peak x share / (watts x PUE) x 3.6e6 x
     453.6 / g.
+
+    Args:
+        peak_flops_per_second: dense peak of the GPU.
+        dollars_per_gpu_hour: price.
+        grams_co2_per_kwh: of the grid.
+        pue: power usage effectiveness of the building.
+        source: of these numbers, for the page.
+        gpu: its board power and the share of the peak that training reaches.
     """
 
     def at(share: float) -> tuple[float, float]:
         rate = peak_flops_per_second * share
-        pound = rate / (board.board_watts * pue) * 3.6e6 * facts.GRAMS_PER_POUND / grams_co2_per_kwh
+        pound = rate / (gpu.board_watts * pue) * 3.6e6 * facts.GRAMS_PER_POUND / grams_co2_per_kwh
         return pound, rate * 3600 / dollars_per_gpu_hour
 
-    ends = [at(share) for share in board.share_range]
-    pound, dollar = at(board.share)
+    ends = [at(share) for share in gpu.share_range]
+    pound, dollar = at(gpu.share)
     return Conversion(
         name="today's",
         flops_per_pound=pound,
@@ -145,7 +153,7 @@ def analyse(
     sweeps: Sequence[tuple[str, FitFile]] = (),
     targets: Sequence[float] = TARGETS,
 ) -> ImplicationsResult:
-    """Bills for the paper's benchmarks, for `published` models and for sweeps (name, fit.json).
+    """Return bills for the paper's benchmarks, for `published` models and for sweeps (name, fit.json).
 
     Raises:
         ValueError: a target is not a share between 0 and 1, or a fit file holds no error against training
@@ -170,9 +178,12 @@ def analyse(
 
 
 def _slope(benchmark: str) -> Slope:
-    """alpha = (log10 C2 - log10 C1) / log10(e1 / e2) from two cells, each good to half a power of ten."""
-    cells = [c for c in facts.TABLE if c.benchmark == benchmark]
-    first, last = cells[0], cells[-1]
+    """Return the slope between the first and the last row of a benchmark, each good to half a power of ten.
+
+    alpha = (log10 C2 - log10 C1) / log10(e1 / e2).
+    """
+    rows = [c for c in facts.TABLE if c.benchmark == benchmark]
+    first, last = rows[0], rows[-1]
     rise, fall = last.polynomial[0] - first.polynomial[0], math.log10(first.error / last.error)
     return Slope(
         benchmark=benchmark,
@@ -185,15 +196,15 @@ def _slope(benchmark: str) -> Slope:
 
 
 def _paper_bills(today_: Conversion) -> list[Bill]:
-    """The table's own cells: GFLOPs, pounds and dollars as printed; today's amounts from its GFLOPs."""
-    found = []
-    for cell in facts.TABLE:
+    """Return the bills of the paper's table as printed, with today's amounts from its GFLOPs."""
+    bills = []
+    for target in facts.TABLE:
         for form, (gflops, pounds, dollars) in (
-            ("polynomial", cell.polynomial),
-            ("exponential", cell.exponential),
+            ("polynomial", target.polynomial),
+            ("exponential", target.exponential),
         ):
-            made = _bill(f"paper: {cell.benchmark}", cell.error, form, "training", float(gflops), today_)
-            found.append(
+            made = _bill(f"paper: {target.benchmark}", target.error, form, "training", float(gflops), today_)
+            bills.append(
                 dataclasses.replace(
                     made,
                     interval=Interval(gflops - 0.5, gflops + 0.5),
@@ -203,11 +214,11 @@ def _paper_bills(today_: Conversion) -> list[Bill]:
                     mark=facts.TABLE_MARK,
                 )
             )
-    return found
+    return bills
 
 
 def _published_bills(result: PublishedResult, targets: Sequence[float], today_: Conversion) -> list[Bill]:
-    """From the compute of one pass to that of a usual training: x 3 x 90 epochs x 1.28 million images.
+    """Return bills that turn the compute of one pass into a usual training: x 3 x 90 epochs x 1.28 M images.
 
     Raises:
         ValueError: the result's compute is not forward_gflops.
@@ -220,7 +231,7 @@ def _published_bills(result: PublishedResult, targets: Sequence[float], today_: 
         models.families, result.resamples, np.random.default_rng(result.seed)
     )
     training = math.log10(facts.PASSES_PER_EXAMPLE * facts.EPOCHS * facts.IMAGENET_TRAIN_IMAGES)
-    found = []
+    bills = []
     for form in forms.FORMS:
         lines = regression.least_squares(x, forms.scale(form, error), weights)
         for target in targets:
@@ -229,12 +240,12 @@ def _published_bills(result: PublishedResult, targets: Sequence[float], today_: 
                 f"models: {result.source}", target, form, "training, assumed", float(draws[0]), today_
             )
             bounds = regression.interval(draws[1:], result.families)
-            found.append(
+            bills.append(
                 dataclasses.replace(
                     made, interval=bounds, interval_of=f"95%, resampling {result.families} families"
                 )
             )
-    return found
+    return bills
 
 
 def _sweep_bills(name: str, fits: FitFile, targets: Sequence[float], today_: Conversion) -> list[Bill]:
@@ -243,18 +254,18 @@ def _sweep_bills(name: str, fits: FitFile, targets: Sequence[float], today_: Con
         raise ValueError(
             f"{name}: its fit.json has no test_error against train_gflops: run isoflop fit on it"
         )
-    found = []
+    bills = []
     for form in forms.FORMS:
         law = next((f for f in report.fits if f.law == form), None)
         for target in targets:
-            found.append(_sweep_bill(name, report, law, form, target, today_))
-    return found
+            bills.append(_sweep_bill(name, report, law, form, target, today_))
+    return bills
 
 
 def _sweep_bill(
     name: str, report: FitReport, law: LawFit | None, form: str, target: float, today_: Conversion
 ) -> Bill:
-    """A law's bill from its slope b and its height at the largest compute measured.
+    """Return a law's bill from its slope b and its height at the largest compute measured.
 
     log10 C = log10 x_max + (s(target) - s(e_max)) / b, s being log10(1/e) or 1/e. The interval joins the
     ends of b's with those of e_max, as if both erred together the worse way: it is wider than 95%.
@@ -313,7 +324,7 @@ def _bill(source: str, error: float, form: str, per: str, log10_gflops: float, t
 
 
 def _disagreements(bills: Sequence[Bill]) -> tuple[Disagreement, ...]:
-    found = []
+    disagreements = []
     for bill in bills:
         if bill.form != "polynomial":
             continue
@@ -322,31 +333,33 @@ def _disagreements(bills: Sequence[Bill]) -> tuple[Disagreement, ...]:
         )
         if bill.log10_gflops is None or other.log10_gflops is None:
             reason = bill.reason or other.reason
-            found.append(Disagreement(bill.source, bill.error, None, reason))
+            disagreements.append(Disagreement(bill.source, bill.error, None, reason))
         else:
-            found.append(Disagreement(bill.source, bill.error, other.log10_gflops - bill.log10_gflops, None))
-    return tuple(found)
+            disagreements.append(
+                Disagreement(bill.source, bill.error, other.log10_gflops - bill.log10_gflops, None)
+            )
+    return tuple(disagreements)
 
 
 def _notes(published: PublishedResult | None) -> tuple[str, ...]:
-    words = [
+    notes = [
         "The paper's GFLOPs are of training, through the hardware burden: processors x peak rate x time.",
     ]
     if published is not None:
-        words.append(
+        notes.append(
             "Published models give the compute of one pass, which is not training compute. Their bills "
             f"assume one usual training: {facts.EPOCHS} epochs of ImageNet's {facts.IMAGENET_TRAIN_IMAGES:,} "
             f"images, {facts.PASSES_PER_EXAMPLE} passes' worth an example. No search and no failed run is "
             f"counted."
         )
-    return tuple(words)
+    return tuple(notes)
 
 
 def equivalents(log10_pounds: float | None, log10_dollars: float | None) -> tuple[tuple[str, float], ...]:
-    """(name in the plural, log10 of how many) for each of the world's equivalents that the amounts reach."""
-    found = []
+    """Return (name in the plural, log10 of how many) of each equivalent whose unit has a known amount."""
+    counts = []
     for each in facts.EQUIVALENTS:
         amount = log10_pounds if each.unit == "pounds of CO2" else log10_dollars
         if amount is not None:
-            found.append((each.many, amount - math.log10(each.amount)))
-    return tuple(found)
+            counts.append((each.many, amount - math.log10(each.amount)))
+    return tuple(counts)

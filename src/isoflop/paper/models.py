@@ -51,13 +51,12 @@ class Columns:
 
 
 def family_of(name: str) -> str:
-    """The letters with which a name begins, in small letters: eva02_large is of eva, RegNetX-200MF of
-    regnetx."""
-    found = re.match(r"[a-z]+", name.lower())
-    return found[0] if found else name.lower()
+    """Return the letters with which a name begins, in lower case, such as regnetx for RegNetX-200MF."""
+    letters = re.match(r"[a-z]+", name.lower())
+    return letters[0] if letters else name.lower()
 
 
-def read_csv(path: Path, columns: Columns) -> Models:
+def read_models_csv(path: Path, columns: Columns) -> Models:
     """Read the models of a CSV.
 
     Raises:
@@ -121,17 +120,26 @@ def _known(values: Sequence[float], kept: Sequence[int]) -> tuple[float | None, 
 
 
 def years(values: pd.Series[str]) -> list[float]:
-    """Decimal years of a column of years (2016, 2016.5) or dates (2016-05-10); nan where it is neither."""
+    """Return the decimal years of a column of years (2016, 2016.5) or dates (2016-05-10); nan for neither."""
     plain = pd.to_numeric(values, errors="coerce")
     dates = pd.to_datetime(values.where(plain.isna()), errors="coerce", format="mixed")
-    found = plain.where(plain.notna(), dates.dt.year + (dates.dt.day_of_year - 1) / 365.25)
-    return [float(v) for v in found]
+    decimal_years = plain.where(plain.notna(), dates.dt.year + (dates.dt.day_of_year - 1) / 365.25)
+    return [float(v) for v in decimal_years]
 
 
 def _problem(
     columns: Columns, name: str, given: float, error: float, compute: float, skip: re.Pattern[str] | None
 ) -> str | None:
-    """Why a row is not used, or None."""
+    """Return why a row is not used, or None.
+
+    Args:
+        columns: the limits to keep.
+        name: of the model.
+        given: the error in the column's unit.
+        error: the same as a fraction.
+        compute: in any unit.
+        skip: names to leave out.
+    """
     if skip and skip.search(name):
         return f"its name matches {skip.pattern}"
     if not math.isfinite(error):

@@ -37,7 +37,7 @@ class Notable:
 
     @property
     def year(self) -> float:
-        """The date as a decimal year."""
+        """Return the date as a decimal year."""
         day = datetime.date.fromisoformat(self.published)
         return day.year + (day.timetuple().tm_yday - 1) / 365.25
 
@@ -87,8 +87,8 @@ TABLE: tuple[Notable, ...] = (
 SOURCE = "the table in isoflop.paper.notable (Epoch AI's estimates, CC BY 4.0)"
 
 
-def read_csv(path: Path) -> tuple[tuple[Notable, ...], tuple[Excluded, ...]]:
-    """The models of a CSV with Epoch AI's columns, and the rows without a date or compute, by name.
+def read_notable_csv(path: Path) -> tuple[tuple[Notable, ...], tuple[Excluded, ...]]:
+    """Read models from a CSV with Epoch AI's columns; rows without a date or compute are excluded by name.
 
     Raises:
         ValueError: no such file, not a CSV, or a column is missing; says what to change.
@@ -110,10 +110,10 @@ def read_csv(path: Path) -> tuple[tuple[Notable, ...], tuple[Excluded, ...]]:
     dates = pd.to_datetime(rows[DATE], errors="coerce", format="mixed")
     flops = pd.to_numeric(rows[COMPUTE], errors="coerce")
     kept: list[Notable] = []
-    left_out: list[Excluded] = []
+    excluded: list[Excluded] = []
     for model, date, count in zip(rows[name].astype(str), dates, flops, strict=True):
         if pd.isna(date) or not count > 0:
-            left_out.append(Excluded(model, f"no {DATE}" if pd.isna(date) else f"no {COMPUTE} above 0"))
+            excluded.append(Excluded(model, f"no {DATE}" if pd.isna(date) else f"no {COMPUTE} above 0"))
         else:
             kept.append(Notable(model, f"{date:%Y-%m-%d}", float(count), path.name, "not stated"))
-    return tuple(kept), tuple(left_out)
+    return tuple(kept), tuple(excluded)

@@ -45,7 +45,7 @@ class MeasuredExponent:
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class ShapeMeans:
     """One shape of the sweep: means over its seeds (error arithmetic), and the range of errors."""
 
     label: str
@@ -73,7 +73,7 @@ class OverparameterisedResult:
     configs: int
     parameters_per_example: float
     exponents: tuple[MeasuredExponent, ...]
-    places: tuple[Place, ...]
+    places: tuple[ShapeMeans, ...]
     queries_per_training: Estimate
     resamples: int
     seed: int
@@ -83,14 +83,14 @@ class OverparameterisedResult:
 def analyse(
     rows: pd.DataFrame, *, source: str, resamples: int = 2000, seed: int = 0
 ) -> OverparameterisedResult:
-    """Exponents of a finished sweep's table; resamples draw shapes with all their seeds.
+    """Fit exponents to a finished sweep's table; resamples draw shapes with all their seeds.
 
     Raises:
         ValueError: fewer than LEAST_CONFIGS shapes are usable, or data and parameters do not grow together.
     """
     used, excluded = _usable(rows)
-    places = used.groupby("config_id", sort=False)
-    configs = places.ngroups
+    shapes = used.groupby("config_id", sort=False)
+    configs = shapes.ngroups
     if configs < LEAST_CONFIGS:
         why = f": {excluded[0].reason}" if excluded else ""
         raise ValueError(
@@ -127,7 +127,7 @@ def analyse(
         configs=configs,
         parameters_per_example=float(ties.slope[0]),
         exponents=exponents,
-        places=tuple(_place(group) for _, group in places),
+        places=tuple(_shape_means(group) for _, group in shapes),
         queries_per_training=estimate("queries_per_training", np.exp(sums), configs, 1),
         resamples=resamples,
         seed=seed,
@@ -136,15 +136,15 @@ def analyse(
 
 
 def _usable(rows: pd.DataFrame) -> tuple[pd.DataFrame, tuple[Excluded, ...]]:
-    """The rows on which all three axes and the error are known and the error is off 0 and chance."""
+    """Return the rows on which all three axes and the error are known and the error is off 0 and chance."""
     reasons = [_problem(row) for row in rows.to_dict("records")]
-    left_out = tuple(
+    excluded = tuple(
         Excluded(str(run_id), reason)
         for run_id, reason in zip(rows["run_id"], reasons, strict=True)
         if reason is not None
     )
     used = rows[np.array([reason is None for reason in reasons], dtype=bool)]
-    return used.sort_values("train_gflops", kind="stable"), left_out
+    return used.sort_values("train_gflops", kind="stable"), excluded
 
 
 def _problem(row: dict[str, object] | dict[object, object]) -> str | None:
@@ -185,9 +185,9 @@ def _measured(
     )
 
 
-def _place(group: pd.DataFrame) -> Place:
+def _shape_means(group: pd.DataFrame) -> ShapeMeans:
     error, loss = group["test_error"], group["test_loss"]
-    return Place(
+    return ShapeMeans(
         label=str(group["label"].iloc[0]),
         seeds=len(group),
         train_n=float(group["train_n"].mean()),
@@ -201,5 +201,5 @@ def _place(group: pd.DataFrame) -> Place:
 
 
 def exponent(result: OverparameterisedResult, y: str, x: str) -> MeasuredExponent | None:
-    """One measured exponent, or None."""
+    """Return one measured exponent, or None."""
     return next((e for e in result.exponents if (e.y, e.x) == (y, x)), None)

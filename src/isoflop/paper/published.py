@@ -56,7 +56,7 @@ class Trend:
 
 @dataclasses.dataclass(frozen=True)
 class PublishedResult:
-    """What published models say. `models` holds every point that was used."""
+    """Lines, forms and trend of published models; `models` holds every point that was used."""
 
     source: str
     compute_name: str
@@ -78,7 +78,7 @@ class PublishedResult:
 
 
 def analyse(models: Models, *, resamples: int = 1000, seed: int = 0) -> PublishedResult:
-    """Lines, forms and trend of `models`; intervals resample whole families.
+    """Fit lines, forms and trend to `models`; intervals resample whole families.
 
     Raises:
         ValueError: fewer than LEAST_MODELS models, or all have one compute.
@@ -144,7 +144,14 @@ def _exponent(line: str, lines: regression.Lines, families: int) -> Exponent:
 
 
 def estimate(name: str, draws: Array, clusters: int, parameters: int = 2, unit: str = "") -> Estimate:
-    """The sample's own value (row 0) with the interval of the resamples (the rows after it).
+    """Return the sample's own value (row 0) with the interval of the resamples (the rows after it).
+
+    Args:
+        name: of the estimate.
+        draws: (1 + resamples,).
+        clusters: families that were resampled.
+        parameters: of the fitted model, for the widening of the interval.
+        unit: of the value.
 
     Raises:
         ValueError: the value itself is not a number: the data do not determine it.
@@ -155,7 +162,7 @@ def estimate(name: str, draws: Array, clusters: int, parameters: int = 2, unit: 
 
 
 def _trend(models: Models, x: Array, error: Array, weights: Array) -> tuple[Trend | None, str | None]:
-    """The trend of the models whose year is known, or None and the reason."""
+    """Return the trend of the models whose year is known, or None and the reason."""
     year = np.array([np.nan if y is None else y for y in models.year])
     known = np.isfinite(year)
     if known.sum() < LEAST_MODELS:
@@ -163,19 +170,19 @@ def _trend(models: Models, x: Array, error: Array, weights: Array) -> tuple[Tren
     if np.ptp(year[known]) < 1:
         return None, "all models are of one year"
     design = np.stack([np.ones(known.sum()), x[known] - x[known].mean(), year[known] - year[known].mean()], 1)
-    found = regression.coefficients(design, np.log10(1 / error[known]), weights[:, known])
-    if not found[0, 1] > 0:
+    fitted = regression.coefficients(design, np.log10(1 / error[known]), weights[:, known])
+    if not fitted[0, 1] > 0:
         return None, "at a fixed year the error does not fall with compute"
     families = len({f for f, k in zip(models.families, known, strict=True) if k})
     with np.errstate(over="ignore"):
-        ratio = 10.0 ** np.where(found[:, 1] > 0, -found[:, 2] / found[:, 1], np.nan)
+        ratio = 10.0 ** np.where(fitted[:, 1] > 0, -fitted[:, 2] / fitted[:, 1], np.nan)
     return (
         Trend(
             models=int(known.sum()),
             first_year=float(year[known].min()),
             last_year=float(year[known].max()),
-            alpha_at_fixed_year=estimate("alpha", regression.inverse(found[:, 1]), families, 3),
-            error_ratio_a_year=estimate("error_ratio_a_year", 10.0 ** -found[:, 2], families, 3),
+            alpha_at_fixed_year=estimate("alpha", regression.inverse(fitted[:, 1]), families, 3),
+            error_ratio_a_year=estimate("error_ratio_a_year", 10.0 ** -fitted[:, 2], families, 3),
             compute_ratio_a_year=estimate("compute_ratio_a_year", ratio, families, 3),
         ),
         None,

@@ -31,12 +31,13 @@ class Lines:
     r_squared: Array
 
     def at(self, x: float) -> Array:
-        """The lines' heights at x, (r,)."""
+        """Return the lines' heights at x, (r,)."""
         return self.intercept + self.slope * x
 
 
 def least_squares(x: Array, y: Array, weights: Array) -> Lines:
-    """Weighted least squares of y (n,) on x (n,), a line a row of `weights` (r, n)."""
+    """Fit y (n,) on x (n,) by weighted least squares, one line for each row of `weights` (r, n)."""
+    # centred first: the differences of squares below would lose digits otherwise
     middle_x, middle_y = x.mean(), y.mean()
     dx, dy = x - middle_x, y - middle_y
     total = weights.sum(axis=1)
@@ -49,7 +50,7 @@ def least_squares(x: Array, y: Array, weights: Array) -> Lines:
 
 
 def quantile(x: Array, y: Array, share: float, weights: Array) -> Lines:
-    """The line that leaves `share` of the weight of y below it, a line a row of `weights` (r, n).
+    """Fit the line with `share` of the weight of y below it, one for each row of `weights` (r, n).
 
     Koenker and Bassett (1978), solved as the dual linear program, which has two constraints whatever n is:
     maximise y'd subject to X'd = (1 - share) X'w and 0 <= d <= w (HiGHS); the line is the constraints'
@@ -64,9 +65,9 @@ def quantile(x: Array, y: Array, share: float, weights: Array) -> Lines:
     if spread == 0:
         raise ValueError("all models have the same compute: a line needs at least two values")
     z = (x - middle) / spread
-    found = np.array([_prices(z, y, share, row) for row in weights])
-    slope = found[:, 1] / spread
-    return Lines(found[:, 0] - slope * middle, slope, np.full(len(found), np.nan))
+    prices = np.array([_prices(z, y, share, row) for row in weights])
+    slope = prices[:, 1] / spread
+    return Lines(prices[:, 0] - slope * middle, slope, np.full(len(prices), np.nan))
 
 
 def _prices(z: Array, y: Array, share: float, weights: Array) -> Array:
@@ -85,7 +86,10 @@ def _prices(z: Array, y: Array, share: float, weights: Array) -> Array:
 
 
 def cluster_weights(groups: Sequence[str], resamples: int, generator: np.random.Generator) -> Array:
-    """How often each point is drawn when whole groups are: (1 + resamples, n); row 0 draws each once."""
+    """Draw whole groups with replacement; return how often each point is drawn.
+
+    The result is (1 + resamples, n); row 0 is the sample itself, each point once.
+    """
     index, names = pd.factorize(np.asarray(groups, dtype=object))
     count = len(names)
     drawn = generator.multinomial(count, np.full(count, 1 / count), size=resamples)
@@ -93,14 +97,14 @@ def cluster_weights(groups: Sequence[str], resamples: int, generator: np.random.
 
 
 def _tail(clusters: int, parameters: int) -> float:
-    """The share of resamples outside each end of a 95% interval: less than 0.025 with few clusters."""
+    """Return the share of resamples outside each end of a 95% interval: less than 0.025 with few clusters."""
     freedom = max(1, clusters - parameters)
     stretched = special.stdtrit(freedom, 0.5 + bootstrap.CONFIDENCE / 2) * np.sqrt(clusters / freedom)
     return float(special.ndtr(-stretched))
 
 
 def interval(draws: Array, clusters: int, parameters: int = 2) -> Interval:
-    """The 95% interval of `draws` (resamples,), widened for few clusters (Hesterberg 2015).
+    """Return the 95% interval of `draws` (resamples,), widened for few clusters (Hesterberg 2015).
 
     Draws that are not finite count as beyond both ends, so a side may be unbounded (None); with fewer than
     LEAST_CLUSTERS both are.
@@ -118,15 +122,19 @@ def interval(draws: Array, clusters: int, parameters: int = 2) -> Interval:
 
 
 def inverse(draws: Array) -> Array:
-    """1 / draws, infinite where a slope does not rise: no compute reaches a lower error then."""
+    """Return 1 / draws, infinite where a slope does not rise: no compute reaches a lower error then."""
     with np.errstate(divide="ignore"):
         return np.where(draws > 0, 1 / draws, np.inf)
 
 
 def coefficients(design: Array, y: Array, weights: Array) -> Array:
-    """Weighted least squares of y (n,) on the columns of `design` (n, p): (r, p), nan where undetermined."""
+    """Fit y (n,) on the columns of `design` (n, p) by weighted least squares.
+
+    The result is (r, p) for r rows of `weights` (r, n), nan where a row does not determine it.
+    """
     gram = np.einsum("rn,np,nq->rpq", weights, design, design, optimize=True)
     moment = np.einsum("rn,np,n->rp", weights, design, y, optimize=True)
+    # a resample may hold too few families to determine all columns: its system is replaced, its result is nan
     sound = np.linalg.cond(gram) < 1e12
     gram[~sound] = np.eye(design.shape[1])
     return np.where(sound[:, None], np.linalg.solve(gram, moment[..., None])[..., 0], np.nan)

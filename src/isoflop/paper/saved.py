@@ -1,5 +1,5 @@
-"""A folder of results: NAME.json holds a result with its section, NAME.csv its rows; the page is made of
-these."""
+"""The folder of results: NAME.json holds a result with its section, NAME.csv its rows; the page is made from
+them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 import pandas as pd
 
 from isoflop import __version__, record
-from isoflop.paper.section import Section
+from isoflop.paper.section import PaperSection
 
 SCHEMA = 1
 ORDER = ("claims", "theory", "published", "implications", "growth", "overparameterised")
@@ -29,10 +29,10 @@ class Saved:
     isoflop_version: str
     command: str
     result: Any
-    section: Section
+    section: PaperSection
 
 
-def write(folder: Path, result: Any, section: Section, rows: Sequence[Any], command: str) -> None:
+def write(folder: Path, result: Any, section: PaperSection, rows: Sequence[Any], command: str) -> None:
     """Write FOLDER/NAME.json and NAME.csv atomically, NAME being the section's; `rows` are dataclasses.
 
     Raises:
@@ -45,17 +45,19 @@ def write(folder: Path, result: Any, section: Section, rows: Sequence[Any], comm
     record.write_bytes(folder / f"{section.name}.csv", flat.to_csv(index=False).encode())
 
 
-def sections(folder: Path) -> tuple[Saved, ...]:
-    """What the folder holds, in the order of the page.
+def read_sections(folder: Path) -> tuple[Saved, ...]:
+    """Read every section that the folder holds, in the order of the page.
 
     Raises:
         ValueError: a file is damaged or of another schema.
     """
-    return tuple(_read(folder / f"{name}.json") for name in ORDER if (folder / f"{name}.json").is_file())
+    return tuple(
+        _read_saved(folder / f"{name}.json") for name in ORDER if (folder / f"{name}.json").is_file()
+    )
 
 
-def result(folder: Path, name: str, kind: type[T]) -> T | None:
-    """The result of one section as `kind`, or None where it has not been run.
+def read_result(folder: Path, name: str, kind: type[T]) -> T | None:
+    """Read the result of one section as `kind`; None where it has not been run.
 
     Raises:
         ValueError: the file is damaged or of another schema.
@@ -64,12 +66,12 @@ def result(folder: Path, name: str, kind: type[T]) -> T | None:
     if not path.is_file():
         return None
     try:
-        return msgspec.convert(_read(path).result, kind)
+        return msgspec.convert(_read_saved(path).result, kind)
     except msgspec.ValidationError as error:
         raise ValueError(f"{path}: not of this isoflop ({error}): run isoflop paper {name} again") from None
 
 
-def _read(path: Path) -> Saved:
+def _read_saved(path: Path) -> Saved:
     try:
         raw = msgspec.json.decode(path.read_bytes())
         if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:

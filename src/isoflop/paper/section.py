@@ -1,4 +1,4 @@
-"""What every part of the paper hands to the page: words, tables, figures, and claims with their verdicts."""
+"""Sections of the paper's page: paragraphs, tables, figures, and claims with their verdicts."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ Verdict = Literal["agrees", "disagrees", "cannot be tested here"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
-    """A table of words; every row has as many cells as there are columns."""
+class SectionTable:
+    """A table of texts; every row has as many entries as there are columns."""
 
     title: str
     columns: tuple[str, ...]
@@ -23,7 +23,7 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """A claim of the paper, what was found here, on what evidence, and what follows by a stated rule."""
+    """A claim of the paper, the result found here, its evidence, and the verdict by a stated rule."""
 
     claim: str
     source_mark: Mark
@@ -34,14 +34,14 @@ class Claim:
 
 
 @dataclasses.dataclass(frozen=True)
-class Section:
+class PaperSection:
     """A part of the page. `figures` are stems of files in the folder figures/; `captions`, where given, has
-    one sentence a figure, which is also read out to who cannot see it."""
+    one sentence for each figure, which is also its text alternative. `found` holds the section's claims."""
 
     name: str
     title: str
     paragraphs: tuple[str, ...]
-    tables: tuple[Table, ...]
+    tables: tuple[SectionTable, ...]
     figures: tuple[str, ...]
     found: tuple[Claim, ...]
     captions: tuple[str, ...] = ()

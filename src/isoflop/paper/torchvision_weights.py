@@ -1,18 +1,21 @@
-"""torchvision's own metadata: published accuracy, GMACs and parameters of its weights; no download.
+"""Published accuracy, GMACs and parameters of torchvision's ImageNet classifiers, from a shipped table.
 
-Importing this file imports torchvision, and so torch.
+The table, data/torchvision_weights.csv, holds the metadata of torchvision's weights; its first line names
+torchvision's version. scripts/torchvision_weights.py makes it, and a test compares it with the installed
+torchvision, so this module needs neither torchvision nor torch.
 """
 
 from __future__ import annotations
 
+import csv
+import importlib.resources
 import math
-from typing import Any
-
-from torchvision import __version__, models
 
 from isoflop.curve.result import Excluded
 from isoflop.paper.models import Models
 
+COLUMNS = ("model", "weights", "family", "top1_accuracy_percent", "forward_gmacs", "parameters")
+"""Columns of the table, a row a set of weights; a number is empty where torchvision has none."""
 GFLOPS_PER_GMAC = 2.0
 RECIPE_V2_YEAR = 2021 + 10.5 / 12
 """IMAGENET1K_V2 weights are trained by the recipe that torchvision published in November 2021 [M]: the
@@ -41,62 +44,77 @@ PUBLISHED = {
     "vit": "2010.11929",
     "wide_resnet": "1605.07146",
 }
-"""Beginning of a model's name -> arXiv id of the paper that torchvision's documentation names for it. Its
-first two digits are the year and the next two the month. AlexNet's is of torchvision's variant (2014), not
-of 2012."""
+"""Beginning of a model's name -> arXiv id of the paper that torchvision's documentation names for it. The
+first two digits of an id are the year and the next two the month. AlexNet's is of torchvision's variant
+(2014), not of 2012."""
 
 
 def year_of(model: str) -> float | None:
-    """The decimal year in which the architecture was published, from its arXiv id; None if it has none
-    here."""
+    """Return the decimal year in which the architecture was published, from its arXiv id; None if the model's
+    name begins with none of PUBLISHED."""
+    # the longest match: efficientnet_v2_s is of efficientnet_v2, not of efficientnet
     prefix = max((p for p in PUBLISHED if model.startswith(p)), key=len, default=None)
     if prefix is None:
         return None
     arxiv = PUBLISHED[prefix]
+    # the middle of the month
     return 2000 + int(arxiv[:2]) + (int(arxiv[2:4]) - 0.5) / 12
 
 
-def read() -> Models:
-    """Every ImageNet classifier of torchvision: one point a set of weights, GFLOPs of one forward pass.
+def read_weights_table() -> tuple[str, list[dict[str, str]]]:
+    """Return torchvision's version and the rows of the shipped table, keyed by COLUMNS."""
+    table = importlib.resources.files("isoflop.paper").joinpath("data", "torchvision_weights.csv")
+    first, *lines = table.read_text(encoding="utf-8").splitlines()
+    return first.removeprefix("# torchvision "), list(csv.DictReader(lines))
 
-    Weights that were first trained on other images (SWAG) are left out by name. A family is the file of
-    torchvision that defines the model.
+
+def read_models() -> Models:
+    """Return torchvision's ImageNet classifiers, one for each set of weights.
+
+    Compute is the GFLOPs of one forward pass; a family is the file of torchvision that defines the model.
+    Weights that were first trained on other images (SWAG), or that lack an accuracy or GMACs, are excluded by
+    name.
     """
-    rows: list[tuple[str, str, float, float, float | None, float | None]] = []
+    version, rows = read_weights_table()
+    kept: list[dict[str, str]] = []
     excluded: list[Excluded] = []
-    for model in models.list_models(module=models):
-        for weights in models.get_model_weights(model):
-            name, meta = f"{model}.{weights.name}", weights.meta
-            reason = _problem(weights.name, meta)
-            if reason:
-                excluded.append(Excluded(name, reason))
-                continue
-            error = 1 - meta["_metrics"]["ImageNet-1K"]["acc@1"] / 100
-            family = models.get_model_builder(model).__module__.rpartition(".")[2]
-            year = year_of(model)
-            if year is not None and weights.name.endswith("_V2"):
-                year = max(year, RECIPE_V2_YEAR)
-            forward_gflops = GFLOPS_PER_GMAC * float(meta["_ops"])
-            rows.append((name, family, error, forward_gflops, float(meta["num_params"]), year))
-    names, families, errors, compute, parameters, year_ = zip(*rows, strict=True)
+    for row in rows:
+        reason = _exclusion_reason(row)
+        if reason:
+            excluded.append(Excluded(_name(row), reason))
+        else:
+            kept.append(row)
     return Models(
-        source=f"torchvision {__version__}: its weights' metadata",
+        source=f"torchvision {version}: its weights' metadata",
         compute_name="forward_gflops",
         family_rule="the file of torchvision that defines the model",
-        names=names,
-        families=families,
-        error=errors,
-        compute=compute,
-        parameters=parameters,
-        year=year_,
+        names=tuple(map(_name, kept)),
+        families=tuple(row["family"] for row in kept),
+        error=tuple(1 - float(row["top1_accuracy_percent"]) / 100 for row in kept),
+        compute=tuple(GFLOPS_PER_GMAC * float(row["forward_gmacs"]) for row in kept),
+        parameters=tuple(float(row["parameters"]) for row in kept),
+        year=tuple(map(_year, kept)),
         excluded=tuple(excluded),
     )
 
 
-def _problem(weights: str, meta: dict[str, Any]) -> str | None:
-    if "SWAG" in weights:
+def _name(row: dict[str, str]) -> str:
+    return f"{row['model']}.{row['weights']}"
+
+
+def _year(row: dict[str, str]) -> float | None:
+    year = year_of(row["model"])
+    if year is not None and row["weights"].endswith("_V2"):
+        return max(year, RECIPE_V2_YEAR)
+    return year
+
+
+def _exclusion_reason(row: dict[str, str]) -> str | None:
+    """Return why a row is not used, or None."""
+    if "SWAG" in row["weights"]:
         return "first trained on other images than ImageNet-1K (SWAG)"
-    accuracy = meta["_metrics"].get("ImageNet-1K", {}).get("acc@1", math.nan)
-    if not 0 < accuracy < 100 or not meta.get("_ops"):
+    accuracy, gmacs = (float(row[name] or math.nan) for name in ("top1_accuracy_percent", "forward_gmacs"))
+    # a comparison with NaN is false, so that a missing number is caught too
+    if not 0 < accuracy < 100 or not gmacs > 0:
         return "no ImageNet accuracy or no GMACs in its metadata"
     return None

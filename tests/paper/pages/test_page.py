@@ -7,26 +7,26 @@ import pytest
 
 from isoflop.curve.result import Interval
 from isoflop.paper import growth, notable, saved
-from isoflop.paper.growth import Board
+from isoflop.paper.growth import GpuPeak
 from isoflop.paper.pages import growth as paper_growth
 from isoflop.paper.pages import page as paper_page
 from isoflop.paper.pages.drawing import power_interval, power_of_ten
-from isoflop.paper.section import Claim, Section, Table
+from isoflop.paper.section import Claim, PaperSection, SectionTable
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with the section on growth, made as the verb makes it, and one of hostile words."""
+    """A folder with the section on growth, made as the verb makes it, and one of hostile text."""
     made = tmp_path_factory.mktemp("paper")
-    boards = [
-        Board(str(y), "gaming", y, "fp32", 1e13 * 1.5 ** (y - 2012), "made up") for y in (2012, 2016, 2020)
+    gpus = [
+        GpuPeak(str(y), "gaming", y, "fp32", 1e13 * 1.5 ** (y - 2012), "made up") for y in (2012, 2016, 2020)
     ]
-    result = growth.analyse(notable.TABLE, boards, source="the <b>table</b>")
+    result = growth.analyse(notable.TABLE, gpus, source="the <b>table</b>")
     saved.write(made, result, paper_growth.section(result, made), result.models, "isoflop paper growth")
     claim = Claim("a < b & c", "M", "p", "f", "e", "disagrees")
-    table = Table("T", ("A", "B"), (("x", "1 [M]"), ("<script>", "2")))
+    table = SectionTable("T", ("A", "B"), (("x", "1 [M]"), ("<script>", "2")))
     saved.write(
-        made, claim, Section("claims", "Claims", ("w [D]",), (table,), (), (claim,)), (claim,), "isoflop"
+        made, claim, PaperSection("claims", "Claims", ("w [D]",), (table,), (), (claim,)), (claim,), "isoflop"
     )
     paper_page.write(made)
     return made
@@ -44,7 +44,7 @@ def test_the_page_holds_all_and_asks_for_nothing(folder):
     assert page.index('id="claims"') < page.index('id="growth"')
 
 
-def test_words_are_escaped_and_marks_are_set_apart(folder):
+def test_text_is_escaped_and_marks_are_set_apart(folder):
     page = (folder / "index.html").read_text()
     assert "a &lt; b &amp; c" in page
     assert "<td><script>" not in page
@@ -65,13 +65,13 @@ def test_an_empty_folder_has_no_page(tmp_path):
 
 
 def test_a_section_without_a_caption_speaks_with_its_title(folder):
-    found = next(s for s in saved.sections(folder) if s.section.name == "growth").section
-    bare = dataclasses.replace(found, captions=())
-    assert all(f.caption == found.title for f in paper_page._figures(bare, folder))
+    growth_section = next(s for s in saved.read_sections(folder) if s.section.name == "growth").section
+    bare = dataclasses.replace(growth_section, captions=())
+    assert all(f.caption == growth_section.title for f in paper_page._figures(bare, folder))
 
 
 @pytest.mark.parametrize(
-    ("log10", "words"),
+    ("log10", "text"),
     [
         (None, "–"),
         (19.0, "10¹⁹"),
@@ -82,8 +82,8 @@ def test_a_section_without_a_caption_speaks_with_its_title(folder):
         (-5.0, "10⁻⁵"),
     ],
 )
-def test_amounts_of_any_size_are_written(log10, words):
-    assert power_of_ten(log10) == words
+def test_amounts_of_any_size_are_written(log10, text):
+    assert power_of_ten(log10) == text
 
 
 def test_intervals_of_powers():

@@ -12,7 +12,6 @@ SETTINGS = TheorySettings(
     sizes=(11, 20, 40, 91, 400),
     simulations=20,
     sensitivity_simulations=2,
-    sweep_simulations=1,
     timing_repeats=1,
     resamples=100,
 )
@@ -28,10 +27,10 @@ def test_a_section_names_its_figure_and_its_choices(result, tmp_path):
     for stem in section.figures:
         assert (tmp_path / "figures" / f"{stem}.png").stat().st_size > 10_000
         assert (tmp_path / "figures" / f"{stem}.svg").read_text().lstrip().startswith("<?xml")
-    words = " ".join(section.paragraphs)
-    assert "noise variance 1" in words
-    assert "test processor" in words
-    assert "held out" in words
+    text = " ".join(section.paragraphs)
+    assert "noise variance 1" in text
+    assert "test processor" in text
+    assert "held out" in text
     for table in section.tables:
         assert table.rows
         assert {len(row) for row in table.rows} == {len(table.columns)}

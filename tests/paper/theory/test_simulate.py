@@ -3,12 +3,13 @@ import math
 
 import numpy as np
 import pytest
-import torch
 from scipy import stats
 
 from isoflop.paper import saved
-from isoflop.paper.section import Section
-from isoflop.paper.theory import laws, simulate
+from isoflop.paper.section import PaperSection
+from isoflop.paper.theory import estimators, laws, simulate
+from isoflop.paper.theory.laws import LassoWork
+from isoflop.paper.theory.penalty_path import Examples, choose_penalty
 from isoflop.paper.theory.reach import variation
 from isoflop.paper.theory.result import SIZES, TheoryResult, TheorySettings, quick
 
@@ -19,10 +20,8 @@ SMALL = TheorySettings(
     sizes=(11, 20, 40, 80, 200, 401, 3000),
     simulations=100,
     sensitivity_simulations=4,
-    sweep_simulations=1,
     timing_repeats=1,
     resamples=200,
-    batch=50,
 )
 
 
@@ -61,9 +60,9 @@ def test_least_squares_has_no_finite_mean_beside_as_many_examples_as_features():
 @pytest.mark.parametrize("n", [30, 200, 1401])
 def test_simulated_least_squares_follows_the_exact_distribution(n):
     """The flexible case has noise chi^2_m / chi^2_k, and for n < p the missed part, a Beta variable."""
-    settings = TheorySettings(features=100, relevant=10, batch=400)
+    settings = TheorySettings(features=100, relevant=10)
     p, draws = settings.features, np.random.default_rng(0)
-    errors, _, _ = simulate.simulate(settings, "flexible", n, 400)
+    errors = simulate.simulate(settings, "flexible", n, 400).mse
     if n < p:
         noise = draws.chisquare(n, 20_000) / draws.chisquare(p - n + 1, 20_000)
         law = draws.beta((p - n) / 2, n / 2, 20_000) + noise / 10
@@ -72,19 +71,18 @@ def test_simulated_least_squares_follows_the_exact_distribution(n):
     assert stats.ks_2samp(errors, law).pvalue > 1e-3
 
 
-def test_the_lasso_drawn_as_it_is_looked_at_has_the_errors_of_whole_draws():
-    from isoflop.paper.theory.estimators import examples_of, select, universal_penalty
-    from isoflop.paper.theory.lasso import Given
-
-    settings = TheorySettings(features=60, relevant=5, batch=300, penalty_rule="universal")
-    errors, _, _ = simulate.simulate(settings, "regularised", 40, 300)
-    g = torch.Generator().manual_seed(5)
-    data = [examples_of(40, settings, g) for _ in range(300)]
-    x, y = (torch.cat(parts) for parts in zip(*data, strict=True))
-    chosen = select(Given(x, y, 40), settings, lambda *_: None)
-    assert float(chosen.penalties[0]) == universal_penalty(settings, 40)
-    chosen.coefficients[:, :5] -= 1
-    whole = chosen.coefficients.square().sum(1).numpy() / 5
+@pytest.mark.parametrize("examples", [40, 100])
+def test_the_lasso_on_drawn_products_has_the_errors_of_whole_examples(examples):
+    """Below and above as many examples as features, where the root is drawn as it is and by Bartlett."""
+    settings = TheorySettings(features=60, relevant=5, penalty_rule="universal")
+    errors = simulate.simulate(settings, "regularised", examples, 300).mse
+    generator = np.random.default_rng(5)
+    whole = []
+    for _ in range(300):
+        x, y = estimators.draw_examples(examples, settings, generator)
+        gap = choose_penalty(Examples(x, y, examples), settings, lambda _: 0.0).coefficients
+        gap[:5] -= 1
+        whole.append(gap @ gap / 5)
     assert stats.ks_2samp(errors, whole).pvalue > 1e-3
 
 
@@ -97,14 +95,14 @@ def test_every_check_holds_in_a_small_figure(small):
 
 
 def test_of_1000_candidates_the_lasso_is_near_the_oracle_in_data_and_near_the_flexible_model_in_compute():
-    settings = TheorySettings(sizes=(120, 250), batch=16, simulations=16)
+    settings = TheorySettings(sizes=(120, 250), simulations=16)
     rows = [
-        simulate.row(settings, "regularised", n, *simulate.simulate(settings, "regularised", n, 16))
+        simulate.row(settings, "regularised", n, simulate.simulate(settings, "regularised", n, 16))
         for n in (120, 250)
     ]
-    found = variation(settings, "counting", "as_run", True, rows)
-    assert 1 < found.lasso_to_oracle_examples < found.flexible_to_lasso_examples
-    assert 1 < found.flexible_to_lasso_flops < found.lasso_to_oracle_flops
+    ratios = variation(settings, "counting", "as_run", True, rows)
+    assert 1 < ratios.lasso_to_oracle_examples < ratios.flexible_to_lasso_examples
+    assert 1 < ratios.flexible_to_lasso_flops < ratios.lasso_to_oracle_flops
 
 
 def test_checks_fail_where_the_simulation_is_wrong(small):
@@ -133,11 +131,10 @@ def test_the_mean_comes_before_the_logarithm(small):
         assert row.performance.low <= row.performance.value <= row.performance.high
 
 
-def test_one_seed_gives_one_figure_and_batches_only_regroup_it():
-    settings = dataclasses.replace(SMALL, batch=30)
-    first, _, _ = simulate.simulate(settings, "regularised", 40, 30)
-    again, _, _ = simulate.simulate(settings, "regularised", 40, 30)
-    other, _, _ = simulate.simulate(dataclasses.replace(settings, seed=1), "regularised", 40, 30)
+def test_one_seed_gives_one_figure():
+    first = simulate.simulate(SMALL, "regularised", 40, 30).mse
+    again = simulate.simulate(SMALL, "regularised", 40, 30).mse
+    other = simulate.simulate(dataclasses.replace(SMALL, seed=1), "regularised", 40, 30).mse
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -149,22 +146,30 @@ def test_counted_operations_of_least_squares():
     assert laws.least_squares_flops(100, 10, "textbook") > 1.5 * 100 * 100
 
 
+def test_counted_operations_of_the_lasso():
+    work = LassoWork(sweeps=7.0, active_sweeps=30.0, validated_features=5.0)
+    # n p^2 of X'X, 2 n p of X'y, 2 p an active feature and sweep, 2 n' an active feature validated
+    assert laws.lasso_flops(80, 20, 100, work, "as_run") == 800_000 + 16_000 + 6_000 + 200
+    # 4 n p a sweep
+    assert laws.lasso_flops(80, 20, 100, work, "textbook") == 4 * 80 * 100 * 7 + 200
+
+
 def test_every_choice_is_varied_and_only_its_own_numbers_move(small):
-    found = {(v.setting, v.value): v for v in small.variations}
-    assert {name for name, _ in found} == {"noise_variance", "coefficients", "penalty_rule", "counting"}
-    chosen = found["counting", "as_run"]
-    for counting in ("full_gram", "textbook"):
-        other = found["counting", counting]
-        assert other.lasso_examples == pytest.approx(chosen.lasso_examples, rel=1e-9)
-        assert other.flexible_to_lasso_flops != chosen.flexible_to_lasso_flops
-    assert found["coefficients", "linear"].expert_ceiling != chosen.expert_ceiling
+    variations = {(v.setting, v.value): v for v in small.variations}
+    assert {name for name, _ in variations} == {"noise_variance", "coefficients", "penalty_rule", "counting"}
+    chosen, textbook = variations["counting", "as_run"], variations["counting", "textbook"]
+    assert textbook.lasso_examples == pytest.approx(chosen.lasso_examples, rel=1e-9)
+    assert textbook.flexible_to_lasso_flops != chosen.flexible_to_lasso_flops
+    assert variations["coefficients", "linear"].expert_ceiling != chosen.expert_ceiling
+    assert len(small.of("regularised")) == len(SMALL.sizes)
+    assert small.unfinished_paths == 0
 
 
 def test_a_result_is_saved_and_read_again(small, tmp_path):
     saved.write(
-        tmp_path, small, Section("theory", "Theory", (), (), (), ()), small.rows, "isoflop paper theory"
+        tmp_path, small, PaperSection("theory", "Theory", (), (), (), ()), small.rows, "isoflop paper theory"
     )
-    assert saved.result(tmp_path, "theory", TheoryResult) == small
+    assert saved.read_result(tmp_path, "theory", TheoryResult) == small
     lines = (tmp_path / "theory.csv").read_text().splitlines()
     assert len(lines) == 1 + len(small.rows)
     assert {"case", "performance_value", "performance_low", "performance_high"} <= set(lines[0].split(","))
@@ -185,11 +190,6 @@ def test_a_result_is_saved_and_read_again(small, tmp_path):
 def test_a_setting_out_of_range_is_named(change, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(TheorySettings(), **change)
-
-
-def test_a_device_that_is_not_there_is_named():
-    with pytest.raises(ValueError, match="take device=cpu"):
-        simulate.run(dataclasses.replace(SMALL, device="nonsense"))
 
 
 def test_the_figure_has_the_papers_question_and_the_quick_one_only_fewer_draws():

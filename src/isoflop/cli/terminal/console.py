@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from isoflop.curve.result import Estimate, FitReport, HeldOut
-from isoflop.paper.section import Section
+from isoflop.paper.section import PaperSection
 from isoflop.record import CurvePoint, Record
 from isoflop.report.text import costs
 from isoflop.report.text.numerals import plural
@@ -289,7 +289,7 @@ def _show_traffic(ledger: dict[str, Any]) -> None:
         OUT.print(f"  that is, FLOPs a byte: {', '.join(rates)}", markup=False)
 
 
-def show_section(section: Section) -> None:
+def show_section(section: PaperSection) -> None:
     """A section of the paper's page: its words, claims and tables."""
     OUT.print(section.title, style="bold")
     for words in section.paragraphs:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from isoflop.paper.claims import ClaimsResult
-from isoflop.paper.section import Section
+from isoflop.paper.section import PaperSection
 
 NAME = "claims"
 
 
-def section(result: ClaimsResult, folder: Path) -> Section:
-    """The claims with their verdicts; draws nothing."""
+def section(result: ClaimsResult, folder: Path) -> PaperSection:
+    """Return the section of the claims with their verdicts; it draws nothing."""
     assert folder
-    return Section(
+    return PaperSection(
         name=NAME,
         title="The claims",
         paragraphs=(

@@ -1,5 +1,4 @@
-"""What the sections of the paper's page share: a figure in the house's style, and amounts as powers of
-ten."""
+"""Shared by the sections: figures in one style, amounts as powers of ten, tables of exclusions."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from isoflop.curve.result import Excluded, Interval
-from isoflop.paper.section import Table
+from isoflop.paper.section import SectionTable
 from isoflop.report.figures.canvas import RC, Drawing, render
 from isoflop.report.text.numerals import number, plural
 
@@ -27,7 +26,15 @@ def draw(
     paint: Callable[[Figure], None],
     size: tuple[float, float] = (7.6, 4.6),
 ) -> Drawing:
-    """One figure of `size` inches, painted by `paint`; the caption is also its text for who cannot see it."""
+    """Draw one figure.
+
+    Args:
+        name: stem of its files.
+        title: of the figure.
+        caption: one sentence, which is also its text alternative.
+        paint: draws into the empty figure.
+        size: width and height in inches.
+    """
     with matplotlib.rc_context(RC):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
@@ -37,7 +44,7 @@ def draw(
 
 
 def power_of_ten(log10: float | None) -> str:
-    """10^x as people read it: 10¹⁹ for a whole power, else 2.5 × 10¹⁹; a dash where unknown. Any size."""
+    """Write 10^x as people read it: 10¹⁹ for a whole power, else 2.5 × 10¹⁹; a dash where unknown."""
     if log10 is None:
         return "–"
     if -3 <= log10 < 6:
@@ -51,7 +58,7 @@ def power_of_ten(log10: float | None) -> str:
 
 
 def power_interval(bounds: Interval | None) -> str:
-    """An interval of log10 amounts, in rounded exponents; a side without a bound is named."""
+    """Write an interval of log10 amounts in rounded exponents; a side without a bound is named."""
     if bounds is None or (bounds.low is None and bounds.high is None):
         return "unbounded"
     ends = (bounds.low, bounds.high)
@@ -61,11 +68,13 @@ def power_interval(bounds: Interval | None) -> str:
     return f"above {low}" if high is None else f"{low} to {high}"
 
 
-def left_out(excluded: Sequence[Excluded], noun: str) -> tuple[Table, ...]:
-    """A table of what was left out and why, or none; a long list is cut and counted by reason."""
+def excluded_table(excluded: Sequence[Excluded], noun: str) -> tuple[SectionTable, ...]:
+    """Return a table of what was excluded and why, or none; a long list is cut."""
     if not excluded:
         return ()
     rows = [(e.run_id, e.reason) for e in excluded[:SHOWN]]
     if len(excluded) > SHOWN:
         rows.append((f"and {len(excluded) - SHOWN:,} more", "in the JSON file"))
-    return (Table(f"Left out: {plural(len(excluded), noun)}", (noun.capitalize(), "Reason"), tuple(rows)),)
+    return (
+        SectionTable(f"Left out: {plural(len(excluded), noun)}", (noun.capitalize(), "Reason"), tuple(rows)),
+    )

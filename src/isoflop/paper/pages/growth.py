@@ -13,7 +13,7 @@ from isoflop.paper import facts
 from isoflop.paper.growth import GrowthResult, HardwareRate, Rate
 from isoflop.paper.notable import Notable
 from isoflop.paper.pages import drawing
-from isoflop.paper.section import Section, Table
+from isoflop.paper.section import PaperSection, SectionTable
 from isoflop.report.figures import canvas, style
 from isoflop.report.text.numerals import interval, number, plural
 
@@ -24,7 +24,7 @@ LARGEST_SHOWN = 1000.0
 """Rates beyond this many times a year are shown as `above`: the window holds too few records to say more."""
 
 
-def section(result: GrowthResult, folder: Path) -> Section:
+def section(result: GrowthResult, folder: Path) -> PaperSection:
     """Draw figures/growth_models.* and growth_rates.* in `folder` and return the section."""
     drawings = (
         drawing.draw(MODELS, "Training compute", _models_caption(result), lambda f: _models(f, result)),
@@ -33,7 +33,7 @@ def section(result: GrowthResult, folder: Path) -> Section:
     canvas.write(drawings, folder)
     records = [r for r in result.rates if r.of == "records" and r.times_a_year is not None]
     values = sorted((r.times_a_year.value, r) for r in records if r.times_a_year)
-    words = [
+    paragraphs = [
         f"{plural(len(result.models), 'model')} ({result.source}); {len(result.records)} of them used more "
         f"compute "
         f"than every model before them. Estimates of training compute are good to a factor of about 2, the "
@@ -41,7 +41,7 @@ def section(result: GrowthResult, folder: Path) -> Section:
     ]
     if values:
         (low, first), (high, last) = values[0], values[-1]
-        words.append(
+        paragraphs.append(
             f"The rate of the record holders depends on the window: {number(low)} times a year in "
             f"{_window(first)}, "
             f"{number(high)} in {_window(last)}. A window that opens before or closes after a jump does "
@@ -53,21 +53,21 @@ def section(result: GrowthResult, folder: Path) -> Section:
         )
     if result.hardware:
         fastest = max(result.hardware, key=lambda h: h.times_a_year)
-        words.append(
-            f"Over the years of their boards the peak rate of one GPU grew {number(fastest.times_a_year)} "
+        paragraphs.append(
+            f"Over the years of these GPUs the peak rate of one GPU grew {number(fastest.times_a_year)} "
             f"times a "
             f"year at most ({fastest.line}, {fastest.dtype}): the rest is more processors, longer runs, "
             f"and money."
         )
-    return Section(
+    return PaperSection(
         name=NAME,
         title="Growth: compute of notable models against hardware",
-        paragraphs=tuple(words),
+        paragraphs=tuple(paragraphs),
         tables=(
             _rate_table(result),
             _hardware_table(result),
             _model_table(result),
-            *drawing.left_out(result.excluded, "model"),
+            *drawing.excluded_table(result.excluded, "model"),
         ),
         figures=(MODELS, RATES),
         found=(),
@@ -86,7 +86,7 @@ def _shown(bounds: Interval) -> str:
     return interval(bounds)
 
 
-def _rate_table(result: GrowthResult) -> Table:
+def _rate_table(result: GrowthResult) -> SectionTable:
     rows = []
     for rate in result.rates:
         if rate.times_a_year is None:
@@ -103,19 +103,19 @@ def _rate_table(result: GrowthResult) -> Table:
             )
         )
     columns = ("Years", "Of", "Models", "Times a year (95%)", "Doubling, months (95%)")
-    return Table("Growth of training compute by window", columns, tuple(rows))
+    return SectionTable("Growth of training compute by window", columns, tuple(rows))
 
 
-def _hardware_table(result: GrowthResult) -> Table:
+def _hardware_table(result: GrowthResult) -> SectionTable:
     rows = tuple(
         (h.line, h.dtype, str(h.boards), f"{h.first_year:.1f}–{h.last_year:.1f}", number(h.times_a_year))
         for h in result.hardware
     )
-    columns = ("Line of boards", "Arithmetic", "Boards", "Years [M]", "Times a year")
-    return Table("Growth of the dense peak rate of one GPU (datasheets)", columns, rows)
+    columns = ("Line of GPUs", "Arithmetic", "GPUs", "Years [M]", "Times a year")
+    return SectionTable("Growth of the dense peak rate of one GPU (datasheets)", columns, rows)
 
 
-def _model_table(result: GrowthResult) -> Table:
+def _model_table(result: GrowthResult) -> SectionTable:
     rows = tuple(
         (
             m.name,
@@ -129,7 +129,7 @@ def _model_table(result: GrowthResult) -> Table:
     )
     more = len(result.models) - len(rows)
     title = "The models" + (f", the first {len(rows)} of {len(result.models):,}" if more else "")
-    return Table(title, ("Model", "Published", "Training FLOPs", "", "Source", "Estimate"), rows)
+    return SectionTable(title, ("Model", "Published", "Training FLOPs", "", "Source", "Estimate"), rows)
 
 
 def _models_caption(result: GrowthResult) -> str:
@@ -180,12 +180,12 @@ def _models(figure: Figure, result: GrowthResult) -> None:
 
 
 def _labelled(holders: Sequence[Notable]) -> list[Notable]:
-    """The record holders that get a name, latest first: those whose names would not run into another's."""
-    found: list[Notable] = []
+    """Return the record holders that get a label, latest first: those whose labels would not overlap."""
+    labelled: list[Notable] = []
     for model in reversed(holders):
-        if not found or found[-1].train_flops / model.train_flops > LABEL_RATIO:
-            found.append(model)
-    return found
+        if not labelled or labelled[-1].train_flops / model.train_flops > LABEL_RATIO:
+            labelled.append(model)
+    return labelled
 
 
 def _rates(figure: Figure, result: GrowthResult) -> None:
@@ -199,13 +199,13 @@ def _rates(figure: Figure, result: GrowthResult) -> None:
         if isinstance(rate, HardwareRate):
             axes.plot(rate.times_a_year, row, "s", color="#D55E00", ms=6, zorder=4)
             continue
-        found = rate.times_a_year
-        assert found is not None
+        times = rate.times_a_year
+        assert times is not None
         colour = "#0072B2" if rate.of == "records" else style.MUTED
-        ends = [v for v in (found.interval.low, found.interval.high) if v is not None]
+        ends = [v for v in (times.interval.low, times.interval.high) if v is not None]
         if len(ends) == 2:
             axes.plot(np.clip(ends, 0.5, LARGEST_SHOWN), [row, row], color=colour, lw=2, alpha=0.6, zorder=3)
-        axes.plot(found.value, row, "o", color=colour, ms=6, zorder=4)
+        axes.plot(times.value, row, "o", color=colour, ms=6, zorder=4)
     axes.axvline(facts.GROWTH_A_YEAR, color=style.INK, lw=1, ls=(0, (1, 2)), zorder=2)
     axes.set_yticks(range(len(lines)), [name for name, _ in lines], fontsize=8.5)
     axes.invert_yaxis()

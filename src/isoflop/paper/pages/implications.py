@@ -11,7 +11,7 @@ from isoflop.paper import facts
 from isoflop.paper.implications import Bill, Conversion, ImplicationsResult, equivalents
 from isoflop.paper.pages import drawing as paper_drawing
 from isoflop.paper.pages.drawing import power_interval, power_of_ten
-from isoflop.paper.section import Section, Table
+from isoflop.paper.section import PaperSection, SectionTable
 from isoflop.report.figures import canvas, style
 from isoflop.report.text.numerals import number
 
@@ -20,7 +20,7 @@ GRASPED = "paper: ImageNet", 0.05
 """The bill that is put in things people know."""
 
 
-def section(result: ImplicationsResult, folder: Path) -> Section:
+def section(result: ImplicationsResult, folder: Path) -> PaperSection:
     """Draw figures/implications.* in `folder` and return the section."""
     rows = _rows(result)
     height = 1.2 + 0.24 * len(rows)
@@ -28,19 +28,19 @@ def section(result: ImplicationsResult, folder: Path) -> Section:
     canvas.write((drawing,), folder)
     widest = max((d for d in result.disagreements if d.orders is not None), key=lambda d: d.orders or 0)
     five = next(d for d in result.disagreements if (d.source, d.error) == GRASPED)
-    words = [
+    paragraphs = [
         f"The two forms fit alike and part beyond the data: at {_share(five.error)} error on ImageNet "
         f"they are "
         f"{five.orders:.3g} orders of magnitude apart in the paper's own table, and "
         f"{widest.orders:.3g} for "
         f"{_name(widest.source)} at {_share(widest.error)}. A bill is no better known than the form.",
         *result.notes,
-        _slopes_in_words(result),
+        _slopes_paragraph(result),
     ]
-    return Section(
+    return PaperSection(
         name=NAME,
         title="Implications: the price of a lower error",
-        paragraphs=tuple(words),
+        paragraphs=tuple(paragraphs),
         tables=(_bills(result), _grasped(result), _slopes(result), _conversions(result)),
         figures=(NAME,),
         found=(),
@@ -48,7 +48,7 @@ def section(result: ImplicationsResult, folder: Path) -> Section:
     )
 
 
-def _slopes_in_words(result: ImplicationsResult) -> str:
+def _slopes_paragraph(result: ImplicationsResult) -> str:
     first = result.slopes[0]
     return (
         f"Two cells of the table give its own exponent: for {first.benchmark} alpha = {number(first.alpha)} "
@@ -79,7 +79,7 @@ def _ends(bill: Bill) -> str:
     return power_interval(bill.interval)
 
 
-def _bills(result: ImplicationsResult) -> Table:
+def _bills(result: ImplicationsResult) -> SectionTable:
     rows = tuple(
         (
             f"{_name(b.source)}, {_share(b.error)}",
@@ -101,16 +101,16 @@ def _bills(result: ImplicationsResult) -> Table:
         "Dollars: paper's; today's",
         "Mark",
     )
-    return Table(
+    return SectionTable(
         "Bills. Intervals: rounding for the paper's, families or shapes for the others", columns, rows
     )
 
 
-def _grasped(result: ImplicationsResult) -> Table:
+def _grasped(result: ImplicationsResult) -> SectionTable:
     source, error = GRASPED
     bills = [b for b in result.bills if (b.source, b.error) == (source, error)]
     columns = tuple(f"{b.form.capitalize()} form" for b in bills)
-    found = [equivalents(b.log10_pounds_paper, b.log10_dollars_paper) for b in bills]
+    counts = [equivalents(b.log10_pounds_paper, b.log10_dollars_paper) for b in bills]
     facts_of = {e.many: e for e in result.equivalents}
     rows = tuple(
         (
@@ -118,13 +118,13 @@ def _grasped(result: ImplicationsResult) -> Table:
             *(power_of_ten(value) for _, value in names),
             f"{facts_of[names[0][0]].source} [{facts_of[names[0][0]].mark}]",
         )
-        for names in zip(*found, strict=True)
+        for names in zip(*counts, strict=True)
     )
     title = f"ImageNet at {_share(error)}, by the paper's conversions, in things people know"
-    return Table(title, ("That many", *columns, "Source"), rows)
+    return SectionTable(title, ("That many", *columns, "Source"), rows)
 
 
-def _slopes(result: ImplicationsResult) -> Table:
+def _slopes(result: ImplicationsResult) -> SectionTable:
     rows = tuple(
         (
             s.benchmark,
@@ -140,10 +140,10 @@ def _slopes(result: ImplicationsResult) -> Table:
         "alpha from two rows (rounding)",
         "alpha of the points [D]",
     )
-    return Table("What the paper's table implies", columns, rows)
+    return SectionTable("What the paper's table implies", columns, rows)
 
 
-def _conversions(result: ImplicationsResult) -> Table:
+def _conversions(result: ImplicationsResult) -> SectionTable:
     def row(c: Conversion) -> tuple[str, ...]:
         pounds, dollars = (
             f"{power_of_ten(math.log10(value))} ({power_of_ten(math.log10(low))} to "
@@ -156,7 +156,9 @@ def _conversions(result: ImplicationsResult) -> Table:
         return (c.name, pounds, dollars, c.source)
 
     columns = ("Conversion", "FLOPs a pound of CO₂", "FLOPs a dollar", "Source")
-    return Table("Conversions, with the range of their choices", columns, tuple(map(row, result.conversions)))
+    return SectionTable(
+        "Conversions, with the range of their choices", columns, tuple(map(row, result.conversions))
+    )
 
 
 def _caption() -> str:
@@ -169,7 +171,7 @@ def _caption() -> str:
 
 
 def _rows(result: ImplicationsResult) -> list[tuple[str, Bill, Bill]]:
-    found = []
+    rows = []
     for bill in result.bills:
         if bill.form == "polynomial":
             other = next(
@@ -178,8 +180,8 @@ def _rows(result: ImplicationsResult) -> list[tuple[str, Bill, Bill]]:
                 if (b.source, b.error, b.form) == (bill.source, bill.error, "exponential")
             )
             kind = "torchvision" if bill.source.startswith("models: torchvision") else _name(bill.source)
-            found.append((f"{kind}, {_share(bill.error)}", bill, other))
-    return found
+            rows.append((f"{kind}, {_share(bill.error)}", bill, other))
+    return rows
 
 
 def _paint(figure: Figure, rows: list[tuple[str, Bill, Bill]]) -> None:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from isoflop.paper.overparameterised import OverparameterisedResult, exponent
 from isoflop.paper.pages import drawing as paper_drawing
-from isoflop.paper.section import Section, Table
+from isoflop.paper.section import PaperSection, SectionTable
 from isoflop.report.figures import canvas, style
 from isoflop.report.text.numerals import estimate, number, percent, plural
 
@@ -23,7 +23,7 @@ _NAMES = {"test_error": "error", "test_loss": "loss"} | {x: title.lower() for x,
 _NAMES["train_gflops"] = "training compute"
 
 
-def section(result: OverparameterisedResult, folder: Path) -> Section:
+def section(result: OverparameterisedResult, folder: Path) -> PaperSection:
     """Draw figures/overparameterised.* in `folder` and return the section."""
     caption = _caption(result)
     drawing = paper_drawing.draw(NAME, "Data and width", caption, lambda f: _paint(f, result), (9.6, 3.6))
@@ -31,7 +31,7 @@ def section(result: OverparameterisedResult, folder: Path) -> Section:
     compute, data = (exponent(result, "test_error", x) for x in ("train_gflops", "train_n"))
     assert compute is not None
     assert data is not None
-    words = (
+    paragraphs = (
         f"{plural(result.runs, 'run')} of {plural(result.configs, 'shape')} on {result.data} "
         f"({result.device}), in "
         f"which parameters grow as the {number(result.parameters_per_example)}th power of the examples. "
@@ -51,11 +51,11 @@ def section(result: OverparameterisedResult, folder: Path) -> Section:
         f"(geometric "
         "mean over runs): beyond that many, answering is the larger burden.",
     )
-    return Section(
+    return PaperSection(
         name=NAME,
         title="Over-parameterisation in practice",
-        paragraphs=words,
-        tables=(_exponents(result), _places(result), *paper_drawing.left_out(result.excluded, "run")),
+        paragraphs=paragraphs,
+        tables=(_exponents(result), _shapes(result), *paper_drawing.excluded_table(result.excluded, "run")),
         figures=(NAME,),
         found=(),
         captions=(drawing.caption,),
@@ -70,7 +70,7 @@ def _against(answer: str) -> str:
     }.get(answer, "at a rate without an interval, beside")
 
 
-def _exponents(result: OverparameterisedResult) -> Table:
+def _exponents(result: OverparameterisedResult) -> SectionTable:
     rows = tuple(
         (
             f"{_NAMES[e.y]} against {_NAMES[e.x]}",
@@ -83,10 +83,10 @@ def _exponents(result: OverparameterisedResult) -> Table:
         for e in result.exponents
     )
     columns = ("What", "b (95% over shapes)", "Bound", "Falls", "alpha = 1/b", "R²")
-    return Table("y = A x^−b", columns, rows)
+    return SectionTable("y = A x^−b", columns, rows)
 
 
-def _places(result: OverparameterisedResult) -> Table:
+def _shapes(result: OverparameterisedResult) -> SectionTable:
     rows = tuple(
         (
             p.label,
@@ -108,7 +108,7 @@ def _places(result: OverparameterisedResult) -> Table:
         "Test error (range of seeds)",
         "Test loss",
     )
-    return Table("The shapes", columns, rows)
+    return SectionTable("The shapes", columns, rows)
 
 
 def _caption(result: OverparameterisedResult) -> str:
@@ -124,8 +124,8 @@ def _paint(figure: Figure, result: OverparameterisedResult) -> None:
     panels = figure.subplots(1, len(_AXES), sharey=True)
     error = np.array([100 * p.test_error for p in result.places])
     for axes, (name, title) in zip(panels, _AXES, strict=True):
-        found = exponent(result, "test_error", name)
-        assert found is not None
+        measured = exponent(result, "test_error", name)
+        assert measured is not None
         x = np.array([getattr(p, name) for p in result.places])
         axes.set_xscale("log")
         axes.set_yscale("log")
@@ -137,8 +137,8 @@ def _paint(figure: Figure, result: OverparameterisedResult) -> None:
         middle_x, middle_y = np.exp(np.log(x).mean()), np.exp(np.log(error).mean())
         ends = np.array([x.min(), x.max()])
         for slope, dashes, colour, label in (
-            (found.exponent.value, "-", style.INK, f"fit, b = {number(found.exponent.value, 2)}"),
-            (found.theory, (0, (4, 2.5)), "#D55E00", f"bound, b = {found.theory:g}"),
+            (measured.exponent.value, "-", style.INK, f"fit, b = {number(measured.exponent.value, 2)}"),
+            (measured.theory, (0, (4, 2.5)), "#D55E00", f"bound, b = {measured.theory:g}"),
         ):
             height = middle_y * (ends / middle_x) ** -slope
             axes.plot(ends, height, ls=dashes, color=colour, lw=1.5, label=label)

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from isoflop import __version__, record
 from isoflop.paper import saved
-from isoflop.paper.section import Section
+from isoflop.paper.section import PaperSection
 from isoflop.report.figures import inline_svg
 
 MARKS = (
@@ -25,7 +25,7 @@ MARKS = (
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """A figure of the page: its SVG made fit to stand inside it, and the sentence below."""
+    """A figure of the page: its SVG, prepared for inlining, and its caption."""
 
     name: str
     svg: Markup
@@ -33,10 +33,10 @@ class Figure:
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
+class PagePart:
     """A section with its figures read in, and the command that made it."""
 
-    section: Section
+    section: PaperSection
     figures: tuple[Figure, ...]
     command: str
 
@@ -49,9 +49,9 @@ def write(folder: Path) -> Path:
         OSError: the page cannot be written.
     """
     parts = [
-        Part(found.section, _figures(found.section, folder), found.command)
-        for found in saved.sections(folder)
-        if all(_path(folder, name).is_file() for name in found.section.figures)
+        PagePart(saved_section.section, _figures(saved_section.section, folder), saved_section.command)
+        for saved_section in saved.read_sections(folder)
+        if all(_path(folder, name).is_file() for name in saved_section.section.figures)
     ]
     if not parts:
         raise ValueError(f"{folder}: no section of the paper here: run isoflop paper all")
@@ -60,8 +60,8 @@ def write(folder: Path) -> Path:
     return path
 
 
-def render(parts: list[Part]) -> str:
-    """The page. Everything that is not markup of ours is escaped by jinja2."""
+def render(parts: list[PagePart]) -> str:
+    """Return the page as HTML; jinja2 escapes everything but our own markup."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
     environment.filters["marks"] = _marked
     return environment.from_string(_asset("isoflop.paper.pages", "page.html.j2")).render(
@@ -72,7 +72,7 @@ def render(parts: list[Part]) -> str:
     )
 
 
-def _figures(section: Section, folder: Path) -> tuple[Figure, ...]:
+def _figures(section: PaperSection, folder: Path) -> tuple[Figure, ...]:
     captions = section.captions or tuple(section.title for _ in section.figures)
     return tuple(
         Figure(
@@ -88,9 +88,9 @@ def _path(folder: Path, name: str) -> Path:
     return folder / "figures" / f"{name}.svg"
 
 
-def _marked(words: str) -> Markup:
-    """Words with [M] and the other marks set small; the words themselves are escaped."""
-    return Markup(re.sub(r"\[([SDMR])\]", r'<abbr class="mark">\1</abbr>', str(Markup.escape(words))))
+def _marked(text: str) -> Markup:
+    """Return the text, escaped, with [M] and the other marks set small."""
+    return Markup(re.sub(r"\[([SDMR])\]", r'<abbr class="mark">\1</abbr>', str(Markup.escape(text))))
 
 
 def _asset(package: str, name: str) -> str:

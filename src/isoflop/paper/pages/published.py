@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from isoflop.paper import facts, forms, regression
 from isoflop.paper.pages import drawing as paper_drawing
 from isoflop.paper.published import PublishedResult
-from isoflop.paper.section import Section, Table
+from isoflop.paper.section import PaperSection, SectionTable
 from isoflop.report.figures import canvas, style
 from isoflop.report.text.numerals import estimate, interval, number, percent
 
@@ -19,13 +19,13 @@ UNITS = {"forward_gflops": "Compute of one pass (GFLOPs)"}
 _LINES = (("mean", "-"), ("median", (0, (5, 2))), ("best 10%", (0, (1, 1.2))))
 
 
-def section(result: PublishedResult, folder: Path) -> Section:
+def section(result: PublishedResult, folder: Path) -> PaperSection:
     """Draw figures/published.* in `folder` and return the section."""
     drawing = paper_drawing.draw(NAME, "Error against compute", _caption(result), lambda f: _paint(f, result))
     canvas.write((drawing,), folder)
     mean = result.exponents[0]
     value, low, high = facts.IMAGENET_ALPHA
-    words = [
+    paragraphs = [
         f"{result.count} models of {result.families} families ({result.source}). A family is "
         f"{result.family_rule}; intervals resample whole families, since the models of one are not "
         f"independent.",
@@ -35,11 +35,11 @@ def section(result: PublishedResult, folder: Path) -> Section:
         f"give "
         f"{number(mean.inverse_alpha.value if mean.inverse_alpha else None)}: the scatter alone (R² "
         f"{percent(mean.r_squared)}) makes the two directions differ, and only the first predicts error.",
-        _forms_in_words(result),
+        _forms_paragraph(result),
     ]
     if result.trend is not None:
         trend = result.trend
-        words.append(
+        paragraphs.append(
             f"Years matter beside compute: from {trend.first_year:.0f} to {trend.last_year:.0f} the error "
             f"at equal "
             f"compute fell to {estimate(trend.error_ratio_a_year)} of itself each year, and the compute "
@@ -48,12 +48,12 @@ def section(result: PublishedResult, folder: Path) -> Section:
             f"{estimate(trend.alpha_at_fixed_year)}."
         )
     else:
-        words.append(f"No trend over time: {result.trend_reason}.")
-    return Section(
+        paragraphs.append(f"No trend over time: {result.trend_reason}.")
+    return PaperSection(
         name=NAME,
         title="Published models: error against compute",
-        paragraphs=tuple(words),
-        tables=(_exponents(result), _forms(result), *paper_drawing.left_out(result.excluded, "model")),
+        paragraphs=tuple(paragraphs),
+        tables=(_exponents(result), _forms(result), *paper_drawing.excluded_table(result.excluded, "model")),
         figures=(NAME,),
         found=(),
         captions=(drawing.caption,),
@@ -64,7 +64,7 @@ def _compute(result: PublishedResult) -> str:
     return UNITS.get(result.compute_name, result.compute_name).lower().replace("gflops", "GFLOPs")
 
 
-def _forms_in_words(result: PublishedResult) -> str:
+def _forms_paragraph(result: PublishedResult) -> str:
     better = result.forms.better
     answer = (
         "neither form predicts the larger models better"
@@ -80,7 +80,7 @@ def _forms_in_words(result: PublishedResult) -> str:
     )
 
 
-def _exponents(result: PublishedResult) -> Table:
+def _exponents(result: PublishedResult) -> SectionTable:
     rows = tuple(
         (
             each.line,
@@ -92,10 +92,10 @@ def _exponents(result: PublishedResult) -> Table:
         for each in result.exponents
     )
     columns = ("Line", "alpha = 1/b (95%)", "Other direction, R²/b", "b", "R²")
-    return Table("log₁₀(1/error) = a + b log₁₀ compute", columns, rows)
+    return SectionTable("log₁₀(1/error) = a + b log₁₀ compute", columns, rows)
 
 
-def _forms(result: PublishedResult) -> Table:
+def _forms(result: PublishedResult) -> SectionTable:
     rows = tuple(
         (
             each.form,
@@ -111,7 +111,7 @@ def _forms(result: PublishedResult) -> Table:
         "log₁₀ RMSE of error, all models",
         "ln RMSE on larger models",
     )
-    return Table("Which form predicts larger models from smaller ones", columns, rows)
+    return SectionTable("Which form predicts larger models from smaller ones", columns, rows)
 
 
 def _caption(result: PublishedResult) -> str:
@@ -142,9 +142,9 @@ def _paint(figure: Figure, result: PublishedResult) -> None:
         bar.outline.set_visible(False)
         bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0f}")
     grid = np.geomspace(compute.min(), compute.max(), 100)
-    for (line, dashes), found in zip(_LINES, result.exponents, strict=True):
-        height = 100 * 10 ** -(found.intercept + found.slope.value * np.log10(grid))
-        name = f"Power law, {line}: alpha {number(found.alpha.value)}"
+    for (line, dashes), exponent in zip(_LINES, result.exponents, strict=True):
+        height = 100 * 10 ** -(exponent.intercept + exponent.slope.value * np.log10(grid))
+        name = f"Power law, {line}: alpha {number(exponent.alpha.value)}"
         axes.plot(grid, height, color=style.law_colour("polynomial"), lw=1.5, ls=dashes, label=name, zorder=4)
     bent = regression.least_squares(np.log10(compute), 100 / error, np.ones((1, len(error))))
     height = 100 * forms.error_at("exponential", bent.at(0) + bent.slope * np.log10(grid))

@@ -14,9 +14,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from isoflop.paper.section import Claim, Section, Table, Verdict
+from isoflop.paper.section import Claim, PaperSection, SectionTable, Verdict
 from isoflop.paper.theory import laws
-from isoflop.paper.theory.result import CASES, Case, Measured, Reach, TheoryResult, TheorySettings
+from isoflop.paper.theory.result import CASES, Case, Reach, SimulatedMean, TheoryResult, TheorySettings
 from isoflop.report.figures import canvas, style
 from isoflop.report.figures.canvas import Drawing
 from isoflop.report.text.numerals import UNKNOWN, number, seconds
@@ -142,18 +142,18 @@ def _computation_panel(axes: Axes, result: TheoryResult) -> None:
     axes.set_ylabel("Counted operations (FLOPs)")
 
 
-def section(result: TheoryResult, folder: Path) -> Section:
-    """Draw the figure into FOLDER/figures and tell what was found.
+def section(result: TheoryResult, folder: Path) -> PaperSection:
+    """Draw the figure into FOLDER/figures and return the section.
 
     Raises:
         OSError: disk full or not writable.
     """
     drawing = draw(result)
     canvas.write((drawing,), folder)
-    return Section(
+    return PaperSection(
         name="theory",
         title="Theory: a simulation of what flexibility costs",
-        paragraphs=_words(result),
+        paragraphs=_paragraphs(result),
         tables=(_reach_table(result), _size_table(result), _check_table(result), *_sensitivity_table(result)),
         figures=(drawing.name,),
         found=claims(result),
@@ -161,7 +161,7 @@ def section(result: TheoryResult, folder: Path) -> Section:
     )
 
 
-def _words(result: TheoryResult) -> tuple[str, ...]:
+def _paragraphs(result: TheoryResult) -> tuple[str, ...]:
     s = result.settings
     rule = {
         "holdout": f"{s.holdout_share:.0%} of the n examples are held out to choose the lasso's penalty, "
@@ -171,9 +171,8 @@ def _words(result: TheoryResult) -> tuple[str, ...]:
         "best": "the lasso's penalty is that of least true error, which nobody can know",
     }[s.penalty_rule]
     counting = {
-        "as_run": "what our solvers do (normal equations by Cholesky; for the lasso an active-set method "
-        "that takes the gradient from the residual and forms products among promising features only)",
-        "full_gram": "normal equations by Cholesky, where the lasso forms all of X'X first",
+        "as_run": "what the solvers used here do (normal equations by Cholesky; for the lasso X'X once and "
+        "then coordinate descent on it, a pass over the gradient for each active feature and sweep)",
         "textbook": "Householder QR, and for the lasso coordinate descent on residuals, 4np a sweep",
     }[s.counting]
     ours = (
@@ -215,7 +214,7 @@ def _findings(result: TheoryResult) -> tuple[str, ...]:
 def claims(result: TheoryResult) -> tuple[Claim, ...]:
     """The figure's claims; each verdict follows from the checks or from the intervals by the rule given."""
     made = {check.name: check for check in result.checks}
-    found = [_beats_expert(result)]
+    judged = [_beats_expert(result)]
     for name, claim in (
         ("lasso_data", "Regularised models come near the oracle in data"),
         ("lasso_computation", "Regularised models come near flexible ones in computation"),
@@ -224,10 +223,10 @@ def claims(result: TheoryResult) -> tuple[Claim, ...]:
         verdict: Verdict = (
             "cannot be tested here" if check is None else "agrees" if check.passed else "disagrees"
         )
-        words = f"not all reach performance {result.settings.target:g}" if check is None else check.found
+        finding = f"not all reach performance {result.settings.target:g}" if check is None else check.found
         rule = "" if check is None else f"; rule: {check.expected}"
-        found.append(Claim(claim, "D", "figure 2", words, _evidence(result) + rule, verdict))
-    return tuple(found)
+        judged.append(Claim(claim, "D", "figure 2", finding, _evidence(result) + rule, verdict))
+    return tuple(judged)
 
 
 def _evidence(result: TheoryResult) -> str:
@@ -258,7 +257,7 @@ def _beats_expert(result: TheoryResult) -> Claim:
     )
 
 
-def _measured(value: Measured, digits: int = 3) -> str:
+def _measured(value: SimulatedMean, digits: int = 3) -> str:
     return f"{number(value.value, digits)} ({number(value.low, digits)} to {number(value.high, digits)})"
 
 
@@ -266,19 +265,19 @@ def _name(case: Case) -> str:
     return case.capitalize()
 
 
-def _reach_table(result: TheoryResult) -> Table:
-    def cells(reach: Reach) -> tuple[str, str]:
+def _reach_table(result: TheoryResult) -> SectionTable:
+    def columns_of(reach: Reach) -> tuple[str, str]:
         if reach.examples is None or reach.flops is None:
             return reach.reason or UNKNOWN, UNKNOWN
         return _measured(reach.examples), _measured(reach.flops)
 
-    rows = tuple((_name(r.case), f"{r.performance:g}", *cells(r)) for r in result.reaches)
-    return Table(
+    rows = tuple((_name(r.case), f"{r.performance:g}", *columns_of(r)) for r in result.reaches)
+    return SectionTable(
         "Examples and operations to reach a performance", ("Model", "Performance", "Examples", "FLOPs"), rows
     )
 
 
-def _size_table(result: TheoryResult) -> Table:
+def _size_table(result: TheoryResult) -> SectionTable:
     rows = []
     for row in result.rows:
         law = UNKNOWN if row.expected_mse is None else number(-math.log10(row.expected_mse))
@@ -295,16 +294,23 @@ def _size_table(result: TheoryResult) -> Table:
             )
         )
     title = f"Performance by sample size ({result.settings.simulations:,} simulations a case)"
-    columns = ("Model", "Examples", "Performance (95%)", "Exact", "FLOPs a fit", "Measured time of a fit")
-    return Table(title, columns, tuple(rows))
+    columns = (
+        "Model",
+        "Examples",
+        "Performance (95%)",
+        "Exact",
+        "FLOPs a fit",
+        "SimulatedMean time of a fit",
+    )
+    return SectionTable(title, columns, tuple(rows))
 
 
-def _check_table(result: TheoryResult) -> Table:
+def _check_table(result: TheoryResult) -> SectionTable:
     rows = tuple((c.statement, c.expected, c.found, "holds" if c.passed else "fails") for c in result.checks)
-    return Table("Facts that need none of our choices", ("Fact", "Expected", "Found", ""), rows)
+    return SectionTable("Facts that need none of our choices", ("Fact", "Expected", "Found", ""), rows)
 
 
-def _sensitivity_table(result: TheoryResult) -> tuple[Table, ...]:
+def _sensitivity_table(result: TheoryResult) -> tuple[SectionTable, ...]:
     if not result.variations:
         return ()
     rows = tuple(
@@ -330,4 +336,4 @@ def _sensitivity_table(result: TheoryResult) -> tuple[Table, ...]:
     title = (
         f"What our choices change: reaching performance {target:g} ({sims:,} simulations of the lasso a size)"
     )
-    return (Table(title, columns, rows),)
+    return (SectionTable(title, columns, rows),)

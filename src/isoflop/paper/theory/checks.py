@@ -1,4 +1,4 @@
-"""What is known of figure 2 without knowing the paper's choices, beside what was simulated."""
+"""Facts about figure 2 that hold for any choice of ours, checked against the simulation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from isoflop.paper.theory.reach import reach
 from isoflop.paper.theory.result import Case, Check, Row, TheorySettings
 
 Z_LIMIT = 4.0
-"""Standard errors that a mean may be off; one of 40 cells exceeds that by chance once in 400 runs."""
+"""Standard errors that a mean may be off; one of 40 means exceeds that by chance once in 400 runs."""
 MOMENTS = 5
 """|n - p| from which the error of least squares has a finite variance, so that a standard error means
 something."""
@@ -17,8 +17,8 @@ SPIKE = 10.0
 
 
 def check(settings: TheorySettings, rows: Sequence[Row], ceiling: float) -> tuple[Check, ...]:
-    """Every check that these sizes allow."""
-    found = (
+    """Return every check that these sizes allow."""
+    checks = (
         _law(settings, rows),
         _pair(settings, rows),
         _ceiling(rows, ceiling),
@@ -26,7 +26,7 @@ def check(settings: TheorySettings, rows: Sequence[Row], ceiling: float) -> tupl
         _nearer(rows, settings, "examples"),
         _nearer(rows, settings, "flops"),
     )
-    return tuple(one for one in found if one is not None)
+    return tuple(one for one in checks if one is not None)
 
 
 def _fitted(case: Case, settings: TheorySettings) -> int:
@@ -46,14 +46,14 @@ def _law(settings: TheorySettings, rows: Sequence[Row]) -> Check | None:
         "least_squares_law",
         "Mean errors of least squares follow their exact law, σ²p/(n−p−1) beyond n = p",
         "within 4 standard errors at every size",
-        f"at most {abs(z):.2g} standard errors off in {len(known)} cells ({row.case}, n = {row.examples:,})",
-        f"|mean − law| below {Z_LIMIT:g} standard errors in every cell with |n − p| ≥ {MOMENTS}",
+        f"at most {abs(z):.2g} standard errors off in {len(known)} means ({row.case}, n = {row.examples:,})",
+        f"|mean − law| below {Z_LIMIT:g} standard errors wherever |n − p| ≥ {MOMENTS}",
         abs(z) < Z_LIMIT,
     )
 
 
 def _pair(settings: TheorySettings, rows: Sequence[Row]) -> Check | None:
-    """Oracle and flexible at sizes with equal p/(n-p-1): n = 15 and n = 1,401 for 10 and 1000 features."""
+    """Compare oracle and flexible at sizes with equal p/(n-p-1): 15 and 1,401 for 10 and 1000 features."""
     s, p = settings.relevant, settings.features
     flexible = {r.examples: r for r in rows if r.case == "flexible"}
     for one in (r for r in rows if r.case == "oracle" and r.examples >= s + MOMENTS):
@@ -108,10 +108,10 @@ def _spike(settings: TheorySettings, rows: Sequence[Row]) -> Check | None:
 
 
 def _nearer(rows: Sequence[Row], settings: TheorySettings, what: str) -> Check | None:
-    """Whether the lasso lies nearer the oracle in data, and nearer the flexible model in computation."""
+    """Check that the lasso is nearer the oracle in data, or nearer the flexible model in computation."""
     cases: tuple[Case, ...] = ("oracle", "regularised", "flexible")
-    found = [reach(case, [row for row in rows if row.case == case], settings.target) for case in cases]
-    needed = [getattr(one, what) for one in found]
+    reaches = [reach(case, [row for row in rows if row.case == case], settings.target) for case in cases]
+    needed = [getattr(one, what) for one in reaches]
     if any(one is None for one in needed):
         return None
     oracle, lasso, flexible = (float(one.value) for one in needed)

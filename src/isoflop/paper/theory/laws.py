@@ -1,4 +1,4 @@
-"""Exact means of the least-squares cases, and counted operations of every estimator; torch-free.
+"""Exact means of the least-squares cases, and counted operations of every estimator.
 
 Features are independent standard normal numbers. With residual variance v and p fitted features, least
 squares has the excess error v p / (n - p - 1) for n >= p + 2 (the mean of an inverse Wishart matrix). For n
@@ -20,33 +20,32 @@ from isoflop.paper.theory.result import Case, Coefficients, Counting
 
 @dataclasses.dataclass(frozen=True)
 class LassoWork:
-    """What one fit by the active-set method did, averaged over simulations: inner products of two features
-    made, gradients of all features taken from the residual, active features summed over those, FLOPs of
-    solving for active features, and active features summed over the penalties validated. `sweeps` is what
-    coordinate descent takes for the same path; None where not asked for."""
+    """What a path of coordinate descent did, of one data set or averaged over several.
 
-    products: float
-    checks: float
-    check_features: float
-    solve_flops: float
+    `sweeps` over all features, `active_sweeps` the active features of each penalty's solution times its
+    sweeps, `validated_features` the active features of each solution that was validated; all summed over the
+    penalties of the path.
+    """
+
+    sweeps: float
+    active_sweeps: float
     validated_features: float
-    sweeps: float | None = None
 
 
 def true_coefficients(relevant: int, kind: Coefficients) -> tuple[float, ...]:
-    """Those of the relevant features; their squares sum to `relevant`."""
+    """Return the coefficients of the relevant features; their squares sum to `relevant`."""
     raw = [1.0] * relevant if kind == "equal" else [float(i + 1) for i in range(relevant)]
     scale = (relevant / sum(value**2 for value in raw)) ** 0.5
     return tuple(scale * value for value in raw)
 
 
 def missed(relevant: int, kind: Coefficients) -> float:
-    """The coefficient that the expert leaves out for an irrelevant feature: one of the middle."""
+    """Return the coefficient that the expert leaves out for an irrelevant feature: the middle one."""
     return true_coefficients(relevant, kind)[relevant // 2]
 
 
 def least_squares_mse(examples: int, fitted: int, residual_variance: float, squares: float) -> float | None:
-    """Mean excess squared error of least squares, minimum-norm for n < p; None where it is infinite.
+    """Return the mean excess squared error of least squares, minimum-norm for n < p; None where infinite.
 
     `squares` is the sum of squares of the fitted features' coefficients.
     """
@@ -60,7 +59,18 @@ def least_squares_mse(examples: int, fitted: int, residual_variance: float, squa
 def expected_mse(
     case: Case, examples: int, *, features: int, relevant: int, kind: Coefficients, noise_variance: float
 ) -> float | None:
-    """Exact mean of the normalised error of a least-squares case; None where infinite, and for the lasso."""
+    """Return the exact mean of the normalised error of a least-squares case.
+
+    None where it is infinite, and for the lasso, which has no known formula.
+
+    Args:
+        case: the estimator.
+        examples: n.
+        features: all candidates.
+        relevant: those on which the target depends.
+        kind: how the true coefficients vary.
+        noise_variance: of the target around the optimal predictor.
+    """
     if case == "regularised":
         return None
     lost = missed(relevant, kind) ** 2 if case == "expert" else 0.0
@@ -72,8 +82,18 @@ def expected_mse(
 def examples_for(
     case: Case, performance: float, *, features: int, relevant: int, kind: Coefficients, noise_variance: float
 ) -> float | None:
-    """Examples (n > p, not rounded) at which a least-squares case has this expected performance; None if
-    never."""
+    """Return the examples (n > p, not rounded) at which a least-squares case has this expected performance.
+
+    None if it never has it.
+
+    Args:
+        case: the estimator, not the lasso.
+        performance: -log10 of the normalised mean squared error.
+        features: all candidates.
+        relevant: those on which the target depends.
+        kind: how the true coefficients vary.
+        noise_variance: of the target around the optimal predictor.
+    """
     lost = missed(relevant, kind) ** 2 if case == "expert" else 0.0
     fitted = features if case == "flexible" else relevant
     room = relevant * 10.0**-performance - lost
@@ -81,7 +101,7 @@ def examples_for(
 
 
 def least_squares_flops(examples: float, fitted: float, counting: Counting) -> float:
-    """Counted operations of one least-squares fit; minimum-norm where n < p."""
+    """Return the counted operations of one least-squares fit; minimum-norm where n < p."""
     long, short = max(examples, fitted), min(examples, fitted)
     products = 2 * examples * fitted
     if counting == "textbook":
@@ -92,18 +112,22 @@ def least_squares_flops(examples: float, fitted: float, counting: Counting) -> f
 def lasso_flops(
     training: float, validation: float, features: int, work: LassoWork, counting: Counting
 ) -> float:
-    """Counted operations of one fit by the lasso along its path, validation included.
+    """Return the counted operations of one fit by the lasso along its path, validation included.
 
-    Coordinate descent on residuals costs at most 4 n p a sweep (Friedman, Hastie, Tibshirani 2010, section
-    2.1).
+    As run, X'X and X'y are formed, and a sweep updates the p gradients once for each active feature
+    (covariance updates: Friedman, Hastie, Tibshirani 2010, section 2.2). Textbook: descent on residuals, at
+    most 4 n p a sweep (section 2.1 there).
+
+    Args:
+        training: examples fitted.
+        validation: examples held out.
+        features: all candidates, p.
+        work: what the path did.
+        counting: how to count.
     """
     validating = 2 * validation * work.validated_features
     if counting == "textbook":
-        assert work.sweeps is not None
         return 4 * training * features * work.sweeps + validating
-    first = 2 * training * features
-    if counting == "full_gram":
-        path = training * features**2 + 2 * features * work.check_features
-    else:
-        path = 2 * training * (work.products + features * work.checks + work.check_features)
-    return first + path + work.solve_flops + validating
+    # X'X is symmetric, so half of its p^2 products of 2 n each are computed
+    products = training * features**2 + 2 * training * features
+    return products + 2 * features * work.active_sweeps + validating

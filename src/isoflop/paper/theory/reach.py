@@ -7,29 +7,29 @@ import math
 from collections.abc import Sequence
 
 from isoflop.paper.theory import laws
-from isoflop.paper.theory.result import Case, Measured, Reach, Row, TheorySettings, Variation
+from isoflop.paper.theory.result import Case, Reach, Row, SimulatedMean, TheorySettings, Variation
 
-Point = tuple[float, float]
+Crossing = tuple[float, float]
 
 
 def reach(case: Case, rows: Sequence[Row], performance: float) -> Reach:
-    """Examples and FLOPs at which `rows` of one case, by size, pass `performance` for good."""
-    found: list[Point | None] = []
+    """Return the examples and FLOPs at which `rows` of one case, by size, pass `performance` for good."""
+    crossings: list[Crossing | None] = []
     for side in ("value", "high", "low"):
         curve = [(float(row.examples), row.flops, float(getattr(row.performance, side))) for row in rows]
-        found.append(_crossing(curve, performance))
-    middle, early, late = found
+        crossings.append(_crossing(curve, performance))
+    middle, early, late = crossings
     if middle is None:
         below = max(rows, key=lambda row: row.examples).performance.value < performance
         most = f"not reached by {rows[-1].examples:,} examples"
         return Reach(case, performance, None, None, most if below else "reached at the least size already")
     ends = (early or middle, late or middle)
-    examples, flops = (Measured(middle[i], ends[0][i], ends[1][i]) for i in (0, 1))
+    examples, flops = (SimulatedMean(middle[i], ends[0][i], ends[1][i]) for i in (0, 1))
     return Reach(case, performance, examples, flops, None)
 
 
-def _crossing(curve: Sequence[tuple[float, float, float]], performance: float) -> Point | None:
-    """(examples, FLOPs) of the last upward crossing, by straight lines on logarithmic scales."""
+def _crossing(curve: Sequence[tuple[float, float, float]], performance: float) -> Crossing | None:
+    """Return (examples, FLOPs) of the last upward crossing, by straight lines on logarithmic scales."""
     for (n0, c0, y0), (n1, c1, y1) in reversed(list(itertools.pairwise(curve))):
         if y1 < performance:
             return None
@@ -42,8 +42,15 @@ def _crossing(curve: Sequence[tuple[float, float, float]], performance: float) -
 def variation(
     settings: TheorySettings, name: str, value: str, chosen: bool, rows: Sequence[Row]
 ) -> Variation:
-    """Ratios of data and computation to reach the target: lasso by its `rows`, least squares by its exact
-    law."""
+    """Return ratios of data and computation to reach the target, the lasso by its rows, the others exactly.
+
+    Args:
+        settings: with the one choice changed.
+        name: of the setting changed.
+        value: that it was given.
+        chosen: whether that is our own choice.
+        rows: of the lasso, by size.
+    """
     ceiling = -math.log10(laws.missed(settings.relevant, settings.coefficients) ** 2 / settings.relevant)
     lasso = reach("regularised", rows, settings.target)
     examples: dict[Case, float] = {}

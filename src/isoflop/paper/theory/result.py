@@ -1,4 +1,4 @@
-"""What the simulation of figure 2 is asked and what it says: frozen, JSON-able, torch-free.
+"""Settings and results of the simulation of figure 2.
 
 A model of `features` candidates of which `relevant` matter is fitted to n examples by someone who knows which
 (oracle), who is wrong about one (expert), who takes all (flexible: least squares) and who takes all and
@@ -14,7 +14,7 @@ from typing import Literal, get_args
 Case = Literal["oracle", "expert", "flexible", "regularised"]
 Coefficients = Literal["equal", "linear"]
 PenaltyRule = Literal["holdout", "fresh", "universal", "best"]
-Counting = Literal["as_run", "full_gram", "textbook"]
+Counting = Literal["as_run", "textbook"]
 CASES: tuple[Case, ...] = get_args(Case)
 SIZES = (10, 15, 30, 60, 120, 250, 500, 1000, 1401, 2500, 5000, 10_000)
 MOST_SIZES = 12
@@ -22,7 +22,7 @@ MOST_SIZES = 12
 
 @dataclasses.dataclass(frozen=True)
 class TheorySettings:
-    """Every choice that the paper does not tell us, and how much to simulate.
+    """Every choice that the paper leaves open, and how much to simulate.
 
     coefficients: of the relevant features, `equal` (1 each) or `linear` (1 to s, scaled to the same sum of
     squares). noise_variance: of the target around the optimal predictor; the signal's variance is `relevant`.
@@ -30,8 +30,8 @@ class TheorySettings:
         not refit; `fresh` has n further examples for it, not counted in n; `universal` is
         sigma sqrt(2 ln p / n) with the noise known (Donoho and Johnstone 1994); `best` is the penalty of
         least true error, which nobody can know.
-    counting: `as_run` counts what our solvers do; `full_gram` lets the lasso form all of X'X first;
-        `textbook` is Householder QR and coordinate descent on residuals.
+    counting: `as_run` counts what the solvers used here do; `textbook` is Householder QR and coordinate
+        descent on residuals.
     penalties_a_decade, decades, patience: the path goes down from the least penalty with no active feature,
         and ends for a simulation when its validation error has not improved for `patience` penalties.
 
@@ -54,12 +54,9 @@ class TheorySettings:
     target: float = 1.0
     targets: tuple[float, ...] = (0.5, 1.0, 1.5, 2.0)
     sensitivity_simulations: int = 100
-    sweep_simulations: int = 3
     timing_repeats: int = 3
     resamples: int = 2000
-    batch: int = 64
     seed: int = 0
-    device: str = "cpu"
 
     def __post_init__(self) -> None:
         def need(condition: bool, message: str) -> None:
@@ -91,24 +88,19 @@ class TheorySettings:
         need(len(self.targets) > 0 and self.target in self.targets, "target must be one of targets")
         need(
             self.sensitivity_simulations == 0 or self.sensitivity_simulations >= 2,
-            "sensitivity_simulations: 0 or 2 up",
+            "sensitivity_simulations must be 0 or at least 2",
         )
-        need(
-            self.sweep_simulations >= 1 and self.timing_repeats >= 1,
-            "sweep_simulations, timing_repeats: at least 1",
-        )
+        need(self.timing_repeats >= 1, "timing_repeats must be at least 1")
         need(self.resamples >= 100, "resamples must be at least 100")
-        need(self.batch >= 1, "batch must be at least 1")
 
 
 def quick(settings: TheorySettings) -> TheorySettings:
-    """The same question by fewer simulations: about half a minute on two cores."""
-    fewer = {"simulations": 16, "sensitivity_simulations": 4, "sweep_simulations": 1, "timing_repeats": 1}
-    return dataclasses.replace(settings, **fewer, batch=min(settings.batch, 16))  # type: ignore[arg-type]
+    """Return the settings with fewer simulations: about half a minute on two cores."""
+    return dataclasses.replace(settings, simulations=16, sensitivity_simulations=4, timing_repeats=1)
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
+class SimulatedMean:
     """A value and its 95% interval over simulations."""
 
     value: float
@@ -122,15 +114,15 @@ class Row:
 
     `expected_mse` is the exact mean where there is one, else None with the reason. `flops` are counted
     operations of fitting one data set (2 a multiply-add) by the chosen counting; `fit_seconds` is the median
-    time of fitting one data set from its examples, on the device; `simulation_seconds` is what one simulation
-    took, drawn through X'X.
+    time of fitting one data set from its examples; `simulation_seconds` is what one simulation took, drawn
+    through a root of X'X.
     """
 
     case: Case
     examples: int
     simulations: int
-    performance: Measured
-    normalised_mse: Measured
+    performance: SimulatedMean
+    normalised_mse: SimulatedMean
     median_mse: float
     standard_error: float
     expected_mse: float | None
@@ -150,14 +142,14 @@ class Reach:
 
     case: Case
     performance: float
-    examples: Measured | None
-    flops: Measured | None
+    examples: SimulatedMean | None
+    flops: SimulatedMean | None
     reason: str | None
 
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """A known fact beside what was simulated; `rule` says when it passes."""
+    """A known fact and the simulated value; `rule` says when it passes."""
 
     name: str
     statement: str
@@ -169,7 +161,7 @@ class Check:
 
 @dataclasses.dataclass(frozen=True)
 class Variation:
-    """One choice changed: what it takes to reach the target performance, as ratios.
+    """What it takes to reach the target performance with one setting changed, as ratios.
 
     `lasso_to_oracle_examples` and `flexible_to_lasso_examples` compare data, `lasso_to_oracle_flops` and
     `flexible_to_lasso_flops` computation; None where the lasso does not reach the target.
@@ -189,7 +181,10 @@ class Variation:
 
 @dataclasses.dataclass(frozen=True)
 class TheoryResult:
-    """The figure's numbers, the checks, the sensitivity, and where they come from."""
+    """The numbers of the figure, the checks, the sensitivity to our choices, and the provenance.
+
+    `unfinished_paths` counts the lasso's paths in which a fit did not converge.
+    """
 
     settings: TheorySettings
     rows: tuple[Row, ...]
@@ -205,9 +200,9 @@ class TheoryResult:
     command: str
 
     def of(self, case: Case) -> tuple[Row, ...]:
-        """The rows of one case by sample size."""
+        """Return the rows of one case by sample size."""
         return tuple(row for row in self.rows if row.case == case)
 
     def reach(self, case: Case, performance: float) -> Reach:
-        """What one case needs for one performance."""
+        """Return what one case needs for one performance."""
         return next(r for r in self.reaches if r.case == case and r.performance == performance)
