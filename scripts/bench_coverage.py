@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from isoflop import record
-from isoflop.curve import bootstrap, points, predict, profile_likelihood
+from isoflop.curve import bootstrap, law_names, points, predict, profile_likelihood
 from isoflop.curve import new_run as scatter
 from isoflop.curve.fit import estimate
 from isoflop.curve.laws import LAWS, Axes, Options
@@ -55,6 +55,7 @@ class Tally:
 def cases() -> dict[str, Case]:
     """Name -> case. On the frontier the noise is that of seeds, and shapes differ by their excess."""
     found: dict[str, Case] = {}
+    # Cases keep the laws' old names: a case's name seeds its simulations and names its file.
     for law, floor in (("power", 0.0), ("power_floor", FLOOR)):
         truth = Truth(floor=floor)
         for configs in (8, 15, 30):
@@ -69,8 +70,8 @@ def cases() -> dict[str, Case]:
 
 
 def law_of(name: str) -> str:
-    """The law that is true, and fitted, in the case of this name."""
-    return name.split("-")[0]
+    """Return the law that is true, and fitted, in the case of this name."""
+    return law_names.current(name.split("-")[0])
 
 
 def judge(name: str, case: Case, seed: int) -> dict[str, Hit]:

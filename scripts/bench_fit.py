@@ -97,7 +97,7 @@ def main() -> None:
     for runs in (99, 999):
         table = synthetic(runs)
         whole, processor = ours(table, Method(resamples=RESAMPLES))
-        alone, _ = ours(table, Method(laws=("power_floor",), resamples=RESAMPLES, forecast=False))
+        alone, _ = ours(table, Method(laws=("power_law_floor",), resamples=RESAMPLES, forecast=False))
         naive = naive_loop(table, loop) * RESAMPLES / loop
         row = f"{runs:>8} {whole:>11.2f} {processor:>13.2f} {alone:>15.2f}"
         print(f"{row} {naive:>14.1f} {naive / alone:>6.1f}x{scaled}")

@@ -52,7 +52,7 @@ def of_band(band: Band, seconds: float) -> Predicted:
 
 def ours(table: pd.DataFrame, law: str | None) -> Predicted:
     """A law of isoflop, or with None its default forecast."""
-    method = Method(laws=(law or "polynomial",), resamples=RESAMPLES, forecast=law is None)
+    method = Method(laws=(law or "power_law_ols",), resamples=RESAMPLES, forecast=law is None)
     began = time.process_time()
     report = fit_table(table, x="x", method=method)
     seconds = time.process_time() - began
@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--sweeps", type=int, default=100)
     given = parser.parse_args()
     tools: dict[str, Callable[[pd.DataFrame], Predicted]] = {
-        "isoflop, power_floor": lambda table: ours(table, "power_floor"),
+        "isoflop, power_law_floor": lambda table: ours(table, "power_law_floor"),
         "isoflop, forecast (default)": lambda table: ours(table, None),
         "scipy curve_fit, power and floor": with_scipy,
     }

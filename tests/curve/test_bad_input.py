@@ -77,7 +77,7 @@ def test_settings_that_make_no_sense_are_refused_in_one_line(make_table, options
 def test_runs_above_the_chance_that_is_given_are_left_out(make_table):
     """M4's level held below the errors would be a silent, wrong number: such runs are left out by name."""
     table = make_table(X, Y).drop(columns="chance_error")
-    report = _report(table, laws=("power",), chance=0.3)
+    report = _report(table, laws=("power_law",), chance=0.3)
     above = [f"run{i}" for i in np.flatnonzero(table["test_error"] >= 0.3)]
     assert above
     assert [e.run_id for e in report.excluded] == above

@@ -9,7 +9,7 @@ TRUTH = 0.03 + 0.6 * X**-0.4
 
 
 def _spread(points):
-    return observations.spread(points, forms.FLOORED, np.ones((1, len(points.x))), None)
+    return observations.spread(points, forms.POWER_LAW_FLOOR, np.ones((1, len(points.x))), None)
 
 
 def test_the_deviation_of_plain_points_is_their_noise(make_view):
@@ -42,18 +42,18 @@ def test_points_without_any_noise_keep_a_finite_spread(make_view):
     assert np.all(found.deviation > 0)
     assert np.isfinite(found.threshold)
     one = np.ones((1, 200))
-    assert np.isfinite(problem_of(forms.FLOORED, make_view(X, TRUTH), one, PLAIN).threshold)
+    assert np.isfinite(problem_of(forms.POWER_LAW_FLOOR, make_view(X, TRUTH), one, PLAIN).threshold)
 
 
 def test_a_spread_is_found_once_a_view_form_and_weights(make_view):
     points = make_view(X, TRUTH * np.exp(0.05 * np.random.default_rng(0).standard_normal(200)))
     one = np.ones((1, 200))
-    first = observations.spread(points, forms.FLOORED, one, None)
-    assert observations.spread(points, forms.FLOORED, one.copy(), None) is first
+    first = observations.spread(points, forms.POWER_LAW_FLOOR, one, None)
+    assert observations.spread(points, forms.POWER_LAW_FLOOR, one.copy(), None) is first
     others = (
-        observations.spread(points, forms.POWER, one, None),
-        observations.spread(points, forms.FLOORED, np.linspace(0.5, 1, 200)[None], None),
-        observations.spread(points, forms.FLOORED, one, -3.0),
+        observations.spread(points, forms.POWER_LAW, one, None),
+        observations.spread(points, forms.POWER_LAW_FLOOR, np.linspace(0.5, 1, 200)[None], None),
+        observations.spread(points, forms.POWER_LAW_FLOOR, one, -3.0),
     )
     assert all(other is not first for other in others)
     assert others[0].deviation[0] > first.deviation[0]
@@ -78,7 +78,7 @@ def test_spread_tells_seeds_from_counting(make_view):
     shares = []
     for y in (counted, sure):
         at = make_view(x, y, trials=4000)
-        deviation = observations.spread(at, forms.POWER, one, None).deviation
+        deviation = observations.spread(at, forms.POWER_LAW, one, None).deviation
         shares.append(deviation[-1] / np.sqrt(at.binomial_variance()[-1]))
     assert shares[0] == pytest.approx(1.0, abs=0.2)
     assert shares[1] < 0.15

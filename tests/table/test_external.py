@@ -418,7 +418,7 @@ def test_our_own_table_keeps_its_ids(make_table, tmp_path):
 def test_kyo_takanos_file_is_read_and_fitted():
     found = external.read(shared("kyo_takano_cnd.csv"))
     assert (found.x, found.y, len(found.table), found.warnings) == ("C", "loss", 234, ())
-    method = Method(laws=("power", "power_floor"), resamples=200, forecast=False)
+    method = Method(laws=("power_law", "power_law_floor"), resamples=200, forecast=False)
     report = fit_table(found.table, x=found.x, y=found.y, method=method)
     assert (report.points, report.excluded) == (234, ())
 

@@ -13,6 +13,7 @@ import pandas as pd
 from isoflop import __version__
 from isoflop.curve import bootstrap, coverage, frontier, new_run, points, predict, profile_likelihood, result
 from isoflop.curve.forecast import average, rolling
+from isoflop.curve.law_names import OLD_LAW_NAMES
 from isoflop.curve.laws import LAWS, Axes, Law, Options, Reported
 from isoflop.curve.observations import View
 from isoflop.curve.points import Points
@@ -36,7 +37,7 @@ DEFAULT_AXES: tuple[tuple[str, str], ...] = (
 )
 """(x, y) of the reports of fit_all; the first is the one that must succeed."""
 
-FURTHER_LAWS = ("polynomial", "exponential", "power_floor")
+FURTHER_LAWS = ("power_law_ols", "exponential", "power_law_floor")
 """Laws of the further reports of fit_all."""
 
 X_UNITS = {
@@ -78,6 +79,8 @@ class Method:
         if not self.laws:
             raise ValueError(f"no law to fit: name one of {', '.join(LAWS)}")
         for name in self.laws:
+            if name in OLD_LAW_NAMES:
+                raise ValueError(f"unknown law {name}: it is now called {OLD_LAW_NAMES[name]}")
             if name not in LAWS:
                 raise ValueError(f"unknown law {name}: {columns.nearest(name, LAWS)}")
         if self.resamples < LEAST_RESAMPLES:
@@ -185,7 +188,7 @@ def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: Opti
 
 def _outliers(chosen: Points) -> list[str]:
     """Runs far from what their own places and neighbours say, by the robust floored power law."""
-    view, law = chosen.runs, LAWS["power_floor"]
+    view, law = chosen.runs, LAWS["power_law_floor"]
     fitted = law.log_predict(law.fit(view, np.ones((1, len(view.x))), Options(), None), -view.v)[0]
     residual = view.log_y - fitted
     unit = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))

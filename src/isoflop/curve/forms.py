@@ -22,7 +22,7 @@ Array = npt.NDArray[np.float64]
 B_MIN, B_MAX = 1e-3, 5.0
 """Bounds of an exponent."""
 NEWTON_STEPS = 6
-"""Of the inversion in `sigmoid`: it is convex from its start and ends at rounding error."""
+"""Of the inversion in `m4`: it is convex from its start and ends at rounding error."""
 
 _EXPONENTS = np.geomspace(0.01, 4.0, 18)
 
@@ -57,13 +57,13 @@ def _columns(theta: Array) -> list[Array]:
     return [theta[:, i, None] for i in range(theta.shape[1])]
 
 
-def power(theta: Array, v: Array) -> tuple[Array, Array]:
+def power_law(theta: Array, v: Array) -> tuple[Array, Array]:
     """M1, y = A x^-b: g = b v."""
     (b,) = _columns(theta)
     return b * v, np.broadcast_to(v, (len(theta), len(v)))[..., None]
 
 
-def floored(theta: Array, v: Array) -> tuple[Array, Array]:
+def power_law_floor(theta: Array, v: Array) -> tuple[Array, Array]:
     """M2, y = E + A x^-b: g = ln(1 + e^s (e^(b v) - 1)), where e^s is the share of y at x_max that falls.
 
     E = e^c (1 - e^s): s < 0 where the floor is above 0.
@@ -76,7 +76,7 @@ def floored(theta: Array, v: Array) -> tuple[Array, Array]:
     return np.log(whole), np.stack([(falling - share) / whole, by_b * v], axis=-1)
 
 
-def levelled(theta: Array, v: Array) -> tuple[Array, Array]:
+def m3(theta: Array, v: Array) -> tuple[Array, Array]:
     """M3, y = A (1/x + 1/x_0)^b: g = b ln(e^v + e^m), level above x_0 = x_max e^-m."""
     b, m = _columns(theta)
     log_sum = np.logaddexp(v, m)
@@ -95,7 +95,7 @@ def _softplus(q: Array) -> tuple[Array, Array, Array]:
     )
 
 
-def sigmoid(theta: Array, v: Array) -> tuple[Array, Array]:
+def m4(theta: Array, v: Array) -> tuple[Array, Array]:
     """M4, (y - E) / (e0 - y)^k = A x^-b: from chance level e0 = e^c down to the floor E = share e0.
 
     With y / e0 = share + (1 - share) / (1 + e^-q), q solves k ln(1 + e^q) - ln(1 + e^-q) = tau + b v.
@@ -114,8 +114,8 @@ def sigmoid(theta: Array, v: Array) -> tuple[Array, Array]:
     return np.log(height), np.stack(derivatives, axis=-1)
 
 
-def broken(theta: Array, v: Array) -> tuple[Array, Array]:
-    """One smooth break, y = E + A x^-b0 (1 + (x/d)^(1/f))^-(b1 - b0)f, in floored's c and s.
+def broken_power_law(theta: Array, v: Array) -> tuple[Array, Array]:
+    """One smooth break, y = E + A x^-b0 (1 + (x/d)^(1/f))^-(b1 - b0)f, in the c and s of `power_law_floor`.
 
     b0 and b1 are the exponents far below and far above the break at x = d = x_max e^-m; f is its width in
     ln x.
@@ -156,7 +156,7 @@ def _floor_starts(span: float) -> tuple[Array, ...]:
     return plain, np.column_stack([-bend * b * span, b])
 
 
-def _broken_starts(span: float) -> tuple[Array, ...]:
+def _break_starts(span: float) -> tuple[Array, ...]:
     """One basin for a break in the lower, one for a break in the upper half of the range."""
     slopes = (np.array([0.02, 0.1, 0.5]), np.array([0.1, 0.3, 0.8, 1.5]))
     widths = np.log(np.array([0.05, 0.2]) * span)
@@ -166,25 +166,25 @@ def _broken_starts(span: float) -> tuple[Array, ...]:
     )
 
 
-POWER = Form(
+POWER_LAW = Form(
     names=("b",),
-    evaluate=power,
+    evaluate=power_law,
     bounds=lambda span: _box((B_MIN, B_MAX)),
     starts=lambda span: (_EXPONENTS[:, None],),
     relaxed=lambda span: _box((-B_MAX, B_MAX)),
 )
 
-FLOORED = Form(
+POWER_LAW_FLOOR = Form(
     names=("s", "b"),
-    evaluate=floored,
+    evaluate=power_law_floor,
     bounds=lambda span: _box((-B_MAX * span - 5, 0.0), (B_MIN, B_MAX)),
     starts=_floor_starts,
     relaxed=lambda span: _box((-B_MAX * span - 5, NEGATIVE_FLOOR), (B_MIN, B_MAX)),
 )
 
-LEVELLED = Form(
+M3 = Form(
     names=("b", "m"),
-    evaluate=levelled,
+    evaluate=m3,
     bounds=lambda span: _box((B_MIN, B_MAX), (-12.0, span + 3)),
     starts=lambda span: (
         grid(_EXPONENTS, np.array([-6.0])),
@@ -193,9 +193,9 @@ LEVELLED = Form(
     relaxed=lambda span: _box((B_MIN, B_MAX), (-12.0, span + 3)),
 )
 
-SIGMOID = Form(
+M4 = Form(
     names=("tau", "b", "log_k", "share"),
-    evaluate=sigmoid,
+    evaluate=m4,
     bounds=lambda span: _box((-40.0, 20.0), (B_MIN, 8.0), (math.log(0.05), math.log(20.0)), (0.0, 0.999)),
     starts=lambda span: tuple(
         grid(np.array([-6.0, -4.0, -2.0, 0.0, 2.0]), np.geomspace(0.1, 3, 7), ks, np.array([0.0, 0.1, 0.3]))
@@ -204,9 +204,9 @@ SIGMOID = Form(
     relaxed=lambda span: _box((-40.0, 20.0), (B_MIN, 8.0), (math.log(0.05), math.log(20.0)), (0.0, 0.999)),
 )
 
-BROKEN = Form(
+BROKEN_POWER_LAW = Form(
     names=("s", "b0", "b1", "m", "log_f"),
-    evaluate=broken,
+    evaluate=broken_power_law,
     bounds=lambda span: _box(
         (-B_MAX * span - 5, 0.0),
         (0.0, 6.0),
@@ -214,7 +214,7 @@ BROKEN = Form(
         (-1.0, 1.2 * span),
         (math.log(0.02 * span), math.log(span)),
     ),
-    starts=_broken_starts,
+    starts=_break_starts,
     relaxed=lambda span: _box(
         (-B_MAX * span - 5, NEGATIVE_FLOOR),
         (0.0, 6.0),

@@ -1,9 +1,10 @@
 """The laws: how y (error or loss) falls with x (compute, energy, time, money).
 
 Every law fits many weighted copies of one sample at once (the bootstrap) and works with z = ln(x / x_max), so
-that no unit of x reaches the fit. `polynomial` and `exponential` are the forms of Thompson et al. (2020, "The
-Computational Limits of Deep Learning", section 3) by their estimator, least squares over all runs; the
-others are forms.py's by the robust estimator over configurations.
+that no unit of x reaches the fit. `power_law_ols` (the paper calls it polynomial) and `exponential` are the
+forms of Thompson et al. (2020, "The Computational Limits of Deep Learning", section 3) with their estimator,
+least squares over all runs; the others are the forms of forms.py with the robust estimator over
+configurations.
 """
 
 from __future__ import annotations
@@ -125,15 +126,15 @@ def _inverse(y: Array) -> Array:
     return 1.0 / y
 
 
-def _fit_polynomial(points: View, weights: Array, options: Options, log_y: Array | None) -> Array:
+def _fit_power_law_ols(points: View, weights: Array, options: Options, log_y: Array | None) -> Array:
     return least_squares(-points.v / LN10, -(points.log_y if log_y is None else log_y) / LN10, weights)
 
 
-def _predict_polynomial(parameters: Array, z: Array) -> Array:
+def _predict_power_law_ols(parameters: Array, z: Array) -> Array:
     return np.asarray(-(parameters[:, :1] * LN10 + parameters[:, 1:2] * z))
 
 
-def _describe_polynomial(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
+def _describe_power_law_ols(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
     at_max, b, inverse = parameters.T
     return (
         Reported(
@@ -171,7 +172,7 @@ def _does_not_fall(slopes: Array) -> tuple[str, ...]:
     return (f"b is {slopes[0]:.3g}: y does not fall with x in these points",)
 
 
-def _warn_polynomial(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
+def _warn_power_law_ols(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
     return _does_not_fall(parameters[:, 1])
 
 
@@ -186,7 +187,7 @@ def _warn_exponential(parameters: Array, points: View, stretch: float) -> tuple[
 
 def level_of(form: Form, options: Options) -> float | None:
     """The level that is held: M4's, where chance is known."""
-    return math.log(options.chance) if options.chance is not None and form is forms.SIGMOID else None
+    return math.log(options.chance) if options.chance is not None and form is forms.M4 else None
 
 
 def problem_of(form: Form, points: View, weights: Array, options: Options) -> Problem:
@@ -247,7 +248,7 @@ def _floor_words(floor: Array, least_y: float, stretch: float) -> tuple[str, ...
     return ()
 
 
-def _describe_power(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
+def _describe_power_law(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
     c, b = parameters.T
     return (
         Reported("A", np.exp(c + b * axes.log_x_max), f"{axes.y_unit}: y at x = 1 {axes.x_unit}"),
@@ -255,8 +256,8 @@ def _describe_power(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
     )
 
 
-def _warn_power(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
-    return _bound_words(forms.POWER, parameters, points)
+def _warn_power_law(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
+    return _bound_words(forms.POWER_LAW, parameters, points)
 
 
 def _floor_parts(parameters: Array) -> tuple[Array, Array]:
@@ -272,7 +273,7 @@ def _local(slope: Array) -> tuple[Reported, ...]:
     return (Reported("local_alpha_at_x_max", slope, unit, reciprocal=True),)
 
 
-def _describe_floor(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
+def _describe_power_law_floor(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
     c, s, b = parameters.T
     e, slope = _floor_parts(parameters)
     a = np.exp(c + s + b * axes.log_x_max)
@@ -284,10 +285,10 @@ def _describe_floor(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
     )
 
 
-def _warn_floor(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
+def _warn_power_law_floor(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
     e, slope = _floor_parts(parameters)
     least = float(np.exp(points.log_y.min()))
-    words = [*_floor_words(e, least, stretch), *_bound_words(forms.FLOORED, parameters, points)]
+    words = [*_floor_words(e, least, stretch), *_bound_words(forms.POWER_LAW_FLOOR, parameters, points)]
     b, (low, high) = parameters[1:, 2], (forms.B_MIN, forms.B_MAX)
     at_bound = float(np.mean((b >= high * (1 - AT_BOUND)) | (b <= low * (1 + AT_BOUND)))) if len(b) else 0.0
     if at_bound > 0.025:
@@ -297,7 +298,7 @@ def _warn_floor(parameters: Array, points: View, stretch: float) -> tuple[str, .
     return tuple(words)
 
 
-def _describe_levelled(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
+def _describe_m3(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
     c, b, m = parameters.T
     return (
         Reported(
@@ -310,13 +311,13 @@ def _describe_levelled(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
     )
 
 
-def _warn_levelled(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
+def _warn_m3(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
     m = parameters[0, 2]
     words = () if m > -2.3 else ("x_0 is beyond ten times x_max: no levelling off is seen",)
-    return (*words, *_bound_words(forms.LEVELLED, parameters, points)[: 0 if words else None])
+    return (*words, *_bound_words(forms.M3, parameters, points)[: 0 if words else None])
 
 
-def _describe_sigmoid(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
+def _describe_m4(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
     c, tau, b, log_k, share = parameters.T
     start = np.exp(c)
     k = np.exp(log_k)
@@ -330,13 +331,13 @@ def _describe_sigmoid(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
     )
 
 
-def _warn_sigmoid(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
+def _warn_m4(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
     floor = parameters[:, 4] * np.exp(parameters[:, 0])
     least = float(np.exp(points.log_y.min()))
-    return (*_floor_words(floor, least, stretch), *_bound_words(forms.SIGMOID, parameters, points))
+    return (*_floor_words(floor, least, stretch), *_bound_words(forms.M4, parameters, points))
 
 
-def _describe_broken(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
+def _describe_broken_power_law(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
     _, s, low, high, m, log_f = parameters.T
     e, _ = _floor_parts(parameters[:, [0, 1, 3]])
     f = np.exp(log_f)
@@ -351,10 +352,10 @@ def _describe_broken(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
     )
 
 
-def _warn_broken(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
+def _warn_broken_power_law(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
     e, _ = _floor_parts(parameters[:, [0, 1, 3]])
     least = float(np.exp(points.log_y.min()))
-    return (*_floor_words(e, least, stretch), *_bound_words(forms.BROKEN, parameters, points))
+    return (*_floor_words(e, least, stretch), *_bound_words(forms.BROKEN_POWER_LAW, parameters, points))
 
 
 WITH_FLOOR = "with a floor the local 1/b depends on compute"
@@ -392,17 +393,17 @@ M_LAWS = "Alabdulmohsin et al. 2022"
 
 _ALL = (
     Law(
-        name="polynomial",
+        name="power_law_ols",
         formula="log10(1/y) = a + b log10(x), the power law y = 10^-a x^-b, least squares over all runs",
         source=THOMPSON,
         free_parameters=2,
         over_runs=True,
         scale_name="log10(1/y)",
         scale=_log10_inverse,
-        fit=_fit_polynomial,
-        log_predict=_predict_polynomial,
-        describe=_describe_polynomial,
-        warn=_warn_polynomial,
+        fit=_fit_power_law_ols,
+        log_predict=_predict_power_law_ols,
+        describe=_describe_power_law_ols,
+        warn=_warn_power_law_ols,
         slope="b",
     ),
     Law(
@@ -419,21 +420,25 @@ _ALL = (
         warn=_warn_exponential,
         no_alpha_reason="the exponential law is no power of x: 1/b of its line is no alpha",
     ),
-    _robust("power", "y = A x^-b", f"{M_LAWS}, M1", forms.POWER, _describe_power, _warn_power, "b"),
     _robust(
-        *("power_floor", "y = E + A x^-b, E >= 0, b > 0", f"{M_LAWS}, M2"),
-        *(forms.FLOORED, _describe_floor, _warn_floor),
+        "power_law", "y = A x^-b", f"{M_LAWS}, M1", forms.POWER_LAW, _describe_power_law, _warn_power_law, "b"
     ),
     _robust(
-        *("m3", "y = A (1/x + 1/x_0)^b", f"{M_LAWS}, M3", forms.LEVELLED, _describe_levelled, _warn_levelled)
+        *("power_law_floor", "y = E + A x^-b, E >= 0, b > 0", f"{M_LAWS}, M2"),
+        *(forms.POWER_LAW_FLOOR, _describe_power_law_floor, _warn_power_law_floor),
     ),
+    _robust(*("m3", "y = A (1/x + 1/x_0)^b", f"{M_LAWS}, M3", forms.M3, _describe_m3, _warn_m3)),
     _robust(
         *("m4", "(y - E) / (e0 - y)^k = A x^-b", f"{M_LAWS}, M4"),
-        *(forms.SIGMOID, _describe_sigmoid, _warn_sigmoid),
+        *(forms.M4, _describe_m4, _warn_m4),
     ),
     _robust(
-        *("broken", "y = E + A x^-b0 (1 + (x/d)^(1/f))^((b0 - b1) f)", "Caballero et al. 2023, one break"),
-        *(forms.BROKEN, _describe_broken, _warn_broken),
+        *(
+            "broken_power_law",
+            "y = E + A x^-b0 (1 + (x/d)^(1/f))^((b0 - b1) f)",
+            "Caballero et al. 2023, one break",
+        ),
+        *(forms.BROKEN_POWER_LAW, _describe_broken_power_law, _warn_broken_power_law),
     ),
 )
 

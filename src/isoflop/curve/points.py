@@ -183,8 +183,8 @@ def _warnings(
         words.append(f"{lost} runs at or above chance are left out: the fit is biased downwards at their x")
     if zeros:
         words.append(
-            f"{zeros} runs have 0 errors: polynomial and exponential, which need 1/y, leave them out and are "
-            "biased upwards at their x"
+            f"{zeros} runs have 0 errors: power_law_ols and exponential, which need 1/y, leave them out and "
+            "are biased upwards at their x"
         )
     return words
 

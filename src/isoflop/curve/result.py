@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from isoflop import record
+from isoflop.curve import law_names
 
 SCHEMA = 2
 
@@ -210,6 +211,6 @@ def read(path: Path) -> FitFile:
         if isinstance(raw, dict) and raw.get("schema", SCHEMA) != SCHEMA:
             age = "a newer" if raw["schema"] > SCHEMA else "an older"
             raise record.RecordError(f"{path}: from {age} isoflop: run `isoflop fit` again")
-        return msgspec.convert(raw, FitFile)
+        return msgspec.convert(law_names.renamed(raw), FitFile)
     except msgspec.DecodeError as error:
         raise record.RecordError(f"{path}: damaged ({error}): run `isoflop fit` again") from error

@@ -245,7 +245,7 @@ def _sweep_bills(name: str, fits: FitFile, targets: Sequence[float], today_: Con
         )
     found = []
     for form in forms.FORMS:
-        law = next((f for f in report.fits if f.law == form), None)
+        law = next((f for f in report.fits if f.law == forms.LAW_OF_FORM[form]), None)
         for target in targets:
             found.append(_sweep_bill(name, report, law, form, target, today_))
     return found

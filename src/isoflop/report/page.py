@@ -45,8 +45,8 @@ class Panel:
 
 def _halving_card(report: FitReport) -> Card:
     """What halving the error takes: by the floored law where a floor is seen, else by the plain one."""
-    bent = costs.law(report, "power_floor") if costs.floor_identified(report) else None
-    plain = bent or costs.law(report, "polynomial")
+    bent = costs.law(report, "power_law_floor") if costs.floor_identified(report) else None
+    plain = bent or costs.law(report, "power_law_ols")
     assert plain is not None
     half = costs.halving(plain, report.x_max)
     value = f"×{number(half.factor, 2)}" if half.factor is not None else "no finite factor"
@@ -68,7 +68,7 @@ def _forecast_card(report: FitReport) -> Card | None:
 
 def _cards(table: Table, fits: FitFile, report: FitReport | None) -> tuple[Card, ...]:
     rows, found = table.rows, []
-    plain = costs.law(report, "polynomial") if report else None
+    plain = costs.law(report, "power_law_ols") if report else None
     b = costs.exponent(report) if report else None
     if plain is not None and b is not None and report is not None:
         found.append(

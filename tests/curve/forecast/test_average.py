@@ -35,15 +35,15 @@ def test_errors_are_those_of_fits_done_one_by_one(make_view):
     y = noisy()
     at = make_view(X, y)
     where = average.cuts(at)
-    found = average.errors(LAWS["power_floor"], at, where, PLAIN)[0]
+    found = average.errors(LAWS["power_law_floor"], at, where, PLAIN)[0]
     for cut, row in zip(where.at, found, strict=True):
         below = np.log(X.max() / X) >= cut - 1e-3
         log_y = np.log(y[below])[None]
         part = solver.Problem(
-            forms.FLOORED, np.log(X[below].max() / X[below]), log_y, solver.log_error(log_y)
+            forms.POWER_LAW_FLOOR, np.log(X[below].max() / X[below]), log_y, solver.log_error(log_y)
         )
         alone = solver.solve(part, np.ones((1, int(below.sum()))), solver.FINE)[0]
-        curve = LAWS["power_floor"].log_predict(alone, np.log(X / X[below].max()))[0]
+        curve = LAWS["power_law_floor"].log_predict(alone, np.log(X / X[below].max()))[0]
         judged = np.isfinite(row)
         assert judged.any()
         assert not judged[below].any()
@@ -72,7 +72,7 @@ def test_the_error_model_gives_known_noise_and_growth_back():
 
 def test_the_forecast_finds_the_law_and_says_how_far_it_was_tested(make_table):
     report = fit_table(
-        make_table(X, Y, seeds=3, noise=0.02), method=Method(resamples=100, laws=("power_floor",))
+        make_table(X, Y, seeds=3, noise=0.02), method=Method(resamples=100, laws=("power_law_floor",))
     )
     made = report.forecast
     assert sum(member.weight for member in made.members) == pytest.approx(1)
@@ -95,7 +95,8 @@ def test_the_unit_of_x_does_not_change_the_forecast(make_table, factor):
     table = make_table(X, noisy(), seeds=2, noise=0.02)
     scaled = table.assign(train_gflops=table["train_gflops"] * factor)
     one, other = (
-        fit_table(t, method=Method(resamples=60, laws=("polynomial",))).forecast.band for t in (table, scaled)
+        fit_table(t, method=Method(resamples=60, laws=("power_law_ols",))).forecast.band
+        for t in (table, scaled)
     )
     np.testing.assert_allclose(np.array(other.x), np.array(one.x) * factor, rtol=1e-9)
     np.testing.assert_allclose(other.y, one.y, rtol=1e-9)
@@ -103,7 +104,9 @@ def test_the_unit_of_x_does_not_change_the_forecast(make_table, factor):
 
 
 def test_too_few_scales_make_no_forecast_but_a_reason(make_table):
-    report = fit_table(make_table(X[::6], Y[::6], seeds=2), method=Method(resamples=60, laws=("polynomial",)))
+    report = fit_table(
+        make_table(X[::6], Y[::6], seeds=2), method=Method(resamples=60, laws=("power_law_ols",))
+    )
     assert report.forecast is None
     assert "4 compute scales" in report.forecast_reason
 
@@ -159,7 +162,9 @@ def test_cross_fitting_takes_the_luck_out_of_the_frontier():
 def test_a_wild_bootstrap_keeps_every_run_and_flips_configurations_together(make_table):
     table = make_table(X, noisy(), seeds=3, noise=0.05)
     wild, usual = (
-        fit_table(table, method=Method(laws=("polynomial", "power"), resamples=400, wild=w, forecast=False))
+        fit_table(
+            table, method=Method(laws=("power_law_ols", "power_law"), resamples=400, wild=w, forecast=False)
+        )
         for w in (True, False)
     )
     assert (wild.resampling, usual.resampling) == ("wild", "configurations")
@@ -177,10 +182,10 @@ def test_the_profile_interval_is_where_the_constrained_loss_crosses(make_view):
     from isoflop.curve.laws import problem_of
 
     view = make_view(X, noisy(noise=0.05))
-    law = LAWS["power_floor"]
+    law = LAWS["power_law_floor"]
     parameters = law.fit(view, np.ones((1, 20)), PLAIN, None)
     found = profile_likelihood.exponent_interval(law, view, 20, parameters, PLAIN)
-    problem = problem_of(forms.FLOORED, view, np.ones((1, 20)), PLAIN)
+    problem = problem_of(forms.POWER_LAW_FLOOR, view, np.ones((1, 20)), PLAIN)
     least = solver.solve(problem, np.ones((1, 20)), solver.FINE)[1][0]
     limit = least * (1 + stats.f.ppf(0.95, 1, 17) / 17)
     for end in (found.low, found.high):
@@ -266,7 +271,7 @@ def test_the_forecast_is_the_weighted_mean_of_its_members_and_draws_are_shared_b
 def test_few_scales_carry_no_law_and_some_carry_few(make_view):
     assert average.average(make_view(X[:4], noisy()[:4]), PLAIN) is None
     some = average.average(make_view(X[:5], noisy()[:5]), PLAIN)
-    assert [law.name for law in some.laws] == ["power_floor", "m3"]
+    assert [law.name for law in some.laws] == ["power_law_floor", "m3"]
     if some.tested_ratio is None:
         assert {m.weight for m in some.members} == {0.25}
 
@@ -283,6 +288,6 @@ def test_at_small_x_the_recent_members_say_what_the_whole_range_says(averaged):
     weights = np.vstack([np.ones(20), np.random.default_rng(0).exponential(size=(200, 20))])
     z = np.log(view.x[[int(view.x.argmin())]] / view.x.max())
     drawn = average.curves(found, view, z, weights, PLAIN)[1]
-    law = LAWS["power_floor"]
+    law = LAWS["power_law_floor"]
     whole = law.log_predict(law.fit(view, weights, PLAIN, None), z)[1:]
     assert drawn.std() < 2 * whole.std()

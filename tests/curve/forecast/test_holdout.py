@@ -5,7 +5,7 @@ from isoflop.curve.fit import Method
 from isoflop.curve.forecast import holdout
 
 X = np.geomspace(1, 1e5, 24)
-METHOD = Method(resamples=60, laws=("polynomial",))
+METHOD = Method(resamples=60, laws=("power_law_ols",))
 
 
 def test_what_is_held_out_is_judged_and_not_fitted(make_table):

@@ -56,8 +56,8 @@ def test_the_fit_below_a_cut_is_that_of_the_points_below_it_alone(make_view):
     for i, at in enumerate(where.at):
         below = points.v >= at - 1e-3
         kept = make_view(X[below], points.y[below])
-        own = rolling.predict(forms.POWER, kept, np.zeros(1), None, np.array([0.5]))
-        shifted = rolling.predict(forms.POWER, points, where.at, None, np.array([0.5 - at]))
+        own = rolling.predict(forms.POWER_LAW, kept, np.zeros(1), None, np.array([0.5]))
+        shifted = rolling.predict(forms.POWER_LAW, points, where.at, None, np.array([0.5 - at]))
         np.testing.assert_allclose(own[:, 0], shifted[:, i], atol=1e-3)
 
 
@@ -89,5 +89,5 @@ def test_the_law_that_made_the_points_extrapolates_them_best(make_view):
         for n in LAWS
         if LAWS[n].form is not None
     }
-    assert scores["power_floor"] < 1e-3
-    assert scores["power"] > 20 * scores["power_floor"]
+    assert scores["power_law_floor"] < 1e-3
+    assert scores["power_law"] > 20 * scores["power_law_floor"]

@@ -29,8 +29,8 @@ def test_curves_of_known_laws_are_predicted_within_their_intervals(benchmark):
     assert domain.mean_rmsle["forecast"] < 0.05
     assert domain.coverage > 0.8
     by_model = {c.model: c for c in found.curves}
-    assert by_model["floor"].rmsle["power_floor"] < by_model["floor"].rmsle["power"]
-    assert by_model["power"].rmsle["power"] < 0.02
+    assert by_model["floor"].rmsle["power_law_floor"] < by_model["floor"].rmsle["power_law"]
+    assert by_model["power"].rmsle["power_law"] < 0.02
     assert (by_model["power"].training, by_model["power"].held_out) == (28, 12)
 
 

@@ -22,7 +22,7 @@ from isoflop.curve.result import Calibration, Horizon, Member
 
 Array = npt.NDArray[np.float64]
 
-MEMBERS = ("power_floor", "m3", "m4", "broken")
+MEMBERS = ("power_law_floor", "m3", "m4", "broken_power_law")
 """Laws that can level off. Each counts twice: fitted to the whole range, and mostly to its upper end."""
 SPARE_SCALES = 2
 """A law is a member where there are this many more distinct x than parameters."""

@@ -25,9 +25,9 @@ from isoflop.table.columns import nearest
 Array = npt.NDArray[np.float64]
 
 COLUMNS = ("Domain", "Task", "Model", "Seen Examples", "Loss", "Training")
-RIVALS = ("power", "power_floor", "m3", "m4")
+RIVALS = ("power_law", "power_law_floor", "m3", "m4")
 """M1 to M4 as we fit them: least squares of ln y over the whole training part."""
-ALONE = (*RIVALS, "broken")
+ALONE = (*RIVALS, "broken_power_law")
 LEAST_POINTS = 4
 FITTED = solver.Effort(tolerance=1e-6, gain=1e-9, steps=60)
 

@@ -1,0 +1,43 @@
+"""Files with the names that laws had before are read under today's."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from isoflop import record
+from isoflop.curve import law_names, result
+from isoflop.curve.laws import LAWS
+
+RESULTS = Path(__file__).parents[2] / "results"
+
+
+def test_every_old_name_leads_to_a_law_of_today():
+    assert set(law_names.OLD_LAW_NAMES.values()) <= set(LAWS)
+    assert not set(law_names.OLD_LAW_NAMES) & set(LAWS)
+
+
+@pytest.mark.parametrize("name", ["digits-cpu", "lr-transfer"])
+def test_a_committed_fit_is_read_with_names_of_today(name, tmp_path):
+    path = RESULTS / name / "fit.json"
+    fits = result.read(path)
+    assert [fit.law for fit in fits.reports[0].fits] == list(LAWS)
+    members = [member.law for member in fits.reports[0].forecast.members]
+    assert set(members) <= set(LAWS)
+    # Nothing but the names changes: with the old ones back, the content is that of the file.
+    old = {today: before for before, today in law_names.OLD_LAW_NAMES.items()}
+    content = json.loads(msgspec.json.encode(fits))
+    for report in content["reports"]:
+        for entry in [*report["fits"], *(report["forecast"] or {"members": []})["members"]]:
+            entry["law"] = old.get(entry["law"], entry["law"])
+    assert content == json.loads(path.read_text())
+    result.write(fits, tmp_path / "fit.json")
+    assert result.read(tmp_path / "fit.json") == fits
+
+
+@pytest.mark.parametrize("text", ["[]", '{"reports": 3}', '{"reports": [{"fits": []}]}', '{"reports": [1]}'])
+def test_content_of_another_structure_is_still_refused_as_damaged(text, tmp_path):
+    (tmp_path / "fit.json").write_text(text)
+    with pytest.raises(record.RecordError, match="damaged"):
+        result.read(tmp_path / "fit.json")
