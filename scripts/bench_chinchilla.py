@@ -41,7 +41,7 @@ START = (6.0073404, 6.0179186, 0.5267228, 0.33917084, 0.2849083)
 """ln A, ln B, ln E, alpha, beta of Hoffmann et al. before rounding, as the notebook has them."""
 
 
-def read(path: Path) -> pd.DataFrame:
+def read_points(path: Path) -> pd.DataFrame:
     """N, D = FLOP / 6N and loss of all points but the five highest losses."""
     rows = pd.read_csv(path).sort_values("loss").iloc[:-DROPPED]
     n = rows["Model Size"].to_numpy(float)
@@ -67,12 +67,12 @@ def formula(p: Array, n: Array, d: Array, loss: Array) -> Array:
 
 def gradients() -> dict[str, Gradient]:
     """The gradient by formula, and autograd's where it is installed."""
-    found: dict[str, Gradient] = {"formula": formula}
+    by_name: dict[str, Gradient] = {"formula": formula}
     try:
         autograd, xp = importlib.import_module("autograd"), importlib.import_module("autograd.numpy")
     except ImportError:
-        return found
-    return found | {"autograd": autograd.grad(lambda p, n, d, loss: objective(p, n, d, loss, xp))}
+        return by_name
+    return by_name | {"autograd": autograd.grad(lambda p, n, d, loss: objective(p, n, d, loss, xp))}
 
 
 def loop(rows: pd.DataFrame, resamples: int, gradient: Gradient) -> tuple[float, Array]:
@@ -81,12 +81,12 @@ def loop(rows: pd.DataFrame, resamples: int, gradient: Gradient) -> tuple[float,
     np.seterr(over="ignore", invalid="ignore", divide="ignore")
     generator = np.random.default_rng(42)
     drawn = [generator.integers(0, len(n), len(n)) for _ in range(resamples)]
-    found = []
+    minima = []
     began = time.perf_counter()
     for rows_drawn in drawn:
         arguments = (n[rows_drawn], d[rows_drawn], loss[rows_drawn])
-        found.append(optimize.minimize(objective, START, args=arguments, jac=gradient, method="BFGS").x)
-    return time.perf_counter() - began, np.array(found)
+        minima.append(optimize.minimize(objective, START, args=arguments, jac=gradient, method="BFGS").x)
+    return time.perf_counter() - began, np.array(minima)
 
 
 def processor() -> str:
@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("points", type=Path, metavar="PATH", help="chinchilla_points.csv")
     parser.add_argument("--loop", type=int, default=40, help="resamples of the published loop (default 40)")
     options = parser.parse_args()
-    rows = read(options.points)
+    rows = read_points(options.points)
     began = time.perf_counter()
     fit = fit_joint(rows, "chinchilla", ("N", "D"), "loss", RESAMPLES)
     ours = time.perf_counter() - began
@@ -113,9 +113,9 @@ def main() -> None:
     alpha, beta = errors["exponent_parameters"], errors["exponent_data"]
     print(f"isoflop: {RESAMPLES} resamples, 1,600 starts each, in {ours:.1f} s; s.e. {alpha:.4f}, {beta:.4f}")
     for name, gradient in gradients().items():
-        seconds, found = loop(rows, options.loop, gradient)
+        seconds, minima = loop(rows, options.loop, gradient)
         scaled = seconds * RESAMPLES / options.loop
-        spread = found[:, 3:].std(axis=0, ddof=1)
+        spread = minima[:, 3:].std(axis=0, ddof=1)
         print(
             f"published loop, gradient by {name}: {scaled:.0f} s (scaled from {options.loop} resamples in "
             f"{seconds:.1f} s); s.e. {spread[0]:.4f}, {spread[1]:.4f}; ratio {scaled / ours:.1f}"

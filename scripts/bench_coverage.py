@@ -54,19 +54,19 @@ class Tally:
 
 def cases() -> dict[str, Case]:
     """Name -> case. On the frontier the noise is that of seeds, and shapes differ by their excess."""
-    found: dict[str, Case] = {}
+    by_name: dict[str, Case] = {}
     # Cases keep the laws' old names: a case's name seeds its simulations and names its file.
     for law, floor in (("power", 0.0), ("power_floor", FLOOR)):
         truth = Truth(floor=floor)
         for configs in (8, 15, 30):
-            found[f"{law}-all-{configs}-3"] = Case(truth, configs, 3, 0.03, 0.05)
-            found[f"{law}-frontier-{configs}-3"] = Case(truth, configs, 3, 0.0, 0.05, of_frontier=True)
+            by_name[f"{law}-all-{configs}-3"] = Case(truth, configs, 3, 0.03, 0.05)
+            by_name[f"{law}-frontier-{configs}-3"] = Case(truth, configs, 3, 0.0, 0.05, of_frontier=True)
         for seeds in (2, 5):
-            found[f"{law}-all-15-{seeds}"] = Case(truth, 15, seeds, 0.03, 0.05)
-            found[f"{law}-frontier-15-{seeds}"] = Case(truth, 15, seeds, 0.0, 0.05, of_frontier=True)
-        found[f"{law}-all-15-3-noisy"] = Case(truth, 15, 3, 0.08, 0.10)
-        found[f"{law}-all-15-3-counted"] = Case(truth, 15, 3, 0.03, 0.0, trials=1000)
-    return found
+            by_name[f"{law}-all-15-{seeds}"] = Case(truth, 15, seeds, 0.03, 0.05)
+            by_name[f"{law}-frontier-15-{seeds}"] = Case(truth, 15, seeds, 0.0, 0.05, of_frontier=True)
+        by_name[f"{law}-all-15-3-noisy"] = Case(truth, 15, 3, 0.08, 0.10)
+        by_name[f"{law}-all-15-3-counted"] = Case(truth, 15, 3, 0.03, 0.0, trials=1000)
+    return by_name
 
 
 def law_of(name: str) -> str:
@@ -78,31 +78,33 @@ def judge(name: str, case: Case, seed: int) -> dict[str, Hit]:
     """Simulate and fit one sweep; for each quantity whether its interval held the truth, and its width."""
     generator = np.random.default_rng([zlib.crc32(name.encode()), seed])
     chosen = points.select(simulate(case, generator), "x", "test_error")
-    sample = predict.resampled(chosen, RESAMPLES, seed, of_frontier=case.of_frontier)
+    sample = predict.resample(chosen, RESAMPLES, seed, of_frontier=case.of_frontier)
     law = LAWS[law_of(name)]
     parameters = sample.fit(law, PLAIN)
-    found: dict[str, Hit] = {}
-    x_max = float(sample.view.x.max())
-    if bootstrap.tells(sample.units, law.free_parameters):
+    hits: dict[str, Hit] = {}
+    x_max = float(sample.observations.x.max())
+    if bootstrap.enough_configs(sample.units, law.free_parameters):
         for reported in law.describe(parameters, Axes(math.log(x_max), "", "")):
             if reported.name in ("b", "E"):
                 truth = case.truth.b if reported.name == "b" else case.truth.floor
                 ends = estimate(reported, sample.units, law.free_parameters).interval
-                found[reported.name] = _held(ends, truth)
+                hits[reported.name] = _held(ends, truth)
         if not case.of_frontier and seed % PROFILED == 0:
-            followed = profile_likelihood.exponent_interval(law, sample.view, sample.units, parameters, PLAIN)
+            followed = profile_likelihood.exponent_interval(
+                law, sample.observations, sample.units, parameters, PLAIN
+            )
             if followed is not None:
-                found["b, profile"] = _held(followed, case.truth.b)
+                hits["b, profile"] = _held(followed, case.truth.b)
     fitted = law.log_predict(parameters[:1], np.log(sample.runs.positive.x / x_max))[0]
     runs, used = sample.runs.positive, sample.used
     trials = None if runs.trials is None else runs.trials[used]
     noise = scatter.about(runs.log_y[used], fitted[used], trials, law.free_parameters)
-    band = predict.band(law, parameters, sample.view.x, noise, sample)
+    band = predict.band(law, parameters, sample.observations.x, noise, sample)
     for name, at in (("y at x_max", X_MAX), ("y at 10 x_max", 10 * X_MAX)):
-        found[name] = _inside(band.x, band.low, band.high, at, float(case.truth(at)))
+        hits[name] = _inside(band.x, band.low, band.high, at, float(case.truth(at)))
     new = float(new_run(case, np.array([X_MAX]), generator)[0])
-    found["new run at x_max"] = _inside(band.x, band.new_low, band.new_high, X_MAX, new)
-    return found
+    hits["new run at x_max"] = _inside(band.x, band.new_low, band.new_high, X_MAX, new)
+    return hits
 
 
 def _held(ends: Interval, truth: float) -> Hit:
@@ -134,11 +136,11 @@ def advance(path: Path, case: Case, simulations: int) -> Tally:
 
 def rows(name: str, case: Case, tally: Tally) -> list[dict[str, object]]:
     """The case's lines of coverage.csv."""
-    found = []
+    lines = []
     for quantity, held in tally.held.items():
         share = float(np.mean(held))
         width = float(np.median(tally.widths[quantity]))
-        found.append(
+        lines.append(
             {
                 "case": name,
                 "law": law_of(name),
@@ -156,7 +158,7 @@ def rows(name: str, case: Case, tally: Tally) -> list[dict[str, object]]:
                 "simulations": tally.simulations,
             }
         )
-    return found
+    return lines
 
 
 def write_table(folder: Path) -> None:
@@ -176,18 +178,18 @@ def main() -> None:
     parser.add_argument("--simulations", type=int, default=1000)
     parser.add_argument("--minutes", type=float, default=math.inf)
     parser.add_argument("--cases", default="*", help="only those whose names match, as power-all-*")
-    given = parser.parse_args()
-    ends = time.monotonic() + 60 * given.minutes
-    (given.folder / "cases").mkdir(parents=True, exist_ok=True)
-    everything = {name: case for name, case in cases().items() if fnmatch.fnmatch(name, given.cases)}
+    options = parser.parse_args()
+    ends = time.monotonic() + 60 * options.minutes
+    (options.folder / "cases").mkdir(parents=True, exist_ok=True)
+    everything = {name: case for name, case in cases().items() if fnmatch.fnmatch(name, options.cases)}
     done = 0
-    while done < given.simulations and time.monotonic() < ends:
+    while done < options.simulations and time.monotonic() < ends:
         tallies = {
-            name: advance(given.folder / "cases" / f"{name}.json", case, given.simulations)
+            name: advance(options.folder / "cases" / f"{name}.json", case, options.simulations)
             for name, case in everything.items()
         }
         done = min(tally.simulations for tally in tallies.values())
-        write_table(given.folder)
+        write_table(options.folder)
         print(f"{done} simulations a case", flush=True)
 
 

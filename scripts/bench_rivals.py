@@ -90,11 +90,11 @@ def with_scipy(table: pd.DataFrame) -> Predicted:
 def rival(python: str, tables: list[pd.DataFrame], laws: list[str]) -> dict[str, list[Predicted]]:
     """simple-scaling-laws' predictions by law."""
     sweeps = [{"x": t["x"].tolist(), "y": t["test_error"].tolist()} for t in tables]
-    asked = {"sweeps": sweeps, "at": AT, "laws": laws, "draws": RESAMPLES}
+    request = {"sweeps": sweeps, "at": AT, "laws": laws, "draws": RESAMPLES}
     script = Path(__file__).with_name("rival_simple_scaling_laws.py")
     made = subprocess.run(
         [python, str(script)],
-        input=json.dumps(asked),
+        input=json.dumps(request),
         capture_output=True,
         text=True,
         check=True,
@@ -139,7 +139,7 @@ def main() -> None:
     parser.add_argument("--rival", required=True, help="Python that has simple-scaling-laws")
     parser.add_argument("--rival-laws", nargs="+", default=RIVAL_LAWS, help="also broken-power")
     parser.add_argument("--sweeps", type=int, default=100)
-    given = parser.parse_args()
+    options = parser.parse_args()
     tools: dict[str, Callable[[pd.DataFrame], Predicted]] = {
         "isoflop, power_law_floor": lambda table: ours(table, "power_law_floor"),
         "isoflop, forecast (default)": lambda table: ours(table, None),
@@ -148,15 +148,15 @@ def main() -> None:
     lines = []
     for number, (name, truth) in enumerate(TRUTHS.items()):
         case = Case(truth, configs=15, seeds=3, config_noise=0.03, seed_noise=0.05)
-        tables = [simulate(case, np.random.default_rng([number, i])) for i in range(given.sweeps)]
+        tables = [simulate(case, np.random.default_rng([number, i])) for i in range(options.sweeps)]
         lines += [row(name, tool, [predict(t) for t in tables]) for tool, predict in tools.items()]
         lines += [
-            row(name, f"simple-scaling-laws, {law}", found)
-            for law, found in rival(given.rival, tables, given.rival_laws).items()
+            row(name, f"simple-scaling-laws, {law}", predictions)
+            for law, predictions in rival(options.rival, tables, options.rival_laws).items()
         ]
         print(pd.DataFrame(lines).to_string(), flush=True)
-    given.folder.mkdir(parents=True, exist_ok=True)
-    record.write_bytes(given.folder / "rivals.csv", pd.DataFrame(lines).to_csv(index=False).encode())
+    options.folder.mkdir(parents=True, exist_ok=True)
+    record.write_bytes(options.folder / "rivals.csv", pd.DataFrame(lines).to_csv(index=False).encode())
 
 
 if __name__ == "__main__":

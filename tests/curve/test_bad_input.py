@@ -44,7 +44,7 @@ def _numbers(value):
         (lambda t: t.drop(columns="test_error"), "no column test_error"),
         (lambda t: t.drop(columns="config_id"), "no column config_id"),
         (lambda t: t.assign(git_commit=["a", "b"] * 6), "say --mixed"),
-        (lambda t: t.assign(test_error="low"), "holds words"),
+        (lambda t: t.assign(test_error="low"), "holds text"),
         (lambda t: t.assign(test_error=0.0), "0 in every run"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from isoflop.curve import bootstrap, coverage, law_names
 from isoflop.curve.laws import LAWS, PLAIN
-from isoflop.curve.observations import View
+from isoflop.curve.observations import Observations
 
 RESAMPLES = 150
 
@@ -26,7 +26,7 @@ def test_the_interval_of_the_curve_at_x_max_covers_the_truth(law, configs, e, si
     for _ in range(simulations):
         y = truth * np.exp(0.04 * generator.standard_normal(configs))
         weights = bootstrap.resample(configs, RESAMPLES, generator)
-        view = View(x, y, np.arange(configs), np.ones(configs), None, None)
+        view = Observations(x, y, np.arange(configs), np.ones(configs), None, None)
         parameters = LAWS[law].fit(view, weights, PLAIN, None)
         curve = LAWS[law].predict(parameters, z[-1:])[1:, 0]
         low, high = bootstrap.interval(curve, configs, LAWS[law].free_parameters)
@@ -51,8 +51,8 @@ def test_the_table_in_the_package_is_the_stored_result():
 def test_words_are_said_only_where_an_interval_does_not_hold_what_it_says(monkeypatch):
     measured = {("power_law", False, 8): {"b": (0.91, 1000), "y at x_max": (0.95, 1000), "E": (0.98, 1000)}}
     monkeypatch.setattr(coverage, "MEASURED", measured)
-    assert "91% of 1,000" in coverage.words("power_law", "b", 7, False)
-    assert "98% of 1,000" in coverage.words("power_law", "E", 7, False)
-    assert coverage.words("power_law", "y at x_max", 8, False) is None
-    assert coverage.words("power_law", "b", 30, False) is None
-    assert coverage.words("m4", "b", 8, False) is None
+    assert "91% of 1,000" in coverage.warning("power_law", "b", 7, False)
+    assert "98% of 1,000" in coverage.warning("power_law", "E", 7, False)
+    assert coverage.warning("power_law", "y at x_max", 8, False) is None
+    assert coverage.warning("power_law", "b", 30, False) is None
+    assert coverage.warning("m4", "b", 8, False) is None

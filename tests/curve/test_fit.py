@@ -187,8 +187,8 @@ def test_fit_all_fits_the_known_axes_and_names_the_others(make_table, tmp_path):
     ]
     assert [f.law for f in fits.reports[0].fits] == list(LAWS)
     assert [f.law for f in fits.reports[1].fits] == list(FURTHER_LAWS)
-    result.write(fits, tmp_path / "fit.json")
-    assert result.read(tmp_path / "fit.json") == fits
+    result.write_fits(fits, tmp_path / "fit.json")
+    assert result.read_fits(tmp_path / "fit.json") == fits
     json.loads(msgspec.json.encode(fits))
 
 

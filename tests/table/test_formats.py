@@ -20,7 +20,7 @@ def load(tmp_path):
     def loaded(text: str | bytes, name: str) -> pd.DataFrame:
         path = tmp_path / name
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return formats.load(path)
+        return formats.read_rows(path)
 
     return loaded
 
@@ -79,13 +79,13 @@ def test_parquet(tmp_path, index):
     path = tmp_path / "a.parquet"
     table = pd.DataFrame(ROWS).assign(run_id=list("abc"), tags=[["x"], [], ["y"]])
     (table.set_index(index) if index else table).to_parquet(path)
-    found = formats.load(path)
+    found = formats.read_rows(path)
     assert numbers(found) == (FLOPS, ERRORS)
     assert found["run_id"].tolist() == list("abc")
     assert found["tags"].tolist() == ['["x"]', "[]", '["y"]']
     path.write_bytes(b"PAR1 no more")
     with pytest.raises(ValueError, match=r"a\.parquet: damaged Parquet"):
-        formats.load(path)
+        formats.read_rows(path)
 
 
 def test_parquet_without_a_reader_says_what_to_install(load, monkeypatch):
@@ -130,4 +130,4 @@ def test_a_file_that_does_not_read_cleanly_is_refused(load, name, text, match):
 
 def test_no_such_file(tmp_path):
     with pytest.raises(ValueError, match="no such file"):
-        formats.load(tmp_path / "a.csv")
+        formats.read_rows(tmp_path / "a.csv")

@@ -58,8 +58,8 @@ def test_expressions_mean_what_they_say(expression, expected):
         ("x>1 and y", "Give a column"),
         ("x>1 2", "Give a column"),
         ("__import__('os')", "Give a column"),
-        ("x>big", "x > big compares with a word"),
-        ("x>10**6", "compares with a word"),
+        ("x>big", "x > big compares with a text"),
+        ("x>10**6", "compares with a text"),
         ("x<inf", "inf is no bound"),
         ("x!=nan", "nan is no bound"),
     ],
@@ -108,9 +108,9 @@ def test_rows_keep_their_order_columns_and_index():
         ("train_gflops>1e9", r"no row is held out: train_gflops is from 1000 to 1e\+07"),
         ("train_gflops>0", r"no row is left to fit: train_gflops is from 1000 to 1e\+07"),
         ("family==resnet", "no row is held out"),
-        ("family>3", "family holds words: compare it by == or !="),
-        ("family==64", "family holds words: compare it by == or != with a word in quotes"),
-        ("train_gflops==mlp", "train_gflops holds numbers, not words like mlp"),
+        ("family>3", "family holds text: compare it by == or !="),
+        ("family==64", "family holds text: compare it by == or != with a text in quotes"),
+        ("train_gflops==mlp", "train_gflops holds numbers, not text like mlp"),
     ],
 )
 def test_a_rule_that_cannot_split_the_table_is_refused(expression, match):

@@ -197,20 +197,20 @@ class FitFile:
     unfitted: tuple[Excluded, ...]
 
 
-def write(fits: FitFile, path: Path) -> None:
+def write_fits(fit_file: FitFile, path: Path) -> None:
     """Write fit.json atomically. Raises OSError if it cannot be written."""
-    found = record.problem(fits, "fit")
-    assert found is None, found
-    record.write_bytes(path, msgspec.json.format(msgspec.json.encode(fits), indent=1) + b"\n")
+    problem = record.problem(fit_file, "fit")
+    assert problem is None, problem
+    record.write_bytes(path, msgspec.json.format(msgspec.json.encode(fit_file), indent=1) + b"\n")
 
 
-def read(path: Path) -> FitFile:
+def read_fits(path: Path) -> FitFile:
     """Read fit.json. Raises RecordError if it is damaged or from another isoflop."""
     try:
-        raw: dict[str, Any] = msgspec.json.decode(path.read_bytes())
-        if isinstance(raw, dict) and raw.get("schema", SCHEMA) != SCHEMA:
-            age = "a newer" if raw["schema"] > SCHEMA else "an older"
+        content: dict[str, Any] = msgspec.json.decode(path.read_bytes())
+        if isinstance(content, dict) and content.get("schema", SCHEMA) != SCHEMA:
+            age = "a newer" if content["schema"] > SCHEMA else "an older"
             raise record.RecordError(f"{path}: from {age} isoflop: run `isoflop fit` again")
-        return msgspec.convert(law_names.renamed(raw), FitFile)
+        return msgspec.convert(law_names.renamed(content), FitFile)
     except msgspec.DecodeError as error:
         raise record.RecordError(f"{path}: damaged ({error}): run `isoflop fit` again") from error

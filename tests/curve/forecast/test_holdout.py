@@ -10,9 +10,11 @@ METHOD = Method(resamples=60, laws=("power_law_ols",))
 
 def test_what_is_held_out_is_judged_and_not_fitted(make_table):
     table = make_table(X, 0.03 + 0.6 * X**-0.35, seeds=2, noise=0.02)
-    report = holdout.judged(table, "train_gflops>1e4", x="train_gflops", y="test_error", method=METHOD)
+    report = holdout.fit_and_judge(table, "train_gflops>1e4", x="train_gflops", y="test_error", method=METHOD)
     changed = table.assign(test_error=table["test_error"].where(table["train_gflops"] <= 1e4, 0.5))
-    again = holdout.judged(changed, "train_gflops>1e4", x="train_gflops", y="test_error", method=METHOD)
+    again = holdout.fit_and_judge(
+        changed, "train_gflops>1e4", x="train_gflops", y="test_error", method=METHOD
+    )
     assert report.forecast == again.forecast
     assert report.x_max <= 1e4
     met, missed = report.held_out, again.held_out
@@ -30,7 +32,7 @@ def test_what_is_held_out_is_judged_and_not_fitted(make_table):
 
 def test_a_far_run_is_within_the_band(make_table):
     table = make_table(X, 0.03 + 0.6 * X**-0.35, seeds=2, noise=0.02)
-    report = holdout.judged(table, "train_gflops>300", x="train_gflops", y="test_error", method=METHOD)
+    report = holdout.fit_and_judge(table, "train_gflops>300", x="train_gflops", y="test_error", method=METHOD)
     assert report.forecast.band.x[-1] > 1e5
     assert report.held_out.largest_ratio > 300
 
@@ -46,4 +48,4 @@ def test_a_far_run_is_within_the_band(make_table):
 def test_what_cannot_be_held_out_is_refused(make_table, expression, words):
     table = make_table(X, X**-0.1)
     with pytest.raises(ValueError, match=words):
-        holdout.judged(table, expression, x="train_gflops", y="test_error", method=METHOD)
+        holdout.fit_and_judge(table, expression, x="train_gflops", y="test_error", method=METHOD)

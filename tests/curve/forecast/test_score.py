@@ -35,7 +35,7 @@ def test_curves_of_known_laws_are_predicted_within_their_intervals(benchmark):
 
 
 def test_the_held_out_part_does_not_reach_the_prediction(benchmark):
-    rows, _ = score.read(benchmark)
+    rows, _ = score.read_benchmark(benchmark)
     part = rows[rows["Model"] == "floor"].sort_values("Seen Examples")
     fitted = part["Training"] == 1
     x, y, at = (part["Seen Examples"][fitted], part["Loss"][fitted], part["Seen Examples"][~fitted])

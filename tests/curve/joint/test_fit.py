@@ -294,7 +294,7 @@ def test_a_floor_the_points_do_not_call_for_is_told():
 def test_few_configurations_give_no_interval_and_say_so():
     table, resources = _sweep("chinchilla", noise=0.01)
     found = fit_joint(table.assign(shape=np.arange(120) % 5), "chinchilla", resources, "y", 60, group="shape")
-    assert any("no interval can be told" in warning for warning in found.warnings)
+    assert any("no interval can be given" in warning for warning in found.warnings)
     assert all(e.interval.low is None and e.interval.high is None for e in found.parameters)
     assert set(found.standard_errors.values()) == {None}
 

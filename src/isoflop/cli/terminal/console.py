@@ -98,7 +98,7 @@ def show_choices(at_edge: int, shapes: int) -> None:
         OUT.print(f"note: {at_edge} of them at the edge of sweep.lr_grid: widen it", markup=False)
 
 
-def show_dropped(table: aggregate.Table) -> None:
+def show_dropped(table: aggregate.RunTable) -> None:
     """Each record that is no point of the curve, with its reason."""
     for dropped in table.dropped:
         OUT.print(f"dropped {dropped.run_id} ({dropped.state}): {dropped.reason}", markup=False)

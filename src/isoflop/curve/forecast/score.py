@@ -18,7 +18,7 @@ import pandas as pd
 from isoflop.curve import solver
 from isoflop.curve.forecast import average, rolling
 from isoflop.curve.laws import LAWS, Options
-from isoflop.curve.observations import View
+from isoflop.curve.observations import Observations
 from isoflop.curve.solver import Problem
 from isoflop.table.columns import nearest
 
@@ -70,7 +70,7 @@ class Score:
     duplicates: int
 
 
-def read(path: Path) -> tuple[pd.DataFrame, int]:
+def read_benchmark(path: Path) -> tuple[pd.DataFrame, int]:
     """The rows of one benchmark file, or of a folder's benchmark.*.csv, and how many duplicates fell out.
 
     Raises:
@@ -111,25 +111,27 @@ def predict_curve(x: Array, y: Array, at: Array) -> tuple[Array, Array]:
     Raises:
         ValueError: too few points for any law.
     """
-    view = View(x, y, np.arange(len(x)), np.ones(len(x)), None, None)
-    found = average.average(view, Options())
-    if found is None or len(x) < LEAST_POINTS:
+    observed = Observations(x, y, np.arange(len(x)), np.ones(len(x)), None, None)
+    mixture = average.average(observed, Options())
+    if mixture is None or len(x) < LEAST_POINTS:
         raise ValueError(f"{len(x)} points are too few for a forecast")
     z = np.log(at / x.max())
-    every = np.concatenate(np.stack([_curves(view, law.name, z) for law in found.laws], axis=1))
-    middle = found.weights @ every
-    between = np.sqrt(found.weights @ (every - middle) ** 2)
-    growing = np.maximum(between, (found.growth or 0.0) * np.maximum(z, 0.0))
-    return middle, found.reach * np.hypot(growing, found.noise or 0.0)
+    every = np.concatenate(np.stack([_curves(observed, law.name, z) for law in mixture.laws], axis=1))
+    middle = mixture.weights @ every
+    between = np.sqrt(mixture.weights @ (every - middle) ** 2)
+    growing = np.maximum(between, (mixture.growth or 0.0) * np.maximum(z, 0.0))
+    return middle, mixture.reach * np.hypot(growing, mixture.noise or 0.0)
 
 
-def _curves(view: View, law: str, z: Array) -> Array:
+def _curves(observed: Observations, law: str, z: Array) -> Array:
     """ln y (2, m) of one law at z (m,) by least squares of ln y: over the whole range, and recently."""
     form = LAWS[law].form
     assert form is not None
-    log_y = view.log_y[None]
-    problem = Problem(form, view.v, log_y, solver.log_error(log_y))
-    weights = np.concatenate([rolling.weights(view, np.zeros(1), recent=recent) for recent in (False, True)])
+    log_y = observed.log_y[None]
+    problem = Problem(form, observed.v, log_y, solver.log_error(log_y))
+    weights = np.concatenate(
+        [rolling.weights(observed, np.zeros(1), recent=recent) for recent in (False, True)]
+    )
     parameters = solver.solve(problem, weights, FITTED)[0]
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.nan_to_num(solver.log_curve(form, parameters, -z), nan=-20.0)
@@ -149,9 +151,11 @@ def score_curve(key: tuple[str, str, str], rows: pd.DataFrame) -> CurveScore:
     middle, half = predict_curve(x[fitted], y[fitted], x[~fitted])
     seconds = time.perf_counter() - began
     seen = np.log(y[~fitted])
-    view = View(x[fitted], y[fitted], np.arange(int(fitted.sum())), np.ones(int(fitted.sum())), None, None)
+    observed = Observations(
+        x[fitted], y[fitted], np.arange(int(fitted.sum())), np.ones(int(fitted.sum())), None, None
+    )
     z = np.log(x[~fitted] / x[fitted].max())
-    curves = {"forecast": middle} | {law: _curves(view, law, z)[0] for law in ALONE}
+    curves = {"forecast": middle} | {law: _curves(observed, law, z)[0] for law in ALONE}
     return CurveScore(
         *key,
         training=int(fitted.sum()),
@@ -178,9 +182,9 @@ def score(path: Path) -> Score:
     """Score a benchmark file or a folder of them.
 
     Raises:
-        ValueError: it is not the benchmark (read), or a curve has too few points.
+        ValueError: it is not the benchmark (read_benchmark), or a curve has too few points.
     """
-    rows, duplicates = read(path)
+    rows, duplicates = read_benchmark(path)
     curves = [
         score_curve((str(key[0]), str(key[1]), str(key[2])), part)
         for key, part in rows.groupby(["Domain", "Task", "Model"], sort=False)
