@@ -6,7 +6,7 @@ Expected time: about half a minute. PATH is the file of points that Besiroglu et
 Scaling: A replication attempt") read off Hoffmann et al. (2022). Their notebook (github.com/epoch-research/
 analyzing-chinchilla, data_analysis.ipynb) refits each resample by scipy's BFGS of the summed Huber loss of
 the log-sum-exp from one start, the corrected estimate of Hoffmann et al., with the gradient of the package
-autograd. Here it is that loop in our own words: with autograd where it is installed, and with the gradient by
+autograd. This script repeats that loop: with autograd where it is installed, and with the gradient by
 formula, which is the faster of the two. Some of its resamples are timed and scaled up.
 """
 
@@ -42,7 +42,7 @@ START = (6.0073404, 6.0179186, 0.5267228, 0.33917084, 0.2849083)
 
 
 def read_points(path: Path) -> pd.DataFrame:
-    """N, D = FLOP / 6N and loss of all points but the five highest losses."""
+    """Return N, D = FLOP / 6N and loss of all points but the five highest losses."""
     rows = pd.read_csv(path).sort_values("loss").iloc[:-DROPPED]
     n = rows["Model Size"].to_numpy(float)
     tokens = rows["Training FLOP"].to_numpy(float) / (6 * n)
@@ -50,14 +50,14 @@ def read_points(path: Path) -> pd.DataFrame:
 
 
 def objective(p: Array, n: Array, d: Array, loss: Array, xp: Any = np) -> Any:
-    """The summed Huber loss of ln loss at p = (a, b, e, alpha, beta); `xp` is numpy or autograd's."""
+    """Return the summed Huber loss of ln loss at p = (a, b, e, alpha, beta); `xp` is numpy or autograd's."""
     law = xp.log(xp.exp(p[0] - p[3] * xp.log(n)) + xp.exp(p[1] - p[4] * xp.log(d)) + xp.exp(p[2]))
     size = xp.abs(xp.log(loss) - law)
     return xp.sum(xp.where(size <= DELTA, 0.5 * size**2, DELTA * (size - 0.5 * DELTA)))
 
 
 def formula(p: Array, n: Array, d: Array, loss: Array) -> Array:
-    """The gradient of `objective`."""
+    """Return the gradient of `objective`."""
     log_n, log_d = np.log(n), np.log(d)
     parts = np.exp(np.stack([p[0] - p[3] * log_n, p[1] - p[4] * log_d, np.full_like(n, p[2])]))
     whole = parts.sum(axis=0)
@@ -66,7 +66,7 @@ def formula(p: Array, n: Array, d: Array, loss: Array) -> Array:
 
 
 def gradients() -> dict[str, Gradient]:
-    """The gradient by formula, and autograd's where it is installed."""
+    """Return the gradient by formula, and autograd's if it is installed."""
     by_name: dict[str, Gradient] = {"formula": formula}
     try:
         autograd, xp = importlib.import_module("autograd"), importlib.import_module("autograd.numpy")
@@ -76,7 +76,7 @@ def gradients() -> dict[str, Gradient]:
 
 
 def loop(rows: pd.DataFrame, resamples: int, gradient: Gradient) -> tuple[float, Array]:
-    """Seconds of the published loop over so many resamples, and their parameters (resamples, 5)."""
+    """Return the seconds of the published loop and the parameters (resamples, 5)."""
     n, d, loss = (rows[name].to_numpy() for name in ("N", "D", "loss"))
     np.seterr(over="ignore", invalid="ignore", divide="ignore")
     generator = np.random.default_rng(42)
@@ -90,7 +90,7 @@ def loop(rows: pd.DataFrame, resamples: int, gradient: Gradient) -> tuple[float,
 
 
 def processor() -> str:
-    """The processor's name where the system tells it."""
+    """Return the processor's name as far as the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

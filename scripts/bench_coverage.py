@@ -1,12 +1,12 @@
-"""How often do 95% intervals hold the truth? Simulated sweeps through the functions that `isoflop fit` uses.
+"""Measure how often 95% intervals hold the truth, on simulated sweeps through the functions of `isoflop fit`.
 
     python scripts/bench_coverage.py results/coverage-simulated [--minutes 15] [--cases "*-3"]
 
 Expected time: about 30 minutes on one core for 1,000 simulations of every case. Every case keeps its counts
 in DIR/cases/NAME.json, written atomically, and a second call goes on from there (delete them after a
 change of the method); all cases advance together.
-Writes DIR/coverage.csv, one row a case and quantity: the share of simulations whose interval held the truth,
-its standard error, and the interval's median width (of ln y for the curve).
+Writes DIR/coverage.csv with one row a case and quantity: the share of simulations whose interval held the
+truth, its standard error, and the interval's median width (of ln y for the curve).
 """
 
 from __future__ import annotations
@@ -38,14 +38,17 @@ PROFILED = 3
 FLOOR = 0.05
 PLAIN = Options()
 UNBOUNDED = 1e9
-"""Stands for an infinite width in a tally: JSON has no infinity."""
+"""An infinite width in a tally, as JSON has no infinity."""
 Hit = tuple[bool, float]
 """Whether an interval held the truth, and its width."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Tally:
-    """The simulations of one case so far: for each quantity whether the truth was held, and the width."""
+    """The simulations of one case so far.
+
+    For each quantity: whether the interval held the truth, and its width.
+    """
 
     simulations: int
     held: dict[str, list[bool]]
@@ -53,7 +56,10 @@ class Tally:
 
 
 def cases() -> dict[str, Case]:
-    """Name -> case. On the frontier the noise is that of seeds, and shapes differ by their excess."""
+    """Return the cases by name.
+
+    On the frontier the noise is that of seeds, and shapes differ by their excess.
+    """
     by_name: dict[str, Case] = {}
     # Cases keep the laws' old names: a case's name seeds its simulations and names its file.
     for law, floor in (("power", 0.0), ("power_floor", FLOOR)):
@@ -75,7 +81,10 @@ def law_of(name: str) -> str:
 
 
 def judge(name: str, case: Case, seed: int) -> dict[str, Hit]:
-    """Simulate and fit one sweep; for each quantity whether its interval held the truth, and its width."""
+    """Simulate and fit one sweep.
+
+    Return for each quantity whether its interval held the truth, and its width.
+    """
     generator = np.random.default_rng([zlib.crc32(name.encode()), seed])
     chosen = points.select(simulate(case, generator), "x", "test_error")
     sample = predict.resample(chosen, RESAMPLES, seed, of_frontier=case.of_frontier)
@@ -135,7 +144,7 @@ def advance(path: Path, case: Case, simulations: int) -> Tally:
 
 
 def rows(name: str, case: Case, tally: Tally) -> list[dict[str, object]]:
-    """The case's lines of coverage.csv."""
+    """Return the case's lines of coverage.csv."""
     lines = []
     for quantity, held in tally.held.items():
         share = float(np.mean(held))

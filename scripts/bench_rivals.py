@@ -44,14 +44,14 @@ TRUTHS = {
 
 
 def of_band(band: Band, seconds: float) -> Predicted:
-    """A band read at AT."""
+    """Return a band at AT."""
     at, x = np.log(AT), np.log(band.x)
     ends = {"low": band.low, "middle": band.y, "high": band.high}
     return {name: np.exp(np.interp(at, x, np.log(y))) for name, y in ends.items()} | {"seconds": seconds}
 
 
 def ours(table: pd.DataFrame, law: str | None) -> Predicted:
-    """A law of isoflop, or with None its default forecast."""
+    """Return the prediction of a law of isoflop, or of its default forecast for None."""
     method = Method(laws=(law or "power_law_ols",), resamples=RESAMPLES, forecast=law is None)
     began = time.process_time()
     report = fit_table(table, x="x", method=method)
@@ -88,7 +88,7 @@ def with_scipy(table: pd.DataFrame) -> Predicted:
 
 
 def rival(python: str, tables: list[pd.DataFrame], laws: list[str]) -> dict[str, list[Predicted]]:
-    """simple-scaling-laws' predictions by law."""
+    """Return the predictions of simple-scaling-laws by law."""
     sweeps = [{"x": t["x"].tolist(), "y": t["test_error"].tolist()} for t in tables]
     request = {"sweeps": sweeps, "at": AT, "laws": laws, "draws": RESAMPLES}
     script = Path(__file__).with_name("rival_simple_scaling_laws.py")
@@ -105,7 +105,7 @@ def rival(python: str, tables: list[pd.DataFrame], laws: list[str]) -> dict[str,
 
 
 def row(truth_name: str, tool: str, predicted: list[Predicted]) -> dict[str, object]:
-    """One line of rivals.csv."""
+    """Return one line of rivals.csv."""
     truth = TRUTHS[truth_name](AT)
     made = [p for p in predicted if "reason" not in p]
     line: dict[str, object] = {

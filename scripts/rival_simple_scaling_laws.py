@@ -13,7 +13,7 @@ from typing import Any
 
 
 def predict(sweep: dict[str, list[float]], at: list[float], law: str, draws: int) -> dict[str, Any]:
-    """Median and 95% interval of the mean curve at each x of `at`, or the reason there is none."""
+    """Return median and 95% interval of the mean curve at each x of `at`, or the reason why there is none."""
     import polars
     from simple_scaling_laws import fit
 

@@ -402,6 +402,13 @@ def _robust(
     warn: Callable[[Array, Observations, float], tuple[str, ...]],
     slope: str | None = None,
 ) -> Law:
+    """Return a law that the robust estimator fits to configuration means.
+
+    Args:
+        name, formula, source: as shown to the user.
+        form: the shape.
+        describe, warn, slope: as in Law.
+    """
     return Law(
         name=name,
         formula=formula,

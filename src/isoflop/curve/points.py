@@ -72,12 +72,12 @@ class Points:
 
     @property
     def scales(self) -> int:
-        """How many distinct compute scales there are."""
+        """Number of distinct compute scales."""
         return int(self.has_scale.shape[1])
 
     @property
     def configs(self) -> int:
-        """How many configurations there are."""
+        """Number of configurations."""
         return int(self.has_scale.shape[0])
 
 
@@ -103,7 +103,7 @@ def _axis_problem(name: str, value: float, reason: str | None) -> str | None:
 
 
 def _y_problem(name: str, value: float, chance: float, counted: bool) -> str | None:
-    """Why a known, finite y cannot be used, or None."""
+    """Return why a known, finite y cannot be used, or None."""
     if not name.endswith("_error"):
         return None if value > 0 else f"{name} is {value:g}: a law on a log scale needs it above 0"
     if not 0 <= value <= 1:
@@ -116,7 +116,7 @@ def _y_problem(name: str, value: float, chance: float, counted: bool) -> str | N
 
 
 def _grade_problem(grade: str | None, least: str) -> str | None:
-    """Why joules of this grade are not used, or None."""
+    """Return why joules of this grade are not used, or None."""
     return f"energy graded {grade}, below {least}" if grade is not None and grade > least else None
 
 
@@ -172,7 +172,15 @@ def refuse_mixed(rows: pd.DataFrame, x: str) -> None:
 def _warnings(
     rows: pd.DataFrame, x: str, means: Observations, excluded: list[Excluded], zeros: int
 ) -> list[str]:
-    """Return the warnings about `rows`, whose configuration means are `means`; `zeros` runs have y = 0."""
+    """Return the warnings about the points.
+
+    Args:
+        rows: the rows that are fitted.
+        x: name of the resource.
+        means: the configuration means.
+        excluded: the rows that are not fitted.
+        zeros: number of runs with y = 0.
+    """
     warnings = []
     single = int((means.repeats < 2).sum())
     if single:
@@ -319,6 +327,14 @@ def _chance(rows: pd.DataFrame, y: str) -> float | None:
 
 
 def _too_few(x: str, y: str, scales: int, used: int, excluded: list[Excluded]) -> str:
+    """Return the message that too few compute scales remain.
+
+    Args:
+        x, y: names of columns.
+        scales: number of distinct compute scales.
+        used: number of usable runs.
+        excluded: the rows that cannot be used.
+    """
     left_out = ""
     if excluded:
         reason, times = Counter(e.reason for e in excluded).most_common(1)[0]

@@ -1,4 +1,4 @@
-"""What a fit says: frozen, JSON-able, shared by the estimator, the report and the reader of fit.json."""
+"""Results of a fit: frozen dataclasses that encode to JSON, shared by estimator, report and fit.json."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCHEMA = 2
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """A two-sided 95% interval; `high` may be None where it is unbounded, `low` likewise."""
+    """A two-sided 95% interval; an unbounded end is None."""
 
     low: float | None
     high: float | None
@@ -34,8 +34,11 @@ class Estimate:
 
 @dataclasses.dataclass(frozen=True)
 class Band:
-    """A curve on a grid of x, with the pointwise 95% interval of the mean and that of a new run (a new
-    configuration with its seed); same length each."""
+    """A curve on a grid of x with pointwise 95% intervals, all of the same length.
+
+    `low` to `high` is the interval of the mean, `new_low` to `new_high` that of a new run (a new
+    configuration with its seed).
+    """
 
     x: tuple[float, ...]
     y: tuple[float, ...]
@@ -47,9 +50,9 @@ class Band:
 
 @dataclasses.dataclass(frozen=True)
 class Horizon:
-    """How well smaller runs predicted larger ones at about `ratio` times their largest x.
+    """Accuracy of predictions from smaller runs at about `ratio` times their largest x.
 
-    `log_rmse` is the root mean square of ln(predicted / seen); None where nothing could be predicted.
+    `log_rmse` is the root mean square of ln(predicted / observed); None where nothing could be predicted.
     """
 
     ratio: float
@@ -85,7 +88,7 @@ class LawFit:
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A law's share in the forecast. `recent`: fitted with more weight on the largest x."""
+    """A law's weight in the forecast. `recent`: fitted with more weight on the largest x."""
 
     law: str
     recent: bool
@@ -95,8 +98,10 @@ class Member:
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """Of `predictions` made by smaller runs for larger ones, the share `observed` that fell into the
-    interval which should hold the share `nominal`."""
+    """Calibration of an interval that should hold the share `nominal` of the larger runs.
+
+    Of `predictions` from smaller runs, it held the share `observed`.
+    """
 
     nominal: float
     observed: float
@@ -123,7 +128,7 @@ class Forecast:
 
 @dataclasses.dataclass(frozen=True)
 class HeldOut:
-    """How the forecast, made without them under rules fixed before, met runs that were held out."""
+    """Held-out runs, and the forecast that was made without them under rules fixed beforehand."""
 
     expression: str
     runs: int
@@ -135,7 +140,7 @@ class HeldOut:
 
 @dataclasses.dataclass(frozen=True)
 class HeldOutRun:
-    """One held-out run: what was seen, predicted, and the 95% interval for a new run."""
+    """A held-out run: its y, the prediction, and the 95% interval for a new run."""
 
     run_id: str
     x: float
@@ -147,7 +152,7 @@ class HeldOutRun:
 
 @dataclasses.dataclass(frozen=True)
 class Excluded:
-    """A row the fit did not use, and why."""
+    """A row that the fit did not use, and why."""
 
     run_id: str
     reason: str
@@ -205,7 +210,12 @@ def write_fits(fit_file: FitFile, path: Path) -> None:
 
 
 def read_fits(path: Path) -> FitFile:
-    """Read fit.json. Raises RecordError if it is damaged or from another isoflop."""
+    """Read fit.json, with today's names of laws (law_names.OLD_LAW_NAMES).
+
+    Raises:
+        RecordError: the file is damaged or has another schema.
+        OSError: it cannot be opened.
+    """
     try:
         content: dict[str, Any] = msgspec.json.decode(path.read_bytes())
         if isinstance(content, dict) and content.get("schema", SCHEMA) != SCHEMA:

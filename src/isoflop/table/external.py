@@ -57,7 +57,7 @@ def read_runs(
     chance: float | str | None = None,
     counts: float | str | None = None,
 ) -> ExternalRuns:
-    """ExternalRuns the runs of a CSV, TSV, Parquet or JSON file, or of a W&B export (formats.read_rows).
+    """Read the runs of a CSV, TSV, Parquet or JSON file, or of a W&B export (formats.read_rows).
 
     Args:
         path: the file.
@@ -95,9 +95,12 @@ def to_runs(
     chance: float | str | None = None,
     counts: float | str | None = None,
 ) -> ExternalRuns:
-    """Return the runs of rows that formats.read_rows has read from `path`.
+    """Return the runs of rows that formats.read_rows has read.
 
-    Args and errors are those of read_runs.
+    Args:
+        raw: the rows.
+        path: their file, for messages.
+        x, y, group, seed, chance, counts: as in read_runs, which names the errors too.
     """
     try:
         raw, warnings = _without_repeats(raw)

@@ -29,9 +29,9 @@ _OF_A_RANGE = ("__MIN", "__MAX")
 def read_rows(path: Path) -> pd.DataFrame:
     """Read the rows of a file: nested keys joined by dots, empty values None, all others as written.
 
-    The index counts the rows of the file from 1, without the header; dtypes are object. Suffixes: .csv, .tsv,
-    .txt (comma, semicolon or tab), .parquet, .jsonl, .ndjson, .json (a list of objects, or one a line); each
-    formats also as .gz.
+    The index counts the rows of the file from 1, without the header; dtypes are object. By suffix:
+    .csv, .tsv, .txt (comma, semicolon or tab), .parquet, .jsonl, .ndjson, .json (a list of objects, or one a
+    line); the text formats also as .gz.
 
     Raises:
         ValueError: no such file, an unknown suffix, no rows, or it does not parse.

@@ -182,15 +182,30 @@ def average(observed: Observations, options: Options) -> LawAverage | None:
 
 
 def _whole(form: Form, observed: Observations, z: Array, rows: Array, options: Options) -> Array:
-    """Return ln y (r, m) at z of fits with weights `rows` (r, n)."""
+    """Return ln y (r, m) of fits to the whole range.
+
+    Args:
+        form: the form.
+        observed: the points (n).
+        z: ln(x / x_max) (m,).
+        rows: weights (r, n).
+        options: those of the fit.
+    """
     return log_curve(form, fit_form(form, observed, rows, options), z)
 
 
 def _blended(form: Form, observed: Observations, z: Array, rows: Array, options: Options) -> Array:
-    """Return ln y (r, m) at z of recent fits with weights `rows` (r, n), blended with whole-range fits.
+    """Return ln y (r, m) of recent fits, blended with fits to the whole range.
 
     Below x_max the recent fit gives way to that of the whole range as its weights fade: small x do not
     determine it.
+
+    Args:
+        form: the form.
+        observed: the points (n).
+        z: ln(x / x_max) (m,).
+        rows: weights (r, n).
+        options: those of the fit.
     """
     keep = rolling.fading(-z)
     recent = _whole(form, observed, z, rows * rolling.weights(observed, np.zeros(1), recent=True), options)

@@ -53,6 +53,14 @@ def fit_and_judge(table: pd.DataFrame, expression: str, *, x: str, y: str, metho
 
 
 def _judge(report: FitReport, expression: str, ids: list[str], x: Array, y: Array) -> HeldOut:
+    """Compare the forecast with held-out runs.
+
+    Args:
+        report: the fit of the other runs.
+        expression: the rule.
+        ids: run ids (n) of the held-out runs.
+        x, y: their values (n,).
+    """
     assert report.forecast is not None
     band = report.forecast.band
     middle, low, high = (

@@ -1,8 +1,8 @@
 """The public benchmark of extrapolation: learning curves cut in two, the smaller x predicting the larger.
 
 The benchmark and its score are those of Alabdulmohsin et al. (2022, "Revisiting Neural Scaling Laws in
-Language and Vision"): for each curve the root mean square of ln(predicted / seen) over the held-out part,
-averaged over the curves of a domain. Everything that is chosen for a curve is chosen on its training part.
+Language and Vision"): for each curve the root mean square of ln(predicted / observed) over the held-out part,
+averaged over the curves of a domain. All choices for a curve are made on its training part.
 """
 
 from __future__ import annotations
@@ -34,8 +34,11 @@ FITTED = solver.Effort(tolerance=1e-6, gain=1e-9, steps=60)
 
 @dataclasses.dataclass(frozen=True)
 class CurveScore:
-    """One curve. `rmsle` by law, the forecast first; `inside` of `held_out` points lay in the forecast's 95%
-    interval for a new point; `seconds` is what the forecast took."""
+    """Score of one curve.
+
+    `rmsle` is by law, the forecast first. `inside` of `held_out` points lay in the forecast's 95% interval
+    for a new point. `seconds` is the time of the forecast.
+    """
 
     domain: str
     task: str
@@ -49,8 +52,11 @@ class CurveScore:
 
 @dataclasses.dataclass(frozen=True)
 class DomainScore:
-    """Means over a domain's curves. `won`: the share of curves on which the forecast beats each of RIVALS;
-    `coverage`: the share of held-out points inside the 95% interval, every curve weighing the same."""
+    """Means over a domain's curves.
+
+    `won` is the share of curves on which the forecast beats each of RIVALS; `coverage` is the share of
+    held-out points inside the 95% interval, with equal weight for every curve.
+    """
 
     domain: str
     curves: int
@@ -71,7 +77,9 @@ class Score:
 
 
 def read_benchmark(path: Path) -> tuple[pd.DataFrame, int]:
-    """The rows of one benchmark file, or of a folder's benchmark.*.csv, and how many duplicates fell out.
+    """Read one benchmark file, or a folder's benchmark.*.csv.
+
+    Return the rows, and how many duplicates were dropped.
 
     Raises:
         ValueError: no such file, or its columns or values are not the benchmark's.
@@ -103,10 +111,14 @@ def read_benchmark(path: Path) -> tuple[pd.DataFrame, int]:
 
 
 def predict_curve(x: Array, y: Array, at: Array) -> tuple[Array, Array]:
-    """ln of the forecast of one curve (m,) at `at` (m,), and half of its 95% interval for a new point (m,).
+    """Return ln of the forecast of one curve at `at`, and half of its 95% interval for a new point, (m,) each.
 
-    x, y (n,) is the training part. The interval is Student's t, for as many tests as there were, times what
-    rolling extrapolation erred at that ratio of x, and at least the spread between the laws.
+    The interval is Student's t, with as many degrees of freedom as rolling tests, times the error of rolling
+    extrapolation at that ratio of x; the error counts at least the spread between the laws.
+
+    Args:
+        x, y: the training part (n,).
+        at: x (m,) of the predictions.
 
     Raises:
         ValueError: too few points for any law.
@@ -119,12 +131,14 @@ def predict_curve(x: Array, y: Array, at: Array) -> tuple[Array, Array]:
     every = np.concatenate(np.stack([_curves(observed, law.name, z) for law in mixture.laws], axis=1))
     middle = mixture.weights @ every
     between = np.sqrt(mixture.weights @ (every - middle) ** 2)
+    # The error model of rolling extrapolation is noise^2 + (growth ln ratio)^2. Its second term is at least
+    # the spread between the laws.
     growing = np.maximum(between, (mixture.growth or 0.0) * np.maximum(z, 0.0))
     return middle, mixture.reach * np.hypot(growing, mixture.noise or 0.0)
 
 
 def _curves(observed: Observations, law: str, z: Array) -> Array:
-    """ln y (2, m) of one law at z (m,) by least squares of ln y: over the whole range, and recently."""
+    """Return ln y (2, m) of one law at z (m,) by least squares: a whole-range and a recent fit."""
     form = LAWS[law].form
     assert form is not None
     log_y = observed.log_y[None]
@@ -150,7 +164,7 @@ def score_curve(key: tuple[str, str, str], rows: pd.DataFrame) -> CurveScore:
     began = time.perf_counter()
     middle, half = predict_curve(x[fitted], y[fitted], x[~fitted])
     seconds = time.perf_counter() - began
-    seen = np.log(y[~fitted])
+    held_out = np.log(y[~fitted])
     observed = Observations(
         x[fitted], y[fitted], np.arange(int(fitted.sum())), np.ones(int(fitted.sum())), None, None
     )
@@ -159,9 +173,9 @@ def score_curve(key: tuple[str, str, str], rows: pd.DataFrame) -> CurveScore:
     return CurveScore(
         *key,
         training=int(fitted.sum()),
-        held_out=len(seen),
-        rmsle={name: float(np.sqrt(np.mean((curve - seen) ** 2))) for name, curve in curves.items()},
-        inside=int((np.abs(seen - middle) <= half).sum()),
+        held_out=len(held_out),
+        rmsle={name: float(np.sqrt(np.mean((curve - held_out) ** 2))) for name, curve in curves.items()},
+        inside=int((np.abs(held_out - middle) <= half).sum()),
         seconds=seconds,
     )
 

@@ -82,7 +82,14 @@ def _interval(draws: Array, configs: int, free: int) -> Interval:
 
 
 def _estimate(name: str, unit: str, draws: Array, configs: int, free: int) -> Estimate:
-    """Return exp of ln values (1 + r,) with its interval."""
+    """Return exp of ln values with its interval.
+
+    Args:
+        name, unit: of the estimate.
+        draws: ln values (1 + r,), the sample's first.
+        configs: number of configurations.
+        free: number of parameters.
+    """
     ends = _interval(draws[1:], configs, free)
     low = None if ends.low is None else math.exp(min(ends.low, draws[0]))
     high = None if ends.high is None else math.exp(max(ends.high, draws[0]))
@@ -140,6 +147,15 @@ def _slices(fitted: _FittedParabolas, design: Design, b: int, configs: int) -> t
 def _budget(
     fitted: _FittedParabolas, design: Design, b: int, names: tuple[str, ...], sizes: Sequence[str]
 ) -> Budget:
+    """Return one budget with its points, parabola and optimum.
+
+    Args:
+        fitted: the parabolas of all budgets.
+        design: the rows of all budgets.
+        b: index of the budget.
+        names: of sizes, companions and y.
+        sizes: names of the sizes.
+    """
     rows, members = design.rows, np.flatnonzero(design.of == b)
     assert rows.compute is not None
     k, configs = len(sizes), len(np.unique(rows.config[members]))

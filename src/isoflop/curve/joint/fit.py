@@ -194,6 +194,15 @@ def _allocate(
 def _judge(
     law: JointLaw, rows: JointRows, held: JointRows, fitted: _FittedLaw, seed: int
 ) -> JointHeldOut | None:
+    """Compare the law with held-out rows; None without any.
+
+    Args:
+        law: the law.
+        rows: the rows that it was fitted to.
+        held: the held-out rows.
+        fitted: the parameters of the sample and its resamples.
+        seed: of the residuals that are drawn for the interval of a new run.
+    """
     if not len(held.y):
         return None
     v = rows.v(held.x)
