@@ -26,8 +26,8 @@ def test_the_interval_of_the_curve_at_x_max_covers_the_truth(law, configs, e, si
     for _ in range(simulations):
         y = truth * np.exp(0.04 * generator.standard_normal(configs))
         weights = bootstrap.resample(configs, RESAMPLES, generator)
-        view = Observations(x, y, np.arange(configs), np.ones(configs), None, None)
-        parameters = LAWS[law].fit(view, weights, PLAIN, None)
+        observed = Observations(x, y, np.arange(configs), np.ones(configs), None, None)
+        parameters = LAWS[law].fit(observed, weights, PLAIN, None)
         curve = LAWS[law].predict(parameters, z[-1:])[1:, 0]
         low, high = bootstrap.interval(curve, configs, LAWS[law].free_parameters)
         covered += low <= truth[-1] <= high
@@ -48,7 +48,7 @@ def test_the_table_in_the_package_is_the_stored_result():
     assert expected == coverage.MEASURED
 
 
-def test_words_are_said_only_where_an_interval_does_not_hold_what_it_says(monkeypatch):
+def test_a_warning_is_given_only_if_the_coverage_is_not_95_percent(monkeypatch):
     measured = {("power_law", False, 8): {"b": (0.91, 1000), "y at x_max": (0.95, 1000), "E": (0.98, 1000)}}
     monkeypatch.setattr(coverage, "MEASURED", measured)
     assert "91% of 1,000" in coverage.warning("power_law", "b", 7, False)

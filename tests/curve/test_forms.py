@@ -30,7 +30,7 @@ def _within(form, span, shares, *, relaxed=False):
 def test_derivatives_are_those_of_central_differences(name, span, shares):
     form = FORMS[name]
     theta, v = _within(form, span, shares), np.linspace(0, span, 7)
-    found = form.evaluate(theta, v)[1][0]
+    derivatives = form.evaluate(theta, v)[1][0]
     for j in range(theta.shape[1]):
         step = 1e-6 * (1 + abs(theta[0, j]))
         above, below = theta.copy(), theta.copy()
@@ -40,7 +40,7 @@ def test_derivatives_are_those_of_central_differences(name, span, shares):
         numeric = (values[0] - values[1]) / (2 * step)
         # central differences lose what rounding takes of g over the step
         lost = 1e-15 * (1 + np.abs(values[0]).max()) / step
-        np.testing.assert_allclose(found[:, j], numeric, rtol=2e-5, atol=1e-7 + 50 * lost)
+        np.testing.assert_allclose(derivatives[:, j], numeric, rtol=2e-5, atol=1e-7 + 50 * lost)
 
 
 @pytest.mark.parametrize("name", ["power_law", "power_law_floor", "m3", "broken_power_law"])

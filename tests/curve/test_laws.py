@@ -55,9 +55,9 @@ def _m4(x, e, e0, k, a, b):
 @pytest.mark.parametrize("law", list(TRUTHS))
 def test_a_law_recovers_its_own_noiseless_parameters(law):
     truth, formula = TRUTHS[law]
-    found = _described(law, X, formula(X, **truth))
+    described = _described(law, X, formula(X, **truth))
     for name, value in truth.items():
-        assert found[name][0] == pytest.approx(value, rel=1e-5), name
+        assert described[name][0] == pytest.approx(value, rel=1e-5), name
 
 
 @pytest.mark.parametrize("k", [0.5, 1.0, 2.0])
@@ -65,11 +65,11 @@ def test_a_law_recovers_its_own_noiseless_parameters(law):
 def test_m4_recovers_its_own_noiseless_parameters(k, chance):
     truth = {"E": 0.06, "e0": 0.9, "k": k, "A": 30.0, "b": 0.6}
     y = _m4(X, *truth.values())
-    found = _described("m4", X, y, options=Options(chance=chance))
+    described = _described("m4", X, y, options=Options(chance=chance))
     for name, value in truth.items():
-        assert found[name][0] == pytest.approx(value, rel=1e-3), name
+        assert described[name][0] == pytest.approx(value, rel=1e-3), name
     if chance is not None:
-        assert found["e0"][0] == pytest.approx(chance, rel=1e-12)
+        assert described["e0"][0] == pytest.approx(chance, rel=1e-12)
 
 
 @pytest.mark.parametrize("law", ["power_law_floor", "m3", "broken_power_law"])
@@ -117,19 +117,19 @@ def test_a_law_predicts_what_its_formula_says_of_the_reported_parameters(law):
 )
 def test_ordinary_least_squares_equals_linregress(law, scale):
     x, y = _noisy()
-    found = _described(law, x, y)
+    described = _described(law, x, y)
     reference = stats.linregress(np.log10(x), scale(y))
-    assert found["b"][0] == pytest.approx(reference.slope, rel=1e-10)
-    assert found["a"][0] == pytest.approx(reference.intercept, rel=1e-10)
+    assert described["b"][0] == pytest.approx(reference.slope, rel=1e-10)
+    assert described["a"][0] == pytest.approx(reference.intercept, rel=1e-10)
 
 
 def test_the_inverse_regression_shrinks_alpha_by_r_squared():
     x, y = _noisy()
-    found = _described("power_law_ols", x, y)
+    described = _described("power_law_ols", x, y)
     forward = stats.linregress(np.log10(x), -np.log10(y))
     inverse = stats.linregress(-np.log10(y), np.log10(x))
-    assert found["inverse_alpha"][0] == pytest.approx(inverse.slope, rel=1e-10)
-    assert found["inverse_alpha"][0] == pytest.approx(forward.rvalue**2 / forward.slope, rel=1e-10)
+    assert described["inverse_alpha"][0] == pytest.approx(inverse.slope, rel=1e-10)
+    assert described["inverse_alpha"][0] == pytest.approx(forward.rvalue**2 / forward.slope, rel=1e-10)
 
 
 @pytest.mark.parametrize("law", ["power_law_ols", "exponential"])
@@ -195,7 +195,9 @@ def test_the_exponential_law_stays_finite_where_its_line_crosses_zero():
     parameters = _fitted("exponential", x, y, np.ones((2, 13)))
     predicted = LAWS["exponential"].predict(parameters, np.log(x / x.max()))
     assert np.all((predicted > 0) & np.isfinite(predicted))
-    assert any("not positive" in words for words in LAWS["exponential"].warn(parameters, _view(x, y), 0.025))
+    assert any(
+        "not positive" in warning for warning in LAWS["exponential"].warn(parameters, _view(x, y), 0.025)
+    )
 
 
 def test_zero_errors_are_used_and_pull_the_law_down():
@@ -212,9 +214,9 @@ def test_zero_errors_are_used_and_pull_the_law_down():
         for keep in (np.ones(12, dtype=bool), ~zero)
     )
     curves = []
-    for view in (whole, kept):
-        parameters = LAWS["power_law"].fit(view, np.ones((1, len(view.x))), Options(), None)
-        curves.append(LAWS["power_law"].predict(parameters, np.log(x[-1:] / view.x.max()))[0, 0])
+    for observed in (whole, kept):
+        parameters = LAWS["power_law"].fit(observed, np.ones((1, len(observed.x))), Options(), None)
+        curves.append(LAWS["power_law"].predict(parameters, np.log(x[-1:] / observed.x.max()))[0, 0])
     assert curves[0] < curves[1]
     assert curves[0] == pytest.approx(0.5 * 1e4**-0.7, rel=0.6)
 

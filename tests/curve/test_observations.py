@@ -14,33 +14,33 @@ def _spread(points):
 
 def test_the_deviation_of_plain_points_is_their_noise(make_observations):
     y = TRUTH * np.exp(0.05 * np.random.default_rng(0).standard_normal(200))
-    found = _spread(make_observations(X, y))
-    np.testing.assert_allclose(found.deviation, found.deviation[0])
-    assert found.deviation[0] == pytest.approx(0.05, rel=0.15)
-    assert found.threshold == pytest.approx(1.345, rel=0.15)
+    spread = _spread(make_observations(X, y))
+    np.testing.assert_allclose(spread.deviation, spread.deviation[0])
+    assert spread.deviation[0] == pytest.approx(0.05, rel=0.15)
+    assert spread.threshold == pytest.approx(1.345, rel=0.15)
 
 
 def test_counting_noise_alone_is_judged_by_the_binomial_and_widest_where_errors_are_few(make_observations):
     count = np.random.default_rng(1).binomial(2000, TRUTH)
     points = make_observations(X, count / 2000, trials=2000)
-    found = _spread(points)
+    spread = _spread(points)
     expected = np.sqrt((1 - TRUTH) / (2000 * TRUTH))
-    assert np.median(found.deviation / expected) == pytest.approx(1, abs=0.2)
-    assert found.deviation[-1] > 2 * found.deviation[0]
+    assert np.median(spread.deviation / expected) == pytest.approx(1, abs=0.2)
+    assert spread.deviation[-1] > 2 * spread.deviation[0]
 
 
-def test_noise_beyond_counting_is_told_apart_from_it(make_observations):
+def test_noise_beyond_counting_is_separated_from_it(make_observations):
     generator = np.random.default_rng(2)
     y = TRUTH * np.exp(0.15 * generator.standard_normal(200))
     points = make_observations(X, generator.binomial(10000, np.minimum(y, 0.95)) / 10000, trials=10000)
-    found = _spread(points)
-    assert np.median(found.deviation) == pytest.approx(0.15, rel=0.2)
+    spread = _spread(points)
+    assert np.median(spread.deviation) == pytest.approx(0.15, rel=0.2)
 
 
 def test_points_without_any_noise_keep_a_finite_spread(make_observations):
-    found = _spread(make_observations(X, TRUTH))
-    assert np.all(found.deviation > 0)
-    assert np.isfinite(found.threshold)
+    spread = _spread(make_observations(X, TRUTH))
+    assert np.all(spread.deviation > 0)
+    assert np.isfinite(spread.threshold)
     one = np.ones((1, 200))
     assert np.isfinite(problem_of(forms.POWER_LAW_FLOOR, make_observations(X, TRUTH), one, PLAIN).threshold)
 

@@ -17,24 +17,24 @@ def test_the_wild_bootstrap_is_that_of_a_direct_loop(make_table, law):
     )
     sample = predict.resample(chosen, 12, 5, of_frontier=False, wild=True)
     together = sample.fit(LAWS[law], Options())
-    view = chosen.runs if LAWS[law].over_runs else chosen.means
-    one = np.ones((1, len(view.x)))
-    own = LAWS[law].fit(view, one, Options(), None)
+    observed = chosen.runs if LAWS[law].over_runs else chosen.means
+    one = np.ones((1, len(observed.x)))
+    own = LAWS[law].fit(observed, one, Options(), None)
     np.testing.assert_allclose(together[0], own[0], rtol=1e-12)
-    fitted = LAWS[law].log_predict(own, -view.v)[0]
+    fitted = LAWS[law].log_predict(own, -observed.v)[0]
     assert np.all(np.abs(sample.signs) == 1)
     for row in range(1, 13):
         flipped = [
             f + sample.signs[row, c] * (y - f)
-            for f, y, c in zip(fitted, view.log_y, view.config, strict=True)
+            for f, y, c in zip(fitted, observed.log_y, observed.config, strict=True)
         ]
-        both = np.vstack([view.log_y, flipped])
-        alone = LAWS[law].fit(view, np.ones((2, len(view.x))), Options(), both)
-        curves = LAWS[law].log_predict(np.vstack([alone[1], together[row]]), -view.v)
+        both = np.vstack([observed.log_y, flipped])
+        alone = LAWS[law].fit(observed, np.ones((2, len(observed.x))), Options(), both)
+        curves = LAWS[law].log_predict(np.vstack([alone[1], together[row]]), -observed.v)
         np.testing.assert_allclose(curves[0], curves[1], atol=1e-9)
         if law == "power_law_ols":
-            line = np.polyfit(-view.v, flipped, 1)
-            np.testing.assert_allclose(curves[1], np.polyval(line, -view.v), atol=1e-9)
+            line = np.polyfit(-observed.v, flipped, 1)
+            np.testing.assert_allclose(curves[1], np.polyval(line, -observed.v), atol=1e-9)
 
 
 def test_wild_and_configuration_intervals_agree_where_both_hold(make_table):
@@ -87,10 +87,10 @@ def test_a_band_is_stretched_at_each_x_by_the_leverage_of_what_is_resampled(make
     chosen = points.select(table, "train_gflops", "test_error")
     sample = predict.resample(chosen, 100, 0, of_frontier=of_frontier)
     kept = sample.weights[0] > 0
-    view, unit = (chosen.runs, chosen.mean_of) if of_frontier else (chosen.means, chosen.means.config)
+    observed, unit = (chosen.runs, chosen.mean_of) if of_frontier else (chosen.means, chosen.means.config)
     z = np.log(np.asarray(band.x) / X.max())
     curves = LAWS["power_law"].log_predict(sample.fit(LAWS["power_law"], Options()), z)
-    factor = leverage.stretch(view.v[kept], unit[kept], z, 2)
+    factor = leverage.stretch(observed.v[kept], unit[kept], z, 2)
     assert np.ptp(factor) > 0.01 * factor.min()
     low, high = bootstrap.stretched(curves[1:], factor)
     np.testing.assert_allclose(np.log(band.low), np.minimum(low, curves[0]), atol=1e-12)

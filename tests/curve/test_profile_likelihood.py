@@ -20,9 +20,9 @@ def _interval(law, points, configs=16):
 
 @pytest.mark.parametrize("law", ["power_law", "power_law_floor"])
 def test_the_interval_is_that_of_scipys_brute_force(law, make_observations):
-    """At each b the other parameters are minimised by scipy, the ends found by bisection."""
+    """At each b the other parameters are minimised by scipy, the ends interval by bisection."""
     points = make_observations(X, _noisy())
-    parameters, found = _interval(law, points)
+    parameters, interval = _interval(law, points)
     form = LAWS[law].form
     problem = problem_of(form, points, np.ones((1, 16)), PLAIN)
     low = form.bounds(problem.span)[0]
@@ -46,7 +46,7 @@ def test_the_interval_is_that_of_scipys_brute_force(law, make_observations):
     bottom = least(b)
     freedom = 16 - LAWS[law].free_parameters
     allowed = bottom + bottom / freedom * stats.f.ppf(0.95, 1, freedom)
-    for end, outer in ((found.low, b / 4), (found.high, b * 4)):
+    for end, outer in ((interval.low, b / 4), (interval.high, b * 4)):
         expected = optimize.brentq(lambda at: least(at) - allowed, b, outer, xtol=1e-5)
         assert end == pytest.approx(expected, rel=0.01)
 

@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from isoflop.curve import forms, laws, solver
-from isoflop.curve import observations as view
+from isoflop.curve import forms, laws, observations, solver
 from isoflop.curve.laws import PLAIN, fit_form, problem_of
 from isoflop.curve.solver import Problem
 
@@ -60,7 +59,7 @@ def test_with_heavy_tailed_noise_no_scipy_start_finds_a_lower_huber_loss(name, s
     for _ in range(8):
         theta = low + generator.uniform(0.02, 0.98, len(low)) * (high - low)
         rest = points.log_y - form.evaluate(theta[None], points.v)[0][0]
-        found = optimize.least_squares(
+        minimum = optimize.least_squares(
             lambda p: points.log_y - solver.log_curve(form, p[None], points.v)[0],
             np.r_[np.median(rest), theta],
             jac=lambda p: -np.column_stack([np.ones(len(x)), form.evaluate(p[None, 1:], points.v)[1][0]]),
@@ -72,7 +71,7 @@ def test_with_heavy_tailed_noise_no_scipy_start_finds_a_lower_huber_loss(name, s
             gtol=1e-10,
             max_nfev=60,
         )
-        best = min(best, found.cost)
+        best = min(best, minimum.cost)
     assert loss <= best * (1 + 1e-6)
 
 
@@ -85,7 +84,7 @@ def test_a_weight_is_a_row_repeated(name, make_observations):
     together, losses = solver.solve(problem, counts.astype(float), solver.FINE)
     for row, loss, count in zip(together, losses, counts, strict=True):
         drawn = np.repeat(np.arange(len(x)), count)
-        deviation = view.spread(points, form, np.ones((1, len(x))), None).deviation[drawn]
+        deviation = observations.spread(points, form, np.ones((1, len(x))), None).deviation[drawn]
         log_y = points.log_y[None, drawn]
         noise = solver.log_error(log_y, deviation)
         again = dataclasses.replace(problem, v=points.v[drawn], log_y=log_y, noise=noise)
@@ -150,15 +149,15 @@ def test_any_points_give_finite_parameters_within_bounds(name, seed, points, spa
     x = np.exp(generator.uniform(0, span, points))
     x[:2] = 1, np.exp(span)
     y = 0.5 * x ** generator.uniform(-0.5, 0.5) * np.exp(noise * generator.standard_normal(points))
-    sample = view.Observations(x, y, np.arange(points), np.ones(points), None, None)
+    sample = observations.Observations(x, y, np.arange(points), np.ones(points), None, None)
     counts = generator.multinomial(points, np.ones(points) / points, 10).astype(float)
-    found = fit_form(form, sample, np.vstack([np.ones(points), counts]), PLAIN)
-    assert np.isfinite(found).all()
+    parameters = fit_form(form, sample, np.vstack([np.ones(points), counts]), PLAIN)
+    assert np.isfinite(parameters).all()
     (low, high), (wide_low, wide_high) = form.bounds(span), form.relaxed(span)
     slack = 1e-9 * (1 + span)
-    assert np.all((found[0, 1:] >= low - slack) & (found[0, 1:] <= high + slack))
-    assert np.all((found[1:, 1:] >= wide_low - slack) & (found[1:, 1:] <= wide_high + slack))
-    curve = np.exp(laws.log_curve(form, found, np.linspace(-span, 3, 20)))
+    assert np.all((parameters[0, 1:] >= low - slack) & (parameters[0, 1:] <= high + slack))
+    assert np.all((parameters[1:, 1:] >= wide_low - slack) & (parameters[1:, 1:] <= wide_high + slack))
+    curve = np.exp(laws.log_curve(form, parameters, np.linspace(-span, 3, 20)))
     assert np.all((curve > 0) & np.isfinite(curve))
     assert np.all(np.diff(curve[:1], axis=1) <= 1e-9 * curve[:1, :1])
 
@@ -212,7 +211,7 @@ def test_extra_variance_scales_the_deviance_by_binomial_over_whole():
 
 
 def test_a_binomial_fit_is_scipys_most_likely_law(make_observations):
-    """Without any other variance, down to places of 0 errors: the most likely A and b."""
+    """Without any other variance, down to points of 0 errors: the most likely A and b."""
     x = np.geomspace(1, 1e5, 12)
     trials = 400.0
     count = np.random.default_rng(3).binomial(400, 0.5 * x**-0.7).astype(float)
@@ -225,10 +224,10 @@ def test_a_binomial_fit_is_scipys_most_likely_law(make_observations):
     def unlikely(p):
         return -stats.binom.logpmf(count, trials, np.exp(np.minimum(p[0] + p[1] * points.v, -1e-9))).sum()
 
-    found = optimize.minimize(
+    minimum = optimize.minimize(
         unlikely, [-6, 0.5], method="Nelder-Mead", options={"xatol": 1e-10, "fatol": 1e-13, "maxiter": 4000}
     )
-    np.testing.assert_allclose([c, b], found.x, rtol=1e-5)
+    np.testing.assert_allclose([c, b], minimum.x, rtol=1e-5)
 
 
 def _inside(form, share, span=9.0):
@@ -250,7 +249,7 @@ def test_no_start_of_scipys_finds_a_lower_huber_loss(name, seed):
     log_y = truth + 0.05 * generator.standard_t(3, 24)
     threshold = 0.07
     problem = Problem(form, v, log_y[None], solver.log_error(log_y[None]), threshold)
-    found = solver.solve(problem, np.ones((1, 24)), solver.FINE)[1][0]
+    loss = solver.solve(problem, np.ones((1, 24)), solver.FINE)[1][0]
     lower, upper = form.bounds(problem.span)
 
     def residual(p):
@@ -272,7 +271,7 @@ def test_no_start_of_scipys_finds_a_lower_huber_loss(name, seed):
         size = np.abs(residual(end))
         loss = np.sum(np.where(size <= threshold, size**2 / 2, threshold * (size - threshold / 2)))
         best = min(best, loss)
-    assert found <= best * (1 + (1e-6 if len(form.names) < 3 else 1e-2))
+    assert loss <= best * (1 + (1e-6 if len(form.names) < 3 else 1e-2))
 
 
 def test_held_parameters_stay_and_the_rest_is_the_constrained_minimum():
@@ -280,8 +279,8 @@ def test_held_parameters_stay_and_the_rest_is_the_constrained_minimum():
     log_y = np.log(0.05 + 0.02 * np.exp(0.5 * v))
     problem = Problem(forms.POWER_LAW_FLOOR, v, log_y[None], solver.log_error(log_y[None]))
     values = np.array([0.3, 0.5, 0.9])
-    found, losses = solver.solve(problem, np.ones((3, 20)), solver.FINE, held=(1, values))
-    np.testing.assert_array_equal(found[:, 2], values)
+    parameters, losses = solver.solve(problem, np.ones((3, 20)), solver.FINE, held=(1, values))
+    np.testing.assert_array_equal(parameters[:, 2], values)
     assert losses[1] < 1e-20
     for value, loss in zip(values, losses, strict=True):
         end = optimize.minimize(
@@ -303,9 +302,9 @@ def test_a_quantile_fit_leaves_its_share_below(make_observations):
     y = 0.5 * x**-0.2 * np.exp(0.3 * generator.standard_normal(400))
     at = make_observations(x, y)
     for quantile in (0.1, 0.5, 0.9):
-        found = fit_form(
+        parameters = fit_form(
             forms.POWER_LAW, at, np.ones((1, 400)), dataclasses.replace(PLAIN, quantile=quantile)
         )
-        below = np.mean(at.log_y < laws.log_curve(forms.POWER_LAW, found, -at.v)[0])
+        below = np.mean(at.log_y < laws.log_curve(forms.POWER_LAW, parameters, -at.v)[0])
         assert below == pytest.approx(quantile, abs=0.02)
-        assert found[0, 1] == pytest.approx(0.2, abs=0.03)
+        assert parameters[0, 1] == pytest.approx(0.2, abs=0.03)

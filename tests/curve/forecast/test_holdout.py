@@ -38,14 +38,14 @@ def test_a_far_run_is_within_the_band(make_table):
 
 
 @pytest.mark.parametrize(
-    ("expression", "words"),
+    ("expression", "message"),
     [
         ("train_gflops>1e9", "no row is held out"),
         ("train_gflop>1", "did you mean train_gflops"),
         ("big", "Give a column"),
     ],
 )
-def test_what_cannot_be_held_out_is_refused(make_table, expression, words):
+def test_what_cannot_be_held_out_is_refused(make_table, expression, message):
     table = make_table(X, X**-0.1)
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=message):
         holdout.fit_and_judge(table, expression, x="train_gflops", y="test_error", method=METHOD)

@@ -14,23 +14,23 @@ def _noisy(seed=0):
 
 def test_a_cut_judges_what_lies_above_it_up_to_sixteen_times(make_observations):
     points = make_observations(X, _noisy())
-    found = rolling.cuts(points, 6)
-    assert 1 <= len(found.at) <= rolling.MOST_CUTS
-    assert np.all(np.diff(found.at) > 0), "the largest x first"
-    for at, ahead in zip(found.at, found.ahead, strict=True):
+    cuts = rolling.cuts(points, 6)
+    assert 1 <= len(cuts.at) <= rolling.MOST_CUTS
+    assert np.all(np.diff(cuts.at) > 0), "the largest x first"
+    for at, ahead in zip(cuts.at, cuts.ahead, strict=True):
         judged = np.isfinite(ahead)
         ratio = X / (X.max() * np.exp(-at))
         assert np.array_equal(judged, (ratio > 1.01) & (ratio <= rolling.EDGES[-1]))
         np.testing.assert_allclose(np.exp(ahead[judged]), ratio[judged], rtol=1e-9)
         assert np.sum(ratio <= 1.01) >= 6
-    assert found.tested_ratio == pytest.approx(np.exp(np.nanmax(found.ahead)))
+    assert cuts.tested_ratio == pytest.approx(np.exp(np.nanmax(cuts.ahead)))
 
 
 def test_too_few_scales_leave_no_cut(make_observations):
-    found = rolling.cuts(make_observations(X[:4], _noisy()[:4]), 4)
-    assert len(found.at) == 0
-    assert found.tested_ratio is None
-    assert rolling.score(found.ahead, found.ahead) is None
+    cuts = rolling.cuts(make_observations(X[:4], _noisy()[:4]), 4)
+    assert len(cuts.at) == 0
+    assert cuts.tested_ratio is None
+    assert rolling.score(cuts.ahead, cuts.ahead) is None
 
 
 @pytest.mark.parametrize("name", average.MEMBERS)
@@ -74,9 +74,9 @@ def test_recent_fits_weigh_points_down_with_their_distance_below_the_cut(make_ob
 def test_horizons_and_score_are_the_roots_of_the_mean_squares():
     ahead = np.log(np.array([[np.nan, 2.0, 4.0, 10.0], [2.0, 4.0, np.nan, np.nan]]))
     errors = np.array([[np.nan, 0.1, 0.2, 0.4], [0.3, 0.0, np.nan, np.nan]])
-    found = rolling.horizons(ahead, errors)
-    assert [(h.ratio, h.predictions) for h in found] == [(2.0, 2), (4.0, 2), (10.0, 1)]
-    assert [h.log_rmse for h in found] == pytest.approx([np.sqrt(0.05), np.sqrt(0.02), 0.4])
+    horizons = rolling.horizons(ahead, errors)
+    assert [(h.ratio, h.predictions) for h in horizons] == [(2.0, 2), (4.0, 2), (10.0, 1)]
+    assert [h.log_rmse for h in horizons] == pytest.approx([np.sqrt(0.05), np.sqrt(0.02), 0.4])
     each = [(0.01 + 0.04 + 0.16) / 3, 0.09 / 2]
     assert rolling.score(ahead, errors) == pytest.approx(np.sqrt(np.mean(each)))
 

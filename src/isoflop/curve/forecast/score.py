@@ -111,7 +111,7 @@ def read_benchmark(path: Path) -> tuple[pd.DataFrame, int]:
 
 
 def predict_curve(x: Array, y: Array, at: Array) -> tuple[Array, Array]:
-    """Return ln of the forecast of one curve at `at`, and half of its 95% interval for a new point, (m,) each.
+    """Return ln of the forecast of one curve at `at` (m,), and half of its 95% interval for a new point (m,).
 
     The interval is Student's t, with as many degrees of freedom as rolling tests, times the error of rolling
     extrapolation at that ratio of x; the error counts at least the spread between the laws.
