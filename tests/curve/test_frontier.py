@@ -37,9 +37,7 @@ def test_runs_are_chosen_by_the_other_runs_of_their_mean():
     x = np.array([1.0, 10.0, 100.0, 1000.0])
     y = np.array([0.4, 0.4, 0.1, 0.5, 0.2, 0.2, 0.05, 0.05])
     chosen = select(mean_of, x, y, np.ones((1, 8)))[0]
-    assert not chosen[2], (
-        "the lucky run's mean is judged by its unlucky other, which a cheaper mean beats"
-    )
+    assert not chosen[2], "the lucky run's mean is judged by its unlucky other, which a cheaper mean beats"
     assert chosen[3], "the unlucky run's mean is judged by the lucky one"
 
 

@@ -27,7 +27,7 @@ def test_seven_laws_take_a_line_each_in_a_hundred_columns(make_table, make_fits,
     floored = next(line for line in lines if line.startswith("power_law_floor "))
     assert floored.split() == [
         *("power_law_floor", "0.3", "(0.29,", "0.31)", "0.0123", "(0.0098,", "0.015)", "-", "0.020"),
-        *("x1.11", "x1.22", "-", "25%"),
+        *("1.11", "1.22", "-", "25%"),
     ]
 
 

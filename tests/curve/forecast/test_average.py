@@ -114,7 +114,7 @@ def test_too_few_scales_make_no_forecast_but_a_reason(make_table):
 
 
 def _plain_frontier(mean_of, mean_x, run_y, weights):
-    """Run by run: the mean of its mean's other runs below the mean of every mean_of that is no dearer."""
+    """Run by run: the mean of its mean's other runs below every mean that is no dearer."""
     chosen = np.zeros((len(weights), len(mean_of)), dtype=bool)
     for r, row in enumerate(weights):
         for i, own in enumerate(mean_of):
