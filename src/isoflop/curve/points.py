@@ -21,7 +21,7 @@ Array = npt.NDArray[np.float64]
 
 GRADES = "ABCD"
 LEAST_ENERGY_GRADE = "C"
-"""Joules of a lower grade cannot be attributed to the run alone (meter/energy/grade.py) and are not fitted."""
+"""Joules of a lower grade cannot be attributed to one run (meter/energy/grade.py) and are not fitted."""
 
 _REASONS = {"energy_joules": "energy_reason", "net_joules": "energy_reason"}
 _MACHINE_DEPENDENT = ("energy_joules", "net_joules", "train_seconds", "dollars", "grams_co2")
