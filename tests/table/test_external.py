@@ -381,7 +381,7 @@ def test_a_top1_that_falls_is_taken_for_an_error(read):
     assert values(read(csv_of(flops=FLOPS, top1=ERRORS), y="top1")) == (FLOPS, ERRORS)
 
 
-def test_a_y_that_rises_and_an_x_in_logarithms_are_doubted_in_words(read):
+def test_a_y_that_rises_and_an_x_in_logarithms_give_warnings(read):
     text = csv_of(log_flops=[3, 4, 5, 6], score=[1, 2, 3, 4])
     first, second = read(text, x="log_flops", y="score").warnings
     assert "log_flops sounds like a logarithm" in first

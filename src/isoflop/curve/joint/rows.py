@@ -18,9 +18,9 @@ from isoflop.table.grouping import distinct_scales
 
 Array = npt.NDArray[np.float64]
 
-MOST_SHARED = 0.999
+REFUSED_SHARE = 0.999
 """A resource is refused if the others explain a greater share of the variance of its logarithm."""
-DOUBTFUL_SHARED = 0.95
+WARNED_SHARE = 0.95
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,12 +167,12 @@ def collinearity_warnings(rows: JointRows, resources: Sequence[str]) -> list[str
     share = _explained_shares(rows)
     worst = int(share.argmax())
     others = " and ".join(name for j, name in enumerate(resources) if j != worst)
-    if share[worst] > MOST_SHARED:
+    if share[worst] > REFUSED_SHARE:
         raise ValueError(
             f"{resources[worst]} follows from {others} in these rows (R2 {share[worst]:.5f} of its log): "
             "their terms cannot be separated, vary one while holding the other"
         )
-    if share[worst] > DOUBTFUL_SHARED:
+    if share[worst] > WARNED_SHARE:
         return [
             f"{resources[worst]} nearly follows from {others} (R2 {share[worst]:.3f}): uncertain exponents"
         ]
