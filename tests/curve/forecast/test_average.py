@@ -211,14 +211,14 @@ def test_shares_are_inverse_to_the_error():
 
 
 def test_calibration_counts_what_smaller_runs_made_intervals_for(averaged):
-    observed, mixture = averaged
-    where = average.cuts(observed)
+    points, mixture = averaged
+    where = average.cuts(points)
     judged = int(np.isfinite(where.ahead[:-1]).sum())
     assert [c.nominal for c in mixture.calibration] == list(average.NOMINAL)
     assert all(c.predictions == judged for c in mixture.calibration)
-    observed = [c.observed for c in mixture.calibration]
-    assert observed == sorted(observed)
-    assert all(0 <= share <= 1 for share in observed)
+    shares = [c.observed for c in mixture.calibration]
+    assert shares == sorted(shares)
+    assert all(0 <= share <= 1 for share in shares)
 
 
 def test_calibration_is_near_nominal_for_errors_of_the_model_itself():

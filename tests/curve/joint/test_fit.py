@@ -95,13 +95,13 @@ def test_every_resample_is_at_the_minimum_that_long_effort_from_random_starts_fi
         size = np.abs(log_y[0] - p[0] - forms.additive(p[None, 1:], v)[0][0])
         return 1e3 * float(w @ np.where(size <= 1e-3, size**2 / 2, 1e-3 * (size - 5e-4)))
 
-    for w, loss in zip(weights[:3], reached[:3], strict=True):
+    for w, ours in zip(weights[:3], reached[:3], strict=True):
         for _ in range(2):
             start = np.r_[generator.uniform(0.6, 1.0), -generator.uniform(0.2, 2), generator.uniform(-1, 1)]
             start = np.r_[start, generator.uniform(0.1, 0.8, 2)]
             free = [(None, None), (-20, 3), (-30, 30), (1e-3, 5), (1e-3, 5)]
             other = optimize.minimize(loss, start, args=(w,), method="L-BFGS-B", bounds=free)
-            assert loss <= other.fun / 1e3 * (1 + 1e-9)
+            assert ours <= other.fun / 1e3 * (1 + 1e-9)
 
 
 def _sweep(law, noise=0.0, seed=0):
