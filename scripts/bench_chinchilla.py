@@ -6,7 +6,7 @@ Expected time: about half a minute. PATH is the file of points that Besiroglu et
 Scaling: A replication attempt") read off Hoffmann et al. (2022). Their notebook (github.com/epoch-research/
 analyzing-chinchilla, data_analysis.ipynb) refits each resample by scipy's BFGS of the summed Huber loss of
 the log-sum-exp from one start, the corrected estimate of Hoffmann et al., with the gradient of the package
-autograd. Here it is that loop in our own words: with autograd where it is installed, and with the gradient by
+autograd. This script repeats that loop: with autograd where it is installed, and with the gradient by
 formula, which is the faster of the two. Some of its resamples are timed and scaled up.
 """
 
@@ -41,8 +41,8 @@ START = (6.0073404, 6.0179186, 0.5267228, 0.33917084, 0.2849083)
 """ln A, ln B, ln E, alpha, beta of Hoffmann et al. before rounding, as the notebook has them."""
 
 
-def read(path: Path) -> pd.DataFrame:
-    """N, D = FLOP / 6N and loss of all points but the five highest losses."""
+def read_points(path: Path) -> pd.DataFrame:
+    """Return N, D = FLOP / 6N and loss of all points but the five highest losses."""
     rows = pd.read_csv(path).sort_values("loss").iloc[:-DROPPED]
     n = rows["Model Size"].to_numpy(float)
     tokens = rows["Training FLOP"].to_numpy(float) / (6 * n)
@@ -50,14 +50,14 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def objective(p: Array, n: Array, d: Array, loss: Array, xp: Any = np) -> Any:
-    """The summed Huber loss of ln loss at p = (a, b, e, alpha, beta); `xp` is numpy or autograd's."""
+    """Return the summed Huber loss of ln loss at p = (a, b, e, alpha, beta); `xp` is numpy or autograd's."""
     law = xp.log(xp.exp(p[0] - p[3] * xp.log(n)) + xp.exp(p[1] - p[4] * xp.log(d)) + xp.exp(p[2]))
     size = xp.abs(xp.log(loss) - law)
     return xp.sum(xp.where(size <= DELTA, 0.5 * size**2, DELTA * (size - 0.5 * DELTA)))
 
 
 def formula(p: Array, n: Array, d: Array, loss: Array) -> Array:
-    """The gradient of `objective`."""
+    """Return the gradient of `objective`."""
     log_n, log_d = np.log(n), np.log(d)
     parts = np.exp(np.stack([p[0] - p[3] * log_n, p[1] - p[4] * log_d, np.full_like(n, p[2])]))
     whole = parts.sum(axis=0)
@@ -66,31 +66,31 @@ def formula(p: Array, n: Array, d: Array, loss: Array) -> Array:
 
 
 def gradients() -> dict[str, Gradient]:
-    """The gradient by formula, and autograd's where it is installed."""
-    found: dict[str, Gradient] = {"formula": formula}
+    """Return the gradient by formula, and autograd's if it is installed."""
+    by_name: dict[str, Gradient] = {"formula": formula}
     try:
         autograd, xp = importlib.import_module("autograd"), importlib.import_module("autograd.numpy")
     except ImportError:
-        return found
-    return found | {"autograd": autograd.grad(lambda p, n, d, loss: objective(p, n, d, loss, xp))}
+        return by_name
+    return by_name | {"autograd": autograd.grad(lambda p, n, d, loss: objective(p, n, d, loss, xp))}
 
 
 def loop(rows: pd.DataFrame, resamples: int, gradient: Gradient) -> tuple[float, Array]:
-    """Seconds of the published loop over so many resamples, and their parameters (resamples, 5)."""
+    """Return the seconds of the published loop and the parameters (resamples, 5)."""
     n, d, loss = (rows[name].to_numpy() for name in ("N", "D", "loss"))
     np.seterr(over="ignore", invalid="ignore", divide="ignore")
     generator = np.random.default_rng(42)
     drawn = [generator.integers(0, len(n), len(n)) for _ in range(resamples)]
-    found = []
+    minima = []
     began = time.perf_counter()
     for rows_drawn in drawn:
         arguments = (n[rows_drawn], d[rows_drawn], loss[rows_drawn])
-        found.append(optimize.minimize(objective, START, args=arguments, jac=gradient, method="BFGS").x)
-    return time.perf_counter() - began, np.array(found)
+        minima.append(optimize.minimize(objective, START, args=arguments, jac=gradient, method="BFGS").x)
+    return time.perf_counter() - began, np.array(minima)
 
 
 def processor() -> str:
-    """The processor's name where the system tells it."""
+    """Return the processor's name as far as the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("points", type=Path, metavar="PATH", help="chinchilla_points.csv")
     parser.add_argument("--loop", type=int, default=40, help="resamples of the published loop (default 40)")
     options = parser.parse_args()
-    rows = read(options.points)
+    rows = read_points(options.points)
     began = time.perf_counter()
     fit = fit_joint(rows, "chinchilla", ("N", "D"), "loss", RESAMPLES)
     ours = time.perf_counter() - began
@@ -113,9 +113,9 @@ def main() -> None:
     alpha, beta = errors["exponent_parameters"], errors["exponent_data"]
     print(f"isoflop: {RESAMPLES} resamples, 1,600 starts each, in {ours:.1f} s; s.e. {alpha:.4f}, {beta:.4f}")
     for name, gradient in gradients().items():
-        seconds, found = loop(rows, options.loop, gradient)
+        seconds, minima = loop(rows, options.loop, gradient)
         scaled = seconds * RESAMPLES / options.loop
-        spread = found[:, 3:].std(axis=0, ddof=1)
+        spread = minima[:, 3:].std(axis=0, ddof=1)
         print(
             f"published loop, gradient by {name}: {scaled:.0f} s (scaled from {options.loop} resamples in "
             f"{seconds:.1f} s); s.e. {spread[0]:.4f}, {spread[1]:.4f}; ratio {scaled / ours:.1f}"

@@ -1,12 +1,12 @@
-"""How often do 95% intervals hold the truth? Simulated sweeps through the functions that `isoflop fit` uses.
+"""Measure how often 95% intervals hold the truth, on simulated sweeps through the functions of `isoflop fit`.
 
     python scripts/bench_coverage.py results/coverage-simulated [--minutes 15] [--cases "*-3"]
 
 Expected time: about 30 minutes on one core for 1,000 simulations of every case. Every case keeps its counts
 in DIR/cases/NAME.json, written atomically, and a second call goes on from there (delete them after a
 change of the method); all cases advance together.
-Writes DIR/coverage.csv, one row a case and quantity: the share of simulations whose interval held the truth,
-its standard error, and the interval's median width (of ln y for the curve).
+Writes DIR/coverage.csv with one row a case and quantity: the share of simulations whose interval held the
+truth, its standard error, and the interval's median width (of ln y for the curve).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from isoflop import record
-from isoflop.curve import bootstrap, points, predict, profile_likelihood
+from isoflop.curve import bootstrap, law_names, points, predict, profile_likelihood
 from isoflop.curve import new_run as scatter
 from isoflop.curve.fit import estimate
 from isoflop.curve.laws import LAWS, Axes, Options
@@ -38,14 +38,17 @@ PROFILED = 3
 FLOOR = 0.05
 PLAIN = Options()
 UNBOUNDED = 1e9
-"""Stands for an infinite width in a tally: JSON has no infinity."""
+"""An infinite width in a tally, as JSON has no infinity."""
 Hit = tuple[bool, float]
 """Whether an interval held the truth, and its width."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Tally:
-    """The simulations of one case so far: for each quantity whether the truth was held, and the width."""
+    """The simulations of one case so far.
+
+    For each quantity: whether the interval held the truth, and its width.
+    """
 
     simulations: int
     held: dict[str, list[bool]]
@@ -53,55 +56,64 @@ class Tally:
 
 
 def cases() -> dict[str, Case]:
-    """Name -> case. On the frontier the noise is that of seeds, and shapes differ by their excess."""
-    found: dict[str, Case] = {}
+    """Return the cases by name.
+
+    On the frontier the noise is that of seeds, and shapes differ by their excess.
+    """
+    by_name: dict[str, Case] = {}
+    # Cases keep the laws' old names: a case's name seeds its simulations and names its file.
     for law, floor in (("power", 0.0), ("power_floor", FLOOR)):
         truth = Truth(floor=floor)
         for configs in (8, 15, 30):
-            found[f"{law}-all-{configs}-3"] = Case(truth, configs, 3, 0.03, 0.05)
-            found[f"{law}-frontier-{configs}-3"] = Case(truth, configs, 3, 0.0, 0.05, of_frontier=True)
+            by_name[f"{law}-all-{configs}-3"] = Case(truth, configs, 3, 0.03, 0.05)
+            by_name[f"{law}-frontier-{configs}-3"] = Case(truth, configs, 3, 0.0, 0.05, of_frontier=True)
         for seeds in (2, 5):
-            found[f"{law}-all-15-{seeds}"] = Case(truth, 15, seeds, 0.03, 0.05)
-            found[f"{law}-frontier-15-{seeds}"] = Case(truth, 15, seeds, 0.0, 0.05, of_frontier=True)
-        found[f"{law}-all-15-3-noisy"] = Case(truth, 15, 3, 0.08, 0.10)
-        found[f"{law}-all-15-3-counted"] = Case(truth, 15, 3, 0.03, 0.0, trials=1000)
-    return found
+            by_name[f"{law}-all-15-{seeds}"] = Case(truth, 15, seeds, 0.03, 0.05)
+            by_name[f"{law}-frontier-15-{seeds}"] = Case(truth, 15, seeds, 0.0, 0.05, of_frontier=True)
+        by_name[f"{law}-all-15-3-noisy"] = Case(truth, 15, 3, 0.08, 0.10)
+        by_name[f"{law}-all-15-3-counted"] = Case(truth, 15, 3, 0.03, 0.0, trials=1000)
+    return by_name
 
 
 def law_of(name: str) -> str:
-    """The law that is true, and fitted, in the case of this name."""
-    return name.split("-")[0]
+    """Return the law that is true, and fitted, in the case of this name."""
+    return law_names.current(name.split("-")[0])
 
 
 def judge(name: str, case: Case, seed: int) -> dict[str, Hit]:
-    """Simulate and fit one sweep; for each quantity whether its interval held the truth, and its width."""
+    """Simulate and fit one sweep.
+
+    Return for each quantity whether its interval held the truth, and its width.
+    """
     generator = np.random.default_rng([zlib.crc32(name.encode()), seed])
     chosen = points.select(simulate(case, generator), "x", "test_error")
-    sample = predict.resampled(chosen, RESAMPLES, seed, of_frontier=case.of_frontier)
+    sample = predict.resample(chosen, RESAMPLES, seed, of_frontier=case.of_frontier)
     law = LAWS[law_of(name)]
     parameters = sample.fit(law, PLAIN)
-    found: dict[str, Hit] = {}
-    x_max = float(sample.view.x.max())
-    if bootstrap.tells(sample.units, law.free_parameters):
+    hits: dict[str, Hit] = {}
+    x_max = float(sample.observations.x.max())
+    if bootstrap.enough_configs(sample.units, law.free_parameters):
         for reported in law.describe(parameters, Axes(math.log(x_max), "", "")):
             if reported.name in ("b", "E"):
                 truth = case.truth.b if reported.name == "b" else case.truth.floor
                 ends = estimate(reported, sample.units, law.free_parameters).interval
-                found[reported.name] = _held(ends, truth)
+                hits[reported.name] = _held(ends, truth)
         if not case.of_frontier and seed % PROFILED == 0:
-            followed = profile_likelihood.exponent_interval(law, sample.view, sample.units, parameters, PLAIN)
+            followed = profile_likelihood.exponent_interval(
+                law, sample.observations, sample.units, parameters, PLAIN
+            )
             if followed is not None:
-                found["b, profile"] = _held(followed, case.truth.b)
+                hits["b, profile"] = _held(followed, case.truth.b)
     fitted = law.log_predict(parameters[:1], np.log(sample.runs.positive.x / x_max))[0]
     runs, used = sample.runs.positive, sample.used
     trials = None if runs.trials is None else runs.trials[used]
     noise = scatter.about(runs.log_y[used], fitted[used], trials, law.free_parameters)
-    band = predict.band(law, parameters, sample.view.x, noise, sample)
+    band = predict.band(law, parameters, sample.observations.x, noise, sample)
     for name, at in (("y at x_max", X_MAX), ("y at 10 x_max", 10 * X_MAX)):
-        found[name] = _inside(band.x, band.low, band.high, at, float(case.truth(at)))
+        hits[name] = _inside(band.x, band.low, band.high, at, float(case.truth(at)))
     new = float(new_run(case, np.array([X_MAX]), generator)[0])
-    found["new run at x_max"] = _inside(band.x, band.new_low, band.new_high, X_MAX, new)
-    return found
+    hits["new run at x_max"] = _inside(band.x, band.new_low, band.new_high, X_MAX, new)
+    return hits
 
 
 def _held(ends: Interval, truth: float) -> Hit:
@@ -132,12 +144,12 @@ def advance(path: Path, case: Case, simulations: int) -> Tally:
 
 
 def rows(name: str, case: Case, tally: Tally) -> list[dict[str, object]]:
-    """The case's lines of coverage.csv."""
-    found = []
+    """Return the case's lines of coverage.csv."""
+    lines = []
     for quantity, held in tally.held.items():
         share = float(np.mean(held))
         width = float(np.median(tally.widths[quantity]))
-        found.append(
+        lines.append(
             {
                 "case": name,
                 "law": law_of(name),
@@ -155,7 +167,7 @@ def rows(name: str, case: Case, tally: Tally) -> list[dict[str, object]]:
                 "simulations": tally.simulations,
             }
         )
-    return found
+    return lines
 
 
 def write_table(folder: Path) -> None:
@@ -175,18 +187,18 @@ def main() -> None:
     parser.add_argument("--simulations", type=int, default=1000)
     parser.add_argument("--minutes", type=float, default=math.inf)
     parser.add_argument("--cases", default="*", help="only those whose names match, as power-all-*")
-    given = parser.parse_args()
-    ends = time.monotonic() + 60 * given.minutes
-    (given.folder / "cases").mkdir(parents=True, exist_ok=True)
-    everything = {name: case for name, case in cases().items() if fnmatch.fnmatch(name, given.cases)}
+    options = parser.parse_args()
+    ends = time.monotonic() + 60 * options.minutes
+    (options.folder / "cases").mkdir(parents=True, exist_ok=True)
+    everything = {name: case for name, case in cases().items() if fnmatch.fnmatch(name, options.cases)}
     done = 0
-    while done < given.simulations and time.monotonic() < ends:
+    while done < options.simulations and time.monotonic() < ends:
         tallies = {
-            name: advance(given.folder / "cases" / f"{name}.json", case, given.simulations)
+            name: advance(options.folder / "cases" / f"{name}.json", case, options.simulations)
             for name, case in everything.items()
         }
         done = min(tally.simulations for tally in tallies.values())
-        write_table(given.folder)
+        write_table(options.folder)
         print(f"{done} simulations a case", flush=True)
 
 

@@ -30,7 +30,7 @@ Array = npt.NDArray[np.float64]
 
 
 def synthetic(runs: int) -> pd.DataFrame:
-    """`runs` runs, SEEDS a configuration, on y = 0.05 + 0.6 x^-0.3 with 5% noise over five decades.
+    """Return `runs` runs, SEEDS a configuration, on y = 0.05 + 0.6 x^-0.3 with 5% noise over five decades.
 
     Each error is counted on TRIALS examples.
     """
@@ -46,12 +46,12 @@ def synthetic(runs: int) -> pd.DataFrame:
 
 
 def log_law(x: Array, e: float, log_a: float, b: float) -> Array:
-    """ln of the power law with a floor."""
+    """Return ln y of the power law with a floor."""
     return np.asarray(np.log(e + np.exp(log_a) * x**-b))
 
 
 def naive_loop(table: pd.DataFrame, resamples: int) -> float:
-    """Seconds that `resamples` refits of the law with a floor take, one after the other."""
+    """Return the seconds that `resamples` refits of the law with a floor take, one after the other."""
     generator = np.random.default_rng(0)
     x, y = table["train_gflops"].to_numpy(), table["test_error"].to_numpy()
     members = np.arange(len(x)).reshape(-1, SEEDS)
@@ -74,7 +74,7 @@ def naive_loop(table: pd.DataFrame, resamples: int) -> float:
 
 
 def ours(table: pd.DataFrame, method: Method) -> tuple[float, float]:
-    """Wall and processor seconds of one fit: the best of three, each."""
+    """Return wall and processor seconds of one fit, the best of three each."""
     times = []
     for _ in range(3):
         began, used = time.perf_counter(), time.process_time()
@@ -97,7 +97,7 @@ def main() -> None:
     for runs in (99, 999):
         table = synthetic(runs)
         whole, processor = ours(table, Method(resamples=RESAMPLES))
-        alone, _ = ours(table, Method(laws=("power_floor",), resamples=RESAMPLES, forecast=False))
+        alone, _ = ours(table, Method(laws=("power_law_floor",), resamples=RESAMPLES, forecast=False))
         naive = naive_loop(table, loop) * RESAMPLES / loop
         row = f"{runs:>8} {whole:>11.2f} {processor:>13.2f} {alone:>15.2f}"
         print(f"{row} {naive:>14.1f} {naive / alone:>6.1f}x{scaled}")

@@ -44,15 +44,15 @@ TRUTHS = {
 
 
 def of_band(band: Band, seconds: float) -> Predicted:
-    """A band read at AT."""
+    """Return a band at AT."""
     at, x = np.log(AT), np.log(band.x)
     ends = {"low": band.low, "middle": band.y, "high": band.high}
     return {name: np.exp(np.interp(at, x, np.log(y))) for name, y in ends.items()} | {"seconds": seconds}
 
 
 def ours(table: pd.DataFrame, law: str | None) -> Predicted:
-    """A law of isoflop, or with None its default forecast."""
-    method = Method(laws=(law or "polynomial",), resamples=RESAMPLES, forecast=law is None)
+    """Return the prediction of a law of isoflop, or of its default forecast for None."""
+    method = Method(laws=(law or "power_law_ols",), resamples=RESAMPLES, forecast=law is None)
     began = time.process_time()
     report = fit_table(table, x="x", method=method)
     seconds = time.process_time() - began
@@ -88,13 +88,13 @@ def with_scipy(table: pd.DataFrame) -> Predicted:
 
 
 def rival(python: str, tables: list[pd.DataFrame], laws: list[str]) -> dict[str, list[Predicted]]:
-    """simple-scaling-laws' predictions by law."""
+    """Return the predictions of simple-scaling-laws by law."""
     sweeps = [{"x": t["x"].tolist(), "y": t["test_error"].tolist()} for t in tables]
-    asked = {"sweeps": sweeps, "at": AT, "laws": laws, "draws": RESAMPLES}
+    request = {"sweeps": sweeps, "at": AT, "laws": laws, "draws": RESAMPLES}
     script = Path(__file__).with_name("rival_simple_scaling_laws.py")
     made = subprocess.run(
         [python, str(script)],
-        input=json.dumps(asked),
+        input=json.dumps(request),
         capture_output=True,
         text=True,
         check=True,
@@ -105,7 +105,7 @@ def rival(python: str, tables: list[pd.DataFrame], laws: list[str]) -> dict[str,
 
 
 def row(truth_name: str, tool: str, predicted: list[Predicted]) -> dict[str, object]:
-    """One line of rivals.csv."""
+    """Return one line of rivals.csv."""
     truth = TRUTHS[truth_name](AT)
     made = [p for p in predicted if "reason" not in p]
     line: dict[str, object] = {
@@ -139,24 +139,24 @@ def main() -> None:
     parser.add_argument("--rival", required=True, help="Python that has simple-scaling-laws")
     parser.add_argument("--rival-laws", nargs="+", default=RIVAL_LAWS, help="also broken-power")
     parser.add_argument("--sweeps", type=int, default=100)
-    given = parser.parse_args()
+    options = parser.parse_args()
     tools: dict[str, Callable[[pd.DataFrame], Predicted]] = {
-        "isoflop, power_floor": lambda table: ours(table, "power_floor"),
+        "isoflop, power_law_floor": lambda table: ours(table, "power_law_floor"),
         "isoflop, forecast (default)": lambda table: ours(table, None),
         "scipy curve_fit, power and floor": with_scipy,
     }
     lines = []
     for number, (name, truth) in enumerate(TRUTHS.items()):
         case = Case(truth, configs=15, seeds=3, config_noise=0.03, seed_noise=0.05)
-        tables = [simulate(case, np.random.default_rng([number, i])) for i in range(given.sweeps)]
+        tables = [simulate(case, np.random.default_rng([number, i])) for i in range(options.sweeps)]
         lines += [row(name, tool, [predict(t) for t in tables]) for tool, predict in tools.items()]
         lines += [
-            row(name, f"simple-scaling-laws, {law}", found)
-            for law, found in rival(given.rival, tables, given.rival_laws).items()
+            row(name, f"simple-scaling-laws, {law}", predictions)
+            for law, predictions in rival(options.rival, tables, options.rival_laws).items()
         ]
         print(pd.DataFrame(lines).to_string(), flush=True)
-    given.folder.mkdir(parents=True, exist_ok=True)
-    record.write_bytes(given.folder / "rivals.csv", pd.DataFrame(lines).to_csv(index=False).encode())
+    options.folder.mkdir(parents=True, exist_ok=True)
+    record.write_bytes(options.folder / "rivals.csv", pd.DataFrame(lines).to_csv(index=False).encode())
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 
 
 def predict(sweep: dict[str, list[float]], at: list[float], law: str, draws: int) -> dict[str, Any]:
-    """Median and 95% interval of the mean curve at each x of `at`, or the reason there is none."""
+    """Return median and 95% interval of the mean curve at each x of `at`, or the reason why there is none."""
     import polars
     from simple_scaling_laws import fit
 
@@ -27,20 +27,22 @@ def predict(sweep: dict[str, list[float]], at: list[float], law: str, draws: int
     began = time.process_time()
     try:
         model = fit(frame, law=law, n_draws=draws, seed=0)
-        found = model.predict({"model_size__flops": at})
+        quantiles = model.predict({"model_size__flops": at})
     except (ValueError, ArithmeticError) as error:
         return {"reason": str(error)}
-    low, middle, high = (found[f"test_loss__error__{part}"].to_list() for part in ("q025", "median", "q975"))
+    low, middle, high = (
+        quantiles[f"test_loss__error__{part}"].to_list() for part in ("q025", "median", "q975")
+    )
     return {"low": low, "middle": middle, "high": high, "seconds": time.process_time() - began}
 
 
 def main() -> None:
     """Answer one request: {sweeps, at, laws, draws} -> {law: [prediction of each sweep]}."""
     warnings.simplefilter("ignore")
-    asked = json.load(sys.stdin)
+    request = json.load(sys.stdin)
     answer = {
-        law: [predict(sweep, asked["at"], law, asked["draws"]) for sweep in asked["sweeps"]]
-        for law in asked["laws"]
+        law: [predict(sweep, request["at"], law, request["draws"]) for sweep in request["sweeps"]]
+        for law in request["laws"]
     }
     json.dump(answer, sys.stdout)
 

@@ -1,4 +1,4 @@
-"""Sweeps with a known law, as tables of runs: what bench_coverage.py and bench_rivals.py fit.
+"""Simulated sweeps with a known law as tables of runs, for bench_coverage.py and bench_rivals.py.
 
 y = law(x) e^(excess + configuration noise + seed noise), x over four decades. On all runs a configuration is
 one shape at a compute of its own. For the frontier, `SHAPES` shapes share each compute level; the best of
@@ -19,7 +19,7 @@ X_MAX = 1e4
 SHAPES = {8: 2, 15: 3, 30: 3}
 """Configurations of a frontier sweep -> shapes at each compute level."""
 MEAN_EXCESS = 0.15
-"""Of ln y of the shapes that are not the best."""
+"""Mean excess of ln y of the shapes that are not the best."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Truth:
     width: float = 0.5
 
     def __call__(self, x: npt.ArrayLike) -> Array:
-        """y at x, same shape."""
+        """Return y at x, of the same shape."""
         at = np.asarray(x, dtype=float)
         falling = self.scale * at**-self.b
         if self.later is not None:
@@ -57,20 +57,20 @@ class Case:
 
 
 def new_run(case: Case, x: Array, generator: np.random.Generator) -> Array:
-    """y of one new configuration with one seed at each x."""
+    """Return y of one new configuration with one seed at each x."""
     noise = np.hypot(case.config_noise, case.seed_noise) * generator.standard_normal(len(x))
     return counted(case, case.truth(x) * np.exp(noise), generator)
 
 
 def counted(case: Case, y: Array, generator: np.random.Generator) -> Array:
-    """y, or the share of `trials` images that are wrong when each is with chance y."""
+    """Return y, or the share of wrong images among `trials` of which each is wrong with probability y."""
     if case.trials is None:
         return y
     return generator.binomial(case.trials, np.minimum(y, 1.0)) / case.trials
 
 
 def simulate(case: Case, generator: np.random.Generator) -> pd.DataFrame:
-    """One sweep: columns run_id, config_id, x, y (as test_error), and test_n where errors are counted."""
+    """Return one sweep: columns run_id, config_id, x, test_error, and test_n where errors are counted."""
     excess = np.zeros(case.configs)
     x = np.geomspace(1.0, X_MAX, case.configs)
     if case.of_frontier:

@@ -207,6 +207,14 @@ def test_impossible_errors_are_excluded_by_name(
     assert [e["run_id"] for e in report["excluded"]] == [f"{4:016x}"]
 
 
+def test_an_old_name_of_a_law_is_refused_with_the_new_one(
+    here: Path, done_record: Record, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spread_records(here / "d", done_record, [1, 10, 100, 1000], [0.4, 0.2, 0.1, 0.05])
+    assert main.main(["fit", "d", "--laws", "exponential,polynomial"]) == output.INPUT
+    assert "unknown law polynomial: it is now called power_law_ols" in one_line(capsys)
+
+
 def test_an_unknown_column_names_the_nearest(
     here: Path, done_record: Record, capsys: pytest.CaptureFixture[str]
 ) -> None:

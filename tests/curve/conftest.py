@@ -5,16 +5,16 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from isoflop.curve.observations import View
+from isoflop.curve.observations import Observations
 
 
-def _view(x, y, *, repeats=1.0, trials=None, seed_variance=None) -> View:
+def _view(x, y, *, repeats=1.0, trials=None, seed_variance=None) -> Observations:
     """Points, each a configuration of its own."""
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     counts = None if trials is None else np.full(len(x), float(trials))
-    return View(x, y, np.arange(len(x)), np.full(len(x), float(repeats)), counts, seed_variance)
+    return Observations(x, y, np.arange(len(x)), np.full(len(x), float(repeats)), counts, seed_variance)
 
 
 @pytest.fixture
-def make_view() -> Callable[..., View]:
+def make_observations() -> Callable[..., Observations]:
     return _view

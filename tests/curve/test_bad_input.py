@@ -29,7 +29,7 @@ def _numbers(value):
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         (lambda t: t.iloc[:2], "2 distinct compute scales in 2 usable runs.*at least 3"),
         (lambda t: t.assign(train_gflops=5.0), "1 distinct compute scales"),
@@ -44,18 +44,18 @@ def _numbers(value):
         (lambda t: t.drop(columns="test_error"), "no column test_error"),
         (lambda t: t.drop(columns="config_id"), "no column config_id"),
         (lambda t: t.assign(git_commit=["a", "b"] * 6), "say --mixed"),
-        (lambda t: t.assign(test_error="low"), "holds words"),
+        (lambda t: t.assign(test_error="low"), "holds text"),
         (lambda t: t.assign(test_error=0.0), "0 in every run"),
     ],
 )
-def test_what_cannot_be_fitted_is_refused_in_one_line(make_table, change, words):
-    with pytest.raises(ValueError, match=words) as caught:
+def test_what_cannot_be_fitted_is_refused_in_one_line(make_table, change, message):
+    with pytest.raises(ValueError, match=message) as caught:
         _report(change(make_table(X, Y)))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         ({"quantile": 0.0}, "quantile is 0: give a number between 0 and 1"),
         ({"quantile": 1.0}, "quantile is 1"),
@@ -68,8 +68,8 @@ def test_what_cannot_be_fitted_is_refused_in_one_line(make_table, change, words)
         ({"least_energy_grade": "E"}, "no energy grade E"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused_in_one_line(make_table, options, words):
-    with pytest.raises(ValueError, match=words) as caught:
+def test_settings_that_make_no_sense_are_refused_in_one_line(make_table, options, message):
+    with pytest.raises(ValueError, match=message) as caught:
         _report(make_table(X, Y), **options)
     assert "\n" not in str(caught.value)
 
@@ -77,27 +77,27 @@ def test_settings_that_make_no_sense_are_refused_in_one_line(make_table, options
 def test_runs_above_the_chance_that_is_given_are_left_out(make_table):
     """M4's level held below the errors would be a silent, wrong number: such runs are left out by name."""
     table = make_table(X, Y).drop(columns="chance_error")
-    report = _report(table, laws=("power",), chance=0.3)
+    report = _report(table, laws=("power_law",), chance=0.3)
     above = [f"run{i}" for i in np.flatnonzero(table["test_error"] >= 0.3)]
     assert above
     assert [e.run_id for e in report.excluded] == above
-    assert any("at or above chance are left out" in words for words in report.warnings)
+    assert any("at or above chance are left out" in warning for warning in report.warnings)
     with pytest.raises(ValueError, match="at chance"):
         _report(table, chance=0.05)
 
 
-def test_chance_is_not_used_for_losses_and_says_so(make_table):
+def test_chance_is_not_used_for_losses_and_gives_a_warning(make_table):
     table = make_table(X, Y, noise=0.02).assign(test_loss=3 * Y)
     given, not_given = (
         fit_table(table, y="test_loss", method=Method(**FEW, laws=("m4",), chance=chance))
         for chance in (0.9, None)
     )
     assert given.fits == not_given.fits
-    assert any("chance 0.9 is not used" in words for words in given.warnings)
+    assert any("chance 0.9 is not used" in warning for warning in given.warnings)
 
 
-def test_a_frontier_of_one_place_is_refused(make_table):
-    with pytest.raises(ValueError, match=r"the frontier holds 1 places, fewer than 3: fit all"):
+def test_a_frontier_of_one_configuration_mean_is_refused(make_table):
+    with pytest.raises(ValueError, match=r"the frontier holds 1 configuration means, fewer than 3: fit all"):
         _report(make_table(X, 0.1 * X**0.1), of_frontier=True)
 
 
@@ -113,9 +113,11 @@ def test_outliers_are_named_and_counted(make_table):
     table = make_table(X, Y, seeds=3, noise=0.01)
     table.loc[10, "test_error"] *= 1.5
     assert any(
-        "run10" in words and words.startswith("1 run lies over 4") for words in _report(table).warnings
+        "run10" in warning and warning.startswith("1 run lies over 4") for warning in _report(table).warnings
     )
-    assert not any("lie over" in words for words in _report(make_table(X, Y, seeds=3, noise=0.01)).warnings)
+    assert not any(
+        "lie over" in warning for warning in _report(make_table(X, Y, seeds=3, noise=0.01)).warnings
+    )
 
 
 def test_duplicated_rows_are_left_out_by_name_and_change_nothing(make_table):
@@ -142,7 +144,7 @@ def test_every_number_of_a_report_is_finite(make_table, make, options):
         "near chance": lambda: make_table(X, np.minimum(0.899, 0.95 * X**-0.01), seeds=2),
     }[make]()
     if make == "rising" and "of_frontier" in options:
-        pytest.skip("refused: test_a_frontier_of_one_place_is_refused")
+        pytest.skip("refused: test_a_frontier_of_one_configuration_mean_is_refused")
     report = _report(table, **{"forecast": True} | options)
     assert all(math.isfinite(number) for number in _numbers(report))
     assert record.problem(report, "report") is None

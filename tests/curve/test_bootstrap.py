@@ -46,7 +46,7 @@ def test_many_configurations_need_no_stretch():
 
 
 def test_three_configurations_tell_nothing():
-    assert not bootstrap.tells(3, 2)
-    assert bootstrap.tells(4, 2)
-    assert not bootstrap.tells(3, 3)
+    assert not bootstrap.enough_configs(3, 2)
+    assert bootstrap.enough_configs(4, 2)
+    assert not bootstrap.enough_configs(3, 3)
     assert bootstrap.stretch(3, 2) == 1.0

@@ -6,15 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from isoflop.curve import bootstrap, coverage
+from isoflop.curve import bootstrap, coverage, law_names
 from isoflop.curve.laws import LAWS, PLAIN
-from isoflop.curve.observations import View
+from isoflop.curve.observations import Observations
 
 RESAMPLES = 150
 
 
 @pytest.mark.parametrize(
-    ("law", "configs", "e", "simulations"), [("polynomial", 8, 0.0, 300), ("power_floor", 12, 0.05, 60)]
+    ("law", "configs", "e", "simulations"),
+    [("power_law_ols", 8, 0.0, 300), ("power_law_floor", 12, 0.05, 60)],
 )
 def test_the_interval_of_the_curve_at_x_max_covers_the_truth(law, configs, e, simulations):
     generator = np.random.default_rng(0)
@@ -25,8 +26,8 @@ def test_the_interval_of_the_curve_at_x_max_covers_the_truth(law, configs, e, si
     for _ in range(simulations):
         y = truth * np.exp(0.04 * generator.standard_normal(configs))
         weights = bootstrap.resample(configs, RESAMPLES, generator)
-        view = View(x, y, np.arange(configs), np.ones(configs), None, None)
-        parameters = LAWS[law].fit(view, weights, PLAIN, None)
+        observed = Observations(x, y, np.arange(configs), np.ones(configs), None, None)
+        parameters = LAWS[law].fit(observed, weights, PLAIN, None)
         curve = LAWS[law].predict(parameters, z[-1:])[1:, 0]
         low, high = bootstrap.interval(curve, configs, LAWS[law].free_parameters)
         covered += low <= truth[-1] <= high
@@ -42,16 +43,16 @@ def test_the_table_in_the_package_is_the_stored_result():
     usual = stored[(stored["seeds"] == 3) & (stored["case"].str.count("-") == 3)]
     expected: dict = {}
     for row in usual.itertuples():
-        found = expected.setdefault((row.law, row.frontier, row.configurations), {})
-        found[row.quantity] = (row.coverage, row.intervals)
+        quantities = expected.setdefault((law_names.current(row.law), row.frontier, row.configurations), {})
+        quantities[row.quantity] = (row.coverage, row.intervals)
     assert expected == coverage.MEASURED
 
 
-def test_words_are_said_only_where_an_interval_does_not_hold_what_it_says(monkeypatch):
-    measured = {("power", False, 8): {"b": (0.91, 1000), "y at x_max": (0.95, 1000), "E": (0.98, 1000)}}
+def test_a_warning_is_given_only_if_the_coverage_is_not_95_percent(monkeypatch):
+    measured = {("power_law", False, 8): {"b": (0.91, 1000), "y at x_max": (0.95, 1000), "E": (0.98, 1000)}}
     monkeypatch.setattr(coverage, "MEASURED", measured)
-    assert "91% of 1,000" in coverage.words("power", "b", 7, False)
-    assert "98% of 1,000" in coverage.words("power", "E", 7, False)
-    assert coverage.words("power", "y at x_max", 8, False) is None
-    assert coverage.words("power", "b", 30, False) is None
-    assert coverage.words("m4", "b", 8, False) is None
+    assert "91% of 1,000" in coverage.warning("power_law", "b", 7, False)
+    assert "98% of 1,000" in coverage.warning("power_law", "E", 7, False)
+    assert coverage.warning("power_law", "y at x_max", 8, False) is None
+    assert coverage.warning("power_law", "b", 30, False) is None
+    assert coverage.warning("m4", "b", 8, False) is None

@@ -9,11 +9,11 @@ from scipy import optimize
 from isoflop.curve import forms
 
 FORMS = {
-    "power": forms.POWER,
-    "floored": forms.FLOORED,
-    "levelled": forms.LEVELLED,
-    "sigmoid": forms.SIGMOID,
-    "broken": forms.BROKEN,
+    "power_law": forms.POWER_LAW,
+    "power_law_floor": forms.POWER_LAW_FLOOR,
+    "m3": forms.M3,
+    "m4": forms.M4,
+    "broken_power_law": forms.BROKEN_POWER_LAW,
 }
 SHARES = st.lists(st.floats(0.02, 0.98), min_size=5, max_size=5)
 
@@ -30,7 +30,7 @@ def _within(form, span, shares, *, relaxed=False):
 def test_derivatives_are_those_of_central_differences(name, span, shares):
     form = FORMS[name]
     theta, v = _within(form, span, shares), np.linspace(0, span, 7)
-    found = form.evaluate(theta, v)[1][0]
+    derivatives = form.evaluate(theta, v)[1][0]
     for j in range(theta.shape[1]):
         step = 1e-6 * (1 + abs(theta[0, j]))
         above, below = theta.copy(), theta.copy()
@@ -40,10 +40,10 @@ def test_derivatives_are_those_of_central_differences(name, span, shares):
         numeric = (values[0] - values[1]) / (2 * step)
         # central differences lose what rounding takes of g over the step
         lost = 1e-15 * (1 + np.abs(values[0]).max()) / step
-        np.testing.assert_allclose(found[:, j], numeric, rtol=2e-5, atol=1e-7 + 50 * lost)
+        np.testing.assert_allclose(derivatives[:, j], numeric, rtol=2e-5, atol=1e-7 + 50 * lost)
 
 
-@pytest.mark.parametrize("name", ["power", "floored", "levelled", "broken"])
+@pytest.mark.parametrize("name", ["power_law", "power_law_floor", "m3", "broken_power_law"])
 @settings(max_examples=40, deadline=None)
 @given(span=st.floats(0.5, 14), shares=SHARES)
 def test_a_shape_rises_with_v_and_is_finite(name, span, shares):
@@ -64,7 +64,7 @@ def test_a_shape_rises_with_v_and_is_finite(name, span, shares):
 def test_m4s_inversion_solves_its_equation_to_rounding(tau, b, k, share, v):
     """(y - E) / (e0 - y)^k = A x^-b: in q its residual vanishes against the size of its terms."""
     theta = np.array([[tau, b, math.log(k), share]])
-    shape, derivatives = forms.sigmoid(theta, np.array([v]))
+    shape, derivatives = forms.m4(theta, np.array([v]))
     t = tau + b * v
 
     def equation(q):
@@ -83,7 +83,7 @@ def test_m4_holds_in_its_published_form(k):
     """y from the form, put back into the published equation, gives the power of x to 1e-12."""
     e, e0, b, tau = 0.1, 0.9, 0.4, -1.5
     v = np.linspace(0, 8, 30)
-    y = e0 * np.exp(forms.sigmoid(np.array([[tau, b, math.log(k), e / e0]]), v)[0][0])
+    y = e0 * np.exp(forms.m4(np.array([[tau, b, math.log(k), e / e0]]), v)[0][0])
     left = np.log((y - e) / (e0 - e)) - k * np.log((e0 - y) / (e0 - e))
     inside = (e0 - y) / (e0 - e) > 1e-3
     assert inside.sum() >= 2
@@ -93,9 +93,9 @@ def test_m4_holds_in_its_published_form(k):
 @pytest.mark.parametrize(
     ("form", "theta", "plainer", "of"),
     [
-        (forms.FLOORED, [0.0, 0.3], forms.POWER, [0.3]),
-        (forms.LEVELLED, [0.3, -40.0], forms.POWER, [0.3]),
-        (forms.BROKEN, [-0.4, 0.3, 0.3, 2.0, 0.5], forms.FLOORED, [-0.4, 0.3]),
+        (forms.POWER_LAW_FLOOR, [0.0, 0.3], forms.POWER_LAW, [0.3]),
+        (forms.M3, [0.3, -40.0], forms.POWER_LAW, [0.3]),
+        (forms.BROKEN_POWER_LAW, [-0.4, 0.3, 0.3, 2.0, 0.5], forms.POWER_LAW_FLOOR, [-0.4, 0.3]),
     ],
 )
 def test_a_form_holds_the_plainer_one(form, theta, plainer, of):
@@ -107,7 +107,7 @@ def test_a_form_holds_the_plainer_one(form, theta, plainer, of):
 def test_the_broken_forms_slope_passes_from_one_exponent_to_the_other():
     """Without a floor, far on either side of the break the slope in v is b1 near x_max and b0 far below."""
     theta = np.array([[0.0, 0.2, 0.9, 10.0, math.log(0.3)]])
-    shape = forms.broken(theta, np.array([0.0, 1.0, 19.0, 20.0]))[0][0]
+    shape = forms.broken_power_law(theta, np.array([0.0, 1.0, 19.0, 20.0]))[0][0]
     assert shape[1] - shape[0] == pytest.approx(0.9, abs=1e-6)
     assert shape[3] - shape[2] == pytest.approx(0.2, abs=1e-6)
 

@@ -20,9 +20,9 @@ def test_the_frontier_holds_exactly_the_points_that_nothing_dominates(points):
         for i, (a, b) in enumerate(points)
         if not any(c <= a and d <= b and (c, d) != (a, b) for c, d in points)
     }
-    found = frontier(x, y)
-    assert set(found.tolist()) == undominated
-    assert np.all(np.diff(np.array(x)[found]) >= 0)
+    efficient = frontier(x, y)
+    assert set(efficient.tolist()) == undominated
+    assert np.all(np.diff(np.array(x)[efficient]) >= 0)
 
 
 def test_unknown_or_unequal_inputs_are_refused():
@@ -32,13 +32,13 @@ def test_unknown_or_unequal_inputs_are_refused():
         frontier([1.0, 2.0], [0.1])
 
 
-def test_runs_are_chosen_by_the_other_runs_of_their_place():
-    place = np.repeat(np.arange(4), 2)
+def test_runs_are_chosen_by_the_other_runs_of_their_mean():
+    mean_of = np.repeat(np.arange(4), 2)
     x = np.array([1.0, 10.0, 100.0, 1000.0])
     y = np.array([0.4, 0.4, 0.1, 0.5, 0.2, 0.2, 0.05, 0.05])
-    chosen = select(place, x, y, np.ones((1, 8)))[0]
-    assert not chosen[2], "the lucky run's place is judged by its unlucky other, which a cheaper place beats"
-    assert chosen[3], "the unlucky run's place is judged by the lucky one"
+    chosen = select(mean_of, x, y, np.ones((1, 8)))[0]
+    assert not chosen[2], "the lucky run's mean is judged by its unlucky other, which a cheaper mean beats"
+    assert chosen[3], "the unlucky run's mean is judged by the lucky one"
 
 
 def test_places_as_dear_within_a_hundredth_compete():
@@ -49,10 +49,10 @@ def test_places_as_dear_within_a_hundredth_compete():
 
 def test_resamples_of_seeds_choose_anew():
     generator = np.random.default_rng(0)
-    place = np.repeat(np.arange(8), 5)
+    mean_of = np.repeat(np.arange(8), 5)
     x = np.repeat([1.0, 10.0, 100.0, 1000.0], 2)
-    y = x[place] ** -0.1 * np.exp(0.05 * generator.standard_normal(40))
+    y = x[mean_of] ** -0.1 * np.exp(0.05 * generator.standard_normal(40))
     weights = np.vstack([np.ones(40), generator.exponential(size=(200, 40))])
-    chosen = select(place, x, y, weights)
+    chosen = select(mean_of, x, y, weights)
     assert np.mean((chosen[1:] != chosen[0]).any(axis=1)) > 0.1
-    assert all(len(np.unique(place[row])) >= 3 for row in chosen)
+    assert all(len(np.unique(mean_of[row])) >= 3 for row in chosen)

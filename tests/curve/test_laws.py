@@ -3,18 +3,18 @@ import pytest
 from scipy import stats
 
 from isoflop.curve.laws import LAWS, Axes, Options
-from isoflop.curve.observations import View
+from isoflop.curve.observations import Observations
 
 ROBUST = [name for name, law in LAWS.items() if law.form is not None]
 X = np.geomspace(1, 1e6, 40)
 
 TRUTHS = {
-    "polynomial": ({"a": 0.3, "b": 0.12}, lambda x, a, b: 10 ** -(a + b * np.log10(x))),
+    "power_law_ols": ({"a": 0.3, "b": 0.12}, lambda x, a, b: 10 ** -(a + b * np.log10(x))),
     "exponential": ({"a": 1.5, "b": 0.7}, lambda x, a, b: 1 / (a + b * np.log10(x))),
-    "power": ({"A": 0.7, "b": 0.11}, lambda x, A, b: A * x**-b),
-    "power_floor": ({"E": 0.05, "A": 0.6, "b": 0.4}, lambda x, E, A, b: E + A * x**-b),
+    "power_law": ({"A": 0.7, "b": 0.11}, lambda x, A, b: A * x**-b),
+    "power_law_floor": ({"E": 0.05, "A": 0.6, "b": 0.4}, lambda x, E, A, b: E + A * x**-b),
     "m3": ({"A": 0.8, "b": 0.3, "x_0": 3e4}, lambda x, A, b, x_0: A * (1 / x + 1 / x_0) ** b),
-    "broken": (
+    "broken_power_law": (
         {"E": 0.02, "b0": 0.1, "b1": 0.6, "d": 300.0, "f": 0.8},
         lambda x, E, b0, b1, d, f: E + 0.8 * x**-b0 * (1 + (x / d) ** (1 / f)) ** (-(b1 - b0) * f),
     ),
@@ -22,7 +22,7 @@ TRUTHS = {
 
 
 def _view(x, y, **more):
-    return View(x, y, np.arange(len(x)), np.ones(len(x)), more.get("trials"), None)
+    return Observations(x, y, np.arange(len(x)), np.ones(len(x)), more.get("trials"), None)
 
 
 def _noisy(points=40, seed=0):
@@ -55,9 +55,9 @@ def _m4(x, e, e0, k, a, b):
 @pytest.mark.parametrize("law", list(TRUTHS))
 def test_a_law_recovers_its_own_noiseless_parameters(law):
     truth, formula = TRUTHS[law]
-    found = _described(law, X, formula(X, **truth))
+    described = _described(law, X, formula(X, **truth))
     for name, value in truth.items():
-        assert found[name][0] == pytest.approx(value, rel=1e-5), name
+        assert described[name][0] == pytest.approx(value, rel=1e-5), name
 
 
 @pytest.mark.parametrize("k", [0.5, 1.0, 2.0])
@@ -65,14 +65,14 @@ def test_a_law_recovers_its_own_noiseless_parameters(law):
 def test_m4_recovers_its_own_noiseless_parameters(k, chance):
     truth = {"E": 0.06, "e0": 0.9, "k": k, "A": 30.0, "b": 0.6}
     y = _m4(X, *truth.values())
-    found = _described("m4", X, y, options=Options(chance=chance))
+    described = _described("m4", X, y, options=Options(chance=chance))
     for name, value in truth.items():
-        assert found[name][0] == pytest.approx(value, rel=1e-3), name
+        assert described[name][0] == pytest.approx(value, rel=1e-3), name
     if chance is not None:
-        assert found["e0"][0] == pytest.approx(chance, rel=1e-12)
+        assert described["e0"][0] == pytest.approx(chance, rel=1e-12)
 
 
-@pytest.mark.parametrize("law", ["power_floor", "m3", "broken"])
+@pytest.mark.parametrize("law", ["power_law_floor", "m3", "broken_power_law"])
 def test_the_local_alpha_is_the_inverse_slope_of_the_curve_at_x_max(law):
     truth, formula = TRUTHS[law]
     y = formula(X, **truth) * np.exp(0.02 * np.random.default_rng(1).standard_normal(40))
@@ -88,14 +88,16 @@ def test_a_law_predicts_what_its_formula_says_of_the_reported_parameters(law):
     x, y = _noisy()
     named = {name: draws[0] for name, draws in _described(law, x, y).items()}
     formulas = {
-        "polynomial": lambda at: 10 ** -(named["a"] + named["b"] * np.log10(at)),
+        "power_law_ols": lambda at: 10 ** -(named["a"] + named["b"] * np.log10(at)),
         "exponential": lambda at: 1 / (named["a"] + named["b"] * np.log10(at)),
-        "power": lambda at: named["A"] * at ** -named["b"],
-        "power_floor": lambda at: named["E"] + named["A"] * at ** -named["b"],
+        "power_law": lambda at: named["A"] * at ** -named["b"],
+        "power_law_floor": lambda at: named["E"] + named["A"] * at ** -named["b"],
         "m3": lambda at: named["A"] * (1 / at + 1 / named["x_0"]) ** named["b"],
         "m4": lambda at: _m4(at, *(named[n] for n in ("E", "e0", "k", "A", "b"))),
     }
-    if law == "broken":  # its A is not reported: the curve is compared up to the falling part's factor
+    if (
+        law == "broken_power_law"
+    ):  # its A is not reported: the curve is compared up to the falling part's factor
 
         def shape(at):
             power = -(named["b1"] - named["b0"]) * named["f"]
@@ -111,26 +113,26 @@ def test_a_law_predicts_what_its_formula_says_of_the_reported_parameters(law):
 
 
 @pytest.mark.parametrize(
-    ("law", "scale"), [("polynomial", lambda y: -np.log10(y)), ("exponential", lambda y: 1 / y)]
+    ("law", "scale"), [("power_law_ols", lambda y: -np.log10(y)), ("exponential", lambda y: 1 / y)]
 )
 def test_ordinary_least_squares_equals_linregress(law, scale):
     x, y = _noisy()
-    found = _described(law, x, y)
+    described = _described(law, x, y)
     reference = stats.linregress(np.log10(x), scale(y))
-    assert found["b"][0] == pytest.approx(reference.slope, rel=1e-10)
-    assert found["a"][0] == pytest.approx(reference.intercept, rel=1e-10)
+    assert described["b"][0] == pytest.approx(reference.slope, rel=1e-10)
+    assert described["a"][0] == pytest.approx(reference.intercept, rel=1e-10)
 
 
 def test_the_inverse_regression_shrinks_alpha_by_r_squared():
     x, y = _noisy()
-    found = _described("polynomial", x, y)
+    described = _described("power_law_ols", x, y)
     forward = stats.linregress(np.log10(x), -np.log10(y))
     inverse = stats.linregress(-np.log10(y), np.log10(x))
-    assert found["inverse_alpha"][0] == pytest.approx(inverse.slope, rel=1e-10)
-    assert found["inverse_alpha"][0] == pytest.approx(forward.rvalue**2 / forward.slope, rel=1e-10)
+    assert described["inverse_alpha"][0] == pytest.approx(inverse.slope, rel=1e-10)
+    assert described["inverse_alpha"][0] == pytest.approx(forward.rvalue**2 / forward.slope, rel=1e-10)
 
 
-@pytest.mark.parametrize("law", ["polynomial", "exponential"])
+@pytest.mark.parametrize("law", ["power_law_ols", "exponential"])
 def test_a_weight_of_two_is_a_point_listed_twice(law):
     x, y = _noisy(12)
     counts = np.random.default_rng(5).multinomial(12, np.ones(12) / 12, 20)
@@ -148,7 +150,7 @@ def test_a_weight_of_two_is_a_point_listed_twice(law):
 @pytest.mark.parametrize("factor", [1e9, 7.3e-4])
 def test_the_unit_of_x_or_y_does_not_change_a_laws_prediction(law, factor):
     truth = {"m4": lambda x: _m4(x, 0.06, 0.9, 1.5, 30.0, 0.6)}.get(
-        law, lambda x: TRUTHS[law if law in TRUTHS else "power"][1](x, **TRUTHS[law][0])
+        law, lambda x: TRUTHS[law if law in TRUTHS else "power_law"][1](x, **TRUTHS[law][0])
     )
     y = truth(X) * np.exp(0.01 * np.random.default_rng(2).standard_normal(40))
     z = np.linspace(-13, np.log(10), 30)
@@ -156,7 +158,7 @@ def test_the_unit_of_x_or_y_does_not_change_a_laws_prediction(law, factor):
         LAWS[law].predict(_fitted(law, at, of), z)[0] for at, of in ((X, y), (X * factor, y), (X, y * factor))
     )
     np.testing.assert_allclose(of_x, one, rtol=1e-9)
-    np.testing.assert_allclose(of_y, one * factor, rtol=1e-8 if law == "broken" else 1e-9)
+    np.testing.assert_allclose(of_y, one * factor, rtol=1e-8 if law == "broken_power_law" else 1e-9)
 
 
 def test_m4_holds_a_known_chance_level_in_the_sample_and_its_resamples():
@@ -180,8 +182,8 @@ def test_the_quantile_fit_of_a_power_law_is_that_of_quantile_regression():
         reference = QuantileRegressor(quantile=quantile, alpha=0, solver="highs").fit(
             np.log(x)[:, None], log_y
         )
-        parameters = _fitted("power", x, np.exp(log_y), options=Options(quantile=quantile))
-        ours = LAWS["power"].log_predict(parameters, np.log(x / x.max()))[0]
+        parameters = _fitted("power_law", x, np.exp(log_y), options=Options(quantile=quantile))
+        ours = LAWS["power_law"].log_predict(parameters, np.log(x / x.max()))[0]
         theirs = reference.predict(np.log(x)[:, None])
         assert np.abs(ours - theirs).max() < 0.02  # a fifth of the noise
         assert np.mean(log_y < ours) == pytest.approx(quantile, abs=0.02)
@@ -193,7 +195,9 @@ def test_the_exponential_law_stays_finite_where_its_line_crosses_zero():
     parameters = _fitted("exponential", x, y, np.ones((2, 13)))
     predicted = LAWS["exponential"].predict(parameters, np.log(x / x.max()))
     assert np.all((predicted > 0) & np.isfinite(predicted))
-    assert any("not positive" in words for words in LAWS["exponential"].warn(parameters, _view(x, y), 0.025))
+    assert any(
+        "not positive" in warning for warning in LAWS["exponential"].warn(parameters, _view(x, y), 0.025)
+    )
 
 
 def test_zero_errors_are_used_and_pull_the_law_down():
@@ -204,13 +208,15 @@ def test_zero_errors_are_used_and_pull_the_law_down():
     zero = count == 0
     assert 1 <= zero.sum() <= 6
     whole, kept = (
-        View(x[keep], count[keep] / 300, np.arange(keep.sum()), np.ones(keep.sum()), trials[keep], None)
+        Observations(
+            x[keep], count[keep] / 300, np.arange(keep.sum()), np.ones(keep.sum()), trials[keep], None
+        )
         for keep in (np.ones(12, dtype=bool), ~zero)
     )
     curves = []
-    for view in (whole, kept):
-        parameters = LAWS["power"].fit(view, np.ones((1, len(view.x))), Options(), None)
-        curves.append(LAWS["power"].predict(parameters, np.log(x[-1:] / view.x.max()))[0, 0])
+    for observed in (whole, kept):
+        parameters = LAWS["power_law"].fit(observed, np.ones((1, len(observed.x))), Options(), None)
+        curves.append(LAWS["power_law"].predict(parameters, np.log(x[-1:] / observed.x.max()))[0, 0])
     assert curves[0] < curves[1]
     assert curves[0] == pytest.approx(0.5 * 1e4**-0.7, rel=0.6)
 

@@ -30,11 +30,11 @@ def _by_matrices(v: np.ndarray, unit: np.ndarray, z: float, parameters: int) -> 
 
 
 @pytest.mark.parametrize("parameters", [2, 3])
-@pytest.mark.parametrize("unit", [EACH, EACH // 2], ids=["single", "two places each"])
+@pytest.mark.parametrize("unit", [EACH, EACH // 2], ids=["single", "two means each"])
 def test_the_factor_is_that_of_the_dense_matrices(unit: np.ndarray, parameters: int) -> None:
     for z in (-9.0, -4.0, 0.0, 2.3):
-        found = leverage.stretch(V, unit, np.array([z]), parameters)
-        assert found == pytest.approx([_by_matrices(V, unit, z, parameters)], rel=1e-9)
+        factors = leverage.stretch(V, unit, np.array([z]), parameters)
+        assert factors == pytest.approx([_by_matrices(V, unit, z, parameters)], rel=1e-9)
 
 
 def test_seeds_of_a_place_are_one_unit() -> None:
@@ -67,8 +67,8 @@ def test_a_lone_point_far_from_the_rest_widens_its_end_and_stays_finite() -> Non
 
 
 def test_a_mean_has_the_same_factor_everywhere() -> None:
-    found = leverage.stretch(V, EACH, np.array([-9.0, -4.0, 2.0]), 1)
-    assert found == pytest.approx(bootstrap.stretch(12, 1))
+    factors = leverage.stretch(V, EACH, np.array([-9.0, -4.0, 2.0]), 1)
+    assert factors == pytest.approx(bootstrap.stretch(12, 1))
 
 
 def test_laws_of_many_parameters_widen_towards_the_ends_as_a_parabola_from_their_own_level() -> None:

@@ -33,7 +33,7 @@ def test_every_bad_row_is_excluded_by_name_and_reason(make_table):
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "words"),
+    ("column", "value", "message"),
     [
         ("train_gflops", np.inf, "train_gflops is infinite"),
         ("train_gflops", 0.0, "train_gflops is 0"),
@@ -42,11 +42,11 @@ def test_every_bad_row_is_excluded_by_name_and_reason(make_table):
         ("config_id", None, "no config_id"),
     ],
 )
-def test_no_bad_value_passes(make_table, column, value, words):
+def test_no_bad_value_passes(make_table, column, value, message):
     table = make_table(X, Y)
     table.loc[4, column] = value
     chosen = points.select(table, "train_gflops", "test_error")
-    assert words in _reasons(chosen)["run4"]
+    assert message in _reasons(chosen)["run4"]
     assert len(chosen.runs.x) == 8
 
 
@@ -111,7 +111,7 @@ def test_a_missing_column_is_named_with_the_nearest_valid_one(make_table):
 
 def test_a_column_of_words_is_refused(make_table):
     table = make_table(X, Y).assign(label="mlp")
-    with pytest.raises(ValueError, match="label holds words"):
+    with pytest.raises(ValueError, match="label holds text"):
         points.select(table, "label", "test_error")
 
 
@@ -127,8 +127,8 @@ def test_noisy_x_of_seeds_makes_one_scale_a_configuration(make_table):
     chosen = points.select(table, "train_seconds", "test_error")
     assert chosen.scales == 4
     first = table["train_seconds"][:5]
-    assert chosen.places.x[0] == pytest.approx(np.exp(np.log(first).mean()))
-    assert chosen.places.y[0] == pytest.approx(table["test_error"][:5].mean())
+    assert chosen.means.x[0] == pytest.approx(np.exp(np.log(first).mean()))
+    assert chosen.means.y[0] == pytest.approx(table["test_error"][:5].mean())
 
 
 def test_scales_within_one_percent_are_one():
@@ -136,22 +136,22 @@ def test_scales_within_one_percent_are_one():
 
 
 @pytest.mark.parametrize(
-    ("column", "words"),
+    ("column", "message"),
     [
         ("device", "mixed devices: cpu, other"),
         ("precision", "mixed precisions"),
         ("data", "mixed data sets"),
     ],
 )
-def test_mixed_provenance_is_told(make_table, column, words):
+def test_mixed_provenance_gives_a_warning(make_table, column, message):
     table = make_table(X, Y, seeds=2)
     assert not points.select(table, "train_gflops", "test_error").warnings
     table.loc[3, column] = "other"
-    assert any(words in told for told in points.select(table, "train_gflops", "test_error").warnings)
+    assert any(message in warning for warning in points.select(table, "train_gflops", "test_error").warnings)
 
 
 @pytest.mark.parametrize(
-    ("x", "column", "words"),
+    ("x", "column", "message"),
     [
         ("train_gflops", "git_commit", "mixed git commits"),
         ("train_gflops", "isoflop_version", "mixed isoflop versions"),
@@ -159,25 +159,25 @@ def test_mixed_provenance_is_told(make_table, column, words):
         ("energy_joules", "power_limit_watts", "mixed power caps"),
     ],
 )
-def test_what_cannot_be_compared_is_refused_unless_asked_for(make_table, x, column, words):
+def test_what_cannot_be_compared_is_refused_unless_asked_for(make_table, x, column, message):
     table = make_table(X, Y, seeds=2)
     table = table.assign(train_seconds=table["train_gflops"], energy_joules=table["train_gflops"])
     table = table.assign(power_limit_watts=300.0)
     assert points.select(table, x, "test_error").runs.x.size == 18
     table.loc[3, column] = 200.0 if column == "power_limit_watts" else "other"
-    with pytest.raises(ValueError, match=rf"{words}.*--mixed"):
+    with pytest.raises(ValueError, match=rf"{message}.*--mixed"):
         points.select(table, x, "test_error")
     assert points.select(table, x, "test_error", mixed=True).runs.x.size == 18
 
 
-def test_few_seeds_short_span_and_perfect_runs_are_told(make_table):
+def test_few_seeds_short_span_and_perfect_runs_give_warnings(make_table):
     table = make_table(X[:4], Y[:4])
     table.loc[4] = table.loc[3].to_dict() | {"run_id": "perfect", "config_id": "perfect", "test_error": 0.0}
     chosen = points.select(table, "train_gflops", "test_error")
-    told = " | ".join(chosen.warnings)
-    assert "5 of 5 configurations have fewer than 2 seeds" in told
-    assert "1.5 decades, under two" in told
-    assert "1 runs have 0 errors" in told
+    warnings = " | ".join(chosen.warnings)
+    assert "5 of 5 configurations have fewer than 2 seeds" in warnings
+    assert "1.5 decades, under two" in warnings
+    assert "1 runs have 0 errors" in warnings
     assert chosen.runs.y.min() == 0
     assert np.isfinite(chosen.runs.log_y).all()
 
@@ -186,8 +186,8 @@ def test_seeds_variance_is_pooled_within_places(make_table):
     table = make_table(X, Y, seeds=4, noise=0.1)
     chosen = points.select(table, "train_gflops", "test_error")
     by_place = np.log(table["test_error"]).groupby(table["config_id"]).var()
-    assert chosen.places.seed_variance == pytest.approx(by_place.mean(), rel=1e-9)
-    assert chosen.places.trials.tolist() == [40000.0] * 9
+    assert chosen.means.seed_variance == pytest.approx(by_place.mean(), rel=1e-9)
+    assert chosen.means.trials.tolist() == [40000.0] * 9
     assert chosen.chance == 0.9
     assert points.select(table.assign(chance_error=np.nan), "train_gflops", "test_error").chance is None
 

@@ -9,39 +9,39 @@ X = np.geomspace(1, 1e5, 12)
 Y = 0.05 + 0.6 * X**-0.3
 
 
-@pytest.mark.parametrize("law", ["polynomial", "power", "power_floor"])
+@pytest.mark.parametrize("law", ["power_law_ols", "power_law", "power_law_floor"])
 def test_the_wild_bootstrap_is_that_of_a_direct_loop(make_table, law):
     """Signs by configuration, on the residuals of the sample's fit; each resample fitted alone."""
     chosen = points.select(
         make_table(X, Y, seeds=2, noise=0.05).drop(columns="test_n"), "train_gflops", "test_error"
     )
-    sample = predict.resampled(chosen, 12, 5, of_frontier=False, wild=True)
+    sample = predict.resample(chosen, 12, 5, of_frontier=False, wild=True)
     together = sample.fit(LAWS[law], Options())
-    view = chosen.runs if LAWS[law].over_runs else chosen.places
-    one = np.ones((1, len(view.x)))
-    own = LAWS[law].fit(view, one, Options(), None)
+    observed = chosen.runs if LAWS[law].over_runs else chosen.means
+    one = np.ones((1, len(observed.x)))
+    own = LAWS[law].fit(observed, one, Options(), None)
     np.testing.assert_allclose(together[0], own[0], rtol=1e-12)
-    fitted = LAWS[law].log_predict(own, -view.v)[0]
+    fitted = LAWS[law].log_predict(own, -observed.v)[0]
     assert np.all(np.abs(sample.signs) == 1)
     for row in range(1, 13):
         flipped = [
             f + sample.signs[row, c] * (y - f)
-            for f, y, c in zip(fitted, view.log_y, view.config, strict=True)
+            for f, y, c in zip(fitted, observed.log_y, observed.config, strict=True)
         ]
-        both = np.vstack([view.log_y, flipped])
-        alone = LAWS[law].fit(view, np.ones((2, len(view.x))), Options(), both)
-        curves = LAWS[law].log_predict(np.vstack([alone[1], together[row]]), -view.v)
+        both = np.vstack([observed.log_y, flipped])
+        alone = LAWS[law].fit(observed, np.ones((2, len(observed.x))), Options(), both)
+        curves = LAWS[law].log_predict(np.vstack([alone[1], together[row]]), -observed.v)
         np.testing.assert_allclose(curves[0], curves[1], atol=1e-9)
-        if law == "polynomial":
-            line = np.polyfit(-view.v, flipped, 1)
-            np.testing.assert_allclose(curves[1], np.polyval(line, -view.v), atol=1e-9)
+        if law == "power_law_ols":
+            line = np.polyfit(-observed.v, flipped, 1)
+            np.testing.assert_allclose(curves[1], np.polyval(line, -observed.v), atol=1e-9)
 
 
 def test_wild_and_configuration_intervals_agree_where_both_hold(make_table):
     table = make_table(np.geomspace(1, 1e5, 40), 0.7 * np.geomspace(1, 1e5, 40) ** -0.15, seeds=2, noise=0.04)
     widths = []
     for wild in (False, True):
-        method = Method(laws=("polynomial",), resamples=600, wild=wild, forecast=False)
+        method = Method(laws=("power_law_ols",), resamples=600, wild=wild, forecast=False)
         interval = fit_table(table, method=method).fits[0].paper_alpha.interval
         widths.append(interval.high - interval.low)
     assert widths[1] == pytest.approx(widths[0], rel=0.25)
@@ -50,7 +50,7 @@ def test_wild_and_configuration_intervals_agree_where_both_hold(make_table):
 def test_on_the_frontier_each_resample_chooses_anew(make_table):
     table = make_table(X, Y, seeds=3, noise=0.2)
     chosen = points.select(table, "train_gflops", "test_error")
-    sample = predict.resampled(chosen, 50, 0, of_frontier=True, wild=False)
+    sample = predict.resample(chosen, 50, 0, of_frontier=True, wild=False)
     assert len({tuple(row > 0) for row in sample.run_weights}) > 10
     kept = sample.run_weights[0] > 0
     assert np.array_equal(kept, sample.used)
@@ -64,7 +64,9 @@ def test_on_the_frontier_each_resample_chooses_anew(make_table):
 def test_the_interval_of_a_new_run_is_wider_than_that_of_the_mean_and_holds_most_runs(make_table):
     x = np.geomspace(1, 1e5, 30)
     table = make_table(x, 0.7 * x**-0.15, seeds=3, noise=0.05)
-    report = fit_table(table, method=Method(laws=("polynomial", "power"), resamples=300, forecast=False))
+    report = fit_table(
+        table, method=Method(laws=("power_law_ols", "power_law"), resamples=300, forecast=False)
+    )
     for fit in report.fits:
         band = fit.band
         assert np.all(np.array(band.new_low) <= band.low)
@@ -80,15 +82,15 @@ def test_the_interval_of_a_new_run_is_wider_than_that_of_the_mean_and_holds_most
 @pytest.mark.parametrize("of_frontier", [False, True])
 def test_a_band_is_stretched_at_each_x_by_the_leverage_of_what_is_resampled(make_table, of_frontier):
     table = make_table(X, Y, seeds=3, noise=0.02)
-    method = Method(laws=("power",), resamples=100, of_frontier=of_frontier, forecast=False)
+    method = Method(laws=("power_law",), resamples=100, of_frontier=of_frontier, forecast=False)
     band = fit_table(table, method=method).fits[0].band
     chosen = points.select(table, "train_gflops", "test_error")
-    sample = predict.resampled(chosen, 100, 0, of_frontier=of_frontier)
+    sample = predict.resample(chosen, 100, 0, of_frontier=of_frontier)
     kept = sample.weights[0] > 0
-    view, unit = (chosen.runs, chosen.place) if of_frontier else (chosen.places, chosen.places.config)
+    observed, unit = (chosen.runs, chosen.mean_of) if of_frontier else (chosen.means, chosen.means.config)
     z = np.log(np.asarray(band.x) / X.max())
-    curves = LAWS["power"].log_predict(sample.fit(LAWS["power"], Options()), z)
-    factor = leverage.stretch(view.v[kept], unit[kept], z, 2)
+    curves = LAWS["power_law"].log_predict(sample.fit(LAWS["power_law"], Options()), z)
+    factor = leverage.stretch(observed.v[kept], unit[kept], z, 2)
     assert np.ptp(factor) > 0.01 * factor.min()
     low, high = bootstrap.stretched(curves[1:], factor)
     np.testing.assert_allclose(np.log(band.low), np.minimum(low, curves[0]), atol=1e-12)

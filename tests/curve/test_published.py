@@ -1,4 +1,4 @@
-"""The polynomial law on published ImageNet models, per forward pass (or training hours for pycls)."""
+"""The law power_law_ols on published ImageNet models, per forward pass (or training hours for pycls)."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def _alpha(name, model, x, error, keep):
             "test_error": rows[error] / 100,
         }
     )
-    report = fit_table(table, method=Method(laws=("polynomial",), resamples=200, forecast=False))
+    report = fit_table(table, method=Method(laws=("power_law_ols",), resamples=200, forecast=False))
     alpha = report.fits[0].paper_alpha
     assert alpha is not None
     return report.points, alpha

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from isoflop.curve.result import Band, Estimate, FitFile, FitReport, Interval, LawFit
-from isoflop.paper import facts, implications, published
+from isoflop.paper import facts, forms, implications, published
 from isoflop.paper.models import Models
 
 TODAY = implications.today(
@@ -81,7 +81,7 @@ def _fits(b, interval, form="polynomial"):
     y = tuple(0.5 * v**-b for v in x)
     same = (y, y, y, y, y)
     law = LawFit(
-        law=form,
+        law=forms.LAW_OF_FORM[form],
         formula="",
         source="",
         parameters=(Estimate("b", b, interval, ""),),

@@ -37,7 +37,7 @@ def synthetic_table(
     noise: float = 0.03,
     joules: bool = False,
     label: str = "mlp w{w} d{d}",
-) -> aggregate.Table:
+) -> aggregate.RunTable:
     """A table whose error is floor + 0.5 (GFLOPs / 0.01)^-exponent, times log-normal noise."""
     rng = np.random.default_rng(0)
     rows = []
@@ -93,7 +93,7 @@ def synthetic_table(
     }
     frame = pd.DataFrame(columns).sort_values(["train_gflops", "seed", "run_id"], ignore_index=True)
     dropped = (aggregate.Dropped("feedbeef0000", "diverged", "loss became infinite at step 12"),)
-    return aggregate.Table(frame, dropped)
+    return aggregate.RunTable(frame, dropped)
 
 
 def _power(log_x, y, floor):
@@ -158,26 +158,26 @@ def _laws(log_x, y, x, exponent, spread, floor):
     broken = (ground, _estimate("b0", 0.1, 0.02), _estimate("b1", 2 * exponent, spread))
     return (
         _law(
-            *("polynomial", "log10(1/y) = a + b log10(x)", (_estimate("a", 0.4, 0.02), b), plain, x, 0.05),
+            *("power_law_ols", "log10(1/y) = a + b log10(x)", (_estimate("a", 0.4, 0.02), b), plain, x, 0.05),
             alpha=alpha,
             ahead=False,
         ),
         _law("exponential", "1/y = a + b log10(x)", line, _exponential(log_x, y), x, 0.06, ahead=False),
-        _law("power", "y = A x^-b", (_estimate("A", 0.4, 0.02), b), plain, x, 0.05, alpha=alpha),
-        _law("power_floor", "y = E + A x^-b", floored, bent, x, close),
+        _law("power_law", "y = A x^-b", (_estimate("A", 0.4, 0.02), b), plain, x, 0.05, alpha=alpha),
+        _law("power_law_floor", "y = E + A x^-b", floored, bent, x, close),
         _law("m3", "y = A (1/x + 1/x_0)^b", (steep, ground), bent, x, close),
         _law("m4", "(y - E) / (e0 - y)^k = A x^-b", floored, bent, x, close),
-        _law("broken", "y = E + A x^-b0 (...)", broken, bent, x, close),
+        _law("broken_power_law", "y = E + A x^-b0 (...)", broken, bent, x, close),
     )
 
 
 def _forecast(fits, tested_ratio) -> Forecast:
     """The floored law's curve, as the average of four laws fitted twice."""
     by_law = {fit.law: fit for fit in fits}
-    names = ("power_floor", "m3", "m4", "broken")
+    names = ("power_law_floor", "m3", "m4", "broken_power_law")
     return Forecast(
         members=tuple(Member(name, recent, 0.125, 0.15) for recent in (False, True) for name in names),
-        band=by_law["power_floor"].band,
+        band=by_law["power_law_floor"].band,
         horizons=HORIZONS,
         extrapolation_log_rmse=0.15,
         tested_ratio=tested_ratio,
@@ -188,7 +188,7 @@ def _forecast(fits, tested_ratio) -> Forecast:
 
 
 def synthetic_fits(
-    table: aggregate.Table,
+    table: aggregate.RunTable,
     exponent: float = 0.15,
     spread: float = 0.01,
     floor: float | None = None,
@@ -211,7 +211,7 @@ def synthetic_fits(
         fits = _laws(log_x, y, x, exponent, spread, floor)
         first = not reports
         best = rows[rows[y_name] <= rows[y_name].cummin()]["run_id"]
-        further = tuple(fit for fit in fits if fit.law in ("polynomial", "exponential", "power_floor"))
+        further = tuple(fit for fit in fits if fit.law in ("power_law_ols", "exponential", "power_law_floor"))
         reports.append(
             FitReport(
                 x=x_name,
@@ -239,7 +239,7 @@ def synthetic_fits(
 
 
 @pytest.fixture(scope="session")
-def make_table() -> Callable[..., aggregate.Table]:
+def make_table() -> Callable[..., aggregate.RunTable]:
     return synthetic_table
 
 
@@ -249,7 +249,7 @@ def make_fits() -> Callable[..., FitFile]:
 
 
 @pytest.fixture
-def sweep(tmp_path: Path) -> tuple[Path, aggregate.Table, FitFile]:
+def sweep(tmp_path: Path) -> tuple[Path, aggregate.RunTable, FitFile]:
     """A folder, a table with joules, and its fits."""
     table = synthetic_table(joules=True)
     return tmp_path / "sweep-of-nothing", table, synthetic_fits(table)

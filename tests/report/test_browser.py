@@ -87,7 +87,7 @@ def test_a_law_that_is_off_at_first_is_switched_on_by_its_name_in_the_legend(bro
         "document.querySelector('#error_compute .live').data.filter((t) => t.visible !== 'legendonly').length"
     )
     before = page.evaluate(drawn)
-    entry = page.locator("#error_compute .legend .traces", has_text="M4, sigmoid")
+    entry = page.locator("#error_compute .legend .traces", has_text="M4")
     entry.scroll_into_view_if_needed()
     entry.locator(".legendtoggle").click()
     page.wait_for_function(f"{drawn} === {before + 2}")

@@ -85,7 +85,7 @@ def test_the_page_says_how_far_to_trust_the_curve(sweep):
         "25% (12%)",
         "b by profile likelihood above 0.100",
         "a synthetic source",
-        "One smooth break",
+        "Broken power law",
         "Calibration: of 40 predictions of larger runs by smaller ones, 36 fell into the interval",
         "Laws: at 10 times the largest compute they part",
         "Held out was 1 run (train_gflops>9), up to 3.0 times the largest run that was fitted",

@@ -32,8 +32,8 @@ def write(tmp_path):
 def read(write):
     """The Read of a file of this text."""
 
-    def done(text: str | bytes, name: str = "runs.csv", **asked) -> external.Read:
-        return external.read(write(text, name), **(AXES | asked))
+    def done(text: str | bytes, name: str = "runs.csv", **options) -> external.ExternalRuns:
+        return external.read_runs(write(text, name), **(AXES | options))
 
     return done
 
@@ -54,8 +54,8 @@ GOOD = csv_of(flops=FLOPS, error=ERRORS)
 ROWS = [{"flops": x, "error": y} for x, y in zip(FLOPS, ERRORS, strict=True)]
 
 
-def values(found: external.Read) -> tuple[list[float], list[float]]:
-    return found.table[found.x].tolist(), found.table[found.y].tolist()
+def values(runs: external.ExternalRuns) -> tuple[list[float], list[float]]:
+    return runs.table[runs.x].tolist(), runs.table[runs.y].tolist()
 
 
 # W&B
@@ -67,13 +67,13 @@ def test_the_runs_table_of_wandb_names_runs_and_says_which_have_no_value_or_did_
         '"a","finished","","1000","0.4"\n"b","crashed","","10000",""\n"c","finished","","1e5","0.1"\n'
         '"d","killed","","1e6","0.05"\n"e","finished","","1e7","NaN"\n"f","finished","","1e8",".02"\n'
     )
-    found = read(text, y="test_error")
-    assert (found.x, found.y) == ("flops", "summary.test_error")
-    assert found.table["run_id"].tolist() == list("abcdef")
-    assert found.warnings == (
+    runs = read(text, y="test_error")
+    assert (runs.x, runs.y) == ("flops", "summary.test_error")
+    assert runs.table["run_id"].tolist() == list("abcdef")
+    assert runs.warnings == (
         "1 of 6 rows are of runs that did not finish (d is killed): x and y may not belong together",
     )
-    excluded = points.select(found.table, found.x, found.y).excluded
+    excluded = points.select(runs.table, runs.x, runs.y).excluded
     assert [(e.run_id, e.reason) for e in excluded] == [
         ("b", "unknown summary.test_error: row 2 is empty (state crashed)"),
         ("e", "unknown summary.test_error: row 5 says NaN (state finished)"),
@@ -101,22 +101,22 @@ def _as_frame(runs):
     ("name", "text"),
     [("a.jsonl", "\n".join(map(json.dumps, RUNS))), ("a.json", json.dumps(RUNS)), ("a.csv", _as_frame(RUNS))],
 )
-def test_runs_of_wandbs_api_are_flattened_and_short_names_are_found(read, name, text):
-    found = read(text, name, y="test_error", seed="seed", group="model.width,config.flops")
-    assert (found.x, found.y) == ("config.flops", "summary.test_error")
-    assert values(found) == (FLOPS, ERRORS)
-    assert found.table["run_id"].tolist() == ["run-0", "run-1", "run-2", "run-3"]
-    assert found.table["config_id"][0] == "config.model.width=8, config.flops=1000"
-    assert found.table["seed"].tolist() == [0, 1, 0, 1]
-    assert found.table["summary._wandb.runtime"].tolist() == [3] * 4
+def test_runs_of_wandbs_api_are_flattened_and_short_names_are_resolved(read, name, text):
+    runs = read(text, name, y="test_error", seed="seed", group="model.width,config.flops")
+    assert (runs.x, runs.y) == ("config.flops", "summary.test_error")
+    assert values(runs) == (FLOPS, ERRORS)
+    assert runs.table["run_id"].tolist() == ["run-0", "run-1", "run-2", "run-3"]
+    assert runs.table["config_id"][0] == "config.model.width=8, config.flops=1000"
+    assert runs.table["seed"].tolist() == [0, 1, 0, 1]
+    assert runs.table["summary._wandb.runtime"].tolist() == [3] * 4
 
 
 def test_nan_and_words_survive_in_mappings_that_python_printed(read):
     runs = [{**run, "summary": dict(run["summary"], model="a: nano, nan")} for run in RUNS]
     runs[1]["summary"]["test_error"] = math.nan
-    found = read(_as_frame(runs), y="test_error")
-    assert found.table["summary.test_error"].isna().tolist() == [False, True, False, False]
-    assert found.table["summary.model"].tolist() == ["a: nano, nan"] * 4
+    runs = read(_as_frame(runs), y="test_error")
+    assert runs.table["summary.test_error"].isna().tolist() == [False, True, False, False]
+    assert runs.table["summary.model"].tolist() == ["a: nano, nan"] * 4
 
 
 def test_a_name_that_is_in_config_and_summary_must_be_said_whole(read):
@@ -138,34 +138,32 @@ def test_a_chart_of_wandb_is_one_configuration_a_run(read):
             "w16 - test/loss": ["", 1.8, 1.4, ""],
         }
     )
-    found = read(text, x="train_flops", y="test/loss")
-    assert found.table["config_id"].tolist() == ["w8 - seed 0"] * 3 + ["w16"] * 2
-    assert values(found) == ([1e3, 1e5, 1e6, 1e4, 1e5], [2.0, 1.5, 1.2, 1.8, 1.4])
-    assert found.table["run_id"][0] == "w8 - seed 0 at train_flops 1000.0"
-    assert found.table["place_id"].is_unique
-    assert found.warnings == ()
+    runs = read(text, x="train_flops", y="test/loss")
+    assert runs.table["config_id"].tolist() == ["w8 - seed 0"] * 3 + ["w16"] * 2
+    assert values(runs) == ([1e3, 1e5, 1e6, 1e4, 1e5], [2.0, 1.5, 1.2, 1.8, 1.4])
+    assert runs.table["run_id"][0] == "w8 - seed 0 at train_flops 1000.0"
+    assert runs.table["place_id"].is_unique
+    assert runs.warnings == ()
 
 
 # What belongs together
 
 
 def test_rows_are_configurations_of_their_own_unless_something_is_said(read):
-    found = read(GOOD)
+    runs = read(GOOD)
     assert (
-        found.table["config_id"].tolist()
-        == found.table["place_id"].tolist()
-        == found.table["run_id"].tolist()
+        runs.table["config_id"].tolist() == runs.table["place_id"].tolist() == runs.table["run_id"].tolist()
     )
-    assert "seed" not in found.table
+    assert "seed" not in runs.table
 
 
 def test_a_seed_makes_rows_of_equal_x_one_configuration(read):
     text = csv_of(flops=FLOPS + FLOPS, error=ERRORS + [y * 1.1 for y in ERRORS], s=[0] * 4 + [1] * 4)
-    found = read(text, seed="s")
-    chosen = points.select(found.table, "flops", "error")
-    assert chosen.configs == len(chosen.places.x) == 4
-    assert chosen.places.repeats.tolist() == [2] * 4
-    assert found.warnings == ()
+    runs = read(text, seed="s")
+    chosen = points.select(runs.table, "flops", "error")
+    assert chosen.configs == len(chosen.means.x) == 4
+    assert chosen.means.repeats.tolist() == [2] * 4
+    assert runs.warnings == ()
 
 
 def test_rows_of_equal_x_and_seed_call_for_a_group(read):
@@ -173,9 +171,9 @@ def test_rows_of_equal_x_and_seed_call_for_a_group(read):
     assert read(text, seed="s").warnings == (
         "4 of 8 rows have the flops and the s of another row: say --group for what makes a configuration",
     )
-    found = read(text, seed="s", group="width,flops")
-    assert found.table["config_id"].nunique() == 8
-    assert found.warnings == ()
+    runs = read(text, seed="s", group="width,flops")
+    assert runs.table["config_id"].nunique() == 8
+    assert runs.warnings == ()
 
 
 def test_a_group_with_seeds_keeps_the_seeds_of_an_axis_that_varies_between_them_together(read):
@@ -186,23 +184,23 @@ def test_a_group_with_seeds_keeps_the_seeds_of_an_axis_that_varies_between_them_
         s=[0, 1] * 3,
     )
     chosen = points.select(read(text, x="joules", group="w", seed="s").table, "joules", "error")
-    assert chosen.places.x == pytest.approx(np.sqrt([120, 13000, 1.1e6]))
+    assert chosen.means.x == pytest.approx(np.sqrt([120, 13000, 1.1e6]))
 
 
-def test_the_rows_of_one_run_are_several_places_of_one_configuration(read):
+def test_the_rows_of_one_run_are_several_means_of_one_configuration(read):
     text = csv_of(
         model=list("aaabbb"), flops=[1e3, 1e4, 1e5] * 2, error=[0.4, 0.2, 0.1, 0.5, 0.3, 0.2], s=[0] * 6
     )
-    for asked in ({"group": "model"}, {"group": "model", "seed": "s"}):
-        chosen = points.select(read(text, **asked).table, "flops", "error")
-        assert (chosen.configs, len(chosen.places.x)) == (2, 6)
+    for options in ({"group": "model"}, {"group": "model", "seed": "s"}):
+        chosen = points.select(read(text, **options).table, "flops", "error")
+        assert (chosen.configs, len(chosen.means.x)) == (2, 6)
 
 
-def test_repeated_names_and_unused_seeds_are_doubted_in_words(read):
+def test_repeated_names_and_unused_seeds_give_warnings(read):
     text = csv_of(name=list("aabb"), flops=FLOPS, error=ERRORS, seed=[0, 1, 0, 1])
-    found = read(text)
-    assert found.table["run_id"].tolist() == ["a, row 1", "a, row 2", "b, row 3", "b, row 4"]
-    first, second = found.warnings
+    runs = read(text)
+    assert runs.table["run_id"].tolist() == ["a, row 1", "a, row 2", "b, row 3", "b, row 4"]
+    first, second = runs.warnings
     assert "name has 2 values in 4 rows" in first
     assert "say --group name" in first
     assert "say --seed seed" in second
@@ -210,8 +208,8 @@ def test_repeated_names_and_unused_seeds_are_doubted_in_words(read):
 
 
 def test_the_first_unique_id_names_the_runs(read):
-    found = read(csv_of(Name=list("aabb"), ID=["007", "1e5", "x", "y"], flops=FLOPS, error=ERRORS))
-    assert found.table["run_id"].tolist() == ["007", "1e5", "x", "y"]
+    runs = read(csv_of(Name=list("aabb"), ID=["007", "1e5", "x", "y"], flops=FLOPS, error=ERRORS))
+    assert runs.table["run_id"].tolist() == ["007", "1e5", "x", "y"]
 
 
 @pytest.mark.parametrize("group", ["w", "w,flops"])
@@ -228,25 +226,25 @@ def test_a_row_without_its_group_is_excluded_by_name(read, group):
 @pytest.mark.parametrize("counts", ["n", 500, "500"])
 def test_chance_and_counts_make_y_the_test_error(read, counts):
     text = csv_of(flops=[1e2, *FLOPS, 1e7], top1_err=[0.9, *ERRORS, 0], n=[500] * 6)
-    found = read(text, y="top1_err", chance=0.9, counts=counts)
-    assert found.y == "test_error"
-    assert found.warnings == ("top1_err is an error rate and is fitted under the name test_error",)
-    chosen = points.select(found.table, found.x, found.y)
+    runs = read(text, y="top1_err", chance=0.9, counts=counts)
+    assert runs.y == "test_error"
+    assert runs.warnings == ("top1_err is an error rate and is fitted under the name test_error",)
+    chosen = points.select(runs.table, runs.x, runs.y)
     assert chosen.chance == 0.9
     assert [e.run_id for e in chosen.excluded] == ["row 1"]
     assert chosen.runs.trials.tolist() == [500] * 5
     assert chosen.runs.y.tolist() == [*ERRORS, 0]
 
 
-def test_chance_may_be_a_column_and_test_error_keeps_its_name_in_peace(read):
+def test_chance_may_be_a_column_and_test_error_keeps_its_name(read):
     text = csv_of(flops=FLOPS, test_error=ERRORS, guess=[0.9] * 4)
-    found = read(text, y="test_error", chance="guess")
-    assert found.table["chance_error"].tolist() == [0.9] * 4
-    assert found.warnings == ()
+    runs = read(text, y="test_error", chance="guess")
+    assert runs.table["chance_error"].tolist() == [0.9] * 4
+    assert runs.warnings == ()
 
 
 @pytest.mark.parametrize(
-    ("asked", "match"),
+    ("options", "match"),
     [
         ({"chance": 90}, "--chance 90: give the error of guessing as a fraction"),
         ({"chance": 0}, "above 0 and at most 1"),
@@ -260,19 +258,19 @@ def test_chance_may_be_a_column_and_test_error_keeps_its_name_in_peace(read):
         ({"y": "nats", "chance": 0.9}, "of an error rate, but nats is up to 2.5"),
     ],
 )
-def test_chance_and_counts_that_cannot_be(read, asked, match):
+def test_chance_and_counts_that_cannot_be(read, options, match):
     text = csv_of(
         flops=FLOPS, test_error=ERRORS, err=ERRORS, guess=[0.9] * 4, word=["a"] * 4, nats=[2.5, 2, 1.5, 1]
     )
     with pytest.raises(ValueError, match=match):
-        read(text, **({"y": "test_error"} | asked))
+        read(text, **({"y": "test_error"} | options))
 
 
 # Bad input
 
 
 @pytest.mark.parametrize(
-    ("asked", "match"),
+    ("options", "match"),
     [
         ({"x": "flop"}, "--x flop: no such column: did you mean flops"),
         ({"y": "eror"}, "--y eror: no such column: did you mean error"),
@@ -285,9 +283,9 @@ def test_chance_and_counts_that_cannot_be(read, asked, match):
         ({"seed": "error"}, "error is y"),
     ],
 )
-def test_columns_that_are_not_there_or_make_no_sense(read, asked, match):
+def test_columns_that_are_not_there_or_make_no_sense(read, options, match):
     with pytest.raises(ValueError, match=match) as error:
-        read(csv_of(flops=FLOPS, error=ERRORS, width=[1, 2, 3, 4]), **asked)
+        read(csv_of(flops=FLOPS, error=ERRORS, width=[1, 2, 3, 4]), **options)
     assert "runs.csv" in str(error.value)
 
 
@@ -313,8 +311,8 @@ def test_a_truth_value_is_no_number(read):
 
 @pytest.mark.parametrize(("cell", "said"), [("", "is empty"), ("nan", "says nan"), ("N/A", "says N/A")])
 def test_unknown_values_are_excluded_by_name_with_their_reason(read, cell, said):
-    found = read(csv_of(flops=[*FLOPS, cell], error=[cell, *ERRORS]))
-    reasons = {e.run_id: e.reason for e in points.select(found.table, "flops", "error").excluded}
+    runs = read(csv_of(flops=[*FLOPS, cell], error=[cell, *ERRORS]))
+    reasons = {e.run_id: e.reason for e in points.select(runs.table, "flops", "error").excluded}
     assert reasons == {
         "row 1": f"unknown error: row 1 {said}",
         "row 5": f"unknown flops: row 5 {said}",
@@ -333,13 +331,13 @@ def test_infinite_and_negative_values_are_excluded_by_name(read):
         {"flops": -3, "error": 0.5},
         {"flops": 0, "error": 0.6},
     ]
-    found = read("\n".join(map(json.dumps, rows)), "a.jsonl")
-    assert [e.run_id for e in points.select(found.table, "flops", "error").excluded] == [
+    runs = read("\n".join(map(json.dumps, rows)), "a.jsonl")
+    assert [e.run_id for e in points.select(runs.table, "flops", "error").excluded] == [
         "row 5",
         "row 6",
         "row 7",
     ]
-    (warning,) = found.warnings
+    (warning,) = runs.warnings
     assert warning.startswith("flops is at or below 0 in 2 of 7 rows, first in row 6")
 
 
@@ -350,9 +348,9 @@ def test_numbers_beyond_64_bits_are_read(read):
 
 def test_repeated_rows_are_dropped_and_counted_and_rows_keep_their_numbers(read):
     lines = GOOD.splitlines()
-    found = read("\n".join([*lines[:3], lines[1], lines[1], *lines[3:]]))
-    assert found.table["run_id"].tolist() == ["row 1", "row 2", "row 5", "row 6"]
-    assert found.warnings == (
+    runs = read("\n".join([*lines[:3], lines[1], lines[1], *lines[3:]]))
+    assert runs.table["run_id"].tolist() == ["row 1", "row 2", "row 5", "row 6"]
+    assert runs.warnings == (
         "2 of 6 rows repeat an earlier one in all columns and are dropped: row 3, row 4",
     )
 
@@ -383,7 +381,7 @@ def test_a_top1_that_falls_is_taken_for_an_error(read):
     assert values(read(csv_of(flops=FLOPS, top1=ERRORS), y="top1")) == (FLOPS, ERRORS)
 
 
-def test_a_y_that_rises_and_an_x_in_logarithms_are_doubted_in_words(read):
+def test_a_y_that_rises_and_an_x_in_logarithms_give_warnings(read):
     text = csv_of(log_flops=[3, 4, 5, 6], score=[1, 2, 3, 4])
     first, second = read(text, x="log_flops", y="score").warnings
     assert "log_flops sounds like a logarithm" in first
@@ -395,8 +393,8 @@ def test_a_y_that_rises_and_an_x_in_logarithms_are_doubted_in_words(read):
 
 def test_c_n_d_loss_is_understood_as_it_is(read):
     text = csv_of(C=FLOPS, N=[1, 2, 3, 4], D=[5, 6, 7, 8], loss=[4, 3, 2.5, 2.2])
-    found = read(text, x=None, y=None)
-    assert (found.x, found.y) == ("C", "loss")
+    runs = read(text, x=None, y=None)
+    assert (runs.x, runs.y) == ("C", "loss")
     assert read(text, x="N", y=None).x == "N"
     with pytest.raises(ValueError, match="say --x"):
         read(csv_of(C=FLOPS, N=[1] * 4, D=[2] * 4, loss=[4, 3, 2, 1], E=[0] * 4), x=None, y=None)
@@ -406,40 +404,40 @@ def test_our_own_table_keeps_its_ids(make_table, tmp_path):
     table = make_table(FLOPS, ERRORS, seeds=2, noise=0.01).assign(place_id=lambda t: t["config_id"] + "@0.5")
     path = tmp_path / "table.csv"
     table.to_csv(path, index=False)
-    found = external.read(path)
-    assert (found.x, found.y, found.warnings) == ("train_gflops", "test_error", ())
+    runs = external.read_runs(path)
+    assert (runs.x, runs.y, runs.warnings) == ("train_gflops", "test_error", ())
     ids = ["run_id", "config_id", "place_id"]
-    assert found.table[ids].to_numpy().tolist() == table[ids].to_numpy().tolist()
-    ours, theirs = (points.select(t, "train_gflops", "test_error") for t in (table, found.table))
-    assert theirs.places.y == pytest.approx(ours.places.y, rel=1e-15)
+    assert runs.table[ids].to_numpy().tolist() == table[ids].to_numpy().tolist()
+    ours, theirs = (points.select(t, "train_gflops", "test_error") for t in (table, runs.table))
+    assert theirs.means.y == pytest.approx(ours.means.y, rel=1e-15)
     assert theirs.chance == ours.chance
 
 
 def test_kyo_takanos_file_is_read_and_fitted():
-    found = external.read(shared("kyo_takano_cnd.csv"))
-    assert (found.x, found.y, len(found.table), found.warnings) == ("C", "loss", 234, ())
-    method = Method(laws=("power", "power_floor"), resamples=200, forecast=False)
-    report = fit_table(found.table, x=found.x, y=found.y, method=method)
+    runs = external.read_runs(shared("kyo_takano_cnd.csv"))
+    assert (runs.x, runs.y, len(runs.table), runs.warnings) == ("C", "loss", 234, ())
+    method = Method(laws=("power_law", "power_law_floor"), resamples=200, forecast=False)
+    report = fit_table(runs.table, x=runs.x, y=runs.y, method=method)
     assert (report.points, report.excluded) == (234, ())
 
 
 def test_the_points_of_chinchilla_are_read_by_name():
-    found = external.read(shared("chinchilla_points.csv"), x="Training FLOP", y="loss")
-    assert (len(found.table), found.warnings) == (245, ())
-    assert found.table["Model Size"][0] == pytest.approx(6795600349.289497)
+    runs = external.read_runs(shared("chinchilla_points.csv"), x="Training FLOP", y="loss")
+    assert (len(runs.table), runs.warnings) == (245, ())
+    assert runs.table["Model Size"][0] == pytest.approx(6795600349.289497)
 
 
 def test_gemstones_rows_of_one_run_belong_together():
     path = shared("gemstones_hot.jsonl")
-    (warning,) = external.read(path, x="tokens", y="final_loss").warnings
+    (warning,) = external.read_runs(path, x="tokens", y="final_loss").warnings
     assert "run_name has 22 values in 220 rows" in warning
-    found = external.read(path, x="tokens", y="final_loss", group="run_name")
-    chosen = points.select(found.table, found.x, found.y)
-    assert (chosen.configs, len(chosen.places.x), found.warnings) == (22, 220, ())
+    runs = external.read_runs(path, x="tokens", y="final_loss", group="run_name")
+    chosen = points.select(runs.table, runs.x, runs.y)
+    assert (chosen.configs, len(chosen.means.x), runs.warnings) == (22, 220, ())
 
 
 def test_the_language_benchmarks_repeated_rows_are_counted():
-    found = external.read(shared("benchmark.lang.csv"), x="Seen Examples", y="Loss", group="Task,Model")
-    (warning,) = found.warnings
+    runs = external.read_runs(shared("benchmark.lang.csv"), x="Seen Examples", y="Loss", group="Task,Model")
+    (warning,) = runs.warnings
     assert warning.startswith("687 of 1399 rows repeat an earlier one")
-    assert found.table["config_id"].nunique() == 20
+    assert runs.table["config_id"].nunique() == 20

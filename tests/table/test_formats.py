@@ -20,7 +20,7 @@ def load(tmp_path):
     def loaded(text: str | bytes, name: str) -> pd.DataFrame:
         path = tmp_path / name
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return formats.load(path)
+        return formats.read_rows(path)
 
     return loaded
 
@@ -54,20 +54,20 @@ def numbers(table: pd.DataFrame) -> tuple[list[float], list[float]]:
     ],
 )
 def test_each_format_gives_the_same_rows(load, name, text):
-    found = load(text, name)
-    assert numbers(found) == (FLOPS, ERRORS)
-    assert list(found) == ["flops", "error"]
-    assert list(found.index) == [1, 2, 3]
+    rows = load(text, name)
+    assert numbers(rows) == (FLOPS, ERRORS)
+    assert list(rows) == ["flops", "error"]
+    assert list(rows.index) == [1, 2, 3]
 
 
 def test_words_stay_as_written_and_only_the_empty_is_none(load):
-    found = load('name,note\n007,none\n"a, ""b""",\n', "a.csv")
-    assert found.to_numpy().tolist() == [["007", "none"], ['a, "b"', None]]
+    rows = load('name,note\n007,none\n"a, ""b""",\n', "a.csv")
+    assert rows.to_numpy().tolist() == [["007", "none"], ['a, "b"', None]]
 
 
 def test_nested_keys_are_joined_by_dots_and_lists_are_text(load):
-    found = load('[{"a": {"b": {"c": 1}}, "l": [1, {"x": 2}]}, {"a": 3}]', "a.json")
-    assert found.to_dict("records") == [
+    rows = load('[{"a": {"b": {"c": 1}}, "l": [1, {"x": 2}]}, {"a": 3}]', "a.json")
+    assert rows.to_dict("records") == [
         {"a.b.c": 1, "l": '[1, {"x": 2}]', "a": None},
         {"a.b.c": None, "l": None, "a": 3},
     ]
@@ -79,13 +79,13 @@ def test_parquet(tmp_path, index):
     path = tmp_path / "a.parquet"
     table = pd.DataFrame(ROWS).assign(run_id=list("abc"), tags=[["x"], [], ["y"]])
     (table.set_index(index) if index else table).to_parquet(path)
-    found = formats.load(path)
-    assert numbers(found) == (FLOPS, ERRORS)
-    assert found["run_id"].tolist() == list("abc")
-    assert found["tags"].tolist() == ['["x"]', "[]", '["y"]']
+    rows = formats.read_rows(path)
+    assert numbers(rows) == (FLOPS, ERRORS)
+    assert rows["run_id"].tolist() == list("abc")
+    assert rows["tags"].tolist() == ['["x"]', "[]", '["y"]']
     path.write_bytes(b"PAR1 no more")
     with pytest.raises(ValueError, match=r"a\.parquet: damaged Parquet"):
-        formats.load(path)
+        formats.read_rows(path)
 
 
 def test_parquet_without_a_reader_says_what_to_install(load, monkeypatch):
@@ -130,4 +130,4 @@ def test_a_file_that_does_not_read_cleanly_is_refused(load, name, text, match):
 
 def test_no_such_file(tmp_path):
     with pytest.raises(ValueError, match="no such file"):
-        formats.load(tmp_path / "a.csv")
+        formats.read_rows(tmp_path / "a.csv")

@@ -21,8 +21,8 @@ TABLE = pd.DataFrame(
 
 
 def sides(expression: str, table: pd.DataFrame = TABLE) -> tuple[str, str, int]:
-    found = rule.split(table, rule.parse(expression))
-    return "".join(found.fit_rows["run_id"]), "".join(found.held_rows["run_id"]), found.unknown
+    split = rule.split(table, rule.parse(expression))
+    return "".join(split.fit_rows["run_id"]), "".join(split.held_rows["run_id"]), split.unknown
 
 
 @pytest.mark.parametrize(
@@ -41,10 +41,10 @@ def sides(expression: str, table: pd.DataFrame = TABLE) -> tuple[str, str, int]:
         ("config.width>8", [("config.width", ">", 8.0)]),
     ],
 )
-def test_expressions_mean_what_they_say(expression, expected):
-    found = rule.parse(expression)
-    assert found.conditions == tuple(Condition(*each) for each in expected)
-    assert found.expression == expression
+def test_expressions_parse_to_their_conditions(expression, expected):
+    parsed = rule.parse(expression)
+    assert parsed.conditions == tuple(Condition(*each) for each in expected)
+    assert parsed.expression == expression
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,8 @@ def test_expressions_mean_what_they_say(expression, expected):
         ("x>1 and y", "Give a column"),
         ("x>1 2", "Give a column"),
         ("__import__('os')", "Give a column"),
-        ("x>big", "x > big compares with a word"),
-        ("x>10**6", "compares with a word"),
+        ("x>big", "x > big compares with a text"),
+        ("x>10**6", "compares with a text"),
         ("x<inf", "inf is no bound"),
         ("x!=nan", "nan is no bound"),
     ],
@@ -96,9 +96,9 @@ def test_a_row_that_breaks_one_condition_is_fitted_whatever_the_other_says():
 
 
 def test_rows_keep_their_order_columns_and_index():
-    found = rule.split(TABLE.iloc[::-1], rule.parse("train_gflops>1e5"))
-    assert found.held_rows["run_id"].tolist() == ["e", "d"]
-    pd.testing.assert_frame_equal(found.fit_rows, TABLE.loc[[2, 1, 0]])
+    split = rule.split(TABLE.iloc[::-1], rule.parse("train_gflops>1e5"))
+    assert split.held_rows["run_id"].tolist() == ["e", "d"]
+    pd.testing.assert_frame_equal(split.fit_rows, TABLE.loc[[2, 1, 0]])
 
 
 @pytest.mark.parametrize(
@@ -108,9 +108,9 @@ def test_rows_keep_their_order_columns_and_index():
         ("train_gflops>1e9", r"no row is held out: train_gflops is from 1000 to 1e\+07"),
         ("train_gflops>0", r"no row is left to fit: train_gflops is from 1000 to 1e\+07"),
         ("family==resnet", "no row is held out"),
-        ("family>3", "family holds words: compare it by == or !="),
-        ("family==64", "family holds words: compare it by == or != with a word in quotes"),
-        ("train_gflops==mlp", "train_gflops holds numbers, not words like mlp"),
+        ("family>3", "family holds text: compare it by == or !="),
+        ("family==64", "family holds text: compare it by == or != with a text in quotes"),
+        ("train_gflops==mlp", "train_gflops holds numbers, not text like mlp"),
     ],
 )
 def test_a_rule_that_cannot_split_the_table_is_refused(expression, match):
@@ -138,7 +138,7 @@ def test_the_sides_are_complements_among_the_known(values, bound, sign):
         with pytest.raises(ValueError, match="no row"):
             rule.split(table, parsed)
         return
-    found = rule.split(table, parsed)
-    assert found.held_rows["x"].tolist() == [v for v, h in zip(known, holds, strict=True) if h]
-    assert found.fit_rows["x"].tolist() == [v for v, h in zip(known, holds, strict=True) if not h]
-    assert found.unknown == len(values) - len(known)
+    split = rule.split(table, parsed)
+    assert split.held_rows["x"].tolist() == [v for v, h in zip(known, holds, strict=True) if h]
+    assert split.fit_rows["x"].tolist() == [v for v, h in zip(known, holds, strict=True) if not h]
+    assert split.unknown == len(values) - len(known)

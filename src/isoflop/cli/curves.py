@@ -134,7 +134,7 @@ def _fit_rows(options: argparse.Namespace, rows: Any, x: str, y: str) -> Any:
     method = _method(options)
     if options.hold_out is None:
         return fit.fit_all(rows, source=str(options.directory), method=method, axes=((x, y),))
-    report = holdout.judged(rows, options.hold_out, x=x, y=y, method=method)
+    report = holdout.fit_and_judge(rows, options.hold_out, x=x, y=y, method=method)
     return fit.file_of((report,), source=str(options.directory))
 
 
@@ -143,7 +143,7 @@ def _fit_file(options: argparse.Namespace) -> Any:
     from isoflop.table import external
 
     _method(options)
-    found = external.read(
+    found = external.read_runs(
         options.directory,
         x=options.x,
         y=options.y,
@@ -178,7 +178,7 @@ def _fitted(options: argparse.Namespace) -> tuple[Any, Any]:
         fits = fit.fit_all(table.rows, source=str(options.directory), method=method)
     aggregate.write(table, options.directory)
     if not _chosen(options):
-        result.write(fits, options.directory / "fit.json")
+        result.write_fits(fits, options.directory / "fit.json")
     return table, fits
 
 

@@ -85,7 +85,7 @@ def fit(options: argparse.Namespace) -> int:
 def _read(options: argparse.Namespace, needed: tuple[str, ...], sizes: tuple[str, ...] = ()) -> Any:
     from isoflop.curve.joint import resources
 
-    return resources.read(
+    return resources.read_resources(
         *(options.directory, needed),
         {name: getattr(options, name) for name in (*COLUMNS, "y")},
         sizes=sizes,

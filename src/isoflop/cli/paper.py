@@ -144,7 +144,7 @@ def _implications(options: argparse.Namespace) -> int:
     for directory in options.directories:
         if not (directory / "fit.json").is_file():
             raise ConfigError(f"{directory}: no fit.json here: run isoflop fit {directory}")
-    sweeps = [(d.resolve().name, result.read(d / "fit.json")) for d in options.directories]
+    sweeps = [(d.resolve().name, result.read_fits(d / "fit.json")) for d in options.directories]
     return _show(_make_implications(out, options, sweeps), options)
 
 

@@ -13,32 +13,34 @@ CONFIDENCE = 0.95
 
 
 def resample(units: int, resamples: int, generator: np.random.Generator) -> Array:
-    """How much each unit (a configuration with its seeds, or a run) weighs in each resample.
+    """Return weights (1 + resamples, units): ones for the sample itself in row 0, then one row a resample.
 
-    (1 + resamples, units): the sample itself in row 0, then rows of exponential weights with mean 1. This is
-    the bootstrap of Rubin (1981, "The Bayesian Bootstrap") and Newton and Raftery (1994): no configuration
-    ever drops out, so that a law with a floor is never fitted to three or four of eight (Xu et al. 2020,
-    "Applications of the Fractional-Random-Weight Bootstrap").
+    A unit is what is resampled as a whole: a configuration with its seeds, or a run. Weights are exponential
+    with mean 1, the bootstrap of Rubin (1981, "The Bayesian Bootstrap") and Newton and Raftery (1994). No
+    configuration ever drops out, so that a law with a floor is never fitted to three or four of eight (Xu et
+    al. 2020, "Applications of the Fractional-Random-Weight Bootstrap").
     """
     drawn = generator.exponential(size=(resamples, units))
+    # Exponential variates over their mean are Dirichlet(1, ..., 1) weights, here with sum `units`.
     drawn /= drawn.mean(axis=1, keepdims=True)
     return np.vstack([np.ones(units), drawn])
 
 
-def tells(configs: int, parameters: int) -> bool:
-    """Whether resamples of so many configurations say anything about the spread of so many parameters."""
+def enough_configs(configs: int, parameters: int) -> bool:
+    """Return whether resamples of so many configurations show the spread of so many parameters."""
     return configs > max(parameters, MIN_SCALES)
 
 
 def stretch(configs: int, parameters: int) -> float:
-    """By what the resamples' spread is multiplied for a 95% interval; 1 where resamples tell nothing.
+    """Return the factor on the resamples' spread that makes a 95% interval; 1 where enough_configs is False.
 
-    With many configurations 1. With few, resamples spread too little, by (n - p) / (n + 1) in variance for n
-    configurations and p parameters (of n residuals about a fit with p parameters, and of weights with
-    variance (n - 1) / (n + 1)), and the t distribution has longer tails than the normal (as in Hesterberg
-    2015, "What Teachers Should Know About the Bootstrap").
+    It tends to 1 with many configurations. With few, resamples spread too little, by (n - p) / (n + 1) in
+    variance for n configurations and p parameters: n residuals about a fit with p parameters have (n - p) / n
+    of the noise's variance, and exponential weights over their mean have variance (n - 1) / (n + 1). The t
+    distribution has longer tails than the normal besides (as in Hesterberg 2015, "What Teachers Should Know
+    About the Bootstrap").
     """
-    if not tells(configs, parameters):
+    if not enough_configs(configs, parameters):
         return 1.0
     freedom = configs - parameters
     longer = special.stdtrit(freedom, 0.5 + CONFIDENCE / 2) / special.ndtri(0.5 + CONFIDENCE / 2)
@@ -46,20 +48,22 @@ def stretch(configs: int, parameters: int) -> float:
 
 
 def stretched(draws: Array, factor: float | Array) -> tuple[Array, Array]:
-    """Ends (...) of the middle 95% of `draws` (resamples, ...), `factor` times as far from their median.
+    """Return the ends (...) of the middle 95% of `draws` (resamples, ...), moved away from the median.
 
-    `factor` is one number, or one (...) for each.
+    Each end is `factor` times as far from the median as the quantile; `factor` is one number or has the shape
+    (...).
     """
     outside = (1 - CONFIDENCE) / 2
+    # Weibull's plotting position i / (n + 1) is unbiased for the probability below an order statistic.
     low, middle, high = np.quantile(draws, [outside, 0.5, 1 - outside], axis=0, method="weibull")
     return middle + factor * (low - middle), middle + factor * (high - middle)
 
 
 def interval(draws: Array, configs: int, parameters: int, *, logarithm: bool = False) -> tuple[Array, Array]:
-    """Ends of the 95% interval of `draws` (resamples, ...), each of shape (...).
+    """Return the ends (...) of the 95% interval of `draws` (resamples, ...).
 
-    With `logarithm`, stretched on that scale: what is above 0 stays there. Where the resamples tell nothing,
-    their middle 95%.
+    With `logarithm` the interval is stretched on that scale, so that a positive quantity keeps a positive
+    interval. Without enough configurations it is the middle 95% of the draws.
     """
     factor = stretch(configs, parameters)
     if not logarithm:

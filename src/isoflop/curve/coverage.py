@@ -1,59 +1,59 @@
-"""How often 95% intervals held the truth in simulations, in words where that is not as often as they say.
+"""How often 95% intervals held the truth in simulations, and warnings where that differs from 95%.
 
-MEASURED is read off results/coverage-simulated/coverage.csv (scripts/bench_coverage.py): sweeps with three
+MEASURED is copied from results/coverage-simulated/coverage.csv (scripts/bench_coverage.py): sweeps with three
 seeds over four decades of x, 5% noise between seeds and, on all runs, 3% between configurations.
 """
 
 from __future__ import annotations
 
 LEAST, MOST = 0.93, 0.97
-"""Shares of simulations within which an interval is said to hold what it says."""
+"""An interval whose measured coverage lies between these shares gives no warning."""
 QUANTITIES = ("b", "E", "y at x_max", "y at 10 x_max", "new run at x_max")
 
 Key = tuple[str, bool, int]
-"""Law, whether of the frontier, configurations."""
+"""Law, whether on the frontier, number of configurations."""
 
 MEASURED: dict[Key, dict[str, tuple[float, int]]] = {
-    ("power", False, 8): {
+    ("power_law", False, 8): {
         "b": (0.944, 1000),
         "b, profile": (0.9641, 334),
         "y at x_max": (0.926, 1000),
         "y at 10 x_max": (0.938, 1000),
         "new run at x_max": (0.977, 1000),
     },
-    ("power", True, 8): {
+    ("power_law", True, 8): {
         "b": (0.961, 1000),
         "y at x_max": (0.951, 1000),
         "y at 10 x_max": (0.963, 1000),
         "new run at x_max": (0.994, 1000),
     },
-    ("power", False, 15): {
+    ("power_law", False, 15): {
         "b": (0.947, 1000),
         "b, profile": (0.9581, 334),
         "y at x_max": (0.938, 1000),
         "y at 10 x_max": (0.944, 1000),
         "new run at x_max": (0.965, 1000),
     },
-    ("power", True, 15): {
+    ("power_law", True, 15): {
         "b": (0.974, 1000),
         "y at x_max": (0.958, 1000),
         "y at 10 x_max": (0.972, 1000),
         "new run at x_max": (0.989, 1000),
     },
-    ("power", False, 30): {
+    ("power_law", False, 30): {
         "b": (0.952, 1000),
         "b, profile": (0.9551, 334),
         "y at x_max": (0.954, 1000),
         "y at 10 x_max": (0.954, 1000),
         "new run at x_max": (0.948, 1000),
     },
-    ("power", True, 30): {
+    ("power_law", True, 30): {
         "b": (0.966, 1000),
         "y at x_max": (0.954, 1000),
         "y at 10 x_max": (0.963, 1000),
         "new run at x_max": (0.972, 1000),
     },
-    ("power_floor", False, 8): {
+    ("power_law_floor", False, 8): {
         "E": (0.965, 1000),
         "b": (0.963, 1000),
         "b, profile": (0.9731, 334),
@@ -61,14 +61,14 @@ MEASURED: dict[Key, dict[str, tuple[float, int]]] = {
         "y at 10 x_max": (0.97, 1000),
         "new run at x_max": (0.986, 1000),
     },
-    ("power_floor", True, 8): {
+    ("power_law_floor", True, 8): {
         "E": (0.983, 1000),
         "b": (0.976, 1000),
         "y at x_max": (0.964, 1000),
         "y at 10 x_max": (0.985, 1000),
         "new run at x_max": (0.999, 1000),
     },
-    ("power_floor", False, 15): {
+    ("power_law_floor", False, 15): {
         "E": (0.947, 1000),
         "b": (0.953, 1000),
         "b, profile": (0.9551, 334),
@@ -76,14 +76,14 @@ MEASURED: dict[Key, dict[str, tuple[float, int]]] = {
         "y at 10 x_max": (0.959, 1000),
         "new run at x_max": (0.967, 1000),
     },
-    ("power_floor", True, 15): {
+    ("power_law_floor", True, 15): {
         "E": (0.987, 1000),
         "b": (0.993, 1000),
         "y at x_max": (0.966, 1000),
         "y at 10 x_max": (0.991, 1000),
         "new run at x_max": (0.996, 1000),
     },
-    ("power_floor", False, 30): {
+    ("power_law_floor", False, 30): {
         "E": (0.944, 1000),
         "b": (0.946, 1000),
         "b, profile": (0.9671, 334),
@@ -91,7 +91,7 @@ MEASURED: dict[Key, dict[str, tuple[float, int]]] = {
         "y at 10 x_max": (0.945, 1000),
         "new run at x_max": (0.954, 1000),
     },
-    ("power_floor", True, 30): {
+    ("power_law_floor", True, 30): {
         "E": (0.972, 1000),
         "b": (0.972, 1000),
         "y at x_max": (0.951, 1000),
@@ -102,18 +102,20 @@ MEASURED: dict[Key, dict[str, tuple[float, int]]] = {
 
 
 def nearest(configs: int) -> int:
-    """The number of configurations, of those that were simulated, that is nearest in ratio."""
+    """Return the simulated number of configurations that is nearest in ratio."""
     return min((8, 15, 30), key=lambda simulated: max(simulated / configs, configs / simulated))
 
 
-def words(law: str, quantity: str, configs: int, frontier: bool) -> str | None:
-    """What simulations say of the 95% interval of `quantity`; None where it held the truth, within LEAST to
-    MOST, as often as it says, or where the law was not simulated."""
+def warning(law: str, quantity: str, configs: int, frontier: bool) -> str | None:
+    """Return a warning with the measured coverage of the 95% interval of `quantity`.
+
+    None where that lies within LEAST to MOST, or where the law was not simulated.
+    """
     simulated = nearest(configs)
-    found = MEASURED.get((law, frontier, simulated), {}).get(quantity)
-    if found is None or LEAST <= found[0] <= MOST:
+    measured = MEASURED.get((law, frontier, simulated), {}).get(quantity)
+    if measured is None or LEAST <= measured[0] <= MOST:
         return None
-    share, cases = found
+    share, cases = measured
     return (
         f"in simulations of {simulated} configurations, 95% intervals of {quantity} held the truth in "
         f"{100 * share:.3g}% of {cases:,} cases"

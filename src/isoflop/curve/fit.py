@@ -13,8 +13,9 @@ import pandas as pd
 from isoflop import __version__
 from isoflop.curve import bootstrap, coverage, frontier, new_run, points, predict, profile_likelihood, result
 from isoflop.curve.forecast import average, rolling
-from isoflop.curve.laws import LAWS, Axes, Law, Options, Reported
-from isoflop.curve.observations import View
+from isoflop.curve.law_names import OLD_LAW_NAMES
+from isoflop.curve.laws import LAWS, Axes, Law, Options, ReportedParameter
+from isoflop.curve.observations import Observations
 from isoflop.curve.points import Points
 from isoflop.curve.predict import Sample
 from isoflop.curve.result import Estimate, Excluded, FitFile, FitReport, Horizon, Interval, LawFit
@@ -36,7 +37,7 @@ DEFAULT_AXES: tuple[tuple[str, str], ...] = (
 )
 """(x, y) of the reports of fit_all; the first is the one that must succeed."""
 
-FURTHER_LAWS = ("polynomial", "exponential", "power_floor")
+FURTHER_LAWS = ("power_law_ols", "exponential", "power_law_floor")
 """Laws of the further reports of fit_all."""
 
 X_UNITS = {
@@ -55,11 +56,22 @@ X_UNITS = {
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """How a table is fitted. `laws` by name; `of` all runs or the efficient frontier; `quantile` of y given x
-    for the robust laws; `wild`: resample the signs of configurations' residuals (Cameron, Gelbach and Miller
-    2008) instead of configurations; `chance`: the error of guessing, where the table does not say;
-    `mixed`: fit runs of several code versions or machines together; `forecast`: average the laws too; bands
-    run to `beyond` times the largest x."""
+    """How a table is fitted.
+
+    Attributes:
+        laws: names of the laws.
+        resamples: of the bootstrap.
+        seed: of the resamples.
+        least_energy_grade: on an axis of joules, runs of a lower grade are left out.
+        of_frontier: fit the efficient frontier instead of all runs.
+        quantile: fit the robust laws to this quantile of y given x instead of its middle.
+        wild: flip the signs of configurations' residuals (Cameron, Gelbach and Miller 2008) instead of
+            resampling configurations.
+        chance: the error of guessing, if the table does not hold it.
+        mixed: fit runs of several code versions or machines together.
+        forecast: average the laws too.
+        beyond: bands end at this many times the largest x.
+    """
 
     laws: tuple[str, ...] = tuple(LAWS)
     resamples: int = 1000
@@ -78,6 +90,8 @@ class Method:
         if not self.laws:
             raise ValueError(f"no law to fit: name one of {', '.join(LAWS)}")
         for name in self.laws:
+            if name in OLD_LAW_NAMES:
+                raise ValueError(f"unknown law {name}: it is now called {OLD_LAW_NAMES[name]}")
             if name not in LAWS:
                 raise ValueError(f"unknown law {name}: {columns.nearest(name, LAWS)}")
         if self.resamples < LEAST_RESAMPLES:
@@ -98,16 +112,17 @@ def _y_unit(name: str) -> str:
     return "nats" if name.endswith("_loss") else name
 
 
-def estimate(reported: Reported, configs: int, free: int) -> Estimate:
-    """The sample's value and the 95% interval over resamples, on a log scale if all are above 0.
+def estimate(reported: ReportedParameter, configs: int, free: int) -> Estimate:
+    """Return the sample's value with its 95% interval over resamples.
 
-    Where the resamples tell nothing (bootstrap.tells), unbounded on both sides.
+    The interval is taken on a log scale if all draws are above 0. It is unbounded on both sides without
+    enough configurations (bootstrap.enough_configs).
     """
     value = float(reported.draws[0])
     above = reported.least < 0 and bool((reported.draws > 0).all())
     ends = (float(end) for end in bootstrap.interval(reported.draws[1:], configs, free, logarithm=above))
     low, high = (max(end, reported.least) for end in ends)
-    known = bootstrap.tells(configs, free) and math.isfinite(low) and math.isfinite(high)
+    known = bootstrap.enough_configs(configs, free) and math.isfinite(low) and math.isfinite(high)
     if not reported.reciprocal:
         bounds = Interval(min(low, value), max(high, value)) if known else Interval(None, None)
         return Estimate(reported.name, value, bounds, reported.unit)
@@ -115,54 +130,53 @@ def estimate(reported: Reported, configs: int, free: int) -> Estimate:
     return Estimate(reported.name, 1 / value, bounds, reported.unit)
 
 
-def _alpha(law: Law, reported: tuple[Reported, ...], configs: int) -> tuple[Estimate | None, str | None]:
-    """paper_alpha = 1/b, or None with the reason there is none."""
+def _alpha(
+    law: Law, reported: tuple[ReportedParameter, ...], configs: int
+) -> tuple[Estimate | None, str | None]:
+    """Return paper_alpha = 1/b, or None with the reason why there is none."""
     if law.slope is None:
         return None, law.no_alpha_reason
     slopes = next(r.draws for r in reported if r.name == law.slope)
     if slopes[0] <= 0:
         return None, f"{law.slope} is {slopes[0]:.3g}, not above 0: y does not fall with x"
     unit = "decades of x per decade of 1/y"
-    inverse = Reported("paper_alpha", slopes, unit, reciprocal=True)
+    inverse = ReportedParameter("paper_alpha", slopes, unit, reciprocal=True)
     return estimate(inverse, configs, law.free_parameters), None
 
 
-def _extrapolation(law: Law, places: View, options: Options) -> tuple[tuple[Horizon, ...], float | None]:
-    """A robust law's own rolling extrapolation over the places."""
-    where = average.cuts(places)
+def _extrapolation(
+    law: Law, means: Observations, options: Options
+) -> tuple[tuple[Horizon, ...], float | None]:
+    """Return horizons and score of a robust law's own rolling extrapolation over the means."""
+    where = average.cuts(means)
     if law.form is None or not len(where.at):
         return (), None
-    missed = average.errors(law, places, where, options)[0]
-    return rolling.horizons(where.ahead, missed), rolling.score(where.ahead, missed)
+    errors = average.errors(law, means, where, options)[0]
+    return rolling.horizons(where.ahead, errors), rolling.score(where.ahead, errors)
 
 
 def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: Options) -> LawFit:
-    """Fit one law to the sample and its resamples."""
+    """Fit one law to the sample and its resamples.
+
+    Args:
+        law: the law.
+        chosen: the points of the fit.
+        sample: their resamples.
+        axes: x_max and units for the reported parameters.
+        options: how the robust laws are fitted.
+    """
     configs, free = sample.units, law.free_parameters
-    view = sample.runs.positive if law.over_runs else sample.view
+    observed = sample.runs.positive if law.over_runs else sample.observations
     parameters = sample.fit(law, options)
-    runs = sample.runs.positive
-    fitted = law.predict(parameters[:1], np.log(runs.x / view.x.max()))[0]
-    used = sample.used
-    observed, explained = law.scale(runs.y[used]), law.scale(fitted[used])
-    missed = float(np.sum((observed - explained) ** 2))
+    # Goodness of fit is that of single runs, also for laws that are fitted to configuration means.
+    runs, used = sample.runs.positive, sample.used
+    fitted = law.predict(parameters[:1], np.log(runs.x / observed.x.max()))[0]
     reported = law.describe(parameters, axes)
     alpha, no_alpha = _alpha(law, reported, configs)
-    tells = bootstrap.tells(configs, free)
-    words = list(law.warn(parameters, view, bootstrap.stretch(configs, free)))
-    if alpha is not None and tells and alpha.interval.high is None:
-        words.append("the interval of b includes 0: alpha is unbounded above")
-    if not tells:
-        words.append(
-            f"{configs} {'places' if sample.of_frontier else 'configurations'} for {free} parameters: no "
-            "interval can be told, the band is only the middle of the resamples"
-        )
-    held = (coverage.words(law.name, q, chosen.configs, sample.of_frontier) for q in coverage.QUANTITIES)
-    words.extend(told for told in held if told is not None)
-    horizons, score = _extrapolation(law, chosen.places, options)
+    horizons, score = _extrapolation(law, chosen.means, options)
     residual = np.log(runs.y[used] / fitted[used])
     trials = None if runs.trials is None else runs.trials[used]
-    noise = new_run.about(runs.log_y[used], np.log(fitted[used]), trials, free)
+    scatter = new_run.about(runs.log_y[used], np.log(fitted[used]), trials, free)
     return LawFit(
         law=law.name,
         formula=law.formula,
@@ -170,24 +184,54 @@ def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: Opti
         parameters=tuple(estimate(r, configs, free) for r in reported),
         paper_alpha=alpha,
         paper_alpha_reason=no_alpha,
-        exponent_profile=profile_likelihood.exponent_interval(law, view, configs, parameters, options)
+        exponent_profile=profile_likelihood.exponent_interval(law, observed, configs, parameters, options)
         if not sample.of_frontier
         else None,
-        r_squared=1.0 - missed / float(np.sum((observed - observed.mean()) ** 2)),
+        r_squared=_r_squared(law.scale(runs.y[used]), law.scale(fitted[used])),
         r_squared_of=law.scale_name,
         log10_rmse=float(np.sqrt(np.mean((residual / math.log(10)) ** 2))),
-        band=predict.band(law, parameters, view.x, noise, sample),
+        band=predict.band(law, parameters, observed.x, scatter, sample),
         horizons=horizons,
         extrapolation_log_rmse=score,
-        warnings=tuple(words),
+        warnings=(
+            *law.warn(parameters, observed, bootstrap.stretch(configs, free)),
+            *_interval_warnings(law, alpha, sample),
+            *_coverage_warnings(law, chosen.configs, sample.of_frontier),
+        ),
     )
 
 
+def _r_squared(values: Array, fitted: Array) -> float:
+    return 1.0 - float(np.sum((values - fitted) ** 2)) / float(np.sum((values - values.mean()) ** 2))
+
+
+def _interval_warnings(law: Law, alpha: Estimate | None, sample: Sample) -> list[str]:
+    """Return the warnings about intervals that are unbounded or unknown."""
+    free = law.free_parameters
+    if not bootstrap.enough_configs(sample.units, free):
+        units = "configuration means" if sample.of_frontier else "configurations"
+        return [
+            f"{sample.units} {units} for {free} parameters: no interval can be given, the band is only the "
+            "middle of the resamples"
+        ]
+    if alpha is not None and alpha.interval.high is None:
+        return ["the interval of b includes 0: alpha is unbounded above"]
+    return []
+
+
+def _coverage_warnings(law: Law, configs: int, of_frontier: bool) -> list[str]:
+    """Return the warnings about intervals whose coverage in simulations was not 95%."""
+    each = (coverage.warning(law.name, quantity, configs, of_frontier) for quantity in coverage.QUANTITIES)
+    return [warning for warning in each if warning is not None]
+
+
 def _outliers(chosen: Points) -> list[str]:
-    """Runs far from what their own places and neighbours say, by the robust floored power law."""
-    view, law = chosen.runs, LAWS["power_floor"]
-    fitted = law.log_predict(law.fit(view, np.ones((1, len(view.x))), Options(), None), -view.v)[0]
-    residual = view.log_y - fitted
+    """Return a warning that names runs far from the robust power law with a floor."""
+    observed, law = chosen.runs, LAWS["power_law_floor"]
+    fitted = law.log_predict(law.fit(observed, np.ones((1, len(observed.x))), Options(), None), -observed.v)[
+        0
+    ]
+    residual = observed.log_y - fitted
     unit = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
     far = np.flatnonzero(np.abs(residual) > max(OUTLIER * unit, 0.05))
     if not len(far) or len(far) > 0.1 * len(residual):
@@ -200,11 +244,11 @@ def _outliers(chosen: Points) -> list[str]:
 
 
 def _chance(chosen: Points, y: str, method: Method) -> tuple[float | None, tuple[str, ...]]:
-    """The level that M4 starts from, and a warning where the one that was given is no level of y."""
+    """Return the level that M4 starts from, with a warning if method.chance is not a level of y."""
     if method.chance is None or y.endswith("_error"):
         return chosen.chance, ()
     if y.endswith("_loss") or float(chosen.runs.y.max()) >= method.chance:
-        return None, (f"chance {method.chance:g} is not used: it is no level that {y} starts from",)
+        return None, (f"chance {method.chance:g} is not used: {y} does not start from it",)
     return method.chance, ()
 
 
@@ -214,9 +258,9 @@ def fit_table(
     """Fit laws to y against x of a table of runs (aggregate.tabulate).
 
     Intervals are 95% percentile intervals over resamples of whole configurations (all runs of a config_id
-    together), each refitted from new starts, on the frontier after choosing it anew; with few
-    configurations they are widened (bootstrap.stretch). Laws with more parameters than the configurations
-    carry are left out by name.
+    together). Each resample is fitted from new starts, on the frontier after choosing it anew. With few
+    configurations the intervals are widened (bootstrap.stretch). Laws with more parameters than the compute
+    scales support are left out by name.
 
     Raises:
         ValueError: an unknown law or column, a setting out of range, fewer than three distinct compute
@@ -229,7 +273,7 @@ def fit_table(
     chosen = points.select(table, x, y, least_energy_grade=method.least_energy_grade, mixed=method.mixed)
     chance, unused = _chance(chosen, y, method)
     options = Options(chance=chance, quantile=method.quantile)
-    sample = predict.resampled(
+    sample = predict.resample(
         chosen,
         method.resamples,
         method.seed,
@@ -239,19 +283,19 @@ def fit_table(
     )
     axes = Axes(float(np.log(chosen.runs.x.max())), X_UNITS.get(x, f"unit of {x}"), _y_unit(y))
     configs = chosen.configs
-    words = [*chosen.warnings, *unused, *_outliers(chosen)]
+    warnings = [*chosen.warnings, *unused, *_outliers(chosen)]
     if configs < FEW_CONFIGS:
-        words.append(f"{configs} configurations, under {FEW_CONFIGS}: the intervals are rough")
+        warnings.append(f"{configs} configurations, under {FEW_CONFIGS}: the intervals are rough")
     carried = [LAWS[n] for n in method.laws if chosen.scales >= min(LAWS[n].free_parameters, 3)]
-    left = [
+    too_large = [
         law.name for law in carried if law.free_parameters > 3 and chosen.scales < law.free_parameters + 2
     ]
-    if left:
-        words.append(
-            f"{', '.join(left)}: more parameters than {chosen.scales} compute scales carry, not fitted"
+    if too_large:
+        warnings.append(
+            f"{', '.join(too_large)}: more parameters than {chosen.scales} compute scales carry, not fitted"
         )
-    efficient = set(frontier.frontier(chosen.places.x, chosen.places.y).tolist())
-    made, no_forecast = (
+    efficient = set(frontier.frontier(chosen.means.x, chosen.means.y).tolist())
+    forecast, no_forecast = (
         predict.forecast_of(chosen, sample, options)
         if method.forecast
         else (None, "made for the first pair of axes, or for the pair that --x and --y name")
@@ -267,14 +311,16 @@ def fit_table(
         x_min=float(chosen.runs.x.min()),
         x_max=float(chosen.runs.x.max()),
         frontier_run_ids=tuple(
-            r for r, c in zip(chosen.run_ids, chosen.place, strict=True) if int(c) in efficient
+            r for r, c in zip(chosen.run_ids, chosen.mean_of, strict=True) if int(c) in efficient
         ),
-        fits=tuple(_fit_law(law, chosen, sample, axes, options) for law in carried if law.name not in left),
-        forecast=made,
+        fits=tuple(
+            _fit_law(law, chosen, sample, axes, options) for law in carried if law.name not in too_large
+        ),
+        forecast=forecast,
         forecast_reason=no_forecast,
         held_out=None,
         excluded=chosen.excluded,
-        warnings=tuple(words),
+        warnings=tuple(warnings),
         resamples=method.resamples,
         resampling="wild" if method.wild else "configurations",
         bootstrap_seed=method.seed,
@@ -290,7 +336,7 @@ def fit_all(
 ) -> FitFile:
     """Fit the laws to the first (x, y) of `axes`, and FURTHER_LAWS to the others.
 
-    Axes that cannot be fitted are named in `unfitted`.
+    Other axes that cannot be fitted are listed in `unfitted`.
 
     Raises:
         ValueError: the first pair of axes cannot be fitted, for the reason fit_table gives.
@@ -313,5 +359,5 @@ def fit_all(
 
 
 def file_of(reports: tuple[FitReport, ...], *, source: str, unfitted: tuple[Excluded, ...] = ()) -> FitFile:
-    """The content of fit.json for these reports."""
+    """Return the content of fit.json for these reports."""
     return FitFile(result.SCHEMA, source, __version__, reports, unfitted)

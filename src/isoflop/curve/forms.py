@@ -22,18 +22,22 @@ Array = npt.NDArray[np.float64]
 B_MIN, B_MAX = 1e-3, 5.0
 """Bounds of an exponent."""
 NEWTON_STEPS = 6
-"""Of the inversion in `sigmoid`: it is convex from its start and ends at rounding error."""
+"""Newton steps of the inversion in `m4`, which is convex from its start and ends at rounding error."""
 
 _EXPONENTS = np.geomspace(0.01, 4.0, 18)
 
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """A shape, its parameters' names, and for a span of ln x its bounds and grids of starts.
+    """A shape g of ln y = c + g(theta, v).
 
-    `bounds(span)` -> lower, upper (q,). `starts(span)` -> grids (g, q), one a basin: a fit starts from the
-    best point of each. `relaxed(span)` are the bounds of resamples, wider where a bound is no law of nature
-    but marks the edge of what is reported (a floor below 0), so that resamples spread to both sides of it.
+    Attributes:
+        names: of the q shape parameters.
+        evaluate: (theta (r, q), v (n,)) -> g (r, n) and its derivatives (r, n, q).
+        bounds: span of ln x -> lower and upper bounds (q,).
+        starts: span -> grids (g, q) of starts, one a basin; a fit starts from the best point of each.
+        relaxed: span -> bounds of resamples. They are wider where a bound marks the edge of what is reported
+            (a floor below 0) and is no law of nature, so that resamples spread to both sides of it.
     """
 
     names: tuple[str, ...]
@@ -44,12 +48,12 @@ class Form:
 
     @property
     def free_parameters(self) -> int:
-        """Those of the shape and the level."""
+        """Number of parameters of the shape, plus one for the level c."""
         return len(self.names) + 1
 
 
 def grid(*axes: Array) -> Array:
-    """All combinations of the axes' values: (g, len(axes))."""
+    """Return all combinations of the axes' values: (g, len(axes))."""
     return np.stack([values.ravel() for values in np.meshgrid(*axes, indexing="ij")], axis=-1)
 
 
@@ -57,16 +61,16 @@ def _columns(theta: Array) -> list[Array]:
     return [theta[:, i, None] for i in range(theta.shape[1])]
 
 
-def power(theta: Array, v: Array) -> tuple[Array, Array]:
-    """M1, y = A x^-b: g = b v."""
+def power_law(theta: Array, v: Array) -> tuple[Array, Array]:
+    """M1, y = A x^-b: return g = b v and its derivatives."""
     (b,) = _columns(theta)
     return b * v, np.broadcast_to(v, (len(theta), len(v)))[..., None]
 
 
-def floored(theta: Array, v: Array) -> tuple[Array, Array]:
-    """M2, y = E + A x^-b: g = ln(1 + e^s (e^(b v) - 1)), where e^s is the share of y at x_max that falls.
+def power_law_floor(theta: Array, v: Array) -> tuple[Array, Array]:
+    """M2, y = E + A x^-b: return g = ln(1 + e^s (e^(b v) - 1)) and its derivatives.
 
-    E = e^c (1 - e^s): s < 0 where the floor is above 0.
+    e^s is the share of y at x_max that falls; E = e^c (1 - e^s), so that s < 0 means a floor above 0.
     """
     s, b = _columns(theta)
     share = np.exp(s)
@@ -76,15 +80,21 @@ def floored(theta: Array, v: Array) -> tuple[Array, Array]:
     return np.log(whole), np.stack([(falling - share) / whole, by_b * v], axis=-1)
 
 
-def levelled(theta: Array, v: Array) -> tuple[Array, Array]:
-    """M3, y = A (1/x + 1/x_0)^b: g = b ln(e^v + e^m), level above x_0 = x_max e^-m."""
+def m3(theta: Array, v: Array) -> tuple[Array, Array]:
+    """M3, y = A (1/x + 1/x_0)^b: return g = b ln(e^v + e^m) and its derivatives.
+
+    y levels off above x_0 = x_max e^-m.
+    """
     b, m = _columns(theta)
     log_sum = np.logaddexp(v, m)
     return b * log_sum, np.stack([log_sum, b * np.exp(m - log_sum)], axis=-1)
 
 
 def _softplus(q: Array) -> tuple[Array, Array, Array]:
-    """ln(1 + e^q), its slope 1 / (1 + e^-q) and 1 less that, by one exponential that cannot overflow."""
+    """Return ln(1 + e^q), its slope 1 / (1 + e^-q), and 1 minus the slope.
+
+    They share one exponential, which cannot overflow.
+    """
     small = np.exp(-np.abs(q))
     whole = 1.0 + small
     up = q > 0
@@ -95,14 +105,16 @@ def _softplus(q: Array) -> tuple[Array, Array, Array]:
     )
 
 
-def sigmoid(theta: Array, v: Array) -> tuple[Array, Array]:
-    """M4, (y - E) / (e0 - y)^k = A x^-b: from chance level e0 = e^c down to the floor E = share e0.
+def m4(theta: Array, v: Array) -> tuple[Array, Array]:
+    """M4, (y - E) / (e0 - y)^k = A x^-b: return g and its derivatives.
 
-    With y / e0 = share + (1 - share) / (1 + e^-q), q solves k ln(1 + e^q) - ln(1 + e^-q) = tau + b v.
+    y falls from the chance level e0 = e^c to the floor E = share e0. With y / e0 = share + (1 - share) /
+    (1 + e^-q), q solves k ln(1 + e^q) - ln(1 + e^-q) = tau + b v.
     """
     tau, b, log_k, share = _columns(theta)
     k = np.exp(log_k)
     t = tau + b * v
+    # The asymptotes for large and for small t: Newton's method converges from either without a line search.
     q = np.where(t > 0, t / k, t)
     for _ in range(NEWTON_STEPS):
         soft, rise, fall = _softplus(q)
@@ -114,14 +126,15 @@ def sigmoid(theta: Array, v: Array) -> tuple[Array, Array]:
     return np.log(height), np.stack(derivatives, axis=-1)
 
 
-def broken(theta: Array, v: Array) -> tuple[Array, Array]:
-    """One smooth break, y = E + A x^-b0 (1 + (x/d)^(1/f))^-(b1 - b0)f, in floored's c and s.
+def broken_power_law(theta: Array, v: Array) -> tuple[Array, Array]:
+    """One smooth break, y = E + A x^-b0 (1 + (x/d)^(1/f))^-(b1 - b0)f: return g and its derivatives.
 
-    b0 and b1 are the exponents far below and far above the break at x = d = x_max e^-m; f is its width in
-    ln x.
+    c and s are those of `power_law_floor`. b0 and b1 are the exponents far below and far above the break at
+    x = d = x_max e^-m; f is its width in ln x.
     """
     s, low, high, m, log_f = _columns(theta)
     f = np.exp(log_f)
+    # Everything relative to x_max (v = 0), where g is 0.
     z, z0 = (m - v) / f, m / f
     soft, soft0 = np.logaddexp(0.0, z), np.logaddexp(0.0, z0)
     gate, gate0 = special.expit(z), special.expit(z0)
@@ -150,41 +163,45 @@ NEGATIVE_FLOOR = math.log(20.0)
 
 
 def _floor_starts(span: float) -> tuple[Array, ...]:
-    """Without a floor, and with one: where falling part and floor are equal, at fractions of the span."""
+    """Return a grid without a floor, and one with a floor.
+
+    In the second the falling part equals the floor at fractions of the span.
+    """
     b, bend = grid(_EXPONENTS, np.array([0.05, 0.12, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15])).T
     plain = np.column_stack([np.zeros_like(_EXPONENTS), _EXPONENTS])
     return plain, np.column_stack([-bend * b * span, b])
 
 
-def _broken_starts(span: float) -> tuple[Array, ...]:
-    """One basin for a break in the lower, one for a break in the upper half of the range."""
+def _break_starts(span: float) -> tuple[Array, ...]:
+    """Return a basin for a break in the lower half of the range and one for the upper half."""
     slopes = (np.array([0.02, 0.1, 0.5]), np.array([0.1, 0.3, 0.8, 1.5]))
     widths = np.log(np.array([0.05, 0.2]) * span)
     shares = np.array([-0.01, -0.3, -1.0])
     return tuple(
-        grid(shares, *slopes, np.array(places) * span, widths) for places in ((0.75, 0.95), (0.15, 0.45))
+        grid(shares, *slopes, np.array(positions) * span, widths)
+        for positions in ((0.75, 0.95), (0.15, 0.45))
     )
 
 
-POWER = Form(
+POWER_LAW = Form(
     names=("b",),
-    evaluate=power,
+    evaluate=power_law,
     bounds=lambda span: _box((B_MIN, B_MAX)),
     starts=lambda span: (_EXPONENTS[:, None],),
     relaxed=lambda span: _box((-B_MAX, B_MAX)),
 )
 
-FLOORED = Form(
+POWER_LAW_FLOOR = Form(
     names=("s", "b"),
-    evaluate=floored,
+    evaluate=power_law_floor,
     bounds=lambda span: _box((-B_MAX * span - 5, 0.0), (B_MIN, B_MAX)),
     starts=_floor_starts,
     relaxed=lambda span: _box((-B_MAX * span - 5, NEGATIVE_FLOOR), (B_MIN, B_MAX)),
 )
 
-LEVELLED = Form(
+M3 = Form(
     names=("b", "m"),
-    evaluate=levelled,
+    evaluate=m3,
     bounds=lambda span: _box((B_MIN, B_MAX), (-12.0, span + 3)),
     starts=lambda span: (
         grid(_EXPONENTS, np.array([-6.0])),
@@ -193,9 +210,9 @@ LEVELLED = Form(
     relaxed=lambda span: _box((B_MIN, B_MAX), (-12.0, span + 3)),
 )
 
-SIGMOID = Form(
+M4 = Form(
     names=("tau", "b", "log_k", "share"),
-    evaluate=sigmoid,
+    evaluate=m4,
     bounds=lambda span: _box((-40.0, 20.0), (B_MIN, 8.0), (math.log(0.05), math.log(20.0)), (0.0, 0.999)),
     starts=lambda span: tuple(
         grid(np.array([-6.0, -4.0, -2.0, 0.0, 2.0]), np.geomspace(0.1, 3, 7), ks, np.array([0.0, 0.1, 0.3]))
@@ -204,9 +221,9 @@ SIGMOID = Form(
     relaxed=lambda span: _box((-40.0, 20.0), (B_MIN, 8.0), (math.log(0.05), math.log(20.0)), (0.0, 0.999)),
 )
 
-BROKEN = Form(
+BROKEN_POWER_LAW = Form(
     names=("s", "b0", "b1", "m", "log_f"),
-    evaluate=broken,
+    evaluate=broken_power_law,
     bounds=lambda span: _box(
         (-B_MAX * span - 5, 0.0),
         (0.0, 6.0),
@@ -214,7 +231,7 @@ BROKEN = Form(
         (-1.0, 1.2 * span),
         (math.log(0.02 * span), math.log(span)),
     ),
-    starts=_broken_starts,
+    starts=_break_starts,
     relaxed=lambda span: _box(
         (-B_MAX * span - 5, NEGATIVE_FLOOR),
         (0.0, 6.0),

@@ -1,4 +1,4 @@
-"""The efficient frontier: the places for which no other is both cheaper and better."""
+"""The efficient frontier: the configuration means for which no other is both cheaper and better."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
-LEAST_PLACES = 3
+LEAST_MEANS = 3
+"""Configuration means that a frontier needs to carry a curve."""
 SAME_X = 0.01
-"""Places whose x differ by no more than this ratio compete with each other."""
+"""Means whose x differ by no more than this ratio compete with each other."""
 
 
 def frontier(x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.intp]:
-    """Indices of the Pareto-efficient points, least x first. Shapes: x (n,), y (n,) -> (k,).
+    """Return the indices of the Pareto-efficient points, least x first. Shapes: x (n,), y (n,) -> (k,).
 
     A point is left out if another has no greater x and no greater y, and less of at least one. Points
     that agree in both x and y stay or go together.
@@ -35,30 +36,37 @@ def frontier(x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.intp]:
 
 
 def select(
-    place: npt.NDArray[np.intp], place_x: Array, run_y: Array, weights: Array
+    mean_of: npt.NDArray[np.intp], mean_x: Array, run_y: Array, weights: Array
 ) -> npt.NDArray[np.bool_]:
-    """Which runs stand for the frontier in each resample: (r, n).
+    """Return which runs belong to the frontier in each resample, (r, n).
 
-    place (n,) is the place of each run, place_x (m,) its x, run_y (n,) the run's y, weights (r, n) how much
-    each resample makes of the run among those of its place. A run counts if the mean of its place's *other*
-    runs is below the mean of every cheaper place and of every one as dear (x within SAME_X): chosen by the
-    others, its own luck is not what it was chosen for (cross-fitting), and the frontier is not biased towards
-    lucky runs. A place of one run is judged by that run. A resample in which fewer than LEAST_PLACES places
-    are left is judged as the sample, its row 0, is.
+    A run counts if the mean of the *other* runs of its configuration mean is below every mean that is
+    cheaper or as expensive (x within SAME_X). As a run is chosen by the others (cross-fitting), its own luck
+    plays no part in the choice, and the frontier is not biased towards lucky runs. A mean of one run is
+    judged by that run.
+
+    Args:
+        mean_of: index (n,) of the configuration mean that each run belongs to.
+        mean_x: x (m,) of the configuration means.
+        run_y: y (n,) of the runs.
+        weights: weight (r, n) of each run within its configuration mean, in each resample; row 0 is the
+            sample.
     """
-    m = len(place_x)
-    member = (place[:, None] == np.arange(m)).astype(float)
-    heavy, total = weights @ member, (weights * run_y) @ member
-    mean = total / heavy
-    alone = member.sum(axis=0)[place] == 1
-    rest = np.where(alone, 1.0, heavy[:, place] - weights)
-    others = np.where(alone, run_y, (total[:, place] - weights * run_y) / rest)
-    rival = np.empty_like(mean)
+    m = len(mean_x)
+    member = (mean_of[:, None] == np.arange(m)).astype(float)
+    weight_of_mean, total = weights @ member, (weights * run_y) @ member
+    mean_y = total / weight_of_mean
+    single = member.sum(axis=0)[mean_of] == 1
+    # Weight of the other runs of the same mean; 1 for a single run, which has none, to avoid 0 / 0.
+    weight_of_others = np.where(single, 1.0, weight_of_mean[:, mean_of] - weights)
+    others_y = np.where(single, run_y, (total[:, mean_of] - weights * run_y) / weight_of_others)
+    best_rival = np.empty_like(mean_y)
     for i in range(m):
-        able = place_x <= place_x[i] * (1 + SAME_X)
-        able[i] = False
-        rival[:, i] = mean[:, able].min(axis=1, initial=np.inf)
-    chosen = others < rival[:, place]
-    few = (chosen @ member > 0).sum(axis=1) < LEAST_PLACES
-    chosen[few] = chosen[0]
+        competes = mean_x <= mean_x[i] * (1 + SAME_X)
+        competes[i] = False
+        best_rival[:, i] = mean_y[:, competes].min(axis=1, initial=np.inf)
+    chosen = others_y < best_rival[:, mean_of]
+    # A resample with too few means for a curve keeps the sample's choice, so that it can still be fitted.
+    too_few = (chosen @ member > 0).sum(axis=1) < LEAST_MEANS
+    chosen[too_few] = chosen[0]
     return np.asarray(chosen)

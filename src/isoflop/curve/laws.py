@@ -1,9 +1,10 @@
 """The laws: how y (error or loss) falls with x (compute, energy, time, money).
 
 Every law fits many weighted copies of one sample at once (the bootstrap) and works with z = ln(x / x_max), so
-that no unit of x reaches the fit. `polynomial` and `exponential` are the forms of Thompson et al. (2020, "The
-Computational Limits of Deep Learning", section 3) by their estimator, least squares over all runs; the
-others are forms.py's by the robust estimator over configurations.
+that no unit of x reaches the fit. `power_law_ols` (the paper calls it polynomial) and `exponential` are the
+forms of Thompson et al. (2020, "The Computational Limits of Deep Learning", section 3) with their estimator,
+least squares over all runs; the others are the forms of forms.py with the robust estimator over
+configurations.
 """
 
 from __future__ import annotations
@@ -15,10 +16,9 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from isoflop.curve import bootstrap, forms, solver
-from isoflop.curve import observations as view
+from isoflop.curve import bootstrap, forms, observations, solver
 from isoflop.curve.forms import Form
-from isoflop.curve.observations import View
+from isoflop.curve.observations import Observations
 from isoflop.curve.solver import Problem
 
 Array = npt.NDArray[np.float64]
@@ -27,14 +27,14 @@ LN10 = math.log(10.0)
 LEAST_INVERSE = 1e-3
 """The exponential law's 1/y is held above this share of the least observed 1/y."""
 LEAST_SHARE = 1e-9
-"""A curve is held above this share of its level: a resample's negative floor is no negative error."""
+"""A curve is held above this share of its level, as the negative floor of a resample may cross 0."""
 FLAT = 1e-6
 AT_BOUND = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
 class Axes:
-    """What turns unit-free parameters into reported ones: ln of the reference x_max, and the units."""
+    """ln of the reference x_max and the units, which turn unit-free parameters into reported ones."""
 
     log_x_max: float
     x_unit: str
@@ -42,11 +42,15 @@ class Axes:
 
 
 @dataclasses.dataclass(frozen=True)
-class Reported:
-    """A parameter as reported: its draws (1 + resamples,), the sample's own value first, and its unit.
+class ReportedParameter:
+    """A parameter as it is reported.
 
-    With `reciprocal`, the reported number is 1/draws: unbounded where the interval of draws reaches 0. The
-    interval is cut at `least` where no smaller value has a meaning.
+    Attributes:
+        name: of the parameter.
+        draws: its values (1 + resamples,), the sample's first.
+        unit: of the reported number.
+        reciprocal: report 1 / draws, with an unbounded interval if that of the draws reaches 0.
+        least: the interval is cut here, as smaller values have no meaning.
     """
 
     name: str
@@ -60,13 +64,19 @@ class Reported:
 class Law:
     """A law and its estimator. r counts the sample (row 0) and its resamples, n the points.
 
-    fit(view of n points, weights (r, n), options, log_y) -> parameters (r, p); log_y (r, n), where given,
-    stands for ln y of each row (the wild bootstrap)
-    log_predict(parameters (r, p), z (m,)) -> ln y (r, m)
-    describe(parameters, axes) -> what is reported; `slope` names the one whose inverse is paper_alpha
-    warn(parameters, view, stretch) -> warnings in words; `stretch` is that of intervals (bootstrap.stretch)
-    scale(y) -> the scale on which r_squared is taken, named by `scale_name`
-    `over_runs`: the points are runs, not configurations with their seeds averaged.
+    Attributes:
+        name, formula, source: as shown to the user.
+        free_parameters: how many the law has.
+        over_runs: it is fitted to single runs, not to configuration means.
+        scale, scale_name: the scale of y on which r_squared is taken, and its name.
+        fit: (n points, weights (r, n), options, log_y) -> parameters (r, p). log_y (r, n) replaces ln y in
+            each row (wild bootstrap); None for that of the points.
+        log_predict: (parameters (r, p), z (m,)) -> ln y (r, m).
+        describe: (parameters, axes) -> the reported parameters.
+        warn: (parameters, points, stretch) -> warnings; `stretch` is that of intervals (bootstrap.stretch).
+        slope: name of the reported parameter whose inverse is paper_alpha.
+        no_alpha_reason: why there is no paper_alpha.
+        form: the shape that a robust law fits.
     """
 
     name: str
@@ -76,22 +86,22 @@ class Law:
     over_runs: bool
     scale_name: str
     scale: Callable[[Array], Array]
-    fit: Callable[[View, Array, Options, Array | None], Array]
+    fit: Callable[[Observations, Array, Options, Array | None], Array]
     log_predict: Callable[[Array, Array], Array]
-    describe: Callable[[Array, Axes], tuple[Reported, ...]]
-    warn: Callable[[Array, View, float], tuple[str, ...]]
+    describe: Callable[[Array, Axes], tuple[ReportedParameter, ...]]
+    warn: Callable[[Array, Observations, float], tuple[str, ...]]
     slope: str | None = None
     no_alpha_reason: str | None = None
     form: Form | None = None
 
     def predict(self, parameters: Array, z: Array) -> Array:
-        """y (r, m) of parameters (r, p) at z (m,) = ln(x / x_max); z may be above 0."""
+        """Return y (r, m) for parameters (r, p) at z (m,) = ln(x / x_max); z may be above 0."""
         return np.asarray(np.exp(self.log_predict(parameters, z)))
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How robust laws are fitted: `chance` holds M4's level, `quantile` fits that quantile of y given x."""
+    """How robust laws are fitted: `chance` fixes M4's level, `quantile` fits that quantile of y given x."""
 
     chance: float | None = None
     quantile: float | None = None
@@ -101,10 +111,12 @@ PLAIN = Options()
 
 
 def least_squares(u: Array, t: Array, weights: Array) -> Array:
-    """Weighted least squares of t (n,) or (r, n) on u (n,): (r, 3) intercept at u = 0, slope, inverse slope.
+    """Return weighted least squares of t (n,) or (r, n) on u (n,) for weights (r, n).
 
-    The inverse slope is that of u regressed on t, R^2 / slope; 0 where a resample's t does not vary.
+    The result (r, 3) holds the intercept at u = 0, the slope, and the slope of u regressed on t, which is
+    R^2 / slope (0 where a resample's t does not vary).
     """
+    # Centred first, so that the sums of squares do not cancel.
     middle_u, middle_t = u.mean(), t.mean()
     du, dt = u - middle_u, t - middle_t
     total = weights.sum(axis=1)
@@ -125,29 +137,33 @@ def _inverse(y: Array) -> Array:
     return 1.0 / y
 
 
-def _fit_polynomial(points: View, weights: Array, options: Options, log_y: Array | None) -> Array:
-    return least_squares(-points.v / LN10, -(points.log_y if log_y is None else log_y) / LN10, weights)
+def _fit_power_law_ols(
+    observed: Observations, weights: Array, options: Options, log_y: Array | None
+) -> Array:
+    return least_squares(-observed.v / LN10, -(observed.log_y if log_y is None else log_y) / LN10, weights)
 
 
-def _predict_polynomial(parameters: Array, z: Array) -> Array:
+def _predict_power_law_ols(parameters: Array, z: Array) -> Array:
     return np.asarray(-(parameters[:, :1] * LN10 + parameters[:, 1:2] * z))
 
 
-def _describe_polynomial(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
+def _describe_power_law_ols(parameters: Array, axes: Axes) -> tuple[ReportedParameter, ...]:
     at_max, b, inverse = parameters.T
     return (
-        Reported(
+        ReportedParameter(
             "a", at_max - b * axes.log_x_max / LN10, f"log10(1/y) at x = 1 {axes.x_unit}, y in {axes.y_unit}"
         ),
-        Reported("b", b, "decades of 1/y per decade of x"),
-        Reported("inverse_alpha", inverse, "R^2/b: decades of x per decade of 1/y, x regressed on y"),
+        ReportedParameter("b", b, "decades of 1/y per decade of x"),
+        ReportedParameter(
+            "inverse_alpha", inverse, "R^2/b: decades of x per decade of 1/y, x regressed on y"
+        ),
     )
 
 
-def _fit_exponential(points: View, weights: Array, options: Options, log_y: Array | None) -> Array:
-    """(r, 3): 1/y at x_max, its rise per decade of x, and the least 1/y that is ever predicted."""
-    inverse = np.exp(-(points.log_y if log_y is None else log_y))
-    line = least_squares(-points.v / LN10, inverse, weights)
+def _fit_exponential(observed: Observations, weights: Array, options: Options, log_y: Array | None) -> Array:
+    """Return (r, 3): 1/y at x_max, its rise per decade of x, and the least 1/y that is predicted."""
+    inverse = np.exp(-(observed.log_y if log_y is None else log_y))
+    line = least_squares(-observed.v / LN10, inverse, weights)
     line[:, 2] = LEAST_INVERSE * inverse.min()
     return line
 
@@ -157,11 +173,13 @@ def _predict_exponential(parameters: Array, z: Array) -> Array:
     return np.asarray(-np.log(np.maximum(line, parameters[:, 2:])))
 
 
-def _describe_exponential(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
+def _describe_exponential(parameters: Array, axes: Axes) -> tuple[ReportedParameter, ...]:
     at_max, b, _ = parameters.T
     return (
-        Reported("a", at_max - b * axes.log_x_max / LN10, f"1/y at x = 1 {axes.x_unit}, y in {axes.y_unit}"),
-        Reported("b", b, "1/y per decade of x"),
+        ReportedParameter(
+            "a", at_max - b * axes.log_x_max / LN10, f"1/y at x = 1 {axes.x_unit}, y in {axes.y_unit}"
+        ),
+        ReportedParameter("b", b, "1/y per decade of x"),
     )
 
 
@@ -171,75 +189,84 @@ def _does_not_fall(slopes: Array) -> tuple[str, ...]:
     return (f"b is {slopes[0]:.3g}: y does not fall with x in these points",)
 
 
-def _warn_polynomial(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
+def _warn_power_law_ols(parameters: Array, observed: Observations, stretch: float) -> tuple[str, ...]:
     return _does_not_fall(parameters[:, 1])
 
 
-def _warn_exponential(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
-    below = parameters[0, 0] - parameters[0, 1] * points.v / LN10 <= parameters[0, 2]
-    words = (
+def _warn_exponential(parameters: Array, observed: Observations, stretch: float) -> tuple[str, ...]:
+    below = parameters[0, 0] - parameters[0, 1] * observed.v / LN10 <= parameters[0, 2]
+    warning = (
         f"the fitted 1/y is not positive at {int(below.sum())} of {len(below)} points: the law does not "
         "describe the low end of x"
     )
-    return (*_does_not_fall(parameters[:, 1]), *((words,) if below.any() else ()))
+    return (*_does_not_fall(parameters[:, 1]), *((warning,) if below.any() else ()))
 
 
 def level_of(form: Form, options: Options) -> float | None:
-    """The level that is held: M4's, where chance is known."""
-    return math.log(options.chance) if options.chance is not None and form is forms.SIGMOID else None
+    """Return the value that c is held at: ln chance for M4 if chance is known, else None."""
+    return math.log(options.chance) if options.chance is not None and form is forms.M4 else None
 
 
-def problem_of(form: Form, points: View, weights: Array, options: Options) -> Problem:
-    """What is fitted, with the noise and Huber's threshold that the sample's weights (1, n) give."""
+def problem_of(form: Form, observed: Observations, weights: Array, options: Options) -> Problem:
+    """Return the problem of the solver, with noise and threshold from the sample's weights (1, n)."""
     if options.quantile is not None:
-        noise, threshold = view.quantile_noise(points, form, weights, options.quantile)
+        noise, threshold = observations.quantile_noise(observed, form, weights, options.quantile)
     else:
-        found = view.spread(points, form, weights, level_of(form, options))
-        noise, threshold = found.noise, found.threshold
-    return Problem(form, points.v, points.log_y[None], noise, threshold)
+        spread = observations.spread(observed, form, weights, level_of(form, options))
+        noise, threshold = spread.noise, spread.threshold
+    return Problem(form, observed.v, observed.log_y[None], noise, threshold)
 
 
-def fit_form(form: Form, points: View, weights: Array, options: Options, log_y: Array | None = None) -> Array:
-    """Parameters (r, 1 + q) of `form` for the rows of `weights` (r, n), the first being the sample itself.
+def fit_form(
+    form: Form, observed: Observations, weights: Array, options: Options, log_y: Array | None = None
+) -> Array:
+    """Return the parameters (r, 1 + q) of `form` for each row of `weights`.
 
-    Spreads and Huber's threshold come from the sample and hold for all rows; the starts are redone in each.
+    Noise and Huber's threshold are estimated once, from the sample; starts are found anew in each row.
     Resamples have the relaxed bounds of the form.
+
+    Args:
+        form: the form.
+        observed: the points (n).
+        weights: weights (r, n); row 0 is the sample.
+        options: how it is fitted.
+        log_y: ln y (r, n) of each row in a wild bootstrap, else None.
     """
     level = level_of(form, options)
-    problem = problem_of(form, points, weights[:1], options)
+    problem = problem_of(form, observed, weights[:1], options)
     sample = solver.solve(problem, weights[:1], solver.FINE, level=level)[0]
     if len(weights) == 1:
         return sample
     rest, again = weights[1:], problem
     if log_y is not None:
-        deviation = view.spread(points, form, weights[:1], level).deviation
+        deviation = observations.spread(observed, form, weights[:1], level).deviation
         flipped = log_y[1:]
         again = dataclasses.replace(problem, log_y=flipped, noise=solver.log_error(flipped, deviation))
     return np.concatenate([sample, solver.solve(again, rest, solver.COARSE, relaxed=True, level=level)[0]])
 
 
 def log_curve(form: Form, parameters: Array, z: Array) -> Array:
-    """ln y (r, m) of a form at z (m,) = ln(x / x_max), held above LEAST_SHARE of the level."""
+    """Return ln y (r, m) of a form at z (m,) = ln(x / x_max), held above LEAST_SHARE of the level."""
     with np.errstate(invalid="ignore", divide="ignore"):
         curve = solver.log_curve(form, parameters, -z)
     least = parameters[:, :1] + math.log(LEAST_SHARE)
     return np.where(np.isnan(curve), least, np.maximum(curve, least))
 
 
-def _bound_words(form: Form, parameters: Array, points: View) -> tuple[str, ...]:
-    """Which shape parameters ended at a bound, by their names; a floor at 0 is told by its own words."""
-    lower, upper = form.bounds(float(np.ptp(points.v)))
-    words = []
+def _bound_warnings(form: Form, parameters: Array, observed: Observations) -> tuple[str, ...]:
+    """Return warnings that name shape parameters at a bound; `_floor_warnings` covers a floor at 0."""
+    lower, upper = form.bounds(float(np.ptp(observed.v)))
+    warnings = []
     for name, value, low, high in zip(form.names, parameters[0, 1:], lower, upper, strict=True):
         edge = AT_BOUND * (1 + abs(high - low))
         if value <= low + edge and not (name == "share" and low == 0):
-            words.append(f"optimum at a bound: {name} is at its least, {low:.3g}")
+            warnings.append(f"optimum at a bound: {name} is at its least, {low:.3g}")
         elif value >= high - edge and name != "s":
-            words.append(f"optimum at a bound: {name} is at its greatest, {high:.3g}")
-    return tuple(words)
+            warnings.append(f"optimum at a bound: {name} is at its greatest, {high:.3g}")
+    return tuple(warnings)
 
 
-def _floor_words(floor: Array, least_y: float, stretch: float) -> tuple[str, ...]:
+def _floor_warnings(floor: Array, least_y: float, stretch: float) -> tuple[str, ...]:
     if floor[0] <= AT_BOUND * least_y:
         return ("floor not identified: E is at its bound 0, the points call for no floor",)
     if float(bootstrap.stretched(floor, stretch)[0]) <= AT_BOUND * least_y:
@@ -247,114 +274,120 @@ def _floor_words(floor: Array, least_y: float, stretch: float) -> tuple[str, ...
     return ()
 
 
-def _describe_power(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
+def _describe_power_law(parameters: Array, axes: Axes) -> tuple[ReportedParameter, ...]:
     c, b = parameters.T
     return (
-        Reported("A", np.exp(c + b * axes.log_x_max), f"{axes.y_unit}: y at x = 1 {axes.x_unit}"),
-        Reported("b", b, "decades of y per decade of x"),
+        ReportedParameter("A", np.exp(c + b * axes.log_x_max), f"{axes.y_unit}: y at x = 1 {axes.x_unit}"),
+        ReportedParameter("b", b, "decades of y per decade of x"),
     )
 
 
-def _warn_power(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
-    return _bound_words(forms.POWER, parameters, points)
+def _warn_power_law(parameters: Array, observed: Observations, stretch: float) -> tuple[str, ...]:
+    return _bound_warnings(forms.POWER_LAW, parameters, observed)
 
 
 def _floor_parts(parameters: Array) -> tuple[Array, Array]:
-    """E (r,) and the local slope -d ln y / d ln x at x_max (r,) of c, s, b in the first three columns."""
+    """Return E (r,) and -d ln y / d ln x at x_max (r,) for c, s, b in the first three columns."""
     c, s, b = parameters.T[:3]
     return np.exp(c) * (0.0 - np.expm1(s)), b * np.exp(s)
 
 
-def _local(slope: Array) -> tuple[Reported, ...]:
+def _local(slope: Array) -> tuple[ReportedParameter, ...]:
     if slope[0] <= FLAT:
         return ()
     unit = "decades of x per decade of 1/y, at x_max"
-    return (Reported("local_alpha_at_x_max", slope, unit, reciprocal=True),)
+    return (ReportedParameter("local_alpha_at_x_max", slope, unit, reciprocal=True),)
 
 
-def _describe_floor(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
+def _describe_power_law_floor(parameters: Array, axes: Axes) -> tuple[ReportedParameter, ...]:
     c, s, b = parameters.T
     e, slope = _floor_parts(parameters)
     a = np.exp(c + s + b * axes.log_x_max)
     return (
-        Reported("E", e, axes.y_unit, least=0.0),
-        Reported("A", a, f"{axes.y_unit}: y's excess over E at x = 1 {axes.x_unit}"),
-        Reported("b", b, "decades of y - E per decade of x"),
+        ReportedParameter("E", e, axes.y_unit, least=0.0),
+        ReportedParameter("A", a, f"{axes.y_unit}: y's excess over E at x = 1 {axes.x_unit}"),
+        ReportedParameter("b", b, "decades of y - E per decade of x"),
         *_local(slope),
     )
 
 
-def _warn_floor(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
+def _warn_power_law_floor(parameters: Array, observed: Observations, stretch: float) -> tuple[str, ...]:
     e, slope = _floor_parts(parameters)
-    least = float(np.exp(points.log_y.min()))
-    words = [*_floor_words(e, least, stretch), *_bound_words(forms.FLOORED, parameters, points)]
+    least = float(np.exp(observed.log_y.min()))
+    warnings = [
+        *_floor_warnings(e, least, stretch),
+        *_bound_warnings(forms.POWER_LAW_FLOOR, parameters, observed),
+    ]
     b, (low, high) = parameters[1:, 2], (forms.B_MIN, forms.B_MAX)
     at_bound = float(np.mean((b >= high * (1 - AT_BOUND)) | (b <= low * (1 + AT_BOUND)))) if len(b) else 0.0
     if at_bound > 0.025:
-        words.append(f"b is at a bound in {at_bound:.0%} of the resamples: its interval is cut there")
+        warnings.append(f"b is at a bound in {at_bound:.0%} of the resamples: its interval is cut there")
     if slope[0] <= FLAT:
-        words.append("the fitted curve is flat at x_max: no local alpha there")
-    return tuple(words)
+        warnings.append("the fitted curve is flat at x_max: no local alpha there")
+    return tuple(warnings)
 
 
-def _describe_levelled(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
+def _describe_m3(parameters: Array, axes: Axes) -> tuple[ReportedParameter, ...]:
     c, b, m = parameters.T
     return (
-        Reported(
+        ReportedParameter(
             "A", np.exp(c + b * axes.log_x_max), f"{axes.y_unit} at x = 1 {axes.x_unit} without levelling"
         ),
-        Reported("b", b, "decades of y per decade of x, far below x_0"),
-        Reported("x_0", np.exp(axes.log_x_max - m), f"{axes.x_unit}: where y levels off"),
-        Reported("E", np.exp(c + b * m), f"{axes.y_unit}: the level far above x_0"),
+        ReportedParameter("b", b, "decades of y per decade of x, far below x_0"),
+        ReportedParameter("x_0", np.exp(axes.log_x_max - m), f"{axes.x_unit}: where y levels off"),
+        ReportedParameter("E", np.exp(c + b * m), f"{axes.y_unit}: the level far above x_0"),
         *_local(b * np.exp(-np.logaddexp(0.0, m))),
     )
 
 
-def _warn_levelled(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
+def _warn_m3(parameters: Array, observed: Observations, stretch: float) -> tuple[str, ...]:
     m = parameters[0, 2]
-    words = () if m > -2.3 else ("x_0 is beyond ten times x_max: no levelling off is seen",)
-    return (*words, *_bound_words(forms.LEVELLED, parameters, points)[: 0 if words else None])
+    warnings = () if m > -2.3 else ("x_0 is beyond ten times x_max: no levelling off is seen",)
+    return (*warnings, *_bound_warnings(forms.M3, parameters, observed)[: 0 if warnings else None])
 
 
-def _describe_sigmoid(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
+def _describe_m4(parameters: Array, axes: Axes) -> tuple[ReportedParameter, ...]:
     c, tau, b, log_k, share = parameters.T
     start = np.exp(c)
     k = np.exp(log_k)
     a = np.exp(tau + (1 - k) * np.log1p(-share) + (1 - k) * c + b * axes.log_x_max)
     return (
-        Reported("E", share * start, axes.y_unit, least=0.0),
-        Reported("e0", start, f"{axes.y_unit}: level for small x (chance)"),
-        Reported("k", k, "exponent of e0 - y"),
-        Reported("A", a, f"(y - E) / (e0 - y)^k at x = 1 {axes.x_unit}"),
-        Reported("b", b, "decades of (y - E) / (e0 - y)^k per decade of x"),
+        ReportedParameter("E", share * start, axes.y_unit, least=0.0),
+        ReportedParameter("e0", start, f"{axes.y_unit}: level for small x (chance)"),
+        ReportedParameter("k", k, "exponent of e0 - y"),
+        ReportedParameter("A", a, f"(y - E) / (e0 - y)^k at x = 1 {axes.x_unit}"),
+        ReportedParameter("b", b, "decades of (y - E) / (e0 - y)^k per decade of x"),
     )
 
 
-def _warn_sigmoid(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
+def _warn_m4(parameters: Array, observed: Observations, stretch: float) -> tuple[str, ...]:
     floor = parameters[:, 4] * np.exp(parameters[:, 0])
-    least = float(np.exp(points.log_y.min()))
-    return (*_floor_words(floor, least, stretch), *_bound_words(forms.SIGMOID, parameters, points))
+    least = float(np.exp(observed.log_y.min()))
+    return (*_floor_warnings(floor, least, stretch), *_bound_warnings(forms.M4, parameters, observed))
 
 
-def _describe_broken(parameters: Array, axes: Axes) -> tuple[Reported, ...]:
+def _describe_broken_power_law(parameters: Array, axes: Axes) -> tuple[ReportedParameter, ...]:
     _, s, low, high, m, log_f = parameters.T
     e, _ = _floor_parts(parameters[:, [0, 1, 3]])
     f = np.exp(log_f)
     gate = 1.0 / (1.0 + np.exp(-m / f))
     return (
-        Reported("E", e, axes.y_unit, least=0.0),
-        Reported("b0", low, "decades of y - E per decade of x, far below the break"),
-        Reported("b1", high, "decades of y - E per decade of x, far above the break"),
-        Reported("d", np.exp(axes.log_x_max - m), f"{axes.x_unit}: place of the break"),
-        Reported("f", f, "width of the break in ln x"),
+        ReportedParameter("E", e, axes.y_unit, least=0.0),
+        ReportedParameter("b0", low, "decades of y - E per decade of x, far below the break"),
+        ReportedParameter("b1", high, "decades of y - E per decade of x, far above the break"),
+        ReportedParameter("d", np.exp(axes.log_x_max - m), f"{axes.x_unit}: x of the break"),
+        ReportedParameter("f", f, "width of the break in ln x"),
         *_local(np.exp(s) * (low + (high - low) * gate)),
     )
 
 
-def _warn_broken(parameters: Array, points: View, stretch: float) -> tuple[str, ...]:
+def _warn_broken_power_law(parameters: Array, observed: Observations, stretch: float) -> tuple[str, ...]:
     e, _ = _floor_parts(parameters[:, [0, 1, 3]])
-    least = float(np.exp(points.log_y.min()))
-    return (*_floor_words(e, least, stretch), *_bound_words(forms.BROKEN, parameters, points))
+    least = float(np.exp(observed.log_y.min()))
+    return (
+        *_floor_warnings(e, least, stretch),
+        *_bound_warnings(forms.BROKEN_POWER_LAW, parameters, observed),
+    )
 
 
 WITH_FLOOR = "with a floor the local 1/b depends on compute"
@@ -365,10 +398,17 @@ def _robust(
     formula: str,
     source: str,
     form: Form,
-    describe: Callable[[Array, Axes], tuple[Reported, ...]],
-    warn: Callable[[Array, View, float], tuple[str, ...]],
+    describe: Callable[[Array, Axes], tuple[ReportedParameter, ...]],
+    warn: Callable[[Array, Observations, float], tuple[str, ...]],
     slope: str | None = None,
 ) -> Law:
+    """Return a law that the robust estimator fits to configuration means.
+
+    Args:
+        name, formula, source: as shown to the user.
+        form: the shape.
+        describe, warn, slope: as in Law.
+    """
     return Law(
         name=name,
         formula=formula,
@@ -377,7 +417,7 @@ def _robust(
         over_runs=False,
         scale_name="log10(1/y)",
         scale=_log10_inverse,
-        fit=lambda points, weights, options, log_y: fit_form(form, points, weights, options, log_y),
+        fit=lambda observed, weights, options, log_y: fit_form(form, observed, weights, options, log_y),
         log_predict=lambda parameters, z: log_curve(form, parameters, z),
         describe=describe,
         warn=warn,
@@ -392,17 +432,17 @@ M_LAWS = "Alabdulmohsin et al. 2022"
 
 _ALL = (
     Law(
-        name="polynomial",
+        name="power_law_ols",
         formula="log10(1/y) = a + b log10(x), the power law y = 10^-a x^-b, least squares over all runs",
         source=THOMPSON,
         free_parameters=2,
         over_runs=True,
         scale_name="log10(1/y)",
         scale=_log10_inverse,
-        fit=_fit_polynomial,
-        log_predict=_predict_polynomial,
-        describe=_describe_polynomial,
-        warn=_warn_polynomial,
+        fit=_fit_power_law_ols,
+        log_predict=_predict_power_law_ols,
+        describe=_describe_power_law_ols,
+        warn=_warn_power_law_ols,
         slope="b",
     ),
     Law(
@@ -419,21 +459,25 @@ _ALL = (
         warn=_warn_exponential,
         no_alpha_reason="the exponential law is no power of x: 1/b of its line is no alpha",
     ),
-    _robust("power", "y = A x^-b", f"{M_LAWS}, M1", forms.POWER, _describe_power, _warn_power, "b"),
     _robust(
-        *("power_floor", "y = E + A x^-b, E >= 0, b > 0", f"{M_LAWS}, M2"),
-        *(forms.FLOORED, _describe_floor, _warn_floor),
+        "power_law", "y = A x^-b", f"{M_LAWS}, M1", forms.POWER_LAW, _describe_power_law, _warn_power_law, "b"
     ),
     _robust(
-        *("m3", "y = A (1/x + 1/x_0)^b", f"{M_LAWS}, M3", forms.LEVELLED, _describe_levelled, _warn_levelled)
+        *("power_law_floor", "y = E + A x^-b, E >= 0, b > 0", f"{M_LAWS}, M2"),
+        *(forms.POWER_LAW_FLOOR, _describe_power_law_floor, _warn_power_law_floor),
     ),
+    _robust(*("m3", "y = A (1/x + 1/x_0)^b", f"{M_LAWS}, M3", forms.M3, _describe_m3, _warn_m3)),
     _robust(
         *("m4", "(y - E) / (e0 - y)^k = A x^-b", f"{M_LAWS}, M4"),
-        *(forms.SIGMOID, _describe_sigmoid, _warn_sigmoid),
+        *(forms.M4, _describe_m4, _warn_m4),
     ),
     _robust(
-        *("broken", "y = E + A x^-b0 (1 + (x/d)^(1/f))^((b0 - b1) f)", "Caballero et al. 2023, one break"),
-        *(forms.BROKEN, _describe_broken, _warn_broken),
+        *(
+            "broken_power_law",
+            "y = E + A x^-b0 (1 + (x/d)^(1/f))^((b0 - b1) f)",
+            "Caballero et al. 2023, one break",
+        ),
+        *(forms.BROKEN_POWER_LAW, _describe_broken_power_law, _warn_broken_power_law),
     ),
 )
 

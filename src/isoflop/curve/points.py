@@ -1,4 +1,4 @@
-"""From the table to the points of a fit: every row is used or excluded by name; doubts are put in words."""
+"""From the table to the points of a fit: every row is used or excluded by name, with warnings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from isoflop.curve.bootstrap import MIN_SCALES
-from isoflop.curve.observations import View
+from isoflop.curve.observations import Observations
 from isoflop.curve.result import Excluded
 from isoflop.table.columns import nearest
 from isoflop.table.grouping import distinct_scales
@@ -21,13 +21,13 @@ Array = npt.NDArray[np.float64]
 
 GRADES = "ABCD"
 LEAST_ENERGY_GRADE = "C"
-"""Joules of a lower grade are not the run's own (meter/energy/grade.py): no point of a curve over joules."""
+"""Joules of a lower grade cannot be attributed to one run (meter/energy/grade.py) and are not fitted."""
 
 _REASONS = {"energy_joules": "energy_reason", "net_joules": "energy_reason"}
-_OF_THE_MACHINE = ("energy_joules", "net_joules", "train_seconds", "dollars", "grams_co2")
+_MACHINE_DEPENDENT = ("energy_joules", "net_joules", "train_seconds", "dollars", "grams_co2")
 """Axes on which runs of different machines are not comparable."""
 _REFUSED = {"isoflop_version": "isoflop versions", "git_commit": "git commits"}
-_REFUSED_OF_THE_MACHINE = {"device": "devices", "power_limit_watts": "power caps"}
+_REFUSED_ON_MACHINE_DEPENDENT = {"device": "devices", "power_limit_watts": "power caps"}
 _MIXABLE = {
     "device": "devices",
     "isoflop_version": "isoflop versions",
@@ -43,19 +43,28 @@ _MIXABLE = {
 
 @dataclasses.dataclass(frozen=True)
 class Points:
-    """The rows that are fitted. n runs, k configurations, m places on the curve (m = k without cooldowns).
+    """The rows that are fitted: n runs, k configurations, m configuration means (m = k without cooldowns).
 
-    `runs` are the single runs, `places` what seeds repeat (column place_id, else config_id), x being the
-    geometric and y the arithmetic mean over a place's runs; `place` (n,) is the place of each run. x is
-    positive; y may be 0 where the counts behind it are known. In both views `config` indexes the
-    configurations, all seeds and horizons of one together. `chance` is the error of guessing, where all
-    rows agree on it. `has_scale` (k, scales) says at which compute scales a configuration has places.
+    A configuration mean averages the seeds of one configuration and horizon (rows of equal place_id, or of
+    equal config_id where the table has no place_id).
+
+    Attributes:
+        run_ids: of the runs.
+        runs: the single runs (n). x is positive; y may be 0 where the counts behind it are known.
+        means: the configuration means (m), with geometric means of x and arithmetic means of y.
+        mean_of: index (n,) of the configuration mean that each run belongs to.
+        chance: the error of guessing, if all rows agree on it.
+        has_scale: whether a configuration has a mean at a compute scale, (k, scales).
+        excluded: the rows that are not fitted.
+        warnings: about the points.
+
+    In `runs` and `means`, `config` indexes the configurations: all seeds and horizons of one are together.
     """
 
     run_ids: tuple[str, ...]
-    runs: View
-    places: View
-    place: npt.NDArray[np.intp]
+    runs: Observations
+    means: Observations
+    mean_of: npt.NDArray[np.intp]
     chance: float | None
     has_scale: npt.NDArray[np.bool_]
     excluded: tuple[Excluded, ...]
@@ -63,24 +72,24 @@ class Points:
 
     @property
     def scales(self) -> int:
-        """How many distinct compute scales there are."""
+        """Number of distinct compute scales."""
         return int(self.has_scale.shape[1])
 
     @property
     def configs(self) -> int:
-        """How many configurations there are."""
+        """Number of configurations."""
         return int(self.has_scale.shape[0])
 
 
 def numbers(table: pd.DataFrame, name: str) -> Array:
-    """A column as floats, unknown as nan. ValueError if it holds words."""
+    """Return a column as floats (n,), unknown as NaN. ValueError if it holds text."""
     try:
         return np.asarray(pd.to_numeric(table[name]), dtype=float)
     except (ValueError, TypeError):
-        raise ValueError(f"column {name} holds words, not numbers: choose a column of numbers") from None
+        raise ValueError(f"column {name} holds text, not numbers: choose a column of numbers") from None
 
 
-def _word(row: Mapping[Hashable, object], name: str) -> str | None:
+def _text(row: Mapping[Hashable, object], name: str) -> str | None:
     value = row.get(name)
     return value if isinstance(value, str) and value else None
 
@@ -94,25 +103,25 @@ def _axis_problem(name: str, value: float, reason: str | None) -> str | None:
 
 
 def _y_problem(name: str, value: float, chance: float, counted: bool) -> str | None:
-    """Why a known, finite y cannot be used, or None."""
+    """Return why a known, finite y cannot be used, or None."""
     if not name.endswith("_error"):
         return None if value > 0 else f"{name} is {value:g}: a law on a log scale needs it above 0"
     if not 0 <= value <= 1:
         return f"{name} is {value:g}, outside [0, 1]: give the error as a fraction"
     if value == 0 and not counted:
-        return "0 errors of an unknown number (test_n): no place on a log scale without it"
+        return "0 errors of an unknown number (test_n): no value on a log scale without it"
     if value >= chance:
         return f"{name} is {value:.4g}, at chance ({chance:.4g}): no information about the law"
     return None
 
 
 def _grade_problem(grade: str | None, least: str) -> str | None:
-    """Why joules of this grade are not used, or None."""
+    """Return why joules of this grade are not used, or None."""
     return f"energy graded {grade}, below {least}" if grade is not None and grade > least else None
 
 
 def _exclusions(table: pd.DataFrame, x: str, y: str, least_energy_grade: str) -> list[str | None]:
-    """For each row the reason it cannot be used, or None."""
+    """Return for each row the reason why it cannot be used, or None."""
     values_x, values_y = numbers(table, x), numbers(table, y)
     chance, test_n = (
         numbers(table, name) if name in table else np.full(len(table), math.nan)
@@ -123,21 +132,21 @@ def _exclusions(table: pd.DataFrame, x: str, y: str, least_energy_grade: str) ->
     graded = ["energy_grade"] if {x, y} & set(_REASONS) and "energy_grade" in table else []
     kept = ["run_id", "config_id", *(name for name in {reason_x, reason_y} if name in table), *graded]
     seen: set[str] = set()
-    found: list[str | None] = []
+    reasons: list[str | None] = []
     for i, row in enumerate(table[kept].to_dict("records")):
         run_id, at = str(row["run_id"]), float(values_x[i])
         reason = (
             ("listed twice: the first row is used" if run_id in seen else None)
             or ("no config_id" if pd.isna(row["config_id"]) else None)
-            or _axis_problem(x, at, _word(row, reason_x))
+            or _axis_problem(x, at, _text(row, reason_x))
             or (None if at > 0 else f"{x} is {at:g}: a law needs it above 0")
-            or _axis_problem(y, float(values_y[i]), _word(row, reason_y))
+            or _axis_problem(y, float(values_y[i]), _text(row, reason_y))
             or _y_problem(y, float(values_y[i]), float(chance[i]), counted)
-            or _grade_problem(_word(row, "energy_grade"), least_energy_grade)
+            or _grade_problem(_text(row, "energy_grade"), least_energy_grade)
         )
         seen.add(run_id)
-        found.append(reason)
-    return found
+        reasons.append(reason)
+    return reasons
 
 
 def _values(rows: pd.DataFrame, name: str) -> list[str]:
@@ -150,7 +159,7 @@ def _shown(values: list[str]) -> str:
 
 def refuse_mixed(rows: pd.DataFrame, x: str) -> None:
     """Raise ValueError where what is fitted together over x cannot be compared."""
-    columns = _REFUSED | (_REFUSED_OF_THE_MACHINE if x in _OF_THE_MACHINE else {})
+    columns = _REFUSED | (_REFUSED_ON_MACHINE_DEPENDENT if x in _MACHINE_DEPENDENT else {})
     for name, plural in columns.items():
         values = _values(rows, name)
         if len(values) > 1:
@@ -161,71 +170,89 @@ def refuse_mixed(rows: pd.DataFrame, x: str) -> None:
 
 
 def _warnings(
-    rows: pd.DataFrame, x: str, seeds: Array, place_x: Array, excluded: list[Excluded], zeros: int
+    rows: pd.DataFrame, x: str, means: Observations, excluded: list[Excluded], zeros: int
 ) -> list[str]:
-    words = []
-    single = int((seeds < 2).sum())
+    """Return the warnings about the points.
+
+    Args:
+        rows: the rows that are fitted.
+        x: name of the resource.
+        means: the configuration means.
+        excluded: the rows that are not fitted.
+        zeros: number of runs with y = 0.
+    """
+    warnings = []
+    single = int((means.repeats < 2).sum())
     if single:
-        words.append(
-            f"{single} of {len(seeds)} configurations have fewer than 2 seeds: the spread between seeds is "
-            "not told apart from that between configurations"
+        warnings.append(
+            f"{single} of {len(means.repeats)} configurations have fewer than 2 seeds: the spread between "
+            "seeds is not separated from that between configurations"
         )
-    decades = math.log10(float(place_x.max() / place_x.min()))
+    decades = math.log10(float(means.x.max() / means.x.min()))
     if decades < 2:
-        words.append(f"x spans {decades:.2g} decades, under two: exponent and floor are hard to tell apart")
+        warnings.append(f"x spans {decades:.2g} decades, under two: exponent and floor are hard to separate")
     columns = _MIXABLE | ({"energy_grade": "energy grades"} if x in _REASONS else {})
     for name, plural in columns.items():
         values = _values(rows, name)
         if len(values) > 1:
-            words.append(f"mixed {plural}: {_shown(values)}")
-    lost = sum(": no information about the law" in e.reason for e in excluded)
-    if lost:
-        words.append(f"{lost} runs at or above chance are left out: the fit is biased downwards at their x")
-    if zeros:
-        words.append(
-            f"{zeros} runs have 0 errors: polynomial and exponential, which need 1/y, leave them out and are "
-            "biased upwards at their x"
+            warnings.append(f"mixed {plural}: {_shown(values)}")
+    at_chance = sum(": no information about the law" in e.reason for e in excluded)
+    if at_chance:
+        warnings.append(
+            f"{at_chance} runs at or above chance are left out: the fit is biased downwards at their x"
         )
-    return words
+    if zeros:
+        warnings.append(
+            f"{zeros} runs have 0 errors: power_law_ols and exponential, which need 1/y, leave them out and "
+            "are biased upwards at their x"
+        )
+    return warnings
 
 
-def _seed_variance(log_y: Array, place: npt.NDArray[np.intp], repeats: Array) -> float | None:
-    """The pooled variance of ln y between the runs of one place."""
+def _seed_variance(log_y: Array, mean_of: npt.NDArray[np.intp], repeats: Array) -> float | None:
+    """Return the pooled variance of ln y between the runs of one configuration mean."""
     freedom = float((repeats - 1).sum())
     if freedom < 1:
         return None
-    mean = np.bincount(place, log_y, len(repeats)) / repeats
-    return float(np.sum((log_y - mean[place]) ** 2) / freedom)
+    mean = np.bincount(mean_of, log_y, len(repeats)) / repeats
+    return float(np.sum((log_y - mean[mean_of]) ** 2) / freedom)
 
 
-def _views(
-    rows: pd.DataFrame, x: str, y: str, config: npt.NDArray[np.intp], place: npt.NDArray[np.intp]
-) -> tuple[View, View]:
-    """The runs, and the places that seeds repeat."""
+def _observations(
+    rows: pd.DataFrame, x: str, y: str, config: npt.NDArray[np.intp], mean_of: npt.NDArray[np.intp]
+) -> tuple[Observations, Observations]:
+    """Return the runs and the configuration means.
+
+    Args:
+        rows: the rows (n) that are fitted.
+        x, y: names of their columns.
+        config: index (n,) of the configuration of each row.
+        mean_of: index (n,) of the configuration mean of each row.
+    """
     values_x, values_y = numbers(rows, x), numbers(rows, y)
     counted = (
         numbers(rows, "test_n") if y == "test_error" and "test_n" in rows else np.full(len(rows), np.nan)
     )
     trials = counted if len(counted) and np.isfinite(counted).all() else None
-    count = int(place.max()) + 1 if len(place) else 0
-    repeats = np.bincount(place, minlength=count).astype(float)
-    runs = View(values_x, values_y, config, np.ones(len(rows)), trials, None)
-    variance = _seed_variance(runs.log_y, place, repeats) if count else None
-    place_config = np.zeros(count, dtype=np.intp)
-    place_config[place] = config
-    together = View(
-        np.exp(np.bincount(place, np.log(values_x), count) / repeats),
-        np.bincount(place, values_y, count) / repeats,
-        place_config,
+    count = int(mean_of.max()) + 1 if len(mean_of) else 0
+    repeats = np.bincount(mean_of, minlength=count).astype(float)
+    runs = Observations(values_x, values_y, config, np.ones(len(rows)), trials, None)
+    variance = _seed_variance(runs.log_y, mean_of, repeats) if count else None
+    config_of_mean = np.zeros(count, dtype=np.intp)
+    config_of_mean[mean_of] = config
+    means = Observations(
+        np.exp(np.bincount(mean_of, np.log(values_x), count) / repeats),
+        np.bincount(mean_of, values_y, count) / repeats,
+        config_of_mean,
         repeats,
-        None if trials is None else np.bincount(place, trials, count).astype(float),
+        None if trials is None else np.bincount(mean_of, trials, count).astype(float),
         variance,
     )
-    return dataclasses.replace(runs, seed_variance=variance), together
+    return dataclasses.replace(runs, seed_variance=variance), means
 
 
-def _place_ids(rows: pd.DataFrame) -> pd.Series[str]:
-    """What seeds repeat: place_id, or where a table has none the configuration."""
+def _mean_ids(rows: pd.DataFrame) -> pd.Series[str]:
+    """Return what rows of one configuration mean share: place_id, else the configuration."""
     return rows["place_id"].fillna(rows["config_id"]) if "place_id" in rows else rows["config_id"]
 
 
@@ -237,13 +264,17 @@ def select(
     least_energy_grade: str = LEAST_ENERGY_GRADE,
     mixed: bool = False,
 ) -> Points:
-    """The points of y against x; `table` is what aggregate.tabulate returns, one row a run.
+    """Return the points of y against x.
 
-    The columns run_id, config_id, x and y must be there; others are used where they are. On an axis of
-    joules, runs whose energy is graded below `least_energy_grade` are excluded.
+    Args:
+        table: one row a run, as aggregate.tabulate returns. It needs the columns run_id, config_id, x and y;
+            others are used if present.
+        x, y: names of columns.
+        least_energy_grade: on an axis of joules, runs of a lower grade are excluded.
+        mixed: accept runs of several code versions or machines.
 
     Raises:
-        ValueError: a column is missing or holds words, fewer than three distinct compute scales remain,
+        ValueError: a column is missing or holds text, fewer than three distinct compute scales remain,
             there is no such grade, or, unless `mixed`, the rows come from several versions of the code or
             (on axes that depend on the machine) from several devices or power caps.
     """
@@ -262,10 +293,10 @@ def select(
     ]
     rows = table[np.array([reason is None for reason in reasons], dtype=bool)]
     config, configs = pd.factorize(rows["config_id"])
-    place, _ = pd.factorize(_place_ids(rows))
-    config, place = np.asarray(config, dtype=np.intp), np.asarray(place, dtype=np.intp)
-    runs, places = _views(rows, x, y, config, place)
-    scale = distinct_scales(places.x)
+    mean_of, _ = pd.factorize(_mean_ids(rows))
+    config, mean_of = np.asarray(config, dtype=np.intp), np.asarray(mean_of, dtype=np.intp)
+    runs, means = _observations(rows, x, y, config, mean_of)
+    scale = distinct_scales(means.x)
     scales = int(scale.max()) + 1 if len(scale) else 0
     if scales < MIN_SCALES:
         raise ValueError(_too_few(x, y, scales, len(rows), excluded))
@@ -274,28 +305,36 @@ def select(
     if not mixed:
         refuse_mixed(rows, x)
     has_scale = np.zeros((len(configs), scales), dtype=bool)
-    has_scale[places.config, scale] = True
+    has_scale[means.config, scale] = True
     zeros = int((runs.y == 0).sum())
     return Points(
         run_ids=tuple(str(r) for r in rows["run_id"]),
         runs=runs,
-        places=places,
-        place=place,
+        means=means,
+        mean_of=mean_of,
         chance=_chance(rows, y),
         has_scale=has_scale,
         excluded=tuple(excluded),
-        warnings=tuple(_warnings(rows, x, places.repeats, places.x, excluded, zeros)),
+        warnings=tuple(_warnings(rows, x, means, excluded, zeros)),
     )
 
 
 def _chance(rows: pd.DataFrame, y: str) -> float | None:
-    """The error of guessing, if y is an error and all rows agree on it."""
+    """Return the error of guessing if y is an error and all rows agree on it, else None."""
     known = set(numbers(rows, "chance_error").tolist()) if "chance_error" in rows else set()
     (chance,) = known if len(known) == 1 else (math.nan,)
     return chance if y.endswith("_error") and math.isfinite(chance) else None
 
 
 def _too_few(x: str, y: str, scales: int, used: int, excluded: list[Excluded]) -> str:
+    """Return the message that too few compute scales remain.
+
+    Args:
+        x, y: names of columns.
+        scales: number of distinct compute scales.
+        used: number of usable runs.
+        excluded: the rows that cannot be used.
+    """
     left_out = ""
     if excluded:
         reason, times = Counter(e.reason for e in excluded).most_common(1)[0]

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from isoflop.curve import bootstrap, frontier, leverage, new_run
 from isoflop.curve.forecast import average
 from isoflop.curve.laws import Law, Options
-from isoflop.curve.new_run import Scatter
-from isoflop.curve.observations import View
+from isoflop.curve.new_run import ResidualScatter
+from isoflop.curve.observations import Observations
 from isoflop.curve.points import Points
 from isoflop.curve.result import Band, Forecast
 
@@ -22,22 +22,31 @@ BAND_POINTS = 100
 BAND_BEYOND = 10.0
 """The band runs from x_min to this many times x_max."""
 FORECAST_RESAMPLES = 400
-"""Resamples of the forecast, shared out among its laws."""
+"""Resamples of the forecast, divided among its laws."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """The points of a fit with the weights of its resamples, the sample itself in row 0.
+    """The points of a fit with the weights of its r resamples; row 0 is the sample itself.
 
-    `view` is what the robust laws are fitted to (places, or runs on the frontier), `weights` (1 + r, n) its
-    weights; `run_weights` those of `runs`. `used` (positive runs,) marks the runs that the sample's fit uses.
-    `signs` (1 + r, configs) are those of a wild bootstrap, else None. `unit` (n,) says to which of what is
-    independent a point of `view` belongs, `units` how many of those the sample's fit uses: configurations, or
-    places on the frontier.
+    Attributes:
+        runs: the single runs, to which the laws by least squares are fitted.
+        observations: the n points to which the robust laws are fitted: configuration means, or runs on the
+            frontier.
+        weights: of `observations`, (1 + r, n).
+        run_weights: of `runs`, (1 + r, runs).
+        used: whether the sample's fit uses a run, for the runs with y above 0.
+        of_frontier: whether only the frontier is fitted.
+        signs: signs (1 + r, configurations) of the residuals in a wild bootstrap, else None.
+        unit: label (n,) of the independent unit that each of `observations` belongs to: a configuration, or a
+            configuration mean on the frontier.
+        units: number of units that the sample's fit uses.
+        seed: of the resamples.
+        beyond: bands end at this many times x_max.
     """
 
-    runs: View
-    view: View
+    runs: Observations
+    observations: Observations
     weights: Array
     run_weights: Array
     used: npt.NDArray[np.bool_]
@@ -49,29 +58,32 @@ class Sample:
     beyond: float
 
     def grid(self, x: Array) -> Array:
-        """Where bands are given: from x_min to `beyond` times x_max."""
+        """Return the x of bands, from x_min to `beyond` times x_max."""
         return np.geomspace(x.min(), self.beyond * x.max(), BAND_POINTS)
 
     def stretch(self, law: Law, at: Array) -> Array:
-        """By what the spread of resampled curves at x = `at` (m,) is multiplied, (m,)."""
+        """Return the factor (m,) on the spread of resampled curves at x = `at` (m,): leverage.stretch."""
         used = self.weights[0] > 0
-        z = np.log(at / self.view.x.max())
-        return leverage.stretch(self.view.v[used], self.unit[used], z, law.free_parameters)
+        z = np.log(at / self.observations.x.max())
+        return leverage.stretch(self.observations.v[used], self.unit[used], z, law.free_parameters)
 
     def fit(self, law: Law, options: Options) -> Array:
-        """Parameters (1 + r, p)."""
-        view, weights = (self.runs, self.run_weights) if law.over_runs else (self.view, self.weights)
+        """Return the parameters (1 + r, p) of `law` for the sample and its resamples."""
+        observed, weights = (
+            (self.runs, self.run_weights) if law.over_runs else (self.observations, self.weights)
+        )
         if law.over_runs:
-            weights, view = weights[:, view.y > 0], view.positive
+            weights, observed = weights[:, observed.y > 0], observed.positive
         if self.signs is None:
-            return law.fit(view, weights, options, None)
-        parameters = law.fit(view, weights[:1], options, None)
-        fitted = law.log_predict(parameters, -view.v)[0]
-        flipped = fitted + self.signs[:, view.config] * (view.log_y - fitted)
-        return law.fit(view, weights, options, flipped)
+            return law.fit(observed, weights, options, None)
+        # Wild bootstrap: the sample's curve plus residuals whose signs are flipped by configuration.
+        parameters = law.fit(observed, weights[:1], options, None)
+        fitted = law.log_predict(parameters, -observed.v)[0]
+        flipped = fitted + self.signs[:, observed.config] * (observed.log_y - fitted)
+        return law.fit(observed, weights, options, flipped)
 
 
-def resampled(
+def resample(
     chosen: Points,
     resamples: int,
     seed: int,
@@ -80,60 +92,80 @@ def resampled(
     wild: bool = False,
     beyond: float = BAND_BEYOND,
 ) -> Sample:
-    """Resample configurations, or flip residuals' signs.
+    """Return the sample with resampled configurations, or with flipped signs of their residuals.
 
-    On the frontier it is chosen anew in each resample, from runs that are resampled within their places.
+    On the frontier, runs are resampled within their configuration means too, and the frontier is chosen anew
+    in each resample.
+
+    Args:
+        chosen: the points of the fit.
+        resamples: how many.
+        seed: of the random numbers.
+        of_frontier: fit the efficient frontier only.
+        wild: flip signs (Cameron, Gelbach and Miller 2008) instead of resampling.
+        beyond: bands end at this many times x_max.
 
     Raises:
-        ValueError: the frontier holds too few places for a curve.
+        ValueError: the frontier holds too few configuration means for a curve.
     """
     generator = np.random.default_rng(seed)
-    runs, places = chosen.runs, chosen.places
+    runs, means = chosen.runs, chosen.means
     positive = runs.y > 0
     made = functools.partial(Sample, runs=runs, seed=seed, beyond=beyond)
     of_configs = functools.partial(
         made,
-        view=places,
+        observations=means,
         used=np.ones(int(positive.sum()), dtype=bool),
         of_frontier=False,
-        unit=places.config,
+        unit=means.config,
         units=chosen.configs,
     )
     if wild:
         signs = np.where(generator.random((1 + resamples, chosen.configs)) < 0.5, -1.0, 1.0)
         signs[0] = 1.0
-        of_places, of_runs = (np.ones((1 + resamples, len(view.x))) for view in (places, runs))
-        return of_configs(weights=of_places, run_weights=of_runs, signs=signs)
+        of_means, of_runs = (np.ones((1 + resamples, len(each.x))) for each in (means, runs))
+        return of_configs(weights=of_means, run_weights=of_runs, signs=signs)
     counts = bootstrap.resample(chosen.configs, resamples, generator)
     if not of_frontier:
-        return of_configs(weights=counts[:, places.config], run_weights=counts[:, runs.config], signs=None)
+        return of_configs(weights=counts[:, means.config], run_weights=counts[:, runs.config], signs=None)
+    # These weights resample the runs and decide which are on the frontier; `counts` resample the
+    # configurations for the fit.
     seeds = bootstrap.resample(len(runs.x), resamples, generator)
-    efficient = frontier.select(chosen.place, places.x, runs.y, seeds)
+    efficient = frontier.select(chosen.mean_of, means.x, runs.y, seeds)
     weights = counts[:, runs.config] * efficient
-    units = len(np.unique(chosen.place[efficient[0]]))
-    if units < frontier.LEAST_PLACES:
+    units = len(np.unique(chosen.mean_of[efficient[0]]))
+    if units < frontier.LEAST_MEANS:
         raise ValueError(
-            f"the frontier holds {units} places, fewer than {frontier.LEAST_PLACES}: fit all runs, or run "
-            "configurations of other sizes"
+            f"the frontier holds {units} configuration means, fewer than {frontier.LEAST_MEANS}: fit all "
+            "runs, or run configurations of other sizes"
         )
     return made(
-        view=runs,
+        observations=runs,
         weights=weights,
         run_weights=weights,
         used=efficient[0, positive],
         of_frontier=True,
         signs=None,
-        unit=chosen.place,
+        unit=chosen.mean_of,
         units=units,
     )
 
 
-def band(law: Law, parameters: Array, x: Array, found: Scatter, sample: Sample) -> Band:
-    """The curve of `parameters` (1 + r, p) with its intervals; `found`: what single runs scatter about it."""
+def band(law: Law, parameters: Array, x: Array, scatter: ResidualScatter, sample: Sample) -> Band:
+    """Return the curve of a law with its pointwise intervals of the mean and of a new run.
+
+    Args:
+        law: the law.
+        parameters: its parameters (1 + r, p) for the sample and its resamples.
+        x: x of the points that are fitted; the band starts at the least.
+        scatter: residuals of single runs about the curve.
+        sample: the sample and its resamples.
+    """
     at = sample.grid(x)
     curves = law.log_predict(parameters, np.log(at / x.max()))
     low, high = bootstrap.stretched(curves[1:], sample.stretch(law, at))
-    new_low, new_high = new_run.new_run(curves[1:], found, sample.units, law.free_parameters, sample.seed)
+    new_low, new_high = new_run.new_run(curves[1:], scatter, sample.units, law.free_parameters, sample.seed)
+    # The interval about the median of the resamples is widened, where need be, to hold the sample's curve.
     ends = (np.minimum(low, curves[0]), np.maximum(high, curves[0]))
     return _band(at, curves[0], *ends, np.minimum(new_low, ends[0]), np.maximum(new_high, ends[1]))
 
@@ -143,10 +175,10 @@ def _band(at: Array, *logs: Array) -> Band:
 
 
 def forecast_of(chosen: Points, sample: Sample, options: Options) -> tuple[Forecast | None, str | None]:
-    """The average of the laws with its band, or None with the reason.
+    """Return the average of the laws with its band, or None with the reason why there is none.
 
-    Intervals: over resamples, members taking turns by weight; beyond x_max at least as wide as the errors
-    that rolling extrapolation made grow with ln(x / x_max).
+    The interval comes from resamples, each fitted by one member in proportion to the weights. Beyond x_max it
+    is at least as wide as the errors of rolling extrapolation grow with ln(x / x_max).
     """
     if sample.of_frontier:
         return (
@@ -155,48 +187,53 @@ def forecast_of(chosen: Points, sample: Sample, options: Options) -> tuple[Forec
         )
     if options.quantile is not None:
         return None, "a quantile is fitted, not the mean"
-    found = average.average(chosen.places, options)
-    if found is None:
+    mixture = average.average(chosen.means, options)
+    if mixture is None:
         return None, f"{chosen.scales} compute scales carry no law with a floor"
-    places = chosen.places
-    at = sample.grid(places.x)
-    z = np.log(at / places.x.max())
+    means = chosen.means
+    at = sample.grid(means.x)
+    z = np.log(at / means.x.max())
     weights = (
-        np.ones((1, len(places.x))) if sample.signs is not None else sample.weights[: 1 + FORECAST_RESAMPLES]
+        np.ones((1, len(means.x))) if sample.signs is not None else sample.weights[: 1 + FORECAST_RESAMPLES]
     )
-    middle, drawn = average.curves(found, places, z, weights, options)
-    free = round(float(found.weights @ [law.free_parameters for law in (*found.laws, *found.laws)]))
+    # A wild bootstrap resamples no weights: the forecast then has no draws.
+    middle, drawn = average.curves(mixture, means, z, weights, options)
+    free = round(float(mixture.weights @ [law.free_parameters for law in (*mixture.laws, *mixture.laws)]))
     drawn = drawn if len(drawn) else middle[None]
     low, high = bootstrap.interval(drawn, chosen.configs, free)
-    fitted = np.interp(np.log(chosen.runs.x / places.x.max()), z, middle)
+    fitted = np.interp(np.log(chosen.runs.x / means.x.max()), z, middle)
     noise = new_run.about(chosen.runs.log_y, fitted, chosen.runs.trials, free)
     new_low, new_high = new_run.new_run(drawn, noise, chosen.configs, free, sample.seed)
-    growing = found.reach * (found.growth or 0.0) * np.maximum(z, 0.0)
-    wider = np.hypot(growing, found.reach * float(noise.standard.std()) * noise.deviation(middle))
+    # Half widths of 95% from the error model of rolling extrapolation: of the mean, and with the scatter of
+    # single runs, of a new run.
+    growing = mixture.reach * (mixture.growth or 0.0) * np.maximum(z, 0.0)
+    wider = np.hypot(growing, mixture.reach * float(noise.standard.std()) * noise.deviation(middle))
     ends = (np.minimum(low, middle - growing), np.maximum(high, middle + growing))
-    made = Forecast(
-        members=found.members,
+    forecast = Forecast(
+        members=mixture.members,
         band=_band(
             *(at, middle, *ends),
             np.minimum.reduce([new_low, middle - wider, ends[0]]),
             np.maximum.reduce([new_high, middle + wider, ends[1]]),
         ),
-        horizons=found.horizons,
-        extrapolation_log_rmse=found.score,
-        tested_ratio=found.tested_ratio,
-        error_growth=found.growth,
-        calibration=found.calibration,
-        warnings=_forecast_words(found, len(places.x)),
+        horizons=mixture.horizons,
+        extrapolation_log_rmse=mixture.score,
+        tested_ratio=mixture.tested_ratio,
+        error_growth=mixture.growth,
+        calibration=mixture.calibration,
+        warnings=_forecast_warnings(mixture, len(means.x)),
     )
-    return made, None
+    return forecast, None
 
 
-def _forecast_words(found: average.Averaged, places: int) -> tuple[str, ...]:
-    if found.tested_ratio is None:
+def _forecast_warnings(mixture: average.LawAverage, means: int) -> tuple[str, ...]:
+    if mixture.tested_ratio is None:
         return (
             "too few compute scales for rolling extrapolation: laws weigh the same, no horizon is tested",
         )
-    words = [f"tested up to {found.tested_ratio:.3g} times the largest x of a fit; beyond that, untested"]
-    if found.tests < 3:
-        words.append(f"only {found.tests} rolling tests: the weights are rough")
-    return tuple(words)
+    warnings = [
+        f"tested up to {mixture.tested_ratio:.3g} times the largest x of a fit; beyond that, untested"
+    ]
+    if mixture.tests < 3:
+        warnings.append(f"only {mixture.tests} rolling tests: the weights are rough")
+    return tuple(warnings)

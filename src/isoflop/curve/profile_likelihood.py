@@ -1,4 +1,4 @@
-"""The profile likelihood of an exponent: all values that the points do not speak against."""
+"""The profile likelihood of an exponent: all values that agree with the points."""
 
 from __future__ import annotations
 
@@ -7,43 +7,55 @@ from scipy import special
 
 from isoflop.curve import solver
 from isoflop.curve.laws import Law, Options, level_of, problem_of
-from isoflop.curve.observations import View
+from isoflop.curve.observations import Observations
 from isoflop.curve.result import Interval
 from isoflop.curve.solver import Effort
 
 GRID = 48
 WIDEST = 20.0
-"""The profile is followed to this many times the exponent and to this part of it."""
+"""The profile is followed from 1 / WIDEST to WIDEST times the exponent."""
 EFFORT = Effort(tolerance=1e-7, gain=1e-10, steps=60)
 
 
 def exponent_interval(
-    law: Law, points: View, configs: int, parameters: solver.Array, options: Options
+    law: Law, observed: Observations, configs: int, parameters: solver.Array, options: Options
 ) -> Interval | None:
-    """The 95% interval of the exponent b of a robust law; None where it has no single one or too few points.
+    """Return the 95% profile likelihood interval of the exponent b of a robust law.
 
-    {b: 2 (loss(b) - loss) / phi <= F}, the other parameters being fitted anew at each b, with phi = 2 loss /
-    (configs - p) and F the 95% point of F(1, configs - p) (Venzon and Moolgavkar 1988; the scale of
-    quasi-likelihood as in McCullagh and Nelder 1989, 4.5). An end that the bounds of b or WIDEST cut is None.
+    The interval is {b: 2 (loss(b) - loss) / phi <= F}, the other parameters being fitted anew at each b, with
+    phi = 2 loss / (configs - p) and F the 95% point of F(1, configs - p) (Venzon and Moolgavkar 1988; the
+    scale of quasi-likelihood as in McCullagh and Nelder 1989, 4.5). An end that the bounds of b or WIDEST cut
+    is None. The whole is None where the law has no single exponent or there are too few configurations.
+
+    Args:
+        law: the law.
+        observed: the points that it was fitted to.
+        configs: number of configurations.
+        parameters: the sample's parameters in row 0, (r, p).
+        options: those of the fit.
     """
     if law.form is None or "b" not in law.form.names or configs <= law.free_parameters:
         return None
-    place = law.form.names.index("b")
-    low, high = (bound[place] for bound in law.form.bounds(float(np.ptp(points.v))))
-    best = float(parameters[0, 1 + place])
+    b_index = law.form.names.index("b")
+    low, high = (bound[b_index] for bound in law.form.bounds(float(np.ptp(observed.v))))
+    best = float(parameters[0, 1 + b_index])
     if not low < best < high:
         return None
     level = level_of(law.form, options)
-    problem = problem_of(law.form, points, np.ones((1, len(points.x))), options)
+    problem = problem_of(law.form, observed, np.ones((1, len(observed.x))), options)
+    # Squared steps in ln b: dense near the optimum, where the ends of narrow intervals lie.
     away = np.log(WIDEST) * np.linspace(0.0, 1.0, GRID // 2) ** 2
     below, above = best * np.exp(-away), best * np.exp(away)
     grid = np.concatenate([below[below > low][::-1], above[1:][above[1:] < high]])
     middle = int((below > low).sum()) - 1
-    one = np.ones((len(grid), len(points.x)))
-    losses = solver.solve(problem, one, EFFORT, level=level, held=(place, grid))[1]
+    # Every b of the grid is a row of one batched fit, with b held at its value and weights of 1.
+    one = np.ones((len(grid), len(observed.x)))
+    losses = solver.solve(problem, one, EFFORT, level=level, held=(b_index, grid))[1]
     least = float(losses.min())
     freedom = configs - law.free_parameters
     phi = max(2 * least / freedom, 1e-300)
+    # The signed root of the likelihood ratio less Student's t (the root of F's 95% point): it is nearly
+    # linear in ln b, so that linear interpolation finds where it crosses 0.
     root = np.sqrt(2 * (losses - least) / phi) - special.stdtrit(freedom, 0.975)
     return Interval(
         _crossing(grid[: middle + 1][::-1], root[: middle + 1][::-1]),
@@ -52,7 +64,7 @@ def exponent_interval(
 
 
 def _crossing(grid: solver.Array, root: solver.Array) -> float | None:
-    """Where `root`, which is nearly linear in ln b, first rises through 0; None where it never does."""
+    """Return where `root` first rises through 0, interpolated in ln b; None where it never does."""
     over = np.flatnonzero(root > 0)
     if not len(over):
         return None

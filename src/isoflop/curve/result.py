@@ -1,4 +1,4 @@
-"""What a fit says: frozen, JSON-able, shared by the estimator, the report and the reader of fit.json."""
+"""Results of a fit: frozen dataclasses that encode to JSON, shared by estimator, report and fit.json."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any, Literal
 import msgspec
 
 from isoflop import record
+from isoflop.curve import law_names
 
 SCHEMA = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """A two-sided 95% interval; `high` may be None where it is unbounded, `low` likewise."""
+    """A two-sided 95% interval; an unbounded end is None."""
 
     low: float | None
     high: float | None
@@ -33,8 +34,11 @@ class Estimate:
 
 @dataclasses.dataclass(frozen=True)
 class Band:
-    """A curve on a grid of x, with the pointwise 95% interval of the mean and that of a new run (a new
-    configuration with its seed); same length each."""
+    """A curve on a grid of x with pointwise 95% intervals, all of the same length.
+
+    `low` to `high` is the interval of the mean, `new_low` to `new_high` that of a new run (a new
+    configuration with its seed).
+    """
 
     x: tuple[float, ...]
     y: tuple[float, ...]
@@ -46,9 +50,9 @@ class Band:
 
 @dataclasses.dataclass(frozen=True)
 class Horizon:
-    """How well smaller runs predicted larger ones at about `ratio` times their largest x.
+    """Accuracy of predictions from smaller runs at about `ratio` times their largest x.
 
-    `log_rmse` is the root mean square of ln(predicted / seen); None where nothing could be predicted.
+    `log_rmse` is the root mean square of ln(predicted / observed); None where nothing could be predicted.
     """
 
     ratio: float
@@ -84,7 +88,7 @@ class LawFit:
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A law's share in the forecast. `recent`: fitted with more weight on the largest x."""
+    """A law's weight in the forecast. `recent`: fitted with more weight on the largest x."""
 
     law: str
     recent: bool
@@ -94,8 +98,10 @@ class Member:
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """Of `predictions` made by smaller runs for larger ones, the share `observed` that fell into the
-    interval which should hold the share `nominal`."""
+    """Calibration of an interval that should hold the share `nominal` of the larger runs.
+
+    Of `predictions` from smaller runs, it held the share `observed`.
+    """
 
     nominal: float
     observed: float
@@ -122,7 +128,7 @@ class Forecast:
 
 @dataclasses.dataclass(frozen=True)
 class HeldOut:
-    """How the forecast, made without them under rules fixed before, met runs that were held out."""
+    """Held-out runs, and the forecast that was made without them under rules fixed beforehand."""
 
     expression: str
     runs: int
@@ -134,7 +140,7 @@ class HeldOut:
 
 @dataclasses.dataclass(frozen=True)
 class HeldOutRun:
-    """One held-out run: what was seen, predicted, and the 95% interval for a new run."""
+    """A held-out run: its y, the prediction, and the 95% interval for a new run."""
 
     run_id: str
     x: float
@@ -146,7 +152,7 @@ class HeldOutRun:
 
 @dataclasses.dataclass(frozen=True)
 class Excluded:
-    """A row the fit did not use, and why."""
+    """A row that the fit did not use, and why."""
 
     run_id: str
     reason: str
@@ -196,20 +202,25 @@ class FitFile:
     unfitted: tuple[Excluded, ...]
 
 
-def write(fits: FitFile, path: Path) -> None:
+def write_fits(fit_file: FitFile, path: Path) -> None:
     """Write fit.json atomically. Raises OSError if it cannot be written."""
-    found = record.problem(fits, "fit")
-    assert found is None, found
-    record.write_bytes(path, msgspec.json.format(msgspec.json.encode(fits), indent=1) + b"\n")
+    problem = record.problem(fit_file, "fit")
+    assert problem is None, problem
+    record.write_bytes(path, msgspec.json.format(msgspec.json.encode(fit_file), indent=1) + b"\n")
 
 
-def read(path: Path) -> FitFile:
-    """Read fit.json. Raises RecordError if it is damaged or from another isoflop."""
+def read_fits(path: Path) -> FitFile:
+    """Read fit.json, with today's names of laws (law_names.OLD_LAW_NAMES).
+
+    Raises:
+        RecordError: the file is damaged or has another schema.
+        OSError: it cannot be opened.
+    """
     try:
-        raw: dict[str, Any] = msgspec.json.decode(path.read_bytes())
-        if isinstance(raw, dict) and raw.get("schema", SCHEMA) != SCHEMA:
-            age = "a newer" if raw["schema"] > SCHEMA else "an older"
+        content: dict[str, Any] = msgspec.json.decode(path.read_bytes())
+        if isinstance(content, dict) and content.get("schema", SCHEMA) != SCHEMA:
+            age = "a newer" if content["schema"] > SCHEMA else "an older"
             raise record.RecordError(f"{path}: from {age} isoflop: run `isoflop fit` again")
-        return msgspec.convert(raw, FitFile)
+        return msgspec.convert(law_names.renamed(content), FitFile)
     except msgspec.DecodeError as error:
         raise record.RecordError(f"{path}: damaged ({error}): run `isoflop fit` again") from error

@@ -1,7 +1,9 @@
 """One estimator for every law: many weighted copies of one sample are fitted at once.
 
-ln y = c + g(theta, v). On grids of theta the level c is solved exactly (variable projection); the best grid
-point of each basin starts bounded Levenberg-Marquardt steps on the robust loss; the better end is kept.
+The model is ln y = c + g(theta, v). Each fit has two stages. On grids of the shape parameters theta the level
+c is solved exactly (variable projection, Golub and Pereyra 1973). The best grid point of each basin then
+starts bounded Levenberg-Marquardt steps on the robust loss, and the best minimum is kept. A bootstrap's
+resamples are rows of one batch: NumPy works on all of them at once, and a row that has converged leaves it.
 """
 
 from __future__ import annotations
@@ -22,14 +24,19 @@ LEAST_SPREAD = 1e-3
 """Errors in ln y below this many times HUBER are never treated as outliers."""
 
 _ELEMENTS = 1 << 14
+"""Elements (rows x points) that are fitted together: few enough for the processor's cache."""
 _LEAST_DAMPING = 1e-10
 _ROUNDING = 1e-13
+"""A step whose loss is greater by no more than this share is taken: the difference is rounding."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Effort:
-    """When a minimisation ends: parameters move by less than `tolerance` (relative to 1 + their size), a
-    step lowers the loss by less than the share `gain` (-1: never for that), or after `steps` steps."""
+    """When a minimisation ends.
+
+    It ends when a step moves every parameter by less than `tolerance` (relative to 1 + its size), when a step
+    lowers the loss by less than the share `gain` (-1 turns this off), or after `steps` steps.
+    """
 
     tolerance: float
     gain: float
@@ -38,22 +45,29 @@ class Effort:
 
 FINE = Effort(tolerance=1e-11, gain=-1.0, steps=200)
 COARSE = Effort(tolerance=1e-5, gain=1e-6, steps=25)
-"""FINE for the sample, to rounding. COARSE for its resamples: far below the spread that they show, but for
-laws that the points do not identify and the broken law, some of whose resamples end at the last step."""
+"""FINE converges to rounding, for the sample. COARSE is for its resamples: its errors are far below their
+spread, except for laws that the points do not identify and the broken power law, some of whose resamples end
+at the last step."""
 
-Rows = npt.NDArray[np.intp]
-Noise = Callable[[Array, Rows], tuple[Array, Array, Array]]
-"""ln of the law's y (r, n), and which rows of the weights these are -> half the deviance, its negative
-derivative and its curvature, (r, n) each."""
+RowIndices = npt.NDArray[np.intp]
+Noise = Callable[[Array, RowIndices], tuple[Array, Array, Array]]
+"""(ln y of the law (r, n), indices (r,) of these rows among the weights) -> half the deviance of each point,
+its negative derivative with respect to ln y of the law and its curvature, (r, n) each."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """What is fitted. v (n,) or (n, k); log_y (rows or 1, n) is for starts.
+    """What is fitted.
 
-    `noise` judges ln y of the law; half deviances beyond threshold^2 / 2 count linearly (Huber). `newton`:
-    undamped steps use the robust loss's own curvature, which is 0 beyond the threshold, not that of
-    reweighted squares; far fewer steps where most points lie beyond it.
+    Attributes:
+        form: the shape g.
+        v: ln(x_max / x), (n,), or (n, k) for k resources.
+        log_y: ln y (rows or 1, n), from which the starts are taken.
+        noise: the deviance of each point under the law.
+        threshold: Huber's; half deviances beyond threshold^2 / 2 count linearly.
+        newton: with little damping, steps use the curvature of the robust loss itself, which is 0 beyond the
+            threshold, instead of that of reweighted squares. Where most points lie beyond the threshold this
+            needs far fewer steps.
     """
 
     form: Form
@@ -65,14 +79,14 @@ class Problem:
 
     @property
     def span(self) -> float:
-        """The range of ln x."""
+        """The range of ln x (of the resource with the widest range)."""
         return float(np.ptp(self.v, axis=0).max())
 
 
 def log_error(log_y: Array, spread: Array | float = 1.0) -> Noise:
-    """Squared errors of ln y (rows or 1, n) in units of `spread` (n,), the deviation of each point's ln y."""
+    """Return the noise of normal errors of ln y (rows or 1, n) with standard deviation `spread` (n,)."""
 
-    def judge(log_law: Array, rows: Rows) -> tuple[Array, Array, Array]:
+    def judge(log_law: Array, rows: RowIndices) -> tuple[Array, Array, Array]:
         residual = ((log_y[rows] if len(log_y) > 1 else log_y) - log_law) / spread
         return 0.5 * residual**2, residual / spread, np.broadcast_to(1.0 / np.square(spread), residual.shape)
 
@@ -80,49 +94,67 @@ def log_error(log_y: Array, spread: Array | float = 1.0) -> Noise:
 
 
 def binomial(errors: Array, trials: Array, extra: Array | float = 0.0, share: float = 1.0) -> Noise:
-    """The deviance of `errors` of `trials` (n,) under y, with variance other than the binomial.
+    """Return the noise of counted errors: binomial quasi-deviance. 0 errors are a valid outcome.
 
-    `extra` (n,) is the variance of ln y from elsewhere (seeds, the law's own misfit), `share` that part of
-    the binomial variance by which points differ; the deviance is scaled by binomial variance / whole variance
-    (quasi-likelihood, McCullagh and Nelder 1989, 9.2), the variances taken at the observed share of errors.
-    0 errors are a valid outcome.
+    The deviance is scaled by binomial variance / whole variance of ln y (quasi-likelihood, McCullagh and
+    Nelder 1989, 9.2), both taken at the observed share of errors.
+
+    Args:
+        errors, trials: wrong and all images (n,) of each point.
+        extra: variance (n,) of ln y from other sources (seeds, misfit of the law).
+        share: part of the binomial variance by which points differ, 0 to 1.
     """
-    seen = (errors + 0.5) / (trials + 1.0)
-    alone = (1.0 - seen) / (trials * seen)
-    scale = alone / (share * alone + extra)
+    # Half an error more, so that 0 errors have a finite variance of ln y.
+    observed_y = (errors + 0.5) / (trials + 1.0)
+    counting = (1.0 - observed_y) / (trials * observed_y)
+    scale = counting / (share * counting + extra)
+    # The log likelihood of the saturated model, in which y is errors / trials; 0 ln 0 = 0.
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = errors / trials
-        best = np.where(errors > 0, errors * np.log(rate), 0.0)
-        best = best + np.where(errors < trials, (trials - errors) * np.log1p(-rate), 0.0)
+        saturated = np.where(errors > 0, errors * np.log(rate), 0.0)
+        saturated = saturated + np.where(errors < trials, (trials - errors) * np.log1p(-rate), 0.0)
 
-    def judge(log_law: Array, rows: Rows) -> tuple[Array, Array, Array]:
+    def judge(log_law: Array, rows: RowIndices) -> tuple[Array, Array, Array]:
+        # A curve may pass 1 on its way; y = 1 itself would have an infinite deviance and no way back.
         bounded = np.minimum(log_law, -1e-9)
         y = np.exp(bounded)
-        half = best - errors * bounded - (trials - errors) * np.log1p(-y)
+        half = saturated - errors * bounded - (trials - errors) * np.log1p(-y)
         slope = (errors - trials * y) / (1.0 - y)
+        # The curvature is the expected one (Fisher scoring): it is positive everywhere.
         return scale * np.maximum(half, 0.0), scale * slope, scale * trials * y / (1.0 - y)
 
     return judge
 
 
 def threshold_of(residual: Array, least: float = LEAST_SPREAD) -> float:
-    """Huber's threshold for residuals (n,): HUBER robust standard deviations (1.4826 MAD)."""
+    """Return Huber's threshold for residuals (n,): HUBER robust standard deviations (1.4826 MAD)."""
     return HUBER * max(1.4826 * float(np.median(np.abs(residual))), least)
 
 
 def log_curve(form: Form, parameters: Array, v: Array) -> Array:
-    """ln y (r, n) of parameters (r, 1 + q) = (c, theta) at v (n,)."""
+    """Return ln y (r, n) for parameters (r, 1 + q) = (c, theta) at v (n,)."""
     return np.asarray(parameters[:, :1] + form.evaluate(parameters[:, 1:], v)[0])
 
 
-def _starts(problem: Problem, rows: Rows, weights: Array, level: float | None) -> Array:
-    """The best grid point of each basin by weighted squares of ln y: (basins, r, 1 + q)."""
+def _starts(problem: Problem, rows: RowIndices, weights: Array, level: float | None) -> Array:
+    """Return the best grid point of each basin by weighted squares of ln y: (basins, r, 1 + q).
+
+    Args:
+        problem: what is fitted.
+        rows: indices (r,) of the rows that are fitted here.
+        weights: weights (r, n) of these rows.
+        level: the value that c is held at, or None.
+    """
     log_y = problem.log_y[rows] if len(problem.log_y) > 1 else problem.log_y
+    # Variable projection: for a shape g the best level is c = mean(ln y - g), and the squares that remain
+    # are mean(g^2) - 2 mean(g ln y) + mean(ln y^2) - (mean(ln y) - mean(g))^2 with weighted means. Each term
+    # is a matrix product over rows and grid points; no (rows, grid, n) array is formed. ln y is centred
+    # first, against cancellation, and its own square is left out: it is the same at all grid points.
     total = weights.sum(axis=1, keepdims=True)
     middle = (weights * log_y).sum(axis=1, keepdims=True) / total if level is None else level
     log_y = log_y - middle
     mean_y = (weights * log_y).sum(axis=1, keepdims=True) / total
-    found = []
+    best_points = []
     for theta in problem.form.starts(problem.span):
         shapes = problem.form.evaluate(theta, problem.v)[0]
         squares = (weights @ (shapes**2).T - 2 * (weights * log_y) @ shapes.T) / total
@@ -131,16 +163,24 @@ def _starts(problem: Problem, rows: Rows, weights: Array, level: float | None) -
             c = mean_y - weights @ shapes.T / total
             squares -= c**2 - mean_y**2
         best = squares.argmin(axis=1)
-        found.append(np.column_stack([np.take_along_axis(c, best[:, None], axis=1) + middle, theta[best]]))
-    return np.stack(found)
+        best_points.append(
+            np.column_stack([np.take_along_axis(c, best[:, None], axis=1) + middle, theta[best]])
+        )
+    return np.stack(best_points)
 
 
-def _evaluate(problem: Problem, rows: Rows, weights: Array, parameters: Array) -> tuple[Array, ...]:
-    """The robust loss (r,), its descent direction (r, p), the reweighted normal matrix (r, p, p), which
-    bounds the curvature of the loss from above, and with `newton` that curvature, else the same matrix."""
+def _evaluate(problem: Problem, rows: RowIndices, weights: Array, parameters: Array) -> tuple[Array, ...]:
+    """Return loss, negative gradient, normal matrix and curvature of the robust loss at `parameters` (r, p).
+
+    The loss is (r,), its negative gradient (r, p). The normal matrix (r, p, p), that of reweighted squares,
+    bounds the curvature from above. The last (r, p, p) is the curvature itself with `newton`, else the normal
+    matrix again.
+    """
     shape, derivatives = problem.form.evaluate(parameters[:, 1:], problem.v)
     half, pull, curvature = problem.noise(parameters[:, :1] + shape, rows)
     if np.isfinite(problem.threshold):
+        # The deviance residual sqrt(2 half) takes the part of a residual in Huber's loss. Beyond the
+        # threshold its weight in reweighted least squares is threshold / size.
         size = np.sqrt(2 * half)
         robust = problem.threshold / np.maximum(size, problem.threshold)
         clipped = np.minimum(size, problem.threshold)
@@ -149,48 +189,79 @@ def _evaluate(problem: Problem, rows: Rows, weights: Array, parameters: Array) -
         weights = weights * robust
     else:
         loss = np.einsum("rn,rn->r", weights, half)
-    full = np.empty((*derivatives.shape[:2], derivatives.shape[2] + 1))
-    full[..., 0], full[..., 1:] = 1.0, derivatives
-    down = np.matmul((weights * pull)[:, None, :], full)[:, 0, :]
-    turned = full.transpose(0, 2, 1)
-    normal = np.matmul(turned, full * (weights * curvature)[..., None])
+    # The Jacobian of ln y with respect to (c, theta): a column of ones for the level c.
+    jacobian = np.empty((*derivatives.shape[:2], derivatives.shape[2] + 1))
+    jacobian[..., 0], jacobian[..., 1:] = 1.0, derivatives
+    descent = np.matmul((weights * pull)[:, None, :], jacobian)[:, 0, :]
+    transposed = jacobian.transpose(0, 2, 1)
+    normal = np.matmul(transposed, jacobian * (weights * curvature)[..., None])
     if not (problem.newton and np.isfinite(problem.threshold)):
-        return loss, down, normal, normal
-    return loss, down, normal, np.matmul(turned, full * (curved * curvature)[..., None])
+        return loss, descent, normal, normal
+    return loss, descent, normal, np.matmul(transposed, jacobian * (curved * curvature)[..., None])
 
 
 def _polish(
-    problem: Problem, rows: Rows, weights: Array, starts: Array, lower: Array, upper: Array, effort: Effort
+    problem: Problem,
+    rows: RowIndices,
+    weights: Array,
+    starts: Array,
+    lower: Array,
+    upper: Array,
+    effort: Effort,
 ) -> tuple[Array, Array]:
-    """Parameters (r, p) at the bounded minimum reached from `starts`, and the loss there (r,)."""
+    """Return the parameters (r, p) at the bounded minima reached from `starts`, and the losses (r,) there.
+
+    Levenberg-Marquardt with Marquardt's scaling by the diagonal, projected on the bounds (an active set a
+    step).
+
+    Args:
+        problem: what is fitted.
+        rows: indices (r,) of the rows of the problem that are fitted.
+        weights: weights (r, n) of these rows.
+        starts: parameters (r, p) to start from.
+        lower, upper: bounds (r, p).
+        effort: when to end.
+    """
     parameters = np.clip(starts, lower, upper)
-    loss, down, normal, curved = _evaluate(problem, rows, weights, parameters)
+    loss, descent, normal, curved = _evaluate(problem, rows, weights, parameters)
     damping = np.full(len(parameters), 1e-3)
     diagonal = np.arange(parameters.shape[1])
+    # `active` are the rows that have not converged. `rows`, `weights`, `lower` and `upper` shrink with it.
     active = np.arange(len(parameters))
     for _ in range(effort.steps):
-        at, slope, matrix, before = parameters[active], down[active], normal[active], loss[active]
+        at, slope, matrix, before = parameters[active], descent[active], normal[active], loss[active]
+        # A parameter at a bound that descent would leave is held for this step, and so is one without any
+        # effect on the loss: its row and column become those of the identity.
         held = ((at <= lower) & (slope <= 0)) | ((at >= upper) & (slope >= 0))
         held |= matrix[:, diagonal, diagonal] <= 1e-200
         size = np.sqrt(np.where(held, 1.0, matrix[:, diagonal, diagonal]))
         if problem.newton:
+            # From the curvature of the loss (fast near the minimum) to that of reweighted squares (safe)
+            # as the damping grows.
             share = np.minimum(damping[active, None, None], 1.0)
             matrix = curved[active] + share * (matrix - curved[active])
         matrix *= ~held[:, :, None] & ~held[:, None, :]
+        # Scaled to a unit diagonal, the damping is free of the parameters' units and the solve better
+        # conditioned.
         matrix /= size[:, :, None] * size[:, None, :]
         matrix[:, diagonal, diagonal] = (
             np.where(held, 1.0, matrix[:, diagonal, diagonal]) + damping[active, None]
         )
         step = np.linalg.solve(matrix, (np.where(held, 0.0, slope) / size)[:, :, None])[:, :, 0] / size
         trial = np.clip(at + step, lower, upper)
-        new_loss, new_down, new_normal, new_curved = _evaluate(problem, rows, weights, trial)
+        new_loss, new_descent, new_normal, new_curved = _evaluate(problem, rows, weights, trial)
         better = new_loss <= before * (1 + _ROUNDING)
         moved = (np.abs(trial - at) > effort.tolerance * (1 + np.abs(at))).any(axis=1)
         gained = before - new_loss > effort.gain * before
+        # A row ends when an accepted step changes nothing, or when no step is accepted at any damping.
         done = (better & ~(moved & gained)) | (~better & (damping[active] > 1e8))
         kept = active[better]
         parameters[kept], loss[kept] = trial[better], new_loss[better]
-        down[kept], normal[kept], curved[kept] = new_down[better], new_normal[better], new_curved[better]
+        descent[kept], normal[kept], curved[kept] = (
+            new_descent[better],
+            new_normal[better],
+            new_curved[better],
+        )
         damping[active] = np.maximum(damping[active] * np.where(better, 0.1, 10.0), _LEAST_DAMPING)
         if done.all():
             break
@@ -210,13 +281,20 @@ def solve(
     level: float | None = None,
     held: tuple[int, Array] | None = None,
 ) -> tuple[Array, Array]:
-    """Parameters (r, 1 + q) of least robust loss and the loss (r,), one a row of `weights` (r, n).
+    """Return the parameters (r, 1 + q) of least robust loss and the losses (r,), one fit a row of `weights`.
 
-    The best of the minima reached from each basin; the earlier basin, which is the plainer, in a tie. `level`
-    holds c; `held` = (number of a shape parameter, its value in each row) holds that one. `relaxed`: the
-    bounds of resamples (Form.relaxed).
+    It is the best of the minima reached from each basin; in a tie the earlier basin, which is the simpler.
+
+    Args:
+        problem: what is fitted.
+        weights: weights (r, n) of the points in each fit.
+        effort: when a minimisation ends.
+        relaxed: use the bounds of resamples (Form.relaxed).
+        level: a value to hold c at.
+        held: index of a shape parameter and the values (r,) to hold it at.
     """
     low, high = (problem.form.relaxed if relaxed else problem.form.bounds)(problem.span)
+    # In parts that stay in the processor's cache; a part holds whole rows.
     count = max(1, _ELEMENTS // weights.shape[1])
     parts = []
     for first in range(0, len(weights), count):
@@ -225,6 +303,7 @@ def solve(
         upper = np.tile(np.r_[np.inf if level is None else level, high], (len(rows), 1))
         if held is not None:
             lower[:, 1 + held[0]] = upper[:, 1 + held[0]] = held[1][rows]
+        # All basins of all rows are polished as one batch, then the best basin of each row is kept.
         starts = _starts(problem, rows, weights[rows], level)
         basins = len(starts)
         bounds = np.tile(lower, (basins, 1)), np.tile(upper, (basins, 1))
@@ -237,6 +316,7 @@ def solve(
             effort,
         )
         losses = losses.reshape(basins, -1)
+        # argmax of a boolean is the first basin that ties with the least loss.
         best = (losses <= losses.min(axis=0) * (1 + 1e-9) + 1e-300).argmax(axis=0)
         each = np.arange(len(rows))
         parts.append((ends.reshape(starts.shape)[best, each], losses[best, each]))

@@ -18,6 +18,8 @@ from isoflop.paper import regression
 Array = npt.NDArray[np.float64]
 
 FORMS = ("polynomial", "exponential")
+LAW_OF_FORM = {"polynomial": "power_law_ols", "exponential": "exponential"}
+"""The paper's word for a form -> the name of the law in fit.json."""
 CUTS = (0.5, 0.6, 0.7, 0.8)
 """The share of models, least compute first, that is fitted; the others are predicted."""
 MOST_PERFORMANCE = 1e6

@@ -256,7 +256,7 @@ def _sweep_bills(name: str, fits: FitFile, targets: Sequence[float], today_: Con
         )
     bills = []
     for form in forms.FORMS:
-        law = next((f for f in report.fits if f.law == form), None)
+        law = next((f for f in report.fits if f.law == forms.LAW_OF_FORM[form]), None)
         for target in targets:
             bills.append(_sweep_bill(name, report, law, form, target, today_))
     return bills

@@ -21,7 +21,7 @@ from isoflop.report.text import costs, law_tables, tables, trust
 from isoflop.report.text.numerals import compact, interval, number, percent, plural, seconds
 from isoflop.report.text.origins import origins
 from isoflop.report.text.verdict import judge
-from isoflop.table.aggregate import Table
+from isoflop.table.aggregate import RunTable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Panel:
 
 def _halving_card(report: FitReport) -> Card:
     """What halving the error takes: by the floored law where a floor is seen, else by the plain one."""
-    bent = costs.law(report, "power_floor") if costs.floor_identified(report) else None
-    plain = bent or costs.law(report, "polynomial")
+    bent = costs.law(report, "power_law_floor") if costs.floor_identified(report) else None
+    plain = bent or costs.law(report, "power_law_ols")
     assert plain is not None
     half = costs.halving(plain, report.x_max)
     value = f"×{number(half.factor, 2)}" if half.factor is not None else "no finite factor"
@@ -66,9 +66,9 @@ def _forecast_card(report: FitReport) -> Card | None:
     return Card(f"Forecast at {number(ratio, 2)}× compute", percent(band.y[-1], 2), bounds + note)
 
 
-def _cards(table: Table, fits: FitFile, report: FitReport | None) -> tuple[Card, ...]:
+def _cards(table: RunTable, fits: FitFile, report: FitReport | None) -> tuple[Card, ...]:
     rows, found = table.rows, []
-    plain = costs.law(report, "polynomial") if report else None
+    plain = costs.law(report, "power_law_ols") if report else None
     b = costs.exponent(report) if report else None
     if plain is not None and b is not None and report is not None:
         found.append(
@@ -162,7 +162,7 @@ def _why_none(fits: FitFile) -> str:
 def render(
     name: str,
     directory: Path,
-    table: Table,
+    table: RunTable,
     fits: FitFile,
     drawings: tuple[Drawing, ...],
     profiles: Section,
@@ -205,7 +205,7 @@ def render(
     return environment.from_string(_asset("page.html.j2")).render(context)
 
 
-def write_report(directory: Path, table: Table, fits: FitFile) -> Path:
+def write_report(directory: Path, table: RunTable, fits: FitFile) -> Path:
     """Write DIR/figures/*.png and *.svg and DIR/index.html, each atomically; return the page's path.
 
     Raises:

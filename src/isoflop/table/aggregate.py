@@ -1,4 +1,4 @@
-"""Records -> table: one row a point; every row that is dropped is counted and named."""
+"""From records to a table with one row a point; every record that is dropped is counted and named."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECONDS_PER_HOUR = 3600.0
 
 @dataclasses.dataclass(frozen=True)
 class Dropped:
-    """A record that is no point of the curve, and why. `run_id` is the file's stem."""
+    """A record that gives no point of the curve, and why. `run_id` is the file's stem."""
 
     run_id: str
     state: str
@@ -26,16 +26,18 @@ class Dropped:
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
-    """`rows`: one row a finished point with the columns of COLUMNS, least training FLOPs first."""
+class RunTable:
+    """The points of a sweep, one a row with the columns of COLUMNS, least training FLOPs first."""
 
     rows: pd.DataFrame
     dropped: tuple[Dropped, ...]
 
 
 def shape_label(record: Record) -> str:
-    """A short name of the shape, such as `mlp w16 d2`, `torchvision:resnet18`, or `mlp w16 d2 @0.25` for a
-    point cooled down at a quarter of the length."""
+    """Return a short name of the shape, such as `mlp w16 d2` or `torchvision:resnet18`.
+
+    A point cooled down at a quarter of the length is `mlp w16 d2 @0.25`.
+    """
     model = record.model
     dials = model.width is not None and model.depth is not None
     name = f"{model.family} w{model.width} d{model.depth}" if dials else model.architecture
@@ -43,13 +45,16 @@ def shape_label(record: Record) -> str:
 
 
 def place_id(record: Record) -> str:
-    """What seeds repeat: the configuration and the horizon."""
+    """Return the id that the seeds of one configuration and horizon share."""
     return record.config_id if record.horizon == 1 else f"{record.config_id}@{record.horizon:g}"
 
 
 def dollars(record: Record) -> float | None:
-    """Money for the training window: hours x price + kWh x PUE x price, or GFLOPs x price, whichever factors
-    the run chose. None where it chose none, or where what a chosen factor multiplies is unknown."""
+    """Return the price of the training window: hours x price + kWh x PUE x price, or GFLOPs x price.
+
+    It sums the factors that the run chose; None if it chose none, or if an amount that a chosen factor
+    multiplies is unknown.
+    """
     return _priced(
         (record.cost.get("dollars_per_gpu_hour"), _hours(record)),
         (record.cost.get("dollars_per_kwh"), _room_kwh(record)),
@@ -58,7 +63,7 @@ def dollars(record: Record) -> float | None:
 
 
 def grams_co2(record: Record) -> float | None:
-    """Grams of CO2 for the training window: kWh x PUE x grams, or GFLOPs x grams. None as for `dollars`."""
+    """Return grams of CO2 of the training window: kWh x PUE x grams, or GFLOPs x grams. None as `dollars`."""
     return _priced(
         (record.cost.get("grams_co2_per_kwh"), _room_kwh(record)),
         (record.cost.get("grams_co2_per_train_gflop"), _train_gflops(record)),
@@ -66,7 +71,7 @@ def grams_co2(record: Record) -> float | None:
 
 
 def _priced(*parts: tuple[float | None, float | None]) -> float | None:
-    """The sum of factor x amount over the factors that were chosen."""
+    """Return the sum of factor x amount over the factors that were chosen."""
     chosen = [(factor, amount) for factor, amount in parts if factor is not None]
     known = [factor * amount for factor, amount in chosen if amount is not None]
     return sum(known) if known and len(known) == len(chosen) else None
@@ -77,7 +82,7 @@ def _hours(record: Record) -> float | None:
 
 
 def _room_kwh(record: Record) -> float | None:
-    """What the computing room drew: the metered energy x PUE (1 unless chosen)."""
+    """Return the energy of the computing room in kWh: the metered energy x PUE (1 unless chosen)."""
     if record.energy is None:
         return None
     return record.energy.energy_joules * record.cost.get("pue", 1.0) / JOULES_PER_KWH
@@ -99,7 +104,7 @@ def _with_optimizer(record: Record) -> float | None:
 
 
 def _ceiling_share(record: Record) -> float | None:
-    """The share of the measured ceiling of a large matrix product that training reached."""
+    """Return the share of the measured ceiling of a large matrix product that training reached."""
     time = record.time
     if time is None or time.ceiling is None or time.achieved_flops_per_second is None:
         return None
@@ -171,7 +176,7 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "git_commit": lambda r: r.provenance.git_commit,
     "started_at": lambda r: r.provenance.started_at,
 }
-"""Column name -> how it is read off a record. Units are in the names; fractions are in [0, 1]."""
+"""Column name -> function of a record. Units are in the names; fractions are in [0, 1]."""
 
 TEXT = (
     *(
@@ -190,29 +195,29 @@ TEXT = (
     *("train_gflops_reason", "energy_grade", "energy_reason", "isoflop_version", "git_commit", "started_at"),
     *("mfu_reason", "roofline_share_reason"),
 )
-"""The columns that hold words; the others hold numbers."""
+"""The columns of text; the others hold numbers."""
 
 
-def _told_apart(labels: pd.Series[str], config_ids: pd.Series[str]) -> pd.Series[str]:
-    """Labels, with the beginning of the configuration's id where several configurations share one."""
+def _distinguished(labels: pd.Series[str], config_ids: pd.Series[str]) -> pd.Series[str]:
+    """Return labels, with the beginning of the configuration's id if several configurations share one."""
     shared = config_ids.groupby(labels).transform("nunique") > 1
     return labels.where(~shared, labels + " #" + config_ids.str[:4])
 
 
-def tabulate(found: Iterable[Record]) -> pd.DataFrame:
-    """One row a record with COLUMNS: text columns as objects, the others as floats (NaN = unknown)."""
-    rows = list(found)
+def tabulate(points: Iterable[Record]) -> pd.DataFrame:
+    """Return one row a record with COLUMNS: text columns as objects, the others as floats (NaN = unknown)."""
+    rows = list(points)
     columns = {
         name: pd.Series(
-            [read(r) for r in rows], dtype=object if name in TEXT else float, index=range(len(rows))
+            [value_of(r) for r in rows], dtype=object if name in TEXT else float, index=range(len(rows))
         )
-        for name, read in COLUMNS.items()
+        for name, value_of in COLUMNS.items()
     }
-    columns["label"] = _told_apart(columns["label"], columns["config_id"])
+    columns["label"] = _distinguished(columns["label"], columns["config_id"])
     return pd.DataFrame(columns).sort_values(["train_gflops", "seed", "run_id"], ignore_index=True)
 
 
-def aggregate(directory: Path) -> Table:
+def aggregate(directory: Path) -> RunTable:
     """Read every record under DIR/records.
 
     Raises:
@@ -239,10 +244,10 @@ def aggregate(directory: Path) -> Table:
             kept.append(record)
         else:
             dropped.append(Dropped(record.run_id, record.state, record.reason or "no error was measured"))
-    return Table(tabulate(kept), tuple(dropped))
+    return RunTable(tabulate(kept), tuple(dropped))
 
 
-def write(table: Table, directory: Path) -> tuple[Path, Path]:
+def write(table: RunTable, directory: Path) -> tuple[Path, Path]:
     """Write DIR/table.csv and DIR/dropped.csv atomically and return their paths."""
     dropped = pd.DataFrame(
         [dataclasses.asdict(d) for d in table.dropped], columns=["run_id", "state", "reason"]

@@ -1,4 +1,4 @@
-"""A column of others' tables: found by name, read as numbers, doubted where its unit cannot be right."""
+"""Columns of tables from elsewhere: looked up by name, read as numbers, checked for plausible units."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Array = npt.NDArray[np.float64]
 Column: TypeAlias = "pd.Series[Any]"
 
 UNKNOWN = frozenset({"", "nan", "na", "n/a", "#n/a", "null", "none", "<na>"})
-"""Where a number is asked for, words that say there is none, in lower case."""
+"""Texts, in lower case, that stand for an unknown number."""
 RISING = 0.5
-"""From this rank correlation on, y is said to rise with x."""
+"""A warning that y rises with x is given above this rank correlation."""
 
 _PREFIXES = ("summary.", "config.", "summary_metrics.")
 _ERROR = re.compile(r"error(?![a-z])|(?<![a-z])errs?(?![a-z])")
@@ -30,42 +30,42 @@ _LOGARITHM = re.compile(r"(?<![a-z])(log|log10|log2|ln)(?![a-z])")
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """Words that name the valid name closest to `name`, for an error message."""
+    """Return the part of an error message that offers the valid name closest to `name`."""
     names = list(valid)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
     return f"did you mean {close[0]}?" if close else "there are none"
 
 
 def find(table: pd.DataFrame, name: str, option: str) -> str:
-    """The column called `name`, or W&B's summary.NAME or config.NAME where only one of them is there.
+    """Return the column called `name`, or W&B's summary.NAME or config.NAME if there is one of them only.
 
     Raises:
-        ValueError: there is none, or both; the nearest name is offered.
+        ValueError: there is none or several. The message offers the nearest name.
     """
     if name in table:
         return name
     tails = (name, f"{name}.value")
-    found = [column for prefix in _PREFIXES for tail in tails if (column := prefix + tail) in table]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise ValueError(f"--{option} {name} is several columns: give one of {', '.join(found)}")
+    matches = [column for prefix in _PREFIXES for tail in tails if (column := prefix + tail) in table]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise ValueError(f"--{option} {name} is several columns: give one of {', '.join(matches)}")
     raise ValueError(f"--{option} {name}: no such column: {nearest(name, map(str, table.columns))}")
 
 
 def is_share(name: str) -> bool:
-    """Whether a column of this name holds the share that is wrong or right, going by the name alone."""
+    """Return whether the name is that of an error rate or an accuracy."""
     named = _ERROR.search(name.lower()) or _ACCURACY.search(name.lower())
     return bool(named) and not _NO_SHARE.search(name.lower())
 
 
 def is_accuracy(name: str) -> bool:
-    """Whether a column of this name holds the share that is right, going by the name alone."""
+    """Return whether the name is that of an accuracy."""
     return bool(_ACCURACY.search(name.lower())) and not _ERROR.search(name.lower())
 
 
 def number(value: object) -> float | None:
-    """A raw value as a number, NaN where it says that there is none, None where it is a word."""
+    """Return a raw value as a number: NaN if it stands for an unknown one, None if it is other text."""
     if value is None:
         return math.nan
     if isinstance(value, bool):
@@ -83,35 +83,40 @@ def number(value: object) -> float | None:
 
 
 def numbers(column: Column) -> Array:
-    """The raw values of a column as floats (n,), unknown as NaN.
+    """Return the raw values of a column as floats (n,), unknown as NaN.
 
     Raises:
-        ValueError: one is a word; the row is named by the index.
+        ValueError: a value is text; the message names its row by the index.
     """
-    found = [number(value) for value in column]
-    for row, value, read in zip(column.index, column, found, strict=True):
-        if read is None:
+    values = [number(value) for value in column]
+    for row, value, as_number in zip(column.index, column, values, strict=True):
+        if as_number is None:
             raise ValueError(f"row {row}: {column.name} is {_shown(value)}, not a number{_hint(str(value))}")
-    return np.asarray(found, dtype=float)
+    return np.asarray(values, dtype=float)
 
 
 def if_numbers(column: Column) -> Column:
-    """The column as floats if it holds nothing but numbers and at least one, else as it is."""
-    found = [number(value) for value in column]
-    if any(read is None for read in found) or all(value is None for value in column):
+    """Return the column as floats if it holds only numbers and at least one, else unchanged."""
+    values = [number(value) for value in column]
+    if any(as_number is None for as_number in values) or all(value is None for value in column):
         return column
-    return pd.Series(np.asarray(found, dtype=float), index=column.index, name=column.name)
+    return pd.Series(np.asarray(values, dtype=float), index=column.index, name=column.name)
 
 
 def label(value: object) -> str | None:
-    """A raw value as the name of something: 64.0 is 64."""
+    """Return a raw value as a label: 64.0 is "64"; None if it is unknown."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def check_y(x_name: str, x: Array, y_name: str, y: Array, rows: pd.Index[int]) -> list[str]:
-    """Doubts about y, in words, given its name and its values against x; each (n,), unknown as NaN.
+def warnings_of_y(x_name: str, x: Array, y_name: str, y: Array, rows: pd.Index[int]) -> list[str]:
+    """Return warnings about y, from its name and its values.
+
+    Args:
+        x_name, x: name and values (n,) of x, unknown as NaN.
+        y_name, y: name and values (n,) of y.
+        rows: names (n,) of the rows.
 
     Raises:
         ValueError: an accuracy where an error is asked for, or percent where a fraction is.
@@ -135,22 +140,22 @@ def check_y(x_name: str, x: Array, y_name: str, y: Array, rows: pd.Index[int]) -
     return []
 
 
-def check_x(name: str, x: Array, rows: pd.Index[int]) -> list[str]:
-    """Doubts about x, in words."""
-    found = []
+def warnings_of_x(name: str, x: Array, rows: pd.Index[int]) -> list[str]:
+    """Return warnings about x (n,); `rows` are the names of its rows."""
+    warnings = []
     below = np.flatnonzero(x <= 0)
     if len(below):
-        found.append(
+        warnings.append(
             f"{name} is at or below 0 in {len(below)} of {len(x)} rows, first in row {rows[below[0]]}: they "
-            "have no place on a log scale and are left out"
+            "have no logarithm and are left out"
         )
     if _LOGARITHM.search(name.lower()):
-        found.append(f"{name} sounds like a logarithm: the laws need the amount itself")
-    return found
+        warnings.append(f"{name} sounds like a logarithm: the laws need the amount itself")
+    return warnings
 
 
 def _rank_correlation(x: Array, y: Array) -> float:
-    """Spearman's, over the rows where both are known; 0 where it is not defined."""
+    """Return Spearman's rank correlation over the rows where both are known; 0 if it is not defined."""
     known = np.isfinite(x) & np.isfinite(y)
     if len(np.unique(x[known])) < 3 or len(np.unique(y[known])) < 2:
         return 0.0

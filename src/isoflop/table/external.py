@@ -1,4 +1,4 @@
-"""Others' tables: a file of runs that isoflop did not train, to the table that points.select takes."""
+"""Tables from elsewhere: a file of runs that isoflop did not train, as the table that points.select takes."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from isoflop.table import columns, formats, grouping
-from isoflop.table.grouping import Asked
+from isoflop.table.grouping import ChosenColumns
 
 Array = npt.NDArray[np.float64]
 
 CND = frozenset({"C", "N", "D", "loss"})
-"""The columns of a known file: training FLOPs C, parameters N, tokens D and loss, and no other."""
+"""All columns of a recognised kind of file: training FLOPs C, parameters N, tokens D and loss."""
 SWEEP = frozenset({"run_id", "config_id", "train_gflops", "test_error"})
 """Columns, among others, of the table.csv that `isoflop aggregate` writes."""
 
 COUNTED = "test_error"
-"""The column of errors that chance_error and test_n speak of."""
+"""The column of errors to which chance_error and test_n belong."""
 
 _STATES = frozenset(
     {"finished", "crashed", "failed", "killed", "running", "preempted", "preempting", "pending"}
@@ -32,13 +32,12 @@ _NAMED = 3
 
 
 @dataclasses.dataclass(frozen=True)
-class Read:
+class ExternalRuns:
     """The rows of a file as points.select takes them, under the column names `x` and `y`.
 
-    `table` has a row a run in the file's order: run_id, config_id, place_id, where given seed, chance_error
-    and test_n, which replace columns of these names, and all columns of the file. Unknown x or y is NaN, with
-    its reason in `<column>_reason`.
-    `warnings` say in words what is doubtful. `source` is the path.
+    `table` has one row a run, in the file's order. Its columns are run_id, config_id, place_id and, if given,
+    seed, chance_error and test_n, which replace columns of these names, and all columns of the file. An
+    unknown x or y is NaN, with its reason in `<column>_reason`. `source` is the path.
     """
 
     table: pd.DataFrame
@@ -48,7 +47,7 @@ class Read:
     source: str
 
 
-def read(
+def read_runs(
     path: Path,
     *,
     x: str | None = None,
@@ -57,8 +56,8 @@ def read(
     seed: str | None = None,
     chance: float | str | None = None,
     counts: float | str | None = None,
-) -> Read:
-    """Read the runs of a CSV, TSV, Parquet or JSON file, or of a W&B export (formats.load).
+) -> ExternalRuns:
+    """Read the runs of a CSV, TSV, Parquet or JSON file, or of a W&B export (formats.read_rows).
 
     Args:
         path: the file.
@@ -76,14 +75,16 @@ def read(
     the file.
 
     Raises:
-        ValueError: the file does not read cleanly, has no such column, words where numbers should be, percent
-            for fractions, or an accuracy for an error. One line that says what to change.
+        ValueError: the file does not parse, lacks a column, or holds text instead of numbers, percentages
+            instead of fractions or an accuracy instead of an error. One line that says what to change.
         OSError: the file cannot be opened.
     """
-    return take(formats.load(path), path, x=x, y=y, group=group, seed=seed, chance=chance, counts=counts)
+    return to_runs(
+        formats.read_rows(path), path, x=x, y=y, group=group, seed=seed, chance=chance, counts=counts
+    )
 
 
-def take(
+def to_runs(
     raw: pd.DataFrame,
     path: Path,
     *,
@@ -93,38 +94,51 @@ def take(
     seed: str | None = None,
     chance: float | str | None = None,
     counts: float | str | None = None,
-) -> Read:
-    """As `read`, of rows that formats.load has read from the file."""
+) -> ExternalRuns:
+    """Return the runs of rows that formats.read_rows has read.
+
+    Args:
+        raw: the rows.
+        path: their file, for messages.
+        x, y, group, seed, chance, counts: as in read_runs, which names the errors too.
+    """
     try:
-        raw, words = _without_repeats(raw)
+        raw, warnings = _without_repeats(raw)
         chart = formats.is_chart(raw)
         raw = formats.melt_chart(raw) if chart else raw
-        asked = _asked(raw, x, y, group, seed, chart)
-        of_runs = {
-            name: _given(raw, value, option)
+        chosen = _choose(raw, x, y, group, seed, chart)
+        known = {
+            name: _number_or_column(raw, value, option)
             for name, value, option in (("chance_error", chance, "chance"), ("test_n", counts, "counts"))
             if value is not None
         }
-        table, more = _table(raw, asked)
-        counted, last = _as_error_rate(table, asked.y, of_runs) if of_runs else (table, [])
+        table, more = _table_of_runs(raw, chosen)
+        table, last = _as_error_rate(table, chosen.y, known) if known else (table, [])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return Read(counted, asked.x, COUNTED if of_runs else asked.y, (*words, *more, *last), str(path))
+    return ExternalRuns(table, chosen.x, COUNTED if known else chosen.y, (*warnings, *more, *last), str(path))
 
 
 def _without_repeats(raw: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The rows that do not repeat another in all columns, and what to say of the others."""
+    """Return the rows without exact repetitions, and a warning about those."""
     repeated = raw.duplicated()
     rows = [f"row {i}" for i in raw.index[repeated]]
     if not rows:
         return raw, []
-    told = f"{len(rows)} of {len(raw)} rows repeat an earlier one in all columns"
-    return raw[~repeated], [f"{told} and are dropped: {_listed(rows)}"]
+    repeats = f"{len(rows)} of {len(raw)} rows repeat an earlier one in all columns"
+    return raw[~repeated], [f"{repeats} and are dropped: {_listed(rows)}"]
 
 
-def _asked(
+def _choose(
     raw: pd.DataFrame, x: str | None, y: str | None, group: str | None, seed: str | None, chart: bool
-) -> Asked:
+) -> ChosenColumns:
+    """Return the columns that are fitted: those that are named, or that the file is recognised by.
+
+    Args:
+        raw: the rows of the file.
+        x, y, group, seed: names as in read_runs.
+        chart: whether the rows are of a W&B chart.
+    """
     names = set(raw.columns)
     if names == CND:
         x, y = x or "C", y or "loss"
@@ -133,45 +147,47 @@ def _asked(
     if x is None or y is None:
         raise ValueError(f"say --{'x' if x is None else 'y'}: the columns are {', '.join(raw.columns)}")
     group = group or ("Name" if chart else None)
-    found = Asked(
+    chosen = ChosenColumns(
         columns.find(raw, x, "x"),
         columns.find(raw, y, "y"),
         tuple(columns.find(raw, name.strip(), "group") for name in group.split(",")) if group else (),
         columns.find(raw, seed, "seed") if seed else None,
         chart,
     )
-    if found.x == found.y:
-        raise ValueError(f"{found.x} against itself says nothing: choose another x or y")
-    if found.y in (*found.group, found.seed):
-        raise ValueError(f"{found.y} is y: group by what was chosen, not by what was measured")
-    return found
+    if chosen.x == chosen.y:
+        raise ValueError(f"{chosen.x} against itself says nothing: choose another x or y")
+    if chosen.y in (*chosen.group, chosen.seed):
+        raise ValueError(f"{chosen.y} is y: group by what was chosen, not by what was measured")
+    return chosen
 
 
-def _table(raw: pd.DataFrame, asked: Asked) -> tuple[pd.DataFrame, list[str]]:
-    """All columns of the file with ids in front, and the doubts about them."""
-    x, y = (columns.numbers(raw[name]) for name in (asked.x, asked.y))
-    words = [
-        *columns.check_x(asked.x, x, raw.index),
-        *columns.check_y(asked.x, x, asked.y, y, raw.index),
+def _table_of_runs(raw: pd.DataFrame, chosen: ChosenColumns) -> tuple[pd.DataFrame, list[str]]:
+    """Return all columns of the file with ids in front, and the warnings about them."""
+    x, y = (columns.numbers(raw[name]) for name in (chosen.x, chosen.y))
+    warnings = [
+        *columns.warnings_of_x(chosen.x, x, raw.index),
+        *columns.warnings_of_y(chosen.x, x, chosen.y, y, raw.index),
         *_unfinished(raw, y),
     ]
-    ids = grouping.ids(raw, asked, x)
-    found: dict[str, object] = {name: pd.Series(ids[name], raw.index, dtype=object) for name in ids}
-    found |= {str(name): columns.if_numbers(raw[name]) for name in raw if name not in found}
-    for name, values in ((asked.x, x), (asked.y, y)):
-        found[name] = values
-        found[f"{name}_reason"] = pd.Series(_reasons(raw, name, values), raw.index, dtype=object)
-    if asked.seed is not None:
-        found["seed"] = columns.if_numbers(raw[asked.seed])
-    words += grouping.doubts(raw, asked, ids["config_id"])
-    return pd.DataFrame(found).reset_index(drop=True), words
+    ids = grouping.ids(raw, chosen, x)
+    columns_of_runs: dict[str, object] = {name: pd.Series(ids[name], raw.index, dtype=object) for name in ids}
+    columns_of_runs |= {
+        str(name): columns.if_numbers(raw[name]) for name in raw if name not in columns_of_runs
+    }
+    for name, values in ((chosen.x, x), (chosen.y, y)):
+        columns_of_runs[name] = values
+        columns_of_runs[f"{name}_reason"] = pd.Series(_reasons(raw, name, values), raw.index, dtype=object)
+    if chosen.seed is not None:
+        columns_of_runs["seed"] = columns.if_numbers(raw[chosen.seed])
+    warnings += grouping.ambiguities(raw, chosen, ids["config_id"])
+    return pd.DataFrame(columns_of_runs).reset_index(drop=True), warnings
 
 
-def _given(raw: pd.DataFrame, given: float | str, option: str) -> Array:
-    """A number for all rows, or a column (n,), checked."""
-    alone = columns.number(given)
-    if alone is not None:
-        values = np.full(len(raw), alone)
+def _number_or_column(raw: pd.DataFrame, given: float | str, option: str) -> Array:
+    """Return a number for all rows, or the values of a column, as a checked (n,) array."""
+    number = columns.number(given)
+    if number is not None:
+        values = np.full(len(raw), number)
     else:
         values = columns.numbers(raw[columns.find(raw, str(given), option)])
     known = values[~np.isnan(values)]
@@ -184,12 +200,12 @@ def _given(raw: pd.DataFrame, given: float | str, option: str) -> Array:
     return values
 
 
-def _as_error_rate(table: pd.DataFrame, y: str, of_runs: dict[str, Array]) -> tuple[pd.DataFrame, list[str]]:
-    """The table with y as test_error and what is known of it, and what to say where it is renamed.
+def _as_error_rate(table: pd.DataFrame, y: str, known: dict[str, Array]) -> tuple[pd.DataFrame, list[str]]:
+    """Return the table with y as test_error and the `known` columns, and a warning if y is renamed.
 
     The file's own column y is kept.
     """
-    counted = table.assign(**of_runs)
+    counted = table.assign(**known)
     values = table[y]
     if (values > 1).any():
         raise ValueError(f"--chance and --counts are of an error rate, but {y} is up to {values.max():g}")
@@ -204,29 +220,29 @@ def _as_error_rate(table: pd.DataFrame, y: str, of_runs: dict[str, Array]) -> tu
 
 
 def _reasons(raw: pd.DataFrame, name: str, values: Array) -> grouping.Labels:
-    """Why the column's value is unknown, None where it is known; the file's own reason first."""
+    """Return why each value is unknown, None where it is known. The file's own reason comes first."""
     own = f"{name}_reason"
-    said = grouping.labels(raw, own) if own in raw else [None] * len(raw)
-    found: grouping.Labels = []
-    for i, cell, reason, state, value in zip(raw.index, raw[name], said, _states(raw), values, strict=True):
+    stated = grouping.labels(raw, own) if own in raw else [None] * len(raw)
+    reasons: grouping.Labels = []
+    for i, cell, reason, state, value in zip(raw.index, raw[name], stated, _states(raw), values, strict=True):
         what = "is empty" if cell is None else f"says {cell}"
         ended = f" (state {state})" if state else ""
-        found.append(reason or f"row {i} {what}{ended}" if math.isnan(value) else reason)
-    return found
+        reasons.append(reason or f"row {i} {what}{ended}" if math.isnan(value) else reason)
+    return reasons
 
 
 def _states(raw: pd.DataFrame) -> grouping.Labels:
-    """The states of W&B's runs; None for each row of another table."""
+    """Return the states of W&B's runs; None for each row of another table."""
     for name in raw:
         if str(name).lower() == "state":
-            found = grouping.labels(raw, str(name))
-            if {state.lower() for state in found if state} <= _STATES:
-                return found
+            states = grouping.labels(raw, str(name))
+            if {state.lower() for state in states if state} <= _STATES:
+                return states
     return [None] * len(raw)
 
 
 def _unfinished(raw: pd.DataFrame, y: Array) -> list[str]:
-    """W&B's runs that have a y though they did not finish."""
+    """Return a warning about W&B's runs that have a y but did not finish."""
     runs = [
         f"{run} is {state}"
         for run, state, value in zip(grouping.run_ids(raw), _states(raw), y, strict=True)
@@ -234,11 +250,11 @@ def _unfinished(raw: pd.DataFrame, y: Array) -> list[str]:
     ]
     if not runs:
         return []
-    told = f"{len(runs)} of {len(raw)} rows are of runs that did not finish"
-    return [f"{told} ({_listed(runs)}): x and y may not belong together"]
+    unfinished = f"{len(runs)} of {len(raw)} rows are of runs that did not finish"
+    return [f"{unfinished} ({_listed(runs)}): x and y may not belong together"]
 
 
 def _listed(names: Iterable[str]) -> str:
-    found = list(names)
-    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    return ", ".join(found[:_NAMED]) + more
+    all_names = list(names)
+    more = f" and {len(all_names) - _NAMED} more" if len(all_names) > _NAMED else ""
+    return ", ".join(all_names[:_NAMED]) + more

@@ -1,6 +1,6 @@
-"""Files of rows that other tools write, as columns of raw values: CSV, TSV, Parquet, JSON, W&B exports.
+"""Files of rows from other tools as columns of raw values: CSV, TSV, Parquet, JSON, W&B exports.
 
-Nothing is guessed: a file that does not read cleanly is refused with the row that is wrong.
+Nothing is guessed: a file that does not parse is refused, and the message names the row.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-Rows = list[dict[str, Any]]
+RawRows = list[dict[str, Any]]
 
 _NOT_A_NUMBER = re.compile(r"(?<=: )-?(nan|inf)(?=[,}])")
 _NESTED = ("config", "summary")
@@ -26,15 +26,15 @@ _NESTED = ("config", "summary")
 _OF_A_RANGE = ("__MIN", "__MAX")
 
 
-def load(path: Path) -> pd.DataFrame:
-    """The rows of a file, nested keys joined by dots; empty is None, all else as written, dtype is object.
+def read_rows(path: Path) -> pd.DataFrame:
+    """Read the rows of a file: nested keys joined by dots, empty values None, all others as written.
 
-    The index counts the rows of the file from 1, the header excluded. By suffix: .csv, .tsv, .txt (comma,
-    semicolon or tab), .parquet, .jsonl, .ndjson, .json (a list of objects, or one a line); each of the text
-    formats also as .gz.
+    The index counts the rows of the file from 1, without the header; dtypes are object. By suffix:
+    .csv, .tsv, .txt (comma, semicolon or tab), .parquet, .jsonl, .ndjson, .json (a list of objects, or one a
+    line); the text formats also as .gz.
 
     Raises:
-        ValueError: no such file, an unknown suffix, no rows, or it does not read cleanly.
+        ValueError: no such file, an unknown suffix, no rows, or it does not parse.
         OSError: the file cannot be opened.
     """
     if not path.is_file():
@@ -56,12 +56,12 @@ def load(path: Path) -> pd.DataFrame:
 
 
 def is_chart(table: pd.DataFrame) -> bool:
-    """Whether these are the columns of a W&B chart: its x, then `RUN - METRIC` for each run."""
+    """Return whether the columns are those of a W&B chart: its x, then `RUN - METRIC` for each run."""
     return len(table.columns) > 1 and all(" - " in name for name in map(str, table.columns[1:]))
 
 
 def melt_chart(table: pd.DataFrame) -> pd.DataFrame:
-    """A W&B chart with one row a run and x: columns Name, x's own, and a column a metric.
+    """Return a W&B chart with one row for each run and x: columns Name, that of x, and one for each metric.
 
     Cells that are empty, where the run logged nothing at that x, and the ends of the range that W&B draws
     around a smoothed line are left out.
@@ -78,7 +78,7 @@ def melt_chart(table: pd.DataFrame) -> pd.DataFrame:
     return _framed(list(rows.values()))
 
 
-def _framed(rows: Rows) -> pd.DataFrame:
+def _framed(rows: RawRows) -> pd.DataFrame:
     names = dict.fromkeys(name for row in rows for name in row)
     count = pd.RangeIndex(1, len(rows) + 1)
     columns = {name: pd.Series([row.get(name) for row in rows], index=count, dtype=object) for name in names}
@@ -86,17 +86,17 @@ def _framed(rows: Rows) -> pd.DataFrame:
 
 
 def _flat(row: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
-    """One level of names joined by dots; lists as JSON text, empty as None."""
-    found: dict[str, Any] = {}
+    """Flatten a row: nested names joined by dots, lists as JSON text, empty values None."""
+    flat: dict[str, Any] = {}
     for key, value in row.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping):
-            found |= _flat(value, f"{name}.")
+            flat |= _flat(value, f"{name}.")
         elif isinstance(value, (list, tuple, set)):
-            found[name] = json.dumps(value, default=str)
+            flat[name] = json.dumps(value, default=str)
         else:
-            found[name] = None if value == "" or value is pd.NaT or value is pd.NA else value
-    return found
+            flat[name] = None if value == "" or value is pd.NaT or value is pd.NA else value
+    return flat
 
 
 def _text(path: Path, packed: bool) -> str:
@@ -119,11 +119,11 @@ def _separator(path: Path, text: str) -> str:
     return max((",", "\t", ";"), key=header.count)
 
 
-def _separated(path: Path, text: str) -> Rows:
+def _separated(path: Path, text: str) -> RawRows:
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=_separator(path, text), strict=True, skipinitialspace=True
     )
-    found: Rows = []
+    rows: RawRows = []
     header: list[str] = []
     try:
         for fields in reader:
@@ -134,13 +134,13 @@ def _separated(path: Path, text: str) -> Rows:
                 continue
             if len(fields) != len(header):
                 raise ValueError(
-                    f"{path}: row {len(found) + 1} (line {reader.line_num}) has {len(fields)} fields, the "
+                    f"{path}: row {len(rows) + 1} (line {reader.line_num}) has {len(fields)} fields, the "
                     f"header {len(header)}"
                 )
-            found.append(dict(zip(header, (field.strip() for field in fields), strict=True)))
+            rows.append(dict(zip(header, (field.strip() for field in fields), strict=True)))
     except csv.Error as error:
         raise ValueError(f"{path}: line {reader.line_num}: {error}") from error
-    return _nested(_without_index(header, found))
+    return _nested(_without_index(header, rows))
 
 
 def _header(path: Path, fields: list[str]) -> list[str]:
@@ -151,23 +151,23 @@ def _header(path: Path, fields: list[str]) -> list[str]:
     return names
 
 
-def _without_index(header: list[str], rows: Rows) -> Rows:
-    """Rows without the nameless first column that pandas writes: it only counts them from 0."""
+def _without_index(header: list[str], rows: RawRows) -> RawRows:
+    """Drop the unnamed first column that pandas writes, an index that counts the rows from 0."""
     name = "column 1"
     if not rows or header[0] != name or any(row[name] != str(i) for i, row in enumerate(rows)):
         return rows
     return [{key: value for key, value in row.items() if key != name} for row in rows]
 
 
-def _nested(rows: Rows) -> Rows:
-    """Rows with the cells of config and summary that hold a mapping as text taken apart."""
+def _nested(rows: RawRows) -> RawRows:
+    """Parse the mappings that the cells of config and summary hold as text."""
     return [
         {name: _mapping(value) if name in _NESTED else value for name, value in row.items()} for row in rows
     ]
 
 
 def _mapping(cell: str) -> object:
-    """A mapping that is written as JSON or as Python writes it, else the cell."""
+    """Parse a mapping written as JSON or as a Python literal; return other cells unchanged."""
     if not cell.startswith("{"):
         return cell
     try:
@@ -180,8 +180,8 @@ def _mapping(cell: str) -> object:
         return cell
 
 
-def _json(path: Path, text: str) -> Rows:
-    """A list of objects; else one object a line."""
+def _json(path: Path, text: str) -> RawRows:
+    """Parse a list of objects, or one object a line."""
     if not text.lstrip().startswith("["):
         return _json_lines(path, text)
     try:
@@ -191,7 +191,7 @@ def _json(path: Path, text: str) -> Rows:
     return _objects(path, enumerate(rows, 1), "row")
 
 
-def _json_lines(path: Path, text: str) -> Rows:
+def _json_lines(path: Path, text: str) -> RawRows:
     def decoded() -> Iterable[tuple[int, object]]:
         for number, line in enumerate(text.split("\n"), 1):
             if not line.strip():
@@ -210,16 +210,16 @@ def _json_lines(path: Path, text: str) -> Rows:
     return _objects(path, decoded(), "line")
 
 
-def _objects(path: Path, found: Iterable[tuple[int, object]], what: str) -> Rows:
-    rows: Rows = []
-    for number, row in found:
+def _objects(path: Path, numbered: Iterable[tuple[int, object]], what: str) -> RawRows:
+    rows: RawRows = []
+    for number, row in numbered:
         if not isinstance(row, dict):
             raise ValueError(f"{path}: {what} {number} is {json.dumps(row)[:40]}, not an object with columns")
         rows.append(row)
     return rows
 
 
-def _parquet(path: Path) -> Rows:
+def _parquet(path: Path) -> RawRows:
     try:
         table = pd.read_parquet(path)
     except ImportError as error:
@@ -234,7 +234,7 @@ def _parquet(path: Path) -> Rows:
     ]
 
 
-_TEXT: dict[str, Callable[[Path, str], Rows]] = {
+_TEXT: dict[str, Callable[[Path, str], RawRows]] = {
     ".csv": _separated,
     ".tsv": _separated,
     ".txt": _separated,

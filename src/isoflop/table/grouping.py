@@ -1,4 +1,4 @@
-"""Which rows of others' tables belong together: runs by name, configurations, and what seeds repeat."""
+"""Which rows of a table from elsewhere belong together: run ids, configurations, and repetitions by seed."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _IDS = ("run_id", "id", "run id", "name", "run_name")
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
-    """The columns that were asked for, by their names in the file. `of_runs`: each run is many rows."""
+class ChosenColumns:
+    """The columns that are fitted, by their names in the file. `of_runs`: each run has many rows."""
 
     x: str
     y: str
@@ -32,38 +32,38 @@ class Asked:
 
 
 def labels(raw: pd.DataFrame, name: str) -> Labels:
-    """A column as names, unknown as None."""
+    """Return a column as labels, unknown as None."""
     return [columns.label(value) for value in raw[name]]
 
 
 def run_ids(raw: pd.DataFrame) -> list[str]:
-    """A name for each row: the file's own where it is unique, else with the row; rows count from 1."""
+    """Return a name for each row: the file's own if it is unique, else with the row number (from 1)."""
     column = _id_column(raw)
     if column is None:
         return [f"row {i}" for i in raw.index]
-    found = labels(raw, column)
-    times = Counter(found)
+    names = labels(raw, column)
+    times = Counter(names)
     return [
         str(name) if times[name] == 1 else f"{name}, row {i}"
-        for name, i in zip(found, raw.index, strict=True)
+        for name, i in zip(names, raw.index, strict=True)
     ]
 
 
-def ids(raw: pd.DataFrame, asked: Asked, x: Array) -> dict[str, Labels]:
-    """run_id, config_id and place_id of each row; x (n,) is that of the rows, unknown as NaN.
+def ids(raw: pd.DataFrame, chosen: ChosenColumns, x: Array) -> dict[str, Labels]:
+    """Return run_id, config_id and place_id of each row; x (n,) is that of the rows, unknown as NaN.
 
-    A configuration is the values of the group's columns; without a group, rows of equal x where a seed is
-    given, else what the file calls config_id, else the row alone.
+    Rows of one configuration agree in the columns of `group`. Without a group they have equal x if a seed is
+    given, else the same config_id; without these each row is a configuration.
     """
     runs: Labels = list(run_ids(raw))
-    if asked.of_runs:
-        runs = [f"{raw['Name'][i]} at {asked.x} {columns.label(raw[asked.x][i])}" for i in raw.index]
-    if asked.group:
-        configs = _joined(raw, asked.group)
-        return _ids(runs, configs, _places(raw, asked.seed, configs, x))
-    if asked.seed is not None:
+    if chosen.of_runs:
+        runs = [f"{raw['Name'][i]} at {chosen.x} {columns.label(raw[chosen.x][i])}" for i in raw.index]
+    if chosen.group:
+        configs = _joined(raw, chosen.group)
+        return _ids(runs, configs, _place_ids(raw, chosen.seed, configs, x))
+    if chosen.seed is not None:
         equal = [
-            run if math.isnan(at) else f"{asked.x} {at!r}" for run, at in zip(runs, x.tolist(), strict=True)
+            run if math.isnan(at) else f"{chosen.x} {at!r}" for run, at in zip(runs, x.tolist(), strict=True)
         ]
         return _ids(runs, equal, equal)
     if "config_id" not in raw:
@@ -71,40 +71,40 @@ def ids(raw: pd.DataFrame, asked: Asked, x: Array) -> dict[str, Labels]:
     configs = labels(raw, "config_id")
     if "place_id" in raw:
         return _ids(runs, configs, labels(raw, "place_id"))
-    return _ids(runs, configs, _places(raw, "seed" if "seed" in raw else None, configs, x))
+    return _ids(runs, configs, _place_ids(raw, "seed" if "seed" in raw else None, configs, x))
 
 
-def _ids(runs: Labels, configs: Labels, places: Labels) -> dict[str, Labels]:
-    return {"run_id": runs, "config_id": configs, "place_id": places}
+def _ids(runs: Labels, configs: Labels, place_ids: Labels) -> dict[str, Labels]:
+    return {"run_id": runs, "config_id": configs, "place_id": place_ids}
 
 
-def doubts(raw: pd.DataFrame, asked: Asked, configs: Labels) -> list[str]:
-    """In words where rows may belong together otherwise than was said."""
-    if asked.group:
+def ambiguities(raw: pd.DataFrame, chosen: ChosenColumns, configs: Labels) -> list[str]:
+    """Return warnings about rows that may belong together although they are not grouped, or the reverse."""
+    if chosen.group:
         return []
-    if asked.seed is not None:
-        same = int(pd.DataFrame({"c": configs, "s": labels(raw, asked.seed)}).duplicated().sum())
+    if chosen.seed is not None:
+        same = int(pd.DataFrame({"c": configs, "s": labels(raw, chosen.seed)}).duplicated().sum())
         return (
-            _several(f"{same} of {len(raw)} rows have the {asked.x} and the {asked.seed} of another row")
+            _several(f"{same} of {len(raw)} rows have the {chosen.x} and the {chosen.seed} of another row")
             if same
             else []
         )
     if "config_id" in raw:
         return []
-    found = []
+    warnings = []
     column = _id_column(raw)
     if column is not None and not raw[column].is_unique:
-        found.append(
+        warnings.append(
             f"{column} has {len(set(raw[column]))} values in {len(raw)} rows, and each row is taken for a "
             f"configuration of its own: say --group {column} if the rows of one belong together, or the "
             "intervals are too narrow"
         )
-    found += [
+    warnings += [
         f"each row is taken for a configuration of its own: say --seed {name} if seeds repeat one"
         for name in map(str, raw.columns)
         if name.lower().rpartition(".")[2] == "seed" and len(set(raw[name])) > 1
     ]
-    return found
+    return warnings
 
 
 def _several(what: str) -> list[str]:
@@ -112,14 +112,14 @@ def _several(what: str) -> list[str]:
 
 
 def _id_column(raw: pd.DataFrame) -> str | None:
-    """The column that names runs: the first unique one, else the first."""
+    """Return the column that names runs: the first with unique values, else the first."""
     by_name = {str(name).lower(): str(name) for name in raw.columns}
-    found = [by_name[name] for name in _IDS if name in by_name and raw[by_name[name]].notna().all()]
-    return next((name for name in found if raw[name].is_unique), found[0] if found else None)
+    candidates = [by_name[name] for name in _IDS if name in by_name and raw[by_name[name]].notna().all()]
+    return next((name for name in candidates if raw[name].is_unique), candidates[0] if candidates else None)
 
 
 def _joined(raw: pd.DataFrame, group: tuple[str, ...]) -> Labels:
-    """The values of the group's columns, None where one is unknown."""
+    """Return the joined values of the group's columns for each row, None if one is unknown."""
     parts = [labels(raw, name) for name in group]
     if len(parts) == 1:
         return parts[0]
@@ -129,8 +129,11 @@ def _joined(raw: pd.DataFrame, group: tuple[str, ...]) -> Labels:
     ]
 
 
-def _places(raw: pd.DataFrame, seed: str | None, configs: Labels, x: Array) -> Labels:
-    """What seeds repeat: the configuration if it has each seed once, else the configuration at one x."""
+def _place_ids(raw: pd.DataFrame, seed: str | None, configs: Labels, x: Array) -> Labels:
+    """Return what rows share that differ by seed only: the configuration, or the configuration at one x.
+
+    It is the configuration if that has each seed once.
+    """
     if len(set(configs)) == len(configs):
         return configs
     if seed is not None and not pd.DataFrame({"c": configs, "s": labels(raw, seed)}).duplicated().any():
@@ -146,7 +149,7 @@ def _places(raw: pd.DataFrame, seed: str | None, configs: Labels, x: Array) -> L
 
 
 def distinct_scales(x: Array) -> npt.NDArray[np.intp]:
-    """Number the distinct scales among x (k,) from the least up; a scale spans at most SCALE_TOLERANCE."""
+    """Number the distinct scales among x (k,) in ascending order; a scale spans at most SCALE_TOLERANCE."""
     scale = np.empty(len(x), dtype=np.intp)
     first, number = 0.0, -1
     for i in np.argsort(x, kind="stable"):

@@ -1,4 +1,4 @@
-"""The power trace of a run as a few hundred rows, read from the polls that the meter keeps."""
+"""The power trace of a run as a few hundred rows, from the polls that the meter writes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ Polls = dict[str, list[tuple[float, float]]]
 
 
 def power_rows(path: Path | None, most: int = MOST_ROWS) -> list[dict[str, float]]:
-    """Rows with `power/seconds` since the first poll and the mean `power/device_N_watts` of each device in
-    equal stretches of time; none where nothing was polled. Stretches without a poll have no row."""
+    """Return rows of `power/seconds` since the first poll and the mean `power/device_N_watts` of each device.
+
+    Rows are of equal intervals of time, `most` at most; intervals without a poll have no row. Without polls
+    the list is empty.
+    """
     devices = _watts(path) if path else {}
     if not devices:
         return []
@@ -22,9 +25,9 @@ def power_rows(path: Path | None, most: int = MOST_ROWS) -> list[dict[str, float
     for number, polls in enumerate(devices.values()):
         name = f"power/device_{number}_watts"
         for seconds, watts in polls:
-            cell = sums.setdefault(min(int(seconds / width), most - 1), {})
-            total, count = cell.get(name, (0.0, 0))
-            cell[name] = total + watts, count + 1
+            interval = sums.setdefault(min(int(seconds / width), most - 1), {})
+            total, count = interval.get(name, (0.0, 0))
+            interval[name] = total + watts, count + 1
     return [
         {"power/seconds": round((index + 0.5) * width, 3)}
         | {name: round(total / count, 3) for name, (total, count) in sums[index].items()}
@@ -33,8 +36,11 @@ def power_rows(path: Path | None, most: int = MOST_ROWS) -> list[dict[str, float
 
 
 def _watts(path: Path) -> Polls:
-    """(seconds since the first poll, watts) of each device; a counter's rise where power is not read."""
-    found: Polls = {}
+    """Return (seconds since the first poll, watts) of each device.
+
+    Without a reading of the power it is the rise of the energy counter per second.
+    """
+    polls: Polls = {}
     counters: dict[str, tuple[float, float]] = {}
     seconds, before = 0.0, None
     for line in _lines(path):
@@ -50,8 +56,8 @@ def _watts(path: Path) -> Polls:
             counters[uuid] = now, joules
             watts = (joules - earlier) / (now - then) if now > then and joules >= earlier else None
         if watts is not None and watts > 0:
-            found.setdefault(uuid, []).append((seconds, float(watts)))
-    return found
+            polls.setdefault(uuid, []).append((seconds, float(watts)))
+    return polls
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -33,7 +33,7 @@ _COMPARISON = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Condition:
-    """A comparison of a column with a number or, for == and !=, a word."""
+    """A comparison of a column with a number or, for == and !=, a text."""
 
     column: str
     sign: str
@@ -42,7 +42,7 @@ class Condition:
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """Rows are held out where all conditions hold. `expression` is the rule as it was given."""
+    """Rows are held out if all conditions hold. `expression` is the rule as the user wrote it."""
 
     expression: str
     conditions: tuple[Condition, ...]
@@ -50,7 +50,7 @@ class Rule:
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """`held_rows` meet the rule, `fit_rows` do not; `unknown` rows, in neither, lack a value it asks for."""
+    """`held_rows` meet the rule, `fit_rows` do not; `unknown` counts rows in neither, which lack a value."""
 
     fit_rows: pd.DataFrame
     held_rows: pd.DataFrame
@@ -58,45 +58,45 @@ class Split:
 
 
 def parse(expression: str) -> Rule:
-    """The rule that an expression states: COLUMN OPERATOR VALUE, several joined by `and`.
+    """Parse COLUMN OPERATOR VALUE, several joined by `and`, to a rule.
 
-    A column's name may hold spaces; a word in quotes is taken as a word even if it reads as a number.
+    A column's name may hold spaces; a value in quotes is text even if it could be a number.
 
     Raises:
-        ValueError: it is no such expression.
+        ValueError: the expression does not parse.
     """
     conditions, at = [], 0
-    while found := _COMPARISON.match(expression, at):
-        conditions.append(_condition(expression, found))
-        at = found.end()
+    while match := _COMPARISON.match(expression, at):
+        conditions.append(_condition(expression, match))
+        at = match.end()
     if at < len(expression) or not conditions:
         raise _refused(expression)
     return Rule(expression, tuple(conditions))
 
 
 def split(table: pd.DataFrame, rule: Rule) -> Split:
-    """The rows to fit and the rows to judge on, both in the table's order.
+    """Return the rows to fit and the rows that are held out, both in the table's order.
 
-    A row is held out where all conditions hold, fitted where one is known not to hold, and in neither part
-    where that cannot be known.
+    A row is held out if all conditions hold, fitted if one is known not to hold, and in neither part if an
+    unknown value would decide.
 
     Raises:
-        ValueError: there is no such column, it holds words where numbers are compared, or a side is empty.
+        ValueError: there is no such column, it holds text where numbers are compared, or a side is empty.
     """
     holds = np.ones(len(table), dtype=bool)
-    broken = np.zeros(len(table), dtype=bool)
+    fails = np.zeros(len(table), dtype=bool)
     for condition in rule.conditions:
         true, known = _compare(table, condition, rule.expression)
         holds &= true
-        broken |= known & ~true
-    for side, what in ((holds, "no row is held out"), (broken, "no row is left to fit")):
+        fails |= known & ~true
+    for side, what in ((holds, "no row is held out"), (fails, "no row is left to fit")):
         if not side.any():
             raise ValueError(f"--hold-out {rule.expression}: {what}{_ranges(table, rule)}")
-    return Split(table[broken], table[holds], int((~holds & ~broken).sum()))
+    return Split(table[fails], table[holds], int((~holds & ~fails).sum()))
 
 
-def _condition(expression: str, found: re.Match[str]) -> Condition:
-    column, sign, text = found["column"], found["sign"], found["value"]
+def _condition(expression: str, match: re.Match[str]) -> Condition:
+    column, sign, text = match["column"], match["sign"], match["value"]
     if text[0] in "'\"":
         value: float | str = text[1:-1]
     else:
@@ -105,7 +105,7 @@ def _condition(expression: str, found: re.Match[str]) -> Condition:
         except ValueError:
             value = text
     if isinstance(value, str) and sign not in ("==", "!="):
-        raise _refused(expression, f"{column} {sign} {text} compares with a word. ")
+        raise _refused(expression, f"{column} {sign} {text} compares with a text. ")
     if isinstance(value, float) and not math.isfinite(value):
         raise _refused(expression, f"{text} is no bound. ")
     return Condition(column, sign, value)
@@ -119,7 +119,7 @@ def _refused(expression: str, why: str = "") -> ValueError:
 
 
 def _compare(table: pd.DataFrame, condition: Condition, expression: str) -> tuple[Mask, Mask]:
-    """Where the condition holds, and where that is known; (n,) each."""
+    """Return where the condition holds and where that is known, (n,) each."""
     if condition.column not in table:
         nearest = columns.nearest(condition.column, map(str, table.columns))
         raise ValueError(f"--hold-out {expression}: no column {condition.column}: {nearest}")
@@ -127,7 +127,7 @@ def _compare(table: pd.DataFrame, condition: Condition, expression: str) -> tupl
     if isinstance(condition.value, str):
         if pd.api.types.is_numeric_dtype(column):
             raise ValueError(
-                f"--hold-out {expression}: {condition.column} holds numbers, not words like {condition.value}"
+                f"--hold-out {expression}: {condition.column} holds numbers, not text like {condition.value}"
             )
         known = column.notna().to_numpy(bool)
         same = (column.astype(object) == condition.value).to_numpy(bool)
@@ -136,7 +136,7 @@ def _compare(table: pd.DataFrame, condition: Condition, expression: str) -> tupl
         values = np.asarray(pd.to_numeric(column), dtype=float)
     except (ValueError, TypeError):
         raise ValueError(
-            f"--hold-out {expression}: {condition.column} holds words: compare it by == or != with a word in "
+            f"--hold-out {expression}: {condition.column} holds text: compare it by == or != with a text in "
             "quotes"
         ) from None
     known = ~np.isnan(values)
@@ -144,11 +144,11 @@ def _compare(table: pd.DataFrame, condition: Condition, expression: str) -> tupl
 
 
 def _ranges(table: pd.DataFrame, rule: Rule) -> str:
-    """Where the compared columns of numbers lie, for an error message."""
-    found = []
+    """Return the ranges of the compared columns of numbers, for an error message."""
+    ranges = []
     for name in dict.fromkeys(c.column for c in rule.conditions if isinstance(c.value, float)):
         values = np.asarray(pd.to_numeric(table[name]), dtype=float)
         known = values[~np.isnan(values)]
         if len(known):
-            found.append(f"{name} is from {known.min():g} to {known.max():g}")
-    return f": {', '.join(found)}" if found else ""
+            ranges.append(f"{name} is from {known.min():g} to {known.max():g}")
+    return f": {', '.join(ranges)}" if ranges else ""

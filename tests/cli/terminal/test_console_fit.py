@@ -24,10 +24,10 @@ def test_seven_laws_take_a_line_each_in_a_hundred_columns(make_table, make_fits,
     start = next(i for i, line in enumerate(lines) if line.startswith("law "))
     assert [line.split()[0] for line in lines[start + 1 : start + 8]] == [fit.law for fit in report.fits]
     assert max(map(len, lines[start : start + 8])) <= 100
-    floored = next(line for line in lines if line.startswith("power_floor "))
+    floored = next(line for line in lines if line.startswith("power_law_floor "))
     assert floored.split() == [
-        *("power_floor", "0.3", "(0.29,", "0.31)", "0.0123", "(0.0098,", "0.015)", "-", "0.020"),
-        *("x1.11", "x1.22", "-", "25%"),
+        *("power_law_floor", "0.3", "(0.29,", "0.31)", "0.0123", "(0.0098,", "0.015)", "-", "0.020"),
+        *("1.11", "1.22", "-", "25%"),
     ]
 
 
@@ -39,7 +39,7 @@ def test_the_forecast_and_every_warning_are_told(make_table, make_fits, shown):
     assert "off by x1.11 at 2x, x1.22 at 4x where smaller runs predicted larger ones" in text
     assert "a synthetic word on the forecast" in text
     assert "note: a synthetic warning" in text
-    assert "note: power_floor: [red] is literal" in text
+    assert "note: power_law_floor: [red] is literal" in text
     bare = dataclasses.replace(report, forecast=None, forecast_reason="a quantile is fitted")
     assert "no forecast: a quantile is fitted" in shown(bare)
 

@@ -22,20 +22,20 @@ def benchmark(tmp_path):
 
 
 def test_curves_of_known_laws_are_predicted_within_their_intervals(benchmark):
-    found = score.score(benchmark)
-    assert found.duplicates == 5
-    (domain,) = found.domains
+    result = score.score(benchmark)
+    assert result.duplicates == 5
+    (domain,) = result.domains
     assert domain.curves == 2
     assert domain.mean_rmsle["forecast"] < 0.05
     assert domain.coverage > 0.8
-    by_model = {c.model: c for c in found.curves}
-    assert by_model["floor"].rmsle["power_floor"] < by_model["floor"].rmsle["power"]
-    assert by_model["power"].rmsle["power"] < 0.02
+    by_model = {c.model: c for c in result.curves}
+    assert by_model["floor"].rmsle["power_law_floor"] < by_model["floor"].rmsle["power_law"]
+    assert by_model["power"].rmsle["power_law"] < 0.02
     assert (by_model["power"].training, by_model["power"].held_out) == (28, 12)
 
 
 def test_the_held_out_part_does_not_reach_the_prediction(benchmark):
-    rows, _ = score.read(benchmark)
+    rows, _ = score.read_benchmark(benchmark)
     part = rows[rows["Model"] == "floor"].sort_values("Seen Examples")
     fitted = part["Training"] == 1
     x, y, at = (part["Seen Examples"][fitted], part["Loss"][fitted], part["Seen Examples"][~fitted])
@@ -45,7 +45,7 @@ def test_the_held_out_part_does_not_reach_the_prediction(benchmark):
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         (lambda rows: rows.drop(columns="Loss"), "no column Loss"),
         (lambda rows: rows.assign(Loss=-1.0), "Loss is -1.0 in row 1"),
@@ -53,12 +53,12 @@ def test_the_held_out_part_does_not_reach_the_prediction(benchmark):
         (lambda rows: rows.assign(Training=1), "points to fit and 0 to predict"),
     ],
 )
-def test_a_wrong_benchmark_is_refused_in_one_line(tmp_path, change, words, capsys):
+def test_a_wrong_benchmark_is_refused_in_one_line(tmp_path, change, message, capsys):
     change(curve("a", lambda x: x**-0.1)).to_csv(tmp_path / "benchmark.toy.csv", index=False)
     assert main.main(["score", str(tmp_path)]) == 2
-    told = capsys.readouterr().err
-    assert words in told
-    assert told.count("\n") == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
 
 
 def test_no_benchmark_is_refused(tmp_path):

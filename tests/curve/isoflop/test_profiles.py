@@ -41,37 +41,37 @@ def _profiles(table, resamples=0, **settings):
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.08])
-def test_the_optima_and_exponents_of_a_known_law_are_found(jitter):
-    found = _profiles(_law(jitter=jitter))
-    assert len(found.budgets) == 6
-    for budget in found.budgets:
+def test_the_optima_and_exponents_of_a_known_law_are_recovered(jitter):
+    profiles = _profiles(_law(jitter=jitter))
+    assert len(profiles.budgets) == 6
+    for budget in profiles.budgets:
         assert budget.optimum is not None
         size, examples, least = budget.optimum
         assert size.value == pytest.approx(_optimum(budget.compute), rel=0.05)
         assert examples.value == pytest.approx(budget.compute / (6 * size.value), rel=1e-3)
         best = E + A / size.value**ALPHA + B / examples.value**BETA
         assert least.value == pytest.approx(best, rel=2e-3)
-    n, d = (each.exponent for each in found.growth)
+    n, d = (each.exponent for each in profiles.growth)
     assert n.value == pytest.approx(GROWS, abs=0.004)
     assert n.value + d.value == pytest.approx(1, abs=1e-4)
-    assert found.growth[0].value == pytest.approx(_optimum(found.growth[0].compute), rel=0.03)
+    assert profiles.growth[0].value == pytest.approx(_optimum(profiles.growth[0].compute), rel=0.03)
 
 
 def test_with_noise_the_intervals_hold_the_truth_and_the_joint_law_agrees():
     table = _law(noise=0.004, jitter=0.05, seed=2)
-    found = _profiles(table, 300)
-    n = found.growth[0].exponent
+    profiles = _profiles(table, 300)
+    n = profiles.growth[0].exponent
     assert n.interval.low < GROWS < n.interval.high
     assert n.interval.high - n.interval.low < 0.1
-    held = [b.optimum[0] for b in found.budgets if b.optimum and b.optimum[0].interval.low]
+    held = [b.optimum[0] for b in profiles.budgets if b.optimum and b.optimum[0].interval.low]
     assert len(held) >= 4
-    truth = [_optimum(b.compute) for b in found.budgets if b.optimum and b.optimum[0].interval.low]
+    truth = [_optimum(b.compute) for b in profiles.budgets if b.optimum and b.optimum[0].interval.low]
     inside = [e.interval.low < t < (e.interval.high or np.inf) for e, t in zip(held, truth, strict=True)]
     assert sum(inside) >= len(held) - 1
     law = fit_joint(table, "chinchilla", ("N", "D"), "loss", 0).allocation
     assert law is not None
     assert law.exponents[0].value == pytest.approx(n.value, abs=0.04)
-    assert msgspec.json.decode(msgspec.json.encode(found), type=Profiles) == found
+    assert msgspec.json.decode(msgspec.json.encode(profiles), type=Profiles) == profiles
 
 
 def test_units_and_the_order_of_rows_change_nothing():
@@ -85,21 +85,21 @@ def test_units_and_the_order_of_rows_change_nothing():
     assert there.growth[0].exponent.value == pytest.approx(here.growth[0].exponent.value, rel=1e-7)
 
 
-@pytest.mark.parametrize(("around", "word"), [(0.08, "above"), (12.0, "below")])
-def test_an_optimum_outside_the_sizes_measured_is_refused_in_words(around, word):
-    found = _profiles(_law(around=around))
-    assert all(budget.optimum is None for budget in found.budgets)
-    assert f"the least y lies {word} the N measured" in found.budgets[0].reason
-    assert found.growth is None
-    assert "0 budgets have an optimum" in found.growth_reason
-    assert len(found.warnings) == 6
+@pytest.mark.parametrize(("around", "side"), [(0.08, "above"), (12.0, "below")])
+def test_an_optimum_outside_the_sizes_measured_is_refused_with_its_side(around, side):
+    profiles = _profiles(_law(around=around))
+    assert all(budget.optimum is None for budget in profiles.budgets)
+    assert f"the least y lies {side} the N measured" in profiles.budgets[0].reason
+    assert profiles.growth is None
+    assert "0 budgets have an optimum" in profiles.growth_reason
+    assert len(profiles.warnings) == 6
 
 
 def test_a_profile_curved_downwards_has_no_optimum():
     table = _law()
     table["loss"] = 3 - 0.1 * np.log(table["N"] / _optimum(table["C"])) ** 2
-    found = _profiles(table)
-    assert all("not convex" in budget.reason for budget in found.budgets)
+    profiles = _profiles(table)
+    assert all("not convex" in budget.reason for budget in profiles.budgets)
 
 
 def test_one_wild_run_hardly_moves_an_optimum():
@@ -120,12 +120,12 @@ def test_width_and_depth_have_a_joint_optimum():
                 y = 2 * (budget / 1e15) ** -0.05 * np.exp(0.03 * np.log(w) ** 2 + 0.02 * np.log(d) ** 2)
                 rows.append((budget, width, depth, 12 * width**2 * depth, y))
     table = pd.DataFrame(rows, columns=["C", "width", "depth", "parameters", "y"])
-    found = fit_profiles(table, "C", ("width", "depth"), "y", ("parameters",), resamples=60)
-    values = {e.name: e.value for e in (each.exponent for each in found.growth)}
+    profiles = fit_profiles(table, "C", ("width", "depth"), "y", ("parameters",), resamples=60)
+    values = {e.name: e.value for e in (each.exponent for each in profiles.growth)}
     assert values["optimal_width_exponent"] == pytest.approx(0.2, abs=1e-3)
     assert values["optimal_depth_exponent"] == pytest.approx(0.1, abs=1e-3)
     assert values["optimal_parameters_exponent"] == pytest.approx(0.5, abs=1e-3)
-    assert len(found.budgets[0].slices) == 2
+    assert len(profiles.budgets[0].slices) == 2
     alone = fit_profiles(table, "C", ("width",), "y", resamples=0)
     assert alone.growth[0].exponent.value == pytest.approx(0.2, abs=1e-3)
 
@@ -187,9 +187,9 @@ def test_the_public_csv_gives_the_published_exponent():
     path = SCALING / "kyo_takano_cnd.csv"
     if not path.exists():
         pytest.skip("no kyo_takano_cnd.csv in ../shared/data/scaling")
-    found = _profiles(pd.read_csv(path), 200)
-    assert len(found.budgets) >= 8
-    n, d = (each.exponent for each in found.growth)
+    profiles = _profiles(pd.read_csv(path), 200)
+    assert len(profiles.budgets) >= 8
+    n, d = (each.exponent for each in profiles.growth)
     # Hoffmann et al. 2022: 0.49 by this approach; 0.514 by the law refitted to the same points
     assert n.value == pytest.approx(0.51, abs=0.03)
     assert n.interval.low < 0.514 < n.interval.high

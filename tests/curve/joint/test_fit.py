@@ -40,13 +40,13 @@ def _fit(rows, resamples=0, **settings):
 
 @pytest.mark.parametrize("order", range(3))
 def test_chinchilla_is_the_published_optimum_in_any_order_of_rows(chinchilla, order):
-    found = _fit(chinchilla.sample(frac=1, random_state=order), seed=order)
-    assert found.points == 240
-    assert found.objective == pytest.approx(LEAST, abs=1e-9)
-    assert found.value("exponent_parameters") == pytest.approx(0.34731, abs=5e-5)
-    assert found.value("exponent_data") == pytest.approx(0.36717, abs=5e-5)
+    fit = _fit(chinchilla.sample(frac=1, random_state=order), seed=order)
+    assert fit.points == 240
+    assert fit.objective == pytest.approx(LEAST, abs=1e-9)
+    assert fit.value("exponent_parameters") == pytest.approx(0.34731, abs=5e-5)
+    assert fit.value("exponent_data") == pytest.approx(0.36717, abs=5e-5)
     for name, value in (("A", 477.83), ("B", 2143.4), ("E", 1.8172)):
-        assert found.value(name) == pytest.approx(value, rel=1e-3)
+        assert fit.value(name) == pytest.approx(value, rel=1e-3)
 
 
 def test_one_start_may_end_in_a_bad_place_that_the_grid_of_starts_leaves(chinchilla):
@@ -73,14 +73,14 @@ def test_one_start_may_end_in_a_bad_place_that_the_grid_of_starts_leaves(chinchi
 
 
 def test_bootstrap_standard_errors_are_the_published_ones(chinchilla):
-    found = _fit(chinchilla, 400, seed=1)
-    assert found.standard_errors["exponent_parameters"] == pytest.approx(0.015, abs=0.003)
-    assert found.standard_errors["exponent_data"] == pytest.approx(0.021, abs=0.004)
-    (n_grows, d_grows) = found.allocation.exponents
+    fit = _fit(chinchilla, 400, seed=1)
+    assert fit.standard_errors["exponent_parameters"] == pytest.approx(0.015, abs=0.003)
+    assert fit.standard_errors["exponent_data"] == pytest.approx(0.021, abs=0.004)
+    (n_grows, d_grows) = fit.allocation.exponents
     assert n_grows.value == pytest.approx(0.5139, abs=1e-3)
     assert n_grows.value + d_grows.value == pytest.approx(1)
     assert n_grows.interval.low < 0.5 < n_grows.interval.high
-    assert msgspec.json.decode(msgspec.json.encode(found), type=JointFit) == found
+    assert msgspec.json.decode(msgspec.json.encode(fit), type=JointFit) == fit
 
 
 def test_every_resample_is_at_the_minimum_that_long_effort_from_random_starts_finds(chinchilla):
@@ -95,13 +95,13 @@ def test_every_resample_is_at_the_minimum_that_long_effort_from_random_starts_fi
         size = np.abs(log_y[0] - p[0] - forms.additive(p[None, 1:], v)[0][0])
         return 1e3 * float(w @ np.where(size <= 1e-3, size**2 / 2, 1e-3 * (size - 5e-4)))
 
-    for w, found in zip(weights[:3], reached[:3], strict=True):
+    for w, ours in zip(weights[:3], reached[:3], strict=True):
         for _ in range(2):
             start = np.r_[generator.uniform(0.6, 1.0), -generator.uniform(0.2, 2), generator.uniform(-1, 1)]
             start = np.r_[start, generator.uniform(0.1, 0.8, 2)]
             free = [(None, None), (-20, 3), (-30, 30), (1e-3, 5), (1e-3, 5)]
             other = optimize.minimize(loss, start, args=(w,), method="L-BFGS-B", bounds=free)
-            assert found <= other.fun / 1e3 * (1 + 1e-9)
+            assert ours <= other.fun / 1e3 * (1 + 1e-9)
 
 
 def _sweep(law, noise=0.0, seed=0):
@@ -136,10 +136,10 @@ def _sweep(law, noise=0.0, seed=0):
 )
 def test_noiseless_points_give_the_law_back(law, expected):
     table, resources = _sweep(law)
-    found = fit_joint(table, law, resources, "y", 0)
+    fit = fit_joint(table, law, resources, "y", 0)
     for name, value in expected.items():
-        assert found.value(name) == pytest.approx(value, rel=1e-4), name
-    predicted = found.predict(table[list(resources)].to_numpy())
+        assert fit.value(name) == pytest.approx(value, rel=1e-4), name
+    predicted = fit.predict(table[list(resources)].to_numpy())
     np.testing.assert_allclose(predicted, table["y"], rtol=1e-6)
 
 
@@ -158,8 +158,8 @@ def test_predictions_do_not_depend_on_units(law, delta):
 
 def test_a_known_chance_level_is_held():
     table, resources = _sweep("rosenfeld", noise=0.01)
-    found = fit_joint(table, "rosenfeld", resources, "y", 0, chance=0.9)
-    assert found.value("e0") == pytest.approx(0.9)
+    fit = fit_joint(table, "rosenfeld", resources, "y", 0, chance=0.9)
+    assert fit.value("e0") == pytest.approx(0.9)
 
 
 def test_the_optimal_split_is_where_the_law_is_least_at_that_compute():
@@ -211,15 +211,15 @@ def test_gemstones_predicts_shapes_it_has_not_seen():
     shape = rows["width"].astype(str) + "x" + rows["depth"].astype(str)
     shapes = sorted(set(shape))
     held = shape.isin(shapes[::4])
-    found = fit_joint(
+    fit = fit_joint(
         *(rows[~held], "width_depth_data", ("width", "depth", "tokens"), "final_loss", 100),
         **{"group": "run_name", "held_out": rows[held]},
     )
-    assert found.configs == len(shapes) - len(shapes[::4])
-    assert found.held_out is not None
-    assert found.held_out.log_rmse < 0.02
-    assert found.held_out.inside > 0.9 * len(found.held_out.rows)
-    assert all(np.isfinite(e.value) for e in found.parameters)
+    assert fit.configs == len(shapes) - len(shapes[::4])
+    assert fit.held_out is not None
+    assert fit.held_out.log_rmse < 0.02
+    assert fit.held_out.inside > 0.9 * len(fit.held_out.rows)
+    assert all(np.isfinite(e.value) for e in fit.parameters)
 
 
 def test_what_cannot_be_fitted_is_refused_in_words():
@@ -248,16 +248,16 @@ def test_what_cannot_be_fitted_is_refused_in_words():
         fit_joint(table, "chinchilla", resources, "y", delta=0.0)
 
 
-def test_rows_without_a_place_on_a_log_scale_are_named():
+def test_rows_without_a_logarithm_are_excluded_by_name():
     table, resources = _sweep("chinchilla", noise=0.01)
     table.loc[[3, 7], "n"] = [np.nan, 0.0]
     table.loc[9, "y"] = np.inf
-    found = fit_joint(table, "chinchilla", resources, "y", 0)
-    reasons = {e.run_id: e.reason for e in found.excluded}
+    fit = fit_joint(table, "chinchilla", resources, "y", 0)
+    reasons = {e.run_id: e.reason for e in fit.excluded}
     assert reasons["row 4"] == "unknown n"
     assert "n is 0" in reasons["row 8"]
     assert "y is inf" in reasons["row 10"]
-    assert found.points == 117
+    assert fit.points == 117
 
 
 def test_errors_at_each_rows_own_chance_level_are_left_out():
@@ -265,42 +265,42 @@ def test_errors_at_each_rows_own_chance_level_are_left_out():
     errors = table.rename(columns={"y": "test_error"}).assign(chance_error=0.9)
     errors.loc[5, "chance_error"] = errors.loc[5, "test_error"]
     errors.loc[6, "chance_error"] = np.nan
-    found = fit_joint(errors, "chinchilla", resources, "test_error", 0)
-    assert [e.run_id for e in found.excluded] == ["row 6"]
-    assert "at chance" in found.excluded[0].reason
+    fit = fit_joint(errors, "chinchilla", resources, "test_error", 0)
+    assert [e.run_id for e in fit.excluded] == ["row 6"]
+    assert "at chance" in fit.excluded[0].reason
     assert fit_joint(table.assign(chance_error=0.0), "chinchilla", resources, "y", 0).excluded == ()
 
 
-def test_the_split_is_told_at_the_largest_compute_and_ten_times_it_or_where_asked():
+def test_the_split_is_at_the_largest_compute_and_ten_times_it_or_at_the_compute_named():
     table, resources = _sweep("chinchilla")
     largest = float((6 * table["n"] * table["d"]).max())
     split = fit_joint(table, "chinchilla", resources, "y", 0).allocation
     assert [at.compute for at in split.optima] == pytest.approx([largest, 10 * largest])
     grown = split.optima[1].best[0].value / split.optima[0].best[0].value
     assert np.log10(grown) == pytest.approx(split.exponents[0].value)
-    asked = fit_joint(table, "chinchilla", resources, "y", 0, at_compute=10 * largest).allocation
-    assert asked.optima == split.optima[1:]
+    at_ten_times = fit_joint(table, "chinchilla", resources, "y", 0, at_compute=10 * largest).allocation
+    assert at_ten_times.optima == split.optima[1:]
 
 
-def test_a_floor_the_points_do_not_call_for_is_told():
+def test_a_floor_that_the_points_do_not_identify_gives_a_warning():
     table, resources = _sweep("chinchilla")
     table["y"] = (9 * table["n"] ** -0.3 + 60 * table["d"] ** -0.35) * np.exp(
         0.03 * np.random.default_rng(1).standard_normal(120)
     )
-    found = fit_joint(table, "chinchilla", resources, "y", 100)
-    assert any("floor not identified" in warning for warning in found.warnings)
+    fit = fit_joint(table, "chinchilla", resources, "y", 100)
+    assert any("floor not identified" in warning for warning in fit.warnings)
 
 
-def test_few_configurations_give_no_interval_and_say_so():
+def test_few_configurations_give_no_interval_but_a_warning():
     table, resources = _sweep("chinchilla", noise=0.01)
-    found = fit_joint(table.assign(shape=np.arange(120) % 5), "chinchilla", resources, "y", 60, group="shape")
-    assert any("no interval can be told" in warning for warning in found.warnings)
-    assert all(e.interval.low is None and e.interval.high is None for e in found.parameters)
-    assert set(found.standard_errors.values()) == {None}
+    fit = fit_joint(table.assign(shape=np.arange(120) % 5), "chinchilla", resources, "y", 60, group="shape")
+    assert any("no interval can be given" in warning for warning in fit.warnings)
+    assert all(e.interval.low is None and e.interval.high is None for e in fit.parameters)
+    assert set(fit.standard_errors.values()) == {None}
 
 
 def test_a_resource_that_does_not_matter_has_no_best_split():
     table, resources = _sweep("chinchilla")
-    found = fit_joint(table.assign(y=0.02 + 9 * table["n"] ** -0.3), "chinchilla", resources, "y", 0)
-    assert found.allocation is None
-    assert any("data explains nothing" in warning for warning in found.warnings)
+    fit = fit_joint(table.assign(y=0.02 + 9 * table["n"] ** -0.3), "chinchilla", resources, "y", 0)
+    assert fit.allocation is None
+    assert any("data explains nothing" in warning for warning in fit.warnings)

@@ -70,7 +70,7 @@ def test_a_spec_has_seeds_means_laws_and_the_extrapolated_region(sweep):
     for trace in runs:
         shown = table.rows.loc[trace["text"], "test_error"] * 100
         assert trace["y"] == pytest.approx(list(shown), rel=1e-5)
-    dashes = {t["line"].get("dash") for t in spec["data"] if t.get("legendgroup") == "polynomial"}
+    dashes = {t["line"].get("dash") for t in spec["data"] if t.get("legendgroup") == "power_law_ols"}
     assert dashes == {"solid", "dash"}
     assert sum("error_y" in t for t in spec["data"]) == 5
 
@@ -80,7 +80,7 @@ def test_the_forecast_leads_with_two_bands_and_further_laws_are_off_at_first(swe
     spec = json.loads(charts.specs(table.rows, fits))["views"]["error_compute"]
     lines = {t["name"]: t for t in spec["data"] if t.get("line", {}).get("dash") == "solid"}
     off = {name for name, t in lines.items() if t.get("visible") == "legendonly"}
-    assert set(lines) - off == {"Forecast", "Power law", "Exponential"}
+    assert set(lines) - off == {"Forecast", "Power law (OLS)", "Exponential"}
     assert len(off) == 5
     bands = [t for t in spec["data"] if t.get("fill") == "toself"]
     assert [t["legendgroup"] for t in bands] == ["forecast", "forecast"]

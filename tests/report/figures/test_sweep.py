@@ -48,7 +48,7 @@ def test_every_figure_is_a_whole_png_and_svg_with_words(sweep):
         "Forecast",
         "95%, mean",
         "95%, new run",
-        "Power law",
+        "Power law (OLS)",
         "Exponential",
         "Frontier",
         "largest run",

@@ -23,7 +23,7 @@ def test_a_clear_power_law_agrees_within_the_range_measured(make_table, make_fit
     text = paragraph(found)
     assert "b = 0.150 (95% interval 0.140 to 0.160)" in text
     assert "alpha = 1/b = 6.67 (6.25 to 7.14)" in text
-    assert "under the power law, 100 times the compute (95% interval 76 to 140)" in text
+    assert "under the power law (OLS), 100 times the compute (95% interval 76 to 140)" in text
     assert "cannot confirm or refute the paper's ImageNet figure (alpha about 9)" in text
     assert "per forward pass" in text
 
@@ -102,12 +102,12 @@ def test_halving_follows_each_laws_formula(make_table, make_fits):
     table = make_table()
     report = make_fits(table, exponent=0.2, spread=0.01).reports[0]
     by_law = {fit.law: fit for fit in report.fits}
-    assert costs.halving(by_law["polynomial"], report.x_max).factor == pytest.approx(2**5)
+    assert costs.halving(by_law["power_law_ols"], report.x_max).factor == pytest.approx(2**5)
     start = costs.level(by_law["exponential"], report.x_max)
     rise = costs.parameter(by_law["exponential"], "b").value
     factor = costs.halving(by_law["exponential"], report.x_max).factor
     assert 1 / start + rise * np.log10(factor) == pytest.approx(2 / start)
-    bent = by_law["power_floor"]
+    bent = by_law["power_law_floor"]
     start, ground = costs.level(bent, report.x_max), costs.parameter(bent, "E").value
     factor = costs.halving(bent, report.x_max).factor
     fallen = ground + (start - ground) * factor ** -costs.parameter(bent, "b").value

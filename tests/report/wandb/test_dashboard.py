@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # wandb-w
 def dry(
     done_record: Record,
     tmp_path: Path,
-    make_table: Callable[..., aggregate.Table],
+    make_table: Callable[..., aggregate.RunTable],
     make_fits: Callable[..., FitFile],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -37,7 +37,7 @@ def dry(
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     directory = tmp_path / "a sweep's own"
     records.write(done_record, directory)
-    result.write(make_fits(make_table(joules=True)), directory / "fit.json")
+    result.write_fits(make_fits(make_table(joules=True)), directory / "fit.json")
     arguments = ["wandb", str(directory), "--project", "p", "--entity", "e", "--dry-run", "--json", "-"]
     assert main.main(arguments) == 0
     printed: dict[str, Any] = json.loads(capsys.readouterr().out)

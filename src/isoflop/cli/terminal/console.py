@@ -98,7 +98,7 @@ def show_choices(at_edge: int, shapes: int) -> None:
         OUT.print(f"note: {at_edge} of them at the edge of sweep.lr_grid: widen it", markup=False)
 
 
-def show_dropped(table: aggregate.Table) -> None:
+def show_dropped(table: aggregate.RunTable) -> None:
     """Each record that is no point of the curve, with its reason."""
     for dropped in table.dropped:
         OUT.print(f"dropped {dropped.run_id} ({dropped.state}): {dropped.reason}", markup=False)
@@ -132,11 +132,11 @@ def show_fit(report: FitReport) -> None:
     of = " on the frontier" if report.of == "frontier" else ""
     OUT.print(f"{report.y} against {report.x}: {_counts(report)}{of}", markup=False)
     view = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    names = ("law", "b (95%)", "E (95%)", "alpha (95%)", "rmse", "at 2x", "at 4x", "at 10x", "weight")
+    names = ("law", "b (95%)", "E (95%)", "alpha (95%)", "rmse", "2x", "4x", "10x", "wt")
     for name in names:
         view.add_column(name, overflow="fold")
     for fit in report.fits:
-        ahead = [_factor(h.log_rmse) for h in fit.horizons] or ["-"] * 3
+        ahead = [_factor(h.log_rmse).removeprefix("x") for h in fit.horizons] or ["-"] * 3
         shares = [m.weight for m in (report.forecast.members if report.forecast else ()) if m.law == fit.law]
         slope = costs.parameter(fit, "b") or costs.parameter(fit, "b1")
         view.add_row(
@@ -144,7 +144,9 @@ def show_fit(report: FitReport) -> None:
             *(f"{fit.log10_rmse:.3f}", *ahead, f"{sum(shares):.0%}" if shares else "-"),
         )
     OUT.print(view)
-    OUT.print("rmse: of log10 y, in the sample; at 2x, 4x, 10x: how far off fits to smaller runs were")
+    OUT.print(
+        "rmse: of log10 y; 2x, 4x, 10x: factor by which fits to smaller runs were off; wt: forecast weight"
+    )
     _show_forecast(report)
     if report.held_out is not None:
         show_held_out(report.held_out)

@@ -17,7 +17,7 @@ def show(found: Score, out: Console) -> None:
     names = list(found.domains[0].mean_rmsle)
     view = Table(box=None, pad_edge=False)
     for name in ("domain", "curves", *names, "won", "coverage", "s a curve"):
-        view.add_column(name, justify="left" if name == "domain" else "right")
+        view.add_column(name, justify="left" if name == "domain" else "right", overflow="fold")
     for domain in found.domains:
         view.add_row(
             domain.domain,

@@ -1,7 +1,7 @@
-"""The default prediction: laws averaged by how well they extrapolated, and the error that this made.
+"""The default prediction: laws averaged by how well they extrapolated, and the error that this average made.
 
-Weights, error growth and calibration come from rolling extrapolation within the sample (rolling.py): nothing
-outside it is looked at.
+Weights, error growth and calibration come from rolling extrapolation within the sample (rolling.py); no data
+outside it is used.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from isoflop.curve.forecast import rolling
 from isoflop.curve.forecast.rolling import Cuts
 from isoflop.curve.forms import Form
 from isoflop.curve.laws import LAWS, Law, Options, fit_form, level_of, log_curve
-from isoflop.curve.observations import View
+from isoflop.curve.observations import Observations
 from isoflop.curve.result import Calibration, Horizon, Member
 
 Array = npt.NDArray[np.float64]
 
-MEMBERS = ("power_floor", "m3", "m4", "broken")
-"""Laws that can level off. Each counts twice: fitted to the whole range, and mostly to its upper end."""
+MEMBERS = ("power_law_floor", "m3", "m4", "broken_power_law")
+"""Laws that can level off. Each is a member twice: fitted to the whole range, and mostly to its upper end."""
 SPARE_SCALES = 2
 """A law is a member where there are this many more distinct x than parameters."""
 LEAST_BELOW, MOST_BELOW = 4, 6
-"""Distinct x needed below a cut: half of all, within these."""
+"""Distinct x needed below a cut: half of all, within these limits."""
 LEAST_ERROR = 1e-3
 """Extrapolation errors of ln y below this do not tell laws apart."""
 LEAST_RATIO = 1.5
@@ -37,11 +37,12 @@ NOMINAL = (0.5, 0.8, 0.95)
 
 
 @dataclasses.dataclass(frozen=True)
-class Averaged:
-    """Laws and their weights after rolling extrapolation on a view.
+class LawAverage:
+    """Laws and their weights after rolling extrapolation.
 
-    `growth`, `noise`: the errors of ln y made in extrapolation have variance noise^2 + (growth ln ratio)^2,
-    None where nothing could be predicted. `tests` counts the cuts.
+    The errors of ln y made in extrapolation have variance noise^2 + (growth ln ratio)^2; `growth` and `noise`
+    are None where nothing could be predicted. `tests` counts the cuts, `score` is the root mean square error
+    of the average.
     """
 
     laws: tuple[Law, ...]
@@ -56,61 +57,74 @@ class Averaged:
 
     @property
     def weights(self) -> Array:
-        """Of the members, (2 laws,): every law over the whole range, then every law fitted recently."""
+        """Weights of the members, (2 laws,): all laws over the whole range, then all of the recent fits."""
         return np.array([m.weight for m in self.members])
 
     @property
     def reach(self) -> float:
-        """How many standard deviations hold 95%: Student's t for as many tests as there were."""
+        """Standard deviations that hold 95%: Student's t with as many degrees of freedom as tests."""
         return float(special.stdtrit(max(1, self.tests), 0.5 + CONFIDENCE / 2))
 
 
-def eligible(view: View) -> tuple[Law, ...]:
-    """The members that so many distinct x can carry."""
-    scales = len(np.unique(np.round(view.v, 3)))
+def eligible(observed: Observations) -> tuple[Law, ...]:
+    """Return the laws of MEMBERS that the number of distinct x supports."""
+    scales = len(np.unique(np.round(observed.v, 3)))
     return tuple(LAWS[name] for name in MEMBERS if scales >= LAWS[name].free_parameters + SPARE_SCALES)
 
 
-def cuts(view: View) -> Cuts:
-    """Where the view is cut for rolling extrapolation."""
-    scales = len(np.unique(np.round(view.v, 3)))
-    return rolling.cuts(view, int(np.clip(scales // 2, LEAST_BELOW, MOST_BELOW)))
+def cuts(observed: Observations) -> Cuts:
+    """Return the cuts of `observed` for rolling extrapolation."""
+    scales = len(np.unique(np.round(observed.v, 3)))
+    return rolling.cuts(observed, int(np.clip(scales // 2, LEAST_BELOW, MOST_BELOW)))
 
 
-def errors(law: Law, view: View, where: Cuts, options: Options) -> Array:
-    """ln(predicted / seen) (2, c, n) of fits below each cut, whole range and recent; NaN where not judged."""
+def errors(law: Law, observed: Observations, where: Cuts, options: Options) -> Array:
+    """Return ln(predicted / observed) (2, c, n) of fits below each cut; NaN where a point is not judged.
+
+    The first are fits to the whole range, the second recent fits.
+    """
     assert law.form is not None
-    curve = rolling.predict(law.form, view, where.at, level_of(law.form, options), -view.v)
-    return np.where(np.isfinite(where.ahead), np.nan_to_num(curve, nan=-20.0) - view.log_y, np.nan)
+    curve = rolling.predict(law.form, observed, where.at, level_of(law.form, options), -observed.v)
+    # A curve that is not above 0 has no logarithm: it counts as a gross error, not as no error.
+    return np.where(np.isfinite(where.ahead), np.nan_to_num(curve, nan=-20.0) - observed.log_y, np.nan)
 
 
 def _shares(scores: Array) -> Array:
-    """Weights (m,) inverse to the extrapolation errors (m,) per unit of ln ratio."""
+    """Return weights (m,) inverse to the extrapolation errors (m,) per unit of ln ratio; their sum is 1."""
     inverse = 1.0 / np.hypot(scores, LEAST_ERROR)
     return np.asarray(inverse / inverse.sum())
 
 
 def _nested(each: Array) -> Array:
-    """Squared scores (m, c) of members at cuts -> weights (c, m) that only cuts of smaller x decide.
+    """Return weights (c, m) of members for each cut, from the scores at cuts of smaller x alone.
 
-    Cuts are ordered from the largest x down, so that those after one lie below it; with none, all alike.
+    `each` (m, c) are squared scores. With these weights the average is judged at a cut by points that
+    took no part in them.
     """
     members, count = each.shape
-    found = np.full((count, members), 1.0 / members)
+    # Cuts are ordered from the largest x down: those after i lie below it. The last has none below.
+    weights = np.full((count, members), 1.0 / members)
     for i in range(count - 1):
-        found[i] = _shares(np.sqrt(each[:, i + 1 :].mean(axis=1)))
-    return found
+        weights[i] = _shares(np.sqrt(each[:, i + 1 :].mean(axis=1)))
+    return weights
 
 
 def _error_model(ahead: Array, missed: Array) -> tuple[float, float]:
-    """(noise, growth) of errors (k,) of ln y at ln ratios (k,): squares regressed on squares, both >= 0."""
+    """Return (noise, growth) with variance noise^2 + (growth ahead)^2 of errors `missed` (k,) of ln y.
+
+    `ahead` (k,) are ln ratios of x. Non-negative least squares of the squared errors on 1 and ahead^2.
+    """
     design = np.column_stack([np.ones(len(ahead)), ahead**2])
     constant, slope = optimize.nnls(design, missed**2)[0]
     return float(np.sqrt(constant)), float(np.sqrt(slope))
 
 
 def _calibration(where: Cuts, missed: Array) -> tuple[Calibration, ...]:
-    """How often intervals that only smaller runs made held the larger; missed (c, n), NaN if not judged."""
+    """Return how often intervals derived from smaller runs alone held the larger ones.
+
+    At each cut the error model is that of the cuts below it. `missed` (c, n) are errors of ln y, NaN where a
+    point is not judged.
+    """
     inside: list[Array] = []
     for i in range(len(where.at) - 1):
         here, below = np.isfinite(missed[i]), np.isfinite(missed[i + 1 :])
@@ -124,22 +138,28 @@ def _calibration(where: Cuts, missed: Array) -> tuple[Calibration, ...]:
     return tuple(Calibration(n, float(h.mean()), len(hits)) for n, h in zip(NOMINAL, hits.T, strict=True))
 
 
-def average(view: View, options: Options) -> Averaged | None:
-    """Rolling extrapolation of all members on `view`, and the weights that follow; None without a member."""
-    laws = eligible(view)
+def average(observed: Observations, options: Options) -> LawAverage | None:
+    """Return the laws weighted by rolling extrapolation on `observed`; None where no law is eligible.
+
+    Each weight is inverse to the member's error per unit of ln ratio (root mean square, with equal weight for
+    every cut). Without a cut all members weigh the same.
+    """
+    laws = eligible(observed)
     if not laws:
         return None
-    where = cuts(view)
+    where = cuts(observed)
     if not len(where.at):
         equal = 1.0 / (2 * len(laws))
         members = tuple(Member(law.name, recent, equal, None) for recent in (False, True) for law in laws)
-        return Averaged(laws, members, (), None, None, None, None, 0, ())
-    missed = np.concatenate(np.stack([errors(law, view, where, options) for law in laws], axis=1))
+        return LawAverage(laws, members, (), None, None, None, None, 0, ())
+    missed = np.concatenate(np.stack([errors(law, observed, where, options) for law in laws], axis=1))
     judged = np.isfinite(where.ahead)
+    # Errors per unit of ln ratio, so that long extrapolations do not decide alone.
     per_ratio = missed / np.maximum(where.ahead, np.log(LEAST_RATIO))
     each = np.where(judged, per_ratio**2, 0.0).sum(axis=2) / judged.sum(axis=1)
     shares = _shares(np.sqrt(each.mean(axis=1)))
     scores = [rolling.score(where.ahead, errors_of) for errors_of in missed]
+    # The average's own error at each cut, with weights from the cuts below it.
     together = np.einsum("cm,mcn->cn", _nested(each), missed)
     noise, growth = _error_model(where.ahead[judged], together[judged])
     members = tuple(
@@ -148,7 +168,7 @@ def average(view: View, options: Options) -> Averaged | None:
             ((recent, law) for recent in (False, True) for law in laws), shares, scores, strict=True
         )
     )
-    return Averaged(
+    return LawAverage(
         laws=laws,
         members=members,
         horizons=rolling.horizons(where.ahead, together),
@@ -161,34 +181,61 @@ def average(view: View, options: Options) -> Averaged | None:
     )
 
 
-def _whole(form: Form, view: View, z: Array, rows: Array, options: Options) -> Array:
-    """ln y (r, m) at z of fits with `rows` (r, n) of weights."""
-    return log_curve(form, fit_form(form, view, rows, options), z)
+def _whole(form: Form, observed: Observations, z: Array, rows: Array, options: Options) -> Array:
+    """Return ln y (r, m) of fits to the whole range.
+
+    Args:
+        form: the form.
+        observed: the points (n).
+        z: ln(x / x_max) (m,).
+        rows: weights (r, n).
+        options: those of the fit.
+    """
+    return log_curve(form, fit_form(form, observed, rows, options), z)
 
 
-def _blended(form: Form, view: View, z: Array, rows: Array, options: Options) -> Array:
-    """ln y (r, m) at z of recent fits with `rows` (r, n) of weights, and of whole ones as those fade."""
+def _blended(form: Form, observed: Observations, z: Array, rows: Array, options: Options) -> Array:
+    """Return ln y (r, m) of recent fits, blended with fits to the whole range.
+
+    Below x_max the recent fit gives way to that of the whole range as its weights fade: small x do not
+    determine it.
+
+    Args:
+        form: the form.
+        observed: the points (n).
+        z: ln(x / x_max) (m,).
+        rows: weights (r, n).
+        options: those of the fit.
+    """
     keep = rolling.fading(-z)
-    recent = _whole(form, view, z, rows * rolling.weights(view, np.zeros(1), recent=True), options)
-    return np.asarray(keep * recent + (1.0 - keep) * _whole(form, view, z, rows, options))
+    recent = _whole(form, observed, z, rows * rolling.weights(observed, np.zeros(1), recent=True), options)
+    return np.asarray(keep * recent + (1.0 - keep) * _whole(form, observed, z, rows, options))
 
 
-def curves(found: Averaged, view: View, z: Array, weights: Array, options: Options) -> tuple[Array, Array]:
-    """ln y at z (m,): the average (m,), and a draw a resample (r, m) from `weights` (1 + r, n).
+def curves(
+    mixture: LawAverage, observed: Observations, z: Array, weights: Array, options: Options
+) -> tuple[Array, Array]:
+    """Return ln y of the average (m,), and one draw a resample (r, m), so that draws spread over laws too.
 
-    Members take turns by weight: each resample is fitted by one, so that draws spread over laws as well.
-    Below x_max a recent member turns into the whole range's as its weights fade: it knows nothing of small x.
+    Args:
+        mixture: the members and their weights.
+        observed: the points (n) that are fitted.
+        z: ln(x / x_max) (m,) of the points of the curves.
+        weights: weights (1 + r, n) of the sample and its resamples.
+        options: those of the fit.
     """
     resamples = len(weights) - 1
+    # Stratified draws: resample i is fitted by the member whose share of [0, 1] holds (i + 1/2) / r. Each
+    # member has its weight's share of the resamples, and each resample costs one fit.
     order = (np.arange(resamples) + 0.5) / max(1, resamples) * (1 - 1e-12)
-    turn = np.searchsorted(np.cumsum(found.weights), order)
+    turn = np.searchsorted(np.cumsum(mixture.weights), order)
     middle, drawn = np.zeros(len(z)), np.empty((resamples, len(z)))
-    for i, member in enumerate(found.members):
+    for i, member in enumerate(mixture.members):
         form = LAWS[member.law].form
         assert form is not None
         own = np.flatnonzero(turn == i)
         rows = weights[np.r_[0, 1 + own]]
-        curve = (_blended if member.recent else _whole)(form, view, z, rows, options)
+        curve = (_blended if member.recent else _whole)(form, observed, z, rows, options)
         middle += member.weight * curve[0]
         drawn[own] = curve[1:]
     return middle, drawn

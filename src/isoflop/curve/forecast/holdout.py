@@ -1,4 +1,4 @@
-"""Runs held out by a rule fixed beforehand: the rest is fitted, and its forecast judged on them."""
+"""Runs held out by a rule fixed beforehand: the rest is fitted, and its forecast is judged on them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,21 @@ from isoflop.table import rule
 Array = npt.NDArray[np.float64]
 
 MARGIN = 1.05
-"""The band runs a little beyond the largest held-out x."""
+"""The band ends at MARGIN times the largest held-out x."""
 
 
-def judged(table: pd.DataFrame, expression: str, *, x: str, y: str, method: Method) -> FitReport:
+def fit_and_judge(table: pd.DataFrame, expression: str, *, x: str, y: str, method: Method) -> FitReport:
     """Fit the rows that are not held out, and judge the forecast and its interval on those that are.
 
+    Args:
+        table: one row a run.
+        expression: the rule.
+        x, y: names of columns.
+        method: how the rest is fitted.
+
     Raises:
-        ValueError: the expression is no rule (rule.parse) or does not part the rows (rule.split); the rest
-            cannot be fitted (fit.fit_table) or makes no forecast; no held-out row has x and y above 0.
+        ValueError: the expression is not a rule (rule.parse) or does not split the rows (rule.split); the
+            rest cannot be fitted (fit.fit_table) or gives no forecast; no held-out row has x and y above 0.
     """
     parts = rule.split(table, rule.parse(expression))
     values_x, values_y = (points.numbers(parts.held_rows, name) for name in (x, y))
@@ -47,6 +53,14 @@ def judged(table: pd.DataFrame, expression: str, *, x: str, y: str, method: Meth
 
 
 def _judge(report: FitReport, expression: str, ids: list[str], x: Array, y: Array) -> HeldOut:
+    """Compare the forecast with held-out runs.
+
+    Args:
+        report: the fit of the other runs.
+        expression: the rule.
+        ids: run ids (n) of the held-out runs.
+        x, y: their values (n,).
+    """
     assert report.forecast is not None
     band = report.forecast.band
     middle, low, high = (

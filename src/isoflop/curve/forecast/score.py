@@ -1,8 +1,8 @@
 """The public benchmark of extrapolation: learning curves cut in two, the smaller x predicting the larger.
 
 The benchmark and its score are those of Alabdulmohsin et al. (2022, "Revisiting Neural Scaling Laws in
-Language and Vision"): for each curve the root mean square of ln(predicted / seen) over the held-out part,
-averaged over the curves of a domain. Everything that is chosen for a curve is chosen on its training part.
+Language and Vision"): for each curve the root mean square of ln(predicted / observed) over the held-out part,
+averaged over the curves of a domain. All choices for a curve are made on its training part.
 """
 
 from __future__ import annotations
@@ -18,24 +18,27 @@ import pandas as pd
 from isoflop.curve import solver
 from isoflop.curve.forecast import average, rolling
 from isoflop.curve.laws import LAWS, Options
-from isoflop.curve.observations import View
+from isoflop.curve.observations import Observations
 from isoflop.curve.solver import Problem
 from isoflop.table.columns import nearest
 
 Array = npt.NDArray[np.float64]
 
 COLUMNS = ("Domain", "Task", "Model", "Seen Examples", "Loss", "Training")
-RIVALS = ("power", "power_floor", "m3", "m4")
+RIVALS = ("power_law", "power_law_floor", "m3", "m4")
 """M1 to M4 as we fit them: least squares of ln y over the whole training part."""
-ALONE = (*RIVALS, "broken")
+ALONE = (*RIVALS, "broken_power_law")
 LEAST_POINTS = 4
 FITTED = solver.Effort(tolerance=1e-6, gain=1e-9, steps=60)
 
 
 @dataclasses.dataclass(frozen=True)
 class CurveScore:
-    """One curve. `rmsle` by law, the forecast first; `inside` of `held_out` points lay in the forecast's 95%
-    interval for a new point; `seconds` is what the forecast took."""
+    """Score of one curve.
+
+    `rmsle` is by law, the forecast first. `inside` of `held_out` points lay in the forecast's 95% interval
+    for a new point. `seconds` is the time of the forecast.
+    """
 
     domain: str
     task: str
@@ -49,8 +52,11 @@ class CurveScore:
 
 @dataclasses.dataclass(frozen=True)
 class DomainScore:
-    """Means over a domain's curves. `won`: the share of curves on which the forecast beats each of RIVALS;
-    `coverage`: the share of held-out points inside the 95% interval, every curve weighing the same."""
+    """Means over a domain's curves.
+
+    `won` is the share of curves on which the forecast beats each of RIVALS; `coverage` is the share of
+    held-out points inside the 95% interval, with equal weight for every curve.
+    """
 
     domain: str
     curves: int
@@ -70,8 +76,10 @@ class Score:
     duplicates: int
 
 
-def read(path: Path) -> tuple[pd.DataFrame, int]:
-    """The rows of one benchmark file, or of a folder's benchmark.*.csv, and how many duplicates fell out.
+def read_benchmark(path: Path) -> tuple[pd.DataFrame, int]:
+    """Read one benchmark file, or a folder's benchmark.*.csv.
+
+    Return the rows, and how many duplicates were dropped.
 
     Raises:
         ValueError: no such file, or its columns or values are not the benchmark's.
@@ -103,33 +111,41 @@ def read(path: Path) -> tuple[pd.DataFrame, int]:
 
 
 def predict_curve(x: Array, y: Array, at: Array) -> tuple[Array, Array]:
-    """ln of the forecast of one curve (m,) at `at` (m,), and half of its 95% interval for a new point (m,).
+    """Return ln of the forecast of one curve at `at` (m,), and half of its 95% interval for a new point (m,).
 
-    x, y (n,) is the training part. The interval is Student's t, for as many tests as there were, times what
-    rolling extrapolation erred at that ratio of x, and at least the spread between the laws.
+    The interval is Student's t, with as many degrees of freedom as rolling tests, times the error of rolling
+    extrapolation at that ratio of x; the error counts at least the spread between the laws.
+
+    Args:
+        x, y: the training part (n,).
+        at: x (m,) of the predictions.
 
     Raises:
         ValueError: too few points for any law.
     """
-    view = View(x, y, np.arange(len(x)), np.ones(len(x)), None, None)
-    found = average.average(view, Options())
-    if found is None or len(x) < LEAST_POINTS:
+    observed = Observations(x, y, np.arange(len(x)), np.ones(len(x)), None, None)
+    mixture = average.average(observed, Options())
+    if mixture is None or len(x) < LEAST_POINTS:
         raise ValueError(f"{len(x)} points are too few for a forecast")
     z = np.log(at / x.max())
-    every = np.concatenate(np.stack([_curves(view, law.name, z) for law in found.laws], axis=1))
-    middle = found.weights @ every
-    between = np.sqrt(found.weights @ (every - middle) ** 2)
-    growing = np.maximum(between, (found.growth or 0.0) * np.maximum(z, 0.0))
-    return middle, found.reach * np.hypot(growing, found.noise or 0.0)
+    every = np.concatenate(np.stack([_curves(observed, law.name, z) for law in mixture.laws], axis=1))
+    middle = mixture.weights @ every
+    between = np.sqrt(mixture.weights @ (every - middle) ** 2)
+    # The error model of rolling extrapolation is noise^2 + (growth ln ratio)^2. Its second term is at least
+    # the spread between the laws.
+    growing = np.maximum(between, (mixture.growth or 0.0) * np.maximum(z, 0.0))
+    return middle, mixture.reach * np.hypot(growing, mixture.noise or 0.0)
 
 
-def _curves(view: View, law: str, z: Array) -> Array:
-    """ln y (2, m) of one law at z (m,) by least squares of ln y: over the whole range, and recently."""
+def _curves(observed: Observations, law: str, z: Array) -> Array:
+    """Return ln y (2, m) of one law at z (m,) by least squares: a whole-range and a recent fit."""
     form = LAWS[law].form
     assert form is not None
-    log_y = view.log_y[None]
-    problem = Problem(form, view.v, log_y, solver.log_error(log_y))
-    weights = np.concatenate([rolling.weights(view, np.zeros(1), recent=recent) for recent in (False, True)])
+    log_y = observed.log_y[None]
+    problem = Problem(form, observed.v, log_y, solver.log_error(log_y))
+    weights = np.concatenate(
+        [rolling.weights(observed, np.zeros(1), recent=recent) for recent in (False, True)]
+    )
     parameters = solver.solve(problem, weights, FITTED)[0]
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.nan_to_num(solver.log_curve(form, parameters, -z), nan=-20.0)
@@ -148,16 +164,18 @@ def score_curve(key: tuple[str, str, str], rows: pd.DataFrame) -> CurveScore:
     began = time.perf_counter()
     middle, half = predict_curve(x[fitted], y[fitted], x[~fitted])
     seconds = time.perf_counter() - began
-    seen = np.log(y[~fitted])
-    view = View(x[fitted], y[fitted], np.arange(int(fitted.sum())), np.ones(int(fitted.sum())), None, None)
+    held_out = np.log(y[~fitted])
+    observed = Observations(
+        x[fitted], y[fitted], np.arange(int(fitted.sum())), np.ones(int(fitted.sum())), None, None
+    )
     z = np.log(x[~fitted] / x[fitted].max())
-    curves = {"forecast": middle} | {law: _curves(view, law, z)[0] for law in ALONE}
+    curves = {"forecast": middle} | {law: _curves(observed, law, z)[0] for law in ALONE}
     return CurveScore(
         *key,
         training=int(fitted.sum()),
-        held_out=len(seen),
-        rmsle={name: float(np.sqrt(np.mean((curve - seen) ** 2))) for name, curve in curves.items()},
-        inside=int((np.abs(seen - middle) <= half).sum()),
+        held_out=len(held_out),
+        rmsle={name: float(np.sqrt(np.mean((curve - held_out) ** 2))) for name, curve in curves.items()},
+        inside=int((np.abs(held_out - middle) <= half).sum()),
         seconds=seconds,
     )
 
@@ -178,9 +196,9 @@ def score(path: Path) -> Score:
     """Score a benchmark file or a folder of them.
 
     Raises:
-        ValueError: it is not the benchmark (read), or a curve has too few points.
+        ValueError: it is not the benchmark (read_benchmark), or a curve has too few points.
     """
-    rows, duplicates = read(path)
+    rows, duplicates = read_benchmark(path)
     curves = [
         score_curve((str(key[0]), str(key[1]), str(key[2])), part)
         for key, part in rows.groupby(["Domain", "Task", "Model"], sort=False)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from isoflop.curve.joint.rows import Rows
+from isoflop.curve.joint.rows import JointRows
 from isoflop.table.grouping import distinct_scales
 
 Array = npt.NDArray[np.float64]
@@ -22,10 +22,18 @@ LEAST_VALUES = 3
 
 @dataclasses.dataclass(frozen=True)
 class Design:
-    """Rows of B budgets. `of` (n,) is the budget of each; `u` (n, k) are ln sizes, 0 at the middle and 1 at
-    the edge of their budget's range; `log_c` (n,) is ln(compute / the budget's)."""
+    """Rows of B budgets as the columns of one regression.
 
-    rows: Rows
+    Attributes:
+        rows: the n rows.
+        of: budget (n,) of each row.
+        u: ln sizes (n, k), scaled to 0 at the middle and 1 at the edge of their budget's range.
+        middle, half: middle and half width (B, k) of that range in ln size.
+        log_c: ln(compute / the budget's) (n,).
+        log_budget: ln compute (B,) of the budgets.
+    """
+
+    rows: JointRows
     of: Indices
     u: Array
     middle: Array
@@ -35,25 +43,25 @@ class Design:
 
 
 def labels(sizes: Array) -> Indices:
-    """Numbers of the distinct sizes among (n, k)."""
+    """Number the distinct sizes among (n, k): (n,)."""
     scales = np.stack([distinct_scales(size) for size in sizes.T], axis=1)
     return np.unique(scales, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def group(compute: Array, sizes: Array, tolerance: float, least: int) -> Indices:
-    """The budget of each row (n,), numbered by compute; -1 where fewer than `least` sizes share its compute.
+    """Return the budget (n,) of each row, numbered by compute; -1 if under `least` sizes share its compute.
 
     Budgets are the windows of compute, (1 + tolerance) wide at most, with the most distinct sizes (n, k), the
     fullest first. Each size has at least LEAST_VALUES values there: with fewer there is no parabola in it.
     """
     rows, label = np.argsort(compute, kind="stable"), labels(sizes)
     log_c, width = np.log(compute), math.log1p(tolerance) + 1e-12
-    found: list[Indices] = []
+    windows: list[Indices] = []
     while (members := _fullest(rows, log_c[rows], label[rows], sizes, width, least)) is not None:
-        found.append(members)
+        windows.append(members)
         rows = rows[~np.isin(rows, members)]
     budget = np.full(len(compute), -1, dtype=np.intp)
-    for number, members in enumerate(sorted(found, key=lambda each: float(log_c[each].mean()))):
+    for number, members in enumerate(sorted(windows, key=lambda each: float(log_c[each].mean()))):
         budget[members] = number
     return budget
 
@@ -61,9 +69,15 @@ def group(compute: Array, sizes: Array, tolerance: float, least: int) -> Indices
 def _fullest(
     rows: Indices, log_c: Array, label: Indices, sizes: Array, width: float, least: int
 ) -> Indices | None:
-    """The rows of the window with the most labels, the narrowest of several; None where none has enough.
+    """Return the rows of the window with the most labels, the narrowest of several, or None.
 
-    `rows` are in the order of `log_c`, (m,) like it and `label`; `sizes` (n, k) are of all rows.
+    Args:
+        rows: indices (m,) of the rows that are left, by compute.
+        log_c: ln compute (m,) of these rows.
+        label: number (m,) of the size of these rows.
+        sizes: sizes (n, k) of all rows.
+        width: greatest width of a window in ln compute.
+        least: fewest distinct sizes of a window.
     """
     ends = np.searchsorted(log_c, log_c + width, side="right")
     distinct = _distinct(label.tolist(), ends.tolist())
@@ -78,23 +92,24 @@ def _fullest(
 
 
 def _distinct(label: list[int], ends: list[int]) -> Indices:
-    """How many different labels there are from each place to its end, which rises from place to place."""
+    """Return the number of different labels from each index to its end; the ends do not decrease."""
     times: Counter[int] = Counter()
-    found = np.empty(len(label), dtype=np.intp)
+    counts = np.empty(len(label), dtype=np.intp)
     here = at = 0
     for i, end in enumerate(ends):
+        # Sliding window: labels enter at `at` and leave at i; `here` counts the distinct ones inside.
         while at < end:
             here += times[label[at]] == 0
             times[label[at]] += 1
             at += 1
-        found[i] = here
+        counts[i] = here
         times[label[i]] -= 1
         here -= times[label[i]] == 0
-    return found
+    return counts
 
 
-def design(rows: Rows, budget: Indices, k: int) -> Design:
-    """The rows that are in a budget (budget >= 0), their first k columns the sizes."""
+def design(rows: JointRows, budget: Indices, k: int) -> Design:
+    """Return the rows that are in a budget (budget >= 0); the first k columns of rows.x are the sizes."""
     assert rows.compute is not None
     kept = budget >= 0
     of, logs, log_c = budget[kept], np.log(rows.x[kept, :k]), np.log(rows.compute[kept])

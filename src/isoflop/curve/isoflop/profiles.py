@@ -43,9 +43,15 @@ class NoBudgetError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Fitted:
-    """The parabolas of the sample (row 0) and its resamples: coefficients (1 + r, B, q), vertices (1 + r, B,
-    k) in u, and there ln of each size and companion, and of y, (1 + r, B, m + 1)."""
+class _FittedParabolas:
+    """The parabolas of B budgets for the sample (row 0) and its r resamples.
+
+    Attributes:
+        coefficient: (1 + r, B, q).
+        slope: of ln y in ln compute within budgets.
+        vertex: optimum (1 + r, B, k) in the scaled sizes u.
+        at_vertex: ln of each of m sizes and companions, then ln y, at the vertex, (1 + r, B, m + 1).
+    """
 
     coefficient: Array
     slope: float
@@ -53,7 +59,7 @@ class _Fitted:
     at_vertex: Array
 
 
-def _fit(design: Design, weights: Array, sizes: int) -> _Fitted:
+def _fit(design: Design, weights: Array, sizes: int) -> _FittedParabolas:
     logs = np.log(design.rows.x)
     columns = parabola.quadratic(design.u)
     coefficient, slope = parabola.regress(design, columns, np.log(design.rows.y), weights)
@@ -63,37 +69,44 @@ def _fit(design: Design, weights: Array, sizes: int) -> _Fitted:
         line, _ = parabola.regress(design, parabola.linear(design.u), companion, weights)
         parts.append((line * parabola.linear(vertex)).sum(axis=-1)[..., None])
     parts.append((coefficient * parabola.quadratic(vertex)).sum(axis=-1)[..., None])
-    return _Fitted(coefficient, slope, vertex, np.concatenate(parts, axis=-1))
+    return _FittedParabolas(coefficient, slope, vertex, np.concatenate(parts, axis=-1))
 
 
 def _interval(draws: Array, configs: int, free: int) -> Interval:
-    """95% over resamples' values (r,), where nearly all have one."""
+    """Return the 95% interval of resamples' values (r,), unknown unless nearly all have one."""
     known = draws[np.isfinite(draws)]
-    if len(known) < max(1.0, (1 - FLAT_SHARE) * len(draws)) or not bootstrap.tells(configs, free):
+    if len(known) < max(1.0, (1 - FLAT_SHARE) * len(draws)) or not bootstrap.enough_configs(configs, free):
         return Interval(None, None)
     low, high = bootstrap.interval(known, configs, free)
     return Interval(float(low), float(high))
 
 
 def _estimate(name: str, unit: str, draws: Array, configs: int, free: int) -> Estimate:
-    """exp of ln values (1 + r,) with its interval."""
-    found = _interval(draws[1:], configs, free)
-    low = None if found.low is None else math.exp(min(found.low, draws[0]))
-    high = None if found.high is None else math.exp(max(found.high, draws[0]))
+    """Return exp of ln values with its interval.
+
+    Args:
+        name, unit: of the estimate.
+        draws: ln values (1 + r,), the sample's first.
+        configs: number of configurations.
+        free: number of parameters.
+    """
+    ends = _interval(draws[1:], configs, free)
+    low = None if ends.low is None else math.exp(min(ends.low, draws[0]))
+    high = None if ends.high is None else math.exp(max(ends.high, draws[0]))
     return Estimate(name, math.exp(draws[0]), Interval(low, high), unit)
 
 
-def _measured(found: Estimate, low: float, high: float) -> Estimate:
-    """The estimate with no end of its interval where nothing was measured."""
-    bottom, top = found.interval.low, found.interval.high
+def _measured(estimate: Estimate, low: float, high: float) -> Estimate:
+    """Return the estimate without the ends of its interval that lie outside the sizes measured."""
+    bottom, top = estimate.interval.low, estimate.interval.high
     kept = Interval(
         bottom if bottom is None or bottom >= low else None, top if top is None or top <= high else None
     )
-    return dataclasses.replace(found, interval=kept)
+    return dataclasses.replace(estimate, interval=kept)
 
 
 def _no_optimum(vertex: Array, sizes: Sequence[str], middle: Array, half: Array) -> str | None:
-    """Why a parabola with this vertex (k,) in u has no optimum, or None."""
+    """Return why a parabola with this vertex (k,) in u has no optimum, or None."""
     if np.isnan(vertex).any():
         return f"ln y is not convex in ln {' and ln '.join(sizes)}: no minimum here, measure more sizes"
     for j, name in enumerate(sizes):
@@ -107,11 +120,11 @@ def _no_optimum(vertex: Array, sizes: Sequence[str], middle: Array, half: Array)
     return None
 
 
-def _slices(fitted: _Fitted, design: Design, b: int, configs: int) -> tuple[Slice, ...]:
+def _slices(fitted: _FittedParabolas, design: Design, b: int, configs: int) -> tuple[Slice, ...]:
     middle, half = design.middle[b], design.half[b]
     grid = np.linspace(-1, 1, SLICE_POINTS)
     centre = np.clip(np.nan_to_num(fitted.vertex[0, b]), -1, 1)
-    found = []
+    slices = []
     for j in range(len(middle)):
         u = np.tile(centre, (SLICE_POINTS, 1))
         u[:, j] = grid
@@ -119,19 +132,30 @@ def _slices(fitted: _Fitted, design: Design, b: int, configs: int) -> tuple[Slic
         curves = fitted.coefficient[:, b] @ columns.T
         free = columns.shape[1]
         low = high = curves[0]
-        if len(curves) > 1 and bootstrap.tells(configs, free):
+        if len(curves) > 1 and bootstrap.enough_configs(configs, free):
             low, high = bootstrap.interval(curves[1:], configs, free)
         ends = (np.minimum(low, curves[0]), np.maximum(high, curves[0]))
-        found.append(
+        slices.append(
             Slice(
                 tuple(np.exp(middle[j] + half[j] * grid).tolist()),
                 *(tuple(np.exp(side).tolist()) for side in (curves[0], *ends)),
             )
         )
-    return tuple(found)
+    return tuple(slices)
 
 
-def _budget(fitted: _Fitted, design: Design, b: int, names: tuple[str, ...], sizes: Sequence[str]) -> Budget:
+def _budget(
+    fitted: _FittedParabolas, design: Design, b: int, names: tuple[str, ...], sizes: Sequence[str]
+) -> Budget:
+    """Return one budget with its points, parabola and optimum.
+
+    Args:
+        fitted: the parabolas of all budgets.
+        design: the rows of all budgets.
+        b: index of the budget.
+        names: of sizes, companions and y.
+        sizes: names of the sizes.
+    """
     rows, members = design.rows, np.flatnonzero(design.of == b)
     assert rows.compute is not None
     k, configs = len(sizes), len(np.unique(rows.config[members]))
@@ -139,14 +163,14 @@ def _budget(fitted: _Fitted, design: Design, b: int, names: tuple[str, ...], siz
     optimum = None
     if reason is None:
         free = fitted.coefficient.shape[-1]
-        found = [
+        estimates = [
             _estimate(
                 f"optimal_{name}" if j < len(names) - 1 else f"least_{name}", name, draws, configs, free
             )
             for j, (name, draws) in enumerate(zip(names, fitted.at_vertex[:, b].T, strict=True))
         ]
         low, high = rows.x[members].min(axis=0), rows.x[members].max(axis=0)
-        optimum = (*(_measured(found[j], low[j], high[j]) for j in range(len(low))), found[-1])
+        optimum = (*(_measured(estimates[j], low[j], high[j]) for j in range(len(low))), estimates[-1])
     at_budget = rows.y[members] * np.exp(-fitted.slope * design.log_c[members])
     return Budget(
         compute=float(np.exp(design.log_budget[b])),
@@ -164,8 +188,10 @@ def _budget(fitted: _Fitted, design: Design, b: int, names: tuple[str, ...], siz
 
 
 def _line(x: Array, values: Array, weights: Array) -> Array:
-    """Value at 0 and slope (r, 2) of values on x (m,) with weights (r, m); nan where fewer than MIN_BUDGETS
-    weigh."""
+    """Return intercept and slope (r, 2) of values (r, m) on x (m,) with weights (r, m).
+
+    NaN where fewer than MIN_BUDGETS have a weight.
+    """
     total = np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
     middle, mean = weights @ x[:, None] / total, (weights * values).sum(axis=1, keepdims=True) / total
     apart = x - middle
@@ -176,21 +202,22 @@ def _line(x: Array, values: Array, weights: Array) -> Array:
 
 
 def _growth(
-    fitted: _Fitted, design: Design, usable: npt.NDArray[np.bool_], names: tuple[str, ...]
+    fitted: _FittedParabolas, design: Design, usable: npt.NDArray[np.bool_], names: tuple[str, ...]
 ) -> tuple[Growth, ...]:
-    """Lines of the optima's ln in ln compute over the usable budgets, by weighted least squares.
+    """Return the lines of ln optimum in ln compute over the usable budgets, by weighted least squares.
 
-    Budgets weigh by the inverse of their resamples' variance plus its median, so that no one decides.
-    Intervals are stretched for the parameters of all parabolas, as many a configuration as a row.
+    A budget's weight is the inverse of its resamples' variance plus the median variance, so that no single
+    budget decides. Intervals are stretched for the parameters of all parabolas together.
     """
     centre = float(design.log_budget[usable].mean())
     configs, rows = design.rows.configs, len(design.of)
     free = round(configs * (fitted.coefficient[0].size + 1) / rows)
-    found = []
+    growth = []
     for j, name in enumerate(names[:-1]):
         values = fitted.at_vertex[:, usable, j]
         weights = np.ones(values.shape[1])
         if len(values) > 1:
+            # Squared interquartile range: a robust variance up to a factor, which cancels.
             spread = np.diff(np.nanquantile(values[1:], [0.25, 0.75], axis=0), axis=0)[0] ** 2
             weights = 1.0 / np.maximum(spread + np.median(spread), 1e-12)
         known = np.isfinite(values)
@@ -202,12 +229,12 @@ def _growth(
         )
         unit = f"decades of {name} per decade of compute"
         exponent = Estimate(f"optimal_{name}_exponent", slope, bounds, unit)
-        found.append(Growth(exponent, math.exp(centre), float(np.exp(lines[0, 0]))))
-    return tuple(found)
+        growth.append(Growth(exponent, math.exp(centre), float(np.exp(lines[0, 0]))))
+    return tuple(growth)
 
 
 def _often(vertex: Array) -> npt.NDArray[np.bool_]:
-    """Which budgets have an optimum in at least half of the resamples (B,)."""
+    """Return which budgets (B,) have an optimum in at least half of the resamples."""
     known = np.isfinite(vertex[:, :, 0])
     return np.asarray(known[0] if len(known) == 1 else known[1:].mean(axis=0) >= 0.5)
 
@@ -233,15 +260,22 @@ def fit_profiles(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Profiles:
-    """IsoFLOP profiles of column y over one size (a column), or two at once (width and depth).
+    """Return IsoFLOP profiles of y over one size, or over two at once (width and depth).
 
-    Runs whose `compute` spans at most the ratio 1 + `tolerance` make a budget if they have enough distinct
-    sizes. `companions` (examples, parameters) are told at each optimum and have exponents too. Configurations
-    (`group`, else config_id, else rows) are resampled with all their runs.
+    Args:
+        table: one row a run.
+        compute: column of the training compute.
+        sizes: columns of one or two sizes.
+        y: column of the error or loss.
+        companions: further columns (examples, parameters) whose value at each optimum is reported.
+        group: column whose values are the configurations, which are resampled; else config_id, else rows.
+        tolerance: runs whose compute spans at most the ratio 1 + tolerance make a budget.
+        resamples: of the bootstrap; 0 for none.
+        seed: of the resamples.
 
     Raises:
         NoBudgetError: no budget has enough sizes.
-        ValueError: a column is missing, holds words or is named twice.
+        ValueError: a column is missing, holds text or is named twice.
     """
     _check(sizes, tolerance, resamples)
     k, names = len(sizes), (*sizes, *companions, y)
@@ -258,9 +292,9 @@ def fit_profiles(
     if float(rows.y.min()) == float(rows.y.max()):
         raise ValueError(f"{y} is {rows.y[0]:g} in every row: no size is better than another")
     design = budgets.design(rows, budget, k)
-    fitted = _fit(design, joint_rows.resampled(design.rows, resamples, seed), k)
-    found = tuple(_budget(fitted, design, b, names, sizes) for b in range(len(design.log_budget)))
-    usable = np.array([each.optimum is not None for each in found]) & _often(fitted.vertex)
+    fitted = _fit(design, joint_rows.resample(design.rows, resamples, seed), k)
+    fitted_budgets = tuple(_budget(fitted, design, b, names, sizes) for b in range(len(design.log_budget)))
+    usable = np.array([each.optimum is not None for each in fitted_budgets]) & _often(fitted.vertex)
     enough = int(usable.sum()) >= MIN_BUDGETS
     reason = f"{int(usable.sum())} budgets have an optimum in most resamples: exponents need {MIN_BUDGETS}"
     return Profiles(
@@ -269,28 +303,30 @@ def fit_profiles(
         companions=tuple(companions),
         y=y,
         tolerance=tolerance,
-        budgets=found,
+        budgets=fitted_budgets,
         slope=fitted.slope,
         growth=_growth(fitted, design, usable, names) if enough else None,
         growth_reason=None if enough else reason,
         without_budget=int((budget < 0).sum()),
         excluded=rows.excluded,
-        warnings=_words(found, compute),
+        warnings=_warnings(fitted_budgets, compute),
         resamples=resamples,
         bootstrap_seed=seed,
     )
 
 
-def _words(found: tuple[Budget, ...], compute: str) -> tuple[str, ...]:
-    words = [f"{compute} about {each.compute:.3g}: {each.reason}" for each in found if each.reason]
+def _warnings(fitted_budgets: tuple[Budget, ...], compute: str) -> tuple[str, ...]:
+    warnings = [
+        f"{compute} about {each.compute:.3g}: {each.reason}" for each in fitted_budgets if each.reason
+    ]
     open_ended = [
         each
-        for each in found
+        for each in fitted_budgets
         if each.optimum and (each.optimum[0].interval.low is None or each.optimum[0].interval.high is None)
     ]
     if open_ended:
         shown = ", ".join(f"{each.compute:.3g}" for each in open_ended)
-        words.append(
+        warnings.append(
             f"no closed interval of the optimum at {compute} {shown}: few sizes, or it reaches beyond them"
         )
-    return tuple(words)
+    return tuple(warnings)

@@ -1,4 +1,4 @@
-"""What IsoFLOP profiles say: frozen and JSON-able."""
+"""IsoFLOP profiles: frozen dataclasses that encode to JSON."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Budget:
 
 @dataclasses.dataclass(frozen=True)
 class Growth:
-    """How an optimum grows with compute: its exponent, and `value`, what the power law says at `compute`."""
+    """Growth of an optimum with compute: its exponent, and the `value` of the power law at `compute`."""
 
     exponent: Estimate
     compute: float

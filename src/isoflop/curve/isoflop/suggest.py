@@ -1,4 +1,4 @@
-"""The sweep that would give IsoFLOP profiles of what a table's runs trained, as a command."""
+"""Suggest a sweep that gives IsoFLOP profiles of the model and data of a table's runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 WIDTHS = 6
-"""As many sizes as a budget needs: isoflop_profiles.SPARE more than a parabola has coefficients."""
+"""Sizes that a budget needs: profiles.SPARE more than a parabola has coefficients."""
 ACROSS = 8.0
 """The ratio of the largest width to the smallest."""
 BUDGETS = (1 / 16, 1 / 4, 1.0)
@@ -18,9 +18,9 @@ FAMILIES = ("mlp", "resnet", "vit", "convmixer")
 
 
 def command(rows: pd.DataFrame) -> str | None:
-    """`isoflop sweep ...` with six widths at each of three budgets, within the table's compute and widths.
+    """Return `isoflop sweep ...` with six widths at each of three budgets, within the table's range.
 
-    None where the runs are not of one model family with a width and of one data set.
+    None unless the runs are of one model family with a width and of one data set.
     """
     known = rows.dropna(subset=["width", "depth", "train_gflops"])
     family, data = _only(known, "family"), _only(known, "data")
@@ -30,7 +30,7 @@ def command(rows: pd.DataFrame) -> str | None:
     optimizer, rate = _only(known, "optimizer"), _only(known, "lr")
     depth = int(known["depth"].median())
     budgets = [f"{float(format(share * largest, '.2g')):g}" for share in BUDGETS]
-    words = [
+    arguments = [
         *("isoflop sweep", f"data={data}", f"model={family}", f"model.depth={depth}"),
         *([f"optim={optimizer}"] if optimizer else []),
         *([f"optim.lr={rate:g}"] if rate else []),
@@ -39,22 +39,25 @@ def command(rows: pd.DataFrame) -> str | None:
         f"schedule.train_gflops={','.join(budgets)}",
         *("seed=0,1,2", f"sweep.name={data}-isoflop"),
     ]
-    return " ".join(words)
+    return " ".join(arguments)
 
 
 def _only(rows: pd.DataFrame, name: str) -> Any:
-    """The value that all rows with one share, else None."""
-    found = rows[name].dropna().unique()
-    return found[0] if len(found) == 1 else None
+    """Return the one known value of a column, or None if there are several or none."""
+    values = rows[name].dropna().unique()
+    return values[0] if len(values) == 1 else None
 
 
 def _widths(seen: pd.Series[float]) -> list[int]:
-    """Six widths in steps of equal ratio up to the largest seen, multiples of what all seen are multiples of
-    (heads and groups divide a width); beyond it where there are not six."""
+    """Return six widths in steps of equal ratio up to the largest of the table.
+
+    They are multiples of the greatest common divisor of the table's widths, as heads and groups divide a
+    width. The largest is raised until there are six.
+    """
     step, top = math.gcd(*(int(width) for width in seen.unique())), float(seen.max())
     while True:
         wanted = np.geomspace(top / ACROSS, top, WIDTHS) / step
-        found = sorted({max(1, round(width)) * step for width in wanted})
-        if len(found) == WIDTHS:
-            return found
+        widths = sorted({max(1, round(width)) * step for width in wanted})
+        if len(widths) == WIDTHS:
+            return widths
         top *= 1.25

@@ -17,24 +17,26 @@ from isoflop.curve.forms import B_MAX, B_MIN, NEGATIVE_FLOOR, Form, grid
 Array = npt.NDArray[np.float64]
 
 LARGEST_LOGIT = 30.0
-"""Of the softmax that shares the fall out among the resources."""
+"""Bound of the logits whose softmax divides the fall among the resources."""
 LOG_RATIO = (-5.0, 20.0)
 """Bounds of ln(e~ / eta) at x_max in Rosenfeld's envelope: e0 is at most 148 times y at x_max."""
 
 
 def shares(logits: Array) -> Array:
-    """softmax(0, logits): (r, k - 1) -> (r, k)."""
+    """Return softmax(0, logits): (r, k - 1) -> (r, k)."""
     full = np.concatenate([np.zeros((len(logits), 1)), logits], axis=1)
     powers = np.exp(full - full.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def additive(theta: Array, v: Array) -> tuple[Array, Array]:
-    """y = E + sum_j A_j x_j^-b_j: g = ln(1 - e^s + e^s sum_j share_j e^(b_j v_j)), theta = (s, w, b).
+    """y = E + sum_j A_j x_j^-b_j: return g and its derivatives for theta = (s, w, b).
 
-    E = e^c (1 - e^s). Chinchilla's law for k = 2, width x depth x data for k = 3.
+    g = ln(1 - e^s + e^s sum_j share_j e^(b_j v_j)) with E = e^c (1 - e^s). It is Chinchilla's law for k = 2
+    and width x depth x data for k = 3.
     """
     k = v.shape[1]
+    # The large arrays are filled in place: this function takes most of the time of a fit.
     falls, share, b = np.exp(theta[:, :1]), shares(theta[:, 1:k]), theta[:, k:]
     part = falls * share
     derivatives = np.empty((len(theta), len(v), 2 * k))
@@ -53,9 +55,10 @@ def additive(theta: Array, v: Array) -> tuple[Array, Array]:
 
 
 def envelope(theta: Array, v: Array) -> tuple[Array, Array]:
-    """Rosenfeld's y = e0 |e~ / (e~ - i eta)|: g = -ln(1 + (e~ / eta)^-2) / 2, theta = (t, then additive's).
+    """Rosenfeld's y = e0 |e~ / (e~ - i eta)|: return g and its derivatives for theta = (t, s, w, b).
 
-    e~ / eta = e^(t + additive's g). c = ln e0, the level of small models and data.
+    g = -ln(1 + (e~ / eta)^-2) / 2 with e~ / eta = e^(t + additive's g); c = ln e0, the level of small models
+    and data.
     """
     shape, inner = additive(theta[:, 1:], v)
     log_ratio = theta[:, :1] + shape
@@ -65,12 +68,15 @@ def envelope(theta: Array, v: Array) -> tuple[Array, Array]:
 
 
 def level_above(t: Array) -> Array:
-    """ln(e0 / y at x_max) (r,) of the envelope with t (r,) = ln(e~ / eta) at x_max."""
+    """Return ln(e0 / y at x_max) (r,) of the envelope for t (r,) = ln(e~ / eta) at x_max."""
     return np.asarray(0.5 * np.logaddexp(0.0, -2.0 * t))
 
 
 def anchored(theta: Array, v: Array) -> tuple[Array, Array]:
-    """`envelope` with c = ln y at x_max: where e0 is unknown, it hardly depends on t."""
+    """Return `envelope` with c = ln y at x_max in place of ln e0.
+
+    Where e0 is unknown, this c is well determined and hardly depends on t.
+    """
     shape, derivatives = envelope(theta, v)
     t = theta[:, 0]
     derivatives[..., 0] -= (1.0 / (1.0 + np.exp(2.0 * t)))[:, None]
@@ -93,7 +99,7 @@ def _grid(k: int, *before: Array) -> Array:
 
 
 def sum_of_powers(k: int) -> Form:
-    """`additive` of k resources, 2 or 3."""
+    """Return the form `additive` of k resources, 2 or 3."""
     names = ("s", *(f"w{j}" for j in range(2, k + 1)), *(f"b{j}" for j in range(1, k + 1)))
     return Form(
         names=names,

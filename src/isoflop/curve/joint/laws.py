@@ -1,4 +1,4 @@
-"""The laws in several resources: what each takes, where it is from, and its parameters as reported."""
+"""The laws in several resources: their resources, sources and reported parameters."""
 
 from __future__ import annotations
 
@@ -10,21 +10,29 @@ import numpy.typing as npt
 
 from isoflop.curve.forms import B_MAX, B_MIN, Form
 from isoflop.curve.joint import forms
-from isoflop.curve.laws import AT_BOUND, Reported
+from isoflop.curve.laws import AT_BOUND, ReportedParameter
 
 Array = npt.NDArray[np.float64]
 
 OFTEN = 0.025
-"""A bound that more than this share of the resamples hits cuts the interval."""
+"""A warning is given if more than this share of the resamples is at a bound."""
 
 
 @dataclasses.dataclass(frozen=True)
 class JointLaw:
-    """A law. `roles` names its k resources in the order of v's columns, `coefficients` their terms' factors.
+    """A law in k resources.
 
-    `compute_powers`: compute is proportional to the product of the resources to these powers, with
-    `compute_factor` FLOPs where `compute_basis` holds. `before` counts the shape's parameters ahead of
-    `additive`'s. `free_level` is the form that is fitted where the level c of `form` is not known.
+    Attributes:
+        name, formula, source: as shown to the user.
+        form: the shape that is fitted.
+        roles: names of the resources, in the order of v's columns.
+        coefficients: names of the factors of their terms.
+        floor: name of the constant term.
+        compute_powers, compute_factor: compute in FLOPs is the factor times the product of the resources to
+            these powers.
+        compute_basis: what the factor rests on.
+        before: number of the shape's parameters ahead of those of `forms.additive`.
+        free_level: the form that is fitted if the level c of `form` is not known.
     """
 
     name: str
@@ -41,7 +49,7 @@ class JointLaw:
     free_level: Form | None = None
 
     def terms(self, parameters: Array, log_x_max: Array) -> tuple[Array, Array, Array]:
-        """Floor (r,), ln of the factors (r, k) and exponents (r, k) of E + sum_j A_j x_j^-b_j.
+        """Return floor (r,), ln of the factors (r, k) and exponents (r, k) of E + sum_j A_j x_j^-b_j.
 
         `parameters` (r, p) = (c, theta), `log_x_max` (k,). For the envelope they are those of e~ / eta.
         """
@@ -55,58 +63,67 @@ class JointLaw:
         return np.exp(level) * (0.0 - np.expm1(s)), log_factors, b
 
     def log_predict(self, parameters: Array, v: Array) -> Array:
-        """ln y (r, m) at v (m, k) = ln(x_max / x); nan where a resample's floor below 0 is undercut."""
+        """Return ln y (r, m) at v (m, k) = ln(x_max / x); NaN where a negative floor makes y negative."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(parameters[:, :1] + self.form.evaluate(parameters[:, 1:], v)[0])
 
-    def describe(self, parameters: Array, log_x_max: Array, units: tuple[str, ...], y: str) -> list[Reported]:
-        """The factors, the floor and the exponents."""
+    def describe(
+        self, parameters: Array, log_x_max: Array, units: tuple[str, ...], y: str
+    ) -> list[ReportedParameter]:
+        """Return the factors, the floor and the exponents as they are reported."""
         floor, log_factors, b = self.terms(parameters, log_x_max)
         scale = f"{y}" if not self.before else "eta"
-        found = [
-            Reported(name, np.exp(log_factors[:, j]), f"{scale} owed to {units[j]}, at 1")
+        reported = [
+            ReportedParameter(name, np.exp(log_factors[:, j]), f"{scale} owed to {units[j]}, at 1")
             for j, name in enumerate(self.coefficients)
         ]
-        found.append(Reported(self.floor, floor, scale, least=0.0))
+        reported.append(ReportedParameter(self.floor, floor, scale, least=0.0))
         if self.before:
-            found.append(Reported("e0", np.exp(parameters[:, 0]), f"{y} of small models and data"))
-        found += [
-            Reported(f"exponent_{role}", b[:, j], f"decades per decade of {units[j]}")
+            reported.append(
+                ReportedParameter("e0", np.exp(parameters[:, 0]), f"{y} of small models and data")
+            )
+        reported += [
+            ReportedParameter(f"exponent_{role}", b[:, j], f"decades per decade of {units[j]}")
             for j, role in enumerate(self.roles)
         ]
-        return found
+        return reported
 
     def warn(self, parameters: Array, outside: float) -> list[str]:
-        """What the sample (row 0) and the resamples leave undetermined, in words."""
+        """Return warnings about parameters that the sample (row 0) and the resamples do not determine.
+
+        `outside` is the share of the resamples below a 95% interval.
+        """
         k = len(self.roles)
         inner = parameters[:, 1 + self.before :]
         floor = -np.expm1(inner[:, 0])
-        words = []
+        warnings = []
         if self.before and parameters[0, 1] <= forms.LOG_RATIO[0] + AT_BOUND:
-            words.append("e0 not identified: it is at its bound, no point is near the level of small models")
+            warnings.append(
+                "e0 not identified: it is at its bound, no point is near the level of small models"
+            )
         if floor[0] <= AT_BOUND:
-            words.append(
+            warnings.append(
                 f"floor not identified: {self.floor} is at its bound 0, the points call for no floor"
             )
         elif len(floor) > 1 and float(np.quantile(floor[1:], outside)) <= AT_BOUND:
-            words.append(f"floor not identified: the interval of {self.floor} includes 0")
+            warnings.append(f"floor not identified: the interval of {self.floor} includes 0")
         nothing = self.useless(parameters[:1])
         for j, role in enumerate(self.roles):
             b = inner[:, k + j]
             at = (b >= B_MAX * (1 - AT_BOUND)) | (b <= B_MIN * (1 + AT_BOUND))
             if role in nothing:
-                words.append(f"{role} explains nothing here: no best split of compute can be told")
+                warnings.append(f"{role} explains nothing here: no optimal split of compute can be given")
             elif at[0]:
-                words.append(f"optimum at a bound: exponent_{role} is {b[0]:.3g}")
+                warnings.append(f"optimum at a bound: exponent_{role} is {b[0]:.3g}")
             elif len(at) > 1 and at[1:].mean() > OFTEN:
-                words.append(
+                warnings.append(
                     f"exponent_{role} is at a bound in {at[1:].mean():.0%} of the resamples: its interval is "
                     "cut there"
                 )
-        return words
+        return warnings
 
     def useless(self, parameters: Array) -> tuple[str, ...]:
-        """The roles that do not lower y under parameters (1, p): no share of its fall, or a flat exponent."""
+        """Return the roles that do not lower y under parameters (1, p): no share of its fall, or b near 0."""
         k = len(self.roles)
         inner = parameters[:, 1 + self.before :]
         share, b = forms.shares(inner[:, 1:k])[0], inner[0, k:]

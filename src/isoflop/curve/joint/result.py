@@ -1,4 +1,4 @@
-"""What the fit of a law in several resources says: frozen and JSON-able."""
+"""Result of a fit of a law in several resources: frozen dataclasses that encode to JSON."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclasses.dataclass(frozen=True)
 class Optimum:
-    """The best of each resource at `compute`, and last their ratio (examples per parameter, width per
-    depth)."""
+    """Optimum of each resource at `compute`, then their ratio (examples per parameter, width per depth)."""
 
     compute: float
     best: tuple[Estimate, ...]
@@ -24,10 +23,10 @@ class Optimum:
 
 @dataclasses.dataclass(frozen=True)
 class Allocation:
-    """How compute is split best under the law: compute = `factor` x the resources to the `powers`.
+    """The optimal split of compute, where compute = `factor` x the resources to the `powers`.
 
-    `exponents`: of each optimal resource in compute. `optima`: at the largest compute of the rows and at ten
-    times that, or where it was asked for. `basis` says where the factor is from.
+    `exponents` are those of each optimal resource in compute. `optima` are at the largest compute of the rows
+    and at ten times that, or at the compute that was named. `basis` is the source of the factor.
     """
 
     compute_unit: str
@@ -40,7 +39,7 @@ class Allocation:
 
 @dataclasses.dataclass(frozen=True)
 class PredictedRow:
-    """A held-out row: what was seen, predicted, and the 95% interval for a new run."""
+    """A held-out row: its y, the prediction, and the 95% interval for a new run."""
 
     row: str
     y: float
@@ -51,7 +50,7 @@ class PredictedRow:
 
 @dataclasses.dataclass(frozen=True)
 class JointHeldOut:
-    """How the law, fitted without them, met held-out rows. `inside` counts those in the new-run interval."""
+    """Held-out rows and the law fitted without them; `inside` counts rows in the interval for a new run."""
 
     rows: tuple[PredictedRow, ...]
     log_rmse: float
@@ -63,8 +62,8 @@ class JointFit:
     """A law in several resources fitted to `points` rows of `configs` configurations.
 
     `resources` are the columns in the order of `roles`. `objective` is the least sum of Huber's loss of ln y
-    with threshold `delta`. `standard_errors` by parameter are the deviations of the resamples' values, None
-    where the resamples tell nothing. `allocation` is None where a resource does not lower y (see `warnings`).
+    with threshold `delta`. `standard_errors` by parameter are standard deviations of the resamples' values,
+    None without enough configurations. `allocation` is None if a resource does not lower y (see `warnings`).
     """
 
     law: str
@@ -88,11 +87,11 @@ class JointFit:
     bootstrap_seed: int
 
     def value(self, name: str) -> float:
-        """The value of a parameter by its name."""
+        """Return the value of the parameter called `name`."""
         return next(e.value for e in self.parameters if e.name == name)
 
     def predict(self, x: Array) -> Array:
-        """y (m,) at resources x (m, k) in the order of `roles`, in the table's units."""
+        """Return y (m,) at resources x (m, k) in the order of `roles`, in the table's units."""
         law = JOINT_LAWS[self.law]
         parts = np.full(len(x), self.value(law.floor))
         for j, (role, name) in enumerate(zip(law.roles, law.coefficients, strict=True)):

@@ -1,4 +1,4 @@
-"""From a table to the rows of a law in several resources: each is used or excluded by name."""
+"""From a table to the rows of a law in several resources: each row is used or excluded by name."""
 
 from __future__ import annotations
 
@@ -18,14 +18,23 @@ from isoflop.table.grouping import distinct_scales
 
 Array = npt.NDArray[np.float64]
 
-MOST_SHARED = 0.999
-"""A resource of which the others explain a greater share of ln's variance cannot be told from them."""
-DOUBTFUL_SHARED = 0.95
+REFUSED_SHARE = 0.999
+"""A resource is refused if the others explain a greater share of the variance of its logarithm."""
+WARNED_SHARE = 0.95
 
 
 @dataclasses.dataclass(frozen=True)
-class Rows:
-    """The rows that are fitted: x (n, k), y (n,), the configuration of each, compute (n,) if it was named."""
+class JointRows:
+    """The n rows that are fitted, of k resources.
+
+    Attributes:
+        x: resources (n, k).
+        y: error or loss (n,).
+        config: index (n,) of the configuration of each row.
+        compute: (n,), None if no column was named.
+        names: of the rows.
+        excluded: the rows that are not fitted.
+    """
 
     x: Array
     y: Array
@@ -36,27 +45,27 @@ class Rows:
 
     @property
     def log_x_max(self) -> Array:
-        """ln of the largest of each resource (k,)."""
+        """ln of the greatest value of each resource (k,)."""
         return np.asarray(np.log(self.x.max(axis=0)))
 
     @property
     def configs(self) -> int:
-        """How many configurations there are."""
+        """Number of configurations."""
         return int(self.config.max()) + 1 if len(self.config) else 0
 
     def v(self, x: Array) -> Array:
-        """ln(x_max / x) (m, k)."""
+        """Return ln(x_max / x) (m, k)."""
         return np.asarray(np.log(self.x.max(axis=0) / x))
 
 
 def column(table: pd.DataFrame, name: str) -> Array:
-    """A column as floats, unknown as nan. ValueError if there is none or it holds words."""
+    """Return a column as floats (n,), unknown as NaN. ValueError if it is missing or holds text."""
     if name not in table:
         raise ValueError(f"no column {name} in the table: {nearest(name, map(str, table.columns))}")
     try:
         return np.asarray(pd.to_numeric(table[name]), dtype=float)
     except (ValueError, TypeError):
-        raise ValueError(f"column {name} holds words, not numbers: choose a column of numbers") from None
+        raise ValueError(f"column {name} holds text, not numbers: choose a column of numbers") from None
 
 
 def select(
@@ -67,14 +76,19 @@ def select(
     group: str | None = None,
     chance: float | None = None,
     compute: str | None = None,
-) -> Rows:
-    """The rows with a positive, finite value in each column; others are excluded by name.
+) -> JointRows:
+    """Return the rows with a positive, finite value in each column; the others are excluded by name.
 
-    Configurations are the values of `group`, else of config_id where there is one, else the rows themselves.
-    Rows whose y is at or above `chance`, for test_error else that of the column chance_error, are excluded.
+    Args:
+        table: one row a run.
+        resources: columns of the resources.
+        y: column of the error or loss.
+        group: column whose values are the configurations; without it config_id, else each row is one.
+        chance: rows with y at or above it are excluded. Without it, for test_error, column chance_error.
+        compute: column of the compute.
 
     Raises:
-        ValueError: a column is missing, holds words or is named twice.
+        ValueError: a column is missing, holds text or is named twice.
     """
     needed = (*resources, y) if compute is None else (*resources, y, compute)
     if twice := [name for name, times in Counter(needed).items() if times > 1]:
@@ -93,7 +107,7 @@ def select(
     keep = np.array([reason is None for reason in reasons], dtype=bool)
     labels = np.arange(len(table)) if group is None else table[group].astype(str).to_numpy()
     config, _ = pd.factorize(labels[keep])
-    return Rows(
+    return JointRows(
         x=values[keep, : len(resources)],
         y=values[keep, len(resources)],
         config=np.asarray(config, dtype=np.intp),
@@ -104,7 +118,7 @@ def select(
 
 
 def _problem(names: tuple[str, ...], row: Array, y: int, chance: float) -> str | None:
-    """Why a row cannot be used, or None; `y` is the place of y in it, `chance` may be unknown (nan)."""
+    """Return why a row cannot be used, or None; `y` is the index of y in it, `chance` may be NaN."""
     for name, value in zip(names, row, strict=True):
         if math.isnan(value):
             return f"unknown {name}"
@@ -115,8 +129,8 @@ def _problem(names: tuple[str, ...], row: Array, y: int, chance: float) -> str |
     return None
 
 
-def refuse_too_few(law: str, free: int, resources: Sequence[str], rows: Rows) -> None:
-    """Raise ValueError where rows cannot carry a law of `free` parameters."""
+def refuse_too_few(law: str, free: int, resources: Sequence[str], rows: JointRows) -> None:
+    """Raise ValueError if the rows cannot determine a law of `free` parameters."""
     left_out = ""
     if rows.excluded:
         reason, times = Counter(e.reason for e in rows.excluded).most_common(1)[0]
@@ -137,8 +151,8 @@ def refuse_too_few(law: str, free: int, resources: Sequence[str], rows: Rows) ->
         raise ValueError("y is the same in every row: there is no fall to fit")
 
 
-def _shared(rows: Rows) -> Array:
-    """The share of the variance of ln x_j that a line in the others explains (k,)."""
+def _explained_shares(rows: JointRows) -> Array:
+    """Return the share (k,) of the variance of ln x_j that a linear function of the others explains."""
     logs = np.log(rows.x) - np.log(rows.x).mean(axis=0)
     share = np.empty(logs.shape[1])
     for j, own in enumerate(logs.T):
@@ -148,24 +162,24 @@ def _shared(rows: Rows) -> Array:
     return share
 
 
-def shared_words(rows: Rows, resources: Sequence[str]) -> list[str]:
-    """Doubts about resources that rise together; ValueError where one follows from the others."""
-    share = _shared(rows)
+def collinearity_warnings(rows: JointRows, resources: Sequence[str]) -> list[str]:
+    """Return warnings about collinear resources; ValueError if one follows from the others."""
+    share = _explained_shares(rows)
     worst = int(share.argmax())
     others = " and ".join(name for j, name in enumerate(resources) if j != worst)
-    if share[worst] > MOST_SHARED:
+    if share[worst] > REFUSED_SHARE:
         raise ValueError(
             f"{resources[worst]} follows from {others} in these rows (R2 {share[worst]:.5f} of its log): "
-            "their terms cannot be told apart, vary one while holding the other"
+            "their terms cannot be separated, vary one while holding the other"
         )
-    if share[worst] > DOUBTFUL_SHARED:
+    if share[worst] > WARNED_SHARE:
         return [
             f"{resources[worst]} nearly follows from {others} (R2 {share[worst]:.3f}): uncertain exponents"
         ]
     return []
 
 
-def resampled(rows: Rows, resamples: int, seed: int) -> Array:
-    """Weights (1 + resamples, n): the sample itself, then resamples of whole configurations."""
+def resample(rows: JointRows, resamples: int, seed: int) -> Array:
+    """Return weights (1 + resamples, n): the sample itself, then resamples of whole configurations."""
     generator = np.random.default_rng(seed)
     return np.asarray(bootstrap.resample(rows.configs, resamples, generator)[:, rows.config])

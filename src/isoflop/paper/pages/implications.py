@@ -7,7 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from isoflop.paper import facts
+from isoflop.paper import facts, forms
 from isoflop.paper.implications import Bill, Conversion, ImplicationsResult, equivalents
 from isoflop.paper.pages import drawing as paper_drawing
 from isoflop.paper.pages.drawing import power_interval, power_of_ten
@@ -190,16 +190,21 @@ def _paint(figure: Figure, rows: list[tuple[str, Bill, Bill]]) -> None:
         known = [b.log10_gflops for b in (straight, bent) if b.log10_gflops is not None]
         if len(known) == 2:
             axes.plot(known, [row, row], color=style.MUTED, lw=1, zorder=2)
-        for bill, face in ((straight, style.law_colour("polynomial")), (bent, "white")):
+        for bill, face in ((straight, style.law_colour(forms.LAW_OF_FORM["polynomial"])), (bent, "white")):
             if bill.log10_gflops is not None:
-                edge = style.law_colour(bill.form)
+                edge = style.law_colour(forms.LAW_OF_FORM[bill.form])
                 axes.plot(bill.log10_gflops, row, "o", mfc=face, mec=edge, mew=1.5, ms=6, zorder=3)
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows], fontsize=8.5)
     axes.invert_yaxis()
     axes.set_xlabel("Training compute (GFLOPs)")
     axes.xaxis.set_major_formatter(lambda value, _: f"$10^{{{value:.0f}}}$")
     axes.grid(True, axis="x", color=style.GRID, lw=0.7, zorder=0)
-    for form, face in (("polynomial", style.law_colour("polynomial")), ("exponential", "white")):
+    for form, face in (
+        ("polynomial", style.law_colour(forms.LAW_OF_FORM["polynomial"])),
+        ("exponential", "white"),
+    ):
         name = f"{form.capitalize()} form"
-        axes.plot([], [], "o", mfc=face, mec=style.law_colour(form), mew=1.5, ms=6, label=name)
+        axes.plot(
+            [], [], "o", mfc=face, mec=style.law_colour(forms.LAW_OF_FORM[form]), mew=1.5, ms=6, label=name
+        )
     axes.legend(frameon=False, fontsize=8.5, loc="lower right")

@@ -145,7 +145,8 @@ def _paint(figure: Figure, result: PublishedResult) -> None:
     for (line, dashes), exponent in zip(_LINES, result.exponents, strict=True):
         height = 100 * 10 ** -(exponent.intercept + exponent.slope.value * np.log10(grid))
         name = f"Power law, {line}: alpha {number(exponent.alpha.value)}"
-        axes.plot(grid, height, color=style.law_colour("polynomial"), lw=1.5, ls=dashes, label=name, zorder=4)
+        colour = style.law_colour(forms.LAW_OF_FORM["polynomial"])
+        axes.plot(grid, height, color=colour, lw=1.5, ls=dashes, label=name, zorder=4)
     bent = regression.least_squares(np.log10(compute), 100 / error, np.ones((1, len(error))))
     height = 100 * forms.error_at("exponential", bent.at(0) + bent.slope * np.log10(grid))
     axes.plot(grid, height, color=style.law_colour("exponential"), lw=1.5, label="Exponential form", zorder=4)

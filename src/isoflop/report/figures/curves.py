@@ -13,7 +13,7 @@ from isoflop.report.text.numerals import compact
 
 Array = npt.NDArray[np.float64]
 
-THIN = ("polynomial", "exponential")
+THIN = ("power_law_ols", "exponential")
 """The paper's laws, always drawn; the others are to be switched on in the interactive chart."""
 LEAST_ZONE = 1.2
 """A region of x that spans less than this factor is not shaded."""
@@ -79,7 +79,9 @@ class Curves:
 
 def main_fit(report: FitReport) -> LawFit | None:
     """The law that stands where there is no forecast: the floored one where it was fitted, else the first."""
-    return next((f for f in report.fits if f.law == "power_floor"), report.fits[0] if report.fits else None)
+    return next(
+        (f for f in report.fits if f.law == "power_law_floor"), report.fits[0] if report.fits else None
+    )
 
 
 def curves(report: FitReport | None) -> Curves | None:

@@ -25,13 +25,13 @@ UNTESTED = "#e4dfd3"
 FORECAST = "forecast"
 _LAWS = {
     FORECAST: ("#D55E00", "Forecast"),
-    "polynomial": ("#000000", "Power law"),
+    "power_law_ols": ("#000000", "Power law (OLS)"),
     "exponential": ("#CC79A7", "Exponential"),
-    "power": ("#7F7F7F", "Power law, robust"),
-    "power_floor": ("#E69F00", "Power law + floor"),
-    "m3": ("#56B4E9", "M3, levelling off"),
-    "m4": ("#8C564B", "M4, sigmoid"),
-    "broken": ("#A50F15", "One smooth break"),
+    "power_law": ("#7F7F7F", "Power law"),
+    "power_law_floor": ("#E69F00", "Power law with a floor"),
+    "m3": ("#56B4E9", "M3"),
+    "m4": ("#8C564B", "M4"),
+    "broken_power_law": ("#A50F15", "Broken power law"),
 }
 
 

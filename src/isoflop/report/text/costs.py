@@ -45,17 +45,17 @@ def parameter(fit: LawFit | None, name: str) -> Estimate | None:
 
 def exponent(report: FitReport) -> Estimate | None:
     """b of the power law, error ∝ compute^-b."""
-    return parameter(law(report, "polynomial"), "b")
+    return parameter(law(report, "power_law_ols"), "b")
 
 
 def floor(report: FitReport) -> Estimate | None:
     """E of the power law with a floor."""
-    return parameter(law(report, "power_floor"), "E")
+    return parameter(law(report, "power_law_floor"), "E")
 
 
 def floor_identified(report: FitReport) -> bool:
     """Whether the data show a floor: E's interval lies clear of 0, and the law with it is clearly closer."""
-    bent, plain, found = law(report, "power_floor"), law(report, "polynomial"), floor(report)
+    bent, plain, found = law(report, "power_law_floor"), law(report, "power_law_ols"), floor(report)
     if bent is None or found is None or found.interval.low is None or found.interval.high is None:
         return False
     gain = plain is None or bent.log10_rmse <= FLOOR_GAIN * plain.log10_rmse
@@ -113,7 +113,7 @@ def halving(fit: LawFit, x_max: float) -> Halving:
     the curve.
     """
     start, slope = level(fit, x_max), parameter(fit, "b")
-    if fit.law in ("polynomial", "power", "power_floor", "exponential"):
+    if fit.law in ("power_law_ols", "power_law", "power_law_floor", "exponential"):
         if slope is None or slope.value <= 0:
             return Halving(fit.law, None, None, "the fitted error does not fall")
         return _by_formula(fit, start, slope)
@@ -127,7 +127,7 @@ def halving(fit: LawFit, x_max: float) -> Halving:
 
 def _by_formula(fit: LawFit, start: float, slope: Estimate) -> Halving:
     beyond = f"more than 10^{LARGEST_POWER} times the largest run"
-    if fit.law in ("polynomial", "power"):
+    if fit.law in ("power_law_ols", "power_law"):
         low, high = slope.interval.low, slope.interval.high
         bounds = Interval(
             _power(2.0, 1 / high if high and high > 0 else None),

@@ -9,7 +9,7 @@ import pandas as pd
 
 from isoflop.curve.result import FitFile
 from isoflop.report.text.numerals import compact, padded
-from isoflop.table.aggregate import Table
+from isoflop.table.aggregate import RunTable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +75,7 @@ def configs(rows: pd.DataFrame) -> Grid:
     return Grid(columns, tuple(row for _, row in found))
 
 
-def left_out(table: Table, fits: FitFile) -> Grid:
+def left_out(table: RunTable, fits: FitFile) -> Grid:
     """Records that gave no point, and rows that a fit did not use, each with its reason."""
     names = dict(zip(table.rows["run_id"], table.rows["label"] + " seed ", strict=True))
     seeds = dict(zip(table.rows["run_id"], table.rows["seed"], strict=True))

@@ -25,9 +25,9 @@ LEAST_CONFIGS = 5
 LEAST_SCALES = 3
 
 SPOKEN = {
-    "polynomial": "under the power law",
+    "power_law_ols": "under the power law (OLS)",
     "exponential": "under the exponential law",
-    "power_floor": "under the power law with a floor",
+    "power_law_floor": "under the power law with a floor",
     costs.FORECAST: "by the forecast, the average of the laws",
 }
 """The laws whose price of halving the error the verdict names."""
@@ -105,7 +105,7 @@ def _answer(report: FitReport, seeds: pd.Series[int]) -> tuple[Answer, str, str]
             "The law with a floor is clearly closer to the points than the plain power law. A fixed training "
             "set or wrong labels give such a floor; the paper's limit lets the data grow with compute.",
         )
-    plain = costs.law(report, "polynomial")
+    plain = costs.law(report, "power_law_ols")
     alpha = plain.paper_alpha if plain else None
     low, high = (alpha.interval.low, alpha.interval.high) if alpha else (None, None)
     if low is not None and low >= LEAST_ALPHA:
@@ -164,7 +164,7 @@ def _measured(report: FitReport) -> str:
     runs, shapes = plural(report.points, "run"), plural(report.configs, "configuration")
     decades = number(math.log10(report.x_max / report.x_min), 2)
     text = f"Here {runs} of {shapes} span {decades} decades of training compute"
-    plain, b = costs.law(report, "polynomial"), costs.exponent(report)
+    plain, b = costs.law(report, "power_law_ols"), costs.exponent(report)
     if b is None:
         return f"{text}."
     text += (

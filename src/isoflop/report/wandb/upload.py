@@ -114,7 +114,7 @@ def _need(package: str) -> None:
 
 def _fits(directory: Path) -> FitFile | None:
     path = directory / "fit.json"
-    return result.read(path) if path.is_file() else None
+    return result.read_fits(path) if path.is_file() else None
 
 
 def dry_run(directory: Path, project: str, entity: str | None) -> dict[str, Any]:
