@@ -8,7 +8,7 @@ import functools
 import sys
 import typing
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from isoflop.config.schema import Config, ConfigError
 
@@ -120,7 +120,7 @@ def _axes_with_current_names(values: Mapping[str, Any]) -> dict[str, Any]:
     return changed
 
 
-def _holds_old_names(axes: Any) -> bool:
+def _holds_old_names(axes: Any) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(axes, Mapping) and any(key in RENAMED_KEYS for key, _ in flatten(axes))
 
 

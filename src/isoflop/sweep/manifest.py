@@ -71,13 +71,13 @@ def read_runs(path: Path, first: int = 1, last: int | None = None) -> tuple[Plan
     """
     if not path.is_file():
         raise ConfigError(f"{path}: no such manifest: give the manifest.jsonl of a sweep")
+    wanted = f"line {first}" if last == first else f"lines {first}-{last or ''}"
     if first < 1 or (last is not None and last < first):
-        raise ConfigError(f"lines {first}-{last}: give two line numbers in order, counted from 1")
+        raise ConfigError(f"{wanted}: give line numbers in order, counted from 1")
     with path.open("rb") as file:
         lines = enumerate(itertools.islice(file, first - 1, last), first)
         runs = tuple(decode_line(line, path, number) for number, line in lines)
     if not runs or (last is not None and len(runs) < last - first + 1):
-        wanted = f"line {first}" if last == first else f"lines {first}-{last or ''}"
         raise ConfigError(f"{path}: no {wanted}: it ends with line {first + len(runs) - 1}")
     return runs
 

@@ -21,7 +21,8 @@ QUIT_SECONDS = 30.0
 START_SECONDS = 30.0
 
 # This shell owns the daemon and must end it even if the sweep is killed. It reads a pipe whose other end the
-# sweep holds: however that process ends, the kernel closes the pipe, `cat` returns and the daemon is told to quit.
+# sweep holds: however the sweep ends, the kernel closes the pipe, `cat` returns and the daemon is asked to
+# quit.
 KEEPER = f"""
 {CONTROL} -d >/dev/null 2>&1 && echo started && cat >/dev/null
 echo quit | {CONTROL} >/dev/null 2>&1

@@ -41,7 +41,7 @@ def count_runs(number: int) -> str:
 def announce(level: StopLevel, running: int) -> None:
     """Tell the user what a request to stop does to the `running` runs."""
     messages = {
-        StopLevel.DRAIN: f"no new run is started; waiting for {count_runs(running)} (Ctrl-C again stops them)",
+        StopLevel.DRAIN: f"starting no new runs; waiting for {count_runs(running)} (Ctrl-C again stops them)",
         StopLevel.STOP: f"stopping {count_runs(running)} with a checkpoint each (Ctrl-C again kills them)",
         StopLevel.KILL: f"killing {count_runs(running)}",
     }

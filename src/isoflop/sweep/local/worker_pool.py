@@ -1,4 +1,4 @@
-"""Pool of worker processes of one sweep: assigns runs to them and sees to the records of each run that ends."""
+"""Pool of worker processes: assigns the runs of a sweep and makes sure that each leaves its records."""
 
 from __future__ import annotations
 
