@@ -40,6 +40,16 @@ def test_a_line_and_a_range_give_the_records_of_the_sweep(
     assert len(list((path.parent / "records").iterdir())) == 2
 
 
+def test_the_old_name_of_the_option_is_accepted_and_the_new_one_offered(
+    runs: tuple[PlannedRun, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Copies of array.sbatch that users made for a sweep still have it."""
+    path = runs[0].config.directory / "manifest.jsonl"
+    assert main.main(["run", "--manifest", str(path), "--cells", "2-3"]) == 0
+    assert capsys.readouterr().err.startswith("isoflop: --cells is now called --runs: use the new name\n")
+    assert {each.stem for each in (path.parent / "records").iterdir()} == {each.run_id for each in runs[1:]}
+
+
 def test_records_go_beside_a_manifest_that_was_moved(runs: tuple[PlannedRun, ...], tmp_path: Path) -> None:
     moved = tmp_path / "a new place"
     runs[0].config.directory.rename(moved)

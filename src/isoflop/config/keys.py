@@ -101,12 +101,12 @@ def with_current_names(tree: Mapping[str, Any], explicit: Collection[str] = ()) 
             old one counts, since the new one then comes from the defaults, unless it is in `explicit`.
     """
     values = dict(flatten(tree))
-    changed = _axes_with_current_names(values) | {k: v for k, v in values.items() if k in RENAMED_KEYS}
-    if not changed:
+    renamed = {current_name(key): value for key, value in values.items() if key in RENAMED_KEYS}
+    axes = _axes_with_current_names(values)
+    if not renamed and not axes:
         return dict(tree)
     kept = {key: value for key, value in values.items() if key not in RENAMED_KEYS}
-    renamed = {current_name(key): value for key, value in changed.items()}
-    return unflatten(kept | {key: value for key, value in renamed.items() if key not in explicit})
+    return unflatten(kept | axes | {key: value for key, value in renamed.items() if key not in explicit})
 
 
 def _axes_with_current_names(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -390,3 +391,17 @@ def test_the_scripts_are_bash_and_come_with_a_wheel() -> None:
         assert path.read_text().startswith("#!/bin/bash\n")
     included = (ROOT / "pyproject.toml").read_text()
     assert 'slurm = "isoflop/slurm"' in included
+
+
+def test_a_submission_keeps_the_key_names_of_earlier_releases(tmp_path: Path) -> None:
+    text = (
+        '{"name": "1", "user_id": 0, "submitted_at": "then", "cells": 5, "cells_per_task": 2, "source": "s",'
+        ' "chunks": [{"job": "7", "first_line": 1, "tasks": 3}]}'
+    )
+    (tmp_path / "slurm").mkdir()
+    (tmp_path / "slurm/1.json").write_text(text)
+    submitted = submission.read_submission(tmp_path, "1")
+    assert (submitted.runs, submitted.runs_per_task, submitted.task(5)) == (5, 2, ("7", 2))
+    submission.write_submission(submitted, tmp_path)
+    written = json.loads((tmp_path / "slurm/1.json").read_text())
+    assert written.items() >= json.loads(text).items()
