@@ -66,15 +66,15 @@ def test_the_probe_trains_in_so_many_processes_at_once(
     make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(packing, "PROBE_SECONDS", 0.5)
-    monkeypatch.setattr(packing, "PAYS", 0.0)
+    monkeypatch.setattr(packing, "MIN_SPEEDUP", 0.0)
     runs = grid.expand(make_config("model.width=16,8,4"))
     rates = packing.measure_rates(runs, most=3)
-    assert list(rates) == [1, 2], "4 would be more than asked for"
+    assert list(rates) == [1, 2], "4 is more than the limit"
     assert all(rate > 0 for rate in rates.values())
     assert not runs[0].config.directory.exists(), "nothing is recorded"
 
 
-def test_the_probe_ends_where_a_process_cannot_be(
+def test_the_probe_ends_when_a_process_fails(
     make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(packing, "PROBE_SECONDS", 0.2)

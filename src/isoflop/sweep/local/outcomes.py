@@ -110,7 +110,7 @@ def _record_of_death(ended: EndedRun, slots: Slots, command_line: str, horizon: 
 
 
 def _how_it_ended(code: int | None) -> str:
-    # sweep/slurm/reconcile.py recognises kills for memory by these words: change them together.
+    # sweep/slurm/reconcile.py looks for "was killed by signal 9": change both together.
     if code is None:
         return "returned"
     return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
