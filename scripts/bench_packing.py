@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Examples per second of 1, 2, 4, 8 and 16 processes training one small cell on a GPU, with MPS and without.
+"""Examples per second of 1 to 16 processes that train one small model on a GPU, with MPS and without.
 
 usage: python scripts/bench_packing.py [--at-once 1 2 4 8 16] [--mps yes no] [OVERRIDES]
 
-Prints a line a case: all processes together, and beside one process without MPS. Without a GPU the processes
-share the CPU: a rehearsal.
+Prints a line per case: the rate of all processes together, and its ratio to one process without MPS. Without
+a GPU the processes share the CPU, which only shows that the script works.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import argparse
 from isoflop.config.compose import compose_config
 from isoflop.sweep.local import mps, packing
 
-CELL = ("data=digits", "model=resnet", "model.width=4", "model.depth=1", "optim=sgd", "launch.threads=1")
+RUN = ("data=digits", "model=resnet", "model.width=4", "model.depth=1", "optim=sgd", "launch.threads=1")
 
 
 def main() -> None:
@@ -24,21 +24,21 @@ def main() -> None:
     )
     parser.add_argument("--at-once", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     parser.add_argument("--mps", nargs="+", choices=["no", "yes"], default=["no", "yes"])
-    given, overrides = parser.parse_known_args()
-    config = compose_config([*CELL, *overrides], None)
-    alone: float | None = None
-    for served in given.mps:
-        with mps.daemon(wanted=served == "yes") as environment:
-            if served == "yes" and not environment:
+    options, overrides = parser.parse_known_args()
+    config = compose_config([*RUN, *overrides], None)
+    single: float | None = None
+    for use_mps in options.mps:
+        with mps.daemon(wanted=use_mps == "yes") as environment:
+            if use_mps == "yes" and not environment:
                 print("MPS could not be started")
                 continue
-            with packing.Probe(config, environment) as probe:
-                for number in given.at_once:
+            with packing.PackingProbe(config, environment) as probe:
+                for number in options.at_once:
                     probe.grow_to(number)
                     rate = probe.rate()
-                    alone = alone or rate
-                    told = f"{rate:.0f} examples/s, {rate / alone:.2f} x" if rate and alone else "failed"
-                    print(f"MPS {served:3} {number:3d} at once: {told}", flush=True)
+                    single = single or rate
+                    result = f"{rate:.0f} examples/s, {rate / single:.2f} x" if rate and single else "failed"
+                    print(f"MPS {use_mps:3} {number:3d} at once: {result}", flush=True)
 
 
 if __name__ == "__main__":

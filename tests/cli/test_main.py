@@ -75,13 +75,13 @@ def test_a_sweep_runs_what_is_missing_then_fits_and_reports(
 ) -> None:
     sweep = ["sweep", "model.width=4,16,64", "seed=0,1", "sweep.name=tiny", *TINY[1:]]
     assert main.main(sweep) == 0
-    assert "6 cells, 6 to run" in capsys.readouterr().out
+    assert "6 runs, 6 to run" in capsys.readouterr().out
     manifest = [json.loads(line) for line in (here / "results/tiny/manifest.jsonl").read_text().splitlines()]
     work = [cell["planned_train_flops"] for cell in manifest]
     assert work == sorted(work, reverse=True)
     sorted((here / "results/tiny/records").iterdir())[0].unlink()
     assert main.main(sweep) == 0
-    assert "6 cells, 1 to run" in capsys.readouterr().out
+    assert "6 runs, 1 to run" in capsys.readouterr().out
     assert main.main(["aggregate", "results/tiny", "--json", "-"]) == 0
     table = json.loads(capsys.readouterr().out)
     assert len(table["rows"]) == 6
@@ -113,7 +113,7 @@ def test_a_sweep_runs_what_is_missing_then_fits_and_reports(
         (["run", "out=/proc/none/here"], "No such file or directory"),
         (["run", "-m", "model.width=8,16", "model.widht=1"], "did you mean model.width"),
         (["run", "-m", "model.width=8,0", *TINY[1:]], "expected int >= 1"),
-        (["sweep"], "no cells"),
+        (["sweep"], "no runs"),
         (["sweep", "model=mlp,resnet"], "axis is a value"),
         (["sweep", "sweep=digits", "optim.batch_size=5000"], "larger than the 898"),
         (["sweep", "sweep=digist"], "Available options in 'sweep'"),

@@ -1,4 +1,4 @@
-"""A real SLURM of one node, started once a worker and stopped in the end."""
+"""A real SLURM of one node, started once per pytest process and stopped at the end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCRIPT = Path(__file__).parent / "one_node.sh"
 
 
 def free_ports() -> int:
-    """The first of four neighbouring ports that nothing listens on."""
+    """Return the first of four neighbouring ports that nothing listens on."""
     for first in range(21000 + os.getpid() % 1000 * 4, 30000, 4):
         try:
             for port in range(first, first + 4):
@@ -31,9 +31,9 @@ def free_ports() -> int:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Path]:
-    """The folder of a running cluster; SLURM_CONF points to it."""
+    """Start a cluster and yield its folder; SLURM_CONF points to it."""
     if os.geteuid() != 0:
-        pytest.skip("a SLURM of our own needs root")
+        pytest.skip("starting a SLURM needs root")
     path = f"{os.environ['PATH']}:/usr/sbin"
     if missing := [name for name in NEEDED if shutil.which(name, path=path) is None]:
         pytest.skip(f"not installed: {', '.join(missing)} (.ci/run installs them)")

@@ -20,42 +20,42 @@ TINY = ("data=digits", "model=mlp", "launch=slurm")
 LONG_EPOCHS, ENDLESS_EPOCHS = 2500, 100_000
 
 
-def isoflop(*words: str, at: Path, codes: tuple[int, ...] = (0,)) -> str:
+def isoflop(*arguments: str, at: Path, codes: tuple[int, ...] = (0,)) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "isoflop", *words], cwd=at, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "isoflop", *arguments], cwd=at, capture_output=True, text=True, check=False
     )
     assert done.returncode in codes, done.stdout + done.stderr
     return done.stdout
 
 
-def started(*words: str, at: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "isoflop", *words]
+def started(*arguments: str, at: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "isoflop", *arguments]
     return subprocess.Popen(command, cwd=at, stdout=subprocess.PIPE, text=True)
 
 
-def slurm(*words: str) -> str:
-    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+def slurm(*arguments: str) -> str:
+    return subprocess.run(arguments, check=True, capture_output=True, text=True).stdout
 
 
 def statuses(directory: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(
+    runs: list[dict[str, Any]] = json.loads(
         isoflop("status", str(directory), "--json", "-", at=directory.parent)
     )["cells"]
-    return found
+    return runs
 
 
-def until(met: Callable[[], Any], seconds: float, words: str) -> Any:
-    """What `met` gives once that is true."""
+def until(condition: Callable[[], Any], seconds: float, description: str) -> Any:
+    """Return the value of `condition` once it is true."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if found := met():
-            return found
+        if value := condition():
+            return value
         time.sleep(0.3)
-    raise AssertionError(f"not within {seconds} s: {words}")
+    raise AssertionError(f"not within {seconds} s: {description}")
 
 
-def sign(directory: Path, run_id: str, attempt: int) -> Callable[[], bool]:
-    """Whether a cell is in training in that attempt."""
+def in_attempt(directory: Path, run_id: str, attempt: int) -> Callable[[], bool]:
+    """Return a condition: the run trains in that attempt."""
 
     def seen() -> bool:
         path = directory / "progress" / f"{run_id}.json"
@@ -68,7 +68,7 @@ def sign(directory: Path, run_id: str, attempt: int) -> Callable[[], bool]:
 
 
 def task_of(directory: Path, run_id: str) -> str:
-    """The task of a cell, as JOB_INDEX, by the files of the first submission."""
+    """Return the task of a run as JOB_INDEX, from the files of the first submission."""
     lines = (directory / "slurm/1.jsonl").read_text().splitlines()
     number = next(n for n, line in enumerate(lines, 1) if json.loads(line)["run_id"] == run_id)
     for chunk in json.loads((directory / "slurm/1.json").read_text())["chunks"]:
@@ -86,10 +86,10 @@ def images(root: Path) -> None:
                 Image.new("RGB", (8, 8), (shade,) * 3).save(root / part / name / f"{number}.png")
 
 
-def test_every_task_ends_with_its_state_right_and_the_curve_is_fitted(cluster: Path, tmp_path: Path) -> None:
-    """Seven cells in two arrays: two plain ones, one whose data is gone, one that needs more memory than it
-    has, one whose process is killed, one that is cancelled, and one that is told of a time limit and then
-    preempted."""
+def test_every_task_ends_in_the_right_state_and_the_curve_is_fitted(cluster: Path, tmp_path: Path) -> None:
+    """Seven runs in two arrays: two plain ones, one whose data is gone, one that needs more memory than it
+    has, one whose process is killed, one that is cancelled, and one that gets the signal before its time
+    limit and is then preempted."""
     directory = tmp_path / "my sweep"
     images(tmp_path / "images")
     gone = {"data.name": "imagefolder", "data.root": tmp_path / "images", "data.resolution": 8}
@@ -108,37 +108,37 @@ def test_every_task_ends_with_its_state_right_and_the_curve_is_fitted(cluster: P
     command = ["sweep", *TINY, f"sweep.points=[{written}]", f'out="{directory}"', "sweep.name=states"]
     command += ["launch.slurm.partition=low", "launch.slurm.memory=1500M", "launch.slurm.options=[--hold]"]
     waiting = started(*command, "--wait", at=tmp_path)
-    until((directory / "manifest.jsonl").is_file, 120, "the cells are queued")
+    until((directory / "manifest.jsonl").is_file, 120, "the runs are queued")
 
-    cells = statuses(directory)
-    assert [cell["state"] for cell in cells] == ["pending"] * 7
+    runs = statuses(directory)
+    assert [run["state"] for run in runs] == ["pending"] * 7
     assert "0 to run, 7 queued or running already" in isoflop(*command, at=tmp_path)
-    ids = {cell["settings"]["model.width"]: cell["run_id"] for cell in cells}
+    ids = {run["settings"]["model.width"]: run["run_id"] for run in runs}
     shutil.rmtree(tmp_path / "images")
     jobs = [chunk["job"] for chunk in json.loads((directory / "slurm/1.json").read_text())["chunks"]]
     assert len(jobs) == 2, "the test's cluster takes at most 5 tasks an array"
     slurm("scontrol", "release", *jobs)
 
     killed, cancelled, moved = (task_of(directory, ids[width]) for width in (20, 28, 24))
-    until(sign(directory, ids[20], 1), 120, "the cell to be killed trains")
-    running = {cell["run_id"]: cell for cell in statuses(directory)}[ids[20]]
+    until(in_attempt(directory, ids[20], 1), 120, "the run to be killed trains")
+    running = {run["run_id"]: run for run in statuses(directory)}[ids[20]]
     assert running["state"] == "running"
     assert 0 < running["share_done"] < 1
     assert running["seconds_left"] > 0
     os.kill(json.loads((directory / "progress" / f"{ids[20]}.json").read_bytes())["pid"], signal.SIGKILL)
-    until(sign(directory, ids[28], 1), 120, "the cell to be cancelled trains")
+    until(in_attempt(directory, ids[28], 1), 120, "the run to be cancelled trains")
     slurm("scancel", cancelled)
-    until(sign(directory, ids[24], 1), 120, "the long cell trains")
+    until(in_attempt(directory, ids[24], 1), 120, "the long run trains")
     slurm("scancel", "--signal=USR1", "--batch", moved)
-    until(sign(directory, ids[24], 2), 120, "the long cell goes on after a notice of its time limit")
+    until(in_attempt(directory, ids[24], 2), 120, "the long run resumes after its time limit")
     slurm("sbatch", "--partition=high", "--exclusive", "--mem=100", "--output=/dev/null", "--wrap=true")
-    until(sign(directory, ids[24], 3), 120, "the long cell goes on after it was preempted")
+    until(in_attempt(directory, ids[24], 3), 120, "the long run resumes after it was preempted")
 
-    said, _ = waiting.communicate(timeout=240)
+    output, _ = waiting.communicate(timeout=240)
     assert waiting.returncode == 1
-    assert "4 of 7 points are missing" in said
-    ended = {cell["settings"]["model.width"]: cell for cell in statuses(directory)}
-    states = {width: cell["state"] for width, cell in ended.items()}
+    assert "4 of 7 points are missing" in output
+    ended = {run["settings"]["model.width"]: run for run in statuses(directory)}
+    states = {width: run["state"] for width, run in ended.items()}
     good = dict.fromkeys((8, 64, 24), "done")
     assert states == good | {9: "failed", 12_000: "oom", 20: "failed", 28: "interrupted"}
     assert "images" in ended[9]["reason"]
@@ -159,20 +159,20 @@ def test_every_task_ends_with_its_state_right_and_the_curve_is_fitted(cluster: P
     assert {state for task, state, _ in seen if task == task_of(directory, ids[12_000])} == {"FAILED"}
 
 
-def test_a_cell_by_two_processes_says_what_one_says(cluster: Path, tmp_path: Path) -> None:
-    """Two tasks of an array: torchrun in the one that has two processes, and one record of each cell."""
-    found = {}
+def test_two_processes_give_the_result_of_one(cluster: Path, tmp_path: Path) -> None:
+    """Two tasks of an array: torchrun in the one that has two processes, and one record of each run."""
+    by_devices = {}
     for devices in (1, 2):
         directory = tmp_path / str(devices)
-        words = ["sweep", *TINY, "sweep.points=[{model.width: 16, model.depth: 1, schedule.epochs: 2}]"]
-        words += ["optim.batch_size=60", "precision=fp32", f"launch.devices={devices}"]
-        words += [f"out={directory}", "sweep.name=two"]
-        isoflop(*words, "--wait", at=tmp_path)
+        arguments = ["sweep", *TINY, "sweep.points=[{model.width: 16, model.depth: 1, schedule.epochs: 2}]"]
+        arguments += ["optim.batch_size=60", "precision=fp32", f"launch.devices={devices}"]
+        arguments += [f"out={directory}", "sweep.name=two"]
+        isoflop(*arguments, "--wait", at=tmp_path)
         (path,) = (directory / "records").iterdir()
-        found[devices] = json.loads(path.read_bytes())
+        by_devices[devices] = json.loads(path.read_bytes())
         (log,) = (directory / "logs").glob("slurm-*_0.out")
-        assert "cells 1-1" in log.read_text()
-    one, two = found[1], found[2]
+        assert "runs 1-1" in log.read_text()
+    one, two = by_devices[1], by_devices[2]
     assert one["state"] == two["state"] == "done"
     assert one["run_id"] == two["run_id"]
     assert one["compute"] == two["compute"]
@@ -185,9 +185,9 @@ def test_a_cell_by_two_processes_says_what_one_says(cluster: Path, tmp_path: Pat
 
 def test_a_sweep_submitted_from_inside_a_job_is_not_part_of_it(cluster: Path, tmp_path: Path) -> None:
     """Neither its partition nor its memory, CPUs or time limit are those of the jobs it submits."""
-    words = ["sweep", *TINY, "model.width=8,16", f"out={tmp_path / 'd'}", "sweep.name=inside"]
-    words += ["launch.slurm.memory=700M", 'launch.slurm.options=["--hold"]']
-    command = [sys.executable, "-m", "isoflop", *words]
+    arguments = ["sweep", *TINY, "model.width=8,16", f"out={tmp_path / 'd'}", "sweep.name=inside"]
+    arguments += ["launch.slurm.memory=700M", 'launch.slurm.options=["--hold"]']
+    command = [sys.executable, "-m", "isoflop", *arguments]
     outer = ["srun", "--partition=high", "--job-name=outer", "--mem=1500M", "--cpus-per-task=2", "--time=20"]
     subprocess.run([*outer, *command], cwd=tmp_path, check=True, capture_output=True)
     made = json.loads((tmp_path / "d/slurm/1.json").read_text())

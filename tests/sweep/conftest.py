@@ -1,4 +1,4 @@
-"""What the tests of sweeps share: running cells in this process's own sweep, and cells that misbehave."""
+"""Fixtures of the sweep tests: executing runs from this process, and workers that misbehave."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from isoflop.record import Record
-from isoflop.sweep.grid import Cell
+from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import launch, worker
 from isoflop.sweep.local.launch import Slots
 
@@ -21,36 +21,39 @@ FRAME = """
 import errno, itertools, os, signal, sys, time
 from pathlib import Path
 from isoflop.sweep.local import worker as child
-real_task, real_work = child.run_task, child.work
+real_execute, real_serve = child.execute, child.serve
 
-def work(*arguments):
-    child.run_task = run_task
-    real_work(*arguments)
+def serve(*arguments):
+    child.execute = execute
+    real_serve(*arguments)
 
-def run_task(task, *rest):
-    seed, out = task.config.seed, task.config.directory
+def execute(assignment, *rest):
+    seed, out = assignment.config.seed, assignment.config.directory
 {body}
-    return real_task(task, *rest)
+    return real_execute(assignment, *rest)
 """
 
 
 @pytest.fixture
 def collect() -> Collect:
-    """collect(cells, slots) -> run id -> the last record of each cell, None where another process has it."""
+    """collect(runs, slots) maps run ids to the last record of each run, None if another process has it."""
 
-    def run(cells: tuple[Cell, ...], slots: Slots = TWO) -> dict[str, Record | None]:
-        seen: dict[str, Record | None] = {}
-        launch.run_cells(
-            cells, slots, lambda cell, found: seen.update({cell.run_id: found[-1] if found else None})
+    def execute(runs: tuple[PlannedRun, ...], slots: Slots = TWO) -> dict[str, Record | None]:
+        last: dict[str, Record | None] = {}
+        launch.run_all(
+            runs, slots, lambda run, written: last.update({run.run_id: written[-1] if written else None})
         )
-        return seen
+        return last
 
-    return run
+    return execute
 
 
 @pytest.fixture
 def misbehave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """misbehave("if seed == 1: sys.exit(3)"): children run this before a cell. Undone by monkeypatch.undo."""
+    """misbehave("if seed == 1: sys.exit(3)"): workers execute this before each run.
+
+    monkeypatch.undo takes it back.
+    """
 
     def make(body: str) -> None:
         lines = "\n".join("    " + line for line in body.strip().splitlines())
@@ -58,7 +61,7 @@ def misbehave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
         monkeypatch.syspath_prepend(str(tmp_path))
         import misbehaving  # type: ignore[import-not-found]
 
-        monkeypatch.setattr(worker, "work", misbehaving.work)
+        monkeypatch.setattr(worker, "serve", misbehaving.serve)
 
     yield make
     sys.modules.pop("misbehaving", None)

@@ -281,8 +281,8 @@ def _sweep(directory: Path, *, quick: bool) -> None:
 
     overrides = ["sweep=overparameterised", *(["seed=0"] if quick else [])]
     composed = dataclasses.replace(compose_config(overrides, None), out=str(directory))
-    base = dataclasses.replace(composed, sweep=grid.without(composed.sweep, ["seed"] if quick else []))
-    training.run_missing(base, grid.expand(base), base.directory, retry.states(None))
+    base = dataclasses.replace(composed, sweep=grid.without_axes(composed.sweep, ["seed"] if quick else []))
+    training.run_missing(base, grid.expand(base), base.directory, retry.parse_states(None))
 
 
 def _laws(directory: Path) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from isoflop.config import Config, ConfigError
 from isoflop.config.compose import compose_config, from_hydra, multirun, parse_overrides
 
 if TYPE_CHECKING:
-    from isoflop.sweep.grid import Cell
+    from isoflop.sweep.grid import PlannedRun
 
 
 def add(verb: output.Add) -> None:
@@ -29,7 +30,8 @@ def add(verb: output.Add) -> None:
             made.add_argument("--again", action="store_true", help="run even if the record says done")
             made.add_argument("--manifest", metavar="FILE", type=Path, help="run cells of a sweep's manifest")
             made.add_argument("--line", type=int, help="the line of the manifest, counted from 1")
-            made.add_argument("--cells", metavar="A-B", help="lines A to B, a process a cell")
+            made.add_argument("--runs", metavar="A-B", help="lines A to B, each run in its own process")
+            made.add_argument("--cells", action=OldName, dest="runs", help=argparse.SUPPRESS)
         else:
             told = "then meter alone the shapes of cells that shared a GPU, and complete their joules"
             made.add_argument("--metering-pass", action="store_true", help=told)
@@ -42,10 +44,19 @@ def add(verb: output.Add) -> None:
     output.add_json(made)
 
 
+class OldName(argparse.Action):
+    """An option under the name of an earlier release, accepted for one release with a line on stderr."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        """Store the value under the new name."""
+        sys.stderr.write(f"isoflop: {option_string} is now called --{self.dest}: use the new name\n")
+        setattr(namespace, self.dest, values)
+
+
 def _run(options: argparse.Namespace) -> int:
     if {"-m", "--multirun"} & set(options.overrides):
         return _multirun(options)
-    if options.manifest or options.line or options.cells:
+    if options.manifest or options.line or options.runs:
         return _run_manifest(options)
     from isoflop.cli.terminal import console
 
@@ -74,12 +85,12 @@ def _run_manifest(options: argparse.Namespace) -> int:
     from isoflop.cli.terminal import console
     from isoflop.sweep import manifest
 
-    if options.overrides or not options.manifest or (options.line is None) == (options.cells is None):
-        raise ConfigError("give --manifest FILE with --line N or --cells A-B, and no overrides")
-    if options.cells:
-        ended = manifest.run_range(options.manifest, *manifest.bounds(options.cells))
+    if options.overrides or not options.manifest or (options.line is None) == (options.runs is None):
+        raise ConfigError("give --manifest FILE with --line N or --runs A-B, and no overrides")
+    if options.runs:
+        ended = manifest.run_range(options.manifest, *manifest.parse_range(options.runs))
         found = [record for _, records in ended for record in records]
-        code = output.EXIT_OF_STATE[manifest.worst(ended)]
+        code = output.EXIT_OF_STATE[manifest.worst_state(ended)]
     else:
         found = list(manifest.run_line(options.manifest, options.line, again=options.again))
         code = _worst(found)
@@ -133,10 +144,10 @@ def _sweep(options: argparse.Namespace) -> int:
     fixed = [
         found.key_or_group for _, found in parse_overrides(options.overrides) if not found.is_sweep_override()
     ]
-    base = dataclasses.replace(composed, sweep=grid.without(composed.sweep, fixed))
+    base = dataclasses.replace(composed, sweep=grid.without_axes(composed.sweep, fixed))
     cells = grid.expand(base)
     feed.check(base.tracker)
-    request = stages.Request(retry.states(options.retry), options.dry_run, options.wait)
+    request = stages.Request(retry.parse_states(options.retry), options.dry_run, options.wait)
     if base.launch.name == "slurm" or request.dry_run:
         waited = stages.sweep(base, cells, request, lambda words: console.OUT.print(words, markup=False))
         return _summary(waited, base.directory) if waited else output.DONE
@@ -145,15 +156,15 @@ def _sweep(options: argparse.Namespace) -> int:
         run_missing(base, trials, base.directory / tune.FOLDER, request.states)
         choices = tune.choose(cells, base.sweep.lr_grid)
         console.show_choices(sum(not c.interior for c in choices.values()), len(choices))
-        cells = tune.tuned(cells, choices)
-        tune.adopt(cells)
+        cells = tune.apply_choices(cells, choices)
+        tune.copy_trial_records(cells)
     run_missing(base, cells, base.directory, request.states)
     if options.metering_pass:
         metering_pass.run_pass(cells, base.directory)
     return _summary(cells, base.directory)
 
 
-def run_missing(base: Config, cells: tuple[Cell, ...], directory: Path, states: Sequence[str]) -> None:
+def run_missing(base: Config, cells: tuple[PlannedRun, ...], directory: Path, states: Sequence[str]) -> None:
     """Run the cells without a record in `directory`, or one in `states`; all are in its manifest."""
     from isoflop.cli.terminal import console
     from isoflop.sweep import grid, retry
@@ -161,19 +172,19 @@ def run_missing(base: Config, cells: tuple[Cell, ...], directory: Path, states: 
     from isoflop.track import feed
 
     todo = {cell.run_id for cell in retry.select(cells, directory, states)}
-    console.OUT.print(f"{directory}: {len(cells)} cells, {len(todo)} to run", markup=False)
+    console.OUT.print(f"{directory}: {len(cells)} runs, {len(todo)} to run", markup=False)
     if not todo:
         return
     planned, gpus = launch.plan(cells)
     grid.write_manifest(planned, directory)
     ordered = tuple(cell for cell in planned if cell.run_id in todo)
     with console.cells_bar(len(ordered)) as show:
-        slots = launch.slots(base.launch, gpus, ordered)
-        launch.run_cells(ordered, slots, lambda cell, found: show(cell.run_id, found))
+        slots = launch.choose_slots(base.launch, gpus, ordered)
+        launch.run_all(ordered, slots, lambda cell, found: show(cell.run_id, found))
     feed.wait(directory, base.tracker.wait_seconds)
 
 
-def _summary(cells: tuple[Cell, ...], directory: Path) -> int:
+def _summary(cells: tuple[PlannedRun, ...], directory: Path) -> int:
     """Show the table of the sweep's folder; 1 if any cell of this sweep is not done."""
     from isoflop.cli.terminal import console
     from isoflop.table import aggregate
@@ -192,7 +203,7 @@ def _status(options: argparse.Namespace) -> int:
     from isoflop.cli.terminal import status_table
     from isoflop.sweep import status
 
-    found = status.read(options.directory)
+    found = status.read_status(options.directory)
     if options.json:
         return output.write_json(found, options.json)
     status_table.show(found)

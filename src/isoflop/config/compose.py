@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from isoflop.config.convert import from_dict
-from isoflop.config.keys import check_names, groups
+from isoflop.config.keys import check_names, current_name, groups, with_current_names
 from isoflop.config.schema import Config, ConfigError
 
 
@@ -24,15 +24,18 @@ def compose_config(overrides: Sequence[str], config_dir: str | None) -> Config:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    parsed = tuple(parse_overrides(overrides))
     try:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            composed = compose("config", overrides=[*_searchpath(config_dir), *_translate(overrides)])
+            composed = compose("config", overrides=[*_searchpath(config_dir), *_translate(parsed)])
             raw = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_brief(error)) from error
     assert isinstance(raw, dict)
     raw["out"], raw["sweep"]["name"] = str(raw["out"]), str(raw["sweep"]["name"])
-    return from_dict({str(key): value for key, value in raw.items()})
+    # A file of the user's own may hold an old name beside the new one of the defaults.
+    plain = {str(key): value for key, value in raw.items()}
+    return from_dict(with_current_names(plain, explicit={each.key_or_group for _, each in parsed}))
 
 
 def _brief(error: Exception) -> str:
@@ -49,7 +52,7 @@ def _searchpath(config_dir: str | None) -> list[str]:
 
 
 def parse_overrides(overrides: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    """Yield (text, Hydra's parse of it) of each override, after checking its name.
+    """Yield (text, Hydra's parse of it) of each override, after checking its name; old names are replaced.
 
     Raises:
         ConfigError: a name that is not in the configuration, or something that is no override.
@@ -58,7 +61,7 @@ def parse_overrides(overrides: Sequence[str]) -> Iterator[tuple[str, Any]]:
     from hydra.errors import HydraException
 
     parser = OverridesParser.create()
-    for text in overrides:
+    for text in map(_with_current_name, overrides):
         try:
             parsed = parser.parse_override(text)
         except HydraException as error:
@@ -69,9 +72,16 @@ def parse_overrides(overrides: Sequence[str]) -> Iterator[tuple[str, Any]]:
         yield text, parsed
 
 
-def _translate(overrides: Sequence[str]) -> Iterator[str]:
-    """Yield overrides as Hydra's compose takes them; `model.width=8,16` becomes an axis of the grid."""
-    for text, parsed in parse_overrides(overrides):
+def _with_current_name(text: str) -> str:
+    """Return an override under the key's new name: `a.old=1` as `a.new=1`, `++` and `~` before it kept."""
+    key, equals, value = text.partition("=")
+    name = key.lstrip("+~")
+    return f"{key.removesuffix(name)}{current_name(name)}{equals}{value}" if name else text
+
+
+def _translate(overrides: Iterable[tuple[str, Any]]) -> Iterator[str]:
+    """Yield parsed overrides as Hydra takes them; `model.width=8,16` becomes an axis of the grid."""
+    for text, parsed in overrides:
         key = parsed.key_or_group
         if parsed.is_sweep_override():
             if key in groups():
@@ -100,6 +110,7 @@ def multirun(arguments: Sequence[str], config_dir: str | None, task: Callable[[A
     """
     import hydra
 
+    arguments = [text for text, _ in parse_overrides(arguments)]
     _try_each_value(arguments, config_dir)
     os.environ["HYDRA_FULL_ERROR"] = "1"
     before, sys.argv = sys.argv, ["isoflop", "--multirun", *_searchpath(config_dir), *arguments]

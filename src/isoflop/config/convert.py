@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from isoflop import record
-from isoflop.config.keys import check_names, flatten
+from isoflop.config.keys import check_names, flatten, with_current_names
 from isoflop.config.schema import Config, ConfigError
 
 
@@ -20,6 +20,7 @@ def from_dict(raw: Mapping[str, Any]) -> Config:
     Raises:
         ConfigError: an unknown or missing key, a wrong type or a value out of range; one line, naming it.
     """
+    raw = with_current_names(raw)
     check_names(key for key, _ in flatten(raw))
     try:
         config = msgspec.convert(raw, Config)

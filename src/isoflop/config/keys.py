@@ -1,17 +1,23 @@
-"""The dotted keys of the configuration, such as `model.width`."""
+"""The dotted keys of the configuration, such as `model.width`, and the names they had before."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
+import sys
 import typing
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, TypeGuard
 
 from isoflop.config.schema import Config, ConfigError
 
 FREE = ("sweep.grid", "sweep.points")
 """Keys whose content is the user's own."""
+RENAMED_KEYS: Mapping[str, str] = {
+    "launch.slurm.cells_per_task": "launch.slurm.runs_per_task",
+}
+"""Old key -> new key. An old key is read, with a warning, for one release after it was renamed."""
 
 
 def _section(hint: Any) -> type | None:
@@ -50,10 +56,78 @@ def check_names(keys: Iterable[str], also: Iterable[str] = ()) -> None:
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (dotted key, value) of a nested mapping; the content of free keys is left whole."""
+    """Yield (dotted key, value) of a nested mapping; the content of FREE keys is left whole."""
     for key, value in tree.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping) and name not in FREE:
             yield from flatten(value, f"{name}.")
         else:
             yield name, value
+
+
+def unflatten(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the nested mapping whose dotted keys are those of `values`; the inverse of `flatten`."""
+    tree: dict[str, Any] = {}
+    for key, value in values.items():
+        *sections, name = key.split(".")
+        section = tree
+        for each in sections:
+            section = section.setdefault(each, {})
+        section[name] = value
+    return tree
+
+
+def current_name(key: str) -> str:
+    """Return the name that a dotted key has now; warn on standard error if `key` is an old one."""
+    if key in RENAMED_KEYS:
+        _warn_renamed(key)
+    return RENAMED_KEYS.get(key, key)
+
+
+@functools.cache  # once a process: a manifest repeats its keys on every line
+def _warn_renamed(old: str) -> None:
+    sys.stderr.write(
+        f"isoflop: {old} is now called {RENAMED_KEYS[old]}: use the new name, "
+        "the old one stops working in the next release\n"
+    )
+
+
+def with_current_names(tree: Mapping[str, Any], explicit: Collection[str] = ()) -> dict[str, Any]:
+    """Return nested settings with each renamed key under its new name, those of a sweep's axes included.
+
+    Args:
+        tree: nested settings, such as those of a whole configuration.
+        explicit: new names that were set on the command line. Where both names are present the value of the
+            old one counts, since the new one then comes from the defaults, unless it is in `explicit`.
+    """
+    values = dict(flatten(tree))
+    renamed = {current_name(key): value for key, value in values.items() if key in RENAMED_KEYS}
+    axes = _axes_with_current_names(values)
+    if not renamed and not axes:
+        return dict(tree)
+    kept = {key: value for key, value in values.items() if key not in RENAMED_KEYS}
+    return unflatten(kept | axes | {key: value for key, value in renamed.items() if key not in explicit})
+
+
+def _axes_with_current_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `sweep.grid` and `sweep.points` with new names, as far as they hold an old one."""
+    grid, points = values.get("sweep.grid"), values.get("sweep.points")
+    changed: dict[str, Any] = {}
+    if _holds_old_names(grid):
+        changed["sweep.grid"] = _axes(grid)
+    if isinstance(points, list) and any(map(_holds_old_names, points)):
+        changed["sweep.points"] = [_axes(each) if _holds_old_names(each) else each for each in points]
+    return changed
+
+
+def _holds_old_names(axes: Any) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(axes, Mapping) and any(key in RENAMED_KEYS for key, _ in flatten(axes))
+
+
+def _axes(axes: Mapping[str, Any]) -> dict[str, Any]:
+    return {current_name(key): value for key, value in flatten(axes)}
+
+
+def has_old_name(line: bytes) -> bool:
+    """Return whether a configuration in JSON may hold a renamed key: a quick test, without decoding it."""
+    return any(f'"{old.rpartition(".")[2]}"'.encode() in line for old in RENAMED_KEYS)

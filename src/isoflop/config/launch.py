@@ -1,4 +1,4 @@
-"""Where and how cells are launched. No part of a run's identity."""
+"""Settings that say where and how runs are launched. They are not part of a run's identity."""
 
 from __future__ import annotations
 
@@ -12,24 +12,29 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 
 Shared = Literal["nothing", "processor", "gpu"]
-"""What a cell has together with cells that run at the same time: its joules are nobody's."""
+"""What a run shares with runs beside it. Their energy cannot be told apart, so it is not measured."""
 SHARED_GPU = "shared GPU"
-"""Why the joules of a cell that ran beside others on its GPU are unknown, until a metering pass."""
+"""Reason in a record for unknown energy: the run shared its GPU. The metering pass looks for it."""
 
 TIME = re.compile(r"\d+|\d+:\d\d(:\d\d)?|\d+-\d+(:\d\d){0,2}")
 MEMORY = re.compile(r"\d+[KMGT]?")
 GPU = re.compile(r"(?P<kind>gpu(:[A-Za-z][^:,]*)?)(:(?P<number>\d+))?")
-"""The part of a gres that asks for GPUs."""
+"""The GPU part of a SLURM gres: `gpu`, `gpu:2`, `gpu:a100` or `gpu:a100:2`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SlurmConfig:
-    """What sbatch is asked for, a task of the array. Null: the cluster's default.
+    """Options of sbatch for each task of the job array. None leaves an option to the cluster's default.
 
-    `gres` is a node's; `cpus_per_task` are a process's, of which a node has launch.devices. `time` as sbatch
-    writes it (minutes, HH:MM:SS or D-HH:MM:SS); `memory` such as 8G; `at_once` tasks of the array run at a
-    time; a task runs `cells_per_task` cells, one after another; `options` are further sbatch options, `setup`
-    shell lines before the cells (module load ...).
+    Attributes:
+        gres: generic resources of one node, such as `gpu:a100:2`.
+        cpus_per_task: CPUs of one process; a node runs launch.devices processes.
+        memory: memory of one node, such as 8G.
+        time: time limit as sbatch writes it: minutes, HH:MM:SS or D-HH:MM:SS.
+        at_once: largest number of tasks of the array that run at the same time.
+        runs_per_task: runs that one task executes, one after another.
+        options: further options of sbatch.
+        setup: shell lines executed before the runs, such as `module load cuda`.
     """
 
     partition: str | None
@@ -41,12 +46,16 @@ class SlurmConfig:
     memory: str | None
     time: str | Count | None
     at_once: Count | None
-    cells_per_task: Count
+    runs_per_task: Count
     options: tuple[str, ...]
     setup: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Refuse what sbatch would refuse later, or misread."""
+        """Refuse values that sbatch would reject or misread.
+
+        Raises:
+            ValueError: names the setting.
+        """
         if self.time is not None and not TIME.fullmatch(str(self.time)):
             raise ValueError(f"time {self.time}: give minutes, HH:MM:SS or D-HH:MM:SS")
         if self.memory is not None and not MEMORY.fullmatch(self.memory):
@@ -60,14 +69,20 @@ class SlurmConfig:
 
 @dataclasses.dataclass(frozen=True)
 class LaunchConfig:
-    """Null workers: `per_gpu` a GPU, or one a CPU core; null threads: the cores a worker has. `step` auto is
-    a whole-step CUDA graph on a GPU and eager on a CPU.
+    """How runs are launched, on this machine or under SLURM.
 
-    A cell is ended after `timeout_seconds` in all, or after `stall_seconds` without a sign of progress; null
-    is never. State is kept every `checkpoint_seconds`, so that an interrupted cell goes on from there.
-
-    A cell is trained by `devices` processes on each of `nodes` nodes, a GPU each where there are GPUs
-    (docs/training.md). One that waits longer than `parallel_timeout_seconds` for the others fails the cell.
+    Attributes:
+        workers: runs at the same time. None: `per_gpu` for each GPU, or one for each CPU core.
+        threads: CPU threads of each process. None: the cores of its worker.
+        per_gpu: runs at the same time on one GPU; `auto` finds the number with a short probe.
+        step: training step; `auto` is a whole-step CUDA graph on a GPU and eager on a CPU.
+        devices: processes on each node that train one run together, each on its own GPU where there are
+            GPUs (docs/training.md).
+        nodes: nodes that train one run together.
+        parallel_timeout_seconds: a run fails if one of its processes waits longer than this for the others.
+        timeout_seconds: a run is stopped when it has taken this long. None: never.
+        stall_seconds: a run is stopped when it has made no progress for this long. None: never.
+        checkpoint_seconds: time between two checkpoints, from which an interrupted run resumes.
     """
 
     name: Literal["local", "slurm"]
@@ -87,7 +102,11 @@ class LaunchConfig:
     slurm: SlurmConfig
 
     def __post_init__(self) -> None:
-        """Refuse what several processes cannot do, and what one has no use for."""
+        """Refuse settings that do not fit the number of processes.
+
+        Raises:
+            ValueError: names the setting.
+        """
         if self.processes > 1 and self.step == "graph":
             raise ValueError("step=graph is for one device: set step to auto, eager or compile")
         if self.processes == 1 and self.sync_batchnorm:
@@ -95,36 +114,36 @@ class LaunchConfig:
 
     @property
     def processes(self) -> int:
-        """Those that train one cell, on all nodes."""
+        """Number of processes that train one run, on all nodes together."""
         return self.devices * self.nodes
 
     @property
     def gres(self) -> str | None:
-        """What sbatch is asked for on each node: slurm.gres, with a GPU for each device where it names none.
+        """The gres of each node: slurm.gres, with one GPU for each device where it gives no number.
 
         Raises:
-            ValueError: it names another number than `devices`.
+            ValueError: slurm.gres asks for a number of GPUs other than `devices`.
         """
-        asked = self.slurm.gres
-        if asked is None:
+        gres = self.slurm.gres
+        if gres is None:
             return f"gpu:{self.devices}" if self.devices > 1 and self.device == "cuda" else None
         if self.devices == 1:
-            return asked
-        return ",".join(self._with_number(part) for part in asked.split(","))
+            return gres
+        return ",".join(self._with_gpu_count(part) for part in gres.split(","))
 
-    def _with_number(self, part: str) -> str:
-        found = GPU.fullmatch(part)
-        if not found:
+    def _with_gpu_count(self, part: str) -> str:
+        match = GPU.fullmatch(part)
+        if not match:
             return part
-        if found["number"] not in (None, str(self.devices)):
+        if match["number"] not in (None, str(self.devices)):
             raise ValueError(
-                f"launch.slurm.gres={self.slurm.gres} asks for {found['number']} GPUs a node and "
-                f"launch.devices is {self.devices}: make them the same, or write {found['kind']} alone"
+                f"launch.slurm.gres={self.slurm.gres} asks for {match['number']} GPUs a node and "
+                f"launch.devices is {self.devices}: make them the same, or write {match['kind']} alone"
             )
-        return f"{found['kind']}:{self.devices}"
+        return f"{match['kind']}:{self.devices}"
 
     def check_batch(self, batch_size: int) -> None:
-        """Refuse a batch that cannot be shared evenly.
+        """Refuse a batch size that is not a multiple of the number of processes.
 
         Raises:
             ValueError: the processes do not divide `batch_size`.

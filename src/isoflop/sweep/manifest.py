@@ -1,7 +1,7 @@
-"""Cells from a manifest: one of its lines, or a range of them, run wherever this is called.
+"""Runs of a manifest: reading its lines, and executing one line or a range of them in place.
 
-Records go to the folder that the manifest lies in, whatever that folder was called when it was written. The
-copy that a SLURM submission works from lies in DIR/slurm and belongs to DIR.
+Records go to the folder that holds the manifest, wherever that folder is now. The copy of a manifest that a
+SLURM submission works from lies in DIR/slurm and belongs to DIR.
 """
 
 from __future__ import annotations
@@ -12,143 +12,166 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from isoflop import record as records
-from isoflop.config import ConfigError
+from isoflop.config import ConfigError, keys
 from isoflop.config.launch import LaunchConfig
 from isoflop.record import Record, State
-from isoflop.sweep.grid import Cell
+from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.planning import Slots
 from isoflop.track import feed
 
 SUBMISSIONS = "slurm"
+"""Folder of a sweep that holds the manifests of its SLURM submissions."""
 WORST_FIRST: tuple[State, ...] = ("interrupted", "failed", "oom", "diverged", "done")
-_CELL = msgspec.json.Decoder(Cell)
+_DECODER = msgspec.json.Decoder(PlannedRun)
 
 
 def directory_of(path: Path) -> Path:
-    """The sweep's folder that a manifest belongs to."""
+    """Return the sweep's folder that a manifest belongs to."""
     folder = path.parent
     return folder.parent if folder.name == SUBMISSIONS and path.name != "manifest.jsonl" else folder
 
 
-def decode(line: bytes, path: Path, number: int) -> Cell:
-    """The cell of line `number`, with its records beside the manifest.
+def decode_line(line: bytes, path: Path, number: int) -> PlannedRun:
+    """Return the run of line `number` of the manifest at `path`, its records beside that manifest.
 
     Raises:
         ConfigError: the line is damaged, or its configuration is not one of this version.
     """
     try:
-        cell = _CELL.decode(line)
+        planned = _decode_renamed(line) if keys.has_old_name(line) else _DECODER.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"{path}: line {number} is damaged or of another version of isoflop ({error}): "
-            "run isoflop sweep again to write it anew"
+            f"{path}: line {number} is damaged or was written by another version of isoflop ({error}): "
+            "run isoflop sweep again to rewrite it"
         ) from error
-    return dataclasses.replace(cell, config=dataclasses.replace(cell.config, out=str(directory_of(path))))
+    config = dataclasses.replace(planned.config, out=str(directory_of(path)))
+    return dataclasses.replace(planned, config=config)
 
 
-def read(path: Path, first: int = 1, last: int | None = None) -> tuple[Cell, ...]:
-    """The cells of lines `first` to `last`, counted from 1; to the end where `last` is None.
+def _decode_renamed(line: bytes) -> PlannedRun:
+    """Decode a line that was written before some keys were renamed. Raises msgspec.DecodeError."""
+    config = keys.with_current_names(msgspec.json.decode(line, type=_Line).config)
+    return _DECODER.decode(msgspec.json.encode(msgspec.json.decode(line) | {"config": config}))
+
+
+class _Line(msgspec.Struct):
+    config: dict[str, Any]
+
+
+def read_runs(path: Path, first: int = 1, last: int | None = None) -> tuple[PlannedRun, ...]:
+    """Return the runs of lines `first` to `last`, counted from 1; to the end if `last` is None.
 
     Raises:
         ConfigError: there is no such manifest or line, or a line cannot be read.
     """
     if not path.is_file():
-        raise ConfigError(f"{path}: there is no such manifest: give the manifest.jsonl of a sweep")
+        raise ConfigError(f"{path}: no such manifest: give the manifest.jsonl of a sweep")
+    wanted = f"line {first}" if last == first else f"lines {first}-{last or ''}"
     if first < 1 or (last is not None and last < first):
-        raise ConfigError(f"lines {first}-{last}: lines are counted from 1")
+        raise ConfigError(f"{wanted}: give line numbers in order, counted from 1")
     with path.open("rb") as file:
-        taken = enumerate(itertools.islice(file, first - 1, last), first)
-        cells = tuple(decode(line, path, number) for number, line in taken)
-    if not cells or (last is not None and len(cells) < last - first + 1):
-        asked = f"line {first}" if last == first else f"lines {first}-{last or ''}"
-        raise ConfigError(f"{path}: no {asked}: it ends with line {first + len(cells) - 1}")
-    return cells
+        lines = enumerate(itertools.islice(file, first - 1, last), first)
+        runs = tuple(decode_line(line, path, number) for number, line in lines)
+    if not runs or (last is not None and len(runs) < last - first + 1):
+        raise ConfigError(f"{path}: no {wanted}: it ends with line {first + len(runs) - 1}")
+    return runs
 
 
-def bounds(text: str) -> tuple[int, int]:
-    """`3-7` or `3` as the first and the last line.
+def parse_range(text: str) -> tuple[int, int]:
+    """Return the first and the last line of `3-7` or `3`.
 
     Raises:
-        ConfigError: it is neither.
+        ConfigError: the text has neither form.
     """
-    if not (found := re.fullmatch(r"(\d+)(?:-(\d+))?", text)):
-        raise ConfigError(f"--cells {text}: give lines of the manifest, such as 1-10")
-    return int(found[1]), int(found[2] or found[1])
+    if not (match := re.fullmatch(r"(\d+)(?:-(\d+))?", text)):
+        raise ConfigError(f"--runs {text}: give lines of the manifest, such as 1-10")
+    return int(match[1]), int(match[2] or match[1])
 
 
 def run_line(path: Path, number: int, *, again: bool = False) -> tuple[Record, ...]:
-    """Run the cell of one line in this process, as `isoflop run` would: its records.
+    """Execute the run of one line in this process, as `isoflop run` would, and return its records.
 
     Raises:
         ValueError: the line or its input cannot be used.
-        RecordBusyError: another process is running the cell.
+        RecordBusyError: another process is executing the run.
         OSError: a record could not be written.
     """
-    (cell,) = read(path, number, number)
+    (planned,) = read_runs(path, number, number)
     from isoflop.runner import run
     from isoflop.runner.request import RunRequest
 
-    launch = dataclasses.replace(cell.config.launch, threads=_slots(cell.config.launch).threads)
-    config = dataclasses.replace(cell.config, launch=launch)
-    found = run.run(config, RunRequest(lr_interior=cell.lr_interior, again=again))
+    launch = dataclasses.replace(planned.config.launch, threads=task_slots(planned.config.launch).threads)
+    config = dataclasses.replace(planned.config, launch=launch)
+    written = run.run(config, RunRequest(lr_interior=planned.lr_interior, again=again))
     feed.wait(config.directory, config.tracker.wait_seconds)
-    return found
+    return written
 
 
-def run_range(path: Path, first: int, last: int) -> tuple[tuple[Cell, tuple[Record, ...]], ...]:
-    """Run the cells of a range, each in a process of its own: those run with their records, none where
-    another process is running a cell.
+def run_range(path: Path, first: int, last: int) -> tuple[tuple[PlannedRun, tuple[Record, ...]], ...]:
+    """Execute the runs of a range of lines, each in a process of its own.
 
-    A task that SLURM started once more takes up only what it has not accounted for.
+    Returns each executed run with its records; the records are empty if another process is executing the run.
 
     Raises:
         ValueError: a line cannot be used.
-        KeyboardInterrupt: asked to stop; what was in hand is accounted for.
+        KeyboardInterrupt: asked to stop; every run that was started has a record.
         OSError: a record cannot be written.
     """
     from isoflop.sweep.local import launch as local
 
-    cells = read(path, first, last)
+    runs = read_runs(path, first, last)
     if int(os.environ.get("SLURM_RESTART_COUNT", "0")):
-        cells = tuple(cell for cell in cells if not _accounted_since(cell, path))
-    found: dict[str, tuple[Record, ...]] = {}
-    if cells:
-        slots = _slots(cells[0].config.launch)
-        local.run_cells(cells, slots, lambda cell, ended: found.update({cell.run_id: ended}))
-        feed.wait(cells[0].config.directory, cells[0].config.tracker.wait_seconds)
-    return tuple((cell, found[cell.run_id]) for cell in cells)
+        # SLURM requeued this task: runs that it finished or that failed before must not start again.
+        runs = tuple(planned for planned in runs if not _is_settled(planned, path))
+    ended: dict[str, tuple[Record, ...]] = {}
+    if runs:
+        slots = task_slots(runs[0].config.launch)
+        local.run_all(runs, slots, lambda planned, written: ended.update({planned.run_id: written}))
+        feed.wait(runs[0].config.directory, runs[0].config.tracker.wait_seconds)
+    return tuple((planned, ended[planned.run_id]) for planned in runs)
 
 
-def worst(ended: Iterable[tuple[Cell, tuple[Record, ...]]]) -> State:
-    """The state that decides the exit code of a range; a cell that another process runs counts as failed."""
+def worst_state(ended: Iterable[tuple[PlannedRun, tuple[Record, ...]]]) -> State:
+    """Return the state that decides the exit code of a range of runs.
+
+    A run without records, which another process is executing, counts as failed.
+    """
     states: set[State] = set()
-    for _, found in ended:
-        states |= {record.state for record in found} or {"failed"}
+    for _, written in ended:
+        states |= {record.state for record in written} or {"failed"}
     return next((state for state in WORST_FIRST if state in states), "done")
 
 
-def _accounted_since(cell: Cell, path: Path) -> bool:
-    """Whether every point has a record, written after the manifest, that is not to be gone on with."""
-    written = path.stat().st_mtime
-    for run_id in cell.config.point_ids.values():
-        record = records.path_of(cell.config.directory, run_id)
+def _is_settled(planned: PlannedRun, path: Path) -> bool:
+    """Return whether no point of the run is to be trained again by a requeued task.
+
+    A point is settled if it is done, or if its record is newer than the manifest at `path` and does not say
+    interrupted. An older record is from before the submission, which asked for the run to be tried again.
+    """
+    submitted = path.stat().st_mtime
+    for run_id in planned.config.point_ids.values():
+        record = records.path_of(planned.config.directory, run_id)
         try:
             state = records.read_state(record)
-            if state == "interrupted" or (state != "done" and record.stat().st_mtime < written):
+            if state == "interrupted" or (state != "done" and record.stat().st_mtime < submitted):
                 return False
         except (records.RecordError, OSError):
             return False
     return True
 
 
-def _slots(launch: LaunchConfig, environment: Mapping[str, str] = os.environ) -> Slots:
-    """What a task of the manifest may use: a cell at a time, or `per_gpu` a GPU, with the threads that SLURM
-    gave it, or one."""
-    gpus = _gpus(environment)
+def task_slots(launch: LaunchConfig, environment: Mapping[str, str] = os.environ) -> Slots:
+    """Return how many runs a task of the manifest executes at a time, and with how many threads.
+
+    One run at a time, or `per_gpu` on each GPU that SLURM allocated; they share the CPUs that SLURM
+    allocated. Outside SLURM that is one run with one thread.
+    """
+    gpus = _allocated_gpus(environment)
     per_gpu = launch.per_gpu if isinstance(launch.per_gpu, int) else 1
     groups = Slots(1, 1, gpus, launch.devices).groups
     workers = launch.workers or max(1, groups * per_gpu)
@@ -157,8 +180,8 @@ def _slots(launch: LaunchConfig, environment: Mapping[str, str] = os.environ) ->
     return Slots(workers, threads, gpus, launch.devices)
 
 
-def _gpus(environment: Mapping[str, str]) -> int:
-    """GPUs that SLURM gave the task; 0 where it says nothing of them."""
+def _allocated_gpus(environment: Mapping[str, str]) -> int:
+    """Return the number of GPUs that SLURM allocated to the task; 0 outside SLURM."""
     if "SLURM_JOB_ID" not in environment:
         return 0
     if "SLURM_GPUS_ON_NODE" in environment:

@@ -1,6 +1,6 @@
-"""Before a sweep: what each cell will cost, whether its input is good, and how many run at a time.
+"""Planning of a sweep: the FLOPs of each run, a check of its input, and how many runs execute at a time.
 
-Whatever needs torch is asked of a child process; the supervisor imports none.
+Everything that needs torch happens in a child process; the supervisor does not import torch.
 """
 
 from __future__ import annotations
@@ -16,15 +16,24 @@ from typing import Any
 
 from isoflop.config import Config, ConfigError
 from isoflop.config.launch import LaunchConfig, Shared
-from isoflop.sweep.grid import Cell
+from isoflop.sweep.grid import PlannedRun
 
 PRELOAD = ["isoflop.sweep.local.preload"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Slots:
-    """Cells at a time, and threads of each process. `gpus` is 0 on a CPU. A cell takes `devices` GPUs next to
-    each other: slot i those of group i modulo the number of groups."""
+    """Places in which runs execute at the same time.
+
+    A run takes a group of `devices` neighbouring GPUs. Slot i uses group i modulo the number of groups, so
+    that with more workers than groups several runs share the GPUs of a group.
+
+    Attributes:
+        workers: runs at the same time.
+        threads: CPU threads of each process.
+        gpus: GPUs of this machine; 0 for runs on the CPU.
+        devices: processes of one run, and its GPUs if there are any.
+    """
 
     workers: int
     threads: int
@@ -33,66 +42,76 @@ class Slots:
 
     @property
     def groups(self) -> int:
-        """Groups of GPUs for a cell each; 0 on a CPU."""
+        """Number of groups of GPUs, each for one run; 0 on a CPU."""
         return max(1, self.gpus // self.devices) if self.gpus else 0
 
     @property
     def shared(self) -> Shared:
-        """What cells have together: a GPU, or only the processor."""
+        """What runs that execute at the same time share: a GPU, or only the processor."""
         if 0 < self.groups < self.workers:
             return "gpu"
         return "processor" if self.workers > 1 else "nothing"
 
     def device_index(self, slot: int) -> int:
-        """The first GPU of a slot; 0 on a CPU."""
+        """Return the first GPU of a slot; 0 on a CPU."""
         return slot % self.groups * self.devices if self.gpus else 0
 
 
-def context() -> ForkServerContext:
-    """Where children come from: a fork server that has torch imported."""
-    made = multiprocessing.get_context("forkserver")
-    made.set_forkserver_preload(PRELOAD)
-    return made
+def forkserver_context() -> ForkServerContext:
+    """Return the context that child processes come from: a fork server that has imported torch.
+
+    Fork alone would copy the supervisor's threads and signal handlers; spawn would import torch again, for
+    seconds, in every child.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    return context
 
 
-def ask(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """What `function` returns in a child process; its ValueError is raised here.
+def call_in_child(purpose: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what `function` returns in a child process.
+
+    Args:
+        purpose: what the call is for, such as "planning": the subject of error messages.
+        function: importable function, called with `arguments`, which are pickled.
+        arguments: positional arguments.
 
     Raises:
-        ConfigError: the function's ValueError.
-        RuntimeError: the child died, or raised something else; `what` says what it was for.
+        ConfigError: the function raised ValueError.
+        RuntimeError: the child died, or the function raised something else.
     """
-    here, there = multiprocessing.Pipe(duplex=False)
-    child = context().Process(target=_answer, args=(there, function, arguments))
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    child = forkserver_context().Process(target=_call_and_send, args=(sender, function, arguments))
     child.start()
-    there.close()
+    sender.close()  # only the child holds the other end now, so its death ends recv with EOFError
     try:
-        kind, value = here.recv()
+        kind, value = receiver.recv()
     except EOFError:
         child.join()
-        raise RuntimeError(f"{what} failed: its process ended with code {child.exitcode}") from None
+        raise RuntimeError(f"{purpose} failed: its process ended with code {child.exitcode}") from None
     except KeyboardInterrupt:
         child.kill()
         raise
     child.join()
     if kind == "value":
         return value
-    raise ConfigError(value) if kind == "input" else RuntimeError(f"{what} failed: {value}")
+    raise ConfigError(value) if kind == "input" else RuntimeError(f"{purpose} failed: {value}")
 
 
-def _answer(pipe: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+def _call_and_send(pipe: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     try:
-        said = ("value", function(*arguments))
+        reply = ("value", function(*arguments))
     except ValueError as error:
-        said = ("input", str(error))
+        reply = ("input", str(error))
     except Exception as error:
-        said = ("failed", f"{type(error).__name__}: {error}")
-    with contextlib.suppress(OSError):  # the parent may be gone
-        pipe.send(said)
+        reply = ("failed", f"{type(error).__name__}: {error}")
+    with contextlib.suppress(OSError):  # the parent may have been killed
+        pipe.send(reply)
 
 
-def _plan_all(configs: tuple[Config, ...]) -> tuple[tuple[float | None, ...], int]:
-    """In a child: planned training FLOPs of each cell, and how many GPUs there are. One count a shape."""
+def _plan_in_child(configs: tuple[Config, ...]) -> tuple[tuple[float | None, ...], int]:
+    """Return the planned training FLOPs of each run and the number of GPUs; FLOPs are counted once a
+    configuration, since they do not depend on the seed."""
     import torch
 
     from isoflop.runner import prepare
@@ -108,23 +127,27 @@ def _plan_all(configs: tuple[Config, ...]) -> tuple[tuple[float | None, ...], in
     return tuple(plans[config_id] for config_id in ids), gpus
 
 
-def plan(cells: tuple[Cell, ...]) -> tuple[tuple[Cell, ...], int]:
-    """The cells with their planned FLOPs, largest first, and the number of GPUs.
+def plan(runs: tuple[PlannedRun, ...]) -> tuple[tuple[PlannedRun, ...], int]:
+    """Return the runs with their planned FLOPs, largest first, and the number of GPUs.
 
-    Every input is tried here, so that bad input is found before anything is trained.
+    The input of every configuration is prepared here, so that bad input is found before training starts.
+    The largest runs go first so that no long run is left over for the end, when other workers are idle.
 
     Raises:
-        ConfigError: a cell's data, model or batch cannot be used.
+        ConfigError: a run's data, model or batch size cannot be used.
         RuntimeError: the planning process died.
     """
-    planned, gpus = ask("planning", _plan_all, tuple(cell.config for cell in cells))
-    made = [dataclasses.replace(c, planned_train_flops=p) for c, p in zip(cells, planned, strict=True)]
-    return tuple(sorted(made, key=lambda cell: -(cell.planned_train_flops or 0.0))), gpus
+    flops, gpus = call_in_child("planning", _plan_in_child, tuple(planned.config for planned in runs))
+    sized = [
+        dataclasses.replace(planned, planned_train_flops=each)
+        for planned, each in zip(runs, flops, strict=True)
+    ]
+    return tuple(sorted(sized, key=lambda planned: -(planned.planned_train_flops or 0.0))), gpus
 
 
-def slots(launch: LaunchConfig, gpus: int, per_gpu: int = 1) -> Slots:
-    """How many cells run at a time: `per_gpu` a group of launch.devices GPUs, or one for as many CPU cores as
-    it has threads, unless launch.workers says."""
+def fixed_slots(launch: LaunchConfig, gpus: int, per_gpu: int = 1) -> Slots:
+    """Return the slots of this machine: `per_gpu` for each group of launch.devices GPUs, or one for as many
+    CPU cores as a run has threads; launch.workers and launch.threads override both."""
     cores, devices = len(os.sched_getaffinity(0)), launch.devices
     threads = launch.threads or 1
     groups = Slots(1, 1, gpus, devices).groups

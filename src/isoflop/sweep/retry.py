@@ -1,4 +1,4 @@
-"""Which cells of a sweep are to be run (again)."""
+"""Selection of the runs of a sweep that are to be executed, or executed again."""
 
 from __future__ import annotations
 
@@ -9,37 +9,40 @@ from pathlib import Path
 from isoflop import record as records
 from isoflop.config import ConfigError
 from isoflop.record import State
-from isoflop.sweep.grid import Cell
+from isoflop.sweep.grid import PlannedRun
 
 STATES = tuple(state for state in typing.get_args(State) if state != "done")
 DEFAULT = ("failed", "interrupted")
 
 
-def states(text: str | None) -> tuple[str, ...]:
-    """`failed,oom` as states of records; None is what a sweep runs again without being told. `lost` cells
-    have no record and always run.
+def parse_states(text: str | None) -> tuple[str, ...]:
+    """Return the states in the value of --retry, such as `failed,oom`; DEFAULT if the option is not given.
+
+    `lost` is accepted and changes nothing: lost runs have no record and always run.
 
     Raises:
-        ConfigError: names a word that is no such state.
+        ConfigError: names the part that is no such state.
     """
     if text is None:
         return DEFAULT
-    words = [word.strip() for word in text.split(",")]
-    if bad := [word for word in words if word not in (*STATES, "lost")]:
-        raise ConfigError(f"--retry {bad[0]}: give one or more of {', '.join((*STATES, 'lost'))}")
-    return tuple(words)
+    names = [name.strip() for name in text.split(",")]
+    if unknown := [name for name in names if name not in (*STATES, "lost")]:
+        raise ConfigError(f"--retry {unknown[0]}: give one or more of {', '.join((*STATES, 'lost'))}")
+    return tuple(names)
 
 
-def select(cells: tuple[Cell, ...], directory: Path, states: Collection[str] = DEFAULT) -> tuple[Cell, ...]:
-    """Cells with a point that has no record, or a damaged one, or one in one of `states`.
+def select(
+    runs: tuple[PlannedRun, ...], directory: Path, states: Collection[str] = DEFAULT
+) -> tuple[PlannedRun, ...]:
+    """Return the runs with a point whose record is missing, damaged, or in one of `states`.
 
-    By default diverged and out-of-memory cells stay: they are accounted for and would end the same way.
+    By default runs that diverged or ran out of memory are left out: they would end the same way again.
     """
 
-    def wanted(run_id: str) -> bool:
+    def is_open(run_id: str) -> bool:
         try:
             return records.read_state(records.path_of(directory, run_id)) in states
         except (records.RecordError, OSError):
             return True
 
-    return tuple(cell for cell in cells if any(map(wanted, cell.config.point_ids.values())))
+    return tuple(planned for planned in runs if any(map(is_open, planned.config.point_ids.values())))

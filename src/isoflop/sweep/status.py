@@ -1,4 +1,4 @@
-"""Where every cell of a sweep stands: manifest, records, signs of life and SLURM's word joined."""
+"""State of every run of a sweep, from its manifest, records and heartbeats and from what SLURM reports."""
 
 from __future__ import annotations
 
@@ -19,25 +19,36 @@ from isoflop.record import SCHEMA, heartbeat
 from isoflop.record.heartbeat import Heartbeat
 from isoflop.sweep import manifest, tune
 from isoflop.sweep.slurm import queue, reconcile, submission
-from isoflop.sweep.slurm.queue import Active, SlurmError
+from isoflop.sweep.slurm.queue import ActiveTask, EndedTask, SlurmError
 from isoflop.sweep.slurm.submission import Submission, Task
 
-CellState = Literal["running", "lost", "failed", "oom", "diverged", "interrupted", "pending", "done"]
-STATES: tuple[CellState, ...] = (
+RunState = Literal["running", "lost", "failed", "oom", "diverged", "interrupted", "pending", "done"]
+STATES: tuple[RunState, ...] = (
     *("running", "lost", "failed", "oom", "diverged", "interrupted", "pending", "done"),
 )
+"""States in the order of attention they need. `lost` runs began, or were submitted, and left no record."""
 FRESH_SECONDS = 120.0
-"""A sign of life from another machine that is older is none: an evaluation may take a while."""
+"""Age up to which a heartbeat from another machine counts: an evaluation may take a while."""
 
 
 @dataclasses.dataclass(frozen=True)
-class CellStatus:
-    """One cell. `share_done` of its steps and the estimated `seconds_left` are those of its last sign of
-    life, while it runs; `log` is a file that exists."""
+class RunStatus:
+    """State of one run.
+
+    Attributes:
+        run_id: id of the run.
+        settings: what the grid sets for it, as dotted keys.
+        state: one of STATES.
+        reason: why, where there is something to say.
+        log: a file that exists and may say more.
+        attempt: number of the latest attempt, if there was one.
+        share_done: share of the steps done by the latest heartbeat, while it runs.
+        seconds_left: estimated from that heartbeat.
+    """
 
     run_id: str
     settings: dict[str, Any]
-    state: CellState
+    state: RunState
     reason: str | None
     log: str | None
     attempt: int | None
@@ -45,14 +56,17 @@ class CellStatus:
     seconds_left: float | None
 
 
-@dataclasses.dataclass(frozen=True)
-class Status:
-    """All cells of a sweep in the manifest's order; `notes` say what could not be found out."""
+class Status(msgspec.Struct, frozen=True, rename={"runs": "cells"}):
+    """State of a sweep: its runs in the manifest's order (`cells` in JSON, as in earlier releases), their
+    number in each state, and notes on what could not be determined."""
 
     directory: str
     counts: dict[str, int]
-    cells: tuple[CellStatus, ...]
+    runs: tuple[RunStatus, ...]
     notes: tuple[str, ...]
+
+
+# Of each file only what the status needs is decoded: 10,000 records take half a second.
 
 
 class _Schedule(msgspec.Struct):
@@ -70,7 +84,7 @@ class _Line(msgspec.Struct):
 
 
 class _Head(msgspec.Struct):
-    """Of a record, what tells how it ended. Every schema has these."""
+    """The fields of a record that say how the run ended. Every schema has them."""
 
     schema: int
     state: records.State
@@ -82,8 +96,8 @@ _LINE, _HEAD = msgspec.json.Decoder(_Line), msgspec.json.Decoder(_Head)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Found:
-    """The record of a point; `written` is its file's time. A damaged one says so in `damage`."""
+class _PointRecord:
+    """A record file: its head, or None and in `damage` what is wrong with it; `written` is its mtime."""
 
     head: _Head | None
     written: float
@@ -91,89 +105,101 @@ class _Found:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Known:
-    """What is known of one cell, before it is judged. `submitted` is when its last submission was written."""
+class _Evidence:
+    """What is known of one run before its state is decided.
+
+    Attributes:
+        run_id: id of the run.
+        points: the record of each point, or None.
+        heartbeat: the latest one and its age in seconds.
+        task: the SLURM task that was submitted for the run last.
+        submitted: time of that submission, by the file system's clock.
+        active: that task in the queue, if it waits or runs.
+        log: a file that exists and may say more.
+    """
 
     run_id: str
-    points: tuple[_Found | None, ...]
-    sign: tuple[Heartbeat, float] | None
+    points: tuple[_PointRecord | None, ...]
+    heartbeat: tuple[Heartbeat, float] | None
     task: Task | None
     submitted: float
-    active: Active | None
+    active: ActiveTask | None
     log: str | None
 
 
-def read(directory: Path) -> Status:
-    """Where the sweep in a folder stands; while its learning rates are tried, the trials.
+def read_status(directory: Path) -> Status:
+    """Return the status of the sweep in a folder; while its learning rates are being chosen, of the trials.
 
     Raises:
-        ConfigError: the folder has no manifest, or it cannot be read.
+        ConfigError: the folder has no manifest, or the manifest cannot be read.
     """
     if not (directory / "manifest.jsonl").is_file() and (directory / tune.FOLDER).is_dir():
         directory = directory / tune.FOLDER
     path = directory / "manifest.jsonl"
     if not path.is_file():
         raise ConfigError(f"{directory}: no manifest.jsonl: give the folder of a sweep")
-    made = submission.read_all(directory)
+    submissions = submission.read_submissions(directory)
     tasks: dict[str, tuple[Task, float]] = {}
-    for each in made:
-        written = submission.cells_path(directory, each.name).stat().st_mtime
+    for each in submissions:  # oldest first: the latest task of a run counts
+        written = submission.runs_path(directory, each.name).stat().st_mtime
         tasks |= {run_id: (task, written) for run_id, task in submission.tasks_of(directory, each).items()}
-    now, notes = _active(made)
-    signs, logs = _names(directory / "progress"), _names(directory / "logs")
-    cells = []
+    active, notes = _query_queue(submissions)
+    # Listing the folders once is much cheaper than asking for two files of each run.
+    heartbeats, logs = _file_names(directory / "progress"), _file_names(directory / "logs")
+    runs = []
     for number, text in enumerate(path.read_bytes().splitlines(), 1):
-        line = _line(text, path, number)
-        run_id, (task, written) = line.run_id, tasks.get(line.run_id, (None, 0.0))
-        known = _Known(
+        line = _decode_line(text, path, number)
+        run_id, (task, submitted) = line.run_id, tasks.get(line.run_id, (None, 0.0))
+        evidence = _Evidence(
             run_id,
-            tuple(_found(directory, point) for point in _points(line, text, path, number)),
-            heartbeat.last(directory, run_id) if f"{run_id}.json" in signs else None,
+            tuple(_read_point(directory, point) for point in _point_ids(line, text, path, number)),
+            heartbeat.last(directory, run_id) if f"{run_id}.json" in heartbeats else None,
             task,
-            written,
-            now.get(task) if task else None,
-            _log(directory, logs, run_id, task),
+            submitted,
+            active.get(task) if task else None,
+            _find_log(directory, logs, run_id, task),
         )
-        cells.append(_judge(known, line.settings))
-    cells = _explain(cells, {run_id: task for run_id, (task, _) in tasks.items()}, directory)
-    counted = collections.Counter(cell.state for cell in cells)
-    return Status(
-        str(directory), {state: counted[state] for state in STATES if counted[state]}, tuple(cells), notes
-    )
+        runs.append(_run_status(evidence, line.settings))
+    runs = _explain_lost(runs, {run_id: task for run_id, (task, _) in tasks.items()}, directory)
+    counts = collections.Counter(each.state for each in runs)
+    counted: dict[str, int] = {state: counts[state] for state in STATES if counts[state]}
+    return Status(str(directory), counted, tuple(runs), notes)
 
 
-def _line(text: bytes, path: Path, number: int) -> _Line:
+def _decode_line(text: bytes, path: Path, number: int) -> _Line:
     try:
         return _LINE.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: line {number} is damaged ({error}): run isoflop sweep again") from error
 
 
-def _points(line: _Line, text: bytes, path: Path, number: int) -> tuple[str, ...]:
-    """Ids of the cell's records."""
+def _point_ids(line: _Line, text: bytes, path: Path, number: int) -> tuple[str, ...]:
+    """Return the ids of the run's records; only a run with cooldowns needs its whole configuration for it."""
     if not line.config.schedule.cooldowns:
         return (line.run_id,)
-    return tuple(manifest.decode(text, path, number).config.point_ids.values())
+    return tuple(manifest.decode_line(text, path, number).config.point_ids.values())
 
 
-def _active(made: tuple[Submission, ...]) -> tuple[Mapping[Task, Active], tuple[str, ...]]:
-    if not made:
+def _query_queue(
+    submissions: tuple[Submission, ...],
+) -> tuple[Mapping[Task, ActiveTask], tuple[str, ...]]:
+    """Return the tasks that wait or run, or a note that SLURM could not be asked."""
+    if not submissions:
         return {}, ()
     try:
-        return queue.active({each.user_id for each in made}), ()
+        return queue.active_tasks({each.user_id for each in submissions}), ()
     except SlurmError as error:
-        return {}, (
-            f"SLURM does not say what waits or runs ({error}): cells of its arrays may be lost or not",
-        )
+        note = f"cannot ask SLURM which tasks wait or run ({error}): runs shown as lost may still be queued"
+        return {}, (note,)
 
 
-def _names(folder: Path) -> frozenset[str]:
+def _file_names(folder: Path) -> frozenset[str]:
     with contextlib.suppress(OSError):
         return frozenset(os.listdir(folder))  # noqa: PTH208 (names only, of 10,000 files)
     return frozenset()
 
 
-def _found(directory: Path, run_id: str) -> _Found | None:
+def _read_point(directory: Path, run_id: str) -> _PointRecord | None:
     path = f"{directory}/records/{run_id}.json"
     try:
         with open(path, "rb") as file:  # noqa: PTH123 (10,000 of them)
@@ -183,115 +209,124 @@ def _found(directory: Path, run_id: str) -> _Found | None:
     try:
         head = _HEAD.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return _Found(None, written, f"{path}: damaged ({error}): the cell runs again")
+        return _PointRecord(None, written, f"{path}: damaged ({error}): isoflop sweep trains the run again")
     if head.schema > SCHEMA:
-        return _Found(None, written, f"{path}: of a newer isoflop: upgrade")
-    return _Found(head, written, None)
+        return _PointRecord(None, written, f"{path}: written by a newer isoflop: upgrade")
+    return _PointRecord(head, written, None)
 
 
-def _log(directory: Path, names: frozenset[str], run_id: str, task: Task | None) -> str | None:
-    """The traceback of a cell, or what its task printed."""
+def _find_log(directory: Path, names: frozenset[str], run_id: str, task: Task | None) -> str | None:
+    """Return the traceback of a run or, if there is none, the output of its task."""
     candidates = [directory / "logs" / f"{run_id}.log"]
     candidates += [submission.log_path(directory, task)] if task else []
     return next((str(path) for path in candidates if path.name in names), None)
 
 
-def _alive(sign: tuple[Heartbeat, float] | None) -> bool:
-    """Whether a sign of life is recent or, from this machine, its process is there."""
-    if sign is None:
+def _is_alive(beat: tuple[Heartbeat, float] | None) -> bool:
+    """Return whether the process of a heartbeat exists or, on another machine, wrote it recently."""
+    if beat is None:
         return False
-    last, age = sign
-    if last.host != socket.gethostname():
+    progress, age = beat
+    if progress.host != socket.gethostname():
         return age < FRESH_SECONDS
     try:
-        os.kill(last.pid, 0)
+        os.kill(progress.pid, 0)  # signal 0 tests for the process and sends nothing
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except PermissionError:  # it exists and belongs to another user
         return True
     return True
 
 
-def _judge(known: _Known, settings: dict[str, Any]) -> CellStatus:
-    """The state of a cell, from what is known of it."""
-    state, reason = _state(known)
-    heads = [found.head for found in known.points if found and found.head]
-    attempts = [head.attempt for head in heads] + ([known.sign[0].attempt] if known.sign else [])
+def _run_status(evidence: _Evidence, settings: dict[str, Any]) -> RunStatus:
+    state, reason = _decide_state(evidence)
+    attempts = [point.head.attempt for point in evidence.points if point and point.head]
+    attempts += [evidence.heartbeat[0].attempt] if evidence.heartbeat else []
     share = left = None
-    if state == "running" and known.sign and _alive(known.sign):
-        last = known.sign[0]
-        share = last.steps_done / last.steps if last.steps else None
-        left = last.train_seconds * (1 / share - 1) if share else None
-    return CellStatus(
-        known.run_id,
+    if state == "running" and evidence.heartbeat and _is_alive(evidence.heartbeat):
+        progress = evidence.heartbeat[0]
+        share = progress.steps_done / progress.steps if progress.steps else None
+        left = progress.train_seconds * (1 / share - 1) if share else None
+    return RunStatus(
+        evidence.run_id,
         settings,
         state,
         reason,
-        known.log if state not in ("done", "pending") else None,
+        evidence.log if state not in ("done", "pending") else None,
         max(attempts, default=None),
         share,
         left,
     )
 
 
-def _state(known: _Known) -> tuple[CellState, str | None]:
-    heads = [found.head if found else None for found in known.points]
-    if all(head is not None and head.state == "done" for head in heads):
+def _decide_state(evidence: _Evidence) -> tuple[RunState, str | None]:
+    """Return state and reason of a run, from the first of these that applies: its records are done, a live
+    heartbeat, its task in the queue, its record, a dead heartbeat, a damaged record, a task that ended."""
+    open_points = [point for point in evidence.points if not _is_done(point)]
+    if not open_points:
         return "done", None
-    worst = next(found for found in known.points if not (found and found.head and found.head.state == "done"))
-    head = worst.head if worst else None
-    newer = known.sign is not None and (head is None or known.sign[0].attempt > head.attempt)
-    if newer and _alive(known.sign):
+    point = open_points[0]
+    head = point.head if point else None
+    beat = evidence.heartbeat
+    # A heartbeat that belongs to the attempt of the record is what a failed attempt leaves behind.
+    newer = beat is not None and (head is None or beat[0].attempt > head.attempt)
+    if newer and _is_alive(beat):
         return "running", None
-    if known.active is not None:
-        return _queued(known, worst)
+    if evidence.active is not None:
+        return _state_of_active(evidence, point)
     if head is not None and not newer:
         assert head.state != "done"
         return head.state, head.reason
-    if newer and known.sign:
-        last, age = known.sign
-        return "lost", f"process {last.pid} on {last.host} gave its last sign of life {_ago(age)} ago"
-    if worst and worst.damage:
-        return "lost", worst.damage
-    return ("lost", None) if known.task else ("pending", "not started")
+    if newer and beat:
+        progress, age = beat
+        return "lost", f"process {progress.pid} on {progress.host}: last heartbeat {_format_age(age)} ago"
+    if point and point.damage:
+        return "lost", point.damage
+    return ("lost", None) if evidence.task else ("pending", "not started")
 
 
-def _queued(known: _Known, worst: _Found | None) -> tuple[CellState, str | None]:
-    """A cell whose task waits or runs."""
-    active, task = known.active, known.task
+def _is_done(point: _PointRecord | None) -> bool:
+    return point is not None and point.head is not None and point.head.state == "done"
+
+
+def _state_of_active(evidence: _Evidence, point: _PointRecord | None) -> tuple[RunState, str | None]:
+    """Return state and reason of a run whose task waits or runs.
+
+    A task may execute several runs, so this one may have ended although the task has not: its record is then
+    newer than the submission. After `interrupted` the task is requeued and the run resumes.
+    """
+    active, task = evidence.active, evidence.task
     assert active is not None
     assert task is not None
     name = f"SLURM task {task[0]}_{task[1]}"
-    if worst and worst.head and worst.written >= known.submitted and worst.head.state != "interrupted":
-        assert worst.head.state != "done"
-        return worst.head.state, worst.head.reason
-    if active.runs:
+    if point and point.head and point.written >= evidence.submitted and point.head.state != "interrupted":
+        assert point.head.state != "done"
+        return point.head.state, point.head.reason
+    if active.has_started:
         return "running", f"{name} runs on {active.reason}"
     return "pending", f"{name} waits: {active.reason}"
 
 
-def _ago(seconds: float) -> str:
+def _format_age(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
-def _explain(cells: Iterable[CellStatus], tasks: Mapping[str, Task], directory: Path) -> list[CellStatus]:
-    """Ask SLURM how the tasks of lost cells ended; one that ran out of memory is no longer lost."""
-    cells = list(cells)
-    asked = {
-        cell.run_id: tasks[cell.run_id] for cell in cells if cell.state == "lost" and cell.run_id in tasks
-    }
-    if not asked:
-        return cells
-    ended = queue.ended(sorted({job for job, _ in asked.values()}))
+def _explain_lost(runs: Iterable[RunStatus], tasks: Mapping[str, Task], directory: Path) -> list[RunStatus]:
+    """Ask SLURM how the tasks of lost runs ended; a run that exceeded its memory becomes `oom`."""
+    runs = list(runs)
+    lost = {each.run_id: tasks[each.run_id] for each in runs if each.state == "lost" and each.run_id in tasks}
+    if not lost:
+        return runs
+    ended = queue.ended_tasks(sorted({job for job, _ in lost.values()}))
     return [
-        _explained(cell, asked[cell.run_id], ended, directory) if cell.run_id in asked else cell
-        for cell in cells
+        _with_task_end(each, lost[each.run_id], ended, directory) if each.run_id in lost else each
+        for each in runs
     ]
 
 
-def _explained(
-    cell: CellStatus, task: Task, ended: Mapping[Task, queue.Ended], directory: Path
-) -> CellStatus:
-    found = reconcile.fate(task, ended.get(task), submission.log_path(directory, task))
-    reason = f"{cell.reason}; {found.reason}" if cell.reason else found.reason
-    return dataclasses.replace(cell, state="oom" if found.state == "oom" else "lost", reason=reason)
+def _with_task_end(
+    status: RunStatus, task: Task, ended: Mapping[Task, EndedTask], directory: Path
+) -> RunStatus:
+    end = reconcile.interpret_end(task, ended.get(task), submission.log_path(directory, task))
+    reason = f"{status.reason}; {end.reason}" if status.reason else end.reason
+    return dataclasses.replace(status, state="oom" if end.state == "oom" else "lost", reason=reason)

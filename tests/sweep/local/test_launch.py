@@ -14,7 +14,7 @@ from isoflop import record as records
 from isoflop.config import Config, ConfigError
 from isoflop.record import Record
 from isoflop.sweep import grid, planning, retry
-from isoflop.sweep.grid import Cell
+from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import launch as local
 from isoflop.sweep.local import outcomes, worker_pool
 from isoflop.sweep.local.launch import Slots
@@ -35,24 +35,24 @@ if seed == 3:
 
 FULL = """
 from isoflop import record
-def full(found, directory):
+def full(written, directory):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory / "records"))
 if seed == 1:
     record.write = full
 """
 
 
-def cells_of(config: Config) -> tuple[Cell, ...]:
+def runs_of(config: Config) -> tuple[PlannedRun, ...]:
     return grid.expand(config)
 
 
-def test_a_cell_that_dies_costs_only_itself(
+def test_a_run_that_dies_costs_only_itself(
     make_config: MakeConfig, collect: Collect, misbehave: Misbehave, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     misbehave(DEADLY)
-    cells = cells_of(make_config("seed=0,1,2,3"))
-    seen = collect(cells)
-    states = {cell.config.seed: seen[cell.run_id] for cell in cells}
+    runs = runs_of(make_config("seed=0,1,2,3"))
+    seen = collect(runs)
+    states = {run.config.seed: seen[run.run_id] for run in runs}
     assert {seed: record.state for seed, record in states.items() if record} == {
         0: "done",
         1: "failed",
@@ -61,71 +61,71 @@ def test_a_cell_that_dies_costs_only_itself(
     }
     assert "killed by signal 9" in str(states[1] and states[1].reason)
     assert "exit code 3" in str(states[2] and states[2].reason)
-    directory = cells[0].config.directory
+    directory = runs[0].config.directory
     table = aggregate.aggregate(directory)
     assert (len(table.rows), len(table.dropped)) == (1, 3)
 
     monkeypatch.undo()
-    todo = retry.select(cells, directory)
-    assert {cell.config.seed for cell in todo} == {1, 2, 3}
+    todo = retry.select(runs, directory)
+    assert {run.config.seed for run in todo} == {1, 2, 3}
     again = collect(todo)
     assert {record.attempt for record in again.values() if record} == {2}
-    assert retry.select(cells, directory) == ()
+    assert retry.select(runs, directory) == ()
 
 
 def test_a_sweep_gives_the_same_results_as_single_runs(
     make_config: MakeConfig, collect: Collect, tmp_path: Path
 ) -> None:
-    from isoflop.runner import run
+    from isoflop.runner import run as runner
 
-    cells = cells_of(make_config("seed=0,1"))
-    swept = collect(cells)
-    for cell in cells:
-        alone = run.run(dataclasses.replace(cell.config, out=str(tmp_path / "alone")))[0]
-        other = swept[cell.run_id]
+    runs = runs_of(make_config("seed=0,1"))
+    swept = collect(runs)
+    for run in runs:
+        alone = runner.run(dataclasses.replace(run.config, out=str(tmp_path / "alone")))[0]
+        other = swept[run.run_id]
         assert other is not None
         assert (alone.error, alone.loss) == (other.error, other.loss)
 
 
-def test_cells_of_one_shape_share_a_process_on_a_gpu(
+def test_runs_of_one_shape_share_a_process_on_a_gpu(
     make_config: MakeConfig, collect: Collect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With one GPU in the slots and the CPU as the device: three seeds of two shapes take two processes, and
     the results are those of single runs."""
-    from isoflop.runner import run
+    from isoflop.runner import run as runner
 
     started = []
-    start = worker_pool.Crew._start
+    start = worker_pool.WorkerPool._start_worker
     monkeypatch.setattr(
-        worker_pool.Crew, "_start", lambda self, slot: started.append(slot) or start(self, slot)
+        worker_pool.WorkerPool, "_start_worker", lambda self, slot: started.append(slot) or start(self, slot)
     )
-    cells = cells_of(make_config("model.width=8,4", "seed=0,1,2", "launch.device=cpu"))
-    seen = collect(cells, Slots(1, 1, 1))
+    runs = runs_of(make_config("model.width=8,4", "seed=0,1,2", "launch.device=cpu"))
+    seen = collect(runs, Slots(1, 1, 1))
     assert len(started) == 2
-    for cell in cells:
-        (alone,) = run.run(dataclasses.replace(cell.config, out=str(tmp_path / "alone")))
-        other = seen[cell.run_id]
+    for run in runs:
+        (alone,) = runner.run(dataclasses.replace(run.config, out=str(tmp_path / "alone")))
+        other = seen[run.run_id]
         assert other is not None
         assert (alone.error, alone.loss) == (other.error, other.loss)
 
 
 def test_planning_sorts_the_largest_first_and_finds_bad_input(make_config: MakeConfig) -> None:
-    planned, gpus = local.plan(cells_of(make_config("model.width=4,16,8")))
+    planned, gpus = local.plan(runs_of(make_config("model.width=4,16,8")))
     assert gpus == 0
-    assert [cell.config.model.width for cell in planned] == [16, 8, 4]
+    assert [run.config.model.width for run in planned] == [16, 8, 4]
     steps = 898 // 32
     forward = 64 * 16 + 16 * 10
     assert planned[0].planned_train_flops == 2 * (3 * forward - 64 * 16) * steps * 32
     with pytest.raises(ConfigError, match="larger than the 898"):
-        local.plan(cells_of(make_config("seed=0,1", "optim.batch_size=900")))
+        local.plan(runs_of(make_config("seed=0,1", "optim.batch_size=900")))
     assert not planned[0].config.directory.exists()
 
 
-def test_what_is_asked_of_a_child_that_dies_is_told() -> None:
+def test_a_call_in_a_child_that_dies_says_what_it_was_for() -> None:
     with pytest.raises(RuntimeError, match="planning failed: its process ended with code 7"):
-        planning.ask("planning", os._exit, 7)
+        planning.call_in_child("planning", os._exit, 7)
     with pytest.raises(RuntimeError, match="planning failed: KeyError: 'x'"):
-        planning.ask("planning", dict[str, int]().__getitem__, "x")
+        planning.call_in_child("planning", dict[str, int]().__getitem__, "x")
 
 
 def _hold(directory: Path, run_id: str, held: Any, release: Any) -> None:
@@ -135,73 +135,73 @@ def _hold(directory: Path, run_id: str, held: Any, release: Any) -> None:
 
 
 @pytest.mark.parametrize("for_good", [True, False])
-def test_a_cell_that_another_process_runs_is_left_to_it(
+def test_a_run_that_another_process_executes_is_left_to_it(
     make_config: MakeConfig, collect: Collect, monkeypatch: pytest.MonkeyPatch, for_good: bool
 ) -> None:
-    """If that process ends soon (an orphan of a killed sweep), the cell is run here after the others."""
+    """If that process ends soon (a worker of a killed sweep), the run is executed here after the others."""
     monkeypatch.setattr(worker_pool, "BUSY_SECONDS", 0.0 if for_good else 60.0)
-    (cell, other) = cells_of(make_config("seed=0,1"))
+    (run, other) = runs_of(make_config("seed=0,1"))
     context = multiprocessing.get_context("forkserver")
     held, release = context.Event(), context.Event()
     holder = multiprocessing.get_context("fork").Process(
-        target=_hold, args=(cell.config.directory, cell.run_id, held, release)
+        target=_hold, args=(run.config.directory, run.run_id, held, release)
     )
     holder.start()
     assert held.wait(60)
-    put_off = worker_pool.Crew._put_off
+    postpone = worker_pool.WorkerPool._postpone
 
-    def release_then_put_off(self: worker_pool.Crew, put: Cell) -> None:
-        put_off(self, put)
+    def postpone_then_release(self: worker_pool.WorkerPool, planned: PlannedRun) -> None:
+        postpone(self, planned)
         if not for_good:
             release.set()
 
-    monkeypatch.setattr(worker_pool.Crew, "_put_off", release_then_put_off)
-    seen = collect((cell, other))
+    monkeypatch.setattr(worker_pool.WorkerPool, "_postpone", postpone_then_release)
+    seen = collect((run, other))
     release.set()
     holder.join()
-    assert (seen[cell.run_id] is None) == for_good
-    assert records.path_of(cell.config.directory, cell.run_id).exists() != for_good
+    assert (seen[run.run_id] is None) == for_good
+    assert records.path_of(run.config.directory, run.run_id).exists() != for_good
     assert seen[other.run_id] is not None
 
 
 def test_a_full_disk_stops_the_sweep_and_leaves_other_records_alone(
     make_config: MakeConfig, collect: Collect, misbehave: Misbehave
 ) -> None:
-    cells = cells_of(make_config("seed=0,1,2,3"))
-    collect(cells[:1])
-    path = records.path_of(cells[0].config.directory, cells[0].run_id)
+    runs = runs_of(make_config("seed=0,1,2,3"))
+    collect(runs[:1])
+    path = records.path_of(runs[0].config.directory, runs[0].run_id)
     before = path.read_bytes()
     misbehave(FULL)
     with pytest.raises(OSError, match="No space left") as raised:
-        collect(cells[1:], Slots(1, 1, 0))
+        collect(runs[1:], Slots(1, 1, 0))
     assert raised.value.errno == errno.ENOSPC
-    assert [p.name for p in path.parent.iterdir()] == [path.name], "no other cell was begun, no part is left"
+    assert [p.name for p in path.parent.iterdir()] == [path.name], "no other run started, no part of a file"
     assert path.read_bytes() == before
 
 
-def test_running_out_of_memory_beside_others_is_not_the_cells_last_word(
+def test_running_out_of_memory_beside_others_is_not_final(
     make_config: MakeConfig, done_record: Record
 ) -> None:
     config = make_config()
     crowded = dataclasses.replace(done_record, run_id=config.run_id, state="oom", reason="out of memory")
     records.write(crowded, config.directory)
-    ended = outcomes.Ended(config, crowded.attempt, 1.0, None, "", None)
+    ended = outcomes.EndedRun(config, crowded.attempt, 1.0, None, "", None)
     for slots, state in ((Slots(1, 1, 1), "oom"), (Slots(2, 1, 1), "failed")):
-        (found,) = outcomes.account(ended, slots, "isoflop sweep")
-        assert found.state == state
-        assert records.read(records.path_of(config.directory, config.run_id)) == found
-    assert "launch.per_gpu=1" in str(found.reason)
+        (record,) = outcomes.ensure_records(ended, slots, "isoflop sweep")
+        assert record.state == state
+        assert records.read(records.path_of(config.directory, config.run_id)) == record
+    assert "launch.per_gpu=1" in str(record.reason)
 
 
 def test_slots_fill_the_machine(make_config: MakeConfig) -> None:
     cores = len(os.sched_getaffinity(0))
     launch = dataclasses.replace(make_config().launch, threads=None)
-    assert planning.slots(launch, 0) == Slots(cores, 1, 0)
-    assert planning.slots(launch, 1) == Slots(1, cores, 1)
-    assert planning.slots(launch, 0, per_gpu=4) == Slots(cores, 1, 0)
-    assert planning.slots(launch, 2, per_gpu=3) == Slots(6, max(1, cores // 6), 2)
-    assert planning.slots(dataclasses.replace(launch, workers=3, threads=5), 0) == Slots(3, 5, 0)
-    assert planning.slots(dataclasses.replace(launch, threads=cores), 0).workers == 1
+    assert planning.fixed_slots(launch, 0) == Slots(cores, 1, 0)
+    assert planning.fixed_slots(launch, 1) == Slots(1, cores, 1)
+    assert planning.fixed_slots(launch, 0, per_gpu=4) == Slots(cores, 1, 0)
+    assert planning.fixed_slots(launch, 2, per_gpu=3) == Slots(6, max(1, cores // 6), 2)
+    assert planning.fixed_slots(dataclasses.replace(launch, workers=3, threads=5), 0) == Slots(3, 5, 0)
+    assert planning.fixed_slots(dataclasses.replace(launch, threads=cores), 0).workers == 1
     assert [Slots(6, 1, 2).device_index(slot) for slot in range(6)] == [0, 1, 0, 1, 0, 1]
     cases = {(1, 1, 0): "nothing", (2, 1, 0): "processor", (2, 1, 2): "processor", (3, 1, 2): "gpu"}
     assert {each: Slots(*each).shared for each in cases} == cases

@@ -1,4 +1,4 @@
-"""The cells of a sweep under other launchers: whoever starts them, the records are the same."""
+"""Runs of a sweep under other launchers: the records are the same."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from isoflop import record as records
 from isoflop.cli import main
 from isoflop.record import Record
 
-CELLS = (
+SWEEP = (
     *("model=mlp", "model.width=4,8", "model.depth=1", "schedule.epochs=1", "launch.threads=1"),
-    "meter=none",  # beside each other cells may not read the processor, alone they may
+    "meter=none",  # energy of the processor is only measured for a run without others beside it
 )
 
 
-def found(directory: Path) -> dict[str, dict[str, Any]]:
-    """Records by run id, without what says when, where and how fast."""
+def comparable_records(directory: Path) -> dict[str, dict[str, Any]]:
+    """Return the records by run id, without the fields that say when, where and how fast."""
     kept = {}
     for path in (directory / "records").glob("*.json"):
         record = records.read(path)
@@ -45,7 +45,7 @@ def _timeless(record: Record) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("swept")
-    assert main.main(["sweep", *CELLS, f"out={out}"]) == 0
+    assert main.main(["sweep", *SWEEP, f"out={out}"]) == 0
     return out
 
 
@@ -66,8 +66,8 @@ def test_hydras_other_launchers_write_the_same_records(
     if here is None:
         pytest.skip(f"{package} is not installed")
     chosen = [f"hydra/launcher={launcher}", *settings, f"out={tmp_path}"]
-    subprocess.run([sys.executable, "-m", "isoflop", "run", "-m", *CELLS, *chosen], check=True)
-    assert found(tmp_path) == found(swept)
+    subprocess.run([sys.executable, "-m", "isoflop", "run", "-m", *SWEEP, *chosen], check=True)
+    assert comparable_records(tmp_path) == comparable_records(swept)
 
 
 PARALLEL = "seq 2 | parallel -j 2 {python} -m isoflop run --manifest {manifest} --line {{}}"
@@ -84,4 +84,4 @@ def test_gnu_parallel_or_a_loop_over_the_manifest_writes_the_same_records(
     shutil.copy(swept / "manifest.jsonl", manifest)
     line = script.format(python=sys.executable, manifest=manifest)
     subprocess.run(["/bin/sh", "-ec", line], check=True, stdin=subprocess.DEVNULL)
-    assert found(tmp_path) == found(swept)
+    assert comparable_records(tmp_path) == comparable_records(swept)

@@ -1,4 +1,4 @@
-"""Joules for cells that shared their GPU, from a window of their shape alone."""
+"""Energy of runs that shared their GPU, from a measurement of their shape alone."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from isoflop.config.launch import SHARED_GPU
 from isoflop.meter.energy import window_meter
 from isoflop.record import Energy, Record, problem, unknown
 from isoflop.runner import energy as metering
-from isoflop.runner import probe, run
+from isoflop.runner import probe
+from isoflop.runner import run as runner
 from isoflop.sweep import grid
 from isoflop.sweep.local import metering_pass
-from isoflop.sweep.local.metering_pass import FROM_SOLO, Solo
+from isoflop.sweep.local.metering_pass import FROM_SOLO, SoloMeasurement
 
 MakeConfig = Callable[..., Config]
 UUID = "GPU-00000000-0000-0000-0000-000000000000"
@@ -44,12 +45,12 @@ ENERGY = Energy(
 )
 
 
-def alone(record: Record, energy: Energy | None = ENERGY, reason: str | None = None) -> Solo:
-    return Solo(energy, reason, 50_000, record.provenance.device, record.provenance.precision)
+def solo_of(record: Record, energy: Energy | None = ENERGY, reason: str | None = None) -> SoloMeasurement:
+    return SoloMeasurement(energy, reason, 50_000, record.provenance.device, record.provenance.precision)
 
 
 def shared(record: Record) -> Record:
-    """The record of a cell that trained beside others on its GPU: its joules are unknown for that reason."""
+    """Return the record as it would be if the run had shared its GPU: its energy is unknown."""
     curve = tuple(
         dataclasses.replace(p, energy_joules=None, energy_joules_reason=SHARED_GPU) for p in record.curve
     )
@@ -60,12 +61,12 @@ def shared(record: Record) -> Record:
 def test_a_record_gets_the_joules_of_its_examples(done_record: Record) -> None:
     packed = shared(done_record)
     assert problem(packed) is None
-    assert metering_pass.is_open(packed)
-    assert not metering_pass.is_open(done_record)
-    made = metering_pass.completed(packed, alone(packed))
+    assert metering_pass.needs_metering(packed)
+    assert not metering_pass.needs_metering(done_record)
+    made = metering_pass.complete(packed, solo_of(packed))
     assert isinstance(made, Record)
     assert problem(made) is None
-    assert not metering_pass.is_open(made)
+    assert not metering_pass.needs_metering(made)
     assert made.compute is not None
     assert made.energy is not None
     joules = 1000.0 / 50_000 * made.compute.examples_seen
@@ -83,51 +84,51 @@ def test_a_record_gets_the_joules_of_its_examples(done_record: Record) -> None:
     assert all(getattr(made, name) == getattr(done_record, name) for name in untouched)
 
 
-def test_another_board_or_no_joules_complete_nothing(done_record: Record) -> None:
+def test_another_gpu_or_a_failed_measurement_completes_nothing(done_record: Record) -> None:
     packed = shared(done_record)
-    other = dataclasses.replace(alone(packed), device="Another GPU")
-    assert "metered on Another GPU" in str(metering_pass.completed(packed, other))
-    none = alone(packed, None, "the board was lost")
-    assert metering_pass.completed(packed, none) == "the board was lost"
+    other = dataclasses.replace(solo_of(packed), device="Another GPU")
+    assert "metered on Another GPU" in str(metering_pass.complete(packed, other))
+    none = solo_of(packed, None, "the GPU was lost")
+    assert metering_pass.complete(packed, none) == "the GPU was lost"
 
 
-def packed_sweep(make_config: MakeConfig) -> tuple[grid.Cell, ...]:
-    """Two shapes of two seeds that shared a GPU, and one cell that did not."""
-    cells = grid.expand(make_config("model.width=4,8", "seed=0,1"))
-    for cell in cells[:-1]:
-        (made,) = run.run(cell.config)
-        records.write(shared(made), cell.config.directory)
-    run.run(cells[-1].config)
-    return cells
+def packed_sweep(make_config: MakeConfig) -> tuple[grid.PlannedRun, ...]:
+    """Return runs of two shapes and two seeds: all shared a GPU but the last."""
+    runs = grid.expand(make_config("model.width=4,8", "seed=0,1"))
+    for run in runs[:-1]:
+        (made,) = runner.run(run.config)
+        records.write(shared(made), run.config.directory)
+    runner.run(runs[-1].config)
+    return runs
 
 
-def test_the_pass_meters_each_shape_once_and_only_what_waits(
+def test_the_pass_meters_each_shape_once_and_only_those_that_need_it(
     make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cells = packed_sweep(make_config)
-    directory = cells[0].config.directory
-    asked: list[Config] = []
+    runs = packed_sweep(make_config)
+    directory = runs[0].config.directory
+    metered: list[Config] = []
 
-    def ask(what: str, function: object, config: Config) -> Solo:
-        asked.append(config)
+    def call_in_child(purpose: str, function: object, config: Config) -> SoloMeasurement:
+        metered.append(config)
         if config.model.width == 8:
-            return Solo(None, "the board was lost", 0, "cpu", "fp32")
-        return alone(records.read(records.path_of(directory, config.run_id)))
+            return SoloMeasurement(None, "the GPU was lost", 0, "cpu", "fp32")
+        return solo_of(records.read(records.path_of(directory, config.run_id)))
 
-    monkeypatch.setattr(metering_pass.planning, "ask", ask)
-    assert metering_pass.run_pass(cells, directory) == 2
-    assert [config.model.width for config in asked] == [4, 8]
-    assert "energy of 1 cell stays unknown: the board was lost" in capsys.readouterr().err
-    found = [records.read(records.path_of(directory, cell.run_id)) for cell in cells]
-    assert [record.energy is not None for record in found] == [True, True, False, False]
-    assert metering_pass.run_pass(cells, directory) == 0
-    assert [config.model.width for config in asked] == [4, 8, 8], "what is complete is not metered again"
+    monkeypatch.setattr(metering_pass.planning, "call_in_child", call_in_child)
+    assert metering_pass.run_pass(runs, directory) == 2
+    assert [config.model.width for config in metered] == [4, 8]
+    assert "energy of 1 run stays unknown: the GPU was lost" in capsys.readouterr().err
+    after = [records.read(records.path_of(directory, run.run_id)) for run in runs]
+    assert [record.energy is not None for record in after] == [True, True, False, False]
+    assert metering_pass.run_pass(runs, directory) == 0
+    assert [config.model.width for config in metered] == [4, 8, 8], "what is complete is not metered again"
 
 
-def test_a_window_of_a_shape_alone_through_nvml(
+def test_the_energy_of_a_shape_alone_is_read_from_nvml(
     make_config: MakeConfig, nvml_stub_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A CPU cell beside a stub board at a constant 300 W: joules are 300 W x the seconds of the window."""
+    """A CPU run and a stub of NVML at a constant 300 W: the energy is 300 W x the seconds of the window."""
     monkeypatch.setenv("LD_LIBRARY_PATH", str(nvml_stub_folder))
     monkeypatch.setattr(metering, "gpu_uuids", lambda device: (UUID,))
     monkeypatch.setattr(probe, "LEAST_SECONDS", 1.0)
@@ -141,9 +142,9 @@ def test_a_window_of_a_shape_alone_through_nvml(
     assert energy.integral_joules == pytest.approx(300 * energy.window_seconds, rel=0.01)
     assert examples % 32 == 0
     assert examples > 0
-    (made,) = run.run(dataclasses.replace(config, meter=dataclasses.replace(config.meter, energy="none")))
+    (made,) = runner.run(dataclasses.replace(config, meter=dataclasses.replace(config.meter, energy="none")))
     assert (device, precision) == (made.provenance.device, made.provenance.precision)
-    full = metering_pass.completed(shared(made), Solo(energy, None, examples, device, precision))
+    full = metering_pass.complete(shared(made), SoloMeasurement(energy, None, examples, device, precision))
     assert isinstance(full, Record)
     assert full.energy is not None
     assert full.compute is not None
@@ -152,13 +153,13 @@ def test_a_window_of_a_shape_alone_through_nvml(
     )
 
 
-def test_without_a_board_the_command_says_why(
+def test_without_a_gpu_the_command_says_why(
     make_config: MakeConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cells = packed_sweep(make_config)
-    out = cells[0].config.out
+    runs = packed_sweep(make_config)
+    out = runs[0].config.out
     tiny = ["model.depth=1", "schedule.epochs=1", "launch.threads=1", "launch.device=cpu", f"out={out}"]
     assert main.main(["sweep", "model.width=4,8", "seed=0,1", *tiny, "--metering-pass"]) == 0
-    said = capsys.readouterr().err
-    assert "metering pass: 2 shapes" in said
-    assert said.count("stays unknown: trained on the CPU") == 2
+    output = capsys.readouterr().err
+    assert "metering pass: 2 shapes" in output
+    assert output.count("stays unknown: trained on the CPU") == 2

@@ -1,4 +1,4 @@
-"""NVIDIA's daemon for the length of a sweep, with a stand-in that notes what is asked of it."""
+"""NVIDIA's MPS daemon for the length of a sweep, with a stub that logs its commands."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ fi
 
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What the stand-in, first on the path, has been asked."""
+    """Return the log of a stub of the daemon that is first on the path."""
     control = tmp_path / "bin" / mps.CONTROL
     control.parent.mkdir()
     control.write_text(CONTROL)
@@ -41,7 +41,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "log"
 
 
-def test_the_daemon_runs_for_as_long_as_it_is_needed(log: Path) -> None:
+def test_the_daemon_runs_within_the_context(log: Path) -> None:
     with mps.daemon(wanted=True) as environment:
         folder = Path(environment[mps.PIPES])
         assert folder.is_dir()
@@ -51,7 +51,7 @@ def test_the_daemon_runs_for_as_long_as_it_is_needed(log: Path) -> None:
     assert not folder.exists()
 
 
-def test_there_is_none_where_it_is_not_wanted_installed_or_startable(
+def test_there_is_no_daemon_if_it_is_not_wanted_not_installed_or_does_not_start(
     log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with mps.daemon(wanted=False) as environment:
@@ -65,14 +65,14 @@ def test_there_is_none_where_it_is_not_wanted_installed_or_startable(
     assert "start" not in (log.read_text() if log.exists() else "")
 
 
-def test_one_that_runs_already_is_used_and_left_alone(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_running_daemon_is_used_and_left_alone(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(mps.PIPES, "/run/theirs")
     with mps.daemon(wanted=True) as environment:
-        assert environment == {}, "children inherit theirs"
+        assert environment == {}, "children inherit the variable"
     assert not log.exists()
 
 
-def test_it_ends_with_a_process_that_is_killed(log: Path) -> None:
+def test_the_daemon_ends_when_the_sweep_is_killed(log: Path) -> None:
     program = (
         "from isoflop.sweep.local import mps; import time\nwith mps.daemon(wanted=True): time.sleep(600)"
     )
@@ -93,7 +93,7 @@ out.mkdir(exist_ok=True)
 
 
 @pytest.mark.parametrize(("slots", "daemon"), [(Slots(2, 1, 1), True), (Slots(2, 1, 2), False)])
-def test_cells_that_share_a_gpu_are_told_of_the_daemon(
+def test_runs_that_share_a_gpu_use_the_daemon(
     make_config: Callable[..., Config],
     collect: Callable[..., dict[str, Record | None]],
     misbehave: Callable[[str], None],
@@ -102,9 +102,9 @@ def test_cells_that_share_a_gpu_are_told_of_the_daemon(
     daemon: bool,
 ) -> None:
     misbehave(NOTE)
-    cells = grid.expand(make_config("seed=0,1"))
-    collect(cells, slots)
-    found = {path.read_text() for path in cells[0].config.directory.glob("*.env")}
-    assert (found != {"none"}) == daemon
-    assert len(found) == 1
+    runs = grid.expand(make_config("seed=0,1"))
+    collect(runs, slots)
+    pipes = {path.read_text() for path in runs[0].config.directory.glob("*.env")}
+    assert (pipes != {"none"}) == daemon
+    assert len(pipes) == 1
     assert log.exists() == daemon

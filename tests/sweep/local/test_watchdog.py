@@ -1,4 +1,4 @@
-"""Cells that hang or take too long are ended, whatever the wall clock says."""
+"""Cells that hang or take too long are stopped, whatever the wall clock says."""
 
 from __future__ import annotations
 
@@ -15,86 +15,91 @@ from isoflop.record import Record, heartbeat
 from isoflop.record.heartbeat import Heartbeat
 from isoflop.sweep import grid, retry
 from isoflop.sweep.local import worker
-from isoflop.sweep.local.watchdog import Verdict, Vigil
+from isoflop.sweep.local.watchdog import Termination, Watchdog
 
 MakeConfig = Callable[..., Config]
 Collect = Callable[..., dict[str, Record | None]]
 
 
 class Process:
-    """Notes what is done to it."""
+    """A stub that keeps the signals it gets."""
 
     def __init__(self) -> None:
-        self.done: list[str] = []
+        self.signals: list[str] = []
 
     def terminate(self) -> None:
-        self.done.append("asked")
+        self.signals.append("SIGTERM")
 
     def kill(self) -> None:
-        self.done.append("killed")
+        self.signals.append("SIGKILL")
 
 
 class Case:
-    """A vigil over a process that is not there, under a clock that is set by hand."""
+    """A watchdog of a stub process, with a clock that the test sets."""
 
     def __init__(self, config: Config) -> None:
         self.now, self.process = 100.0, Process()
         self.directory, self.run_id = config.directory, config.run_id
-        self.vigil = Vigil(cast(BaseProcess, self.process), config, lambda: self.now)
+        self.watchdog = Watchdog(cast(BaseProcess, self.process), config, lambda: self.now)
 
-    def sign(self, steps_done: int) -> Path:
-        beat = heartbeat.HeartbeatWriter(self.directory, self.run_id)
-        beat.write(Heartbeat(1, steps_done, 100, 0.1, "host", 1, None))
+    def beat(self, steps_done: int) -> Path:
+        heartbeat.HeartbeatWriter(self.directory, self.run_id).write(
+            Heartbeat(1, steps_done, 100, 0.1, "host", 1, None)
+        )
         return heartbeat.path_of(self.directory, self.run_id)
 
     def after(self, seconds: float) -> list[str]:
         self.now += seconds
-        self.vigil.look()
-        return self.process.done
+        self.watchdog.check()
+        return self.process.signals
 
 
-def test_a_cell_may_take_so_long_in_all(make_config: MakeConfig) -> None:
+def test_a_run_is_stopped_at_its_timeout(make_config: MakeConfig) -> None:
     case = Case(make_config("launch.timeout_seconds=60"))
     assert case.after(59) == []
-    case.sign(50)
-    assert case.after(1) == ["asked"]
-    assert case.vigil.verdict == Verdict("failed", "took longer than launch.timeout_seconds=60: ended")
-    assert case.after(worker.GRACE_SECONDS - 1) == ["asked"]
-    assert case.after(1) == ["asked", "killed"]
-    assert case.vigil.seconds == 60 + worker.GRACE_SECONDS
+    case.beat(50)
+    assert case.after(1) == ["SIGTERM"]
+    assert case.watchdog.termination == Termination(
+        "failed", "took longer than launch.timeout_seconds=60: stopped"
+    )
+    assert case.after(worker.GRACE_SECONDS - 1) == ["SIGTERM"]
+    assert case.after(1) == ["SIGTERM", "SIGKILL"]
+    assert case.watchdog.seconds == 60 + worker.GRACE_SECONDS
 
 
-def test_only_new_signs_count_and_the_wall_clock_does_not(make_config: MakeConfig) -> None:
+def test_only_new_content_of_the_heartbeat_counts_and_not_its_time(make_config: MakeConfig) -> None:
     config = make_config("launch.stall_seconds=100")
-    Case(config).sign(5)
+    Case(config).beat(5)
     case = Case(config)
-    assert case.after(99) == [], "the sign was there before: the clock runs from the hand-over"
-    path = case.sign(6)
+    assert case.after(99) == [], "this heartbeat was there before: time counts from the start of the watchdog"
+    path = case.beat(6)
     os.utime(path, (2**33, 2**33))
     assert case.after(99) == []
     os.utime(path, (0, 0))
     assert case.after(98) == []
-    case.sign(7)
+    case.beat(7)
     assert case.after(1) == []
     path.touch()
     assert case.after(99) == []
-    assert case.after(1) == ["asked"], "a sign that says the same is no progress"
-    assert case.vigil.verdict == Verdict("failed", "no progress for 100 s (launch.stall_seconds): ended")
+    assert case.after(1) == ["SIGTERM"], "an unchanged heartbeat is no progress"
+    assert case.watchdog.termination == Termination(
+        "failed", "no progress for 100 s (launch.stall_seconds): stopped"
+    )
 
 
-def test_without_limits_a_cell_is_never_ended(make_config: MakeConfig) -> None:
+def test_without_limits_a_run_is_never_stopped(make_config: MakeConfig) -> None:
     case = Case(make_config("launch.stall_seconds=null"))
     assert case.after(1e9) == []
 
 
-def test_the_first_reason_stands(make_config: MakeConfig) -> None:
+def test_the_first_reason_is_kept(make_config: MakeConfig) -> None:
     case = Case(make_config("launch.timeout_seconds=1"))
-    case.vigil.end("interrupted", "stopped")
-    case.vigil.end("interrupted", "stopped again")
-    assert case.after(2) == ["asked"]
-    case.vigil.kill("killed")
-    assert case.process.done == ["asked", "killed"]
-    assert case.vigil.verdict == Verdict("interrupted", "stopped")
+    case.watchdog.stop("interrupted", "stopped")
+    case.watchdog.stop("interrupted", "stopped again")
+    assert case.after(2) == ["SIGTERM"]
+    case.watchdog.kill("killed")
+    assert case.process.signals == ["SIGTERM", "SIGKILL"]
+    assert case.watchdog.termination == Termination("interrupted", "stopped")
 
 
 HANGS = """
@@ -106,7 +111,7 @@ if seed == 2:
 """
 
 
-def test_cells_that_hang_are_ended(
+def test_runs_that_hang_are_stopped(
     make_config: MakeConfig,
     collect: Collect,
     misbehave: Callable[[str], None],
@@ -115,20 +120,20 @@ def test_cells_that_hang_are_ended(
     """One sleeps; one is in native code, where Python's handler of SIGTERM never runs."""
     monkeypatch.setattr(worker, "GRACE_SECONDS", 1.0)
     misbehave(HANGS)
-    cells = grid.expand(make_config("seed=1,2", "launch.stall_seconds=3"))
-    found = {record.seed: record for record in collect(cells).values() if record}
-    assert {seed: record.state for seed, record in found.items()} == {1: "failed", 2: "failed"}
-    assert found[1].reason == found[2].reason == "no progress for 3 s (launch.stall_seconds): ended"
-    assert found[2].spent.wasted_seconds >= 4
+    runs = grid.expand(make_config("seed=1,2", "launch.stall_seconds=3"))
+    by_seed = {record.seed: record for record in collect(runs).values() if record}
+    assert {seed: record.state for seed, record in by_seed.items()} == {1: "failed", 2: "failed"}
+    assert by_seed[1].reason == by_seed[2].reason == "no progress for 3 s (launch.stall_seconds): stopped"
+    assert by_seed[2].spent.wasted_seconds >= 4
 
 
-def test_a_cell_that_is_too_slow_stops_in_order_and_has_failed(
+def test_a_run_over_its_timeout_writes_a_checkpoint_and_has_failed(
     make_config: MakeConfig, collect: Collect
 ) -> None:
-    """It trains on and on, and writes an interrupted record when asked to stop; the next sweep may go on."""
-    cells = grid.expand(make_config("seed=0,1", "schedule.epochs=100000", "launch.timeout_seconds=10"))
-    (found,) = collect(cells[:1]).values()
-    assert found is not None
-    assert (found.state, found.reason) == ("failed", "took longer than launch.timeout_seconds=10: ended")
-    assert retry.select(cells[:1], cells[0].config.directory) == cells[:1]
-    assert list((cells[0].config.directory / "checkpoints").iterdir()), "it kept what it had"
+    """It writes an interrupted record when it gets SIGTERM; the next sweep may resume it."""
+    runs = grid.expand(make_config("seed=0,1", "schedule.epochs=100000", "launch.timeout_seconds=10"))
+    (record,) = collect(runs[:1]).values()
+    assert record is not None
+    assert (record.state, record.reason) == ("failed", "took longer than launch.timeout_seconds=10: stopped")
+    assert retry.select(runs[:1], runs[0].config.directory) == runs[:1]
+    assert list((runs[0].config.directory / "checkpoints").iterdir())

@@ -13,10 +13,12 @@ from isoflop.sweep.slurm import source_snapshot
 
 
 def loaded_from(folder: Path, at: Path) -> str:
-    """Which isoflop a job that was given `folder` runs, and where its configuration lies."""
-    words = "from isoflop.config import compose; import isoflop; print(isoflop.__file__, compose.conf_dir())"
+    """Return the isoflop that a job with `folder` in PYTHONPATH imports, and its folder of settings."""
+    program = (
+        "from isoflop.config import compose; import isoflop; print(isoflop.__file__, compose.conf_dir())"
+    )
     done = subprocess.run(
-        [sys.executable, "-P", "-c", words],
+        [sys.executable, "-P", "-c", program],
         env=os.environ | {"PYTHONPATH": str(folder)},
         cwd=at,
         capture_output=True,
@@ -48,7 +50,7 @@ def test_a_copy_is_made_once_and_anew_when_the_source_changes(
     files = dict(source_snapshot._files())
     edited = tmp_path / "run.py"
     edited.write_text("changed")
-    monkeypatch.setattr(source_snapshot, "_files", lambda: (files | {"run.py": edited}).items())
+    monkeypatch.setattr(source_snapshot, "_files", lambda: (files | {"runner/attempt.py": edited}).items())
     second = source_snapshot.take(tmp_path)
     assert second != first
     assert (second / "isoflop/runner/attempt.py").read_text() == "changed"
@@ -65,9 +67,9 @@ def test_the_copy_remembers_its_commit(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_code_of_a_copy_is_its_own_copy(tmp_path: Path) -> None:
     folder = source_snapshot.take(tmp_path)
-    words = "import pathlib, isoflop.sweep.slurm.source_snapshot as s; print(s.take(pathlib.Path('x')))"
+    program = "import pathlib, isoflop.sweep.slurm.source_snapshot as s; print(s.take(pathlib.Path('x')))"
     done = subprocess.run(
-        [sys.executable, "-P", "-c", words],
+        [sys.executable, "-P", "-c", program],
         env=os.environ | {"PYTHONPATH": str(folder)},
         cwd=tmp_path,
         capture_output=True,

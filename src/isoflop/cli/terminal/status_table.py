@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from isoflop.cli.terminal.console import OUT
-from isoflop.sweep.status import STATES, CellStatus, Status
+from isoflop.sweep.status import STATES, RunStatus, Status
 
 MOST = 40
 QUIET = ("done", "pending")
@@ -20,11 +20,11 @@ def show(status: Status) -> None:
 def lines(status: Status) -> Iterator[str]:
     """Counts of every state, and at most 40 running, lost and failed cells with the reason and the log."""
     counted = ", ".join(f"{number} {state}" for state, number in status.counts.items())
-    yield f"{status.directory}: {len(status.cells)} cells: {counted}"
+    yield f"{status.directory}: {len(status.runs)} runs: {counted}"
     for note in status.notes:
         yield f"note: {note}"
     loud = [state for state in STATES if state not in QUIET]
-    shown = [cell for state in loud for cell in status.cells if cell.state == state]
+    shown = [cell for state in loud for cell in status.runs if cell.state == state]
     for cell in shown[:MOST]:
         settings = " ".join(f"{key.rpartition('.')[2]}={value}" for key, value in cell.settings.items())
         yield "  ".join(word for word in (f"{cell.state:11}", cell.run_id, settings, _left(cell)) if word)
@@ -34,12 +34,12 @@ def lines(status: Status) -> Iterator[str]:
         yield f"and {len(shown) - MOST} more: isoflop status {status.directory} --json -"
 
 
-def _why(cell: CellStatus) -> str:
+def _why(cell: RunStatus) -> str:
     why = cell.reason or ""
     return why if not cell.log or cell.log in why else f"{why} (log: {cell.log})".strip()
 
 
-def _left(cell: CellStatus) -> str:
+def _left(cell: RunStatus) -> str:
     """`40% done, 1:02:05 left`, as far as it is known."""
     words = [] if cell.share_done is None else [f"{cell.share_done:.0%} done"]
     if cell.seconds_left is not None:

@@ -1,1 +1,1 @@
-"""The runs of a sweep on this machine: worker processes, watched, stopped, and packed on a GPU."""
+"""Runs on this machine: a pool of worker processes under a supervisor that survives whatever they do."""

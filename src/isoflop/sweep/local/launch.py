@@ -1,32 +1,32 @@
-"""Run cells on this machine, a process a cell, so that whatever happens to one costs only that one.
+"""Execution of runs on this machine, each in a process, so that a crash costs only one run.
 
-Children come from a fork server with torch preloaded (a few hundredths of a second each; a cold import takes
-seconds). The parent runs no torch operation and imports no torch.
+Children come from a fork server with torch preloaded: a few hundredths of a second each, where a cold import
+takes seconds. The parent imports no torch.
 """
 
 from __future__ import annotations
 
-from isoflop.sweep.grid import Cell
+from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import mps
-from isoflop.sweep.local.packing import slots
-from isoflop.sweep.local.stops import Level, heard
-from isoflop.sweep.local.worker_pool import Crew, Watch
+from isoflop.sweep.local.packing import choose_slots
+from isoflop.sweep.local.stops import StopLevel, handle_stop_signals
+from isoflop.sweep.local.worker_pool import OnRunEnd, WorkerPool
 from isoflop.sweep.planning import Slots, plan
 
-__all__ = ["Slots", "Watch", "plan", "run_cells", "slots"]
+__all__ = ["OnRunEnd", "Slots", "choose_slots", "plan", "run_all"]
 
 
-def run_cells(cells: tuple[Cell, ...], slots: Slots, watch: Watch) -> None:
-    """Run every cell and see that each has its records in the end.
+def run_all(runs: tuple[PlannedRun, ...], slots: Slots, on_run_end: OnRunEnd) -> None:
+    """Execute every run and make sure that each has its records in the end.
 
-    A child that dies without writing them (killed, sys.exit, crash) gets them here, as failed, and so does
-    one that takes too long (launch.timeout_seconds, launch.stall_seconds).
+    If a child dies without writing them (killed, sys.exit, crash) or is stopped for taking too long
+    (launch.timeout_seconds, launch.stall_seconds), they are written here, with state failed.
 
     Raises:
-        KeyboardInterrupt: the sweep was asked to stop; cells in hand are accounted for.
-        OSError: a record cannot be written (a full disk); cells in hand were stopped.
+        KeyboardInterrupt: the sweep was asked to stop; every run that was started has its records.
+        OSError: a record cannot be written, as on a full disk; all runs were stopped.
     """
-    with heard() as stops, mps.daemon(wanted=slots.shared == "gpu") as environment:
-        Crew(cells, slots, watch, environment).run(stops)
-    if stops.level > Level.GO:
+    with handle_stop_signals() as stops, mps.daemon(wanted=slots.shared == "gpu") as environment:
+        WorkerPool(runs, slots, on_run_end, environment).execute(stops)
+    if stops.level > StopLevel.NONE:
         raise KeyboardInterrupt

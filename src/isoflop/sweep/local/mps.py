@@ -1,5 +1,8 @@
-"""NVIDIA's Multi-Process Service for the length of a sweep: cells that share a GPU run at the same time on it
-instead of by turns. Where there is no such daemon they are plain processes, which is slower, not wrong."""
+"""NVIDIA's Multi-Process Service (MPS) for the length of a sweep.
+
+Under MPS the kernels of runs that share a GPU execute at the same time. Without it their processes take turns
+on the GPU: slower, with the same results.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,11 @@ CONTROL = "nvidia-cuda-mps-control"
 PIPES, LOGS = "CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY"
 STARTED = b"started\n"
 QUIT_SECONDS = 30.0
-
 START_SECONDS = 30.0
 
-# The shell outlives the sweep's process by as long as it takes to end the daemon, however that process ends:
-# its standard input closes with it.
+# This shell owns the daemon and must end it even if the sweep is killed. It reads a pipe whose other end the
+# sweep holds: however the sweep ends, the kernel closes the pipe, `cat` returns and the daemon is asked to
+# quit.
 KEEPER = f"""
 {CONTROL} -d >/dev/null 2>&1 && echo started && cat >/dev/null
 echo quit | {CONTROL} >/dev/null 2>&1
@@ -29,10 +32,10 @@ rm -rf "${PIPES}"
 
 @contextlib.contextmanager
 def daemon(*, wanted: bool) -> Iterator[Mapping[str, str]]:
-    """What a child's environment needs to use the daemon, which runs as long as this is open.
+    """Run an MPS daemon within the context, and yield the environment variables its clients need.
 
-    Empty where it is not `wanted`, not installed or does not start; where one runs already (its folder is in
-    the environment) that one is used and left alone.
+    Empty if the daemon is not `wanted`, not installed or does not start. A daemon that runs already, whose
+    folder is in the environment, is used as it is and left alone.
     """
     if not wanted or PIPES in os.environ or shutil.which(CONTROL) is None:
         yield {}
@@ -44,13 +47,13 @@ def daemon(*, wanted: bool) -> Iterator[Mapping[str, str]]:
             env=os.environ | environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            start_new_session=True,  # a Ctrl-C at the terminal is not for the daemon
+            start_new_session=True,  # Ctrl-C at the terminal must not end the daemon before the runs
         )
         assert keeper.stdin is not None
         assert keeper.stdout is not None
         try:
-            said = wait([keeper.stdout.fileno()], START_SECONDS) and keeper.stdout.readline()
-            yield environment if said == STARTED else {}
+            reply = wait([keeper.stdout.fileno()], START_SECONDS) and keeper.stdout.readline()
+            yield environment if reply == STARTED else {}
         finally:
             keeper.stdin.close()
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -1,7 +1,7 @@
-"""How many cells of a sweep go on one GPU at a time: as asked for, or as a short probe finds it pays.
+"""Number of runs of a sweep that train on one GPU at a time: as configured, or the best that a probe finds.
 
-The probe trains the sweep's median cell in 1, 2, 4 and 8 processes at once, the way the sweep will run them,
-and takes the most for which each doubling still gave 15% more examples a second in all.
+The probe trains the sweep's median run in 1, 2, 4 and 8 processes at once, the way the sweep will, and takes
+the largest number for which every doubling gave at least 15% more examples a second in total.
 """
 
 from __future__ import annotations
@@ -15,72 +15,85 @@ from multiprocessing.process import BaseProcess
 from isoflop.config import Config
 from isoflop.config.launch import LaunchConfig
 from isoflop.sweep import planning
-from isoflop.sweep.grid import Cell
+from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import mps
-from isoflop.sweep.local.stops import say
+from isoflop.sweep.local.stops import notify
 from isoflop.sweep.planning import Slots
 
-NUMBERS = (1, 2, 4, 8)
-PAYS = 1.15
+PROCESS_COUNTS = (1, 2, 4, 8)
+MIN_SPEEDUP = 1.15
+"""Least gain in examples per second for which a doubling of the processes is worth it."""
 PROBE_SECONDS = 3.0
-PATIENCE_SECONDS = 300.0
-"""For a probe's process to be ready: CUDA, compiling and capturing."""
+READY_TIMEOUT_SECONDS = 300.0
+"""Time for a process to get ready: starting CUDA, compiling and capturing the step."""
 MEMORY_SHARE = 0.9
-"""Of a GPU's memory that the largest cells may fill together."""
+"""Share of a GPU's memory that the largest runs may fill together."""
 
 
-def slots(launch: LaunchConfig, gpus: int, cells: Sequence[Cell]) -> Slots:
-    """How many of `cells`, which are in order of size, run at a time."""
+def choose_slots(launch: LaunchConfig, gpus: int, runs: Sequence[PlannedRun]) -> Slots:
+    """Return how many of `runs`, ordered by size with the largest first, execute at a time."""
     if launch.per_gpu != "auto":
-        return planning.slots(launch, gpus, launch.per_gpu)
-    if not gpus or launch.workers is not None or not cells:
-        return planning.slots(launch, gpus)
-    rates = probe(cells, most=max(1, len(cells) // gpus))
-    found = chosen(rates)
-    seen = ", ".join(f"{number}: {rate:,.0f}" for number, rate in rates.items())
-    say(f"launch.per_gpu=auto: {found} at a time on a GPU (examples/s by number: {seen or 'none'})")
-    return planning.slots(launch, gpus, found)
+        return planning.fixed_slots(launch, gpus, launch.per_gpu)
+    if not gpus or launch.workers is not None or not runs:
+        return planning.fixed_slots(launch, gpus)
+    rates = measure_rates(runs, most=max(1, len(runs) // gpus))
+    count = best_count(rates)
+    measured = ", ".join(f"{number}: {rate:,.0f}" for number, rate in rates.items())
+    notify(f"launch.per_gpu=auto: {count} at a time on a GPU (examples/s by number: {measured or 'none'})")
+    return planning.fixed_slots(launch, gpus, count)
 
 
-def chosen(rates: Mapping[int, float]) -> int:
-    """The most processes for which every doubling before paid, from examples per second in all."""
+def best_count(rates: Mapping[int, float]) -> int:
+    """Return the largest number of processes up to which every doubling was worth it.
+
+    `rates` maps a number of processes to their examples per second in total.
+    """
     best = 1
-    for number in NUMBERS[1:]:
-        if number not in rates or rates[number] < PAYS * rates[best]:
+    for number in PROCESS_COUNTS[1:]:
+        if number not in rates or rates[number] < MIN_SPEEDUP * rates[best]:
             break
         best = number
     return best
 
 
-def probe(cells: Sequence[Cell], *, most: int) -> dict[int, float]:
-    """Examples per second in all by number of processes, until it no longer pays, memory could run out, a
-    process dies or `most` is reached. `cells` are in order of size, the largest first."""
+def measure_rates(runs: Sequence[PlannedRun], *, most: int) -> dict[int, float]:
+    """Map numbers of processes to their examples per second in total, on the first GPU.
+
+    Ends when a doubling is no longer worth it, memory could run out, a process dies, or `most` processes have
+    been tried. `runs` are ordered by size, the largest first: its memory limits the number, while the median
+    run, as the typical one, gives the rates.
+    """
     rates: dict[int, float] = {}
     with mps.daemon(wanted=True) as environment:
-        with Probe(cells[0].config, environment) as largest:
+        with PackingProbe(runs[0].config, environment) as largest:
             share = largest.grow_to(1)
         most = min(most, int(MEMORY_SHARE / share)) if share else most
-        with Probe(cells[len(cells) // 2].config, environment) as median:
-            for number in NUMBERS:
+        with PackingProbe(runs[len(runs) // 2].config, environment) as median:
+            for number in PROCESS_COUNTS:
                 if number > most or median.grow_to(number) is None:
                     break
                 if (rate := median.rate()) is None:
                     break
                 rates[number] = rate
-                if chosen(rates) != number:
+                if best_count(rates) != number:
                     break
     return rates
 
 
-class Probe:
-    """Processes that train the same cell at the same time on the first GPU."""
+class PackingProbe:
+    """Processes that train the same configuration at the same time on the first GPU. Nothing is recorded.
+
+    Args:
+        config: configuration to train.
+        environment: variables for the processes, those of MPS.
+    """
 
     def __init__(self, config: Config, environment: Mapping[str, str]) -> None:
         self._config, self._environment = config, environment
         self._processes: list[BaseProcess] = []
         self._pipes: list[Connection] = []
 
-    def __enter__(self) -> Probe:
+    def __enter__(self) -> PackingProbe:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -91,43 +104,50 @@ class Probe:
             process.join()
 
     def grow_to(self, number: int) -> float | None:
-        """Have so many processes ready; the last one's share of the GPU's memory, None where one failed."""
+        """Start processes until there are `number`, each ready to train.
+
+        Returns the share of the GPU's memory in use after the last one started, or None if one failed or
+        there was nothing to start.
+        """
         share: float | None = None
         while len(self._processes) < number:
-            here, there = planning.context().Pipe()
-            process = planning.context().Process(
-                target=_pace, args=(there, self._config, dict(self._environment))
+            parent_end, child_end = planning.forkserver_context().Pipe()
+            process = planning.forkserver_context().Process(
+                target=_train_on_request, args=(child_end, self._config, dict(self._environment))
             )
             process.start()
-            there.close()
+            child_end.close()
             self._processes.append(process)
-            self._pipes.append(here)
-            share = _hear(here, PATIENCE_SECONDS)
+            self._pipes.append(parent_end)
+            share = _receive_number(parent_end, READY_TIMEOUT_SECONDS)
             if share is None:
                 return None
         return share
 
     def rate(self) -> float | None:
-        """Examples per second of all processes together, or None where one failed."""
-        for pipe in self._pipes:
+        """Return the examples per second of all processes together, or None if one failed."""
+        for pipe in self._pipes:  # all are asked before any answer is awaited: they train at the same time
             with contextlib.suppress(OSError):
                 pipe.send(PROBE_SECONDS)
-        rates = [_hear(pipe, PROBE_SECONDS + PATIENCE_SECONDS) for pipe in self._pipes]
-        found = [rate for rate in rates if rate is not None]
-        return sum(found) if len(found) == len(rates) else None
+        answers = [_receive_number(pipe, PROBE_SECONDS + READY_TIMEOUT_SECONDS) for pipe in self._pipes]
+        rates = [rate for rate in answers if rate is not None]
+        return sum(rates) if len(rates) == len(answers) else None
 
 
-def _hear(pipe: Connection, seconds: float) -> float | None:
-    """The next number from a process, or None where it died or took too long."""
+def _receive_number(pipe: Connection, timeout_seconds: float) -> float | None:
+    """Return the next number from a process, or None if it died or took too long."""
     try:
-        return float(pipe.recv()) if wait([pipe], seconds) else None
+        return float(pipe.recv()) if wait([pipe], timeout_seconds) else None
     except (EOFError, OSError):
         return None
 
 
-def _pace(pipe: Connection, config: Config, environment: Mapping[str, str]) -> None:
-    """In a child: say how full the GPU is once ready, then train as often and as long as asked. One that
-    cannot (no memory) just ends."""
+def _train_on_request(pipe: Connection, config: Config, environment: Mapping[str, str]) -> None:
+    """Send the share of the GPU's memory in use, then train for each number of seconds that comes through
+    `pipe` and send the rate: the main function of a child.
+
+    Whatever goes wrong, such as too little memory, ends the process, which the parent notices.
+    """
     os.environ.update(environment)
     from isoflop.runner import probe as solo
 

@@ -1,8 +1,8 @@
-"""Imported by the fork server before it forks: the slow imports every cell needs, and no torch operation.
+"""Imports of the fork server before it forks: the slow ones that every run needs, and no torch operation.
 
-fvcore and torchvision tell of their own deprecations when imported; a sweep's user can do nothing about them.
-Ctrl-C is the supervisor's: from here on neither the fork server nor its children take it. The state of the
-checkout is asked for once: it is that of the code imported here.
+Deprecation warnings of fvcore and torchvision are silenced: users of a sweep can do nothing about them.
+SIGINT is ignored from here on in the fork server and its children, since Ctrl-C is for the supervisor. The
+state of the git checkout is read once, because it is the state of the code that is imported here.
 """
 
 import contextlib

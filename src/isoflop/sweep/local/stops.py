@@ -1,5 +1,9 @@
-"""How a sweep is asked to stop: Ctrl-C once drains it, twice stops it, a third time kills; SIGTERM and
-SIGUSR1, which schedulers send, stop it at once. Whichever it is, the same command goes on later."""
+"""Requests to stop a sweep, and the lines that tell the user what happens.
+
+Ctrl-C once drains the sweep (runs that have started finish), twice stops it (they write a checkpoint), three
+times kills it. SIGTERM and SIGUSR1, which schedulers send shortly before they kill, stop it at once. After
+any of them the same command resumes the sweep.
+"""
 
 from __future__ import annotations
 
@@ -15,53 +19,56 @@ from isoflop import signals
 STOPPING = (signal.SIGTERM, signal.SIGUSR1)
 
 
-class Level(enum.IntEnum):
-    """How far a sweep has been asked to stop."""
+class StopLevel(enum.IntEnum):
+    """How urgently a sweep has been asked to stop."""
 
-    GO = 0
+    NONE = 0
     DRAIN = 1
     STOP = 2
     KILL = 3
 
 
-def say(words: str) -> None:
-    """One line to the user, where progress bars are shown too."""
-    sys.stderr.write(f"isoflop: {words}\n")
+def notify(message: str) -> None:
+    """Print one line to the user, also while progress bars are shown."""
+    sys.stderr.write(f"isoflop: {message}\n")
 
 
-def cells(number: int) -> str:
-    """`1 cell`, `2 cells`."""
-    return f"{number} cell" if number == 1 else f"{number} cells"
+def count_runs(number: int) -> str:
+    """Return `1 run`, `2 runs`."""
+    return f"{number} run" if number == 1 else f"{number} runs"
 
 
-def announce(level: Level, in_hand: int) -> None:
-    """Say what happens now."""
-    words = {
-        Level.DRAIN: f"nothing new is started; {cells(in_hand)} in hand finish (Ctrl-C again stops them)",
-        Level.STOP: f"stopping {cells(in_hand)} in hand; each keeps what it has (Ctrl-C again kills them)",
-        Level.KILL: f"killing {cells(in_hand)} in hand",
+def announce(level: StopLevel, running: int) -> None:
+    """Tell the user what a request to stop does to the `running` runs."""
+    messages = {
+        StopLevel.DRAIN: f"starting no new runs; waiting for {count_runs(running)} (Ctrl-C again stops them)",
+        StopLevel.STOP: f"stopping {count_runs(running)} with a checkpoint each (Ctrl-C again kills them)",
+        StopLevel.KILL: f"killing {count_runs(running)}",
     }
-    if level in words:
-        say(words[level])
+    if level in messages:
+        notify(messages[level])
 
 
-class Stops:
-    """Counts the requests to stop."""
+class StopRequests:
+    """The level that the signals received so far ask for."""
 
     def __init__(self) -> None:
-        self.level = Level.GO
+        self.level = StopLevel.NONE
 
-    def note(self, number: int, frame: FrameType | None) -> None:
-        """Signal handler."""
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal: each Ctrl-C raises the level by one, the others raise it to STOP.
+
+        The handler only sets a number, which is safe at any point of the main loop; that loop reads it.
+        """
         if number == signal.SIGINT:
-            self.level = Level(min(self.level + 1, Level.KILL))
+            self.level = StopLevel(min(self.level + 1, StopLevel.KILL))
         else:
-            self.level = max(self.level, Level.STOP)
+            self.level = max(self.level, StopLevel.STOP)
 
 
 @contextlib.contextmanager
-def heard() -> Iterator[Stops]:
-    """Hear requests to stop for as long as this is open."""
-    stops = Stops()
-    with signals.handled((signal.SIGINT, *STOPPING), stops.note):
-        yield stops
+def handle_stop_signals() -> Iterator[StopRequests]:
+    """Collect the signals that ask the sweep to stop, instead of their default action, within the context."""
+    requests = StopRequests()
+    with signals.handled((signal.SIGINT, *STOPPING), requests.handle):
+        yield requests

@@ -1,7 +1,8 @@
-"""Watches over a cell in hand: ends it when it takes too long, makes no progress, or is asked to stop.
+"""Watchdog of one run: stops it when it takes too long, makes no progress, or the sweep is asked to stop.
 
-Only monotonic time counts: a sign of life is one whose content has changed since it was last looked at, so
-that neither a clock that jumps nor a file left by an earlier attempt passes for progress.
+Only the monotonic clock and the content of the heartbeat file count. A file is progress if its content has
+changed since the last look; its modification time is ignored, because the wall clock may jump and because
+a file of an earlier attempt may still be there.
 """
 
 from __future__ import annotations
@@ -19,66 +20,71 @@ from isoflop.sweep.local import worker
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdict:
-    """Why a cell was ended from outside, and the state that stands for."""
+class Termination:
+    """Why a run was stopped from outside, and the state its record gets for it."""
 
     state: State
     reason: str
 
 
-class Vigil:
-    """Over one cell in `process`, from now on."""
+class Watchdog:
+    """Watches the run that `process` executes, from construction on.
+
+    Stopping takes two steps. SIGTERM comes first, so that the run can write a checkpoint and its record; a
+    process that is still there after GRACE_SECONDS gets SIGKILL, since one that hangs in native code never
+    reaches Python's signal handler.
+    """
 
     def __init__(
         self, process: BaseProcess, config: Config, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.verdict: Verdict | None = None
+        self.termination: Termination | None = None
         self._process, self._launch, self._clock = process, config.launch, clock
         self._path = heartbeat.path_of(config.directory, config.run_id)
-        self._began = self._changed = clock()
-        self._sign = _content(self._path)
-        self._asked: float | None = None
+        self._began = self._changed_at = clock()
+        self._heartbeat = _read_bytes(self._path)  # an earlier attempt's, if any: it is no progress
+        self._stop_sent_at: float | None = None
 
     @property
     def seconds(self) -> float:
-        """Since the cell was handed over."""
+        """Seconds since the run was given to its process."""
         return self._clock() - self._began
 
-    def look(self) -> None:
-        """End the cell if it is overdue, and kill it if it did not end in the time it was given."""
+    def check(self) -> None:
+        """Stop the run if it is over a limit, and kill it if it did not stop in time."""
         now = self._clock()
-        if self._asked is None:
-            if reason := self._overdue(now):
-                self.end("failed", reason)
-        elif now - self._asked >= worker.GRACE_SECONDS:
+        if self._stop_sent_at is None:
+            if reason := self._limit_exceeded(now):
+                self.stop("failed", reason)
+        elif now - self._stop_sent_at >= worker.GRACE_SECONDS:
             self._process.kill()
 
-    def _overdue(self, now: float) -> str | None:
-        limit, patience = self._launch.timeout_seconds, self._launch.stall_seconds
-        if limit is not None and now - self._began >= limit:
-            return f"took longer than launch.timeout_seconds={limit:g}: ended"
-        if patience is None:
+    def _limit_exceeded(self, now: float) -> str | None:
+        timeout, stall = self._launch.timeout_seconds, self._launch.stall_seconds
+        if timeout is not None and now - self._began >= timeout:
+            return f"took longer than launch.timeout_seconds={timeout:g}: stopped"
+        if stall is None:
             return None
-        if (sign := _content(self._path)) != self._sign:
-            self._sign, self._changed = sign, now
-        if now - self._changed >= patience:
-            return f"no progress for {patience:g} s (launch.stall_seconds): ended"
+        if (content := _read_bytes(self._path)) != self._heartbeat:
+            self._heartbeat, self._changed_at = content, now
+        if now - self._changed_at >= stall:
+            return f"no progress for {stall:g} s (launch.stall_seconds): stopped"
         return None
 
-    def end(self, state: State, reason: str) -> None:
-        """Ask the cell once to stop and keep what it has; the first reason stands."""
-        if self._asked is None:
-            self._asked, self.verdict = self._clock(), Verdict(state, reason)
+    def stop(self, state: State, reason: str) -> None:
+        """Send SIGTERM, once: later calls change nothing, so the first reason is the one recorded."""
+        if self._stop_sent_at is None:
+            self._stop_sent_at, self.termination = self._clock(), Termination(state, reason)
             self._process.terminate()
 
     def kill(self, reason: str) -> None:
-        """End the cell at once."""
-        if self.verdict is None:
-            self._asked, self.verdict = self._clock(), Verdict("interrupted", reason)
+        """Send SIGKILL now; the record says interrupted unless the run was being stopped already."""
+        if self.termination is None:
+            self._stop_sent_at, self.termination = self._clock(), Termination("interrupted", reason)
         self._process.kill()
 
 
-def _content(path: Path) -> bytes | None:
+def _read_bytes(path: Path) -> bytes | None:
     with contextlib.suppress(OSError):
         return path.read_bytes()
     return None

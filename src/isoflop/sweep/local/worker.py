@@ -1,7 +1,8 @@
-"""What runs in a child process: cells, one after another, as they come through its pipe.
+"""Child process of the worker pool: executes runs, one after another, as they come through its pipe.
 
-A child leaves Ctrl-C to its supervisor, which the terminal tells as well. When the supervisor is gone, the
-child asks itself to stop as the supervisor would (SIGTERM), so that its cell keeps what it has.
+A child ignores Ctrl-C: the terminal sends it to the supervisor too, which decides what happens. When the
+supervisor is gone, the child sends itself SIGTERM, as the supervisor would, so that its run writes a
+checkpoint.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from isoflop.config import Config
 from isoflop.config.launch import Shared
 
 GRACE_SECONDS = 30.0
-"""From being asked to stop to being killed: time to write a checkpoint."""
+"""Time from SIGTERM to SIGKILL: long enough to write a checkpoint."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
-    """A cell to run; `shared` says what other cells use at the same time."""
+class Assignment:
+    """A run for a worker to execute; `shared` says what it shares with runs at the same time."""
 
     config: Config
     lr_interior: bool | None
@@ -34,61 +35,81 @@ class Task:
 
 
 @dataclasses.dataclass(frozen=True)
-class Said:
-    """How a cell ended, beside its records: `ran` to them; `busy` in another process; `refused` for the
-    reason in `words`; or the `machine` could not write them (`number` is errno, `path` the file)."""
+class Reply:
+    """What a worker sends back when a run has ended.
 
-    kind: Literal["ran", "busy", "refused", "machine"]
-    words: str = ""
-    number: int = 0
+    Attributes:
+        kind: `ended`, the records tell how; `busy`, another process is executing the run; `invalid`, its
+            input cannot be used; `os_error`, a file could not be written.
+        reason: message of the error, for the last two kinds.
+        errno: error number of an `os_error`.
+        path: file of an `os_error`.
+    """
+
+    kind: Literal["ended", "busy", "invalid", "os_error"]
+    reason: str = ""
+    errno: int = 0
     path: str = ""
 
     @property
-    def told(self) -> str:
-        """What is said against the cell, in one line."""
-        return f"{self.path}: {self.words}" if self.path else self.words
+    def message(self) -> str:
+        """The error in one line, with its file."""
+        return f"{self.path}: {self.reason}" if self.path else self.reason
 
 
-def run_task(task: Task, device_index: int, command_line: str) -> Said:
-    """Run one cell; its records say the rest."""
+def execute(assignment: Assignment, device_index: int, command_line: str) -> Reply:
+    """Execute one run. Errors that the run itself accounts for are in its records."""
     from isoflop.runner import run
     from isoflop.runner.request import RunRequest
 
     try:
-        run.run(task.config, RunRequest(device_index, command_line, task.lr_interior, shared=task.shared))
+        request = RunRequest(device_index, command_line, assignment.lr_interior, shared=assignment.shared)
+        run.run(assignment.config, request)
     except records.RecordBusyError:
-        return Said("busy")
+        return Reply("busy")
     except OSError as error:
-        return Said("machine", error.strerror or str(error), error.errno or 0, str(error.filename or ""))
+        return Reply("os_error", error.strerror or str(error), error.errno or 0, str(error.filename or ""))
     except ValueError as error:
-        return Said("refused", str(error))
-    return Said("ran")
+        return Reply("invalid", str(error))
+    return Reply("ended")
 
 
-def work(pipe: Connection, device_index: int, command_line: str, environment: Mapping[str, str]) -> None:
-    """Run the cells that come through the pipe until it closes. Those of one shape share the captured or
-    compiled step (train.loop.warm_trainer)."""
+def serve(pipe: Connection, device_index: int, command_line: str, environment: Mapping[str, str]) -> None:
+    """Execute the runs that come through `pipe` until it closes: the main function of a child process.
+
+    Runs of one shape share the captured or compiled step (train.loop.warm_trainer).
+
+    Args:
+        pipe: receives an Assignment for each run and sends back a Reply.
+        device_index: the first GPU to use.
+        command_line: command of the sweep, kept in the records.
+        environment: variables to set, those of MPS.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(environment)
     busy = threading.Event()
-    threading.Thread(target=_stop_when_alone, args=(pipe.fileno(), busy), daemon=True).start()
+    threading.Thread(target=_stop_when_orphaned, args=(pipe.fileno(), busy), daemon=True).start()
     while True:
         try:
-            task = pipe.recv()
+            assignment = pipe.recv()
         except (EOFError, OSError):
             return
         busy.set()
-        said = run_task(task, device_index, command_line)
+        reply = execute(assignment, device_index, command_line)
         busy.clear()
-        with contextlib.suppress(OSError):  # the supervisor may be gone; the next recv says so
-            pipe.send(said)
+        with contextlib.suppress(OSError):  # the supervisor may be gone; then the next recv ends the loop
+            pipe.send(reply)
 
 
-def _stop_when_alone(descriptor: int, busy: threading.Event) -> None:
-    """Wait until the other end of the pipe is closed, and end the cell in hand if there is one."""
-    watched = select.poll()
-    watched.register(descriptor, 0)  # 0: only that it hung up
-    watched.poll()
+def _stop_when_orphaned(descriptor: int, busy: threading.Event) -> None:
+    """Wait, in a thread, until the supervisor's end of the pipe is closed; then stop the current run, if any.
+
+    The main thread cannot notice: it is training and does not read the pipe. An idle worker needs no signal,
+    since its recv ends with EOFError.
+    """
+    poll = select.poll()
+    poll.register(descriptor, 0)  # 0: no data events, only the hang-up, which poll always reports
+    poll.poll()
     for number in (signal.SIGTERM, signal.SIGKILL):
         if busy.is_set():
             os.kill(os.getpid(), number)

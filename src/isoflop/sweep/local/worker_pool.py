@@ -1,4 +1,4 @@
-"""The children of one sweep: who has which cell in hand, what each ended with, and who gets the next one."""
+"""Pool of worker processes: assigns the runs of a sweep and makes sure that each leaves its records."""
 
 from __future__ import annotations
 
@@ -14,187 +14,214 @@ from multiprocessing.context import ForkServerProcess
 from isoflop.record import Record
 from isoflop.runner import provenance
 from isoflop.sweep import planning
-from isoflop.sweep.grid import Cell
-from isoflop.sweep.local import worker as child
-from isoflop.sweep.local.outcomes import Ended, account
-from isoflop.sweep.local.stops import Level, Stops, announce
-from isoflop.sweep.local.watchdog import Vigil
-from isoflop.sweep.local.worker import Said, Task
+from isoflop.sweep.grid import PlannedRun
+from isoflop.sweep.local import worker
+from isoflop.sweep.local.outcomes import EndedRun, ensure_records
+from isoflop.sweep.local.stops import StopLevel, StopRequests, announce
+from isoflop.sweep.local.watchdog import Watchdog
+from isoflop.sweep.local.worker import Assignment, Reply
 from isoflop.sweep.planning import Slots
 
 TICK_SECONDS = 0.2
-"""How often signals and time-outs are looked at while no cell ends."""
+"""Period at which stop requests and time limits are checked while no run ends."""
 BUSY_SECONDS = 15.0
-"""How long a cell that another process holds is tried again: that process may be ending."""
+"""How long to keep trying a run that another process holds: that process may be about to end."""
 RETRY_SECONDS = 0.5
-STOPPED = "its sweep was stopped before it could keep anything"
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
-"""What no other cell can get round: the sweep stops."""
+STOPPED = "its sweep was stopped before it wrote a checkpoint"
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+"""Errors that every other run would meet too: they stop the sweep."""
 
-Watch = Callable[[Cell, tuple[Record, ...]], None]
-"""Called as each cell ends, with its records, none where another process is running that cell."""
+OnRunEnd = Callable[[PlannedRun, tuple[Record, ...]], None]
+"""Called as each run ends with its records, which are empty if another process is executing the run."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Worker:
-    """A child process, its pipe, and the cell it has in hand."""
+    """A child process, its pipe, and the run that it executes."""
 
     process: ForkServerProcess
     pipe: Connection
     slot: int
-    cell: Cell
+    planned: PlannedRun
     attempt: int
-    vigil: Vigil
+    watchdog: Watchdog
 
 
-class Crew:
-    """On a GPU a child goes on with the next cell of the same shape; on a CPU each cell has a child of its
-    own, which costs a few hundredths of a second and leaves nothing behind."""
+class WorkerPool:
+    """Executes the runs of one sweep in child processes.
+
+    On a GPU a child continues with the next run if it is of the same shape, so that the captured step is
+    used again. On a CPU each run has a child of its own, which costs a few hundredths of a second and leaves
+    no state behind.
+
+    Args:
+        runs: the runs to execute, in this order.
+        slots: how many at a time, on which devices.
+        on_run_end: called in this process as each run ends.
+        environment: variables for the children, those of MPS.
+    """
 
     def __init__(
-        self, cells: tuple[Cell, ...], slots: Slots, watch: Watch, environment: Mapping[str, str]
+        self,
+        runs: tuple[PlannedRun, ...],
+        slots: Slots,
+        on_run_end: OnRunEnd,
+        environment: Mapping[str, str],
     ) -> None:
-        self._context, self._queue = planning.context(), collections.deque(cells)
-        self._slots, self._watch, self._environment = slots, watch, dict(environment)
+        self._context, self._queue = planning.forkserver_context(), collections.deque(runs)
+        self._slots, self._on_run_end, self._environment = slots, on_run_end, dict(environment)
         self._command_line = provenance.command()
-        self._free = collections.deque(range(slots.workers))
-        self._at_work: dict[Connection, Worker] = {}
-        self._leaving: list[ForkServerProcess] = []
-        self._later: list[tuple[float, Cell]] = []
+        self._free_slots = collections.deque(range(slots.workers))
+        self._workers: dict[Connection, Worker] = {}
+        self._exiting: list[ForkServerProcess] = []
+        self._postponed: list[tuple[float, PlannedRun]] = []
         self._busy_since: dict[str, float] = {}
 
-    def run(self, stops: Stops) -> None:
-        """Until every cell is accounted for or, once asked to stop, every cell in hand.
+    def execute(self, stops: StopRequests) -> None:
+        """Execute until every run has its records or, once asked to stop, every run that was started.
+
+        Everything happens in this one thread: signal handlers only raise `stops.level`, and the loop acts on
+        it within a tick.
 
         Raises:
-            OSError: a record cannot be written. Cells in hand have been stopped.
+            OSError: a record cannot be written. All runs have been stopped.
         """
-        told = Level.GO
+        announced = StopLevel.NONE
         try:
-            while self._at_work or (stops.level == Level.GO and (self._queue or self._later)):
-                if stops.level > told:
-                    told = stops.level
-                    announce(told, len(self._at_work))
-                if stops.level == Level.GO:
-                    self._hand_out()
-                self._listen(more=stops.level == Level.GO)
-                self._look(stops.level)
+            while self._workers or (stops.level == StopLevel.NONE and (self._queue or self._postponed)):
+                if stops.level > announced:
+                    announced = stops.level
+                    announce(announced, len(self._workers))
+                if stops.level == StopLevel.NONE:
+                    self._fill_slots()
+                self._receive_replies(assign_more=stops.level == StopLevel.NONE)
+                self._check_watchdogs(stops.level)
         except BaseException:
-            self._abandon()
+            self._stop_all()
             raise
         finally:
-            self._see_off()
+            self._join_exiting()
 
-    def _hand_out(self) -> None:
-        """Give cells to free slots; those that were busy come again when they are due."""
+    def _fill_slots(self) -> None:
+        """Start a worker in each free slot, first moving postponed runs that are due back to the queue."""
         now = time.monotonic()
-        self._queue.extend(cell for due, cell in self._later if due <= now)
-        self._later = [(due, cell) for due, cell in self._later if due > now]
-        while self._free and self._queue:
-            self._start(self._free.popleft())
+        self._queue.extend(planned for due, planned in self._postponed if due <= now)
+        self._postponed = [(due, planned) for due, planned in self._postponed if due > now]
+        while self._free_slots and self._queue:
+            self._start_worker(self._free_slots.popleft())
 
-    def _start(self, slot: int) -> None:
-        """Give the next cell to a new child."""
-        here, there = self._context.Pipe()
-        arguments = (there, self._slots.device_index(slot), self._command_line, self._environment)
-        process = self._context.Process(target=child.work, args=arguments)
+    def _start_worker(self, slot: int) -> None:
+        """Start a child in a slot and assign the next run to it."""
+        parent_end, child_end = self._context.Pipe()
+        arguments = (child_end, self._slots.device_index(slot), self._command_line, self._environment)
+        process = self._context.Process(target=worker.serve, args=arguments)
         process.start()
-        there.close()
-        self._hand_over(process, here, slot)
+        child_end.close()  # only the child holds it now, so that its death shows as EOF on our end
+        self._assign_next(process, parent_end, slot)
 
-    def _hand_over(self, process: ForkServerProcess, pipe: Connection, slot: int) -> None:
-        cell = self._queue.popleft()
-        launch = dataclasses.replace(cell.config.launch, threads=self._slots.threads)
-        config = dataclasses.replace(cell.config, launch=launch)
+    def _assign_next(self, process: ForkServerProcess, pipe: Connection, slot: int) -> None:
+        planned = self._queue.popleft()
+        launch = dataclasses.replace(planned.config.launch, threads=self._slots.threads)
+        config = dataclasses.replace(planned.config, launch=launch)
         attempt = provenance.next_attempt(config)
-        vigil = Vigil(process, config)
-        self._at_work[pipe] = Worker(process, pipe, slot, cell, attempt, vigil)
-        with contextlib.suppress(BrokenPipeError):  # a child that died already is found when it is waited for
-            pipe.send(Task(config, cell.lr_interior, self._slots.shared))
+        watchdog = Watchdog(process, config)
+        self._workers[pipe] = Worker(process, pipe, slot, planned, attempt, watchdog)
+        with contextlib.suppress(BrokenPipeError):  # the child died already: the next wait() reports its EOF
+            pipe.send(Assignment(config, planned.lr_interior, self._slots.shared))
 
-    def _listen(self, *, more: bool) -> None:
-        """Hear what comes within a tick."""
-        for pipe in wait(list(self._at_work), TICK_SECONDS):
+    def _receive_replies(self, *, assign_more: bool) -> None:
+        """Wait for replies, and for children that die, for one tick at most."""
+        for pipe in wait(list(self._workers), TICK_SECONDS):
             assert isinstance(pipe, Connection)
-            self._hear(pipe, more=more)
-        self._leaving = [process for process in self._leaving if process.exitcode is None]
+            self._handle_reply(pipe, assign_more=assign_more)
+        self._exiting = [process for process in self._exiting if process.exitcode is None]
 
-    def _hear(self, pipe: Connection, *, more: bool) -> None:
-        """A child has ended its cell, or its life: account for the cell and, with `more`, go on."""
-        worker = self._at_work.pop(pipe)
-        said: Said | None = None
+    def _handle_reply(self, pipe: Connection, *, assign_more: bool) -> None:
+        """Write the records of the run that ended or whose child died, and reuse or release the child."""
+        ended = self._workers.pop(pipe)
+        reply: Reply | None = None
         try:
-            said = pipe.recv()
+            reply = pipe.recv()
         except (EOFError, ConnectionResetError):
-            worker.process.join()
-        stays = said is not None and more and self._goes_on(worker)
+            ended.process.join()  # the child is dead: its exit code is known after this
+        reuse = reply is not None and assign_more and self._can_reuse(ended)
         try:
-            self._settle(worker, said)
+            self._finish_run(ended, reply)
         except BaseException:
-            self._let_go(worker)
+            self._release(ended)
             raise
-        if stays:
-            self._hand_over(worker.process, pipe, worker.slot)
+        if reuse:
+            self._assign_next(ended.process, pipe, ended.slot)
         else:
-            self._let_go(worker)
+            self._release(ended)
 
-    def _let_go(self, worker: Worker) -> None:
-        """The child leaves once its pipe is closed; others need not wait for that."""
-        worker.pipe.close()
-        self._leaving.append(worker.process)
-        self._free.append(worker.slot)
+    def _release(self, released: Worker) -> None:
+        """Close the worker's pipe, upon which it exits, and free its slot without waiting for that."""
+        released.pipe.close()
+        self._exiting.append(released.process)
+        self._free_slots.append(released.slot)
 
-    def _goes_on(self, worker: Worker) -> bool:
-        """Whether the child takes the next cell too: on a GPU, where that is of the same shape."""
-        if not self._slots.gpus or not self._queue or worker.vigil.verdict is not None:
+    def _can_reuse(self, idle: Worker) -> bool:
+        """Return whether the child can execute the next run: on a GPU, if that is of the same shape.
+
+        A child that was sent SIGTERM is not used again: the signal may still be pending.
+        """
+        if not self._slots.gpus or not self._queue or idle.watchdog.termination is not None:
             return False
-        return self._queue[0].config.shape_id == worker.cell.config.shape_id
+        return self._queue[0].config.shape_id == idle.planned.config.shape_id
 
-    def _put_off(self, cell: Cell) -> None:
-        """Another process has the cell: try again after the others, and in the end leave it to that one."""
+    def _postpone(self, planned: PlannedRun) -> None:
+        """Try a run that another process holds again later, and leave it to that process in the end.
+
+        The holder may be a worker of a killed sweep that is still writing its checkpoint.
+        """
         now = time.monotonic()
-        if now - self._busy_since.setdefault(cell.run_id, now) < BUSY_SECONDS:
-            self._later.append((now + RETRY_SECONDS, cell))
+        if now - self._busy_since.setdefault(planned.run_id, now) < BUSY_SECONDS:
+            self._postponed.append((now + RETRY_SECONDS, planned))
         else:
-            self._watch(cell, ())
+            self._on_run_end(planned, ())
 
-    def _settle(self, worker: Worker, said: Said | None) -> None:
-        """Account for a cell. Raises OSError where the machine cannot hold its records."""
-        if said is not None and said.kind == "busy":
-            self._put_off(worker.cell)
+    def _finish_run(self, ended: Worker, reply: Reply | None) -> None:
+        """Write the missing records of a run that ended.
+
+        Raises:
+            OSError: the disk is full or broken, here or in the child.
+        """
+        if reply is not None and reply.kind == "busy":
+            self._postpone(ended.planned)
             return
-        if said is not None and said.kind == "machine" and said.number in DISK:
-            raise OSError(said.number, said.words, said.path or None)
-        ended = Ended(
-            config=worker.cell.config,
-            attempt=worker.attempt,
-            seconds=worker.vigil.seconds,
-            exit_code=worker.process.exitcode if said is None else None,
-            said=said.told if said else None,
-            verdict=worker.vigil.verdict,
+        if reply is not None and reply.kind == "os_error" and reply.errno in DISK_ERRORS:
+            raise OSError(reply.errno, reply.reason, reply.path or None)
+        end = EndedRun(
+            config=ended.planned.config,
+            attempt=ended.attempt,
+            seconds=ended.watchdog.seconds,
+            exit_code=ended.process.exitcode if reply is None else None,
+            error=reply.message if reply else None,
+            termination=ended.watchdog.termination,
         )
-        self._watch(worker.cell, account(ended, self._slots, self._command_line))
+        self._on_run_end(ended.planned, ensure_records(end, self._slots, self._command_line))
 
-    def _look(self, level: Level) -> None:
-        for worker in self._at_work.values():
-            if level == Level.KILL:
-                worker.vigil.kill("killed by the third Ctrl-C")
-            elif level == Level.STOP:
-                worker.vigil.end("interrupted", STOPPED)
-            worker.vigil.look()
+    def _check_watchdogs(self, level: StopLevel) -> None:
+        for each in self._workers.values():
+            if level == StopLevel.KILL:
+                each.watchdog.kill("killed by the third Ctrl-C")
+            elif level == StopLevel.STOP:
+                each.watchdog.stop("interrupted", STOPPED)
+            each.watchdog.check()
 
-    def _abandon(self) -> None:
-        """The sweep cannot go on: stop what is in hand; what can be accounted for is."""
+    def _stop_all(self) -> None:
+        """Stop every run because the sweep cannot go on, and write the records that can be written."""
         self._queue.clear()
-        while self._at_work:
-            self._look(Level.STOP)
-            with contextlib.suppress(OSError):
-                self._listen(more=False)
+        while self._workers:
+            self._check_watchdogs(StopLevel.STOP)
+            with contextlib.suppress(OSError):  # the disk may be full for these records too
+                self._receive_replies(assign_more=False)
 
-    def _see_off(self) -> None:
-        """Wait for children that have no cell left; one that does not leave is killed."""
-        for process in self._leaving:
-            process.join(child.GRACE_SECONDS)
+    def _join_exiting(self) -> None:
+        """Wait for children without a run to exit; kill those that do not."""
+        for process in self._exiting:
+            process.join(worker.GRACE_SECONDS)
             if process.exitcode is None:
                 process.kill()
                 process.join()

@@ -1,1 +1,1 @@
-"""A sweep as SLURM job arrays: submitted, asked after, reconciled with what SLURM says, finished."""
+"""Sweeps as SLURM job arrays: submission, queries of the queue, reconciliation after the jobs, final job."""

@@ -1,7 +1,7 @@
-"""Finish a sweep under SLURM once every task has ended: python -m isoflop.sweep.slurm.finish DIR NAME
+"""Last job of a submission, when every task has ended: python -m isoflop.sweep.slurm.finish DIR NAME
 
-It accounts for cells that left no record. After the trials of learning rates it submits the cells; at the end
-of a sweep it writes the table, which a sweep too small for a fit has too, and becomes `isoflop report`.
+Writes records for runs that left none. After trials of learning rates it submits the runs of the sweep. At
+the end of a sweep it writes the table (a sweep too small for a fit has one too) and becomes `isoflop report`.
 """
 
 from __future__ import annotations
@@ -16,25 +16,26 @@ from isoflop.table import aggregate
 
 
 def main(arguments: Sequence[str]) -> Path | None:
-    """The folder to report on, or None where another stage has been submitted."""
+    """Return the folder to report on, or None if the second stage has been submitted."""
     directory, name = Path(arguments[0]), arguments[1]
-    made = submission.read(directory, name)
-    for record in reconcile.account(directory, made):
-        _say(f"{record.run_id}: {record.state}: {record.reason}")
-    if made.sweep is not None:
-        if stages.second_stage(made, directory, _say):
+    submitted = submission.read_submission(directory, name)
+    for record in reconcile.write_missing_records(directory, submitted):
+        _print_line(f"{record.run_id}: {record.state}: {record.reason}")
+    if submitted.sweep is not None:
+        if stages.submit_second_stage(submitted, directory, _print_line):
             return None
         directory = directory.parent
     aggregate.write(aggregate.aggregate(directory), directory)
     return directory
 
 
-def _say(words: str) -> None:
-    sys.stdout.write(f"{words}\n")
+def _print_line(message: str) -> None:
+    sys.stdout.write(f"{message}\n")
 
 
 if __name__ == "__main__":
-    ended = main(sys.argv[1:])
+    finished = main(sys.argv[1:])
     sys.stdout.flush()
-    if ended is not None:
-        os.execv(sys.executable, [sys.executable, "-P", "-m", "isoflop", "report", str(ended)])
+    if finished is not None:
+        # exec: the exit code of the job is that of the report, and memory is not held twice.
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "isoflop", "report", str(finished)])

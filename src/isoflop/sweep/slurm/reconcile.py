@@ -1,4 +1,7 @@
-"""Cells whose task ended without leaving a record: the account of them, from what SLURM says and the log."""
+"""Reconciliation of a submission with SLURM: records for runs whose task ended without writing any.
+
+What happened is taken from SLURM's accounting and from the log of the task.
+"""
 
 from __future__ import annotations
 
@@ -15,45 +18,54 @@ from isoflop.record import Provenance, Record, Slurm, State, heartbeat
 from isoflop.runner import provenance
 from isoflop.runner.provenance import Machine
 from isoflop.sweep import manifest
-from isoflop.sweep.grid import Cell
+from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.slurm import queue, submission
-from isoflop.sweep.slurm.queue import Ended
+from isoflop.sweep.slurm.queue import EndedTask
 from isoflop.sweep.slurm.submission import Submission, Task
 
 SETTLE_SECONDS = 30.0
-"""How long accounting may lag behind the end of a task."""
+"""Time by which accounting may lag behind the end of a task."""
 TAIL_BYTES = 8192
 OUT_OF_MEMORY = re.compile(r"exceeded (job |step )?memory limit|oom.?kill", re.IGNORECASE)
 KILLED = "was killed by signal 9"
-NOT_THE_CELLS_FAULT = ("CANCELLED", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED", "DEADLINE")
-UNKNOWN = "its process left no word"
+"""In the record that the worker pool writes for a process that died (sweep/local/outcomes.py)."""
+NOT_THE_RUNS_FAULT = ("CANCELLED", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED", "DEADLINE")
+UNKNOWN = "its process wrote no record"
 
 
 @dataclasses.dataclass(frozen=True)
-class Fate:
-    """What became of a task without a record."""
+class TaskEnd:
+    """State and reason for the record of a run whose task ended without one."""
 
     state: State
     reason: str
 
 
-def fate(task: Task, ended: Ended | None, log: Path) -> Fate:
-    """The state that a task's end stands for, in SLURM's words.
+def interpret_end(task: Task, ended: EndedTask | None, log: Path) -> TaskEnd:
+    """Return the state that the end of a task stands for, and a reason that quotes SLURM.
 
-    What happened to the machine or was asked for by somebody is an interruption; the cell can go on.
+    A fault of the machine, or a request by a person, is an interruption, after which the run can resume.
+
+    Args:
+        task: the task.
+        ended: how it ended according to SLURM; None if SLURM does not know.
+        log: its output, where SLURM reports memory limits that it enforces by polling.
     """
     name = f"SLURM task {task[0]}_{task[1]}"
-    if OUT_OF_MEMORY.search(_tail(log)) or (ended and ended.state.startswith("OUT_OF_MEMORY")):
-        return Fate("oom", f"{name} needed more memory than launch.slurm.memory: killed (log: {log})")
+    if OUT_OF_MEMORY.search(_last_attempt(log)) or (ended and ended.state.startswith("OUT_OF_MEMORY")):
+        return TaskEnd("oom", f"{name} needed more memory than launch.slurm.memory: killed (log: {log})")
     if ended is None:
-        return Fate("failed", f"{name} ended without a record, and SLURM no longer knows how (log: {log})")
-    words = f"{name} ended as {ended.state}, code {ended.exit_code}, without a record (log: {log})"
-    interrupted = ended.state.startswith(NOT_THE_CELLS_FAULT)
-    return Fate("interrupted" if interrupted else "failed", words)
+        return TaskEnd("failed", f"{name} ended without a record, and SLURM no longer knows how (log: {log})")
+    reason = f"{name} ended as {ended.state}, code {ended.exit_code}, without a record (log: {log})"
+    interrupted = ended.state.startswith(NOT_THE_RUNS_FAULT)
+    return TaskEnd("interrupted" if interrupted else "failed", reason)
 
 
-def _tail(log: Path) -> str:
-    """The end of a log: what the last attempt printed."""
+def _last_attempt(log: Path) -> str:
+    """Return the output of the last attempt, as far as it is in the last TAIL_BYTES of the log.
+
+    Each attempt begins with a line "task ..." (array.sbatch); what an earlier one printed does not count.
+    """
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - TAIL_BYTES))
@@ -63,105 +75,111 @@ def _tail(log: Path) -> str:
     return text.rpartition("\ntask ")[2]
 
 
-def account(directory: Path, made: Submission) -> tuple[Record, ...]:
-    """Write a record for every point that the submission's tasks, all ended, left without one of this
-    submission; and correct that of a cell whose process the kernel killed for memory.
+def write_missing_records(directory: Path, submitted: Submission) -> tuple[Record, ...]:
+    """Write a record for every point that the tasks of a submission, all ended, left without one.
+
+    The record of a run whose process the kernel killed for memory is corrected to `oom`.
 
     Raises:
         OSError: a record cannot be written.
     """
-    path = submission.cells_path(directory, made.name)
-    written = path.stat().st_mtime
-    left = []
-    for line, cell in enumerate(manifest.read(path), 1):
-        task = made.task(line)
-        if task and (horizons := tuple(_open(cell, written))):
-            left.append(_Left(cell, task, horizons))
-    ended = _settled({each.task for each in left}) if left else {}
-    found: list[Record] = []
-    culprits: set[Task] = set()
-    for each in left:
-        what = fate(each.task, ended.get(each.task), submission.log_path(directory, each.task))
-        if each.task in culprits and heartbeat.last(each.cell.config.directory, each.cell.run_id) is None:
-            what = Fate("interrupted", f"{what.reason}; before this cell's turn")
-        culprits.add(each.task)
-        with contextlib.suppress(records.RecordBusyError), records.claim(directory, each.cell.run_id):
-            found += _write(each, what, ended.get(each.task))
-    return tuple(found)
+    path = submission.runs_path(directory, submitted.name)
+    written_at = path.stat().st_mtime
+    open_runs = []
+    for line, planned in enumerate(manifest.read_runs(path), 1):
+        task = submitted.task(line)
+        if task and (horizons := tuple(_open_horizons(planned, written_at))):
+            open_runs.append(_OpenRun(planned, task, horizons))
+    ended = _wait_for_accounting({each.task for each in open_runs}) if open_runs else {}
+    written: list[Record] = []
+    explained: set[Task] = set()
+    for each in open_runs:
+        end = interpret_end(each.task, ended.get(each.task), submission.log_path(directory, each.task))
+        config = each.planned.config
+        # Runs of a task are executed in order. The first open one is what the task ended in; a later one
+        # without a heartbeat never started, so the end of the task says nothing about it.
+        if each.task in explained and heartbeat.last(config.directory, each.planned.run_id) is None:
+            end = TaskEnd("interrupted", f"{end.reason}; before this run started")
+        explained.add(each.task)
+        # A run that another process holds is being trained again: its record will come from there.
+        with contextlib.suppress(records.RecordBusyError), records.claim(directory, each.planned.run_id):
+            written += _write_records(each, end, ended.get(each.task))
+    return tuple(written)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Left:
-    """A cell that its task left open at some horizons."""
+class _OpenRun:
+    """A run whose task ended without a final record at some horizons."""
 
-    cell: Cell
+    planned: PlannedRun
     task: Task
     horizons: tuple[float, ...]
 
 
-def _open(cell: Cell, written: float) -> list[float]:
-    """Horizons without a good record from after `written`, and those whose process was killed."""
-    found = []
-    for horizon, run_id in cell.config.point_ids.items():
-        path = records.path_of(cell.config.directory, run_id)
+def _open_horizons(planned: PlannedRun, submitted_at: float) -> list[float]:
+    """Return the horizons without a final record that is newer than the submission, and those whose process
+    was killed by signal 9, which may have been for memory."""
+    horizons = []
+    for horizon, run_id in planned.config.point_ids.items():
+        path = records.path_of(planned.config.directory, run_id)
         try:
             record = records.read(path)
-            newer = path.stat().st_mtime >= written
+            newer = path.stat().st_mtime >= submitted_at
         except (records.RecordError, OSError):
-            found.append(horizon)
+            horizons.append(horizon)
             continue
-        sign = heartbeat.last(cell.config.directory, cell.run_id)
-        went_on = sign is not None and sign[0].attempt > record.attempt
-        if record.state != "done" and (not newer or went_on or _killed(record)):
-            found.append(horizon)
-    return found
+        beat = heartbeat.last(planned.config.directory, planned.run_id)
+        resumed = beat is not None and beat[0].attempt > record.attempt
+        if record.state != "done" and (not newer or resumed or _was_killed(record)):
+            horizons.append(horizon)
+    return horizons
 
 
-def _killed(record: Record) -> bool:
+def _was_killed(record: Record) -> bool:
     return record.state == "failed" and KILLED in (record.reason or "")
 
 
-def _settled(tasks: set[Task]) -> Mapping[Task, Ended]:
-    """How the tasks ended, once accounting knows of all of them or is not going to."""
+def _wait_for_accounting(tasks: set[Task]) -> Mapping[Task, EndedTask]:
+    """Return how the tasks ended, once accounting knows all of them or SETTLE_SECONDS have passed."""
     jobs = sorted({job for job, _ in tasks})
     deadline = time.monotonic() + SETTLE_SECONDS
-    while not tasks <= (found := queue.ended(jobs)).keys() and time.monotonic() < deadline:
+    while not tasks <= (ended := queue.ended_tasks(jobs)).keys() and time.monotonic() < deadline:
         time.sleep(1.0)
-    return found
+    return ended
 
 
-def _write(left: _Left, what: Fate, ended: Ended | None) -> list[Record]:
-    config = left.cell.config
-    sign = heartbeat.last(config.directory, left.cell.run_id)
-    attempt = max(provenance.next_attempt(config), sign[0].attempt if sign else 1)
-    seconds = sign[0].train_seconds if sign else 0.0
-    made = []
-    for horizon in left.horizons:
+def _write_records(open_run: _OpenRun, end: TaskEnd, ended: EndedTask | None) -> list[Record]:
+    config = open_run.planned.config
+    beat = heartbeat.last(config.directory, open_run.planned.run_id)
+    attempt = max(provenance.next_attempt(config), beat[0].attempt if beat else 1)
+    seconds = beat[0].train_seconds if beat else 0.0
+    written = []
+    for horizon in open_run.horizons:
         old: Record | None = None
         with contextlib.suppress(records.RecordError, OSError):
             old = records.read(records.path_of(config.directory, config.point_ids[horizon]))
-        if old is not None and _killed(old):
-            if what.state != "oom":
+        if old is not None and _was_killed(old):
+            if end.state != "oom":
                 continue
-            record = dataclasses.replace(old, state="oom", reason=what.reason)
+            record = dataclasses.replace(old, state="oom", reason=end.reason)
         else:
             record = provenance.record_without_point(
                 config,
-                _origin(config, left.task, ended),
+                _provenance(config, open_run.task, ended),
                 horizon,
-                state=what.state,
-                reason=what.reason,
+                state=end.state,
+                reason=end.reason,
                 attempt=attempt,
                 seconds=seconds,
             )
-            seconds = 0.0
+            seconds = 0.0  # the time was spent once: only the first horizon carries it
         records.write(record, config.directory)
-        made.append(record)
-    return made
+        written.append(record)
+    return written
 
 
-def _origin(config: Config, task: Task, ended: Ended | None) -> Provenance:
-    """Where the task ran, as far as SLURM says."""
+def _provenance(config: Config, task: Task, ended: EndedTask | None) -> Provenance:
+    """Return where the task ran, as far as SLURM knows."""
     machine = Machine(
         cpu=UNKNOWN,
         device=UNKNOWN,

@@ -1,8 +1,8 @@
-"""A copy of the source, kept in the sweep's folder, that queued jobs run from: editing the source does not
-change them, and their records keep the commit it was at.
+"""Copy of the source in the sweep's folder, from which queued jobs run: editing the source does not change
+jobs that wait, and their records keep the commit that they were submitted at.
 
-DIR/source/HASH holds the package as an installed wheel lays it out, with conf and slurm inside it, and
-origin.json, from which provenance.git_state reads commit and dirtiness. One that exists is used again.
+DIR/source/HASH holds the package in the layout of an installed wheel, with conf and slurm inside it, and
+origin.json, from which provenance.git_state reads commit and dirtiness. An existing copy is used again.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ SCRIPTS = "slurm"
 
 
 def scripts() -> Path:
-    """The folder of batch scripts: beside the package in a wheel, at the top of the project otherwise."""
+    """Return the folder of batch scripts: inside the package in a wheel, else at the top of the project."""
     packed = _package() / SCRIPTS
     return packed if packed.is_dir() else _package().parents[1] / SCRIPTS
 
 
 def take(directory: Path) -> Path:
-    """Copy the running source to DIR/source/HASH, unless it is there, and return that folder, absolute. It
-    goes into PYTHONPATH. Code that runs from a snapshot is its own.
+    """Copy the running source to DIR/source/HASH, unless it is there, and return that folder for PYTHONPATH.
+
+    Code that runs from such a copy itself, as the finish job does, returns its own folder.
 
     Raises:
-        OSError: it cannot be written; nothing of it is left behind.
+        OSError: the copy cannot be written; no part of it is left behind.
     """
     package = _package()
     if (package / ORIGIN).is_file():
@@ -53,7 +54,7 @@ def _package() -> Path:
 
 
 def _files() -> Iterator[tuple[str, Path]]:
-    """(place in the snapshot's package, file) of everything that a run reads."""
+    """Yield (path in the package of the copy, file) for everything that a run reads."""
     package = _package()
     roots = {"": package, "conf/": compose.conf_dir(), f"{SCRIPTS}/": scripts()}
     for prefix, root in roots.items():
@@ -73,7 +74,10 @@ def _hash(files: dict[str, Path], origin: bytes) -> str:
 
 
 def _copy(files: dict[str, Path], origin: bytes, target: Path) -> None:
-    """Put the copy in place in one step; where another process was faster, its copy is the same."""
+    """Copy to a temporary folder and rename it, so that no process sees half a copy.
+
+    If another process was faster, its copy stays: the same hash means the same content.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".part-") as part:
         package = Path(part) / target.name / "isoflop"

@@ -1,7 +1,7 @@
-"""A sweep under SLURM from its cells to its end: one submission, or two where learning rates are chosen.
+"""Stages of a sweep under SLURM: one submission, or two if learning rates are chosen first.
 
 With sweep.lr_grid the trials are submitted first; the job that finishes them chooses the rates and submits
-the cells. `--wait` follows both.
+the runs of the sweep. `--wait` follows both stages.
 """
 
 from __future__ import annotations
@@ -13,131 +13,152 @@ from pathlib import Path
 
 from isoflop.config import Config, from_dict, to_dict
 from isoflop.sweep import grid, retry, tune
-from isoflop.sweep.grid import Cell
+from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.slurm import queue, reconcile, submission, submit
 from isoflop.sweep.slurm.queue import SlurmError
 from isoflop.sweep.slurm.submission import Submission
 
-Say = Callable[[str], object]
+Notify = Callable[[str], object]
+"""Shows one line to the user."""
 SHORTEST_POLL_SECONDS = 2.0
 LONGEST_POLL_SECONDS = 30.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What the user asks of a sweep: which states to run again, only to show, to stay until the end."""
+    """Options of `isoflop sweep`: states to run again, only show what would happen, wait until the end."""
 
     states: tuple[str, ...]
     dry_run: bool = False
     wait: bool = False
 
 
-def sweep(base: Config, cells: tuple[Cell, ...], request: Request, say: Say) -> tuple[Cell, ...] | None:
-    """Submit what is missing of a sweep. The cells at their final learning rates where it was waited for or
-    nothing is left to run, else None.
+def sweep(
+    base: Config, runs: tuple[PlannedRun, ...], request: Request, notify: Notify
+) -> tuple[PlannedRun, ...] | None:
+    """Submit the missing runs of a sweep.
+
+    Returns the runs at their final learning rates if they were waited for or nothing is left to run, else
+    None.
 
     Raises:
-        ConfigError: a cell's input, or an option for SLURM, cannot be used; nothing is queued.
+        ConfigError: a run's input, or an option for SLURM, cannot be used; nothing is queued.
         SlurmError: SLURM does not answer.
         OSError: the folder cannot be written.
     """
     directory = base.directory
     if base.sweep.lr_grid:
-        trials = tune.trials(cells, base.sweep.lr_grid)
-        first, busy = _queue(base, trials, directory / tune.FOLDER, request, say, stage=to_dict(base))
-        if request.dry_run or ((first or busy) and not request.wait):
+        trials, tuning = tune.trials(runs, base.sweep.lr_grid), directory / tune.FOLDER
+        first, queued = _submit_missing(base, trials, tuning, request, notify, stage=to_dict(base))
+        if request.dry_run or ((first or queued) and not request.wait):
             return None
-        if first or busy:
-            _follow(directory / tune.FOLDER, say)
-        cells = chosen(base, cells)
-    made, busy = _queue(base, cells, directory, request, say)
-    if request.dry_run or ((made or busy) and not request.wait):
+        if first or queued:
+            _follow(tuning, notify)
+        runs = with_chosen_rates(base, runs)
+    submitted, queued = _submit_missing(base, runs, directory, request, notify)
+    if request.dry_run or ((submitted or queued) and not request.wait):
         return None
-    if made or busy:
-        _follow(directory, say)
-    return cells
+    if submitted or queued:
+        _follow(directory, notify)
+    return runs
 
 
-def chosen(base: Config, cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
-    """The cells at the learning rates that the trials show to be best; trials that are cells are copied."""
-    made = tune.tuned(cells, tune.choose(cells, base.sweep.lr_grid))
-    tune.adopt(made)
-    return made
+def with_chosen_rates(base: Config, runs: tuple[PlannedRun, ...]) -> tuple[PlannedRun, ...]:
+    """Return the runs at the learning rates that were best in the trials; copy trials that are such runs."""
+    tuned = tune.apply_choices(runs, tune.choose(runs, base.sweep.lr_grid))
+    tune.copy_trial_records(tuned)
+    return tuned
 
 
-def second_stage(first: Submission, tuning: Path, say: Say) -> bool:
-    """Submit the cells at the rates chosen from the ended trials of `first`; whether there were any to run.
+def submit_second_stage(first: Submission, tuning: Path, notify: Notify) -> bool:
+    """Submit the runs at the rates chosen from the ended trials of `first`; return whether there were any.
 
     Raises: as `sweep`.
     """
     assert first.sweep is not None
-    directory = tuning.parent
+    directory = tuning.parent  # may have been moved or renamed since the sweep was submitted
     base = dataclasses.replace(from_dict(first.sweep), out=str(directory))
-    cells = chosen(base, grid.expand(base))
+    runs = with_chosen_rates(base, grid.expand(base))
     request = Request(retry.DEFAULT)
-    made, _ = _queue(base, cells, directory, request, say, follows=first.name)
-    return made is not None
+    submitted, _ = _submit_missing(base, runs, directory, request, notify, follows=first.name)
+    return submitted is not None
 
 
-def _queue(
+def _submit_missing(
     base: Config,
-    cells: tuple[Cell, ...],
+    runs: tuple[PlannedRun, ...],
     directory: Path,
     request: Request,
-    say: Say,
+    notify: Notify,
     *,
     follows: str | None = None,
     stage: dict[str, object] | None = None,
 ) -> tuple[Submission | None, int]:
-    """Submit the cells that are to be run and not queued yet: the submission, if any, and how many are."""
-    todo = {cell.run_id for cell in retry.select(cells, directory, request.states)}
-    queued = _busy(directory, request) & todo
-    words = f"{directory}: {len(cells)} cells, {len(todo - queued)} to run"
-    say(f"{words}, {len(queued)} queued or running already" if queued else words)
+    """Submit the runs that are to be executed and are not queued yet.
+
+    Args:
+        base: configuration of the sweep.
+        runs: all runs of this stage.
+        directory: folder of their records.
+        request: options of the command.
+        notify: shows a line to the user.
+        follows: as for submit.submit.
+        stage: as for submit.submit.
+
+    Returns:
+        The submission, if there was anything to submit, and the number of runs that were queued already.
+    """
+    todo = {planned.run_id for planned in retry.select(runs, directory, request.states)}
+    queued = _queued(directory, request) & todo
+    message = f"{directory}: {len(runs)} runs, {len(todo - queued)} to run"
+    notify(f"{message}, {len(queued)} queued or running already" if queued else message)
     if not todo - queued:
         return None, len(queued)
     submit.check(base.launch)
-    planned = submit.plan(cells)
-    ordered = tuple(cell for cell in planned if cell.run_id in todo - queued)
+    sized = submit.plan(runs)
+    ordered = tuple(planned for planned in sized if planned.run_id in todo - queued)
     if request.dry_run:
         if base.launch.name == "slurm":
-            say(submit.preview(len(ordered), base, directory))
+            notify(submit.preview(len(ordered), base, directory))
         return None, len(queued)
-    made = submit.submit(ordered, base, directory, follows=follows, stage=stage)
-    grid.write_manifest(planned, directory)
-    say(f"submitted {', '.join(made.jobs)}: isoflop status {directory}")
-    return made, len(queued)
+    submitted = submit.submit(ordered, base, directory, follows=follows, stage=stage)
+    grid.write_manifest(sized, directory)
+    notify(f"submitted {', '.join(submitted.jobs)}: isoflop status {directory}")
+    return submitted, len(queued)
 
 
-def _busy(directory: Path, request: Request) -> frozenset[str]:
+def _queued(directory: Path, request: Request) -> frozenset[str]:
+    """Return the run_ids in the queue. A dry run works without SLURM; a real one would submit them twice."""
     try:
-        return submit.busy(directory)
+        return submit.queued_run_ids(directory)
     except SlurmError:
         if request.dry_run:
             return frozenset()
         raise
 
 
-def _follow(directory: Path, say: Say) -> None:
-    """Wait until no job of the folder's submissions waits or runs, and account for what they left open.
+def _follow(directory: Path, notify: Notify) -> None:
+    """Wait until no job of the folder's submissions waits or runs, then write the missing records.
 
-    While SLURM does not answer, it is asked again.
+    A controller that does not answer (it restarts, it is overloaded) is asked again. The pause between two
+    queries grows, since many users polling squeue is what overloads it.
     """
     pause, shown = SHORTEST_POLL_SECONDS, -1
     while True:
-        known = submission.read_all(directory)
-        jobs = {job for each in known for job in each.jobs}
+        submissions = submission.read_submissions(directory)
+        jobs = {job for each in submissions for job in each.jobs}
         try:
-            left = sum(task[0] in jobs for task in queue.active({each.user_id for each in known}))
+            active = queue.active_tasks({each.user_id for each in submissions})
+            left = sum(task[0] in jobs for task in active)
         except SlurmError as error:
-            say(f"{error}: asking again")
+            notify(f"{error}: asking again")
             left = -1
         if left == 0:
             break
         if left != shown and left > 0:
-            say(f"{left} tasks wait or run")
+            notify(f"{left} tasks wait or run")
             shown, pause = left, SHORTEST_POLL_SECONDS
         time.sleep(pause)
         pause = min(LONGEST_POLL_SECONDS, pause * 1.5)
-    for each in known:
-        reconcile.account(directory, each)
+    for each in submissions:
+        reconcile.write_missing_records(directory, each)
