@@ -20,7 +20,7 @@ from isoflop.config import compose
 from isoflop.runner.prepare import pick_device
 from isoflop.train import data
 from isoflop.train.loop import Trainer
-from isoflop.train.step import Kind
+from isoflop.train.step import EngineKind
 
 SHOWN = 8
 
@@ -66,7 +66,7 @@ def main() -> None:
         torch.set_num_threads(config.launch.threads)
     device = pick_device(config.launch)
     found = data.load(config.data, device)
-    kinds: tuple[Kind | None, ...] = ("eager", None) if device.type == "cuda" else ("eager",)
+    kinds: tuple[EngineKind | None, ...] = ("eager", None) if device.type == "cuda" else ("eager",)
     for kind in kinds:
         report(Trainer(config, found, 10 * given.steps, device, kind=kind), given.steps)
 

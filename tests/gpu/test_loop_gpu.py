@@ -34,10 +34,10 @@ CELLS = {
     "muon": (*MLP, "optim=muon"),
     "mup": (*MLP, "model.parametrization=mup", "model.base_width=16", "model.base_depth=1"),
 }
-KINDS: tuple[step.Kind, ...] = ("eager", "static", "graph")
+KINDS: tuple[step.EngineKind, ...] = ("eager", "static", "graph")
 
 
-def trainer(config: Config, kind: step.Kind, steps: int = STEPS) -> Trainer:
+def trainer(config: Config, kind: step.EngineKind, steps: int = STEPS) -> Trainer:
     return Trainer(config, data.load(config.data, GPU), steps, GPU, kind=kind)
 
 
@@ -72,7 +72,7 @@ def no_waiting() -> Iterator[None]:
 @pytest.mark.parametrize("kind", ["eager", "compile", "graph"])
 @pytest.mark.parametrize("cell", list(CELLS))
 @pytest.mark.usefixtures("no_waiting")
-def test_no_step_waits_for_the_device(cell: str, kind: step.Kind, make_config: MakeConfig) -> None:
+def test_no_step_waits_for_the_device(cell: str, kind: step.EngineKind, make_config: MakeConfig) -> None:
     """Over epochs, so that the next order of images is drawn too; checking the loss does wait."""
     if kind == "compile" and cell != "smallest":
         pytest.skip("one cell shows it: compiling takes a minute")

@@ -54,6 +54,17 @@ def trained(config: Config, world: distributed.World = distributed.SINGLE) -> di
     return {"state": state.tolist(), "loss": score.loss, "wrong": score.wrong}
 
 
+class OnlyWeight(torch.nn.Module):
+    """Uses the weight of a layer and leaves its bias without a gradient."""
+
+    def __init__(self, layer: torch.nn.Linear) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x * self.layer.weight).sum()
+
+
 def as_rank(out: Path) -> None:
     """In each of two processes: train every family, and say what came of it."""
     import os
@@ -73,8 +84,10 @@ def as_rank(out: Path) -> None:
         world.all_gather(None)
         found["cause"] = world.reported_failure()
         model = torch.nn.Linear(2, 1)
-        model.weight.grad = torch.full((1, 2), float(rank))
-        distributed.Exchange(world, model)()
+        wrapped = distributed.data_parallel(world, OnlyWeight(model))
+        for _ in range(3):  # the set of gradients is learned in the first step and used in the others
+            model.weight.grad = None
+            wrapped(torch.full((1, 2), float(rank))).backward()
         found["mean gradient"] = model.weight.grad.tolist()
         found["no gradient"] = model.bias.grad is None
         loss = torch.tensor(float("nan") if rank == 1 else 0.0)

@@ -17,7 +17,7 @@ import torch
 from isoflop.config import compose
 from isoflop.train import data, schedule
 from isoflop.train.loop import Trainer
-from isoflop.train.step import Kind
+from isoflop.train.step import EngineKind
 
 GOLDEN = Path(__file__).with_name("golden_loss.json")
 STEPS = 20
@@ -28,7 +28,7 @@ CELLS = {
 COMMON = ["optim.weight_decay=0", "precision=fp32", "seed=0", "launch.threads=1"]
 
 
-def curve(name: str, kind: Kind = "eager") -> list[float]:
+def curve(name: str, kind: EngineKind = "eager") -> list[float]:
     """The loss summed over the steps so far, after each step."""
     length = ["schedule=steps", f"schedule.steps={STEPS}"]
     config, cpu = compose.compose_config([*CELLS[name], *COMMON, *length], None), torch.device("cpu")
@@ -47,7 +47,7 @@ def machine() -> dict[str, str]:
 
 @pytest.mark.parametrize("kind", ["eager", "static"])
 @pytest.mark.parametrize("name", list(CELLS))
-def test_the_loss_curve_is_the_recorded_one(name: str, kind: Kind) -> None:
+def test_the_loss_curve_is_the_recorded_one(name: str, kind: EngineKind) -> None:
     golden = json.loads(GOLDEN.read_text())
     same = golden["machine"] == machine()
     assert curve(name, kind) == pytest.approx(golden["loss_sums"][name], rel=1e-6 if same else 2e-3)

@@ -36,7 +36,7 @@ def quick_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(step, "COMPILER", "aot_eager")
 
 
-def trainer(config: Config, kind: step.Kind | None = None, steps: int = STEPS) -> Trainer:
+def trainer(config: Config, kind: step.EngineKind | None = None, steps: int = STEPS) -> Trainer:
     return Trainer(config, data.load(config.data, CPU), steps, CPU, kind=kind)
 
 
@@ -78,7 +78,7 @@ def test_the_compiled_step_is_the_eager_step_to_rounding(cell: str, make_config:
 
 @pytest.mark.parametrize("kind", ["eager", "static", "compile"])
 def test_advance_never_reads_a_value(
-    kind: step.Kind, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+    kind: step.EngineKind, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = trainer(make_config(*CELLS["averaged"]), kind)
     made.warm_up()
@@ -94,7 +94,7 @@ def test_advance_never_reads_a_value(
 
 
 @pytest.mark.parametrize("kind", ["eager", "static", "compile"])
-def test_a_reseeded_trainer_is_a_new_one_bit_for_bit(kind: step.Kind, make_config: MakeConfig) -> None:
+def test_a_reseeded_trainer_is_a_new_one_bit_for_bit(kind: step.EngineKind, make_config: MakeConfig) -> None:
     first = make_config(*CELLS["averaged"], "seed=1", "optim.lr=0.05")
     second = make_config(*CELLS["averaged"], "seed=2")
     warm = advanced(trainer(first, kind), 7)
@@ -212,7 +212,7 @@ def test_label_smoothing_is_in_the_training_loss_alone(make_config: MakeConfig) 
 
 
 @pytest.mark.parametrize("kind", ["eager", "static"])
-def test_one_bad_loss_among_good_ones_is_found(kind: step.Kind, make_config: MakeConfig) -> None:
+def test_one_bad_loss_among_good_ones_is_found(kind: step.EngineKind, make_config: MakeConfig) -> None:
     made = trainer(make_config(), kind)
     advanced(made, 4)
     made.check_finite()
@@ -227,7 +227,7 @@ def test_one_bad_loss_among_good_ones_is_found(kind: step.Kind, make_config: Mak
     made._batches = spoiled()
     saved = [tensor.clone() for tensor in state.weights(made.model)]
     advanced(made, 7)
-    state.put(state.weights(made.model), saved)
+    state.copy_into(state.weights(made.model), saved)
     advanced(made, 9)
     with pytest.raises(loop.DivergedError):
         made.check_finite()

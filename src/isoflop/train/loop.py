@@ -50,7 +50,7 @@ class Trainer:
         steps: int,
         device: torch.device,
         *,
-        kind: step.Kind | None = None,
+        kind: step.EngineKind | None = None,
         world: World = SINGLE,
     ) -> None:
         """Draw the weights and make the state; `kind` overrides launch.step. A `world` shares the batches.
@@ -67,10 +67,10 @@ class Trainer:
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16")
         self.model = self._drawn(config).train()
-        self.kind = kind or step.choose(config.launch.step, device, self.model, alone=world.group is None)
+        self.kind = kind or step.choose(config.launch.step, device, self.model, one_process=world.group is None)
         on_device = self.kind in ("graph", "static")
         self.optimizers = optim.build(config.optim, self.model, config.model, capturable=on_device)
-        self._initial = state.copies(state.weights(self.model))
+        self._initial = state.clones(state.weights(self.model))
         decay = config.optim.ema_decay
         self._average = Average(self.model, decay) if decay is not None else None
         self.loss_sum = torch.zeros((), device=device)
@@ -103,8 +103,8 @@ class Trainer:
 
     def restart(self) -> None:
         """Put everything back to before the first step: weights, statistics, optimizer, order, randomness."""
-        state.put(self._weights, self._initial)
-        state.clear([*self._moments, self.loss_sum])
+        state.copy_into(self._weights, self._initial)
+        state.zero([*self._moments, self.loss_sum])
         if self._average:
             self._average.restart()
         self._seek(0)
@@ -143,7 +143,7 @@ class Trainer:
         """
         assert self.takes(config, self.data, steps)
         self.config, self.steps = config, steps
-        self._initial = state.copies(state.weights(self._drawn(config)))
+        self._initial = state.clones(state.weights(self._drawn(config)))
         fresh = optim.build(config.optim, self.model, config.model)
         for ours, theirs in zip(self.optimizers, fresh, strict=True):
             for group, other in zip(ours.param_groups, theirs.param_groups, strict=True):
@@ -156,14 +156,14 @@ class Trainer:
         on_gpu = self.device.type == "cuda"
         return Snapshot(
             self.step,
-            state.copies(self._state),
+            state.clones(self._state),
             torch.get_rng_state(),
             torch.cuda.get_rng_state(self.device) if on_gpu else None,
         )
 
     def restore(self, saved: Snapshot) -> None:
         """Go back to a snapshot of this trainer; training on from there is bit-identical."""
-        state.put(self._state, saved.tensors)
+        state.copy_into(self._state, saved.tensors)
         self._seek(saved.step)
         torch.set_rng_state(saved.cpu_random)
         if saved.cuda_random is not None:
@@ -193,14 +193,16 @@ class Trainer:
         """The engine, compiled or captured at the first call; the state is as it was."""
         if self._engine is None:
             before = self.snapshot()
+            buffers = distributed.BufferAverage(self.world, self.model) if self.world.group else None
             parts = step.Parts(
-                self.model,
-                self.optimizers,
-                self._average,
-                self.loss_sum,
-                self.autocast,
-                self.config.optim.label_smoothing,
-                distributed.Exchange(self.world, self.model) if self.world.group else None,
+                model=distributed.data_parallel(self.world, self.model),
+                optimizers=self.optimizers,
+                average=self._average,
+                loss_sum=self.loss_sum,
+                autocast=self.autocast if self.precision == "bf16" else None,
+                label_smoothing=self.config.optim.label_smoothing,
+                after_forward=buffers.start if buffers else None,
+                after_backward=buffers.finish if buffers else None,
             )
             made = step.engine(self.kind, parts, self._batches, self._capacity)
             self.compile_seconds = step.prepare_seconds(made, self._batches, self.device)

@@ -48,7 +48,7 @@ from torch import nn
 
 from isoflop.config import ModelConfig
 
-Kind = Literal[
+RoleKind = Literal[
     "input", "hidden", "readout", "bias", "readout_bias", "gain", "embedding", "depthwise", "plain"
 ]
 Optimizer = Literal["sgd", "adamw", "muon"]
@@ -65,7 +65,7 @@ class Role:
     matrices stacked in it along the outputs (3 in a joint query, key and value).
     """
 
-    kind: Kind
+    kind: RoleKind
     fan_in: int = 1
     fan_out: int = 1
     gain: float | None = None
@@ -148,14 +148,14 @@ def tag(module: nn.Module, **roles: Role) -> None:
     vars(module)["roles"] = vars(module).get("roles", {}) | roles
 
 
-def tag_layer(layer: nn.Linear | nn.Conv2d, kind: Kind, **options: Unpack[Options]) -> None:
+def tag_layer(layer: nn.Linear | nn.Conv2d, kind: RoleKind, **options: Unpack[Options]) -> None:
     """Tag the weight and, if it has one, the bias of a linear layer or convolution."""
     weight = layer.weight
     positions = weight[0, 0].numel()
     fan_in, fan_out = weight.shape[1] * positions, weight.shape[0] * positions
     tag(layer, weight=Role(kind, fan_in, fan_out, **options))
     if layer.bias is not None:
-        bias: Kind = "readout_bias" if kind == "readout" else "bias"
+        bias: RoleKind = "readout_bias" if kind == "readout" else "bias"
         tag(layer, bias=Role(bias, fan_out=fan_out, branch=options.get("branch", False)))
 
 

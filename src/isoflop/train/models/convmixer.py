@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from isoflop.config import ModelConfig
-from isoflop.train.parametrize import Kind, tag_layer, tag_norm
+from isoflop.train.parametrize import RoleKind, tag_layer, tag_norm
 
 
 class Mix(nn.Module):
@@ -28,7 +28,7 @@ class Mix(nn.Module):
         inputs: int,
         outputs: int,
         kernel: int,
-        kind: Kind,
+        kind: RoleKind,
         *,
         stride: int = 1,
         padding: int = 0,

@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from isoflop.config import ModelConfig
-from isoflop.train.parametrize import Kind, branch_multiplier, scale, tag_layer, tag_norm
+from isoflop.train.parametrize import RoleKind, branch_multiplier, scale, tag_layer, tag_norm
 
 EXPANSION = {"basic": 1, "bottleneck": 4}
 
 
 def convolution(
-    inputs: int, outputs: int, kernel: int, stride: int = 1, *, kind: Kind = "hidden", branch: bool = False
+    inputs: int, outputs: int, kernel: int, stride: int = 1, *, kind: RoleKind = "hidden", branch: bool = False
 ) -> nn.Conv2d:
     """A convolution that keeps the image's size at stride 1, without bias: a batch norm follows it."""
     made = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
