@@ -284,17 +284,6 @@ def test_an_update_is_the_optimizers_step_bit_for_bit(
         assert torch.equal(a, b)
 
 
-def test_hooks_of_an_optimizer_are_called() -> None:
-    net = Net()
-    made = torch.optim.SGD(net.used.parameters(), lr=0.1, fused=True)
-    calls = []
-    made.register_step_post_hook(lambda *_: calls.append(1))
-    net(torch.randn(8, 6)).sum().backward()
-    for take in update.updates(made):
-        take()
-    assert calls == [1]
-
-
 def test_the_engine_follows_the_device_and_the_model() -> None:
     cuda, plain = torch.device("cuda"), nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.0))
     dropping = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5))

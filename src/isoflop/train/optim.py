@@ -164,13 +164,14 @@ def _from_zero(group: dict[str, Any]) -> Iterator[None]:
     """Within, the group's weights are zero and its lr is 1; then the step they took is scaled and added."""
     lr, decay = group["lr"], group["weight_decay"]
     weights = [view for view in group["params"] if view.grad is not None]
-    kept = torch._foreach_mul(weights, 1 - lr * decay)
-    torch._foreach_zero_(weights)
+    kept = [weight * (1 - lr * decay) for weight in weights]
+    for weight in weights:
+        weight.zero_()
     group["lr"], group["weight_decay"] = 1.0, 0.0
     yield
     group["lr"], group["weight_decay"] = lr, decay
-    torch._foreach_mul_(weights, lr)
-    torch._foreach_add_(weights, kept)
+    for weight, before in zip(weights, kept, strict=True):
+        weight.mul_(lr).add_(before)
 
 
 def newton_schulz_flops(rows: int, columns: int) -> int:

@@ -94,6 +94,7 @@ def moments(model: nn.Module, optimizers: Iterable[torch.optim.Optimizer]) -> li
         optimizer.step()
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
+        _join_counters(optimizer)
         values = (value for state in optimizer.state.values() for value in state.values())
         tensors += [value for value in values if isinstance(value, Tensor)]
     for p in trained(model):
@@ -102,6 +103,20 @@ def moments(model: nn.Module, optimizers: Iterable[torch.optim.Optimizer]) -> li
     copy_into(weights(model), before)
     zero(tensors)
     return tensors
+
+
+def _join_counters(optimizer: torch.optim.Optimizer) -> None:
+    """Move the step counters of each group into one tensor, group["counter"], so that one addition does all.
+
+    AdamW counts its steps for each parameter. The counters stay tensors of their own in the optimizer's
+    state, as views of that one, and its own step works on them as before.
+    """
+    for group in optimizer.param_groups:
+        states = [optimizer.state[p] for p in group["params"] if "step" in optimizer.state[p]]
+        if states and all(isinstance(state["step"], Tensor) for state in states):
+            group["counter"] = torch.stack([state["step"] for state in states])
+            for state, count in zip(states, group["counter"], strict=True):
+                state["step"] = count
 
 
 def clones(tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:
