@@ -115,7 +115,9 @@ def measure(name: str, repeats: int, images: DataSet, world: World) -> None:
         ratios = [ours / theirs for ours, theirs in zip(seconds["ours"], seconds[way], strict=True)]
         low, middle, high = statistics.quantiles(ratios, n=4)
         micro = 1e6 * statistics.median(seconds[way])
-        print(f"{name:14} against {way:5} {middle:6.3f}  {low:.3f} - {high:.3f}  n={repeats}  {micro:9.0f} us")
+        print(
+            f"{name:14} against {way:5} {middle:6.3f}  {low:.3f} - {high:.3f}  n={repeats}  {micro:9.0f} us"
+        )
 
 
 def main() -> None:

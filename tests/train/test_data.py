@@ -95,7 +95,7 @@ def test_images_are_placed_in_the_order_asked_for(monkeypatch: pytest.MonkeyPatc
     images.flags.writeable = False
     raw = parts.Raw(images, np.arange(23), None, 23)
     indices = np.random.default_rng(1).permutation(23)[:15]
-    part = parts.place(raw, indices, CPU)
+    part = parts.gather_part(raw, indices, CPU)
     assert np.array_equal(part.images.numpy(), images[indices])
     assert np.array_equal(part.labels.numpy(), indices)
 

@@ -83,7 +83,7 @@ def test_the_second_load_maps_the_cache(
     resizes = count_resizes(monkeypatch)
     first = load(settings, CPU)
     assert len(resizes) == 26
-    raw = folder.read(settings)
+    raw = folder.read_images(settings)
     assert len(resizes) == 26
     assert isinstance(raw.images, np.memmap)
     second = load(settings, CPU)

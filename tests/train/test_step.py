@@ -98,7 +98,7 @@ def test_a_reseeded_trainer_is_a_new_one_bit_for_bit(kind: step.EngineKind, make
     first = make_config(*CELLS["averaged"], "seed=1", "optim.lr=0.05")
     second = make_config(*CELLS["averaged"], "seed=2")
     warm = advanced(trainer(first, kind), 7)
-    assert warm.takes(second, warm.data, STEPS - 2)
+    assert warm.can_reseed(second, warm.data, STEPS - 2)
     warm.reseed(second, STEPS - 2)
     assert (warm.step, warm.compile_seconds) == (0, 0.0)
     found = everything(advanced(warm))
@@ -128,10 +128,10 @@ def test_a_reseeded_muon_keeps_the_weights_it_views(make_config: MakeConfig) -> 
 )
 def test_another_step_is_not_taken_over(change: str, make_config: MakeConfig) -> None:
     made = trainer(make_config())
-    assert made.takes(make_config("seed=5", "optim.lr=1", "schedule.epochs=2"), made.data, STEPS)
-    assert not made.takes(make_config(change), made.data, STEPS)
-    assert not made.takes(make_config(), made.data, STEPS + 1)
-    assert not made.takes(make_config(), dataclasses.replace(made.data), STEPS)
+    assert made.can_reseed(make_config("seed=5", "optim.lr=1", "schedule.epochs=2"), made.data, STEPS)
+    assert not made.can_reseed(make_config(change), made.data, STEPS)
+    assert not made.can_reseed(make_config(), made.data, STEPS + 1)
+    assert not made.can_reseed(make_config(), dataclasses.replace(made.data), STEPS)
 
 
 def test_only_what_was_costly_to_make_is_kept(make_config: MakeConfig) -> None:

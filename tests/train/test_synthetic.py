@@ -67,14 +67,14 @@ def test_pure_noise_leaves_chance(make_config: MakeConfig) -> None:
     ],
 )
 def test_classes_are_about_equally_frequent(overrides: tuple[str, ...], make_config: MakeConfig) -> None:
-    raw = synthetic.read(settings(make_config, *overrides))
+    raw = synthetic.generate(settings(make_config, *overrides))
     shares = np.bincount(raw.labels, minlength=raw.classes) / len(raw.labels) * raw.classes
     assert shares.min() > 0.6
     assert shares.max() < 1.6
 
 
 def test_the_input_is_standard_normal_in_steps_of_a_32nd(make_config: MakeConfig) -> None:
-    raw = synthetic.read(settings(make_config))
+    raw = synthetic.generate(settings(make_config))
     values = (raw.images.astype(np.float64) - synthetic.ZERO) / synthetic.STEPS_PER_UNIT
     assert abs(values.mean()) < 0.005
     assert abs(values.std() - 1) < 0.005
@@ -104,7 +104,7 @@ def test_our_families_take_the_square_image(make_config: MakeConfig) -> None:
 
 def test_a_longer_set_begins_with_a_shorter_one(make_config: MakeConfig) -> None:
     short, long = (
-        synthetic.read(settings(make_config, f"data.examples={n}", "data.label_noise=0.2"))
+        synthetic.generate(settings(make_config, f"data.examples={n}", "data.label_noise=0.2"))
         for n in (5000, 9000)
     )
     assert np.array_equal(short.images, long.images[:5000])
@@ -113,7 +113,7 @@ def test_a_longer_set_begins_with_a_shorter_one(make_config: MakeConfig) -> None
 
 def test_the_set_is_this_one_on_every_machine_and_no_generator_is_touched(make_config: MakeConfig) -> None:
     before, legacy = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    raw = synthetic.read(settings(make_config, "data.examples=2000"))
+    raw = synthetic.generate(settings(make_config, "data.examples=2000"))
     assert hashlib.sha256(raw.images.tobytes()).hexdigest()[:16] == "4535991359e9b2c4"
     assert hashlib.sha256(raw.labels.astype("<i8").tobytes()).hexdigest()[:16] == "76d800b51f2b0d1f"
     assert torch.equal(before, torch.get_rng_state())

@@ -46,7 +46,12 @@ def test_fused_sgd_is_momentum_with_decay_by_hand(nesterov: bool) -> None:
 
 def test_fused_adamw_reads_a_counter_that_is_an_element_of_a_tensor() -> None:
     """Loshchilov and Hutter 2019, algorithm 2, third step; the counters are views of one tensor."""
-    parameters, grads, first, second = values(2.0, -1.0), values(0.5, 0.25), values(0.1, 0.0), values(0.2, 0.01)
+    parameters, grads, first, second = (
+        values(2.0, -1.0),
+        values(0.5, 0.25),
+        values(0.1, 0.0),
+        values(0.2, 0.01),
+    )
     counter = torch.full((2,), 2.0)
     counts = list(counter)
     counter.add_(1)
@@ -79,5 +84,7 @@ def test_no_other_file_of_the_package_calls_an_undocumented_name() -> None:
     for path in PACKAGE.rglob("*.py"):
         if path.name == "torch_private.py":
             continue
-        names = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+        names = {
+            node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)
+        }
         assert not [name for name in names if name.startswith(UNDOCUMENTED)], path

@@ -184,9 +184,7 @@ class Compiled(Eager):
     def _make_loss(self) -> LossFunction:
         # A process that trains many shapes would reach the compiler's limit of variants of one function.
         torch.compiler.reset()
-        compiled: LossFunction = torch.compile(
-            _loss_function(self._parts), dynamic=False, backend=COMPILER
-        )
+        compiled: LossFunction = torch.compile(_loss_function(self._parts), dynamic=False, backend=COMPILER)
         return compiled
 
     def prepare(self, stream: Stream) -> None:
