@@ -5,7 +5,7 @@ usage: torchrun --standalone --nproc-per-node=2 scripts/bench_ddp.py [--repeats 
 
   ours   what Trainer does: DistributedDataParallel, running statistics averaged beside the backward pass
   flat   one all-reduce of a flat buffer with gradients and statistics, after the backward pass
-  ddp    DistributedDataParallel as it comes: rank 0's running statistics are broadcast before each forward pass
+  ddp    DistributedDataParallel as it comes: rank 0's running statistics are broadcast before each forward
   none   nothing is exchanged: the distance to it is what communication costs (such training is wrong)
 
 Contestants take turns in blocks of steps, in an order that rotates; before each block the processes meet. A

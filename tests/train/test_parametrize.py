@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from isoflop.config import ModelConfig, OptimConfig, compose
 from isoflop.train import models, optim, parametrize
-from isoflop.train.parametrize import RoleKind, Role, Scale
+from isoflop.train.parametrize import Role, RoleKind, Scale
 
 CPU = torch.device("cpu")
 IMAGE, CLASSES, STEPS, BATCH = (1, 8, 8), 10, 4, 16
@@ -86,7 +86,7 @@ def changes(config: ModelConfig, opt: OptimConfig, seed: int) -> tuple[dict[str,
     with torch.no_grad():
         own = {name: layer(given[name]) for name, layer in layers(model).items()}
     return tuple(  # type: ignore[return-value]
-        {name: (found[name] - first[name]).square().mean().item() for name in first} for found in (last, own)
+        {name: (after[name] - first[name]).square().mean().item() for name in first} for after in (last, own)
     )
 
 

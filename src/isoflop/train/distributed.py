@@ -19,7 +19,7 @@ from typing import Literal, TypeVar, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed import ProcessGroup, Store  # type: ignore[attr-defined]
+from torch.distributed import PrefixStore, ProcessGroup, Store  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
@@ -131,11 +131,12 @@ def process_group(rank: int, ranks: int, device: torch.device, timeout_seconds: 
     timeout = datetime.timedelta(seconds=timeout_seconds)
     on_gpu = device.type == "cuda"
     # The store is made here, and not by init_process_group, which would not hand it out.
-    store, rank, ranks = next(rendezvous("env://", rank, ranks, timeout=timeout))
-    store.set_timeout(timeout)
+    shared_store, rank, ranks = next(rendezvous("env://", rank, ranks, timeout=timeout))
+    shared_store.set_timeout(timeout)
+    store = PrefixStore("isoflop", shared_store)
     dist.init_process_group(
         "nccl" if on_gpu else "gloo",
-        store=dist.PrefixStore("isoflop", store),
+        store=store,
         rank=rank,
         world_size=ranks,
         timeout=timeout,
@@ -166,7 +167,7 @@ def with_sync_batchnorm(model: nn.Module) -> nn.Module:
 
 
 def data_parallel(world: World, model: nn.Module) -> nn.Module:
-    """Return a module to call in place of `model`: its backward pass leaves the mean gradient of all processes.
+    """Return a module to call in place of `model`: its backward pass leaves the mean of all gradients.
 
     The parameters stay the same tensors. Without a process group it is `model` itself. Collective.
     """

@@ -88,9 +88,9 @@ def _groups(
 ) -> list[dict[str, Any]]:
     """Return parameter groups of equal factors, in the order of the model.
 
-    Factors and not rates tell groups apart, so that they are the same for every lr and weight decay (a reseeded
-    trainer takes over only the rates). A group's `matrices` is how many Muon sees in each parameter, 0 where
-    AdamW or SGD updates it.
+    Factors and not rates tell groups apart, so that they are the same for every lr and weight decay (a
+    reseeded trainer takes over only the rates). A group's `matrices` is how many Muon sees in each
+    parameter, 0 where AdamW or SGD updates it.
     """
     lr_factor, decay_factor = batch_factors(config)
     groups: dict[tuple[float, float, int], dict[str, Any]] = {}
@@ -121,7 +121,8 @@ class MuonOfMatrices(torch.optim.Muon):
     on it. A joint query, key and value is three matrices.
 
     torch reads `lr` on the host, which a CUDA graph does not allow. Where it is a tensor, torch's step is
-    taken from zero with learning rate 1, then scaled and added on the device: the same step, rounded once more.
+    taken from zero with learning rate 1, then scaled and added on the device: the same step, rounded once
+    more.
     """
 
     def __init__(self, groups: list[dict[str, Any]], *, lr: float, momentum: float) -> None:

@@ -1,8 +1,8 @@
 """Checkpoint files: a trainer's snapshots together with a header of the caller's.
 
-A file is a line with the SHA-256 of what follows, then torch's archive. The previous checkpoint is kept beside
-the new one and read where the new one is damaged (a full disk, a power failure). Reading unpickles nothing
-but tensors and plain values (torch.load with weights_only).
+A file is a line with the SHA-256 of what follows, then torch's archive. The previous checkpoint is kept
+beside the new one and read where the new one is damaged (a full disk, a power failure). Reading unpickles
+nothing but tensors and plain values (torch.load with weights_only).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The training state between two steps: what it consists of, how it is copied and how it is put back.
 
 Everything is written in place. A captured CUDA graph, a prepared update (update.py) and
-DistributedDataParallel hold on to these very tensors, so a new tensor in the place of one would silently leave
-them working on the old one.
+DistributedDataParallel hold on to these very tensors: with a new tensor in the place of one, they would
+silently go on with the old one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a training step is carried out: op by op, with compiled forward and backward passes, or as a CUDA graph.
+"""How a training step is carried out: op by op, with compiled passes, or as a CUDA graph.
 
 All engines take the same step (loss, gradients, optimizers, moving average) on the same storage. None reads
 a device value, so the host runs ahead of a GPU.
@@ -79,7 +79,7 @@ def choose(wanted: str, device: torch.device, model: nn.Module, *, one_process: 
 
 
 def draws(model: nn.Module) -> bool:
-    """Return whether training the model draws random numbers: dropout, stochastic depth, at a rate above 0."""
+    """Return whether training the model draws random numbers: dropout or stochastic depth above rate 0."""
     return any(
         getattr(module, "p", 0) or getattr(module, "dropout", 0)
         for module in model.modules()
@@ -191,7 +191,7 @@ class Compiled(Eager):
         """Compile, by one forward and one backward pass."""
         images, labels = next(stream)
         self._loss_of(images, labels).backward()  # type: ignore[no-untyped-call]
-        # The other processes' sums were started in the forward pass; left pending they would never be awaited.
+        # What the forward pass started has to be awaited, as in every step.
         if self._parts.after_backward:
             self._parts.after_backward()
         for parameter in self._parameters:
@@ -247,8 +247,9 @@ class Static:
         self._replay = graph.replay
 
     def _warm_side_stream(self) -> None:
-        # Libraries allocate workspaces and choose algorithms in their first calls, which must not be captured;
-        # and autograd remembers the stream of the first backward pass, which must not be the default one.
+        # Libraries allocate workspaces and choose algorithms in their first calls, which must not be
+        # captured; and autograd remembers the stream of the first backward pass, which must not be the
+        # default one.
         side, current = torch.cuda.Stream(), torch.cuda.current_stream()  # type: ignore[no-untyped-call]
         side.wait_stream(current)
         with torch.cuda.stream(side):

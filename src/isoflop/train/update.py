@@ -90,7 +90,7 @@ def _sgd(optimizer: torch.optim.Optimizer, group: dict[str, Any]) -> Kernel:
             dampening=0.0,
             nesterov=nesterov,
             maximize=False,
-            # A first step would set the buffer to the gradient; from a buffer of zeros the usual one does too.
+            # A first step sets the buffer to the gradient; from zeros the usual one does too.
             is_first_step=False,
         )
 

@@ -2,8 +2,8 @@
 
 An input is a draw from N(0, I), rounded to steps of 1/32 and kept as uint8; the teacher labels the rounded
 input, so a network that is at least the teacher's size can be right on every example. With label noise of
-share q over K classes the irreducible error is q (1 - 1/K). Everything is drawn from fixed seeds in float64 on the
-CPU: the same on every machine, and a longer set begins with a shorter one.
+share q over K classes the irreducible error is q (1 - 1/K). Everything is drawn from fixed seeds in float64
+on the CPU: the same on every machine, and a longer set begins with a shorter one.
 """
 
 from __future__ import annotations
@@ -81,7 +81,10 @@ def teacher(dimension: int, classes: int, width: int, depth: int) -> Teacher:
 
 
 def image_shape(dimension: int) -> tuple[int, int, int]:
-    """Return one channel; a square where the dimension is one, so that convolutions and patches fit, else a row."""
+    """Return (channels, height, width): one channel, and a square if the dimension is one, else a row.
+
+    A square fits convolutions and patches.
+    """
     side = math.isqrt(dimension)
     return (1, side, side) if side * side == dimension else (1, 1, dimension)
 

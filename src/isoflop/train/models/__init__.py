@@ -24,11 +24,11 @@ FORWARD_MACS: dict[str, Callable[[ModelConfig, tuple[int, int, int], int], int]]
     "convmixer": convmixer.forward_macs,
     "vit": vit.forward_macs,
 }
-"""Closed forms, written from the architecture and not from its modules: a cross-check of the FLOP counters."""
+"""Closed forms, written from the architecture, not from its modules: a cross-check of the FLOP counters."""
 
 
 def forward_macs(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> int | None:
-    """Return the forward MACs of one example by the family's formula; None for torchvision, which has none."""
+    """Return the forward MACs of one example by the family's formula; None for torchvision's models."""
     formula = FORWARD_MACS.get(config.family)
     return None if formula is None else formula(config, image_shape, classes)
 
