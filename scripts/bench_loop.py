@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Time a training step of ours against other loops: same network, batch, data, precision and optimizer.
 
-usage: python scripts/bench_loop.py [--repeats 15] [--cells NAME ...] [--against NAME ...] [--json FILE]
+usage: python scripts/bench_loop.py [--repeats 15] [--runs NAME ...] [--against NAME ...] [--json FILE]
 
   bare        what people write by hand: gather by index, normalise, forward, backward, fused optimizer
   tuned       the same on batches gathered and normalised beforehand: nothing but the loop
@@ -50,7 +50,7 @@ from isoflop.train.loop import Trainer
 sys.path.insert(0, str(Path(__file__).parent))
 import bench_loop_others as others
 
-CELLS = {
+RUNS = {
     "mlp w8 d1, digits": (["model=mlp", "model.width=8", "model.depth=1", "optim=adamw"], "digits", 400),
     "resnet w1 d1, digits": (["model=resnet", "model.width=1", "optim=sgd"], "digits", 60),
     "resnet w16 d3, digits": (
@@ -63,11 +63,11 @@ CELLS = {
 GPU_STEPS = 200
 BY_HAND, APART = ("bare", "tuned"), ("accelerate", "lightning", "hf", "airbench")
 Contestant = Callable[[int], float]
-"""Takes steps and says how many seconds they took."""
+"""Takes a number of steps and returns the seconds that they took."""
 
 
 def random_images(device: torch.device) -> DataSet:
-    """Noise with the shape of CIFAR-10, a tenth of its size."""
+    """Return noise with the shape of CIFAR-10, a tenth of its size."""
     draw = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (5000, 3, 32, 32), dtype=torch.uint8, generator=draw).to(device)
     part = Part(images, torch.randint(0, 10, (5000,), generator=draw).to(device))
@@ -76,15 +76,15 @@ def random_images(device: torch.device) -> DataSet:
 
 
 def task(overrides: list[str], name: str, device: torch.device, step: str) -> others.Task:
-    """What all contestants train."""
+    """Return what all contestants train."""
     common = [f"launch.device={device.type}", f"launch.step={step}", "schedule=steps"]
     config = compose.compose_config([*overrides, *common], None)
-    found = sets.load(config.data, device) if name == "digits" else random_images(device)
-    return others.Task(config, found, device)
+    images = sets.load(config.data, device) if name == "digits" else random_images(device)
+    return others.Task(config, images, device)
 
 
 def ours(given: others.Task, steps: int) -> Contestant:
-    """Our trainer, as `isoflop run` uses it between two evaluations."""
+    """Return our trainer, as `isoflop run` uses it between two evaluations."""
     trainer = Trainer(given.config, given.data, steps, given.device)
     trainer.warm_up()
     factors = schedule.learning_rates(given.config.schedule, steps)
@@ -108,9 +108,9 @@ def ours(given: others.Task, steps: int) -> Contestant:
 
 
 def built(given: others.Task) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
-    """A network and optimizer of its own for a contestant: torch's fused one, over all parameters."""
-    config, found = given.config, given.data
-    model = models.build(config.model, found.image_shape, found.classes, seed=0, device=given.device)
+    """Return a network and optimizer of a contestant's own: torch's fused one, over all parameters."""
+    config, data = given.config, given.data
+    model = models.build(config.model, data.image_shape, data.classes, seed=0, device=given.device)
     model = model.to(memory_format=given.memory_format).train()
     if config.optim.name == "sgd":
         momentum = config.optim.momentum or 0.0
@@ -123,7 +123,7 @@ def built(given: others.Task) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
 
 
 def by_hand(given: others.Task, *, gathered: bool) -> Contestant:
-    """A plain loop; with `gathered` its batches are ready before the clock starts."""
+    """Return a plain loop; with `gathered` its batches are ready before the clock starts."""
     model, optimizer = built(given)
     stream: Iterator[tuple[Tensor, Tensor]] = given.batches() if gathered else gathering(given)
     rates = schedule.learning_rates(given.config.schedule, 10_000)
@@ -152,18 +152,18 @@ def by_hand(given: others.Task, *, gathered: bool) -> Contestant:
 
 
 def gathering(given: others.Task) -> Iterator[tuple[Tensor, Tensor]]:
-    """Shuffled batches of the set on the device, gathered and normalised one by one."""
-    found, size = given.data, given.config.optim.batch_size
+    """Yield shuffled batches of the set on the device, gathered and normalised one by one."""
+    data, size = given.data, given.config.optim.batch_size
     while True:
-        order = torch.randperm(len(found.train), device=given.device)
+        order = torch.randperm(len(data.train), device=given.device)
         for at in range(0, len(order) - size + 1, size):
             picked = order[at : at + size]
-            images = found.train.images[picked].to(torch.float32, memory_format=given.memory_format)
-            yield (images - found.mean) / found.std, found.train.labels[picked]
+            images = data.train.images[picked].to(torch.float32, memory_format=given.memory_format)
+            yield (images - data.mean) / data.std, data.train.labels[picked]
 
 
 def contestants(given: others.Task, wanted: list[str], steps: int) -> dict[str, Contestant]:
-    """Those wanted that are installed; the others are named on stderr."""
+    """Return those wanted that are installed; the others are named on stderr."""
     made: dict[str, Contestant] = {"ours": ours(given, steps)}
     makers: dict[str, Callable[[], Contestant]] = {
         "bare": lambda: by_hand(given, gathered=False),
@@ -182,7 +182,7 @@ def contestants(given: others.Task, wanted: list[str], steps: int) -> dict[str, 
 
 
 def turns(made: dict[str, Contestant], steps: int, repeats: int) -> dict[str, list[float]]:
-    """Seconds a step of each contestant in each turn, the first turn being dropped as warm-up."""
+    """Return the seconds per step of each contestant in each turn; the first turn, a warm-up, is dropped."""
     seconds: dict[str, list[float]] = {name: [] for name in made}
     names = list(made)
     for turn in range(repeats + 1):
@@ -198,7 +198,7 @@ def turns(made: dict[str, Contestant], steps: int, repeats: int) -> dict[str, li
 class Row:
     """Ours / theirs over the turns: median, quartiles; and the median microseconds of a step."""
 
-    cell: str
+    run: str
     against: str
     ratio: float
     low: float
@@ -208,16 +208,16 @@ class Row:
     their_microseconds: float
 
 
-def row(cell: str, name: str, our: list[float], their: list[float]) -> Row:
+def row(run: str, name: str, our: list[float], their: list[float]) -> Row:
     """Compare turn by turn, so that what else the machine does cancels."""
     ratios = sorted(a / b for a, b in zip(our, their, strict=True))
     low, middle, high = statistics.quantiles(ratios, n=4)
     micro = [1e6 * statistics.median(each) for each in (our, their)]
-    return Row(cell, name, middle, low, high, len(ratios), *micro)
+    return Row(run, name, middle, low, high, len(ratios), *micro)
 
 
 def environment(device: torch.device, threads: int, load: float) -> dict[str, Any]:
-    """Where the ratios come from."""
+    """Return the circumstances that the ratios belong to."""
     packages = ("torch", "lightning", "transformers", "accelerate", "airbench")
     versions = {"python": platform.python_version()}
     for name in packages:
@@ -238,12 +238,12 @@ def environment(device: torch.device, threads: int, load: float) -> dict[str, An
 
 
 def arguments() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--cells", nargs="*", default=list(CELLS), choices=list(CELLS))
+    parser.add_argument("--runs", nargs="*", default=list(RUNS), choices=list(RUNS))
     everyone = [*BY_HAND, *APART]
     parser.add_argument("--against", nargs="*", default=everyone, choices=everyone)
     parser.add_argument("--step", default="auto", choices=["auto", "eager", "compile", "graph"])
@@ -253,25 +253,25 @@ def arguments() -> argparse.Namespace:
 
 
 def measured(given: argparse.Namespace, device: torch.device) -> list[Row]:
-    """The rows of contestants that may share a process."""
+    """Return the rows of contestants that may share a process."""
     rows: list[Row] = []
     if "airbench" in given.against:
         return airbench(device, given.repeats)
-    for cell in given.cells:
-        overrides, name, steps = CELLS[cell]
+    for run in given.runs:
+        overrides, name, steps = RUNS[run]
         steps = GPU_STEPS if device.type == "cuda" else steps
         made = contestants(task(overrides, name, device, given.step), given.against, 20 * steps)
         seconds = turns(made, steps, given.repeats)
-        rows += [row(cell, each, seconds["ours"], seconds[each]) for each in made if each != "ours"]
+        rows += [row(run, each, seconds["ours"], seconds[each]) for each in made if each != "ours"]
     return rows
 
 
 def apart(given: argparse.Namespace, against: list[str]) -> list[Row]:
-    """The rows of one group, measured by this script in a process of its own."""
+    """Return the rows of one group, measured by this script in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "rows.json"
         options = [f"--repeats={given.repeats}", f"--step={given.step}", f"--threads={given.threads}"]
-        command = [sys.executable, __file__, *options, "--cells", *given.cells, "--against", *against]
+        command = [sys.executable, __file__, *options, "--runs", *given.runs, "--against", *against]
         subprocess.run([*command, "--json", file], check=True, stdout=subprocess.DEVNULL)
         return [Row(**each) for each in json.loads(file.read_text())["rows"]]
 
@@ -288,26 +288,28 @@ def main() -> None:
     if len(groups) == 1:
         rows = measured(given, device)
     else:
-        rows = [found for group in groups for found in apart(given, group)]
-    rows.sort(key=lambda each: list(CELLS).index(each.cell) if each.cell in CELLS else len(CELLS))
-    found = environment(device, given.threads, load)
-    for key, value in found.items():
+        rows = [each for group in groups for each in apart(given, group)]
+    rows.sort(key=lambda each: list(RUNS).index(each.run) if each.run in RUNS else len(RUNS))
+    circumstances = environment(device, given.threads, load)
+    for key, value in circumstances.items():
         print(f"{key}: {value}")
-    head = f"{'cell':30} {'against':11} {'ours/theirs':>11}  {'quartiles':13} {'n':>3}"
+    head = f"{'run':30} {'against':11} {'ours/theirs':>11}  {'quartiles':13} {'n':>3}"
     print(f"{head} {'us a step (ours, theirs)':>26}")
     for r in rows:
         print(
-            f"{r.cell:30} {r.against:11} {r.ratio:11.3f}  {r.low:5.3f} - {r.high:5.3f} {r.n:3d} "
+            f"{r.run:30} {r.against:11} {r.ratio:11.3f}  {r.low:5.3f} - {r.high:5.3f} {r.n:3d} "
             f"{r.our_microseconds:13.0f} {r.their_microseconds:12.0f}"
         )
     if given.json:
         given.json.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"environment": found, "rows": [dataclasses.asdict(r) for r in rows]}, indent=1)
+        text = json.dumps(
+            {"environment": circumstances, "rows": [dataclasses.asdict(r) for r in rows]}, indent=1
+        )
         given.json.write_text(text + "\n")
 
 
 def airbench(device: torch.device, repeats: int) -> list[Row]:
-    """One row against airbench's own training, or a line that says why there is none."""
+    """Return one row against airbench's own training, or none after a line that says why."""
     if device.type != "cuda":
         print("airbench left out: it needs a GPU", file=sys.stderr)
         return []

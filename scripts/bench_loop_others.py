@@ -1,4 +1,4 @@
-"""Other people's loops for bench_loop.py; each imports its framework when it is asked for."""
+"""Loops of other projects for bench_loop.py; each imports its framework when it is asked for."""
 
 from __future__ import annotations
 
@@ -119,11 +119,11 @@ def accelerate(task: Task, model: nn.Module, optimizer: torch.optim.Optimizer) -
 
 def lightning(task: Task, model: nn.Module, optimizer: torch.optim.Optimizer) -> Callable[[int], float]:
     """Lightning's Trainer without logger, progress bar, checkpoints and validation."""
-    found: Any = importlib.import_module("lightning")
+    lightning: Any = importlib.import_module("lightning")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     watch, stream = Stopwatch(task), task.batches()
 
-    class Module(found.LightningModule):  # type: ignore[misc]
+    class Module(lightning.LightningModule):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.model = model
@@ -134,7 +134,7 @@ def lightning(task: Task, model: nn.Module, optimizer: torch.optim.Optimizer) ->
         def configure_optimizers(self) -> torch.optim.Optimizer:
             return optimizer
 
-    class Watch(found.Callback):  # type: ignore[misc]
+    class Watch(lightning.Callback):  # type: ignore[misc]
         def on_train_batch_start(self, *of: Any) -> None:
             if of[-1] == UNTIMED:
                 watch.start()
@@ -147,7 +147,7 @@ def lightning(task: Task, model: nn.Module, optimizer: torch.optim.Optimizer) ->
     def take(number: int) -> float:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            trainer = found.Trainer(
+            trainer = lightning.Trainer(
                 max_steps=number + UNTIMED,
                 accelerator="gpu" if task.device.type == "cuda" else "cpu",
                 devices=1,
@@ -167,8 +167,8 @@ def lightning(task: Task, model: nn.Module, optimizer: torch.optim.Optimizer) ->
 
 def transformers(task: Task, model: nn.Module, optimizer: torch.optim.Optimizer) -> Callable[[int], float]:
     """Hugging Face's Trainer without logging, saving, gradient clipping and progress bar."""
-    found: Any = importlib.import_module("transformers")
-    found.logging.set_verbosity_error()
+    hf: Any = importlib.import_module("transformers")
+    hf.logging.set_verbosity_error()
     watch, stream = Stopwatch(task), task.batches()
 
     class Network(nn.Module):
@@ -180,11 +180,11 @@ def transformers(task: Task, model: nn.Module, optimizer: torch.optim.Optimizer)
             logits = self.model(images)
             return {"loss": F.cross_entropy(logits, labels), "logits": logits}
 
-    class Trainer(found.Trainer):  # type: ignore[misc]
+    class Trainer(hf.Trainer):  # type: ignore[misc]
         def get_train_dataloader(self) -> Any:
             return Endless(stream, lambda batch: {"images": batch[0], "labels": batch[1]})
 
-    class Watch(found.TrainerCallback):  # type: ignore[misc]
+    class Watch(hf.TrainerCallback):  # type: ignore[misc]
         def on_step_begin(self, _: Any, progress: Any, *__: Any, **___: Any) -> None:
             if progress.global_step == UNTIMED:
                 watch.start()
@@ -196,7 +196,7 @@ def transformers(task: Task, model: nn.Module, optimizer: torch.optim.Optimizer)
     folder = tempfile.mkdtemp()
 
     def take(number: int) -> float:
-        arguments = found.TrainingArguments(
+        arguments = hf.TrainingArguments(
             output_dir=folder,
             max_steps=number + UNTIMED,
             per_device_train_batch_size=task.config.optim.batch_size,
@@ -216,7 +216,7 @@ def transformers(task: Task, model: nn.Module, optimizer: torch.optim.Optimizer)
             trainer = Trainer(
                 network, arguments, train_dataset=[0], optimizers=(optimizer, constant), callbacks=[Watch()]
             )
-            trainer.remove_callback(found.PrinterCallback)
+            trainer.remove_callback(hf.PrinterCallback)
             trainer.train()
         return watch.seconds
 
@@ -260,11 +260,11 @@ def airbench(
         return time.perf_counter() - began
 
     part = Part(images.permute(0, 3, 1, 2).contiguous().to(device), labels.to(device))
-    found = dataclasses.replace(random, train=part)
-    return their_training, _our_steps(theirs.make_net94().float(), found, device, total), total
+    data = dataclasses.replace(random, train=part)
+    return their_training, _our_steps(theirs.make_net94().float(), data, device, total), total
 
 
-def _our_steps(model: nn.Module, found: DataSet, device: torch.device, total: int) -> Callable[[int], float]:
+def _our_steps(model: nn.Module, data: DataSet, device: torch.device, total: int) -> Callable[[int], float]:
     model = model.to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.SGD(
         state.trained(model), lr=1e-3, momentum=0.85, nesterov=True, weight_decay=1e-3, fused=True
@@ -276,7 +276,7 @@ def _our_steps(model: nn.Module, found: DataSet, device: torch.device, total: in
     autocast = torch.autocast("cuda", torch.bfloat16)
     loss_sum = torch.zeros((), device=device)
     parts = step.Parts(model, (optimizer,), average, loss_sum, autocast, label_smoothing=0.2)
-    stream = batches(found, AIRBENCH_BATCH, 0, torch.channels_last, augment="crop_flip")
+    stream = batches(data, AIRBENCH_BATCH, 0, torch.channels_last, augment="crop_flip")
     engine = step.engine("graph", parts, stream, total)
     step.prepare_seconds(engine, stream, device)
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """What each part of the fast CPU step is worth: the step with all of them against the step without one.
 
-usage: python scripts/bench_loop_parts.py [--repeats 25]
+usage: python scripts/bench_loop_parts.py [--repeats 25] [--runs NAME ...]
 
-Variants take turns in one process; a ratio is the variant / the whole, above 1 where the part saves time.
+Variants take turns in one process; a ratio is the variant / the whole, above 1 where the part saves time. The
+first two runs are the smallest steps there are: what train/torch_private.py states comes from them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 import bench_loop
 import bench_loop_others as others
 
-CELLS = ("mlp w8 d1, digits", "resnet w1 d1, digits")
+MLP = "mlp w8 d1, digits"
+RUNS = {
+    MLP: bench_loop.RUNS[MLP],
+    "mlp w8 d1, sgd": (["model=mlp", "model.width=8", "model.depth=1", "optim=sgd"], "digits", 400),
+    "resnet w1 d1, digits": bench_loop.RUNS["resnet w1 d1, digits"],
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +56,7 @@ WITHOUT = {
 
 
 def variant(given: others.Task, parts: Step) -> bench_loop.Contestant:
-    """A loop with some of the parts."""
+    """Return a loop with some of the parts."""
     model, optimizer = bench_loop.built(given)
     state.moments(model, [optimizer])
     updates = update.updates(optimizer) if parts.lean_update else [optimizer.step]
@@ -94,17 +100,21 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repeats", type=int, default=25)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--runs", nargs="*", default=list(RUNS), choices=list(RUNS))
+    given = parser.parse_args()
+    repeats = given.repeats
     torch.set_num_threads(1)
     device = torch.device("cpu")
-    for cell in CELLS:
-        overrides, name, steps = bench_loop.CELLS[cell]
-        given = bench_loop.task(overrides, name, device, "auto")
-        made = {"whole": variant(given, Step())} | {k: variant(given, parts) for k, parts in WITHOUT.items()}
+    for name in given.runs:
+        overrides, images, steps = RUNS[name]
+        task = bench_loop.task(overrides, images, device, "auto")
+        made = {"whole": variant(task, Step())} | {k: variant(task, parts) for k, parts in WITHOUT.items()}
         seconds = bench_loop.turns(made, steps, repeats)
         for each in WITHOUT:
-            r = bench_loop.row(cell, each, seconds[each], seconds["whole"])
-            print(f"{cell:22} without {each:47} {r.ratio:.3f}  {r.low:.3f} - {r.high:.3f}  n={r.n}")
+            r = bench_loop.row(name, each, seconds[each], seconds["whole"])
+            print(
+                f"{name:22} without {each:47} {r.ratio:.3f}  {r.low:.3f} - {r.high:.3f}  n={r.n}", flush=True
+            )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 usage: python scripts/profile_loop.py [--steps 50] [OVERRIDES ...]
   python scripts/profile_loop.py model=resnet model.width=1 data=digits optim=sgd
 
-For each engine: microseconds a step without the profiler, and with it the device's busy share, kernels a
+For each engine: microseconds per step without the profiler, and with it the device's busy share, kernels per
 step and the costliest ones. On a CPU the operations stand for kernels.
 """
 
@@ -20,13 +20,13 @@ from isoflop.config import compose
 from isoflop.runner.prepare import pick_device
 from isoflop.train import data
 from isoflop.train.loop import Trainer
-from isoflop.train.step import Kind
+from isoflop.train.step import EngineKind
 
 SHOWN = 8
 
 
 def seconds(trainer: Trainer, steps: int) -> float:
-    """Wall seconds of so many steps."""
+    """Return the wall-clock seconds of `steps` steps."""
     began = time.perf_counter()
     trainer.advance(trainer.step + steps, (0.1,) * (trainer.step + steps))
     trainer.synchronise()
@@ -34,14 +34,14 @@ def seconds(trainer: Trainer, steps: int) -> float:
 
 
 def report(trainer: Trainer, steps: int) -> None:
-    """Print one engine's share."""
+    """Print where the step of one engine spends its time."""
     on_gpu = trainer.device.type == "cuda"
     trainer.warm_up()
     each = min(seconds(trainer, steps) for _ in range(3)) / steps
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if on_gpu else [])
-    with profile(activities=activities) as found:
+    with profile(activities=activities) as profiled:
         seconds(trainer, steps)
-    events = found.key_averages()
+    events = profiled.key_averages()
     rows = [(e.key, e.count, e.self_device_time_total if on_gpu else e.self_cpu_time_total) for e in events]
     rows = sorted((row for row in rows if row[2] > 0), key=lambda row: -row[2])
     busy = 1e-6 * sum(row[2] for row in rows) / steps
@@ -65,10 +65,10 @@ def main() -> None:
     if config.launch.threads is not None:
         torch.set_num_threads(config.launch.threads)
     device = pick_device(config.launch)
-    found = data.load(config.data, device)
-    kinds: tuple[Kind | None, ...] = ("eager", None) if device.type == "cuda" else ("eager",)
+    images = data.load(config.data, device)
+    kinds: tuple[EngineKind | None, ...] = ("eager", None) if device.type == "cuda" else ("eager",)
     for kind in kinds:
-        report(Trainer(config, found, 10 * given.steps, device, kind=kind), given.steps)
+        report(Trainer(config, images, 10 * given.steps, device, kind=kind), given.steps)
 
 
 if __name__ == "__main__":

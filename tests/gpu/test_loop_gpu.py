@@ -25,7 +25,7 @@ SMALLEST = ("model=resnet", "model.width=1", "optim=sgd")
 LARGEST = ("model=resnet", "model.width=16", "model.depth=3", "optim=sgd")
 MLP = ("model=mlp", "model.width=64", "model.depth=2")
 VIT = ("model=vit", "model.width=64", "model.depth=2", "model.patch=2")
-CELLS = {
+RUNS = {
     "smallest": SMALLEST,
     "largest": LARGEST,
     "averaged": (*SMALLEST, "optim.ema_decay=0.9", "optim.label_smoothing=0.1"),
@@ -34,10 +34,10 @@ CELLS = {
     "muon": (*MLP, "optim=muon"),
     "mup": (*MLP, "model.parametrization=mup", "model.base_width=16", "model.base_depth=1"),
 }
-KINDS: tuple[step.Kind, ...] = ("eager", "static", "graph")
+KINDS: tuple[step.EngineKind, ...] = ("eager", "static", "graph")
 
 
-def trainer(config: Config, kind: step.Kind, steps: int = STEPS) -> Trainer:
+def trainer(config: Config, kind: step.EngineKind, steps: int = STEPS) -> Trainer:
     return Trainer(config, data.load(config.data, GPU), steps, GPU, kind=kind)
 
 
@@ -70,13 +70,13 @@ def no_waiting() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("kind", ["eager", "compile", "graph"])
-@pytest.mark.parametrize("cell", list(CELLS))
+@pytest.mark.parametrize("name", list(RUNS))
 @pytest.mark.usefixtures("no_waiting")
-def test_no_step_waits_for_the_device(cell: str, kind: step.Kind, make_config: MakeConfig) -> None:
+def test_no_step_waits_for_the_device(name: str, kind: step.EngineKind, make_config: MakeConfig) -> None:
     """Over epochs, so that the next order of images is drawn too; checking the loss does wait."""
-    if kind == "compile" and cell != "smallest":
-        pytest.skip("one cell shows it: compiling takes a minute")
-    made = trainer(make_config(*CELLS[cell]), kind)
+    if kind == "compile" and name != "smallest":
+        pytest.skip("one run shows it: compiling takes a minute")
+    made = trainer(make_config(*RUNS[name]), kind)
     made.warm_up()
     torch.cuda.set_sync_debug_mode("error")
     advanced(made)
@@ -84,26 +84,26 @@ def test_no_step_waits_for_the_device(cell: str, kind: step.Kind, make_config: M
         made.check_finite()
 
 
-@pytest.mark.parametrize("cell", list(CELLS))
+@pytest.mark.parametrize("name", list(RUNS))
 @pytest.mark.usefixtures("exact")
-def test_a_replayed_step_is_the_step_it_captured(cell: str, make_config: MakeConfig) -> None:
-    config = make_config(*CELLS[cell], "precision=fp32")
+def test_a_replayed_step_is_the_step_it_captured(name: str, make_config: MakeConfig) -> None:
+    config = make_config(*RUNS[name], "precision=fp32")
     static, graph = (advanced(trainer(config, kind)) for kind in ("static", "graph"))
     assert graph.compile_seconds > 0
     assert torch.equal(everything(static), everything(graph))
 
 
-@pytest.mark.parametrize("cell", ["smallest", "largest", "adamw"])
+@pytest.mark.parametrize("name", ["smallest", "largest", "adamw"])
 @pytest.mark.usefixtures("exact")
-def test_all_engines_and_precisions_learn_alike(cell: str, make_config: MakeConfig) -> None:
+def test_all_engines_and_precisions_learn_alike(name: str, make_config: MakeConfig) -> None:
     """After the same steps: fp32 engines to rounding, bf16 within the noise between three seeds."""
     losses: dict[tuple[str, str], float] = {}
     for precision in ("fp32", "bf16"):
         for kind in ("eager", "compile", "graph"):
-            config = make_config(*CELLS[cell], f"precision={precision}", "optim.lr=0.01")
+            config = make_config(*RUNS[name], f"precision={precision}", "optim.lr=0.01")
             losses[precision, kind] = val_loss(advanced(trainer(config, kind)))
     seeds = [
-        val_loss(advanced(trainer(make_config(*CELLS[cell], "optim.lr=0.01", f"seed={s}"), "graph")))
+        val_loss(advanced(trainer(make_config(*RUNS[name], "optim.lr=0.01", f"seed={s}"), "graph")))
         for s in range(3)
     ]
     spread = max(seeds) - min(seeds)
@@ -117,10 +117,10 @@ def val_loss(made: Trainer) -> float:
     return evaluate(made.scored_model, made.data, made.data.val, made.autocast, made.memory_format).loss
 
 
-@pytest.mark.parametrize("cell", list(CELLS))
+@pytest.mark.parametrize("name", list(RUNS))
 @pytest.mark.usefixtures("exact")
-def test_a_captured_graph_survives_restart_restore_and_reseed(cell: str, make_config: MakeConfig) -> None:
-    config = make_config(*CELLS[cell], "seed=1")
+def test_a_captured_graph_survives_restart_restore_and_reseed(name: str, make_config: MakeConfig) -> None:
+    config = make_config(*RUNS[name], "seed=1")
     made = trainer(config, "graph")
     made.warm_up()
     advanced(made, 15)
@@ -130,15 +130,15 @@ def test_a_captured_graph_survives_restart_restore_and_reseed(cell: str, make_co
     assert torch.equal(first, everything(advanced(made)))
     made.restart()
     assert torch.equal(first, everything(advanced(made)))
-    made.reseed(make_config(*CELLS[cell], "seed=2", "optim.lr=0.002"), STEPS - 5)
+    made.reseed(make_config(*RUNS[name], "seed=2", "optim.lr=0.002"), STEPS - 5)
     assert made.compile_seconds == 0
-    other = trainer(make_config(*CELLS[cell], "seed=2", "optim.lr=0.002"), "graph", STEPS - 5)
+    other = trainer(make_config(*RUNS[name], "seed=2", "optim.lr=0.002"), "graph", STEPS - 5)
     assert torch.equal(everything(advanced(made)), everything(advanced(other)))
 
 
 @pytest.mark.usefixtures("exact")
 def test_evaluating_between_replays_changes_nothing(make_config: MakeConfig) -> None:
-    config = make_config(*CELLS["averaged"])
+    config = make_config(*RUNS["averaged"])
     one, two = trainer(config, "graph"), trainer(config, "graph")
     advanced(one)
     for stop in (3, 10, 11, STEPS):

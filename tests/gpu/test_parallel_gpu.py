@@ -1,4 +1,4 @@
-"""NCCL: a world of one process takes the very steps of a process alone; two boards train one cell."""
+"""NCCL: a world of one process takes the steps of a process without one; two GPUs train one run."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ STEPS = 20
 
 @pytest.mark.parametrize("kind", ["eager", "compile"])
 def test_nccl_with_one_process_takes_the_same_steps(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ("model=resnet", "model.width=8", "model.depth=1", "optim=sgd", "precision=fp32")
-    config = compose.compose_config((*words, "launch.deterministic=true", f"launch.step={kind}"), None)
+    overrides = ("model=resnet", "model.width=8", "model.depth=1", "optim=sgd", "precision=fp32")
+    config = compose.compose_config((*overrides, "launch.deterministic=true", f"launch.step={kind}"), None)
     device = torch.device("cuda", 0)
     digits = data.load(config.data, device)
 
@@ -42,18 +42,20 @@ def test_nccl_with_one_process_takes_the_same_steps(kind: str, monkeypatch: pyte
         port = free.getsockname()[1]
     monkeypatch.setitem(os.environ, "MASTER_ADDR", "127.0.0.1")
     monkeypatch.setitem(os.environ, "MASTER_PORT", str(port))
-    alone = trained(distributed.SINGLE)
+    single = trained(distributed.SINGLE)
     with distributed.process_group(0, 1, device, 60) as world:
         assert world.all_gather("one") == ["one"]
         together = trained(world)
-    assert torch.allclose(alone, together, rtol=0, atol=1e-6)
+    assert torch.allclose(single, together, rtol=0, atol=1e-6)
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
 @pytest.mark.parametrize("sync", ["false", "true"])
-def test_two_boards_train_one_cell(sync: str, make_config: Callable[..., Config]) -> None:
-    words = ("model=resnet", "model.width=8", "model.depth=1", "optim=sgd", "precision=fp32")
-    config = make_config(*words, "launch.devices=2", f"launch.sync_batchnorm={sync}", "optim.batch_size=64")
+def test_two_gpus_train_one_run(sync: str, make_config: Callable[..., Config]) -> None:
+    overrides = ("model=resnet", "model.width=8", "model.depth=1", "optim=sgd", "precision=fp32")
+    config = make_config(
+        *overrides, "launch.devices=2", f"launch.sync_batchnorm={sync}", "optim.batch_size=64"
+    )
     (both,) = run.run(config)
     launch = dataclasses.replace(config.launch, devices=1, sync_batchnorm=False)
     (one,) = run.run(dataclasses.replace(config, launch=launch), RunRequest(again=True))

@@ -1,4 +1,4 @@
-"""A cell killed on a GPU and taken up again."""
+"""A run killed on a GPU and resumed."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA GPU"),
 ]
-CELL = ("model=resnet", "model.width=4", "optim=sgd", "schedule.epochs=200", "meter=none")
+RUN = ("model=resnet", "model.width=4", "optim=sgd", "schedule.epochs=200", "meter=none")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_killed_cell_goes_on_from_its_checkpoint(number: signal.Signals, tmp_path: Path) -> None:
-    words = (*CELL, f"out={tmp_path}", "launch.checkpoint_seconds=0.5")
-    process = subprocess.Popen([sys.executable, "-m", "isoflop", "run", *words])
-    config = compose_config(list(words), None)
+    overrides = (*RUN, f"out={tmp_path}", "launch.checkpoint_seconds=0.5")
+    process = subprocess.Popen([sys.executable, "-m", "isoflop", "run", *overrides])
+    config = compose_config(list(overrides), None)
     limit = time.monotonic() + 120
     while not checkpoint.path_of(config).exists() and time.monotonic() < limit:
         assert process.poll() is None, "it ended before it was killed"
@@ -34,13 +34,13 @@ def test_a_killed_cell_goes_on_from_its_checkpoint(number: signal.Signals, tmp_p
     process.send_signal(number)
     assert process.wait(60) == (75 if number == signal.SIGTERM else -signal.SIGKILL)
     first_seen: list[int] = []
-    (found,) = run.run(config, watch=lambda point, _: first_seen.append(point.step))
-    assert found.state == "done"
-    assert found.attempt == (2 if number == signal.SIGTERM else 1)
+    (resumed,) = run.run(config, watch=lambda point, _: first_seen.append(point.step))
+    assert resumed.state == "done"
+    assert resumed.attempt == (2 if number == signal.SIGTERM else 1)
     assert first_seen[0] > 0
-    alone = compose_config([*CELL, f"out={tmp_path / 'alone'}"], None)
-    (whole,) = run.run(alone)
-    assert found.error is not None
+    undisturbed = compose_config([*RUN, f"out={tmp_path / 'alone'}"], None)
+    (whole,) = run.run(undisturbed)
+    assert resumed.error is not None
     assert whole.error is not None
-    assert abs(found.error.test - whole.error.test) < 0.02
-    assert records.read(records.path_of(tmp_path, config.run_id)) == found
+    assert abs(resumed.error.test - whole.error.test) < 0.02
+    assert records.read(records.path_of(tmp_path, config.run_id)) == resumed

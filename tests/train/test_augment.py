@@ -26,12 +26,12 @@ def one_by_one(images: Tensor, crops: Tensor) -> Tensor:
     """The reference: one image at a time, with slices."""
     _, height, width = images.shape[1:]
     pad_y, pad_x = padding(height), padding(width)
-    found = []
+    crops_by_hand = []
     for image, (top, left, mirror) in zip(images, crops.T.tolist(), strict=True):
         turned = image.flip(2) if mirror else image
         padded = F.pad(turned, (pad_x, pad_x, pad_y, pad_y))
-        found.append(padded[:, top : top + height, left : left + width])
-    return torch.stack(found)
+        crops_by_hand.append(padded[:, top : top + height, left : left + width])
+    return torch.stack(crops_by_hand)
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (3, 16, 40), (2, 5, 9), (1, 1, 1)])

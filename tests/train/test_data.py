@@ -72,17 +72,17 @@ def test_normalised_training_images_have_zero_mean_and_unit_variance(digits: Dat
 def test_the_layout_changes_no_pixel() -> None:
     images = torch.randint(0, 256, (5, 3, 4, 6), dtype=torch.uint8, generator=torch.Generator())
     part = data.Part(images, torch.zeros(5, dtype=torch.int64))
-    found = DataSet("cifar10", 2, part, part, part, *parts.statistics(images), "")
-    last = found.normalise(images, torch.channels_last)
+    loaded = DataSet("cifar10", 2, part, part, part, *parts.statistics(images), "")
+    last = loaded.normalise(images, torch.channels_last)
     assert last.is_contiguous(memory_format=torch.channels_last)
-    assert torch.equal(last, found.normalise(images, PLAIN))
+    assert torch.equal(last, loaded.normalise(images, PLAIN))
 
 
 def test_statistics_are_those_of_the_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "CACHED_PIXELS", 300)
     images = torch.randint(0, 256, (37, 3, 5, 7), dtype=torch.uint8, generator=torch.Generator())
     images[:, 1] = 9
-    mean, std = (found.flatten().double().numpy() for found in parts.statistics(images))
+    mean, std = (each.flatten().double().numpy() for each in parts.statistics(images))
     pixels = images.numpy().astype(np.float64)
     assert mean == pytest.approx(pixels.mean((0, 2, 3)), rel=1e-6)
     assert std[[0, 2]] == pytest.approx(pixels.std((0, 2, 3))[[0, 2]], rel=1e-6)
@@ -95,7 +95,7 @@ def test_images_are_placed_in_the_order_asked_for(monkeypatch: pytest.MonkeyPatc
     images.flags.writeable = False
     raw = parts.Raw(images, np.arange(23), None, 23)
     indices = np.random.default_rng(1).permutation(23)[:15]
-    part = parts.place(raw, indices, CPU)
+    part = parts.gather_part(raw, indices, CPU)
     assert np.array_equal(part.images.numpy(), images[indices])
     assert np.array_equal(part.labels.numpy(), indices)
 
@@ -243,12 +243,12 @@ def test_cifar100_is_read_with_its_fine_labels(
     (folder / "meta").write_bytes(pickle.dumps({"fine_label_names": [str(i) for i in range(100)]}))
     meta = {"filename": "meta", "key": "fine_label_names", "md5": _md5(folder / "meta")}
     monkeypatch.setattr(CIFAR100, "meta", meta)
-    found = load_set("cifar100", tmp_path)
-    assert (found.classes, found.image_shape) == (100, (3, 32, 32))
-    assert [len(part) for part in (found.train, found.val, found.test)] == [180, 20, 100]
-    assert found.test.labels.tolist() == list(range(100))
-    assert np.array_equal(found.test.images.flatten(1).numpy(), kept["test"])
-    assert found.chance_error == pytest.approx(0.99)
+    loaded = load_set("cifar100", tmp_path)
+    assert (loaded.classes, loaded.image_shape) == (100, (3, 32, 32))
+    assert [len(part) for part in (loaded.train, loaded.val, loaded.test)] == [180, 20, 100]
+    assert loaded.test.labels.tolist() == list(range(100))
+    assert np.array_equal(loaded.test.images.flatten(1).numpy(), kept["test"])
+    assert loaded.chance_error == pytest.approx(0.99)
 
 
 def test_svhn_is_read_upright_with_ten_as_zero(
@@ -265,10 +265,10 @@ def test_svhn_is_read_upright_with_ten_as_zero(
         savemat(file, {"X": images, "y": np.arange(n)[:, None] % 10 + 1})
         listed[part] = ["", file.name, _md5(file)]
     monkeypatch.setattr(SVHN, "split_list", listed)
-    found = load_set("svhn", tmp_path)
-    assert (found.classes, found.image_shape) == (10, (3, 32, 32))
-    assert found.test.labels[:12].tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2]
-    assert np.array_equal(found.test.images.numpy(), images.transpose(3, 2, 0, 1))
+    loaded = load_set("svhn", tmp_path)
+    assert (loaded.classes, loaded.image_shape) == (10, (3, 32, 32))
+    assert loaded.test.labels[:12].tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2]
+    assert np.array_equal(loaded.test.images.numpy(), images.transpose(3, 2, 0, 1))
     (folder / "train_32x32.mat").write_bytes(b"cut short")
     with pytest.raises(DataError, match="damaged"):
         load_set("svhn", tmp_path)
@@ -278,11 +278,11 @@ def test_svhn_is_read_upright_with_ten_as_zero(
 def test_rebuilt_sets_load(
     name: str, shape: tuple[int, int, int], image_root: Path, load_set: LoadSet
 ) -> None:
-    found = load_set(name, image_root, "data.fraction=0.01")
-    assert found.image_shape == shape
-    assert len(found.test) == 10_000
-    assert found.classes == 10
-    assert found.chance_error == pytest.approx(0.9)
-    assert len(found.train) in (450, 540)
-    images = found.normalise(found.train.images, torch.channels_last)
+    loaded = load_set(name, image_root, "data.fraction=0.01")
+    assert loaded.image_shape == shape
+    assert len(loaded.test) == 10_000
+    assert loaded.classes == 10
+    assert loaded.chance_error == pytest.approx(0.9)
+    assert len(loaded.train) in (450, 540)
+    images = loaded.normalise(loaded.train.images, torch.channels_last)
     assert math.isclose(images.std().item(), 1, rel_tol=1e-3)

@@ -1,4 +1,4 @@
-"""Processes that train one cell together, by two real ones over gloo where it matters."""
+"""Processes that train one run together: two real ones over gloo where it matters."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ EXACT = ("mlp", "vit", "vit-adamw")
 
 @functools.cache
 def digits() -> DataSet:
-    return data.load(cell("mlp").data, torch.device("cpu"))
+    return data.load(make_config("mlp").data, torch.device("cpu"))
 
 
-def cell(family: str, seed: int = 0) -> Config:
-    words = (*FAMILIES[family], f"seed={seed}", "schedule=steps", "schedule.epochs=null")
-    return compose.compose_config((*words, f"schedule.steps={STEPS}", "optim.batch_size=64"), None)
+def make_config(family: str, seed: int = 0) -> Config:
+    overrides = (*FAMILIES[family], f"seed={seed}", "schedule=steps", "schedule.epochs=null")
+    return compose.compose_config((*overrides, f"schedule.steps={STEPS}", "optim.batch_size=64"), None)
 
 
 def trained(config: Config, world: distributed.World = distributed.SINGLE) -> dict[str, Any]:
-    """What is left after STEPS steps: every number of the model, and its scores."""
+    """Return every number of the model after STEPS steps, and its scores."""
     trainer = Trainer(config, digits(), STEPS, torch.device("cpu"), world=world)
     trainer.warm_up()
     trainer.advance(STEPS, (1.0,) * STEPS)
@@ -54,38 +54,51 @@ def trained(config: Config, world: distributed.World = distributed.SINGLE) -> di
     return {"state": state.tolist(), "loss": score.loss, "wrong": score.wrong}
 
 
+class OnlyWeight(torch.nn.Module):
+    """Uses the weight of a layer and leaves its bias without a gradient."""
+
+    def __init__(self, layer: torch.nn.Linear) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x * self.layer.weight).sum()
+
+
 def as_rank(out: Path) -> None:
-    """In each of two processes: train every family, and say what came of it."""
+    """Train every family in each of two processes and write the results."""
     import os
 
     torch.set_num_threads(1)
     rank, ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     with distributed.process_group(rank, ranks, torch.device("cpu"), 120) as world:
-        found: dict[str, Any] = {name: trained(cell(name), world) for name in FAMILIES}
-        found["shared"] = world.all_gather(rank * 10)
-        found["chief"] = world.from_main(f"rank {rank}")
+        results: dict[str, Any] = {name: trained(make_config(name), world) for name in FAMILIES}
+        results["shared"] = world.all_gather(rank * 10)
+        results["from main"] = world.from_main(f"rank {rank}")
         try:
             world.run_on_all(lambda: int("7" if rank == 0 else "seven"))
         except ValueError as error:
-            found["error"] = str(error)
+            results["error"] = str(error)
         if rank == 1:
             world.report_failure("oom", "process 1: no memory")
         world.all_gather(None)
-        found["cause"] = world.reported_failure()
+        results["cause"] = world.reported_failure()
         model = torch.nn.Linear(2, 1)
-        model.weight.grad = torch.full((1, 2), float(rank))
-        distributed.Exchange(world, model)()
-        found["mean gradient"] = model.weight.grad.tolist()
-        found["no gradient"] = model.bias.grad is None
+        wrapped = distributed.data_parallel(world, OnlyWeight(model))
+        for _ in range(3):  # the set of gradients is learned in the first step and used in the others
+            model.weight.grad = None
+            wrapped(torch.full((1, 2), float(rank))).backward()
+        results["mean gradient"] = model.weight.grad.tolist()
+        results["no gradient"] = model.bias.grad is None
         loss = torch.tensor(float("nan") if rank == 1 else 0.0)
         world.all_reduce(loss)
-        found["nan everywhere"] = bool(torch.isnan(loss))
-    (out / f"{rank}.json").write_text(json.dumps(found))
+        results["nan everywhere"] = bool(torch.isnan(loss))
+    (out / f"{rank}.json").write_text(json.dumps(results))
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What two processes under torchrun say."""
+    """What two processes under torchrun write."""
     out = tmp_path_factory.mktemp("pair")
     here = ["--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=2"]
     ended = subprocess.run(
@@ -100,21 +113,21 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 
 @functools.cache
-def alone(family: str, seed: int = 0) -> dict[str, Any]:
-    return trained(cell(family, seed))
+def single(family: str, seed: int = 0) -> dict[str, Any]:
+    return trained(make_config(family, seed))
 
 
 @pytest.mark.parametrize("family", EXACT)
 def test_one_and_two_processes_agree_over_twenty_steps(family: str, pair: list[dict[str, Any]]) -> None:
     if family != "vit-adamw":
-        ours, theirs = torch.tensor(alone(family)["state"]), torch.tensor(pair[0][family]["state"])
+        ours, theirs = torch.tensor(single(family)["state"]), torch.tensor(pair[0][family]["state"])
         assert (ours - theirs).abs().max() < 1e-5
-    assert pair[0][family]["loss"] == pytest.approx(alone(family)["loss"], abs=1e-5)
-    assert pair[0][family]["wrong"] == pytest.approx(alone(family)["wrong"], abs=1)
+    assert pair[0][family]["loss"] == pytest.approx(single(family)["loss"], abs=1e-5)
+    assert pair[0][family]["wrong"] == pytest.approx(single(family)["wrong"], abs=1)
 
 
 def test_with_batchnorm_two_processes_differ_by_less_than_seeds(pair: list[dict[str, Any]]) -> None:
-    seeds = [alone("resnet", seed)["loss"] for seed in (0, 1, 2, 3)]
+    seeds = [single("resnet", seed)["loss"] for seed in (0, 1, 2, 3)]
     difference = abs(pair[0]["resnet"]["loss"] - seeds[0])
     assert 0 < difference < max(seeds) - min(seeds)
 
@@ -127,13 +140,13 @@ def test_all_processes_hold_the_same_bits_and_see_the_same_scores(
 
 
 def test_what_is_shared(pair: list[dict[str, Any]]) -> None:
-    for found in pair:
-        assert found["shared"] == [0, 10]
-        assert found["chief"] == "rank 0"
-        assert found["cause"] == ["oom", "process 1: no memory"]
-        assert found["mean gradient"] == [[0.5, 0.5]]
-        assert found["no gradient"]
-        assert found["nan everywhere"]
+    for results in pair:
+        assert results["shared"] == [0, 10]
+        assert results["from main"] == "rank 0"
+        assert results["cause"] == ["oom", "process 1: no memory"]
+        assert results["mean gradient"] == [[0.5, 0.5]]
+        assert results["no gradient"]
+        assert results["nan everywhere"]
     assert pair[0]["error"].startswith("process 1: invalid literal")
     assert pair[1]["error"].startswith("invalid literal")
 
@@ -159,7 +172,7 @@ def test_the_shares_make_up_the_batch(ranks: int, augment: str) -> None:
 
 def test_scores_do_not_depend_on_who_computes_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluate, "BATCH_SIZE", 100)
-    trainer = Trainer(cell("mlp"), digits(), STEPS, torch.device("cpu"))
+    trainer = Trainer(make_config("mlp"), digits(), STEPS, torch.device("cpu"))
     how = trainer.autocast, trainer.memory_format
     whole = evaluate.evaluate(trainer.model, digits(), digits().test, *how)
     sums: list[list[torch.Tensor]] = []
@@ -188,16 +201,16 @@ def test_random_numbers_of_the_first_process_are_those_of_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("overrides", "message"),
     [
         (("launch.devices=2", "launch.step=graph"), "step=graph is for one device"),
         (("launch.sync_batchnorm=true",), "sync_batchnorm is for several devices"),
         (("launch.devices=0",), "launch.devices=0: expected `?int`? >= 1"),
     ],
 )
-def test_what_several_processes_cannot_do_is_refused(words: tuple[str, ...], said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
-        compose.compose_config(words, None)
+def test_what_several_processes_cannot_do_is_refused(overrides: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        compose.compose_config(overrides, None)
 
 
 def test_a_batch_that_cannot_be_shared_is_refused() -> None:

@@ -28,10 +28,10 @@ def root(tmp_path: Path) -> Path:
     """Two classes, 2 x 10 images to train on and 2 x 3 in val."""
     for part, n in (("train", 10), ("val", 3)):
         for label, name in enumerate(("cat", "dog")):
-            place = tmp_path / "mine" / part / name
-            place.mkdir(parents=True)
+            folder_path = tmp_path / "mine" / part / name
+            folder_path.mkdir(parents=True)
             for i in range(n):
-                paint(place / f"{i}.png", seed=100 * label + i + 1000 * (part == "val"))
+                paint(folder_path / f"{i}.png", seed=100 * label + i + 1000 * (part == "val"))
     return tmp_path / "mine"
 
 
@@ -58,23 +58,23 @@ def count_resizes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_parts_classes_and_pixels(root: Path, settings: DataConfig) -> None:
-    found = load(settings, CPU)
-    assert found.image_shape == (3, 8, 8)
-    assert found.classes == 2
-    assert [len(part) for part in (found.train, found.val, found.test)] == [18, 2, 6]
-    assert found.test.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    loaded = load(settings, CPU)
+    assert loaded.image_shape == (3, 8, 8)
+    assert loaded.classes == 2
+    assert [len(part) for part in (loaded.train, loaded.val, loaded.test)] == [18, 2, 6]
+    assert loaded.test.labels.tolist() == [0, 0, 0, 1, 1, 1]
     for i, path in enumerate(sorted((root / "val/dog").iterdir())):
-        assert np.array_equal(found.test.images[3 + i].numpy(), folder.resized(str(path), 8))
-    every = torch.cat([found.train.images, found.val.images]).flatten(1)
+        assert np.array_equal(loaded.test.images[3 + i].numpy(), folder.resized(str(path), 8))
+    every = torch.cat([loaded.train.images, loaded.val.images]).flatten(1)
     assert len(torch.unique(every, dim=0)) == 20
 
 
 def test_a_test_folder_is_the_test_part(root: Path, settings: DataConfig) -> None:
     (root / "test/dog").mkdir(parents=True)
     paint(root / "test/dog/1.png", 77)
-    found = load(settings, CPU)
-    assert found.test.labels.tolist() == [1]
-    assert len(found.val) == 2
+    loaded = load(settings, CPU)
+    assert loaded.test.labels.tolist() == [1]
+    assert len(loaded.val) == 2
 
 
 def test_the_second_load_maps_the_cache(
@@ -83,7 +83,7 @@ def test_the_second_load_maps_the_cache(
     resizes = count_resizes(monkeypatch)
     first = load(settings, CPU)
     assert len(resizes) == 26
-    raw = folder.read(settings)
+    raw = folder.read_images(settings)
     assert len(resizes) == 26
     assert isinstance(raw.images, np.memmap)
     second = load(settings, CPU)
@@ -123,8 +123,8 @@ def test_a_changed_folder_or_a_damaged_cache_is_resized_anew(
     load(settings, CPU)
     change(root)
     resizes = count_resizes(monkeypatch)
-    found = load(settings, CPU)
-    assert len(resizes) == len(found.train) + len(found.val) + len(found.test)
+    loaded = load(settings, CPU)
+    assert len(resizes) == len(loaded.train) + len(loaded.val) + len(loaded.test)
     assert len(caches(root)) == 1, "the old cache is gone"
 
 
@@ -259,7 +259,7 @@ def _empty_val(root: Path) -> None:
         (_empty_val, "val holds no images"),
     ],
 )
-def test_a_folder_that_cannot_be_used_is_told_in_one_line(
+def test_a_folder_that_cannot_be_used_is_reported_in_one_line(
     change: Callable[[Path], None], message: str, root: Path, settings: DataConfig
 ) -> None:
     change(root)

@@ -1,4 +1,4 @@
-"""The training loss, step by step, of two small cells: a refactor must not change a bit of it.
+"""The training loss, step by step, of two small runs: a refactor must not change a bit of it.
 
 The reference was recorded with the first version of the loop (commit 348a0bb). On a machine with the same
 torch and vector instructions the curves agree to 1e-6; elsewhere sums are taken in another order and 20
@@ -17,21 +17,21 @@ import torch
 from isoflop.config import compose
 from isoflop.train import data, schedule
 from isoflop.train.loop import Trainer
-from isoflop.train.step import Kind
+from isoflop.train.step import EngineKind
 
 GOLDEN = Path(__file__).with_name("golden_loss.json")
 STEPS = 20
-CELLS = {
+RUNS = {
     "mlp": ["model=mlp", "model.width=32", "model.depth=2", "optim=adamw"],
     "resnet": ["model=resnet", "model.width=8", "model.depth=1", "optim=sgd", "optim.batch_size=64"],
 }
 COMMON = ["optim.weight_decay=0", "precision=fp32", "seed=0", "launch.threads=1"]
 
 
-def curve(name: str, kind: Kind = "eager") -> list[float]:
+def curve(name: str, kind: EngineKind = "eager") -> list[float]:
     """The loss summed over the steps so far, after each step."""
     length = ["schedule=steps", f"schedule.steps={STEPS}"]
-    config, cpu = compose.compose_config([*CELLS[name], *COMMON, *length], None), torch.device("cpu")
+    config, cpu = compose.compose_config([*RUNS[name], *COMMON, *length], None), torch.device("cpu")
     trainer = Trainer(config, data.load(config.data, cpu), STEPS, cpu, kind=kind)
     factors = schedule.learning_rates(config.schedule, STEPS)
     sums = []
@@ -46,8 +46,8 @@ def machine() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", ["eager", "static"])
-@pytest.mark.parametrize("name", list(CELLS))
-def test_the_loss_curve_is_the_recorded_one(name: str, kind: Kind) -> None:
+@pytest.mark.parametrize("name", list(RUNS))
+def test_the_loss_curve_is_the_recorded_one(name: str, kind: EngineKind) -> None:
     golden = json.loads(GOLDEN.read_text())
     same = golden["machine"] == machine()
     assert curve(name, kind) == pytest.approx(golden["loss_sums"][name], rel=1e-6 if same else 2e-3)
@@ -55,5 +55,5 @@ def test_the_loss_curve_is_the_recorded_one(name: str, kind: Kind) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    found = {"machine": machine(), "loss_sums": {name: curve(name) for name in CELLS}}
-    GOLDEN.write_text(json.dumps(found, indent=1) + "\n")
+    golden = {"machine": machine(), "loss_sums": {name: curve(name) for name in RUNS}}
+    GOLDEN.write_text(json.dumps(golden, indent=1) + "\n")

@@ -19,8 +19,8 @@ MakeConfig = Callable[..., Config]
 
 
 def trainer(config: Config, steps: int = 12) -> Trainer:
-    found = data.load(config.data, CPU)
-    return Trainer(config, found, steps, CPU)
+    loaded = data.load(config.data, CPU)
+    return Trainer(config, loaded, steps, CPU)
 
 
 def factors(of: Trainer) -> tuple[float, ...]:
@@ -40,8 +40,8 @@ def test_training_equals_a_loop_written_by_hand(extra: list[str], make_config: M
     ours.warm_up()
     ours.advance(12, factors(ours))
 
-    found = ours.data
-    model = models.build(config.model, found.image_shape, found.classes, seed=config.seed, device=CPU)
+    loaded = ours.data
+    model = models.build(config.model, loaded.image_shape, loaded.classes, seed=config.seed, device=CPU)
     decay = config.optim.weight_decay
     groups = [
         {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": decay},
@@ -51,7 +51,7 @@ def test_training_equals_a_loop_written_by_hand(extra: list[str], make_config: M
     if config.optim.name == "sgd":
         opt = torch.optim.SGD(groups, lr=1.0, momentum=0.9, nesterov=True)
     rates = schedule.learning_rates(config.schedule, 12)
-    stream = data.batches(found, config.optim.batch_size, config.seed, torch.contiguous_format)
+    stream = data.batches(loaded, config.optim.batch_size, config.seed, torch.contiguous_format)
     for factor, (images, labels) in zip(rates, islice(stream, 12), strict=True):
         for group in opt.param_groups:
             group["lr"] = config.optim.lr * factor
@@ -151,18 +151,18 @@ def test_deterministic_runs_with_the_same_threads_give_the_same_bits(
 ) -> None:
     """Across processes the golden curve shows it (test_golden.py)."""
     config = make_config("model=resnet", "optim=sgd", "launch.deterministic=true")
-    before, found = torch.get_num_threads(), []
+    before, outcomes = torch.get_num_threads(), []
     torch.set_num_threads(threads)
     try:
         for _ in range(3):
             with loop.deterministic(config.launch.deterministic):
                 made = trainer(config)
                 made.advance(12, factors(made))
-            found.append(weights(made))
+            outcomes.append(weights(made))
     finally:
         torch.set_num_threads(before)
-    assert torch.equal(found[0], found[1])
-    assert torch.equal(found[0], found[2])
+    assert torch.equal(outcomes[0], outcomes[1])
+    assert torch.equal(outcomes[0], outcomes[2])
 
 
 def test_channels_last_gives_the_same_training(make_config: MakeConfig) -> None:

@@ -76,10 +76,10 @@ def test_standard_initial_weights_are_those_before_roles_existed(
     config: ModelConfig, image: tuple[int, int, int], digest: str
 ) -> None:
     state = models.build(config, image, 10, seed=0, device=CPU).state_dict()
-    found = hashlib.sha256()
+    hashed = hashlib.sha256()
     for name, value in state.items():
-        found.update(name.encode() + value.contiguous().numpy().tobytes())
-    assert found.hexdigest()[:16] == digest
+        hashed.update(name.encode() + value.contiguous().numpy().tobytes())
+    assert hashed.hexdigest()[:16] == digest
 
 
 @pytest.mark.parametrize("config", OURS, ids=named)
@@ -157,11 +157,11 @@ def vit_macs(width: int, depth: int, tokens: int, patch: int) -> int:
 )
 def test_both_counters_find_the_closed_form(config: ModelConfig, forward_macs: int) -> None:
     model = models.build(config, (3, 32, 32), 10, seed=0, device=META)
-    found = count.count(model, (3, 32, 32))
-    assert found.reason is None
-    assert found.counters_agree
-    assert found.forward_macs_per_example == forward_macs
-    assert found.fvcore_forward_macs_per_example == forward_macs
+    counted = count.count(model, (3, 32, 32))
+    assert counted.reason is None
+    assert counted.counters_agree
+    assert counted.forward_macs_per_example == forward_macs
+    assert counted.fvcore_forward_macs_per_example == forward_macs
 
 
 def test_initial_signal_neither_dies_nor_explodes_with_depth() -> None:
@@ -222,11 +222,11 @@ def test_a_strided_shortcut_is_never_strided_for_onednn() -> None:
     theirs = nn.Conv2d(4, 8, 1, 2, bias=False)
     theirs.load_state_dict(ours.state_dict())
     images = torch.randn(3, 4, 7, 8)
-    found = []
+    outcomes = []
     for module in (ours, theirs):
         x = images.clone().requires_grad_()
         y = module(x)
         y.square().sum().backward()
-        found.append((y.detach(), x.grad, module.weight.grad))
-    for one, other in zip(*found, strict=True):
+        outcomes.append((y.detach(), x.grad, module.weight.grad))
+    for one, other in zip(*outcomes, strict=True):
         torch.testing.assert_close(one, other)

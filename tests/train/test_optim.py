@@ -93,8 +93,8 @@ def test_one_step_of_muon_by_hand(memory_format: torch.memory_format) -> None:
             1
         )  # (1 - mu) g, looked ahead: its scale is lost
         step = 0.1 * 0.2 * math.sqrt(max(rows.shape)) * newton_schulz(rows).view(parameter.shape)
-        found = before[name] * (1 - 0.1 * 0.2) - parameter.double()
-        assert (found - step).norm() < 0.03 * step.norm(), name  # torch iterates in bf16
+        direction = before[name] * (1 - 0.1 * 0.2) - parameter.double()
+        assert (direction - step).norm() < 0.03 * step.norm(), name  # torch iterates in bf16
 
 
 def test_muon_on_views_equals_torchs_own_on_plain_layers() -> None:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from isoflop.config import ModelConfig, OptimConfig, compose
 from isoflop.train import models, optim, parametrize
-from isoflop.train.parametrize import Kind, Role, Scale
+from isoflop.train.parametrize import Role, RoleKind, Scale
 
 CPU = torch.device("cpu")
 IMAGE, CLASSES, STEPS, BATCH = (1, 8, 8), 10, 4, 16
@@ -86,7 +86,7 @@ def changes(config: ModelConfig, opt: OptimConfig, seed: int) -> tuple[dict[str,
     with torch.no_grad():
         own = {name: layer(given[name]) for name, layer in layers(model).items()}
     return tuple(  # type: ignore[return-value]
-        {name: (found[name] - first[name]).square().mean().item() for name in first} for found in (last, own)
+        {name: (after[name] - first[name]).square().mean().item() for name in first} for after in (last, own)
     )
 
 
@@ -147,7 +147,7 @@ def test_a_vits_stream_moves_alike_at_every_depth_under_mup_and_not_under_standa
     assert slope("standard") > 0.3
 
 
-TABLE: dict[Kind, tuple[str, str, str]] = {
+TABLE: dict[RoleKind, tuple[str, str, str]] = {
     # Tensor Programs V, Table 3 (SGD, Adam), in multiples m of the width; Muon as this module derives it.
     "input": ("m", "1", "1"),
     "bias": ("m", "1", "1"),
@@ -162,7 +162,7 @@ TABLE: dict[Kind, tuple[str, str, str]] = {
 
 @pytest.mark.parametrize("kind", list(TABLE))
 @pytest.mark.parametrize("m", [0.5, 1.0, 8.0])
-def test_learning_rates_match_the_table_of_the_paper(kind: Kind, m: float) -> None:
+def test_learning_rates_match_the_table_of_the_paper(kind: RoleKind, m: float) -> None:
     for optimizer, formula in zip(("sgd", "adamw", "muon"), TABLE[kind], strict=True):
         expected = eval(formula, {"m": m})
         role, size = Role(kind), Scale("mup", m)

@@ -45,8 +45,8 @@ def test_bad_lengths_are_refused() -> None:
 
 @given(st.integers(1, 300), st.integers(1, 20))
 def test_stops_rise_to_the_last_step(steps: int, evaluations: int) -> None:
-    found = schedule.stops(steps, evaluations)
-    assert found[-1] == steps
-    assert list(found) == sorted(set(found))
-    assert found[0] > 0
-    assert len(found) <= evaluations
+    stops = schedule.stops(steps, evaluations)
+    assert stops[-1] == steps
+    assert list(stops) == sorted(set(stops))
+    assert stops[0] > 0
+    assert len(stops) <= evaluations

@@ -21,7 +21,7 @@ MakeConfig = Callable[..., Config]
 STEPS = 12
 AVERAGED = ("optim.ema_decay=0.8", "optim.label_smoothing=0.1")
 RESNET = ("model=resnet", "model.width=2", "optim=sgd", "optim.lr=0.02", "optim.batch_size=32")
-CELLS = {
+RUNS = {
     "mlp-adamw": ("model=mlp",),
     "resnet-sgd": RESNET,
     "averaged": (*RESNET, *AVERAGED),
@@ -36,7 +36,7 @@ def quick_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(step, "COMPILER", "aot_eager")
 
 
-def trainer(config: Config, kind: step.Kind | None = None, steps: int = STEPS) -> Trainer:
+def trainer(config: Config, kind: step.EngineKind | None = None, steps: int = STEPS) -> Trainer:
     return Trainer(config, data.load(config.data, CPU), steps, CPU, kind=kind)
 
 
@@ -53,9 +53,9 @@ def everything(of: Trainer) -> Tensor:
     return torch.cat([tensor.detach().flatten().double() for tensor in tensors])
 
 
-@pytest.mark.parametrize("cell", list(CELLS))
-def test_the_graphs_step_is_the_eager_step_bit_for_bit(cell: str, make_config: MakeConfig) -> None:
-    config = make_config(*CELLS[cell])
+@pytest.mark.parametrize("name", list(RUNS))
+def test_the_graphs_step_is_the_eager_step_bit_for_bit(name: str, make_config: MakeConfig) -> None:
+    config = make_config(*RUNS[name])
     eager, static = (advanced(trainer(config, kind)) for kind in ("eager", "static"))
     assert torch.equal(everything(eager), everything(static))
     assert torch.isclose(eager.loss_sum, static.loss_sum)
@@ -67,9 +67,9 @@ def test_muon_on_a_tensor_of_rates_is_muon_to_rounding(make_config: MakeConfig) 
     assert torch.allclose(everything(eager), everything(static), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("cell", ["averaged", "bf16"])
-def test_the_compiled_step_is_the_eager_step_to_rounding(cell: str, make_config: MakeConfig) -> None:
-    config = make_config(*CELLS[cell])
+@pytest.mark.parametrize("name", ["averaged", "bf16"])
+def test_the_compiled_step_is_the_eager_step_to_rounding(name: str, make_config: MakeConfig) -> None:
+    config = make_config(*RUNS[name])
     eager, compiled = (advanced(trainer(config, kind)) for kind in ("eager", "compile"))
     assert compiled.compile_seconds > 0
     assert eager.compile_seconds == 0
@@ -78,9 +78,9 @@ def test_the_compiled_step_is_the_eager_step_to_rounding(cell: str, make_config:
 
 @pytest.mark.parametrize("kind", ["eager", "static", "compile"])
 def test_advance_never_reads_a_value(
-    kind: step.Kind, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+    kind: step.EngineKind, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = trainer(make_config(*CELLS["averaged"]), kind)
+    made = trainer(make_config(*RUNS["averaged"]), kind)
     made.warm_up()
 
     def read(*_: Any) -> None:
@@ -94,15 +94,15 @@ def test_advance_never_reads_a_value(
 
 
 @pytest.mark.parametrize("kind", ["eager", "static", "compile"])
-def test_a_reseeded_trainer_is_a_new_one_bit_for_bit(kind: step.Kind, make_config: MakeConfig) -> None:
-    first = make_config(*CELLS["averaged"], "seed=1", "optim.lr=0.05")
-    second = make_config(*CELLS["averaged"], "seed=2")
+def test_a_reseeded_trainer_is_a_new_one_bit_for_bit(kind: step.EngineKind, make_config: MakeConfig) -> None:
+    first = make_config(*RUNS["averaged"], "seed=1", "optim.lr=0.05")
+    second = make_config(*RUNS["averaged"], "seed=2")
     warm = advanced(trainer(first, kind), 7)
-    assert warm.takes(second, warm.data, STEPS - 2)
+    assert warm.can_reseed(second, warm.data, STEPS - 2)
     warm.reseed(second, STEPS - 2)
     assert (warm.step, warm.compile_seconds) == (0, 0.0)
-    found = everything(advanced(warm))
-    assert torch.equal(found, everything(advanced(trainer(second, kind, STEPS - 2))))
+    reseeded = everything(advanced(warm))
+    assert torch.equal(reseeded, everything(advanced(trainer(second, kind, STEPS - 2))))
     warm.reseed(first, STEPS)
     assert torch.equal(everything(advanced(warm)), everything(advanced(trainer(first, kind))))
 
@@ -128,17 +128,17 @@ def test_a_reseeded_muon_keeps_the_weights_it_views(make_config: MakeConfig) -> 
 )
 def test_another_step_is_not_taken_over(change: str, make_config: MakeConfig) -> None:
     made = trainer(make_config())
-    assert made.takes(make_config("seed=5", "optim.lr=1", "schedule.epochs=2"), made.data, STEPS)
-    assert not made.takes(make_config(change), made.data, STEPS)
-    assert not made.takes(make_config(), made.data, STEPS + 1)
-    assert not made.takes(make_config(), dataclasses.replace(made.data), STEPS)
+    assert made.can_reseed(make_config("seed=5", "optim.lr=1", "schedule.epochs=2"), made.data, STEPS)
+    assert not made.can_reseed(make_config(change), made.data, STEPS)
+    assert not made.can_reseed(make_config(), made.data, STEPS + 1)
+    assert not made.can_reseed(make_config(), dataclasses.replace(made.data), STEPS)
 
 
 def test_only_what_was_costly_to_make_is_kept(make_config: MakeConfig) -> None:
-    found = data.load(make_config().data, CPU)
+    digits = data.load(make_config().data, CPU)
 
     def make(*overrides: str) -> Trainer:
-        return loop.warm_trainer(make_config(*overrides), found, STEPS, CPU)
+        return loop.warm_trainer(make_config(*overrides), digits, STEPS, CPU)
 
     assert make() is not make()
     kept = make("launch.step=compile")
@@ -150,7 +150,7 @@ def test_only_what_was_costly_to_make_is_kept(make_config: MakeConfig) -> None:
 
 def test_a_snapshot_holds_all_that_the_next_step_depends_on(make_config: MakeConfig) -> None:
     """Random numbers, the average, statistics and momenta are in the state too; nothing moves in memory."""
-    for overrides in (("model=mlp", "optim=muon", *AVERAGED), CELLS["averaged"]):
+    for overrides in (("model=mlp", "optim=muon", *AVERAGED), RUNS["averaged"]):
         made = advanced(trainer(make_config(*overrides)), 5)
         with_dropout(made)
         saved, addresses = made.snapshot(), [t.data_ptr() for t in made.model.state_dict().values()]
@@ -171,7 +171,7 @@ def with_dropout(made: Trainer) -> None:
 
 
 def test_warm_up_in_the_middle_changes_nothing(make_config: MakeConfig) -> None:
-    config = make_config(*CELLS["averaged"])
+    config = make_config(*RUNS["averaged"])
     one, two = trainer(config), advanced(trainer(config), 5)
     two.warm_up()
     assert two.step == 5
@@ -212,7 +212,7 @@ def test_label_smoothing_is_in_the_training_loss_alone(make_config: MakeConfig) 
 
 
 @pytest.mark.parametrize("kind", ["eager", "static"])
-def test_one_bad_loss_among_good_ones_is_found(kind: step.Kind, make_config: MakeConfig) -> None:
+def test_one_bad_loss_among_good_ones_is_found(kind: step.EngineKind, make_config: MakeConfig) -> None:
     made = trainer(make_config(), kind)
     advanced(made, 4)
     made.check_finite()
@@ -227,7 +227,7 @@ def test_one_bad_loss_among_good_ones_is_found(kind: step.Kind, make_config: Mak
     made._batches = spoiled()
     saved = [tensor.clone() for tensor in state.weights(made.model)]
     advanced(made, 7)
-    state.put(state.weights(made.model), saved)
+    state.copy_into(state.weights(made.model), saved)
     advanced(made, 9)
     with pytest.raises(loop.DivergedError):
         made.check_finite()
@@ -282,17 +282,6 @@ def test_an_update_is_the_optimizers_step_bit_for_bit(
             net.zero_grad()
     for a, b in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
         assert torch.equal(a, b)
-
-
-def test_hooks_of_an_optimizer_are_called() -> None:
-    net = Net()
-    made = torch.optim.SGD(net.used.parameters(), lr=0.1, fused=True)
-    calls = []
-    made.register_step_post_hook(lambda *_: calls.append(1))
-    net(torch.randn(8, 6)).sum().backward()
-    for take in update.updates(made):
-        take()
-    assert calls == [1]
 
 
 def test_the_engine_follows_the_device_and_the_model() -> None:

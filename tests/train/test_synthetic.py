@@ -19,15 +19,15 @@ def settings(make_config: MakeConfig, *overrides: str) -> DataConfig:
     return make_config("data=synthetic", "data.examples=10000", *overrides).data
 
 
-def student_error(found: DataSet, config: DataConfig) -> float:
+def student_error(loaded: DataSet, config: DataConfig) -> float:
     """Error of a float32 network with the teacher's weights, on normalised images as the loop shows them."""
     assert config.dimension is not None
     assert config.classes is not None
     assert config.teacher_width is not None
     assert config.teacher_depth is not None
     judge = synthetic.teacher(config.dimension, config.classes, config.teacher_width, config.teacher_depth)
-    values = found.normalise(found.test.images, torch.contiguous_format).flatten(1)
-    mean, std = found.mean.item(), found.std.item()
+    values = loaded.normalise(loaded.test.images, torch.contiguous_format).flatten(1)
+    mean, std = loaded.mean.item(), loaded.std.item()
     for layer, (weight, bias) in enumerate(zip(judge.weights, judge.biases, strict=True)):
         gain, shift = 1.0, 0.0
         if layer == 0:
@@ -35,7 +35,7 @@ def student_error(found: DataSet, config: DataConfig) -> float:
         values = torch.relu(values) if layer else values
         folded = torch.from_numpy(weight * gain).float()
         values = values @ folded + torch.from_numpy(bias + shift * weight.sum(0)).float()
-    return (values.argmax(1) != found.test.labels).double().mean().item()
+    return (values.argmax(1) != loaded.test.labels).double().mean().item()
 
 
 def test_a_student_with_the_teachers_weights_is_never_wrong(make_config: MakeConfig) -> None:
@@ -67,14 +67,14 @@ def test_pure_noise_leaves_chance(make_config: MakeConfig) -> None:
     ],
 )
 def test_classes_are_about_equally_frequent(overrides: tuple[str, ...], make_config: MakeConfig) -> None:
-    raw = synthetic.read(settings(make_config, *overrides))
+    raw = synthetic.generate(settings(make_config, *overrides))
     shares = np.bincount(raw.labels, minlength=raw.classes) / len(raw.labels) * raw.classes
     assert shares.min() > 0.6
     assert shares.max() < 1.6
 
 
 def test_the_input_is_standard_normal_in_steps_of_a_32nd(make_config: MakeConfig) -> None:
-    raw = synthetic.read(settings(make_config))
+    raw = synthetic.generate(settings(make_config))
     values = (raw.images.astype(np.float64) - synthetic.ZERO) / synthetic.STEPS_PER_UNIT
     assert abs(values.mean()) < 0.005
     assert abs(values.std() - 1) < 0.005
@@ -83,10 +83,10 @@ def test_the_input_is_standard_normal_in_steps_of_a_32nd(make_config: MakeConfig
 
 
 def test_parts_and_chance(make_config: MakeConfig) -> None:
-    found = load(settings(make_config), CPU)
-    assert [len(part) for part in (found.train, found.val, found.test)] == [7200, 800, 2000]
-    assert found.classes == 10
-    assert 0.87 < found.chance_error < 0.9
+    loaded = load(settings(make_config), CPU)
+    assert [len(part) for part in (loaded.train, loaded.val, loaded.test)] == [7200, 800, 2000]
+    assert loaded.classes == 10
+    assert 0.87 < loaded.chance_error < 0.9
 
 
 @pytest.mark.parametrize(("dimension", "shape"), [(64, (1, 8, 8)), (50, (1, 1, 50)), (1, (1, 1, 1))])
@@ -97,14 +97,14 @@ def test_a_square_dimension_is_a_square_image(dimension: int, shape: tuple[int, 
 def test_our_families_take_the_square_image(make_config: MakeConfig) -> None:
     for family in ("mlp", "resnet"):
         config = make_config("data=synthetic", "data.examples=100", f"model={family}")
-        found = load(config.data, CPU)
-        model = models.build(config.model, found.image_shape, found.classes, seed=0, device=CPU)
-        assert model(found.normalise(found.val.images, torch.contiguous_format)).shape == (8, 10)
+        loaded = load(config.data, CPU)
+        model = models.build(config.model, loaded.image_shape, loaded.classes, seed=0, device=CPU)
+        assert model(loaded.normalise(loaded.val.images, torch.contiguous_format)).shape == (8, 10)
 
 
 def test_a_longer_set_begins_with_a_shorter_one(make_config: MakeConfig) -> None:
     short, long = (
-        synthetic.read(settings(make_config, f"data.examples={n}", "data.label_noise=0.2"))
+        synthetic.generate(settings(make_config, f"data.examples={n}", "data.label_noise=0.2"))
         for n in (5000, 9000)
     )
     assert np.array_equal(short.images, long.images[:5000])
@@ -113,7 +113,7 @@ def test_a_longer_set_begins_with_a_shorter_one(make_config: MakeConfig) -> None
 
 def test_the_set_is_this_one_on_every_machine_and_no_generator_is_touched(make_config: MakeConfig) -> None:
     before, legacy = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    raw = synthetic.read(settings(make_config, "data.examples=2000"))
+    raw = synthetic.generate(settings(make_config, "data.examples=2000"))
     assert hashlib.sha256(raw.images.tobytes()).hexdigest()[:16] == "4535991359e9b2c4"
     assert hashlib.sha256(raw.labels.astype("<i8").tobytes()).hexdigest()[:16] == "76d800b51f2b0d1f"
     assert torch.equal(before, torch.get_rng_state())

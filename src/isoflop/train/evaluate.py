@@ -1,4 +1,4 @@
-"""Error and loss of a model on a part of the data."""
+"""Classification error and loss of a model on one part of the data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BATCH_SIZE = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """`wrong` of `n` images misclassified; `loss` is the mean cross-entropy in nats."""
+    """Result of an evaluation: `wrong` of `n` images misclassified, mean cross-entropy `loss` in nats."""
 
     wrong: int
     n: int
@@ -26,7 +26,7 @@ class Score:
 
     @property
     def error(self) -> float:
-        """Share misclassified, in [0, 1]."""
+        """Fraction misclassified, in [0, 1]."""
         return self.wrong / self.n
 
 
@@ -39,10 +39,18 @@ def evaluate(
     memory_format: torch.memory_format,
     world: World = SINGLE,
 ) -> Score:
-    """Score `model` in evaluation mode; its mode is put back. The loss is summed in float64.
+    """Return the score of `model` in evaluation mode; its mode is put back afterwards.
 
-    The processes of a `world` take turns at the batches. Each batch's sums are computed by one of them and
+    The batches are dealt out to the processes of `world`. Each batch's sums are computed by one of them and
     added up in the order of batches, so that the score is the same for any number of processes.
+
+    Args:
+        model: images [B, C, H, W] -> logits [B, classes].
+        data: the set that `part` belongs to; its statistics normalise the images.
+        part: uint8 images and labels, on the model's device.
+        autocast: context of the forward pass.
+        memory_format: layout of the images.
+        world: the processes that evaluate together, all of which call this.
     """
     training = model.training
     model.eval()
@@ -55,10 +63,13 @@ def evaluate(
         with autocast:
             logits = model(data.normalise(images, memory_format))
         logits = logits.float()
+        # Written into tensors on the device, and read once after the last batch: reading waits for a GPU.
         wrong[batch] = (logits.argmax(1) != labels).sum()
         loss[batch] = F.cross_entropy(logits, labels, reduction="sum").double()
     model.train(training)
+    # Every entry is a sum of one process's number and zeros, so this adds no rounding.
     world.all_reduce(wrong)
     world.all_reduce(loss)
+    # In float64 and in order: a sum on the device may be taken in another order elsewhere.
     total_loss = functools.reduce(operator.add, loss.tolist(), 0.0)
     return Score(int(wrong.sum()), len(part), total_loss / len(part))

@@ -1,4 +1,4 @@
-"""Keep the memory of a CPU step for the next one.
+"""Have glibc keep the memory that a CPU step frees for the next step.
 
 glibc gives large freed blocks back to the system and asks for them again a moment later, and the system then
 fills every page with zeros: 5% to 8% of a step of a wide convolutional network (docs/performance.md).
@@ -10,21 +10,21 @@ import ctypes
 import functools
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""The names of mallopt(3)."""
+"""Parameters of mallopt(3)."""
 KEPT_BYTES = 2**31 - 1
-"""Free memory at the heap's top that stays with the process: all mallopt's int can say."""
+"""Free memory at the heap's top that stays with the process: the largest int, which is what mallopt takes."""
 FROM_HEAP_BYTES = (2**30, 2**25)
-"""Blocks up to this size come from the heap; glibc may refuse more than 32 MiB."""
+"""Sizes up to which blocks come from the heap, tried in turn: glibc may refuse more than 32 MiB."""
 
 
 @functools.cache
 def keep_freed() -> bool:
-    """From now on this process keeps what it frees; whether the C library could be told so.
+    """Make this process keep the memory that it frees; return whether the C library accepted the setting.
 
-    Speed only: no result changes. Without glibc (musl, macOS) nothing happens.
+    It changes speed only, no result. Without glibc (musl, macOS) nothing happens.
     """
     try:
-        mallopt = ctypes.CDLL(None).mallopt
+        mallopt = ctypes.CDLL(None).mallopt  # of the C library that this process has loaded
     except (OSError, AttributeError):
         return False
     from_heap = any(mallopt(M_MMAP_THRESHOLD, size) for size in FROM_HEAP_BYTES)

@@ -1,4 +1,4 @@
-"""Optimizers with a learning rate for each role, and the arithmetic they cost.
+"""Optimizers with a learning rate for each role, and the FLOPs of their steps.
 
 The peak learning rate of a group is the configured one, times the factor of its parameters' role and the
 model's size (`parametrize`), times the factor of the batch size. Parameters of equal settings share a group.
@@ -24,7 +24,7 @@ from isoflop.train import parametrize
 from isoflop.train.parametrize import Role, Scale, lr_multiplier, weight_decay_multiplier
 
 FLOPS_PER_PARAMETER = {"sgd": 8, "adamw": 14, "muon": 12}
-"""Elementwise operations a parameter and step. SGD-Nesterov: decay 2, momentum 2, look-ahead 2, step 2.
+"""Elementwise operations per parameter and step. SGD-Nesterov: decay 2, momentum 2, look-ahead 2, step 2.
 AdamW: decay 1, first moment 3, second moment 4, bias correction, root and epsilon 3, step 3. Muon, beside its
 matrix products: decay 1, momentum 3, look-ahead 3, norm 2, division by it 1, step 2."""
 
@@ -32,7 +32,7 @@ NEWTON_SCHULZ_STEPS = 5
 
 
 def batch_factors(config: OptimConfig) -> tuple[float, float]:
-    """Factors of the batch size on the learning rate and on the weight decay: (1, 1) without a base."""
+    """Return the batch size's factors on learning rate and weight decay: (1, 1) without base_batch_size."""
     if config.base_batch_size is None:
         return 1.0, 1.0
     ratio = config.batch_size / config.base_batch_size
@@ -40,7 +40,7 @@ def batch_factors(config: OptimConfig) -> tuple[float, float]:
 
 
 def roles_of(model: nn.Module, model_config: ModelConfig) -> dict[str, Role]:
-    """Roles of our families' parameters; a torchvision model has one plain role for all."""
+    """Return the role of each parameter; all of a torchvision model's have the one role `plain`."""
     if model_config.family == "torchvision":
         return parametrize.plain_roles(model)
     return parametrize.roles(model)
@@ -49,11 +49,16 @@ def roles_of(model: nn.Module, model_config: ModelConfig) -> dict[str, Role]:
 def build(
     config: OptimConfig, model: nn.Module, model_config: ModelConfig, *, capturable: bool = False
 ) -> tuple[torch.optim.Optimizer, ...]:
-    """The optimizers of all parameters: one, or Muon of the hidden matrices and AdamW of the rest.
+    """Return the optimizers of all parameters: one, or Muon of the hidden matrices and AdamW of the rest.
 
-    Each group carries `peak_lr` and, beside it, `lr`, which starts there. With `capturable` (parameters on a
-    GPU) a step can be part of a CUDA graph, with tensors on the device as the groups' `lr`. The memory format
-    of the parameters must not change afterwards.
+    Each group carries `peak_lr` beside `lr`, which starts at the same value. The memory format of the
+    parameters must not change afterwards.
+
+    Args:
+        config: name and settings.
+        model: the model whose parameters are updated.
+        model_config: its configuration, from which roles and size follow.
+        capturable: make steps that can be part of a CUDA graph, with tensors on the device as `lr`.
 
     Raises:
         ValueError: Muon is asked for on a model whose matrices are not known.
@@ -81,9 +86,11 @@ def build(
 def _groups(
     config: OptimConfig, model: nn.Module, roles: Mapping[str, Role], scale: Scale
 ) -> list[dict[str, Any]]:
-    """Parameters of equal factors, in the order of the model: the same groups for every lr and weight decay.
+    """Return parameter groups of equal factors, in the order of the model.
 
-    `matrices`: how many Muon sees in each parameter, 0 where it is not Muon's.
+    Factors and not rates tell groups apart, so that they are the same for every lr and weight decay (a
+    reseeded trainer takes over only the rates). A group's `matrices` is how many Muon sees in each
+    parameter, 0 where AdamW or SGD updates it.
     """
     lr_factor, decay_factor = batch_factors(config)
     groups: dict[tuple[float, float, int], dict[str, Any]] = {}
@@ -101,7 +108,7 @@ def _groups(
 
 
 def _as_matrices(tensor: Tensor, parts: int, *, channels_last: bool) -> tuple[Tensor, ...]:
-    """A weight [O, ...] as `parts` matrices [O / parts, the rest]; views where the memory format allows."""
+    """Return a weight [O, ...] as `parts` matrices [O / parts, the rest]: views, in its own memory order."""
     rows = tensor.permute(0, *range(2, tensor.ndim), 1) if channels_last else tensor
     return rows.reshape(len(tensor), -1).chunk(parts)
 
@@ -113,26 +120,29 @@ class MuonOfMatrices(torch.optim.Muon):
     [O, I, k, k] is O rows of I k k, in whichever order it lies in memory: an orthogonal step does not depend
     on it. A joint query, key and value is three matrices.
 
-    torch reads `lr` on the host. Where it is a tensor, torch's step is taken from zero with learning rate 1,
-    and what it found is scaled and added on the device: the same step, rounded once more.
+    torch reads `lr` on the host, which a CUDA graph does not allow. Where it is a tensor, torch's step is
+    taken from zero with learning rate 1, then scaled and added on the device: the same step, rounded once
+    more.
     """
 
     def __init__(self, groups: list[dict[str, Any]], *, lr: float, momentum: float) -> None:
         self._views: list[tuple[Tensor, tuple[Tensor, ...], bool]] = []
-        of_views = []
+        groups_of_views = []
         for group in groups:
             views: list[Tensor] = []
             for weight in group["params"]:
                 last = not weight.is_contiguous()
-                found = _as_matrices(weight.detach(), group["matrices"], channels_last=last)
-                self._views.append((weight, found, last))
-                views.extend(found)
-            of_views.append(group | {"params": views})
-        super().__init__(of_views, lr=lr, momentum=momentum, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+                matrices = _as_matrices(weight.detach(), group["matrices"], channels_last=last)
+                self._views.append((weight, matrices, last))
+                views.extend(matrices)
+            groups_of_views.append(group | {"params": views})
+        super().__init__(
+            groups_of_views, lr=lr, momentum=momentum, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
+        )
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One step of all weights that have a gradient."""
+        """Take one step of all weights that have a gradient."""
         assert closure is None
         for weight, views, last in self._views:
             assert views[0].data_ptr() == weight.data_ptr(), (
@@ -161,20 +171,25 @@ class MuonOfMatrices(torch.optim.Muon):
 
 @contextlib.contextmanager
 def _from_zero(group: dict[str, Any]) -> Iterator[None]:
-    """Within, the group's weights are zero and its lr is 1; then the step they took is scaled and added."""
+    """Within, the group's weights are zero and its lr is 1; at the end the step is scaled and added.
+
+    From zero, with lr 1 and no decay, what torch's step leaves in the weights is its direction u, so
+    that w <- w (1 - lr decay) + lr u can be finished with a learning rate that stays on the device.
+    """
     lr, decay = group["lr"], group["weight_decay"]
     weights = [view for view in group["params"] if view.grad is not None]
-    kept = torch._foreach_mul(weights, 1 - lr * decay)
-    torch._foreach_zero_(weights)
+    kept = [weight * (1 - lr * decay) for weight in weights]
+    for weight in weights:
+        weight.zero_()
     group["lr"], group["weight_decay"] = 1.0, 0.0
     yield
     group["lr"], group["weight_decay"] = lr, decay
-    torch._foreach_mul_(weights, lr)
-    torch._foreach_add_(weights, kept)
+    for weight, before in zip(weights, kept, strict=True):
+        weight.mul_(lr).add_(before)
 
 
 def newton_schulz_flops(rows: int, columns: int) -> int:
-    """Matrix products of torch's Newton-Schulz iteration on one matrix, 2 FLOPs a MAC.
+    """Return the FLOPs of torch's Newton-Schulz iteration on one matrix, 2 per MAC.
 
     With n the smaller side and k the larger, each of the 5 iterations is n x k by k x n, n x n by n x n and
     n x n by n x k: 4 n^2 k + 2 n^3.
@@ -184,7 +199,7 @@ def newton_schulz_flops(rows: int, columns: int) -> int:
 
 
 def flops_per_step(config: OptimConfig, model: nn.Module) -> float:
-    """FLOPs of one step: elementwise work of every parameter, and Muon's matrix products.
+    """Return the FLOPs of one step: elementwise work of every parameter, and Muon's matrix products.
 
     Raises:
         LookupError: Muon is asked for and a parameter has no role.

@@ -48,7 +48,7 @@ from torch import nn
 
 from isoflop.config import ModelConfig
 
-Kind = Literal[
+RoleKind = Literal[
     "input", "hidden", "readout", "bias", "readout_bias", "gain", "embedding", "depthwise", "plain"
 ]
 Optimizer = Literal["sgd", "adamw", "muon"]
@@ -58,14 +58,14 @@ UNDECAYED = ("bias", "readout_bias", "gain", "embedding")
 
 @dataclasses.dataclass(frozen=True)
 class Role:
-    """What one parameter is to its model.
+    """Role of one parameter in its model, from which its initialisation, rate and decay follow.
 
     fan_in and fan_out count kernel positions. The standard init std is gain / sqrt(fan), fan being that of
     `mode`; gain None leaves the values that the module made. `branch`: on a residual branch. `parts`: the
     matrices stacked in it along the outputs (3 in a joint query, key and value).
     """
 
-    kind: Kind
+    kind: RoleKind
     fan_in: int = 1
     fan_out: int = 1
     gain: float | None = None
@@ -75,7 +75,7 @@ class Role:
 
 
 class Options(TypedDict, total=False):
-    """The fields of a Role that a layer's shape does not tell."""
+    """The fields of a Role that do not follow from a layer's shape."""
 
     gain: float | None
     mode: Literal["fan_in", "fan_out"]
@@ -93,7 +93,7 @@ class Scale:
 
 
 def scale(config: ModelConfig) -> Scale:
-    """The multiples of a configuration."""
+    """Return the multiples of a configuration's base width and base depth."""
     if config.parametrization == "standard":
         return Scale()
     assert config.width is not None
@@ -104,7 +104,7 @@ def scale(config: ModelConfig) -> Scale:
 
 
 def init_std(role: Role, scale: Scale) -> float | None:
-    """Standard deviation of the initial values; 0 is zeros, None is what the module made."""
+    """Return the standard deviation of the initial values; 0 for zeros, None to keep the module's own."""
     if role.kind == "bias":
         return 0.0
     if role.kind in ("readout", "readout_bias") and scale.parametrization == "mup":
@@ -113,12 +113,12 @@ def init_std(role: Role, scale: Scale) -> float | None:
         return None
     std = role.gain / math.sqrt(role.fan_in if role.mode == "fan_in" else role.fan_out)
     if role.kind == "input" and role.mode == "fan_out":
-        return std * math.sqrt(scale.width)  # that of the base: its fan-out grows, its fan-in does not
+        return std * math.sqrt(scale.width)  # the base's value: the fan-out grows, the fan-in does not
     return std
 
 
 def lr_multiplier(role: Role, scale: Scale, optimizer: Optimizer) -> float:
-    """Factor on the base learning rate: the table of this module, and depth on branches."""
+    """Return the factor on the base learning rate: the table of this module, and depth on branches."""
     depth = branch_multiplier(scale) if role.branch and optimizer != "sgd" else 1.0
     match role.kind:
         case "hidden":
@@ -134,12 +134,12 @@ def lr_multiplier(role: Role, scale: Scale, optimizer: Optimizer) -> float:
 
 
 def weight_decay_multiplier(role: Role, scale: Scale, optimizer: Optimizer) -> float:
-    """Factor on the base weight decay: lr x decay is the same at every size; 0 for what does not decay."""
+    """Return the factor on the base weight decay, which holds lr x decay over sizes; 0 for no decay."""
     return 0.0 if role.kind in UNDECAYED else 1 / lr_multiplier(role, scale, optimizer)
 
 
 def branch_multiplier(scale: Scale) -> float:
-    """Factor on the output of each residual branch before it is added."""
+    """Return the factor on the output of each residual branch before it is added."""
     return 1 / math.sqrt(scale.depth)
 
 
@@ -148,14 +148,14 @@ def tag(module: nn.Module, **roles: Role) -> None:
     vars(module)["roles"] = vars(module).get("roles", {}) | roles
 
 
-def tag_layer(layer: nn.Linear | nn.Conv2d, kind: Kind, **options: Unpack[Options]) -> None:
+def tag_layer(layer: nn.Linear | nn.Conv2d, kind: RoleKind, **options: Unpack[Options]) -> None:
     """Tag the weight and, if it has one, the bias of a linear layer or convolution."""
     weight = layer.weight
     positions = weight[0, 0].numel()
     fan_in, fan_out = weight.shape[1] * positions, weight.shape[0] * positions
     tag(layer, weight=Role(kind, fan_in, fan_out, **options))
     if layer.bias is not None:
-        bias: Kind = "readout_bias" if kind == "readout" else "bias"
+        bias: RoleKind = "readout_bias" if kind == "readout" else "bias"
         tag(layer, bias=Role(bias, fan_out=fan_out, branch=options.get("branch", False)))
 
 
@@ -165,7 +165,7 @@ def tag_norm(norm: nn.LayerNorm | nn.BatchNorm2d, *, branch: bool = False) -> No
 
 
 def roles(model: nn.Module) -> dict[str, Role]:
-    """Role of each parameter, in the order of `named_parameters`.
+    """Return the role of each parameter, in the order of `named_parameters`.
 
     Raises:
         LookupError: a parameter has no role; it is named.
@@ -186,7 +186,7 @@ def _roles(model: nn.Module) -> Iterator[tuple[str, Role]]:
 
 
 def plain_roles(model: nn.Module) -> dict[str, Role]:
-    """One role for every parameter of a model that is not ours: `standard`, all of it decayed."""
+    """Return the role `plain` for every parameter of a torchvision model: one rate, all of it decayed."""
     return {name: Role("plain") for name, _ in model.named_parameters()}
 
 
@@ -196,9 +196,9 @@ def initialise(model: nn.Module, scale: Scale) -> None:
     Raises:
         LookupError: a parameter has no role.
     """
-    found = roles(model)
+    role_of = roles(model)
     for name, parameter in model.named_parameters():
-        std = init_std(found[name], scale)
+        std = init_std(role_of[name], scale)
         if std:
             nn.init.normal_(parameter, 0.0, std)
         elif std is not None:

@@ -1,4 +1,4 @@
-"""Learning-rate schedule and length of a run. Pure functions of the step."""
+"""Learning-rate schedule and length of a run, as pure functions of the step."""
 
 from __future__ import annotations
 
@@ -12,8 +12,13 @@ MOST_STEPS = 10_000_000
 
 @dataclasses.dataclass(frozen=True)
 class Horizon:
-    """One point of a run: `share` of its whole length; the trunk is left after `branch_step` steps and the
-    point is reached after `end_step`. A run without cooldowns has one, at share 1."""
+    """One point of a run, at a fraction of its whole length. A run without cooldowns has one, at share 1.
+
+    Attributes:
+        share: fraction of the run's length, in (0, 1].
+        branch_step: steps after which the cooldown branch leaves the trunk.
+        end_step: steps after which the branch ends.
+    """
 
     share: float
     branch_step: int
@@ -21,12 +26,12 @@ class Horizon:
 
 
 def learning_rates(config: ScheduleConfig, steps: int, horizon_steps: int | None = None) -> tuple[float, ...]:
-    """Factor on the peak learning rate at each step of a run of `steps` that ends after `horizon_steps`.
+    """Return the factor on the peak learning rate at each step of a run of `steps`, up to `horizon_steps`.
 
     Linear warm-up over a share of `steps`, then: wsd, stable and a linear decay over a share of the horizon
     (Hu et al. 2024, with the linear cool-down of Haegele et al. 2024); cosine, half a period (Loshchilov and
     Hutter 2017); constant. The first step of a warm-up of n has factor 1/n and the last step of a decay of n
-    has 1/n: none is wasted on zero.
+    has 1/n: no step is wasted on a rate of zero.
     """
     end = steps if horizon_steps is None else horizon_steps
     warmup = round(config.warmup_fraction * steps)
@@ -43,11 +48,12 @@ def learning_rates(config: ScheduleConfig, steps: int, horizon_steps: int | None
 
 
 def _decay_steps(config: ScheduleConfig, end: int) -> int:
+    """Return the length of the decay of a run that ends after `end` steps."""
     return round(config.decay_fraction * end) if config.shape == "wsd" else 0
 
 
 def horizons(config: ScheduleConfig, steps: int) -> tuple[Horizon, ...]:
-    """The points of a run of `steps`, the shortest first; the trunk is stable up to every branch.
+    """Return the horizons of a run of `steps`, the shortest first.
 
     Raises:
         ValueError: the run is so short that two horizons are the same step.
@@ -61,7 +67,13 @@ def horizons(config: ScheduleConfig, steps: int) -> tuple[Horizon, ...]:
 def total_steps(
     config: ScheduleConfig, *, train_n: int, batch_size: int, train_flops_per_example: float | None
 ) -> int:
-    """Optimizer steps of a run, at least one; an epoch drops its last partial batch.
+    """Return the optimizer steps of a run, at least one; an epoch drops its last partial batch.
+
+    Args:
+        config: gives the length in steps, epochs or training GFLOPs.
+        train_n: images of the training part.
+        batch_size: images per step.
+        train_flops_per_example: FLOPs of one forward and backward pass; None where unknown.
 
     Raises:
         ValueError: the batch is larger than the data, a FLOP budget is asked for and FLOPs are unknown, or
@@ -85,11 +97,11 @@ def total_steps(
 
 
 def stops(steps: int, evaluations: int) -> tuple[int, ...]:
-    """Steps after which the model is evaluated: evenly spaced, the last at the end."""
+    """Return the steps after which the model is evaluated: evenly spaced, the last at the end."""
     return tuple(sorted({round(steps * (i + 1) / evaluations) for i in range(evaluations)} - {0}))
 
 
 def between(grid: tuple[int, ...], start: int, end: int) -> tuple[int, ...]:
-    """Where to stop on the way from step `start` to step `end`: at the grid's stops and at `end`."""
+    """Return where to stop between step `start` and step `end`: at the stops of `grid` and at `end`."""
     inside = [stop for stop in grid if start < stop < end]
     return (*inside, end) if end > start else ()

@@ -1,8 +1,8 @@
-"""A trainer's snapshots in one file, with words of the caller's beside them, and the way back.
+"""Checkpoint files: a trainer's snapshots together with a header of the caller's.
 
-A file is a line with the SHA-256 of what follows, then torch's archive. It is written beside the old one and
-renamed, the old one being kept: where the newer is damaged (a disk that filled up, a machine that lost power)
-the older is read. Reading unpickles nothing but tensors and plain values (torch.load with weights_only).
+A file is a line with the SHA-256 of what follows, then torch's archive. The previous checkpoint is kept
+beside the new one and read where the new one is damaged (a full disk, a power failure). Reading unpickles
+nothing but tensors and plain values (torch.load with weights_only).
 """
 
 from __future__ import annotations
@@ -23,12 +23,17 @@ FORMAT = 1
 
 
 def older(path: Path) -> Path:
-    """Where the checkpoint before the one at `path` is kept."""
+    """Return the path of the checkpoint before the one at `path`."""
     return path.with_suffix(f".older{path.suffix}")
 
 
-def save(path: Path, words: str, snapshots: Mapping[str, Snapshot]) -> None:
-    """Write a checkpoint to `path`; the one that was there becomes `older(path)`.
+def save(path: Path, header: str, snapshots: Mapping[str, Snapshot]) -> None:
+    """Write a checkpoint to `path`; the one that was there moves to `older(path)`.
+
+    Args:
+        path: the checkpoint file; its folder is made if it is missing.
+        header: text of the caller's, given back by `load`.
+        snapshots: snapshots by name.
 
     Raises:
         OSError: the disk is full or the folder cannot be written; what was there can still be read.
@@ -43,30 +48,33 @@ def save(path: Path, words: str, snapshots: Mapping[str, Snapshot]) -> None:
         for name, snapshot in snapshots.items()
     }
     buffer = io.BytesIO()
-    torch.save({"format": FORMAT, "words": words, "snapshots": plain}, buffer)
+    torch.save({"format": FORMAT, "words": header, "snapshots": plain}, buffer)
     payload = buffer.getvalue()
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Renamed before the new one is written: at every moment one of the two files is whole.
     if path.exists():
         path.replace(older(path))
     write_bytes(path, hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
 
 
 def load(path: Path, device: torch.device) -> tuple[str, dict[str, Snapshot]] | None:
-    """Words and snapshots of the newest good checkpoint, tensors on `device`; None where there is none."""
-    for place in (path, older(path)):
-        found = _read(place)
-        if found is not None:
-            return found["words"], {name: _snapshot(raw, device) for name, raw in found["snapshots"].items()}
+    """Return header and snapshots of the newest intact checkpoint, tensors on `device`; None without one."""
+    for file in (path, older(path)):
+        contents = _read_intact(file)
+        if contents is not None:
+            snapshots = {name: _snapshot(raw, device) for name, raw in contents["snapshots"].items()}
+            return contents["words"], snapshots
     return None
 
 
 def remove(path: Path) -> None:
     """Remove a checkpoint and the one before it."""
-    for place in (path, older(path)):
-        place.unlink(missing_ok=True)
+    for file in (path, older(path)):
+        file.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read_intact(path: Path) -> dict[str, Any] | None:
+    """Return what a checkpoint file holds; None if it is missing, damaged or of another format."""
     try:
         digest, _, payload = path.read_bytes().partition(b"\n")
     except OSError:
@@ -74,10 +82,10 @@ def _read(path: Path) -> dict[str, Any] | None:
     if hashlib.sha256(payload).hexdigest().encode() != digest:
         return None
     try:
-        found: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+        contents: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError):
         return None
-    return found if found.get("format") == FORMAT else None
+    return contents if contents.get("format") == FORMAT else None
 
 
 def _snapshot(raw: dict[str, Any], device: torch.device) -> Snapshot:
@@ -86,7 +94,7 @@ def _snapshot(raw: dict[str, Any], device: torch.device) -> Snapshot:
 
 
 def fits(ours: Snapshot, saved: Snapshot) -> bool:
-    """Whether `saved` is of the same network and optimizer, on the same kind of device."""
+    """Return whether `saved` is of the same network and optimizer, on the same kind of device."""
     same_device = (ours.cuda_random is None) == (saved.cuda_random is None)
     shapes = [[(t.shape, t.dtype) for t in snapshot.tensors] for snapshot in (ours, saved)]
     return same_device and shapes[0] == shapes[1]

@@ -1,9 +1,9 @@
-"""Images, whole, as uint8 on the device, with one fixed train / validation / test split.
+"""Data sets held whole, as uint8 images on the device, with one fixed train / validation / test split.
 
 Choices are made on validation, the record reports test. Torchvision's test sets are the test part and a
 fixed random tenth of its training sets is the validation part, and so it is for a folder of images and for
-synthetic data; digits, which has no split of its own, is cut 50 / 10 / 40 so that its small test part
-resolves errors as finely as it can.
+synthetic data; digits, which has no split of its own, is cut 50 / 10 / 40 so that its test part,
+small as it is, resolves errors as finely as possible.
 """
 
 from isoflop.train.data.parts import DataError, DataSet, Part, split

@@ -1,4 +1,4 @@
-"""Pad-crop and mirror for a batch at once, by integer gather on the device.
+"""Random crop and mirror of a whole batch, by integer gather on the device.
 
 The standard augmentation of CIFAR (He et al. 2016, arXiv:1512.03385, section 4.2): pad each side by 4 of 32
 pixels, crop at random, mirror half of the images. Here the padding is an eighth of the image for every set.
@@ -16,12 +16,12 @@ NOT_MIRRORED = frozenset({"digits", "mnist", "svhn", "synthetic"})
 
 
 def padding(side: int) -> int:
-    """Pixels added at either end of a side: an eighth of it, rounded down."""
+    """Return the pixels added at either end of a side: an eighth of it, rounded down."""
     return side // 8
 
 
 def draw_crops(n: int, image_shape: tuple[int, int, int], name: str, generator: torch.Generator) -> Tensor:
-    """Top, left and mirror (0 or 1) of `n` crops of the padded images of set `name`: int64 [3, n]."""
+    """Draw top, left and mirror (0 or 1) of `n` crops of the padded images of set `name`: int64 [3, n]."""
     _, height, width = image_shape
     tops = torch.randint(2 * padding(height) + 1, (n,), generator=generator)
     lefts = torch.randint(2 * padding(width) + 1, (n,), generator=generator)

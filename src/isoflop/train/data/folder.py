@@ -1,7 +1,7 @@
-"""A user's own photographs: class folders, resized once to squares and kept in one file beside them.
+"""A folder of images of the user's own: class folders, resized once to squares and cached in one file.
 
 ROOT/train/CLASS/* is for training and validation, ROOT/test/CLASS/* is the test part, or ROOT/val/CLASS/*
-where there is no test folder (as in ImageNet; where there are both, val is not read). As for every other
+where there is no test folder (as in ImageNet; with both, val is not read). As for every other
 set, a fixed tenth of train is the validation part. The file ROOT/.isoflop-RESOLUTION-HASH.npy holds all
 images; its hash is over the names, sizes and times of the folder's files, so that a changed folder is
 resized anew.
@@ -28,8 +28,8 @@ from isoflop.train.data.parts import DataError, Raw
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 LEAST_IMAGES = 10
 BLOCK_BYTES = 64 * 2**20
-HOW_RESIZED = b"1: square centre crop, bilinear antialiased, RGB"
-"""Part of the hash: change it with what `resized` does, and caches are made anew."""
+RESIZE_METHOD = b"1: square centre crop, bilinear antialiased, RGB"
+"""Part of the cache's name: change it together with `resized`, so that caches are made anew."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Listing:
     content: bytes
 
 
-def read(config: DataConfig) -> Raw:
-    """The folder's images at config.resolution, RGB, mapped from the cache, which is made where it is not.
+def read_images(config: DataConfig) -> Raw:
+    """Return the folder's images at config.resolution, RGB, mapped from the cache file, made if missing.
 
     Raises:
         DataError: no images, one class, a class only in the test part, a damaged image, or a root that
@@ -58,13 +58,14 @@ def read(config: DataConfig) -> Raw:
     assert config.resolution is not None
     root = Path(config.root)
     listing = scan(root)
-    key = hashlib.sha256(listing.state.encode() + HOW_RESIZED).hexdigest()[:16]
+    key = hashlib.sha256(listing.state.encode() + RESIZE_METHOD).hexdigest()[:16]
     cache = root / f".isoflop-{config.resolution}-{key}.npy"
     shape = (len(listing.paths), 3, config.resolution, config.resolution)
     images = _mapped(cache, shape)
     if images is None:
         with _locked(root):
             images = _mapped(cache, shape)
+            # Another process may have made it while this one waited for the lock.
             if images is None:
                 _write(cache, listing.paths, config.resolution)
                 _remove_stale(cache, config.resolution)
@@ -74,7 +75,7 @@ def read(config: DataConfig) -> Raw:
 
 
 def scan(root: Path) -> Listing:
-    """What lies in the class folders; classes and files sorted by name, hidden ones and other files left out.
+    """List the class folders: classes and files sorted by name, without hidden and other files.
 
     Raises:
         DataError: there is nothing to train on, or to test.
@@ -85,7 +86,7 @@ def scan(root: Path) -> Listing:
     if len(classes) < 2:
         raise DataError(f"{train} holds one class only, {classes[0]}: there is nothing to tell apart")
     if alien := [name for name in _class_names(test) if name not in classes]:
-        raise DataError(f"{test / alien[0]} is a class that {train} has not: add it there or remove it")
+        raise DataError(f"{test / alien[0]} is a class that {train} lacks: add it there or remove it")
     paths: list[str] = []
     labels: list[int] = []
     state, content, counts = hashlib.sha256(), hashlib.sha256(), []
@@ -114,7 +115,7 @@ def scan(root: Path) -> Listing:
 
 
 def resized(path: str, resolution: int) -> NDArray[np.uint8]:
-    """The centre square of an image, as uint8 [3, resolution, resolution].
+    """Return the centre square of an image, as uint8 [3, resolution, resolution].
 
     The short side becomes `resolution`, filtered over all pixels it covers. An image of that size already is
     left as it is. Transparency is dropped and a rotation noted in EXIF is not applied, as in torchvision.
@@ -130,7 +131,7 @@ def resized(path: str, resolution: int) -> NDArray[np.uint8]:
             image.draft("RGB", (2 * resolution, 2 * resolution))
             whole = image.convert("RGB")
     except Exception as error:
-        raise DataError(f"{path} is no image that can be read ({error}): replace or remove it") from error
+        raise DataError(f"{path} cannot be read as an image ({error}): replace or remove it") from error
     side = min(whole.size)
     left, top = ((length - side) / 2 for length in whole.size)
     square = whole.resize(
@@ -144,14 +145,14 @@ def _class_names(part: Path) -> list[str]:
         raise DataError(
             f"{part} is missing: imagefolder needs {part}/CLASS/*.png (or .jpg...): set data.root"
         )
-    found = sorted(entry.name for entry in os.scandir(part) if entry.is_dir() and entry.name[0] != ".")
-    if not found:
+    names = sorted(entry.name for entry in os.scandir(part) if entry.is_dir() and entry.name[0] != ".")
+    if not names:
         raise DataError(f"{part} holds no class folders: put images into {part}/CLASS")
-    return found
+    return names
 
 
 def _images(folder: Path) -> list[tuple[str, int, int]]:
-    """(name, bytes, time of change in ns) of each image file of a folder, sorted; none if it is absent."""
+    """Return (name, bytes, mtime in ns) of each image file of a folder, sorted; none if it is missing."""
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
@@ -160,29 +161,29 @@ def _images(folder: Path) -> list[tuple[str, int, int]]:
 
 
 def _mapped(cache: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
-    """The cache, mapped and not read; None where there is none, or not a whole one."""
+    """Return the cache as a memory map; None if it is missing or incomplete."""
     try:
         images = np.load(cache, mmap_mode="r", allow_pickle=False)
     except (FileNotFoundError, ValueError, EOFError):
         return None
-    whole = images.shape == shape and images.dtype == np.uint8
-    return images if whole else None
+    complete = images.shape == shape and images.dtype == np.uint8
+    return images if complete else None
 
 
 @contextlib.contextmanager
 def _locked(root: Path) -> Iterator[None]:
-    """Have one process at a time make a cache; the others wait for it."""
+    """Hold the folder's lock: one process makes a cache, the others wait for it."""
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(lock.exclusive(root / ".isoflop.lock", wait=True))
         except OSError as error:
-            _explain(root, error)
+            _raise_if_denied(root, error)
             raise
         yield
 
 
-def _explain(root: Path, error: OSError) -> None:
-    """Say what to do where writing is denied; a full disk and all else is the caller's to raise."""
+def _raise_if_denied(root: Path, error: OSError) -> None:
+    """Raise DataError where writing is denied; other errors, as a full disk, are left to the caller."""
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         raise DataError(
             f"{root} cannot be written ({error.strerror}), and the resized images are kept there: make it "
@@ -191,10 +192,10 @@ def _explain(root: Path, error: OSError) -> None:
 
 
 def _write(cache: Path, paths: list[str], resolution: int) -> None:
-    """Resize on all cores, a block at a time, into a file that gets its name when it is whole.
+    """Resize on all cores, a block at a time, into a file that gets its name when it is complete.
 
-    Threads, as Pillow decodes and resizes outside Python's lock; plain writes, as a full disk is then an
-    error and not a signal.
+    Threads suffice, as Pillow releases the interpreter lock while it decodes and resizes. Plain writes and
+    no memory map: a full disk is then an exception and not SIGBUS.
     """
     block = max(1, BLOCK_BYTES // (3 * resolution**2))
     temporary = cache.with_name(cache.name + ".tmp")
@@ -211,7 +212,7 @@ def _write(cache: Path, paths: list[str], resolution: int) -> None:
         temporary.replace(cache)
     except OSError as error:
         error.filename = error.filename or str(temporary)
-        _explain(cache.parent, error)
+        _raise_if_denied(cache.parent, error)
         raise
     finally:
         pool.shutdown(cancel_futures=True)
@@ -219,7 +220,7 @@ def _write(cache: Path, paths: list[str], resolution: int) -> None:
 
 
 def _remove_stale(cache: Path, resolution: int) -> None:
-    """Caches of what the folder held before; who has one mapped keeps it."""
+    """Remove caches of the folder's former contents; a process that has one mapped keeps it."""
     for other in cache.parent.glob(f".isoflop-{resolution}-*"):
         if other != cache:
             other.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What a data set is once loaded, what a reader hands over, and the split between the two."""
+"""Data sets: what a reader returns, the split into parts, and the parts on the device."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ SPLIT_SEED = 20200710
 VALIDATION_SHARE = 0.1
 DIGITS_SHARES = (0.5, 0.1, 0.4)
 PIECE_BYTES = 8 * 2**20
-"""Read from a file at a time."""
+"""Read at a time from a file."""
 CACHED_PIXELS = 2**18
-"""Summed at a time: as float64 they stay in a core's cache."""
+"""Summed at a time: as float64 they fit into a core's cache."""
 
 
 class DataError(ValueError):
@@ -25,10 +25,14 @@ class DataError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Raw:
-    """What a reader found: uint8 `images` [N, C, H, W], maybe mapped from a file; int64 `labels` [N].
+    """A data set as a reader returns it.
 
-    The last `test_n` are the test part; without it the set has none of its own. `identity` goes into the
-    split's hash where positions alone do not say which images were meant.
+    Attributes:
+        images: uint8 [N, C, H, W], possibly mapped from a file.
+        labels: int64 [N].
+        test_n: how many at the end are the test part; None for a set without a test part of its own.
+        classes: number of classes.
+        identity: goes into the split's hash where positions alone do not identify the images.
     """
 
     images: NDArray[np.uint8]
@@ -40,7 +44,7 @@ class Raw:
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """`images`: uint8 [N, C, H, W]; `labels`: int64 [N]; both on one device."""
+    """Part of a data set: `images` uint8 [N, C, H, W] and `labels` int64 [N], both on one device."""
 
     images: Tensor
     labels: Tensor
@@ -70,13 +74,13 @@ class DataSet:
 
     @property
     def chance_error(self) -> float:
-        """Error of always guessing the most frequent test class."""
+        """Test error of always predicting the most frequent test class."""
         return 1.0 - torch.bincount(self.test.labels).max().item() / len(self.test)
 
     def normalise(self, images: Tensor, memory_format: torch.memory_format) -> Tensor:
-        """uint8 images -> float32 with zero mean and unit variance over the training part.
+        """Return uint8 images as float32 with zero mean and unit variance over the training part.
 
-        The layout changes last: on a CPU three times faster than arithmetic on channels_last images.
+        The layout is changed last: on a CPU three times faster than arithmetic on channels_last images.
         """
         normal = images.to(torch.float32).sub_(self.mean).div_(self.std)
         if memory_format == torch.contiguous_format:
@@ -85,7 +89,7 @@ class DataSet:
 
 
 def split(n: int, test_n: int | None, fraction: float) -> tuple[NDArray[np.int64], ...]:
-    """Indices of the train, validation and test parts of `n` images, the same on every machine.
+    """Return the indices of the train, validation and test parts of `n` images, the same on every machine.
 
     With `test_n` the last `test_n` images are the test part. The first `fraction` of the training part is
     kept, so smaller fractions are subsets of larger ones; validation and test never change.
@@ -101,8 +105,8 @@ def split(n: int, test_n: int | None, fraction: float) -> tuple[NDArray[np.int64
     return order[: max(1, round(fraction * train_n))], order[train_n : train_n + val_n], test
 
 
-def place(raw: Raw, indices: NDArray[np.int64], device: torch.device) -> Part:
-    """The images and labels at `indices`, in that order, on the device.
+def gather_part(raw: Raw, indices: NDArray[np.int64], device: torch.device) -> Part:
+    """Return the images and labels at `indices`, in that order, on the device.
 
     Images are read in the order they lie in, a piece at a time, so that a file larger than half the memory
     is neither read at random nor held twice.
@@ -110,16 +114,16 @@ def place(raw: Raw, indices: NDArray[np.int64], device: torch.device) -> Part:
     images = torch.empty((len(indices), *raw.images.shape[1:]), dtype=torch.uint8, device=device)
     in_file_order = np.argsort(indices, kind="stable")
     for rows in _pieces(in_file_order, raw.images[0].nbytes):
-        found = torch.from_numpy(np.asarray(raw.images[indices[rows]]))
-        images.index_copy_(0, torch.from_numpy(rows).to(device), found.to(device))
+        piece = torch.from_numpy(np.asarray(raw.images[indices[rows]]))
+        images.index_copy_(0, torch.from_numpy(rows).to(device), piece.to(device))
     return Part(images, torch.from_numpy(raw.labels[indices]).to(device))
 
 
 def statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel of uint8 images [N, C, H, W]: float32 [1, C, 1, 1].
+    """Return mean and standard deviation of each channel of uint8 images [N, C, H, W]: float32 [1, C, 1, 1].
 
-    From sums of integers, exact in float64 below 2^53 in any order, hence the same on every device. A channel
-    of one value gets the deviation 1.
+    Computed from sums of integers, which float64 holds exactly below 2^53 in any order, hence the same on
+    every device. A constant channel gets the deviation 1.
     """
     channels = images.shape[1]
     sums, squares = torch.zeros(2, channels, dtype=torch.float64, device=images.device)

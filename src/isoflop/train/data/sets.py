@@ -1,4 +1,4 @@
-"""The sets by name: scikit-learn's digits, torchvision's image sets, and the readers of the other files."""
+"""Data sets by name: scikit-learn's digits, torchvision's image sets, image folders and synthetic data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 
 from isoflop.config import DataConfig
 from isoflop.train.data import folder, synthetic
-from isoflop.train.data.parts import DataError, DataSet, Raw, place, split, statistics
+from isoflop.train.data.parts import DataError, DataSet, Raw, gather_part, split, statistics
 
 _IDX = (
     "train-images-idx3-ubyte",
@@ -31,42 +31,42 @@ _FILES = {
     "cifar100": ("cifar-100-python", ("train", "test", "meta")),
     "svhn": ("svhn", ("train_32x32.mat", "test_32x32.mat")),
 }
-"""Folder under the root, and what lies in it. torchvision has no folder of its own for SVHN's two files."""
+"""Folder under the root, and its files. torchvision has no folder of its own for SVHN's two files."""
 
 
 def _digits(config: DataConfig) -> Raw:
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    return Raw(found.images.astype(np.uint8)[:, None], found.target.astype(np.int64), None, 10)
+    digits = load_digits()
+    return Raw(digits.images.astype(np.uint8)[:, None], digits.target.astype(np.int64), None, 10)
 
 
 def _open(name: str, root: Path, download: bool) -> list[tuple[Any, Any]]:
-    """(images, labels) of the training and the test part, as torchvision keeps them.
+    """Return (images, labels) of the training and the test part, as torchvision keeps them.
 
     torchvision checks the MD5 of CIFAR's pickles and SVHN's files before it loads them.
     """
     from torchvision import datasets
 
     if name == "svhn":
-        at = str(root / _FILES[name][0])
-        found = [datasets.SVHN(at, split=part, download=download) for part in ("train", "test")]
-        return [(part.data, part.labels) for part in found]
-    kinds = {
+        folder_path = str(root / _FILES[name][0])
+        svhn = [datasets.SVHN(folder_path, split=part, download=download) for part in ("train", "test")]
+        return [(part.data, part.labels) for part in svhn]
+    classes = {
         "mnist": datasets.MNIST,
         "fashion_mnist": datasets.FashionMNIST,
         "cifar10": datasets.CIFAR10,
         "cifar100": datasets.CIFAR100,
     }
-    found = [kinds[name](str(root), train=train, download=download) for train in (True, False)]
-    return [(part.data, part.targets) for part in found]
+    parts = [classes[name](str(root), train=train, download=download) for train in (True, False)]
+    return [(part.data, part.targets) for part in parts]
 
 
 def _torchvision(name: str, config: DataConfig) -> Raw:
-    """Read one of torchvision's sets, kept under the root; fetch it where a file is missing and it may."""
+    """Read one of torchvision's sets under the root; download missing files if data.download allows."""
     folder_name, files = _FILES[name]
-    place_of = Path(config.root) / folder_name
-    missing = [file for file in files if not (place_of / file).is_file()]
+    set_folder = Path(config.root) / folder_name
+    missing = [file for file in files if not (set_folder / file).is_file()]
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             parts = _open(name, Path(config.root), config.download and bool(missing))
@@ -74,10 +74,10 @@ def _torchvision(name: str, config: DataConfig) -> Raw:
         if missing:
             why = "and it could not be downloaded" if config.download else "and data.download is false"
             raise DataError(
-                f"{place_of / missing[0]} is missing, {why}: put it there, or set data.root"
+                f"{set_folder / missing[0]} is missing, {why}: put it there, or set data.root"
             ) from error
         raise DataError(
-            f"{place_of}: damaged ({error or type(error).__name__}): remove it and fetch it again"
+            f"{set_folder}: damaged ({error or type(error).__name__}): remove it and download it again"
         ) from error
     images = np.concatenate([np.asarray(images) for images, _ in parts])
     if images.ndim == 3:
@@ -92,8 +92,8 @@ def _torchvision(name: str, config: DataConfig) -> Raw:
 READERS: dict[str, Callable[[DataConfig], Raw]] = {
     "digits": _digits,
     **{name: functools.partial(_torchvision, name) for name in _FILES},
-    "imagefolder": folder.read,
-    "synthetic": synthetic.read,
+    "imagefolder": folder.read_images,
+    "synthetic": synthetic.generate,
 }
 
 
@@ -108,6 +108,6 @@ def load(config: DataConfig, device: torch.device) -> DataSet:
     digest = hashlib.sha256(raw.identity)
     for part in indices:
         digest.update(len(part).to_bytes(8, "little") + part.astype("<i8").tobytes())
-    train, val, test = (place(raw, part, device) for part in indices)
+    train, val, test = (gather_part(raw, part, device) for part in indices)
     mean, std = statistics(train.images)
     return DataSet(config.name, raw.classes, train, val, test, mean, std, digest.hexdigest())

@@ -1,4 +1,4 @@
-"""The order of training images, and batches of them, endless and seekable."""
+"""Endless batches of training images, in an order that is fixed by the seed and can be resumed anywhere."""
 
 from __future__ import annotations
 
@@ -25,32 +25,41 @@ def batches(
     augment: str = "none",
     share: tuple[int, int] = (0, 1),
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless batches of (float32 images [B, C, H, W], int64 labels [B]) from the training part.
+    """Yield batches of (float32 images [B, C, H, W], int64 labels [B]) from the training part, without end.
 
-    Each epoch is a new permutation and, with `augment` crop_flip, new crops; both depend on (seed, epoch)
-    only, whatever the model, the device and the batch size. An epoch drops its last partial batch. The
-    first batch is that of `start_step`, bit for bit the one met by iterating that far. Images are gathered,
-    augmented and normalised many batches at a time, so a step does no indexing of its own; on a GPU nothing
-    here waits for the device. `share` (rank, ranks) is the rank-th of `ranks` equal parts of every batch.
+    Each epoch is a new permutation and, with augmentation, new crops; both depend on (seed, epoch) only,
+    whatever the model, the device and the batch size. An epoch drops its last partial batch. Images are
+    gathered, augmented and normalised many batches at a time, so a step does no indexing of its own; on a GPU
+    nothing here waits for the device.
+
+    Args:
+        data: the data set, on the device.
+        batch_size: images per step, of all processes together.
+        seed: fixes order and crops.
+        memory_format: layout of the images.
+        start_step: the first batch is, bit for bit, the one met after iterating over that many.
+        augment: "none" or "crop_flip".
+        share: (rank, ranks): yield the rank-th of `ranks` equal parts of every batch.
     """
     assert augment in ("none", "crop_flip"), augment
     per_epoch = len(data.train) // batch_size
     assert per_epoch > 0, "the batch is larger than the data"
     own_size, rest = divmod(batch_size, share[1])
-    assert not rest, "the batch can be shared evenly"
+    assert not rest, "ranks must divide the batch"
     device = data.train.labels.device
     batch_bytes = 4 * data.train.images[0].numel() * own_size
     chunk = max(1, CHUNK_BYTES[device.type] // batch_bytes) * own_size
     epoch, step = divmod(start_step, per_epoch)
     while True:
-        shown = slice(step * batch_size, per_epoch * batch_size)
+        epoch_rows = slice(step * batch_size, per_epoch * batch_size)
+        # The whole epoch is drawn even when it is entered in the middle: the order is that of the full epoch.
         drawn = torch.randperm(len(data.train), generator=_generator(f"{seed}/{epoch}"))
-        order = _move(_own(drawn[shown], share, own_size), device)
+        order = _move(_own(drawn[epoch_rows], share, own_size), device)
         crops = None
         if augment == "crop_flip":
             generator = _generator(f"{seed}/{epoch}/{augment}")
             drawn = draw_crops(len(data.train), data.image_shape, data.name, generator)
-            crops = _move(_own(drawn[:, shown], share, own_size), device)
+            crops = _move(_own(drawn[:, epoch_rows], share, own_size), device)
         for at in range(0, len(order), chunk):
             picked = order[at : at + chunk]
             images, labels = data.train.images.index_select(0, picked), data.train.labels[picked]
@@ -62,18 +71,18 @@ def batches(
 
 
 def _own(drawn: Tensor, share: tuple[int, int], own_size: int) -> Tensor:
-    """The part of each batch along the last dimension that is this share's."""
+    """Return this share's part of each batch along the last dimension."""
     rank, ranks = share
     by_rank = drawn.reshape(*drawn.shape[:-1], -1, ranks, own_size)
     return by_rank[..., rank, :].flatten(-2)
 
 
 def _move(drawn: Tensor, device: torch.device) -> Tensor:
-    """To the device; through pinned memory, so that the host need not wait for a GPU."""
+    """Copy to the device; through pinned memory, so that the host does not wait for a GPU."""
     return drawn.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else drawn
 
 
 def _generator(purpose: str) -> torch.Generator:
-    """A CPU generator, so that what is drawn does not depend on the device."""
+    """Return a CPU generator, so that what is drawn does not depend on the device."""
     digest = hashlib.sha256(purpose.encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=True))

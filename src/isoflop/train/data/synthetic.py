@@ -1,9 +1,9 @@
-"""Data whose best error is known: normal inputs labelled by a random network, and a share of noise.
+"""Data whose irreducible error is known: normal inputs labelled by a random network, with label noise.
 
 An input is a draw from N(0, I), rounded to steps of 1/32 and kept as uint8; the teacher labels the rounded
 input, so a network that is at least the teacher's size can be right on every example. With label noise of
-share q over K classes the best error is q (1 - 1/K). Everything is drawn from fixed seeds in float64 on the
-CPU: the same on every machine, and a longer set begins with a shorter one.
+share q over K classes the irreducible error is q (1 - 1/K). Everything is drawn from fixed seeds in float64
+on the CPU: the same on every machine, and a longer set begins with a shorter one.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Teacher:
 
 
 def teacher(dimension: int, classes: int, width: int, depth: int) -> Teacher:
-    """The teacher of `depth` hidden layers of `width`, one for each set of these four numbers.
+    """Return the teacher of `depth` hidden layers of `width`, one for each set of these four numbers.
 
     Weights are normal, then each unit is scaled and shifted to zero mean and unit variance over a fixed
     sample of inputs, so that deep teachers still tell inputs apart. The biases of the logits are then moved
@@ -55,17 +55,18 @@ def teacher(dimension: int, classes: int, width: int, depth: int) -> Teacher:
     Raises:
         DataError: a class stays rare, as where the teacher is much narrower than the number of classes.
     """
-    draw = _stream(_TEACHER, dimension, classes, width, depth)
+    generator = _stream(_TEACHER, dimension, classes, width, depth)
     values = _units(_inputs(REFERENCE_INPUTS, dimension, _REFERENCE))
     weights: list[NDArray[np.float64]] = []
     biases: list[NDArray[np.float64]] = []
     for inputs, outputs in itertools.pairwise((dimension, *[width] * depth, classes)):
-        weight = draw.standard_normal((inputs, outputs))
+        weight = generator.standard_normal((inputs, outputs))
         before = (np.maximum(values, 0) if weights else values) @ weight
         scale = 1 / np.maximum(before.std(0), 1e-9)
         weights.append(weight * scale)
         biases.append(-before.mean(0) * scale)
         values = before * scale + biases[-1]
+    # Damped steps on the logarithm of the shares: a class that is too frequent gets a lower bias.
     shift = np.zeros(classes)
     for step in 0.3 * 0.93 ** np.arange(BALANCING_ROUNDS):
         shares = np.bincount((values + shift).argmax(1), minlength=classes) / REFERENCE_INPUTS
@@ -80,13 +81,16 @@ def teacher(dimension: int, classes: int, width: int, depth: int) -> Teacher:
 
 
 def image_shape(dimension: int) -> tuple[int, int, int]:
-    """One channel; a square where the dimension is one, so that convolutions and patches fit, else a row."""
+    """Return (channels, height, width): one channel, and a square if the dimension is one, else a row.
+
+    A square fits convolutions and patches.
+    """
     side = math.isqrt(dimension)
     return (1, side, side) if side * side == dimension else (1, 1, dimension)
 
 
-def read(config: DataConfig) -> Raw:
-    """The set: the last 20% are the test part. Label noise is in all parts, validation and test too.
+def generate(config: DataConfig) -> Raw:
+    """Return the set; the last 20% are the test part. Label noise is in all parts, validation and test too.
 
     Raises:
         DataError: the teacher cannot tell so many classes apart.
@@ -115,7 +119,7 @@ def read(config: DataConfig) -> Raw:
 
 
 def _inputs(n: int, dimension: int, purpose: int) -> NDArray[np.uint8]:
-    """`n` normal inputs as uint8 [n, dimension]; beyond 4 standard deviations they are clipped."""
+    """Return `n` normal inputs as uint8 [n, dimension]; beyond 4 standard deviations they are clipped."""
     draw, pixels = _stream(purpose), np.empty((n, dimension), np.uint8)
     for at in range(0, n, PIECE):
         normal = draw.standard_normal((min(PIECE, n - at), dimension))

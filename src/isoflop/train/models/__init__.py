@@ -1,4 +1,4 @@
-"""Image classifiers whose width and depth are the only dials."""
+"""Image classifiers, scaled by their width and depth."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ FORWARD_MACS: dict[str, Callable[[ModelConfig, tuple[int, int, int], int], int]]
     "convmixer": convmixer.forward_macs,
     "vit": vit.forward_macs,
 }
-"""Closed forms, written from the architecture and not from its modules: a witness for the FLOP counters."""
+"""Closed forms, written from the architecture, not from its modules: a cross-check of the FLOP counters."""
 
 
 def forward_macs(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> int | None:
-    """Forward MACs of one example by the family's formula; None for torchvision's, which have none here."""
+    """Return the forward MACs of one example by the family's formula; None for torchvision's models."""
     formula = FORWARD_MACS.get(config.family)
     return None if formula is None else formula(config, image_shape, classes)
 
@@ -36,9 +36,16 @@ def forward_macs(config: ModelConfig, image_shape: tuple[int, int, int], classes
 def build(
     config: ModelConfig, image_shape: tuple[int, int, int], classes: int, *, seed: int, device: torch.device
 ) -> nn.Module:
-    """A model with weights drawn from `seed` on the CPU, so that they are the same on every device.
+    """Return a model with weights drawn from `seed` on the CPU, so that they are the same on every device.
 
-    With device `meta` no weights are drawn and no memory is used. The ambient random state is untouched.
+    The ambient random state is untouched.
+
+    Args:
+        config: family and shape.
+        image_shape: channels, height, width.
+        classes: number of logits.
+        seed: seed of the initial weights.
+        device: where the model goes; on `meta` no weights are drawn and no memory is used.
 
     Raises:
         ValueError: the architecture does not exist, or cannot take such images.

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from isoflop.config import ModelConfig
-from isoflop.train.parametrize import Kind, tag_layer, tag_norm
+from isoflop.train.parametrize import RoleKind, tag_layer, tag_norm
 
 
 class Mix(nn.Module):
@@ -28,7 +28,7 @@ class Mix(nn.Module):
         inputs: int,
         outputs: int,
         kernel: int,
-        kind: Kind,
+        kind: RoleKind,
         *,
         stride: int = 1,
         padding: int = 0,
@@ -89,13 +89,13 @@ class ConvMixer(nn.Module):
         tag_layer(self.readout, "readout")
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of a batch of normalised images."""
+        """Return the logits of a batch of normalised images."""
         logits: Tensor = self.readout(self.blocks(self.embed(images)).mean((2, 3)))
         return logits
 
 
 def build(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> ConvMixer:
-    """The configured mixer.
+    """Return the configured mixer.
 
     Raises:
         ValueError: the patch is larger than the image.
@@ -110,7 +110,7 @@ def build(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) 
 
 
 def forward_macs(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> int:
-    """MACs of one example by formula: with T patches, C p^2 w T + d (k^2 w + w^2) T + w K."""
+    """Return the MACs of one example by formula: with T patches, C p^2 w T + d (k^2 w + w^2) T + w K."""
     assert config.width is not None
     assert config.depth is not None
     assert config.patch is not None

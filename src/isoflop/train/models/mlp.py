@@ -29,7 +29,7 @@ class MLP(nn.Module):
         tag_layer(self.readout, "readout")
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of a batch of normalised images."""
+        """Return the logits of a batch of normalised images."""
         x = images.flatten(1)
         for layer in self.hidden:
             x = layer(x).relu_()
@@ -38,14 +38,14 @@ class MLP(nn.Module):
 
 
 def build(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> MLP:
-    """The configured perceptron."""
+    """Return the configured perceptron."""
     assert config.width is not None
     assert config.depth is not None
     return MLP(image_shape, classes, config.width, config.depth)
 
 
 def forward_macs(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> int:
-    """MACs of one example by formula: with P inputs, P w + (d - 1) w^2 + w K."""
+    """Return the MACs of one example by formula: with P inputs, P w + (d - 1) w^2 + w K."""
     assert config.width is not None
     assert config.depth is not None
     width = config.width

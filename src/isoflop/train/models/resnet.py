@@ -19,22 +19,28 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from isoflop.config import ModelConfig
-from isoflop.train.parametrize import Kind, branch_multiplier, scale, tag_layer, tag_norm
+from isoflop.train.parametrize import RoleKind, branch_multiplier, scale, tag_layer, tag_norm
 
 EXPANSION = {"basic": 1, "bottleneck": 4}
 
 
 def convolution(
-    inputs: int, outputs: int, kernel: int, stride: int = 1, *, kind: Kind = "hidden", branch: bool = False
+    inputs: int,
+    outputs: int,
+    kernel: int,
+    stride: int = 1,
+    *,
+    kind: RoleKind = "hidden",
+    branch: bool = False,
 ) -> nn.Conv2d:
-    """A convolution that keeps the image's size at stride 1, without bias: a batch norm follows it."""
+    """Return a convolution that keeps the image's size at stride 1, without bias: a batch norm follows it."""
     made = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
     tag_layer(made, kind, gain=math.sqrt(2), mode="fan_out", branch=branch)
     return made
 
 
 def normalisation(channels: int, *, branch: bool = False) -> nn.BatchNorm2d:
-    """Batch normalisation of `channels`."""
+    """Return a batch normalisation of `channels`."""
     made = nn.BatchNorm2d(channels)
     tag_norm(made, branch=branch)
     return made
@@ -56,7 +62,7 @@ class Pointwise(nn.Conv2d):
 
 
 def shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """Nothing, or a 1x1 convolution where the shape changes."""
+    """Return the identity, or a 1x1 convolution and batch norm where the shape changes."""
     if stride == 1 and inputs == outputs:
         return nn.Sequential()
     made = Pointwise(inputs, outputs, 1, stride, bias=False)
@@ -107,7 +113,7 @@ class BottleneckBlock(nn.Module):
 
 
 def added(stream: Tensor, branch: Tensor, multiplier: float) -> Tensor:
-    """stream + multiplier x branch, in one operation."""
+    """Return stream + multiplier x branch, computed in one operation."""
     return torch.add(stream, branch, alpha=multiplier)
 
 
@@ -140,7 +146,7 @@ class ResNet(nn.Module):
         tag_layer(self.readout, "readout")
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of a batch of normalised images."""
+        """Return the logits of a batch of normalised images."""
         x = F.relu(self.norm(self.stem(images)), inplace=True)
         x = self.blocks(x).mean((2, 3))
         logits: Tensor = self.readout(x)
@@ -148,7 +154,7 @@ class ResNet(nn.Module):
 
 
 def build(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> ResNet:
-    """The configured residual network."""
+    """Return the configured residual network."""
     assert config.width is not None
     assert config.depth is not None
     assert config.block is not None
@@ -157,7 +163,7 @@ def build(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) 
 
 
 def forward_macs(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> int:
-    """MACs of one example by formula, with c channels and n pixels in a stage of d blocks.
+    """Return the MACs of one example by formula, with c channels and n pixels in a stage of d blocks.
 
     The stem costs 9 C w n. Basic: a block 18 c^2 n; in the second and third stage the first block's inputs
     have c/2 channels and its shortcut is a product, 14 c^2 n. Bottleneck: a block 17 c^2 n; the first of the

@@ -1,4 +1,4 @@
-"""Any classifier of torchvision.models by name, untrained, fed with our images."""
+"""Any classifier of torchvision.models by name, untrained."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class ThreeChannels(nn.Module):
-    """A classifier of colour images given grey ones: the channel is shown three times (a view, no copy)."""
+    """Gives grey images to a classifier of colour images: the channel three times (a view, no copy)."""
 
     def __init__(self, classifier: nn.Module) -> None:
         super().__init__()
@@ -22,10 +22,10 @@ class ThreeChannels(nn.Module):
 
 
 def build(architecture: str, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
-    """A torchvision classifier without auxiliary heads.
+    """Return a torchvision classifier without auxiliary heads.
 
     Raises:
-        ValueError: torchvision has no classifier of that name; the nearest is named.
+        ValueError: torchvision has no classifier of that name; the nearest is suggested.
     """
     import torchvision
 

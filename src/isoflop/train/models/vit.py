@@ -23,14 +23,14 @@ POSITION_STD = 0.02
 
 
 def branch_linear(inputs: int, outputs: int, *, parts: int = 1) -> nn.Linear:
-    """A hidden linear layer of a residual branch."""
+    """Return a hidden linear layer of a residual branch."""
     made = nn.Linear(inputs, outputs)
     tag_layer(made, "hidden", gain=1.0, branch=True, parts=parts)
     return made
 
 
 def normalisation(width: int, *, branch: bool) -> nn.LayerNorm:
-    """Layer normalisation over the channels of a token."""
+    """Return a layer normalisation over the channels of a token."""
     made = nn.LayerNorm(width)
     tag_norm(made, branch=branch)
     return made
@@ -50,8 +50,8 @@ class Attention(nn.Module):
         joint = self.query_key_value(x).unflatten(2, (3, -1, self.head_width))  # [B, T, 3, heads, head_width]
         query, key, value = joint.permute(2, 0, 3, 1, 4).unbind(0)  # each [B, heads, T, head_width]
         mixed = F.scaled_dot_product_attention(query, key, value)
-        found: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
-        return found
+        output: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
+        return output
 
 
 class Block(nn.Module):
@@ -107,7 +107,7 @@ class ViT(nn.Module):
         tag_layer(self.readout, "readout")
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of a batch of normalised images."""
+        """Return the logits of a batch of normalised images."""
         x = self.embed(images).flatten(2).transpose(1, 2) + self.position  # [B, T, width]
         x = self.norm(self.blocks(x)).mean(1)
         logits: Tensor = self.readout(x)
@@ -115,7 +115,7 @@ class ViT(nn.Module):
 
 
 def build(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> ViT:
-    """The configured transformer.
+    """Return the configured transformer.
 
     Raises:
         ValueError: the patch does not divide the image.
@@ -136,7 +136,7 @@ def build(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) 
 
 
 def forward_macs(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> int:
-    """MACs of one example by formula: with T patches, C p^2 w T + d (12 w^2 T + 2 w T^2) + w K.
+    """Return the MACs of one example by formula: with T patches, C p^2 w T + d (12 w^2 T + 2 w T^2) + w K.
 
     A block's four attention matrices cost 4 w^2 T, its perceptron 8 w^2 T, scores and mixing w T^2 each.
     """
