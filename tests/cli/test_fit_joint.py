@@ -58,8 +58,8 @@ def fit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
     def run(path: Path, *options: str) -> tuple[int, str, str]:
         code = main.main(["fit", str(path), *options])
-        told = capsys.readouterr()
-        return code, told.out, told.err
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
 
     return run
 
@@ -67,8 +67,8 @@ def fit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 def _json(fit: Run, path: Path, *options: str) -> dict[str, Any]:
     code, out, err = fit(path, *options, *FEW, "--json", "-")
     assert code == 0, err
-    found: dict[str, Any] = json.loads(out)
-    return found
+    result: dict[str, Any] = json.loads(out)
+    return result
 
 
 def test_a_table_of_c_n_d_loss_needs_the_law_only(fit: Run, table: Callable[..., Path]) -> None:

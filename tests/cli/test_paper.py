@@ -1,4 +1,4 @@
-"""isoflop paper on the command line."""
+"""isoflop paper: refusals, and the files of each part."""
 
 import json
 import subprocess
@@ -11,13 +11,13 @@ from isoflop.cli import main
 
 
 def _stderr(capsys):
-    found = capsys.readouterr().err
-    assert found.count("\n") == 1, found
-    return found
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1, line
+    return line
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["published", "--error", "e"], "--error needs --csv"),
         (["published", "--csv", "none.csv"], "needs --error COLUMN and --compute COLUMN"),
@@ -32,18 +32,18 @@ def _stderr(capsys):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_bad_input_is_one_line_and_leaves_nothing(words, said, tmp_path, monkeypatch, capsys):
+def test_bad_input_is_one_line_and_leaves_nothing(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main.main(["paper", *words, "--out", str(tmp_path / "out")]) == 2
-    assert said in _stderr(capsys)
+    assert main.main(["paper", *arguments, "--out", str(tmp_path / "out")]) == 2
+    assert message in _stderr(capsys)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path, capsys):
+def test_a_file_instead_of_the_folder_is_refused(tmp_path, capsys):
     taken = tmp_path / "taken"
     taken.write_text("")
     assert main.main(["paper", "growth", "--out", str(taken)]) == 2
-    assert "a file: give a folder" in _stderr(capsys)
+    assert "is a file: give a folder" in _stderr(capsys)
 
 
 def test_growth_of_a_users_table_and_then_the_claims(tmp_path, capsys):
@@ -51,10 +51,10 @@ def test_growth_of_a_users_table_and_then_the_claims(tmp_path, capsys):
     rows = [f"m{i},{2012 + i // 2}-{1 + 6 * (i % 2):02d}-01,{1e15 * 4 ** (i / 2)}" for i in range(16)]
     table.write_text("\n".join(["System,Publication date,Training compute (FLOP)", *rows]))
     out = tmp_path / "out"
-    words = ["--csv", str(table), "--window", "2012-2019", "--out", str(out)]
-    assert main.main(["paper", "growth", *words, "--json", "-"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["rates"][0]["times_a_year"]["value"] == pytest.approx(4, rel=0.01)
+    options = ["--csv", str(table), "--window", "2012-2019", "--out", str(out)]
+    assert main.main(["paper", "growth", *options, "--json", "-"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["rates"][0]["times_a_year"]["value"] == pytest.approx(4, rel=0.01)
     assert main.main(["paper", "claims", "--out", str(out)]) == 0
     assert "disagrees: The compute of the largest models grew tenfold a year" in capsys.readouterr().out
     names = {p.name for p in out.iterdir()}

@@ -1,4 +1,4 @@
-"""isoflop paper: the paper's claims, each one command, and the page that holds them all."""
+"""isoflop paper: the paper's claims, one command each, and the page of them all."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from isoflop.config.compose import compose_config
 OUT = Path("results/paper")
 PRICE, GRID = "aws_h100_2023", "us_2023_typical_room"
 SWEEP_RESAMPLES = 200
-"""For the laws of the small sweep that `paper all` prices: a rough interval is enough there."""
+"""Bootstrap resamples for the laws of the sweep that `paper all` trains: a rough interval is enough there."""
 
 
-def add(verb: output.Add) -> None:
-    """paper, with a part each."""
-    made = verb("paper", _all, "The paper's claims, reproduced and questioned: isoflop paper all --quick")
-    parts = made.add_subparsers(dest="part", required=True, metavar="PART")
+def add(add_verb: output.AddVerb) -> None:
+    """Add the verb to the parser, with its parts."""
+    verb = add_verb("paper", _all, "The paper's claims, reproduced and questioned: isoflop paper all --quick")
+    parts = verb.add_subparsers(dest="part", required=True, metavar="PART")
 
-    def part(name: str, action: Callable[[argparse.Namespace], int], words: str) -> argparse.ArgumentParser:
-        sub = parts.add_parser(name, help=words, description=words, allow_abbrev=False)
+    def part(name: str, action: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        sub = parts.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show stack traces")
         sub.add_argument(
             "--out", metavar="DIR", type=Path, default=OUT, help=f"where to write (default {OUT})"
@@ -35,25 +35,27 @@ def add(verb: output.Add) -> None:
         output.add_json(sub)
         return sub
 
-    shown = part("theory", _theory, "Figure 2: performance against data and computation, simulated")
-    shown.add_argument("--quick", action="store_true", help="fewer simulations: about half a minute")
-    shown.add_argument("--simulations", type=int, metavar="N", help="of each case and size (default 1000)")
-    shown.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
+    theory = part("theory", _theory, "Figure 2: performance against data and computation, simulated")
+    theory.add_argument("--quick", action="store_true", help="fewer simulations: about half a minute")
+    theory.add_argument("--simulations", type=int, metavar="N", help="of each case and size (default 1000)")
+    theory.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
     _add_published(part("published", _published, "Error against compute across published models"))
     _add_implications(part("implications", _implications, "The price of a lower error, under both forms"))
-    grown = part("growth", _growth, "Compute of notable models over time, against hardware")
-    grown.add_argument("--csv", metavar="FILE", type=Path, help="models with Epoch AI's columns")
-    grown.add_argument("--window", action="append", metavar="A-B", help="years A to B, such as 2012-2019")
-    swept = part("overparameterised", _overparameterised, "Exponents where data and width grow together")
-    swept.add_argument("directory", metavar="DIR", type=Path, help="a sweep: sweep=overparameterised")
+    growth = part("growth", _growth, "Compute of notable models over time, against hardware")
+    growth.add_argument("--csv", metavar="FILE", type=Path, help="models with Epoch AI's columns")
+    growth.add_argument("--window", action="append", metavar="A-B", help="years A to B, such as 2012-2019")
+    grown = part("overparameterised", _overparameterised, "Exponents where data and width grow together")
+    grown.add_argument("directory", metavar="DIR", type=Path, help="a sweep: sweep=overparameterised")
     part("claims", _claims, "Every claim with its verdict, from the parts that have been run")
-    whole = part("all", _all, "Every part, and the page")
-    whole.add_argument("--quick", action="store_true", help="small simulation and sweep: under 3 minutes")
+    everything = part("all", _all, "Every part, and the page")
+    everything.add_argument(
+        "--quick", action="store_true", help="small simulation and sweep: under 3 minutes"
+    )
 
 
 def _add_published(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--csv", metavar="FILE", type=Path, help="your models (default: torchvision's metadata)")
-    for name, words in (
+    for name, text in (
         ("error", "column of the error"),
         ("compute", "column of the compute, in any unit"),
         ("name", "column of the model's name"),
@@ -61,7 +63,7 @@ def _add_published(sub: argparse.ArgumentParser) -> None:
         ("year", "column of the year or date of publication"),
         ("parameters", "column of the number of parameters"),
     ):
-        sub.add_argument(f"--{name}", metavar="COLUMN", help=words)
+        sub.add_argument(f"--{name}", metavar="COLUMN", help=text)
     sub.add_argument("--error-unit", choices=("fraction", "percent"), default="fraction")
     sub.add_argument("--exclude", metavar="REGEX", help="names to leave out")
     sub.add_argument("--max-error", type=float, help="leave out errors from here on, in the column's unit")
@@ -76,7 +78,7 @@ def _add_implications(sub: argparse.ArgumentParser) -> None:
 
 
 def _theory(options: argparse.Namespace) -> int:
-    return _told(_make_theory(_folder(options.out), options), options)
+    return _show(_make_theory(_folder(options.out), options), options)
 
 
 def _make_theory(out: Path, options: argparse.Namespace) -> Any:
@@ -96,15 +98,14 @@ def _make_theory(out: Path, options: argparse.Namespace) -> Any:
 
 def _published(options: argparse.Namespace) -> int:
     out = _folder(options.out)
-    if options.resamples < 100:
-        raise ConfigError(f"--resamples {options.resamples}: an interval needs at least 100")
+    output.check_resamples(options.resamples)
     if options.csv is None:
         for name in ("error", "compute", "name", "family", "year", "parameters", "exclude", "max_error"):
             if getattr(options, name) is not None:
                 raise ConfigError(f"--{name.replace('_', '-')} needs --csv FILE")
     elif not (options.error and options.compute):
         raise ConfigError("--csv needs --error COLUMN and --compute COLUMN")
-    return _told(_make_published(out, options), options)
+    return _show(_make_published(out, options), options)
 
 
 def _make_published(out: Path, options: argparse.Namespace) -> Any:
@@ -125,7 +126,7 @@ def _make_published(out: Path, options: argparse.Namespace) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class _Model:
-    """A row of published.csv."""
+    """One row of published.csv."""
 
     name: str
     family: str
@@ -146,7 +147,7 @@ def _implications(options: argparse.Namespace) -> int:
         if not (directory / "fit.json").is_file():
             raise ConfigError(f"{directory}: no fit.json here: run isoflop fit {directory}")
     sweeps = [(d.resolve().name, result.read(d / "fit.json")) for d in options.directories]
-    return _told(_make_implications(out, options, sweeps), options)
+    return _show(_make_implications(out, options, sweeps), options)
 
 
 def _make_implications(out: Path, options: argparse.Namespace, sweeps: Sequence[tuple[str, Any]]) -> Any:
@@ -161,7 +162,7 @@ def _make_implications(out: Path, options: argparse.Namespace, sweeps: Sequence[
 
 
 def _today(price: str, grid: str) -> Any:
-    """Today's conversion from two cost files. Raises ConfigError if one lacks what is needed from it."""
+    """Return today's prices per FLOP from two cost files. Raises ConfigError if one lacks its price."""
     from isoflop.meter.device import peaks
     from isoflop.paper import facts, implications
 
@@ -170,15 +171,15 @@ def _today(price: str, grid: str) -> Any:
         raise ConfigError(f"--price {price}: has no dollars_per_gpu_hour: choose one such as {PRICE}")
     if carbon.grams_co2_per_kwh is None:
         raise ConfigError(f"--grid {grid}: has no grams_co2_per_kwh: choose one such as {GRID}")
-    board = facts.TODAY
-    peak = peaks.peak_rate(board.name, board.dtype)
+    gpu = facts.TODAY
+    peak = peaks.peak_rate(gpu.name, gpu.dtype)
     assert peak is not None
     return implications.today(
         peak.flops_per_second,
         dollars_per_gpu_hour=money.dollars_per_gpu_hour,
         grams_co2_per_kwh=carbon.grams_co2_per_kwh,
         pue=carbon.pue or 1.0,
-        source=f"{board.name}: {peak.source}; {board.source} [{board.mark}]; {money.source}; {carbon.source}",
+        source=f"{gpu.name}: {peak.source}; {gpu.source} [{gpu.mark}]; {money.source}; {carbon.source}",
     )
 
 
@@ -188,7 +189,7 @@ def _cost(name: str) -> CostConfig:
 
 def _growth(options: argparse.Namespace) -> int:
     out = _folder(options.out)
-    return _told(_make_growth(out, options), options)
+    return _show(_make_growth(out, options), options)
 
 
 def _make_growth(out: Path, options: argparse.Namespace) -> Any:
@@ -199,31 +200,32 @@ def _make_growth(out: Path, options: argparse.Namespace) -> Any:
     chosen: Path | None = getattr(options, "csv", None)
     models, excluded = notable.read_csv(chosen) if chosen else (notable.TABLE, ())
     source = chosen.name if chosen else notable.SOURCE
-    windows = [_window(words) for words in getattr(options, "window", None) or ()] or growth.WINDOWS
-    boards = growth.boards_of(
+    windows = [_window(text) for text in getattr(options, "window", None) or ()] or growth.WINDOWS
+    gpus = growth.boards_of(
         {
             name: tuple(
-                (dtype, found.flops_per_second, found.source)
+                (dtype, peak.flops_per_second, peak.source)
                 for dtype in ("fp32", "fp16")
-                if (found := peaks.peak_rate(name, dtype)) is not None
+                if (peak := peaks.peak_rate(name, dtype)) is not None
             )
             for name in (*growth.RELEASED, *growth.GAMING)
         }
     )
-    result = growth.analyse(models, boards, source=source, windows=windows, excluded=excluded)
+    result = growth.analyse(models, gpus, source=source, windows=windows, excluded=excluded)
     return _save(out, result, paper_growth.section(result, out), result.models, options)
 
 
-def _window(words: str) -> tuple[float, float]:
-    found = re.fullmatch(r"(\d{4})-(\d{4})", words)
-    if not found or int(found[2]) < int(found[1]):
-        raise ConfigError(f"--window {words}: give two years, the earlier first, such as 2012-2019")
-    return float(found[1]), float(found[2]) + 1
+def _window(text: str) -> tuple[float, float]:
+    """Return the start of year A and the end of year B from `A-B`. Raises ConfigError."""
+    years = re.fullmatch(r"(\d{4})-(\d{4})", text)
+    if not years or int(years[2]) < int(years[1]):
+        raise ConfigError(f"--window {text}: give two years, the earlier first, such as 2012-2019")
+    return float(years[1]), float(years[2]) + 1
 
 
 def _overparameterised(options: argparse.Namespace) -> int:
     out = _folder(options.out)
-    return _told(_make_overparameterised(out, options, options.directory), options)
+    return _show(_make_overparameterised(out, options, options.directory), options)
 
 
 def _make_overparameterised(out: Path, options: argparse.Namespace, directory: Path) -> Any:
@@ -237,14 +239,14 @@ def _make_overparameterised(out: Path, options: argparse.Namespace, directory: P
 
 
 def _claims(options: argparse.Namespace) -> int:
-    return _told(_make_claims(_folder(options.out), options), options)
+    return _show(_make_claims(_folder(options.out), options), options)
 
 
 def _make_claims(out: Path, options: argparse.Namespace) -> Any:
     from isoflop.paper import claims, growth, implications, overparameterised, published, saved
     from isoflop.paper.pages import claims as paper_claims
 
-    simulate = next((s.section.found for s in saved.sections(out) if s.section.name == "theory"), None)
+    theory = next((s.section.found for s in saved.sections(out) if s.section.name == "theory"), None)
     result = claims.judge(
         claims.Results(
             published=saved.result(out, "published", published.PublishedResult),
@@ -253,7 +255,7 @@ def _make_claims(out: Path, options: argparse.Namespace) -> Any:
             overparameterised=saved.result(
                 out, "overparameterised", overparameterised.OverparameterisedResult
             ),
-            theory=simulate,
+            theory=theory,
         )
     )
     return _save(out, result, paper_claims.section(result, out), result.claims, options)
@@ -264,25 +266,26 @@ def _all(options: argparse.Namespace) -> int:
     _make_theory(out, options)
     _make_published(out, options)
     _make_growth(out, options)
-    swept = out / "overparameterised"
-    _sweep(swept, quick=options.quick)
-    _make_overparameterised(out, options, swept)
-    _make_implications(out, options, [("overparameterised", _laws(swept))])
-    return _told(_make_claims(out, options), options)
+    directory = out / "overparameterised"
+    _sweep(directory, quick=options.quick)
+    _make_overparameterised(out, options, directory)
+    _make_implications(out, options, [("overparameterised", _laws(directory))])
+    return _show(_make_claims(out, options), options)
 
 
 def _sweep(directory: Path, *, quick: bool) -> None:
-    """Train the missing cells of conf/sweep/overparameterised.yaml; with `quick` one seed of each."""
-    from isoflop.cli import training
+    """Train the missing runs of conf/sweep/overparameterised.yaml; with `quick` one seed of each."""
+    from isoflop.cli import sweep
     from isoflop.sweep import grid, retry
 
     overrides = ["sweep=overparameterised", *(["seed=0"] if quick else [])]
     composed = dataclasses.replace(compose_config(overrides, None), out=str(directory))
     base = dataclasses.replace(composed, sweep=grid.without(composed.sweep, ["seed"] if quick else []))
-    training.run_missing(base, grid.expand(base), base.directory, retry.states(None))
+    sweep.run_missing(base, grid.expand(base), base.directory, retry.states(None))
 
 
 def _laws(directory: Path) -> Any:
+    """Fit both of the paper's forms to the sweep in `directory`."""
     from isoflop.curve import fit
     from isoflop.paper import forms
     from isoflop.table import aggregate
@@ -294,14 +297,22 @@ def _laws(directory: Path) -> Any:
 
 
 def _folder(out: Path) -> Path:
-    """The folder to write to. Raises ConfigError if something else stands there."""
+    """Return the folder to write to. Raises ConfigError if `out` is a file."""
     if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {out}: a file: give a folder")
+        raise ConfigError(f"--out {out}: is a file: give a folder")
     return out
 
 
 def _save(out: Path, result: Any, section: Any, rows: Sequence[Any], options: argparse.Namespace) -> Any:
-    """Write a section's files and the page of all that are there; return (result, section, page)."""
+    """Write a section's files, and the page of all sections in `out`; return (result, section, page).
+
+    Args:
+        out: The folder of the results.
+        result: What the part computed; written to NAME.json.
+        section: The part's text, tables and figures on the page.
+        rows: Dataclasses that become the rows of NAME.csv.
+        options: The parsed options, from which the command is written down.
+    """
     from isoflop.paper import saved
     from isoflop.paper.pages import page as paper_page
 
@@ -310,21 +321,21 @@ def _save(out: Path, result: Any, section: Any, rows: Sequence[Any], options: ar
 
 
 def _command(name: str, options: argparse.Namespace) -> str:
-    """The command that made a section, as it was given."""
+    """Return the command that makes a section with these options."""
     if options.part == "all":
         return "isoflop paper all --quick" if options.quick else "isoflop paper all"
-    words = ["isoflop", "paper", name]
+    parts = ["isoflop", "paper", name]
     for key, value in vars(options).items():
         if key in ("verb", "part", "action", "debug", "json", "out", "overrides", "command") or not value:
             continue
         values = value if isinstance(value, list) else [value]
         flag = [] if key in ("directory", "directories") else [f"--{key.replace('_', '-')}"]
-        words += flag if value is True else [word for each in values for word in (*flag, str(each))]
-    return shlex.join(words)
+        parts += flag if value is True else [part for each in values for part in (*flag, str(each))]
+    return shlex.join(parts)
 
 
-def _told(made: Any, options: argparse.Namespace) -> int:
-    """Show a section in the terminal, or write its result as JSON."""
+def _show(made: Any, options: argparse.Namespace) -> int:
+    """Show a section on the terminal, or write its result as JSON."""
     result, section, page = made
     if options.json:
         return output.write_json(result, options.json)

@@ -33,7 +33,7 @@ class Uploaded:
     no_dashboard_reason: str | None
 
 
-def told(found: Uploaded) -> str:
+def as_text(found: Uploaded) -> str:
     """The same in a few lines."""
     lines = [f"{len(found.runs)} runs, {len(found.left_out)} records left out"]
     lines += [f"left out: {entry.run_id}: {entry.reason}" for entry in found.left_out]
