@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.resources
-import string
 from pathlib import Path
 
 import jinja2
@@ -34,11 +33,21 @@ class Card:
 
 
 @dataclasses.dataclass(frozen=True)
+class PageFigure:
+    """A drawing on the page: its file's stem, title, caption, and the <img> element that shows it."""
+
+    name: str
+    title: str
+    caption: str
+    img: Markup
+
+
+@dataclasses.dataclass(frozen=True)
 class Panel:
     """A titled figure, or the reason there is none; `live` figures become interactive."""
 
     title: str
-    drawing: dict[str, object] | None
+    figure: PageFigure | None
     live: bool
     missing: str
 
@@ -114,15 +123,13 @@ def _reasons(rows: pd.DataFrame) -> str:
     return "; ".join(f"{reason} ({plural(int(count), 'run')})" for reason, count in counts.items())
 
 
-def _inlined(drawing: Drawing, prefix: str) -> dict[str, object]:
-    svg = Markup(inline_svg.inline(drawing.svg, prefix, drawing.alt))
-    return {"name": drawing.name, "title": drawing.title, "caption": drawing.caption, "svg": svg}
+def _figure(drawing: Drawing) -> PageFigure:
+    return PageFigure(drawing.name, drawing.title, drawing.caption, inline_svg.img(drawing.svg, drawing.alt))
 
 
-def _diagnostics(drawings: tuple[Drawing, ...]) -> list[dict[str, object]]:
-    """The figures that judge the fit, those there are."""
-    chosen = [d for d in drawings if d.name in ("residuals", "calibration")]
-    return [_inlined(d, string.ascii_uppercase[i]) for i, d in enumerate(chosen)]
+def _diagnostics(drawings: tuple[Drawing, ...]) -> list[PageFigure]:
+    """Return the figures that judge the fit."""
+    return [_figure(each) for each in drawings if each.name in ("residuals", "calibration")]
 
 
 def _panels(rows: pd.DataFrame, drawings: tuple[Drawing, ...]) -> tuple[Panel, ...]:
@@ -130,12 +137,10 @@ def _panels(rows: pd.DataFrame, drawings: tuple[Drawing, ...]) -> tuple[Panel, .
     titles = {view.key: view.title for view in views.VIEWS} | {
         "width_depth": "Mean test error by width and depth"
     }
-    found = []
-    for position, (key, title) in enumerate(titles.items()):
+    panels = []
+    for key, title in titles.items():
         drawing = by_name.get(key)
-        shown: dict[str, object] | None = None
-        if drawing is not None:
-            shown = _inlined(drawing, string.ascii_lowercase[position])
+        figure = None if drawing is None else _figure(drawing)
         missing = ""
         if key == "error_joules" and rows["energy_joules"].isna().any():
             which = "Some joules are unknown" if drawing else "No joules are known, so there is no chart"
@@ -147,8 +152,8 @@ def _panels(rows: pd.DataFrame, drawings: tuple[Drawing, ...]) -> tuple[Panel, .
                 "error_seconds": "No run has a known training time, so there is no chart.",
                 "error_compute": "No run has a known training compute and an error above 0: no chart.",
             }[key]
-        found.append(Panel(title, shown, key != "width_depth", missing))
-    return tuple(found)
+        panels.append(Panel(title, figure, key != "width_depth", missing))
+    return tuple(panels)
 
 
 def _asset(name: str) -> str:
@@ -183,9 +188,9 @@ def render(
         "trust": trust.trust(report) if report else "",
         "forecast_warnings": [w for w in ahead.warnings if "tested" not in w] if ahead else [],
         "diagnostics": _diagnostics(drawings),
-        "power": next((_inlined(d, "pow") for d in drawings if d.name == power_trace.NAME), None),
+        "power": next((_figure(d) for d in drawings if d.name == power_trace.NAME), None),
         "profiles": profiles,
-        "profiles_drawing": _inlined(profiles.drawing, "iso") if profiles.drawing else None,
+        "profiles_drawing": _figure(profiles.drawing) if profiles.drawing else None,
         "held_out": law_tables.held_out(report.held_out if report else None, views.VIEWS[0].scale),
         "unfitted": fits.unfitted,
         "configs": tables.configs(table.rows),
@@ -199,7 +204,7 @@ def render(
         "css": Markup(_asset("page.css")),
         "js": Markup(_asset("page.js")),
         "packed_charts": Markup(packed.pack(charts.specs(table.rows, fits))),
-        "packed_plotly": Markup(packed.library()),
+        "packed_plotly": Markup(packed.plotly_library()),
     }
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
     return environment.from_string(_asset("page.html.j2")).render(context)
