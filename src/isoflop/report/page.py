@@ -12,10 +12,10 @@ from markupsafe import Markup
 
 from isoflop import __version__, record
 from isoflop.curve.result import FitFile, FitReport
-from isoflop.report import isoflop_section, packed
+from isoflop.report import packed
 from isoflop.report.figures import canvas, charts, inline_svg, power_trace, sweep, views
 from isoflop.report.figures.canvas import Drawing
-from isoflop.report.isoflop_section import Section
+from isoflop.report.profiles_panel import ProfilesPanel, profiles_panel
 from isoflop.report.text import costs, law_tables, tables, trust
 from isoflop.report.text.numerals import compact, interval, number, percent, plural, seconds
 from isoflop.report.text.origins import origins
@@ -53,18 +53,18 @@ class Panel:
 
 
 def _halving_card(report: FitReport) -> Card:
-    """What halving the error takes: by the floored law where a floor is seen, else by the plain one."""
-    bent = costs.law(report, "power_floor") if costs.floor_identified(report) else None
-    plain = bent or costs.law(report, "polynomial")
+    """Return the compute that halves the error: by the law with a floor if one is seen, else by the plain one."""
+    floored = costs.law(report, "power_floor") if costs.floor_identified(report) else None
+    plain = floored or costs.law(report, "polynomial")
     assert plain is not None
     half = costs.halving(plain, report.x_max)
     value = f"×{number(half.factor, 2)}" if half.factor is not None else "no finite factor"
-    note = f"compute from the largest run, by the power law{' with a floor' if bent else ''}"
+    note = f"compute from the largest run, by the power law{' with a floor' if floored else ''}"
     return Card("To halve the error", value, note)
 
 
 def _forecast_card(report: FitReport) -> Card | None:
-    """What the forecast says of ten times the compute, or as far as its band goes."""
+    """Return the forecast at ten times the compute, or at the end of its band."""
     if report.forecast is None:
         return None
     band = report.forecast.band
@@ -76,47 +76,47 @@ def _forecast_card(report: FitReport) -> Card | None:
 
 
 def _cards(table: Table, fits: FitFile, report: FitReport | None) -> tuple[Card, ...]:
-    rows, found = table.rows, []
+    rows, cards = table.rows, []
     plain = costs.law(report, "polynomial") if report else None
     b = costs.exponent(report) if report else None
     if plain is not None and b is not None and report is not None:
-        found.append(
+        cards.append(
             Card("Exponent b", number(b.value), f"95% {interval(b.interval)}; error ∝ compute to the −b")
         )
         if plain.paper_alpha is not None:
             note = f"95% {interval(plain.paper_alpha.interval)}; per training compute"
-            found.append(Card("alpha = 1/b", number(plain.paper_alpha.value), note))
-        found.append(_halving_card(report))
+            cards.append(Card("alpha = 1/b", number(plain.paper_alpha.value), note))
+        cards.append(_halving_card(report))
     if len(rows):
         best = rows.sort_values("test_error").iloc[0]
         note = f"{best['label']}, seed {best['seed']:.0f}"
-        found.append(Card("Least test error", percent(float(best["test_error"])), note))
+        cards.append(Card("Least test error", percent(float(best["test_error"])), note))
     shapes = plural(rows["config_id"].nunique(), "configuration")
-    found.append(Card("Runs", f"{len(rows):,}", f"of {shapes}, {plural(rows['seed'].nunique(), 'seed')}"))
+    cards.append(Card("Runs", f"{len(rows):,}", f"of {shapes}, {plural(rows['seed'].nunique(), 'seed')}"))
     compute = rows["train_gflops"].dropna()
     if len(compute):
         span = f"one run: {number(compute.min())} to {number(compute.max())}"
-        found.append(Card("Training compute", f"{number(compute.sum())} GFLOPs", span))
+        cards.append(Card("Training compute", f"{number(compute.sum())} GFLOPs", span))
     joules = rows["energy_joules"].dropna()
     if len(joules):
-        found.append(
+        cards.append(
             Card("Training energy", f"{number(joules.sum())} J", f"known for {plural(len(joules), 'run')}")
         )
     else:
-        found.append(Card("Training energy", "unknown", "see the reason below"))
-    found.append(Card("Training time", seconds(float(rows["train_seconds"].sum())), "summed over runs"))
-    ahead = _forecast_card(report) if report else None
-    if ahead is not None:
-        found.insert(min(3, len(found)), ahead)
+        cards.append(Card("Training energy", "unknown", "see the reason below"))
+    cards.append(Card("Training time", seconds(float(rows["train_seconds"].sum())), "summed over runs"))
+    forecast = _forecast_card(report) if report else None
+    if forecast is not None:
+        cards.insert(min(3, len(cards)), forecast)
     excluded = len(report.excluded) if report else 0
-    found.append(
+    cards.append(
         Card("Left out", f"{len(table.dropped) + excluded:,}", "dropped or not fitted, with reasons")
     )
-    return tuple(found)
+    return tuple(cards)
 
 
 def _reasons(rows: pd.DataFrame) -> str:
-    """Why joules are unknown, each reason with how many runs it holds for."""
+    """Return why joules are unknown, each reason with its number of runs."""
     counts = (
         rows.loc[rows["energy_joules"].isna(), "energy_reason"].fillna("no reason recorded").value_counts()
     )
@@ -170,9 +170,18 @@ def render(
     table: Table,
     fits: FitFile,
     drawings: tuple[Drawing, ...],
-    profiles: Section,
+    profiles: ProfilesPanel,
 ) -> str:
-    """The page of the sweep called `name`. Everything that is not markup of ours is escaped by jinja2."""
+    """Return the page of a sweep as HTML; jinja2 escapes everything but the page's own markup.
+
+    Args:
+        name: The sweep's name.
+        directory: The sweep's folder, whose records give the provenance.
+        table: The runs, and the records that were dropped.
+        fits: The laws of every pair of axes.
+        drawings: The figures that could be drawn.
+        profiles: The panel of IsoFLOP profiles.
+    """
     report = views.report_of(fits, views.VIEWS[0])
     ahead = report.forecast if report else None
     left_out = tables.left_out(table, fits)
@@ -223,7 +232,7 @@ def write_report(directory: Path, table: Table, fits: FitFile) -> Path:
         )
     power = power_trace.draw(directory, table.rows)
     drawings = (*sweep.draw(table.rows, fits), *([power] if power else ()))
-    profiles = isoflop_section.section(table.rows)
+    profiles = profiles_panel(table.rows)
     canvas.write((*drawings, *([profiles.drawing] if profiles.drawing else ())), directory)
     path = directory / "index.html"
     name = directory.resolve().name

@@ -79,7 +79,7 @@ def test_every_panel_asked_for_is_there(dry: dict[str, Any]) -> None:
     kinds = {section["name"]: [panel["viewType"] for panel in section["panels"]] for section in sections}
     assert kinds == {
         "How error falls": ["Scatter Plot", "Scatter Plot"],
-        "Which dials matter": ["Parallel Coordinates Plot"],
+        "Which settings matter": ["Parallel Coordinates Plot"],
         "Curves": ["Run History Line Plot"] * 3,
         "Power": ["Run History Line Plot"],
         "Failures": ["Bar Chart", "Bar Chart"],
