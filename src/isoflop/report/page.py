@@ -53,7 +53,7 @@ class Panel:
 
 
 def _halving_card(report: FitReport) -> Card:
-    """Return the compute that halves the error: by the law with a floor if one is seen, else by the plain one."""
+    """Return the price of half the error: by the law with a floor if one is seen, else the plain one."""
     floored = costs.law(report, "power_floor") if costs.floor_identified(report) else None
     plain = floored or costs.law(report, "polynomial")
     assert plain is not None

@@ -30,7 +30,7 @@ class ProfilesPanel:
 
 
 def profiles_panel(rows: pd.DataFrame) -> ProfilesPanel:
-    """Fit IsoFLOP profiles of test_error over width and, if it varies, depth, where runs share their compute."""
+    """Fit IsoFLOP profiles of test_error over width and, if it varies, depth."""
     lengths = rows["examples_seen"].nunique()
     if lengths < LEAST_LENGTHS:
         amounts = "one amount" if lengths == 1 else "two amounts" if lengths == 2 else "an unknown amount"
@@ -51,10 +51,11 @@ def profiles_panel(rows: pd.DataFrame) -> ProfilesPanel:
 def _with(profiles: Profiles) -> ProfilesPanel:
     """Return the panel of fitted profiles."""
     optimal = [each.optimum is not None for each in profiles.budgets]
+    first, last = profiles.budgets[0], profiles.budgets[-1]
     sentences = [
-        f"{plural(len(optimal), 'budget')} of training compute, from {number(profiles.budgets[0].compute)} to "
-        f"{number(profiles.budgets[-1].compute)} GFLOPs, are shared by enough sizes; in {sum(optimal)} of them the "
-        "error is least within the sizes measured."
+        f"{plural(len(optimal), 'budget')} of training compute, from {number(first.compute)} to "
+        f"{number(last.compute)} GFLOPs, are shared by enough sizes; in {sum(optimal)} of them the error is "
+        "least within the sizes measured."
     ]
     sentences += [
         f"The optimal {name} grows as compute to the power {number(each.exponent.value)} (95% interval "

@@ -81,7 +81,7 @@ def test_a_table_without_fits_is_drawn_all_the_same(make_table):
 
 def test_the_grid_holds_the_mean_of_each_shape(make_table):
     rows = make_table(seeds=3).rows
-    cells = shape_grid.cells_of(rows)
+    cells = shape_grid.mean_errors(rows)
     chosen = rows[(rows["width"] == 16) & (rows["depth"] == 2)]
     assert cells.loc[2, 16] == pytest.approx(chosen["test_error"].mean())
     assert cells.shape == (3, 5)
