@@ -20,15 +20,15 @@ TRIALS, FIXED = int(sys.argv[1]) if sys.argv[1:] else 20, ["out=results/optuna",
 
 
 def val_error(trial: optuna.Trial) -> float:
-    """Train one cell and read what its record says."""
+    """Train one run and return the validation error of its record."""
     lr = trial.suggest_float("optim.lr", 1e-4, 1e-1, log=True)
     decay = trial.suggest_float("optim.weight_decay", 1e-4, 1e-1, log=True)
-    words = [*FIXED, f"optim.lr={lr}", f"optim.weight_decay={decay}"]
-    cell = compose_config(words, None)
-    subprocess.run([sys.executable, "-m", "isoflop", "run", *words], check=True)
-    found = record.read(record.path_of(cell.directory, cell.run_id))
-    assert found.error is not None
-    return found.error.val
+    overrides = [*FIXED, f"optim.lr={lr}", f"optim.weight_decay={decay}"]
+    config = compose_config(overrides, None)
+    subprocess.run([sys.executable, "-m", "isoflop", "run", *overrides], check=True)
+    finished = record.read(record.path_of(config.directory, config.run_id))
+    assert finished.error is not None
+    return finished.error.val
 
 
 if __name__ == "__main__":

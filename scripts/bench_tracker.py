@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""What trackers cost: a ratio on a cell of a minute, and the seconds they add to the smallest cell.
+"""What trackers cost: a ratio on a run of a minute, and the seconds they add to the smallest run.
 
 usage: python scripts/bench_tracker.py [--rounds 5] [--seconds 60] [--small-rounds 30] [--trackers csv,wandb]
 
-Each round runs a cell without a tracker and with each, in an order that turns from round to round and in one
-process, and waits for the trackers in between. Printed are median and quartiles over the rounds. For the cell
+Each round trains a run without a tracker and with each, in an order that turns from round to round and in one
+process, and waits for the trackers in between. Printed are median and quartiles over the rounds. For the run
 of `--seconds`: `wall` is all of run() and `training` train_seconds, each over the same round's without a
-tracker. For the smallest cell, of 40 epochs: the seconds of wall time that a tracker adds, and of processor
+tracker. For the smallest run, of 40 epochs: the seconds of wall time that a tracker adds, and of processor
 time of the process that trains; `calls` is the wall time that this process spends in calls of its tracker, in
 milliseconds and as a share of the run: it can hold up training by no more, but for the cores and the memory
 that the tracker's own process takes. `after` is how long the tracker took to finish by itself, while nothing
@@ -36,9 +36,9 @@ from isoflop.runner import run
 from isoflop.runner.request import RunRequest
 from isoflop.track import feed
 
-CELL = ("model.width=8", "model.depth=1", "launch.threads=1", "meter=none")
+MODEL = ("model.width=8", "model.depth=1", "launch.threads=1", "meter=none")
 SMALLEST, TRIAL = 40, 400
-"""Epochs of the smallest cell, and of the one whose seconds say how many a long cell takes."""
+"""Epochs of the smallest run, and of the one whose seconds say how many a long run takes."""
 OVERRIDES = {
     "none": ("tracker=none",),
     "csv": ("tracker=csv",),
@@ -61,7 +61,7 @@ class Timing:
 
 
 class Timed(feed.Feed):
-    """The feed of a cell, which adds up the seconds of its calls."""
+    """A feed that adds up the seconds of its calls."""
 
     seconds = 0.0
 
@@ -75,10 +75,10 @@ class Timed(feed.Feed):
         with stopwatch():
             super().point(point, steps_done)
 
-    def end(self, found: tuple[Record, ...]) -> None:
+    def end(self, finished: tuple[Record, ...]) -> None:
         """Timed."""
         with stopwatch():
-            super().end(found)
+            super().end(finished)
 
 
 @contextlib.contextmanager
@@ -90,7 +90,7 @@ def stopwatch() -> Iterator[None]:
 
 
 def timed(config: Config) -> Timing:
-    """Train the cell and wait for its tracker."""
+    """Train the run and wait for its tracker."""
     Timed.seconds = 0.0
     clock, used = time.perf_counter(), time.process_time()
     (record,) = run.run(config, RunRequest(again=True))
@@ -108,12 +108,12 @@ def quartiles(values: list[float], digits: int) -> str:
 
 
 def rounds_of(configs: dict[str, Config], rounds: int) -> list[dict[str, Timing]]:
-    """What each configuration took, round by round."""
-    names, found = list(configs), []
+    """Return what each configuration took, round by round."""
+    names, rounds_timed = list(configs), []
     for number in range(rounds):
         start = number % len(names)
-        found.append({name: timed(configs[name]) for name in names[start:] + names[:start]})
-    return found
+        rounds_timed.append({name: timed(configs[name]) for name in names[start:] + names[:start]})
+    return rounds_timed
 
 
 def main() -> None:
@@ -121,51 +121,51 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=5, help="of the long cell; 0 leaves it out")
-    parser.add_argument("--seconds", type=float, default=60.0, help="of training of the long cell")
-    parser.add_argument("--small-rounds", type=int, default=30, help="of the smallest cell; 0 leaves it out")
+    parser.add_argument("--rounds", type=int, default=5, help="of the long run; 0 leaves it out")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of training of the long run")
+    parser.add_argument("--small-rounds", type=int, default=30, help="of the smallest run; 0 leaves it out")
     parser.add_argument("--trackers", default="csv,tensorboard,wandb,custom")
     options = parser.parse_args()
     names = ["none", *options.trackers.split(",")]
     feed.Feed = Timed  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as folder:
 
-        def cells(epochs: float) -> dict[str, Config]:
-            words = {name: (*CELL, *OVERRIDES[name], f"schedule.epochs={epochs:g}") for name in names}
+        def configs(epochs: float) -> dict[str, Config]:
+            overrides = {name: (*MODEL, *OVERRIDES[name], f"schedule.epochs={epochs:g}") for name in names}
             return {
-                name: dataclasses.replace(compose_config(words[name], None), out=str(Path(folder) / name))
+                name: dataclasses.replace(compose_config(overrides[name], None), out=str(Path(folder) / name))
                 for name in names
             }
 
-        timed(cells(SMALLEST)["none"])
+        timed(configs(SMALLEST)["none"])
         if options.small_rounds:
-            found = rounds_of(cells(SMALLEST), options.small_rounds)
-            base = statistics.median(each["none"].wall for each in found)
-            print(f"smallest cell, n = {len(found)}, load {os.getloadavg()[0]:.2f}: {base:.3f} s alone")
+            timings = rounds_of(configs(SMALLEST), options.small_rounds)
+            base = statistics.median(each["none"].wall for each in timings)
+            print(f"smallest run, n = {len(timings)}, load {os.getloadavg()[0]:.2f}: {base:.3f} s alone")
             print(
                 f"{'tracker':12} {'wall added, s':>28} {'processor added, s':>28} {'calls, ms':>24}"
                 f" {'calls, %':>20} {'after, s':>20}"
             )
             for name in names[1:]:
-                wall = quartiles([each[name].wall - each["none"].wall for each in found], 4)
-                used = quartiles([each[name].processor - each["none"].processor for each in found], 4)
-                after = quartiles([each[name].after for each in found], 2)
-                calls = quartiles([1e3 * each[name].calls for each in found], 2)
-                share = quartiles([100 * each[name].calls / each[name].wall for each in found], 2)
+                wall = quartiles([each[name].wall - each["none"].wall for each in timings], 4)
+                used = quartiles([each[name].processor - each["none"].processor for each in timings], 4)
+                after = quartiles([each[name].after for each in timings], 2)
+                calls = quartiles([1e3 * each[name].calls for each in timings], 2)
+                share = quartiles([100 * each[name].calls / each[name].wall for each in timings], 2)
                 print(f"{name:12} {wall:>28} {used:>28} {calls:>24} {share:>20} {after:>20}")
         if options.rounds:
-            few = cells(TRIAL)["none"]
+            few = configs(TRIAL)["none"]
             epochs = math.ceil(TRIAL * options.seconds / timed(few).training)
-            found = rounds_of(cells(epochs), options.rounds)
-            base = statistics.median(each["none"].training for each in found)
-            print(f"{epochs} epochs, n = {len(found)}, load {os.getloadavg()[0]:.2f}: {base:.1f} s alone")
+            timings = rounds_of(configs(epochs), options.rounds)
+            base = statistics.median(each["none"].training for each in timings)
+            print(f"{epochs} epochs, n = {len(timings)}, load {os.getloadavg()[0]:.2f}: {base:.1f} s alone")
             print(f"{'tracker':12} {'wall, ratio':>28} {'training, ratio':>28}", end="")
             print(f" {'calls, ms':>20} {'calls, %':>18}")
             for name in names[1:]:
-                wall = quartiles([each[name].wall / each["none"].wall for each in found], 4)
-                training = quartiles([each[name].training / each["none"].training for each in found], 4)
-                calls = quartiles([1e3 * each[name].calls for each in found], 2)
-                share = quartiles([100 * each[name].calls / each[name].wall for each in found], 4)
+                wall = quartiles([each[name].wall / each["none"].wall for each in timings], 4)
+                training = quartiles([each[name].training / each["none"].training for each in timings], 4)
+                calls = quartiles([1e3 * each[name].calls for each in timings], 2)
+                share = quartiles([100 * each[name].calls / each[name].wall for each in timings], 4)
                 print(f"{name:12} {wall:>28} {training:>28} {calls:>20} {share:>18}")
 
 

@@ -58,8 +58,8 @@ def fit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
     def run(path: Path, *options: str) -> tuple[int, str, str]:
         code = main.main(["fit", str(path), *options])
-        told = capsys.readouterr()
-        return code, told.out, told.err
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
 
     return run
 
@@ -67,8 +67,8 @@ def fit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 def _json(fit: Run, path: Path, *options: str) -> dict[str, Any]:
     code, out, err = fit(path, *options, *FEW, "--json", "-")
     assert code == 0, err
-    found: dict[str, Any] = json.loads(out)
-    return found
+    result: dict[str, Any] = json.loads(out)
+    return result
 
 
 def test_a_table_of_c_n_d_loss_needs_the_law_only(fit: Run, table: Callable[..., Path]) -> None:
@@ -88,9 +88,9 @@ def test_a_table_of_c_n_d_loss_needs_the_law_only(fit: Run, table: Callable[...,
     assert max(map(len, out.splitlines())) <= 130
 
 
-def test_the_optimum_that_is_told_is_that_of_the_law(fit: Run, table: Callable[..., Path]) -> None:
-    found = _json(fit, table(_law(noise=0.0)), "--law", "chinchilla")
-    for at, compute in zip(found["allocation"]["optima"], (1e21, 1e22), strict=True):
+def test_the_optimum_is_that_of_the_law(fit: Run, table: Callable[..., Path]) -> None:
+    result = _json(fit, table(_law(noise=0.0)), "--law", "chinchilla")
+    for at, compute in zip(result["allocation"]["optima"], (1e21, 1e22), strict=True):
         n, d, ratio = (each["value"] for each in at["best"])
         assert at["compute"] == pytest.approx(compute)
         assert n == pytest.approx(_best(compute), rel=1e-3)
@@ -138,9 +138,9 @@ def test_profiles_of_a_table(fit: Run, table: Callable[..., Path]) -> None:
     assert "IsoFLOP profiles of loss over N: 4 budgets of C, each within 25%" in out
     assert "optimal N as C to the power 0." in out
     assert "optimal D as C to the power 0." in out
-    found = _json(fit, table(_law(noise=0.0)), "--isoflop", "N")
-    assert found["growth"][0]["exponent"]["value"] == pytest.approx(GROWS, abs=0.005)
-    for budget in found["budgets"]:
+    result = _json(fit, table(_law(noise=0.0)), "--isoflop", "N")
+    assert result["growth"][0]["exponent"]["value"] == pytest.approx(GROWS, abs=0.005)
+    for budget in result["budgets"]:
         assert budget["optimum"][0]["value"] == pytest.approx(_best(budget["compute"]), rel=0.05)
 
 
@@ -159,9 +159,9 @@ def _records(folder: Path, like: Record) -> None:
                 compute = dataclasses.replace(like.compute, train_flops=budget, examples_seen=round(d))
                 error = dataclasses.replace(like.error, test=y, ci_low=0.9 * y, ci_high=min(1.1 * y, 1.0))
                 model = dataclasses.replace(like.model, width=round(np.sqrt(n)), depth=2, parameters=round(n))
-                found = dataclasses.replace(like, run_id=f"{made:016x}", config_id=f"{made // 2:016x}")
-                found = dataclasses.replace(found, compute=compute, error=error, model=model, seed=seed)
-                records.write(found, folder)
+                made_up = dataclasses.replace(like, run_id=f"{made:016x}", config_id=f"{made // 2:016x}")
+                made_up = dataclasses.replace(made_up, compute=compute, error=error, model=model, seed=seed)
+                records.write(made_up, folder)
                 made += 1
 
 
@@ -195,10 +195,10 @@ def test_the_published_fit_of_chinchilla_from_the_command_line(fit: Run) -> None
     if not path.exists():
         pytest.skip("no chinchilla_points.csv in ../shared/data/scaling")
     options = ("--n", "Model Size", "--compute", "Training FLOP", "--y", "loss", "--hold-out", "loss>3.44")
-    found = _json(fit, path, "--law", "chinchilla", *options)
-    assert (found["points"], len(found["held_out"]["rows"])) == (240, 5)
-    assert found["objective"] == pytest.approx(0.00101827402, abs=1e-9)
-    ratio = found["allocation"]["optima"][0]["best"][-1]
+    result = _json(fit, path, "--law", "chinchilla", *options)
+    assert (result["points"], len(result["held_out"]["rows"])) == (240, 5)
+    assert result["objective"] == pytest.approx(0.00101827402, abs=1e-9)
+    ratio = result["allocation"]["optima"][0]["best"][-1]
     assert 15 < ratio["value"] < 25, "about 20 tokens a parameter"
 
 
@@ -206,8 +206,8 @@ def test_the_public_c_n_d_file_works_as_it_is(fit: Run) -> None:
     path = SCALING / "kyo_takano_cnd.csv"
     if not path.exists():
         pytest.skip("no kyo_takano_cnd.csv in ../shared/data/scaling")
-    found = _json(fit, path, "--law", "chinchilla")
-    assert found["allocation"]["exponents"][0]["value"] == pytest.approx(0.5, abs=0.03)
+    result = _json(fit, path, "--law", "chinchilla")
+    assert result["allocation"]["exponents"][0]["value"] == pytest.approx(0.5, abs=0.03)
 
 
 def test_parquet_without_its_reader_is_one_line_that_says_what_to_install(
@@ -235,7 +235,7 @@ LAW = ("--law", "chinchilla")
 
 
 @pytest.mark.parametrize(
-    ("rows", "options", "words"),
+    ("rows", "options", "message"),
     [
         (GOOD, ("--law", "chinchila"), "--law chinchila: no such law in several resources: give chinchilla"),
         (GOOD, ("--law", "power_law"), "no such law in several resources"),
@@ -275,11 +275,11 @@ LAW = ("--law", "chinchilla")
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_bad_input_is_one_line_and_exit_2(
-    rows: pd.DataFrame, options: tuple[str, ...], words: str, fit: Run, table: Callable[..., Path]
+    rows: pd.DataFrame, options: tuple[str, ...], message: str, fit: Run, table: Callable[..., Path]
 ) -> None:
     code, out, err = fit(table(rows), *options)
     assert code == output.INPUT
-    assert words in err
+    assert message in err
     assert (out, err.count("\n")) == ("", 1)
 
 
@@ -294,7 +294,7 @@ def test_rows_that_cannot_be_used_are_named(fit: Run, table: Callable[..., Path]
     assert "left out: row 10: loss is -1" in out
 
 
-def test_an_ordinary_sweep_has_no_profiles_and_the_sweep_that_has_is_told(fit: Run) -> None:
+def test_an_ordinary_sweep_has_no_profiles_and_the_message_gives_a_sweep_that_has(fit: Run) -> None:
     folder = Path(__file__).parents[2] / "results/digits-cpu"
     code, _, err = fit(folder, "--isoflop", "width")
     assert code == output.INPUT

@@ -1,4 +1,4 @@
-"""Trackers: what one is told, and that none of them can stop, slow or change a run."""
+"""Trackers: what reaches them, and that none of them can stop, slow or change a run."""
 
 from __future__ import annotations
 
@@ -29,31 +29,31 @@ import json, os, sys, time
 from pathlib import Path
 
 class Keeper:
-    """Writes down what it is told."""
-    def begin(self, cell):
-        self.path = Path(cell.directory) / f"told-{cell.run_id}-{cell.attempt}.jsonl"
+    """Writes every call to a file."""
+    def begin(self, run):
+        self.path = Path(run.directory) / f"events-{run.run_id}-{run.attempt}.jsonl"
         self.path.write_text("")
-        self.say(begin=cell.sweep, label=cell.label, width=cell.identity["model"]["width"], pid=os.getpid())
-    def say(self, **what):
+        self.write(begin=run.sweep, label=run.label, width=run.identity["model"]["width"], pid=os.getpid())
+    def write(self, **event):
         with self.path.open("a") as file:
-            file.write(json.dumps(what) + chr(10))
+            file.write(json.dumps(event) + chr(10))
     def point(self, point, steps_done):
-        self.say(examples=point.examples, val_error=point.val_error, step=point.step, steps_done=steps_done)
+        self.write(examples=point.examples, val_error=point.val_error, step=point.step, steps_done=steps_done)
     def end(self, ending):
-        found = [(r.run_id, r.error and r.error.test) for r in ending.records]
-        self.say(end=ending.state, records=found, files=[p.name for p in ending.files])
+        records = [(r.run_id, r.error and r.error.test) for r in ending.records]
+        self.write(end=ending.state, records=records, files=[p.name for p in ending.files])
 
 class Hangs(Keeper):
-    def begin(self, cell):
+    def begin(self, run):
         while True:
             time.sleep(1)
 
 class Raises(Keeper):
-    def begin(self, cell):
+    def begin(self, run):
         raise OSError("No space left on device")
 
 class Dies(Keeper):
-    def begin(self, cell):
+    def begin(self, run):
         os._exit(9)
 
 class Loud(Keeper):
@@ -74,8 +74,8 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[s
     sys.modules.pop("own_trackers", None)
 
 
-def told(directory: Path) -> list[dict[str, Any]]:
-    (path,) = directory.glob("told-*.jsonl")
+def events(directory: Path) -> list[dict[str, Any]]:
+    (path,) = directory.glob("events-*.jsonl")
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
@@ -87,13 +87,13 @@ def same(one: Record, two: Record) -> bool:
     return (one.error, one.loss, len(one.curve)) == (two.error, two.loss, len(two.curve))
 
 
-def test_a_tracker_of_ones_own_is_told_what_the_record_says(
+def test_a_tracker_of_ones_own_gets_what_the_record_holds(
     make_config: MakeConfig, own: Callable[[str], tuple[str, ...]]
 ) -> None:
     config = make_config(*own("Keeper"))
     (record,) = run.run(config)
     assert tracker.wait(config.directory, WAIT_SECONDS)
-    first, *points, last = told(config.directory)
+    first, *points, last = events(config.directory)
     assert (first["begin"], first["label"], first["width"]) == (config.sweep.name, "mlp w8 d1", 8)
     assert first["pid"] != os.getpid()
     assert [(p["examples"], p["val_error"], p["step"]) for p in points] == [
@@ -119,21 +119,21 @@ def test_the_tracker_to_copy_writes_lines(make_config: MakeConfig) -> None:
     assert last["summary"]["test_error"] == record.error.test
 
 
-def test_cool_downs_are_one_cell_whose_steps_never_fall(
+def test_cooldowns_are_one_run_whose_steps_never_fall(
     make_config: MakeConfig, own: Callable[[str], tuple[str, ...]]
 ) -> None:
     config = make_config(*own("Keeper"), "schedule.epochs=2", "schedule.cooldowns=[0.5,1]")
-    found = run.run(config)
+    finished = run.run(config)
     assert tracker.wait(config.directory, WAIT_SECONDS)
-    _, *points, last = told(config.directory)
+    _, *points, last = events(config.directory)
     done = [p["steps_done"] for p in points]
     assert done == sorted(done)
     assert [p["step"] for p in points] != sorted(p["step"] for p in points)
-    assert [run_id for run_id, _ in last["records"]] == [r.run_id for r in found]
+    assert [run_id for run_id, _ in last["records"]] == [r.run_id for r in finished]
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [
         ("Raises", "OSError: No space left on device"),
         ("Dies", "ended with exit code 9"),
@@ -147,7 +147,7 @@ def test_a_tracker_that_fails_costs_one_line(
     capfd: pytest.CaptureFixture[str],
     done_record: Record,
     name: str,
-    words: str,
+    message: str,
 ) -> None:
     config = make_config(*own(name))
     (record,) = run.run(config)
@@ -155,7 +155,7 @@ def test_a_tracker_that_fails_costs_one_line(
     assert tracker.wait(config.directory, WAIT_SECONDS)
     lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("isoflop: tracker")]
     assert len(lines) == 1
-    assert words in lines[0]
+    assert message in lines[0]
 
 
 def test_a_tracker_that_hangs_is_given_up_after_its_time(
@@ -195,7 +195,7 @@ def test_a_run_that_is_killed_ends_its_tracker(
         feed.begin(1)
         feed.point(point(3), 3)
     assert tracker.wait(config.directory, WAIT_SECONDS)
-    assert told(config.directory)[-1] == {"end": "killed", "records": [], "files": []}
+    assert events(config.directory)[-1] == {"end": "killed", "records": [], "files": []}
 
 
 @pytest.mark.parametrize(("attempt", "state"), [(1, "done"), (2, "killed")])
@@ -214,7 +214,7 @@ def test_a_run_that_is_killed_after_its_record_was_written_has_ended_as_it_says(
         feed.begin(attempt)
         records.write(done_record, config.directory)
     assert tracker.wait(config.directory, WAIT_SECONDS)
-    end = told(config.directory)[-1]
+    end = events(config.directory)[-1]
     assert end["end"] == state
     assert len(end["records"]) == len(end["files"]) == (state == "done")
 
@@ -245,7 +245,7 @@ def test_curves_that_cannot_be_written_cost_a_line(
 
 
 @pytest.mark.parametrize(
-    ("overrides", "words"),
+    ("overrides", "message"),
     [
         (("tracker=custom", "tracker.path=no_colon"), "my.module:Tracker"),
         (("tracker=custom", "tracker.path=isoflop_absent:Tracker"), "no module isoflop_absent"),
@@ -256,10 +256,10 @@ def test_curves_that_cannot_be_written_cost_a_line(
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_written(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], overrides: tuple[str, ...], words: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], overrides: tuple[str, ...], message: str
 ) -> None:
     assert main.main(["run", *overrides, f"out={tmp_path / 'out'}"]) == 2
-    assert words in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

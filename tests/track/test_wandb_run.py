@@ -182,9 +182,9 @@ def test_an_upload_after_the_fact_says_the_same(
     (config.directory / "records" / "damaged.json").write_text("{")
     monkeypatch.setenv("WANDB_MODE", "offline")
     assert main.main(["wandb", str(config.directory)]) == 0
-    told = capsys.readouterr().out
-    assert "2 runs, 1 records left out" in told
-    assert "damaged" in told
+    shown = capsys.readouterr().out
+    assert "2 runs, 1 records left out" in shown
+    assert "damaged" in shown
     sent = wandb_log.read_all(config.directory)
     offline = {each.config["run_id"]: each for each in sent if "run_id" in each.config}
     assert [each.config["sweep_name"] for each in sent] == [config.directory.name] * 3
@@ -212,9 +212,9 @@ def test_a_process_of_an_agent_takes_the_id_it_is_given(
     from isoflop.track import wandb_run
 
     settings = TrackerConfig("wandb", "online", "isoflop", None, None, (), 30.0)
-    cell = upload.cell_of(done_record, tmp_path, settings)
-    assert wandb_run.run_id(cell, offline=False) == done_record.run_id
+    info = upload.run_info(done_record, tmp_path, settings)
+    assert wandb_run.run_id(info, offline=False) == done_record.run_id
     monkeypatch.setenv("WANDB_RUN_ID", "abc")
-    assert wandb_run.run_id(cell, offline=False) == done_record.run_id
+    assert wandb_run.run_id(info, offline=False) == done_record.run_id
     monkeypatch.setenv("WANDB_SWEEP_ID", "s")
-    assert wandb_run.run_id(cell, offline=False) == "abc"
+    assert wandb_run.run_id(info, offline=False) == "abc"

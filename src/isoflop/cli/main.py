@@ -1,81 +1,118 @@
-"""The command line: the verbs, and the map from errors to one line and an exit code."""
+"""The `isoflop` command: parse the arguments, run one verb, turn an error into one line and an exit code."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from isoflop import __version__, record
-from isoflop.cli import curves, meters, output, paper, training, wandb
+from isoflop.cli import (
+    aggregate,
+    doctor,
+    fit,
+    flops,
+    meter,
+    output,
+    paper,
+    report,
+    run,
+    score,
+    status,
+    sweep,
+    wandb,
+)
 from isoflop.cli.output import FAILED, INPUT, INTERRUPTED
 from isoflop.config import ConfigError
 
-ROOMS = (training, curves, paper, wandb, meters)
+VERBS = (run, sweep, status, aggregate, fit, report, score, paper, wandb, flops, meter, doctor)
+"""One module per verb, in the order of `isoflop --help`. Each imports what it needs only when it runs."""
+TAKE_OVERRIDES = ("run", "sweep", "flops")
+OF_THE_PATH = (
+    PermissionError,
+    FileNotFoundError,
+    NotADirectoryError,
+    IsADirectoryError,
+    FileExistsError,
+)
+"""Errors of a path that the user gave; other errors of the system, such as a full disk, are the machine's."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb. Exit codes: 0 done, 1 failed or the machine's fault, 2 the input's fault, 3 diverged,
-    4 out of memory, 75 interrupted and resumable."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    cut = given.index("--") if given[:1] == ["meter"] and "--" in given else len(given)
-    given, command = given[:cut], given[cut + 1 :]
-    options, overrides = parser().parse_known_args(given)
+    """Run one verb and return its exit code.
+
+    Exit codes: 0 done, 1 failed or the machine's fault, 2 the input's fault, 3 diverged, 4 out of memory,
+    75 interrupted and resumable.
+    """
+    own, command = _split_metered_command(list(sys.argv[1:] if arguments is None else arguments))
+    options, overrides = parser().parse_known_args(own)
     try:
-        if overrides and options.verb not in ("run", "sweep", "flops"):
-            raise ConfigError(
-                f"isoflop {options.verb} does not take {overrides[0]}: see isoflop {options.verb} --help"
-            )
-        if strange := [
-            word for word in overrides if word.startswith("-") and word not in ("-m", "--multirun")
-        ]:
-            raise ConfigError(f"unknown option {strange[0]}: see isoflop {options.verb} --help")
+        _check_overrides(options.verb, overrides)
         options.overrides, options.command = overrides, command
         return int(options.action(options))
-    except KeyboardInterrupt:
-        return output.tell("interrupted: run the same command again to go on", INTERRUPTED, options.debug)
-    except record.RecordBusyError as error:
-        return output.tell(str(error), FAILED, options.debug)
-    except ValueError as error:
-        return output.tell(str(error), INPUT, options.debug)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return output.tell(f"{where}{error.strerror or error}", _os_exit(error), options.debug)
-    except Exception as error:
-        return output.tell(f"{type(error).__name__}: {error} (--debug shows where)", FAILED, options.debug)
+    except (Exception, KeyboardInterrupt) as error:
+        message, code = _explain(error)
+        return output.print_error(message, code, debug=options.debug)
 
 
-def _os_exit(error: OSError) -> int:
-    """A folder that is not there or may not be written is the input's fault, a full disk the machine's."""
-    users = (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError)
-    return INPUT if isinstance(error, users) else FAILED
+def _split_metered_command(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Split `isoflop meter [OPTIONS] -- COMMAND` at the dashes; other verbs have no command."""
+    if arguments[:1] != ["meter"] or "--" not in arguments:
+        return arguments, []
+    dashes = arguments.index("--")
+    return arguments[:dashes], arguments[dashes + 1 :]
+
+
+def _check_overrides(verb: str, overrides: Sequence[str]) -> None:
+    """Raise ConfigError for arguments that are neither options of the verb nor overrides it takes."""
+    if overrides and verb not in TAKE_OVERRIDES:
+        raise ConfigError(f"isoflop {verb} does not take {overrides[0]}: see isoflop {verb} --help")
+    for argument in overrides:
+        if argument.startswith("-") and argument not in ("-m", "--multirun"):
+            raise ConfigError(f"unknown option {argument}: see isoflop {verb} --help")
+
+
+def _explain(error: BaseException) -> tuple[str, int]:
+    """Return the line that says what went wrong, and the exit code that says whose fault it is."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted: run the same command again to go on", INTERRUPTED
+    if isinstance(error, record.RecordBusyError):
+        return str(error), FAILED
+    if isinstance(error, ValueError):  # ConfigError is one
+        return str(error), INPUT
+    if isinstance(error, OSError):
+        path = f"{error.filename}: " if error.filename else ""
+        return f"{path}{error.strerror or error}", INPUT if isinstance(error, OF_THE_PATH) else FAILED
+    return f"{type(error).__name__}: {error} (--debug shows where)", FAILED
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse, with its complaints in one line."""
+    """An argparse parser that reports an error in one line."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong and where help is; exit code 2."""
+        """Print what is wrong and where the help is, and exit with code 2."""
         self.exit(INPUT, f"isoflop: {message}: see {self.prog} --help\n")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The verbs and their options; overrides are what it leaves over."""
-    whole = _Parser(prog="isoflop", description="How error falls as training compute grows.")
-    whole.add_argument("--version", action="version", version=f"isoflop {__version__}")
-    verbs = whole.add_subparsers(dest="verb", required=True, metavar="VERB")
+    """Return the parser of all verbs; overrides are the arguments that it leaves unparsed."""
+    root = _Parser(prog="isoflop", description="How error falls as training compute grows.")
+    root.add_argument("--version", action="version", version=f"isoflop {__version__}")
+    verbs = root.add_subparsers(dest="verb", required=True, metavar="VERB")
 
-    def verb(name: str, action: Any, words: str) -> argparse.ArgumentParser:
-        told = words.replace("%%", "%")
-        made = verbs.add_parser(name, help=words, description=told, allow_abbrev=False)
-        made.add_argument("--debug", action="store_true", help="show stack traces")
-        made.set_defaults(action=action)
-        return made
+    def add_verb(
+        name: str, action: Callable[[argparse.Namespace], int], text: str
+    ) -> argparse.ArgumentParser:
+        # argparse formats `help` with %, but prints `description` as it is.
+        verb = verbs.add_parser(name, help=text, description=text.replace("%%", "%"), allow_abbrev=False)
+        verb.add_argument("--debug", action="store_true", help="show stack traces")
+        verb.set_defaults(action=action)
+        return verb
 
-    for room in ROOMS:
-        room.add(verb)
-    return whole
+    for module in VERBS:
+        module.add(add_verb)
+    return root
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What every verb tells the shell: exit codes, one line for what is wrong, results as JSON."""
+"""What every verb shares: exit codes, errors as one line on standard error, results as JSON."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ EXIT_OF_STATE = {
     "interrupted": INTERRUPTED,
 }
 
-Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
-"""Adds a verb: its name, what it does, and the words of its help."""
+AddVerb = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
+"""Adds a verb to the parser: its name, the function that runs it, and its help text."""
 
 
-def tell(message: str, code: int, debug: bool) -> int:
-    """One line on standard error, the stack trace before it if asked for; the exit code."""
+def print_error(message: str, code: int, *, debug: bool) -> int:
+    """Print `message` as one line on standard error, after the stack trace if `debug`, and return `code`."""
     if debug:
         traceback.print_exc()
     print(f"isoflop: {' '.join(message.split())}", file=sys.stderr)
@@ -36,13 +36,13 @@ def tell(message: str, code: int, debug: bool) -> int:
 
 
 def check_target(target: str) -> None:
-    """Refuse a target of --json that cannot be written, before the work is done. Raises ConfigError."""
+    """Refuse a --json target that cannot be written, before the work is done. Raises ConfigError."""
     if target != "-" and (Path(target).is_dir() or not Path(target).absolute().parent.is_dir()):
         raise ConfigError(f"--json {target}: give a file in a folder that exists, or - for standard output")
 
 
 def write_json(value: Any, target: str) -> int:
-    """Write `value` as JSON to a file, or to standard output for -."""
+    """Write `value` as JSON to the file `target`, or to standard output if it is "-"; return DONE."""
     check_target(target)
     payload = msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
     if target == "-":
@@ -53,5 +53,16 @@ def write_json(value: Any, target: str) -> int:
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
-    """The option of every verb with a result."""
+    """Add --json, the option of every verb that has a result."""
     parser.add_argument("--json", metavar="FILE", help="write the result as JSON, - for standard output")
+
+
+def add_directory(parser: argparse.ArgumentParser) -> None:
+    """Add DIR, the argument of every verb that reads a sweep's folder."""
+    parser.add_argument("directory", metavar="DIR", type=Path, help="the folder of a sweep")
+
+
+def check_resamples(number: int) -> None:
+    """Raise ConfigError for too few bootstrap resamples to give an interval."""
+    if number < 100:
+        raise ConfigError(f"--resamples {number}: an interval needs at least 100")

@@ -20,7 +20,7 @@ SWEEP_RESAMPLES = 200
 """For the laws of the small sweep that `paper all` prices: a rough interval is enough there."""
 
 
-def add(verb: output.Add) -> None:
+def add(verb: output.AddVerb) -> None:
     """Add the verb `paper` with a subcommand for each part."""
     made = verb("paper", _all, "The paper's claims, reproduced and questioned: isoflop paper all --quick")
     parts = made.add_subparsers(dest="part", required=True, metavar="PART")
@@ -276,13 +276,13 @@ def _all(options: argparse.Namespace) -> int:
 
 def _sweep(directory: Path, *, quick: bool) -> None:
     """Train the missing runs of conf/sweep/overparameterised.yaml; with `quick` one seed of each."""
-    from isoflop.cli import training
+    from isoflop.cli import sweep
     from isoflop.sweep import grid, retry
 
     overrides = ["sweep=overparameterised", *(["seed=0"] if quick else [])]
     composed = dataclasses.replace(compose_config(overrides, None), out=str(directory))
     base = dataclasses.replace(composed, sweep=grid.without_axes(composed.sweep, ["seed"] if quick else []))
-    training.run_missing(base, grid.expand(base), base.directory, retry.parse_states(None))
+    sweep.run_missing(base, grid.expand(base), base.directory, retry.parse_states(None))
 
 
 def _laws(directory: Path) -> Any:

@@ -1,1 +1,1 @@
-"""Figures, the page and the console. Torch-free."""
+"""The figures and the page of a sweep, and its copy in W&B. Torch-free."""

@@ -30,24 +30,13 @@ for (const table of document.querySelectorAll("table.sortable")) {
 
 // Charts: unpack plotly from this very page, then put each chart in its drawing's place.
 async function unpack(id) {
-  const text = document.getElementById(id).textContent;
-  const bytes = new Uint8Array(Math.floor((text.length * 7) / 8));
-  let bits = 0;
-  let held = 0;
-  let at = 0;
-  for (let i = 0; i < text.length; i++) {
-    held = ((held << 7) | (text.charCodeAt(i) & 127)) & 0x7fff;
-    bits += 7;
-    if (bits >= 8) {
-      bits -= 8;
-      if (at < bytes.length) bytes[at++] = held >> bits;
-    }
-  }
+  const text = atob(document.getElementById(id).textContent);
+  const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Response(stream).text();
 }
 
-async function enliven() {
+async function drawCharts() {
   if (!("DecompressionStream" in window)) return;
   const { views, runs } = JSON.parse(await unpack("packed-charts"));
   const script = document.createElement("script");
@@ -80,4 +69,4 @@ async function enliven() {
   document.documentElement.dataset.charts = "live";
 }
 
-enliven().catch((problem) => console.warn("the charts stay drawings:", problem));
+drawCharts().catch((problem) => console.warn("the charts stay drawings:", problem));

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.resources
-import string
 from pathlib import Path
 
 import jinja2
@@ -13,10 +12,10 @@ from markupsafe import Markup
 
 from isoflop import __version__, record
 from isoflop.curve.result import FitFile, FitReport
-from isoflop.report import isoflop_section, packed
+from isoflop.report import packed
 from isoflop.report.figures import canvas, charts, inline_svg, power_trace, sweep, views
 from isoflop.report.figures.canvas import Drawing
-from isoflop.report.isoflop_section import Section
+from isoflop.report.profiles_panel import ProfilesPanel, profiles_panel
 from isoflop.report.text import costs, law_tables, tables, trust
 from isoflop.report.text.numerals import compact, interval, number, percent, plural, seconds
 from isoflop.report.text.origins import origins
@@ -34,28 +33,38 @@ class Card:
 
 
 @dataclasses.dataclass(frozen=True)
+class PageFigure:
+    """A drawing on the page: its file's stem, title, caption, and the <img> element that shows it."""
+
+    name: str
+    title: str
+    caption: str
+    img: Markup
+
+
+@dataclasses.dataclass(frozen=True)
 class Panel:
     """A titled figure, or the reason there is none; `live` figures become interactive."""
 
     title: str
-    drawing: dict[str, object] | None
+    figure: PageFigure | None
     live: bool
     missing: str
 
 
 def _halving_card(report: FitReport) -> Card:
-    """What halving the error takes: by the floored law where a floor is seen, else by the plain one."""
-    bent = costs.law(report, "power_law_floor") if costs.floor_identified(report) else None
-    plain = bent or costs.law(report, "power_law_ols")
+    """Return the price of half the error: by the law with a floor if one is seen, else the plain one."""
+    floored = costs.law(report, "power_law_floor") if costs.floor_identified(report) else None
+    plain = floored or costs.law(report, "power_law_ols")
     assert plain is not None
     half = costs.halving(plain, report.x_max)
     value = f"×{number(half.factor, 2)}" if half.factor is not None else "no finite factor"
-    note = f"compute from the largest run, by the power law{' with a floor' if bent else ''}"
+    note = f"compute from the largest run, by the power law{' with a floor' if floored else ''}"
     return Card("To halve the error", value, note)
 
 
 def _forecast_card(report: FitReport) -> Card | None:
-    """What the forecast says of ten times the compute, or as far as its band goes."""
+    """Return the forecast at ten times the compute, or at the end of its band."""
     if report.forecast is None:
         return None
     band = report.forecast.band
@@ -67,62 +76,60 @@ def _forecast_card(report: FitReport) -> Card | None:
 
 
 def _cards(table: RunTable, fits: FitFile, report: FitReport | None) -> tuple[Card, ...]:
-    rows, found = table.rows, []
+    rows, cards = table.rows, []
     plain = costs.law(report, "power_law_ols") if report else None
     b = costs.exponent(report) if report else None
     if plain is not None and b is not None and report is not None:
-        found.append(
+        cards.append(
             Card("Exponent b", number(b.value), f"95% {interval(b.interval)}; error ∝ compute to the −b")
         )
         if plain.paper_alpha is not None:
             note = f"95% {interval(plain.paper_alpha.interval)}; per training compute"
-            found.append(Card("alpha = 1/b", number(plain.paper_alpha.value), note))
-        found.append(_halving_card(report))
+            cards.append(Card("alpha = 1/b", number(plain.paper_alpha.value), note))
+        cards.append(_halving_card(report))
     if len(rows):
         best = rows.sort_values("test_error").iloc[0]
         note = f"{best['label']}, seed {best['seed']:.0f}"
-        found.append(Card("Least test error", percent(float(best["test_error"])), note))
+        cards.append(Card("Least test error", percent(float(best["test_error"])), note))
     shapes = plural(rows["config_id"].nunique(), "configuration")
-    found.append(Card("Runs", f"{len(rows):,}", f"of {shapes}, {plural(rows['seed'].nunique(), 'seed')}"))
+    cards.append(Card("Runs", f"{len(rows):,}", f"of {shapes}, {plural(rows['seed'].nunique(), 'seed')}"))
     compute = rows["train_gflops"].dropna()
     if len(compute):
         span = f"one run: {number(compute.min())} to {number(compute.max())}"
-        found.append(Card("Training compute", f"{number(compute.sum())} GFLOPs", span))
+        cards.append(Card("Training compute", f"{number(compute.sum())} GFLOPs", span))
     joules = rows["energy_joules"].dropna()
     if len(joules):
-        found.append(
+        cards.append(
             Card("Training energy", f"{number(joules.sum())} J", f"known for {plural(len(joules), 'run')}")
         )
     else:
-        found.append(Card("Training energy", "unknown", "see the reason below"))
-    found.append(Card("Training time", seconds(float(rows["train_seconds"].sum())), "summed over runs"))
-    ahead = _forecast_card(report) if report else None
-    if ahead is not None:
-        found.insert(min(3, len(found)), ahead)
+        cards.append(Card("Training energy", "unknown", "see the reason below"))
+    cards.append(Card("Training time", seconds(float(rows["train_seconds"].sum())), "summed over runs"))
+    forecast = _forecast_card(report) if report else None
+    if forecast is not None:
+        cards.insert(min(3, len(cards)), forecast)
     excluded = len(report.excluded) if report else 0
-    found.append(
+    cards.append(
         Card("Left out", f"{len(table.dropped) + excluded:,}", "dropped or not fitted, with reasons")
     )
-    return tuple(found)
+    return tuple(cards)
 
 
 def _reasons(rows: pd.DataFrame) -> str:
-    """Why joules are unknown, each reason with how many runs it holds for."""
+    """Return why joules are unknown, each reason with its number of runs."""
     counts = (
         rows.loc[rows["energy_joules"].isna(), "energy_reason"].fillna("no reason recorded").value_counts()
     )
     return "; ".join(f"{reason} ({plural(int(count), 'run')})" for reason, count in counts.items())
 
 
-def _inlined(drawing: Drawing, prefix: str) -> dict[str, object]:
-    svg = Markup(inline_svg.inline(drawing.svg, prefix, drawing.alt))
-    return {"name": drawing.name, "title": drawing.title, "caption": drawing.caption, "svg": svg}
+def _figure(drawing: Drawing) -> PageFigure:
+    return PageFigure(drawing.name, drawing.title, drawing.caption, inline_svg.img(drawing.svg, drawing.alt))
 
 
-def _diagnostics(drawings: tuple[Drawing, ...]) -> list[dict[str, object]]:
-    """The figures that judge the fit, those there are."""
-    chosen = [d for d in drawings if d.name in ("residuals", "calibration")]
-    return [_inlined(d, string.ascii_uppercase[i]) for i, d in enumerate(chosen)]
+def _diagnostics(drawings: tuple[Drawing, ...]) -> list[PageFigure]:
+    """Return the figures that judge the fit."""
+    return [_figure(each) for each in drawings if each.name in ("residuals", "calibration")]
 
 
 def _panels(rows: pd.DataFrame, drawings: tuple[Drawing, ...]) -> tuple[Panel, ...]:
@@ -130,12 +137,10 @@ def _panels(rows: pd.DataFrame, drawings: tuple[Drawing, ...]) -> tuple[Panel, .
     titles = {view.key: view.title for view in views.VIEWS} | {
         "width_depth": "Mean test error by width and depth"
     }
-    found = []
-    for position, (key, title) in enumerate(titles.items()):
+    panels = []
+    for key, title in titles.items():
         drawing = by_name.get(key)
-        shown: dict[str, object] | None = None
-        if drawing is not None:
-            shown = _inlined(drawing, string.ascii_lowercase[position])
+        figure = None if drawing is None else _figure(drawing)
         missing = ""
         if key == "error_joules" and rows["energy_joules"].isna().any():
             which = "Some joules are unknown" if drawing else "No joules are known, so there is no chart"
@@ -147,8 +152,8 @@ def _panels(rows: pd.DataFrame, drawings: tuple[Drawing, ...]) -> tuple[Panel, .
                 "error_seconds": "No run has a known training time, so there is no chart.",
                 "error_compute": "No run has a known training compute and an error above 0: no chart.",
             }[key]
-        found.append(Panel(title, shown, key != "width_depth", missing))
-    return tuple(found)
+        panels.append(Panel(title, figure, key != "width_depth", missing))
+    return tuple(panels)
 
 
 def _asset(name: str) -> str:
@@ -165,9 +170,18 @@ def render(
     table: RunTable,
     fits: FitFile,
     drawings: tuple[Drawing, ...],
-    profiles: Section,
+    profiles: ProfilesPanel,
 ) -> str:
-    """The page of the sweep called `name`. Everything that is not markup of ours is escaped by jinja2."""
+    """Return the page of a sweep as HTML; jinja2 escapes everything but the page's own markup.
+
+    Args:
+        name: The sweep's name.
+        directory: The sweep's folder, whose records give the provenance.
+        table: The runs, and the records that were dropped.
+        fits: The laws of every pair of axes.
+        drawings: The figures that could be drawn.
+        profiles: The panel of IsoFLOP profiles.
+    """
     report = views.report_of(fits, views.VIEWS[0])
     ahead = report.forecast if report else None
     left_out = tables.left_out(table, fits)
@@ -183,9 +197,9 @@ def render(
         "trust": trust.trust(report) if report else "",
         "forecast_warnings": [w for w in ahead.warnings if "tested" not in w] if ahead else [],
         "diagnostics": _diagnostics(drawings),
-        "power": next((_inlined(d, "pow") for d in drawings if d.name == power_trace.NAME), None),
+        "power_law": next((_figure(d) for d in drawings if d.name == power_trace.NAME), None),
         "profiles": profiles,
-        "profiles_drawing": _inlined(profiles.drawing, "iso") if profiles.drawing else None,
+        "profiles_drawing": _figure(profiles.drawing) if profiles.drawing else None,
         "held_out": law_tables.held_out(report.held_out if report else None, views.VIEWS[0].scale),
         "unfitted": fits.unfitted,
         "configs": tables.configs(table.rows),
@@ -199,7 +213,7 @@ def render(
         "css": Markup(_asset("page.css")),
         "js": Markup(_asset("page.js")),
         "packed_charts": Markup(packed.pack(charts.specs(table.rows, fits))),
-        "packed_plotly": Markup(packed.library()),
+        "packed_plotly": Markup(packed.plotly_library()),
     }
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
     return environment.from_string(_asset("page.html.j2")).render(context)
@@ -218,7 +232,7 @@ def write_report(directory: Path, table: RunTable, fits: FitFile) -> Path:
         )
     power = power_trace.draw(directory, table.rows)
     drawings = (*sweep.draw(table.rows, fits), *([power] if power else ()))
-    profiles = isoflop_section.section(table.rows)
+    profiles = profiles_panel(table.rows)
     canvas.write((*drawings, *([profiles.drawing] if profiles.drawing else ())), directory)
     path = directory / "index.html"
     name = directory.resolve().name

@@ -1,4 +1,4 @@
-"""What a tracker is told, and the small interface that all trackers share."""
+"""The interface that all trackers share, and the events that reach a tracker's process."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from isoflop.record import CurvePoint, Record
 
 
 @dataclasses.dataclass(frozen=True)
-class Cell:
-    """What is known of a cell before it trains. `identity` is the configuration that defines it, `directory`
-    the sweep's folder; `sweep` and `label` are for people."""
+class RunInfo:
+    """What is known of a run before it trains.
+
+    `identity` is the configuration that defines it, with its seed; `directory` is the sweep's folder; `sweep`
+    and `label` are names for people.
+    """
 
     run_id: str
     config_id: str
@@ -30,56 +33,63 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Ending:
-    """The records of the cell's points, the shortest first, and files that belong to it. There is no record
-    where the process was killed before the last was written."""
+    """The end of a run: the records of its points, the shortest first, and the files that belong to it.
+
+    There is no record if the process was killed before the last one was written.
+    """
 
     records: tuple[Record, ...]
     files: tuple[Path, ...]
 
     @property
     def state(self) -> str:
-        """The last record's state, or `killed`."""
+        """The state of the last record, or `killed`."""
         return self.records[-1].state if self.records else "killed"
 
     @property
     def power(self) -> Path | None:
-        """The meter's polls of a finished run, if there are any."""
-        found = (path for path in self.files if path.parent.name == "power")
-        return next(found, None) if self.state == "done" else None
+        """The file of the meter's polls of a finished run, if there is one."""
+        polls = (path for path in self.files if path.parent.name == "power")
+        return next(polls, None) if self.state == "done" else None
 
 
 class Tracker(Protocol):
-    """A tracker of one cell. It is made without arguments, in a process of its own; what it raises costs a
-    line on standard error."""
+    """A tracker of one run, made without arguments in a process of its own.
 
-    def begin(self, cell: Cell) -> None:
-        """The cell is about to train."""
+    What it raises costs one line on standard error, never the run.
+    """
+
+    def begin(self, run: RunInfo) -> None:
+        """Called before the run trains."""
 
     def point(self, point: CurvePoint, steps_done: int) -> None:
-        """An evaluation; those of earlier attempts come first. `steps_done` never falls within a cell: where
-        there are cool-downs `point.step` goes back to the trunk after each."""
+        """Called for each evaluation, those of earlier attempts first.
+
+        `steps_done` never falls within a run, unlike `point.step`, which goes back to the trunk after each
+        cooldown branch.
+        """
 
     def end(self, ending: Ending) -> None:
-        """The cell is over; nothing comes after this."""
+        """Called last, when the run is over."""
 
 
 class Begin(msgspec.Struct, frozen=True, tag=True):
-    """The first line of a feed. `records`: where those of the cell's points will lie, the shortest first."""
+    """The first event. `records` are the paths of the records of the run's points, the shortest first."""
 
-    cell: Cell
+    run: RunInfo
     records: tuple[str, ...]
 
 
-class Point(msgspec.Struct, frozen=True, tag=True):
-    """A line for each evaluation."""
+class Evaluation(msgspec.Struct, frozen=True, tag=True):
+    """One evaluation."""
 
     point: CurvePoint
     steps_done: int
 
 
 class End(msgspec.Struct, frozen=True, tag=True):
-    """The last line: the cell is over and its records are written."""
+    """The last event: the run is over and its records are written."""
 
 
-Event = Begin | Point | End
+Event = Begin | Evaluation | End
 DECODER = msgspec.json.Decoder(Event)

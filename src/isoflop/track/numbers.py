@@ -8,13 +8,14 @@ Value = float | int | str | bool
 GIGA = 1e-9
 
 CURVE_AXES = ("examples", "train_gflops", "energy_joules", "train_seconds")
-"""What an error of the curve can be drawn against."""
+"""Axes against which an error of the curve can be drawn."""
 _NOT_A_RESULT = ("run_id", "config_id", "trunk_id", "place_id", "label", "seed", "started_at")
 
 
 def curve_row(point: CurvePoint) -> dict[str, Value]:
-    """An evaluation; what is unknown is left out. GFLOPs, joules, seconds of training, errors in [0, 1]."""
-    found = {
+    """Return an evaluation by name, without what is unknown: GFLOPs, joules, seconds of training, errors in
+    [0, 1]."""
+    row = {
         "step": point.step,
         "examples": point.examples,
         "train_gflops": None if point.train_flops is None else point.train_flops * GIGA,
@@ -23,15 +24,15 @@ def curve_row(point: CurvePoint) -> dict[str, Value]:
         "val_error": point.val_error,
         "val_loss": point.val_loss,
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in row.items() if value is not None}
 
 
 def summary(record: Record) -> dict[str, Value]:
-    """What is known of a run in the columns of the table, with its state and what it cost in all."""
+    """Return what is known of a run in the columns of the table, with its state and what it cost in all."""
     from isoflop.table import aggregate  # slow to import, and needed only once training is over
 
-    found = {n: read(record) for n, read in aggregate.COLUMNS.items() if n not in _NOT_A_RESULT}
-    found |= {
+    row = {n: read(record) for n, read in aggregate.COLUMNS.items() if n not in _NOT_A_RESULT}
+    row |= {
         "state": record.state,
         "reason": record.reason,
         "attempt": record.attempt,
@@ -39,13 +40,14 @@ def summary(record: Record) -> dict[str, Value]:
         "spent_seconds": record.spent.seconds,
         "wasted_seconds": record.spent.wasted_seconds,
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in row.items() if value is not None}
 
 
 def summaries(records: tuple[Record, ...]) -> dict[str, Value]:
-    """The summary of the last record; those of earlier horizons under at_HORIZON/."""
-    killed: dict[str, Value] = {"state": "killed", "failed": 1}
-    found = summary(records[-1]) if records else killed
+    """Return the summary of the last record, and those of earlier horizons under at_HORIZON/."""
+    if not records:
+        return {"state": "killed", "failed": 1}
+    rows = summary(records[-1])
     for record in records[:-1]:
-        found |= {f"at_{record.horizon:g}/{name}": value for name, value in summary(record).items()}
-    return found
+        rows |= {f"at_{record.horizon:g}/{name}": value for name, value in summary(record).items()}
+    return rows

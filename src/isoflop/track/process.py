@@ -1,8 +1,8 @@
-"""The process of a tracker: reads events from standard input, one JSON line each, and tells the tracker.
+"""The tracker's own process: read events from standard input, one JSON line each, and pass them on.
 
-It ignores the signals that a terminal or a scheduler sends to a whole job, and ends by itself: when the feed
-is over and the tracker has finished, or `wait_seconds` after that, whatever the tracker does. A line on
-standard error says what went wrong. It yields the processor to training.
+It ignores the signals that a terminal or a scheduler sends to a whole job, so that it can finish after the
+run. It ends once the feed is over and the tracker has finished, and at the latest `wait_seconds` after the
+end of the feed. What goes wrong is one line on standard error. It runs at low priority.
 """
 
 from __future__ import annotations
@@ -20,98 +20,111 @@ from typing import BinaryIO
 import msgspec
 
 from isoflop import record
-from isoflop.track.events import DECODER, Begin, End, Ending, Event, Point, Tracker
+from isoflop.track.events import DECODER, Begin, End, Ending, Evaluation, Event, Tracker
 
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-TOLD = 3
-"""Exit code where a line has said what went wrong."""
+REPORTED = 3
+"""Exit code of a process that has printed what went wrong."""
 NICE = 10
+EventQueue = queue.SimpleQueue[Event | None]
+"""Events in order; None after the last."""
 TRACKERS = {
     "wandb": "isoflop.track.wandb_run:WandbTracker",
     "tensorboard": "isoflop.track.tensorboard_run:TensorboardTracker",
 }
 
 
-def tell(name: str, words: str) -> None:
-    """One line on standard error."""
+def print_error(name: str, message: str) -> None:
+    """Print one line on standard error, if that can still be written."""
     with contextlib.suppress(OSError):
-        sys.stderr.write(f"isoflop: tracker {name}: {' '.join(words.split())}\n")
+        sys.stderr.write(f"isoflop: tracker {name}: {' '.join(message.split())}\n")
         sys.stderr.flush()
 
 
 def make(path: str) -> Tracker:
-    """The tracker that `module:Name` names."""
+    """Return a new tracker of the class that `module:Name` names."""
     module, _, name = path.partition(":")
-    found: Tracker = getattr(importlib.import_module(module), name)()
-    return found
+    tracker: Tracker = getattr(importlib.import_module(module), name)()
+    return tracker
 
 
-def ending(begin: Begin, told: bool) -> Ending:
-    """The records that were written, and the files beside them.
+def ending(begin: Begin, *, end_received: bool) -> Ending:
+    """Return the records that were written, and the files beside them.
 
-    Where the end was not `told` (the process was killed, or the pipe was full) the last record says whether
-    this attempt reached it.
+    If no `End` came (the process was killed, or the pipe was full), the last record tells whether this
+    attempt finished: its attempt number is then the one of `begin`.
     """
-    cell, found, files = begin.cell, [], []
+    run, finished, files = begin.run, [], []
     for path in map(Path, begin.records):
         with contextlib.suppress(record.RecordError, OSError):
-            found.append(record.read(path))
+            finished.append(record.read(path))
             files.append(path)
-    reached = len(found) == len(begin.records) and found[-1].attempt == cell.attempt
-    if not (told or reached):
-        found, files = [], []
-    directory = Path(cell.directory)
-    beside = (directory / "power" / f"{cell.run_id}.jsonl", directory / "logs" / f"{cell.run_id}.log")
-    return Ending(tuple(found), (*files, *(path for path in beside if path.is_file())))
+    reached = len(finished) == len(begin.records) and finished[-1].attempt == run.attempt
+    if not (end_received or reached):
+        finished, files = [], []
+    directory = Path(run.directory)
+    beside = (directory / "power" / f"{run.run_id}.jsonl", directory / "logs" / f"{run.run_id}.log")
+    return Ending(tuple(finished), (*files, *(path for path in beside if path.is_file())))
 
 
-def _read(feed: BinaryIO, events: queue.SimpleQueue[Event | None], name: str, wait_seconds: float) -> None:
-    """Take the feed off the pipe as it comes, so that it never fills; then give the tracker its time."""
+def _read_feed(feed: BinaryIO, events: EventQueue, name: str, wait_seconds: float) -> None:
+    """Move events from the pipe to a queue as they come, so that a slow tracker does not fill the pipe.
+
+    Runs in a thread of its own. After the end of the feed it starts the clock of `wait_seconds`.
+    """
     for line in feed:
         with contextlib.suppress(msgspec.DecodeError):
             events.put(DECODER.decode(line))
     events.put(None)
-    watch = threading.Timer(wait_seconds, _leave, (name, wait_seconds))
-    watch.daemon = True
-    watch.start()
+    timer = threading.Timer(wait_seconds, _give_up, (name, wait_seconds))
+    timer.daemon = True
+    timer.start()
 
 
-def _leave(name: str, wait_seconds: float) -> None:
-    tell(name, f"not finished {wait_seconds:g} s after the run: given up")
-    os._exit(TOLD)
+def _give_up(name: str, wait_seconds: float) -> None:
+    """End the process, whatever its main thread hangs in."""
+    print_error(name, f"not finished {wait_seconds:g} s after the run: given up")
+    os._exit(REPORTED)
 
 
-def follow(tracker: Tracker, begin: Begin, events: queue.SimpleQueue[Event | None]) -> None:
-    """Tell the tracker what comes, to the end of the feed."""
-    tracker.begin(begin.cell)
-    told = False
+def follow(tracker: Tracker, begin: Begin, events: EventQueue) -> None:
+    """Pass events to the tracker until the feed ends."""
+    tracker.begin(begin.run)
+    end_received = False
     while (event := events.get()) is not None:
-        if isinstance(event, Point):
+        if isinstance(event, Evaluation):
             tracker.point(event.point, event.steps_done)
-        told = told or isinstance(event, End)
-    tracker.end(ending(begin, told))
+        end_received = end_received or isinstance(event, End)
+    tracker.end(ending(begin, end_received=end_received))
 
 
 def run(arguments: list[str]) -> None:
-    """Follow the feed on standard input. Arguments: the tracker's name, its `module:Name` where it is the
-    user's own, and seconds it may take after the feed."""
+    """Follow the feed on standard input.
+
+    Args:
+        arguments: The tracker's name, its `module:Name` or "" for a built-in one, and the seconds that it may
+            take after the end of the feed.
+    """
     name, path, wait_seconds = arguments[0], arguments[1], float(arguments[2])
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
     os.nice(NICE)
+    # A tracker that reads standard input must not read the feed: it gets /dev/null instead.
     feed = os.fdopen(os.dup(0), "rb")
     with Path(os.devnull).open() as nothing:
         os.dup2(nothing.fileno(), 0)
     if name == "custom":
         sys.path.append(str(Path.cwd()))
-    events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(feed, events, name, wait_seconds), daemon=True).start()
+    events: EventQueue = queue.SimpleQueue()
+    threading.Thread(target=_read_feed, args=(feed, events, name, wait_seconds), daemon=True).start()
     first = events.get()
     if not isinstance(first, Begin):
         return
     try:
         follow(make(path or TRACKERS[name]), first, events)
-    except BaseException as error:
-        tell(name, f"{type(error).__name__}: {(str(error).strip() or 'no reason given').splitlines()[0]}")
+    except BaseException as error:  # also SystemExit: whatever a tracker raises costs one line
+        print_error(
+            name, f"{type(error).__name__}: {(str(error).strip() or 'no reason given').splitlines()[0]}"
+        )
         sys.stderr.flush()
-        os._exit(TOLD)
+        os._exit(REPORTED)

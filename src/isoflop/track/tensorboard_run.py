@@ -1,4 +1,4 @@
-"""A cell as TensorBoard event files in DIR/tensorboard/LABEL-seed-N-RUN_ID, readable without an account."""
+"""A run as TensorBoard event files in DIR/tensorboard/LABEL-seed-N-RUN_ID, readable without an account."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from tensorboardX import SummaryWriter
 
 from isoflop.record import CurvePoint
 from isoflop.table.power_rows import power_rows
-from isoflop.track.events import Cell, Ending
+from isoflop.track.events import Ending, RunInfo
 from isoflop.track.numbers import curve_row, summaries
 
 SCORES = ("val_error", "val_loss")
 AXES = {"examples": 1.0, "train_gflops": 1e3, "energy_joules": 1e3}
-"""TensorBoard's axis is a whole number: examples, MFLOPs and millijoules."""
+"""Factors to the units of the axes, which must be whole numbers: examples, MFLOPs and millijoules."""
 TAGS = {"examples": "examples", "train_gflops": "train_mflops", "energy_joules": "energy_millijoules"}
 
 
 class TensorboardTracker:
     """Scores against examples, MFLOPs and millijoules; the summary as scalars and as text."""
 
-    def begin(self, cell: Cell) -> None:
+    def begin(self, run: RunInfo) -> None:
         """Open the event file."""
-        name = f"{cell.label.replace(' ', '-').replace(':', '-')}-seed-{cell.seed}-{cell.run_id}"
-        self._writer = SummaryWriter(logdir=str(Path(cell.directory) / "tensorboard" / name))
-        self._writer.add_text("cell", f"```\n{json.dumps(cell.identity, indent=1)}\n```", 0)
+        name = f"{run.label.replace(' ', '-').replace(':', '-')}-seed-{run.seed}-{run.run_id}"
+        self._writer = SummaryWriter(logdir=str(Path(run.directory) / "tensorboard" / name))
+        self._writer.add_text("cell", f"```\n{json.dumps(run.identity, indent=1)}\n```", 0)
 
     def point(self, point: CurvePoint, steps_done: int) -> None:
-        """Each score once an axis that is known."""
+        """Write each score against every axis that is known."""
         row = curve_row(point)
         for axis in (axis for axis in AXES if axis in row):
-            place = round(float(row[axis]) * AXES[axis])
+            at = round(float(row[axis]) * AXES[axis])
             for score in SCORES:
-                self._writer.add_scalar(f"{score}/against_{TAGS[axis]}", row[score], place)
+                self._writer.add_scalar(f"{score}/against_{TAGS[axis]}", row[score], at)
         self._writer.flush()
 
     def end(self, ending: Ending) -> None:
-        """The numbers of the table, at step 0, and the power trace in milliseconds."""
-        found = summaries(ending.records)
-        for name, value in found.items():
+        """Write the numbers of the table, at step 0, and the power trace in milliseconds."""
+        summary = summaries(ending.records)
+        for name, value in summary.items():
             if isinstance(value, int | float):
                 self._writer.add_scalar(f"summary/{name}", value, 0)
-        self._writer.add_text("summary", "\n".join(f"    {n}: {v}" for n, v in found.items()), 0)
+        self._writer.add_text("summary", "\n".join(f"    {n}: {v}" for n, v in summary.items()), 0)
         for row in power_rows(ending.power):
             at = round(1e3 * row.pop("power/seconds"))
             for name, watts in row.items():

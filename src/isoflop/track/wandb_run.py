@@ -1,9 +1,9 @@
-"""A W&B run of one cell: identity, curve, summary, power trace, and its files as an artifact.
+"""A run in W&B: configuration, curve, summary, power trace, and its files as an artifact.
 
-Online a cell has one id over all its attempts; offline each attempt has its own (attempts of one id would
-overwrite each other's folders when they are synced) and the group is the cell. The key of the sweep is in the
-configuration and the tags of both. W&B's own system metrics are off: they would poll the sensors beside the
-meter, every 15 s, and stop at the first error.
+Online, all attempts of a run share one W&B id. Offline, each attempt has its own (attempts that shared one
+would overwrite each other's folders when they are synced) and they share the group. The sweep's name is in
+the configuration and the tags of both. W&B's own system metrics are off: they would poll the sensors beside
+the meter, every 15 s, and stop at the first error.
 """
 
 from __future__ import annotations
@@ -17,53 +17,54 @@ import wandb
 from isoflop.config import TrackerConfig
 from isoflop.record import CurvePoint
 from isoflop.table.power_rows import power_rows
-from isoflop.track.events import Cell, Ending
+from isoflop.track.events import Ending, RunInfo
 from isoflop.track.numbers import CURVE_AXES, curve_row, summaries
-from isoflop.track.process import tell
+from isoflop.track.process import print_error
 
 FIGURES = "figures/"
 SCORES = ("val_error", "val_loss")
 
 
-def run_id(cell: Cell, *, offline: bool) -> str:
-    """The id of the cell's run; offline that of the attempt, numbered on where a killed process left one.
+def run_id(info: RunInfo, *, offline: bool) -> str:
+    """Return the W&B id: the run's, or offline the attempt's, numbered on where a killed process left one.
 
-    A process that an agent of a W&B sweep started takes the id it was given."""
+    A process started by the agent of a W&B sweep takes the id that it was given.
+    """
     if "WANDB_SWEEP_ID" in os.environ and (given := os.environ.get("WANDB_RUN_ID")):
         return given
     if not offline:
-        return cell.run_id
-    number = cell.attempt
-    while list(Path(cell.directory, "wandb").glob(f"offline-run-*-{cell.run_id}-{number}")):
+        return info.run_id
+    number = info.attempt
+    while list(Path(info.directory, "wandb").glob(f"offline-run-*-{info.run_id}-{number}")):
         number += 1
-    return f"{cell.run_id}-{number}"
+    return f"{info.run_id}-{number}"
 
 
-def config_of(cell: Cell) -> dict[str, Any]:
-    """The configuration W&B shows, which it flattens to model.width and the like by itself."""
-    own = {"run_id": cell.run_id, "config_id": cell.config_id, "sweep_name": cell.sweep, "label": cell.label}
-    return cell.identity | own | {"attempt": cell.attempt}
+def config_of(info: RunInfo) -> dict[str, Any]:
+    """Return the configuration for W&B, which flattens it to model.width and the like by itself."""
+    own = {"run_id": info.run_id, "config_id": info.config_id, "sweep_name": info.sweep, "label": info.label}
+    return info.identity | own | {"attempt": info.attempt}
 
 
-def arguments(cell: Cell, mode: str) -> dict[str, Any]:
-    """What wandb.init is called with, less its settings."""
-    settings, offline = cell.settings, mode == "offline"
+def arguments(info: RunInfo, mode: str) -> dict[str, Any]:
+    """Return the arguments of wandb.init, without its settings."""
+    settings, offline = info.settings, mode == "offline"
     return {
         "project": settings.project,
         "entity": settings.entity,
         "mode": mode,
-        "id": run_id(cell, offline=offline),
+        "id": run_id(info, offline=offline),
         "resume": None if offline else "allow",
-        "group": cell.run_id if offline else cell.sweep,
+        "group": info.run_id if offline else info.sweep,
         "job_type": "cell",
-        "name": f"{cell.label} seed {cell.seed}",
-        "tags": [word[:64] for word in (cell.sweep, *settings.tags)],
-        "dir": cell.directory,
+        "name": f"{info.label} seed {info.seed}",
+        "tags": [tag[:64] for tag in (info.sweep, *settings.tags)],
+        "dir": info.directory,
     }
 
 
 def quiet(wait_seconds: float) -> wandb.Settings:
-    """Settings of every run: no console capture, no code, no sensors, no second line on the terminal."""
+    """Return the settings of every run: no console capture, no code, no sensors, nothing on the terminal."""
     return wandb.Settings(
         silent=True,
         console="off",
@@ -82,26 +83,26 @@ def keep_here(directory: str) -> None:
 
 
 class WandbTracker:
-    """One cell as one run. Without a key or a network it goes on offline and says so."""
+    """One run as one W&B run. Without a key or a network it goes on offline and says so."""
 
-    def begin(self, cell: Cell) -> None:
-        """Open the run."""
-        self._cell, mode = cell, cell.settings.mode or "online"
-        keep_here(cell.directory)
+    def begin(self, run: RunInfo) -> None:
+        """Open the W&B run."""
+        self._info, mode = run, run.settings.mode or "online"
+        keep_here(run.directory)
         try:
             self._open(mode)
         except wandb.Error as error:
             if mode != "online":
                 raise
-            words = (str(error).strip() or type(error).__name__).splitlines()[0]
-            tell("wandb", f"{words}: kept offline in {cell.directory}/wandb for wandb sync")
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            print_error("wandb", f"{reason}: kept offline in {run.directory}/wandb for wandb sync")
             wandb.teardown()
             self._open("offline")
 
     def _open(self, mode: str) -> None:
-        cell = self._cell
-        self._run = wandb.init(**arguments(cell, mode), settings=quiet(cell.settings.wait_seconds))
-        self._run.config.update(config_of(cell), allow_val_change=True)
+        info = self._info
+        self._run = wandb.init(**arguments(info, mode), settings=quiet(info.settings.wait_seconds))
+        self._run.config.update(config_of(info), allow_val_change=True)
         for axis in ("step", *CURVE_AXES):
             self._run.define_metric(f"curve/{axis}", summary="none")
         for score in SCORES:
@@ -110,17 +111,17 @@ class WandbTracker:
         self._run.define_metric("power/*", step_metric="power/seconds", summary="none")
 
     def point(self, point: CurvePoint, steps_done: int) -> None:
-        """A row of the curve; W&B's own step is the steps of the cell, so a row sent twice counts once."""
+        """Log a row of the curve. W&B's own step is the run's steps, so that a row sent twice counts once."""
         self._run.log({f"curve/{name}": value for name, value in curve_row(point).items()}, step=steps_done)
 
     def end(self, ending: Ending) -> None:
-        """The summary, the power trace of a finished run, and the files."""
-        run, cell = self._run, self._cell
+        """Send the summary, the power trace of a finished run, and the files."""
+        run = self._run
         run.summary.update(summaries(ending.records))
         for row in power_rows(ending.power):
             run.log(row)
         if ending.files:
-            files = wandb.Artifact(f"cell-{cell.run_id}", type="record")
+            files = wandb.Artifact(f"cell-{self._info.run_id}", type="record")
             for path in ending.files:
                 files.add_file(str(path), name=f"{path.parent.name}/{path.name}")
             run.log_artifact(files)
@@ -130,7 +131,7 @@ class WandbTracker:
 
 
 def send_report(sweep: str, directory: Path, settings: TrackerConfig) -> None:
-    """A run of the sweep itself: its figures as images, its table, fit and page as an artifact."""
+    """Send a W&B run of the sweep itself: its figures as images, its table, fit and page as an artifact."""
     keep_here(str(directory.absolute()))
     run = wandb.init(
         project=settings.project,

@@ -1,1 +1,1 @@
-"""What the terminal shows: progress bars where there is a terminal, tables everywhere."""
+"""Progress bars and tables on the terminal."""

@@ -1,4 +1,4 @@
-"""IsoFLOP profiles on the terminal: the optimum of each budget, how it grows, doubts."""
+"""IsoFLOP profiles on the terminal: the optimum of each budget, its growth, warnings."""
 
 from __future__ import annotations
 
@@ -10,35 +10,40 @@ from isoflop.curve.isoflop.result import Budget, Profiles
 from isoflop.report.text.numerals import plural
 
 
-def show(found: Profiles, out: Console) -> None:
-    """A line a budget, the exponents, and what is doubtful, 100 columns wide."""
-    sizes = " and ".join(found.sizes)
+def show(profiles: Profiles, out: Console) -> None:
+    """Print a line per budget, the exponents and the warnings, 100 columns wide."""
+    sizes = " and ".join(profiles.sizes)
     out.print(
-        f"IsoFLOP profiles of {found.y} over {sizes}: {plural(len(found.budgets), 'budget')} of "
-        f"{found.compute}, each within {found.tolerance:.0%}",
+        f"IsoFLOP profiles of {profiles.y} over {sizes}: {plural(len(profiles.budgets), 'budget')} of "
+        f"{profiles.compute}, each within {profiles.tolerance:.0%}",
         markup=False,
     )
-    named = (*found.sizes, *found.companions)
-    out.print(f"optimum of each budget (95%), and {found.y} there:", markup=False)
-    view = Table(box=None, pad_edge=False)
-    for name in (found.compute, "configs", *named, found.y):
-        view.add_column(name, overflow="fold")
-    for budget in found.budgets:
-        view.add_row(f"{budget.compute:.4g}", str(budget.configs), *_optimum(budget, len(named) + 1))
-    out.print(view)
-    if found.growth is None:
-        out.print(f"no exponents: {found.growth_reason}", markup=False)
-    for each, name in zip(found.growth or (), named, strict=False):
-        out.print(f"optimal {name} as {found.compute} to the power {interval(each.exponent)}", markup=False)
-    if found.without_budget:
+    named = (*profiles.sizes, *profiles.companions)
+    out.print(f"optimum of each budget (95%), and {profiles.y} there:", markup=False)
+    table = Table(box=None, pad_edge=False)
+    for name in (profiles.compute, "configs", *named, profiles.y):
+        table.add_column(name, overflow="fold")
+    for budget in profiles.budgets:
+        table.add_row(f"{budget.compute:.4g}", str(budget.configs), *_optimum(budget, len(named) + 1))
+    out.print(table)
+    if profiles.growth is None:
+        out.print(f"no exponents: {profiles.growth_reason}", markup=False)
+    for growth, name in zip(profiles.growth or (), named, strict=False):
         out.print(
-            f"{plural(found.without_budget, 'row')} in no budget: too few sizes share their compute",
+            f"optimal {name} as {profiles.compute} to the power {interval(growth.exponent)}", markup=False
+        )
+    if profiles.without_budget:
+        out.print(
+            f"{plural(profiles.without_budget, 'row')} in no budget: too few sizes share their compute",
             markup=False,
         )
-    show_excluded(found.excluded, out)
-    for warning in found.warnings:
+    show_excluded(profiles.excluded, out)
+    for warning in profiles.warnings:
         out.print(f"note: {warning}", markup=False)
 
 
-def _optimum(budget: Budget, many: int) -> list[str]:
-    return ["none"] + ["-"] * (many - 1) if budget.optimum is None else [interval(e) for e in budget.optimum]
+def _optimum(budget: Budget, columns: int) -> list[str]:
+    """Return the optimum of a budget as so many columns."""
+    return (
+        ["none"] + ["-"] * (columns - 1) if budget.optimum is None else [interval(e) for e in budget.optimum]
+    )

@@ -1,4 +1,4 @@
-"""A law in several resources on the terminal: parameters, best split of compute, held-out rows, doubts."""
+"""A law in several resources on the terminal: parameters, best split of compute, held-out rows, warnings."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from isoflop.curve.result import Estimate, Excluded
 from isoflop.report.text.numerals import factor, plural
 
 MOST_NAMED = 10
-"""How many rows are named on the terminal; the JSON names all."""
+"""Rows named on the terminal; the JSON names all."""
 HELD = 1e-12
-"""A parameter that varies by less between resamples is given, as a known chance level is."""
+"""Relative spread over resamples below which a parameter was held fixed, as a known chance level is."""
 _SPLIT = ("a = beta / (alpha + beta)", "b = alpha / (alpha + beta)")
 """The exponents of the optimal parameters and data in compute, as Hoffmann et al. 2022 call them."""
 
 
 def show(fit: JointFit, out: Console) -> None:
-    """Everything the fit says, 100 columns wide."""
+    """Print the whole fit, 100 columns wide."""
 
-    def line(words: str) -> None:
-        out.print(words, markup=False)
+    def line(text: str) -> None:
+        out.print(text, markup=False)
 
     columns = " and ".join(
         column if column == role else f"{column} ({role})"
@@ -49,51 +49,53 @@ def show(fit: JointFit, out: Console) -> None:
 
 
 def show_excluded(excluded: tuple[Excluded, ...], out: Console) -> None:
-    """What was left out, by name."""
+    """Print the rows that were left out, at most `MOST_NAMED` of them by name."""
     for entry in excluded[:MOST_NAMED]:
         out.print(f"left out: {entry.run_id}: {entry.reason}", markup=False)
     if len(excluded) > MOST_NAMED:
         out.print(f"left out: {len(excluded) - MOST_NAMED} more, see --json", markup=False)
 
 
-def interval(found: Estimate) -> str:
-    """`0.292 (0.15, 0.44)`, with ? where an end is not known."""
-    low, high = ("?" if end is None else _short(end) for end in (found.interval.low, found.interval.high))
-    return f"{_short(found.value)} ({low}, {high})"
+def interval(estimate: Estimate) -> str:
+    """Return `0.292 (0.15, 0.44)`, with ? for an unknown end."""
+    low, high = (
+        "?" if end is None else _short(end) for end in (estimate.interval.low, estimate.interval.high)
+    )
+    return f"{_short(estimate.value)} ({low}, {high})"
 
 
 def _short(value: float) -> str:
-    """Three digits, as 2010 rather than 2.01e+03."""
+    """Return three significant digits, as 2010 rather than 2.01e+03."""
     text = f"{value:.3g}"
     return f"{float(text):.0f}" if 100 <= value < 99950 else text
 
 
-def _table(*names: str) -> Table:
-    view = Table(box=None, pad_edge=False)
+def _table(names: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Table:
+    """Return a table of text; brackets are escaped, since rich would read them as markup."""
+    table = Table(box=None, pad_edge=False)
     for name in names:
-        view.add_column(name, overflow="fold")
-    return view
-
-
-def _rows(view: Table, rows: Iterable[tuple[str, ...]]) -> Table:
+        table.add_column(name, overflow="fold")
     for row in rows:
-        view.add_row(*(cell.replace("[", "\\[") for cell in row))
-    return view
+        table.add_row(*(text.replace("[", "\\[") for text in row))
+    return table
 
 
 def _parameters(fit: JointFit) -> Table:
-    found = []
+    """Return a table of the law's parameters with 95% intervals and standard errors."""
+    rows = []
     for each in fit.parameters:
-        error = fit.standard_errors[each.name]
+        spread = fit.standard_errors[each.name]
         low, high = ("?" if end is None else f"{end:.4g}" for end in (each.interval.low, each.interval.high))
-        told = "unknown" if error is None else f"{error:.3g}"
-        ends = "held" if error is not None and error < HELD * each.value else f"{low} to {high}"
-        found.append((each.name, f"{each.value:.5g}", ends, "-" if ends == "held" else told, each.unit))
-    return _rows(_table("parameter", "value", "95% interval", "s.e.", "unit"), found)
+        held = spread is not None and spread < HELD * each.value
+        error = "-" if held else "unknown" if spread is None else f"{spread:.3g}"
+        ends = "held" if held else f"{low} to {high}"
+        rows.append((each.name, f"{each.value:.5g}", ends, error, each.unit))
+    return _table(("parameter", "value", "95% interval", "s.e.", "unit"), rows)
 
 
 def _show_split(fit: JointFit, split: Allocation, out: Console) -> None:
-    """How the best of each resource grows with compute, and what it is at the rows' largest and beyond."""
+    """Print how the optimum of each resource grows with compute, and its value at the rows' largest compute
+    and beyond."""
     product = " x ".join(
         role if power == 1 else f"{role}^{power:g}"
         for role, power in zip(fit.roles, split.powers, strict=True)
@@ -106,20 +108,20 @@ def _show_split(fit: JointFit, split: Allocation, out: Console) -> None:
         out.print(f"  {fit.roles[i]} as compute to the power {interval(each)}{named}", markup=False)
     ratio = split.optima[0].best[-1].name.replace("_", " ")
     rows = [(f"{at.compute:.4g}", *(interval(each) for each in at.best)) for at in split.optima]
-    out.print(_rows(_table(split.compute_unit, *fit.roles, ratio), rows))
+    out.print(_table((split.compute_unit, *fit.roles, ratio), rows))
     beyond = split.optima[-1].compute / split.optima[0].compute
     if beyond > 1:
         out.print(f"the last line is {beyond:.3g} times the largest of the rows: extrapolated", markup=False)
 
 
 def _show_held_out(held: JointHeldOut, out: Console) -> None:
-    """The rows that the fit did not see."""
+    """Print the held-out rows beside their predictions, and how far off these are."""
     rows = []
     for row in held.rows[:MOST_NAMED]:
         known = row.low is not None and row.high is not None
         ends = f"{row.low:.4g} to {row.high:.4g}" if known else "unknown"
         rows.append((row.row, f"{row.y:.4g}", f"{row.predicted:.4g}", ends))
-    out.print(_rows(_table("held out", "seen", "predicted", "95%, new run"), rows))
+    out.print(_table(("held out", "seen", "predicted", "95%, new run"), rows))
     if len(held.rows) > MOST_NAMED:
         out.print(f"and {len(held.rows) - MOST_NAMED} more, see --json", markup=False)
     inside = "" if held.inside is None else f"; {held.inside} of {len(held.rows)} inside"

@@ -8,18 +8,18 @@ from rich.table import Table
 from isoflop.curve.forecast.score import RIVALS, Score
 
 
-def show(found: Score, out: Console) -> None:
-    """Mean RMSLE by domain and law, the share of curves won, interval coverage and seconds a curve."""
+def show(score: Score, out: Console) -> None:
+    """Print mean RMSLE by domain and law, share of curves won, interval coverage and seconds per curve."""
     out.print(
-        f"{found.source}: {len(found.curves)} curves, {found.duplicates} duplicated rows left out",
+        f"{score.source}: {len(score.curves)} curves, {score.duplicates} duplicated rows left out",
         markup=False,
     )
-    names = list(found.domains[0].mean_rmsle)
-    view = Table(box=None, pad_edge=False)
+    names = list(score.domains[0].mean_rmsle)
+    table = Table(box=None, pad_edge=False)
     for name in ("domain", "curves", *names, "won", "coverage", "s a curve"):
-        view.add_column(name, justify="left" if name == "domain" else "right", overflow="fold")
-    for domain in found.domains:
-        view.add_row(
+        table.add_column(name, justify="left" if name == "domain" else "right", overflow="fold")
+    for domain in score.domains:
+        table.add_row(
             domain.domain,
             str(domain.curves),
             *(f"{domain.mean_rmsle[name]:.4f}" for name in names),
@@ -27,7 +27,7 @@ def show(found: Score, out: Console) -> None:
             f"{domain.coverage:.1%}",
             f"{domain.seconds_per_curve:.2f}",
         )
-    out.print(view)
+    out.print(table)
     out.print(
         "mean over curves of the root mean square of ln(predicted / seen) held out; won: the forecast "
         f"beats each of {', '.join(RIVALS)}; coverage: of its 95% interval for a new point",

@@ -1,4 +1,4 @@
-"""`isoflop status` on the terminal: a line of counts, then the cells that need a look, two lines each."""
+"""`isoflop status` on the terminal: a line of counts, then the runs to look at, two lines each."""
 
 from __future__ import annotations
 
@@ -7,43 +7,45 @@ from collections.abc import Iterator
 from isoflop.cli.terminal.console import OUT
 from isoflop.sweep.status import STATES, RunStatus, Status
 
-MOST = 40
-QUIET = ("done", "pending")
+MOST_RUNS = 40
+WITHOUT_LINES = ("done", "pending")
+"""States that are only counted."""
 
 
 def show(status: Status) -> None:
-    """Print `lines`."""
+    """Print the status of a sweep."""
     for line in lines(status):
         OUT.print(line, markup=False)
 
 
 def lines(status: Status) -> Iterator[str]:
-    """Counts of every state, and at most 40 running, lost and failed cells with the reason and the log."""
-    counted = ", ".join(f"{number} {state}" for state, number in status.counts.items())
-    yield f"{status.directory}: {len(status.runs)} runs: {counted}"
+    """Yield a line of counts by state, then at most `MOST_RUNS` runs with their settings, reason and log."""
+    counts = ", ".join(f"{number} {state}" for state, number in status.counts.items())
+    yield f"{status.directory}: {len(status.runs)} runs: {counts}"
     for note in status.notes:
         yield f"note: {note}"
-    loud = [state for state in STATES if state not in QUIET]
-    shown = [cell for state in loud for cell in status.runs if cell.state == state]
-    for cell in shown[:MOST]:
-        settings = " ".join(f"{key.rpartition('.')[2]}={value}" for key, value in cell.settings.items())
-        yield "  ".join(word for word in (f"{cell.state:11}", cell.run_id, settings, _left(cell)) if word)
-        if why := _why(cell):
-            yield f"{'':13}{why}"
-    if len(shown) > MOST:
-        yield f"and {len(shown) - MOST} more: isoflop status {status.directory} --json -"
+    listed = [state for state in STATES if state not in WITHOUT_LINES]
+    shown = [run for state in listed for run in status.runs if run.state == state]
+    for run in shown[:MOST_RUNS]:
+        settings = " ".join(f"{key.rpartition('.')[2]}={value}" for key, value in run.settings.items())
+        yield "  ".join(part for part in (f"{run.state:11}", run.run_id, settings, _progress(run)) if part)
+        if reason := _reason(run):
+            yield f"{'':13}{reason}"
+    if len(shown) > MOST_RUNS:
+        yield f"and {len(shown) - MOST_RUNS} more: isoflop status {status.directory} --json -"
 
 
-def _why(cell: RunStatus) -> str:
-    why = cell.reason or ""
-    return why if not cell.log or cell.log in why else f"{why} (log: {cell.log})".strip()
+def _reason(run: RunStatus) -> str:
+    """Return the reason of a state with the path of the log, unless the reason names it already."""
+    reason = run.reason or ""
+    return reason if not run.log or run.log in reason else f"{reason} (log: {run.log})".strip()
 
 
-def _left(cell: RunStatus) -> str:
-    """`40% done, 1:02:05 left`, as far as it is known."""
-    words = [] if cell.share_done is None else [f"{cell.share_done:.0%} done"]
-    if cell.seconds_left is not None:
-        minutes, seconds = divmod(round(cell.seconds_left), 60)
+def _progress(run: RunStatus) -> str:
+    """Return `40% done, 1:02:05 left`, as far as it is known."""
+    parts = [] if run.share_done is None else [f"{run.share_done:.0%} done"]
+    if run.seconds_left is not None:
+        minutes, seconds = divmod(round(run.seconds_left), 60)
         hours, minutes = divmod(minutes, 60)
-        words.append(f"{hours}:{minutes:02}:{seconds:02} left" if hours else f"{minutes}:{seconds:02} left")
-    return ", ".join(words)
+        parts.append(f"{hours}:{minutes:02}:{seconds:02} left" if hours else f"{minutes}:{seconds:02} left")
+    return ", ".join(parts)

@@ -25,10 +25,10 @@ MARKS = (
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """A figure of the page: its SVG, prepared for inlining, and its caption."""
+    """A figure of the page: its <img> element, and its caption."""
 
     name: str
-    svg: Markup
+    img: Markup
     caption: str
 
 
@@ -77,7 +77,7 @@ def _figures(section: PaperSection, folder: Path) -> tuple[Figure, ...]:
     return tuple(
         Figure(
             name,
-            Markup(inline_svg.inline(_path(folder, name).read_text(encoding="utf-8"), f"{name}-", caption)),
+            inline_svg.img(_path(folder, name).read_text(encoding="utf-8"), caption),
             caption,
         )
         for name, caption in zip(section.figures, captions, strict=True)

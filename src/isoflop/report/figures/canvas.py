@@ -19,7 +19,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 
 from isoflop import record
 from isoflop.report.figures import style
-from isoflop.report.figures.views import Points
+from isoflop.report.figures.views import ChartPoints
 
 SIZE_INCHES = (7.6, 5.0)
 DPI = 200
@@ -103,7 +103,7 @@ def plain(value: Any) -> str:
     return str(value).replace("$", r"\$")[:24]
 
 
-def keys(points: Points, tint: Any, mark: Any) -> list[tuple[str | None, list[Any]]]:
+def keys(points: ChartPoints, tint: Any, mark: Any) -> list[tuple[str | None, list[Any]]]:
     """Legends of what colours and shapes stand for."""
     shown = list(tint.items())[:: max(1, -(-len(tint) // 9))]
     colours = [Line2D([], [], ls="", marker="o", color=c, ms=6, label=plain(v)) for v, c in shown]

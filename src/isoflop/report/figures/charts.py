@@ -15,7 +15,7 @@ import pandas as pd
 from isoflop.curve.result import FitFile, FitReport
 from isoflop.report.figures import curves, style, views
 from isoflop.report.figures.curves import Curves, Line
-from isoflop.report.figures.views import Points
+from isoflop.report.figures.views import ChartPoints
 from isoflop.report.text.numerals import number, percent, seconds
 
 
@@ -25,12 +25,12 @@ def _literal(text: object) -> str:
 
 
 def _hover(row: Mapping[Any, Any]) -> str:
-    """The words over one run: its cell's name, seed, and what is known of it."""
+    """Return the text over one run: its configuration's label, its seed, and what is known of it."""
     lines = [
         f"<b>{_literal(row['label'])}</b>, seed {row['seed']:.0f}",
         f"test error {percent(row['test_error'])}",
     ]
-    for column, words, show in (
+    for column, name, show in (
         ("test_loss", "test loss", number),
         ("train_gflops", "GFLOPs", number),
         ("energy_joules", "J", number),
@@ -39,21 +39,21 @@ def _hover(row: Mapping[Any, Any]) -> str:
     ):
         if not np.isnan(row[column]):
             value = show(row[column])
-            lines.append(f"{value} {words}" if words in ("GFLOPs", "J") else f"{words} {value}")
+            lines.append(f"{value} {name}" if name in ("GFLOPs", "J") else f"{name} {value}")
     return "<br>".join(lines)
 
 
 def _floats(values: Any, digits: int = 6) -> list[float]:
-    """Numbers for JSON, rounded to `digits` significant digits."""
+    """Return numbers for JSON, rounded to `digits` significant digits."""
     return [float(f"{v:.{digits}g}") for v in values]
 
 
-def _line_traces(line: Line, found: Curves, scale: float) -> list[dict[str, Any]]:
-    """One curve, solid up to the largest run and dashed beyond, after its bands if it has any."""
+def _line_traces(line: Line, fit_curves: Curves, scale: float) -> list[dict[str, Any]]:
+    """Return the traces of one curve, dashed beyond the largest run, after those of its bands."""
     x, y = np.asarray(line.band.x), scale * np.asarray(line.band.y)
-    last = int((x <= found.x_max * (1 + 1e-9)).sum())
+    last = int((x <= fit_curves.x_max * (1 + 1e-9)).sum())
     common: dict[str, Any] = {"type": "scatter", "mode": "lines", "legendgroup": line.key}
-    common |= {"legendrank": 1 + found.lines.index(line)}
+    common |= {"legendrank": 1 + fit_curves.lines.index(line)}
     common |= {} if line.shown else {"visible": "legendonly"}
     traces: list[dict[str, Any]] = []
     band = line.band
@@ -72,10 +72,10 @@ def _line_traces(line: Line, found: Curves, scale: float) -> list[dict[str, Any]
     return traces
 
 
-def _curve_traces(points: Points, report: FitReport, found: Curves) -> list[dict[str, Any]]:
-    """The curves, the main one last so that it lies on top, and the frontier."""
+def _curve_traces(points: ChartPoints, report: FitReport, fit_curves: Curves) -> list[dict[str, Any]]:
+    """Return the traces of all curves, the main one last so that it lies on top, and the frontier."""
     scale = points.view.scale
-    traces = [t for line in reversed(found.lines) for t in _line_traces(line, found, scale)]
+    traces = [t for line in reversed(fit_curves.lines) for t in _line_traces(line, fit_curves, scale)]
     best = views.frontier(points, report)
     if len(best) > 1:
         traces.append(
@@ -93,40 +93,40 @@ def _curve_traces(points: Points, report: FitReport, found: Curves) -> list[dict
 
 
 def _held_out_trace(report: FitReport, scale: float) -> list[dict[str, Any]]:
-    """Rings around the runs that were held out, with what was predicted."""
+    """Return rings around the runs that were held out, with what was predicted."""
     rows = report.held_out.rows if report.held_out is not None else ()
-    words = [
+    texts = [
         f"held out: {number(scale * r.y)}, predicted {number(scale * r.predicted)} "
         f"({number(scale * r.low)} to {number(scale * r.high)})"
         for r in rows
     ]
     ring = {"symbol": "circle-open", "size": 15, "color": style.INK, "line": {"width": 1.4}}
-    trace = {"type": "scatter", "mode": "markers", "name": "Held out", "text": words, "hoverinfo": "text"}
+    trace = {"type": "scatter", "mode": "markers", "name": "Held out", "text": texts, "hoverinfo": "text"}
     placed = {"x": _floats(r.x for r in rows), "y": _floats(scale * r.y for r in rows), "marker": ring}
     return [trace | placed] if rows else []
 
 
-def _shapes(found: Curves) -> list[dict[str, Any]]:
-    """Shading beyond the largest run, and the vertical lines with their words."""
+def _shapes(fit_curves: Curves) -> list[dict[str, Any]]:
+    """Return shading beyond the largest run, and the vertical lines."""
     shapes: list[dict[str, Any]] = []
-    for zone in found.zones:
+    for zone in fit_curves.zones:
         colour = style.EXTRAPOLATED if zone.tested else style.UNTESTED
         place = {"yref": "paper", "y0": 0, "y1": 1, "x0": zone.low, "x1": zone.high}
         shapes.append(place | {"type": "rect", "layer": "below", "fillcolor": colour, "line": {"width": 0}})
-    for x, _ in found.marks:
+    for x, _ in fit_curves.marks:
         place = {"yref": "paper", "y0": 0, "y1": 1, "x0": x, "x1": x}
         shapes.append(place | {"type": "line", "layer": "below", "line": {"color": style.MUTED, "width": 1}})
     return shapes
 
 
-def _marks(found: Curves) -> list[dict[str, Any]]:
-    """The words of the vertical lines, written along them from the top."""
+def _marks(fit_curves: Curves) -> list[dict[str, Any]]:
+    """Return the labels of the vertical lines, written along them from the top."""
     look = {"showarrow": False, "textangle": -90, "font": {"size": 11, "color": style.MUTED}}
     place = {"yref": "paper", "y": 0.98, "xanchor": "left", "yanchor": "top"}
-    return [look | place | {"x": math.log10(x), "text": words} for x, words in found.marks]
+    return [look | place | {"x": math.log10(x), "text": text} for x, text in fit_curves.marks]
 
 
-def _point_traces(points: Points) -> list[dict[str, Any]]:
+def _point_traces(points: ChartPoints) -> list[dict[str, Any]]:
     tint, mark = style.tints(points.seeds["tint"]), style.marks(points.seeds["mark"])
     view, traces = points.view, []
     for value, colour in tint.items():
@@ -188,10 +188,10 @@ def _point_traces(points: Points) -> list[dict[str, Any]]:
     return traces
 
 
-def spec(points: Points, report: FitReport | None) -> dict[str, Any]:
-    """Data and layout of one view for Plotly.newPlot; both axes logarithmic.
+def spec(points: ChartPoints, report: FitReport | None) -> dict[str, Any]:
+    """Return data and layout of one view for Plotly.newPlot; both axes logarithmic.
 
-    Traces whose meta is `runs` hold as text the row's index; page.js puts its words there.
+    Traces whose meta is `runs` hold as text the row's index; page.js puts the run's text there.
     """
     view = points.view
     axis = {
@@ -204,10 +204,10 @@ def spec(points: Points, report: FitReport | None) -> dict[str, Any]:
         "zeroline": False,
         "exponentformat": "power",
     }
-    found = curves.curves(report)
+    fit_curves = curves.curves(report)
     seen = points.seeds[view.y].to_numpy()
-    drawn = [] if found is None else [curves.visible(found, seen)]
-    x_ticks = _ticks(np.concatenate([points.seeds[view.x], [] if found is None else [found.end]]))
+    drawn = [] if fit_curves is None else [curves.visible(fit_curves, seen)]
+    x_ticks = _ticks(np.concatenate([points.seeds[view.x], [] if fit_curves is None else [fit_curves.end]]))
     cap = 100.0 if view.y == "test_error" else math.inf
     y_ticks = _ticks(view.scale * np.concatenate([seen, points.means["high"], *drawn]), cap)
     layout: dict[str, Any] = {
@@ -222,35 +222,34 @@ def spec(points: Points, report: FitReport | None) -> dict[str, Any]:
         "legend": {"orientation": "h", "y": -0.17, "yanchor": "top", "x": 0, "font": {"size": 12}},
     }
     traces = _point_traces(points)
-    if report is not None and found is not None:
-        traces = _curve_traces(points, report, found) + traces + _held_out_trace(report, view.scale)
-        layout["shapes"], layout["annotations"] = _shapes(found), _marks(found)
+    if report is not None and fit_curves is not None:
+        traces = _curve_traces(points, report, fit_curves) + traces + _held_out_trace(report, view.scale)
+        layout["shapes"], layout["annotations"] = _shapes(fit_curves), _marks(fit_curves)
     return {"data": traces, "layout": layout}
 
 
 def _ticks(values: npt.NDArray[np.float64], cap: float = math.inf) -> dict[str, Any]:
-    """Range, up to `cap`, and ticks of a logarithmic axis: whole decades over a wide range, else finer."""
+    """Return range (up to `cap`) and ticks of a logarithmic axis: decades over a wide range, else finer."""
     positive = values[values > 0]
     low, high = math.log10(positive.min()), math.log10(positive.max())
     room = max(0.04 * (high - low), 0.02)
-    found: dict[str, Any] = {"range": [low - room, min(high + room, math.log10(cap))]}
+    axis: dict[str, Any] = {"range": [low - room, min(high + room, math.log10(cap))]}
     span = high - low
     if span > 5 or low < -4 or high > 6:
-        return found | {"dtick": max(1, round(span / 6))}
+        return axis | {"dtick": max(1, round(span / 6))}
     fine = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
     steps = (1,) if span > 2.5 else (1, 2, 5) if span > 1 else fine
     ticks = [s * 10.0**d for d in range(math.floor(low) - 1, math.ceil(high) + 1) for s in steps]
-    return found | {"tickvals": _floats(ticks), "ticktext": [f"{float(f'{t:.4g}'):,.10g}" for t in ticks]}
+    return axis | {"tickvals": _floats(ticks), "ticktext": [f"{float(f'{t:.4g}'):,.10g}" for t in ticks]}
 
 
 def specs(rows: pd.DataFrame, fits: FitFile) -> str:
-    """JSON {views: {key: {data, layout}}, runs: words over each row} for every view that has points."""
-    found = {}
+    """Return JSON {views: {key: {data, layout}}, runs: text over each row} for every view that has points."""
+    charts = {}
     rows = rows.reset_index(drop=True)
     for view in views.VIEWS:
         points = views.select(rows, view)
         if not points.seeds.empty:
-            found[view.key] = spec(points, views.report_of(fits, view))
-    words = [_hover(row) for row in rows.to_dict("records")]
-    whole = {"views": found, "runs": words}
-    return json.dumps(whole, separators=(",", ":"), allow_nan=False)
+            charts[view.key] = spec(points, views.report_of(fits, view))
+    runs = [_hover(row) for row in rows.to_dict("records")]
+    return json.dumps({"views": charts, "runs": runs}, separators=(",", ":"), allow_nan=False)

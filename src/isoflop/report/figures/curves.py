@@ -1,4 +1,4 @@
-"""What a chart shows of a fit: which curves, which of them at first, and how far they were tested."""
+"""The curves that a chart shows of a fit: which of them at first, and how far ahead they were tested."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Curves:
 
     @property
     def main(self) -> Line:
-        """The curve that the page stands by."""
+        """The curve that the page's numbers refer to."""
         return self.lines[0]
 
     @property
@@ -66,7 +66,7 @@ class Curves:
 
     @property
     def marks(self) -> tuple[tuple[float, str], ...]:
-        """(x, words) of the vertical lines: the largest run, and how far ahead forecasts were tested."""
+        """(x, text) of the vertical lines: the largest run, and how far ahead forecasts were tested."""
         if self.end <= self.x_max * LEAST_ZONE:
             return ()
         ratio = self.tested_x / self.x_max
@@ -78,14 +78,14 @@ class Curves:
 
 
 def main_fit(report: FitReport) -> LawFit | None:
-    """The law that stands where there is no forecast: the floored one where it was fitted, else the first."""
+    """Return the law to show where there is no forecast: the one with a floor if fitted, else the first."""
     return next(
         (f for f in report.fits if f.law == "power_law_floor"), report.fits[0] if report.fits else None
     )
 
 
 def curves(report: FitReport | None) -> Curves | None:
-    """What to draw of `report`; None where it holds no curve."""
+    """Return what to draw of `report`, or None where it holds no curve."""
     if report is None or not report.fits:
         return None
     ahead, best = report.forecast, main_fit(report)
@@ -101,7 +101,7 @@ def curves(report: FitReport | None) -> Curves | None:
 
 
 def _tested_ratio(report: FitReport) -> float | None:
-    """How far ahead rolling extrapolation reached: of the forecast, or about that of the main law."""
+    """Return how far ahead rolling extrapolation reached: of the forecast, or about that of the main law."""
     if report.forecast is not None:
         return report.forecast.tested_ratio
     best = main_fit(report)
@@ -113,17 +113,17 @@ def _line(key: str, band: Band, *, main: bool, shown: bool) -> Line:
 
 
 def at(band: Band, x: Array) -> Array:
-    """The curve at x (n,), interpolated on logarithmic axes; held at its ends outside."""
+    """Return the curve at x (n,), interpolated on logarithmic axes; held at its ends outside."""
     return np.asarray(np.exp(np.interp(np.log(x), np.log(band.x), np.log(band.y))))
 
 
-def visible(found: Curves, y: Array) -> Array:
-    """Values that the y axis must reach: of the drawn curves, and of the mean's band beyond the largest run.
+def visible(fit_curves: Curves, y: Array) -> Array:
+    """Return values that the y axis must reach: the drawn curves, and the mean's band beyond the largest run.
 
     The band counts within a factor of three of the points' y (n,): one that is wider is cut by the frame.
     """
     low, high = float(y.min()) / 3, float(y.max()) * 3
-    parts = [np.asarray(line.band.y) for line in found.lines if line.shown]
-    beyond = np.asarray(found.main.band.x) >= found.x_max
-    parts += [np.asarray(side)[beyond] for side in (found.main.band.low, found.main.band.high)]
+    parts = [np.asarray(line.band.y) for line in fit_curves.lines if line.shown]
+    beyond = np.asarray(fit_curves.main.band.x) >= fit_curves.x_max
+    parts += [np.asarray(side)[beyond] for side in (fit_curves.main.band.low, fit_curves.main.band.high)]
     return np.asarray(np.clip(np.concatenate(parts), low, high))

@@ -14,7 +14,7 @@ from isoflop.record.binomial import wilson
 from isoflop.report.figures import canvas, curves, style
 from isoflop.report.figures.canvas import Drawing
 from isoflop.report.figures.curves import Curves
-from isoflop.report.figures.views import Points
+from isoflop.report.figures.views import ChartPoints
 from isoflop.report.text.numerals import number
 from isoflop.report.text.trust import LEAST_PREDICTIONS
 
@@ -22,18 +22,18 @@ LOW = 3.6
 """Inches of height of the residuals' figure."""
 
 
-def used(points: Points, report: FitReport) -> pd.DataFrame:
-    """The runs of a view that its fit used: not excluded, and not held out."""
+def used(points: ChartPoints, report: FitReport) -> pd.DataFrame:
+    """Return the runs of a view that its fit used: not excluded, and not held out."""
     out = {entry.run_id for entry in report.excluded}
     if report.held_out is not None:
         out |= {row.run_id for row in report.held_out.rows}
     return points.seeds[~points.seeds["run_id"].isin(out)]
 
 
-def residuals(points: Points, found: Curves, rows: pd.DataFrame) -> Figure:
-    """y / curve of each run against x, both logarithmic, and of each configuration's mean; the 95% band of a
-    new run in grey."""
-    view, band = points.view, found.main.band
+def residuals(points: ChartPoints, fit_curves: Curves, rows: pd.DataFrame) -> Figure:
+    """Draw y / curve of each run and each configuration mean against x, on logarithmic axes, over the 95%
+    band of a new run."""
+    view, band = points.view, fit_curves.main.band
     figure = canvas.blank(canvas.SIZE_INCHES[0], LOW)
     axes, side = figure.subplots(1, 2, width_ratios=(3.6, 1.0))
     axes.set_xscale("log")
@@ -54,23 +54,23 @@ def residuals(points: Points, found: Curves, rows: pd.DataFrame) -> Figure:
                 x[own], y[own], c=colours, marker=mark[value][0], zorder=4, rasterized=raster, **look
             )
     ends = (np.asarray(side) / np.asarray(band.y) for side in (band.new_low, band.new_high))
-    shade = axes.fill_between(band.x, *ends, color=found.main.colour, alpha=0.13, lw=0, zorder=1)
+    shade = axes.fill_between(band.x, *ends, color=fit_curves.main.colour, alpha=0.13, lw=0, zorder=1)
     shade.set_label("95%, new run")
-    axes.axhline(1.0, color=found.main.colour, lw=1.8, zorder=2)
+    axes.axhline(1.0, color=fit_curves.main.colour, lw=1.8, zorder=2)
     axes.set_xlim(*canvas.limits(rows[view.x].to_numpy(), 0.03))
     reach = 1.15 * float(max(np.abs(np.log(ratio)).max(), 0.05))
     axes.set_ylim(np.exp(-reach), np.exp(reach))
     canvas.log_ticks(axes.xaxis, *axes.get_xlim())
     canvas.log_ticks(axes.yaxis, *axes.get_ylim())
     axes.set_xlabel(view.x_title)
-    axes.set_ylabel(f"{view.y_title.split(' (')[0]} / {found.main.name.lower()}")
+    axes.set_ylabel(f"{view.y_title.split(' (')[0]} / {fit_curves.main.name.lower()}")
     canvas.ruled(axes)
     canvas.legends(side, LOW, [(None, [shade]), *canvas.keys(points, tint, mark)])
     return figure
 
 
 def calibration(judged: tuple[Calibration, ...]) -> Figure:
-    """Share of later runs inside intervals of smaller runs' forecasts against the share that should be."""
+    """Draw the share of larger runs inside intervals of forecasts by smaller ones, against the nominal."""
     figure = canvas.blank(4.6, 4.2)
     axes = figure.subplots()
     nominal, observed = (np.array([getattr(c, name) for c in judged]) for name in ("nominal", "observed"))
@@ -99,20 +99,20 @@ def calibration(judged: tuple[Calibration, ...]) -> Figure:
     return figure
 
 
-def draw(points: Points, report: FitReport) -> tuple[Drawing, ...]:
-    """The diagnostics that the fit allows."""
-    found, made = curves.curves(report), []
+def draw(points: ChartPoints, report: FitReport) -> tuple[Drawing, ...]:
+    """Return the diagnostics that the fit allows."""
+    fit_curves, drawings = curves.curves(report), []
     rows = used(points, report)
-    if found is not None and not rows.empty:
-        made.append(_residual_drawing(points, found, rows))
+    if fit_curves is not None and not rows.empty:
+        drawings.append(_residual_drawing(points, fit_curves, rows))
     judged = report.forecast.calibration if report.forecast is not None else ()
     if judged:
-        made.append(_calibration_drawing(judged))
-    return tuple(made)
+        drawings.append(_calibration_drawing(judged))
+    return tuple(drawings)
 
 
-def _residual_drawing(points: Points, found: Curves, rows: pd.DataFrame) -> Drawing:
-    view, band = points.view, found.main.band
+def _residual_drawing(points: ChartPoints, fit_curves: Curves, rows: pd.DataFrame) -> Drawing:
+    view, band = points.view, fit_curves.main.band
     x, y = rows[view.x].to_numpy(), rows[view.y].to_numpy()
     log_x = np.log(x)
     low, high = (
@@ -121,7 +121,7 @@ def _residual_drawing(points: Points, found: Curves, rows: pd.DataFrame) -> Draw
     inside = int(((y >= low) & (y <= high)).sum())
     off = np.log(y / curves.at(band, x))
     typical = float(np.exp(np.sqrt(np.mean(off**2))))
-    title, what, curve = "Residuals", view.y_title.split(" (")[0].lower(), found.main.name.lower()
+    title, what, curve = "Residuals", view.y_title.split(" (")[0].lower(), fit_curves.main.name.lower()
     caption = (
         f"Each run's {what} divided by the {curve} at its x: 1 is a run on the curve. Root mean square: a "
         f"factor of {number(typical)}. Of {len(y):,} runs {inside:,} lie in the 95% band of a new run; these "
@@ -130,13 +130,13 @@ def _residual_drawing(points: Points, found: Curves, rows: pd.DataFrame) -> Draw
     )
     ends = f"{number(np.exp(off.min()))} to {number(np.exp(off.max()))}"
     alt = f"{title} against {view.x_title}: ratios from {ends}."
-    png, svg = canvas.render(residuals(points, found, rows))
+    png, svg = canvas.render(residuals(points, fit_curves, rows))
     return Drawing("residuals", title, alt, caption, png, svg)
 
 
 def _calibration_drawing(judged: tuple[Calibration, ...]) -> Drawing:
     n = min(c.predictions for c in judged)
-    said = "; ".join(
+    shares = "; ".join(
         f"{100 * c.nominal:.0f}% intervals held {100 * c.observed:.0f}% of {c.predictions}" for c in judged
     )
     caption = (
@@ -147,4 +147,4 @@ def _calibration_drawing(judged: tuple[Calibration, ...]) -> Drawing:
     if n < LEAST_PREDICTIONS:
         caption += f" Only {n} predictions: too few to judge the intervals."
     png, svg = canvas.render(calibration(judged))
-    return Drawing("calibration", "Calibration of the forecast's intervals", f"{said}.", caption, png, svg)
+    return Drawing("calibration", "Calibration of the forecast's intervals", f"{shares}.", caption, png, svg)

@@ -24,10 +24,10 @@ PANEL_INCHES = 4.3
 KEY_INCHES = 1.5
 MOST_KEYS = 10
 MOST_BUDGETS = 24
-"""Of more budgets every second, third, ... is drawn."""
+"""With more budgets, every second, third, ... is drawn."""
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 TITLES = {"train_gflops": "Training compute (GFLOPs)", "test_error": "Test error"}
-"""Of known columns; others go by their names."""
+"""Titles of known columns; others have their names."""
 BEST = "#D55E00"
 """The colour of what is optimal."""
 
@@ -65,7 +65,7 @@ def _power(value: float) -> str:
 
 
 def _profile(axes: Axes, profiles: Profiles, j: int) -> None:
-    """The runs and the parabola of each budget through size j, the optimum a diamond."""
+    """Draw the runs and the parabola of each budget over size j, with a diamond at the optimum."""
     name, many = profiles.sizes[j], len(profiles.sizes) > 1
     raster = sum(len(budget.points) for budget in profiles.budgets) > canvas.RASTER_ABOVE
     xs, ys = [], []
@@ -97,7 +97,7 @@ def _profile(axes: Axes, profiles: Profiles, j: int) -> None:
 
 
 def _growth(axes: Axes, profiles: Profiles, j: int) -> None:
-    """The optimum of size j at each budget with its interval, an open end as an arrow, and the power law."""
+    """Draw the optimum of size j at each budget with its interval (open ends: arrows), and the power law."""
     name = profiles.sizes[j]
     shown = [budget.compute for budget in profiles.budgets]
     values: list[float] = []
@@ -116,13 +116,13 @@ def _growth(axes: Axes, profiles: Profiles, j: int) -> None:
         values += [best.value, *ends]
     low_c, high_c = canvas.limits(np.array(shown), 0.05)
     if profiles.growth is not None:
-        found = profiles.growth[j]
+        growth = profiles.growth[j]
         at = np.array([low_c, high_c])
-        line = found.value * (at / found.compute) ** found.exponent.value
+        line = growth.value * (at / growth.compute) ** growth.exponent.value
         axes.plot(at, line, color=style.INK, lw=1.2, zorder=4)
-        words = f"exponent {estimate(found.exponent)}"
+        text = f"exponent {estimate(growth.exponent)}"
         place: Any = {"transform": axes.transAxes, "ha": "left", "va": "top"}
-        axes.text(0.03, 0.97, words, fontsize=8.5, color=style.INK, **place)
+        axes.text(0.03, 0.97, text, fontsize=8.5, color=style.INK, **place)
         values += line.tolist()
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -145,25 +145,25 @@ def _keys(profiles: Profiles) -> list[tuple[str | None, list[Any]]]:
         for budget, colour in pairs[::step]
     ]
     best = Line2D([], [], ls="", marker="D", ms=5.5, color=BEST, label="Optimum")
-    found: list[Any] = [best]
+    marks: list[Any] = [best]
     if any(budget.optimum is None for budget in profiles.budgets):
-        found.append(Line2D([], [], color=style.MUTED, lw=1.3, ls=(0, (2, 2)), label="No minimum"))
+        marks.append(Line2D([], [], color=style.MUTED, lw=1.3, ls=(0, (2, 2)), label="No minimum"))
     if any(_open_ended(budget, profiles.sizes) for budget in profiles.budgets):
         label = "Interval open"
-        found.append(Line2D([], [], ls="", marker="^", ms=4.5, color=style.MUTED, label=label))
+        marks.append(Line2D([], [], ls="", marker="^", ms=4.5, color=style.MUTED, label=label))
     return [
         ("GFLOPs" if profiles.compute == "train_gflops" else canvas.plain(profiles.compute), colours),
-        (None, found),
+        (None, marks),
     ]
 
 
 def _open_ended(budget: Budget, sizes: tuple[str, ...]) -> bool:
-    found = [_optimum(budget, name) for name in sizes]
-    return any(e is not None and None in (e.interval.low, e.interval.high) for e in found)
+    optima = [_optimum(budget, name) for name in sizes]
+    return any(e is not None and None in (e.interval.low, e.interval.high) for e in optima)
 
 
 def figure(profiles: Profiles) -> Figure:
-    """A row of two panels for each size: profiles on the left, optimum against compute on the right."""
+    """Draw a row of two panels for each size: profiles on the left, optimum against compute on the right."""
     rows = len(profiles.sizes)
     tall = TALL_INCHES * rows
     made = canvas.blank(2 * PANEL_INCHES + KEY_INCHES, tall)
@@ -177,7 +177,7 @@ def figure(profiles: Profiles) -> Figure:
 
 
 def draw(profiles: Profiles) -> Drawing:
-    """The drawing with its words."""
+    """Draw the profiles, at most `MOST_BUDGETS` of their budgets, with alternative text and caption."""
     every = -(-len(profiles.budgets) // MOST_BUDGETS)
     shown = dataclasses.replace(profiles, budgets=profiles.budgets[::every])
     with matplotlib.rc_context(canvas.RC):

@@ -14,23 +14,23 @@ MOST_COLUMNS = 16
 """A grid of more widths shows colours without numbers."""
 
 
-def cells_of(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean test error of all runs by depth (index) and width (columns), where both are known."""
+def mean_errors(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return mean test error of all runs by depth (index) and width (columns), where both are known."""
     known = rows.dropna(subset=["width", "depth", "test_error"])
-    cells = known.pivot_table("test_error", "depth", "width", aggfunc="mean")
-    return cells.set_axis(cells.index.astype(int), axis=0).set_axis(cells.columns.astype(int), axis=1)
+    errors = known.pivot_table("test_error", "depth", "width", aggfunc="mean")
+    return errors.set_axis(errors.index.astype(int), axis=0).set_axis(errors.columns.astype(int), axis=1)
 
 
 def draw(rows: pd.DataFrame) -> Figure:
-    """The width x depth heat map of mean test error, in per cent, each cell with its number.
+    """Draw the width x depth heat map of mean test error in per cent, each field with its number.
 
     Raises:
         ValueError: no run has a width and a depth.
     """
-    cells = 100 * cells_of(rows)
-    if cells.empty:
+    errors = 100 * mean_errors(rows)
+    if errors.empty:
         raise ValueError("no run has a width and a depth: nothing to draw")
-    values = cells.to_numpy(float)
+    values = errors.to_numpy(float)
     tall, wide = values.shape
     figure = canvas.blank(min(12.0, 2.4 + 0.8 * wide), min(10.0, 1.4 + 0.52 * tall))
     axes = figure.add_subplot()
@@ -45,8 +45,8 @@ def draw(rows: pd.DataFrame) -> Figure:
         colour = style.MUTED if np.isnan(value) else "white" if dark else style.INK
         axes.text(column, row, text, ha="center", va="center", fontsize=9, color=colour)
     every = max(1, -(-wide // MOST_COLUMNS))
-    axes.set_xticks(range(0, wide, every), [f"{w:,}" for w in cells.columns[::every]])
-    axes.set_yticks(range(tall), [f"{d:,}" for d in cells.index])
+    axes.set_xticks(range(0, wide, every), [f"{w:,}" for w in errors.columns[::every]])
+    axes.set_yticks(range(tall), [f"{d:,}" for d in errors.index])
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)

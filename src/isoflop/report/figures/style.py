@@ -36,25 +36,25 @@ _LAWS = {
 
 
 def law_colour(law: str) -> str:
-    """The colour of a law's curve, or of the forecast's."""
+    """Return the colour of a law's curve, or of the forecast's."""
     return _LAWS.get(law, (MUTED, ""))[0]
 
 
 def law_name(law: str) -> str:
-    """A law's name in words, or the forecast's."""
+    """Return a law's name for readers, or the forecast's."""
     return _LAWS.get(law, ("", law.replace("_", " ").capitalize()))[1]
 
 
 def tints(values: Iterable[Any]) -> Mapping[Any, str]:
-    """Value -> colour: viridis without its pale end for numbers, Okabe-Ito for names."""
-    found = sorted(set(values), key=lambda v: (isinstance(v, str), v))
-    if any(isinstance(v, str) for v in found):
-        return {v: OKABE_ITO[i % len(OKABE_ITO)] for i, v in enumerate(found)}
+    """Return {value: colour}: viridis without its pale end for numbers, Okabe-Ito for names."""
+    distinct = sorted(set(values), key=lambda v: (isinstance(v, str), v))
+    if any(isinstance(v, str) for v in distinct):
+        return {v: OKABE_ITO[i % len(OKABE_ITO)] for i, v in enumerate(distinct)}
     map_ = matplotlib.colormaps["viridis"]
-    return {v: to_hex(map_(0.88 * i / max(1, len(found) - 1))) for i, v in enumerate(found)}
+    return {v: to_hex(map_(0.88 * i / max(1, len(distinct) - 1))) for i, v in enumerate(distinct)}
 
 
 def marks(values: Iterable[Any]) -> Mapping[Any, tuple[str, str]]:
-    """Value -> (matplotlib, plotly) name of its shape."""
-    found = sorted(set(values), key=lambda v: (isinstance(v, str), v))
-    return {v: MARKS[i % len(MARKS)] for i, v in enumerate(found)}
+    """Return {value: (matplotlib, plotly) name of its shape}."""
+    distinct = sorted(set(values), key=lambda v: (isinstance(v, str), v))
+    return {v: MARKS[i % len(MARKS)] for i, v in enumerate(distinct)}

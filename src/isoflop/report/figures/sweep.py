@@ -15,16 +15,16 @@ from isoflop.curve.result import FitFile, FitReport
 from isoflop.report.figures import canvas, curves, diagnostics, shape_grid, style, views
 from isoflop.report.figures.canvas import Drawing
 from isoflop.report.figures.curves import Curves, Line
-from isoflop.report.figures.views import Points
+from isoflop.report.figures.views import ChartPoints
 from isoflop.report.text.numerals import number
 
 DASHES = (0, (4, 2.5))
 
 
-def _curve(axes: Axes, line: Line, found: Curves, scale: float) -> list[Any]:
+def _curve(axes: Axes, line: Line, fit_curves: Curves, scale: float) -> list[Any]:
     """Draw one curve, with its bands if it is the main one; return its legend handles."""
     x, y = np.asarray(line.band.x), scale * np.asarray(line.band.y)
-    inside = x <= found.x_max * (1 + 1e-9)
+    inside = x <= fit_curves.x_max * (1 + 1e-9)
     beyond = np.append(np.flatnonzero(inside)[-1:], np.flatnonzero(~inside))
     width, order = (2.4, 4.2) if line.main else (1.0, 3.8)
     axes.plot(x[inside], y[inside], color=line.colour, lw=width, zorder=order)
@@ -32,17 +32,17 @@ def _curve(axes: Axes, line: Line, found: Curves, scale: float) -> list[Any]:
     handles: list[Any] = [Line2D([], [], color=line.colour, lw=width, label=line.name)]
     if line.main:
         band = line.band
-        for low, high, alpha, words in (
+        for low, high, alpha, label in (
             (band.low, band.high, 0.22, "95%, mean"),
             (band.new_low, band.new_high, 0.09, "95%, new run"),
         ):
             ends = (scale * np.asarray(low), scale * np.asarray(high))
             handles.append(axes.fill_between(x, *ends, color=line.colour, alpha=alpha, lw=0, zorder=2))
-            handles[-1].set_label(words)
+            handles[-1].set_label(label)
     return handles
 
 
-def _frontier(axes: Axes, report: FitReport, points: Points) -> list[Any]:
+def _frontier(axes: Axes, report: FitReport, points: ChartPoints) -> list[Any]:
     """Draw the line through the means of the configurations on the frontier."""
     best = views.frontier(points, report)
     if len(best) < 2:
@@ -68,18 +68,18 @@ def _held_out(axes: Axes, report: FitReport, scale: float) -> list[Any]:
     return [drawn]
 
 
-def _regions(axes: Axes, found: Curves) -> None:
+def _regions(axes: Axes, fit_curves: Curves) -> None:
     """Shade what lies beyond the largest run and say how far forecasts were tested."""
-    for zone in found.zones:
+    for zone in fit_curves.zones:
         axes.axvspan(zone.low, zone.high, color=style.EXTRAPOLATED if zone.tested else style.UNTESTED, lw=0)
-    for x, words in found.marks:
+    for x, text in fit_curves.marks:
         axes.axvline(x, color=style.MUTED, lw=0.9, zorder=1)
         look: dict[str, Any] = {"rotation": 90, "ha": "left", "va": "top", "fontsize": 8, "zorder": 6}
         place = axes.get_xaxis_transform()
-        axes.text(x, 0.985, f" {words}", transform=place, color=style.MUTED, **look)
+        axes.text(x, 0.985, f" {text}", transform=place, color=style.MUTED, **look)
 
 
-def _scatter(axes: Axes, points: Points, tint: Any, mark: Any) -> None:
+def _scatter(axes: Axes, points: ChartPoints, tint: Any, mark: Any) -> None:
     """Draw single runs faintly, and configurations' means with their bars."""
     view, seeds, means = points.view, points.seeds, points.means
     raster = len(seeds) > canvas.RASTER_ABOVE
@@ -96,9 +96,9 @@ def _scatter(axes: Axes, points: Points, tint: Any, mark: Any) -> None:
         axes.scatter(group["x"], view.scale * group["y"], **look)
 
 
-def chart(points: Points, report: FitReport | None) -> Figure:
-    """One view on logarithmic axes: seeds, means, frontier, forecast with its bands, the paper's laws and the
-    regions beyond the largest run.
+def chart(points: ChartPoints, report: FitReport | None) -> Figure:
+    """Draw one view on logarithmic axes: seeds, means, frontier, forecast with bands, the paper's laws and
+    the regions beyond the largest run.
 
     Raises:
         ValueError: no row of the table can be shown on these axes.
@@ -114,16 +114,18 @@ def chart(points: Points, report: FitReport | None) -> Figure:
     _scatter(axes, points, tint, mark)
     xs, ys = [seeds[view.x].to_numpy()], [seeds[view.y].to_numpy()]
     blocks = canvas.keys(points, tint, mark)
-    found = curves.curves(report)
-    if report is not None and found is not None:
-        handles = [h for line in found.lines if line.shown for h in _curve(axes, line, found, view.scale)]
+    fit_curves = curves.curves(report)
+    if report is not None and fit_curves is not None:
+        handles = [
+            h for line in fit_curves.lines if line.shown for h in _curve(axes, line, fit_curves, view.scale)
+        ]
         handles += _frontier(axes, report, points) + _held_out(axes, report, view.scale)
         blocks = [(None, handles), *blocks]
-        _regions(axes, found)
-        xs.append(np.array([found.end]))
-        ys.append(curves.visible(found, ys[0]))
+        _regions(axes, fit_curves)
+        xs.append(np.array([fit_curves.end]))
+        ys.append(curves.visible(fit_curves, ys[0]))
     x_low, x_high = canvas.limits(np.concatenate(xs), 0.03)
-    if found is not None and found.zones:
+    if fit_curves is not None and fit_curves.zones:
         x_high = max(float(x.max()) for x in xs)
     axes.set_xlim(x_low, x_high)
     y_low, y_high = canvas.limits(view.scale * np.concatenate(ys), 0.06)
@@ -137,7 +139,7 @@ def chart(points: Points, report: FitReport | None) -> Figure:
     return figure
 
 
-def _view(points: Points, report: FitReport | None) -> Drawing:
+def _view(points: ChartPoints, report: FitReport | None) -> Drawing:
     view = points.view
     png, svg = canvas.render(chart(points, report))
     alt = (
@@ -151,26 +153,26 @@ def _view(points: Points, report: FitReport | None) -> Drawing:
 
 
 def _grid(rows: pd.DataFrame) -> tuple[Drawing, ...]:
-    cells = shape_grid.cells_of(rows)
-    if not cells.size:
+    errors = shape_grid.mean_errors(rows)
+    if not errors.size:
         return ()
     png, svg = canvas.render(shape_grid.draw(rows))
-    alt = f"Table of mean test error for {cells.shape[1]} widths and {cells.shape[0]} depths."
+    alt = f"Table of mean test error for {errors.shape[1]} widths and {errors.shape[0]} depths."
     caption = "Mean test error in per cent over all runs of a shape (seeds and training lengths together)."
     return (Drawing("width_depth", "Mean test error by width and depth", alt, caption, png, svg),)
 
 
 def draw(rows: pd.DataFrame, fits: FitFile) -> tuple[Drawing, ...]:
-    """Every figure that the rows allow: views, the diagnostics of the first fit, then the grid."""
-    found = []
+    """Draw every figure that the rows allow: views, the diagnostics of the first fit, then the grid."""
+    drawings = []
     with matplotlib.rc_context(canvas.RC):
         for view in views.VIEWS:
             points = views.select(rows, view)
             if points.seeds.empty:
                 continue
-            found.append(_view(points, views.report_of(fits, view)))
+            drawings.append(_view(points, views.report_of(fits, view)))
         first = views.report_of(fits, views.VIEWS[0])
         if first is not None:
-            found += diagnostics.draw(views.select(rows, views.VIEWS[0]), first)
-        found += _grid(rows)
-    return tuple(found)
+            drawings += diagnostics.draw(views.select(rows, views.VIEWS[0]), first)
+        drawings += _grid(rows)
+    return tuple(drawings)

@@ -18,7 +18,7 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
-class View:
+class ChartView:
     """One pair of axes. `scale` multiplies y for display (100 turns a share into per cent)."""
 
     key: str
@@ -31,19 +31,19 @@ class View:
 
 
 VIEWS = (
-    View(
+    ChartView(
         *("error_compute", "train_gflops", "test_error", "Test error against training compute"),
         *("Training compute (GFLOPs)", "Test error (%)", 100.0),
     ),
-    View(
+    ChartView(
         *("error_joules", "energy_joules", "test_error", "Test error against training energy"),
         *("Training energy (J)", "Test error (%)", 100.0),
     ),
-    View(
+    ChartView(
         *("error_seconds", "train_seconds", "test_error", "Test error against training time"),
         *("Training time (s)", "Test error (%)", 100.0),
     ),
-    View(
+    ChartView(
         *("loss_compute", "train_gflops", "test_loss", "Test loss against training compute"),
         *("Training compute (GFLOPs)", "Test loss (nats)", 1.0),
     ),
@@ -51,7 +51,7 @@ VIEWS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Points:
+class ChartPoints:
     """The rows of a table that a view can show on logarithmic axes.
 
     `seeds` has the table's columns plus `tint` and `mark` (what colour and shape stand for); `means` has one
@@ -59,7 +59,7 @@ class Points:
     count the rows left out.
     """
 
-    view: View
+    view: ChartView
     seeds: pd.DataFrame
     means: pd.DataFrame
     tint_name: str
@@ -70,7 +70,7 @@ class Points:
 
 
 def _keys(rows: pd.DataFrame) -> tuple[pd.DataFrame, str, str]:
-    """The rows with `tint` and `mark`, and what the two stand for.
+    """Return the rows with `tint` and `mark`, and what the two stand for.
 
     Width and depth where every row has them; else the architecture and nothing.
     """
@@ -83,31 +83,33 @@ def _keys(rows: pd.DataFrame) -> tuple[pd.DataFrame, str, str]:
 
 
 def config_means(rows: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
-    """One row a configuration: geometric means of `x` and `y` over its seeds, both positive in every row.
+    """Return one row per configuration: geometric means of `x` and `y`, both positive, over its seeds.
 
     `low` and `high`: for `test_error`, Wilson's interval at the mean for the test images of one seed (all
     seeds are scored on the same images, so pooling them would claim too much); else the seeds' extremes.
     """
     groups = rows.assign(log_x=np.log(rows[x]), log_y=np.log(rows[y])).groupby("place_id", sort=False)
     means = groups[["log_x", "log_y"]].mean()
-    found = groups[["label", "tint", "mark"]].first()
-    found["x"], found["y"] = np.exp(means["log_x"]), np.exp(means["log_y"])
-    found["low"], found["high"], found["seeds"] = groups[y].min(), groups[y].max(), groups.size()
+    table = groups[["label", "tint", "mark"]].first()
+    table["x"], table["y"] = np.exp(means["log_x"]), np.exp(means["log_y"])
+    table["low"], table["high"], table["seeds"] = groups[y].min(), groups[y].max(), groups.size()
     if y == "test_error":
         n = groups["test_n"].first()
-        found["low"], found["high"] = wilson(found["y"].to_numpy(), n.to_numpy())
-    return found.reset_index().sort_values("x", ignore_index=True)
+        table["low"], table["high"] = wilson(table["y"].to_numpy(), n.to_numpy())
+    return table.reset_index().sort_values("x", ignore_index=True)
 
 
-def select(rows: pd.DataFrame, view: View) -> Points:
-    """The points of `view`; a configuration one of whose seeds is 0 on y has no mean (its logarithm is not
-    finite) but keeps its other seeds."""
+def select(rows: pd.DataFrame, view: ChartView) -> ChartPoints:
+    """Return the points of `view`.
+
+    A configuration with a seed whose y is 0 has no geometric mean, but keeps its other seeds.
+    """
     styled, tint_name, mark_name = _keys(rows)
     x_known, y_known = styled[view.x] > 0, styled[view.y].notna()
     zero = x_known & (styled[view.y] == 0)
     seeds = styled[x_known & (styled[view.y] > 0)]
     whole = seeds[~seeds["place_id"].isin(set(styled.loc[zero, "place_id"]))]
-    return Points(
+    return ChartPoints(
         view=view,
         seeds=seeds,
         means=config_means(whole, view.x, view.y),
@@ -119,19 +121,19 @@ def select(rows: pd.DataFrame, view: View) -> Points:
     )
 
 
-def report_of(fits: FitFile, view: View) -> FitReport | None:
-    """The fit on the axes of `view`, or None."""
+def report_of(fits: FitFile, view: ChartView) -> FitReport | None:
+    """Return the fit on the axes of `view`, or None."""
     return next((r for r in fits.reports if (r.x, r.y) == (view.x, view.y)), None)
 
 
-def frontier(points: Points, report: FitReport) -> pd.DataFrame:
-    """The means of the configurations that the fit found efficient, least x first."""
+def frontier(points: ChartPoints, report: FitReport) -> pd.DataFrame:
+    """Return the means of the configurations on the fit's efficient frontier, least x first."""
     best = points.seeds.loc[points.seeds["run_id"].isin(report.frontier_run_ids), "place_id"]
     return points.means[points.means["place_id"].isin(set(best))]
 
 
-def note(points: Points, report: FitReport | None) -> str:
-    """What the marks mean and what is not shown, for a caption."""
+def note(points: ChartPoints, report: FitReport | None) -> str:
+    """Return what the marks mean and what is not shown, for a caption."""
     text = "Faint points are single runs; each large point is the geometric mean of a configuration, "
     text += f"coloured by {points.tint_name}"
     text += f" and shaped by {points.mark_name}. " if points.mark_name else ". "
@@ -142,7 +144,7 @@ def note(points: Points, report: FitReport | None) -> str:
         )
     else:
         text += "Bars: lowest to highest seed."
-    text += _curve_words(curves.curves(report))
+    text += _curve_note(curves.curves(report))
     for count, why in (
         (points.zero, "with no error at all cannot stand on a logarithmic axis"),
         (points.unknown_x, f"left out: {points.view.x} unknown"),
@@ -153,19 +155,19 @@ def note(points: Points, report: FitReport | None) -> str:
     return text
 
 
-def _curve_words(found: Curves | None) -> str:
-    """What the curves and regions mean, and how far ahead the main curve was tested."""
-    if found is None:
+def _curve_note(fit_curves: Curves | None) -> str:
+    """Return what the curves and regions mean, and how far ahead the main curve was tested."""
+    if fit_curves is None:
         return ""
-    if found.main.key == style.FORECAST:
+    if fit_curves.main.key == style.FORECAST:
         text = " Thick curve: the forecast, the average of the laws by how well they extrapolated"
     else:
-        text = f" Thick curve: {found.main.name.lower()}"
+        text = f" Thick curve: {fit_curves.main.name.lower()}"
     text += "; dark band: 95% interval of the mean, light band: of a new run."
-    if found.end <= found.x_max:
+    if fit_curves.end <= fit_curves.x_max:
         return text
     text += " Dashed: beyond the largest run, where nothing is measured"
-    ratio = found.tested_x / found.x_max
+    ratio = fit_curves.tested_x / fit_curves.x_max
     if ratio <= 1:
         return f"{text} and no extrapolation was tested."
     return (

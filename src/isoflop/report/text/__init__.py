@@ -1,1 +1,1 @@
-"""What a report says in words and tables: the verdict, its caveats, prices, origins."""
+"""The text and tables of a report: the verdict, its caveats, prices, provenance."""

@@ -1,4 +1,4 @@
-"""What limits the answer of a sweep, each sentence read off the data."""
+"""Caveats of a sweep's verdict, each derived from the data."""
 
 from __future__ import annotations
 
@@ -74,12 +74,13 @@ def _seeds(rows: pd.DataFrame) -> str | None:
         return None
     few, many = int(seeds.min()), int(seeds.max())
     spread = str(few) if few == many else f"{few} to {many}"
-    alone = "; with one seed alone, luck and size cannot be told apart" if few == 1 else ""
+    alone = "; with one seed alone, luck and size cannot be separated" if few == 1 else ""
     return f"Seeds: {spread} for each configuration{alone}."
 
 
 def _mixed(rows: pd.DataFrame) -> list[str]:
-    found = []
+    """Return a note for each setting that differs between the runs of one fit."""
+    notes = []
     kinds = (
         *(("data", "data sets"), ("device", "devices"), ("precision", "precisions")),
         *(
@@ -88,18 +89,18 @@ def _mixed(rows: pd.DataFrame) -> list[str]:
             ("parametrization", "parametrizations"),
         ),
     )
-    for column, words in (*kinds, ("git_commit", "code versions")):
+    for column, kind in (*kinds, ("git_commit", "code versions")):
         values = sorted({str(v)[:40] for v in rows[column].dropna()})
         if column == "git_commit":
             values = [v[:10] for v in values]
         if len(values) > 1:
             more = f" and {len(values) - 5} more" if len(values) > 5 else ""
-            found.append(f"Mixed {words}: {', '.join(values[:5])}{more}, all in one fit.")
-    return found
+            notes.append(f"Mixed {kind}: {', '.join(values[:5])}{more}, all in one fit.")
+    return notes
 
 
 def _sensitivity(rows: pd.DataFrame) -> str | None:
-    """How far the exponent of the plain power law moves when one width is left out."""
+    """Return how far the exponent of the plain power law moves when one width is left out."""
     known = rows[(rows["test_error"] > 0) & (rows["train_gflops"] > 0)].dropna(subset=["width"])
     slopes = {}
     for width in sorted(known["width"].unique()):
@@ -116,10 +117,10 @@ def _sensitivity(rows: pd.DataFrame) -> str | None:
     )
 
 
-def _of_fit(report: FitReport) -> list[str]:
+def _fit_notes(report: FitReport) -> list[str]:
     decades = math.log10(report.x_max / report.x_min)
     short = " That is short for a power law." if decades < SHORT_DECADES else ""
-    found = [
+    notes = [
         f"Range: {number(decades, 2)} decades of training compute, {number(report.x_min)} to "
         f"{number(report.x_max)} GFLOPs.{short}"
     ]
@@ -128,15 +129,15 @@ def _of_fit(report: FitReport) -> list[str]:
         low, high = (
             None if side is None else 100 * side for side in (floor.interval.low, floor.interval.high)
         )
-        found.append(
+        notes.append(
             f"Floor: not identified (fitted {percent(floor.value)}, 95% interval "
             f"{interval(Interval(low, high))} per cent). These data do not tell a curve that ends at a floor "
             "from one that does not."
         )
-    found.append("Extrapolation: nothing beyond the largest run was measured; there, curves are dashed.")
-    found += [words for words in (disagreement(report), calibrated(report)) if words]
-    found.append(_fitted(report))
-    return found
+    notes.append("Extrapolation: nothing beyond the largest run was measured; there, curves are dashed.")
+    notes += [note for note in (disagreement(report), calibrated(report)) if note]
+    notes.append(_fitted(report))
+    return notes
 
 
 def _fitted(report: FitReport) -> str:
@@ -151,12 +152,12 @@ def _fitted(report: FitReport) -> str:
 
 
 def caveats(rows: pd.DataFrame, report: FitReport | None) -> tuple[str, ...]:
-    """What to keep in mind; `report` is the fit of error against training GFLOPs, if there is one."""
+    """Return what to keep in mind; `report` is the fit of error against training GFLOPs, if there is one."""
     labels = (
         "Labels: wrong labels in the test set put a floor under every model's error; how many there are is "
         "not known here."
     )
-    found = [_test_set(rows), labels, _rates(rows), _training_set(rows), _seeds(rows), *_mixed(rows)]
+    notes = [_test_set(rows), labels, _rates(rows), _training_set(rows), _seeds(rows), *_mixed(rows)]
     if report is not None:
-        found += [_sensitivity(rows), *_of_fit(report)]
-    return tuple(c for c in found if c)
+        notes += [_sensitivity(rows), *_fit_notes(report)]
+    return tuple(note for note in notes if note)

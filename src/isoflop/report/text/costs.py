@@ -34,41 +34,41 @@ class Halving:
 
 
 def law(report: FitReport, name: str) -> LawFit | None:
-    """The fit of the law called `name`, or None."""
+    """Return the fit of the law called `name`, or None."""
     return next((f for f in report.fits if f.law == name), None)
 
 
 def parameter(fit: LawFit | None, name: str) -> Estimate | None:
-    """The parameter called `name`, or None."""
+    """Return the parameter called `name`, or None."""
     return next((p for p in fit.parameters if p.name == name), None) if fit else None
 
 
 def exponent(report: FitReport) -> Estimate | None:
-    """b of the power law, error ∝ compute^-b."""
+    """Return b of the power law, error ∝ compute^-b."""
     return parameter(law(report, "power_law_ols"), "b")
 
 
 def floor(report: FitReport) -> Estimate | None:
-    """E of the power law with a floor."""
+    """Return E of the power law with an irreducible error."""
     return parameter(law(report, "power_law_floor"), "E")
 
 
 def floor_identified(report: FitReport) -> bool:
-    """Whether the data show a floor: E's interval lies clear of 0, and the law with it is clearly closer."""
-    bent, plain, found = law(report, "power_law_floor"), law(report, "power_law_ols"), floor(report)
-    if bent is None or found is None or found.interval.low is None or found.interval.high is None:
+    """Return whether the data show a floor: E's interval is clear of 0, and the law with E clearly closer."""
+    floored, plain, e = law(report, "power_law_floor"), law(report, "power_law_ols"), floor(report)
+    if floored is None or e is None or e.interval.low is None or e.interval.high is None:
         return False
-    gain = plain is None or bent.log10_rmse <= FLOOR_GAIN * plain.log10_rmse
-    return found.interval.low >= FLOOR_SHARE * found.value > 0 and gain
+    gain = plain is None or floored.log10_rmse <= FLOOR_GAIN * plain.log10_rmse
+    return e.interval.low >= FLOOR_SHARE * e.value > 0 and gain
 
 
 def _power(base: float, exponent_: float | None) -> float | None:
-    """base**exponent_; None where there is no exponent or the result is beyond 10^LARGEST_POWER."""
+    """Return base**exponent_, or None where there is no exponent or the result is beyond 10^LARGEST_POWER."""
     return None if exponent_ is None or exponent_ * math.log10(base) > LARGEST_POWER else base**exponent_
 
 
 def level(fit: LawFit | Forecast, x: float) -> float:
-    """The curve at x, interpolated on logarithmic axes."""
+    """Return the curve's y at x, interpolated on logarithmic axes."""
     return _at(fit.band, fit.band.y, x)
 
 
@@ -77,7 +77,7 @@ def _at(band: Band, side: tuple[float, ...], x: float) -> float:
 
 
 def _reached(band: Band, side: tuple[float, ...], target: float, x_max: float) -> float | None:
-    """x / x_max at which a side of the band first falls to `target` beyond x_max; None within the band."""
+    """Return x / x_max at which a side of the band falls to `target` beyond x_max, or None if it does not."""
     x = np.r_[x_max, [v for v in band.x if v > x_max]]
     y = np.r_[_at(band, side, x_max), [v for v, at in zip(side, band.x, strict=True) if at > x_max]]
     below = np.flatnonzero(y <= target)
@@ -91,24 +91,27 @@ def _reached(band: Band, side: tuple[float, ...], target: float, x_max: float) -
     return float(np.exp(np.log(x[i - 1]) + share * np.log(x[i] / x[i - 1])) / x_max)
 
 
-def halving_of_forecast(found: Forecast, x_max: float) -> Halving:
-    """The price of half the error that the forecast has at `x_max`, read off its curve; the interval off the
-    ends of the mean's band, unbounded where the upper end does not fall so far."""
-    target = level(found, x_max) / 2
-    factor = _reached(found.band, found.band.y, target, x_max)
-    least = _reached(found.band, found.band.low, target, x_max)
-    end = number(found.band.x[-1] / x_max, 2)
+def halving_of_forecast(forecast: Forecast, x_max: float) -> Halving:
+    """Return the price of half the error that the forecast has at `x_max`, read off its curve.
+
+    The interval is read off the ends of the mean's band; it is unbounded where the upper end does not fall so
+    far.
+    """
+    target = level(forecast, x_max) / 2
+    factor = _reached(forecast.band, forecast.band.y, target, x_max)
+    least = _reached(forecast.band, forecast.band.low, target, x_max)
+    end = number(forecast.band.x[-1] / x_max, 2)
     if factor is None:
         early = "" if least is None else f", though its 95% band allows it from {number(least, 2)} times"
         return Halving(FORECAST, None, None, f"not within {end} times the largest run{early}")
-    most = _reached(found.band, found.band.high, target, x_max)
+    most = _reached(forecast.band, forecast.band.high, target, x_max)
     return Halving(FORECAST, factor, Interval(least, most), None)
 
 
 def halving(fit: LawFit, x_max: float) -> Halving:
-    """The price of half the error that `fit` has at `x_max`.
+    """Return the price of half the error that `fit` has at `x_max`.
 
-    Power laws: 2^(1/b) wherever one starts. With a floor E, from e = E + A x^-b:
+    Power laws: 2^(1/b), whatever the error at the start. With a floor E, from e = E + A x^-b:
     ((e - E) / (e/2 - E))^(1/b). Exponential, from 1/e = a + b log10 x: 10^(1/(e b)). Other laws: read off
     the curve.
     """
@@ -117,15 +120,16 @@ def halving(fit: LawFit, x_max: float) -> Halving:
         if slope is None or slope.value <= 0:
             return Halving(fit.law, None, None, "the fitted error does not fall")
         return _by_formula(fit, start, slope)
-    sunk = _sunk(fit, start)
-    if sunk is not None:
-        return sunk
+    below = _below_floor(fit, start)
+    if below is not None:
+        return below
     factor = _reached(fit.band, fit.band.y, start / 2, x_max)
     end = number(fit.band.x[-1] / x_max, 2)
     return Halving(fit.law, factor, None, None if factor else f"not within {end} times the largest run")
 
 
 def _by_formula(fit: LawFit, start: float, slope: Estimate) -> Halving:
+    """Return the price of half of `start` by the closed form of the law, whose exponent is `slope`."""
     beyond = f"more than 10^{LARGEST_POWER} times the largest run"
     if fit.law in ("power_law_ols", "power_law"):
         low, high = slope.interval.low, slope.interval.high
@@ -138,24 +142,24 @@ def _by_formula(fit: LawFit, start: float, slope: Estimate) -> Halving:
     if fit.law == "exponential":
         factor = _power(10.0, 1 / (start * slope.value))
         return Halving(fit.law, factor, None, None if factor else beyond)
-    sunk = _sunk(fit, start)
-    if sunk is not None:
-        return sunk
-    ground = parameter(fit, "E")
-    base = 2.0 if ground is None else (start - ground.value) / (start / 2 - ground.value)
+    below = _below_floor(fit, start)
+    if below is not None:
+        return below
+    e = parameter(fit, "E")
+    base = 2.0 if e is None else (start - e.value) / (start / 2 - e.value)
     factor = _power(base, 1 / slope.value)
     return Halving(fit.law, factor, None, None if factor else beyond)
 
 
-def _sunk(fit: LawFit, start: float) -> Halving | None:
-    """The answer where half of `start` lies below the law's floor, else None."""
-    ground = parameter(fit, "E")
-    if ground is None or start / 2 > ground.value:
+def _below_floor(fit: LawFit, start: float) -> Halving | None:
+    """Return the answer if half of `start` lies below the law's irreducible error, else None."""
+    e = parameter(fit, "E")
+    if e is None or start / 2 > e.value:
         return None
-    low, show = ground.interval.low, percent if ground.unit.startswith("fraction") else number
-    reason = f"impossible: half of {show(start)} lies below its floor of {show(ground.value)}"
+    low, show = e.interval.low, percent if e.unit.startswith("fraction") else number
+    reason = f"impossible: half of {show(start)} lies below its floor of {show(e.value)}"
     if low is None or start / 2 > low:
         reach = "unbounded" if low is None else f"down to {show(low)}"
         reason = f"not known: half of {show(start)} lies below the fitted floor of "
-        reason += f"{show(ground.value)}, but the floor's interval ({reach}) allows it"
+        reason += f"{show(e.value)}, but the floor's interval ({reach}) allows it"
     return Halving(fit.law, None, None, reason)

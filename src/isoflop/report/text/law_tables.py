@@ -13,7 +13,7 @@ from isoflop.report.text.numerals import UNKNOWN, estimate, factor, interval, nu
 
 @dataclasses.dataclass(frozen=True)
 class Rank:
-    """A law's row in the comparison; `ahead` has one cell a ratio of x, `weight` its share in the
+    """A law's row in the comparison; `ahead` has one text per ratio of x, `weight` is its share in the
     forecast and, in brackets, what part of it is fitted mostly to the largest runs."""
 
     name: str
@@ -48,14 +48,14 @@ class Group:
 
 
 def group(report: FitReport) -> Group:
-    """The tables of one report, the forecast first where there is one."""
+    """Return the tables of one report, the forecast first where there is one."""
     ranks = [_rank(report, fit) for fit in report.fits]
     ahead = report.forecast
     if ahead is not None:
         half = costs.halving_of_forecast(ahead, report.x_max)
-        cells = _ahead(ahead.horizons)
+        factors = _ahead(ahead.horizons)
         ranks.insert(
-            0, Rank(style.law_name(style.FORECAST), UNKNOWN, "", UNKNOWN, cells, UNKNOWN, _halving(half))
+            0, Rank(style.law_name(style.FORECAST), UNKNOWN, "", UNKNOWN, factors, UNKNOWN, _halving(half))
         )
     title = next((v.title for v in views.VIEWS if (v.x, v.y) == (report.x, report.y)), None)
     return Group(
@@ -68,7 +68,7 @@ def group(report: FitReport) -> Group:
 
 
 def _ratios(report: FitReport) -> tuple[str, ...]:
-    """Titles such as `at 2×, 12 predictions`; none where no law was tested ahead."""
+    """Return titles such as `at 2× (12)`, with the number of predictions; none if no law was tested ahead."""
     judged = next((f.horizons for f in report.fits if f.horizons), ())
     return tuple(f"at {h.ratio:g}× ({h.predictions})" for h in judged)
 
@@ -124,13 +124,13 @@ def _note(report: FitReport) -> str:
     )
 
 
-def held_out(found: HeldOut | None, scale: float) -> tuple[tuple[str, ...], ...]:
-    """Rows (run, x, seen, predicted, 95% interval for a new run, whether inside) of the held-out runs."""
+def held_out(held: HeldOut | None, scale: float) -> tuple[tuple[str, ...], ...]:
+    """Return rows (run, x, seen, predicted, 95% interval for a new run, inside or not) of held-out runs."""
     return tuple(
         (
             *(row.run_id, number(row.x), number(scale * row.y), number(scale * row.predicted)),
             f"{number(scale * row.low)} to {number(scale * row.high)}",
             "yes" if row.low <= row.y <= row.high else "no",
         )
-        for row in (found.rows if found is not None else ())
+        for row in (held.rows if held is not None else ())
     )

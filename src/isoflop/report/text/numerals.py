@@ -52,9 +52,9 @@ def interval(bounds: Interval, digits: int = 3) -> str:
     return f"{number(bounds.low, digits)} to {number(bounds.high, digits)}"
 
 
-def estimate(found: Estimate, digits: int = 3) -> str:
+def estimate(value: Estimate, digits: int = 3) -> str:
     """An estimate with its 95% interval, such as `0.42 (0.38 to 0.47)`."""
-    return f"{number(found.value, digits)} ({interval(found.interval, digits)})"
+    return f"{number(value.value, digits)} ({interval(value.interval, digits)})"
 
 
 def seconds(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Where a table's numbers come from: what the records say of code, machine and command."""
+"""The provenance of a table: code, machine and command, from the records."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from isoflop import record as records
 from isoflop.record import Record
 from isoflop.report.text.numerals import plural
 
-MOST = 8
+MOST_VALUES = 8
 """More values of one kind than this are counted instead of listed."""
 
 
@@ -27,10 +27,12 @@ class Origin:
 
 
 def _listed(values: Iterable[str | None]) -> tuple[str, ...]:
-    """Each distinct value, the most frequent first, with its count where there are several."""
+    """Return each distinct value, the most frequent first, with its count where there are several."""
     counts = collections.Counter("unknown" if v is None else v for v in values)
-    found = [v if len(counts) == 1 else f"{v} ({plural(n, 'run')})" for v, n in counts.most_common(MOST)]
-    return (*found, *([f"and {len(counts) - MOST:,} more"] if len(counts) > MOST else []))
+    shown = [
+        v if len(counts) == 1 else f"{v} ({plural(n, 'run')})" for v, n in counts.most_common(MOST_VALUES)
+    ]
+    return (*shown, *([f"and {len(counts) - MOST_VALUES:,} more"] if len(counts) > MOST_VALUES else []))
 
 
 def _column(rows: pd.DataFrame, name: str) -> tuple[str, ...]:
@@ -46,25 +48,25 @@ def _gpu(record: Record) -> str | None:
 
 
 def _commit(record: Record) -> str | None:
-    found = record.provenance
-    return found.git_commit and found.git_commit + (" with uncommitted changes" if found.dirty else "")
+    code = record.provenance
+    return code.git_commit and code.git_commit + (" with uncommitted changes" if code.dirty else "")
 
 
-def read(rows: pd.DataFrame, directory: Path) -> tuple[Record, ...]:
-    """The records of the table's rows that are still in DIR/records; others are left out."""
-    found = []
+def read_records(rows: pd.DataFrame, directory: Path) -> tuple[Record, ...]:
+    """Return the records of the table's rows that are still readable in DIR/records."""
+    finished = []
     for run_id in rows["run_id"]:
         path = records.path_of(directory, str(run_id))
         if path.is_file():
             try:
-                found.append(records.read(path))
+                finished.append(records.read(path))
             except records.RecordError:
                 continue
-    return tuple(found)
+    return tuple(finished)
 
 
 def origins(rows: pd.DataFrame, directory: Path) -> tuple[Origin, ...]:
-    """The provenance from the table, and more of it from the records where they are at hand."""
+    """Return the provenance from the table, and more of it from the records where they can be read."""
     dates = sorted(str(d) for d in rows["started_at"].dropna())
     days = "unknown" if not dates else dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
     basic = [
@@ -76,22 +78,22 @@ def origins(rows: pd.DataFrame, directory: Path) -> tuple[Origin, ...]:
     ]
     if rows["energy_grade"].notna().any():
         basic.append(Origin("Energy grade", _column(rows, "energy_grade")))
-    found = read(rows, directory)
-    if not found:
+    finished = read_records(rows, directory)
+    if not finished:
         return (*basic, Origin("Code", _column(rows, "git_commit"), code=True))
     versions = (
         ", ".join(f"{name} {version}" for name, version in sorted(r.provenance.versions.items()))
-        for r in found
+        for r in finished
     )
     return (
         *basic,
-        Origin("Code", _listed(_commit(r) for r in found), code=True),
+        Origin("Code", _listed(_commit(r) for r in finished), code=True),
         Origin(
             "Processor",
-            _listed(f"{r.provenance.cpu}, {plural(r.provenance.threads, 'thread')}" for r in found),
+            _listed(f"{r.provenance.cpu}, {plural(r.provenance.threads, 'thread')}" for r in finished),
         ),
-        Origin("GPU", _listed(_gpu(r) for r in found)),
-        Origin("Deterministic", _listed("yes" if r.provenance.deterministic else "no" for r in found)),
+        Origin("GPU", _listed(_gpu(r) for r in finished)),
+        Origin("Deterministic", _listed("yes" if r.provenance.deterministic else "no" for r in finished)),
         Origin("Versions", _listed(versions)),
-        Origin("Command", _listed(r.provenance.command for r in found), code=True),
+        Origin("Command", _listed(r.provenance.command for r in finished), code=True),
     )

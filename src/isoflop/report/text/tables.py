@@ -23,7 +23,7 @@ class Column:
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """A sortable table: its columns and its rows of words."""
+    """A sortable table: its columns and its rows of text."""
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -42,7 +42,7 @@ _RUN_COLUMNS = (
 
 
 def runs(rows: pd.DataFrame) -> Grid:
-    """Every run, grouped by configuration: label, seed, and the columns that are known anywhere."""
+    """Return every run, ordered by configuration: label, seed, and the columns that any run knows."""
     known = [(name, title, scale) for name, title, scale in _RUN_COLUMNS if rows[name].notna().any()]
     columns = (
         Column("Configuration", False),
@@ -51,37 +51,39 @@ def runs(rows: pd.DataFrame) -> Grid:
     )
     order = rows.groupby("place_id")["train_gflops"].transform("mean")
     ordered = rows.assign(order=order).sort_values(["order", "place_id", "seed"])
-    cells = [
+    texts = [
         ordered["label"].astype(str),
         ordered["seed"].map("{:.0f}".format),
         *((scale * ordered[name]).map(compact if name == "lr" else padded) for name, _, scale in known),
     ]
-    return Grid(columns, tuple(zip(*cells, strict=True)))
+    return Grid(columns, tuple(zip(*texts, strict=True)))
 
 
 def configs(rows: pd.DataFrame) -> Grid:
-    """One row a configuration: arithmetic means over its seeds, and the seeds' range of error."""
+    """Return one row per configuration: arithmetic means over its seeds, and the seeds' range of error."""
     known = [entry for entry in _RUN_COLUMNS if rows[entry[0]].notna().any()]
     titles = ("Seeds", "Mean test error (%)", "Lowest (%)", "Highest (%)", *(t for _, t, _ in known[1:]))
     columns = (Column("Configuration", False), *(Column(t, True, t == "GFLOPs") for t in titles))
-    found = []
+    keyed_rows = []
     for _, group in rows.groupby("place_id", sort=False):
         error = 100 * group["test_error"]
         means = [(name, scale * group[name].mean()) for name, _, scale in known[1:]]
         numbers = (error.mean(), error.min(), error.max(), *(mean for _, mean in means))
-        words = tuple(padded(float(v)) for v in numbers)
-        found.append((group["train_gflops"].mean(), (str(group["label"].iloc[0]), str(len(group)), *words)))
-    found.sort(key=lambda entry: (np.isnan(entry[0]), entry[0]))
-    return Grid(columns, tuple(row for _, row in found))
+        texts = tuple(padded(float(v)) for v in numbers)
+        keyed_rows.append(
+            (group["train_gflops"].mean(), (str(group["label"].iloc[0]), str(len(group)), *texts))
+        )
+    keyed_rows.sort(key=lambda entry: (np.isnan(entry[0]), entry[0]))
+    return Grid(columns, tuple(row for _, row in keyed_rows))
 
 
 def left_out(table: RunTable, fits: FitFile) -> Grid:
-    """Records that gave no point, and rows that a fit did not use, each with its reason."""
+    """Return records that gave no point, and rows that a fit did not use, each with its reason."""
     names = dict(zip(table.rows["run_id"], table.rows["label"] + " seed ", strict=True))
     seeds = dict(zip(table.rows["run_id"], table.rows["seed"], strict=True))
-    found = [(d.run_id, d.state, d.reason) for d in table.dropped]
+    rows = [(d.run_id, d.state, d.reason) for d in table.dropped]
     for report in fits.reports:
         for entry in report.excluded:
             label = f"{names[entry.run_id]}{seeds[entry.run_id]:.0f}: " if entry.run_id in names else ""
-            found.append((entry.run_id, f"not in {report.y} against {report.x}", label + entry.reason))
-    return Grid((Column("Run", False), Column("What", False), Column("Reason", False)), tuple(found))
+            rows.append((entry.run_id, f"not in {report.y} against {report.x}", label + entry.reason))
+    return Grid((Column("Run", False), Column("What", False), Column("Reason", False)), tuple(rows))

@@ -1,4 +1,4 @@
-"""How far to trust a forecast, in words: what smaller runs foretold of larger ones, and where laws part."""
+"""How far to trust a forecast: how well smaller runs predicted larger ones, and where the laws differ."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ LEAST_PREDICTIONS = 20
 
 
 def missed(horizons: tuple[Horizon, ...]) -> str:
-    """`×1.26 at 2 times, ×1.40 at 4 times`; empty where nothing was predicted."""
+    """Return `×1.26 at 2 times, ×1.40 at 4 times`, empty where nothing was predicted."""
     return ", ".join(f"{factor(h.log_rmse)} at {h.ratio:g} times" for h in horizons if h.log_rmse is not None)
 
 
 def trust(report: FitReport) -> str:
-    """One or two sentences: how far ahead the forecast was tested and how far off it was."""
-    found = report.forecast
-    if found is None:
+    """Return one or two sentences on how far ahead the forecast was tested and how far off it was."""
+    forecast = report.forecast
+    if forecast is None:
         return f"There is no averaged forecast: {report.forecast_reason}."
-    if found.tested_ratio is None:
+    if forecast.tested_ratio is None:
         return "The forecast is untested: too few compute scales for smaller runs to predict larger ones."
-    ratio = compact(found.tested_ratio, 3)
+    ratio = compact(forecast.tested_ratio, 3)
     what, unit = ("compute", "GFLOPs") if report.x == "train_gflops" else (report.x, report.x)
     text = f"Inside the sweep, forecasts by smaller runs were tested up to {ratio} times their largest {what}"
-    if missed(found.horizons):
-        text += f" and were typically off by {missed(found.horizons)}"
-    return f"{text}. Beyond {number(found.tested_ratio * report.x_max)} {unit} the forecast is untested."
+    if missed(forecast.horizons):
+        text += f" and were typically off by {missed(forecast.horizons)}"
+    return f"{text}. Beyond {number(forecast.tested_ratio * report.x_max)} {unit} the forecast is untested."
 
 
 def disagreement(report: FitReport) -> str | None:
-    """How far apart the laws are at the far end of their bands; None where there are fewer than two."""
+    """Return how far apart the laws are at the far end of their bands, or None for fewer than two."""
     if len(report.fits) < 2:
         return None
     end = min(fit.band.x[-1] for fit in report.fits)
@@ -46,7 +46,7 @@ def disagreement(report: FitReport) -> str | None:
 
 
 def calibrated(report: FitReport) -> str | None:
-    """How many larger runs fell into intervals that should hold 95% of them; None where none was judged."""
+    """Return how many larger runs fell into intervals that should hold 95% of them, or None without any."""
     judged = report.forecast.calibration if report.forecast is not None else ()
     widest = max(judged, key=lambda c: c.nominal, default=None)
     if widest is None:

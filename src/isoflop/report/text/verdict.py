@@ -42,8 +42,7 @@ _CLAIM = (
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """The answer, one headline, the sentences that found it, those on what lies beyond the sweep, and what to
-    keep in mind."""
+    """The answer, a headline, the sentences behind it, the outlook beyond the sweep, and the caveats."""
 
     answer: Answer
     headline: str
@@ -53,23 +52,21 @@ class Verdict:
 
 
 def _gaps(report: FitReport, seeds: pd.Series[int]) -> list[str]:
-    """Why the data cannot carry an answer, whatever the fit says."""
+    """Return why the data cannot support an answer, whatever the fit says."""
     decades = math.log10(report.x_max / report.x_min)
-    found = []
+    gaps = []
     if decades < LEAST_DECADES:
-        found.append(
-            f"training compute spans only {number(decades, 2)} decades, {LEAST_DECADES:g} are needed"
-        )
+        gaps.append(f"training compute spans only {number(decades, 2)} decades, {LEAST_DECADES:g} are needed")
     if report.configs < LEAST_CONFIGS or report.scales < LEAST_SCALES:
         shapes, scales = plural(report.configs, "configuration"), plural(report.scales, "compute scale")
-        found.append(f"there are only {shapes} at {scales}, {LEAST_CONFIGS} at {LEAST_SCALES} are needed")
+        gaps.append(f"there are only {shapes} at {scales}, {LEAST_CONFIGS} at {LEAST_SCALES} are needed")
     if len(seeds) and int(seeds.max()) == 1:
-        found.append("each configuration was trained with a single seed, so luck and size are one")
-    return found
+        gaps.append("each configuration was trained with a single seed, so luck and size are one")
+    return gaps
 
 
 def _no_fall(report: FitReport) -> tuple[str, str] | None:
-    """(headline, reason) where no fall of error with compute is established."""
+    """Return (headline, reason) if no fall of error with compute is established."""
     b = costs.exponent(report)
     if b is None:
         return "no power law was fitted.", "Without a power law there is no exponent to compare."
@@ -88,7 +85,7 @@ def _no_fall(report: FitReport) -> tuple[str, str] | None:
 
 
 def _answer(report: FitReport, seeds: pd.Series[int]) -> tuple[Answer, str, str]:
-    """(answer, headline, reason)."""
+    """Return (answer, headline, reason)."""
     flat = _no_fall(report)
     if flat is not None:
         return "cannot be told", f"Cannot be told: {flat[0]}", flat[1]
@@ -138,13 +135,13 @@ def _cost(cost: Halving) -> str:
 
 
 def _prices(report: FitReport) -> str:
-    """What halving the error would take by the paper's laws, the floored one and the forecast."""
-    found = [costs.halving(fit, report.x_max) for fit in report.fits if fit.law in SPOKEN]
+    """Return what halving the error would take by the paper's laws, the floored one and the forecast."""
+    prices = [costs.halving(fit, report.x_max) for fit in report.fits if fit.law in SPOKEN]
     if report.forecast is not None:
-        found.append(costs.halving_of_forecast(report.forecast, report.x_max))
-    if not found:
+        prices.append(costs.halving_of_forecast(report.forecast, report.x_max))
+    if not prices:
         return ""
-    return f"To halve the error from where the sweep ends would take: {'; '.join(map(_cost, found))}."
+    return f"To halve the error from where the sweep ends would take: {'; '.join(map(_cost, prices))}."
 
 
 def _held_out(report: FitReport) -> str:
@@ -178,9 +175,9 @@ def _measured(report: FitReport) -> str:
 
 
 def judge(rows: pd.DataFrame, report: FitReport | None, why_none: str) -> Verdict:
-    """The verdict from the rows and their fit of error against training GFLOPs.
+    """Return the verdict from the rows and their fit of error against training GFLOPs.
 
-    `why_none` says why there is no fit where `report` is None.
+    `why_none` is the reason if there is no fit, that is if `report` is None.
     """
     data = ", ".join(sorted(rows["data"].dropna().astype(str).unique())) or "unknown data"
     models = ", ".join(sorted(rows["family"].dropna().astype(str).unique())) or "unknown models"
@@ -190,9 +187,9 @@ def judge(rows: pd.DataFrame, report: FitReport | None, why_none: str) -> Verdic
     )
     if report is None:
         headline = "Cannot be told: no law was fitted to error against training compute."
-        sentences = (_CLAIM, f"Here nothing was fitted: {why_none}.", scope)
-        return Verdict("cannot be told", headline, sentences, (), caveats(rows, None))
+        no_fit = (_CLAIM, f"Here nothing was fitted: {why_none}.", scope)
+        return Verdict("cannot be told", headline, no_fit, (), caveats(rows, None))
     answer, headline, reason = _answer(report, rows.groupby("config_id")["seed"].nunique())
-    said = (_CLAIM, _measured(report), reason, scope)
+    sentences = (_CLAIM, _measured(report), reason, scope)
     outlook = tuple(s for s in (_prices(report), trust(report), _held_out(report)) if s)
-    return Verdict(answer, headline, said, outlook, caveats(rows, report))
+    return Verdict(answer, headline, sentences, outlook, caveats(rows, report))

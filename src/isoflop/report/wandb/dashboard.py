@@ -22,13 +22,13 @@ COLUMNS = ("state", "test_error", "train_gflops", "energy_joules", "energy_grade
 MOST_DEVICES = 8
 
 
-def _place(width: int) -> wr.Layout:
-    """A place of its own for each panel: the grid moves it."""
+def _layout(width: int) -> wr.Layout:
+    """Return a panel's width and height; the grid finds its position."""
     return wr.Layout(w=width, h=9)
 
 
 def _scatter(x: str, title: str) -> wr.ScatterPlot:
-    """Test error against `x`, both logarithmic, a colour a width."""
+    """Return a plot of test error against `x`, both logarithmic, coloured by width."""
     tint = [wr.GradientPoint(PALE, offset=0), wr.GradientPoint(DARK, offset=100)]
     return wr.ScatterPlot(
         title=title,
@@ -38,12 +38,12 @@ def _scatter(x: str, title: str) -> wr.ScatterPlot:
         log_x=True,
         log_y=True,
         gradient=tint,
-        layout=_place(NARROW),
+        layout=_layout(NARROW),
     )
 
 
 def scatters() -> list[Any]:
-    """How error falls: the sweep's own question."""
+    """Return the plots that show how error falls."""
     return [
         _scatter("train_gflops", "Test error against training GFLOPs, coloured by width"),
         _scatter("energy_joules", "Test error against joules, coloured by width"),
@@ -51,35 +51,35 @@ def scatters() -> list[Any]:
 
 
 def _coordinates() -> wr.ParallelCoordinatesPlot:
-    """What the good cells have in common; the learning rate and all that grows with size logarithmic."""
+    """Return parallel coordinates of what was chosen and what it cost and gave."""
     log = {"model.width", "optim.lr", "train_gflops", "energy_joules", "test_error"}
-    dials = [wr.Config(name) for name in ("model.width", "model.depth", "optim.lr", "optim.batch_size")]
+    settings = [wr.Config(name) for name in ("model.width", "model.depth", "optim.lr", "optim.batch_size")]
     results = [wr.SummaryMetric(name) for name in ("train_gflops", "energy_joules", "test_error")]
-    columns = [wr.ParallelCoordinatesPlotColumn(m, log=m.name in log) for m in (*dials, *results)]
-    return wr.ParallelCoordinatesPlot(columns, title="Dials and what came of them", layout=_place(WIDE))
+    columns = [wr.ParallelCoordinatesPlotColumn(m, log=m.name in log) for m in (*settings, *results)]
+    return wr.ParallelCoordinatesPlot(columns, title="Settings and their results", layout=_layout(WIDE))
 
 
 def _curve(x: str, title: str) -> wr.LinePlot:
     return wr.LinePlot(
-        title=title, x=f"curve/{x}", y=["curve/val_error"], log_x=True, log_y=True, layout=_place(NARROW)
+        title=title, x=f"curve/{x}", y=["curve/val_error"], log_x=True, log_y=True, layout=_layout(NARROW)
     )
 
 
 def _sections() -> list[ws.Section]:
     power = [f"power/device_{number}_watts" for number in range(MOST_DEVICES)]
     failed = wr.BarPlot(
-        title="Cells that gave no point, by sweep",
+        title="Runs without a point, by sweep",
         metrics=["failed"],
         groupby=wr.Config("sweep_name"),
         groupby_aggfunc="sum",
-        layout=_place(NARROW),
+        layout=_layout(NARROW),
     )
     wasted = wr.BarPlot(
-        title="Seconds whose work was lost", metrics=["wasted_seconds"], layout=_place(NARROW)
+        title="Seconds whose work was lost", metrics=["wasted_seconds"], layout=_layout(NARROW)
     )
     chosen = (
         ("How error falls", scatters()),
-        ("Which dials matter", [_coordinates()]),
+        ("Which settings matter", [_coordinates()]),
         (
             "Curves",
             [
@@ -90,7 +90,7 @@ def _sections() -> list[ws.Section]:
         ),
         (
             "Power",
-            [wr.LinePlot(title="Watts of each device", x="power/seconds", y=power, layout=_place(WIDE))],
+            [wr.LinePlot(title="Watts of each device", x="power/seconds", y=power, layout=_layout(WIDE))],
         ),
         ("Failures", [failed, wasted]),
     )
@@ -98,12 +98,12 @@ def _sections() -> list[ws.Section]:
 
 
 def _only(sweep: str, kind: str) -> list[Any]:
-    """The runs of one sweep that are cells, or its report."""
+    """Return the filter of one sweep's W&B runs of one job type, `cell` or `report`."""
     return [expr.Config("sweep_name") == sweep, expr.Metric("JobType") == kind]
 
 
 def workspace(sweep: str, project: str, entity: str) -> ws.Workspace:
-    """The saved view of one sweep's cells."""
+    """Return the saved workspace of one sweep's runs."""
     return ws.Workspace(
         entity=entity,
         project=project,
@@ -118,19 +118,21 @@ def workspace(sweep: str, project: str, entity: str) -> ws.Workspace:
 
 
 def report(sweep: str, project: str, entity: str, fits: FitFile | None) -> wr.Report:
-    """The report of one sweep: what the fit says, the figures, and the cells behind them."""
+    """Return the report of one sweep: the fits, the figures, and the runs behind them."""
     runs, drawn = (
         wr.Runset(name=kind, filters=_only(sweep, kind))  # of the report's own project
         for kind in ("cell", "report")
     )
-    figures = wr.MediaBrowser(title="Figures", num_columns=2, media_keys=[f"{FIGURES}*"], layout=_place(WIDE))
+    figures = wr.MediaBrowser(
+        title="Figures", num_columns=2, media_keys=[f"{FIGURES}*"], layout=_layout(WIDE)
+    )
     return wr.Report(
         project=project,
         entity=entity,
         title=f"isoflop {sweep}"[:128],
         description="How error falls as training compute grows.",
         blocks=[
-            wr.MarkdownBlock(text="\n".join(_in_words(fits))),
+            wr.MarkdownBlock(text="\n".join(_markdown(fits))),
             wr.PanelGrid(runsets=[runs], panels=[*scatters(), _coordinates()]),
             wr.PanelGrid(runsets=[drawn], panels=[figures]),
         ],
@@ -138,38 +140,39 @@ def report(sweep: str, project: str, entity: str, fits: FitFile | None) -> wr.Re
     )
 
 
-def _in_words(fits: FitFile | None) -> list[str]:
-    """The fits as Markdown: a table a pair of axes, then what was left out and warned of."""
+def _markdown(fits: FitFile | None) -> list[str]:
+    """Return the fits as lines of Markdown: a table per pair of axes, warnings, and what was left out."""
     if fits is None:
         return ["There is no fit yet: run `isoflop report DIR` and upload again."]
     lines: list[str] = []
-    for found in fits.reports:
-        lines += [f"## {found.y} against {found.x}", *_table(found), ""]
-        lines += [f"- {warning}" for warning in found.warnings]
-        lines += [f"- left out: {entry.run_id}: {entry.reason}" for entry in found.excluded]
+    for report in fits.reports:
+        lines += [f"## {report.y} against {report.x}", *_table(report), ""]
+        lines += [f"- {warning}" for warning in report.warnings]
+        lines += [f"- left out: {entry.run_id}: {entry.reason}" for entry in report.excluded]
     lines += [f"- not fitted: {entry.run_id}: {entry.reason}" for entry in fits.unfitted]
     return lines
 
 
-def _table(found: FitReport) -> list[str]:
+def _table(report: FitReport) -> list[str]:
+    """Return the laws of one pair of axes as a Markdown table."""
     rows = [
         f"| {fit.law} | {'; '.join(f'{p.name} = {estimate(p)}' for p in fit.parameters)} "
         f"| {'' if fit.paper_alpha is None else estimate(fit.paper_alpha)} | {fit.log10_rmse:.4f} "
         f"| {factor(fit.extrapolation_log_rmse)} |"
-        for fit in found.fits
+        for fit in report.fits
     ]
     head = [
         "| law | parameters (95% interval) | alpha = 1/b | log10 RMSE | extrapolation |",
         "|---|---|---|---|---|",
     ]
-    counted = f"{found.points} points of {found.configs} configurations, {found.resamples} resamples."
-    return [counted, "", *head, *rows, "", trust(found)]
+    counts = f"{report.points} points of {report.configs} configurations, {report.resamples} resamples."
+    return [counts, "", *head, *rows, "", trust(report)]
 
 
 def specification(view: ws.Workspace, page: wr.Report) -> dict[str, Any]:
-    """Both as the JSON that is sent to W&B."""
-    made = {"workspace": view._to_model(), "report": page._to_model()}
+    """Return both as the JSON that is sent to W&B."""
+    models = {"workspace": view._to_model(), "report": page._to_model()}
     return {
         name: json.loads(model.model_dump_json(by_alias=True, exclude_none=True))
-        for name, model in made.items()
+        for name, model in models.items()
     }

@@ -16,7 +16,7 @@ from isoflop.record import Record
 from isoflop.table import aggregate
 from isoflop.table.aggregate import Dropped
 from isoflop.track import feed
-from isoflop.track.events import Cell, Ending
+from isoflop.track.events import Ending, RunInfo
 from isoflop.track.numbers import curve_row, summaries
 
 WAIT_SECONDS = 90.0
@@ -24,7 +24,7 @@ WAIT_SECONDS = 90.0
 
 @dataclasses.dataclass(frozen=True)
 class Uploaded:
-    """What `isoflop wandb` did: ids of the runs, what could not be read, and where the dashboard is."""
+    """Result of an upload: ids of the runs, records left out, and the dashboard or why there is none."""
 
     runs: tuple[str, ...]
     left_out: tuple[Dropped, ...]
@@ -33,17 +33,21 @@ class Uploaded:
     no_dashboard_reason: str | None
 
 
-def told(found: Uploaded) -> str:
-    """The same in a few lines."""
-    lines = [f"{len(found.runs)} runs, {len(found.left_out)} records left out"]
-    lines += [f"left out: {entry.run_id}: {entry.reason}" for entry in found.left_out]
-    lines += [f"workspace: {found.workspace_url}", f"report: {found.report_url}"] if found.report_url else []
-    lines += [f"no dashboard: {found.no_dashboard_reason}"] if found.no_dashboard_reason else []
+def as_text(uploaded: Uploaded) -> str:
+    """Return the result in a few lines."""
+    lines = [f"{len(uploaded.runs)} runs, {len(uploaded.left_out)} records left out"]
+    lines += [f"left out: {entry.run_id}: {entry.reason}" for entry in uploaded.left_out]
+    lines += (
+        [f"workspace: {uploaded.workspace_url}", f"report: {uploaded.report_url}"]
+        if uploaded.report_url
+        else []
+    )
+    lines += [f"no dashboard: {uploaded.no_dashboard_reason}"] if uploaded.no_dashboard_reason else []
     return "\n".join(lines)
 
 
-def readable(directory: Path) -> tuple[tuple[Record, ...], tuple[Dropped, ...]]:
-    """Every record of a sweep, done or not, and the files that hold none.
+def read_records(directory: Path) -> tuple[tuple[Record, ...], tuple[Dropped, ...]]:
+    """Return every record of a sweep, done or not, and the files that could not be read.
 
     Raises:
         ConfigError: there is no record here.
@@ -51,41 +55,40 @@ def readable(directory: Path) -> tuple[tuple[Record, ...], tuple[Dropped, ...]]:
     paths = sorted((directory / "records").glob("[!.]*.json"))
     if not paths:
         raise ConfigError(f"{directory}: no records here: give the folder of a sweep that has run")
-    found, left_out = [], []
+    readable, left_out = [], []
     for path in paths:
         try:
-            found.append(record.read(path))
+            readable.append(record.read(path))
         except (record.RecordError, OSError) as error:
             left_out.append(Dropped(path.stem, "unreadable", str(error)))
-    return tuple(found), tuple(left_out)
+    return tuple(readable), tuple(left_out)
 
 
 def sweep_name(directory: Path) -> str:
-    """The name of the folder, which is what a sweep is called by default, without what a filter would trip
-    over."""
+    """Return the folder's name, by default the sweep's, without characters that a W&B filter cannot hold."""
     return re.sub(r"[^\w.+-]+", "-", directory.resolve().name)
 
 
-def cell_of(found: Record, directory: Path, settings: TrackerConfig) -> Cell:
-    """A record as the cell that it came from; each horizon of a trunk is a cell of its own here."""
-    return Cell(
-        run_id=found.run_id,
-        config_id=found.config_id,
-        attempt=found.attempt,
+def run_info(of: Record, directory: Path, settings: TrackerConfig) -> RunInfo:
+    """Return the run that a record came from; each horizon of a trunk is a run of its own here."""
+    return RunInfo(
+        run_id=of.run_id,
+        config_id=of.config_id,
+        attempt=of.attempt,
         sweep=sweep_name(directory),
-        label=aggregate.shape_label(found),
-        seed=found.seed,
+        label=aggregate.shape_label(of),
+        seed=of.seed,
         directory=str(directory.absolute()),
-        identity=found.cell | {"horizon": found.horizon},
+        identity=of.cell | {"horizon": of.horizon},
         settings=settings,
     )
 
 
-def ending_of(found: Record, directory: Path) -> Ending:
-    """The record and the files beside it."""
+def ending_of(finished: Record, directory: Path) -> Ending:
+    """Return the record with the files beside it."""
     names = ("records", "json"), ("power", "jsonl"), ("curves", "csv")
-    paths = (directory / folder / f"{found.run_id}.{kind}" for folder, kind in names)
-    return Ending((found,), tuple(path for path in paths if path.is_file()))
+    paths = (directory / folder / f"{finished.run_id}.{kind}" for folder, kind in names)
+    return Ending((finished,), tuple(path for path in paths if path.is_file()))
 
 
 def _mode() -> Literal["online", "offline"]:
@@ -118,25 +121,25 @@ def _fits(directory: Path) -> FitFile | None:
 
 
 def dry_run(directory: Path, project: str, entity: str | None) -> dict[str, Any]:
-    """What would be sent, as JSON-able values: runs, workspace and report. Needs neither network nor key.
+    """Return what would be sent, as JSON-able values: runs, workspace and report. Needs no network or key.
 
     Raises:
         ConfigError: no records, or wandb-workspaces is not installed.
     """
     _need("wandb_workspaces")
-    found, left_out = readable(directory)
+    records, left_out = read_records(directory)
     from isoflop.report.wandb import dashboard
     from isoflop.track import wandb_run
 
     settings = _settings(project, entity, "online")
     sweep, owner = sweep_name(directory), entity or ""
     runs = []
-    for each in found:
-        cell = cell_of(each, directory, settings)
-        said = wandb_run.arguments(cell, "online") | {"config": wandb_run.config_of(cell)}
-        del said["mode"], said["dir"]
+    for each in records:
+        info = run_info(each, directory, settings)
+        arguments = wandb_run.arguments(info, "online") | {"config": wandb_run.config_of(info)}
+        del arguments["mode"], arguments["dir"]
         runs.append(
-            said
+            arguments
             | {
                 "summary": summaries((each,)),
                 "curve": [curve_row(point) for point in each.curve],
@@ -157,22 +160,22 @@ def upload(directory: Path, project: str, entity: str | None) -> Uploaded:
     _need("wandb")
     _need("wandb_workspaces")
     settings = _settings(project, entity, _mode())
-    found, left_out = readable(directory)
+    records, left_out = read_records(directory)
     if settings.mode == "online":
         _log_in()
     from isoflop.track import wandb_run
 
-    for each in found:
-        sent = wandb_run.WandbTracker()
-        sent.begin(cell_of(each, directory, settings))
+    for each in records:
+        tracker = wandb_run.WandbTracker()
+        tracker.begin(run_info(each, directory, settings))
         for point in each.curve:
-            sent.point(point, point.step)
-        sent.end(ending_of(each, directory))
+            tracker.point(point, point.step)
+        tracker.end(ending_of(each, directory))
     wandb_run.send_report(sweep_name(directory), directory, settings)
-    ids = tuple(each.run_id for each in found)
+    ids = tuple(each.run_id for each in records)
     if settings.mode == "offline":
-        why = "offline: run wandb sync, then this verb again online, for the workspace and the report"
-        return Uploaded(ids, left_out, None, None, why)
+        reason = "offline: run wandb sync, then this verb again online, for the workspace and the report"
+        return Uploaded(ids, left_out, None, None, reason)
     return Uploaded(ids, left_out, *_dashboard(directory, project, entity))
 
 
@@ -182,14 +185,14 @@ def _log_in() -> None:
     try:
         wandb.login(verify=True)
     except (wandb.Error, ValueError) as error:
-        words = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ConfigError(f"W&B: {words}: run wandb login, or set WANDB_MODE=offline") from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ConfigError(f"W&B: {reason}: run wandb login, or set WANDB_MODE=offline") from error
 
 
 def _dashboard(
     directory: Path, project: str, entity: str | None
 ) -> tuple[str | None, str | None, str | None]:
-    """(workspace's URL, report's URL, why there is none)."""
+    """Save workspace and report; return (workspace's URL, report's URL, why there is none)."""
     import wandb
 
     from isoflop.report.wandb import dashboard
@@ -199,6 +202,6 @@ def _dashboard(
         owner = entity or str(wandb.Api().default_entity)
         view = dashboard.workspace(sweep, project, owner).save()
         page = dashboard.report(sweep, project, owner, _fits(directory)).save()
-    except Exception as error:  # the runs are there; what W&B's service answers is not ours to list
+    except Exception as error:  # the runs are sent already, and the service may fail in any way
         return None, None, f"{type(error).__name__}: {error}"
     return str(view.url), str(page.url), None

@@ -2,17 +2,17 @@ import dataclasses
 
 import pytest
 
-from isoflop.cli.terminal import console
+from isoflop.cli.terminal import console, fit_table
 from isoflop.curve.result import HeldOut, HeldOutRun
 
 
 @pytest.fixture
 def shown(monkeypatch, capsys):
-    """What show_fit prints in 100 columns."""
+    """shown(report) -> what fit_table prints in 100 columns."""
     monkeypatch.setattr(console.OUT, "width", 100)
 
     def run(report):
-        console.show_fit(report)
+        fit_table.show(report)
         return capsys.readouterr().out
 
     return run
@@ -31,10 +31,10 @@ def test_seven_laws_take_a_line_each_in_a_hundred_columns(make_table, make_fits,
     ]
 
 
-def test_the_forecast_and_every_warning_are_told(make_table, make_fits, shown):
+def test_the_forecast_and_every_warning_are_shown(make_table, make_fits, shown):
     report = make_fits(make_table()).reports[0]
-    told = dataclasses.replace(report.fits[3], warnings=("[red] is literal",))
-    text = shown(dataclasses.replace(report, fits=(*report.fits[:3], told, *report.fits[4:])))
+    warned = dataclasses.replace(report.fits[3], warnings=("[red] is literal",))
+    text = shown(dataclasses.replace(report, fits=(*report.fits[:3], warned, *report.fits[4:])))
     assert "forecast at 10 times the largest x" in text
     assert "off by x1.11 at 2x, x1.22 at 4x where smaller runs predicted larger ones" in text
     assert "a synthetic word on the forecast" in text

@@ -8,7 +8,7 @@ import pytest
 
 from isoflop.config import compose
 from isoflop.curve.isoflop import parabola, profiles, suggest
-from isoflop.report import isoflop_section
+from isoflop.report import profiles_panel
 from isoflop.report.page import write_report
 
 
@@ -32,11 +32,11 @@ def shared(make_table):
 
 
 def test_the_figure_and_the_exponent_of_a_known_law(shared, make_fits, tmp_path):
-    found = isoflop_section.section(shared.rows)
-    assert found.drawing is not None
-    assert found.command is None
-    assert "4 budgets of training compute, from 0.100 to 10.0 GFLOPs" in found.words
-    value, low, high = map(float, re.findall(r"power (\S+) \(95% interval (\S+) to (\S+)\)", found.words)[0])
+    panel = profiles_panel.profiles_panel(shared.rows)
+    assert panel.drawing is not None
+    assert panel.command is None
+    assert "4 budgets of training compute, from 0.100 to 10.0 GFLOPs" in panel.text
+    value, low, high = map(float, re.findall(r"power (\S+) \(95% interval (\S+) to (\S+)\)", panel.text)[0])
     assert low < 0.3 < high
     assert value == pytest.approx(0.3, abs=0.05)
     text = write_report(tmp_path, shared, make_fits(shared)).read_text()
@@ -49,30 +49,30 @@ def test_the_figure_and_the_exponent_of_a_known_law(shared, make_fits, tmp_path)
 
 def test_depth_is_a_size_where_it_varies(make_table):
     rows = make_table(widths=(4, 8, 16, 24, 32, 64), depths=(1, 2, 4), seeds=4).rows
-    found = isoflop_section.section(
+    panel = profiles_panel.profiles_panel(
         _at_equal_compute(rows.sort_values(["width", "depth", "seed"]), depth=True)
     )
-    assert found.drawing is not None
-    assert "width and depth" in found.drawing.title
-    assert "The optimal depth grows" in found.words
+    assert panel.drawing is not None
+    assert "width and depth" in panel.drawing.title
+    assert "The optimal depth grows" in panel.text
 
 
 def test_two_depths_are_no_parabola_and_the_width_is_profiled_alone(make_table):
     rows = make_table(widths=(4, 8, 16, 24, 32, 64), depths=(2, 4), seeds=4).rows
-    found = isoflop_section.section(_at_equal_compute(rows.sort_values(["width", "depth", "seed"])))
-    assert found.drawing is not None
-    assert found.drawing.title == "IsoFLOP profiles over width"
+    panel = profiles_panel.profiles_panel(_at_equal_compute(rows.sort_values(["width", "depth", "seed"])))
+    assert panel.drawing is not None
+    assert panel.drawing.title == "IsoFLOP profiles over width"
 
 
 def test_an_ordinary_sweep_gets_one_sentence_and_the_sweep_to_run(make_table, make_fits, tmp_path):
     table = make_table()
     table.rows["examples_seen"] = 4000.0
     table.rows["data"] = "digits"
-    found = isoflop_section.section(table.rows)
-    assert found.drawing is None
-    assert found.words.startswith("None here: the runs saw one amount of data")
-    assert found.command is not None
-    assert found.command in write_report(tmp_path, table, make_fits(table)).read_text()
+    panel = profiles_panel.profiles_panel(table.rows)
+    assert panel.drawing is None
+    assert panel.text.startswith("None here: the runs saw one amount of data")
+    assert panel.command is not None
+    assert panel.command in write_report(tmp_path, table, make_fits(table)).read_text()
     assert not (tmp_path / "figures/isoflop_profiles.png").exists()
 
 
@@ -118,6 +118,6 @@ def test_the_sweep_that_is_offered_is_one_and_has_enough_sizes(make_table, famil
     ],
 )
 def test_no_table_breaks_it(shared, change):
-    found = isoflop_section.section(change(shared.rows))
-    assert found.words
-    assert (found.drawing is None) == found.words.startswith("None here")
+    panel = profiles_panel.profiles_panel(change(shared.rows))
+    assert panel.text
+    assert (panel.drawing is None) == panel.text.startswith("None here")

@@ -1,0 +1,165 @@
+"""isoflop fit: scaling laws of a sweep, or of a table of your own."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from isoflop.cli import fit_joint, output
+from isoflop.config import ConfigError
+
+
+def add(add_verb: output.AddVerb) -> None:
+    """Add the verb to the parser."""
+    text = "Table to fit.json: scaling laws with 95%% intervals. Also of your own table"
+    verb = add_verb("fit", _fit, text)
+    path_help = "the folder of a sweep, or a csv, parquet, json lines or W&B export"
+    verb.add_argument("directory", metavar="PATH", type=Path, help=path_help)
+    output.add_json(verb)
+    add_method(verb)
+    _add_columns(verb)
+    fit_joint.add_options(verb)
+
+
+def add_method(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how to fit, which `isoflop report` takes too."""
+    parser.add_argument("--energy-grade", default="C", help="least grade on an axis of joules (C)")
+    parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples (default 1000)")
+    parser.add_argument(
+        "--seed-of-resamples", type=int, default=0, metavar="N", help="their seed (default 0)"
+    )
+    parser.add_argument("--mixed", action="store_true", help="fit several code versions or machines together")
+    parser.add_argument("--chance", type=float, metavar="V", help="the error of guessing, as a fraction")
+    parser.add_argument("--wild", action="store_true", help="resample signs of residuals, not configurations")
+
+
+def _add_columns(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose columns, laws and rows."""
+    parser.add_argument("--x", help="a column of the table, such as train_gflops or energy_joules")
+    parser.add_argument("--y", help="a column of the table, such as test_error or test_loss")
+    parser.add_argument("--laws", metavar="A,B", help="only these laws")
+    parser.add_argument("--frontier", action="store_true", help="fit the efficient frontier, not all runs")
+    parser.add_argument("--quantile", type=float, metavar="Q", help="fit this quantile of y given x")
+    parser.add_argument(
+        "--hold-out", metavar="RULE", help="fit the rest and judge on these: 'train_gflops>1e6'"
+    )
+    parser.add_argument("--group", metavar="COL", help="of your own table: what makes a configuration")
+    parser.add_argument("--seed", metavar="COL", help="of your own table: the column that repeats one")
+    parser.add_argument(
+        "--counts", metavar="N", help="of your own table: test examples, a number or a column"
+    )
+
+
+def _fit(options: argparse.Namespace) -> int:
+    from isoflop.cli.terminal import console, fit_table
+
+    if options.directory.is_dir():
+        for name in ("group", "seed", "counts"):
+            if getattr(options, name) is not None:
+                raise ConfigError(f"--{name} is for a table of your own: records hold it already")
+    if fit_joint.is_requested(options):
+        return fit_joint.fit(options)
+    if options.directory.is_dir():
+        _, fits = fit_sweep(options)
+        written = not _is_custom(options)
+    else:
+        fits, written = _fit_file(options), False
+    if options.json:
+        return output.write_json(fits, options.json)
+    for report in fits.reports:
+        fit_table.show(report)
+    for unfitted in fits.unfitted:
+        console.OUT.print(f"not fitted: {unfitted.run_id}: {unfitted.reason}", markup=False)
+    if written:
+        console.OUT.print(f"{options.directory / 'fit.json'}", markup=False)
+    return output.DONE
+
+
+def fit_sweep(options: argparse.Namespace) -> tuple[Any, Any]:
+    """Aggregate a sweep's records and fit them; return the table and the fits.
+
+    Writes table.csv and dropped.csv, and fit.json if axes and method are the default ones: a custom fit is
+    shown but never replaces the file that `isoflop report` and `isoflop paper` read.
+    """
+    from isoflop.curve import fit, result
+    from isoflop.table import aggregate
+
+    method = _method(options)
+    table = aggregate.aggregate(options.directory)
+    if _is_custom(options):
+        fits = _fit_axes(options, table.rows, options.x or "train_gflops", options.y or "test_error")
+    else:
+        fits = fit.fit_all(table.rows, source=str(options.directory), method=method)
+    aggregate.write(table, options.directory)
+    if not _is_custom(options):
+        result.write_fits(fits, options.directory / "fit.json")
+    return table, fits
+
+
+def _is_custom(options: argparse.Namespace) -> bool:
+    """Whether an option asks for one pair of axes, or for another method than the one of fit.json."""
+    names = ("x", "y", "laws", "frontier", "quantile", "hold_out")
+    return any(getattr(options, name, None) not in (None, False) for name in names)
+
+
+def _method(options: argparse.Namespace) -> Any:
+    """Return the checked `fit.Method` of the options. Raises ConfigError or ValueError."""
+    from isoflop.curve import fit
+    from isoflop.curve.laws import LAWS
+
+    output.check_resamples(options.resamples)
+    laws = getattr(options, "laws", None)
+    method = fit.Method(
+        laws=tuple(name.strip() for name in laws.split(",")) if laws else tuple(LAWS),
+        resamples=options.resamples,
+        seed=options.seed_of_resamples,
+        least_energy_grade=options.energy_grade,
+        of_frontier=getattr(options, "frontier", False),
+        quantile=getattr(options, "quantile", None),
+        wild=options.wild,
+        chance=options.chance,
+        mixed=options.mixed,
+    )
+    method.check()
+    return method
+
+
+def _fit_axes(options: argparse.Namespace, rows: Any, x: str, y: str) -> Any:
+    """Fit one pair of axes, without the rows that --hold-out names, on which the forecast is then judged."""
+    from isoflop.curve import fit
+    from isoflop.curve.forecast import holdout
+
+    method = _method(options)
+    if options.hold_out is None:
+        return fit.fit_all(rows, source=str(options.directory), method=method, axes=((x, y),))
+    report = holdout.fit_and_judge(rows, options.hold_out, x=x, y=y, method=method)
+    return fit.file_of((report,), source=str(options.directory))
+
+
+def _fit_file(options: argparse.Namespace) -> Any:
+    """Fit a table of the user's own; print what was read from it with reservations."""
+    from isoflop.cli.terminal import console
+    from isoflop.table import external
+
+    _method(options)  # refuse bad options before a long file is read
+    own = external.read_runs(
+        options.directory,
+        x=options.x,
+        y=options.y,
+        group=options.group,
+        seed=options.seed,
+        chance=options.chance,
+        counts=_number_or_column(options.counts),
+    )
+    for warning in own.warnings if not options.json else ():
+        console.OUT.print(f"note: {warning}", markup=False)
+    return _fit_axes(options, own.table, own.x, own.y)
+
+
+def _number_or_column(text: str | None) -> float | str | None:
+    """Return `text` as a number if it is one, else as it is: the name of a column."""
+    try:
+        return float(text) if text is not None else None
+    except ValueError:
+        return text

@@ -1,0 +1,56 @@
+"""isoflop flops: count the work of one model."""
+
+from __future__ import annotations
+
+import argparse
+
+from isoflop.cli import output
+from isoflop.config import ConfigError
+from isoflop.config.compose import compose_config
+
+
+def add(add_verb: output.AddVerb) -> None:
+    """Add the verb to the parser."""
+    verb = add_verb("flops", _flops, "Count a model's work: isoflop flops resnet, or torchvision:vit_b_16")
+    verb.usage = "isoflop flops NAME [OVERRIDES] [--input C,H,W] [--batch N] [--classes N] [--json FILE]"
+    verb.add_argument("name", metavar="NAME", help="resnet, torchvision:NAME or path/to/file.py:factory")
+    verb.add_argument("--input", default="3,224,224", help="channels,height,width (default 3,224,224)")
+    verb.add_argument("--batch", type=int, help="examples a step (default: optim.batch_size)")
+    verb.add_argument("--classes", type=int, default=1000)
+    verb.add_argument("--dtype", help="of the input to a file's model, such as int64 for tokens")
+    output.add_json(verb)
+
+
+def _flops(options: argparse.Namespace) -> int:
+    from isoflop import flop_ledger
+
+    in_file = flop_ledger.is_file(options.name)
+    input_shape = flop_ledger.parse_input_sizes(options.input, image=not in_file)
+    if options.classes < 1:
+        raise ConfigError(f"--classes {options.classes}: must be at least 1")
+    if options.dtype and not in_file:
+        raise ConfigError("--dtype is for path/to/file.py:factory: the others take images")
+    settings = compose_config(_model_overrides(options, in_file=in_file), None)
+    if in_file:
+        ledger = flop_ledger.of_file(options.name, settings, input_shape, options.classes, options.dtype)
+    else:
+        ledger = flop_ledger.of_config(settings, input_shape, options.classes)
+    if options.json:
+        output.write_json(ledger.flat(), options.json)
+    else:
+        from isoflop.cli.terminal import ledger_table
+
+        ledger_table.show(ledger.flat())
+    return output.FAILED if ledger.count.reason else output.DONE
+
+
+def _model_overrides(options: argparse.Namespace, *, in_file: bool) -> list[str]:
+    """Return the Hydra overrides that NAME and --batch stand for, before those that the user gave."""
+    overrides = []
+    if not in_file:
+        family, _, architecture = options.name.partition(":")
+        overrides += [f"model={family}"]
+        overrides += [f"model.architecture={architecture}"] if architecture else []
+    if options.batch is not None:
+        overrides.append(f"optim.batch_size={options.batch}")
+    return overrides + list(options.overrides)

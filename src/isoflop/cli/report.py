@@ -1,0 +1,28 @@
+"""isoflop report: the figures and the page of a sweep."""
+
+from __future__ import annotations
+
+import argparse
+
+from isoflop.cli import fit, output
+
+
+def add(add_verb: output.AddVerb) -> None:
+    """Add the verb to the parser."""
+    verb = add_verb("report", _report, "Table and fit to figures and one self-contained page")
+    output.add_directory(verb)
+    output.add_json(verb)
+    fit.add_method(verb)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from isoflop.cli.terminal import console, fit_table
+    from isoflop.report import page
+
+    table, fits = fit.fit_sweep(options)
+    path = page.write_report(options.directory, table, fits)
+    if options.json:
+        return output.write_json({"page": str(path), "fit": fits}, options.json)
+    fit_table.show(fits.reports[0])
+    console.OUT.print(f"page: {path}", markup=False)
+    return output.DONE

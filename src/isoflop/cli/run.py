@@ -1,0 +1,116 @@
+"""isoflop run: train one run, the runs of some lines of a manifest, or Hydra's multirun."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from isoflop import record
+from isoflop.cli import output
+from isoflop.config import ConfigError
+from isoflop.config.compose import compose_config, from_hydra, multirun
+
+
+def add(add_verb: output.AddVerb) -> None:
+    """Add the verb to the parser."""
+    verb = add_verb("run", _run, "Train one run: isoflop run model.width=64 (with -m: Hydra's multirun)")
+    verb.usage = "isoflop run [OVERRIDES] [--config-dir D] [--debug]"
+    verb.add_argument("--config-dir", metavar="D", help="a folder of your own Hydra groups")
+    verb.add_argument("--again", action="store_true", help="run even if the record says done")
+    verb.add_argument("--manifest", metavar="FILE", type=Path, help="train runs of a sweep's manifest")
+    verb.add_argument("--line", type=int, help="the line of the manifest, counted from 1")
+    verb.add_argument("--runs", metavar="A-B", help="lines A to B, each run in its own process")
+    verb.add_argument("--cells", action=_OldName, dest="runs", help=argparse.SUPPRESS)
+
+
+class _OldName(argparse.Action):
+    """An option under the name of an earlier release, accepted for one release with a line on stderr."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        """Store the value under the new name."""
+        sys.stderr.write(f"isoflop: {option_string} is now called --{self.dest}: use the new name\n")
+        setattr(namespace, self.dest, values)
+
+
+def _run(options: argparse.Namespace) -> int:
+    if {"-m", "--multirun"} & set(options.overrides):
+        return _multirun(options)
+    if options.manifest or options.line or options.runs:
+        return _run_manifest(options)
+    from isoflop.cli.terminal import console
+
+    config = compose_config(options.overrides, options.config_dir)
+    if config.sweep.grid or config.sweep.points:
+        raise ConfigError("this is a sweep: use isoflop sweep, or isoflop run -m")
+    done = all(record.is_done(record.path_of(config.directory, i)) for i in config.point_ids.values())
+    from isoflop.runner import run
+    from isoflop.runner.request import RunRequest
+    from isoflop.track import feed
+
+    with console.steps_bar() as watch:
+        records = run.run(config, RunRequest(again=options.again), watch=watch)
+    if not run.is_main_process():
+        return exit_code(records)
+    feed.wait(config.directory, config.tracker.wait_seconds)
+    for each in records:
+        console.show_run(each)
+        console.OUT.print(f"record: {record.path_of(config.directory, each.run_id)}", markup=False)
+    if done and not options.again:
+        console.OUT.print("done before: --again trains it once more")
+    return exit_code(records)
+
+
+def _run_manifest(options: argparse.Namespace) -> int:
+    from isoflop.cli.terminal import console
+    from isoflop.sweep import manifest
+
+    if options.overrides or not options.manifest or (options.line is None) == (options.runs is None):
+        raise ConfigError("give --manifest FILE with --line N or --runs A-B, and no overrides")
+    if options.runs:
+        ended = manifest.run_range(options.manifest, *manifest.parse_range(options.runs))
+        records = [each for _, of_line in ended for each in of_line]
+        code = output.EXIT_OF_STATE[manifest.worst_state(ended)]
+    else:
+        records = list(manifest.run_line(options.manifest, options.line, again=options.again))
+        code = exit_code(records)
+    for each in records:
+        console.show_run(each)
+    return code
+
+
+def exit_code(records: Sequence[record.Record]) -> int:
+    """Return the exit code of a run's records: the last one's, since a point that fails fails later ones."""
+    return output.EXIT_OF_STATE[records[-1].state]
+
+
+def _multirun(options: argparse.Namespace) -> int:
+    overrides = [word for word in options.overrides if word not in ("-m", "--multirun")]
+    _CODES.clear()
+    multirun(overrides, options.config_dir, _run_job)
+    return max(_CODES, default=output.DONE)
+
+
+_CODES: list[int] = []
+"""Exit codes of the multirun jobs that ran in this process; Hydra's launchers return nothing else."""
+
+
+def _run_job(composed: Any) -> None:
+    """Train one job of a multirun. A bad state goes into the record and the exit code; nothing is raised,
+    because Hydra would then cancel the jobs that follow."""
+    from isoflop.cli.terminal import console
+    from isoflop.runner import run
+    from isoflop.track import feed
+
+    config = from_hydra(composed)
+    try:
+        records = run.run(config)
+    except ValueError as error:
+        _CODES.append(output.print_error(str(error), output.INPUT, debug=False))
+        return
+    feed.wait(config.directory, config.tracker.wait_seconds)
+    for each in records:
+        console.show_run(each)
+    _CODES.append(exit_code(records))

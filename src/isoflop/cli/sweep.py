@@ -1,0 +1,103 @@
+"""isoflop sweep: train the missing runs of a sweep, on this machine or through SLURM."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from isoflop.cli import output
+from isoflop.config import Config
+from isoflop.config.compose import compose_config, parse_overrides
+
+if TYPE_CHECKING:
+    from isoflop.sweep.grid import PlannedRun
+
+
+def add(add_verb: output.AddVerb) -> None:
+    """Add the verb to the parser."""
+    verb = add_verb("sweep", _sweep, "Train every missing run of a sweep: isoflop sweep sweep=digits")
+    verb.usage = "isoflop sweep [OVERRIDES] [--config-dir D] [--debug]"
+    verb.add_argument("--config-dir", metavar="D", help="a folder of your own Hydra groups")
+    verb.add_argument(
+        "--metering-pass",
+        action="store_true",
+        help="then meter each shape that shared a GPU again, alone, and complete its joules",
+    )
+    verb.add_argument("--dry-run", action="store_true", help="show what would run or be submitted")
+    verb.add_argument("--wait", action="store_true", help="stay until every SLURM task has ended")
+    verb.add_argument("--retry", metavar="STATES", help="run again (default failed,interrupted)")
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from isoflop.cli.terminal import console
+    from isoflop.sweep import grid, retry, tune
+    from isoflop.sweep.local import metering_pass
+    from isoflop.sweep.slurm import stages
+    from isoflop.track import feed
+
+    composed = compose_config(options.overrides, options.config_dir)
+    # A plain override (model.width=8) of an axis of the sweep file takes that axis out of the grid.
+    fixed = [
+        override.key_or_group
+        for _, override in parse_overrides(options.overrides)
+        if not override.is_sweep_override()
+    ]
+    base = dataclasses.replace(composed, sweep=grid.without_axes(composed.sweep, fixed))
+    runs = grid.expand(base)
+    feed.check(base.tracker)
+    request = stages.Request(retry.parse_states(options.retry), options.dry_run, options.wait)
+    if base.launch.name == "slurm" or request.dry_run:
+        waited = stages.sweep(base, runs, request, lambda line: console.OUT.print(line, markup=False))
+        return _summary(waited, base.directory) if waited else output.DONE
+    if base.sweep.lr_grid:
+        trials = tune.trials(runs, base.sweep.lr_grid)
+        run_missing(base, trials, base.directory / tune.FOLDER, request.states)
+        choices = tune.choose(runs, base.sweep.lr_grid)
+        console.show_choices(sum(not c.interior for c in choices.values()), len(choices))
+        runs = tune.apply_choices(runs, choices)
+        tune.copy_trial_records(runs)
+    run_missing(base, runs, base.directory, request.states)
+    if options.metering_pass:
+        metering_pass.run_pass(runs, base.directory)
+    return _summary(runs, base.directory)
+
+
+def run_missing(base: Config, runs: tuple[PlannedRun, ...], directory: Path, states: Sequence[str]) -> None:
+    """Train the runs whose records in `directory` are missing or in one of `states`.
+
+    All of `runs` are written to the folder's manifest, also those that are not trained now.
+    """
+    from isoflop.cli.terminal import console
+    from isoflop.sweep import grid, retry
+    from isoflop.sweep.local import launch
+    from isoflop.track import feed
+
+    missing = {each.run_id for each in retry.select(runs, directory, states)}
+    console.OUT.print(f"{directory}: {len(runs)} runs, {len(missing)} to run", markup=False)
+    if not missing:
+        return
+    planned, gpus = launch.plan(runs)
+    grid.write_manifest(planned, directory)
+    ordered = tuple(each for each in planned if each.run_id in missing)
+    with console.runs_bar(len(ordered)) as show:
+        slots = launch.choose_slots(base.launch, gpus, ordered)
+        launch.run_all(ordered, slots, lambda each, records: show(each.run_id, records))
+    feed.wait(directory, base.tracker.wait_seconds)
+
+
+def _summary(runs: tuple[PlannedRun, ...], directory: Path) -> int:
+    """Show the table of the sweep's folder; return FAILED if a point of this sweep is missing from it."""
+    from isoflop.cli.terminal import console
+    from isoflop.table import aggregate
+
+    table = aggregate.aggregate(directory)
+    console.show_table(table.rows)
+    console.show_dropped(table)
+    points = {run_id for each in runs for run_id in each.config.point_ids.values()}
+    missing = points - set(table.rows["run_id"])
+    if missing:
+        console.OUT.print(f"{len(missing)} of {len(points)} points are missing: the reasons are above")
+    return output.FAILED if missing else output.DONE

@@ -1,0 +1,100 @@
+"""A fit in one resource on the terminal: laws, forecast, held-out runs and warnings."""
+
+from __future__ import annotations
+
+import math
+
+from rich.table import Table
+
+from isoflop.cli.terminal.console import OUT
+from isoflop.curve.result import Estimate, FitReport, HeldOut
+from isoflop.report.text import costs
+from isoflop.report.text.numerals import plural
+
+
+def show(report: FitReport) -> None:
+    """Print the laws of one pair of axes, the forecast, held-out runs and every warning, 100 columns wide."""
+    of = " on the frontier" if report.of == "frontier" else ""
+    OUT.print(f"{report.y} against {report.x}: {_counts(report)}{of}", markup=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    names = ("law", "b (95%)", "E (95%)", "alpha (95%)", "rmse", "2x", "4x", "10x", "wt")
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for fit in report.fits:
+        at_horizons = [_factor(h.log_rmse).removeprefix("x") for h in fit.horizons] or ["-"] * 3
+        weights = [m.weight for m in (report.forecast.members if report.forecast else ()) if m.law == fit.law]
+        slope = costs.parameter(fit, "b") or costs.parameter(fit, "b1")
+        table.add_row(
+            *(fit.law, *(_estimate(e) for e in (slope, costs.parameter(fit, "E"), fit.paper_alpha))),
+            *(f"{fit.log10_rmse:.3f}", *at_horizons, f"{sum(weights):.0%}" if weights else "-"),
+        )
+    OUT.print(table)
+    OUT.print(
+        "rmse: of log10 y; 2x, 4x, 10x: factor by which fits to smaller runs were off; wt: forecast weight"
+    )
+    _show_forecast(report)
+    if report.held_out is not None:
+        _show_held_out(report.held_out)
+    for warning in dict.fromkeys(report.warnings):
+        OUT.print(f"note: {warning}", markup=False)
+    for fit in report.fits:
+        for warning in fit.warnings:
+            OUT.print(f"note: {fit.law}: {warning}", markup=False)
+
+
+def _counts(report: FitReport) -> str:
+    runs, shapes = plural(report.points, "run"), plural(report.configs, "configuration")
+    return f"{runs} of {shapes}, x from {report.x_min:.3g} to {report.x_max:.3g}"
+
+
+def _show_forecast(report: FitReport) -> None:
+    """Print the forecast beyond the largest run, and how far off it was where it could be tested."""
+    forecast = report.forecast
+    if forecast is None:
+        OUT.print(f"no forecast: {report.forecast_reason}", markup=False)
+        return
+    band = forecast.band
+    OUT.print(
+        f"forecast at {band.x[-1] / report.x_max:.3g} times the largest x: {band.y[-1]:.3g}, 95% of the mean "
+        f"{band.low[-1]:.3g} to {band.high[-1]:.3g}, of a new run {band.new_low[-1]:.3g} to "
+        f"{band.new_high[-1]:.3g}",
+        markup=False,
+    )
+    tested = [f"{_factor(h.log_rmse)} at {h.ratio:g}x" for h in forecast.horizons if h.log_rmse is not None]
+    if tested:
+        OUT.print(f"  off by {', '.join(tested)} where smaller runs predicted larger ones", markup=False)
+    for warning in forecast.warnings:
+        OUT.print(f"  {warning}", markup=False)
+
+
+def _show_held_out(held: HeldOut) -> None:
+    """Print the held-out runs beside the forecast that was made without them."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("held out", "x", "seen", "predicted", "95%, new run", "inside"):
+        table.add_column(name, justify="left" if name == "held out" else "right")
+    for row in held.rows:
+        inside = "yes" if row.low <= row.y <= row.high else "no"
+        numbers = (f"{value:.4g}" for value in (row.x, row.y, row.predicted))
+        table.add_row(row.run_id, *numbers, f"{row.low:.3g} to {row.high:.3g}", inside)
+    OUT.print(table)
+    OUT.print(
+        f"{held.expression}: {plural(held.runs, 'run')} up to {held.largest_ratio:.3g} times the largest x "
+        f"fitted; off by {_factor(held.log_rmse)}; {held.inside_new_run_interval} of {held.runs} inside",
+        markup=False,
+    )
+
+
+def _estimate(estimate: Estimate | None) -> str:
+    """Return `0.292 (0.15, 0.44)`, or a dash where there is no estimate."""
+    if estimate is None:
+        return "-"
+    return f"{estimate.value:.3g} ({_bound(estimate.interval.low)}, {_bound(estimate.interval.high)})"
+
+
+def _bound(value: float | None) -> str:
+    return "?" if value is None else f"{value:.2g}"
+
+
+def _factor(log_error: float | None) -> str:
+    """Return a root mean square error of ln y as a factor, such as x1.12."""
+    return "-" if log_error is None else f"x{math.exp(min(log_error, 700.0)):.3g}"

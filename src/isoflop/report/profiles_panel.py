@@ -1,0 +1,76 @@
+"""IsoFLOP profiles on the page: the figure, or the sweep that would give one."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import matplotlib
+import pandas as pd
+
+from isoflop.curve.isoflop import suggest
+from isoflop.curve.isoflop.profiles import fit_profiles
+from isoflop.curve.isoflop.result import Profiles
+from isoflop.report.figures import canvas, isoflop_profiles
+from isoflop.report.figures.canvas import Drawing
+from isoflop.report.text.numerals import interval, number, plural
+
+RESAMPLES = 400
+LEAST_LENGTHS = 3
+"""At equal compute, sizes differ by the data they see, and a parabola needs three points."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ProfilesPanel:
+    """The text with the drawing and its warnings, or with the command of a sweep that would give one."""
+
+    text: str
+    drawing: Drawing | None = None
+    warnings: tuple[str, ...] = ()
+    command: str | None = None
+
+
+def profiles_panel(rows: pd.DataFrame) -> ProfilesPanel:
+    """Fit IsoFLOP profiles of test_error over width and, if it varies, depth."""
+    lengths = rows["examples_seen"].nunique()
+    if lengths < LEAST_LENGTHS:
+        amounts = "one amount" if lengths == 1 else "two amounts" if lengths == 2 else "an unknown amount"
+        return _without(rows, f"the runs saw {amounts} of data, so that compute grows with size alone")
+    varied = tuple(name for name in ("width", "depth") if len(rows[name].dropna().unique()) > 1)
+    if "width" not in varied:
+        return _without(rows, "the width does not vary")
+    known = rows.dropna(subset=list(varied))
+    reason = ""
+    for sizes in dict.fromkeys((varied, ("width",))):
+        try:
+            return _with(fit_profiles(known, "train_gflops", sizes, "test_error", resamples=RESAMPLES))
+        except ValueError as error:
+            reason = reason or str(error)
+    return _without(rows, reason)
+
+
+def _with(profiles: Profiles) -> ProfilesPanel:
+    """Return the panel of fitted profiles."""
+    optimal = [each.optimum is not None for each in profiles.budgets]
+    first, last = profiles.budgets[0], profiles.budgets[-1]
+    sentences = [
+        f"{plural(len(optimal), 'budget')} of training compute, from {number(first.compute)} to "
+        f"{number(last.compute)} GFLOPs, are shared by enough sizes; in {sum(optimal)} of them the error is "
+        "least within the sizes measured."
+    ]
+    sentences += [
+        f"The optimal {name} grows as compute to the power {number(each.exponent.value)} (95% interval "
+        f"{interval(each.exponent.interval)})."
+        for name, each in zip(profiles.sizes, profiles.growth or (), strict=False)
+    ]
+    if profiles.growth is None:
+        sentences.append(f"No exponent is given: {profiles.growth_reason}.")
+    with matplotlib.rc_context(canvas.RC):
+        drawing = isoflop_profiles.draw(profiles)
+    return ProfilesPanel(" ".join(sentences), drawing, profiles.warnings)
+
+
+def _without(rows: pd.DataFrame, reason: str) -> ProfilesPanel:
+    """Return the panel that says why there are no profiles, and which sweep would give them."""
+    plan = suggest.command(rows)
+    offer = " This sweep would give three budgets of six widths each (add your other settings):"
+    return ProfilesPanel(f"None here: {reason}.{offer if plan else ''}", command=plan)
