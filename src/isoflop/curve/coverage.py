@@ -1,6 +1,6 @@
 """How often 95% intervals held the truth in simulations, in words where that is not as often as they say.
 
-MEASURED is read off results/coverage-simulated/coverage.csv (scripts/bench_coverage.py): sweeps with three
+MEASURED is read off results/coverage-simulated/coverage.csv (benchmarks/bench_coverage.py): sweeps with three
 seeds over four decades of x, 5% noise between seeds and, on all runs, 3% between configurations.
 """
 

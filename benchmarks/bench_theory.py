@@ -2,7 +2,7 @@
 """The simulation of figure 2 against scikit-learn: the lasso's paths on the same data, and simulated cases
 whole.
 
-usage: python scripts/bench_theory.py [--sizes 60,250,1000,1401] [--problems 16] [--threads 1] [--fista]
+usage: python benchmarks/bench_theory.py [--sizes 60,250,1000,1401] [--problems 16] [--threads 1] [--fista]
 
 The same data sets and the same penalties (10 a decade, down to the one that validation chooses) go to our
 batched active-set solver, to `Lasso` with X'X precomputed and to `Lasso` on X, warm-started along the path,

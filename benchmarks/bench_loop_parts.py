@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What each part of the fast CPU step is worth: the step with all of them against the step without one.
 
-usage: python scripts/bench_loop_parts.py [--repeats 25]
+usage: python benchmarks/bench_loop_parts.py [--repeats 25]
 
 Variants take turns in one process; a ratio is the variant / the whole, above 1 where the part saves time.
 """

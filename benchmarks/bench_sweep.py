@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Time what a sweep costs besides its cells: the grid, the scan for missing cells, the launcher.
 
-usage: python scripts/bench_sweep.py [--cells 10000] [--epochs 400] [--skip-launchers]
+usage: python benchmarks/bench_sweep.py [--cells 10000] [--epochs 400] [--skip-launchers]
 
 The launcher's overhead is wall time a cell with one process at a time, less what run() takes in a process
 that has run such a cell before. The last figure is 20 cells under Hydra's basic launcher and with two

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Examples per second of 1, 2, 4, 8 and 16 processes training one small cell on a GPU, with MPS and without.
 
-usage: python scripts/bench_packing.py [--at-once 1 2 4 8 16] [--mps yes no] [OVERRIDES]
+usage: python benchmarks/bench_packing.py [--at-once 1 2 4 8 16] [--mps yes no] [OVERRIDES]
 
 Prints a line a case: all processes together, and beside one process without MPS. Without a GPU the processes
 share the CPU: a rehearsal.

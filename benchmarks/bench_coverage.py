@@ -1,6 +1,6 @@
 """How often do 95% intervals hold the truth? Simulated sweeps through the functions that `isoflop fit` uses.
 
-    python scripts/bench_coverage.py results/coverage-simulated [--minutes 15] [--cases "*-3"]
+    python benchmarks/bench_coverage.py results/coverage-simulated [--minutes 15] [--cases "*-3"]
 
 Expected time: about 30 minutes on one core for 1,000 simulations of every case. Every case keeps its counts
 in DIR/cases/NAME.json, written atomically, and a second call goes on from there (delete them after a
