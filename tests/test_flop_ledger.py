@@ -6,6 +6,7 @@ import itertools
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -57,9 +58,9 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def ledger(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
+def ledger(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
     assert main.main(["flops", *arguments, "--json", "-"]) == 0
-    found: dict[str, object] = json.loads(capsys.readouterr().out)
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
     return found
 
 
@@ -139,8 +140,8 @@ def test_a_torchvision_model_that_computes_its_shape_needs_no_weights(
     assert ledger(capsys, "torchvision:regnet_y_400mf")["parameters"] == 4344144
 
 
-def model_config(family: str, width: int, depth: int, **more: object) -> ModelConfig:
-    settings = {"block": "basic"} if family == "resnet" else {}
+def model_config(family: Any, width: int, depth: int, **more: object) -> ModelConfig:
+    settings: dict[str, Any] = {"block": "basic"} if family == "resnet" else {}
     settings |= {"patch": 4} if family in ("vit", "convmixer") else {}
     settings |= {"kernel": 5} if family == "convmixer" else {}
     settings |= {"head_width": 8} if family == "vit" else {}
@@ -192,8 +193,9 @@ def test_odd_images_of_a_resnet_are_rounded_up() -> None:
 @pytest.mark.parametrize(("precision", "size"), [("fp32", 4), ("bf16", 2)])
 def test_a_record_keeps_all_witnesses_and_the_bytes_of_its_precision(precision: str, size: int) -> None:
     count = prepare.count_flops(model_config("mlp", 6, 2), (1, 4, 4), 3, 8)
-    trained = SimpleNamespace(examples_seen=80, eval_examples=5, optimizer_flops_per_step=7.0, steps=10)
-    found = assemble.compute(SimpleNamespace(count=count), trained, precision)
+    prepared: Any = SimpleNamespace(count=count)
+    trained: Any = SimpleNamespace(examples_seen=80, eval_examples=5, optimizer_flops_per_step=7.0, steps=10)
+    found = assemble.compute(prepared, trained, precision)
     forward = 16 * 6 + 36 + 18
     assert found.closed_form_macs_per_example == found.forward_macs_per_example == forward
     assert found.backward_flops_per_example == 2 * (2 * forward - 16 * 6)

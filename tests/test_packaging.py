@@ -1,4 +1,4 @@
-"""The sdist and the wheel built from it, the version's single place, and the files a contributor's tools read."""
+"""Sdist and wheel, the version's single place, and the files that a contributor's tools read."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an sdist and a wheel built from it."""
     folder = tmp_path_factory.mktemp("built")
     uv = Path(sys.executable).with_name("uv")
-    command = [uv, "build", "--python", sys.executable, "--build-constraints", ROOT / "constraints.txt"]
+    command: list[str | Path] = [uv, "build", "--python", sys.executable]
+    command += ["--build-constraints", ROOT / "constraints.txt"]
     ended = subprocess.run(
         [*command, "--out-dir", folder, ROOT], capture_output=True, text=True, check=False, timeout=300
     )
@@ -75,7 +76,10 @@ def test_both_distributions_pass_twine(built: Path) -> None:
     files = [str(path) for path in built.iterdir() if path.suffix in (".whl", ".gz")]
     assert len(files) == 2
     ended = subprocess.run(
-        [sys.executable, "-m", "twine", "check", "--strict", *files], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "twine", "check", "--strict", *files],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ended.returncode == 0, ended.stdout
 

@@ -1,7 +1,6 @@
 """The stub of NVML for the tests of the energy meter."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from isoflop.meter.energy import window_meter
 
 
 @pytest.fixture
-def stub(nvml_stub_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+def stub(nvml_stub_folder: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Sets the stub's environment; its clock starts now."""
     monkeypatch.setenv("LD_LIBRARY_PATH", str(nvml_stub_folder))
     monkeypatch.setenv("STUB_EPOCH", repr(time.monotonic()))

@@ -46,8 +46,8 @@ class StopAfter(signals.Stop):
     def __init__(self, looks: int) -> None:
         self.looks = looks
 
-    @property  # type: ignore[override]
-    def word(self) -> str | None:
+    @property
+    def word(self) -> str | None:  # type: ignore[override]
         self.looks -= 1
         return "SIGTERM received" if self.looks < 0 else None
 

@@ -43,7 +43,7 @@ def children(pid: int) -> list[int]:
 
 def ranks() -> dict[int, int]:
     """Rank -> process of the cell that this process is running."""
-    found = {}
+    found: dict[int, int] = {}
     for agent in children(os.getpid()):
         if b"isoflop.runner.run" in Path(f"/proc/{agent}/cmdline").read_bytes():
             for pid in children(agent):

@@ -92,8 +92,9 @@ def test_every_task_ends_with_its_state_right_and_the_curve_is_fitted(cluster: P
     preempted."""
     directory = tmp_path / "my sweep"
     images(tmp_path / "images")
-    gone = {"data.name": "imagefolder", "data.root": tmp_path / "images", "data.resolution": 8}
-    points = [
+    gone: dict[str, Any] = {"data.name": "imagefolder", "data.root": tmp_path / "images"}
+    gone["data.resolution"] = 8
+    points: list[dict[str, Any]] = [
         *({"model.width": width} for width in (8, 64)),
         {"model.width": 9} | gone,
         {"model.width": 12_000, "model.depth": 2},
@@ -101,7 +102,7 @@ def test_every_task_ends_with_its_state_right_and_the_curve_is_fitted(cluster: P
         {"model.width": 28, "schedule.epochs": ENDLESS_EPOCHS},
         {"model.width": 24, "schedule.epochs": LONG_EPOCHS},
     ]
-    every = {"model.depth": 1, "schedule.epochs": 3}
+    every: dict[str, Any] = {"model.depth": 1, "schedule.epochs": 3}
     written = ", ".join(
         "{" + ", ".join(f"{key}: {value}" for key, value in (every | point).items()) + "}" for point in points
     )

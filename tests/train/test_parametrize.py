@@ -78,7 +78,7 @@ def changes(config: ModelConfig, opt: OptimConfig, seed: int) -> tuple[dict[str,
     optimizers = optim.build(opt, model, config)
     given, first = activations(model, images)
     for _ in range(STEPS):
-        F.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
+        F.cross_entropy(model(images), labels).backward()
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()

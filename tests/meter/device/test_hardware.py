@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def test_uuid_of_torch_and_of_nvml_are_one() -> None:
     assert nvml.canonical_uuid(digits) == nvml.canonical_uuid(f"GPU-{digits}") == f"GPU-{digits}"
 
 
-def run_with_stub(folder: Path, code: str, **environment: str) -> object:
+def run_with_stub(folder: Path, code: str, **environment: str) -> Any:
     """What `code` prints as JSON, in a process that finds the stub library."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
@@ -47,7 +48,7 @@ print(json.dumps([[dataclasses.asdict(g) for g in found], reason, one and one.uu
 
 
 def test_gpus_as_nvml_names_them(nvml_stub_folder: Path) -> None:
-    found, reason, one, absent = run_with_stub(nvml_stub_folder, LIST)  # type: ignore[misc]
+    found, reason, one, absent = run_with_stub(nvml_stub_folder, LIST)
     uuids = [f"GPU-00000000-0000-0000-0000-00000000000{i}" for i in range(2)]
     assert [g["uuid"] for g in found] == uuids
     assert reason is None
@@ -75,8 +76,8 @@ NAMES = ("default_power_limit_watts", "max_sm_clock_mhz", "memory_bytes", "persi
 
 def test_what_a_board_is(nvml_stub_folder: Path) -> None:
     found = run_with_stub(nvml_stub_folder, FACTS)
-    assert [found[name] for name in NAMES] == [450.0, 1980.0, 80 * 2**30, True, False]  # type: ignore[index]
-    assert run_with_stub(nvml_stub_folder, FACTS, STUB_MIG="1")["mig"] is True  # type: ignore[index]
+    assert [found[name] for name in NAMES] == [450.0, 1980.0, 80 * 2**30, True, False]
+    assert run_with_stub(nvml_stub_folder, FACTS, STUB_MIG="1")["mig"] is True
 
 
 @pytest.mark.parametrize(
@@ -90,10 +91,10 @@ def test_a_fact_that_cannot_be_read_does_not_hide_the_board(
     nvml_stub_folder: Path, setting: str, mig: bool | None, reasons: tuple[str | None, ...]
 ) -> None:
     found = run_with_stub(nvml_stub_folder, FACTS, **{setting: "999"})
-    assert found["name"] == "NVIDIA Stub"  # type: ignore[index]
-    assert found["power_limit_watts"] == 400.0  # type: ignore[index]
-    assert [found[name] for name in NAMES] == [None, None, None, None, mig]  # type: ignore[index]
-    assert tuple(found[f"{name}_reason"] for name in NAMES) == reasons  # type: ignore[index]
+    assert found["name"] == "NVIDIA Stub"
+    assert found["power_limit_watts"] == 400.0
+    assert [found[name] for name in NAMES] == [None, None, None, None, mig]
+    assert tuple(found[f"{name}_reason"] for name in NAMES) == reasons
 
 
 @pytest.mark.parametrize(("number", "version"), [(8902, "8.9.2"), (90100, "9.1.0"), (91002, "9.10.2")])
@@ -106,11 +107,11 @@ def test_libraries_are_named_with_versions_or_not_at_all() -> None:
 
 
 def test_gpus_without_a_driver_is_empty_with_a_reason(nvml_stub_folder: Path, tmp_path: Path) -> None:
-    found, reason, _, absent = run_with_stub(nvml_stub_folder, LIST, STUB_INIT="9")  # type: ignore[misc]
+    found, reason, _, absent = run_with_stub(nvml_stub_folder, LIST, STUB_INIT="9")
     assert (found, reason, absent) == ([], *["the NVIDIA driver is not loaded"] * 2)
-    _, reason, _, _ = run_with_stub(nvml_stub_folder, LIST, STUB_INIT="17")  # type: ignore[misc]
+    _, reason, _, _ = run_with_stub(nvml_stub_folder, LIST, STUB_INIT="17")
     assert reason.startswith("NVML did not start (")
-    _, reason, _, _ = run_with_stub(nvml_stub_folder, LIST, STUB_INIT="12")  # type: ignore[misc]
+    _, reason, _, _ = run_with_stub(nvml_stub_folder, LIST, STUB_INIT="12")
     assert "libnvidia-ml.so.1 was not found" in reason
 
 
@@ -140,4 +141,4 @@ def test_readings_of_a_board(nvml_stub_folder: Path) -> None:
 
 def test_the_averaged_power_is_read_where_the_board_has_no_instantaneous_one(nvml_stub_folder: Path) -> None:
     read = run_with_stub(nvml_stub_folder, READ, STUB_NO_INSTANT="1")
-    assert read[:2] == [300.0, nvml.USAGE]  # type: ignore[index]
+    assert read[:2] == [300.0, nvml.USAGE]

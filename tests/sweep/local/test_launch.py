@@ -97,7 +97,9 @@ def test_cells_of_one_shape_share_a_process_on_a_gpu(
     started = []
     start = worker_pool.Crew._start
     monkeypatch.setattr(
-        worker_pool.Crew, "_start", lambda self, slot: started.append(slot) or start(self, slot)
+        worker_pool.Crew,
+        "_start",
+        lambda self, slot: (started.append(slot), start(self, slot))[1],  # type: ignore[func-returns-value]
     )
     cells = cells_of(make_config("model.width=8,4", "seed=0,1,2", "launch.device=cpu"))
     seen = collect(cells, Slots(1, 1, 1))

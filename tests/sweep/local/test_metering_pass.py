@@ -16,7 +16,7 @@ from isoflop.meter.energy import window_meter
 from isoflop.record import Energy, Record, problem, unknown
 from isoflop.runner import attempt, probe
 from isoflop.runner import energy as metering
-from isoflop.sweep import grid
+from isoflop.sweep import grid, planning
 from isoflop.sweep.local import metering_pass
 from isoflop.sweep.local.metering_pass import FROM_SOLO, Solo
 
@@ -114,7 +114,7 @@ def test_the_pass_meters_each_shape_once_and_only_what_waits(
             return Solo(None, "the board was lost", 0, "cpu", "fp32")
         return alone(records.read(records.path_of(directory, config.run_id)))
 
-    monkeypatch.setattr(metering_pass.planning, "ask", ask)
+    monkeypatch.setattr(planning, "ask", ask)
     assert metering_pass.run_pass(cells, directory) == 2
     assert [config.model.width for config in asked] == [4, 8]
     assert "energy of 1 cell stays unknown: the board was lost" in capsys.readouterr().err
