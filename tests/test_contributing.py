@@ -119,6 +119,7 @@ def test_every_recipe_is_followed() -> None:
     assert tuple(re.findall(r"^### (.*)$", TEXT.split("\n## Recipes\n")[1], re.M)) == RECIPES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_can_be_followed(recipe: str, followed: Followed) -> None:
     assert recipe not in followed.refused, followed.refused[recipe]
@@ -127,12 +128,14 @@ def test_a_recipe_can_be_followed(recipe: str, followed: Followed) -> None:
     assert [code for code, _ in ends.values()] == [0] * len(ends), ends
 
 
+@pytest.mark.slow
 def test_the_counters_agree_on_the_new_family(followed: Followed) -> None:
     (record,) = (json.loads(path.read_text()) for path in (followed.copy / "tanh-run/records").glob("*.json"))
     assert record["compute"]["train_flops"] is not None, record["compute"]
     assert record["cell"]["model"]["family"] == "tanh"
 
 
+@pytest.mark.slow
 def test_the_new_tracker_was_fed(followed: Followed) -> None:
     (line,) = (followed.copy / "losses-run/losses.txt").read_text().splitlines()
     run_id, state, loss = line.split()

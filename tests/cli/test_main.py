@@ -70,6 +70,7 @@ def test_run_writes_a_record_and_does_not_repeat_a_done_one(
     assert records.read(path).attempt == 2
 
 
+@pytest.mark.slow
 def test_a_sweep_runs_what_is_missing_then_fits_and_reports(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -227,6 +228,7 @@ def test_a_run_that_another_process_holds_is_left_to_it(
     assert list(here.rglob("*.json")) == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_sweep_with_every_cell_accounted_for(here: Path) -> None:
     """A real Ctrl-C, to the whole process group, in the middle of a sweep; then the same command again."""
     command = [

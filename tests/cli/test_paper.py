@@ -62,6 +62,7 @@ def test_growth_of_a_users_table_and_then_the_claims(tmp_path, capsys):
     assert f"--csv {table} --window 2012-2019" in (out / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_published_and_growth_results_import_no_torch():
     """The page is written on a laptop: only torchvision's metadata and the simulation need torch."""
     names = "published, growth, implications, overparameterised, claims, saved"

@@ -239,6 +239,7 @@ def _inside(form, share, span=9.0):
 
 @pytest.mark.parametrize("name", list(FORMS))
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
 def test_no_start_of_scipys_finds_a_lower_huber_loss(name, seed):
     form = FORMS[name]
     generator = np.random.default_rng(seed)

@@ -22,6 +22,8 @@ from isoflop.record import Record, heartbeat
 from isoflop.runner import attempt, checkpoint, energy, trajectory
 from isoflop.train import snapshot_file
 
+pytestmark = pytest.mark.slow
+
 MakeConfig = Callable[..., Config]
 EPOCHS = 300
 TRUNK = ("schedule=steps", "schedule.epochs=null", "schedule.steps=24", "schedule.cooldowns=[0.25,0.5,1]")

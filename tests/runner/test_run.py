@@ -26,14 +26,16 @@ from isoflop.runner import ranks as places
 from isoflop.runner import run as parallel_run
 from isoflop.train import distributed
 
+pytestmark = pytest.mark.slow
+
 MakeConfig = Callable[..., Config]
 TWO = ("launch.devices=2", "model.width=16", "optim.batch_size=60")
 LONG = (
     *TWO,
     "schedule=steps",
     "schedule.epochs=null",
-    "schedule.steps=2000",
-    "launch.checkpoint_seconds=0.2",
+    "schedule.steps=1000",
+    "launch.checkpoint_seconds=0.1",
 )
 
 

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from isoflop.cli import main
+
 pytestmark = pytest.mark.slurm
 
 TINY = ("data=digits", "model=mlp", "launch=slurm")
@@ -161,18 +163,18 @@ def test_every_task_ends_with_its_state_right_and_the_curve_is_fitted(cluster: P
 
 
 def test_a_cell_by_two_processes_says_what_one_says(cluster: Path, tmp_path: Path) -> None:
-    """Two tasks of an array: torchrun in the one that has two processes, and one record of each cell."""
+    """A task of an array in which torchrun starts two processes, beside one process without SLURM."""
+    words = ["optim.batch_size=60", "precision=fp32", "launch.threads=1"]
+    run = ["run", *TINY[:2], *words, "model.width=16", "model.depth=1", "schedule.epochs=2"]
+    assert main.main([*run, f"out={tmp_path / '1'}"]) == 0
+    sweep = ["sweep", *TINY, *words, "sweep.points=[{model.width: 16, model.depth: 1, schedule.epochs: 2}]"]
+    isoflop(*sweep, "launch.devices=2", f"out={tmp_path / '2'}", "sweep.name=two", "--wait", at=tmp_path)
+    (log,) = (tmp_path / "2/logs").glob("slurm-*_0.out")
+    assert "cells 1-1" in log.read_text()
     found = {}
     for devices in (1, 2):
-        directory = tmp_path / str(devices)
-        words = ["sweep", *TINY, "sweep.points=[{model.width: 16, model.depth: 1, schedule.epochs: 2}]"]
-        words += ["optim.batch_size=60", "precision=fp32", f"launch.devices={devices}"]
-        words += [f"out={directory}", "sweep.name=two"]
-        isoflop(*words, "--wait", at=tmp_path)
-        (path,) = (directory / "records").iterdir()
+        (path,) = (tmp_path / str(devices) / "records").iterdir()
         found[devices] = json.loads(path.read_bytes())
-        (log,) = (directory / "logs").glob("slurm-*_0.out")
-        assert "cells 1-1" in log.read_text()
     one, two = found[1], found[2]
     assert one["state"] == two["state"] == "done"
     assert one["run_id"] == two["run_id"]

@@ -20,6 +20,8 @@ from isoflop.sweep.local import outcomes, worker_pool
 from isoflop.sweep.local.launch import Slots
 from isoflop.table import aggregate
 
+pytestmark = pytest.mark.slow
+
 MakeConfig = Callable[..., Config]
 Collect = Callable[..., dict[str, Record | None]]
 Misbehave = Callable[[str], None]

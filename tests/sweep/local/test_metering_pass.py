@@ -20,6 +20,8 @@ from isoflop.sweep import grid, planning
 from isoflop.sweep.local import metering_pass
 from isoflop.sweep.local.metering_pass import FROM_SOLO, Solo
 
+pytestmark = pytest.mark.slow
+
 MakeConfig = Callable[..., Config]
 UUID = "GPU-00000000-0000-0000-0000-000000000000"
 ENERGY = Energy(
