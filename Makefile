@@ -46,5 +46,5 @@ dist: env
 	mkdir $(SDIST)
 	tar xzf dist/*.tar.gz -C $(SDIST) --strip-components 1
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --target $(SDIST)/site dist/*.whl
-	cd $(SDIST) && PYTHONPATH=$(CURDIR)/$(SDIST)/site $(CURDIR)/$(BIN)/python $(PYTEST) $(FAST)
+	cd $(SDIST) && PYTHONPATH=$(CURDIR)/$(SDIST)/site $(abspath $(BIN))/python $(PYTEST) $(FAST)
 	rm -rf $(SDIST)

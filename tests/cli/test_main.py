@@ -289,7 +289,7 @@ def test_flops_and_doctor_speak_json(here: Path, capsys: pytest.CaptureFixture[s
 
 def test_help_and_version_need_no_heavy_import() -> None:
     code = (
-        "import sys; from isoflop.cli.main import main as cli\n"
+        "import sys; from isoflop.cli import main as cli\n"
         "try: cli.main(['--help'])\n"
         "except SystemExit: pass\n"
         "heavy = {'torch', 'hydra', 'pandas', 'scipy', 'matplotlib', 'plotly', 'rich'} & set(sys.modules)\n"
