@@ -1,9 +1,12 @@
-# The door: make demo | test | check | env | results. Each builds .venv first if needed.
+# The door: make demo | test | test-fast | check | format | dist | env. Each builds .venv first if needed.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+FAST := -m "not slow and not gpu and not slurm and not browser"
+PYTEST := -m pytest -n 2 --dist worksteal
+SDIST := dist/unpacked
 
-.PHONY: env demo test check format results clean
+.PHONY: env demo test test-fast check format dist
 
 env: $(STAMP)
 
@@ -17,8 +20,13 @@ demo: env
 	$(BIN)/isoflop sweep sweep=digits
 	$(BIN)/isoflop report results/digits
 
+# Every test. What needs a GPU, root or Chromium is skipped where it is missing, with the reason.
 test: env
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python $(PYTEST)
+
+# What to run after every change.
+test-fast: env
+	$(BIN)/python $(PYTEST) $(FAST)
 
 check: env
 	$(BIN)/ruff check .
@@ -29,3 +37,14 @@ check: env
 format: env
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# An sdist, and a wheel built from it; then the fast tests of the unpacked sdist against the installed wheel.
+dist: env
+	rm -rf dist
+	$(BIN)/uv build -q --python $(BIN)/python --build-constraints constraints.txt
+	$(BIN)/twine check --strict dist/*.whl dist/*.tar.gz
+	mkdir $(SDIST)
+	tar xzf dist/*.tar.gz -C $(SDIST) --strip-components 1
+	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --target $(SDIST)/site dist/*.whl
+	cd $(SDIST) && PYTHONPATH=$(CURDIR)/$(SDIST)/site $(abspath $(BIN))/python $(PYTEST) $(FAST)
+	rm -rf $(SDIST)

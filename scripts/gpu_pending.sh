@@ -32,18 +32,18 @@ loop-tests) # at most 10 minutes: no step waits for the device; eager, static, c
   once loop/tests.txt python3 -m pytest tests/gpu/test_loop_gpu.py -rs
   ;;
 loop-agreement) # about 8 minutes: eager, compiled and graph steps in fp32 and bf16, smallest and largest cell
-  once agreement/gpu.txt python3 scripts/agreement.py "$out/agreement/gpu" --seeds 10
+  once agreement/gpu.txt python3 benchmarks/agreement.py "$out/agreement/gpu" --seeds 10
   ;;
 loop-bench) # at most 10 minutes: our step beside a bare loop, accelerate, Lightning, transformers and airbench,
   # as a graph and op by op; first: pip install -c constraints.txt -e . lightning transformers accelerate airbench
-  once loop/bench-gpu-graph.txt python3 scripts/bench_loop.py --json "$out/loop/bench-gpu-graph.json"
-  once loop/bench-gpu-eager.txt python3 scripts/bench_loop.py --step eager --against bare tuned --json "$out/loop/bench-gpu-eager.json"
+  once loop/bench-gpu-graph.txt python3 benchmarks/bench_loop.py --json "$out/loop/bench-gpu-graph.json"
+  once loop/bench-gpu-eager.txt python3 benchmarks/bench_loop.py --step eager --against bare tuned --json "$out/loop/bench-gpu-eager.json"
   ;;
 loop-profile) # at most 4 minutes: kernels a step and the device's busy share of the narrowest and widest cell of
   # sweep=cifar10, before and after the graph
   for width in 4 128; do
     depth=$((width == 4 ? 1 : 3))
-    once "loop/profile-w$width-d$depth.txt" python3 scripts/profile_loop.py model=resnet data=cifar10 optim=sgd \
+    once "loop/profile-w$width-d$depth.txt" python3 benchmarks/profile_loop.py model=resnet data=cifar10 optim=sgd \
       "model.width=$width" "model.depth=$depth"
   done
   ;;
@@ -54,7 +54,7 @@ loop-throughput) # at most 25 minutes: 12 shapes x 3 seeds of CIFAR-10; every re
   ;;
 packing) # about 25 minutes: examples a second of 1 to 16 cells at a time with and without MPS, then 24 cells packed against
   # one after another, then joules for the packed ones
-  once packing/rates.txt python3 scripts/bench_packing.py
+  once packing/rates.txt python3 benchmarks/bench_packing.py
   grid=(sweep=fashion_mnist "sweep.grid.model.width=[4,8]" "sweep.grid.model.depth=[1,2]" "sweep.grid.seed=[0,1,2,3,4,5]" schedule.epochs=2)
   once packing/one-by-one.txt bash -c "time python3 -m isoflop sweep ${grid[*]} out='$out/packing/one-by-one' meter=none"
   once packing/packed.txt bash -c "time python3 -m isoflop sweep ${grid[*]} out='$out/packing/packed' launch.per_gpu=auto --metering-pass"
@@ -69,14 +69,14 @@ meter-sensors) # at most 13 minutes: the board's update periods, counter against
     once "meter/$part.csv" python3 scripts/gpu_meter.py "$part"
   done
   once meter/ceilings.txt python3 -m isoflop doctor --measure
-  once meter/overhead.txt python3 scripts/bench_meter.py --uuid "$uuid" --pairs 100
+  once meter/overhead.txt python3 benchmarks/bench_meter.py --uuid "$uuid" --pairs 100
   ;;
 parallel-nccl) # at most 4 minutes: NCCL with one process beside none (same bits), eager and compiled, and where there are
   # two boards one cell by both
   once parallel/nccl.txt python3 -m pytest tests/gpu/test_parallel_gpu.py -rs
   ;;
 tracker-overhead) # at most 25 minutes: seconds each tracker adds to the smallest cell, and ratios on a cell of half a minute
-  once tracker/overhead.txt python3 scripts/bench_tracker.py --seconds 30 --rounds 8
+  once tracker/overhead.txt python3 benchmarks/bench_tracker.py --seconds 30 --rounds 8
   ;;
 forecast-predict) # seconds, after fashion-mnist: what its runs predict of larger ones; commit it before forecast-check
   once forecast-check/prediction.txt python3 -m isoflop fit "$out/fashion-mnist-gpu"

@@ -10,9 +10,7 @@ from isoflop.cli import main
 from isoflop.config import compose
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted(
-    [ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/*.md"), *ROOT.glob("results/*/README.md")]
-)
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("results/*/README.md")])
 README = (ROOT / "README.md").read_text()
 COMMANDS = [
     shlex.split(line.removeprefix("$ "), comments=True)
@@ -39,15 +37,28 @@ def test_every_command_of_the_readme_is_understood(words: list[str]) -> None:
         assert not overrides
 
 
-def test_make_targets_of_the_readme_exist() -> None:
+def test_make_targets_of_the_pages_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    targets = [c[1] for c in COMMANDS if c[0] == "make"]
-    assert targets
+    pages = README + (ROOT / "CONTRIBUTING.md").read_text()
+    targets = set(re.findall(r"^\$ make ([a-z-]+)", pages, re.MULTILINE))
+    targets |= {target for run in re.findall(r"`make ([a-z -]+)`", pages) for target in run.split()}
+    assert targets > {"demo", "test", "test-fast", "check", "dist"}
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
+def test_every_script_and_benchmark_that_a_page_names_exists() -> None:
+    pages = [*PAGES, *ROOT.glob("scripts/*"), *ROOT.glob("benchmarks/*.py")]
+    names = {
+        name for page in pages for name in re.findall(r"\b(?:scripts|benchmarks)/\w+\.\w+", page.read_text())
+    }
+    assert names
+    assert not [name for name in names if not (ROOT / name).is_file()]
 
 
 def test_the_map_names_every_module_and_folder() -> None:
     inside = README[README.index("## Map") :]
+    for path in (ROOT / "benchmarks", ROOT / "scripts", ROOT / "examples", ROOT / "slurm", ROOT / "conf"):
+        assert re.search(rf"^    {path.name}/\s", inside, re.MULTILINE), path.name
     for path in (ROOT / "src/isoflop").iterdir():
         if path.name not in ("__init__.py", "__main__.py", "__pycache__", "py.typed"):
             assert re.search(rf"^\s+{re.escape(path.name)}/?\s", inside, re.MULTILINE), path.name

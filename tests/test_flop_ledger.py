@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -57,7 +57,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def ledger(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
+def ledger(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
     assert main.main(["flops", *arguments, "--json", "-"]) == 0
     values: dict[str, object] = json.loads(capsys.readouterr().out)
     return values
@@ -139,8 +139,8 @@ def test_a_torchvision_model_that_computes_its_shape_needs_no_weights(
     assert ledger(capsys, "torchvision:regnet_y_400mf")["parameters"] == 4344144
 
 
-def model_config(family: str, width: int, depth: int, **more: object) -> ModelConfig:
-    settings = {"block": "basic"} if family == "resnet" else {}
+def model_config(family: Any, width: int, depth: int, **more: object) -> ModelConfig:
+    settings: dict[str, Any] = {"block": "basic"} if family == "resnet" else {}
     settings |= {"patch": 4} if family in ("vit", "convmixer") else {}
     settings |= {"kernel": 5} if family == "convmixer" else {}
     settings |= {"head_width": 8} if family == "vit" else {}
@@ -165,8 +165,10 @@ IMAGES = [(1, 8, 8), (3, 32, 32), (3, 20, 28), (2, 12, 36)]
 
 
 @pytest.mark.parametrize(("family", "more"), FAMILIES)
+@pytest.mark.slow
 def test_closed_forms_are_what_both_counters_find(family: str, more: dict[str, object]) -> None:
-    for (width, depth), image in itertools.product([(8, 1), (16, 3), (24, 2)], IMAGES):
+    deeper = [(16, 3, (3, 20, 28)), (24, 2, (2, 12, 36))]
+    for width, depth, image in [*((8, 1, image) for image in IMAGES), *deeper]:
         config = model_config(family, width, depth, **more)
         result = prepare.count_flops(config, image, 7, 4)
         assert result.reason is None, result.reason
@@ -192,8 +194,9 @@ def test_odd_images_of_a_resnet_are_rounded_up() -> None:
 @pytest.mark.parametrize(("precision", "size"), [("fp32", 4), ("bf16", 2)])
 def test_a_record_keeps_all_counters_and_the_bytes_of_its_precision(precision: str, size: int) -> None:
     count = prepare.count_flops(model_config("mlp", 6, 2), (1, 4, 4), 3, 8)
-    trained = SimpleNamespace(examples_seen=80, eval_examples=5, optimizer_flops_per_step=7.0, steps=10)
-    compute = assemble.compute(SimpleNamespace(count=count), trained, precision)
+    prepared: Any = SimpleNamespace(count=count)
+    trained: Any = SimpleNamespace(examples_seen=80, eval_examples=5, optimizer_flops_per_step=7.0, steps=10)
+    compute = assemble.compute(prepared, trained, precision)
     forward = 16 * 6 + 36 + 18
     assert compute.closed_form_macs_per_example == compute.forward_macs_per_example == forward
     assert compute.backward_flops_per_example == 2 * (2 * forward - 16 * 6)

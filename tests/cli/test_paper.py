@@ -62,6 +62,7 @@ def test_growth_of_a_users_table_and_then_the_claims(tmp_path, capsys):
     assert f"--csv {table} --window 2012-2019" in (out / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_nothing_of_the_paper_imports_torch():
     """The page is written on a laptop without torch."""
     names = "published, growth, implications, overparameterised, claims, saved, torchvision_weights"

@@ -1,6 +1,7 @@
 """What cannot be fitted is one clear line; what is doubtful is a named warning; never a silent number."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from isoflop.curve.fit import Method, fit_table
 
 X = np.geomspace(1, 1e5, 12)
 Y = 0.05 + 0.6 * X**-0.3
-FEW = {"resamples": 60, "forecast": False}
+FEW: dict[str, Any] = {"resamples": 60, "forecast": False}
 
 
 def _report(table, **options):

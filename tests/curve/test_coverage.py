@@ -1,6 +1,7 @@
 """Do the 95% intervals hold the truth about as often as they say? A small, seeded simulation."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,10 +42,10 @@ def test_the_interval_of_the_curve_at_x_max_covers_the_truth(law, configs, e, si
 def test_the_table_in_the_package_is_the_stored_result():
     stored = pd.read_csv(Path(__file__).parents[2] / "results/coverage-simulated/coverage.csv")
     usual = stored[(stored["seeds"] == 3) & (stored["case"].str.count("-") == 3)]
-    expected: dict = {}
+    expected: dict[Any, Any] = {}
     for row in usual.itertuples():
-        quantities = expected.setdefault((law_names.current(row.law), row.frontier, row.configurations), {})
-        quantities[row.quantity] = (row.coverage, row.intervals)
+        key = (law_names.current(str(row.law)), row.frontier, row.configurations)
+        expected.setdefault(key, {})[row.quantity] = (row.coverage, row.intervals)
     assert expected == coverage.MEASURED
 
 

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -19,8 +20,8 @@ CLASSICAL = ("power_law_ols", "exponential", "power_law_floor")
 
 def fitted(table, x="train_gflops", y="test_error", **options):
     """fit_table with the laws that are quick, unless the test names others."""
-    options = {"laws": CLASSICAL, "forecast": False} | options
-    return fit_table(table, x=x, y=y, method=Method(**options))
+    settings: dict[str, Any] = {"laws": CLASSICAL, "forecast": False} | options
+    return fit_table(table, x=x, y=y, method=Method(**settings))
 
 
 def _parameters(fit):

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -8,7 +10,7 @@ from isoflop.curve.observations import Observations
 ROBUST = [name for name, law in LAWS.items() if law.form is not None]
 X = np.geomspace(1, 1e6, 40)
 
-TRUTHS = {
+TRUTHS: dict[str, Any] = {
     "power_law_ols": ({"a": 0.3, "b": 0.12}, lambda x, a, b: 10 ** -(a + b * np.log10(x))),
     "exponential": ({"a": 1.5, "b": 0.7}, lambda x, a, b: 1 / (a + b * np.log10(x))),
     "power_law": ({"A": 0.7, "b": 0.11}, lambda x, A, b: A * x**-b),

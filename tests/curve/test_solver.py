@@ -90,8 +90,8 @@ def test_a_weight_is_a_row_repeated(name, make_observations):
         again = dataclasses.replace(problem, v=points.v[drawn], log_y=log_y, noise=noise)
         alone, least = solver.solve(again, np.ones((1, len(drawn))), solver.FINE)
         assert least[0] == pytest.approx(loss, rel=1e-9)
-        curves = [solver.log_curve(form, p, points.v) for p in (row[None], alone)]
-        np.testing.assert_allclose(*curves, atol=1e-7)
+        one, other = (solver.log_curve(form, p, points.v) for p in (row[None], alone))
+        np.testing.assert_allclose(one, other, atol=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -240,6 +240,7 @@ def _inside(form, share, span=9.0):
 
 @pytest.mark.parametrize("name", list(FORMS))
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
 def test_no_start_of_scipys_finds_a_lower_huber_loss(name, seed):
     form = FORMS[name]
     generator = np.random.default_rng(seed)

@@ -1,7 +1,6 @@
 """Fixtures that put the stub of NVML in place of the library."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from isoflop.meter.energy import window_meter
 
 
 @pytest.fixture
-def stub(nvml_stub_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+def stub(nvml_stub_folder: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Select the stub by the environment and start its clock; faults are set on the monkeypatch returned."""
     monkeypatch.setenv("LD_LIBRARY_PATH", str(nvml_stub_folder))
     monkeypatch.setenv("STUB_EPOCH", repr(time.monotonic()))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import QuantileRegressor
 
+from isoflop.curve.result import Interval
 from isoflop.paper import regression
 
 
@@ -102,4 +103,4 @@ def test_an_interval_is_unbounded_where_the_slope_may_not_rise():
     bounds = regression.interval(regression.inverse(slopes), 50)
     assert bounds.high is None
     assert bounds.low == pytest.approx(10)
-    assert regression.interval(slopes, 3) == regression.Interval(None, None)
+    assert regression.interval(slopes, 3) == Interval(None, None)

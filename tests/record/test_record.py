@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import functools
 import json
 import multiprocessing
 import os
@@ -105,9 +106,12 @@ def test_an_older_schema_is_migrated(
             "schema": 1,
         }
 
+    def stamped(schema: int, older: dict[str, Any]) -> dict[str, Any]:
+        return older | {"schema": schema}
+
     monkeypatch.setitem(records.MIGRATIONS, 0, rename)
     for older in range(1, records.SCHEMA):
-        monkeypatch.setitem(records.MIGRATIONS, older, lambda raw, to=older + 1: raw | {"schema": to})
+        monkeypatch.setitem(records.MIGRATIONS, older, functools.partial(stamped, older + 1))
     assert records.read(path) == done_record
 
 

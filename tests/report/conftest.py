@@ -196,7 +196,8 @@ def synthetic_fits(
 ) -> FitFile:
     """A fit file for each known pair of axes, its parameters set by hand: seven laws and a forecast for the
     first, three laws for the others."""
-    reports, unfitted = [], []
+    reports: list[FitReport] = []
+    unfitted: list[Excluded] = []
     for x_name, y_name in (
         *(("train_gflops", "test_error"), ("energy_joules", "test_error")),
         *(("train_seconds", "test_error"), ("train_gflops", "test_loss")),

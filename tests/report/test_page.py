@@ -10,6 +10,8 @@ from isoflop.curve.result import HeldOut, HeldOutRun
 from isoflop.report.page import write_report
 from isoflop.table.aggregate import Dropped
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 LIMIT_BYTES = 3_500_000
 

@@ -11,6 +11,8 @@ from isoflop.curve.isoflop import parabola, profiles, suggest
 from isoflop.report import profiles_panel
 from isoflop.report.page import write_report
 
+pytestmark = pytest.mark.slow
+
 
 def _at_equal_compute(rows: pd.DataFrame, depth: bool = False) -> pd.DataFrame:
     """The rows with their lengths chosen for four budgets; the best width is 16 (C / 0.1)^0.3."""

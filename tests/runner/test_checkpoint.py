@@ -22,6 +22,8 @@ from isoflop.record import Record, heartbeat
 from isoflop.runner import attempt, checkpoint, energy, run, segment
 from isoflop.train import snapshot_file
 
+pytestmark = pytest.mark.slow
+
 MakeConfig = Callable[..., Config]
 EPOCHS = 300
 TRUNK = ("schedule=steps", "schedule.epochs=null", "schedule.steps=24", "schedule.cooldowns=[0.25,0.5,1]")
@@ -46,8 +48,8 @@ class StopAfter(signals.Stop):
     def __init__(self, looks: int) -> None:
         self.looks = looks
 
-    @property  # type: ignore[override]
-    def reason(self) -> str | None:
+    @property
+    def reason(self) -> str | None:  # type: ignore[override]
         self.looks -= 1
         return "SIGTERM received" if self.looks < 0 else None
 

@@ -43,7 +43,7 @@ def test_a_trunk_is_paid_for_once(make_config: MakeConfig) -> None:
     points = run.run(config)
     decay = config.schedule.decay_fraction
     flops = [point.spent.flops for point in points]
-    each = points[0].compute.train_flops_per_example  # type: ignore[union-attr]
+    each = points[0].compute.train_flops_per_example
     assert each is not None
     steps = 80 + round(decay * 20) + round(decay * 40)
     assert sum(f for f in flops if f) == pytest.approx(each * steps * config.optim.batch_size)

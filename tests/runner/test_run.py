@@ -24,14 +24,16 @@ from isoflop.runner import checkpoint, energy, ranks, run
 from isoflop.runner.request import RunRequest
 from isoflop.train import distributed
 
+pytestmark = pytest.mark.slow
+
 MakeConfig = Callable[..., Config]
 TWO = ("launch.devices=2", "model.width=16", "optim.batch_size=60")
 LONG = (
     *TWO,
     "schedule=steps",
     "schedule.epochs=null",
-    "schedule.steps=2000",
-    "launch.checkpoint_seconds=0.2",
+    "schedule.steps=1000",
+    "launch.checkpoint_seconds=0.1",
 )
 
 
@@ -41,7 +43,7 @@ def children(pid: int) -> list[int]:
 
 def pids_by_rank() -> dict[int, int]:
     """Rank -> process of the cell that this process is running."""
-    found = {}
+    found: dict[int, int] = {}
     for agent in children(os.getpid()):
         if b"isoflop.runner.rank" in Path(f"/proc/{agent}/cmdline").read_bytes():
             for pid in children(agent):

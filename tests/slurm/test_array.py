@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from isoflop.cli import main
+
 pytestmark = pytest.mark.slurm
 
 TINY = ("data=digits", "model=mlp", "launch=slurm")
@@ -92,8 +94,9 @@ def test_every_task_ends_in_the_right_state_and_the_curve_is_fitted(cluster: Pat
     limit and is then preempted."""
     directory = tmp_path / "my sweep"
     images(tmp_path / "images")
-    gone = {"data.name": "imagefolder", "data.root": tmp_path / "images", "data.resolution": 8}
-    points = [
+    gone: dict[str, Any] = {"data.name": "imagefolder", "data.root": tmp_path / "images"}
+    gone["data.resolution"] = 8
+    points: list[dict[str, Any]] = [
         *({"model.width": width} for width in (8, 64)),
         {"model.width": 9} | gone,
         {"model.width": 12_000, "model.depth": 2},
@@ -101,7 +104,7 @@ def test_every_task_ends_in_the_right_state_and_the_curve_is_fitted(cluster: Pat
         {"model.width": 28, "schedule.epochs": ENDLESS_EPOCHS},
         {"model.width": 24, "schedule.epochs": LONG_EPOCHS},
     ]
-    every = {"model.depth": 1, "schedule.epochs": 3}
+    every: dict[str, Any] = {"model.depth": 1, "schedule.epochs": 3}
     written = ", ".join(
         "{" + ", ".join(f"{key}: {value}" for key, value in (every | point).items()) + "}" for point in points
     )
@@ -160,18 +163,23 @@ def test_every_task_ends_in_the_right_state_and_the_curve_is_fitted(cluster: Pat
 
 
 def test_two_processes_give_the_result_of_one(cluster: Path, tmp_path: Path) -> None:
-    """Two tasks of an array: torchrun in the one that has two processes, and one record of each run."""
+    """A task of an array in which torchrun starts two processes, beside one process without SLURM."""
+    settings = ["optim.batch_size=60", "precision=fp32", "launch.threads=1"]
+    shape = ["model.width=16", "model.depth=1", "schedule.epochs=2"]
+    assert main.main(["run", *TINY[:2], *settings, *shape, f"out={tmp_path / '1'}"]) == 0
+    sweep = [
+        "sweep",
+        *TINY,
+        *settings,
+        "sweep.points=[{model.width: 16, model.depth: 1, schedule.epochs: 2}]",
+    ]
+    isoflop(*sweep, "launch.devices=2", f"out={tmp_path / '2'}", "sweep.name=two", "--wait", at=tmp_path)
+    (log,) = (tmp_path / "2/logs").glob("slurm-*_0.out")
+    assert "runs 1-1" in log.read_text()
     by_devices = {}
     for devices in (1, 2):
-        directory = tmp_path / str(devices)
-        arguments = ["sweep", *TINY, "sweep.points=[{model.width: 16, model.depth: 1, schedule.epochs: 2}]"]
-        arguments += ["optim.batch_size=60", "precision=fp32", f"launch.devices={devices}"]
-        arguments += [f"out={directory}", "sweep.name=two"]
-        isoflop(*arguments, "--wait", at=tmp_path)
-        (path,) = (directory / "records").iterdir()
+        (path,) = (tmp_path / str(devices) / "records").iterdir()
         by_devices[devices] = json.loads(path.read_bytes())
-        (log,) = (directory / "logs").glob("slurm-*_0.out")
-        assert "runs 1-1" in log.read_text()
     one, two = by_devices[1], by_devices[2]
     assert one["state"] == two["state"] == "done"
     assert one["run_id"] == two["run_id"]

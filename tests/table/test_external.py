@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,7 @@ def shared(name: str) -> Path:
     return path
 
 
-def csv_of(separator: str = ",", **columns) -> str:
+def csv_of(separator: Any = ",", **columns: Any) -> str:
     lines = [columns, *zip(*columns.values(), strict=True)]
     return "\n".join(separator.join(map(str, line)) for line in lines) + "\n"
 

@@ -77,7 +77,7 @@ def test_nested_keys_are_joined_by_dots_and_lists_are_text(load):
 def test_parquet(tmp_path, index):
     pytest.importorskip("pyarrow", reason="reading Parquet needs pyarrow")
     path = tmp_path / "a.parquet"
-    table = pd.DataFrame(ROWS).assign(run_id=list("abc"), tags=[["x"], [], ["y"]])
+    table = pd.DataFrame(ROWS).assign(run_id=list("abc"), tags=pd.Series([["x"], [], ["y"]], dtype=object))
     (table.set_index(index) if index else table).to_parquet(path)
     rows = formats.read_rows(path)
     assert numbers(rows) == (FLOPS, ERRORS)

@@ -15,6 +15,8 @@ from isoflop import record as records
 from isoflop.cli import main
 from isoflop.track import feed
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 TINY = ("model.width=8", "model.depth=1", "schedule.epochs=1", "launch.threads=1", "meter=none")
 

@@ -11,6 +11,8 @@ from isoflop.config import Config
 from isoflop.runner import run
 from isoflop.track import feed
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip(
     "tensorboardX", reason="tensorboardX is not installed: pip install 'isoflop[tensorboard]'"
 )

@@ -23,6 +23,8 @@ from isoflop.report.wandb import upload
 from isoflop.runner import run
 from isoflop.track import feed
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("wandb", reason="wandb is not installed: pip install 'isoflop[wandb]'")
 if not feed.installed("wandb"):
     pytest.skip("wandb is not installed: pip install 'isoflop[wandb]'", allow_module_level=True)

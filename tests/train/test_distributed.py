@@ -18,6 +18,8 @@ from isoflop.train import data, distributed, evaluate
 from isoflop.train.data import DataSet, batches
 from isoflop.train.loop import Trainer
 
+pytestmark = pytest.mark.slow
+
 STEPS = 20
 VIT = ("model=vit", "model.width=16", "model.depth=2", "model.patch=2", "model.head_width=8")
 FAMILIES = {

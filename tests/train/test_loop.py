@@ -129,7 +129,7 @@ def test_precision_auto_follows_the_device() -> None:
 
 
 def settings() -> tuple[bool, ...]:
-    filling: bool = torch.utils.deterministic.fill_uninitialized_memory
+    filling: bool = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     return torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark, filling
 
 

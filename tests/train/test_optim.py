@@ -81,7 +81,7 @@ def newton_schulz(matrix: Tensor) -> Tensor:
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_one_step_of_muon_by_hand(memory_format: torch.memory_format) -> None:
     shape = model_config("resnet", width=6, depth=1)
-    model = with_gradients(shape, (1, 8, 8)).to(memory_format=memory_format)  # type: ignore[call-overload]
+    model = with_gradients(shape, (1, 8, 8)).to(memory_format=memory_format)
     before, roles = values(model), parametrize.roles(model)
     for optimizer in optim.build(optim_config("muon", lr=0.1, weight_decay=0.2), model, shape):
         optimizer.step()
@@ -103,9 +103,9 @@ def test_muon_on_views_equals_torchs_own_on_plain_layers() -> None:
     theirs = copy.deepcopy(ours)
     config = optim_config("muon", lr=0.02, weight_decay=0.1)
     muon, adamw = optim.build(config, ours, shape)
-    matrices = [theirs.hidden[i].weight for i in (1, 2)]  # type: ignore[index, union-attr]
+    matrices = [theirs.get_parameter(f"hidden.{i}.weight") for i in (1, 2)]
     plain = torch.optim.Muon(
-        matrices,  # type: ignore[arg-type]
+        matrices,
         lr=0.02,
         weight_decay=0.1,
         momentum=0.95,
@@ -117,10 +117,12 @@ def test_muon_on_views_equals_torchs_own_on_plain_layers() -> None:
             one.grad = torch.randn(one.shape, generator=generator)
             two.grad = one.grad.clone()
         muon.step()
-        plain.step()  # type: ignore[no-untyped-call]
+        plain.step()
     for i in (1, 2):
-        assert torch.equal(ours.hidden[i].weight, theirs.hidden[i].weight)  # type: ignore[index, union-attr, arg-type]
-    assert torch.equal(ours.readout.weight, theirs.readout.weight), "AdamW has the rest"  # type: ignore[union-attr, arg-type]
+        name = f"hidden.{i}.weight"
+        assert torch.equal(ours.get_parameter(name), theirs.get_parameter(name))
+    name = "readout.weight"
+    assert torch.equal(ours.get_parameter(name), theirs.get_parameter(name)), "AdamW has the rest"
     muon.zero_grad()
     assert ours.hidden[1].weight.grad is None  # type: ignore[index, union-attr]
     assert ours.readout.weight.grad is not None  # type: ignore[union-attr]
@@ -163,7 +165,7 @@ def test_muon_notices_weights_that_moved() -> None:
     shape = model_config("resnet", width=4, depth=1)
     model = with_gradients(shape, (1, 8, 8))
     muon, _ = optim.build(optim_config("muon"), model, shape)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(memory_format=torch.channels_last)
     with pytest.raises(AssertionError, match="have moved"):
         muon.step()
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections import defaultdict
 from collections.abc import Iterable
@@ -14,6 +15,8 @@ from torch.nn import functional as F
 from isoflop.config import ModelConfig, OptimConfig, compose
 from isoflop.train import models, optim, parametrize
 from isoflop.train.parametrize import Role, RoleKind, Scale
+
+pytestmark = pytest.mark.slow
 
 CPU = torch.device("cpu")
 IMAGE, CLASSES, STEPS, BATCH = (1, 8, 8), 10, 4, 16
@@ -68,6 +71,7 @@ def activations(model: nn.Module, images: Tensor) -> tuple[dict[str, Tensor], di
     return inputs, outputs
 
 
+@functools.cache
 def changes(config: ModelConfig, opt: OptimConfig, seed: int) -> tuple[dict[str, float], dict[str, float]]:
     """Mean square change of each layer's output over a few steps on one batch: all of it, and what the
     layer's own step does to its first input."""
@@ -78,7 +82,7 @@ def changes(config: ModelConfig, opt: OptimConfig, seed: int) -> tuple[dict[str,
     optimizers = optim.build(opt, model, config)
     given, first = activations(model, images)
     for _ in range(STEPS):
-        F.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
+        F.cross_entropy(model(images), labels).backward()
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,9 +11,15 @@ from isoflop.train import schedule
 
 
 def wsd(**changes: float | int | None) -> ScheduleConfig:
-    base = {"shape": "wsd", "cooldowns": (), "epochs": None, "steps": None, "train_gflops": None}
+    base: dict[str, Any] = {
+        "shape": "wsd",
+        "cooldowns": (),
+        "epochs": None,
+        "steps": None,
+        "train_gflops": None,
+    }
     base |= {"warmup_fraction": 0.1, "decay_fraction": 0.3, "evaluations": 5}
-    return ScheduleConfig(**(base | changes))  # type: ignore[arg-type]
+    return ScheduleConfig(**(base | changes))
 
 
 def test_warm_up_stable_decay_by_hand() -> None:
@@ -27,7 +35,7 @@ def test_no_step_is_wasted_and_none_exceeds_the_peak(steps: int, warmup: float, 
 
 
 def test_length_by_epochs_steps_and_budget() -> None:
-    common = {"train_n": 1000, "batch_size": 32, "train_flops_per_example": 5e6}
+    common: dict[str, Any] = {"train_n": 1000, "batch_size": 32, "train_flops_per_example": 5e6}
     assert schedule.total_steps(wsd(epochs=2.0), **common) == 2 * 31
     assert schedule.total_steps(wsd(steps=7), **common) == 7
     assert schedule.total_steps(wsd(train_gflops=1.6), **common) == 10

@@ -268,7 +268,7 @@ def test_an_update_is_the_optimizers_step_bit_for_bit(
             net.unused.requires_grad_(False)
     pairs = [(net, make(state.trained(net))) for net in nets]
     state.moments(nets[0], [pairs[0][1]])
-    takes = [update.updates(pairs[0][1]), [pairs[1][1].step]]
+    takes: list[Any] = [update.updates(pairs[0][1]), [pairs[1][1].step]]
     for net in nets:
         net.zero_grad()
     generator = torch.Generator().manual_seed(0)

@@ -1,7 +1,7 @@
 """How often 95% intervals held the truth in simulations, and warnings where that differs from 95%.
 
-MEASURED is copied from results/coverage-simulated/coverage.csv (scripts/bench_coverage.py): sweeps with three
-seeds over four decades of x, 5% noise between seeds and, on all runs, 3% between configurations.
+MEASURED is copied from results/coverage-simulated/coverage.csv (benchmarks/bench_coverage.py): sweeps with
+three seeds over four decades of x, 5% noise between seeds and, on all runs, 3% between configurations.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
 
@@ -33,7 +35,7 @@ class Clock:
 
 def test_the_best_burst_counts_and_queued_work_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(0.5, 0.01, 0.01, 0.008, 0.02)
-    monkeypatch.setattr(bench.time, "perf_counter", clock.perf_counter)
+    monkeypatch.setattr(time, "perf_counter", clock.perf_counter)
     rate = bench.best_rate(clock.work, 4.0, clock.wait, seconds=0.7)
     assert rate == pytest.approx(4.0 / 0.008), "the warm-up, at 0.5 s, and slower bursts do not count"
     assert clock.bursts[0] == clock.bursts[1] == 1
@@ -42,7 +44,7 @@ def test_the_best_burst_counts_and_queued_work_is_waited_for(monkeypatch: pytest
 
 def test_work_longer_than_the_time_given_is_still_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(3.0)
-    monkeypatch.setattr(bench.time, "perf_counter", clock.perf_counter)
+    monkeypatch.setattr(time, "perf_counter", clock.perf_counter)
     assert bench.best_rate(clock.work, 6.0, clock.wait, seconds=0.1) == pytest.approx(2.0)
     assert sum(clock.bursts) == 3
 
@@ -51,7 +53,12 @@ def test_work_longer_than_the_time_given_is_still_measured_once(monkeypatch: pyt
 def test_a_multiply_accumulate_is_two_flops(monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
     monkeypatch.setitem(bench.SIZES, "cpu", (32,))
     seen: list[float] = []
-    monkeypatch.setattr(bench, "best_rate", lambda work, amount, wait, seconds: seen.append(amount) or amount)
+
+    def best_rate(work: object, amount: float, wait: object, seconds: float) -> float:
+        seen.append(amount)
+        return amount
+
+    monkeypatch.setattr(bench, "best_rate", best_rate)
     assert bench.matmul_flops_per_second(CPU, dtype, 0.01) == 2 * 32**3 == seen[0]
 
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def test_uuid_of_torch_and_of_nvml_are_one() -> None:
     assert nvml.canonical_uuid(digits) == nvml.canonical_uuid(f"GPU-{digits}") == f"GPU-{digits}"
 
 
-def run_with_stub(folder: Path, code: str, **environment: str) -> object:
+def run_with_stub(folder: Path, code: str, **environment: str) -> Any:
     """What `code` prints as JSON, in a process that finds the stub library."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
@@ -45,7 +46,7 @@ print(json.dumps([[dataclasses.asdict(g) for g in gpus], reason]))
 
 
 def test_gpus_as_nvml_names_them(nvml_stub_folder: Path) -> None:
-    gpus, reason = run_with_stub(nvml_stub_folder, LIST)  # type: ignore[misc]
+    gpus, reason = run_with_stub(nvml_stub_folder, LIST)
     uuids = [f"GPU-00000000-0000-0000-0000-00000000000{i}" for i in range(2)]
     assert [g["uuid"] for g in gpus] == uuids
     assert reason is None
@@ -71,8 +72,8 @@ NAMES = ("default_power_limit_watts", "max_sm_clock_mhz", "memory_bytes", "persi
 
 def test_properties_of_a_gpu(nvml_stub_folder: Path) -> None:
     gpu = run_with_stub(nvml_stub_folder, FACTS)
-    assert [gpu[name] for name in NAMES] == [450.0, 1980.0, 80 * 2**30, True, False]  # type: ignore[index]
-    assert run_with_stub(nvml_stub_folder, FACTS, STUB_MIG="1")["mig"] is True  # type: ignore[index]
+    assert [gpu[name] for name in NAMES] == [450.0, 1980.0, 80 * 2**30, True, False]
+    assert run_with_stub(nvml_stub_folder, FACTS, STUB_MIG="1")["mig"] is True
 
 
 @pytest.mark.parametrize(
@@ -86,10 +87,10 @@ def test_a_fact_that_cannot_be_read_does_not_hide_the_gpu(
     nvml_stub_folder: Path, setting: str, mig: bool | None, reasons: tuple[str | None, ...]
 ) -> None:
     gpu = run_with_stub(nvml_stub_folder, FACTS, **{setting: "999"})
-    assert gpu["name"] == "NVIDIA Stub"  # type: ignore[index]
-    assert gpu["power_limit_watts"] == 400.0  # type: ignore[index]
-    assert [gpu[name] for name in NAMES] == [None, None, None, None, mig]  # type: ignore[index]
-    assert tuple(gpu[f"{name}_reason"] for name in NAMES) == reasons  # type: ignore[index]
+    assert gpu["name"] == "NVIDIA Stub"
+    assert gpu["power_limit_watts"] == 400.0
+    assert [gpu[name] for name in NAMES] == [None, None, None, None, mig]
+    assert tuple(gpu[f"{name}_reason"] for name in NAMES) == reasons
 
 
 @pytest.mark.parametrize(("number", "version"), [(8902, "8.9.2"), (90100, "9.1.0"), (91002, "9.10.2")])
@@ -102,11 +103,11 @@ def test_libraries_are_named_with_versions_or_not_at_all() -> None:
 
 
 def test_gpus_without_a_driver_is_empty_with_a_reason(nvml_stub_folder: Path, tmp_path: Path) -> None:
-    gpus, reason = run_with_stub(nvml_stub_folder, LIST, STUB_INIT="9")  # type: ignore[misc]
+    gpus, reason = run_with_stub(nvml_stub_folder, LIST, STUB_INIT="9")
     assert (gpus, reason) == ([], "the NVIDIA driver is not loaded")
-    _, reason = run_with_stub(nvml_stub_folder, LIST, STUB_INIT="17")  # type: ignore[misc]
+    _, reason = run_with_stub(nvml_stub_folder, LIST, STUB_INIT="17")
     assert reason.startswith("NVML did not start (")
-    _, reason = run_with_stub(nvml_stub_folder, LIST, STUB_INIT="12")  # type: ignore[misc]
+    _, reason = run_with_stub(nvml_stub_folder, LIST, STUB_INIT="12")
     assert "libnvidia-ml.so.1 was not found" in reason
 
 
@@ -136,4 +137,4 @@ def test_readings_of_a_gpu(nvml_stub_folder: Path) -> None:
 
 def test_without_an_instantaneous_reading_the_average_is_read(nvml_stub_folder: Path) -> None:
     readings = run_with_stub(nvml_stub_folder, READ, STUB_NO_INSTANT="1")
-    assert readings[:2] == [300.0, nvml.POWER_USAGE]  # type: ignore[index]
+    assert readings[:2] == [300.0, nvml.POWER_USAGE]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -112,7 +113,7 @@ def test_without_a_gpu_nothing_is_visible() -> None:
 def test_torch_reads_indices_likewise(devices: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Torch's own reading of the variable, which does not know how many GPUs there are."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
-    theirs = torch.cuda._parse_visible_devices()  # type: ignore[attr-defined]
+    theirs: list[Any] = list(torch.cuda._parse_visible_devices())
     valid = theirs[: next((i for i, index in enumerate(theirs) if index not in (0, 1)), len(theirs))]
     assert tuple((A, B)[index] for index in valid) == INDICES[devices]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -133,7 +134,7 @@ def test_two_mig_instances_of_one_gpu_are_metered_once(patient: pytest.MonkeyPat
 def test_a_slow_state_call_does_not_hold_up_the_power(stub: pytest.MonkeyPatch) -> None:
     """State and power are read by threads of their own."""
     lines: list[sampler.Line] = []
-    stop = sampler.threading.Event()
+    stop = threading.Event()
 
     def slow() -> sampler.Line:
         time.sleep(0.5)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,11 +119,11 @@ def measure(
     *traces: DeviceTrace,
     windows: tuple[Window, ...] = (Window(1, 12),),
     idle: Window | None = None,
-    **how: float,
+    **how: Any,
 ) -> tuple[record.Energy | None, str | None]:
     energy, reason = combine(
         [read_device(trace, windows, idle, 0.3) for trace in traces], windows, Circumstances(**how)
-    )  # type: ignore[arg-type]
+    )
     assert energy is None or record.problem(energy) is None
     return energy, reason
 

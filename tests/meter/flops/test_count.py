@@ -10,7 +10,7 @@ import runpy
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -351,7 +351,7 @@ def test_count_depends_on_neither_batch_nor_mode_nor_device_nor_precision() -> N
     assert count(model().to("meta"), (3, 8, 8)) == plain
     # What a normalisation moves depends on its type and on the version of torch.
     half = count(model().bfloat16().to(memory_format=torch.channels_last), (3, 8, 8))
-    same = {"train_elements_per_example": plain.train_elements_per_example}
+    same: dict[str, Any] = {"train_elements_per_example": plain.train_elements_per_example}
     assert dataclasses.replace(half, **same) == plain
     with torch.autocast("cpu"), torch.inference_mode():
         assert count(model(), (3, 8, 8)) == plain
@@ -372,7 +372,7 @@ def train(counting: bool, kind: str) -> tuple[list[torch.Tensor], list[Any]]:
     if kind == "compiled":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch 2.11 warns of its own use of torch.jit
-            stepped = torch.compile(model, backend="aot_eager")
+            stepped = cast(nn.Sequential, torch.compile(model, backend="aot_eager"))
             stepped(torch.zeros(8, 3, 8, 8)).sum().backward()
     for _ in range(4):
         optimizer.zero_grad()
@@ -386,7 +386,7 @@ def train(counting: bool, kind: str) -> tuple[list[torch.Tensor], list[Any]]:
         optimizer.step()
     gradients = [p.grad for p in model.parameters()]
     state = [*model.state_dict().values(), *gradients, loss.detach(), torch.random.get_rng_state()]
-    numpy_state = np.random.get_state()  # noqa: NPY002
+    numpy_state: Any = np.random.get_state()  # noqa: NPY002
     return state, [random.getstate(), numpy_state[1].tolist(), numpy_state[2], model.training]
 
 
@@ -403,7 +403,7 @@ def test_hooks_modes_and_switches_of_the_model_are_left_alone() -> None:
     model[1].eval()
     calls: list[int] = []
     model[0].register_forward_hook(lambda *_: calls.append(1))
-    model[0].weight.register_hook(lambda gradient: calls.append(2))
+    model[0].get_parameter("weight").register_hook(lambda gradient: calls.append(2))
     before = copy.deepcopy(model.state_dict())
     modules = {name: (module.training, dict(vars(module))) for name, module in model.named_modules()}
     known(count(model, (4,)))
@@ -430,7 +430,7 @@ def test_a_compiled_model_counts_as_what_it_wraps() -> None:
     model = nn.Linear(8, 4)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch 2.11 warns of its own use of torch.jit
-        compiled = torch.compile(model)
+        compiled = cast(nn.Module, torch.compile(model))
     assert count(compiled, (8,)) == known(count(model, (8,)))
 
 
@@ -439,7 +439,7 @@ def test_a_model_with_a_compiled_part_counts_as_what_it_wraps() -> None:
     plain = known(count(model, (8,)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model[1] = torch.compile(model[1])
+        model[1] = cast(nn.Module, torch.compile(model[1]))
     assert count(model, (8,)) == plain
 
 

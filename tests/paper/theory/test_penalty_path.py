@@ -64,7 +64,7 @@ def test_every_coefficient_is_zero_at_the_largest_penalty_and_one_is_not_below_i
 @pytest.mark.usefixtures("tight")
 def test_any_root_of_the_same_products_gives_the_same_coefficients():
     x, y = _data(150, 40)
-    root = np.linalg.qr(np.column_stack([x, y]), mode="r")
+    root: np.ndarray = np.linalg.qr(np.column_stack([x, y]), mode="r")  # type: ignore[assignment]
     whole, short = (
         penalty_path._Path(examples)
         for examples in (Examples(x, y, 150), Examples(root[:, :-1], root[:, -1], 150))

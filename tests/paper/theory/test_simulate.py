@@ -1,5 +1,6 @@
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from isoflop.paper.theory.penalty_path import Examples, choose_penalty
 from isoflop.paper.theory.reach import variation
 from isoflop.paper.theory.result import SIZES, TheoryResult, TheorySettings, quick
 
-FACTS = {"features": 1000, "relevant": 10, "kind": "equal", "noise_variance": 1.0}
+FACTS: dict[str, Any] = {"features": 1000, "relevant": 10, "kind": "equal", "noise_variance": 1.0}
 SMALL = TheorySettings(
     features=200,
     relevant=5,

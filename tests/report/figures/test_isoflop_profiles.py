@@ -48,9 +48,10 @@ def test_diamonds_stand_at_the_optima_and_the_line_has_the_exponent():
     best = [b.optimum[0].value for b in profiles.budgets]
     for axes in (left, right):
         diamonds = [line for line in axes.lines if line.get_marker() == "D"]
-        at = [float(line.get_xdata()[0] if axes is left else line.get_ydata()[0]) for line in diamonds]
+        places = [line.get_xdata() if axes is left else line.get_ydata() for line in diamonds]
+        at = [float(np.asarray(place)[0]) for place in places]
         assert at == pytest.approx(best)
-    (line,) = [line for line in right.lines if line.get_marker() == "None" and len(line.get_xdata()) == 2]
+    (line,) = [line for line in right.lines if line.get_marker() == "None" and np.size(line.get_xdata()) == 2]
     slope = np.diff(np.log(line.get_ydata())) / np.diff(np.log(line.get_xdata()))
     assert slope[0] == pytest.approx(profiles.growth[0].exponent.value)
 

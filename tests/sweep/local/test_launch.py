@@ -20,6 +20,8 @@ from isoflop.sweep.local import outcomes, worker_pool
 from isoflop.sweep.local.launch import Slots
 from isoflop.table import aggregate
 
+pytestmark = pytest.mark.slow
+
 MakeConfig = Callable[..., Config]
 Collect = Callable[..., dict[str, Record | None]]
 Misbehave = Callable[[str], None]
@@ -97,7 +99,9 @@ def test_runs_of_one_shape_share_a_process_on_a_gpu(
     started = []
     start = worker_pool.WorkerPool._start_worker
     monkeypatch.setattr(
-        worker_pool.WorkerPool, "_start_worker", lambda self, slot: started.append(slot) or start(self, slot)
+        worker_pool.WorkerPool,
+        "_start_worker",
+        lambda self, slot: (started.append(slot), start(self, slot))[1],  # type: ignore[func-returns-value]
     )
     runs = runs_of(make_config("model.width=8,4", "seed=0,1,2", "launch.device=cpu"))
     seen = collect(runs, Slots(1, 1, 1))

@@ -16,6 +16,8 @@ from isoflop import record as records
 from isoflop.cli import main
 from isoflop.record import Record
 
+pytestmark = pytest.mark.slow
+
 SWEEP = (
     *("model=mlp", "model.width=4,8", "model.depth=1", "schedule.epochs=1", "launch.threads=1"),
     "meter=none",  # energy of the processor is only measured for a run without others beside it

@@ -17,9 +17,11 @@ from isoflop.record import Energy, Record, problem, unknown
 from isoflop.runner import energy as metering
 from isoflop.runner import probe
 from isoflop.runner import run as runner
-from isoflop.sweep import grid
+from isoflop.sweep import grid, planning
 from isoflop.sweep.local import metering_pass
 from isoflop.sweep.local.metering_pass import FROM_SOLO, SoloMeasurement
+
+pytestmark = pytest.mark.slow
 
 MakeConfig = Callable[..., Config]
 UUID = "GPU-00000000-0000-0000-0000-000000000000"
@@ -115,7 +117,7 @@ def test_the_pass_meters_each_shape_once_and_only_those_that_need_it(
             return SoloMeasurement(None, "the GPU was lost", 0, "cpu", "fp32")
         return solo_of(records.read(records.path_of(directory, config.run_id)))
 
-    monkeypatch.setattr(metering_pass.planning, "call_in_child", call_in_child)
+    monkeypatch.setattr(planning, "call_in_child", call_in_child)
     assert metering_pass.run_pass(runs, directory) == 2
     assert [config.model.width for config in metered] == [4, 8]
     assert "energy of 1 run stays unknown: the GPU was lost" in capsys.readouterr().err

@@ -26,6 +26,8 @@ from isoflop.sweep.local.launch import Slots
 from isoflop.sweep.local.stops import StopLevel, StopRequests, handle_stop_signals
 from isoflop.table import aggregate
 
+pytestmark = pytest.mark.slow
+
 MakeConfig = Callable[..., Config]
 Collect = Callable[..., dict[str, Record | None]]
 PATIENCE_SECONDS = 120.0

@@ -17,6 +17,8 @@ from isoflop.sweep import grid, retry
 from isoflop.sweep.local import worker
 from isoflop.sweep.local.watchdog import Termination, Watchdog
 
+pytestmark = pytest.mark.slow
+
 MakeConfig = Callable[..., Config]
 Collect = Callable[..., dict[str, Record | None]]
 

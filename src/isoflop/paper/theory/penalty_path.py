@@ -2,7 +2,7 @@
 
 A fit minimises ||y - X b||^2 / (2 n) + penalty ||b||_1 without an intercept, by coordinate descent on X'X
 (covariance updates: Friedman, Hastie, Tibshirani 2010, section 2.2), each penalty starting from the solution
-of the one before. scripts/bench_theory.py compares other solvers of scikit-learn on these problems.
+of the one before. benchmarks/bench_theory.py compares other solvers of scikit-learn on these problems.
 
 Shapes: n examples, p features, m rows of a root of X'X.
 """
@@ -24,7 +24,7 @@ from isoflop.paper.theory.result import TheorySettings
 
 TOLERANCE = 1e-4
 """Duality gap, as a share of ||y||^2, at which a fit ends: scikit-learn's default, so that the
-operations counted are those of a user's fit. scripts/bench_theory.py shows what a tighter one changes."""
+operations counted are those of a user's fit. benchmarks/bench_theory.py shows what a tighter one changes."""
 MOST_SWEEPS = 100_000
 """Sweeps over all features for one penalty; a whole path takes 60 to 400 on average."""
 

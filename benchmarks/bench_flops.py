@@ -1,6 +1,6 @@
 """Seconds to count the FLOPs of a model: isoflop's full count, fvcore alone, torch's FlopCounterMode alone.
 
-    python scripts/bench_flops.py [--models vit_b_16 resnet50] [--repeats 5] [--batch 32]
+    python benchmarks/bench_flops.py [--models vit_b_16 resnet50] [--repeats 5] [--batch 32]
 
 Expected time: half a minute. The three alternate in one process after a warm-up round; each ratio is of one
 round. All count one forward pass of the same model, built with weights in main memory; isoflop also counts

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Where a step's time goes, op by op and as the engine that launch.step=auto takes.
 
-usage: python scripts/profile_loop.py [--steps 50] [OVERRIDES ...]
-  python scripts/profile_loop.py model=resnet model.width=1 data=digits optim=sgd
+usage: python benchmarks/profile_loop.py [--steps 50] [OVERRIDES ...]
+  python benchmarks/profile_loop.py model=resnet model.width=1 data=digits optim=sgd
 
 For each engine: microseconds per step without the profiler, and with it the device's busy share, kernels per
 step and the costliest ones. On a CPU the operations stand for kernels.

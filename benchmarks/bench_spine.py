@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Time what a user waits for besides training: --help, aggregation, fit and page. Records are synthetic.
 
-usage: python scripts/bench_spine.py [--largest 100000]
+usage: python benchmarks/bench_spine.py [--largest 100000]
 
 Aggregation is linear if the microseconds a record stay level as the number of records grows tenfold.
 """

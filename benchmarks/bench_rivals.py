@@ -1,7 +1,7 @@
 """Extrapolation error and coverage on simulated sweeps, beside simple-scaling-laws and scipy's curve_fit.
 
     python3.12 -m venv RIVAL && RIVAL/bin/pip install simple-scaling-laws==0.2.0
-    python scripts/bench_rivals.py results/rivals-simulated --rival RIVAL/bin/python [--sweeps 100]
+    python benchmarks/bench_rivals.py results/rivals-simulated --rival RIVAL/bin/python [--sweeps 100]
 
 Expected time: about 5 minutes on one core. Every tool gets the same sweeps, of 15 configurations with three
 seeds over four decades, and predicts the mean curve at 4 and 10 times the largest x. Truths: a power law with

@@ -1,6 +1,6 @@
 """Measure how often 95% intervals hold the truth, on simulated sweeps through the functions of `isoflop fit`.
 
-    python scripts/bench_coverage.py results/coverage-simulated [--minutes 15] [--cases "*-3"]
+    python benchmarks/bench_coverage.py results/coverage-simulated [--minutes 15] [--cases "*-3"]
 
 Expected time: about 30 minutes on one core for 1,000 simulations of every case. Every case keeps its counts
 in DIR/cases/NAME.json, written atomically, and a second call goes on from there (delete them after a

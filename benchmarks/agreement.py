@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Do precision and the way steps are carried out change the result? On two cells of the demo.
 
-usage: python scripts/agreement.py results/agreement [--seeds 5]
+usage: python benchmarks/agreement.py results/agreement [--seeds 5]
 
 Trains `sweep=digits`'s smallest and largest cell with every engine this machine has, in fp32 and bf16, writes
 DIR/agreement.csv and prints, a line a variant, the mean test loss and error, and how far both lie from eager

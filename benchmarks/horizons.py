@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Is a point cooled down from a trunk the same as a run of its own? Test loss against GFLOPs, both ways.
 
-usage: python scripts/horizons.py results/horizons [--seeds 5]
+usage: python benchmarks/horizons.py results/horizons [--seeds 5]
 
 Trains three small ResNets on digits, once as trunks with four cool-downs and once as runs of their own at
 each length (whose warm-up is a share of their own length), writes DIR/horizons.csv, .png and

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Solvers of scikit-learn for the lasso of figure 2, on the same data sets and penalties.
 
-    python scripts/bench_theory.py [--sizes 60,250,1000,5000] [--problems 8] [--simulations 1000]
+    python benchmarks/bench_theory.py [--sizes 60,250,1000,5000] [--problems 8] [--simulations 1000]
 
 Expected time: about a minute with the defaults. Each data set is drawn as the simulation draws it, and each
 solver follows the penalties that the validation rule tries. Printed for each size are CPU seconds of this

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Time what a sweep costs besides training: expanding the grid, finding missing runs, launching processes.
 
-usage: python scripts/bench_sweep.py [--runs 10000] [--epochs 400] [--skip-launchers]
+usage: python benchmarks/bench_sweep.py [--runs 10000] [--epochs 400] [--skip-launchers]
 
 The launcher's overhead is wall time per run with one process at a time, less the time of run() in a process
 that has executed such a run before. The last figure is 20 runs under Hydra's basic launcher and with two

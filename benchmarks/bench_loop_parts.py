@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What each part of the fast CPU step is worth: the step with all of them against the step without one.
 
-usage: python scripts/bench_loop_parts.py [--repeats 25] [--runs NAME ...]
+usage: python benchmarks/bench_loop_parts.py [--repeats 25] [--runs NAME ...]
 
 Variants take turns in one process; a ratio is the variant / the whole, above 1 where the part saves time. The
 first two runs are the smallest steps there are: what train/torch_private.py states comes from them.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draw validation loss against learning rate, a line a width, for both parametrizations of a sweep.
 
-usage: isoflop sweep sweep=lr_transfer && python scripts/lr_transfer.py results/lr_transfer
+usage: isoflop sweep sweep=lr_transfer && python benchmarks/lr_transfer.py results/lr_transfer
 
 Writes DIR/figures/lr_transfer.png and .svg and prints the best learning rate of each width. The best rate is
 the one with the least mean validation loss over seeds; under mup it should not move with width.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What trackers cost: a ratio on a run of a minute, and the seconds they add to the smallest run.
 
-usage: python scripts/bench_tracker.py [--rounds 5] [--seconds 60] [--small-rounds 30] [--trackers csv,wandb]
+usage: python benchmarks/bench_tracker.py [--rounds 5] [--seconds 60] [--small-rounds 30] [--trackers A,B]
 
 Each round trains a run without a tracker and with each, in an order that turns from round to round and in one
 process, and waits for the trackers in between. Printed are median and quartiles over the rounds. For the run

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Time a training step of ours against other loops: same network, batch, data, precision and optimizer.
 
-usage: python scripts/bench_loop.py [--repeats 15] [--runs NAME ...] [--against NAME ...] [--json FILE]
+usage: python benchmarks/bench_loop.py [--repeats 15] [--runs NAME ...] [--against NAME ...] [--json FILE]
 
   bare        what people write by hand: gather by index, normalise, forward, backward, fused optimizer
   tuned       the same on batches gathered and normalised beforehand: nothing but the loop

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Cost of metering: step time with the meter on against off, and the sampler's share of a core.
 
-usage: python scripts/bench_meter.py [--uuid GPU-...] [--pairs 200] [--period 0.1] [--threads N]
+usage: python benchmarks/bench_meter.py [--uuid GPU-...] [--pairs 200] [--period 0.1] [--threads N]
 
 Blocks of steps with the sampler running alternate with blocks in which it is stopped (SIGSTOP), in one
 process. Without --uuid the sampler reads the tests' stub of NVML, which needs a C compiler: its watts are

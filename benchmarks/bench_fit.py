@@ -1,6 +1,6 @@
 """Seconds of the default fit of a synthetic table with 1,000 resamples, beside a plain loop of scipy's.
 
-    python scripts/bench_fit.py [--loop 1000]
+    python benchmarks/bench_fit.py [--loop 1000]
 
 Expected time: two minutes. `default` is what `isoflop fit` does for its first axes: all laws, each with its
 profile and rolling extrapolation, and the forecast. Seconds are wall time, the best of three, with the

@@ -1,6 +1,6 @@
 """Seconds for 4,000 resamples of the Chinchilla fit with multistart, beside the published single-start loop.
 
-    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python scripts/bench_chinchilla.py PATH/chinchilla_points.csv
+    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/bench_chinchilla.py PATH/chinchilla_points.csv
 
 Expected time: about half a minute. PATH is the file of points that Besiroglu et al. (2024, "Chinchilla
 Scaling: A replication attempt") read off Hoffmann et al. (2022). Their notebook (github.com/epoch-research/

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Examples per second of 1 to 16 processes that train one small model on a GPU, with MPS and without.
 
-usage: python scripts/bench_packing.py [--at-once 1 2 4 8 16] [--mps yes no] [OVERRIDES]
+usage: python benchmarks/bench_packing.py [--at-once 1 2 4 8 16] [--mps yes no] [OVERRIDES]
 
 Prints a line per case: the rate of all processes together, and its ratio to one process without MPS. Without
 a GPU the processes share the CPU, which only shows that the script works.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Time a step of several processes: ours against other ways to average the gradients, in one run.
 
-usage: torchrun --standalone --nproc-per-node=2 scripts/bench_ddp.py [--repeats 25] [--models NAME ...]
+usage: torchrun --standalone --nproc-per-node=2 benchmarks/bench_ddp.py [--repeats 25] [--models NAME ...]
 
   ours   what Trainer does: DistributedDataParallel, running statistics averaged beside the backward pass
   flat   one all-reduce of a flat buffer with gradients and statistics, after the backward pass
