@@ -24,14 +24,14 @@ once() {
 }
 
 case "$step" in
-fashion-mnist) # about 25 minutes: 18 shapes x 3 seeds, joules in every record (short cells replayed for 10 s)
+fashion-mnist) # about 25 minutes: 18 shapes x 3 seeds, joules in every record (short runs replayed for 10 s)
   python3 -m isoflop sweep sweep=fashion_mnist meter.idle_seconds=5 sweep.name=fashion-mnist-gpu "out=$out/fashion-mnist-gpu"
   python3 -m isoflop report "$out/fashion-mnist-gpu"
   ;;
 loop-tests) # at most 10 minutes: no step waits for the device; eager, static, compiled and graph steps agree
   once loop/tests.txt python3 -m pytest tests/gpu/test_loop_gpu.py -rs
   ;;
-loop-agreement) # about 8 minutes: eager, compiled and graph steps in fp32 and bf16, smallest and largest cell
+loop-agreement) # about 8 minutes: eager, compiled and graph steps in fp32 and bf16, smallest and largest run
   once agreement/gpu.txt python3 benchmarks/agreement.py "$out/agreement/gpu" --seeds 10
   ;;
 loop-bench) # at most 10 minutes: our step beside a bare loop, accelerate, Lightning, transformers and airbench,
@@ -39,7 +39,7 @@ loop-bench) # at most 10 minutes: our step beside a bare loop, accelerate, Light
   once loop/bench-gpu-graph.txt python3 benchmarks/bench_loop.py --json "$out/loop/bench-gpu-graph.json"
   once loop/bench-gpu-eager.txt python3 benchmarks/bench_loop.py --step eager --against bare tuned --json "$out/loop/bench-gpu-eager.json"
   ;;
-loop-profile) # at most 4 minutes: kernels a step and the device's busy share of the narrowest and widest cell of
+loop-profile) # at most 4 minutes: kernels a step and the device's busy share of the narrowest and widest run of
   # sweep=cifar10, before and after the graph
   for width in 4 128; do
     depth=$((width == 4 ? 1 : 3))
@@ -52,17 +52,17 @@ loop-throughput) # at most 25 minutes: 12 shapes x 3 seeds of CIFAR-10; every re
     meter.idle_seconds=5 sweep.name=loop-throughput "out=$out/loop-throughput"
   python3 -m isoflop report "$out/loop-throughput"
   ;;
-packing) # about 25 minutes: examples a second of 1 to 16 cells at a time with and without MPS, then 24 cells packed against
+packing) # about 25 minutes: examples a second of 1 to 16 runs at a time with and without MPS, then 24 runs packed against
   # one after another, then joules for the packed ones
   once packing/rates.txt python3 benchmarks/bench_packing.py
   grid=(sweep=fashion_mnist "sweep.grid.model.width=[4,8]" "sweep.grid.model.depth=[1,2]" "sweep.grid.seed=[0,1,2,3,4,5]" schedule.epochs=2)
   once packing/one-by-one.txt bash -c "time python3 -m isoflop sweep ${grid[*]} out='$out/packing/one-by-one' meter=none"
   once packing/packed.txt bash -c "time python3 -m isoflop sweep ${grid[*]} out='$out/packing/packed' launch.per_gpu=auto --metering-pass"
   ;;
-resume) # about 3 minutes: a cell killed in the middle and taken up again
+resume) # about 3 minutes: a run killed in the middle and resumed
   python3 -m pytest -q tests/gpu/test_resume_gpu.py
   ;;
-meter-sensors) # at most 13 minutes: the board's update periods, counter against integral over 5, 20 and 60 s, twice
+meter-sensors) # at most 13 minutes: the GPU's update periods, counter against integral over 5, 20 and 60 s, twice
   # the work, ceilings, what metering costs
   uuid=$(python3 -c 'import torch; from isoflop.runner.energy import gpu_uuids; print(gpu_uuids(torch.device("cuda", 0))[0])')
   for part in sensor double idle load; do
@@ -72,10 +72,10 @@ meter-sensors) # at most 13 minutes: the board's update periods, counter against
   once meter/overhead.txt python3 benchmarks/bench_meter.py --uuid "$uuid" --pairs 100
   ;;
 parallel-nccl) # at most 4 minutes: NCCL with one process beside none (same bits), eager and compiled, and where there are
-  # two boards one cell by both
+  # two GPUs, one run by both
   once parallel/nccl.txt python3 -m pytest tests/gpu/test_parallel_gpu.py -rs
   ;;
-tracker-overhead) # at most 25 minutes: seconds each tracker adds to the smallest cell, and ratios on a cell of half a minute
+tracker-overhead) # at most 25 minutes: seconds each tracker adds to the smallest run, and ratios on a run of half a minute
   once tracker/overhead.txt python3 benchmarks/bench_tracker.py --seconds 30 --rounds 8
   ;;
 forecast-predict) # seconds, after fashion-mnist: what its runs predict of larger ones; commit it before forecast-check
@@ -83,7 +83,7 @@ forecast-predict) # seconds, after fashion-mnist: what its runs predict of large
   cp "$out/fashion-mnist-gpu/fit.json" "$out/forecast-check/prediction.json"
   echo "now: git add $out/forecast-check && git commit, then forecast-check"
   ;;
-forecast-check) # at most 15 minutes: cells of 4 and 10 times the compute of the largest, judged by the prediction committed before
+forecast-check) # at most 15 minutes: runs of 4 and 10 times the compute of the largest, judged by the prediction committed before
   if ! git cat-file -e "HEAD:$out/forecast-check/prediction.json" || ! git diff --quiet HEAD -- "$out/forecast-check/prediction.json"; then
     echo "forecast-check: commit $out/forecast-check/prediction.json, as forecast-predict leaves it, first" >&2
     exit 2

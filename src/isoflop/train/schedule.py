@@ -29,7 +29,7 @@ def learning_rates(config: ScheduleConfig, steps: int, horizon_steps: int | None
     """Return the factor on the peak learning rate at each step of a run of `steps`, up to `horizon_steps`.
 
     Linear warm-up over a share of `steps`, then: wsd, stable and a linear decay over a share of the horizon
-    (Hu et al. 2024, with the linear cool-down of Haegele et al. 2024); cosine, half a period (Loshchilov and
+    (Hu et al. 2024, with the linear cooldown of Haegele et al. 2024); cosine, half a period (Loshchilov and
     Hutter 2017); constant. The first step of a warm-up of n has factor 1/n and the last step of a decay of n
     has 1/n: no step is wasted on a rate of zero.
     """
