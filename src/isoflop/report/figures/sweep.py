@@ -97,8 +97,8 @@ def _scatter(axes: Axes, points: ChartPoints, tint: Any, mark: Any) -> None:
 
 
 def chart(points: ChartPoints, report: FitReport | None) -> Figure:
-    """Draw one view on logarithmic axes: seeds, means, frontier, forecast with bands, the paper's laws and the
-    regions beyond the largest run.
+    """Draw one view on logarithmic axes: seeds, means, frontier, forecast with bands, the paper's laws and
+    the regions beyond the largest run.
 
     Raises:
         ValueError: no row of the table can be shown on these axes.
