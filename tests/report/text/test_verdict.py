@@ -17,10 +17,10 @@ def paragraph(verdict):
 
 def test_a_clear_power_law_agrees_within_the_range_measured(make_table, make_fits):
     table = make_table()
-    found = say(table, make_fits(table, exponent=0.15, spread=0.01))
-    assert found.answer == "agrees"
-    assert "within the range measured" in found.headline
-    text = paragraph(found)
+    verdict = say(table, make_fits(table, exponent=0.15, spread=0.01))
+    assert verdict.answer == "agrees"
+    assert "within the range measured" in verdict.headline
+    text = paragraph(verdict)
     assert "b = 0.150 (95% interval 0.140 to 0.160)" in text
     assert "alpha = 1/b = 6.67 (6.25 to 7.14)" in text
     assert "under the power law (OLS), 100 times the compute (95% interval 76 to 140)" in text
@@ -30,28 +30,28 @@ def test_a_clear_power_law_agrees_within_the_range_measured(make_table, make_fit
 
 def test_a_fall_steeper_than_the_limit_disagrees_but_says_where(make_table, make_fits):
     table = make_table(exponent=0.35)
-    found = say(table, make_fits(table, exponent=0.35, spread=0.02))
-    assert found.answer == "disagrees"
-    assert "within the range measured" in found.headline
-    assert "says nothing of others" in paragraph(found)
+    verdict = say(table, make_fits(table, exponent=0.35, spread=0.02))
+    assert verdict.answer == "disagrees"
+    assert "within the range measured" in verdict.headline
+    assert "says nothing of others" in paragraph(verdict)
 
 
 def test_an_interval_across_the_limit_cannot_be_told(make_table, make_fits):
     table = make_table()
-    found = say(table, make_fits(table, exponent=0.25, spread=0.03))
-    assert found.answer == "cannot be told"
-    assert "includes 4" in paragraph(found)
+    verdict = say(table, make_fits(table, exponent=0.25, spread=0.03))
+    assert verdict.answer == "cannot be told"
+    assert "includes 4" in paragraph(verdict)
 
 
 def test_a_floor_that_the_data_show_means_no_single_exponent(make_table, make_fits):
     table = make_table(floor=0.12, exponent=0.3)
     fits = make_fits(table, floor=0.12)
     assert costs.floor_identified(fits.reports[0])
-    found = say(table, fits)
-    assert found.answer == "cannot be told"
-    assert "floor of about 12%" in found.headline
-    assert "under the power law with a floor, impossible" in paragraph(found)
-    assert not any("Floor: not identified" in c for c in found.caveats)
+    verdict = say(table, fits)
+    assert verdict.answer == "cannot be told"
+    assert "floor of about 12%" in verdict.headline
+    assert "under the power law with a floor, impossible" in paragraph(verdict)
+    assert not any("Floor: not identified" in c for c in verdict.caveats)
 
 
 def test_a_floor_whose_interval_reaches_zero_is_a_caveat(make_table, make_fits):
@@ -61,25 +61,25 @@ def test_a_floor_whose_interval_reaches_zero_is_a_caveat(make_table, make_fits):
 
 def test_a_flat_curve_cannot_be_told(make_table, make_fits):
     table = make_table(exponent=0.0)
-    found = say(table, make_fits(table, exponent=0.01, spread=0.02))
-    assert found.answer == "cannot be told"
-    assert "flat curve cannot be ruled out" in paragraph(found)
+    verdict = say(table, make_fits(table, exponent=0.01, spread=0.02))
+    assert verdict.answer == "cannot be told"
+    assert "flat curve cannot be ruled out" in paragraph(verdict)
 
 
 def test_an_error_that_rises_prices_nothing(make_table, make_fits):
     table = make_table(exponent=-0.1)
-    found = say(table, make_fits(table, exponent=-0.1, spread=0.02))
-    assert found.answer == "cannot be told"
-    assert "rises" in found.headline
-    assert "the fitted error does not fall" in paragraph(found)
+    verdict = say(table, make_fits(table, exponent=-0.1, spread=0.02))
+    assert verdict.answer == "cannot be told"
+    assert "rises" in verdict.headline
+    assert "the fitted error does not fall" in paragraph(verdict)
 
 
 def test_one_seed_a_configuration_is_too_little(make_table, make_fits):
     table = make_table(seeds=1)
-    found = say(table, make_fits(table))
-    assert found.answer == "cannot be told"
-    assert "single seed" in paragraph(found)
-    assert any(c.startswith("Seeds: 1 for each configuration; with one seed alone") for c in found.caveats)
+    verdict = say(table, make_fits(table))
+    assert verdict.answer == "cannot be told"
+    assert "single seed" in paragraph(verdict)
+    assert any(c.startswith("Seeds: 1 for each configuration; with one seed alone") for c in verdict.caveats)
 
 
 def test_a_short_span_or_few_configurations_are_too_little(make_table, make_fits):
@@ -93,9 +93,9 @@ def test_a_short_span_or_few_configurations_are_too_little(make_table, make_fits
 
 def test_without_a_fit_the_reason_is_given(make_table):
     table = make_table()
-    found = judge(table.rows, None, "train_gflops is unknown in every run")
-    assert found.answer == "cannot be told"
-    assert "train_gflops is unknown in every run" in paragraph(found)
+    verdict = judge(table.rows, None, "train_gflops is unknown in every run")
+    assert verdict.answer == "cannot be told"
+    assert "train_gflops is unknown in every run" in paragraph(verdict)
 
 
 def test_halving_follows_each_laws_formula(make_table, make_fits):
@@ -117,9 +117,9 @@ def test_halving_follows_each_laws_formula(make_table, make_fits):
 def test_costs_beyond_all_measure_are_not_written_out(make_table, make_fits):
     table = make_table()
     report = make_fits(table, exponent=0.002, spread=0.001).reports[0]
-    found = costs.halving(report.fits[0], report.x_max)
-    assert found.factor is None
-    assert "more than 10^100" in found.reason
+    verdict = costs.halving(report.fits[0], report.x_max)
+    assert verdict.factor is None
+    assert "more than 10^100" in verdict.reason
 
 
 def test_caveats_come_from_the_data(make_table, make_fits):
@@ -146,14 +146,16 @@ def test_the_forecast_prices_halving_by_its_own_curve_and_says_what_was_tested(m
     steep = start * (x / report.x_max) ** -0.5
     sides = (tuple(steep), tuple(0.9 * steep), tuple(1.1 * steep))
     band = dataclasses.replace(ahead.band, y=sides[0], low=sides[1], high=sides[2])
-    found = costs.halving_of_forecast(dataclasses.replace(ahead, band=band), report.x_max)
-    assert found.factor == pytest.approx(2**2, rel=1e-6)
-    assert found.interval.low == pytest.approx((2 * 0.9) ** 2, rel=1e-6)
-    assert found.interval.high == pytest.approx((2 * 1.1) ** 2, rel=1e-6)
+    verdict = costs.halving_of_forecast(dataclasses.replace(ahead, band=band), report.x_max)
+    assert verdict.factor == pytest.approx(2**2, rel=1e-6)
+    assert verdict.interval.low == pytest.approx((2 * 0.9) ** 2, rel=1e-6)
+    assert verdict.interval.high == pytest.approx((2 * 1.1) ** 2, rel=1e-6)
     flat = dataclasses.replace(ahead.band, y=tuple(start * np.ones_like(x)), low=sides[1])
-    found = costs.halving_of_forecast(dataclasses.replace(ahead, band=flat), report.x_max)
-    assert found.factor is None
-    assert "not within 10 times the largest run, though its 95% band allows it from 3.2 times" in found.reason
+    verdict = costs.halving_of_forecast(dataclasses.replace(ahead, band=flat), report.x_max)
+    assert verdict.factor is None
+    assert (
+        "not within 10 times the largest run, though its 95% band allows it from 3.2 times" in verdict.reason
+    )
 
 
 def test_without_a_forecast_the_reason_is_told(make_table, make_fits):
@@ -174,5 +176,5 @@ def test_an_untested_forecast_is_called_untested(make_table, make_fits):
 def test_every_law_has_a_price_or_a_reason(make_table, make_fits):
     table = make_table()
     for fit in make_fits(table).reports[0].fits:
-        found = costs.halving(fit, 100.0)
-        assert (found.factor is None) != (found.reason is None)
+        verdict = costs.halving(fit, 100.0)
+        assert (verdict.factor is None) != (verdict.reason is None)

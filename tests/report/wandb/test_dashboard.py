@@ -65,7 +65,7 @@ def test_both_are_valid_for_wandb_workspaces_own_model(dry: dict[str, Any]) -> N
     from wandb_workspaces.reports.v2 import internal as reports_internal
     from wandb_workspaces.workspaces import internal
 
-    view = internal.ChartView.model_validate(dry["workspace"])
+    view = internal.View.model_validate(dry["workspace"])
     again = json.loads(view.model_dump_json(by_alias=True, exclude_none=True))
     assert again == dry["workspace"], "nothing of it is unknown to the model"
     page = reports_internal.ReportViewspec.model_validate(dry["report"])

@@ -31,8 +31,7 @@ def used(points: ChartPoints, report: FitReport) -> pd.DataFrame:
 
 
 def residuals(points: ChartPoints, fit_curves: Curves, rows: pd.DataFrame) -> Figure:
-    """Draw y / curve of each run and each configuration mean against x, on logarithmic axes, over the 95%
-    band of a new run."""
+    """Draw y / curve of each run and each configuration mean against x, over the 95% band of a new run."""
     view, band = points.view, fit_curves.main.band
     figure = canvas.blank(canvas.SIZE_INCHES[0], LOW)
     axes, side = figure.subplots(1, 2, width_ratios=(3.6, 1.0))
