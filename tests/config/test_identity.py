@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,14 @@ def record_ids(raw: dict[str, Any], cell: dict[str, Any]) -> dict[str, str]:
     }
 
 
+@functools.cache
+def defaults() -> dict[str, Any]:
+    return config.to_dict(compose.compose_config([], None))
+
+
 def rebuilt(cell: dict[str, Any]) -> config.Config:
     """The configuration of today's code with the settings that a record holds."""
-    raw = copy.deepcopy(config.to_dict(compose.compose_config([], None)))
+    raw = copy.deepcopy(defaults())
     for group, settings in cell.items():
         raw[group] = raw[group] | settings if isinstance(settings, dict) else settings
     return config.from_dict(raw)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import re
 import shlex
 from pathlib import Path
@@ -16,8 +17,13 @@ CONF = compose.conf_dir()
 GROUP_FILES = sorted(path.relative_to(CONF) for path in CONF.glob("*/*.yaml"))
 
 
+@functools.cache
+def defaults() -> dict[str, Any]:
+    return config.to_dict(compose.compose_config([], None))
+
+
 def plain() -> dict[str, Any]:
-    return copy.deepcopy(config.to_dict(compose.compose_config([], None)))
+    return copy.deepcopy(defaults())
 
 
 def changed(key: str, value: Any) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 UUID = "GPU-00000000-0000-0000-0000-000000000000"
 METER = [sys.executable, "-W", "error", "-m", "isoflop", "meter"]
 NO_GPU = {**os.environ, "LD_LIBRARY_PATH": "", "CUDA_VISIBLE_DEVICES": ""}

@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 from isoflop.meter.flops.count import FlopCount, count
 
+pytestmark = pytest.mark.slow
+
 
 def counted(name: str, crop: int = 224) -> FlopCount:
     with torch.device("cpu" if "regnet" in name else "meta"):
