@@ -27,7 +27,7 @@ from isoflop import record
 from isoflop.curve import bootstrap, law_names, points, predict, profile_likelihood
 from isoflop.curve import new_run as scatter
 from isoflop.curve.fit import estimate
-from isoflop.curve.laws import LAWS, Axes, Options
+from isoflop.curve.laws import LAWS, Axes, FitOptions
 from isoflop.curve.result import Interval
 from simulated_sweeps import X_MAX, Case, Truth, new_run, simulate
 
@@ -36,7 +36,7 @@ BATCH = 25
 PROFILED = 3
 """The profile, which costs as much as the fit, is followed in every third simulation."""
 FLOOR = 0.05
-PLAIN = Options()
+PLAIN = FitOptions()
 UNBOUNDED = 1e9
 """An infinite width in a tally, as JSON has no infinity."""
 Hit = tuple[bool, float]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from isoflop.curve.laws import LAWS, Axes, Options
+from isoflop.curve.laws import LAWS, Axes, FitOptions
 from isoflop.curve.observations import Observations
 
 ROBUST = [name for name, law in LAWS.items() if law.form is not None]
@@ -35,7 +35,7 @@ def _noisy(points=40, seed=0):
 
 def _fitted(law, x, y, weights=None, options=None):
     weights = np.ones((1, len(x))) if weights is None else weights
-    return LAWS[law].fit(_view(x, y), weights, options or Options(), None)
+    return LAWS[law].fit(_view(x, y), weights, options or FitOptions(), None)
 
 
 def _described(law, x, y, weights=None, options=None):
@@ -67,7 +67,7 @@ def test_a_law_recovers_its_own_noiseless_parameters(law):
 def test_m4_recovers_its_own_noiseless_parameters(k, chance):
     truth = {"E": 0.06, "e0": 0.9, "k": k, "A": 30.0, "b": 0.6}
     y = _m4(X, *truth.values())
-    described = _described("m4", X, y, options=Options(chance=chance))
+    described = _described("m4", X, y, options=FitOptions(chance=chance))
     for name, value in truth.items():
         assert described[name][0] == pytest.approx(value, rel=1e-3), name
     if chance is not None:
@@ -167,7 +167,7 @@ def test_m4_holds_a_known_chance_level_in_the_sample_and_its_resamples():
     y = _m4(X, 0.06, 0.9, 1.0, 30.0, 0.6) * np.exp(0.03 * np.random.default_rng(0).standard_normal(40))
     counts = np.random.default_rng(1).multinomial(40, np.ones(40) / 40, 20).astype(float)
     weights = np.vstack([np.ones(40), counts])
-    held = _described("m4", X, np.minimum(y, 0.899), weights, Options(chance=0.9))["e0"]
+    held = _described("m4", X, np.minimum(y, 0.899), weights, FitOptions(chance=0.9))["e0"]
     np.testing.assert_allclose(held, 0.9, rtol=1e-12)
     free = _described("m4", X, np.minimum(y, 0.899), weights)["e0"]
     assert np.ptp(free) > 1e-4
@@ -184,7 +184,7 @@ def test_the_quantile_fit_of_a_power_law_is_that_of_quantile_regression():
         reference = QuantileRegressor(quantile=quantile, alpha=0, solver="highs").fit(
             np.log(x)[:, None], log_y
         )
-        parameters = _fitted("power_law", x, np.exp(log_y), options=Options(quantile=quantile))
+        parameters = _fitted("power_law", x, np.exp(log_y), options=FitOptions(quantile=quantile))
         ours = LAWS["power_law"].log_predict(parameters, np.log(x / x.max()))[0]
         theirs = reference.predict(np.log(x)[:, None])
         assert np.abs(ours - theirs).max() < 0.02  # a fifth of the noise
@@ -217,7 +217,7 @@ def test_zero_errors_are_used_and_pull_the_law_down():
     )
     curves = []
     for observed in (whole, kept):
-        parameters = LAWS["power_law"].fit(observed, np.ones((1, len(observed.x))), Options(), None)
+        parameters = LAWS["power_law"].fit(observed, np.ones((1, len(observed.x))), FitOptions(), None)
         curves.append(LAWS["power_law"].predict(parameters, np.log(x[-1:] / observed.x.max()))[0, 0])
     assert curves[0] < curves[1]
     assert curves[0] == pytest.approx(0.5 * 1e4**-0.7, rel=0.6)

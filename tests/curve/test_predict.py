@@ -3,7 +3,7 @@ import pytest
 
 from isoflop.curve import bootstrap, leverage, points, predict
 from isoflop.curve.fit import Method, fit_table
-from isoflop.curve.laws import LAWS, Options
+from isoflop.curve.laws import LAWS, FitOptions
 
 X = np.geomspace(1, 1e5, 12)
 Y = 0.05 + 0.6 * X**-0.3
@@ -16,10 +16,10 @@ def test_the_wild_bootstrap_is_that_of_a_direct_loop(make_table, law):
         make_table(X, Y, seeds=2, noise=0.05).drop(columns="test_n"), "train_gflops", "test_error"
     )
     sample = predict.resample(chosen, 12, 5, of_frontier=False, wild=True)
-    together = sample.fit(LAWS[law], Options())
+    together = sample.fit(LAWS[law], FitOptions())
     observed = chosen.runs if LAWS[law].over_runs else chosen.means
     one = np.ones((1, len(observed.x)))
-    own = LAWS[law].fit(observed, one, Options(), None)
+    own = LAWS[law].fit(observed, one, FitOptions(), None)
     np.testing.assert_allclose(together[0], own[0], rtol=1e-12)
     fitted = LAWS[law].log_predict(own, -observed.v)[0]
     assert np.all(np.abs(sample.signs) == 1)
@@ -29,7 +29,7 @@ def test_the_wild_bootstrap_is_that_of_a_direct_loop(make_table, law):
             for f, y, c in zip(fitted, observed.log_y, observed.config, strict=True)
         ]
         both = np.vstack([observed.log_y, flipped])
-        alone = LAWS[law].fit(observed, np.ones((2, len(observed.x))), Options(), both)
+        alone = LAWS[law].fit(observed, np.ones((2, len(observed.x))), FitOptions(), both)
         curves = LAWS[law].log_predict(np.vstack([alone[1], together[row]]), -observed.v)
         np.testing.assert_allclose(curves[0], curves[1], atol=1e-9)
         if law == "power_law_ols":
@@ -89,7 +89,7 @@ def test_a_band_is_stretched_at_each_x_by_the_leverage_of_what_is_resampled(make
     kept = sample.weights[0] > 0
     observed, unit = (chosen.runs, chosen.mean_of) if of_frontier else (chosen.means, chosen.means.config)
     z = np.log(np.asarray(band.x) / X.max())
-    curves = LAWS["power_law"].log_predict(sample.fit(LAWS["power_law"], Options()), z)
+    curves = LAWS["power_law"].log_predict(sample.fit(LAWS["power_law"], FitOptions()), z)
     factor = leverage.stretch(observed.v[kept], unit[kept], z, 2)
     assert np.ptp(factor) > 0.01 * factor.min()
     low, high = bootstrap.stretched(curves[1:], factor)

@@ -18,7 +18,7 @@ from isoflop.curve.result import (
     FitFile,
     FitReport,
     Forecast,
-    Horizon,
+    HorizonError,
     Interval,
     LawFit,
     Member,
@@ -116,7 +116,7 @@ def _band(x, y) -> Band:
     return Band(*(tuple(float(v) for v in side) for side in sides))
 
 
-HORIZONS = (Horizon(2.0, 12, 0.1), Horizon(4.0, 8, 0.2), Horizon(10.0, 0, None))
+HORIZONS = (HorizonError(2.0, 12, 0.1), HorizonError(4.0, 8, 0.2), HorizonError(10.0, 0, None))
 
 
 def _law(law, formula, parameters, curve, x, rmse, *, alpha=None, ahead=True) -> LawFit:

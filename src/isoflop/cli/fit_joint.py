@@ -10,7 +10,7 @@ from isoflop.config import ConfigError
 
 COLUMNS = ("n", "d", "width", "depth", "compute")
 _OF_ONE_RESOURCE = ("x", "laws", "frontier", "quantile", "wild", "counts")
-"""Options of a fit in one resource, which neither method takes."""
+"""FitOptions of a fit in one resource, which neither method takes."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

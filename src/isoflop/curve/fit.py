@@ -14,11 +14,11 @@ from isoflop import __version__
 from isoflop.curve import bootstrap, coverage, frontier, new_run, points, predict, profile_likelihood, result
 from isoflop.curve.forecast import average, rolling
 from isoflop.curve.law_names import OLD_LAW_NAMES
-from isoflop.curve.laws import LAWS, Axes, Law, Options, ReportedParameter
+from isoflop.curve.laws import LAWS, Axes, FitOptions, Law, ReportedParameter
 from isoflop.curve.observations import Observations
 from isoflop.curve.points import Points
 from isoflop.curve.predict import Sample
-from isoflop.curve.result import Estimate, Excluded, FitFile, FitReport, Horizon, Interval, LawFit
+from isoflop.curve.result import Estimate, Excluded, FitFile, FitReport, HorizonError, Interval, LawFit
 from isoflop.table import columns
 
 Array = npt.NDArray[np.float64]
@@ -145,8 +145,8 @@ def _alpha(
 
 
 def _extrapolation(
-    law: Law, means: Observations, options: Options
-) -> tuple[tuple[Horizon, ...], float | None]:
+    law: Law, means: Observations, options: FitOptions
+) -> tuple[tuple[HorizonError, ...], float | None]:
     """Return horizons and score of a robust law's own rolling extrapolation over the means."""
     where = average.cuts(means)
     if law.form is None or not len(where.at):
@@ -155,7 +155,7 @@ def _extrapolation(
     return rolling.horizons(where.ahead, errors), rolling.score(where.ahead, errors)
 
 
-def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: Options) -> LawFit:
+def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: FitOptions) -> LawFit:
     """Fit one law to the sample and its resamples.
 
     Args:
@@ -228,9 +228,9 @@ def _coverage_warnings(law: Law, configs: int, of_frontier: bool) -> list[str]:
 def _outliers(chosen: Points) -> list[str]:
     """Return a warning that names runs far from the robust power law with a floor."""
     observed, law = chosen.runs, LAWS["power_law_floor"]
-    fitted = law.log_predict(law.fit(observed, np.ones((1, len(observed.x))), Options(), None), -observed.v)[
-        0
-    ]
+    fitted = law.log_predict(
+        law.fit(observed, np.ones((1, len(observed.x))), FitOptions(), None), -observed.v
+    )[0]
     residual = observed.log_y - fitted
     unit = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
     far = np.flatnonzero(np.abs(residual) > max(OUTLIER * unit, 0.05))
@@ -272,7 +272,7 @@ def fit_table(
         table = table.assign(chance_error=method.chance)
     chosen = points.select(table, x, y, least_energy_grade=method.least_energy_grade, mixed=method.mixed)
     chance, unused = _chance(chosen, y, method)
-    options = Options(chance=chance, quantile=method.quantile)
+    options = FitOptions(chance=chance, quantile=method.quantile)
     sample = predict.resample(
         chosen,
         method.resamples,

@@ -86,7 +86,7 @@ class Law:
     over_runs: bool
     scale_name: str
     scale: Callable[[Array], Array]
-    fit: Callable[[Observations, Array, Options, Array | None], Array]
+    fit: Callable[[Observations, Array, FitOptions, Array | None], Array]
     log_predict: Callable[[Array, Array], Array]
     describe: Callable[[Array, Axes], tuple[ReportedParameter, ...]]
     warn: Callable[[Array, Observations, float], tuple[str, ...]]
@@ -100,14 +100,14 @@ class Law:
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class FitOptions:
     """How robust laws are fitted: `chance` fixes M4's level, `quantile` fits that quantile of y given x."""
 
     chance: float | None = None
     quantile: float | None = None
 
 
-PLAIN = Options()
+PLAIN = FitOptions()
 
 
 def least_squares(u: Array, t: Array, weights: Array) -> Array:
@@ -138,7 +138,7 @@ def _inverse(y: Array) -> Array:
 
 
 def _fit_power_law_ols(
-    observed: Observations, weights: Array, options: Options, log_y: Array | None
+    observed: Observations, weights: Array, options: FitOptions, log_y: Array | None
 ) -> Array:
     return least_squares(-observed.v / LN10, -(observed.log_y if log_y is None else log_y) / LN10, weights)
 
@@ -160,7 +160,9 @@ def _describe_power_law_ols(parameters: Array, axes: Axes) -> tuple[ReportedPara
     )
 
 
-def _fit_exponential(observed: Observations, weights: Array, options: Options, log_y: Array | None) -> Array:
+def _fit_exponential(
+    observed: Observations, weights: Array, options: FitOptions, log_y: Array | None
+) -> Array:
     """Return (r, 3): 1/y at x_max, its rise per decade of x, and the least 1/y that is predicted."""
     inverse = np.exp(-(observed.log_y if log_y is None else log_y))
     line = least_squares(-observed.v / LN10, inverse, weights)
@@ -202,12 +204,12 @@ def _warn_exponential(parameters: Array, observed: Observations, stretch: float)
     return (*_does_not_fall(parameters[:, 1]), *((warning,) if below.any() else ()))
 
 
-def level_of(form: Form, options: Options) -> float | None:
+def level_of(form: Form, options: FitOptions) -> float | None:
     """Return the value that c is held at: ln chance for M4 if chance is known, else None."""
     return math.log(options.chance) if options.chance is not None and form is forms.M4 else None
 
 
-def problem_of(form: Form, observed: Observations, weights: Array, options: Options) -> Problem:
+def problem_of(form: Form, observed: Observations, weights: Array, options: FitOptions) -> Problem:
     """Return the problem of the solver, with noise and threshold from the sample's weights (1, n)."""
     if options.quantile is not None:
         noise, threshold = observations.quantile_noise(observed, form, weights, options.quantile)
@@ -218,7 +220,7 @@ def problem_of(form: Form, observed: Observations, weights: Array, options: Opti
 
 
 def fit_form(
-    form: Form, observed: Observations, weights: Array, options: Options, log_y: Array | None = None
+    form: Form, observed: Observations, weights: Array, options: FitOptions, log_y: Array | None = None
 ) -> Array:
     """Return the parameters (r, 1 + q) of `form` for each row of `weights`.
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from isoflop.curve import bootstrap, frontier, leverage, new_run
 from isoflop.curve.forecast import average
-from isoflop.curve.laws import Law, Options
+from isoflop.curve.laws import FitOptions, Law
 from isoflop.curve.new_run import ResidualScatter
 from isoflop.curve.observations import Observations
 from isoflop.curve.points import Points
@@ -67,7 +67,7 @@ class Sample:
         z = np.log(at / self.observations.x.max())
         return leverage.stretch(self.observations.v[used], self.unit[used], z, law.free_parameters)
 
-    def fit(self, law: Law, options: Options) -> Array:
+    def fit(self, law: Law, options: FitOptions) -> Array:
         """Return the parameters (1 + r, p) of `law` for the sample and its resamples."""
         observed, weights = (
             (self.runs, self.run_weights) if law.over_runs else (self.observations, self.weights)
@@ -174,7 +174,7 @@ def _band(at: Array, *logs: Array) -> Band:
     return Band(tuple(at.tolist()), *(tuple(np.exp(values).tolist()) for values in logs))
 
 
-def forecast_of(chosen: Points, sample: Sample, options: Options) -> tuple[Forecast | None, str | None]:
+def forecast_of(chosen: Points, sample: Sample, options: FitOptions) -> tuple[Forecast | None, str | None]:
     """Return the average of the laws with its band, or None with the reason why there is none.
 
     The interval comes from resamples, each fitted by one member in proportion to the weights. Beyond x_max it

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import special
 
 from isoflop.curve import solver
-from isoflop.curve.laws import Law, Options, level_of, problem_of
+from isoflop.curve.laws import FitOptions, Law, level_of, problem_of
 from isoflop.curve.observations import Observations
 from isoflop.curve.result import Interval
 from isoflop.curve.solver import Effort
@@ -18,7 +18,7 @@ EFFORT = Effort(tolerance=1e-7, gain=1e-10, steps=60)
 
 
 def exponent_interval(
-    law: Law, observed: Observations, configs: int, parameters: solver.Array, options: Options
+    law: Law, observed: Observations, configs: int, parameters: solver.Array, options: FitOptions
 ) -> Interval | None:
     """Return the 95% profile likelihood interval of the exponent b of a robust law.
 

@@ -49,7 +49,7 @@ class Band:
 
 
 @dataclasses.dataclass(frozen=True)
-class Horizon:
+class HorizonError:
     """Accuracy of predictions from smaller runs at about `ratio` times their largest x.
 
     `log_rmse` is the root mean square of ln(predicted / observed); None where nothing could be predicted.
@@ -81,7 +81,7 @@ class LawFit:
     r_squared_of: str
     log10_rmse: float
     band: Band
-    horizons: tuple[Horizon, ...]
+    horizons: tuple[HorizonError, ...]
     extrapolation_log_rmse: float | None
     warnings: tuple[str, ...]
 
@@ -118,7 +118,7 @@ class Forecast:
 
     members: tuple[Member, ...]
     band: Band
-    horizons: tuple[Horizon, ...]
+    horizons: tuple[HorizonError, ...]
     extrapolation_log_rmse: float | None
     tested_ratio: float | None
     error_growth: float | None

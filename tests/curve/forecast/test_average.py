@@ -5,7 +5,7 @@ from isoflop.curve import forms, frontier, solver
 from isoflop.curve.fit import Method, fit_table
 from isoflop.curve.forecast import average, rolling
 from isoflop.curve.forecast.rolling import Cuts
-from isoflop.curve.laws import LAWS, PLAIN, Options
+from isoflop.curve.laws import LAWS, PLAIN, FitOptions
 
 X = np.geomspace(1, 1e4, 20)
 Y = 0.03 + 0.6 * X**-0.35
@@ -280,7 +280,7 @@ def test_few_scales_carry_no_law_and_some_carry_few(make_observations):
 
 def test_m4_is_averaged_with_its_chance_held(make_observations):
     observed = make_observations(X, noisy())
-    free, held = (average.average(observed, Options(chance=chance)) for chance in (None, 0.9))
+    free, held = (average.average(observed, FitOptions(chance=chance)) for chance in (None, 0.9))
     scores = [
         [m.extrapolation_log_rmse for m in mixture.members if m.law == "m4"] for mixture in (free, held)
     ]

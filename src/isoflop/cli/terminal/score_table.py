@@ -5,10 +5,10 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from isoflop.curve.forecast.score import RIVALS, Score
+from isoflop.curve.forecast.score import RIVALS, BenchmarkScore
 
 
-def show(score: Score, out: Console) -> None:
+def show(score: BenchmarkScore, out: Console) -> None:
     """Print mean RMSLE by domain and law, share of curves won, interval coverage and seconds per curve."""
     out.print(
         f"{score.source}: {len(score.curves)} curves, {score.duplicates} duplicated rows left out",

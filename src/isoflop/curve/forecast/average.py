@@ -16,9 +16,9 @@ from isoflop.curve.bootstrap import CONFIDENCE
 from isoflop.curve.forecast import rolling
 from isoflop.curve.forecast.rolling import Cuts
 from isoflop.curve.forms import Form
-from isoflop.curve.laws import LAWS, Law, Options, fit_form, level_of, log_curve
+from isoflop.curve.laws import LAWS, FitOptions, Law, fit_form, level_of, log_curve
 from isoflop.curve.observations import Observations
-from isoflop.curve.result import Calibration, Horizon, Member
+from isoflop.curve.result import Calibration, HorizonError, Member
 
 Array = npt.NDArray[np.float64]
 
@@ -47,7 +47,7 @@ class LawAverage:
 
     laws: tuple[Law, ...]
     members: tuple[Member, ...]
-    horizons: tuple[Horizon, ...]
+    horizons: tuple[HorizonError, ...]
     score: float | None
     tested_ratio: float | None
     growth: float | None
@@ -78,7 +78,7 @@ def cuts(observed: Observations) -> Cuts:
     return rolling.cuts(observed, int(np.clip(scales // 2, LEAST_BELOW, MOST_BELOW)))
 
 
-def errors(law: Law, observed: Observations, where: Cuts, options: Options) -> Array:
+def errors(law: Law, observed: Observations, where: Cuts, options: FitOptions) -> Array:
     """Return ln(predicted / observed) (2, c, n) of fits below each cut; NaN where a point is not judged.
 
     The first are fits to the whole range, the second recent fits.
@@ -138,7 +138,7 @@ def _calibration(where: Cuts, missed: Array) -> tuple[Calibration, ...]:
     return tuple(Calibration(n, float(h.mean()), len(hits)) for n, h in zip(NOMINAL, hits.T, strict=True))
 
 
-def average(observed: Observations, options: Options) -> LawAverage | None:
+def average(observed: Observations, options: FitOptions) -> LawAverage | None:
     """Return the laws weighted by rolling extrapolation on `observed`; None where no law is eligible.
 
     Each weight is inverse to the member's error per unit of ln ratio (root mean square, with equal weight for
@@ -181,7 +181,7 @@ def average(observed: Observations, options: Options) -> LawAverage | None:
     )
 
 
-def _whole(form: Form, observed: Observations, z: Array, rows: Array, options: Options) -> Array:
+def _whole(form: Form, observed: Observations, z: Array, rows: Array, options: FitOptions) -> Array:
     """Return ln y (r, m) of fits to the whole range.
 
     Args:
@@ -194,7 +194,7 @@ def _whole(form: Form, observed: Observations, z: Array, rows: Array, options: O
     return log_curve(form, fit_form(form, observed, rows, options), z)
 
 
-def _blended(form: Form, observed: Observations, z: Array, rows: Array, options: Options) -> Array:
+def _blended(form: Form, observed: Observations, z: Array, rows: Array, options: FitOptions) -> Array:
     """Return ln y (r, m) of recent fits, blended with fits to the whole range.
 
     Below x_max the recent fit gives way to that of the whole range as its weights fade: small x do not
@@ -213,7 +213,7 @@ def _blended(form: Form, observed: Observations, z: Array, rows: Array, options:
 
 
 def curves(
-    mixture: LawAverage, observed: Observations, z: Array, weights: Array, options: Options
+    mixture: LawAverage, observed: Observations, z: Array, weights: Array, options: FitOptions
 ) -> tuple[Array, Array]:
     """Return ln y of the average (m,), and one draw a resample (r, m), so that draws spread over laws too.
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from isoflop.curve import solver
 from isoflop.curve.forms import Form
 from isoflop.curve.observations import Observations
-from isoflop.curve.result import Horizon
+from isoflop.curve.result import HorizonError
 from isoflop.curve.solver import Effort, Problem
 
 Array = npt.NDArray[np.float64]
@@ -108,14 +108,16 @@ def predict(form: Form, observed: Observations, at: Array, level: float | None, 
     return curve.reshape(2, len(at), -1)
 
 
-def horizons(ahead: Array, errors: Array) -> tuple[Horizon, ...]:
+def horizons(ahead: Array, errors: Array) -> tuple[HorizonError, ...]:
     """Return the root mean squares of errors (c, n) of ln y at RATIOS; `ahead` (c, n) as in Cuts."""
     horizons_of_ratios = []
     for ratio, low, high in zip(RATIOS, EDGES[:-1], EDGES[1:], strict=True):
         inside = (ahead > np.log(low)) & (ahead <= np.log(high))
         judged = errors[inside]
         horizons_of_ratios.append(
-            Horizon(ratio, int(inside.sum()), float(np.sqrt(np.mean(judged**2))) if len(judged) else None)
+            HorizonError(
+                ratio, int(inside.sum()), float(np.sqrt(np.mean(judged**2))) if len(judged) else None
+            )
         )
     return tuple(horizons_of_ratios)
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from isoflop.curve import solver
 from isoflop.curve.forecast import average, rolling
-from isoflop.curve.laws import LAWS, Options
+from isoflop.curve.laws import LAWS, FitOptions
 from isoflop.curve.observations import Observations
 from isoflop.curve.solver import Problem
 from isoflop.table.columns import nearest
@@ -34,7 +34,7 @@ FITTED = solver.Effort(tolerance=1e-6, gain=1e-9, steps=60)
 
 @dataclasses.dataclass(frozen=True)
 class CurveScore:
-    """Score of one curve.
+    """BenchmarkScore of one curve.
 
     `rmsle` is by law, the forecast first. `inside` of `held_out` points lay in the forecast's 95% interval
     for a new point. `seconds` is the time of the forecast.
@@ -67,7 +67,7 @@ class DomainScore:
 
 
 @dataclasses.dataclass(frozen=True)
-class Score:
+class BenchmarkScore:
     """All domains of a benchmark and the curves behind them."""
 
     source: str
@@ -124,7 +124,7 @@ def predict_curve(x: Array, y: Array, at: Array) -> tuple[Array, Array]:
         ValueError: too few points for any law.
     """
     observed = Observations(x, y, np.arange(len(x)), np.ones(len(x)), None, None)
-    mixture = average.average(observed, Options())
+    mixture = average.average(observed, FitOptions())
     if mixture is None or len(x) < LEAST_POINTS:
         raise ValueError(f"{len(x)} points are too few for a forecast")
     z = np.log(at / x.max())
@@ -192,8 +192,8 @@ def _domain(name: str, curves: list[CurveScore]) -> DomainScore:
     )
 
 
-def score(path: Path) -> Score:
-    """Score a benchmark file or a folder of them.
+def score(path: Path) -> BenchmarkScore:
+    """BenchmarkScore a benchmark file or a folder of them.
 
     Raises:
         ValueError: it is not the benchmark (read_benchmark), or a curve has too few points.
@@ -205,4 +205,4 @@ def score(path: Path) -> Score:
     ]
     names = list(dict.fromkeys(curve.domain for curve in curves))
     domains = tuple(_domain(name, [c for c in curves if c.domain == name]) for name in names)
-    return Score(str(path), domains, tuple(curves), duplicates)
+    return BenchmarkScore(str(path), domains, tuple(curves), duplicates)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from isoflop.curve.result import FitReport, HeldOut, Horizon, LawFit
+from isoflop.curve.result import FitReport, HeldOut, HorizonError, LawFit
 from isoflop.report.figures import style, views
 from isoflop.report.text import costs
 from isoflop.report.text.costs import Halving
@@ -12,7 +12,7 @@ from isoflop.report.text.numerals import UNKNOWN, estimate, factor, interval, nu
 
 
 @dataclasses.dataclass(frozen=True)
-class Rank:
+class LawRow:
     """A law's row in the comparison; `ahead` has one text per ratio of x, `weight` is its share in the
     forecast and, in brackets, what part of it is fitted mostly to the largest runs."""
 
@@ -43,7 +43,7 @@ class Group:
     title: str
     note: str
     ratios: tuple[str, ...]
-    ranks: tuple[Rank, ...]
+    ranks: tuple[LawRow, ...]
     formulas: tuple[Formula, ...]
 
 
@@ -55,7 +55,7 @@ def group(report: FitReport) -> Group:
         half = costs.halving_of_forecast(ahead, report.x_max)
         factors = _ahead(ahead.horizons)
         ranks.insert(
-            0, Rank(style.law_name(style.FORECAST), UNKNOWN, "", UNKNOWN, factors, UNKNOWN, _halving(half))
+            0, LawRow(style.law_name(style.FORECAST), UNKNOWN, "", UNKNOWN, factors, UNKNOWN, _halving(half))
         )
     title = next((v.title for v in views.VIEWS if (v.x, v.y) == (report.x, report.y)), None)
     return Group(
@@ -73,7 +73,7 @@ def _ratios(report: FitReport) -> tuple[str, ...]:
     return tuple(f"at {h.ratio:g}× ({h.predictions})" for h in judged)
 
 
-def _ahead(horizons: tuple[Horizon, ...]) -> tuple[str, ...]:
+def _ahead(horizons: tuple[HorizonError, ...]) -> tuple[str, ...]:
     return tuple(factor(h.log_rmse) for h in horizons)
 
 
@@ -84,10 +84,10 @@ def _halving(half: Halving) -> str:
     return f"×{number(half.factor, 2)}{bounds}"
 
 
-def _rank(report: FitReport, fit: LawFit) -> Rank:
+def _rank(report: FitReport, fit: LawFit) -> LawRow:
     shares = [m for m in (report.forecast.members if report.forecast else ()) if m.law == fit.law]
     whole, recent = sum(m.weight for m in shares), sum(m.weight for m in shares if m.recent)
-    return Rank(
+    return LawRow(
         name=style.law_name(fit.law),
         r_squared=number(fit.r_squared),
         r_squared_of=fit.r_squared_of,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isoflop.curve.result import FitReport, Horizon
+from isoflop.curve.result import FitReport, HorizonError
 from isoflop.report.figures import style
 from isoflop.report.text import costs
 from isoflop.report.text.numerals import compact, factor, number, percent
@@ -11,7 +11,7 @@ LEAST_PREDICTIONS = 20
 """Fewer predictions than this cannot tell a good 95% interval from a poor one."""
 
 
-def missed(horizons: tuple[Horizon, ...]) -> str:
+def missed(horizons: tuple[HorizonError, ...]) -> str:
     """Return `×1.26 at 2 times, ×1.40 at 4 times`, empty where nothing was predicted."""
     return ", ".join(f"{factor(h.log_rmse)} at {h.ratio:g} times" for h in horizons if h.log_rmse is not None)
 

@@ -46,7 +46,7 @@ class Mix(nn.Module):
         return y
 
 
-class Block(nn.Module):
+class MixerBlock(nn.Module):
     """Mixes over space, added to its input, then over channels."""
 
     def __init__(self, width: int, kernel: int) -> None:
@@ -84,7 +84,7 @@ class ConvMixer(nn.Module):
                 f"model.patch={patch} is larger than the {height}x{across} image: give a smaller one"
             )
         self.embed = Mix(channels, width, patch, "input", stride=patch)
-        self.blocks = nn.Sequential(*(Block(width, kernel) for _ in range(depth)))
+        self.blocks = nn.Sequential(*(MixerBlock(width, kernel) for _ in range(depth)))
         self.readout = nn.Linear(width, classes)
         tag_layer(self.readout, "readout")
 

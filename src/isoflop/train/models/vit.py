@@ -54,7 +54,7 @@ class Attention(nn.Module):
         return output
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Attention and a perceptron, each a residual branch behind a layer norm, times `multiplier`."""
 
     def __init__(self, width: int, head_width: int, multiplier: float) -> None:
@@ -101,7 +101,7 @@ class ViT(nn.Module):
         tag_layer(self.embed, "input", gain=1.0)
         self.position = nn.Parameter(torch.empty(height // patch * (across // patch), width))
         tag(self, position=Role("embedding", fan_out=width, gain=POSITION_STD))
-        self.blocks = nn.Sequential(*(Block(width, head_width, multiplier) for _ in range(depth)))
+        self.blocks = nn.Sequential(*(TransformerBlock(width, head_width, multiplier) for _ in range(depth)))
         self.norm = normalisation(width, branch=False)
         self.readout = nn.Linear(width, classes)
         tag_layer(self.readout, "readout")
