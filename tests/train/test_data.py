@@ -13,7 +13,7 @@ import torch
 
 from isoflop.config import Config
 from isoflop.train import data
-from isoflop.train.data import DataError, DataSet, load, parts, stream
+from isoflop.train.data import DataError, DataSet, load, parts, sets, stream
 
 CPU = torch.device("cpu")
 PLAIN = torch.contiguous_format
@@ -37,6 +37,19 @@ def digits(load_set: Callable[..., DataSet]) -> DataSet:
 
 
 LoadSet = Callable[..., DataSet]
+
+
+def test_the_digits_are_those_that_scikit_learn_loads(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_config("data=digits").data
+    read = sets.READERS["digits"](settings)
+    monkeypatch.setattr(sets, "DIGITS_FILE", "moved/elsewhere")
+    loaded = sets.READERS["digits"](settings)
+    assert read.images.shape == (1797, 1, 8, 8)
+    assert np.array_equal(read.images, loaded.images)
+    assert np.array_equal(read.labels, loaded.labels)
+    assert read.images.dtype == loaded.images.dtype
 
 
 def test_parts_are_disjoint_and_cover_everything() -> None:

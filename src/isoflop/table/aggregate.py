@@ -11,6 +11,7 @@ import pandas as pd
 
 from isoflop import record as records
 from isoflop.record import Record
+from isoflop.record.label import shape_label
 
 JOULES_PER_KWH = 3.6e6
 SECONDS_PER_HOUR = 3600.0
@@ -31,17 +32,6 @@ class RunTable:
 
     rows: pd.DataFrame
     dropped: tuple[Dropped, ...]
-
-
-def shape_label(record: Record) -> str:
-    """Return a short name of the shape, such as `mlp w16 d2` or `torchvision:resnet18`.
-
-    A point cooled down at a quarter of the length is `mlp w16 d2 @0.25`.
-    """
-    model = record.model
-    dials = model.width is not None and model.depth is not None
-    name = f"{model.family} w{model.width} d{model.depth}" if dials else model.architecture
-    return name if record.horizon == 1 else f"{name} @{record.horizon:g}"
 
 
 def place_id(record: Record) -> str:

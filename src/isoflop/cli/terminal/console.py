@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from isoflop.paper.section import PaperSection
 from isoflop.record import CurvePoint, Record
-from isoflop.table import aggregate
+from isoflop.record.label import shape_label
+
+if TYPE_CHECKING:  # pandas takes most of a second, and the progress of a run needs none of it
+    import pandas as pd
+
+    from isoflop.paper.section import PaperSection
+    from isoflop.table.aggregate import RunTable
 
 OUT = Console(soft_wrap=True, highlight=False)
 if not OUT.is_terminal and "COLUMNS" not in os.environ:
@@ -64,7 +69,7 @@ def runs_bar(total: int) -> Iterator[Callable[[str, tuple[Record, ...]], None]]:
 
 def _outcome(record: Record) -> str:
     """Return the shape of a run with its error and compute, or with its state where it has no error."""
-    name = aggregate.shape_label(record)
+    name = shape_label(record)
     if record.error is None:
         return f"{name}: {record.state}"
     train_flops = record.compute.train_flops if record.compute else None
@@ -93,7 +98,7 @@ def show_choices(at_edge: int, shapes: int) -> None:
         OUT.print(f"note: {at_edge} of them at the edge of sweep.lr_grid: widen it", markup=False)
 
 
-def show_dropped(table: aggregate.RunTable) -> None:
+def show_dropped(table: RunTable) -> None:
     """Print each record that gives no point of the curve, with its reason."""
     for dropped in table.dropped:
         OUT.print(f"dropped {dropped.run_id} ({dropped.state}): {dropped.reason}", markup=False)
@@ -105,7 +110,7 @@ def show_table(rows: pd.DataFrame) -> None:
     for name in ("shape", "seeds", "train GFLOPs", "test error", "seed s.d.", "train s", "joules"):
         table.add_column(name, justify="left" if name == "shape" else "right")
     for _, seeds in rows.groupby("place_id", sort=False):
-        spread = seeds["test_error"].std() if len(seeds) > 1 else np.nan
+        spread = seeds["test_error"].std() if len(seeds) > 1 else math.nan
         table.add_row(
             seeds["label"].iloc[0],
             str(len(seeds)),
@@ -119,7 +124,7 @@ def show_table(rows: pd.DataFrame) -> None:
 
 
 def _number(value: float, style: str) -> str:
-    return "unknown" if np.isnan(value) else format(value, style)
+    return "unknown" if math.isnan(value) else format(value, style)
 
 
 def show_section(section: PaperSection) -> None:

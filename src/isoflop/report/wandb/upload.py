@@ -13,7 +13,7 @@ from isoflop.config import ConfigError, TrackerConfig
 from isoflop.curve import result
 from isoflop.curve.result import FitFile
 from isoflop.record import Record
-from isoflop.table import aggregate
+from isoflop.record.label import shape_label
 from isoflop.table.aggregate import Dropped
 from isoflop.track import feed
 from isoflop.track.events import Ending, RunInfo
@@ -76,7 +76,7 @@ def run_info(of: Record, directory: Path, settings: TrackerConfig) -> RunInfo:
         config_id=of.config_id,
         attempt=of.attempt,
         sweep=sweep_name(directory),
-        label=aggregate.shape_label(of),
+        label=shape_label(of),
         seed=of.seed,
         directory=str(directory.absolute()),
         identity=of.cell | {"horizon": of.horizon},

@@ -16,7 +16,6 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     for name in (
         "fvcore.nn",
-        "sklearn.datasets",
         "torchvision.models",
         "torch._dynamo",
         "isoflop.runner.attempt",

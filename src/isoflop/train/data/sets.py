@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import importlib.util
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -33,12 +34,22 @@ _FILES = {
 }
 """Folder under the root, and its files. torchvision has no folder of its own for SVHN's two files."""
 
+DIGITS_FILE = "datasets/data/digits.csv.gz"
+"""Where scikit-learn keeps its digits: 64 pixels from 0 to 16 and the label, one image a line."""
+
 
 def _digits(config: DataConfig) -> Raw:
-    from sklearn.datasets import load_digits
+    """Read the digits that scikit-learn ships, without importing it: that takes as long as importing torch."""
+    package = importlib.util.find_spec("sklearn")
+    file = Path(package.origin).parent / DIGITS_FILE if package and package.origin else None
+    if file is None or not file.is_file():  # another release may keep it elsewhere
+        from sklearn.datasets import load_digits
 
-    digits = load_digits()
-    return Raw(digits.images.astype(np.uint8)[:, None], digits.target.astype(np.int64), None, 10)
+        pixels, labels = load_digits(return_X_y=True)
+    else:
+        table = np.loadtxt(file, delimiter=",")
+        pixels, labels = table[:, :-1], table[:, -1]
+    return Raw(pixels.astype(np.uint8).reshape(-1, 1, 8, 8), labels.astype(np.int64), None, 10)
 
 
 def _open(name: str, root: Path, download: bool) -> list[tuple[Any, Any]]:
