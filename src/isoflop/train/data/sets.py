@@ -39,7 +39,7 @@ DIGITS_FILE = "datasets/data/digits.csv.gz"
 
 
 def _digits(config: DataConfig) -> Raw:
-    """Read the digits that scikit-learn ships, without importing it: that takes as long as importing torch."""
+    """Read the digits that scikit-learn ships; importing it would take as long as importing torch."""
     package = importlib.util.find_spec("sklearn")
     file = Path(package.origin).parent / DIGITS_FILE if package and package.origin else None
     if file is None or not file.is_file():  # another release may keep it elsewhere
