@@ -197,7 +197,7 @@ def render(
         "trust": trust.trust(report) if report else "",
         "forecast_warnings": [w for w in ahead.warnings if "tested" not in w] if ahead else [],
         "diagnostics": _diagnostics(drawings),
-        "power_law": next((_figure(d) for d in drawings if d.name == power_trace.NAME), None),
+        "power": next((_figure(d) for d in drawings if d.name == power_trace.NAME), None),
         "profiles": profiles,
         "profiles_drawing": _figure(profiles.drawing) if profiles.drawing else None,
         "held_out": law_tables.held_out(report.held_out if report else None, views.VIEWS[0].scale),
