@@ -47,7 +47,7 @@ def test_make_targets_of_the_pages_exist() -> None:
 
 
 def test_every_script_and_benchmark_that_a_page_names_exists() -> None:
-    pages = [*PAGES, *ROOT.glob("scripts/*"), *ROOT.glob("benchmarks/*.py")]
+    pages = [*PAGES, *ROOT.glob("scripts/*.*"), *ROOT.glob("benchmarks/*.py")]
     names = {
         name for page in pages for name in re.findall(r"\b(?:scripts|benchmarks)/\w+\.\w+", page.read_text())
     }
