@@ -14,6 +14,8 @@ from isoflop.config import ModelConfig
 from isoflop.runner import assemble, prepare
 from isoflop.train import models
 
+pytestmark = pytest.mark.slow
+
 OWN = """
 import torch
 from torch import nn

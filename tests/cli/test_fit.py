@@ -14,6 +14,8 @@ from isoflop import record as records
 from isoflop.cli import main, output
 from isoflop.record import Record
 
+pytestmark = pytest.mark.slow
+
 TINY = ("model.width=8", "model.depth=1", "schedule.epochs=1", "launch.threads=1")
 
 

@@ -15,6 +15,8 @@ import pytest
 from isoflop import record as records
 from isoflop.cli import main, output
 
+pytestmark = pytest.mark.slow
+
 TINY = ("model.width=8", "model.depth=1", "schedule.epochs=1", "launch.threads=1")
 
 

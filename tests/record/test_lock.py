@@ -18,6 +18,8 @@ import pytest
 
 from isoflop.record import lock
 
+pytestmark = pytest.mark.slow
+
 SHARED = Path(__file__).parents[2] / "../shared/cases/noflock.c"
 LEASE_SECONDS = 1.5
 HOLDER = """

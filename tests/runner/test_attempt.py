@@ -21,6 +21,8 @@ from isoflop.runner.request import RunRequest
 from isoflop.train import schedule
 from isoflop.train.loop import Trainer, warm_trainer
 
+pytestmark = pytest.mark.slow
+
 MakeConfig = Callable[..., Config]
 NO_DIALS = ["model.width=null", "model.depth=null"]
 

@@ -15,6 +15,8 @@ from isoflop.runner import run
 from isoflop.table import aggregate
 from isoflop.train.loop import Trainer
 
+pytestmark = pytest.mark.slow
+
 MakeConfig = Callable[..., Config]
 TRUNK = ("schedule=steps", "schedule.epochs=null", "schedule.steps=80", "schedule.cooldowns=[0.25,0.5,1]")
 

@@ -21,6 +21,8 @@ from isoflop.runner import run
 from isoflop.table.power_rows import power_rows
 from isoflop.track import feed as tracker
 
+pytestmark = pytest.mark.slow
+
 MakeConfig = Callable[..., Config]
 WAIT_SECONDS = 60.0
 

@@ -16,6 +16,8 @@ from isoflop.train import data, loop, optim, schedule, state, step, update
 from isoflop.train.evaluate import evaluate
 from isoflop.train.loop import Trainer
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 MakeConfig = Callable[..., Config]
 STEPS = 12

@@ -12,6 +12,8 @@ import pytest
 import isoflop
 from isoflop.meter.energy.energy_meter import EnergyMeter
 
+pytestmark = pytest.mark.slow
+
 UUID = "GPU-00000000-0000-0000-0000-000000000000"
 
 SCRIPT = """

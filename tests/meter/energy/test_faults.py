@@ -17,6 +17,8 @@ from isoflop.meter.energy.polls import PollReader
 from isoflop.meter.energy.window_meter import WindowMeter
 from isoflop.record import Energy
 
+pytestmark = pytest.mark.slow
+
 UUIDS = tuple(f"GPU-00000000-0000-0000-0000-00000000000{i}" for i in range(2))
 PERIOD = 0.05
 

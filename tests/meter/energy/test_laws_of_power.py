@@ -14,6 +14,8 @@ import pytest
 from isoflop.meter.energy.window_meter import WindowMeter
 from isoflop.record import Energy
 
+pytestmark = pytest.mark.slow
+
 UUID = "GPU-00000000-0000-0000-0000-000000000000"
 PERIOD, UPDATE = 0.05, 0.1
 LOW, HIGH = 100.0, 500.0

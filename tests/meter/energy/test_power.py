@@ -16,6 +16,8 @@ from isoflop.meter.energy import grade, window_meter
 from isoflop.meter.energy.polls import PollReader
 from isoflop.meter.energy.window_meter import WindowMeter
 
+pytestmark = pytest.mark.slow
+
 UUIDS = tuple(f"GPU-00000000-0000-0000-0000-00000000000{i}" for i in range(2))
 PERIOD = 0.05
 

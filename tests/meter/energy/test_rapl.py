@@ -11,6 +11,8 @@ from isoflop import record
 from isoflop.meter.energy import rapl, sampler
 from isoflop.meter.energy.window_meter import WindowMeter
 
+pytestmark = pytest.mark.slow
+
 RANGE_MICROJOULES = 262_143_328_850
 
 

@@ -25,6 +25,8 @@ from isoflop.meter.flops import count as flops
 from isoflop.meter.flops import handles
 from isoflop.meter.flops.count import FlopCount, count
 
+pytestmark = pytest.mark.slow
+
 
 class Function(nn.Module):
     """A model written as a function of its input and its layers."""

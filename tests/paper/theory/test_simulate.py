@@ -14,6 +14,8 @@ from isoflop.paper.theory.penalty_path import Examples, choose_penalty
 from isoflop.paper.theory.reach import variation
 from isoflop.paper.theory.result import SIZES, TheoryResult, TheorySettings, quick
 
+pytestmark = pytest.mark.slow
+
 FACTS: dict[str, Any] = {"features": 1000, "relevant": 10, "kind": "equal", "noise_variance": 1.0}
 SMALL = TheorySettings(
     features=200,

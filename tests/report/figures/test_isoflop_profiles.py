@@ -8,6 +8,8 @@ import pytest
 from isoflop.curve.isoflop.profiles import fit_profiles
 from isoflop.report.figures import isoflop_profiles
 
+pytestmark = pytest.mark.slow
+
 
 def _table(middle=1.0):
     """Four budgets of a surface whose optimum is at width 32 and depth 6, growing with compute."""

@@ -12,6 +12,8 @@ from isoflop.curve.result import HeldOut, HeldOutRun
 from isoflop.report.figures import canvas, curves, diagnostics, inline_svg, shape_grid, style, views
 from isoflop.report.figures import sweep as figures
 
+pytestmark = pytest.mark.slow
+
 NAMES = {
     "residuals",
     "calibration",

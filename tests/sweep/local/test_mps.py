@@ -17,6 +17,8 @@ from isoflop.sweep import grid
 from isoflop.sweep.local import mps
 from isoflop.sweep.local.launch import Slots
 
+pytestmark = pytest.mark.slow
+
 CONTROL = """#!/bin/sh
 # nvidia-cuda-mps-control: -d starts, "quit" on standard input ends; needs its folder to be there.
 if [ "$1" = -d ]; then

@@ -22,6 +22,8 @@ from isoflop.sweep import grid, manifest
 from isoflop.sweep.slurm import finish, queue, reconcile, source_snapshot, submission, submit
 from isoflop.sweep.slurm.queue import ActiveTask, EndedTask, SlurmError
 
+pytestmark = pytest.mark.slow
+
 MakeConfig = Callable[..., Config]
 SbatchCalls = Callable[[], list[list[str]]]
 ROOT = Path(__file__).parents[3]
