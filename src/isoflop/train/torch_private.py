@@ -2,9 +2,9 @@
 
 A name stands here only if the smallest step would take at least 2% longer without it: mlp of width 8 and
 depth 1 on digits, batch 32 for AdamW and 128 for SGD, one CPU thread. The ratios below are medians, with
-quartiles, of n = 25 turns of these two variants alone, timed as benchmarks/bench_loop_parts.py does (200 steps a
-turn, torch 2.15.0, 2 shared cores). Another release
-of torch may change these names without notice; tests/train/test_torch_private.py then fails.
+quartiles, of n = 25 turns of 200 steps with and without the name, timed as benchmarks/bench_loop_parts.py
+does (torch 2.15.0, 2 shared cores). Another release of torch may change these names without notice;
+tests/train/test_torch_private.py then fails.
 """
 
 from __future__ import annotations
