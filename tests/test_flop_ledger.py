@@ -149,7 +149,7 @@ def model_config(family: Any, width: int, depth: int, **more: object) -> ModelCo
     empty = dict.fromkeys(
         ("architecture", "block", "patch", "kernel", "head_width", "base_width", "base_depth")
     )
-    given = {**empty, **settings, **more}
+    given = {**empty, "zero_init_residual": False, **settings, **more}
     return ModelConfig(family=family, width=width, depth=depth, parametrization="standard", **given)
 
 

@@ -51,6 +51,8 @@ MODEL_TAKES = {
     "vit": ("width", "depth", "patch", "head_width"),
     "torchvision": ("architecture",),
 }
+NATIVE_RESOLUTION = ("digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn")
+"""Sets of one image size, which `data.resolution` may change."""
 DATA_TAKES: dict[str, tuple[str, ...]] = {
     "imagefolder": ("resolution",),
     "synthetic": ("dimension", "classes", "examples", "teacher_width", "teacher_depth", "label_noise"),
@@ -64,10 +66,11 @@ class ModelConfig:
     """The model. isoflop's own families have `width` and `depth`; torchvision's classifiers have a name
     instead.
 
-    mlp: hidden units, hidden layers. resnet: channels of the first stage, blocks a stage, `block` basic or
-    bottleneck. convmixer: channels, blocks, `patch` and `kernel` in pixels. vit: embedding width, blocks,
-    `patch` in pixels, `head_width` channels a head. `parametrization` mup scales initialisation, learning
-    rates and multipliers from `base_width` and `base_depth`, where the two parametrizations are the same.
+    mlp: hidden units, hidden layers. resnet: channels of the first stage, blocks a stage, `block` basic
+    or bottleneck, and with `zero_init_residual` blocks that start as their shortcuts. convmixer:
+    channels, blocks, `patch` and `kernel` in pixels. vit: embedding width, blocks, `patch` in pixels,
+    `head_width` channels a head. `parametrization` mup scales initialisation, learning rates and
+    multipliers from `base_width` and `base_depth`, where the two parametrizations are the same.
     """
 
     family: Literal["mlp", "resnet", "convmixer", "vit", "torchvision"]
@@ -78,6 +81,7 @@ class ModelConfig:
     patch: Count | None
     kernel: Count | None
     head_width: Count | None
+    zero_init_residual: bool
     parametrization: Literal["standard", "mup"]
     base_width: Count | None
     base_depth: Count | None
@@ -88,6 +92,8 @@ class ModelConfig:
         _takes(self, self.family, MODEL_TAKES[self.family], every)
         bases = ("base_width", "base_depth")
         _takes(self, self.parametrization, bases if self.parametrization == "mup" else (), bases)
+        if self.zero_init_residual and self.family != "resnet":
+            raise ValueError(f"{self.family} takes no zero_init_residual: set it to false")
         if self.family == "torchvision" and self.parametrization == "mup":
             raise ValueError("mup is for our own families: torchvision's parameters carry no roles")
         if self.width and self.head_width and self.width % self.head_width:
@@ -108,10 +114,10 @@ class ModelConfig:
 class DataConfig:
     """`fraction` of the training part is used, the first of a fixed order, so smaller sets are nested.
 
-    `augment` crop_flip pads by an eighth of the image, crops at random and mirrors half of the images, the
-    same for every run. imagefolder: class folders under root/train and root/val, resized once to
-    `resolution` pixels. synthetic: labels of a random teacher network on `dimension` normal inputs, a share
-    `label_noise` of them drawn at random.
+    `augment` crop_flip pads by an eighth of the image, crops at random and mirrors half of the images,
+    the same for every run. `resolution` resizes images to that many pixels a side; null keeps the size of
+    a set that has one. imagefolder: class folders under root/train and root/val. synthetic: labels of a
+    random teacher network on `dimension` normal inputs, a share `label_noise` of them drawn at random.
     """
 
     name: Literal[
@@ -132,7 +138,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         """Refuse settings of another set."""
         every = {name for names in DATA_TAKES.values() for name in names}
-        _takes(self, self.name, DATA_TAKES.get(self.name, ()), every)
+        optional = {"resolution"} if self.name in NATIVE_RESOLUTION else set()
+        _takes(self, self.name, DATA_TAKES.get(self.name, ()), every - optional)
         if self.augment != "none" and self.name in ("digits", "synthetic"):
             raise ValueError(
                 f"augment={self.augment} is for photographs, not for {self.name}: set it to none"

@@ -17,6 +17,7 @@ import torch
 from isoflop.config import DataConfig
 from isoflop.train.data import folder, synthetic
 from isoflop.train.data.parts import DataError, DataSet, Raw, gather_part, split, statistics
+from isoflop.train.data.resize import at_resolution
 
 _IDX = (
     "train-images-idx3-ubyte",
@@ -115,6 +116,8 @@ def load(config: DataConfig, device: torch.device) -> DataSet:
         DataError: a file is missing or damaged.
     """
     raw = READERS[config.name](config)
+    if config.name != "imagefolder":  # a folder's images are cached at their resolution
+        raw = at_resolution(raw, config.resolution)
     indices = split(len(raw.labels), raw.test_n, config.fraction)
     digest = hashlib.sha256(raw.identity)
     for part in indices:

@@ -6,6 +6,9 @@ depth 3 of basic blocks is ResNet-20, with 1x1 convolutions on the two shortcuts
 B). A bottleneck block's last convolution has four times the stage's channels (their section 4.1), so its
 first shortcut changes shape too.
 
+With `zero_init_residual` the last batch norm of every block starts with gain 0 (Goyal et al. 2017, section
+5.1), so that each block starts as its shortcut and a deep network starts as a shallow one.
+
 Convolutions are He-initialised by fan-out. Each is followed by a batch norm, which forgets the scale of its
 weights; it does not forget how far a step turns them, so the learning rates of `parametrize` apply.
 """
@@ -39,10 +42,10 @@ def convolution(
     return made
 
 
-def normalisation(channels: int, *, branch: bool = False) -> nn.BatchNorm2d:
-    """Return a batch normalisation of `channels`."""
+def normalisation(channels: int, *, branch: bool = False, zero: bool = False) -> nn.BatchNorm2d:
+    """Return a batch normalisation of `channels`, whose gain starts at 1, or at 0."""
     made = nn.BatchNorm2d(channels)
-    tag_norm(made, branch=branch)
+    tag_norm(made, branch=branch, zero=zero)
     return made
 
 
@@ -73,13 +76,15 @@ def shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions with batch normalisation and a shortcut; the branch times `multiplier`."""
 
-    def __init__(self, inputs: int, channels: int, stride: int, multiplier: float) -> None:
+    def __init__(
+        self, inputs: int, channels: int, stride: int, multiplier: float, *, zero_init: bool
+    ) -> None:
         super().__init__()
         self.multiplier = multiplier
         self.conv1 = convolution(inputs, channels, 3, stride, branch=True)
         self.norm1 = normalisation(channels, branch=True)
         self.conv2 = convolution(channels, channels, 3, branch=True)
-        self.norm2 = normalisation(channels, branch=True)
+        self.norm2 = normalisation(channels, branch=True, zero=zero_init)
         self.shortcut = shortcut(inputs, channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -92,7 +97,9 @@ class BasicBlock(nn.Module):
 class BottleneckBlock(nn.Module):
     """1x1, 3x3 and 1x1 convolutions, the last to four times the channels; the stride is on the 3x3."""
 
-    def __init__(self, inputs: int, channels: int, stride: int, multiplier: float) -> None:
+    def __init__(
+        self, inputs: int, channels: int, stride: int, multiplier: float, *, zero_init: bool
+    ) -> None:
         super().__init__()
         self.multiplier = multiplier
         outputs = channels * EXPANSION["bottleneck"]
@@ -101,7 +108,7 @@ class BottleneckBlock(nn.Module):
         self.conv2 = convolution(channels, channels, 3, stride, branch=True)
         self.norm2 = normalisation(channels, branch=True)
         self.conv3 = convolution(channels, outputs, 1, branch=True)
-        self.norm3 = normalisation(outputs, branch=True)
+        self.norm3 = normalisation(outputs, branch=True, zero=zero_init)
         self.shortcut = shortcut(inputs, outputs, stride)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -129,6 +136,7 @@ class ResNet(nn.Module):
         *,
         block: str,
         multiplier: float,
+        zero_init_residual: bool,
     ) -> None:
         super().__init__()
         self.stem = convolution(image_shape[0], width, 3, kind="input")
@@ -139,7 +147,8 @@ class ResNet(nn.Module):
         for stage in range(3):
             channels = width * 2**stage
             for position in range(depth):
-                blocks.append(make(inputs, channels, 2 if stage and not position else 1, multiplier))
+                stride = 2 if stage and not position else 1
+                blocks.append(make(inputs, channels, stride, multiplier, zero_init=zero_init_residual))
                 inputs = channels * EXPANSION[block]
         self.blocks = nn.Sequential(*blocks)
         self.readout = nn.Linear(inputs, classes)
@@ -159,7 +168,15 @@ def build(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) 
     assert config.depth is not None
     assert config.block is not None
     multiplier = branch_multiplier(scale(config))
-    return ResNet(image_shape, classes, config.width, config.depth, block=config.block, multiplier=multiplier)
+    return ResNet(
+        image_shape,
+        classes,
+        config.width,
+        config.depth,
+        block=config.block,
+        multiplier=multiplier,
+        zero_init_residual=config.zero_init_residual,
+    )
 
 
 def forward_macs(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> int:
