@@ -23,7 +23,9 @@ TRUNK = ("schedule=steps", "schedule.epochs=null", "schedule.steps=80", "schedul
 
 def results(record: Record) -> tuple[object, ...]:
     assert record.compute is not None
-    return record.error, record.loss, record.compute.train_flops, record.compute.optimizer_flops
+    assert record.train_loss is not None
+    final = record.train_loss[-1].end_step, record.train_loss[-1].examples
+    return record.error, record.loss, record.compute.train_flops, record.compute.optimizer_flops, final
 
 
 @pytest.mark.parametrize("extra", [(), ("model=resnet", "model.width=2", "optim=sgd")])

@@ -184,3 +184,31 @@ def test_training_on_from_a_snapshot_is_bit_identical(make_config: MakeConfig) -
     assert made.step == 8
     made.advance(20, factors(made))
     assert torch.equal(first, weights(made))
+
+
+def test_mean_losses_of_intervals_are_those_of_the_steps(make_config: MakeConfig) -> None:
+    """The sums at the marks are running totals of the steps' losses; warming up adds nothing."""
+    one, all_steps = trainer(make_config(), 20), trainer(make_config(), 20)
+    all_steps.keep_loss_sums(range(1, 21))
+    all_steps.advance(20, factors(all_steps))
+    each = dict(all_steps.take_loss_sums())
+    one.keep_loss_sums((1, 5, 20, 40))
+    one.warm_up()
+    one.advance(3, factors(one))
+    one.advance(20, factors(one))
+    kept = one.take_loss_sums()
+    assert [step for step, _ in kept] == [1, 5, 20]
+    assert all(total == pytest.approx(each[step], rel=1e-6) for step, total in kept)
+    assert each[20] == pytest.approx(float(one.loss_sum), rel=1e-6)
+    assert one.take_loss_sums() == ()
+
+
+def test_the_brier_score_is_that_of_the_probabilities(make_config: MakeConfig) -> None:
+    of = trainer(make_config())
+    part = of.data.val
+    score = evaluate(of.model, of.data, part, of.autocast, of.memory_format)
+    with torch.no_grad():
+        images = of.data.normalise(part.images, torch.contiguous_format)
+        probabilities = of.model.eval()(images).double().softmax(1)
+    indicators = F.one_hot(part.labels, of.data.classes)
+    assert score.brier == pytest.approx(float((probabilities - indicators).square().sum(1).mean()), rel=1e-5)

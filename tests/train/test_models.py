@@ -230,3 +230,25 @@ def test_a_strided_shortcut_is_never_strided_for_onednn() -> None:
         outcomes.append((y.detach(), x.grad, module.weight.grad))
     for one, other in zip(*outcomes, strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("block", ["basic", "bottleneck"])
+def test_zero_init_residual_starts_every_block_as_its_shortcut(block: str) -> None:
+    config = shape("resnet", width=4, depth=2, block=block, zero_init_residual=True)
+    model = models.build(config, (3, 8, 8), 10, seed=0, device=CPU)
+    x = torch.randn(5, 4, 8, 8).relu()
+    for made in model.blocks:  # type: ignore[union-attr]
+        through = made(x)
+        assert torch.equal(through, made.shortcut(x).relu())
+        x = through
+    plain = models.build(
+        dataclasses.replace(config, zero_init_residual=False), (3, 8, 8), 10, seed=0, device=CPU
+    )
+    zeroed = {name for name, p in model.named_parameters() if not torch.equal(p, plain.get_parameter(name))}
+    assert len(zeroed) == 6
+    assert all(name.endswith("norm2.weight" if block == "basic" else "norm3.weight") for name in zeroed)
+
+
+def test_zero_init_residual_is_refused_where_there_are_no_batch_norms_to_start_at_zero() -> None:
+    with pytest.raises(ValueError, match="mlp takes no zero_init_residual: set it to false"):
+        dataclasses.replace(MLP, zero_init_residual=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -58,3 +59,15 @@ def test_stops_rise_to_the_last_step(steps: int, evaluations: int) -> None:
     assert list(stops) == sorted(set(stops))
     assert stops[0] > 0
     assert len(stops) <= evaluations
+
+
+def test_loss_marks_are_spaced_in_the_logarithm_and_end_each_horizon() -> None:
+    marks = schedule.loss_marks(10_000, (2500, 10_000))
+    assert marks[0] == 1
+    assert {2500, 10_000} <= set(marks)
+    assert 30 <= len(marks) <= 41
+    late = [
+        later / earlier for earlier, later in itertools.pairwise(m for m in marks if m > 100 and m != 2500)
+    ]
+    assert max(late) / min(late) < 1.05
+    assert schedule.loss_marks(1, (1,)) == (1,)

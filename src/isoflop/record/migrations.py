@@ -17,8 +17,8 @@ def _from_1(raw: dict[str, Any]) -> dict[str, Any]:
     return raw | {"schema": 2, "horizon": 1.0, "optim": optim, "time": timing}
 
 
-def _unknown(*names: str) -> dict[str, Any]:
-    return dict.fromkeys(names) | {f"{name}_reason": "not recorded in schema 2" for name in names}
+def _unknown(*names: str, schema: int = 2) -> dict[str, Any]:
+    return dict.fromkeys(names) | {f"{name}_reason": f"not recorded in schema {schema}" for name in names}
 
 
 def _from_2(raw: dict[str, Any]) -> dict[str, Any]:
@@ -45,11 +45,19 @@ def _from_2(raw: dict[str, Any]) -> dict[str, Any]:
     return raw | new | {"spent": spent, "provenance": origin}
 
 
+def _from_3(raw: dict[str, Any]) -> dict[str, Any]:
+    """Schema 3 had neither the training loss over the steps nor the Brier score."""
+    loss = raw["loss"]
+    if loss is not None:
+        loss = loss | _unknown("test_brier", schema=3)
+    return raw | _unknown("train_loss", schema=3) | {"schema": 4, "loss": loss}
+
+
 _GPU_STATE = (
     *("temperature_begin_celsius", "temperature_end_celsius", "sm_clock_mhz", "power_limit_watts"),
     *("throttled_share", "compute_processes", "stale_share"),
 )
 _GPU_FACTS = ("default_power_limit_watts", "max_sm_clock_mhz", "memory_bytes", "persistence_mode", "mig")
 
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2}
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2, 3: _from_3}
 """Older schema number -> function that returns the same record in the next schema."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
-SCHEMA = 3
+SCHEMA = 4
 
 State = Literal["done", "failed", "diverged", "oom", "interrupted"]
 Grade = Literal["A", "B", "C", "D"]
@@ -29,11 +29,27 @@ class ErrorRate:
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """Mean cross-entropy in nats; `train` is over as many training images as the test set holds, at most."""
+    """Mean cross-entropy in nats; `train` is over as many training images as the test set holds, at most.
+
+    `test_brier` is the Brier score of the test part: the mean over images of the sum over classes of
+    (probability - indicator)^2, in [0, 2].
+    """
 
     test: float
     val: float
     train: float
+    test_brier: float | None
+    test_brier_reason: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class LossInterval:
+    """Mean training loss in nats over the steps since the interval before, up to and with step `end_step`,
+    of the batches as they were trained on (augmented, with label smoothing where there is any)."""
+
+    end_step: int
+    examples: int
+    mean_loss: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -357,6 +373,8 @@ class Record:
     provenance: Provenance
     spent: Spent
     curve: tuple[CurvePoint, ...]
+    train_loss: tuple[LossInterval, ...] | None
+    train_loss_reason: str | None
     optim: OptimFacts | None
     optim_reason: str | None
     data: DataFacts | None

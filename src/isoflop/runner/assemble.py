@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from isoflop.record import (
     DataFacts,
     ErrorRate,
     Loss,
+    LossInterval,
     OptimFacts,
     PeakRate,
     Provenance,
@@ -193,6 +195,27 @@ def error_rate(test: Score, val: Score) -> ErrorRate:
     )
 
 
+def loss(trained: TrainedPoint) -> Loss:
+    """Return the losses of the final evaluations."""
+    return Loss(
+        test=trained.test.loss,
+        val=trained.val.loss,
+        train=trained.train.loss,
+        test_brier=trained.test.brier,
+        test_brier_reason="trained before it was computed" if trained.test.brier is None else None,
+    )
+
+
+def train_loss(trained: TrainedPoint) -> tuple[LossInterval, ...]:
+    """Return the mean training loss of each interval, from the sums of the losses up to its ends."""
+    per_step = trained.examples_seen // trained.steps
+    ends = ((0, 0.0), *trained.loss_sums)
+    return tuple(
+        LossInterval(end, end * per_step, (later - earlier) / (end - start))
+        for (start, earlier), (end, later) in itertools.pairwise(ends)
+    )
+
+
 def optim_facts(config: Config, trained: TrainedPoint, lr_interior: bool | None) -> OptimFacts:
     """Return what the optimizer used; `lr_interior` is None where no grid of learning rates was tried."""
     return OptimFacts(
@@ -269,7 +292,8 @@ def finished_record(
             optim=optim_facts(config, trained, lr_interior),
             data=data_facts(config, prepared.data),
             error=error_rate(trained.test, trained.val),
-            loss=Loss(test=trained.test.loss, val=trained.val.loss, train=trained.train.loss),
+            loss=loss(trained),
+            train_loss=train_loss(trained),
             compute=work,
             time=timing(work, trained, origin),
         ),

@@ -75,6 +75,7 @@ class SegmentTrainer:
                 so_far,
                 windows=(*so_far.windows, *windows),
                 train_seconds=so_far.train_seconds + seconds,
+                loss_sums=(*so_far.loss_sums, *trainer.take_loss_sums()),
             ),
         )
 

@@ -29,6 +29,8 @@ class Trajectory(msgspec.Struct, frozen=True, kw_only=True, rename={"earlier_ene
     Attributes:
         val: the last evaluation on the validation part, None before the first.
         curve: all evaluations so far.
+        loss_sums: (step, sum of the training losses of all steps up to it), at the steps of
+            `schedule.loss_marks` passed so far.
         earlier_energy: joules of earlier attempts.
         windows: the metered windows of this attempt, by this process's monotonic clock; empty in a
             checkpoint, where they have been turned into joules.
@@ -38,6 +40,7 @@ class Trajectory(msgspec.Struct, frozen=True, kw_only=True, rename={"earlier_ene
 
     val: Score | None = None
     curve: tuple[CurvePoint, ...] = ()
+    loss_sums: tuple[tuple[int, float], ...] = ()
     earlier_energy: EarlierEnergy = EarlierEnergy()
     windows: tuple[Window, ...] = ()
     train_seconds: float = 0.0
@@ -61,7 +64,7 @@ class TrainedPoint(msgspec.Struct, frozen=True, kw_only=True, rename={"earlier_e
         wasted_seconds: seconds of training lost in the same way.
         parameters: trainable and other parameters of the model.
         optimizer_flops_per_step: FLOPs of one optimizer step.
-        curve, windows, earlier_energy, train_seconds, eval_seconds: as in Trajectory.
+        curve, loss_sums, windows, earlier_energy, train_seconds, eval_seconds: as in Trajectory.
         setup_seconds: seconds before the trainer was warmed up.
         warmup_seconds: seconds of the warm-up, of which `compile_seconds` went into compiling or capturing.
         eval_examples: examples that went forward in evaluations.
@@ -90,6 +93,7 @@ class TrainedPoint(msgspec.Struct, frozen=True, kw_only=True, rename={"earlier_e
     val: Score
     train: Score
     processes: int = 1
+    loss_sums: tuple[tuple[int, float], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -84,6 +84,8 @@ class RunTrainer:
         self._segments = SegmentTrainer(config, trainer, meter, context, prepared.plan.all_steps)
         self._evaluator = Evaluator(prepared, trainer, meter, context)
         self._evaluation_steps = schedule.stops(trainer.steps, config.schedule.evaluations)
+        ends = tuple(horizon.end_step for horizon in prepared.plan.horizons)
+        trainer.keep_loss_sums(schedule.loss_marks(trainer.steps, ends))
         self._branched_from: Snapshot | None = None
         self.state = TrainingState(run_id=config.run_id)
 
@@ -231,6 +233,7 @@ class RunTrainer:
             parameters=sum(p.numel() for p in trainer.model.parameters()),
             optimizer_flops_per_step=optim.flops_per_step(self._config.optim, trainer.model),
             curve=reached.curve,
+            loss_sums=reached.loss_sums,
             windows=reached.windows,
             earlier_energy=reached.earlier_energy,
             setup_seconds=setup_seconds,

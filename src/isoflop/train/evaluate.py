@@ -18,11 +18,16 @@ BATCH_SIZE = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """Result of an evaluation: `wrong` of `n` images misclassified, mean cross-entropy `loss` in nats."""
+    """Result of an evaluation: `wrong` of `n` images misclassified, mean cross-entropy `loss` in nats.
+
+    `brier` is the Brier score (Brier 1950): the mean over images of the sum over classes of (probability -
+    indicator)^2, in [0, 2]; None in a checkpoint of a version that did not compute it.
+    """
 
     wrong: int
     n: int
     loss: float
+    brier: float | None = None
 
     @property
     def error(self) -> float:
@@ -57,7 +62,7 @@ def evaluate(
     image_batches, label_batches = torch.split(part.images, BATCH_SIZE), torch.split(part.labels, BATCH_SIZE)
     own = range(world.rank, len(label_batches), world.size)
     wrong = torch.zeros(len(label_batches), dtype=torch.int64, device=part.labels.device)
-    loss = torch.zeros(len(label_batches), dtype=torch.float64, device=part.labels.device)
+    loss, brier = torch.zeros(2, len(label_batches), dtype=torch.float64, device=part.labels.device)
     for batch in own:
         images, labels = image_batches[batch], label_batches[batch]
         with autocast:
@@ -66,10 +71,17 @@ def evaluate(
         # Written into tensors on the device, and read once after the last batch: reading waits for a GPU.
         wrong[batch] = (logits.argmax(1) != labels).sum()
         loss[batch] = F.cross_entropy(logits, labels, reduction="sum").double()
+        probabilities = logits.softmax(1)
+        # sum over k of (p_k - y_k)^2 = sum of p_k^2 - 2 p_label + 1
+        correct = probabilities.gather(1, labels[:, None])
+        brier[batch] = probabilities.square().sum().double() - 2 * correct.sum().double() + len(labels)
     model.train(training)
     # Every entry is a sum of one process's number and zeros, so this adds no rounding.
     world.all_reduce(wrong)
     world.all_reduce(loss)
+    world.all_reduce(brier)
     # In float64 and in order: a sum on the device may be taken in another order elsewhere.
-    total_loss = functools.reduce(operator.add, loss.tolist(), 0.0)
-    return Score(int(wrong.sum()), len(part), total_loss / len(part))
+    mean_loss, mean_brier = (
+        functools.reduce(operator.add, sums.tolist(), 0.0) / len(part) for sums in (loss, brier)
+    )
+    return Score(int(wrong.sum()), len(part), mean_loss, mean_brier)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -102,6 +102,8 @@ class Trainer:
         self._engine: step.Engine | None = None
         self._capacity = max(steps, WARMUP_STEPS)
         self.compile_seconds = 0.0
+        self._loss_marks: frozenset[int] = frozenset()
+        self._loss_sums: list[tuple[int, Tensor]] = []
         self.restart()
 
     def _draw_model(self, config: Config) -> nn.Module:
@@ -135,6 +137,7 @@ class Trainer:
     def _seek(self, start_step: int) -> None:
         """Set the step and position the stream of batches at it."""
         self.step = start_step
+        self._loss_sums.clear()
         config = self.config
         self._batches: Iterator[tuple[Tensor, Tensor]] = batches(
             self.data,
@@ -245,8 +248,33 @@ class Trainer:
         """
         assert self.step <= stop <= len(factors), (self.step, stop, len(factors))
         engine = self._engine or self._ready_engine()
-        engine.advance(self._batches, factors[self.step : stop])
-        self.step = stop
+        piece_ends = {mark for mark in self._loss_marks if self.step < mark < stop}
+        if stop > self.step:
+            piece_ends.add(stop)
+        for piece_end in sorted(piece_ends):
+            engine.advance(self._batches, factors[self.step : piece_end])
+            self.step = piece_end
+            if piece_end in self._loss_marks:
+                # Copied on the device, without waiting for it: read later, by take_loss_sums().
+                self._loss_sums.append((piece_end, self.loss_sum.clone()))
+
+    def keep_loss_sums(self, marks: Iterable[int]) -> None:
+        """From now on, keep the sum of the losses so far after each of these steps, for take_loss_sums()."""
+        self._loss_marks = frozenset(marks)
+
+    def take_loss_sums(self) -> tuple[tuple[int, float], ...]:
+        """Return (step, sum of the losses of all steps up to it) at the marks passed since the last call.
+
+        The mean over all processes, each of which computes the loss of its share of the batch. Collective;
+        waits for the device. What is kept is dropped when the trainer goes to another step.
+        """
+        if not self._loss_sums:
+            return ()
+        steps = [step for step, _ in self._loss_sums]
+        sums = torch.stack([loss_sum for _, loss_sum in self._loss_sums])
+        self._loss_sums.clear()
+        self.world.all_reduce(sums)
+        return tuple(zip(steps, (sums / self.world.size).tolist(), strict=True))
 
     def check_finite(self) -> None:
         """Check all losses so far, of all processes. Collective; waits for the device.

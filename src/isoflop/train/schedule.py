@@ -8,6 +8,8 @@ import math
 from isoflop.config import ScheduleConfig
 
 MOST_STEPS = 10_000_000
+LOSS_MARKS = 40
+"""Intervals of the training loss that a record keeps, about: enough to see a learning curve on log axes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +101,15 @@ def total_steps(
 def stops(steps: int, evaluations: int) -> tuple[int, ...]:
     """Return the steps after which the model is evaluated: evenly spaced, the last at the end."""
     return tuple(sorted({round(steps * (i + 1) / evaluations) for i in range(evaluations)} - {0}))
+
+
+def loss_marks(steps: int, ends: tuple[int, ...], marks: int = LOSS_MARKS) -> tuple[int, ...]:
+    """Return the steps after which the sum of training losses is kept: evenly spaced in the logarithm.
+
+    The end of every horizon is one of them, so that each point's last interval ends where the point lies.
+    """
+    spaced = {round(steps ** (i / max(1, marks - 1))) for i in range(marks)}
+    return tuple(sorted(spaced | set(ends)))
 
 
 def between(grid: tuple[int, ...], start: int, end: int) -> tuple[int, ...]:
