@@ -60,6 +60,13 @@ def test_a_run_counts_what_it_did(done_record: Record) -> None:
     assert error.ci_high == pytest.approx((middle + half) / (1 + z * z / n))
 
 
+def test_the_recorded_rate_is_the_one_at_the_batch_size_used(make_config: MakeConfig) -> None:
+    config = make_config("optim=sgd", "optim.lr=0.05", "optim.batch_size=64", "optim.base_batch_size=32")
+    (record,) = run.run(config)
+    assert record.optim is not None
+    assert record.optim.lr == pytest.approx(0.1)
+
+
 def test_the_curve_ends_where_the_run_ends(done_record: Record) -> None:
     assert done_record.compute is not None
     assert done_record.error is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -46,11 +47,23 @@ def _from_2(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_3(raw: dict[str, Any]) -> dict[str, Any]:
-    """Schema 3 had neither the training loss over the steps nor the Brier score."""
-    loss = raw["loss"]
+    """Schema 3 had neither the training loss over the steps nor the Brier score, and its `optim.lr` was the
+    configured rate, without the factor of the batch size."""
+    loss, optim = raw["loss"], raw["optim"]
     if loss is not None:
         loss = loss | _unknown("test_brier", schema=3)
-    return raw | _unknown("train_loss", schema=3) | {"schema": 4, "loss": loss}
+    if optim is not None:
+        optim = optim | {"lr": optim["lr"] * _batch_factor(raw["cell"].get("optim", {}))}
+    return raw | _unknown("train_loss", schema=3) | {"schema": 4, "loss": loss, "optim": optim}
+
+
+def _batch_factor(settings: dict[str, Any]) -> float:
+    """Return the batch size's factor on the learning rate, as `train.optim` applied it in schema 3."""
+    base = settings.get("base_batch_size")
+    if base is None:
+        return 1.0
+    ratio: float = settings["batch_size"] / base
+    return ratio if settings["name"] == "sgd" else math.sqrt(ratio)
 
 
 _GPU_STATE = (

@@ -264,7 +264,8 @@ class ModelFacts:
 
 @dataclasses.dataclass(frozen=True)
 class OptimFacts:
-    """What the optimizer really used. `lr` is the peak of the schedule; `lr_interior` says whether it was the
+    """What the optimizer really used. `lr` is the peak of the schedule at this batch size;
+    `lr_interior` says whether it was the
     best of a grid and not at its edge."""
 
     name: str

@@ -30,6 +30,7 @@ from isoflop.record.binomial import wilson
 from isoflop.runner.prepare import Prepared, times
 from isoflop.runner.provenance import model_facts
 from isoflop.runner.state import MeasuredPoint, TrainedPoint
+from isoflop.train import optim
 from isoflop.train.data import DataSet
 from isoflop.train.evaluate import Score
 
@@ -220,7 +221,7 @@ def optim_facts(config: Config, trained: TrainedPoint, lr_interior: bool | None)
     """Return what the optimizer used; `lr_interior` is None where no grid of learning rates was tried."""
     return OptimFacts(
         name=config.optim.name,
-        lr=config.optim.lr,
+        lr=config.optim.lr * optim.batch_factors(config.optim)[0],
         weight_decay=config.optim.weight_decay,
         batch_size=config.optim.batch_size,
         parametrization=config.model.parametrization,

@@ -27,13 +27,14 @@ def command(rows: pd.DataFrame) -> str | None:
     if family not in FAMILIES or data is None or not str(data).isidentifier():
         return None
     largest = float(known["train_gflops"].max())
-    optimizer, rate = _only(known, "optimizer"), _only(known, "lr")
+    optimizer, rate, batch_size = (_only(known, name) for name in ("optimizer", "lr", "batch_size"))
     depth = int(known["depth"].median())
     budgets = [f"{float(format(share * largest, '.2g')):g}" for share in BUDGETS]
     arguments = [
         *("isoflop sweep", f"data={data}", f"model={family}", f"model.depth={depth}"),
         *([f"optim={optimizer}"] if optimizer else []),
         *([f"optim.lr={rate:g}"] if rate else []),
+        *([f"optim.batch_size={batch_size:g}"] if batch_size else []),
         f"model.width={','.join(map(str, _widths(known['width'])))}",
         "schedule=budget",
         f"schedule.train_gflops={','.join(budgets)}",
