@@ -1,0 +1,37 @@
+"""Check of how often each training example was seen."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from isoflop.curve.check import finding
+from isoflop.curve.check.finding import Finding, Outcome
+
+CHECK = "repetition"
+OFTEN = 4.0
+"""Up to about this many passes repeated data are nearly as good as fresh ones (Muennighoff et al. 2023,
+arXiv 2305.16264, for language models)."""
+
+
+def check(table: pd.DataFrame) -> Outcome:
+    """Return how often the training set was passed over, where that is more than OFTEN times."""
+    for name in ("examples_seen", "train_n"):
+        if finding.known(table, name).empty:
+            return finding.needs(CHECK, name)
+    rows = finding.known(table, "examples_seen", "train_n")
+    if rows.empty:
+        return finding.needs(CHECK, "examples_seen and train_n of the same runs")
+    passes = rows["examples_seen"] / rows["train_n"]
+    low, high = float(passes.min()), float(passes.max())
+    often = f"{high:.3g} times" if high <= 1.02 * low else f"{low:.3g} to {high:.3g} times"
+    if high <= OFTEN * 1.02:
+        return Outcome(CHECK, passed=f"each training example was seen {often}")
+    many = rows[passes > OFTEN * 1.02]
+    which = "by every run" if len(many) == len(rows) else f"({len(many)} of {len(rows)} runs more than {OFTEN:g})"
+    sentence = (
+        f"each training example was seen {often} {which}: beyond about {OFTEN:g} passes repeated data are worth "
+        "less than fresh ones, so that more training is not more data (Muennighoff et al. 2023)"
+    )
+    found = () if len(many) == len(rows) else finding.subjects(many)
+    what = "use a larger training set or fewer epochs where data should grow; judge training loss beside error"
+    return Outcome(CHECK, (Finding(CHECK, "note", found, sentence, what),))
