@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import fit_joint, output
+from isoflop.cli import exclusion, fit_joint, output
 from isoflop.config import ConfigError
 
 
@@ -32,6 +33,7 @@ def add_method(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mixed", action="store_true", help="fit several code versions or machines together")
     parser.add_argument("--chance", type=float, metavar="V", help="the error of guessing, as a fraction")
     parser.add_argument("--wild", action="store_true", help="resample signs of residuals, not configurations")
+    exclusion.add_option(parser)
 
 
 def _add_columns(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +46,11 @@ def _add_columns(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hold-out", metavar="RULE", help="fit the rest and judge on these: 'train_gflops>1e6'"
     )
+    add_grouping(parser)
+
+
+def add_grouping(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which rows of a table of one's own belong together."""
     parser.add_argument("--group", metavar="COL", help="of your own table: what makes a configuration")
     parser.add_argument("--seed", metavar="COL", help="of your own table: the column that repeats one")
     parser.add_argument(
@@ -61,14 +68,16 @@ def _fit(options: argparse.Namespace) -> int:
     if fit_joint.is_requested(options):
         return fit_joint.fit(options)
     if options.directory.is_dir():
-        _, fits = fit_sweep(options)
-        written = not _is_custom(options)
+        runs, fits = fit_sweep(options)
+        table, written = runs.rows, not _is_custom(options)
     else:
-        fits, written = _fit_file(options), False
+        table, fits = _fit_file(options)
+        written = False
     if options.json:
         return output.write_json(fits, options.json)
     for report in fits.reports:
         fit_table.show(report)
+    _show_check(options, table, fits)
     for unfitted in fits.unfitted:
         console.OUT.print(f"not fitted: {unfitted.run_id}: {unfitted.reason}", markup=False)
     if written:
@@ -85,10 +94,12 @@ def fit_sweep(options: argparse.Namespace) -> tuple[Any, Any]:
     from isoflop.curve import fit, result
     from isoflop.table import aggregate
 
-    method = _method(options)
+    method = method_of(options)
     table = aggregate.aggregate(options.directory)
+    method = dataclasses.replace(method, left_out=exclusion.left_out(options, table.rows))
     if _is_custom(options):
-        fits = _fit_axes(options, table.rows, options.x or "train_gflops", options.y or "test_error")
+        axes = (options.x or "train_gflops", options.y or "test_error")
+        fits = _fit_axes(options, method, table.rows, *axes)
     else:
         fits = fit.fit_all(table.rows, source=str(options.directory), method=method)
     aggregate.write(table, options.directory)
@@ -103,7 +114,7 @@ def _is_custom(options: argparse.Namespace) -> bool:
     return any(getattr(options, name, None) not in (None, False) for name in names)
 
 
-def _method(options: argparse.Namespace) -> Any:
+def method_of(options: argparse.Namespace) -> Any:
     """Return the checked `fit.Method` of the options. Raises ConfigError or ValueError."""
     from isoflop.curve import fit
     from isoflop.curve.laws import LAWS
@@ -125,24 +136,41 @@ def _method(options: argparse.Namespace) -> Any:
     return method
 
 
-def _fit_axes(options: argparse.Namespace, rows: Any, x: str, y: str) -> Any:
-    """Fit one pair of axes, without the rows that --hold-out names, on which the forecast is then judged."""
+def _fit_axes(options: argparse.Namespace, method: Any, rows: Any, x: str, y: str) -> Any:
+    """Fit one pair of axes, without the rows that --hold-out names, on which the forecast is then judged.
+
+    Args:
+        options: of the command.
+        method: the `fit.Method`.
+        rows: the table of runs.
+        x, y: names of its columns.
+    """
     from isoflop.curve import fit
     from isoflop.curve.forecast import holdout
 
-    method = _method(options)
     if options.hold_out is None:
         return fit.fit_all(rows, source=str(options.directory), method=method, axes=((x, y),))
     report = holdout.fit_and_judge(rows, options.hold_out, x=x, y=y, method=method)
     return fit.file_of((report,), source=str(options.directory))
 
 
-def _fit_file(options: argparse.Namespace) -> Any:
-    """Fit a table of the user's own; print what was read from it with reservations."""
+def _fit_file(options: argparse.Namespace) -> tuple[Any, Any]:
+    """Fit a table of the user's own; return it and the fits. Prints what was read from it with reservations."""
     from isoflop.cli.terminal import console
-    from isoflop.table import external
 
-    _method(options)  # refuse bad options before a long file is read
+    method = method_of(options)  # refuse bad options before a long file is read
+    own, table = read_own(options)
+    for warning in own.warnings if not options.json else ():
+        console.OUT.print(f"note: {warning}", markup=False)
+    method = dataclasses.replace(method, left_out=exclusion.left_out(options, table))
+    return table, _fit_axes(options, method, own.table, own.x, own.y)
+
+
+def read_own(options: argparse.Namespace) -> tuple[Any, Any]:
+    """Return a table of the user's own as it is fitted, and under the names of a sweep's columns."""
+    from isoflop.cli import check
+    from isoflop.table import canonical, external
+
     own = external.read_runs(
         options.directory,
         x=options.x,
@@ -152,9 +180,21 @@ def _fit_file(options: argparse.Namespace) -> Any:
         chance=options.chance,
         counts=_number_or_column(options.counts),
     )
-    for warning in own.warnings if not options.json else ():
-        console.OUT.print(f"note: {warning}", markup=False)
-    return _fit_axes(options, own.table, own.x, own.y)
+    return own, canonical.canonical(own, check.named_columns(options))
+
+
+def _show_check(options: argparse.Namespace, table: Any, fits: Any) -> None:
+    """Print what the checks say where it bears on the laws: an irreducible error of undertrained shapes."""
+    from isoflop.cli.terminal import check_table, console
+    from isoflop.curve.check import floor, front
+
+    checked = front.check(table)
+    for report in fits.reports:
+        support = floor.support(table, report, checked)
+        if support is not None and support.floor is not None:
+            console.OUT.print(f"{report.y} against {report.x}:", markup=False)
+            check_table.show_support(support)
+    console.OUT.print(f"check: {check_table.counts(checked)}: isoflop check {options.directory}", markup=False)
 
 
 def _number_or_column(text: str | None) -> float | str | None:

@@ -10,6 +10,7 @@ from typing import NoReturn
 from isoflop import __version__, record
 from isoflop.cli import (
     aggregate,
+    check,
     doctor,
     fit,
     flops,
@@ -26,7 +27,7 @@ from isoflop.cli import (
 from isoflop.cli.output import FAILED, INPUT, INTERRUPTED
 from isoflop.config import ConfigError
 
-VERBS = (run, sweep, status, aggregate, fit, report, score, paper, wandb, flops, meter, doctor)
+VERBS = (run, sweep, status, aggregate, check, fit, report, score, paper, wandb, flops, meter, doctor)
 """One module per verb, in the order of `isoflop --help`. Each imports what it needs only when it runs."""
 TAKE_OVERRIDES = ("run", "sweep", "flops")
 OF_THE_PATH = (

@@ -71,6 +71,7 @@ class Method:
         mixed: fit runs of several code versions or machines together.
         forecast: average the laws too.
         beyond: bands end at this many times the largest x.
+        left_out: runs that are not fitted, each with its reason, such as those of undertrained shapes.
     """
 
     laws: tuple[str, ...] = tuple(LAWS)
@@ -84,6 +85,7 @@ class Method:
     mixed: bool = False
     forecast: bool = True
     beyond: float = predict.BAND_BEYOND
+    left_out: tuple[Excluded, ...] = ()
 
     def check(self) -> None:
         """Raise ValueError, saying what to change, where a setting makes no sense."""
@@ -270,7 +272,12 @@ def fit_table(
     method.check()
     if method.chance is not None and y.endswith("_error"):
         table = table.assign(chance_error=method.chance)
-    chosen = points.select(table, x, y, least_energy_grade=method.least_energy_grade, mixed=method.mixed)
+    chosen = points.select(
+        *(table, x, y),
+        least_energy_grade=method.least_energy_grade,
+        mixed=method.mixed,
+        left_out={each.run_id: each.reason for each in method.left_out},
+    )
     chance, unused = _chance(chosen, y, method)
     options = FitOptions(chance=chance, quantile=method.quantile)
     sample = predict.resample(

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections import Counter
 from collections.abc import Hashable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -120,8 +121,10 @@ def _grade_problem(grade: str | None, least: str) -> str | None:
     return f"energy graded {grade}, below {least}" if grade is not None and grade > least else None
 
 
-def _exclusions(table: pd.DataFrame, x: str, y: str, least_energy_grade: str) -> list[str | None]:
-    """Return for each row the reason why it cannot be used, or None."""
+def _exclusions(
+    table: pd.DataFrame, x: str, y: str, least_energy_grade: str, left_out: Mapping[str, str]
+) -> list[str | None]:
+    """Return for each row the reason why it is not used, or None; arguments as in select."""
     values_x, values_y = numbers(table, x), numbers(table, y)
     chance, test_n = (
         numbers(table, name) if name in table else np.full(len(table), math.nan)
@@ -138,6 +141,7 @@ def _exclusions(table: pd.DataFrame, x: str, y: str, least_energy_grade: str) ->
         reason = (
             ("listed twice: the first row is used" if run_id in seen else None)
             or ("no config_id" if pd.isna(row["config_id"]) else None)
+            or left_out.get(run_id)
             or _axis_problem(x, at, _text(row, reason_x))
             or (None if at > 0 else f"{x} is {at:g}: a law needs it above 0")
             or _axis_problem(y, float(values_y[i]), _text(row, reason_y))
@@ -263,6 +267,7 @@ def select(
     *,
     least_energy_grade: str = LEAST_ENERGY_GRADE,
     mixed: bool = False,
+    left_out: Mapping[str, str] = MappingProxyType({}),
 ) -> Points:
     """Return the points of y against x.
 
@@ -272,6 +277,7 @@ def select(
         x, y: names of columns.
         least_energy_grade: on an axis of joules, runs of a lower grade are excluded.
         mixed: accept runs of several code versions or machines.
+        left_out: reasons by run_id of rows that are excluded, such as those of undertrained shapes.
 
     Raises:
         ValueError: a column is missing or holds text, fewer than three distinct compute scales remain,
@@ -285,7 +291,7 @@ def select(
     for name in (x, y, "run_id", "config_id"):
         if name not in table:
             raise ValueError(f"no column {name} in the table: {nearest(name, map(str, table.columns))}")
-    reasons = _exclusions(table, x, y, least_energy_grade)
+    reasons = _exclusions(table, x, y, least_energy_grade, left_out)
     excluded = [
         Excluded(str(run_id), reason)
         for run_id, reason in zip(table["run_id"], reasons, strict=True)

@@ -25,7 +25,7 @@ def show(report: FitReport) -> None:
         weights = [m.weight for m in (report.forecast.members if report.forecast else ()) if m.law == fit.law]
         slope = costs.parameter(fit, "b") or costs.parameter(fit, "b1")
         table.add_row(
-            *(fit.law, *(_estimate(e) for e in (slope, costs.parameter(fit, "E"), fit.paper_alpha))),
+            *(fit.law, *(estimate(e) for e in (slope, costs.parameter(fit, "E"), fit.paper_alpha))),
             *(f"{fit.log10_rmse:.3f}", *at_horizons, f"{sum(weights):.0%}" if weights else "-"),
         )
     OUT.print(table)
@@ -84,11 +84,11 @@ def _show_held_out(held: HeldOut) -> None:
     )
 
 
-def _estimate(estimate: Estimate | None) -> str:
+def estimate(value: Estimate | None) -> str:
     """Return `0.292 (0.15, 0.44)`, or a dash where there is no estimate."""
-    if estimate is None:
+    if value is None:
         return "-"
-    return f"{estimate.value:.3g} ({_bound(estimate.interval.low)}, {_bound(estimate.interval.high)})"
+    return f"{value.value:.3g} ({_bound(value.interval.low)}, {_bound(value.interval.high)})"
 
 
 def _bound(value: float | None) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pandas as pd
 
 from isoflop.curve.check import finding
@@ -48,20 +47,21 @@ def check_seeds(table: pd.DataFrame) -> Outcome:
 def check_scales(table: pd.DataFrame) -> Outcome:
     """Return whether the compute scales and their range are few."""
     rows = finding.known(table, "train_gflops")
-    compute = rows["train_gflops"].to_numpy(float)
-    compute = compute[compute > 0]
-    if not len(compute):
+    rows = rows[rows["train_gflops"] > 0]
+    if rows.empty:
         return finding.needs(SCALES, "train_gflops (--x)")
-    means = np.exp(np.log(rows[rows["train_gflops"] > 0].groupby("config_id")["train_gflops"].mean()))
+    compute = rows["train_gflops"]
+    means = rows.groupby("place_id" if "place_id" in rows else "config_id")["train_gflops"].mean()
     scales = int(distinct_scales(means.to_numpy(float)).max()) + 1
     decades = math.log10(float(compute.max() / compute.min()))
-    span = f"{decades:.2g} decades of compute, {scales} scales, {len(means)} configurations"
+    configs = rows["config_id"].nunique()
+    span = f"{decades:.2g} decades of compute, {scales} scales, {configs} configurations"
     short, few = decades < SHORT_DECADES, scales < GOOD_SCALES
     if not short and not few:
         return Outcome(SCALES, passed=span)
     wanted = [f"{SHORT_DECADES:g} decades"] if short else []
     wanted += [f"{GOOD_SCALES} scales"] if few else []
-    too_little = decades < LEAST_DECADES or scales < LEAST_SCALES or len(means) < LEAST_CONFIGS
+    too_little = decades < LEAST_DECADES or scales < LEAST_SCALES or configs < LEAST_CONFIGS
     why = "too little for an answer" if too_little else "short for a power law"
     what = f"add smaller and larger shapes: at least {' and '.join(wanted)}"
     return Outcome(SCALES, (Finding(SCALES, "warning" if too_little else "note", (), f"{span}: {why}", what),))

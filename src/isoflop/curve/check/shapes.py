@@ -12,7 +12,7 @@ from isoflop.curve.check.finding import Subject, subjects
 
 ALIKE = (
     *("family", "architecture", "data", "data_fraction", "train_n", "examples_seen", "horizon"),
-    *("batch_size", "optimizer", "parametrization", "precision", "label_smoothing"),
+    *("batch_size", "optimizer", "parametrization", "precision"),
 )
 """Columns in which shapes must agree to be compared: they differ in size and learning rate only."""
 CHOSEN_BY = ("val_loss", "val_error", "train_loss")

@@ -13,6 +13,7 @@ from isoflop.curve.check.noise import SeedNoise
 from isoflop.curve.check.rises import Rise
 from isoflop.curve.check.shapes import ShapeLoss
 from isoflop.curve.check.trend import Trend
+from isoflop.curve.result import Excluded
 
 CHECK = "undertrained"
 BORDERLINE = "borderline"
@@ -164,3 +165,14 @@ def _off_trend(others: Sequence[ShapeLoss], lines: Sequence[Trend]) -> list[Find
         )
         remarks.append(Finding(BELOW_TREND, "note", tuple(s.subject for s in off), sentence, COMPARE))
     return remarks
+
+
+def excluded(outcome: Outcome) -> tuple[Excluded, ...]:
+    """Return the runs of undertrained shapes with the reason, as a fit lists the rows that it does not use."""
+    return tuple(
+        Excluded(run_id, f"undertrained: {found.sentence}")
+        for found in outcome.findings
+        if found.kind == CHECK
+        for subject in found.subjects
+        for run_id in subject.run_ids
+    )

@@ -7,13 +7,10 @@ import math
 
 import numpy as np
 
+from isoflop.curve.check.floor import identified
 from isoflop.curve.result import Band, Estimate, FitReport, Forecast, Interval, LawFit
 from isoflop.report.text.numerals import number, percent
 
-FLOOR_GAIN = 0.9
-FLOOR_SHARE = 0.25
-"""A floor is identified if log10 RMSE shrinks at least by FLOOR_GAIN against the plain power law and the
-lower end of its interval is at least FLOOR_SHARE of its value: one that all but reaches 0 shows no floor."""
 LARGEST_POWER = 100
 """Costs beyond 10 to this power are not written out."""
 FORECAST = "forecast"
@@ -54,12 +51,8 @@ def floor(report: FitReport) -> Estimate | None:
 
 
 def floor_identified(report: FitReport) -> bool:
-    """Return whether the data show a floor: E's interval is clear of 0, and the law with E clearly closer."""
-    floored, plain, e = law(report, "power_law_floor"), law(report, "power_law_ols"), floor(report)
-    if floored is None or e is None or e.interval.low is None or e.interval.high is None:
-        return False
-    gain = plain is None or floored.log10_rmse <= FLOOR_GAIN * plain.log10_rmse
-    return e.interval.low >= FLOOR_SHARE * e.value > 0 and gain
+    """Return whether the data show a floor (curve.check.floor)."""
+    return identified(report)
 
 
 def _power(base: float, exponent_: float | None) -> float | None:

@@ -1,0 +1,109 @@
+"""isoflop check: is this sweep valid? Its points are checked before anything is fitted to them."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from isoflop.cli import exclusion, fit, output
+from isoflop.config import ConfigError
+
+EXAMPLES = """examples:
+  isoflop check results/NAME                        a sweep's folder
+  isoflop check results/NAME --json -               the findings as JSON
+  isoflop check results/NAME --exclude undertrained   and fits with and without the points it names
+  isoflop check runs.csv --x flops --y error --seed seed --train-loss loss --width d_model --depth layers
+  isoflop check wandb.csv --x train_gflops --y test_error --group model.width,model.depth --seed seed"""
+
+COLUMNS = {
+    "train_loss": "training loss at the end",
+    "width": "width",
+    "depth": "depth",
+    "n": "parameters",
+    "d": "examples seen",
+    "train_n": "size of the training set",
+    "lr": "learning rate",
+}
+"""Option -> what its column holds; tables that use common names (lr, params, tokens) need none."""
+OF_TABLE = {"n": "parameters", "d": "examples_seen"}
+"""Option -> column of a sweep's table where the two differ."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Checked:
+    """What `isoflop check --json` writes: the checks, and with --exclude the fits with and without the points."""
+
+    check: Any
+    fit: Any
+    fit_without: Any
+
+
+def add(add_verb: output.AddVerb) -> None:
+    """Add the verb to the parser."""
+    verb = add_verb("check", _check, "Is this sweep valid? Undertrained shapes, learning rates, design, drift")
+    verb.epilog, verb.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
+    path_help = "the folder of a sweep, or a csv, parquet, json lines or W&B export"
+    verb.add_argument("directory", metavar="PATH", type=Path, help=path_help)
+    output.add_json(verb)
+    fit.add_method(verb)
+    verb.add_argument("--x", help="of your own table: the column of training compute, in any unit")
+    verb.add_argument("--y", help="of your own table: the column of the error or loss")
+    fit.add_grouping(verb)
+    for name, text in COLUMNS.items():
+        option = f"--{name.replace('_', '-')}"
+        verb.add_argument(option, metavar="COL", dest=f"column_{name}", help=f"of your own table: {text}")
+
+
+def _check(options: argparse.Namespace) -> int:
+    from isoflop.cli.terminal import check_table
+    from isoflop.curve.check import front, loss_curves
+
+    if options.json:
+        output.check_target(options.json)
+    method = fit.method_of(options)
+    table, x, y = _read(options)
+    curves = loss_curves.read(options.directory, table["run_id"]) if options.directory.is_dir() else {}
+    report = front.check(table, curves)
+    fitted = _fits(options, method, table, x, y) if options.exclude else (None, None)
+    if options.json:
+        return output.write_json(Checked(report, *fitted), options.json)
+    check_table.show(report)
+    if fitted[0] is not None and fitted[1] is not None:
+        check_table.show_fits(*fitted)
+    return output.DONE
+
+
+def _read(options: argparse.Namespace) -> tuple[Any, str, str]:
+    """Return the table of runs under the names of a sweep's columns, and the columns of x and y."""
+    from isoflop.cli.terminal import console
+    from isoflop.table import aggregate
+
+    if options.directory.is_dir():
+        given = ["group", "seed", "counts", *(f"column_{name}" for name in COLUMNS)]
+        for name in given:
+            if getattr(options, name) is not None:
+                option = name.removeprefix("column_").replace("_", "-")
+                raise ConfigError(f"--{option} is for a table of your own: records hold it already")
+        table = aggregate.aggregate(options.directory).rows
+        return table, options.x or "train_gflops", options.y or "test_error"
+    own, table = fit.read_own(options)
+    for warning in own.warnings if not options.json else ():
+        console.OUT.print(f"note: {warning}", markup=False)
+    return table, own.x, own.y
+
+
+def named_columns(options: argparse.Namespace) -> dict[str, str | None]:
+    """Return column of a sweep's table -> the column that an option names for it."""
+    return {OF_TABLE.get(name, name): getattr(options, f"column_{name}", None) for name in COLUMNS}
+
+
+def _fits(options: argparse.Namespace, method: Any, table: Any, x: str, y: str) -> tuple[Any, Any]:
+    """Return the fits with and without the points that --exclude names."""
+    from isoflop.curve import fit as curve_fit
+
+    left = exclusion.left_out(options, table)
+    every = curve_fit.fit_table(table, x=x, y=y, method=method)
+    rest = dataclasses.replace(method, left_out=left)
+    return every, curve_fit.fit_table(table, x=x, y=y, method=rest)

@@ -1,0 +1,82 @@
+"""The checks of a sweep on the terminal, and the laws with and without the points that they name."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from rich.table import Table
+
+from isoflop.cli.terminal.console import OUT
+from isoflop.cli.terminal.fit_table import estimate
+from isoflop.curve.check.finding import SEVERITIES, SHOWN, Finding
+from isoflop.curve.check.floor import FloorSupport, parameter
+from isoflop.curve.check.front import TITLES, CheckReport
+from isoflop.curve.result import FitReport
+from isoflop.report.text.numerals import plural
+
+
+def show(report: CheckReport) -> None:
+    """Print every check: findings, worst first, then what passed, then what could not be checked."""
+    runs, configs = plural(report.runs, "run"), plural(report.configs, "configuration")
+    OUT.print(f"{runs} of {configs}: {counts(report)}", markup=False)
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(width=11, no_wrap=True)
+    table.add_column(overflow="fold", max_width=max(40, min(OUT.width, 110) - 12))
+    check_of = {id(found): outcome.check for outcome in report.outcomes for found in outcome.findings}
+    for found in report.findings:
+        table.add_row(found.severity, _literal(f"{TITLES[check_of[id(found)]]}: {found.sentence}"))
+        table.add_row("", _literal(f"-> {found.what_to_do}{_runs(found)}"))
+    for outcome in report.outcomes:
+        if outcome.passed is not None:
+            table.add_row("passed", _literal(f"{TITLES[outcome.check]}: {outcome.passed}"))
+    for outcome in report.outcomes:
+        if outcome.not_checked is not None:
+            table.add_row("not checked", _literal(f"{TITLES[outcome.check]}: {outcome.not_checked}"))
+    OUT.print(table)
+
+
+def counts(report: CheckReport) -> str:
+    """Return `2 faults, 3 warnings, 5 notes`, or that there is none."""
+    number = Counter(found.severity for found in report.findings)
+    parts = [plural(number[severity], severity) for severity in SEVERITIES if number[severity]]
+    return ", ".join(parts) if parts else "nothing found"
+
+
+def _literal(text: str) -> str:
+    return text.replace("[", "\\[")
+
+
+def _runs(found: Finding) -> str:
+    """Return the ids of the runs that a finding is about, if they are not all."""
+    ids = [run_id for subject in found.subjects for run_id in subject.run_ids]
+    if not ids:
+        return ""
+    more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
+    return f" (runs {', '.join(ids[:SHOWN])}{more})"
+
+
+def show_fits(every: FitReport, without: FitReport) -> None:
+    """Print exponent and irreducible error of the laws with all points and without the excluded ones."""
+    table = Table(box=None, pad_edge=False, title=f"{every.y} against {every.x}", title_justify="left")
+    for name in ("law", "points", "b (95%)", "E (95%)"):
+        table.add_column(name, overflow="fold")
+    fitted = {fit.law for fit in without.fits}
+    for law in (fit.law for fit in every.fits if fit.law in fitted):
+        for report in (every, without):
+            slope = parameter(report, law, "b") or parameter(report, law, "b1")
+            e = estimate(parameter(report, law, "E"))
+            table.add_row(law if report is every else "", str(report.points), estimate(slope), e)
+    OUT.print(table)
+
+
+def show_support(support: FloorSupport) -> None:
+    """Print what becomes of an irreducible error without the points of undertrained shapes."""
+    names, runs = ", ".join(support.names), plural(support.runs, "run")
+    OUT.print(f"check: undertrained: {names} ({runs}): training loss rose with size", markup=False)
+    if support.reason is not None:
+        OUT.print(f"  without them nothing can be fitted: {support.reason}", markup=False)
+        return
+    without = f"b {estimate(support.exponent_without)}, E {estimate(support.floor_without)}"
+    OUT.print(f"  without them {without}: --exclude undertrained", markup=False)
+    if support.only_by_undertrained:
+        OUT.print("  no irreducible error is claimed: only the undertrained shapes show one", markup=False)

@@ -1,0 +1,103 @@
+"""The front door: every check of a table of runs, in one report."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import pandas as pd
+
+from isoflop.curve.check import (
+    amount,
+    chance,
+    collapse,
+    confounding,
+    drift,
+    finding,
+    learning_rate,
+    mixture,
+    repetition,
+    spread,
+    undertrained,
+)
+from isoflop.curve.check.collapse import Collapse
+from isoflop.curve.check.finding import Finding, Outcome
+from isoflop.curve.check.loss_curves import LossCurve
+from isoflop.curve.result import Excluded
+
+TITLES = {
+    undertrained.CHECK: "Undertrained shapes",
+    spread.CHECK: "Seed spread of training loss",
+    collapse.CHECK: "Collapse of loss curves",
+    learning_rate.CHECK: "Learning rate",
+    chance.CHECK: "Points near chance",
+    confounding.CHECK: "Compute and size",
+    repetition.CHECK: "Repeated data",
+    amount.SEEDS: "Seeds",
+    amount.SCALES: "Compute scales",
+    mixture.CHECK: "Code, hardware, recipe",
+    drift.CHECK: "Thermal drift",
+}
+"""Check -> its name for readers, in the order of a report."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckReport:
+    """What every check says of one table of `runs` rows; `outcomes` in the order of TITLES."""
+
+    runs: int
+    configs: int
+    outcomes: tuple[Outcome, ...]
+    collapse: Collapse | None
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All findings, faults first, then warnings, then notes."""
+        every = [found for outcome in self.outcomes for found in outcome.findings]
+        return tuple(sorted(every, key=lambda found: finding.SEVERITIES.index(found.severity)))
+
+    def of(self, kind: str) -> tuple[Finding, ...]:
+        """Return the findings of one kind."""
+        return tuple(found for found in self.findings if found.kind == kind)
+
+    @property
+    def undertrained(self) -> tuple[Excluded, ...]:
+        """The runs of undertrained shapes with the reason, as a fit lists the rows that it does not use."""
+        return undertrained.excluded(self.outcomes[0])
+
+    @property
+    def undertrained_names(self) -> tuple[str, ...]:
+        """The names of the undertrained shapes."""
+        return tuple(s.name for found in self.of(undertrained.CHECK) for s in found.subjects)
+
+
+def check(table: pd.DataFrame, curves: Mapping[str, LossCurve] | None = None) -> CheckReport:
+    """Check a table of runs.
+
+    Args:
+        table: one row a run, with run_id, config_id and as many of the columns of aggregate.COLUMNS as are
+            known; a check whose columns are absent says which it needs.
+        curves: loss curves by run_id (loss_curves.read), of the runs that have one.
+
+    Raises:
+        ValueError: the table has no row.
+    """
+    if table.empty:
+        raise ValueError("no finished run to check")
+    seen = collapse.measure(table, curves or {})
+    outcomes = (
+        undertrained.check(table),
+        spread.check(table),
+        collapse.check(seen),
+        learning_rate.check(table),
+        chance.check(table),
+        confounding.check(table),
+        repetition.check(table),
+        amount.check_seeds(table),
+        amount.check_scales(table),
+        mixture.check(table),
+        drift.check(table),
+    )
+    assert [each.check for each in outcomes] == list(TITLES)
+    measured = seen if isinstance(seen, Collapse) else None
+    return CheckReport(len(table), table["config_id"].nunique(), outcomes, measured)
