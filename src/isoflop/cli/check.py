@@ -42,7 +42,9 @@ class Checked:
 
 def add(add_verb: output.AddVerb) -> None:
     """Add the verb to the parser."""
-    verb = add_verb("check", _check, "Is this sweep valid? Undertrained shapes, learning rates, design, drift")
+    verb = add_verb(
+        "check", _check, "Is this sweep valid? Undertrained shapes, learning rates, design, drift"
+    )
     verb.epilog, verb.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
     path_help = "the folder of a sweep, or a csv, parquet, json lines or W&B export"
     verb.add_argument("directory", metavar="PATH", type=Path, help=path_help)

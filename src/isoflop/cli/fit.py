@@ -189,12 +189,11 @@ def _show_check(options: argparse.Namespace, table: Any, fits: Any) -> None:
     from isoflop.curve.check import floor, front
 
     checked = front.check(table)
-    for report in fits.reports:
-        support = floor.support(table, report, checked)
-        if support is not None and support.floor is not None:
-            console.OUT.print(f"{report.y} against {report.x}:", markup=False)
-            check_table.show_support(support)
-    console.OUT.print(f"check: {check_table.counts(checked)}: isoflop check {options.directory}", markup=False)
+    supports = [(report, floor.support(table, report, checked)) for report in fits.reports]
+    check_table.show_supports([(report, support) for report, support in supports if support is not None])
+    console.OUT.print(
+        f"check: {check_table.counts(checked)}: isoflop check {options.directory}", markup=False
+    )
 
 
 def _number_or_column(text: str | None) -> float | str | None:

@@ -11,9 +11,11 @@ import pandas as pd
 from markupsafe import Markup
 
 from isoflop import __version__, record
+from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.result import FitFile, FitReport
-from isoflop.report import packed
-from isoflop.report.figures import canvas, charts, inline_svg, power_trace, sweep, views
+from isoflop.report import check_panel, packed
+from isoflop.report.check_panel import Validity
+from isoflop.report.figures import canvas, charts, inline_svg, power_trace, sweep, validity, views
 from isoflop.report.figures.canvas import Drawing
 from isoflop.report.profiles_panel import ProfilesPanel, profiles_panel
 from isoflop.report.text import costs, law_tables, tables, trust
@@ -52,9 +54,13 @@ class Panel:
     missing: str
 
 
-def _halving_card(report: FitReport) -> Card:
-    """Return the price of half the error: by the law with a floor if one is seen, else the plain one."""
-    floored = costs.law(report, "power_law_floor") if costs.floor_identified(report) else None
+def _halving_card(report: FitReport, support: FloorSupport | None) -> Card:
+    """Return the price of half the error: by the law with a floor if one is seen, else the plain one.
+
+    A floor that only undertrained shapes show is none.
+    """
+    shown = costs.floor_identified(report) and (support is None or support.stands)
+    floored = costs.law(report, "power_law_floor") if shown else None
     plain = floored or costs.law(report, "power_law_ols")
     assert plain is not None
     half = costs.halving(plain, report.x_max)
@@ -75,7 +81,7 @@ def _forecast_card(report: FitReport) -> Card | None:
     return Card(f"Forecast at {number(ratio, 2)}× compute", percent(band.y[-1], 2), bounds + note)
 
 
-def _cards(table: RunTable, fits: FitFile, report: FitReport | None) -> tuple[Card, ...]:
+def _cards(table: RunTable, report: FitReport | None, support: FloorSupport | None) -> tuple[Card, ...]:
     rows, cards = table.rows, []
     plain = costs.law(report, "power_law_ols") if report else None
     b = costs.exponent(report) if report else None
@@ -86,7 +92,7 @@ def _cards(table: RunTable, fits: FitFile, report: FitReport | None) -> tuple[Ca
         if plain.paper_alpha is not None:
             note = f"95% {interval(plain.paper_alpha.interval)}; per training compute"
             cards.append(Card("alpha = 1/b", number(plain.paper_alpha.value), note))
-        cards.append(_halving_card(report))
+        cards.append(_halving_card(report, support))
     if len(rows):
         best = rows.sort_values("test_error").iloc[0]
         note = f"{best['label']}, seed {best['seed']:.0f}"
@@ -171,6 +177,7 @@ def render(
     fits: FitFile,
     drawings: tuple[Drawing, ...],
     profiles: ProfilesPanel,
+    valid: Validity,
 ) -> str:
     """Return the page of a sweep as HTML; jinja2 escapes everything but the page's own markup.
 
@@ -181,6 +188,7 @@ def render(
         fits: The laws of every pair of axes.
         drawings: The figures that could be drawn.
         profiles: The panel of IsoFLOP profiles.
+        valid: What the checks say.
     """
     report = views.report_of(fits, views.VIEWS[0])
     ahead = report.forecast if report else None
@@ -188,9 +196,13 @@ def render(
     context = {
         "name": name,
         "version": __version__,
-        "verdict": judge(table.rows, report, _why_none(fits)),
+        "verdict": judge(table.rows, report, _why_none(fits), valid.checked, valid.support),
+        "check": check_panel.panel(valid.checked),
+        "check_drawings": [
+            _figure(d) for d in drawings if d.name in (validity.TRAINING_LOSS, validity.LOSS_COLLAPSE)
+        ],
         "warnings": report.warnings if report else (),
-        "cards": _cards(table, fits, report),
+        "cards": _cards(table, report, valid.support),
         "panels": _panels(table.rows, drawings),
         "laws": [law_tables.group(each) for each in fits.reports],
         "main": law_tables.group(report) if report else None,
@@ -212,7 +224,9 @@ def render(
         "origins": origins(table.rows, directory),
         "css": Markup(_asset("page.css")),
         "js": Markup(_asset("page.js")),
-        "packed_charts": Markup(packed.pack(charts.specs(table.rows, fits))),
+        "packed_charts": Markup(
+            packed.pack(charts.specs(check_panel.flagged(table.rows, valid.checked), fits))
+        ),
         "packed_plotly": Markup(packed.plotly_library()),
     }
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
@@ -231,10 +245,15 @@ def write_report(directory: Path, table: RunTable, fits: FitFile) -> Path:
             f"{directory}: no finished run to report on: see the {len(table.dropped)} dropped records"
         )
     power = power_trace.draw(directory, table.rows)
-    drawings = (*sweep.draw(table.rows, fits), *([power] if power else ()))
+    valid = check_panel.validity(directory, table.rows, views.report_of(fits, views.VIEWS[0]))
+    rows = check_panel.flagged(table.rows, valid.checked)
+    drawings = (
+        *(*sweep.draw(rows, fits), *validity.draw(rows, valid.checked)),
+        *([power] if power else ()),
+    )
     profiles = profiles_panel(table.rows)
     canvas.write((*drawings, *([profiles.drawing] if profiles.drawing else ())), directory)
     path = directory / "index.html"
     name = directory.resolve().name
-    record.write_bytes(path, render(name, directory, table, fits, drawings, profiles).encode())
+    record.write_bytes(path, render(name, directory, table, fits, drawings, profiles, valid).encode())
     return path

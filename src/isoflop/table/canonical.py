@@ -41,7 +41,17 @@ ALIASES: dict[str, tuple[str, ...]] = {
 prefixes (config., summary.) are looked through."""
 
 _NUMBERS = (
-    *("train_loss", "val_loss", "val_error", "width", "depth", "parameters", "examples_seen", "train_n", "lr"),
+    *(
+        "train_loss",
+        "val_loss",
+        "val_error",
+        "width",
+        "depth",
+        "parameters",
+        "examples_seen",
+        "train_n",
+        "lr",
+    ),
     *("lr_interior", "batch_size", "power_limit_watts", "energy_joules", "train_seconds"),
 )
 

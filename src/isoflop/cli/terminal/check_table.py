@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from rich.table import Table
 
@@ -69,14 +70,18 @@ def show_fits(every: FitReport, without: FitReport) -> None:
     OUT.print(table)
 
 
-def show_support(support: FloorSupport) -> None:
-    """Print what becomes of an irreducible error without the points of undertrained shapes."""
-    names, runs = ", ".join(support.names), plural(support.runs, "run")
-    OUT.print(f"check: undertrained: {names} ({runs}): training loss rose with size", markup=False)
-    if support.reason is not None:
-        OUT.print(f"  without them nothing can be fitted: {support.reason}", markup=False)
+def show_supports(supports: Sequence[tuple[FitReport, FloorSupport]]) -> None:
+    """Print what becomes of exponents and irreducible errors without the points of undertrained shapes."""
+    if not supports:
         return
-    without = f"b {estimate(support.exponent_without)}, E {estimate(support.floor_without)}"
-    OUT.print(f"  without them {without}: --exclude undertrained", markup=False)
-    if support.only_by_undertrained:
-        OUT.print("  no irreducible error is claimed: only the undertrained shapes show one", markup=False)
+    first = supports[0][1]
+    names, runs = ", ".join(first.names), plural(first.runs, "run")
+    OUT.print(f"undertrained: {names} ({runs}): training loss rose with size. Without them", markup=False)
+    for report, support in supports:
+        without = f"b {estimate(support.exponent_without)}, E {estimate(support.floor_without)}"
+        if support.reason is not None:
+            without = f"nothing can be fitted: {support.reason}"
+        elif support.only_by_undertrained:
+            without += "; no irreducible error is claimed, since none is identified without them"
+        OUT.print(f"  {report.y} against {report.x}: {without}", markup=False)
+    OUT.print("  (--exclude undertrained fits without them)", markup=False)

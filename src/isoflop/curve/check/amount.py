@@ -64,4 +64,6 @@ def check_scales(table: pd.DataFrame) -> Outcome:
     too_little = decades < LEAST_DECADES or scales < LEAST_SCALES or configs < LEAST_CONFIGS
     why = "too little for an answer" if too_little else "short for a power law"
     what = f"add smaller and larger shapes: at least {' and '.join(wanted)}"
-    return Outcome(SCALES, (Finding(SCALES, "warning" if too_little else "note", (), f"{span}: {why}", what),))
+    return Outcome(
+        SCALES, (Finding(SCALES, "warning" if too_little else "note", (), f"{span}: {why}", what),)
+    )

@@ -18,7 +18,9 @@ def check(table: pd.DataFrame) -> Outcome:
     """Return the runs whose error is at or near that of guessing."""
     for name in ("test_error", "chance_error"):
         if finding.known(table, name).empty:
-            return finding.needs(CHECK, "the error of guessing (--chance)" if name == "chance_error" else name)
+            return finding.needs(
+                CHECK, "the error of guessing (--chance)" if name == "chance_error" else name
+            )
     rows = finding.known(table, "test_error", "chance_error")
     error, guess = (rows[name].to_numpy(float) for name in ("test_error", "chance_error"))
     near = error > (1 - LEARNED) * guess

@@ -67,7 +67,9 @@ def measure(table: pd.DataFrame, curves: Mapping[str, LossCurve]) -> Collapse | 
         table: one row a run with run_id, config_id, examples_seen, and parameters or width.
         curves: loss curves by run_id.
     """
-    size = next((n for n in ("parameters", "width") if not finding.known(table, n, "examples_seen").empty), None)
+    size = next(
+        (n for n in ("parameters", "width") if not finding.known(table, n, "examples_seen").empty), None
+    )
     if size is None:
         return "examples_seen, and parameters or width"
     rows = finding.known(table, size, "examples_seen")

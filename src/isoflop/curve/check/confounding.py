@@ -20,7 +20,9 @@ def check(table: pd.DataFrame) -> Outcome:
     """Return whether compute is a function of size alone, or size and data rise together."""
     if finding.known(table, "examples_seen").empty:
         return finding.needs(CHECK, "examples_seen")
-    size = next((n for n in ("parameters", "width") if not finding.known(table, n, "examples_seen").empty), None)
+    size = next(
+        (n for n in ("parameters", "width") if not finding.known(table, n, "examples_seen").empty), None
+    )
     if size is None:
         return finding.needs(CHECK, "parameters or width")
     rows = finding.known(table, size, "examples_seen")
@@ -48,7 +50,9 @@ def check(table: pd.DataFrame) -> Outcome:
             f"all runs draw on one training set of {sets[0]:,.0f}: longer training repeats it, and with fixed data "
             "a floor is to be expected (the paper's theory lets the data grow with the model)"
         )
-        return Outcome(CHECK, (Finding(CHECK, "note", (), sentence, "vary the size of the training set too"),))
+        return Outcome(
+            CHECK, (Finding(CHECK, "note", (), sentence, "vary the size of the training set too"),)
+        )
     return Outcome(CHECK, passed=f"size and examples seen ({_range(seen)}) vary apart (R2 {share:.2g})")
 
 

@@ -33,7 +33,9 @@ def check(table: pd.DataFrame) -> Outcome:
 
 def _at_edge(edge: pd.DataFrame) -> Finding:
     subjects = finding.subjects(edge)
-    sentence = f"the best learning rate is at the edge of its grid for {finding.names(s.name for s in subjects)}"
+    sentence = (
+        f"the best learning rate is at the edge of its grid for {finding.names(s.name for s in subjects)}"
+    )
     return Finding(CHECK, "warning", subjects, sentence, WIDEN)
 
 
@@ -67,9 +69,13 @@ def _of_own_grids(rows: pd.DataFrame, rates: list[float]) -> Outcome:
     groups = [group for _, group in rows.groupby(alike, dropna=False, sort=False)]
     untried = [group for group in groups if group["lr"].nunique() < 2]
     if untried:
-        sentence = f"learning rates are {span}, but not several for every shape, so they are not tuned to each"
+        sentence = (
+            f"learning rates are {span}, but not several for every shape, so they are not tuned to each"
+        )
         what = "try rates a factor 2 apart for each shape (sweep.lr_grid)"
-        return Outcome(CHECK, (Finding(CHECK, "warning", finding.subjects(pd.concat(untried)), sentence, what),))
+        return Outcome(
+            CHECK, (Finding(CHECK, "warning", finding.subjects(pd.concat(untried)), sentence, what),)
+        )
     at_edge = []
     for group in groups:
         means = group.groupby("lr")[score].mean()

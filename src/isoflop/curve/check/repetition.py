@@ -27,11 +27,15 @@ def check(table: pd.DataFrame) -> Outcome:
     if high <= OFTEN * 1.02:
         return Outcome(CHECK, passed=f"each training example was seen {often}")
     many = rows[passes > OFTEN * 1.02]
-    which = "by every run" if len(many) == len(rows) else f"({len(many)} of {len(rows)} runs more than {OFTEN:g})"
+    which = (
+        "by every run" if len(many) == len(rows) else f"({len(many)} of {len(rows)} runs more than {OFTEN:g})"
+    )
     sentence = (
         f"each training example was seen {often} {which}: beyond about {OFTEN:g} passes repeated data are worth "
         "less than fresh ones, so that more training is not more data (Muennighoff et al. 2023)"
     )
     found = () if len(many) == len(rows) else finding.subjects(many)
-    what = "use a larger training set or fewer epochs where data should grow; judge training loss beside error"
+    what = (
+        "use a larger training set or fewer epochs where data should grow; judge training loss beside error"
+    )
     return Outcome(CHECK, (Finding(CHECK, "note", found, sentence, what),))

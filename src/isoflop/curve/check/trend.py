@@ -60,7 +60,8 @@ def _trend(shapes: Sequence[ShapeLoss]) -> Trend | None:
     """Return the trend of one group over the half of its shapes with the least compute (middle one included)."""
     ordered = sorted(shapes, key=lambda shape: shape.compute)
     small = ordered[: (len(ordered) + 1) // 2]
-    x, y = (np.array([value(s) for s in small]) for value in (lambda s: np.log(s.compute), lambda s: s.log_loss))
+    x = np.log([shape.compute for shape in small])
+    y = np.array([shape.log_loss for shape in small])
     if len(small) < LEAST_SMALL or np.ptp(x) == 0:
         return None
     slope, start = np.polyfit(x, y, 1)

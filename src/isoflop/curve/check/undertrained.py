@@ -23,6 +23,7 @@ TRAIN = (
     "train it better (a lower peak learning rate, longer warm-up, mup, branches that start at zero) and run it "
     "again; until then fit without it: --exclude undertrained"
 )
+EXCLUDED = "undertrained: the training loss of its shape is above that of a smaller shape (isoflop check)"
 REPEAT = "run more seeds of both shapes: it stays in the fit"
 COMPARE = (
     "no fault by itself: fixed data and a fixed recipe can bend the curve so; a better learning rate at this "
@@ -97,7 +98,9 @@ def _without_noise(pairs: Sequence[tuple[ShapeLoss, ShapeLoss]]) -> Outcome:
 def _above(large: ShapeLoss, small: ShapeLoss) -> str:
     """Return `0.283 is 1.31 times that of the smaller resnet w64 d2 (0.216)`."""
     factor = math.exp(large.log_loss - small.log_loss)
-    return f"{large.loss:.3g} is {factor:.3g} times that of the smaller {small.subject.name} ({small.loss:.3g})"
+    return (
+        f"{large.loss:.3g} is {factor:.3g} times that of the smaller {small.subject.name} ({small.loss:.3g})"
+    )
 
 
 def _shallower(rise: Rise, every: Sequence[ShapeLoss]) -> str:
@@ -170,7 +173,7 @@ def _off_trend(others: Sequence[ShapeLoss], lines: Sequence[Trend]) -> list[Find
 def excluded(outcome: Outcome) -> tuple[Excluded, ...]:
     """Return the runs of undertrained shapes with the reason, as a fit lists the rows that it does not use."""
     return tuple(
-        Excluded(run_id, f"undertrained: {found.sentence}")
+        Excluded(run_id, EXCLUDED)
         for found in outcome.findings
         if found.kind == CHECK
         for subject in found.subjects

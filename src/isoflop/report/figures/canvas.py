@@ -19,7 +19,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 
 from isoflop import record
 from isoflop.report.figures import style
-from isoflop.report.figures.views import ChartPoints
+from isoflop.report.figures.views import FLAGGED, FLAGGED_NAME, ChartPoints
 
 SIZE_INCHES = (7.6, 5.0)
 DPI = 200
@@ -103,6 +103,13 @@ def plain(value: Any) -> str:
     return str(value).replace("$", r"\$")[:24]
 
 
+def fill(colours: list[str], *, hollow: bool, edge: str | None) -> dict[str, Any]:
+    """How scatter paints markers: filled, with an edge of that colour if any, or hollow with a coloured rim."""
+    if hollow:
+        return {"facecolors": "white", "edgecolors": colours, "linewidths": 1.3}
+    return {"c": colours, "linewidths": 0.5 if edge else 0} | ({"edgecolors": edge} if edge else {})
+
+
 def keys(points: ChartPoints, tint: Any, mark: Any) -> list[tuple[str | None, list[Any]]]:
     """Legends of what colours and shapes stand for."""
     shown = list(tint.items())[:: max(1, -(-len(tint) // 9))]
@@ -114,6 +121,9 @@ def keys(points: ChartPoints, tint: Any, mark: Any) -> list[tuple[str | None, li
             for v, (m, _) in mark.items()
         ]
         blocks.append((points.mark_name.capitalize(), shapes))
+    if points.seeds[FLAGGED].any():
+        look: dict[str, Any] = {"marker": "o", "color": style.MUTED, "mfc": "white", "mew": 1.3, "ms": 6}
+        blocks.append((None, [Line2D([], [], ls="", label=FLAGGED_NAME, **look)]))
     return blocks
 
 

@@ -126,6 +126,26 @@ def _marks(fit_curves: Curves) -> list[dict[str, Any]]:
     return [look | place | {"x": math.log10(x), "text": text} for x, text in fit_curves.marks]
 
 
+def _symbols(frame: pd.DataFrame, mark: Mapping[Any, tuple[str, str]]) -> list[str]:
+    """Return the symbol of each point: open where a check names it."""
+    ends = frame[views.FLAGGED].map({True: "-open", False: ""})
+    return [mark[m][1] + end for m, end in zip(frame["mark"], ends, strict=True)]
+
+
+def _rims(means: pd.DataFrame) -> list[float]:
+    """Return the width of each mean's rim, which is all that shows of an open symbol."""
+    return [1.8 if flagged else 1.0 for flagged in means[views.FLAGGED]]
+
+
+def _flagged_key(points: ChartPoints) -> list[dict[str, Any]]:
+    """Return a trace without points that explains open symbols in the legend, where there are any."""
+    if not points.seeds[views.FLAGGED].any():
+        return []
+    look = {"symbol": "circle-open", "size": 9, "color": style.MUTED, "line": {"width": 1.5}}
+    name = {"name": views.FLAGGED_NAME, "marker": look, "hoverinfo": "skip"}
+    return [{"type": "scatter", "mode": "markers", "x": [None], "y": [None]} | name]
+
+
 def _point_traces(points: ChartPoints) -> list[dict[str, Any]]:
     tint, mark = style.tints(points.seeds["tint"]), style.marks(points.seeds["mark"])
     view, traces = points.view, []
@@ -147,7 +167,7 @@ def _point_traces(points: ChartPoints) -> list[dict[str, Any]]:
                     "color": colour,
                     "size": 6,
                     "opacity": 0.45,
-                    "symbol": [mark[m][1] for m in seeds["mark"]],
+                    "symbol": _symbols(seeds, mark),
                 },
             }
         )
@@ -180,8 +200,8 @@ def _point_traces(points: ChartPoints) -> list[dict[str, Any]]:
                 "marker": {
                     "color": colour,
                     "size": 10,
-                    "line": {"color": "white", "width": 1},
-                    "symbol": [mark[m][1] for m in means["mark"]],
+                    "line": {"color": "white", "width": _rims(means)},
+                    "symbol": _symbols(means, mark),
                 },
             }
         )
@@ -221,7 +241,7 @@ def spec(points: ChartPoints, report: FitReport | None) -> dict[str, Any]:
         "modebar": {"bgcolor": "white", "color": style.MUTED, "activecolor": style.INK},
         "legend": {"orientation": "h", "y": -0.17, "yanchor": "top", "x": 0, "font": {"size": 12}},
     }
-    traces = _point_traces(points)
+    traces = _point_traces(points) + _flagged_key(points)
     if report is not None and fit_curves is not None:
         traces = _curve_traces(points, report, fit_curves) + traces + _held_out_trace(report, view.scale)
         layout["shapes"], layout["annotations"] = _shapes(fit_curves), _marks(fit_curves)

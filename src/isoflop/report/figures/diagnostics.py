@@ -14,7 +14,7 @@ from isoflop.record.binomial import wilson
 from isoflop.report.figures import canvas, curves, style
 from isoflop.report.figures.canvas import Drawing
 from isoflop.report.figures.curves import Curves
-from isoflop.report.figures.views import ChartPoints
+from isoflop.report.figures.views import FLAGGED, ChartPoints
 from isoflop.report.text.numerals import number
 from isoflop.report.text.trust import LEAST_PREDICTIONS
 
@@ -42,15 +42,15 @@ def residuals(points: ChartPoints, fit_curves: Curves, rows: pd.DataFrame) -> Fi
     means = points.means[points.means["place_id"].isin(set(rows["place_id"]))]
     of_means = (means["y"] / curves.at(band, means["x"].to_numpy())).to_numpy()
     raster = len(rows) > canvas.RASTER_ABOVE
-    for frame, x, y, look in (
-        (rows, rows[view.x].to_numpy(), ratio, {"s": 11, "alpha": 0.5, "linewidths": 0}),
-        (means, means["x"].to_numpy(), of_means, {"s": 36, "edgecolors": "white", "linewidths": 0.5}),
+    for frame, x, y, edge, look in (
+        (rows, rows[view.x].to_numpy(), ratio, None, {"s": 11, "alpha": 0.5}),
+        (means, means["x"].to_numpy(), of_means, "white", {"s": 36}),
     ):
-        for value in frame["mark"].unique():
-            own = (frame["mark"] == value).to_numpy()
-            colours = [tint[t] for t in frame.loc[own, "tint"]]
+        for (value, flagged), group in frame.reset_index(drop=True).groupby(["mark", FLAGGED], sort=False):
+            own = group.index.to_numpy()
+            fill = canvas.fill([tint[t] for t in group["tint"]], hollow=bool(flagged), edge=edge)
             axes.scatter(
-                x[own], y[own], c=colours, marker=mark[value][0], zorder=4, rasterized=raster, **look
+                *(x[own], y[own]), marker=mark[value][0], zorder=4, rasterized=raster, **look, **fill
             )
     ends = (np.asarray(side) / np.asarray(band.y) for side in (band.new_low, band.new_high))
     shade = axes.fill_between(band.x, *ends, color=fit_curves.main.colour, alpha=0.13, lw=0, zorder=1)

@@ -79,21 +79,22 @@ def _regions(axes: Axes, fit_curves: Curves) -> None:
         axes.text(x, 0.985, f" {text}", transform=place, color=style.MUTED, **look)
 
 
-def _scatter(axes: Axes, points: ChartPoints, tint: Any, mark: Any) -> None:
-    """Draw single runs faintly, and configurations' means with their bars."""
+def scatter(axes: Axes, points: ChartPoints, tint: Any, mark: Any) -> None:
+    """Draw single runs faintly, and configurations' means with their bars; flagged ones are hollow."""
     view, seeds, means = points.view, points.seeds, points.means
     raster = len(seeds) > canvas.RASTER_ABOVE
-    for value, group in seeds.groupby("mark", sort=False):
-        look: dict[str, Any] = {"c": [tint[t] for t in group["tint"]], "marker": mark[value][0]}
-        look |= {"s": 11, "alpha": 0.45, "linewidths": 0, "zorder": 3, "rasterized": raster}
-        axes.scatter(group[view.x], view.scale * group[view.y], **look)
-    for value, group in means.groupby("mark", sort=False):
+    for (value, flagged), group in seeds.groupby(["mark", views.FLAGGED], sort=False):
+        colours = [tint[t] for t in group["tint"]]
+        look: dict[str, Any] = {"marker": mark[value][0], "s": 11, "alpha": 0.45, "zorder": 3}
+        fill = canvas.fill(colours, hollow=bool(flagged), edge=None)
+        axes.scatter(group[view.x], view.scale * group[view.y], rasterized=raster, **look, **fill)
+    for (value, flagged), group in means.groupby(["mark", views.FLAGGED], sort=False):
         colours = [tint[t] for t in group["tint"]]
         low, high = view.scale * group["low"], view.scale * group["high"]
         axes.vlines(group["x"], low, high, colors=colours, lw=0.9, zorder=4.5, rasterized=raster)
-        look = {"c": colours, "marker": mark[value][0], "rasterized": raster}
-        look |= {"s": 34, "zorder": 5, "edgecolors": "white", "linewidths": 0.5}
-        axes.scatter(group["x"], view.scale * group["y"], **look)
+        look = {"marker": mark[value][0], "s": 34, "zorder": 5, "rasterized": raster}
+        fill = canvas.fill(colours, hollow=bool(flagged), edge="white")
+        axes.scatter(group["x"], view.scale * group["y"], **look, **fill)
 
 
 def chart(points: ChartPoints, report: FitReport | None) -> Figure:
@@ -111,7 +112,7 @@ def chart(points: ChartPoints, report: FitReport | None) -> Figure:
     axes.set_xscale("log")
     axes.set_yscale("log")
     tint, mark = style.tints(seeds["tint"]), style.marks(seeds["mark"])
-    _scatter(axes, points, tint, mark)
+    scatter(axes, points, tint, mark)
     xs, ys = [seeds[view.x].to_numpy()], [seeds[view.y].to_numpy()]
     blocks = canvas.keys(points, tint, mark)
     fit_curves = curves.curves(report)

@@ -30,6 +30,10 @@ class ChartView:
     scale: float
 
 
+FLAGGED = "flagged"
+"""Column of the rows that a check names, which are drawn hollow: those of undertrained shapes."""
+FLAGGED_NAME = "Undertrained"
+
 VIEWS = (
     ChartView(
         *("error_compute", "train_gflops", "test_error", "Test error against training compute"),
@@ -54,8 +58,9 @@ VIEWS = (
 class ChartPoints:
     """The rows of a table that a view can show on logarithmic axes.
 
-    `seeds` has the table's columns plus `tint` and `mark` (what colour and shape stand for); `means` has one
-    row a configuration: x, y, low, high, seeds, label, tint, mark. `unknown_x`, `unknown_y` and `zero`
+    `seeds` has the table's columns plus `tint` and `mark` (what colour and shape stand for) and `flagged`
+    (whether a check names the run); `means` has one row a configuration: x, y, low, high, seeds, label, tint,
+    mark, flagged. `unknown_x`, `unknown_y` and `zero`
     count the rows left out.
     """
 
@@ -90,7 +95,7 @@ def config_means(rows: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
     """
     groups = rows.assign(log_x=np.log(rows[x]), log_y=np.log(rows[y])).groupby("place_id", sort=False)
     means = groups[["log_x", "log_y"]].mean()
-    table = groups[["label", "tint", "mark"]].first()
+    table = groups[["label", "tint", "mark", FLAGGED]].first()
     table["x"], table["y"] = np.exp(means["log_x"]), np.exp(means["log_y"])
     table["low"], table["high"], table["seeds"] = groups[y].min(), groups[y].max(), groups.size()
     if y == "test_error":
@@ -104,7 +109,8 @@ def select(rows: pd.DataFrame, view: ChartView) -> ChartPoints:
 
     A configuration with a seed whose y is 0 has no geometric mean, but keeps its other seeds.
     """
-    styled, tint_name, mark_name = _keys(rows)
+    marked = rows if FLAGGED in rows else rows.assign(**{FLAGGED: False})
+    styled, tint_name, mark_name = _keys(marked)
     x_known, y_known = styled[view.x] > 0, styled[view.y].notna()
     zero = x_known & (styled[view.y] == 0)
     seeds = styled[x_known & (styled[view.y] > 0)]
@@ -144,6 +150,8 @@ def note(points: ChartPoints, report: FitReport | None) -> str:
         )
     else:
         text += "Bars: lowest to highest seed."
+    if points.seeds[FLAGGED].any():
+        text += " Hollow: undertrained shapes, whose training loss is above that of a smaller shape."
     text += _curve_note(curves.curves(report))
     for count, why in (
         (points.zero, "with no error at all cannot stand on a logarithmic axis"),

@@ -1,4 +1,4 @@
-"""Caveats of a sweep's verdict, each derived from the data."""
+"""Caveats of a sweep's verdict, each derived from the data; those about its design are checks (curve/check)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ import math
 import numpy as np
 import pandas as pd
 
+from isoflop.curve.check.amount import LEAST_SCALES
 from isoflop.curve.result import FitReport, Interval
 from isoflop.record.binomial import Z95, wilson
 from isoflop.report.text import costs
 from isoflop.report.text.numerals import compact, interval, number, percent, plural
 from isoflop.report.text.trust import calibrated, disagreement
-
-SHORT_DECADES = 2.0
-LEAST_SCALES = 3
 
 
 def _test_set(rows: pd.DataFrame) -> str | None:
@@ -30,73 +28,6 @@ def _test_set(rows: pd.DataFrame) -> str | None:
         f"{percent(error)}, has a Wilson 95% interval of {percent(low)} to {percent(high)}. On new test "
         f"images two runs near it would have to differ by {number(100 * apart, 2)} points to be told apart."
     )
-
-
-def _rates(rows: pd.DataFrame) -> str | None:
-    known = rows.dropna(subset=["lr"])
-    rates = sorted(known["lr"].unique())
-    if not rates:
-        return None
-    if known["lr_interior"].notna().all():
-        edge = known.loc[known["lr_interior"] == 0, "label"].nunique()
-        at_edge = f"; for {plural(edge, 'shape')} the best was at the edge of the grid" if edge else ""
-        return f"Learning rate: the best of a grid on validation, for each shape{at_edge}."
-    if len(rates) == 1 and set(known["parametrization"]) == {"mup"}:
-        return (
-            f"Learning rate: {compact(rates[0])} at the base shape, carried to the others by the "
-            "maximal-update parametrization, not tuned to each."
-        )
-    if len(rates) == 1:
-        return (
-            f"Learning rate: {compact(rates[0])} for every shape, not tuned to each. A rate that suits some "
-            "shapes better than others bends the curve."
-        )
-    span = f"{compact(rates[0])} to {compact(rates[-1])}"
-    tried = int(known.groupby("label")["lr"].nunique().min())
-    if tried > 1:
-        return f"Learning rate: at least {tried} tried for every shape ({span}); all runs are points here."
-    return f"Learning rate: {span}, but not several for every shape, so it is not tuned to each."
-
-
-def _training_set(rows: pd.DataFrame) -> str | None:
-    sizes = rows["train_n"].dropna().unique()
-    if len(sizes) != 1:
-        return None
-    return (
-        f"Training set: fixed at {sizes[0]:,.0f} images. The paper's theory lets the data grow with the "
-        "model; with fixed data a floor is to be expected."
-    )
-
-
-def _seeds(rows: pd.DataFrame) -> str | None:
-    seeds = rows.groupby("config_id")["seed"].nunique()
-    if seeds.empty:
-        return None
-    few, many = int(seeds.min()), int(seeds.max())
-    spread = str(few) if few == many else f"{few} to {many}"
-    alone = "; with one seed alone, luck and size cannot be separated" if few == 1 else ""
-    return f"Seeds: {spread} for each configuration{alone}."
-
-
-def _mixed(rows: pd.DataFrame) -> list[str]:
-    """Return a note for each setting that differs between the runs of one fit."""
-    notes = []
-    kinds = (
-        *(("data", "data sets"), ("device", "devices"), ("precision", "precisions")),
-        *(
-            ("optimizer", "optimizers"),
-            ("batch_size", "batch sizes"),
-            ("parametrization", "parametrizations"),
-        ),
-    )
-    for column, kind in (*kinds, ("git_commit", "code versions")):
-        values = sorted({str(v)[:40] for v in rows[column].dropna()})
-        if column == "git_commit":
-            values = [v[:10] for v in values]
-        if len(values) > 1:
-            more = f" and {len(values) - 5} more" if len(values) > 5 else ""
-            notes.append(f"Mixed {kind}: {', '.join(values[:5])}{more}, all in one fit.")
-    return notes
 
 
 def _sensitivity(rows: pd.DataFrame) -> str | None:
@@ -119,10 +50,9 @@ def _sensitivity(rows: pd.DataFrame) -> str | None:
 
 def _fit_notes(report: FitReport) -> list[str]:
     decades = math.log10(report.x_max / report.x_min)
-    short = " That is short for a power law." if decades < SHORT_DECADES else ""
     notes = [
         f"Range: {number(decades, 2)} decades of training compute, {number(report.x_min)} to "
-        f"{number(report.x_max)} GFLOPs.{short}"
+        f"{number(report.x_max)} GFLOPs."
     ]
     floor = costs.floor(report)
     if floor is not None and not costs.floor_identified(report):
@@ -157,7 +87,7 @@ def caveats(rows: pd.DataFrame, report: FitReport | None) -> tuple[str, ...]:
         "Labels: wrong labels in the test set put a floor under every model's error; how many there are is "
         "not known here."
     )
-    notes = [_test_set(rows), labels, _rates(rows), _training_set(rows), _seeds(rows), *_mixed(rows)]
+    notes = [_test_set(rows), labels]
     if report is not None:
         notes += [_sensitivity(rows), *_fit_notes(report)]
     return tuple(note for note in notes if note)

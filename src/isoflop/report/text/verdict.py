@@ -12,7 +12,10 @@ from typing import Literal
 
 import pandas as pd
 
-from isoflop.curve.result import FitReport
+from isoflop.curve.check.amount import LEAST_CONFIGS, LEAST_DECADES, LEAST_SCALES
+from isoflop.curve.check.floor import FloorSupport
+from isoflop.curve.check.front import CheckReport
+from isoflop.curve.result import Estimate, FitReport
 from isoflop.report.text import costs
 from isoflop.report.text.caveats import caveats
 from isoflop.report.text.costs import Halving
@@ -20,9 +23,6 @@ from isoflop.report.text.numerals import factor, interval, number, percent, plur
 from isoflop.report.text.trust import trust
 
 LEAST_ALPHA = 4.0
-LEAST_DECADES = 1.5
-LEAST_CONFIGS = 5
-LEAST_SCALES = 3
 
 SPOKEN = {
     "power_law_ols": "under the power law (OLS)",
@@ -84,7 +84,66 @@ def _no_fall(report: FitReport) -> tuple[str, str] | None:
     return None
 
 
-def _answer(report: FitReport, seeds: pd.Series[int]) -> tuple[Answer, str, str]:
+def _floored(report: FitReport, support: FloorSupport | None) -> tuple[str, str] | None:
+    """Return (headline, reason) if the curve bends towards a floor, or seems to.
+
+    A floor is claimed from the points of properly trained shapes only: where undertrained ones are among the
+    points, the law is fitted again without them (`support`).
+    """
+    floor = costs.floor(report)
+    if floor is None or not costs.floor_identified(report):
+        return None
+    reason = (
+        "The law with a floor is clearly closer to the points than the plain power law. A fixed training set or "
+        "wrong labels give such a floor; the paper's limit lets the data grow with compute."
+    )
+    if support is None:
+        claim, remark = floor, ""
+    elif support.only_by_undertrained:
+        return (
+            "Cannot be told: the curve bends, but only through shapes that were not trained well.",
+            f"An irreducible error is supported only by {_undertrained(support)}: without them none is "
+            "identified, so none is claimed.",
+        )
+    else:
+        claim = support.floor_without or floor
+        remark = f" Without {_undertrained(support)} it is {percent(claim.value, 3)} "
+        remark += f"(95% interval {_percents(claim)}), with them {percent(floor.value, 3)}."
+    headline = (
+        f"Cannot be told: the curve bends towards a floor of about {percent(claim.value, 2)}, so no single "
+        "exponent describes it."
+    )
+    return headline, reason + remark
+
+
+def _percents(value: Estimate) -> str:
+    return f"{percent(value.interval.low)} to {percent(value.interval.high)}"
+
+
+def _undertrained(support: FloorSupport) -> str:
+    """Return `the undertrained shapes w64 d3 and w128 d3 (4 runs)`."""
+    names = " and ".join(support.names)
+    return f"the undertrained {'shape' if len(support.names) == 1 else 'shapes'} {names} ({plural(support.runs, 'run')})"
+
+
+def _check_sentence(checked: CheckReport | None, support: FloorSupport | None) -> str:
+    """Return what the checks say that bears on the fit: undertrained shapes, in it or left out."""
+    if checked is None or not checked.undertrained_names:
+        return ""
+    names = " and ".join(checked.undertrained_names)
+    if support is None:
+        return f"Left out of the fit as undertrained: {names}, whose training loss is above that of smaller shapes."
+    b = support.exponent_without
+    without = "" if b is None else f" Without them b is {number(b.value)} ({interval(b.interval)})."
+    return (
+        f"Among the points are undertrained shapes ({names}), drawn hollow: their training loss is above that of "
+        f"smaller shapes, so their test error shows the recipe and not their size.{without}"
+    )
+
+
+def _answer(
+    report: FitReport, seeds: pd.Series[int], support: FloorSupport | None
+) -> tuple[Answer, str, str]:
     """Return (answer, headline, reason)."""
     flat = _no_fall(report)
     if flat is not None:
@@ -93,15 +152,9 @@ def _answer(report: FitReport, seeds: pd.Series[int]) -> tuple[Answer, str, str]
     if gaps:
         headline = "Cannot be told: error falls with compute, but too little was measured."
         return "cannot be told", headline, f"Too little was measured for an answer: {'; '.join(gaps)}."
-    floor = costs.floor(report)
-    if floor is not None and costs.floor_identified(report):
-        return (
-            "cannot be told",
-            f"Cannot be told: the curve bends towards a floor of about {percent(floor.value, 2)}, so no "
-            "single exponent describes it.",
-            "The law with a floor is clearly closer to the points than the plain power law. A fixed training "
-            "set or wrong labels give such a floor; the paper's limit lets the data grow with compute.",
-        )
+    floored = _floored(report, support)
+    if floored is not None:
+        return "cannot be told", *floored
     plain = costs.law(report, "power_law_ols")
     alpha = plain.paper_alpha if plain else None
     low, high = (alpha.interval.low, alpha.interval.high) if alpha else (None, None)
@@ -174,10 +227,21 @@ def _measured(report: FitReport) -> str:
     return f"{text}."
 
 
-def judge(rows: pd.DataFrame, report: FitReport | None, why_none: str) -> Verdict:
+def judge(
+    rows: pd.DataFrame,
+    report: FitReport | None,
+    why_none: str,
+    checked: CheckReport | None = None,
+    support: FloorSupport | None = None,
+) -> Verdict:
     """Return the verdict from the rows and their fit of error against training GFLOPs.
 
-    `why_none` is the reason if there is no fit, that is if `report` is None.
+    Args:
+        rows: one row a run.
+        report: the fit.
+        why_none: the reason if there is no fit, that is if `report` is None.
+        checked: what the checks of the rows say.
+        support: what the fit says without undertrained shapes, where there are any among its points.
     """
     data = ", ".join(sorted(rows["data"].dropna().astype(str).unique())) or "unknown data"
     models = ", ".join(sorted(rows["family"].dropna().astype(str).unique())) or "unknown models"
@@ -189,7 +253,8 @@ def judge(rows: pd.DataFrame, report: FitReport | None, why_none: str) -> Verdic
         headline = "Cannot be told: no law was fitted to error against training compute."
         no_fit = (_CLAIM, f"Here nothing was fitted: {why_none}.", scope)
         return Verdict("cannot be told", headline, no_fit, (), caveats(rows, None))
-    answer, headline, reason = _answer(report, rows.groupby("config_id")["seed"].nunique())
-    sentences = (_CLAIM, _measured(report), reason, scope)
+    answer, headline, reason = _answer(report, rows.groupby("config_id")["seed"].nunique(), support)
+    said = (_CLAIM, _measured(report), _check_sentence(checked, support), reason, scope)
+    sentences = tuple(sentence for sentence in said if sentence)
     outlook = tuple(s for s in (_prices(report), trust(report), _held_out(report)) if s)
     return Verdict(answer, headline, sentences, outlook, caveats(rows, report))

@@ -1,0 +1,95 @@
+"""The section of a sweep's page that says whether the sweep is valid."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+
+from isoflop.curve.check import floor, front, loss_curves
+from isoflop.curve.check.finding import SEVERITIES, Severity
+from isoflop.curve.check.floor import FloorSupport
+from isoflop.curve.check.front import TITLES, CheckReport
+from isoflop.curve.result import FitReport
+from isoflop.report.figures import views
+from isoflop.report.text.numerals import plural
+
+
+@dataclasses.dataclass(frozen=True)
+class Validity:
+    """What the checks say of a sweep, and of the floor of its first fit without undertrained shapes."""
+
+    checked: CheckReport
+    support: FloorSupport | None
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckLine:
+    """One finding, as the page shows it: severity, the check's title, what was found, and what to do."""
+
+    severity: Severity
+    title: str
+    sentence: str
+    what_to_do: str
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckPanel:
+    """The section's headline, its findings, and what passed or was not checked as (title, text)."""
+
+    headline: str
+    lines: tuple[CheckLine, ...]
+    passed: tuple[tuple[str, str], ...]
+    not_checked: tuple[tuple[str, str], ...]
+
+
+def validity(directory: Path, rows: pd.DataFrame, report: FitReport | None) -> Validity:
+    """Check the rows of a sweep's folder; `report` is the fit of error against training GFLOPs, if any."""
+    checked = front.check(rows, loss_curves.read(directory, rows["run_id"]))
+    return Validity(checked, floor.support(rows, report, checked) if report is not None else None)
+
+
+def flagged(rows: pd.DataFrame, checked: CheckReport) -> pd.DataFrame:
+    """Return the rows with the column views.FLAGGED: those of undertrained shapes, which are drawn hollow."""
+    named = {entry.run_id for entry in checked.undertrained}
+    return rows.assign(**{views.FLAGGED: rows["run_id"].isin(named)})
+
+
+def panel(checked: CheckReport) -> CheckPanel:
+    """Return the section of the page."""
+    check_of = {id(found): outcome.check for outcome in checked.outcomes for found in outcome.findings}
+    return CheckPanel(
+        headline=_headline(checked),
+        lines=tuple(
+            CheckLine(
+                found.severity,
+                TITLES[check_of[id(found)]],
+                _capital(found.sentence),
+                _capital(found.what_to_do),
+            )
+            for found in checked.findings
+        ),
+        passed=tuple((TITLES[o.check], o.passed) for o in checked.outcomes if o.passed is not None),
+        not_checked=tuple(
+            (TITLES[o.check], o.not_checked) for o in checked.outcomes if o.not_checked is not None
+        ),
+    )
+
+
+def _headline(checked: CheckReport) -> str:
+    count = Counter(found.severity for found in checked.findings)
+    parts = [plural(count[severity], severity) for severity in SEVERITIES if count[severity]]
+    passed = sum(outcome.passed is not None for outcome in checked.outcomes)
+    open_ = sum(outcome.not_checked is not None for outcome in checked.outcomes)
+    said = ", ".join(parts) if parts else "nothing found"
+    return f"{len(checked.outcomes)} checks: {said}; {passed} passed, {open_} not checked."
+
+
+def _capital(text: str) -> str:
+    """Return a sentence with a capital, unless it begins with the name of a shape, and a full stop."""
+    begun = (
+        text if text.split(":")[0].count(" ") in (1, 2) and ":" in text[:40] else text[:1].upper() + text[1:]
+    )
+    return begun if begun.endswith(".") else f"{begun}."
