@@ -33,7 +33,7 @@ OF_TABLE = {"n": "parameters", "d": "examples_seen"}
 
 @dataclasses.dataclass(frozen=True)
 class Checked:
-    """What `isoflop check --json` writes: the checks, and with --exclude the fits with and without the points."""
+    """What `isoflop check --json` writes: the checks; with --exclude the fits with all points and without."""
 
     check: Any
     fit: Any

@@ -155,7 +155,7 @@ def _fit_axes(options: argparse.Namespace, method: Any, rows: Any, x: str, y: st
 
 
 def _fit_file(options: argparse.Namespace) -> tuple[Any, Any]:
-    """Fit a table of the user's own; return it and the fits. Prints what was read from it with reservations."""
+    """Fit a table of the user's own; return it and the fits. Prints warnings about the table."""
     from isoflop.cli.terminal import console
 
     method = method_of(options)  # refuse bad options before a long file is read

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from isoflop.cli import output
+from isoflop.cli import exclusion, output
 from isoflop.config import ConfigError
 
 COLUMNS = ("n", "d", "width", "depth", "compute")
@@ -86,7 +86,7 @@ def _read_resources(options: argparse.Namespace, needed: tuple[str, ...], sizes:
     """Return the rows of a sweep or a table with the columns that hold each resource."""
     from isoflop.curve.joint import resources
 
-    return resources.read_resources(
+    data = resources.read_resources(
         *(options.directory, needed),
         {name: getattr(options, name) for name in (*COLUMNS, "y")},
         sizes=sizes,
@@ -95,6 +95,8 @@ def _read_resources(options: argparse.Namespace, needed: tuple[str, ...], sizes:
         chance=options.chance,
         mixed=options.mixed,
     )
+    left = exclusion.left_out(options, data.table)
+    return data.without(left) if left else data
 
 
 def _fit_law(options: argparse.Namespace) -> tuple[Any, tuple[str, ...]]:

@@ -11,7 +11,7 @@ import pandas as pd
 from isoflop.curve.check import floor, front, loss_curves
 from isoflop.curve.check.finding import SEVERITIES, Severity
 from isoflop.curve.check.floor import FloorSupport
-from isoflop.curve.check.front import TITLES, CheckReport
+from isoflop.curve.check.front import TITLES, CheckReport, title
 from isoflop.curve.result import FitReport
 from isoflop.report.figures import views
 from isoflop.report.text.numerals import plural
@@ -37,10 +37,14 @@ class CheckLine:
 
 @dataclasses.dataclass(frozen=True)
 class CheckPanel:
-    """The section's headline, its findings, and what passed or was not checked as (title, text)."""
+    """The section's headline, its findings by weight, and what passed or was not checked as (title, text).
+
+    `lines` are faults and warnings, which the page shows in full; it folds `notes`.
+    """
 
     headline: str
     lines: tuple[CheckLine, ...]
+    notes: tuple[CheckLine, ...]
     passed: tuple[tuple[str, str], ...]
     not_checked: tuple[tuple[str, str], ...]
 
@@ -59,18 +63,14 @@ def flagged(rows: pd.DataFrame, checked: CheckReport) -> pd.DataFrame:
 
 def panel(checked: CheckReport) -> CheckPanel:
     """Return the section of the page."""
-    check_of = {id(found): outcome.check for outcome in checked.outcomes for found in outcome.findings}
+    lines = tuple(
+        CheckLine(found.severity, title(found), _capital(found.sentence), _capital(found.what_to_do))
+        for found in checked.findings
+    )
     return CheckPanel(
         headline=_headline(checked),
-        lines=tuple(
-            CheckLine(
-                found.severity,
-                TITLES[check_of[id(found)]],
-                _capital(found.sentence),
-                _capital(found.what_to_do),
-            )
-            for found in checked.findings
-        ),
+        lines=tuple(line for line in lines if line.severity != "note"),
+        notes=tuple(line for line in lines if line.severity == "note"),
         passed=tuple((TITLES[o.check], o.passed) for o in checked.outcomes if o.passed is not None),
         not_checked=tuple(
             (TITLES[o.check], o.not_checked) for o in checked.outcomes if o.not_checked is not None
@@ -88,8 +88,7 @@ def _headline(checked: CheckReport) -> str:
 
 
 def _capital(text: str) -> str:
-    """Return a sentence with a capital, unless it begins with the name of a shape, and a full stop."""
-    begun = (
-        text if text.split(":")[0].count(" ") in (1, 2) and ":" in text[:40] else text[:1].upper() + text[1:]
-    )
+    """Return text as a sentence. The name of a shape that it begins with keeps its small letter."""
+    of_shape = ": " in text[:40]
+    begun = text if of_shape else text[:1].upper() + text[1:]
     return begun if begun.endswith(".") else f"{begun}."

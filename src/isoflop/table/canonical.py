@@ -1,4 +1,4 @@
-"""Columns of a table from elsewhere under the names that a sweep's table has, so that one check serves both."""
+"""Columns of a table from elsewhere under the names of a sweep's table: one check serves both."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ _NUMBERS = (
 def canonical(runs: ExternalRuns, named: Mapping[str, str | None]) -> pd.DataFrame:
     """Return the table with the columns of ALIASES that it holds under their names in a sweep's table.
 
-    x becomes train_gflops, in its own unit, and an error y test_error. A shape without a label is called by its
-    width and depth, else by its configuration.
+    x becomes train_gflops, in its own unit, and an error y test_error. A shape without a label is called by
+    its width and depth, else by its configuration.
 
     Args:
         runs: the rows (external.read_runs).
@@ -95,7 +95,7 @@ def _find(table: pd.DataFrame, given: str, name: str) -> str:
 
 
 def _first(table: pd.DataFrame, aliases: tuple[str, ...]) -> str | None:
-    """Return the first of the aliases that is a column, with or without a prefix of W&B; None if there is none."""
+    """Return the first of the aliases that is a column, with or without a prefix of W&B, or None."""
     for alias in aliases:
         try:
             return columns.find(table, alias, "")

@@ -11,7 +11,7 @@ from isoflop.cli.terminal.console import OUT
 from isoflop.cli.terminal.fit_table import estimate
 from isoflop.curve.check.finding import SEVERITIES, SHOWN, Finding
 from isoflop.curve.check.floor import FloorSupport, parameter
-from isoflop.curve.check.front import TITLES, CheckReport
+from isoflop.curve.check.front import TITLES, CheckReport, title
 from isoflop.curve.result import FitReport
 from isoflop.report.text.numerals import plural
 
@@ -23,9 +23,8 @@ def show(report: CheckReport) -> None:
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_column(width=11, no_wrap=True)
     table.add_column(overflow="fold", max_width=max(40, min(OUT.width, 110) - 12))
-    check_of = {id(found): outcome.check for outcome in report.outcomes for found in outcome.findings}
     for found in report.findings:
-        table.add_row(found.severity, _literal(f"{TITLES[check_of[id(found)]]}: {found.sentence}"))
+        table.add_row(found.severity, _literal(f"{title(found)}: {found.sentence}"))
         table.add_row("", _literal(f"-> {found.what_to_do}{_runs(found)}"))
     for outcome in report.outcomes:
         if outcome.passed is not None:

@@ -1,1 +1,1 @@
-"""Is this sweep valid? Checks of a table of runs before anything is fitted to it; one check a file. Torch-free."""
+"""Is this sweep valid? Checks of a table of runs before it is fitted, one a file. Torch-free."""

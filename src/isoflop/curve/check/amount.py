@@ -47,7 +47,7 @@ def check_seeds(table: pd.DataFrame) -> Outcome:
 def check_scales(table: pd.DataFrame) -> Outcome:
     """Return whether the compute scales and their range are few."""
     rows = finding.known(table, "train_gflops")
-    rows = rows[rows["train_gflops"] > 0]
+    rows = rows[rows["train_gflops"] > 0] if len(rows) else rows
     if rows.empty:
         return finding.needs(SCALES, "train_gflops (--x)")
     compute = rows["train_gflops"]

@@ -16,11 +16,9 @@ LEARNED = 0.1
 
 def check(table: pd.DataFrame) -> Outcome:
     """Return the runs whose error is at or near that of guessing."""
-    for name in ("test_error", "chance_error"):
+    for name, option in (("test_error", ""), ("chance_error", " (--chance)")):
         if finding.known(table, name).empty:
-            return finding.needs(
-                CHECK, "the error of guessing (--chance)" if name == "chance_error" else name
-            )
+            return finding.needs(CHECK, name + option)
     rows = finding.known(table, "test_error", "chance_error")
     error, guess = (rows[name].to_numpy(float) for name in ("test_error", "chance_error"))
     near = error > (1 - LEARNED) * guess
@@ -33,8 +31,8 @@ def check(table: pd.DataFrame) -> Outcome:
     at = int((error >= guess).sum())
     found = finding.subjects(rows[near])
     sentence = (
-        f"{int(near.sum())} of {len(rows)} runs are near the error of guessing ({_guess(guess)}), {at} of them at "
-        f"or above it: {finding.names(s.name for s in found)}. A curve through them starts flat"
+        f"{int(near.sum())} of {len(rows)} runs are near the error of guessing ({_guess(guess)}), {at} of "
+        f"them at or above it: {finding.names(s.name for s in found)}. A curve through them starts flat"
     )
     what = "train them longer or leave them out of the fit (--hold-out); runs at chance are left out by name"
     return Outcome(CHECK, (Finding(CHECK, "warning", found, sentence, what),))

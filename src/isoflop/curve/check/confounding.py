@@ -33,22 +33,23 @@ def check(table: pd.DataFrame) -> Outcome:
         return Outcome(CHECK, passed=f"one size: compute varies by examples seen, {_range(seen)}")
     if seen.max() <= EQUAL * seen.min():
         sentence = (
-            f"every run sees {seen.max():,.0f} examples{fixed}, so compute grows by size alone: the curve mixes "
-            "what size does with what too little data does, and with fixed data a floor is to be expected (the "
-            "paper's theory lets the data grow with the model)"
+            f"every run sees {seen.max():,.0f} examples{fixed}, so compute grows by size alone: the curve "
+            "mixes "
+            "what size does with what too little data does, and with fixed data a floor is to be expected "
+            "(the paper's theory lets the data grow with the model)"
         )
         return Outcome(CHECK, (Finding(CHECK, "warning", (), sentence, VARY),))
     share = float(np.corrcoef(np.log(sizes), np.log(seen))[0, 1] ** 2)
     if share > TOGETHER:
         sentence = (
-            f"size and examples seen rise together (R2 of their logarithms {share:.3g}): the curve is that of one "
-            "path, on which what size does cannot be told from what data does"
+            f"size and examples seen rise together (R2 of their logarithms {share:.3g}): the curve is that "
+            "of one path, on which what size does cannot be told from what data does"
         )
         return Outcome(CHECK, (Finding(CHECK, "note", (), sentence, VARY),))
     if fixed:
         sentence = (
-            f"all runs draw on one training set of {sets[0]:,.0f}: longer training repeats it, and with fixed data "
-            "a floor is to be expected (the paper's theory lets the data grow with the model)"
+            f"all runs draw on one training set of {sets[0]:,.0f}: longer training repeats it, and with "
+            "fixed data a floor is to be expected (the paper's theory lets the data grow with the model)"
         )
         return Outcome(
             CHECK, (Finding(CHECK, "note", (), sentence, "vary the size of the training set too"),)

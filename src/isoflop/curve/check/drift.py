@@ -59,8 +59,8 @@ def _drift(anchor: pd.DataFrame, name: str) -> Finding | None:
         return None
     (subject,) = finding.subjects(known)
     sentence = (
-        f"{subject.name}: {COSTS[name]} per example changed by {last / first - 1:+.1%} from the first third of "
-        f"the sweep to the last, more than {ALLOWED - 1:.0%}: the device warmed up or was shared"
+        f"{subject.name}: {COSTS[name]} per example changed by {last / first - 1:+.1%} from the first third "
+        f"of the sweep to the last, more than {ALLOWED - 1:.0%}: the device warmed up or was shared"
     )
     what = (
         f"do not compare {COSTS[name]} of early and late runs; warm the device up first, or lock its clocks"

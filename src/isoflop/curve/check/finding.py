@@ -29,7 +29,7 @@ class Subject:
 class Finding:
     """One thing to know about a sweep: what it is, which runs, and what to do about it.
 
-    `kind` is the name of the check, or undertrained, borderline and below_trend, which one check tells apart.
+    `kind` is the name of the check, or undertrained, borderline and above_trend, which one check tells apart.
     `subjects` is empty where the finding is about all runs.
     """
 
@@ -42,7 +42,7 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """The outcome of one check: findings, or `passed` with what was seen, or `not_checked` with what it needs.
+    """The outcome of one check: findings, `passed` with what was seen, or `not_checked` with what it needs.
 
     Exactly one of the three is given.
     """
@@ -76,7 +76,7 @@ def known(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
 
 
 def subjects(rows: pd.DataFrame) -> tuple[Subject, ...]:
-    """Return the shapes of the rows, in their order: rows of one configuration and horizon are one subject."""
+    """Return the shapes of the rows, in their order; one configuration and horizon is one subject."""
     key = "place_id" if "place_id" in rows else "config_id"
     return tuple(
         Subject(

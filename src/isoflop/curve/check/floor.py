@@ -22,8 +22,8 @@ class FloorSupport:
     """The irreducible error E and exponent b (of the plain power law) with and without undertrained shapes.
 
     `names` are the undertrained shapes among the points of the fit, `runs` their number of runs. What could
-    not be fitted is None; if that is all of the fit without them, `reason` says why. `stands`: whether a floor
-    is identified without them.
+    not be fitted is None; if that is all of the fit without them, `reason` says why. `stands`: whether a
+    floor is identified without them.
     """
 
     names: tuple[str, ...]

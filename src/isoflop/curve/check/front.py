@@ -35,10 +35,21 @@ TITLES = {
     repetition.CHECK: "Repeated data",
     amount.SEEDS: "Seeds",
     amount.SCALES: "Compute scales",
-    mixture.CHECK: "Code, hardware, recipe",
+    mixture.CHECK: "Mixed runs",
     drift.CHECK: "Thermal drift",
 }
 """Check -> its name for readers, in the order of a report."""
+KINDS = {
+    undertrained.CHECK: "Undertrained shape",
+    undertrained.BORDERLINE: "Borderline shape",
+    undertrained.ABOVE_TREND: "Training loss above the trend",
+}
+"""Kind of finding -> its name for readers, where that is not its check's."""
+
+
+def title(found: Finding) -> str:
+    """Return the name of a finding's kind for readers."""
+    return KINDS.get(found.kind) or TITLES[found.kind]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -50,14 +50,14 @@ def _one_rate(rows: pd.DataFrame, rate: float) -> Finding:
         return Finding(CHECK, "note", (), sentence, what)
     return Finding(
         *(CHECK, "warning", ()),
-        f"the learning rate is {rate:.4g} for every shape, not tuned to each: one that suits some shapes better "
-        "than others bends the curve",
+        f"the learning rate is {rate:.4g} for every shape, not tuned to each: one that suits some shapes "
+        "better than others bends the curve",
         "try rates a factor 2 apart for each shape (sweep.lr_grid), or model.parametrization=mup",
     )
 
 
 def _of_own_grids(rows: pd.DataFrame, rates: list[float]) -> Outcome:
-    """Return the outcome where runs at several rates are all in the table: the best of each shape is sought."""
+    """Return the outcome where runs at several rates are in the table: it seeks the best of each shape."""
     sizes = [name for name in ("width", "depth") if name in rows and rows[name].notna().any()]
     alike = [name for name in (*ALIKE, *sizes) if name in rows]
     span = f"{rates[0]:.4g} to {rates[-1]:.4g}"

@@ -31,8 +31,8 @@ def check(table: pd.DataFrame) -> Outcome:
         "by every run" if len(many) == len(rows) else f"({len(many)} of {len(rows)} runs more than {OFTEN:g})"
     )
     sentence = (
-        f"each training example was seen {often} {which}: beyond about {OFTEN:g} passes repeated data are worth "
-        "less than fresh ones, so that more training is not more data (Muennighoff et al. 2023)"
+        f"each training example was seen {often} {which}: beyond about {OFTEN:g} passes repeated data are "
+        "worth less than fresh ones, so that more training is not more data (Muennighoff et al. 2023)"
     )
     found = () if len(many) == len(rows) else finding.subjects(many)
     what = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -44,7 +44,7 @@ class Rise:
 
 
 def rises(shapes: tuple[ShapeLoss, ...], noise: SeedNoise) -> tuple[tuple[Rise, ...], int]:
-    """Return the strongest rise of each shape that has one, least compute first, and how many pairs there are.
+    """Return the strongest rise of each shape that has one, least compute first, and the number of pairs.
 
     Two tests are needed. Healthy noise, well known from many shapes, is the sharper; it is corrected for the
     number of nested pairs (Bonferroni). A network that is not trained well also scatters more, so that a rise
@@ -52,9 +52,15 @@ def rises(shapes: tuple[ShapeLoss, ...], noise: SeedNoise) -> tuple[tuple[Rise, 
     test on these alone is too weak, since three seeds hardly know their spread.
     """
     pairs = nested_pairs(shapes)
+    limits = _Limits(
+        in_one=float(stats.t.isf(LEVEL, noise.freedom)),
+        over_all=float(stats.t.isf(LEVEL / max(1, len(pairs)), noise.freedom)),
+        own=float(stats.norm.isf(OWN_LEVEL)),
+    )
+    expected = {s.subject.config_id: own_deviation(s, shapes, noise) for s in shapes}
     by_shape: dict[str, list[Rise]] = {}
     for small, large in pairs:
-        rise = _rise(small, large, shapes, noise, len(pairs))
+        rise = _rise(small, large, expected, noise, limits)
         if rise is not None:
             by_shape.setdefault(large.subject.config_id, []).append(rise)
     order = ("sure", "within own spread", "one of many")
@@ -64,26 +70,34 @@ def rises(shapes: tuple[ShapeLoss, ...], noise: SeedNoise) -> tuple[tuple[Rise, 
     return tuple(sorted(strongest, key=lambda rise: rise.large.compute)), len(pairs)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Limits:
+    """Scores from which on a rise counts: in one comparison, allowing for all of them, and by own spread."""
+
+    in_one: float
+    over_all: float
+    own: float
+
+
 def _rise(
-    small: ShapeLoss, large: ShapeLoss, shapes: Sequence[ShapeLoss], noise: SeedNoise, pairs: int
+    small: ShapeLoss, large: ShapeLoss, expected: Mapping[str, float], noise: SeedNoise, limits: _Limits
 ) -> Rise | None:
     """Return the rise from `small` to `large`, or None where healthy seeds may differ so much.
 
     Args:
         small: a shape nested in `large`.
         large: the larger shape.
-        shapes: all shapes, for the spread to expect of one with a single seed.
+        expected: seed noise to expect of each shape (noise.own_deviation), by config_id.
         noise: the noise of healthy shapes.
-        pairs: number of comparisons that are made.
+        limits: scores from which on a rise counts.
     """
     step = large.log_loss - small.log_loss
     score = step / (noise.deviation * np.sqrt(1 / large.seeds + 1 / small.seeds))
-    chance = float(stats.t.sf(score, noise.freedom))
-    if chance >= LEVEL:
+    if score <= limits.in_one:
         return None
-    of_large, of_small = (own_deviation(shape, shapes, noise) for shape in (large, small))
+    of_large, of_small = (expected[shape.subject.config_id] for shape in (large, small))
     own_score = step / np.sqrt(of_large**2 / large.seeds + of_small**2 / small.seeds)
-    grade: Grade = "sure" if own_score > stats.norm.isf(OWN_LEVEL) else "within own spread"
-    if chance * pairs >= LEVEL:
+    grade: Grade = "sure" if own_score > limits.own else "within own spread"
+    if score <= limits.over_all:
         grade = "one of many"
     return Rise(large, small, float(score), float(own_score), of_large, grade)

@@ -16,7 +16,7 @@ ALIKE = (
 )
 """Columns in which shapes must agree to be compared: they differ in size and learning rate only."""
 CHOSEN_BY = ("val_loss", "val_error", "train_loss")
-"""Where a shape was trained at several learning rates, the best by the first of these that is known counts."""
+"""Of several learning rates of a shape the best by the first of these that is known counts."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,8 +19,8 @@ def check(table: pd.DataFrame) -> Outcome:
     """Return the shapes from which on seeds differ by more than those of healthy shapes do.
 
     A spread is large if an F test against the pooled noise says so over all shapes. It jumps with size if the
-    next larger shapes with several seeds scatter as much, or there are none: one unlucky seed of a small shape
-    is no jump.
+    next larger shapes with several seeds scatter as much, or there are none: one unlucky seed of a small
+    shape is no jump.
     """
     if finding.known(table, "train_loss", "train_gflops").empty:
         return finding.needs(CHECK, "train_loss")
@@ -60,7 +60,7 @@ def _finding(jumped: list[ShapeLoss], pooled: SeedNoise) -> Finding:
     )
     return Finding(
         *(CHECK, "warning", tuple(shape.subject for shape in jumped)),
-        f"the spread of training loss between seeds (s.d. of ln) jumps with size: {each} that of healthy shapes, "
-        f"{pooled.deviation:.2g}: training is close to unstable there",
+        f"the spread of training loss between seeds (s.d. of ln) jumps with size: {each} that of healthy "
+        f"shapes, {pooled.deviation:.2g}: training is close to unstable there",
         "lower the peak learning rate or warm up longer at these shapes; their mean needs more seeds",
     )

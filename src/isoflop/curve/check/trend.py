@@ -16,7 +16,7 @@ Array = npt.NDArray[np.float64]
 LEAST_SMALL = 5
 """Fewer small shapes than this give no trend."""
 CONFIDENCE = 0.99
-"""A shape lies above the trend if it lies above this quantile of what the trend predicts for one more shape."""
+"""A shape above this quantile of what the trend predicts for one more shape lies above the trend."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ def trends(shapes: Sequence[ShapeLoss]) -> tuple[Trend, ...]:
 
 
 def _trend(shapes: Sequence[ShapeLoss]) -> Trend | None:
-    """Return the trend of one group over the half of its shapes with the least compute (middle one included)."""
+    """Return the trend of one group over the half of its shapes with the least compute, rounded up."""
     ordered = sorted(shapes, key=lambda shape: shape.compute)
     small = ordered[: (len(ordered) + 1) // 2]
     x = np.log([shape.compute for shape in small])

@@ -1,4 +1,4 @@
-"""Check of undertrained shapes: training loss that rises with size, or falls less than the small shapes' does."""
+"""Check of undertrained shapes: training loss that rises with size, or falls less than for small shapes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from isoflop.curve.result import Excluded
 
 CHECK = "undertrained"
 BORDERLINE = "borderline"
-BELOW_TREND = "below_trend"
+ABOVE_TREND = "above_trend"
 
 TRAIN = (
-    "train it better (a lower peak learning rate, longer warm-up, mup, branches that start at zero) and run it "
-    "again; until then fit without it: --exclude undertrained"
+    "train it better (a lower peak learning rate, longer warm-up, mup, branches that start at zero) and run "
+    "it again; until then fit without it: --exclude undertrained"
 )
 EXCLUDED = "undertrained: the training loss of its shape is above that of a smaller shape (isoflop check)"
 REPEAT = "run more seeds of both shapes: it stays in the fit"
@@ -86,8 +86,8 @@ def _without_noise(pairs: Sequence[tuple[ShapeLoss, ShapeLoss]]) -> Outcome:
         tuple(
             Finding(
                 *(BORDERLINE, "warning", (large.subject,)),
-                f"{large.subject.name}: training loss {_above(large, small)}; without seeds it cannot be told "
-                "whether that is luck",
+                f"{large.subject.name}: training loss {_above(large, small)}; without seeds it cannot be "
+                "told whether that is luck",
                 f"run {seeds}",
             )
             for small, large in strongest.values()
@@ -104,7 +104,7 @@ def _above(large: ShapeLoss, small: ShapeLoss) -> str:
 
 
 def _shallower(rise: Rise, every: Sequence[ShapeLoss]) -> str:
-    """Return the comparison with the next shallower shape of the same width, where it rises and is another."""
+    """Return the comparison with the next shallower shape of the same width, if the loss rises there too."""
     large = rise.large
     same = [s for s in every if shapes.is_nested(s, large) and s.width == large.width]
     nearest = max(same, key=lambda s: s.depth, default=None)
@@ -153,7 +153,7 @@ def _factor_of_trend(shape: ShapeLoss, lines: Sequence[Trend]) -> str:
 
 
 def _off_trend(others: Sequence[ShapeLoss], lines: Sequence[Trend]) -> list[Finding]:
-    """Return one remark a trend, on shapes whose loss falls with size but less than that of the small ones."""
+    """Return one remark a trend, on shapes whose loss falls with size but less than that of small ones."""
     remarks = []
     for line in lines:
         off = [shape for shape in others if trend.above(line, shape)]
@@ -162,16 +162,16 @@ def _off_trend(others: Sequence[ShapeLoss], lines: Sequence[Trend]) -> list[Find
         factors = ", ".join(f"{s.subject.name} {math.exp(line.excess(s)):.3g} times" for s in off)
         limit = math.exp(max(line.limit(shape.compute) for shape in off))
         sentence = (
-            f"training loss falls as compute to the power -{line.exponent:.3g} over the {line.small} smallest "
-            f"shapes; above that trend, though not above a smaller shape by more than seeds differ: {factors} "
-            f"(the small shapes' scatter explains {limit:.3g})"
+            f"training loss falls as compute to the power -{line.exponent:.3g} over the {line.small} "
+            "smallest shapes; above that trend, though not above a smaller shape by more than seeds differ: "
+            f"{factors} (the small shapes' scatter explains {limit:.3g})"
         )
-        remarks.append(Finding(BELOW_TREND, "note", tuple(s.subject for s in off), sentence, COMPARE))
+        remarks.append(Finding(ABOVE_TREND, "note", tuple(s.subject for s in off), sentence, COMPARE))
     return remarks
 
 
 def excluded(outcome: Outcome) -> tuple[Excluded, ...]:
-    """Return the runs of undertrained shapes with the reason, as a fit lists the rows that it does not use."""
+    """Return the runs of undertrained shapes with the reason, as a fit lists rows that it does not use."""
     return tuple(
         Excluded(run_id, EXCLUDED)
         for found in outcome.findings

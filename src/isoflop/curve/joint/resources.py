@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 from isoflop.curve import points
 from isoflop.curve.joint import rows
 from isoflop.curve.joint.laws import JOINT_LAWS
+from isoflop.curve.result import Excluded
 from isoflop.table import aggregate, columns, external, formats, rule
 from isoflop.table.external import CND, COUNTED, SWEEP
 
@@ -63,6 +64,13 @@ class ResourceTable:
         unknown = (f"--hold-out: {parts.unknown} rows whose value is unknown are in neither part",)
         warnings = (*self.warnings, *(unknown if parts.unknown else ()))
         return dataclasses.replace(self, table=parts.fit_rows, warnings=warnings), parts.held_rows
+
+    def without(self, left: Sequence[Excluded]) -> ResourceTable:
+        """Return the table without these runs, with a warning that names them."""
+        ids = [each.run_id for each in left]
+        kept = self.table[~self.table["run_id"].isin(ids)].reset_index(drop=True)
+        warning = f"left out: {', '.join(ids)}: {left[0].reason}"
+        return dataclasses.replace(self, table=kept, warnings=(*self.warnings, warning))
 
 
 def options_of(law: str) -> tuple[str, ...]:

@@ -104,7 +104,7 @@ def plain(value: Any) -> str:
 
 
 def fill(colours: list[str], *, hollow: bool, edge: str | None) -> dict[str, Any]:
-    """How scatter paints markers: filled, with an edge of that colour if any, or hollow with a coloured rim."""
+    """How scatter paints markers: filled, with an edge of that colour if any, or hollow with a rim."""
     if hollow:
         return {"facecolors": "white", "edgecolors": colours, "linewidths": 1.3}
     return {"c": colours, "linewidths": 0.5 if edge else 0} | ({"edgecolors": edge} if edge else {})

@@ -143,9 +143,9 @@ def _collapse(seen: Collapse) -> Drawing:
     title = "Collapse of normalised loss curves"
     noise = "not known" if seen.noise is None else number(seen.noise, 2)
     caption = (
-        f"Training loss less {number(seen.irreducible)} nats, over its value in the last fifth of the run, for "
-        f"{len(seen.curves)} sizes whose data grow with size; divided by the mean of all sizes, so that curves "
-        "that collapse lie on 1 (Qiu et al. 2025). They differ by a root mean square of "
+        f"Training loss less {number(seen.irreducible)} nats, over its value in the last fifth of the run, "
+        f"for {len(seen.curves)} sizes whose data grow with size; divided by the mean of all sizes, so that "
+        "curves that collapse lie on 1 (Qiu et al. 2025). They differ by a root mean square of "
         f"{number(seen.deviation, 2)} in ln; seeds of one size by {noise}"
         f"{'' if seen.noise is None else ' (grey)'}. Farthest: {collapse.farthest(seen).subject.name}."
     )

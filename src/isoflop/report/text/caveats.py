@@ -1,4 +1,4 @@
-"""Caveats of a sweep's verdict, each derived from the data; those about its design are checks (curve/check)."""
+"""Caveats of a sweep's verdict, derived from the data; those about its design are checks (curve/check)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from isoflop.curve.check.amount import LEAST_SCALES
 from isoflop.curve.result import FitReport, Interval
 from isoflop.record.binomial import Z95, wilson
 from isoflop.report.text import costs
-from isoflop.report.text.numerals import compact, interval, number, percent, plural
+from isoflop.report.text.numerals import interval, number, percent
 from isoflop.report.text.trust import calibrated, disagreement
 
 

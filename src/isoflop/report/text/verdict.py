@@ -94,8 +94,8 @@ def _floored(report: FitReport, support: FloorSupport | None) -> tuple[str, str]
     if floor is None or not costs.floor_identified(report):
         return None
     reason = (
-        "The law with a floor is clearly closer to the points than the plain power law. A fixed training set or "
-        "wrong labels give such a floor; the paper's limit lets the data grow with compute."
+        "The law with a floor is clearly closer to the points than the plain power law. A fixed training set "
+        "or wrong labels give such a floor; the paper's limit lets the data grow with compute."
     )
     if support is None:
         claim, remark = floor, ""
@@ -123,7 +123,8 @@ def _percents(value: Estimate) -> str:
 def _undertrained(support: FloorSupport) -> str:
     """Return `the undertrained shapes w64 d3 and w128 d3 (4 runs)`."""
     names = " and ".join(support.names)
-    return f"the undertrained {'shape' if len(support.names) == 1 else 'shapes'} {names} ({plural(support.runs, 'run')})"
+    shapes = "shape" if len(support.names) == 1 else "shapes"
+    return f"the undertrained {shapes} {names} ({plural(support.runs, 'run')})"
 
 
 def _check_sentence(checked: CheckReport | None, support: FloorSupport | None) -> str:
@@ -132,12 +133,12 @@ def _check_sentence(checked: CheckReport | None, support: FloorSupport | None) -
         return ""
     names = " and ".join(checked.undertrained_names)
     if support is None:
-        return f"Left out of the fit as undertrained: {names}, whose training loss is above that of smaller shapes."
+        return f"Left out as undertrained: {names}, whose training loss is above that of smaller shapes."
     b = support.exponent_without
     without = "" if b is None else f" Without them b is {number(b.value)} ({interval(b.interval)})."
     return (
-        f"Among the points are undertrained shapes ({names}), drawn hollow: their training loss is above that of "
-        f"smaller shapes, so their test error shows the recipe and not their size.{without}"
+        f"Among the points are undertrained shapes ({names}), drawn hollow: their training loss is above "
+        f"that of smaller shapes, so their test error shows the recipe and not their size.{without}"
     )
 
 
@@ -195,6 +196,16 @@ def _prices(report: FitReport) -> str:
     if not prices:
         return ""
     return f"To halve the error from where the sweep ends would take: {'; '.join(map(_cost, prices))}."
+
+
+def _of_all_points(support: FloorSupport | None) -> str:
+    """Return whose prices these are, where undertrained shapes are among the points of the laws."""
+    if support is None:
+        return ""
+    return (
+        f"Laws and forecast are fitted to all points, {_undertrained(support)} too; isoflop report --exclude "
+        "undertrained leaves them out."
+    )
 
 
 def _held_out(report: FitReport) -> str:
@@ -256,5 +267,7 @@ def judge(
     answer, headline, reason = _answer(report, rows.groupby("config_id")["seed"].nunique(), support)
     said = (_CLAIM, _measured(report), _check_sentence(checked, support), reason, scope)
     sentences = tuple(sentence for sentence in said if sentence)
-    outlook = tuple(s for s in (_prices(report), trust(report), _held_out(report)) if s)
+    outlook = tuple(
+        s for s in (_prices(report), _of_all_points(support), trust(report), _held_out(report)) if s
+    )
     return Verdict(answer, headline, sentences, outlook, caveats(rows, report))

@@ -1,0 +1,78 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isoflop import record as records
+from isoflop.curve.check import collapse, loss_curves
+from isoflop.curve.check.loss_curves import LossCurve
+
+
+def ladder(make_healthy):
+    """Sizes whose data grow with size: w8 on 5,000 to w128 on 80,000 images."""
+    place = {8: 5_000, 16: 10_000, 32: 20_000, 64: 40_000, 128: 80_000}
+    table = make_healthy(depths=(1,), sizes=tuple(place.values()))
+    return table[[place.get(int(w)) == n for w, n in zip(table["width"], table["train_n"], strict=True)]]
+
+
+def test_curves_of_one_form_collapse_and_their_irreducible_loss_is_seen(make_healthy, make_curves):
+    table = ladder(make_healthy)
+    seen = collapse.measure(table, make_curves(table))
+    assert len(seen.curves) == 5
+    assert seen.deviation < 1e-3
+    assert seen.irreducible == pytest.approx(0.1, rel=0.02)
+    assert seen.noise == pytest.approx(0.02 / np.sqrt(3), rel=0.6)
+    assert collapse.check(seen).passed
+
+
+def test_a_size_that_learns_otherwise_breaks_the_collapse_and_is_named(make_healthy, make_curves):
+    table = ladder(make_healthy)
+    seen = collapse.measure(table, make_curves(table, bend={"w128d1n80000": 0.3}))
+    (found,) = collapse.check(seen).findings
+    assert "do not collapse" in found.sentence
+    assert found.subjects[0].name == "mlp w128 d1"
+    assert seen.deviation > 3 * seen.noise
+
+
+def test_of_a_grid_the_diagonal_is_taken(make_healthy, make_curves):
+    table = make_healthy(depths=(1,))
+    seen = collapse.measure(table, make_curves(table))
+    places = [curve.subject.config_id for curve in seen.curves]
+    assert places[0] == "w8d1n5000"
+    assert places[-1] == "w128d1n80000"
+    assert len(places) == 3
+
+
+def test_fixed_data_or_records_without_intervals_are_not_checked(make_healthy, make_curves):
+    table = make_healthy(sizes=(20_000,))
+    assert (
+        "whose data grow with size" in collapse.check(collapse.measure(table, make_curves(table))).not_checked
+    )
+    assert "train_loss intervals" in collapse.check(collapse.measure(table, {})).not_checked
+
+
+def test_without_seeds_the_deviation_is_told_and_not_judged(make_healthy, make_curves):
+    table = ladder(make_healthy)
+    table = table[table["seed"] == 0]
+    seen = collapse.measure(table, make_curves(table))
+    assert seen.noise is None
+    assert "no size has several seeds" in collapse.check(seen).findings[0].sentence
+
+
+def test_a_curve_is_averaged_over_parts_of_any_length():
+    """Loss 3 over the first 100 examples and 1 over the next 300: half the run is at a mean of 2."""
+    curve = LossCurve((100.0, 400.0), (3.0, 1.0))
+    assert curve.over(np.array([0.25, 0.5, 1.0])) == pytest.approx([1.0, 1.0])
+    assert curve.over(np.array([0.125, 0.375])) == pytest.approx([2.0])
+
+
+def test_the_intervals_of_records_become_curves(tmp_path):
+    intervals = (records.LossInterval(1, 64, 2.0), records.LossInterval(3, 192, 1.5))
+    read = records.read(Path(__file__).parents[2] / "data" / "record_schema_2_gpu.json")
+    made = dataclasses.replace(read, train_loss=intervals, train_loss_reason=None)
+    records.write(made, tmp_path)
+    curves = loss_curves.read(tmp_path, [made.run_id, "absent"])
+    assert curves == {made.run_id: LossCurve((64.0, 192.0), (2.0, 1.5))}
+    bare = dataclasses.replace(made, train_loss=None, train_loss_reason="not recorded")
+    assert loss_curves.of_records([bare]) == {}
