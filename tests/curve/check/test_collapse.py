@@ -28,10 +28,10 @@ def test_curves_of_one_form_collapse_and_their_irreducible_loss_is_seen(make_hea
 
 def test_a_size_that_learns_otherwise_breaks_the_collapse_and_is_named(make_healthy, make_curves):
     table = ladder(make_healthy)
-    seen = collapse.measure(table, make_curves(table, bend={"w128d1n80000": 0.3}))
+    seen = collapse.measure(table, make_curves(table, bend={"w32d1n20000": 0.3}))
     (found,) = collapse.check(seen).findings
     assert "do not collapse" in found.sentence
-    assert found.subjects[0].name == "mlp w128 d1"
+    assert found.subjects[0].name == "mlp w32 d1"
     assert seen.deviation > 3 * seen.noise
 
 

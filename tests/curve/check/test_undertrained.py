@@ -115,7 +115,7 @@ def test_one_dimension_is_enough(make_healthy):
 
 
 def test_healthy_plateaus_are_hardly_ever_flagged(make_shape):
-    """The worst case: all shapes have one loss, so that half of 75 comparisons rise. At most 1 in 100 sweeps."""
+    """The worst case: all shapes have one loss, so that half of 75 comparisons rise."""
     rng = np.random.default_rng(0)
     flagged = borderline = 0
     for _ in range(200):
