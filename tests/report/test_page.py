@@ -47,7 +47,7 @@ def test_the_page_is_written_whole_and_below_its_limit(sweep):
     path = write_report(directory, table, fits)
     assert path == directory / "index.html"
     assert 1_500_000 < path.stat().st_size < LIMIT_BYTES
-    assert len(list((directory / "figures").iterdir())) == 14
+    assert len(list((directory / "figures").iterdir())) == 16
     assert not list(directory.rglob("*.tmp"))
 
 

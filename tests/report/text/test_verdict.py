@@ -3,6 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from isoflop.curve.check import front
+from isoflop.curve.check.floor import FloorSupport
+from isoflop.curve.result import Estimate, Interval
 from isoflop.report.text import costs
 from isoflop.report.text.verdict import judge
 
@@ -79,7 +82,6 @@ def test_one_seed_a_configuration_is_too_little(make_table, make_fits):
     verdict = say(table, make_fits(table))
     assert verdict.answer == "cannot be told"
     assert "single seed" in paragraph(verdict)
-    assert any(c.startswith("Seeds: 1 for each configuration; with one seed alone") for c in verdict.caveats)
 
 
 def test_a_short_span_or_few_configurations_are_too_little(make_table, make_fits):
@@ -126,15 +128,67 @@ def test_caveats_come_from_the_data(make_table, make_fits):
     table = make_table()
     text = " ".join(say(table, make_fits(table)).caveats)
     assert "Test set: 1,000 images, so one image is 0.10%" in text
-    assert "Learning rate: 0.01 for every shape" in text
-    assert "Training set: fixed at 4,000 images" in text
-    assert "Mixed" not in text
-    rows = table.rows.copy()
-    rows.loc[0, "device"] = "NVIDIA H100"
-    rows.loc[0, "lr"] = 0.1
-    mixed = " ".join(say(dataclasses.replace(table, rows=rows), make_fits(table)).caveats)
-    assert "Mixed devices: NVIDIA H100, cpu" in mixed
-    assert "0.01 to 0.1, but not several for every shape" in mixed
+    assert "Sensitivity: leaving out one width" in text
+
+
+def test_what_the_checks_own_is_not_said_twice(make_table, make_fits):
+    table = make_table()
+    text = " ".join(say(table, make_fits(table)).caveats)
+    assert not any(word in text for word in ("Learning rate:", "Training set:", "Seeds:", "Mixed"))
+
+
+SUPPORT = FloorSupport(
+    names=("mlp w128 d3",),
+    runs=4,
+    floor=Estimate("E", 0.12, Interval(0.1, 0.14), "fraction"),
+    identified=True,
+    exponent=Estimate("b", 0.15, Interval(0.14, 0.16), "1"),
+    floor_without=Estimate("E", 0.08, Interval(0.07, 0.09), "fraction"),
+    stands=True,
+    exponent_without=Estimate("b", 0.22, Interval(0.2, 0.24), "1"),
+    reason=None,
+)
+
+
+def undertrained_table(make_table):
+    table = make_table(floor=0.12, exponent=0.3)
+    worst = (table.rows["width"] == 128) & (table.rows["depth"] == 3)
+    rows = table.rows.assign(train_loss=table.rows["train_loss"].where(~worst, 2.0))
+    checked = front.check(rows)
+    assert checked.undertrained_names == ("mlp w128 d3",)
+    return dataclasses.replace(table, rows=rows), checked
+
+
+def test_a_floor_is_claimed_at_its_value_without_undertrained_shapes(make_table, make_fits):
+    table, checked = undertrained_table(make_table)
+    report = make_fits(table, floor=0.12).reports[0]
+    verdict = judge(table.rows, report, "", checked, SUPPORT)
+    assert "floor of about 8.0%" in verdict.headline
+    text = paragraph(verdict)
+    assert (
+        "Without the undertrained shape mlp w128 d3 (4 runs) it is 8.00% (95% interval 7.00% to 9.00%)"
+        in text
+    )
+    assert "with them 12.0%" in text
+    assert "drawn hollow" in text
+    assert "Without them b is 0.220 (0.200 to 0.240)" in text
+    assert "fitted to all points" in text
+
+
+def test_no_floor_is_claimed_from_undertrained_shapes(make_table, make_fits):
+    table, checked = undertrained_table(make_table)
+    report = make_fits(table, floor=0.12).reports[0]
+    verdict = judge(table.rows, report, "", checked, dataclasses.replace(SUPPORT, stands=False))
+    assert verdict.answer == "cannot be told"
+    assert "only through shapes that were not trained well" in verdict.headline
+    assert "floor of about" not in verdict.headline
+    assert "supported only by the undertrained shape mlp w128 d3 (4 runs)" in paragraph(verdict)
+
+
+def test_undertrained_shapes_that_are_left_out_are_named(make_table, make_fits):
+    table, checked = undertrained_table(make_table)
+    verdict = judge(table.rows, make_fits(table).reports[0], "", checked, None)
+    assert "Left out as undertrained: mlp w128 d3" in paragraph(verdict)
 
 
 def test_the_forecast_prices_halving_by_its_own_curve_and_says_what_was_tested(make_table, make_fits):
