@@ -16,7 +16,7 @@ COLUMNS = ("--x", "flops", "--y", "err", "--group", "w,d", "--seed", "s", "--wid
 
 
 def write_table(path: Path, factor: float = 1.0) -> None:
-    """Five widths at two depths, three seeds; the largest shape's loss and error are `factor` times too high."""
+    """Five widths, two depths, three seeds; the largest shape's loss and error are `factor` times too high."""
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(("w", "d", "s", "flops", "err", "train_loss"))

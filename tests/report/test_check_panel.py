@@ -56,9 +56,9 @@ def test_hollow_markers_are_those_of_the_flagged_configuration(undertrained):
         figure = sweep.chart(views.select(rows, views.VIEWS[0]), None)
     white = (1.0, 1.0, 1.0)
     hollow = [
-        len(each.get_offsets())
+        len(np.asarray(each.get_offsets()))
         for each in figure.axes[0].collections
-        if isinstance(each, PathCollection) and tuple(each.get_facecolor()[0][:3]) == white
+        if isinstance(each, PathCollection) and tuple(np.asarray(each.get_facecolor())[0, :3]) == white
     ]
     assert sorted(hollow) == [1, 4], "one mean and its four seeds"
 

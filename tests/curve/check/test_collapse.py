@@ -6,6 +6,7 @@ import pytest
 
 from isoflop import record as records
 from isoflop.curve.check import collapse, loss_curves
+from isoflop.curve.check.collapse import Collapse
 from isoflop.curve.check.loss_curves import LossCurve
 
 
@@ -16,9 +17,15 @@ def ladder(make_healthy):
     return table[[place.get(int(w)) == n for w, n in zip(table["width"], table["train_n"], strict=True)]]
 
 
+def measured(table, curves) -> Collapse:
+    seen = collapse.measure(table, curves)
+    assert isinstance(seen, Collapse)
+    return seen
+
+
 def test_curves_of_one_form_collapse_and_their_irreducible_loss_is_seen(make_healthy, make_curves):
     table = ladder(make_healthy)
-    seen = collapse.measure(table, make_curves(table))
+    seen = measured(table, make_curves(table))
     assert len(seen.curves) == 5
     assert seen.deviation < 1e-3
     assert seen.irreducible == pytest.approx(0.1, rel=0.02)
@@ -28,7 +35,7 @@ def test_curves_of_one_form_collapse_and_their_irreducible_loss_is_seen(make_hea
 
 def test_a_size_that_learns_otherwise_breaks_the_collapse_and_is_named(make_healthy, make_curves):
     table = ladder(make_healthy)
-    seen = collapse.measure(table, make_curves(table, bend={"w32d1n20000": 0.3}))
+    seen = measured(table, make_curves(table, bend={"w32d1n20000": 0.3}))
     (found,) = collapse.check(seen).findings
     assert "do not collapse" in found.sentence
     assert found.subjects[0].name == "mlp w32 d1"
@@ -37,7 +44,7 @@ def test_a_size_that_learns_otherwise_breaks_the_collapse_and_is_named(make_heal
 
 def test_of_a_grid_the_diagonal_is_taken(make_healthy, make_curves):
     table = make_healthy(depths=(1,))
-    seen = collapse.measure(table, make_curves(table))
+    seen = measured(table, make_curves(table))
     places = [curve.subject.config_id for curve in seen.curves]
     assert places[0] == "w8d1n5000"
     assert places[-1] == "w128d1n80000"
@@ -55,7 +62,7 @@ def test_fixed_data_or_records_without_intervals_are_not_checked(make_healthy, m
 def test_without_seeds_the_deviation_is_told_and_not_judged(make_healthy, make_curves):
     table = ladder(make_healthy)
     table = table[table["seed"] == 0]
-    seen = collapse.measure(table, make_curves(table))
+    seen = measured(table, make_curves(table))
     assert seen.noise is None
     assert "no size has several seeds" in collapse.check(seen).findings[0].sentence
 
