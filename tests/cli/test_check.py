@@ -16,7 +16,7 @@ COLUMNS = ("--x", "flops", "--y", "err", "--group", "w,d", "--seed", "s", "--wid
 
 
 def write_table(path: Path, factor: float = 1.0) -> None:
-    """Five widths, two depths, three seeds; the largest shape's loss and error are `factor` times too high."""
+    """Five widths, two depths, three seeds; the largest shape is worse than it should be by `factor`."""
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(("w", "d", "s", "flops", "err", "train_loss"))
