@@ -109,3 +109,34 @@ def test_a_sweeps_folder_is_checked_and_nothing_is_written(
     assert "compute grows by size alone" in shown
     assert "not checked Thermal drift: needs an anchor" in shown
     assert sorted(path.name for path in directory.iterdir()) == before
+
+
+@pytest.mark.slow
+def test_laws_in_several_resources_leave_them_out_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "runs.csv"
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("N", "D", "width", "depth", "s", "loss", "train_loss"))
+        for w, d in ((8, 1), (8, 2), (32, 1), (32, 2), (128, 1), (128, 2)):
+            for examples in (1e6, 3e6, 1e7):
+                for s in range(3):
+                    of_recipe = 1.5 if (w, d) == (128, 2) else 1.0
+                    luck = 1 + 0.004 * (s - 1) + 0.001 * (w * d % 3 - 1)
+                    loss = (0.3 + 5 * (w * w * d) ** -0.4 + 30 * examples**-0.35) * of_recipe * luck
+                    rows.writerow((w * w * d, examples, w, d, s, loss, loss))
+    command = ["fit", str(path), "--law", "chinchilla", "--n", "N", "--d", "D", "--y", "loss", "--seed", "s"]
+    assert main.main([*command, "--exclude", "undertrained"]) == output.INPUT
+    assert "not checked: needs train_gflops" in capsys.readouterr().err
+    named = path.read_text().splitlines()
+    with_compute = [f"{named[0]},flops"]
+    for line in named[1:]:
+        n, examples, *_ = line.split(",")
+        with_compute.append(f"{line},{6 * float(n) * float(examples)}")
+    path.write_text("\n".join(with_compute))
+    command += ["--compute", "flops", "--resamples", "100"]
+    assert main.main([*command, "--exclude", "undertrained"]) == 0
+    shown = capsys.readouterr().out
+    assert "note: left out: row 46" in shown
+    assert "45 rows of 15 configurations" in shown

@@ -9,6 +9,8 @@ from isoflop.cli import exclusion, output
 from isoflop.config import ConfigError
 
 COLUMNS = ("n", "d", "width", "depth", "compute")
+_CHECKED = {"compute": "train_gflops", "d": "examples_seen", "width": "width", "depth": "depth"}
+"""Option -> the name of its column in the checks that --exclude takes."""
 _OF_ONE_RESOURCE = ("x", "laws", "frontier", "quantile", "wild", "counts")
 """FitOptions of a fit in one resource, which neither method takes."""
 
@@ -95,7 +97,10 @@ def _read_resources(options: argparse.Namespace, needed: tuple[str, ...], sizes:
         chance=options.chance,
         mixed=options.mixed,
     )
-    left = exclusion.left_out(options, data.table)
+    known = {
+        name: data.table[source] for option, name in _CHECKED.items() if (source := data.column.get(option))
+    }
+    left = exclusion.left_out(options, data.table.assign(**known))
     return data.without(left) if left else data
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from isoflop.curve.check import floor, front, loss_curves
-from isoflop.curve.check.finding import SEVERITIES, Severity
+from isoflop.curve.check.finding import SEVERITIES, Finding, Severity
 from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.check.front import TITLES, CheckReport, title
 from isoflop.curve.result import FitReport
@@ -64,7 +64,7 @@ def flagged(rows: pd.DataFrame, checked: CheckReport) -> pd.DataFrame:
 def panel(checked: CheckReport) -> CheckPanel:
     """Return the section of the page."""
     lines = tuple(
-        CheckLine(found.severity, title(found), _capital(found.sentence), _capital(found.what_to_do))
+        CheckLine(found.severity, title(found), _said(found), _capital(found.what_to_do))
         for found in checked.findings
     )
     return CheckPanel(
@@ -87,8 +87,11 @@ def _headline(checked: CheckReport) -> str:
     return f"{len(checked.outcomes)} checks: {said}; {passed} passed, {open_} not checked."
 
 
+def _said(found: Finding) -> str:
+    """Return the sentence of a finding. The name of a shape that it begins with keeps its small letter."""
+    named = any(found.sentence.startswith(subject.name) for subject in found.subjects)
+    return f"{found.sentence}." if named else _capital(found.sentence)
+
+
 def _capital(text: str) -> str:
-    """Return text as a sentence. The name of a shape that it begins with keeps its small letter."""
-    of_shape = ": " in text[:40]
-    begun = text if of_shape else text[:1].upper() + text[1:]
-    return begun if begun.endswith(".") else f"{begun}."
+    return f"{text[:1].upper()}{text[1:]}."

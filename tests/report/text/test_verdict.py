@@ -166,7 +166,7 @@ def test_a_floor_is_claimed_at_its_value_without_undertrained_shapes(make_table,
     assert "floor of about 8.0%" in verdict.headline
     text = paragraph(verdict)
     assert (
-        "Without the undertrained shape mlp w128 d3 (4 runs) it is 8.00% (95% interval 7.00% to 9.00%)"
+        "Without the undertrained shape mlp w128 d3 (4 runs) the floor is 8.00% (95% interval 7.00% to 9.00%)"
         in text
     )
     assert "with them 12.0%" in text

@@ -95,7 +95,11 @@ def is_nested(small: ShapeLoss, large: ShapeLoss) -> bool:
 
 def nested_pairs(shapes: tuple[ShapeLoss, ...]) -> tuple[tuple[ShapeLoss, ShapeLoss], ...]:
     """Return every (small, large) of which the small shape is nested in the large one."""
-    return tuple(pair for pair in itertools.permutations(shapes, 2) if is_nested(*pair))
+    groups: dict[int, list[ShapeLoss]] = {}
+    for shape in shapes:
+        groups.setdefault(shape.group, []).append(shape)
+    pairs = (pair for group in groups.values() for pair in itertools.permutations(group, 2))
+    return tuple(pair for pair in pairs if is_nested(*pair))
 
 
 def next_larger(shape: ShapeLoss, shapes: tuple[ShapeLoss, ...]) -> tuple[ShapeLoss, ...]:

@@ -74,8 +74,8 @@ def _trend(axes: Axes, line: Trend, low: float, high: float) -> list[Any]:
     """Draw the trend over the small shapes, dashed beyond them; return its handles."""
     handles = []
     for ends, dashes, label in (
-        ((low, line.largest_small), "-", "Trend, small shapes"),
-        ((line.largest_small, high), sweep.DASHES, "the same, beyond"),
+        ((low, line.largest_small), "-", "Trend (small)"),
+        ((line.largest_small, high), sweep.DASHES, "beyond them"),
     ):
         x = np.array(ends)
         handles += axes.plot(x, np.exp(line.log_loss(x)), color=style.MUTED, lw=1.4, ls=dashes, label=label)

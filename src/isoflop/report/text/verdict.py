@@ -107,7 +107,7 @@ def _floored(report: FitReport, support: FloorSupport | None) -> tuple[str, str]
         )
     else:
         claim = support.floor_without or floor
-        remark = f" Without {_undertrained(support)} it is {percent(claim.value, 3)} "
+        remark = f" Without {_undertrained(support)} the floor is {percent(claim.value, 3)} "
         remark += f"(95% interval {_percents(claim)}), with them {percent(floor.value, 3)}."
     headline = (
         f"Cannot be told: the curve bends towards a floor of about {percent(claim.value, 2)}, so no single "
