@@ -55,6 +55,7 @@ def test_healthy_rows_are_not_faulted(tmp_path: Path, capsys: pytest.CaptureFixt
     assert result["fit"] is None
 
 
+@pytest.mark.slow
 def test_exclude_fits_without_the_undertrained_points(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -132,8 +133,8 @@ def test_laws_in_several_resources_leave_them_out_too(
     named = path.read_text().splitlines()
     with_compute = [f"{named[0]},flops"]
     for line in named[1:]:
-        n, examples, *_ = line.split(",")
-        with_compute.append(f"{line},{6 * float(n) * float(examples)}")
+        size, seen, *_ = line.split(",")
+        with_compute.append(f"{line},{6 * float(size) * float(seen)}")
     path.write_text("\n".join(with_compute))
     command += ["--compute", "flops", "--resamples", "100"]
     assert main.main([*command, "--exclude", "undertrained"]) == 0
