@@ -38,6 +38,7 @@ STORED = {
     "src/isoflop/paper/claims.py": "a field of growth.json",
     "src/isoflop/paper/growth.py": "a field of growth.json",
     "src/isoflop/paper/pages/growth.py": "a field of growth.json",
+    "src/isoflop/record/migrations.py": "a field of the record",
     "src/isoflop/record/schema.py": "a field of the record",
     "src/isoflop/report/wandb/dashboard.py": "the job type of W&B runs",
     "src/isoflop/report/wandb/upload.py": "a field of the record",

@@ -40,7 +40,9 @@ def a_record(run_id: str, **facts) -> Record:
             **unknown(NONE, "flops", "joules", "wasted_flops", "wasted_joules"),
         ),
         curve=(),
-        **unknown(NONE, "optim", "data", "error", "loss", "compute", "energy", "time", "cost_source"),
+        **unknown(
+            NONE, "optim", "data", "error", "loss", "compute", "energy", "time", "cost_source", "train_loss"
+        ),
     )
 
 
