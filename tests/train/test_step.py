@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -148,6 +149,35 @@ def test_only_what_was_costly_to_make_is_kept(make_config: MakeConfig) -> None:
     assert make("launch.step=compile", "seed=1", "model.width=4") is not kept
     make()
     assert not loop._kept
+
+
+def test_another_shape_frees_the_memory_of_the_last(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What refers to itself in a circle too, as a captured step does; before the new network is made."""
+    digits = data.load(make_config().data, CPU)
+    monkeypatch.setattr(step, "choose", lambda *_, **__: "static")
+
+    def make(*overrides: str) -> Trainer:
+        made = loop.warm_trainer(make_config(*overrides), digits, STEPS, CPU)
+        made.warm_up()
+        return made
+
+    kept = make()
+    assert make("seed=1") is kept
+    kept.model.circle = kept  # type: ignore[assignment]
+    weights = weakref.ref(next(kept.model.parameters()))
+    del kept
+    alive = []
+    draw = Trainer._draw_model
+    monkeypatch.setattr(
+        Trainer,
+        "_draw_model",
+        lambda self, config: (alive.append(weights() is not None), draw(self, config))[1],
+    )
+    make("model.width=4")
+    assert alive == [False]
+    loop._kept.clear()
 
 
 def test_a_snapshot_holds_all_that_the_next_step_depends_on(make_config: MakeConfig) -> None:

@@ -90,20 +90,48 @@ def _load(config: DataConfig, device: torch.device) -> DataSet:
     return load(config, device)
 
 
-@functools.lru_cache(maxsize=1024)
+@dataclasses.dataclass(frozen=True)
+class Counted:
+    """A model's counted work per example, with what it depends on; one process can count it for another."""
+
+    model: ModelConfig
+    image_shape: tuple[int, int, int]
+    classes: int
+    batch_size: int
+    count: FlopCount
+
+
+_counted: dict[tuple[ModelConfig, tuple[int, int, int], int, int], FlopCount] = {}
+"""What this process has counted or been given: tenths of a second each, the same for all seeds."""
+
+
+def remember(counted: Counted) -> None:
+    """Take over a count that another process made."""
+    _counted[counted.model, counted.image_shape, counted.classes, counted.batch_size] = counted.count
+
+
+def counted_work(config: Config, prepared: Prepared) -> Counted:
+    """Return the count of a prepared run in the form that another process can take over."""
+    data = prepared.data
+    return Counted(config.model, data.image_shape, data.classes, config.optim.batch_size, prepared.count)
+
+
 def count_flops(
     config: ModelConfig, image_shape: tuple[int, int, int], classes: int, batch_size: int
 ) -> FlopCount:
     """Count the work per example of the configured model in steps of `batch_size`, on a twin without weights.
 
-    For isoflop's own families a closed form is checked against the two counters.
+    For isoflop's own families a closed form is checked against the two counters. Counted once a process.
 
     Raises:
         ValueError: there is no such model, or it cannot take images of this shape.
     """
-    twin = weightless(config, image_shape, classes)
-    closed_form = models.forward_macs(config, image_shape, classes)
-    return flops.count(twin, image_shape, batch_size=batch_size, closed_form_macs=closed_form)
+    key = (config, image_shape, classes, batch_size)
+    if key not in _counted:
+        twin = weightless(config, image_shape, classes)
+        closed_form = models.forward_macs(config, image_shape, classes)
+        _counted[key] = flops.count(twin, image_shape, batch_size=batch_size, closed_form_macs=closed_form)
+    return _counted[key]
 
 
 def weightless(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> nn.Module:

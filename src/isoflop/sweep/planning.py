@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import multiprocessing
 import os
+import pickle
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
@@ -51,6 +52,11 @@ class Slots:
         if 0 < self.groups < self.workers:
             return "gpu"
         return "processor" if self.workers > 1 else "nothing"
+
+    @property
+    def warm(self) -> bool:
+        """Whether a worker goes on from run to run: on a GPU, where a new process costs seconds."""
+        return self.gpus > 0
 
     def device_index(self, slot: int) -> int:
         """Return the first GPU of a slot; 0 on a CPU."""
@@ -109,40 +115,82 @@ def _call_and_send(pipe: Connection, function: Callable[..., Any], arguments: tu
         pipe.send(reply)
 
 
-def _plan_in_child(configs: tuple[Config, ...]) -> tuple[tuple[float | None, ...], int]:
-    """Return the planned training FLOPs of each run and the number of GPUs; FLOPs are counted once a
-    configuration, since they do not depend on the seed."""
+@dataclasses.dataclass(frozen=True)
+class _Planned:
+    """What planning learned of a configuration: its training FLOPs, and its counted work, pickled.
+
+    The supervisor only hands the work on: to read it, it would have to import torch.
+    """
+
+    train_flops: float | None
+    counted: bytes
+
+
+_counted: dict[str, bytes] = {}
+"""shape_id -> counted work, pickled, of all shapes that this process has planned."""
+
+
+def counted_work(shape_id: str) -> bytes | None:
+    """Return the counted work of a shape that was planned here, for `take_over_counted_work`; else None."""
+    return _counted.get(shape_id)
+
+
+def take_over_counted_work(counted: bytes | None) -> None:
+    """Spare this process, a child, the counting of a shape whose work its supervisor sends."""
+    if counted is not None:
+        from isoflop.runner import prepare
+
+        prepare.remember(pickle.loads(counted))
+
+
+def _plan_in_child(
+    configs: tuple[Config, ...], counted: tuple[bytes, ...]
+) -> tuple[tuple[_Planned, ...], int]:
+    """Return what is planned for each configuration, and the number of GPUs.
+
+    Args:
+        configs: one of each configuration, any seed.
+        counted: work that was counted before.
+    """
     import torch
 
     from isoflop.runner import prepare
 
-    plans: dict[str, float | None] = {}
-    ids = [config.config_id for config in configs]
-    for config, config_id in zip(configs, ids, strict=True):
-        if config_id not in plans:
-            plan = prepare.prepare(config, torch.device("cpu")).plan
-            plans[config_id] = plan.planned_train_flops
+    for each in counted:
+        take_over_counted_work(each)
+    planned = []
+    for config in configs:
+        prepared = prepare.prepare(config, torch.device("cpu"))
+        work = pickle.dumps(prepare.counted_work(config, prepared))
+        planned.append(_Planned(prepared.plan.planned_train_flops, work))
     device = prepare.pick_device(configs[0].launch)
     gpus = torch.cuda.device_count() if device.type == "cuda" else 0
-    return tuple(plans[config_id] for config_id in ids), gpus
+    return tuple(planned), gpus
 
 
 def plan(runs: tuple[PlannedRun, ...]) -> tuple[tuple[PlannedRun, ...], int]:
     """Return the runs with their planned FLOPs, largest first, and the number of GPUs.
 
     The input of every configuration is prepared here, so that bad input is found before training starts.
-    The largest runs go first so that no long run is left over for the end, when other workers are idle.
+    The largest runs go first so that no long run is left over for the end, when other workers are idle; runs
+    of one shape follow one another. Work is counted once a configuration, since it does not depend on the
+    seed, and `counted_work` keeps it for the processes that will train.
 
     Raises:
         ConfigError: a run's data, model or batch size cannot be used.
         RuntimeError: the planning process died.
     """
-    flops, gpus = call_in_child("planning", _plan_in_child, tuple(planned.config for planned in runs))
-    sized = [
-        dataclasses.replace(planned, planned_train_flops=each)
-        for planned, each in zip(runs, flops, strict=True)
-    ]
-    return tuple(sorted(sized, key=lambda planned: -(planned.planned_train_flops or 0.0))), gpus
+    ids = [planned.config.config_id for planned in runs]
+    distinct = {config_id: planned.config for config_id, planned in zip(ids, runs, strict=True)}
+    shapes = {config_id: config.shape_id for config_id, config in distinct.items()}
+    known = tuple({shape: _counted[shape] for shape in shapes.values() if shape in _counted}.values())
+    each, gpus = call_in_child("planning", _plan_in_child, tuple(distinct.values()), known)
+    by_config = dict(zip(distinct, each, strict=True))
+    _counted.update({shapes[config_id]: made.counted for config_id, made in by_config.items()})
+    flops = {config_id: made.train_flops for config_id, made in by_config.items()}
+    first = {shape: number for number, shape in reversed(list(enumerate(shapes.values())))}
+    order = sorted(range(len(runs)), key=lambda i: (-(flops[ids[i]] or 0.0), first[shapes[ids[i]]]))
+    return tuple(dataclasses.replace(runs[i], planned_train_flops=flops[ids[i]]) for i in order), gpus
 
 
 def fixed_slots(launch: LaunchConfig, gpus: int, per_gpu: int = 1) -> Slots:

@@ -319,9 +319,11 @@ def warm_trainer(
     if kept is not None and kept.world is world and kept.can_reseed(config, data, steps):
         kept.reseed(config, steps)
         return kept
-    # Both references go, so that two models never share the GPU's memory.
-    _kept.clear()
-    del kept
+    if kept is not None:
+        # All references go, so that two models never share the GPU's memory.
+        _kept.clear()
+        del kept
+        memory.release(device)
     trainer = Trainer(config, data, steps, device, world=world)
     if trainer.kind != "eager":
         _kept[device] = trainer

@@ -1,13 +1,17 @@
-"""Have glibc keep the memory that a CPU step frees for the next step.
+"""Memory of a process that trains: kept from step to step on a CPU, given back between shapes on a GPU.
 
-glibc gives large freed blocks back to the system and asks for them again a moment later, and the system then
-fills every page with zeros: 5% to 8% of a step of a wide convolutional network (docs/performance.md).
+On a CPU, glibc gives large freed blocks back to the system and asks for them again a moment later, and the
+system then fills every page with zeros: 5% to 8% of a step of a wide convolutional network
+(docs/performance.md).
 """
 
 from __future__ import annotations
 
 import ctypes
 import functools
+import gc
+
+import torch
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Parameters of mallopt(3)."""
@@ -29,3 +33,15 @@ def keep_freed() -> bool:
         return False
     from_heap = any(mallopt(M_MMAP_THRESHOLD, size) for size in FROM_HEAP_BYTES)
     return bool(mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)) and from_heap
+
+
+def release(device: torch.device) -> None:
+    """Give back the memory of a trainer that nothing refers to any more.
+
+    Optimizers, compiled functions and their closures refer to each other in circles, which only the collector
+    finds; torch then holds the freed blocks of a GPU, in sizes that fit the last shape, for itself.
+    """
+    gc.collect()
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.empty_cache()

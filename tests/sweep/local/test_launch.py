@@ -16,7 +16,7 @@ from isoflop.record import Record
 from isoflop.sweep import grid, planning, retry
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import launch as local
-from isoflop.sweep.local import outcomes, worker_pool
+from isoflop.sweep.local import outcomes, worker, worker_pool
 from isoflop.sweep.local.launch import Slots
 from isoflop.table import aggregate
 
@@ -89,30 +89,6 @@ def test_a_sweep_gives_the_same_results_as_single_runs(
         assert (alone.error, alone.loss) == (other.error, other.loss)
 
 
-def test_runs_of_one_shape_share_a_process_on_a_gpu(
-    make_config: MakeConfig, collect: Collect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With one GPU in the slots and the CPU as the device: three seeds of two shapes take two processes, and
-    the results are those of single runs."""
-    from isoflop.runner import run as runner
-
-    started = []
-    start = worker_pool.WorkerPool._start_worker
-    monkeypatch.setattr(
-        worker_pool.WorkerPool,
-        "_start_worker",
-        lambda self, slot: (started.append(slot), start(self, slot))[1],  # type: ignore[func-returns-value]
-    )
-    runs = runs_of(make_config("model.width=8,4", "seed=0,1,2", "launch.device=cpu"))
-    seen = collect(runs, Slots(1, 1, 1))
-    assert len(started) == 2
-    for run in runs:
-        (alone,) = runner.run(dataclasses.replace(run.config, out=str(tmp_path / "alone")))
-        other = seen[run.run_id]
-        assert other is not None
-        assert (alone.error, alone.loss) == (other.error, other.loss)
-
-
 def test_planning_sorts_the_largest_first_and_finds_bad_input(make_config: MakeConfig) -> None:
     planned, gpus = local.plan(runs_of(make_config("model.width=4,16,8")))
     assert gpus == 0
@@ -123,6 +99,43 @@ def test_planning_sorts_the_largest_first_and_finds_bad_input(make_config: MakeC
     with pytest.raises(ConfigError, match="larger than the 898"):
         local.plan(runs_of(make_config("seed=0,1", "optim.batch_size=900")))
     assert not planned[0].config.directory.exists()
+
+
+def test_the_runs_of_a_shape_follow_one_another(make_config: MakeConfig) -> None:
+    """Also where two shapes have the same FLOPs and the grid alternates between them."""
+    runs = runs_of(make_config("seed=0,1", "optim.weight_decay=0,0.1", "optim.lr=0.1,0.2"))
+    planned, _ = local.plan(runs)
+    shapes = [run.config.shape_id for run in planned]
+    assert shapes == [shapes[0]] * 4 + [shapes[4]] * 4
+    assert shapes[0] != shapes[4]
+
+
+def test_work_is_counted_once_a_sweep(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither again for another seed or rate, nor in the process that trains, nor by the next planning."""
+    from isoflop.meter.flops import count as flops
+    from isoflop.runner import prepare
+
+    monkeypatch.setattr(planning, "_counted", {})
+    monkeypatch.setattr(prepare, "_counted", {})
+    counted: list[int] = []
+    count = flops.count
+    monkeypatch.setattr(flops, "count", lambda *args, **how: (counted.append(1), count(*args, **how))[1])
+    monkeypatch.setattr(planning, "call_in_child", lambda purpose, function, *arguments: function(*arguments))
+    runs = runs_of(make_config("model.width=4,8", "seed=0,1,2", "optim.lr=0.1,0.2", "launch.device=cpu"))
+    planned, _ = local.plan(runs)
+    assert len(counted) == 2
+    monkeypatch.setattr(prepare, "_counted", {})  # as in another process
+    assert local.plan(runs)[0] == planned
+    assert len(counted) == 2
+    monkeypatch.setattr(prepare, "_counted", {})
+    reply = worker.execute(
+        worker.Assignment(runs[0].config, None, "nothing", planning.counted_work(runs[0].config.shape_id)),
+        0,
+        "isoflop sweep",
+    )
+    assert reply.kind == "ended"
+    assert records.is_done(records.path_of(runs[0].config.directory, runs[0].run_id))
+    assert len(counted) == 2
 
 
 def test_a_call_in_a_child_that_dies_says_what_it_was_for() -> None:

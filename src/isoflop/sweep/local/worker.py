@@ -20,6 +20,7 @@ from typing import Literal
 from isoflop import record as records
 from isoflop.config import Config
 from isoflop.config.launch import Shared
+from isoflop.sweep import planning
 
 GRACE_SECONDS = 30.0
 """Time from SIGTERM to SIGKILL: long enough to write a checkpoint."""
@@ -27,11 +28,19 @@ GRACE_SECONDS = 30.0
 
 @dataclasses.dataclass(frozen=True)
 class Assignment:
-    """A run for a worker to execute; `shared` says what it shares with runs at the same time."""
+    """A run for a worker to execute.
+
+    Attributes:
+        config: the run.
+        lr_interior: as in RunRequest.
+        shared: what it shares with runs at the same time.
+        counted: counted work of its shape where the sweep has planned it (planning.counted_work).
+    """
 
     config: Config
     lr_interior: bool | None
     shared: Shared
+    counted: bytes | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +71,7 @@ def execute(assignment: Assignment, device_index: int, command_line: str) -> Rep
     from isoflop.runner import run
     from isoflop.runner.request import RunRequest
 
+    planning.take_over_counted_work(assignment.counted)
     try:
         request = RunRequest(device_index, command_line, assignment.lr_interior, shared=assignment.shared)
         run.run(assignment.config, request)
@@ -77,7 +87,8 @@ def execute(assignment: Assignment, device_index: int, command_line: str) -> Rep
 def serve(pipe: Connection, device_index: int, command_line: str, environment: Mapping[str, str]) -> None:
     """Execute the runs that come through `pipe` until it closes: the main function of a child process.
 
-    Runs of one shape share the captured or compiled step (train.loop.warm_trainer).
+    Runs of one shape share the captured or compiled step, and a run of another shape frees its memory
+    (train.loop.warm_trainer).
 
     Args:
         pipe: receives an Assignment for each run and sends back a Reply.

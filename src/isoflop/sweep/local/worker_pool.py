@@ -50,9 +50,9 @@ class Worker:
 class WorkerPool:
     """Executes the runs of one sweep in child processes.
 
-    On a GPU a child continues with the next run if it is of the same shape, so that the captured step is
-    used again. On a CPU each run has a child of its own, which costs a few hundredths of a second and leaves
-    no state behind.
+    On a GPU a child goes on from run to run, because a new one costs seconds: a CUDA context, cuDNN, a
+    capture. It is replaced after a run that died, was stopped, failed or ran out of memory. On a CPU each run
+    has a child of its own, which costs a few hundredths of a second and leaves no state behind.
 
     Args:
         runs: the runs to execute, in this order.
@@ -127,7 +127,8 @@ class WorkerPool:
         watchdog = Watchdog(process, config)
         self._workers[pipe] = Worker(process, pipe, slot, planned, attempt, watchdog)
         with contextlib.suppress(BrokenPipeError):  # the child died already: the next wait() reports its EOF
-            pipe.send(Assignment(config, planned.lr_interior, self._slots.shared))
+            counted = planning.counted_work(planned.config.shape_id)
+            pipe.send(Assignment(config, planned.lr_interior, self._slots.shared, counted))
 
     def _receive_replies(self, *, assign_more: bool) -> None:
         """Wait for replies, and for children that die, for one tick at most."""
@@ -144,13 +145,12 @@ class WorkerPool:
             reply = pipe.recv()
         except (EOFError, ConnectionResetError):
             ended.process.join()  # the child is dead: its exit code is known after this
-        reuse = reply is not None and assign_more and self._can_reuse(ended)
         try:
-            self._finish_run(ended, reply)
+            written = self._finish_run(ended, reply)
         except BaseException:
             self._release(ended)
             raise
-        if reuse:
+        if reply is not None and assign_more and self._queue and self._can_go_on(ended, written):
             self._assign_next(ended.process, pipe, ended.slot)
         else:
             self._release(ended)
@@ -161,14 +161,15 @@ class WorkerPool:
         self._exiting.append(released.process)
         self._free_slots.append(released.slot)
 
-    def _can_reuse(self, idle: Worker) -> bool:
-        """Return whether the child can execute the next run: on a GPU, if that is of the same shape.
+    def _can_go_on(self, idle: Worker, written: tuple[Record, ...]) -> bool:
+        """Return whether the child can execute another run after one with these records.
 
-        A child that was sent SIGTERM is not used again: the signal may still be pending.
+        One that was sent SIGTERM cannot: the signal may still be pending. One whose run failed or ran out of
+        memory might not: after an error of CUDA no kernel of that process works, and an exception's traceback
+        holds on to tensors.
         """
-        if not self._slots.gpus or not self._queue or idle.watchdog.termination is not None:
-            return False
-        return self._queue[0].config.shape_id == idle.planned.config.shape_id
+        clean = all(record.state not in ("failed", "oom") for record in written)
+        return self._slots.warm and idle.watchdog.termination is None and clean
 
     def _postpone(self, planned: PlannedRun) -> None:
         """Try a run that another process holds again later, and leave it to that process in the end.
@@ -181,15 +182,15 @@ class WorkerPool:
         else:
             self._on_run_end(planned, ())
 
-    def _finish_run(self, ended: Worker, reply: Reply | None) -> None:
-        """Write the missing records of a run that ended.
+    def _finish_run(self, ended: Worker, reply: Reply | None) -> tuple[Record, ...]:
+        """Write the missing records of a run that ended, and return its records.
 
         Raises:
             OSError: the disk is full or broken, here or in the child.
         """
         if reply is not None and reply.kind == "busy":
             self._postpone(ended.planned)
-            return
+            return ()
         if reply is not None and reply.kind == "os_error" and reply.errno in DISK_ERRORS:
             raise OSError(reply.errno, reply.reason, reply.path or None)
         end = EndedRun(
@@ -200,7 +201,9 @@ class WorkerPool:
             error=reply.message if reply else None,
             termination=ended.watchdog.termination,
         )
-        self._on_run_end(ended.planned, ensure_records(end, self._slots, self._command_line))
+        written = ensure_records(end, self._slots, self._command_line)
+        self._on_run_end(ended.planned, written)
+        return written
 
     def _check_watchdogs(self, level: StopLevel) -> None:
         for each in self._workers.values():
