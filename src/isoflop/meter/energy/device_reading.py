@@ -3,6 +3,9 @@
 Pure functions. A GPU has two sources, evaluated side by side: its energy counter, differenced over each
 window, and its power, integrated over each window. A processor has one, its RAPL counter.
 
+The counter is read over blocks of windows, less what the power says was drawn in the gaps between them
+(meter/energy/blocks.py); where the power there is unknown, over each window.
+
 A source is sound if its polls cover at least 95% of the windows (`polls.cover`) and, for the counter, it was
 read near every edge, never ran backwards and moved.
 """
@@ -10,16 +13,16 @@ read near every edge, never ran backwards and moved.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from isoflop.meter.energy import gpu_state, rapl
+from isoflop.meter.device.nvml import POWER_USAGE as AVERAGED_POWER
+from isoflop.meter.energy import blocks, gpu_state, rapl
 from isoflop.meter.energy.gpu_state import GpuState
 from isoflop.meter.energy.grade import Source
 from isoflop.meter.energy.polls import (
     DeviceTrace,
-    Integral,
     Values,
     Window,
     counter_difference,
@@ -37,7 +40,7 @@ class SourceReading:
     """One source (counter or power) of one device over all windows.
 
     `joules` is None if unknown, for `reason`. `error` is the last error of the source, if it had any.
-    `polls` is the number of readings inside the windows.
+    `polls` is the number of readings inside the windows; `edge_seconds` is that of meter/energy/blocks.py.
     """
 
     joules: float | None
@@ -46,6 +49,7 @@ class SourceReading:
     polls: int
     coverage: float
     longest_gap_seconds: float
+    edge_seconds: float = 0.0
 
     @property
     def reason_with_error(self) -> str | None:
@@ -56,58 +60,89 @@ class SourceReading:
 def measure_power(trace: DeviceTrace, windows: Sequence[Window], reach_seconds: float) -> SourceReading:
     """Integrate a device's power over the windows."""
     times, watts = np.asarray(trace.power_times), np.asarray(trace.watts)
-
-    def over(window: Window) -> tuple[Integral, str | None]:
-        part = integrate(times, watts, window.begin_seconds, window.end_seconds, reach_seconds)
-        return part, None if part.joules else "power read 0 W throughout"
-
-    return _add_windows("power", times, windows, over, trace.power_error)
+    parts = [integrate(times, watts, w.begin_seconds, w.end_seconds, reach_seconds) for w in windows]
+    joules = sum_known([part.joules for part in parts])
+    reason = None if all(part.joules for part in parts) else "power read 0 W throughout"
+    covered = [(part.coverage, part.longest_gap_seconds) for part in parts]
+    reading = _source("power", times, windows, covered, joules, reason, trace.power_error)
+    return _with_edges(reading, windows, gaps_of(trace, windows))
 
 
 def measure_counter(trace: DeviceTrace, windows: Sequence[Window], reach_seconds: float) -> SourceReading:
-    """Add up the rises of a device's energy counter over the windows."""
-    times, joules = np.asarray(trace.counter_times), np.asarray(trace.joules)
+    """Add up the rises of a device's energy counter, without what it counted between the windows."""
+    times, counted = np.asarray(trace.counter_times), np.asarray(trace.joules)
+    covered = [cover(times, w.begin_seconds, w.end_seconds, reach_seconds) for w in windows]
+    between = gaps_of(trace, windows)
+    # Without the power of the gaps the counter is read at the edges of every window.
+    spans = windows if between is None else [block.whole for block in blocks.blocks(windows)]
+    rises, reasons = zip(
+        *(counter_difference(times, counted, w.begin_seconds, w.end_seconds, reach_seconds) for w in spans),
+        strict=True,
+    )
+    reason = next((r for r in reasons if r), None)
+    rise = sum_known(rises)
+    joules = None if rise is None else rise - sum(between or ())
+    if joules is not None and joules <= 0:
+        reason = "the counter rose by less than was drawn between the windows"
+    reading = _source("the energy counter", times, windows, covered, joules, reason, trace.counter_error)
+    return _with_edges(reading, windows, between)
 
-    def over(window: Window) -> tuple[Integral, str | None]:
-        edges = window.begin_seconds, window.end_seconds
-        coverage, gap = cover(times, *edges, reach_seconds)
-        rise, reason = counter_difference(times, joules, *edges, reach_seconds)
-        return Integral(rise, coverage, gap), reason
 
-    return _add_windows("the energy counter", times, windows, over, trace.counter_error)
+def gaps_of(trace: DeviceTrace, windows: Sequence[Window]) -> list[float] | None:
+    """Return the joules of each gap in the blocks of the windows, or None if the power there is unknown.
+
+    A reading that is an average over a second does not resolve an evaluation, so it does not count.
+    """
+    between = [gap for block in blocks.blocks(windows) for gap in block.gaps]
+    if between and trace.power_field == AVERAGED_POWER:
+        return None
+    return blocks.gap_joules(trace, between)
 
 
-def _add_windows(
+def _with_edges(
+    reading: SourceReading, windows: Sequence[Window], between: list[float] | None
+) -> SourceReading:
+    joined = blocks.blocks(windows)
+    lengths = [gap.seconds for block in joined for gap in block.gaps]
+    seconds = sum(w.seconds for w in windows)
+    train_watts = None if reading.joules is None else reading.joules / seconds
+    gap_watts = None if between is None else [j / s for j, s in zip(between, lengths, strict=True)]
+    cost = blocks.edge_seconds(joined, train_watts, gap_watts)
+    return dataclasses.replace(reading, edge_seconds=cost)
+
+
+def _source(
     name: str,
     times: Values,
     windows: Sequence[Window],
-    over: Callable[[Window], tuple[Integral, str | None]],
+    covered: Sequence[tuple[float, float]],
+    joules: float | None,
+    reason: str | None,
     error: str | None,
 ) -> SourceReading:
-    """Add up one source over the windows; it is unknown if any window is or if coverage is too low.
+    """Return the reading of one source over the windows; unknown for a reason or if coverage is too low.
 
     Args:
         name: the source, as messages call it.
         times: times of all its readings in seconds.
         windows: the windows, none of zero length.
-        over: returns the energy of one window and the reason if it is unknown.
+        covered: coverage and longest gap in seconds of each window.
+        joules: its joules over the windows, if it is sound.
+        reason: why they are unknown.
         error: last error of the source.
     """
-    seconds = sum_known([w.seconds for w in windows])
+    seconds = sum(w.seconds for w in windows)
     assert seconds, "the windows have a length"
-    parts, reasons = zip(*(over(w) for w in windows), strict=True)
-    coverage = sum(p.coverage * w.seconds for p, w in zip(parts, windows, strict=True)) / seconds
-    gap = max(p.longest_gap_seconds for p in parts)
+    coverage = sum(share * w.seconds for (share, _), w in zip(covered, windows, strict=True)) / seconds
+    gap = max(gap for _, gap in covered)
     edges = np.searchsorted(times, [(w.begin_seconds, w.end_seconds) for w in windows])
     polls = int((edges[:, 1] - edges[:, 0]).sum())
     # The cause before its symptom: a source that was never or rarely read also fails at some edge.
-    reason = next((r for r in reasons if r), None)
     if not times.size:
         reason = f"{name} was never read"
     elif coverage < LEAST_COVERAGE:
         reason = f"{name} was read in only {coverage:.0%} of the window (longest gap {gap:.2g} s)"
-    joules = None if reason else sum_known([p.joules for p in parts])
-    return SourceReading(joules, reason, error, polls, coverage, gap)
+    return SourceReading(None if reason else joules, reason, error, polls, coverage, gap)
 
 
 def idle_power(

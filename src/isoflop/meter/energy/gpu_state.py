@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from isoflop.meter.energy import rapl
-from isoflop.meter.energy.grade import COUNTER_STEP_SECONDS, THROTTLES, GpuEvidence
+from isoflop.meter.energy.blocks import COUNTER_STEP_SECONDS
+from isoflop.meter.energy.grade import THROTTLES, GpuEvidence
 from isoflop.meter.energy.polls import DeviceTrace, StatePoll, Values, Window
 
 REACH_SECONDS = 3.0

@@ -120,6 +120,7 @@ def _evidence(
             (s.longest_gap_seconds for s in sources), default=max(w.seconds for w in windows)
         ),
         replayed=how.replayed,
+        edge_seconds=max((s.edge_seconds for s in sources), default=0.0),
         gpus=tuple(
             gpu_state.evidence(r.trace, r.state, windows, how.own_processes)
             for r in readings
