@@ -51,7 +51,7 @@ def make_config(tmp_path: Path) -> MakeConfig:
     """make_config("model.width=8", ...) -> a Config that trains for half a second and writes to tmp_path."""
 
     def make(*overrides: str) -> config.Config:
-        tiny = (*TINY, "meter.idle_seconds=0", "meter.replay_seconds=0")
+        tiny = (*TINY, "meter.idle_seconds=0", "meter.window_seconds=0")
         return dataclasses.replace(composed(*tiny, *overrides), out=str(tmp_path / "out"))
 
     return make
@@ -62,7 +62,7 @@ def done_record(tmp_path_factory: pytest.TempPathFactory) -> records.Record:
     """The record of a real run of one epoch."""
     from isoflop.runner import run
 
-    tiny = composed(*TINY, "meter.idle_seconds=0", "meter.replay_seconds=0")
+    tiny = composed(*TINY, "meter.idle_seconds=0", "meter.window_seconds=0")
     return run.run(dataclasses.replace(tiny, out=str(tmp_path_factory.mktemp("one"))))[0]
 
 

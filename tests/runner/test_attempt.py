@@ -216,7 +216,7 @@ def test_short_cells_are_replayed_and_metered_through_nvml(
     monkeypatch.setenv("LD_LIBRARY_PATH", str(nvml_stub_folder))
     uuid = "GPU-00000000-0000-0000-0000-000000000000"
     monkeypatch.setattr(metering, "gpu_uuids", lambda device: (uuid,))
-    config = make_config("meter.replay_seconds=1.5", "meter.idle_seconds=0.3", "meter.period_seconds=0.05")
+    config = make_config("meter.window_seconds=1.5", "meter.idle_seconds=0.3", "meter.period_seconds=0.05")
     record = run.run(config)[-1]
     energy, timing, spent = record.energy, record.time, record.spent
     assert energy is not None, record.energy_reason

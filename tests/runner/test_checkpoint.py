@@ -239,7 +239,7 @@ def test_joules_are_summed_over_interruptions(
     monkeypatch.setenv("LD_LIBRARY_PATH", str(nvml_stub_folder))
     uuid = "GPU-00000000-0000-0000-0000-000000000000"
     monkeypatch.setattr(energy, "gpu_uuids", lambda device: (uuid,))
-    meter = ("meter.replay_seconds=0.01", "meter.idle_seconds=0", "meter.period_seconds=0.05")
+    meter = ("meter.window_seconds=0.01", "meter.idle_seconds=0", "meter.period_seconds=0.05")
     config = make_config("schedule.epochs=120", *meter)
     for looks in (900, 900):
         interrupted(config, stop_after, looks)

@@ -95,7 +95,7 @@ def test_two_processes_write_one_record_that_agrees_with_one(make_config: MakeCo
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Record:
     """The long cell by two processes that nothing happens to."""
 
-    words = ("model.depth=1", "launch.threads=1", "meter.idle_seconds=0", "meter.replay_seconds=0", *LONG)
+    words = ("model.depth=1", "launch.threads=1", "meter.idle_seconds=0", "meter.window_seconds=0", *LONG)
     config = dataclasses.replace(
         compose.compose_config(words, None), out=str(tmp_path_factory.mktemp("whole"))
     )

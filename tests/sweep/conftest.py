@@ -25,6 +25,7 @@ real_execute, real_serve = child.execute, child.serve
 
 def serve(*arguments):
     child.execute = execute
+{setup}
     real_serve(*arguments)
 
 def execute(assignment, *rest):
@@ -49,15 +50,18 @@ def collect() -> Collect:
 
 
 @pytest.fixture
-def misbehave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """misbehave("if seed == 1: sys.exit(3)"): workers execute this before each run.
+def misbehave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """misbehave("if seed == 1: sys.exit(3)"): workers do this before each run, and `setup` as they start.
 
     monkeypatch.undo takes it back.
     """
 
-    def make(body: str) -> None:
-        lines = "\n".join("    " + line for line in body.strip().splitlines())
-        (tmp_path / "misbehaving.py").write_text(FRAME.replace("{body}", lines))
+    def indented(lines: str) -> str:
+        return "\n".join("    " + line for line in lines.strip().splitlines())
+
+    def make(body: str, setup: str = "pass") -> None:
+        frame = FRAME.replace("{body}", indented(body)).replace("{setup}", indented(setup))
+        (tmp_path / "misbehaving.py").write_text(frame)
         monkeypatch.syspath_prepend(str(tmp_path))
         import misbehaving  # type: ignore[import-not-found]
 

@@ -143,7 +143,7 @@ def sweep(directory: Path) -> list[str]:
     return [
         *(sys.executable, "-m", "isoflop", "sweep", "model.width=8,16", "seed=0,1,2", "schedule.epochs=60"),
         *("launch.workers=1", "launch.threads=1", "launch.checkpoint_seconds=0.2", "model.depth=1"),
-        *("meter.idle_seconds=0", "meter.replay_seconds=0", f"out={directory}", *OFFLINE),
+        *("meter.idle_seconds=0", "meter.window_seconds=0", f"out={directory}", *OFFLINE),
     ]
 
 

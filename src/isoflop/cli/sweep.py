@@ -24,7 +24,7 @@ def add(add_verb: output.AddVerb) -> None:
     verb.add_argument(
         "--metering-pass",
         action="store_true",
-        help="then meter each shape that shared a GPU again, alone, and complete its joules",
+        help="then meter each shape that shared a GPU, or was metered for too short, alone",
     )
     verb.add_argument("--dry-run", action="store_true", help="show what would run or be submitted")
     verb.add_argument("--wait", action="store_true", help="stay until every SLURM task has ended")
@@ -84,7 +84,7 @@ def run_missing(base: Config, runs: tuple[PlannedRun, ...], directory: Path, sta
     ordered = tuple(each for each in planned if each.run_id in missing)
     with console.runs_bar(len(ordered)) as show:
         slots = launch.choose_slots(base.launch, gpus, ordered)
-        launch.run_all(ordered, slots, lambda each, records: show(each.run_id, records))
+        launch.run_all(ordered, slots, lambda each, records: show(each.run_id, records), planned)
     feed.wait(directory, base.tracker.wait_seconds)
 
 

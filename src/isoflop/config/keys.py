@@ -16,6 +16,7 @@ FREE = ("sweep.grid", "sweep.points")
 """Keys whose content is the user's own."""
 RENAMED_KEYS: Mapping[str, str] = {
     "launch.slurm.cells_per_task": "launch.slurm.runs_per_task",
+    "meter.replay_seconds": "meter.window_seconds",
 }
 """Old key -> new key. An old key is read, with a warning, for one release after it was renamed."""
 

@@ -16,6 +16,9 @@ Shared = Literal["nothing", "processor", "gpu"]
 SHARED_GPU = "shared GPU"
 """Reason in a record for unknown energy: the run shared its GPU. The metering pass looks for it."""
 
+METER_OFF = "meter.energy=none"
+"""Reason in a record for unknown energy: the user asked for none."""
+
 TIME = re.compile(r"\d+|\d+:\d\d(:\d\d)?|\d+-\d+(:\d\d){0,2}")
 MEMORY = re.compile(r"\d+[KMGT]?")
 GPU = re.compile(r"(?P<kind>gpu(:[A-Za-z][^:,]*)?)(:(?P<number>\d+))?")

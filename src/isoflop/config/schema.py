@@ -216,13 +216,13 @@ class PrecisionConfig:
 @dataclasses.dataclass(frozen=True)
 class MeterConfig:
     """Energy metering: `auto` reads NVML for a run on a GPU and RAPL for one on a processor. Windows
-    shorter than `replay_seconds` are replayed. `cpu_watts` is a power to assume where a processor cannot be
-    read."""
+    shorter than `window_seconds` in all are lengthened by replays. `cpu_watts` is a power to assume where a
+    processor cannot be read."""
 
     energy: Literal["auto", "none"]
     period_seconds: Annotated[float, msgspec.Meta(ge=0.05)]
     idle_seconds: NonNegative
-    replay_seconds: NonNegative
+    window_seconds: NonNegative
     cpu_watts: Positive | None
 
 
@@ -231,12 +231,13 @@ class SweepConfig:
     """`grid` maps keys to lists (all combinations); `points` is a list of further settings, each combined
     with the whole grid, for keys that must change together. `lr_grid`, such as [0.5, 1, 2], first tries these
     factors on the learning rate of every shape with its first seed; all seeds then take the best on
-    validation."""
+    validation. With `anchor` the sweep meters one shape again at its beginning, middle and end."""
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[\w.+-]+$")]
     grid: dict[str, Any] = dataclasses.field(default_factory=dict)
     points: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     lr_grid: tuple[Positive, ...] = ()
+    anchor: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

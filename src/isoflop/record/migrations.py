@@ -47,14 +47,20 @@ def _from_2(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_3(raw: dict[str, Any]) -> dict[str, Any]:
-    """Schema 3 had neither the training loss over the steps nor the Brier score, and its `optim.lr` was the
-    configured rate, without the factor of the batch size."""
-    loss, optim = raw["loss"], raw["optim"]
+    """Schema 3 had neither the training loss over the steps nor the Brier score, its `optim.lr` was the
+    configured rate, without the factor of the batch size, and of a replayed run it kept only the replay."""
+    loss, optim, energy = raw["loss"], raw["optim"], raw["energy"]
+    if energy is not None and energy["replayed"]:
+        energy = energy | {"source": "shape"} | _unknown("own_joules", schema=3)
+    elif energy is not None:
+        own = {"own_joules": energy["energy_joules"], "own_joules_reason": None}
+        energy = energy | {"source": "run"} | own
     if loss is not None:
         loss = loss | _unknown("test_brier", schema=3)
     if optim is not None:
         optim = optim | {"lr": optim["lr"] * _batch_factor(raw["cell"].get("optim", {}))}
-    return raw | _unknown("train_loss", schema=3) | {"schema": 4, "loss": loss, "optim": optim}
+    new = {"schema": 4, "loss": loss, "optim": optim, "energy": energy}
+    return raw | _unknown("train_loss", schema=3) | new
 
 
 def _batch_factor(settings: dict[str, Any]) -> float:

@@ -149,6 +149,10 @@ class Energy:
     """Joules of the training window, summed over devices. `energy_joules` is raw (idle power included) and is
     the figure to use; `net_joules` subtracts the idle baseline and is never clipped.
 
+    `source` says whose windows it was metered in: those of this run alone, or those of all runs of its shape
+    and of a replay, from which `energy_joules` are joules per example times the examples of this point;
+    `own_joules` are then what was read while this run itself trained.
+
     `used`: the GPUs' energy counters, the integral of their power, the processors' RAPL counters, or a
     model of the processor's power that was asked for. On a GPU `host_joules` are the processors' and their
     memory's by RAPL, which `energy_joules` does not contain; on a CPU it contains nothing else.
@@ -173,6 +177,10 @@ class Energy:
     grade: Grade
     grade_reasons: tuple[str, ...]
     devices: tuple[DeviceEnergy, ...]
+    # Defaults for the joules in checkpoints that an earlier version wrote.
+    source: Literal["run", "shape"] = "run"
+    own_joules: float | None = None
+    own_joules_reason: str | None = "not recorded in schema 3"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -38,7 +38,7 @@ from isoflop.train.evaluate import Score
 def with_energy(point: MeasuredPoint) -> tuple[CurvePoint, ...]:
     """Return the learning curve with joules where they are known.
 
-    After a replay they are its joules per example times the examples seen so far.
+    Where they are those of the shape they are its joules per example times the examples seen so far.
     """
     curve, energy = point.trained.curve, point.energy
     if energy is None:
@@ -46,7 +46,7 @@ def with_energy(point: MeasuredPoint) -> tuple[CurvePoint, ...]:
             dataclasses.replace(p, energy_joules=None, energy_joules_reason=point.energy_reason)
             for p in curve
         )
-    if not energy.replayed:
+    if energy.source == "run":
         return curve
     joules_per_example = energy.energy_joules / curve[-1].examples
     return tuple(
@@ -158,7 +158,7 @@ def spent(compute: Compute, point: MeasuredPoint, seconds: float) -> Spent:
     """Return what a point cost, so that the points of a trunk add up to what the trunk cost.
 
     FLOPs and joules are those of `examples_own`. Those wasted are of steps done again after an interruption,
-    the joules by the run's own joules per example; a replay, whose results are discarded, is wasted time.
+    the joules by the point's joules per example; a replay, whose results are discarded, is wasted time.
 
     Args:
         compute: the work of the point, in FLOPs.
@@ -166,7 +166,6 @@ def spent(compute: Compute, point: MeasuredPoint, seconds: float) -> Spent:
         seconds: wall time since the point before.
     """
     trained, energy = point.trained, point.energy
-    replay_seconds = energy.window_seconds if energy and energy.replayed else 0.0
     own = trained.examples_own / trained.examples_seen
     wasted = trained.wasted_examples / trained.examples_seen
     return Spent(
@@ -179,7 +178,7 @@ def spent(compute: Compute, point: MeasuredPoint, seconds: float) -> Spent:
         joules=energy.energy_joules * own if energy else None,
         joules_reason=point.energy_reason,
         seconds=seconds,
-        wasted_seconds=replay_seconds + trained.wasted_seconds,
+        wasted_seconds=point.replay_seconds + trained.wasted_seconds,
     )
 
 

@@ -1,4 +1,4 @@
-"""The energy of one run: its meter, its windows, and the replay of a run too short to meter."""
+"""The energy of one run: its meter and its windows."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from types import TracebackType
 import torch
 
 from isoflop.config import Config
-from isoflop.config.launch import SHARED_GPU, Shared
+from isoflop.config.launch import METER_OFF, SHARED_GPU, Shared
 from isoflop.meter.energy import rapl
 from isoflop.meter.energy.polls import Window
 from isoflop.meter.energy.total import total
 from isoflop.meter.energy.window_meter import WindowMeter
 from isoflop.record import Energy
 from isoflop.runner.state import TrainedPoint
-from isoflop.train import schedule
 from isoflop.train.distributed import SINGLE, World
-from isoflop.train.loop import Trainer
 
+NO_GPU = "trained on the CPU"
 SHARED_PROCESSOR = "runs side by side share the processor: launch.workers=1 meters them"
 
 
@@ -83,11 +82,11 @@ class WorldMeter:
         return sum(known) if len(known) == len(joules) else None
 
     def measurement(
-        self, windows: Sequence[Window] | None = None, *, replayed: bool = False, scale: float = 1.0
+        self, windows: Sequence[Window] | None = None, *, replayed: bool = False
     ) -> tuple[Energy | None, str | None]:
         """Return a measurement as WindowMeter does, summed over all nodes; unknown where one of them is."""
         chosen = self.windows if windows is None else windows
-        own = self._own.measurement(chosen, replayed=replayed, scale=scale) if self._own else None
+        own = self._own.measurement(chosen, replayed=replayed) if self._own else None
         measured = [each for each in self._world.all_gather(own) if each is not None]
         reason = next((reason for energy, reason in measured if energy is None), None)
         energies = [energy for energy, _ in measured if energy is not None]
@@ -149,16 +148,16 @@ def energy_meter(
 def _meter(config: Config, uuids: tuple[str, ...], suffix: str, shared: Shared) -> WindowMeter:
     return WindowMeter(
         uuids,
-        host=_processor(shared),
+        host=processor(shared),
         cpu_watts=config.meter.cpu_watts,
         period_seconds=config.meter.period_seconds,
         idle_seconds=config.meter.idle_seconds,
         polls_path=config.directory / "power" / f"{config.run_id}{suffix}.jsonl",
-        no_gpu="trained on the CPU",
+        no_gpu=NO_GPU,
     )
 
 
-def _processor(shared: Shared) -> rapl.Domains:
+def processor(shared: Shared) -> rapl.Domains:
     """Return the processor's energy counters, or why they cannot be read for this run alone."""
     counters = rapl.find()
     return rapl.Domains((), SHARED_PROCESSOR) if counters.domains and shared != "nothing" else counters
@@ -177,30 +176,9 @@ def energy_of(
 ) -> tuple[Energy | None, str | None]:
     """Return the joules of a point, those of earlier attempts included, or None and why they are unknown."""
     if meter is None:
-        return None, SHARED_GPU if shared == "gpu" else "meter.energy=none"
+        return None, SHARED_GPU if shared == "gpu" else METER_OFF
     earlier = trained.earlier_energy
     if earlier.reason:
         return None, f"an earlier attempt's energy is unknown: {earlier.reason}"
     now, reason = meter.measurement(trained.windows)
     return (total((*earlier.energies, now)), None) if now else (None, reason)
-
-
-def replay(config: Config, trainer: Trainer, meter: Meter) -> tuple[tuple[Window, ...], int]:
-    """Train the whole length again, results discarded, until enough seconds are metered.
-
-    Returns the windows and the examples trained in them.
-    """
-    factors = schedule.learning_rates(config.schedule, trainer.steps)
-    first, examples, metered_seconds = len(meter.windows), 0, 0.0
-    while metered_seconds < config.meter.replay_seconds:
-        trainer.restart()
-        trainer.synchronise()
-        with metered_window(meter):
-            began = time.perf_counter()
-            trainer.advance(trainer.steps, factors)
-            trainer.synchronise()
-            metered_seconds += time.perf_counter() - began
-        # All processes must leave the loop after the same repetition.
-        metered_seconds = trainer.world.from_main(metered_seconds)
-        examples += trainer.examples_seen
-    return meter.windows[first:], examples

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Literal
 
 from isoflop.config.launch import Shared
 from isoflop.record import CurvePoint
@@ -24,6 +25,9 @@ class RunRequest:
         again: train although the run is done. A finished record is only ever replaced by another finished
             one.
         shared: what other runs use at the same time, so that the joules of this one cannot be told apart.
+        metering: `run`, the run is metered by itself, with an idle baseline and, if it is short, a replay of
+            its own; `shape`, the process goes on to other runs with the same meter, and the energy of the
+            shape is measured after its last run (runner/shape.py).
     """
 
     device_index: int = 0
@@ -31,3 +35,4 @@ class RunRequest:
     lr_interior: bool | None = None
     again: bool = False
     shared: Shared = "nothing"
+    metering: Literal["run", "shape"] = "run"

@@ -70,6 +70,8 @@ class TrainedPoint(msgspec.Struct, frozen=True, kw_only=True, rename={"earlier_e
         eval_examples: examples that went forward in evaluations.
         test, val, train: the final evaluations on each part.
         processes: processes that trained together, one device each.
+        own_joules: joules of a point that waits for a replay, as far as they were read on its way; None and
+            the reason where they are unknown.
     """
 
     horizon: float
@@ -93,16 +95,19 @@ class TrainedPoint(msgspec.Struct, frozen=True, kw_only=True, rename={"earlier_e
     val: Score
     train: Score
     processes: int = 1
+    own_joules: float | None = None
+    own_joules_reason: str | None = "not read before the run was interrupted"
     loss_sums: tuple[tuple[int, float], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class MeasuredPoint:
-    """A point with its joules, or with the reason why they are unknown."""
+    """A point with its joules or the reason why they are unknown, and the seconds of a replay for them."""
 
     trained: TrainedPoint
     energy: Energy | None
     energy_reason: str | None
+    replay_seconds: float = 0.0
 
 
 class TrainingState(
@@ -124,7 +129,7 @@ class TrainingState(
         trajectory: what led to the present step.
         trunk: in a cooldown branch, the trajectory of the trunk up to the branch; else START.
         charged_step: the step of the trunk up to which earlier points have been charged.
-        awaiting_replay: points reached whose training was too short to meter.
+        awaiting_replay: points reached whose training was too short to meter alone.
         steps_done: steps taken so far, on the trunk and on every branch.
         trained_seconds: seconds of training that they took.
         uncharged_seconds: wall time that no record has accounted for.

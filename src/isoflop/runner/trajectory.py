@@ -7,6 +7,7 @@ asked to; resumed from one, it goes on bit-identically on the CPU, as if it had 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 
@@ -14,17 +15,21 @@ import torch
 from msgspec.structs import replace
 
 from isoflop.config import Config
-from isoflop.runner import checkpoint
+from isoflop.meter.energy.polls import Window
+from isoflop.meter.energy.shape_energy import of_examples
+from isoflop.runner import checkpoint, session
 from isoflop.runner.checkpoint import PRESENT, TRUNK, Checkpoint
 from isoflop.runner.context import RunContext
-from isoflop.runner.energy import Meter, energy_meter, energy_of, replay
+from isoflop.runner.energy import Meter, energy_meter, energy_of
 from isoflop.runner.evaluation import Evaluator
 from isoflop.runner.prepare import Prepared
+from isoflop.runner.replay import replay
 from isoflop.runner.request import RunRequest
 from isoflop.runner.segment import SegmentTrainer
 from isoflop.runner.state import START, EarlierEnergy, MeasuredPoint, TrainedPoint, TrainingState, Trajectory
 from isoflop.signals import InterruptedRunError
 from isoflop.train import optim, schedule
+from isoflop.train.distributed import World
 from isoflop.train.loop import Trainer, deterministic, warm_trainer
 from isoflop.train.schedule import Horizon
 from isoflop.train.state import Snapshot
@@ -35,8 +40,8 @@ def train_and_meter(
 ) -> Iterator[MeasuredPoint]:
     """Train a run and yield each of its points as it is reached.
 
-    Points whose training was too short to meter come last, after the whole length has been replayed for long
-    enough: their joules are the replay's joules per example.
+    Points whose training was too short to meter come last. Their joules are those per example of the whole
+    run, of all its windows along trunk and branches; only where these are short too, a replay lengthens them.
 
     Args:
         config: the run.
@@ -52,20 +57,64 @@ def train_and_meter(
     world = context.world
     with deterministic(config.launch.deterministic):
         trainer = warm_trainer(config, prepared.data, prepared.plan.steps, device, world)
-        with energy_meter(config, device, world, shared=request.shared) as meter:
+        with _meter_of(config, device, request, world) as meter:
             run = RunTrainer(config, prepared, trainer, meter, context)
+            first = len(meter.windows) if meter else 0
             for trained in run.points():
+                measured = MeasuredPoint(trained, *energy_of(trained, meter, shared=request.shared))
                 seconds = world.from_main(trained.train_seconds)
-                if meter and meter.has_readings and seconds < config.meter.replay_seconds:
-                    run.defer(trained)
+                is_short = seconds < config.meter.window_seconds
+                if request.metering == "run" and meter and meter.has_readings and is_short:
+                    run.defer(measured)
                 else:
-                    yield MeasuredPoint(trained, *energy_of(trained, meter, shared=request.shared))
-            if run.state.awaiting_replay:
-                assert meter is not None
-                windows, examples = replay(config, trainer, meter)
-                for trained in run.state.awaiting_replay:
-                    scale = trained.examples_seen / examples
-                    yield MeasuredPoint(trained, *meter.measurement(windows, replayed=True, scale=scale))
+                    yield measured
+            if meter and request.metering == "shape":
+                work = meter.windows[first:], run.metered_examples
+                session.of(config, device).add(config.run_id, *work)
+            elif meter and run.state.awaiting_replay:
+                yield from _points_by_run(config, run, trainer, meter, meter.windows[first:], context)
+
+
+def _meter_of(
+    config: Config, device: torch.device, request: RunRequest, world: World
+) -> contextlib.AbstractContextManager[Meter | None]:
+    if request.metering == "shape":
+        return session.kept_meter(config, device)
+    return energy_meter(config, device, world, shared=request.shared)
+
+
+def _points_by_run(
+    config: Config,
+    run: RunTrainer,
+    trainer: Trainer,
+    meter: Meter,
+    windows: Sequence[Window],
+    context: RunContext,
+) -> Iterator[MeasuredPoint]:
+    """Yield the points that were too short by themselves, by the joules per example of the whole run.
+
+    Args:
+        config: the run.
+        run: how far it came.
+        trainer: its trainer.
+        meter: its meter.
+        windows: all windows of this attempt.
+        context: what accompanies it; a request to stop ends the replay early.
+    """
+    trained_seconds = context.world.from_main(sum(window.seconds for window in windows))
+    missing, before = config.meter.window_seconds - trained_seconds, len(meter.windows)
+    examples = run.metered_examples
+    if missing > 0:
+        examples += replay(config, trainer, meter, missing, lambda: context.stop.reason is not None)
+    repeated = meter.windows[before:]
+    measured, reason = meter.measurement((*windows, *repeated), replayed=bool(repeated))
+    replay_seconds = sum(window.seconds for window in repeated)
+    for trained in run.state.awaiting_replay:
+        energy = measured and of_examples(
+            measured, trained.examples_seen / examples, trained.own_joules, trained.own_joules_reason
+        )
+        yield MeasuredPoint(trained, energy, reason, replay_seconds)
+        replay_seconds = 0.0  # charged to the first point that waited for it
 
 
 class RunTrainer:
@@ -87,6 +136,7 @@ class RunTrainer:
         ends = tuple(horizon.end_step for horizon in prepared.plan.horizons)
         trainer.keep_loss_sums(schedule.loss_marks(trainer.steps, ends))
         self._branched_from: Snapshot | None = None
+        self._resumed_steps = 0
         self.state = TrainingState(run_id=config.run_id)
 
     def points(self) -> Iterator[TrainedPoint]:
@@ -103,9 +153,16 @@ class RunTrainer:
             yield self._point_at(horizon, setup_seconds, warmup_seconds)
             self._leave(horizon)
 
-    def defer(self, trained: TrainedPoint) -> None:
-        """Keep a point until the replay that will give its joules."""
-        self.state = replace(self.state, awaiting_replay=(*self.state.awaiting_replay, trained))
+    @property
+    def metered_examples(self) -> int:
+        """Examples that this attempt trained, on the trunk and on every branch."""
+        return (self.state.steps_done - self._resumed_steps) * self._config.optim.batch_size
+
+    def defer(self, measured: MeasuredPoint) -> None:
+        """Keep a point until the end of the run, when its joules will be known better."""
+        own = measured.energy.energy_joules if measured.energy else None
+        kept = replace(measured.trained, own_joules=own, own_joules_reason=measured.energy_reason)
+        self.state = replace(self.state, awaiting_replay=(*self.state.awaiting_replay, kept))
 
     def _warm_up(self) -> tuple[float, float]:
         """Warm up, resume from a checkpoint if there is one; return the seconds of set-up and warm-up."""
@@ -133,6 +190,7 @@ class RunTrainer:
         clock.earlier_seconds += seconds
         if resumed is not None:
             self.state = resumed.state
+            self._resumed_steps = self.state.steps_done
             clock.earlier_seconds += self.state.uncharged_seconds
             self._branched_from = resumed.snapshots.get(TRUNK)
             self._trainer.take_over(resumed.snapshots[PRESENT])

@@ -129,9 +129,8 @@ def test_work_is_counted_once_a_sweep(make_config: MakeConfig, monkeypatch: pyte
     assert len(counted) == 2
     monkeypatch.setattr(prepare, "_counted", {})
     reply = worker.execute(
-        worker.Assignment(runs[0].config, None, "nothing", planning.counted_work(runs[0].config.shape_id)),
-        0,
-        "isoflop sweep",
+        worker.Assignment(runs[0].config, None, planning.counted_work(runs[0].config.shape_id)),
+        worker.Place(0, "isoflop sweep", {}, "nothing"),
     )
     assert reply.kind == "ended"
     assert records.is_done(records.path_of(runs[0].config.directory, runs[0].run_id))

@@ -135,7 +135,7 @@ def test_the_energy_of_a_shape_alone_is_read_from_nvml(
     monkeypatch.setattr(metering, "gpu_uuids", lambda device: (UUID,))
     monkeypatch.setattr(probe, "LEAST_SECONDS", 1.0)
     monkeypatch.setattr(window_meter, "REACH_PERIODS", 100)
-    config = make_config("meter.replay_seconds=0", "meter.idle_seconds=0.3", "meter.period_seconds=0.05")
+    config = make_config("meter.window_seconds=0", "meter.idle_seconds=0.3", "meter.period_seconds=0.05")
     energy, reason, examples, device, precision = probe.meter_shape(config)
     assert reason is None
     assert energy is not None

@@ -38,7 +38,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(
         worker_pool.WorkerPool,
         "_start_worker",
-        lambda self, slot: (slots.append(slot), start(self, slot))[1],  # type: ignore[func-returns-value]
+        lambda self, slot, job: (slots.append(slot), start(self, slot, job))[1],  # type: ignore[func-returns-value]
     )
     return slots
 

@@ -15,7 +15,7 @@ from isoflop.meter.energy import gpu_state, rapl
 from isoflop.meter.energy.device_reading import NO_POWER, DeviceReading, nullable_fields, sum_known
 from isoflop.meter.energy.grade import Evidence, Source, grade
 from isoflop.meter.energy.polls import Window
-from isoflop.record import Energy, unknown
+from isoflop.record import Energy, known, unknown
 
 
 def choose_source(readings: Sequence[DeviceReading]) -> tuple[Literal["counter", "integral"], float] | str:
@@ -50,13 +50,11 @@ class Circumstances:
 
     Attributes:
         replayed: whether they metered a replay of the run's steps.
-        scale: factor on the joules: examples really trained / examples of the replay.
         own_processes: compute processes a GPU should have; None if the metered work starts after the meter.
         host: joules of the processors beside the GPUs, or None and the reason.
     """
 
     replayed: bool = False
-    scale: float = 1.0
     own_processes: int | None = 1
     host: tuple[float | None, str | None] = (None, rapl.NOT_REQUESTED.reason)
 
@@ -64,10 +62,7 @@ class Circumstances:
 def combine(
     readings: Sequence[DeviceReading], windows: Sequence[Window], how: Circumstances
 ) -> tuple[Energy | None, str | None]:
-    """Return the record's Energy over all GPUs, its joules times the scale, or None and the reason.
-
-    `window_seconds` and everything under `devices` are as metered, not scaled.
-    """
+    """Return the record's Energy over all GPUs, or None and the reason."""
     chosen = choose_source(readings)
     if isinstance(chosen, str):
         return None, chosen
@@ -91,7 +86,7 @@ def modelled(watts: float, windows: Sequence[Window], how: Circumstances) -> Ene
     evidence = _evidence("modelled", (), windows, how)
     letter, reasons = grade(evidence)
     return Energy(
-        energy_joules=watts * seconds * how.scale,
+        energy_joules=watts * seconds,
         used="modelled",
         replayed=how.replayed,
         window_seconds=seconds,
@@ -102,6 +97,7 @@ def modelled(watts: float, windows: Sequence[Window], how: Circumstances) -> Ene
         grade=letter,
         grade_reasons=(f"{reasons[0]} ({watts:g} W)",),
         devices=(),
+        **known(own_joules=watts * seconds),
     )
 
 
@@ -142,8 +138,8 @@ def _energy(
         readings: one per device.
         windows: the metered windows.
         used: the source of the figure.
-        joules: its sum over all devices, not yet scaled.
-        how: replay, scale and host.
+        joules: its sum over all devices.
+        how: replay and host.
     """
     evidence = _evidence(used, readings, windows, how)
     letter, reasons = grade(evidence)
@@ -152,19 +148,19 @@ def _energy(
     idle = sum_known([r.idle_watts for r in readings])
     idle_reason = next((r.idle_watts_reason for r in readings if r.idle_watts is None), None)
     # Not clipped at 0: a GPU may draw less in the window than before it, when it was still hot.
-    net = None if idle is None else (joules - idle * evidence.window_seconds) * how.scale
+    net = None if idle is None else joules - idle * evidence.window_seconds
     host, no_host = how.host
     fields = {
-        **nullable_fields(no_counter, counter_joules=scaled(evidence.counter_joules, how.scale)),
+        **nullable_fields(no_counter, counter_joules=evidence.counter_joules),
         **nullable_fields(
             NO_POWER if used == "rapl" else no_power,
-            integral_joules=scaled(evidence.integral_joules, how.scale),
+            integral_joules=evidence.integral_joules,
         ),
         **nullable_fields(idle_reason, idle_watts=idle, net_joules=net),
-        **nullable_fields(no_host, host_joules=scaled(host, how.scale)),
+        **nullable_fields(no_host, host_joules=host),
     }
     return Energy(
-        energy_joules=joules * how.scale,
+        energy_joules=joules,
         used=used,
         replayed=how.replayed,
         window_seconds=evidence.window_seconds,
@@ -173,10 +169,6 @@ def _energy(
         grade=letter,
         grade_reasons=reasons,
         devices=tuple(r.record(used, evidence.window_seconds) for r in readings),
+        **known(own_joules=joules),
         **fields,  # type: ignore[arg-type]
     )
-
-
-def scaled(value: float | None, scale: float) -> float | None:
-    """Return value x scale; None stays None."""
-    return None if value is None else value * scale

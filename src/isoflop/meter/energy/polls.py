@@ -6,6 +6,7 @@ often it is read.
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import json
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
+HEAD_BYTES = 65536
+"""The sampler describes its devices in its first lines; they lie within this much of the file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,6 +170,14 @@ class DeviceTrace:
     states: list[StatePoll] = dataclasses.field(default_factory=list)
     mig: bool | None = None
 
+    def forget_before(self, moment: float) -> None:
+        """Drop the polls of before `moment`, in seconds on time.monotonic; the last one before it stays."""
+        first = max(0, bisect.bisect_left(self.power_times, moment) - 1)
+        del self.power_times[:first], self.watts[:first]
+        first = max(0, bisect.bisect_left(self.counter_times, moment) - 1)
+        del self.counter_times[:first], self.joules[:first]
+        self.states = [state for state in self.states if state.time >= moment]
+
     def add(self, line: dict[str, Any]) -> None:
         """Append one line of the sampler's file: a description of the device, a state or a poll."""
         if "name" in line:
@@ -206,6 +217,22 @@ class PollReader:
         self.traces = {uuid: DeviceTrace(uuid) for uuid in uuids}
         self._path = path
         self._offset = offset
+
+    @property
+    def offset(self) -> int:
+        """The byte up to which the file has been read."""
+        return self._offset
+
+    def lines_since(self, begin: int) -> bytes:
+        """Return the lines from byte `begin` to what has been read, after those that describe devices."""
+        try:
+            with self._path.open("rb") as file:
+                earlier = file.read(min(begin, HEAD_BYTES)).splitlines(keepends=True)
+                head = b"".join(line for line in earlier if b'"board"' in line)
+                file.seek(begin)
+                return head + file.read(self._offset - begin)
+        except OSError:
+            return b""
 
     def update(self) -> None:
         """Read the lines appended since the last call; a damaged line or an unreadable file is skipped."""

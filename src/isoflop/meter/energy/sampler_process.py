@@ -80,6 +80,15 @@ class SamplerProcess:
         if self._reader is not None:
             self._reader.update()
 
+    @property
+    def offset(self) -> int:
+        """The byte of the file up to which it has been read."""
+        return 0 if self._reader is None else self._reader.offset
+
+    def lines_since(self, offset: int) -> bytes:
+        """Return what was written since `offset` and has been read, after the lines that describe devices."""
+        return b"" if self._reader is None else self._reader.lines_since(offset)
+
     def wait(self, ready: Callable[[], bool], seconds: float) -> None:
         """Read polls until `ready()`, until `seconds` are over or until the sampler has ended."""
         limit = time.monotonic() + seconds

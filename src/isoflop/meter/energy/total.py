@@ -35,6 +35,8 @@ def total(parts: Sequence[Energy]) -> Energy:
         grade=max(part.grade for part in parts),
         grade_reasons=(f"summed over {len(parts)} attempts", *reasons),
         devices=tuple(device for part in parts for device in part.devices),
+        source="shape" if any(part.source == "shape" for part in parts) else "run",
+        **_sum(parts, "own_joules"),
     )
 
 

@@ -17,14 +17,15 @@ In a script of your own, use isoflop.EnergyMeter.
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from isoflop.meter.device.nvml import canonical_uuid
 from isoflop.meter.energy import rapl
-from isoflop.meter.energy.device_reading import DeviceReading, read_device
+from isoflop.meter.energy.device_reading import DeviceReading, idle_power, read_device
 from isoflop.meter.energy.measurement import (
     Circumstances,
     choose_source,
@@ -44,6 +45,8 @@ START_SECONDS = 5.0
 """How long to wait for the first poll before training goes on without it."""
 SETTLE_PERIODS = 2.0
 """How long a measurement waits for a poll beyond the last window."""
+IdlePower = Mapping[str, tuple[float | None, str | None]]
+"""UUID -> mean watts of an idle device, or None and why they are unknown."""
 NO_GPU = "no GPU was named to meter"
 
 
@@ -102,6 +105,7 @@ class WindowMeter:
         devices = [*self._uuids, *self._rapl_uuids]
         self._sampler = SamplerProcess(arguments, devices, period_seconds, polls_path)
         self._entered = False
+        self._known_idle: IdlePower | None = None
         self._idle: Window | None = None
         self._windows: list[Window] = []
         self._opened: float | None = None
@@ -127,6 +131,35 @@ class WindowMeter:
     ) -> None:
         """End the sampler, which polls once more, and keep what it read."""
         self._sampler.stop()
+
+    def measure_idle(self, seconds: float) -> IdlePower:
+        """Return the mean power over the next `seconds`, in which nothing may run, of each device."""
+        window_began = time.monotonic()
+        time.sleep(seconds)
+        idle = Window(window_began, time.monotonic())
+        self._sampler.wait(
+            lambda: self._all_polled_since(idle.end_seconds), SETTLE_PERIODS * self._period_seconds
+        )
+        return {t.uuid: idle_power(t, idle, self._reach_seconds) for t in self._sampler.traces}
+
+    def use_idle(self, idle: IdlePower) -> None:
+        """Subtract this power from now on, in place of that of a baseline on entry."""
+        self._known_idle = idle
+
+    def forget_polls_before(self, moment: float) -> None:
+        """Drop the polls of before `moment` on time.monotonic; no later window may begin before it."""
+        for trace in self._sampler.traces:
+            trace.forget_before(moment)
+
+    def mark(self) -> int:
+        """Return a place in the polls, for `polls_since`."""
+        self._sampler.update()
+        return self._sampler.offset
+
+    def polls_since(self, mark: int) -> bytes:
+        """Return the lines that the sampler wrote from a mark on, after those that describe its devices."""
+        self._sampler.update()
+        return self._sampler.lines_since(mark)
 
     @property
     def windows(self) -> tuple[Window, ...]:
@@ -178,7 +211,7 @@ class WindowMeter:
         return None if isinstance(source, str) else source[1]
 
     def measurement(
-        self, windows: Sequence[Window] | None = None, *, replayed: bool = False, scale: float = 1.0
+        self, windows: Sequence[Window] | None = None, *, replayed: bool = False
     ) -> tuple[Energy | None, str | None]:
         """Return the energy of the closed windows (or of those given), or None and the reason.
 
@@ -187,8 +220,6 @@ class WindowMeter:
         Args:
             windows: the windows to add up; default: all closed ones.
             replayed: whether the windows metered a replay.
-            scale: factor on the joules, examples really trained / examples of the replay; `window_seconds`
-                and `devices` stay as metered.
         """
         if self._uuids or self._rapl_uuids or self._cpu_watts:
             if not self._entered:
@@ -201,14 +232,12 @@ class WindowMeter:
         # With a poll on either side of its edge the counter is interpolated there, not held.
         last = chosen[-1].end_seconds
         self._sampler.wait(lambda: self._all_polled_since(last), SETTLE_PERIODS * self._period_seconds)
-        energy, reason = self._measure(chosen, replayed, scale)
+        energy, reason = self._measure(chosen, replayed)
         failure = self._sampler.failure()
         return energy, f"{failure}; {reason}" if reason and failure else reason
 
-    def _measure(
-        self, windows: Sequence[Window], replayed: bool, scale: float
-    ) -> tuple[Energy | None, str | None]:
-        how = Circumstances(replayed=replayed, scale=scale, own_processes=self._own_processes)
+    def _measure(self, windows: Sequence[Window], replayed: bool) -> tuple[Energy | None, str | None]:
+        how = Circumstances(replayed=replayed, own_processes=self._own_processes)
         if not self._uuids and not self._rapl_uuids:
             assert self._cpu_watts is not None
             return modelled(self._cpu_watts, windows, how), None
@@ -219,7 +248,7 @@ class WindowMeter:
         gpus = self._readings(self._gpu_traces(), windows)
         if not gpus:
             return None, "no poll was read"
-        return combine(gpus, windows, Circumstances(replayed, scale, self._own_processes, host))
+        return combine(gpus, windows, Circumstances(replayed, self._own_processes, host))
 
     def _all_polled_since(self, moment: float) -> bool:
         return all(t.last_seconds is not None and t.last_seconds > moment for t in self._sampler.traces)
@@ -231,4 +260,10 @@ class WindowMeter:
         return [trace for trace in self._sampler.traces if trace.uuid in self._rapl_uuids]
 
     def _readings(self, traces: Sequence[DeviceTrace], windows: Sequence[Window]) -> list[DeviceReading]:
-        return [read_device(t, windows, self._idle, self._reach_seconds) for t in traces]
+        readings = [read_device(t, windows, self._idle, self._reach_seconds) for t in traces]
+        return readings if self._known_idle is None else [_with_idle(r, self._known_idle) for r in readings]
+
+
+def _with_idle(reading: DeviceReading, idle: IdlePower) -> DeviceReading:
+    watts, reason = idle.get(reading.trace.uuid, (None, "no idle baseline was taken"))
+    return dataclasses.replace(reading, idle_watts=watts, idle_watts_reason=reason)

@@ -1,13 +1,18 @@
-"""Execution of runs on this machine, each in a process, so that a crash costs only one run.
+"""Execution of runs on this machine, in processes of their own, so that a crash costs only one run.
 
 Children come from a fork server with torch preloaded: a few hundredths of a second each, where a cold import
-takes seconds. The parent imports no torch.
+takes seconds. On a CPU each run has one; on a GPU one goes on from run to run. The parent imports no torch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from isoflop.config import Config
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import mps
+from isoflop.sweep.local.agenda import Agenda, MeterShape, anchor_of
+from isoflop.sweep.local.metering_desk import MeteringDesk
 from isoflop.sweep.local.packing import choose_slots
 from isoflop.sweep.local.stops import StopLevel, handle_stop_signals
 from isoflop.sweep.local.worker_pool import OnRunEnd, WorkerPool
@@ -16,17 +21,54 @@ from isoflop.sweep.planning import Slots, plan
 __all__ = ["OnRunEnd", "Slots", "choose_slots", "plan", "run_all"]
 
 
-def run_all(runs: tuple[PlannedRun, ...], slots: Slots, on_run_end: OnRunEnd) -> None:
+def run_all(
+    runs: tuple[PlannedRun, ...],
+    slots: Slots,
+    on_run_end: OnRunEnd,
+    whole: tuple[PlannedRun, ...] | None = None,
+) -> None:
     """Execute every run and make sure that each has its records in the end.
 
     If a child dies without writing them (killed, sys.exit, crash) or is stopped for taking too long
-    (launch.timeout_seconds, launch.stall_seconds), they are written here, with state failed.
+    (launch.timeout_seconds, launch.stall_seconds), they are written here, with state failed. On GPUs that no
+    runs share each shape is metered after its last run, which completes the records of all its runs.
+
+    Args:
+        runs: the runs to execute, in this order.
+        slots: how many at a time, on which devices.
+        on_run_end: called as each run ends.
+        whole: all runs of the sweep, those that are done already included; default: `runs`.
 
     Raises:
         KeyboardInterrupt: the sweep was asked to stop; every run that was started has its records.
         OSError: a record cannot be written, as on a full disk; all runs were stopped.
     """
+    whole = whole or runs
+    anchor = anchor_of(whole) if whole and whole[0].config.sweep.anchor else None
+    _execute(Agenda(runs, slots, anchor=anchor), slots, on_run_end, MeteringDesk(whole))
+
+
+def meter_shapes(shapes: Sequence[Config], runs: Sequence[PlannedRun], slots: Slots) -> int:
+    """Meter shapes that have been trained, complete the records of their runs and return how many points.
+
+    Args:
+        shapes: a configuration of each shape.
+        runs: the runs whose records are completed.
+        slots: where to meter.
+
+    Raises:
+        KeyboardInterrupt: asked to stop.
+        OSError: a record cannot be written.
+    """
+    desk = MeteringDesk(runs)
+    due = [MeterShape(config, config.shape_id) for config in shapes if desk.needs_measurement(config)]
+    if due:
+        _execute(Agenda((), slots, shapes=due), slots, lambda planned, written: None, desk)
+    return desk.completed
+
+
+def _execute(agenda: Agenda, slots: Slots, on_run_end: OnRunEnd, desk: MeteringDesk) -> None:
     with handle_stop_signals() as stops, mps.daemon(wanted=slots.shared == "gpu") as environment:
-        WorkerPool(runs, slots, on_run_end, environment).execute(stops)
+        WorkerPool(agenda, slots, on_run_end, desk, environment).execute(stops)
     if stops.level > StopLevel.NONE:
         raise KeyboardInterrupt

@@ -30,18 +30,26 @@ class Termination:
 class Watchdog:
     """Watches the run that `process` executes, from construction on.
 
+    For `quiet_seconds` no heartbeat is expected: something is metered, and there is no run.
+
     Stopping takes two steps. SIGTERM comes first, so that the run can write a checkpoint and its record; a
     process that is still there after GRACE_SECONDS gets SIGKILL, since one that hangs in native code never
     reaches Python's signal handler.
     """
 
     def __init__(
-        self, process: BaseProcess, config: Config, clock: Callable[[], float] = time.monotonic
+        self,
+        process: BaseProcess,
+        config: Config,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        quiet_seconds: float = 0.0,
     ) -> None:
         self.termination: Termination | None = None
         self._process, self._launch, self._clock = process, config.launch, clock
         self._path = heartbeat.path_of(config.directory, config.run_id)
-        self._began = self._changed_at = clock()
+        self._began, self._quiet_seconds = clock(), quiet_seconds
+        self._changed_at = self._began + quiet_seconds
         self._heartbeat = _read_bytes(self._path)  # an earlier attempt's, if any: it is no progress
         self._stop_sent_at: float | None = None
 
@@ -61,7 +69,7 @@ class Watchdog:
 
     def _limit_exceeded(self, now: float) -> str | None:
         timeout, stall = self._launch.timeout_seconds, self._launch.stall_seconds
-        if timeout is not None and now - self._began >= timeout:
+        if timeout is not None and now - self._began >= timeout + self._quiet_seconds:
             return f"took longer than launch.timeout_seconds={timeout:g}: stopped"
         if stall is None:
             return None

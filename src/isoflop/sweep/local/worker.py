@@ -1,4 +1,4 @@
-"""Child process of the worker pool: executes runs, one after another, as they come through its pipe.
+"""Child process of the worker pool: executes runs, and meters, one after another, as its pipe tells it.
 
 A child ignores Ctrl-C: the terminal sends it to the supervisor too, which decides what happens. When the
 supervisor is gone, the child sends itself SIGTERM, as the supervisor would, so that its run writes a
@@ -20,7 +20,11 @@ from typing import Literal
 from isoflop import record as records
 from isoflop.config import Config
 from isoflop.config.launch import Shared
+from isoflop.meter.energy.shape_energy import ShapeEnergy
+from isoflop.meter.energy.window_meter import IdlePower
 from isoflop.sweep import planning
+from isoflop.sweep.local.agenda import MeterAnchor, MeterIdle, Metering
+from isoflop.sweep.local.drift import anchor_seconds
 
 GRACE_SECONDS = 30.0
 """Time from SIGTERM to SIGKILL: long enough to write a checkpoint."""
@@ -33,32 +37,43 @@ class Assignment:
     Attributes:
         config: the run.
         lr_interior: as in RunRequest.
-        shared: what it shares with runs at the same time.
         counted: counted work of its shape where the sweep has planned it (planning.counted_work).
+        metering: as in RunRequest.
     """
 
     config: Config
     lr_interior: bool | None
-    shared: Shared
+    counted: bytes | None = None
+    metering: Literal["run", "shape"] = "run"
+
+
+@dataclasses.dataclass(frozen=True)
+class MeteringAssignment:
+    """Something for a worker to meter beside its runs; `counted` as in Assignment."""
+
+    job: Metering
     counted: bytes | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Reply:
-    """What a worker sends back when a run has ended.
+    """What a worker sends back when a run has ended, or something has been metered.
 
     Attributes:
-        kind: `ended`, the records tell how; `busy`, another process is executing the run; `invalid`, its
-            input cannot be used; `os_error`, a file could not be written.
-        reason: message of the error, for the last two kinds.
+        kind: `ended`, the records tell how; `metered`, `measured` tells what; `busy`, another process is
+            executing the run; `invalid`, its input cannot be used; `failed`, metering raised an error;
+            `os_error`, a file could not be written.
+        reason: message of the error, for the last three kinds.
         errno: error number of an `os_error`.
         path: file of an `os_error`.
+        measured: the energy of a shape, or the power of idle GPUs.
     """
 
-    kind: Literal["ended", "busy", "invalid", "os_error"]
+    kind: Literal["ended", "metered", "busy", "invalid", "failed", "os_error"]
     reason: str = ""
     errno: int = 0
     path: str = ""
+    measured: ShapeEnergy | IdlePower | None = None
 
     @property
     def message(self) -> str:
@@ -66,14 +81,39 @@ class Reply:
         return f"{self.path}: {self.reason}" if self.path else self.reason
 
 
-def execute(assignment: Assignment, device_index: int, command_line: str) -> Reply:
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a worker works.
+
+    Attributes:
+        device_index: the first GPU to use.
+        command_line: command of the sweep, kept in the records.
+        environment: variables to set, those of MPS.
+        shared: what runs at the same time share.
+        idle: power of the idle GPU, if a worker before this one has measured it.
+    """
+
+    device_index: int
+    command_line: str
+    environment: Mapping[str, str]
+    shared: Shared
+    idle: IdlePower | None = None
+
+
+def execute(assignment: Assignment, place: Place) -> Reply:
     """Execute one run. Errors that the run itself accounts for are in its records."""
     from isoflop.runner import run
     from isoflop.runner.request import RunRequest
 
     planning.take_over_counted_work(assignment.counted)
     try:
-        request = RunRequest(device_index, command_line, assignment.lr_interior, shared=assignment.shared)
+        request = RunRequest(
+            place.device_index,
+            place.command_line,
+            assignment.lr_interior,
+            shared=place.shared,
+            metering=assignment.metering,
+        )
         run.run(assignment.config, request)
     except records.RecordBusyError:
         return Reply("busy")
@@ -84,20 +124,45 @@ def execute(assignment: Assignment, device_index: int, command_line: str) -> Rep
     return Reply("ended")
 
 
-def serve(pipe: Connection, device_index: int, command_line: str, environment: Mapping[str, str]) -> None:
+def meter(assignment: MeteringAssignment, place: Place) -> Reply:
+    """Meter what is asked for. No error ends the process: the sweep goes on without the figure."""
+    from isoflop.runner import shape
+
+    planning.take_over_counted_work(assignment.counted)
+    job = assignment.job
+    try:
+        if isinstance(job, MeterIdle):
+            idle = shape.measure_idle(job.config, place.device_index, use=job.when == "first")
+            return Reply("metered", measured=idle)
+        seconds = anchor_seconds(job.config) if isinstance(job, MeterAnchor) else None
+        return Reply("metered", measured=shape.meter_shape(job.config, place.device_index, seconds))
+    except Exception as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return Reply("failed", f"{type(error).__name__}: {first}")
+
+
+def serve(pipe: Connection, place: Place) -> None:
     """Execute the runs that come through `pipe` until it closes: the main function of a child process.
 
     Runs of one shape share the captured or compiled step, and a run of another shape frees its memory
     (train.loop.warm_trainer).
 
     Args:
-        pipe: receives an Assignment for each run and sends back a Reply.
-        device_index: the first GPU to use.
-        command_line: command of the sweep, kept in the records.
-        environment: variables to set, those of MPS.
+        pipe: receives an Assignment for each run, or a MeteringAssignment, and sends back a Reply.
+        place: where it works.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ.update(environment)
+    os.environ.update(place.environment)
+    from isoflop.runner import session
+
+    session.configure(idle=place.idle, shared=place.shared)
+    try:
+        _serve(pipe, place)
+    finally:
+        session.close_all()
+
+
+def _serve(pipe: Connection, place: Place) -> None:
     busy = threading.Event()
     threading.Thread(target=_stop_when_orphaned, args=(pipe.fileno(), busy), daemon=True).start()
     while True:
@@ -106,7 +171,10 @@ def serve(pipe: Connection, device_index: int, command_line: str, environment: M
         except (EOFError, OSError):
             return
         busy.set()
-        reply = execute(assignment, device_index, command_line)
+        if isinstance(assignment, MeteringAssignment):
+            reply = meter(assignment, place)
+        else:
+            reply = execute(assignment, place)
         busy.clear()
         with contextlib.suppress(OSError):  # the supervisor may be gone; then the next recv ends the loop
             pipe.send(reply)

@@ -10,16 +10,20 @@ import time
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
+from typing import Literal
 
+from isoflop.config import Config
 from isoflop.record import Record
 from isoflop.runner import provenance
 from isoflop.sweep import planning
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import worker
+from isoflop.sweep.local.agenda import Agenda, Job
+from isoflop.sweep.local.metering_desk import MeteringDesk
 from isoflop.sweep.local.outcomes import EndedRun, ensure_records
 from isoflop.sweep.local.stops import StopLevel, StopRequests, announce
 from isoflop.sweep.local.watchdog import Watchdog
-from isoflop.sweep.local.worker import Assignment, Reply
+from isoflop.sweep.local.worker import Assignment, MeteringAssignment, Reply
 from isoflop.sweep.planning import Slots
 
 TICK_SECONDS = 0.2
@@ -28,6 +32,8 @@ BUSY_SECONDS = 15.0
 """How long to keep trying a run that another process holds: that process may be about to end."""
 RETRY_SECONDS = 0.5
 STOPPED = "its sweep was stopped before it wrote a checkpoint"
+SETUP_SECONDS = 600.0
+"""Time that metering may take beside the seconds metered: a new CUDA context, compiling, capturing."""
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 """Errors that every other run would meet too: they stop the sweep."""
 
@@ -37,12 +43,12 @@ OnRunEnd = Callable[[PlannedRun, tuple[Record, ...]], None]
 
 @dataclasses.dataclass(frozen=True)
 class Worker:
-    """A child process, its pipe, and the run that it executes."""
+    """A child process, its pipe, and the job that it is at; `attempt` is 0 where that is no run."""
 
     process: ForkServerProcess
     pipe: Connection
     slot: int
-    planned: PlannedRun
+    job: Job
     attempt: int
     watchdog: Watchdog
 
@@ -55,23 +61,25 @@ class WorkerPool:
     has a child of its own, which costs a few hundredths of a second and leaves no state behind.
 
     Args:
-        runs: the runs to execute, in this order.
-        slots: how many at a time, on which devices.
+        agenda: what to do.
+        slots: how many runs at a time, on which devices.
         on_run_end: called in this process as each run ends.
+        metering: takes what was metered beside the runs.
         environment: variables for the children, those of MPS.
     """
 
     def __init__(
         self,
-        runs: tuple[PlannedRun, ...],
+        agenda: Agenda,
         slots: Slots,
         on_run_end: OnRunEnd,
+        metering: MeteringDesk,
         environment: Mapping[str, str],
     ) -> None:
-        self._context, self._queue = planning.forkserver_context(), collections.deque(runs)
+        self._context, self._agenda, self._metering = planning.forkserver_context(), agenda, metering
         self._slots, self._on_run_end, self._environment = slots, on_run_end, dict(environment)
         self._command_line = provenance.command()
-        self._free_slots = collections.deque(range(slots.workers))
+        self._free_slots = collections.deque(range(agenda.slots))
         self._workers: dict[Connection, Worker] = {}
         self._exiting: list[ForkServerProcess] = []
         self._postponed: list[tuple[float, PlannedRun]] = []
@@ -88,7 +96,7 @@ class WorkerPool:
         """
         announced = StopLevel.NONE
         try:
-            while self._workers or (stops.level == StopLevel.NONE and (self._queue or self._postponed)):
+            while self._workers or (stops.level == StopLevel.NONE and self._has_more):
                 if stops.level > announced:
                     announced = stops.level
                     announce(announced, len(self._workers))
@@ -102,33 +110,51 @@ class WorkerPool:
         finally:
             self._join_exiting()
 
-    def _fill_slots(self) -> None:
-        """Start a worker in each free slot, first moving postponed runs that are due back to the queue."""
-        now = time.monotonic()
-        self._queue.extend(planned for due, planned in self._postponed if due <= now)
-        self._postponed = [(due, planned) for due, planned in self._postponed if due > now]
-        while self._free_slots and self._queue:
-            self._start_worker(self._free_slots.popleft())
+    @property
+    def _has_more(self) -> bool:
+        return bool(self._postponed or self._agenda.has_more)
 
-    def _start_worker(self, slot: int) -> None:
-        """Start a child in a slot and assign the next run to it."""
+    def _fill_slots(self) -> None:
+        """Start a worker in each free slot that has work, after putting back postponed runs that are due."""
+        now = time.monotonic()
+        for due, planned in self._postponed:
+            if due <= now:
+                self._agenda.put_back(planned)
+        self._postponed = [(due, planned) for due, planned in self._postponed if due > now]
+        for slot in tuple(self._free_slots):
+            if (job := self._agenda.next(slot)) is not None:
+                self._free_slots.remove(slot)
+                self._start_worker(slot, job)
+
+    def _start_worker(self, slot: int, job: Job) -> None:
+        """Start a child in a slot and give it a job."""
         parent_end, child_end = self._context.Pipe()
-        arguments = (child_end, self._slots.device_index(slot), self._command_line, self._environment)
-        process = self._context.Process(target=worker.serve, args=arguments)
+        device_index, idle = self._slots.device_index(slot), self._metering.idle_of(slot)
+        place = worker.Place(device_index, self._command_line, self._environment, self._slots.shared, idle)
+        process = self._context.Process(target=worker.serve, args=(child_end, place))
         process.start()
         child_end.close()  # only the child holds it now, so that its death shows as EOF on our end
-        self._assign_next(process, parent_end, slot)
+        self._assign(process, parent_end, slot, job)
 
-    def _assign_next(self, process: ForkServerProcess, pipe: Connection, slot: int) -> None:
-        planned = self._queue.popleft()
-        launch = dataclasses.replace(planned.config.launch, threads=self._slots.threads)
-        config = dataclasses.replace(planned.config, launch=launch)
-        attempt = provenance.next_attempt(config)
-        watchdog = Watchdog(process, config)
-        self._workers[pipe] = Worker(process, pipe, slot, planned, attempt, watchdog)
+    def _assign(self, process: ForkServerProcess, pipe: Connection, slot: int, job: Job) -> None:
+        config, attempt, quiet_seconds = self._with_threads(job.config), 0, 0.0
+        counted = planning.counted_work(job.config.shape_id)
+        assignment: Assignment | MeteringAssignment
+        if isinstance(job, PlannedRun):
+            attempt = provenance.next_attempt(config)
+            metering: Literal["run", "shape"] = "shape" if self._agenda.meters else "run"
+            assignment = Assignment(config, job.lr_interior, counted, metering)
+        else:
+            quiet_seconds = config.meter.idle_seconds + config.meter.window_seconds + SETUP_SECONDS
+            assignment = MeteringAssignment(dataclasses.replace(job, config=config), counted)
+        watchdog = Watchdog(process, config, quiet_seconds=quiet_seconds)
+        self._workers[pipe] = Worker(process, pipe, slot, job, attempt, watchdog)
         with contextlib.suppress(BrokenPipeError):  # the child died already: the next wait() reports its EOF
-            counted = planning.counted_work(planned.config.shape_id)
-            pipe.send(Assignment(config, planned.lr_interior, self._slots.shared, counted))
+            pipe.send(assignment)
+
+    def _with_threads(self, config: Config) -> Config:
+        launch = dataclasses.replace(config.launch, threads=self._slots.threads)
+        return dataclasses.replace(config, launch=launch)
 
     def _receive_replies(self, *, assign_more: bool) -> None:
         """Wait for replies, and for children that die, for one tick at most."""
@@ -138,7 +164,7 @@ class WorkerPool:
         self._exiting = [process for process in self._exiting if process.exitcode is None]
 
     def _handle_reply(self, pipe: Connection, *, assign_more: bool) -> None:
-        """Write the records of the run that ended or whose child died, and reuse or release the child."""
+        """Take what came of a job that ended or whose child died, and reuse or release the child."""
         ended = self._workers.pop(pipe)
         reply: Reply | None = None
         try:
@@ -146,14 +172,31 @@ class WorkerPool:
         except (EOFError, ConnectionResetError):
             ended.process.join()  # the child is dead: its exit code is known after this
         try:
-            written = self._finish_run(ended, reply)
+            clean = self._finish(ended, reply)
         except BaseException:
             self._release(ended)
             raise
-        if reply is not None and assign_more and self._queue and self._can_go_on(ended, written):
-            self._assign_next(ended.process, pipe, ended.slot)
+        # A child that was sent SIGTERM is not used again: the signal may still be pending.
+        can_go_on = clean and self._slots.warm and ended.watchdog.termination is None
+        job = self._agenda.next(ended.slot) if can_go_on and assign_more else None
+        if job is not None:
+            self._assign(ended.process, pipe, ended.slot, job)
         else:
             self._release(ended)
+
+    def _finish(self, ended: Worker, reply: Reply | None) -> bool:
+        """Take what came of a job; return whether its process can do another one.
+
+        One whose run failed or ran out of memory might not: after an error of CUDA no kernel of that process
+        works, and an exception's traceback holds on to tensors.
+        """
+        if isinstance(ended.job, PlannedRun):
+            written = self._finish_run(ended, ended.job, reply)
+            clean = all(record.state not in ("failed", "oom") for record in written)
+        else:
+            self._metering.take(ended.slot, ended.job, reply)
+            clean = reply is not None and reply.kind == "metered"
+        return clean and reply is not None
 
     def _release(self, released: Worker) -> None:
         """Close the worker's pipe, upon which it exits, and free its slot without waiting for that."""
@@ -161,40 +204,31 @@ class WorkerPool:
         self._exiting.append(released.process)
         self._free_slots.append(released.slot)
 
-    def _can_go_on(self, idle: Worker, written: tuple[Record, ...]) -> bool:
-        """Return whether the child can execute another run after one with these records.
-
-        One that was sent SIGTERM cannot: the signal may still be pending. One whose run failed or ran out of
-        memory might not: after an error of CUDA no kernel of that process works, and an exception's traceback
-        holds on to tensors.
-        """
-        clean = all(record.state not in ("failed", "oom") for record in written)
-        return self._slots.warm and idle.watchdog.termination is None and clean
-
-    def _postpone(self, planned: PlannedRun) -> None:
+    def _postpone(self, slot: int, planned: PlannedRun) -> None:
         """Try a run that another process holds again later, and leave it to that process in the end.
 
         The holder may be a worker of a killed sweep that is still writing its checkpoint.
         """
         now = time.monotonic()
         if now - self._busy_since.setdefault(planned.run_id, now) < BUSY_SECONDS:
+            self._agenda.postponed(slot)
             self._postponed.append((now + RETRY_SECONDS, planned))
         else:
-            self._on_run_end(planned, ())
+            self._end_run(slot, planned, ())
 
-    def _finish_run(self, ended: Worker, reply: Reply | None) -> tuple[Record, ...]:
+    def _finish_run(self, ended: Worker, planned: PlannedRun, reply: Reply | None) -> tuple[Record, ...]:
         """Write the missing records of a run that ended, and return its records.
 
         Raises:
             OSError: the disk is full or broken, here or in the child.
         """
         if reply is not None and reply.kind == "busy":
-            self._postpone(ended.planned)
+            self._postpone(ended.slot, planned)
             return ()
         if reply is not None and reply.kind == "os_error" and reply.errno in DISK_ERRORS:
             raise OSError(reply.errno, reply.reason, reply.path or None)
         end = EndedRun(
-            config=ended.planned.config,
+            config=planned.config,
             attempt=ended.attempt,
             seconds=ended.watchdog.seconds,
             exit_code=ended.process.exitcode if reply is None else None,
@@ -202,8 +236,13 @@ class WorkerPool:
             termination=ended.watchdog.termination,
         )
         written = ensure_records(end, self._slots, self._command_line)
-        self._on_run_end(ended.planned, written)
+        self._end_run(ended.slot, planned, written)
         return written
+
+    def _end_run(self, slot: int, planned: PlannedRun, written: tuple[Record, ...]) -> None:
+        self._on_run_end(planned, written)
+        if self._agenda.ended(slot, planned) and self._metering.needs_measurement(planned.config):
+            self._agenda.meter_shape(planned.config)
 
     def _check_watchdogs(self, level: StopLevel) -> None:
         for each in self._workers.values():
@@ -215,7 +254,8 @@ class WorkerPool:
 
     def _stop_all(self) -> None:
         """Stop every run because the sweep cannot go on, and write the records that can be written."""
-        self._queue.clear()
+        self._agenda.clear()
+        self._postponed.clear()
         while self._workers:
             self._check_watchdogs(StopLevel.STOP)
             with contextlib.suppress(OSError):  # the disk may be full for these records too
