@@ -1,7 +1,8 @@
 /* A libnvidia-ml.so.1 without a GPU, for the real nvidia-ml-py bindings: two GPUs that follow a power law and
  * fail on demand. Settings come from the environment; a fault with a FILE is active while that file exists.
  *
- * STUB_LAW         "constant W" | "step W0 W1 t" | "ramp W0 W_per_s" | "square W0 W1 period"
+ * STUB_LAW         "constant W" | "step W0 W1 t" | "ramp W0 W_per_s" | "square W0 W1 period" | "log FILE": lines of
+ *                  "t W" on CLOCK_MONOTONIC, ascending: W watts from t on (0 W before the first)
  * STUB_SENSOR      what a power reading returns: "boxcar s": the mean of the last s seconds; "duty on period": the
  *                  mean of the first `on` seconds of the period before (default: the power now)
  * STUB_EPOCH       zero of the law's time on CLOCK_MONOTONIC (default: the start of NVML)
@@ -63,6 +64,19 @@ static double power(double t, double *joules) {
   char law[16] = "constant";
   double a = 300, b = 0, c = 0;
   if (text) sscanf(text, "%15s %lf %lf %lf", law, &a, &b, &c);
+  if (!strcmp(law, "log")) {
+    FILE *log = fopen(text + 4, "r");
+    double at, watts, from = 0, level = 0, end = t + epoch;
+    *joules = 0;
+    while (log && fscanf(log, "%lf %lf", &at, &watts) == 2 && at <= end) {
+      *joules += level * (at - from);
+      from = at;
+      level = watts;
+    }
+    if (log) fclose(log);
+    *joules += level * (end - from);
+    return level;
+  }
   if (!strcmp(law, "step")) {
     *joules = a * t + (t > c ? (b - a) * (t - c) : 0);
     return t > c ? b : a;

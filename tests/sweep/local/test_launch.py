@@ -166,8 +166,8 @@ def test_a_run_that_another_process_executes_is_left_to_it(
     assert held.wait(60)
     postpone = worker_pool.WorkerPool._postpone
 
-    def postpone_then_release(self: worker_pool.WorkerPool, planned: PlannedRun) -> None:
-        postpone(self, planned)
+    def postpone_then_release(self: worker_pool.WorkerPool, slot: int, planned: PlannedRun) -> None:
+        postpone(self, slot, planned)
         if not for_good:
             release.set()
 
