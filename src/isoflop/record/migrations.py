@@ -49,7 +49,7 @@ def _from_2(raw: dict[str, Any]) -> dict[str, Any]:
 def _from_3(raw: dict[str, Any]) -> dict[str, Any]:
     """Schema 3 had neither the training loss over the steps nor the Brier score, its `optim.lr` was the
     configured rate, without the factor of the batch size, and of a replayed run it kept only the replay."""
-    loss, optim, energy = raw["loss"], raw["optim"], raw["energy"]
+    loss, optim, energy = raw["loss"], raw["optim"], raw.get("energy")
     if energy is not None and energy["replayed"]:
         energy = energy | {"source": "shape"} | _unknown("own_joules", schema=3)
     elif energy is not None:

@@ -11,6 +11,7 @@ from isoflop import record
 from isoflop.meter.energy.device_reading import read_device
 from isoflop.meter.energy.measurement import Circumstances, combine
 from isoflop.meter.energy.polls import DeviceTrace, PollReader, Window, counter_difference, cover, integrate
+from isoflop.meter.energy.shape_energy import of_examples
 
 RNG = np.random.default_rng(7)
 
@@ -162,11 +163,17 @@ def test_windows_add_up_and_leave_the_pauses_out() -> None:
 
 
 def test_a_replay_scales_joules_and_costs_a_grade() -> None:
-    energy, _ = measure(constant_trace(), idle=Window(0, 1), replayed=True, scale=0.01)
-    assert energy is not None
+    metered, _ = measure(constant_trace(), idle=Window(0, 1), replayed=True)
+    assert metered is not None
+    assert (metered.source, metered.own_joules) == ("run", pytest.approx(3300))
+    energy = of_examples(metered, 0.01, 30.0, None, "one more reason")
+    assert record.problem(energy) is None
     assert (energy.grade, energy.replayed, energy.window_seconds) == ("B", True, 11)
+    assert (energy.source, energy.own_joules, energy.own_joules_reason) == ("shape", 30.0, None)
     assert energy.energy_joules == pytest.approx(33)
     assert energy.integral_joules == pytest.approx(33)
+    assert energy.net_joules == pytest.approx(0, abs=1e-6)
+    assert energy.grade_reasons[-1] == "one more reason"
     assert energy.devices[0].counter_joules == pytest.approx(3300)
 
 
