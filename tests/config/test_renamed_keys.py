@@ -58,6 +58,11 @@ def test_an_override_under_the_old_name_is_read_and_the_new_one_offered(
     assert capsys.readouterr().err == WARNING
 
 
+def test_the_length_of_a_replay_is_now_that_of_the_window(capsys: pytest.CaptureFixture[str]) -> None:
+    assert compose.compose_config(["meter.replay_seconds=3"], None).meter.window_seconds == 3
+    assert "meter.replay_seconds is now called meter.window_seconds" in capsys.readouterr().err
+
+
 def test_the_warning_comes_once_a_process_and_not_for_new_names(capsys: pytest.CaptureFixture[str]) -> None:
     compose.compose_config([f"{NEW}=3"], None)
     assert capsys.readouterr().err == ""

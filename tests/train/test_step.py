@@ -170,11 +170,12 @@ def test_another_shape_frees_the_memory_of_the_last(
     del kept
     alive = []
     draw = Trainer._draw_model
-    monkeypatch.setattr(
-        Trainer,
-        "_draw_model",
-        lambda self, config: (alive.append(weights() is not None), draw(self, config))[1],
-    )
+
+    def look_then_draw(self: Trainer, config: Config) -> nn.Module:
+        alive.append(weights() is not None)
+        return draw(self, config)
+
+    monkeypatch.setattr(Trainer, "_draw_model", look_then_draw)
     make("model.width=4")
     assert alive == [False]
     loop._kept.clear()

@@ -103,11 +103,11 @@ def _cards(table: RunTable, report: FitReport | None, support: FloorSupport | No
     if len(compute):
         span = f"one run: {number(compute.min())} to {number(compute.max())}"
         cards.append(Card("Training compute", f"{number(compute.sum())} GFLOPs", span))
-    joules = rows["energy_joules"].dropna()
+    joules, net = rows["energy_joules"].dropna(), rows["net_joules"].dropna()
     if len(joules):
-        cards.append(
-            Card("Training energy", f"{number(joules.sum())} J", f"known for {plural(len(joules), 'run')}")
-        )
+        above_idle = f", {number(net.sum())} J above idle" if len(net) == len(joules) else ""
+        note = f"known for {plural(len(joules), 'run')}{above_idle}"
+        cards.append(Card("Training energy", f"{number(joules.sum())} J", note))
     else:
         cards.append(Card("Training energy", "unknown", "see the reason below"))
     cards.append(Card("Training time", seconds(float(rows["train_seconds"].sum())), "summed over runs"))

@@ -119,7 +119,12 @@ def test_work_is_counted_once_a_sweep(make_config: MakeConfig, monkeypatch: pyte
     monkeypatch.setattr(prepare, "_counted", {})
     counted: list[int] = []
     count = flops.count
-    monkeypatch.setattr(flops, "count", lambda *args, **how: (counted.append(1), count(*args, **how))[1])
+
+    def note_and_count(*arguments: Any, **how: Any) -> flops.FlopCount:
+        counted.append(1)
+        return count(*arguments, **how)
+
+    monkeypatch.setattr(flops, "count", note_and_count)
     monkeypatch.setattr(planning, "call_in_child", lambda purpose, function, *arguments: function(*arguments))
     runs = runs_of(make_config("model.width=4,8", "seed=0,1,2", "optim.lr=0.1,0.2", "launch.device=cpu"))
     planned, _ = local.plan(runs)

@@ -184,7 +184,11 @@ def test_the_points_of_a_trunk_share_its_joules_per_example(
     assert len({round(joules_per_example(point), 12) for point in points}) == 1
     kept = shape_records.read(runs[0].config.directory, runs[0].config.shape_id, 0)
     assert kept is not None
-    trained = sum(p.spent.flops or 0 for p in points) / (points[0].compute.train_flops_per_example or 1)  # type: ignore[union-attr]
+    compute = points[0].compute
+    assert compute is not None
+    each = compute.train_flops_per_example
+    assert each is not None
+    trained = sum(point.spent.flops or 0 for point in points) / each
     replayed = kept.examples * kept.replay_seconds / (kept.replay_seconds + kept.train_seconds)
     assert kept.examples - trained == pytest.approx(replayed, rel=0.5), "each branch is counted once"
     own = [point.energy.own_joules for point in points if point.energy]

@@ -39,10 +39,10 @@ class Process:
 class Case:
     """A watchdog of a stub process, with a clock that the test sets."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, **how: float) -> None:
         self.now, self.process = 100.0, Process()
         self.directory, self.run_id = config.directory, config.run_id
-        self.watchdog = Watchdog(cast(BaseProcess, self.process), config, lambda: self.now)
+        self.watchdog = Watchdog(cast(BaseProcess, self.process), config, lambda: self.now, **how)
 
     def beat(self, steps_done: int) -> Path:
         heartbeat.HeartbeatWriter(self.directory, self.run_id).write(
@@ -139,3 +139,10 @@ def test_a_run_over_its_timeout_writes_a_checkpoint_and_has_failed(
     assert (record.state, record.reason) == ("failed", "took longer than launch.timeout_seconds=10: stopped")
     assert retry.select(runs[:1], runs[0].config.directory) == runs[:1]
     assert list((runs[0].config.directory / "checkpoints").iterdir())
+
+
+def test_no_heartbeat_is_expected_while_something_is_metered(make_config: MakeConfig) -> None:
+    config = make_config("launch.stall_seconds=100", "launch.timeout_seconds=300")
+    case = Case(config, quiet_seconds=50)
+    assert case.after(149) == []
+    assert case.after(1) == ["SIGTERM"]

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from isoflop.record import CurvePoint, Record
+from isoflop.record import CurvePoint, Energy, Record
 from isoflop.record.label import shape_label
 
 if TYPE_CHECKING:  # pandas takes most of a second, and the progress of a run needs none of it
@@ -86,9 +86,15 @@ def show_run(record: Record) -> None:
         low, high = record.error.ci_low, record.error.ci_high
         OUT.print(f"  test error {record.error.test:.2%}, Wilson 95% {low:.2%} to {high:.2%}", markup=False)
         OUT.print(f"  {record.time.train_seconds:.2f} s of training", markup=False)
-        energy = record.energy
-        joules = f"{energy.energy_joules:.4g} J, grade {energy.grade}" if energy else record.energy_reason
+        joules = _joules(record.energy) if record.energy else record.energy_reason
         OUT.print(f"  energy: {joules}", markup=False)
+
+
+def _joules(energy: Energy) -> str:
+    net = (
+        f"unknown ({energy.net_joules_reason})" if energy.net_joules is None else f"{energy.net_joules:.4g} J"
+    )
+    return f"{energy.energy_joules:.4g} J, above idle {net}, grade {energy.grade}"
 
 
 def show_choices(at_edge: int, shapes: int) -> None:
@@ -105,9 +111,18 @@ def show_dropped(table: RunTable) -> None:
 
 
 def show_table(rows: pd.DataFrame) -> None:
-    """Print a table of configurations: mean GFLOPs, error, seconds and joules over seeds, and seed spread."""
+    """Print a table of configurations: mean GFLOPs, error, seconds, raw and net joules, and seed spread."""
     table = Table(box=None, pad_edge=False)
-    for name in ("shape", "seeds", "train GFLOPs", "test error", "seed s.d.", "train s", "joules"):
+    for name in (
+        "shape",
+        "seeds",
+        "train GFLOPs",
+        "test error",
+        "seed s.d.",
+        "train s",
+        "joules",
+        "net joules",
+    ):
         table.add_column(name, justify="left" if name == "shape" else "right")
     for _, seeds in rows.groupby("place_id", sort=False):
         spread = seeds["test_error"].std() if len(seeds) > 1 else math.nan
@@ -119,6 +134,7 @@ def show_table(rows: pd.DataFrame) -> None:
             _number(spread, ".2%"),
             _number(seeds["train_seconds"].mean(), ".3g"),
             _number(seeds["energy_joules"].mean(), ".4g"),
+            _number(seeds["net_joules"].mean(), ".4g"),
         )
     OUT.print(table)
 

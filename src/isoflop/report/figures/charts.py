@@ -34,12 +34,13 @@ def _hover(row: Mapping[Any, Any]) -> str:
         ("test_loss", "test loss", number),
         ("train_gflops", "GFLOPs", number),
         ("energy_joules", "J", number),
+        ("net_joules", "J above idle", number),
         ("train_seconds", "trained", seconds),
         ("lr", "lr", number),
     ):
         if not np.isnan(row[column]):
             value = show(row[column])
-            lines.append(f"{value} {name}" if name in ("GFLOPs", "J") else f"{name} {value}")
+            lines.append(f"{value} {name}" if name.startswith(("GFLOPs", "J")) else f"{name} {value}")
     return "<br>".join(lines)
 
 

@@ -34,6 +34,7 @@ _RUN_COLUMNS = (
     ("test_loss", "Test loss (nats)", 1.0),
     ("train_gflops", "GFLOPs", 1.0),
     ("energy_joules", "Energy (J)", 1.0),
+    ("net_joules", "Above idle (J)", 1.0),
     ("train_seconds", "Time (s)", 1.0),
     ("mfu", "MFU (%)", 100.0),
     ("dollars", "Cost (USD)", 1.0),
