@@ -182,3 +182,13 @@ def test_schema_3_kept_the_rate_without_the_batch_sizes_factor(name: str, factor
     assert records.MIGRATIONS[3](raw)["optim"]["lr"] == pytest.approx(factor * 0.1)
     raw["cell"] = {"optim": settings | {"base_batch_size": None}}
     assert records.MIGRATIONS[3](raw)["optim"]["lr"] == 0.1
+
+
+@pytest.mark.parametrize(("replayed", "source", "own"), [(True, "shape", None), (False, "run", 12.5)])
+def test_schema_3_kept_either_what_a_run_read_or_its_replay(
+    replayed: bool, source: str, own: float | None
+) -> None:
+    raw = {"loss": None, "optim": None, "cell": {}, "energy": {"replayed": replayed, "energy_joules": 12.5}}
+    energy = records.MIGRATIONS[3](raw)["energy"]
+    assert (energy["source"], energy["own_joules"]) == (source, own)
+    assert (energy["own_joules_reason"] is None) == (own is not None)

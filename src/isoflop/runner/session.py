@@ -87,9 +87,9 @@ class Session:
 
     def copy_polls(self, mark: int, path: Path) -> None:
         """Append the polls since `mark` to `path`. A full disk costs the polls and not the run."""
-        lines = self.meter.polls_since(mark)
-        with contextlib.suppress(OSError), path.open("ab") as file:
-            file.write(lines)
+        if lines := self.meter.polls_since(mark):
+            with contextlib.suppress(OSError), path.open("ab") as file:
+                file.write(lines)
 
 
 KEPT_SECONDS = 10.0

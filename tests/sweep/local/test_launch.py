@@ -135,7 +135,7 @@ def test_work_is_counted_once_a_sweep(make_config: MakeConfig, monkeypatch: pyte
     monkeypatch.setattr(prepare, "_counted", {})
     reply = worker.execute(
         worker.Assignment(runs[0].config, None, planning.counted_work(runs[0].config.shape_id)),
-        worker.Place(0, "isoflop sweep", {}, "nothing"),
+        worker.WorkerSettings(0, "isoflop sweep", {}, "nothing"),
     )
     assert reply.kind == "ended"
     assert records.is_done(records.path_of(runs[0].config.directory, runs[0].run_id))

@@ -21,7 +21,7 @@ from isoflop.runner import session, shape
 from isoflop.sweep import grid
 from isoflop.sweep.local import launch, metering_pass, shape_records
 from isoflop.sweep.local.agenda import Agenda, MeterShape
-from isoflop.sweep.local.metering_desk import MeteringDesk
+from isoflop.sweep.local.metering_results import MeteringResults
 from isoflop.sweep.local.shape_records import FROM_SOLO
 from isoflop.sweep.local.worker import Reply
 
@@ -147,7 +147,7 @@ def test_the_pass_meters_each_shape_once_and_only_those_that_need_it(
     directory = runs[0].config.directory
     metered: list[Config] = []
 
-    def execute(agenda: Agenda, slots: object, on_run_end: object, desk: MeteringDesk) -> None:
+    def execute(agenda: Agenda, slots: object, on_run_end: object, results: MeteringResults) -> None:
         while (job := agenda.next(0)) is not None:
             assert isinstance(job, MeterShape)
             metered.append(job.config)
@@ -156,7 +156,7 @@ def test_the_pass_meters_each_shape_once_and_only_those_that_need_it(
             lost = job.config.model.width == 8
             solo = solo_of(record, None, "the GPU was lost") if lost else solo_of(record)
             measured = dataclasses.replace(solo, shape_id=job.shape_id)
-            desk.take(0, job, Reply("metered", measured=measured))
+            results.take(0, job, Reply("metered", measured=measured))
 
     monkeypatch.setattr(launch, "_execute", execute)
     assert metering_pass.run_pass(runs, directory) == 2

@@ -12,7 +12,7 @@ from isoflop.config import Config
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import mps
 from isoflop.sweep.local.agenda import Agenda, MeterShape, anchor_of
-from isoflop.sweep.local.metering_desk import MeteringDesk
+from isoflop.sweep.local.metering_results import MeteringResults
 from isoflop.sweep.local.packing import choose_slots
 from isoflop.sweep.local.stops import StopLevel, handle_stop_signals
 from isoflop.sweep.local.worker_pool import OnRunEnd, WorkerPool
@@ -45,7 +45,7 @@ def run_all(
     """
     whole = whole or runs
     anchor = anchor_of(whole) if whole and whole[0].config.sweep.anchor else None
-    _execute(Agenda(runs, slots, anchor=anchor), slots, on_run_end, MeteringDesk(whole))
+    _execute(Agenda(runs, slots, anchor=anchor), slots, on_run_end, MeteringResults(whole))
 
 
 def meter_shapes(shapes: Sequence[Config], runs: Sequence[PlannedRun], slots: Slots) -> int:
@@ -60,15 +60,15 @@ def meter_shapes(shapes: Sequence[Config], runs: Sequence[PlannedRun], slots: Sl
         KeyboardInterrupt: asked to stop.
         OSError: a record cannot be written.
     """
-    desk = MeteringDesk(runs)
-    due = [MeterShape(config, config.shape_id) for config in shapes if desk.needs_measurement(config)]
+    results = MeteringResults(runs)
+    due = [MeterShape(config, config.shape_id) for config in shapes if results.needs_measurement(config)]
     if due:
-        _execute(Agenda((), slots, shapes=due), slots, lambda planned, written: None, desk)
-    return desk.completed
+        _execute(Agenda((), slots, shapes=due), slots, lambda planned, written: None, results)
+    return results.completed
 
 
-def _execute(agenda: Agenda, slots: Slots, on_run_end: OnRunEnd, desk: MeteringDesk) -> None:
+def _execute(agenda: Agenda, slots: Slots, on_run_end: OnRunEnd, results: MeteringResults) -> None:
     with handle_stop_signals() as stops, mps.daemon(wanted=slots.shared == "gpu") as environment:
-        WorkerPool(agenda, slots, on_run_end, desk, environment).execute(stops)
+        WorkerPool(agenda, slots, on_run_end, results, environment).execute(stops)
     if stops.level > StopLevel.NONE:
         raise KeyboardInterrupt

@@ -82,8 +82,8 @@ class Reply:
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-    """Where a worker works.
+class WorkerSettings:
+    """What holds for all jobs of a worker.
 
     Attributes:
         device_index: the first GPU to use.
@@ -100,7 +100,7 @@ class Place:
     idle: IdlePower | None = None
 
 
-def execute(assignment: Assignment, place: Place) -> Reply:
+def execute(assignment: Assignment, settings: WorkerSettings) -> Reply:
     """Execute one run. Errors that the run itself accounts for are in its records."""
     from isoflop.runner import run
     from isoflop.runner.request import RunRequest
@@ -108,10 +108,10 @@ def execute(assignment: Assignment, place: Place) -> Reply:
     planning.take_over_counted_work(assignment.counted)
     try:
         request = RunRequest(
-            place.device_index,
-            place.command_line,
+            settings.device_index,
+            settings.command_line,
             assignment.lr_interior,
-            shared=place.shared,
+            shared=settings.shared,
             metering=assignment.metering,
         )
         run.run(assignment.config, request)
@@ -124,7 +124,7 @@ def execute(assignment: Assignment, place: Place) -> Reply:
     return Reply("ended")
 
 
-def meter(assignment: MeteringAssignment, place: Place) -> Reply:
+def meter(assignment: MeteringAssignment, settings: WorkerSettings) -> Reply:
     """Meter what is asked for. No error ends the process: the sweep goes on without the figure."""
     from isoflop.runner import shape
 
@@ -132,16 +132,16 @@ def meter(assignment: MeteringAssignment, place: Place) -> Reply:
     job = assignment.job
     try:
         if isinstance(job, MeterIdle):
-            idle = shape.measure_idle(job.config, place.device_index, use=job.when == "first")
+            idle = shape.measure_idle(job.config, settings.device_index, use=job.when == "first")
             return Reply("metered", measured=idle)
         seconds = anchor_seconds(job.config) if isinstance(job, MeterAnchor) else None
-        return Reply("metered", measured=shape.meter_shape(job.config, place.device_index, seconds))
+        return Reply("metered", measured=shape.meter_shape(job.config, settings.device_index, seconds))
     except Exception as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         return Reply("failed", f"{type(error).__name__}: {first}")
 
 
-def serve(pipe: Connection, place: Place) -> None:
+def serve(pipe: Connection, settings: WorkerSettings) -> None:
     """Execute the runs that come through `pipe` until it closes: the main function of a child process.
 
     Runs of one shape share the captured or compiled step, and a run of another shape frees its memory
@@ -149,20 +149,20 @@ def serve(pipe: Connection, place: Place) -> None:
 
     Args:
         pipe: receives an Assignment for each run, or a MeteringAssignment, and sends back a Reply.
-        place: where it works.
+        settings: where it works, and for which sweep.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ.update(place.environment)
+    os.environ.update(settings.environment)
     from isoflop.runner import session
 
-    session.configure(idle=place.idle, shared=place.shared)
+    session.configure(idle=settings.idle, shared=settings.shared)
     try:
-        _serve(pipe, place)
+        _serve(pipe, settings)
     finally:
         session.close_all()
 
 
-def _serve(pipe: Connection, place: Place) -> None:
+def _serve(pipe: Connection, settings: WorkerSettings) -> None:
     busy = threading.Event()
     threading.Thread(target=_stop_when_orphaned, args=(pipe.fileno(), busy), daemon=True).start()
     while True:
@@ -172,9 +172,9 @@ def _serve(pipe: Connection, place: Place) -> None:
             return
         busy.set()
         if isinstance(assignment, MeteringAssignment):
-            reply = meter(assignment, place)
+            reply = meter(assignment, settings)
         else:
-            reply = execute(assignment, place)
+            reply = execute(assignment, settings)
         busy.clear()
         with contextlib.suppress(OSError):  # the supervisor may be gone; then the next recv ends the loop
             pipe.send(reply)

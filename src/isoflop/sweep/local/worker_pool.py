@@ -19,7 +19,7 @@ from isoflop.sweep import planning
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import worker
 from isoflop.sweep.local.agenda import Agenda, Job
-from isoflop.sweep.local.metering_desk import MeteringDesk
+from isoflop.sweep.local.metering_results import MeteringResults
 from isoflop.sweep.local.outcomes import EndedRun, ensure_records
 from isoflop.sweep.local.stops import StopLevel, StopRequests, announce
 from isoflop.sweep.local.watchdog import Watchdog
@@ -73,7 +73,7 @@ class WorkerPool:
         agenda: Agenda,
         slots: Slots,
         on_run_end: OnRunEnd,
-        metering: MeteringDesk,
+        metering: MeteringResults,
         environment: Mapping[str, str],
     ) -> None:
         self._context, self._agenda, self._metering = planning.forkserver_context(), agenda, metering
@@ -130,8 +130,10 @@ class WorkerPool:
         """Start a child in a slot and give it a job."""
         parent_end, child_end = self._context.Pipe()
         device_index, idle = self._slots.device_index(slot), self._metering.idle_of(slot)
-        place = worker.Place(device_index, self._command_line, self._environment, self._slots.shared, idle)
-        process = self._context.Process(target=worker.serve, args=(child_end, place))
+        settings = worker.WorkerSettings(
+            device_index, self._command_line, self._environment, self._slots.shared, idle
+        )
+        process = self._context.Process(target=worker.serve, args=(child_end, settings))
         process.start()
         child_end.close()  # only the child holds it now, so that its death shows as EOF on our end
         self._assign(process, parent_end, slot, job)

@@ -14,7 +14,7 @@ from isoflop.sweep.local.stops import count_runs, notify
 from isoflop.sweep.local.worker import Reply
 
 
-class MeteringDesk:
+class MeteringResults:
     """Keeps what is metered beside the runs of a sweep.
 
     Attributes:
