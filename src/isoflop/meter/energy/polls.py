@@ -228,7 +228,7 @@ class PollReader:
         try:
             with self._path.open("rb") as file:
                 earlier = file.read(min(begin, HEAD_BYTES)).splitlines(keepends=True)
-                head = b"".join(line for line in earlier if b'"board"' in line)
+                head = b"".join(line for line in earlier if b'"power_field"' in line)
                 file.seek(begin)
                 return head + file.read(self._offset - begin)
         except OSError:
