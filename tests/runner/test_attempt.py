@@ -223,7 +223,7 @@ def test_short_cells_are_replayed_and_metered_through_nvml(
     assert timing is not None
     assert energy.replayed
     assert energy.window_seconds >= 1.5
-    assert energy.window_seconds < 2.0, "no longer than is missing"
+    assert energy.window_seconds < 3.0, "no longer than is missing"
     assert energy.source == "shape"
     per_second = energy.energy_joules / timing.train_seconds
     assert 150 < per_second < 600, "300 W, at the mean speed of the run and of its repetitions"
