@@ -39,13 +39,13 @@ def _sweep(options: argparse.Namespace) -> int:
     from isoflop.track import feed
 
     composed = compose_config(options.overrides, options.config_dir)
-    # A plain override (model.width=8) of an axis of the sweep file takes that axis out of the grid.
-    fixed = [
-        override.key_or_group
-        for _, override in parse_overrides(options.overrides)
-        if not override.is_sweep_override()
-    ]
-    base = dataclasses.replace(composed, sweep=grid.without_axes(composed.sweep, fixed))
+    # A plain override (model.width=8) of an axis of the sweep file takes that axis out of the grid; a list
+    # (model.width=8,16) is the axis.
+    fixed: list[str] = []
+    moved: list[str] = []
+    for _, override in parse_overrides(options.overrides):
+        (moved if override.is_sweep_override() else fixed).append(override.key_or_group)
+    base = dataclasses.replace(composed, sweep=grid.without_axes(composed.sweep, fixed, moved))
     runs = grid.expand(base)
     feed.check(base.tracker)
     request = stages.Request(retry.parse_states(options.retry), options.dry_run, options.wait)
