@@ -244,7 +244,9 @@ class SweepConfig:
     def __post_init__(self) -> None:
         """Refuse held-out runs whose learning rate would have to be chosen by training them."""
         if self.held_out and self.lr_grid:
-            raise ValueError("held_out and lr_grid do not go together: fix the rate, or set one of them to []")
+            raise ValueError(
+                "held_out and lr_grid do not go together: fix the rate, or set one of them to []"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,6 +18,7 @@ import pandas as pd
 from isoflop.curve.result import Estimate, Excluded
 from isoflop.paper import regression
 from isoflop.paper.published import estimate
+from isoflop.table import held_out
 
 THEORY = {"train_n": 0.5, "parameters": 0.5, "train_gflops": 0.25}
 """x -> the exponent b of the argument: error falls at best as n^-1/2, parameters^-1/2 and compute^-1/4."""
@@ -137,7 +138,10 @@ def analyse(
 
 def _usable(rows: pd.DataFrame) -> tuple[pd.DataFrame, tuple[Excluded, ...]]:
     """Return the rows on which all three axes and the error are known and the error is off 0 and chance."""
-    reasons = [_problem(row) for row in rows.to_dict("records")]
+    held = held_out.mask(rows)
+    reasons = [
+        held_out.EXCLUDED if held[i] else _problem(row) for i, row in enumerate(rows.to_dict("records"))
+    ]
     excluded = tuple(
         Excluded(str(run_id), reason)
         for run_id, reason in zip(rows["run_id"], reasons, strict=True)

@@ -12,6 +12,7 @@ import pandas as pd
 from isoflop import record as records
 from isoflop.record import Record
 from isoflop.record.label import shape_label
+from isoflop.table import held_out, rate_search
 
 JOULES_PER_KWH = 3.6e6
 SECONDS_PER_HOUR = 3600.0
@@ -28,7 +29,11 @@ class Dropped:
 
 @dataclasses.dataclass(frozen=True)
 class RunTable:
-    """The points of a sweep, one a row with the columns of COLUMNS, least training FLOPs first."""
+    """The points of a sweep, one a row, least training FLOPs first.
+
+    `rows` has the columns of COLUMNS, and two that follow from the folder: `held_out`, and
+    `lr_search_gflops`, what the search for the learning rate of the point's configuration cost.
+    """
 
     rows: pd.DataFrame
     dropped: tuple[Dropped, ...]
@@ -234,7 +239,12 @@ def aggregate(directory: Path) -> RunTable:
             kept.append(record)
         else:
             dropped.append(Dropped(record.run_id, record.state, record.reason or "no error was measured"))
-    return RunTable(tabulate(kept), tuple(dropped))
+    declared = held_out.run_ids(directory)
+    rows = tabulate(kept)
+    rows[held_out.COLUMN] = rows["run_id"].isin(declared).astype(float)
+    spent = rate_search.spent_gflops(directory, kept)
+    rows[rate_search.COLUMN] = rows["run_id"].map(spent).astype(float)
+    return RunTable(rows, tuple(dropped))
 
 
 def write(table: RunTable, directory: Path) -> tuple[Path, Path]:
