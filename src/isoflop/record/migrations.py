@@ -47,14 +47,17 @@ def _from_2(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_3(raw: dict[str, Any]) -> dict[str, Any]:
-    """Schema 3 had neither the training loss over the steps nor the Brier score, and its `optim.lr` was the
-    configured rate, without the factor of the batch size."""
-    loss, optim = raw["loss"], raw["optim"]
+    """Schema 3 had neither the training loss over the steps nor the Brier score nor the work of
+    normalisation, and its `optim.lr` was the configured rate, without the factor of the batch size."""
+    loss, optim, compute = raw["loss"], raw["optim"], raw["compute"]
+    if compute is not None:
+        compute = compute | _unknown("norm_activation_forward_flops_per_example", schema=3)
     if loss is not None:
         loss = loss | _unknown("test_brier", schema=3)
     if optim is not None:
         optim = optim | {"lr": optim["lr"] * _batch_factor(raw["cell"].get("optim", {}))}
-    return raw | _unknown("train_loss", schema=3) | {"schema": 4, "loss": loss, "optim": optim}
+    new = {"schema": 4, "loss": loss, "optim": optim, "compute": compute}
+    return raw | _unknown("train_loss", schema=3) | new
 
 
 def _batch_factor(settings: dict[str, Any]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,14 @@ def _with_optimizer(record: Record) -> float | None:
     return _giga(compute.train_flops + compute.optimizer_flops)
 
 
+def _rms_probability_error(record: Record) -> float | None:
+    """Return the root mean square, over test images and classes, of the predicted probability less 1 for the
+    true class and 0 for the others: the square root of the Brier score over the number of classes."""
+    if record.loss is None or record.loss.test_brier is None or record.data is None:
+        return None
+    return math.sqrt(record.loss.test_brier / record.data.classes)
+
+
 def _ceiling_share(record: Record) -> float | None:
     """Return the share of the measured ceiling of a large matrix product that training reached."""
     time = record.time
@@ -129,12 +138,17 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "test_error_high": lambda r: r.error and r.error.ci_high,
     "val_error": lambda r: r.error and r.error.val,
     "test_loss": lambda r: r.loss and r.loss.test,
+    "test_brier": lambda r: r.loss and r.loss.test_brier,
+    "test_rms_probability_error": _rms_probability_error,
     "val_loss": lambda r: r.loss and r.loss.val,
     "train_loss": lambda r: r.loss and r.loss.train,
     "examples_seen": lambda r: r.compute and r.compute.examples_seen,
     "forward_macs_per_example": lambda r: r.compute and r.compute.forward_macs_per_example,
     "inference_gflops_per_example": lambda r: _giga(
         r.compute.inference_flops_per_example if r.compute else None
+    ),
+    "norm_activation_forward_gflops_per_example": lambda r: _giga(
+        r.compute.norm_activation_forward_flops_per_example if r.compute else None
     ),
     "train_gflops": _train_gflops,
     "train_gflops_reason": lambda r: r.compute.train_flops_reason if r.compute else r.compute_reason,
