@@ -89,8 +89,6 @@ class Compute:
     closed_form_macs_per_example_reason: str | None
     train_bytes_per_example: float | None
     train_bytes_per_example_reason: str | None
-    norm_activation_forward_flops_per_example: float | None
-    norm_activation_forward_flops_per_example_reason: str | None
     train_flops: float | None
     train_flops_reason: str | None
     train_to_forward_ratio: float | None
@@ -104,6 +102,8 @@ class Compute:
     forward_macs_by_op: dict[str, float]
     uncounted_ops: tuple[str, ...]
     counters_agree: bool
+    norm_activation_forward_flops_per_example: float | None = None
+    norm_activation_forward_flops_per_example_reason: str | None = "not counted in this record"
 
 
 @dataclasses.dataclass(frozen=True)
