@@ -21,6 +21,8 @@ COLUMN = "held_out"
 """Column of the table: 1 for a point that was held out before training, else 0."""
 FILE = "held_out.json"
 SCHEMA = 1
+EXPRESSION = "declared before training in held_out.json"
+"""The rule by which such points are held out, as a fit names it."""
 EXCLUDED = "held out before training (held_out.json)"
 """Reason for which a fit leaves the row of such a point out."""
 

@@ -16,7 +16,7 @@ from isoflop.table import held_out, rule
 
 Array = npt.NDArray[np.float64]
 
-MARGIN = 1.05
+MARGIN = 1.15
 """The band ends at MARGIN times the largest held-out x."""
 
 
@@ -76,7 +76,7 @@ def fit_sweep(
     if first.forecast is None:
         return fits
     ids = [str(run_id) for run_id in known["run_id"]]
-    judged = _judge(first, held_out.EXCLUDED, ids, at, points.numbers(known, y))
+    judged = _judge(first, held_out.EXPRESSION, ids, at, points.numbers(known, y))
     return dataclasses.replace(fits, reports=(dataclasses.replace(first, held_out=judged), *fits.reports[1:]))
 
 

@@ -1,7 +1,8 @@
 """Error over parameters N and training images n: the best size for each n, and the paper's path among them.
 
-A data grid is a table in which sizes and data sets are crossed and each set is passed over equally often, so that training costs C = kappa N n. A law e(N, n) fitted to it gives N*(n), the size at which one more per
-cent of parameters and one more per cent of images lower the error equally: of all ways to spend the same
+A data grid is a table in which sizes and data sets are crossed and each set is passed over equally often, so
+that training costs C = kappa N n. A law e(N, n) fitted to it gives N*(n), the size at which one more per cent
+of parameters and one more per cent of images lower the error equally: of all ways to spend the same
 kappa N n, it has the least error. On the paper's path parameters grow in proportion to the data (Thompson et
 al. 2020, section 2); that is one diagonal of the grid, here the one through its middle.
 """
