@@ -57,10 +57,10 @@ def _text(fit: JointFit, growth: GrowthPath) -> str:
         f"{fit.formula}, over {number(fit.points)} runs, each training set passed over equally often: error "
         f"falls as parameters to the power −{exponents['exponent_parameters']} and as images to the power "
         f"−{exponents['exponent_data']}, down to {percent(fit.value('E'))}. The best number of parameters "
-        "for n images, at which one more per cent of either lowers the error equally, grows as n to the power "
-        f"{estimate(growth.growth)}. On the paper's path parameters grow in proportion to the data, so that "
-        f"compute grows as n²: there error falls as compute to the power −{estimate(growth.exponent)}, and k "
-        f"times less error takes k to the power {estimate(growth.alpha)} in compute."
+        "for n images, at which one more per cent of either lowers the error equally, grows as n to the "
+        f"power {estimate(growth.growth)}. On the paper's path parameters grow in proportion to the data, so "
+        f"that compute grows as n²: there error falls as compute to the power −{estimate(growth.exponent)}, and "
+        f"k times less error takes k to the power {estimate(growth.alpha)} in compute."
     )
 
 

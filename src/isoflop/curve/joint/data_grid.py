@@ -32,7 +32,7 @@ LEAST_SIZES = 3
 CROSSED = 0.75
 """Share of all pairs of a size and a data set that must be there."""
 SAME_EPOCHS = 0.05
-"""Largest relative difference in passes over the data: an epoch drops its last partial batch."""
+"""Largest relative difference in passes over the data."""
 MOST_DATA = 12
 
 ToEstimate = Callable[[ReportedParameter], Estimate]
@@ -78,13 +78,22 @@ def is_grid(table: pd.DataFrame) -> bool:
     """Return whether the rows of a sweep cross sizes and data sets, each passed over equally often."""
     if not {PARAMETERS, DATA, SEEN} <= set(table.columns):
         return False
-    rows = table.loc[~held_out.mask(table), [PARAMETERS, DATA, SEEN]].apply(pd.to_numeric, errors="coerce")
-    rows = rows[(rows > 0).all(axis=1)]
+    rows = table.loc[~held_out.mask(table)]
+    rows = rows[(rows[[PARAMETERS, DATA, SEEN]].apply(pd.to_numeric, errors="coerce") > 0).all(axis=1)]
     if rows.empty:
         return False
-    epochs = rows[SEEN] / rows[DATA]
+    epochs = rows[SEEN] / _seen_an_epoch(rows)
     pairs = rows[[PARAMETERS, DATA]].to_numpy(float)
     return bool(epochs.max() <= epochs.min() * (1 + SAME_EPOCHS)) and _crossed(pairs)
+
+
+def _seen_an_epoch(rows: pd.DataFrame) -> pd.Series[float]:
+    """Return the images of one pass over each row's data, without its last partial batch where known."""
+    if "batch_size" not in rows:
+        return rows[DATA]
+    batch = pd.to_numeric(rows["batch_size"], errors="coerce")
+    whole: pd.Series[float] = (rows[DATA] // batch * batch).fillna(rows[DATA])
+    return whole.where(whole > 0, rows[DATA])
 
 
 def _crossed(pairs: Array) -> bool:
