@@ -59,8 +59,8 @@ def _text(fit: JointFit, growth: GrowthPath) -> str:
         f"−{exponents['exponent_data']}, down to {percent(fit.value('E'))}. The best number of parameters "
         "for n images, at which one more per cent of either lowers the error equally, grows as n to the "
         f"power {estimate(growth.growth)}. On the paper's path parameters grow in proportion to the data, so "
-        f"that compute grows as n²: there error falls as compute to the power −{estimate(growth.exponent)}, and "
-        f"k times less error takes k to the power {estimate(growth.alpha)} in compute."
+        f"that compute grows as n²: there error falls as compute to the power −{estimate(growth.exponent)}, "
+        f"and k times less error takes k to the power {estimate(growth.alpha)} in compute."
     )
 
 
