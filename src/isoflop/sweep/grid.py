@@ -149,7 +149,7 @@ def expand(base: Config) -> tuple[PlannedRun, ...]:
     for each in held.values():
         if points & set(each.config.point_ids.values()):
             raise ConfigError(
-                f"sweep.held_out: the run with {_shown(each.settings)} is fitted too: change one of them, or "
+                f"sweep.held_out: {_shown(each.settings)} is fitted too: change one of them, or "
                 "set sweep.held_out=[]"
             )
     return (*runs.values(), *(dataclasses.replace(each, held_out=True) for each in held.values()))
