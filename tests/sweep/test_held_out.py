@@ -20,7 +20,14 @@ from isoflop.table import held_out as declared
 
 HELD = "sweep.held_out=[{model.width: 32}]"
 SWEEP = (
-    *("sweep", "model.width=2,4,8", "seed=0,1", "model.depth=1", "schedule.epochs=2", "launch.threads=1"),
+    *(
+        "sweep",
+        "model.width=2,3,4,6,8,12",
+        "seed=0",
+        "model.depth=1",
+        "schedule.epochs=4",
+        "launch.threads=1",
+    ),
     *(HELD, "out=s"),
 )
 
@@ -82,6 +89,7 @@ def test_a_sweep_predicts_its_held_out_runs_before_it_trains_them(
     file = declared.read(here / "s")
     assert file is not None
     assert file.prediction is not None
+    assert file.prediction.reason is None
     (run_id,) = file.declaration.run_ids
     (point,) = file.prediction.points
     assert point.run_id == run_id
