@@ -47,8 +47,8 @@ def _of(point: Record, totals: dict[bytes, float]) -> float:
     return totals.get(_without_rate(point.cell), math.nan)
 
 
-def _without_rate(cell: dict[str, Any]) -> bytes:
+def _without_rate(identity: dict[str, Any]) -> bytes:
     """Return what a configuration's trials share: its identity without seed and learning rate."""
-    optim = {name: value for name, value in cell["optim"].items() if name != "lr"}
-    shared = {name: value for name, value in cell.items() if name != "seed"} | {"optim": optim}
+    optim = {name: value for name, value in identity["optim"].items() if name != "lr"}
+    shared = {name: value for name, value in identity.items() if name != "seed"} | {"optim": optim}
     return msgspec.json.encode(shared, order="sorted")

@@ -16,7 +16,7 @@ def show(plan: SweepPlan, out: Console) -> None:
     for name in ("runs of", "epochs at which a point ends", "seeds", "GFLOPs each", "seconds", "joules"):
         table.add_column(name, justify="left" if name.startswith(("runs", "epochs")) else "right")
     for line in plan.lines:
-        table.add_row(*_cells(line))
+        table.add_row(*_texts(line))
     table.add_section()
     for name, total in (("fitted", plan.fitted), ("held out", plan.held_out), ("all", plan.total)):
         if total.runs and not (name == "fitted" and not plan.held_out.runs):
@@ -28,7 +28,7 @@ def show(plan: SweepPlan, out: Console) -> None:
     out.print(f"{plural(left.left, 'run')} to train{seconds}; nothing was trained or written", markup=False)
 
 
-def _cells(line: PlanLine) -> tuple[str, ...]:
+def _texts(line: PlanLine) -> tuple[str, ...]:
     mark = " (held out)" if line.held_out else ""
     return (
         f"{line.label}{mark}",
