@@ -48,14 +48,14 @@ loop-profile) # at most 4 minutes: kernels a step and the device's busy share of
   done
   ;;
 loop-throughput) # at most 25 minutes: 12 shapes x 3 seeds of CIFAR-10; every record has its MFU and joules
-  python3 -m isoflop sweep sweep=cifar10 schedule.epochs=10 sweep.grid.model.width=[4,16,64,128] \
+  python3 -m isoflop sweep sweep=cifar10 schedule.epochs=10 "schedule.cooldowns=[]" model.width=4,16,64,128 "sweep.held_out=[]" \
     meter.idle_seconds=5 sweep.name=loop-throughput "out=$out/loop-throughput"
   python3 -m isoflop report "$out/loop-throughput"
   ;;
 packing) # about 25 minutes: examples a second of 1 to 16 runs at a time with and without MPS, then 24 runs packed against
   # one after another, then joules for the packed ones
   once packing/rates.txt python3 benchmarks/bench_packing.py
-  grid=(sweep=fashion_mnist "sweep.grid.model.width=[4,8]" "sweep.grid.model.depth=[1,2]" "sweep.grid.seed=[0,1,2,3,4,5]" schedule.epochs=2)
+  grid=(sweep=fashion_mnist model.width=4,8 model.depth=1,2 seed=0,1,2,3,4,5 schedule.epochs=2 "schedule.cooldowns=[]" "sweep.held_out=[]")
   once packing/one-by-one.txt bash -c "time python3 -m isoflop sweep ${grid[*]} out='$out/packing/one-by-one' meter=none"
   once packing/packed.txt bash -c "time python3 -m isoflop sweep ${grid[*]} out='$out/packing/packed' launch.per_gpu=auto --metering-pass"
   ;;
@@ -88,7 +88,7 @@ forecast-check) # at most 15 minutes: runs of 4 and 10 times the compute of the 
     echo "forecast-check: commit $out/forecast-check/prediction.json, as forecast-predict leaves it, first" >&2
     exit 2
   fi
-  python3 -m isoflop sweep sweep=fashion_mnist "sweep.grid.model.width=[128,202]" "sweep.grid.model.depth=[4]" \
+  python3 -m isoflop sweep sweep=fashion_mnist model.width=128,202 model.depth=4 schedule.epochs=10 "schedule.cooldowns=[]" "sweep.held_out=[]" \
     meter.idle_seconds=5 sweep.name=forecast-check "out=$out/forecast-check/large"
   mkdir -p "$out/forecast-check/both/records"
   cp "$out"/fashion-mnist-gpu/records/*.json "$out"/forecast-check/large/records/*.json "$out/forecast-check/both/records"

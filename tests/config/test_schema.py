@@ -116,6 +116,6 @@ def test_config_id_joins_seeds_and_only_seeds() -> None:
 
 
 def test_names_and_groups_cover_the_yaml_files() -> None:
-    assert {path.parent.name for path in GROUP_FILES} == set(config.groups())
+    assert {path.parent.name for path in GROUP_FILES} == {*config.groups(), *compose.PRESETS}
     assert "model.width" in set(config.names())
     assert {f.name for f in dataclasses.fields(config.Config)} == {n.split(".")[0] for n in config.names()}

@@ -5,9 +5,11 @@ import pandas as pd
 import pytest
 
 from isoflop.config.compose import compose_config
+from isoflop.paper import claims
 from isoflop.paper import overparameterised as over
+from isoflop.paper.pages import overparameterised as page
 from isoflop.sweep import grid
-from isoflop.table import aggregate
+from isoflop.table import aggregate, held_out
 
 LARGEST = 6 * 200 * 2**6 * 43 * 8 * 2**6 * 20 * 1e-9
 
@@ -30,6 +32,9 @@ def _rows(b=0.25, tied=True, seeds=3, noise=0.02):
                     "inference_gflops_per_example": 2 * parameters * 1e-9,
                     "test_error": 0.005 * (compute / LARGEST) ** -b * np.exp(noise * draw.standard_normal()),
                     "test_loss": (compute / LARGEST) ** -b,
+                    "test_rms_probability_error": 0.02
+                    * (compute / LARGEST) ** -b
+                    * np.exp(noise * draw.standard_normal()),
                 }
             )
     return pd.DataFrame(rows)
@@ -39,9 +44,12 @@ def test_known_exponents_come_back_and_follow_the_argument():
     result = over.analyse(_rows(0.25), source="made up")
     assert result.parameters_per_example == pytest.approx(1)
     for x, b in over.THEORY.items():
-        measured = over.exponent(result, "test_error", x)
+        measured = over.exponent(result, over.RMS, x)
         assert measured.exponent.value == pytest.approx(b, abs=0.02)
         assert measured.against_theory == "not told apart"
+        beside = over.exponent(result, "test_error", x)
+        assert beside.exponent.value == pytest.approx(b, abs=0.02)
+        assert beside.against_theory == "another quantity", "the argument does not bound it"
         assert over.exponent(result, "test_loss", x).exponent.value == pytest.approx(b, abs=1e-9)
     assert over.exponent(result, "test_error", "train_gflops").alpha.value == pytest.approx(4, abs=0.3)
 
@@ -49,7 +57,31 @@ def test_known_exponents_come_back_and_follow_the_argument():
 @pytest.mark.parametrize(("b", "answer"), [(0.1, "slower"), (0.5, "faster")])
 def test_slower_and_faster_than_the_bound_are_named(b, answer):
     result = over.analyse(_rows(b), source="made up")
-    assert over.exponent(result, "test_error", "train_gflops").against_theory == answer
+    assert over.exponent(result, over.RMS, "train_gflops").against_theory == answer
+    claim = claims.judge(claims.Results(overparameterised=result)).claims[0]
+    assert claim.verdict == ("disagrees" if answer == "faster" else "agrees")
+
+
+def test_records_without_a_brier_score_cannot_tell():
+    result = over.analyse(_rows().drop(columns=over.RMS), source="made up")
+    assert over.exponent(result, over.RMS, "train_gflops") is None
+    claim = claims.judge(claims.Results(overparameterised=result)).claims[0]
+    assert claim.verdict == "cannot be tested here"
+    assert claim.found.startswith("cannot be told: these records hold no Brier score")
+
+
+def test_the_section_is_drawn_with_and_without_a_brier_score(tmp_path):
+    told = page.section(over.analyse(_rows(), source="made up"), tmp_path)
+    assert "root mean square error of the predicted probabilities takes k^" in " ".join(told.paragraphs)
+    untold = page.section(over.analyse(_rows().drop(columns=over.RMS), source="made up"), tmp_path)
+    assert "cannot be told" in " ".join(untold.paragraphs)
+
+
+def test_runs_held_out_before_training_are_no_part_of_it():
+    rows = _rows().assign(held_out=lambda r: (r["config_id"] == "6").astype(float))
+    result = over.analyse(rows, source="made up")
+    assert result.configs == 6
+    assert {e.reason for e in result.excluded} == {held_out.EXCLUDED}
 
 
 def test_queries_per_training_by_hand():

@@ -105,3 +105,46 @@ def test_a_folder_without_records_is_the_users_to_mend(make_folder: bool, tmp_pa
         (tmp_path / "records").mkdir()
     with pytest.raises(ValueError, match="records"):
         aggregate.aggregate(tmp_path)
+
+
+def test_the_brier_score_and_its_root_mean_square(done_record: Record) -> None:
+    row = aggregate.tabulate([done_record]).iloc[0]
+    assert done_record.loss is not None
+    assert done_record.loss.test_brier is not None
+    assert row["test_brier"] == done_record.loss.test_brier
+    assert 10 * row["test_rms_probability_error"] ** 2 == pytest.approx(row["test_brier"]), "of ten classes"
+    old = dataclasses.replace(done_record.loss, test_brier=None, test_brier_reason="not recorded in schema 3")
+    older = aggregate.tabulate([dataclasses.replace(done_record, loss=old)]).iloc[0]
+    assert np.isnan(older["test_brier"])
+    assert np.isnan(older["test_rms_probability_error"])
+
+
+def test_the_work_of_activations_is_a_column(done_record: Record) -> None:
+    row = aggregate.tabulate([done_record]).iloc[0]
+    assert row["norm_activation_forward_gflops_per_example"] == pytest.approx(8e-9), "a ReLU of 8 units"
+
+
+def test_the_search_for_a_rate_stands_beside_the_compute(done_record: Record, tmp_path: Path) -> None:
+    """Three trials of a configuration, one of which is the run of the first seed; and a second seed."""
+    assert done_record.optim is not None
+    rates = (0.5, 1.0, 2.0)
+
+    def at(rate: float, run_id: str, seed: int = 0) -> Record:
+        cell = done_record.cell | {"optim": done_record.cell["optim"] | {"lr": rate}, "seed": seed}
+        spent = dataclasses.replace(done_record.spent, flops=rate * 1e9, flops_reason=None)
+        assert done_record.optim is not None
+        optim = dataclasses.replace(done_record.optim, lr_interior=True, lr_interior_reason=None)
+        return dataclasses.replace(done_record, run_id=run_id, cell=cell, spent=spent, optim=optim, seed=seed)
+
+    for rate in rates:
+        records.write(at(rate, f"{round(10 * rate):016x}"), tmp_path / "tuning")
+    records.write(at(1.0, f"{10:016x}"), tmp_path)
+    records.write(at(1.0, "b" * 16, seed=1), tmp_path)
+    records.write(dataclasses.replace(done_record, run_id="c" * 16), tmp_path)
+    rows = aggregate.aggregate(tmp_path).rows.set_index("run_id")["lr_search_gflops"]
+    assert rows[f"{10:016x}"] == rows["b" * 16] == pytest.approx(0.5 + 2.0)
+    assert rows["c" * 16] == 0, "no rate was searched for"
+    (tmp_path / "tuning/records" / f"{5:016x}.json").write_text("{")
+    damaged = aggregate.aggregate(tmp_path).rows.set_index("run_id")["lr_search_gflops"]
+    assert np.isnan(damaged["b" * 16])
+    assert damaged["c" * 16] == 0

@@ -91,7 +91,8 @@ def fit_sweep(options: argparse.Namespace) -> tuple[Any, Any]:
     Writes table.csv and dropped.csv, and fit.json if axes and method are the default ones: a custom fit is
     shown but never replaces the file that `isoflop report` and `isoflop paper` read.
     """
-    from isoflop.curve import fit, result
+    from isoflop.curve import result
+    from isoflop.curve.forecast import holdout
     from isoflop.table import aggregate
 
     method = method_of(options)
@@ -101,7 +102,7 @@ def fit_sweep(options: argparse.Namespace) -> tuple[Any, Any]:
         axes = (options.x or "train_gflops", options.y or "test_error")
         fits = _fit_axes(options, method, table.rows, *axes)
     else:
-        fits = fit.fit_all(table.rows, source=str(options.directory), method=method)
+        fits = holdout.fit_sweep(table.rows, source=str(options.directory), method=method)
     aggregate.write(table, options.directory)
     if not _is_custom(options):
         result.write_fits(fits, options.directory / "fit.json")
@@ -149,7 +150,7 @@ def _fit_axes(options: argparse.Namespace, method: Any, rows: Any, x: str, y: st
     from isoflop.curve.forecast import holdout
 
     if options.hold_out is None:
-        return fit.fit_all(rows, source=str(options.directory), method=method, axes=((x, y),))
+        return holdout.fit_sweep(rows, source=str(options.directory), method=method, axes=((x, y),))
     report = holdout.fit_and_judge(rows, options.hold_out, x=x, y=y, method=method)
     return fit.file_of((report,), source=str(options.directory))
 

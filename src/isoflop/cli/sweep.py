@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isoflop.cli import output
-from isoflop.config import Config
+from isoflop.config import Config, ConfigError
 from isoflop.config.compose import compose_config, parse_overrides
 
 if TYPE_CHECKING:
     from isoflop.sweep.grid import PlannedRun
+    from isoflop.sweep.slurm import stages
 
 
 def add(add_verb: output.AddVerb) -> None:
@@ -26,43 +28,93 @@ def add(add_verb: output.AddVerb) -> None:
         action="store_true",
         help="then meter each shape that shared a GPU, or was metered for too short, alone",
     )
-    verb.add_argument("--dry-run", action="store_true", help="show what would run or be submitted")
+    verb.add_argument(
+        "--dry-run", action="store_true", help="show the runs with FLOPs, predicted seconds and joules"
+    )
+    verb.add_argument("--on", metavar="DEVICE", help="with --dry-run: predict for this device, such as H200")
     verb.add_argument("--wait", action="store_true", help="stay until every SLURM task has ended")
     verb.add_argument("--retry", metavar="STATES", help="run again (default failed,interrupted)")
 
 
 def _sweep(options: argparse.Namespace) -> int:
     from isoflop.cli.terminal import console
-    from isoflop.sweep import grid, retry, tune
+    from isoflop.sweep import grid, held_out, retry, tune
     from isoflop.sweep.local import metering_pass
     from isoflop.sweep.slurm import stages
     from isoflop.track import feed
 
+    if options.on is not None and not options.dry_run:
+        raise ConfigError("--on predicts for another device and trains nothing: give --dry-run too")
+
     composed = compose_config(options.overrides, options.config_dir)
-    # A plain override (model.width=8) of an axis of the sweep file takes that axis out of the grid.
-    fixed = [
-        override.key_or_group
-        for _, override in parse_overrides(options.overrides)
-        if not override.is_sweep_override()
-    ]
-    base = dataclasses.replace(composed, sweep=grid.without_axes(composed.sweep, fixed))
+    # A plain override (model.width=8) of an axis of the sweep file takes that axis out of the grid; a list
+    # (model.width=8,16) is the axis.
+    fixed: list[str] = []
+    moved: list[str] = []
+    for _, override in parse_overrides(options.overrides):
+        (moved if override.is_sweep_override() else fixed).append(override.key_or_group)
+    base = dataclasses.replace(composed, sweep=grid.without_axes(composed.sweep, fixed, moved))
     runs = grid.expand(base)
     feed.check(base.tracker)
     request = stages.Request(retry.parse_states(options.retry), options.dry_run, options.wait)
-    if base.launch.name == "slurm" or request.dry_run:
-        waited = stages.sweep(base, runs, request, lambda line: console.OUT.print(line, markup=False))
+    if request.dry_run:
+        return _dry_run(base, runs, request, options.on)
+    held_out.declare(base.directory, runs)
+    fitted, held = held_out.split(runs)
+    if base.launch.name == "slurm":
+        notify = functools.partial(console.OUT.print, markup=False)
+        waited = stages.sweep(base, fitted, request, notify)
+        if waited and held and _predict_held_out(base, fitted, held):
+            trained = stages.sweep(base, held, request, notify)
+            waited = (*waited, *trained) if trained else None
         return _summary(waited, base.directory) if waited else output.DONE
     if base.sweep.lr_grid:
         trials = tune.trials(runs, base.sweep.lr_grid)
         run_missing(base, trials, base.directory / tune.FOLDER, request.states)
         choices = tune.choose(runs, base.sweep.lr_grid)
         console.show_choices(sum(not c.interior for c in choices.values()), len(choices))
-        runs = tune.apply_choices(runs, choices)
+        fitted = runs = tune.apply_choices(runs, choices)
         tune.copy_trial_records(runs)
-    run_missing(base, runs, base.directory, request.states)
+    run_missing(base, fitted, base.directory, request.states)
+    if held and _predict_held_out(base, fitted, held):
+        run_missing(base, held, base.directory, request.states)
     if options.metering_pass:
         metering_pass.run_pass(runs, base.directory)
     return _summary(runs, base.directory)
+
+
+def _dry_run(base: Config, runs: tuple[PlannedRun, ...], request: stages.Request, on: str | None) -> int:
+    """Show the table of a sweep's runs and, for SLURM, the commands that would submit them."""
+    from isoflop.cli.terminal import console, plan_table
+    from isoflop.sweep import dry_run, retry
+    from isoflop.sweep.slurm import stages
+
+    if base.launch.name == "slurm":
+        stages.sweep(base, runs, request, functools.partial(console.OUT.print, markup=False))
+    left = [each.run_id for each in retry.select(runs, base.directory, request.states)]
+    plan_table.show(dry_run.plan_sweep(runs, base.directory, left=left, device=on), console.OUT)
+    return output.DONE
+
+
+def _predict_held_out(base: Config, fitted: tuple[PlannedRun, ...], held: tuple[PlannedRun, ...]) -> bool:
+    """Write down the prediction for the held-out runs, if the others are done; return whether they are."""
+    from isoflop.cli.terminal import console
+    from isoflop.sweep import held_out, planning
+
+    if waiting := held_out.unfinished(base.directory, fitted):
+        console.OUT.print(f"the held-out runs wait: {waiting} other points are not done", markup=False)
+        return False
+    plans, _ = planning.lay_out(held)
+    prediction = held_out.predict(base.directory, held, plans)
+    for point in prediction.points:
+        console.OUT.print(
+            f"predicted {point.run_id}: {prediction.y} {point.y:.4g} at {prediction.x} {point.x:.4g}, a new "
+            f"run {point.new_low:.4g} to {point.new_high:.4g}",
+            markup=False,
+        )
+    if prediction.reason:
+        console.OUT.print(f"no prediction for the held-out runs: {prediction.reason}", markup=False)
+    return True
 
 
 def run_missing(base: Config, runs: tuple[PlannedRun, ...], directory: Path, states: Sequence[str]) -> None:

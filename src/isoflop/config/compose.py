@@ -12,6 +12,9 @@ from isoflop.config.convert import from_dict
 from isoflop.config.keys import check_names, current_name, groups, with_current_names
 from isoflop.config.schema import Config, ConfigError
 
+PRESETS = ("recipe",)
+"""Hydra groups that set keys of several sections and have none of their own."""
+
 
 def compose_config(overrides: Sequence[str], config_dir: str | None) -> Config:
     """Compose the overrides into one frozen Config.
@@ -25,6 +28,7 @@ def compose_config(overrides: Sequence[str], config_dir: str | None) -> Config:
     from omegaconf.errors import OmegaConfBaseException
 
     parsed = tuple(parse_overrides(overrides))
+    register_resolvers()
     try:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
             composed = compose("config", overrides=[*_searchpath(config_dir), *_translate(parsed)])
@@ -36,6 +40,13 @@ def compose_config(overrides: Sequence[str], config_dir: str | None) -> Config:
     # A file of the user's own may hold an old name beside the new one of the defaults.
     plain = {str(key): value for key, value in raw.items()}
     return from_dict(with_current_names(plain, explicit={each.key_or_group for _, each in parsed}))
+
+
+def register_resolvers() -> None:
+    """Let configuration files say `${by:KEY,{A: x, B: y},z}`: x where KEY is A, y where it is B, else z."""
+    from omegaconf import OmegaConf
+
+    OmegaConf.register_new_resolver("by", lambda key, table, other: table.get(key, other), replace=True)
 
 
 def _brief(error: Exception) -> str:
@@ -68,7 +79,7 @@ def parse_overrides(overrides: Sequence[str]) -> Iterator[tuple[str, Any]]:
             raise ConfigError(f"{text}: not an override: write key=value") from error
         key = parsed.key_or_group
         if key.split(".")[0] != "hydra" and not key.startswith("hydra/"):
-            check_names([key], also=groups())
+            check_names([key], also=(*groups(), *PRESETS))
         yield text, parsed
 
 
@@ -84,7 +95,7 @@ def _translate(overrides: Iterable[tuple[str, Any]]) -> Iterator[str]:
     for text, parsed in overrides:
         key = parsed.key_or_group
         if parsed.is_sweep_override():
-            if key in groups():
+            if key in (*groups(), *PRESETS):
                 raise ConfigError(f"{text}: a sweep's axis is a value, not a group: give one {key}")
             values = ",".join(str(value) for value in parsed.sweep_string_iterator())
             yield f"++sweep.grid.{key}=[{values}]"
@@ -110,6 +121,7 @@ def multirun(arguments: Sequence[str], config_dir: str | None, task: Callable[[A
     """
     import hydra
 
+    register_resolvers()
     arguments = [text for text, _ in parse_overrides(arguments)]
     _try_each_value(arguments, config_dir)
     os.environ["HYDRA_FULL_ERROR"] = "1"

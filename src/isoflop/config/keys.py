@@ -12,7 +12,7 @@ from typing import Any, TypeGuard
 
 from isoflop.config.schema import Config, ConfigError
 
-FREE = ("sweep.grid", "sweep.points")
+FREE = ("sweep.grid", "sweep.points", "sweep.held_out")
 """Keys whose content is the user's own."""
 RENAMED_KEYS: Mapping[str, str] = {
     "launch.slurm.cells_per_task": "launch.slurm.runs_per_task",

@@ -229,15 +229,25 @@ class MeterConfig:
 @dataclasses.dataclass(frozen=True)
 class SweepConfig:
     """`grid` maps keys to lists (all combinations); `points` is a list of further settings, each combined
-    with the whole grid, for keys that must change together. `lr_grid`, such as [0.5, 1, 2], first tries these
-    factors on the learning rate of every shape with its first seed; all seeds then take the best on
-    validation. With `anchor` the sweep meters one shape again at its beginning, middle and end."""
+    with the whole grid, for keys that must change together. A point may have a `grid` of its own, whose
+    combinations belong to that point. `held_out` is a list of runs in the same form, without `grid`: they
+    are declared before anything is trained, trained last, and never fitted. `lr_grid`, such as [0.5, 1, 2],
+    first tries these factors on the learning rate of every shape with its first seed; all seeds then take the
+    best on validation. With `anchor` the sweep meters one shape again at its beginning, middle and end."""
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[\w.+-]+$")]
     grid: dict[str, Any] = dataclasses.field(default_factory=dict)
     points: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    held_out: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     lr_grid: tuple[Positive, ...] = ()
     anchor: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse held-out runs whose learning rate would have to be chosen by training them."""
+        if self.held_out and self.lr_grid:
+            raise ValueError(
+                "held_out and lr_grid do not go together: fix the rate, or set one of them to []"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,6 +15,7 @@ import pandas as pd
 from isoflop.curve.bootstrap import MIN_SCALES
 from isoflop.curve.observations import Observations
 from isoflop.curve.result import Excluded
+from isoflop.table import held_out
 from isoflop.table.columns import nearest
 from isoflop.table.grouping import distinct_scales
 
@@ -134,6 +135,7 @@ def _exclusions(
     reason_x, reason_y = (_REASONS.get(name, f"{name}_reason") for name in (x, y))
     graded = ["energy_grade"] if {x, y} & set(_REASONS) and "energy_grade" in table else []
     kept = ["run_id", "config_id", *(name for name in {reason_x, reason_y} if name in table), *graded]
+    held = held_out.mask(table)
     seen: set[str] = set()
     reasons: list[str | None] = []
     for i, row in enumerate(table[kept].to_dict("records")):
@@ -142,6 +144,7 @@ def _exclusions(
             ("listed twice: the first row is used" if run_id in seen else None)
             or ("no config_id" if pd.isna(row["config_id"]) else None)
             or left_out.get(run_id)
+            or (held_out.EXCLUDED if held[i] else None)
             or _axis_problem(x, at, _text(row, reason_x))
             or (None if at > 0 else f"{x} is {at:g}: a law needs it above 0")
             or _axis_problem(y, float(values_y[i]), _text(row, reason_y))

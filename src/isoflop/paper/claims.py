@@ -123,16 +123,19 @@ def _bound(result: OverparameterisedResult | None) -> Claim:
     claim, paper = "k times less error needs at least k⁴ times the compute", "error ∝ compute^−1/4 at best"
     if result is None:
         return _untested(claim, "M", paper, "overparameterised DIR")
-    measured = overparameterised.exponent(result, "test_error", "train_gflops")
-    assert measured is not None
+    measured = overparameterised.exponent(result, overparameterised.RMS, "train_gflops")
+    evidence = f"{result.runs} runs of {result.configs} shapes on data={result.data}, data and width together"
+    if measured is None:
+        why = (
+            "cannot be told: these records hold no Brier score, and the argument is of root mean square error"
+        )
+        return Claim(claim, "M", paper, why, evidence, "cannot be tested here")
     return Claim(
         claim,
         "M",
         paper,
         f"error ∝ compute^−b, b = {_text(measured.exponent)}; k^{measured.alpha.value:.3g} times the compute",
-        f"{result.runs} runs of {result.configs} shapes on data={result.data}, data and width together; "
-        f"classification "
-        "error, not the root mean square error of the argument",
+        f"{evidence}; root mean square error of the predicted probabilities",
         against_ceiling(facts.THEORY_ALPHA**-1, measured.exponent),
     )
 

@@ -47,9 +47,12 @@ def _from_2(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_3(raw: dict[str, Any]) -> dict[str, Any]:
-    """Schema 3 had neither the training loss over the steps nor the Brier score, its `optim.lr` was the
-    configured rate, without the factor of the batch size, and of a replayed run it kept only the replay."""
-    loss, optim, energy = raw["loss"], raw["optim"], raw.get("energy")
+    """Schema 3 had neither the training loss over the steps nor the Brier score nor the work of
+    normalisation, its `optim.lr` was the configured rate, without the factor of the batch size, and of a
+    replayed run it kept only the replay."""
+    loss, optim, compute, energy = raw["loss"], raw["optim"], raw["compute"], raw.get("energy")
+    if compute is not None:
+        compute = compute | _unknown("norm_activation_forward_flops_per_example", schema=3)
     if energy is not None and energy["replayed"]:
         energy = energy | {"source": "shape"} | _unknown("own_joules", schema=3)
     elif energy is not None:
@@ -59,7 +62,7 @@ def _from_3(raw: dict[str, Any]) -> dict[str, Any]:
         loss = loss | _unknown("test_brier", schema=3)
     if optim is not None:
         optim = optim | {"lr": optim["lr"] * _batch_factor(raw["cell"].get("optim", {}))}
-    new = {"schema": 4, "loss": loss, "optim": optim, "energy": energy}
+    new = {"schema": 4, "loss": loss, "optim": optim, "compute": compute, "energy": energy}
     return raw | _unknown("train_loss", schema=3) | new
 
 

@@ -73,7 +73,10 @@ class Compute:
     of convolutions, linear layers and attention for the examples really seen (docs/flops.md).
 
     `closed_form_macs_per_example` is a cross-check beside the two counters: the formula of the model's
-    family. `train_bytes_per_example` is what a step without fusion reads and writes (roofline)."""
+    family. `train_bytes_per_example` is what a step without fusion reads and writes (roofline).
+    `norm_activation_forward_flops_per_example` is the forward work of normalisations and activations,
+    which is in none of the other figures: 5 FLOPs an element of a normalisation (4 without its affine
+    part), 1 of an activation (meter/flops/norm_activation.py)."""
 
     examples_seen: int
     forward_macs_per_example: float | None
@@ -99,6 +102,8 @@ class Compute:
     forward_macs_by_op: dict[str, float]
     uncounted_ops: tuple[str, ...]
     counters_agree: bool
+    norm_activation_forward_flops_per_example: float | None = None
+    norm_activation_forward_flops_per_example_reason: str | None = "not counted in this record"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,6 +15,7 @@ from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.result import FitFile, FitReport
 from isoflop.report import check_panel, packed
 from isoflop.report.check_panel import Validity
+from isoflop.report.data_grid_panel import COLUMNS, DataGridPanel, data_grid_panel
 from isoflop.report.figures import canvas, charts, inline_svg, power_trace, sweep, validity, views
 from isoflop.report.figures.canvas import Drawing
 from isoflop.report.profiles_panel import ProfilesPanel, profiles_panel
@@ -178,6 +179,7 @@ def render(
     drawings: tuple[Drawing, ...],
     profiles: ProfilesPanel,
     valid: Validity,
+    data_grid: DataGridPanel | None = None,
 ) -> str:
     """Return the page of a sweep as HTML; jinja2 escapes everything but the page's own markup.
 
@@ -189,6 +191,7 @@ def render(
         drawings: The figures that could be drawn.
         profiles: The panel of IsoFLOP profiles.
         valid: What the checks say.
+        data_grid: The panel of error over parameters and images; None where the sweep does not cross them.
     """
     report = views.report_of(fits, views.VIEWS[0])
     ahead = report.forecast if report else None
@@ -212,6 +215,9 @@ def render(
         "power": next((_figure(d) for d in drawings if d.name == power_trace.NAME), None),
         "profiles": profiles,
         "profiles_drawing": _figure(profiles.drawing) if profiles.drawing else None,
+        "data_grid": data_grid,
+        "data_grid_columns": COLUMNS,
+        "data_grid_drawing": _figure(data_grid.drawing) if data_grid and data_grid.drawing else None,
         "held_out": law_tables.held_out(report.held_out if report else None, views.VIEWS[0].scale),
         "unfitted": fits.unfitted,
         "configs": tables.configs(table.rows),
@@ -251,9 +257,11 @@ def write_report(directory: Path, table: RunTable, fits: FitFile) -> Path:
         *(*sweep.draw(rows, fits), *validity.draw(rows, valid.checked)),
         *([power] if power else ()),
     )
-    profiles = profiles_panel(table.rows)
-    canvas.write((*drawings, *([profiles.drawing] if profiles.drawing else ())), directory)
+    profiles, data_grid = profiles_panel(table.rows), data_grid_panel(table.rows)
+    panels = [each.drawing for each in (profiles, data_grid) if each is not None and each.drawing is not None]
+    canvas.write((*drawings, *panels), directory)
     path = directory / "index.html"
     name = directory.resolve().name
-    record.write_bytes(path, render(name, directory, table, fits, drawings, profiles, valid).encode())
+    html = render(name, directory, table, fits, drawings, profiles, valid, data_grid)
+    record.write_bytes(path, html.encode())
     return path

@@ -73,6 +73,7 @@ def compute(prepared: Prepared, trained: TrainedPoint, precision: str) -> Comput
     }
     reasons: dict[str, Any] = {f"{name}_reason": count.reason for name in counted}
     closed_form, elements = count.closed_form_macs_per_example, count.train_elements_per_example
+    beside = count.norm_activation_forward_flops_per_example
     return Compute(
         examples_seen=examples,
         **counted,
@@ -83,6 +84,8 @@ def compute(prepared: Prepared, trained: TrainedPoint, precision: str) -> Comput
         else None,
         train_bytes_per_example=times(BYTES_PER_ELEMENT[precision], elements),
         train_bytes_per_example_reason=count.reason if elements is None else None,
+        norm_activation_forward_flops_per_example=beside,
+        norm_activation_forward_flops_per_example_reason=count.reason if beside is None else None,
         **known(optimizer_flops=trained.optimizer_flops_per_step * trained.steps),
         forward_macs_by_op=count.forward_macs_by_op,
         uncounted_ops=count.uncounted_ops,

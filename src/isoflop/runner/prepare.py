@@ -14,7 +14,7 @@ from isoflop.meter.flops import count as flops
 from isoflop.meter.flops.count import FlopCount
 from isoflop.meter.flops.twin import build_on_meta
 from isoflop.train import models, schedule, step
-from isoflop.train.data import DataSet, load
+from isoflop.train.data import DataSet, Facts, load
 from isoflop.train.schedule import Horizon
 
 
@@ -70,10 +70,20 @@ def prepare(config: Config, device: torch.device) -> Prepared:
     """
     config.launch.check_batch(config.optim.batch_size)
     data = _load(config.data, device)
-    count = count_flops(config.model, data.image_shape, data.classes, config.optim.batch_size)
+    count, plan = lay_out(config, Facts(len(data.train), data.image_shape, data.classes))
+    return Prepared(data, count, plan)
+
+
+def lay_out(config: Config, facts: Facts) -> tuple[FlopCount, Plan]:
+    """Return the counted work and the steps of a run on data of which only `facts` are known.
+
+    Raises:
+        ValueError: as `prepare`, but for the data.
+    """
+    count = count_flops(config.model, facts.image_shape, facts.classes, config.optim.batch_size)
     steps = schedule.total_steps(
         config.schedule,
-        train_n=len(data.train),
+        train_n=facts.train_n,
         batch_size=config.optim.batch_size,
         train_flops_per_example=count.train_flops_per_example,
     )
@@ -81,7 +91,7 @@ def prepare(config: Config, device: torch.device) -> Prepared:
     plan = Plan(steps, horizons, None)
     examples = plan.all_steps * config.optim.batch_size
     planned = times(examples, count.train_flops_per_example)
-    return Prepared(data, count, dataclasses.replace(plan, planned_train_flops=planned))
+    return count, dataclasses.replace(plan, planned_train_flops=planned)
 
 
 @functools.lru_cache(maxsize=2)

@@ -29,6 +29,7 @@ class PlannedRun:
         planned_train_flops: training FLOPs, once they have been planned.
         lr_interior: whether the learning rate was the best of sweep.lr_grid and not at its edge; None
             without such a grid.
+        held_out: whether the run is one of sweep.held_out, which no fit uses.
     """
 
     run_id: str
@@ -36,37 +37,66 @@ class PlannedRun:
     config: Config
     planned_train_flops: float | None = None
     lr_interior: bool | None = None
+    held_out: bool = False
+
+
+OWN_GRID = "grid."
+"""Beginning of the dotted keys of a point that are axes of its own."""
 
 
 def iter_settings(grid: Mapping[str, Any], points: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield every combination of the grid's lists, each with every one of `points` if there are any.
 
-    `grid` may be nested or have dotted keys; a value that is not a list counts as a list of one.
+    A point that has a `grid` of its own stands for all combinations of that. A grid may be nested or have
+    dotted keys; a value in it that is not a list counts as a list of one.
 
     Raises:
         ConfigError: an axis is empty, or one of `points` sets a key of the grid.
     """
+    axes = _axes(grid, "sweep.grid")
+    for point in points or [{}]:
+        flat = dict(flatten(point))
+        extra = {key: value for key, value in flat.items() if not key.startswith(OWN_GRID)}
+        own = {key.removeprefix(OWN_GRID): value for key, value in flat.items() if key.startswith(OWN_GRID)}
+        if repeated := [key for key in (*extra, *own) if key in axes]:
+            raise ConfigError(f"sweep.points: {repeated[0]} is in sweep.grid too: set it in one place")
+        if repeated := [key for key in own if key in extra]:
+            raise ConfigError(f"sweep.points: {repeated[0]} stands in a point and in its grid: set it once")
+        every = axes | _axes(own, "sweep.points.grid")
+        for values in itertools.product(*every.values()):
+            yield dict(zip(every, values, strict=True)) | extra
+
+
+def _axes(grid: Mapping[str, Any], name: str) -> dict[str, list[Any]]:
+    """Return dotted key -> list of values of a grid called `name`. ConfigError for an empty list."""
     axes = {key: value if isinstance(value, list) else [value] for key, value in flatten(grid)}
     if empty := [key for key, values in axes.items() if not values]:
-        raise ConfigError(f"sweep.grid.{empty[0]}: the list is empty")
-    extras = [dict(flatten(point)) for point in points] or [{}]
-    if repeated := [key for extra in extras for key in extra if key in axes]:
-        raise ConfigError(f"sweep.points: {repeated[0]} is in sweep.grid too: set it in one place")
-    for extra in extras:
-        for values in itertools.product(*axes.values()):
-            yield dict(zip(axes, values, strict=True)) | extra
+        raise ConfigError(f"{name}.{empty[0]}: the list is empty")
+    return axes
 
 
-def without_axes(sweep: SweepConfig, keys: Iterable[str]) -> SweepConfig:
-    """Return the sweep without the axes in `keys`: the command line sets those to one value for all runs."""
-    fixed = set(keys)
+def without_axes(sweep: SweepConfig, fixed: Iterable[str], moved: Iterable[str] = ()) -> SweepConfig:
+    """Return the sweep without the axes that the command line sets.
 
-    def drop_fixed(tree: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: value for key, value in flatten(tree) if key not in fixed}
+    Args:
+        sweep: the grid and the points of the sweep file.
+        fixed: keys that have one value for all runs, the held-out ones included.
+        moved: keys whose values on the command line are an axis of the grid, in place of those in `points`.
+    """
+    one_value, axes = set(fixed), set(moved)
 
-    points = [drop_fixed(point) for point in sweep.points]
-    unique = [point for i, point in enumerate(points) if point and point not in points[:i]]
-    return dataclasses.replace(sweep, grid=drop_fixed(sweep.grid), points=unique)
+    def without(tree: Mapping[str, Any], keys: set[str]) -> dict[str, Any]:
+        return {key: value for key, value in flatten(tree) if key.removeprefix(OWN_GRID) not in keys}
+
+    def unique(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [point for i, point in enumerate(points) if point and point not in points[:i]]
+
+    return dataclasses.replace(
+        sweep,
+        grid=without(sweep.grid, one_value),
+        points=unique([without(point, one_value | axes) for point in sweep.points]),
+        held_out=unique([without(point, one_value) for point in sweep.held_out]),
+    )
 
 
 def _with_settings(raw: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,10 +129,11 @@ def _to_config(raw: dict[str, Any], settings: Mapping[str, Any]) -> Config:
 
 
 def expand(base: Config) -> tuple[PlannedRun, ...]:
-    """Return the runs of a sweep in the order of the grid, without duplicates.
+    """Return the runs of a sweep in the order of the grid, without duplicates, then those held out.
 
     Raises:
-        ConfigError: the sweep has no runs, or the configuration of one is not valid; names key and value.
+        ConfigError: the sweep has no runs, the configuration of one is not valid (names key and value), or a
+            run is both fitted and held out.
     """
     raw = to_dict(base)
     sweep = copy.deepcopy(raw["sweep"])
@@ -110,16 +141,36 @@ def expand(base: Config) -> tuple[PlannedRun, ...]:
         raise ConfigError(
             "the sweep has no runs: choose one with sweep=NAME, or give lists: model.width=8,16"
         )
+    runs = _planned(raw, iter_settings(sweep["grid"], sweep["points"]))
+    if not sweep["held_out"]:
+        return tuple(runs.values())
+    held = _planned(raw, iter_settings({}, sweep["held_out"]))
+    points = {run_id for each in runs.values() for run_id in each.config.point_ids.values()}
+    for each in held.values():
+        if points & set(each.config.point_ids.values()):
+            raise ConfigError(
+                f"sweep.held_out: {_shown(each.settings)} is fitted too: change one of them, or "
+                "set sweep.held_out=[]"
+            )
+    return (*runs.values(), *(dataclasses.replace(each, held_out=True) for each in held.values()))
+
+
+def _shown(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in settings.items())
+
+
+def _planned(raw: dict[str, Any], every: Iterable[dict[str, Any]]) -> dict[str, PlannedRun]:
+    """Return run_id -> run of the settings in `every`, on top of the configuration `raw`."""
     runs: dict[str, PlannedRun] = {}
     checked: set[str] = set()
-    for settings in iter_settings(sweep["grid"], sweep["points"]):
+    for settings in every:
         if new := settings.keys() - checked:
             _check_axes(sorted(new))
             checked |= new
         config = _to_config(_with_settings(raw, settings), settings)
         run_id = config.run_id  # computed at each access: a hash of the whole configuration
         runs.setdefault(run_id, PlannedRun(run_id, settings, config))
-    return tuple(runs.values())
+    return runs
 
 
 def _check_axes(keys: list[str]) -> None:

@@ -116,6 +116,77 @@ def _call_and_send(pipe: Connection, function: Callable[..., Any], arguments: tu
 
 
 @dataclasses.dataclass(frozen=True)
+class RunPlan:
+    """What a run will do, as far as it is known before training.
+
+    Attributes:
+        train_flops: training FLOPs of trunk and cooldown branches.
+        point_flops: those of each point, which are of the trunk up to its branch and of that branch.
+        steps: of trunk and branches.
+        ends: steps after which each point ends.
+        epoch_steps: steps of one pass over the training images.
+        image_shape: channels, height, width.
+    """
+
+    train_flops: float | None
+    point_flops: tuple[float | None, ...]
+    steps: int
+    ends: tuple[int, ...]
+    epoch_steps: int
+    image_shape: tuple[int, int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Site:
+    """The machine that plans: its device as records name it, the precision that `auto` means there, and its
+    number of GPUs."""
+
+    device: str
+    precision: str
+    gpus: int
+
+
+def _lay_out_in_child(configs: tuple[Config, ...]) -> tuple[tuple[RunPlan, ...], Site]:
+    """Return the plan of each run, from public facts of the data sets where possible, and this machine."""
+    import torch
+
+    from isoflop.meter.device import hardware
+    from isoflop.runner import prepare
+    from isoflop.train.data import facts
+
+    plans: dict[str, RunPlan] = {}
+    for config in configs:
+        if config.config_id not in plans:
+            known = facts(config.data)
+            config.launch.check_batch(config.optim.batch_size)
+            count, plan = prepare.lay_out(config, known)
+            each, batch = count.train_flops_per_example, config.optim.batch_size
+            plans[config.config_id] = RunPlan(
+                train_flops=plan.planned_train_flops,
+                point_flops=tuple(prepare.times(h.end_step * batch, each) for h in plan.horizons),
+                steps=plan.all_steps,
+                ends=tuple(h.end_step for h in plan.horizons),
+                epoch_steps=known.train_n // batch,
+                image_shape=known.image_shape,
+            )
+    gpus = torch.cuda.device_count() if configs[0].launch.device != "cpu" else 0
+    device = torch.cuda.get_device_name() if gpus else hardware.describe_cpu()
+    site = Site(device, "bf16" if gpus else "fp32", gpus)
+    return tuple(plans[config.config_id] for config in configs), site
+
+
+def lay_out(runs: tuple[PlannedRun, ...]) -> tuple[tuple[RunPlan, ...], Site]:
+    """Return the plan of each run, in the order of `runs`, without reading images; and this machine.
+
+    Raises:
+        ConfigError: a run's model or batch size cannot be used.
+        RuntimeError: the planning process died.
+    """
+    plans, site = call_in_child("planning", _lay_out_in_child, tuple(each.config for each in runs))
+    return plans, site
+
+
+@dataclasses.dataclass(frozen=True)
 class _Planned:
     """What planning learned of a configuration: its training FLOPs, and its counted work, pickled.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pandas as pd
 from isoflop import record as records
 from isoflop.record import Record
 from isoflop.record.label import shape_label
+from isoflop.table import held_out, rate_search
 
 JOULES_PER_KWH = 3.6e6
 SECONDS_PER_HOUR = 3600.0
@@ -28,7 +30,11 @@ class Dropped:
 
 @dataclasses.dataclass(frozen=True)
 class RunTable:
-    """The points of a sweep, one a row with the columns of COLUMNS, least training FLOPs first."""
+    """The points of a sweep, one a row, least training FLOPs first.
+
+    `rows` has the columns of COLUMNS, and two that follow from the folder: `held_out`, and
+    `lr_search_gflops`, what the search for the learning rate of the point's configuration cost.
+    """
 
     rows: pd.DataFrame
     dropped: tuple[Dropped, ...]
@@ -93,6 +99,14 @@ def _with_optimizer(record: Record) -> float | None:
     return _giga(compute.train_flops + compute.optimizer_flops)
 
 
+def _rms_probability_error(record: Record) -> float | None:
+    """Return the root mean square, over test images and classes, of the predicted probability less 1 for the
+    true class and 0 for the others: the square root of the Brier score over the number of classes."""
+    if record.loss is None or record.loss.test_brier is None or record.data is None:
+        return None
+    return math.sqrt(record.loss.test_brier / record.data.classes)
+
+
 def _ceiling_share(record: Record) -> float | None:
     """Return the share of the measured ceiling of a large matrix product that training reached."""
     time = record.time
@@ -124,12 +138,17 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "test_error_high": lambda r: r.error and r.error.ci_high,
     "val_error": lambda r: r.error and r.error.val,
     "test_loss": lambda r: r.loss and r.loss.test,
+    "test_brier": lambda r: r.loss and r.loss.test_brier,
+    "test_rms_probability_error": _rms_probability_error,
     "val_loss": lambda r: r.loss and r.loss.val,
     "train_loss": lambda r: r.loss and r.loss.train,
     "examples_seen": lambda r: r.compute and r.compute.examples_seen,
     "forward_macs_per_example": lambda r: r.compute and r.compute.forward_macs_per_example,
     "inference_gflops_per_example": lambda r: _giga(
         r.compute.inference_flops_per_example if r.compute else None
+    ),
+    "norm_activation_forward_gflops_per_example": lambda r: _giga(
+        r.compute.norm_activation_forward_flops_per_example if r.compute else None
     ),
     "train_gflops": _train_gflops,
     "train_gflops_reason": lambda r: r.compute.train_flops_reason if r.compute else r.compute_reason,
@@ -234,7 +253,12 @@ def aggregate(directory: Path) -> RunTable:
             kept.append(record)
         else:
             dropped.append(Dropped(record.run_id, record.state, record.reason or "no error was measured"))
-    return RunTable(tabulate(kept), tuple(dropped))
+    declared = held_out.run_ids(directory)
+    rows = tabulate(kept)
+    rows[held_out.COLUMN] = rows["run_id"].isin(declared).astype(float)
+    spent = rate_search.spent_gflops(directory, kept)
+    rows[rate_search.COLUMN] = rows["run_id"].map(spent).astype(float)
+    return RunTable(rows, tuple(dropped))
 
 
 def write(table: RunTable, directory: Path) -> tuple[Path, Path]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.table import Table
 
+from isoflop.curve.joint.data_grid import GrowthPath
 from isoflop.curve.joint.result import Allocation, JointFit, JointHeldOut
 from isoflop.curve.result import Estimate, Excluded
 from isoflop.report.text.numerals import factor, plural
@@ -41,6 +42,8 @@ def show(fit: JointFit, out: Console) -> None:
     )
     if fit.allocation is not None:
         _show_split(fit, fit.allocation, out)
+    if fit.growth is not None:
+        _show_growth(fit, fit.growth, out)
     if fit.held_out is not None:
         _show_held_out(fit.held_out, out)
     show_excluded(fit.excluded, out)
@@ -112,6 +115,27 @@ def _show_split(fit: JointFit, split: Allocation, out: Console) -> None:
     beyond = split.optima[-1].compute / split.optima[0].compute
     if beyond > 1:
         out.print(f"the last line is {beyond:.3g} times the largest of the rows: extrapolated", markup=False)
+
+
+def _show_growth(fit: JointFit, growth: GrowthPath, out: Console) -> None:
+    """Print the best size for each amount of data, and the path on which parameters grow with the data."""
+    rows = [
+        (
+            f"{data:.4g}",
+            interval(best) + ("" if inside else " extrapolated"),
+            f"{at.parameters:.4g}",
+            interval(at.error),
+        )
+        for data, best, inside, at in zip(growth.data, growth.best, growth.reaches, growth.path, strict=True)
+    ]
+    out.print(_table((fit.resources[1], "best parameters", "on the paper's path", f"{fit.y} there"), rows))
+    out.print(
+        f"best parameters as {fit.resources[1]} to the power {interval(growth.growth)}; on the paper's path "
+        f"(parameters in proportion, {growth.parameters_per_example:.3g} a unit) {fit.y} falls as compute to "
+        f"the power -b, b = {interval(growth.exponent)}: k times less takes k^{interval(growth.alpha)} "
+        "compute",
+        markup=False,
+    )
 
 
 def _show_held_out(held: JointHeldOut, out: Console) -> None:

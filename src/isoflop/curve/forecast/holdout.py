@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from isoflop.curve import points
-from isoflop.curve.fit import Method, fit_table
-from isoflop.curve.result import FitReport, HeldOut, HeldOutRun
-from isoflop.table import rule
+from isoflop.curve.fit import DEFAULT_AXES, Method, fit_all, fit_table
+from isoflop.curve.result import FitFile, FitReport, HeldOut, HeldOutRun
+from isoflop.table import held_out, rule
 
 Array = npt.NDArray[np.float64]
 
-MARGIN = 1.05
+MARGIN = 1.15
 """The band ends at MARGIN times the largest held-out x."""
 
 
@@ -52,6 +53,63 @@ def fit_and_judge(table: pd.DataFrame, expression: str, *, x: str, y: str, metho
     )
 
 
+def fit_sweep(
+    rows: pd.DataFrame,
+    *,
+    source: str,
+    method: Method,
+    axes: Sequence[tuple[str, str]] = DEFAULT_AXES,
+) -> FitFile:
+    """Fit a sweep's table as fit.fit_all does, and judge the first report on the runs that were held out
+    before training, which no report fits.
+
+    Raises: as fit.fit_all.
+    """
+    x, y = axes[0]
+    held = rows[held_out.mask(rows)]
+    known = held[(held[x] > 0) & (held[y] > 0)] if x in rows and y in rows else held.iloc[:0]
+    if known.empty:
+        return fit_all(rows, source=source, method=method, axes=axes)
+    at = points.numbers(known, x)
+    fits = fit_all(rows, source=source, method=_reaching(rows, at, x, method), axes=axes)
+    first = fits.reports[0]
+    if first.forecast is None:
+        return fits
+    ids = [str(run_id) for run_id in known["run_id"]]
+    judged = _judge(first, held_out.EXPRESSION, ids, at, points.numbers(known, y))
+    return dataclasses.replace(fits, reports=(dataclasses.replace(first, held_out=judged), *fits.reports[1:]))
+
+
+def predict(rows: pd.DataFrame, at: Array, *, x: str, y: str, method: Method) -> tuple[FitReport, Array]:
+    """Fit a sweep's table, without the runs held out, and predict y at x = `at` (n,).
+
+    Returns the report and (n, 3): the prediction, and the ends of the 95% interval for a new run.
+
+    Raises:
+        ValueError: the rows cannot be fitted (fit.fit_table) or give no forecast.
+    """
+    report = fit_table(rows, x=x, y=y, method=_reaching(rows, at, x, method))
+    if report.forecast is None:
+        raise ValueError(f"no forecast of {y} against {x}: {report.forecast_reason}")
+    return report, _at(report, at)
+
+
+def _reaching(rows: pd.DataFrame, at: Array, x: str, method: Method) -> Method:
+    """Return the method with bands that end beyond the largest of `at` (n,)."""
+    fitted = points.numbers(rows[~held_out.mask(rows)], x)
+    largest = float(fitted[np.isfinite(fitted)].max(initial=0.0))
+    ratio = float(at.max()) / largest if largest > 0 else 1.0
+    return dataclasses.replace(method, beyond=max(method.beyond, MARGIN * ratio))
+
+
+def _at(report: FitReport, x: Array) -> Array:
+    """Return (n, 3): the forecast at x (n,) and the ends of the interval for a new run."""
+    assert report.forecast is not None
+    band = report.forecast.band
+    sides = (band.y, band.new_low, band.new_high)
+    return np.column_stack([np.exp(np.interp(np.log(x), np.log(band.x), np.log(side))) for side in sides])
+
+
 def _judge(report: FitReport, expression: str, ids: list[str], x: Array, y: Array) -> HeldOut:
     """Compare the forecast with held-out runs.
 
@@ -61,12 +119,7 @@ def _judge(report: FitReport, expression: str, ids: list[str], x: Array, y: Arra
         ids: run ids (n) of the held-out runs.
         x, y: their values (n,).
     """
-    assert report.forecast is not None
-    band = report.forecast.band
-    middle, low, high = (
-        np.exp(np.interp(np.log(x), np.log(band.x), np.log(side)))
-        for side in (band.y, band.new_low, band.new_high)
-    )
+    middle, low, high = _at(report, x).T
     rows = tuple(
         HeldOutRun(run_id, *(float(v) for v in values))
         for run_id, *values in zip(ids, x, y, middle, low, high, strict=True)

@@ -7,6 +7,7 @@ solver, so that the sample and all resamples of configurations are each fitted f
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from isoflop.curve import bootstrap, solver
-from isoflop.curve.joint import allocation, forms
+from isoflop.curve.joint import allocation, data_grid, forms
 from isoflop.curve.joint import rows as joint_rows
 from isoflop.curve.joint.laws import JOINT_LAWS, JointLaw
 from isoflop.curve.joint.result import Allocation, JointFit, JointHeldOut, Optimum, PredictedRow
@@ -315,6 +316,9 @@ def fit_joint(
         delta=fitted.delta,
         log10_rmse=float(np.sqrt(np.mean((fitted.residual / math.log(10)) ** 2))),
         allocation=_allocate(joint_law, rows, fitted, factor, at_compute),
+        growth=data_grid.growth_path(
+            joint_law, rows, draws, functools.partial(_estimate, configs=configs, free=free)
+        ),
         held_out=None if held is None else _judge(joint_law, rows, held, fitted, seed),
         excluded=rows.excluded,
         warnings=(*warnings, *factor.warnings),

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from isoflop.curve import points
-from isoflop.curve.joint import rows
+from isoflop.curve.joint import data_grid, rows
 from isoflop.curve.joint.laws import JOINT_LAWS
 from isoflop.curve.result import Excluded
 from isoflop.table import aggregate, columns, external, formats, rule
@@ -117,6 +117,11 @@ def read_resources(
     if formats.is_chart(raw):
         raise ValueError(f"{path}: a W&B chart has one resource only: export the table of runs")
     column_names = _choose(raw.columns, needed, options)
+    warnings: tuple[str, ...] = ()
+    if {"n", "d"} <= set(needed) and options.get("d") is None and data_grid.is_grid(raw):
+        # Every data set is passed over equally often: what varies is how many images there are.
+        column_names["d"] = data_grid.DATA
+        warnings = (f"data is {data_grid.DATA}: sizes and data sets are crossed, with equal epochs",)
     column = {name: columns.find(raw, column_names[name], name) for name in column_names}
     sizes = tuple(columns.find(raw, name, "isoflop") for name in sizes)
     y = column.pop("y")
@@ -132,7 +137,7 @@ def read_resources(
         runs = external.to_runs(raw, path, x=x, y=y, group=group or together, seed=seed, chance=chance)
     if not mixed:
         points.refuse_mixed(runs.table, "the resources")
-    return _with_data(ResourceTable(runs.table, column, sizes, runs.y, runs.warnings), needed)
+    return _with_data(ResourceTable(runs.table, column, sizes, runs.y, (*runs.warnings, *warnings)), needed)
 
 
 def _choose(

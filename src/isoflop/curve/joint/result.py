@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
+from isoflop.curve.joint.data_grid import GrowthPath
 from isoflop.curve.joint.laws import JOINT_LAWS
 from isoflop.curve.result import Estimate, Excluded
 
@@ -64,6 +65,7 @@ class JointFit:
     `resources` are the columns in the order of `roles`. `objective` is the least sum of Huber's loss of ln y
     with threshold `delta`. `standard_errors` by parameter are standard deviations of the resamples' values,
     None without enough configurations. `allocation` is None if a resource does not lower y (see `warnings`).
+    `growth` is the best size for each amount of data, where the rows cross the two.
     """
 
     law: str
@@ -80,6 +82,7 @@ class JointFit:
     delta: float
     log10_rmse: float
     allocation: Allocation | None
+    growth: GrowthPath | None
     held_out: JointHeldOut | None
     excluded: tuple[Excluded, ...]
     warnings: tuple[str, ...]

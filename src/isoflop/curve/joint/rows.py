@@ -13,6 +13,7 @@ import pandas as pd
 
 from isoflop.curve import bootstrap
 from isoflop.curve.result import Excluded
+from isoflop.table import held_out
 from isoflop.table.columns import nearest
 from isoflop.table.grouping import distinct_scales
 
@@ -103,7 +104,10 @@ def select(
     level = np.full(len(table), math.inf if chance is None else chance)
     if chance is None and y == "test_error" and "chance_error" in table:
         level = column(table, "chance_error")
-    reasons = [_problem(needed, row, len(resources), guess) for row, guess in zip(values, level, strict=True)]
+    reasons = [
+        held_out.EXCLUDED if held else _problem(needed, row, len(resources), guess)
+        for row, guess, held in zip(values, level, held_out.mask(table), strict=True)
+    ]
     keep = np.array([reason is None for reason in reasons], dtype=bool)
     labels = np.arange(len(table)) if group is None else table[group].astype(str).to_numpy()
     config, _ = pd.factorize(labels[keep])

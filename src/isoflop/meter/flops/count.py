@@ -24,6 +24,7 @@ from torch import nn
 from isoflop.meter.flops.dispatch import AttentionCalls, DispatchCounter
 from isoflop.meter.flops.handles import FVCORE_HANDLES, is_free
 from isoflop.meter.flops.meta_trace import TraceableConvolutions
+from isoflop.meter.flops.norm_activation import NormActivationCounter
 from isoflop.meter.flops.twin import TensorOutputs, isolated_torch_state, make_twin, to_cpu, to_meta
 
 AGREEMENT = 0.01
@@ -48,6 +49,8 @@ class FlopCount:
         train_elements_per_example: elements that the operations of a training step of `batch_size` examples
             read and write if none are fused and nothing stays in a cache, without loss and optimizer. Weights
             are read once a step, so the figure falls with the batch.
+        norm_activation_forward_flops_per_example: of normalisations and activations, which are in none of the
+            other counts (norm_activation.py).
         forward_macs_by_op: torch's name of an operation -> MACs; `attention` for torch's attention functions.
         uncounted_ops: operations that have no formula and are not free.
         counters_agree: whether torch's counter and fvcore agree on the forward MACs.
@@ -63,6 +66,7 @@ class FlopCount:
     torch_forward_macs_per_example: float | None
     closed_form_macs_per_example: float | None
     train_elements_per_example: float | None
+    norm_activation_forward_flops_per_example: float | None
     batch_size: int
     forward_macs_by_op: dict[str, float]
     uncounted_ops: tuple[str, ...]
@@ -80,6 +84,7 @@ class _Evidence:
     training: DispatchCounter | None = None
     fvcore_macs: float | None = None
     fvcore_uncounted: set[str] = dataclasses.field(default_factory=set)
+    norm_activation_flops: float | None = None
     reasons: list[str] = dataclasses.field(default_factory=list)
 
 
@@ -133,9 +138,7 @@ def _count_with_torch(evidence: _Evidence, model: nn.Module, batch: torch.Tensor
 
 def _count_with_fvcore(evidence: _Evidence, model: nn.Module, example: torch.Tensor) -> None:
     try:
-        evidence.fvcore_macs, evidence.fvcore_uncounted = _trace_with_fvcore(
-            make_twin(model, to_meta), example
-        )
+        _trace_with_fvcore(evidence, make_twin(model, to_meta), example)
         return
     except ImportError as error:
         evidence.reasons.append(f"fvcore is not installed: pip install fvcore ({_summary(error)})")
@@ -143,9 +146,7 @@ def _count_with_fvcore(evidence: _Evidence, model: nn.Module, example: torch.Ten
     except Exception:  # a model that depends on values cannot be traced on the meta device: use the CPU
         example = torch.zeros_like(example, device="cpu")
     try:
-        evidence.fvcore_macs, evidence.fvcore_uncounted = _trace_with_fvcore(
-            make_twin(model, to_cpu), example
-        )
+        _trace_with_fvcore(evidence, make_twin(model, to_cpu), example)
     except Exception as error:
         evidence.reasons.append(f"fvcore cannot trace the model ({_summary(error)})")
 
@@ -174,8 +175,9 @@ def _training_pass(twin: TensorOutputs, batch: torch.Tensor) -> DispatchCounter:
     return counter
 
 
-def _trace_with_fvcore(twin: TensorOutputs, example: torch.Tensor) -> tuple[float, set[str]]:
-    """Return forward MACs and the operations that have no handle and are not free.
+def _trace_with_fvcore(evidence: _Evidence, twin: TensorOutputs, example: torch.Tensor) -> None:
+    """Add forward MACs, the operations that have no handle and are not free, and what normalisations and
+    activations cost.
 
     Raises:
         ImportError: fvcore is not installed.
@@ -183,11 +185,14 @@ def _trace_with_fvcore(twin: TensorOutputs, example: torch.Tensor) -> tuple[floa
     from fvcore.nn import FlopCountAnalysis
 
     twin.eval()  # in train mode the trace would update the statistics of normalisation layers
-    analysis = FlopCountAnalysis(twin, (example,)).set_op_handle(**FVCORE_HANDLES)
+    beside = NormActivationCounter()
+    analysis = FlopCountAnalysis(twin, (example,)).set_op_handle(**FVCORE_HANDLES | beside.handles())
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     with torch.device(example.device), TraceableConvolutions(), torch.no_grad():
         total_macs = float(analysis.total())
-    return total_macs, {name for name in analysis.unsupported_ops() if not is_free(name)}
+    evidence.fvcore_macs = total_macs
+    evidence.fvcore_uncounted = {name for name in analysis.unsupported_ops() if not is_free(name)}
+    evidence.norm_activation_flops = float(beside.flops)
 
 
 def _summary(error: Exception) -> str:
@@ -230,6 +235,7 @@ def _cross_check(evidence: _Evidence) -> FlopCount:
         torch_forward_macs_per_example=torch_macs,
         closed_form_macs_per_example=evidence.closed_form_macs,
         train_elements_per_example=training.elements / batch_size if training else None,
+        norm_activation_forward_flops_per_example=evidence.norm_activation_flops,
         batch_size=batch_size,
         forward_macs_by_op=by_op,
         uncounted_ops=uncounted,

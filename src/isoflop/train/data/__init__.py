@@ -7,7 +7,7 @@ small as it is, resolves errors as finely as possible.
 """
 
 from isoflop.train.data.parts import DataError, DataSet, Part, split
-from isoflop.train.data.sets import load
+from isoflop.train.data.sets import Facts, facts, load
 from isoflop.train.data.stream import batches
 
-__all__ = ["DataError", "DataSet", "Part", "batches", "load", "split"]
+__all__ = ["DataError", "DataSet", "Facts", "Part", "batches", "facts", "load", "split"]

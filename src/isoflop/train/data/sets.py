@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import importlib.util
@@ -107,6 +108,52 @@ READERS: dict[str, Callable[[DataConfig], Raw]] = {
     "imagefolder": folder.read_images,
     "synthetic": synthetic.generate,
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What a plan needs to know of a data set: training images, their shape, classes."""
+
+    train_n: int
+    image_shape: tuple[int, int, int]
+    classes: int
+
+
+_SIZES = {
+    "digits": (1797, None, (1, 8, 8), 10),
+    "mnist": (70_000, 10_000, (1, 28, 28), 10),
+    "fashion_mnist": (70_000, 10_000, (1, 28, 28), 10),
+    "cifar10": (60_000, 10_000, (3, 32, 32), 10),
+    "cifar100": (60_000, 10_000, (3, 32, 32), 100),
+    "svhn": (99_289, 26_032, (3, 32, 32), 10),
+}
+"""Images in all and in the test part (None: it has none of its own), shape, classes of the public sets."""
+
+
+def facts(config: DataConfig) -> Facts:
+    """Return the facts of a data set without reading its images, but for those of an image folder.
+
+    Raises:
+        DataError: the folder is missing or damaged.
+    """
+    if config.name == "imagefolder":
+        data = load(config, torch.device("cpu"))
+        return Facts(len(data.train), data.image_shape, data.classes)
+    if config.name == "synthetic":
+        assert config.dimension is not None
+        assert config.classes is not None
+        assert config.examples is not None
+        n, test_n, classes = config.examples, round(synthetic.TEST_SHARE * config.examples), config.classes
+        return Facts(
+            len(split(n, test_n, config.fraction)[0]), synthetic.image_shape(config.dimension), classes
+        )
+    total, own_test, shape, classes = _SIZES[config.name]
+    side = config.resolution
+    return Facts(
+        len(split(total, own_test, config.fraction)[0]),
+        shape if side is None else (shape[0], side, side),
+        classes,
+    )
 
 
 def load(config: DataConfig, device: torch.device) -> DataSet:

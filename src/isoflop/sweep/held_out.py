@@ -1,0 +1,179 @@
+"""Held-out runs of a sweep: declared before anything is trained, predicted once the others are done.
+
+Order of work: `declare` before the first run, `predict` when every other run has its final record, then the
+held-out runs are trained. What is written stands in DIR/held_out.json (table/held_out.py).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from isoflop import __version__
+from isoflop import record as records
+from isoflop.config import ConfigError
+from isoflop.runner import provenance
+from isoflop.sweep.grid import PlannedRun
+from isoflop.sweep.planning import RunPlan
+from isoflop.table import aggregate, held_out
+from isoflop.table.held_out import Declaration, HeldOutFile, PredictedPoint, Prediction
+
+X, Y = "train_gflops", "test_error"
+"""The axes on which held-out points are predicted."""
+FINAL = ("done", "diverged", "oom")
+"""States of a record after which a run is not trained again."""
+
+
+def split(runs: Sequence[PlannedRun]) -> tuple[tuple[PlannedRun, ...], tuple[PlannedRun, ...]]:
+    """Return the runs that are fitted, and those held out."""
+    return tuple(r for r in runs if not r.held_out), tuple(r for r in runs if r.held_out)
+
+
+def declare(directory: Path, runs: Sequence[PlannedRun]) -> HeldOutFile | None:
+    """Write DIR/held_out.json for the held-out runs of a sweep, or check it if it is there.
+
+    Returns the file, None if nothing is held out in the folder.
+
+    Raises:
+        ConfigError: the file says otherwise than the sweep, or a point is trained already.
+        ValueError: the file was changed after it was written.
+        OSError: it cannot be written.
+    """
+    fitted, held = split(runs)
+    points = [run_id for each in held for run_id in each.config.point_ids.values()]
+    path = directory / held_out.FILE
+    file = held_out.read(directory)
+    if file is not None:
+        _check(file, points, fitted, path)
+        return file
+    if not held:
+        return None
+    if trained := [each for each in points if records.path_of(directory, each).is_file()]:
+        raise ConfigError(
+            f"sweep.held_out: {directory} holds the record of {trained[0]} already: runs are held out before "
+            "they are trained, so give a new folder, or set sweep.held_out=[]"
+        )
+    commit, _ = provenance.git_state()
+    declaration = Declaration(
+        run_ids=tuple(points),
+        settings=tuple(each.settings for each in held),
+        declared_at=provenance.now(),
+        isoflop_version=__version__,
+        git_commit=commit,
+        git_commit_reason=None if commit else "isoflop does not run from a git checkout with a commit",
+    )
+    reason = "the other runs are not done"
+    file = HeldOutFile(held_out.SCHEMA, declaration, held_out.sha256(declaration), None, reason, None)
+    _write(file, directory)
+    return file
+
+
+def _check(file: HeldOutFile, points: Sequence[str], fitted: Sequence[PlannedRun], path: Path) -> None:
+    """Refuse a sweep whose held-out points are others than those declared, or that would fit one."""
+    declared = set(file.declaration.run_ids)
+    if points and set(points) != declared:
+        raise ConfigError(
+            f"sweep.held_out: {path} declared other runs on {file.declaration.declared_at}, which cannot be "
+            "changed any more: set sweep.held_out as it was, or sweep into a new folder"
+        )
+    own = {run_id for each in fitted for run_id in each.config.point_ids.values()}
+    if taken := sorted(own & declared):
+        raise ConfigError(
+            f"{path}: {taken[0]} was held out on {file.declaration.declared_at} and cannot be trained to be "
+            "fitted: take it out of the grid, or sweep into a new folder"
+        )
+
+
+def unfinished(directory: Path, runs: Sequence[PlannedRun]) -> int:
+    """Return how many points of the runs have no final record yet."""
+
+    def is_final(run_id: str) -> bool:
+        try:
+            return records.read_state(records.path_of(directory, run_id)) in FINAL
+        except (records.RecordError, OSError):
+            return False
+
+    return sum(not is_final(run_id) for each in runs for run_id in each.config.point_ids.values())
+
+
+def predict(directory: Path, held: Sequence[PlannedRun], plans: Sequence[RunPlan]) -> Prediction:
+    """Add the prediction for the held-out points to DIR/held_out.json, unless it is there; return it.
+
+    Args:
+        directory: folder of the sweep, whose other runs are done.
+        held: the held-out runs.
+        plans: their plans, which give the FLOPs of their points.
+
+    Raises:
+        ConfigError: a held-out point is trained already.
+        ValueError, OSError: as `declare`.
+    """
+    file = held_out.read(directory)
+    assert file is not None
+    if file.prediction is not None:
+        return file.prediction
+    flops = {
+        run_id: each
+        for run, plan in zip(held, plans, strict=True)
+        for run_id, each in zip(run.config.point_ids.values(), plan.point_flops, strict=True)
+    }
+    for run_id in flops:
+        if records.path_of(directory, run_id).is_file():
+            raise ConfigError(
+                f"{records.path_of(directory, run_id)}: trained before its prediction was written: it tests "
+                "nothing any more; sweep into a new folder"
+            )
+    prediction = _predict(directory, file.declaration_sha256, flops)
+    _write(
+        dataclasses.replace(
+            file,
+            prediction=prediction,
+            prediction_reason=None,
+            prediction_sha256=held_out.sha256(prediction),
+        ),
+        directory,
+    )
+    return prediction
+
+
+def _predict(directory: Path, declaration: str, flops: dict[str, float | None]) -> Prediction:
+    """Fit the other runs and predict those of `flops`; without points, and the reason, where that fails."""
+    from isoflop.curve.fit import Method
+    from isoflop.curve.forecast import holdout
+
+    rows = aggregate.aggregate(directory).rows
+    fitted = rows[~held_out.mask(rows)].sort_values("run_id")
+    used = [(str(i), float(x), float(y)) for i, x, y in fitted[["run_id", X, Y]].itertuples(index=False)]
+    points: tuple[PredictedPoint, ...] = ()
+    reason = None
+    known = {run_id: each * 1e-9 for run_id, each in flops.items() if each is not None}
+    try:
+        if not known:
+            raise ValueError("the FLOPs of the held-out runs are unknown")
+        at = np.array(list(known.values()))
+        _, predicted = holdout.predict(rows, at, x=X, y=Y, method=Method())
+        points = tuple(
+            PredictedPoint(run_id, float(x), *(float(value) for value in values))
+            for (run_id, x), values in zip(known.items(), predicted, strict=True)
+        )
+    except ValueError as error:
+        reason = str(error)
+    return Prediction(
+        x=X,
+        y=Y,
+        predicted_at=provenance.now(),
+        declaration_sha256=declaration,
+        fitted_points=len(used),
+        fitted_sha256=held_out.sha256(used),
+        points=points,
+        reason=reason,
+    )
+
+
+def _write(file: HeldOutFile, directory: Path) -> None:
+    payload = msgspec.json.format(msgspec.json.encode(file), indent=1) + b"\n"
+    records.write_bytes(directory / held_out.FILE, payload)

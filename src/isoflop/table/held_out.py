@@ -1,0 +1,134 @@
+"""Runs held out before training: DIR/held_out.json, which no later command may change.
+
+The file is written before anything of the sweep is trained. It names the points that no fit uses, with the
+time, the commit and a hash of these; the prediction for them is added, hashed too, once the other runs are
+done and before the held-out ones start.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+COLUMN = "held_out"
+"""Column of the table: 1 for a point that was held out before training, else 0."""
+FILE = "held_out.json"
+SCHEMA = 1
+EXPRESSION = "declared before training in held_out.json"
+"""The rule by which such points are held out, as a fit names it."""
+EXCLUDED = "held out before training (held_out.json)"
+"""Reason for which a fit leaves the row of such a point out."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Declaration:
+    """Which points are held out: their run ids in the sweep's order, the settings of their runs, when this
+    was decided, and with which code."""
+
+    run_ids: tuple[str, ...]
+    settings: tuple[dict[str, Any], ...]
+    declared_at: str
+    isoflop_version: str
+    git_commit: str | None
+    git_commit_reason: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictedPoint:
+    """y at one held-out point as the fit of the others gives it, with the 95% interval for a new run."""
+
+    run_id: str
+    x: float
+    y: float
+    new_low: float
+    new_high: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What was predicted before the held-out runs were trained.
+
+    `fitted_sha256` is over the fitted points: run_id, x and y of each, in the order of the ids.
+    `declaration_sha256` is that of the declaration it belongs to. `points` is empty where the fit gave no
+    prediction, for the `reason`.
+    """
+
+    x: str
+    y: str
+    predicted_at: str
+    declaration_sha256: str
+    fitted_points: int
+    fitted_sha256: str
+    points: tuple[PredictedPoint, ...]
+    reason: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class HeldOutFile:
+    """The content of DIR/held_out.json; each part with the SHA-256 of its JSON."""
+
+    schema: int
+    declaration: Declaration
+    declaration_sha256: str
+    prediction: Prediction | None
+    prediction_reason: str | None
+    prediction_sha256: str | None
+
+
+def sha256(part: Any) -> str:
+    """Return the SHA-256 of a value as JSON with sorted keys, in hexadecimal."""
+    return hashlib.sha256(msgspec.json.encode(part, order="sorted")).hexdigest()
+
+
+def read(directory: Path) -> HeldOutFile | None:
+    """Return what is held out in a folder, None without such a file.
+
+    Raises:
+        ValueError: the file is damaged, of a newer isoflop, or was changed after it was written.
+    """
+    path = directory / FILE
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        file = msgspec.json.decode(content, type=HeldOutFile)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{path}: damaged ({error}): restore it, it says which runs are not fitted"
+        ) from error
+    if file.schema > SCHEMA:
+        raise ValueError(f"{path}: written by a newer isoflop: upgrade")
+    prediction = file.prediction
+    sound = file.declaration_sha256 == sha256(file.declaration) and (
+        prediction is None
+        or (
+            file.prediction_sha256 == sha256(prediction)
+            and prediction.declaration_sha256 == file.declaration_sha256
+        )
+    )
+    if not sound:
+        raise ValueError(
+            f"{path}: changed after it was written (its SHA-256 differs): restore it, or use a new folder"
+        )
+    return file
+
+
+def mask(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Return which rows (n,) of a table were held out before training; none without the column."""
+    if COLUMN not in table:
+        return np.zeros(len(table), dtype=bool)
+    return np.asarray(pd.to_numeric(table[COLUMN], errors="coerce") == 1, dtype=bool)
+
+
+def run_ids(directory: Path) -> frozenset[str]:
+    """Return the ids of the points held out in a folder. Raises ValueError as `read`."""
+    file = read(directory)
+    return frozenset(file.declaration.run_ids) if file else frozenset()

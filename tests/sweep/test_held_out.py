@@ -1,0 +1,133 @@
+"""Held-out runs: declared before anything is trained, predicted, then trained; never fitted nor changed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isoflop import record as records
+from isoflop.cli import main, output
+from isoflop.config import ConfigError, compose
+from isoflop.record import Record
+from isoflop.sweep import grid, held_out
+from isoflop.sweep.grid import PlannedRun
+from isoflop.table import aggregate
+from isoflop.table import held_out as declared
+
+HELD = "sweep.held_out=[{model.width: 32}]"
+SWEEP = (
+    *(
+        "sweep",
+        "model.width=2,3,4,6,8,12",
+        "seed=0",
+        "model.depth=1",
+        "schedule.epochs=4",
+        "launch.threads=1",
+    ),
+    *(HELD, "out=s"),
+)
+
+
+def planned(tmp_path: Path, *overrides: str) -> tuple[PlannedRun, ...]:
+    config = compose.compose_config(["model.width=4,8", HELD, *overrides], None)
+    return grid.expand(dataclasses.replace(config, out=str(tmp_path)))
+
+
+def test_the_declaration_names_the_points_and_is_written_once(tmp_path: Path) -> None:
+    runs = planned(tmp_path)
+    first = held_out.declare(tmp_path, runs)
+    assert first is not None
+    _, (held,) = held_out.split(runs)
+    assert first.declaration.run_ids == (held.run_id,)
+    assert first.declaration.settings == ({"model.width": 32},)
+    assert first.declaration_sha256 == declared.sha256(first.declaration)
+    assert first.prediction is None
+    assert declared.read(tmp_path) == first
+    assert held_out.declare(tmp_path, runs) == first, "the same command again changes nothing"
+    assert held_out.declare(tmp_path / "other", planned(tmp_path, "sweep.held_out=[]")) is None
+
+
+def test_other_held_out_runs_and_fitting_one_are_refused_in_one_line(tmp_path: Path) -> None:
+    held_out.declare(tmp_path, planned(tmp_path))
+    with pytest.raises(ConfigError, match=r"declared other runs on .* cannot be changed any more"):
+        held_out.declare(tmp_path, planned(tmp_path, "sweep.held_out=[{model.width: 64}]"))
+    with pytest.raises(ConfigError, match=r"was held out on .* cannot be trained to be fitted"):
+        held_out.declare(tmp_path, planned(tmp_path, "sweep.held_out=[]", "sweep.grid.model.width=[32]"))
+    assert held_out.declare(tmp_path, planned(tmp_path, "sweep.held_out=[]")) is not None, "more fitted runs"
+
+
+def test_a_file_that_was_edited_is_refused(tmp_path: Path) -> None:
+    held_out.declare(tmp_path, planned(tmp_path))
+    path = tmp_path / declared.FILE
+    path.write_text(path.read_text().replace('"run_ids": [', '"run_ids": ["aaaaaaaaaaaaaaaa",'))
+    with pytest.raises(ValueError, match="its SHA-256 differs"):
+        declared.read(tmp_path)
+    path.write_text("{")
+    with pytest.raises(ValueError, match="damaged"):
+        declared.read(tmp_path)
+
+
+def test_what_is_trained_already_cannot_be_held_out(tmp_path: Path, done_record: Record) -> None:
+    runs = planned(tmp_path)
+    _, (held,) = held_out.split(runs)
+    records.write(dataclasses.replace(done_record, run_id=held.run_id), tmp_path)
+    with pytest.raises(ConfigError, match=r"holds the record of .* already"):
+        held_out.declare(tmp_path, runs)
+    assert not (tmp_path / declared.FILE).exists()
+
+
+@pytest.mark.slow
+def test_a_sweep_predicts_its_held_out_runs_before_it_trains_them(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main([*SWEEP]) == output.DONE
+    shown = capsys.readouterr().out
+    file = declared.read(here / "s")
+    assert file is not None
+    assert file.prediction is not None
+    assert file.prediction.reason is None
+    (run_id,) = file.declaration.run_ids
+    (point,) = file.prediction.points
+    assert point.run_id == run_id
+    assert file.prediction.fitted_points == 6
+    assert point.new_low < point.y < point.new_high
+    assert f"predicted {run_id}" in shown
+    trained = records.read(records.path_of(here / "s", run_id))
+    assert file.declaration.declared_at <= file.prediction.predicted_at <= trained.provenance.started_at
+    assert trained.compute is not None
+    assert trained.compute.train_flops == pytest.approx(point.x * 1e9), "the FLOPs were known beforehand"
+
+    rows = aggregate.aggregate(here / "s").rows.set_index("run_id")
+    assert rows[declared.COLUMN].to_dict() == {each: float(each == run_id) for each in rows.index}
+    assert main.main(["fit", "s", "--resamples", "100", "--json", "fit.json"]) == output.DONE
+    report = json.loads(Path("fit.json").read_text())["reports"][0]
+    assert report["points"] == 6, "never fitted"
+    assert {"run_id": run_id, "reason": declared.EXCLUDED} in report["excluded"]
+    assert [row["run_id"] for row in report["held_out"]["rows"]] == [run_id]
+    assert report["held_out"]["rows"][0]["y"] == trained.error.test if trained.error else False
+
+    before = (here / "s" / declared.FILE).read_bytes()
+    assert main.main([*SWEEP]) == output.DONE
+    assert (here / "s" / declared.FILE).read_bytes() == before
+    changed = [word.replace("width: 32", "width: 48") for word in SWEEP]
+    assert main.main(changed) == output.INPUT
+    assert len(list((here / "s/records").glob("*.json"))) == 7, "nothing was trained"
+
+
+@pytest.mark.parametrize(
+    ("state", "waits"), [("done", 0), ("diverged", 0), ("oom", 0), ("failed", 1), ("interrupted", 1)]
+)
+def test_held_out_runs_wait_for_those_that_the_next_command_tries_again(
+    state: Any, waits: int, tmp_path: Path, done_record: Record
+) -> None:
+    fitted, _ = held_out.split(planned(tmp_path))
+    assert held_out.unfinished(tmp_path, fitted) == 2
+    for each, known in zip(fitted, ("done", state), strict=True):
+        reason = None if known == "done" else "for the test"
+        record = dataclasses.replace(done_record, run_id=each.run_id, state=known, reason=reason)
+        records.write(record, tmp_path)
+    assert held_out.unfinished(tmp_path, fitted) == waits
