@@ -188,7 +188,8 @@ def test_schema_3_kept_the_rate_without_the_batch_sizes_factor(name: str, factor
 def test_schema_3_kept_either_what_a_run_read_or_its_replay(
     replayed: bool, source: str, own: float | None
 ) -> None:
-    raw = {"loss": None, "optim": None, "cell": {}, "energy": {"replayed": replayed, "energy_joules": 12.5}}
+    raw = dict.fromkeys(("loss", "optim", "compute"))
+    raw |= {"cell": {}, "energy": {"replayed": replayed, "energy_joules": 12.5}}
     energy = records.MIGRATIONS[3](raw)["energy"]
     assert (energy["source"], energy["own_joules"]) == (source, own)
     assert (energy["own_joules_reason"] is None) == (own is not None)
