@@ -47,8 +47,8 @@ def _from_2(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_3(raw: dict[str, Any]) -> dict[str, Any]:
-    """Schema 3 had neither the training loss over the steps nor the Brier score nor the step's engine, and its
-    `optim.lr` was the configured rate, without the factor of the batch size."""
+    """Schema 3 had neither the training loss over the steps nor the Brier score nor the step's engine, and
+    its `optim.lr` was the configured rate, without the factor of the batch size."""
     loss, optim, timing = raw["loss"], raw["optim"], raw["time"]
     if timing is not None:
         timing = timing | _unknown("step_engine", "step_choice", schema=3)
@@ -56,12 +56,16 @@ def _from_3(raw: dict[str, Any]) -> dict[str, Any]:
         loss = loss | _unknown("test_brier", schema=3)
     if optim is not None:
         optim = optim | {"lr": optim["lr"] * _batch_factor(raw["cell"].get("optim", {}))}
-    return raw | _unknown("train_loss", schema=3) | {
-        "schema": 4,
-        "loss": loss,
-        "optim": optim,
-        "time": timing,
-    }
+    return (
+        raw
+        | _unknown("train_loss", schema=3)
+        | {
+            "schema": 4,
+            "loss": loss,
+            "optim": optim,
+            "time": timing,
+        }
+    )
 
 
 def _batch_factor(settings: dict[str, Any]) -> float:

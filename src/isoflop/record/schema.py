@@ -200,7 +200,9 @@ class Ceiling:
 @dataclasses.dataclass(frozen=True)
 class Timing:
     """Seconds from a monotonic clock, and how steps were carried out: `step_engine` names the engine
-    (docs/performance.md), `step_choice` is a sentence that says why it was taken. `train_seconds` excludes warm-up (of which `compile_seconds` went into
+    (docs/performance.md), `step_choice` is a sentence that says why it was taken.
+
+    `train_seconds` excludes warm-up (of which `compile_seconds` went into
     compiling or capturing the step), evaluation and data preparation.
 
     `hardware_burden_flops` is the paper's measure: devices x peak rate x `train_seconds`. The roofline

@@ -22,8 +22,8 @@ from isoflop.runner.evaluation import Evaluator
 from isoflop.runner.prepare import Prepared
 from isoflop.runner.request import RunRequest
 from isoflop.runner.segment import SegmentTrainer
-from isoflop.runner.workload import workload
 from isoflop.runner.state import START, EarlierEnergy, MeasuredPoint, TrainedPoint, TrainingState, Trajectory
+from isoflop.runner.workload import workload
 from isoflop.signals import InterruptedRunError
 from isoflop.train import optim, schedule
 from isoflop.train.loop import Trainer, deterministic, warm_trainer

@@ -1,9 +1,9 @@
 """The compiler of the step's two passes, and its cache on disk, which is kept between runs and sweeps.
 
-The cache is TORCHINDUCTOR_CACHE_DIR where that is set, else the folder `inductor` of the user's cache folder
-(config/user_cache.py). Inductor keeps in it the compiled kernels and, by a hash of the traced graph, the whole
-result. It does not say whether it holds a graph before the graph is traced, so each shape that was compiled
-leaves an empty file of its own beside it, which is what the choice of an engine asks for.
+The cache is TORCHINDUCTOR_CACHE_DIR where that is set, else the folder `inductor` of the user's cache
+folder (config/user_cache.py). Inductor keeps in it the compiled kernels and, by a hash of the traced graph,
+the whole result. It does not say whether it holds a graph before the graph is traced, so each shape that was
+compiled leaves an empty file of its own beside it, which is what the choice of an engine asks for.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def shape_key(config: Config, device: torch.device) -> str:
         "data": (data.name, data.resolution),
         "optim": (config.optim.batch_size, config.optim.label_smoothing),
         "precision": config.precision,
-        "versions": (isoflop.__version__, torch.__version__),
+        "versions": (isoflop.__version__, str(torch.__version__)),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
     }
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
@@ -75,7 +75,7 @@ def is_cached(key: str) -> bool:
 
 
 def mark_cached(key: str) -> None:
-    """Remember that the step of this `shape_key` is in the cache; a cache that cannot be written is no error."""
+    """Remember that the step of this `shape_key` is in the cache, if that can be written."""
     kept = keep_cache()
     if kept is None:
         return

@@ -102,7 +102,9 @@ class Static:
             raise
         # Tracing, lowering, Triton, a C++ compiler and files: each has exceptions of its own.
         except Exception as error:
-            raise CompileError(f"{type(error).__name__}: {first_line(error)}") from error
+            # torch wraps what a backend raised in one line that says only that.
+            cause = getattr(error, "inner_exception", error)
+            raise CompileError(f"{type(cause).__name__}: {first_line(cause)}") from error
         self._drop_gradients()
 
     def advance(self, stream: Stream, factors: Sequence[float]) -> None:

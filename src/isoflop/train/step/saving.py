@@ -2,11 +2,11 @@
 
     saved seconds = steps x (seconds saved a step) - seconds of compiling
 
-Compiling fuses batch norm, ReLU and additions, so that a step saves launches of kernels and traffic to memory:
-a constant and a share of the bytes that a step without fusion moves (Compute.train_bytes_per_example). The two
-constants solve the two shapes that were measured, CIFAR-10 in batches of 512 in bf16 (docs/performance.md):
-2014 to 1821 us at width 4, depth 1 and 10451 to 7495 us at width 64, depth 3. A faster memory saves less, a
-slower one more; the sign of the decision, not the third digit, is what the rule is for.
+Compiling fuses batch norm, ReLU and additions, so that a step saves launches of kernels and traffic to
+memory: a constant and a share of the bytes that a step without fusion moves (train_bytes_per_example of a
+record). The two constants solve the two shapes that were measured, CIFAR-10 in batches of 512 in bf16
+(docs/performance.md): 2014 to 1821 us at width 4, depth 1 and 10451 to 7495 us at width 64, depth 3. A faster
+memory saves less, a slower one more; the sign of the decision, not the third digit, is what the rule is for.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ LARGEST_SHARE = 0.4
 STEP_OVERHEAD_SECONDS = 2.23e-3
 STEP_SECONDS_PER_BYTE = 3.58e-13
 STEP_FLOPS_PER_SECOND = 7.836e14
-"""The plain graph's step: the measured rate of a large bf16 product, and two constants fitted to 21 shapes (in
-logarithms, results/cifar10-h200-fixed-recipe): within a factor of 1.6 of each."""
+"""The plain graph's step: the measured rate of a large bf16 product, and two constants fitted to the 21
+shapes of the same sweep, in logarithms: within a factor of 1.6 of each."""
 COMPILE_SECONDS = 17.0
 """On an empty cache: 16.0 and 17.6 s were measured."""
 CACHED_SECONDS = 4.0
