@@ -233,7 +233,8 @@ def test_same_input_same_bits() -> None:
 
 
 def test_conversion_keeps_parameters_statistics_and_marks() -> None:
-    model: Any = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(nn.BatchNorm2d(4), nn.ReLU()))
+    norm: Any = nn.BatchNorm2d(4)
+    model: Any = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(norm, nn.ReLU()))
     parameters: list[Any] = list(model.parameters())
     state = model.state_dict()
     parameters[-1].mark = "norm"

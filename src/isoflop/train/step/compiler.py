@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import os
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import torch
+from torch import Tensor
 
 import isoflop
 from isoflop.config import Config, user_cache
@@ -35,6 +38,54 @@ def compiled(loss_of: LossFunction) -> LossFunction:
     torch.compiler.reset()
     result: LossFunction = torch.compile(loss_of, dynamic=False, backend=COMPILER)
     return result
+
+
+class _CompiledOnlyError(Exception):
+    """Raised by a backend in place of returning something to run."""
+
+
+def compile_into_cache(loss_of: LossFunction, images: Tensor, labels: Tensor) -> None:
+    """Compile both passes of `loss_of` into the kept cache and run neither: the device computes nothing.
+
+    The cache's key is a hash of the traced graph, the shapes and the versions, so that another process that
+    compiles the same step finds both there.
+
+    Raises:
+        CompileError: the compiler failed.
+    """
+    finished = False
+    # Not imported with this module: it takes a second and slows the optimizers of what compiles nothing.
+    dynamo: Any = importlib.import_module("torch._dynamo")
+    functorch: Any = importlib.import_module("torch._functorch.config")
+
+    def lower(graph: Any, inputs: list[Tensor]) -> Any:
+        nonlocal finished
+        dynamo.lookup_backend(COMPILER)(graph, inputs)
+        finished = True
+        raise _CompiledOnlyError
+
+    torch.compiler.reset()
+    try:
+        # The backward pass is otherwise lowered when it is first called.
+        with functorch.patch(force_non_lazy_backward_lowering=True):
+            torch.compile(loss_of, dynamic=False, backend=lower)(images, labels)
+    except Exception as error:
+        if not finished:
+            raise CompileError(problem(error)) from error
+    finally:
+        torch.compiler.reset()
+
+
+def problem(error: BaseException) -> str:
+    """Return one line that names what went wrong in the compiler."""
+    # torch wraps what a backend raised in an error whose first line says only that.
+    cause = getattr(error, "inner_exception", error)
+    return f"{type(cause).__name__}: {first_line(cause)}"
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's message."""
+    return next(iter(str(error).strip().splitlines()), "no message")
 
 
 def keep_cache() -> Path | None:

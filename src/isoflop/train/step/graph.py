@@ -76,7 +76,7 @@ class Static:
             raise
         except RuntimeError as error:
             raise ValueError(
-                f"this step cannot be a CUDA graph ({first_line(error)}): set launch.step=eager"
+                f"this step cannot be a CUDA graph ({compiler.first_line(error)}): set launch.step=eager"
             ) from error
         self._replay = graph.replay
 
@@ -102,9 +102,7 @@ class Static:
             raise
         # Tracing, lowering, Triton, a C++ compiler and files: each has exceptions of its own.
         except Exception as error:
-            # torch wraps what a backend raised in one line that says only that.
-            cause = getattr(error, "inner_exception", error)
-            raise CompileError(f"{type(cause).__name__}: {first_line(cause)}") from error
+            raise CompileError(compiler.problem(error)) from error
         self._drop_gradients()
 
     def advance(self, stream: Stream, factors: Sequence[float]) -> None:
@@ -147,8 +145,3 @@ class Static:
         # every replay writes them again.
         for parameter in self._parameters:
             parameter.grad = None
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an exception's message."""
-    return next(iter(str(error).strip().splitlines()), "no message")
