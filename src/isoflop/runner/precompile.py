@@ -60,8 +60,9 @@ def compile_step(
     with deterministic(config.launch.deterministic):
         model = models.build(config.model, image_shape, classes, seed=0, device=device)
         model = model.to(memory_format=layout).train()
-        images = torch.zeros(config.optim.batch_size, *image_shape, device=device)
-        images = images.contiguous(memory_format=layout)
+        # Strides are part of the graph, and those of one channel or pixel are only fixed where memory is made.
+        shape = (config.optim.batch_size, *image_shape)
+        images = torch.empty(shape, device=device, memory_format=layout).zero_()
         labels = torch.zeros(config.optim.batch_size, dtype=torch.int64, device=device)
         mixed = resolve_precision(config.precision.compute, device) == "bf16"
         passes = loss_function(model, config.optim.label_smoothing)

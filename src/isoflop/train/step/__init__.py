@@ -18,6 +18,7 @@ from isoflop.train.step.eager import Compiled, Eager
 from isoflop.train.step.graph import Static
 from isoflop.train.step.parts import GRAPHS, EngineKind, Parts, Stream
 from isoflop.train.step.saving import Workload
+from isoflop.train.step.several import Several
 
 __all__ = [
     "GRAPHS",
@@ -28,6 +29,7 @@ __all__ = [
     "Engine",
     "EngineKind",
     "Parts",
+    "Several",
     "Static",
     "Stream",
     "Workload",

@@ -50,7 +50,12 @@ class Static:
         assert parts.after_backward is None, "one process: communication is not captured"
         loss_of = loss_function(parts.model, parts.label_smoothing)
         self._loss_of = in_precision(compiler.compiled(loss_of) if compiled else loss_of, parts.autocast)
-        self._replay: Callable[[], None] = self._step
+        self._replay: Callable[[], None] = self.take_step
+
+    @property
+    def device(self) -> torch.device:
+        """Where the step runs."""
+        return self._images.device
 
     def prepare(self, stream: Stream) -> None:
         """Compile, then capture the step after a few on a side stream that make the libraries' workspaces.
@@ -61,16 +66,16 @@ class Static:
         """
         if not (self._capture or self._compiled):
             return
-        self._fill(next(stream))
+        self.fill(next(stream))
         if not self._capture:
             self._compile()
             return
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.device(self._images.device):
+            with torch.cuda.device(self.device):
                 self._warm_side_stream()
                 with torch.cuda.graph(graph):
-                    self._step()
+                    self.take_step()
         except torch.OutOfMemoryError:
             # A RuntimeError too, but another engine would not help.
             raise
@@ -89,7 +94,7 @@ class Static:
         with torch.cuda.stream(side):
             self._compile()
             for _ in range(SIDE_STREAM_STEPS):
-                self._step()
+                self.take_step()
         current.wait_stream(side)
 
     def _compile(self) -> None:
@@ -107,6 +112,14 @@ class Static:
 
     def advance(self, stream: Stream, factors: Sequence[float]) -> None:
         """Take one step for each of `factors`, which multiply the peak learning rates."""
+        self.load_rates(factors)
+        fill, replay = self.fill, self._replay
+        for _, batch in zip(range(len(factors)), stream, strict=False):
+            fill(batch)
+            replay()
+
+    def load_rates(self, factors: Sequence[float]) -> None:
+        """Write the rates of the coming steps into the table, and begin at its first column."""
         steps = len(factors)
         assert steps <= self._table.shape[1]
         rates = [[group["peak_lr"] * factor for factor in factors] for group in self._parts.groups]
@@ -115,16 +128,14 @@ class Static:
         host = host.pin_memory() if self._table.is_cuda else host
         self._table[:, :steps].copy_(host, non_blocking=True)
         self._column.zero_()
-        fill, replay = self._fill, self._replay
-        for _, batch in zip(range(steps), stream, strict=False):
-            fill(batch)
-            replay()
 
-    def _fill(self, batch: tuple[Tensor, Tensor]) -> None:
+    def fill(self, batch: tuple[Tensor, Tensor]) -> None:
+        """Copy a batch to where the step reads it."""
         self._images.copy_(batch[0], non_blocking=True)
         self._labels.copy_(batch[1], non_blocking=True)
 
-    def _step(self) -> None:
+    def take_step(self) -> None:
+        """Take a step, op by op, on the batch and the column of rates that are in place."""
         parts = self._parts
         # The step's rates, looked up on the device: a number of the host's would be captured as a constant.
         torch.index_select(self._table, 1, self._column, out=self._rates)
