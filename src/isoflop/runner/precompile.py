@@ -60,7 +60,7 @@ def compile_step(
     with deterministic(config.launch.deterministic):
         model = models.build(config.model, image_shape, classes, seed=0, device=device)
         model = model.to(memory_format=layout).train()
-        # Strides are part of the graph, and those of one channel or pixel are only fixed where memory is made.
+        # Strides are part of the graph, and those of a single channel are only set where memory is made.
         shape = (config.optim.batch_size, *image_shape)
         images = torch.empty(shape, device=device, memory_format=layout).zero_()
         labels = torch.zeros(config.optim.batch_size, dtype=torch.int64, device=device)
