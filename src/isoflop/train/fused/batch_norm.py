@@ -142,7 +142,10 @@ def batch_statistics(
 
 
 class FusedBatchNorm(torch.autograd.Function):
-    """The operation of this file; `apply` takes (x, stream, weight, bias, running, settings)."""
+    """The operation of this file; `apply` takes (x, stream, weight, bias, running, settings).
+
+    Triton launches on the current device, which need not be the one that the tensors are on.
+    """
 
     @staticmethod
     def forward(
@@ -155,57 +158,75 @@ class FusedBatchNorm(torch.autograd.Function):
         settings: Settings,
     ) -> Tensor:
         """Return y [N, C, H, W] in the layout of x."""
-        x = dense(x)
-        stream = None if stream is None else dense(stream, x)
-        layout = Layout.of(x)
-        if settings.training:
-            mean, scale = batch_statistics(x, layout, running, settings)
-        else:
-            assert running is not None
-            mean, scale = running[0], torch.rsqrt(running[1] + settings.epsilon)
-        y = torch.empty_like(x)
-        kernels.apply_kernel[layout.row_blocks, layout.channel_blocks](
-            x, y if stream is None else stream, y, mean, scale,
-            mean if weight is None else weight, mean if bias is None else bias,
-            layout.rows, layout.channels, layout.pixels, settings.alpha,
-            ADDED=stream is not None, RELU=settings.relu, AFFINE=weight is not None,
-            **layout.tiles, ACCUMULATOR=_tl(accumulator(x)),
-        )  # fmt: skip
-        # Running statistics may be updated before the backward pass of an evaluation: what it needs is kept.
-        mean = mean if settings.training else mean.clone()
-        ctx.save_for_backward(x, y if settings.relu else None, weight, mean, scale)
-        ctx.settings, ctx.layout, ctx.added = settings, layout, stream is not None
-        return y
+        with torch.cuda.device_of(x):
+            return _forward(ctx, x, stream, weight, bias, running, settings)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of x, stream, weight and bias."""
-        x, y, weight, mean, scale = ctx.saved_tensors
-        settings, layout = ctx.settings, ctx.layout
-        dy, dtype = dense(dy, x), accumulator(x)
-        sums, products = x.new_empty((2, layout.shares, layout.channels), dtype=dtype)
-        bias_gradient, weight_gradient = x.new_empty((2, layout.channels), dtype=dtype)
-        output = x if y is None else y
-        kernels.gradient_sums_kernel[layout.shares, layout.channel_blocks](
-            x, output, dy, sums, products, mean, scale,
-            layout.rows, layout.channels, layout.pixels, layout.rows_a_share, settings.alpha,
-            RELU=settings.relu, **layout.tiles, ACCUMULATOR=_tl(dtype),
-        )  # fmt: skip
-        block = min(TILE_CHANNELS, triton.next_power_of_2(layout.channels))
-        kernels.add_shares_kernel[(triton.cdiv(layout.channels, block),)](
-            sums, products, bias_gradient, weight_gradient, layout.shares, layout.channels,
-            BLOCK_SHARES=BLOCK_SHARES, BLOCK_CHANNELS=block, ACCUMULATOR=_tl(dtype),
-        )  # fmt: skip
-        dx = torch.empty_like(x)
-        dstream = torch.empty_like(x) if ctx.added else None
-        kernels.gradient_kernel[layout.row_blocks, layout.channel_blocks](
-            x, output, dy, dx, dx if dstream is None else dstream, mean, scale,
-            mean if weight is None else weight, bias_gradient, weight_gradient,
-            layout.rows, layout.channels, layout.pixels, settings.alpha,
-            TRAINING=settings.training, ADDED=ctx.added, RELU=settings.relu, AFFINE=weight is not None,
-            **layout.tiles, ACCUMULATOR=_tl(dtype),
-        )  # fmt: skip
-        if weight is None:
-            return dx, dstream, None, None, None, None
-        return dx, dstream, weight_gradient.to(weight.dtype), bias_gradient.to(weight.dtype), None, None
+        with torch.cuda.device_of(dy):
+            return _backward(ctx, dy)
+
+
+def _forward(
+    ctx: Any,
+    x: Tensor,
+    stream: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running: tuple[Tensor, Tensor] | None,
+    settings: Settings,
+) -> Tensor:
+    x = dense(x)
+    stream = None if stream is None else dense(stream, x)
+    layout = Layout.of(x)
+    if settings.training:
+        mean, scale = batch_statistics(x, layout, running, settings)
+    else:
+        assert running is not None
+        mean, scale = running[0], torch.rsqrt(running[1] + settings.epsilon)
+    y = torch.empty_like(x)
+    kernels.apply_kernel[layout.row_blocks, layout.channel_blocks](
+        x, y if stream is None else stream, y, mean, scale,
+        mean if weight is None else weight, mean if bias is None else bias,
+        layout.rows, layout.channels, layout.pixels, settings.alpha,
+        ADDED=stream is not None, RELU=settings.relu, AFFINE=weight is not None,
+        **layout.tiles, ACCUMULATOR=_tl(accumulator(x)),
+    )  # fmt: skip
+    # Running statistics may be updated before the backward pass of an evaluation: what it needs is kept.
+    mean = mean if settings.training else mean.clone()
+    ctx.save_for_backward(x, y if settings.relu else None, weight, mean, scale)
+    ctx.settings, ctx.layout, ctx.added = settings, layout, stream is not None
+    return y
+
+
+def _backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+    x, y, weight, mean, scale = ctx.saved_tensors
+    settings, layout = ctx.settings, ctx.layout
+    dy, dtype = dense(dy, x), accumulator(x)
+    sums, products = x.new_empty((2, layout.shares, layout.channels), dtype=dtype)
+    bias_gradient, weight_gradient = x.new_empty((2, layout.channels), dtype=dtype)
+    output = x if y is None else y
+    kernels.gradient_sums_kernel[layout.shares, layout.channel_blocks](
+        x, output, dy, sums, products, mean, scale,
+        layout.rows, layout.channels, layout.pixels, layout.rows_a_share, settings.alpha,
+        RELU=settings.relu, **layout.tiles, ACCUMULATOR=_tl(dtype),
+    )  # fmt: skip
+    block = min(TILE_CHANNELS, triton.next_power_of_2(layout.channels))
+    kernels.add_shares_kernel[(triton.cdiv(layout.channels, block),)](
+        sums, products, bias_gradient, weight_gradient, layout.shares, layout.channels,
+        BLOCK_SHARES=BLOCK_SHARES, BLOCK_CHANNELS=block, ACCUMULATOR=_tl(dtype),
+    )  # fmt: skip
+    dx = torch.empty_like(x)
+    dstream = torch.empty_like(x) if ctx.added else None
+    kernels.gradient_kernel[layout.row_blocks, layout.channel_blocks](
+        x, output, dy, dx, dx if dstream is None else dstream, mean, scale,
+        mean if weight is None else weight, bias_gradient, weight_gradient,
+        layout.rows, layout.channels, layout.pixels, settings.alpha,
+        TRAINING=settings.training, ADDED=ctx.added, RELU=settings.relu, AFFINE=weight is not None,
+        **layout.tiles, ACCUMULATOR=_tl(dtype),
+    )  # fmt: skip
+    if weight is None:
+        return dx, dstream, None, None, None, None
+    return dx, dstream, weight_gradient.to(weight.dtype), bias_gradient.to(weight.dtype), None, None

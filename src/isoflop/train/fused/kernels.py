@@ -24,9 +24,10 @@ def _offsets(rows, channels, C, PIXELS, CHANNELS_LAST: tl.constexpr):
     rows = rows.to(tl.int64)[:, None]
     channels = channels[None, :]
     if CHANNELS_LAST:
-        return rows * C + channels
-    image, pixel = rows // PIXELS, rows % PIXELS
-    return (image * C + channels) * PIXELS + pixel
+        at = rows * C + channels
+    else:
+        at = ((rows // PIXELS) * C + channels) * PIXELS + rows % PIXELS
+    return at
 
 
 @triton.jit
