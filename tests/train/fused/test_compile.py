@@ -1,4 +1,4 @@
-"""The kernels compile for a GPU that is not here: Triton's compiler needs none, its interpreter checks less."""
+"""The kernels compile for a GPU that is not here, as Triton's compiler needs none."""
 
 from __future__ import annotations
 

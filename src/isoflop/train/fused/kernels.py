@@ -23,11 +23,8 @@ def _offsets(rows, channels, C, PIXELS, CHANNELS_LAST: tl.constexpr):
     """Return where each (row, channel) lies, in elements."""
     rows = rows.to(tl.int64)[:, None]
     channels = channels[None, :]
-    if CHANNELS_LAST:
-        at = rows * C + channels
-    else:
-        at = ((rows // PIXELS) * C + channels) * PIXELS + rows % PIXELS
-    return at
+    image, pixel = rows // PIXELS, rows % PIXELS
+    return rows * C + channels if CHANNELS_LAST else (image * C + channels) * PIXELS + pixel
 
 
 @triton.jit
