@@ -158,14 +158,14 @@ class FusedBatchNorm(torch.autograd.Function):
         settings: Settings,
     ) -> Tensor:
         """Return y [N, C, H, W] in the layout of x."""
-        with torch.cuda.device_of(x):
+        with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
             return _forward(ctx, x, stream, weight, bias, running, settings)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of x, stream, weight and bias."""
-        with torch.cuda.device_of(dy):
+        with torch.cuda.device_of(dy):  # type: ignore[no-untyped-call]
             return _backward(ctx, dy)
 
 
