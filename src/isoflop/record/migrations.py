@@ -47,17 +47,16 @@ def _from_2(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_3(raw: dict[str, Any]) -> dict[str, Any]:
-    """Schema 3 had neither the training loss over the steps nor the Brier score nor the work of
-    normalisation, and its `optim.lr` was the configured rate, without the factor of the batch size."""
-    loss, optim, compute = raw["loss"], raw["optim"], raw["compute"]
-    if compute is not None:
-        compute = compute | _unknown("norm_activation_forward_flops_per_example", schema=3)
-    if loss is not None:
-        loss = loss | _unknown("test_brier", schema=3)
-    if optim is not None:
-        optim = optim | {"lr": optim["lr"] * _batch_factor(raw["cell"].get("optim", {}))}
-    new = {"schema": 4, "loss": loss, "optim": optim, "compute": compute}
-    return raw | _unknown("train_loss", schema=3) | new
+    """Schema 3 kept no training loss over the steps, no Brier score, no work of normalisation and no engine
+    of the step; its `optim.lr` was the configured rate, without the factor of the batch size."""
+    new = {"schema": 4} | _unknown("train_loss", schema=3)
+    for section, names in _NEW_IN_4.items():
+        if raw[section] is not None:
+            new[section] = raw[section] | _unknown(*names, schema=3)
+    if raw["optim"] is not None:
+        factor = _batch_factor(raw["cell"].get("optim", {}))
+        new["optim"] = raw["optim"] | {"lr": raw["optim"]["lr"] * factor}
+    return raw | new
 
 
 def _batch_factor(settings: dict[str, Any]) -> float:
@@ -69,6 +68,11 @@ def _batch_factor(settings: dict[str, Any]) -> float:
     return ratio if settings["name"] == "sgd" else math.sqrt(ratio)
 
 
+_NEW_IN_4 = {
+    "loss": ("test_brier",),
+    "compute": ("norm_activation_forward_flops_per_example",),
+    "time": ("step_engine", "step_choice"),
+}
 _GPU_STATE = (
     *("temperature_begin_celsius", "temperature_end_celsius", "sm_clock_mhz", "power_limit_watts"),
     *("throttled_share", "compute_processes", "stale_share"),

@@ -23,6 +23,7 @@ class RunRequest:
             grid.
         again: train although the run is done. A finished record is only ever replaced by another finished
             one.
+        runs_of_shape: runs of the sweep, this one included, that can use one compiled step (Config.shape_id).
         shared: what other runs use at the same time, so that the joules of this one cannot be told apart.
     """
 
@@ -31,3 +32,4 @@ class RunRequest:
     lr_interior: bool | None = None
     again: bool = False
     shared: Shared = "nothing"
+    runs_of_shape: int = 1

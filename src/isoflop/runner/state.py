@@ -70,6 +70,8 @@ class TrainedPoint(msgspec.Struct, frozen=True, kw_only=True, rename={"earlier_e
         eval_examples: examples that went forward in evaluations.
         test, val, train: the final evaluations on each part.
         processes: processes that trained together, one device each.
+        step_engine, step_choice: how steps were carried out, and why so; None in a checkpoint that an earlier
+            version wrote.
     """
 
     horizon: float
@@ -94,6 +96,8 @@ class TrainedPoint(msgspec.Struct, frozen=True, kw_only=True, rename={"earlier_e
     train: Score
     processes: int = 1
     loss_sums: tuple[tuple[int, float], ...] = ()
+    step_engine: str | None = None
+    step_choice: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

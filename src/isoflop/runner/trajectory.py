@@ -23,6 +23,7 @@ from isoflop.runner.prepare import Prepared
 from isoflop.runner.request import RunRequest
 from isoflop.runner.segment import SegmentTrainer
 from isoflop.runner.state import START, EarlierEnergy, MeasuredPoint, TrainedPoint, TrainingState, Trajectory
+from isoflop.runner.workload import workload
 from isoflop.signals import InterruptedRunError
 from isoflop.train import optim, schedule
 from isoflop.train.loop import Trainer, deterministic, warm_trainer
@@ -51,7 +52,8 @@ def train_and_meter(
     """
     world = context.world
     with deterministic(config.launch.deterministic):
-        trainer = warm_trainer(config, prepared.data, prepared.plan.steps, device, world)
+        work = workload(config, prepared, device, request.runs_of_shape)
+        trainer = warm_trainer(config, prepared.data, prepared.plan.steps, device, world, work)
         with energy_meter(config, device, world, shared=request.shared) as meter:
             run = RunTrainer(config, prepared, trainer, meter, context)
             for trained in run.points():
@@ -246,4 +248,6 @@ class RunTrainer:
             val=reached.val,
             train=train,
             processes=self._context.world.size,
+            step_engine=trainer.kind,
+            step_choice=trainer.choice.why,
         )

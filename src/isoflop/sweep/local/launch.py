@@ -7,7 +7,7 @@ takes seconds. The parent imports no torch.
 from __future__ import annotations
 
 from isoflop.sweep.grid import PlannedRun
-from isoflop.sweep.local import mps
+from isoflop.sweep.local import mps, precompile
 from isoflop.sweep.local.packing import choose_slots
 from isoflop.sweep.local.stops import StopLevel, handle_stop_signals
 from isoflop.sweep.local.worker_pool import OnRunEnd, WorkerPool
@@ -26,7 +26,11 @@ def run_all(runs: tuple[PlannedRun, ...], slots: Slots, on_run_end: OnRunEnd) ->
         KeyboardInterrupt: the sweep was asked to stop; every run that was started has its records.
         OSError: a record cannot be written, as on a full disk; all runs were stopped.
     """
-    with handle_stop_signals() as stops, mps.daemon(wanted=slots.shared == "gpu") as environment:
+    with (
+        handle_stop_signals() as stops,
+        mps.daemon(wanted=slots.shared == "gpu") as environment,
+        precompile.background(runs, slots),
+    ):
         WorkerPool(runs, slots, on_run_end, environment).execute(stops)
     if stops.level > StopLevel.NONE:
         raise KeyboardInterrupt

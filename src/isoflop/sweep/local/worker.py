@@ -27,11 +27,13 @@ GRACE_SECONDS = 30.0
 
 @dataclasses.dataclass(frozen=True)
 class Assignment:
-    """A run for a worker to execute; `shared` says what it shares with runs at the same time."""
+    """A run for a worker to execute; `shared` says what it shares with runs at the same time, `runs_of_shape`
+    how many runs of the sweep can use its compiled step."""
 
     config: Config
     lr_interior: bool | None
     shared: Shared
+    runs_of_shape: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +65,13 @@ def execute(assignment: Assignment, device_index: int, command_line: str) -> Rep
     from isoflop.runner.request import RunRequest
 
     try:
-        request = RunRequest(device_index, command_line, assignment.lr_interior, shared=assignment.shared)
+        request = RunRequest(
+            device_index,
+            command_line,
+            assignment.lr_interior,
+            shared=assignment.shared,
+            runs_of_shape=assignment.runs_of_shape,
+        )
         run.run(assignment.config, request)
     except records.RecordBusyError:
         return Reply("busy")

@@ -69,6 +69,7 @@ class WorkerPool:
         environment: Mapping[str, str],
     ) -> None:
         self._context, self._queue = planning.forkserver_context(), collections.deque(runs)
+        self._runs_of_shape = collections.Counter(planned.config.shape_id for planned in runs)
         self._slots, self._on_run_end, self._environment = slots, on_run_end, dict(environment)
         self._command_line = provenance.command()
         self._free_slots = collections.deque(range(slots.workers))
@@ -127,7 +128,8 @@ class WorkerPool:
         watchdog = Watchdog(process, config)
         self._workers[pipe] = Worker(process, pipe, slot, planned, attempt, watchdog)
         with contextlib.suppress(BrokenPipeError):  # the child died already: the next wait() reports its EOF
-            pipe.send(Assignment(config, planned.lr_interior, self._slots.shared))
+            runs = self._runs_of_shape[config.shape_id]
+            pipe.send(Assignment(config, planned.lr_interior, self._slots.shared, runs))
 
     def _receive_replies(self, *, assign_more: bool) -> None:
         """Wait for replies, and for children that die, for one tick at most."""
