@@ -46,6 +46,8 @@ from isoflop.train import data as sets
 from isoflop.train import models, schedule
 from isoflop.train.data import DataSet, Part
 from isoflop.train.loop import Trainer
+from isoflop.train.step import EngineKind
+from isoflop.train.step.choice import NAMED
 
 sys.path.insert(0, str(Path(__file__).parent))
 import bench_loop_others as others
@@ -246,7 +248,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--runs", nargs="*", default=list(RUNS), choices=list(RUNS))
     everyone = [*BY_HAND, *APART]
     parser.add_argument("--against", nargs="*", default=everyone, choices=everyone)
-    parser.add_argument("--step", default="auto", choices=["auto", "eager", "compile", "graph"])
+    parser.add_argument("--step", default="auto", choices=["auto", *NAMED])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=lambda name: Path(name).resolve())
     return parser.parse_args()
@@ -256,7 +258,7 @@ def measured(given: argparse.Namespace, device: torch.device) -> list[Row]:
     """Return the rows of contestants that may share a process."""
     rows: list[Row] = []
     if "airbench" in given.against:
-        return airbench(device, given.repeats)
+        return airbench(device, given.repeats, "graph" if given.step == "auto" else given.step)
     for run in given.runs:
         overrides, name, steps = RUNS[run]
         steps = GPU_STEPS if device.type == "cuda" else steps
@@ -308,18 +310,24 @@ def main() -> None:
         given.json.write_text(text + "\n")
 
 
-def airbench(device: torch.device, repeats: int) -> list[Row]:
-    """Return one row against airbench's own training, or none after a line that says why."""
+def airbench(device: torch.device, repeats: int, kind: EngineKind) -> list[Row]:
+    """Return one row against airbench's own training, or none after a line that says why.
+
+    Args:
+        device: where both train.
+        repeats: turns, of which five at most are taken: each is a whole training of theirs.
+        kind: our engine.
+    """
     if device.type != "cuda":
         print("airbench left out: it needs a GPU", file=sys.stderr)
         return []
     try:
-        theirs, mine, steps = others.airbench(device, random_images(device))
+        theirs, mine, steps = others.airbench(device, random_images(device), kind)
     except ModuleNotFoundError as error:
         print(f"airbench left out: {error.name} is not installed (see --help)", file=sys.stderr)
         return []
     seconds = turns({"ours": mine, "airbench": theirs}, steps, min(repeats, 5))
-    return [row("airbench94's network", "airbench", seconds["ours"], seconds["airbench"])]
+    return [row(f"airbench94's network, {kind}", "airbench", seconds["ours"], seconds["airbench"])]
 
 
 if __name__ == "__main__":

@@ -227,13 +227,13 @@ AIRBENCH_BATCH, AIRBENCH_EPOCHS, AIRBENCH_IMAGES = 1024, 9.9, 50_000
 
 
 def airbench(
-    device: torch.device, random: DataSet
+    device: torch.device, random: DataSet, kind: step.EngineKind
 ) -> tuple[Callable[[int], float], Callable[[int], float], int]:
     """(airbench94's whole training, our steps on its network, number of steps), on random images.
 
     Both take batches of 1024 and augment by crops and flips, in half precision (theirs fp16, ours bf16 under
     autocast with fp32 weights). They also make the whitening layer and look ahead every fifth step; ours
-    averages the weights at every step.
+    averages the weights at every step, by the engine `kind`.
     """
     theirs: Any = importlib.import_module("airbench")
     draw = torch.Generator().manual_seed(0)
@@ -261,10 +261,12 @@ def airbench(
 
     part = Part(images.permute(0, 3, 1, 2).contiguous().to(device), labels.to(device))
     data = dataclasses.replace(random, train=part)
-    return their_training, _our_steps(theirs.make_net94().float(), data, device, total), total
+    return their_training, _our_steps(theirs.make_net94().float(), data, device, total, kind), total
 
 
-def _our_steps(model: nn.Module, data: DataSet, device: torch.device, total: int) -> Callable[[int], float]:
+def _our_steps(
+    model: nn.Module, data: DataSet, device: torch.device, total: int, kind: step.EngineKind
+) -> Callable[[int], float]:
     model = model.to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.SGD(
         state.trained(model), lr=1e-3, momentum=0.85, nesterov=True, weight_decay=1e-3, fused=True
@@ -277,7 +279,7 @@ def _our_steps(model: nn.Module, data: DataSet, device: torch.device, total: int
     loss_sum = torch.zeros((), device=device)
     parts = step.Parts(model, (optimizer,), average, loss_sum, autocast, label_smoothing=0.2)
     stream = batches(data, AIRBENCH_BATCH, 0, torch.channels_last, augment="crop_flip")
-    engine = step.engine("graph", parts, stream, total)
+    engine = step.engine(kind, parts, stream, total)
     step.prepare_seconds(engine, stream, device)
 
     def take(number: int) -> float:

@@ -28,8 +28,20 @@ fashion-mnist) # about 25 minutes: 18 shapes x 3 seeds, joules in every record (
   python3 -m isoflop sweep sweep=fashion_mnist meter.idle_seconds=5 sweep.name=fashion-mnist-gpu "out=$out/fashion-mnist-gpu"
   python3 -m isoflop report "$out/fashion-mnist-gpu"
   ;;
-loop-tests) # at most 10 minutes: no step waits for the device; eager, static, compiled and graph steps agree
-  once loop/tests.txt python3 -m pytest tests/gpu/test_loop_gpu.py -rs
+loop-tests) # at most 10 minutes: no step waits for the device; all engines agree; the fused batch norm on the GPU itself.
+  # Tracebacks are printed as tests fail, so a run that is cut off has said what it knows
+  once loop/tests.txt python3 -m pytest tests/gpu/test_loop_gpu.py tests/gpu/test_step_gpu.py tests/train/fused tests/train/step/test_several.py -rs
+  ;;
+step-bench) # at most 4 minutes: step times, MFU and share of the roofline by engine at w4 d1, w8 d1, w64 d3, w128 d3, on an
+  # empty cache of the compiler and again on the warm one; then our step on airbench's network beside its own training
+  # (first: pip install airbench), as a graph and compiled
+  [[ -s ${ISOFLOP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/isoflop}/ceilings.json ]] || python3 -m isoflop doctor --measure
+  export TORCHINDUCTOR_CACHE_DIR=${TMPDIR:-/tmp}/isoflop-step-bench
+  once step/engines.txt python3 benchmarks/bench_step.py --json "$out/step/engines.json"
+  once step/engines-warm.txt python3 benchmarks/bench_step.py --engines graph compiled_graph --json "$out/step/engines-warm.json"
+  for engine in graph compiled_graph; do
+    once "step/airbench-$engine.txt" python3 benchmarks/bench_loop.py --step "$engine" --against airbench --json "$out/step/airbench-$engine.json"
+  done
   ;;
 loop-agreement) # about 8 minutes: eager, compiled and graph steps in fp32 and bf16, smallest and largest run
   once agreement/gpu.txt python3 benchmarks/agreement.py "$out/agreement/gpu" --seeds 10

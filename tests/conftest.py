@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import functools
+import os
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,9 @@ from isoflop.config import compose
 from isoflop.table import aggregate
 
 torch.set_num_threads(1)
+if not torch.cuda.is_available():
+    # Read when Triton is first imported, so before any test: its kernels then run on the CPU.
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in its background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 hypothesis.settings.register_profile(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -62,23 +63,31 @@ def exact() -> Iterator[None]:
 
 
 @pytest.fixture
-def no_waiting() -> Iterator[None]:
-    """Any operation that waits for the device raises, once turned on."""
+def no_waiting() -> Iterator[Callable[[], None]]:
+    """Called, it makes every operation that waits for the device raise, until the test ends."""
+
+    def turn_on() -> None:
+        with warnings.catch_warnings():
+            # The first call of a process warns that the mode is a prototype.
+            warnings.filterwarnings("ignore", "Synchronization debug mode is a prototype", UserWarning)
+            torch.cuda.set_sync_debug_mode("error")
+
     before = torch.cuda.get_sync_debug_mode()
-    yield
+    yield turn_on
     torch.cuda.set_sync_debug_mode(before)
 
 
 @pytest.mark.parametrize("kind", ["eager", "compile", "graph"])
 @pytest.mark.parametrize("name", list(RUNS))
-@pytest.mark.usefixtures("no_waiting")
-def test_no_step_waits_for_the_device(name: str, kind: step.EngineKind, make_config: MakeConfig) -> None:
+def test_no_step_waits_for_the_device(
+    name: str, kind: step.EngineKind, make_config: MakeConfig, no_waiting: Callable[[], None]
+) -> None:
     """Over epochs, so that the next order of images is drawn too; checking the loss does wait."""
     if kind == "compile" and name != "smallest":
         pytest.skip("one run shows it: compiling takes a minute")
     made = trainer(make_config(*RUNS[name]), kind)
     made.warm_up()
-    torch.cuda.set_sync_debug_mode("error")
+    no_waiting()
     advanced(made)
     with pytest.raises(RuntimeError, match="synchroniz"):
         made.check_finite()
@@ -171,7 +180,9 @@ def test_dropout_in_a_graph_draws_anew_and_repeats_after_restart(make_config: Ma
 
 def test_a_model_that_reads_a_value_is_refused_in_one_line(make_config: MakeConfig) -> None:
     made = trainer(make_config(*MLP), "graph")
-    made.model.get_submodule("readout").register_forward_pre_hook(lambda _, x: (x[0] * float(x[0].sum()),))
+    # Detached: torch warns where a tensor that needs a gradient is read.
+    readout = made.model.get_submodule("readout")
+    readout.register_forward_pre_hook(lambda _, x: (x[0] * float(x[0].detach().sum()),))
     with pytest.raises(ValueError, match=r"cannot be a CUDA graph .*launch\.step=eager"):
         made.warm_up()
 

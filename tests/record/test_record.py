@@ -178,7 +178,7 @@ def test_two_processes_cannot_work_on_one_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "factor"), [("sgd", 4.0), ("adamw", 2.0)])
 def test_schema_3_kept_the_rate_without_the_batch_sizes_factor(name: str, factor: float) -> None:
     settings = {"name": name, "lr": 0.1, "batch_size": 512, "base_batch_size": 128}
-    raw = {"cell": {"optim": settings}, "optim": {"lr": 0.1}, "loss": None, "compute": None}
+    raw = {"cell": {"optim": settings}, "optim": {"lr": 0.1}, "loss": None, "compute": None, "time": None}
     assert records.MIGRATIONS[3](raw)["optim"]["lr"] == pytest.approx(factor * 0.1)
     raw["cell"] = {"optim": settings | {"base_batch_size": None}}
     assert records.MIGRATIONS[3](raw)["optim"]["lr"] == 0.1

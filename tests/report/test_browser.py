@@ -57,7 +57,7 @@ def column(page, table, index):
 def test_charts_come_alive_without_network_or_complaint(browser, report):
     page = live(open_page(browser, report, viewport={"width": 1280, "height": 900}))
     assert page.locator("figure[data-state=live] .main-svg").count() >= 4
-    assert page.locator(".still:visible").count() == 3
+    assert page.locator(".still:visible").count() == 4
     hover = page.evaluate(
         """() => {
           const place = document.querySelector('#error_compute .live');
@@ -140,7 +140,7 @@ def test_a_phone_needs_no_sideways_scrolling(browser, report):
 def test_without_scripts_the_drawings_stand(browser, report):
     context = browser.new_context(java_script_enabled=False)
     page = open_page(context, report)
-    assert page.locator(".still:visible").count() == 7
+    assert page.locator(".still:visible").count() == 8
     drawing = page.locator("#error_compute .still img")
     assert "Test error" in drawing.get_attribute("alt")
     assert "Training compute (GFLOPs)" in svg_of(drawing)
@@ -155,9 +155,9 @@ def test_an_old_browser_keeps_the_drawings(browser, report):
     context = browser.new_context()
     context.add_init_script("delete window.DecompressionStream")
     page = open_page(context, report)
-    assert page.locator(".still:visible").count() == 7
+    assert page.locator(".still:visible").count() == 8
     widths = page.evaluate("[...document.querySelectorAll('.still img')].map((i) => i.naturalWidth)")
-    assert len(widths) == 7
+    assert len(widths) == 8
     assert min(widths) > 200, "each is decoded, not a broken image"
     assert page.said == []
     context.close()

@@ -78,7 +78,8 @@ class LaunchConfig:
         workers: runs at the same time. None: `per_gpu` for each GPU, or one for each CPU core.
         threads: CPU threads of each process. None: the cores of its worker.
         per_gpu: runs at the same time on one GPU; `auto` finds the number with a short probe.
-        step: training step; `auto` is a whole-step CUDA graph on a GPU and eager on a CPU.
+        step: training step; `auto` is eager on a CPU and a whole-step CUDA graph on a GPU, compiled where
+            that is predicted to save time (docs/performance.md).
         devices: processes on each node that train one run together, each on its own GPU where there are
             GPUs (docs/training.md).
         nodes: nodes that train one run together.
@@ -94,7 +95,7 @@ class LaunchConfig:
     threads: Count | None
     per_gpu: Count | Literal["auto"]
     deterministic: bool
-    step: Literal["auto", "eager", "compile", "graph"]
+    step: Literal["auto", "eager", "compile", "graph", "compiled_graph", "fused_graph"]
     devices: Count
     nodes: Count
     sync_batchnorm: bool
@@ -110,8 +111,8 @@ class LaunchConfig:
         Raises:
             ValueError: names the setting.
         """
-        if self.processes > 1 and self.step == "graph":
-            raise ValueError("step=graph is for one device: set step to auto, eager or compile")
+        if self.processes > 1 and self.step.endswith("graph"):
+            raise ValueError(f"step={self.step} is for one device: set step to auto, eager or compile")
         if self.processes == 1 and self.sync_batchnorm:
             raise ValueError("sync_batchnorm is for several devices: set it to false, or devices above 1")
 

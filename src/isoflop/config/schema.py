@@ -330,6 +330,8 @@ class Config:
         """Refuse sections that do not go together."""
         if self.optim.name == "muon" and self.model.family == "torchvision":
             raise ValueError("optim=muon must know the hidden matrices: take sgd or adamw for torchvision")
+        if self.launch.step == "fused_graph" and self.model.family != "resnet":
+            raise ValueError("launch.step=fused_graph is for model=resnet: set launch.step to auto")
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -47,23 +47,26 @@ def _from_2(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_3(raw: dict[str, Any]) -> dict[str, Any]:
-    """Schema 3 had neither the training loss over the steps nor the Brier score nor the work of
-    normalisation, its `optim.lr` was the configured rate, without the factor of the batch size, and of a
-    replayed run it kept only the replay."""
-    loss, optim, compute, energy = raw["loss"], raw["optim"], raw["compute"], raw.get("energy")
-    if compute is not None:
-        compute = compute | _unknown("norm_activation_forward_flops_per_example", schema=3)
-    if energy is not None and energy["replayed"]:
-        energy = energy | {"source": "shape"} | _unknown("own_joules", schema=3)
-    elif energy is not None:
-        own = {"own_joules": energy["energy_joules"], "own_joules_reason": None}
-        energy = energy | {"source": "run"} | own
-    if loss is not None:
-        loss = loss | _unknown("test_brier", schema=3)
-    if optim is not None:
-        optim = optim | {"lr": optim["lr"] * _batch_factor(raw["cell"].get("optim", {}))}
-    new = {"schema": 4, "loss": loss, "optim": optim, "compute": compute, "energy": energy}
-    return raw | _unknown("train_loss", schema=3) | new
+    """Schema 3 kept no training loss over the steps, no Brier score, no work of normalisation and no engine
+    of the step, and of a replayed run only the joules of the replay; its `optim.lr` was the configured rate,
+    without the factor of the batch size."""
+    new = {"schema": 4} | _unknown("train_loss", schema=3)
+    for section, names in _NEW_IN_4.items():
+        if raw[section] is not None:
+            new[section] = raw[section] | _unknown(*names, schema=3)
+    if raw["optim"] is not None:
+        factor = _batch_factor(raw["cell"].get("optim", {}))
+        new["optim"] = raw["optim"] | {"lr": raw["optim"]["lr"] * factor}
+    if raw["energy"] is not None:
+        new["energy"] = raw["energy"] | _own_joules(raw["energy"])
+    return raw | new
+
+
+def _own_joules(energy: dict[str, Any]) -> dict[str, Any]:
+    """Return whose windows the joules of schema 3 are of: its own run's, or those of a replay."""
+    if energy["replayed"]:
+        return {"source": "shape"} | _unknown("own_joules", schema=3)
+    return {"source": "run", "own_joules": energy["energy_joules"], "own_joules_reason": None}
 
 
 def _batch_factor(settings: dict[str, Any]) -> float:
@@ -75,6 +78,11 @@ def _batch_factor(settings: dict[str, Any]) -> float:
     return ratio if settings["name"] == "sgd" else math.sqrt(ratio)
 
 
+_NEW_IN_4 = {
+    "loss": ("test_brier",),
+    "compute": ("norm_activation_forward_flops_per_example",),
+    "time": ("step_engine", "step_choice"),
+}
 _GPU_STATE = (
     *("temperature_begin_celsius", "temperature_end_celsius", "sm_clock_mhz", "power_limit_watts"),
     *("throttled_share", "compute_processes", "stale_share"),

@@ -212,7 +212,10 @@ class Ceiling:
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """Seconds from a monotonic clock. `train_seconds` excludes warm-up (of which `compile_seconds` went into
+    """Seconds from a monotonic clock, and how steps were carried out: `step_engine` names the engine
+    (docs/performance.md), `step_choice` is a sentence that says why it was taken.
+
+    `train_seconds` excludes warm-up (of which `compile_seconds` went into
     compiling or capturing the step), evaluation and data preparation.
 
     `hardware_burden_flops` is the paper's measure: devices x peak rate x `train_seconds`. The roofline
@@ -223,6 +226,10 @@ class Timing:
     train_seconds: float
     warmup_seconds: float
     compile_seconds: float
+    step_engine: str | None
+    step_engine_reason: str | None
+    step_choice: str | None
+    step_choice_reason: str | None
     eval_seconds: float
     setup_seconds: float
     examples_per_second: float

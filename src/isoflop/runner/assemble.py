@@ -59,6 +59,9 @@ BYTES_PER_ELEMENT = {"fp32": 4, "bf16": 2}
 """Bytes of an element that a step moves; a lower bound, as under bf16 some tensors stay in fp32."""
 
 
+EARLIER_VERSION = "the point was reached by an earlier version, which did not record it"
+
+
 def compute(prepared: Prepared, trained: TrainedPoint, precision: str) -> Compute:
     """Return the work in total: per-example counts times the examples the loop really saw, in `precision`."""
     count, examples = prepared.count, trained.examples_seen
@@ -119,6 +122,10 @@ def timing(compute: Compute, trained: TrainedPoint, origin: Provenance) -> Timin
         warmup_seconds=trained.warmup_seconds,
         eval_seconds=trained.eval_seconds,
         compile_seconds=trained.compile_seconds,
+        step_engine=trained.step_engine,
+        step_engine_reason=EARLIER_VERSION if trained.step_engine is None else None,
+        step_choice=trained.step_choice,
+        step_choice_reason=EARLIER_VERSION if trained.step_choice is None else None,
         setup_seconds=trained.setup_seconds,
         examples_per_second=compute.examples_seen / trained.train_seconds,
         achieved_flops_per_second=achieved,

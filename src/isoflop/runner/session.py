@@ -57,6 +57,7 @@ class Session:
             cpu_watts=config.meter.cpu_watts,
             period_seconds=config.meter.period_seconds,
             polls_path=self._polls,
+            own_processes=_own_processes,
             no_gpu=energy.NO_GPU,
         )
         self.meter.__enter__()
@@ -98,9 +99,10 @@ _open: dict[torch.device, Session] = {}
 """The session of this process on each device, at most one."""
 _known_idle: IdlePower | None = None
 _shared: Shared = "nothing"
+_own_processes = 1
 
 
-def configure(*, idle: IdlePower | None, shared: Shared) -> None:
+def configure(*, idle: IdlePower | None, shared: Shared, own_processes: int = 1) -> None:
     """Tell the sessions of this process about its sweep, before the first of them.
 
     Args:

@@ -13,6 +13,7 @@ from isoflop.runner import session
 from isoflop.runner.prepare import pick_device, prepare
 from isoflop.runner.replay import replay
 from isoflop.runner.session import Session, ShapeWork
+from isoflop.runner.workload import workload
 from isoflop.train.loop import deterministic, resolve_precision, warm_trainer
 
 LEAST_SECONDS = 10.0
@@ -34,13 +35,16 @@ def measure_idle(config: Config, device_index: int, *, use: bool) -> IdlePower:
     return idle
 
 
-def meter_shape(config: Config, device_index: int, seconds: float | None = None) -> ShapeEnergy:
+def meter_shape(
+    config: Config, device_index: int, seconds: float | None = None, *, runs_of_shape: int = 1
+) -> ShapeEnergy:
     """Return the energy of a shape: its runs in this process, and a replay where these are short.
 
     Args:
         config: a run of the shape.
         device_index: the GPU.
         seconds: meter a replay of this length alone, without the runs (an anchor).
+        runs_of_shape: as in RunRequest, so that the step is carried out as the runs' is.
 
     Raises:
         ValueError: the input of the run cannot be used.
@@ -51,24 +55,40 @@ def meter_shape(config: Config, device_index: int, seconds: float | None = None)
     kept = session.of(config, device)
     with deterministic(config.launch.deterministic):
         if seconds is not None:
-            return _measure(config, device, kept, ShapeWork(config.shape_id), seconds)
+            return _measure(config, device, kept, ShapeWork(config.shape_id), seconds, runs_of_shape)
         kept.begin(config.shape_id)
         least = config.meter.window_seconds or (0.0 if kept.work.windows else LEAST_SECONDS)
-        measured = _measure(config, device, kept, kept.work, least)
+        measured = _measure(config, device, kept, kept.work, least, runs_of_shape)
         if measured.energy is None and kept.work.windows and kept.meter.has_readings:
             # A sensor failed while the runs trained: a replay alone may still tell.
-            measured = _measure(config, device, kept, ShapeWork(config.shape_id), least or LEAST_SECONDS)
+            least = least or LEAST_SECONDS
+            measured = _measure(config, device, kept, ShapeWork(config.shape_id), least, runs_of_shape)
     return measured
 
 
 def _measure(
-    config: Config, device: torch.device, kept: Session, work: ShapeWork, least_seconds: float
+    config: Config,
+    device: torch.device,
+    kept: Session,
+    work: ShapeWork,
+    least_seconds: float,
+    runs_of_shape: int,
 ) -> ShapeEnergy:
-    """Meter `work` and a replay that lengthens it to `least_seconds`."""
+    """Meter `work` and a replay that lengthens it to `least_seconds`.
+
+    Args:
+        config: a run of the shape.
+        device: the GPU.
+        kept: the session on it.
+        work: what runs have trained.
+        least_seconds: length of all windows together.
+        runs_of_shape: as in RunRequest.
+    """
     meter, first, examples = kept.meter, len(kept.meter.windows), 0
     if work.seconds < least_seconds and meter.has_readings:
-        data = prepare(config, device)
-        trainer = warm_trainer(config, data.data, data.plan.steps, device)
+        prepared = prepare(config, device)
+        steps, load = prepared.plan.steps, workload(config, prepared, device, runs_of_shape)
+        trainer = warm_trainer(config, prepared.data, steps, device, work=load)
         trainer.warm_up()
         examples = replay(config, trainer, meter, least_seconds - work.seconds)
     repeated = meter.windows[first:]

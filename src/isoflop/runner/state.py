@@ -72,6 +72,8 @@ class TrainedPoint(msgspec.Struct, frozen=True, kw_only=True, rename={"earlier_e
         processes: processes that trained together, one device each.
         own_joules: joules of a point that waits for a replay, as far as they were read on its way; None and
             the reason where they are unknown.
+        step_engine, step_choice: how steps were carried out, and why so; None in a checkpoint that an earlier
+            version wrote.
     """
 
     horizon: float
@@ -98,6 +100,8 @@ class TrainedPoint(msgspec.Struct, frozen=True, kw_only=True, rename={"earlier_e
     own_joules: float | None = None
     own_joules_reason: str | None = "not read before the run was interrupted"
     loss_sums: tuple[tuple[int, float], ...] = ()
+    step_engine: str | None = None
+    step_choice: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,6 +27,7 @@ from isoflop.runner.replay import replay
 from isoflop.runner.request import RunRequest
 from isoflop.runner.segment import SegmentTrainer
 from isoflop.runner.state import START, EarlierEnergy, MeasuredPoint, TrainedPoint, TrainingState, Trajectory
+from isoflop.runner.workload import workload
 from isoflop.signals import InterruptedRunError
 from isoflop.train import optim, schedule
 from isoflop.train.distributed import World
@@ -56,7 +57,8 @@ def train_and_meter(
     """
     world = context.world
     with deterministic(config.launch.deterministic):
-        trainer = warm_trainer(config, prepared.data, prepared.plan.steps, device, world)
+        work = workload(config, prepared, device, request.runs_of_shape)
+        trainer = warm_trainer(config, prepared.data, prepared.plan.steps, device, world, work)
         with _meter_of(config, device, request, world) as meter:
             run = RunTrainer(config, prepared, trainer, meter, context)
             first = len(meter.windows) if meter else 0
@@ -69,8 +71,8 @@ def train_and_meter(
                 else:
                     yield measured
             if meter and request.metering == "shape":
-                work = meter.windows[first:], run.metered_examples
-                session.of(config, device).add(config.run_id, *work)
+                windows = meter.windows[first:]
+                session.of(config, device).add(config.run_id, windows, run.metered_examples)
             elif meter and run.state.awaiting_replay:
                 yield from _points_by_run(config, run, trainer, meter, meter.windows[first:], context)
 
@@ -304,4 +306,6 @@ class RunTrainer:
             val=reached.val,
             train=train,
             processes=self._context.world.size,
+            step_engine=trainer.kind,
+            step_choice=trainer.choice.why,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from isoflop.config import Config
 from isoflop.train import distributed, memory, models, optim, state, step
 from isoflop.train.data import DataSet, batches
 from isoflop.train.distributed import SINGLE, World
+from isoflop.train.fused.norm import with_fused_norms
 from isoflop.train.state import Average, Snapshot
 
 WARMUP_STEPS = 3
@@ -46,7 +48,7 @@ class Trainer:
         memory_format: layout of images and weights.
         model: what is trained.
         optimizers: their groups carry `peak_lr`.
-        kind: how steps are carried out (train/step.py).
+        choice: how steps are carried out (train/step), and why so; final after warm_up().
         loss_sum: scalar on the device, the sum of the losses of all steps so far.
         step: steps taken since the start.
         compile_seconds: what compiling or capturing the step took, in warm_up().
@@ -61,6 +63,7 @@ class Trainer:
         *,
         kind: step.EngineKind | None = None,
         world: World = SINGLE,
+        work: step.Workload | None = None,
     ) -> None:
         """Draw the weights and make the training state.
 
@@ -71,6 +74,7 @@ class Trainer:
             device: where the model lives.
             kind: engine, instead of the one that launch.step asks for.
             world: the processes that share every batch of this run.
+            work: what the step will be used for, from which launch.step=auto chooses; None where unknown.
 
         Raises:
             ValueError: the model does not exist, or launch.step is not for this device.
@@ -83,11 +87,10 @@ class Trainer:
         channels_last = config.precision.channels_last and config.model.family != "mlp"
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16")
+        self._fused_norms = (kind or config.launch.step) == "fused_graph"
         self.model = self._draw_model(config).train()
-        self.kind = kind or step.choose(
-            config.launch.step, device, self.model, one_process=world.group is None
-        )
-        capturable = self.kind in ("graph", "static")
+        self.choice = self._choose(kind, work)
+        capturable = self.kind in step.GRAPHS
         self.optimizers = optim.build(config.optim, self.model, config.model, capturable=capturable)
         self._initial = state.clones(state.weights(self.model))
         decay = config.optim.ema_decay
@@ -113,7 +116,27 @@ class Trainer:
             config.model, data.image_shape, data.classes, seed=config.seed, device=self.device
         )
         model = model.to(memory_format=self.memory_format)
+        if self._fused_norms:
+            return with_fused_norms(model)
         return distributed.with_sync_batchnorm(model) if config.launch.sync_batchnorm else model
+
+    def _choose(self, kind: step.EngineKind | None, work: step.Workload | None) -> step.Choice:
+        if kind is not None:
+            return step.Choice(kind, "named by the caller")
+        launch, alone = self.config.launch, self.world.group is None
+        return step.choose(
+            launch.step,
+            self.device,
+            self.model,
+            one_process=alone,
+            work=work,
+            deterministic=launch.deterministic,
+        )
+
+    @property
+    def kind(self) -> step.EngineKind:
+        """The engine."""
+        return self.choice.kind
 
     @property
     def scored_model(self) -> nn.Module:
@@ -211,7 +234,7 @@ class Trainer:
         the state before.
 
         Raises:
-            ValueError: launch.step=graph and the step cannot be captured.
+            ValueError: launch.step asks for a graph and the step cannot be captured or compiled.
         """
         before = self.snapshot()
         self._ready_engine()
@@ -234,8 +257,11 @@ class Trainer:
                 after_forward=buffers.start if buffers else None,
                 after_backward=buffers.finish if buffers else None,
             )
-            engine = step.engine(self.kind, parts, self._batches, self._capacity)
-            self.compile_seconds = step.prepare_seconds(engine, self._batches, self.device)
+            began = time.perf_counter()
+            engine, self.choice = step.prepared(
+                self.choice, parts, self._batches, self._capacity, self.config, self.device
+            )
+            self.compile_seconds = 0.0 if self.kind == "eager" else time.perf_counter() - began
             # Compiling and capturing take real steps, on real batches.
             self.restore(before)
             self._engine = engine
@@ -299,7 +325,12 @@ _kept: dict[torch.device, Trainer] = {}
 
 
 def warm_trainer(
-    config: Config, data: DataSet, steps: int, device: torch.device, world: World = SINGLE
+    config: Config,
+    data: DataSet,
+    steps: int,
+    device: torch.device,
+    world: World = SINGLE,
+    work: step.Workload | None = None,
 ) -> Trainer:
     """Return a trainer at step 0, the process's last one on this device where that spares compiling again.
 
@@ -311,6 +342,7 @@ def warm_trainer(
         steps: optimizer steps of the whole run.
         device: where the model lives.
         world: the processes that share every batch of this run.
+        work: as in Trainer; a trainer that is used again keeps the engine that it has.
 
     Raises:
         ValueError: as Trainer.
@@ -324,7 +356,7 @@ def warm_trainer(
         _kept.clear()
         del kept
         memory.release(device)
-    trainer = Trainer(config, data, steps, device, world=world)
+    trainer = Trainer(config, data, steps, device, world=world, work=work)
     if trainer.kind != "eager":
         _kept[device] = trainer
     return trainer

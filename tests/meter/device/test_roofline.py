@@ -61,6 +61,8 @@ class Run:
     eval_seconds: float = 1.0
     setup_seconds: float = 1.0
     processes: int = 1
+    step_engine: str | None = "graph"
+    step_choice: str | None = "launch.step=graph"
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,12 @@ Torch-free; `bench.py` measures them.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
+from isoflop.config import user_cache
 from isoflop.record import Ceiling, write_bytes
 
 FILE = "ceilings.json"
@@ -18,14 +18,8 @@ Key = tuple[str, str, int]
 
 
 def cache_file() -> Path:
-    """Return the path of the cache file.
-
-    Its folder is $ISOFLOP_CACHE, else $XDG_CACHE_HOME/isoflop, else ~/.cache/isoflop.
-    """
-    if folder := os.environ.get("ISOFLOP_CACHE"):
-        return Path(folder) / FILE
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "isoflop" / FILE
+    """Return the path of the cache file."""
+    return user_cache.folder() / FILE
 
 
 def key(ceiling: Ceiling) -> Key:

@@ -96,8 +96,9 @@ class Agenda:
         self._in_hand: dict[int, PlannedRun] = {}
         self._last_shape: dict[int, str] = {}
         # An id is a hash of the whole configuration, made anew at each access.
-        self._shapes = {run.run_id: run.config.shape_id for run in runs} if self.meters else {}
-        self._open = collections.Counter(self._shapes.values())
+        self._shapes = {run.run_id: run.config.shape_id for run in runs}
+        self._runs_of_shape = collections.Counter(self._shapes.values())
+        self._open = self._runs_of_shape.copy()
         self._todo_flops = sum(run.planned_train_flops or 0.0 for run in runs)
         self._all_flops = self._todo_flops
 
@@ -159,6 +160,10 @@ class Agenda:
         same = (run for run in self._queue if self._shapes[run.run_id] == mine)
         untaken = (run for run in self._queue if self._shapes[run.run_id] not in others)
         return next(same, None) or next(untaken, None) or self._queue[0]
+
+    def runs_of_shape(self, shape_id: str) -> int:
+        """Return how many runs of the sweep are of a shape; 1 of one that is only metered."""
+        return max(1, self._runs_of_shape[shape_id])
 
     def postponed(self, slot: int) -> None:
         """Note that another process holds the slot's run: it comes back by `put_back`, or is left to it."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from isoflop.config import Config
 from isoflop.sweep.grid import PlannedRun
-from isoflop.sweep.local import mps
+from isoflop.sweep.local import mps, precompile
 from isoflop.sweep.local.agenda import Agenda, MeterShape, anchor_of
 from isoflop.sweep.local.metering_results import MeteringResults
 from isoflop.sweep.local.packing import choose_slots
@@ -45,7 +45,10 @@ def run_all(
     """
     whole = whole or runs
     anchor = anchor_of(whole) if whole and whole[0].config.sweep.anchor else None
-    _execute(Agenda(runs, slots, anchor=anchor), slots, on_run_end, MeteringResults(whole))
+    with precompile.background(runs, slots):
+        compiling = precompile.planned_processes(runs, slots)
+        agenda, results = Agenda(runs, slots, anchor=anchor), MeteringResults(whole)
+        _execute(agenda, slots, on_run_end, results, 1 + compiling)
 
 
 def meter_shapes(shapes: Sequence[Config], runs: Sequence[PlannedRun], slots: Slots) -> int:
@@ -67,8 +70,23 @@ def meter_shapes(shapes: Sequence[Config], runs: Sequence[PlannedRun], slots: Sl
     return results.completed
 
 
-def _execute(agenda: Agenda, slots: Slots, on_run_end: OnRunEnd, results: MeteringResults) -> None:
+def _execute(
+    agenda: Agenda, slots: Slots, on_run_end: OnRunEnd, results: MeteringResults, own_processes: int = 1
+) -> None:
+    """Do everything on the agenda.
+
+    Args:
+        agenda: what to do.
+        slots: where.
+        on_run_end: called as each run ends.
+        results: takes what is metered.
+        own_processes: compute processes of this sweep on a GPU, those that only compile included.
+
+    Raises:
+        KeyboardInterrupt: asked to stop.
+        OSError: a record cannot be written.
+    """
     with handle_stop_signals() as stops, mps.daemon(wanted=slots.shared == "gpu") as environment:
-        WorkerPool(agenda, slots, on_run_end, results, environment).execute(stops)
+        WorkerPool(agenda, slots, on_run_end, results, environment, own_processes).execute(stops)
     if stops.level > StopLevel.NONE:
         raise KeyboardInterrupt

@@ -38,21 +38,24 @@ class Assignment:
         config: the run.
         lr_interior: as in RunRequest.
         counted: counted work of its shape where the sweep has planned it (planning.counted_work).
+        runs_of_shape: how many runs of the sweep can use its compiled step.
         metering: as in RunRequest.
     """
 
     config: Config
     lr_interior: bool | None
     counted: bytes | None = None
+    runs_of_shape: int = 1
     metering: Literal["run", "shape"] = "run"
 
 
 @dataclasses.dataclass(frozen=True)
 class MeteringAssignment:
-    """Something for a worker to meter beside its runs; `counted` as in Assignment."""
+    """Something for a worker to meter beside its runs; `counted` and `runs_of_shape` as in Assignment."""
 
     job: Metering
     counted: bytes | None = None
+    runs_of_shape: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +94,7 @@ class WorkerSettings:
         environment: variables to set, those of MPS.
         shared: what runs at the same time share.
         idle: power of the idle GPU, if a worker before this one has measured it.
+        own_processes: compute processes of the sweep on a GPU, those that only compile included.
     """
 
     device_index: int
@@ -98,6 +102,7 @@ class WorkerSettings:
     environment: Mapping[str, str]
     shared: Shared
     idle: IdlePower | None = None
+    own_processes: int = 1
 
 
 def execute(assignment: Assignment, settings: WorkerSettings) -> Reply:
@@ -112,6 +117,7 @@ def execute(assignment: Assignment, settings: WorkerSettings) -> Reply:
             settings.command_line,
             assignment.lr_interior,
             shared=settings.shared,
+            runs_of_shape=assignment.runs_of_shape,
             metering=assignment.metering,
         )
         run.run(assignment.config, request)
@@ -135,7 +141,9 @@ def meter(assignment: MeteringAssignment, settings: WorkerSettings) -> Reply:
             idle = shape.measure_idle(job.config, settings.device_index, use=job.when == "first")
             return Reply("metered", measured=idle)
         seconds = anchor_seconds(job.config) if isinstance(job, MeterAnchor) else None
-        return Reply("metered", measured=shape.meter_shape(job.config, settings.device_index, seconds))
+        runs = assignment.runs_of_shape
+        measured = shape.meter_shape(job.config, settings.device_index, seconds, runs_of_shape=runs)
+        return Reply("metered", measured=measured)
     except Exception as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         return Reply("failed", f"{type(error).__name__}: {first}")
@@ -155,7 +163,7 @@ def serve(pipe: Connection, settings: WorkerSettings) -> None:
     os.environ.update(settings.environment)
     from isoflop.runner import session
 
-    session.configure(idle=settings.idle, shared=settings.shared)
+    session.configure(idle=settings.idle, shared=settings.shared, own_processes=settings.own_processes)
     try:
         _serve(pipe, settings)
     finally:

@@ -66,6 +66,7 @@ class WorkerPool:
         on_run_end: called in this process as each run ends.
         metering: takes what was metered beside the runs.
         environment: variables for the children, those of MPS.
+        own_processes: compute processes of this sweep on a GPU.
     """
 
     def __init__(
@@ -75,7 +76,9 @@ class WorkerPool:
         on_run_end: OnRunEnd,
         metering: MeteringResults,
         environment: Mapping[str, str],
+        own_processes: int = 1,
     ) -> None:
+        self._own_processes = own_processes
         self._context, self._agenda, self._metering = planning.forkserver_context(), agenda, metering
         self._slots, self._on_run_end, self._environment = slots, on_run_end, dict(environment)
         self._command_line = provenance.command()
@@ -131,7 +134,12 @@ class WorkerPool:
         parent_end, child_end = self._context.Pipe()
         device_index, idle = self._slots.device_index(slot), self._metering.idle_of(slot)
         settings = worker.WorkerSettings(
-            device_index, self._command_line, self._environment, self._slots.shared, idle
+            device_index,
+            self._command_line,
+            self._environment,
+            self._slots.shared,
+            idle,
+            self._own_processes,
         )
         process = self._context.Process(target=worker.serve, args=(child_end, settings))
         process.start()
@@ -140,15 +148,17 @@ class WorkerPool:
 
     def _assign(self, process: ForkServerProcess, pipe: Connection, slot: int, job: Job) -> None:
         config, attempt, quiet_seconds = self._with_threads(job.config), 0, 0.0
-        counted = planning.counted_work(job.config.shape_id)
+        shape_id = job.config.shape_id
+        counted, runs_of_shape = planning.counted_work(shape_id), self._agenda.runs_of_shape(shape_id)
         assignment: Assignment | MeteringAssignment
         if isinstance(job, PlannedRun):
             attempt = provenance.next_attempt(config)
             metering: Literal["run", "shape"] = "shape" if self._agenda.meters else "run"
-            assignment = Assignment(config, job.lr_interior, counted, metering)
+            assignment = Assignment(config, job.lr_interior, counted, runs_of_shape, metering)
         else:
             quiet_seconds = config.meter.idle_seconds + config.meter.window_seconds + SETUP_SECONDS
-            assignment = MeteringAssignment(dataclasses.replace(job, config=config), counted)
+            job_here = dataclasses.replace(job, config=config)
+            assignment = MeteringAssignment(job_here, counted, runs_of_shape)
         watchdog = Watchdog(process, config, quiet_seconds=quiet_seconds)
         self._workers[pipe] = Worker(process, pipe, slot, job, attempt, watchdog)
         with contextlib.suppress(BrokenPipeError):  # the child died already: the next wait() reports its EOF

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from isoflop.config import ModelConfig
+from isoflop.train.fused.norm import norm_add_relu, norm_relu
 from isoflop.train.parametrize import RoleKind, branch_multiplier, scale, tag_layer, tag_norm
 
 EXPANSION = {"basic": 1, "bottleneck": 4}
@@ -89,9 +89,8 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, inputs, H, W] -> [B, channels, H / stride, W / stride]."""
-        y = F.relu(self.norm1(self.conv1(x)), inplace=True)
-        y = self.norm2(self.conv2(y))
-        return F.relu(added(self.shortcut(x), y, self.multiplier), inplace=True)
+        y = norm_relu(self.norm1, self.conv1(x))
+        return norm_add_relu(self.norm2, self.conv2(y), self.shortcut(x), self.multiplier)
 
 
 class BottleneckBlock(nn.Module):
@@ -113,15 +112,9 @@ class BottleneckBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, inputs, H, W] -> [B, 4 x channels, H / stride, W / stride]."""
-        y = F.relu(self.norm1(self.conv1(x)), inplace=True)
-        y = F.relu(self.norm2(self.conv2(y)), inplace=True)
-        y = self.norm3(self.conv3(y))
-        return F.relu(added(self.shortcut(x), y, self.multiplier), inplace=True)
-
-
-def added(stream: Tensor, branch: Tensor, multiplier: float) -> Tensor:
-    """Return stream + multiplier x branch, computed in one operation."""
-    return torch.add(stream, branch, alpha=multiplier)
+        y = norm_relu(self.norm1, self.conv1(x))
+        y = norm_relu(self.norm2, self.conv2(y))
+        return norm_add_relu(self.norm3, self.conv3(y), self.shortcut(x), self.multiplier)
 
 
 class ResNet(nn.Module):
@@ -156,7 +149,7 @@ class ResNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits of a batch of normalised images."""
-        x = F.relu(self.norm(self.stem(images)), inplace=True)
+        x = norm_relu(self.norm, self.stem(images))
         x = self.blocks(x).mean((2, 3))
         logits: Tensor = self.readout(x)
         return logits

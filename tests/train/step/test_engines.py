@@ -16,6 +16,7 @@ from isoflop.config import Config
 from isoflop.train import data, loop, optim, schedule, state, step, update
 from isoflop.train.evaluate import evaluate
 from isoflop.train.loop import Trainer
+from isoflop.train.step import compiler
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +37,7 @@ RUNS = {
 @pytest.fixture(autouse=True)
 def quick_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trace and differentiate as torch.compile does, but run the graph op by op: seconds, not a minute."""
-    monkeypatch.setattr(step, "COMPILER", "aot_eager")
+    monkeypatch.setattr(compiler, "COMPILER", "aot_eager")
 
 
 def trainer(config: Config, kind: step.EngineKind | None = None, steps: int = STEPS) -> Trainer:
@@ -73,13 +74,16 @@ def test_muon_on_a_tensor_of_rates_is_muon_to_rounding(make_config: MakeConfig) 
 @pytest.mark.parametrize("name", ["averaged", "bf16"])
 def test_the_compiled_step_is_the_eager_step_to_rounding(name: str, make_config: MakeConfig) -> None:
     config = make_config(*RUNS[name])
-    eager, compiled = (advanced(trainer(config, kind)) for kind in ("eager", "compile"))
-    assert compiled.compile_seconds > 0
+    kinds: tuple[step.EngineKind, ...] = ("eager", "compile", "compiled_static")
+    eager, *compiled = (advanced(trainer(config, kind)) for kind in kinds)
     assert eager.compile_seconds == 0
-    assert torch.allclose(everything(eager), everything(compiled), rtol=1e-2, atol=1e-3)
+    for each in compiled:
+        assert each.compile_seconds > 0
+        assert torch.allclose(everything(eager), everything(each), rtol=1e-2, atol=1e-3)
+    assert torch.equal(*map(everything, compiled)), "both take the same compiled passes"
 
 
-@pytest.mark.parametrize("kind", ["eager", "static", "compile"])
+@pytest.mark.parametrize("kind", ["eager", "static", "compile", "compiled_static"])
 def test_advance_never_reads_a_value(
     kind: step.EngineKind, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,7 +100,7 @@ def test_advance_never_reads_a_value(
         made.check_finite()
 
 
-@pytest.mark.parametrize("kind", ["eager", "static", "compile"])
+@pytest.mark.parametrize("kind", ["eager", "static", "compile", "compiled_static"])
 def test_a_reseeded_trainer_is_a_new_one_bit_for_bit(kind: step.EngineKind, make_config: MakeConfig) -> None:
     first = make_config(*RUNS["averaged"], "seed=1", "optim.lr=0.05")
     second = make_config(*RUNS["averaged"], "seed=2")
@@ -315,18 +319,6 @@ def test_an_update_is_the_optimizers_step_bit_for_bit(
             net.zero_grad()
     for a, b in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
         assert torch.equal(a, b)
-
-
-def test_the_engine_follows_the_device_and_the_model() -> None:
-    cuda, plain = torch.device("cuda"), nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.0))
-    dropping = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5))
-    assert step.choose("auto", CPU, plain) == "eager"
-    assert step.choose("auto", cuda, plain) == "graph"
-    assert step.choose("auto", cuda, dropping) == "eager"
-    assert step.choose("graph", cuda, dropping) == "graph"
-    assert step.choose("compile", CPU, plain) == "compile"
-    with pytest.raises(ValueError, match=r"launch\.step=graph needs a GPU"):
-        step.choose("graph", CPU, plain)
 
 
 def test_every_family_draws_nothing(make_config: MakeConfig) -> None:

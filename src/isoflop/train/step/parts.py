@@ -1,0 +1,93 @@
+"""What every engine works on, and the loss that it takes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from isoflop.train.state import Average
+
+EngineKind = Literal[
+    "eager", "compile", "graph", "compiled_graph", "fused_graph", "static", "compiled_static"
+]
+"""`static` and `compiled_static` are the graphs' steps without the capture, for tests on machines without a
+GPU. `fused_graph` is the graph of a model whose batch norms are fused (train/fused)."""
+GRAPHS: tuple[EngineKind, ...] = ("graph", "compiled_graph", "fused_graph", "static", "compiled_static")
+"""Engines whose optimizers read their rates from the device."""
+Stream = Iterator[tuple[Tensor, Tensor]]
+LossFunction = Callable[[Tensor, Tensor], Tensor]
+"""Images [B, C, H, W] and labels [B] -> mean loss, a scalar."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Parts:
+    """What a step works on.
+
+    Attributes:
+        model: what the forward pass calls: the network, or its wrapper where several processes train.
+        optimizers: their groups carry `peak_lr`, from which each step's `lr` follows.
+        average: moving average of the weights, or None.
+        loss_sum: scalar on the device, the sum of all losses; not finite once any loss was not.
+        autocast: context of a mixed-precision forward pass; None in fp32.
+        label_smoothing: share of the target spread over all classes, in the training loss only.
+        after_forward, after_backward: called around the backward pass where several processes train: they
+            start and finish averaging the running statistics.
+    """
+
+    model: nn.Module
+    optimizers: tuple[torch.optim.Optimizer, ...]
+    average: Average | None
+    loss_sum: Tensor
+    autocast: torch.autocast | None
+    label_smoothing: float
+    after_forward: Callable[[], None] | None = None
+    after_backward: Callable[[], None] | None = None
+
+    @property
+    def groups(self) -> list[dict[str, Any]]:
+        """The parameter groups of all optimizers."""
+        return [group for optimizer in self.optimizers for group in optimizer.param_groups]
+
+
+def loss_function(model: nn.Module, smoothing: float) -> LossFunction:
+    """Return the training loss of `model`, with `smoothing` of the target spread over all classes."""
+
+    def loss_of(images: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(model(images), labels, label_smoothing=smoothing)
+
+    return loss_of
+
+
+def in_precision(loss_of: LossFunction, autocast: torch.autocast | None) -> LossFunction:
+    """Return `loss_of` under autocast.
+
+    The context is entered anew in every step: autocast keeps the bf16 copies of the weights until it is left,
+    and the next step's weights are others. In fp32 there is no context at all: entering a disabled one costs
+    2% of the smallest step (docs/performance.md).
+    """
+    if autocast is None:
+        return loss_of
+
+    def mixed(images: Tensor, labels: Tensor) -> Tensor:
+        with autocast:
+            return loss_of(images, labels)
+
+    return mixed
+
+
+def then(loss_of: LossFunction, call: Callable[[], None] | None) -> LossFunction:
+    """Return `loss_of` followed by `call`; outside of what is compiled, as `call` communicates."""
+    if call is None:
+        return loss_of
+
+    def loss_then_call(images: Tensor, labels: Tensor) -> Tensor:
+        loss = loss_of(images, labels)
+        call()
+        return loss
+
+    return loss_then_call
