@@ -52,12 +52,12 @@ def _from_3(raw: dict[str, Any]) -> dict[str, Any]:
     without the factor of the batch size."""
     new = {"schema": 4} | _unknown("train_loss", schema=3)
     for section, names in _NEW_IN_4.items():
-        if raw[section] is not None:
+        if raw.get(section) is not None:
             new[section] = raw[section] | _unknown(*names, schema=3)
     if raw["optim"] is not None:
         factor = _batch_factor(raw["cell"].get("optim", {}))
         new["optim"] = raw["optim"] | {"lr": raw["optim"]["lr"] * factor}
-    if raw["energy"] is not None:
+    if raw.get("energy") is not None:
         new["energy"] = raw["energy"] | _own_joules(raw["energy"])
     return raw | new
 

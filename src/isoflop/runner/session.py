@@ -108,9 +108,10 @@ def configure(*, idle: IdlePower | None, shared: Shared, own_processes: int = 1)
     Args:
         idle: power of the idle GPU, if an earlier process of the sweep has measured it.
         shared: what the runs of the sweep share.
+        own_processes: compute processes of the sweep on a GPU: more of them are foreign.
     """
-    global _known_idle, _shared
-    _known_idle, _shared = idle, shared
+    global _known_idle, _shared, _own_processes
+    _known_idle, _shared, _own_processes = idle, shared, own_processes
 
 
 def of(config: Config, device: torch.device) -> Session:
