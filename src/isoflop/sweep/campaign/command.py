@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.report is not None:
             return report(options.report)
         plan = REHEARSAL if options.rehearse else FULL
-        chosen = _chosen(plan, options.phases)
+        chosen = choose(plan, options.phases)
         if not 0 < options.minutes < float("inf"):
             raise ConfigError(f"--minutes {options.minutes:g}: give a number above 0")
         return run(plan, chosen, options.out, 60 * options.minutes)
@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _chosen(plan: Plan, names: str | None) -> tuple[Phase, ...]:
+def choose(plan: Plan, names: str | None) -> tuple[Phase, ...]:
     """Return the phases that --phases names, in the plan's order. Raises ConfigError."""
     wanted = plan.names if names is None else tuple(name.strip() for name in names.split(","))
     if unknown := [name for name in wanted if name not in plan.names]:

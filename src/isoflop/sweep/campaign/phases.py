@@ -97,16 +97,16 @@ class Phases:
     def _predict(self, of_sweeps: Sequence[Phase]) -> Predictions:
         """Predict all runs with the shipped recipe, of whose choice the cost of a step hardly depends.
 
-        All shapes are laid out by one child process, and one run is prepared in full, so that a data set that
-        is missing is found here, before anything is trained.
+        One run is prepared in full, so that a data set that is missing is found here, before anything is
+        trained; all shapes are laid out by one child process.
         """
         search = self._plan.recipe
         trial = self._compose((*search.overrides, "seed=0"))
         parts = [_part(phase, grid.expand(self._compose(phase.overrides))) for phase in of_sweeps]
         parts.append(tuple(trials.as_run(trials.with_shape(trial, shape)) for shape in search.shapes))
         every = tuple(run for part in parts for run in part)
-        plans, site = planning.lay_out(every)
         planning.plan(every[-1:])
+        plans, site = planning.lay_out(every)
         costed = iter(sweeps.predict(every, plans, site, self._directory))
         seconds = [tuple(next(costed).train_seconds for _ in part) for part in parts]
         names = [phase.name for phase in of_sweeps]
