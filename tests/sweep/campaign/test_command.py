@@ -52,7 +52,8 @@ def test_phases_run_in_order_each_with_its_share_and_what_is_left(fake, tmp_path
     limits = dict(executed)
     assert limits["ceilings"] == pytest.approx(24.0, abs=1)
     assert limits["ladder"] == pytest.approx(480 * 0.68, abs=1)  # nothing before it took any time
-    assert limits["fashion_mnist"] == pytest.approx(480.0, abs=1)
+    assert limits["fashion_mnist"] == pytest.approx(480 * 0.96, abs=1)  # metering's share is kept for it
+    assert limits["metering"] == pytest.approx(480.0, abs=1)
     assert [each.phase for each in journal.read_phases(tmp_path)] == list(FULL.names)
     assert (tmp_path / summary.FILE).read_text() in capsys.readouterr().out
 
@@ -62,8 +63,9 @@ def test_time_left_over_goes_to_what_was_left_out_in_the_same_order(fake, tmp_pa
         ladder=[partial("ladder"), PhaseReport("ladder", "done", 1.0)], data_grid=[partial("data_grid")]
     )
     assert command.run(FULL, FULL.phases, tmp_path, 480.0) == command.DONE
-    assert [name for name, _ in executed] == [*FULL.names, "ladder", "data_grid"]
-    assert executed[-1][1] == pytest.approx(480.0, abs=1)
+    names = [name for name, _ in executed]
+    assert names == [*FULL.names[:5], "ladder", "data_grid", "fashion_mnist", "metering"]
+    assert executed[5][1] == pytest.approx(480 * 0.96, abs=1)
     latest = {each.phase: each.state for each in journal.read_phases(tmp_path)}
     assert latest["ladder"] == latest["data_grid"] == "done"
 

@@ -108,7 +108,7 @@ def test_every_phase_leaves_what_it_should(rehearsed):
 def test_the_recipe_that_was_decided_on_is_that_of_every_run(rehearsed):
     out, _ = rehearsed
     decision = json.loads((out / "recipe.json").read_text())
-    assert len(decision["losses"]) >= 6 + 3
+    assert len(decision["losses"]) >= 3 + 3
     overrides = dict(text.split("=") for text in decision["overrides"])
     for path in out.glob("*-digits/records/*.json"):
         identity = records.read(path).cell

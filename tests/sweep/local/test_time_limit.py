@@ -29,7 +29,7 @@ def test_runs_are_stopped_at_the_limit_and_resumed_later(make_config: Callable[.
     configs = [make_config("schedule.epochs=100000", f"seed={seed}") for seed in range(3)]
     runs = tuple(PlannedRun(config.run_id, {}, config) for config in configs)
     began, ended = time.monotonic(), []
-    launch.run_all(runs, Slots(1, 1, 0), lambda run, written: ended.append(written), seconds=4.0)
+    launch.run_all(runs, Slots(1, 1, 0), lambda run, written: ended.append(written), seconds=1.0)
     assert time.monotonic() - began < 60
     states = [record.state for written in ended for record in written]
     assert states == ["interrupted"]  # the others never began

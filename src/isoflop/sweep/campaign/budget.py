@@ -1,4 +1,4 @@
-"""Which runs fit into the time of a phase, by a stated order, and how long each phase may take.
+"""Which runs fit into the time of a phase, by a stated order, and when each phase must stop.
 
 Order of leaving out within a sweep: second and further seeds before first ones, and among those the costliest
 first. A run whose time cannot be predicted is not left out; the limit of its phase stops it.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 from isoflop.sweep.grid import PlannedRun
@@ -52,9 +53,10 @@ class Selection:
     left_out: tuple[CostedRun, ...]
 
     @property
-    def train_seconds(self) -> float:
-        """Predicted training seconds of the chosen runs; those that cannot be predicted count as none."""
-        return sum(each.train_seconds or 0.0 for each in self.chosen)
+    def train_seconds(self) -> float | None:
+        """Predicted training seconds of the chosen runs; None if one of them could not be predicted."""
+        known = [each.train_seconds for each in self.chosen if each.train_seconds is not None]
+        return sum(known) if len(known) == len(self.chosen) else None
 
 
 def preference(runs: Sequence[CostedRun]) -> tuple[CostedRun, ...]:
@@ -89,18 +91,10 @@ def select(runs: Sequence[CostedRun], seconds: float, pace: Pace) -> Selection:
     return Selection(tuple(each for each in runs if each.planned.run_id in chosen), tuple(left_out))
 
 
-def phase_limit(shares: Sequence[float], index: int, total_seconds: float, elapsed_seconds: float) -> float:
-    """Return the seconds that a phase may take: up to the end of its share, counted from the first phase.
+def ends(shares: Sequence[float]) -> tuple[float, ...]:
+    """Return the share of the whole time at whose end each phase must stop; the last one's is 1.
 
-    What earlier phases left over is thus passed on, and what they took too long is missing.
-
-    Args:
-        shares: of the phases to be executed, in their order; scaled so that they sum to 1.
-        index: position of the phase.
-        total_seconds: of all phases.
-        elapsed_seconds: since the first one began.
-
+    Time that a phase leaves over is thus passed on to the next one; what it took too long is missing there.
     """
     whole = sum(shares)
-    end = total_seconds * (sum(shares[: index + 1]) / whole if whole else 1.0)
-    return max(0.0, end - elapsed_seconds)
+    return tuple(part / whole if whole else 1.0 for part in itertools.accumulate(shares))

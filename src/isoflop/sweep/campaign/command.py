@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from isoflop import signals
@@ -99,15 +99,14 @@ def run(plan: Plan, chosen: Sequence[Phase], directory: Path, seconds: float) ->
     with signals.handled((signal.SIGTERM, signal.SIGUSR1), _interrupt):
         directory.mkdir(parents=True, exist_ok=True)
         phases = Phases(plan, chosen, directory, say)
-        shares, prepared = [phase.share for phase in chosen], elapsed()
-        reports: dict[str, PhaseReport] = {}
+        prepared, reports = elapsed(), dict[str, PhaseReport]()
         try:
-            for index, phase in enumerate(chosen):
-                limit = budget.phase_limit(shares, index, seconds - prepared, elapsed() - prepared)
+            for phase, end in _turns(chosen):
+                limit = max(0.0, prepared + end * (seconds - prepared) - elapsed())
+                before = reports.get(phase.name)
+                if before and not (_may_go_on(before) and limit > plan.start_seconds):
+                    continue
                 reports[phase.name] = _guarded(phases, phase, limit, directory, say)
-            for phase in chosen:
-                if _may_go_on(phase, reports[phase.name]) and seconds - elapsed() > plan.start_seconds:
-                    reports[phase.name] = _guarded(phases, phase, seconds - elapsed(), directory, say)
         finally:
             show(summary.write(directory))
     return FAILED if any(each.state == "failed" for each in reports.values()) else DONE
@@ -117,9 +116,23 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _may_go_on(phase: Phase, report: PhaseReport) -> bool:
+def _turns(chosen: Sequence[Phase]) -> Iterator[tuple[Phase, float]]:
+    """Yield the phases in the order of execution, each with the share of the time at whose end it must stop.
+
+    Sweeps have a second turn, in what they and the others have left over, before phases without a share.
+    """
+    ends = budget.ends([phase.share for phase in chosen])
+    spare = next((i for i, phase in enumerate(chosen) if not phase.share), len(chosen))
+    yield from zip(chosen[:spare], ends[:spare], strict=True)
+    for phase in chosen[:spare]:
+        if phase.kind == "sweep":
+            yield phase, ends[spare - 1]
+    yield from zip(chosen[spare:], ends[spare:], strict=True)
+
+
+def _may_go_on(report: PhaseReport) -> bool:
     """Return whether time that is left over may go to what the phase left out."""
-    return phase.kind == "sweep" and report.state in ("partial", "left out")
+    return report.state in ("partial", "left out")
 
 
 def _guarded(phases: Phases, phase: Phase, limit: float, directory: Path, say: Say) -> PhaseReport:

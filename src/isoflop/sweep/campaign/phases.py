@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import subprocess
 import sys
 import time
@@ -11,12 +12,12 @@ from pathlib import Path
 
 from isoflop.config import Config
 from isoflop.sweep import grid, held_out, planning
-from isoflop.sweep.campaign import anchor, journal, recipe_check, summary, sweeps, trials
+from isoflop.sweep.campaign import anchor, journal, prediction, recipe_check, summary, sweeps, trials
 from isoflop.sweep.campaign.budget import CostedRun, Pace
 from isoflop.sweep.campaign.journal import LeftOut, PhaseReport, PhaseState
 from isoflop.sweep.campaign.plan import Phase, Plan
 from isoflop.sweep.campaign.recipe_check import Decision, Recipe, Shape
-from isoflop.sweep.campaign.sweeps import Say, Trained
+from isoflop.sweep.campaign.sweeps import Allowance, Say, Trained
 from isoflop.sweep.campaign.trials import Trials
 from isoflop.sweep.grid import PlannedRun
 
@@ -98,31 +99,24 @@ class Phases:
         """Predict all runs with the shipped recipe, of whose choice the cost of a step hardly depends.
 
         One run is prepared in full, so that a data set that is missing is found here, before anything is
-        trained; all shapes are laid out by one child process.
+        trained.
         """
         search = self._plan.recipe
         trial = self._compose((*search.overrides, "seed=0"))
         parts = [_part(phase, grid.expand(self._compose(phase.overrides))) for phase in of_sweeps]
         parts.append(tuple(trials.as_run(trials.with_shape(trial, shape)) for shape in search.shapes))
-        every = tuple(run for part in parts for run in part)
-        planning.plan(every[-1:])
-        plans, site = planning.lay_out(every)
-        costed = iter(sweeps.predict(every, plans, site, self._directory))
-        seconds = [tuple(next(costed).train_seconds for _ in part) for part in parts]
+        predicted, site = prediction.predict([run for part in parts for run in part], self._directory)
+        each = iter(predicted)
+        *by_sweep, of_shapes = [tuple(itertools.islice(each, len(part))) for part in parts]
         names = [phase.name for phase in of_sweeps]
-        by_shape = dict(zip(search.shapes, seconds[-1], strict=True))
-        return Predictions(dict(zip(names, seconds[:-1], strict=True)), by_shape, site.gpus)
+        shapes = dict(zip(search.shapes, of_shapes, strict=True))
+        return Predictions(dict(zip(names, by_sweep, strict=True)), shapes, site.gpus)
+
+    def _allowance(self, seconds: float) -> Allowance:
+        return Allowance(seconds, self._plan.start_seconds, self._predictions.gpus, self._pace)
 
     def _train(self, wanted: tuple[CostedRun, ...], folder: Path, seconds: float) -> Trained:
-        trained = sweeps.train(
-            wanted,
-            folder,
-            seconds,
-            self._pace,
-            start_seconds=self._plan.start_seconds,
-            gpus=self._predictions.gpus,
-            say=self._say,
-        )
+        trained = sweeps.train(wanted, folder, self._allowance(seconds), self._say)
         self._pace = trained.pace
         return trained
 
@@ -205,9 +199,7 @@ class Phases:
         """
         if not any((folder / "records").glob("[!.]*.json")):
             return "no other run of the sweep has been trained, from which they would be predicted"
-        if not sweeps.selection(
-            wanted, seconds - self._plan.start_seconds, self._pace, self._predictions.gpus
-        ).chosen:
+        if not self._allowance(seconds).select(wanted).chosen:
             return None  # the training itself says which runs do not fit
         held = tuple(each.planned for each in wanted)
         plans, _ = planning.lay_out(held)

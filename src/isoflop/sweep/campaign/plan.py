@@ -96,8 +96,8 @@ FULL = Plan(
         Phase("ladder", "sweep", 0.43, ("sweep=ladder", "data=cifar10")),
         Phase("data_grid", "sweep", 0.12, ("sweep=data_grid", "data=cifar10")),
         Phase("held_out", "sweep", 0.16, ("sweep=ladder", "data=cifar10"), held_out=True),
-        Phase("metering", "metering", 0.04),
         Phase("fashion_mnist", "sweep", 0.0, ("sweep=ladder", "data=fashion_mnist"), optional=True),
+        Phase("metering", "metering", 0.04),
     ),
     recipe=RecipeSearch(
         overrides=("data=cifar10", "recipe=scaling", "schedule.epochs=5", "schedule.evaluations=1"),
@@ -135,7 +135,6 @@ REHEARSAL = Plan(
             ("sweep=data_grid", *TOY, "data.fraction=0.1,0.2", "model.width=1,2", "schedule.epochs=2"),
         ),
         Phase("held_out", "sweep", 0.1, (*TOY_LADDER,), held_out=True),
-        Phase("metering", "metering", 0.05),
         Phase(
             "fashion_mnist",
             "sweep",
@@ -152,11 +151,12 @@ REHEARSAL = Plan(
             ),
             optional=True,
         ),
+        Phase("metering", "metering", 0.05),
     ),
     recipe=RecipeSearch(
         overrides=(*TOY, "data.fraction=0.1", "recipe=scaling", "schedule.epochs=2"),
         candidates=CANDIDATES,
-        rate_factors=(1.0, 0.5),
+        rate_factors=(1.0,),
         widths=(2, 4),
         depths=(1, 2),
     ),

@@ -1,4 +1,4 @@
-"""The sweeps of a campaign: expanded, predicted, and trained as far as their time allows."""
+"""The sweeps of a campaign: expanded, and trained as far as their time allows."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from isoflop import record as records
 from isoflop.config import Config
 from isoflop.config.compose import compose_config, parse_overrides
 from isoflop.record import Record
-from isoflop.sweep import grid, planning, retry, step_costs
+from isoflop.sweep import grid, planning, retry
 from isoflop.sweep.campaign import budget
 from isoflop.sweep.campaign.budget import CostedRun, Pace, Selection
 from isoflop.sweep.campaign.journal import LeftOut
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import launch
-from isoflop.sweep.planning import RunPlan, Site
-from isoflop.sweep.step_costs import Step, StepCost
 
 OF_RECIPE = ("model.parametrization", "model.zero_init_residual", "optim.lr")
 """Settings by which trials of the same shape differ."""
@@ -53,62 +51,28 @@ def compose(overrides: Sequence[str], directory: Path) -> Config:
     return dataclasses.replace(composed, sweep=sweep, out=str(directory / composed.sweep.name))
 
 
-def predict(
-    runs: Sequence[PlannedRun], plans: Sequence[RunPlan], site: Site, directory: Path
-) -> tuple[CostedRun, ...]:
-    """Return the runs with their predicted training seconds: steps x the measured seconds of such a step.
+@dataclasses.dataclass(frozen=True)
+class Allowance:
+    """Time for training: `seconds` of wall clock, of which `start_seconds` pass before the first step, on
+    `gpus` GPUs that train a run each (0: a CPU), at the `pace` of the campaign so far."""
 
-    Steps that this campaign has measured come first, then those that isoflop ships for this device, and then
-    those of another device, as a stand-in that the campaign's pace corrects.
+    seconds: float
+    start_seconds: float
+    gpus: int
+    pace: Pace
 
-    Args:
-        runs: to be predicted.
-        plans: their number of steps, in the same order.
-        site: the machine.
-        directory: the campaign's, with a folder a sweep.
-    """
-    shipped = step_costs.shipped()
-    others = {_anywhere(step): cost for step, cost in shipped.items()}
-    own: dict[Step, StepCost] = {}
-    for folder in sorted(directory.glob("*/records")):
-        own |= step_costs.measured_in(folder.parent)
-
-    def seconds(run: PlannedRun, plan: RunPlan) -> float | None:
-        step = step_costs.step_of(run.config, plan, site)
-        cost = own.get(step) or shipped.get(step) or (others.get(_anywhere(step)) if site.gpus else None)
-        return cost.seconds * plan.steps if cost else None
-
-    return tuple(CostedRun(run, seconds(run, plan)) for run, plan in zip(runs, plans, strict=True))
+    def select(self, runs: Sequence[CostedRun]) -> Selection:
+        """Return which of the runs fit."""
+        return budget.select(runs, max(0.0, self.seconds - self.start_seconds) * max(1, self.gpus), self.pace)
 
 
-def _anywhere(step: Step) -> Step:
-    return dataclasses.replace(step, device="", precision="")
-
-
-def selection(wanted: Sequence[CostedRun], seconds: float, pace: Pace, gpus: int) -> Selection:
-    """Return the runs that fit into `seconds` on a machine whose GPUs, if it has any, train a run each."""
-    return budget.select(wanted, max(0.0, seconds) * max(1, gpus), pace)
-
-
-def train(
-    wanted: Sequence[CostedRun],
-    directory: Path,
-    seconds: float,
-    pace: Pace,
-    *,
-    start_seconds: float,
-    gpus: int,
-    say: Say,
-) -> Trained:
+def train(wanted: Sequence[CostedRun], directory: Path, allowance: Allowance, say: Say) -> Trained:
     """Train the runs of one folder that have no final record, as far as they fit into the time.
 
     Args:
         wanted: runs with their predicted training seconds.
         directory: folder of their records.
-        seconds: wall-clock time for all of it.
-        pace: of this campaign so far.
-        start_seconds: of `seconds`, what passes before the first step.
-        gpus: number of GPUs, which train a run each.
+        allowance: how long it may take.
         say: shows one line to the user.
 
     Raises:
@@ -116,49 +80,49 @@ def train(
         KeyboardInterrupt: asked to stop; every run that was started has its records.
         OSError: a record cannot be written.
     """
-    began = time.monotonic()
-    by_id = {each.planned.run_id: each for each in wanted}
-    missing = retry.select(tuple(each.planned for each in wanted), directory)
-    costed = [by_id[planned.run_id] for planned in missing]
-    fitting = selection(costed, seconds - start_seconds, pace, gpus)
-    left_out = tuple(
-        LeftOut(label(each.planned), f"predicted {_wall(each, pace)}, which no longer fits")
-        for each in fitting.left_out
-    )
-    if fitting.chosen:
-        planned, found_gpus = planning.plan(tuple(each.planned for each in fitting.chosen))
-        grid.write_manifest(planned, directory)
-        ended: list[float] = []
-
-        def on_run_end(run: PlannedRun, written: tuple[Record, ...]) -> None:
-            ended.append(by_id[run.run_id].train_seconds or 0.0)
-            say(_outcome(run, written))
-            _show_traceback(run, written, directory, say)
-
-        slots = launch.choose_slots(planned[0].config.launch, found_gpus, planned)
-        started = time.monotonic()
-        launch.run_all(planned, slots, on_run_end, seconds=max(0.0, seconds - (started - began)))
-        if sum(ended) > 0:
-            pace = pace.after((time.monotonic() - started) * max(1, gpus), sum(ended))
-    states = {each.planned.run_id: _state(each.planned, directory) for each in wanted}
+    missing = {each.run_id for each in retry.select(tuple(each.planned for each in wanted), directory)}
+    fitting = allowance.select([each for each in wanted if each.planned.run_id in missing])
+    pace = _execute(fitting, directory, allowance, say) if fitting.chosen else allowance.pace
+    states = [(each.planned, _state(each.planned, directory)) for each in wanted]
     chosen = {each.planned.run_id for each in fitting.chosen}
-    cut = tuple(
-        LeftOut(label(by_id[run_id].planned), _CUT[states[run_id]])
-        for run_id in by_id
-        if run_id in chosen and states[run_id] in _CUT
-    )
+    cut = [
+        LeftOut(label(run), _CUT[state]) for run, state in states if run.run_id in chosen and state in _CUT
+    ]
+    left_out = [LeftOut(label(each.planned), _too_long(each, allowance.pace)) for each in fitting.left_out]
+    failed = [(run, state) for run, state in states if state in ("failed", "diverged", "oom")]
     return Trained(
         runs=len(wanted),
-        done=sum(state == "done" for state in states.values()),
-        failures=tuple(
-            f"{label(by_id[run_id].planned)}: {state}"
-            for run_id, state in states.items()
-            if state in ("failed", "diverged", "oom")
-        ),
+        done=sum(state == "done" for _, state in states),
+        failures=tuple(f"{label(run)}: {state}" for run, state in failed),
         left_out=(*cut, *left_out),
-        predicted_seconds=fitting.train_seconds if all(e.train_seconds is not None for e in costed) else None,
+        predicted_seconds=fitting.train_seconds,
         pace=pace,
     )
+
+
+def _execute(fitting: Selection, directory: Path, allowance: Allowance, say: Say) -> Pace:
+    """Train the chosen runs until the time is over, and return the pace with what was measured."""
+    began = time.monotonic()
+    costs = {each.planned.run_id: each.train_seconds or 0.0 for each in fitting.chosen}
+    planned, gpus = planning.plan(tuple(each.planned for each in fitting.chosen))
+    # Runs that are left out stand in the manifest too, so that `isoflop status` shows them as pending.
+    grid.write_manifest((*planned, *(each.planned for each in fitting.left_out)), directory)
+    done: list[float] = []
+
+    def on_run_end(run: PlannedRun, written: tuple[Record, ...]) -> None:
+        if written and all(record.state == "done" for record in written):
+            done.append(costs[run.run_id])
+        say(_outcome(run, written))
+        _show_traceback(run, written, directory, say)
+
+    slots = launch.choose_slots(planned[0].config.launch, gpus, planned)
+    started = time.monotonic()
+    left = max(0.0, allowance.seconds - (started - began))
+    launch.run_all(planned, slots, on_run_end, seconds=left)
+    # A run that was cut off took time for which there is no prediction.
+    if len(done) < len(planned) or not sum(done):
+        return allowance.pace
+    return allowance.pace.after((time.monotonic() - started) * max(1, allowance.gpus), sum(done))
 
 
 _CUT = {
@@ -167,8 +131,9 @@ _CUT = {
 }
 
 
-def _wall(each: CostedRun, pace: Pace) -> str:
-    return f"{(each.train_seconds or 0.0) * pace.wall_per_predicted:.0f} s"
+def _too_long(each: CostedRun, pace: Pace) -> str:
+    wall = (each.train_seconds or 0.0) * pace.wall_per_predicted
+    return f"predicted {wall:.0f} s, which no longer fits"
 
 
 def _state(planned: PlannedRun, directory: Path) -> records.State | None:
