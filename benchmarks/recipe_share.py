@@ -16,7 +16,7 @@ The recipe's share of the bend is ln(measured / mended) / ln(measured / straight
 test and training loss. Every map is used beyond the losses that it was fitted to, so the spread over the maps
 that the points carry, by their residuals, says how well the share is known.
 
-Writes DIR/recipe_share.csv and DIR/figures/training_loss.png and .svg, and prints the table.
+Writes DIR/recipe_share.csv and prints it. `isoflop report DIR` draws training loss against compute.
 """
 
 from __future__ import annotations
@@ -28,14 +28,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from isoflop.table import aggregate
 
 Array = NDArray[np.float64]
-COLOURS = ("#440154", "#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39")
-MARKS = {1: "o", 2: "s", 3: "^"}
 
 
 @dataclass(frozen=True)
@@ -130,38 +127,6 @@ def map_residuals(table: pd.DataFrame, map_widths: tuple[float, float]) -> dict[
     }
 
 
-def draw(rows: pd.DataFrame, result: pd.DataFrame, healthy_width: float) -> Figure:
-    """Draw training loss against training GFLOPs: runs faint, shapes large, the trend dashed."""
-    figure = Figure(figsize=(7.6, 4.6), layout="constrained")
-    panel = figure.subplots()
-    colour = dict(zip(sorted(result["width"].unique()), COLOURS, strict=False))
-    ends = result["train_gflops"].iloc[[0, -1]]
-    panel.plot(
-        ends, result["loss_trend"].iloc[[0, -1]], "--", color="0.3", label=f"trend up to w{healthy_width:g}"
-    )
-    for width, group in result.groupby("width"):
-        panel.plot(group["train_gflops"], group["train_loss"], color=colour[width], label=f"width {width:g}")
-    for points, size, alpha in ((rows, 12, 0.4), (result, 45, 1.0)):
-        for depth in sorted(result["depth"].unique()):
-            here = points[points["depth"] == depth]
-            colours = here["width"].map(colour)
-            panel.scatter(
-                here["train_gflops"],
-                here["train_loss"],
-                s=size,
-                c=colours,
-                marker=MARKS.get(int(depth), "D"),
-                alpha=alpha,
-            )
-    panel.set(xscale="log", yscale="log", xlabel="Training compute (GFLOPs)", ylabel="Training loss (nats)")
-    ticks = [0.1, 0.2, 0.3, 0.5, 1.0]
-    panel.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    panel.yaxis.set_minor_formatter(lambda value, position: "")
-    panel.grid(True, which="major", alpha=0.3)
-    panel.legend(frameon=False, title="depth 1 circle, 2 square, 3 triangle", ncols=2)
-    return figure
-
-
 def main() -> None:
     """Compute, write, print."""
     parser = argparse.ArgumentParser(
@@ -179,11 +144,6 @@ def main() -> None:
     except ValueError as error:
         raise SystemExit(f"{options.directory}: {error}") from None
     result.round(6).to_csv(options.directory / "recipe_share.csv", index=False)
-    (options.directory / "figures").mkdir(exist_ok=True)
-    for kind in ("png", "svg"):
-        draw(rows, result, options.healthy_width).savefig(
-            options.directory / "figures" / f"training_loss.{kind}", dpi=160
-        )
     for name, residual in map_residuals(table, (least, largest)).items():
         print(f"{name}: residual {residual:.3f}")
     print(result[result["width"] > options.healthy_width].round(3).T.to_string(header=False))
