@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from isoflop.config import Config
-from isoflop.sweep import grid, held_out, planning
-from isoflop.sweep.campaign import anchor, journal, prediction, recipe_check, summary, sweeps, trials
+from isoflop.sweep import grid, held_out, manifest, planning
+from isoflop.sweep.campaign import journal, prediction, recipe_check, summary, sweeps, trials
 from isoflop.sweep.campaign.budget import CostedRun, Pace
 from isoflop.sweep.campaign.journal import LeftOut, PhaseReport, PhaseState
 from isoflop.sweep.campaign.plan import Phase, Plan
@@ -20,6 +20,7 @@ from isoflop.sweep.campaign.recipe_check import Decision, Recipe, Shape
 from isoflop.sweep.campaign.sweeps import Allowance, Say, Trained
 from isoflop.sweep.campaign.trials import Trials
 from isoflop.sweep.grid import PlannedRun
+from isoflop.sweep.local import metering_pass
 
 GRACE_SECONDS = 60.0
 """After its limit, a measurement of ceilings has this long for torch's import and CUDA's context."""
@@ -84,7 +85,7 @@ class Phases:
             case "sweep":
                 return self._sweep(phase, seconds)
             case "metering":
-                return self._with_anchor(PhaseReport(phase.name, "done", seconds), "last", seconds)
+                return self._metering(phase, seconds)
 
     def _too_late(self, what: str, seconds: float) -> LeftOut:
         begin = self._plan.start_seconds
@@ -121,8 +122,7 @@ class Phases:
         return trained
 
     def _ceilings(self, phase: Phase, seconds: float) -> PhaseReport:
-        """Measure what the machine can reach, and the anchor shape's energy for the first time."""
-        began = time.monotonic()
+        """Measure what the machine can reach, in a process of its own; runs then record their share of it."""
         command = [sys.executable, "-m", "isoflop", "doctor", "--measure", *self._plan.ceilings_options]
         command += ["--seconds", f"{min(self._plan.ceilings_seconds, seconds):g}"]
         limit = seconds + GRACE_SECONDS
@@ -130,16 +130,21 @@ class Phases:
         (self._directory / "ceilings.txt").write_text(done.stdout)
         self._say((done.stdout + done.stderr).rstrip())
         failures = (done.stderr.strip(),) if done.returncode else ()
-        report = PhaseReport(phase.name, "failed" if failures else "done", seconds, failures=failures)
-        return self._with_anchor(report, "first", seconds - (time.monotonic() - began))
+        return PhaseReport(phase.name, "failed" if failures else "done", seconds, failures=failures)
 
-    def _with_anchor(self, report: PhaseReport, moment: str, seconds: float) -> PhaseReport:
-        """Measure the anchor shape alone; return the report with its reading, or with why there is none."""
-        if seconds <= self._plan.start_seconds:
-            state: PhaseState = "failed" if report.failures else "partial"
-            return dataclasses.replace(report, state=state, left_out=(self._too_late("anchor", seconds),))
-        config = self._compose((*self._plan.anchor, "seed=0"))
-        return dataclasses.replace(report, message=anchor.measure(config, self._directory, moment))
+    def _metering(self, phase: Phase, seconds: float) -> PhaseReport:
+        """Complete the joules that sweeps have left unknown, one shape after another and alone."""
+        began, completed = time.monotonic(), 0
+        left_out: list[LeftOut] = []
+        for folder in summary.sweep_folders(self._directory):
+            left = seconds - (time.monotonic() - began)
+            if left <= self._plan.start_seconds:
+                left_out.append(self._too_late(folder.name, left))
+                continue
+            completed += metering_pass.run_pass(manifest.read_runs(folder / "manifest.jsonl"), folder)
+        state: PhaseState = "partial" if left_out else "done"
+        message = f"joules of {completed} points completed"
+        return PhaseReport(phase.name, state, seconds, left_out=tuple(left_out), message=message)
 
     def _recipe(self, phase: Phase, seconds: float) -> PhaseReport:
         """Find a recipe under which large networks train, and write it down; it is not changed afterwards."""

@@ -43,7 +43,6 @@ class Plan:
         phases: in the order of their execution.
         recipe: the search for a recipe under which large networks train.
         everywhere: overrides of every run.
-        anchor: overrides of the run whose joules per example are measured first and last: they should agree.
         ceilings_seconds: how long ceilings are measured, if the phase has the time.
         ceilings_options: of `isoflop doctor --measure`.
         start_seconds: time of a phase before its first step: planning, CUDA's context, capture of a step.
@@ -52,7 +51,6 @@ class Plan:
     phases: tuple[Phase, ...]
     recipe: RecipeSearch
     everywhere: tuple[str, ...]
-    anchor: tuple[str, ...]
     ceilings_seconds: float
     ceilings_options: tuple[str, ...]
     start_seconds: float
@@ -108,7 +106,6 @@ FULL = Plan(
     ),
     # Windows of 2 s, not 10: a replay a run would cost more than training does.
     everywhere=("meter.idle_seconds=0", "meter.replay_seconds=2"),
-    anchor=("data=cifar10", "recipe=scaling", "model.width=32", "model.depth=2", "meter.idle_seconds=5"),
     ceilings_seconds=8.0,
     ceilings_options=(),
     start_seconds=8.0,
@@ -161,7 +158,6 @@ REHEARSAL = Plan(
         depths=(1, 2),
     ),
     everywhere=("meter=none", "launch.device=cpu", "launch.threads=1"),
-    anchor=(*TOY, "data.fraction=0.1", "recipe=scaling", "model.width=2", "model.depth=1"),
     ceilings_seconds=0.5,
     ceilings_options=("--cpu", "--threads", "1", "--dtype", "fp32"),
     start_seconds=0.0,

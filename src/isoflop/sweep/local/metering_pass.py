@@ -117,17 +117,6 @@ def _meter_in_child(config: Config) -> SoloMeasurement:
     return SoloMeasurement(energy, reason, examples, device, precision)
 
 
-def measure_alone(config: Config) -> SoloMeasurement:
-    """Meter a run's shape in a child process, with nothing beside it, and return its energy.
-
-    Raises:
-        ConfigError: the input of the run cannot be used.
-        RuntimeError: the child died.
-    """
-    solo: SoloMeasurement = planning.call_in_child("metering", _meter_in_child, config)
-    return solo
-
-
 def run_pass(runs: Sequence[PlannedRun], directory: Path) -> int:
     """Meter each shape that needs it, one after another and nothing beside it, and complete its records.
 
@@ -144,7 +133,7 @@ def run_pass(runs: Sequence[PlannedRun], directory: Path) -> int:
 
 def _complete_shape(points: list[tuple[Config, Record]], directory: Path) -> int:
     first, _ = points[0]
-    solo = measure_alone(first)
+    solo: SoloMeasurement = planning.call_in_child("metering", _meter_in_child, first)
     completed = [complete(record, solo) for _, record in points]
     for (config, _), record in zip(points, completed, strict=True):
         if isinstance(record, Record):
