@@ -1,12 +1,14 @@
-# The door: make demo | test | test-fast | check | format | dist | env. Each builds .venv first if needed.
+# The door: make demo | reproduce | test | test-fast | check | format | dist | env. Each builds .venv first if needed.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 FAST := -m "not slow and not gpu and not slurm and not browser"
 PYTEST := -m pytest -n 2 --dist worksteal
 SDIST := dist/unpacked
+MINUTES ?= 8
+CAMPAIGN ?= results/campaign
 
-.PHONY: env demo test test-fast check format dist
+.PHONY: env demo reproduce test test-fast check format dist
 
 env: $(STAMP)
 
@@ -19,6 +21,11 @@ $(STAMP): pyproject.toml constraints.txt
 demo: env
 	$(BIN)/isoflop sweep sweep=digits
 	$(BIN)/isoflop report results/digits
+
+# The curve of this machine's GPU, in about so many minutes and then the pages: docs/campaign.md.
+reproduce: env
+	$(BIN)/python scripts/campaign.py --minutes $(MINUTES) --out $(CAMPAIGN)
+	$(BIN)/python scripts/campaign.py --report $(CAMPAIGN)
 
 # Every test. What needs a GPU, root or Chromium is skipped where it is missing, with the reason.
 test: env

@@ -148,9 +148,6 @@ class Site:
 
 def _lay_out_in_child(configs: tuple[Config, ...]) -> tuple[tuple[RunPlan, ...], Site]:
     """Return the plan of each run, from public facts of the data sets where possible, and this machine."""
-    import torch
-
-    from isoflop.meter.device import hardware
     from isoflop.runner import prepare
     from isoflop.train.data import facts
 
@@ -169,10 +166,18 @@ def _lay_out_in_child(configs: tuple[Config, ...]) -> tuple[tuple[RunPlan, ...],
                 epoch_steps=known.train_n // batch,
                 image_shape=known.image_shape,
             )
-    gpus = torch.cuda.device_count() if configs[0].launch.device != "cpu" else 0
+    return tuple(plans[config.config_id] for config in configs), site(configs[0].launch)
+
+
+def site(launch: LaunchConfig) -> Site:
+    """Return this machine as runs would use it; imports torch, so it is for a child process."""
+    import torch
+
+    from isoflop.meter.device import hardware
+
+    gpus = torch.cuda.device_count() if launch.device != "cpu" else 0
     device = torch.cuda.get_device_name() if gpus else hardware.describe_cpu()
-    site = Site(device, "bf16" if gpus else "fp32", gpus)
-    return tuple(plans[config.config_id] for config in configs), site
+    return Site(device, "bf16" if gpus else "fp32", gpus)
 
 
 def lay_out(runs: tuple[PlannedRun, ...]) -> tuple[tuple[RunPlan, ...], Site]:
@@ -182,8 +187,8 @@ def lay_out(runs: tuple[PlannedRun, ...]) -> tuple[tuple[RunPlan, ...], Site]:
         ConfigError: a run's model or batch size cannot be used.
         RuntimeError: the planning process died.
     """
-    plans, site = call_in_child("planning", _lay_out_in_child, tuple(each.config for each in runs))
-    return plans, site
+    plans, here = call_in_child("planning", _lay_out_in_child, tuple(each.config for each in runs))
+    return plans, here
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ from isoflop.sweep.local import mps, precompile
 from isoflop.sweep.local.agenda import Agenda, MeterShape, anchor_of
 from isoflop.sweep.local.metering_results import MeteringResults
 from isoflop.sweep.local.packing import choose_slots
-from isoflop.sweep.local.stops import StopLevel, handle_stop_signals
+from isoflop.sweep.local.stops import handle_stop_signals, stop_after
 from isoflop.sweep.local.worker_pool import OnRunEnd, WorkerPool
 from isoflop.sweep.planning import Slots, plan
 
@@ -26,6 +26,8 @@ def run_all(
     slots: Slots,
     on_run_end: OnRunEnd,
     whole: tuple[PlannedRun, ...] | None = None,
+    *,
+    seconds: float | None = None,
 ) -> None:
     """Execute every run and make sure that each has its records in the end.
 
@@ -38,9 +40,11 @@ def run_all(
         slots: how many at a time, on which devices.
         on_run_end: called as each run ends.
         whole: all runs of the sweep, those that are done already included; default: `runs`.
+        seconds: time limit; after it no run starts, and those under way write a checkpoint and end as
+            interrupted. None: no limit.
 
     Raises:
-        KeyboardInterrupt: the sweep was asked to stop; every run that was started has its records.
+        KeyboardInterrupt: a signal asked the sweep to stop; every run that was started has its records.
         OSError: a record cannot be written, as on a full disk; all runs were stopped.
     """
     whole = whole or runs
@@ -48,7 +52,7 @@ def run_all(
     with precompile.background(runs, slots):
         compiling = precompile.planned_processes(runs, slots)
         agenda, results = Agenda(runs, slots, anchor=anchor), MeteringResults(whole)
-        _execute(agenda, slots, on_run_end, results, 1 + compiling)
+        _execute(agenda, slots, on_run_end, results, own_processes=1 + compiling, seconds=seconds)
 
 
 def meter_shapes(shapes: Sequence[Config], runs: Sequence[PlannedRun], slots: Slots) -> int:
@@ -71,7 +75,13 @@ def meter_shapes(shapes: Sequence[Config], runs: Sequence[PlannedRun], slots: Sl
 
 
 def _execute(
-    agenda: Agenda, slots: Slots, on_run_end: OnRunEnd, results: MeteringResults, own_processes: int = 1
+    agenda: Agenda,
+    slots: Slots,
+    on_run_end: OnRunEnd,
+    results: MeteringResults,
+    *,
+    own_processes: int = 1,
+    seconds: float | None = None,
 ) -> None:
     """Do everything on the agenda.
 
@@ -81,12 +91,17 @@ def _execute(
         on_run_end: called as each run ends.
         results: takes what is metered.
         own_processes: compute processes of this sweep on a GPU, those that only compile included.
+        seconds: time limit, as in run_all.
 
     Raises:
         KeyboardInterrupt: asked to stop.
         OSError: a record cannot be written.
     """
-    with handle_stop_signals() as stops, mps.daemon(wanted=slots.shared == "gpu") as environment:
+    with (
+        handle_stop_signals() as stops,
+        stop_after(seconds, stops),
+        mps.daemon(wanted=slots.shared == "gpu") as environment,
+    ):
         WorkerPool(agenda, slots, on_run_end, results, environment, own_processes).execute(stops)
-    if stops.level > StopLevel.NONE:
+    if stops.signalled:
         raise KeyboardInterrupt

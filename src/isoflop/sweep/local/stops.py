@@ -11,6 +11,7 @@ import contextlib
 import enum
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from types import FrameType
 
@@ -50,20 +51,43 @@ def announce(level: StopLevel, running: int) -> None:
 
 
 class StopRequests:
-    """The level that the signals received so far ask for."""
+    """The level that the signals received so far, or a time limit, ask for.
+
+    `signalled` is whether a signal was among them.
+    """
 
     def __init__(self) -> None:
         self.level = StopLevel.NONE
+        self.signalled = False
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal: each Ctrl-C raises the level by one, the others raise it to STOP.
 
-        The handler only sets a number, which is safe at any point of the main loop; that loop reads it.
+        The handler only sets two values, which is safe at any point of the main loop; that loop reads them.
         """
+        self.signalled = True
         if number == signal.SIGINT:
             self.level = StopLevel(min(self.level + 1, StopLevel.KILL))
         else:
-            self.level = max(self.level, StopLevel.STOP)
+            self.stop()
+
+    def stop(self) -> None:
+        """Ask for a stop at once, with a checkpoint of each run; may be called from another thread."""
+        self.level = max(self.level, StopLevel.STOP)
+
+
+@contextlib.contextmanager
+def stop_after(seconds: float | None, requests: StopRequests) -> Iterator[None]:
+    """Call `requests.stop()` after `seconds` unless the context has ended before; never if that is None."""
+    timer = threading.Timer(max(0.0, seconds), requests.stop) if seconds is not None else None
+    if timer is not None:
+        timer.daemon = True
+        timer.start()
+    try:
+        yield
+    finally:
+        if timer is not None:
+            timer.cancel()
 
 
 @contextlib.contextmanager
