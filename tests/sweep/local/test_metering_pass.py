@@ -205,7 +205,7 @@ def test_the_energy_of_a_shape_alone_is_read_from_nvml(
     assert energy.window_seconds == pytest.approx(solo.replay_seconds)
     assert solo.replay_seconds >= 1
     assert energy.integral_joules == pytest.approx(300 * energy.window_seconds, rel=0.01)
-    assert energy.net_joules == pytest.approx(0, abs=0.02 * energy.energy_joules)
+    assert energy.net_joules == pytest.approx(0, abs=300 * 0.15)
     assert solo.examples % 32 == 0
     assert solo.examples > 0
     (made,) = runner.run(dataclasses.replace(config, meter=dataclasses.replace(config.meter, energy="none")))
