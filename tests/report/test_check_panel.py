@@ -10,6 +10,7 @@ from matplotlib.collections import PathCollection
 
 from isoflop.curve.check import collapse, front
 from isoflop.curve.check.loss_curves import LossCurve
+from isoflop.curve.check.sweep_files import SweepFiles
 from isoflop.report import check_panel
 from isoflop.report.figures import canvas, charts, sweep, validity, views
 from isoflop.report.page import write_report
@@ -79,7 +80,7 @@ def test_collapse_is_drawn_where_loss_curves_are_known(make_table):
         run: LossCurve(tuple(ends * seen), tuple(loss * ends**-0.3))
         for run, seen, loss in zip(rows["run_id"], rows["examples_seen"], rows["train_loss"], strict=True)
     }
-    checked = front.check(rows, curves)
+    checked = front.check(rows, SweepFiles(curves))
     assert isinstance(checked.collapse, collapse.Collapse)
     drawings = {d.name: d for d in validity.draw(check_panel.flagged(rows, checked), checked)}
     assert set(drawings) == {"training_loss", "loss_collapse"}

@@ -60,14 +60,15 @@ def add(add_verb: output.AddVerb) -> None:
 
 def _check(options: argparse.Namespace) -> int:
     from isoflop.cli.terminal import check_table
-    from isoflop.curve.check import front, loss_curves
+    from isoflop.curve.check import front, sweep_files
 
     if options.json:
         output.check_target(options.json)
     method = fit.method_of(options)
     table, x, y = _read(options)
-    curves = loss_curves.read(options.directory, table["run_id"]) if options.directory.is_dir() else {}
-    report = front.check(table, curves)
+    folder = options.directory if options.directory.is_dir() else None
+    files = sweep_files.read(folder, table["run_id"]) if folder else sweep_files.NONE
+    report = front.check(table, files)
     fitted = _fits(options, method, table, x, y) if options.exclude else (None, None)
     if options.json:
         return output.write_json(Checked(report, *fitted), options.json)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from isoflop.curve.check import floor, front, loss_curves
+from isoflop.curve.check import floor, front, sweep_files
 from isoflop.curve.check.finding import SEVERITIES, Finding, Severity
 from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.check.front import TITLES, CheckReport, title
@@ -51,7 +51,7 @@ class CheckPanel:
 
 def validity(directory: Path, rows: pd.DataFrame, report: FitReport | None) -> Validity:
     """Check the rows of a sweep's folder; `report` is the fit of error against training GFLOPs, if any."""
-    checked = front.check(rows, loss_curves.read(directory, rows["run_id"]))
+    checked = front.check(rows, sweep_files.read(directory, rows["run_id"]))
     return Validity(checked, floor.support(rows, report, checked) if report is not None else None)
 
 

@@ -154,6 +154,7 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "train_gflops_reason": lambda r: r.compute.train_flops_reason if r.compute else r.compute_reason,
     "train_gflops_with_optimizer": _with_optimizer,
     "energy_joules": lambda r: r.energy and r.energy.energy_joules,
+    "own_joules": lambda r: r.energy and r.energy.own_joules,
     "net_joules": lambda r: r.energy and r.energy.net_joules,
     "host_joules": lambda r: r.energy and r.energy.host_joules,
     "energy_grade": lambda r: r.energy and r.energy.grade,

@@ -5,11 +5,12 @@ import pytest
 
 from isoflop.curve.check import front
 from isoflop.curve.check.finding import Outcome
+from isoflop.curve.check.sweep_files import SweepFiles
 
 
 def test_a_healthy_sweep_passes_every_check(make_healthy, make_curves):
     table = make_healthy()
-    report = front.check(table, make_curves(table))
+    report = front.check(table, SweepFiles(make_curves(table)))
     assert report.findings == ()
     assert [o.not_checked for o in report.outcomes if o.passed is None] == []
     assert report.undertrained == ()
@@ -34,7 +35,7 @@ def test_a_check_whose_column_is_absent_or_unknown_says_so_and_never_passes(
     table = make_healthy()
     curves = make_curves(table)
     for lacking in (table.drop(columns=column), table.assign(**{column: float("nan")})):
-        report = front.check(lacking, curves)
+        report = front.check(lacking, SweepFiles(curves))
         by_check = {outcome.check: outcome for outcome in report.outcomes}
         for check in NEEDS[column]:
             assert by_check[check].passed is None

@@ -2,29 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from isoflop.curve.check import finding
-from isoflop.curve.check.finding import Finding, Outcome
+from isoflop.curve.check.anchors import AnchorReading, by_anchor
+from isoflop.curve.check.finding import Finding, Outcome, Subject
 
 CHECK = "drift"
 ALLOWED = 1.05
 """Drift of cost per example within this ratio is that of the sensors, which are quoted with 5%."""
 THIRDS = 3
-COSTS = {"energy_joules": "joules", "train_seconds": "seconds"}
+COSTS = {"own_joules": "joules", "energy_joules": "joules", "train_seconds": "seconds"}
 
 
-def check(table: pd.DataFrame) -> Outcome:
-    """Return whether joules or seconds per example of an anchor shape drifted from the first run to the last.
+def check(table: pd.DataFrame, readings: Sequence[AnchorReading] = ()) -> Outcome:
+    """Return whether joules or seconds per example of an anchor shape drifted from the first to the last.
 
-    An anchor is a configuration with a run that started in each third of the sweep, seeds counting alike:
-    neither joules nor seconds depend on the seed.
+    Args:
+        table: the runs; without readings a configuration with a run that started in each third of the sweep
+            is an anchor, seeds counting alike: neither joules nor seconds depend on the seed.
+        readings: those of the anchor that the sweep metered first, in the middle and last.
     """
+    metered = by_anchor(readings)
+    return _of_readings(metered) if metered else _of_runs(table)
+
+
+def _of_readings(metered: Sequence[Sequence[AnchorReading]]) -> Outcome:
+    findings = []
+    for group in metered:
+        first, last = group[0], group[-1]
+        subject = (Subject(first.shape, first.config_id, ()),)
+        for cost in ("joules", "seconds"):
+            before, after = (getattr(each, f"{cost}_per_example") for each in (first, last))
+            if before and after and (found := _finding(cost, subject, before, after, "reading")):
+                findings.append(found)
+    shapes = finding.names(group[0].shape for group in metered)
+    kept = f"joules and seconds per example of {shapes}, metered {len(metered[0])} times, stay within"
+    return finding.outcome(CHECK, findings, f"{kept} {ALLOWED - 1:.0%}")
+
+
+def _of_runs(table: pd.DataFrame) -> Outcome:
     for name in ("started_at", "examples_seen"):
         if finding.known(table, name).empty:
             return finding.needs(CHECK, name)
-    costs = [name for name in COSTS if not finding.known(table, name).empty]
+    costs = [name for name in _costs(table) if not finding.known(table, name).empty]
     if not costs:
         return finding.needs(CHECK, "energy_joules or train_seconds")
     rows = finding.known(table, "started_at", "examples_seen")
@@ -37,6 +61,13 @@ def check(table: pd.DataFrame) -> Outcome:
     listed = finding.names(s.name for anchor in anchors for s in finding.subjects(anchor))
     of = " and ".join(COSTS[name] for name in costs)
     return finding.outcome(CHECK, findings, f"{of} per example of {listed} stay within {ALLOWED - 1:.0%}")
+
+
+def _costs(table: pd.DataFrame) -> tuple[str, ...]:
+    """Return the columns of cost: a run's own joules where they are known, as those of its shape are one
+    number."""
+    own = not finding.known(table, "own_joules").empty
+    return ("own_joules" if own else "energy_joules", "train_seconds")
 
 
 def _anchors(rows: pd.DataFrame) -> list[pd.DataFrame]:
@@ -55,14 +86,18 @@ def _drift(anchor: pd.DataFrame, name: str) -> Finding | None:
     known = anchor.dropna(subset=[name])
     per_example = known[name] / known["examples_seen"]
     first, last = (per_example[known["third"] == third].mean() for third in (0, THIRDS - 1))
-    if not (first > 0 and last > 0) or max(last / first, first / last) <= ALLOWED:
+    if not (first > 0 and last > 0):
         return None
-    (subject,) = finding.subjects(known)
+    return _finding(COSTS[name], finding.subjects(known), first, last, "third of the sweep")
+
+
+def _finding(cost: str, subject: tuple[Subject, ...], first: float, last: float, part: str) -> Finding | None:
+    """Return a finding where `cost` per example in the last part differs from that in the first."""
+    if max(last / first, first / last) <= ALLOWED:
+        return None
     sentence = (
-        f"{subject.name}: {COSTS[name]} per example changed by {last / first - 1:+.1%} from the first third "
-        f"of the sweep to the last, more than {ALLOWED - 1:.0%}: the device warmed up or was shared"
+        f"{subject[0].name}: {cost} per example changed by {last / first - 1:+.1%} from the first {part} to "
+        f"the last, more than {ALLOWED - 1:.0%}: the device warmed up or was shared"
     )
-    what = (
-        f"do not compare {COSTS[name]} of early and late runs; warm the device up first, or lock its clocks"
-    )
-    return Finding(CHECK, "warning", (subject,), sentence, what)
+    what = f"do not compare {cost} of early and late runs; warm the device up first, or lock its clocks"
+    return Finding(CHECK, "warning", subject, sentence, what)

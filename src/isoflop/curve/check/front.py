@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 
 import pandas as pd
 
@@ -22,7 +21,7 @@ from isoflop.curve.check import (
 )
 from isoflop.curve.check.collapse import Collapse
 from isoflop.curve.check.finding import Finding, Outcome
-from isoflop.curve.check.loss_curves import LossCurve
+from isoflop.curve.check.sweep_files import NONE, SweepFiles
 from isoflop.curve.result import Excluded
 
 TITLES = {
@@ -82,20 +81,20 @@ class CheckReport:
         return tuple(s.name for found in self.of(undertrained.CHECK) for s in found.subjects)
 
 
-def check(table: pd.DataFrame, curves: Mapping[str, LossCurve] | None = None) -> CheckReport:
+def check(table: pd.DataFrame, files: SweepFiles = NONE) -> CheckReport:
     """Check a table of runs.
 
     Args:
         table: one row a run, with run_id, config_id and as many of the columns of aggregate.COLUMNS as are
             known; a check whose columns are absent says which it needs.
-        curves: loss curves by run_id (loss_curves.read), of the runs that have one.
+        files: what the sweep's folder keeps beside the table (sweep_files.read), where there is a folder.
 
     Raises:
         ValueError: the table has no row.
     """
     if table.empty:
         raise ValueError("no finished run to check")
-    seen = collapse.measure(table, curves or {})
+    seen = collapse.measure(table, files.curves)
     outcomes = (
         undertrained.check(table),
         spread.check(table),
@@ -107,7 +106,7 @@ def check(table: pd.DataFrame, curves: Mapping[str, LossCurve] | None = None) ->
         amount.check_seeds(table),
         amount.check_scales(table),
         mixture.check(table),
-        drift.check(table),
+        drift.check(table, files.anchors),
     )
     assert [each.check for each in outcomes] == list(TITLES)
     measured = seen if isinstance(seen, Collapse) else None
