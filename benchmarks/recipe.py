@@ -3,10 +3,10 @@
 
 usage: isoflop sweep sweep=recipe && python benchmarks/recipe.py results/recipe
 
-A recipe is accepted when, at each shape's best learning rate by validation loss (mean over seeds), training
-loss does not rise with width or with depth by more than the noise of seeds, no run dies, and the best rate
-lies inside the grid and is the same or the next one over all shapes. Writes DIR/recipe.json and
-DIR/figures/recipe.png and .svg, and prints the tables.
+A recipe of several seeds is accepted when, at each shape's best learning rate by validation loss (mean over
+seeds), training loss does not rise with width or with depth by more than the noise of seeds, no run dies,
+and the best rate lies inside the grid and is the same or the next one over all shapes. Writes
+DIR/recipe.json and DIR/figures/recipe.png and .svg, and prints the tables.
 """
 
 from __future__ import annotations
@@ -190,12 +190,14 @@ def main() -> None:
         index=["recipe", "width", "depth"], columns="lr", values=["train", "val"], sort=False
     )
     print(losses.sort_index(axis=1).round(4).to_string(), "\n")
-    verdicts = [judge(rows, name) for name in names]
-    changes = {name: change_of_error(rows, name, names[0]) for name in names[1:]}
+    seeds = at_best_rate(rows).groupby(["recipe", "width", "depth"])["seed"].nunique().groupby("recipe").min()
+    judged = [name for name in names if seeds[name] > 1]
+    verdicts = [judge(rows, name) for name in judged]
+    changes = {name: change_of_error(rows, name, judged[0]) for name in judged[1:]}
     for verdict in verdicts:
         print(json.dumps(dataclasses.asdict(verdict)))
     for name, (mean, low, high) in changes.items():
-        print(f"{name}: test error against {names[0]} {mean:+.1%} ({low:+.1%} to {high:+.1%})")
+        print(f"{name}: test error against {judged[0]} {mean:+.1%} ({low:+.1%} to {high:+.1%})")
     report = {"verdicts": [dataclasses.asdict(verdict) for verdict in verdicts], "test_error_change": changes}
     (directory / "recipe.json").write_text(json.dumps(report, indent=1) + "\n")
     (directory / "figures").mkdir(exist_ok=True)
