@@ -83,3 +83,17 @@ def test_the_intervals_of_records_become_curves(tmp_path):
     assert curves == {made.run_id: LossCurve((64.0, 192.0), (2.0, 1.5))}
     bare = dataclasses.replace(made, train_loss=None, train_loss_reason="not recorded")
     assert loss_curves.of_records([bare]) == {}
+
+
+def test_every_irreducible_loss_tried_is_below_every_loss(make_healthy, make_curves):
+    """Losses that rise at the end have their least in the middle of training."""
+    table = ladder(make_healthy)
+    curves = {
+        run: dataclasses.replace(
+            curve, mean_loss=(*curve.mean_loss[:-6], *(3 * x for x in curve.mean_loss[-6:]))
+        )
+        for run, curve in make_curves(table).items()
+    }
+    seen = measured(table, curves)
+    assert np.isfinite(seen.deviation)
+    assert all(np.isfinite(curve.ratio).all() for curve in seen.curves)

@@ -171,3 +171,45 @@ def test_one_unlucky_seed_of_a_small_shape_is_no_jump(make_healthy):
     outcome = spread.check(make_healthy(**ONE_SIZE, noise={(16, 2): 0.3}))
     assert outcome.findings == ()
     assert "mlp w16 d2 0.3" in outcome.passed
+
+
+def ladder(make_healthy, hot: tuple[str, ...]) -> pd.DataFrame:
+    """Trunks of 4 epochs (w64 and wider) and of 16 epochs, each with its horizons at 1, 2, 4 ... epochs.
+
+    Args:
+        make_healthy: the fixture.
+        hot: points `w64 d3 @0.5` whose training loss is three times as high.
+    """
+    table = make_healthy(sizes=(1, 2, 4, 8, 16))
+    passes = table["train_n"].astype(int)
+    length = np.where(table["width"] >= 64, 4, 16)
+    horizon = passes / length
+    table = table.assign(
+        horizon=horizon,
+        examples_seen=20_000.0 * passes,
+        train_n=20_000.0,
+        config_id=[name.rpartition("n")[0] for name in table["place_id"]],
+        label=[f"{name} @{h:g}" for name, h in zip(table["label"], horizon, strict=True)],
+    )
+    table.loc[table["label"].str.removeprefix("mlp ").isin(hot), "train_loss"] *= 3.0
+    return table[passes <= length].reset_index(drop=True)
+
+
+def test_horizons_of_trunks_of_unlike_length_are_compared_at_equal_examples(make_healthy):
+    """One epoch of each trunk of 4 epochs is compared with one epoch of those of 16."""
+    hot = tuple(f"w{width} d{depth} @0.25" for width in (64, 128) for depth in (1, 2, 3))
+    outcome = undertrained.check(ladder(make_healthy, hot))
+    assert {name for kind, name in kinds(outcome) if kind == "undertrained"} == set(hot)
+
+
+def test_each_horizon_of_a_trunk_is_judged_by_itself(make_healthy):
+    hot = ("w64 d3 @0.25", "w64 d3 @0.5", "w64 d3 @1")
+    outcome = undertrained.check(ladder(make_healthy, hot))
+    assert {name for kind, name in kinds(outcome) if kind == "undertrained"} == set(hot)
+    assert len(undertrained.excluded(outcome)) == 9
+
+
+def test_horizons_of_a_trunk_add_no_freedom_to_the_seed_noise(make_healthy):
+    every = shapes.shape_losses(ladder(make_healthy, ()))
+    assert len(every) > 50
+    assert noise.pooled_noise(every).freedom == 15 * 2

@@ -29,7 +29,7 @@ GROWTH = 1.5
 EDGES: Array = np.geomspace(0.08, 1.0, 13)
 """Ends of the parts of training that are compared, as shares of a run's compute; warm-up is left out."""
 IRREDUCIBLE: Array = np.linspace(0.0, 0.95, 39)
-"""Irreducible losses that are tried, as shares of the least final loss."""
+"""Irreducible losses that are tried, as shares of the least loss in any part."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +82,7 @@ def measure(table: pd.DataFrame, curves: Mapping[str, LossCurve]) -> Collapse | 
     if len(ladder) < LEAST_SIZES:
         return f"{LEAST_SIZES} sizes whose data grow with size (examples_seen)"
     losses = [np.array([curves[run].over(EDGES) for run in group["run_id"]]) for group in ladder]
-    least = min(float(each[:, -1].min()) for each in losses)
+    least = min(float(each.min()) for each in losses)
 
     def at(share: float) -> Collapse:
         return _at(ladder, size, losses, float(least * share))

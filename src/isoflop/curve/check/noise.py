@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -51,7 +52,12 @@ def pooled_noise(shapes: Sequence[ShapeLoss]) -> SeedNoise | None:
         if (kept == healthy).all():
             break
         healthy = kept
-    total = int(freedom[healthy].sum())
+    # Horizons of one trunk share its seeds: they are no independent measurements, and count once.
+    of_config: dict[str, int] = {}
+    for shape in itertools.compress(repeated, healthy):
+        config_id = shape.subject.config_id
+        of_config[config_id] = max(of_config.get(config_id, 0), shape.seeds - 1)
+    total = sum(of_config.values())
     return SeedNoise(float(np.sqrt(pooled)), total) if total >= LEAST_FREEDOM and pooled > 0 else None
 
 

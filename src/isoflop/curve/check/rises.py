@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from isoflop.curve.check.noise import SeedNoise, own_deviation
-from isoflop.curve.check.shapes import ShapeLoss, nested_pairs
+from isoflop.curve.check.shapes import Key, ShapeLoss, nested_pairs
 
 LEVEL = 0.01
 """Probability under healthy seed noise below which a rise counts, over all comparisons (sure) or in one."""
@@ -57,12 +57,12 @@ def rises(shapes: tuple[ShapeLoss, ...], noise: SeedNoise) -> tuple[tuple[Rise, 
         over_all=float(stats.t.isf(LEVEL / max(1, len(pairs)), noise.freedom)),
         own=float(stats.norm.isf(OWN_LEVEL)),
     )
-    expected = {s.subject.config_id: own_deviation(s, shapes, noise) for s in shapes}
-    by_shape: dict[str, list[Rise]] = {}
+    expected = {s.key: own_deviation(s, shapes, noise) for s in shapes}
+    by_shape: dict[Key, list[Rise]] = {}
     for small, large in pairs:
         rise = _rise(small, large, expected, noise, limits)
         if rise is not None:
-            by_shape.setdefault(large.subject.config_id, []).append(rise)
+            by_shape.setdefault(large.key, []).append(rise)
     order = ("sure", "within own spread", "one of many")
     strongest = (
         min(found, key=lambda rise: (order.index(rise.grade), -rise.own_score)) for found in by_shape.values()
@@ -80,14 +80,14 @@ class _Limits:
 
 
 def _rise(
-    small: ShapeLoss, large: ShapeLoss, expected: Mapping[str, float], noise: SeedNoise, limits: _Limits
+    small: ShapeLoss, large: ShapeLoss, expected: Mapping[Key, float], noise: SeedNoise, limits: _Limits
 ) -> Rise | None:
     """Return the rise from `small` to `large`, or None where healthy seeds may differ so much.
 
     Args:
         small: a shape nested in `large`.
         large: the larger shape.
-        expected: seed noise to expect of each shape (noise.own_deviation), by config_id.
+        expected: seed noise to expect of each shape (noise.own_deviation), by its key.
         noise: the noise of healthy shapes.
         limits: scores from which on a rise counts.
     """
@@ -95,7 +95,7 @@ def _rise(
     score = step / (noise.deviation * np.sqrt(1 / large.seeds + 1 / small.seeds))
     if score <= limits.in_one:
         return None
-    of_large, of_small = (expected[shape.subject.config_id] for shape in (large, small))
+    of_large, of_small = (expected[shape.key] for shape in (large, small))
     own_score = step / np.sqrt(of_large**2 / large.seeds + of_small**2 / small.seeds)
     grade: Grade = "sure" if own_score > limits.own else "within own spread"
     if score <= limits.over_all:

@@ -11,12 +11,16 @@ import pandas as pd
 from isoflop.curve.check.finding import Subject, subjects
 
 ALIKE = (
-    *("family", "architecture", "data", "data_fraction", "train_n", "examples_seen", "horizon"),
+    *("family", "architecture", "data", "data_fraction", "train_n", "examples_seen"),
     *("batch_size", "optimizer", "parametrization", "precision"),
 )
-"""Columns in which shapes must agree to be compared: they differ in size and learning rate only."""
+"""Columns in which shapes must agree to be compared: they differ in size and learning rate only. Not among
+them: the horizon, a fraction of the trunk's length; four epochs of a long and of a short trunk are alike."""
 CHOSEN_BY = ("val_loss", "val_error", "train_loss")
 """Of several learning rates of a shape the best by the first of these that is known counts."""
+
+Key = tuple[int, float, float]
+"""Group, width and depth of a ShapeLoss."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +39,11 @@ class ShapeLoss:
     log_loss: float
     spread: float | None
     seeds: int
+
+    @property
+    def key(self) -> Key:
+        """What tells it from all others. The configuration does not: horizons of one trunk share it."""
+        return self.group, self.width, self.depth
 
     @property
     def loss(self) -> float:

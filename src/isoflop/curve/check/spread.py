@@ -31,15 +31,14 @@ def check(table: pd.DataFrame) -> Outcome:
     repeated = tuple(shape for shape in every if shape.spread is not None)
     if pooled is None or len(repeated) < 2:
         return finding.needs(CHECK, "two seeds of at least four shapes")
-    large = {s.subject.config_id for s in repeated if _is_large(s, pooled, len(repeated))}
+    large = {s.key for s in repeated if _is_large(s, pooled, len(repeated))}
     jumped = [
         shape
         for shape in repeated
-        if shape.subject.config_id in large
-        and all(each.subject.config_id in large for each in shapes.next_larger(shape, repeated))
+        if shape.key in large and all(each.key in large for each in shapes.next_larger(shape, repeated))
     ]
     passed = f"seeds differ by a s.d. of {pooled.deviation:.2g} in ln training loss, no more at larger shapes"
-    alone = [s for s in repeated if s.subject.config_id in large and s not in jumped]
+    alone = [s for s in repeated if s.key in large and s not in jumped]
     if alone:
         factors = ", ".join(f"{s.subject.name} {(s.spread or 0.0):.2g}" for s in alone)
         passed += f"; by more at single smaller shapes, which larger ones do not repeat: {factors}"

@@ -11,7 +11,7 @@ from isoflop.curve.check import finding, noise, rises, shapes, trend
 from isoflop.curve.check.finding import Finding, Outcome
 from isoflop.curve.check.noise import SeedNoise
 from isoflop.curve.check.rises import Rise
-from isoflop.curve.check.shapes import ShapeLoss
+from isoflop.curve.check.shapes import Key, ShapeLoss
 from isoflop.curve.check.trend import Trend
 from isoflop.curve.result import Excluded
 
@@ -51,10 +51,10 @@ def check(table: pd.DataFrame) -> Outcome:
     if pooled is None:
         return _without_noise(pairs)
     rising, compared = rises.rises(every, pooled)
-    named = {rise.large.subject.config_id for rise in rising}
+    named = {rise.large.key for rise in rising}
     findings = [_of_rise(rise, every, pooled, compared, lines) for rise in rising]
     findings.sort(key=lambda each: finding.SEVERITIES.index(each.severity))
-    findings += _off_trend([shape for shape in every if shape.subject.config_id not in named], lines)
+    findings += _off_trend([shape for shape in every if shape.key not in named], lines)
     passed = (
         f"training loss falls with size over {compared} pairs of nested shapes (seed noise, s.d. of ln loss: "
         f"{pooled.deviation:.2g})"
@@ -78,9 +78,9 @@ def _without_noise(pairs: Sequence[tuple[ShapeLoss, ShapeLoss]]) -> Outcome:
     seeds = "two seeds of at least four shapes, to know how far seeds differ in train_loss"
     if not rising:
         return finding.needs(CHECK, seeds)
-    strongest: dict[str, tuple[ShapeLoss, ShapeLoss]] = {}
+    strongest: dict[Key, tuple[ShapeLoss, ShapeLoss]] = {}
     for small, large in sorted(rising, key=lambda pair: pair[1].log_loss - pair[0].log_loss):
-        strongest[large.subject.config_id] = (small, large)
+        strongest[large.key] = (small, large)
     return Outcome(
         CHECK,
         tuple(
