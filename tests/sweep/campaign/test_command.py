@@ -123,6 +123,8 @@ def test_a_line_cut_off_by_a_crash_is_passed_over(tmp_path):
         (["--phases", "ladder,nonsense"], "--phases nonsense: give one or more of ceilings, recipe, ladder"),
         (["--minutes", "0"], "--minutes 0: give a number above 0"),
         (["--minutes", "nan"], "--minutes nan: give a number above 0"),
+        (["--minutes", "eight"], "argument --minutes: invalid float value: 'eight': see --help"),
+        (["--nonsense"], "unrecognized arguments: --nonsense: see --help"),
         (["--report", "absent"], "--report absent: no records of a sweep here"),
     ],
 )
@@ -133,6 +135,15 @@ def test_bad_options_are_one_line(options, message, capsys, tmp_path, monkeypatc
     assert message in error
     assert error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_in_place_of_the_folder_is_named(capsys, tmp_path):
+    (tmp_path / "out").write_text("")
+    assert command.main(["--out", str(tmp_path / "out")]) == command.INPUT
+    assert (
+        capsys.readouterr().err
+        == f"campaign: --out {tmp_path / 'out'}: a file has this name: give a folder\n"
+    )
 
 
 def test_a_damaged_decision_is_named(tmp_path):

@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from isoflop import signals
 from isoflop.config import ConfigError
@@ -40,27 +41,38 @@ def show(text: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a campaign, or report on one, and return the exit code."""
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
         if options.report is not None:
             return report(options.report)
         plan = REHEARSAL if options.rehearse else FULL
         chosen = choose(plan, options.phases)
         if not 0 < options.minutes < float("inf"):
             raise ConfigError(f"--minutes {options.minutes:g}: give a number above 0")
+        if options.out.exists() and not options.out.is_dir():
+            raise ConfigError(f"--out {options.out}: a file has this name: give a folder")
         return run(plan, chosen, options.out, 60 * options.minutes)
     except ConfigError as error:
         sys.stderr.write(f"campaign: {error}\n")
         return INPUT
+    except OSError as error:
+        sys.stderr.write(f"campaign: {error}\n")
+        return FAILED
     except KeyboardInterrupt:
         sys.stderr.write("campaign: interrupted: the same command goes on\n")
         return INTERRUPTED
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, as those of `isoflop`."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ConfigError."""
+        raise ConfigError(f"{message}: see --help")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="campaign", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False
-    )
+    parser = _Parser(prog="campaign", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False)
     parser.add_argument(
         "--minutes", type=float, default=8.0, help="wall-clock time for all of it (default 8)"
     )
