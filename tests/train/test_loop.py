@@ -203,6 +203,37 @@ def test_mean_losses_of_intervals_are_those_of_the_steps(make_config: MakeConfig
     assert one.take_loss_sums() == ()
 
 
+def test_small_losses_late_in_a_long_run_are_not_rounded_away(make_config: MakeConfig) -> None:
+    """The same steps after a sum of 10,000, as after hours of training, give the same differences."""
+    sums = []
+    for before in (0.0, 10_000.0):
+        late = trainer(make_config())
+        late.keep_loss_sums((6, 12))
+        late.loss_sum.add_(before)
+        late.advance(12, factors(late))
+        (_, first), (_, second) = late.take_loss_sums()
+        sums.append(second - first)
+    assert sums[1] == pytest.approx(sums[0], rel=1e-9)
+
+
+def test_the_brier_score_is_never_negative(make_config: MakeConfig) -> None:
+    """Not even of a network that is right about every image."""
+
+    class Right(torch.nn.Module):
+        def __init__(self, labels: torch.Tensor, classes: int) -> None:
+            super().__init__()
+            self.logits = 60.0 * F.one_hot(labels, classes) + torch.rand(len(labels), classes)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.logits[: len(images)]
+
+    of = trainer(make_config())
+    part = of.data.val
+    score = evaluate(Right(part.labels, of.data.classes), of.data, part, of.autocast, of.memory_format)
+    assert score.brier is not None
+    assert 0 <= score.brier < 1e-12
+
+
 def test_the_brier_score_is_that_of_the_probabilities(make_config: MakeConfig) -> None:
     of = trainer(make_config())
     part = of.data.val

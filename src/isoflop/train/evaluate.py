@@ -71,10 +71,9 @@ def evaluate(
         # Written into tensors on the device, and read once after the last batch: reading waits for a GPU.
         wrong[batch] = (logits.argmax(1) != labels).sum()
         loss[batch] = F.cross_entropy(logits, labels, reduction="sum").double()
-        probabilities = logits.softmax(1)
-        # sum over k of (p_k - y_k)^2 = sum of p_k^2 - 2 p_label + 1
-        correct = probabilities.gather(1, labels[:, None])
-        brier[batch] = probabilities.square().sum().double() - 2 * correct.sum().double() + len(labels)
+        # Not the sum of p^2 - 2 p_label + 1, which rounding can make negative for a network that is right.
+        deviations = logits.softmax(1) - F.one_hot(labels, logits.shape[1])
+        brier[batch] = deviations.square().sum().double()
     model.train(training)
     # Every entry is a sum of one process's number and zeros, so this adds no rounding.
     world.all_reduce(wrong)

@@ -95,7 +95,8 @@ class Trainer:
         self._initial = state.clones(state.weights(self.model))
         decay = config.optim.ema_decay
         self._average = Average(self.model, decay) if decay is not None else None
-        self.loss_sum = torch.zeros((), device=device)
+        # float64: late losses, a millionth of the sum so far, are the difference of two such sums.
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         self._weights = state.weights(self.model)
         self._moments = state.moments(self.model, self.optimizers)
         averages = self._average.tensors if self._average else []

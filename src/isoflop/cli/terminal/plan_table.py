@@ -24,6 +24,8 @@ def show(plan: SweepPlan, out: Console) -> None:
     out.print(table)
     out.print(f"device: {plan.device}; {dry_run.RULE}", markup=False)
     left = plan.total
+    if left.timed < left.runs:
+        out.print("--on H200 predicts for a device whose steps were measured", markup=False)
     seconds = f", about {_number(left.left_seconds)} s of training" if left.timed == left.runs else ""
     out.print(f"{plural(left.left, 'run')} to train{seconds}; nothing was trained or written", markup=False)
 

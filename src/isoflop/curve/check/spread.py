@@ -59,7 +59,7 @@ def _finding(jumped: list[ShapeLoss], pooled: SeedNoise) -> Finding:
     )
     return Finding(
         *(CHECK, "warning", tuple(shape.subject for shape in jumped)),
-        f"the spread of training loss between seeds (s.d. of ln) jumps with size: {each} that of healthy "
-        f"shapes, {pooled.deviation:.2g}: training is close to unstable there",
+        f"the spread of training loss between seeds (s.d. of ln) jumps with size: {pooled.deviation:.2g} at "
+        f"healthy shapes, but {each}: training is close to unstable there",
         "lower the peak learning rate or warm up longer at these shapes; their mean needs more seeds",
     )
