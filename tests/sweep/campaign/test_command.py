@@ -125,7 +125,7 @@ def test_a_line_cut_off_by_a_crash_is_passed_over(tmp_path):
         (["--minutes", "nan"], "--minutes nan: give a number above 0"),
         (["--minutes", "eight"], "argument --minutes: invalid float value: 'eight': see --help"),
         (["--nonsense"], "unrecognized arguments: --nonsense: see --help"),
-        (["--report", "absent"], "--report absent: no records of a sweep here"),
+        (["--report", "absent"], "--report absent: no phases.jsonl here: give the folder of a campaign"),
     ],
 )
 def test_bad_options_are_one_line(options, message, capsys, tmp_path, monkeypatch):

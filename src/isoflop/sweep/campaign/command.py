@@ -111,6 +111,7 @@ def run(plan: Plan, chosen: Sequence[Phase], directory: Path, seconds: float) ->
     with signals.handled((signal.SIGTERM, signal.SIGUSR1), _interrupt):
         directory.mkdir(parents=True, exist_ok=True)
         phases = Phases(plan, chosen, directory, say)
+        (directory / journal.PHASES).touch()  # by which --report knows the folder of a campaign
         prepared, reports = elapsed(), dict[str, PhaseReport]()
         try:
             for phase, end in _turns(chosen):
@@ -187,11 +188,13 @@ def report(directory: Path) -> int:
     """Fit every sweep of a campaign and make its page; return the worst exit code of `isoflop report`.
 
     Raises:
-        ConfigError: the folder holds no records of a sweep.
+        ConfigError: the folder is not that of a campaign, or holds no records of a sweep.
     """
+    if not (directory / journal.PHASES).is_file():
+        raise ConfigError(f"--report {directory}: no {journal.PHASES} here: give the folder of a campaign")
     folders = summary.sweep_folders(directory)
     if not folders:
-        raise ConfigError(f"--report {directory}: no records of a sweep here: give the folder of a campaign")
+        raise ConfigError(f"--report {directory}: no records of a sweep here: nothing was trained yet")
     codes = []
     for folder in folders:
         show(f"== {folder}")

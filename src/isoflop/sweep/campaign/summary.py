@@ -120,7 +120,10 @@ NUMBERS = {
 
 
 def _number(value: float | None, style: str) -> str:
-    return "unknown" if value is None or math.isnan(value) else format(value, style)
+    """Return a number in this style; one of thousands or millions is written out, not as a power of ten."""
+    if value is None or math.isnan(value):
+        return "unknown"
+    return format(value, ",.0f" if style.endswith("g") and 1000 <= value < 1e7 else style)
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
