@@ -160,7 +160,7 @@ def test_another_shape_frees_the_memory_of_the_last(
 ) -> None:
     """What refers to itself in a circle too, as a captured step does; before the new network is made."""
     digits = data.load(make_config().data, CPU)
-    monkeypatch.setattr(step, "choose", lambda *_, **__: "static")
+    monkeypatch.setattr(step, "choose", lambda *_, **__: step.Choice("static", "a test"))
 
     def make(*overrides: str) -> Trainer:
         made = loop.warm_trainer(make_config(*overrides), digits, STEPS, CPU)
