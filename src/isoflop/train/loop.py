@@ -87,7 +87,7 @@ class Trainer:
         channels_last = config.precision.channels_last and config.model.family != "mlp"
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16")
-        self._fused_norms = (kind or config.launch.step) == "fused_graph"
+        self._fuses_norms = (kind or config.launch.step) == "fused_graph"
         self.model = self._draw_model(config).train()
         self.choice = self._choose(kind, work)
         capturable = self.kind in step.GRAPHS
@@ -117,7 +117,7 @@ class Trainer:
             config.model, data.image_shape, data.classes, seed=config.seed, device=self.device
         )
         model = model.to(memory_format=self.memory_format)
-        if self._fused_norms:
+        if self._fuses_norms:
             return with_fused_norms(model)
         return distributed.with_sync_batchnorm(model) if config.launch.sync_batchnorm else model
 

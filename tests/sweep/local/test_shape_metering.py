@@ -108,7 +108,9 @@ def test_two_shapes_of_three_seeds_have_the_joules_of_a_constant_power(
             assert record.spent.wasted_seconds == 0
             polls = lines(directory / "power" / f"{record.run_id}.jsonl")
             assert polls[0]["name"] == "NVIDIA Stub"
-            assert [line["time"] for line in polls[1:]] == sorted(line["time"] for line in polls[1:])
+            # A GPU's power and its state are polled by two threads, whose lines may pass each other.
+            times = [line["time"] for line in polls if "watts" in line]
+            assert times == sorted(set(times))
     assert spent < 2 * 2 * WINDOW_SECONDS
     assert elapsed < 120, "one worker, one idle baseline at each end, one replay a shape"
     idle = lines(directory / "idle.jsonl")

@@ -79,7 +79,8 @@ def is_grid(table: pd.DataFrame) -> bool:
     if not {PARAMETERS, DATA, SEEN} <= set(table.columns):
         return False
     rows = table.loc[~held_out.mask(table)]
-    rows = rows[(rows[[PARAMETERS, DATA, SEEN]].apply(pd.to_numeric, errors="coerce") > 0).all(axis=1)]
+    known = rows[[PARAMETERS, DATA, SEEN]].apply(pd.to_numeric, errors="coerce")  # text, in a file's table
+    rows = rows.assign(**known)[(known > 0).all(axis=1)]
     if rows.empty:
         return False
     epochs = rows[SEEN] / _seen_an_epoch(rows)

@@ -131,14 +131,11 @@ _SIZES = {
 
 
 def facts(config: DataConfig) -> Facts:
-    """Return the facts of a data set without reading its images, but for those of an image folder.
+    """Return the facts of a data set: without reading its images where its size is known beforehand.
 
     Raises:
-        DataError: the folder is missing or damaged.
+        DataError: images have to be read, and a file is missing or damaged.
     """
-    if config.name == "imagefolder":
-        data = load(config, torch.device("cpu"))
-        return Facts(len(data.train), data.image_shape, data.classes)
     if config.name == "synthetic":
         assert config.dimension is not None
         assert config.classes is not None
@@ -147,6 +144,9 @@ def facts(config: DataConfig) -> Facts:
         return Facts(
             len(split(n, test_n, config.fraction)[0]), synthetic.image_shape(config.dimension), classes
         )
+    if config.name not in _SIZES:
+        data = load(config, torch.device("cpu"))
+        return Facts(len(data.train), data.image_shape, data.classes)
     total, own_test, shape, classes = _SIZES[config.name]
     side = config.resolution
     return Facts(
