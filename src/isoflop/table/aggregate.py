@@ -220,8 +220,8 @@ READABLE: dict[str, Callable[[Any], str]] = {
 }
 """Columns that tell configurations of one shape apart, and how a label names their values."""
 FOLLOWS = {"data": ("train_n", "epochs"), "train_n": ("epochs",)}
-"""What differs because another setting does: another data set has its own number of images, and how many passes
-a whole number of batches makes depends on that number."""
+"""What differs because another setting does: another data set has its own number of images, and how many
+passes a whole number of batches makes depends on that number."""
 
 
 def _distinguished(rows: pd.DataFrame) -> pd.Series[str]:
