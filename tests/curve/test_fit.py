@@ -182,6 +182,7 @@ def test_fit_all_fits_the_known_axes_and_names_the_others(make_table, tmp_path):
         DEFAULT_AXES[1],
         ("train_seconds", "test_error"),
     ]
+    assert not any(e.reason.startswith(e.run_id) for e in fits.unfitted), "the axes are named once"
     assert [e.run_id for e in fits.unfitted] == [
         "test_error against energy_joules",
         "test_error against dollars",

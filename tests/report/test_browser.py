@@ -137,6 +137,29 @@ def test_a_phone_needs_no_sideways_scrolling(browser, report):
     page.close()
 
 
+HINTS = """[...document.querySelectorAll('.still:not([hidden])')].map(still => [
+    still.scrollWidth > still.clientWidth,
+    getComputedStyle(still.parentElement.lastElementChild, '::before').content.includes('sideways'),
+])"""
+
+
+@pytest.mark.parametrize("width", [360, 390, 430, 450, 560, 600, 1280])
+def test_a_drawing_wider_than_the_screen_says_that_it_scrolls(browser, report, width):
+    page = live(open_page(browser, report, viewport={"width": width, "height": 800}))
+    hints = page.evaluate(HINTS)
+    assert hints
+    assert all(scrolls == said for scrolls, said in hints)
+    assert any(said for _, said in hints) == (width < 576)
+    page.close()
+
+
+def test_the_table_of_laws_fits_a_desktop(browser, report):
+    page = live(open_page(browser, report, viewport={"width": 1280, "height": 900}))
+    table = page.locator(".scroll:has(> table.ranks) >> nth=0")
+    assert table.evaluate("e => e.scrollWidth - e.clientWidth") == 0
+    page.close()
+
+
 def test_without_scripts_the_drawings_stand(browser, report):
     context = browser.new_context(java_script_enabled=False)
     page = open_page(context, report)

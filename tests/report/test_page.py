@@ -72,6 +72,17 @@ def test_the_page_says_what_a_reader_needs(sweep):
         assert words in page.text, words
 
 
+def test_numbers_of_all_points_say_so_where_shapes_are_undertrained(make_table, make_fits, tmp_path):
+    table = make_table(floor=0.12, exponent=0.3)
+    healthy = write_report(tmp_path, table, make_fits(table, floor=0.12)).read_text()
+    assert "all points, undertrained" not in healthy
+    worst = (table.rows["width"] == 128) & (table.rows["depth"] == 3)
+    table.rows.loc[worst, "train_loss"] = 2.0
+    page = write_report(tmp_path, table, make_fits(table, floor=0.12)).read_text()
+    assert page.count("all points, undertrained shapes too") == 4, "exponent, alpha, halving, forecast"
+    assert page.count("Laws and forecast are fitted to all points") == 2, "the verdict, and the table of laws"
+
+
 def test_the_page_says_how_far_to_trust_the_curve(sweep):
     directory, table, fits = sweep
     held = HeldOut("train_gflops>9", 1, 0.1, 0, 3.0, (HeldOutRun("beefbeef", 9.0, 0.25, 0.2, 0.15, 0.24),))

@@ -49,7 +49,7 @@ def test_seconds_and_joules_by_hand_on_a_measured_device(tmp_path: Path) -> None
     plan = plan_of(tmp_path, *overrides, "seed=0,1", device="h200")
     (line,) = plan.lines
     steps = 10 * (45000 // 512)
-    assert line.seeds == 2
+    assert line.runs == 2
     assert line.epochs == (10.0,)
     row = next(
         r for r in csv.DictReader(TABLE.read_text().splitlines()) if (r["width"], r["depth"]) == ("64", "3")
@@ -87,6 +87,14 @@ def test_what_nobody_measured_is_unknown_and_the_folder_s_own_runs_come_first(
 
 
 @pytest.mark.slow
+def test_runs_that_differ_in_learning_rate_and_seed_are_one_line(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, "model.width=8,16", "model.depth=1", "optim.lr=0.1,0.4,0.2", "seed=0,1")
+    assert {line.label for line in plan.lines} == {f"width {w}, depth 1, lr 0.1 to 0.4" for w in (8, 16)}
+    assert [(line.runs, line.left) for line in plan.lines] == [(6, 6)] * 2
+    assert plan.total.runs == 12
+
+
+@pytest.mark.slow
 def test_the_table_on_the_terminal_trains_and_writes_nothing(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -95,7 +103,8 @@ def test_the_table_on_the_terminal_trains_and_writes_nothing(
     shown = " ".join(capsys.readouterr().out.split())
     assert "width 16, depth 1 1, 2, 4, 8, 16 2" in shown
     assert "width 128, depth 1 (held out)" in shown
-    assert "device: NVIDIA H200; seconds and joules: steps x those of a step of the same shape" in shown
+    assert "device: NVIDIA H200 seconds and joules: steps x the median step of this shape" in shown
+    assert max(map(len, dry_run.RULE)) < 110
     assert list(here.iterdir()) == []
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -97,6 +98,31 @@ def test_configurations_of_one_shape_have_labels_of_their_own(done_record: Recor
     other = dataclasses.replace(done_record, run_id="c" * 16, config_id="dd" + "c" * 14)
     labels = aggregate.tabulate([done_record, other])["label"]
     assert set(labels) == {f"mlp w8 d1 #{done_record.config_id[:4]}", "mlp w8 d1 #ddcc"}
+
+
+def test_a_label_names_the_one_setting_in_which_configurations_differ(done_record: Record) -> None:
+    def changed(letter: str, part: str, **values: Any) -> Record:
+        section = dataclasses.replace(getattr(done_record, part), **values)
+        return dataclasses.replace(done_record, run_id=letter * 16, config_id=letter * 16, **{part: section})
+
+    def labels(*others: Record) -> set[str]:
+        return {
+            text.removeprefix("mlp w8 d1 ") for text in aggregate.tabulate([done_record, *others])["label"]
+        }
+
+    assert done_record.data is not None
+    assert done_record.optim is not None
+    few = changed("b", "data", train_n=120, fraction=0.1)
+    hot = changed("c", "optim", lr=0.8)
+    own = f"#{done_record.config_id[:4]}"
+    assert labels(few) == {f"{done_record.data.train_n} images", "120 images"}
+    assert labels(hot) == {f"lr {done_record.optim.lr:g}", "lr 0.8"}
+    assert labels(few, hot) == {own, "#bbbb", "#cccc"}, "neither tells all three apart"
+    assert labels(hot, dataclasses.replace(hot, run_id="d" * 16, config_id="d" * 16)) == {
+        own,
+        "#cccc",
+        "#dddd",
+    }
 
 
 @pytest.mark.parametrize("make_folder", [True, False])

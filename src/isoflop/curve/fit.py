@@ -361,7 +361,8 @@ def fit_all(
         except ValueError as error:
             if not reports:
                 raise
-            unfitted.append(Excluded(f"{y} against {x}", str(error)))
+            axes_name = f"{y} against {x}"
+            unfitted.append(Excluded(axes_name, str(error).removeprefix(f"{axes_name}: ")))
     return file_of(tuple(reports), source=source, unfitted=tuple(unfitted))
 
 

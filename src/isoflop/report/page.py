@@ -22,7 +22,7 @@ from isoflop.report.profiles_panel import ProfilesPanel, profiles_panel
 from isoflop.report.text import costs, law_tables, tables, trust
 from isoflop.report.text.numerals import compact, interval, number, percent, plural, seconds
 from isoflop.report.text.origins import origins
-from isoflop.report.text.verdict import judge
+from isoflop.report.text.verdict import judge, of_all_points
 from isoflop.table.aggregate import RunTable
 
 
@@ -67,10 +67,15 @@ def _halving_card(report: FitReport, support: FloorSupport | None) -> Card:
     half = costs.halving(plain, report.x_max)
     value = f"×{number(half.factor, 2)}" if half.factor is not None else "no finite factor"
     note = f"compute from the largest run, by the power law{' with a floor' if floored else ''}"
-    return Card("To halve the error", value, note)
+    return Card("To halve the error", value, note + _of_all_points(support))
 
 
-def _forecast_card(report: FitReport) -> Card | None:
+def _of_all_points(support: FloorSupport | None) -> str:
+    """Return the end of a card's note that tells its number from the verdict's, which has no such points."""
+    return "" if support is None else "; all points, undertrained shapes too"
+
+
+def _forecast_card(report: FitReport, support: FloorSupport | None) -> Card | None:
     """Return the forecast at ten times the compute, or at the end of its band."""
     if report.forecast is None:
         return None
@@ -79,19 +84,27 @@ def _forecast_card(report: FitReport) -> Card | None:
     bounds = f"95% {percent(band.low[-1], 2)} to {percent(band.high[-1], 2)}; "
     tested = report.forecast.tested_ratio
     note = "untested" if tested is None or tested < ratio else f"tested to {compact(tested, 3)}×"
-    return Card(f"Forecast at {number(ratio, 2)}× compute", percent(band.y[-1], 2), bounds + note)
+    return Card(
+        f"Forecast at {number(ratio, 2)}× compute",
+        percent(band.y[-1], 2),
+        bounds + note + _of_all_points(support),
+    )
 
 
 def _cards(table: RunTable, report: FitReport | None, support: FloorSupport | None) -> tuple[Card, ...]:
-    rows, cards = table.rows, []
+    rows, cards, all_points = table.rows, [], _of_all_points(support)
     plain = costs.law(report, "power_law_ols") if report else None
     b = costs.exponent(report) if report else None
     if plain is not None and b is not None and report is not None:
         cards.append(
-            Card("Exponent b", number(b.value), f"95% {interval(b.interval)}; error ∝ compute to the −b")
+            Card(
+                "Exponent b",
+                number(b.value),
+                f"95% {interval(b.interval)}; error ∝ compute to the −b{all_points}",
+            )
         )
         if plain.paper_alpha is not None:
-            note = f"95% {interval(plain.paper_alpha.interval)}; per training compute"
+            note = f"95% {interval(plain.paper_alpha.interval)}; per training compute{all_points}"
             cards.append(Card("alpha = 1/b", number(plain.paper_alpha.value), note))
         cards.append(_halving_card(report, support))
     if len(rows):
@@ -112,7 +125,7 @@ def _cards(table: RunTable, report: FitReport | None, support: FloorSupport | No
     else:
         cards.append(Card("Training energy", "unknown", "see the reason below"))
     cards.append(Card("Training time", seconds(float(rows["train_seconds"].sum())), "summed over runs"))
-    forecast = _forecast_card(report) if report else None
+    forecast = _forecast_card(report, support) if report else None
     if forecast is not None:
         cards.insert(min(3, len(cards)), forecast)
     excluded = len(report.excluded) if report else 0
@@ -210,6 +223,7 @@ def render(
         "laws": [law_tables.group(each) for each in fits.reports],
         "main": law_tables.group(report) if report else None,
         "trust": trust.trust(report) if report else "",
+        "all_points": of_all_points(valid.support) if report else "",
         "forecast_warnings": [w for w in ahead.warnings if "tested" not in w] if ahead else [],
         "diagnostics": _diagnostics(drawings),
         "power": next((_figure(d) for d in drawings if d.name == power_trace.NAME), None),

@@ -14,22 +14,23 @@ from isoflop.sweep.planning import RunPlan, Site
 from isoflop.sweep.step_costs import Step, StepCost
 
 RULE = (
-    "seconds and joules: steps x those of a step of the same shape, image size, batch, precision and device, "
-    "the median of finished runs in this folder, else of the measurements that isoflop ships "
-    "(sweep/step_costs.csv); ? where neither has one"
+    "seconds and joules: steps x the median step of this shape, image size, batch, precision and device",
+    "steps were measured in this folder, else by isoflop (sweep/step_costs.csv); ? where neither has one",
 )
+"""How seconds and joules are predicted, a sentence a line."""
+RATE = "optim.lr"
 NOT_A_SHAPE = ("seed", "schedule.")
 """Beginnings of the settings that do not name a line of the table."""
 
 
 @dataclasses.dataclass(frozen=True)
 class PlanLine:
-    """The runs of one configuration.
+    """The runs that differ in seed and learning rate only.
 
     Attributes:
-        label: what the sweep sets for it, without seed and schedule.
+        label: what the sweep sets for them, without seed and schedule; a range where learning rates differ.
         epochs: length of each point, in passes over the training images.
-        seeds: number of runs.
+        runs: number of runs.
         held_out: whether they are held out.
         run_flops: training FLOPs of one run, trunk and branches; None where they are unknown.
         point_flops: those of each point.
@@ -40,7 +41,7 @@ class PlanLine:
 
     label: str
     epochs: tuple[float, ...]
-    seeds: int
+    runs: int
     held_out: bool
     run_flops: float | None
     point_flops: tuple[float | None, ...]
@@ -102,14 +103,19 @@ def plan_sweep(
         site = _site_called(device, shipped)
     known = (("folder", step_costs.measured_in(directory)), ("shipped", shipped))
     todo = frozenset(left)
-    groups: dict[str, list[tuple[PlannedRun, RunPlan]]] = {}
+    groups: dict[tuple[str, bool], list[tuple[PlannedRun, RunPlan]]] = {}
     for run, plan in zip(runs, plans, strict=True):
-        groups.setdefault(run.config.config_id, []).append((run, plan))
+        groups.setdefault((_id_at_any_rate(run), run.held_out), []).append((run, plan))
     lines = [_line(group, site, known, todo) for group in groups.values()]
     # As they would start: the largest first, the held-out ones last.
     lines.sort(key=lambda line: (line.held_out, -(line.run_flops or 0.0)))
     fitted, held = ([line for line in lines if line.held_out == part] for part in (False, True))
     return SweepPlan(site.device, tuple(lines), total(fitted), total(held), total(lines))
+
+
+def _id_at_any_rate(run: PlannedRun) -> str:
+    """Return an id that runs share which differ in learning rate and seed only: they cost the same."""
+    return dataclasses.replace(run.config, optim=dataclasses.replace(run.config.optim, lr=1.0)).config_id
 
 
 def _site_called(name: str, shipped: dict[Step, StepCost]) -> Site:
@@ -128,15 +134,15 @@ def _line(
     known: Sequence[tuple[str, dict[Step, StepCost]]],
     todo: frozenset[str],
 ) -> PlanLine:
-    """Return the line of one configuration's runs; `known` are the sources of costs, the first one first."""
+    """Return the line of runs that cost the same; `known` are the sources of costs, the first one first."""
     run, plan = group[0]
     step = step_costs.step_of(run.config, plan, site)
     source, cost = next(((name, costs[step]) for name, costs in known if step in costs), (None, None))
     steps = plan.steps * len(group)
     return PlanLine(
-        label=_label(run),
+        label=_label([each for each, _ in group]),
         epochs=tuple(end / plan.epoch_steps for end in plan.ends),
-        seeds=len(group),
+        runs=len(group),
         held_out=run.held_out,
         run_flops=plan.train_flops,
         point_flops=plan.point_flops,
@@ -147,29 +153,32 @@ def _line(
     )
 
 
-def _label(run: PlannedRun) -> str:
-    model = run.config.model
+def _label(runs: Sequence[PlannedRun]) -> str:
+    model = runs[0].config.model
     shape = {"model.width": model.width, "model.depth": model.depth}
-    settings = {k: v for k, v in (shape | run.settings).items() if not k.startswith(NOT_A_SHAPE)}
+    settings = {k: v for k, v in (shape | runs[0].settings).items() if not k.startswith(NOT_A_SHAPE)}
+    rates = {run.config.optim.lr for run in runs}
+    if len(rates) > 1:
+        settings[RATE] = f"{min(rates):g} to {max(rates):g}"
     named = [f"{key.rpartition('.')[2]} {value}" for key, value in settings.items() if value is not None]
     return ", ".join(named) or model.name
 
 
 def total(lines: Sequence[PlanLine]) -> Total:
     """Return the sums over lines."""
-    flops = [line.run_flops * line.seeds for line in lines if line.run_flops is not None]
+    flops = [line.run_flops * line.runs for line in lines if line.run_flops is not None]
     points = [each for line in lines for each in line.point_flops if each is not None]
     timed = [line for line in lines if line.seconds is not None]
     metered = [line for line in lines if line.joules is not None]
     return Total(
-        runs=sum(line.seeds for line in lines),
-        points=sum(line.seeds * len(line.epochs) for line in lines),
+        runs=sum(line.runs for line in lines),
+        points=sum(line.runs * len(line.epochs) for line in lines),
         flops=math.fsum(flops) if len(flops) == len(lines) else None,
         decades=math.log10(max(points) / min(points)) if points else None,
         seconds=math.fsum(line.seconds or 0.0 for line in timed),
-        timed=sum(line.seeds for line in timed),
+        timed=sum(line.runs for line in timed),
         joules=math.fsum(line.joules or 0.0 for line in metered),
-        metered=sum(line.seeds for line in metered),
+        metered=sum(line.runs for line in metered),
         left=sum(line.left for line in lines),
-        left_seconds=math.fsum((line.seconds or 0.0) * line.left / line.seeds for line in timed),
+        left_seconds=math.fsum((line.seconds or 0.0) * line.left / line.runs for line in timed),
     )

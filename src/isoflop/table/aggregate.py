@@ -208,10 +208,48 @@ TEXT = (
 """The columns of text; the others hold numbers."""
 
 
-def _distinguished(labels: pd.Series[str], config_ids: pd.Series[str]) -> pd.Series[str]:
-    """Return labels, with the beginning of the configuration's id if several configurations share one."""
-    shared = config_ids.groupby(labels).transform("nunique") > 1
-    return labels.where(~shared, labels + " #" + config_ids.str[:4])
+READABLE: dict[str, Callable[[Any], str]] = {
+    "data": str,
+    "train_n": "{:.0f} images".format,
+    "parametrization": str,
+    "lr": "lr {:g}".format,
+    "optimizer": str,
+    "batch_size": "batch {:g}".format,
+    "precision": str,
+    "epochs": "{:g} epochs".format,
+}
+"""Columns that tell configurations of one shape apart, and how a label names their values."""
+FOLLOWS = {"data": ("train_n", "epochs"), "train_n": ("epochs",)}
+"""What differs because another setting does: another data set has its own number of images, and how many
+passes a whole number of batches makes depends on that number."""
+
+
+def _distinguished(rows: pd.DataFrame) -> pd.Series[str]:
+    """Return the labels; where several configurations share one, with what they differ in.
+
+    That is the value of the one column of READABLE in which they differ, if it differs between any two of
+    them, else the beginning of the configuration's id.
+    """
+    labels = rows["label"].copy()
+    for label, group in rows.groupby("label", sort=False):
+        configs = group.drop_duplicates("config_id")
+        if len(configs) < 2:
+            continue
+        name = _one_difference(configs)
+        own = group["config_id"].map("#{:.4}".format) if name is None else group[name].map(READABLE[name])
+        labels[group.index] = f"{label} " + own
+    return labels
+
+
+def _one_difference(configs: pd.DataFrame) -> str | None:
+    """Return the one column of READABLE in which the configurations differ, each from all others, or None."""
+    differing = [name for name in READABLE if len(configs[name].unique()) > 1]
+    following = {name for cause in differing for name in FOLLOWS.get(cause, ())}
+    differing = [name for name in differing if name not in following]
+    if len(differing) != 1:
+        return None
+    (name,) = differing
+    return name if configs[name].nunique() == len(configs) else None
 
 
 def tabulate(points: Iterable[Record]) -> pd.DataFrame:
@@ -223,8 +261,10 @@ def tabulate(points: Iterable[Record]) -> pd.DataFrame:
         )
         for name, value_of in COLUMNS.items()
     }
-    columns["label"] = _distinguished(columns["label"], columns["config_id"])
-    return pd.DataFrame(columns).sort_values(["train_gflops", "seed", "run_id"], ignore_index=True)
+    table = pd.DataFrame(columns)
+    return table.assign(label=_distinguished(table)).sort_values(
+        ["train_gflops", "seed", "run_id"], ignore_index=True
+    )
 
 
 def aggregate(directory: Path) -> RunTable:

@@ -79,6 +79,23 @@ def test_shapes_are_compared_only_where_data_and_length_are_alike(make_healthy):
     assert not undertrained.check(table).findings
 
 
+def test_lengths_of_a_configuration_without_examples_seen_are_no_seeds(make_healthy):
+    """A table from elsewhere: two lengths of each shape, told apart by place_id and compute only."""
+    short = make_healthy(**ONE_SIZE)
+    long = short.assign(
+        run_id=short["run_id"] + "long",
+        place_id=short["place_id"] + "long",
+        train_gflops=10 * short["train_gflops"],
+        train_loss=10**-0.25 * short["train_loss"],
+    )
+    table = pd.concat([long, short], ignore_index=True).drop(columns="examples_seen")
+    losses = shapes.shape_losses(table)
+    assert len(losses) == 2 * 15
+    assert {each.seeds for each in losses} == {3}
+    assert max(each.spread for each in losses) < 0.1, "a length ten times as long differs by 0.58"
+    assert not undertrained.check(table).findings
+
+
 def test_of_several_learning_rates_the_best_on_validation_is_the_shape(make_healthy):
     good = make_healthy(**ONE_SIZE)
     bad = good.assign(

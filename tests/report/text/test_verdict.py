@@ -163,7 +163,7 @@ def test_a_floor_is_claimed_at_its_value_without_undertrained_shapes(make_table,
     table, checked = undertrained_table(make_table)
     report = make_fits(table, floor=0.12).reports[0]
     verdict = judge(table.rows, report, "", checked, SUPPORT)
-    assert "floor of about 8.0%" in verdict.headline
+    assert "floor of about 8.0% without undertrained shapes" in verdict.headline
     text = paragraph(verdict)
     assert (
         "Without the undertrained shape mlp w128 d3 (4 runs) the floor is 8.00% (95% interval 7.00% to 9.00%)"
@@ -173,6 +173,16 @@ def test_a_floor_is_claimed_at_its_value_without_undertrained_shapes(make_table,
     assert "drawn hollow" in text
     assert "Without them b is 0.220 (0.200 to 0.240)" in text
     assert "fitted to all points" in text
+
+
+def test_a_long_list_of_undertrained_shapes_is_cut(make_table, make_fits):
+    table, checked = undertrained_table(make_table)
+    report = make_fits(table, floor=0.12).reports[0]
+    names = tuple(f"w64 d3 @{share}" for share in range(10))
+    text = paragraph(judge(table.rows, report, "", checked, dataclasses.replace(SUPPORT, names=names)))
+    assert "the undertrained shapes w64 d3 @0, w64 d3 @1, " in text
+    assert "w64 d3 @5 and 4 more (4 runs)" in text
+    assert "w64 d3 @6" not in text
 
 
 def test_no_floor_is_claimed_from_undertrained_shapes(make_table, make_fits):

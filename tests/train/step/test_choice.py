@@ -39,7 +39,8 @@ def test_auto_compiles_where_that_saves_time_and_says_so() -> None:
     wide = step.choose("auto", CUDA, PLAIN, work=WIDE)
     assert (wide.kind, wide.fallback) == ("compiled_graph", "graph")
     assert wide.why == (
-        "compiling is predicted to save 29.5 s over 10000 steps and to take 17 s on an empty cache"
+        "compiling is predicted to save 29.5 s over 10000 steps and to take 17 s on an empty "
+        "cache: it pays from 5757 steps"
     )
     few = step.choose("auto", CUDA, PLAIN, work=Workload(1.99e12, 1.45e10, 2000, cached=False))
     assert (few.kind, few.fallback) == ("graph", None)

@@ -13,8 +13,8 @@ from isoflop.sweep.dry_run import PlanLine, SweepPlan, Total
 def show(plan: SweepPlan, out: Console) -> None:
     """Print the table, the rule by which it was predicted, and what is left to run."""
     table = Table(box=None, pad_edge=False)
-    for name in ("runs of", "epochs at which a point ends", "seeds", "GFLOPs each", "seconds", "joules"):
-        table.add_column(name, justify="left" if name.startswith(("runs", "epochs")) else "right")
+    for name in ("runs of", "epochs at which a point ends", "runs", "GFLOPs each", "seconds", "joules"):
+        table.add_column(name, justify="left" if name.startswith(("runs of", "epochs")) else "right")
     for line in plan.lines:
         table.add_row(*_texts(line))
     table.add_section()
@@ -22,7 +22,8 @@ def show(plan: SweepPlan, out: Console) -> None:
         if total.runs and not (name == "fitted" and not plan.held_out.runs):
             table.add_row(*_sums(name, total))
     out.print(table)
-    out.print(f"device: {plan.device}; {dry_run.RULE}", markup=False)
+    for sentence in (f"device: {plan.device}", *dry_run.RULE):
+        out.print(sentence, markup=False)
     left = plan.total
     if left.timed < left.runs:
         out.print("--on H200 predicts for a device whose steps were measured", markup=False)
@@ -35,7 +36,7 @@ def _texts(line: PlanLine) -> tuple[str, ...]:
     return (
         f"{line.label}{mark}",
         ", ".join(f"{each:.3g}" for each in line.epochs),
-        str(line.seeds),
+        str(line.runs),
         "?" if line.run_flops is None else _number(line.run_flops * 1e-9),
         "?" if line.seconds is None else _number(line.seconds),
         "?" if line.joules is None else _number(line.joules),

@@ -16,6 +16,7 @@ ALIKE = (
 )
 """Columns in which shapes must agree to be compared: they differ in size and learning rate only. Not among
 them: the horizon, a fraction of the trunk's length; four epochs of a long and of a short trunk are alike."""
+LENGTH = "length_rank"
 CHOSEN_BY = ("val_loss", "val_error", "train_loss")
 """Of several learning rates of a shape the best by the first of these that is known counts."""
 
@@ -64,14 +65,30 @@ def shape_losses(table: pd.DataFrame) -> tuple[ShapeLoss, ...]:
         return ()
     rows = table.dropna(subset=list(needed))
     rows = rows[(rows["train_loss"] > 0) & (rows["train_gflops"] > 0)]
-    alike = [name for name in ALIKE if name in rows]
+    rows = rows.assign(**{LENGTH: _length_ranks(rows)})
+    alike = [*(name for name in ALIKE if name in rows), LENGTH]
     shapes = []
-    groups = rows.groupby(alike, dropna=False, sort=False) if alike else [((), rows)]
-    for number, (_, group) in enumerate(groups):
+    for number, (_, group) in enumerate(rows.groupby(alike, dropna=False, sort=False)):
         for _, same in group.groupby(sizes, sort=False):
             best = _best_rate(same)
             shapes.append(_shape(best, number, sizes))
     return tuple(sorted(shapes, key=lambda shape: (shape.compute, shape.subject.name)))
+
+
+def _length_ranks(rows: pd.DataFrame) -> pd.Series[float]:
+    """Return 0 where the number of examples seen is known, else the rank of the row's length, from 1.
+
+    Lengths of a configuration are told apart by `place_id` and ordered by compute. Where examples
+    seen are unknown, the shortest lengths of all configurations are compared, then the next ones.
+    """
+    ranks = pd.Series(0.0, rows.index)
+    unknown = rows[rows["examples_seen"].isna()] if "examples_seen" in rows else rows
+    if "place_id" not in rows or unknown.empty:
+        return ranks
+    keys = ["config_id", "place_id"]
+    compute = unknown.groupby(keys)["train_gflops"].transform("mean")
+    ranks[unknown.index] = compute.groupby(unknown["config_id"]).rank(method="dense")
+    return ranks
 
 
 def _best_rate(rows: pd.DataFrame) -> pd.DataFrame:

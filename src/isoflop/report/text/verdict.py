@@ -12,6 +12,7 @@ from typing import Literal
 
 import pandas as pd
 
+from isoflop.curve.check import finding
 from isoflop.curve.check.amount import LEAST_CONFIGS, LEAST_DECADES, LEAST_SCALES
 from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.check.front import CheckReport
@@ -98,7 +99,7 @@ def _floored(report: FitReport, support: FloorSupport | None) -> tuple[str, str]
         "or wrong labels give such a floor; the paper's limit lets the data grow with compute."
     )
     if support is None:
-        claim, remark = floor, ""
+        claim, remark, of_which = floor, "", ""
     elif support.only_by_undertrained:
         return (
             "Cannot be told: the curve bends, but only through shapes that were not trained well.",
@@ -106,12 +107,12 @@ def _floored(report: FitReport, support: FloorSupport | None) -> tuple[str, str]
             "identified, so none is claimed.",
         )
     else:
-        claim = support.floor_without or floor
+        claim, of_which = support.floor_without or floor, " without undertrained shapes"
         remark = f" Without {_undertrained(support)} the floor is {percent(claim.value, 3)} "
         remark += f"(95% interval {_percents(claim)}), with them {percent(floor.value, 3)}."
     headline = (
-        f"Cannot be told: the curve bends towards a floor of about {percent(claim.value, 2)}, so no single "
-        "exponent describes it."
+        f"Cannot be told: the curve bends towards a floor of about {percent(claim.value, 2)}{of_which}, so "
+        "no single exponent describes it."
     )
     return headline, reason + remark
 
@@ -121,8 +122,8 @@ def _percents(value: Estimate) -> str:
 
 
 def _undertrained(support: FloorSupport) -> str:
-    """Return `the undertrained shapes w64 d3 and w128 d3 (4 runs)`."""
-    names = " and ".join(support.names)
+    """Return `the undertrained shapes w64 d3, w128 d3 (4 runs)`."""
+    names = finding.names(support.names)
     shapes = "shape" if len(support.names) == 1 else "shapes"
     return f"the undertrained {shapes} {names} ({plural(support.runs, 'run')})"
 
@@ -131,7 +132,7 @@ def _check_sentence(checked: CheckReport | None, support: FloorSupport | None) -
     """Return what the checks say that bears on the fit: undertrained shapes, in it or left out."""
     if checked is None or not checked.undertrained_names:
         return ""
-    names = " and ".join(checked.undertrained_names)
+    names = finding.names(checked.undertrained_names)
     if support is None:
         return f"Left out as undertrained: {names}, whose training loss is above that of smaller shapes."
     b = support.exponent_without
@@ -198,7 +199,7 @@ def _prices(report: FitReport) -> str:
     return f"To halve the error from where the sweep ends would take: {'; '.join(map(_cost, prices))}."
 
 
-def _of_all_points(support: FloorSupport | None) -> str:
+def of_all_points(support: FloorSupport | None) -> str:
     """Return whose prices these are, where undertrained shapes are among the points of the laws."""
     if support is None:
         return ""
@@ -268,6 +269,6 @@ def judge(
     said = (_CLAIM, _measured(report), _check_sentence(checked, support), reason, scope)
     sentences = tuple(sentence for sentence in said if sentence)
     outlook = tuple(
-        s for s in (_prices(report), _of_all_points(support), trust(report), _held_out(report)) if s
+        s for s in (_prices(report), of_all_points(support), trust(report), _held_out(report)) if s
     )
     return Verdict(answer, headline, sentences, outlook, caveats(rows, report))

@@ -90,7 +90,8 @@ def _compiled_or_not(work: Workload | None) -> Choice:
     cached = "from the cache" if work.cached else "on an empty cache"
     why = (
         f"compiling is predicted to save {predicted.saved_seconds:.3g} s over {work.steps} steps "
-        f"and to take {predicted.compile_seconds:.3g} s {cached}"
+        f"and to take {predicted.compile_seconds:.3g} s {cached}: it pays from "
+        f"{predicted.break_even_steps:.0f} steps"
     )
     if predicted.worthwhile:
         return Choice("compiled_graph", why, fallback="graph")

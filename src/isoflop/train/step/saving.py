@@ -50,10 +50,11 @@ class Workload:
 
 @dataclasses.dataclass(frozen=True)
 class Saving:
-    """Seconds that compiling is predicted to save and to cost, and whether it is worth it."""
+    """Seconds that compiling is predicted to save and to cost, and the steps from which it saves time."""
 
     saved_seconds: float
     compile_seconds: float
+    break_even_steps: float
 
     @property
     def worthwhile(self) -> bool:
@@ -77,8 +78,12 @@ def predict(work: Workload) -> Saving | None:
     """Return what compiling saves and costs, or None where FLOPs or bytes are unknown."""
     if work.flops_per_step is None or work.bytes_per_step is None:
         return None
-    saved = work.steps * saved_step_seconds(work.flops_per_step, work.bytes_per_step)
-    return Saving(saved, CACHED_SECONDS if work.cached else COMPILE_SECONDS)
+    sizes = (work.flops_per_step, work.bytes_per_step)
+    return Saving(
+        saved_seconds=work.steps * saved_step_seconds(*sizes),
+        compile_seconds=CACHED_SECONDS if work.cached else COMPILE_SECONDS,
+        break_even_steps=break_even_steps(*sizes, cached=work.cached),
+    )
 
 
 def break_even_steps(flops_per_step: float, bytes_per_step: float, *, cached: bool) -> float:
