@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ from isoflop.config import ConfigError, compose
 from isoflop.record import Record
 from isoflop.sweep import grid, held_out
 from isoflop.sweep.grid import PlannedRun
+from isoflop.sweep.planning import RunPlan
 from isoflop.table import aggregate
 from isoflop.table import held_out as declared
 
@@ -109,6 +114,10 @@ def test_a_sweep_predicts_its_held_out_runs_before_it_trains_them(
     assert {"run_id": run_id, "reason": declared.EXCLUDED} in report["excluded"]
     assert [row["run_id"] for row in report["held_out"]["rows"]] == [run_id]
     assert report["held_out"]["rows"][0]["y"] == trained.error.test if trained.error else False
+    assert report["held_out"]["rows"][0]["predicted"] == point.y, "not what this fit would predict"
+    assert main.main(["fit", "s", "--laws", "power_law_ols", "--json", "own.json"]) == output.DONE
+    own = json.loads(Path("own.json").read_text())["reports"][0]
+    assert own["held_out"]["rows"] == report["held_out"]["rows"], "nor what other laws would"
 
     before = (here / "s" / declared.FILE).read_bytes()
     assert main.main([*SWEEP]) == output.DONE
@@ -125,9 +134,61 @@ def test_held_out_runs_wait_for_those_that_the_next_command_tries_again(
     state: Any, waits: int, tmp_path: Path, done_record: Record
 ) -> None:
     fitted, _ = held_out.split(planned(tmp_path))
-    assert held_out.unfinished(tmp_path, fitted) == 2
+    assert held_out.waits(tmp_path, fitted) == (
+        "the held-out runs wait: 2 other points are not done: the same command goes on"
+    )
     for each, known in zip(fitted, ("done", state), strict=True):
         reason = None if known == "done" else "for the test"
         record = dataclasses.replace(done_record, run_id=each.run_id, state=known, reason=reason)
         records.write(record, tmp_path)
-    assert held_out.unfinished(tmp_path, fitted) == waits
+    line = held_out.waits(tmp_path, fitted)
+    assert (line is not None) == bool(waits)
+    if state == "failed":
+        assert line == (
+            f"the held-out runs wait: 1 other points failed ({fitted[1].run_id}): see {tmp_path / 'logs'}, "
+            "mend the cause and give the same command, or take their runs out of the grid"
+        )
+
+
+def together(*actions: Callable[[], Any]) -> list[Any]:
+    """Return what the actions return or raise when they are started at the same time."""
+    start = threading.Barrier(len(actions))
+
+    def act(action: Callable[[], Any]) -> Any:
+        start.wait()
+        try:
+            return action()
+        except ConfigError as error:
+            return error
+
+    with ThreadPoolExecutor(len(actions)) as pool:
+        return list(pool.map(act, actions))
+
+
+def test_two_sweeps_that_start_together_share_one_declaration_and_one_prediction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, others = planned(tmp_path), planned(tmp_path, "sweep.held_out=[{model.width: 64}]")
+    write, made = held_out._write, []
+
+    def slow_write(file: declared.HeldOutFile, directory: Path) -> None:
+        time.sleep(0.2)  # long enough for the other one to have read the folder before
+        write(file, directory)
+
+    def predict(directory: Path, declaration: str, flops: dict[str, float | None]) -> declared.Prediction:
+        made.append(flops)
+        return declared.Prediction("x", "y", f"number {len(made)}", declaration, 0, "", (), "for the test")
+
+    monkeypatch.setattr(held_out, "_write", slow_write)
+    monkeypatch.setattr(held_out, "_predict", predict)
+    ended = together(lambda: held_out.declare(tmp_path, runs), lambda: held_out.declare(tmp_path, others))
+    (kept,) = (each for each in ended if isinstance(each, declared.HeldOutFile))
+    (refused,) = (each for each in ended if isinstance(each, ConfigError))
+    assert "declared other runs" in str(refused)
+    assert declared.read(tmp_path) == kept
+
+    _, held = held_out.split(runs if kept is ended[0] else others)
+    plans = [RunPlan(1e9, (1e9,), 1, (1,), 1, (1, 8, 8))]
+    first, second = together(*2 * [lambda: held_out.predict(tmp_path, held, plans)])
+    assert first == second == declared.stored_prediction(tmp_path)
+    assert len(made) == 1

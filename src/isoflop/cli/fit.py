@@ -93,7 +93,7 @@ def fit_sweep(options: argparse.Namespace) -> tuple[Any, Any]:
     """
     from isoflop.curve import result
     from isoflop.curve.forecast import holdout
-    from isoflop.table import aggregate
+    from isoflop.table import aggregate, held_out
 
     method = method_of(options)
     table = aggregate.aggregate(options.directory)
@@ -102,7 +102,8 @@ def fit_sweep(options: argparse.Namespace) -> tuple[Any, Any]:
         axes = (options.x or "train_gflops", options.y or "test_error")
         fits = _fit_axes(options, method, table.rows, *axes)
     else:
-        fits = holdout.fit_sweep(table.rows, source=str(options.directory), method=method)
+        stored = held_out.stored_prediction(options.directory)
+        fits = holdout.fit_sweep(table.rows, source=str(options.directory), method=method, stored=stored)
     aggregate.write(table, options.directory)
     if not _is_custom(options):
         result.write_fits(fits, options.directory / "fit.json")
@@ -148,11 +149,14 @@ def _fit_axes(options: argparse.Namespace, method: Any, rows: Any, x: str, y: st
     """
     from isoflop.curve import fit
     from isoflop.curve.forecast import holdout
+    from isoflop.table import held_out
 
+    source = str(options.directory)
     if options.hold_out is None:
-        return holdout.fit_sweep(rows, source=str(options.directory), method=method, axes=((x, y),))
+        stored = held_out.stored_prediction(options.directory) if options.directory.is_dir() else None
+        return holdout.fit_sweep(rows, source=source, method=method, axes=((x, y),), stored=stored)
     report = holdout.fit_and_judge(rows, options.hold_out, x=x, y=y, method=method)
-    return fit.file_of((report,), source=str(options.directory))
+    return fit.file_of((report,), source=source)
 
 
 def _fit_file(options: argparse.Namespace) -> tuple[Any, Any]:

@@ -101,8 +101,8 @@ def _predict_held_out(base: Config, fitted: tuple[PlannedRun, ...], held: tuple[
     from isoflop.cli.terminal import console
     from isoflop.sweep import held_out, planning
 
-    if waiting := held_out.unfinished(base.directory, fitted):
-        console.OUT.print(f"the held-out runs wait: {waiting} other points are not done", markup=False)
+    if why := held_out.waits(base.directory, fitted):
+        console.OUT.print(why, markup=False)
         return False
     plans, _ = planning.lay_out(held)
     prediction = held_out.predict(base.directory, held, plans)

@@ -1,11 +1,13 @@
 """Held-out runs of a sweep: declared before anything is trained, predicted once the others are done.
 
 Order of work: `declare` before the first run, `predict` when every other run has its final record, then the
-held-out runs are trained. What is written stands in DIR/held_out.json (table/held_out.py).
+held-out runs are trained. What is written stands in DIR/held_out.json (table/held_out.py). Two sweeps in one
+folder write it one after the other, so that the second one finds what the first one wrote.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +18,7 @@ import numpy as np
 from isoflop import __version__
 from isoflop import record as records
 from isoflop.config import ConfigError
+from isoflop.record import lock
 from isoflop.runner import provenance
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.planning import RunPlan
@@ -26,6 +29,8 @@ X, Y = "train_gflops", "test_error"
 """The axes on which held-out points are predicted."""
 FINAL = ("done", "diverged", "oom")
 """States of a record after which a run is not trained again."""
+SHOWN_IDS = 3
+"""So many runs are named in a line; the others are counted."""
 
 
 def split(runs: Sequence[PlannedRun]) -> tuple[tuple[PlannedRun, ...], tuple[PlannedRun, ...]]:
@@ -43,6 +48,18 @@ def declare(directory: Path, runs: Sequence[PlannedRun]) -> HeldOutFile | None:
         ValueError: the file was changed after it was written.
         OSError: it cannot be written.
     """
+    if not split(runs)[1] and held_out.read(directory) is None:
+        return None
+    with _locked(directory):
+        return _declare(directory, runs)
+
+
+def _locked(directory: Path) -> contextlib.AbstractContextManager[None]:
+    """Return the lock of the folder's held_out.json, for which other sweeps in the folder wait."""
+    return lock.exclusive(directory / ".locks" / f"{held_out.FILE}.lock", wait=True)
+
+
+def _declare(directory: Path, runs: Sequence[PlannedRun]) -> HeldOutFile | None:
     fitted, held = split(runs)
     points = [run_id for each in held for run_id in each.config.point_ids.values()]
     path = directory / held_out.FILE
@@ -88,16 +105,28 @@ def _check(file: HeldOutFile, points: Sequence[str], fitted: Sequence[PlannedRun
         )
 
 
-def unfinished(directory: Path, runs: Sequence[PlannedRun]) -> int:
-    """Return how many points of the runs have no final record yet."""
+def waits(directory: Path, runs: Sequence[PlannedRun]) -> str | None:
+    """Return in one line why held-out runs cannot be predicted yet: points of the other runs without a final
+    record, those that failed by name, and what to do about them. None if all are final."""
+    states = {run_id: _state(directory, run_id) for each in runs for run_id in each.config.point_ids.values()}
+    failed = [run_id for run_id, state in states.items() if state == "failed"]
+    pending = sum(state not in (*FINAL, "failed") for state in states.values())
+    parts = [f"{pending} other points are not done: the same command goes on"] if pending else []
+    if failed:
+        more = f" and {len(failed) - SHOWN_IDS} more" if len(failed) > SHOWN_IDS else ""
+        parts.append(
+            f"{len(failed)} other points failed ({', '.join(failed[:SHOWN_IDS])}{more}): see "
+            f"{directory / 'logs'}, mend the cause and give the same command, or take their runs out of the "
+            "grid"
+        )
+    return f"the held-out runs wait: {'; '.join(parts)}" if parts else None
 
-    def is_final(run_id: str) -> bool:
-        try:
-            return records.read_state(records.path_of(directory, run_id)) in FINAL
-        except (records.RecordError, OSError):
-            return False
 
-    return sum(not is_final(run_id) for each in runs for run_id in each.config.point_ids.values())
+def _state(directory: Path, run_id: str) -> records.State | None:
+    try:
+        return records.read_state(records.path_of(directory, run_id))
+    except (records.RecordError, OSError):
+        return None
 
 
 def predict(directory: Path, held: Sequence[PlannedRun], plans: Sequence[RunPlan]) -> Prediction:
@@ -112,15 +141,21 @@ def predict(directory: Path, held: Sequence[PlannedRun], plans: Sequence[RunPlan
         ConfigError: a held-out point is trained already.
         ValueError, OSError: as `declare`.
     """
-    file = held_out.read(directory)
-    assert file is not None
-    if file.prediction is not None:
-        return file.prediction
     flops = {
         run_id: each
         for run, plan in zip(held, plans, strict=True)
         for run_id, each in zip(run.config.point_ids.values(), plan.point_flops, strict=True)
     }
+    with _locked(directory):
+        return _predict_once(directory, flops)
+
+
+def _predict_once(directory: Path, flops: dict[str, float | None]) -> Prediction:
+    """Return the prediction of the folder's file, made and written now if it is not there."""
+    file = held_out.read(directory)
+    assert file is not None
+    if file.prediction is not None:
+        return file.prediction
     for run_id in flops:
         if records.path_of(directory, run_id).is_file():
             raise ConfigError(

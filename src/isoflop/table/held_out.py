@@ -121,6 +121,15 @@ def read(directory: Path) -> HeldOutFile | None:
     return file
 
 
+def stored_prediction(directory: Path) -> Prediction | None:
+    """Return what was predicted in a folder before its held-out runs were trained, None without it.
+
+    Raises ValueError as `read`.
+    """
+    file = read(directory)
+    return file.prediction if file else None
+
+
 def mask(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Return which rows (n,) of a table were held out before training; none without the column."""
     if COLUMN not in table:

@@ -1,8 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from isoflop.curve.fit import Method
 from isoflop.curve.forecast import holdout
+from isoflop.table import held_out
+from isoflop.table.held_out import PredictedPoint, Prediction
 
 X = np.geomspace(1, 1e5, 24)
 METHOD = Method(resamples=60, laws=("power_law_ols",))
@@ -49,3 +53,58 @@ def test_what_cannot_be_held_out_is_refused(make_table, expression, message):
     table = make_table(X, X**-0.1)
     with pytest.raises(ValueError, match=message):
         holdout.fit_and_judge(table, expression, x="train_gflops", y="test_error", method=METHOD)
+
+
+@pytest.fixture
+def declared(make_table):
+    """A table whose largest configuration was held out before training, and its two rows."""
+    table = make_table(X, 0.03 + 0.6 * X**-0.35, seeds=2, noise=0.02)
+    table[held_out.COLUMN] = (table["train_gflops"] > 9e4).astype(float)
+    held = table[held_out.mask(table)]
+    assert len(held) == 2
+    return table, held
+
+
+def judged(table, stored, axes=(("train_gflops", "test_error"),)):
+    return holdout.fit_sweep(table, source="s", method=METHOD, axes=axes, stored=stored).reports[0]
+
+
+def prediction_of(held, *points, reason=None):
+    made = tuple(
+        PredictedPoint(run_id, 1e5, *values) for run_id, values in zip(held["run_id"], points, strict=False)
+    )
+    return Prediction("train_gflops", "test_error", "2026-01-01", "", 40, "", made, reason)
+
+
+def test_the_prediction_written_before_training_is_judged_and_not_todays_fit(declared):
+    table, held = declared
+    seen = held["test_error"].to_numpy()
+    stored = prediction_of(held, (2 * seen[0], seen[0] / 2, 3 * seen[0]), (seen[1], 1.1 * seen[1], 1.2))
+    report, fitted = judged(table, stored), judged(table, None)
+    assert [(r.predicted, r.low, r.high) for r in report.held_out.rows] == [
+        (p.y, p.new_low, p.new_high) for p in stored.points
+    ]
+    assert report.held_out.inside_new_run_interval == 1
+    assert report.held_out.log_rmse == pytest.approx(np.log(2) / np.sqrt(2))
+    assert report.held_out.expression.endswith("predicted there from 40 points at 2026-01-01")
+    assert dataclasses.replace(report, held_out=None) == dataclasses.replace(fitted, held_out=None)
+    assert fitted.held_out.expression == held_out.EXPRESSION
+    assert fitted.held_out.rows != report.held_out.rows
+
+
+def test_of_other_axes_the_fit_is_judged(declared):
+    table, held = declared
+    table["test_loss"] = table["test_error"]
+    axes = (("train_gflops", "test_loss"),)
+    stored = prediction_of(held, (0.9, 0.8, 1.0))
+    assert judged(table, stored, axes) == judged(table, None, axes)
+
+
+def test_held_out_runs_without_a_stored_prediction_are_named_and_not_judged(declared):
+    table, held = declared
+    one = judged(table, prediction_of(held, (0.05, 0.01, 0.1)))
+    assert [row.run_id for row in one.held_out.rows] == [held["run_id"].iloc[0]]
+    assert "1 held-out runs were trained without a prediction: their compute was unknown" in one.warnings
+    none = judged(table, prediction_of(held, reason="too few points"))
+    assert none.held_out is None
+    assert "2 held-out runs were trained without a prediction: too few points" in none.warnings

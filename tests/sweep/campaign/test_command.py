@@ -64,14 +64,23 @@ def test_time_left_over_goes_to_what_was_left_out_in_the_same_order(fake, tmp_pa
     )
     assert command.run(FULL, FULL.phases, tmp_path, 480.0) == command.DONE
     names = [name for name, _ in executed]
-    assert names == [*FULL.names[:5], "ladder", "data_grid", "fashion_mnist", "metering"]
-    assert executed[5][1] == pytest.approx(480 * 0.96, abs=1)
+    before_held_out = ["ladder", "data_grid", "held_out"]
+    assert names == [*FULL.names[:4], *before_held_out, "fashion_mnist", "metering"]
+    assert executed[4][1] == pytest.approx(480 * 0.80, abs=1), "the share of the held-out runs is kept"
     latest = {each.phase: each.state for each in journal.read_phases(tmp_path)}
     assert latest["ladder"] == latest["data_grid"] == "done"
 
 
+def test_what_held_out_runs_leave_over_goes_to_what_is_still_left_out(fake, tmp_path):
+    executed = fake(ladder=2 * [partial("ladder")], held_out=[partial("held_out")])
+    assert command.run(FULL, FULL.phases, tmp_path, 480.0) == command.DONE
+    names = [name for name, _ in executed]
+    assert names[4:] == ["ladder", "held_out", "ladder", "held_out", "fashion_mnist", "metering"]
+    assert executed[6][1] == pytest.approx(480 * 0.96, abs=1)
+
+
 def test_what_is_left_out_is_written_down_and_is_no_failure(fake, tmp_path):
-    fake(ladder=[partial("ladder"), partial("ladder")])
+    fake(ladder=3 * [partial("ladder")])
     assert command.run(FULL, FULL.phases, tmp_path, 480.0) == command.DONE
     lines = [json.loads(line) for line in (tmp_path / "phases.jsonl").read_text().splitlines()]
     ladder = [line for line in lines if line["phase"] == "ladder"][-1]

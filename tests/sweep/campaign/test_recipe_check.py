@@ -41,6 +41,7 @@ def test_the_best_recipe_is_taken_when_depth_and_width_help():
     assert decision.overrides == ("model.x=b", "optim.lr=0.2")
     assert "accepted" in decision.message
     assert len(decision.comparisons) == 4
+    assert decision.untried == 0
 
 
 @pytest.mark.parametrize(
@@ -91,6 +92,17 @@ def test_what_was_not_trained_is_not_accepted():
     decision = recipe_check.decide(SEARCH, found, RATES)
     assert (decision.recipe, decision.accepted) == (B, False)
     assert "4 of 4 comparisons were not made" in decision.message
+    assert decision.untried == 2 + 2 * 3, "two recipes at the first shape, two on the others"
+
+
+def test_a_search_is_over_when_nothing_untried_can_change_it():
+    bad = {(128, 3): 0.9}
+    every = losses(a=scaled(1.0, at=bad), b=scaled(1.2, at=bad), a_slow={(64, 3): math.inf})
+    assert recipe_check.decide(SEARCH, every, RATES).untried == 1, "b_slow at the first shape"
+    ended = every | losses(b_slow={(64, 3): math.inf})
+    decision = recipe_check.decide(SEARCH, ended, RATES)
+    assert (decision.accepted, decision.untried) == (False, 0)
+    assert recipe_check.decide(SEARCH, losses(), RATES).untried == 4
 
 
 def test_runs_that_diverge_rank_last_and_fail_comparisons():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,9 @@ from isoflop.sweep.local import launch, metering_pass, shape_records
 from isoflop.sweep.local.agenda import Agenda, MeterShape
 from isoflop.sweep.local.metering_results import MeteringResults
 from isoflop.sweep.local.shape_records import FROM_SOLO
+from isoflop.sweep.local.stops import StopRequests
 from isoflop.sweep.local.worker import Reply
+from isoflop.sweep.local.worker_pool import WorkerPool
 
 pytestmark = pytest.mark.slow
 
@@ -147,7 +150,10 @@ def test_the_pass_meters_each_shape_once_and_only_those_that_need_it(
     directory = runs[0].config.directory
     metered: list[Config] = []
 
-    def execute(agenda: Agenda, slots: object, on_run_end: object, results: MeteringResults) -> None:
+    def execute(
+        agenda: Agenda, slots: object, on_run_end: object, results: MeteringResults, *, seconds: float | None
+    ) -> None:
+        assert seconds is None
         while (job := agenda.next(0)) is not None:
             assert isinstance(job, MeterShape)
             metered.append(job.config)
@@ -166,6 +172,23 @@ def test_the_pass_meters_each_shape_once_and_only_those_that_need_it(
     assert [record.energy is not None for record in after] == [True, True, False, False]
     assert metering_pass.run_pass(runs, directory) == 0
     assert [config.model.width for config in metered] == [4, 8, 8], "what is complete is not metered again"
+
+
+def test_the_pass_hands_its_time_limit_to_the_worker_pool(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = packed_sweep(make_config)
+    limits: list[float | None] = []
+
+    def stop_after(seconds: float | None, stops: StopRequests) -> AbstractContextManager[None]:
+        limits.append(seconds)
+        return nullcontext()
+
+    monkeypatch.setattr(launch, "stop_after", stop_after)
+    monkeypatch.setattr(WorkerPool, "execute", lambda self, stops: None)
+    metering_pass.run_pass(runs, runs[0].config.directory, seconds=3.0)
+    metering_pass.run_pass(runs, runs[0].config.directory)
+    assert limits == [3.0, None]
 
 
 def test_the_pass_takes_a_kept_energy_before_it_meters(

@@ -1,4 +1,8 @@
-"""Runs held out by a rule fixed beforehand: the rest is fitted, and its forecast is judged on them."""
+"""Runs held out by a rule fixed beforehand: the rest is fitted, and its forecast is judged on them.
+
+Where the forecast was written down before the held-out runs were trained (DIR/held_out.json), that is the one
+judged: a fit made afterwards may rest on runs that were trained since, and on methods chosen since.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from isoflop.curve import points
 from isoflop.curve.fit import DEFAULT_AXES, Method, fit_all, fit_table
 from isoflop.curve.result import FitFile, FitReport, HeldOut, HeldOutRun
 from isoflop.table import held_out, rule
+from isoflop.table.held_out import Prediction
 
 Array = npt.NDArray[np.float64]
 
@@ -59,9 +64,19 @@ def fit_sweep(
     source: str,
     method: Method,
     axes: Sequence[tuple[str, str]] = DEFAULT_AXES,
+    stored: Prediction | None = None,
 ) -> FitFile:
-    """Fit a sweep's table as fit.fit_all does, and judge the first report on the runs that were held out
-    before training, which no report fits.
+    """Fit a sweep's table as fit.fit_all does, and judge the prediction for the first report's axes on the
+    runs that were held out before training, which no report fits.
+
+    Judged is the stored prediction; that of this fit only where none was written, or for other axes.
+
+    Args:
+        rows: one a run.
+        source: as the file names it.
+        method: of the fits.
+        axes: names of x and y of each report.
+        stored: what held_out.json predicts of the held-out runs, None if it does not.
 
     Raises: as fit.fit_all.
     """
@@ -73,11 +88,38 @@ def fit_sweep(
     at = points.numbers(known, x)
     fits = fit_all(rows, source=source, method=_reaching(rows, at, x, method), axes=axes)
     first = fits.reports[0]
-    if first.forecast is None:
-        return fits
+    if stored is not None and (stored.x, stored.y) == (x, y):
+        first = _with_stored(first, known, stored)
+    elif first.forecast is not None:
+        ids = [str(run_id) for run_id in known["run_id"]]
+        judged = _judge(first, held_out.EXPRESSION, ids, at, points.numbers(known, y))
+        first = dataclasses.replace(first, held_out=judged)
+    return dataclasses.replace(fits, reports=(first, *fits.reports[1:]))
+
+
+def _with_stored(report: FitReport, known: pd.DataFrame, stored: Prediction) -> FitReport:
+    """Return the report with the stored prediction judged on the held-out rows of `known`.
+
+    Rows that were not predicted are judged by nothing, which a warning says.
+    """
+    by_id = {each.run_id: (each.y, each.new_low, each.new_high) for each in stored.points}
     ids = [str(run_id) for run_id in known["run_id"]]
-    judged = _judge(first, held_out.EXPRESSION, ids, at, points.numbers(known, y))
-    return dataclasses.replace(fits, reports=(dataclasses.replace(first, held_out=judged), *fits.reports[1:]))
+    in_it = np.array([run_id in by_id for run_id in ids])
+    without = int((~in_it).sum())
+    if without:
+        why = stored.reason or "their compute was unknown"
+        warning = f"{without} held-out runs were trained without a prediction: {why}"
+        report = dataclasses.replace(report, warnings=(*report.warnings, warning))
+    if not in_it.any():
+        return report
+    expression = (
+        f"{held_out.EXPRESSION}, predicted there from {stored.fitted_points} points at {stored.predicted_at}"
+    )
+    rows, ids = known[in_it], [run_id for run_id in ids if run_id in by_id]
+    predicted = np.array([by_id[run_id] for run_id in ids])
+    values = points.numbers(rows, stored.x), points.numbers(rows, stored.y)
+    judged = _compare(expression, ids, *values, predicted, report.x_max)
+    return dataclasses.replace(report, held_out=judged)
 
 
 def predict(rows: pd.DataFrame, at: Array, *, x: str, y: str, method: Method) -> tuple[FitReport, Array]:
@@ -119,7 +161,20 @@ def _judge(report: FitReport, expression: str, ids: list[str], x: Array, y: Arra
         ids: run ids (n) of the held-out runs.
         x, y: their values (n,).
     """
-    middle, low, high = _at(report, x).T
+    return _compare(expression, ids, x, y, _at(report, x), report.x_max)
+
+
+def _compare(expression: str, ids: list[str], x: Array, y: Array, predicted: Array, x_max: float) -> HeldOut:
+    """Compare predictions with held-out runs.
+
+    Args:
+        expression: the rule.
+        ids: run ids (n) of the held-out runs.
+        x, y: their values (n,).
+        predicted: (n, 3): the prediction, and the ends of the interval for a new run.
+        x_max: largest x that was fitted.
+    """
+    middle, low, high = predicted.T
     rows = tuple(
         HeldOutRun(run_id, *(float(v) for v in values))
         for run_id, *values in zip(ids, x, y, middle, low, high, strict=True)
@@ -129,6 +184,6 @@ def _judge(report: FitReport, expression: str, ids: list[str], x: Array, y: Arra
         runs=len(rows),
         log_rmse=float(np.sqrt(np.mean(np.log(middle / y) ** 2))),
         inside_new_run_interval=int(((low <= y) & (y <= high)).sum()),
-        largest_ratio=float(x.max() / report.x_max),
+        largest_ratio=float(x.max() / x_max),
         rows=rows,
     )

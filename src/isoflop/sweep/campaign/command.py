@@ -132,11 +132,16 @@ def _interrupt(number: int, frame: object) -> None:
 def _turns(chosen: Sequence[Phase]) -> Iterator[tuple[Phase, float]]:
     """Yield the phases in the order of execution, each with the share of the time at whose end it must stop.
 
-    Sweeps have a second turn, in what they and the others have left over, before phases without a share.
+    Sweeps have further turns in what was left over: just before held-out runs, which are thus predicted from
+    all that has fitted, and before phases without a share.
     """
     ends = budget.ends([phase.share for phase in chosen])
     spare = next((i for i, phase in enumerate(chosen) if not phase.share), len(chosen))
-    yield from zip(chosen[:spare], ends[:spare], strict=True)
+    for i, phase in enumerate(chosen[:spare]):
+        if phase.held_out and i:
+            # The share of the held-out runs is kept for them.
+            yield from ((earlier, ends[i - 1]) for earlier in chosen[:i] if earlier.kind == "sweep")
+        yield phase, ends[i]
     for phase in chosen[:spare]:
         if phase.kind == "sweep":
             yield phase, ends[spare - 1]

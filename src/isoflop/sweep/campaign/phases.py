@@ -24,6 +24,8 @@ from isoflop.sweep.local import metering_pass
 
 GRACE_SECONDS = 60.0
 """After its limit, a measurement of ceilings has this long for torch's import and CUDA's context."""
+METERING_CUT = "the phase's time was over before they were metered: the same command goes on"
+KEPT = "sweeps have begun under the decision, which therefore stays"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,16 +143,21 @@ class Phases:
             if left <= self._plan.start_seconds:
                 left_out.append(self._too_late(folder.name, left))
                 continue
-            completed += metering_pass.run_pass(manifest.read_runs(folder / "manifest.jsonl"), folder)
+            runs = manifest.read_runs(folder / "manifest.jsonl")
+            completed += metering_pass.run_pass(runs, folder, seconds=left)
+            if time.monotonic() - began >= seconds and (cut := metering_pass.shapes_to_meter(runs, folder)):
+                left_out.append(LeftOut(f"{len(cut)} shapes of {folder.name}", METERING_CUT))
         state: PhaseState = "partial" if left_out else "done"
         message = f"joules of {completed} points completed"
         return PhaseReport(phase.name, state, seconds, left_out=tuple(left_out), message=message)
 
     def _recipe(self, phase: Phase, seconds: float) -> PhaseReport:
-        """Find a recipe under which large networks train, and write it down; it is not changed afterwards."""
-        if self._decision is not None:
-            message = f"decided before: {self._decision.message}"
-            return PhaseReport(phase.name, "done", seconds, message=message)
+        """Find a recipe under which large networks train, and write it down.
+
+        A search that time cut off goes on in a later call, until a sweep has begun under its decision.
+        """
+        if (decided := self._decided_before(phase, seconds)) is not None:
+            return decided
         began, search = time.monotonic(), self._plan.recipe
         folder = self._directory / summary.RECIPE_FOLDER
         every = trials.make(search, self._compose, folder)
@@ -169,10 +176,27 @@ class Phases:
         journal.write_decision(self._decision, self._directory)
         self._say(self._decision.message)
         report = _report(phase, seconds, parts, self._decision.message)
+        if self._decision.untried and not report.left_out:
+            untried = LeftOut(
+                f"{self._decision.untried} trials", "the phase's time was over before they began"
+            )
+            report = dataclasses.replace(report, left_out=(untried,))
         # A trial that diverges is an answer, one that fails is not.
         failures = tuple(line for line in report.failures if not line.endswith("diverged"))
         state: PhaseState = "failed" if failures else "partial" if report.left_out else "done"
         return dataclasses.replace(report, failures=failures, state=state)
+
+    def _decided_before(self, phase: Phase, seconds: float) -> PhaseReport | None:
+        """Return the report of a phase that has nothing left to decide, None if it has."""
+        if self._decision is None:
+            return None
+        message = f"decided before: {self._decision.message}"
+        if not self._decision.untried:
+            return PhaseReport(phase.name, "done", seconds, message=message)
+        if not summary.begun_sweeps(self._directory):
+            return None
+        left_out = (LeftOut(f"{self._decision.untried} trials", KEPT),)
+        return PhaseReport(phase.name, "partial", seconds, left_out=left_out, message=message)
 
     def _costed(
         self, every: Trials, recipes: Iterable[Recipe], shapes: tuple[Shape, ...]
@@ -187,10 +211,12 @@ class Phases:
         began = time.monotonic()
         base = self._compose((*phase.overrides, *(self._decision.overrides if self._decision else ())))
         runs, folder = grid.expand(base), base.directory
-        held_out.declare(folder, runs)
         predicted = self._predictions.sweeps[phase.name]
         pairs = zip(_part(phase, runs), predicted, strict=True)
         wanted = tuple(CostedRun(planned, cost) for planned, cost in pairs)
+        if self._allowance(seconds).select(wanted).chosen:
+            # Not before something is to be trained: the declaration binds the sweep to its recipe.
+            held_out.declare(folder, runs)
         if phase.held_out and (why := self._predict_held_out(folder, wanted, seconds)):
             left_out = (LeftOut("all of it", why),)
             return PhaseReport(phase.name, "left out", seconds, runs=len(wanted), left_out=left_out)

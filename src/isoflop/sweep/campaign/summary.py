@@ -12,10 +12,15 @@ from isoflop import record as records
 from isoflop.sweep.campaign import journal
 from isoflop.sweep.campaign.journal import PhaseReport
 from isoflop.sweep.campaign.recipe_check import ALLOWED_RATIO, Comparison, Decision
-from isoflop.table import aggregate
+from isoflop.table import aggregate, held_out
 
 FILE = "summary.md"
 RECIPE_FOLDER = "recipe"
+AFTERWARDS = {
+    False: "The same command goes on with them.",
+    True: "Sweeps have begun under this decision, which therefore stays; a new folder searches anew.",
+}
+"""What becomes of a search that time cut off, by whether a sweep has begun."""
 
 
 def write(directory: Path) -> str:
@@ -26,7 +31,8 @@ def write(directory: Path) -> str:
         OSError: a file cannot be read or written.
     """
     decision = journal.read_decision(directory)
-    parts = [f"# {directory.name}", _recipe(decision), _phases(journal.read_phases(directory))]
+    begun = bool(begun_sweeps(directory))
+    parts = [f"# {directory.name}", _recipe(decision, begun=begun), _phases(journal.read_phases(directory))]
     for folder in sweep_folders(directory):
         parts.append(_results(folder))
     text = "\n\n".join(part for part in parts if part) + "\n"
@@ -40,12 +46,20 @@ def sweep_folders(directory: Path) -> tuple[Path, ...]:
     return tuple(folder for folder in found if folder.name != RECIPE_FOLDER)
 
 
-def _recipe(decision: Decision | None) -> str:
+def begun_sweeps(directory: Path) -> tuple[Path, ...]:
+    """Return the folders of sweeps that are bound to the recipe: with a record, or with runs held out."""
+    declared = {path.parent for path in directory.glob(f"*/{held_out.FILE}")}
+    return tuple(sorted(declared | set(sweep_folders(directory))))
+
+
+def _recipe(decision: Decision | None, *, begun: bool) -> str:
     if decision is None:
         return "**Recipe**: the shipped one; no trial was made in this campaign."
     lines = [f"**Recipe**: {decision.message}."]
     if decision.overrides:
         lines.append(f"The sweeps take `{' '.join(decision.overrides)}`.")
+    if decision.untried:
+        lines.append(f"Time cut the search off: {decision.untried} trials were not made. {AFTERWARDS[begun]}")
     lines.extend(f"- {_comparison(each)}" for each in decision.comparisons)
     lines.extend(f"- rejected before it: {each}" for each in decision.rejected)
     rows = [

@@ -55,13 +55,16 @@ def run_all(
         _execute(agenda, slots, on_run_end, results, own_processes=1 + compiling, seconds=seconds)
 
 
-def meter_shapes(shapes: Sequence[Config], runs: Sequence[PlannedRun], slots: Slots) -> int:
+def meter_shapes(
+    shapes: Sequence[Config], runs: Sequence[PlannedRun], slots: Slots, *, seconds: float | None = None
+) -> int:
     """Meter shapes that have been trained, complete the records of their runs and return how many points.
 
     Args:
         shapes: a configuration of each shape.
         runs: the runs whose records are completed.
         slots: where to meter.
+        seconds: time limit; a shape that is being metered then is given up. None: no limit.
 
     Raises:
         KeyboardInterrupt: asked to stop.
@@ -70,7 +73,8 @@ def meter_shapes(shapes: Sequence[Config], runs: Sequence[PlannedRun], slots: Sl
     results = MeteringResults(runs)
     due = [MeterShape(config, config.shape_id) for config in shapes if results.needs_measurement(config)]
     if due:
-        _execute(Agenda((), slots, shapes=due), slots, lambda planned, written: None, results)
+        agenda = Agenda((), slots, shapes=due)
+        _execute(agenda, slots, lambda planned, written: None, results, seconds=seconds)
     return results.completed
 
 

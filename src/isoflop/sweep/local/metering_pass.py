@@ -34,10 +34,15 @@ def shapes_to_meter(runs: Sequence[PlannedRun], directory: Path) -> tuple[Config
     return tuple(shapes.values())
 
 
-def run_pass(runs: Sequence[PlannedRun], directory: Path) -> int:
+def run_pass(runs: Sequence[PlannedRun], directory: Path, *, seconds: float | None = None) -> int:
     """Meter each shape that needs it, and complete its records.
 
     Returns the number of completed points; tells the user for which shapes the energy stays unknown, and why.
+
+    Args:
+        runs: of the sweep.
+        directory: its folder.
+        seconds: time limit; shapes that are not metered by then are left to a later pass. None: no limit.
 
     Raises:
         KeyboardInterrupt: the pass was asked to stop.
@@ -46,4 +51,6 @@ def run_pass(runs: Sequence[PlannedRun], directory: Path) -> int:
     shapes = shapes_to_meter(runs, directory)
     notify(f"metering pass: {len(shapes)} shapes")
     threads = shapes[0].launch.threads if shapes else None
-    return launch.meter_shapes(shapes, runs, Slots(1, threads or 1, 1)) if shapes else 0
+    if not shapes:
+        return 0
+    return launch.meter_shapes(shapes, runs, Slots(1, threads or 1, 1), seconds=seconds)
