@@ -13,8 +13,11 @@ from isoflop.sweep.dry_run import PlanLine, SweepPlan, Total
 def show(plan: SweepPlan, out: Console) -> None:
     """Print the table, the rule by which it was predicted, and what is left to run."""
     table = Table(box=None, pad_edge=False)
-    for name in ("runs of", "epochs at which a point ends", "runs", "GFLOPs each", "seconds", "joules"):
-        table.add_column(name, justify="left" if name.startswith(("runs of", "epochs")) else "right")
+    # A narrow terminal wraps the list of epochs, and never the name of a shape.
+    table.add_column("runs of", no_wrap=True)
+    table.add_column("points at epochs")
+    for name in ("runs", "GFLOPs each", "seconds", "joules"):
+        table.add_column(name, justify="right")
     for line in plan.lines:
         table.add_row(*_texts(line))
     table.add_section()
