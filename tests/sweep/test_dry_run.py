@@ -101,7 +101,7 @@ def test_the_table_on_the_terminal_trains_and_writes_nothing(
     sweep = ["sweep", "sweep=ladder", "model.width=8,16", "model.depth=1", "--dry-run", "--on", "H200"]
     assert main.main(sweep) == output.DONE
     shown = " ".join(capsys.readouterr().out.split())
-    assert "width 16, depth 1 1, 2, 4, 8, 16 2" in shown
+    assert "width 16, depth 1 1,2,4,8,16 2" in shown
     assert "width 128, depth 1 (held out)" in shown
     assert "device: NVIDIA H200 seconds and joules: steps x the median step of this shape" in shown
     assert max(map(len, dry_run.RULE)) < 110

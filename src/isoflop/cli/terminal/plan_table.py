@@ -13,7 +13,7 @@ from isoflop.sweep.dry_run import PlanLine, SweepPlan, Total
 def show(plan: SweepPlan, out: Console) -> None:
     """Print the table, the rule by which it was predicted, and what is left to run."""
     table = Table(box=None, pad_edge=False)
-    # A narrow terminal wraps the list of epochs, and never the name of a shape.
+    # A narrow terminal wraps the sums, and neither the name of a shape nor its epochs.
     table.add_column("runs of", no_wrap=True)
     table.add_column("points at epochs")
     for name in ("runs", "GFLOPs each", "seconds", "joules"):
@@ -38,7 +38,7 @@ def _texts(line: PlanLine) -> tuple[str, ...]:
     mark = " (held out)" if line.held_out else ""
     return (
         f"{line.label}{mark}",
-        ", ".join(f"{each:.3g}" for each in line.epochs),
+        ",".join(f"{each:.3g}" for each in line.epochs),
         str(line.runs),
         "?" if line.run_flops is None else _number(line.run_flops * 1e-9),
         "?" if line.seconds is None else _number(line.seconds),
