@@ -208,6 +208,11 @@ TEXT = (
 """The columns of text; the others hold numbers."""
 
 
+def _epochs(passes: float) -> str:
+    """Return `16 epochs` for 15.96: an epoch drops its last partial batch."""
+    return f"{passes:.0f} epochs" if passes >= 10 else f"{passes:.2g} epochs"
+
+
 READABLE: dict[str, Callable[[Any], str]] = {
     "data": str,
     "train_n": "{:.0f} images".format,
@@ -216,7 +221,7 @@ READABLE: dict[str, Callable[[Any], str]] = {
     "optimizer": str,
     "batch_size": "batch {:g}".format,
     "precision": str,
-    "epochs": "{:g} epochs".format,
+    "epochs": _epochs,
 }
 """Columns that tell configurations of one shape apart, and how a label names their values."""
 FOLLOWS = {"data": ("train_n", "epochs"), "train_n": ("epochs",)}

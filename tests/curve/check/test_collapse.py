@@ -97,3 +97,14 @@ def test_every_irreducible_loss_tried_is_below_every_loss(make_healthy, make_cur
     seen = measured(table, curves)
     assert np.isfinite(seen.deviation)
     assert all(np.isfinite(curve.ratio).all() for curve in seen.curves)
+
+
+def test_repeated_data_do_not_grow_with_size(make_healthy, make_curves):
+    """Forty passes over one small set are longer training, and not more data."""
+    table = make_healthy()
+    curves = make_curves(table)
+    assert isinstance(collapse.measure(table, curves), collapse.Collapse)
+    repeated = table.assign(train_n=table["examples_seen"] / 40)
+    lacking = collapse.measure(repeated, curves)
+    assert isinstance(lacking, str)
+    assert "no example seen more than 4 times" in lacking

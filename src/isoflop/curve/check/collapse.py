@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import optimize
 
-from isoflop.curve.check import finding
+from isoflop.curve.check import finding, repetition
 from isoflop.curve.check.finding import Finding, Outcome, Subject
 from isoflop.curve.check.loss_curves import LossCurve
 
@@ -78,9 +78,12 @@ def measure(table: pd.DataFrame, curves: Mapping[str, LossCurve]) -> Collapse | 
     rows = rows[rows["run_id"].isin(set(curves))]
     if rows.empty:
         return "train_loss intervals in the records (those of schema 4 have them)"
-    ladder = _ladder(rows, size)
+    ladder = _ladder(rows[~repetition.too_often(rows)], size)
     if len(ladder) < LEAST_SIZES:
-        return f"{LEAST_SIZES} sizes whose data grow with size (examples_seen)"
+        return (
+            f"{LEAST_SIZES} sizes whose data grow with size (examples_seen), no example seen more than "
+            f"{repetition.OFTEN:g} times"
+        )
     losses = [np.array([curves[run].over(EDGES) for run in group["run_id"]]) for group in ladder]
     least = min(float(each.min()) for each in losses)
 
@@ -101,6 +104,8 @@ def _ladder(rows: pd.DataFrame, size: str) -> list[pd.DataFrame]:
     shortest to the largest at its longest counts (ln examples against ln size); sizes that would not see more
     examples than the one before are left out.
     """
+    if rows.empty:
+        return []
     x, y = (np.log(rows[name].to_numpy(float)) for name in (size, "examples_seen"))
     first, last = float(y[x == x.min()].min()), float(y[x == x.max()].max())
     if x.max() == x.min() or last < first + np.log(GROWTH):

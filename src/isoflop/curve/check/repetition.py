@@ -11,6 +11,15 @@ CHECK = "repetition"
 OFTEN = 4.0
 """Up to about this many passes repeated data are nearly as good as fresh ones (Muennighoff et al. 2023,
 arXiv 2305.16264, for language models)."""
+TOLERANCE = 1.02
+"""Passes are whole batches: within this ratio of OFTEN they are not more."""
+
+
+def too_often(rows: pd.DataFrame) -> pd.Series[bool]:
+    """Return for each row whether its examples were seen more than OFTEN times; False where not known."""
+    if "train_n" not in rows:
+        return pd.Series(False, index=rows.index)
+    return rows["examples_seen"] / rows["train_n"] > OFTEN * TOLERANCE
 
 
 def check(table: pd.DataFrame) -> Outcome:
@@ -24,9 +33,9 @@ def check(table: pd.DataFrame) -> Outcome:
     passes = rows["examples_seen"] / rows["train_n"]
     low, high = float(passes.min()), float(passes.max())
     often = f"{high:.3g} times" if high <= 1.02 * low else f"{low:.3g} to {high:.3g} times"
-    if high <= OFTEN * 1.02:
+    if high <= OFTEN * TOLERANCE:
         return Outcome(CHECK, passed=f"each training example was seen {often}")
-    many = rows[passes > OFTEN * 1.02]
+    many = rows[too_often(rows)]
     which = (
         "by every run" if len(many) == len(rows) else f"({len(many)} of {len(rows)} runs more than {OFTEN:g})"
     )

@@ -116,7 +116,7 @@ def _training_loss(points: ChartPoints, rows: pd.DataFrame, checked: CheckReport
 def collapse_figure(seen: Collapse) -> Figure:
     """Draw each size's reducible loss over its final value, over that of all sizes, within seed noise."""
     figure = canvas.blank(canvas.SIZE_INCHES[0], LOW)
-    axes, side = figure.subplots(1, 2, width_ratios=(3.6, 1.0))
+    axes, side = figure.subplots(1, 2, width_ratios=(2.9, 1.0))
     axes.set_xscale("log")
     ratios = np.log(np.array([curve.ratio for curve in seen.curves]))
     off = np.exp(ratios - ratios.mean(axis=0))
