@@ -65,6 +65,10 @@ def test_the_map_names_every_module_and_folder() -> None:
 
 
 def test_committed_results_carry_their_evidence() -> None:
-    for folder in (ROOT / "results").glob("*-*/"):
-        text = (folder / "README.md").read_text()
-        assert re.search(r"^Evidence: ", text, re.MULTILINE), folder
+    # Other folders under results/ are ignored by git: what whoever runs these tests has measured.
+    committed = re.findall(r"^!/results/([^/]+-[^/]+)/$", (ROOT / ".gitignore").read_text(), re.MULTILINE)
+    assert "cifar10-h200-fixed-recipe" in committed
+    for name in committed:
+        if (ROOT / "results" / name).is_dir():
+            text = (ROOT / "results" / name / "README.md").read_text()
+            assert re.search(r"^Evidence: ", text, re.MULTILINE), name
