@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from isoflop.cli import main
+from isoflop.cli import main, paper
 
 
 def _stderr(capsys):
@@ -71,3 +71,9 @@ def test_nothing_of_the_paper_imports_torch():
         "torchvision_weights.read_models(); assert not {'torch', 'torchvision'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120, cwd=Path(__file__).parents[1])
+
+
+def test_the_small_sweep_s_bills_are_fitted_by_the_two_forms_of_the_paper() -> None:
+    fitted = paper._laws(Path(__file__).parents[2] / "results/digits-cpu")
+    (report,) = fitted.reports
+    assert [law.law for law in report.fits] == ["power_law_ols", "exponential"]

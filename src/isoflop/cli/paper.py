@@ -292,7 +292,7 @@ def _laws(directory: Path) -> Any:
 
     rows = aggregate.aggregate(directory).rows
     axes = (("train_gflops", "test_error"),)
-    method = fit.Method(laws=forms.FORMS, resamples=SWEEP_RESAMPLES, forecast=False)
+    method = fit.Method(laws=tuple(forms.LAW_OF_FORM.values()), resamples=SWEEP_RESAMPLES, forecast=False)
     return fit.fit_all(rows, source=directory.name, method=method, axes=axes)
 
 
