@@ -136,13 +136,13 @@ def _shapes(result: OverparameterisedResult) -> SectionTable:
 
 
 def _caption(result: OverparameterisedResult) -> str:
-    told = exponent(result, RMS, "train_gflops") is not None
+    is_judged = exponent(result, RMS, "train_gflops") is not None
     bound = (
         "root mean square error of the predicted probabilities, with the bound's slope through the middle "
         "(dashed), and test error"
     )
     return (
-        f"{bound.capitalize() if told else 'Test error'} of {plural(result.configs, 'shape')} against "
+        f"{bound.capitalize() if is_judged else 'Test error'} of {plural(result.configs, 'shape')} against "
         "training examples, parameters and training compute, all axes logarithmic; solid lines are the fits."
     )
 
