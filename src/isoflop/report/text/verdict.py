@@ -37,7 +37,7 @@ Answer = Literal["agrees", "disagrees", "cannot be told"]
 
 _CLAIM = (
     "The paper claims that error falls only as a small power of compute: being k times better costs at least "
-    "k⁴ times the compute in theory (alpha of 4 or more), and more in practice."
+    "k⁴ times the compute in theory (alpha of 4 or more, for root mean square error), and more in practice."
 )
 
 
@@ -170,9 +170,9 @@ def _answer(
         return (
             "disagrees",
             "Disagrees, within the range measured: error falls faster than the paper's best case.",
-            f"The whole 95% interval of alpha lies below {LEAST_ALPHA:g}. The paper's limit is for ever "
-            "larger models and data; a short stretch of small models can be steeper, so this says nothing "
-            "of others.",
+            f"The whole 95% interval of alpha lies below {LEAST_ALPHA:g}. The paper's limit is of root mean "
+            "square error, for ever larger models and data; classification error over a short stretch of "
+            "small models can be steeper, so this says nothing of others.",
         )
     return (
         "cannot be told",
