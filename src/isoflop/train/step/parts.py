@@ -35,6 +35,7 @@ class Parts:
         loss_sum: scalar on the device, the sum of all losses; not finite once any loss was not.
         autocast: context of a mixed-precision forward pass; None in fp32.
         label_smoothing: share of the target spread over all classes, in the training loss only.
+        clip_norm: largest norm of all gradients together, None without limit.
         after_forward, after_backward: called around the backward pass where several processes train: they
             start and finish averaging the running statistics.
     """
@@ -45,6 +46,7 @@ class Parts:
     loss_sum: Tensor
     autocast: torch.autocast | None
     label_smoothing: float
+    clip_norm: float | None = None
     after_forward: Callable[[], None] | None = None
     after_backward: Callable[[], None] | None = None
 
