@@ -9,11 +9,11 @@ AdamW and Muon (Malladi et al. 2022; momenta and betas are held). lr x weight de
 that weights decay by the same share an epoch (Wang and Aitchison 2024): the decay itself is held for SGD and
 multiplied by sqrt(B/B0) for AdamW and Muon.
 
-Length, where `base_steps` S0 is given: AdamW and Muon take lr x sqrt(S0/S) and decay x sqrt(S0/S) in a run of S
-steps, so that the sum of lr x decay over a whole run is the same for all lengths. This is Complete(d)P's rule
-(Mlodozeniec et al. 2025, arXiv 2512.22382, table 1): sqrt(m_B/m_D) on both, with m_B and m_D the multiples of
-the base's batch and data, as m_D/m_B = S/S0. It has the batch size's sqrt(B/B0) at equal data in it, so
-base_batch_size must be null beside it. Their two other lines are left out, as they are for batch size:
+Length, where `base_steps` S0 is given: AdamW and Muon take lr x sqrt(S0/S) and decay x sqrt(S0/S) in a run of
+S steps, so that the sum of lr x decay over a whole run is the same for all lengths. This is the rule of
+Complete(d)P (Mlodozeniec et al. 2025, arXiv 2512.22382, table 1): sqrt(m_B/m_D) on both, with m_B and m_D the
+multiples of the base's batch and data, as m_D/m_B = S/S0. It has the batch size's sqrt(B/B0) at equal data in
+it, so base_batch_size must be null beside it. Their two other lines are left out, as they are for batch size:
 (1 - beta) x m_B/m_D, which would exceed 1 in runs much shorter than the base, and epsilon x sqrt(m_D/m_B).
 They test AdamW under a cosine; for Muon the rule is borrowed.
 """
