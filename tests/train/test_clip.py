@@ -31,7 +31,7 @@ def grads(of: list[nn.Parameter]) -> Tensor:
 
 
 def trainer(config: Config, kind: step.EngineKind) -> Trainer:
-    return Trainer(config, data.load(config.data, CPU), 8, CPU, kind=kind)
+    return Trainer(config, data.load(config, CPU), 8, CPU, kind=kind)
 
 
 def test_by_hand() -> None:
@@ -58,9 +58,7 @@ def test_as_torch_clips(clip_norm: float) -> None:
 def test_one_step_of_sgd_by_hand(kind: step.EngineKind, limit: float, make_config: MakeConfig) -> None:
     settings = ("model=mlp", "model.depth=2", "optim=sgd", "optim.lr=0.5", "optim.weight_decay=0")
     made = trainer(make_config(*settings, f"optim.clip_norm={limit}"), kind)
-    images, labels = next(
-        data.batches(made.data, made.config.optim.batch_size, made.config.seed, made.memory_format)
-    )
+    images, labels = next(data.batches(made.data, made.config, made.memory_format))
     F.cross_entropy(made.model(images), labels).backward()
     before = [p.detach().double() for p in made.model.parameters()]
     gradients = [p.grad.double() for p in made.model.parameters() if p.grad is not None]

@@ -116,6 +116,10 @@ class ModelConfig:
             raise ValueError(
                 f"width {self.width} is not a multiple of head_width {self.head_width}: try {near}"
             )
+        if self.family == "gpt" and self.head_width and self.head_width % 2:
+            raise ValueError(
+                f"head_width {self.head_width} is odd and rotary positions turn pairs: head_width must be even"
+            )
         if self.kernel and self.kernel % 2 == 0:
             raise ValueError(f"kernel {self.kernel} is even: give an odd one")
 
@@ -419,6 +423,10 @@ class Config:
     def batch_rows(self) -> int:
         """Rows of a batch: images, or windows of text."""
         return self.optim.batch_size // (self.model.context or 1)
+
+    def check_batch(self) -> None:
+        """Refuse a batch that the processes cannot share. Raises ValueError."""
+        self.launch.check_batch(self.optim.batch_size, self.model.context or 1)
 
     @property
     def identity(self) -> dict[str, Any]:
