@@ -30,6 +30,7 @@ RUNS = {
     "smallest": SMALLEST,
     "largest": LARGEST,
     "averaged": (*SMALLEST, "optim.ema_decay=0.9", "optim.label_smoothing=0.1"),
+    "clipped": (*SMALLEST, "optim.clip_norm=0.1"),
     "adamw": MLP,
     "vit": VIT,
     "muon": (*MLP, "optim=muon"),

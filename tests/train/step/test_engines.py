@@ -28,6 +28,7 @@ RUNS = {
     "mlp-adamw": ("model=mlp",),
     "resnet-sgd": RESNET,
     "averaged": (*RESNET, *AVERAGED),
+    "clipped": (*RESNET, *AVERAGED, "optim.clip_norm=0.2"),
     "bf16": ("model=mlp", "precision=bf16"),
     "mup": ("model=mlp", "model.parametrization=mup", "model.base_width=4", "model.base_depth=1"),
 }
@@ -65,12 +66,12 @@ def test_the_graphs_step_is_the_eager_step_bit_for_bit(name: str, make_config: M
 
 
 def test_muon_on_a_tensor_of_rates_is_muon_to_rounding(make_config: MakeConfig) -> None:
-    config = make_config("model=mlp", "optim=muon")
+    config = make_config("model=mlp", "optim=muon", "optim.clip_norm=0.2")
     eager, static = (advanced(trainer(config, kind), 4) for kind in ("eager", "static"))
     assert torch.allclose(everything(eager), everything(static), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["averaged", "bf16"])
+@pytest.mark.parametrize("name", ["averaged", "clipped", "bf16"])
 def test_the_compiled_step_is_the_eager_step_to_rounding(name: str, make_config: MakeConfig) -> None:
     config = make_config(*RUNS[name])
     kinds: tuple[step.EngineKind, ...] = ("eager", "compile", "compiled_static")
@@ -86,7 +87,7 @@ def test_the_compiled_step_is_the_eager_step_to_rounding(name: str, make_config:
 def test_advance_never_reads_a_value(
     kind: step.EngineKind, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = trainer(make_config(*RUNS["averaged"]), kind)
+    made = trainer(make_config(*RUNS["clipped"]), kind)
     made.warm_up()
 
     def read(*_: Any) -> None:
@@ -138,6 +139,22 @@ def test_another_step_is_not_taken_over(change: str, make_config: MakeConfig) ->
     assert not made.can_reseed(make_config(change), made.data, STEPS)
     assert not made.can_reseed(make_config(), made.data, STEPS + 1)
     assert not made.can_reseed(make_config(), data.sets.load(made.config.data, CPU), STEPS)
+
+
+@pytest.mark.parametrize("kind", ["eager", "static"])
+def test_a_run_of_another_length_is_taken_over_unless_its_decay_differs(
+    kind: step.EngineKind, make_config: MakeConfig
+) -> None:
+    """optim.base_steps makes both rates depend on the length; the engine holds the decay."""
+    decaying = ("optim=adamw", f"optim.base_steps={STEPS}", "optim.weight_decay=0.1")
+    made = trainer(make_config(*decaying), kind)
+    assert made.can_reseed(make_config(*decaying, "seed=1"), made.data, STEPS)
+    assert not made.can_reseed(make_config(*decaying), made.data, STEPS - 3)
+    config = make_config(*decaying, "optim.weight_decay=0")
+    warm = advanced(trainer(config, kind))
+    warm.reseed(config, STEPS - 3)
+    assert torch.equal(everything(advanced(warm)), everything(advanced(trainer(config, kind, STEPS - 3))))
+    assert warm.optimizers[0].param_groups[0]["peak_lr"] > config.optim.lr
 
 
 def test_only_what_was_costly_to_make_is_kept(make_config: MakeConfig) -> None:
