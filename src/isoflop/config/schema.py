@@ -416,6 +416,10 @@ class Config:
         """Rows of a batch: images, or windows of text."""
         return self.optim.batch_size // (self.model.context or 1)
 
+    def check_batch(self) -> None:
+        """Refuse a batch that the processes cannot share. Raises ValueError."""
+        self.launch.check_batch(self.optim.batch_size, self.model.context or 1)
+
     @property
     def identity(self) -> dict[str, Any]:
         """What changes the result, as JSON would give it back (config/identity.py)."""
