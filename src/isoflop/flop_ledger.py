@@ -75,7 +75,7 @@ def parse_input_sizes(text: str, *, image: bool) -> tuple[int, ...]:
 
 
 def of_config(config: Config, sizes: tuple[int, ...], classes: int) -> ModelLedger:
-    """Return the ledger of the configured model on images or windows of `sizes`, at the configured batch size.
+    """Return the ledger of the configured model on images or windows of `sizes`, at the configured batch.
 
     An example is an image, or a byte of a window.
 

@@ -12,7 +12,7 @@ from typing import Any
 from isoflop.record import Record
 
 ATTENTION = "attention"
-"""The operation under which the FLOP counter keeps scores and mixing, without the four matrices around them."""
+"""The counted operation that holds scores and mixing alone, without the matrices around them."""
 TRAIN_FLOPS_PER_MAC = 6
 """Of a product whose operands both need gradients, as in attention: 2 forward and 4 backward."""
 
@@ -62,7 +62,7 @@ def train_gflops_causal(record: Record) -> float | None:
 
 
 def six_n_d_gflops(record: Record) -> float | None:
-    """Return 6 N D of Kaplan et al. (2020) in GFLOPs: N without embeddings, with the readout; D bytes seen."""
+    """Return 6 N D (Kaplan et al. 2020) in GFLOPs: N without embeddings, with the readout; D bytes seen."""
     parameters = record.model.parameters_without_embeddings
     if parameters is None or record.compute is None or context(record) is None:
         return None
