@@ -118,7 +118,7 @@ class ModelConfig:
             )
         if self.family == "gpt" and self.head_width and self.head_width % 2:
             raise ValueError(
-                f"head_width {self.head_width} is odd and rotary positions turn pairs: head_width must be even"
+                f"head_width {self.head_width}: rotary positions turn pairs: head_width must be even"
             )
         if self.kernel and self.kernel % 2 == 0:
             raise ValueError(f"kernel {self.kernel} is even: give an odd one")
