@@ -15,7 +15,7 @@ import pandas as pd
 from isoflop.curve.bootstrap import MIN_SCALES
 from isoflop.curve.observations import Observations
 from isoflop.curve.result import Excluded
-from isoflop.table import held_out
+from isoflop.table import held_out, target
 from isoflop.table.columns import nearest
 from isoflop.table.grouping import distinct_scales
 
@@ -131,7 +131,7 @@ def _exclusions(
         numbers(table, name) if name in table else np.full(len(table), math.nan)
         for name in ("chance_error", "test_n")
     )
-    counted = y == "test_error" and bool(np.isfinite(test_n).all())
+    counted = target.quantity(y).counted and bool(np.isfinite(test_n).all())
     reason_x, reason_y = (_REASONS.get(name, f"{name}_reason") for name in (x, y))
     graded = ["energy_grade"] if {x, y} & set(_REASONS) and "energy_grade" in table else []
     kept = ["run_id", "config_id", *(name for name in {reason_x, reason_y} if name in table), *graded]
@@ -238,7 +238,9 @@ def _observations(
     """
     values_x, values_y = numbers(rows, x), numbers(rows, y)
     counted = (
-        numbers(rows, "test_n") if y == "test_error" and "test_n" in rows else np.full(len(rows), np.nan)
+        numbers(rows, "test_n")
+        if target.quantity(y).counted and "test_n" in rows
+        else np.full(len(rows), np.nan)
     )
     trials = counted if len(counted) and np.isfinite(counted).all() else None
     count = int(mean_of.max()) + 1 if len(mean_of) else 0

@@ -13,7 +13,7 @@ import pandas as pd
 from isoflop import record as records
 from isoflop.record import Record
 from isoflop.record.label import shape_label
-from isoflop.table import held_out, rate_search
+from isoflop.table import held_out, rate_search, target
 
 JOULES_PER_KWH = 3.6e6
 SECONDS_PER_HOUR = 3600.0
@@ -128,6 +128,7 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "width": lambda r: r.model.width,
     "depth": lambda r: r.model.depth,
     "parameters": lambda r: r.model.parameters,
+    "domain": lambda r: target.IMAGE,
     "data": lambda r: r.data and r.data.name,
     "data_fraction": lambda r: r.data and r.data.fraction,
     "train_n": lambda r: r.data and r.data.train_n,
@@ -197,6 +198,7 @@ TEXT = (
         "label",
         "family",
         "architecture",
+        "domain",
         "data",
         "device",
         "precision",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # pandas takes most of a second, and the progress of a run ne
 
     from isoflop.paper.section import PaperSection
     from isoflop.table.aggregate import RunTable
+    from isoflop.table.target import Quantity
 
 OUT = Console(soft_wrap=True, highlight=False)
 if not OUT.is_terminal and "COLUMNS" not in os.environ:
@@ -111,27 +112,38 @@ def show_dropped(table: RunTable) -> None:
 
 
 def show_table(rows: pd.DataFrame) -> None:
-    """Print a table of configurations: mean GFLOPs, error, seconds, raw and net joules, and seed spread."""
+    """Print a table of configurations for each domain of the runs: mean GFLOPs, error or loss, seconds, raw
+    and net joules, and seed spread."""
+    from isoflop.table import target
+
+    parts = [part for _, part in rows.groupby(target.DOMAIN, sort=False)] or [rows]
+    for part in parts:
+        _show_table(part, target.of(part).quantity)
+
+
+def _show_table(rows: pd.DataFrame, quantity: Quantity) -> None:
+    style = ".2%" if quantity.unit == "%" else ".3f"
+    name = quantity.title.lower() if quantity.unit == "%" else f"{quantity.title.lower()}, {quantity.unit}"
     table = Table(box=None, pad_edge=False)
-    for name in (
+    for column in (
         "shape",
         "seeds",
         "train GFLOPs",
-        "test error",
+        name,
         "seed s.d.",
         "train s",
         "joules",
         "net joules",
     ):
-        table.add_column(name, justify="left" if name == "shape" else "right")
+        table.add_column(column, justify="left" if column == "shape" else "right")
     for _, seeds in rows.groupby("place_id", sort=False):
-        spread = seeds["test_error"].std() if len(seeds) > 1 else math.nan
+        spread = seeds[quantity.column].std() if len(seeds) > 1 else math.nan
         table.add_row(
             seeds["label"].iloc[0],
             str(len(seeds)),
             _number(seeds["train_gflops"].mean(), ".4g"),
-            _number(seeds["test_error"].mean(), ".2%"),
-            _number(spread, ".2%"),
+            _number(seeds[quantity.column].mean(), style),
+            _number(spread, style),
             _number(seeds["train_seconds"].mean(), ".3g"),
             _number(seeds["energy_joules"].mean(), ".4g"),
             _number(seeds["net_joules"].mean(), ".4g"),
