@@ -25,6 +25,7 @@ from isoflop.record.schema import (
     Record,
     Slurm,
     Spent,
+    TextFacts,
     State,
     Timing,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "RecordError",
     "Slurm",
     "Spent",
+    "TextFacts",
     "State",
     "Timing",
     "claim",
