@@ -176,6 +176,16 @@ def refuse_mixed(rows: pd.DataFrame, x: str) -> None:
             )
 
 
+def by_design(rows: pd.DataFrame) -> tuple[str, ...]:
+    """Return settings that vary with the length of training by a rule: on text the number of passes, which is
+    below one, and the batch size where it never falls as more bytes are read."""
+    if target.of(rows).domain != target.TEXT:
+        return ()
+    by_length = rows.groupby("examples_seen")["batch_size"].agg(["min", "max"])
+    one_rule = bool((by_length["min"] == by_length["max"]).all()) and by_length["max"].is_monotonic_increasing
+    return ("epochs", "batch_size") if one_rule else ("epochs",)
+
+
 def _warnings(
     rows: pd.DataFrame, x: str, means: Observations, excluded: list[Excluded], zeros: int
 ) -> list[str]:
@@ -199,6 +209,7 @@ def _warnings(
     if decades < 2:
         warnings.append(f"x spans {decades:.2g} decades, under two: exponent and floor are hard to separate")
     columns = _MIXABLE | ({"energy_grade": "energy grades"} if x in _REASONS else {})
+    columns = {name: plural for name, plural in columns.items() if name not in by_design(rows)}
     for name, plural in columns.items():
         values = _values(rows, name)
         if len(values) > 1:

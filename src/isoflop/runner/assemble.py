@@ -204,9 +204,7 @@ def error_rate(test: Score, val: Score) -> ErrorRate:
         documents = test.over_documents
         margin = documents.student_factor * documents.error_se
         low, high = max(0.0, test.error - margin), min(1.0, test.error + margin)
-    return ErrorRate(
-        test=test.error, val=val.error, ci_low=low, ci_high=high, test_n=test.n, val_n=val.n
-    )
+    return ErrorRate(test=test.error, val=val.error, ci_low=low, ci_high=high, test_n=test.n, val_n=val.n)
 
 
 def loss(trained: TrainedPoint) -> Loss:

@@ -41,9 +41,7 @@ def compile_ahead(config: Config, runs: int, device: torch.device) -> bool:
     return True
 
 
-def compile_step(
-    config: Config, input_shape: tuple[int, ...], classes: int, device: torch.device
-) -> None:
+def compile_step(config: Config, input_shape: tuple[int, ...], classes: int, device: torch.device) -> None:
     """Compile what a Trainer of this configuration compiles, graph for graph, and run nothing of it.
 
     Args:

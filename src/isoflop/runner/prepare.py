@@ -138,9 +138,7 @@ def counted_work(config: Config, prepared: Prepared) -> Counted:
     return Counted(config.model, data.input_shape, data.classes, config.batch_rows, prepared.count)
 
 
-def count_flops(
-    config: ModelConfig, input_shape: tuple[int, ...], classes: int, rows: int
-) -> FlopCount:
+def count_flops(config: ModelConfig, input_shape: tuple[int, ...], classes: int, rows: int) -> FlopCount:
     """Count the work per example of the configured model, on a twin without weights.
 
     An example is an image, or a byte of text, for which the work of a window is divided by its length. For

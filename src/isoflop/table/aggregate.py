@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,11 @@ def _rms_probability_error(record: Record) -> float | None:
     return math.sqrt(record.loss.test_brier / record.data.classes)
 
 
+def _bits(record: Record, nats: float | None) -> float | None:
+    of_text = record.data is not None and record.data.text is not None
+    return nats / math.log(2) if nats is not None and of_text else None
+
+
 def _ceiling_share(record: Record) -> float | None:
     """Return the share of the measured ceiling of a large matrix product that training reached."""
     time = record.time
@@ -128,18 +133,22 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "width": lambda r: r.model.width,
     "depth": lambda r: r.model.depth,
     "parameters": lambda r: r.model.parameters,
-    "domain": lambda r: target.IMAGE,
+    "domain": target.domain,
     "data": lambda r: r.data and r.data.name,
     "data_fraction": lambda r: r.data and r.data.fraction,
     "train_n": lambda r: r.data and r.data.train_n,
-    "test_n": lambda r: r.error and r.error.test_n,
-    "chance_error": lambda r: r.data and r.data.chance_error,
+    "test_n": lambda r: None if r.data and r.data.text else r.error and r.error.test_n,
+    "chance_error": lambda r: None if r.data and r.data.text else r.data and r.data.chance_error,
     "test_error": lambda r: r.error and r.error.test,
     "test_error_low": lambda r: r.error and r.error.ci_low,
     "test_error_high": lambda r: r.error and r.error.ci_high,
     "val_error": lambda r: r.error and r.error.val,
     "test_loss": lambda r: r.loss and r.loss.test,
     "test_brier": lambda r: r.loss and r.loss.test_brier,
+    "test_bits_per_byte": lambda r: _bits(r, r.loss and r.loss.test),
+    "val_bits_per_byte": lambda r: _bits(r, r.loss and r.loss.val),
+    "test_bits_per_byte_se": lambda r: _bits(r, r.loss and r.loss.test_document_se_nats),
+    "parameters_without_embeddings": lambda r: r.model.parameters_without_embeddings,
     "test_rms_probability_error": _rms_probability_error,
     "val_loss": lambda r: r.loss and r.loss.val,
     "train_loss": lambda r: r.loss and r.loss.train,
@@ -231,27 +240,48 @@ FOLLOWS = {"data": ("train_n", "epochs"), "train_n": ("epochs",)}
 passes a whole number of batches makes depends on that number."""
 
 
+def _bytes_read(count: float) -> str:
+    """Return `896 kB` or `25.8 MB`."""
+    return f"{count * 1e-3:.3g} kB" if count < 999_500 else f"{count * 1e-6:.4g} MB"
+
+
+READABLE_OF_TEXT: dict[str, Callable[[Any], str]] = {
+    "examples_seen": _bytes_read,
+    **{name: show for name, show in READABLE.items() if name not in ("train_n", "epochs")},
+}
+"""READABLE of runs on text, which differ by how many bytes they read."""
+FOLLOWS_OF_TEXT = {"examples_seen": ("lr", "batch_size")}
+"""FOLLOWS of runs on text: rate and batch go by the length of training."""
+
+
 def _distinguished(rows: pd.DataFrame) -> pd.Series[str]:
     """Return the labels; where several configurations share one, with what they differ in.
 
-    That is the value of the one column of READABLE in which they differ, if it differs between any two of
-    them, else the beginning of the configuration's id.
+    That is the value of the one column of READABLE (of READABLE_OF_TEXT) in which they differ, if it differs
+    between any two of them, else the beginning of the configuration's id.
     """
     labels = rows["label"].copy()
     for label, group in rows.groupby("label", sort=False):
         configs = group.drop_duplicates("config_id")
         if len(configs) < 2:
             continue
-        name = _one_difference(configs)
-        own = group["config_id"].map("#{:.4}".format) if name is None else group[name].map(READABLE[name])
+        of_text = target.of(configs).domain == target.TEXT
+        readable, follows = (READABLE_OF_TEXT, FOLLOWS_OF_TEXT) if of_text else (READABLE, FOLLOWS)
+        name = _one_difference(configs, readable, follows)
+        own = group["config_id"].map("#{:.4}".format) if name is None else group[name].map(readable[name])
         labels[group.index] = f"{label} " + own
     return labels
 
 
-def _one_difference(configs: pd.DataFrame) -> str | None:
-    """Return the one column of READABLE in which the configurations differ, each from all others, or None."""
-    differing = [name for name in READABLE if len(configs[name].unique()) > 1]
-    following = {name for cause in differing for name in FOLLOWS.get(cause, ())}
+def _one_difference(
+    configs: pd.DataFrame, readable: Iterable[str], follows: Mapping[str, tuple[str, ...]]
+) -> str | None:
+    """Return the one readable column in which the configurations differ, each from all others, or None.
+
+    A column that follows from another that differs does not count.
+    """
+    differing = [name for name in readable if len(configs[name].unique()) > 1]
+    following = {name for cause in differing for name in follows.get(cause, ())}
     differing = [name for name in differing if name not in following]
     if len(differing) != 1:
         return None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 import pandas as pd
+
+from isoflop.record import Record
 
 DOMAIN = "domain"
 """Column of the table that says what was trained on: IMAGE or TEXT."""
@@ -114,6 +117,17 @@ def of(table: pd.DataFrame, source: object = "") -> Target:
             "have no common axis): move the records of each into a folder of their own and fit it there"
         )
     return TEXTS if texts else IMAGES
+
+
+def domain(record: Record) -> str:
+    """Return what a run was trained on: IMAGE or TEXT."""
+    return TEXT if record.data is not None and record.data.text is not None else IMAGE
+
+
+def of_records(records: Iterable[Record]) -> Target:
+    """Return what records are judged on: bits per byte if all that have data were trained on text."""
+    domains = {domain(record) for record in records if record.data is not None}
+    return TEXTS if domains == {TEXT} else IMAGES
 
 
 def quantity(column: str) -> Quantity:

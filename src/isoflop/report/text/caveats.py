@@ -111,6 +111,11 @@ def _fitted(report: FitReport) -> str:
             f"Points: laws other than the paper's two follow the {percent(report.quantile, 2)} quantile of "
             f"{report.y}, not its middle."
         )
+    if target.quantity(report.y).unit == target.BITS:
+        return (
+            "Points: all runs are fitted, not only the most efficient ones. Where several sizes share a compute "
+            "the best of them lie below this curve; IsoFLOP profiles tell them apart."
+        )
     return "Points: all runs are fitted, as in the paper, not only the most efficient ones."
 
 

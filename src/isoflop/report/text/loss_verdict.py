@@ -66,10 +66,10 @@ def _answer(report: FitReport, seeds: pd.Series[int], support: FloorSupport | No
     power = UNKNOWN if b is None else number(b.value)
     if support is not None and support.only_by_undertrained:
         return (
-            f"Loss falls as compute to the power −{power}; it bends, but only through shapes not "
+            f"Over all runs, loss falls as compute to the power −{power}; it bends, but only through shapes not "
             "trained well.",
-            f"An irreducible part is supported only by {measured.undertrained(support)}: without them none is "
-            "identified, so none is claimed.",
+            f"An irreducible part is supported only by {measured.undertrained(support)}: without them none "
+            "is identified, so none is claimed.",
         )
     floor = costs.floor(report)
     if floor is None or not costs.floor_identified(report):
@@ -78,7 +78,9 @@ def _answer(report: FitReport, seeds: pd.Series[int], support: FloorSupport | No
 
 
 def _without_floor(power: str, floor: Estimate | None) -> tuple[str, str]:
-    headline = f"Loss falls as compute to the power −{power}; no irreducible part is identified."
+    headline = (
+        f"Over all runs, loss falls as compute to the power −{power}; no irreducible part is identified."
+    )
     fitted = "" if floor is None else f" (fitted {_bounded(floor)})"
     return headline, (
         f"No irreducible part is identified{fitted}: over this range the law with one is not clearly closer "
@@ -89,12 +91,13 @@ def _without_floor(power: str, floor: Estimate | None) -> tuple[str, str]:
 def _with_floor(report: FitReport, floor: Estimate, support: FloorSupport | None) -> tuple[str, str]:
     """Return (headline, reason) where an irreducible part is identified, from well-trained shapes only."""
     claim = floor if support is None else support.floor_without or floor
-    of_which = "" if support is None else " without undertrained shapes"
+    of_which = "" if support is None else " but undertrained shapes"
     slope = costs.parameter(costs.law(report, "power_law_floor"), "b")
     above = (
         "" if slope is None else f"; the part above it falls as compute to the power −{number(slope.value)}"
     )
-    headline = f"Loss falls towards about {amount(claim.value, target.TEST_BITS)}{of_which}{above}."
+    least = amount(claim.value, target.TEST_BITS)
+    headline = f"Over all runs{of_which}, loss falls towards about {least}{above}."
     reason = (
         "The law with an irreducible part is clearly closer to the points than the plain power law: that "
         f"part is {_bounded(floor)}"
