@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from isoflop.train.data import ImageSet, Part
-from isoflop.train.data.stream import batches
 from isoflop.train.data.augment import crop_flip, draw_crops, padding
+from isoflop.train.data.stream import batches
 
 PLAIN = torch.contiguous_format
 

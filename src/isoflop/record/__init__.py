@@ -25,8 +25,8 @@ from isoflop.record.schema import (
     Record,
     Slurm,
     Spent,
-    TextFacts,
     State,
+    TextFacts,
     Timing,
 )
 from isoflop.record.store import (
@@ -64,8 +64,8 @@ __all__ = [
     "RecordError",
     "Slurm",
     "Spent",
-    "TextFacts",
     "State",
+    "TextFacts",
     "Timing",
     "claim",
     "is_done",

@@ -17,8 +17,11 @@ Grade = Literal["A", "B", "C", "D"]
 
 @dataclasses.dataclass(frozen=True)
 class ErrorRate:
-    """Share of images classified wrongly, or of bytes predicted wrongly, in [0, 1]. The 95% interval of `test`
-    is Wilson's for images; for bytes, which depend on each other, it is that over documents."""
+    """Share of images classified wrongly, or of bytes predicted wrongly, in [0, 1].
+
+    The 95% interval of `test` is Wilson's for images, and that over documents for bytes, which depend on each
+    other.
+    """
 
     test: float
     val: float
@@ -30,7 +33,7 @@ class ErrorRate:
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """Mean cross-entropy in nats an example; `train` is over as many training examples as are tested, at most.
+    """Mean cross-entropy in nats; `train` is over as many training examples as are tested, at most.
 
     `test_document_se_nats` is the standard error of `test` over the documents of the test part, each of which
     may be easier or harder as a whole.
@@ -75,7 +78,9 @@ class CurvePoint:
 
 @dataclasses.dataclass(frozen=True)
 class Compute:
-    """Floating-point work. An example is an image, or a byte of text. One multiply-accumulate (MAC) is 2 FLOPs; `train_flops` is forward and backward
+    """Floating-point work. An example is an image, or a byte of text.
+
+    One multiply-accumulate (MAC) is 2 FLOPs; `train_flops` is forward and backward
     of convolutions, linear layers and attention for the examples really seen (docs/flops.md).
 
     `closed_form_macs_per_example` is a cross-check beside the two counters: the formula of the model's
@@ -326,8 +331,11 @@ class TextFacts:
 
 @dataclasses.dataclass(frozen=True)
 class DataFacts:
-    """What the model saw. `train_n`, `val_n` and `test_n` count images, or bytes of text; `passes` is how often
-    each training example was read on average; `split_sha256` is over what is in which part."""
+    """What the model saw.
+
+    `train_n`, `val_n` and `test_n` count images, or bytes of text; `passes` is how often each training example
+    was read on average; `split_sha256` is over what is in which part.
+    """
 
     name: str
     fraction: float

@@ -14,8 +14,8 @@ from isoflop.runner.prepare import Prepared, times
 from isoflop.runner.state import Trajectory
 from isoflop.train.data import PartName
 from isoflop.train.evaluate import evaluate
-from isoflop.train.score import Score
 from isoflop.train.loop import DivergedError, Trainer
+from isoflop.train.score import Score
 
 
 class Evaluator:

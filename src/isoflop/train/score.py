@@ -28,13 +28,14 @@ class OverDocuments:
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """Result of an evaluation: `wrong` of `n` examples predicted wrongly, mean cross-entropy `loss` in nats.
+    """Result of an evaluation: `wrong` of `n` examples predicted wrongly, cross-entropy `loss` in nats.
 
-    An example is an image, or a byte of text. `brier` is the Brier score of images (Brier 1950): the mean over
-    images of the sum over classes of (probability - indicator)^2, in [0, 2]; None for text, and in a
-    checkpoint of a version that did not compute it. For text `over_documents` says how sure the means are,
-    where two documents or more were evaluated, and `window_nats` [W] holds the mean loss of each window of the
-    test part.
+    An example is an image, or a byte of text.
+
+    `brier` is the Brier score of images (Brier 1950): the mean over images of the sum over classes of
+    (probability - indicator)^2, in [0, 2]; None for text, and in a checkpoint of a version that did not
+    compute it. For text `over_documents` says how sure the means are, where two documents or more were
+    evaluated, and `window_nats` [W] holds the mean loss of each window of the test part.
     """
 
     wrong: int

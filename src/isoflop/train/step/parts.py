@@ -21,7 +21,7 @@ GRAPHS: tuple[EngineKind, ...] = ("graph", "compiled_graph", "fused_graph", "sta
 """Engines whose optimizers read their rates from the device."""
 Stream = Iterator[tuple[Tensor, Tensor]]
 LossFunction = Callable[[Tensor, Tensor], Tensor]
-"""Images [B, C, H, W] and labels [B], or bytes [B, T] and the bytes after them [B, T] -> mean loss, a scalar."""
+"""Images [B, C, H, W] and labels [B], or bytes [B, T] and the bytes after them [B, T] -> mean loss."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
