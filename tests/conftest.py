@@ -160,10 +160,6 @@ def _text_record(like: records.Record, width: int, depth: int, budget: float, se
     nats = (floor + a / size**alpha + b / seen**beta) * math.exp(0.005 * noise) * math.log(2)
     config_id = f"{width:03x}{depth:x}{round(math.log(budget) * 1000):08x}"
     facts = records.TextFacts(3, 70_000_000, TRAIN_BYTES, 500, 16, 16, 0, "0" * 64, None, "not its source")
-    assert (
-        like.data and like.loss and like.compute and like.time and like.energy and like.optim and like.error
-    )
-    shape = {"family": "gpt", "architecture": "gpt", "width": width, "depth": depth}
     return dataclasses.replace(
         like,
         run_id=f"{config_id}{seed:04x}",
@@ -174,7 +170,10 @@ def _text_record(like: records.Record, width: int, depth: int, budget: float, se
         seed=seed,
         model=dataclasses.replace(
             like.model,
-            **shape,
+            family="gpt",
+            architecture="gpt",
+            width=width,
+            depth=depth,
             parameters=size + 256 * width,
             parameters_without_embeddings=size,
             parameters_without_embeddings_reason=None,
@@ -215,8 +214,8 @@ def _text_record(like: records.Record, width: int, depth: int, budget: float, se
 
 @pytest.fixture
 def text_sweep(tmp_path: Path) -> Callable[..., Path]:
-    """text_sweep("name", budgets=..., ...) -> the folder of a synthetic sweep of language models, each byte read
-    at most once. It trains nothing."""
+    """text_sweep("name", budgets=..., ...) -> the folder of a synthetic sweep of language models, each byte
+    read at most once. It trains nothing."""
 
     def make(
         name: str = "synthetic-text",
@@ -228,7 +227,6 @@ def text_sweep(tmp_path: Path) -> Callable[..., Path]:
         like = records.read(Path(__file__).parent / "data/record_schema_2_gpu.json")
         for budget, width, depth, seed in itertools.product(budgets, widths, depths, range(seeds)):
             record = _text_record(like, width, depth, budget, seed)
-            assert record.compute
             if record.compute.examples_seen <= TRAIN_BYTES:
                 records.write(record, tmp_path / name)
         return tmp_path / name

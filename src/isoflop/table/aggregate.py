@@ -108,8 +108,8 @@ def _rms_probability_error(record: Record) -> float | None:
 
 
 def _bits(record: Record, nats: float | None) -> float | None:
-    of_text = record.data is not None and record.data.text is not None
-    return nats / math.log(2) if nats is not None and of_text else None
+    """Return a loss a byte in bits; None for images, whose loss is not one of bytes."""
+    return target.bits_per_byte(nats) if nats is not None and target.domain(record) == target.TEXT else None
 
 
 def _ceiling_share(record: Record) -> float | None:
@@ -145,9 +145,9 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "val_error": lambda r: r.error and r.error.val,
     "test_loss": lambda r: r.loss and r.loss.test,
     "test_brier": lambda r: r.loss and r.loss.test_brier,
-    "test_bits_per_byte": lambda r: _bits(r, r.loss and r.loss.test),
-    "val_bits_per_byte": lambda r: _bits(r, r.loss and r.loss.val),
-    "test_bits_per_byte_se": lambda r: _bits(r, r.loss and r.loss.test_document_se_nats),
+    "test_bits_per_byte": lambda r: _bits(r, r.loss.test if r.loss else None),
+    "val_bits_per_byte": lambda r: _bits(r, r.loss.val if r.loss else None),
+    "test_bits_per_byte_se": lambda r: _bits(r, r.loss.test_document_se_nats if r.loss else None),
     "parameters_without_embeddings": lambda r: r.model.parameters_without_embeddings,
     "test_rms_probability_error": _rms_probability_error,
     "val_loss": lambda r: r.loss and r.loss.val,

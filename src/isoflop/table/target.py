@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from isoflop.record import Record
+
+if TYPE_CHECKING:  # the progress of a run is written by this module's words, and needs no pandas
+    import pandas as pd
 
 DOMAIN = "domain"
 """Column of the table that says what was trained on: IMAGE or TEXT."""
@@ -122,6 +125,11 @@ def of(table: pd.DataFrame, source: object = "") -> Target:
 def domain(record: Record) -> str:
     """Return what a run was trained on: IMAGE or TEXT."""
     return TEXT if record.data is not None and record.data.text is not None else IMAGE
+
+
+def bits_per_byte(nats: float) -> float:
+    """Return a mean cross-entropy a byte in bits."""
+    return nats / math.log(2)
 
 
 def of_records(records: Iterable[Record]) -> Target:

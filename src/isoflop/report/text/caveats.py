@@ -113,8 +113,8 @@ def _fitted(report: FitReport) -> str:
         )
     if target.quantity(report.y).unit == target.BITS:
         return (
-            "Points: all runs are fitted, not only the most efficient ones. Where several sizes share a compute "
-            "the best of them lie below this curve; IsoFLOP profiles tell them apart."
+            "Points: all runs are fitted, not only the most efficient ones. Where several sizes share a "
+            "compute the best of them lie below this curve; IsoFLOP profiles tell them apart."
         )
     return "Points: all runs are fitted, as in the paper, not only the most efficient ones."
 

@@ -66,8 +66,8 @@ def _answer(report: FitReport, seeds: pd.Series[int], support: FloorSupport | No
     power = UNKNOWN if b is None else number(b.value)
     if support is not None and support.only_by_undertrained:
         return (
-            f"Over all runs, loss falls as compute to the power −{power}; it bends, but only through shapes not "
-            "trained well.",
+            f"Over all runs, loss falls as compute to the power −{power}; it bends, but only through shapes "
+            "that were not trained well.",
             f"An irreducible part is supported only by {measured.undertrained(support)}: without them none "
             "is identified, so none is claimed.",
         )
