@@ -212,23 +212,30 @@ def _text_record(like: records.Record, width: int, depth: int, budget: float, se
     )
 
 
+def _write_text_sweep(
+    folder: Path,
+    *,
+    budgets: tuple[float, ...] = (1e11, 4e11, 1.6e12, 6.4e12),
+    widths: tuple[int, ...] = (8, 12, 16, 24, 32, 48, 64, 96, 128),
+    depths: tuple[int, ...] = (1, 2),
+    seeds: int = 2,
+) -> Path:
+    """Write the records of a synthetic sweep of language models, each byte read at most once."""
+    like = records.read(Path(__file__).parent / "data/record_schema_2_gpu.json")
+    for budget, width, depth, seed in itertools.product(budgets, widths, depths, range(seeds)):
+        record = _text_record(like, width, depth, budget, seed)
+        if record.compute.examples_seen <= TRAIN_BYTES:
+            records.write(record, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_text_sweep() -> Callable[..., Path]:
+    """make_text_sweep(folder, budgets=..., ...) -> the folder, with synthetic records on text."""
+    return _write_text_sweep
+
+
 @pytest.fixture
 def text_sweep(tmp_path: Path) -> Callable[..., Path]:
-    """text_sweep("name", budgets=..., ...) -> the folder of a synthetic sweep of language models, each byte
-    read at most once. It trains nothing."""
-
-    def make(
-        name: str = "synthetic-text",
-        budgets: tuple[float, ...] = (1e11, 4e11, 1.6e12, 6.4e12),
-        widths: tuple[int, ...] = (8, 12, 16, 24, 32, 48, 64, 96, 128),
-        depths: tuple[int, ...] = (1, 2),
-        seeds: int = 2,
-    ) -> Path:
-        like = records.read(Path(__file__).parent / "data/record_schema_2_gpu.json")
-        for budget, width, depth, seed in itertools.product(budgets, widths, depths, range(seeds)):
-            record = _text_record(like, width, depth, budget, seed)
-            if record.compute.examples_seen <= TRAIN_BYTES:
-                records.write(record, tmp_path / name)
-        return tmp_path / name
-
-    return make
+    """text_sweep(budgets=..., ...) -> a folder of its own with the records of make_text_sweep."""
+    return functools.partial(_write_text_sweep, tmp_path / "synthetic-text")
