@@ -118,7 +118,7 @@ class ModelConfig:
             )
         if self.family == "gpt" and self.head_width and self.head_width % 2:
             raise ValueError(
-                f"head_width {self.head_width} is odd and rotary positions turn pairs: head_width must be even"
+                f"head_width {self.head_width}: rotary positions turn pairs: head_width must be even"
             )
         if self.kernel and self.kernel % 2 == 0:
             raise ValueError(f"kernel {self.kernel} is even: give an odd one")
@@ -454,9 +454,9 @@ class Config:
 
     @property
     def shape_id(self) -> str:
-        """Hash of `identity` without seed and learning rate: runs that can share one compiled step."""
+        """Hash of `identity` without seed, learning rate and schedule: runs whose steps do the same work."""
         identity = identities.without_seed(self.identity)
-        del identity["optim"]["lr"]
+        del identity["optim"]["lr"], identity["schedule"]
         return identities.digest(identity)
 
     @property

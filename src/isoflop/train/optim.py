@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from isoflop.config import ModelConfig, OptimConfig
 from isoflop.train import clip, parametrize
-from isoflop.train.parametrize import Role, Scale, lr_multiplier, weight_decay_multiplier
+from isoflop.train.parametrize import Role, Scale, epsilon_multiplier, lr_multiplier, weight_decay_multiplier
 
 FLOPS_PER_PARAMETER = {"sgd": 8, "adamw": 14, "muon": 12}
 """Elementwise operations per parameter and step. SGD-Nesterov: decay 2, momentum 2, look-ahead 2, step 2.
@@ -38,6 +38,8 @@ AdamW: decay 1, first moment 3, second moment 4, bias correction, root and epsil
 matrix products: decay 1, momentum 3, look-ahead 3, norm 2, division by it 1, step 2."""
 
 NEWTON_SCHULZ_STEPS = 5
+ADAMW_EPSILON = 1e-8
+"""torch's own; completep multiplies it."""
 
 
 def scaled(config: OptimConfig, steps: int | None) -> tuple[float, float]:
@@ -125,7 +127,7 @@ def _groups(
 
     Factors and not rates tell groups apart, so that they are the same for every lr and weight decay (a
     reseeded trainer takes over only the rates). A group's `matrices` is how many Muon sees in each
-    parameter, 0 where AdamW or SGD updates it.
+    parameter, 0 where AdamW or SGD updates it; `eps` is set where it is not torch's own.
 
     Args:
         config: the optimizer.
@@ -134,15 +136,17 @@ def _groups(
         roles: role of each parameter, by name.
         scale: the model's size.
     """
-    groups: dict[tuple[float, float, int], dict[str, Any]] = {}
+    groups: dict[tuple[float, float, float, int], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
         role = roles[name]
         lr_scale = lr_multiplier(role, scale, config.name)
         decay_scale = weight_decay_multiplier(role, scale, config.name)
+        epsilon_scale = epsilon_multiplier(role, scale, config.name)
         matrices = role.parts if config.name == "muon" and role.kind == "hidden" else 0
         lr, decay = rates[0] * lr_scale, rates[1] * decay_scale
         settings = {"lr": lr, "peak_lr": lr, "weight_decay": decay, "matrices": matrices}
-        group = groups.setdefault((lr_scale, decay_scale, matrices), {"params": []} | settings)
+        settings |= {} if epsilon_scale == 1 else {"eps": ADAMW_EPSILON * epsilon_scale}
+        group = groups.setdefault((lr_scale, decay_scale, epsilon_scale, matrices), {"params": []} | settings)
         group["params"].append(parameter)
     return list(groups.values())
 
