@@ -13,7 +13,8 @@ import pandas as pd
 from isoflop import record as records
 from isoflop.record import Record
 from isoflop.record.label import shape_label
-from isoflop.table import held_out, rate_search, target
+from isoflop.table import held_out, rate_search, target, text_columns
+from isoflop.table.text_columns import TEXT_COLUMNS
 
 JOULES_PER_KWH = 3.6e6
 SECONDS_PER_HOUR = 3600.0
@@ -107,9 +108,9 @@ def _rms_probability_error(record: Record) -> float | None:
     return math.sqrt(record.loss.test_brier / record.data.classes)
 
 
-def _bits(record: Record, nats: float | None) -> float | None:
-    """Return a loss a byte in bits; None for images, whose loss is not one of bytes."""
-    return target.bits_per_byte(nats) if nats is not None and target.domain(record) == target.TEXT else None
+def _of_independent_trials(record: Record, value: float | None) -> float | None:
+    """Return a figure of test examples that are independent trials; None for text, whose bytes are not."""
+    return None if text_columns.domain(record) == target.TEXT else value
 
 
 def _ceiling_share(record: Record) -> float | None:
@@ -133,22 +134,17 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "width": lambda r: r.model.width,
     "depth": lambda r: r.model.depth,
     "parameters": lambda r: r.model.parameters,
-    "domain": target.domain,
     "data": lambda r: r.data and r.data.name,
     "data_fraction": lambda r: r.data and r.data.fraction,
     "train_n": lambda r: r.data and r.data.train_n,
-    "test_n": lambda r: None if r.data and r.data.text else r.error and r.error.test_n,
-    "chance_error": lambda r: None if r.data and r.data.text else r.data and r.data.chance_error,
+    "test_n": lambda r: _of_independent_trials(r, r.error.test_n if r.error else None),
+    "chance_error": lambda r: _of_independent_trials(r, r.data.chance_error if r.data else None),
     "test_error": lambda r: r.error and r.error.test,
     "test_error_low": lambda r: r.error and r.error.ci_low,
     "test_error_high": lambda r: r.error and r.error.ci_high,
     "val_error": lambda r: r.error and r.error.val,
     "test_loss": lambda r: r.loss and r.loss.test,
     "test_brier": lambda r: r.loss and r.loss.test_brier,
-    "test_bits_per_byte": lambda r: _bits(r, r.loss.test if r.loss else None),
-    "val_bits_per_byte": lambda r: _bits(r, r.loss.val if r.loss else None),
-    "test_bits_per_byte_se": lambda r: _bits(r, r.loss.test_document_se_nats if r.loss else None),
-    "parameters_without_embeddings": lambda r: r.model.parameters_without_embeddings,
     "test_rms_probability_error": _rms_probability_error,
     "val_loss": lambda r: r.loss and r.loss.val,
     "train_loss": lambda r: r.loss and r.loss.train,
@@ -195,6 +191,7 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "isoflop_version": lambda r: r.provenance.isoflop_version,
     "git_commit": lambda r: r.provenance.git_commit,
     "started_at": lambda r: r.provenance.started_at,
+    **TEXT_COLUMNS,
 }
 """Column name -> function of a record. Units are in the names; fractions are in [0, 1]."""
 

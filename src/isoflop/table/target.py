@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from isoflop.record import Record
+from isoflop.table import text_columns
 
 if TYPE_CHECKING:  # the progress of a run is written by this module's words, and needs no pandas
     import pandas as pd
@@ -122,19 +122,9 @@ def of(table: pd.DataFrame, source: object = "") -> Target:
     return TEXTS if texts else IMAGES
 
 
-def domain(record: Record) -> str:
-    """Return what a run was trained on: IMAGE or TEXT."""
-    return TEXT if record.data is not None and record.data.text is not None else IMAGE
-
-
-def bits_per_byte(nats: float) -> float:
-    """Return a mean cross-entropy a byte in bits."""
-    return nats / math.log(2)
-
-
 def of_records(records: Iterable[Record]) -> Target:
     """Return what records are judged on: bits per byte if all that have data were trained on text."""
-    domains = {domain(record) for record in records if record.data is not None}
+    domains = {text_columns.domain(record) for record in records if record.data is not None}
     return TEXTS if domains == {TEXT} else IMAGES
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from isoflop.record import CurvePoint, Energy, Record
 from isoflop.record.label import shape_label
-from isoflop.table import target
+from isoflop.table import target, text_columns
 
 if TYPE_CHECKING:  # pandas takes most of a second, and the progress of a run needs none of it
     import pandas as pd
@@ -77,13 +77,13 @@ def _outcome(record: Record) -> str:
         return f"{name}: {record.state}"
     train_flops = record.compute.train_flops if record.compute else None
     compute = "" if train_flops is None else f" at {train_flops * 1e-9:.3g} GFLOPs"
-    if target.domain(record) == target.TEXT and record.loss is not None:
+    if text_columns.domain(record) == target.TEXT and record.loss is not None:
         return f"{name}: test loss {_bits(record.loss.test)}{compute}"
     return f"{name}: error {record.error.test:.2%}{compute}"
 
 
 def _bits(nats: float) -> str:
-    return f"{target.bits_per_byte(nats):.3f} {target.BITS}"
+    return f"{text_columns.bits(nats):.3f} {target.BITS}"
 
 
 def show_run(record: Record) -> None:
@@ -101,7 +101,7 @@ def show_run(record: Record) -> None:
 def _score(record: Record) -> str:
     """Return the test error with its interval, or the test loss of text with its error over documents."""
     assert record.error is not None
-    if target.domain(record) == target.IMAGE or record.loss is None:
+    if text_columns.domain(record) == target.IMAGE or record.loss is None:
         low, high = record.error.ci_low, record.error.ci_high
         return f"test error {record.error.test:.2%}, Wilson 95% {low:.2%} to {high:.2%}"
     error = record.loss.test_document_se_nats
