@@ -1,12 +1,18 @@
 """A sweep of language models on the command line: its quantity is bits per byte, without options."""
 
+import dataclasses
 import json
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from isoflop import record as records
 from isoflop.cli import main, output
+from isoflop.cli.terminal import console
+from isoflop.sweep import held_out as sweep_held_out
+from isoflop.table import aggregate, held_out
 
 pytestmark = pytest.mark.slow
 
@@ -94,3 +100,37 @@ def test_aggregate_shows_both_domains_apart(folder, done_record, capsys):
     shown = said(capsys, "aggregate", folder)
     assert "bits a byte" in shown
     assert "test error" in shown
+
+
+def test_one_run_is_shown_in_bits(folder, capsys):
+    path = next((Path(folder) / "records").iterdir())
+    console.show_run(records.read(path))
+    shown = capsys.readouterr().out
+    assert re.search(r"gpt w\d+ d\d: test loss \d\.\d{3} bits a byte at", shown)
+    assert re.search(r"test loss \d\.\d{3} bits a byte, standard error over documents 0\.014", shown)
+    assert "%" not in shown
+
+
+def test_held_out_runs_are_predicted_and_judged_in_bits(text_sweep, capsys):
+    """The largest budget is declared, the others are fitted: prediction and judgement are of bits."""
+    folder = text_sweep(budgets=(1e10, 1e11, 1e12, 1e13), depths=(1,))
+    rows = aggregate.aggregate(folder).rows
+    held = rows[rows["train_gflops"] > 5000]
+    declaration = held_out.Declaration(tuple(held["run_id"]), (), "now", "0", None, "no checkout")
+    sha = held_out.sha256(declaration)
+    written = held_out.HeldOutFile(held_out.SCHEMA, declaration, sha, None, "not yet", None)
+    (folder / held_out.FILE).write_bytes(msgspec.json.encode(written))
+    flops = dict(zip(held["run_id"], held["train_gflops"] * 1e9, strict=True))
+    prediction = sweep_held_out._predict(folder, sha, flops)
+    assert prediction.reason is None
+    assert (prediction.x, prediction.y) == ("train_gflops", "test_bits_per_byte")
+    by_id = held.set_index("run_id")["test_bits_per_byte"]
+    assert all(each.new_low < by_id[each.run_id] < each.new_high for each in prediction.points)
+    kept = dataclasses.replace(
+        written, prediction=prediction, prediction_reason=None, prediction_sha256=held_out.sha256(prediction)
+    )
+    (folder / held_out.FILE).write_bytes(msgspec.json.encode(kept))
+    report = as_json(capsys, "fit", str(folder), *FEW)["reports"][0]
+    assert report["held_out"]["runs"] == len(held)
+    assert report["held_out"]["inside_new_run_interval"] == len(held)
+    assert report["held_out"]["rows"][0]["y"] == pytest.approx(by_id[report["held_out"]["rows"][0]["run_id"]])

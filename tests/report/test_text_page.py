@@ -9,6 +9,7 @@ from isoflop.curve.fit import Method
 from isoflop.curve.forecast import holdout
 from isoflop.report import page
 from isoflop.report.figures import charts, views
+from isoflop.report.text import verdict
 from isoflop.table import aggregate
 
 pytestmark = pytest.mark.slow
@@ -128,12 +129,11 @@ def test_a_floor_of_text_is_a_finding(written):
     compute = rows["train_gflops"]
     rows["test_bits_per_byte"] = (1.5 + 3.0 * compute**-0.3) * (rows["test_bits_per_byte"] / 3).pow(0.01)
     fits = holdout.fit_sweep(rows, source="synthetic", method=Method(resamples=60))
-    table = aggregate.RunTable(rows, ())
-    verdict = page.judge(rows, fits.reports[0], "")
+    judged = verdict.judge(rows, fits.reports[0], "")
     assert re.match(
-        r"Over all runs, loss falls towards about 1\.(4|5)\d+ bits a byte; the part", verdict.headline
+        r"Over all runs, loss falls towards about 1\.(4|5)\d+ bits a byte; the part", judged.headline
     )
-    assert "The law with an irreducible part is clearly closer" in " ".join(verdict.sentences)
+    assert "The law with an irreducible part is clearly closer" in " ".join(judged.sentences)
 
 
 def test_the_page_of_images_says_as_ever(sweep):
