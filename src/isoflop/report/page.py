@@ -18,6 +18,7 @@ from isoflop.report.check_panel import Validity
 from isoflop.report.data_grid_panel import COLUMNS, DataGridPanel, data_grid_panel
 from isoflop.report.figures import canvas, charts, inline_svg, power_trace, sweep, validity, views
 from isoflop.report.figures.canvas import Drawing
+from isoflop.report.language_panel import LanguagePanel, language_panel
 from isoflop.report.profiles_panel import ProfilesPanel, profiles_panel
 from isoflop.report.text import costs, law_tables, tables, trust
 from isoflop.report.text.numerals import compact, interval, number, percent, plural, seconds
@@ -193,6 +194,7 @@ def render(
     profiles: ProfilesPanel,
     valid: Validity,
     data_grid: DataGridPanel | None = None,
+    language: LanguagePanel | None = None,
 ) -> str:
     """Return the page of a sweep as HTML; jinja2 escapes everything but the page's own markup.
 
@@ -205,6 +207,7 @@ def render(
         profiles: The panel of IsoFLOP profiles.
         valid: What the checks say.
         data_grid: The panel of error over parameters and images; None where the sweep does not cross them.
+        language: The section on language models; None where no run is of text.
     """
     report = views.report_of(fits, views.VIEWS[0])
     ahead = report.forecast if report else None
@@ -232,6 +235,8 @@ def render(
         "data_grid": data_grid,
         "data_grid_columns": COLUMNS,
         "data_grid_drawing": _figure(data_grid.drawing) if data_grid and data_grid.drawing else None,
+        "language": language,
+        "language_drawings": [_figure(drawing) for drawing in language.drawings] if language else [],
         "held_out": law_tables.held_out(report.held_out if report else None, views.VIEWS[0].scale),
         "unfitted": fits.unfitted,
         "configs": tables.configs(table.rows),
@@ -272,10 +277,11 @@ def write_report(directory: Path, table: RunTable, fits: FitFile) -> Path:
         *([power] if power else ()),
     )
     profiles, data_grid = profiles_panel(table.rows), data_grid_panel(table.rows)
+    language = language_panel(table.rows, fits)
     panels = [each.drawing for each in (profiles, data_grid) if each is not None and each.drawing is not None]
-    canvas.write((*drawings, *panels), directory)
+    canvas.write((*drawings, *panels, *(language.drawings if language else ())), directory)
     path = directory / "index.html"
     name = directory.resolve().name
-    html = render(name, directory, table, fits, drawings, profiles, valid, data_grid)
+    html = render(name, directory, table, fits, drawings, profiles, valid, data_grid, language)
     record.write_bytes(path, html.encode())
     return path
