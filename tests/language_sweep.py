@@ -1,8 +1,8 @@
 """A synthetic language sweep with a known law: tables built by hand, nothing is trained.
 
-Bits a byte follow L(N, D) = E + A / N^alpha + B / D^beta (N without embeddings), whatever the shape. FLOPs are
-those of a decoder: depth (12 w^2 + 2 T w) + 256 w forward MACs a byte of context T, attention counted as the
-full square, and training costs three forward passes.
+Bits a byte follow L(N, D) = E + A / N^alpha + B / D^beta (N without embeddings), whatever the shape. FLOPs
+are those of a decoder: depth (12 w^2 + 2 T w) + 256 w forward MACs a byte of context T, attention counted as
+the full square, and training costs three forward passes.
 """
 
 from __future__ import annotations
@@ -108,8 +108,10 @@ def language_table(
                 bits = (law.bits(size, seen) + depth_costs * (depth - 1)) * math.exp(error)
                 rows.append(_row(width, depth, run, budget, seen, bits, joules))
     frame = pd.DataFrame(
-        {name: pd.Series([r.get(name) for r in rows], dtype=object if name in TEXT else float) for name in
-         dict.fromkeys((*aggregate.COLUMNS, *NEW))}
+        {
+            name: pd.Series([r.get(name) for r in rows], dtype=object if name in TEXT else float)
+            for name in dict.fromkeys((*aggregate.COLUMNS, *NEW))
+        }
     )
     return aggregate.RunTable(frame.sort_values(["train_gflops", "run_id"], ignore_index=True), ())
 

@@ -83,18 +83,14 @@ def _without_noise(rows: pd.DataFrame, law: JointFit) -> tuple[float, float] | N
     return of_size, of_seen
 
 
-def _law(
-    rows: pd.DataFrame, size: str, resamples: int, seed: int
-) -> tuple[JointFit | None, str | None]:
+def _law(rows: pd.DataFrame, size: str, resamples: int, seed: int) -> tuple[JointFit | None, str | None]:
     try:
         return joint.fit_joint(rows, LAW, (size, SEEN), BITS, resamples, seed), None
     except ValueError as error:
         return None, str(error)
 
 
-def _profiles(
-    rows: pd.DataFrame, size: str, resamples: int, seed: int
-) -> tuple[Profiles | None, str | None]:
+def _profiles(rows: pd.DataFrame, size: str, resamples: int, seed: int) -> tuple[Profiles | None, str | None]:
     try:
         return fit_profiles(rows, COMPUTE, (size,), BITS, (SEEN,), resamples=resamples, seed=seed), None
     except ValueError as error:

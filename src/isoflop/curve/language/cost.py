@@ -1,10 +1,10 @@
 """Training FLOPs a byte along the sweep's own ladder of shapes, as a smooth function of the model's size.
 
-For language models the usual C = 6 N D leaves attention out, which in small models is the larger part. Here the
-FLOPs a byte that were counted for each shape are described by ln f = a + b ln N + c (ln N)^2. Of two shapes of
-equal size the deeper one costs more a byte, as its narrower layers attend no less: each depth has its own a, and
-the curve takes their mean, so that an optimum along it does not jump from one depth to the other. `misfit` says
-how far from the curve the shapes lie.
+The usual C = 6 N D leaves attention out, which is a large part of what small language models cost. Here the
+FLOPs a byte that were counted for each shape are described by ln f = a + b ln N + c (ln N)^2. Of two shapes
+of equal size the deeper one costs more a byte, as attention grows with depth times width: each depth has its
+own a, and the curve takes their mean, so that an optimum along it does not jump from one depth to the other.
+`misfit` says how far from the curve the shapes lie.
 """
 
 from __future__ import annotations

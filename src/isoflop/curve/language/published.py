@@ -45,13 +45,13 @@ _HOFFMANN = {
 }
 _PORIAN = {
     "study": "Porian et al. 2024",
-    "source": "arXiv 2406.19146; range and counting from the authors' code",
+    "source": "arXiv 2406.19146 and its code",
     "unit": "tokens, vocabulary about 50,000",
-    "range": "1.25e16 to 2.56e19 FLOPs",
+    "range": "1.25 × 10¹⁶ to 2.56 × 10¹⁹ FLOPs",
 }
 _GEMSTONES = {
     "study": "McLeish et al. 2025 (Gemstones)",
-    "source": "arXiv 2502.06857, as a summary quotes its table (en.papernotes.org); 0.46 to 0.80 by choice of data",
+    "source": "arXiv 2502.06857, as en.papernotes.org quotes it: 0.46 to 0.80 by choice of data",
     "unit": "tokens",
     "counted": "all parameters",
     "range": "50 million to 2 billion parameters, up to 350 billion tokens",
@@ -71,15 +71,13 @@ PUBLISHED = (
         range="768 to 1.5 billion parameters",
     ),
     PublishedExponents(
-        **_HOFFMANN, method="1, envelope of loss curves", mark="R", size=0.50, seen=0.50, loss=None
+        **_HOFFMANN, method="1 envelope of loss curves", mark="R", size=0.50, seen=0.50, loss=None
     ),
-    PublishedExponents(
-        **_HOFFMANN, method="2, IsoFLOP parabolas", mark="M", size=0.49, seen=0.51, loss=None
-    ),
-    PublishedExponents(**_HOFFMANN, method="3, joint law", mark="M", size=0.46, seen=0.54, loss=None),
+    PublishedExponents(**_HOFFMANN, method="2 IsoFLOP parabolas", mark="M", size=0.49, seen=0.51, loss=None),
+    PublishedExponents(**_HOFFMANN, method="3 joint law", mark="M", size=0.46, seen=0.54, loss=None),
     PublishedExponents(
         study="Besiroglu et al. 2024",
-        method="joint law refitted: alpha 0.3478, beta 0.3658",
+        method="joint law refitted, alpha 0.3478, beta 0.3658",
         source="arXiv 2404.10102",
         mark="M",
         size=0.513,
@@ -107,9 +105,7 @@ PUBLISHED = (
         loss=None,
         counted="without the embedding table, with the readout; C = 6 N D",
     ),
-    PublishedExponents(
-        **_GEMSTONES, method="1, convex hull", mark="R", size=0.458, seen=None, loss=None
-    ),
-    PublishedExponents(**_GEMSTONES, method="3, joint law", mark="R", size=0.697, seen=None, loss=None),
+    PublishedExponents(**_GEMSTONES, method="1 convex hull", mark="R", size=0.458, seen=None, loss=None),
+    PublishedExponents(**_GEMSTONES, method="3 joint law", mark="R", size=0.697, seen=None, loss=None),
 )
 """In order of time. D* exponents of studies with C = 6 N D are 1 less that of N*."""

@@ -28,14 +28,16 @@ class CountedOptimum:
 class CountedSplit:
     """The best split of counted compute under the joint law, along the sweep's ladder of shapes.
 
-    `size_exponent` and `seen_exponent` are the mean exponents of N* and D* in compute over the budgets' range.
+    `size_exponent`, `seen_exponent`: the mean exponents of N* and D* in compute over the budgets' range.
     They sum to more than 1 where the compute a byte f grows more slowly than N, as D* = C / f(N*).
+    `bits_exponent`: bits a byte at the optimum fall as compute to the power of its negative, E included.
     `at_budgets`: the optimum of each budget; `curve`: the same on a grid of compute, least to largest budget.
     """
 
     cost: ByteCost
     size_exponent: Estimate
     seen_exponent: Estimate
+    bits_exponent: Estimate
     at_budgets: tuple[CountedOptimum, ...]
     curve: tuple[CountedOptimum, ...]
 
@@ -49,8 +51,8 @@ class SizeAnswer:
         law: the joint law of bits a byte in size and bytes seen; None with `law_reason`.
         split: what follows from it; None with `split_reason`.
         profiles: the IsoFLOP parabolas; None with `profiles_reason`.
-        without_noise: exponents of N* and D* of the same parabolas through the law's own values at these runs:
-            how far they are from the law's is the error of the method; None where it has no exponents.
+        without_noise: exponents of N* and D* of the same parabolas through the law's own values at these
+            runs: how far they are from the law's is the error of the method; None where there are none.
     """
 
     size: str
@@ -65,7 +67,7 @@ class SizeAnswer:
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """A configuration: width, depth, parameters without embeddings, bytes seen, mean bits a byte of its seeds."""
+    """A configuration: width, depth, parameters without embeddings, bytes seen, mean bits a byte of seeds."""
 
     width: float
     depth: float
@@ -79,8 +81,8 @@ class Shape:
 class ShapePair:
     """Two configurations of equal compute (GFLOPs) and nearly equal size, one deeper than the other.
 
-    `difference` is the deeper one's bits a byte less the other's; `explained` is what the joint law says of it, as
-    the deeper one has a slightly other size and, costing more a byte, sees fewer bytes; None without a law.
+    `difference` is the deeper one's bits a byte less the other's; `explained` is what the joint law says of
+    it, as the deeper one has a slightly other size and, costing more a byte, sees fewer; None without a law.
     """
 
     compute: float
@@ -98,8 +100,8 @@ class WidthDepth:
         pairs: least compute first.
         difference: mean of the pairs' differences, in bits a byte, with its interval over pairs.
         unexplained: mean of the differences less what the joint law explains; None without a law.
-        seed_spread: standard deviation of bits a byte between seeds of one configuration, pooled; None with the
-            reason.
+        seed_spread: standard deviation of bits a byte between seeds of one configuration, pooled; None with
+            the reason.
     """
 
     pairs: tuple[ShapePair, ...]

@@ -35,7 +35,7 @@ def width_against_depth(rows: pd.DataFrame, law: JointFit | None) -> WidthDepth:
     """Compare shapes of equal size and compute.
 
     Args:
-        rows: runs of text, with the columns width, depth, SIZE, SEEN, COMPUTE, BITS and place_id or config_id.
+        rows: runs of text, with width, depth, SIZE, SEEN, COMPUTE, BITS and place_id or config_id.
         law: the joint law in SIZE and SEEN, for what it explains of a difference.
 
     Raises:
@@ -121,7 +121,7 @@ def _mean(name: str, values: list[float]) -> Estimate:
 
 
 def _seed_spread(rows: pd.DataFrame) -> float | None:
-    """Return the pooled standard deviation of bits a byte between seeds, None without a repeated configuration."""
+    """Return the pooled standard deviation of bits a byte between seeds; None where none repeats another."""
     grouped = rows.groupby(_place(rows).to_numpy(), sort=False)[BITS]
     freedom = int((grouped.size() - 1).sum())
     if freedom == 0:

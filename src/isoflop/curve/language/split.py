@@ -1,11 +1,12 @@
 """The best size of model and amount of data at a compute that is counted and not 6 N D.
 
-Minimise E + A N^-alpha + B D^-beta at C = f(N) D, with f of `cost.py`. In u = ln N the derivative vanishes where
+Minimise E + A N^-alpha + B D^-beta at C = f(N) D, f being `cost.ByteCost`. In u = ln N it has its
+minimum where
 
     ln(alpha A) - alpha u = ln(beta B) + ln s(u) + beta (ln f(u) - ln C),    s = d ln f / d ln N,
 
-whose left side falls and whose right side rises wherever s does not fall too fast: one root, by bisection. With
-f = 6 N, s = 1, it is the closed form of Hoffmann et al. (2022), N* ~ C^(beta / (alpha + beta)).
+whose left side falls and whose right side rises wherever s does not fall too fast: one root, by bisection.
+With f = 6 N and so s = 1 it is the closed form of Hoffmann et al. (2022), N* ~ C^(beta / (alpha + beta)).
 """
 
 from __future__ import annotations
@@ -80,12 +81,15 @@ def counted_split(
         return estimate(ReportedParameter(name, draws, unit), rows.configs, free)
 
     optima = tuple(_optimum(i, log_c, logs, bits, cost, to_estimate) for i in range(len(log_c)))
-    slopes = _slopes(log_c[:GRID], logs[:, :GRID])
+    with np.errstate(invalid="ignore"):  # a resample's floor may lie below 0
+        log_bits = np.log(bits)
+    slopes = _slopes(log_c[:GRID], np.concatenate([logs, log_bits[..., None]], axis=-1)[:, :GRID])
     unit = "decades per decade of compute"
     return CountedSplit(
         cost=cost,
         size_exponent=to_estimate("optimal_size_exponent", slopes[:, 0], unit),
         seen_exponent=to_estimate("optimal_bytes_exponent", slopes[:, 1], unit),
+        bits_exponent=to_estimate("bits_exponent", -slopes[:, 2], "decades of bits per decade of compute"),
         at_budgets=optima[GRID:],
         curve=optima[:GRID],
     )

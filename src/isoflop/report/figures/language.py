@@ -45,8 +45,8 @@ def draw_budgets(answer: SizeAnswer) -> Drawing | None:
     count = plural(len(answer.profiles.budgets), "budget")
     law = "" if answer.split is None else ", dashed the joint law at that compute with its optimum (ring)"
     caption = (
-        f"Bits a byte against the size of the model at {count} of counted compute: runs, solid a parabola with "
-        f"its optimum (diamond){law}. A parabola that has no optimum within the sizes is dotted."
+        f"Bits a byte against the size of the model at {count} of counted compute: runs, solid a parabola "
+        f"with its optimum (diamond){law}. A parabola without an optimum within the sizes is dotted."
     )
     title = "Bits a byte at equal compute"
     return Drawing(BUDGETS, title, f"{title}: {caption}", caption, png, svg)
@@ -86,11 +86,11 @@ def _budget_keys(profiles: Profiles, split: CountedSplit | None) -> list[tuple[s
         for i, budget in enumerate(profiles.budgets)
     ]
     marks: list[Any] = [Line2D([], [], color=style.MUTED, lw=1.3, label="parabola")]
-    marks.append(Line2D([], [], ls="", marker="D", ms=5.5, color=PARABOLA, label="its optimum"))
+    marks.append(Line2D([], [], ls="", marker="D", ms=5.5, color=PARABOLA, label="parabola's optimum"))
     if split is not None:
         marks.append(Line2D([], [], color=style.MUTED, lw=1.3, ls=LAW_DASHES, label="joint law"))
         ring: dict[str, Any] = {"ms": 8, "mfc": "none", "mec": LAW, "mew": 1.6}
-        marks.append(Line2D([], [], ls="", marker="o", label="its optimum", **ring))
+        marks.append(Line2D([], [], ls="", marker="o", label="law's optimum", **ring))
     return [("GFLOPs", colours), (None, marks)]
 
 
@@ -104,8 +104,9 @@ def draw_split(answer: SizeAnswer) -> Drawing | None:
         _paint_split(figure, answer, optima)
         png, svg = canvas.render(figure)
     caption = (
-        "Best size of the model (left) and best number of bytes (right) against counted compute: by the joint law "
-        "with its 95% interval (band), and by the parabolas (diamonds with 95% intervals, open ends as arrows)."
+        "Best size of the model (left) and best number of bytes (right) against counted compute: by the "
+        "joint law with its 95% interval (band), and by the parabolas (diamonds with 95% intervals, arrows "
+        "at open ends)."
     )
     title = "Compute-optimal size and data"
     return Drawing(SPLIT, title, f"{title}: {caption}", caption, png, svg)
@@ -150,7 +151,7 @@ def _paint_law(axes: Axes, split: CountedSplit, j: int) -> list[tuple[float, flo
 def _paint_parabola(axes: Axes, compute: float, best: Estimate) -> list[tuple[float, float]]:
     low, high = best.interval.low, best.interval.high
     ends = [best.value if end is None else end for end in (low, high)]
-    axes.vlines(compute, *ends, color=PARABOLA, lw=1.4, zorder=5)
+    axes.vlines(compute, ends[0], ends[1], color=PARABOLA, lw=1.4, zorder=5)
     for end, known, mark in zip(ends, (low, high), "v^", strict=True):
         if known is None:
             axes.plot(compute, end, mark, ms=8, mfc="none", mec=PARABOLA, zorder=5)
