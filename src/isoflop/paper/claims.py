@@ -191,25 +191,24 @@ def _exponent(result: PublishedResult | None) -> Claim:
 
 
 def _language(result: LanguageResult | None) -> tuple[Claim, ...]:
-    """Return a claim for each language benchmark; it is never judged, as other quantities are measured here."""
-    if result is None:
-        finding, evidence = "not measured", "not run: isoflop paper language DIR, of a sweep=isoflop_lm"
-    else:
-        finding = f"bits a byte: alpha = {_text(result.alpha)}"
-        if result.best_exponent is not None:
-            finding += f"; {_number(1 / result.best_exponent.value)} along the best split of compute"
+    """Return a claim for each language benchmark, not judged: other quantities are measured here."""
+    found, evidence = "not measured", "not run: isoflop paper language DIR, of a sweep=isoflop_lm"
+    if result is not None:
+        best = result.best_exponent
+        along = "" if best is None else f"; {_number(1 / best.value)} along the best split of compute"
+        found = f"bits a byte: alpha = {_text(result.alpha)}{along}"
         evidence = (
-            f"{result.runs} runs of {result.configs} configurations on {result.data}, {result.source}; counted "
-            "training FLOPs and bits a byte, where the paper has metrics of published models and processors x "
-            "peak x time"
+            f"{result.runs} runs of {result.configs} configurations on {result.data}, {result.source}; bits a "
+            "byte against counted training FLOPs, where the paper has metrics of published models against "
+            "processors x peak x time"
         )
     return tuple(
         Claim(
-            f"For {language.METRICS[name].partition(',')[0]} ({name}), error falls with the "
-            f"{facts.HARDWARE_ALPHA[name]:g}th root of the hardware burden",
+            f"In {language.METRICS[name].partition(',')[0]} ({name}) k times less error takes "
+            f"k^{facts.HARDWARE_ALPHA[name]:g} the hardware burden",
             "D",
             f"alpha about {facts.HARDWARE_ALPHA[name]:g}",
-            finding,
+            found,
             evidence,
             "cannot be tested here",
         )

@@ -1,7 +1,8 @@
 """A language sweep beside the paper's language benchmarks: exponents of what are not the same quantities.
 
-The paper regresses the metrics of published models (F1, 1 - BLEU) on their hardware burden. Here bits a byte of
-models trained alike fall with counted training FLOPs. The exponents stand side by side; neither judges the other.
+The paper regresses the metrics of published models (1 - F1, 1 - BLEU) on their hardware burden. Here bits a
+byte of models trained alike fall with counted training FLOPs. The exponents stand side by side, and neither
+judges the other.
 """
 
 from __future__ import annotations
@@ -78,8 +79,8 @@ def analyse(rows: pd.DataFrame, *, source: str, resamples: int = 2000, seed: int
     configs = known["config_id"].nunique()
     if configs < LEAST_CONFIGS or known[COMPUTE].nunique() < LEAST_CONFIGS:
         raise ValueError(
-            f"{source}: {configs} configurations of text with bits a byte and training compute: an exponent needs "
-            f"{LEAST_CONFIGS} of different compute: run isoflop sweep sweep=isoflop_lm"
+            f"{source}: {configs} configurations of text with bits a byte and training compute. An exponent "
+            f"needs {LEAST_CONFIGS} of different compute: run isoflop sweep sweep=isoflop_lm"
         )
     log_c, log_bits = (np.log(known[name].to_numpy(float)) for name in (COMPUTE, BITS))
     weights = regression.cluster_weights(list(known["config_id"]), resamples, np.random.default_rng(seed))

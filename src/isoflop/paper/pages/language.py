@@ -15,19 +15,21 @@ NAME = "language"
 def section(result: LanguageResult, folder: Path) -> PaperSection:
     """Return the section; it draws nothing in `folder`."""
     assert folder
-    best = (
-        f"No exponent along the best split of compute: {result.best_reason}."
-        if result.best_exponent is None
-        else f"Along the best split of compute by the joint law they fall to the power −{estimate(result.best_exponent)}."
-    )
+    best = f"No exponent along the best split of compute: {result.best_reason}."
+    if result.best_exponent is not None:
+        best = (
+            "Along the best split of compute by the joint law they fall to the power "
+            f"−{estimate(result.best_exponent)}."
+        )
+    span = f"{number(result.least_gflops)} to {number(result.most_gflops)} GFLOPs"
     paragraphs = (
         f"{plural(result.runs, 'run')} of {plural(result.configs, 'configuration')} on {result.data} "
-        f"({result.device}), {number(result.least_gflops)} to {number(result.most_gflops)} GFLOPs: over all runs bits "
-        f"a byte fall as training compute to the power −{estimate(result.exponent)}, so that k times fewer take "
-        f"k^{number(result.alpha.value)} the compute. {best}",
-        "The paper's numbers are of other quantities: the metric of published models on a task, against processors x "
-        "peak rate x time, over models of all recipes. Bits a byte have an irreducible part, which these metrics "
-        "have not, and fall more slowly near it. So the exponents are shown and not judged.",
+        f"({result.device}), {span}. Over all runs bits a byte fall as training compute to the power "
+        f"−{estimate(result.exponent)}, so that k times fewer take k^{number(result.alpha.value)} the compute. "
+        f"{best}",
+        "The paper's numbers are of other quantities: metrics of published models of all recipes on a task, "
+        "against processors x peak rate x time. Bits a byte have an irreducible part, near which they fall "
+        "more slowly. So the exponents are shown and not judged.",
     )
     rows = (
         ("this sweep", "bits a byte", "training FLOPs, counted", estimate(result.alpha)),

@@ -111,19 +111,12 @@ def _published(first: SizeAnswer) -> LanguageTable:
     theirs = [_study(tuple(group)) for _, group in of_one]
     note = (
         "Published runs are larger by orders of magnitude and read tokens of about four bytes, of "
-        "vocabularies whose embeddings and readout are a large part of a small model. R: read again for this table; M: "
-        "recalled."
+        "vocabularies whose embeddings and readout are a large part of a small model. R: read again for this "
+        "table; M: recalled."
     )
     columns = (
-        "Study",
-        "Method",
-        "N* ∝ C^",
-        "D* ∝ C^",
-        "Loss ∝ C^−",
-        "N and C hold",
-        "Data in",
-        "Range",
-        "Source",
+        *("Study", "Method", "N* ∝ C^", "D* ∝ C^", "Loss ∝ C^−"),
+        *("N and C hold", "Data in", "Range", "Source"),
     )
     return LanguageTable("Beside published exponents", note, columns, (*ours, *theirs))
 
