@@ -27,7 +27,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from isoflop.config import compose
 from isoflop.train import data, distributed, state, step
-from isoflop.train.data import DataSet
+from isoflop.train.data import ImageSet
 from isoflop.train.distributed import World
 from isoflop.train.loop import Trainer
 
@@ -61,7 +61,7 @@ def flat_average(world: World, model: nn.Module) -> Callable[[], None]:
     return average
 
 
-def contestant(name: str, overrides: list[str], images: DataSet, world: World, steps: int) -> Trainer:
+def contestant(name: str, overrides: list[str], images: ImageSet, world: World, steps: int) -> Trainer:
     """Return a trainer that steps op by op and averages the gradients in the way called `name`."""
     config = compose.compose_config([*overrides, "schedule=steps", f"schedule.steps={steps}"], None)
     trainer = Trainer(config, images, steps, images.train.labels.device, world=world, kind="eager")
@@ -95,7 +95,7 @@ def block_timer(trainer: Trainer, world: World, steps: int) -> Callable[[], floa
     return take
 
 
-def measure(name: str, repeats: int, images: DataSet, world: World) -> None:
+def measure(name: str, repeats: int, images: ImageSet, world: World) -> None:
     """Measure one model and print, in the main process, one row per contestant."""
     overrides, steps = MODELS[name]
     blocks = {

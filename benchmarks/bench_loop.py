@@ -44,7 +44,7 @@ from isoflop.meter.energy.window_meter import WindowMeter
 from isoflop.runner.energy import gpu_uuids
 from isoflop.train import data as sets
 from isoflop.train import models, schedule
-from isoflop.train.data import DataSet, Part
+from isoflop.train.data import ImageSet, Part
 from isoflop.train.loop import Trainer
 from isoflop.train.step import EngineKind
 from isoflop.train.step.choice import NAMED
@@ -68,13 +68,13 @@ Contestant = Callable[[int], float]
 """Takes a number of steps and returns the seconds that they took."""
 
 
-def random_images(device: torch.device) -> DataSet:
+def random_images(device: torch.device) -> ImageSet:
     """Return noise with the shape of CIFAR-10, a tenth of its size."""
     draw = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (5000, 3, 32, 32), dtype=torch.uint8, generator=draw).to(device)
     part = Part(images, torch.randint(0, 10, (5000,), generator=draw).to(device))
     one = torch.ones(1, 3, 1, 1, device=device)
-    return DataSet("random", 10, part, part, part, 127 * one, 74 * one, "")
+    return ImageSet("random", 10, part, part, part, 127 * one, 74 * one, "")
 
 
 def task(overrides: list[str], name: str, device: torch.device, step: str) -> others.Task:
@@ -112,7 +112,7 @@ def ours(given: others.Task, steps: int) -> Contestant:
 def built(given: others.Task) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
     """Return a network and optimizer of a contestant's own: torch's fused one, over all parameters."""
     config, data = given.config, given.data
-    model = models.build(config.model, data.image_shape, data.classes, seed=0, device=given.device)
+    model = models.build(config.model, data.input_shape, data.classes, seed=0, device=given.device)
     model = model.to(memory_format=given.memory_format).train()
     if config.optim.name == "sgd":
         momentum = config.optim.momentum or 0.0

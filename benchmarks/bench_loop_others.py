@@ -21,7 +21,8 @@ from torch.nn import functional as F
 
 from isoflop.config import Config
 from isoflop.train import state, step
-from isoflop.train.data import DataSet, Part, batches
+from isoflop.train.data import ImageSet, Part
+from isoflop.train.data.stream import batches
 from isoflop.train.loop import resolve_precision
 
 READY = 64
@@ -35,7 +36,7 @@ class Task:
     """What all contestants train."""
 
     config: Config
-    data: DataSet
+    data: ImageSet
     device: torch.device
 
     @property
@@ -227,7 +228,7 @@ AIRBENCH_BATCH, AIRBENCH_EPOCHS, AIRBENCH_IMAGES = 1024, 9.9, 50_000
 
 
 def airbench(
-    device: torch.device, random: DataSet, kind: step.EngineKind
+    device: torch.device, random: ImageSet, kind: step.EngineKind
 ) -> tuple[Callable[[int], float], Callable[[int], float], int]:
     """(airbench94's whole training, our steps on its network, number of steps), on random images.
 
@@ -265,7 +266,7 @@ def airbench(
 
 
 def _our_steps(
-    model: nn.Module, data: DataSet, device: torch.device, total: int, kind: step.EngineKind
+    model: nn.Module, data: ImageSet, device: torch.device, total: int, kind: step.EngineKind
 ) -> Callable[[int], float]:
     model = model.to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.SGD(

@@ -20,7 +20,7 @@ import torch
 from torch.nn import functional as F
 
 from isoflop.train import state, update
-from isoflop.train.data import batches
+from isoflop.train.data.stream import batches
 
 sys.path.insert(0, str(Path(__file__).parent))
 import bench_loop

@@ -39,7 +39,7 @@ from isoflop.meter.device.hardware import describe_cpu
 from isoflop.runner.assemble import BYTES_PER_ELEMENT
 from isoflop.runner.prepare import count_flops
 from isoflop.train import step
-from isoflop.train.data import DataSet, Part
+from isoflop.train.data import ImageSet, Part
 from isoflop.train.loop import Trainer, deterministic, resolve_precision
 
 SHAPES = ("w4d1", "w8d1", "w64d3", "w128d3")
@@ -65,13 +65,13 @@ class Row:
     problem: str | None
 
 
-def noise(device: torch.device) -> DataSet:
+def noise(device: torch.device) -> ImageSet:
     """Return images of CIFAR-10's shape, enough for a few batches."""
     draw = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (8192, *IMAGE_SHAPE), dtype=torch.uint8, generator=draw).to(device)
     part = Part(images, torch.randint(0, CLASSES, (8192,), generator=draw).to(device))
     one = torch.ones(1, 3, 1, 1, device=device)
-    return DataSet("noise", CLASSES, part, part, part, 127 * one, 74 * one, "")
+    return ImageSet("noise", CLASSES, part, part, part, 127 * one, 74 * one, "")
 
 
 def config_of(shape: str, batch: int) -> Config:
@@ -83,7 +83,7 @@ def config_of(shape: str, batch: int) -> Config:
     return compose.compose_config(["model=resnet", "optim=sgd", *words], None)
 
 
-def one(kind: step.EngineKind, config: Config, data: DataSet, device: torch.device, steps: int) -> Advance:
+def one(kind: step.EngineKind, config: Config, data: ImageSet, device: torch.device, steps: int) -> Advance:
     """Return how to advance one network by some steps."""
     trainer = Trainer(config, data, steps, device, kind=kind)
     trainer.warm_up()
@@ -95,7 +95,7 @@ def one(kind: step.EngineKind, config: Config, data: DataSet, device: torch.devi
     return advance
 
 
-def several(number: int, config: Config, data: DataSet, device: torch.device, steps: int) -> Advance:
+def several(number: int, config: Config, data: ImageSet, device: torch.device, steps: int) -> Advance:
     """Return how to advance `number` seeds of the shape in one graph."""
     trainers = [
         Trainer(dataclasses.replace(config, seed=seed), data, steps, device, kind="static")
@@ -123,7 +123,7 @@ def several(number: int, config: Config, data: DataSet, device: torch.device, st
 
 
 def prepared(
-    engine: str, config: Config, data: DataSet, device: torch.device, steps: int
+    engine: str, config: Config, data: ImageSet, device: torch.device, steps: int
 ) -> tuple[Advance, float]:
     """Return how to advance, and the seconds that getting ready took."""
     began = time.perf_counter()
@@ -150,7 +150,7 @@ def seconds_of(advance: Advance, number: int, device: torch.device) -> float:
     return time.perf_counter() - began
 
 
-def measured(shape: str, given: argparse.Namespace, data: DataSet, device: torch.device) -> list[Row]:
+def measured(shape: str, given: argparse.Namespace, data: ImageSet, device: torch.device) -> list[Row]:
     """Return a row for each engine at one shape; what fails becomes a row with its reason."""
     config, ready, rows = config_of(shape, given.batch), {}, []
     wide = (config.model.width or 0) > NARROW_WIDTH

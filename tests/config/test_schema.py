@@ -36,9 +36,18 @@ def changed(key: str, value: Any) -> dict[str, Any]:
     return raw
 
 
+PARTNERS = {
+    "model=gpt": ["recipe=language"],
+    "data=python": ["recipe=language"],
+    "data=text": ["recipe=language", "data.path=books.txt"],
+}
+"""Group files that go together with certain others only."""
+
+
 @pytest.mark.parametrize("path", GROUP_FILES, ids=str)
 def test_every_group_file_composes_into_a_config(path: Path) -> None:
-    made = compose.compose_config([f"{path.parent}={path.stem}"], None)
+    group = f"{path.parent}={path.stem}"
+    made = compose.compose_config([*PARTNERS.get(group, ()), group], None)
     assert made.model.family in schema.MODEL_TAKES
 
 

@@ -69,7 +69,7 @@ def test_a_step_compiled_ahead_is_found_in_the_cache(make_config: MakeConfig) ->
 
     config = make_config(*NETWORK)
     digits = data.load(config.data, GPU)
-    precompile.compile_step(config, digits.image_shape, digits.classes, GPU)
+    precompile.compile_step(config, digits.input_shape, digits.classes, GPU)
     counters.clear()
     trained(config, "compiled_graph")
     assert counters["inductor"]["fxgraph_cache_hit"] == 2, dict(counters["inductor"])

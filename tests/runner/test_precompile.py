@@ -48,7 +48,7 @@ def test_the_graph_is_the_trainers(
     config = make_config(*how)
     digits = data.load(config.data, CPU)
     ahead = recorded(
-        monkeypatch, lambda: precompile.compile_step(config, digits.image_shape, digits.classes, CPU)
+        monkeypatch, lambda: precompile.compile_step(config, digits.input_shape, digits.classes, CPU)
     )
 
     def train() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 
 from isoflop.runner.state import EarlierEnergy, TrainingState, Trajectory
-from isoflop.train.evaluate import Score
+from isoflop.train.score import Score
 
 WAY = (
     '{"val": {"wrong": 5, "n": 50, "loss": 1.5}, "curve": [],'

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from isoflop.train.data import DataSet, Part, batches
+from isoflop.train.data import ImageSet, Part
 from isoflop.train.data.augment import crop_flip, draw_crops, padding
+from isoflop.train.data.stream import batches
 
 PLAIN = torch.contiguous_format
 
@@ -84,11 +85,11 @@ def test_digits_are_moved_and_never_mirrored() -> None:
     assert torch.equal(drawn(99, (3, 32, 32), "svhn")[:2], drawn(99, (3, 32, 32), "cifar10")[:2])
 
 
-def pictures(n: int, name: str = "cifar10") -> DataSet:
+def pictures(n: int, name: str = "cifar10") -> ImageSet:
     images = noise(n, (3, 16, 16))
     part = Part(images, torch.arange(n))
     mean = torch.zeros(1, 3, 1, 1)
-    return DataSet(name, n, part, part, part, mean, mean + 1, "")
+    return ImageSet(name, n, part, part, part, mean, mean + 1, "")
 
 
 def test_the_stream_shows_the_same_labels_with_and_without() -> None:

@@ -13,7 +13,8 @@ import torch
 
 from isoflop.config import Config
 from isoflop.train import data
-from isoflop.train.data import DataError, DataSet, load, parts, sets, stream
+from isoflop.train.data import DataError, ImageSet, parts, sets, stream
+from isoflop.train.data.sets import load
 
 CPU = torch.device("cpu")
 PLAIN = torch.contiguous_format
@@ -21,10 +22,10 @@ MakeConfig = Callable[..., Config]
 
 
 @pytest.fixture
-def load_set(make_config: MakeConfig) -> Callable[..., DataSet]:
+def load_set(make_config: MakeConfig) -> Callable[..., ImageSet]:
     """load_set("mnist", tmp_path, "data.fraction=0.5") -> the set, never downloaded."""
 
-    def made(name: str, root: Path = Path("nowhere"), *overrides: str) -> DataSet:
+    def made(name: str, root: Path = Path("nowhere"), *overrides: str) -> ImageSet:
         settings = (f"data={name}", f"data.root={root}", "data.download=false", *overrides)
         return load(make_config(*settings).data, CPU)
 
@@ -32,11 +33,11 @@ def load_set(make_config: MakeConfig) -> Callable[..., DataSet]:
 
 
 @pytest.fixture
-def digits(load_set: Callable[..., DataSet]) -> DataSet:
+def digits(load_set: Callable[..., ImageSet]) -> ImageSet:
     return load_set("digits")
 
 
-LoadSet = Callable[..., DataSet]
+LoadSet = Callable[..., ImageSet]
 
 
 def test_the_digits_are_those_that_scikit_learn_loads(
@@ -67,16 +68,16 @@ def test_fractions_are_nested_and_leave_the_other_parts_alone() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(half[1:], whole[1:], strict=True))
 
 
-def test_digits_are_uint8_and_the_split_is_hashed(digits: DataSet, load_set: LoadSet) -> None:
+def test_digits_are_uint8_and_the_split_is_hashed(digits: ImageSet, load_set: LoadSet) -> None:
     assert digits.train.images.dtype == torch.uint8
-    assert digits.image_shape == (1, 8, 8)
+    assert digits.input_shape == (1, 8, 8)
     assert [len(part) for part in (digits.train, digits.val, digits.test)] == [898, 180, 719]
     half = load_set("digits", Path(), "data.fraction=0.5")
     assert digits.split_sha256 == load_set("digits").split_sha256 != half.split_sha256
     assert 0.88 < digits.chance_error < 0.9
 
 
-def test_normalised_training_images_have_zero_mean_and_unit_variance(digits: DataSet) -> None:
+def test_normalised_training_images_have_zero_mean_and_unit_variance(digits: ImageSet) -> None:
     images = digits.normalise(digits.train.images, PLAIN)
     assert abs(images.mean()) < 1e-5
     assert abs(images.std() - 1) < 1e-3
@@ -85,7 +86,7 @@ def test_normalised_training_images_have_zero_mean_and_unit_variance(digits: Dat
 def test_the_layout_changes_no_pixel() -> None:
     images = torch.randint(0, 256, (5, 3, 4, 6), dtype=torch.uint8, generator=torch.Generator())
     part = data.Part(images, torch.zeros(5, dtype=torch.int64))
-    loaded = DataSet("cifar10", 2, part, part, part, *parts.statistics(images), "")
+    loaded = ImageSet("cifar10", 2, part, part, part, *parts.statistics(images), "")
     last = loaded.normalise(images, torch.channels_last)
     assert last.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(last, loaded.normalise(images, PLAIN))
@@ -113,7 +114,7 @@ def test_images_are_placed_in_the_order_asked_for(monkeypatch: pytest.MonkeyPatc
     assert np.array_equal(part.labels.numpy(), indices)
 
 
-def test_the_stream_is_that_of_the_first_release(digits: DataSet) -> None:
+def test_the_stream_is_that_of_the_first_release(digits: ImageSet) -> None:
     """Hashes taken from the code as it was before it could seek and augment."""
     assert digits.split_sha256 == "09afb01ece5e3e8e3aa56ac4976f4cdd23fa65709b25cc7872fb37aa2311aca6"
     shown, named = hashlib.sha256(), hashlib.sha256()
@@ -124,7 +125,7 @@ def test_the_stream_is_that_of_the_first_release(digits: DataSet) -> None:
     assert shown.hexdigest() == "3e5192369abbcc35d116ee93c9ffca63613a18e7f5c81c9c1ff861284ba7c4e8"
 
 
-def test_an_epoch_shows_each_image_once_and_epochs_differ(digits: DataSet) -> None:
+def test_an_epoch_shows_each_image_once_and_epochs_differ(digits: ImageSet) -> None:
     per_epoch = 898 // 32
     batches = data.batches(digits, 32, 3, PLAIN)
     first, second = (list(islice(batches, per_epoch)) for _ in range(2))
@@ -141,7 +142,7 @@ def test_an_epoch_shows_each_image_once_and_epochs_differ(digits: DataSet) -> No
 
 @pytest.mark.parametrize("augment", ["none", "crop_flip"])
 def test_chunking_does_not_change_the_stream(
-    augment: str, digits: DataSet, monkeypatch: pytest.MonkeyPatch
+    augment: str, digits: ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = list(islice(data.batches(digits, 32, 0, PLAIN, augment=augment), 60))
     monkeypatch.setitem(stream.CHUNK_BYTES, "cpu", 1)
@@ -153,7 +154,7 @@ def test_chunking_does_not_change_the_stream(
 
 @pytest.mark.parametrize("augment", ["none", "crop_flip"])
 @pytest.mark.parametrize("start", [1, 27, 28, 29, 56, 83])
-def test_seeking_gives_what_iterating_that_far_gives(augment: str, start: int, digits: DataSet) -> None:
+def test_seeking_gives_what_iterating_that_far_gives(augment: str, start: int, digits: ImageSet) -> None:
     walked = islice(data.batches(digits, 32, 5, PLAIN, augment=augment), start, start + 40)
     sought = islice(data.batches(digits, 32, 5, PLAIN, start_step=start, augment=augment), 40)
     for (a, b), (c, d) in zip(walked, sought, strict=True):
@@ -161,7 +162,7 @@ def test_seeking_gives_what_iterating_that_far_gives(augment: str, start: int, d
         assert torch.equal(b, d)
 
 
-def test_drawing_batches_leaves_the_ambient_generator_alone(digits: DataSet) -> None:
+def test_drawing_batches_leaves_the_ambient_generator_alone(digits: ImageSet) -> None:
     before = torch.get_rng_state()
     next(data.batches(digits, 32, 0, PLAIN, augment="crop_flip"))
     assert torch.equal(before, torch.get_rng_state())
@@ -257,7 +258,7 @@ def test_cifar100_is_read_with_its_fine_labels(
     meta = {"filename": "meta", "key": "fine_label_names", "md5": _md5(folder / "meta")}
     monkeypatch.setattr(CIFAR100, "meta", meta)
     loaded = load_set("cifar100", tmp_path)
-    assert (loaded.classes, loaded.image_shape) == (100, (3, 32, 32))
+    assert (loaded.classes, loaded.input_shape) == (100, (3, 32, 32))
     assert [len(part) for part in (loaded.train, loaded.val, loaded.test)] == [180, 20, 100]
     assert loaded.test.labels.tolist() == list(range(100))
     assert np.array_equal(loaded.test.images.flatten(1).numpy(), kept["test"])
@@ -279,7 +280,7 @@ def test_svhn_is_read_upright_with_ten_as_zero(
         listed[part] = ["", file.name, _md5(file)]
     monkeypatch.setattr(SVHN, "split_list", listed)
     loaded = load_set("svhn", tmp_path)
-    assert (loaded.classes, loaded.image_shape) == (10, (3, 32, 32))
+    assert (loaded.classes, loaded.input_shape) == (10, (3, 32, 32))
     assert loaded.test.labels[:12].tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2]
     assert np.array_equal(loaded.test.images.numpy(), images.transpose(3, 2, 0, 1))
     (folder / "train_32x32.mat").write_bytes(b"cut short")
@@ -292,7 +293,7 @@ def test_rebuilt_sets_load(
     name: str, shape: tuple[int, int, int], image_root: Path, load_set: LoadSet
 ) -> None:
     loaded = load_set(name, image_root, "data.fraction=0.01")
-    assert loaded.image_shape == shape
+    assert loaded.input_shape == shape
     assert len(loaded.test) == 10_000
     assert loaded.classes == 10
     assert loaded.chance_error == pytest.approx(0.9)

@@ -15,7 +15,8 @@ import torch
 
 from isoflop.config import Config, ConfigError, compose
 from isoflop.train import data, distributed, evaluate
-from isoflop.train.data import DataSet, batches
+from isoflop.train.data import ImageSet
+from isoflop.train.data.stream import batches
 from isoflop.train.loop import Trainer
 
 pytestmark = pytest.mark.slow
@@ -33,7 +34,7 @@ EXACT = ("mlp", "vit", "vit-adamw")
 
 
 @functools.cache
-def digits() -> DataSet:
+def digits() -> ImageSet:
     return data.load(make_config("mlp").data, torch.device("cpu"))
 
 

@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from isoflop.config import Config, DataConfig
-from isoflop.train.data import DataError, DataSet, folder, load
+from isoflop.train.data import DataError, ImageSet, folder
+from isoflop.train.data.sets import load
 
 CPU = torch.device("cpu")
 MakeConfig = Callable[..., Config]
@@ -59,7 +60,7 @@ def count_resizes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_parts_classes_and_pixels(root: Path, settings: DataConfig) -> None:
     loaded = load(settings, CPU)
-    assert loaded.image_shape == (3, 8, 8)
+    assert loaded.input_shape == (3, 8, 8)
     assert loaded.classes == 2
     assert [len(part) for part in (loaded.train, loaded.val, loaded.test)] == [18, 2, 6]
     assert loaded.test.labels.tolist() == [0, 0, 0, 1, 1, 1]
@@ -131,7 +132,7 @@ def test_a_changed_folder_or_a_damaged_cache_is_resized_anew(
 def test_each_resolution_has_its_cache(root: Path, settings: DataConfig, make_config: MakeConfig) -> None:
     load(settings, CPU)
     other = make_config("data=imagefolder", f"data.root={root}", "data.resolution=5").data
-    assert load(other, CPU).image_shape == (3, 5, 5)
+    assert load(other, CPU).input_shape == (3, 5, 5)
     assert len(caches(root)) == 2
 
 
@@ -320,7 +321,7 @@ def test_two_blocks_give_the_same_file(
     whole = load(settings, CPU)
     caches(root)[0].unlink()
     monkeypatch.setattr(folder, "BLOCK_BYTES", 1)
-    again: DataSet = load(settings, CPU)
+    again: ImageSet = load(settings, CPU)
     assert torch.equal(whole.train.images, again.train.images)
     assert torch.equal(whole.test.images, again.test.images)
 

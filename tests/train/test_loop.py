@@ -41,7 +41,7 @@ def test_training_equals_a_loop_written_by_hand(extra: list[str], make_config: M
     ours.advance(12, factors(ours))
 
     loaded = ours.data
-    model = models.build(config.model, loaded.image_shape, loaded.classes, seed=config.seed, device=CPU)
+    model = models.build(config.model, loaded.input_shape, loaded.classes, seed=config.seed, device=CPU)
     decay = config.optim.weight_decay
     groups = [
         {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": decay},

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from isoflop.config import Config, DataConfig
 from isoflop.train import models
-from isoflop.train.data import DataError, DataSet, load, synthetic
+from isoflop.train.data import DataError, ImageSet, synthetic
+from isoflop.train.data.sets import load
 
 CPU = torch.device("cpu")
 MakeConfig = Callable[..., Config]
@@ -20,7 +21,7 @@ def settings(make_config: MakeConfig, *overrides: str) -> DataConfig:
     return make_config("data=synthetic", "data.examples=10000", *overrides).data
 
 
-def student_error(loaded: DataSet, config: DataConfig) -> float:
+def student_error(loaded: ImageSet, config: DataConfig) -> float:
     """Error of a float32 network with the teacher's weights, on normalised images as the loop shows them."""
     assert config.dimension is not None
     assert config.classes is not None
@@ -99,7 +100,7 @@ def test_our_families_take_the_square_image(make_config: MakeConfig) -> None:
     for family in ("mlp", "resnet"):
         config = make_config("data=synthetic", "data.examples=100", f"model={family}")
         loaded = load(config.data, CPU)
-        model = models.build(config.model, loaded.image_shape, loaded.classes, seed=0, device=CPU)
+        model = models.build(config.model, loaded.input_shape, loaded.classes, seed=0, device=CPU)
         assert model(loaded.normalise(loaded.val.images, torch.contiguous_format)).shape == (8, 10)
 
 

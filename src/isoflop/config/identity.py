@@ -15,11 +15,24 @@ import msgspec
 
 GROUPS = ("data", "model", "optim", "schedule", "precision")
 """The sections of the configuration that change a result; the seed is hashed beside them."""
-NOT_HASHED = ("data.download", "schedule.evaluations")
+NOT_HASHED = ("data.download", "data.passes", "schedule.evaluations")
 """Keys of these sections that change no result."""
 STORED_NAMES: Mapping[str, str] = {}
 """Key in the code -> key in records and hashes, for each hashed key that was renamed."""
-ABSENT: Mapping[str, Any] = {"model.zero_init_residual": False}
+ABSENT: Mapping[str, Any] = {
+    "model.zero_init_residual": False,
+    "model.context": None,
+    "model.feedforward": None,
+    "data.path": None,
+    "data.separator": None,
+    "data.offsets": None,
+    "data.eval_path": None,
+    "data.eval_offsets": None,
+    "data.eval_bytes": None,
+    "optim.clip_norm": None,
+    "optim.base_steps": None,
+    "schedule.decay_shape": "linear",
+}
 """Key in records -> the value at which it is left out, for each hashed key that was added after a release."""
 
 

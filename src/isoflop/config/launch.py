@@ -146,14 +146,19 @@ class LaunchConfig:
             )
         return f"{match['kind']}:{self.devices}"
 
-    def check_batch(self, batch_size: int) -> None:
-        """Refuse a batch size that is not a multiple of the number of processes.
+    def check_batch(self, batch_size: int, row_size: int) -> None:
+        """Refuse a batch whose rows the processes cannot share.
+
+        Args:
+            batch_size: images, or bytes of text.
+            row_size: 1, or the bytes of a window.
 
         Raises:
-            ValueError: the processes do not divide `batch_size`.
+            ValueError: the processes do not divide the rows of the batch.
         """
-        if batch_size % self.processes:
-            near = max(1, round(batch_size / self.processes)) * self.processes
+        each = self.processes * row_size
+        if batch_size % each:
+            near = max(1, round(batch_size / each)) * each
             raise ValueError(
                 f"optim.batch_size={batch_size} cannot be shared by {self.processes} processes "
                 f"(launch.devices x launch.nodes): try {near}"

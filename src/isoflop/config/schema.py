@@ -49,6 +49,7 @@ MODEL_TAKES = {
     "resnet": ("width", "depth", "block"),
     "convmixer": ("width", "depth", "patch", "kernel"),
     "vit": ("width", "depth", "patch", "head_width"),
+    "gpt": ("width", "depth", "head_width", "context", "feedforward"),
     "torchvision": ("architecture",),
 }
 NATIVE_RESOLUTION = ("digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn")
@@ -56,7 +57,15 @@ NATIVE_RESOLUTION = ("digits", "mnist", "fashion_mnist", "cifar10", "cifar100", 
 DATA_TAKES: dict[str, tuple[str, ...]] = {
     "imagefolder": ("resolution",),
     "synthetic": ("dimension", "classes", "examples", "teacher_width", "teacher_depth", "label_noise"),
+    "text": ("path", "eval_bytes", "passes"),
+    "python": ("eval_bytes", "passes"),
 }
+DATA_MAY_TAKE: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(NATIVE_RESOLUTION, ("resolution",)),
+    "text": ("separator", "offsets", "eval_path", "eval_offsets"),
+}
+TEXT = ("text", "python")
+"""Sets of text, whose examples are bytes."""
 TRACKER_TAKES = {"wandb": ("mode", "project"), "custom": ("path",)}
 OPTIM_TAKES = {"sgd": ("momentum",), "adamw": ("betas",), "muon": ("momentum", "betas")}
 
@@ -69,11 +78,13 @@ class ModelConfig:
     mlp: hidden units, hidden layers. resnet: channels of the first stage, blocks a stage, `block` basic
     or bottleneck, and with `zero_init_residual` blocks that start as their shortcuts. convmixer:
     channels, blocks, `patch` and `kernel` in pixels. vit: embedding width, blocks, `patch` in pixels,
-    `head_width` channels a head. `parametrization` mup scales initialisation, learning rates and
-    multipliers from `base_width` and `base_depth`, where the two parametrizations are the same.
+    `head_width` channels a head. gpt: a language model of bytes, as vit without patches, with windows of
+    `context` bytes and a `feedforward` of gelu or swiglu. `parametrization` mup and completep scale
+    initialisation, learning rates and multipliers from `base_width` and `base_depth`, where all
+    parametrizations are the same.
     """
 
-    family: Literal["mlp", "resnet", "convmixer", "vit", "torchvision"]
+    family: Literal["mlp", "resnet", "convmixer", "vit", "gpt", "torchvision"]
     width: Count | None
     depth: Count | None
     architecture: str | None
@@ -82,24 +93,32 @@ class ModelConfig:
     kernel: Count | None
     head_width: Count | None
     zero_init_residual: bool
-    parametrization: Literal["standard", "mup"]
+    parametrization: Literal["standard", "mup", "completep"]
     base_width: Count | None
     base_depth: Count | None
+    context: Annotated[int, msgspec.Meta(ge=2)] | None = None
+    feedforward: Literal["gelu", "swiglu"] | None = None
 
     def __post_init__(self) -> None:
         """Refuse settings of another family, and widths that heads cannot share."""
         every = {name for names in MODEL_TAKES.values() for name in names}
         _takes(self, self.family, MODEL_TAKES[self.family], every)
         bases = ("base_width", "base_depth")
-        _takes(self, self.parametrization, bases if self.parametrization == "mup" else (), bases)
+        _takes(self, self.parametrization, () if self.parametrization == "standard" else bases, bases)
         if self.zero_init_residual and self.family != "resnet":
             raise ValueError(f"{self.family} takes no zero_init_residual: set it to false")
-        if self.family == "torchvision" and self.parametrization == "mup":
-            raise ValueError("mup is for our own families: torchvision's parameters carry no roles")
+        if self.family == "torchvision" and self.parametrization != "standard":
+            raise ValueError(
+                f"{self.parametrization} is for our own families: torchvision's parameters carry no roles"
+            )
         if self.width and self.head_width and self.width % self.head_width:
             near = max(1, round(self.width / self.head_width)) * self.head_width
             raise ValueError(
                 f"width {self.width} is not a multiple of head_width {self.head_width}: try {near}"
+            )
+        if self.family == "gpt" and self.head_width and self.head_width % 2:
+            raise ValueError(
+                f"head_width {self.head_width} is odd and rotary positions turn pairs: head_width must be even"
             )
         if self.kernel and self.kernel % 2 == 0:
             raise ValueError(f"kernel {self.kernel} is even: give an odd one")
@@ -113,15 +132,31 @@ class ModelConfig:
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
     """`fraction` of the training part is used, the first of a fixed order, so smaller sets are nested.
+    `root` and `download` are for images.
 
     `augment` crop_flip pads by an eighth of the image, crops at random and mirrors half of the images,
     the same for every run. `resolution` resizes images to that many pixels a side; null keeps the size of
     a set that has one. imagefolder: class folders under root/train and root/val. synthetic: labels of a
     random teacher network on `dimension` normal inputs, a share `label_noise` of them drawn at random.
+
+    text: the bytes of a file or of a folder's files, `path`, plain, .gz or .xz; python: the source of the
+    standard library. Documents are files, or what `separator` or the table `offsets` divides a file into.
+    They are split into training, validation and test, unless `eval_path` (with `eval_offsets`) holds
+    documents to validate and test on. About `eval_bytes` of each are evaluated. No training byte is read more
+    often than `passes` times.
     """
 
     name: Literal[
-        "digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn", "imagefolder", "synthetic"
+        "digits",
+        "mnist",
+        "fashion_mnist",
+        "cifar10",
+        "cifar100",
+        "svhn",
+        "imagefolder",
+        "synthetic",
+        "text",
+        "python",
     ]
     root: str
     fraction: Annotated[float, msgspec.Meta(gt=0, le=1)]
@@ -134,16 +169,34 @@ class DataConfig:
     teacher_width: Count | None
     teacher_depth: Count | None
     label_noise: Share | None
+    path: str | None = None
+    separator: str | None = None
+    offsets: str | None = None
+    eval_path: str | None = None
+    eval_offsets: str | None = None
+    eval_bytes: Count | None = None
+    passes: Annotated[float, msgspec.Meta(ge=1)] | None = None
 
     def __post_init__(self) -> None:
         """Refuse settings of another set."""
-        every = {name for names in DATA_TAKES.values() for name in names}
-        optional = {"resolution"} if self.name in NATIVE_RESOLUTION else set()
+        every = {name for takes in (DATA_TAKES, DATA_MAY_TAKE) for names in takes.values() for name in names}
+        optional = set(DATA_MAY_TAKE.get(self.name, ()))
         _takes(self, self.name, DATA_TAKES.get(self.name, ()), every - optional)
-        if self.augment != "none" and self.name in ("digits", "synthetic"):
+        if self.separator is not None and self.offsets is not None:
+            raise ValueError("separator and offsets both divide text into documents: set one of them to null")
+        if self.eval_offsets is not None and self.eval_path is None:
+            raise ValueError("eval_offsets is the table of eval_path: give eval_path too")
+        if self.separator == "":
+            raise ValueError("separator is empty: give the text that stands between documents")
+        if self.augment != "none" and self.name in ("digits", "synthetic", *TEXT):
             raise ValueError(
                 f"augment={self.augment} is for photographs, not for {self.name}: set it to none"
             )
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the set is text, whose examples are bytes, and not images."""
+        return self.name in TEXT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +204,9 @@ class OptimConfig:
     """SGD with Nesterov momentum, AdamW with decoupled decay, or Muon (AdamW for what is no matrix).
 
     `lr` is the peak of the schedule at `base_batch_size`; another `batch_size` scales it (docs/training.md).
-    `ema_decay` evaluates an exponential moving average of the weights instead of the weights.
+    `batch_size` counts images, or bytes of text. With `base_steps`, `lr` is that of a run of so many steps.
+    `clip_norm` limits the norm of all gradients together. `ema_decay` evaluates an exponential moving average
+    of the weights instead of the weights.
     """
 
     name: Literal["sgd", "adamw", "muon"]
@@ -163,6 +218,8 @@ class OptimConfig:
     betas: tuple[Momentum, Momentum] | None
     label_smoothing: Annotated[float, msgspec.Meta(ge=0, lt=1)]
     ema_decay: Momentum | None
+    clip_norm: Positive | None = None
+    base_steps: Count | None = None
 
     def __post_init__(self) -> None:
         """Refuse the other optimizers' numbers."""
@@ -174,7 +231,8 @@ class ScheduleConfig:
     """Learning-rate shape, and length by exactly one of epochs, steps and train_gflops.
 
     `cooldowns` (wsd only) are horizons as shares of the whole length, such as [0.25, 0.5, 1]: the run is then
-    one stable trunk that cools down at each of them, and each is a point of its own.
+    one stable trunk that cools down at each of them, and each is a point of its own. `decay_shape` is that of
+    wsd's decay: linear, or one_minus_sqrt, which falls fastest at first.
     """
 
     shape: Literal["wsd", "cosine", "constant"]
@@ -185,6 +243,7 @@ class ScheduleConfig:
     decay_fraction: Share
     evaluations: Count
     cooldowns: tuple[Annotated[float, msgspec.Meta(gt=0, le=1)], ...]
+    decay_shape: Literal["linear", "one_minus_sqrt"] = "linear"
 
     def __post_init__(self) -> None:
         """Refuse two lengths, or none, a warm-up that runs into the decay, and horizons without a trunk."""
@@ -194,6 +253,8 @@ class ScheduleConfig:
             raise ValueError("warmup_fraction + decay_fraction must not exceed 1")
         if self.cooldowns:
             self._check_cooldowns()
+        if self.decay_shape != "linear" and self.shape != "wsd":
+            raise ValueError(f"decay_shape={self.decay_shape} is for shape wsd: set it to linear")
 
     def _check_cooldowns(self) -> None:
         rising = list(self.cooldowns) == sorted(set(self.cooldowns))
@@ -332,6 +393,32 @@ class Config:
             raise ValueError("optim=muon must know the hidden matrices: take sgd or adamw for torchvision")
         if self.launch.step == "fused_graph" and self.model.family != "resnet":
             raise ValueError("launch.step=fused_graph is for model=resnet: set launch.step to auto")
+        self._check_text()
+
+    def _check_text(self) -> None:
+        """Refuse text without a language model, and batches that are no whole number of windows."""
+        if self.data.is_text != (self.model.family == "gpt"):
+            raise ValueError(
+                f"data={self.data.name} is text: set model=gpt"
+                if self.data.is_text
+                else "model=gpt reads text: set data=python, or data=text with data.path"
+            )
+        context = self.model.context
+        if context is not None and self.optim.batch_size % context:
+            near = max(1, round(self.optim.batch_size / context)) * context
+            raise ValueError(
+                f"optim.batch_size={self.optim.batch_size} bytes is not a multiple of "
+                f"model.context={context}: try {near}"
+            )
+
+    @property
+    def batch_rows(self) -> int:
+        """Rows of a batch: images, or windows of text."""
+        return self.optim.batch_size // (self.model.context or 1)
+
+    def check_batch(self) -> None:
+        """Refuse a batch that the processes cannot share. Raises ValueError."""
+        self.launch.check_batch(self.optim.batch_size, self.model.context or 1)
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from isoflop.record.schema import (
     Slurm,
     Spent,
     State,
+    TextFacts,
     Timing,
 )
 from isoflop.record.store import (
@@ -64,6 +65,7 @@ __all__ = [
     "Slurm",
     "Spent",
     "State",
+    "TextFacts",
     "Timing",
     "claim",
     "is_done",

@@ -62,6 +62,30 @@ def _from_3(raw: dict[str, Any]) -> dict[str, Any]:
     return raw | new
 
 
+def _from_4(raw: dict[str, Any]) -> dict[str, Any]:
+    """Schema 4 knew images only, and did not say how often they were read."""
+    new: dict[str, Any] = {"schema": 5}
+    data, model, loss = raw["data"], raw["model"], raw["loss"]
+    if data is not None:
+        seen = raw["compute"]["examples_seen"] if raw["compute"] else 0
+        new["data"] = {key: value for key, value in data.items() if key != "image_shape"} | {
+            "input_shape": data["image_shape"],
+            "passes": seen / data["train_n"],
+            "text": None,
+            "text_reason": "the data are images",
+        }
+    new["model"] = model | {
+        "parameters_without_embeddings": None,
+        "parameters_without_embeddings_reason": "the model has no token embeddings",
+    }
+    if loss is not None:
+        new["loss"] = loss | {
+            "test_document_se_nats": None,
+            "test_document_se_nats_reason": "images are not parts of documents",
+        }
+    return raw | new
+
+
 def _own_joules(energy: dict[str, Any]) -> dict[str, Any]:
     """Return whose windows the joules of schema 3 are of: its own run's, or those of a replay."""
     if energy["replayed"]:
@@ -89,5 +113,10 @@ _GPU_STATE = (
 )
 _GPU_FACTS = ("default_power_limit_watts", "max_sm_clock_mhz", "memory_bytes", "persistence_mode", "mig")
 
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2, 3: _from_3}
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: _from_1,
+    2: _from_2,
+    3: _from_3,
+    4: _from_4,
+}
 """Older schema number -> function that returns the same record in the next schema."""

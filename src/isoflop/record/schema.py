@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
-SCHEMA = 4
+SCHEMA = 5
 
 State = Literal["done", "failed", "diverged", "oom", "interrupted"]
 Grade = Literal["A", "B", "C", "D"]
@@ -17,7 +17,11 @@ Grade = Literal["A", "B", "C", "D"]
 
 @dataclasses.dataclass(frozen=True)
 class ErrorRate:
-    """Share of images classified wrongly, in [0, 1]; the interval is Wilson's 95% for `test`."""
+    """Share of images classified wrongly, or of bytes predicted wrongly, in [0, 1].
+
+    The 95% interval of `test` is Wilson's for images, and that over documents for bytes, which depend on each
+    other.
+    """
 
     test: float
     val: float
@@ -29,7 +33,10 @@ class ErrorRate:
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """Mean cross-entropy in nats; `train` is over as many training images as the test set holds, at most.
+    """Mean cross-entropy in nats; `train` is over as many training examples as are tested, at most.
+
+    `test_document_se_nats` is the standard error of `test` over the documents of the test part, each of which
+    may be easier or harder as a whole.
 
     `test_brier` is the Brier score of the test part: the mean over images of the sum over classes of
     (probability - indicator)^2, in [0, 2].
@@ -40,6 +47,8 @@ class Loss:
     train: float
     test_brier: float | None
     test_brier_reason: str | None
+    test_document_se_nats: float | None
+    test_document_se_nats_reason: str | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +78,9 @@ class CurvePoint:
 
 @dataclasses.dataclass(frozen=True)
 class Compute:
-    """Floating-point work. One multiply-accumulate (MAC) is 2 FLOPs; `train_flops` is forward and backward
+    """Floating-point work. An example is an image, or a byte of text.
+
+    One multiply-accumulate (MAC) is 2 FLOPs; `train_flops` is forward and backward
     of convolutions, linear layers and attention for the examples really seen (docs/flops.md).
 
     `closed_form_macs_per_example` is a cross-check beside the two counters: the formula of the model's
@@ -270,7 +281,8 @@ class Spent:
 
 @dataclasses.dataclass(frozen=True)
 class ModelFacts:
-    """Shape of the model; `width` and `depth` as its family defines them."""
+    """Shape of the model; `width` and `depth` as its family defines them. The parameters without embeddings
+    leave out the table of token embeddings, which costs no FLOPs, and keep the readout, which does."""
 
     family: str
     architecture: str
@@ -280,6 +292,8 @@ class ModelFacts:
     depth_reason: str | None
     parameters: int | None
     parameters_reason: str | None
+    parameters_without_embeddings: int | None
+    parameters_without_embeddings_reason: str | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -299,8 +313,29 @@ class OptimFacts:
 
 
 @dataclasses.dataclass(frozen=True)
+class TextFacts:
+    """The text that was read: `sha256` is over all of its bytes, `document_mark` the value that stands before
+    each document. `python_version` is that of the standard library whose source was read."""
+
+    files: int
+    file_bytes: int
+    train_bytes: int
+    train_documents: int
+    val_documents: int
+    test_documents: int
+    document_mark: int
+    sha256: str
+    python_version: str | None
+    python_version_reason: str | None
+
+
+@dataclasses.dataclass(frozen=True)
 class DataFacts:
-    """What the model saw. `split_sha256` is over the train, validation and test indices."""
+    """What the model saw.
+
+    `train_n`, `val_n` and `test_n` count images, or bytes of text; `passes` is how often each training example
+    was read on average; `split_sha256` is over what is in which part.
+    """
 
     name: str
     fraction: float
@@ -309,8 +344,11 @@ class DataFacts:
     test_n: int
     classes: int
     chance_error: float
-    image_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     split_sha256: str
+    passes: float
+    text: TextFacts | None
+    text_reason: str | None
 
 
 @dataclasses.dataclass(frozen=True)

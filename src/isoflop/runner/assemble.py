@@ -23,6 +23,7 @@ from isoflop.record import (
     Provenance,
     Record,
     Spent,
+    TextFacts,
     Timing,
     known,
 )
@@ -31,8 +32,8 @@ from isoflop.runner.prepare import Prepared, times
 from isoflop.runner.provenance import model_facts
 from isoflop.runner.state import MeasuredPoint, TrainedPoint
 from isoflop.train import optim
-from isoflop.train.data import DataSet
-from isoflop.train.evaluate import Score
+from isoflop.train.data import DataSet, TextSet
+from isoflop.train.score import Score
 
 
 def with_energy(point: MeasuredPoint) -> tuple[CurvePoint, ...]:
@@ -193,27 +194,37 @@ def spent(compute: Compute, point: MeasuredPoint, seconds: float) -> Spent:
 
 
 def error_rate(test: Score, val: Score) -> ErrorRate:
-    """Return the error rates, with Wilson's 95% interval for the test part (Wilson 1927)."""
-    low, high = wilson(np.array([test.error]), np.array([float(test.n)]))
-    return ErrorRate(
-        test=test.error,
-        val=val.error,
-        ci_low=float(low[0]),
-        ci_high=float(high[0]),
-        test_n=test.n,
-        val_n=val.n,
-    )
+    """Return the error rates, with a 95% interval for the test part.
+
+    Wilson's (1927) for images; for text that of the mean over documents, with Student's factor.
+    """
+    if test.over_documents is None:
+        low, high = (float(end[0]) for end in wilson(np.array([test.error]), np.array([float(test.n)])))
+    else:
+        documents = test.over_documents
+        margin = documents.student_factor * documents.error_se
+        low, high = max(0.0, test.error - margin), min(1.0, test.error + margin)
+    return ErrorRate(test=test.error, val=val.error, ci_low=low, ci_high=high, test_n=test.n, val_n=val.n)
 
 
 def loss(trained: TrainedPoint) -> Loss:
     """Return the losses of the final evaluations."""
+    documents = trained.test.over_documents
     return Loss(
         test=trained.test.loss,
         val=trained.val.loss,
         train=trained.train.loss,
         test_brier=trained.test.brier,
-        test_brier_reason="trained before it was computed" if trained.test.brier is None else None,
+        test_brier_reason=_why_no_brier(trained.test),
+        test_document_se_nats=documents.loss_se_nats if documents else None,
+        test_document_se_nats_reason=None if documents else "images are not parts of documents",
     )
+
+
+def _why_no_brier(test: Score) -> str | None:
+    if test.brier is not None:
+        return None
+    return "computed for images only" if test.over_documents else "trained before it was computed"
 
 
 def train_loss(trained: TrainedPoint) -> tuple[LossInterval, ...]:
@@ -240,18 +251,39 @@ def optim_facts(config: Config, trained: TrainedPoint, lr_interior: bool | None)
     )
 
 
-def data_facts(config: Config, data: DataSet) -> DataFacts:
+def data_facts(config: Config, data: DataSet, trained: TrainedPoint) -> DataFacts:
     """Return what the model saw."""
+    text = text_facts(data) if isinstance(data, TextSet) else None
     return DataFacts(
         name=data.name,
         fraction=config.data.fraction,
-        train_n=len(data.train),
-        val_n=len(data.val),
-        test_n=len(data.test),
+        train_n=data.train_n,
+        val_n=data.val_n,
+        test_n=data.test_n,
         classes=data.classes,
         chance_error=data.chance_error,
-        image_shape=data.image_shape,
+        input_shape=data.input_shape,
         split_sha256=data.split_sha256,
+        passes=trained.examples_seen / data.train_n,
+        text=text,
+        text_reason=None if text else "the data are images",
+    )
+
+
+def text_facts(data: TextSet) -> TextFacts:
+    """Return what text was read."""
+    sources = data.sources
+    return TextFacts(
+        files=sources.files,
+        file_bytes=sources.file_bytes,
+        train_bytes=sources.train_bytes,
+        train_documents=sources.train_documents,
+        val_documents=sources.val_documents,
+        test_documents=sources.test_documents,
+        document_mark=data.document_mark,
+        sha256=sources.sha256,
+        python_version=sources.python_version,
+        python_version_reason=None if sources.python_version else "not the standard library's source",
     )
 
 
@@ -292,7 +324,7 @@ def finished_record(
         cost=config.cost.factors,
         cost_source=config.cost.source,
         cost_source_reason=None if config.cost.source else "no cost factor was chosen",
-        model=model_facts(config, trained.parameters),
+        model=model_facts(config, trained.parameters, trained.parameters_without_embeddings),
         provenance=origin,
         spent=spent(work, point, seconds),
         curve=with_energy(point),
@@ -300,7 +332,7 @@ def finished_record(
         energy_reason=point.energy_reason,
         **known(
             optim=optim_facts(config, trained, lr_interior),
-            data=data_facts(config, prepared.data),
+            data=data_facts(config, prepared.data, trained),
             error=error_rate(trained.test, trained.val),
             loss=loss(trained),
             train_loss=train_loss(trained),

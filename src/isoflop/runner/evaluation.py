@@ -12,9 +12,10 @@ from isoflop.runner.context import RunContext
 from isoflop.runner.energy import Meter
 from isoflop.runner.prepare import Prepared, times
 from isoflop.runner.state import Trajectory
-from isoflop.train.data import Part
-from isoflop.train.evaluate import Score, evaluate
+from isoflop.train.data import PartName
+from isoflop.train.evaluate import evaluate
 from isoflop.train.loop import DivergedError, Trainer
+from isoflop.train.score import Score
 
 
 class Evaluator:
@@ -27,7 +28,7 @@ class Evaluator:
 
     def warm_up(self) -> None:
         """Evaluate once for nothing, so that the first evaluation that counts finds its kernels loaded."""
-        self._score(self._prepared.data.val)
+        self._score("val")
 
     def validate(self, trajectory: Trajectory, steps_done: int) -> Trajectory:
         """Evaluate on the validation part and return the trajectory with that evaluation.
@@ -41,7 +42,7 @@ class Evaluator:
         """
         began, trainer, count = time.perf_counter(), self._trainer, self._prepared.count
         trainer.check_finite()
-        val = self._finite_score(self._prepared.data.val)
+        val = self._finite_score("val")
         joules = self._joules_so_far(trajectory)
         point = CurvePoint(
             step=trainer.step,
@@ -78,17 +79,14 @@ class Evaluator:
         Raises:
             DivergedError: a loss is NaN or infinite.
         """
-        data = self._prepared.data
-        shown = min(len(data.train), len(data.test))
-        test = self._finite_score(data.test)
-        return test, self._finite_score(Part(data.train.images[:shown], data.train.labels[:shown]))
+        return self._finite_score("test"), self._finite_score("train")
 
-    def _score(self, part: Part) -> Score:
+    def _score(self, part: PartName) -> Score:
         trainer, data = self._trainer, self._prepared.data
         precision = trainer.autocast, trainer.memory_format
         return evaluate(trainer.scored_model, data, part, *precision, trainer.world)
 
-    def _finite_score(self, part: Part) -> Score:
+    def _finite_score(self, part: PartName) -> Score:
         score = self._score(part)
         if not math.isfinite(score.loss):
             step, steps = self._trainer.step, self._trainer.steps

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 
 import torch
 from torch import nn
@@ -14,7 +13,7 @@ from isoflop.meter.flops import count as flops
 from isoflop.meter.flops.count import FlopCount
 from isoflop.meter.flops.twin import build_on_meta
 from isoflop.train import models, schedule, step
-from isoflop.train.data import DataSet, Facts, load
+from isoflop.train.data import DataSet, Facts, facts_of, load
 from isoflop.train.schedule import Horizon
 
 
@@ -68,9 +67,9 @@ def prepare(config: Config, device: torch.device) -> Prepared:
             the processes, the model does not exist or cannot take these images, or a FLOP budget is asked for
             and FLOPs are unknown.
     """
-    config.launch.check_batch(config.optim.batch_size)
-    data = _load(config.data, device)
-    count, plan = lay_out(config, Facts(len(data.train), data.image_shape, data.classes))
+    config.check_batch()
+    data = _load(config, device)
+    count, plan = lay_out(config, facts_of(data))
     return Prepared(data, count, plan)
 
 
@@ -80,12 +79,13 @@ def lay_out(config: Config, facts: Facts) -> tuple[FlopCount, Plan]:
     Raises:
         ValueError: as `prepare`, but for the data.
     """
-    count = count_flops(config.model, facts.image_shape, facts.classes, config.optim.batch_size)
+    count = count_flops(config.model, facts.input_shape, facts.classes, config.batch_rows)
     steps = schedule.total_steps(
         config.schedule,
         train_n=facts.train_n,
         batch_size=config.optim.batch_size,
         train_flops_per_example=count.train_flops_per_example,
+        passes=facts.passes,
     )
     horizons = schedule.horizons(config.schedule, steps)
     plan = Plan(steps, horizons, None)
@@ -94,57 +94,81 @@ def lay_out(config: Config, facts: Facts) -> tuple[FlopCount, Plan]:
     return count, dataclasses.replace(plan, planned_train_flops=planned)
 
 
-@functools.lru_cache(maxsize=2)
-def _load(config: DataConfig, device: torch.device) -> DataSet:
+_loaded: dict[tuple[DataConfig, int | None, torch.device], DataSet] = {}
+"""The data sets that this process has read last, at most KEPT_SETS: the next run may need one of them."""
+KEPT_SETS = 2
+
+
+def _load(config: Config, device: torch.device) -> DataSet:
     """Return the data set on the device, kept for the next run of this process."""
-    return load(config, device)
+    key = (config.data, config.model.context, device)
+    if key not in _loaded:
+        while len(_loaded) >= KEPT_SETS:
+            del _loaded[next(iter(_loaded))]
+        _loaded[key] = load(config, device)
+    return _loaded[key]
 
 
 @dataclasses.dataclass(frozen=True)
 class Counted:
-    """A model's counted work per example, with what it depends on; one process can count it for another."""
+    """A model's counted work per example, with what it depends on; one process can count it for another.
+
+    `rows` is the batch, in images or windows.
+    """
 
     model: ModelConfig
-    image_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     classes: int
-    batch_size: int
+    rows: int
     count: FlopCount
 
 
-_counted: dict[tuple[ModelConfig, tuple[int, int, int], int, int], FlopCount] = {}
+_counted: dict[tuple[ModelConfig, tuple[int, ...], int, int], FlopCount] = {}
 """What this process has counted or been given: tenths of a second each, the same for all seeds."""
 
 
 def remember(counted: Counted) -> None:
     """Take over a count that another process made."""
-    _counted[counted.model, counted.image_shape, counted.classes, counted.batch_size] = counted.count
+    _counted[counted.model, counted.input_shape, counted.classes, counted.rows] = counted.count
 
 
 def counted_work(config: Config, prepared: Prepared) -> Counted:
     """Return the count of a prepared run in the form that another process can take over."""
     data = prepared.data
-    return Counted(config.model, data.image_shape, data.classes, config.optim.batch_size, prepared.count)
+    return Counted(config.model, data.input_shape, data.classes, config.batch_rows, prepared.count)
 
 
-def count_flops(
-    config: ModelConfig, image_shape: tuple[int, int, int], classes: int, batch_size: int
-) -> FlopCount:
-    """Count the work per example of the configured model in steps of `batch_size`, on a twin without weights.
+def count_flops(config: ModelConfig, input_shape: tuple[int, ...], classes: int, rows: int) -> FlopCount:
+    """Count the work per example of the configured model, on a twin without weights.
 
-    For isoflop's own families a closed form is checked against the two counters. Counted once a process.
+    An example is an image, or a byte of text, for which the work of a window is divided by its length. For
+    isoflop's own families a closed form is checked against the two counters. Counted once a process.
+
+    Args:
+        config: the model.
+        input_shape: sizes of an image, or of a window.
+        classes: number of logits.
+        rows: images or windows of a step.
 
     Raises:
         ValueError: there is no such model, or it cannot take images of this shape.
     """
-    key = (config, image_shape, classes, batch_size)
+    key = (config, input_shape, classes, rows)
     if key not in _counted:
-        twin = weightless(config, image_shape, classes)
-        closed_form = models.forward_macs(config, image_shape, classes)
-        _counted[key] = flops.count(twin, image_shape, batch_size=batch_size, closed_form_macs=closed_form)
+        twin = weightless(config, input_shape, classes)
+        closed_form = models.forward_macs(config, input_shape, classes)
+        count = flops.count(
+            twin,
+            input_shape,
+            batch_size=rows,
+            input_dtype=_dtype(config),
+            closed_form_macs=closed_form,
+        )
+        _counted[key] = count.divided(config.context) if config.context else count
     return _counted[key]
 
 
-def weightless(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+def weightless(config: ModelConfig, input_shape: tuple[int, ...], classes: int) -> nn.Module:
     """Return the configured model on the meta device, in eval mode, after it has taken one such image.
 
     Raises:
@@ -152,17 +176,19 @@ def weightless(config: ModelConfig, image_shape: tuple[int, int, int], classes: 
     """
     try:
         twin = build_on_meta(
-            lambda: models.build(config, image_shape, classes, seed=0, device=torch.device("cpu"))
+            lambda: models.build(config, input_shape, classes, seed=0, device=torch.device("cpu"))
         )
         with torch.no_grad():
-            twin.eval()(torch.zeros(1, *image_shape, device="meta"))
+            twin.eval()(torch.zeros(1, *input_shape, dtype=_dtype(config), device="meta"))
     except (RuntimeError, AssertionError) as error:
-        channels, height, width = image_shape
-        first = str(error).strip().splitlines()[0]
-        raise ConfigError(
-            f"model {config.name} cannot take {channels}x{height}x{width} images: {first}"
-        ) from error
+        sizes, first = "x".join(map(str, input_shape)), str(error).strip().splitlines()[0]
+        raise ConfigError(f"model {config.name} cannot take inputs of {sizes}: {first}") from error
     return twin
+
+
+def _dtype(config: ModelConfig) -> torch.dtype:
+    """Return the data type of the model's input: of bytes for a language model, else of images."""
+    return torch.int64 if config.context else torch.float32
 
 
 def times(number: float, each: float | None) -> float | None:

@@ -127,10 +127,13 @@ def gather(config: Config, machine: Machine, *, started_at: str, command_line: s
     )
 
 
-def model_facts(config: Config, parameters: int | None) -> ModelFacts:
-    """Return the shape that a configuration asks for; `parameters` is None where it is not known yet."""
+def model_facts(
+    config: Config, parameters: int | None, parameters_without_embeddings: int | None = None
+) -> ModelFacts:
+    """Return the shape that a configuration asks for; the numbers are None where they are not known yet."""
     none = f"{config.model.name} has no such setting"
     model = config.model
+    no_embeddings = NOT_REACHED if config.data.is_text else "the model has no token embeddings"
     return ModelFacts(
         family=model.family,
         architecture=model.name,
@@ -140,6 +143,8 @@ def model_facts(config: Config, parameters: int | None) -> ModelFacts:
         depth_reason=none if model.depth is None else None,
         parameters=parameters,
         parameters_reason=NOT_REACHED if parameters is None else None,
+        parameters_without_embeddings=parameters_without_embeddings,
+        parameters_without_embeddings_reason=None if parameters_without_embeddings else no_embeddings,
     )
 
 

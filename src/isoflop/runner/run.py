@@ -42,7 +42,7 @@ def run(
     rank = ranks.from_environment(os.environ)
     ranks.check(config.launch, rank, os.environ)
     try:
-        config.launch.check_batch(config.optim.batch_size)
+        config.check_batch()
     except ValueError as error:
         raise ConfigError(str(error)) from error
     if config.launch.processes == 1:

@@ -12,7 +12,7 @@ import msgspec
 
 from isoflop.meter.energy.polls import Window
 from isoflop.record import CurvePoint, Energy
-from isoflop.train.evaluate import Score
+from isoflop.train.score import Score
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +63,7 @@ class TrainedPoint(msgspec.Struct, frozen=True, kw_only=True, rename={"earlier_e
         wasted_examples: examples whose steps were lost with an attempt that died, and were taken again.
         wasted_seconds: seconds of training lost in the same way.
         parameters: trainable and other parameters of the model.
+        parameters_without_embeddings: of a language model, without its token embeddings; else None.
         optimizer_flops_per_step: FLOPs of one optimizer step.
         curve, loss_sums, windows, earlier_energy, train_seconds, eval_seconds: as in Trajectory.
         setup_seconds: seconds before the trainer was warmed up.
@@ -102,6 +103,7 @@ class TrainedPoint(msgspec.Struct, frozen=True, kw_only=True, rename={"earlier_e
     loss_sums: tuple[tuple[int, float], ...] = ()
     step_engine: str | None = None
     step_choice: str | None = None
+    parameters_without_embeddings: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,7 +29,7 @@ from isoflop.runner.segment import SegmentTrainer
 from isoflop.runner.state import START, EarlierEnergy, MeasuredPoint, TrainedPoint, TrainingState, Trajectory
 from isoflop.runner.workload import workload
 from isoflop.signals import InterruptedRunError
-from isoflop.train import optim, schedule
+from isoflop.train import models, optim, schedule
 from isoflop.train.distributed import World
 from isoflop.train.loop import Trainer, deterministic, warm_trainer
 from isoflop.train.schedule import Horizon
@@ -277,6 +277,13 @@ class RunTrainer:
                 earlier = EarlierEnergy(earlier.energies, reason)
         return replace(trajectory, earlier_energy=earlier, windows=())
 
+    def _without_embeddings(self) -> int | None:
+        """Return the parameters of a language model without its token embeddings; None for other models."""
+        if not self._config.data.is_text:
+            return None
+        model = self._trainer.model
+        return sum(p.numel() for p in model.parameters()) - models.embedding_parameters(model)
+
     def _point_at(self, horizon: Horizon, setup_seconds: float, warmup_seconds: float) -> TrainedPoint:
         """Return the point at `horizon`, tested."""
         began, trainer, state = time.perf_counter(), self._trainer, self.state
@@ -291,6 +298,7 @@ class RunTrainer:
             wasted_examples=state.wasted_steps * batch_size,
             wasted_seconds=state.wasted_seconds,
             parameters=sum(p.numel() for p in trainer.model.parameters()),
+            parameters_without_embeddings=self._without_embeddings(),
             optimizer_flops_per_step=optim.flops_per_step(self._config.optim, trainer.model),
             curve=reached.curve,
             loss_sums=reached.loss_sums,

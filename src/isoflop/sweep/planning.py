@@ -124,8 +124,8 @@ class RunPlan:
         point_flops: those of each point, which are of the trunk up to its branch and of that branch.
         steps: of trunk and branches.
         ends: steps after which each point ends.
-        epoch_steps: steps of one pass over the training images.
-        image_shape: channels, height, width.
+        epoch_steps: steps of one pass over the training part.
+        input_shape: sizes of an image, or of a window.
     """
 
     train_flops: float | None
@@ -133,7 +133,7 @@ class RunPlan:
     steps: int
     ends: tuple[int, ...]
     epoch_steps: int
-    image_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,8 +154,8 @@ def _lay_out_in_child(configs: tuple[Config, ...]) -> tuple[tuple[RunPlan, ...],
     plans: dict[str, RunPlan] = {}
     for config in configs:
         if config.config_id not in plans:
-            known = facts(config.data)
-            config.launch.check_batch(config.optim.batch_size)
+            known = facts(config)
+            config.check_batch()
             count, plan = prepare.lay_out(config, known)
             each, batch = count.train_flops_per_example, config.optim.batch_size
             plans[config.config_id] = RunPlan(
@@ -164,7 +164,7 @@ def _lay_out_in_child(configs: tuple[Config, ...]) -> tuple[tuple[RunPlan, ...],
                 steps=plan.all_steps,
                 ends=tuple(h.end_step for h in plan.horizons),
                 epoch_steps=known.train_n // batch,
-                image_shape=known.image_shape,
+                input_shape=known.input_shape,
             )
     return tuple(plans[config.config_id] for config in configs), site(configs[0].launch)
 

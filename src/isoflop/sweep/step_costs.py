@@ -32,7 +32,7 @@ class Step:
     device: str
     precision: str
     model: tuple[Any, ...]
-    image_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     batch_size: int
 
 
@@ -53,7 +53,7 @@ def step_of(config: Config, plan: RunPlan, site: Site) -> Step:
         site.device,
         site.precision if compute == "auto" else compute,
         tuple(model[name] for name in OF_SHAPE),
-        plan.image_shape,
+        plan.input_shape,
         config.optim.batch_size,
     )
 
@@ -85,7 +85,7 @@ def from_records(finished: Iterable[Record]) -> dict[Step, StepCost]:
             record.provenance.device,
             record.provenance.precision,
             tuple(model.get(name) for name in OF_SHAPE),
-            record.data.image_shape,
+            record.data.input_shape,
             record.optim.batch_size,
         )
         seconds.setdefault(step, []).append(record.time.train_seconds / record.optim.steps)

@@ -1,8 +1,7 @@
-"""Classification error and loss of a model on one part of the data."""
+"""Error and loss of a model on one part of the data."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import operator
 
@@ -10,36 +9,18 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from isoflop.train.data import DataSet, Part
+from isoflop.train.data import DataSet, ImageSet, PartName, TextSet
 from isoflop.train.distributed import SINGLE, World
+from isoflop.train.evaluate_text import evaluate_text
+from isoflop.train.score import Score
 
 BATCH_SIZE = 1000
 
 
-@dataclasses.dataclass(frozen=True)
-class Score:
-    """Result of an evaluation: `wrong` of `n` images misclassified, mean cross-entropy `loss` in nats.
-
-    `brier` is the Brier score (Brier 1950): the mean over images of the sum over classes of (probability -
-    indicator)^2, in [0, 2]; None in a checkpoint of a version that did not compute it.
-    """
-
-    wrong: int
-    n: int
-    loss: float
-    brier: float | None = None
-
-    @property
-    def error(self) -> float:
-        """Fraction misclassified, in [0, 1]."""
-        return self.wrong / self.n
-
-
-@torch.inference_mode()
 def evaluate(
     model: nn.Module,
     data: DataSet,
-    part: Part,
+    part: PartName,
     autocast: torch.autocast,
     memory_format: torch.memory_format,
     world: World = SINGLE,
@@ -50,15 +31,35 @@ def evaluate(
     added up in the order of batches, so that the score is the same for any number of processes.
 
     Args:
-        model: images [B, C, H, W] -> logits [B, classes].
-        data: the set that `part` belongs to; its statistics normalise the images.
-        part: uint8 images and labels, on the model's device.
+        model: images [B, C, H, W] -> logits [B, classes], or bytes [B, T] -> logits [B, T, classes].
+        data: the data set, on the model's device.
+        part: which part of it.
         autocast: context of the forward pass.
-        memory_format: layout of the images.
+        memory_format: layout of images.
         world: the processes that evaluate together, all of which call this.
     """
     training = model.training
     model.eval()
+    if isinstance(data, TextSet):
+        score = evaluate_text(model, data, part, autocast, world)
+    else:
+        assert isinstance(data, ImageSet)
+        score = _evaluate_images(model, data, part, autocast, memory_format, world)
+    model.train(training)
+    return score
+
+
+@torch.inference_mode()
+def _evaluate_images(
+    model: nn.Module,
+    data: ImageSet,
+    part_name: PartName,
+    autocast: torch.autocast,
+    memory_format: torch.memory_format,
+    world: World,
+) -> Score:
+    """Return the score on images; arguments as in evaluate."""
+    part = data.scored(part_name)
     image_batches, label_batches = torch.split(part.images, BATCH_SIZE), torch.split(part.labels, BATCH_SIZE)
     own = range(world.rank, len(label_batches), world.size)
     wrong = torch.zeros(len(label_batches), dtype=torch.int64, device=part.labels.device)
@@ -74,7 +75,6 @@ def evaluate(
         # Not the sum of p^2 - 2 p_label + 1, which rounding can make negative for a network that is right.
         deviations = logits.softmax(1) - F.one_hot(labels, logits.shape[1])
         brier[batch] = deviations.square().sum().double()
-    model.train(training)
     # Every entry is a sum of one process's number and zeros, so this adds no rounding.
     world.all_reduce(wrong)
     world.all_reduce(loss)

@@ -24,6 +24,8 @@ from isoflop.train.fused.norm import with_fused_norms
 from isoflop.train.state import Average, Snapshot
 
 WARMUP_STEPS = 3
+FLAT = ("mlp", "gpt")
+"""Families without convolutions, for which the layout of images means nothing."""
 
 
 class DivergedError(RuntimeError):
@@ -84,7 +86,7 @@ class Trainer:
         self.config, self.data, self.steps, self.device = config, data, steps, device
         self.world = world
         self.precision = resolve_precision(config.precision.compute, device)
-        channels_last = config.precision.channels_last and config.model.family != "mlp"
+        channels_last = config.precision.channels_last and config.model.family not in FLAT
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16")
         self._fuses_norms = (kind or config.launch.step) == "fused_graph"
@@ -114,7 +116,7 @@ class Trainer:
         """Return a new model of `config` with its initial weights, on the device."""
         data = self.data
         model = models.build(
-            config.model, data.image_shape, data.classes, seed=config.seed, device=self.device
+            config.model, data.input_shape, data.classes, seed=config.seed, device=self.device
         )
         model = model.to(memory_format=self.memory_format)
         if self._fuses_norms:
@@ -146,7 +148,7 @@ class Trainer:
 
     @property
     def examples_seen(self) -> int:
-        """Images that went forward and backward since the start, in all processes, repeats counted."""
+        """Examples that went forward and backward since the start, in all processes, repeats counted."""
         return self.step * self.config.optim.batch_size
 
     def restart(self) -> None:
@@ -165,11 +167,9 @@ class Trainer:
         config = self.config
         self._batches: Iterator[tuple[Tensor, Tensor]] = batches(
             self.data,
-            config.optim.batch_size,
-            config.seed,
+            config,
             self.memory_format,
             start_step=start_step,
-            augment=config.data.augment,
             share=(self.world.rank, self.world.size),
         )
 
@@ -255,6 +255,7 @@ class Trainer:
                 loss_sum=self.loss_sum,
                 autocast=self.autocast if self.precision == "bf16" else None,
                 label_smoothing=self.config.optim.label_smoothing,
+                of_bytes=self.config.data.is_text,
                 after_forward=buffers.start if buffers else None,
                 after_backward=buffers.finish if buffers else None,
             )

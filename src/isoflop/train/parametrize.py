@@ -159,11 +159,13 @@ def tag_layer(layer: nn.Linear | nn.Conv2d, kind: RoleKind, **options: Unpack[Op
         tag(layer, bias=Role(bias, fan_out=fan_out, branch=options.get("branch", False)))
 
 
-def tag_norm(norm: nn.LayerNorm | nn.BatchNorm2d, *, branch: bool = False, zero: bool = False) -> None:
-    """Tag the gain and bias of a normalisation; with `zero` the gain starts at 0 instead of 1."""
-    tag(
-        norm, weight=Role("gain", gain=0.0 if zero else None, branch=branch), bias=Role("bias", branch=branch)
-    )
+def tag_norm(
+    norm: nn.LayerNorm | nn.RMSNorm | nn.BatchNorm2d, *, branch: bool = False, zero: bool = False
+) -> None:
+    """Tag the gain and, if it has one, the bias of a normalisation; with `zero` the gain starts at 0, not 1."""
+    tag(norm, weight=Role("gain", gain=0.0 if zero else None, branch=branch))
+    if not isinstance(norm, nn.RMSNorm):
+        tag(norm, bias=Role("bias", branch=branch))
 
 
 def roles(model: nn.Module) -> dict[str, Role]:

@@ -67,22 +67,28 @@ def horizons(config: ScheduleConfig, steps: int) -> tuple[Horizon, ...]:
 
 
 def total_steps(
-    config: ScheduleConfig, *, train_n: int, batch_size: int, train_flops_per_example: float | None
+    config: ScheduleConfig,
+    *,
+    train_n: int,
+    batch_size: int,
+    train_flops_per_example: float | None,
+    passes: float | None = None,
 ) -> int:
     """Return the optimizer steps of a run, at least one; an epoch drops its last partial batch.
 
     Args:
         config: gives the length in steps, epochs or training GFLOPs.
-        train_n: images of the training part.
-        batch_size: images per step.
+        train_n: examples of the training part: images, or bytes of text.
+        batch_size: examples per step.
         train_flops_per_example: FLOPs of one forward and backward pass; None where unknown.
+        passes: the most passes over the training part that are allowed; None for any number.
 
     Raises:
         ValueError: the batch is larger than the data, a FLOP budget is asked for and FLOPs are unknown, or
-            the length comes to less than one step or more than MOST_STEPS.
+            the length comes to less than one step, more than MOST_STEPS or more than `passes`.
     """
     if batch_size > train_n:
-        raise ValueError(f"optim.batch_size={batch_size}: larger than the {train_n} training images")
+        raise ValueError(f"optim.batch_size={batch_size}: larger than the {train_n:,} training examples")
     if config.steps is not None:
         asked, wanted = f"steps={config.steps}", float(config.steps)
     elif config.epochs is not None:
@@ -95,7 +101,14 @@ def total_steps(
         wanted = config.train_gflops * 1e9 / (train_flops_per_example * batch_size)
     if not 0.5 <= wanted <= MOST_STEPS:
         raise ValueError(f"schedule.{asked}: that is {wanted:.3g} steps; give 1 to {MOST_STEPS:,}")
-    return max(1, round(wanted))
+    steps, per_pass = max(1, round(wanted)), train_n // batch_size
+    if passes is not None and steps > passes * per_pass:
+        raise ValueError(
+            f"schedule.{asked} reads {steps * batch_size:,} bytes, {steps / per_pass:.3g} times the "
+            f"{train_n:,} there are: give a smaller budget, more text, or "
+            f"data.passes={math.ceil(10 * steps / per_pass) / 10:g}"
+        )
+    return steps
 
 
 def stops(steps: int, evaluations: int) -> tuple[int, ...]:

@@ -73,6 +73,17 @@ class FlopCount:
     counters_agree: bool
     reason: str | None
 
+    def divided(self, parts: int) -> FlopCount:
+        """Return the count of one of `parts` equal parts of an example, such as a byte of a window."""
+        by_op = {name: macs / parts for name, macs in self.forward_macs_by_op.items()}
+        known = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        per_part = {
+            name: value / parts
+            for name, value in known.items()
+            if name.endswith("_per_example") and value is not None
+        }
+        return dataclasses.replace(self, forward_macs_by_op=by_op, **per_part)
+
 
 @dataclasses.dataclass
 class _Evidence:

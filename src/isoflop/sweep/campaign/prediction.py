@@ -45,7 +45,7 @@ def _steps_in_child(configs: tuple[Config, ...]) -> tuple[tuple[RunPlan, ...], S
     prepare.prepare(configs[-1], torch.device("cpu"))
     plans = []
     for config in configs:
-        known, batch_size = facts(config.data), config.optim.batch_size
+        known, batch_size = facts(config), config.optim.batch_size
         steps = schedule.total_steps(
             config.schedule, train_n=known.train_n, batch_size=batch_size, train_flops_per_example=None
         )
@@ -53,7 +53,7 @@ def _steps_in_child(configs: tuple[Config, ...]) -> tuple[tuple[RunPlan, ...], S
         ends = tuple(each.end_step for each in plan.horizons)
         epoch_steps = known.train_n // batch_size
         unknown = (None,) * len(ends)
-        plans.append(RunPlan(None, unknown, plan.all_steps, ends, epoch_steps, known.image_shape))
+        plans.append(RunPlan(None, unknown, plan.all_steps, ends, epoch_steps, known.input_shape))
     return tuple(plans), planning.site(configs[0].launch)
 
 
@@ -92,8 +92,8 @@ def seconds_of(
 
 def _without_place(step: Step) -> Step:
     """Return the step without what a stand-in may differ in: device, precision, image size."""
-    return dataclasses.replace(step, device="", precision="", image_shape=(0, 0, 0))
+    return dataclasses.replace(step, device="", precision="", input_shape=(0, 0, 0))
 
 
 def _pixels(step: Step) -> int:
-    return math.prod(step.image_shape[1:])
+    return math.prod(step.input_shape[1:])

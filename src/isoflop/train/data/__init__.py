@@ -1,13 +1,27 @@
-"""Data sets held whole, as uint8 images on the device, with one fixed train / validation / test split.
+"""Data sets held whole, as uint8 on the device, with one fixed train / validation / test split.
 
 Choices are made on validation, the record reports test. Torchvision's test sets are the test part and a
 fixed random tenth of its training sets is the validation part, and so it is for a folder of images and for
 synthetic data; digits, which has no split of its own, is cut 50 / 10 / 40 so that its test part,
-small as it is, resolves errors as finely as possible.
+small as it is, resolves errors as finely as possible. Text is split by whole documents.
 """
 
-from isoflop.train.data.parts import DataError, DataSet, Part, split
-from isoflop.train.data.sets import Facts, facts, load
-from isoflop.train.data.stream import batches
+from isoflop.train.data.dataset import DataSet, Facts
+from isoflop.train.data.front import batches, facts, facts_of, load
+from isoflop.train.data.parts import DataError, ImageSet, Part, PartName, split
+from isoflop.train.data.text import TextSet
 
-__all__ = ["DataError", "DataSet", "Facts", "Part", "batches", "facts", "load", "split"]
+__all__ = [
+    "DataError",
+    "DataSet",
+    "Facts",
+    "ImageSet",
+    "Part",
+    "PartName",
+    "TextSet",
+    "batches",
+    "facts",
+    "facts_of",
+    "load",
+    "split",
+]

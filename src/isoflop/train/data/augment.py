@@ -20,9 +20,9 @@ def padding(side: int) -> int:
     return side // 8
 
 
-def draw_crops(n: int, image_shape: tuple[int, int, int], name: str, generator: torch.Generator) -> Tensor:
+def draw_crops(n: int, input_shape: tuple[int, ...], name: str, generator: torch.Generator) -> Tensor:
     """Draw top, left and mirror (0 or 1) of `n` crops of the padded images of set `name`: int64 [3, n]."""
-    _, height, width = image_shape
+    _, height, width = input_shape
     tops = torch.randint(2 * padding(height) + 1, (n,), generator=generator)
     lefts = torch.randint(2 * padding(width) + 1, (n,), generator=generator)
     mirrors = torch.randint(2, (n,), generator=generator)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+PartName = Literal["train", "val", "test"]
 SPLIT_SEED = 20200710
 VALIDATION_SHARE = 0.1
 DIGITS_SHARES = (0.5, 0.1, 0.4)
@@ -54,7 +56,7 @@ class Part:
 
 
 @dataclasses.dataclass(frozen=True)
-class DataSet:
+class ImageSet:
     """The three parts, and per-channel `mean` and `std` of the training images, float32 [1, C, 1, 1]."""
 
     name: str
@@ -67,10 +69,32 @@ class DataSet:
     split_sha256: str
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
+    def input_shape(self) -> tuple[int, int, int]:
         """Channels, height, width."""
         channels, height, width = self.train.images.shape[1:]
         return channels, height, width
+
+    @property
+    def train_n(self) -> int:
+        """Images of the training part."""
+        return len(self.train)
+
+    @property
+    def val_n(self) -> int:
+        """Images of the validation part."""
+        return len(self.val)
+
+    @property
+    def test_n(self) -> int:
+        """Images of the test part."""
+        return len(self.test)
+
+    def scored(self, part: PartName) -> Part:
+        """Return what is evaluated of a part: of the training part as many images as the test part has."""
+        if part == "train":
+            shown = min(self.train_n, self.test_n)
+            return Part(self.train.images[:shown], self.train.labels[:shown])
+        return self.val if part == "val" else self.test
 
     @property
     def chance_error(self) -> float:

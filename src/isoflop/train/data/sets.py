@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import hashlib
 import importlib.util
@@ -17,7 +16,8 @@ import torch
 
 from isoflop.config import DataConfig
 from isoflop.train.data import folder, synthetic
-from isoflop.train.data.parts import DataError, DataSet, Raw, gather_part, split, statistics
+from isoflop.train.data.dataset import Facts
+from isoflop.train.data.parts import DataError, ImageSet, Raw, gather_part, split, statistics
 from isoflop.train.data.resize import at_resolution
 
 _IDX = (
@@ -110,15 +110,6 @@ READERS: dict[str, Callable[[DataConfig], Raw]] = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Facts:
-    """What a plan needs to know of a data set: training images, their shape, classes."""
-
-    train_n: int
-    image_shape: tuple[int, int, int]
-    classes: int
-
-
 _SIZES = {
     "digits": (1797, None, (1, 8, 8), 10),
     "mnist": (70_000, 10_000, (1, 28, 28), 10),
@@ -146,7 +137,7 @@ def facts(config: DataConfig) -> Facts:
         )
     if config.name not in _SIZES:
         data = load(config, torch.device("cpu"))
-        return Facts(len(data.train), data.image_shape, data.classes)
+        return Facts(data.train_n, data.input_shape, data.classes)
     total, own_test, shape, classes = _SIZES[config.name]
     side = config.resolution
     return Facts(
@@ -156,7 +147,7 @@ def facts(config: DataConfig) -> Facts:
     )
 
 
-def load(config: DataConfig, device: torch.device) -> DataSet:
+def load(config: DataConfig, device: torch.device) -> ImageSet:
     """Read the set, split it and put it on the device.
 
     Raises:
@@ -171,4 +162,4 @@ def load(config: DataConfig, device: torch.device) -> DataSet:
         digest.update(len(part).to_bytes(8, "little") + part.astype("<i8").tobytes())
     train, val, test = (gather_part(raw, part, device) for part in indices)
     mean, std = statistics(train.images)
-    return DataSet(config.name, raw.classes, train, val, test, mean, std, digest.hexdigest())
+    return ImageSet(config.name, raw.classes, train, val, test, mean, std, digest.hexdigest())

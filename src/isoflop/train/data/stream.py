@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from isoflop.train.data.augment import crop_flip, draw_crops
-from isoflop.train.data.parts import DataSet
+from isoflop.train.data.parts import ImageSet
 
 CHUNK_BYTES = {"cpu": 2**20, "cuda": 32 * 2**20}
 """float32 bytes normalised at a time: a core's cache on a CPU, few launches a step on a GPU."""
 
 
 def batches(
-    data: DataSet,
+    data: ImageSet,
     batch_size: int,
     seed: int,
     memory_format: torch.memory_format,
@@ -58,7 +58,7 @@ def batches(
         crops = None
         if augment == "crop_flip":
             generator = _generator(f"{seed}/{epoch}/{augment}")
-            drawn = draw_crops(len(data.train), data.image_shape, data.name, generator)
+            drawn = draw_crops(len(data.train), data.input_shape, data.name, generator)
             crops = _move(_own(drawn[:, epoch_rows], share, own_size), device)
         for at in range(0, len(order), chunk):
             picked = order[at : at + chunk]

@@ -1,40 +1,47 @@
-"""Image classifiers, scaled by their width and depth."""
+"""Image classifiers and a language model, scaled by their width and depth."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
 
 from isoflop.config import ModelConfig
 from isoflop.train import parametrize
-from isoflop.train.models import convmixer, mlp, resnet, torchvision, vit
+from isoflop.train.models import convmixer, gpt, mlp, resnet, torchvision, vit
 
-FAMILIES: dict[str, Callable[[ModelConfig, tuple[int, int, int], int], nn.Module]] = {
+# An input shape has three sizes for images and one for text: each family's signature says which it takes.
+FAMILIES: dict[str, Callable[[ModelConfig, Any, int], nn.Module]] = {
     "mlp": mlp.build,
     "resnet": resnet.build,
     "convmixer": convmixer.build,
     "vit": vit.build,
+    "gpt": gpt.build,
 }
 
-FORWARD_MACS: dict[str, Callable[[ModelConfig, tuple[int, int, int], int], int]] = {
+FORWARD_MACS: dict[str, Callable[[ModelConfig, Any, int], int]] = {
     "mlp": mlp.forward_macs,
     "resnet": resnet.forward_macs,
     "convmixer": convmixer.forward_macs,
     "vit": vit.forward_macs,
+    "gpt": gpt.forward_macs,
 }
 """Closed forms, written from the architecture, not from its modules: a cross-check of the FLOP counters."""
 
 
-def forward_macs(config: ModelConfig, image_shape: tuple[int, int, int], classes: int) -> int | None:
-    """Return the forward MACs of one example by the family's formula; None for torchvision's models."""
+def forward_macs(config: ModelConfig, input_shape: tuple[int, ...], classes: int) -> int | None:
+    """Return the forward MACs of one input (an image, or a window of text) by the family's formula.
+
+    None for torchvision's models.
+    """
     formula = FORWARD_MACS.get(config.family)
-    return None if formula is None else formula(config, image_shape, classes)
+    return None if formula is None else formula(config, input_shape, classes)
 
 
 def build(
-    config: ModelConfig, image_shape: tuple[int, int, int], classes: int, *, seed: int, device: torch.device
+    config: ModelConfig, input_shape: tuple[int, ...], classes: int, *, seed: int, device: torch.device
 ) -> nn.Module:
     """Return a model with weights drawn from `seed` on the CPU, so that they are the same on every device.
 
@@ -42,7 +49,7 @@ def build(
 
     Args:
         config: family and shape.
-        image_shape: channels, height, width.
+        input_shape: channels, height, width of an image, or (context,) of a window of text.
         classes: number of logits.
         seed: seed of the initial weights.
         device: where the model goes; on `meta` no weights are drawn and no memory is used.
@@ -54,8 +61,17 @@ def build(
         torch.manual_seed(seed)
         if config.family == "torchvision":
             assert config.architecture is not None
-            model = torchvision.build(config.architecture, image_shape, classes)
+            model = torchvision.build(config.architecture, input_shape, classes)
         else:
-            model = FAMILIES[config.family](config, image_shape, classes)
+            model = FAMILIES[config.family](config, input_shape, classes)
             parametrize.initialise(model, parametrize.scale(config))
     return model.to(device)
+
+
+def embedding_parameters(model: nn.Module) -> int:
+    """Return the parameters of a language model's token table, whose rows are looked up and never multiplied.
+
+    0 for models that have none. The readout is no part of it: its matrix is multiplied like any other. Nor
+    are the learned positions of vit, which are added to every example's tokens.
+    """
+    return sum(module.weight.numel() for module in model.modules() if isinstance(module, nn.Embedding))

@@ -21,7 +21,7 @@ class ThreeChannels(nn.Module):
         return logits
 
 
-def build(architecture: str, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+def build(architecture: str, image_shape: tuple[int, ...], classes: int) -> nn.Module:
     """Return a torchvision classifier without auxiliary heads.
 
     Raises:

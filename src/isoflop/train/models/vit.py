@@ -22,9 +22,9 @@ MLP_RATIO = 4
 POSITION_STD = 0.02
 
 
-def branch_linear(inputs: int, outputs: int, *, parts: int = 1) -> nn.Linear:
+def branch_linear(inputs: int, outputs: int, *, parts: int = 1, bias: bool = True) -> nn.Linear:
     """Return a hidden linear layer of a residual branch."""
-    made = nn.Linear(inputs, outputs)
+    made = nn.Linear(inputs, outputs, bias=bias)
     tag_layer(made, "hidden", gain=1.0, branch=True, parts=parts)
     return made
 

@@ -31,7 +31,8 @@ class Eager:
             self._updates.append(parts.average.update)
 
     def _make_loss(self) -> LossFunction:
-        return loss_function(self._parts.model, self._parts.label_smoothing)
+        parts = self._parts
+        return loss_function(parts.model, parts.label_smoothing, of_bytes=parts.of_bytes)
 
     def prepare(self, stream: Stream) -> None:
         """Do nothing: this engine compiles and captures nothing."""

@@ -48,7 +48,7 @@ class Static:
         for row, group in enumerate(parts.groups):
             group["lr"] = self._rates[row, 0]
         assert parts.after_backward is None, "one process: communication is not captured"
-        loss_of = loss_function(parts.model, parts.label_smoothing)
+        loss_of = loss_function(parts.model, parts.label_smoothing, of_bytes=parts.of_bytes)
         self._loss_of = in_precision(compiler.compiled(loss_of) if compiled else loss_of, parts.autocast)
         self._replay: Callable[[], None] = self.take_step
 

@@ -21,7 +21,7 @@ GRAPHS: tuple[EngineKind, ...] = ("graph", "compiled_graph", "fused_graph", "sta
 """Engines whose optimizers read their rates from the device."""
 Stream = Iterator[tuple[Tensor, Tensor]]
 LossFunction = Callable[[Tensor, Tensor], Tensor]
-"""Images [B, C, H, W] and labels [B] -> mean loss, a scalar."""
+"""Images [B, C, H, W] and labels [B], or bytes [B, T] and the bytes after them [B, T] -> mean loss."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -35,6 +35,7 @@ class Parts:
         loss_sum: scalar on the device, the sum of all losses; not finite once any loss was not.
         autocast: context of a mixed-precision forward pass; None in fp32.
         label_smoothing: share of the target spread over all classes, in the training loss only.
+        of_bytes: whether the model is a language model, as in loss_function.
         after_forward, after_backward: called around the backward pass where several processes train: they
             start and finish averaging the running statistics.
     """
@@ -45,6 +46,7 @@ class Parts:
     loss_sum: Tensor
     autocast: torch.autocast | None
     label_smoothing: float
+    of_bytes: bool = False
     after_forward: Callable[[], None] | None = None
     after_backward: Callable[[], None] | None = None
 
@@ -54,13 +56,20 @@ class Parts:
         return [group for optimizer in self.optimizers for group in optimizer.param_groups]
 
 
-def loss_function(model: nn.Module, smoothing: float) -> LossFunction:
-    """Return the training loss of `model`, with `smoothing` of the target spread over all classes."""
+def loss_function(model: nn.Module, smoothing: float, *, of_bytes: bool = False) -> LossFunction:
+    """Return the training loss of `model`, with `smoothing` of the target spread over all classes.
 
-    def loss_of(images: Tensor, labels: Tensor) -> Tensor:
+    `of_bytes`: the model gives logits [B, T, classes] for targets [B, T].
+    """
+
+    def loss_of_images(images: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(model(images), labels, label_smoothing=smoothing)
 
-    return loss_of
+    def loss_of_bytes(inputs: Tensor, targets: Tensor) -> Tensor:
+        logits = model(inputs).flatten(0, 1)
+        return F.cross_entropy(logits, targets.flatten(), label_smoothing=smoothing)
+
+    return loss_of_bytes if of_bytes else loss_of_images
 
 
 def in_precision(loss_of: LossFunction, autocast: torch.autocast | None) -> LossFunction:
