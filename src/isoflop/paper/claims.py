@@ -198,8 +198,8 @@ def _language(result: LanguageResult | None) -> tuple[Claim, ...]:
         along = "" if best is None else f"; {_number(1 / best.value)} along the best split of compute"
         found = f"bits a byte: alpha = {_text(result.alpha)}{along}"
         evidence = (
-            f"{result.runs} runs of {result.configs} configurations on {result.data}, {result.source}; bits a "
-            "byte against counted training FLOPs, where the paper has metrics of published models against "
+            f"{result.runs} runs of {result.configs} configurations on {result.data}, {result.source}; bits "
+            "a byte against counted training FLOPs, where the paper has metrics of published models against "
             "processors x peak x time"
         )
     return tuple(

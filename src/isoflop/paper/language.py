@@ -25,6 +25,8 @@ METRICS = {
     "WMT14 En-Fr": "translation, 1 - BLEU",
 }
 LEAST_CONFIGS = 4
+LEAST_RATIO = 2.0
+"""Of the most compute to the least: below it there is no exponent to speak of."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,10 +79,10 @@ def analyse(rows: pd.DataFrame, *, source: str, resamples: int = 2000, seed: int
     text = text_rows(rows)
     known = text[(text[[COMPUTE, BITS]] > 0).all(axis=1)] if len(text) else text
     configs = known["config_id"].nunique()
-    if configs < LEAST_CONFIGS or known[COMPUTE].nunique() < LEAST_CONFIGS:
+    if configs < LEAST_CONFIGS or known[COMPUTE].max() < LEAST_RATIO * known[COMPUTE].min():
         raise ValueError(
             f"{source}: {configs} configurations of text with bits a byte and training compute. An exponent "
-            f"needs {LEAST_CONFIGS} of different compute: run isoflop sweep sweep=isoflop_lm"
+            f"needs {LEAST_CONFIGS} and compute that varies: run isoflop sweep sweep=isoflop_lm"
         )
     log_c, log_bits = (np.log(known[name].to_numpy(float)) for name in (COMPUTE, BITS))
     weights = regression.cluster_weights(list(known["config_id"]), resamples, np.random.default_rng(seed))

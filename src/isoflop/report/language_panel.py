@@ -109,7 +109,8 @@ def _missing(answers: LanguageAnswers) -> tuple[str, ...]:
     if all(each.joules is None for each in answers.joules):
         reasons = sorted({each.reason for each in answers.joules if each.reason})
         missing.append(f"Joules a byte: {'; '.join(reasons) or 'no run has a width and a depth'}")
-    first = answers.sizes[0]
+    first, *others = answers.sizes
+    missing += [f"N {COUNTED[each.size]}: {each.split_reason}" for each in others if each.split_reason]
     for fitted in (first.law, first.profiles):
         missing += [] if fitted is None else fitted.warnings
     return tuple(f"{line[0].upper()}{line[1:]}." for line in missing)

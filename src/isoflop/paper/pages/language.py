@@ -25,8 +25,8 @@ def section(result: LanguageResult, folder: Path) -> PaperSection:
     paragraphs = (
         f"{plural(result.runs, 'run')} of {plural(result.configs, 'configuration')} on {result.data} "
         f"({result.device}), {span}. Over all runs bits a byte fall as training compute to the power "
-        f"−{estimate(result.exponent)}, so that k times fewer take k^{number(result.alpha.value)} the compute. "
-        f"{best}",
+        f"−{estimate(result.exponent)}, so that k times fewer take k^{number(result.alpha.value)} the "
+        f"compute. {best}",
         "The paper's numbers are of other quantities: metrics of published models of all recipes on a task, "
         "against processors x peak rate x time. Bits a byte have an irreducible part, near which they fall "
         "more slowly. So the exponents are shown and not judged.",
