@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from isoflop.train.data.augment import crop_flip, draw_crops
+from isoflop.train.data.order import generator, own_share, to_device
 from isoflop.train.data.parts import ImageSet
 
 CHUNK_BYTES = {"cpu": 2**20, "cuda": 32 * 2**20}
@@ -53,13 +53,13 @@ def batches(
     while True:
         epoch_rows = slice(step * batch_size, per_epoch * batch_size)
         # The whole epoch is drawn even when it is entered in the middle: the order is that of the full epoch.
-        drawn = torch.randperm(len(data.train), generator=_generator(f"{seed}/{epoch}"))
-        order = _move(_own(drawn[epoch_rows], share, own_size), device)
+        drawn = torch.randperm(len(data.train), generator=generator(f"{seed}/{epoch}"))
+        order = to_device(own_share(drawn[epoch_rows], share, own_size), device)
         crops = None
         if augment == "crop_flip":
-            generator = _generator(f"{seed}/{epoch}/{augment}")
-            drawn = draw_crops(len(data.train), data.input_shape, data.name, generator)
-            crops = _move(_own(drawn[:, epoch_rows], share, own_size), device)
+            draws = generator(f"{seed}/{epoch}/{augment}")
+            drawn = draw_crops(len(data.train), data.input_shape, data.name, draws)
+            crops = to_device(own_share(drawn[:, epoch_rows], share, own_size), device)
         for at in range(0, len(order), chunk):
             picked = order[at : at + chunk]
             images, labels = data.train.images.index_select(0, picked), data.train.labels[picked]
@@ -68,21 +68,3 @@ def batches(
             images = data.normalise(images, memory_format)
             yield from zip(torch.split(images, own_size), torch.split(labels, own_size), strict=True)
         epoch, step = epoch + 1, 0
-
-
-def _own(drawn: Tensor, share: tuple[int, int], own_size: int) -> Tensor:
-    """Return this share's part of each batch along the last dimension."""
-    rank, ranks = share
-    by_rank = drawn.reshape(*drawn.shape[:-1], -1, ranks, own_size)
-    return by_rank[..., rank, :].flatten(-2)
-
-
-def _move(drawn: Tensor, device: torch.device) -> Tensor:
-    """Copy to the device; through pinned memory, so that the host does not wait for a GPU."""
-    return drawn.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else drawn
-
-
-def _generator(purpose: str) -> torch.Generator:
-    """Return a CPU generator, so that what is drawn does not depend on the device."""
-    digest = hashlib.sha256(purpose.encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=True))
