@@ -10,8 +10,10 @@ from isoflop.curve.language.split import best_size
 LOG_C = np.log(np.geomspace(1e11, 1e13, 5))
 
 
-def _terms(law):
-    return np.log([[law.a, law.b]]), np.array([[law.alpha, law.beta]])
+def _best(law, cost):
+    """The best ln N at LOG_C, in FLOPs."""
+    factors, exponents = np.log([[law.a, law.b]]), np.array([[law.alpha, law.beta]])
+    return best_size(factors, exponents, cost, LOG_C)[0]
 
 
 def test_with_six_n_d_it_is_the_closed_form(language_sweep):
@@ -19,7 +21,7 @@ def test_with_six_n_d_it_is_the_closed_form(language_sweep):
     size = np.geomspace(1e3, 1e6, 9)
     cost = byte_cost(size, np.ones(9), 6 * size)
     assert cost.misfit == pytest.approx(0, abs=1e-6)
-    best = best_size(*_terms(law), cost, LOG_C)[0]
+    best = _best(law, cost)
     grows = law.beta / (law.alpha + law.beta)
     front = (law.alpha * law.a / (law.beta * law.b)) ** (1 / (law.alpha + law.beta))
     assert best == pytest.approx(np.log(front * (np.exp(LOG_C) / 6) ** grows), abs=1e-5)
@@ -31,7 +33,7 @@ def test_with_counted_flops_it_is_where_a_search_finds_it(language_sweep):
     flops = np.array([language_sweep.flops_per_byte(*shape) for shape in ladder])
     cost = byte_cost(size, np.ones(len(size)), flops)
     assert cost.misfit < 0.02
-    best = best_size(*_terms(language_sweep.LAW), cost, LOG_C)[0]
+    best = _best(language_sweep.LAW, cost)
     for log_c, log_size in zip(LOG_C, best, strict=True):
         assert np.exp(log_size) == pytest.approx(language_sweep.optimum(np.exp(log_c))[0], rel=0.03)
 
@@ -42,12 +44,10 @@ def test_with_counted_flops_it_is_where_a_search_finds_it(language_sweep):
         assert log_size == pytest.approx(searched.x, abs=1e-4)
 
 
-def test_a_law_without_a_gain_from_size_ends_at_the_bound(language_sweep):
+def test_a_law_without_a_gain_from_size_ends_at_the_bound():
     size = np.geomspace(1e3, 1e6, 9)
     cost = byte_cost(size, np.ones(9), 6 * size)
-    factors, exponents = _terms(language_sweep.LAW)
-    factors[0, 0] = -np.inf
-    best = best_size(factors, exponents, cost, LOG_C)
+    best = best_size(np.array([[-np.inf, 5.0]]), np.array([[0.4, 0.3]]), cost, LOG_C)
     assert np.isfinite(best).all()
     assert (best < np.log(1e3)).all()
 

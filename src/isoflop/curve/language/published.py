@@ -19,7 +19,7 @@ class PublishedExponents:
         study, method, source: who, how, and where to find it.
         mark: how the exponents are known.
         size, seen, loss: the exponents.
-        unit: what a unit of data is.
+        unit: what data are counted in, tokens with the size of their vocabulary.
         counted: which parameters N and which FLOPs C hold.
         range: sizes or compute that they stand on.
     """
@@ -39,35 +39,35 @@ class PublishedExponents:
 _HOFFMANN = {
     "study": "Hoffmann et al. 2022",
     "source": "arXiv 2203.15556, table 2",
-    "unit": "tokens, vocabulary 32,000",
-    "counted": "all parameters; FLOPs with embeddings and readout",
+    "unit": "tokens of 32,000",
+    "counted": "all; FLOPs with embeddings",
     "range": "70 million to 16 billion parameters, 5 to 500 billion tokens",
 }
 _PORIAN = {
     "study": "Porian et al. 2024",
     "source": "arXiv 2406.19146 and its code",
-    "unit": "tokens, vocabulary about 50,000",
+    "unit": "tokens of about 50,000",
     "range": "1.25 × 10¹⁶ to 2.56 × 10¹⁹ FLOPs",
 }
 _GEMSTONES = {
     "study": "McLeish et al. 2025 (Gemstones)",
-    "source": "arXiv 2502.06857, as en.papernotes.org quotes it: 0.46 to 0.80 by choice of data",
+    "source": "arXiv 2502.06857, quoted by en.papernotes.org; 0.46 to 0.80 by choice of data",
     "unit": "tokens",
-    "counted": "all parameters",
+    "counted": "all",
     "range": "50 million to 2 billion parameters, up to 350 billion tokens",
 }
 
 PUBLISHED = (
     PublishedExponents(
         study="Kaplan et al. 2020",
-        method="power laws, long warm-up, one schedule",
+        method="one schedule, long warm-up",
         source="arXiv 2001.08361",
         mark="R",
         size=0.73,
         seen=0.27,
         loss=0.050,
-        unit="tokens, vocabulary 50,257",
-        counted="without embeddings and readout; C = 6 N D",
+        unit="tokens of 50,257",
+        counted="no embeddings, no readout; 6 N D",
         range="768 to 1.5 billion parameters",
     ),
     PublishedExponents(
@@ -94,16 +94,16 @@ PUBLISHED = (
         size=0.88,
         seen=0.12,
         loss=None,
-        counted="without embeddings and readout; C = 6 N D",
+        counted="no embeddings, no readout; 6 N D",
     ),
     PublishedExponents(
         **_PORIAN,
-        method="readout, warm-up and optimizer corrected",
+        method="corrected: readout, warm-up, optimizer",
         mark="M",
         size=0.50,
         seen=0.50,
         loss=None,
-        counted="without the embedding table, with the readout; C = 6 N D",
+        counted="no embedding table; 6 N D",
     ),
     PublishedExponents(**_GEMSTONES, method="1 convex hull", mark="R", size=0.458, seen=None, loss=None),
     PublishedExponents(**_GEMSTONES, method="3 joint law", mark="R", size=0.697, seen=None, loss=None),

@@ -104,9 +104,18 @@ def _published(first: SizeAnswer) -> LanguageTable:
     if first.split is not None:
         split, ends = first.split, (first.split.curve[0], first.split.curve[-1])
         exponents = (number(e.value) for e in (split.size_exponent, split.seen_exponent, split.bits_exponent))
-        counted = f"{COUNTED[first.size]}, with the readout; FLOPs counted"
         span = " to ".join(number(1e9 * each.compute, 2) for each in ends)
-        ours.append(("This sweep", "joint law", *exponents, counted, "bytes", f"{span} FLOPs", ""))
+        ours.append(
+            (
+                "This sweep",
+                "joint law",
+                *exponents,
+                "no embedding table; counted",
+                "bytes",
+                f"{span} FLOPs",
+                "",
+            )
+        )
     of_one = itertools.groupby(PUBLISHED, key=lambda each: (each.study, each.counted))
     theirs = [_study(tuple(group)) for _, group in of_one]
     note = (
