@@ -133,7 +133,7 @@ def main() -> None:
     device = torch.device("cuda", rank) if gpus else torch.device("cpu")
     torch.set_num_threads(1)
     with distributed.process_group(rank, size, device, 600) as world:
-        images = data.load(compose.compose_config([], None).data, device)
+        images = data.sets.load(compose.compose_config([], None).data, device)
         if world.is_main:
             load = os.getloadavg()[0]
             print(f"torch {torch.__version__}, {size} processes on {device.type}, load average {load:.1f}")

@@ -42,9 +42,8 @@ from isoflop.config import compose
 from isoflop.meter.device.hardware import describe_cpu
 from isoflop.meter.energy.window_meter import WindowMeter
 from isoflop.runner.energy import gpu_uuids
-from isoflop.train import data as sets
 from isoflop.train import models, schedule
-from isoflop.train.data import ImageSet, Part
+from isoflop.train.data import ImageSet, Part, sets
 from isoflop.train.loop import Trainer
 from isoflop.train.step import EngineKind
 from isoflop.train.step.choice import NAMED

@@ -65,7 +65,7 @@ def main() -> None:
     if config.launch.threads is not None:
         torch.set_num_threads(config.launch.threads)
     device = pick_device(config.launch)
-    images = data.load(config.data, device)
+    images = data.sets.load(config.data, device)
     kinds: tuple[EngineKind | None, ...] = ("eager", None) if device.type == "cuda" else ("eager",)
     for kind in kinds:
         report(Trainer(config, images, 10 * given.steps, device, kind=kind), given.steps)

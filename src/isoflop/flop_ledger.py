@@ -20,7 +20,7 @@ from isoflop.meter.flops import count as flops
 from isoflop.meter.flops.count import FlopCount
 from isoflop.meter.flops.twin import build_on_meta
 from isoflop.runner import prepare
-from isoflop.train import optim
+from isoflop.train import models, optim
 
 DTYPES = {
     name: getattr(torch, name) for name in ("float32", "float64", "bfloat16", "float16", "int64", "int32")
@@ -29,12 +29,16 @@ DTYPES = {
 
 @dataclasses.dataclass(frozen=True)
 class ModelLedger:
-    """Work of one model: the counters' figures per example, parameters, and the optimizer's work per step."""
+    """Work of one model: the counters' figures per example, parameters, and the optimizer's work per step.
+
+    The parameters without embeddings leave out tables whose rows are looked up (nn.Embedding).
+    """
 
     name: str
     input_shape: tuple[int, ...]
     classes: int
     parameters: int
+    parameters_without_embeddings: int
     count: FlopCount
     optimizer: str
     optimizer_flops_per_step: float | None
@@ -71,14 +75,15 @@ def parse_input_sizes(text: str, *, image: bool) -> tuple[int, ...]:
 
 
 def of_config(config: Config, sizes: tuple[int, ...], classes: int) -> ModelLedger:
-    """Return the ledger of the configured model on images of `sizes`, at the configured batch size.
+    """Return the ledger of the configured model on images or windows of `sizes`, at the configured batch.
+
+    An example is an image, or a byte of a window.
 
     Raises:
         ValueError: there is no such model, or it cannot take such images.
     """
-    channels, height, width = sizes
-    model = prepare.weightless(config.model, (channels, height, width), classes)
-    count = prepare.count_flops(config.model, (channels, height, width), classes, config.optim.batch_size)
+    model = prepare.weightless(config.model, sizes, classes)
+    count = prepare.count_flops(config.model, sizes, classes, config.batch_rows)
     return _ledger(config.model.name, model, sizes, classes, count, config)
 
 
@@ -126,7 +131,10 @@ def _ledger(
     except (LookupError, ValueError):
         reason = f"{config.optim.name} needs the role of each parameter, and this model does not define them"
     parameters = sum(p.numel() for p in model.parameters())
-    return ModelLedger(name, sizes, classes, parameters, count, config.optim.name, step_flops, reason)
+    multiplied = parameters - models.embedding_parameters(model)
+    return ModelLedger(
+        name, sizes, classes, parameters, multiplied, count, config.optim.name, step_flops, reason
+    )
 
 
 def _load_model(path: Path, factory: str, classes: int) -> nn.Module:

@@ -30,6 +30,7 @@ RUNS = {
     "smallest": SMALLEST,
     "largest": LARGEST,
     "averaged": (*SMALLEST, "optim.ema_decay=0.9", "optim.label_smoothing=0.1"),
+    "clipped": (*SMALLEST, "optim.clip_norm=0.1"),
     "adamw": MLP,
     "vit": VIT,
     "muon": (*MLP, "optim=muon"),
@@ -39,7 +40,7 @@ KINDS: tuple[step.EngineKind, ...] = ("eager", "static", "graph")
 
 
 def trainer(config: Config, kind: step.EngineKind, steps: int = STEPS) -> Trainer:
-    return Trainer(config, data.load(config.data, GPU), steps, GPU, kind=kind)
+    return Trainer(config, data.sets.load(config.data, GPU), steps, GPU, kind=kind)
 
 
 def advanced(made: Trainer, stop: int | None = None) -> Trainer:
@@ -123,7 +124,7 @@ def test_all_engines_and_precisions_learn_alike(name: str, make_config: MakeConf
 
 
 def val_loss(made: Trainer) -> float:
-    return evaluate(made.scored_model, made.data, made.data.val, made.autocast, made.memory_format).loss
+    return evaluate(made.scored_model, made.data, "val", made.autocast, made.memory_format).loss
 
 
 @pytest.mark.parametrize("name", list(RUNS))
@@ -190,10 +191,10 @@ def test_a_model_that_reads_a_value_is_refused_in_one_line(make_config: MakeConf
 def test_auto_is_a_graph_and_weights_equal_the_cpus(make_config: MakeConfig) -> None:
     config = make_config(*MLP)
     assert config.launch.step == "auto"
-    auto = Trainer(config, data.load(config.data, GPU), STEPS, GPU)
+    auto = Trainer(config, data.sets.load(config.data, GPU), STEPS, GPU)
     assert auto.kind == "graph"
     assert auto.precision == "bf16"
     cpu = torch.device("cpu")
-    there = Trainer(dataclasses.replace(config), data.load(config.data, cpu), STEPS, cpu)
+    there = Trainer(dataclasses.replace(config), data.sets.load(config.data, cpu), STEPS, cpu)
     for a, b in zip(auto.model.parameters(), there.model.parameters(), strict=True):
         assert torch.equal(a.cpu(), b)

@@ -30,7 +30,7 @@ def test_nccl_with_one_process_takes_the_same_steps(kind: str, monkeypatch: pyte
     overrides = ("model=resnet", "model.width=8", "model.depth=1", "optim=sgd", "precision=fp32")
     config = compose.compose_config((*overrides, "launch.deterministic=true", f"launch.step={kind}"), None)
     device = torch.device("cuda", 0)
-    digits = data.load(config.data, device)
+    digits = data.sets.load(config.data, device)
 
     def trained(world: distributed.World) -> torch.Tensor:
         trainer = Trainer(config, digits, STEPS, device, world=world)

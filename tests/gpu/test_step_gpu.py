@@ -34,14 +34,14 @@ def settings_of_a_run(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def trained(config: Config, kind: step.EngineKind) -> Trainer:
-    made = Trainer(config, data.load(config.data, GPU), STEPS, GPU, kind=kind)
+    made = Trainer(config, data.sets.load(config.data, GPU), STEPS, GPU, kind=kind)
     made.warm_up()
     made.advance(STEPS, schedule.learning_rates(config.schedule, STEPS))
     return made
 
 
 def val_loss(made: Trainer) -> float:
-    return evaluate(made.scored_model, made.data, made.data.val, made.autocast, made.memory_format).loss
+    return evaluate(made.scored_model, made.data, "val", made.autocast, made.memory_format).loss
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -68,7 +68,7 @@ def test_a_step_compiled_ahead_is_found_in_the_cache(make_config: MakeConfig) ->
     from torch._dynamo.utils import counters
 
     config = make_config(*NETWORK)
-    digits = data.load(config.data, GPU)
+    digits = data.sets.load(config.data, GPU)
     precompile.compile_step(config, digits.input_shape, digits.classes, GPU)
     counters.clear()
     trained(config, "compiled_graph")
@@ -83,7 +83,7 @@ def test_a_broken_compiler_leaves_a_working_graph(
 
     monkeypatch.setattr(compiler, "COMPILER", broken)
     config = make_config(*NETWORK)
-    made = Trainer(config, data.load(config.data, GPU), STEPS, GPU, kind="compiled_graph")
+    made = Trainer(config, data.sets.load(config.data, GPU), STEPS, GPU, kind="compiled_graph")
     made.choice = Choice("compiled_graph", "predicted", fallback="graph")
     made.warm_up()
     made.advance(STEPS, schedule.learning_rates(config.schedule, STEPS))

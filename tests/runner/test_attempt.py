@@ -67,6 +67,15 @@ def test_the_recorded_rate_is_the_one_at_the_batch_size_used(make_config: MakeCo
     assert record.optim.lr == pytest.approx(0.1)
 
 
+def test_the_recorded_rate_is_the_one_at_the_length_of_the_whole_run(make_config: MakeConfig) -> None:
+    """A horizon's too: its branch cools down from the trunk's rate."""
+    length = ("schedule=steps", "schedule.epochs=null", "schedule.steps=40", "schedule.cooldowns=[0.5,1]")
+    config = make_config(*length, "optim=adamw", "optim.lr=0.01", "optim.base_steps=10")
+    for record in run.run(config):
+        assert record.optim is not None
+        assert record.optim.lr == 0.005
+
+
 def test_the_curve_ends_where_the_run_ends(done_record: Record) -> None:
     assert done_record.compute is not None
     assert done_record.error is not None

@@ -46,7 +46,7 @@ def test_the_graph_is_the_trainers(
     how: tuple[str, ...], make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = make_config(*how)
-    digits = data.load(config.data, CPU)
+    digits = data.sets.load(config.data, CPU)
     ahead = recorded(
         monkeypatch, lambda: precompile.compile_step(config, digits.input_shape, digits.classes, CPU)
     )

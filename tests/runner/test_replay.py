@@ -85,7 +85,7 @@ def test_a_short_trunk_is_lengthened_by_what_is_missing(make_config: MakeConfig)
 def test_a_replay_ends_when_it_is_asked_to(make_config: MakeConfig) -> None:
     config = make_config()
     device = torch.device("cpu")
-    trainer = Trainer(config, data.load(config.data, device), 28, device)
+    trainer = Trainer(config, data.sets.load(config.data, device), 28, device)
     answers = iter([False, False, True])
     with WindowMeter(()) as meter:
         examples = replay(config, trainer, meter, 60.0, lambda: next(answers))
@@ -97,7 +97,7 @@ def test_a_replay_ends_when_it_is_asked_to(make_config: MakeConfig) -> None:
 def test_each_repetition_of_a_replay_is_a_window(make_config: MakeConfig) -> None:
     config = make_config()
     device = torch.device("cpu")
-    trainer = Trainer(config, data.load(config.data, device), 28, device)
+    trainer = Trainer(config, data.sets.load(config.data, device), 28, device)
     with WindowMeter(()) as meter:
         examples = replay(config, trainer, meter, 0.3)
         windows = meter.windows

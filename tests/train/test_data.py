@@ -118,7 +118,7 @@ def test_the_stream_is_that_of_the_first_release(digits: ImageSet) -> None:
     """Hashes taken from the code as it was before it could seek and augment."""
     assert digits.split_sha256 == "09afb01ece5e3e8e3aa56ac4976f4cdd23fa65709b25cc7872fb37aa2311aca6"
     shown, named = hashlib.sha256(), hashlib.sha256()
-    for images, labels in islice(data.batches(digits, 32, 3, PLAIN), 100):
+    for images, labels in islice(data.stream.batches(digits, 32, 3, PLAIN), 100):
         shown.update(images.numpy().tobytes())
         named.update(labels.numpy().tobytes())
     assert named.hexdigest() == "c39be68cb2f2e604e74dd880f226d4ef9ec24cb723e7bf2e80049c99f3f39229"
@@ -127,15 +127,15 @@ def test_the_stream_is_that_of_the_first_release(digits: ImageSet) -> None:
 
 def test_an_epoch_shows_each_image_once_and_epochs_differ(digits: ImageSet) -> None:
     per_epoch = 898 // 32
-    batches = data.batches(digits, 32, 3, PLAIN)
+    batches = data.stream.batches(digits, 32, 3, PLAIN)
     first, second = (list(islice(batches, per_epoch)) for _ in range(2))
     shown = torch.cat([images for images, _ in first]).flatten(1)
     assert len(shown) == per_epoch * 32
     kept = digits.normalise(digits.train.images, PLAIN).flatten(1)
     assert len(torch.unique(shown, dim=0)) == len(shown) or len(torch.unique(kept, dim=0)) < len(kept)
     assert not torch.equal(first[0][0], second[0][0])
-    again = next(data.batches(digits, 32, 3, PLAIN))
-    other = next(data.batches(digits, 32, 4, PLAIN))
+    again = next(data.stream.batches(digits, 32, 3, PLAIN))
+    other = next(data.stream.batches(digits, 32, 4, PLAIN))
     assert torch.equal(again[0], first[0][0])
     assert not torch.equal(other[0], first[0][0])
 
@@ -144,9 +144,9 @@ def test_an_epoch_shows_each_image_once_and_epochs_differ(digits: ImageSet) -> N
 def test_chunking_does_not_change_the_stream(
     augment: str, digits: ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = list(islice(data.batches(digits, 32, 0, PLAIN, augment=augment), 60))
+    whole = list(islice(data.stream.batches(digits, 32, 0, PLAIN, augment=augment), 60))
     monkeypatch.setitem(stream.CHUNK_BYTES, "cpu", 1)
-    single = list(islice(data.batches(digits, 32, 0, PLAIN, augment=augment), 60))
+    single = list(islice(data.stream.batches(digits, 32, 0, PLAIN, augment=augment), 60))
     for (a, b), (c, d) in zip(whole, single, strict=True):
         assert torch.equal(a, c)
         assert torch.equal(b, d)
@@ -155,8 +155,8 @@ def test_chunking_does_not_change_the_stream(
 @pytest.mark.parametrize("augment", ["none", "crop_flip"])
 @pytest.mark.parametrize("start", [1, 27, 28, 29, 56, 83])
 def test_seeking_gives_what_iterating_that_far_gives(augment: str, start: int, digits: ImageSet) -> None:
-    walked = islice(data.batches(digits, 32, 5, PLAIN, augment=augment), start, start + 40)
-    sought = islice(data.batches(digits, 32, 5, PLAIN, start_step=start, augment=augment), 40)
+    walked = islice(data.stream.batches(digits, 32, 5, PLAIN, augment=augment), start, start + 40)
+    sought = islice(data.stream.batches(digits, 32, 5, PLAIN, start_step=start, augment=augment), 40)
     for (a, b), (c, d) in zip(walked, sought, strict=True):
         assert torch.equal(a, c)
         assert torch.equal(b, d)
@@ -164,7 +164,7 @@ def test_seeking_gives_what_iterating_that_far_gives(augment: str, start: int, d
 
 def test_drawing_batches_leaves_the_ambient_generator_alone(digits: ImageSet) -> None:
     before = torch.get_rng_state()
-    next(data.batches(digits, 32, 0, PLAIN, augment="crop_flip"))
+    next(data.stream.batches(digits, 32, 0, PLAIN, augment="crop_flip"))
     assert torch.equal(before, torch.get_rng_state())
 
 

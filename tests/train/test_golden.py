@@ -32,7 +32,7 @@ def curve(name: str, kind: EngineKind = "eager") -> list[float]:
     """The loss summed over the steps so far, after each step."""
     length = ["schedule=steps", f"schedule.steps={STEPS}"]
     config, cpu = compose.compose_config([*RUNS[name], *COMMON, *length], None), torch.device("cpu")
-    trainer = Trainer(config, data.load(config.data, cpu), STEPS, cpu, kind=kind)
+    trainer = Trainer(config, data.sets.load(config.data, cpu), STEPS, cpu, kind=kind)
     factors = schedule.learning_rates(config.schedule, STEPS)
     sums = []
     for step in range(STEPS):

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from isoflop.config import Config
 from isoflop.train import data, loop, models, schedule
+from isoflop.train.data import ImageSet
 from isoflop.train.evaluate import evaluate
 from isoflop.train.loop import Trainer
 
@@ -19,8 +20,13 @@ MakeConfig = Callable[..., Config]
 
 
 def trainer(config: Config, steps: int = 12) -> Trainer:
-    loaded = data.load(config.data, CPU)
+    loaded = data.sets.load(config.data, CPU)
     return Trainer(config, loaded, steps, CPU)
+
+
+def images_of(of: Trainer) -> ImageSet:
+    assert isinstance(of.data, ImageSet)
+    return of.data
 
 
 def factors(of: Trainer) -> tuple[float, ...]:
@@ -40,7 +46,7 @@ def test_training_equals_a_loop_written_by_hand(extra: list[str], make_config: M
     ours.warm_up()
     ours.advance(12, factors(ours))
 
-    loaded = ours.data
+    loaded = images_of(ours)
     model = models.build(config.model, loaded.input_shape, loaded.classes, seed=config.seed, device=CPU)
     decay = config.optim.weight_decay
     groups = [
@@ -51,7 +57,7 @@ def test_training_equals_a_loop_written_by_hand(extra: list[str], make_config: M
     if config.optim.name == "sgd":
         opt = torch.optim.SGD(groups, lr=1.0, momentum=0.9, nesterov=True)
     rates = schedule.learning_rates(config.schedule, 12)
-    stream = data.batches(loaded, config.optim.batch_size, config.seed, torch.contiguous_format)
+    stream = data.stream.batches(loaded, config.optim.batch_size, config.seed, torch.contiguous_format)
     for factor, (images, labels) in zip(rates, islice(stream, 12), strict=True):
         for group in opt.param_groups:
             group["lr"] = config.optim.lr * factor
@@ -71,7 +77,7 @@ def test_two_runs_are_bit_identical_whatever_the_pauses(family: str, make_config
     two.warm_up()
     for stop in (3, 4, 11, 20):
         two.advance(stop, factors(two))
-        evaluate(two.model, two.data, two.data.val, two.autocast, two.memory_format)
+        evaluate(two.model, two.data, "val", two.autocast, two.memory_format)
     assert torch.equal(weights(one), weights(two))
 
 
@@ -100,7 +106,7 @@ def test_bf16_autocast_keeps_fp32_weights_and_still_learns(make_config: MakeConf
     low = trainer(make_config("precision=bf16", "model.width=32"), 60)
     low.advance(60, factors(low))
     assert {p.dtype for p in low.model.parameters()} == {torch.float32}
-    assert evaluate(low.model, low.data, low.data.val, low.autocast, low.memory_format).error < 0.4
+    assert evaluate(low.model, low.data, "val", low.autocast, low.memory_format).error < 0.4
 
 
 def test_a_loss_that_blows_up_is_found_when_asked(make_config: MakeConfig) -> None:
@@ -112,13 +118,13 @@ def test_a_loss_that_blows_up_is_found_when_asked(make_config: MakeConfig) -> No
 
 def test_evaluation_counts_by_hand_and_keeps_the_mode(make_config: MakeConfig) -> None:
     made = trainer(make_config("model=resnet"), 1)
-    score = evaluate(made.model, made.data, made.data.test, made.autocast, made.memory_format)
+    score = evaluate(made.model, made.data, "test", made.autocast, made.memory_format)
     assert made.model.training
     made.model.eval()
     with torch.no_grad():
-        logits = made.model(made.data.normalise(made.data.test.images, torch.contiguous_format))
-    assert score.wrong == (logits.argmax(1) != made.data.test.labels).sum()
-    assert score.loss == pytest.approx(F.cross_entropy(logits, made.data.test.labels).item(), rel=1e-5)
+        logits = made.model(images_of(made).normalise(images_of(made).test.images, torch.contiguous_format))
+    assert score.wrong == (logits.argmax(1) != images_of(made).test.labels).sum()
+    assert score.loss == pytest.approx(F.cross_entropy(logits, images_of(made).test.labels).item(), rel=1e-5)
     assert score.error == score.wrong / 719
 
 
@@ -228,18 +234,18 @@ def test_the_brier_score_is_never_negative(make_config: MakeConfig) -> None:
             return self.logits[: len(images)]
 
     of = trainer(make_config())
-    part = of.data.val
-    score = evaluate(Right(part.labels, of.data.classes), of.data, part, of.autocast, of.memory_format)
+    part = images_of(of).val
+    score = evaluate(Right(part.labels, of.data.classes), of.data, "val", of.autocast, of.memory_format)
     assert score.brier is not None
     assert 0 <= score.brier < 1e-12
 
 
 def test_the_brier_score_is_that_of_the_probabilities(make_config: MakeConfig) -> None:
     of = trainer(make_config())
-    part = of.data.val
-    score = evaluate(of.model, of.data, part, of.autocast, of.memory_format)
+    part = images_of(of).val
+    score = evaluate(of.model, of.data, "val", of.autocast, of.memory_format)
     with torch.no_grad():
-        images = of.data.normalise(part.images, torch.contiguous_format)
+        images = images_of(of).normalise(part.images, torch.contiguous_format)
         probabilities = of.model.eval()(images).double().softmax(1)
     indicators = F.one_hot(part.labels, of.data.classes)
     assert score.brier == pytest.approx(float((probabilities - indicators).square().sum(1).mean()), rel=1e-5)

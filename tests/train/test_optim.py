@@ -224,6 +224,40 @@ def test_batch_size_scales_learning_rate_and_decay_by_the_stated_rules() -> None
         assert (lr, decay) == (0.2, 0.4), "Malladi et al. 2022"
 
 
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_length_scales_learning_rate_and_decay_by_the_stated_rule(name: str) -> None:
+    """Mlodozeniec et al. 2025, table 1: both by sqrt(m_B/m_D), so that steps x lr x decay is held."""
+    config = optim_config(name, lr=0.1, weight_decay=0.2, base_steps=100)
+
+    def peaks(steps: int) -> list[tuple[float, float]]:
+        model = models.build(MLP, (1, 4, 4), 3, seed=0, device=CPU)
+        optimizers = optim.build(config, model, MLP, steps=steps)
+        return [(group["peak_lr"], group["weight_decay"]) for o in optimizers for group in o.param_groups]
+
+    base, longer = peaks(100), peaks(400)
+    assert base == peaks(100)
+    assert base[0] == (0.1, 0.2)
+    assert longer[0] == (0.05, 0.1)
+    for (lr, decay), (shorter_lr, shorter_decay) in zip(longer, base, strict=True):
+        assert (lr, decay) == (shorter_lr / 2, shorter_decay / 2)
+        assert 400 * lr * decay == pytest.approx(100 * shorter_lr * shorter_decay)
+    batch, data = 4.0, 16.0
+    assert optim.scaled(config, round(100 * data / batch))[0] == pytest.approx(0.1 * math.sqrt(batch / data))
+
+
+def test_at_equal_data_the_rule_for_length_is_that_for_batch_size() -> None:
+    by_batch = optim_config("adamw", lr=0.1, weight_decay=0.2, batch_size=512, base_batch_size=128)
+    by_length = optim_config("adamw", lr=0.1, weight_decay=0.2, batch_size=512, base_steps=1000)
+    assert optim.scaled(by_length, 1000 * 128 // 512) == optim.scaled(by_batch, None)
+
+
+def test_rules_for_length_that_are_not_known_or_double_are_refused() -> None:
+    with pytest.raises(ValueError, match="base_steps: no rule is known for sgd: set it to null"):
+        optim_config("sgd", base_steps=100)
+    with pytest.raises(ValueError, match="by the number of steps: set base_batch_size to null"):
+        optim_config("adamw", base_steps=100, base_batch_size=128)
+
+
 def test_a_model_of_torchvision_has_one_group_and_no_muon() -> None:
     shape = model_config("torchvision")
     model = models.build(shape, (3, 32, 32), 10, seed=0, device=CPU)
@@ -241,6 +275,7 @@ def test_flops_of_a_step() -> None:
     parameters = (16 * 6 + 6) + (36 + 6) + (18 + 3)
     assert optim.flops_per_step(optim_config("sgd"), model) == 8 * parameters
     assert optim.flops_per_step(optim_config("adamw"), model) == 14 * parameters
+    assert optim.flops_per_step(optim_config("adamw", clip_norm=1.0), model) == (14 + 3) * parameters
     products = 5 * (4 * 6**2 * 6 + 2 * 6**3)
     assert optim.flops_per_step(optim_config("muon"), model) == 14 * (parameters - 36) + 12 * 36 + products
 

@@ -44,7 +44,7 @@ def test_a_constant_image_stays_constant_and_its_own_size_changes_nothing() -> N
 
 def test_a_run_at_another_resolution_is_another_run(make_config: MakeConfig) -> None:
     native, small = make_config().data, make_config("data.resolution=4")
-    loaded, resized = (data.load(each, torch.device("cpu")) for each in (native, small.data))
+    loaded, resized = (data.sets.load(each, torch.device("cpu")) for each in (native, small.data))
     assert resized.input_shape == (1, 4, 4)
     assert resized.split_sha256 != loaded.split_sha256
     assert small.run_id != make_config().run_id

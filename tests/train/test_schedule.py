@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import math
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from isoflop.config import ScheduleConfig
 from isoflop.train import schedule
 
 
-def wsd(**changes: float | int | None) -> ScheduleConfig:
+def wsd(**changes: float | int | str | None) -> ScheduleConfig:
     base: dict[str, Any] = {
         "shape": "wsd",
         "cooldowns": (),
@@ -28,9 +30,40 @@ def test_warm_up_stable_decay_by_hand() -> None:
     assert rates == (0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25)
 
 
-@given(st.integers(1, 500), st.floats(0, 0.5), st.floats(0, 0.5))
-def test_no_step_is_wasted_and_none_exceeds_the_peak(steps: int, warmup: float, decay: float) -> None:
-    rates = schedule.learning_rates(wsd(steps=steps, warmup_fraction=warmup, decay_fraction=decay), steps)
+def test_a_decay_as_one_minus_the_root_of_progress_by_hand() -> None:
+    """Haegele et al. 2024: 1 - sqrt(i / n) at step i of n, of a whole run and of a cooldown branch."""
+    config = wsd(steps=10, warmup_fraction=0.2, decay_fraction=0.4, decay_shape="one_minus_sqrt")
+    falling = (1.0, 0.5, 1 - math.sqrt(0.5), 1 - math.sqrt(0.75))
+    assert schedule.learning_rates(config, 10) == pytest.approx((0.5, 1, 1, 1, 1, 1, *falling))
+    trunk = dataclasses.replace(config, cooldowns=(0.5, 1.0))
+    assert schedule.learning_rates(trunk, 20, 10) == pytest.approx((0.25, 0.5, 0.75, 1, 1, 1, *falling))
+
+
+@given(st.integers(1, 1000), st.integers(0, 50))
+def test_linear_to_zero_is_a_decay_that_begins_where_the_warm_up_ends(steps: int, percent: int) -> None:
+    """Two decimals of warm-up: no plateau but the one step at the peak, and never a step at zero."""
+    warmup = percent / 100
+    rates = schedule.learning_rates(
+        wsd(steps=steps, warmup_fraction=warmup, decay_fraction=1 - warmup), steps
+    )
+    assert sum(rate == 1 for rate in rates) <= 3
+    end = steps - round(warmup * steps)
+    assert rates[-1] == pytest.approx(1 / end, rel=1 / max(1, end - 1)) if end > 1 else rates[-1] == 1
+    falling = rates[round(warmup * steps) + 1 :]
+    assert all(0 < later < rate for rate, later in itertools.pairwise(falling))
+
+
+@given(
+    st.integers(1, 500),
+    st.floats(0, 0.5),
+    st.floats(0, 0.5),
+    st.sampled_from(["linear", "one_minus_sqrt"]),
+)
+def test_no_step_is_wasted_and_none_exceeds_the_peak(
+    steps: int, warmup: float, decay: float, shape: str
+) -> None:
+    config = wsd(steps=steps, warmup_fraction=warmup, decay_fraction=decay, decay_shape=shape)
+    rates = schedule.learning_rates(config, steps)
     assert len(rates) == steps
     assert all(0 < rate <= 1 for rate in rates)
 

@@ -14,9 +14,11 @@ def add(add_verb: output.AddVerb) -> None:
     verb = add_verb("flops", _flops, "Count a model's work: isoflop flops resnet, or torchvision:vit_b_16")
     verb.usage = "isoflop flops NAME [OVERRIDES] [--input C,H,W] [--batch N] [--classes N] [--json FILE]"
     verb.add_argument("name", metavar="NAME", help="resnet, torchvision:NAME or path/to/file.py:factory")
-    verb.add_argument("--input", default="3,224,224", help="channels,height,width (default 3,224,224)")
-    verb.add_argument("--batch", type=int, help="examples a step (default: optim.batch_size)")
-    verb.add_argument("--classes", type=int, default=1000)
+    verb.add_argument(
+        "--input", help="channels,height,width (default 3,224,224); gpt takes model.context instead"
+    )
+    verb.add_argument("--batch", type=int, help="images or bytes a step (default: optim.batch_size)")
+    verb.add_argument("--classes", type=int, help="(default 1000, and 256 for gpt)")
     verb.add_argument("--dtype", help="of the input to a file's model, such as int64 for tokens")
     output.add_json(verb)
 
@@ -25,7 +27,12 @@ def _flops(options: argparse.Namespace) -> int:
     from isoflop import flop_ledger
 
     in_file = flop_ledger.is_file(options.name)
-    input_shape = flop_ledger.parse_input_sizes(options.input, image=not in_file)
+    of_text = options.name == "gpt"
+    if of_text and options.input:
+        raise ConfigError(f"--input {options.input}: gpt reads windows of text: set model.context instead")
+    input_shape = flop_ledger.parse_input_sizes(options.input or "3,224,224", image=not in_file)
+    if options.classes is None:
+        options.classes = 256 if of_text else 1000
     if options.classes < 1:
         raise ConfigError(f"--classes {options.classes}: must be at least 1")
     if options.dtype and not in_file:
@@ -34,7 +41,8 @@ def _flops(options: argparse.Namespace) -> int:
     if in_file:
         ledger = flop_ledger.of_file(options.name, settings, input_shape, options.classes, options.dtype)
     else:
-        ledger = flop_ledger.of_config(settings, input_shape, options.classes)
+        context = settings.model.context
+        ledger = flop_ledger.of_config(settings, (context,) if context else input_shape, options.classes)
     if options.json:
         output.write_json(ledger.flat(), options.json)
     else:
@@ -50,6 +58,8 @@ def _model_overrides(options: argparse.Namespace, *, in_file: bool) -> list[str]
     if not in_file:
         family, _, architecture = options.name.partition(":")
         overrides += [f"model={family}"]
+        if family == "gpt" and not any(given.startswith("recipe=") for given in options.overrides):
+            overrides.append("recipe=language")  # whose batch is a whole number of windows
         overrides += [f"model.architecture={architecture}"] if architecture else []
     if options.batch is not None:
         overrides.append(f"optim.batch_size={options.batch}")

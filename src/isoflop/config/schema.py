@@ -118,7 +118,7 @@ class ModelConfig:
             )
         if self.family == "gpt" and self.head_width and self.head_width % 2:
             raise ValueError(
-                f"head_width {self.head_width} is odd and rotary positions turn pairs: head_width must be even"
+                f"head_width {self.head_width}: rotary positions turn pairs: head_width must be even"
             )
         if self.kernel and self.kernel % 2 == 0:
             raise ValueError(f"kernel {self.kernel} is even: give an odd one")
@@ -204,9 +204,10 @@ class OptimConfig:
     """SGD with Nesterov momentum, AdamW with decoupled decay, or Muon (AdamW for what is no matrix).
 
     `lr` is the peak of the schedule at `base_batch_size`; another `batch_size` scales it (docs/training.md).
-    `batch_size` counts images, or bytes of text. With `base_steps`, `lr` is that of a run of so many steps.
-    `clip_norm` limits the norm of all gradients together. `ema_decay` evaluates an exponential moving average
-    of the weights instead of the weights.
+    `batch_size` counts images, or bytes of text. With `base_steps`, `lr` is that of a run of so many steps;
+    another length scales it, by a rule that has the batch size in it. `clip_norm` limits the norm of all
+    gradients together. `ema_decay` evaluates an exponential moving average of the weights instead of the
+    weights.
     """
 
     name: Literal["sgd", "adamw", "muon"]
@@ -222,8 +223,15 @@ class OptimConfig:
     base_steps: Count | None = None
 
     def __post_init__(self) -> None:
-        """Refuse the other optimizers' numbers."""
+        """Refuse the other optimizers' numbers, and rules for length that are not known or not needed."""
         _takes(self, self.name, OPTIM_TAKES[self.name], ("momentum", "betas"))
+        if self.base_steps is not None and self.name == "sgd":
+            raise ValueError("base_steps: no rule is known for sgd: set it to null, or take adamw or muon")
+        if self.base_steps is not None and self.base_batch_size is not None:
+            raise ValueError(
+                "base_steps scales the rate for the batch size too, by the number of steps: "
+                "set base_batch_size to null"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

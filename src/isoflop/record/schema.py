@@ -333,8 +333,8 @@ class TextFacts:
 class DataFacts:
     """What the model saw.
 
-    `train_n`, `val_n` and `test_n` count images, or bytes of text; `passes` is how often each training example
-    was read on average; `split_sha256` is over what is in which part.
+    `train_n`, `val_n` and `test_n` count images, or bytes of text; `passes` is how often each training
+    example was read on average; `split_sha256` is over what is in which part.
     """
 
     name: str

@@ -237,11 +237,20 @@ def train_loss(trained: TrainedPoint) -> tuple[LossInterval, ...]:
     )
 
 
-def optim_facts(config: Config, trained: TrainedPoint, lr_interior: bool | None) -> OptimFacts:
-    """Return what the optimizer used; `lr_interior` is None where no grid of learning rates was tried."""
+def optim_facts(
+    config: Config, run_steps: int, trained: TrainedPoint, lr_interior: bool | None
+) -> OptimFacts:
+    """Return what the optimizer used: with the rate at the run's batch size and length.
+
+    Args:
+        config: the run.
+        run_steps: optimizer steps of the whole run, from which its rate follows (optim.base_steps).
+        trained: the point, whose own steps are recorded.
+        lr_interior: None where no grid of learning rates was tried.
+    """
     return OptimFacts(
         name=config.optim.name,
-        lr=config.optim.lr * optim.batch_factors(config.optim)[0],
+        lr=optim.scaled(config.optim, run_steps)[0],
         weight_decay=config.optim.weight_decay,
         batch_size=config.optim.batch_size,
         parametrization=config.model.parametrization,
@@ -331,7 +340,7 @@ def finished_record(
         energy=point.energy,
         energy_reason=point.energy_reason,
         **known(
-            optim=optim_facts(config, trained, lr_interior),
+            optim=optim_facts(config, prepared.plan.steps, trained, lr_interior),
             data=data_facts(config, prepared.data, trained),
             error=error_rate(trained.test, trained.val),
             loss=loss(trained),

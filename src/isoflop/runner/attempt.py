@@ -14,7 +14,7 @@ from isoflop import record as records
 from isoflop import signals
 from isoflop.config import Config
 from isoflop.meter.device import hardware
-from isoflop.record import Provenance, Record, State
+from isoflop.record import Provenance, Record, State, window_losses
 from isoflop.runner import assemble, checkpoint, provenance
 from isoflop.runner.context import RunContext, WallClock
 from isoflop.runner.energy import gpu_uuids
@@ -110,6 +110,10 @@ class _RecordWriter:
             seconds=seconds,
             lr_interior=self._request.lr_interior,
         )
+        windows = point.trained.test.window_nats
+        if windows is not None and self._context.world.is_main:
+            # Before the record: a point that is done has its windows.
+            window_losses.write(windows, self._config.directory, record.run_id)
         self._keep(point.trained.horizon, record)
 
     def write_failure(self, state: State, reason: str) -> None:

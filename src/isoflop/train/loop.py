@@ -93,7 +93,9 @@ class Trainer:
         self.model = self._draw_model(config).train()
         self.choice = self._choose(kind, work)
         capturable = self.kind in step.GRAPHS
-        self.optimizers = optim.build(config.optim, self.model, config.model, capturable=capturable)
+        self.optimizers = optim.build(
+            config.optim, self.model, config.model, steps=steps, capturable=capturable
+        )
         self._initial = state.clones(state.weights(self.model))
         decay = config.optim.ema_decay
         self._average = Average(self.model, decay) if decay is not None else None
@@ -174,7 +176,10 @@ class Trainer:
         )
 
     def can_reseed(self, config: Config, data: DataSet, steps: int) -> bool:
-        """Return whether `reseed` accepts that run: it may differ in seed, rate, schedule, or be shorter."""
+        """Return whether `reseed` accepts that run: it may differ in seed, rate, schedule, or be shorter.
+
+        Not in the weight decay, which the engine holds, nor where optim.base_steps makes it depend on length.
+        """
         ours, theirs = self.config, config
         return (
             data is self.data
@@ -184,6 +189,7 @@ class Trainer:
             and ours.precision == theirs.precision
             and ours.launch == theirs.launch
             and ours.optim == dataclasses.replace(theirs.optim, lr=ours.optim.lr)
+            and optim.scaled(ours.optim, self.steps)[1] == optim.scaled(theirs.optim, steps)[1]
         )
 
     def reseed(self, config: Config, steps: int) -> None:
@@ -195,7 +201,7 @@ class Trainer:
         self.config, self.steps = config, steps
         self._initial = state.clones(state.weights(self._draw_model(config)))
         # Only the rates of the new optimizers are taken: the engine holds on to the state of the old ones.
-        new = optim.build(config.optim, self.model, config.model)
+        new = optim.build(config.optim, self.model, config.model, steps=steps)
         for ours, theirs in zip(self.optimizers, new, strict=True):
             for group, other in zip(ours.param_groups, theirs.param_groups, strict=True):
                 group["peak_lr"] = other["peak_lr"]
@@ -256,6 +262,7 @@ class Trainer:
                 autocast=self.autocast if self.precision == "bf16" else None,
                 label_smoothing=self.config.optim.label_smoothing,
                 of_bytes=self.config.data.is_text,
+                clip_norm=self.config.optim.clip_norm,
                 after_forward=buffers.start if buffers else None,
                 after_backward=buffers.finish if buffers else None,
             )

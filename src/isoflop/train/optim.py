@@ -1,12 +1,21 @@
 """Optimizers with a learning rate for each role, and the FLOPs of their steps.
 
 The peak learning rate of a group is the configured one, times the factor of its parameters' role and the
-model's size (`parametrize`), times the factor of the batch size. Parameters of equal settings share a group.
+model's size (`parametrize`), times the factor of batch size or length. Parameters of equal settings share a
+group.
 
 Batch size, where `base_batch_size` B0 is given: lr x B/B0 for SGD (Goyal et al. 2017), lr x sqrt(B/B0) for
 AdamW and Muon (Malladi et al. 2022; momenta and betas are held). lr x weight decay grows as B/B0 for all, so
 that weights decay by the same share an epoch (Wang and Aitchison 2024): the decay itself is held for SGD and
 multiplied by sqrt(B/B0) for AdamW and Muon.
+
+Length, where `base_steps` S0 is given: AdamW and Muon take lr x sqrt(S0/S) and decay x sqrt(S0/S) in a run of
+S steps, so that the sum of lr x decay over a whole run is the same for all lengths. This is the rule of
+Complete(d)P (Mlodozeniec et al. 2025, arXiv 2512.22382, table 1): sqrt(m_B/m_D) on both, with m_B and m_D the
+multiples of the base's batch and data, as m_D/m_B = S/S0. It has the batch size's sqrt(B/B0) at equal data in
+it, so base_batch_size must be null beside it. Their two other lines are left out, as they are for batch size:
+(1 - beta) x m_B/m_D, which would exceed 1 in runs much shorter than the base, and epsilon x sqrt(m_D/m_B).
+They test AdamW under a cosine; for Muon the rule is borrowed.
 """
 
 from __future__ import annotations
@@ -20,8 +29,8 @@ import torch
 from torch import Tensor, nn
 
 from isoflop.config import ModelConfig, OptimConfig
-from isoflop.train import parametrize
-from isoflop.train.parametrize import Role, Scale, lr_multiplier, weight_decay_multiplier
+from isoflop.train import clip, parametrize
+from isoflop.train.parametrize import Role, Scale, epsilon_multiplier, lr_multiplier, weight_decay_multiplier
 
 FLOPS_PER_PARAMETER = {"sgd": 8, "adamw": 14, "muon": 12}
 """Elementwise operations per parameter and step. SGD-Nesterov: decay 2, momentum 2, look-ahead 2, step 2.
@@ -29,10 +38,27 @@ AdamW: decay 1, first moment 3, second moment 4, bias correction, root and epsil
 matrix products: decay 1, momentum 3, look-ahead 3, norm 2, division by it 1, step 2."""
 
 NEWTON_SCHULZ_STEPS = 5
+ADAMW_EPSILON = 1e-8
+"""torch's own; completep multiplies it."""
 
 
-def batch_factors(config: OptimConfig) -> tuple[float, float]:
-    """Return the batch size's factors on learning rate and weight decay: (1, 1) without base_batch_size."""
+def scaled(config: OptimConfig, steps: int | None) -> tuple[float, float]:
+    """Return peak learning rate and weight decay at the run's batch size and length.
+
+    Args:
+        config: gives both at the base, of which there may be none.
+        steps: optimizer steps of the whole run; may be None without base_steps.
+    """
+    lr_factor, decay_factor = _factors(config, steps)
+    return config.lr * lr_factor, config.weight_decay * decay_factor
+
+
+def _factors(config: OptimConfig, steps: int | None) -> tuple[float, float]:
+    """Return the factors on learning rate and weight decay: (1, 1) without a base."""
+    if config.base_steps is not None:
+        assert steps is not None, "the rate depends on the length of the run"
+        factor = math.sqrt(config.base_steps / steps)
+        return factor, factor
     if config.base_batch_size is None:
         return 1.0, 1.0
     ratio = config.batch_size / config.base_batch_size
@@ -47,7 +73,12 @@ def roles_of(model: nn.Module, model_config: ModelConfig) -> dict[str, Role]:
 
 
 def build(
-    config: OptimConfig, model: nn.Module, model_config: ModelConfig, *, capturable: bool = False
+    config: OptimConfig,
+    model: nn.Module,
+    model_config: ModelConfig,
+    *,
+    steps: int | None = None,
+    capturable: bool = False,
 ) -> tuple[torch.optim.Optimizer, ...]:
     """Return the optimizers of all parameters: one, or Muon of the hidden matrices and AdamW of the rest.
 
@@ -58,6 +89,7 @@ def build(
         config: name and settings.
         model: the model whose parameters are updated.
         model_config: its configuration, from which roles and size follow.
+        steps: optimizer steps of the whole run, which the rates depend on with base_steps.
         capturable: make steps that can be part of a CUDA graph, with tensors on the device as `lr`.
 
     Raises:
@@ -66,7 +98,8 @@ def build(
     """
     if config.name == "muon" and model_config.family == "torchvision":
         raise ValueError("optim=muon needs to know the hidden matrices: take sgd or adamw for torchvision")
-    groups = _groups(config, model, roles_of(model, model_config), parametrize.scale(model_config))
+    roles, scale = roles_of(model, model_config), parametrize.scale(model_config)
+    groups = _groups(config, scaled(config, steps), model, roles, scale)
     if config.name == "sgd":
         assert config.momentum is not None
         nesterov = config.momentum > 0
@@ -84,25 +117,36 @@ def build(
 
 
 def _groups(
-    config: OptimConfig, model: nn.Module, roles: Mapping[str, Role], scale: Scale
+    config: OptimConfig,
+    rates: tuple[float, float],
+    model: nn.Module,
+    roles: Mapping[str, Role],
+    scale: Scale,
 ) -> list[dict[str, Any]]:
     """Return parameter groups of equal factors, in the order of the model.
 
     Factors and not rates tell groups apart, so that they are the same for every lr and weight decay (a
     reseeded trainer takes over only the rates). A group's `matrices` is how many Muon sees in each
-    parameter, 0 where AdamW or SGD updates it.
+    parameter, 0 where AdamW or SGD updates it; `eps` is set where it is not torch's own.
+
+    Args:
+        config: the optimizer.
+        rates: peak learning rate and weight decay before the factors of roles.
+        model: the model whose parameters are updated.
+        roles: role of each parameter, by name.
+        scale: the model's size.
     """
-    lr_factor, decay_factor = batch_factors(config)
-    groups: dict[tuple[float, float, int], dict[str, Any]] = {}
+    groups: dict[tuple[float, float, float, int], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
         role = roles[name]
         lr_scale = lr_multiplier(role, scale, config.name)
         decay_scale = weight_decay_multiplier(role, scale, config.name)
+        epsilon_scale = epsilon_multiplier(role, scale, config.name)
         matrices = role.parts if config.name == "muon" and role.kind == "hidden" else 0
-        lr = config.lr * lr_factor * lr_scale
-        decay = config.weight_decay * decay_factor * decay_scale
+        lr, decay = rates[0] * lr_scale, rates[1] * decay_scale
         settings = {"lr": lr, "peak_lr": lr, "weight_decay": decay, "matrices": matrices}
-        group = groups.setdefault((lr_scale, decay_scale, matrices), {"params": []} | settings)
+        settings |= {} if epsilon_scale == 1 else {"eps": ADAMW_EPSILON * epsilon_scale}
+        group = groups.setdefault((lr_scale, decay_scale, epsilon_scale, matrices), {"params": []} | settings)
         group["params"].append(parameter)
     return list(groups.values())
 
@@ -199,15 +243,16 @@ def newton_schulz_flops(rows: int, columns: int) -> int:
 
 
 def flops_per_step(config: OptimConfig, model: nn.Module) -> float:
-    """Return the FLOPs of one step: elementwise work of every parameter, and Muon's matrix products.
+    """Return the FLOPs of one step: elementwise work of every parameter, Muon's matrix products, clipping.
 
     Raises:
         LookupError: Muon is asked for and a parameter has no role.
     """
+    parameters = sum(p.numel() for p in model.parameters())
+    total = clip.FLOPS_PER_PARAMETER * parameters if config.clip_norm is not None else 0
     if config.name != "muon":
-        return float(FLOPS_PER_PARAMETER[config.name] * sum(p.numel() for p in model.parameters()))
+        return float(total + FLOPS_PER_PARAMETER[config.name] * parameters)
     roles = parametrize.roles(model)
-    total = 0
     for name, parameter in model.named_parameters():
         parts = roles[name].parts
         rows = len(parameter) // parts

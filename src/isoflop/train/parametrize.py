@@ -1,9 +1,10 @@
 """Parametrization: from a parameter's role and the model's size to its init, learning rate and decay.
 
 `standard` keeps one learning rate for all and the initialisation of each family. `mup` makes the best
-learning rate the same for every width, and for every depth where there are residual branches. It is the
-standard parametrization at `base_width` and `base_depth`, but for the readout, which starts at zero. With
-m = width / base_width and d = depth / base_depth, the factors on the base values are
+learning rate the same for every width, and for every depth where there are residual branches; `completep`
+differs from it in the factors of depth alone. Both are the standard parametrization at `base_width` and
+`base_depth`, but for the readout, which starts at zero. With m = width / base_width and
+d = depth / base_depth, the factors on the base values are
 
     role (what grows with the width)          init std   lr: SGD   AdamW   Muon
     input, bias, gain, embedding, depthwise   1          m         1       1
@@ -25,6 +26,14 @@ m = width / base_width and d = depth / base_depth, the factors on the base value
   rectifiers after the additions let the gradient grow. mlp has no branches, and in convmixer every other
   convolution is outside of them: there the depth changes nothing, and the learning rate is not claimed to
   transfer over it.
+- CompleteP (Dey et al. 2025, Table 1 at alpha = 1), for transformers, is mup with another exponent of depth.
+  Where a branch is multiplied by d^-alpha and its weights move by D, d blocks move the stream by
+  d^(1-alpha) D, which must not depend on d. A step of AdamW or Muon is as long as its rate, so that is
+  multiplied by d^(alpha-1); a gradient is itself d^-alpha, so SGD's rate is multiplied by d^(2 alpha-1).
+  mup has alpha = 1/2, as above; completep has alpha = 1: branches times 1/d, rates times 1, and d for SGD.
+- AdamW's epsilon, under completep alone, is multiplied as the gradients are: by 1/m but for the readout
+  (theirs too: it has an output multiplier), and by 1/d on branches. It does so on the parts that Muon leaves
+  to AdamW as well.
 - Attention: logits are divided by sqrt(head_width) in both. The 1/head_width of mup differs from it by a
   constant, as a width has more heads and not wider ones.
 - Muon: an orthogonal step times 0.2 sqrt(max(fan_in, fan_out)) (match_rms_adamw, Liu et al. 2025) has a
@@ -34,7 +43,7 @@ m = width / base_width and d = depth / base_depth, the factors on the base value
   widths 1x to 8x (0.3 to 0.5 in standard), less with a small batch; an mlp's were flat, a vit's within 0.11.
 - Weight decay: lr x decay is held (independent decay: Wortsman et al. 2023; Wang and Aitchison 2024), so the
   decay is divided by the factor of the learning rate; so too for SGD, whose decay is also multiplied by lr.
-  Biases, gains and embeddings do not decay.
+  Biases, gains and embeddings do not decay. CompleteP's table is the same, but that embeddings decay.
 """
 
 from __future__ import annotations
@@ -48,6 +57,7 @@ from torch import nn
 
 from isoflop.config import ModelConfig
 
+Parametrization = Literal["standard", "mup", "completep"]
 RoleKind = Literal[
     "input", "hidden", "readout", "bias", "readout_bias", "gain", "embedding", "depthwise", "plain"
 ]
@@ -87,7 +97,7 @@ class Options(TypedDict, total=False):
 class Scale:
     """How much larger than its base a model is: multiples of width and depth; both 1 in `standard`."""
 
-    parametrization: Literal["standard", "mup"] = "standard"
+    parametrization: Parametrization = "standard"
     width: float = 1.0
     depth: float = 1.0
 
@@ -100,14 +110,14 @@ def scale(config: ModelConfig) -> Scale:
     assert config.depth is not None
     assert config.base_width is not None
     assert config.base_depth is not None
-    return Scale("mup", config.width / config.base_width, config.depth / config.base_depth)
+    return Scale(config.parametrization, config.width / config.base_width, config.depth / config.base_depth)
 
 
 def init_std(role: Role, scale: Scale) -> float | None:
     """Return the standard deviation of the initial values; 0 for zeros, None to keep the module's own."""
     if role.kind == "bias":
         return 0.0
-    if role.kind in ("readout", "readout_bias") and scale.parametrization == "mup":
+    if role.kind in ("readout", "readout_bias") and scale.parametrization != "standard":
         return 0.0
     if role.gain is None:
         return None
@@ -119,7 +129,7 @@ def init_std(role: Role, scale: Scale) -> float | None:
 
 def lr_multiplier(role: Role, scale: Scale, optimizer: Optimizer) -> float:
     """Return the factor on the base learning rate: the table of this module, and depth on branches."""
-    depth = branch_multiplier(scale) if role.branch and optimizer != "sgd" else 1.0
+    depth = _depth_lr_multiplier(scale, optimizer) if role.branch else 1.0
     match role.kind:
         case "hidden":
             return (
@@ -133,14 +143,33 @@ def lr_multiplier(role: Role, scale: Scale, optimizer: Optimizer) -> float:
             return depth * (scale.width if optimizer == "sgd" else 1.0)
 
 
+def _depth_lr_multiplier(scale: Scale, optimizer: Optimizer) -> float:
+    """Return d^(alpha - 1) for steps that do not shrink with the gradient, and d^(2 alpha - 1) for SGD."""
+    if scale.parametrization == "completep":
+        return scale.depth if optimizer == "sgd" else 1.0
+    return 1.0 if optimizer == "sgd" else branch_multiplier(scale)
+
+
+def epsilon_multiplier(role: Role, scale: Scale, optimizer: Optimizer) -> float:
+    """Return the factor on AdamW's epsilon, which is how gradients of the role scale under completep.
+
+    1 where AdamW does not update the role, and under the other parametrizations.
+    """
+    muons = optimizer == "muon" and role.kind == "hidden"
+    if scale.parametrization != "completep" or optimizer == "sgd" or muons:
+        return 1.0
+    depth = branch_multiplier(scale) if role.branch else 1.0
+    return depth if role.kind in ("readout", "readout_bias") else depth / scale.width
+
+
 def weight_decay_multiplier(role: Role, scale: Scale, optimizer: Optimizer) -> float:
     """Return the factor on the base weight decay, which holds lr x decay over sizes; 0 for no decay."""
     return 0.0 if role.kind in UNDECAYED else 1 / lr_multiplier(role, scale, optimizer)
 
 
 def branch_multiplier(scale: Scale) -> float:
-    """Return the factor on the output of each residual branch before it is added."""
-    return 1 / math.sqrt(scale.depth)
+    """Return the factor on the output of each residual branch before it is added: d^-1/2, or d^-1."""
+    return 1 / scale.depth if scale.parametrization == "completep" else 1 / math.sqrt(scale.depth)
 
 
 def tag(module: nn.Module, **roles: Role) -> None:
@@ -162,7 +191,7 @@ def tag_layer(layer: nn.Linear | nn.Conv2d, kind: RoleKind, **options: Unpack[Op
 def tag_norm(
     norm: nn.LayerNorm | nn.RMSNorm | nn.BatchNorm2d, *, branch: bool = False, zero: bool = False
 ) -> None:
-    """Tag the gain and, if it has one, the bias of a normalisation; with `zero` the gain starts at 0, not 1."""
+    """Tag the gain and, if it has one, the bias of a normalisation; with `zero` the gain starts at 0."""
     tag(norm, weight=Role("gain", gain=0.0 if zero else None, branch=branch))
     if not isinstance(norm, nn.RMSNorm):
         tag(norm, bias=Role("bias", branch=branch))

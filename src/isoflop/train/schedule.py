@@ -30,10 +30,11 @@ class Horizon:
 def learning_rates(config: ScheduleConfig, steps: int, horizon_steps: int | None = None) -> tuple[float, ...]:
     """Return the factor on the peak learning rate at each step of a run of `steps`, up to `horizon_steps`.
 
-    Linear warm-up over a share of `steps`, then: wsd, stable and a linear decay over a share of the horizon
-    (Hu et al. 2024, with the linear cooldown of Haegele et al. 2024); cosine, half a period (Loshchilov and
-    Hutter 2017); constant. The first step of a warm-up of n has factor 1/n and the last step of a decay of n
-    has 1/n: no step is wasted on a rate of zero.
+    Linear warm-up over a share of `steps`, then: wsd, stable and a decay over a share of the horizon (Hu et
+    al. 2024); cosine, half a period (Loshchilov and Hutter 2017); constant. The first step of a warm-up of n
+    has factor 1/n. Step i = 0, ..., n - 1 of a decay of n has factor 1 - i/n, or 1 - sqrt(i/n) with
+    decay_shape=one_minus_sqrt (both Haegele et al. 2024). So the first step of a decay has the full rate and
+    no step is wasted on a rate of zero: the last has 1/n, or 1 - sqrt(1 - 1/n), about 1/(2n).
     """
     end = steps if horizon_steps is None else horizon_steps
     warmup = round(config.warmup_fraction * steps)
@@ -44,7 +45,8 @@ def learning_rates(config: ScheduleConfig, steps: int, horizon_steps: int | None
             return (step + 1) / warmup
         if config.shape == "cosine":
             return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (end - warmup)))
-        return min(1.0, (end - step) / decay) if decay else 1.0
+        left = min(1.0, (end - step) / decay) if decay else 1.0
+        return left if config.decay_shape == "linear" else 1 - math.sqrt(1 - left)
 
     return tuple(factor(step) for step in range(end))
 

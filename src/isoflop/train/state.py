@@ -55,9 +55,15 @@ class Average:
         copy_into(self.tensors, self._values)
 
 
+def buffers(model: nn.Module) -> list[Tensor]:
+    """Return the buffers that training changes; a constant table is one that no state_dict holds."""
+    stored = model.state_dict()
+    return [buffer for name, buffer in model.named_buffers() if name in stored]
+
+
 def weights(model: nn.Module) -> list[Tensor]:
-    """Return parameters and buffers, as aliases outside of autograd."""
-    return [tensor.detach() for tensor in (*model.parameters(), *model.buffers())]
+    """Return parameters and `buffers`, as aliases outside of autograd."""
+    return [tensor.detach() for tensor in (*model.parameters(), *buffers(model))]
 
 
 def floating(model: nn.Module) -> list[Tensor]:
@@ -66,8 +72,8 @@ def floating(model: nn.Module) -> list[Tensor]:
 
 
 def floating_buffers(model: nn.Module) -> list[Tensor]:
-    """Return the buffers that hold real numbers, as aliases outside of autograd."""
-    return [buffer.detach() for buffer in model.buffers() if buffer.is_floating_point()]
+    """Return those of `buffers` that hold real numbers, as aliases outside of autograd."""
+    return [buffer.detach() for buffer in buffers(model) if buffer.is_floating_point()]
 
 
 def trained(model: nn.Module) -> list[nn.Parameter]:

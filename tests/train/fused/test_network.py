@@ -49,7 +49,7 @@ def test_a_step_of_the_network(block: str, precision: str, make_config: MakeConf
 
 def test_only_a_trainer_that_is_asked_fuses(make_config: MakeConfig) -> None:
     config = make_config("model=resnet", "model.width=2", "optim=sgd")
-    digits = data.load(config.data, CPU)
+    digits = data.sets.load(config.data, CPU)
     plain = Trainer(config, digits, 3, CPU)
     assert not any(isinstance(module, FusedBatchNorm2d) for module in plain.model.modules())
     fused = Trainer(config, digits, 3, CPU, kind="fused_graph")

@@ -67,12 +67,12 @@ def test_a_step_that_cannot_be_compiled_is_taken_as_a_plain_one(
     monkeypatch.setattr(compiler, "COMPILER", broken)
     config = make_config("model=resnet", "model.width=2", "optim=sgd", "optim.ema_decay=0.9")
     plain, fallen = (
-        Trainer(config, data.load(config.data, CPU), 6, CPU, kind=kind)
+        Trainer(config, data.sets.load(config.data, CPU), 6, CPU, kind=kind)
         for kind in ("static", "compiled_static")
     )
     with pytest.raises(ValueError, match=r"compiled_static: the step cannot be compiled .*C compiler"):
         fallen.warm_up()
-    fallen = Trainer(config, data.load(config.data, CPU), 6, CPU, kind="compiled_static")
+    fallen = Trainer(config, data.sets.load(config.data, CPU), 6, CPU, kind="compiled_static")
     fallen.choice = Choice("compiled_static", "predicted", fallback="static")
     for each in (plain, fallen):
         each.warm_up()
@@ -93,7 +93,7 @@ def test_a_device_without_memory_is_not_asked_again(
         raise torch.OutOfMemoryError("out of memory")
 
     config = make_config("model=mlp")
-    made = Trainer(config, data.load(config.data, CPU), 6, CPU, kind="compiled_static")
+    made = Trainer(config, data.sets.load(config.data, CPU), 6, CPU, kind="compiled_static")
     made.choice = Choice("compiled_static", "predicted", fallback="static")
     monkeypatch.setattr(compiler, "compiled", lambda _: full)
     with pytest.raises(torch.OutOfMemoryError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +28,7 @@ RUNS = {
     "mlp-adamw": ("model=mlp",),
     "resnet-sgd": RESNET,
     "averaged": (*RESNET, *AVERAGED),
+    "clipped": (*RESNET, *AVERAGED, "optim.clip_norm=0.2"),
     "bf16": ("model=mlp", "precision=bf16"),
     "mup": ("model=mlp", "model.parametrization=mup", "model.base_width=4", "model.base_depth=1"),
 }
@@ -41,7 +41,7 @@ def quick_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def trainer(config: Config, kind: step.EngineKind | None = None, steps: int = STEPS) -> Trainer:
-    return Trainer(config, data.load(config.data, CPU), steps, CPU, kind=kind)
+    return Trainer(config, data.sets.load(config.data, CPU), steps, CPU, kind=kind)
 
 
 def advanced(made: Trainer, stop: int | None = None) -> Trainer:
@@ -66,12 +66,12 @@ def test_the_graphs_step_is_the_eager_step_bit_for_bit(name: str, make_config: M
 
 
 def test_muon_on_a_tensor_of_rates_is_muon_to_rounding(make_config: MakeConfig) -> None:
-    config = make_config("model=mlp", "optim=muon")
+    config = make_config("model=mlp", "optim=muon", "optim.clip_norm=0.2")
     eager, static = (advanced(trainer(config, kind), 4) for kind in ("eager", "static"))
     assert torch.allclose(everything(eager), everything(static), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["averaged", "bf16"])
+@pytest.mark.parametrize("name", ["averaged", "clipped", "bf16"])
 def test_the_compiled_step_is_the_eager_step_to_rounding(name: str, make_config: MakeConfig) -> None:
     config = make_config(*RUNS[name])
     kinds: tuple[step.EngineKind, ...] = ("eager", "compile", "compiled_static")
@@ -87,7 +87,7 @@ def test_the_compiled_step_is_the_eager_step_to_rounding(name: str, make_config:
 def test_advance_never_reads_a_value(
     kind: step.EngineKind, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = trainer(make_config(*RUNS["averaged"]), kind)
+    made = trainer(make_config(*RUNS["clipped"]), kind)
     made.warm_up()
 
     def read(*_: Any) -> None:
@@ -138,11 +138,27 @@ def test_another_step_is_not_taken_over(change: str, make_config: MakeConfig) ->
     assert made.can_reseed(make_config("seed=5", "optim.lr=1", "schedule.epochs=2"), made.data, STEPS)
     assert not made.can_reseed(make_config(change), made.data, STEPS)
     assert not made.can_reseed(make_config(), made.data, STEPS + 1)
-    assert not made.can_reseed(make_config(), dataclasses.replace(made.data), STEPS)
+    assert not made.can_reseed(make_config(), data.sets.load(made.config.data, CPU), STEPS)
+
+
+@pytest.mark.parametrize("kind", ["eager", "static"])
+def test_a_run_of_another_length_is_taken_over_unless_its_decay_differs(
+    kind: step.EngineKind, make_config: MakeConfig
+) -> None:
+    """optim.base_steps makes both rates depend on the length; the engine holds the decay."""
+    decaying = ("optim=adamw", f"optim.base_steps={STEPS}", "optim.weight_decay=0.1")
+    made = trainer(make_config(*decaying), kind)
+    assert made.can_reseed(make_config(*decaying, "seed=1"), made.data, STEPS)
+    assert not made.can_reseed(make_config(*decaying), made.data, STEPS - 3)
+    config = make_config(*decaying, "optim.weight_decay=0")
+    warm = advanced(trainer(config, kind))
+    warm.reseed(config, STEPS - 3)
+    assert torch.equal(everything(advanced(warm)), everything(advanced(trainer(config, kind, STEPS - 3))))
+    assert warm.optimizers[0].param_groups[0]["peak_lr"] > config.optim.lr
 
 
 def test_only_what_was_costly_to_make_is_kept(make_config: MakeConfig) -> None:
-    digits = data.load(make_config().data, CPU)
+    digits = data.sets.load(make_config().data, CPU)
 
     def make(*overrides: str) -> Trainer:
         return loop.warm_trainer(make_config(*overrides), digits, STEPS, CPU)
@@ -159,7 +175,7 @@ def test_another_shape_frees_the_memory_of_the_last(
     make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What refers to itself in a circle too, as a captured step does; before the new network is made."""
-    digits = data.load(make_config().data, CPU)
+    digits = data.sets.load(make_config().data, CPU)
     monkeypatch.setattr(step, "choose", lambda *_, **__: step.Choice("static", "a test"))
 
     def make(*overrides: str) -> Trainer:
@@ -236,11 +252,11 @@ def test_the_average_by_hand(make_config: MakeConfig) -> None:
 def test_label_smoothing_is_in_the_training_loss_alone(make_config: MakeConfig) -> None:
     """By hand: (1 - s) x cross-entropy + s x the mean over classes of -log p (Szegedy et al. 2016)."""
     made = trainer(make_config("optim.label_smoothing=0.3"))
-    images, labels = next(data.batches(made.data, 32, made.config.seed, made.memory_format))
+    images, labels = next(data.batches(made.data, made.config, made.memory_format))
     logs = F.log_softmax(made.model(images).detach(), 1)
     hard = -logs[torch.arange(32), labels].mean()
     scores = [
-        evaluate(each.model, each.data, each.data.val, each.autocast, each.memory_format)
+        evaluate(each.model, each.data, "val", each.autocast, each.memory_format)
         for each in (made, trainer(make_config()))
     ]
     assert scores[0] == scores[1]
@@ -326,6 +342,6 @@ def test_every_family_draws_nothing(make_config: MakeConfig) -> None:
     for family in ("mlp", "resnet", "convmixer", "vit"):
         extra = ("model.width=32",) if family == "vit" else ()
         config = make_config(f"model={family}", *extra)
-        made = Trainer(config, data.load(config.data, CPU), STEPS, CPU)
+        made = Trainer(config, data.sets.load(config.data, CPU), STEPS, CPU)
         assert not step.draws(made.model), family
         assert optim.build(config.optim, made.model, config.model)

@@ -24,7 +24,7 @@ def test_each_network_is_the_one_trained_alone(
 ) -> None:
     """Seeds and rates differ; one half of the steps in one call, the rest in another."""
     configs = [make_config(*how, f"seed={seed}", f"optim.lr={0.01 * (seed + 1)}") for seed in range(3)]
-    digits = data.load(configs[0].data, DEVICE)
+    digits = data.sets.load(configs[0].data, DEVICE)
     alone, together = (
         [Trainer(config, digits, STEPS, DEVICE, kind="static") for config in configs] for _ in range(2)
     )

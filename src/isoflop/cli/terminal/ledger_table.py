@@ -12,7 +12,9 @@ from isoflop.cli.terminal.console import OUT
 def show(ledger: dict[str, Any]) -> None:
     """Print `flop_ledger.ModelLedger.flat` of one model in MACs and in FLOPs; one MAC is 2 FLOPs."""
     sizes, batch = "x".join(map(str, ledger["input_shape"])), ledger["batch_size"]
-    OUT.print(f"{ledger['name']}: {sizes}, {ledger['parameters']:,} parameters", markup=False)
+    total, multiplied = ledger["parameters"], ledger["parameters_without_embeddings"]
+    without = f", {multiplied:,} without embeddings" if multiplied < total else ""
+    OUT.print(f"{ledger['name']}: {sizes}, {total:,} parameters{without}", markup=False)
     if ledger["reason"]:
         OUT.print(f"\nFLOPs unknown: {ledger['reason']}", markup=False)
     OUT.print(f"\nper example, one MAC = 2 FLOPs; training in batches of {batch}", markup=False)

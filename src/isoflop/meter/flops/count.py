@@ -74,7 +74,10 @@ class FlopCount:
     reason: str | None
 
     def divided(self, parts: int) -> FlopCount:
-        """Return the count of one of `parts` equal parts of an example, such as a byte of a window."""
+        """Return the count of one of `parts` equal parts of an example, such as a byte of a window.
+
+        The batch is then one of parts: as many times larger.
+        """
         by_op = {name: macs / parts for name, macs in self.forward_macs_by_op.items()}
         known = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         per_part = {
@@ -82,7 +85,8 @@ class FlopCount:
             for name, value in known.items()
             if name.endswith("_per_example") and value is not None
         }
-        return dataclasses.replace(self, forward_macs_by_op=by_op, **per_part)
+        batch_size = self.batch_size * parts
+        return dataclasses.replace(self, forward_macs_by_op=by_op, batch_size=batch_size, **per_part)
 
 
 @dataclasses.dataclass

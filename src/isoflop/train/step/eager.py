@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from isoflop.train import update
+from isoflop.train.clip import clipping
 from isoflop.train.state import trained
 from isoflop.train.step import compiler
 from isoflop.train.step.parts import LossFunction, Parts, Stream, in_precision, loss_function, then
@@ -26,6 +27,8 @@ class Eager:
         # What follows the backward pass, in order. One flat list of calls, as the loop below is the part of
         # a small run's step that Python's own speed bounds.
         self._updates = [parts.after_backward] if parts.after_backward else []
+        if parts.clip_norm is not None:
+            self._updates.append(clipping(self._parameters, parts.clip_norm))
         self._updates += [u for optimizer in parts.optimizers for u in update.updates(optimizer)]
         if parts.average:
             self._updates.append(parts.average.update)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from isoflop.train.clip import clipping
 from isoflop.train.state import trained
 from isoflop.train.step import compiler
 from isoflop.train.step.compiler import CompileError
@@ -37,6 +38,7 @@ class Static:
     ) -> None:
         self._parts, self._capture, self._compiled = parts, capture, compiled
         self._parameters = trained(parts.model)
+        self._clip = clipping(self._parameters, parts.clip_norm) if parts.clip_norm is not None else None
         self._images, self._labels = (torch.zeros_like(tensor) for tensor in example)
         device = example[0].device
         # The fused kernels read float32 rates on a GPU. On a CPU they read them as Python's floats, float64:
@@ -142,6 +144,8 @@ class Static:
         self._column.add_(1)
         loss = self._loss_of(self._images, self._labels)
         loss.backward()  # type: ignore[no-untyped-call]
+        if self._clip:
+            self._clip()
         # Not update.updates: once captured, Python's share of a step costs nothing.
         for optimizer in parts.optimizers:
             optimizer.step()

@@ -36,6 +36,7 @@ class Parts:
         autocast: context of a mixed-precision forward pass; None in fp32.
         label_smoothing: share of the target spread over all classes, in the training loss only.
         of_bytes: whether the model is a language model, as in loss_function.
+        clip_norm: largest norm of all gradients together, None without limit.
         after_forward, after_backward: called around the backward pass where several processes train: they
             start and finish averaging the running statistics.
     """
@@ -47,6 +48,7 @@ class Parts:
     autocast: torch.autocast | None
     label_smoothing: float
     of_bytes: bool = False
+    clip_norm: float | None = None
     after_forward: Callable[[], None] | None = None
     after_backward: Callable[[], None] | None = None
 

@@ -106,8 +106,8 @@ def _read(train: Source, held_out: Source | None, python_version: str | None) ->
     text = documents.read(train)
     if train.separator is not None and text.lengths.sum() == len(text.text):
         raise DataError(
-            f"data.separator={train.separator.decode()!r} does not occur in {train.path}: correct it, or set "
-            "it to null"
+            f"data.separator={train.separator.decode()!r} does not occur in {train.path}: correct it "
+            "(bash has $'\\n' for a line break), or set it to null"
         )
     texts = [text]
     if held_out is None:

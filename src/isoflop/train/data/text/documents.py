@@ -132,7 +132,8 @@ def _rows(table: Path, key: str) -> list[tuple[int, int, int]]:
     except DataError:
         raise
     except (csv.Error, ValueError) as error:
-        raise DataError(f"{table}, line {reader.line_num}: {error}: correct {key}") from error
+        # The inner reader's count: DictReader's own stays behind at a line that cannot be parsed.
+        raise DataError(f"{table}, line {reader.reader.line_num}: {error}: correct {key}") from error
 
 
 def _column(table: Path, key: str, header: Sequence[str], names: Sequence[str]) -> str:

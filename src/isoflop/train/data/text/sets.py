@@ -7,6 +7,7 @@ import hashlib
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from isoflop.config import DataConfig
@@ -160,7 +161,7 @@ def load_text(config: DataConfig, context: int, device: torch.device) -> TextSet
 def _check(
     config: DataConfig,
     context: int,
-    lengths: list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]],
+    lengths: list[NDArray[np.int64]],
     windows: tuple[Windows, ...],
     train_window_n: int,
 ) -> None:
@@ -178,21 +179,19 @@ def _check(
     """
     where = "data.path" if config.path is not None else "data"
     places = (where, *(["data.eval_path" if config.eval_path is not None else where] * 2))
+    if not train_window_n:
+        raise DataError(
+            f"{where}: the training part has {lengths[0].sum()} bytes, fewer than two windows of "
+            f"model.context={context}: lower model.context, give more text or raise data.fraction"
+        )
     for part, place, of, evaluated in zip(PARTS, places, lengths, windows, strict=True):
         if not len(evaluated):
             raise DataError(
                 f"{place}: the longest document of the {part} part has {of.max()} bytes, fewer than one "
                 f"window of model.context={context}: lower model.context or give longer documents"
             )
-    if not train_window_n:
-        raise DataError(
-            f"{where}: the training part has {lengths[0].sum()} bytes, fewer than two windows of "
-            f"model.context={context}: lower model.context, give more text or raise data.fraction"
-        )
 
 
 def _chance_error(read: Corpus, test: Windows, context: int) -> float:
-    if not len(test):
-        return 1.0
     targets = test.starts.cpu().numpy()[:, None] + 1 + np.arange(context)
     return 1.0 - int(np.bincount(read.tokens[targets].ravel()).max()) / targets.size
