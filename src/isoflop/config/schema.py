@@ -454,9 +454,9 @@ class Config:
 
     @property
     def shape_id(self) -> str:
-        """Hash of `identity` without seed and learning rate: runs that can share one compiled step."""
+        """Hash of `identity` without seed, learning rate and schedule: runs whose steps do the same work."""
         identity = identities.without_seed(self.identity)
-        del identity["optim"]["lr"]
+        del identity["optim"]["lr"], identity["schedule"]
         return identities.digest(identity)
 
     @property

@@ -248,8 +248,8 @@ def plan(runs: tuple[PlannedRun, ...]) -> tuple[tuple[PlannedRun, ...], int]:
     """Return the runs with their planned FLOPs, largest first, and the number of GPUs.
 
     The input of every configuration is prepared here, so that bad input is found before training starts.
-    The largest runs go first so that no long run is left over for the end, when other workers are idle; runs
-    of one shape follow one another. Work is counted once a configuration, since it does not depend on the
+    The shapes with the largest runs go first so that no long run is left over for the end, when other workers
+    are idle; runs of one shape follow one another, so that one compiled step serves them. Work is counted once a configuration, since it does not depend on the
     seed, and `counted_work` keeps it for the processes that will train.
 
     Raises:
@@ -265,7 +265,15 @@ def plan(runs: tuple[PlannedRun, ...]) -> tuple[tuple[PlannedRun, ...], int]:
     _counted.update({shapes[config_id]: made.counted for config_id, made in by_config.items()})
     flops = {config_id: made.train_flops for config_id, made in by_config.items()}
     first = {shape: number for number, shape in reversed(list(enumerate(shapes.values())))}
-    order = sorted(range(len(runs)), key=lambda i: (-(flops[ids[i]] or 0.0), first[shapes[ids[i]]]))
+    largest: dict[str, float] = {}
+    for config_id, shape in shapes.items():
+        largest[shape] = max(largest.get(shape, 0.0), flops[config_id] or 0.0)
+
+    def place(i: int) -> tuple[float, int, float]:
+        shape = shapes[ids[i]]
+        return -largest[shape], first[shape], -(flops[ids[i]] or 0.0)
+
+    order = sorted(range(len(runs)), key=place)
     return tuple(dataclasses.replace(runs[i], planned_train_flops=flops[ids[i]]) for i in order), gpus
 
 
