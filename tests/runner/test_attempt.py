@@ -189,7 +189,7 @@ def test_ctrl_c_is_a_state(make_config: MakeConfig, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["optim.batch_size=5000"], "larger than the 898 training images"),
+        (["optim.batch_size=5000"], "larger than the 898 training examples"),
         (["data=mnist", "data.download=false"], "is missing"),
         (
             ["model=torchvision", "model.architecture=vgg11", *NO_DIALS],

@@ -39,18 +39,12 @@ def test_a_decay_as_one_minus_the_root_of_progress_by_hand() -> None:
     assert schedule.learning_rates(trunk, 20, 10) == pytest.approx((0.25, 0.5, 0.75, 1, 1, 1, *falling))
 
 
-@given(st.integers(1, 1000), st.integers(0, 50))
-def test_linear_to_zero_is_a_decay_that_begins_where_the_warm_up_ends(steps: int, percent: int) -> None:
-    """Two decimals of warm-up: no plateau but the one step at the peak, and never a step at zero."""
-    warmup = percent / 100
-    rates = schedule.learning_rates(
-        wsd(steps=steps, warmup_fraction=warmup, decay_fraction=1 - warmup), steps
-    )
-    assert sum(rate == 1 for rate in rates) <= 3
-    end = steps - round(warmup * steps)
-    assert rates[-1] == pytest.approx(1 / end, rel=1 / max(1, end - 1)) if end > 1 else rates[-1] == 1
-    falling = rates[round(warmup * steps) + 1 :]
-    assert all(0 < later < rate for rate, later in itertools.pairwise(falling))
+def test_linear_to_zero_is_a_decay_that_begins_where_the_warm_up_ends() -> None:
+    rates = schedule.learning_rates(wsd(steps=10, warmup_fraction=0.2, decay_fraction=0.8), 10)
+    assert rates == (0.5, 1.0, *(left / 8 for left in range(8, 0, -1)))
+    for percent in range(101):
+        warmup = percent / 100
+        assert wsd(steps=10, warmup_fraction=warmup, decay_fraction=1 - warmup), "two decimals add up to 1"
 
 
 @given(
@@ -79,7 +73,7 @@ def test_length_by_epochs_steps_and_budget() -> None:
 
 
 def test_bad_lengths_are_refused() -> None:
-    with pytest.raises(ValueError, match="batch_size=64: larger than the 50 training images"):
+    with pytest.raises(ValueError, match="batch_size=64: larger than the 50 training examples"):
         schedule.total_steps(wsd(steps=7), train_n=50, batch_size=64, train_flops_per_example=1.0)
     with pytest.raises(ValueError, match="FLOPs are unknown"):
         schedule.total_steps(wsd(train_gflops=1.0), train_n=50, batch_size=5, train_flops_per_example=None)

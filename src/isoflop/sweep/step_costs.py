@@ -21,7 +21,10 @@ from isoflop.record import Record
 from isoflop.sweep.planning import RunPlan, Site
 
 FILE = "step_costs.csv"
-OF_SHAPE = ("family", "architecture", "width", "depth", "block", "patch", "kernel", "head_width")
+OF_SHAPE = (
+    *("family", "architecture", "width", "depth", "block", "patch", "kernel", "head_width"),
+    *("context", "feedforward"),
+)
 """Settings of the model that the work of a step depends on."""
 
 
