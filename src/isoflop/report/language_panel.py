@@ -113,4 +113,10 @@ def _missing(answers: LanguageAnswers) -> tuple[str, ...]:
     missing += [f"N {COUNTED[each.size]}: {each.split_reason}" for each in others if each.split_reason]
     for fitted in (first.law, first.profiles):
         missing += [] if fitted is None else fitted.warnings
-    return tuple(f"{line[0].upper()}{line[1:]}." for line in missing)
+    return tuple(_sentence(line) for line in missing)
+
+
+def _sentence(line: str) -> str:
+    """Return the line with a capital letter, unless it begins with the name of a column."""
+    first = line if "_" in line.partition(" ")[0] else line[0].upper() + line[1:]
+    return f"{first}."
