@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import functools
+import importlib.util
 import itertools
 import math
 import os
@@ -14,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import hypothesis
 import numpy as np
@@ -99,6 +101,19 @@ def nvml_stub_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     library, source = folder / "libnvidia-ml.so.1", Path(__file__).parent / "meter/nvml_stub.c"
     subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-lm"], check=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def language_sweep() -> ModuleType:
+    """The module tests/language_sweep.py: synthetic sweeps over text with a known law."""
+    path = Path(__file__).with_name("language_sweep.py")
+    spec = importlib.util.spec_from_file_location("language_sweep", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["language_sweep"] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 def _table(x, y, *, seeds: int = 1, noise: float = 0.0, seed: int = 0, **columns) -> pd.DataFrame:

@@ -27,6 +27,7 @@ from isoflop.report.figures import (
     views,
 )
 from isoflop.report.figures.canvas import Drawing
+from isoflop.report.language_panel import LanguagePanel, language_panel
 from isoflop.report.profiles_panel import ProfilesPanel, profiles_panel
 from isoflop.report.text import costs, law_tables, tables, trust
 from isoflop.report.text.amounts import amount, bare
@@ -207,6 +208,7 @@ def render(
     profiles: ProfilesPanel,
     valid: Validity,
     data_grid: DataGridPanel | None = None,
+    language: LanguagePanel | None = None,
 ) -> str:
     """Return the page of a sweep as HTML; jinja2 escapes everything but the page's own markup.
 
@@ -219,6 +221,7 @@ def render(
         profiles: The panel of IsoFLOP profiles.
         valid: What the checks say.
         data_grid: The panel of error over parameters and data; None where the sweep does not cross them.
+        language: The section on language models; None where no run is of text.
     """
     judged_on = target.of(table.rows)
     report = views.report_of(fits, views.of(table.rows)[0])
@@ -248,6 +251,8 @@ def render(
         "data_grid": data_grid,
         "data_grid_columns": columns(judged_on),
         "data_grid_drawing": _figure(data_grid.drawing) if data_grid and data_grid.drawing else None,
+        "language": language,
+        "language_drawings": [_figure(drawing) for drawing in language.drawings] if language else [],
         "held_out": law_tables.held_out(report.held_out if report else None, judged_on.quantity),
         "unfitted": fits.unfitted,
         "configs": tables.configs(table.rows),
@@ -288,10 +293,11 @@ def write_report(directory: Path, table: RunTable, fits: FitFile) -> Path:
         *([power] if power else ()),
     )
     profiles, data_grid = profiles_panel(table.rows), data_grid_panel(table.rows)
+    language = language_panel(table.rows, fits)
     panels = [each.drawing for each in (profiles, data_grid) if each is not None and each.drawing is not None]
-    canvas.write((*drawings, *panels), directory)
+    canvas.write((*drawings, *panels, *(language.drawings if language else ())), directory)
     path = directory / "index.html"
     name = directory.resolve().name
-    html = render(name, directory, table, fits, drawings, profiles, valid, data_grid)
+    html = render(name, directory, table, fits, drawings, profiles, valid, data_grid, language)
     record.write_bytes(path, html.encode())
     return path
