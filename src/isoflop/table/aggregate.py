@@ -184,6 +184,7 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
         round(r.compute.examples_seen / r.data.train_n / r.horizon, 2) if r.compute and r.data else None
     ),
     "lr": lambda r: r.optim and r.optim.lr,
+    "base_lr": lambda r: r.cell.get("optim", {}).get("lr"),
     "lr_interior": lambda r: r.optim and r.optim.lr_interior,
     "batch_size": lambda r: r.optim and r.optim.batch_size,
     "device": lambda r: r.provenance.device,
