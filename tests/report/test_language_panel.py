@@ -6,7 +6,6 @@ import pytest
 from isoflop.curve import fit
 from isoflop.report import language_panel
 from isoflop.report.page import write_report
-from isoflop.table.aggregate import RunTable
 
 pytestmark = pytest.mark.slow
 
@@ -90,8 +89,7 @@ def test_no_table_breaks_it_and_each_says_what_is_missing(table, fits, change, w
 
 
 def test_the_page_holds_the_section_once(table, fits, tmp_path):
-    rows = table.rows.assign(test_n=1e5)  # text has none
-    page = write_report(tmp_path, RunTable(rows, ()), fits).read_text()
+    page = write_report(tmp_path, table, fits).read_text()
     assert page.count("<h2>Language: compute-optimal models</h2>") == 1
     for name in ("language_budgets", "language_split"):
         assert page.count(f'id="{name}"') == 1
