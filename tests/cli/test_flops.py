@@ -32,7 +32,7 @@ def test_flops_of_a_language_model_are_those_of_a_byte(
     assert ledger["forward_macs_per_example"] == 12 * 32**2 + 2 * 32 * 256 + 32 * 256
     assert ledger["parameters_without_embeddings"] == 12 * 32**2 + 3 * 32 + 32 * 256
     assert ledger["parameters"] == ledger["parameters_without_embeddings"] + 256 * 32
-    assert ledger["batch_size"] == 4096, "bytes"
+    assert ledger["batch_size"] == 2048, "bytes"
     assert main.main(["flops", "gpt", *sizes, "--classes", "257", "--batch", "512"]) == 0
     assert "without embeddings" in capsys.readouterr().out
     assert main.main(["flops", "gpt", "--input", "3,8,8"]) == 2

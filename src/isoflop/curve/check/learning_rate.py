@@ -29,7 +29,7 @@ def check(table: pd.DataFrame) -> Outcome:
         )
     # Rates that differ by a stated rule alone, over batch or length, are one choice: that of the base.
     chosen = rows["base_lr"] if "base_lr" in rows and rows["base_lr"].notna().all() else rows["lr"]
-    if chosen.nunique() == 1:
+    if len(chosen.unique()) == 1:
         return Outcome(CHECK, (_one_rate(rows, float(chosen.iloc[0])),))
     rates = sorted(rows["lr"].unique())
     return _of_own_grids(rows, rates)
@@ -46,7 +46,8 @@ def _at_edge(edge: pd.DataFrame) -> Finding:
 def _one_rate(rows: pd.DataFrame, rate: float) -> Finding:
     carried = "parametrization" in rows and set(rows["parametrization"].dropna()) <= CARRIED
     if carried:
-        by_rule = " and to other batches and lengths by the recipe's rule" if rows["lr"].nunique() > 1 else ""
+        scaled = len(rows["lr"].unique()) > 1
+        by_rule = " and to other batches and lengths by the recipe's rule" if scaled else ""
         sentence = (
             f"the learning rate is {rate:.4g} at the base shape, carried to the others by the maximal-update "
             f"parametrization{by_rule}, not tuned to each"
