@@ -38,6 +38,11 @@ def split(runs: Sequence[PlannedRun]) -> tuple[tuple[PlannedRun, ...], tuple[Pla
     return tuple(r for r in runs if not r.held_out), tuple(r for r in runs if r.held_out)
 
 
+def has_to_be_declared(directory: Path, runs: Sequence[PlannedRun]) -> bool:
+    """Return whether runs are held out and `declare` has yet to write it. Raises ValueError as `declare`."""
+    return bool(split(runs)[1]) and held_out.read(directory) is None
+
+
 def declare(directory: Path, runs: Sequence[PlannedRun]) -> HeldOutFile | None:
     """Write DIR/held_out.json for the held-out runs of a sweep, or check it if it is there.
 
