@@ -86,7 +86,7 @@ LANGUAGE = (
 
 @pytest.fixture
 def make_language_config(make_config: MakeConfig, books: Path) -> MakeConfig:
-    """make_language_config("model.width=4", ...) -> as make_config, of a language model that reads `books`."""
+    """make_language_config("model.width=4", ...) -> as make_config, of a language model of `books`."""
 
     def make(*overrides: str) -> config.Config:
         return make_config(*LANGUAGE, f"data.path={books}", *overrides)

@@ -67,8 +67,8 @@ BAD = {
     "the same text to test": (("data.path=good", "data.eval_path=good"), "both data.path and data.eval_path"),
     "more bytes than there are": (
         ("data.path=good", "schedule.steps=30"),
-        "schedule.steps=30 reads 1,920 bytes, 1.43 times the 1,344 there are: give a smaller budget, more text, "
-        "or data.passes=1.5",
+        "schedule.steps=30 reads 1,920 bytes, 1.43 times the 1,344 there are: give a smaller budget, "
+        "more text, or data.passes=1.5",
     ),
     "a budget of more bytes than there are": (
         ("data.path=good", "schedule.steps=null", "schedule.train_gflops=1"),

@@ -14,6 +14,7 @@ from isoflop.runner import run
 from isoflop.runner.request import RunRequest
 from isoflop.train import data, distributed, evaluate, evaluate_text
 from isoflop.train.loop import Trainer
+from isoflop.train.score import Score
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +28,9 @@ def test_two_processes_write_one_record_that_agrees_with_one(make_language_confi
     config = make_language_config(*TWO)
     (both,) = run.run(config)
     together = window_losses.read(config.directory, both.run_id)
-    written = sorted(path.name for folder in ("records", "windows") for path in (config.directory / folder).iterdir())
+    written = sorted(
+        path.name for folder in ("records", "windows") for path in (config.directory / folder).iterdir()
+    )
     assert written == [f"{both.run_id}.json", f"{both.run_id}.npy"], "by one of the two"
     launch = dataclasses.replace(config.launch, devices=1)
     (one,) = run.run(dataclasses.replace(config, launch=launch), RunRequest(again=True))
@@ -56,7 +59,7 @@ def test_scores_do_not_depend_on_who_computes_them(
     config = make_language_config()
     trainer = Trainer(config, data.load(config, CPU), 24, CPU)
 
-    def score(world: distributed.World = distributed.SINGLE) -> evaluate.Score:
+    def score(world: distributed.World = distributed.SINGLE) -> Score:
         how = trainer.autocast, trainer.memory_format, world
         return evaluate.evaluate(trainer.model, trainer.data, part, *how)
 

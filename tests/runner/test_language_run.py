@@ -110,7 +110,9 @@ def test_losses_are_those_of_the_model_in_nats(make_language_config: MakeConfig)
     assert record.error is not None
     windows = by_hand(config, text, text.test.starts.tolist())
     assert record.loss.test == pytest.approx(np.mean(windows), rel=1e-5)
-    assert record.loss.val == pytest.approx(np.mean(by_hand(config, text, text.val.starts.tolist())), rel=1e-5)
+    assert record.loss.val == pytest.approx(
+        np.mean(by_hand(config, text, text.val.starts.tolist())), rel=1e-5
+    )
     train = by_hand(config, text, text.train.starts.tolist())
     assert record.loss.train == pytest.approx(np.mean(train), rel=1e-5)
     assert record.curve[-1].val_loss == record.loss.val

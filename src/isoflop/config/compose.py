@@ -57,7 +57,12 @@ def _set_by_axes(raw: dict[str, Any]) -> dict[str, Any]:
     for key, values in flatten(raw["sweep"].get("grid") or {}):
         section, _, name = key.partition(".")
         settings = changed.get(section, raw.get(section))
-        if isinstance(settings, dict) and settings.get(name, ...) is None and isinstance(values, list) and values:
+        if (
+            isinstance(settings, dict)
+            and settings.get(name, ...) is None
+            and isinstance(values, list)
+            and values
+        ):
             changed[section] = settings | {name: values[0]}
     return changed
 

@@ -30,7 +30,9 @@ from isoflop.track import liveness
 from isoflop.track.events import Begin, End, Evaluation, Event, RunInfo
 from isoflop.track.process import REPORTED, print_error
 
-COLUMNS: tuple[str, ...] = tuple(f.name for f in dataclasses.fields(CurvePoint) if not f.name.endswith("_reason"))
+COLUMNS: tuple[str, ...] = tuple(
+    f.name for f in dataclasses.fields(CurvePoint) if not f.name.endswith("_reason")
+)
 PACKAGES = Path(__file__).parents[2]
 PROGRAM = (
     "import sys; sys.path.append(sys.argv.pop(1)); "

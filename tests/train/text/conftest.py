@@ -31,7 +31,7 @@ def load(make_config: Callable[..., Config]) -> Callable[..., TextSet]:
 
 @pytest.fixture
 def books(tmp_path: Path) -> Path:
-    """In place of the folder of the other tests, one of 60 files of 20 to 400 letters, no two the same; byte 0 does not occur."""
+    """A folder of 60 files of 20 to 400 letters, no two the same; byte 0 does not occur."""
     folder = tmp_path / "books"
     (folder / "b").mkdir(parents=True)
     draw = np.random.default_rng(0)
