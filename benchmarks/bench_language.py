@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Bytes a second of our loop on language models beside other loops: same network, batch, precision, clipping.
 
-usage: python benchmarks/bench_language.py [--nanogpt DIR] [--repeats 21] [--shapes NAME ...] [--json FILE]
+usage: python benchmarks/bench_language.py [--nanogpt DIR] [--repeats 21] [--clock processor] [--json FILE]
 
   nanogpt  nanoGPT's train.py in DIR, a checkout of github.com/karpathy/nanoGPT: the script itself, unchanged,
            with its own options; only the network that it imports is ours, with torch's fused AdamW
@@ -13,7 +13,8 @@ reads and batches the text as it always does: ours and Trainer every window once
 from a memory-mapped file at random places. What comes before and after the steps is not timed.
 
 Each meets ours in a process of its own, where the two take turns; a ratio is ours / theirs of one turn, and
-above 1 where ours is slower. Who is not there is named and left out:
+above 1 where ours is slower. On a CPU that others use, `--clock processor` counts the process's processor
+seconds instead of elapsed ones. Who is not there is named and left out:
 pip install -c constraints.txt -e . transformers accelerate      (not part of this project)
 """
 
@@ -27,6 +28,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
+import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -78,6 +80,7 @@ SHAPES = {
 }
 GPU_STEPS = 256
 EVERYONE = ("nanogpt", "hf")
+CLOCKS = {"elapsed": time.perf_counter, "processor": time.process_time}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +92,7 @@ class Options:
     repeats: int
     step: str
     threads: int
+    clock: str
 
     def contestant(self, name: str, task: others.Task) -> Contestant:
         """Return a loop beside ours."""
@@ -117,9 +121,9 @@ def rows(name: str, given: Options) -> list[Row]:
         data = load(config, device)
         assert isinstance(data, TextSet)
         steps = GPU_STEPS if device.type == "cuda" else shape.cpu_steps
-        ours = bench_loop.ours(config, data, device, steps * (given.repeats + 1))
+        ours = bench_loop.ours(config, data, device, steps * (given.repeats + 1), CLOCKS[given.clock])
         with tempfile.TemporaryDirectory() as folder:
-            task = others.Task(config, data, device, Path(folder))
+            task = others.Task(config, data, device, Path(folder), CLOCKS[given.clock])
             both = {"ours": ours, name: given.contestant(name, task)}
             seconds = bench_loop.turns(both, steps, given.repeats)
         made.append(bench_loop.row(shape_name, name, seconds["ours"], seconds[name]))
@@ -137,12 +141,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--against", nargs="*", default=list(EVERYONE), choices=EVERYONE)
     parser.add_argument("--step", default="auto", choices=["auto", *NAMED])
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--clock", default="elapsed", choices=CLOCKS)
     parser.add_argument("--json", type=lambda name: Path(name).resolve())
     given = parser.parse_args()
     if given.nanogpt and not (given.nanogpt / "train.py").is_file():
         parser.error(
             f"--nanogpt: {given.nanogpt} has no train.py: give a checkout of github.com/karpathy/nanoGPT"
         )
+    if given.clock == "processor" and (torch.cuda.is_available() or given.threads > 1):
+        parser.error("--clock processor needs a CPU and --threads 1: leave it out")
     if given.repeats < 2:
         parser.error("--repeats must be at least 2, for quartiles")
     return given
@@ -151,7 +158,9 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Print the table."""
     given = arguments()
-    options = Options(tuple(given.shapes), given.nanogpt, given.repeats, given.step, given.threads)
+    options = Options(
+        tuple(given.shapes), given.nanogpt, given.repeats, given.step, given.threads, given.clock
+    )
     load_before = os.getloadavg()[0]
     made: list[Row] = []
     for name in given.against:

@@ -9,7 +9,6 @@ import os
 import pickle
 import runpy
 import sys
-import time
 import types
 import warnings
 from collections.abc import Callable, Iterator
@@ -32,12 +31,19 @@ UNTIMED = 2
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What all contestants train; `folder` is empty, for files of theirs."""
+    """What all contestants train.
+
+    Attributes:
+        config, data, device: the run, and the text on its device.
+        folder: empty, for files of theirs.
+        clock: returns seconds.
+    """
 
     config: Config
     data: TextSet
     device: torch.device
     folder: Path
+    clock: Callable[[], float]
 
     @property
     def mixed(self) -> bool:
@@ -68,8 +74,8 @@ class Task:
 class Stopwatch:
     """Seconds from the end of the UNTIMED-th step of an optimizer to `stop()`."""
 
-    def __init__(self, device: torch.device) -> None:
-        self._device, self._steps, self._began = device, 0, float("nan")
+    def __init__(self, task: Task) -> None:
+        self._task, self._steps, self._began = task, 0, float("nan")
 
     def watch(self, optimizer: torch.optim.Optimizer) -> None:
         """Count the steps of `optimizer`, until the watch has started."""
@@ -88,9 +94,9 @@ class Stopwatch:
         return self._now() - self._began
 
     def _now(self) -> float:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        return time.perf_counter()
+        if self._task.device.type == "cuda":
+            torch.cuda.synchronize(self._task.device)
+        return self._task.clock()
 
 
 def nanogpt(task: Task, checkout: Path) -> Callable[[int], float]:
@@ -104,7 +110,7 @@ def nanogpt(task: Task, checkout: Path) -> Callable[[int], float]:
     tokens.tofile(folder / "train.bin")
     tokens[: 2 * task.data.context].tofile(folder / "val.bin")
     (folder / "meta.pkl").write_bytes(pickle.dumps({"vocab_size": task.data.classes}))
-    watch = Stopwatch(task.device)
+    watch = Stopwatch(task)
     optim = task.config.optim
     options = {
         "out_dir": folder,
@@ -204,7 +210,7 @@ def hf(task: Task) -> Callable[[int], float]:
     """transformers' Trainer with its defaults, but for logging, saving and the settings that all share."""
     transformers: Any = importlib.import_module("transformers")
     transformers.logging.set_verbosity_error()
-    watch = Stopwatch(task.device)
+    watch = Stopwatch(task)
 
     class Network(nn.Module):
         def __init__(self) -> None:

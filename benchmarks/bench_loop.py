@@ -84,8 +84,22 @@ def task(overrides: list[str], name: str, device: torch.device, step: str) -> ot
     return others.Task(config, images, device)
 
 
-def ours(config: Config, data: DataSet, device: torch.device, steps: int) -> Contestant:
-    """Return our trainer, as `isoflop run` uses it between two evaluations; after `steps` it starts anew."""
+def ours(
+    config: Config,
+    data: DataSet,
+    device: torch.device,
+    steps: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Contestant:
+    """Return our trainer, as `isoflop run` uses it between two evaluations.
+
+    Args:
+        config: what it trains.
+        data: what it trains on, on `device`.
+        device: where it trains.
+        steps: after so many it starts anew.
+        clock: returns seconds.
+    """
     trainer = Trainer(config, data, steps, device)
     trainer.warm_up()
     factors = schedule.learning_rates(config.schedule, steps)
@@ -95,7 +109,7 @@ def ours(config: Config, data: DataSet, device: torch.device, steps: int) -> Con
     def take(number: int) -> float:
         if trainer.step + number > steps:
             trainer.restart()
-        began = time.perf_counter()
+        began = clock()
         if meter:
             meter.begin()
         trainer.advance(trainer.step + number, factors)
@@ -103,7 +117,7 @@ def ours(config: Config, data: DataSet, device: torch.device, steps: int) -> Con
         if meter:
             meter.end()
         trainer.check_finite()
-        return time.perf_counter() - began
+        return clock() - began
 
     return take
 
