@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import functools
+import importlib.util
+import itertools
+import math
 import os
 import shutil
 import signal
@@ -12,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import hypothesis
 import numpy as np
@@ -99,6 +103,19 @@ def nvml_stub_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def language_sweep() -> ModuleType:
+    """The module tests/language_sweep.py: synthetic sweeps over text with a known law."""
+    path = Path(__file__).with_name("language_sweep.py")
+    spec = importlib.util.spec_from_file_location("language_sweep", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["language_sweep"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
 def _table(x, y, *, seeds: int = 1, noise: float = 0.0, seed: int = 0, **columns) -> pd.DataFrame:
     """One configuration an x, `seeds` runs each; y times lognormal noise of configuration and run."""
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
@@ -134,3 +151,106 @@ def _table(x, y, *, seeds: int = 1, noise: float = 0.0, seed: int = 0, **columns
 @pytest.fixture
 def make_table() -> Callable[..., pd.DataFrame]:
     return _table
+
+
+TEXT_LAW = (1.2, 19.5, 0.35, 261.0, 0.35)
+"""E, A, a, B, b of the synthetic sweep on text: E + A / N^a + B / D^b bits a byte."""
+CONTEXT, TRAIN_BYTES = 256, 64_000_000
+
+
+def _text_record(like: records.Record, width: int, depth: int, budget: float, seed: int) -> records.Record:
+    """A synthetic run of a language model: loss by TEXT_LAW, with 0.5% noise between seeds.
+
+    Args:
+        like: a finished run on images, for what is not of text.
+        width, depth: of the shape.
+        budget: training FLOPs.
+        seed: of the noise.
+    """
+    size = depth * 12 * width**2 + 256 * width
+    each = 6.0 * (size + 2 * depth * CONTEXT * width)
+    seen = round(budget / each / CONTEXT) * CONTEXT
+    floor, a, alpha, b, beta = TEXT_LAW
+    noise = np.random.default_rng([seed, width, depth, int(budget // 1e9)]).normal()
+    nats = (floor + a / size**alpha + b / seen**beta) * math.exp(0.005 * noise) * math.log(2)
+    config_id = f"{width:03x}{depth:x}{round(math.log(budget) * 1000):08x}"
+    facts = records.TextFacts(3, 70_000_000, TRAIN_BYTES, 500, 16, 16, 0, "0" * 64, None, "not its source")
+    return dataclasses.replace(
+        like,
+        run_id=f"{config_id}{seed:04x}",
+        config_id=config_id,
+        trunk_id=config_id,
+        horizon=1.0,
+        cell={"synthetic": True},
+        seed=seed,
+        model=dataclasses.replace(
+            like.model,
+            family="gpt",
+            architecture="gpt",
+            width=width,
+            depth=depth,
+            parameters=size + 256 * width,
+            parameters_without_embeddings=size,
+            parameters_without_embeddings_reason=None,
+        ),
+        data=dataclasses.replace(
+            like.data,
+            name="synthetic_text",
+            train_n=TRAIN_BYTES,
+            val_n=1_000_000,
+            test_n=1_000_000,
+            classes=256,
+            chance_error=255 / 256,
+            input_shape=(CONTEXT,),
+            passes=seen / TRAIN_BYTES,
+            text=facts,
+            text_reason=None,
+        ),
+        optim=dataclasses.replace(like.optim, lr=1e-3, batch_size=CONTEXT * round(seen**0.3 / 8)),
+        error=dataclasses.replace(like.error, test=0.2 * nats, val=0.2 * nats, test_n=1_000_000),
+        loss=dataclasses.replace(
+            like.loss,
+            test=nats,
+            val=nats,
+            train=0.99 * nats,
+            test_document_se_nats=0.01,
+            test_document_se_nats_reason=None,
+        ),
+        compute=dataclasses.replace(
+            like.compute, examples_seen=seen, train_flops=each * seen, train_flops_per_example=each
+        ),
+        energy=dataclasses.replace(like.energy, energy_joules=2.0 + each * seen * 1e-11),
+        time=dataclasses.replace(like.time, train_seconds=1.0 + each * seen * 1e-13),
+        curve=(),
+        train_loss=None,
+        train_loss_reason="synthetic",
+    )
+
+
+def _write_text_sweep(
+    folder: Path,
+    *,
+    budgets: tuple[float, ...] = (1e11, 4e11, 1.6e12, 6.4e12),
+    widths: tuple[int, ...] = (8, 12, 16, 24, 32, 48, 64, 96, 128),
+    depths: tuple[int, ...] = (1, 2),
+    seeds: int = 2,
+) -> Path:
+    """Write the records of a synthetic sweep of language models, each byte read at most once."""
+    like = records.read(Path(__file__).parent / "data/record_schema_2_gpu.json")
+    for budget, width, depth, seed in itertools.product(budgets, widths, depths, range(seeds)):
+        record = _text_record(like, width, depth, budget, seed)
+        if record.compute.examples_seen <= TRAIN_BYTES:
+            records.write(record, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_text_sweep() -> Callable[..., Path]:
+    """make_text_sweep(folder, budgets=..., ...) -> the folder, with synthetic records on text."""
+    return _write_text_sweep
+
+
+@pytest.fixture
+def text_sweep(tmp_path: Path) -> Callable[..., Path]:
+    """text_sweep(budgets=..., ...) -> a folder of its own with the records of make_text_sweep."""
+    return functools.partial(_write_text_sweep, tmp_path / "synthetic-text")

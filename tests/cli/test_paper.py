@@ -29,6 +29,7 @@ def _stderr(capsys):
         (["growth", "--window", "2019-2012"], "the earlier first"),
         (["growth", "--csv", "none.csv"], "no such file"),
         (["overparameterised", "nowhere"], "no records folder here"),
+        (["language", "nowhere"], "no records folder here"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -65,7 +66,7 @@ def test_growth_of_a_users_table_and_then_the_claims(tmp_path, capsys):
 @pytest.mark.slow
 def test_nothing_of_the_paper_imports_torch():
     """The page is written on a laptop without torch."""
-    names = "published, growth, implications, overparameterised, claims, saved, torchvision_weights"
+    names = "published, growth, implications, overparameterised, language, claims, saved, torchvision_weights"
     code = (
         f"import sys; from isoflop.paper import {names}; from isoflop.paper.theory import simulate; "
         "torchvision_weights.read_models(); assert not {'torch', 'torchvision'} & sys.modules.keys()"

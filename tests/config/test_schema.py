@@ -40,6 +40,7 @@ PARTNERS = {
     "model=gpt": ["recipe=language"],
     "data=python": ["recipe=language"],
     "data=text": ["recipe=language", "data.path=books.txt"],
+    "sweep=isoflop_lm": ["data.path=books.txt"],
 }
 """Group files that go together with certain others only."""
 

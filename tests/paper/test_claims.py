@@ -44,10 +44,10 @@ def test_a_bound_is_broken_only_by_a_whole_interval(estimate, verdict):
 
 def test_without_results_nothing_is_judged_and_the_command_is_named():
     result = claims.judge(claims.Results())
-    assert result.untested == len(result.claims) == 8
+    assert result.untested == len(result.claims) == 11
     assert result.agrees == result.disagrees == 0
     named = " ".join(c.evidence for c in result.claims)
-    for part in ("published", "implications", "growth", "overparameterised", "theory"):
+    for part in ("published", "implications", "growth", "overparameterised", "language", "theory"):
         assert f"isoflop paper {part}" in named
 
 

@@ -19,7 +19,8 @@ CPU, META = torch.device("cpu"), torch.device("meta")
 
 
 def shape(family: str, **settings: object) -> ModelConfig:
-    base = compose.compose_config([f"model={family}"], None).model
+    of_text = ["data=python", "optim.batch_size=256"] if family == "gpt" else []
+    base = compose.compose_config([f"model={family}", *of_text], None).model
     return dataclasses.replace(base, **settings)  # type: ignore[arg-type]
 
 
@@ -28,7 +29,9 @@ RESNET = shape("resnet", width=4, depth=2)
 BOTTLENECK = shape("resnet", width=4, depth=2, block="bottleneck")
 VIT = shape("vit", width=12, depth=2, head_width=4, patch=4)
 CONVMIXER = shape("convmixer", width=6, depth=2, patch=2, kernel=5)
-OURS = [MLP, RESNET, BOTTLENECK, VIT, CONVMIXER]
+GPT = shape("gpt", width=12, depth=2, head_width=4, context=10)
+IMAGES = [MLP, RESNET, BOTTLENECK, VIT, CONVMIXER]
+OURS = [*IMAGES, GPT]
 ALL = [*OURS, shape("torchvision")]
 
 
@@ -36,14 +39,25 @@ def named(config: ModelConfig) -> str:
     return f"{config.name}-{config.block}" if config.block else config.name
 
 
+def input_shape(config: ModelConfig, image: tuple[int, int, int] = (3, 32, 32)) -> tuple[int, ...]:
+    return (config.context,) if config.context else image
+
+
+def inputs(config: ModelConfig, image: tuple[int, int, int] = (3, 32, 32)) -> torch.Tensor:
+    """Four windows of text, or four images."""
+    if config.context:
+        return torch.randint(0, 10, (4, config.context))
+    return torch.randn(4, *image)
+
+
 @pytest.mark.parametrize("config", ALL, ids=named)
 @pytest.mark.parametrize("image", [(1, 32, 32), (3, 32, 32), (1, 8, 8)])
-def test_images_become_logits_and_gradients_reach_every_parameter(
+def test_inputs_become_logits_and_gradients_reach_every_parameter(
     config: ModelConfig, image: tuple[int, int, int]
 ) -> None:
-    model = models.build(config, image, 10, seed=0, device=CPU)
-    logits = model(torch.randn(4, *image))
-    assert logits.shape == (4, 10)
+    model = models.build(config, input_shape(config, image), 10, seed=0, device=CPU)
+    logits = model(inputs(config, image))
+    assert logits.shape == ((4, config.context, 10) if config.context else (4, 10))
     logits.square().sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
@@ -51,13 +65,14 @@ def test_images_become_logits_and_gradients_reach_every_parameter(
 @pytest.mark.parametrize("config", ALL, ids=named)
 def test_weights_depend_on_the_seed_alone(config: ModelConfig) -> None:
     torch.manual_seed(1)
-    one = models.build(config, (3, 32, 32), 10, seed=5, device=CPU).state_dict()
+    shape = input_shape(config)
+    one = models.build(config, shape, 10, seed=5, device=CPU).state_dict()
     after = torch.rand(1)
     torch.manual_seed(1)
     assert torch.equal(after, torch.rand(1)), "the ambient random state was touched"
     torch.manual_seed(2)
-    two = models.build(config, (3, 32, 32), 10, seed=5, device=CPU).state_dict()
-    three = models.build(config, (3, 32, 32), 10, seed=6, device=CPU).state_dict()
+    two = models.build(config, shape, 10, seed=5, device=CPU).state_dict()
+    three = models.build(config, shape, 10, seed=6, device=CPU).state_dict()
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert any(not torch.equal(one[name], three[name]) for name in one)
 
@@ -85,7 +100,7 @@ def test_standard_initial_weights_are_those_before_roles_existed(
 @pytest.mark.parametrize("config", OURS, ids=named)
 def test_every_parameter_has_a_role_and_starts_at_its_standard_deviation(config: ModelConfig) -> None:
     wide = dataclasses.replace(config, width=48)
-    model = models.build(wide, (3, 32, 32), 10, seed=0, device=CPU)
+    model = models.build(wide, input_shape(wide), 10, seed=0, device=CPU)
     roles = parametrize.roles(model)
     assert list(roles) == [name for name, _ in model.named_parameters()]
     for name, parameter in model.named_parameters():

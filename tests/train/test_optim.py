@@ -16,7 +16,20 @@ CPU, META = torch.device("cpu"), torch.device("meta")
 
 
 def model_config(family: str, **settings: object) -> ModelConfig:
-    return dataclasses.replace(compose.compose_config([f"model={family}"], None).model, **settings)  # type: ignore[arg-type]
+    of_text = ["data=python", "optim.batch_size=256"] if family == "gpt" else []
+    base = compose.compose_config([f"model={family}", *of_text], None).model
+    return dataclasses.replace(base, **settings)  # type: ignore[arg-type]
+
+
+def of_heads(family: str, **settings: object) -> ModelConfig:
+    """The family's configuration, with heads small enough for `settings` where it has heads."""
+    text: dict[str, object] = {"context": 8, "feedforward": "swiglu"} if family == "gpt" else {}
+    heads = {"head_width": 4} if family in ("vit", "gpt") else {}
+    return model_config(family, **heads, **text, **settings)
+
+
+def input_shape(config: ModelConfig) -> tuple[int, ...]:
+    return (config.context,) if config.context else (1, 8, 8)
 
 
 def optim_config(name: str, **settings: object) -> OptimConfig:
@@ -26,7 +39,7 @@ def optim_config(name: str, **settings: object) -> OptimConfig:
 MLP = model_config("mlp", width=6, depth=2)
 
 
-def with_gradients(config: ModelConfig, image: tuple[int, int, int] = (1, 4, 4)) -> nn.Module:
+def with_gradients(config: ModelConfig, image: tuple[int, ...] = (1, 4, 4)) -> nn.Module:
     """A model whose parameters, zeros too, and gradients are random numbers."""
     model = models.build(config, image, 3, seed=0, device=CPU)
     generator = torch.Generator().manual_seed(0)
@@ -133,7 +146,7 @@ def test_muon_on_views_equals_torchs_own_on_plain_layers() -> None:
 @pytest.mark.parametrize("name", ["sgd", "adamw", "muon"])
 @pytest.mark.parametrize("family", ["resnet", "vit"])
 def test_a_learning_rate_in_a_tensor_gives_the_same_steps(name: str, family: str) -> None:
-    shape = model_config(family, width=8, depth=1, **({"head_width": 4} if family == "vit" else {}))
+    shape = of_heads(family, width=8, depth=1)
     models_ = [with_gradients(shape, (1, 8, 8)) for _ in range(2)]
     config = optim_config(name, lr=0.02, weight_decay=0.1)
     for model, capturable in zip(models_, (False, True), strict=True):
@@ -171,12 +184,11 @@ def test_muon_notices_weights_that_moved() -> None:
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw", "muon"])
-@pytest.mark.parametrize("family", ["mlp", "resnet", "vit", "convmixer"])
+@pytest.mark.parametrize("family", ["mlp", "resnet", "vit", "convmixer", "gpt"])
 def test_groups_are_few_hold_every_parameter_once_and_carry_their_peak(name: str, family: str) -> None:
-    extra = {"head_width": 4} if family == "vit" else {}
-    mup = {"parametrization": "mup", "base_width": 4, "base_depth": 1}
-    shape = model_config(family, width=16, depth=4, **extra, **mup)
-    model = models.build(shape, (1, 8, 8), 10, seed=0, device=CPU)
+    scaled = {"parametrization": "completep" if family == "gpt" else "mup", "base_width": 4, "base_depth": 1}
+    shape = of_heads(family, width=16, depth=4, **scaled)
+    model = models.build(shape, input_shape(shape), 10, seed=0, device=CPU)
     groups = [g for o in optim.build(optim_config(name, lr=0.5), model, shape) for g in o.param_groups]
     assert len(groups) <= 8
     shown = sorted(p.data_ptr() for g in groups for p in g["params"])
@@ -280,10 +292,10 @@ def test_flops_of_a_step() -> None:
     assert optim.flops_per_step(optim_config("muon"), model) == 14 * (parameters - 36) + 12 * 36 + products
 
 
-@pytest.mark.parametrize("family", ["mlp", "resnet", "vit", "convmixer"])
+@pytest.mark.parametrize("family", ["mlp", "resnet", "vit", "convmixer", "gpt"])
 def test_products_of_muon_are_those_that_torch_counts(family: str) -> None:
-    shape = model_config(family, width=8, depth=2, **({"head_width": 4} if family == "vit" else {}))
-    model = with_gradients(shape, (1, 8, 8))
+    shape = of_heads(family, width=8, depth=2)
+    model = with_gradients(shape, input_shape(shape))
     config = optim_config("muon")
     optimizers = optim.build(config, model, shape)
     with FlopCounterMode(display=False) as counter:

@@ -81,7 +81,7 @@ def _check(options: argparse.Namespace) -> int:
 def _read(options: argparse.Namespace) -> tuple[Any, str, str]:
     """Return the table of runs under the names of a sweep's columns, and the columns of x and y."""
     from isoflop.cli.terminal import console
-    from isoflop.table import aggregate
+    from isoflop.table import aggregate, target
 
     if options.directory.is_dir():
         given = ["group", "seed", "counts", *(f"column_{name}" for name in COLUMNS)]
@@ -90,7 +90,8 @@ def _read(options: argparse.Namespace) -> tuple[Any, str, str]:
                 option = name.removeprefix("column_").replace("_", "-")
                 raise ConfigError(f"--{option} is for a table of your own: records hold it already")
         table = aggregate.aggregate(options.directory).rows
-        return table, options.x or "train_gflops", options.y or "test_error"
+        judged_on = target.of(table, options.directory)
+        return table, options.x or "train_gflops", options.y or judged_on.y
     own, table = fit.read_own(options)
     for warning in own.warnings if not options.json else ():
         console.OUT.print(f"note: {warning}", markup=False)

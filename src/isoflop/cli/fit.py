@@ -39,7 +39,7 @@ def add_method(parser: argparse.ArgumentParser) -> None:
 def _add_columns(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose columns, laws and rows."""
     parser.add_argument("--x", help="a column of the table, such as train_gflops or energy_joules")
-    parser.add_argument("--y", help="a column of the table, such as test_error or test_loss")
+    parser.add_argument("--y", help="a column of the table, such as test_error or test_bits_per_byte")
     parser.add_argument("--laws", metavar="A,B", help="only these laws")
     parser.add_argument("--frontier", action="store_true", help="fit the efficient frontier, not all runs")
     parser.add_argument("--quantile", type=float, metavar="Q", help="fit this quantile of y given x")
@@ -93,13 +93,14 @@ def fit_sweep(options: argparse.Namespace) -> tuple[Any, Any]:
     """
     from isoflop.curve import result
     from isoflop.curve.forecast import holdout
-    from isoflop.table import aggregate, held_out
+    from isoflop.table import aggregate, held_out, target
 
     method = method_of(options)
     table = aggregate.aggregate(options.directory)
+    judged_on = target.of(table.rows, options.directory)
     method = dataclasses.replace(method, left_out=exclusion.left_out(options, table.rows))
     if _is_custom(options):
-        axes = (options.x or "train_gflops", options.y or "test_error")
+        axes = (options.x or "train_gflops", options.y or judged_on.y)
         fits = _fit_axes(options, method, table.rows, *axes)
     else:
         stored = held_out.stored_prediction(options.directory)

@@ -45,6 +45,8 @@ def add(verb: output.AddVerb) -> None:
     grown.add_argument("--window", action="append", metavar="A-B", help="years A to B, such as 2012-2019")
     swept = part("overparameterised", _overparameterised, "Exponents where data and width grow together")
     swept.add_argument("directory", metavar="DIR", type=Path, help="a sweep: sweep=overparameterised")
+    written = part("language", _language, "Exponent of a sweep over text beside the paper's benchmarks")
+    written.add_argument("directory", metavar="DIR", type=Path, help="a sweep: sweep=isoflop_lm")
     part("claims", _claims, "Every claim with its verdict, from the parts that have been run")
     whole = part("all", _all, "Every part, and the page")
     whole.add_argument("--quick", action="store_true", help="small simulation and sweep: under 3 minutes")
@@ -239,12 +241,24 @@ def _make_overparameterised(out: Path, options: argparse.Namespace, directory: P
     return _save(out, result, paper_overparameterised.section(result, out), result.places, options)
 
 
+def _language(options: argparse.Namespace) -> int:
+    from isoflop.paper import language
+    from isoflop.paper.pages import language as paper_language
+    from isoflop.table import aggregate
+
+    out = _folder(options.out)
+    table = aggregate.aggregate(options.directory)
+    result = language.analyse(table.rows, source=options.directory.resolve().name)
+    made = _save(out, result, paper_language.section(result, out), result.benchmarks, options)
+    return _show(made, options)
+
+
 def _claims(options: argparse.Namespace) -> int:
     return _show(_make_claims(_folder(options.out), options), options)
 
 
 def _make_claims(out: Path, options: argparse.Namespace) -> Any:
-    from isoflop.paper import claims, growth, implications, overparameterised, published, saved
+    from isoflop.paper import claims, growth, implications, language, overparameterised, published, saved
     from isoflop.paper.pages import claims as paper_claims
 
     simulate = next((s.section.found for s in saved.read_sections(out) if s.section.name == "theory"), None)
@@ -256,6 +270,7 @@ def _make_claims(out: Path, options: argparse.Namespace) -> Any:
             overparameterised=saved.read_result(
                 out, "overparameterised", overparameterised.OverparameterisedResult
             ),
+            language=saved.read_result(out, "language", language.LanguageResult),
             theory=simulate,
         )
     )

@@ -50,7 +50,7 @@ def _run(options: argparse.Namespace) -> int:
     from isoflop.runner.request import RunRequest
     from isoflop.track import feed
 
-    with console.steps_bar() as watch:
+    with console.steps_bar(of_text=config.data.is_text) as watch:
         records = run.run(config, RunRequest(again=options.again), watch=watch)
     if not run.is_main_process():
         return exit_code(records)

@@ -19,7 +19,7 @@ from isoflop.curve.observations import Observations
 from isoflop.curve.points import Points
 from isoflop.curve.predict import Sample
 from isoflop.curve.result import Estimate, Excluded, FitFile, FitReport, HorizonError, Interval, LawFit
-from isoflop.table import columns
+from isoflop.table import columns, target
 
 Array = npt.NDArray[np.float64]
 
@@ -28,14 +28,8 @@ FEW_CONFIGS = 10
 OUTLIER = 4.0
 """Robust standard deviations of ln y from which on a run is named as an outlier."""
 
-DEFAULT_AXES: tuple[tuple[str, str], ...] = (
-    ("train_gflops", "test_error"),
-    ("train_gflops", "test_loss"),
-    ("energy_joules", "test_error"),
-    ("train_seconds", "test_error"),
-    ("dollars", "test_error"),
-)
-"""(x, y) of the reports of fit_all; the first is the one that must succeed."""
+DEFAULT_AXES = target.IMAGES.axes
+"""(x, y) of the reports of fit_all for runs on images; the first is the one that must succeed."""
 
 FURTHER_LAWS = ("power_law_ols", "exponential", "power_law_floor")
 """Laws of the further reports of fit_all."""
@@ -106,12 +100,6 @@ class Method:
             raise ValueError(f"chance is {self.chance:g}: give the error of guessing, above 0 and at most 1")
         if self.wild and self.of_frontier:
             raise ValueError("a wild bootstrap keeps the runs and cannot choose the frontier anew: drop one")
-
-
-def _y_unit(name: str) -> str:
-    if name.endswith("_error"):
-        return "fraction"
-    return "nats" if name.endswith("_loss") else name
 
 
 def estimate(reported: ReportedParameter, configs: int, free: int) -> Estimate:
@@ -249,15 +237,16 @@ def _chance(chosen: Points, y: str, method: Method) -> tuple[float | None, tuple
     """Return the level that M4 starts from, with a warning if method.chance is not a level of y."""
     if method.chance is None or y.endswith("_error"):
         return chosen.chance, ()
-    if y.endswith("_loss") or float(chosen.runs.y.max()) >= method.chance:
+    is_loss = target.quantity(y).noun == "loss"
+    if is_loss or float(chosen.runs.y.max()) >= method.chance:
         return None, (f"chance {method.chance:g} is not used: {y} does not start from it",)
     return method.chance, ()
 
 
 def fit_table(
-    table: pd.DataFrame, *, x: str = "train_gflops", y: str = "test_error", method: Method | None = None
+    table: pd.DataFrame, *, x: str = "train_gflops", y: str | None = None, method: Method | None = None
 ) -> FitReport:
-    """Fit laws to y against x of a table of runs (aggregate.tabulate).
+    """Fit laws to y against x of a table of runs (aggregate.tabulate); y is what its domain is judged on.
 
     Intervals are 95% percentile intervals over resamples of whole configurations (all runs of a config_id
     together). Each resample is fitted from new starts, on the frontier after choosing it anew. With few
@@ -266,8 +255,10 @@ def fit_table(
 
     Raises:
         ValueError: an unknown law or column, a setting out of range, fewer than three distinct compute
-            scales, or runs that are not to be mixed (points.select).
+            scales, or runs that are not to be mixed (target.of, points.select).
     """
+    judged_on = target.of(table)
+    y = y or judged_on.y
     method = method or Method()
     method.check()
     if method.chance is not None and y.endswith("_error"):
@@ -288,7 +279,7 @@ def fit_table(
         wild=method.wild,
         beyond=method.beyond,
     )
-    axes = Axes(float(np.log(chosen.runs.x.max())), X_UNITS.get(x, f"unit of {x}"), _y_unit(y))
+    axes = Axes(float(np.log(chosen.runs.x.max())), X_UNITS.get(x, f"unit of {x}"), target.unit_of(y))
     configs = chosen.configs
     warnings = [*chosen.warnings, *unused, *_outliers(chosen)]
     if configs < FEW_CONFIGS:
@@ -339,15 +330,17 @@ def fit_all(
     *,
     source: str,
     method: Method | None = None,
-    axes: Sequence[tuple[str, str]] = DEFAULT_AXES,
+    axes: Sequence[tuple[str, str]] | None = None,
 ) -> FitFile:
     """Fit the laws to the first (x, y) of `axes`, and FURTHER_LAWS to the others.
 
-    Other axes that cannot be fitted are listed in `unfitted`.
+    Without `axes` they are those of the table's domain. Other axes than the first that cannot be fitted are
+    listed in `unfitted`.
 
     Raises:
         ValueError: the first pair of axes cannot be fitted, for the reason fit_table gives.
     """
+    axes = target.of(table).axes if axes is None else axes
     if not axes:
         raise ValueError("no axes to fit: give at least one pair such as train_gflops and test_error")
     method = method or Method()

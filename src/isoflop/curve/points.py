@@ -15,7 +15,7 @@ import pandas as pd
 from isoflop.curve.bootstrap import MIN_SCALES
 from isoflop.curve.observations import Observations
 from isoflop.curve.result import Excluded
-from isoflop.table import held_out
+from isoflop.table import held_out, target
 from isoflop.table.columns import nearest
 from isoflop.table.grouping import distinct_scales
 
@@ -131,7 +131,7 @@ def _exclusions(
         numbers(table, name) if name in table else np.full(len(table), math.nan)
         for name in ("chance_error", "test_n")
     )
-    counted = y == "test_error" and bool(np.isfinite(test_n).all())
+    counted = target.quantity(y).counted and bool(np.isfinite(test_n).all())
     reason_x, reason_y = (_REASONS.get(name, f"{name}_reason") for name in (x, y))
     graded = ["energy_grade"] if {x, y} & set(_REASONS) and "energy_grade" in table else []
     kept = ["run_id", "config_id", *(name for name in {reason_x, reason_y} if name in table), *graded]
@@ -176,6 +176,16 @@ def refuse_mixed(rows: pd.DataFrame, x: str) -> None:
             )
 
 
+def by_design(rows: pd.DataFrame) -> tuple[str, ...]:
+    """Return settings that vary with the length of training by a rule: on text the number of passes, which is
+    below one, and the batch size where it never falls as more bytes are read."""
+    if target.of(rows).domain != target.TEXT:
+        return ()
+    by_length = rows.groupby("examples_seen")["batch_size"].agg(["min", "max"])
+    one_rule = bool((by_length["min"] == by_length["max"]).all()) and by_length["max"].is_monotonic_increasing
+    return ("epochs", "batch_size") if one_rule else ("epochs",)
+
+
 def _warnings(
     rows: pd.DataFrame, x: str, means: Observations, excluded: list[Excluded], zeros: int
 ) -> list[str]:
@@ -199,6 +209,7 @@ def _warnings(
     if decades < 2:
         warnings.append(f"x spans {decades:.2g} decades, under two: exponent and floor are hard to separate")
     columns = _MIXABLE | ({"energy_grade": "energy grades"} if x in _REASONS else {})
+    columns = {name: plural for name, plural in columns.items() if name not in by_design(rows)}
     for name, plural in columns.items():
         values = _values(rows, name)
         if len(values) > 1:
@@ -238,7 +249,9 @@ def _observations(
     """
     values_x, values_y = numbers(rows, x), numbers(rows, y)
     counted = (
-        numbers(rows, "test_n") if y == "test_error" and "test_n" in rows else np.full(len(rows), np.nan)
+        numbers(rows, "test_n")
+        if target.quantity(y).counted and "test_n" in rows
+        else np.full(len(rows), np.nan)
     )
     trials = counted if len(counted) and np.isfinite(counted).all() else None
     count = int(mean_of.max()) + 1 if len(mean_of) else 0

@@ -11,9 +11,10 @@ import dataclasses
 import math
 
 from isoflop.curve.result import Estimate, Interval
-from isoflop.paper import facts, growth, overparameterised
+from isoflop.paper import facts, growth, language, overparameterised
 from isoflop.paper.growth import GrowthResult
 from isoflop.paper.implications import ImplicationsResult
+from isoflop.paper.language import LanguageResult
 from isoflop.paper.overparameterised import OverparameterisedResult
 from isoflop.paper.published import PublishedResult
 from isoflop.paper.section import Claim, Verdict
@@ -33,6 +34,7 @@ class Results:
     implications: ImplicationsResult | None = None
     growth: GrowthResult | None = None
     overparameterised: OverparameterisedResult | None = None
+    language: LanguageResult | None = None
     theory: tuple[Claim, ...] | None = None
 
 
@@ -68,6 +70,7 @@ def judge(results: Results) -> ClaimsResult:
         *_theory(results.theory),
         _form(results.published),
         _exponent(results.published),
+        *_language(results.language),
         _a_year(results.growth),
         _above_hardware(results.growth),
         _bill(results.implications),
@@ -184,6 +187,32 @@ def _exponent(result: PublishedResult | None) -> Claim:
         f"alpha = {_text(mean.alpha)}; regressed the other way {_text(mean.inverse_alpha)}",
         f"{result.count} models of {result.families} families, {result.source}; per {result.compute_name}",
         against_interval(value, Interval(low, high), mean.alpha),
+    )
+
+
+def _language(result: LanguageResult | None) -> tuple[Claim, ...]:
+    """Return a claim for each language benchmark, not judged: other quantities are measured here."""
+    found, evidence = "not measured", "not run: isoflop paper language DIR, of a sweep=isoflop_lm"
+    if result is not None:
+        best = result.best_exponent
+        along = "" if best is None else f"; {_number(1 / best.value)} along the best split of compute"
+        found = f"bits a byte: alpha = {_text(result.alpha)}{along}"
+        evidence = (
+            f"{result.runs} runs of {result.configs} configurations on {result.data}, {result.source}; bits "
+            "a byte against counted training FLOPs, where the paper has metrics of published models against "
+            "processors x peak x time"
+        )
+    return tuple(
+        Claim(
+            f"In {language.METRICS[name].partition(',')[0]} ({name}) k times less error takes "
+            f"k^{facts.HARDWARE_ALPHA[name]:g} the hardware burden",
+            "D",
+            f"alpha about {facts.HARDWARE_ALPHA[name]:g}",
+            found,
+            evidence,
+            "cannot be tested here",
+        )
+        for name in language.BENCHMARKS
     )
 
 

@@ -15,7 +15,7 @@ from isoflop import __version__, record
 from isoflop.paper.section import PaperSection
 
 SCHEMA = 1
-ORDER = ("claims", "theory", "published", "implications", "growth", "overparameterised")
+ORDER = ("claims", "theory", "published", "implications", "growth", "overparameterised", "language")
 """The sections, in the order of the page."""
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""The data grid on the page: error over parameters and images, where a sweep crosses the two."""
+"""The data grid on the page: error or loss over parameters and data, where a sweep crosses the two."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from isoflop.curve.joint import data_grid
 from isoflop.curve.joint.data_grid import DATA, PARAMETERS, GrowthPath
 from isoflop.curve.joint.fit import fit_joint
 from isoflop.curve.joint.result import JointFit
+from isoflop.curve.result import Estimate
 from isoflop.report.figures import data_grid as drawing
 from isoflop.report.figures.canvas import Drawing
-from isoflop.report.text.numerals import estimate, number, percent
-from isoflop.table import held_out
+from isoflop.report.text.amounts import amount, bare
+from isoflop.report.text.numerals import estimate, number
+from isoflop.table import held_out, target
+from isoflop.table.target import Quantity, Target
 
-LAW, Y, COMPUTE = "chinchilla", "test_error", "train_gflops"
+LAW, COMPUTE = "chinchilla", "train_gflops"
 RESAMPLES = 400
 
 
 @dataclasses.dataclass(frozen=True)
 class DataGridPanel:
-    """The text with the drawing, a row a number of images, and warnings; or why there is no fit."""
+    """The text with the drawing, a row an amount of data, and warnings; or why there is no fit."""
 
     text: str
     drawing: Drawing | None = None
@@ -30,15 +33,25 @@ class DataGridPanel:
 
 
 COLUMNS = ("Images", "Best parameters (95%)", "Measured", "Parameters in proportion", "Error there (95%)")
-"""Titles of `DataGridPanel.rows`."""
+"""Titles of `DataGridPanel.rows` of a sweep on images."""
+
+
+def columns(judged_on: Target) -> tuple[str, ...]:
+    """Return the titles of `DataGridPanel.rows`."""
+    return (
+        judged_on.examples.capitalize(),
+        *COLUMNS[1:-1],
+        f"{judged_on.quantity.noun.capitalize()} there (95%)",
+    )
 
 
 def data_grid_panel(rows: pd.DataFrame) -> DataGridPanel | None:
-    """Fit error over parameters and training images; None where the sweep does not cross the two."""
+    """Fit error or loss over parameters and data; None where the sweep does not cross the two."""
     if not data_grid.is_grid(rows):
         return None
+    judged_on = target.of(rows)
     try:
-        fit = fit_joint(rows, LAW, (PARAMETERS, DATA), Y, RESAMPLES, compute=COMPUTE)
+        fit = fit_joint(rows, LAW, (PARAMETERS, DATA), judged_on.y, RESAMPLES, compute=COMPUTE)
     except ValueError as error:
         return DataGridPanel(f"Sizes and data sets are crossed, but no law was fitted: {error}.")
     if fit.growth is None:
@@ -48,34 +61,43 @@ def data_grid_panel(rows: pd.DataFrame) -> DataGridPanel | None:
     left_out = {each.run_id for each in fit.excluded}
     used = rows[~rows["run_id"].isin(left_out) & ~held_out.mask(rows)]
     growth = fit.growth
-    return DataGridPanel(_text(fit, growth), drawing.draw(used, fit), _rows(growth), fit.warnings)
-
-
-def _text(fit: JointFit, growth: GrowthPath) -> str:
-    exponents = {each.name: estimate(each) for each in fit.parameters}
-    return (
-        f"{fit.formula}, over {number(fit.points)} runs, each training set passed over equally often: error "
-        f"falls as parameters to the power −{exponents['exponent_parameters']} and as images to the power "
-        f"−{exponents['exponent_data']}, down to {percent(fit.value('E'))}. The best number of parameters "
-        "for n images, at which one more per cent of either lowers the error equally, grows as n to the "
-        f"power {estimate(growth.growth)}. On the paper's path parameters grow in proportion to the data, so "
-        f"that compute grows as n²: there error falls as compute to the power −{estimate(growth.exponent)}, "
-        f"and k times less error takes k to the power {estimate(growth.alpha)} in compute."
+    return DataGridPanel(
+        _text(fit, growth, judged_on),
+        drawing.draw(used, fit, judged_on),
+        _rows(growth, judged_on.quantity),
+        fit.warnings,
     )
 
 
-def _rows(growth: GrowthPath) -> tuple[tuple[str, ...], ...]:
+def _text(fit: JointFit, growth: GrowthPath, judged_on: Target) -> str:
+    exponents = {each.name: estimate(each) for each in fit.parameters}
+    noun, examples = judged_on.quantity.noun, judged_on.examples
+    return (
+        f"{fit.formula}, over {number(fit.points)} runs, each training set passed over equally often: "
+        f"{noun} falls as parameters to the power −{exponents['exponent_parameters']} and as {examples} to "
+        f"the power −{exponents['exponent_data']}, down to {amount(fit.value('E'), judged_on.quantity)}. "
+        "The best number "
+        f"of parameters for n {examples}, at which one more per cent of either lowers the {noun} equally, "
+        f"grows as n to the power {estimate(growth.growth)}. On the paper's path parameters grow in "
+        f"proportion to the data, so that compute grows as n²: there {noun} falls as compute to the power "
+        f"−{estimate(growth.exponent)}, and k times less {noun} takes k to the power "
+        f"{estimate(growth.alpha)} in compute."
+    )
+
+
+def _rows(growth: GrowthPath, quantity: Quantity) -> tuple[tuple[str, ...], ...]:
     return tuple(
         (
             number(data),
             estimate(best),
             "yes" if inside else "extrapolated",
             number(at.parameters),
-            _percent(at.error.value, at.error.interval.low, at.error.interval.high),
+            _bounded(at.error, quantity),
         )
         for data, best, inside, at in zip(growth.data, growth.best, growth.reaches, growth.path, strict=True)
     )
 
 
-def _percent(value: float, low: float | None, high: float | None) -> str:
-    return f"{percent(value)} ({percent(low)} to {percent(high)})"
+def _bounded(value: Estimate, quantity: Quantity) -> str:
+    low, high = (bare(end, quantity) for end in (value.interval.low, value.interval.high))
+    return f"{bare(value.value, quantity)} ({low} to {high})"

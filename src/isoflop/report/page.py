@@ -15,14 +15,27 @@ from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.result import FitFile, FitReport
 from isoflop.report import check_panel, packed
 from isoflop.report.check_panel import Validity
-from isoflop.report.data_grid_panel import COLUMNS, DataGridPanel, data_grid_panel
-from isoflop.report.figures import canvas, charts, inline_svg, power_trace, sweep, validity, views
+from isoflop.report.data_grid_panel import DataGridPanel, columns, data_grid_panel
+from isoflop.report.figures import (
+    canvas,
+    charts,
+    inline_svg,
+    power_trace,
+    shape_grid,
+    sweep,
+    validity,
+    views,
+)
 from isoflop.report.figures.canvas import Drawing
+from isoflop.report.language_panel import LanguagePanel, language_panel
 from isoflop.report.profiles_panel import ProfilesPanel, profiles_panel
 from isoflop.report.text import costs, law_tables, tables, trust
-from isoflop.report.text.numerals import compact, interval, number, percent, plural, seconds
+from isoflop.report.text.amounts import amount, bare
+from isoflop.report.text.measured import of_all_points
+from isoflop.report.text.numerals import compact, interval, number, plural, seconds
 from isoflop.report.text.origins import origins
-from isoflop.report.text.verdict import judge, of_all_points
+from isoflop.report.text.verdict import judge
+from isoflop.table import target
 from isoflop.table.aggregate import RunTable
 
 
@@ -56,7 +69,7 @@ class Panel:
 
 
 def _halving_card(report: FitReport, support: FloorSupport | None) -> Card:
-    """Return the price of half the error: by the law with a floor if one is seen, else the plain one.
+    """Return the price of half the error or loss: by the law with a floor if one is seen, else the plain one.
 
     A floor that only undertrained shapes show is none.
     """
@@ -67,7 +80,7 @@ def _halving_card(report: FitReport, support: FloorSupport | None) -> Card:
     half = costs.halving(plain, report.x_max)
     value = f"×{number(half.factor, 2)}" if half.factor is not None else "no finite factor"
     note = f"compute from the largest run, by the power law{' with a floor' if floored else ''}"
-    return Card("To halve the error", value, note + _of_all_points(support))
+    return Card(f"To halve the {target.quantity(report.y).noun}", value, note + _of_all_points(support))
 
 
 def _of_all_points(support: FloorSupport | None) -> str:
@@ -81,18 +94,20 @@ def _forecast_card(report: FitReport, support: FloorSupport | None) -> Card | No
         return None
     band = report.forecast.band
     ratio = band.x[-1] / report.x_max
-    bounds = f"95% {percent(band.low[-1], 2)} to {percent(band.high[-1], 2)}; "
+    quantity = target.quantity(report.y)
+    bounds = f"95% {bare(band.low[-1], quantity, 2)} to {bare(band.high[-1], quantity, 2)}; "
     tested = report.forecast.tested_ratio
     note = "untested" if tested is None or tested < ratio else f"tested to {compact(tested, 3)}×"
     return Card(
         f"Forecast at {number(ratio, 2)}× compute",
-        percent(band.y[-1], 2),
+        amount(band.y[-1], quantity, 2),
         bounds + note + _of_all_points(support),
     )
 
 
 def _cards(table: RunTable, report: FitReport | None, support: FloorSupport | None) -> tuple[Card, ...]:
     rows, cards, all_points = table.rows, [], _of_all_points(support)
+    quantity = target.of(rows).quantity
     plain = costs.law(report, "power_law_ols") if report else None
     b = costs.exponent(report) if report else None
     if plain is not None and b is not None and report is not None:
@@ -100,7 +115,7 @@ def _cards(table: RunTable, report: FitReport | None, support: FloorSupport | No
             Card(
                 "Exponent b",
                 number(b.value),
-                f"95% {interval(b.interval)}; error ∝ compute to the −b{all_points}",
+                f"95% {interval(b.interval)}; {quantity.noun} ∝ compute to the −b{all_points}",
             )
         )
         if plain.paper_alpha is not None:
@@ -108,9 +123,10 @@ def _cards(table: RunTable, report: FitReport | None, support: FloorSupport | No
             cards.append(Card("alpha = 1/b", number(plain.paper_alpha.value), note))
         cards.append(_halving_card(report, support))
     if len(rows):
-        best = rows.sort_values("test_error").iloc[0]
+        best = rows.sort_values(quantity.column).iloc[0]
         note = f"{best['label']}, seed {best['seed']:.0f}"
-        cards.append(Card("Least test error", percent(float(best["test_error"])), note))
+        least = amount(float(best[quantity.column]), quantity)
+        cards.append(Card(f"Least {quantity.title.lower()}", least, note))
     shapes = plural(rows["config_id"].nunique(), "configuration")
     cards.append(Card("Runs", f"{len(rows):,}", f"of {shapes}, {plural(rows['seed'].nunique(), 'seed')}"))
     compute = rows["train_gflops"].dropna()
@@ -153,16 +169,15 @@ def _diagnostics(drawings: tuple[Drawing, ...]) -> list[PageFigure]:
 
 
 def _panels(rows: pd.DataFrame, drawings: tuple[Drawing, ...]) -> tuple[Panel, ...]:
-    by_name = {d.name: d for d in drawings}
-    titles = {view.key: view.title for view in views.VIEWS} | {
-        "width_depth": "Mean test error by width and depth"
-    }
+    by_name, name = {d.name: d for d in drawings}, target.of(rows).quantity.title.lower()
+    axes = {view.key: view.x for view in views.of(rows)}
+    titles = {view.key: view.title for view in views.of(rows)} | {"width_depth": shape_grid.title(rows)}
     panels = []
     for key, title in titles.items():
         drawing = by_name.get(key)
         figure = None if drawing is None else _figure(drawing)
         missing = ""
-        if key == "error_joules" and rows["energy_joules"].isna().any():
+        if axes.get(key) == "energy_joules" and rows["energy_joules"].isna().any():
             which = "Some joules are unknown" if drawing else "No joules are known, so there is no chart"
             missing = f"{which}: {_reasons(rows)}."
         elif drawing is None:
@@ -171,7 +186,7 @@ def _panels(rows: pd.DataFrame, drawings: tuple[Drawing, ...]) -> tuple[Panel, .
                 "loss_compute": "No run has a known test loss and training compute, so there is no chart.",
                 "error_seconds": "No run has a known training time, so there is no chart.",
                 "error_compute": "No run has a known training compute and an error above 0: no chart.",
-            }[key]
+            }.get(key, f"No run has this x and a known {name}, so there is no chart.")
         panels.append(Panel(title, figure, key != "width_depth", missing))
     return tuple(panels)
 
@@ -193,6 +208,7 @@ def render(
     profiles: ProfilesPanel,
     valid: Validity,
     data_grid: DataGridPanel | None = None,
+    language: LanguagePanel | None = None,
 ) -> str:
     """Return the page of a sweep as HTML; jinja2 escapes everything but the page's own markup.
 
@@ -204,14 +220,17 @@ def render(
         drawings: The figures that could be drawn.
         profiles: The panel of IsoFLOP profiles.
         valid: What the checks say.
-        data_grid: The panel of error over parameters and images; None where the sweep does not cross them.
+        data_grid: The panel of error over parameters and data; None where the sweep does not cross them.
+        language: The section on language models; None where no run is of text.
     """
-    report = views.report_of(fits, views.VIEWS[0])
+    judged_on = target.of(table.rows)
+    report = views.report_of(fits, views.of(table.rows)[0])
     ahead = report.forecast if report else None
     left_out = tables.left_out(table, fits)
     context = {
         "name": name,
         "version": __version__,
+        "quantity": judged_on.quantity,
         "verdict": judge(table.rows, report, _why_none(fits), valid.checked, valid.support),
         "check": check_panel.panel(valid.checked),
         "check_drawings": [
@@ -230,9 +249,11 @@ def render(
         "profiles": profiles,
         "profiles_drawing": _figure(profiles.drawing) if profiles.drawing else None,
         "data_grid": data_grid,
-        "data_grid_columns": COLUMNS,
+        "data_grid_columns": columns(judged_on),
         "data_grid_drawing": _figure(data_grid.drawing) if data_grid and data_grid.drawing else None,
-        "held_out": law_tables.held_out(report.held_out if report else None, views.VIEWS[0].scale),
+        "language": language,
+        "language_drawings": [_figure(drawing) for drawing in language.drawings] if language else [],
+        "held_out": law_tables.held_out(report.held_out if report else None, judged_on.quantity),
         "unfitted": fits.unfitted,
         "configs": tables.configs(table.rows),
         "runs": tables.runs(table.rows),
@@ -265,17 +286,18 @@ def write_report(directory: Path, table: RunTable, fits: FitFile) -> Path:
             f"{directory}: no finished run to report on: see the {len(table.dropped)} dropped records"
         )
     power = power_trace.draw(directory, table.rows)
-    valid = check_panel.validity(directory, table.rows, views.report_of(fits, views.VIEWS[0]))
+    valid = check_panel.validity(directory, table.rows, views.report_of(fits, views.of(table.rows)[0]))
     rows = check_panel.flagged(table.rows, valid.checked)
     drawings = (
         *(*sweep.draw(rows, fits), *validity.draw(rows, valid.checked)),
         *([power] if power else ()),
     )
     profiles, data_grid = profiles_panel(table.rows), data_grid_panel(table.rows)
+    language = language_panel(table.rows, fits)
     panels = [each.drawing for each in (profiles, data_grid) if each is not None and each.drawing is not None]
-    canvas.write((*drawings, *panels), directory)
+    canvas.write((*drawings, *panels, *(language.drawings if language else ())), directory)
     path = directory / "index.html"
     name = directory.resolve().name
-    html = render(name, directory, table, fits, drawings, profiles, valid, data_grid)
+    html = render(name, directory, table, fits, drawings, profiles, valid, data_grid, language)
     record.write_bytes(path, html.encode())
     return path

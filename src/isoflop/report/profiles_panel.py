@@ -13,6 +13,7 @@ from isoflop.curve.isoflop.result import Profiles
 from isoflop.report.figures import canvas, isoflop_profiles
 from isoflop.report.figures.canvas import Drawing
 from isoflop.report.text.numerals import interval, number, plural
+from isoflop.table import target
 
 RESAMPLES = 400
 LEAST_LENGTHS = 3
@@ -30,7 +31,8 @@ class ProfilesPanel:
 
 
 def profiles_panel(rows: pd.DataFrame) -> ProfilesPanel:
-    """Fit IsoFLOP profiles of test_error over width and, if it varies, depth."""
+    """Fit IsoFLOP profiles of test error or bits per byte over width and, if it varies, depth."""
+    quantity = target.of(rows).quantity
     lengths = rows["examples_seen"].nunique()
     if lengths < LEAST_LENGTHS:
         amounts = "one amount" if lengths == 1 else "two amounts" if lengths == 2 else "an unknown amount"
@@ -42,19 +44,20 @@ def profiles_panel(rows: pd.DataFrame) -> ProfilesPanel:
     reason = ""
     for sizes in dict.fromkeys((varied, ("width",))):
         try:
-            return _with(fit_profiles(known, "train_gflops", sizes, "test_error", resamples=RESAMPLES))
+            profiles = fit_profiles(known, "train_gflops", sizes, quantity.column, resamples=RESAMPLES)
+            return _with(profiles, quantity.noun)
         except ValueError as error:
             reason = reason or str(error)
     return _without(rows, reason)
 
 
-def _with(profiles: Profiles) -> ProfilesPanel:
-    """Return the panel of fitted profiles."""
+def _with(profiles: Profiles, noun: str) -> ProfilesPanel:
+    """Return the panel of fitted profiles; `noun` is what falls."""
     optimal = [each.optimum is not None for each in profiles.budgets]
     first, last = profiles.budgets[0], profiles.budgets[-1]
     sentences = [
         f"{plural(len(optimal), 'budget')} of training compute, from {number(first.compute)} to "
-        f"{number(last.compute)} GFLOPs, are shared by enough sizes; in {sum(optimal)} of them the error is "
+        f"{number(last.compute)} GFLOPs, are shared by enough sizes; in {sum(optimal)} of them the {noun} is "
         "least within the sizes measured."
     ]
     sentences += [

@@ -22,11 +22,11 @@ from isoflop.record import lock
 from isoflop.runner import provenance
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.planning import RunPlan
-from isoflop.table import aggregate, held_out
+from isoflop.table import aggregate, held_out, target
 from isoflop.table.held_out import Declaration, HeldOutFile, PredictedPoint, Prediction
 
-X, Y = "train_gflops", "test_error"
-"""The axes on which held-out points are predicted."""
+X = "train_gflops"
+"""The axis over which held-out points are predicted; y is what the runs' domain is judged on."""
 FINAL = ("done", "diverged", "oom")
 """States of a record after which a run is not trained again."""
 SHOWN_IDS = 3
@@ -181,8 +181,9 @@ def _predict(directory: Path, declaration: str, flops: dict[str, float | None]) 
     from isoflop.curve.forecast import holdout
 
     rows = aggregate.aggregate(directory).rows
+    y_name = target.of(rows).y
     fitted = rows[~held_out.mask(rows)].sort_values("run_id")
-    used = [(str(i), float(x), float(y)) for i, x, y in fitted[["run_id", X, Y]].itertuples(index=False)]
+    used = [(str(i), float(x), float(y)) for i, x, y in fitted[["run_id", X, y_name]].itertuples(index=False)]
     points: tuple[PredictedPoint, ...] = ()
     reason = None
     known = {run_id: each * 1e-9 for run_id, each in flops.items() if each is not None}
@@ -190,7 +191,7 @@ def _predict(directory: Path, declaration: str, flops: dict[str, float | None]) 
         if not known:
             raise ValueError("the FLOPs of the held-out runs are unknown")
         at = np.array(list(known.values()))
-        _, predicted = holdout.predict(rows, at, x=X, y=Y, method=Method())
+        _, predicted = holdout.predict(rows, at, x=X, y=y_name, method=Method())
         points = tuple(
             PredictedPoint(run_id, float(x), *(float(value) for value in values))
             for (run_id, x), values in zip(known.items(), predicted, strict=True)
@@ -199,7 +200,7 @@ def _predict(directory: Path, declaration: str, flops: dict[str, float | None]) 
         reason = str(error)
     return Prediction(
         x=X,
-        y=Y,
+        y=y_name,
         predicted_at=provenance.now(),
         declaration_sha256=declaration,
         fitted_points=len(used),

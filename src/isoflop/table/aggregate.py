@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import pandas as pd
 from isoflop import record as records
 from isoflop.record import Record
 from isoflop.record.label import shape_label
-from isoflop.table import held_out, rate_search
+from isoflop.table import held_out, rate_search, target, text_columns
+from isoflop.table.text_columns import TEXT_COLUMNS
 
 JOULES_PER_KWH = 3.6e6
 SECONDS_PER_HOUR = 3600.0
@@ -107,6 +108,11 @@ def _rms_probability_error(record: Record) -> float | None:
     return math.sqrt(record.loss.test_brier / record.data.classes)
 
 
+def _of_independent_trials(record: Record, value: float | None) -> float | None:
+    """Return a figure of test examples that are independent trials; None for text, whose bytes are not."""
+    return None if text_columns.domain(record) == target.TEXT else value
+
+
 def _ceiling_share(record: Record) -> float | None:
     """Return the share of the measured ceiling of a large matrix product that training reached."""
     time = record.time
@@ -131,8 +137,8 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "data": lambda r: r.data and r.data.name,
     "data_fraction": lambda r: r.data and r.data.fraction,
     "train_n": lambda r: r.data and r.data.train_n,
-    "test_n": lambda r: r.error and r.error.test_n,
-    "chance_error": lambda r: r.data and r.data.chance_error,
+    "test_n": lambda r: _of_independent_trials(r, r.error.test_n if r.error else None),
+    "chance_error": lambda r: _of_independent_trials(r, r.data.chance_error if r.data else None),
     "test_error": lambda r: r.error and r.error.test,
     "test_error_low": lambda r: r.error and r.error.ci_low,
     "test_error_high": lambda r: r.error and r.error.ci_high,
@@ -178,6 +184,7 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
         round(r.compute.examples_seen / r.data.train_n / r.horizon, 2) if r.compute and r.data else None
     ),
     "lr": lambda r: r.optim and r.optim.lr,
+    "base_lr": lambda r: r.cell.get("optim", {}).get("lr"),
     "lr_interior": lambda r: r.optim and r.optim.lr_interior,
     "batch_size": lambda r: r.optim and r.optim.batch_size,
     "device": lambda r: r.provenance.device,
@@ -185,6 +192,7 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "isoflop_version": lambda r: r.provenance.isoflop_version,
     "git_commit": lambda r: r.provenance.git_commit,
     "started_at": lambda r: r.provenance.started_at,
+    **TEXT_COLUMNS,
 }
 """Column name -> function of a record. Units are in the names; fractions are in [0, 1]."""
 
@@ -197,6 +205,7 @@ TEXT = (
         "label",
         "family",
         "architecture",
+        "domain",
         "data",
         "device",
         "precision",
@@ -229,27 +238,48 @@ FOLLOWS = {"data": ("train_n", "epochs"), "train_n": ("epochs",)}
 passes a whole number of batches makes depends on that number."""
 
 
+def _bytes_read(count: float) -> str:
+    """Return `896 kB` or `25.8 MB`."""
+    return f"{count * 1e-3:.3g} kB" if count < 999_500 else f"{count * 1e-6:.4g} MB"
+
+
+READABLE_OF_TEXT: dict[str, Callable[[Any], str]] = {
+    "examples_seen": _bytes_read,
+    **{name: show for name, show in READABLE.items() if name not in ("train_n", "epochs")},
+}
+"""READABLE of runs on text, which differ by how many bytes they read."""
+FOLLOWS_OF_TEXT = {"examples_seen": ("lr", "batch_size")}
+"""FOLLOWS of runs on text: rate and batch go by the length of training."""
+
+
 def _distinguished(rows: pd.DataFrame) -> pd.Series[str]:
     """Return the labels; where several configurations share one, with what they differ in.
 
-    That is the value of the one column of READABLE in which they differ, if it differs between any two of
-    them, else the beginning of the configuration's id.
+    That is the value of the one column of READABLE (of READABLE_OF_TEXT) in which they differ, if it differs
+    between any two of them, else the beginning of the configuration's id.
     """
     labels = rows["label"].copy()
     for label, group in rows.groupby("label", sort=False):
         configs = group.drop_duplicates("config_id")
         if len(configs) < 2:
             continue
-        name = _one_difference(configs)
-        own = group["config_id"].map("#{:.4}".format) if name is None else group[name].map(READABLE[name])
+        of_text = target.of(configs).domain == target.TEXT
+        readable, follows = (READABLE_OF_TEXT, FOLLOWS_OF_TEXT) if of_text else (READABLE, FOLLOWS)
+        name = _one_difference(configs, readable, follows)
+        own = group["config_id"].map("#{:.4}".format) if name is None else group[name].map(readable[name])
         labels[group.index] = f"{label} " + own
     return labels
 
 
-def _one_difference(configs: pd.DataFrame) -> str | None:
-    """Return the one column of READABLE in which the configurations differ, each from all others, or None."""
-    differing = [name for name in READABLE if len(configs[name].unique()) > 1]
-    following = {name for cause in differing for name in FOLLOWS.get(cause, ())}
+def _one_difference(
+    configs: pd.DataFrame, readable: Iterable[str], follows: Mapping[str, tuple[str, ...]]
+) -> str | None:
+    """Return the one readable column in which the configurations differ, each from all others, or None.
+
+    A column that follows from another that differs does not count.
+    """
+    differing = [name for name in readable if len(configs[name].unique()) > 1]
+    following = {name for cause in differing for name in follows.get(cause, ())}
     differing = [name for name in differing if name not in following]
     if len(differing) != 1:
         return None

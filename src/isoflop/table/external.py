@@ -11,18 +11,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from isoflop.table import columns, formats, grouping
+from isoflop.table import columns, formats, grouping, target
 from isoflop.table.grouping import ChosenColumns
 
 Array = npt.NDArray[np.float64]
 
+COUNTED = target.TEST_ERROR.column
+"""The column of errors to which chance_error and test_n belong."""
+
 CND = frozenset({"C", "N", "D", "loss"})
 """All columns of a recognised kind of file: training FLOPs C, parameters N, tokens D and loss."""
-SWEEP = frozenset({"run_id", "config_id", "train_gflops", "test_error"})
+SWEEP = frozenset({"run_id", "config_id", "train_gflops", COUNTED})
 """Columns, among others, of the table.csv that `isoflop aggregate` writes."""
-
-COUNTED = "test_error"
-"""The column of errors to which chance_error and test_n belong."""
 
 _STATES = frozenset(
     {"finished", "crashed", "failed", "killed", "running", "preempted", "preempting", "pending"}
@@ -143,7 +143,7 @@ def _choose(
     if names == CND:
         x, y = x or "C", y or "loss"
     elif names >= SWEEP:
-        x, y = x or "train_gflops", y or "test_error"
+        x, y = x or "train_gflops", y or target.of(raw).y
     if x is None or y is None:
         raise ValueError(f"say --{'x' if x is None else 'y'}: the columns are {', '.join(raw.columns)}")
     group = group or ("Name" if chart else None)

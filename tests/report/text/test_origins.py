@@ -32,7 +32,12 @@ def a_record(run_id: str, **facts) -> Record:
         reason=None,
         seed=0,
         cost={},
-        model=ModelFacts("mlp", "mlp", **known(width=8, depth=1, parameters=10)),
+        model=ModelFacts(
+            "mlp",
+            "mlp",
+            **known(width=8, depth=1, parameters=10),
+            **unknown("not a language model", "parameters_without_embeddings"),
+        ),
         provenance=Provenance(**(provenance | facts)),
         spent=Spent(
             seconds=1.0,

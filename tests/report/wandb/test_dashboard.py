@@ -15,7 +15,7 @@ from isoflop.cli import main
 from isoflop.curve import result
 from isoflop.curve.result import FitFile
 from isoflop.record import Record
-from isoflop.table import aggregate
+from isoflop.table import aggregate, target
 from isoflop.track import feed, numbers
 
 if not (feed.installed("wandb") and feed.installed("wandb_workspaces")):
@@ -123,3 +123,15 @@ def test_the_report_says_what_the_fit_says(dry: dict[str, Any], done_record: Rec
     assert sent["summary"]["test_error"] == done_record.error.test
     assert sent["id"] == done_record.run_id
     assert len(sent["curve"]) == len(done_record.curve)
+
+
+def test_the_dashboard_of_text_is_of_bits_per_byte() -> None:
+    from isoflop.report.wandb import dashboard
+
+    view = dashboard.workspace("text", "project", "owner", target.TEXTS)
+    page = dashboard.report("text", "project", "owner", None, target.TEXTS)
+    said = json.dumps(dashboard.specification(view, page))
+    assert "test_bits_per_byte" in said
+    assert "curve/val_loss" in said
+    assert "Test loss against training GFLOPs" in said
+    assert "error" not in said.lower()

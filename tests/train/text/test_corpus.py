@@ -389,3 +389,8 @@ def test_a_part_without_a_window_is_named(load: Load, lines: Path, books: Path, 
     tiny.write_bytes(b"tiny")
     with pytest.raises(DataError, match=r"data.path: the training part has 4 bytes"):
         load(tiny, f"data.eval_path={books}")
+
+
+def test_the_hash_tells_where_a_part_ends() -> None:
+    tokens, one, two = np.zeros(12, np.uint8), np.array([3]), np.array([3, 3])
+    assert corpus._hash(tokens, (one, one, two)) != corpus._hash(tokens, (one, two, one))

@@ -14,12 +14,14 @@ from rich.table import Table
 
 from isoflop.record import CurvePoint, Energy, Record
 from isoflop.record.label import shape_label
+from isoflop.table import target, text_columns
 
 if TYPE_CHECKING:  # pandas takes most of a second, and the progress of a run needs none of it
     import pandas as pd
 
     from isoflop.paper.section import PaperSection
     from isoflop.table.aggregate import RunTable
+    from isoflop.table.target import Quantity
 
 OUT = Console(soft_wrap=True, highlight=False)
 if not OUT.is_terminal and "COLUMNS" not in os.environ:
@@ -41,14 +43,15 @@ def _progress() -> Progress:
 
 
 @contextlib.contextmanager
-def steps_bar() -> Iterator[Callable[[CurvePoint, int], None]]:
+def steps_bar(*, of_text: bool = False) -> Iterator[Callable[[CurvePoint, int], None]]:
     """Show a progress bar of one run's steps; yields a function that takes (evaluation, steps in all)."""
     with _progress() as progress:
         task = progress.add_task("steps", total=None, last="")
 
         def show(point: CurvePoint, steps: int) -> None:
             compute = "" if point.train_flops is None else f", {point.train_flops * 1e-9:.3g} GFLOPs"
-            last = f"validation error {point.val_error:.2%}{compute}"
+            score = _bits(point.val_loss) if of_text else f"{point.val_error:.2%}"
+            last = f"validation {'loss' if of_text else 'error'} {score}{compute}"
             progress.update(task, total=steps, completed=point.step, last=last)
 
         yield show
@@ -68,13 +71,19 @@ def runs_bar(total: int) -> Iterator[Callable[[str, tuple[Record, ...]], None]]:
 
 
 def _outcome(record: Record) -> str:
-    """Return the shape of a run with its error and compute, or with its state where it has no error."""
+    """Return the shape of a run with its error or loss and compute, or with its state where it has none."""
     name = shape_label(record)
     if record.error is None:
         return f"{name}: {record.state}"
     train_flops = record.compute.train_flops if record.compute else None
     compute = "" if train_flops is None else f" at {train_flops * 1e-9:.3g} GFLOPs"
+    if text_columns.domain(record) == target.TEXT and record.loss is not None:
+        return f"{name}: test loss {_bits(record.loss.test)}{compute}"
     return f"{name}: error {record.error.test:.2%}{compute}"
+
+
+def _bits(nats: float) -> str:
+    return f"{text_columns.bits(nats):.3f} {target.BITS}"
 
 
 def show_run(record: Record) -> None:
@@ -83,11 +92,22 @@ def show_run(record: Record) -> None:
     if record.state != "done":
         OUT.print(f"  {record.reason}", markup=False)
     if record.error and record.time:
-        low, high = record.error.ci_low, record.error.ci_high
-        OUT.print(f"  test error {record.error.test:.2%}, Wilson 95% {low:.2%} to {high:.2%}", markup=False)
+        OUT.print(f"  {_score(record)}", markup=False)
         OUT.print(f"  {record.time.train_seconds:.2f} s of training", markup=False)
         joules = _joules(record.energy) if record.energy else record.energy_reason
         OUT.print(f"  energy: {joules}", markup=False)
+
+
+def _score(record: Record) -> str:
+    """Return the test error with its interval, or the test loss of text with its error over documents."""
+    assert record.error is not None
+    if text_columns.domain(record) == target.IMAGE or record.loss is None:
+        low, high = record.error.ci_low, record.error.ci_high
+        return f"test error {record.error.test:.2%}, Wilson 95% {low:.2%} to {high:.2%}"
+    error = record.loss.test_document_se_nats
+    known = f"standard error over documents {_bits(error)}" if error is not None else ""
+    unknown = f"standard error unknown ({record.loss.test_document_se_nats_reason})"
+    return f"test loss {_bits(record.loss.test)}, {known or unknown}"
 
 
 def _joules(energy: Energy) -> str:
@@ -111,27 +131,36 @@ def show_dropped(table: RunTable) -> None:
 
 
 def show_table(rows: pd.DataFrame) -> None:
-    """Print a table of configurations: mean GFLOPs, error, seconds, raw and net joules, and seed spread."""
+    """Print a table of configurations for each domain of the runs: mean GFLOPs, error or loss, seconds, raw
+    and net joules, and seed spread."""
+    parts = [part for _, part in rows.groupby(target.DOMAIN, sort=False)] or [rows]
+    for part in parts:
+        _show_table(part, target.of(part).quantity)
+
+
+def _show_table(rows: pd.DataFrame, quantity: Quantity) -> None:
+    style = ".2%" if quantity.unit == "%" else ".3f"
+    name = quantity.title.lower() if quantity.unit == "%" else quantity.unit
     table = Table(box=None, pad_edge=False)
-    for name in (
+    for column in (
         "shape",
         "seeds",
         "train GFLOPs",
-        "test error",
+        name,
         "seed s.d.",
         "train s",
         "joules",
         "net joules",
     ):
-        table.add_column(name, justify="left" if name == "shape" else "right")
+        table.add_column(column, justify="left" if column == "shape" else "right")
     for _, seeds in rows.groupby("place_id", sort=False):
-        spread = seeds["test_error"].std() if len(seeds) > 1 else math.nan
+        spread = seeds[quantity.column].std() if len(seeds) > 1 else math.nan
         table.add_row(
             seeds["label"].iloc[0],
             str(len(seeds)),
             _number(seeds["train_gflops"].mean(), ".4g"),
-            _number(seeds["test_error"].mean(), ".2%"),
-            _number(spread, ".2%"),
+            _number(seeds[quantity.column].mean(), style),
+            _number(spread, style),
             _number(seeds["train_seconds"].mean(), ".3g"),
             _number(seeds["energy_joules"].mean(), ".4g"),
             _number(seeds["net_joules"].mean(), ".4g"),

@@ -8,6 +8,7 @@ import pandas as pd
 from isoflop.curve.check import finding
 from isoflop.curve.check.finding import Finding, Outcome
 from isoflop.record.binomial import wilson
+from isoflop.table import target
 
 CHECK = "chance"
 LEARNED = 0.1
@@ -15,7 +16,9 @@ LEARNED = 0.1
 
 
 def check(table: pd.DataFrame) -> Outcome:
-    """Return the runs whose error is at or near that of guessing."""
+    """Return the runs whose error is at or near that of guessing; a loss in bits has no such level."""
+    if not target.of(table).quantity.counted:
+        return Outcome(CHECK, not_checked="the loss of text has no level of guessing")
     for name, option in (("test_error", ""), ("chance_error", " (--chance)")):
         if finding.known(table, name).empty:
             return finding.needs(CHECK, name + option)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from isoflop.curve.check import finding
+from isoflop.curve.check import finding, repetition
 from isoflop.curve.check.finding import Finding, Outcome
 
 CHECK = "confounding"
@@ -28,7 +28,9 @@ def check(table: pd.DataFrame) -> Outcome:
     rows = finding.known(table, size, "examples_seen")
     seen, sizes = rows["examples_seen"].to_numpy(float), rows[size].to_numpy(float)
     sets = np.sort(finding.known(rows, "train_n")["train_n"].unique()) if "train_n" in rows else np.array([])
-    fixed = f" of one training set of {sets[0]:,.0f}" if len(sets) == 1 else ""
+    # A text of which no part is read twice is no fixed training set: longer runs see new data.
+    repeats = len(sets) == 1 and not repetition.once(table)
+    fixed = f" of one training set of {sets[0]:,.0f}" if repeats else ""
     if sizes.min() == sizes.max():
         return Outcome(CHECK, passed=f"one size: compute varies by examples seen, {_range(seen)}")
     if seen.max() <= EQUAL * seen.min():

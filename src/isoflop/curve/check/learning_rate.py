@@ -9,6 +9,8 @@ from isoflop.curve.check.finding import Finding, Outcome
 from isoflop.curve.check.shapes import ALIKE, CHOSEN_BY
 
 CHECK = "learning_rate"
+CARRIED = {"mup", "completep"}
+"""Parametrizations that carry a rate from the base shape to the others."""
 WIDEN = "widen the grid of learning rates beyond that edge at these shapes (sweep.lr_grid)"
 
 
@@ -25,9 +27,11 @@ def check(table: pd.DataFrame) -> Outcome:
             [_at_edge(edge)] if len(edge) else [],
             f"the best of a grid on validation for each of {shapes} shapes, none at its edge",
         )
+    # Rates that differ by a stated rule alone, over batch or length, are one choice: that of the base.
+    chosen = rows["base_lr"] if "base_lr" in rows and rows["base_lr"].notna().all() else rows["lr"]
+    if len(chosen.unique()) == 1:
+        return Outcome(CHECK, (_one_rate(rows, float(chosen.iloc[0])),))
     rates = sorted(rows["lr"].unique())
-    if len(rates) == 1:
-        return Outcome(CHECK, (_one_rate(rows, float(rates[0])),))
     return _of_own_grids(rows, rates)
 
 
@@ -40,11 +44,13 @@ def _at_edge(edge: pd.DataFrame) -> Finding:
 
 
 def _one_rate(rows: pd.DataFrame, rate: float) -> Finding:
-    carried = "parametrization" in rows and set(rows["parametrization"].dropna()) == {"mup"}
+    carried = "parametrization" in rows and set(rows["parametrization"].dropna()) <= CARRIED
     if carried:
+        scaled = len(rows["lr"].unique()) > 1
+        by_rule = " and to other batches and lengths by the recipe's rule" if scaled else ""
         sentence = (
             f"the learning rate is {rate:.4g} at the base shape, carried to the others by the maximal-update "
-            "parametrization, not tuned to each"
+            f"parametrization{by_rule}, not tuned to each"
         )
         what = "try two more rates, a factor 2 to either side, at the smallest and the largest shape"
         return Finding(CHECK, "note", (), sentence, what)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from isoflop.curve import points
 from isoflop.curve.check import finding
 from isoflop.curve.check.finding import Finding, Outcome
 
@@ -24,6 +25,8 @@ LONGEST_COMMIT = 10
 def check(table: pd.DataFrame) -> Outcome:
     """Return one finding for each setting that differs between runs and is not the size."""
     kinds = OF_CODE | OF_HARDWARE | OF_RECIPE
+    rules = points.by_design(table)
+    kinds = {name: kind for name, kind in kinds.items() if name not in rules}
     recorded = [name for name in kinds if not finding.known(table, name).empty]
     if not {"git_commit", "isoflop_version", "device"} & set(recorded):
         return finding.needs(CHECK, "git_commit or device")

@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from isoflop.curve import points
-from isoflop.curve.fit import DEFAULT_AXES, Method, fit_all, fit_table
+from isoflop.curve.fit import Method, fit_all, fit_table
 from isoflop.curve.result import FitFile, FitReport, HeldOut, HeldOutRun
-from isoflop.table import held_out, rule
+from isoflop.table import held_out, rule, target
 from isoflop.table.held_out import Prediction
 
 Array = npt.NDArray[np.float64]
@@ -63,7 +63,7 @@ def fit_sweep(
     *,
     source: str,
     method: Method,
-    axes: Sequence[tuple[str, str]] = DEFAULT_AXES,
+    axes: Sequence[tuple[str, str]] | None = None,
     stored: Prediction | None = None,
 ) -> FitFile:
     """Fit a sweep's table as fit.fit_all does, and judge the prediction for the first report's axes on the
@@ -75,11 +75,12 @@ def fit_sweep(
         rows: one a run.
         source: as the file names it.
         method: of the fits.
-        axes: names of x and y of each report.
+        axes: names of x and y of each report; None for those of the rows' domain.
         stored: what held_out.json predicts of the held-out runs, None if it does not.
 
     Raises: as fit.fit_all.
     """
+    axes = target.of(rows).axes if axes is None else axes
     x, y = axes[0]
     held = rows[held_out.mask(rows)]
     known = held[(held[x] > 0) & (held[y] > 0)] if x in rows and y in rows else held.iloc[:0]

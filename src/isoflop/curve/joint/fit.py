@@ -42,7 +42,11 @@ SPREAD_OF_FACTOR = 0.1
 """A column of compute whose ratio to the product of resources varies by more gives a warning."""
 
 
-def _estimate(reported: ReportedParameter, configs: int, free: int) -> Estimate:
+def estimate(reported: ReportedParameter, configs: int, free: int) -> Estimate:
+    """Return the sample's value (draw 0) with the 95% interval of the resamples' draws.
+
+    The interval is open where `configs` configurations cannot show the spread of `free` parameters.
+    """
     value = float(reported.draws[0])
     if not bootstrap.enough_configs(configs, free) or len(reported.draws) == 1:
         return Estimate(reported.name, value, Interval(None, None), reported.unit)
@@ -61,7 +65,7 @@ def _powers(logs: Array) -> Array:
 
 
 @dataclasses.dataclass(frozen=True)
-class _FittedLaw:
+class FittedLaw:
     """The parameters (1 + r, p) of the sample and its resamples, and the sample's loss and residuals (n,)."""
 
     parameters: Array
@@ -70,9 +74,9 @@ class _FittedLaw:
     residual: Array
 
 
-def _fit(
+def fit_law(
     law: JointLaw, rows: JointRows, weights: Array, delta: float | None, level: float | None
-) -> _FittedLaw:
+) -> FittedLaw:
     """Fit a law to each row of `weights`.
 
     Args:
@@ -101,7 +105,7 @@ def _fit(
     if form is law.free_level:
         parameters[:, 0] += forms.level_above(parameters[:, 1])
     residual = (log_y - law.log_predict(parameters[:1], v))[0]
-    return _FittedLaw(parameters, float(loss[0]), threshold, residual)
+    return FittedLaw(parameters, float(loss[0]), threshold, residual)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +135,7 @@ def _compute_factor(law: JointLaw, rows: JointRows, name: str | None) -> _Comput
 
 
 def _optimum(
-    law: JointLaw, rows: JointRows, fitted: _FittedLaw, compute: _ComputeFactor, at: float
+    law: JointLaw, rows: JointRows, fitted: FittedLaw, compute: _ComputeFactor, at: float
 ) -> Optimum:
     """Return the optimum of each resource, and their ratio.
 
@@ -155,11 +159,11 @@ def _optimum(
         reported.append(
             ReportedParameter("width_per_depth", _powers(best[:, 0] - best[:, 1]), "width units per layer")
         )
-    return Optimum(at, tuple(_estimate(r, rows.configs, law.form.free_parameters) for r in reported))
+    return Optimum(at, tuple(estimate(r, rows.configs, law.form.free_parameters) for r in reported))
 
 
 def _allocate(
-    law: JointLaw, rows: JointRows, fitted: _FittedLaw, compute: _ComputeFactor, at_compute: float | None
+    law: JointLaw, rows: JointRows, fitted: FittedLaw, compute: _ComputeFactor, at_compute: float | None
 ) -> Allocation | None:
     """Return the optimal split, or None if a term of the sample is at its bound 0 or flat.
 
@@ -184,7 +188,7 @@ def _allocate(
         factor=compute.factor,
         powers=law.compute_powers,
         basis=compute.basis,
-        exponents=tuple(_estimate(r, rows.configs, law.form.free_parameters) for r in named),
+        exponents=tuple(estimate(r, rows.configs, law.form.free_parameters) for r in named),
         optima=tuple(
             _optimum(law, rows, fitted, compute, at)
             for at in ((spent, BEYOND * spent) if at_compute is None else (at_compute,))
@@ -193,7 +197,7 @@ def _allocate(
 
 
 def _judge(
-    law: JointLaw, rows: JointRows, held: JointRows, fitted: _FittedLaw, seed: int
+    law: JointLaw, rows: JointRows, held: JointRows, fitted: FittedLaw, seed: int
 ) -> JointHeldOut | None:
     """Compare the law with held-out rows; None without any.
 
@@ -292,7 +296,7 @@ def fit_joint(
     warnings = joint_rows.collinearity_warnings(rows, resources)
     weights = joint_rows.resample(rows, resamples, seed)
     level = None if chance is None else math.log(chance)
-    fitted = _fit(joint_law, rows, weights, delta, level)
+    fitted = fit_law(joint_law, rows, weights, delta, level)
     configs, tells = rows.configs, resamples > 0 and bootstrap.enough_configs(rows.configs, free)
     if resamples and not tells:
         warnings.append(f"{configs} configurations for {free} parameters: no interval can be given")
@@ -310,14 +314,14 @@ def fit_joint(
         y=y,
         points=len(rows.y),
         configs=configs,
-        parameters=tuple(_estimate(r, configs, free) for r in reported),
+        parameters=tuple(estimate(r, configs, free) for r in reported),
         standard_errors={r.name: float(r.draws[1:].std(ddof=1)) if tells else None for r in reported},
         objective=fitted.objective,
         delta=fitted.delta,
         log10_rmse=float(np.sqrt(np.mean((fitted.residual / math.log(10)) ** 2))),
         allocation=_allocate(joint_law, rows, fitted, factor, at_compute),
         growth=data_grid.growth_path(
-            joint_law, rows, draws, functools.partial(_estimate, configs=configs, free=free)
+            joint_law, rows, draws, functools.partial(estimate, configs=configs, free=free)
         ),
         held_out=None if held is None else _judge(joint_law, rows, held, fitted, seed),
         excluded=rows.excluded,

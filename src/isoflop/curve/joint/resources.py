@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from isoflop.curve import points
 from isoflop.curve.joint import data_grid, rows
 from isoflop.curve.joint.laws import JOINT_LAWS
 from isoflop.curve.result import Excluded
-from isoflop.table import aggregate, columns, external, formats, rule
+from isoflop.table import aggregate, columns, external, formats, rule, target
 from isoflop.table.external import CND, COUNTED, SWEEP
 
 ROLE = {"n": "parameters", "d": "data", "width": "width", "depth": "depth"}
@@ -24,14 +24,8 @@ DERIVED = "C/(6N)"
 JOULES = ("energy_joules", "net_joules", "host_joules")
 
 _OF_CND = {"n": "N", "d": "D", "compute": "C", "y": "loss"}
-_OF_SWEEP = {
-    "n": "parameters",
-    "d": "examples_seen",
-    "width": "width",
-    "depth": "depth",
-    "compute": "train_gflops",
-    "y": "test_error",
-}
+_OF_SWEEP = {"d": "examples_seen", "width": "width", "depth": "depth", "compute": "train_gflops"}
+"""As _OF_CND; n and y follow from the domain of the runs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +110,7 @@ def read_resources(
     raw = aggregate.aggregate(path).rows if folder else formats.read_rows(path)
     if formats.is_chart(raw):
         raise ValueError(f"{path}: a W&B chart has one resource only: export the table of runs")
-    column_names = _choose(raw.columns, needed, options)
+    column_names = _choose(raw, path, needed, options)
     warnings: tuple[str, ...] = ()
     if {"n", "d"} <= set(needed) and options.get("d") is None and data_grid.is_grid(raw):
         # Every data set is passed over equally often: what varies is how many images there are.
@@ -141,11 +135,13 @@ def read_resources(
 
 
 def _choose(
-    names: Iterable[str], needed: tuple[str, ...], options: Mapping[str, str | None]
+    raw: pd.DataFrame, path: Path, needed: tuple[str, ...], options: Mapping[str, str | None]
 ) -> dict[str, str]:
-    """Return the column of each option: the one that is named, or that the table is recognised by."""
+    """Return the column of each option: the one that is named, or that the table of `path` is known by."""
+    names, judged_on = raw.columns, target.of(raw, path)
     available = set(map(str, names))
-    known = _OF_CND if available == CND else _OF_SWEEP if available >= SWEEP else {}
+    of_sweep = _OF_SWEEP | {"n": judged_on.size, "y": judged_on.y}
+    known = _OF_CND if available == CND else of_sweep if available >= SWEEP else {}
     chosen = {option: name for option, name in known.items() if name in available}
     chosen |= {option: name for option, name in options.items() if name is not None}
     derived = {"d"} if {"n", "compute"} <= set(chosen) else set()

@@ -13,7 +13,7 @@ import pandas as pd
 
 from isoflop.curve import bootstrap
 from isoflop.curve.result import Excluded
-from isoflop.table import held_out
+from isoflop.table import held_out, target
 from isoflop.table.columns import nearest
 from isoflop.table.grouping import distinct_scales
 
@@ -85,7 +85,7 @@ def select(
         resources: columns of the resources.
         y: column of the error or loss.
         group: column whose values are the configurations; without it config_id, else each row is one.
-        chance: rows with y at or above it are excluded. Without it, for test_error, column chance_error.
+        chance: rows with y at or above it are excluded. Without it, for a counted y, column chance_error.
         compute: column of the compute.
 
     Raises:
@@ -102,7 +102,7 @@ def select(
     if group is not None and group not in table:
         raise ValueError(f"no column {group} in the table: {nearest(group, map(str, table.columns))}")
     level = np.full(len(table), math.inf if chance is None else chance)
-    if chance is None and y == "test_error" and "chance_error" in table:
+    if chance is None and target.quantity(y).counted and "chance_error" in table:
         level = column(table, "chance_error")
     reasons = [
         held_out.EXCLUDED if held else _problem(needed, row, len(resources), guess)

@@ -16,7 +16,10 @@ from isoflop.curve.result import FitFile, FitReport
 from isoflop.report.figures import curves, style, views
 from isoflop.report.figures.curves import Curves, Line
 from isoflop.report.figures.views import ChartPoints
-from isoflop.report.text.numerals import number, percent, seconds
+from isoflop.report.text.amounts import amount, plain
+from isoflop.report.text.numerals import number, seconds
+from isoflop.table import target
+from isoflop.table.target import Target
 
 
 def _literal(text: object) -> str:
@@ -24,14 +27,15 @@ def _literal(text: object) -> str:
     return html.escape(str(text), quote=False)
 
 
-def _hover(row: Mapping[Any, Any]) -> str:
+def _hover(row: Mapping[Any, Any], judged_on: Target) -> str:
     """Return the text over one run: its configuration's label, its seed, and what is known of it."""
     lines = [
         f"<b>{_literal(row['label'])}</b>, seed {row['seed']:.0f}",
-        f"test error {percent(row['test_error'])}",
+        f"{judged_on.quantity.title.lower()} {amount(row[judged_on.y], judged_on.quantity)}",
     ]
+    of_text = judged_on.domain == target.TEXT
     for column, name, show in (
-        ("test_loss", "test loss", number),
+        ("examples_seen", "bytes read", number) if of_text else ("test_loss", "test loss", number),
         ("train_gflops", "GFLOPs", number),
         ("energy_joules", "J", number),
         ("net_joules", "J above idle", number),
@@ -40,7 +44,8 @@ def _hover(row: Mapping[Any, Any]) -> str:
     ):
         if not np.isnan(row[column]):
             value = show(row[column])
-            lines.append(f"{value} {name}" if name.startswith(("GFLOPs", "J")) else f"{name} {value}")
+            after = name.startswith(("GFLOPs", "J", "bytes"))
+            lines.append(f"{value} {name}" if after else f"{name} {value}")
     return "<br>".join(lines)
 
 
@@ -95,10 +100,10 @@ def _curve_traces(points: ChartPoints, report: FitReport, fit_curves: Curves) ->
 
 def _held_out_trace(report: FitReport, scale: float) -> list[dict[str, Any]]:
     """Return rings around the runs that were held out, with what was predicted."""
-    rows = report.held_out.rows if report.held_out is not None else ()
+    rows, quantity = report.held_out.rows if report.held_out is not None else (), target.quantity(report.y)
     texts = [
-        f"held out: {number(scale * r.y)}, predicted {number(scale * r.predicted)} "
-        f"({number(scale * r.low)} to {number(scale * r.high)})"
+        f"held out: {plain(r.y, quantity)}, predicted {plain(r.predicted, quantity)} "
+        f"({plain(r.low, quantity)} to {plain(r.high, quantity)})"
         for r in rows
     ]
     ring = {"symbol": "circle-open", "size": 15, "color": style.INK, "line": {"width": 1.4}}
@@ -150,6 +155,7 @@ def _flagged_key(points: ChartPoints) -> list[dict[str, Any]]:
 def _point_traces(points: ChartPoints) -> list[dict[str, Any]]:
     tint, mark = style.tints(points.seeds["tint"]), style.marks(points.seeds["mark"])
     view, traces = points.view, []
+    quantity = target.quantity(view.y)
     for value, colour in tint.items():
         name = _literal(value) if isinstance(value, str) else f"{points.tint_name} {value:,}"
         seeds = points.seeds[points.seeds["tint"] == value]
@@ -189,8 +195,8 @@ def _point_traces(points: ChartPoints) -> list[dict[str, Any]]:
                     "color": colour,
                 },
                 "text": [
-                    f"<b>{_literal(label)}</b>, mean of {n}<br>{number(view.scale * y)} "
-                    f"({number(view.scale * low)} to {number(view.scale * high)})<br>at {number(x)}"
+                    f"<b>{_literal(label)}</b>, mean of {n}<br>{plain(y, quantity)} "
+                    f"({plain(low, quantity)} to {plain(high, quantity)})<br>at {number(x)}"
                     for label, n, x, y, low, high in zip(
                         *(means[c] for c in ("label", "seeds", "x", "y", "low", "high")), strict=True
                     )
@@ -229,7 +235,7 @@ def spec(points: ChartPoints, report: FitReport | None) -> dict[str, Any]:
     seen = points.seeds[view.y].to_numpy()
     drawn = [] if fit_curves is None else [curves.visible(fit_curves, seen)]
     x_ticks = _ticks(np.concatenate([points.seeds[view.x], [] if fit_curves is None else [fit_curves.end]]))
-    cap = 100.0 if view.y == "test_error" else math.inf
+    cap = 100.0 if target.quantity(view.y).counted else math.inf
     y_ticks = _ticks(view.scale * np.concatenate([seen, points.means["high"], *drawn]), cap)
     layout: dict[str, Any] = {
         "xaxis": axis | x_ticks | {"title": {"text": view.x_title}},
@@ -267,10 +273,10 @@ def _ticks(values: npt.NDArray[np.float64], cap: float = math.inf) -> dict[str, 
 def specs(rows: pd.DataFrame, fits: FitFile) -> str:
     """Return JSON {views: {key: {data, layout}}, runs: text over each row} for every view that has points."""
     charts = {}
-    rows = rows.reset_index(drop=True)
-    for view in views.VIEWS:
+    rows, judged_on = rows.reset_index(drop=True), target.of(rows)
+    for view in views.of(rows):
         points = views.select(rows, view)
         if not points.seeds.empty:
             charts[view.key] = spec(points, views.report_of(fits, view))
-    runs = [_hover(row) for row in rows.to_dict("records")]
+    runs = [_hover(row, judged_on) for row in rows.to_dict("records")]
     return json.dumps({"views": charts, "runs": runs}, separators=(",", ":"), allow_nan=False)

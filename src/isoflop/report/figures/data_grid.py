@@ -1,4 +1,4 @@
-"""A data grid as one drawing: error against images for each size, and the best size for each n."""
+"""A data grid as one drawing: error or loss against data for each size, and the best size for each n."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from isoflop.curve.joint.result import JointFit
 from isoflop.report.figures import canvas, style
 from isoflop.report.figures.canvas import Drawing
 from isoflop.report.text.numerals import estimate, number
+from isoflop.table.target import IMAGES, Target
 
 NAME = "data_grid"
 SIZE_INCHES = (9.6, 4.2)
@@ -19,39 +20,54 @@ PATH = "#D55E00"
 BEST = "#0072B2"
 
 
-def draw(rows: pd.DataFrame, fit: JointFit) -> Drawing:
-    """Draw the fitted rows of a data grid; `fit` is of a law in parameters and training images."""
+def draw(rows: pd.DataFrame, fit: JointFit, judged_on: Target = IMAGES) -> Drawing:
+    """Draw the fitted rows of a data grid; `fit` is of a law in parameters and training data."""
     growth = fit.growth
     assert growth is not None
     with matplotlib.rc_context(canvas.RC):
         figure = canvas.blank(*SIZE_INCHES)
         left, right = figure.subplots(1, 2)
-        _paint_errors(left, rows, fit, growth)
+        _paint_errors(left, rows, fit, growth, judged_on)
         _paint_sizes(right, rows, growth)
+        for axes in (left, right):
+            axes.set_xlabel(f"Training {judged_on.examples}")
         png, svg = canvas.render(figure)
-    title = "Error over parameters and data"
+    quantity, examples = judged_on.quantity, judged_on.examples
+    title = f"{quantity.noun.capitalize()} over parameters and data"
     caption = (
-        f"Left: test error against training images, a line a number of parameters by {fit.law}'s law, and "
-        "dashed the path on which parameters grow in proportion to images. Right: the best number of "
-        f"parameters for each number of images, which grows to the power {estimate(growth.growth)}, with its "
-        "95% interval, beside that path; dots are the sizes trained, hollow marks are extrapolated."
+        f"Left: {quantity.title.lower()} against training {examples}, a line a number of parameters by "
+        f"{fit.law}'s law, and dashed the path on which parameters grow in proportion to {examples}. Right: "
+        f"the best number of parameters for each number of {examples}, which grows to the power "
+        f"{estimate(growth.growth)}, with its 95% interval, beside that path; dots are the sizes trained, "
+        "hollow marks are extrapolated."
     )
     return Drawing(NAME, title, f"{title}: {caption}", caption, png, svg)
 
 
-def _paint_errors(axes: Axes, rows: pd.DataFrame, fit: JointFit, growth: GrowthPath) -> None:
+def _paint_errors(
+    axes: Axes, rows: pd.DataFrame, fit: JointFit, growth: GrowthPath, judged_on: Target
+) -> None:
+    """Draw the runs, the law at each size and the path.
+
+    Args:
+        axes: the panel.
+        rows: the fitted rows.
+        fit: the law.
+        growth: its path.
+        judged_on: title and scale of y.
+    """
+    scale = judged_on.quantity.scale
     tint = style.tints(rows[PARAMETERS])
     n = np.geomspace(min(growth.data), max(growth.data), 60)
     for size, of_size in rows.groupby(PARAMETERS):
-        axes.plot(of_size[DATA], 100 * of_size[fit.y], "o", color=tint[size], ms=4.5, zorder=3)
+        axes.plot(of_size[DATA], scale * of_size[fit.y], "o", color=tint[size], ms=4.5, zorder=3)
         law = fit.predict(np.column_stack([np.full(len(n), float(str(size))), n]))
         label = f"{number(float(str(size)))} parameters"
-        axes.plot(n, 100 * law, color=tint[size], lw=1.3, zorder=2, label=label)
-    errors = [100 * at.error.value for at in growth.path]
+        axes.plot(n, scale * law, color=tint[size], lw=1.3, zorder=2, label=label)
+    errors = [scale * at.error.value for at in growth.path]
     axes.plot(growth.data, errors, color=PATH, ls=(0, (4, 2)), lw=1.8, zorder=4, label="in proportion")
-    _logarithmic(axes, np.asarray(growth.data), 100 * rows[fit.y].to_numpy(float))
-    axes.set_xlabel("Training images")
-    axes.set_ylabel("Test error (%)")
+    _logarithmic(axes, np.asarray(growth.data), scale * rows[fit.y].to_numpy(float))
+    axes.set_ylabel(judged_on.quantity.axis_title)
     axes.legend(frameon=False, fontsize=8)
 
 
@@ -75,7 +91,6 @@ def _paint_sizes(axes: Axes, rows: pd.DataFrame, growth: GrowthPath) -> None:
     path = [point.parameters for point in growth.path]
     axes.plot(data, path, color=PATH, ls=(0, (4, 2)), lw=1.8, label="in proportion")
     _logarithmic(axes, data, np.array([floor, ceiling]))
-    axes.set_xlabel("Training images")
     axes.set_ylabel("Parameters")
     axes.legend(frameon=False, fontsize=8)
 

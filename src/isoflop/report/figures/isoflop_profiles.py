@@ -18,6 +18,7 @@ from isoflop.curve.result import Estimate
 from isoflop.report.figures import canvas, style
 from isoflop.report.figures.canvas import Drawing
 from isoflop.report.text.numerals import estimate, number, plural
+from isoflop.table.target import TEST_BITS
 
 TALL_INCHES = 4.6
 PANEL_INCHES = 4.3
@@ -26,7 +27,12 @@ MOST_KEYS = 10
 MOST_BUDGETS = 24
 """With more budgets, every second, third, ... is drawn."""
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-TITLES = {"train_gflops": "Training compute (GFLOPs)", "test_error": "Test error"}
+TITLES = {
+    "train_gflops": "Training compute (GFLOPs)",
+    "test_error": "Test error",
+    TEST_BITS.column: TEST_BITS.axis_title,
+    "parameters_without_embeddings": "Parameters without embeddings",
+}
 """Titles of known columns; others have their names."""
 BEST = "#D55E00"
 """The colour of what is optimal."""

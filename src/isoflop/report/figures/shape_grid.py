@@ -9,25 +9,40 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from isoflop.report.figures import canvas, style
+from isoflop.table import target
+from isoflop.table.target import BITS
 
 MOST_COLUMNS = 16
 """A grid of more widths shows colours without numbers."""
 
 
+def mean_name(rows: pd.DataFrame) -> str:
+    """Return what the grid shows, such as `mean test error`."""
+    return f"mean {target.of(rows).quantity.title.lower()}"
+
+
+def title(rows: pd.DataFrame) -> str:
+    """Return the title of the grid."""
+    return f"{mean_name(rows).capitalize()} by width and depth"
+
+
 def mean_errors(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return mean test error of all runs by depth (index) and width (columns), where both are known."""
-    known = rows.dropna(subset=["width", "depth", "test_error"])
-    errors = known.pivot_table("test_error", "depth", "width", aggfunc="mean")
+    """Return the mean test error, or loss of text, of all runs by depth (index) and width (columns), where
+    both are known."""
+    y = target.of(rows).y
+    known = rows.dropna(subset=["width", "depth", y])
+    errors = known.pivot_table(y, "depth", "width", aggfunc="mean")
     return errors.set_axis(errors.index.astype(int), axis=0).set_axis(errors.columns.astype(int), axis=1)
 
 
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw the width x depth heat map of mean test error in per cent, each field with its number.
+    """Draw the width x depth heat map of mean test error in per cent or loss in bits, with its numbers.
 
     Raises:
         ValueError: no run has a width and a depth.
     """
-    errors = 100 * mean_errors(rows)
+    quantity = target.of(rows).quantity
+    errors = quantity.scale * mean_errors(rows)
     if errors.empty:
         raise ValueError("no run has a width and a depth: nothing to draw")
     values = errors.to_numpy(float)
@@ -36,7 +51,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     axes = figure.add_subplot()
     image = axes.imshow(np.ma.masked_invalid(values), cmap="cividis", aspect="auto", origin="lower")
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    decimals = 1 if high >= 10 else 2
+    decimals = 3 if quantity.unit == BITS else 1 if high >= 10 else 2
     numbers = wide <= MOST_COLUMNS
     for row, column in itertools.product(range(tall if numbers else 0), range(wide)):
         value = float(values[row, column])
@@ -53,6 +68,6 @@ def draw(rows: pd.DataFrame) -> Figure:
     axes.set_xlabel("Width (units or channels)")
     axes.set_ylabel("Depth (layers or blocks)")
     bar = figure.colorbar(image, ax=axes, pad=0.02)
-    bar.set_label("Mean test error (%)")
+    bar.set_label(f"Mean {quantity.axis_title[0].lower()}{quantity.axis_title[1:]}")
     bar.outline.set_visible(False)
     return figure

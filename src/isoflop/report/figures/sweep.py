@@ -17,6 +17,7 @@ from isoflop.report.figures.canvas import Drawing
 from isoflop.report.figures.curves import Curves, Line
 from isoflop.report.figures.views import ChartPoints
 from isoflop.report.text.numerals import number
+from isoflop.table import target
 
 DASHES = (0, (4, 2.5))
 
@@ -130,7 +131,7 @@ def chart(points: ChartPoints, report: FitReport | None) -> Figure:
         x_high = max(float(x.max()) for x in xs)
     axes.set_xlim(x_low, x_high)
     y_low, y_high = canvas.limits(view.scale * np.concatenate(ys), 0.06)
-    axes.set_ylim(y_low, min(y_high, 100.0) if view.y == "test_error" else y_high)
+    axes.set_ylim(y_low, min(y_high, 100.0) if target.quantity(view.y).counted else y_high)
     canvas.log_ticks(axes.xaxis, x_low, x_high)
     canvas.log_ticks(axes.yaxis, *axes.get_ylim())
     axes.set_xlabel(view.x_title)
@@ -154,26 +155,32 @@ def _view(points: ChartPoints, report: FitReport | None) -> Drawing:
 
 
 def _grid(rows: pd.DataFrame) -> tuple[Drawing, ...]:
-    errors = shape_grid.mean_errors(rows)
-    if not errors.size:
+    means = shape_grid.mean_errors(rows)
+    if not means.size:
         return ()
     png, svg = canvas.render(shape_grid.draw(rows))
-    alt = f"Table of mean test error for {errors.shape[1]} widths and {errors.shape[0]} depths."
-    caption = "Mean test error in per cent over all runs of a shape (seeds and training lengths together)."
-    return (Drawing("width_depth", "Mean test error by width and depth", alt, caption, png, svg),)
+    title, name = shape_grid.title(rows), shape_grid.mean_name(rows)
+    alt = f"Table of {name} for {means.shape[1]} widths and {means.shape[0]} depths."
+    unit = target.of(rows).quantity.unit
+    caption = (
+        f"{name.capitalize()} in {'per cent' if unit == '%' else unit} over all runs of a shape (seeds and "
+        "training lengths together)."
+    )
+    return (Drawing("width_depth", title, alt, caption, png, svg),)
 
 
 def draw(rows: pd.DataFrame, fits: FitFile) -> tuple[Drawing, ...]:
     """Draw every figure that the rows allow: views, the diagnostics of the first fit, then the grid."""
     drawings = []
     with matplotlib.rc_context(canvas.RC):
-        for view in views.VIEWS:
+        for view in views.of(rows):
             points = views.select(rows, view)
             if points.seeds.empty:
                 continue
             drawings.append(_view(points, views.report_of(fits, view)))
-        first = views.report_of(fits, views.VIEWS[0])
+        main = views.of(rows)[0]
+        first = views.report_of(fits, main)
         if first is not None:
-            drawings += diagnostics.draw(views.select(rows, views.VIEWS[0]), first)
+            drawings += diagnostics.draw(views.select(rows, main), first)
         drawings += _grid(rows)
     return tuple(drawings)

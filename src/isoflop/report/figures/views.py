@@ -1,4 +1,4 @@
-"""What a chart shows: the four views of a table, its points and the mean of each configuration."""
+"""What a chart shows: the views of a table by its domain, its points and the mean of each configuration."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from isoflop.record.binomial import wilson
 from isoflop.report.figures import curves, style
 from isoflop.report.figures.curves import Curves
 from isoflop.report.text.numerals import compact
+from isoflop.table import target
+from isoflop.table.target import TEST_BITS, TEST_ERROR, TEST_LOSS, Quantity
 
 Array = npt.NDArray[np.float64]
 
@@ -34,24 +36,37 @@ FLAGGED = "flagged"
 """Column of the rows that a check names, which are drawn hollow: those of undertrained shapes."""
 FLAGGED_NAME = "Undertrained"
 
+_COMPUTE = ("compute", "train_gflops", "training compute", "Training compute (GFLOPs)")
+_JOULES = ("joules", "energy_joules", "training energy", "Training energy (J)")
+_SECONDS = ("seconds", "train_seconds", "training time", "Training time (s)")
+_BYTES = ("bytes", "examples_seen", "bytes read", "Bytes read in training")
+
+
+def _view(prefix: str, quantity: Quantity, x: tuple[str, str, str, str]) -> ChartView:
+    key, column, name, axis_title = x
+    title = f"{quantity.title} against {name}"
+    named = (f"{prefix}_{key}", column, quantity.column, title)
+    return ChartView(*named, axis_title, quantity.axis_title, quantity.scale)
+
+
 VIEWS = (
-    ChartView(
-        *("error_compute", "train_gflops", "test_error", "Test error against training compute"),
-        *("Training compute (GFLOPs)", "Test error (%)", 100.0),
-    ),
-    ChartView(
-        *("error_joules", "energy_joules", "test_error", "Test error against training energy"),
-        *("Training energy (J)", "Test error (%)", 100.0),
-    ),
-    ChartView(
-        *("error_seconds", "train_seconds", "test_error", "Test error against training time"),
-        *("Training time (s)", "Test error (%)", 100.0),
-    ),
-    ChartView(
-        *("loss_compute", "train_gflops", "test_loss", "Test loss against training compute"),
-        *("Training compute (GFLOPs)", "Test loss (nats)", 1.0),
-    ),
+    *(_view("error", TEST_ERROR, x) for x in (_COMPUTE, _JOULES, _SECONDS)),
+    _view("loss", TEST_LOSS, _COMPUTE),
 )
+"""The views of a sweep on images; the first is that of the verdict."""
+TEXT_VIEWS = tuple(_view("bits", TEST_BITS, x) for x in (_COMPUTE, _JOULES, _SECONDS, _BYTES))
+"""The views of a sweep on text."""
+
+
+def of(rows: pd.DataFrame) -> tuple[ChartView, ...]:
+    """Return the views of the rows' domain, the main one first. ValueError as target.of."""
+    return TEXT_VIEWS if target.of(rows).domain == target.TEXT else VIEWS
+
+
+def title(x: str, y: str) -> str:
+    """Return the title of a pair of axes."""
+    known = (view.title for view in (*VIEWS, *TEXT_VIEWS) if (view.x, view.y) == (x, y))
+    return next(known, f"{y} against {x}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +105,7 @@ def _keys(rows: pd.DataFrame) -> tuple[pd.DataFrame, str, str]:
 def config_means(rows: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
     """Return one row per configuration: geometric means of `x` and `y`, both positive, over its seeds.
 
-    `low` and `high`: for `test_error`, Wilson's interval at the mean for the test images of one seed (all
+    `low` and `high`: for a counted error, Wilson's interval at the mean for the test images of one seed (all
     seeds are scored on the same images, so pooling them would claim too much); else the seeds' extremes.
     """
     groups = rows.assign(log_x=np.log(rows[x]), log_y=np.log(rows[y])).groupby("place_id", sort=False)
@@ -98,7 +113,7 @@ def config_means(rows: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
     table = groups[["label", "tint", "mark", FLAGGED]].first()
     table["x"], table["y"] = np.exp(means["log_x"]), np.exp(means["log_y"])
     table["low"], table["high"], table["seeds"] = groups[y].min(), groups[y].max(), groups.size()
-    if y == "test_error":
+    if target.quantity(y).counted:
         n = groups["test_n"].first()
         table["low"], table["high"] = wilson(table["y"].to_numpy(), n.to_numpy())
     return table.reset_index().sort_values("x", ignore_index=True)
@@ -143,7 +158,7 @@ def note(points: ChartPoints, report: FitReport | None) -> str:
     text = "Faint points are single runs; each large point is the geometric mean of a configuration, "
     text += f"coloured by {points.tint_name}"
     text += f" and shaped by {points.mark_name}. " if points.mark_name else ". "
-    if points.view.y == "test_error":
+    if target.quantity(points.view.y).counted:
         text += (
             "Bars: Wilson 95% interval for the test images, at the mean error (every seed is scored on the "
             "same images, so seeds are not pooled; their spread is the faint points)."

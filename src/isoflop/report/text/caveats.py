@@ -7,15 +7,29 @@ import math
 import numpy as np
 import pandas as pd
 
+from isoflop.curve.check import finding
 from isoflop.curve.check.amount import LEAST_SCALES
 from isoflop.curve.result import FitReport, Interval
 from isoflop.record.binomial import Z95, wilson
 from isoflop.report.text import costs
+from isoflop.report.text.amounts import amount, bare
 from isoflop.report.text.numerals import interval, number, percent
 from isoflop.report.text.trust import calibrated, disagreement
+from isoflop.table import target
+
+STANDARD_ERROR = "test_bits_per_byte_se"
+"""Column of the standard error of the test loss over documents."""
+LABELS = (
+    "Labels: wrong labels in the test set put a floor under every model's error; how many there are is not "
+    "known here."
+)
+CORPUS = (
+    "Corpus: training, validation and test are documents of one kind; on another kind of text the loss is "
+    "higher and its law another."
+)
 
 
-def _test_set(rows: pd.DataFrame) -> str | None:
+def _test_images(rows: pd.DataFrame) -> str | None:
     known = rows.dropna(subset=["test_n", "test_error"])
     if known.empty:
         return None
@@ -30,15 +44,31 @@ def _test_set(rows: pd.DataFrame) -> str | None:
     )
 
 
+def _test_text(rows: pd.DataFrame) -> str | None:
+    """Return the standard error of the least loss over documents, where it is known."""
+    known = finding.known(rows, target.TEST_BITS.column, STANDARD_ERROR)
+    if known.empty:
+        return None
+    best = known.sort_values(target.TEST_BITS.column).iloc[0]
+    error = float(best[STANDARD_ERROR])
+    return (
+        f"Test text: the least loss, {amount(float(best[target.TEST_BITS.column]), target.TEST_BITS)}, has a "
+        f"standard error of {bare(error, target.TEST_BITS)} over its documents: so far it would differ on "
+        "other documents of the kind. Runs are tested on the same ones, so that they differ from one "
+        "another by less."
+    )
+
+
 def _sensitivity(rows: pd.DataFrame) -> str | None:
     """Return how far the exponent of the plain power law moves when one width is left out."""
-    known = rows[(rows["test_error"] > 0) & (rows["train_gflops"] > 0)].dropna(subset=["width"])
+    y = target.of(rows).y
+    known = rows[(rows[y] > 0) & (rows["train_gflops"] > 0)].dropna(subset=["width"])
     slopes = {}
     for width in sorted(known["width"].unique()):
         rest = known[known["width"] != width]
         x = np.log(rest["train_gflops"].to_numpy(float))
         if len(np.unique(x)) >= LEAST_SCALES:
-            slopes[width] = -float(np.polyfit(x, np.log(rest["test_error"].to_numpy(float)), 1)[0])
+            slopes[width] = -float(np.polyfit(x, np.log(rest[y].to_numpy(float)), 1)[0])
     if not slopes:
         return None
     least, most = min(slopes, key=slopes.__getitem__), max(slopes, key=slopes.__getitem__)
@@ -56,12 +86,15 @@ def _fit_notes(report: FitReport) -> list[str]:
     ]
     floor = costs.floor(report)
     if floor is not None and not costs.floor_identified(report):
+        quantity = target.quantity(report.y)
         low, high = (
-            None if side is None else 100 * side for side in (floor.interval.low, floor.interval.high)
+            None if side is None else quantity.scale * side
+            for side in (floor.interval.low, floor.interval.high)
         )
+        unit = "per cent" if quantity.unit == "%" else quantity.unit
         notes.append(
-            f"Floor: not identified (fitted {percent(floor.value)}, 95% interval "
-            f"{interval(Interval(low, high))} per cent). These data do not tell a curve that ends at a floor "
+            f"Floor: not identified (fitted {bare(floor.value, quantity)}, 95% interval "
+            f"{interval(Interval(low, high))} {unit}). These data do not tell a curve that ends at a floor "
             "from one that does not."
         )
     notes.append("Extrapolation: nothing beyond the largest run was measured; there, curves are dashed.")
@@ -78,16 +111,19 @@ def _fitted(report: FitReport) -> str:
             f"Points: laws other than the paper's two follow the {percent(report.quantile, 2)} quantile of "
             f"{report.y}, not its middle."
         )
+    if target.quantity(report.y).unit == target.BITS:
+        return (
+            "Points: all runs are fitted, not only the most efficient ones. Where several sizes share a "
+            "compute the best of them lie below this curve; IsoFLOP profiles tell them apart."
+        )
     return "Points: all runs are fitted, as in the paper, not only the most efficient ones."
 
 
 def caveats(rows: pd.DataFrame, report: FitReport | None) -> tuple[str, ...]:
-    """Return what to keep in mind; `report` is the fit of error against training GFLOPs, if there is one."""
-    labels = (
-        "Labels: wrong labels in the test set put a floor under every model's error; how many there are is "
-        "not known here."
+    """Return what to keep in mind; `report` is the fit of error or loss against training GFLOPs, if any."""
+    notes = (
+        [_test_text(rows), CORPUS] if target.of(rows).domain == target.TEXT else [_test_images(rows), LABELS]
     )
-    notes = [_test_set(rows), labels]
     if report is not None:
         notes += [_sensitivity(rows), *_fit_notes(report)]
     return tuple(note for note in notes if note)

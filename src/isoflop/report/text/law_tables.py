@@ -7,8 +7,10 @@ import dataclasses
 from isoflop.curve.result import FitReport, HeldOut, HorizonError, LawFit
 from isoflop.report.figures import style, views
 from isoflop.report.text import costs
+from isoflop.report.text.amounts import plain
 from isoflop.report.text.costs import Halving
 from isoflop.report.text.numerals import UNKNOWN, estimate, factor, interval, number, plural
+from isoflop.table.target import Quantity
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,9 +59,8 @@ def group(report: FitReport) -> Group:
         ranks.insert(
             0, LawRow(style.law_name(style.FORECAST), UNKNOWN, "", UNKNOWN, factors, UNKNOWN, _halving(half))
         )
-    title = next((v.title for v in views.VIEWS if (v.x, v.y) == (report.x, report.y)), None)
     return Group(
-        title=title or f"{report.y} against {report.x}",
+        title=views.title(report.x, report.y),
         note=_note(report),
         ratios=_ratios(report),
         ranks=tuple(ranks),
@@ -124,12 +125,12 @@ def _note(report: FitReport) -> str:
     )
 
 
-def held_out(held: HeldOut | None, scale: float) -> tuple[tuple[str, ...], ...]:
+def held_out(held: HeldOut | None, quantity: Quantity) -> tuple[tuple[str, ...], ...]:
     """Return rows (run, x, seen, predicted, 95% interval for a new run, inside or not) of held-out runs."""
     return tuple(
         (
-            *(row.run_id, number(row.x), number(scale * row.y), number(scale * row.predicted)),
-            f"{number(scale * row.low)} to {number(scale * row.high)}",
+            *(row.run_id, number(row.x), plain(row.y, quantity), plain(row.predicted, quantity)),
+            f"{plain(row.low, quantity)} to {plain(row.high, quantity)}",
             "yes" if row.low <= row.y <= row.high else "no",
         )
         for row in (held.rows if held is not None else ())

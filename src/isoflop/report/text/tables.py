@@ -9,6 +9,7 @@ import pandas as pd
 
 from isoflop.curve.result import FitFile
 from isoflop.report.text.numerals import compact, padded
+from isoflop.table import target
 from isoflop.table.aggregate import RunTable
 
 
@@ -29,9 +30,7 @@ class Grid:
     rows: tuple[tuple[str, ...], ...]
 
 
-_RUN_COLUMNS = (
-    ("test_error", "Test error (%)", 100.0),
-    ("test_loss", "Test loss (nats)", 1.0),
+_COMMON = (
     ("train_gflops", "GFLOPs", 1.0),
     ("energy_joules", "Energy (J)", 1.0),
     ("net_joules", "Above idle (J)", 1.0),
@@ -42,9 +41,18 @@ _RUN_COLUMNS = (
 )
 
 
+def _columns(rows: pd.DataFrame) -> list[tuple[str, str, float]]:
+    """Return (column, title, scale) of what any run knows, what the sweep is judged on first."""
+    judged_on = target.of(rows)
+    of_text = judged_on.domain == target.TEXT
+    second = ("examples_seen", "Read (MB)", 1e-6) if of_text else ("test_loss", "Test loss (nats)", 1.0)
+    first = (judged_on.y, judged_on.quantity.axis_title, judged_on.quantity.scale)
+    return [entry for entry in (first, second, *_COMMON) if rows[entry[0]].notna().any()]
+
+
 def runs(rows: pd.DataFrame) -> Grid:
     """Return every run, ordered by configuration: label, seed, and the columns that any run knows."""
-    known = [(name, title, scale) for name, title, scale in _RUN_COLUMNS if rows[name].notna().any()]
+    known = _columns(rows)
     columns = (
         Column("Configuration", False),
         Column("Seed", True),
@@ -61,13 +69,15 @@ def runs(rows: pd.DataFrame) -> Grid:
 
 
 def configs(rows: pd.DataFrame) -> Grid:
-    """Return one row per configuration: arithmetic means over its seeds, and the seeds' range of error."""
-    known = [entry for entry in _RUN_COLUMNS if rows[entry[0]].notna().any()]
-    titles = ("Seeds", "Mean test error (%)", "Lowest (%)", "Highest (%)", *(t for _, t, _ in known[1:]))
+    """Return one row per configuration: arithmetic means over its seeds, and the seeds' range of error or
+    loss."""
+    known, quantity = _columns(rows), target.of(rows).quantity
+    titled = (f"Mean {quantity.title.lower()}", "Lowest", "Highest")
+    titles = ("Seeds", *(f"{each} ({quantity.unit})" for each in titled), *(t for _, t, _ in known[1:]))
     columns = (Column("Configuration", False), *(Column(t, True, t == "GFLOPs") for t in titles))
     keyed_rows = []
     for _, group in rows.groupby("place_id", sort=False):
-        error = 100 * group["test_error"]
+        error = quantity.scale * group[quantity.column]
         means = [(name, scale * group[name].mean()) for name, _, scale in known[1:]]
         numbers = (error.mean(), error.min(), error.max(), *(mean for _, mean in means))
         texts = tuple(padded(float(v)) for v in numbers)

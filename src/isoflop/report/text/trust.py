@@ -5,7 +5,9 @@ from __future__ import annotations
 from isoflop.curve.result import FitReport, HorizonError
 from isoflop.report.figures import style
 from isoflop.report.text import costs
+from isoflop.report.text.amounts import bare
 from isoflop.report.text.numerals import compact, factor, number, percent
+from isoflop.table import target
 
 LEAST_PREDICTIONS = 20
 """Fewer predictions than this cannot tell a good 95% interval from a poor one."""
@@ -38,10 +40,10 @@ def disagreement(report: FitReport) -> str | None:
     end = min(fit.band.x[-1] for fit in report.fits)
     ends = {style.law_name(fit.law): costs.level(fit, end) for fit in report.fits}
     least, most = min(ends, key=ends.__getitem__), max(ends, key=ends.__getitem__)
-    show = percent if report.y.endswith("_error") else number
+    quantity = target.quantity(report.y)
     return (
         f"Laws: at {number(end / report.x_max, 2)} times the largest compute they part, from "
-        f"{show(ends[least])} ({least}) to {show(ends[most])} ({most})."
+        f"{bare(ends[least], quantity)} ({least}) to {bare(ends[most], quantity)} ({most})."
     )
 
 

@@ -12,13 +12,15 @@ from wandb_workspaces.workspaces import interface as ws
 from isoflop.curve.result import FitFile, FitReport
 from isoflop.report.text.numerals import estimate, factor
 from isoflop.report.text.trust import trust
+from isoflop.table.target import IMAGES, Target
 from isoflop.track.wandb_run import FIGURES
 
 WIDTH = wr.Config("model.width")
 PALE, DARK = "#cfe1f2", "#08306b"
 NARROW, WIDE = 12, 24
 """Half and all of a report's grid."""
-COLUMNS = ("state", "test_error", "train_gflops", "energy_joules", "energy_grade", "mfu", "reason")
+COLUMNS = ("train_gflops", "energy_joules", "energy_grade", "mfu", "reason")
+"""Columns of the list of runs after its state and what it is judged on."""
 MOST_DEVICES = 8
 
 
@@ -27,13 +29,13 @@ def _layout(width: int) -> wr.Layout:
     return wr.Layout(w=width, h=9)
 
 
-def _scatter(x: str, title: str) -> wr.ScatterPlot:
-    """Return a plot of test error against `x`, both logarithmic, coloured by width."""
+def _scatter(x: str, y: str, title: str) -> wr.ScatterPlot:
+    """Return a plot of `y` against `x`, both logarithmic, coloured by width."""
     tint = [wr.GradientPoint(PALE, offset=0), wr.GradientPoint(DARK, offset=100)]
     return wr.ScatterPlot(
         title=title,
         x=x,
-        y="test_error",
+        y=y,
         z=WIDTH,
         log_x=True,
         log_y=True,
@@ -42,30 +44,38 @@ def _scatter(x: str, title: str) -> wr.ScatterPlot:
     )
 
 
-def scatters() -> list[Any]:
-    """Return the plots that show how error falls."""
+def scatters(judged_on: Target = IMAGES) -> list[Any]:
+    """Return the plots that show how error or loss falls."""
+    y, title = judged_on.y, judged_on.quantity.title
     return [
-        _scatter("train_gflops", "Test error against training GFLOPs, coloured by width"),
-        _scatter("energy_joules", "Test error against joules, coloured by width"),
+        _scatter("train_gflops", y, f"{title} against training GFLOPs, coloured by width"),
+        _scatter("energy_joules", y, f"{title} against joules, coloured by width"),
     ]
 
 
-def _coordinates() -> wr.ParallelCoordinatesPlot:
+def _coordinates(judged_on: Target) -> wr.ParallelCoordinatesPlot:
     """Return parallel coordinates of what was chosen and what it cost and gave."""
-    log = {"model.width", "optim.lr", "train_gflops", "energy_joules", "test_error"}
+    log = {"model.width", "optim.lr", "train_gflops", "energy_joules", judged_on.y}
     settings = [wr.Config(name) for name in ("model.width", "model.depth", "optim.lr", "optim.batch_size")]
-    results = [wr.SummaryMetric(name) for name in ("train_gflops", "energy_joules", "test_error")]
+    results = [wr.SummaryMetric(name) for name in ("train_gflops", "energy_joules", judged_on.y)]
     columns = [wr.ParallelCoordinatesPlotColumn(m, log=m.name in log) for m in (*settings, *results)]
     return wr.ParallelCoordinatesPlot(columns, title="Settings and their results", layout=_layout(WIDE))
 
 
-def _curve(x: str, title: str) -> wr.LinePlot:
+def _curve(x: str, name: str, judged_on: Target) -> wr.LinePlot:
+    """Return the curve of validation error, or loss of text in nats, against `x`, which is called `name`."""
+    noun = judged_on.quantity.noun
     return wr.LinePlot(
-        title=title, x=f"curve/{x}", y=["curve/val_error"], log_x=True, log_y=True, layout=_layout(NARROW)
+        title=f"Validation {noun} against {name}",
+        x=f"curve/{x}",
+        y=[f"curve/val_{noun}"],
+        log_x=True,
+        log_y=True,
+        layout=_layout(NARROW),
     )
 
 
-def _sections() -> list[ws.Section]:
+def _sections(judged_on: Target) -> list[ws.Section]:
     power = [f"power/device_{number}_watts" for number in range(MOST_DEVICES)]
     failed = wr.BarPlot(
         title="Runs without a point, by sweep",
@@ -78,14 +88,14 @@ def _sections() -> list[ws.Section]:
         title="Seconds whose work was lost", metrics=["wasted_seconds"], layout=_layout(NARROW)
     )
     chosen = (
-        ("How error falls", scatters()),
-        ("Which settings matter", [_coordinates()]),
+        (f"How {judged_on.quantity.noun} falls", scatters(judged_on)),
+        ("Which settings matter", [_coordinates(judged_on)]),
         (
             "Curves",
             [
-                _curve("examples", "Validation error against examples"),
-                _curve("train_gflops", "Validation error against training GFLOPs"),
-                _curve("energy_joules", "Validation error against joules"),
+                _curve("examples", "examples", judged_on),
+                _curve("train_gflops", "training GFLOPs", judged_on),
+                _curve("energy_joules", "joules", judged_on),
             ],
         ),
         (
@@ -102,23 +112,33 @@ def _only(sweep: str, kind: str) -> list[Any]:
     return [expr.Config("sweep_name") == sweep, expr.Metric("JobType") == kind]
 
 
-def workspace(sweep: str, project: str, entity: str) -> ws.Workspace:
+def workspace(sweep: str, project: str, entity: str, judged_on: Target = IMAGES) -> ws.Workspace:
     """Return the saved workspace of one sweep's runs."""
+    pinned = ("state", judged_on.y, *COLUMNS)
     return ws.Workspace(
         entity=entity,
         project=project,
         name=f"isoflop {sweep}",
-        sections=_sections(),
+        sections=_sections(judged_on),
         settings=ws.WorkspaceSettings(max_runs=100, remove_legends_from_panels=True),
         runset_settings=ws.RunsetSettings(
-            filters=_only(sweep, "cell"), pinned_columns=[f"summary:{name}" for name in COLUMNS]
+            filters=_only(sweep, "cell"), pinned_columns=[f"summary:{name}" for name in pinned]
         ),
         auto_generate_panels=False,
     )
 
 
-def report(sweep: str, project: str, entity: str, fits: FitFile | None) -> wr.Report:
-    """Return the report of one sweep: the fits, the figures, and the runs behind them."""
+def report(
+    sweep: str, project: str, entity: str, fits: FitFile | None, judged_on: Target = IMAGES
+) -> wr.Report:
+    """Return the report of one sweep: the fits, the figures, and the runs behind them.
+
+    Args:
+        sweep: its name.
+        project, entity: of W&B.
+        fits: its laws, None before the first fit.
+        judged_on: what its runs are judged on.
+    """
     runs, drawn = (
         wr.Runset(name=kind, filters=_only(sweep, kind))  # of the report's own project
         for kind in ("cell", "report")
@@ -130,10 +150,10 @@ def report(sweep: str, project: str, entity: str, fits: FitFile | None) -> wr.Re
         project=project,
         entity=entity,
         title=f"isoflop {sweep}"[:128],
-        description="How error falls as training compute grows.",
+        description=f"How {judged_on.quantity.noun} falls as training compute grows.",
         blocks=[
             wr.MarkdownBlock(text="\n".join(_markdown(fits))),
-            wr.PanelGrid(runsets=[runs], panels=[*scatters(), _coordinates()]),
+            wr.PanelGrid(runsets=[runs], panels=[*scatters(judged_on), _coordinates(judged_on)]),
             wr.PanelGrid(runsets=[drawn], panels=[figures]),
         ],
         width="fluid",

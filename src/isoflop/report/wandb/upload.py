@@ -14,7 +14,9 @@ from isoflop.curve import result
 from isoflop.curve.result import FitFile
 from isoflop.record import Record
 from isoflop.record.label import shape_label
+from isoflop.table import target
 from isoflop.table.aggregate import Dropped
+from isoflop.table.target import Target
 from isoflop.track import feed
 from isoflop.track.events import Ending, RunInfo
 from isoflop.track.numbers import curve_row, summaries
@@ -146,8 +148,9 @@ def dry_run(directory: Path, project: str, entity: str | None) -> dict[str, Any]
                 "files": [f"{path.parent.name}/{path.name}" for path in ending_of(each, directory).files],
             }
         )
-    view = dashboard.workspace(sweep, project, owner)
-    page = dashboard.report(sweep, project, owner, _fits(directory))
+    judged_on = target.of_records(records)
+    view = dashboard.workspace(sweep, project, owner, judged_on)
+    page = dashboard.report(sweep, project, owner, _fits(directory), judged_on)
     return {"runs": runs, "left_out": left_out, **dashboard.specification(view, page)}
 
 
@@ -176,7 +179,7 @@ def upload(directory: Path, project: str, entity: str | None) -> Uploaded:
     if settings.mode == "offline":
         reason = "offline: run wandb sync, then this verb again online, for the workspace and the report"
         return Uploaded(ids, left_out, None, None, reason)
-    return Uploaded(ids, left_out, *_dashboard(directory, project, entity))
+    return Uploaded(ids, left_out, *_dashboard(directory, project, entity, target.of_records(records)))
 
 
 def _log_in() -> None:
@@ -190,7 +193,7 @@ def _log_in() -> None:
 
 
 def _dashboard(
-    directory: Path, project: str, entity: str | None
+    directory: Path, project: str, entity: str | None, judged_on: Target
 ) -> tuple[str | None, str | None, str | None]:
     """Save workspace and report; return (workspace's URL, report's URL, why there is none)."""
     import wandb
@@ -200,8 +203,8 @@ def _dashboard(
     sweep = sweep_name(directory)
     try:
         owner = entity or str(wandb.Api().default_entity)
-        view = dashboard.workspace(sweep, project, owner).save()
-        page = dashboard.report(sweep, project, owner, _fits(directory)).save()
+        view = dashboard.workspace(sweep, project, owner, judged_on).save()
+        page = dashboard.report(sweep, project, owner, _fits(directory), judged_on).save()
     except Exception as error:  # the runs are sent already, and the service may fail in any way
         return None, None, f"{type(error).__name__}: {error}"
     return str(view.url), str(page.url), None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +12,8 @@ from isoflop import record as records
 from isoflop.sweep.campaign import journal
 from isoflop.sweep.campaign.journal import PhaseReport
 from isoflop.sweep.campaign.recipe_check import ALLOWED_RATIO, Comparison, Decision
-from isoflop.table import aggregate, held_out
+from isoflop.table import aggregate, held_out, target
+from isoflop.table.target import Target
 
 FILE = "summary.md"
 RECIPE_FOLDER = "recipe"
@@ -108,29 +109,34 @@ def _results(folder: Path) -> str:
     joules = [each.joules for each in spent if each.joules is not None]
     energy = f"{sum(joules):,.0f} J" if len(joules) == len(spent) else "joules unknown"
     total = f"{len(rows)} points, {energy}, {sum(each.seconds for each in spent):,.0f} s"
-    lines = [_line(seeds) for _, seeds in rows.groupby("place_id", sort=False)]
-    names = ("shape", "images", "seeds", "GFLOPs", "test error", "training loss", "J", "s")
+    judged_on = target.of(rows, folder)
+    numbers = _numbers(judged_on)
+    lines = [_line(seeds, numbers) for _, seeds in rows.groupby("place_id", sort=False)]
+    y = judged_on.quantity.title.lower()
+    names = ("shape", judged_on.examples, "seeds", "GFLOPs", y, "training loss", "J", "s")
     return f"**{folder.name}**: {total}\n\n{_table(names, lines)}"
 
 
-def _line(seeds: pd.DataFrame) -> tuple[str, ...]:
-    means = {name: float(seeds[name].mean()) for name in NUMBERS}
+def _line(seeds: pd.DataFrame, numbers: Mapping[str, str]) -> tuple[str, ...]:
+    means = {name: float(seeds[name].mean()) for name in numbers}
     return (
         str(seeds["label"].iloc[0]),
-        *(_number(means[name], style) for name, style in NUMBERS.items() if name == "train_n"),
+        *(_number(means[name], style) for name, style in numbers.items() if name == "train_n"),
         str(len(seeds)),
-        *(_number(means[name], style) for name, style in NUMBERS.items() if name != "train_n"),
+        *(_number(means[name], style) for name, style in numbers.items() if name != "train_n"),
     )
 
 
-NUMBERS = {
-    "train_n": ",.0f",
-    "train_gflops": ".3g",
-    "test_error": ".2%",
-    "train_loss": ".3g",
-    "energy_joules": ".4g",
-    "train_seconds": ".3g",
-}
+def _numbers(judged_on: Target) -> dict[str, str]:
+    """Return column -> how its mean is written."""
+    return {
+        "train_n": ",.0f",
+        "train_gflops": ".3g",
+        judged_on.y: ".2%" if judged_on.quantity.unit == "%" else ".3f",
+        "train_loss": ".3g",
+        "energy_joules": ".4g",
+        "train_seconds": ".3g",
+    }
 
 
 def _number(value: float | None, style: str) -> str:

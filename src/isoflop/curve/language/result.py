@@ -1,0 +1,145 @@
+"""What a language sweep answers: frozen dataclasses that encode to JSON. What is unknown has its reason."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from isoflop.curve.isoflop.result import Profiles
+from isoflop.curve.joint.result import JointFit
+from isoflop.curve.language.cost import ByteCost
+from isoflop.curve.result import Estimate
+
+
+@dataclasses.dataclass(frozen=True)
+class CountedOptimum:
+    """The best size and the bytes it sees at `compute` (GFLOPs), and the bits a byte there, by the joint law.
+
+    `measured`: whether that size lies within those of the sweep.
+    """
+
+    compute: float
+    size: Estimate
+    seen: Estimate
+    bits: Estimate
+    measured: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class CountedSplit:
+    """The best split of counted compute under the joint law, along the sweep's ladder of shapes.
+
+    `size_exponent`, `seen_exponent`: the mean exponents of N* and D* in compute over the budgets' range.
+    They sum to more than 1 where the compute a byte f grows more slowly than N, as D* = C / f(N*).
+    `bits_exponent`: bits a byte at the optimum fall as compute to the power of its negative, E included.
+    `at_budgets`: the optimum of each budget; `curve`: the same on a grid of compute, least to largest budget.
+    """
+
+    cost: ByteCost
+    size_exponent: Estimate
+    seen_exponent: Estimate
+    bits_exponent: Estimate
+    at_budgets: tuple[CountedOptimum, ...]
+    curve: tuple[CountedOptimum, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class SizeAnswer:
+    """What the sweep says if the size of a model is the column `size`.
+
+    Attributes:
+        size: name of the column.
+        law: the joint law of bits a byte in size and bytes seen; None with `law_reason`.
+        split: what follows from it; None with `split_reason`.
+        profiles: the IsoFLOP parabolas; None with `profiles_reason`.
+        without_noise: exponents of N* and D* of the same parabolas through the law's own values at these
+            runs: how far they are from the law's is the error of the method; None where there are none.
+    """
+
+    size: str
+    law: JointFit | None
+    law_reason: str | None
+    split: CountedSplit | None
+    split_reason: str | None
+    profiles: Profiles | None
+    profiles_reason: str | None
+    without_noise: tuple[float, float] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """A configuration: width, depth, parameters without embeddings, bytes seen, mean bits a byte of seeds."""
+
+    width: float
+    depth: float
+    size: float
+    seen: float
+    bits: float
+    seeds: int
+
+
+@dataclasses.dataclass(frozen=True)
+class ShapePair:
+    """Two configurations of equal compute (GFLOPs) and nearly equal size, one deeper than the other.
+
+    `difference` is the deeper one's bits a byte less the other's; `explained` is what the joint law says of
+    it, as the deeper one has a slightly other size and, costing more a byte, sees fewer; None without a law.
+    """
+
+    compute: float
+    shallow: Shape
+    deep: Shape
+    difference: float
+    explained: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class WidthDepth:
+    """Pairs of shapes at equal size and compute.
+
+    Attributes:
+        pairs: least compute first.
+        difference: mean of the pairs' differences, in bits a byte, with its interval over pairs.
+        unexplained: mean of the differences less what the joint law explains; None without a law.
+        seed_spread: standard deviation of bits a byte between seeds of one configuration, pooled; None with
+            the reason.
+    """
+
+    pairs: tuple[ShapePair, ...]
+    difference: Estimate
+    unexplained: Estimate | None
+    seed_spread: float | None
+    seed_spread_reason: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class ShapeJoules:
+    """Joules a byte of one shape, the medians of its runs, of all that was drawn and net of idle power.
+
+    None where unknown, with the `reason`.
+    """
+
+    width: float
+    depth: float
+    size: float
+    joules: float | None
+    net_joules: float | None
+    reason: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class LanguageAnswers:
+    """What a language sweep answers.
+
+    Attributes:
+        runs, configs: number of runs of text that are not held out, and of their configurations.
+        sizes: the answers with the size counted without embeddings, then with them.
+        shapes: width against depth; None with `shapes_reason`.
+        joules: joules a byte of each shape, narrowest first.
+    """
+
+    runs: int
+    configs: int
+    sizes: tuple[SizeAnswer, ...]
+    shapes: WidthDepth | None
+    shapes_reason: str | None
+    joules: tuple[ShapeJoules, ...]

@@ -1,0 +1,128 @@
+"""The best size of model and amount of data at a compute that is counted and not 6 N D.
+
+Minimise E + A N^-alpha + B D^-beta at C = f(N) D, f being `cost.ByteCost`. In u = ln N it has its
+minimum where
+
+    ln(alpha A) - alpha u = ln(beta B) + ln s(u) + beta (ln f(u) - ln C),    s = d ln f / d ln N,
+
+whose left side falls and whose right side rises wherever s does not fall too fast: one root, by bisection.
+With f = 6 N and so s = 1 it is the closed form of Hoffmann et al. (2022), N* ~ C^(beta / (alpha + beta)).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from isoflop.curve.joint.fit import FittedLaw, estimate
+from isoflop.curve.joint.laws import JointLaw
+from isoflop.curve.joint.rows import JointRows
+from isoflop.curve.language.cost import ByteCost
+from isoflop.curve.language.result import CountedOptimum, CountedSplit
+from isoflop.curve.laws import ReportedParameter
+from isoflop.curve.result import Estimate
+
+Array = npt.NDArray[np.float64]
+
+BEYOND = math.log(30.0)
+"""An optimum is searched for this far in ln N beyond the sizes measured; there the ladder is extrapolated."""
+HALVINGS = 60
+GRID = 25
+"""Computes between the least and the largest budget over which exponents are fitted and curves drawn."""
+
+
+def best_size(
+    log_factors: Array, exponents: Array, cost: ByteCost, log_compute: Array
+) -> npt.NDArray[np.float64]:
+    """Return ln of the best size (r, m) for r laws and m computes.
+
+    Args:
+        log_factors: ln A and ln B (r, 2).
+        exponents: alpha and beta (r, 2).
+        cost: compute a byte.
+        log_compute: ln C (m,), in the unit of `cost`.
+    """
+    (alpha, beta) = (exponents[:, j, None] for j in range(2))
+    marginal = np.log(exponents) + log_factors
+    shape = (len(exponents), len(log_compute))
+    low, high = np.full(shape, cost.low - BEYOND), np.full(shape, cost.high + BEYOND)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        more = np.log(cost.slope(middle)) + beta * (cost.log(middle) - log_compute)
+        grows = marginal[:, :1] - alpha * middle > marginal[:, 1:] + more
+        low, high = np.where(grows, middle, low), np.where(grows, high, middle)
+    return np.asarray((low + high) / 2)
+
+
+def counted_split(
+    law: JointLaw, rows: JointRows, fitted: FittedLaw, cost: ByteCost, budgets: Array
+) -> CountedSplit:
+    """Return the best split of counted compute, with intervals over the resamples of `fitted`.
+
+    Args:
+        law: a law in parameters and data.
+        rows: the rows that it was fitted to.
+        fitted: its parameters for the sample and the resamples.
+        cost: compute a byte.
+        budgets: computes (m,), in the unit of `cost`, whose optima are reported; at least two.
+    """
+    floor, log_factors, b = law.terms(fitted.parameters, rows.log_x_max)
+    log_c = np.log(np.r_[np.geomspace(budgets.min(), budgets.max(), GRID), budgets])
+    u = best_size(log_factors, b, cost, log_c)
+    d = log_c - cost.log(u)
+    logs = np.stack([u, d], axis=-1)
+    bits = floor[:, None] + np.exp(log_factors[:, None] - b[:, None] * logs).sum(axis=-1)
+    free = law.form.free_parameters
+
+    def to_estimate(name: str, draws: Array, unit: str) -> Estimate:
+        return estimate(ReportedParameter(name, draws, unit), rows.configs, free)
+
+    optima = tuple(_optimum(i, log_c, logs, bits, cost, to_estimate) for i in range(len(log_c)))
+    with np.errstate(invalid="ignore"):  # a resample's floor may lie below 0
+        log_bits = np.log(bits)
+    slopes = _slopes(log_c[:GRID], np.concatenate([logs, log_bits[..., None]], axis=-1)[:, :GRID])
+    unit = "decades per decade of compute"
+    return CountedSplit(
+        cost=cost,
+        size_exponent=to_estimate("optimal_size_exponent", slopes[:, 0], unit),
+        seen_exponent=to_estimate("optimal_bytes_exponent", slopes[:, 1], unit),
+        bits_exponent=to_estimate("bits_exponent", -slopes[:, 2], "decades of bits per decade of compute"),
+        at_budgets=optima[GRID:],
+        curve=optima[:GRID],
+    )
+
+
+def _optimum(
+    i: int,
+    log_c: Array,
+    logs: Array,
+    bits: Array,
+    cost: ByteCost,
+    to_estimate: Callable[[str, Array, str], Estimate],
+) -> CountedOptimum:
+    """Return the optimum at one compute.
+
+    Args:
+        i: index of the compute.
+        log_c: ln compute (m,).
+        logs: ln of the best size and bytes (r, m, 2).
+        bits: bits a byte there (r, m).
+        cost: compute a byte, which holds the sizes measured.
+        to_estimate: turns a name, draws (r,) and a unit into an estimate.
+    """
+    return CountedOptimum(
+        compute=float(np.exp(log_c[i])),
+        size=to_estimate("optimal_size", np.exp(logs[:, i, 0]), "parameters"),
+        seen=to_estimate("optimal_bytes", np.exp(logs[:, i, 1]), "bytes"),
+        bits=to_estimate("least_bits", bits[:, i], "bits a byte"),
+        measured=bool(cost.low <= logs[0, i, 0] <= cost.high),
+    )
+
+
+def _slopes(x: Array, values: Array) -> Array:
+    """Return the least-squares slope (r, k) of values (r, m, k) on x (m,)."""
+    apart = x - x.mean()
+    return np.asarray(np.einsum("m,rmk->rk", apart, values) / (apart @ apart))

@@ -1,0 +1,31 @@
+"""Values of the quantity that a sweep is judged on, as sentences and cards have them."""
+
+from __future__ import annotations
+
+from isoflop.report.text.numerals import UNKNOWN, number, percent
+from isoflop.table.target import BITS, Quantity
+
+DECIMALS = 3
+"""Of bits a byte: seeds differ in the third."""
+
+
+def amount(value: float | None, quantity: Quantity, digits: int = 3) -> str:
+    """Return `3.25%` for a share, `2.314 bits a byte` for a loss; `digits` are those of a percentage."""
+    text = bare(value, quantity, digits)
+    return text if quantity.unit == "%" or text == UNKNOWN else f"{text} {quantity.unit}"
+
+
+def bare(value: float | None, quantity: Quantity, digits: int = 3) -> str:
+    """Return as `amount`, without the unit of a loss: for the ends of an interval."""
+    if quantity.unit == "%":
+        return percent(value, digits)
+    if quantity.unit != BITS or value is None:
+        return number(value, digits)
+    return plain(value, quantity)
+
+
+def plain(value: float, quantity: Quantity) -> str:
+    """Return the value in the quantity's unit, for a column that names it."""
+    if quantity.unit == BITS:
+        return f"{value:.{DECIMALS}f}"
+    return number(quantity.scale * value)

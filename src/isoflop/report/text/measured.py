@@ -1,0 +1,151 @@
+"""What a fit and the checks of a sweep say in sentences: the measured fall, its price, held-out runs."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from isoflop.curve.check import finding
+from isoflop.curve.check.amount import LEAST_CONFIGS, LEAST_DECADES, LEAST_SCALES
+from isoflop.curve.check.floor import FloorSupport
+from isoflop.curve.check.front import CheckReport
+from isoflop.curve.result import FitReport
+from isoflop.report.text import costs
+from isoflop.report.text.costs import Halving
+from isoflop.report.text.numerals import factor, interval, number, plural
+from isoflop.report.text.trust import trust
+from isoflop.table import target
+
+SPOKEN = {
+    "power_law_ols": "under the power law (OLS)",
+    "exponential": "under the exponential law",
+    "power_law_floor": "under the power law with a floor",
+    costs.FORECAST: "by the forecast, the average of the laws",
+}
+"""The laws whose price of halving the error or loss the verdict names."""
+
+
+def gaps(report: FitReport, seeds: pd.Series[int]) -> list[str]:
+    """Return why the data cannot support an answer, whatever the fit says."""
+    decades = math.log10(report.x_max / report.x_min)
+    missing = []
+    if decades < LEAST_DECADES:
+        missing.append(
+            f"training compute spans only {number(decades, 2)} decades, {LEAST_DECADES:g} are needed"
+        )
+    if report.configs < LEAST_CONFIGS or report.scales < LEAST_SCALES:
+        shapes, scales = plural(report.configs, "configuration"), plural(report.scales, "compute scale")
+        missing.append(f"there are only {shapes} at {scales}, {LEAST_CONFIGS} at {LEAST_SCALES} are needed")
+    if len(seeds) and int(seeds.max()) == 1:
+        missing.append("each configuration was trained with a single seed, so luck and size are one")
+    return missing
+
+
+def no_fall(report: FitReport) -> tuple[str, str] | None:
+    """Return (headline, reason) if no fall of error or loss with compute is established."""
+    b, noun = costs.exponent(report), target.quantity(report.y).noun
+    if b is None:
+        return "no power law was fitted.", "Without a power law there is no exponent to compare."
+    if b.interval.high is not None and b.interval.high < 0:
+        return (
+            f"{noun} rises with compute in this sweep.",
+            "The whole 95% interval of the exponent lies below 0: runs with more compute did worse, so they "
+            "cannot price an improvement.",
+        )
+    if b.value <= 0 or b.interval.low is None or b.interval.low <= 0:
+        return (
+            f"no fall of {noun} with compute is established here.",
+            "The 95% interval of the exponent reaches 0, so a flat curve cannot be ruled out.",
+        )
+    return None
+
+
+def undertrained(support: FloorSupport) -> str:
+    """Return `the undertrained shapes w64 d3, w128 d3 (4 runs)`."""
+    names = finding.names(support.names)
+    shapes = "shape" if len(support.names) == 1 else "shapes"
+    return f"the undertrained {shapes} {names} ({plural(support.runs, 'run')})"
+
+
+def check_sentence(checked: CheckReport | None, support: FloorSupport | None, report: FitReport) -> str:
+    """Return what the checks say that bears on the fit: undertrained shapes, in it or left out."""
+    if checked is None or not checked.undertrained_names:
+        return ""
+    names = finding.names(checked.undertrained_names)
+    if support is None:
+        return f"Left out as undertrained: {names}, whose training loss is above that of smaller shapes."
+    b, name = support.exponent_without, target.quantity(report.y).title.lower()
+    without = "" if b is None else f" Without them b is {number(b.value)} ({interval(b.interval)})."
+    return (
+        f"Among the points are undertrained shapes ({names}), drawn hollow: their training loss is above "
+        f"that of smaller shapes, so their {name} shows the recipe and not their size.{without}"
+    )
+
+
+def _cost(cost: Halving) -> str:
+    name = SPOKEN.get(cost.law, cost.law)
+    if cost.factor is None:
+        return f"{name}, {cost.reason}"
+    bounds = f" (95% interval {interval(cost.interval, 2)})" if cost.interval else ""
+    return f"{name}, {number(cost.factor, 2)} times the compute{bounds}"
+
+
+def prices(report: FitReport) -> str:
+    """Return what halving error or loss would take by the paper's laws, the floored one and the forecast."""
+    each = [costs.halving(fit, report.x_max) for fit in report.fits if fit.law in SPOKEN]
+    if report.forecast is not None:
+        each.append(costs.halving_of_forecast(report.forecast, report.x_max))
+    if not each:
+        return ""
+    noun = target.quantity(report.y).noun
+    return f"To halve the {noun} from where the sweep ends would take: {'; '.join(map(_cost, each))}."
+
+
+def of_all_points(support: FloorSupport | None) -> str:
+    """Return whose prices these are, where undertrained shapes are among the points of the laws."""
+    if support is None:
+        return ""
+    return (
+        f"Laws and forecast are fitted to all points, {undertrained(support)} too; isoflop report --exclude "
+        "undertrained leaves them out."
+    )
+
+
+def held_out(report: FitReport) -> str:
+    """Return how far off the forecast was on the held-out runs, empty without any."""
+    held = report.held_out
+    if held is None:
+        return ""
+    was = "was" if held.runs == 1 else "were"
+    return (
+        f"Held out {was} {plural(held.runs, 'run')} ({held.expression}), up to "
+        f"{number(held.largest_ratio, 2)} times the largest run that was fitted; the forecast, made without "
+        f"them, missed by {factor(held.log_rmse)}, and {held.inside_new_run_interval} of {held.runs} lie in "
+        "its 95% interval for a new run."
+    )
+
+
+def measured(report: FitReport) -> str:
+    """Return how many runs span how many decades, and the exponent of the power law through them."""
+    runs, shapes = plural(report.points, "run"), plural(report.configs, "configuration")
+    decades = number(math.log10(report.x_max / report.x_min), 2)
+    text = f"Here {runs} of {shapes} span {decades} decades of training compute"
+    plain, b = costs.law(report, "power_law_ols"), costs.exponent(report)
+    if b is None:
+        return f"{text}."
+    noun = target.quantity(report.y).noun
+    text += (
+        f"; in the power law through them, {noun} falls as compute to the power −b with b = {number(b.value)}"
+    )
+    text += f" (95% interval {interval(b.interval)})"
+    alpha = plain.paper_alpha if plain else None
+    if alpha is not None:
+        text += f", that is alpha = 1/b = {number(alpha.value)} ({interval(alpha.interval)})"
+    return f"{text}."
+
+
+def outlook(report: FitReport, support: FloorSupport | None) -> tuple[str, ...]:
+    """Return what lies beyond the sweep: the price of an improvement, how far to trust it, held-out runs."""
+    parts = (prices(report), of_all_points(support), trust(report), held_out(report))
+    return tuple(part for part in parts if part)

@@ -1,0 +1,148 @@
+"""What a sweep is judged on: test error of images, bits per byte of text, with its words, unit and axes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from isoflop.record import Record
+from isoflop.table import text_columns
+
+if TYPE_CHECKING:  # the progress of a run is written by this module's words, and needs no pandas
+    import pandas as pd
+
+DOMAIN = "domain"
+"""Column of the table that says what was trained on: IMAGE or TEXT."""
+IMAGE, TEXT = "image", "text"
+BITS = "bits a byte"
+
+
+@dataclasses.dataclass(frozen=True)
+class Quantity:
+    """A measured quantity that falls as compute grows.
+
+    Attributes:
+        column: of the table.
+        title: begins a title, such as Test error.
+        noun: what falls, in a sentence.
+        unit: as it is shown, after `scale` has multiplied the column's values.
+        scale: 100 for a share that is shown in per cent, else 1.
+        counted: whether it is a share of counted test examples, with Wilson intervals and a chance level.
+    """
+
+    column: str
+    title: str
+    noun: str
+    unit: str
+    scale: float
+    counted: bool
+
+    @property
+    def axis_title(self) -> str:
+        """Its title with its unit, as an axis or a column of a table has it."""
+        return f"{self.title} ({self.unit})"
+
+
+TEST_ERROR = Quantity("test_error", "Test error", "error", "%", 100.0, counted=True)
+TEST_LOSS = Quantity("test_loss", "Test loss", "loss", "nats", 1.0, counted=False)
+TEST_BITS = Quantity("test_bits_per_byte", "Test loss", "loss", BITS, 1.0, counted=False)
+_QUANTITIES = {each.column: each for each in (TEST_ERROR, TEST_LOSS, TEST_BITS)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """What the runs of one domain are judged on.
+
+    Attributes:
+        domain: IMAGE or TEXT.
+        quantity: the y of the sweep.
+        axes: (x, y) of the fits; the first pair is the one that must succeed.
+        examples: what an example is called, in the plural.
+        size: the column of the size N of a law in several resources.
+        validation: the column of the validation part that belongs to the quantity.
+    """
+
+    domain: str
+    quantity: Quantity
+    axes: tuple[tuple[str, str], ...]
+    examples: str
+    size: str
+    validation: str
+
+    @property
+    def y(self) -> str:
+        """The column of the quantity."""
+        return self.quantity.column
+
+
+IMAGES = Target(
+    domain=IMAGE,
+    quantity=TEST_ERROR,
+    axes=(
+        ("train_gflops", "test_error"),
+        ("train_gflops", "test_loss"),
+        ("energy_joules", "test_error"),
+        ("train_seconds", "test_error"),
+        ("dollars", "test_error"),
+    ),
+    examples="images",
+    size="parameters",
+    validation="val_error",
+)
+TEXTS = Target(
+    domain=TEXT,
+    quantity=TEST_BITS,
+    axes=tuple(
+        (x, "test_bits_per_byte") for x in ("train_gflops", "energy_joules", "train_seconds", "dollars")
+    ),
+    examples="bytes",
+    size="parameters_without_embeddings",
+    validation="val_bits_per_byte",
+)
+
+
+def of(table: pd.DataFrame, source: object = "") -> Target:
+    """Return what the runs of a table are judged on: test error, unless they were trained on text.
+
+    `source` names the table in a message.
+
+    Raises:
+        ValueError: some runs were trained on images and some on text.
+    """
+    if DOMAIN not in table:
+        return IMAGES
+    images, texts = (int((table[DOMAIN] == domain).sum()) for domain in (IMAGE, TEXT))
+    if images and texts:
+        where = f"{source}: " if str(source) else ""
+        raise ValueError(
+            f"{where}{images} runs on images and {texts} on text are no one curve ({IMAGES.y} and {TEXTS.y} "
+            "have no common axis): move the records of each into a folder of their own and fit it there"
+        )
+    return TEXTS if texts else IMAGES
+
+
+def of_records(records: Iterable[Record]) -> Target:
+    """Return what records are judged on: bits per byte if all that have data were trained on text."""
+    domains = {text_columns.domain(record) for record in records if record.data is not None}
+    return TEXTS if domains == {TEXT} else IMAGES
+
+
+def quantity(column: str) -> Quantity:
+    """Return what is known of a column of y; a column of another name is shown as it is.
+
+    Other columns that end in `_error` are shares, those that end in `_loss` or `_bits_per_byte` losses.
+    """
+    if column in _QUANTITIES:
+        return _QUANTITIES[column]
+    for suffix, like in (("_error", TEST_ERROR), ("_loss", TEST_LOSS), ("_bits_per_byte", TEST_BITS)):
+        if column.endswith(suffix):
+            title = column.replace("_", " ").capitalize()
+            return dataclasses.replace(like, column=column, title=title, counted=False)
+    return Quantity(column, column, column, column, 1.0, counted=False)
+
+
+def unit_of(column: str) -> str:
+    """Return the unit in which the table holds a column of y."""
+    known = quantity(column)
+    return "fraction" if known.unit == "%" else known.unit
