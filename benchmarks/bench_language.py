@@ -66,6 +66,7 @@ class Shape:
             "recipe": "language",
             "model.width": self.width,
             "model.depth": self.depth,
+            "model.head_width": HEAD_WIDTH,
             "model.context": self.context,
             "optim.batch_size": self.batch_size,
             "launch.device": device.type,
@@ -79,6 +80,7 @@ SHAPES = {
     "w64 d2, context 256": Shape(64, 2, 256, 4096, 16),
 }
 GPU_STEPS = 256
+HEAD_WIDTH = 16
 EVERYONE = ("nanogpt", "hf")
 CLOCKS = {"elapsed": time.perf_counter, "processor": time.process_time}
 
