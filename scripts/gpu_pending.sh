@@ -47,6 +47,8 @@ loop-bench) # at most 10 minutes: our step beside a bare loop, accelerate, Light
   # as a graph and op by op; first: pip install -c constraints.txt -e . lightning transformers accelerate airbench
   once loop/bench-gpu-graph.txt python3 benchmarks/bench_loop.py --json "$out/loop/bench-gpu-graph.json"
   once loop/bench-gpu-eager.txt python3 benchmarks/bench_loop.py --step eager --against bare tuned --json "$out/loop/bench-gpu-eager.json"
+  # language models; NANOGPT is a checkout of nanoGPT, which is left out without it
+  once loop/language-gpu.txt python3 benchmarks/bench_language.py ${NANOGPT:+--nanogpt "$NANOGPT"} --json "$out/loop/language-gpu.json"
   ;;
 loop-agreement) # about 8 minutes: eager, compiled and graph steps in fp32 and bf16, smallest and largest run
   once agreement/gpu.txt python3 benchmarks/agreement.py "$out/agreement/gpu" --seeds 10
