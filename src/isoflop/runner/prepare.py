@@ -64,7 +64,7 @@ def prepare(config: Config, device: torch.device) -> Prepared:
 
     Raises:
         ValueError: the data is missing or damaged, the batch is larger than the data or cannot be shared by
-            the processes, the model does not exist or cannot take these images, or a FLOP budget is asked for
+            the processes, the model does not exist or cannot take these inputs, or a FLOP budget is asked for
             and FLOPs are unknown.
     """
     config.check_batch()
@@ -151,7 +151,7 @@ def count_flops(config: ModelConfig, input_shape: tuple[int, ...], classes: int,
         rows: images or windows of a step.
 
     Raises:
-        ValueError: there is no such model, or it cannot take images of this shape.
+        ValueError: there is no such model, or it cannot take inputs of this shape.
     """
     key = (config, input_shape, classes, rows)
     if key not in _counted:
@@ -169,10 +169,10 @@ def count_flops(config: ModelConfig, input_shape: tuple[int, ...], classes: int,
 
 
 def weightless(config: ModelConfig, input_shape: tuple[int, ...], classes: int) -> nn.Module:
-    """Return the configured model on the meta device, in eval mode, after it has taken one such image.
+    """Return the configured model on the meta device, in eval mode, after it has taken one such input.
 
     Raises:
-        ValueError: there is no such model, or it cannot take images of this shape.
+        ValueError: there is no such model, or it cannot take inputs of this shape.
     """
     try:
         twin = build_on_meta(
