@@ -13,7 +13,7 @@ import torch
 
 from isoflop.config import Config
 from isoflop.train import data
-from isoflop.train.data import DataError, ImageSet, order, parts, sets, stream
+from isoflop.train.data import DataError, ImageSet, order, parts, sets
 from isoflop.train.data.sets import load
 
 CPU = torch.device("cpu")

@@ -32,8 +32,8 @@ def clipping(parameters: Sequence[nn.Parameter], clip_norm: float) -> Update:
         grads: list[Any] = [p.grad for p in parameters if p.grad is not None]
         norm = torch.linalg.vector_norm(torch.stack(foreach_norm(grads)))
         excess = norm / clip_norm
-        # 0 x excess is 0, or NaN where excess is no finite number: divided by infinity, finite gradients would
-        # be a silent step of zero.
+        # 0 x excess is 0, or NaN where excess is no finite number: finite gradients divided by infinity would
+        # make a silent step of zero.
         foreach_div(grads, torch.clamp(excess, min=1.0) + 0.0 * excess)
 
     return clip

@@ -267,9 +267,7 @@ class Trainer:
                 after_backward=buffers.finish if buffers else None,
             )
             began = time.perf_counter()
-            key = step.compiler.shape_key(
-                self.config, self.data.input_shape, self.data.classes, self.device
-            )
+            key = step.compiler.shape_key(self.config, self.data.input_shape, self.data.classes, self.device)
             engine, self.choice = step.prepared(
                 self.choice, parts, self._batches, self._capacity, key, self.device
             )

@@ -25,7 +25,7 @@ def own_share(drawn: Tensor, share: tuple[int, int], own_size: int) -> Tensor:
 
 
 def chunk_rows(row_bytes: int, batch_rows: int, device: torch.device) -> int:
-    """Return how many rows of `row_bytes` to gather at a time: whole batches of `batch_rows`, at least one."""
+    """Return how many rows of `row_bytes` to gather at a time: some whole batches of `batch_rows`."""
     return max(1, CHUNK_BYTES[device.type] // (row_bytes * batch_rows)) * batch_rows
 
 

@@ -10,7 +10,6 @@ import time
 
 import torch
 
-from isoflop.config import Config
 from isoflop.train.step import compiler
 from isoflop.train.step.choice import Choice, choose, draws
 from isoflop.train.step.compiler import CompileError

@@ -103,7 +103,7 @@ def keep_cache() -> Path | None:
 
 
 def shape_key(config: Config, input_shape: tuple[int, ...], classes: int, device: torch.device) -> str:
-    """Return the name of a compiled step: model, sizes of its batches, loss, precision, versions, kind of GPU.
+    """Return the name of a compiled step: model, sizes of a batch, loss, precision, versions and kind of GPU.
 
     Unlike Config.shape_id it does not depend on the length of the run, as the compiled passes do not.
 

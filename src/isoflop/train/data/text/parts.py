@@ -90,6 +90,6 @@ def _too_few(n: int, source: Source) -> str:
         else "divide it otherwise, or set data.eval_path to other text"
     )
     return (
-        f"{source.path} is {number}, and whole documents train, validate and test: give {source.key} three or "
-        f"more, {remedy}"
+        f"{source.path} is {number}, and whole documents train, validate and test: give {source.key} "
+        f"three or more, {remedy}"
     )
