@@ -193,3 +193,13 @@ def test_schema_3_kept_either_what_a_run_read_or_its_replay(
     energy = records.MIGRATIONS[3](raw)["energy"]
     assert (energy["source"], energy["own_joules"]) == (source, own)
     assert (energy["own_joules_reason"] is None) == (own is not None)
+
+
+def test_how_often_data_were_read_is_never_made_up() -> None:
+    """Schema 4 did not record it: it is the work over the data, and unknown is not 0."""
+    data = {"image_shape": [1, 8, 8], "train_n": 50}
+    raw = {"data": data, "model": {}, "loss": None, "compute": {"examples_seen": 75}}
+    assert records.MIGRATIONS[4](raw)["data"]["passes"] == 1.5
+    unknown = records.MIGRATIONS[4](raw | {"compute": None})
+    assert unknown["data"] is None
+    assert unknown["data_reason"]
