@@ -131,7 +131,7 @@ def _ledger(
     except (LookupError, ValueError):
         reason = f"{config.optim.name} needs the role of each parameter, and this model does not define them"
     parameters = sum(p.numel() for p in model.parameters())
-    multiplied = parameters - models.embedding_parameters(model)
+    multiplied = models.parameters_without_embeddings(model)
     return ModelLedger(
         name, sizes, classes, parameters, multiplied, count, config.optim.name, step_flops, reason
     )

@@ -233,3 +233,13 @@ def test_a_failure_of_schema_4_is_read(done_record: Record, tmp_path: Path) -> N
     found = records.read(path)
     assert (found.schema, found.state, found.data, found.loss) == (records.SCHEMA, "failed", None, None)
     assert found.model.parameters_without_embeddings_reason == "the model has no token embeddings"
+
+
+def test_how_often_data_were_read_is_never_made_up() -> None:
+    """Schema 4 did not record it: it is the work over the data, and unknown is not 0."""
+    data = {"image_shape": [1, 8, 8], "train_n": 50}
+    raw = {"data": data, "model": {}, "loss": None, "compute": {"examples_seen": 75}}
+    assert records.MIGRATIONS[4](raw)["data"]["passes"] == 1.5
+    unknown = records.MIGRATIONS[4](raw | {"compute": None})
+    assert unknown["data"] is None
+    assert unknown["data_reason"]

@@ -85,4 +85,4 @@ def test_a_failure_leaves_no_mark(make_config: MakeConfig, monkeypatch: pytest.M
     config = make_config("model=mlp")
     with pytest.raises(CompileError, match="OSError: disk full"):
         precompile.compile_step(config, (1, 8, 8), 10, CPU)
-    assert not compiler.is_cached(compiler.shape_key(config, CPU))
+    assert not compiler.is_cached(compiler.shape_key(config, (1, 8, 8), 10, CPU))

@@ -94,6 +94,23 @@ def flat(model: nn.Module) -> list[nn.Parameter]:
     return parameters(*(p.grad.flatten().tolist() for p in model.parameters() if p.grad is not None))
 
 
+@pytest.mark.parametrize(("size", "clip_norm"), [(1e30, 1.0), (1e18, 1e-25)])
+def test_a_norm_that_overflows_is_no_step_of_zero(size: float, clip_norm: float) -> None:
+    """All gradients are finite; their norm, or the norm in units of clip_norm, is not."""
+    made = parameters([size, -size], [0.0])
+    clipping(made, clip_norm)()
+    assert grads(made).isnan().all()
+
+
+@pytest.mark.parametrize("kind", ["eager", "static"])
+def test_a_run_whose_norm_overflows_diverges(kind: step.EngineKind, make_config: MakeConfig) -> None:
+    made = trainer(make_config("model=mlp", "optim.clip_norm=0.1"), kind)
+    next(made.model.parameters()).register_hook(lambda grad: grad.clamp(-1, 1).sign() * 1e30)
+    made.advance(3, (1.0,) * 8)
+    with pytest.raises(loop.DivergedError):
+        made.check_finite()
+
+
 @pytest.mark.parametrize("kind", ["eager", "static"])
 @pytest.mark.parametrize("bad", [torch.inf, torch.nan])
 def test_a_gradient_that_is_no_number_is_found_in_the_loss(

@@ -13,7 +13,7 @@ import torch
 
 from isoflop.config import Config
 from isoflop.train import data
-from isoflop.train.data import DataError, ImageSet, parts, sets, stream
+from isoflop.train.data import DataError, ImageSet, order, parts, sets
 from isoflop.train.data.sets import load
 
 CPU = torch.device("cpu")
@@ -145,7 +145,7 @@ def test_chunking_does_not_change_the_stream(
     augment: str, digits: ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = list(islice(data.stream.batches(digits, 32, 0, PLAIN, augment=augment), 60))
-    monkeypatch.setitem(stream.CHUNK_BYTES, "cpu", 1)
+    monkeypatch.setitem(order.CHUNK_BYTES, "cpu", 1)
     single = list(islice(data.stream.batches(digits, 32, 0, PLAIN, augment=augment), 60))
     for (a, b), (c, d) in zip(whole, single, strict=True):
         assert torch.equal(a, c)

@@ -22,6 +22,7 @@ from isoflop.table.grouping import distinct_scales
 Array = npt.NDArray[np.float64]
 
 GRADES = "ABCD"
+HASH_DIGITS = 8
 LEAST_ENERGY_GRADE = "C"
 """Joules of a lower grade cannot be attributed to one run (meter/energy/grade.py) and are not fitted."""
 
@@ -176,14 +177,49 @@ def refuse_mixed(rows: pd.DataFrame, x: str) -> None:
             )
 
 
+LENGTHS = ("train_gflops", "examples_seen")
+"""What a batch size may follow from: the budget, as in an IsoFLOP design, or the bytes read."""
+
+
 def by_design(rows: pd.DataFrame) -> tuple[str, ...]:
     """Return settings that vary with the length of training by a rule: on text the number of passes, which is
-    below one, and the batch size where it never falls as more bytes are read."""
+    below one, and the batch size where it never falls as the budget, or the number of bytes read, grows."""
     if target.of(rows).domain != target.TEXT:
         return ()
-    by_length = rows.groupby("examples_seen")["batch_size"].agg(["min", "max"])
-    one_rule = bool((by_length["min"] == by_length["max"]).all()) and by_length["max"].is_monotonic_increasing
+    one_rule = any(_never_falls(rows, length, "batch_size") for length in LENGTHS)
     return ("epochs", "batch_size") if one_rule else ("epochs",)
+
+
+def _never_falls(rows: pd.DataFrame, x: str, y: str) -> bool:
+    """Return whether y has one value at each scale of x and is no less at a larger one, over the rows where
+    both are known; False where there are none."""
+    if x not in rows or y not in rows:
+        return False
+    known = rows[[x, y]].dropna()
+    by_scale = known[y].groupby(distinct_scales(numbers(known, x))).agg(["min", "max"])
+    one_value = bool((by_scale["min"] == by_scale["max"]).all())
+    return not known.empty and one_value and by_scale["max"].is_monotonic_increasing
+
+
+def versions_of_data(rows: pd.DataFrame) -> dict[str, pd.Series[str]]:
+    """Return, for each data set of one name and fraction of which the rows hold several, their hashes.
+
+    Other data under one name are another text at data.path, the source of another interpreter, images of
+    another resolution, or files that were changed between the runs.
+
+    Returns:
+        By "NAME" ("NAME, fraction F" of a part): split_sha256, indexed as its rows.
+    """
+    if "split_sha256" not in rows or "data" not in rows:
+        return {}
+    fractions = numbers(rows, "data_fraction") if "data_fraction" in rows else np.ones(len(rows))
+    known = rows.assign(data_fraction=np.nan_to_num(fractions, nan=1.0))
+    known = known.dropna(subset=["data", "split_sha256"])
+    return {
+        str(name) if fraction == 1 else f"{name}, fraction {fraction:g}": group["split_sha256"]
+        for (name, fraction), group in known.groupby(["data", "data_fraction"])
+        if len(set(group["split_sha256"])) > 1
+    }
 
 
 def _warnings(
@@ -214,6 +250,9 @@ def _warnings(
         values = _values(rows, name)
         if len(values) > 1:
             warnings.append(f"mixed {plural}: {_shown(values)}")
+    for name, hashes in versions_of_data(rows).items():
+        shown = _shown(sorted({str(each)[:HASH_DIGITS] for each in hashes}))
+        warnings.append(f"mixed data under the name {name}: split_sha256 {shown}")
     at_chance = sum(": no information about the law" in e.reason for e in excluded)
     if at_chance:
         warnings.append(

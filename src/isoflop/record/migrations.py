@@ -66,11 +66,12 @@ def _from_4(raw: dict[str, Any]) -> dict[str, Any]:
     """Schema 4 knew images only, and did not say how often they were read."""
     new: dict[str, Any] = {"schema": 5}
     data, model, loss = raw["data"], raw["model"], raw["loss"]
-    if data is not None:
-        seen = raw["compute"]["examples_seen"] if raw["compute"] else 0
+    if data is not None and raw["compute"] is None:  # written by no version: a file that was edited
+        new |= {"data": None, "data_reason": "how often they were read is unknown, as the work is"}
+    elif data is not None:
         new["data"] = {key: value for key, value in data.items() if key != "image_shape"} | {
             "input_shape": data["image_shape"],
-            "passes": seen / data["train_n"],
+            "passes": raw["compute"]["examples_seen"] / data["train_n"],
             "text": None,
             "text_reason": "the data are images",
         }

@@ -33,7 +33,10 @@ class ErrorRate:
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """Mean cross-entropy in nats; `train` is over as many training examples as are tested, at most.
+    """Mean cross-entropy in nats.
+
+    `train` is over some of the training examples: as many images as are tested, at most; of text about
+    data.eval_bytes, in evenly spaced windows.
 
     `test_document_se_nats` is the standard error of `test` over the documents of the test part, each of which
     may be easier or harder as a whole.
@@ -316,8 +319,12 @@ class OptimFacts:
 
 @dataclasses.dataclass(frozen=True)
 class TextFacts:
-    """The text that was read: `sha256` is over all of its bytes, `document_mark` the value that stands before
-    each document. `python_version` is that of the standard library whose source was read."""
+    """The text that was read.
+
+    `document_mark` is the value that stands before each document. `sha256` is over the bytes with these
+    marks, the lengths of the documents and which part each is in, before data.fraction. `python_version` is
+    that of the standard library whose source was read.
+    """
 
     files: int
     file_bytes: int

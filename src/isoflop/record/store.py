@@ -70,7 +70,17 @@ class _Head(msgspec.Struct):
     state: State = "failed"
 
 
+class _OfData(msgspec.Struct):
+    split_sha256: str | None = None
+
+
+class _Data(msgspec.Struct):
+    state: State = "failed"
+    data: _OfData | None = None
+
+
 _HEAD = msgspec.json.Decoder(_Head)
+_DATA = msgspec.json.Decoder(_Data)
 _RECORD = msgspec.json.Decoder(Record)
 
 
@@ -106,6 +116,15 @@ def is_done(path: Path) -> bool:
         return read_state(path) == "done"
     except (RecordError, OSError):
         return False
+
+
+def read_split_sha256(path: Path) -> str | None:
+    """Return the hash of the data of a finished point; None without a readable record of one at `path`."""
+    try:
+        stored = _DATA.decode(path.read_bytes())
+    except (msgspec.DecodeError, UnicodeDecodeError, OSError):
+        return None
+    return stored.data.split_sha256 if stored.data and stored.state == "done" else None
 
 
 def read(path: Path) -> Record:

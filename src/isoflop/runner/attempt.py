@@ -15,7 +15,7 @@ from isoflop import signals
 from isoflop.config import Config
 from isoflop.meter.device import hardware
 from isoflop.record import Provenance, Record, State, window_losses
-from isoflop.runner import assemble, checkpoint, provenance
+from isoflop.runner import assemble, checkpoint, provenance, same_data
 from isoflop.runner.context import RunContext, WallClock
 from isoflop.runner.energy import gpu_uuids
 from isoflop.runner.prepare import Prepared, pick_device, prepare
@@ -52,6 +52,8 @@ def run_attempt(
     ):
         if request.again and world.is_main:
             checkpoint.discard(config)
+        if not request.again:
+            world.run_on_all(lambda: _check_same_data(config, prepared, world))
         if done := world.from_main(() if request.again else finished(config)):
             return done
         context = RunContext(provenance.next_attempt(config), clock, stop, tracker, world, watch)
@@ -75,6 +77,11 @@ def run_attempt(
         if world.is_main:
             tracker.end(written)
         return written
+
+
+def _check_same_data(config: Config, prepared: Prepared, world: World) -> None:
+    if world.is_main:
+        same_data.check(config, prepared.data.split_sha256)
 
 
 @contextlib.contextmanager

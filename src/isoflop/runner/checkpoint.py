@@ -63,13 +63,25 @@ def load(config: Config, trainer: Trainer) -> Checkpoint | None:
     if stored is None:
         return None
     text, snapshots = stored
+    state, own = _decoded(config, text), trainer.snapshot()
+    if state is None or not all(snapshot_file.fits(own, saved) for saved in snapshots.values()):
+        return None
+    return Checkpoint(state, snapshots) if _earlier_points_exist(config, state) else None
+
+
+def read_state(config: Config) -> TrainingState | None:
+    """Return the training state of the newest intact checkpoint of the run, or None."""
+    header = snapshot_file.load_header(path_of(config))
+    return None if header is None else _decoded(config, header)
+
+
+def _decoded(config: Config, header: str) -> TrainingState | None:
+    """Return the training state in a checkpoint's header, if it can be read and is of this run."""
     try:
-        state = msgspec.json.decode(text, type=TrainingState)
+        state = msgspec.json.decode(header, type=TrainingState)
     except msgspec.DecodeError:
         return None
-    own = trainer.snapshot()
-    fits = state.run_id == config.run_id and all(snapshot_file.fits(own, s) for s in snapshots.values())
-    return Checkpoint(state, snapshots) if fits and _earlier_points_exist(config, state) else None
+    return state if state.run_id == config.run_id else None
 
 
 def _earlier_points_exist(config: Config, state: TrainingState) -> bool:

@@ -74,7 +74,8 @@ class Evaluator:
                 self._context.feed.point(point, point.step)
 
     def score_point(self) -> tuple[Score, Score]:
-        """Return the scores at a point: on the test part, and on as many training examples at most.
+        """Return the scores at a point: on the test part, and on what is evaluated of the training part
+        (record.Loss).
 
         Raises:
             DivergedError: a loss is NaN or infinite.

@@ -33,7 +33,7 @@ def compile_ahead(config: Config, runs: int, device: torch.device) -> bool:
     model = models.build(config.model, data.input_shape, data.classes, seed=0, device=torch.device("cpu"))
     launch = config.launch
     choice = step.choose(launch.step, device, model, work=work, deterministic=launch.deterministic)
-    key = compiler.shape_key(config, device)
+    key = compiler.shape_key(config, data.input_shape, data.classes, device)
     if choice.kind != "compiled_graph" or compiler.is_cached(key):
         return False
     compile_step(config, data.input_shape, data.classes, device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Hashable
 
 import torch
 from torch import nn
@@ -13,7 +14,7 @@ from isoflop.meter.flops import count as flops
 from isoflop.meter.flops.count import FlopCount
 from isoflop.meter.flops.twin import build_on_meta
 from isoflop.train import models, schedule, step
-from isoflop.train.data import DataSet, Facts, facts_of, load
+from isoflop.train.data import DataSet, Facts, facts_of, load, state_of_files
 from isoflop.train.schedule import Horizon
 
 
@@ -59,16 +60,19 @@ def pick_device(launch: LaunchConfig, index: int = 0) -> torch.device:
     return device
 
 
-def prepare(config: Config, device: torch.device) -> Prepared:
+def prepare(config: Config, device: torch.device, *, reread_changed: bool = True) -> Prepared:
     """Load the data, count the FLOPs and lay out the steps; train and write nothing.
+
+    Data that this process has read are not read again, unless their files have changed since; with
+    `reread_changed` false that is not looked for, which costs seconds in a folder of a million images.
 
     Raises:
         ValueError: the data is missing or damaged, the batch is larger than the data or cannot be shared by
-            the processes, the model does not exist or cannot take these images, or a FLOP budget is asked for
+            the processes, the model does not exist or cannot take these inputs, or a FLOP budget is asked for
             and FLOPs are unknown.
     """
     config.check_batch()
-    data = _load(config, device)
+    data = _load(config, device, reread_changed)
     count, plan = lay_out(config, facts_of(data))
     return Prepared(data, count, plan)
 
@@ -94,19 +98,27 @@ def lay_out(config: Config, facts: Facts) -> tuple[FlopCount, Plan]:
     return count, dataclasses.replace(plan, planned_train_flops=planned)
 
 
-_loaded: dict[tuple[DataConfig, int | None, torch.device], DataSet] = {}
-"""The data sets that this process has read last, at most KEPT_SETS: the next run may need one of them."""
+_loaded: dict[tuple[DataConfig, int | None, torch.device], tuple[Hashable, DataSet]] = {}
+"""The data sets that this process has read last, at most KEPT_SETS, with what their files were like then: the
+next run may need one of them."""
 KEPT_SETS = 2
 
 
-def _load(config: Config, device: torch.device) -> DataSet:
+def _load(config: Config, device: torch.device, reread_changed: bool) -> DataSet:
     """Return the data set on the device, kept for the next run of this process."""
     key = (config.data, config.model.context, device)
-    if key not in _loaded:
+    kept = _loaded.get(key)
+    if kept is not None and not reread_changed:
+        return kept[1]
+    # Looked at before the files are read: if they change meanwhile, the next run reads them again.
+    state = state_of_files(config.data)
+    if kept is None or kept[0] != state:
+        del kept
+        _loaded.pop(key, None)
         while len(_loaded) >= KEPT_SETS:
             del _loaded[next(iter(_loaded))]
-        _loaded[key] = load(config, device)
-    return _loaded[key]
+        _loaded[key] = state, load(config, device)
+    return _loaded[key][1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +163,7 @@ def count_flops(config: ModelConfig, input_shape: tuple[int, ...], classes: int,
         rows: images or windows of a step.
 
     Raises:
-        ValueError: there is no such model, or it cannot take images of this shape.
+        ValueError: there is no such model, or it cannot take inputs of this shape.
     """
     key = (config, input_shape, classes, rows)
     if key not in _counted:
@@ -169,10 +181,10 @@ def count_flops(config: ModelConfig, input_shape: tuple[int, ...], classes: int,
 
 
 def weightless(config: ModelConfig, input_shape: tuple[int, ...], classes: int) -> nn.Module:
-    """Return the configured model on the meta device, in eval mode, after it has taken one such image.
+    """Return the configured model on the meta device, in eval mode, after it has taken one such input.
 
     Raises:
-        ValueError: there is no such model, or it cannot take images of this shape.
+        ValueError: there is no such model, or it cannot take inputs of this shape.
     """
     try:
         twin = build_on_meta(

@@ -141,6 +141,8 @@ class TrainingState(
         uncharged_seconds: wall time that no record has accounted for.
         wasted_steps, wasted_seconds: work of the present horizon that was lost with an attempt and done
             again.
+        split_sha256: hash of the data that it is trained on; None in a checkpoint that an earlier version
+            wrote.
     """
 
     run_id: str
@@ -154,3 +156,4 @@ class TrainingState(
     uncharged_seconds: float = 0.0
     wasted_steps: int = 0
     wasted_seconds: float = 0.0
+    split_sha256: str | None = None

@@ -139,7 +139,7 @@ class RunTrainer:
         trainer.keep_loss_sums(schedule.loss_marks(trainer.steps, ends))
         self._branched_from: Snapshot | None = None
         self._resumed_steps = 0
-        self.state = TrainingState(run_id=config.run_id)
+        self.state = TrainingState(run_id=config.run_id, split_sha256=prepared.data.split_sha256)
 
     def points(self) -> Iterator[TrainedPoint]:
         """Train, and yield each point as it is reached; after a branch the trunk goes on from where it was
@@ -191,7 +191,8 @@ class RunTrainer:
         clock = self._context.clock
         clock.earlier_seconds += seconds
         if resumed is not None:
-            self.state = resumed.state
+            # The data are the same (same_data), though a checkpoint of an earlier version does not say which.
+            self.state = replace(resumed.state, split_sha256=self.state.split_sha256)
             self._resumed_steps = self.state.steps_done
             clock.earlier_seconds += self.state.uncharged_seconds
             self._branched_from = resumed.snapshots.get(TRUNK)
@@ -281,8 +282,7 @@ class RunTrainer:
         """Return the parameters of a language model without its token embeddings; None for other models."""
         if not self._config.data.is_text:
             return None
-        model = self._trainer.model
-        return sum(p.numel() for p in model.parameters()) - models.embedding_parameters(model)
+        return models.parameters_without_embeddings(self._trainer.model)
 
     def _point_at(self, horizon: Horizon, setup_seconds: float, warmup_seconds: float) -> TrainedPoint:
         """Return the point at `horizon`, tested."""

@@ -22,11 +22,11 @@ def workload(config: Config, prepared: Prepared, device: torch.device, runs: int
     """
     if device.type != "cuda":
         return None
-    count, batch = prepared.count, config.optim.batch_size
+    count, batch, data = prepared.count, config.optim.batch_size, prepared.data
     element = BYTES_PER_ELEMENT[resolve_precision(config.precision.compute, device)]
     return Workload(
         flops_per_step=times(batch, count.train_flops_per_example),
         bytes_per_step=times(batch * element, count.train_elements_per_example),
         steps=runs * prepared.plan.all_steps,
-        cached=compiler.is_cached(compiler.shape_key(config, device)),
+        cached=compiler.is_cached(compiler.shape_key(config, data.input_shape, data.classes, device)),
     )

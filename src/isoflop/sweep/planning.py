@@ -221,27 +221,35 @@ def take_over_counted_work(counted: bytes | None) -> None:
 
 def _plan_in_child(
     configs: tuple[Config, ...], counted: tuple[bytes, ...]
-) -> tuple[tuple[_Planned, ...], int]:
-    """Return what is planned for each configuration, and the number of GPUs.
+) -> tuple[dict[str, _Planned], int]:
+    """Return what is planned for each config_id, and the number of GPUs.
 
     Args:
-        configs: one of each configuration, any seed.
+        configs: of all runs.
         counted: work that was counted before.
+
+    Raises:
+        ValueError: a run's input cannot be used, or what it has reached so far was trained on other data.
     """
     import torch
 
-    from isoflop.runner import prepare
+    from isoflop.runner import prepare, same_data
 
     for each in counted:
         take_over_counted_work(each)
-    planned = []
+    planned: dict[str, _Planned] = {}
+    splits: dict[str, str] = {}
     for config in configs:
-        prepared = prepare.prepare(config, torch.device("cpu"))
-        work = pickle.dumps(prepare.counted_work(config, prepared))
-        planned.append(_Planned(prepared.plan.planned_train_flops, work))
+        config_id = config.config_id
+        if config_id not in planned:
+            prepared = prepare.prepare(config, torch.device("cpu"), reread_changed=False)
+            work = pickle.dumps(prepare.counted_work(config, prepared))
+            planned[config_id] = _Planned(prepared.plan.planned_train_flops, work)
+            splits[config_id] = prepared.data.split_sha256
+        same_data.check(config, splits[config_id])
     device = prepare.pick_device(configs[0].launch)
     gpus = torch.cuda.device_count() if device.type == "cuda" else 0
-    return tuple(planned), gpus
+    return planned, gpus
 
 
 def plan(runs: tuple[PlannedRun, ...]) -> tuple[tuple[PlannedRun, ...], int]:
@@ -254,15 +262,16 @@ def plan(runs: tuple[PlannedRun, ...]) -> tuple[tuple[PlannedRun, ...], int]:
     that will train.
 
     Raises:
-        ConfigError: a run's data, model or batch size cannot be used.
+        ConfigError: a run's data, model or batch size cannot be used, or the data have changed since another
+            part of the sweep was trained.
         RuntimeError: the planning process died.
     """
     ids = [planned.config.config_id for planned in runs]
     distinct = {config_id: planned.config for config_id, planned in zip(ids, runs, strict=True)}
     shapes = {config_id: config.shape_id for config_id, config in distinct.items()}
     known = tuple({shape: _counted[shape] for shape in shapes.values() if shape in _counted}.values())
-    each, gpus = call_in_child("planning", _plan_in_child, tuple(distinct.values()), known)
-    by_config = dict(zip(distinct, each, strict=True))
+    all_configs = tuple(planned.config for planned in runs)
+    by_config, gpus = call_in_child("planning", _plan_in_child, all_configs, known)
     _counted.update({shapes[config_id]: made.counted for config_id, made in by_config.items()})
     flops = {config_id: made.train_flops for config_id, made in by_config.items()}
     first = {shape: number for number, shape in reversed(list(enumerate(shapes.values())))}

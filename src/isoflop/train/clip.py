@@ -20,7 +20,8 @@ def clipping(parameters: Sequence[nn.Parameter], clip_norm: float) -> Update:
 
     The norm is the Euclidean one of all gradients as one vector. The host reads nothing, so that the function
     can be captured in a CUDA graph: gradients are divided also where that changes nothing. A norm that is no
-    finite number leaves NaN in the gradients, then in the weights and in the next loss, where it is noticed.
+    finite number, be it that a gradient is none or that only the norm overflows, leaves NaN in the gradients,
+    then in the weights and in the next loss, where it is noticed.
 
     Args:
         parameters: what is trained; those without a gradient are left out.
@@ -30,6 +31,9 @@ def clipping(parameters: Sequence[nn.Parameter], clip_norm: float) -> Update:
     def clip() -> None:
         grads: list[Any] = [p.grad for p in parameters if p.grad is not None]
         norm = torch.linalg.vector_norm(torch.stack(foreach_norm(grads)))
-        foreach_div(grads, torch.clamp(norm / clip_norm, min=1.0))
+        excess = norm / clip_norm
+        # 0 x excess is 0, or NaN where excess is no finite number: finite gradients divided by infinity would
+        # make a silent step of zero.
+        foreach_div(grads, torch.clamp(excess, min=1.0) + 0.0 * excess)
 
     return clip

@@ -40,7 +40,7 @@ def resolve_precision(compute: str, device: torch.device) -> str:
 
 
 class Trainer:
-    """One run in training: the model, the optimizers, the order of images and the step it is at.
+    """One run in training: the model, the optimizers, the order of examples and the step it is at.
 
     Attributes:
         config, data, steps, device: as passed; `steps` is the length of the whole run.
@@ -154,7 +154,7 @@ class Trainer:
         return self.step * self.config.optim.batch_size
 
     def restart(self) -> None:
-        """Return to before the first step: weights, statistics, optimizer, order of images, randomness."""
+        """Return to before the first step: weights, statistics, optimizer, order of examples, randomness."""
         state.copy_into(self._weights, self._initial)
         state.zero([*self._moments, self.loss_sum])
         if self._average:
@@ -267,8 +267,9 @@ class Trainer:
                 after_backward=buffers.finish if buffers else None,
             )
             began = time.perf_counter()
+            key = step.compiler.shape_key(self.config, self.data.input_shape, self.data.classes, self.device)
             engine, self.choice = step.prepared(
-                self.choice, parts, self._batches, self._capacity, self.config, self.device
+                self.choice, parts, self._batches, self._capacity, key, self.device
             )
             self.compile_seconds = 0.0 if self.kind == "eager" else time.perf_counter() - began
             # Compiling and capturing take real steps, on real batches.

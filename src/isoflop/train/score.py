@@ -34,8 +34,8 @@ class Score:
 
     `brier` is the Brier score of images (Brier 1950): the mean over images of the sum over classes of
     (probability - indicator)^2, in [0, 2]; None for text, and in a checkpoint of a version that did not
-    compute it. For text `over_documents` says how sure the means are, where two documents or more were
-    evaluated, and `window_nats` [W] holds the mean loss of each window of the test part.
+    compute it. For text `over_documents` holds the standard errors of loss and error, where two documents or
+    more were evaluated, and `window_nats` [W] the mean loss of each window of the test part.
     """
 
     wrong: int

@@ -67,6 +67,12 @@ def load(path: Path, device: torch.device) -> tuple[str, dict[str, Snapshot]] | 
     return None
 
 
+def load_header(path: Path) -> str | None:
+    """Return the header of the newest intact checkpoint; None without one."""
+    contents = _read_intact(path) or _read_intact(older(path))
+    return None if contents is None else str(contents["words"])
+
+
 def remove(path: Path) -> None:
     """Remove a checkpoint and the one before it."""
     for file in (path, older(path)):

@@ -21,7 +21,7 @@ class Snapshot:
     """Copies of everything that the next step depends on.
 
     Attributes:
-        step: steps taken so far, which is also the position in the stream of images.
+        step: steps taken so far, which is also the position in the stream of examples.
         tensors: the trainer's state tensors, in its own fixed order.
         cpu_random: state of torch's CPU generator.
         cuda_random: state of the GPU's generator; None on a CPU.

@@ -105,15 +105,18 @@ def test_the_cache_is_the_users_and_remembers_shapes(
 ) -> None:
     monkeypatch.setenv(compiler.CACHE_VARIABLE, "")
     config = make_config("model=resnet", "seed=1")
-    key = compiler.shape_key(config, CPU)
+    key = compiler.shape_key(config, (1, 8, 8), 10, CPU)
     assert not compiler.is_cached(key)
     compiler.mark_cached(key)
     assert compiler.is_cached(key)
     assert compiler.keep_cache() == tmp_path / "cache" / "inductor"
     same = make_config("model=resnet", "seed=2", "optim.lr=1", "schedule.epochs=3", "data.fraction=0.5")
-    assert compiler.shape_key(same, CPU) == key
+    assert compiler.shape_key(same, (1, 8, 8), 10, CPU) == key
+    for shape, classes in (((1, 8, 8), 11), ((1, 4, 16), 10)):
+        assert compiler.shape_key(config, shape, classes, CPU) != key
     for change in ("model.width=4", "optim.batch_size=16", "precision=bf16", "optim.label_smoothing=0.1"):
-        assert compiler.shape_key(make_config("model=resnet", change), CPU) != key, change
+        changed = make_config("model=resnet", change)
+        assert compiler.shape_key(changed, (1, 8, 8), 10, CPU) != key, change
     monkeypatch.setenv(compiler.CACHE_VARIABLE, str(tmp_path / "other"))
     assert not compiler.is_cached(key)
     assert compiler.keep_cache() == tmp_path / "other"

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from isoflop.train.data.text import TextSet, stream, text_batches
+from isoflop.train.data import order
+from isoflop.train.data.text import TextSet, text_batches
 
 Load = Callable[..., TextSet]
 BATCH = 40
@@ -95,7 +96,7 @@ def test_seeking_gives_what_iterating_that_far_gives(text: TextSet, number: int,
 @pytest.mark.parametrize("chunk", [1, 2000, 10**9])
 def test_chunks_do_not_change_the_stream(text: TextSet, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = list(islice(text_batches(text, BATCH, 0), 3 * per_pass(text)))
-    monkeypatch.setitem(stream.CHUNK_BYTES, "cpu", chunk)
+    monkeypatch.setitem(order.CHUNK_BYTES, "cpu", chunk)
     assert same(text_batches(text, BATCH, 0), iter(whole), len(whole))
 
 

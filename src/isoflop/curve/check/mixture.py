@@ -31,6 +31,9 @@ def check(table: pd.DataFrame) -> Outcome:
     if not {"git_commit", "isoflop_version", "device"} & set(recorded):
         return finding.needs(CHECK, "git_commit or device")
     findings = [found for name in recorded if (found := _mixed(table, name, kinds[name])) is not None]
+    findings += [
+        _changed_data(table, name, hashes) for name, hashes in points.versions_of_data(table).items()
+    ]
     seen = [kinds[name] for name in (*OF_CODE, *OF_HARDWARE) if name in recorded]
     return finding.outcome(CHECK, findings, f"one value each of {', '.join(seen)}")
 
@@ -47,6 +50,26 @@ def _mixed(table: pd.DataFrame, name: str, kind: str) -> Finding | None:
     sentence = f"mixed {kind}: {finding.names(values)}, all in one fit"
     what = "fit them apart, or run the fewer again" + ("" if of_recipe else "; --mixed fits them together")
     return Finding(CHECK, "note" if of_recipe else "warning", finding.subjects(rest), sentence, what)
+
+
+def _changed_data(table: pd.DataFrame, name: str, hashes: pd.Series[str]) -> Finding:
+    """Return the finding about data that are others under one name.
+
+    Args:
+        table: the rows of the sweep.
+        name: of the data set.
+        hashes: split_sha256 of its rows.
+    """
+    rest = table.loc[hashes.index[hashes != hashes.mode().iloc[0]]]
+    shown = finding.names(sorted({each[: points.HASH_DIGITS] for each in hashes}))
+    sentence = f"mixed data under the name {name}: split_sha256 {shown}, all in one fit"
+    return Finding(
+        CHECK,
+        "warning",
+        finding.subjects(rest),
+        sentence,
+        "train all on the same text, interpreter's source or images, or fit them apart",
+    )
 
 
 def _text(value: object) -> str:

@@ -35,7 +35,10 @@ def predict(runs: Sequence[PlannedRun], directory: Path) -> tuple[tuple[float | 
 
 
 def _steps_in_child(configs: tuple[Config, ...]) -> tuple[tuple[RunPlan, ...], Site]:
-    """Return the steps of each run, and this machine. FLOPs, which take 0.4 s a shape, are not counted."""
+    """Return the steps of each run, and this machine.
+
+    FLOPs, which take 0.4 s a shape, are counted only where the length of a run is given in them.
+    """
     import torch
 
     from isoflop.runner import prepare
@@ -46,10 +49,17 @@ def _steps_in_child(configs: tuple[Config, ...]) -> tuple[tuple[RunPlan, ...], S
     plans = []
     for config in configs:
         known, batch_size = facts(config), config.optim.batch_size
-        steps = schedule.total_steps(
-            config.schedule, train_n=known.train_n, batch_size=batch_size, train_flops_per_example=None
-        )
-        plan = prepare.Plan(steps, schedule.horizons(config.schedule, steps), None)
+        if config.schedule.train_gflops is not None:
+            _, plan = prepare.lay_out(config, known)
+        else:
+            steps = schedule.total_steps(
+                config.schedule,
+                train_n=known.train_n,
+                batch_size=batch_size,
+                train_flops_per_example=None,
+                passes=known.passes,
+            )
+            plan = prepare.Plan(steps, schedule.horizons(config.schedule, steps), None)
         ends = tuple(each.end_step for each in plan.horizons)
         epoch_steps = known.train_n // batch_size
         unknown = (None,) * len(ends)

@@ -7,7 +7,7 @@ small as it is, resolves errors as finely as possible. Text is split by whole do
 """
 
 from isoflop.train.data.dataset import DataSet, Facts
-from isoflop.train.data.front import batches, facts, facts_of, load
+from isoflop.train.data.front import batches, facts, facts_of, load, state_of_files
 from isoflop.train.data.parts import DataError, ImageSet, Part, PartName, split
 from isoflop.train.data.text import TextSet
 
@@ -24,4 +24,5 @@ __all__ = [
     "facts_of",
     "load",
     "split",
+    "state_of_files",
 ]

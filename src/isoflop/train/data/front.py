@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from isoflop.config import Config
-from isoflop.train.data import sets, stream
+from isoflop.config import Config, DataConfig
+from isoflop.train.data import folder, sets, stream
 from isoflop.train.data.dataset import DataSet, Facts
 from isoflop.train.data.parts import ImageSet
-from isoflop.train.data.text import TextSet, load_text, text_batches
+from isoflop.train.data.text import TextSet, corpus, load_text, text_batches
 
 
 def load(config: Config, device: torch.device) -> DataSet:
@@ -24,6 +25,19 @@ def load(config: Config, device: torch.device) -> DataSet:
         assert config.model.context is not None
         return load_text(config.data, config.model.context, device)
     return sets.load(config.data, device)
+
+
+def state_of_files(config: DataConfig) -> Hashable:
+    """Return what differs if the user's files were changed: their names, sizes and times.
+
+    None for data that are not the user's own: they are checked against a hash, or made.
+
+    Raises:
+        DataError: a file is missing.
+    """
+    if config.is_text:
+        return corpus.sources(config)
+    return folder.scan(Path(config.root)).state if config.name == "imagefolder" else None
 
 
 def facts(config: Config) -> Facts:

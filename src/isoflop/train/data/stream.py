@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from isoflop.train.data.augment import crop_flip, draw_crops
-from isoflop.train.data.order import generator, own_share, to_device
+from isoflop.train.data.order import chunk_rows, generator, own_share, to_device
 from isoflop.train.data.parts import ImageSet
 
-CHUNK_BYTES = {"cpu": 2**20, "cuda": 32 * 2**20}
-"""float32 bytes normalised at a time: a core's cache on a CPU, few launches a step on a GPU."""
+BYTES_PER_PIXEL = 4
+"""float32, as normalised."""
 
 
 def batches(
@@ -47,8 +47,7 @@ def batches(
     own_size, rest = divmod(batch_size, share[1])
     assert not rest, "ranks must divide the batch"
     device = data.train.labels.device
-    batch_bytes = 4 * data.train.images[0].numel() * own_size
-    chunk = max(1, CHUNK_BYTES[device.type] // batch_bytes) * own_size
+    chunk = chunk_rows(BYTES_PER_PIXEL * data.train.images[0].numel(), own_size, device)
     epoch, step = divmod(start_step, per_epoch)
     while True:
         epoch_rows = slice(step * batch_size, per_epoch * batch_size)

@@ -10,7 +10,6 @@ import time
 
 import torch
 
-from isoflop.config import Config
 from isoflop.train.step import compiler
 from isoflop.train.step.choice import Choice, choose, draws
 from isoflop.train.step.compiler import CompileError
@@ -63,7 +62,7 @@ def prepared(
     parts: Parts,
     stream: Stream,
     capacity: int,
-    config: Config,
+    cache_key: str,
     device: torch.device,
 ) -> tuple[Engine, Choice]:
     """Return the engine of a choice, compiled or captured, or the choice's fallback where that fails.
@@ -75,7 +74,7 @@ def prepared(
         parts: what the steps work on.
         stream: batches.
         capacity: the most steps that one call of `advance` will take.
-        config: the run, which names the compiled step in the cache.
+        cache_key: names the compiled step in the cache (`compiler.shape_key`).
         device: where the model lives.
 
     Raises:
@@ -93,11 +92,11 @@ def prepared(
         problem = str(error)
     else:
         if kept:
-            compiler.mark_cached(compiler.shape_key(config, device))
+            compiler.mark_cached(cache_key)
         return made, choice
     # Outside the handler, whose traceback holds on to the failed engine and its memory.
     del made
-    return prepared(choice.instead(problem), parts, stream, capacity, config, device)
+    return prepared(choice.instead(problem), parts, stream, capacity, cache_key, device)
 
 
 def _refusal(choice: Choice, error: CompileError) -> ValueError:

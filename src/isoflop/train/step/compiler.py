@@ -44,7 +44,7 @@ class _CompiledOnlyError(Exception):
     """Raised by a backend in place of returning something to run."""
 
 
-def compile_into_cache(loss_of: LossFunction, images: Tensor, labels: Tensor) -> None:
+def compile_into_cache(loss_of: LossFunction, inputs: Tensor, targets: Tensor) -> None:
     """Compile both passes of `loss_of` into the kept cache and run neither: the device computes nothing.
 
     The cache's key is a hash of the traced graph, the shapes and the versions, so that another process that
@@ -58,9 +58,9 @@ def compile_into_cache(loss_of: LossFunction, images: Tensor, labels: Tensor) ->
     dynamo: Any = importlib.import_module("torch._dynamo")
     functorch: Any = importlib.import_module("torch._functorch.config")
 
-    def lower(graph: Any, inputs: list[Tensor]) -> Any:
+    def lower(graph: Any, graph_inputs: list[Tensor]) -> Any:
         nonlocal finished
-        dynamo.lookup_backend(COMPILER)(graph, inputs)
+        dynamo.lookup_backend(COMPILER)(graph, graph_inputs)
         finished = True
         raise _CompiledOnlyError
 
@@ -68,7 +68,7 @@ def compile_into_cache(loss_of: LossFunction, images: Tensor, labels: Tensor) ->
     try:
         # The backward pass is otherwise lowered when it is first called.
         with functorch.patch(force_non_lazy_backward_lowering=True):
-            torch.compile(loss_of, dynamic=False, backend=lower)(images, labels)
+            torch.compile(loss_of, dynamic=False, backend=lower)(inputs, targets)
     except Exception as error:
         if not finished:
             raise CompileError(problem(error)) from error
@@ -102,15 +102,20 @@ def keep_cache() -> Path | None:
     return kept
 
 
-def shape_key(config: Config, device: torch.device) -> str:
-    """Return the name of a compiled step: model, images, batch, loss, precision, versions and kind of GPU.
+def shape_key(config: Config, input_shape: tuple[int, ...], classes: int, device: torch.device) -> str:
+    """Return the name of a compiled step: model, sizes of a batch, loss, precision, versions and kind of GPU.
 
     Unlike Config.shape_id it does not depend on the length of the run, as the compiled passes do not.
+
+    Args:
+        config: the run.
+        input_shape: sizes of an image, or of a window.
+        classes: number of logits, which the data decide: 257 for a text in which every byte occurs.
+        device: where the step runs.
     """
-    data = config.data
     parts = {
         "model": config.model,
-        "data": (data.name, data.resolution),
+        "data": (config.data.is_text, input_shape, classes),
         "optim": (config.optim.batch_size, config.optim.label_smoothing),
         "precision": config.precision,
         "versions": (isoflop.__version__, str(torch.__version__)),

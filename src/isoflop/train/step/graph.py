@@ -39,7 +39,7 @@ class Static:
         self._parts, self._capture, self._compiled = parts, capture, compiled
         self._parameters = trained(parts.model)
         self._clip = clipping(self._parameters, parts.clip_norm) if parts.clip_norm is not None else None
-        self._images, self._labels = (torch.zeros_like(tensor) for tensor in example)
+        self._inputs, self._targets = (torch.zeros_like(tensor) for tensor in example)
         device = example[0].device
         # The fused kernels read float32 rates on a GPU. On a CPU they read them as Python's floats, float64:
         # the number that the other engines pass.
@@ -57,7 +57,7 @@ class Static:
     @property
     def device(self) -> torch.device:
         """Where the step runs."""
-        return self._images.device
+        return self._inputs.device
 
     def prepare(self, stream: Stream) -> None:
         """Compile, then capture the step after a few on a side stream that make the libraries' workspaces.
@@ -104,7 +104,7 @@ class Static:
         if not self._compiled:
             return
         try:
-            self._loss_of(self._images, self._labels).backward()  # type: ignore[no-untyped-call]
+            self._loss_of(self._inputs, self._targets).backward()  # type: ignore[no-untyped-call]
         except torch.OutOfMemoryError:
             raise
         # Tracing, lowering, Triton, a C++ compiler and files: each has exceptions of its own.
@@ -133,8 +133,8 @@ class Static:
 
     def fill(self, batch: tuple[Tensor, Tensor]) -> None:
         """Copy a batch to where the step reads it."""
-        self._images.copy_(batch[0], non_blocking=True)
-        self._labels.copy_(batch[1], non_blocking=True)
+        self._inputs.copy_(batch[0], non_blocking=True)
+        self._targets.copy_(batch[1], non_blocking=True)
 
     def take_step(self) -> None:
         """Take a step, op by op, on the batch and the column of rates that are in place."""
@@ -142,7 +142,7 @@ class Static:
         # The step's rates, looked up on the device: a number of the host's would be captured as a constant.
         torch.index_select(self._table, 1, self._column, out=self._rates)
         self._column.add_(1)
-        loss = self._loss_of(self._images, self._labels)
+        loss = self._loss_of(self._inputs, self._targets)
         loss.backward()  # type: ignore[no-untyped-call]
         if self._clip:
             self._clip()

@@ -92,12 +92,12 @@ def _source(key: str, path: str, separator: bytes | None, table_key: str, table:
     Raises:
         DataError: a file is missing, or the table is to divide a folder.
     """
-    found = files.find_text(Path(path), key)
+    listed = files.find_text(Path(path), key)
     if table is None:
-        return Source(key, path, found, separator)
+        return Source(key, path, listed, separator)
     if Path(path).is_dir():
         raise DataError(f"{path} is a folder, and {table_key} divides one file: set {table_key} to null")
-    return Source(key, path, found, None, files.find(Path(table), table_key))
+    return Source(key, path, listed, None, files.find(Path(table), table_key))
 
 
 @functools.lru_cache(maxsize=1)

@@ -83,13 +83,13 @@ def _about(sizes: NDArray[np.int64], target: float, leave: float) -> NDArray[np.
 
 
 def _too_few(n: int, source: Source) -> str:
-    found = "one document only" if n == 1 else f"{n} different documents only"
+    number = "one document only" if n == 1 else f"{n} different documents only"
     remedy = (
         "divide it by data.separator or data.offsets, or set data.eval_path to other text"
         if source.separator is None and source.table is None
         else "divide it otherwise, or set data.eval_path to other text"
     )
     return (
-        f"{source.path} is {found}, and whole documents train, validate and test: give {source.key} three or "
-        f"more, {remedy}"
+        f"{source.path} is {number}, and whole documents train, validate and test: give {source.key} "
+        f"three or more, {remedy}"
     )

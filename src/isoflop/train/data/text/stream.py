@@ -7,11 +7,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from isoflop.train.data.order import generator, own_share, to_device
+from isoflop.train.data.order import chunk_rows, generator, own_share, to_device
 from isoflop.train.data.text.sets import TextSet
 
-CHUNK_BYTES = {"cpu": 2**20, "cuda": 32 * 2**20}
-"""int64 inputs and targets gathered at a time: a core's cache on a CPU, few launches a step on a GPU."""
 BYTES_PER_EXAMPLE = 16
 """An input and a target, int64 both, as embedding and cross-entropy want them."""
 
@@ -45,7 +43,7 @@ def text_batches(
     assert per_pass > 0, "the batch is larger than the text"
     own_rows, rest = divmod(rows, share[1])
     assert not rest, "ranks must divide the batch"
-    chunk = max(1, CHUNK_BYTES[device.type] // (BYTES_PER_EXAMPLE * context * own_rows)) * own_rows
+    chunk = chunk_rows(BYTES_PER_EXAMPLE * context, own_rows, device)
     number, step = divmod(start_step, per_pass)
     while True:
         # The whole pass is drawn even when it is entered in the middle: the order is that of the full pass.

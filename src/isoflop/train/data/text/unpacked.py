@@ -52,8 +52,8 @@ def load(name: str) -> list[bytes] | None:
 def save(name: str, texts: Sequence[bytes]) -> None:
     """Write an entry, if that can be done; the disk may be full or the folder read-only.
 
-    Nobody waits: processes that start together all unpack, which takes the time that waiting for one of them
-    would, and the first to finish writes.
+    No process waits for another: those that start together all unpack, which takes the time that waiting for
+    one of them would, and the first to finish writes.
     """
     header = np.array([len(texts), *map(len, texts)], "<i8").tobytes()
     digest = hashlib.sha256(header)

@@ -35,10 +35,10 @@ def cut(
 ) -> Windows:
     """Return windows that predict bytes of one document each, no byte twice.
 
-    A document's first window begins with its mark, so that every byte can be predicted; what is left at its
-    end, shorter than a context, is not. All windows are kept if they predict at most `most_bytes`. Else they
-    are shared among the documents in proportion to their lengths, at least one each where there are enough,
-    evenly spaced in each document.
+    A document's first window begins with its mark, so that its first byte can be predicted too. The bytes
+    after its last whole window, fewer than a context, are not evaluated. All windows are kept if they predict
+    at most `most_bytes`. Else they are shared among the documents in proportion to their lengths, at least
+    one each where there are enough, evenly spaced in each document.
 
     Args:
         marks: int64 [documents]: index in the tokens of each document's mark.
