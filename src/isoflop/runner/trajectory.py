@@ -281,8 +281,7 @@ class RunTrainer:
         """Return the parameters of a language model without its token embeddings; None for other models."""
         if not self._config.data.is_text:
             return None
-        model = self._trainer.model
-        return sum(p.numel() for p in model.parameters()) - models.embedding_parameters(model)
+        return models.parameters_without_embeddings(self._trainer.model)
 
     def _point_at(self, horizon: Horizon, setup_seconds: float, warmup_seconds: float) -> TrainedPoint:
         """Return the point at `horizon`, tested."""

@@ -60,9 +60,7 @@ def refuse_one_path(solved: Solved) -> None:
         )
 
 
-def predict_new_runs(
-    rows: pd.DataFrame, at: Array, *, resamples: int = RESAMPLES, seed: int = 0
-) -> tuple[Array, int]:
+def predict_new_runs(rows: pd.DataFrame, at: Array, *, resamples: int = RESAMPLES, seed: int = 0) -> Array:
     """Predict bits a byte of new runs from the joint law of the others.
 
     Args:
@@ -72,7 +70,7 @@ def predict_new_runs(
         seed: of the resamples.
 
     Returns:
-        (m, 3): the prediction and the ends of the 95% interval for a new run; and the number of runs fitted.
+        (m, 3): the prediction and the ends of the 95% interval for a new run.
 
     Raises:
         ValueError: no runs of text, or they do not carry the law with an interval.
@@ -87,4 +85,4 @@ def predict_new_runs(
     values = np.column_stack([predicted, ends])
     if not np.isfinite(values).all():
         raise ValueError("the resampled laws are not finite at the new runs")
-    return values, len(solved.rows.y)
+    return values

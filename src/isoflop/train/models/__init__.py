@@ -75,3 +75,8 @@ def embedding_parameters(model: nn.Module) -> int:
     are the learned positions of vit, which are added to every example's tokens.
     """
     return sum(module.weight.numel() for module in model.modules() if isinstance(module, nn.Embedding))
+
+
+def parameters_without_embeddings(model: nn.Module) -> int:
+    """Return the parameters of a language model without its token table (`embedding_parameters`)."""
+    return sum(p.numel() for p in model.parameters()) - embedding_parameters(model)
