@@ -45,6 +45,19 @@ def solve_law(rows: pd.DataFrame, size: str = shapes.SIZE, *, resamples: int, se
     return solve.solve(JOINT_LAWS[LAW], used, resources, shapes.BITS, resamples=resamples, seed=seed)
 
 
+def is_crossed(rows: pd.DataFrame) -> bool:
+    """Return whether runs of text cross sizes and bytes, so that they can carry the law; it is not fitted."""
+    text, law = text_rows(rows), JOINT_LAWS[LAW]
+    if text.empty or not set(text.columns) >= {*RESOURCES, shapes.BITS}:
+        return False
+    used = joint_rows.select(text, RESOURCES, shapes.BITS)
+    try:
+        joint_rows.refuse_too_few(LAW, law.form.free_parameters, RESOURCES, used)
+        return not joint_rows.collinearity_warnings(used, RESOURCES)
+    except ValueError:
+        return False
+
+
 def refuse_one_path(solved: Solved) -> None:
     """Raise ValueError if the rows do not tell size from data, as with one size a budget.
 
