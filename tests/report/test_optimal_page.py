@@ -128,7 +128,7 @@ def test_held_out_runs_are_judged_with_interval_and_error_in_per_cent(crossed):
     text, _, fits = crossed
     held = fits.reports[0].held_out
     assert held.law == "chinchilla"
-    assert f"the joint law, fitted without them, missed by ×{1 + held.log_rmse:.2f}" in text
+    assert f"the joint law, fitted without them, missed by ×{math.exp(held.log_rmse):.3f}, " in text
     first = held.rows[0]
     assert (
         f"{first.run_id} {first.x:,.0f} {_bits(first.y)} {_bits(first.predicted)} {_bits(first.low)} to "
@@ -140,7 +140,7 @@ def test_held_out_runs_are_judged_with_interval_and_error_in_per_cent(crossed):
 def test_the_figure_shows_it(crossed):
     text, _, _ = crossed
     assert "Line: the joint law at the best size for each compute" in text
-    assert "held-out runs with the interval predicted before" in text
+    assert "held-out runs with their predicted interval" in text
 
 
 def test_without_a_floor_the_exponent_is_of_all_bits(optimal, crossed):

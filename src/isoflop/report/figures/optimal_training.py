@@ -47,7 +47,7 @@ def draw(optimal: OptimalTraining, rows: pd.DataFrame, reports: Sequence[FitRepo
         canvas.legends(side, TALL_INCHES, _keys(optimal, known, held))
         png, svg = canvas.render(figure)
     floor = f", dotted its irreducible part {number(optimal.floor.value)}" if optimal.floor_identified else ""
-    judged = ", held-out runs with the interval predicted before" if held else ""
+    judged = "; held-out runs with their predicted interval" if held else ""
     caption = (
         "Line: the joint law at the best size for each compute, with its 95% interval; dashed beyond the "
         f"largest budget{floor}. Dots: all runs, by size{judged}. The lowest dots of a budget are those of "

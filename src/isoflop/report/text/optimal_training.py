@@ -158,14 +158,12 @@ def caveats(optimal: OptimalTraining) -> list[str]:
         f"{number(most)} GFLOPs.",
         "Points: the joint law is fitted to all runs and read at the best size of each budget. The law "
         "through all runs, whatever their size, lies above it and stands further down.",
-        f"Misfit: runs scatter about the joint law by {factor(optimal.misfit)}, seeds included.",
+        f"Misfit: runs scatter about the joint law by {factor(optimal.misfit, 4)}, seeds included.",
         "Extrapolation: nothing beyond the largest budget was measured; there, the curve is dashed.",
     ]
     if outside:
-        notes.append(
-            f"Sizes: from {number(min(outside))} to {number(max(outside))} GFLOPs the best size lies beyond "
-            "those measured."
-        )
+        ends = dict.fromkeys((number(min(outside)), number(max(outside))))
+        notes.append(f"Sizes: at {' to '.join(ends)} GFLOPs the best size lies beyond those measured.")
     return notes
 
 
