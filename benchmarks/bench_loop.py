@@ -38,12 +38,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from isoflop.config import compose
+from isoflop.config import Config, compose
 from isoflop.meter.device.hardware import describe_cpu
 from isoflop.meter.energy.window_meter import WindowMeter
 from isoflop.runner.energy import gpu_uuids
 from isoflop.train import models, schedule
-from isoflop.train.data import ImageSet, Part, sets
+from isoflop.train.data import DataSet, ImageSet, Part, sets
 from isoflop.train.loop import Trainer
 from isoflop.train.step import EngineKind
 from isoflop.train.step.choice import NAMED
@@ -84,18 +84,32 @@ def task(overrides: list[str], name: str, device: torch.device, step: str) -> ot
     return others.Task(config, images, device)
 
 
-def ours(given: others.Task, steps: int) -> Contestant:
-    """Return our trainer, as `isoflop run` uses it between two evaluations."""
-    trainer = Trainer(given.config, given.data, steps, given.device)
+def ours(
+    config: Config,
+    data: DataSet,
+    device: torch.device,
+    steps: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Contestant:
+    """Return our trainer, as `isoflop run` uses it between two evaluations.
+
+    Args:
+        config: what it trains.
+        data: what it trains on, on `device`.
+        device: where it trains.
+        steps: after so many it starts anew.
+        clock: returns seconds.
+    """
+    trainer = Trainer(config, data, steps, device)
     trainer.warm_up()
-    factors = schedule.learning_rates(given.config.schedule, steps)
-    uuids = gpu_uuids(given.device)
+    factors = schedule.learning_rates(config.schedule, steps)
+    uuids = gpu_uuids(device)
     meter = WindowMeter(uuids, period_seconds=0.1, idle_seconds=0).__enter__() if uuids else None
 
     def take(number: int) -> float:
         if trainer.step + number > steps:
             trainer.restart()
-        began = time.perf_counter()
+        began = clock()
         if meter:
             meter.begin()
         trainer.advance(trainer.step + number, factors)
@@ -103,7 +117,7 @@ def ours(given: others.Task, steps: int) -> Contestant:
         if meter:
             meter.end()
         trainer.check_finite()
-        return time.perf_counter() - began
+        return clock() - began
 
     return take
 
@@ -165,7 +179,7 @@ def gathering(given: others.Task) -> Iterator[tuple[Tensor, Tensor]]:
 
 def contestants(given: others.Task, wanted: list[str], steps: int) -> dict[str, Contestant]:
     """Return those wanted that are installed; the others are named on stderr."""
-    made: dict[str, Contestant] = {"ours": ours(given, steps)}
+    made: dict[str, Contestant] = {"ours": ours(given.config, given.data, given.device, steps)}
     makers: dict[str, Callable[[], Contestant]] = {
         "bare": lambda: by_hand(given, gathered=False),
         "tuned": lambda: by_hand(given, gathered=True),

@@ -47,6 +47,8 @@ loop-bench) # at most 10 minutes: our step beside a bare loop, accelerate, Light
   # as a graph and op by op; first: pip install -c constraints.txt -e . lightning transformers accelerate airbench
   once loop/bench-gpu-graph.txt python3 benchmarks/bench_loop.py --json "$out/loop/bench-gpu-graph.json"
   once loop/bench-gpu-eager.txt python3 benchmarks/bench_loop.py --step eager --against bare tuned --json "$out/loop/bench-gpu-eager.json"
+  # language models; NANOGPT is a checkout of nanoGPT, which is left out without it
+  once loop/language-gpu.txt python3 benchmarks/bench_language.py ${NANOGPT:+--nanogpt "$NANOGPT"} --json "$out/loop/language-gpu.json"
   ;;
 loop-agreement) # about 8 minutes: eager, compiled and graph steps in fp32 and bf16, smallest and largest run
   once agreement/gpu.txt python3 benchmarks/agreement.py "$out/agreement/gpu" --seeds 10
@@ -68,6 +70,22 @@ meter-sensors) # at most 13 minutes: the GPU's update periods, counter against i
   ;;
 tracker-overhead) # at most 25 minutes: seconds each tracker adds to the smallest run, and ratios on a run of half a minute
   once tracker/overhead.txt python3 benchmarks/bench_tracker.py --seconds 30 --rounds 8
+  ;;
+language) # at most 10 minutes: sweep=isoflop_lm on TEXT, a folder with train.txt.xz, train.offsets.csv, val.txt.xz and
+  # val.offsets.csv (64 MB or more to train), with joules and its held-out budgets; then the page of what there is
+  text=${TEXT:?the folder with train.txt.xz, train.offsets.csv, val.txt.xz and val.offsets.csv}
+  timeout 570 python3 -m isoflop sweep sweep=isoflop_lm data.path="$text/train.txt.xz" data.offsets="$text/train.offsets.csv" \
+    data.eval_path="$text/val.txt.xz" data.eval_offsets="$text/val.offsets.csv" meter.idle_seconds=5 "out=$out/isoflop-lm" || true
+  python3 -m isoflop report "$out/isoflop-lm"
+  ;;
+language-rates) # at most 5 minutes: five rates at the smallest shape of sweep=isoflop_lm on the lowest budget, at the largest on a
+  # high one, and at a middle one on both
+  text=${TEXT:?as for language}
+  timeout 270 python3 -m isoflop sweep sweep=rates_lm data=text data.path="$text/train.txt.xz" data.offsets="$text/train.offsets.csv" \
+    data.eval_path="$text/val.txt.xz" data.eval_offsets="$text/val.offsets.csv" model.context=256 model.head_width=8 meter=none \
+    'sweep.points=[{model: {width: 8, depth: 1}, schedule: {train_gflops: 1000}, optim: {batch_size: 2048}}, {model: {width: 64, depth: 2}, schedule: {train_gflops: 1000}, optim: {batch_size: 2048}}, {model: {width: 64, depth: 2}, schedule: {train_gflops: 30000}, optim: {batch_size: 8192}}, {model: {width: 256, depth: 4}, schedule: {train_gflops: 30000}, optim: {batch_size: 8192}}]' \
+    "out=$out/language-rates" || true
+  python3 -m isoflop check "$out/language-rates"
   ;;
 paper-overparameterised) # at most 15 minutes: data and width grow together on Fashion-MNIST, 7 sizes x 3 seeds, the page's section
   python3 -m isoflop sweep sweep=overparameterised data=fashion_mnist data.dimension=null data.teacher_width=null \

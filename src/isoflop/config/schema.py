@@ -460,6 +460,16 @@ class Config:
         return identities.digest(identity)
 
     @property
+    def step_id(self) -> str:
+        """Hash of `identity` without seed and learning rate: runs that surely share one compiled step.
+
+        Runs of other lengths may not: a captured step holds the weight decay, which optim.base_steps scales.
+        """
+        identity = identities.without_seed(self.identity)
+        del identity["optim"]["lr"]
+        return identities.digest(identity)
+
+    @property
     def directory(self) -> Path:
         """The folder that holds the records."""
         return Path(self.out)

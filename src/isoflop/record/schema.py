@@ -298,8 +298,10 @@ class ModelFacts:
 
 @dataclasses.dataclass(frozen=True)
 class OptimFacts:
-    """What the optimizer really used. `lr` is the peak of the schedule at this batch size; `lr_interior` says
-    whether it was the best of a grid and not at its edge."""
+    """What the optimizer really used, at this batch size and length: `lr` is the peak of the schedule.
+
+    `lr_interior` says whether it was the best of a grid and not at its edge.
+    """
 
     name: str
     lr: float

@@ -240,7 +240,7 @@ def train_loss(trained: TrainedPoint) -> tuple[LossInterval, ...]:
 def optim_facts(
     config: Config, run_steps: int, trained: TrainedPoint, lr_interior: bool | None
 ) -> OptimFacts:
-    """Return what the optimizer used: with the rate at the run's batch size and length.
+    """Return what the optimizer used: with rate and decay at the run's batch size and length.
 
     Args:
         config: the run.
@@ -248,10 +248,11 @@ def optim_facts(
         trained: the point, whose own steps are recorded.
         lr_interior: None where no grid of learning rates was tried.
     """
+    lr, weight_decay = optim.scaled(config.optim, run_steps)
     return OptimFacts(
         name=config.optim.name,
-        lr=optim.scaled(config.optim, run_steps)[0],
-        weight_decay=config.optim.weight_decay,
+        lr=lr,
+        weight_decay=weight_decay,
         batch_size=config.optim.batch_size,
         parametrization=config.model.parametrization,
         lr_interior=lr_interior,

@@ -24,7 +24,7 @@ class RunRequest:
             grid.
         again: train although the run is done. A finished record is only ever replaced by another finished
             one.
-        runs_of_shape: runs of the sweep, this one included, that can use one compiled step (Config.shape_id).
+        runs_of_step: runs of the sweep, this one included, that can use one compiled step (Config.step_id).
         shared: what other runs use at the same time, so that the joules of this one cannot be told apart.
         metering: `run`, the run is metered by itself, with an idle baseline and, if it is short, a replay of
             its own; `shape`, the process goes on to other runs with the same meter, and the energy of the
@@ -37,4 +37,4 @@ class RunRequest:
     again: bool = False
     shared: Shared = "nothing"
     metering: Literal["run", "shape"] = "run"
-    runs_of_shape: int = 1
+    runs_of_step: int = 1

@@ -36,7 +36,7 @@ def measure_idle(config: Config, device_index: int, *, use: bool) -> IdlePower:
 
 
 def meter_shape(
-    config: Config, device_index: int, seconds: float | None = None, *, runs_of_shape: int = 1
+    config: Config, device_index: int, seconds: float | None = None, *, runs_of_step: int = 1
 ) -> ShapeEnergy:
     """Return the energy of a shape: its runs in this process, and a replay where these are short.
 
@@ -44,7 +44,7 @@ def meter_shape(
         config: a run of the shape.
         device_index: the GPU.
         seconds: meter a replay of this length alone, without the runs (an anchor).
-        runs_of_shape: as in RunRequest, so that the step is carried out as the runs' is.
+        runs_of_step: as in RunRequest, so that the step is carried out as the runs' is.
 
     Raises:
         ValueError: the input of the run cannot be used.
@@ -55,14 +55,14 @@ def meter_shape(
     kept = session.of(config, device)
     with deterministic(config.launch.deterministic):
         if seconds is not None:
-            return _measure(config, device, kept, ShapeWork(config.shape_id), seconds, runs_of_shape)
+            return _measure(config, device, kept, ShapeWork(config.shape_id), seconds, runs_of_step)
         kept.begin(config.shape_id)
         least = config.meter.window_seconds or (0.0 if kept.work.windows else LEAST_SECONDS)
-        measured = _measure(config, device, kept, kept.work, least, runs_of_shape)
+        measured = _measure(config, device, kept, kept.work, least, runs_of_step)
         if measured.energy is None and kept.work.windows and kept.meter.has_readings:
             # A sensor failed while the runs trained: a replay alone may still tell.
             least = least or LEAST_SECONDS
-            measured = _measure(config, device, kept, ShapeWork(config.shape_id), least, runs_of_shape)
+            measured = _measure(config, device, kept, ShapeWork(config.shape_id), least, runs_of_step)
     return measured
 
 
@@ -72,7 +72,7 @@ def _measure(
     kept: Session,
     work: ShapeWork,
     least_seconds: float,
-    runs_of_shape: int,
+    runs_of_step: int,
 ) -> ShapeEnergy:
     """Meter `work` and a replay that lengthens it to `least_seconds`.
 
@@ -82,12 +82,12 @@ def _measure(
         kept: the session on it.
         work: what runs have trained.
         least_seconds: length of all windows together.
-        runs_of_shape: as in RunRequest.
+        runs_of_step: as in RunRequest.
     """
     meter, first, examples = kept.meter, len(kept.meter.windows), 0
     if work.seconds < least_seconds and meter.has_readings:
         prepared = prepare(config, device)
-        steps, load = prepared.plan.steps, workload(config, prepared, device, runs_of_shape)
+        steps, load = prepared.plan.steps, workload(config, prepared, device, runs_of_step)
         trainer = warm_trainer(config, prepared.data, steps, device, work=load)
         trainer.warm_up()
         examples = replay(config, trainer, meter, least_seconds - work.seconds)

@@ -57,7 +57,7 @@ def train_and_meter(
     """
     world = context.world
     with deterministic(config.launch.deterministic):
-        work = workload(config, prepared, device, request.runs_of_shape)
+        work = workload(config, prepared, device, request.runs_of_step)
         trainer = warm_trainer(config, prepared.data, prepared.plan.steps, device, world, work)
         with _meter_of(config, device, request, world) as meter:
             run = RunTrainer(config, prepared, trainer, meter, context)

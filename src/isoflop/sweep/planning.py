@@ -252,7 +252,7 @@ def plan(runs: tuple[PlannedRun, ...]) -> tuple[tuple[PlannedRun, ...], int]:
 
     The input of every configuration is prepared here, so that bad input is found before training starts.
     The shapes with the largest runs go first so that no long run is left over for the end, when other workers
-    are idle; runs of one shape follow one another, so that one compiled step serves them. Work is counted
+    are idle; runs of one shape follow one another, to be compiled and metered together. Work is counted
     once a configuration, since it does not depend on the seed, and `counted_work` keeps it for the processes
     that will train.
 

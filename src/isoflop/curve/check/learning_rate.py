@@ -49,8 +49,8 @@ def _one_rate(rows: pd.DataFrame, rate: float) -> Finding:
         scaled = len(rows["lr"].unique()) > 1
         by_rule = " and to other batches and lengths by the recipe's rule" if scaled else ""
         sentence = (
-            f"the learning rate is {rate:.4g} at the base shape, carried to the others by the maximal-update "
-            f"parametrization{by_rule}, not tuned to each"
+            f"the learning rate is {rate:.4g} at the base shape, carried to the others by the "
+            f"parametrization (mup or completep){by_rule}, not tuned to each"
         )
         what = "try two more rates, a factor 2 to either side, at the smallest and the largest shape"
         return Finding(CHECK, "note", (), sentence, what)

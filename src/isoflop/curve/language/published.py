@@ -51,7 +51,7 @@ _PORIAN = {
 }
 _GEMSTONES = {
     "study": "McLeish et al. 2025 (Gemstones)",
-    "source": "arXiv 2502.06857, quoted by en.papernotes.org; 0.46 to 0.80 by choice of data",
+    "source": "arXiv 2502.06857, at second hand; 0.46 to 0.80 by choice of data",
     "unit": "tokens",
     "counted": "all",
     "range": "50 million to 2 billion parameters, up to 350 billion tokens",

@@ -54,7 +54,9 @@ def can_meter_shapes(slots: Slots, config: Config) -> bool:
 
 def anchor_of(runs: Sequence[PlannedRun]) -> Config:
     """Return the configuration of the middle shape by planned FLOPs: neither all overhead nor the longest."""
-    by_shape = {run.config.shape_id: run for run in runs}
+    by_shape: dict[str, PlannedRun] = {}
+    for run in runs:  # the largest of each shape comes first
+        by_shape.setdefault(run.config.shape_id, run)
     ordered = sorted(by_shape.values(), key=lambda run: run.planned_train_flops or 0.0)
     return ordered[len(ordered) // 2].config
 
@@ -97,8 +99,8 @@ class Agenda:
         self._last_shape: dict[int, str] = {}
         # An id is a hash of the whole configuration, made anew at each access.
         self._shapes = {run.run_id: run.config.shape_id for run in runs}
-        self._runs_of_shape = collections.Counter(self._shapes.values())
-        self._open = self._runs_of_shape.copy()
+        self._runs_of_step = collections.Counter(run.config.step_id for run in runs)
+        self._open = collections.Counter(self._shapes.values())
         self._todo_flops = sum(run.planned_train_flops or 0.0 for run in runs)
         self._all_flops = self._todo_flops
 
@@ -161,9 +163,9 @@ class Agenda:
         untaken = (run for run in self._queue if self._shapes[run.run_id] not in others)
         return next(same, None) or next(untaken, None) or self._queue[0]
 
-    def runs_of_shape(self, shape_id: str) -> int:
-        """Return how many runs of the sweep are of a shape; 1 of one that is only metered."""
-        return max(1, self._runs_of_shape[shape_id])
+    def runs_of_step(self, step_id: str) -> int:
+        """Return how many runs of the sweep share a compiled step; 1 of one that is only metered."""
+        return max(1, self._runs_of_step[step_id])
 
     def postponed(self, slot: int) -> None:
         """Note that another process holds the slot's run: it comes back by `put_back`, or is left to it."""

@@ -30,7 +30,7 @@ CORES_A_WORKER = 2
 LOWEST_PRIORITY = 19
 
 Job = tuple[Config, int]
-"""A run of a shape, and how many runs of the sweep are of that shape."""
+"""A run of a shape, and how many runs of the sweep share its compiled step."""
 
 
 def jobs(runs: Sequence[PlannedRun], slots: Slots) -> tuple[Job, ...]:
@@ -39,12 +39,12 @@ def jobs(runs: Sequence[PlannedRun], slots: Slots) -> tuple[Job, ...]:
     There is none for runs on a CPU, for runs of several GPUs, whose steps are not captured, and for engines
     that compile nothing; nor for the shapes that start at once and could only be compiled twice.
     """
-    number = Counter(planned.config.shape_id for planned in runs)
+    number = Counter(planned.config.step_id for planned in runs)
     first = {planned.config.shape_id: planned.config for planned in reversed(runs)}
     wanted = (first[shape] for shape in list(dict.fromkeys(p.config.shape_id for p in runs))[slots.workers :])
     if not slots.gpus or slots.devices > 1:
         return ()
-    return tuple((config, number[config.shape_id]) for config in wanted if _may_compile(config))
+    return tuple((config, number[config.step_id]) for config in wanted if _may_compile(config))
 
 
 def _may_compile(config: Config) -> bool:

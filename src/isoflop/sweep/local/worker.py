@@ -38,24 +38,24 @@ class Assignment:
         config: the run.
         lr_interior: as in RunRequest.
         counted: counted work of its shape where the sweep has planned it (planning.counted_work).
-        runs_of_shape: how many runs of the sweep can use its compiled step.
+        runs_of_step: how many runs of the sweep can use its compiled step.
         metering: as in RunRequest.
     """
 
     config: Config
     lr_interior: bool | None
     counted: bytes | None = None
-    runs_of_shape: int = 1
+    runs_of_step: int = 1
     metering: Literal["run", "shape"] = "run"
 
 
 @dataclasses.dataclass(frozen=True)
 class MeteringAssignment:
-    """Something for a worker to meter beside its runs; `counted` and `runs_of_shape` as in Assignment."""
+    """Something for a worker to meter beside its runs; `counted` and `runs_of_step` as in Assignment."""
 
     job: Metering
     counted: bytes | None = None
-    runs_of_shape: int = 1
+    runs_of_step: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +117,7 @@ def execute(assignment: Assignment, settings: WorkerSettings) -> Reply:
             settings.command_line,
             assignment.lr_interior,
             shared=settings.shared,
-            runs_of_shape=assignment.runs_of_shape,
+            runs_of_step=assignment.runs_of_step,
             metering=assignment.metering,
         )
         run.run(assignment.config, request)
@@ -141,8 +141,8 @@ def meter(assignment: MeteringAssignment, settings: WorkerSettings) -> Reply:
             idle = shape.measure_idle(job.config, settings.device_index, use=job.when == "first")
             return Reply("metered", measured=idle)
         seconds = anchor_seconds(job.config) if isinstance(job, MeterAnchor) else None
-        runs = assignment.runs_of_shape
-        measured = shape.meter_shape(job.config, settings.device_index, seconds, runs_of_shape=runs)
+        runs = assignment.runs_of_step
+        measured = shape.meter_shape(job.config, settings.device_index, seconds, runs_of_step=runs)
         return Reply("metered", measured=measured)
     except Exception as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -148,17 +148,17 @@ class WorkerPool:
 
     def _assign(self, process: ForkServerProcess, pipe: Connection, slot: int, job: Job) -> None:
         config, attempt, quiet_seconds = self._with_threads(job.config), 0, 0.0
-        shape_id = job.config.shape_id
-        counted, runs_of_shape = planning.counted_work(shape_id), self._agenda.runs_of_shape(shape_id)
+        counted = planning.counted_work(job.config.shape_id)
+        runs_of_step = self._agenda.runs_of_step(job.config.step_id)
         assignment: Assignment | MeteringAssignment
         if isinstance(job, PlannedRun):
             attempt = provenance.next_attempt(config)
             metering: Literal["run", "shape"] = "shape" if self._agenda.meters else "run"
-            assignment = Assignment(config, job.lr_interior, counted, runs_of_shape, metering)
+            assignment = Assignment(config, job.lr_interior, counted, runs_of_step, metering)
         else:
             quiet_seconds = config.meter.idle_seconds + config.meter.window_seconds + SETUP_SECONDS
             job_here = dataclasses.replace(job, config=config)
-            assignment = MeteringAssignment(job_here, counted, runs_of_shape)
+            assignment = MeteringAssignment(job_here, counted, runs_of_step)
         watchdog = Watchdog(process, config, quiet_seconds=quiet_seconds)
         self._workers[pipe] = Worker(process, pipe, slot, job, attempt, watchdog)
         with contextlib.suppress(BrokenPipeError):  # the child died already: the next wait() reports its EOF
