@@ -108,14 +108,8 @@ def _predict_held_out(base: Config, fitted: tuple[PlannedRun, ...], held: tuple[
         return False
     plans, _ = planning.lay_out(held)
     prediction = held_out.predict(base.directory, held, plans)
-    for point in prediction.points:
-        console.OUT.print(
-            f"predicted {point.run_id}: {prediction.y} {point.y:.4g} at {prediction.x} {point.x:.4g}, a new "
-            f"run {point.new_low:.4g} to {point.new_high:.4g}",
-            markup=False,
-        )
-    if prediction.reason:
-        console.OUT.print(f"no prediction for the held-out runs: {prediction.reason}", markup=False)
+    for line in held_out.lines(prediction):
+        console.OUT.print(line, markup=False)
     return True
 
 
