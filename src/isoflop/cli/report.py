@@ -21,7 +21,7 @@ def _report(options: argparse.Namespace) -> int:
     from isoflop.report import page
 
     table, fits = fit.fit_sweep(options)
-    answers = language_answers(table.rows)
+    answers = language_answers(table.rows, directory=options.directory)
     path = page.write_report(options.directory, table, fits, answers)
     if options.json:
         return output.write_json({"page": str(path), "fit": fits}, options.json)

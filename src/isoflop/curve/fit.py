@@ -340,7 +340,7 @@ def fit_all(
     Raises:
         ValueError: the first pair of axes cannot be fitted, for the reason fit_table gives.
     """
-    axes = target.of(table).axes if axes is None else axes
+    axes = target.axes(table) if axes is None else axes
     if not axes:
         raise ValueError("no axes to fit: give at least one pair such as train_gflops and test_error")
     method = method or Method()

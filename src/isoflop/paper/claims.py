@@ -194,9 +194,7 @@ def _language(result: LanguageResult | None) -> tuple[Claim, ...]:
     """Return a claim for each language benchmark, not judged: other quantities are measured here."""
     found, evidence = "not measured", "not run: isoflop paper language DIR, of a sweep=isoflop_lm"
     if result is not None:
-        best = result.best_exponent
-        along = "" if best is None else f"; {_number(1 / best.value)} along the best split of compute"
-        found = f"bits a byte: alpha = {_text(result.alpha)}{along}"
+        found = f"bits a byte: alpha = {_text(result.alpha)}{_along(result.best_exponent)}"
         evidence = (
             f"{result.runs} runs of {result.configs} configurations on {result.data}, {result.source}; bits "
             "a byte against counted training FLOPs, where the paper has metrics of published models against "
@@ -214,6 +212,13 @@ def _language(result: LanguageResult | None) -> tuple[Claim, ...]:
         )
         for name in language.BENCHMARKS
     )
+
+
+def _along(best: Estimate | None) -> str:
+    """Return the exponent along the best split, which has no alpha: with an E the fall is no power law."""
+    if best is None or not best.value > 0:
+        return ""
+    return f"; along the best split of compute they fall as compute to the power −b with b = {_text(best)}"
 
 
 def _a_year(result: GrowthResult | None) -> Claim:

@@ -34,6 +34,8 @@ def language_panel(answers: LanguageAnswers, rows: pd.DataFrame, fits: FitFile) 
         rows: one row a run, which are drawn.
         fits: the laws in compute alone, which the section refers to, with the held-out runs.
     """
+    if answers.refused is not None:
+        return LanguagePanel((), (), (), (_sentence(answers.refused),))
     first = answers.sizes[0]
     drawn = (
         None if answers.optimal is None else optimal_training.draw(answers.optimal, rows, fits.reports[:1]),
@@ -41,7 +43,9 @@ def language_panel(answers: LanguageAnswers, rows: pd.DataFrame, fits: FitFile) 
         drawings.draw_split(first),
     )
     return LanguagePanel(
-        paragraphs=tuple(filter(None, (_law(answers, first), _parabolas(first), _in_compute(fits)))),
+        paragraphs=tuple(
+            filter(None, (answers.note, _law(answers, first), _parabolas(first), _in_compute(fits)))
+        ),
         drawings=tuple(each for each in drawn if each is not None),
         tables=language_tables.tables(answers),
         missing=_missing(answers),

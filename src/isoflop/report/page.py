@@ -214,7 +214,7 @@ def write_report(
         *([power] if power else ()),
     )
     profiles, data_grid = profiles_panel(table.rows), data_grid_panel(table.rows)
-    answers = answers or language_answers(table.rows)
+    answers = answers or language_answers(table.rows, directory=directory)
     optimal = answers.optimal if answers else None
     language = language_panel(answers, table.rows, fits) if answers else None
     panels = [each.drawing for each in (profiles, data_grid) if each is not None and each.drawing is not None]

@@ -206,7 +206,7 @@ TEXT = (
         "label",
         "family",
         "architecture",
-        "domain",
+        target.DOMAIN,
         "data",
         "split_sha256",
         "device",

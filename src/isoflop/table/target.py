@@ -12,9 +12,11 @@ from isoflop.table import text_columns
 if TYPE_CHECKING:  # the progress of a run is written by this module's words, and needs no pandas
     import pandas as pd
 
-DOMAIN = "domain"
+DOMAIN = text_columns.DOMAIN
 """Column of the table that says what was trained on: IMAGE or TEXT."""
-IMAGE, TEXT = "image", "text"
+IMAGE, TEXT = text_columns.IMAGE, text_columns.TEXT
+PARAMETERS = "parameters"
+"""Column of all parameters of a model; TEXTS.size leaves out the table of embeddings."""
 BITS = "bits a byte"
 
 
@@ -87,17 +89,18 @@ IMAGES = Target(
         ("dollars", "test_error"),
     ),
     examples="images",
-    size="parameters",
+    size=PARAMETERS,
     validation="val_error",
 )
 TEXTS = Target(
     domain=TEXT,
     quantity=TEST_BITS,
     axes=tuple(
-        (x, "test_bits_per_byte") for x in ("train_gflops", "energy_joules", "train_seconds", "dollars")
+        (x, "test_bits_per_byte")
+        for x in ("train_gflops", "examples_seen", "energy_joules", "train_seconds", "dollars")
     ),
     examples="bytes",
-    size="parameters_without_embeddings",
+    size=text_columns.WITHOUT_EMBEDDINGS,
     validation="val_bits_per_byte",
 )
 
@@ -120,6 +123,21 @@ def of(table: pd.DataFrame, source: object = "") -> Target:
             "have no common axis): move the records of each into a folder of their own and fit it there"
         )
     return TEXTS if texts else IMAGES
+
+
+def varies(table: pd.DataFrame, column: str) -> bool:
+    """Return whether a column holds no constant; what is missing, or unknown throughout, is no constant."""
+    return column not in table or len(table) < 2 or len(set(table[column].dropna())) != 1
+
+
+def axes(table: pd.DataFrame) -> tuple[tuple[str, str], ...]:
+    """Return the axes of the table's domain: the first, and the others along which its runs differ.
+
+    Raises:
+        ValueError: as `of`.
+    """
+    first, *others = of(table).axes
+    return first, *((x, y) for x, y in others if varies(table, x))
 
 
 def of_records(records: Iterable[Record]) -> Target:

@@ -11,6 +11,9 @@ from typing import Any
 
 from isoflop.record import Record
 
+DOMAIN = "domain"
+IMAGE, TEXT = "image", "text"
+WITHOUT_EMBEDDINGS = "parameters_without_embeddings"
 ATTENTION = "attention"
 """The counted operation that holds scores and mixing alone, without the matrices around them."""
 TRAIN_FLOPS_PER_MAC = 6
@@ -18,8 +21,8 @@ TRAIN_FLOPS_PER_MAC = 6
 
 
 def domain(record: Record) -> str:
-    """Return `text` or `image`."""
-    return "text" if record.data and record.data.text else "image"
+    """Return TEXT or IMAGE."""
+    return TEXT if record.data and record.data.text else IMAGE
 
 
 def context(record: Record) -> int | None:
@@ -80,10 +83,10 @@ def _of_text(record: Record, nats: Callable[[Any], float | None]) -> float | Non
 
 
 TEXT_COLUMNS: dict[str, Callable[[Record], Any]] = {
-    "domain": domain,
+    DOMAIN: domain,
     "context": context,
     "head_width": head_width,
-    "parameters_without_embeddings": lambda r: r.model.parameters_without_embeddings,
+    WITHOUT_EMBEDDINGS: lambda r: r.model.parameters_without_embeddings,
     "passes": lambda r: r.data and r.data.passes,
     "test_bits_per_byte": lambda r: _of_text(r, lambda loss: loss.test),
     "test_bits_per_byte_se": lambda r: _of_text(r, lambda loss: loss.test_document_se_nats),

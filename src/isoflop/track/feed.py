@@ -50,7 +50,7 @@ def curve_csv(record: Record) -> str:
     empty field."""
     text = io.StringIO()
     writer = csv.writer(text)
-    of_text = text_columns.domain(record) == "text"
+    of_text = text_columns.domain(record) == text_columns.TEXT
     writer.writerow((*COLUMNS, *(("val_bits_per_byte",) if of_text else ())))
     for point in record.curve:
         bits = (text_columns.bits(point.val_loss),) if of_text else ()

@@ -83,7 +83,7 @@ def fit_sweep(
 
     Raises: as fit.fit_all.
     """
-    axes = target.of(rows).axes if axes is None else axes
+    axes = target.axes(rows) if axes is None else axes
     x, y = axes[0]
     held = rows[held_out.mask(rows)]
     known = held[(held[x] > 0) & (held[y] > 0)] if x in rows and y in rows else held.iloc[:0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -13,6 +15,7 @@ from isoflop.curve.joint.result import JointFit
 from isoflop.curve.joint.rows import JointRows
 from isoflop.curve.joint.solve import Solved
 from isoflop.curve.language import shapes
+from isoflop.curve.language.comparable import Comparable, comparable
 from isoflop.curve.language.cost import ByteCost, byte_cost
 from isoflop.curve.language.joules import joules_a_byte
 from isoflop.curve.language.law import RESAMPLES, refuse_one_path, solve_law, text_rows
@@ -24,31 +27,37 @@ from isoflop.curve.language.result import (
     WidthDepth,
 )
 from isoflop.curve.language.split import counted_split
+from isoflop.table import target
 
-SIZES = ("parameters_without_embeddings", "parameters")
+SIZES = (target.TEXTS.size, target.PARAMETERS)
 """How the size of a model is counted; the first is without the embedding table, with the readout."""
 SEEN, COMPUTE, BITS = shapes.SEEN, shapes.COMPUTE, shapes.BITS
 
 
 def language_answers(
-    rows: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0
+    rows: pd.DataFrame, *, directory: Path | None = None, resamples: int = RESAMPLES, seed: int = 0
 ) -> LanguageAnswers | None:
     """Return what a sweep says about language models; None where no run is of text.
 
     Args:
         rows: one row a run, as table.aggregate makes them.
+        directory: folder of the sweep, whose losses of single windows are compared; None for a table alone.
         resamples: of configurations, for each interval; 0 for none.
         seed: of the resamples.
     """
-    used = text_rows(rows)
-    if used.empty:
+    text = text_rows(rows)
+    if text.empty:
         return None
+    chosen = comparable(text)
+    if chosen.refused is not None:
+        return _refused(chosen, chosen.refused)
+    used = chosen.rows
     solved = [_solved(used, size, resamples, seed) for size in SIZES]
     sizes = tuple(
         _size_answer(used, size, law, law_reason, resamples, seed)
         for size, (law, law_reason) in zip(SIZES, solved, strict=True)
     )
-    compared, reason = _compared(used, sizes[0].law)
+    compared, reason = _compared(used, sizes[0].law, directory)
     optimal, optimal_reason = _optimal(solved[0][0], sizes[0])
     return LanguageAnswers(
         runs=len(used),
@@ -59,6 +68,24 @@ def language_answers(
         shapes=compared,
         shapes_reason=reason,
         joules=joules_a_byte(used),
+        note=chosen.note,
+        refused=None,
+    )
+
+
+def _refused(chosen: Comparable, why: str) -> LanguageAnswers:
+    """Return the answers of runs that cannot be compared: all unknown."""
+    return LanguageAnswers(
+        runs=len(chosen.rows),
+        configs=int(chosen.rows["config_id"].nunique()),
+        sizes=tuple(SizeAnswer(size, None, why, None, why, None, why, None) for size in SIZES),
+        optimal=None,
+        optimal_reason=why,
+        shapes=None,
+        shapes_reason=why,
+        joules=(),
+        note=chosen.note,
+        refused=why,
     )
 
 
@@ -175,8 +202,10 @@ def _optimal(solved: Solved | None, answer: SizeAnswer) -> tuple[OptimalTraining
     )
 
 
-def _compared(rows: pd.DataFrame, law: JointFit | None) -> tuple[WidthDepth | None, str | None]:
+def _compared(
+    rows: pd.DataFrame, law: JointFit | None, directory: Path | None
+) -> tuple[WidthDepth | None, str | None]:
     try:
-        return shapes.width_against_depth(rows, law), None
+        return shapes.width_against_depth(rows, law, directory), None
     except ValueError as error:
         return None, str(error)

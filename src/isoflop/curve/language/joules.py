@@ -1,4 +1,4 @@
-"""Joules a byte of each shape, in all and net of idle power, or why they are unknown."""
+"""Joules a byte of each shape and batch, in all and net of idle power, or why they are unknown."""
 
 from __future__ import annotations
 
@@ -7,29 +7,37 @@ import math
 import pandas as pd
 
 from isoflop.curve.language.result import ShapeJoules
+from isoflop.table import target
 
 JOULES, NET = "joules_per_example", "net_joules_per_example"
-SIZE = "parameters_without_embeddings"
+SIZE = target.TEXTS.size
+KEYS = ["width", "depth", "batch_size"]
+"""A batch is in it: steps of a small batch are mostly launches, and cost more a byte."""
+GPU_ONLY = "power_limit_watts"
+"""Column that a run on a GPU alone has."""
 
 
 def joules_a_byte(rows: pd.DataFrame) -> tuple[ShapeJoules, ...]:
-    """Return the joules a byte of each shape, narrowest first; rows need the columns width, depth and SIZE.
+    """Return the joules a byte of each shape and batch, narrowest first; rows need the columns KEYS and SIZE.
 
     Medians over runs: a run that shared its GPU or was paused would pull a mean.
     """
     known = rows.dropna(subset=["width", "depth"])
-    return tuple(_shape(group) for _, group in known.groupby(["width", "depth"], sort=True))
+    return tuple(_shape(group) for _, group in known.groupby(KEYS, sort=True, dropna=False))
 
 
 def _shape(group: pd.DataFrame) -> ShapeJoules:
     first = group.iloc[0]
     joules, net = _median(group, JOULES), _median(group, NET)
+    batch = float(first["batch_size"])
     return ShapeJoules(
         width=float(first["width"]),
         depth=float(first["depth"]),
+        batch=None if math.isnan(batch) else batch,
         size=float(first[SIZE]),
         joules=joules,
         net_joules=net,
+        on_gpu=GPU_ONLY in group and bool(group[GPU_ONLY].notna().any()),
         reason=_reason(group) if joules is None else "idle power was not measured" if net is None else None,
     )
 

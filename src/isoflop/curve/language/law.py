@@ -11,7 +11,8 @@ from isoflop.curve.joint import rows as joint_rows
 from isoflop.curve.joint.laws import JOINT_LAWS
 from isoflop.curve.joint.solve import Solved
 from isoflop.curve.language import shapes
-from isoflop.table import held_out
+from isoflop.curve.language.comparable import comparable
+from isoflop.table import held_out, target
 
 Array = npt.NDArray[np.float64]
 
@@ -23,9 +24,9 @@ RESOURCES = (shapes.SIZE, shapes.SEEN)
 
 def text_rows(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the runs of text that are not held out; none in a table of images."""
-    if "domain" not in rows:
+    if target.DOMAIN not in rows:
         return rows.iloc[:0]
-    return rows[(rows["domain"] == "text").to_numpy() & ~held_out.mask(rows)]
+    return rows[(rows[target.DOMAIN] == target.TEXT).to_numpy() & ~held_out.mask(rows)]
 
 
 def solve_law(rows: pd.DataFrame, size: str = shapes.SIZE, *, resamples: int, seed: int) -> Solved:
@@ -74,7 +75,7 @@ def refuse_one_path(solved: Solved) -> None:
 
 
 def predict_new_runs(rows: pd.DataFrame, at: Array, *, resamples: int = RESAMPLES, seed: int = 0) -> Array:
-    """Predict bits a byte of new runs from the joint law of the others.
+    """Predict bits a byte of new runs from the joint law of the others, at the best of their learning rates.
 
     Args:
         rows: one row a run; those held out are not fitted.
@@ -86,12 +87,15 @@ def predict_new_runs(rows: pd.DataFrame, at: Array, *, resamples: int = RESAMPLE
         (m, 3): the prediction and the ends of the 95% interval for a new run.
 
     Raises:
-        ValueError: no runs of text, or they do not carry the law with an interval.
+        ValueError: no runs of text, or of several texts, or they do not carry the law with an interval.
     """
     text = text_rows(rows)
     if text.empty:
         raise ValueError("no run of text")
-    solved = solve_law(text, resamples=resamples, seed=seed)
+    chosen = comparable(text)
+    if chosen.refused is not None:
+        raise ValueError(chosen.refused)
+    solved = solve_law(chosen.rows, resamples=resamples, seed=seed)
     refuse_one_path(solved)
     predicted, ends = predict.new_runs(solved, at)
     assert ends is not None

@@ -82,11 +82,24 @@ class Shape:
 
 
 @dataclasses.dataclass(frozen=True)
+class PairedDifference:
+    """Mean difference in bits a byte over the same test windows, with its standard error over the windows.
+
+    The seeds are what they are: the error is that of the text alone, as if windows were drawn independently.
+    """
+
+    difference: float
+    standard_error: float
+    windows: int
+
+
+@dataclasses.dataclass(frozen=True)
 class ShapePair:
     """Two configurations of equal compute (GFLOPs) and nearly equal size, one deeper than the other.
 
     `difference` is the deeper one's bits a byte less the other's; `explained` is what the joint law says of
     it, as the deeper one has a slightly other size and, costing more a byte, sees fewer; None without a law.
+    `paired`: the same difference window by window; None with `paired_reason`.
     """
 
     compute: float
@@ -94,6 +107,8 @@ class ShapePair:
     deep: Shape
     difference: float
     explained: float | None
+    paired: PairedDifference | None
+    paired_reason: str | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,16 +132,19 @@ class WidthDepth:
 
 @dataclasses.dataclass(frozen=True)
 class ShapeJoules:
-    """Joules a byte of one shape, the medians of its runs, of all that was drawn and net of idle power.
+    """Joules a byte of one shape at one batch (bytes), of all that was drawn and net of idle power.
 
-    None where unknown, with the `reason`.
+    They are medians over runs; None where unknown, with the `reason`. `batch` is None where it is unknown.
+    `on_gpu`: whether they are a GPU's, and not a processor's.
     """
 
     width: float
     depth: float
+    batch: float | None
     size: float
     joules: float | None
     net_joules: float | None
+    on_gpu: bool
     reason: str | None
 
 
@@ -173,7 +191,9 @@ class LanguageAnswers:
         sizes: the answers with the size counted without embeddings, then with them.
         optimal: loss at the best size against compute; None with `optimal_reason`.
         shapes: width against depth; None with `shapes_reason`.
-        joules: joules a byte of each shape, narrowest first.
+        joules: joules a byte of each shape and batch, narrowest first.
+        note: which runs are left out, as the best of several learning rates is kept; None where none is.
+        refused: why the runs cannot be compared, so that everything else is unknown; None where they can.
     """
 
     runs: int
@@ -184,3 +204,5 @@ class LanguageAnswers:
     shapes: WidthDepth | None
     shapes_reason: str | None
     joules: tuple[ShapeJoules, ...]
+    note: str | None
+    refused: str | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +12,10 @@ from scipy import special
 
 from isoflop.curve.bootstrap import CONFIDENCE
 from isoflop.curve.joint.result import JointFit
-from isoflop.curve.language.result import Shape, ShapePair, WidthDepth
+from isoflop.curve.language.paired import paired
+from isoflop.curve.language.result import PairedDifference, Shape, ShapePair, WidthDepth
 from isoflop.curve.result import Estimate, Interval
+from isoflop.table import target
 
 Array = npt.NDArray[np.float64]
 
@@ -23,20 +26,23 @@ LEAST_PAIRS = 3
 """Fewer pairs give a mean without an interval."""
 
 SIZE, SEEN, COMPUTE, BITS = (
-    "parameters_without_embeddings",
+    target.TEXTS.size,
     "examples_seen",
     "train_gflops",
-    "test_bits_per_byte",
+    target.TEXTS.y,
 )
 _NEEDED = ("width", "depth", SIZE, SEEN, COMPUTE, BITS)
 
 
-def width_against_depth(rows: pd.DataFrame, law: JointFit | None) -> WidthDepth:
+def width_against_depth(
+    rows: pd.DataFrame, law: JointFit | None, directory: Path | None = None
+) -> WidthDepth:
     """Compare shapes of equal size and compute.
 
     Args:
         rows: runs of text, with width, depth, SIZE, SEEN, COMPUTE, BITS and place_id or config_id.
         law: the joint law in SIZE and SEEN, for what it explains of a difference.
+        directory: folder of the sweep, for the losses of single windows; None where there is none.
 
     Raises:
         ValueError: no two shapes of different depth share compute and size.
@@ -45,7 +51,14 @@ def width_against_depth(rows: pd.DataFrame, law: JointFit | None) -> WidthDepth:
     configs = _means(known)
     if configs["depth"].nunique() < 2:
         raise ValueError("depth does not vary: there is nothing to compare at equal size")
-    pairs = tuple(_pair(configs.iloc[i], configs.iloc[j], law) for i, j in _matches(configs))
+    runs = dict(iter(known.groupby(_place(known).to_numpy(), sort=False)))
+
+    def pair(i: int, j: int) -> ShapePair:
+        of_both = [runs[configs.index[k]] for k in (i, j)]
+        same_windows = _on_windows(of_both[0], of_both[1], directory)
+        return _pair(configs.iloc[i], configs.iloc[j], law, *same_windows)
+
+    pairs = tuple(pair(i, j) for i, j in _matches(configs))
     if not pairs:
         raise ValueError(
             f"no two shapes of different depth lie within a factor of {SAME_SIZE:g} in parameters and "
@@ -67,9 +80,12 @@ def _place(rows: pd.DataFrame) -> pd.Series[str]:
 
 
 def _means(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return means over seeds of each configuration with its number of seeds, least compute first."""
+    """Return means over seeds of each configuration with its number of seeds, least compute first.
+
+    The index is that of `_place`.
+    """
     grouped = rows.groupby(_place(rows).to_numpy(), sort=False)[list(_NEEDED)]
-    return grouped.mean().assign(seeds=grouped.size()).sort_values([COMPUTE, SIZE], ignore_index=True)
+    return grouped.mean().assign(seeds=grouped.size()).sort_values([COMPUTE, SIZE])
 
 
 def _matches(configs: pd.DataFrame) -> list[tuple[int, int]]:
@@ -88,7 +104,29 @@ def _matches(configs: pd.DataFrame) -> list[tuple[int, int]]:
     ]
 
 
-def _pair(shallow: pd.Series[float], deep: pd.Series[float], law: JointFit | None) -> ShapePair:
+def _on_windows(
+    shallow: pd.DataFrame, deep: pd.DataFrame, directory: Path | None
+) -> tuple[PairedDifference | None, str | None]:
+    if directory is None:
+        return None, "a table alone has no losses of single windows"
+    return paired(shallow, deep, directory)
+
+
+def _pair(
+    shallow: pd.Series[float],
+    deep: pd.Series[float],
+    law: JointFit | None,
+    on_windows: PairedDifference | None,
+    why_none: str | None,
+) -> ShapePair:
+    """Return the pair.
+
+    Args:
+        shallow, deep: rows of `_means`.
+        law: as in `width_against_depth`.
+        on_windows: their difference over the same windows.
+        why_none: the reason where it is None.
+    """
     explained = None
     if law is not None:
         resources = np.array([[row[SIZE], row[SEEN]] for row in (shallow, deep)], dtype=float)
@@ -100,6 +138,8 @@ def _pair(shallow: pd.Series[float], deep: pd.Series[float], law: JointFit | Non
         deep=_shape(deep),
         difference=float(deep[BITS] - shallow[BITS]),
         explained=explained,
+        paired=on_windows,
+        paired_reason=why_none,
     )
 
 

@@ -68,7 +68,8 @@ def counted_split(solved: Solved, cost: ByteCost, budgets: Array) -> CountedSpli
     floor, log_factors, b = solved.law.terms(solved.fitted.parameters, solved.rows.log_x_max)
     least, most = budgets.min(), budgets.max()
     ahead = np.geomspace(most, AHEAD * most, AHEAD_GRID + 1)[1:]
-    log_c = np.log(np.r_[np.geomspace(least, most, GRID), budgets, ahead])
+    compute = np.r_[np.geomspace(least, most, GRID), budgets, ahead]
+    log_c = np.log(compute)
     u = best_size(log_factors, b, cost, log_c)
     logs = np.stack([u, log_c - cost.log(u)], axis=-1)
     log_above = np.log(np.exp(log_factors[:, None] - b[:, None] * logs).sum(axis=-1))
@@ -77,7 +78,7 @@ def counted_split(solved: Solved, cost: ByteCost, budgets: Array) -> CountedSpli
     def to_estimate(name: str, draws: Array, unit: str) -> Estimate:
         return solved.estimate(ReportedParameter(name, draws, unit))
 
-    optima = tuple(_optimum(i, log_c, logs, bits, cost, to_estimate) for i in range(len(log_c)))
+    optima = tuple(_optimum(i, compute, logs, bits, cost, to_estimate) for i in range(len(log_c)))
     with np.errstate(invalid="ignore"):  # a resample's floor may lie below 0
         log_bits = np.log(bits)
     measured = np.stack([u, logs[..., 1], log_bits, log_above], axis=-1)[:, :GRID]
@@ -97,7 +98,7 @@ def counted_split(solved: Solved, cost: ByteCost, budgets: Array) -> CountedSpli
 
 def _optimum(
     i: int,
-    log_c: Array,
+    compute: Array,
     logs: Array,
     bits: Array,
     cost: ByteCost,
@@ -107,14 +108,14 @@ def _optimum(
 
     Args:
         i: index of the compute.
-        log_c: ln compute (m,).
+        compute: (m,), in the unit of `cost`.
         logs: ln of the best size and bytes (r, m, 2).
         bits: bits a byte there (r, m).
         cost: compute a byte, which holds the sizes measured.
         to_estimate: turns a name, draws (r,) and a unit into an estimate.
     """
     return CountedOptimum(
-        compute=float(np.exp(log_c[i])),
+        compute=float(compute[i]),
         size=to_estimate("optimal_size", np.exp(logs[:, i, 0]), "parameters"),
         seen=to_estimate("optimal_bytes", np.exp(logs[:, i, 1]), "bytes"),
         bits=to_estimate("least_bits", bits[:, i], "bits a byte"),

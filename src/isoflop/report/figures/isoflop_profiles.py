@@ -18,6 +18,7 @@ from isoflop.curve.result import Estimate
 from isoflop.report.figures import canvas, style
 from isoflop.report.figures.canvas import Drawing
 from isoflop.report.text.numerals import estimate, number, plural
+from isoflop.table import target
 from isoflop.table.target import TEST_BITS
 
 TALL_INCHES = 4.6
@@ -31,7 +32,7 @@ TITLES = {
     "train_gflops": "Training compute (GFLOPs)",
     "test_error": "Test error",
     TEST_BITS.column: TEST_BITS.axis_title,
-    "parameters_without_embeddings": "Parameters without embeddings",
+    target.TEXTS.size: "Parameters without embeddings",
 }
 """Titles of known columns; others have their names."""
 BEST = "#D55E00"

@@ -18,6 +18,7 @@ from isoflop.curve.result import Estimate
 from isoflop.report.figures import canvas, style
 from isoflop.report.figures.canvas import Drawing
 from isoflop.report.text.numerals import number, plural
+from isoflop.table import target
 
 Array = npt.NDArray[np.float64]
 
@@ -26,8 +27,8 @@ WIDE_INCHES, TALL_INCHES, KEY_INCHES = 9.6, 4.4, 1.9
 LAW, PARABOLA = "#0072B2", "#D55E00"
 LAW_DASHES: Any = (0, (4, 2))
 SIZE_TITLE = {
-    "parameters_without_embeddings": "Parameters without embeddings",
-    "parameters": "Parameters",
+    target.TEXTS.size: "Parameters without embeddings",
+    target.PARAMETERS: "Parameters",
 }
 CURVE_POINTS = 80
 

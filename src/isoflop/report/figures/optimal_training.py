@@ -18,12 +18,12 @@ from isoflop.curve.result import FitReport, HeldOutRun
 from isoflop.report.figures import canvas, style
 from isoflop.report.figures.canvas import Drawing
 from isoflop.report.text.numerals import number
-from isoflop.table import held_out
+from isoflop.table import held_out, target
 
 Array = npt.NDArray[np.float64]
 
 NAME = "language_best"
-X, Y, SIZE = "train_gflops", "test_bits_per_byte", "parameters_without_embeddings"
+X, Y, SIZE = "train_gflops", target.TEXTS.y, target.TEXTS.size
 WIDE_INCHES, TALL_INCHES, KEY_INCHES = 9.6, 4.8, 1.9
 LAW, HELD = "#0072B2", "#D55E00"
 LEAST_WIDTH = 3.0

@@ -54,13 +54,18 @@ VIEWS = (
     _view("loss", TEST_LOSS, _COMPUTE),
 )
 """The views of a sweep on images; the first is that of the verdict."""
-TEXT_VIEWS = tuple(_view("bits", TEST_BITS, x) for x in (_COMPUTE, _JOULES, _SECONDS, _BYTES))
+TEXT_VIEWS = tuple(_view("bits", TEST_BITS, x) for x in (_COMPUTE, _BYTES, _JOULES, _SECONDS))
 """The views of a sweep on text."""
 
 
 def of(rows: pd.DataFrame) -> tuple[ChartView, ...]:
-    """Return the views of the rows' domain, the main one first. ValueError as target.of."""
-    return TEXT_VIEWS if target.of(rows).domain == target.TEXT else VIEWS
+    """Return the views of the rows' domain along which they differ, the main one first.
+
+    Raises:
+        ValueError: as target.of.
+    """
+    first, *others = TEXT_VIEWS if target.of(rows).domain == target.TEXT else VIEWS
+    return first, *(view for view in others if target.varies(rows, view.x))
 
 
 def title(x: str, y: str) -> str:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 
-from isoflop.curve.isoflop.result import Profiles
+from isoflop.curve.isoflop.result import Budget, Profiles
 from isoflop.curve.language.published import PUBLISHED, PublishedExponents
-from isoflop.curve.language.result import CountedOptimum, LanguageAnswers, SizeAnswer, WidthDepth
+from isoflop.curve.language.result import CountedOptimum, LanguageAnswers, ShapePair, SizeAnswer, WidthDepth
 from isoflop.curve.result import Estimate, Interval
 from isoflop.report.text.numerals import UNKNOWN, estimate, number
+from isoflop.table import target
 
 NARROW = 128
 """Below this width a step on a GPU is mostly launches of kernels and idle power."""
+SAME_BUDGET = 1e-6
+"""Computes of the two methods that differ by less, relatively, are one budget."""
 COUNTED = {
-    "parameters_without_embeddings": "without the embedding table",
-    "parameters": "with the embedding table",
+    target.TEXTS.size: "without the embedding table",
+    target.PARAMETERS: "with the embedding table",
 }
 """Column of the size -> what it counts."""
 
@@ -64,12 +68,10 @@ def _growth(profiles: Profiles | None, j: int) -> str:
 
 
 def _budgets(first: SizeAnswer) -> LanguageTable | None:
-    at_law = {} if first.split is None else {each.compute: each for each in first.split.at_budgets}
-    parabolas = {} if first.profiles is None else {each.compute: each for each in first.profiles.budgets}
+    joined = _joined(first)
     rows = []
-    for compute in sorted({*at_law, *parabolas}):
-        law = at_law.get(compute)
-        optimum = parabolas[compute].optimum if compute in parabolas else None
+    for compute, law, parabola in joined:
+        optimum = None if parabola is None else parabola.optimum
         size, seen = (None, None) if optimum is None else optimum[:2]
         bits = UNKNOWN if law is None else estimate(law.bits)
         rows.append((number(compute), *_pair(law, 0, size), *_pair(law, 1, seen), bits))
@@ -82,9 +84,25 @@ def _budgets(first: SizeAnswer) -> LanguageTable | None:
         "Bits a byte, joint law",
     )
     note = f"N {COUNTED[first.size]}, D in megabytes (10⁶), 95% intervals."
-    if any(not each.measured for each in at_law.values()):
+    if any(law is not None and not law.measured for _, law, _ in joined):
         note += " A star marks an optimum beyond the sizes measured."
     return LanguageTable("The optimum at each budget", note, columns, tuple(rows)) if rows else None
+
+
+def _joined(first: SizeAnswer) -> list[tuple[float, CountedOptimum | None, Budget | None]]:
+    """Return the compute of each budget, least first, with what the joint law and the parabola say of it."""
+    by_law = () if first.split is None else first.split.at_budgets
+    parabolas = () if first.profiles is None else first.profiles.budgets
+    if len(by_law) == len(parabolas) and all(
+        math.isclose(law.compute, each.compute, rel_tol=SAME_BUDGET)
+        for law, each in zip(by_law, parabolas, strict=True)
+    ):
+        return [(each.compute, law, each) for law, each in zip(by_law, parabolas, strict=True)]
+    apart: list[tuple[float, CountedOptimum | None, Budget | None]] = [
+        *((law.compute, law, None) for law in by_law),
+        *((each.compute, None, each) for each in parabolas),
+    ]
+    return sorted(apart, key=lambda each: each[0])
 
 
 def _pair(law: CountedOptimum | None, j: int, parabola: Estimate | None) -> tuple[str, str]:
@@ -154,13 +172,14 @@ def _exponents_of(values: list[float | None]) -> str:
 def _shapes(shapes: WidthDepth | None) -> LanguageTable | None:
     if shapes is None:
         return None
-    rows = tuple(
+    rows: tuple[tuple[str, ...], ...] = tuple(
         (
             number(pair.compute),
             f"w{pair.shallow.width:g} d{pair.shallow.depth:g}",
             f"w{pair.deep.width:g} d{pair.deep.depth:g}",
             number(pair.deep.size / pair.shallow.size),
             f"{pair.difference:+.4f}",
+            _on_windows(pair),
             UNKNOWN if pair.explained is None else f"{pair.explained:+.4f}",
         )
         for pair in shapes.pairs
@@ -177,8 +196,29 @@ def _shapes(shapes: WidthDepth | None) -> LanguageTable | None:
         f"byte{beyond}; {spread}. It costs more a byte and so sees fewer, for which the joint law expects a "
         "difference."
     )
-    columns = ("GFLOPs", "Shallower", "Deeper", "Ratio of N", "Difference", "Expected")
+    columns: tuple[str, ...] = (
+        "GFLOPs",
+        "Shallower",
+        "Deeper",
+        "Ratio of N",
+        "Difference",
+        "On the same windows",
+        "Expected",
+    )
+    if any(pair.paired is not None for pair in shapes.pairs):
+        note += (
+            " On the same windows of the test text: the difference of means over seeds, ± its standard error "
+            "over windows, taken as independent, as their documents are not kept; seeds add their own spread."
+        )
+    else:
+        columns, rows = (*columns[:5], columns[6]), tuple((*row[:5], row[6]) for row in rows)
     return LanguageTable("Width against depth", note, columns, rows, folded=True)
+
+
+def _on_windows(pair: ShapePair) -> str:
+    if pair.paired is None:
+        return f"{UNKNOWN} ({pair.paired_reason})"
+    return f"{pair.paired.difference:+.4f} ± {pair.paired.standard_error:.4f}"
 
 
 def _signed(each: Estimate) -> str:
@@ -193,17 +233,23 @@ def _joules(answers: LanguageAnswers) -> LanguageTable | None:
     rows: list[tuple[str, ...]] = [
         (
             f"w{each.width:g} d{each.depth:g}",
+            UNKNOWN if each.batch is None else f"{each.batch:,g}",
             number(each.size),
             *(UNKNOWN if j is None else number(1e6 * j) for j in (each.joules, each.net_joules)),
             each.reason or "",
         )
         for each in answers.joules
     ]
-    note = (
-        f"Medians over runs, and net of idle power. Below width {NARROW} they are launches of kernels and "
-        "idle power, and say nothing of larger models."
+    note = "Medians over runs, and net of idle power."
+    if any(each.on_gpu and each.joules is not None for each in answers.joules):
+        note += (
+            f" Below width {NARROW} they are launches of kernels and idle power, and say nothing of larger "
+            "models."
+        )
+    columns: tuple[str, ...] = (
+        *("Shape", "Batch (bytes)", "N"),
+        *("µJ a byte", "Net µJ a byte", "Unknown because"),
     )
-    columns: tuple[str, ...] = ("Shape", "N", "µJ a byte", "Net µJ a byte", "Unknown because")
     if not any(each.reason for each in answers.joules):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
     return LanguageTable("Joules a byte", note, columns, tuple(rows), folded=True)

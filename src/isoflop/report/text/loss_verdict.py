@@ -101,7 +101,8 @@ def _with_floor(report: FitReport, floor: Estimate, support: FloorSupport | None
         "" if slope is None else f"; the part above it falls as compute to the power −{number(slope.value)}"
     )
     least = amount(claim.value, target.TEST_BITS)
-    headline = f"Over all runs{of_which}, loss falls towards about {least}{above}."
+    # b is fitted to all points and does not belong to the E of fewer.
+    headline = f"Over all runs{of_which}, loss falls towards about {least}{above if support is None else ''}."
     reason = (
         "The law with an irreducible part is clearly closer to the points than the plain power law: that "
         f"part is {_bounded(floor)}"
