@@ -65,6 +65,35 @@ def make_config(tmp_path: Path) -> MakeConfig:
     return make
 
 
+@pytest.fixture
+def books(tmp_path: Path) -> Path:
+    """A folder of 90 documents of 100 to 200 letters, where the next letter depends on the one before."""
+    folder = tmp_path / "books"
+    folder.mkdir()
+    draw = np.random.default_rng(0)
+    for number in range(90):
+        steps = draw.choice([1, 2, 5], size=draw.integers(100, 200), p=[0.7, 0.2, 0.1])
+        letters = (97 + np.cumsum(steps) % 26).astype(np.uint8)
+        (folder / f"{number:02}.txt").write_bytes(letters.tobytes())
+    return folder
+
+
+LANGUAGE = (
+    *("recipe=language", "model.context=8", "model.head_width=4", "optim.batch_size=64", "data=text"),
+    *("schedule.epochs=null", "schedule.steps=24", "data.eval_bytes=2048"),
+)
+
+
+@pytest.fixture
+def make_language_config(make_config: MakeConfig, books: Path) -> MakeConfig:
+    """make_language_config("model.width=4", ...) -> as make_config, of a language model of `books`."""
+
+    def make(*overrides: str) -> config.Config:
+        return make_config(*LANGUAGE, f"data.path={books}", *overrides)
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def done_record(tmp_path_factory: pytest.TempPathFactory) -> records.Record:
     """The record of a real run of one epoch."""

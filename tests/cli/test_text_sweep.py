@@ -112,7 +112,10 @@ def test_one_run_is_shown_in_bits(folder, capsys):
 
 
 def test_held_out_runs_are_predicted_and_judged_in_bits(text_sweep, capsys):
-    """The largest budget is declared, the others are fitted: prediction and judgement are of bits."""
+    """The largest budget is declared, the others are fitted: prediction and judgement are of bits.
+
+    Each is predicted by the joint law at its own size and bytes, not by its compute.
+    """
     folder = text_sweep(budgets=(1e10, 1e11, 1e12, 1e13), depths=(1,))
     rows = aggregate.aggregate(folder).rows
     held = rows[rows["train_gflops"] > 5000]
@@ -120,17 +123,30 @@ def test_held_out_runs_are_predicted_and_judged_in_bits(text_sweep, capsys):
     sha = held_out.sha256(declaration)
     written = held_out.HeldOutFile(held_out.SCHEMA, declaration, sha, None, "not yet", None)
     (folder / held_out.FILE).write_bytes(msgspec.json.encode(written))
-    flops = dict(zip(held["run_id"], held["train_gflops"] * 1e9, strict=True))
-    prediction = sweep_held_out._predict(folder, sha, flops)
+    resources = ["parameters_without_embeddings", "examples_seen"]
+    prediction = sweep_held_out._predict(folder, sha, held[["run_id", "train_gflops", *resources]])
     assert prediction.reason is None
+    assert prediction.law_reason is None
+    assert (prediction.law, prediction.resources) == ("chinchilla", tuple(resources))
+    assert [each.resources for each in prediction.points] == [
+        tuple(row) for row in held[resources].to_numpy()
+    ]
+    (said_of_one, *_) = sweep_held_out.lines(prediction)
+    assert re.match(
+        r"predicted \w+ by the joint law chinchilla: test loss \d\.\d{3} bits a byte at", said_of_one
+    )
     assert (prediction.x, prediction.y) == ("train_gflops", "test_bits_per_byte")
     by_id = held.set_index("run_id")["test_bits_per_byte"]
-    assert all(each.new_low < by_id[each.run_id] < each.new_high for each in prediction.points)
+    inside = sum(each.new_low < by_id[each.run_id] < each.new_high for each in prediction.points)
+    assert inside >= 0.8 * len(held)
+    assert all(each.y == pytest.approx(by_id[each.run_id], rel=0.03) for each in prediction.points)
     kept = dataclasses.replace(
         written, prediction=prediction, prediction_reason=None, prediction_sha256=held_out.sha256(prediction)
     )
     (folder / held_out.FILE).write_bytes(msgspec.json.encode(kept))
     report = as_json(capsys, "fit", str(folder), *FEW)["reports"][0]
     assert report["held_out"]["runs"] == len(held)
-    assert report["held_out"]["inside_new_run_interval"] == len(held)
+    assert report["held_out"]["inside_new_run_interval"] == inside
+    assert report["held_out"]["law"] == "chinchilla"
+    assert "by the joint law chinchilla" in report["held_out"]["expression"]
     assert report["held_out"]["rows"][0]["y"] == pytest.approx(by_id[report["held_out"]["rows"][0]["run_id"]])

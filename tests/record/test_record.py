@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -193,6 +194,45 @@ def test_schema_3_kept_either_what_a_run_read_or_its_replay(
     energy = records.MIGRATIONS[3](raw)["energy"]
     assert (energy["source"], energy["own_joules"]) == (source, own)
     assert (energy["own_joules_reason"] is None) == (own is not None)
+
+
+def as_schema_4(record: Record) -> dict[str, Any]:
+    """The file that the version before text wrote of a run on images."""
+    raw = json.loads(msgspec.json.encode(record))
+    raw["schema"] = 4
+    raw["data"]["image_shape"] = raw["data"].pop("input_shape")
+    added = {
+        "data": ("passes", "text", "text_reason"),
+        "model": ("parameters_without_embeddings", "parameters_without_embeddings_reason"),
+        "loss": ("test_document_se_nats", "test_document_se_nats_reason"),
+    }
+    for section, names in added.items():
+        for name in names:
+            del raw[section][name]
+    return dict(raw)
+
+
+def test_a_record_of_schema_4_is_read_as_todays(done_record: Record, tmp_path: Path) -> None:
+    path = records.path_of(tmp_path, done_record.run_id)
+    path.parent.mkdir()
+    path.write_text(json.dumps(as_schema_4(done_record)))
+    found = records.read(path)
+    assert found == done_record, "what a run on images writes today"
+    assert found.data is not None
+    assert found.compute is not None
+    assert found.data.passes == found.compute.examples_seen / found.data.train_n
+
+
+def test_a_failure_of_schema_4_is_read(done_record: Record, tmp_path: Path) -> None:
+    raw = as_schema_4(done_record) | {"state": "failed", "reason": "a test", "curve": []}
+    for section in ("optim", "data", "error", "loss", "train_loss", "compute", "time", "energy"):
+        raw |= {section: None, f"{section}_reason": "the run failed"}
+    path = records.path_of(tmp_path, done_record.run_id)
+    path.parent.mkdir()
+    path.write_text(json.dumps(raw))
+    found = records.read(path)
+    assert (found.schema, found.state, found.data, found.loss) == (records.SCHEMA, "failed", None, None)
+    assert found.model.parameters_without_embeddings_reason == "the model has no token embeddings"
 
 
 def test_how_often_data_were_read_is_never_made_up() -> None:

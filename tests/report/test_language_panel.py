@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from isoflop.curve import fit
+from isoflop.curve.language.answers import language_answers
 from isoflop.report import language_panel
 from isoflop.report.page import write_report
 
@@ -24,12 +25,11 @@ def fits(table):
 
 @pytest.fixture(scope="module")
 def panel(table, fits):
-    return language_panel.language_panel(table.rows, fits)
+    return panel_of(table.rows, fits)
 
 
-def test_a_table_of_images_has_no_section(make_table, make_fits):
-    images = make_table()
-    assert language_panel.language_panel(images.rows, make_fits(images)) is None
+def panel_of(rows, fits):
+    return language_panel.language_panel(language_answers(rows), rows, fits)
 
 
 def test_the_joint_law_comes_first_and_the_bias_of_parabolas_is_said(panel):
@@ -38,7 +38,7 @@ def test_the_joint_law_comes_first_and_the_bias_of_parabolas_is_said(panel):
     assert "not 6 N" in law
     assert "arXiv 2603.22339" in parabolas
     assert "see The laws" in in_compute
-    assert [each.name for each in panel.drawings] == ["language_budgets", "language_split"]
+    assert [each.name for each in panel.drawings] == ["language_best", "language_budgets", "language_split"]
     assert panel.missing == ()
 
 
@@ -63,7 +63,7 @@ def test_the_tables_hold_both_estimates_and_what_differs(panel):
 
 def test_unknown_energy_and_equal_depths_are_named_with_their_reasons(language_sweep, fits):
     rows = language_sweep.language_table(joules=False).rows
-    panel = language_panel.language_panel(rows[rows["depth"] == 1], fits)
+    panel = panel_of(rows[rows["depth"] == 1], fits)
     assert panel.missing[:2] == (
         "Width against depth: depth does not vary: there is nothing to compare at equal size.",
         "Joules a byte: no GPU and no readable RAPL counter on this machine.",
@@ -84,13 +84,13 @@ def test_unknown_energy_and_equal_depths_are_named_with_their_reasons(language_s
     ],
 )
 def test_no_table_breaks_it_and_each_says_what_is_missing(table, fits, change, words):
-    panel = language_panel.language_panel(change(table.rows), fits)
+    panel = panel_of(change(table.rows), fits)
     assert any(words in text for text in (*panel.paragraphs, *panel.missing))
 
 
 def test_the_page_holds_the_section_once(table, fits, tmp_path):
     page = write_report(tmp_path, table, fits).read_text()
     assert page.count("<h2>Language: compute-optimal models</h2>") == 1
-    for name in ("language_budgets", "language_split"):
+    for name in ("language_best", "language_budgets", "language_split"):
         assert page.count(f'id="{name}"') == 1
         assert (tmp_path / f"figures/{name}.svg").is_file()

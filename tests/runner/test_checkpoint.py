@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import errno
 import os
@@ -10,16 +9,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from isoflop import record as records
-from isoflop import signals
 from isoflop.config import Config
 from isoflop.record import Record, heartbeat
-from isoflop.runner import attempt, checkpoint, energy, run, segment
+from isoflop.runner import attempt, checkpoint, energy, run
 from isoflop.train import snapshot_file
 
 pytestmark = pytest.mark.slow
@@ -40,32 +38,6 @@ def result(found: tuple[Record, ...]) -> list[tuple[object, ...]]:
         (r.run_id, r.error, r.loss, [(p.step, p.examples, p.val_error, p.val_loss) for p in r.curve])
         for r in found
     ]
-
-
-class StopAfter(signals.Stop):
-    """As if a signal came when the run looks for the `looks`-th time, which it does at every step."""
-
-    def __init__(self, looks: int) -> None:
-        self.looks = looks
-
-    @property
-    def reason(self) -> str | None:  # type: ignore[override]
-        self.looks -= 1
-        return "SIGTERM received" if self.looks < 0 else None
-
-
-@pytest.fixture
-def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    monkeypatch.setattr(segment, "LONGEST_BURST_STEPS", 1)
-
-    def set_looks(looks: int) -> None:
-        @contextlib.contextmanager
-        def watched() -> Iterator[signals.Stop]:
-            yield StopAfter(looks)
-
-        monkeypatch.setattr(signals, "watched", watched)
-
-    return set_looks
 
 
 @pytest.mark.parametrize("kind", KINDS)

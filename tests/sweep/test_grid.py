@@ -92,3 +92,13 @@ def test_the_manifest_has_one_line_per_run(tmp_path: Path) -> None:
     more = grid.expand(base("model.width=16,32", "seed=0"))
     merged = grid.write_manifest(more, tmp_path).read_text().splitlines()
     assert len(merged) == 5, "runs of an earlier sweep in the folder stay"
+
+
+def test_what_a_sweeps_runs_need_may_be_an_axis() -> None:
+    """data=text without a path is no run, but the base of a sweep whose runs have one."""
+    config = compose.compose_config(["recipe=language", "data=text", "data.path=a,b", "seed=0,1"], None)
+    assert [run.config.data.path for run in grid.expand(config)] == ["a", "a", "b", "b"]
+    with pytest.raises(ConfigError, match="data: text needs path"):
+        compose.compose_config(["recipe=language", "data=text", "seed=0,1"], None)
+    optional = compose.compose_config(["model.width=4,8", "data.resolution=4,8"], None)
+    assert optional.data.resolution is None, "a null that may be is left alone"

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from isoflop import record as records
@@ -74,6 +75,57 @@ def test_a_file_that_was_edited_is_refused(tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(ValueError, match="damaged"):
         declared.read(tmp_path)
+
+
+def test_a_file_of_schema_1_is_read_as_a_prediction_of_the_forecast(tmp_path: Path) -> None:
+    """Its hashes are of what was written then, not of the fields that predictions have since."""
+    declaration = {
+        **{"run_ids": ["a" * 16], "settings": [{"model.width": 32}], "declared_at": "2026-01-01"},
+        **{"isoflop_version": "0.1.0", "git_commit": None, "git_commit_reason": "no checkout"},
+    }
+    point = {"run_id": "a" * 16, "x": 5.0, "y": 0.1, "new_low": 0.05, "new_high": 0.2}
+    prediction = {
+        **{"x": "train_gflops", "y": "test_error", "predicted_at": "2026-01-02"},
+        **{"declaration_sha256": declared.sha256(declaration), "fitted_points": 6, "fitted_sha256": "0"},
+        **{"points": [point], "reason": None},
+    }
+    old = {
+        **{"schema": 1, "declaration": declaration, "declaration_sha256": declared.sha256(declaration)},
+        **{"prediction": prediction, "prediction_reason": None},
+        **{"prediction_sha256": declared.sha256(prediction)},
+    }
+    path = tmp_path / declared.FILE
+    path.write_text(json.dumps(old))
+    read = declared.stored_prediction(tmp_path)
+    assert read is not None
+    assert (read.law, read.law_reason, read.resources) == (declared.FORECAST, None, ("train_gflops",))
+    assert read.points[0].resources == (5.0,)
+    assert read.points[0].new_high == 0.2
+    prediction["points"] = [point | {"y": 0.15}]
+    path.write_text(json.dumps(old))
+    with pytest.raises(ValueError, match="its SHA-256 differs"):
+        declared.read(tmp_path)
+    path.write_text(json.dumps(old | {"schema": declared.SCHEMA + 1}))
+    with pytest.raises(ValueError, match="written by a newer isoflop"):
+        declared.read(tmp_path)
+
+
+def test_size_and_bytes_of_a_language_model_are_known_before_it_is_trained(tmp_path: Path) -> None:
+    from isoflop.runner import prepare
+    from isoflop.train.data import Facts
+
+    overrides = ["sweep=isoflop_lm_toy", "model.width=16", "model.depth=2"]
+    config = dataclasses.replace(compose.compose_config(overrides, None), out=str(tmp_path))
+    size = prepare.parameters_without_embeddings(config, Facts(10**6, (64,), 256))
+    assert size == 2 * (12 * 16**2 + 2 * 16) + 16 + 256 * 16, "blocks with their norms, last norm, readout"
+    images = compose.compose_config([], None)
+    assert prepare.parameters_without_embeddings(images, Facts(1000, (1, 8, 8), 10)) is None
+    plan = RunPlan(2e9, (1e9, 2e9), 30, (10, 20), 1, (64,), size)
+    run = PlannedRun(config.run_id, {}, config, held_out=True)
+    (point,) = held_out._planned_points([run], [dataclasses.replace(plan, point_flops=(1e9,), ends=(10,))])[
+        ["train_gflops", "parameters_without_embeddings", "examples_seen"]
+    ].to_numpy()
+    assert tuple(point) == (1.0, size, 10 * config.optim.batch_size)
 
 
 def test_what_is_trained_already_cannot_be_held_out(tmp_path: Path, done_record: Record) -> None:
@@ -175,9 +227,12 @@ def test_two_sweeps_that_start_together_share_one_declaration_and_one_prediction
         time.sleep(0.2)  # long enough for the other one to have read the folder before
         write(file, directory)
 
-    def predict(directory: Path, declaration: str, flops: dict[str, float | None]) -> declared.Prediction:
-        made.append(flops)
-        return declared.Prediction("x", "y", f"number {len(made)}", declaration, 0, "", (), "for the test")
+    def predict(directory: Path, declaration: str, points: pd.DataFrame) -> declared.Prediction:
+        made.append(points)
+        number = f"number {len(made)}"
+        return declared.Prediction(
+            *("x", "y", "forecast", None, ("x",), number, declaration, 0, "", (), "for the test")
+        )
 
     monkeypatch.setattr(held_out, "_write", slow_write)
     monkeypatch.setattr(held_out, "_predict", predict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import signal
 import subprocess
@@ -108,6 +109,19 @@ def test_cells_of_one_process_stay_apart_and_say_what_their_records_say(make_con
         assert each.tags == (configs[0].sweep.name, "mine")
         assert each.metrics["curve/val_error"] == "curve/examples"
         assert {"curve/train_gflops", "curve/energy_joules"} <= set(each.metrics)
+
+
+def test_a_run_on_text_shows_bits_per_byte(make_language_config: MakeConfig) -> None:
+    config = make_language_config(*OFFLINE, "schedule.evaluations=2")
+    (record,) = run.run(config)
+    assert feed.wait(config.directory, WAIT_SECONDS)
+    (offline,) = wandb_log.read_all(config.directory)
+    agrees(offline, record)
+    shown = [row["curve/val_bits_per_byte"] for row in offline.rows if "curve/examples" in row]
+    assert shown == pytest.approx([point.val_loss / math.log(2) for point in record.curve])
+    assert offline.metrics["curve/val_bits_per_byte"] == "curve/examples"
+    assert record.loss is not None
+    assert offline.summary["test_bits_per_byte"] == pytest.approx(record.loss.test / math.log(2))
 
 
 def test_the_power_trace_is_a_series_and_a_file(make_config: MakeConfig) -> None:

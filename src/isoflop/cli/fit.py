@@ -59,7 +59,8 @@ def add_grouping(parser: argparse.ArgumentParser) -> None:
 
 
 def _fit(options: argparse.Namespace) -> int:
-    from isoflop.cli.terminal import console, fit_table
+    from isoflop.cli.terminal import console, fit_table, optimal_lines
+    from isoflop.curve.language import law
 
     if options.directory.is_dir():
         for name in ("group", "seed", "counts"):
@@ -75,6 +76,8 @@ def _fit(options: argparse.Namespace) -> int:
         written = False
     if options.json:
         return output.write_json(fits, options.json)
+    if law.is_crossed(table):
+        console.OUT.print(f"{optimal_lines.ALL_RUNS} (isoflop report)", markup=False)
     for report in fits.reports:
         fit_table.show(report)
     _show_check(options, table, fits)

@@ -16,13 +16,17 @@ def add(add_verb: output.AddVerb) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from isoflop.cli.terminal import console, fit_table
+    from isoflop.cli.terminal import console, fit_table, optimal_lines
+    from isoflop.curve.language.answers import language_answers
     from isoflop.report import page
 
     table, fits = fit.fit_sweep(options)
-    path = page.write_report(options.directory, table, fits)
+    answers = language_answers(table.rows)
+    path = page.write_report(options.directory, table, fits, answers)
     if options.json:
         return output.write_json({"page": str(path), "fit": fits}, options.json)
+    if answers is not None and answers.optimal is not None:
+        optimal_lines.show(answers.optimal)
     fit_table.show(fits.reports[0])
     console.OUT.print(f"page: {path}", markup=False)
     return output.DONE

@@ -38,7 +38,7 @@ def add(add_verb: output.AddVerb) -> None:
 
 def _sweep(options: argparse.Namespace) -> int:
     from isoflop.cli.terminal import console
-    from isoflop.sweep import grid, held_out, retry, tune
+    from isoflop.sweep import grid, held_out, planning, retry, tune
     from isoflop.sweep.local import metering_pass
     from isoflop.sweep.slurm import stages
     from isoflop.track import feed
@@ -59,6 +59,8 @@ def _sweep(options: argparse.Namespace) -> int:
     request = stages.Request(retry.parse_states(options.retry), options.dry_run, options.wait)
     if request.dry_run:
         return _dry_run(base, runs, request, options.on)
+    if held_out.has_to_be_declared(base.directory, runs):
+        planning.plan(runs)  # what is declared cannot be changed, so that bad input must be found before
     held_out.declare(base.directory, runs)
     fitted, held = held_out.split(runs)
     if base.launch.name == "slurm":
@@ -106,14 +108,8 @@ def _predict_held_out(base: Config, fitted: tuple[PlannedRun, ...], held: tuple[
         return False
     plans, _ = planning.lay_out(held)
     prediction = held_out.predict(base.directory, held, plans)
-    for point in prediction.points:
-        console.OUT.print(
-            f"predicted {point.run_id}: {prediction.y} {point.y:.4g} at {prediction.x} {point.x:.4g}, a new "
-            f"run {point.new_low:.4g} to {point.new_high:.4g}",
-            markup=False,
-        )
-    if prediction.reason:
-        console.OUT.print(f"no prediction for the held-out runs: {prediction.reason}", markup=False)
+    for line in held_out.lines(prediction):
+        console.OUT.print(line, markup=False)
     return True
 
 

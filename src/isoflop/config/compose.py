@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from isoflop.config.convert import from_dict
-from isoflop.config.keys import check_names, current_name, groups, with_current_names
+from isoflop.config.keys import check_names, current_name, flatten, groups, with_current_names
 from isoflop.config.schema import Config, ConfigError
 
 PRESETS = ("recipe",)
@@ -39,7 +39,32 @@ def compose_config(overrides: Sequence[str], config_dir: str | None) -> Config:
     raw["out"], raw["sweep"]["name"] = str(raw["out"]), str(raw["sweep"]["name"])
     # A file of the user's own may hold an old name beside the new one of the defaults.
     plain = {str(key): value for key, value in raw.items()}
-    return from_dict(with_current_names(plain, explicit={each.key_or_group for _, each in parsed}))
+    plain = with_current_names(plain, explicit={each.key_or_group for _, each in parsed})
+    try:
+        return from_dict(plain)
+    except ConfigError:
+        if not (from_axes := _set_by_axes(plain)):
+            raise
+    return from_dict(plain | from_axes)
+
+
+def _set_by_axes(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return the sections in which an axis of the grid sets what is null, with the first value of the axis.
+
+    The configuration of a sweep need be no run: in `data=text data.path=a,b` only its runs have a path.
+    """
+    changed: dict[str, Any] = {}
+    for key, values in flatten(raw["sweep"].get("grid") or {}):
+        section, _, name = key.partition(".")
+        settings = changed.get(section, raw.get(section))
+        if (
+            isinstance(settings, dict)
+            and settings.get(name, ...) is None
+            and isinstance(values, list)
+            and values
+        ):
+            changed[section] = settings | {name: values[0]}
+    return changed
 
 
 def register_resolvers() -> None:

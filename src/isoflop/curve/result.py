@@ -10,6 +10,7 @@ import msgspec
 
 from isoflop import record
 from isoflop.curve import law_names
+from isoflop.table import held_out
 
 SCHEMA = 2
 
@@ -128,7 +129,10 @@ class Forecast:
 
 @dataclasses.dataclass(frozen=True)
 class HeldOut:
-    """Held-out runs, and the forecast that was made without them under rules fixed beforehand."""
+    """Held-out runs, and the prediction that was made without them under rules fixed beforehand.
+
+    `law` predicted: table.held_out.FORECAST, the average of the laws, or a joint law by its name.
+    """
 
     expression: str
     runs: int
@@ -136,6 +140,7 @@ class HeldOut:
     inside_new_run_interval: int
     largest_ratio: float
     rows: tuple[HeldOutRun, ...]
+    law: str = held_out.FORECAST
 
 
 @dataclasses.dataclass(frozen=True)

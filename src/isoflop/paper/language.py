@@ -12,7 +12,8 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from isoflop.curve.language.answers import BITS, COMPUTE, language_answers, text_rows
+from isoflop.curve.language.answers import BITS, COMPUTE, language_answers
+from isoflop.curve.language.law import text_rows
 from isoflop.curve.result import Estimate, Excluded
 from isoflop.paper import facts, regression
 from isoflop.paper.published import estimate

@@ -6,10 +6,10 @@ import dataclasses
 
 import pandas as pd
 
-from isoflop.curve.language.answers import language_answers
 from isoflop.curve.language.result import LanguageAnswers, SizeAnswer
 from isoflop.curve.result import FitFile
 from isoflop.report.figures import language as drawings
+from isoflop.report.figures import optimal_training
 from isoflop.report.figures.canvas import Drawing
 from isoflop.report.text import costs, language_tables
 from isoflop.report.text.language_tables import COUNTED, LanguageTable
@@ -26,18 +26,20 @@ class LanguagePanel:
     missing: tuple[str, ...]
 
 
-def language_panel(rows: pd.DataFrame, fits: FitFile) -> LanguagePanel | None:
-    """Return the section of a sweep's table; None where no run is of text.
+def language_panel(answers: LanguageAnswers, rows: pd.DataFrame, fits: FitFile) -> LanguagePanel:
+    """Return the section on a sweep's answers.
 
     Args:
-        rows: one row a run.
-        fits: the laws in compute alone, which the section refers to.
+        answers: of the sweep.
+        rows: one row a run, which are drawn.
+        fits: the laws in compute alone, which the section refers to, with the held-out runs.
     """
-    answers = language_answers(rows)
-    if answers is None:
-        return None
     first = answers.sizes[0]
-    drawn = (drawings.draw_budgets(first), drawings.draw_split(first))
+    drawn = (
+        None if answers.optimal is None else optimal_training.draw(answers.optimal, rows, fits.reports[:1]),
+        drawings.draw_budgets(first),
+        drawings.draw_split(first),
+    )
     return LanguagePanel(
         paragraphs=tuple(filter(None, (_law(answers, first), _parabolas(first), _in_compute(fits)))),
         drawings=tuple(each for each in drawn if each is not None),
@@ -95,8 +97,8 @@ def _in_compute(fits: FitFile) -> str:
         floor, b = costs.parameter(law, "E"), costs.parameter(law, "b")
         if report.x == "train_gflops" and report.y == "test_bits_per_byte" and floor and b:
             return (
-                f"In compute alone, over all sizes, bits a byte fall to E = {estimate(floor)} with exponent "
-                f"b = {estimate(b)}; see The laws."
+                "In compute alone, through all runs, whatever their size, bits a byte fall to "
+                f"E = {estimate(floor)} with exponent b = {estimate(b)}; see The laws."
             )
     return ""
 
@@ -110,6 +112,8 @@ def _missing(answers: LanguageAnswers) -> tuple[str, ...]:
         reasons = sorted({each.reason for each in answers.joules if each.reason})
         missing.append(f"Joules a byte: {'; '.join(reasons) or 'no run has a width and a depth'}")
     first, *others = answers.sizes
+    if answers.optimal is None and first.split is not None:
+        missing.append(f"Loss at the best size is not the headline: {answers.optimal_reason}")
     missing += [f"N {COUNTED[each.size]}: {each.split_reason}" for each in others if each.split_reason]
     for fitted in (first.law, first.profiles):
         missing += [] if fitted is None else fitted.warnings

@@ -11,9 +11,10 @@ import pandas as pd
 from markupsafe import Markup
 
 from isoflop import __version__, record
-from isoflop.curve.check.floor import FloorSupport
-from isoflop.curve.result import FitFile, FitReport
-from isoflop.report import check_panel, packed
+from isoflop.curve.language.answers import language_answers
+from isoflop.curve.language.result import LanguageAnswers, OptimalTraining
+from isoflop.curve.result import FitFile
+from isoflop.report import cards, check_panel, packed
 from isoflop.report.check_panel import Validity
 from isoflop.report.data_grid_panel import DataGridPanel, columns, data_grid_panel
 from isoflop.report.figures import (
@@ -29,23 +30,13 @@ from isoflop.report.figures import (
 from isoflop.report.figures.canvas import Drawing
 from isoflop.report.language_panel import LanguagePanel, language_panel
 from isoflop.report.profiles_panel import ProfilesPanel, profiles_panel
-from isoflop.report.text import costs, law_tables, tables, trust
-from isoflop.report.text.amounts import amount, bare
+from isoflop.report.text import law_tables, optimal_training, tables, trust
 from isoflop.report.text.measured import of_all_points
-from isoflop.report.text.numerals import compact, interval, number, plural, seconds
+from isoflop.report.text.numerals import plural
 from isoflop.report.text.origins import origins
 from isoflop.report.text.verdict import judge
 from isoflop.table import target
 from isoflop.table.aggregate import RunTable
-
-
-@dataclasses.dataclass(frozen=True)
-class Card:
-    """A headline number with its title and one line of context."""
-
-    title: str
-    value: str
-    note: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,89 +57,6 @@ class Panel:
     figure: PageFigure | None
     live: bool
     missing: str
-
-
-def _halving_card(report: FitReport, support: FloorSupport | None) -> Card:
-    """Return the price of half the error or loss: by the law with a floor if one is seen, else the plain one.
-
-    A floor that only undertrained shapes show is none.
-    """
-    shown = costs.floor_identified(report) and (support is None or support.stands)
-    floored = costs.law(report, "power_law_floor") if shown else None
-    plain = floored or costs.law(report, "power_law_ols")
-    assert plain is not None
-    half = costs.halving(plain, report.x_max)
-    value = f"×{number(half.factor, 2)}" if half.factor is not None else "no finite factor"
-    note = f"compute from the largest run, by the power law{' with a floor' if floored else ''}"
-    return Card(f"To halve the {target.quantity(report.y).noun}", value, note + _of_all_points(support))
-
-
-def _of_all_points(support: FloorSupport | None) -> str:
-    """Return the end of a card's note that tells its number from the verdict's, which has no such points."""
-    return "" if support is None else "; all points, undertrained shapes too"
-
-
-def _forecast_card(report: FitReport, support: FloorSupport | None) -> Card | None:
-    """Return the forecast at ten times the compute, or at the end of its band."""
-    if report.forecast is None:
-        return None
-    band = report.forecast.band
-    ratio = band.x[-1] / report.x_max
-    quantity = target.quantity(report.y)
-    bounds = f"95% {bare(band.low[-1], quantity, 2)} to {bare(band.high[-1], quantity, 2)}; "
-    tested = report.forecast.tested_ratio
-    note = "untested" if tested is None or tested < ratio else f"tested to {compact(tested, 3)}×"
-    return Card(
-        f"Forecast at {number(ratio, 2)}× compute",
-        amount(band.y[-1], quantity, 2),
-        bounds + note + _of_all_points(support),
-    )
-
-
-def _cards(table: RunTable, report: FitReport | None, support: FloorSupport | None) -> tuple[Card, ...]:
-    rows, cards, all_points = table.rows, [], _of_all_points(support)
-    quantity = target.of(rows).quantity
-    plain = costs.law(report, "power_law_ols") if report else None
-    b = costs.exponent(report) if report else None
-    if plain is not None and b is not None and report is not None:
-        cards.append(
-            Card(
-                "Exponent b",
-                number(b.value),
-                f"95% {interval(b.interval)}; {quantity.noun} ∝ compute to the −b{all_points}",
-            )
-        )
-        if plain.paper_alpha is not None:
-            note = f"95% {interval(plain.paper_alpha.interval)}; per training compute{all_points}"
-            cards.append(Card("alpha = 1/b", number(plain.paper_alpha.value), note))
-        cards.append(_halving_card(report, support))
-    if len(rows):
-        best = rows.sort_values(quantity.column).iloc[0]
-        note = f"{best['label']}, seed {best['seed']:.0f}"
-        least = amount(float(best[quantity.column]), quantity)
-        cards.append(Card(f"Least {quantity.title.lower()}", least, note))
-    shapes = plural(rows["config_id"].nunique(), "configuration")
-    cards.append(Card("Runs", f"{len(rows):,}", f"of {shapes}, {plural(rows['seed'].nunique(), 'seed')}"))
-    compute = rows["train_gflops"].dropna()
-    if len(compute):
-        span = f"one run: {number(compute.min())} to {number(compute.max())}"
-        cards.append(Card("Training compute", f"{number(compute.sum())} GFLOPs", span))
-    joules, net = rows["energy_joules"].dropna(), rows["net_joules"].dropna()
-    if len(joules):
-        above_idle = f", {number(net.sum())} J above idle" if len(net) == len(joules) else ""
-        note = f"known for {plural(len(joules), 'run')}{above_idle}"
-        cards.append(Card("Training energy", f"{number(joules.sum())} J", note))
-    else:
-        cards.append(Card("Training energy", "unknown", "see the reason below"))
-    cards.append(Card("Training time", seconds(float(rows["train_seconds"].sum())), "summed over runs"))
-    forecast = _forecast_card(report, support) if report else None
-    if forecast is not None:
-        cards.insert(min(3, len(cards)), forecast)
-    excluded = len(report.excluded) if report else 0
-    cards.append(
-        Card("Left out", f"{len(table.dropped) + excluded:,}", "dropped or not fitted, with reasons")
-    )
-    return tuple(cards)
 
 
 def _reasons(rows: pd.DataFrame) -> str:
@@ -209,6 +117,7 @@ def render(
     valid: Validity,
     data_grid: DataGridPanel | None = None,
     language: LanguagePanel | None = None,
+    optimal: OptimalTraining | None = None,
 ) -> str:
     """Return the page of a sweep as HTML; jinja2 escapes everything but the page's own markup.
 
@@ -222,6 +131,7 @@ def render(
         valid: What the checks say.
         data_grid: The panel of error over parameters and data; None where the sweep does not cross them.
         language: The section on language models; None where no run is of text.
+        optimal: Compute-optimal training, the headline of a sweep of text that crosses sizes and budgets.
     """
     judged_on = target.of(table.rows)
     report = views.report_of(fits, views.of(table.rows)[0])
@@ -231,13 +141,16 @@ def render(
         "name": name,
         "version": __version__,
         "quantity": judged_on.quantity,
-        "verdict": judge(table.rows, report, _why_none(fits), valid.checked, valid.support),
+        "verdict": judge(table.rows, report, _why_none(fits), valid.checked, valid.support, optimal),
         "check": check_panel.panel(valid.checked),
         "check_drawings": [
             _figure(d) for d in drawings if d.name in (validity.TRAINING_LOSS, validity.LOSS_COLLAPSE)
         ],
-        "warnings": report.warnings if report else (),
-        "cards": _cards(table, report, valid.support),
+        "warnings": optimal.warnings if optimal else report.warnings if report else (),
+        "cards": cards.cards(table, report, valid.support, optimal),
+        "optimal": optimal,
+        "all_runs": optimal_training.all_runs(report) if optimal else "",
+        "all_runs_warnings": report.warnings if report and optimal else (),
         "panels": _panels(table.rows, drawings),
         "laws": [law_tables.group(each) for each in fits.reports],
         "main": law_tables.group(report) if report else None,
@@ -274,8 +187,16 @@ def render(
     return environment.from_string(_asset("page.html.j2")).render(context)
 
 
-def write_report(directory: Path, table: RunTable, fits: FitFile) -> Path:
+def write_report(
+    directory: Path, table: RunTable, fits: FitFile, answers: LanguageAnswers | None = None
+) -> Path:
     """Write DIR/figures/*.png and *.svg and DIR/index.html, each atomically; return the page's path.
+
+    Args:
+        directory: folder of the sweep.
+        table: its runs, and the records that were dropped.
+        fits: the laws of every pair of axes.
+        answers: of a sweep of text, where they are known already; else they are fitted here.
 
     Raises:
         ValueError: the table has no row, so there is nothing to report.
@@ -293,11 +214,13 @@ def write_report(directory: Path, table: RunTable, fits: FitFile) -> Path:
         *([power] if power else ()),
     )
     profiles, data_grid = profiles_panel(table.rows), data_grid_panel(table.rows)
-    language = language_panel(table.rows, fits)
+    answers = answers or language_answers(table.rows)
+    optimal = answers.optimal if answers else None
+    language = language_panel(answers, table.rows, fits) if answers else None
     panels = [each.drawing for each in (profiles, data_grid) if each is not None and each.drawing is not None]
     canvas.write((*drawings, *panels, *(language.drawings if language else ())), directory)
     path = directory / "index.html"
     name = directory.resolve().name
-    html = render(name, directory, table, fits, drawings, profiles, valid, data_grid, language)
+    html = render(name, directory, table, fits, drawings, profiles, valid, data_grid, language, optimal)
     record.write_bytes(path, html.encode())
     return path

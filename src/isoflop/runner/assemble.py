@@ -217,14 +217,20 @@ def loss(trained: TrainedPoint) -> Loss:
         test_brier=trained.test.brier,
         test_brier_reason=_why_no_brier(trained.test),
         test_document_se_nats=documents.loss_se_nats if documents else None,
-        test_document_se_nats_reason=None if documents else "images are not parts of documents",
+        test_document_se_nats_reason=_why_no_spread(trained.test),
     )
 
 
 def _why_no_brier(test: Score) -> str | None:
     if test.brier is not None:
         return None
-    return "computed for images only" if test.over_documents else "trained before it was computed"
+    return "computed for images only" if test.is_of_text else "trained before it was computed"
+
+
+def _why_no_spread(test: Score) -> str | None:
+    if test.over_documents is not None:
+        return None
+    return "one test document only" if test.is_of_text else "images are not parts of documents"
 
 
 def train_loss(trained: TrainedPoint) -> tuple[LossInterval, ...]:

@@ -180,6 +180,16 @@ def count_flops(config: ModelConfig, input_shape: tuple[int, ...], classes: int,
     return _counted[key]
 
 
+def parameters_without_embeddings(config: Config, facts: Facts) -> int | None:
+    """Return the parameters of a language model without its token embeddings, known before it is trained.
+
+    None for a model of images. Raises ValueError as `weightless`.
+    """
+    if not config.data.is_text:
+        return None
+    return models.parameters_without_embeddings(weightless(config.model, facts.input_shape, facts.classes))
+
+
 def weightless(config: ModelConfig, input_shape: tuple[int, ...], classes: int) -> nn.Module:
     """Return the configured model on the meta device, in eval mode, after it has taken one such input.
 

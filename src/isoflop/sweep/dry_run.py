@@ -14,7 +14,7 @@ from isoflop.sweep.planning import RunPlan, Site
 from isoflop.sweep.step_costs import Step, StepCost
 
 RULE = (
-    "seconds and joules: steps x the median step of this shape, image size, batch, precision and device",
+    "seconds and joules: steps x the median step of this shape, input size, batch, precision and device",
     "steps were measured in this folder, else by isoflop (sweep/step_costs.csv); ? where neither has one",
 )
 """How seconds and joules are predicted, a sentence a line."""
@@ -29,7 +29,7 @@ class PlanLine:
 
     Attributes:
         label: what the sweep sets for them, without seed and schedule; a range where learning rates differ.
-        epochs: length of each point, in passes over the training images.
+        epochs: length of each point, in passes over the training part.
         runs: number of runs.
         held_out: whether they are held out.
         run_flops: training FLOPs of one run, trunk and branches; None where they are unknown.
@@ -72,9 +72,10 @@ class Total:
 @dataclasses.dataclass(frozen=True)
 class SweepPlan:
     """A dry run: lines in the order in which the runs would start, and totals of the fitted, the held-out
-    and all runs."""
+    and all runs. `of_text` says whether all of them train on text, whose epochs are called passes."""
 
     device: str
+    of_text: bool
     lines: tuple[PlanLine, ...]
     fitted: Total
     held_out: Total
@@ -110,7 +111,8 @@ def plan_sweep(
     # As they would start: the largest first, the held-out ones last.
     lines.sort(key=lambda line: (line.held_out, -(line.run_flops or 0.0)))
     fitted, held = ([line for line in lines if line.held_out == part] for part in (False, True))
-    return SweepPlan(site.device, tuple(lines), total(fitted), total(held), total(lines))
+    of_text = all(run.config.data.is_text for run in runs)
+    return SweepPlan(site.device, of_text, tuple(lines), total(fitted), total(held), total(lines))
 
 
 def _id_at_any_rate(run: PlannedRun) -> str:

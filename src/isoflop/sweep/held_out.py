@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-import numpy as np
+import pandas as pd
 
 from isoflop import __version__
 from isoflop import record as records
@@ -27,6 +28,8 @@ from isoflop.table.held_out import Declaration, HeldOutFile, PredictedPoint, Pre
 
 X = "train_gflops"
 """The axis over which held-out points are predicted; y is what the runs' domain is judged on."""
+SIZE, SEEN = target.TEXTS.size, "examples_seen"
+"""What else is known of a run of text before it is trained, by the names of the table's columns."""
 FINAL = ("done", "diverged", "oom")
 """States of a record after which a run is not trained again."""
 SHOWN_IDS = 3
@@ -36,6 +39,11 @@ SHOWN_IDS = 3
 def split(runs: Sequence[PlannedRun]) -> tuple[tuple[PlannedRun, ...], tuple[PlannedRun, ...]]:
     """Return the runs that are fitted, and those held out."""
     return tuple(r for r in runs if not r.held_out), tuple(r for r in runs if r.held_out)
+
+
+def has_to_be_declared(directory: Path, runs: Sequence[PlannedRun]) -> bool:
+    """Return whether runs are held out and `declare` has yet to write it. Raises ValueError as `declare`."""
+    return bool(split(runs)[1]) and held_out.read(directory) is None
 
 
 def declare(directory: Path, runs: Sequence[PlannedRun]) -> HeldOutFile | None:
@@ -135,37 +143,52 @@ def predict(directory: Path, held: Sequence[PlannedRun], plans: Sequence[RunPlan
     Args:
         directory: folder of the sweep, whose other runs are done.
         held: the held-out runs.
-        plans: their plans, which give the FLOPs of their points.
+        plans: their plans, which give the FLOPs, the parameters and the bytes of their points.
 
     Raises:
         ConfigError: a held-out point is trained already.
         ValueError, OSError: as `declare`.
     """
-    flops = {
-        run_id: each
-        for run, plan in zip(held, plans, strict=True)
-        for run_id, each in zip(run.config.point_ids.values(), plan.point_flops, strict=True)
-    }
+    points = _planned_points(held, plans)
     with _locked(directory):
-        return _predict_once(directory, flops)
+        return _predict_once(directory, points)
 
 
-def _predict_once(directory: Path, flops: dict[str, float | None]) -> Prediction:
+def _planned_points(held: Sequence[PlannedRun], plans: Sequence[RunPlan]) -> pd.DataFrame:
+    """Return what is known of the points before they are trained, as columns of the table; unknown is NaN."""
+    return pd.DataFrame(
+        [
+            {
+                "run_id": run_id,
+                X: math.nan if flops is None else flops * 1e-9,
+                SIZE: plan.parameters_without_embeddings,
+                SEEN: end * run.config.optim.batch_size,
+            }
+            for run, plan in zip(held, plans, strict=True)
+            for run_id, flops, end in zip(
+                run.config.point_ids.values(), plan.point_flops, plan.ends, strict=True
+            )
+        ]
+    ).astype({X: float, SIZE: float, SEEN: float})
+
+
+def _predict_once(directory: Path, points: pd.DataFrame) -> Prediction:
     """Return the prediction of the folder's file, made and written now if it is not there."""
     file = held_out.read(directory)
     assert file is not None
     if file.prediction is not None:
         return file.prediction
-    for run_id in flops:
+    for run_id in points["run_id"]:
         if records.path_of(directory, run_id).is_file():
             raise ConfigError(
                 f"{records.path_of(directory, run_id)}: trained before its prediction was written: it tests "
                 "nothing any more; sweep into a new folder"
             )
-    prediction = _predict(directory, file.declaration_sha256, flops)
+    prediction = _predict(directory, file.declaration_sha256, points)
     _write(
         dataclasses.replace(
             file,
+            schema=held_out.SCHEMA,
             prediction=prediction,
             prediction_reason=None,
             prediction_sha256=held_out.sha256(prediction),
@@ -175,39 +198,74 @@ def _predict_once(directory: Path, flops: dict[str, float | None]) -> Prediction
     return prediction
 
 
-def _predict(directory: Path, declaration: str, flops: dict[str, float | None]) -> Prediction:
-    """Fit the other runs and predict those of `flops`; without points, and the reason, where that fails."""
+def _predict(directory: Path, declaration: str, points: pd.DataFrame) -> Prediction:
+    """Fit the other runs and predict those points; without any, and the reason, where that fails.
+
+    Args:
+        directory: folder of the sweep.
+        declaration: hash of the declaration.
+        points: what is known of the held-out points (`_planned_points`).
+    """
     from isoflop.curve.fit import Method
     from isoflop.curve.forecast import holdout
 
     rows = aggregate.aggregate(directory).rows
     y_name = target.of(rows).y
-    fitted = rows[~held_out.mask(rows)].sort_values("run_id")
-    used = [(str(i), float(x), float(y)) for i, x, y in fitted[["run_id", X, y_name]].itertuples(index=False)]
-    points: tuple[PredictedPoint, ...] = ()
+    law, law_reason = held_out.FORECAST, None
+    resources: tuple[str, ...] = (X,)
+    predicted: tuple[PredictedPoint, ...] = ()
     reason = None
-    known = {run_id: each * 1e-9 for run_id, each in flops.items() if each is not None}
+    known = points[points[X].notna()]
     try:
-        if not known:
+        if known.empty:
             raise ValueError("the FLOPs of the held-out runs are unknown")
-        at = np.array(list(known.values()))
-        _, predicted = holdout.predict(rows, at, x=X, y=y_name, method=Method())
-        points = tuple(
-            PredictedPoint(run_id, float(x), *(float(value) for value in values))
-            for (run_id, x), values in zip(known.items(), predicted, strict=True)
+        made = holdout.predict(rows, known, x=X, y=y_name, method=Method())
+        law, law_reason, resources = made.law, made.law_reason, made.resources
+        predicted = tuple(
+            PredictedPoint(str(run_id), float(x), float(y), float(low), float(high), tuple(at))
+            for run_id, x, (y, low, high), at in zip(
+                known["run_id"], known[X], made.values, made.at.tolist(), strict=True
+            )
         )
     except ValueError as error:
         reason = str(error)
+    fitted = rows[~held_out.mask(rows)].sort_values("run_id")
+    used = [
+        (str(run_id), *(float(value) for value in values))
+        for run_id, *values in fitted[["run_id", *resources, y_name]].itertuples(index=False)
+    ]
     return Prediction(
         x=X,
         y=y_name,
+        law=law,
+        law_reason=law_reason,
+        resources=resources,
         predicted_at=provenance.now(),
         declaration_sha256=declaration,
         fitted_points=len(used),
         fitted_sha256=held_out.sha256(used),
-        points=points,
+        points=predicted,
         reason=reason,
     )
+
+
+def lines(prediction: Prediction) -> tuple[str, ...]:
+    """Return what a prediction says, a line a point, and why there is none or no joint law."""
+    quantity = target.quantity(prediction.y)
+    style = ".2%" if quantity.unit == "%" else ".3f"
+    unit = "" if quantity.unit == "%" else f" {quantity.unit}"
+    by = "" if prediction.law == held_out.FORECAST else f" by the joint law {prediction.law}"
+    points = tuple(
+        f"predicted {point.run_id}{by}: {quantity.title.lower()} {point.y:{style}}{unit} at {point.x:.4g} "
+        f"GFLOPs, a new run {point.new_low:{style}} to {point.new_high:{style}}"
+        for point in prediction.points
+    )
+    notes = []
+    if prediction.law_reason:
+        notes.append(f"predicted by loss against compute, without a joint law: {prediction.law_reason}")
+    if prediction.reason:
+        notes.append(f"no prediction for the held-out runs: {prediction.reason}")
+    return (*points, *notes)
 
 
 def _write(file: HeldOutFile, directory: Path) -> None:

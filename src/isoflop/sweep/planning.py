@@ -126,6 +126,7 @@ class RunPlan:
         ends: steps after which each point ends.
         epoch_steps: steps of one pass over the training part.
         input_shape: sizes of an image, or of a window.
+        parameters_without_embeddings: of a language model, without its token embeddings; else None.
     """
 
     train_flops: float | None
@@ -134,6 +135,7 @@ class RunPlan:
     ends: tuple[int, ...]
     epoch_steps: int
     input_shape: tuple[int, ...]
+    parameters_without_embeddings: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +167,7 @@ def _lay_out_in_child(configs: tuple[Config, ...]) -> tuple[tuple[RunPlan, ...],
                 ends=tuple(h.end_step for h in plan.horizons),
                 epoch_steps=known.train_n // batch,
                 input_shape=known.input_shape,
+                parameters_without_embeddings=prepare.parameters_without_embeddings(config, known),
             )
     return tuple(plans[config.config_id] for config in configs), site(configs[0].launch)
 

@@ -1,7 +1,7 @@
 """Seconds and joules of a training step by shape and device, as measured; unknown where no run measured them.
 
 Two sources, in this order: the finished runs in the sweep's own folder, and step_costs.csv, which ships with
-isoflop. A step is that of the same shape, image size, batch and precision on a device of the same name;
+isoflop. A step is that of the same shape, input size, batch and precision on a device of the same name;
 nothing is interpolated between shapes or scaled between devices.
 """
 

@@ -20,7 +20,10 @@ import pandas as pd
 COLUMN = "held_out"
 """Column of the table: 1 for a point that was held out before training, else 0."""
 FILE = "held_out.json"
-SCHEMA = 1
+SCHEMA = 2
+"""1: every prediction was of the forecast over compute; 2: a prediction names its law and its resources."""
+FORECAST = "forecast"
+"""The law of a prediction that averages the laws over one resource; else it is a joint law's name."""
 EXPRESSION = "declared before training in held_out.json"
 """The rule by which such points are held out, as a fit names it."""
 EXCLUDED = "held out before training (held_out.json)"
@@ -42,26 +45,40 @@ class Declaration:
 
 @dataclasses.dataclass(frozen=True)
 class PredictedPoint:
-    """y at one held-out point as the fit of the others gives it, with the 95% interval for a new run."""
+    """y at one held-out point as the fit of the others gives it, with the 95% interval for a new run.
+
+    `resources` are the values that the law was read at, in the order of the prediction's; `x` is the compute.
+    """
 
     run_id: str
     x: float
     y: float
     new_low: float
     new_high: float
+    resources: tuple[float, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
     """What was predicted before the held-out runs were trained.
 
-    `fitted_sha256` is over the fitted points: run_id, x and y of each, in the order of the ids.
-    `declaration_sha256` is that of the declaration it belongs to. `points` is empty where the fit gave no
-    prediction, for the `reason`.
+    Attributes:
+        x, y: columns of compute and of what is predicted.
+        law: FORECAST, or the name of the joint law that predicted.
+        law_reason: why no joint law did, where a sweep of text has none; else None.
+        resources: the columns of the law's resources: (x,) of the forecast.
+        predicted_at: time of the prediction.
+        declaration_sha256: hash of the declaration it belongs to.
+        fitted_points: number of points that were fitted.
+        fitted_sha256: over those points: run_id, the resources and y of each, in the order of the ids.
+        points: empty where the fit gave no prediction, for the `reason`.
     """
 
     x: str
     y: str
+    law: str
+    law_reason: str | None
+    resources: tuple[str, ...]
     predicted_at: str
     declaration_sha256: str
     fitted_points: int
@@ -99,26 +116,44 @@ def read(directory: Path) -> HeldOutFile | None:
     except FileNotFoundError:
         return None
     try:
-        file = msgspec.json.decode(content, type=HeldOutFile)
+        parts = msgspec.json.decode(content, type=dict[str, Any])
+        if parts.get("schema", SCHEMA) > SCHEMA:
+            raise ValueError(f"{path}: written by a newer isoflop: upgrade")
+        file = msgspec.convert(_upgraded(parts), HeldOutFile)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(
             f"{path}: damaged ({error}): restore it, it says which runs are not fitted"
         ) from error
-    if file.schema > SCHEMA:
-        raise ValueError(f"{path}: written by a newer isoflop: upgrade")
-    prediction = file.prediction
-    sound = file.declaration_sha256 == sha256(file.declaration) and (
-        prediction is None
-        or (
-            file.prediction_sha256 == sha256(prediction)
-            and prediction.declaration_sha256 == file.declaration_sha256
-        )
-    )
-    if not sound:
+    if not _sound(parts):
         raise ValueError(
             f"{path}: changed after it was written (its SHA-256 differs): restore it, or use a new folder"
         )
     return file
+
+
+def _sound(parts: dict[str, Any]) -> bool:
+    """Return whether the parts of a file, as they were written, have the hashes that it holds."""
+    prediction = parts["prediction"]
+    return bool(
+        parts["declaration_sha256"] == sha256(parts["declaration"])
+        and (
+            prediction is None
+            or (
+                parts["prediction_sha256"] == sha256(prediction)
+                and prediction["declaration_sha256"] == parts["declaration_sha256"]
+            )
+        )
+    )
+
+
+def _upgraded(parts: dict[str, Any]) -> dict[str, Any]:
+    """Return the parts of a file of schema 1 as those of today; the hashes stay of what was written."""
+    prediction = parts.get("prediction")
+    if parts.get("schema") != 1 or not isinstance(prediction, dict):
+        return parts
+    points = [point | {"resources": [point["x"]]} for point in prediction["points"]]
+    of_forecast = {"law": FORECAST, "law_reason": None, "resources": [prediction["x"]], "points": points}
+    return parts | {"prediction": prediction | of_forecast}
 
 
 def stored_prediction(directory: Path) -> Prediction | None:

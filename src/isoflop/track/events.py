@@ -16,8 +16,8 @@ from isoflop.record import CurvePoint, Record
 class RunInfo:
     """What is known of a run before it trains.
 
-    `identity` is the configuration that defines it, with its seed; `directory` is the sweep's folder; `sweep`
-    and `label` are names for people.
+    `identity` is the configuration that defines it, with its seed; `of_text` says whether it trains on text,
+    whose examples are bytes; `directory` is the sweep's folder; `sweep` and `label` are names for people.
     """
 
     run_id: str
@@ -28,6 +28,7 @@ class RunInfo:
     seed: int
     directory: str
     identity: dict[str, Any]
+    of_text: bool
     settings: TrackerConfig
 
 

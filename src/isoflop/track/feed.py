@@ -25,11 +25,14 @@ import msgspec
 from isoflop import record as records
 from isoflop.config import Config, ConfigError, TrackerConfig
 from isoflop.record import CurvePoint, Record
+from isoflop.table import text_columns
 from isoflop.track import liveness
 from isoflop.track.events import Begin, End, Evaluation, Event, RunInfo
 from isoflop.track.process import REPORTED, print_error
 
-COLUMNS = tuple(f.name for f in dataclasses.fields(CurvePoint) if not f.name.endswith("_reason"))
+COLUMNS: tuple[str, ...] = tuple(
+    f.name for f in dataclasses.fields(CurvePoint) if not f.name.endswith("_reason")
+)
 PACKAGES = Path(__file__).parents[2]
 PROGRAM = (
     "import sys; sys.path.append(sys.argv.pop(1)); "
@@ -43,11 +46,15 @@ _RUNNING: list[tuple[str, subprocess.Popen[bytes]]] = []
 
 
 def curve_csv(record: Record) -> str:
-    """Return the learning curve as CSV with a header; an unknown value is an empty field."""
+    """Return the learning curve as CSV with a header, of text with bits per byte; an unknown value is an
+    empty field."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    writer.writerows([getattr(point, name) for name in COLUMNS] for point in record.curve)
+    of_text = text_columns.domain(record) == "text"
+    writer.writerow((*COLUMNS, *(("val_bits_per_byte",) if of_text else ())))
+    for point in record.curve:
+        bits = (text_columns.bits(point.val_loss),) if of_text else ()
+        writer.writerow((*(getattr(point, name) for name in COLUMNS), *bits))
     return text.getvalue()
 
 
@@ -92,6 +99,7 @@ def run_info(config: Config, attempt: int) -> RunInfo:
         seed=config.seed,
         directory=str(config.directory.absolute()),
         identity=config.identity,
+        of_text=config.data.is_text,
         settings=config.tracker,
     )
 

@@ -16,6 +16,7 @@ class LinesTracker:
 
     def begin(self, run: RunInfo) -> None:
         """Start a file. An earlier attempt's is replaced, since its points come again."""
+        self._of_text = run.of_text
         self._path = Path(run.directory) / "lines" / f"{run.run_id}.jsonl"
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.write_text("")
@@ -23,7 +24,7 @@ class LinesTracker:
 
     def point(self, point: CurvePoint, steps_done: int) -> None:
         """Write an evaluation."""
-        self._write({"point": curve_row(point), "steps_done": steps_done})
+        self._write({"point": curve_row(point, of_text=self._of_text), "steps_done": steps_done})
 
     def end(self, ending: Ending) -> None:
         """Write the numbers of the table."""

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from isoflop.record import CurvePoint, Record
+from isoflop.table import text_columns
 
 Value = float | int | str | bool
 GIGA = 1e-9
 
 CURVE_AXES = ("examples", "train_gflops", "energy_joules", "train_seconds")
-"""Axes against which an error of the curve can be drawn."""
+"""Axes against which a score of the curve can be drawn."""
 _NOT_A_RESULT = ("run_id", "config_id", "trunk_id", "place_id", "label", "seed", "started_at")
 
 
-def curve_row(point: CurvePoint) -> dict[str, Value]:
+def scores(*, of_text: bool) -> tuple[str, ...]:
+    """Return the names of the scores in a row of the curve, of a run on text or on images."""
+    return ("val_error", "val_loss", *(("val_bits_per_byte",) if of_text else ()))
+
+
+def curve_row(point: CurvePoint, *, of_text: bool = False) -> dict[str, Value]:
     """Return an evaluation by name, without what is unknown: GFLOPs, joules, seconds of training, errors in
-    [0, 1]."""
+    [0, 1], losses in nats and of text in bits per byte too."""
     row = {
         "step": point.step,
         "examples": point.examples,
@@ -23,6 +29,7 @@ def curve_row(point: CurvePoint) -> dict[str, Value]:
         "train_seconds": point.seconds,
         "val_error": point.val_error,
         "val_loss": point.val_loss,
+        "val_bits_per_byte": text_columns.bits(point.val_loss) if of_text else None,
     }
     return {name: value for name, value in row.items() if value is not None}
 

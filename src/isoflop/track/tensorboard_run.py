@@ -10,29 +10,35 @@ from tensorboardX import SummaryWriter
 from isoflop.record import CurvePoint
 from isoflop.table.power_rows import power_rows
 from isoflop.track.events import Ending, RunInfo
-from isoflop.track.numbers import curve_row, summaries
+from isoflop.track.numbers import curve_row, scores, summaries
 
-SCORES = ("val_error", "val_loss")
-AXES = {"examples": 1.0, "train_gflops": 1e3, "energy_joules": 1e3}
-"""Factors to the units of the axes, which must be whole numbers: examples, MFLOPs and millijoules."""
-TAGS = {"examples": "examples", "train_gflops": "train_mflops", "energy_joules": "energy_millijoules"}
+AXES = {"examples": 1.0, "train_gflops": 1e3, "energy_joules": 1e3, "train_seconds": 1e3}
+"""Factors to the units of the axes, which must be whole numbers: examples, MFLOPs, millijoules and
+milliseconds."""
+TAGS = {
+    "examples": "examples",
+    "train_gflops": "train_mflops",
+    "energy_joules": "energy_millijoules",
+    "train_seconds": "train_milliseconds",
+}
 
 
 class TensorboardTracker:
-    """Scores against examples, MFLOPs and millijoules; the summary as scalars and as text."""
+    """Scores against examples, MFLOPs, millijoules and milliseconds; the summary as scalars and as text."""
 
     def begin(self, run: RunInfo) -> None:
         """Open the event file."""
+        self._of_text = run.of_text
         name = f"{run.label.replace(' ', '-').replace(':', '-')}-seed-{run.seed}-{run.run_id}"
         self._writer = SummaryWriter(logdir=str(Path(run.directory) / "tensorboard" / name))
         self._writer.add_text("cell", f"```\n{json.dumps(run.identity, indent=1)}\n```", 0)
 
     def point(self, point: CurvePoint, steps_done: int) -> None:
         """Write each score against every axis that is known."""
-        row = curve_row(point)
+        row = curve_row(point, of_text=self._of_text)
         for axis in (axis for axis in AXES if axis in row):
             at = round(float(row[axis]) * AXES[axis])
-            for score in SCORES:
+            for score in scores(of_text=self._of_text):
                 self._writer.add_scalar(f"{score}/against_{TAGS[axis]}", row[score], at)
         self._writer.flush()
 

@@ -18,11 +18,10 @@ from isoflop.config import TrackerConfig
 from isoflop.record import CurvePoint
 from isoflop.table.power_rows import power_rows
 from isoflop.track.events import Ending, RunInfo
-from isoflop.track.numbers import CURVE_AXES, curve_row, summaries
+from isoflop.track.numbers import CURVE_AXES, curve_row, scores, summaries
 from isoflop.track.process import print_error
 
 FIGURES = "figures/"
-SCORES = ("val_error", "val_loss")
 
 
 def run_id(info: RunInfo, *, offline: bool) -> str:
@@ -105,14 +104,15 @@ class WandbTracker:
         self._run.config.update(config_of(info), allow_val_change=True)
         for axis in ("step", *CURVE_AXES):
             self._run.define_metric(f"curve/{axis}", summary="none")
-        for score in SCORES:
+        for score in scores(of_text=info.of_text):
             self._run.define_metric(f"curve/{score}", step_metric="curve/examples", summary="none")
         self._run.define_metric("power/seconds", summary="none")
         self._run.define_metric("power/*", step_metric="power/seconds", summary="none")
 
     def point(self, point: CurvePoint, steps_done: int) -> None:
         """Log a row of the curve. W&B's own step is the run's steps, so that a row sent twice counts once."""
-        self._run.log({f"curve/{name}": value for name, value in curve_row(point).items()}, step=steps_done)
+        row = curve_row(point, of_text=self._info.of_text)
+        self._run.log({f"curve/{name}": value for name, value in row.items()}, step=steps_done)
 
     def end(self, ending: Ending) -> None:
         """Send the summary, the power trace of a finished run, and the files."""

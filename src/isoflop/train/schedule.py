@@ -90,7 +90,8 @@ def total_steps(
             the length comes to less than one step, more than MOST_STEPS or more than `passes`.
     """
     if batch_size > train_n:
-        raise ValueError(f"optim.batch_size={batch_size}: larger than the {train_n:,} training examples")
+        examples = "training examples" if passes is None else "bytes of the training part"
+        raise ValueError(f"optim.batch_size={batch_size}: larger than the {train_n:,} {examples}: lower it")
     if config.steps is not None:
         asked, wanted = f"steps={config.steps}", float(config.steps)
     elif config.epochs is not None:

@@ -50,6 +50,11 @@ class Score:
         """Fraction predicted wrongly, in [0, 1]."""
         return self.wrong / self.n
 
+    @property
+    def is_of_text(self) -> bool:
+        """Whether this is the score of the test part of a text; other parts and images keep no windows."""
+        return self.window_nats is not None
+
 
 def over_documents(
     losses: NDArray[np.float64], wrong: NDArray[np.int64], documents: Sequence[int], examples: int

@@ -71,9 +71,11 @@ def judged(table, stored, axes=(("train_gflops", "test_error"),)):
 
 def prediction_of(held, *points, reason=None):
     made = tuple(
-        PredictedPoint(run_id, 1e5, *values) for run_id, values in zip(held["run_id"], points, strict=False)
+        PredictedPoint(run_id, 1e5, y, low, high, (1e5,))
+        for run_id, (y, low, high) in zip(held["run_id"], points, strict=False)
     )
-    return Prediction("train_gflops", "test_error", "2026-01-01", "", 40, "", made, reason)
+    of_forecast = (held_out.FORECAST, None, ("train_gflops",))
+    return Prediction("train_gflops", "test_error", *of_forecast, "2026-01-01", "", 40, "", made, reason)
 
 
 def test_the_prediction_written_before_training_is_judged_and_not_todays_fit(declared):
@@ -86,6 +88,7 @@ def test_the_prediction_written_before_training_is_judged_and_not_todays_fit(dec
     ]
     assert report.held_out.inside_new_run_interval == 1
     assert report.held_out.log_rmse == pytest.approx(np.log(2) / np.sqrt(2))
+    assert report.held_out.law == held_out.FORECAST
     assert report.held_out.expression.endswith("predicted there from 40 points at 2026-01-01")
     assert dataclasses.replace(report, held_out=None) == dataclasses.replace(fitted, held_out=None)
     assert fitted.held_out.expression == held_out.EXPRESSION

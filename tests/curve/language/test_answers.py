@@ -6,7 +6,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from isoflop.curve.language.answers import BITS, language_answers, text_rows
+from isoflop.curve.language.answers import BITS, language_answers
+from isoflop.curve.language.law import text_rows
 from isoflop.curve.language.published import PUBLISHED
 from isoflop.curve.language.result import LanguageAnswers
 

@@ -80,7 +80,7 @@ def test_every_panel_asked_for_is_there(dry: dict[str, Any]) -> None:
     assert kinds == {
         "How error falls": ["Scatter Plot", "Scatter Plot"],
         "Which settings matter": ["Parallel Coordinates Plot"],
-        "Curves": ["Run History Line Plot"] * 3,
+        "Curves": ["Run History Line Plot"] * 4,
         "Power": ["Run History Line Plot"],
         "Failures": ["Bar Chart", "Bar Chart"],
     }
@@ -132,6 +132,7 @@ def test_the_dashboard_of_text_is_of_bits_per_byte() -> None:
     page = dashboard.report("text", "project", "owner", None, target.TEXTS)
     said = json.dumps(dashboard.specification(view, page))
     assert "test_bits_per_byte" in said
-    assert "curve/val_loss" in said
+    assert "curve/val_bits_per_byte" in said
+    assert "Validation loss against bytes" in said
     assert "Test loss against training GFLOPs" in said
     assert "error" not in said.lower()

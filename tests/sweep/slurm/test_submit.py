@@ -96,6 +96,39 @@ def test_options_and_runs_are_passed_to_sbatch(sbatch_calls: SbatchCalls, tmp_pa
     assert submission.tasks_of(out, made)[runs[3].run_id] == ("2", 0)
 
 
+def test_a_sweep_of_text_is_submitted_from_the_folder_that_its_paths_are_relative_to(
+    sbatch_calls: SbatchCalls, books: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = ("recipe=language", "data=text", f"data.path={books.name}", "model.context=8")
+    tiny = ("model.head_width=4", "optim.batch_size=64", "schedule.epochs=null", "schedule.steps=4")
+    grid = ("model.width=4,8", "seed=0,1")
+    command = [
+        *sweep()[:1],
+        *text,
+        *tiny,
+        *grid,
+        "launch=slurm",
+        "sweep.name=mine",
+        f"out={tmp_path / 'out'}",
+    ]
+    assert main.main(command) == 0
+    runs = manifest.read_runs(submission.runs_path(tmp_path / "out", "1"))
+    assert [run.config.data.path for run in runs] == [books.name] * 4
+    assert [run.planned_train_flops for run in runs] == sorted(
+        (run.planned_train_flops or 0 for run in runs), reverse=True
+    )
+    array, *_ = sbatch_calls()
+    assert f"--chdir={tmp_path}" in array
+    folder = submission.runs_path(tmp_path / "out", "1")
+    for line in (1, 4):
+        (record,) = manifest.run_line(folder, line)
+        assert record.state == "done", record.reason
+        assert (tmp_path / "out" / "windows" / f"{record.run_id}.npy").is_file()
+    assert main.main([*command[:-1], f"out={tmp_path / 'other'}", f"data.path={tmp_path / 'gone'}"]) == 2
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.parametrize(
     ("given", "asked"),
     [

@@ -15,7 +15,7 @@ def show(plan: SweepPlan, out: Console) -> None:
     table = Table(box=None, pad_edge=False)
     # A narrow terminal wraps the sums, and neither the name of a shape nor its epochs.
     table.add_column("runs of", no_wrap=True)
-    table.add_column("points at epochs")
+    table.add_column(f"points at {'passes' if plan.of_text else 'epochs'}")
     for name in ("runs", "GFLOPs each", "seconds", "joules"):
         table.add_column(name, justify="right")
     for line in plan.lines:

@@ -15,6 +15,8 @@ import pandas as pd
 
 from isoflop.curve import points
 from isoflop.curve.fit import Method, fit_all, fit_table
+from isoflop.curve.language import law as language
+from isoflop.curve.language import shapes
 from isoflop.curve.result import FitFile, FitReport, HeldOut, HeldOutRun
 from isoflop.table import held_out, rule, target
 from isoflop.table.held_out import Prediction
@@ -69,7 +71,8 @@ def fit_sweep(
     """Fit a sweep's table as fit.fit_all does, and judge the prediction for the first report's axes on the
     runs that were held out before training, which no report fits.
 
-    Judged is the stored prediction; that of this fit only where none was written, or for other axes.
+    Judged is the stored prediction; that of this fit only where none was written, or for other axes. Of text,
+    it is that of the joint law, where there is one.
 
     Args:
         rows: one a run.
@@ -91,11 +94,45 @@ def fit_sweep(
     first = fits.reports[0]
     if stored is not None and (stored.x, stored.y) == (x, y):
         first = _with_stored(first, known, stored)
-    elif first.forecast is not None:
-        ids = [str(run_id) for run_id in known["run_id"]]
-        judged = _judge(first, held_out.EXPRESSION, ids, at, points.numbers(known, y))
-        first = dataclasses.replace(first, held_out=judged)
+    else:
+        first = _with_own(first, rows, known)
     return dataclasses.replace(fits, reports=(first, *fits.reports[1:]))
+
+
+def _with_own(report: FitReport, rows: pd.DataFrame, known: pd.DataFrame) -> FitReport:
+    """Return the report with the held-out rows of `known` judged by what is fitted to the others."""
+    at, y = (points.numbers(known, name) for name in (report.x, report.y))
+    predicted, _ = _by_joint_law(rows, known, report.x, report.y)
+    law = held_out.FORECAST if predicted is None else language.LAW
+    if predicted is None:
+        if report.forecast is None:
+            return report
+        predicted = _at(report, at)
+    ids = [str(run_id) for run_id in known["run_id"]]
+    judged = _compare(held_out.EXPRESSION, ids, at, y, predicted, report.x_max)
+    return dataclasses.replace(report, held_out=dataclasses.replace(judged, law=law))
+
+
+def _by_joint_law(rows: pd.DataFrame, runs: pd.DataFrame, x: str, y: str) -> tuple[Array | None, str | None]:
+    """Predict runs of text by the joint law of the others in parameters and bytes, both known beforehand.
+
+    Args:
+        rows: one row a run; those held out are not fitted.
+        runs: the n runs, with the columns language.RESOURCES.
+        x, y: the axes of the prediction.
+
+    Returns:
+        (n, 3) as `predict`; or None with the reason, which is None itself for images and other axes.
+    """
+    if (x, y) != (shapes.COMPUTE, shapes.BITS):
+        return None, None
+    at = runs.reindex(columns=list(language.RESOURCES)).to_numpy(float)
+    if not (at > 0).all():
+        return None, f"{' or '.join(language.RESOURCES)} of a held-out run is unknown"
+    try:
+        return language.predict_new_runs(rows, at), None
+    except ValueError as error:
+        return None, str(error)
 
 
 def _with_stored(report: FitReport, known: pd.DataFrame, stored: Prediction) -> FitReport:
@@ -113,28 +150,58 @@ def _with_stored(report: FitReport, known: pd.DataFrame, stored: Prediction) -> 
         report = dataclasses.replace(report, warnings=(*report.warnings, warning))
     if not in_it.any():
         return report
+    by = "" if stored.law == held_out.FORECAST else f" by the joint law {stored.law}"
     expression = (
-        f"{held_out.EXPRESSION}, predicted there from {stored.fitted_points} points at {stored.predicted_at}"
+        f"{held_out.EXPRESSION}, predicted there{by} from {stored.fitted_points} points at "
+        f"{stored.predicted_at}"
     )
     rows, ids = known[in_it], [run_id for run_id in ids if run_id in by_id]
     predicted = np.array([by_id[run_id] for run_id in ids])
     values = points.numbers(rows, stored.x), points.numbers(rows, stored.y)
     judged = _compare(expression, ids, *values, predicted, report.x_max)
-    return dataclasses.replace(report, held_out=judged)
+    return dataclasses.replace(report, held_out=dataclasses.replace(judged, law=stored.law))
 
 
-def predict(rows: pd.DataFrame, at: Array, *, x: str, y: str, method: Method) -> tuple[FitReport, Array]:
-    """Fit a sweep's table, without the runs held out, and predict y at x = `at` (n,).
+@dataclasses.dataclass(frozen=True)
+class Predicted:
+    """What a fit of the other runs says of n runs.
 
-    Returns the report and (n, 3): the prediction, and the ends of the 95% interval for a new run.
+    Attributes:
+        law: held_out.FORECAST, or the name of the joint law.
+        law_reason: why no joint law predicted runs of text; None where it did, and for images.
+        resources: the columns that the law was read at.
+        at: their values (n, k).
+        values: (n, 3): the prediction and the ends of the 95% interval for a new run.
+    """
+
+    law: str
+    law_reason: str | None
+    resources: tuple[str, ...]
+    at: Array
+    values: Array
+
+
+def predict(rows: pd.DataFrame, runs: pd.DataFrame, *, x: str, y: str, method: Method) -> Predicted:
+    """Predict y of runs: of text by the joint law, where the others carry one; else by their forecast over x.
+
+    Args:
+        rows: one row a run; those held out are not fitted.
+        runs: the n runs, with the column x and, of text, language.RESOURCES.
+        x, y: names of columns.
+        method: of the fit over x.
 
     Raises:
         ValueError: the rows cannot be fitted (fit.fit_table) or give no forecast.
     """
+    by_joint_law, reason = _by_joint_law(rows, runs, x, y)
+    if by_joint_law is not None:
+        at = runs[list(language.RESOURCES)].to_numpy(float)
+        return Predicted(language.LAW, None, language.RESOURCES, at, by_joint_law)
+    at = points.numbers(runs, x)
     report = fit_table(rows, x=x, y=y, method=_reaching(rows, at, x, method))
     if report.forecast is None:
         raise ValueError(f"no forecast of {y} against {x}: {report.forecast_reason}")
-    return report, _at(report, at)
+    return Predicted(held_out.FORECAST, reason, (x,), at[:, None], _at(report, at))
 
 
 def _reaching(rows: pd.DataFrame, at: Array, x: str, method: Method) -> Method:

@@ -9,28 +9,25 @@ from isoflop.curve.isoflop.profiles import fit_profiles
 from isoflop.curve.isoflop.result import Profiles
 from isoflop.curve.joint import fit as joint
 from isoflop.curve.joint import rows as joint_rows
-from isoflop.curve.joint.laws import JOINT_LAWS
 from isoflop.curve.joint.result import JointFit
 from isoflop.curve.joint.rows import JointRows
+from isoflop.curve.joint.solve import Solved
 from isoflop.curve.language import shapes
 from isoflop.curve.language.cost import ByteCost, byte_cost
 from isoflop.curve.language.joules import joules_a_byte
-from isoflop.curve.language.result import CountedSplit, LanguageAnswers, SizeAnswer, WidthDepth
+from isoflop.curve.language.law import RESAMPLES, refuse_one_path, solve_law, text_rows
+from isoflop.curve.language.result import (
+    CountedSplit,
+    LanguageAnswers,
+    OptimalTraining,
+    SizeAnswer,
+    WidthDepth,
+)
 from isoflop.curve.language.split import counted_split
-from isoflop.table import held_out
 
-LAW = "chinchilla"
 SIZES = ("parameters_without_embeddings", "parameters")
 """How the size of a model is counted; the first is without the embedding table, with the readout."""
 SEEN, COMPUTE, BITS = shapes.SEEN, shapes.COMPUTE, shapes.BITS
-RESAMPLES = 400
-
-
-def text_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs of text that are not held out; none in a table of images."""
-    if "domain" not in rows:
-        return rows.iloc[:0]
-    return rows[(rows["domain"] == "text").to_numpy() & ~held_out.mask(rows)]
 
 
 def language_answers(
@@ -46,26 +43,51 @@ def language_answers(
     used = text_rows(rows)
     if used.empty:
         return None
-    sizes = tuple(_size_answer(used, size, resamples, seed) for size in SIZES)
+    solved = [_solved(used, size, resamples, seed) for size in SIZES]
+    sizes = tuple(
+        _size_answer(used, size, law, law_reason, resamples, seed)
+        for size, (law, law_reason) in zip(SIZES, solved, strict=True)
+    )
     compared, reason = _compared(used, sizes[0].law)
+    optimal, optimal_reason = _optimal(solved[0][0], sizes[0])
     return LanguageAnswers(
         runs=len(used),
         configs=int(used["config_id"].nunique()),
         sizes=sizes,
+        optimal=optimal,
+        optimal_reason=optimal_reason,
         shapes=compared,
         shapes_reason=reason,
         joules=joules_a_byte(used),
     )
 
 
-def _size_answer(rows: pd.DataFrame, size: str, resamples: int, seed: int) -> SizeAnswer:
-    law, law_reason = _law(rows, size, resamples, seed)
+def _solved(rows: pd.DataFrame, size: str, resamples: int, seed: int) -> tuple[Solved | None, str | None]:
+    try:
+        return solve_law(rows, size, resamples=resamples, seed=seed), None
+    except ValueError as error:
+        return None, str(error)
+
+
+def _size_answer(
+    rows: pd.DataFrame, size: str, solved: Solved | None, why_none: str | None, resamples: int, seed: int
+) -> SizeAnswer:
+    """Return what follows if the size of a model is the column `size`.
+
+    Args:
+        rows: runs of text.
+        size: the column.
+        solved: the joint law in it.
+        why_none: the reason if there is no law, that is if `solved` is None.
+        resamples, seed: of the intervals of the parabolas.
+    """
+    law = None if solved is None else joint.report(solved)
     profiles, profiles_reason = _profiles(rows, size, resamples, seed)
-    split, split_reason = None, law_reason
-    if law is not None:
-        split, split_reason = _split(rows, law, profiles)
+    split, split_reason = None, why_none
+    if solved is not None:
+        split, split_reason = _split(rows, solved, profiles)
     without_noise = None if law is None or profiles is None else _without_noise(rows, law)
-    return SizeAnswer(size, law, law_reason, split, split_reason, profiles, profiles_reason, without_noise)
+    return SizeAnswer(size, law, why_none, split, split_reason, profiles, profiles_reason, without_noise)
 
 
 def _without_noise(rows: pd.DataFrame, law: JointFit) -> tuple[float, float] | None:
@@ -83,13 +105,6 @@ def _without_noise(rows: pd.DataFrame, law: JointFit) -> tuple[float, float] | N
     return of_size, of_seen
 
 
-def _law(rows: pd.DataFrame, size: str, resamples: int, seed: int) -> tuple[JointFit | None, str | None]:
-    try:
-        return joint.fit_joint(rows, LAW, (size, SEEN), BITS, resamples, seed), None
-    except ValueError as error:
-        return None, str(error)
-
-
 def _profiles(rows: pd.DataFrame, size: str, resamples: int, seed: int) -> tuple[Profiles | None, str | None]:
     try:
         return fit_profiles(rows, COMPUTE, (size,), BITS, (SEEN,), resamples=resamples, seed=seed), None
@@ -98,31 +113,29 @@ def _profiles(rows: pd.DataFrame, size: str, resamples: int, seed: int) -> tuple
 
 
 def _split(
-    rows: pd.DataFrame, law: JointFit, profiles: Profiles | None
+    rows: pd.DataFrame, solved: Solved, profiles: Profiles | None
 ) -> tuple[CountedSplit | None, str | None]:
-    """Return the split of counted compute under a fitted law, or why there is none.
-
-    The law is solved again from the same rows and resamples, whose parameters the split needs one by one.
-    """
-    joint_law = JOINT_LAWS[law.law]
-    if law.allocation is None:
-        return None, "; ".join(law.warnings)
-    used = joint_rows.select(rows, law.resources, law.y, compute=COMPUTE)
+    """Return the split of counted compute under a solved law, or why there is none."""
+    if useless := solved.law.useless(solved.fitted.parameters[:1]):
+        return (
+            None,
+            f"{' and '.join(useless)} explains nothing here: no optimal split of compute can be given",
+        )
+    used = joint_rows.select(rows, solved.resources, solved.y, compute=COMPUTE)
+    assert used.compute is not None
+    if not len(used.compute):
+        return None, f"{COMPUTE} is unknown in every run"
     try:
-        joint_rows.refuse_too_few(law.law, joint_law.form.free_parameters, law.resources, used)
-        assert used.compute is not None
         cost = _cost(rows, used)
     except ValueError as error:
         return None, str(error)
-    weights = joint_rows.resample(used, law.resamples, law.bootstrap_seed)
-    fitted = joint.fit_law(joint_law, used, weights, law.delta, None)
     spent = np.array([used.compute.min(), used.compute.max()])
     budgets = spent if profiles is None else np.array([each.compute for each in profiles.budgets])
     if budgets.max() < budgets.min() * 1.5:
         budgets = spent
     if budgets.max() < budgets.min() * 1.5:
         return None, f"{COMPUTE} is about the same in all runs: exponents need several budgets"
-    return counted_split(joint_law, used, fitted, cost, budgets), None
+    return counted_split(solved, cost, budgets), None
 
 
 def _cost(rows: pd.DataFrame, used: JointRows) -> ByteCost:
@@ -131,6 +144,35 @@ def _cost(rows: pd.DataFrame, used: JointRows) -> ByteCost:
     depths = dict(zip(rows["run_id"].astype(str), rows["depth"], strict=True))
     depth = np.array([depths[name] for name in used.names], dtype=float)
     return byte_cost(used.x[:, 0], depth, used.compute / used.x[:, 1])
+
+
+def _optimal(solved: Solved | None, answer: SizeAnswer) -> tuple[OptimalTraining | None, str | None]:
+    """Return loss at the best size against compute, or why the sweep does not show it."""
+    if solved is None or answer.law is None or answer.split is None:
+        return None, answer.split_reason
+    try:
+        refuse_one_path(solved)
+    except ValueError as error:
+        return None, str(error)
+    split, law = answer.split, answer.law
+    floor = next(each for each in law.parameters if each.name == solved.law.floor)
+    identified = floor.interval.low is not None and floor.interval.low > 0
+    return (
+        OptimalTraining(
+            law=law.law,
+            points=law.points,
+            configs=law.configs,
+            floor=floor,
+            floor_identified=identified,
+            exponent=split.reducible_exponent if identified else split.bits_exponent,
+            curve=(*split.curve, *split.beyond),
+            largest=split.curve[-1],
+            ahead=split.beyond[-1],
+            misfit=law.log10_rmse * float(np.log(10)),
+            warnings=law.warnings,
+        ),
+        None,
+    )
 
 
 def _compared(rows: pd.DataFrame, law: JointFit | None) -> tuple[WidthDepth | None, str | None]:

@@ -30,16 +30,20 @@ class CountedSplit:
 
     `size_exponent`, `seen_exponent`: the mean exponents of N* and D* in compute over the budgets' range.
     They sum to more than 1 where the compute a byte f grows more slowly than N, as D* = C / f(N*).
-    `bits_exponent`: bits a byte at the optimum fall as compute to the power of its negative, E included.
-    `at_budgets`: the optimum of each budget; `curve`: the same on a grid of compute, least to largest budget.
+    `bits_exponent`: bits a byte at the optimum fall as compute to the power of its negative, E included;
+    `reducible_exponent`: so does what is above E.
+    `at_budgets`: the optimum of each budget; `curve`: the same on a grid of compute, least to largest budget;
+    `beyond`: the same beyond that.
     """
 
     cost: ByteCost
     size_exponent: Estimate
     seen_exponent: Estimate
     bits_exponent: Estimate
+    reducible_exponent: Estimate
     at_budgets: tuple[CountedOptimum, ...]
     curve: tuple[CountedOptimum, ...]
+    beyond: tuple[CountedOptimum, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,12 +131,47 @@ class ShapeJoules:
 
 
 @dataclasses.dataclass(frozen=True)
+class OptimalTraining:
+    """How loss falls with compute where every budget trains its best size: the joint law along N*(C).
+
+    It is the answer of a sweep that crosses sizes and budgets. The law of loss against compute through all of
+    its runs lies above it, as most of them are too large or too small for their budget.
+
+    Attributes:
+        law: name of the joint law.
+        points, configs: number of runs and configurations it is fitted to.
+        floor: its irreducible part E.
+        floor_identified: whether the interval of E lies above 0.
+        exponent: bits a byte fall as compute to the power of its negative; those above E if it is identified.
+            The mean over the budgets' range.
+        curve: the optimum on a grid of compute from the least budget to ten times the largest.
+        largest: at the largest budget.
+        ahead: at ten times that.
+        misfit: root mean square of ln(bits a byte / law) over the runs.
+        warnings: of the joint law.
+    """
+
+    law: str
+    points: int
+    configs: int
+    floor: Estimate
+    floor_identified: bool
+    exponent: Estimate
+    curve: tuple[CountedOptimum, ...]
+    largest: CountedOptimum
+    ahead: CountedOptimum
+    misfit: float
+    warnings: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class LanguageAnswers:
     """What a language sweep answers.
 
     Attributes:
         runs, configs: number of runs of text that are not held out, and of their configurations.
         sizes: the answers with the size counted without embeddings, then with them.
+        optimal: loss at the best size against compute; None with `optimal_reason`.
         shapes: width against depth; None with `shapes_reason`.
         joules: joules a byte of each shape, narrowest first.
     """
@@ -140,6 +179,8 @@ class LanguageAnswers:
     runs: int
     configs: int
     sizes: tuple[SizeAnswer, ...]
+    optimal: OptimalTraining | None
+    optimal_reason: str | None
     shapes: WidthDepth | None
     shapes_reason: str | None
     joules: tuple[ShapeJoules, ...]

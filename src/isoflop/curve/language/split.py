@@ -17,9 +17,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from isoflop.curve.joint.fit import FittedLaw, estimate
-from isoflop.curve.joint.laws import JointLaw
-from isoflop.curve.joint.rows import JointRows
+from isoflop.curve.joint.solve import Solved
 from isoflop.curve.language.cost import ByteCost
 from isoflop.curve.language.result import CountedOptimum, CountedSplit
 from isoflop.curve.laws import ReportedParameter
@@ -32,6 +30,8 @@ BEYOND = math.log(30.0)
 HALVINGS = 60
 GRID = 25
 """Computes between the least and the largest budget over which exponents are fitted and curves drawn."""
+AHEAD, AHEAD_GRID = 10.0, 12
+"""The law is followed to AHEAD times the largest budget, at so many computes."""
 
 
 def best_size(
@@ -57,41 +57,41 @@ def best_size(
     return np.asarray((low + high) / 2)
 
 
-def counted_split(
-    law: JointLaw, rows: JointRows, fitted: FittedLaw, cost: ByteCost, budgets: Array
-) -> CountedSplit:
-    """Return the best split of counted compute, with intervals over the resamples of `fitted`.
+def counted_split(solved: Solved, cost: ByteCost, budgets: Array) -> CountedSplit:
+    """Return the best split of counted compute, with intervals over the resamples of the law.
 
     Args:
-        law: a law in parameters and data.
-        rows: the rows that it was fitted to.
-        fitted: its parameters for the sample and the resamples.
+        solved: a law in parameters and data.
         cost: compute a byte.
         budgets: computes (m,), in the unit of `cost`, whose optima are reported; at least two.
     """
-    floor, log_factors, b = law.terms(fitted.parameters, rows.log_x_max)
-    log_c = np.log(np.r_[np.geomspace(budgets.min(), budgets.max(), GRID), budgets])
+    floor, log_factors, b = solved.law.terms(solved.fitted.parameters, solved.rows.log_x_max)
+    least, most = budgets.min(), budgets.max()
+    ahead = np.geomspace(most, AHEAD * most, AHEAD_GRID + 1)[1:]
+    log_c = np.log(np.r_[np.geomspace(least, most, GRID), budgets, ahead])
     u = best_size(log_factors, b, cost, log_c)
-    d = log_c - cost.log(u)
-    logs = np.stack([u, d], axis=-1)
-    bits = floor[:, None] + np.exp(log_factors[:, None] - b[:, None] * logs).sum(axis=-1)
-    free = law.form.free_parameters
+    logs = np.stack([u, log_c - cost.log(u)], axis=-1)
+    log_above = np.log(np.exp(log_factors[:, None] - b[:, None] * logs).sum(axis=-1))
+    bits = floor[:, None] + np.exp(log_above)
 
     def to_estimate(name: str, draws: Array, unit: str) -> Estimate:
-        return estimate(ReportedParameter(name, draws, unit), rows.configs, free)
+        return solved.estimate(ReportedParameter(name, draws, unit))
 
     optima = tuple(_optimum(i, log_c, logs, bits, cost, to_estimate) for i in range(len(log_c)))
     with np.errstate(invalid="ignore"):  # a resample's floor may lie below 0
         log_bits = np.log(bits)
-    slopes = _slopes(log_c[:GRID], np.concatenate([logs, log_bits[..., None]], axis=-1)[:, :GRID])
-    unit = "decades per decade of compute"
+    measured = np.stack([u, logs[..., 1], log_bits, log_above], axis=-1)[:, :GRID]
+    slopes = _slopes(log_c[:GRID], measured)
+    unit, of_bits = "decades per decade of compute", "decades of bits per decade of compute"
     return CountedSplit(
         cost=cost,
         size_exponent=to_estimate("optimal_size_exponent", slopes[:, 0], unit),
         seen_exponent=to_estimate("optimal_bytes_exponent", slopes[:, 1], unit),
-        bits_exponent=to_estimate("bits_exponent", -slopes[:, 2], "decades of bits per decade of compute"),
-        at_budgets=optima[GRID:],
+        bits_exponent=to_estimate("bits_exponent", -slopes[:, 2], of_bits),
+        reducible_exponent=to_estimate("reducible_exponent", -slopes[:, 3], of_bits),
+        at_budgets=optima[GRID:-AHEAD_GRID],
         curve=optima[:GRID],
+        beyond=optima[-AHEAD_GRID:],
     )
 
 

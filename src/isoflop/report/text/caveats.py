@@ -9,9 +9,10 @@ import pandas as pd
 
 from isoflop.curve.check import finding
 from isoflop.curve.check.amount import LEAST_SCALES
+from isoflop.curve.language.result import OptimalTraining
 from isoflop.curve.result import FitReport, Interval
 from isoflop.record.binomial import Z95, wilson
-from isoflop.report.text import costs
+from isoflop.report.text import costs, optimal_training
 from isoflop.report.text.amounts import amount, bare
 from isoflop.report.text.numerals import interval, number, percent
 from isoflop.report.text.trust import calibrated, disagreement
@@ -119,11 +120,21 @@ def _fitted(report: FitReport) -> str:
     return "Points: all runs are fitted, as in the paper, not only the most efficient ones."
 
 
-def caveats(rows: pd.DataFrame, report: FitReport | None) -> tuple[str, ...]:
-    """Return what to keep in mind; `report` is the fit of error or loss against training GFLOPs, if any."""
+def caveats(
+    rows: pd.DataFrame, report: FitReport | None, optimal: OptimalTraining | None = None
+) -> tuple[str, ...]:
+    """Return what to keep in mind.
+
+    Args:
+        rows: one row a run.
+        report: the fit of error or loss against training GFLOPs, if any.
+        optimal: compute-optimal training, if it is the answer in place of that fit.
+    """
     notes = (
         [_test_text(rows), CORPUS] if target.of(rows).domain == target.TEXT else [_test_images(rows), LABELS]
     )
-    if report is not None:
+    if optimal is not None:
+        notes += optimal_training.caveats(optimal)
+    elif report is not None:
         notes += [_sensitivity(rows), *_fit_notes(report)]
     return tuple(note for note in notes if note)

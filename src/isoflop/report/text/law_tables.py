@@ -126,11 +126,15 @@ def _note(report: FitReport) -> str:
 
 
 def held_out(held: HeldOut | None, quantity: Quantity) -> tuple[tuple[str, ...], ...]:
-    """Return rows (run, x, seen, predicted, 95% interval for a new run, inside or not) of held-out runs."""
+    """Return rows (run, x, seen, predicted, 95% interval for a new run, inside or not) of held-out runs.
+
+    Of a loss, how far the prediction is off in per cent comes before the last.
+    """
     return tuple(
         (
             *(row.run_id, number(row.x), plain(row.y, quantity), plain(row.predicted, quantity)),
             f"{plain(row.low, quantity)} to {plain(row.high, quantity)}",
+            *([] if quantity.unit == "%" else [f"{100 * (row.predicted / row.y - 1):+.1f}%"]),
             "yes" if row.low <= row.y <= row.high else "no",
         )
         for row in (held.rows if held is not None else ())

@@ -12,7 +12,7 @@ from isoflop.report.text.amounts import amount, bare
 from isoflop.report.text.numerals import UNKNOWN, estimate, number
 from isoflop.table import target
 
-_LIMIT = (
+LIMIT = (
     "The paper's limit, that being k times better costs at least k⁴ times the compute, is of root mean "
     "square error; the loss of a language model is no such error, so this sweep neither agrees nor disagrees "
     "with it. Loss falls towards an irreducible part, the entropy of the text for a model that makes the "
@@ -38,19 +38,23 @@ def judge(
         checked: what the checks of the rows say.
         support: what the fit says without undertrained shapes, where there are any among its points.
     """
+    if report is None:
+        headline = "Cannot be told: no law was fitted to loss against training compute."
+        return headline, (LIMIT, f"Here nothing was fitted: {why_none}.", scope(rows))
+    headline, reason = _answer(report, seeds, support)
+    checks = measured.check_sentence(checked, support, report)
+    said = (measured.measured(report), checks, reason, LIMIT, scope(rows))
+    return headline, tuple(sentence for sentence in said if sentence)
+
+
+def scope(rows: pd.DataFrame) -> str:
+    """Return what the numbers are of: the models and the text."""
     data = ", ".join(sorted(rows["data"].dropna().astype(str).unique())) or "unknown text"
     models = ", ".join(sorted(rows["family"].dropna().astype(str).unique())) or "unknown models"
-    scope = (
+    return (
         f"This sweep trained {models} on {data}: its numbers are of this text, context length and recipe, "
         "not to be compared with bits a byte of other texts."
     )
-    if report is None:
-        headline = "Cannot be told: no law was fitted to loss against training compute."
-        return headline, (_LIMIT, f"Here nothing was fitted: {why_none}.", scope)
-    headline, reason = _answer(report, seeds, support)
-    checks = measured.check_sentence(checked, support, report)
-    said = (measured.measured(report), checks, reason, _LIMIT, scope)
-    return headline, tuple(sentence for sentence in said if sentence)
 
 
 def _answer(report: FitReport, seeds: pd.Series[int], support: FloorSupport | None) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from isoflop.report.text.costs import Halving
 from isoflop.report.text.numerals import factor, interval, number, plural
 from isoflop.report.text.trust import trust
 from isoflop.table import target
+from isoflop.table.held_out import FORECAST
 
 SPOKEN = {
     "power_law_ols": "under the power law (OLS)",
@@ -118,11 +119,14 @@ def held_out(report: FitReport) -> str:
     if held is None:
         return ""
     was = "was" if held.runs == 1 else "were"
+    by, digits = (
+        ("the forecast, made without", 3) if held.law == FORECAST else ("the joint law, fitted without", 4)
+    )
     return (
         f"Held out {was} {plural(held.runs, 'run')} ({held.expression}), up to "
-        f"{number(held.largest_ratio, 2)} times the largest run that was fitted; the forecast, made without "
-        f"them, missed by {factor(held.log_rmse)}, and {held.inside_new_run_interval} of {held.runs} lie in "
-        "its 95% interval for a new run."
+        f"{number(held.largest_ratio, 2)} times the largest run that was fitted; {by} "
+        f"them, missed by {factor(held.log_rmse, digits)}, and {held.inside_new_run_interval} of {held.runs} "
+        "lie in its 95% interval for a new run."
     )
 
 

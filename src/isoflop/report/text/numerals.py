@@ -71,6 +71,6 @@ def plural(count: int, noun: str, many: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else many or noun + 's'}"
 
 
-def factor(log_error: float | None) -> str:
+def factor(log_error: float | None, digits: int = 3) -> str:
     """A root mean square of ln(predicted / seen) as the factor it stands for, such as ×1.12."""
-    return UNKNOWN if log_error is None else f"×{number(math.exp(min(log_error, 700.0)))}"
+    return UNKNOWN if log_error is None else f"×{number(math.exp(min(log_error, 700.0)), digits)}"

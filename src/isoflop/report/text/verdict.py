@@ -13,8 +13,9 @@ import pandas as pd
 
 from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.check.front import CheckReport
+from isoflop.curve.language.result import OptimalTraining
 from isoflop.curve.result import Estimate, FitReport
-from isoflop.report.text import costs, loss_verdict, measured
+from isoflop.report.text import costs, loss_verdict, measured, optimal_training
 from isoflop.report.text.caveats import caveats
 from isoflop.report.text.numerals import percent
 from isoflop.table import target
@@ -114,12 +115,33 @@ def _answer(
     )
 
 
+def _of_text(
+    rows: pd.DataFrame,
+    report: FitReport | None,
+    why_none: str,
+    checked: CheckReport | None,
+    support: FloorSupport | None,
+    optimal: OptimalTraining | None,
+) -> Verdict:
+    """Return the verdict of a sweep on text; the arguments are those of `judge`."""
+    seeds = rows.groupby("config_id")["seed"].nunique()
+    if optimal is not None:
+        headline, said = optimal_training.judge(optimal, seeds, checked, support)
+        sentences = (*said, loss_verdict.LIMIT, loss_verdict.scope(rows))
+        outlook = optimal_training.outlook(optimal, report)
+    else:
+        headline, sentences = loss_verdict.judge(rows, report, why_none, seeds, checked, support)
+        outlook = measured.outlook(report, support) if report is not None else ()
+    return Verdict("cannot be told", headline, sentences, outlook, caveats(rows, report, optimal))
+
+
 def judge(
     rows: pd.DataFrame,
     report: FitReport | None,
     why_none: str,
     checked: CheckReport | None = None,
     support: FloorSupport | None = None,
+    optimal: OptimalTraining | None = None,
 ) -> Verdict:
     """Return the verdict from the rows and their fit of error, or loss of text, against training GFLOPs.
 
@@ -129,12 +151,11 @@ def judge(
         why_none: the reason if there is no fit, that is if `report` is None.
         checked: what the checks of the rows say.
         support: what the fit says without undertrained shapes, where there are any among its points.
+        optimal: compute-optimal training of a sweep of text, which is then the answer in place of the fit.
     """
     seeds = rows.groupby("config_id")["seed"].nunique()
     if target.of(rows).domain == target.TEXT:
-        headline, sentences = loss_verdict.judge(rows, report, why_none, seeds, checked, support)
-        outlook = measured.outlook(report, support) if report is not None else ()
-        return Verdict("cannot be told", headline, sentences, outlook, caveats(rows, report))
+        return _of_text(rows, report, why_none, checked, support, optimal)
     data = ", ".join(sorted(rows["data"].dropna().astype(str).unique())) or "unknown data"
     models = ", ".join(sorted(rows["family"].dropna().astype(str).unique())) or "unknown models"
     scope = (

@@ -63,12 +63,12 @@ def _coordinates(judged_on: Target) -> wr.ParallelCoordinatesPlot:
 
 
 def _curve(x: str, name: str, judged_on: Target) -> wr.LinePlot:
-    """Return the curve of validation error, or loss of text in nats, against `x`, which is called `name`."""
-    noun = judged_on.quantity.noun
+    """Return the curve of validation error, or of bits per byte of text, against `x`, which is called
+    `name`."""
     return wr.LinePlot(
-        title=f"Validation {noun} against {name}",
+        title=f"Validation {judged_on.quantity.noun} against {name}",
         x=f"curve/{x}",
-        y=[f"curve/val_{noun}"],
+        y=[f"curve/{judged_on.validation}"],
         log_x=True,
         log_y=True,
         layout=_layout(NARROW),
@@ -93,9 +93,10 @@ def _sections(judged_on: Target) -> list[ws.Section]:
         (
             "Curves",
             [
-                _curve("examples", "examples", judged_on),
+                _curve("examples", judged_on.examples, judged_on),
                 _curve("train_gflops", "training GFLOPs", judged_on),
                 _curve("energy_joules", "joules", judged_on),
+                _curve("train_seconds", "seconds of training", judged_on),
             ],
         ),
         (

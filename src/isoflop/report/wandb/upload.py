@@ -14,7 +14,7 @@ from isoflop.curve import result
 from isoflop.curve.result import FitFile
 from isoflop.record import Record
 from isoflop.record.label import shape_label
-from isoflop.table import target
+from isoflop.table import target, text_columns
 from isoflop.table.aggregate import Dropped
 from isoflop.table.target import Target
 from isoflop.track import feed
@@ -82,6 +82,7 @@ def run_info(of: Record, directory: Path, settings: TrackerConfig) -> RunInfo:
         seed=of.seed,
         directory=str(directory.absolute()),
         identity=of.cell | {"horizon": of.horizon},
+        of_text=text_columns.domain(of) == target.TEXT,
         settings=settings,
     )
 
@@ -144,7 +145,7 @@ def dry_run(directory: Path, project: str, entity: str | None) -> dict[str, Any]
             arguments
             | {
                 "summary": summaries((each,)),
-                "curve": [curve_row(point) for point in each.curve],
+                "curve": [curve_row(point, of_text=info.of_text) for point in each.curve],
                 "files": [f"{path.parent.name}/{path.name}" for path in ending_of(each, directory).files],
             }
         )

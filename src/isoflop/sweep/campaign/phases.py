@@ -235,11 +235,8 @@ class Phases:
         held = tuple(each.planned for each in wanted)
         plans, _ = planning.lay_out(held)
         prediction = held_out.predict(folder, held, plans)
-        for point in prediction.points:
-            interval = f"a new run {point.new_low:.2%} to {point.new_high:.2%}"
-            self._say(f"  predicted at {point.x:.4g} GFLOPs: {point.y:.2%}, {interval}")
-        if prediction.reason:
-            self._say(f"  no prediction for the held-out runs: {prediction.reason}")
+        for line in held_out.lines(prediction):
+            self._say(f"  {line}")
         return None
 
 

@@ -1,0 +1,155 @@
+"""The headline numbers of a sweep's page, each with one line of context."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from isoflop.curve.check.floor import FloorSupport
+from isoflop.curve.language.result import OptimalTraining
+from isoflop.curve.result import FitReport
+from isoflop.report.text import costs, optimal_training
+from isoflop.report.text.amounts import amount, bare
+from isoflop.report.text.numerals import compact, interval, number, plural, seconds
+from isoflop.table import target
+from isoflop.table.aggregate import RunTable
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """A headline number with its title and one line of context."""
+
+    title: str
+    value: str
+    note: str
+
+
+def _halving_card(report: FitReport, support: FloorSupport | None) -> Card:
+    """Return the price of half the error or loss: by the law with a floor if one is seen, else the plain one.
+
+    A floor that only undertrained shapes show is none.
+    """
+    shown = costs.floor_identified(report) and (support is None or support.stands)
+    floored = costs.law(report, "power_law_floor") if shown else None
+    plain = floored or costs.law(report, "power_law_ols")
+    assert plain is not None
+    half = costs.halving(plain, report.x_max)
+    value = f"×{number(half.factor, 2)}" if half.factor is not None else "no finite factor"
+    note = f"compute from the largest run, by the power law{' with a floor' if floored else ''}"
+    return Card(f"To halve the {target.quantity(report.y).noun}", value, note + _of_all_points(support))
+
+
+def _of_all_points(support: FloorSupport | None) -> str:
+    """Return the end of a card's note that tells its number from the verdict's, which has no such points."""
+    return "" if support is None else "; all points, undertrained shapes too"
+
+
+def _forecast_card(report: FitReport, support: FloorSupport | None) -> Card | None:
+    """Return the forecast at ten times the compute, or at the end of its band."""
+    if report.forecast is None:
+        return None
+    band = report.forecast.band
+    ratio = band.x[-1] / report.x_max
+    quantity = target.quantity(report.y)
+    bounds = f"95% {bare(band.low[-1], quantity, 2)} to {bare(band.high[-1], quantity, 2)}; "
+    tested = report.forecast.tested_ratio
+    note = "untested" if tested is None or tested < ratio else f"tested to {compact(tested, 3)}×"
+    return Card(
+        f"Forecast at {number(ratio, 2)}× compute",
+        amount(band.y[-1], quantity, 2),
+        bounds + note + _of_all_points(support),
+    )
+
+
+def _of_compute(report: FitReport, support: FloorSupport | None) -> list[Card]:
+    """Return what the law over compute says: exponent, alpha, the price of half, and the forecast."""
+    cards, all_points, noun = [], _of_all_points(support), target.quantity(report.y).noun
+    plain, b = costs.law(report, "power_law_ols"), costs.exponent(report)
+    if plain is not None and b is not None:
+        note = f"95% {interval(b.interval)}; {noun} ∝ compute to the −b{all_points}"
+        cards.append(Card("Exponent b", number(b.value), note))
+        if plain.paper_alpha is not None:
+            note = f"95% {interval(plain.paper_alpha.interval)}; per training compute{all_points}"
+            cards.append(Card("alpha = 1/b", number(plain.paper_alpha.value), note))
+        cards.append(_halving_card(report, support))
+    return cards
+
+
+def _of_optimal(optimal: OptimalTraining, support: FloorSupport | None) -> list[Card]:
+    """Return what training at the best size of each budget comes to, by the joint law."""
+    floor, largest, ahead = optimal.floor, optimal.largest, optimal.ahead
+    ratio, above = (
+        number(ahead.compute / largest.compute, 2),
+        "loss above E" if optimal.floor_identified else "loss",
+    )
+    exponent, half = optimal.exponent, optimal_training.halving(optimal)
+    beyond = "" if ahead.measured else "; its size is beyond those measured"
+    return [
+        Card(
+            "Exponent, best sizes",
+            number(exponent.value),
+            f"95% {interval(exponent.interval)}; {above} ∝ compute to its negative{_of_all_points(support)}",
+        ),
+        Card(
+            "Irreducible loss E",
+            amount(floor.value, target.TEST_BITS) if optimal.floor_identified else "not identified",
+            f"95% {optimal_training.bounds(floor)}",
+        ),
+        Card(
+            f"Loss at {number(largest.compute)} GFLOPs",
+            amount(largest.bits.value, target.TEST_BITS),
+            f"95% {optimal_training.bounds(largest.bits)}; the largest budget at its best size",
+        ),
+        Card(
+            f"Forecast at {ratio}× compute",
+            amount(ahead.bits.value, target.TEST_BITS),
+            f"95% {optimal_training.bounds(ahead.bits)}; by the joint law, untested{beyond}",
+        ),
+        Card(
+            f"To halve the {above}", f"×{number(half.value, 2)}", f"compute, 95% {interval(half.interval, 2)}"
+        ),
+    ]
+
+
+def cards(
+    table: RunTable,
+    report: FitReport | None,
+    support: FloorSupport | None,
+    optimal: OptimalTraining | None = None,
+) -> tuple[Card, ...]:
+    """Return the headline numbers of a sweep.
+
+    Args:
+        table: the runs, and the records that were dropped.
+        report: the fit against training compute.
+        support: what it says without undertrained shapes, where there are any.
+        optimal: compute-optimal training, which comes in place of the law through all runs.
+    """
+    rows, quantity = table.rows, target.of(table.rows).quantity
+    cards = _of_optimal(optimal, support) if optimal else _of_compute(report, support) if report else []
+    if len(rows):
+        best = rows.sort_values(quantity.column).iloc[0]
+        note = f"{best['label']}, seed {best['seed']:.0f}"
+        least = amount(float(best[quantity.column]), quantity)
+        cards.append(Card(f"Least {quantity.title.lower()}", least, note))
+    shapes = plural(rows["config_id"].nunique(), "configuration")
+    cards.append(Card("Runs", f"{len(rows):,}", f"of {shapes}, {plural(rows['seed'].nunique(), 'seed')}"))
+    compute = rows["train_gflops"].dropna()
+    if len(compute):
+        span = f"one run: {number(compute.min())} to {number(compute.max())}"
+        cards.append(Card("Training compute", f"{number(compute.sum())} GFLOPs", span))
+    joules, net = rows["energy_joules"].dropna(), rows["net_joules"].dropna()
+    if len(joules):
+        above_idle = f", {number(net.sum())} J above idle" if len(net) == len(joules) else ""
+        note = f"known for {plural(len(joules), 'run')}{above_idle}"
+        cards.append(Card("Training energy", f"{number(joules.sum())} J", note))
+    else:
+        cards.append(Card("Training energy", "unknown", "see the reason below"))
+    cards.append(Card("Training time", seconds(float(rows["train_seconds"].sum())), "summed over runs"))
+    forecast = _forecast_card(report, support) if report and not optimal else None
+    if forecast is not None:
+        cards.insert(min(3, len(cards)), forecast)
+    excluded = len(report.excluded) if report else 0
+    cards.append(
+        Card("Left out", f"{len(table.dropped) + excluded:,}", "dropped or not fitted, with reasons")
+    )
+    return tuple(cards)
