@@ -106,7 +106,7 @@ def test_data_that_changed_under_their_name_are_a_warning(text_sweep):
     rows.loc[last, "split_sha256"] = "f" * 64
     (found,) = mixture.check(rows).findings
     assert found.severity == "warning"
-    assert [run_id for each in found.subjects for run_id in each.run_ids] == [rows["run_id"][last]]
+    assert [run_id for each in found.subjects for run_id in each.run_ids] == [rows.loc[last, "run_id"]]
     assert "mixed data under the name synthetic_text: split_sha256" in found.sentence
     assert "ffffffff" in found.sentence
     warnings = points.select(rows, "train_gflops", "test_bits_per_byte").warnings
