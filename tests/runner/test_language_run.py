@@ -146,7 +146,7 @@ def test_the_standard_error_is_over_documents(make_language_config: MakeConfig) 
 
 
 def test_two_runs_are_paired_window_by_window(make_language_config: MakeConfig) -> None:
-    short, long = make_language_config("schedule.steps=12"), make_language_config("schedule.steps=96")
+    short, long = make_language_config("schedule.steps=20"), make_language_config("schedule.steps=24")
     records_of = [only(each) for each in (short, long)]
     windows = [window_losses.read(short.directory, each.run_id) for each in records_of]
     losses = [each.loss.test for each in records_of if each.loss]

@@ -71,8 +71,8 @@ def judged(table, stored, axes=(("train_gflops", "test_error"),)):
 
 def prediction_of(held, *points, reason=None):
     made = tuple(
-        PredictedPoint(run_id, 1e5, *values, resources=(1e5,))
-        for run_id, values in zip(held["run_id"], points, strict=False)
+        PredictedPoint(run_id, 1e5, y, low, high, (1e5,))
+        for run_id, (y, low, high) in zip(held["run_id"], points, strict=False)
     )
     of_forecast = (held_out.FORECAST, None, ("train_gflops",))
     return Prediction("train_gflops", "test_error", *of_forecast, "2026-01-01", "", 40, "", made, reason)

@@ -89,7 +89,7 @@ def test_held_out_rows_without_a_stored_prediction_are_judged_by_the_joint_law(l
     rows = language_sweep.language_table().rows
     rows = rows.assign(held_out=(rows["train_gflops"] > 5000) & (rows["width"] > 64))
     report = holdout.fit_sweep(
-        rows, source="synthetic", method=Method(resamples=40), axes=(tuple(AXES.values()),)
+        rows, source="synthetic", method=Method(resamples=40), axes=((AXES["x"], AXES["y"]),)
     ).reports[0]
     assert report.held_out.law == law.LAW
     assert report.held_out.log_rmse < 0.02

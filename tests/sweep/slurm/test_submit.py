@@ -100,7 +100,13 @@ def test_a_sweep_of_text_is_submitted_from_the_folder_that_its_paths_are_relativ
     sbatch_calls: SbatchCalls, books: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    text = ("recipe=language", "data=text", f"data.path={books.name}", "model.context=8", "model.head_width=4")
+    text = (
+        "recipe=language",
+        "data=text",
+        f"data.path={books.name}",
+        "model.context=8",
+        "model.head_width=4",
+    )
     tiny = ("optim.batch_size=64", "schedule.epochs=null", "schedule.steps=4", "model.width=4,8", "seed=0,1")
     command = [*sweep()[:1], *text, *tiny, "launch=slurm", "sweep.name=mine", f"out={tmp_path / 'out'}"]
     assert main.main(command) == 0
