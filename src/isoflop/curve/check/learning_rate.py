@@ -27,11 +27,12 @@ def check(table: pd.DataFrame) -> Outcome:
             [_at_edge(edge)] if len(edge) else [],
             f"the best of a grid on validation for each of {shapes} shapes, none at its edge",
         )
-    # Rates that differ by a stated rule alone, over batch or length, are one choice: that of the base.
-    chosen = rows["base_lr"] if "base_lr" in rows and rows["base_lr"].notna().all() else rows["lr"]
-    if len(chosen.unique()) == 1:
-        return Outcome(CHECK, (_one_rate(rows, float(chosen.iloc[0])),))
     rates = sorted(rows["lr"].unique())
+    if len(rates) == 1:
+        return Outcome(CHECK, (_one_rate(rows, float(rates[0])),))
+    # Rates that differ by a stated rule alone, over batch or length, are one choice: that of the base.
+    if "base_lr" in rows and rows["base_lr"].notna().all() and len(rows["base_lr"].unique()) == 1:
+        return Outcome(CHECK, (_one_rate(rows, float(rows["base_lr"].iloc[0])),))
     return _of_own_grids(rows, rates)
 
 
