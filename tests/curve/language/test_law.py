@@ -8,14 +8,14 @@ from isoflop.curve.forecast import holdout
 from isoflop.curve.language import law
 
 AXES = {"x": "train_gflops", "y": "test_bits_per_byte"}
-LARGER = ((128, 2, 4e13), (192, 2, 4e13), (192, 2, 1e14), (256, 2, 1e14))
-"""Width, depth and training FLOPs of new runs, beyond all that is fitted."""
+NEW = ((24, 1, 1e12), (48, 1, 1e13), (128, 2, 4e13), (192, 2, 1e14))
+"""Width, depth and training FLOPs of new runs, the last two beyond all that is fitted."""
 NOISE = 0.01
 
 
 def _new_runs(language_sweep):
-    size = [language_sweep.without_embeddings(w, d) for w, d, _ in LARGER]
-    seen = [compute / language_sweep.flops_per_byte(w, d) for w, d, compute in LARGER]
+    size = [language_sweep.without_embeddings(w, d) for w, d, _ in NEW]
+    seen = [compute / language_sweep.flops_per_byte(w, d) for w, d, compute in NEW]
     return np.column_stack([size, seen])
 
 
