@@ -37,8 +37,10 @@ def as_json(capsys, *arguments):
 
 def test_fit_is_of_bits_per_byte_over_four_resources(folder, capsys):
     fits = as_json(capsys, "fit", folder, *FEW)
-    assert [report["y"] for report in fits["reports"]] == ["test_bits_per_byte"] * 3
-    assert [report["x"] for report in fits["reports"]] == ["train_gflops", "energy_joules", "train_seconds"]
+    assert [report["y"] for report in fits["reports"]] == ["test_bits_per_byte"] * 4
+    assert [report["x"] for report in fits["reports"]] == [
+        *("train_gflops", "examples_seen", "energy_joules", "train_seconds")
+    ]
     assert fits["unfitted"][0]["run_id"] == "test_bits_per_byte against dollars"
     law = next(fit for fit in fits["reports"][0]["fits"] if fit["law"] == "power_law_floor")
     assert law["parameters"][0]["unit"] == "bits a byte"

@@ -1,5 +1,8 @@
 """A language sweep beside the paper's benchmarks: a known exponent, and claims that are never judged."""
 
+import dataclasses
+import math
+
 import numpy as np
 import pytest
 
@@ -44,8 +47,17 @@ def test_the_claims_are_not_measured_without_a_sweep_and_never_judged(result):
     for claim, alpha in zip(with_sweep, ("7.8", "60", "42"), strict=True):
         assert f"k^{alpha} the hardware burden" in claim.claim
         assert "bits a byte: alpha = " in claim.found
+        assert "along the best split of compute they fall as compute to the power −b with b = " in claim.found
+        assert claim.found.count("alpha") == 1, "of the power law alone"
         assert "processors x peak x time" in claim.evidence
     assert {c.verdict for c in (*without, *with_sweep)} == {"cannot be tested here"}
+
+
+@pytest.mark.parametrize("value", [math.nan, 0.0, -0.1])
+def test_no_exponent_is_claimed_where_none_is_known(result, value):
+    best = dataclasses.replace(result.best_exponent, value=value)
+    judged = claims.judge(claims.Results(language=dataclasses.replace(result, best_exponent=best))).claims
+    assert not any("best split" in claim.found for claim in judged)
 
 
 def test_the_section_says_what_differs_and_is_read_back(result, tmp_path):

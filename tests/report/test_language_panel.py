@@ -1,5 +1,7 @@
 """The page's section on language models: for text only, and what it says of a known law."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from isoflop.curve import fit
 from isoflop.curve.language.answers import language_answers
 from isoflop.report import language_panel
 from isoflop.report.page import write_report
+from isoflop.report.text import language_tables
 
 pytestmark = pytest.mark.slow
 
@@ -55,10 +58,41 @@ def test_the_tables_hold_both_estimates_and_what_differs(panel):
     assert chinchilla[2:4] == ("0.50; 0.49; 0.46", "0.50; 0.51; 0.54")
     assert all(len(row) == len(published.columns) for row in published.rows)
     joules = by_title["Joules a byte"]
-    assert "Below width 128 they are launches of kernels and idle power" in joules.note
+    assert joules.note == "Medians over runs, and net of idle power.", "a processor's, with no launches"
     assert joules.columns[-1] == "Net µJ a byte"
-    assert joules.rows[0][2:] == ("0.210", "0.0600")
+    assert joules.rows[0][1:2] + joules.rows[0][3:] == ("2,048", "0.210", "0.0600")
     assert "seeds of one configuration spread by" in by_title["Width against depth"].note
+
+
+def test_joules_of_a_gpu_are_told_by_batch_and_are_launches_below_a_width(table, fits):
+    rows = table.rows.assign(power_limit_watts=700.0)
+    small = rows["train_gflops"] < 200
+    rows["batch_size"] = np.where(small, 512, 4096)
+    rows["joules_per_example"] *= np.where(small, 8, 1)
+    joules = {each.title: each for each in panel_of(rows, fits).tables}["Joules a byte"]
+    assert "Below width 128 they are launches of kernels and idle power" in joules.note
+    by_shape: dict[str, list[str]] = {}
+    for row in joules.rows:
+        by_shape.setdefault(row[0], []).append(row[1])
+    assert max(len(batches) for batches in by_shape.values()) == 2, "one row a shape and batch"
+
+
+def test_budgets_are_joined_though_their_computes_are_not_the_same_floats(table):
+    first = language_answers(table.rows, resamples=0).sizes[0]
+    off = tuple(
+        dataclasses.replace(each, compute=each.compute * (1 + 1e-15)) for each in first.split.at_budgets
+    )
+    moved = dataclasses.replace(first, split=dataclasses.replace(first.split, at_budgets=off))
+    assert [each.compute for each in off] != [each.compute for each in first.profiles.budgets]
+    assert all(law and parabola for _, law, parabola in language_tables._joined(moved))
+    assert len(language_tables._joined(moved)) == 3
+
+
+def test_runs_of_two_texts_have_one_line_and_no_answers(table, fits):
+    texts = ["books" if i % 2 else "python" for i in range(len(table.rows))]
+    panel = panel_of(table.rows.assign(data=texts), fits)
+    assert (panel.paragraphs, panel.drawings, panel.tables) == ((), (), ())
+    assert panel.missing[0].startswith("The runs are of 2 texts (data: books, python)")
 
 
 def test_unknown_energy_and_equal_depths_are_named_with_their_reasons(language_sweep, fits):

@@ -5,11 +5,13 @@ import re
 
 import pytest
 
-from isoflop.curve.fit import Method
+from isoflop.curve.check.floor import FloorSupport
+from isoflop.curve.fit import Method, fit_table
 from isoflop.curve.forecast import holdout
+from isoflop.curve.result import Estimate, Interval
 from isoflop.report import page
 from isoflop.report.figures import charts, views
-from isoflop.report.text import verdict
+from isoflop.report.text import loss_verdict, verdict
 from isoflop.table import aggregate
 
 pytestmark = pytest.mark.slow
@@ -149,3 +151,27 @@ def test_the_page_of_images_says_as_ever(sweep):
     ):
         assert words in text
     assert "bits a byte" not in text
+
+
+def test_an_irreducible_part_of_fewer_runs_is_not_given_the_exponent_of_all(written):
+    _, table, _, _ = written
+    rows = table.rows.copy()
+    rows["test_bits_per_byte"] = (1.5 + 3.0 * rows["train_gflops"] ** -0.3) * (
+        rows["test_bits_per_byte"] / 3
+    ).pow(0.01)
+    report = fit_table(rows, x="train_gflops", y="test_bits_per_byte", method=Method(resamples=60))
+    unit = "bits a byte"
+    support = FloorSupport(
+        names=("gpt w64 d3",),
+        runs=2,
+        floor=Estimate("E", 1.5, Interval(1.4, 1.6), unit),
+        identified=True,
+        exponent=Estimate("b", 0.1, Interval(0.09, 0.11), "1"),
+        floor_without=Estimate("E", 1.2, Interval(1.1, 1.3), unit),
+        stands=True,
+        exponent_without=Estimate("b", 0.2, Interval(0.19, 0.21), "1"),
+        reason=None,
+    )
+    seeds = rows.groupby("place_id")["seed"].nunique()
+    headline, _ = loss_verdict.judge(rows, report, "", seeds, None, support)
+    assert headline == "Over all runs but undertrained shapes, loss falls towards about 1.200 bits a byte."

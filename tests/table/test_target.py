@@ -28,6 +28,12 @@ def test_text_is_judged_on_bits_per_byte():
     assert not judged_on.quantity.counted
 
 
+def test_bits_are_fitted_against_bytes_only_where_their_number_varies():
+    bytes_read = ("examples_seen", "test_bits_per_byte")
+    assert target.axes(table("text", "text").assign(examples_seen=[1e5, 2e5]))[1] == bytes_read
+    assert bytes_read not in target.axes(table("text", "text").assign(examples_seen=1e5))
+
+
 def test_both_domains_in_one_table_are_refused_with_what_to_do():
     message = r"^DIR: 1 runs on images and 2 on text are no one curve .* into a folder of their own"
     with pytest.raises(ValueError, match=message):
