@@ -144,11 +144,12 @@ def legends(side: Axes, tall: float, blocks: Sequence[tuple[str | None, list[Any
             loc="upper left",
             bbox_to_anchor=(0.0, top),
             frameon=False,
-            fontsize=8.5,
+            fontsize=8.0,
             title_fontsize=9,
             alignment="left",
             borderaxespad=0.0,
             columnspacing=1.0,
+            handlelength=1.5,  # so that the longest name of a law fits
             handletextpad=0.5,
         )
         legend.set_in_layout(False)
