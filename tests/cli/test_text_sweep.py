@@ -75,6 +75,13 @@ def test_the_table_of_a_text_sweep_is_recognised_as_a_file(folder, capsys):
     assert (report["x"], report["y"]) == ("train_gflops", "test_bits_per_byte")
 
 
+@pytest.fixture
+def wide(monkeypatch):
+    """A terminal in which no heading is wrapped."""
+    monkeypatch.setenv("COLUMNS", "160")
+
+
+@pytest.mark.usefixtures("wide")
 def test_aggregate_shows_bits(folder, capsys):
     shown = said(capsys, "aggregate", folder)
     assert "bits a byte" in shown
@@ -97,6 +104,7 @@ def test_both_domains_in_one_folder_are_refused_by_all_that_fit(folder, done_rec
     assert not (Path(folder) / "fit.json").exists()
 
 
+@pytest.mark.usefixtures("wide")
 def test_aggregate_shows_both_domains_apart(folder, done_record, capsys):
     records.write(done_record, Path(folder))
     shown = said(capsys, "aggregate", folder)
