@@ -78,7 +78,7 @@ def test_the_table_of_a_text_sweep_is_recognised_as_a_file(folder, capsys):
 @pytest.fixture
 def wide(monkeypatch):
     """A terminal in which no heading is wrapped."""
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(console.OUT, "width", 160)
 
 
 @pytest.mark.usefixtures("wide")
