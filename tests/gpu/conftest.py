@@ -1,11 +1,17 @@
-"""Reports of these tests, printed as they happen: lent GPUs are cut off by time, before pytest's summary."""
+"""Fixtures of these tests, and their reports, printed as they happen: lent GPUs are cut off by time, before
+pytest's summary."""
 
 from __future__ import annotations
 
 import os
 import sys
+import warnings
+from collections.abc import Callable, Iterator
 
 import pytest
+import torch
+
+from isoflop.train import loop
 
 FOLDER = "tests/gpu/"
 
@@ -21,3 +27,25 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Write a failure and its traceback to stderr at once. Between two tests pytest captures nothing."""
     if (text := report_at_once(report)) is not None:
         print(text, file=sys.stderr, flush=True)
+
+
+@pytest.fixture
+def exact() -> Iterator[None]:
+    """The same kernels in the same order in every run."""
+    with loop.deterministic(True):
+        yield
+
+
+@pytest.fixture
+def no_waiting() -> Iterator[Callable[[], None]]:
+    """Called, it makes every operation that waits for the device raise, until the test ends."""
+
+    def turn_on() -> None:
+        with warnings.catch_warnings():
+            # The first call of a process warns that the mode is a prototype.
+            warnings.filterwarnings("ignore", "Synchronization debug mode is a prototype", UserWarning)
+            torch.cuda.set_sync_debug_mode("error")
+
+    before = torch.cuda.get_sync_debug_mode()
+    yield turn_on
+    torch.cuda.set_sync_debug_mode(before)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -62,28 +61,6 @@ def everything(of: Trainer) -> Tensor:
 
 def val_loss(made: Trainer) -> float:
     return evaluate(made.scored_model, made.data, "val", made.autocast, made.memory_format).loss
-
-
-@pytest.fixture
-def exact() -> Iterator[None]:
-    """The same kernels in the same order in every run."""
-    with loop.deterministic(True):
-        yield
-
-
-@pytest.fixture
-def no_waiting() -> Iterator[Callable[[], None]]:
-    """Called, it makes every operation that waits for the device raise, until the test ends."""
-
-    def turn_on() -> None:
-        with warnings.catch_warnings():
-            # The first call of a process warns that the mode is a prototype.
-            warnings.filterwarnings("ignore", "Synchronization debug mode is a prototype", UserWarning)
-            torch.cuda.set_sync_debug_mode("error")
-
-    before = torch.cuda.get_sync_debug_mode()
-    yield turn_on
-    torch.cuda.set_sync_debug_mode(before)
 
 
 @pytest.mark.parametrize("kind", ["eager", "graph", "compiled_graph"])

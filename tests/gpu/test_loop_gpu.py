@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
 from isoflop.config import Config
-from isoflop.train import data, loop, schedule, step
+from isoflop.train import data, schedule, step
 from isoflop.train.evaluate import evaluate
 from isoflop.train.loop import Trainer
 
@@ -54,28 +53,6 @@ def everything(of: Trainer) -> Tensor:
     tensors = [*of.model.state_dict().values(), *of.scored_model.state_dict().values()]
     tensors += [v for made in of.optimizers for held in made.state.values() for v in held.values()]
     return torch.cat([tensor.detach().flatten().double().cpu() for tensor in tensors])
-
-
-@pytest.fixture
-def exact() -> Iterator[None]:
-    """The same kernels in the same order in every run."""
-    with loop.deterministic(True):
-        yield
-
-
-@pytest.fixture
-def no_waiting() -> Iterator[Callable[[], None]]:
-    """Called, it makes every operation that waits for the device raise, until the test ends."""
-
-    def turn_on() -> None:
-        with warnings.catch_warnings():
-            # The first call of a process warns that the mode is a prototype.
-            warnings.filterwarnings("ignore", "Synchronization debug mode is a prototype", UserWarning)
-            torch.cuda.set_sync_debug_mode("error")
-
-    before = torch.cuda.get_sync_debug_mode()
-    yield turn_on
-    torch.cuda.set_sync_debug_mode(before)
 
 
 @pytest.mark.parametrize("kind", ["eager", "compile", "graph"])
