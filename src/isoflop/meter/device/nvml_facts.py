@@ -12,6 +12,8 @@ from typing import Any
 from isoflop import record
 from isoflop.meter.device import nvml, plausible
 
+Fact = Callable[[nvml.Device], Any]
+"""Reads one property; None if the GPU does not support it. Raises NvmlError."""
 CLOCK_SM = 1
 """The multiprocessors' clock in NVML's enumeration nvmlClockType_t."""
 
@@ -48,7 +50,7 @@ def mig(gpu: nvml.Device) -> bool:
     return False if modes is None else bool(modes[0])
 
 
-FACTS: dict[str, Callable[[nvml.Device], Any]] = {
+FACTS: dict[str, Fact] = {
     "power_limit_watts": nvml.power_limit_watts,
     "default_power_limit_watts": default_power_limit_watts,
     "max_sm_clock_mhz": max_sm_clock_mhz,
