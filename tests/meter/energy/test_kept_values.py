@@ -96,6 +96,27 @@ def test_of_several_gpus_the_worst_coverage_gap_and_state_decide() -> None:
         assert "b: shared: 2 other compute processes on the GPU" in energy.grade_reasons
 
 
+def test_coverage_and_gap_are_those_of_the_source_that_is_used() -> None:
+    trace = trace_of()
+    keep = np.r_[0:120, 140:400]  # of the counter alone, which is then read in too little of the windows
+    trace.counter_times = np.array(trace.counter_times)[keep].tolist()
+    trace.joules = np.array(trace.joules)[keep].tolist()
+    energy = energy_of(trace, windows=(Window(10, 30),))
+    assert (energy.used, energy.coverage) == ("integral", pytest.approx(1))
+    assert energy.longest_gap_seconds == pytest.approx(0.1)
+    assert energy.devices[0].longest_gap_seconds == pytest.approx(0.1)
+
+
+def test_of_several_gpus_the_worst_edges_decide() -> None:
+    """A field that averages over a second does not resolve the gaps, whose edges then cost in full."""
+    sound, averaged = trace_of(uuid="a"), trace_of(uuid="b")
+    averaged.power_field = "nvmlDeviceGetPowerUsage"
+    windows = tuple(Window(10 + 2.5 * i, 12 + 2.5 * i) for i in range(6))
+    assert energy_of(sound, windows=windows).grade == "A"
+    for traces in ((sound, averaged), (averaged, sound)):
+        assert energy_of(*traces, windows=windows).grade_reasons == ("6 windows whose edges may cost 5%",)
+
+
 # ---- devices
 
 
@@ -152,6 +173,13 @@ def test_the_power_cap_in_the_record_is_the_last_one_in_force() -> None:
     assert energy.devices[0].power_limit_watts == 250
     assert energy.grade == "C"
     assert energy.grade_reasons == ("the power cap was changed: 400 W to 250 W",)
+
+
+def test_the_most_compute_processes_seen_at_once_are_in_the_record() -> None:
+    trace = trace_of()
+    trace.states = [StatePoll(11.0 + i, 60, 1400, (), 400.0, n) for i, n in enumerate((1, 3, 2))]
+    energy = energy_of(trace, windows=(Window(10, 30),))
+    assert (energy.devices[0].compute_processes, energy.grade) == (3, "D")
 
 
 # ---- attempts
