@@ -4,8 +4,8 @@ Joules are not weighted, because a weight needs a variance and a grade is none: 
 lowers a grade is seldom random (a throttled clock, a changed cap), and the gain error of a GPU, the largest
 error of all, is common to all its runs and moves A and not b. An error of x by a share s acts on ln y as b s,
 so that it is part of the residuals, and of every interval with them; what weights could add is a narrower
-interval. This module computes how much narrower, were each grade's bound its random error, and says where that
-is much.
+interval. This module computes how much narrower, were each grade's bound its random error, and says where
+that is much.
 """
 
 from __future__ import annotations

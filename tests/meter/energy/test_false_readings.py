@@ -194,6 +194,24 @@ def test_a_processors_counter_that_jumps_is_unknown() -> None:
     assert read(trace).counter.joules == pytest.approx(0.12, rel=1e-6)
 
 
+# ---- real polls
+
+POLLS = Path(__file__).parents[4] / "shared" / "gpu"
+
+
+@pytest.mark.skipif(not POLLS.exists(), reason="no polls of a real GPU beside the repository")
+def test_nothing_that_a_real_gpu_reads_is_refused() -> None:
+    for path in sorted(POLLS.glob("**/power/*.jsonl"))[:20]:
+        uuids = {json.loads(line)["uuid"] for line in path.read_text().splitlines()}
+        reader = PollReader(path, sorted(uuids))
+        reader.update()
+        for trace in reader.traces.values():
+            whole = [Window(trace.counter_times[2], trace.counter_times[-3])]
+            assert all(trace.power_range.contains(watts) for watts in trace.watts)
+            assert read_device(trace, whole, None, 0.3).counter.reason is None
+            assert frozen.frozen_readings(trace, whole) == ()
+
+
 # ---- over the stub
 
 
