@@ -20,7 +20,10 @@ def _report(options: argparse.Namespace) -> int:
     from isoflop.curve.language.answers import language_answers
     from isoflop.report import page
 
+    if options.json:
+        output.check_target(options.json)
     table, fits = fit.fit_sweep(options)
+    fit.save(options.directory, table, fits)
     answers = language_answers(table.rows, directory=options.directory)
     path = page.write_report(options.directory, table, fits, answers)
     if options.json:

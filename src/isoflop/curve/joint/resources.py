@@ -38,6 +38,7 @@ class ResourceTable:
         sizes: further columns that are fitted.
         y: column of the error or loss.
         warnings: about the table.
+        excluded: rows that the table leaves out.
     """
 
     table: pd.DataFrame
@@ -45,6 +46,7 @@ class ResourceTable:
     sizes: tuple[str, ...]
     y: str
     warnings: tuple[str, ...]
+    excluded: tuple[Excluded, ...]
 
     @property
     def chance(self) -> float | None:
@@ -60,11 +62,13 @@ class ResourceTable:
         return dataclasses.replace(self, table=parts.fit_rows, warnings=warnings), parts.held_rows
 
     def without(self, left: Sequence[Excluded]) -> ResourceTable:
-        """Return the table without these runs, with a warning that names them."""
+        """Return the table without these runs, which are excluded with a warning that names them."""
         ids = [each.run_id for each in left]
         kept = self.table[~self.table["run_id"].isin(ids)].reset_index(drop=True)
         warning = f"left out: {', '.join(ids)}: {left[0].reason}"
-        return dataclasses.replace(self, table=kept, warnings=(*self.warnings, warning))
+        return dataclasses.replace(
+            self, table=kept, warnings=(*self.warnings, warning), excluded=(*self.excluded, *left)
+        )
 
 
 def options_of(law: str) -> tuple[str, ...]:
@@ -122,7 +126,8 @@ def read_resources(
     if energy := [name for name in (*column.values(), *sizes) if name in JOULES]:
         raise ValueError(f"{energy[0]} is graded, and its grades are read by --x {energy[0]} only")
     if folder:
-        runs = external.ExternalRuns(_with_chance(raw, y, chance), "", y, (), str(path))
+        table = _with_chance(raw, y, chance)
+        runs = external.ExternalRuns(table, "", y, (), (), str(path), tuple(range(1, len(table) + 1)))
     else:
         derived = ("compute",) if "d" in needed and "d" not in column else ()
         fitted = tuple(column[name] for name in (*needed, *derived) if name in column) + sizes
@@ -131,7 +136,8 @@ def read_resources(
         runs = external.to_runs(raw, path, x=x, y=y, group=group or together, seed=seed, chance=chance)
     if not mixed:
         points.refuse_mixed(runs.table, "the resources")
-    return _with_data(ResourceTable(runs.table, column, sizes, runs.y, (*runs.warnings, *warnings)), needed)
+    notes = (*runs.warnings, *warnings)
+    return _with_data(ResourceTable(runs.table, column, sizes, runs.y, notes, runs.excluded), needed)
 
 
 def _choose(
