@@ -295,7 +295,7 @@ def test_columns_that_are_not_there_or_make_no_sense(read, options, match):
     [
         ("diverged", "row 3: error is 'diverged', not a number: leave the cell empty"),
         ("12.5%", "row 3: error is '12.5%', not a number: give fractions: divide by 100"),
-        ('"0,125"', "row 3: error is '0,125', not a number: write 1.5 with a point"),
+        ('"0,125"', r"row 3: error is '0,125', not a number: write it with a decimal point, 0\.125$"),
         ("0.1_2", "row 3: error is '0.1_2', not a number"),
     ],
 )

@@ -115,7 +115,7 @@ def test_parquet_without_a_reader_says_what_to_install(load, monkeypatch):
         ("a.csv.gz", gzip.compress(GOOD.encode(), mtime=0)[:-9], "damaged"),
         ("a.parquet.gz", b"", r"no reader for \.parquet"),
         ("a.json", '[{"flops": 1,', "damaged JSON"),
-        ("a.json", '{"flops":\n[1, 2]}', "a list of objects, or one object a line"),
+        ("a.json", '{"flops":\n1}', "a list of objects, or one object a line"),
         ("a.json", "[[1, 2]]", r"row 1 is \[1, 2\], not an object"),
         ("a.jsonl", '{"flops": 1}\n{"flops": \n', "line 2: damaged JSON"),
         ("a.jsonl", '{"flops": 1}\n3\n', "line 2 is 3, not an object"),

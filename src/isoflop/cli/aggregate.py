@@ -10,7 +10,8 @@ from isoflop.cli import output
 
 def add(add_verb: output.AddVerb) -> None:
     """Add the verb to the parser."""
-    verb = add_verb("aggregate", _aggregate, "Records to table.csv (with --json - only printed); every dropped record is named")
+    text = "Records to table.csv; every dropped record is named. With --json - nothing is written"
+    verb = add_verb("aggregate", _aggregate, text)
     output.add_directory(verb)
     output.add_json(verb)
 

@@ -74,12 +74,12 @@ def _check(options: argparse.Namespace) -> int:
     if options.json:
         output.check_target(options.json)
     method = fit.method_of(options)
-    table, x, y, said = _read(options)
+    table, x, y, notes, excluded = _read(options)
     folder = options.directory if options.directory.is_dir() else None
     files = sweep_files.read(folder, table["run_id"]) if folder else sweep_files.NONE
     report = front.check(table, files)
-    fitted = _fits(options, method, table, x, y) if options.exclude else (None, None)
-    checked = Checked(report, *fitted, *said)
+    every, rest = _fits(options, method, table, x, y) if options.exclude else (None, None)
+    checked = Checked(report, every, rest, notes, excluded)
     if options.json:
         return output.write_json(checked, options.json)
     for note in checked.notes:
@@ -91,9 +91,9 @@ def _check(options: argparse.Namespace) -> int:
     return output.DONE
 
 
-def _read(options: argparse.Namespace) -> tuple[Any, str, str, tuple[Any, Any]]:
-    """Return the table of runs under the names of a sweep's columns, the columns of x and y, and what is
-    said of the table: notes, and rows left out."""
+def _read(options: argparse.Namespace) -> tuple[Any, str, str, tuple[str, ...], tuple[Any, ...]]:
+    """Return the table of runs under the names of a sweep's columns, the columns of x and y, notes on the
+    table, and its rows that are left out."""
     from isoflop.table import aggregate, target
 
     if options.directory.is_dir():
@@ -105,9 +105,9 @@ def _read(options: argparse.Namespace) -> tuple[Any, str, str, tuple[Any, Any]]:
         runs = aggregate.aggregate(options.directory)
         judged_on = target.of(runs.rows, options.directory)
         x, y = options.x or "train_gflops", options.y or judged_on.y
-        return runs.rows, x, y, ((), runs.excluded)
+        return runs.rows, x, y, (), runs.excluded
     own, table, unused = fit.read_own(options)
-    return table, own.x, own.y, ((*own.warnings, *unused), own.excluded)
+    return table, own.x, own.y, (*own.warnings, *unused), own.excluded
 
 
 def named_columns(options: argparse.Namespace) -> dict[str, str | None]:

@@ -258,11 +258,12 @@ def read_fits(path: Path) -> FitFile:
         RecordError: the file is damaged or has another schema.
         OSError: it cannot be opened.
     """
+    again = f"`isoflop fit {path.parent} --save` again"
     try:
         content: dict[str, Any] = msgspec.json.decode(path.read_bytes())
         if isinstance(content, dict) and content.get("schema", SCHEMA) != SCHEMA:
             age = "a newer" if content["schema"] > SCHEMA else "an older"
-            raise record.RecordError(f"{path}: from {age} isoflop: run `isoflop fit {path.parent} --save` again")
+            raise record.RecordError(f"{path}: from {age} isoflop: run {again}")
         return msgspec.convert(law_names.renamed(content), FitFile)
     except msgspec.DecodeError as error:
-        raise record.RecordError(f"{path}: damaged ({error}): run `isoflop fit {path.parent} --save` again") from error
+        raise record.RecordError(f"{path}: damaged ({error}): run {again}") from error

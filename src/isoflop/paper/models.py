@@ -12,7 +12,7 @@ from typing import Literal
 import pandas as pd
 
 from isoflop.curve.result import Excluded
-from isoflop.table.columns import nearest
+from isoflop.table.columns import is_percentage, nearest, no_number, number
 
 BY_NAME = "the letters with which the model's name begins"
 
@@ -80,9 +80,15 @@ def read_models_csv(path: Path, columns: Columns) -> Models:
     share = 0.01 if columns.error_unit == "percent" else 1.0
     if columns.error_unit == "fraction" and sum(e > 1 for e in error) > len(error) / 2:
         raise ValueError(f"{path}: {columns.error} is above 1 in most rows: give --error-unit percent")
+    if columns.error_unit == "fraction" and is_percentage(columns.error) and not any(e > 1 for e in error):
+        raise ValueError(
+            f"{path}: {columns.error} is called a percentage but is at most 1: if these are percentages, "
+            "give --error-unit percent; if they are fractions, rename the column"
+        )
     kept, excluded = [], []
     for i, name in enumerate(names):
-        reason = _problem(columns, name, error[i], share * error[i], compute[i], skip)
+        text = next((t for c in (columns.error, columns.compute) if (t := _text(rows, c, i))), None)
+        reason = text or _problem(columns, name, error[i], share * error[i], compute[i], skip)
         if reason:
             excluded.append(Excluded(name, reason))
         else:
@@ -113,6 +119,12 @@ def _chosen(columns: Columns) -> list[str]:
 
 def _numbers(rows: pd.DataFrame, name: str) -> list[float]:
     return [float(v) for v in pd.to_numeric(rows[name], errors="coerce")]
+
+
+def _text(rows: pd.DataFrame, column: str, row: int) -> str | None:
+    """Return what to change where a cell holds text for a number, None where it is a number or unknown."""
+    cell = rows[column].iloc[row]
+    return f"{column} is {no_number(cell)}" if number(cell) is None else None
 
 
 def _known(values: Sequence[float], kept: Sequence[int]) -> tuple[float | None, ...]:

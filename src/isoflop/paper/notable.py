@@ -17,7 +17,7 @@ from typing import Literal
 import pandas as pd
 
 from isoflop.curve.result import Excluded
-from isoflop.table.columns import nearest
+from isoflop.table.columns import nearest, no_number, number
 
 NAMES = ("Model", "System")
 DATE, COMPUTE = "Publication date", "Training compute (FLOP)"
@@ -111,8 +111,11 @@ def read_notable_csv(path: Path) -> tuple[tuple[Notable, ...], tuple[Excluded, .
     flops = pd.to_numeric(rows[COMPUTE], errors="coerce")
     kept: list[Notable] = []
     excluded: list[Excluded] = []
-    for model, date, count in zip(rows[name].astype(str), dates, flops, strict=True):
-        if pd.isna(date) or not count > 0:
+    cells = zip(rows[name].astype(str), dates, flops, rows[COMPUTE], strict=True)
+    for model, date, count, cell in cells:
+        if number(cell) is None:
+            excluded.append(Excluded(model, f"{COMPUTE} is {no_number(cell)}"))
+        elif pd.isna(date) or not count > 0:
             excluded.append(Excluded(model, f"no {DATE}" if pd.isna(date) else f"no {COMPUTE} above 0"))
         else:
             kept.append(Notable(model, f"{date:%Y-%m-%d}", float(count), path.name, "not stated"))

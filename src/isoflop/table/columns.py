@@ -95,6 +95,11 @@ def numbers(column: Column) -> Array:
     for row, value, as_number in zip(column.index, column, values, strict=True):
         if as_number is None and value == column.name:
             raise ValueError(f"row {row} repeats the header: remove that line")
+        if as_number is None and not number_text.has_digit(value) and _all_text(values):
+            raise ValueError(
+                f"row {row}: {column.name} is {_shown(value)}, not a number, nor is any other row's: choose a "
+                "column of numbers"
+            )
         if as_number is None:
             raise ValueError(f"row {row}: {column.name} is {no_number(value)}")
     return np.asarray(values, dtype=float)
@@ -105,16 +110,15 @@ def no_number(value: object) -> str:
     return f"{_shown(value)}, not a number: {number_text.hint(str(value))}"
 
 
-def text_problem(column: Column) -> str | None:
-    """Return which row of a column holds no number, and what to change; None if all are numbers.
+def _all_text(values: list[float | None]) -> bool:
+    return all(value is None or math.isnan(value) for value in values)
 
-    Rows are named by the index, those of a table that was read by their order.
-    """
-    try:
-        numbers(column)
-    except ValueError as error:
-        return str(error)
-    return None
+
+def holds_text(table: pd.DataFrame, name: str) -> str:
+    """Return `NAME holds text`, with what to change in the first cell that may be meant as a number."""
+    texts = [value for value in table[name] if number(value) is None]
+    meant = next((value for value in texts if number_text.has_digit(value)), None)
+    return f"{name} holds text" if meant is None else f"{name} holds text ({no_number(meant)})"
 
 
 def if_numbers(column: Column) -> Column:

@@ -28,12 +28,11 @@ def unmarked(cell: str) -> str:
 
 def to_csv(frame: pd.DataFrame) -> str:
     """Return a table as CSV with a header and without its index, text marked."""
-    texts = {
-        str(name): [_cell(value) for value in frame[name]]
-        for name in frame
-        if not pd.api.types.is_numeric_dtype(frame[name])
-    }
-    written = frame.assign(**texts)
+    written = frame.copy()
+    for name in frame:
+        if not pd.api.types.is_numeric_dtype(frame[name]):
+            cells = [_cell(value) for value in frame[name]]
+            written[name] = pd.Series(cells, frame.index, dtype=object)
     written.columns = pd.Index([marked(str(name)) for name in frame])
     return written.to_csv(index=False)
 

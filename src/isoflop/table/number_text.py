@@ -28,9 +28,14 @@ def hint(cell: str) -> str:
             return advice(match)
     if text != cell.strip() and _is_number(text):
         return f"write it with an ASCII minus sign, {text}"
-    if any(letter.isdigit() for letter in text):
+    if has_digit(text):
         return "write it as a plain number, such as 1500000 or 1.5e6, without units or other signs"
     return "leave the cell empty where the value is unknown"
+
+
+def has_digit(cell: object) -> bool:
+    """Return whether a cell has a digit, so that it may be meant as a number."""
+    return any(letter.isdigit() for letter in str(cell))
 
 
 def _is_number(text: str) -> bool:
@@ -87,7 +92,9 @@ _HINTS = (
         _grouped,
     ),
     (
-        re.compile(r"(?:(?P<factor>[-+]?\d+(?:\.\d+)?)\s*[*x\u00d7\u00b7]\s*)?10\s*(?:\^|\*\*)\s*(?P<power>[-+]?\d+)"),
+        re.compile(
+            r"(?:(?P<factor>[-+]?\d+(?:\.\d+)?)\s*[*x\u00d7\u00b7]\s*)?10\s*(?:\^|\*\*)\s*(?P<power>[-+]?\d+)"
+        ),
         _power,
     ),
 )

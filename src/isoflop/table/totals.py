@@ -16,7 +16,7 @@ NAMES = frozenset(
 """Texts, in lower case, that name a row of totals in whichever column they stand."""
 LEAST_ROWS = 3
 CLOSE = 1e-3
-"""Relative difference up to which a value is taken for the sum or mean of those above, which may be rounded."""
+"""Relative difference up to which a value is the sum or mean of those above, which may have been rounded."""
 
 
 def find(raw: pd.DataFrame, x: str, y: str) -> dict[int, str]:

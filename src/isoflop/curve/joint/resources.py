@@ -13,6 +13,7 @@ import pandas as pd
 from isoflop.curve import points
 from isoflop.curve.joint import data_grid, rows
 from isoflop.curve.joint.laws import JOINT_LAWS
+from isoflop.curve.laws import LAWS
 from isoflop.curve.result import Excluded
 from isoflop.table import aggregate, columns, external, formats, rule, target
 from isoflop.table.external import CND, COUNTED, SWEEP
@@ -77,6 +78,8 @@ def options_of(law: str) -> tuple[str, ...]:
     Raises:
         ValueError: there is no such law in several resources.
     """
+    if law in LAWS:
+        raise ValueError(f"--law {law}: it is a law in one resource: say --laws {law}, with --x and --y")
     if law not in JOINT_LAWS:
         raise ValueError(f"--law {law}: no such law in several resources: give {', '.join(JOINT_LAWS)}")
     option = {role: name for name, role in ROLE.items()}
