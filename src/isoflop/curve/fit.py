@@ -187,7 +187,6 @@ def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: FitO
         extrapolation_log_rmse=score,
         warnings=(
             *law.warn(parameters, observed, bootstrap.stretch(configs, free)),
-            *((no_alpha,) if no_alpha is not None and law.slope is not None else ()),
             *_interval_warnings(law, alpha, sample),
             *_coverage_warnings(law, chosen.configs, sample.of_frontier),
         ),
