@@ -47,7 +47,7 @@ def state_of(folder: Path) -> dict[str, tuple[int, bytes]]:
         ("paper", "growth", "--json", "-"),
         ("paper", "published", *FEW, "--json", "-"),
         ("paper", "claims", "--json", "-"),
-        ("flops", "mlp", "--input", "1,8,8"),
+        pytest.param(("flops", "mlp", "--input", "1,8,8"), marks=pytest.mark.slow),
         ("doctor", "--json", "-"),
         pytest.param(
             ("sweep", "data=digits", "model=mlp", "model.width=8,16", "out=s", "--dry-run"),

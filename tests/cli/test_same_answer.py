@@ -17,7 +17,7 @@ SAID = ("warnings", "notes", "excluded", "dropped", "unfitted")
 
 
 def table(path: Path) -> Path:
-    """Thirteen runs of which three crashed, one stands twice, and a row of totals; x is called a logarithm."""
+    """Thirteen runs, three of them crashed, one twice, and a row of totals; x is called a logarithm."""
     lines = ["Name,State,seed,log_flops,N,D,loss,params"]
     for i in range(13):
         n, d = 10 ** (6 + 0.25 * i), 10 ** (8 + 0.5 * (i % 4))
@@ -95,9 +95,7 @@ def test_a_y_that_rises_is_said_of_each_law(tmp_path: Path, capsys: pytest.Captu
     rows = [f"{10.0**i},{1 + 0.1 * i}" for i in range(8)]
     (tmp_path / "up.csv").write_text("\n".join(["flops,score", *rows]))
     laws = ("--laws", "power_law_ols")
-    text, result = ask(
-        capsys, "fit", str(tmp_path / "up.csv"), "--x", "flops", "--y", "score", *laws, *FEW
-    )
+    text, result = ask(capsys, "fit", str(tmp_path / "up.csv"), "--x", "flops", "--y", "score", *laws, *FEW)
     (law,) = result["reports"][0]["fits"]
     (note,) = [warning for warning in law["warnings"] if "y does not fall with x" in warning]
     assert f"note: power_law_ols: {note}" in text

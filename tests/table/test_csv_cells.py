@@ -1,4 +1,4 @@
-"""CSV that a spreadsheet opens: formulas are marked as text, numbers are not touched, all reads back equal."""
+"""CSV that a spreadsheet opens: formulas are marked as text, numbers stay, and all is read back equal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,17 @@ from isoflop import record as records
 from isoflop.record import Record
 from isoflop.table import aggregate, csv_cells, external, formats
 
-FORMULAS = ("=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\tx", "\r=1", '=HYPERLINK("x";"y")', "-", "\t5")
+FORMULAS = (
+    "=1+1",
+    "+cmd|' /C calc'!A0",
+    "-2+3",
+    "@SUM(A1)",
+    "\tx",
+    "\r=1",
+    '=HYPERLINK("x";"y")',
+    "-",
+    "\t5",
+)
 HARMLESS = ("mlp w8 d1", "a=1", "-5", "+1e3", "-0.25", "'quoted'", "'-5", "", "x -1", "-inf")
 
 

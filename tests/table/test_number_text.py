@@ -45,7 +45,9 @@ def test_the_number_meant_is_named(cell: str, numbers: list[str]) -> None:
         assert "thousands, 1" not in advice.partition("marks between")[0], "one cure where one is possible"
 
 
-@pytest.mark.parametrize("cell", ["1.5 GFLOP", "125M", "$3", "<0.1", "0.3\u00b10.01", "1.2.3", "0x1F", "1,2,3"])
+@pytest.mark.parametrize(
+    "cell", ["1.5 GFLOP", "125M", "$3", "<0.1", "0.3\u00b10.01", "1.2.3", "0x1F", "1,2,3"]
+)
 def test_anything_with_a_digit_is_asked_for_as_a_plain_number(cell: str) -> None:
     advice = number_text.hint(cell)
     assert "plain number" in advice

@@ -29,7 +29,11 @@ def add(verb: output.AddVerb) -> None:
         sub = parts.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show stack traces")
         sub.add_argument(
-            "--out", metavar="DIR", type=Path, default=OUT, help=f"where to write (default {OUT}); --json - never does"
+            "--out",
+            metavar="DIR",
+            type=Path,
+            default=OUT,
+            help=f"where to write (default {OUT}); --json - never does",
         )
         sub.set_defaults(action=action)
         output.add_json(sub)

@@ -12,6 +12,7 @@ from typing import Literal
 import pandas as pd
 
 from isoflop.curve.result import Excluded
+from isoflop.table import formats
 from isoflop.table.columns import is_percentage, nearest, no_number, number
 
 BY_NAME = "the letters with which the model's name begins"
@@ -57,17 +58,12 @@ def family_of(name: str) -> str:
 
 
 def read_models_csv(path: Path, columns: Columns) -> Models:
-    """Read the models of a CSV.
+    """Read the models of a CSV, or of another file that formats.read_rows reads.
 
     Raises:
-        ValueError: no such file, not a CSV, no such column, or a bad expression; says what to change.
+        ValueError: no such file, it does not parse, no such column, or a bad expression; says what to change.
     """
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
-    try:
-        rows = pd.read_csv(path)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as wrong:
-        raise ValueError(f"{path}: not a CSV with a header line ({wrong})") from None
+    rows = formats.read_rows(path)
     for name in (columns.error, columns.compute, *_chosen(columns)):
         if name not in rows:
             raise ValueError(f"{path}: no column {name}: {nearest(name, map(str, rows.columns))}")
@@ -75,7 +71,7 @@ def read_models_csv(path: Path, columns: Columns) -> Models:
         skip = re.compile(columns.exclude) if columns.exclude else None
     except re.error as wrong:
         raise ValueError(f"--exclude {columns.exclude}: not a regular expression ({wrong})") from None
-    names = [str(v) for v in (rows[columns.name] if columns.name else [f"row {i + 2}" for i in rows.index])]
+    names = [str(v) for v in (rows[columns.name] if columns.name else [f"row {i}" for i in rows.index])]
     error, compute = _numbers(rows, columns.error), _numbers(rows, columns.compute)
     share = 0.01 if columns.error_unit == "percent" else 1.0
     if columns.error_unit == "fraction" and sum(e > 1 for e in error) > len(error) / 2:

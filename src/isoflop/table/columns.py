@@ -97,8 +97,8 @@ def numbers(column: Column) -> Array:
             raise ValueError(f"row {row} repeats the header: remove that line")
         if as_number is None and not number_text.has_digit(value) and _all_text(values):
             raise ValueError(
-                f"row {row}: {column.name} is {_shown(value)}, not a number, nor is any other row's: choose a "
-                "column of numbers"
+                f"row {row}: {column.name} is {_shown(value)}, not a number, nor is any other row's: "
+                "choose a column of numbers"
             )
         if as_number is None:
             raise ValueError(f"row {row}: {column.name} is {no_number(value)}")
