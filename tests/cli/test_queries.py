@@ -101,3 +101,4 @@ def test_a_target_that_cannot_be_written_is_refused_first(sweep: Path, error_lin
         assert main.main([*verb, "--json", "nowhere/a.json"]) == output.INPUT
         assert "a folder that exists" in error_line()
     assert not [name for name in KEPT if (sweep / "d" / name).exists()]
+    assert not (sweep / "results").exists()

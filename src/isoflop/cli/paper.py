@@ -81,7 +81,7 @@ def _add_implications(sub: argparse.ArgumentParser) -> None:
 
 
 def _theory(options: argparse.Namespace) -> int:
-    return _show(_make_theory(_folder(options.out), options), options)
+    return _show(_make_theory(_folder(options), options), options)
 
 
 def _make_theory(out: Path, options: argparse.Namespace) -> Any:
@@ -100,7 +100,7 @@ def _make_theory(out: Path, options: argparse.Namespace) -> Any:
 
 
 def _published(options: argparse.Namespace) -> int:
-    out = _folder(options.out)
+    out = _folder(options)
     if options.resamples < 100:
         raise ConfigError(f"--resamples {options.resamples}: an interval needs at least 100")
     if options.csv is None:
@@ -146,7 +146,7 @@ _MODEL = ("names", "families", "error", "compute", "parameters", "year")
 def _implications(options: argparse.Namespace) -> int:
     from isoflop.curve import result
 
-    out = _folder(options.out)
+    out = _folder(options)
     for directory in options.directories:
         if not (directory / "fit.json").is_file():
             raise ConfigError(f"{directory}: no fit.json here: run isoflop fit {directory} --save")
@@ -196,7 +196,7 @@ def _cost(name: str) -> CostConfig:
 
 
 def _growth(options: argparse.Namespace) -> int:
-    out = _folder(options.out)
+    out = _folder(options)
     return _show(_make_growth(out, options), options)
 
 
@@ -231,7 +231,7 @@ def _window(years: str) -> tuple[float, float]:
 
 
 def _overparameterised(options: argparse.Namespace) -> int:
-    out = _folder(options.out)
+    out = _folder(options)
     return _show(_make_overparameterised(out, options, options.directory), options)
 
 
@@ -250,7 +250,7 @@ def _language(options: argparse.Namespace) -> int:
     from isoflop.paper.pages import language as paper_language
     from isoflop.table import aggregate
 
-    out = _folder(options.out)
+    out = _folder(options)
     table = aggregate.aggregate(options.directory)
     result = language.analyse(table.rows, source=options.directory.resolve().name)
     made = _save(out, result, paper_language.section, result.benchmarks, options)
@@ -258,7 +258,7 @@ def _language(options: argparse.Namespace) -> int:
 
 
 def _claims(options: argparse.Namespace) -> int:
-    return _show(_make_claims(_folder(options.out), options), options)
+    return _show(_make_claims(_folder(options), options), options)
 
 
 def _make_claims(out: Path, options: argparse.Namespace) -> Any:
@@ -282,7 +282,7 @@ def _make_claims(out: Path, options: argparse.Namespace) -> Any:
 
 
 def _all(options: argparse.Namespace) -> int:
-    out = _folder(options.out)
+    out = _folder(options)
     _make_theory(out, options)
     _make_published(out, options)
     _make_growth(out, options)
@@ -315,8 +315,15 @@ def _laws(directory: Path) -> Any:
     return fit.fit_all(rows, source=directory.name, method=method, axes=axes)
 
 
-def _folder(out: Path) -> Path:
-    """Return the folder to write to, or to read the parts of. Raises ConfigError if it is a file."""
+def _folder(options: argparse.Namespace) -> Path:
+    """Return the folder to write to, or to read the parts of.
+
+    Raises:
+        ConfigError: it is a file, or --json names a file that cannot be written.
+    """
+    out: Path = options.out
+    if options.json:
+        output.check_target(options.json)
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out}: a file: give a folder")
     return out

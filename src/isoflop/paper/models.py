@@ -118,9 +118,9 @@ def _numbers(rows: pd.DataFrame, name: str) -> list[float]:
 
 
 def _text(rows: pd.DataFrame, column: str, row: int) -> str | None:
-    """Return what to change where a cell holds text for a number, None where it is a number or unknown."""
-    cell = rows[column].iloc[row]
-    return f"{column} is {no_number(cell)}" if number(cell) is None else None
+    """Return what to change where text stands for a number, None where it is a number or unknown."""
+    value = rows[column].iloc[row]
+    return f"{column} is {no_number(value)}" if number(value) is None else None
 
 
 def _known(values: Sequence[float], kept: Sequence[int]) -> tuple[float | None, ...]:

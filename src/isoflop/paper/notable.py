@@ -107,10 +107,10 @@ def read_notable_csv(path: Path) -> tuple[tuple[Notable, ...], tuple[Excluded, .
     flops = pd.to_numeric(rows[COMPUTE], errors="coerce")
     kept: list[Notable] = []
     excluded: list[Excluded] = []
-    cells = zip(rows[name].astype(str), dates, flops, rows[COMPUTE], strict=True)
-    for model, date, count, cell in cells:
-        if number(cell) is None:
-            excluded.append(Excluded(model, f"{COMPUTE} is {no_number(cell)}"))
+    each = zip(rows[name].astype(str), dates, flops, rows[COMPUTE], strict=True)
+    for model, date, count, written in each:
+        if number(written) is None:
+            excluded.append(Excluded(model, f"{COMPUTE} is {no_number(written)}"))
         elif pd.isna(date) or not count > 0:
             excluded.append(Excluded(model, f"no {DATE}" if pd.isna(date) else f"no {COMPUTE} above 0"))
         else:

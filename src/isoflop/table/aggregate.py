@@ -13,7 +13,7 @@ import pandas as pd
 from isoflop import record as records
 from isoflop.record import Record
 from isoflop.record.label import shape_label
-from isoflop.table import csv_cells, held_out, rate_search, target, text_columns
+from isoflop.table import csv_text, held_out, rate_search, target, text_columns
 from isoflop.table.left_out import Excluded
 from isoflop.table.text_columns import TEXT_COLUMNS
 
@@ -347,11 +347,11 @@ def aggregate(directory: Path) -> RunTable:
 
 
 def write(table: RunTable, directory: Path) -> tuple[Path, Path]:
-    """Write DIR/table.csv and DIR/dropped.csv (csv_cells) atomically and return their paths."""
+    """Write DIR/table.csv and DIR/dropped.csv (csv_text) atomically and return their paths."""
     dropped = pd.DataFrame(
         [dataclasses.asdict(d) for d in table.dropped], columns=["run_id", "state", "reason"]
     )
     paths = (directory / TABLE, directory / "dropped.csv")
     for path, frame in zip(paths, (table.rows, dropped), strict=True):
-        records.write_bytes(path, csv_cells.to_csv(frame).encode())
+        records.write_bytes(path, csv_text.to_csv(frame).encode())
     return paths

@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from isoflop.table import csv_cells, json_rows
+from isoflop.table import csv_text, json_rows
 from isoflop.table.json_rows import RawRows
 
 _NOT_A_NUMBER = re.compile(r"(?<=: )-?(nan|inf)(?=[,}])")
@@ -34,7 +34,7 @@ def read_rows(path: Path) -> pd.DataFrame:
 
     The index counts the rows of the file from 1, without the header; dtypes are object. By suffix:
     .csv, .tsv, .txt (comma, semicolon or tab, or what Excel's first line sep= names), .parquet, .jsonl,
-    .ndjson, .json (json_rows.parse); the text formats also as .gz. Text that csv_cells marked is as before.
+    .ndjson, .json (json_rows.parse); the text formats also as .gz. Text that csv_text marked is as before.
 
     Raises:
         ValueError: no such file, an unknown suffix, no rows, or it does not parse.
@@ -148,7 +148,7 @@ def _separated(path: Path, text: str) -> RawRows:
                     f"{path}: row {len(rows) + 1} (line {reader.line_num}) has {len(fields)} fields, the "
                     f"header {len(header)}"
                 )
-            cells = (csv_cells.unmarked(field.strip()) for field in fields)
+            cells = (csv_text.unmarked(field.strip()) for field in fields)
             rows.append(dict(zip(header, cells, strict=True)))
     except csv.Error as error:
         raise ValueError(f"{path}: line {reader.line_num}: {error}") from error
@@ -156,7 +156,7 @@ def _separated(path: Path, text: str) -> RawRows:
 
 
 def _header(path: Path, fields: list[str]) -> list[str]:
-    names = [csv_cells.unmarked(name.strip()) or f"column {i}" for i, name in enumerate(fields, 1)]
+    names = [csv_text.unmarked(name.strip()) or f"column {i}" for i, name in enumerate(fields, 1)]
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"{path}: two columns are called {name}: rename one")

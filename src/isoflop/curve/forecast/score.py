@@ -102,10 +102,10 @@ def read_benchmark(path: Path) -> tuple[pd.DataFrame, int]:
         numbers = pd.to_numeric(rows[name], errors="coerce")
         if name != "Training" and not (np.isfinite(numbers) & (numbers > 0)).all():
             bad = int(np.flatnonzero(~(np.isfinite(numbers) & (numbers > 0)))[0])
-            cell = rows[name][bad]
-            if number(cell) is None:
-                raise ValueError(f"{path}: row {bad + 1}: {name} is {no_number(cell)}")
-            raise ValueError(f"{path}: {name} is {cell} in row {bad + 1}: it must be above 0")
+            value = rows[name][bad]
+            if number(value) is None:
+                raise ValueError(f"{path}: row {bad + 1}: {name} is {no_number(value)}")
+            raise ValueError(f"{path}: {name} is {value} in row {bad + 1}: it must be above 0")
         if name == "Training" and not numbers.isin([0, 1]).all():
             raise ValueError(f"{path}: Training must be 1 (fit) or 0 (extrapolate) in every row")
         rows[name] = numbers
