@@ -238,7 +238,7 @@ LAW = ("--law", "chinchilla")
     ("rows", "options", "message"),
     [
         (GOOD, ("--law", "chinchila"), "--law chinchila: no such law in several resources: give chinchilla"),
-        (GOOD, ("--law", "power_law"), "no such law in several resources"),
+        (GOOD, ("--law", "power_law"), "a law in one resource: say --laws power_law"),
         (GOOD, (*LAW, "--x", "C"), "does not take --x: it takes --n, --d and --y"),
         (GOOD, (*LAW, "--width", "N"), "does not take --width"),
         (GOOD, (*LAW, "--laws", "m4"), "does not take --laws: it is of laws in one resource"),
