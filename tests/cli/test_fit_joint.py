@@ -239,6 +239,7 @@ LAW = ("--law", "chinchilla")
     [
         (GOOD, ("--law", "chinchila"), "--law chinchila: no such law in several resources: give chinchilla"),
         (GOOD, ("--law", "power_law"), "a law in one resource: say --laws power_law"),
+        (GOOD, ("--law", "chinchila"), "no such law in several resources"),
         (GOOD, (*LAW, "--x", "C"), "does not take --x: it takes --n, --d and --y"),
         (GOOD, (*LAW, "--width", "N"), "does not take --width"),
         (GOOD, (*LAW, "--laws", "m4"), "does not take --laws: it is of laws in one resource"),
