@@ -87,7 +87,7 @@ def test_a_fit_says_what_it_cannot_use(tmp_path: Path, capsys: pytest.CaptureFix
     _, result = ask(capsys, "fit", str(table(tmp_path / "r.csv")), "--x", "log_flops", "--y", "loss", *FEW)
     warnings = result["reports"][0]["warnings"]
     assert "log_flops sounds like a logarithm: the laws need the amount itself" in warnings
-    (unused,) = [warning for warning in warnings if "params is not used" in warning]
+    (unused,) = [warning for warning in warnings if "params holds text" in warning]
     assert "1000100" in unused, "the number that the cell means"
 
 

@@ -30,6 +30,6 @@ def _report(options: argparse.Namespace) -> int:
         return output.write_json({"page": str(path), "fit": fits}, options.json)
     if answers is not None and answers.optimal is not None:
         optimal_lines.show(answers.optimal)
-    fit_table.show(fits.reports[0])
+    fit_table.show(fits.reports[0], fits.reports[0].excluded)
     console.OUT.print(f"page: {path}", markup=False)
     return output.DONE

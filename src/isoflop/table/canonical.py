@@ -87,7 +87,7 @@ def canonical(runs: ExternalRuns, named: Mapping[str, str | None]) -> tuple[pd.D
             except ValueError as error:
                 if given is not None:
                     raise ValueError(f"{runs.source}: {error}") from error
-                notes.append(f"{source} is not used as {name}: {error}")
+                notes.append(f"{columns.holds_text(table, source)} and is not used as {name}")
                 continue
         added[name] = values
     result = table.assign(**added)

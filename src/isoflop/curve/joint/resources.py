@@ -113,8 +113,8 @@ def read_resources(
             points.refuse_mixed.
         OSError: the file cannot be opened.
     """
-    folder = path.is_dir()
-    raw = aggregate.aggregate(path).rows if folder else formats.read_rows(path)
+    swept = aggregate.aggregate(path) if path.is_dir() else None
+    raw = formats.read_rows(path) if swept is None else swept.rows
     if formats.is_chart(raw):
         raise ValueError(f"{path}: a W&B chart has one resource only: export the table of runs")
     column_names = _choose(raw, path, needed, options)
@@ -128,9 +128,9 @@ def read_resources(
     y = column.pop("y")
     if energy := [name for name in (*column.values(), *sizes) if name in JOULES]:
         raise ValueError(f"{energy[0]} is graded, and its grades are read by --x {energy[0]} only")
-    if folder:
-        table = _with_chance(raw, y, chance)
-        runs = external.ExternalRuns(table, "", y, (), (), str(path), tuple(range(1, len(table) + 1)))
+    if swept is not None:
+        table, numbers = _with_chance(raw, y, chance), tuple(range(1, len(raw) + 1))
+        runs = external.ExternalRuns(table, "", y, (), swept.excluded, str(path), numbers)
     else:
         derived = ("compute",) if "d" in needed and "d" not in column else ()
         fitted = tuple(column[name] for name in (*needed, *derived) if name in column) + sizes
