@@ -70,6 +70,34 @@ def test_the_table_holds_the_records_numbers(done_record: Record) -> None:
     assert np.isnan(row["dollars"])
 
 
+def test_each_kind_of_joules_is_a_column_of_its_own(done_record: Record) -> None:
+    energy = records.Energy(
+        energy_joules=900.0,
+        used="counter",
+        replayed=False,
+        window_seconds=3.0,
+        coverage=1.0,
+        longest_gap_seconds=0.1,
+        grade="B",
+        grade_reasons=("replayed",),
+        devices=(),
+        source="shape",
+        **records.known(
+            counter_joules=901.0,
+            integral_joules=902.0,
+            idle_watts=60.0,
+            net_joules=720.0,
+            host_joules=150.0,
+            own_joules=880.0,
+        ),
+    )
+    metered = dataclasses.replace(done_record, **records.known(energy=energy))
+    row = aggregate.tabulate([metered]).iloc[0]
+    columns = ("energy_joules", "net_joules", "host_joules", "own_joules")
+    assert [row[column] for column in columns] == [900.0, 720.0, 150.0, 880.0]
+    assert row["energy_grade"] == "B"
+
+
 def test_dollars_and_co2_come_only_from_chosen_factors(done_record: Record) -> None:
     assert done_record.time is not None
     hours = done_record.time.train_seconds / 3600

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from isoflop.curve import energy_scatter
 from isoflop.curve.bootstrap import MIN_SCALES
 from isoflop.curve.observations import Observations
 from isoflop.curve.result import Excluded
@@ -369,6 +370,8 @@ def select(
     has_scale = np.zeros((len(configs), scales), dtype=bool)
     has_scale[means.config, scale] = True
     zeros = int((runs.y == 0).sum())
+    grades = [_text(row, "energy_grade") or "" for row in rows.to_dict("records")] if x in _REASONS else []
+    scatter = energy_scatter.warnings(np.log(runs.x), runs.log_y, grades)
     return Points(
         run_ids=tuple(str(r) for r in rows["run_id"]),
         runs=runs,
@@ -377,7 +380,7 @@ def select(
         chance=_chance(rows, y),
         has_scale=has_scale,
         excluded=tuple(excluded),
-        warnings=tuple(_warnings(rows, x, means, excluded, zeros)),
+        warnings=(*_warnings(rows, x, means, excluded, zeros), *scatter),
     )
 
 
