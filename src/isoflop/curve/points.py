@@ -16,7 +16,7 @@ from isoflop.curve import energy_scatter
 from isoflop.curve.bootstrap import MIN_SCALES
 from isoflop.curve.observations import Observations
 from isoflop.curve.result import Excluded
-from isoflop.table import held_out, target
+from isoflop.table import columns, held_out, target
 from isoflop.table.columns import nearest
 from isoflop.table.grouping import distinct_scales
 
@@ -90,7 +90,8 @@ def numbers(table: pd.DataFrame, name: str) -> Array:
     try:
         return np.asarray(pd.to_numeric(table[name]), dtype=float)
     except (ValueError, TypeError):
-        raise ValueError(f"column {name} holds text, not numbers: choose a column of numbers") from None
+        text = columns.holds_text(table, name)
+        raise ValueError(f"column {text}: choose a column of numbers") from None
 
 
 def _text(row: Mapping[Hashable, object], name: str) -> str | None:
