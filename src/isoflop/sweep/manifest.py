@@ -156,11 +156,10 @@ def _is_settled(planned: PlannedRun, path: Path) -> bool:
     submitted = path.stat().st_mtime
     for run_id in planned.config.point_ids.values():
         record = records.path_of(planned.config.directory, run_id)
-        try:
-            state = records.read_state(record)
-            if state == "interrupted" or (state != "done" and record.stat().st_mtime < submitted):
-                return False
-        except (records.RecordError, OSError):
+        state = records.find_state(record)
+        if state is None or state == "interrupted":
+            return False
+        if state != "done" and record.stat().st_mtime < submitted:
             return False
     return True
 

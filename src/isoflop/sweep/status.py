@@ -194,7 +194,7 @@ def _query_queue(
 
 
 def _file_names(folder: Path) -> frozenset[str]:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(FileNotFoundError):
         return frozenset(os.listdir(folder))  # noqa: PTH208 (names only, of 10,000 files)
     return frozenset()
 
@@ -204,14 +204,16 @@ def _read_point(directory: Path, run_id: str) -> _PointRecord | None:
     try:
         with open(path, "rb") as file:  # noqa: PTH123 (10,000 of them)
             written, payload = os.fstat(file.fileno()).st_mtime, file.read()
-    except OSError:
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        return _PointRecord(None, 0.0, f"{path}: cannot be read ({error.strerror}): isoflop sweep refuses it")
     try:
         head = _HEAD.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return _PointRecord(None, written, f"{path}: damaged ({error}): isoflop sweep trains the run again")
     if head.schema > SCHEMA:
-        return _PointRecord(None, written, f"{path}: written by a newer isoflop: upgrade")
+        return _PointRecord(None, written, records.newer_schema(path, head.schema))
     return _PointRecord(head, written, None)
 
 
