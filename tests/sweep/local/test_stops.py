@@ -22,7 +22,7 @@ from isoflop.config import Config
 from isoflop.record import Record, heartbeat
 from isoflop.sweep import grid, retry
 from isoflop.sweep.grid import PlannedRun
-from isoflop.sweep.local import stops, worker
+from isoflop.sweep.local import worker
 from isoflop.sweep.local.launch import Slots
 from isoflop.sweep.local.stops import StopLevel, StopRequests, handle_stop_signals
 from isoflop.table import aggregate
