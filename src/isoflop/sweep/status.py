@@ -314,7 +314,8 @@ def _format_age(seconds: float) -> str:
 
 
 def _explain_lost(runs: Iterable[RunStatus], tasks: Mapping[str, Task], directory: Path) -> list[RunStatus]:
-    """Ask SLURM how the tasks of lost runs ended; a run that exceeded its memory becomes `oom`."""
+    """Ask SLURM how the tasks of lost runs ended: a run that exceeded its memory becomes `oom`, and one whose
+    end somebody asked for `interrupted`, as the job that finishes the sweep will record it."""
     runs = list(runs)
     lost = {each.run_id: tasks[each.run_id] for each in runs if each.state == "lost" and each.run_id in tasks}
     if not lost:
@@ -329,6 +330,8 @@ def _explain_lost(runs: Iterable[RunStatus], tasks: Mapping[str, Task], director
 def _with_task_end(
     status: RunStatus, task: Task, ended: Mapping[Task, EndedTask], directory: Path
 ) -> RunStatus:
-    end = reconcile.interpret_end(task, ended.get(task), submission.log_path(directory, task))
+    task_end = ended.get(task)
+    end = reconcile.interpret_end(task, task_end, submission.log_path(directory, task))
     reason = f"{status.reason}; {end.reason}" if status.reason else end.reason
-    return dataclasses.replace(status, state="oom" if end.state == "oom" else "lost", reason=reason)
+    known = end.state == "oom" or (task_end is not None and task_end.state.startswith(reconcile.ASKED_FOR))
+    return dataclasses.replace(status, state=end.state if known else "lost", reason=reason)

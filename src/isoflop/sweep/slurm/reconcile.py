@@ -29,7 +29,9 @@ TAIL_BYTES = 8192
 OUT_OF_MEMORY = re.compile(r"exceeded (job |step )?memory limit|oom.?kill", re.IGNORECASE)
 KILLED = "was killed by signal 9"
 """In the record that the worker pool writes for a process that died (sweep/local/outcomes.py)."""
-NOT_THE_RUNS_FAULT = ("CANCELLED", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED", "DEADLINE")
+ASKED_FOR = ("CANCELLED", "PREEMPTED", "REVOKED", "DEADLINE")
+"""Job states that a person, or the scheduler for another job, asked for."""
+NOT_THE_RUNS_FAULT = (*ASKED_FOR, "NODE_FAIL", "BOOT_FAIL")
 UNKNOWN = "its process wrote no record"
 
 
