@@ -24,15 +24,8 @@ from isoflop.train.loop import Trainer
 
 MakeConfig = Callable[..., Config]
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
-TINY = (
-    "data=digits",
-    "model=mlp",
-    "model.width=8",
-    "model.depth=1",
-    "schedule=steps",
-    "schedule.epochs=null",
-)
-TINY += ("schedule.steps=24", "schedule.evaluations=2", "launch.threads=1")
+TINY: tuple[str, ...] = ("data=digits", "model=mlp", "model.width=8", "model.depth=1", "schedule=steps")
+TINY += ("schedule.epochs=null", "schedule.steps=24", "schedule.evaluations=2", "launch.threads=1")
 TINY += ("meter.idle_seconds=0", "meter.window_seconds=0")
 BEFORE_TRAINING: dict[str, tuple[Any, str]] = {
     "planning": (attempt, "prepare"),
@@ -46,7 +39,7 @@ IN_TRAINING: dict[str, tuple[Any, str]] = {
 }
 AT_THE_END: dict[str, tuple[Any, str]] = {
     "metering": (trajectory, "energy_of"),
-    "writing": (attempt.records, "write"),
+    "writing": (records, "write"),
 }
 
 
