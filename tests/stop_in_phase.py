@@ -91,23 +91,25 @@ def hook_supervisor() -> None:
     """Hook the phases of a sweep before its runs, and have its workers hook the others."""
     from multiprocessing import forkserver
 
+    from isoflop import signals
     from isoflop.sweep import planning
 
     if phase() == "fork server":
-        ensure = forkserver.ensure_running
+        ensure, wait = forkserver.ensure_running, planning.wait_for_fork_server
 
         def ensure_running() -> None:
-            threading.Timer(0.3, send).start()
+            threading.Timer(0.3, send).start()  # while it imports torch
             ensure()
-            if os.environ["NUMBER"] == "0":
-                send_and_wait()
 
-        def send_and_wait() -> None:
-            mark = Path(f"{os.environ['MARK']}-{phase()}.go")
-            while not mark.exists():
-                time.sleep(0.05)
+        def wait_for_fork_server() -> None:
+            with signals.interrupting():
+                send()
+            wait()
 
-        forkserver.ensure_running = ensure_running
+        if os.environ["NUMBER"] == "0":
+            planning.wait_for_fork_server = wait_for_fork_server
+        else:
+            forkserver.ensure_running = ensure_running
     start = planning.start_child
 
     def start_child(target: Any, arguments: tuple[Any, ...], **options: Any) -> Any:

@@ -95,8 +95,21 @@ def start_child(
     # Anew: starting the resource tracker unblocks SIGINT and SIGTERM on its way out.
     with signals.held():
         forkserver.ensure_running()
-        process.start()
+    # Not held: this waits until the fork server has imported torch, for seconds, and the child's mask is that
+    # of the fork server.
+    process.start()
     return process
+
+
+def wait_for_fork_server() -> None:
+    """Return once the fork server can give children at once, so that later starts need not be interrupted.
+
+    Raises:
+        KeyboardInterrupt: a signal asked the process to stop: there is nothing to save yet.
+        RuntimeError: the fork server does not work.
+    """
+    with signals.interrupting():
+        call_in_child("starting a process", os.getpid)
 
 
 def call_in_child(purpose: str, function: Callable[..., Any], *arguments: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from isoflop.config import Config
+from isoflop.sweep import planning
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import mps, precompile
 from isoflop.sweep.local.agenda import Agenda, MeterShape, anchor_of
@@ -101,6 +102,7 @@ def _execute(
         KeyboardInterrupt: asked to stop.
         OSError: a record cannot be written.
     """
+    planning.wait_for_fork_server()
     with (
         handle_stop_signals() as stops,
         stop_after(seconds, stops),
