@@ -112,6 +112,8 @@ def watched() -> Iterator[Stop]:
             yield stop
     finally:
         _watching.clear()
+        if stop.reason is not None:
+            settle()
 
 
 class _Interrupt:
@@ -147,8 +149,18 @@ def ignore_stop() -> None:
 
 
 def interrupting() -> contextlib.AbstractContextManager[None]:
-    """Have stop signals raise KeyboardInterrupt inside the context."""
+    """Have stop signals raise KeyboardInterrupt inside the context, where they do not do so already."""
+    if any(isinstance(signal.getsignal(number), _Interrupt) for number in BESIDE_CTRL_C):
+        return contextlib.nullcontext()
     return handled(BESIDE_CTRL_C, _Interrupt())
+
+
+def settle() -> None:
+    """Have no further signal interrupt this process: what the first asked for is being done."""
+    for number in BESIDE_CTRL_C:
+        handler = signal.getsignal(number)
+        if isinstance(handler, _Interrupt):
+            handler.came = True
 
 
 @contextlib.contextmanager

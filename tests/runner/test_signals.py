@@ -158,6 +158,18 @@ def test_an_interrupted_command_is_not_interrupted_again() -> None:
     handler(signal.SIGUSR1, None)
 
 
+def test_what_a_signal_asked_for_is_not_interrupted_by_the_next() -> None:
+    """SLURM's SIGTERM comes to all processes, and once more as USR1 from the batch script."""
+    with signals.interrupting():
+        with signals.watched():
+            os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGUSR1)
+    with signals.interrupting():
+        with pytest.raises(KeyboardInterrupt), signals.interrupting():
+            os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+
 def test_a_signal_from_before_ends_what_may_end_at_once() -> None:
     stop = signals.Stop()
     stop.ask(signal.SIGTERM, None)

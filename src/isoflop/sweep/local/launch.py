@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from isoflop import signals
 from isoflop.config import Config
 from isoflop.sweep import planning
 from isoflop.sweep.grid import PlannedRun
@@ -110,4 +111,5 @@ def _execute(
     ):
         WorkerPool(agenda, slots, on_run_end, results, environment, own_processes).execute(stops)
     if stops.signalled:
+        signals.settle()
         raise KeyboardInterrupt
