@@ -46,7 +46,7 @@ _MIXABLE = {
 
 
 class NothingToFitError(ValueError):
-    """The points are good and too few for a law, or all the same: nobody's mistake while a sweep is young."""
+    """The points are good and too few for a law, or all the same: no mistake while a sweep is young."""
 
 
 @dataclasses.dataclass(frozen=True)
