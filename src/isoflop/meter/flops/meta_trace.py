@@ -1,4 +1,5 @@
-"""Let torch's tracer run on the meta device, where a forward pass takes microseconds and no memory.
+"""Let torch's tracer run where it would refuse: on the meta device, where a forward pass takes microseconds and
+no memory; through compiled functions; through torch.func.functional_call.
 
 While tracing, sizes reach Python as tensors, and the shape rule of `aten::convolution`, which is written in
 Python, rejects them. `aten::_convolution`, the operation that a trace records for a convolution in any case,
@@ -7,10 +8,15 @@ is traced before that rule is applied; so convolutions are called by that name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+from unittest import mock
 
 import torch
+import torch._dynamo
+import torch.fx
+import torch.nn.utils.stateless
 from torch.overrides import TorchFunctionMode
 
 
@@ -66,6 +72,72 @@ class TraceableConvolutions(TorchFunctionMode):
         shape = (stride, padding, dilation, transposed, _each(output_padding, sides), groups)
         switches = (False, False, False, False)  # benchmark, deterministic, cudnn, TF32: they change no shape
         return torch._convolution(images, weight, bias, *shape, *switches)
+
+
+class RealConvolutions(TorchFunctionMode):
+    """Inside, a convolution of complex numbers is written out in four of real ones.
+
+    (a + bi) * (c + di) = (a*c - b*d) + (a*d + b*c)i. torch computes it with three, by Gauss's trick; the
+    convention is that one complex multiply-accumulate is four, whatever computes it.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func not in _ARGUMENTS:
+            return func(*args, **kwargs)
+        given = dict(zip(("input", "weight", "bias"), args, strict=False)) | kwargs
+        images, weight, bias, rest = given["input"], given["weight"], given.get("bias"), args[3:]
+        settings = {name: value for name, value in kwargs.items() if name not in ("input", "weight", "bias")}
+        if not weight.is_complex():
+            return func(*args, **kwargs)
+        with self:  # off inside its own handler; the parts are real, and pass through
+
+            def part(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+                out: torch.Tensor = func(x, w, None, *rest, **settings)
+                return out
+
+            real = part(images.real, weight.real) - part(images.imag, weight.imag)
+            imaginary = part(images.real, weight.imag) + part(images.imag, weight.real)
+        out = torch.complex(real, imaginary)
+        return out if bias is None else out + bias.reshape(-1, *[1] * (weight.dim() - 2))
+
+
+@contextlib.contextmanager
+def eager_calls() -> Iterator[None]:
+    """Inside, a trace goes through compiled functions and through torch.func.functional_call, both of which
+    refuse to be traced though they would only call what they wrap."""
+    # torch.compile's wrapper asks whether a symbolic trace is running before it asks for a trace, and calls
+    # the wrapped function if so. It holds the function it asks, so the answer must change, not the name.
+    asked = torch.fx._symbolic_trace.is_fx_symbolic_tracing
+    answer = asked.__code__
+    with (
+        mock.patch.object(torch.nn.utils.stateless, "_functional_call", _functional_call),
+        torch._dynamo.config.patch(error_on_nested_fx_trace=False),
+    ):
+        asked.__code__ = (lambda: True).__code__
+        try:
+            yield
+        finally:
+            asked.__code__ = answer
+
+
+def _functional_call(
+    module: torch.nn.Module,
+    parameters_and_buffers: dict[str, torch.Tensor],
+    args: Any = (),
+    kwargs: dict[str, Any] | None = None,
+    *,
+    tie_weights: bool = True,
+    strict: bool = False,
+) -> Any:
+    """Call a module with other parameters, as torch.func.functional_call, which refuses to be traced."""
+    args = args if isinstance(args, tuple) else () if args is None else (args,)
+    with torch.nn.utils.stateless._reparametrize_module(
+        module, parameters_and_buffers, tie_weights=tie_weights, strict=strict
+    ):
+        return module(*args, **(kwargs or {}))
 
 
 def _each(value: Any, sides: int) -> Any:
