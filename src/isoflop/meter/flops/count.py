@@ -24,16 +24,25 @@ from torch import nn
 from isoflop.meter.flops.dispatch import DispatchCounter
 from isoflop.meter.flops.free import is_free
 from isoflop.meter.flops.handles import FVCORE_HANDLES
-from isoflop.meter.flops.meta_trace import RealConvolutions, TraceableConvolutions, eager_calls
 from isoflop.meter.flops.norm_activation import NormActivationCounter
 from isoflop.meter.flops.passes import forward_pass, steadiness, training_pass
-from isoflop.meter.flops.twin import TensorOutputs, initialized, isolated_torch_state, make_twin, to_cpu, to_meta
+from isoflop.meter.flops.twin import (
+    TensorOutputs,
+    initialized,
+    isolated_torch_state,
+    make_twin,
+    to_cpu,
+    to_meta,
+)
 
 AGREEMENT = 0.01
 """Largest relative difference of two counters' forward MACs."""
 
 RATIO_AGREEMENT = 0.02
 """Largest relative difference of the counted and the expected train/forward ratio."""
+
+_FAILURES = (Exception, SystemExit)
+"""What a model's code may raise: it may read a command line and end the process."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,20 +145,23 @@ def count(
     """
     if batch_size < 1 or not all(size > 0 for size in input_shape):
         raise ValueError(f"batch_size {batch_size} and input_shape {input_shape} must be positive")
-    if input_dtype is None:
-        floating = (p.dtype for p in model.parameters() if p.dtype.is_floating_point)
-        input_dtype = next(floating, torch.float32)
+    input_dtype = input_dtype or floating_dtype(model)
     evidence = _Evidence(closed_form_macs, batch_size)
     with isolated_torch_state():
         batch = torch.empty((batch_size, *input_shape), dtype=input_dtype, device="meta")
         try:
             model = initialized(model, batch[:1])
-        except Exception as error:
+        except _FAILURES as error:
             evidence.reasons.append(f"lazy layers cannot take such an input ({_summary(error)})")
             return _cross_check(evidence)
         _count_with_torch(evidence, model, batch)
         _count_with_fvcore(evidence, model, torch.empty_like(batch[:1]))
     return _cross_check(evidence)
+
+
+def floating_dtype(model: nn.Module) -> torch.dtype:
+    """Return the data type of the first floating-point parameter, float32 if there is none."""
+    return next((p.dtype for p in model.parameters() if p.dtype.is_floating_point), torch.float32)
 
 
 def _count_with_torch(evidence: _Evidence, model: nn.Module, batch: torch.Tensor) -> None:
@@ -163,7 +175,7 @@ def _count_with_torch(evidence: _Evidence, model: nn.Module, batch: torch.Tensor
         ):
             evidence.reasons += [steady.reason] if steady.reason else []
             evidence.notes += [steady.note] if steady.note else []
-    except Exception as error:  # user code: whatever the model raises is the reason
+    except _FAILURES as error:  # user code: whatever the model raises is the reason
         evidence.reasons.append(f"torch's counter cannot run the model ({_summary(error)})")
 
 
@@ -174,11 +186,11 @@ def _count_with_fvcore(evidence: _Evidence, model: nn.Module, example: torch.Ten
     except ImportError as error:
         evidence.reasons.append(f"fvcore is not installed: pip install fvcore ({_summary(error)})")
         return
-    except Exception:  # a model that depends on values cannot be traced on the meta device: use the CPU
+    except _FAILURES:  # a model that depends on values cannot be traced on the meta device: use the CPU
         example = torch.zeros_like(example, device="cpu")
     try:
         _trace_with_fvcore(evidence, make_twin(model, to_cpu), example)
-    except Exception as error:
+    except _FAILURES as error:
         evidence.reasons.append(f"fvcore cannot trace the model ({_summary(error)})")
 
 
@@ -195,14 +207,14 @@ def _trace_with_fvcore(evidence: _Evidence, twin: TensorOutputs, example: torch.
     beside = NormActivationCounter()
     analysis = FlopCountAnalysis(twin, (example,)).set_op_handle(**FVCORE_HANDLES | beside.handles())
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-    with torch.device(example.device), torch.no_grad(), eager_calls(), TraceableConvolutions(), RealConvolutions():
+    with torch.device(example.device), torch.no_grad(), traceable():
         total_macs = float(analysis.total())
     evidence.fvcore_macs = total_macs
     evidence.fvcore_uncounted = {name for name in analysis.unsupported_ops() if not is_free(name)}
     evidence.norm_activation_flops = float(beside.flops)
 
 
-def _summary(error: Exception) -> str:
+def _summary(error: BaseException) -> str:
     """Return the error's type and the first line of its message."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"

@@ -1,4 +1,4 @@
-"""Operations that are free by convention: elementwise work, and work that only moves, selects or draws elements.
+"""Operations that are free by convention: work on single elements, and what moves, selects or draws them.
 
 The convention is docs/flops.md's: no multiply-accumulates. What is neither free nor counted must be reported
 by name. `operations.py` lists the verdict on every operation of the installed torch.
@@ -84,7 +84,7 @@ _FREE = {
 _FREE_NAME = re.compile("|".join(pattern for patterns in _FREE.values() for pattern in patterns))
 
 _DERIVED = re.compile(r"_backward\w*|^_foreach_|_copy_?$")
-"""Parts of a name that leave an operation free: its gradient, it on a list of tensors, a view that is copied."""
+"""Parts of a name that leave an operation free: a gradient, a list of tensors, a view that is copied."""
 
 
 def writes_only(name: str) -> bool:

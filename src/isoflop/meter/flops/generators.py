@@ -1,7 +1,7 @@
 """Random generators that a model may draw from on the CPU, while its work is counted on the meta device.
 
-A model may decide how much it computes by Python's or NumPy's generator (layers skipped at random), by torch's
-CPU generator, or by one of its own. Draws on the meta device take no numbers and are not of interest.
+A model may skip layers at random by Python's or NumPy's generator, by torch's CPU generator, or by its own. What
+it draws on the meta device has no values, so that it cannot change the work.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def generators_of(model: nn.Module) -> list[Generator]:
     """Return the global generators, and those held by the model's modules or by the files they come from."""
     return [
         Generator("Python's", random.getstate, random.setstate, random.seed),
-        Generator("NumPy's", np.random.get_state, np.random.set_state, np.random.seed),  # noqa: NPY002
+        Generator("NumPy's", np.random.get_state, np.random.set_state, np.random.seed),
         _of_torch("torch's", torch.default_generator),
         *_held_by(model),
     ]
@@ -41,7 +41,11 @@ def generators_of(model: nn.Module) -> list[Generator]:
 
 def moved(generators: list[Generator], states: list[bytes]) -> list[str]:
     """Return the names of the generators whose state is no longer the one in `states`."""
-    return [g.name for g, before, now in zip(generators, states, snapshot(generators), strict=True) if before != now]
+    return [
+        g.name
+        for g, before, now in zip(generators, states, snapshot(generators), strict=True)
+        if before != now
+    ]
 
 
 def snapshot(generators: list[Generator]) -> list[bytes]:
@@ -52,7 +56,7 @@ def snapshot(generators: list[Generator]) -> list[bytes]:
 def restore(generators: list[Generator], states: list[bytes]) -> None:
     """Set each generator to its state in `states`, which `snapshot` returned."""
     for each, state in zip(generators, states, strict=True):
-        each.write(pickle.loads(state))  # noqa: S301  (made by this process)
+        each.write(pickle.loads(state))  # made by this process
 
 
 def _held_by(model: nn.Module) -> Iterator[Generator]:
@@ -79,7 +83,11 @@ def _wrapped(value: Any) -> Generator | None:
         return Generator("its own", value.get_state, value.set_state, value.seed)
     if isinstance(value, np.random.Generator):
         return _of_numpy(value.bit_generator)
-    if isinstance(value, torch.Generator) and value.device.type == "cpu" and value is not torch.default_generator:
+    if (
+        isinstance(value, torch.Generator)
+        and value.device.type == "cpu"
+        and value is not torch.default_generator
+    ):
         return _of_torch("its own", value)
     return None
 
@@ -92,9 +100,7 @@ def _of_numpy(bits: np.random.BitGenerator) -> Generator:
 
 
 def _of_torch(name: str, generator: torch.Generator) -> Generator:
-    return Generator(
-        name,
-        lambda: generator.get_state().tolist(),
-        lambda state: generator.set_state(torch.tensor(state, dtype=torch.uint8, device="cpu")) and None,
-        generator.manual_seed,
-    )
+    def write(state: list[int]) -> None:
+        generator.set_state(torch.tensor(state, dtype=torch.uint8, device="cpu"))
+
+    return Generator(name, lambda: generator.get_state().tolist(), write, generator.manual_seed)

@@ -53,7 +53,7 @@ def _tensordot_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
 
 
 def _vecdot_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
-    """linalg.vecdot: a product of two vectors; of more dimensions it is elementwise products and their sum."""
+    """linalg.vecdot: a product of two vectors; of more dimensions, elementwise products and their sum."""
     vectors = len(_shape(inputs[0])) == len(_shape(inputs[1])) == 1
     return _shape(inputs[0])[0] if vectors else 0
 
@@ -66,7 +66,7 @@ def _chain_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
 
 
 def chain_macs(sides: Sequence[int]) -> int:
-    """Return the least MACs of a product of matrices of sides[0] x sides[1], sides[1] x sides[2] and so on."""
+    """Return the least MACs of a product of matrices, sides[0] x sides[1], sides[1] x sides[2] and so on."""
     least = {(i, i): 0 for i in range(len(sides) - 1)}
     for length, i in itertools.product(range(1, len(sides) - 1), range(len(sides) - 2)):
         j = i + length
@@ -189,7 +189,7 @@ def _either_convolution_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> i
 
 
 PARTS_DECIDE = ("aten::linalg_norm", "aten::linalg_matrix_norm", "aten::linalg_cond")
-"""Reductions, or singular values, as an argument says: torch's counter counts their parts and names the latter."""
+"""Sums or singular values, as an argument says: free here, and torch's counter refuses the latter's parts."""
 
 _MATMULS = ("matmul", "linalg_matmul", "bmm", "mm", "_scaled_mm", "mv", "dot", "vdot", "inner", "linear")
 _CONVOLUTIONS = ("conv1d", "conv2d", "conv3d", "_convolution_mode")

@@ -1,5 +1,5 @@
-"""Let torch's tracer run where it would refuse: on the meta device, where a forward pass takes microseconds and
-no memory; through compiled functions; through torch.func.functional_call.
+"""Let torch's tracer run where it would refuse: on the meta device, where a forward pass takes microseconds
+and no memory; through compiled functions; through torch.func.functional_call.
 
 While tracing, sizes reach Python as tensors, and the shape rule of `aten::convolution`, which is written in
 Python, rejects them. `aten::_convolution`, the operation that a trace records for a convolution in any case,
@@ -105,9 +105,11 @@ class RealConvolutions(TorchFunctionMode):
 
 
 @contextlib.contextmanager
-def eager_calls() -> Iterator[None]:
-    """Inside, a trace goes through compiled functions and through torch.func.functional_call, both of which
-    refuse to be traced though they would only call what they wrap."""
+def traceable() -> Iterator[None]:
+    """Inside, a trace goes through convolutions, compiled functions and torch.func.functional_call.
+
+    The last two refuse to be traced, though they would only call what they wrap.
+    """
     # torch.compile's wrapper asks whether a symbolic trace is running before it asks for a trace, and calls
     # the wrapped function if so. It holds the function it asks, so the answer must change, not the name.
     asked = torch.fx._symbolic_trace.is_fx_symbolic_tracing
@@ -115,6 +117,8 @@ def eager_calls() -> Iterator[None]:
     with (
         mock.patch.object(torch.nn.utils.stateless, "_functional_call", _functional_call),
         torch._dynamo.config.patch(error_on_nested_fx_trace=False),
+        TraceableConvolutions(),
+        RealConvolutions(),
     ):
         asked.__code__ = (lambda: True).__code__
         try:

@@ -1,10 +1,10 @@
 """Verdict on every aten operation of the installed torch: counted, free or refused.
 
-The verdict is on a model's forward pass that calls the operation. It is counted if both counters count it: torch's by a
-formula or by its parts, fvcore by a handle; a gradient, which no trace holds, if torch's counter does. It is
-refused if either counter would name it, so that the FLOPs are unknown.
+The verdict is on a model's forward pass that calls the operation. It is counted if both counters count it:
+torch's by a formula or by its parts, fvcore by a handle; a gradient, which no trace holds, if torch's counter
+does. It is refused if either counter would name it, so that the FLOPs are unknown.
 
-`aten/torch-X.Y.csv` are the tables of the oldest supported and of the pinned torch: `make aten-tables` writes them.
+`make aten-tables` writes aten/torch-X.Y.csv, the tables of the pinned and of the oldest supported torch.
 """
 
 from __future__ import annotations
@@ -35,10 +35,15 @@ _REFUSED = {
         r"|nuclear_norm|_compute_linear_combination"
     ),
     "distances": r"_?(cdist|pdist|euclidean_dist)\w*",
-    "sparse": r"\w*(sparse|coalesce|csr|csc|bsr|bsc|coo)\w*|[sh]s?p?mm|sspaddmm|_?to_dense\w*|_cslt\w*|_nnz|_spdiags|_dim[IV]",
+    "sparse": (
+        r"\w*(sparse|coalesce|csr|csc|bsr|bsc|coo)\w*|[sh]s?p?mm|sspaddmm|_?to_dense\w*|_cslt\w*|_nnz|_spdiags"
+        r"|_dim[IV]"
+    ),
     "quantised": r"\w*(quant|int4|int8|qparams|fbgemm|q_|qscheme|int_mm|int_repr|fp16|mixed_dtypes)\w*",
     "nested": r"\w*(nested|jagged|padded)\w*",
-    "kernels of one device or library": r"\w*(cudnn|miopen|mkldnn|nnpack|mps|triton|slow_conv|thnn)\w*|conv_depthwise3d",
+    "kernels of one device or library": (
+        r"\w*(cudnn|miopen|mkldnn|nnpack|mps|triton|slow_conv|thnn)\w*|conv_depthwise3d"
+    ),
     "optimizers and gradient scaling": r"_fused_(ada|sgd)\w*|_amp_\w+|_foreach_\w+",
     "other products": (
         r"\w*(mm|addmm|linear|bilinear|convolution|conv|matmul|attention|encoder|lstm|gru|rnn|tbc|baddbmm)\w*"

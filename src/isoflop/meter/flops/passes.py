@@ -1,9 +1,9 @@
-"""Passes of a model's twin on the meta device under torch's counter, and whether they cost the same each time."""
+"""Passes of a model's twin under torch's counter, and whether they cost the same each time."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 
@@ -18,7 +18,7 @@ SEEDS = 32
 
 @dataclasses.dataclass(frozen=True)
 class Steadiness:
-    """Whether a pass costs the same each time. `reason` says why it does not, `note` that it draws numbers."""
+    """Whether a pass costs the same each time: `reason` if it does not, `note` if it draws numbers."""
 
     reason: str | None = None
     note: str | None = None
@@ -53,7 +53,9 @@ def _forward(
     return counter, outputs
 
 
-def steadiness(twin: TensorOutputs, batch: torch.Tensor, first: DispatchCounter, *, training: bool) -> Steadiness:
+def steadiness(
+    twin: TensorOutputs, batch: torch.Tensor, first: DispatchCounter, *, training: bool
+) -> Steadiness:
     """Repeat the forward pass in train or eval mode: once, and with SEEDS seeds if it draws numbers.
 
     A model whose work changes from call to call has no count: layers skipped at random, a depth that grows
@@ -83,7 +85,9 @@ def steadiness(twin: TensorOutputs, batch: torch.Tensor, first: DispatchCounter,
             repeat()
     finally:
         restore(generators, before)
-    return _judged("training" if training else "inference", drawn, [forward / len(batch) for forward, _ in costs])
+    return _judged(
+        "training" if training else "inference", drawn, [forward / len(batch) for forward, _ in costs]
+    )
 
 
 def _cost(counter: DispatchCounter) -> tuple[float, float]:
@@ -108,6 +112,4 @@ def _judged(what: str, drawn: Sequence[str], macs: Sequence[float]) -> Steadines
                 "count it with the draw fixed"
             )
         return Steadiness(f"{what} changes from call to call: {spread}")
-    return Steadiness(
-        note=f"{what} draws from {sources}: {SEEDS} seeds cost the same" if drawn else None
-    )
+    return Steadiness(note=f"{what} draws from {sources}: {SEEDS} seeds cost the same" if drawn else None)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.parameter import UninitializedTensorMixin, is_lazy
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter, is_lazy
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
@@ -115,9 +115,9 @@ def make_twin(model: nn.Module, convert: Callable[[torch.Tensor], torch.Tensor])
 
 def _converted(tensor: torch.Tensor, convert: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
     """Return what stands for a tensor in the twin; one that has no shape yet (LazyLinear) stays without."""
-    if isinstance(tensor, UninitializedTensorMixin):
-        device = convert(torch.empty(0)).device
-        return type(tensor)(requires_grad=tensor.requires_grad, device=device, dtype=tensor.dtype)
+    if isinstance(tensor, UninitializedParameter | UninitializedBuffer):
+        settings: dict[str, Any] = {"device": convert(torch.empty(0)).device, "dtype": tensor.dtype}
+        return type(tensor)(tensor.requires_grad, **settings)
     converted = convert(tensor.detach())
     return nn.Parameter(converted, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else converted
 
