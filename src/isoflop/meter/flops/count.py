@@ -23,7 +23,9 @@ from torch import nn
 
 from isoflop.meter.flops.dispatch import DispatchCounter
 from isoflop.meter.flops.free import is_free
+from isoflop.meter.flops.generators import generators_of, unmoved
 from isoflop.meter.flops.handles import FVCORE_HANDLES
+from isoflop.meter.flops.meta_trace import traceable
 from isoflop.meter.flops.norm_activation import NormActivationCounter
 from isoflop.meter.flops.passes import forward_pass, steadiness, training_pass
 from isoflop.meter.flops.twin import (
@@ -147,7 +149,7 @@ def count(
         raise ValueError(f"batch_size {batch_size} and input_shape {input_shape} must be positive")
     input_dtype = input_dtype or floating_dtype(model)
     evidence = _Evidence(closed_form_macs, batch_size)
-    with isolated_torch_state():
+    with isolated_torch_state(), unmoved(generators_of(model)):
         batch = torch.empty((batch_size, *input_shape), dtype=input_dtype, device="meta")
         try:
             model = initialized(model, batch[:1])
@@ -168,13 +170,11 @@ def _count_with_torch(evidence: _Evidence, model: nn.Module, batch: torch.Tensor
     try:
         twin = make_twin(model, to_meta)
         evidence.forward = forward_pass(twin, batch[:1])
+        in_eval = steadiness(twin, batch[:1], evidence.forward, training=False)
         evidence.training = training_pass(twin, batch)
-        for steady in (
-            steadiness(twin, batch[:1], evidence.forward, training=False),
-            steadiness(twin, batch, evidence.training, training=True),
-        ):
-            evidence.reasons += [steady.reason] if steady.reason else []
-            evidence.notes += [steady.note] if steady.note else []
+        in_training = steadiness(twin, batch, evidence.training, training=True)
+        evidence.reasons += [each.reason for each in (in_eval, in_training) if each.reason]
+        evidence.notes += [each.note for each in (in_eval, in_training) if each.note]
     except _FAILURES as error:  # user code: whatever the model raises is the reason
         evidence.reasons.append(f"torch's counter cannot run the model ({_summary(error)})")
 

@@ -29,7 +29,7 @@ _FREE = {
     "arithmetic on elements": (
         r"absolute|conj_physical|arc\w+|divide|floor_divide|multiply|negative|subtract|greater|greater_equal|less|less_equal",
         r"not_equal|fix|special_\w+|isclose|allclose|isreal|isin|complex|polar|cross|linalg_cross|diff|gradient",
-        r"outer|ger|addr|kron|add_relu|fake_quantize\w*|fused_moving_avg_obs_\w+|cumulative_trapezoid|trapezoid|trapz",
+        r"outer|ger|kron|add_relu|fake_quantize\w*|fused_moving_avg_obs_\w+|cumulative_trapezoid|trapezoid|trapz",
     ),
     "activations": (
         r"elu|leaky_relu|glu|hardswish|logsigmoid|log_sigmoid\w*|prelu|prelu_kernel|rrelu\w*|softsign|tanhshrink|square",

@@ -1,11 +1,12 @@
 """Random generators that a model may draw from on the CPU, while its work is counted on the meta device.
 
-A model may skip layers at random by Python's or NumPy's generator, by torch's CPU generator, or by its own. What
-it draws on the meta device has no values, so that it cannot change the work.
+A model may skip layers at random by Python's or NumPy's generator, by torch's CPU generator, or by its own.
+What it draws on the meta device has no values, so that it cannot change the work.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pickle
 import random
@@ -53,10 +54,15 @@ def snapshot(generators: list[Generator]) -> list[bytes]:
     return [pickle.dumps(each.read()) for each in generators]
 
 
-def restore(generators: list[Generator], states: list[bytes]) -> None:
-    """Set each generator to its state in `states`, which `snapshot` returned."""
-    for each, state in zip(generators, states, strict=True):
-        each.write(pickle.loads(state))  # made by this process
+@contextlib.contextmanager
+def unmoved(generators: list[Generator]) -> Iterator[list[bytes]]:
+    """Give the generators' states, and set the generators back to them afterwards."""
+    states = snapshot(generators)
+    try:
+        yield states
+    finally:
+        for each, state in zip(generators, states, strict=True):
+            each.write(pickle.loads(state))
 
 
 def _held_by(model: nn.Module) -> Iterator[Generator]:

@@ -84,12 +84,6 @@ def _power_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
     return products * math.prod(_shape(inputs[0])) * _shape(inputs[0])[-1]
 
 
-def _covariance_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
-    """cov and corrcoef of (variables, observations), or of observations of one variable."""
-    *variables, observations = _shape(inputs[0]) or [1]
-    return math.prod(variables) ** 2 * observations
-
-
 def _bag_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
     """embedding_bag: a weighted sum of rows; without weights it selects and adds, which is free."""
     return math.prod(_shape(inputs[1])) * _shape(inputs[0])[-1] if _is_tensor(inputs[6]) else 0
@@ -207,7 +201,6 @@ _OWN_HANDLES: dict[str, Handle] = {
     **dict.fromkeys(("addbmm", "addbmm_"), _summed_matmul_macs),
     **dict.fromkeys(("linalg_multi_dot", "chain_matmul"), _chain_macs),
     **dict.fromkeys(("linalg_matrix_power", "matrix_power"), _power_macs),
-    **dict.fromkeys(("cov", "corrcoef"), _covariance_macs),
     "tensordot": _tensordot_macs,
     "linalg_vecdot": _vecdot_macs,
     "einsum": _einsum_macs,
@@ -317,16 +310,22 @@ convolution_backward counts a grouped gradient `groups` times, its fused attenti
 backward pass, and products with a vector are missing. On the meta device attention decomposes into bmm."""
 
 
-_ADDED = ("aten::addmm", "aten::baddbmm", "aten::addmv", "aten::addbmm")
+_ADDED = ("aten::addmm", "aten::baddbmm", "aten::addbmm")
+_WITH_A_VECTOR = {"aten::dot": (), "aten::vdot": (), "aten::mv": (1,), "aten::addmv": (2,)}
+"""Products with a vector -> positions of the operands whose gradient is such a product as well. The other
+operand's is an outer product or a multiple, which is elementwise."""
 
 
 def multiplicands(name: str, arguments: Sequence[Any]) -> list[torch.Tensor]:
-    """Return the tensors that a counted forward operation such as `aten::addmm` multiplies together."""
-    # The first argument of addmm, baddbmm and addmv is added, not multiplied; so is a convolution's bias, its
-    # third. Between the table and the weights of an embedding bag stand indices.
+    """Return the operands of a counted operation such as `aten::addmm` whose gradients cost as much as it."""
+    # The first argument of addmm, baddbmm and addbmm is added, not multiplied; so is a convolution's bias,
+    # its third. Between the table and the weights of an embedding bag stand indices.
     tensors = [a for a in arguments if isinstance(a, torch.Tensor)]
+    name = name.rstrip("_")
     if "attention" in name:
         return tensors[:3]
     if "embedding_bag" in name:
         return [tensor for tensor in tensors if tensor.is_floating_point()]
-    return tensors[1:3] if name.rstrip("_") in _ADDED else tensors[:2]
+    if name in _WITH_A_VECTOR:
+        return [tensors[position] for position in _WITH_A_VECTOR[name]]
+    return tensors[1:3] if name in _ADDED else tensors[:2]

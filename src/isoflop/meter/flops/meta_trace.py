@@ -19,6 +19,8 @@ import torch.fx
 import torch.nn.utils.stateless
 from torch.overrides import TorchFunctionMode
 
+from isoflop.meter.flops.written_out import WrittenOut
+
 
 def _plain(
     input: Any,
@@ -74,36 +76,6 @@ class TraceableConvolutions(TorchFunctionMode):
         return torch._convolution(images, weight, bias, *shape, *switches)
 
 
-class RealConvolutions(TorchFunctionMode):
-    """Inside, a convolution of complex numbers is written out in four of real ones.
-
-    (a + bi) * (c + di) = (a*c - b*d) + (a*d + b*c)i. torch computes it with three, by Gauss's trick; the
-    convention is that one complex multiply-accumulate is four, whatever computes it.
-    """
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func not in _ARGUMENTS:
-            return func(*args, **kwargs)
-        given = dict(zip(("input", "weight", "bias"), args, strict=False)) | kwargs
-        images, weight, bias, rest = given["input"], given["weight"], given.get("bias"), args[3:]
-        settings = {name: value for name, value in kwargs.items() if name not in ("input", "weight", "bias")}
-        if not weight.is_complex():
-            return func(*args, **kwargs)
-        with self:  # off inside its own handler; the parts are real, and pass through
-
-            def part(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-                out: torch.Tensor = func(x, w, None, *rest, **settings)
-                return out
-
-            real = part(images.real, weight.real) - part(images.imag, weight.imag)
-            imaginary = part(images.real, weight.imag) + part(images.imag, weight.real)
-        out = torch.complex(real, imaginary)
-        return out if bias is None else out + bias.reshape(-1, *[1] * (weight.dim() - 2))
-
-
 @contextlib.contextmanager
 def traceable() -> Iterator[None]:
     """Inside, a trace goes through convolutions, compiled functions and torch.func.functional_call.
@@ -118,7 +90,7 @@ def traceable() -> Iterator[None]:
         mock.patch.object(torch.nn.utils.stateless, "_functional_call", _functional_call),
         torch._dynamo.config.patch(error_on_nested_fx_trace=False),
         TraceableConvolutions(),
-        RealConvolutions(),
+        WrittenOut(),
     ):
         asked.__code__ = (lambda: True).__code__
         try:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
 from isoflop.meter.flops.dispatch import AttentionCalls, DispatchCounter
-from isoflop.meter.flops.generators import generators_of, moved, restore, snapshot
-from isoflop.meter.flops.meta_trace import RealConvolutions
+from isoflop.meter.flops.generators import Generator, generators_of, moved, unmoved
 from isoflop.meter.flops.twin import TensorOutputs
+from isoflop.meter.flops.written_out import WrittenOut
 
 SEEDS = 32
 """How many seeds a pass that draws random numbers is tried with."""
@@ -48,7 +48,7 @@ def _forward(
 ) -> tuple[DispatchCounter, Sequence[torch.Tensor]]:
     counter = DispatchCounter()
     # torch.device("meta"): tensors that the model creates on the way must be on the meta device as well.
-    with torch.device("meta"), gradients, counter, RealConvolutions(), AttentionCalls(counter):
+    with torch.device("meta"), gradients, counter, WrittenOut(), AttentionCalls(counter):
         outputs = twin(batch)
     return counter, outputs
 
@@ -69,25 +69,25 @@ def steadiness(
     """
     gradients = torch.enable_grad() if training else torch.no_grad()
     generators = generators_of(twin)
-    before = snapshot(generators)
-    costs = {_cost(first)}
 
-    def repeat() -> None:
-        counter, _ = _forward(twin.train(training), batch, gradients)
-        costs.add(_cost(counter))
+    def cost() -> tuple[float, float]:
+        return _cost(_forward(twin.train(training), batch, gradients)[0])
 
-    try:
-        repeat()
-        drawn = sorted(set(moved(generators, before)))
-        for seed in range(SEEDS if drawn else 0):
-            for each in generators:
-                each.seed(seed)
-            repeat()
-    finally:
-        restore(generators, before)
-    return _judged(
-        "training" if training else "inference", drawn, [forward / len(batch) for forward, _ in costs]
-    )
+    with unmoved(generators) as states:
+        costs = {_cost(first), cost()}
+        drawn = sorted(set(moved(generators, states)))
+        if drawn:  # then the first costs depend on what was drawn before: the message should not
+            costs = {_seeded(cost, generators, seed) for seed in range(SEEDS)}
+    what = "training" if training else "inference"
+    return _judged(what, drawn, [macs / len(batch) for macs, _ in costs])
+
+
+def _seeded(
+    cost: Callable[[], tuple[float, float]], generators: Sequence[Generator], seed: int
+) -> tuple[float, float]:
+    for each in generators:
+        each.seed(seed)
+    return cost()
 
 
 def _cost(counter: DispatchCounter) -> tuple[float, float]:

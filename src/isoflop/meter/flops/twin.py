@@ -116,8 +116,10 @@ def make_twin(model: nn.Module, convert: Callable[[torch.Tensor], torch.Tensor])
 def _converted(tensor: torch.Tensor, convert: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
     """Return what stands for a tensor in the twin; one that has no shape yet (LazyLinear) stays without."""
     if isinstance(tensor, UninitializedParameter | UninitializedBuffer):
-        settings: dict[str, Any] = {"device": convert(torch.empty(0)).device, "dtype": tensor.dtype}
-        return type(tensor)(tensor.requires_grad, **settings)
+        kind: Any = type(tensor)
+        device = convert(torch.empty(0)).device
+        lazy: torch.Tensor = kind(tensor.requires_grad, device=device, dtype=tensor.dtype)
+        return lazy
     converted = convert(tensor.detach())
     return nn.Parameter(converted, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else converted
 
