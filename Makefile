@@ -1,4 +1,4 @@
-# The door: make demo | reproduce | test | test-fast | check | format | dist | env. Each builds .venv first if needed.
+# The door: make demo | reproduce | test | test-fast | check | format | aten-tables | dist | env. Each builds .venv first if needed.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -8,7 +8,7 @@ SDIST := dist/unpacked
 MINUTES ?= 8
 CAMPAIGN ?= results/campaign
 
-.PHONY: env demo reproduce test test-fast check format dist
+.PHONY: env demo reproduce test test-fast check format aten-tables dist
 
 env: $(STAMP)
 
@@ -44,6 +44,11 @@ check: env
 format: env
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Which aten operations of the pinned and of the oldest supported torch are counted, free or refused: docs/flops.md.
+aten-tables: env
+	$(BIN)/python scripts/aten_tables.py
+	PYTHONPATH=src $(BIN)/uv run -q --no-project --isolated --with 'torch==2.11.*' --with numpy python scripts/aten_tables.py
 
 # An sdist, and a wheel built from it; then the fast tests of the unpacked sdist against the installed wheel.
 dist: env
