@@ -6,6 +6,7 @@ import argparse
 import collections
 import hashlib
 import json
+import signal
 import sys
 import time
 import tomllib
@@ -21,8 +22,8 @@ SUBJECTS = (
     *("meter", "curve", "record", "table", "report/text", "sweep/status.py"),
     *(f"runner/{name}.py" for name in ("attempt", "checkpoint", "session", "state", "trajectory")),
 )
-"""What decides an answer, within src/isoflop: the meter, the fits, the records, the tables, the page's sentences, a
-sweep's state, and how a run resumes."""
+"""What decides an answer, within src/isoflop: the meter, the fits, the records, the tables, the page's
+sentences, a sweep's state, and how a run resumes."""
 
 
 def every_mutant() -> list[Mutant]:
@@ -47,6 +48,7 @@ def drawn(population: list[Mutant], sample: int, seed: int) -> list[Mutant]:
 def main(arguments: list[str] | None = None) -> int:
     """Measure what is not measured, try what is not tried, and print the share of killed mutants."""
     options = _options(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the copy is deleted
     folder = REPOSITORY / ".mutants" / workplace.source_key(REPOSITORY)
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / f"seed-{options.seed}.jsonl"
@@ -55,7 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
         results = {
             key: each for key, each in results.items() if each["outcome"] not in ("survived", "untested")
         }
-    sample = drawn(every_mutant(), options.sample, options.seed)
+    population = [mutant for mutant in every_mutant() if options.only in mutant.path]
+    sample = drawn(population, options.sample, options.seed)
     with workplace.copied(REPOSITORY) as place:
         if not options.measured:
             reach.measure(place, folder, options.tests, options.marks)
@@ -70,6 +73,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="mutants", description=__doc__)
     parser.add_argument("--sample", type=int, default=400, help="how many mutants")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument(
+        "--only", default="", help="part of a path, such as curve/frontier.py: mutants of that alone"
+    )
     parser.add_argument("--again", action="store_true", help="try the survivors again, after new tests")
     parser.add_argument(
         "--seconds", type=float, default=float("inf"), help="stop after so long; a later call goes on"
@@ -81,7 +87,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
-    """Return the stored results by mutant; a line cut off by the end of a run is left out, a later one counts."""
+    """Return the stored results by mutant, the last of each; a line that was cut off is left out."""
     results = {}
     for line in path.read_text().splitlines() if path.exists() else ():
         try:
@@ -112,6 +118,10 @@ def _try_all(
     """
     map_ = reach.Reach(folder, place)
     trial.warm(place)
+    control = map_.judges(next(mutant for mutant in sample if mutant.id not in results))
+    outcome, output = trial.run(place, control, 600)
+    if outcome != "survived":
+        raise SystemExit(f"tests fail without any mutant ({outcome}): {output}")
     end = time.monotonic() + seconds
     for number, mutant in enumerate(sample, 1):
         if mutant.id in results:
@@ -152,9 +162,8 @@ def _print(tried: list[dict[str, Any]]) -> None:
     dead = {"killed", "timeout"}
     for each in sorted(tried, key=lambda each: (each["path"], each["line"])):
         if each["outcome"] not in dead:
-            print(
-                f"{each['path']}:{each['line']}: {each['outcome']}: {each['change']}    in: {each['statement']}"
-            )
+            where = f"{each['path']}:{each['line']}"
+            print(f"{where}: {each['outcome']}: {each['change']}    in: {each['statement']}")
     counts: dict[str, list[bool]] = collections.defaultdict(list)
     for each in tried:
         counts[each["path"].split("/")[2]].append(each["outcome"] in dead)
@@ -165,9 +174,8 @@ def _print(tried: list[dict[str, Any]]) -> None:
         raise SystemExit("no mutant was tried")
     share = np.array([sum(killed) / len(killed)])
     low, high = wilson(share, np.array([float(len(killed))]))
-    print(
-        f"killed {sum(killed)} of {len(killed)} mutants, {share[0]:.1%} (95% interval {low[0]:.1%} to {high[0]:.1%})"
-    )
+    bounds = f"95% interval {low[0]:.1%} to {high[0]:.1%}"
+    print(f"killed {sum(killed)} of {len(killed)} mutants, {share[0]:.1%} ({bounds})")
 
 
 if __name__ == "__main__":

@@ -157,7 +157,7 @@ def _within(
 
 
 def _left_alone(node: ast.AST) -> bool:
-    """Return whether nothing below the node is changed: guards of the code, and what only type checkers read."""
+    """Return whether nothing below the node is changed: guards of the code, and what type checkers read."""
     if isinstance(node, ast.keyword):
         return node.arg in GUARDS
     if isinstance(node, ast.If):
@@ -196,7 +196,7 @@ def _replacements(parent: ast.AST, field: str, node: ast.AST) -> Iterator[ast.AS
 
 def _joins_text(parent: ast.AST) -> bool:
     """Return whether the parent's operator joins or formats text: its mutants only raise TypeError."""
-    sides = (parent.left, parent.right) if isinstance(parent, ast.BinOp) else ()
+    sides: tuple[ast.expr, ...] = (parent.left, parent.right) if isinstance(parent, ast.BinOp) else ()
     sides += (parent.value,) if isinstance(parent, ast.AugAssign) else ()
     return any(
         isinstance(side, ast.JoinedStr) or (isinstance(side, ast.Constant) and isinstance(side.value, str))
@@ -204,7 +204,7 @@ def _joins_text(parent: ast.AST) -> bool:
     )
 
 
-def _other_values(value: object) -> tuple[object, ...]:
+def _other_values(value: object) -> tuple[bool | int | float, ...]:
     """Return the constants tried in place of one: one more and less, twice and half, the other truth."""
     if isinstance(value, bool):
         return (not value,)

@@ -22,7 +22,7 @@ _CONFIGURATION = "[run]\nrelative_files = true\nsource = src/isoflop\n"
 
 
 def measure(place: Path, folder: Path, tests: list[str], marks: str = FAST) -> None:
-    """Run the tests that are new or changed under coverage, in the copy, and add them to the map in `folder`."""
+    """Run the tests that are new or changed under coverage in the copy; add them to the map in `folder`."""
     settings = place / ".mutants-coverage"
     settings.write_text(_CONFIGURATION)
     command = [
@@ -76,9 +76,9 @@ class Reach:
     def judges(self, mutant: Mutant) -> list[str]:
         """Return the tests that can notice the mutant, those of its own package and the quickest first.
 
-        A line inside a function is judged by the tests that run it. What runs at import is judged by the tests
-        of the functions that use a name which it defines, or else by all of the module's; so is a line that only
-        processes of their own run.
+        A line inside a function is judged by the tests that run it. What runs at import is judged by the
+        tests of the functions that use a name which it defines, or else by all of the module's; so is a line
+        that only processes of their own run.
         """
         lines = self._by_line(mutant.path)
         names: set[str] = set()
@@ -114,7 +114,8 @@ class Reach:
             file = name.split("::")[0]
             return stem not in file, not file.startswith(f"tests/{package[0]}/"), self.tests[name]["seconds"]
 
-        chosen, seconds = [], 0.0
+        chosen: list[str] = []
+        seconds = 0.0
         for name in sorted(names, key=order)[:TESTS]:
             seconds += self.tests[name]["seconds"]
             if chosen and seconds > SECONDS:

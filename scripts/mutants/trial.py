@@ -1,4 +1,4 @@
-"""One mutant's trial: its tests, in a process forked from one that has imported the heavy libraries before."""
+"""One mutant's trial: its tests, in a process forked from one that has imported the heavy libraries."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Literal
 
@@ -15,34 +16,22 @@ from mutants import workplace
 Outcome = Literal["killed", "timeout", "survived", "untested"]
 
 HEAVY = (
-    *(
-        "torch",
-        "torchvision",
-        "numpy",
-        "pandas",
-        "scipy.optimize",
-        "scipy.stats",
-        "sklearn.datasets",
-        "hydra",
-    ),
-    *(
-        "matplotlib.pyplot",
-        "plotly.graph_objects",
-        "jinja2",
-        "rich.console",
-        "msgspec",
-        "filelock",
-        "fvcore.nn",
-    ),
-    *("pytest", "_pytest.pytester", "hypothesis.strategies", "hypothesis.extra.numpy", "xdist", "PIL.Image"),
+    *("torch", "torchvision", "numpy", "pandas", "scipy.optimize", "scipy.stats", "sklearn.datasets"),
+    *("matplotlib.pyplot", "plotly.graph_objects", "jinja2", "rich.console", "msgspec", "filelock"),
+    *("hydra", "hypothesis.strategies", "hypothesis.extra.numpy", "pytest"),
 )
-"""Imported once: torch alone takes as long as most trials."""
-PASSED, NO_TESTS = 0, 5
-"""pytest's exit codes; with any other, a test failed or could not be collected."""
+"""Imported once: torch alone takes longer than most trials."""
+OPTIONS = (
+    *("-x", "-q", "--tb=line", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0"),
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # of plugins that were imported already
+)
+PASSED, NO_TESTS, BROKEN = 0, 5, 99
+"""Exit codes of pytest, and of a child in which pytest could not start; any other: a test failed, or
+could not be collected or finished."""
 
 
 def warm(place: Path) -> None:
-    """Import the heavy libraries, and let `import isoflop` find the copy in the processes forked from this one."""
+    """Import the heavy libraries; let `import isoflop` find the copy in processes forked from this one."""
     os.environ.update(workplace.environment(place))
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(place / "src"))
@@ -72,14 +61,17 @@ def run(place: Path, tests: list[str], limit_s: float) -> tuple[Outcome, str]:
     text = output.read_text(errors="replace")[-2000:] if output.exists() else ""
     if code is None:
         return "timeout", text
+    if code == BROKEN:
+        raise RuntimeError(f"pytest could not start: {text}")
     return ("untested" if code == NO_TESTS else "survived" if code == PASSED else "killed"), text
 
 
 def _in_child(place: Path, tests: list[str], output: Path) -> None:
     """Run the tests and end the process; never returns."""
-    code = 99
+    code = BROKEN
     try:
         os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.chdir(place)
         written = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         for stream in (1, 2):
@@ -87,15 +79,16 @@ def _in_child(place: Path, tests: list[str], output: Path) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         import pytest
 
-        options = ["-x", "-q", "--tb=line", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0"]
-        code = int(pytest.main([*options, f"--basetemp={place.parent / 'pytest'}", *tests]))
+        code = int(pytest.main([*OPTIONS, f"--basetemp={place.parent / 'pytest'}", *tests]))
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         os._exit(code)
 
 
 def _wait(child: int, limit_s: float) -> int | None:
-    """Return the child's exit code, or None if it was stopped after `limit_s` seconds with all it had started."""
+    """Return the child's exit code, or None if it was stopped after `limit_s`, with all it had started."""
     end = time.monotonic() + limit_s
     while time.monotonic() < end:
         ended, status = os.waitpid(child, os.WNOHANG)

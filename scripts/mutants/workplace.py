@@ -56,7 +56,7 @@ def changed(path: Path, text: str) -> Iterator[None]:
 
 
 def environment(place: Path) -> dict[str, str]:
-    """Return the variables with which the copy's own source is imported, also by processes that tests start."""
+    """Return the variables with which the copy's source is imported, also by processes that tests start."""
     return os.environ | {
         "PYTHONPATH": f"{place / 'src'}{os.pathsep}{Path(__file__).parents[1]}",
         "PYTHONDONTWRITEBYTECODE": "1",

@@ -61,7 +61,7 @@ def test_resamples_of_seeds_choose_anew():
 def test_a_resample_with_two_means_keeps_the_samples_choice_and_one_with_three_its_own():
     mean_of = np.repeat(np.arange(4), 2)
     x = np.array([1.0, 10.0, 100.0, 1000.0])
-    # A resample that draws the second mean's lucky run alone beats the third mean, and the fourth if it is 0.26.
+    # A resample of the second mean's lucky run alone beats the third mean, and the fourth if that is 0.26.
     lucky = np.array([1.0, 1.0, 1e-9, 1.0, 1.0, 1.0, 1.0, 1.0])
     for last, own in ((0.26, False), (0.2, True)):
         y = np.array([0.5, 0.5, 0.55, 0.25, 0.3, 0.3, last, last])
