@@ -1,4 +1,4 @@
-"""The mutants of scripts/mutants: what is changed and what is not, and a working tree that stays as it was."""
+"""The mutants of scripts/mutants: what is changed and what is not, and a working tree left as it was."""
 
 from __future__ import annotations
 

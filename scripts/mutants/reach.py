@@ -16,7 +16,7 @@ from mutants import contexts, workplace
 from mutants.mutate import Mutant
 
 FAST = "not slow and not gpu and not slurm and not browser"
-SECONDS, TESTS = 60.0, 200
+SECONDS, TESTS = 20.0, 150
 """Most seconds, and most tests, that are spent on one mutant: the nearest and quickest are tried first."""
 _CONFIGURATION = "[run]\nrelative_files = true\nsource = src/isoflop\n"
 
@@ -77,13 +77,13 @@ class Reach:
         """Return the tests that can notice the mutant, those of its own package and the quickest first.
 
         A line inside a function is judged by the tests that run it. What runs at import is judged by the
-        tests of the functions that use a name which it defines, or else by all of the module's; so is a line
-        that only processes of their own run.
+        tests of the functions that use a name which it defines and those that name it themselves, or else by
+        all of the module's; so is a line that only processes of their own run.
         """
         lines = self._by_line(mutant.path)
         names: set[str] = set()
         if mutant.names:
-            names = self._users_of(mutant)
+            names = self._users_of(mutant) | self._mentioned(mutant)
         else:
             names = names.union(
                 *(lines.get(line, set()) for line in range(mutant.span[0], mutant.span[1] + 1))
@@ -105,6 +105,22 @@ class Reach:
                 if uses.search(line):
                     names |= lines.get(number, set())
         return names
+
+    def _mentioned(self, mutant: Mutant) -> set[str]:
+        """Return the tests of the files in which a name and its module stand."""
+        words = ["|".join(map(re.escape, sorted(mutant.names))), re.escape(Path(mutant.path).stem)]
+        patterns = [re.compile(rf"\b({word})\b") for word in words]
+        return {
+            name
+            for name, test in self.tests.items()
+            if test["passed"]
+            and all(p.search(self._test_sources.get(name.split("::")[0], "")) for p in patterns)
+        }
+
+    @functools.cached_property
+    def _test_sources(self) -> dict[str, str]:
+        paths = {name.split("::")[0] for name in self.tests}
+        return {path: (self.place / path).read_text() for path in paths if (self.place / path).exists()}
 
     def _within_budget(self, names: set[str], mutant: Mutant) -> list[str]:
         package = mutant.path.removeprefix("src/isoflop/").split("/")

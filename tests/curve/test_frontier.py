@@ -82,3 +82,9 @@ def test_means_compete_up_to_a_hundredth_apart_and_no_further():
     for dearer, kept in ((1.0101, True), (1.0099, False)):
         x = np.array([1.0, dearer, 10.0, 100.0])
         assert select(np.arange(4), x, y, np.ones((1, 4)))[0][0] == kept
+
+
+def test_a_dearer_mean_that_is_as_good_is_not_efficient():
+    x = np.array([1.0, 10.0, 100.0, 1000.0])
+    chosen = select(np.arange(4), x, np.array([0.5, 0.4, 0.4, 0.2]), np.ones((1, 4)))[0]
+    assert chosen.tolist() == [True, True, False, True]

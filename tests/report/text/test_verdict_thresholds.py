@@ -184,6 +184,16 @@ def test_a_floor_below_whose_interval_half_the_error_lies_is_impossible_else_not
         assert word in cost.reason
 
 
+def test_half_the_error_at_the_very_end_of_the_floors_interval_is_impossible(report):
+    law = with_level(law_of(with_floor(report, 0.1, 0.05, 0.2), "power_law_floor"), 0.19)
+    half = costs.level(law, report.x_max) / 2
+    e, b = law.parameters
+    ends = dataclasses.replace(law, parameters=(dataclasses.replace(e, interval=Interval(half, 0.2)), b))
+    assert "impossible" in costs.halving(ends, report.x_max).reason
+    exact = dataclasses.replace(law, parameters=(dataclasses.replace(e, value=half), b))
+    assert costs.halving(exact, report.x_max).factor is None
+
+
 def test_the_price_under_a_floor_is_of_the_part_above_it(report):
     law = with_level(law_of(with_floor(report, 0.1, 0.09, 0.11), "power_law_floor"), 0.4)
     assert costs.halving(law, report.x_max).factor == pytest.approx((0.3 / 0.1) ** (1 / 0.3))
