@@ -118,8 +118,9 @@ def _try_all(
     """
     map_ = reach.Reach(folder, place)
     trial.warm(place)
-    control = map_.judges(next(mutant for mutant in sample if mutant.id not in results))
-    outcome, output = trial.run(place, control[:3], 600)
+    judges = [map_.judges(mutant) for mutant in sample if mutant.id not in results]
+    trial.prepare(place, sorted({name.split("::")[0] for names in judges for name in names}))
+    outcome, output = trial.run(place, judges[0][:3], 600)
     if outcome != "survived":
         raise SystemExit(f"tests fail without any mutant ({outcome}): {output}")
     end = time.monotonic() + seconds
@@ -132,7 +133,7 @@ def _try_all(
         started = time.monotonic()
         source = (place / mutant.path).read_text()
         with workplace.changed(place / mutant.path, mutate.apply(source, mutant)):
-            outcome, output = trial.run(place, tests, 20 + 3 * map_.seconds(tests))
+            outcome, output = trial.run(place, tests, 60 + 5 * map_.seconds(tests))
         result = {
             "id": mutant.id,
             "path": mutant.path,

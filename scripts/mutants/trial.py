@@ -66,6 +66,21 @@ def run(place: Path, tests: list[str], limit_s: float) -> tuple[Outcome, str]:
     return ("untested" if code == NO_TESTS else "survived" if code == PASSED else "killed"), text
 
 
+def prepare(place: Path, files: list[str]) -> None:
+    """Compile the source and the test files once, so that a trial compiles no more than its mutant.
+
+    Raises:
+        RuntimeError: the test files cannot be collected without any mutant.
+    """
+    output = place.parent / "output"
+    child = os.fork()
+    if child == 0:
+        sys.dont_write_bytecode = False
+        _in_child(place, ["--collect-only", *files], output)
+    if _wait(child, 1200) != PASSED:
+        raise RuntimeError(f"the tests cannot be collected: {output.read_text(errors='replace')[-2000:]}")
+
+
 def _in_child(place: Path, tests: list[str], output: Path) -> None:
     """Run the tests and end the process; never returns."""
     code = BROKEN
