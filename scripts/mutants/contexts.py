@@ -25,7 +25,9 @@ class Contexts:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.tests: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.exists() else {}
+        known = json.loads(path.read_text()) if path.exists() else {"tests": {}, "fixtures": {}}
+        self.tests: dict[str, dict[str, Any]] = known["tests"]
+        self.fixtures: dict[str, float] = known["fixtures"]
         self.current = ""
 
     def pytest_sessionstart(self) -> None:
@@ -59,13 +61,15 @@ class Contexts:
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any) -> Iterator[Any]:
         """Charge the lines of a shared fixture to the fixture, whichever test happens to come first."""
-        before = self.current
-        if fixturedef.scope != "function":
-            self._switch(_name(fixturedef))
+        if fixturedef.scope == "function":
+            return (yield)
+        before, started = self.current, time.perf_counter()
+        self._switch(_name(fixturedef))
         try:
             return (yield)
         finally:
             self._switch(before)
+            self.fixtures[_name(fixturedef)] = round(time.perf_counter() - started, 3)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note which tests pass: the others cannot judge a mutant."""
@@ -74,7 +78,7 @@ class Contexts:
 
     def pytest_sessionfinish(self) -> None:
         """Keep what was measured."""
-        self.path.write_text(json.dumps(self.tests))
+        self.path.write_text(json.dumps({"tests": self.tests, "fixtures": self.fixtures}))
 
     def _switch(self, context: str) -> None:
         self.current = context

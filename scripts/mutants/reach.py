@@ -47,7 +47,8 @@ class Reach:
 
     def __init__(self, folder: Path, place: Path) -> None:
         self.place = place
-        self.tests = json.loads((folder / "tests.json").read_text())
+        measured = json.loads((folder / "tests.json").read_text())
+        self.tests, self.fixtures = measured["tests"], measured["fixtures"]
         self.data = coverage.CoverageData(str(folder / "lines"))
         self.data.read()
         self.users: dict[str, set[str]] = collections.defaultdict(set)
@@ -128,17 +129,16 @@ class Reach:
 
         def order(name: str) -> tuple[bool, bool, float]:
             file = name.split("::")[0]
-            return stem not in file, not file.startswith(f"tests/{package[0]}/"), self.tests[name]["seconds"]
+            return stem not in file, not file.startswith(f"tests/{package[0]}/"), self.seconds([name])
 
         chosen: list[str] = []
-        seconds = 0.0
         for name in sorted(names, key=order)[:TESTS]:
-            seconds += self.tests[name]["seconds"]
-            if chosen and seconds > SECONDS:
-                break
-            chosen.append(name)
+            if not chosen or self.seconds([*chosen, name]) <= SECONDS:
+                chosen.append(name)
         return chosen
 
     def seconds(self, names: list[str]) -> float:
-        """Return how long the tests took when they were measured."""
-        return float(sum(self.tests[name]["seconds"] for name in names))
+        """Return how long the tests took when they were measured, with each fixture that they share once."""
+        fixtures = {fixture for name in names for fixture in self.tests[name]["fixtures"]}
+        own = sum(self.tests[name]["seconds"] for name in names)
+        return float(own + sum(self.fixtures.get(fixture, 0.0) for fixture in fixtures))
