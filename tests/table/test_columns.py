@@ -110,7 +110,7 @@ def test_labels(value, label):
 def test_a_long_cell_is_cut_in_the_message():
     for length, shown in ((30, "x" * 30), (31, "x" * 27 + "...")):
         with pytest.raises(ValueError, match=rf"row 7: y is '{shown}', not a number: leave"):
-            columns.numbers(pd.Series(["x" * length], index=[7], name="y"))
+            columns.numbers(pd.Series(["x" * length, 1.0], index=[7, 8], name="y"))
 
 
 def test_scales_are_a_hundredth_wide_from_their_least_x():
