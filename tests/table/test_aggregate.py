@@ -232,3 +232,11 @@ def test_the_search_for_a_rate_stands_beside_the_compute(done_record: Record, tm
     damaged = aggregate.aggregate(tmp_path).rows.set_index("run_id")["lr_search_gflops"]
     assert np.isnan(damaged["b" * 16])
     assert damaged["c" * 16] == 0
+
+
+@pytest.mark.parametrize(("horizon", "suffix"), [(1.0, ""), (0.25, "@0.25")])
+def test_each_horizon_of_a_configuration_is_a_place_of_its_own(
+    done_record: Record, horizon: float, suffix: str
+) -> None:
+    point = dataclasses.replace(done_record, horizon=horizon)
+    assert aggregate.place_id(point) == f"{done_record.config_id}{suffix}"

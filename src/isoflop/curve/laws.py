@@ -289,8 +289,8 @@ def _warn_power_law(parameters: Array, observed: Observations, stretch: float) -
 
 
 def _floor_parts(parameters: Array) -> tuple[Array, Array]:
-    """Return E (r,) and -d ln y / d ln x at x_max (r,) for c, s, b in the first three columns."""
-    c, s, b = parameters.T[:3]
+    """Return E (r,) and -d ln y / d ln x at x_max (r,) for the columns c, s, b (r, 3)."""
+    c, s, b = parameters.T
     return np.exp(c) * (0.0 - np.expm1(s)), b * np.exp(s)
 
 
