@@ -165,3 +165,21 @@ def test_an_unbounded_price_is_a_dash_or_its_reason():
     assert law_tables._halving(Halving("m3", None, None, None)) == "–"
     assert law_tables._halving(Halving("m3", None, None, "why")) == "why"
     assert law_tables._halving(Halving("m3", 12.3, Interval(10.0, None), None)) == "×12 (above 10)"
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("GFLOPs", "train_gflops"),
+        ("Energy (J)", "energy_joules"),
+        ("Above idle (J)", "net_joules"),
+        ("Time (s)", "train_seconds"),
+        ("Cost (USD)", "dollars"),
+        ("Learning rate", "lr"),
+        ("Test loss (nats)", "test_loss"),
+    ],
+)
+def test_columns_hold_the_tables_own_numbers(make_table, title, name):
+    rows = make_table(widths=(8,), depths=(1,), seeds=1).rows.assign(**{name: 0.0375})
+    assert float(column(tables.runs(rows), title)[0]) == 0.0375
+    assert float(column(tables.configs(rows), title)[0]) == 0.0375

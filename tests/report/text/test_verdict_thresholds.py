@@ -8,7 +8,7 @@ import pytest
 
 from isoflop.curve.check import amount
 from isoflop.curve.result import Estimate, Interval
-from isoflop.report.text import costs, loss_verdict, measured, verdict
+from isoflop.report.text import costs, loss_verdict, measured, optimal_training, verdict
 
 FAR = Interval(0.001, 0.9)
 THREE_SEEDS = pd.Series([3, 3, 3])
@@ -258,3 +258,20 @@ def test_a_loss_rises_falls_and_is_too_short_by_the_same_rule(report):
         assert word in headline
     headline, _ = loss_verdict._answer(report, THREE_SEEDS, None)
     assert headline.startswith("Over all runs, loss falls as compute to the power −0.150")
+
+
+def test_without_a_fit_of_loss_the_reason_is_given(make_table, report):
+    table = make_table().rows
+    headline, sentences = loss_verdict.judge(table, None, "no record has a loss", THREE_SEEDS, None, None)
+    assert headline == "Cannot be told: no law was fitted to loss against training compute."
+    assert "Here nothing was fitted: no record has a loss." in sentences
+    headline, sentences = loss_verdict.judge(table, report, "", THREE_SEEDS, None, None)
+    assert "nothing was fitted" not in " ".join(sentences)
+    assert headline.startswith("Over all runs")
+
+
+def test_the_law_through_all_runs_is_said_beside_the_best_of_each_budget(report):
+    alone, beside = optimal_training.all_runs(None), optimal_training.all_runs(report)
+    assert alone.startswith("Several sizes share a budget")
+    assert beside.startswith("Here 60 runs of 15 configurations span")
+    assert beside.endswith(alone)
