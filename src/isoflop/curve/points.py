@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from isoflop.curve import energy_scatter
 from isoflop.curve.bootstrap import MIN_SCALES
 from isoflop.curve.observations import Observations
 from isoflop.curve.result import Excluded
-from isoflop.table import held_out, target
+from isoflop.table import columns, held_out, target
 from isoflop.table.columns import nearest
 from isoflop.table.grouping import distinct_scales
 
@@ -42,6 +43,10 @@ _MIXABLE = {
     "parametrization": "parametrizations",
     "epochs": "training lengths in epochs",
 }
+
+
+class NothingToFitError(ValueError):
+    """The points are good and too few for a law, or all the same: no mistake while a sweep is young."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +94,8 @@ def numbers(table: pd.DataFrame, name: str) -> Array:
     try:
         return np.asarray(pd.to_numeric(table[name]), dtype=float)
     except (ValueError, TypeError):
-        raise ValueError(f"column {name} holds text, not numbers: choose a column of numbers") from None
+        text = columns.holds_text(table, name)
+        raise ValueError(f"column {text}: choose a column of numbers") from None
 
 
 def _text(row: Mapping[Hashable, object], name: str) -> str | None:
@@ -335,9 +341,10 @@ def select(
         left_out: reasons by run_id of rows that are excluded, such as those of undertrained shapes.
 
     Raises:
-        ValueError: a column is missing or holds text, fewer than three distinct compute scales remain,
-            there is no such grade, or, unless `mixed`, the rows come from several versions of the code or
-            (on axes that depend on the machine) from several devices or power caps.
+        NothingToFitError: fewer than three distinct compute scales remain, or y is the same in all runs.
+        ValueError: a column is missing or holds text, there is no such grade, or, unless `mixed`, the rows
+            come from several versions of the code or (on axes that depend on the machine) from several
+            devices or power caps.
     """
     if len(least_energy_grade) != 1 or least_energy_grade not in GRADES:
         raise ValueError(f"no energy grade {least_energy_grade}: give one of {', '.join(GRADES)}")
@@ -360,14 +367,18 @@ def select(
     scale = distinct_scales(means.x)
     scales = int(scale.max()) + 1 if len(scale) else 0
     if scales < MIN_SCALES:
-        raise ValueError(_too_few(x, y, scales, len(rows), excluded))
+        raise NothingToFitError(_too_few(x, y, scales, len(rows), excluded))
     if float(runs.y.min()) == float(runs.y.max()):
-        raise ValueError(f"{y} is {runs.y[0]:g} in every run: there is no fall to fit, measure other scales")
+        raise NothingToFitError(
+            f"{y} is {runs.y[0]:g} in every run: there is no fall to fit, measure other scales"
+        )
     if not mixed:
         refuse_mixed(rows, x)
     has_scale = np.zeros((len(configs), scales), dtype=bool)
     has_scale[means.config, scale] = True
     zeros = int((runs.y == 0).sum())
+    grades = [_text(row, "energy_grade") or "" for row in rows.to_dict("records")] if x in _REASONS else []
+    scatter = energy_scatter.warnings(np.log(runs.x), runs.log_y, grades)
     return Points(
         run_ids=tuple(str(r) for r in rows["run_id"]),
         runs=runs,
@@ -376,7 +387,7 @@ def select(
         chance=_chance(rows, y),
         has_scale=has_scale,
         excluded=tuple(excluded),
-        warnings=tuple(_warnings(rows, x, means, excluded, zeros)),
+        warnings=(*_warnings(rows, x, means, excluded, zeros), *scatter),
     )
 
 
