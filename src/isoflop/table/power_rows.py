@@ -64,7 +64,7 @@ def _watts(path: Path) -> Polls:
 def _lines(path: Path) -> list[dict[str, Any]]:
     try:
         text = path.read_text()
-    except OSError:
+    except FileNotFoundError:
         return []
     rows = []
     for line in text.splitlines():
