@@ -14,7 +14,7 @@ from isoflop import record as records
 from isoflop import signals
 from isoflop.config import Config
 from isoflop.meter.device import hardware
-from isoflop.record import Provenance, Record, State, window_losses
+from isoflop.record import Provenance, Record, State, redact, window_losses
 from isoflop.runner import assemble, checkpoint, provenance, same_data
 from isoflop.runner.context import RunContext, WallClock
 from isoflop.runner.energy import gpu_uuids
@@ -194,12 +194,12 @@ def _outcome_here(error: BaseException, config: Config) -> tuple[State, str]:
         return "interrupted", str(error)
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", "asked to stop twice: stopped at once"
-    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    first = redact.text((str(error).strip() or type(error).__name__).splitlines()[0])
     # Torch has a type for running out of memory on a GPU, and only a message for a CPU.
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
         return "oom", first
     log = config.directory / "logs" / f"{config.run_id}.log"
-    records.write_bytes(log, "".join(traceback.format_exception(error)).encode())
+    records.write_bytes(log, redact.text("".join(traceback.format_exception(error))).encode())
     return "failed", f"{type(error).__name__}: {first} (traceback in {log})"
 
 
