@@ -1,4 +1,4 @@
-# The door: make demo | reproduce | test | test-fast | check | format | dist | env. Each builds .venv first if needed.
+# The door: make demo | reproduce | test | test-fast | check | audit | format | dist | env. Each builds .venv first if needed.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -8,7 +8,7 @@ SDIST := dist/unpacked
 MINUTES ?= 8
 CAMPAIGN ?= results/campaign
 
-.PHONY: env demo reproduce test test-fast check format dist
+.PHONY: env demo reproduce test test-fast check audit format dist
 
 env: $(STAMP)
 
@@ -40,6 +40,10 @@ check: env
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Known holes in the pinned versions, where a package index answers.
+audit: env
+	$(BIN)/python scripts/audit.py
 
 format: env
 	$(BIN)/ruff check --fix .
