@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import resource
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -20,6 +22,7 @@ from isoflop.cli import (
     report,
     run,
     score,
+    standard_streams,
     status,
     sweep,
     wandb,
@@ -29,6 +32,8 @@ from isoflop.config import ConfigError
 
 VERBS = (run, sweep, status, aggregate, check, fit, report, score, paper, wandb, flops, meter, doctor)
 """One module per verb, in the order of `isoflop --help`. Each imports what it needs only when it runs."""
+RECORDED = ("run", "sweep")
+"""Verbs whose results stand in records, whether they are printed or not."""
 TAKE_OVERRIDES = ("run", "sweep", "flops")
 OF_THE_PATH = (
     PermissionError,
@@ -47,7 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     75 interrupted and resumable.
     """
     own, command = _split_metered_command(list(sys.argv[1:] if arguments is None else arguments))
-    options, overrides = parser().parse_known_args(own)
+    with standard_streams.guarded() as out:
+        options, overrides = parser().parse_known_args(own)
+        code = _run_verb(options, overrides, command)
+        out.flush()
+        return _printed(out, code, options.verb)
+
+
+def _run_verb(options: argparse.Namespace, overrides: list[str], command: list[str]) -> int:
+    """Return the exit code of the verb, after one line for an error."""
     try:
         _check_overrides(options.verb, overrides)
         options.overrides, options.command = overrides, command
@@ -55,6 +68,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:
         message, code = _explain(error)
         return output.print_error(message, code, debug=options.debug)
+
+
+def _printed(out: standard_streams.GuardedStream, code: int, verb: str) -> int:
+    """Return the exit code where standard output may have been lost on the way, and say if it was."""
+    if out.lost is None or isinstance(out.lost, BrokenPipeError):  # a reader such as `head` has had enough
+        return code
+    why = f"standard output: {out.lost.strerror or out.lost}"
+    if verb in RECORDED:
+        return output.print_error(f"{why}: isoflop status shows what is not printed", code, debug=False)
+    return output.print_error(f"{why}: what was asked for is not printed", FAILED, debug=False)
 
 
 def _split_metered_command(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -84,8 +107,22 @@ def _explain(error: BaseException) -> tuple[str, int]:
         return str(error), INPUT
     if isinstance(error, OSError):
         path = f"{error.filename}: " if error.filename else ""
-        return f"{path}{error.strerror or error}", INPUT if isinstance(error, OF_THE_PATH) else FAILED
-    return f"{type(error).__name__}: {error} (--debug shows where)", FAILED
+        message = f"{path}{error.strerror or error}{_limit_of(error)}"
+        return message, INPUT if isinstance(error, OF_THE_PATH) else FAILED
+    return f"{type(error).__name__}: {error}{_limit_of(error)} (--debug shows where)", FAILED
+
+
+def _limit_of(error: BaseException) -> str:
+    """Return the limit of the shell (ulimit) that an error may come from, with what to do; else nothing."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number == errno.EMFILE:
+        return f": {resource.getrlimit(resource.RLIMIT_NOFILE)[0]} are allowed: raise it with ulimit -n"
+    if number == errno.EFBIG:
+        return ": the shell limits the size of files: ulimit -f unlimited"
+    # Where memory ends while a library is loaded, the error can be any: that it is limited is worth saying.
+    if (most := resource.getrlimit(resource.RLIMIT_AS)[0]) != resource.RLIM_INFINITY and number is None:
+        return f": the shell limits memory to {most >> 20} MiB: ulimit -v unlimited"
+    return ""
 
 
 class _Parser(argparse.ArgumentParser):
