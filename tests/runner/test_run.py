@@ -220,7 +220,7 @@ def test_the_environment_says_which_rank_this_is(environ: dict[str, str], rank: 
 def test_the_number_of_processes_must_be_the_one_asked_for(make_config: MakeConfig) -> None:
     four = ranks.from_environment(TORCHRUN)
     ranks.check(make_config("launch.devices=2", "launch.nodes=2").launch, four, TORCHRUN)
-    with pytest.raises(ConfigError, match="for 4 processes, and launch.devices x launch.nodes is 2"):
+    with pytest.raises(ConfigError, match=r"for 4 processes, and launch\.devices x launch\.nodes is 2"):
         ranks.check(make_config("launch.devices=2").launch, four, TORCHRUN)
     with pytest.raises(ConfigError, match="srun --nodes=2 --ntasks-per-node=4"):
         ranks.check(make_config("launch.devices=4", "launch.nodes=2").launch, None, {})

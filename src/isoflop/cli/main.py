@@ -7,6 +7,7 @@ import errno
 import resource
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from isoflop import __version__, record
@@ -62,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run_verb(options: argparse.Namespace, overrides: list[str], command: list[str]) -> int:
     """Return the exit code of the verb, after one line for an error."""
     try:
+        _check_encoding(
+            (*overrides, *(value for value in vars(options).values() if isinstance(value, str | Path)))
+        )
         _check_overrides(options.verb, overrides)
         options.overrides, options.command = overrides, command
         return int(options.action(options))
@@ -86,6 +90,16 @@ def _split_metered_command(arguments: list[str]) -> tuple[list[str], list[str]]:
         return arguments, []
     dashes = arguments.index("--")
     return arguments[:dashes], arguments[dashes + 1 :]
+
+
+def _check_encoding(arguments: Sequence[str | Path]) -> None:
+    """Raise ConfigError for an argument with bytes that the locale cannot decode, as in LC_ALL=C strictly."""
+    for argument in map(str, arguments):
+        if not (readable := argument.encode(errors="replace").decode()) == argument:
+            raise ConfigError(
+                f"{readable}: the locale's encoding ({sys.getfilesystemencoding()}) has no such characters: "
+                "set LC_ALL=C.UTF-8, or PYTHONUTF8=1"
+            )
 
 
 def _check_overrides(verb: str, overrides: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +39,7 @@ def add(add_verb: output.AddVerb) -> None:
 
 def _sweep(options: argparse.Namespace) -> int:
     from isoflop.cli.terminal import console
+    from isoflop.runner import ranks
     from isoflop.sweep import grid, held_out, planning, retry, tune
     from isoflop.sweep.local import metering_pass
     from isoflop.sweep.slurm import stages
@@ -56,6 +58,9 @@ def _sweep(options: argparse.Namespace) -> int:
     base = dataclasses.replace(composed, sweep=grid.without_axes(composed.sweep, fixed, moved))
     runs = grid.expand(base)
     feed.check(base.tracker)
+    if base.launch.name == "local" and not options.dry_run:
+        # Each run looks too, but then every one of them would fail, with a record that says so.
+        ranks.check(base.launch, ranks.from_environment(os.environ), os.environ)
     request = stages.Request(retry.parse_states(options.retry), options.dry_run, options.wait)
     if request.dry_run:
         return _dry_run(base, runs, request, options.on)
