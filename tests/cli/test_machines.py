@@ -71,7 +71,7 @@ def test_a_name_that_the_locale_has_no_characters_for_is_refused(
 def test_a_run_trains_whatever_the_environment_says(here: Path, variables: dict[str, str | None]) -> None:
     environment = {name: v for name, v in os.environ.items() if name not in variables}
     environment |= {name: value for name, value in variables.items() if value is not None}
-    command = [*ISOFLOP, "run", *TINY, "model.width=4", "out=größe"]
+    command = [*ISOFLOP, "run", *TINY, "model.width=4", 'out="größe"']
     done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
     assert done.returncode == output.DONE, done.stderr
     (path,) = (here / "größe/records").iterdir()

@@ -35,8 +35,13 @@ def print_error(message: str, code: int, *, debug: bool) -> int:
     """
     if debug:
         traceback.print_exc()
-    print(f"isoflop: {redact.text(' '.join(message.split()))}", file=sys.stderr)
+    print_line(message)
     return code
+
+
+def print_line(message: str) -> None:
+    """Print `message` as one line on standard error, without secrets."""
+    print(f"isoflop: {redact.text(' '.join(message.split()))}", file=sys.stderr)
 
 
 def check_target(target: str) -> None:

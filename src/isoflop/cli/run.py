@@ -12,7 +12,7 @@ from typing import Any
 
 from isoflop import record
 from isoflop.cli import output
-from isoflop.config import ConfigError
+from isoflop.config import Config, ConfigError
 from isoflop.config.compose import compose_config, from_hydra, multirun
 
 
@@ -50,19 +50,30 @@ def _run(options: argparse.Namespace) -> int:
     done = all(record.is_done(record.path_of(config.directory, i)) for i in config.point_ids.values())
     from isoflop.runner import run
     from isoflop.runner.request import RunRequest
-    from isoflop.track import feed
+    from isoflop.track import resend
 
+    if not options.again:
+        resend.send_again((config,), config.directory)
     with console.steps_bar(of_text=config.data.is_text) as watch:
         records = run.run(config, RunRequest(again=options.again), watch=watch)
     if not run.is_main_process():
         return exit_code(records)
-    feed.wait(config.directory, config.tracker.wait_seconds)
+    _wait_for_tracker(config)
     for each in records:
         console.show_run(each)
         console.OUT.print(f"record: {record.path_of(config.directory, each.run_id)}", markup=False)
     if done and not options.again:
         console.OUT.print("done before: --again trains it once more")
     return exit_code(records)
+
+
+def _wait_for_tracker(config: Config) -> None:
+    """Wait until trackers have finished, and say if one did not get the run whole."""
+    from isoflop.track import feed, resend
+
+    feed.wait(config.directory, feed.longest_wait(config.tracker))
+    if line := resend.missing(config.tracker, config.directory):
+        output.print_line(line)
 
 
 def _run_manifest(options: argparse.Namespace) -> int:
@@ -113,14 +124,13 @@ def _run_job(composed: Any) -> int:
     nothing is raised, because Hydra would then cancel the jobs that follow."""
     from isoflop.cli.terminal import console
     from isoflop.runner import run
-    from isoflop.track import feed
 
     config = from_hydra(composed)
     try:
         records = run.run(config)
     except ValueError as error:
         return output.print_error(str(error), output.INPUT, debug=False)
-    feed.wait(config.directory, config.tracker.wait_seconds)
+    _wait_for_tracker(config)
     for each in records:
         console.show_run(each)
     return exit_code(records)

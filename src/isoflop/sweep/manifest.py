@@ -109,7 +109,7 @@ def run_line(path: Path, number: int, *, again: bool = False) -> tuple[Record, .
     launch = dataclasses.replace(planned.config.launch, threads=task_slots(planned.config.launch).threads)
     config = dataclasses.replace(planned.config, launch=launch)
     written = run.run(config, RunRequest(lr_interior=planned.lr_interior, again=again))
-    feed.wait(config.directory, config.tracker.wait_seconds)
+    feed.wait(config.directory, feed.longest_wait(config.tracker))
     return written
 
 
@@ -133,7 +133,7 @@ def run_range(path: Path, first: int, last: int) -> tuple[tuple[PlannedRun, tupl
     if runs:
         slots = task_slots(runs[0].config.launch)
         local.run_all(runs, slots, lambda planned, written: ended.update({planned.run_id: written}))
-        feed.wait(runs[0].config.directory, runs[0].config.tracker.wait_seconds)
+        feed.wait(runs[0].config.directory, feed.longest_wait(runs[0].config.tracker))
     return tuple((planned, ended[planned.run_id]) for planned in runs)
 
 
