@@ -344,7 +344,7 @@ def test_a_variable_that_is_no_number_is_named_and_an_empty_one_is_not_set(name:
 def test_variables_left_over_of_another_job_are_named(make_config: MakeConfig) -> None:
     launch = make_config().launch
     left_over = ranks.from_environment({"RANK": "0", "WORLD_SIZE": "4"})
-    with pytest.raises(ConfigError, match="RANK=0 and WORLD_SIZE=4 are set, as torchrun does .*: unset them"):
+    with pytest.raises(ConfigError, match=r"RANK=0 and WORLD_SIZE=4 are set, as torchrun .*: unset them"):
         ranks.check(launch, left_over, {})
     of_srun = ranks.from_environment(SRUN)
     with pytest.raises(ConfigError, match="SLURM_PROCID=3 and SLURM_STEP_NUM_TASKS=4 are set, as srun does"):
