@@ -21,6 +21,7 @@ import torch
 
 from isoflop.config import compose
 from isoflop.runner import run
+from isoflop.table import csv_text
 
 CELLS = {"smallest": (1, 1), "largest": (16, 3)}
 BASE = ("model=resnet", "data=digits", "optim=adamw", "optim.lr=0.04", "schedule.epochs=10")
@@ -91,7 +92,7 @@ def main() -> None:
     rows = pd.DataFrame([train(work, cell, *variant, seed) for cell, variant, seed in cells])
     found = compare(rows)
     for name, frame in (("agreement", found), ("points", rows)):
-        frame.to_csv(given.directory / f"{name}.csv", index=False)
+        (given.directory / f"{name}.csv").write_text(csv_text.to_csv(frame))
     for line in found.itertuples():
         print(
             f"{line.cell:8} {line.variant:12} n={line.n}", told(line, "test_loss"), told(line, "test_error")

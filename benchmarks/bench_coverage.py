@@ -29,6 +29,7 @@ from isoflop.curve import new_run as scatter
 from isoflop.curve.fit import estimate
 from isoflop.curve.laws import LAWS, Axes, FitOptions
 from isoflop.curve.result import Interval
+from isoflop.table import csv_text
 from simulated_sweeps import X_MAX, Case, Truth, new_run, simulate
 
 RESAMPLES = 200
@@ -177,7 +178,7 @@ def write_table(folder: Path) -> None:
         path = folder / "cases" / f"{name}.json"
         if path.exists():
             lines += rows(name, case, msgspec.json.decode(path.read_bytes(), type=Tally))
-    record.write_bytes(folder / "coverage.csv", pd.DataFrame(lines).to_csv(index=False).encode())
+    record.write_bytes(folder / "coverage.csv", csv_text.to_csv(pd.DataFrame(lines)).encode())
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ from scipy import optimize, stats
 from isoflop import record
 from isoflop.curve.fit import Method, fit_table
 from isoflop.curve.result import Band
+from isoflop.table import csv_text
 from simulated_sweeps import X_MAX, Case, Truth, simulate
 
 Array = npt.NDArray[np.float64]
@@ -156,7 +157,7 @@ def main() -> None:
         ]
         print(pd.DataFrame(lines).to_string(), flush=True)
     options.folder.mkdir(parents=True, exist_ok=True)
-    record.write_bytes(options.folder / "rivals.csv", pd.DataFrame(lines).to_csv(index=False).encode())
+    record.write_bytes(options.folder / "rivals.csv", csv_text.to_csv(pd.DataFrame(lines)).encode())
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from isoflop.config import compose
 from isoflop.record import Record
 from isoflop.runner import run
+from isoflop.table import csv_text
 
 WIDTHS, HORIZONS, EPOCHS = (1, 4, 16), (0.125, 0.25, 0.5, 1.0), 32
 BASE = ("model=resnet", "data=digits", "optim=adamw", "optim.lr=0.04", "launch.threads=1", "meter=none")
@@ -103,7 +104,7 @@ def main() -> None:
     given = parser.parse_args()
     cells = itertools.product(WIDTHS, range(given.seeds))
     rows = pd.DataFrame([point for cell in cells for point in train(given.directory / "runs", *cell)])
-    rows.to_csv(given.directory / "horizons.csv", index=False)
+    (given.directory / "horizons.csv").write_text(csv_text.to_csv(rows))
     figure = draw(rows)
     for kind in ("png", "svg"):
         figure.savefig(given.directory / f"horizons.{kind}", dpi=160)

@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from isoflop.table import aggregate
+from isoflop.table import aggregate, csv_text
 
 Array = NDArray[np.float64]
 
@@ -143,7 +143,7 @@ def main() -> None:
         result = shares(table, options.healthy_width, (least, largest))
     except ValueError as error:
         raise SystemExit(f"{options.directory}: {error}") from None
-    result.round(6).to_csv(options.directory / "recipe_share.csv", index=False)
+    (options.directory / "recipe_share.csv").write_text(csv_text.to_csv(result.round(6)))
     for name, residual in map_residuals(table, (least, largest)).items():
         print(f"{name}: residual {residual:.3f}")
     print(result[result["width"] > options.healthy_width].round(3).T.to_string(header=False))

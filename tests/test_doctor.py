@@ -7,7 +7,7 @@ import pytest
 
 from isoflop import doctor, record
 from isoflop.cli import main
-from isoflop.meter.device import bench, ceilings, hardware
+from isoflop.meter.device import bench, ceilings, conditions, hardware, passes
 
 
 @pytest.fixture(autouse=True)
@@ -16,6 +16,9 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setitem(bench.SIZES, "cpu", (64,))
     monkeypatch.setitem(bench.COPY_BYTES, "cpu", 2**16)
+    # Real products of a hundredth of a second on a machine that also runs other tests.
+    monkeypatch.setattr(passes, "LARGEST_DIFFERENCE", 1.0)
+    monkeypatch.setattr(passes, "LARGEST_LOAD", 1.0)
 
 
 def test_measured_ceilings_are_kept_for_the_runs_of_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
@@ -33,6 +36,45 @@ def test_measured_ceilings_are_kept_for_the_runs_of_this_machine(capsys: pytest.
     assert "no datasheet peak" in line
     assert main.main(["doctor"]) == 0
     assert "1 thread, fp32" in capsys.readouterr().out
+
+
+@pytest.fixture
+def half_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor of which other programs use a half, and whose rates do not vary."""
+    load = conditions.Load((0.5, None), "other programs")
+    monkeypatch.setattr(conditions.ProcessorWatch, "load", lambda self: load)
+    monkeypatch.setattr(bench, "matmul_flops_per_second", lambda *_: 1e12)
+    monkeypatch.setattr(bench, "copy_bytes_per_second", lambda *_: 1e10)
+    monkeypatch.setattr(passes, "LARGEST_LOAD", 0.10)
+
+
+def test_a_ceiling_measured_on_a_busy_machine_is_shown_and_not_kept(
+    half_loaded: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["doctor", "--measure", "--threads", "1", "--dtype", "fp32", "--cpu"]
+    assert main.main(command) == 1
+    shown = capsys.readouterr()
+    assert "others' load 50%" in shown.out
+    assert "not kept, because the device was not idle: other programs used 50% of the device" in shown.err
+    assert shown.err.count("\n") == 1
+    assert ceilings.read_all() == ()
+    assert main.main([*command, "--json", "-"]) == 1
+    (measured,) = json.loads(capsys.readouterr().out)
+    assert measured["kept"] is False
+    assert measured["disturbances"] == ["other programs used 50% of the device"]
+
+
+def test_a_ceiling_of_a_busy_machine_is_kept_if_asked_for_and_says_so(
+    half_loaded: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["doctor", "--measure", "--threads", "1", "--dtype", "fp32", "--cpu", "--anyway"]
+    assert main.main(command) == 0
+    (kept,) = ceilings.read_all()
+    assert (kept.other_load, kept.passes_apart) == (0.5, 0.0)
+    assert record.problem(kept) is None
+    capsys.readouterr()
+    assert main.main(["doctor"]) == 0
+    assert "others' load 50%" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

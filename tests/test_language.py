@@ -28,8 +28,11 @@ CELLS_OF_A_TABLE = {
     "src/isoflop/report/page.html.j2",
     "src/isoflop/report/page.js",
     "src/isoflop/table/columns.py",
+    "src/isoflop/table/csv_text.py",
     "src/isoflop/table/external.py",
     "src/isoflop/table/formats.py",
+    "src/isoflop/table/number_text.py",
+    "src/isoflop/table/totals.py",
 }
 STORED = {
     "src/isoflop/cli/run.py": "--cells, the option of an earlier release",

@@ -34,11 +34,16 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """A measured ceiling and the datasheet's peak for the same data type, or the reason there is no peak."""
+    """A measured ceiling and the datasheet's peak for the same data type, or the reason there is no peak.
+
+    `disturbances` is what speaks against the ceiling, a clause each; `kept` whether later runs use it.
+    """
 
     ceiling: record.Ceiling
     peak: record.PeakRate | None
     peak_reason: str | None
+    disturbances: tuple[str, ...] = ()
+    kept: bool = True
 
 
 def _torch() -> list[Finding]:
@@ -146,15 +151,18 @@ def examine(data_root: Path, directory: Path) -> tuple[Finding, ...]:
 
 
 def measure(
-    *, seconds: float | None, dtypes: str | None, threads: int | None, on_cpu: bool
+    *, seconds: float | None, dtypes: str | None, threads: int | None, on_cpu: bool, anyway: bool = False
 ) -> tuple[Measured, ...]:
-    """Measure the ceilings of the GPU, or of the CPU, and store them for later runs.
+    """Measure the ceilings of the GPU, or of the CPU, twice, and store them for later runs.
+
+    Where anything speaks against them (isoflop.meter.device.passes) they are returned and not stored.
 
     Args:
         seconds: about how long to measure in all; None: MEASURED_SECONDS.
         dtypes: data types such as "fp32,bf16"; None: all that the device trains in.
         threads: number of CPU threads; None: torch's own choice.
         on_cpu: measure the CPU even if there is a GPU.
+        anyway: store them whatever speaks against them.
 
     Raises:
         ConfigError: an option's value is impossible on this device.
@@ -163,7 +171,8 @@ def measure(
     """
     import torch
 
-    from isoflop.meter.device import bench
+    from isoflop.meter.device import bench, conditions, passes
+    from isoflop.runner.energy import gpu_uuids
     from isoflop.runner.provenance import now
 
     seconds = MEASURED_SECONDS if seconds is None else seconds
@@ -175,22 +184,36 @@ def measure(
     _check_threads(threads, gpu)
     ceilings.read_all()  # a damaged file is reported before the measurement, not after
     name = torch.cuda.get_device_name(device) if gpu else hardware.describe_cpu()
-    part = seconds / (len(chosen) + 1)  # the copy is one more
+    part = seconds / passes.PASSES / (len(chosen) + 1)  # the copy is one more
+    watch = conditions.GpuWatch(*gpu_uuids(device)) if gpu else conditions.ProcessorWatch()
     with bench.torch_threads(threads) as count:
-        bytes_per_second = bench.copy_bytes_per_second(device, part)
-        measured = [
-            record.Ceiling(
-                device=name,
-                dtype=dtype,
-                threads=0 if gpu else count,
-                flops_per_second=bench.matmul_flops_per_second(device, dtype, part),
-                bytes_per_second=bytes_per_second,
-                measured_at=now(),
-            )
-            for dtype in chosen
-        ]
-    ceilings.store(measured)
-    return tuple(_with_peak(ceiling, device) for ceiling in measured)
+        both = passes.measure(
+            chosen,
+            watch,
+            lambda dtype: bench.matmul_flops_per_second(device, dtype, part),
+            lambda: bench.copy_bytes_per_second(device, part),
+        )
+    used = 0 if gpu else count
+    measured = [passes.ceiling(both, dtype, device=name, threads=used, measured_at=now()) for dtype in chosen]
+    disturbances = passes.disturbances(both, chosen)
+    kept = anyway or not disturbances
+    if kept:
+        ceilings.store(measured)
+    return tuple(
+        dataclasses.replace(_with_peak(ceiling, device), disturbances=disturbances, kept=kept)
+        for ceiling in measured
+    )
+
+
+def refusal(measured: Sequence[Measured]) -> str | None:
+    """Return why ceilings were not kept and what to do, as one line, or None if they were."""
+    if not measured or measured[0].kept:
+        return None
+    why = "; ".join(measured[0].disturbances)
+    return (
+        f"these ceilings are not kept, because the device was not idle: {why}. Stop what else runs and "
+        "measure again (longer with --seconds), or keep them with --anyway"
+    )
 
 
 def describe(measured: Measured) -> str:
@@ -206,7 +229,21 @@ def _describe_ceiling(ceiling: record.Ceiling) -> str:
     threads = f", {ceiling.threads} thread{'s' * (ceiling.threads > 1)}" if ceiling.threads else ""
     rates = f"{ceiling.flops_per_second:.4g} FLOP/s, {ceiling.bytes_per_second:.4g} bytes/s"
     ridge = ceiling.flops_per_second / ceiling.bytes_per_second
-    return f"{ceiling.device}{threads}, {ceiling.dtype}: {rates}, so {ridge:.3g} FLOPs a byte fill it"
+    fill = f"{rates}, so {ridge:.3g} FLOPs a byte fill it"
+    return f"{ceiling.device}{threads}, {ceiling.dtype}: {fill}{_circumstances(ceiling)}"
+
+
+def _circumstances(ceiling: record.Ceiling) -> str:
+    """Return how the two results differed, others' load and the clock, as far as they are known."""
+    facts = []
+    if ceiling.passes_apart is not None:
+        facts.append(f"two measurements {ceiling.passes_apart:.1%} apart")
+    if ceiling.other_load is not None:
+        facts.append(f"others' load {ceiling.other_load:.0%}")
+    if ceiling.clock_mhz is not None:
+        highest = "" if ceiling.highest_clock_mhz is None else f" of {ceiling.highest_clock_mhz:.0f}"
+        facts.append(f"at {ceiling.clock_mhz:.0f}{highest} MHz")
+    return f" ({', '.join(facts)})" if facts else ""
 
 
 def _parse_dtypes(dtypes: str | None, supported: tuple[str, ...]) -> tuple[str, ...]:

@@ -188,6 +188,10 @@ def test_a_sweep_is_known_by_its_records_and_nothing_is_written(
     aggregate.write(aggregate.aggregate(tmp_path / "s"), tmp_path / "s")
     table = _json(fit, tmp_path / "s" / "table.csv", "--law", "chinchilla")
     assert table["configs"] == 21
+    (tmp_path / "s/records/damaged.json").write_text("{")
+    left = _json(fit, tmp_path / "s", "--law", "chinchilla")["excluded"]
+    assert [entry["run_id"] for entry in left] == ["damaged"]
+    assert f"left out: damaged: {left[0]['reason']}" in fit(tmp_path / "s", "--law", "chinchilla", *FEW)[1]
 
 
 def test_the_published_fit_of_chinchilla_from_the_command_line(fit: Run) -> None:
@@ -238,7 +242,7 @@ LAW = ("--law", "chinchilla")
     ("rows", "options", "message"),
     [
         (GOOD, ("--law", "chinchila"), "--law chinchila: no such law in several resources: give chinchilla"),
-        (GOOD, ("--law", "power_law"), "no such law in several resources"),
+        (GOOD, ("--law", "power_law"), "a law in one resource: say --laws power_law"),
         (GOOD, (*LAW, "--x", "C"), "does not take --x: it takes --n, --d and --y"),
         (GOOD, (*LAW, "--width", "N"), "does not take --width"),
         (GOOD, (*LAW, "--laws", "m4"), "does not take --laws: it is of laws in one resource"),

@@ -23,7 +23,7 @@ def _stderr(capsys):
         (["published", "--csv", "none.csv"], "needs --error COLUMN and --compute COLUMN"),
         (["published", "--csv", "none.csv", "--error", "e", "--compute", "c"], "no such file"),
         (["published", "--resamples", "5"], "at least 100"),
-        (["implications", "nowhere"], "no fit.json here: run isoflop fit nowhere"),
+        (["implications", "nowhere"], "no fit.json here: run isoflop fit nowhere --save"),
         (["implications", "--price", "us_2023"], "has no dollars_per_gpu_hour"),
         (["implications", "--grid", "aws_h100_2023"], "has no grams_co2_per_kwh"),
         (["growth", "--window", "2019-2012"], "the earlier first"),
@@ -56,6 +56,8 @@ def test_growth_of_a_users_table_and_then_the_claims(tmp_path, capsys):
     assert main.main(["paper", "growth", *arguments, "--json", "-"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["rates"][0]["times_a_year"]["value"] == pytest.approx(4, rel=0.01)
+    assert not out.exists(), "printed as JSON it is a question, which writes nothing"
+    assert main.main(["paper", "growth", *arguments]) == 0
     assert main.main(["paper", "claims", "--out", str(out)]) == 0
     assert "disagrees: The compute of the largest models grew tenfold a year" in capsys.readouterr().out
     names = {p.name for p in out.iterdir()}

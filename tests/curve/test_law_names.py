@@ -8,6 +8,8 @@ import pytest
 
 from isoflop import record
 from isoflop.curve import law_names, result
+from isoflop.curve.fit import Method
+from isoflop.curve.joint.laws import JOINT_LAWS
 from isoflop.curve.laws import LAWS
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -16,6 +18,13 @@ RESULTS = Path(__file__).parents[2] / "results"
 def test_every_old_name_leads_to_a_law_of_today():
     assert set(law_names.OLD_LAW_NAMES.values()) <= set(LAWS)
     assert not set(law_names.OLD_LAW_NAMES) & set(LAWS)
+
+
+def test_a_law_in_several_resources_is_pointed_to_its_option():
+    assert tuple(JOINT_LAWS) == law_names.OF_SEVERAL_RESOURCES
+    for name in JOINT_LAWS:
+        with pytest.raises(ValueError, match=f"{name} is a law in several resources.*say --law {name}"):
+            Method(laws=("power_law", name)).check()
 
 
 @pytest.mark.parametrize("name", ["digits-cpu", "lr-transfer"])

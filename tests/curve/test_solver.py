@@ -94,19 +94,7 @@ def test_a_weight_is_a_row_repeated(name, make_observations):
         np.testing.assert_allclose(one, other, atol=1e-7)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *(name for name in FORMS if name != "broken_power_law"),
-        pytest.param(
-            "broken_power_law",
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="COARSE ends at 25 steps: one resample of ten is a tenth of the spread off",
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("name", list(FORMS))
 def test_coarse_resamples_end_where_a_fine_fit_does(name, make_observations):
     """On each law's own points: to a fiftieth of the resamples' spread in 9 of 10, and so their interval."""
     form, (level, shape) = FORMS[name], TRUTHS[name]

@@ -20,7 +20,7 @@ pytestmark = [
 
 
 def test_a_gpu_reads_what_a_cpu_reads_and_does_not_wait(
-    make_config: Callable[..., Config], tmp_path: Path
+    make_config: Callable[..., Config], tmp_path: Path, no_waiting: Callable[[], None]
 ) -> None:
     for number in range(40):
         letters = np.random.default_rng(number).integers(1, 256, 1000).astype(np.uint8)
@@ -30,11 +30,9 @@ def test_a_gpu_reads_what_a_cpu_reads_and_does_not_wait(
     on_cpu, on_gpu = (load_text(settings, 16, torch.device(name)) for name in ("cpu", "cuda"))
     wanted = list(islice(text_batches(on_cpu, 160, 3), 600))
     next(text_batches(on_gpu, 160, 3))  # CUDA itself starts
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        read = list(islice(text_batches(on_gpu, 160, 3), 600))
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
+    no_waiting()
+    read = list(islice(text_batches(on_gpu, 160, 3), 600))
+    torch.cuda.set_sync_debug_mode("default")
     for (a, b), (c, d) in zip(wanted, read, strict=True):
         assert torch.equal(a, c.cpu())
         assert torch.equal(b, d.cpu())

@@ -15,6 +15,10 @@
  * STUB_RESET=FILE  the counter starts again from 0
  * STUB_BACK=FILE   the counter reads 1 kJ too little
  * STUB_ZERO=FILE   power reads 0 W
+ * STUB_FALSE=FILE  power reads 2^32-1 mW, and successfully so; STUB_FALSE_STATE: clock and temperature likewise
+ * STUB_FROZEN=FILE power reads what it read first while the file existed
+ * STUB_JUMP=FILE   the counter reads 1 MJ too much; STUB_UNIT: factor by which it always counts too much
+ * STUB_BUSY        percent of the time in which kernels run (not supported without it)
  * STUB_SLOW=FILE   the next power reading takes STUB_SLOW_SECONDS, once
  * STUB_HOT=FILE    24 degrees warmer; STUB_CAPPED=FILE: the power cap is 250 W
  * STUB_THROTTLE    bits of the throttle reasons (0x24); STUB_PROCESSES: compute processes on GPU 0 (1)
@@ -41,6 +45,7 @@ typedef struct {
 static struct { int index; } gpus[2] = {{0}, {1}};
 static double epoch = -1;
 static int slept[2];
+static unsigned frozen[2]; /* the reading that is repeated */
 static double zero[2]; /* what the counter had counted when it was reset */
 
 static double number(const char *name, double otherwise) {
@@ -124,6 +129,8 @@ static int read_power(device_t d, unsigned *milliwatts) {
     nanosleep(&t, NULL);
   }
   *milliwatts = due("STUB_ZERO", d) ? 0 : (unsigned)(1e3 * sensed(now()) + 0.5);
+  if (due("STUB_FALSE", d)) *milliwatts = 4294967295u;
+  if (due("STUB_FROZEN", d)) *milliwatts = frozen[d->index] = frozen[d->index] ? frozen[d->index] : *milliwatts;
   return fault(d);
 }
 
@@ -154,8 +161,9 @@ int nvmlDeviceGetName(device_t d, char *to, unsigned n) {
   return OK;
 }
 int nvmlDeviceGetEnforcedPowerLimit(device_t d, unsigned *milliwatts) { *milliwatts = due("STUB_CAPPED", d) ? 250000 : 400000; return d->index ? NOT_SUPPORTED : OK; }
-int nvmlDeviceGetTemperature(device_t d, int sensor, unsigned *celsius) { (void)sensor; *celsius = due("STUB_HOT", d) ? 85 : 61; return OK; }
-int nvmlDeviceGetClockInfo(device_t d, int kind, unsigned *mhz) { (void)d; *mhz = kind == 1 ? 1410 : 0; return OK; }
+int nvmlDeviceGetTemperature(device_t d, int sensor, unsigned *celsius) { (void)sensor; *celsius = getenv("STUB_FALSE_STATE") ? 4294967295u : due("STUB_HOT", d) ? 85 : 61; return OK; }
+int nvmlDeviceGetClockInfo(device_t d, int kind, unsigned *mhz) { (void)d; *mhz = getenv("STUB_FALSE_STATE") ? 4294967295u : kind == 1 ? 1410 : 0; return OK; }
+int nvmlDeviceGetUtilizationRates(device_t d, unsigned *gpu_memory) { (void)d; gpu_memory[0] = (unsigned)number("STUB_BUSY", 0); gpu_memory[1] = 0; return getenv("STUB_BUSY") ? OK : NOT_SUPPORTED; }
 int nvmlDeviceGetCurrentClocksEventReasons(device_t d, unsigned long long *bits) { (void)d; *bits = (unsigned long long)number("STUB_THROTTLE", 0x24); return OK; }
 int nvmlDeviceGetComputeRunningProcesses_v3(device_t d, unsigned *n, void *to) {
   struct { unsigned pid; unsigned long long bytes; unsigned a, b; } *process = to;
@@ -185,7 +193,8 @@ int nvmlDeviceGetTotalEnergyConsumption(device_t d, unsigned long long *millijou
   power(floor(now() / update) * update, &joules);
   if (due("STUB_RESET", d) && !zero[d->index]) zero[d->index] = joules;
   joules += zero[d->index] ? -zero[d->index] : 1e4;
-  *millijoules = (unsigned long long)(1e3 * (joules - (due("STUB_BACK", d) ? 1e3 : 0)));
+  joules += (due("STUB_JUMP", d) ? 1e6 : 0) - (due("STUB_BACK", d) ? 1e3 : 0);
+  *millijoules = (unsigned long long)(1e3 * joules * number("STUB_UNIT", 1));
   return fault(d);
 }
 /* Properties of a GPU. STUB_MIG: MIG mode is on. STUB_NO_FACTS: none of these is supported; STUB_FACT_ERROR: they

@@ -76,6 +76,9 @@ def test_epochs_columns_are_read_under_either_name(tmp_path):
         models, excluded = notable.read_notable_csv(path)
         assert [(m.name, m.published, m.train_flops) for m in models] == [("A", "2015-03-01", 1e20)]
         assert [e.run_id for e in excluded] == ["B", "C"]
+    path.write_text("System,Publication date,Training compute (FLOP)\nA,2015-03-01,10^20\n")
+    (power,) = notable.read_notable_csv(path)[1]
+    assert power.reason.endswith("is '10^20', not a number: write it with an exponent, 1e20")
     path.write_text("System,Date,Training compute (FLOP)\nA,2015,1\n")
     with pytest.raises(ValueError, match="no column Publication date"):
         notable.read_notable_csv(path)

@@ -124,3 +124,25 @@ def test_a_csv_says_what_is_wrong(tmp_path):
     assert [e.run_id for e in models.excluded] == ["b", "c", "d", "test_e"]
     assert "no err" in models.excluded[0].reason
     assert "between 0 and 100" in models.excluded[1].reason
+
+
+def test_text_for_a_number_is_excluded_with_what_to_write(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text("sep=;\nname;err;flops\na;0,2;1\nb;0.3;1,000,000\nc;0.4;3\n")
+    models = read_models_csv(path, Columns("err", "flops", "name"))
+    assert models.names == ("c",)
+    assert [(e.run_id, e.reason.rpartition(", ")[2]) for e in models.excluded] == [
+        ("a", "0.2"),
+        ("b", "1000000"),
+    ]
+
+
+def test_small_errors_under_the_name_of_a_percentage_need_their_unit(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text("name,err_pct,flops\na,0.5,1\nb,0.4,2\n")
+    with pytest.raises(
+        ValueError, match="give --error-unit percent; if they are fractions, rename the column"
+    ):
+        read_models_csv(path, Columns("err_pct", "flops"))
+    models = read_models_csv(path, Columns("err_pct", "flops", error_unit="percent"))
+    assert models.error == (0.005, 0.004)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from isoflop.curve.result import HeldOut, HeldOutRun
+from isoflop.curve.result import Excluded, HeldOut, HeldOutRun
 from isoflop.report.page import write_report
 from isoflop.table.aggregate import Dropped
 
@@ -70,6 +70,33 @@ def test_the_page_says_what_a_reader_needs(sweep):
         *("forward and backward", "optimizer", "fp32", "mlp w128 d3", "0123456789abcdef", "per forward pass"),
     ):
         assert words in page.text, words
+
+
+def test_the_page_says_all_that_the_fit_says_of_its_data(sweep):
+    """As text and JSON do: warnings of every pair of axes, of every law, and each row left out."""
+    directory, table, fits = sweep
+    reports = tuple(
+        dataclasses.replace(
+            report,
+            warnings=(*report.warnings, f"a warning of pair {i}"),
+            excluded=(*report.excluded, Excluded(f"left-{i}", f"a reason of pair {i}")),
+            fits=tuple(dataclasses.replace(law, warnings=(f"{law.law} of pair {i}",)) for law in report.fits),
+        )
+        for i, report in enumerate(fits.reports)
+    )
+    fits = dataclasses.replace(
+        fits, reports=reports, unfitted=(Excluded("y against x", "why there is none"),)
+    )
+    page = Outline(write_report(directory, table, fits).read_text()).text
+    assert len(reports) > 1
+    for report in reports:
+        for sentence in (
+            *report.warnings,
+            *(entry.reason for entry in report.excluded),
+            *(warning for law in report.fits for warning in law.warnings),
+        ):
+            assert " ".join(sentence.split()) in page, sentence
+    assert "why there is none" in page
 
 
 def test_numbers_of_all_points_say_so_where_shapes_are_undertrained(make_table, make_fits, tmp_path):

@@ -27,6 +27,36 @@ def test_every_record_is_a_row_or_a_named_drop(done_record: Record, tmp_path: Pa
     assert any(reason in d.reason for d in table.dropped)
 
 
+@pytest.mark.parametrize("state", ["failed", "diverged", "oom", "interrupted"])
+def test_a_run_that_did_not_finish_is_no_point_even_where_an_error_was_measured(
+    done_record: Record, tmp_path: Path, state: Any
+) -> None:
+    records.write(done_record, tmp_path)
+    stopped = dataclasses.replace(done_record, run_id="b" * 16, state=state, reason="stopped halfway")
+    assert stopped.error is not None
+    records.write(stopped, tmp_path)
+    table = aggregate.aggregate(tmp_path)
+    assert list(table.rows["run_id"]) == [done_record.run_id]
+    assert table.dropped == (aggregate.Dropped("b" * 16, state, "stopped halfway"),)
+    assert [(each.run_id, each.reason) for each in table.excluded] == [
+        ("b" * 16, f"{state}: stopped halfway")
+    ]
+
+
+@pytest.mark.parametrize("horizon", [1.0, 0.5, 0.25])
+def test_the_points_of_a_trunk_have_the_epochs_of_the_whole_run(done_record: Record, horizon: float) -> None:
+    """`epochs` tells configurations apart; a point that ends at half of a run of 8 has seen 4 of them."""
+    assert done_record.compute is not None
+    assert done_record.data is not None
+    seen = round(8 * horizon * done_record.data.train_n)
+    compute = dataclasses.replace(done_record.compute, examples_seen=seen)
+    point = dataclasses.replace(done_record, horizon=horizon, compute=compute)
+    row = aggregate.tabulate([point]).iloc[0]
+    assert row["epochs"] == pytest.approx(8, abs=0.01)
+    assert row["examples_seen"] == seen
+    assert row["place_id"] == (point.config_id if horizon == 1 else f"{point.config_id}@{horizon:g}")
+
+
 def test_the_table_holds_the_records_numbers(done_record: Record) -> None:
     row = aggregate.tabulate([done_record]).iloc[0]
     assert done_record.error is not None
@@ -38,6 +68,34 @@ def test_the_table_holds_the_records_numbers(done_record: Record) -> None:
     assert np.isnan(row["energy_joules"])
     assert "CPU" in row["energy_reason"]
     assert np.isnan(row["dollars"])
+
+
+def test_each_kind_of_joules_is_a_column_of_its_own(done_record: Record) -> None:
+    energy = records.Energy(
+        energy_joules=900.0,
+        used="counter",
+        replayed=False,
+        window_seconds=3.0,
+        coverage=1.0,
+        longest_gap_seconds=0.1,
+        grade="B",
+        grade_reasons=("replayed",),
+        devices=(),
+        source="shape",
+        **records.known(
+            counter_joules=901.0,
+            integral_joules=902.0,
+            idle_watts=60.0,
+            net_joules=720.0,
+            host_joules=150.0,
+            own_joules=880.0,
+        ),
+    )
+    metered = dataclasses.replace(done_record, **records.known(energy=energy))
+    row = aggregate.tabulate([metered]).iloc[0]
+    columns = ("energy_joules", "net_joules", "host_joules", "own_joules")
+    assert [row[column] for column in columns] == [900.0, 720.0, 150.0, 880.0]
+    assert row["energy_grade"] == "B"
 
 
 def test_dollars_and_co2_come_only_from_chosen_factors(done_record: Record) -> None:

@@ -20,7 +20,7 @@ def read(tmp_path, text=CSV, name="runs.csv", **options):
 
 
 def test_common_names_are_understood(tmp_path):
-    table = canonical.canonical(read(tmp_path, chance=0.9), {})
+    table, _ = canonical.canonical(read(tmp_path, chance=0.9), {})
     assert list(table["train_loss"]) == [1.1, 0.8, 0.5]
     assert list(table["width"]) == [64, 128, 256]
     assert list(table["depth"]) == [2, 2, 4]
@@ -33,8 +33,8 @@ def test_common_names_are_understood(tmp_path):
 
 def test_named_columns_come_first_and_missing_ones_are_refused(tmp_path):
     runs = read(tmp_path, CSV.replace("training_loss", "final"))
-    assert "train_loss" not in canonical.canonical(runs, {})
-    assert list(canonical.canonical(runs, {"train_loss": "final"})["train_loss"]) == [1.1, 0.8, 0.5]
+    assert "train_loss" not in canonical.canonical(runs, {})[0]
+    assert list(canonical.canonical(runs, {"train_loss": "final"})[0]["train_loss"]) == [1.1, 0.8, 0.5]
     with pytest.raises(ValueError, match="--train-loss finale: no such column: did you mean final"):
         canonical.canonical(runs, {"train_loss": "finale"})
 
@@ -42,18 +42,20 @@ def test_named_columns_come_first_and_missing_ones_are_refused(tmp_path):
 def test_the_prefixes_of_wandb_are_looked_through(tmp_path):
     header = "Name,flops,err,summary.train_loss,config.model.width,config.model.depth"
     runs = read(tmp_path, f"{header}\na,1,0.3,1.1,64,2\nb,10,0.2,0.9,128,2\n")
-    table = canonical.canonical(runs, {})
+    table, _ = canonical.canonical(runs, {})
     assert list(table["train_loss"]) == [1.1, 0.9]
     assert list(table["width"]) == [64, 128]
 
 
 def test_a_column_of_text_under_a_common_name_is_not_taken_for_numbers(tmp_path):
     runs = read(tmp_path, CSV.replace("64,2,0.1", "64,2,cosine"))
-    assert "lr" not in canonical.canonical(runs, {})
+    table, notes = canonical.canonical(runs, {})
+    assert "lr" not in table
+    assert notes == ("learning_rate holds text and is not used as lr",)
     with pytest.raises(ValueError, match="not a number"):
         canonical.canonical(runs, {"lr": "learning_rate"})
 
 
 def test_without_width_and_depth_a_run_is_called_by_its_configuration(tmp_path):
     runs = read(tmp_path, "name,flops,err\na,1,0.3\nb,10,0.2\n")
-    assert list(canonical.canonical(runs, {})["label"]) == ["a", "b"]
+    assert list(canonical.canonical(runs, {})[0]["label"]) == ["a", "b"]

@@ -295,7 +295,7 @@ def test_columns_that_are_not_there_or_make_no_sense(read, options, match):
     [
         ("diverged", "row 3: error is 'diverged', not a number: leave the cell empty"),
         ("12.5%", "row 3: error is '12.5%', not a number: give fractions: divide by 100"),
-        ('"0,125"', "row 3: error is '0,125', not a number: write 1.5 with a point"),
+        ('"0,125"', r"row 3: error is '0,125', not a number: write it with a decimal point, 0\.125$"),
         ("0.1_2", "row 3: error is '0.1_2', not a number"),
     ],
 )
@@ -354,6 +354,37 @@ def test_repeated_rows_are_dropped_and_counted_and_rows_keep_their_numbers(read)
     assert runs.warnings == (
         "2 of 6 rows repeat an earlier one in all columns and are dropped: row 3, row 4",
     )
+    assert [(each.run_id, each.reason) for each in runs.excluded] == [
+        ("row 3", "repeats row 1 in all columns"),
+        ("row 4", "repeats row 1 in all columns"),
+    ]
+    assert runs.rows == (1, 2, 5, 6)
+
+
+def test_repeated_rows_with_unknown_cells_name_the_one_they_repeat(read):
+    rows = [{"name": "a", "flops": 1e3, "error": math.nan}, *ROWS]
+    runs = read(json.dumps([rows[0], rows[0], *ROWS]), "a.json")
+    assert [(each.run_id, each.reason) for each in runs.excluded] == [
+        ("row 2", "repeats row 1 in all columns")
+    ]
+
+
+def test_a_header_that_is_repeated_is_named(read):
+    with pytest.raises(ValueError, match="row 3 repeats the header: remove that line"):
+        read(csv_of(flops=[*FLOPS[:2], "flops", *FLOPS[2:]], error=[*ERRORS[:2], "error", *ERRORS[2:]]))
+
+
+def test_a_column_of_words_is_not_told_to_be_emptied(read):
+    with pytest.raises(ValueError, match="row 1: word is 'a', not a number, nor is any other row's: choose"):
+        read(csv_of(flops=FLOPS, error=ERRORS, word=list("abcd")), y="word")
+
+
+def test_the_shared_table_with_thousands_says_what_to_write():
+    path = SCALING.parents[1] / "cases/thousands.csv"
+    if not path.is_file():
+        pytest.skip("no thousands.csv in ../shared/cases")
+    with pytest.raises(ValueError, match=r"flops is '1,000,000', not a number: .*, 1000000$"):
+        external.read_runs(path, **{"x": "flops", "y": "loss"})
 
 
 @pytest.mark.parametrize("name", ["error", "test/error", "top1_err", "testError", "val_error_rate"])
@@ -362,6 +393,31 @@ def test_percent_is_refused_for_an_error(read, name):
         ValueError, match=r"is 40 in row 1: an error rate is a fraction: divide the column by 100"
     ):
         read(csv_of(**{"flops": FLOPS, name: [40, 20, 10, 5]}), y=name)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("error_pct", "error"),
+        ("wer_pct", "wer"),
+        ("err%", "err"),
+        ("Percent error", "error"),
+        ("pct", "error"),
+    ],
+)
+def test_small_values_under_the_name_of_a_percentage_are_refused_with_both_cures(read, name, other):
+    """0.4 may be 40% or 0.4%: the name says one thing and the values another."""
+    fractions = rf"if these are fractions, rename the column, such as {other};"
+    percentages = rf"if they are percentages, divide them by 100 and call it {other}$"
+    for values_of in (ERRORS, [1, 0.5, 0.2, 0.1]):
+        with pytest.raises(ValueError, match=f"{fractions} {percentages}"):
+            read(csv_of(**{"flops": FLOPS, name: values_of}), y=name)
+
+
+def test_percentages_are_told_to_lose_their_name_too(read):
+    with pytest.raises(ValueError, match=r"divide the column by 100 and call it error$"):
+        read(csv_of(flops=FLOPS, error_pct=[40, 20, 10, 0.5]), y="error_pct")
+    assert read(csv_of(flops=FLOPS, wer_pct=[40, 20, 10, 0.5]), y="wer_pct").warnings == ()
 
 
 @pytest.mark.parametrize("name", ["loss", "mean_squared_error", "rmse", "mae", "perplexity"])

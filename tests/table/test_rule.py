@@ -118,6 +118,12 @@ def test_a_rule_that_cannot_split_the_table_is_refused(expression, match):
         sides(expression)
 
 
+def test_numbers_with_marks_between_thousands_are_named():
+    table = TABLE.assign(size=[f"{i},000" for i in range(len(TABLE))])
+    with pytest.raises(ValueError, match=r"size holds text \('0,000', not a number: .*\): compare it by =="):
+        sides("size>3", table)
+
+
 def test_a_column_without_a_known_value_splits_nothing():
     with pytest.raises(ValueError, match="no row is held out"):
         sides("x>1", TABLE.assign(x=np.nan))

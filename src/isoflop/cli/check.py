@@ -33,11 +33,20 @@ OF_TABLE = {"n": "parameters", "d": "examples_seen"}
 
 @dataclasses.dataclass(frozen=True)
 class Checked:
-    """What `isoflop check --json` writes: the checks; with --exclude the fits with all points and without."""
+    """What `isoflop check` says, as text and as JSON.
+
+    Attributes:
+        check: the checks (front.CheckReport).
+        fit, fit_without: with --exclude, the fits with all points and without those it names; else None.
+        notes: about a table from elsewhere.
+        excluded: its rows that are not checked, each with its reason.
+    """
 
     check: Any
     fit: Any
     fit_without: Any
+    notes: tuple[str, ...]
+    excluded: tuple[Any, ...]
 
 
 def add(add_verb: output.AddVerb) -> None:
@@ -59,28 +68,32 @@ def add(add_verb: output.AddVerb) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from isoflop.cli.terminal import check_table
+    from isoflop.cli.terminal import check_table, console, left_out
     from isoflop.curve.check import front, sweep_files
 
     if options.json:
         output.check_target(options.json)
     method = fit.method_of(options)
-    table, x, y = _read(options)
+    table, x, y, notes, excluded = _read(options)
     folder = options.directory if options.directory.is_dir() else None
     files = sweep_files.read(folder, table["run_id"]) if folder else sweep_files.NONE
     report = front.check(table, files)
-    fitted = _fits(options, method, table, x, y) if options.exclude else (None, None)
+    every, rest = _fits(options, method, table, x, y) if options.exclude else (None, None)
+    checked = Checked(report, every, rest, notes, excluded)
     if options.json:
-        return output.write_json(Checked(report, *fitted), options.json)
-    check_table.show(report)
-    if fitted[0] is not None and fitted[1] is not None:
-        check_table.show_fits(*fitted)
+        return output.write_json(checked, options.json)
+    for note in checked.notes:
+        console.OUT.print(f"note: {note}", markup=False)
+    left_out.show_excluded(checked.excluded, console.OUT)
+    check_table.show(checked.check)
+    if checked.fit is not None and checked.fit_without is not None:
+        check_table.show_fits(checked.fit, checked.fit_without)
     return output.DONE
 
 
-def _read(options: argparse.Namespace) -> tuple[Any, str, str]:
-    """Return the table of runs under the names of a sweep's columns, and the columns of x and y."""
-    from isoflop.cli.terminal import console
+def _read(options: argparse.Namespace) -> tuple[Any, str, str, tuple[str, ...], tuple[Any, ...]]:
+    """Return the table of runs under the names of a sweep's columns, the columns of x and y, notes on the
+    table, and its rows that are left out."""
     from isoflop.table import aggregate, target
 
     if options.directory.is_dir():
@@ -89,13 +102,12 @@ def _read(options: argparse.Namespace) -> tuple[Any, str, str]:
             if getattr(options, name) is not None:
                 option = name.removeprefix("column_").replace("_", "-")
                 raise ConfigError(f"--{option} is for a table of your own: records hold it already")
-        table = aggregate.aggregate(options.directory).rows
-        judged_on = target.of(table, options.directory)
-        return table, options.x or "train_gflops", options.y or judged_on.y
-    own, table = fit.read_own(options)
-    for warning in own.warnings if not options.json else ():
-        console.OUT.print(f"note: {warning}", markup=False)
-    return table, own.x, own.y
+        runs = aggregate.aggregate(options.directory)
+        judged_on = target.of(runs.rows, options.directory)
+        x, y = options.x or "train_gflops", options.y or judged_on.y
+        return runs.rows, x, y, (), runs.excluded
+    own, table, unused = fit.read_own(options)
+    return table, own.x, own.y, (*own.warnings, *unused), own.excluded
 
 
 def named_columns(options: argparse.Namespace) -> dict[str, str | None]:

@@ -17,6 +17,7 @@ def add(add_verb: output.AddVerb) -> None:
     verb.add_argument("--seconds", type=float, help="how long to measure in all (default 10)")
     verb.add_argument("--dtype", metavar="A,B", help="of fp32, tf32, bf16, fp16 (default: all it trains in)")
     verb.add_argument("--threads", type=int, help="measure the CPU with so many threads")
+    verb.add_argument("--anyway", action="store_true", help="keep them even if the device was not idle")
     verb.add_argument("--cpu", action="store_true", help="measure the CPU where there is a GPU too")
     output.add_json(verb)
 
@@ -26,7 +27,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
     if options.measure:
         return _measure(options)
-    for option in ("seconds", "dtype", "threads", "cpu"):
+    for option in ("seconds", "dtype", "threads", "cpu", "anyway"):
         if getattr(options, option) not in (None, False):
             raise ConfigError(f"--{option} needs --measure")
     findings = doctor.examine(Path(os.environ.get("ISOFLOP_DATA", ".data")), Path())
@@ -45,10 +46,17 @@ def _measure(options: argparse.Namespace) -> int:
     from isoflop.cli.terminal import console
 
     ceilings = doctor.measure(
-        seconds=options.seconds, dtypes=options.dtype, threads=options.threads, on_cpu=options.cpu
+        seconds=options.seconds,
+        dtypes=options.dtype,
+        threads=options.threads,
+        on_cpu=options.cpu,
+        anyway=options.anyway,
     )
     if options.json:
-        return output.write_json(ceilings, options.json)
-    for each in ceilings:
-        console.OUT.print(doctor.describe(each), markup=False)
+        output.write_json(ceilings, options.json)
+    else:
+        for each in ceilings:
+            console.OUT.print(doctor.describe(each), markup=False)
+    if message := doctor.refusal(ceilings):
+        return output.print_error(message, output.FAILED, debug=False)
     return output.DONE

@@ -13,11 +13,13 @@ from isoflop.config import ConfigError
 
 def add(add_verb: output.AddVerb) -> None:
     """Add the verb to the parser."""
-    text = "Table to fit.json: scaling laws with 95%% intervals. Also of your own table"
+    text = "Scaling laws with 95%% intervals, of a sweep or of your own table"
     verb = add_verb("fit", _fit, text)
     path_help = "the folder of a sweep, or a csv, parquet, json lines or W&B export"
     verb.add_argument("directory", metavar="PATH", type=Path, help=path_help)
     output.add_json(verb)
+    save = "keep it: table.csv, dropped.csv and fit.json in the sweep's folder"
+    verb.add_argument("--save", action="store_true", help=save)
     add_method(verb)
     _add_columns(verb)
     fit_joint.add_options(verb)
@@ -59,9 +61,11 @@ def add_grouping(parser: argparse.ArgumentParser) -> None:
 
 
 def _fit(options: argparse.Namespace) -> int:
-    from isoflop.cli.terminal import console, fit_table, optimal_lines
-    from isoflop.curve.language import law
+    from isoflop.cli.terminal import console, fit_table
 
+    if options.json:
+        output.check_target(options.json)
+    _check_save(options)
     if options.directory.is_dir():
         for name in ("group", "seed", "counts"):
             if getattr(options, name) is not None:
@@ -70,31 +74,35 @@ def _fit(options: argparse.Namespace) -> int:
         return fit_joint.fit(options)
     if options.directory.is_dir():
         runs, fits = fit_sweep(options)
-        table, written = runs.rows, not _is_custom(options)
+        if options.save:
+            save(options.directory, runs, fits)
     else:
-        table, fits = _fit_file(options)
-        written = False
+        fits = _fit_file(options)
     if options.json:
         return output.write_json(fits, options.json)
-    if law.is_crossed(table):
-        console.OUT.print(f"{optimal_lines.ALL_RUNS} (isoflop report)", markup=False)
-    for report in fits.reports:
-        fit_table.show(report)
-    _show_check(options, table, fits)
-    for unfitted in fits.unfitted:
-        console.OUT.print(f"not fitted: {unfitted.run_id}: {unfitted.reason}", markup=False)
-    if written:
+    fit_table.show_all(fits)
+    if options.save:
         console.OUT.print(f"{options.directory / 'fit.json'}", markup=False)
     return output.DONE
 
 
-def fit_sweep(options: argparse.Namespace) -> tuple[Any, Any]:
-    """Aggregate a sweep's records and fit them; return the table and the fits.
+def _check_save(options: argparse.Namespace) -> None:
+    """Raise ConfigError where --save is given and there is nothing that may be saved."""
+    if not options.save:
+        return
+    if options.directory.is_file():
+        raise ConfigError("--save is for a sweep's folder: of a table of your own, --json FILE keeps the fit")
+    if options.json == "-":
+        raise ConfigError("--save and --json - exclude each other: what is printed as JSON writes no file")
+    if _is_custom(options) or options.law is not None or options.isoflop is not None:
+        raise ConfigError(
+            "--save keeps the fit that the report and paper read, which no option of axes, laws or rows "
+            "changes: leave them out, or keep this one by --json FILE"
+        )
 
-    Writes table.csv and dropped.csv, and fit.json if axes and method are the default ones: a custom fit is
-    shown but never replaces the file that `isoflop report` and `isoflop paper` read.
-    """
-    from isoflop.curve import result
+
+def fit_sweep(options: argparse.Namespace) -> tuple[Any, Any]:
+    """Aggregate a sweep's records and fit them; return the table and the fits. Nothing is written."""
     from isoflop.curve.forecast import holdout
     from isoflop.table import aggregate, held_out, target
 
@@ -108,10 +116,17 @@ def fit_sweep(options: argparse.Namespace) -> tuple[Any, Any]:
     else:
         stored = held_out.stored_prediction(options.directory)
         fits = holdout.fit_sweep(table.rows, source=str(options.directory), method=method, stored=stored)
-    aggregate.write(table, options.directory)
-    if not _is_custom(options):
-        result.write_fits(fits, options.directory / "fit.json")
-    return table, fits
+    notes = _notes(options.directory, table.rows, fits)
+    return table, dataclasses.replace(fits, dropped=table.excluded, notes=notes)
+
+
+def save(directory: Path, table: Any, fits: Any) -> None:
+    """Write table.csv, dropped.csv and fit.json, which `isoflop paper` and `isoflop wandb` read."""
+    from isoflop.curve import result
+    from isoflop.table import aggregate
+
+    aggregate.write(table, directory)
+    result.write_fits(fits, directory / "fit.json")
 
 
 def _is_custom(options: argparse.Namespace) -> bool:
@@ -163,20 +178,23 @@ def _fit_axes(options: argparse.Namespace, method: Any, rows: Any, x: str, y: st
     return fit.file_of((report,), source=source)
 
 
-def _fit_file(options: argparse.Namespace) -> tuple[Any, Any]:
-    """Fit a table of the user's own; return it and the fits. Prints warnings about the table."""
-    from isoflop.cli.terminal import console
+def _fit_file(options: argparse.Namespace) -> Any:
+    """Return the fits of a table of the user's own, with what was said of the table."""
+    from isoflop.curve import result
 
     method = method_of(options)  # refuse bad options before a long file is read
-    own, table = read_own(options)
-    for warning in own.warnings if not options.json else ():
-        console.OUT.print(f"note: {warning}", markup=False)
+    own, table, unused = read_own(options)
     method = dataclasses.replace(method, left_out=exclusion.left_out(options, table))
-    return table, _fit_axes(options, method, own.table, own.x, own.y)
+    fits = _fit_axes(options, method, own.table, own.x, own.y)
+    said = (*own.warnings, *unused)
+    reports = tuple(result.with_notes(report, said, own.excluded) for report in fits.reports)
+    notes = _notes(options.directory, table, fits)
+    return dataclasses.replace(fits, reports=reports, notes=notes)
 
 
-def read_own(options: argparse.Namespace) -> tuple[Any, Any]:
-    """Return a table of the user's own as it is fitted, and under the names of a sweep's columns."""
+def read_own(options: argparse.Namespace) -> tuple[Any, Any, tuple[str, ...]]:
+    """Return a table of the user's own as it is fitted, the same under the names of a sweep's columns, and
+    notes on columns that are not used there."""
     from isoflop.cli import check
     from isoflop.table import canonical, external
 
@@ -189,19 +207,21 @@ def read_own(options: argparse.Namespace) -> tuple[Any, Any]:
         chance=options.chance,
         counts=_number_or_column(options.counts),
     )
-    return own, canonical.canonical(own, check.named_columns(options))
+    return own, *canonical.canonical(own, check.named_columns(options))
 
 
-def _show_check(options: argparse.Namespace, table: Any, fits: Any) -> None:
-    """Print what the checks say where it bears on the laws: an irreducible error of undertrained shapes."""
-    from isoflop.cli.terminal import check_table, console
+def _notes(path: Path, table: Any, fits: Any) -> tuple[str, ...]:
+    """Return what the checks say where it bears on the laws: an irreducible error of undertrained shapes."""
+    from isoflop.cli.terminal import check_table, optimal_lines
     from isoflop.curve.check import floor, front
+    from isoflop.curve.language import law
 
     checked = front.check(table)
     supports = [(report, floor.support(table, report, checked)) for report in fits.reports]
-    check_table.show_supports([(report, support) for report, support in supports if support is not None])
-    console.OUT.print(
-        f"check: {check_table.counts(checked)}: isoflop check {options.directory}", markup=False
+    return (
+        *((f"{optimal_lines.ALL_RUNS} (isoflop report)",) if law.is_crossed(table) else ()),
+        *check_table.support_lines([(report, each) for report, each in supports if each is not None]),
+        f"check: {check_table.counts(checked)}: isoflop check {path}",
     )
 
 

@@ -73,12 +73,9 @@ def fit(options: argparse.Namespace) -> int:
 
     if options.json:
         output.check_target(options.json)
-    result: Any
-    result, warnings = _fit_law(options) if options.law is not None else _fit_profiles(options)
+    result: Any = _fit_law(options) if options.law is not None else _fit_profiles(options)
     if options.json:
         return output.write_json(result, options.json)
-    for warning in warnings:
-        console.OUT.print(f"note: {warning}", markup=False)
     table = joint_table if options.law is not None else isoflop_table
     table.show(result, console.OUT)
     return output.DONE
@@ -104,8 +101,9 @@ def _read_resources(options: argparse.Namespace, needed: tuple[str, ...], sizes:
     return data.without(left) if left else data
 
 
-def _fit_law(options: argparse.Namespace) -> tuple[Any, tuple[str, ...]]:
-    """Return the joint fit of --law, and warnings about the rows."""
+def _fit_law(options: argparse.Namespace) -> Any:
+    """Return the joint fit of --law, with what was said of the rows."""
+    from isoflop.curve import result as results
     from isoflop.curve.joint import fit as joint
     from isoflop.curve.joint import resources
 
@@ -122,11 +120,12 @@ def _fit_law(options: argparse.Namespace) -> tuple[Any, tuple[str, ...]]:
     )
     if held_out is not None and result.held_out is None:
         raise ConfigError(f"--hold-out {options.hold_out}: no row held out has its resources and y above 0")
-    return result, data.warnings
+    return results.with_notes(result, data.warnings, data.excluded)
 
 
-def _fit_profiles(options: argparse.Namespace) -> tuple[Any, tuple[str, ...]]:
-    """Return the IsoFLOP profiles of --isoflop, and warnings about the rows."""
+def _fit_profiles(options: argparse.Namespace) -> Any:
+    """Return the IsoFLOP profiles of --isoflop, with what was said of the rows."""
+    from isoflop.curve import result as results
     from isoflop.curve.isoflop import profiles, suggest
     from isoflop.curve.joint import resources
 
@@ -141,4 +140,4 @@ def _fit_profiles(options: argparse.Namespace) -> tuple[Any, tuple[str, ...]]:
     except profiles.NoBudgetError as error:
         plan = suggest.command(data.table) if options.directory.is_dir() else None
         raise ConfigError(f"{error}{f', such as by {plan}' if plan else ''}") from error
-    return result, data.warnings
+    return results.with_notes(result, data.warnings, data.excluded)

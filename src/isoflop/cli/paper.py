@@ -29,7 +29,11 @@ def add(verb: output.AddVerb) -> None:
         sub = parts.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show stack traces")
         sub.add_argument(
-            "--out", metavar="DIR", type=Path, default=OUT, help=f"where to write (default {OUT})"
+            "--out",
+            metavar="DIR",
+            type=Path,
+            default=OUT,
+            help=f"where to write (default {OUT}); --json - never does",
         )
         sub.set_defaults(action=action)
         output.add_json(sub)
@@ -77,7 +81,7 @@ def _add_implications(sub: argparse.ArgumentParser) -> None:
 
 
 def _theory(options: argparse.Namespace) -> int:
-    return _show(_make_theory(_folder(options.out), options), options)
+    return _show(_make_theory(_folder(options), options), options)
 
 
 def _make_theory(out: Path, options: argparse.Namespace) -> Any:
@@ -92,11 +96,11 @@ def _make_theory(out: Path, options: argparse.Namespace) -> Any:
     if getattr(options, "simulations", None) is not None:
         settings = dataclasses.replace(settings, simulations=options.simulations)
     result = simulate.run(settings, hardware=describe_cpu(), command=_command("theory", options))
-    return _save(out, result, paper_theory.section(result, out), result.rows, options)
+    return _save(out, result, paper_theory.section, result.rows, options)
 
 
 def _published(options: argparse.Namespace) -> int:
-    out = _folder(options.out)
+    out = _folder(options)
     if options.resamples < 100:
         raise ConfigError(f"--resamples {options.resamples}: an interval needs at least 100")
     if options.csv is None:
@@ -121,7 +125,7 @@ def _make_published(out: Path, options: argparse.Namespace) -> Any:
         points = torchvision_weights.read_models()
     result = published.analyse(points, resamples=getattr(options, "resamples", 1000))
     listed = [_Model(*row) for row in zip(*(getattr(points, name) for name in _MODEL), strict=True)]
-    return _save(out, result, paper_published.section(result, out), listed, options)
+    return _save(out, result, paper_published.section, listed, options)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,10 +146,10 @@ _MODEL = ("names", "families", "error", "compute", "parameters", "year")
 def _implications(options: argparse.Namespace) -> int:
     from isoflop.curve import result
 
-    out = _folder(options.out)
+    out = _folder(options)
     for directory in options.directories:
         if not (directory / "fit.json").is_file():
-            raise ConfigError(f"{directory}: no fit.json here: run isoflop fit {directory}")
+            raise ConfigError(f"{directory}: no fit.json here: run isoflop fit {directory} --save")
     sweeps = [(d.resolve().name, result.read_fits(d / "fit.json")) for d in options.directories]
     return _show(_make_implications(out, options, sweeps), options)
 
@@ -158,7 +162,7 @@ def _make_implications(out: Path, options: argparse.Namespace, sweeps: Sequence[
     targets = getattr(options, "target", None) or implications.TARGETS
     models = published.analyse(torchvision_weights.read_models())
     result = implications.analyse(today, models, sweeps, targets)
-    return _save(out, result, paper_implications.section(result, out), result.bills, options)
+    return _save(out, result, paper_implications.section, result.bills, options)
 
 
 def _today(price: str, grid: str) -> Any:
@@ -192,7 +196,7 @@ def _cost(name: str) -> CostConfig:
 
 
 def _growth(options: argparse.Namespace) -> int:
-    out = _folder(options.out)
+    out = _folder(options)
     return _show(_make_growth(out, options), options)
 
 
@@ -216,7 +220,7 @@ def _make_growth(out: Path, options: argparse.Namespace) -> Any:
         }
     )
     result = growth.analyse(models, gpus, source=source, windows=windows, excluded=excluded)
-    return _save(out, result, paper_growth.section(result, out), result.models, options)
+    return _save(out, result, paper_growth.section, result.models, options)
 
 
 def _window(years: str) -> tuple[float, float]:
@@ -227,7 +231,7 @@ def _window(years: str) -> tuple[float, float]:
 
 
 def _overparameterised(options: argparse.Namespace) -> int:
-    out = _folder(options.out)
+    out = _folder(options)
     return _show(_make_overparameterised(out, options, options.directory), options)
 
 
@@ -238,7 +242,7 @@ def _make_overparameterised(out: Path, options: argparse.Namespace, directory: P
 
     table = aggregate.aggregate(directory)
     result = overparameterised.analyse(table.rows, source=directory.resolve().name)
-    return _save(out, result, paper_overparameterised.section(result, out), result.places, options)
+    return _save(out, result, paper_overparameterised.section, result.places, options)
 
 
 def _language(options: argparse.Namespace) -> int:
@@ -246,15 +250,15 @@ def _language(options: argparse.Namespace) -> int:
     from isoflop.paper.pages import language as paper_language
     from isoflop.table import aggregate
 
-    out = _folder(options.out)
+    out = _folder(options)
     table = aggregate.aggregate(options.directory)
     result = language.analyse(table.rows, source=options.directory.resolve().name)
-    made = _save(out, result, paper_language.section(result, out), result.benchmarks, options)
+    made = _save(out, result, paper_language.section, result.benchmarks, options)
     return _show(made, options)
 
 
 def _claims(options: argparse.Namespace) -> int:
-    return _show(_make_claims(_folder(options.out), options), options)
+    return _show(_make_claims(_folder(options), options), options)
 
 
 def _make_claims(out: Path, options: argparse.Namespace) -> Any:
@@ -274,11 +278,11 @@ def _make_claims(out: Path, options: argparse.Namespace) -> Any:
             theory=simulate,
         )
     )
-    return _save(out, result, paper_claims.section(result, out), result.claims, options)
+    return _save(out, result, paper_claims.section, result.claims, options)
 
 
 def _all(options: argparse.Namespace) -> int:
-    out = _folder(options.out)
+    out = _folder(options)
     _make_theory(out, options)
     _make_published(out, options)
     _make_growth(out, options)
@@ -311,18 +315,44 @@ def _laws(directory: Path) -> Any:
     return fit.fit_all(rows, source=directory.name, method=method, axes=axes)
 
 
-def _folder(out: Path) -> Path:
-    """Return the folder to write to. Raises ConfigError if it is a file."""
+def _folder(options: argparse.Namespace) -> Path:
+    """Return the folder to write to, or to read the parts of.
+
+    Raises:
+        ConfigError: it is a file, or --json names a file that cannot be written.
+    """
+    out: Path = options.out
+    if options.json:
+        output.check_target(options.json)
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out}: a file: give a folder")
     return out
 
 
-def _save(out: Path, result: Any, section: Any, rows: Sequence[Any], options: argparse.Namespace) -> Any:
-    """Write a section's files and the page of all that are there; return (result, section, page)."""
+def _save(
+    out: Path,
+    result: Any,
+    draw_section: Callable[[Any, Path], Any],
+    rows: Sequence[Any],
+    options: argparse.Namespace,
+) -> Any:
+    """Write a section's files and the page of all that are there; return (result, section, page).
+
+    With `--json -` one part is a question, and nothing is written: the last two are None.
+
+    Args:
+        out: the folder.
+        result: of the part.
+        draw_section: draws the section's figures in a folder and returns the section.
+        rows: dataclasses, the lines of its CSV.
+        options: of the command.
+    """
     from isoflop.paper import saved
     from isoflop.paper.pages import page as paper_page
 
+    if options.json == "-" and options.part != "all":
+        return result, None, None
+    section = draw_section(result, out)
     saved.write(out, result, section, rows, _command(section.name, options))
     return result, section, paper_page.write(out)
 

@@ -20,13 +20,16 @@ def _report(options: argparse.Namespace) -> int:
     from isoflop.curve.language.answers import language_answers
     from isoflop.report import page
 
+    if options.json:
+        output.check_target(options.json)
     table, fits = fit.fit_sweep(options)
+    fit.save(options.directory, table, fits)
     answers = language_answers(table.rows, directory=options.directory)
     path = page.write_report(options.directory, table, fits, answers)
     if options.json:
         return output.write_json({"page": str(path), "fit": fits}, options.json)
     if answers is not None and answers.optimal is not None:
         optimal_lines.show(answers.optimal)
-    fit_table.show(fits.reports[0])
+    fit_table.show(fits.reports[0], fits.reports[0].excluded)
     console.OUT.print(f"page: {path}", markup=False)
     return output.DONE

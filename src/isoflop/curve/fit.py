@@ -13,7 +13,7 @@ import pandas as pd
 from isoflop import __version__
 from isoflop.curve import bootstrap, coverage, frontier, new_run, points, predict, profile_likelihood, result
 from isoflop.curve.forecast import average, rolling
-from isoflop.curve.law_names import OLD_LAW_NAMES
+from isoflop.curve.law_names import OF_SEVERAL_RESOURCES, OLD_LAW_NAMES
 from isoflop.curve.laws import LAWS, Axes, FitOptions, Law, ReportedParameter
 from isoflop.curve.observations import Observations
 from isoflop.curve.points import Points
@@ -88,6 +88,8 @@ class Method:
         for name in self.laws:
             if name in OLD_LAW_NAMES:
                 raise ValueError(f"unknown law {name}: it is now called {OLD_LAW_NAMES[name]}")
+            if name in OF_SEVERAL_RESOURCES:
+                raise ValueError(f"{name} is a law in several resources, not one of --laws: say --law {name}")
             if name not in LAWS:
                 raise ValueError(f"unknown law {name}: {columns.nearest(name, LAWS)}")
         if self.resamples < LEAST_RESAMPLES:

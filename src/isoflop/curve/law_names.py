@@ -1,9 +1,11 @@
-"""Names of laws in files that older versions of isoflop wrote."""
+"""Names of laws: of those in several resources, and in files that older versions of isoflop wrote."""
 
 from __future__ import annotations
 
 from typing import Any
 
+OF_SEVERAL_RESOURCES = ("chinchilla", "width_depth_data", "rosenfeld")
+"""The laws of joint/laws.py, which `--law` names; a test compares the two lists."""
 OLD_LAW_NAMES = {
     "polynomial": "power_law_ols",
     "power": "power_law",

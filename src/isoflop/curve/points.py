@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from isoflop.curve import energy_scatter
 from isoflop.curve.bootstrap import MIN_SCALES
 from isoflop.curve.observations import Observations
 from isoflop.curve.result import Excluded
-from isoflop.table import held_out, target
+from isoflop.table import columns, held_out, target
 from isoflop.table.columns import nearest
 from isoflop.table.grouping import distinct_scales
 
@@ -89,7 +90,8 @@ def numbers(table: pd.DataFrame, name: str) -> Array:
     try:
         return np.asarray(pd.to_numeric(table[name]), dtype=float)
     except (ValueError, TypeError):
-        raise ValueError(f"column {name} holds text, not numbers: choose a column of numbers") from None
+        text = columns.holds_text(table, name)
+        raise ValueError(f"column {text}: choose a column of numbers") from None
 
 
 def _text(row: Mapping[Hashable, object], name: str) -> str | None:
@@ -368,6 +370,8 @@ def select(
     has_scale = np.zeros((len(configs), scales), dtype=bool)
     has_scale[means.config, scale] = True
     zeros = int((runs.y == 0).sum())
+    grades = [_text(row, "energy_grade") or "" for row in rows.to_dict("records")] if x in _REASONS else []
+    scatter = energy_scatter.warnings(np.log(runs.x), runs.log_y, grades)
     return Points(
         run_ids=tuple(str(r) for r in rows["run_id"]),
         runs=runs,
@@ -376,7 +380,7 @@ def select(
         chance=_chance(rows, y),
         has_scale=has_scale,
         excluded=tuple(excluded),
-        warnings=tuple(_warnings(rows, x, means, excluded, zeros)),
+        warnings=(*_warnings(rows, x, means, excluded, zeros), *scatter),
     )
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import msgspec
 
 from isoflop import record
 from isoflop.curve import law_names
 from isoflop.table import held_out
+from isoflop.table.left_out import Excluded as Excluded  # part of the results, whoever leaves a row out
 
 SCHEMA = 2
 
@@ -156,14 +158,6 @@ class HeldOutRun:
 
 
 @dataclasses.dataclass(frozen=True)
-class Excluded:
-    """A row that the fit did not use, and why."""
-
-    run_id: str
-    reason: str
-
-
-@dataclasses.dataclass(frozen=True)
 class FitReport:
     """All laws for one pair of axes. `x` and `y` are column names of the table.
 
@@ -197,7 +191,16 @@ class FitReport:
 class FitFile:
     """The content of fit.json: one report per pair of axes, the first being error against training GFLOPs.
 
-    `unfitted` names axes that could not be fitted, with the reason.
+    The terminal, `--json` and the page all show this object, so that what one says the others say too.
+
+    Attributes:
+        schema: SCHEMA.
+        source: the folder or file.
+        isoflop_version: that fitted.
+        reports: one a pair of axes.
+        unfitted: axes that could not be fitted, each with the reason.
+        dropped: records of a folder that gave no point of the curve, each with its state and the reason.
+        notes: about all reports: what the checks say where it bears on the laws.
     """
 
     schema: int
@@ -205,6 +208,40 @@ class FitFile:
     isoflop_version: str
     reports: tuple[FitReport, ...]
     unfitted: tuple[Excluded, ...]
+    dropped: tuple[Excluded, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Noted(Protocol):
+    """A result that says which rows it left out, and what to beware of: a FitReport, JointFit or Profiles."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def excluded(self) -> tuple[Excluded, ...]:
+        """Rows that are not used."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to beware of."""
+
+
+Result = TypeVar("Result", bound=Noted)
+
+
+def with_notes(result: Result, warnings: Sequence[str], excluded: Sequence[Excluded]) -> Result:
+    """Return a result with what was said of its table before its own warnings and excluded rows, each once.
+
+    Args:
+        result: of a fit to a table.
+        warnings: about the table.
+        excluded: rows that the table left out.
+    """
+    return dataclasses.replace(
+        result,
+        warnings=tuple(dict.fromkeys((*warnings, *result.warnings))),
+        excluded=tuple(dict.fromkeys((*excluded, *result.excluded))),
+    )
 
 
 def write_fits(fit_file: FitFile, path: Path) -> None:
@@ -221,11 +258,12 @@ def read_fits(path: Path) -> FitFile:
         RecordError: the file is damaged or has another schema.
         OSError: it cannot be opened.
     """
+    again = f"`isoflop fit {path.parent} --save` again"
     try:
         content: dict[str, Any] = msgspec.json.decode(path.read_bytes())
         if isinstance(content, dict) and content.get("schema", SCHEMA) != SCHEMA:
             age = "a newer" if content["schema"] > SCHEMA else "an older"
-            raise record.RecordError(f"{path}: from {age} isoflop: run `isoflop fit` again")
+            raise record.RecordError(f"{path}: from {age} isoflop: run {again}")
         return msgspec.convert(law_names.renamed(content), FitFile)
     except msgspec.DecodeError as error:
-        raise record.RecordError(f"{path}: damaged ({error}): run `isoflop fit` again") from error
+        raise record.RecordError(f"{path}: damaged ({error}): run {again}") from error

@@ -252,7 +252,7 @@ def _sweep_bills(name: str, fits: FitFile, targets: Sequence[float], today_: Con
     report = next((r for r in fits.reports if (r.x, r.y) == ("train_gflops", "test_error")), None)
     if report is None:
         raise ValueError(
-            f"{name}: its fit.json has no test_error against train_gflops: run isoflop fit on it"
+            f"{name}: its fit.json has no test_error against train_gflops: run isoflop fit --save on it"
         )
     bills = []
     for form in forms.FORMS:

@@ -12,7 +12,8 @@ from typing import Literal
 import pandas as pd
 
 from isoflop.curve.result import Excluded
-from isoflop.table.columns import nearest
+from isoflop.table import formats
+from isoflop.table.columns import is_percentage, nearest, no_number, number
 
 BY_NAME = "the letters with which the model's name begins"
 
@@ -57,17 +58,12 @@ def family_of(name: str) -> str:
 
 
 def read_models_csv(path: Path, columns: Columns) -> Models:
-    """Read the models of a CSV.
+    """Read the models of a CSV, or of another file that formats.read_rows reads.
 
     Raises:
-        ValueError: no such file, not a CSV, no such column, or a bad expression; says what to change.
+        ValueError: no such file, it does not parse, no such column, or a bad expression; says what to change.
     """
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
-    try:
-        rows = pd.read_csv(path)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as wrong:
-        raise ValueError(f"{path}: not a CSV with a header line ({wrong})") from None
+    rows = formats.read_rows(path)
     for name in (columns.error, columns.compute, *_chosen(columns)):
         if name not in rows:
             raise ValueError(f"{path}: no column {name}: {nearest(name, map(str, rows.columns))}")
@@ -75,14 +71,20 @@ def read_models_csv(path: Path, columns: Columns) -> Models:
         skip = re.compile(columns.exclude) if columns.exclude else None
     except re.error as wrong:
         raise ValueError(f"--exclude {columns.exclude}: not a regular expression ({wrong})") from None
-    names = [str(v) for v in (rows[columns.name] if columns.name else [f"row {i + 2}" for i in rows.index])]
+    names = [str(v) for v in (rows[columns.name] if columns.name else [f"row {i}" for i in rows.index])]
     error, compute = _numbers(rows, columns.error), _numbers(rows, columns.compute)
     share = 0.01 if columns.error_unit == "percent" else 1.0
     if columns.error_unit == "fraction" and sum(e > 1 for e in error) > len(error) / 2:
         raise ValueError(f"{path}: {columns.error} is above 1 in most rows: give --error-unit percent")
+    if columns.error_unit == "fraction" and is_percentage(columns.error) and not any(e > 1 for e in error):
+        raise ValueError(
+            f"{path}: {columns.error} is called a percentage but is at most 1: if these are percentages, "
+            "give --error-unit percent; if they are fractions, rename the column"
+        )
     kept, excluded = [], []
     for i, name in enumerate(names):
-        reason = _problem(columns, name, error[i], share * error[i], compute[i], skip)
+        text = next((t for c in (columns.error, columns.compute) if (t := _text(rows, c, i))), None)
+        reason = text or _problem(columns, name, error[i], share * error[i], compute[i], skip)
         if reason:
             excluded.append(Excluded(name, reason))
         else:
@@ -113,6 +115,12 @@ def _chosen(columns: Columns) -> list[str]:
 
 def _numbers(rows: pd.DataFrame, name: str) -> list[float]:
     return [float(v) for v in pd.to_numeric(rows[name], errors="coerce")]
+
+
+def _text(rows: pd.DataFrame, column: str, row: int) -> str | None:
+    """Return what to change where text stands for a number, None where it is a number or unknown."""
+    value = rows[column].iloc[row]
+    return f"{column} is {no_number(value)}" if number(value) is None else None
 
 
 def _known(values: Sequence[float], kept: Sequence[int]) -> tuple[float | None, ...]:

@@ -17,7 +17,8 @@ from typing import Literal
 import pandas as pd
 
 from isoflop.curve.result import Excluded
-from isoflop.table.columns import nearest
+from isoflop.table import formats
+from isoflop.table.columns import nearest, no_number, number
 
 NAMES = ("Model", "System")
 DATE, COMPUTE = "Publication date", "Training compute (FLOP)"
@@ -91,14 +92,9 @@ def read_notable_csv(path: Path) -> tuple[tuple[Notable, ...], tuple[Excluded, .
     """Read models from a CSV with Epoch AI's columns; rows without a date or compute are excluded by name.
 
     Raises:
-        ValueError: no such file, not a CSV, or a column is missing; says what to change.
+        ValueError: no such file, it does not parse, or a column is missing; says what to change.
     """
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
-    try:
-        rows = pd.read_csv(path)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a CSV with a header line ({error})") from None
+    rows = formats.read_rows(path)
     name = next((n for n in NAMES if n in rows), None)
     if name is None:
         raise ValueError(
@@ -111,8 +107,11 @@ def read_notable_csv(path: Path) -> tuple[tuple[Notable, ...], tuple[Excluded, .
     flops = pd.to_numeric(rows[COMPUTE], errors="coerce")
     kept: list[Notable] = []
     excluded: list[Excluded] = []
-    for model, date, count in zip(rows[name].astype(str), dates, flops, strict=True):
-        if pd.isna(date) or not count > 0:
+    each = zip(rows[name].astype(str), dates, flops, rows[COMPUTE], strict=True)
+    for model, date, count, written in each:
+        if number(written) is None:
+            excluded.append(Excluded(model, f"{COMPUTE} is {no_number(written)}"))
+        elif pd.isna(date) or not count > 0:
             excluded.append(Excluded(model, f"no {DATE}" if pd.isna(date) else f"no {COMPUTE} above 0"))
         else:
             kept.append(Notable(model, f"{date:%Y-%m-%d}", float(count), path.name, "not stated"))

@@ -13,6 +13,7 @@ import pandas as pd
 
 from isoflop import __version__, record
 from isoflop.paper.section import PaperSection
+from isoflop.table import csv_text
 
 SCHEMA = 1
 ORDER = ("claims", "theory", "published", "implications", "growth", "overparameterised", "language")
@@ -42,7 +43,7 @@ def write(folder: Path, result: Any, section: PaperSection, rows: Sequence[Any],
     payload = msgspec.json.format(msgspec.json.encode(saved), indent=1) + b"\n"
     record.write_bytes(folder / f"{section.name}.json", payload)
     flat = pd.json_normalize([dataclasses.asdict(row) for row in rows], sep="_")
-    record.write_bytes(folder / f"{section.name}.csv", flat.to_csv(index=False).encode())
+    record.write_bytes(folder / f"{section.name}.csv", csv_text.to_csv(flat).encode())
 
 
 def read_sections(folder: Path) -> tuple[Saved, ...]:

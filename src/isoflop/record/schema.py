@@ -214,7 +214,11 @@ class PeakRate:
 @dataclasses.dataclass(frozen=True)
 class Ceiling:
     """What the device really reached (`isoflop doctor --measure`): the largest rate of a large matrix product
-    in `dtype` and of a large copy, both best of several; `threads` is 0 on a GPU."""
+    in `dtype` and of a large copy, both best of several; `threads` is 0 on a GPU.
+
+    Both are measured twice: `passes_apart` is how much lower the lower of the two results was, as a share of
+    the higher one, which is kept. `other_load` is the share of the device that others used, and `clock_mhz`
+    the clock at the end of the products, of at most `highest_clock_mhz`."""
 
     device: str
     dtype: str
@@ -222,6 +226,14 @@ class Ceiling:
     flops_per_second: float
     bytes_per_second: float
     measured_at: str
+    passes_apart: float | None = None
+    passes_apart_reason: str | None = "measured once, by an earlier version"
+    other_load: float | None = None
+    other_load_reason: str | None = "not recorded by an earlier version"
+    clock_mhz: float | None = None
+    clock_mhz_reason: str | None = "not recorded by an earlier version"
+    highest_clock_mhz: float | None = None
+    highest_clock_mhz_reason: str | None = "not recorded by an earlier version"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,9 +13,11 @@ import pandas as pd
 from isoflop import record as records
 from isoflop.record import Record
 from isoflop.record.label import shape_label
-from isoflop.table import held_out, rate_search, target, text_columns
+from isoflop.table import csv_text, held_out, rate_search, target, text_columns
+from isoflop.table.left_out import Excluded
 from isoflop.table.text_columns import TEXT_COLUMNS
 
+TABLE = "table.csv"
 JOULES_PER_KWH = 3.6e6
 SECONDS_PER_HOUR = 3600.0
 
@@ -39,6 +41,11 @@ class RunTable:
 
     rows: pd.DataFrame
     dropped: tuple[Dropped, ...]
+
+    @property
+    def excluded(self) -> tuple[Excluded, ...]:
+        """What was dropped, as a fit lists the rows that it does not use."""
+        return tuple(Excluded(each.run_id, f"{each.state}: {each.reason}") for each in self.dropped)
 
 
 def place_id(record: Record) -> str:
@@ -340,11 +347,11 @@ def aggregate(directory: Path) -> RunTable:
 
 
 def write(table: RunTable, directory: Path) -> tuple[Path, Path]:
-    """Write DIR/table.csv and DIR/dropped.csv atomically and return their paths."""
+    """Write DIR/table.csv and DIR/dropped.csv (csv_text) atomically and return their paths."""
     dropped = pd.DataFrame(
         [dataclasses.asdict(d) for d in table.dropped], columns=["run_id", "state", "reason"]
     )
-    paths = (directory / "table.csv", directory / "dropped.csv")
+    paths = (directory / TABLE, directory / "dropped.csv")
     for path, frame in zip(paths, (table.rows, dropped), strict=True):
-        records.write_bytes(path, frame.to_csv(index=False).encode())
+        records.write_bytes(path, csv_text.to_csv(frame).encode())
     return paths

@@ -56,11 +56,12 @@ _NUMBERS = (
 )
 
 
-def canonical(runs: ExternalRuns, named: Mapping[str, str | None]) -> pd.DataFrame:
+def canonical(runs: ExternalRuns, named: Mapping[str, str | None]) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Return the table with the columns of ALIASES that it holds under their names in a sweep's table.
 
     x becomes train_gflops, in its own unit, and an error y test_error. A shape without a label is called by
-    its width and depth, else by its configuration.
+    its width and depth, else by its configuration. A column that is called as numbers are and holds other
+    text is not used, which a note says that is returned too.
 
     Args:
         runs: the rows (external.read_runs).
@@ -70,6 +71,7 @@ def canonical(runs: ExternalRuns, named: Mapping[str, str | None]) -> pd.DataFra
         ValueError: a column that was named is missing or holds text for numbers.
     """
     table, added = runs.table, {"train_gflops": runs.table[runs.x]}
+    notes: list[str] = []
     if runs.y == COUNTED or columns.is_share(runs.y):
         added[COUNTED] = runs.table[runs.y]
     for name, aliases in ALIASES.items():
@@ -80,14 +82,16 @@ def canonical(runs: ExternalRuns, named: Mapping[str, str | None]) -> pd.DataFra
         values = table[source]
         if name in _NUMBERS:
             try:
-                values = pd.Series(columns.numbers(values), table.index)
+                numbers = columns.numbers(values.set_axis(pd.Index(runs.rows)))
+                values = pd.Series(numbers, table.index)
             except ValueError as error:
-                if given is None:
-                    continue  # a column of that name which is not what its name says is not used
-                raise ValueError(f"{runs.source}: {error}") from error
+                if given is not None:
+                    raise ValueError(f"{runs.source}: {error}") from error
+                notes.append(f"{columns.holds_text(table, source)} and is not used as {name}")
+                continue
         added[name] = values
     result = table.assign(**added)
-    return result if "label" in result else result.assign(label=_labels(result))
+    return result if "label" in result else result.assign(label=_labels(result)), tuple(notes)
 
 
 def _find(table: pd.DataFrame, given: str, name: str) -> str:

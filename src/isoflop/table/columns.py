@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from isoflop.table import number_text
+
 Array = npt.NDArray[np.float64]
 Column: TypeAlias = "pd.Series[Any]"
 
@@ -23,6 +25,7 @@ RISING = 0.5
 _PREFIXES = ("summary.", "config.", "summary_metrics.")
 _ERROR = re.compile(r"error(?![a-z])|(?<![a-z])errs?(?![a-z])")
 _ACCURACY = re.compile(r"accuracy|(?<![a-z])acc(?![a-z])|(?<![a-z])top[ _@-]?[15](?!\d)")
+_PERCENT = re.compile(r"(pct|percent|percentage)(?![a-z])|%")
 _NO_SHARE = re.compile(
     r"squared?|absolute|relative|standard|mse|rms|(?<![a-z])(mae|abs|sq|std|l[12])(?![a-z])"
 )
@@ -90,9 +93,32 @@ def numbers(column: Column) -> Array:
     """
     values = [number(value) for value in column]
     for row, value, as_number in zip(column.index, column, values, strict=True):
+        if as_number is None and value == column.name:
+            raise ValueError(f"row {row} repeats the header: remove that line")
+        if as_number is None and not number_text.has_digit(value) and _all_text(values):
+            raise ValueError(
+                f"row {row}: {column.name} is {_shown(value)}, not a number, nor is any other row's: "
+                "choose a column of numbers"
+            )
         if as_number is None:
-            raise ValueError(f"row {row}: {column.name} is {_shown(value)}, not a number{_hint(str(value))}")
+            raise ValueError(f"row {row}: {column.name} is {no_number(value)}")
     return np.asarray(values, dtype=float)
+
+
+def no_number(value: object) -> str:
+    """Return `'1,5', not a number: HINT`, which says what to write instead of a raw value."""
+    return f"{_shown(value)}, not a number: {number_text.hint(str(value))}"
+
+
+def _all_text(values: list[float | None]) -> bool:
+    return all(value is None or math.isnan(value) for value in values)
+
+
+def holds_text(table: pd.DataFrame, name: str) -> str:
+    """Return `NAME holds text`, with what to change in the first cell that may be meant as a number."""
+    texts = [value for value in table[name] if number(value) is None]
+    meant = next((value for value in texts if number_text.has_digit(value)), None)
+    return f"{name} holds text" if meant is None else f"{name} holds text ({no_number(meant)})"
 
 
 def if_numbers(column: Column) -> Column:
@@ -124,6 +150,7 @@ def warnings_of_y(x_name: str, x: Array, y_name: str, y: Array, rows: pd.Index[i
     rise = _rank_correlation(x, y)
     known = np.where(np.isfinite(y), y, -math.inf)
     largest = float(known.max())
+    refuse_small_percentages(y_name, largest)
     if is_accuracy(y_name) and rise > 0:
         share = f"{y_name}/100" if largest > 1 else y_name
         raise ValueError(
@@ -134,10 +161,39 @@ def warnings_of_y(x_name: str, x: Array, y_name: str, y: Array, rows: pd.Index[i
         row = rows[int(known.argmax())]
         raise ValueError(
             f"{y_name} is {largest:g} in row {row}: an error rate is a fraction: divide the column by 100"
+            f"{_renamed(y_name)}"
         )
     if rise > RISING:
         return [f"{y_name} rises with {x_name} (rank correlation {rise:.2f}): the laws are of what falls"]
     return []
+
+
+def is_percentage(name: str) -> bool:
+    """Return whether the name is that of a percentage."""
+    return bool(_PERCENT.search(name.lower()))
+
+
+def refuse_small_percentages(name: str, largest: float) -> None:
+    """Refuse a column whose name says per cent and whose values may be fractions.
+
+    Raises:
+        ValueError: its largest value is at most 1. The message offers both cures.
+    """
+    if is_percentage(name) and 0 < largest <= 1:
+        raise ValueError(
+            f"{name} is called a percentage but is at most {largest:g}: if these are fractions, rename the "
+            f"column, such as {_without_percent(name)}; if they are percentages, divide them by 100"
+            f"{_renamed(name)}"
+        )
+
+
+def _renamed(name: str) -> str:
+    return f" and call it {_without_percent(name)}" if is_percentage(name) else ""
+
+
+def _without_percent(name: str) -> str:
+    """Return the name without the part that says per cent."""
+    return re.sub(r"^[\W_]+|[\W_]+$", "", _PERCENT.sub("", name.lower())) or "error"
 
 
 def warnings_of_x(name: str, x: Array, rows: pd.Index[int]) -> list[str]:
@@ -165,11 +221,3 @@ def _rank_correlation(x: Array, y: Array) -> float:
 def _shown(value: object) -> str:
     text = str(value)
     return repr(text if len(text) <= 30 else text[:27] + "...")
-
-
-def _hint(text: str) -> str:
-    if re.fullmatch(r"\s*[\d.]+\s*%", text):
-        return ": give fractions: divide by 100"
-    if re.fullmatch(r"\s*-?\d+,\d+\s*", text):
-        return ": write 1.5 with a point, 1000 without a comma"
-    return ": leave the cell empty where the value is unknown"

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from isoflop.table import columns, formats, grouping, target
+from isoflop.table import columns, formats, grouping, target, totals
 from isoflop.table.grouping import ChosenColumns
+from isoflop.table.left_out import Excluded
 
 Array = npt.NDArray[np.float64]
 
@@ -37,14 +38,18 @@ class ExternalRuns:
 
     `table` has one row a run, in the file's order. Its columns are run_id, config_id, place_id and, if given,
     seed, chance_error and test_n, which replace columns of these names, and all columns of the file. An
-    unknown x or y is NaN, with its reason in `<column>_reason`. `source` is the path.
+    unknown x or y is NaN, with its reason in `<column>_reason`. `source` is the path, `rows` are the numbers
+    of the rows in the file, from 1. `excluded` are those that the table leaves out: repetitions and totals.
+    They and the `warnings` belong to whatever is made of the table (result.with_notes).
     """
 
     table: pd.DataFrame
     x: str
     y: str
     warnings: tuple[str, ...]
+    excluded: tuple[Excluded, ...]
     source: str
+    rows: tuple[int, ...]
 
 
 def read_runs(
@@ -103,10 +108,11 @@ def to_runs(
         x, y, group, seed, chance, counts: as in read_runs, which names the errors too.
     """
     try:
-        raw, warnings = _without_repeats(raw)
+        raw, repeats, warnings = _without_repeats(raw)
         chart = formats.is_chart(raw)
         raw = formats.melt_chart(raw) if chart else raw
         chosen = _choose(raw, x, y, group, seed, chart)
+        raw, summed, of_totals = _without_totals(raw, chosen)
         known = {
             name: _number_or_column(raw, value, option)
             for name, value, option in (("chance_error", chance, "chance"), ("test_n", counts, "counts"))
@@ -116,17 +122,41 @@ def to_runs(
         table, last = _as_error_rate(table, chosen.y, known) if known else (table, [])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return ExternalRuns(table, chosen.x, COUNTED if known else chosen.y, (*warnings, *more, *last), str(path))
+    notes = (*warnings, *of_totals, *more, *last)
+    y_name = COUNTED if known else chosen.y
+    left_out = (*repeats, *summed)
+    return ExternalRuns(table, chosen.x, y_name, notes, left_out, str(path), tuple(raw.index))
 
 
-def _without_repeats(raw: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Return the rows without exact repetitions, and a warning about those."""
+def _without_repeats(raw: pd.DataFrame) -> tuple[pd.DataFrame, list[Excluded], list[str]]:
+    """Return the rows without exact repetitions, those, and a warning about them."""
     repeated = raw.duplicated()
     rows = [f"row {i}" for i in raw.index[repeated]]
     if not rows:
-        return raw, []
+        return raw, [], []
+    first: dict[tuple[object, ...], int] = {}
+    cells = (tuple(None if pd.isna(cell) else cell for cell in row) for row in raw.to_numpy())
+    earlier = [first.setdefault(row, i) for i, row in zip(raw.index, cells, strict=True)]
+    excluded = [
+        Excluded(run, f"repeats row {original} in all columns")
+        for run, original, again in zip(grouping.run_ids(raw), earlier, repeated, strict=True)
+        if again
+    ]
     repeats = f"{len(rows)} of {len(raw)} rows repeat an earlier one in all columns"
-    return raw[~repeated], [f"{repeats} and are dropped: {_listed(rows)}"]
+    return raw[~repeated], excluded, [f"{repeats} and are dropped: {_listed(rows)}"]
+
+
+def _without_totals(
+    raw: pd.DataFrame, chosen: ChosenColumns
+) -> tuple[pd.DataFrame, list[Excluded], list[str]]:
+    """Return the rows without totals at the end, those, and a warning about them."""
+    found = {} if chosen.of_runs else totals.find(raw, chosen.x, chosen.y)
+    if not found:
+        return raw, [], []
+    rows = [f"row {i}" for i in sorted(found)]
+    excluded = [Excluded(f"row {i}", found[i]) for i in sorted(found)]
+    what = "is a row of totals" if len(rows) == 1 else "are rows of totals"
+    return raw.drop(index=list(found)), excluded, [f"{_listed(rows)} {what} and no run: left out"]
 
 
 def _choose(

@@ -12,15 +12,18 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-RawRows = list[dict[str, Any]]
+from isoflop.table import csv_text, json_rows
+from isoflop.table.json_rows import RawRows
 
 _NOT_A_NUMBER = re.compile(r"(?<=: )-?(nan|inf)(?=[,}])")
+_SEPARATOR_LINE = re.compile(r'"?sep=(?P<separator>[^\r\n"])"?(?=\r?\n)', re.IGNORECASE)
+"""The line by which Excel, in countries with a decimal comma, is told the separator of the others."""
 _NESTED = ("config", "summary")
 """Columns whose cells hold a mapping as text where W&B's API was saved by way of a data frame."""
 _OF_A_RANGE = ("__MIN", "__MAX")
@@ -30,8 +33,8 @@ def read_rows(path: Path) -> pd.DataFrame:
     """Read the rows of a file: nested keys joined by dots, empty values None, all others as written.
 
     The index counts the rows of the file from 1, without the header; dtypes are object. By suffix:
-    .csv, .tsv, .txt (comma, semicolon or tab), .parquet, .jsonl, .ndjson, .json (a list of objects, or one a
-    line); the text formats also as .gz.
+    .csv, .tsv, .txt (comma, semicolon or tab, or what Excel's first line sep= names), .parquet, .jsonl,
+    .ndjson, .json (json_rows.parse); the text formats also as .gz. Text that csv_text marked is as before.
 
     Raises:
         ValueError: no such file, an unknown suffix, no rows, or it does not parse.
@@ -112,6 +115,12 @@ def _text(path: Path, packed: bool) -> str:
         raise ValueError(f"{path}: line {line} is not {encoding[:5].upper()}: save it as UTF-8") from error
 
 
+def _without_separator_line(text: str) -> tuple[str, str | None]:
+    """Return the text with an empty line for Excel's `sep=;`, and the separator that it names, or None."""
+    match = _SEPARATOR_LINE.match(text)
+    return (text[: match.start()] + text[match.end() :], match["separator"]) if match else (text, None)
+
+
 def _separator(path: Path, text: str) -> str:
     header = text.lstrip("\r\n").partition("\n")[0]
     if ".tsv" in (suffix.lower() for suffix in path.suffixes):
@@ -120,8 +129,10 @@ def _separator(path: Path, text: str) -> str:
 
 
 def _separated(path: Path, text: str) -> RawRows:
+    text, named = _without_separator_line(text)
+    delimiter = named or _separator(path, text)
     reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=_separator(path, text), strict=True, skipinitialspace=True
+        io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True
     )
     rows: RawRows = []
     header: list[str] = []
@@ -137,14 +148,15 @@ def _separated(path: Path, text: str) -> RawRows:
                     f"{path}: row {len(rows) + 1} (line {reader.line_num}) has {len(fields)} fields, the "
                     f"header {len(header)}"
                 )
-            rows.append(dict(zip(header, (field.strip() for field in fields), strict=True)))
+            cells = (csv_text.unmarked(field.strip()) for field in fields)
+            rows.append(dict(zip(header, cells, strict=True)))
     except csv.Error as error:
         raise ValueError(f"{path}: line {reader.line_num}: {error}") from error
     return _nested(_without_index(header, rows))
 
 
 def _header(path: Path, fields: list[str]) -> list[str]:
-    names = [name.strip() or f"column {i}" for i, name in enumerate(fields, 1)]
+    names = [csv_text.unmarked(name.strip()) or f"column {i}" for i, name in enumerate(fields, 1)]
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"{path}: two columns are called {name}: rename one")
@@ -180,45 +192,6 @@ def _mapping(cell: str) -> object:
         return cell
 
 
-def _json(path: Path, text: str) -> RawRows:
-    """Parse a list of objects, or one object a line."""
-    if not text.lstrip().startswith("["):
-        return _json_lines(path, text)
-    try:
-        rows = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{path}: damaged JSON: {error}") from error
-    return _objects(path, enumerate(rows, 1), "row")
-
-
-def _json_lines(path: Path, text: str) -> RawRows:
-    def decoded() -> Iterable[tuple[int, object]]:
-        for number, line in enumerate(text.split("\n"), 1):
-            if not line.strip():
-                continue
-            try:
-                yield number, json.loads(line)
-            except (json.JSONDecodeError, RecursionError) as error:
-                what = (
-                    "a file of JSON holds a list of objects, or one object a line: in pandas "
-                    "to_json(orient='records')"
-                    if number == 1
-                    else f"damaged JSON: {error}"
-                )
-                raise ValueError(f"{path}: line {number}: {what}") from error
-
-    return _objects(path, decoded(), "line")
-
-
-def _objects(path: Path, numbered: Iterable[tuple[int, object]], what: str) -> RawRows:
-    rows: RawRows = []
-    for number, row in numbered:
-        if not isinstance(row, dict):
-            raise ValueError(f"{path}: {what} {number} is {json.dumps(row)[:40]}, not an object with columns")
-        rows.append(row)
-    return rows
-
-
 def _parquet(path: Path) -> RawRows:
     try:
         table = pd.read_parquet(path)
@@ -238,7 +211,7 @@ _TEXT: dict[str, Callable[[Path, str], RawRows]] = {
     ".csv": _separated,
     ".tsv": _separated,
     ".txt": _separated,
-    ".jsonl": _json_lines,
-    ".ndjson": _json_lines,
-    ".json": _json,
+    ".jsonl": json_rows.parse,
+    ".ndjson": json_rows.parse,
+    ".json": json_rows.parse,
 }

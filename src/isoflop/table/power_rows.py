@@ -38,7 +38,8 @@ def power_rows(path: Path | None, most: int = MOST_ROWS) -> list[dict[str, float
 def _watts(path: Path) -> Polls:
     """Return (seconds since the first poll, watts) of each device.
 
-    Without a reading of the power it is the rise of the energy counter per second.
+    Without a reading of the power it is the rise of the energy counter per second. A rejected reading is none,
+    and leaves a gap.
     """
     polls: Polls = {}
     counters: dict[str, tuple[float, float]] = {}
@@ -51,7 +52,7 @@ def _watts(path: Path) -> Polls:
         seconds += 0.0 if before is None else max(0.0, now - before)
         before = now
         watts = line.get("watts")
-        if watts is None and (joules := line.get("joules")) is not None:
+        if watts is None and "rejected_watts" not in line and (joules := line.get("joules")) is not None:
             then, earlier = counters.get(uuid, (now, joules))
             counters[uuid] = now, joules
             watts = (joules - earlier) / (now - then) if now > then and joules >= earlier else None

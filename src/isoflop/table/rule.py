@@ -136,8 +136,8 @@ def _compare(table: pd.DataFrame, condition: Condition, expression: str) -> tupl
         values = np.asarray(pd.to_numeric(column), dtype=float)
     except (ValueError, TypeError):
         raise ValueError(
-            f"--hold-out {expression}: {condition.column} holds text: compare it by == or != with a text in "
-            "quotes"
+            f"--hold-out {expression}: {columns.holds_text(table, condition.column)}: compare it by == or != "
+            "with a text in quotes"
         ) from None
     known = ~np.isnan(values)
     return known & OPERATORS[condition.sign](values, condition.value), known

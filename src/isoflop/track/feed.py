@@ -54,7 +54,7 @@ def curve_csv(record: Record) -> str:
     writer.writerow((*COLUMNS, *(("val_bits_per_byte",) if of_text else ())))
     for point in record.curve:
         bits = (text_columns.bits(point.val_loss),) if of_text else ()
-        writer.writerow((*(getattr(point, name) for name in COLUMNS), *bits))
+        writer.writerow((*(getattr(point, name) for name in COLUMNS), *bits))  # all of them numbers
     return text.getvalue()
 
 

@@ -1,15 +1,14 @@
 """The processor, and NVML over a stub library."""
 
-import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from isoflop.meter.device import hardware, nvml
+
+RunWithStub = Callable[..., Any]
 
 
 def test_the_processor_is_named() -> None:
@@ -23,20 +22,6 @@ def test_uuid_of_torch_and_of_nvml_are_one() -> None:
     assert nvml.canonical_uuid(digits) == nvml.canonical_uuid(f"GPU-{digits}") == f"GPU-{digits}"
 
 
-def run_with_stub(folder: Path, code: str, **environment: str) -> Any:
-    """What `code` prints as JSON, in a process that finds the stub library."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        env={**os.environ, **environment, "LD_LIBRARY_PATH": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
 LIST = """
 import dataclasses, json
 from isoflop.meter.device import hardware
@@ -45,8 +30,8 @@ print(json.dumps([[dataclasses.asdict(g) for g in gpus], reason]))
 """
 
 
-def test_gpus_as_nvml_names_them(nvml_stub_folder: Path) -> None:
-    gpus, reason = run_with_stub(nvml_stub_folder, LIST)
+def test_gpus_as_nvml_names_them(run_with_stub: RunWithStub) -> None:
+    gpus, reason = run_with_stub(LIST)
     uuids = [f"GPU-00000000-0000-0000-0000-00000000000{i}" for i in range(2)]
     assert [g["uuid"] for g in gpus] == uuids
     assert reason is None
@@ -70,10 +55,10 @@ print(json.dumps(dataclasses.asdict(first)))
 NAMES = ("default_power_limit_watts", "max_sm_clock_mhz", "memory_bytes", "persistence_mode", "mig")
 
 
-def test_properties_of_a_gpu(nvml_stub_folder: Path) -> None:
-    gpu = run_with_stub(nvml_stub_folder, FACTS)
+def test_properties_of_a_gpu(run_with_stub: RunWithStub) -> None:
+    gpu = run_with_stub(FACTS)
     assert [gpu[name] for name in NAMES] == [450.0, 1980.0, 80 * 2**30, True, False]
-    assert run_with_stub(nvml_stub_folder, FACTS, STUB_MIG="1")["mig"] is True
+    assert run_with_stub(FACTS, STUB_MIG="1")["mig"] is True
 
 
 @pytest.mark.parametrize(
@@ -84,9 +69,9 @@ def test_properties_of_a_gpu(nvml_stub_folder: Path) -> None:
     ],
 )
 def test_a_fact_that_cannot_be_read_does_not_hide_the_gpu(
-    nvml_stub_folder: Path, setting: str, mig: bool | None, reasons: tuple[str | None, ...]
+    run_with_stub: RunWithStub, setting: str, mig: bool | None, reasons: tuple[str | None, ...]
 ) -> None:
-    gpu = run_with_stub(nvml_stub_folder, FACTS, **{setting: "999"})
+    gpu = run_with_stub(FACTS, **{setting: "999"})
     assert gpu["name"] == "NVIDIA Stub"
     assert gpu["power_limit_watts"] == 400.0
     assert [gpu[name] for name in NAMES] == [None, None, None, None, mig]
@@ -102,12 +87,12 @@ def test_libraries_are_named_with_versions_or_not_at_all() -> None:
     assert all(name in ("cuda", "cudnn") and version for name, version in hardware.libraries().items())
 
 
-def test_gpus_without_a_driver_is_empty_with_a_reason(nvml_stub_folder: Path, tmp_path: Path) -> None:
-    gpus, reason = run_with_stub(nvml_stub_folder, LIST, STUB_INIT="9")
+def test_gpus_without_a_driver_is_empty_with_a_reason(run_with_stub: RunWithStub, tmp_path: Path) -> None:
+    gpus, reason = run_with_stub(LIST, STUB_INIT="9")
     assert (gpus, reason) == ([], "the NVIDIA driver is not loaded")
-    _, reason = run_with_stub(nvml_stub_folder, LIST, STUB_INIT="17")
+    _, reason = run_with_stub(LIST, STUB_INIT="17")
     assert reason.startswith("NVML did not start (")
-    _, reason = run_with_stub(nvml_stub_folder, LIST, STUB_INIT="12")
+    _, reason = run_with_stub(LIST, STUB_INIT="12")
     assert "libnvidia-ml.so.1 was not found" in reason
 
 
@@ -129,12 +114,12 @@ nvml.stop()
 """
 
 
-def test_readings_of_a_gpu(nvml_stub_folder: Path) -> None:
-    readings = run_with_stub(nvml_stub_folder, READ, STUB_LAW="constant 251.5", STUB_NO_COUNTER="1")
+def test_readings_of_a_gpu(run_with_stub: RunWithStub) -> None:
+    readings = run_with_stub(READ, STUB_LAW="constant 251.5", STUB_NO_COUNTER="1")
     throttles = ["SwPowerCap", "SwThermalSlowdown"]
     assert readings == [251.5, nvml.POWER_INSTANT, None, None, 61, 1410, throttles, [4321], None, "NotFound"]
 
 
-def test_without_an_instantaneous_reading_the_average_is_read(nvml_stub_folder: Path) -> None:
-    readings = run_with_stub(nvml_stub_folder, READ, STUB_NO_INSTANT="1")
+def test_without_an_instantaneous_reading_the_average_is_read(run_with_stub: RunWithStub) -> None:
+    readings = run_with_stub(READ, STUB_NO_INSTANT="1")
     assert readings[:2] == [300.0, nvml.POWER_USAGE]

@@ -50,6 +50,20 @@ def test_windows_join_over_short_gaps() -> None:
     assert [block.gaps for block in joined] == [(Window(1, 1.1),), ()]
 
 
+@pytest.mark.parametrize(("gap", "count"), [(2.0, 1), (2.01, 2)])
+def test_a_gap_of_more_than_two_seconds_ends_a_block(gap: float, count: int) -> None:
+    assert len(blocks.blocks([Window(0, 1), Window(1 + gap, 9)])) == count
+
+
+@pytest.mark.parametrize(("readings", "joules"), [(2, [250.0, 250.0]), (3, [100.0, 400.0])])
+def test_three_readings_give_a_gap_a_mean_of_its_own(readings: int, joules: list[float]) -> None:
+    """Two gaps of a second, of 100 W and of 400 W; with fewer readings they share one mean."""
+    moments = [0.1 * (i + 1) for i in range(readings)]
+    trace = DeviceTrace("a", power_times=[*moments, *(5 + t for t in moments)])
+    trace.watts = [100.0] * readings + [400.0] * readings
+    assert blocks.gap_joules(trace, [Window(0, 1), Window(5, 6)]) == pytest.approx(joules)
+
+
 @pytest.mark.parametrize("evaluation", [0.03, 0.07, 0.4])
 def test_evaluations_of_half_the_power_are_not_counted_as_training(evaluation: float) -> None:
     """15 evaluations in 9 s of training. Read at every window's edges the counter is off by up to 5%."""

@@ -78,6 +78,79 @@ def test_the_state_of_a_gpu_lowers_the_grade(change: dict[str, object], letter: 
     assert reason in reasons[0]
 
 
+BOUNDARIES = [
+    ({"coverage": 0.99}, "A"),
+    ({"coverage": 0.9899}, "B"),
+    ({"longest_gap_seconds": 1.0}, "A"),
+    ({"longest_gap_seconds": 1.01}, "B"),
+    ({"window_seconds": 10.0}, "A"),
+    ({"window_seconds": 9.99}, "C"),
+    ({"window_seconds": 1.0}, "C"),
+    ({"window_seconds": 0.99}, "D"),
+    ({"replayed": True, "window_seconds": 60.0}, "A"),
+    ({"replayed": True, "window_seconds": 59.99}, "B"),
+    ({"integral_joules": 5099.0}, "A"),
+    ({"integral_joules": 5101.0}, "C"),
+    ({"integral_joules": 4901.0}, "A"),
+    ({"integral_joules": 4899.0}, "C"),
+    ({"integral_joules": 5499.0}, "C"),
+    ({"integral_joules": 5501.0}, "D"),
+    ({"integral_joules": 4501.0}, "C"),
+    ({"integral_joules": 4499.0}, "D"),
+    ({"integral_joules": 5501.0, "window_seconds": 10.0}, "D"),
+    ({"integral_joules": 5501.0, "window_seconds": 9.99}, "C"),
+    ({"windows": 2, "edge_seconds": 0.239}, "A"),
+    ({"windows": 2, "edge_seconds": 0.241}, "B"),
+    ({"windows": 1, "edge_seconds": 0.241}, "A"),
+]
+GPU_BOUNDARIES = [
+    ({"drift_celsius": 14.9}, "A"),
+    ({"drift_celsius": 15.0}, "B"),
+    ({"drift_celsius": -14.9}, "A"),
+    ({"drift_celsius": -15.0}, "B"),
+    *(
+        ({"throttled": {reason: share}}, letter)
+        for reason, worse in (
+            ("HwSlowdown", "C"),
+            ("HwThermalSlowdown", "C"),
+            ("SwThermalSlowdown", "C"),
+            ("HwPowerBrakeSlowdown", "C"),
+            ("SwPowerCap", "B"),
+            ("SyncBoost", "B"),
+        )
+        for share, letter in ((0.01, "A"), (0.011, worse))
+    ),
+    ({"stuck_share": 0.05}, "A"),
+    ({"stuck_share": 0.051}, "C"),
+    ({"rejected_share": 0.0001, "rejected_watts": 4e6}, "B"),
+    ({"rejected_share": 0.05, "rejected_watts": 4e6}, "B"),
+    ({"rejected_share": 0.051, "rejected_watts": 4e6}, "C"),
+    ({"foreign_processes": 0}, "A"),
+    ({"foreign_processes": 1}, "D"),
+    ({"power_limits_watts": ()}, "A"),
+    ({"power_limits_watts": (400.0, 400.5)}, "C"),
+]
+
+
+@pytest.mark.parametrize(("change", "letter"), BOUNDARIES)
+def test_each_threshold_from_both_sides(change: dict[str, object], letter: str) -> None:
+    assert grade(dataclasses.replace(SOUND, **change))[0] == letter  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("change", "letter"), GPU_BOUNDARIES)
+def test_each_threshold_of_a_gpus_state_from_both_sides(change: dict[str, object], letter: str) -> None:
+    gpu = dataclasses.replace(GPU, **change)  # type: ignore[arg-type]
+    assert grade(dataclasses.replace(SOUND, gpus=(gpu,)))[0] == letter
+    assert grade(dataclasses.replace(SOUND, gpus=(gpu, GPU)))[0] == letter
+    assert grade(dataclasses.replace(SOUND, gpus=(GPU, gpu)))[0] == letter
+
+
+def test_the_worst_of_several_findings_decides_and_all_are_named() -> None:
+    gpu = dataclasses.replace(GPU, drift_celsius=20.0, power_limits_watts=(400.0, 250.0))
+    graded, reasons = grade(dataclasses.replace(SOUND, coverage=0.97, gpus=(gpu,)))
+    assert (graded, len(reasons)) == ("C", 3)
+
+
 def test_with_several_gpus_a_reason_names_its_gpu() -> None:
     other = dataclasses.replace(GPU, uuid="GPU-b", foreign_processes=1)
     graded, reasons = grade(dataclasses.replace(SOUND, gpus=(GPU, other)))

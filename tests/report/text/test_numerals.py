@@ -49,3 +49,9 @@ def test_shares_durations_and_counts_in_words():
     assert numerals.seconds(36000) == "10.0 h"
     assert numerals.plural(1, "run") == "1 run"
     assert numerals.plural(1200, "run") == "1,200 runs"
+
+
+def test_a_number_that_falls_short_reads_as_less():
+    assert numerals.short_of(math.log10(30), 1.5) == "1.48"
+    assert numerals.short_of(1.4, 1.5) == "1.4"
+    assert numerals.short_of(1.49999, 1.5) == "1.49999"

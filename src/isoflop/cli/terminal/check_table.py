@@ -69,18 +69,18 @@ def show_fits(every: FitReport, without: FitReport) -> None:
     OUT.print(table)
 
 
-def show_supports(supports: Sequence[tuple[FitReport, FloorSupport]]) -> None:
-    """Print what becomes of exponents and irreducible errors without the points of undertrained shapes."""
+def support_lines(supports: Sequence[tuple[FitReport, FloorSupport]]) -> list[str]:
+    """Return what becomes of exponents and irreducible errors without the points of undertrained shapes."""
     if not supports:
-        return
+        return []
     first = supports[0][1]
     names, runs = ", ".join(first.names), plural(first.runs, "run")
-    OUT.print(f"undertrained: {names} ({runs}): training loss rose with size. Without them", markup=False)
+    lines = [f"undertrained: {names} ({runs}): training loss rose with size. Without them"]
     for report, support in supports:
         without = f"b {estimate(support.exponent_without)}, E {estimate(support.floor_without)}"
         if support.reason is not None:
             without = f"nothing can be fitted: {support.reason}"
         elif support.only_by_undertrained:
             without += "; no irreducible error is claimed, since none is identified without them"
-        OUT.print(f"  {report.y} against {report.x}: {without}", markup=False)
-    OUT.print("  (--exclude undertrained fits without them)", markup=False)
+        lines.append(f"  {report.y} against {report.x}: {without}")
+    return [*lines, "  (--exclude undertrained fits without them)"]

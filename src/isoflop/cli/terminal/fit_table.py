@@ -7,13 +7,33 @@ import math
 from rich.table import Table
 
 from isoflop.cli.terminal.console import OUT
-from isoflop.curve.result import Estimate, FitReport, HeldOut
+from isoflop.cli.terminal.left_out import show_excluded
+from isoflop.curve.result import Estimate, Excluded, FitFile, FitReport, HeldOut
 from isoflop.report.text import costs
 from isoflop.report.text.numerals import plural
 
 
-def show(report: FitReport) -> None:
-    """Print the laws of one pair of axes, the forecast, held-out runs and every warning, 100 columns wide."""
+def show_all(fits: FitFile) -> None:
+    """Print everything that a FitFile says: every report, what was left out, and every note."""
+    shown: set[Excluded] = set()
+    for report in fits.reports:
+        show(report, tuple(entry for entry in report.excluded if entry not in shown))
+        shown.update(report.excluded)
+    for entry in fits.dropped:
+        OUT.print(f"dropped {entry.run_id} ({entry.reason})", markup=False)
+    for note in fits.notes:
+        OUT.print(note, markup=False)
+    for unfitted in fits.unfitted:
+        OUT.print(f"not fitted: {unfitted.run_id}: {unfitted.reason}", markup=False)
+
+
+def show(report: FitReport, excluded: tuple[Excluded, ...] = ()) -> None:
+    """Print the laws of one pair of axes, the forecast, held-out runs and every warning, 100 columns wide.
+
+    Args:
+        report: the laws.
+        excluded: the rows that are named as left out: those of the report, less what was named before.
+    """
     of = " on the frontier" if report.of == "frontier" else ""
     OUT.print(f"{report.y} against {report.x}: {_counts(report)}{of}", markup=False)
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
@@ -35,6 +55,7 @@ def show(report: FitReport) -> None:
     _show_forecast(report)
     if report.held_out is not None:
         _show_held_out(report.held_out)
+    show_excluded(excluded, OUT)
     for warning in dict.fromkeys(report.warnings):
         OUT.print(f"note: {warning}", markup=False)
     for fit in report.fits:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from isoflop.cli.terminal.joint_table import interval, show_excluded
+from isoflop.cli.terminal.joint_table import interval
+from isoflop.cli.terminal.left_out import show_excluded
 from isoflop.curve.isoflop.result import Budget, Profiles
 from isoflop.report.text.numerals import plural
 

@@ -8,13 +8,12 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.table import Table
 
+from isoflop.cli.terminal.left_out import MOST_NAMED, show_excluded
 from isoflop.curve.joint.data_grid import GrowthPath
 from isoflop.curve.joint.result import Allocation, JointFit, JointHeldOut
-from isoflop.curve.result import Estimate, Excluded
+from isoflop.curve.result import Estimate
 from isoflop.report.text.numerals import factor, plural
 
-MOST_NAMED = 10
-"""Rows named on the terminal; the JSON names all."""
 HELD = 1e-12
 """Relative spread over resamples below which a parameter was held fixed, as a known chance level is."""
 _SPLIT = ("a = beta / (alpha + beta)", "b = alpha / (alpha + beta)")
@@ -49,14 +48,6 @@ def show(fit: JointFit, out: Console) -> None:
     show_excluded(fit.excluded, out)
     for warning in fit.warnings:
         line(f"note: {warning}")
-
-
-def show_excluded(excluded: tuple[Excluded, ...], out: Console) -> None:
-    """Print the rows that were left out, at most `MOST_NAMED` of them by name."""
-    for entry in excluded[:MOST_NAMED]:
-        out.print(f"left out: {entry.run_id}: {entry.reason}", markup=False)
-    if len(excluded) > MOST_NAMED:
-        out.print(f"left out: {len(excluded) - MOST_NAMED} more, see --json", markup=False)
 
 
 def interval(estimate: Estimate) -> str:

@@ -32,7 +32,7 @@ def check_seeds(table: pd.DataFrame) -> Outcome:
         return Outcome(SEEDS, passed=f"{spread} for each configuration")
     short = table[table["config_id"].isin(counts[counts < GOOD_SEEDS].index)]
     single = table[table["config_id"].isin(counts[counts < 2].index)]
-    sentence = f"{spread} seeds for each configuration"
+    sentence = f"{spread} {'seed' if many == 1 else 'seeds'} for each configuration"
     found = finding.subjects(single if len(single) else short)
     listed = "all" if few == many else finding.names(s.name for s in found)
     if few == 1:

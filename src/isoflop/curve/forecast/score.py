@@ -20,7 +20,7 @@ from isoflop.curve.forecast import average, rolling
 from isoflop.curve.laws import LAWS, FitOptions
 from isoflop.curve.observations import Observations
 from isoflop.curve.solver import Problem
-from isoflop.table.columns import nearest
+from isoflop.table.columns import nearest, no_number, number
 
 Array = npt.NDArray[np.float64]
 
@@ -102,7 +102,10 @@ def read_benchmark(path: Path) -> tuple[pd.DataFrame, int]:
         numbers = pd.to_numeric(rows[name], errors="coerce")
         if name != "Training" and not (np.isfinite(numbers) & (numbers > 0)).all():
             bad = int(np.flatnonzero(~(np.isfinite(numbers) & (numbers > 0)))[0])
-            raise ValueError(f"{path}: {name} is {rows[name][bad]} in row {bad + 1}: it must be above 0")
+            value = rows[name][bad]
+            if number(value) is None:
+                raise ValueError(f"{path}: row {bad + 1}: {name} is {no_number(value)}")
+            raise ValueError(f"{path}: {name} is {value} in row {bad + 1}: it must be above 0")
         if name == "Training" and not numbers.isin([0, 1]).all():
             raise ValueError(f"{path}: Training must be 1 (fit) or 0 (extrapolate) in every row")
         rows[name] = numbers

@@ -13,6 +13,7 @@ import pandas as pd
 from isoflop.curve import points
 from isoflop.curve.joint import data_grid, rows
 from isoflop.curve.joint.laws import JOINT_LAWS
+from isoflop.curve.laws import LAWS
 from isoflop.curve.result import Excluded
 from isoflop.table import aggregate, columns, external, formats, rule, target
 from isoflop.table.external import CND, COUNTED, SWEEP
@@ -38,6 +39,7 @@ class ResourceTable:
         sizes: further columns that are fitted.
         y: column of the error or loss.
         warnings: about the table.
+        excluded: rows that the table leaves out.
     """
 
     table: pd.DataFrame
@@ -45,6 +47,7 @@ class ResourceTable:
     sizes: tuple[str, ...]
     y: str
     warnings: tuple[str, ...]
+    excluded: tuple[Excluded, ...]
 
     @property
     def chance(self) -> float | None:
@@ -60,11 +63,13 @@ class ResourceTable:
         return dataclasses.replace(self, table=parts.fit_rows, warnings=warnings), parts.held_rows
 
     def without(self, left: Sequence[Excluded]) -> ResourceTable:
-        """Return the table without these runs, with a warning that names them."""
+        """Return the table without these runs, which are excluded with a warning that names them."""
         ids = [each.run_id for each in left]
         kept = self.table[~self.table["run_id"].isin(ids)].reset_index(drop=True)
         warning = f"left out: {', '.join(ids)}: {left[0].reason}"
-        return dataclasses.replace(self, table=kept, warnings=(*self.warnings, warning))
+        return dataclasses.replace(
+            self, table=kept, warnings=(*self.warnings, warning), excluded=(*self.excluded, *left)
+        )
 
 
 def options_of(law: str) -> tuple[str, ...]:
@@ -73,6 +78,8 @@ def options_of(law: str) -> tuple[str, ...]:
     Raises:
         ValueError: there is no such law in several resources.
     """
+    if law in LAWS:
+        raise ValueError(f"--law {law}: it is a law in one resource: say --laws {law}, with --x and --y")
     if law not in JOINT_LAWS:
         raise ValueError(f"--law {law}: no such law in several resources: give {', '.join(JOINT_LAWS)}")
     option = {role: name for name, role in ROLE.items()}
@@ -106,8 +113,8 @@ def read_resources(
             points.refuse_mixed.
         OSError: the file cannot be opened.
     """
-    folder = path.is_dir()
-    raw = aggregate.aggregate(path).rows if folder else formats.read_rows(path)
+    swept = aggregate.aggregate(path) if path.is_dir() else None
+    raw = formats.read_rows(path) if swept is None else swept.rows
     if formats.is_chart(raw):
         raise ValueError(f"{path}: a W&B chart has one resource only: export the table of runs")
     column_names = _choose(raw, path, needed, options)
@@ -121,8 +128,9 @@ def read_resources(
     y = column.pop("y")
     if energy := [name for name in (*column.values(), *sizes) if name in JOULES]:
         raise ValueError(f"{energy[0]} is graded, and its grades are read by --x {energy[0]} only")
-    if folder:
-        runs = external.ExternalRuns(_with_chance(raw, y, chance), "", y, (), str(path))
+    if swept is not None:
+        table, numbers = _with_chance(raw, y, chance), tuple(range(1, len(raw) + 1))
+        runs = external.ExternalRuns(table, "", y, (), swept.excluded, str(path), numbers)
     else:
         derived = ("compute",) if "d" in needed and "d" not in column else ()
         fitted = tuple(column[name] for name in (*needed, *derived) if name in column) + sizes
@@ -131,7 +139,8 @@ def read_resources(
         runs = external.to_runs(raw, path, x=x, y=y, group=group or together, seed=seed, chance=chance)
     if not mixed:
         points.refuse_mixed(runs.table, "the resources")
-    return _with_data(ResourceTable(runs.table, column, sizes, runs.y, (*runs.warnings, *warnings)), needed)
+    notes = (*runs.warnings, *warnings)
+    return _with_data(ResourceTable(runs.table, column, sizes, runs.y, notes, runs.excluded), needed)
 
 
 def _choose(

@@ -13,7 +13,7 @@ import pandas as pd
 
 from isoflop.curve import bootstrap
 from isoflop.curve.result import Excluded
-from isoflop.table import held_out, target
+from isoflop.table import columns, held_out, target
 from isoflop.table.columns import nearest
 from isoflop.table.grouping import distinct_scales
 
@@ -66,7 +66,8 @@ def column(table: pd.DataFrame, name: str) -> Array:
     try:
         return np.asarray(pd.to_numeric(table[name]), dtype=float)
     except (ValueError, TypeError):
-        raise ValueError(f"column {name} holds text, not numbers: choose a column of numbers") from None
+        text = columns.holds_text(table, name)
+        raise ValueError(f"column {text}: choose a column of numbers") from None
 
 
 def select(

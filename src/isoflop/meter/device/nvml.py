@@ -10,7 +10,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
-from typing import Any
+from typing import Any, TypeVar
+
+from isoflop.meter.device import plausible
 
 UNAVAILABLE = {
     "LibraryNotFound": "libnvidia-ml.so.1 was not found: this machine has no NVIDIA driver",
@@ -30,6 +32,7 @@ GPU_PREFIX = "GPU-"
 MIG_PREFIX = "MIG-"
 POWER_INSTANT = "NVML_FI_DEV_POWER_INSTANT"
 POWER_USAGE = "nvmlDeviceGetPowerUsage"
+Number = TypeVar("Number", int, float)
 
 
 class NvmlUnavailableError(RuntimeError):
@@ -42,6 +45,10 @@ class NvmlError(RuntimeError):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.name = name
+
+
+class OutOfRangeError(NvmlError):
+    """A call succeeded with a value that cannot be true, such as 2^32 - 1 MHz; `name` states the value."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +134,8 @@ def driver_version() -> str:
 def watts(gpu: Device) -> float:
     """Return the power drawn by the whole GPU, in watts, from the reading that `gpu.power_field` names.
 
+    The value is NVML's, whatever it is: whether it can be true depends on the limit (plausible.power_range).
+
     Raises:
         NvmlError: the GPU does not answer or has no power sensor (NotSupported).
     """
@@ -147,21 +156,29 @@ def counter_joules(gpu: Device) -> float | None:
 
 def power_limit_watts(gpu: Device) -> float | None:
     """Return the enforced power cap in watts; None if the GPU has none. Raises NvmlError."""
-    milliwatts = _call_optional("nvmlDeviceGetEnforcedPowerLimit", gpu.handle)
-    return None if milliwatts is None else float(milliwatts) * 1e-3
+    return _power_limit_watts(gpu.handle)
 
 
 def temperature_celsius(gpu: Device) -> int | None:
     """Return the temperature of the chip; None if not supported. Raises NvmlError."""
     sensor = _binding().NVML_TEMPERATURE_GPU
     celsius: int | None = _call_optional("nvmlDeviceGetTemperature", gpu.handle, sensor)
-    return celsius
+    return within(celsius, plausible.CELSIUS, "degrees")
 
 
 def sm_clock_mhz(gpu: Device) -> int | None:
     """Return the current clock of the multiprocessors in MHz; None if not supported. Raises NvmlError."""
     megahertz: int | None = _call_optional("nvmlDeviceGetClockInfo", gpu.handle, _binding().NVML_CLOCK_SM)
-    return megahertz
+    return within(megahertz, plausible.CLOCK_MHZ, "MHz")
+
+
+def busy_share(gpu: Device) -> float | None:
+    """Return the share of NVML's last sample period, up to a second, in which a kernel ran, in [0, 1].
+
+    None if not supported (as in MIG mode). Raises NvmlError.
+    """
+    rates = _call_optional("nvmlDeviceGetUtilizationRates", gpu.handle)
+    return None if rates is None else within(float(rates.gpu) / 100, (0.0, 1.0), "of the time busy")
 
 
 def throttle_reasons(gpu: Device) -> tuple[str, ...] | None:
@@ -194,6 +211,17 @@ def compute_processes(gpu: Device) -> tuple[int, ...] | None:
     """
     processes = _call_optional("nvmlDeviceGetComputeRunningProcesses", gpu.handle)
     return None if processes is None else tuple(int(process.pid) for process in processes)
+
+
+def within(value: Number | None, bounds: plausible.Bounds, unit: str) -> Number | None:
+    """Return `value` if it lies within `bounds` (or is None).
+
+    Raises:
+        OutOfRangeError: it does not.
+    """
+    if value is not None and not bounds[0] <= value <= bounds[1]:
+        raise OutOfRangeError(f"read {value:g} {unit}")
+    return value
 
 
 def query(function: str, gpu: Device, *arguments: Any) -> Any:
@@ -235,13 +263,23 @@ def _call_optional(function: str, *arguments: Any) -> Any:
 
 def _device(handle: Any) -> Device:
     # nvmlDeviceGetPowerUsage is a one-second average on H100 and instantaneous on A100 (arXiv 2312.02741), so
-    # the instantaneous field is preferred. A GPU always draws power: a field that reads 0 W counts as absent.
+    # the instantaneous field is preferred. A field that reads what cannot be, such as 0 W, counts as absent.
     try:
-        field = POWER_INSTANT if _instant_milliwatts(handle) > 0 else POWER_USAGE
+        limit = _power_limit_watts(handle)
+    except NvmlError:
+        limit = None
+    try:
+        instant_watts = _instant_milliwatts(handle) * 1e-3
+        field = POWER_INSTANT if plausible.power_range(limit).contains(instant_watts) else POWER_USAGE
     except NvmlError:
         field = POWER_USAGE
     uuid, name = _call("nvmlDeviceGetUUID", handle), _call("nvmlDeviceGetName", handle)
     return Device(handle, str(uuid), str(name), field, _mig_mode(handle))
+
+
+def _power_limit_watts(handle: Any) -> float | None:
+    milliwatts = _call_optional("nvmlDeviceGetEnforcedPowerLimit", handle)
+    return within(None if milliwatts is None else milliwatts * 1e-3, plausible.POWER_LIMIT_WATTS, "W")
 
 
 def _mig_mode(handle: Any) -> bool | None:

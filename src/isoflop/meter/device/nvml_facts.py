@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from isoflop import record
-from isoflop.meter.device import nvml
+from isoflop.meter.device import nvml, plausible
 
+Fact = Callable[[nvml.Device], Any]
+"""Reads one property; None if the GPU does not support it. Raises NvmlError."""
 CLOCK_SM = 1
 """The multiprocessors' clock in NVML's enumeration nvmlClockType_t."""
 
@@ -19,13 +21,15 @@ CLOCK_SM = 1
 def default_power_limit_watts(gpu: nvml.Device) -> float | None:
     """Return the GPU's factory power cap in watts. Raises NvmlError."""
     milliwatts = nvml.query("nvmlDeviceGetPowerManagementDefaultLimit", gpu)
-    return None if milliwatts is None else float(milliwatts) * 1e-3
+    return nvml.within(
+        None if milliwatts is None else float(milliwatts) * 1e-3, plausible.POWER_LIMIT_WATTS, "W"
+    )
 
 
 def max_sm_clock_mhz(gpu: nvml.Device) -> float | None:
     """Return the highest clock of the multiprocessors in MHz. Raises NvmlError."""
     clock = nvml.query("nvmlDeviceGetMaxClockInfo", gpu, CLOCK_SM)
-    return None if clock is None else float(clock)
+    return nvml.within(None if clock is None else float(clock), plausible.CLOCK_MHZ, "MHz")
 
 
 def memory_bytes(gpu: nvml.Device) -> float | None:
@@ -46,7 +50,7 @@ def mig(gpu: nvml.Device) -> bool:
     return False if modes is None else bool(modes[0])
 
 
-FACTS: dict[str, Callable[[nvml.Device], Any]] = {
+FACTS: dict[str, Fact] = {
     "power_limit_watts": nvml.power_limit_watts,
     "default_power_limit_watts": default_power_limit_watts,
     "max_sm_clock_mhz": max_sm_clock_mhz,

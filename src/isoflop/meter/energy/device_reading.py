@@ -7,7 +7,9 @@ The counter is read over blocks of windows, less what the power says was drawn i
 (meter/energy/blocks.py); where the power there is unknown, over each window.
 
 A source is sound if its polls cover at least 95% of the windows (`polls.cover`) and, for the counter, it was
-read near every edge, never ran backwards and moved.
+read near every edge, moved, never ran backwards and never rose faster or slower than a GPU can draw power.
+Power readings that cannot be true are gaps in the polls, and so are those that were frozen
+(meter/energy/frozen.py) for certain or where no sound counter stands beside them.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from isoflop.meter.device.nvml import POWER_USAGE as AVERAGED_POWER
+from isoflop.meter.device.plausible import PowerRange
 from isoflop.meter.energy import blocks, gpu_state, rapl
+from isoflop.meter.energy.frozen import frozen_readings, without_frozen
 from isoflop.meter.energy.gpu_state import GpuState
 from isoflop.meter.energy.grade import Source
 from isoflop.meter.energy.polls import (
@@ -32,6 +36,8 @@ from isoflop.meter.energy.polls import (
 from isoflop.record import DeviceEnergy, known
 
 LEAST_COVERAGE = 0.95
+LEAST_UNIT_SECONDS = 1.0
+"""A shorter window may lie between two updates of the counter, whose rise then says nothing of its unit."""
 NO_POWER = "RAPL is a counter: it has no power reading"
 
 
@@ -75,8 +81,12 @@ def measure_counter(trace: DeviceTrace, windows: Sequence[Window], reach_seconds
     between = gaps_of(trace, windows)
     # Without the power of the gaps the counter is read at the edges of every window.
     spans = windows if between is None else [block.whole for block in blocks.blocks(windows)]
+    highest = trace.power_range.highest_watts
     rises, reasons = zip(
-        *(counter_difference(times, counted, w.begin_seconds, w.end_seconds, reach_seconds) for w in spans),
+        *(
+            counter_difference(times, counted, w.begin_seconds, w.end_seconds, reach_seconds, highest)
+            for w in spans
+        ),
         strict=True,
     )
     reason = next((r for r in reasons if r), None)
@@ -84,8 +94,19 @@ def measure_counter(trace: DeviceTrace, windows: Sequence[Window], reach_seconds
     joules = None if rise is None else rise - sum(between or ())
     if joules is not None and joules <= 0:
         reason = "the counter rose by less than was drawn between the windows"
+    elif rise is not None:
+        reason = _out_of_range(rise, sum(span.seconds for span in spans), trace.power_range)
     reading = _source("the energy counter", times, windows, covered, joules, reason, trace.counter_error)
     return _with_edges(reading, windows, between)
+
+
+def _out_of_range(rise: float, seconds: float, possible: PowerRange) -> str | None:
+    """Return the reason why a counter that rose so much did not count joules, or None if it may have."""
+    watts = rise / seconds
+    if seconds < LEAST_UNIT_SECONDS or possible.contains(watts):
+        return None
+    amount = "less" if watts < possible.lowest_watts else "more"
+    return f"the counter rose at {watts:.3g} W, {amount} than the device can draw: it counts in another unit"
 
 
 def gaps_of(trace: DeviceTrace, windows: Sequence[Window]) -> list[float] | None:
@@ -218,7 +239,12 @@ def read_device(
     trace: DeviceTrace, windows: Sequence[Window], idle: Window | None, reach_seconds: float
 ) -> DeviceReading:
     """Evaluate both sources of one device over the windows, none of which may have zero length."""
+    state = gpu_state.summarise(trace, windows)
     counter = measure_counter(trace, windows, reach_seconds)
+    # A reading that a sound counter contradicts stays as its cross-check: which of the two is wrong, and by
+    # how much, is for the grade. Without the counter it would be the figure.
+    frozen = frozen_readings(trace, windows)
+    trace = without_frozen(trace, [each for each in frozen if each.busy or counter.joules is None])
     power = measure_power(trace, windows, reach_seconds)
     idle_watts, idle_reason = idle_power(trace, idle, reach_seconds)
     peak = _peak_watts(np.asarray(trace.power_times), np.asarray(trace.watts), windows)
@@ -227,7 +253,6 @@ def read_device(
         # floor on the interval guards against two polls with one (rounded) time.
         t = np.asarray(trace.counter_times)
         peak = _peak_watts(t[1:], np.diff(trace.joules) / np.maximum(np.diff(t), 1e-6), windows)
-    state = gpu_state.summarise(trace, windows)
     return DeviceReading(trace, counter, power, idle_watts, idle_reason, peak, state)
 
 

@@ -12,14 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from isoflop.meter.energy import rapl
-from isoflop.meter.energy.blocks import COUNTER_STEP_SECONDS
+from isoflop.meter.energy.frozen import frozen_readings, frozen_share, readings_inside
 from isoflop.meter.energy.grade import THROTTLES, GpuEvidence
-from isoflop.meter.energy.polls import DeviceTrace, StatePoll, Values, Window
+from isoflop.meter.energy.polls import DeviceTrace, StatePoll, Window
 
 REACH_SECONDS = 3.0
-LEAST_STUCK_SECONDS = 1.0
-"""A reading repeated for less than this may come from a sensor that updates more slowly than it is polled."""
-STUCK_DIFFERENCE = 0.10
 NOT_READ = "the GPU's state was not read near the window"
 NOT_OFFERED = "the GPU does not report it"
 TOO_FEW_READINGS = "fewer than two power readings in the window"
@@ -54,7 +51,7 @@ class GpuState:
 
 def summarise(trace: DeviceTrace, windows: Sequence[Window]) -> GpuState:
     """Summarise a device's state: the mean clock, the largest number of processes, each power cap seen."""
-    stale, stuck = _stale_share(trace, windows), _stuck_share(trace, windows)
+    stale, stuck = _stale_share(trace, windows), frozen_share(frozen_readings(trace, windows), windows)
     polls = _near(trace.states, windows)
     if not polls:
         reason = NOT_A_GPU if trace.power_field == rapl.FIELD else NOT_READ
@@ -96,7 +93,22 @@ def evidence(
         foreign_processes=_foreign_processes(trace, state, windows[0].begin_seconds, own_processes),
         mig=trace.mig,
         stuck_share=state.stuck_share,
+        rejected_share=_rejected_share(trace, windows),
+        rejected_watts=next((w for t, w in _rejected(trace, windows)), None),
     )
+
+
+def _rejected(trace: DeviceTrace, windows: Sequence[Window]) -> list[tuple[float, float]]:
+    """Return time and watts of the readings in the windows that cannot be true."""
+    rejected = zip(trace.rejected_times, trace.rejected_watts, strict=True)
+    return [(t, w) for t, w in rejected if any(x.begin_seconds <= t <= x.end_seconds for x in windows)]
+
+
+def _rejected_share(trace: DeviceTrace, windows: Sequence[Window]) -> float:
+    """Return which share of the power readings in the windows cannot be true."""
+    count = len(_rejected(trace, windows))
+    readings = sum(times.size for times, _ in readings_inside(trace, windows))
+    return count / (count + readings) if count else 0.0
 
 
 def _foreign_processes(trace: DeviceTrace, state: GpuState, begin: float, own: int | None) -> int | None:
@@ -127,64 +139,7 @@ def _celsius_at(polls: Sequence[StatePoll], moment: float) -> float | None:
 def _stale_share(trace: DeviceTrace, windows: Sequence[Window]) -> float | None:
     """Return the share of power readings that equal the one before them, within each window."""
     repeats = compared = 0
-    for times, watts in _readings_inside(trace, windows):
+    for times, watts in readings_inside(trace, windows):
         repeats += int((np.diff(watts) == 0).sum())
         compared += max(0, times.size - 1)
     return repeats / compared if compared else None
-
-
-def _stuck_share(trace: DeviceTrace, windows: Sequence[Window]) -> float:
-    """Return the share of the windows in which the power reading was frozen while the power had changed.
-
-    Equal readings alone are no evidence: an idle GPU draws constant power, and a sensor may update more
-    slowly than it is polled. A stretch of equal readings counts if it lasts LEAST_STUCK_SECONDS and the
-    energy counter contradicts it (`_contradicted`).
-    """
-    t, joules = np.asarray(trace.counter_times), np.asarray(trace.joules)
-    stuck = 0.0
-    if t.size < 2:
-        return stuck
-    for times, watts in _readings_inside(trace, windows):
-        if not watts.size:
-            continue
-        first = 0
-        # Indices of the last reading of each stretch of equal ones; the final reading always ends one.
-        for last in np.flatnonzero(np.append(np.diff(watts) != 0, True)).tolist():
-            begin, end = times[first], times[last]
-            if end - begin >= LEAST_STUCK_SECONDS and _contradicted(t, joules, begin, end, watts[first]):
-                stuck += float(end - begin)
-            first = last + 1
-    return min(1.0, stuck / sum(w.seconds for w in windows))
-
-
-def _contradicted(t: Values, joules: Values, begin: float, end: float, read_watts: float) -> bool:
-    """Return whether the counter's mean power from `begin` to `end` differs from the constant reading.
-
-    It must differ by more than STUCK_DIFFERENCE and by more than the counter can resolve.
-
-    Args:
-        t: times of the counter's polls in seconds.
-        joules: the counter, one per poll.
-        begin: start of the stretch of equal readings in seconds.
-        end: its end.
-        read_watts: the power that was read throughout.
-    """
-    around = t[max(0, int(np.searchsorted(t, begin)) - 1) : int(np.searchsorted(t, end, "right")) + 1]
-    if around.size < 2 or around[0] > end or around[-1] < begin:
-        return False
-    rise = float(np.diff(np.interp([begin, end], t, joules))[0])
-    counter_watts = rise / (end - begin)
-    # Each edge is off by up to (counter step + gap between polls) x power: twice that over the duration.
-    edge_seconds = COUNTER_STEP_SECONDS + float(np.diff(around).max())
-    resolution = 2 * edge_seconds / (end - begin) * max(counter_watts, read_watts)
-    # A counter that fell was reset and proves nothing.
-    return rise >= 0 and abs(counter_watts - read_watts) > max(STUCK_DIFFERENCE * read_watts, resolution)
-
-
-def _readings_inside(trace: DeviceTrace, windows: Sequence[Window]) -> list[tuple[Values, Values]]:
-    """Return the times and watts of the power readings in each window."""
-    t, w = np.asarray(trace.power_times), np.asarray(trace.watts)
-    slices = [
-        slice(*np.searchsorted(t, [x.begin_seconds, x.end_seconds], side="left").tolist()) for x in windows
-    ]
-    return [(t[s], w[s]) for s in slices]

@@ -6,10 +6,12 @@
             degrees
     B       as A, but replayed for less than 60 s in all, or coverage 95% to 99%, or a gap over 1 s, or many
             short windows (edges above 2%), or clocks held back by a power cap or by synchronised GPUs, or 15
-            degrees warmer or cooler at the end; or a processor's RAPL counters, which have no second source
+            degrees warmer or cooler at the end, or an impossible power reading; or a processor's RAPL
+            counters, which have no second source
     C       one source only (counter missing, reset or backwards; power unreadable), or counter and integral
             2% to 10% apart, or under 10 s in all, or clocks held back by heat or by the power supply's brake,
-            or a power cap that was changed, or a power reading that was frozen while the counter moved on
+            or a power cap that was changed, or a power reading that was frozen, or more than 5% of the power
+            readings impossible
     D       counter and integral more than 10% apart over 10 s or more, or under 1 s in all, or a GPU shared
             with other compute processes or in MIG mode (sensors see only the whole GPU), or a modelled power
 
@@ -44,6 +46,8 @@ DRIFT_CELSIUS = 15.0
 LEAST_THROTTLED_SHARE = 0.01
 """Clocks held back for no more than this share of the time are not reported."""
 STUCK_SHARE = 0.05
+REJECTED_SHARE = 0.05
+"""More impossible readings than this are a faulty sensor; fewer cost only the moments they stand for."""
 
 THROTTLES: dict[str, tuple[Grade, str]] = {
     "HwSlowdown": ("C", "heat or the power supply"),
@@ -69,6 +73,8 @@ class GpuEvidence:
         foreign_processes: largest number of compute processes that do not belong to the metered work.
         mig: whether MIG mode is on.
         stuck_share: share of the time in which the power reading was frozen.
+        rejected_share: share of the power readings that cannot be true, and were left out as gaps.
+        rejected_watts: the first of them.
     """
 
     uuid: str
@@ -78,6 +84,8 @@ class GpuEvidence:
     foreign_processes: int | None
     mig: bool | None
     stuck_share: float
+    rejected_share: float = 0.0
+    rejected_watts: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,11 +171,15 @@ def _gpu_findings(gpu: GpuEvidence) -> Iterator[Finding]:
         count = gpu.foreign_processes
         yield "D", f"shared: {count} other compute process{'es' if count > 1 else ''} on the GPU"
     if gpu.stuck_share > STUCK_SHARE:
-        yield "C", f"the power reading was frozen for {gpu.stuck_share:.0%} while the counter moved on"
+        yield "C", f"the power reading was frozen for {gpu.stuck_share:.0%} of the time"
+    if gpu.rejected_share:
+        letter: Grade = "C" if gpu.rejected_share > REJECTED_SHARE else "B"
+        what = f"{gpu.rejected_share:.1%} of the power readings cannot be true"
+        yield letter, f"{what} (such as {gpu.rejected_watts:.3g} W) and count as gaps"
     for name, share in gpu.throttled.items():
         if name in THROTTLES and share > LEAST_THROTTLED_SHARE:
-            letter, cause = THROTTLES[name]
-            yield letter, f"clocks held back by {cause} {share:.0%} of the time ({name})"
+            cost, cause = THROTTLES[name]
+            yield cost, f"clocks held back by {cause} {share:.0%} of the time ({name})"
     if len(gpu.power_limits_watts) > 1:
         caps = " to ".join(f"{watts:g} W" for watts in gpu.power_limits_watts)
         yield "C", f"the power cap was changed: {caps}"

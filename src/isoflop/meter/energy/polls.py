@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isoflop.meter.device import plausible
+from isoflop.meter.energy import rapl
+
 Values = NDArray[np.float64]
+POLLS_BEFORE = 50
+"""How far back the update of a counter before a window is looked for."""
+SLOWEST_UPDATE_SECONDS = 1.0
 HEAD_BYTES = 65536
 """The sampler describes its devices in its first lines; they lie within this much of the file."""
 
@@ -104,6 +111,7 @@ def counter_difference(
     begin: float,
     end: float,
     reach_seconds: float,
+    highest_watts: float = math.inf,
 ) -> tuple[float | None, str | None]:
     """Return the joules by which an energy counter rose over a window, or None and the reason.
 
@@ -118,6 +126,7 @@ def counter_difference(
         begin: start of the window in seconds.
         end: end of the window in seconds.
         reach_seconds: an edge without a poll within this distance makes the difference unknown.
+        highest_watts: a rise at a higher power than this makes the difference unknown.
     """
     t, c = np.asarray(times, dtype=float), np.asarray(joules, dtype=float)
     for edge, name in ((begin, "beginning"), (end, "end")):
@@ -130,15 +139,56 @@ def counter_difference(
     last = int(np.searchsorted(t, end, "left")) + 1
     if (np.diff(c[first:last]) < 0).any():
         return None, "the counter ran backwards (it was reset)"
+    if (leap := steepest_leap(t, c, first, last, highest_watts)) is not None:
+        joules_risen, seconds = leap
+        return None, (
+            f"the counter rose by {joules_risen:.4g} J within {seconds:.2g} s, above {highest_watts:g} W: "
+            "it jumped, or counts in another unit"
+        )
     rise = float(np.diff(np.interp([begin, end], t, c))[0])
     if rise <= 0:
         return None, "the counter did not move"
     return rise, None
 
 
+def steepest_leap(
+    times: Values, joules: Values, first: int, last: int, highest_watts: float
+) -> tuple[float, float] | None:
+    """Return (joules, seconds) of a counter's steepest rise if it is above `highest_watts`, else None.
+
+    A rise that is seen at a poll was counted since the update before it, which came after the poll before the
+    one that saw it; and a reading may be as late as the next poll. A counter that is updated more slowly than
+    it is polled, and a call that was held up, are no leaps therefore.
+
+    Args:
+        times: seconds, one per poll, ascending.
+        joules: counter readings, one per poll, not falling from `first` to `last`.
+        first: index of the first poll whose rises count.
+        last: index after the last one.
+        highest_watts: power above which a rise is a leap.
+    """
+    start = max(0, first - POLLS_BEFORE)
+    t, c = times[start : last + 1], joules[start : last + 1]
+    moves = np.flatnonzero(np.diff(c) != 0) + 1  # indices of the polls that saw an update
+    before = np.concatenate([[-1], moves[:-1] - 1])
+    # Of the first update there is only known that no counter takes a second for one.
+    since = np.where(before < 0, t[0] - SLOWEST_UPDATE_SECONDS, t[before])
+    seconds = t[np.minimum(moves + 1, t.size - 1)] - since
+    rises = c[moves] - c[moves - 1]
+    counted = (moves > first - start) & (moves < last - start)
+    watts = np.where(counted, rises / np.maximum(seconds, 1e-6), 0.0)
+    if watts.max(initial=0.0) <= highest_watts:
+        return None
+    steepest = int(watts.argmax())
+    return float(rises[steepest]), float(seconds[steepest])
+
+
 @dataclasses.dataclass(frozen=True)
 class StatePoll:
-    """State of a GPU at `time` (seconds); None is what it does not report."""
+    """State of a GPU at `time` (seconds); None is what it does not report.
+
+    `busy_share` is the share of the last moments in which a kernel ran, in [0, 1].
+    """
 
     time: float
     celsius: float | None
@@ -146,6 +196,7 @@ class StatePoll:
     throttle: tuple[str, ...] | None
     power_limit_watts: float | None
     processes: int | None
+    busy_share: float | None = None
 
 
 @dataclasses.dataclass
@@ -153,8 +204,10 @@ class DeviceTrace:
     """All polls of one device so far: a GPU, or one RAPL counter.
 
     Power and counter have times of their own, because either may fail without the other. `*_error` is the
-    last error of each source; `last_seconds` is the time of the last poll, failed ones included. `mig` says
-    whether the GPU is in MIG mode. If `uuid` names a MIG instance, the readings are of its whole GPU.
+    last error of each source; `last_seconds` is the time of the last poll, failed ones included.
+    `rejected_times` and `rejected_watts` are power readings that cannot be true. `highest_limit_watts` is the
+    highest power cap seen. `mig` says whether the GPU is in MIG mode. If `uuid` names a MIG instance, the
+    readings are of its whole GPU.
     """
 
     uuid: str
@@ -169,6 +222,16 @@ class DeviceTrace:
     counter_error: str | None = None
     states: list[StatePoll] = dataclasses.field(default_factory=list)
     mig: bool | None = None
+    rejected_times: list[float] = dataclasses.field(default_factory=list)
+    rejected_watts: list[float] = dataclasses.field(default_factory=list)
+    highest_limit_watts: float | None = None
+
+    @property
+    def power_range(self) -> plausible.PowerRange:
+        """What the device's power can be."""
+        if self.power_field == rapl.FIELD:
+            return plausible.PROCESSOR_RANGE
+        return plausible.power_range(self.highest_limit_watts)
 
     def forget_before(self, moment: float) -> None:
         """Drop the polls of before `moment`, in seconds on time.monotonic; the last one before it stays."""
@@ -176,6 +239,8 @@ class DeviceTrace:
         del self.power_times[:first], self.watts[:first]
         first = max(0, bisect.bisect_left(self.counter_times, moment) - 1)
         del self.counter_times[:first], self.joules[:first]
+        first = bisect.bisect_left(self.rejected_times, moment)
+        del self.rejected_times[:first], self.rejected_watts[:first]
         self.states = [state for state in self.states if state.time >= moment]
 
     def add(self, line: dict[str, Any]) -> None:
@@ -193,18 +258,21 @@ class DeviceTrace:
                 throttle,
                 line["power_limit_watts"],
                 line["processes"],
+                line.get("busy_share"),
             )
             self.states.append(state)
+            if state.power_limit_watts is not None:
+                self.highest_limit_watts = max(state.power_limit_watts, self.highest_limit_watts or 0.0)
             return
         self.last_seconds = time
         self.power_error = line.get("power_error") or self.power_error
         self.counter_error = line.get("counter_error") or self.counter_error
-        watts = line.get("watts")
-        if watts is not None and watts <= 0:  # a GPU that answers draws power: this is a failed reading
-            self.power_error = "read 0 W"
-        elif watts is not None:
+        if (watts := line.get("watts")) is not None:
             self.power_times.append(time)
             self.watts.append(float(watts))
+        if (rejected := line.get("rejected_watts")) is not None:
+            self.rejected_times.append(time)
+            self.rejected_watts.append(float(rejected))
         if (joules := line.get("joules")) is not None:
             self.counter_times.append(time)
             self.joules.append(float(joules))

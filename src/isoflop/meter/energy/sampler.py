@@ -9,11 +9,13 @@ single write. A poll of a GPU:
     {"time":81.250113,"uuid":"GPU-...","watts":301.2,"joules":9120.5}
 
 `time` is time.monotonic, which on Linux is one clock for all processes, taken between the two readings. A
-reading that failed is left out, and power_error or counter_error holds NVML's name for the error. About once
-a second follows the GPU's state, from a thread of its own, since these calls can be slow:
+reading that failed is left out, and power_error or counter_error holds NVML's name for the error. A power
+that cannot be true (meter/device/plausible.py) has failed too, whatever NVML says: it stands as
+rejected_watts. About once a second follows the GPU's state, from a thread of its own, since these calls can
+be slow:
 
     {"time":81.25,"uuid":"GPU-...","celsius":61,"sm_clock_mhz":1410,"throttle":["SwPowerCap"],
-     "power_limit_watts":400.0,"processes":1}
+     "power_limit_watts":400.0,"processes":1,"busy_share":0.98}
 
 A processor's counters (RAPL) are polled likewise, without watts and with their wrap-around undone. The first
 line of each device is {"uuid", "name", "power_field", "board", "mig"}, with the UUID of the physical GPU
@@ -29,6 +31,7 @@ does not delay the polls of the others.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import json
 import math
@@ -42,7 +45,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from isoflop.meter.device import nvml
+from isoflop.meter.device import nvml, plausible
 from isoflop.meter.energy import rapl
 
 Line = dict[str, Any]
@@ -56,11 +59,32 @@ GRACE_SECONDS = 0.3
 IGNORED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
-def poll(gpu: nvml.Device, uuid: str) -> Line:
+class PlausiblePower:
+    """Range of a GPU's power by the highest limit seen, which the thread of the state reports."""
+
+    def __init__(self) -> None:
+        self._limit_watts: float | None = None
+
+    def report_limit(self, watts: float | None) -> None:
+        """Take note of the limit in force. A lowered one counts no less: power falls after its limit does."""
+        if watts is not None:
+            self._limit_watts = max(watts, self._limit_watts or 0.0)
+
+    @property
+    def range(self) -> plausible.PowerRange:
+        """What a reading can be now."""
+        return plausible.power_range(self._limit_watts)
+
+
+def poll(gpu: nvml.Device, uuid: str, power: PlausiblePower) -> Line:
     """Read the power, then the counter, of one GPU; an error becomes part of the poll and is never raised."""
     line: Line = {"time": 0.0, "uuid": uuid}
     try:
-        line["watts"] = round(nvml.watts(gpu), 3)
+        watts = nvml.watts(gpu)
+        if power.range.contains(watts):
+            line["watts"] = round(watts, 3)
+        else:
+            line |= {"rejected_watts": round(watts, 3), "power_error": f"read {watts:.3g} W"}
     except nvml.NvmlError as error:
         line["power_error"] = error.name
     # One time for both readings, taken between them, so that neither is off by the duration of both calls.
@@ -78,7 +102,7 @@ def failed_poll(uuid: str, error: str) -> Line:
     return {"time": _now(), "uuid": uuid, "power_error": error, "counter_error": error}
 
 
-def poll_state(gpu: nvml.Device, uuid: str) -> Line:
+def poll_state(gpu: nvml.Device, uuid: str, power: PlausiblePower) -> Line:
     """Read a GPU's state; what it does not support is null, and the last error is named in `state_error`."""
     line: Line = {"time": _now(), "uuid": uuid}
     readings: dict[str, Callable[[nvml.Device], Any]] = {
@@ -87,6 +111,7 @@ def poll_state(gpu: nvml.Device, uuid: str) -> Line:
         "throttle": nvml.throttle_reasons,
         "power_limit_watts": nvml.power_limit_watts,
         "processes": nvml.compute_processes,
+        "busy_share": nvml.busy_share,
     }
     for name, read_value in readings.items():
         try:
@@ -95,6 +120,7 @@ def poll_state(gpu: nvml.Device, uuid: str) -> Line:
             line |= {name: None, "state_error": error.name}
     if line["processes"] is not None:
         line["processes"] = len(line["processes"])
+    power.report_limit(line["power_limit_watts"])
     return line
 
 
@@ -152,8 +178,11 @@ def sample_gpu(
         return
     description = {"name": gpu.name, "power_field": gpu.power_field, "board": gpu.uuid, "mig": gpu.mig}
     write({"uuid": uuid} | description)
-    _thread(pace, functools.partial(poll_state, gpu, uuid), STATE_SECONDS, write, stop)
-    pace(functools.partial(poll, gpu, uuid), period_seconds, write, stop)
+    power = PlausiblePower()
+    with contextlib.suppress(nvml.NvmlError):  # before the first poll; an error now may be gone at the next
+        power.report_limit(nvml.power_limit_watts(gpu))
+    _thread(pace, functools.partial(poll_state, gpu, uuid, power), STATE_SECONDS, write, stop)
+    pace(functools.partial(poll, gpu, uuid, power), period_seconds, write, stop)
 
 
 def sample_gpus(uuids: Sequence[str], period_seconds: float, write: Write, stop: threading.Event) -> None:

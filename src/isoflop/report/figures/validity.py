@@ -141,13 +141,13 @@ def collapse_figure(seen: Collapse) -> Figure:
 def _collapse(seen: Collapse) -> Drawing:
     png, svg = canvas.render(collapse_figure(seen))
     title = "Collapse of normalised loss curves"
-    noise = "not known" if seen.noise is None else number(seen.noise, 2)
+    noise = "unknown" if seen.noise is None else number(seen.noise, 2)
+    seeds = "no size has several seeds" if seen.noise is None else f"seeds of one size by {noise} (grey)"
     caption = (
         f"Training loss less {number(seen.irreducible)} nats, over its value in the last fifth of the run, "
         f"for {len(seen.curves)} sizes whose data grow with size; divided by the mean of all sizes, so that "
         "curves that collapse lie on 1 (Qiu et al. 2025). They differ by a root mean square of "
-        f"{number(seen.deviation, 2)} in ln; seeds of one size by {noise}"
-        f"{'' if seen.noise is None else ' (grey)'}. Farthest: {collapse.farthest(seen).subject.name}."
+        f"{number(seen.deviation, 2)} in ln; {seeds}. Farthest: {collapse.farthest(seen).subject.name}."
     )
     alt = f"{title}: {len(seen.curves)} curves, deviation {number(seen.deviation, 2)}, seed noise {noise}."
     return Drawing(LOSS_COLLAPSE, title, alt, caption, png, svg)

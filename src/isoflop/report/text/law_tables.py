@@ -40,10 +40,14 @@ class Formula:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """The laws of one pair of axes. `ratios` are the columns of `ahead`, with their counts of predictions."""
+    """The laws of one pair of axes. `ratios` are the columns of `ahead`, with their counts of predictions.
+
+    `warnings` are about its points.
+    """
 
     title: str
     note: str
+    warnings: tuple[str, ...]
     ratios: tuple[str, ...]
     ranks: tuple[LawRow, ...]
     formulas: tuple[Formula, ...]
@@ -62,6 +66,7 @@ def group(report: FitReport) -> Group:
     return Group(
         title=views.title(report.x, report.y),
         note=_note(report),
+        warnings=report.warnings,
         ratios=_ratios(report),
         ranks=tuple(ranks),
         formulas=tuple(_formula(fit) for fit in report.fits),

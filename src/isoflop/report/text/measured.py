@@ -13,7 +13,7 @@ from isoflop.curve.check.front import CheckReport
 from isoflop.curve.result import FitReport
 from isoflop.report.text import costs
 from isoflop.report.text.costs import Halving
-from isoflop.report.text.numerals import factor, interval, number, plural
+from isoflop.report.text.numerals import factor, interval, number, plural, short_of
 from isoflop.report.text.trust import trust
 from isoflop.table import target
 from isoflop.table.held_out import FORECAST
@@ -32,9 +32,8 @@ def gaps(report: FitReport, seeds: pd.Series[int]) -> list[str]:
     decades = math.log10(report.x_max / report.x_min)
     missing = []
     if decades < LEAST_DECADES:
-        missing.append(
-            f"training compute spans only {number(decades, 2)} decades, {LEAST_DECADES:g} are needed"
-        )
+        spanned = short_of(decades, LEAST_DECADES)
+        missing.append(f"training compute spans only {spanned} decades, {LEAST_DECADES:g} are needed")
     if report.configs < LEAST_CONFIGS or report.scales < LEAST_SCALES:
         shapes, scales = plural(report.configs, "configuration"), plural(report.scales, "compute scale")
         missing.append(f"there are only {shapes} at {scales}, {LEAST_CONFIGS} at {LEAST_SCALES} are needed")

@@ -25,6 +25,13 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value / 10.0**exponent:.{digits - 1}f} × 10{str(exponent).translate(_SUPERSCRIPT)}"
 
 
+def short_of(value: float, limit: float, digits: int = 2) -> str:
+    """`value`, which lies under `limit`, with the digits it takes to read as less: 1.48 of 1.5, not 1.5."""
+    while digits < 15 and float(f"{value:.{digits - 1}e}") >= limit:
+        digits += 1
+    return number(value, digits)
+
+
 def compact(value: float | None, digits: int = 4) -> str:
     """`value` in the shortest form that a script can still read as a number; a dash where unknown."""
     return UNKNOWN if value is None or math.isnan(value) else f"{value:.{digits}g}"

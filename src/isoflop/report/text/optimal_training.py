@@ -18,7 +18,7 @@ from isoflop.curve.language.result import CountedOptimum, OptimalTraining
 from isoflop.curve.result import Estimate, FitReport, Interval
 from isoflop.report.text import measured
 from isoflop.report.text.amounts import amount, bare
-from isoflop.report.text.numerals import estimate, factor, interval, number, plural
+from isoflop.report.text.numerals import estimate, factor, interval, number, plural, short_of
 from isoflop.table import target
 
 
@@ -49,7 +49,8 @@ def _gaps(optimal: OptimalTraining, seeds: pd.Series[int]) -> list[str]:
     decades = math.log10(optimal.largest.compute / optimal.curve[0].compute)
     missing = []
     if decades < LEAST_DECADES:
-        missing.append(f"budgets span only {number(decades, 2)} decades, {LEAST_DECADES:g} are needed")
+        spanned = short_of(decades, LEAST_DECADES)
+        missing.append(f"budgets span only {spanned} decades, {LEAST_DECADES:g} are needed")
     if optimal.configs < LEAST_CONFIGS:
         missing.append(f"there are only {optimal.configs} configurations, {LEAST_CONFIGS} are needed")
     if len(seeds) and int(seeds.max()) == 1:

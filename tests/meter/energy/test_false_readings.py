@@ -1,0 +1,316 @@
+"""Readings that NVML calls a success and that cannot be true: gaps, named in the grade, never joules."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isoflop import record
+from isoflop.meter.energy import frozen, rapl
+from isoflop.meter.energy.device_reading import DeviceReading, read_device
+from isoflop.meter.energy.measurement import Circumstances, combine
+from isoflop.meter.energy.polls import DeviceTrace, PollReader, StatePoll, Window, counter_difference
+from isoflop.meter.energy.window_meter import WindowMeter
+from isoflop.record import Energy
+from isoflop.table.power_rows import power_rows
+
+WINDOW = Window(1.0, 13.0)
+TIMES = np.arange(0, 14, 0.1)
+UUID = "GPU-00000000-0000-0000-0000-000000000000"
+
+
+def trace_of(
+    watts: np.ndarray | float,
+    counted: np.ndarray | None,
+    busy: float | None = None,
+    limit: float | None = 400.0,
+) -> DeviceTrace:
+    """Polls of 14 s at 0.1 s: the power read and the counter, None without one."""
+    read = np.broadcast_to(np.asarray(watts, dtype=float), TIMES.shape)
+    trace = DeviceTrace("GPU-a", "NVIDIA Stub", "field", TIMES.tolist(), read.tolist())
+    if counted is not None:
+        trace.counter_times, trace.joules = TIMES.tolist(), counted.tolist()
+    trace.states = [StatePoll(float(t), 60, 1400, (), limit, 1, busy) for t in range(14)]
+    trace.highest_limit_watts = limit
+    return trace
+
+
+def energy_of(trace: DeviceTrace) -> tuple[Energy | None, str | None]:
+    energy, reason = combine([read(trace)], [WINDOW], Circumstances())
+    assert energy is None or record.problem(energy) is None
+    return energy, reason
+
+
+def read(trace: DeviceTrace) -> DeviceReading:
+    return read_device(trace, [WINDOW], None, 0.3)
+
+
+STEADY = 1e5 + 300 * TIMES
+
+
+# ---- power readings
+
+
+@pytest.mark.parametrize(("every", "grade"), [(0, "A"), (40, "B"), (10, "C")])
+def test_readings_that_cannot_be_true_are_counted_in_the_grade(every: int, grade: str) -> None:
+    trace = trace_of(300, STEADY)
+    for i in range(20, 120, every or 1000) if every else ():
+        trace.rejected_times.append(trace.power_times[i])
+        trace.rejected_watts.append(4294967.295)
+    kept = [i for i, t in enumerate(trace.power_times) if t not in trace.rejected_times]
+    trace.power_times, trace.watts = TIMES[kept].tolist(), [300.0] * len(kept)
+    trace.rejected_times.append(0.5)  # before the window: costs nothing
+    trace.rejected_watts.append(4294967.295)
+    energy, reason = energy_of(trace)
+    assert energy is not None, reason
+    assert energy.grade == grade
+    assert energy.integral_joules == pytest.approx(3600)
+    assert energy.devices[0].peak_watts == 300
+    assert ("(such as 4.29e+06 W)" in " ".join(energy.grade_reasons)) == (every > 0)
+
+
+def test_so_many_false_readings_that_the_window_is_not_covered_leave_no_integral() -> None:
+    trace = trace_of(300, None)
+    trace.power_times, trace.watts = TIMES[::8].tolist(), [300.0] * len(TIMES[::8])
+    trace.power_error = "read 4.29e+06 W"
+    energy, reason = energy_of(trace)
+    assert energy is None
+    assert "power was read in only" in str(reason)
+    assert "read 4.29e+06 W" in str(reason)
+
+
+# ---- frozen readings
+
+
+def test_a_reading_frozen_while_the_gpu_was_busy_is_unknown_without_a_counter() -> None:
+    energy, reason = energy_of(trace_of(62.5, None, busy=0.97))
+    assert energy is None
+    assert "frozen at 62.5 W for 11.9 s" in str(reason)
+
+
+@pytest.mark.parametrize(("busy", "known"), [(0.49, True), (0.5, False), (None, True)])
+def test_an_idle_gpu_may_repeat_its_reading(busy: float | None, known: bool) -> None:
+    energy, _ = energy_of(trace_of(62.5, None, busy=busy))
+    assert (energy is not None) == known
+
+
+@pytest.mark.parametrize(("seconds", "frozen_joules"), [(4.8, 0), (5.2, 1)])
+def test_only_a_long_repetition_is_proof_of_a_frozen_sensor(seconds: float, frozen_joules: int) -> None:
+    moving = 300 + 20 * np.sin(TIMES)
+    repeated = np.where((TIMES > 3) & (3 + seconds > TIMES), 62.5, moving)
+    stretches = frozen.frozen_readings(trace_of(repeated, None, busy=1.0), [WINDOW])
+    assert len(stretches) == frozen_joules
+
+
+def test_with_a_busy_gpu_and_a_counter_the_counter_alone_is_the_figure() -> None:
+    energy, reason = energy_of(trace_of(62.5, STEADY, busy=0.97))
+    assert energy is not None, reason
+    assert (energy.used, energy.integral_joules, energy.grade) == ("counter", None, "C")
+    assert energy.energy_joules == pytest.approx(3600)
+    assert "frozen at 62.5 W" in str(energy.integral_joules_reason)
+    assert "the power reading was frozen for 99% of the time" in energy.grade_reasons
+
+
+def test_a_constant_power_that_the_counter_confirms_is_not_frozen() -> None:
+    energy, reason = energy_of(trace_of(300, STEADY, busy=1.0))
+    assert energy is not None, reason
+    assert energy.grade == "A"
+
+
+def test_a_frozen_stretch_is_never_the_figure_once_the_counter_failed_elsewhere() -> None:
+    moving = 300 + 20 * np.sin(7 * TIMES)
+    frozen_power = np.where((TIMES > 3) & (TIMES < 8), 62.5, moving)
+    jumped = STEADY + np.where(TIMES > 11, 1e6, 0)
+    energy, reason = energy_of(trace_of(frozen_power, jumped))
+    assert energy is None
+    assert "frozen at 62.5 W" in str(reason)
+    assert "it jumped" in str(reason)
+
+
+# ---- the counter
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e-3, 1e3, 1e6])
+def test_a_counter_in_another_unit_is_not_joules(unit: float) -> None:
+    energy, reason = energy_of(trace_of(300 + np.sin(TIMES), STEADY * unit))
+    assert energy is not None, reason
+    assert (energy.used, energy.counter_joules, energy.grade) == ("integral", None, "C")
+    assert energy.energy_joules == pytest.approx(3600, rel=1e-3)
+    assert "another unit" in str(energy.counter_joules_reason)
+
+
+@pytest.mark.parametrize("at", [1.35, 6.0, 12.95])
+@pytest.mark.parametrize("joules", [500.0, 1e6])
+def test_a_counter_that_jumps_forward_gives_way_to_the_integral(at: float, joules: float) -> None:
+    jumped = STEADY + np.where(at < TIMES, joules, 0)
+    energy, reason = energy_of(trace_of(300 + np.sin(TIMES), jumped))
+    assert energy is not None, reason
+    assert (energy.used, energy.grade) == ("integral", "C")
+    assert "above 800 W: it jumped" in str(energy.counter_joules_reason)
+    assert energy.energy_joules == pytest.approx(3600, rel=1e-3)
+
+
+@pytest.mark.parametrize("at", [0.35, 13.55])
+def test_a_jump_outside_the_window_does_no_harm(at: float) -> None:
+    energy, reason = energy_of(trace_of(300 + np.sin(TIMES), STEADY + np.where(at < TIMES, 1e6, 0)))
+    assert energy is not None, reason
+    assert (energy.used, energy.grade) == ("counter", "A")
+
+
+@pytest.mark.parametrize("update", [0.02, 0.1, 0.25, 0.9])
+@pytest.mark.parametrize("watts", [300.0, 790.0])
+def test_a_slow_counter_makes_steps_and_no_jumps(update: float, watts: float) -> None:
+    counted = 1e5 + watts * np.floor(TIMES / update) * update
+    for begin in (0.05, 1.0, 3.33):
+        assert counter_difference(TIMES, counted, begin, 13, 0.3, 800.0)[1] is None
+
+
+def test_a_reading_that_was_held_up_is_no_jump() -> None:
+    """Time stamps are taken before the counter is read: a call of 2 s reads what was drawn meanwhile."""
+    times = np.concatenate([TIMES[TIMES < 5], TIMES[TIMES > 7]])
+    counted = 1e5 + 700 * times
+    counted[times.searchsorted(4.95) - 1] += 700 * 2
+    assert counter_difference(times, counted, 1, 13, 0.3, 800.0)[1] is None
+
+
+@pytest.mark.parametrize(("watts", "sound"), [(0.98, False), (1.02, True), (799, True), (801, False)])
+def test_a_steady_rise_that_no_gpu_draws_is_false(watts: float, sound: bool) -> None:
+    reading = read(trace_of(300, 1e5 + watts * TIMES)).counter
+    assert (reading.joules is not None) == sound
+    assert ("the device can draw: it counts in another unit" in str(reading.reason)) != sound
+    brief = [Window(3.0, 3.9)]  # may lie between two updates: nothing is concluded
+    assert read_device(trace_of(300, 1e5 + watts * TIMES), brief, None, 0.3).counter.joules is not None
+
+
+def test_a_processors_counter_that_jumps_is_unknown() -> None:
+    trace = trace_of(0, STEADY + np.where(TIMES > 6, 262144, 0), limit=None)
+    trace.power_field, trace.watts, trace.power_times = rapl.FIELD, [], []
+    assert "above 2000 W: it jumped" in str(read(trace).counter.reason)
+    trace.joules = (1e5 + 0.01 * TIMES).tolist()  # memory that draws next to nothing
+    assert read(trace).counter.joules == pytest.approx(0.12, rel=1e-6)
+
+
+# ---- real polls
+
+POLLS = Path(__file__).parents[4] / "shared" / "gpu"
+
+
+@pytest.mark.skipif(not POLLS.exists(), reason="no polls of a real GPU beside the repository")
+def test_nothing_that_a_real_gpu_reads_is_refused() -> None:
+    for path in sorted(POLLS.glob("**/power/*.jsonl"))[:20]:
+        uuids = {json.loads(line)["uuid"] for line in path.read_text().splitlines()}
+        reader = PollReader(path, sorted(uuids))
+        reader.update()
+        for trace in reader.traces.values():
+            whole = [Window(trace.counter_times[2], trace.counter_times[-3])]
+            assert all(trace.power_range.contains(watts) for watts in trace.watts)
+            assert read_device(trace, whole, None, 0.3).counter.reason is None
+            assert frozen.frozen_readings(trace, whole) == ()
+
+
+# ---- over the stub
+
+
+def metered(
+    seconds: float, fault: Path | None = None, polls: Path | None = None
+) -> tuple[Energy | None, str]:
+    """Meter one window, in whose middle a fault of the stub begins that ends after 0.15 s."""
+    with WindowMeter([UUID], period_seconds=0.05, polls_path=polls) as meter:
+        meter.begin()
+        time.sleep(seconds / 2)
+        if fault:
+            fault.touch()
+            time.sleep(0.15)
+            fault.unlink()
+        time.sleep(seconds / 2)
+        meter.end()
+        energy, reason = meter.measurement()
+    return energy, str(reason)
+
+
+@pytest.mark.slow
+def test_the_sampler_rejects_a_power_that_cannot_be_and_keeps_it_on_file(
+    patient: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    patient.setenv("STUB_FALSE", str(tmp_path / "now"))
+    polls = tmp_path / "polls.jsonl"
+    energy, reason = metered(0.6, tmp_path / "now", polls)
+    assert energy is not None, reason
+    assert energy.integral_joules == pytest.approx(300 * energy.window_seconds, rel=1e-3)
+    assert energy.devices[0].peak_watts == 300
+    assert any("4.29e+06 W" in each for each in energy.grade_reasons)
+    lines = [json.loads(line) for line in polls.read_text().splitlines()]
+    assert next(line["rejected_watts"] for line in lines if "rejected_watts" in line) == 4294967.295
+    assert {row["power/device_0_watts"] for row in power_rows(polls)} == {300.0}
+
+
+@pytest.mark.slow
+def test_a_limit_a_clock_and_a_temperature_that_cannot_be_are_unknown(patient: pytest.MonkeyPatch) -> None:
+    patient.setenv("STUB_FALSE_STATE", "1")
+    energy, reason = metered(0.4)
+    assert energy is not None, reason
+    device = energy.devices[0]
+    assert (device.sm_clock_mhz, device.temperature_begin_celsius) == (None, None)
+    assert device.power_limit_watts == 400
+
+
+@pytest.mark.slow
+def test_a_power_field_that_always_answers_nonsense_leaves_the_counter(patient: pytest.MonkeyPatch) -> None:
+    patient.setenv("STUB_FALSE", "/")
+    energy, reason = metered(0.4)
+    assert energy is not None, reason
+    assert (energy.used, energy.integral_joules) == ("counter", None)
+    assert energy.integral_joules_reason == "power was never read (read 4.29e+06 W)"
+    assert energy.devices[0].power_field == "nvmlDeviceGetPowerUsage"
+
+
+@pytest.mark.slow
+def test_a_counter_that_jumps_during_training(patient: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    patient.setenv("STUB_JUMP", str(tmp_path / "now"))
+    with WindowMeter([UUID], period_seconds=0.05) as meter:
+        meter.begin()
+        time.sleep(0.3)
+        (tmp_path / "now").touch()
+        time.sleep(0.3)
+        meter.end()
+        energy, reason = meter.measurement()
+    assert energy is not None, reason
+    assert energy.used == "integral"
+    assert "it jumped" in str(energy.counter_joules_reason)
+    assert energy.energy_joules == pytest.approx(300 * energy.window_seconds, rel=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unit", ["0.001", "1000"])
+def test_a_counter_in_another_unit_during_training(patient: pytest.MonkeyPatch, unit: str) -> None:
+    patient.setenv("STUB_UNIT", unit)
+    energy, reason = metered(1.2)
+    assert energy is not None, reason
+    assert energy.used == "integral"
+    assert "another unit" in str(energy.counter_joules_reason)
+    assert energy.energy_joules == pytest.approx(300 * energy.window_seconds, rel=1e-6)
+
+
+@pytest.mark.slow
+def test_a_frozen_reading_of_a_busy_gpu(patient: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    patient.setenv("STUB_FROZEN", "/")
+    patient.setenv("STUB_NO_COUNTER", "1")
+    patient.setenv("STUB_BUSY", "97")
+    patient.setattr(frozen, "LEAST_BUSY_SECONDS", 0.5)
+    patient.setattr(frozen, "LEAST_FROZEN_SECONDS", 0.1)
+    polls = tmp_path / "polls.jsonl"
+    with WindowMeter([UUID], period_seconds=0.05, polls_path=polls) as meter:
+        meter.begin()
+        time.sleep(1.3)
+        meter.end()
+        meter._reach_seconds = 0.15
+        energy, reason = meter.measurement()
+    assert energy is None
+    assert "frozen at 300 W" in str(reason)
+    reader = PollReader(polls, [UUID])
+    reader.update()
+    assert reader.traces[UUID].states[0].busy_share == 0.97
