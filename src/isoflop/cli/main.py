@@ -36,6 +36,8 @@ VERBS = (run, sweep, status, aggregate, check, fit, report, score, paper, wandb,
 RECORDED = ("run", "sweep")
 """Verbs whose results stand in records, whether they are printed or not."""
 TAKE_OVERRIDES = ("run", "sweep", "flops")
+LEAST_FILES = 64
+"""Open files that a sweep needs, with room to spare."""
 OF_THE_PATH = (
     PermissionError,
     FileNotFoundError,
@@ -129,8 +131,10 @@ def _explain(error: BaseException) -> tuple[str, int]:
 def _limit_of(error: BaseException) -> str:
     """Return the limit of the shell (ulimit) that an error may come from, with what to do; else nothing."""
     number = error.errno if isinstance(error, OSError) else None
-    if number == errno.EMFILE:
-        return f": {resource.getrlimit(resource.RLIMIT_NOFILE)[0]} are allowed: raise it with ulimit -n"
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    # In the fork server it is an EOFError here: its own message is lost with it.
+    if number == errno.EMFILE or (number is None and files < LEAST_FILES):
+        return f": the shell allows {files} open files: raise it with ulimit -n"
     if number == errno.EFBIG:
         return ": the shell limits the size of files: ulimit -f unlimited"
     # Where memory ends while a library is loaded, the error can be any: that it is limited is worth saying.
