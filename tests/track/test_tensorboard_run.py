@@ -53,7 +53,7 @@ def test_evaluations_of_a_small_run_have_steps_of_their_own(
     """Half a MFLOP, half a millisecond and a tenth of a millijoule apart, and 1e21 FLOPs beside them."""
     flops = [500e3, 1000e3, 1500e3, 1e21]
     curve = [
-        CurvePoint(step, 32 * step, 0.1, 0.5, 5e-4 * step, used, None, 1e-4 * step, None)
+        CurvePoint(step, 32 * step, 5e-4 * step, 0.1, 0.5, used, None, 1e-4 * step, None)
         for step, used in enumerate(flops, 1)
     ]
     tensorboard_run = importlib.import_module("isoflop.track.tensorboard_run")  # imports tensorboardX
