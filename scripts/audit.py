@@ -2,8 +2,8 @@
 
     python scripts/audit.py     (make audit; under a minute)
 
-Exit code 1 and a line for each hole; a line and exit code 0 where no index answers, as behind a firewall, since
-then nothing is known. pip-audit alone says "No known vulnerabilities found" there.
+Exit code 1 and a line for each hole; a line and exit code 0 where no index answers, as behind a firewall,
+since then nothing is known. pip-audit alone says "No known vulnerabilities found" there.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def lines(report: dict[str, Any] | None) -> tuple[list[str], int]:
     if not known:
         return ["audit: no package index answered: nothing was checked"], 0
     holes = [
-        f"{each['name']} {each['version']}: {hole['id']}, fixed in {', '.join(hole['fix_versions']) or 'none'}"
+        f"{each['name']} {each['version']}: {hole['id']}, "
+        f"fixed in {', '.join(hole['fix_versions']) or 'no version'}"
         for each in known
         for hole in each["vulns"]
     ]

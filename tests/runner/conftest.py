@@ -22,6 +22,11 @@ class StopAfter(signals.Stop):
         self.looks -= 1
         return "SIGTERM received" if self.looks < 0 else None
 
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Stop at steps only: looks are counted."""
+        yield
+
 
 @pytest.fixture
 def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:

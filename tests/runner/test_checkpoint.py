@@ -96,7 +96,7 @@ def wait_for(pattern: str, folder: Path, process: subprocess.Popen[bytes]) -> No
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGHUP, signal.SIGINT, signal.SIGKILL])
 def test_a_real_signal_costs_no_bit(number: signal.Signals, make_config: MakeConfig, tmp_path: Path) -> None:
     process = start(tmp_path)
     wait_for("checkpoints/*.pt", tmp_path, process)
@@ -188,7 +188,7 @@ def test_a_point_that_was_removed_is_trained_again(
 
 
 def test_a_full_disk_costs_the_checkpoint_and_not_the_run(
-    make_config: MakeConfig, stop_after: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = make_config(*TRUNK, "launch.checkpoint_seconds=0.000001")
 
@@ -196,8 +196,8 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_run(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(snapshot_file, "write_bytes", full)
-    with pytest.warns(RuntimeWarning, match="no checkpoint was written"):
-        found = run.run(config)
+    found = run.run(config)
+    assert "isoflop: no checkpoint was written" in capsys.readouterr().err
     assert {r.state for r in found} == {"done"}
 
 

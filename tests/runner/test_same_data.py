@@ -165,13 +165,12 @@ def test_a_checkpoint_of_an_earlier_version_is_resumed_and_says_it_from_then_on(
 ) -> None:
     interrupt(on_text)
     path = checkpoint.path_of(on_text)
-    stored = snapshot_file.load(path, CPU)
-    assert stored is not None
-    state = msgspec.json.decode(stored[0], type=TrainingState)
+    stored = snapshot_file.read(path)
+    state = msgspec.json.decode(stored.header, type=TrainingState)
     assert state.split_sha256 == prepare(on_text, CPU).data.split_sha256
     older = msgspec.json.decode(msgspec.json.encode(replace(state, split_sha256=None)))
     del older["split_sha256"]
-    snapshot_file.save(path, msgspec.json.encode(older).decode(), stored[1])
+    snapshot_file.save(path, msgspec.json.encode(older).decode(), stored.snapshots)
     interrupt(on_text)
     written = checkpoint.read_state(on_text)
     assert written is not None

@@ -15,11 +15,11 @@ from isoflop import record as records
 from isoflop.cli import main
 from isoflop.cli.terminal import status_table
 from isoflop.config import Config, ConfigError
-from isoflop.record import Record, heartbeat
+from isoflop.record import SCHEMA, Record, heartbeat
 from isoflop.record.heartbeat import Heartbeat, HeartbeatWriter
 from isoflop.sweep import grid, retry, status
 from isoflop.sweep.grid import PlannedRun
-from isoflop.sweep.slurm import submission
+from isoflop.sweep.slurm import queue, submission
 from isoflop.sweep.slurm.submission import Chunk, Submission
 from isoflop.sweep.status import RunStatus
 
@@ -194,6 +194,133 @@ def test_a_damaged_record_is_lost_and_a_missing_manifest_refused(
     assert (first.state, "damaged" in str(first.reason)) == ("lost", True)
     with pytest.raises(ConfigError, match="no manifest"):
         status.read_status(tmp_path)
+
+
+@pytest.mark.parametrize(("newer", "state"), [(0, "done"), (1, "lost")])
+def test_a_record_of_a_newer_schema_is_not_done(
+    newer: int, state: str, runs: tuple[PlannedRun, ...], leave: Leave
+) -> None:
+    leave(runs[0], "done")
+    path = records.path_of(runs[0].config.directory, runs[0].run_id)
+    path.write_text(path.read_text().replace(f'"schema": {SCHEMA}', f'"schema": {SCHEMA + newer}'))
+    first = by_width(runs[0].config.directory)[4]
+    assert first.state == state
+    assert first.reason == (records.newer_schema(path, SCHEMA + 1) if newer else None)
+
+
+def test_a_record_that_cannot_be_read_is_not_missing(runs: tuple[PlannedRun, ...]) -> None:
+    path = records.path_of(runs[0].config.directory, runs[0].run_id)
+    path.mkdir(parents=True)
+    first = by_width(runs[0].config.directory)[4]
+    assert first.state == "lost"
+    assert f"{path}: cannot be read (Is a directory)" in str(first.reason)
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        (None, "running"),
+        (PermissionError(1, "another user's"), "running"),
+        (ProcessLookupError(3, "gone"), "lost"),
+    ],
+)
+def test_the_process_of_another_user_exists(
+    answer: OSError | None, state: str, runs: tuple[PlannedRun, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_heartbeat(runs[0], pid=4321)
+    asked: list[tuple[int, int]] = []
+
+    def kill(pid: int, number: int) -> None:
+        asked.append((pid, number))
+        if answer is not None:
+            raise answer
+
+    monkeypatch.setattr(os, "kill", kill)
+    assert by_width(runs[0].config.directory)[4].state == state
+    assert set(asked) == {(4321, 0)}, "signal 0 only asks"
+
+
+@pytest.mark.parametrize(
+    ("slurm_state", "written_after", "record", "state"),
+    [
+        ("PENDING", 10, "interrupted", "pending"),  # requeued: it will resume
+        ("RUNNING", 10, "interrupted", "running"),  # started again
+        ("COMPLETING", 10, "interrupted", "running"),
+        ("REQUEUED", 10, "interrupted", "pending"),
+        ("RUNNING", 10, "failed", "failed"),  # one run of several in the task
+        ("RUNNING", -10, "failed", "running"),  # the record of the submission before
+        ("PENDING", 10, "oom", "oom"),
+        ("PENDING", -10, "oom", "pending"),
+    ],
+)
+def test_a_requeued_task_waits_or_runs_whatever_its_interrupted_record_says(
+    slurm_state: str,
+    written_after: float,
+    record: str,
+    state: str,
+    runs: tuple[PlannedRun, ...],
+    leave: Leave,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    queued(runs, 3, written_ago=100)
+    leave(runs[0], record)
+    written = time.time() - 100 + written_after
+    os.utime(records.path_of(runs[0].config.directory, runs[0].run_id), (written, written))
+    stub_slurm(tmp_path / "bin", monkeypatch, squeue=f"7|0|{slurm_state}|BeginTime|\n")
+    first = by_width(runs[0].config.directory)[4]
+    assert first.state == state
+    if state == "pending":
+        assert first.reason == "SLURM task 7_0 waits: BeginTime"
+    if state == record:
+        assert first.reason == f"{record} for the test"
+
+
+@pytest.mark.parametrize(
+    ("ended", "state"),
+    [
+        ("CANCELLED by 1000", "interrupted"),
+        ("PREEMPTED", "interrupted"),
+        ("DEADLINE", "interrupted"),
+        ("NODE_FAIL", "lost"),
+        ("FAILED", "lost"),
+        ("TIMEOUT", "lost"),
+        ("COMPLETED", "lost"),
+        ("OUT_OF_MEMORY", "oom"),
+    ],
+)
+def test_a_lost_run_is_accounted_for_by_the_end_of_its_task(
+    ended: str,
+    state: str,
+    runs: tuple[PlannedRun, ...],
+    leave: Leave,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of the first, which left a heartbeat and no record; the others are done, or never had a task."""
+    queued(runs, 2)
+    write_heartbeat(runs[0], pid=DEAD, age=300)
+    leave(runs[1], "done")
+    stub_slurm(tmp_path / "bin", monkeypatch, sacct=f"7_0|{ended}|0:15|n1\n7_1|CANCELLED|0:0|n1\n")
+    statuses = by_width(runs[0].config.directory)
+    assert [statuses[width].state for width in (4, 8, 16)] == [state, "done", "pending"]
+    reason = str(statuses[4].reason)
+    assert "last heartbeat 5 min ago; SLURM task 7_0 " in reason
+    assert ("needed more memory" if state == "oom" else f"ended as {ended}, code 0:15") in reason
+    assert statuses[8].reason is None
+
+
+def test_only_lost_runs_with_a_task_ask_slurm(
+    runs: tuple[PlannedRun, ...], leave: Leave, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended_tasks(jobs: list[str]) -> dict[object, object]:
+        raise AssertionError(f"asked for {jobs}")
+
+    monkeypatch.setattr(queue, "ended_tasks", ended_tasks)
+    write_heartbeat(runs[0], pid=DEAD)
+    leave(runs[1], "failed")
+    statuses = by_width(runs[0].config.directory)
+    assert [statuses[width].state for width in (4, 8, 16)] == ["lost", "failed", "pending"]
 
 
 def test_the_terminal_shows_counts_and_runs_that_need_attention(

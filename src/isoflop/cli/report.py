@@ -12,10 +12,26 @@ def add(add_verb: output.AddVerb) -> None:
     verb = add_verb("report", _report, "Table and fit to figures and one self-contained page")
     output.add_directory(verb)
     output.add_json(verb)
+    verb.add_argument(
+        "--unattended", action="store_true", help="too few points for a fit: print why, and exit with 0"
+    )
     fit.add_method(verb)
 
 
 def _report(options: argparse.Namespace) -> int:
+    from isoflop.cli.terminal import console
+    from isoflop.curve.points import NothingToFitError
+
+    try:
+        return _write_report(options)
+    except NothingToFitError as error:
+        if not options.unattended:
+            raise
+        console.OUT.print(f"no fit yet: {error}", markup=False)
+        return output.DONE
+
+
+def _write_report(options: argparse.Namespace) -> int:
     from isoflop.cli.terminal import console, fit_table, optimal_lines
     from isoflop.curve.language.answers import language_answers
     from isoflop.report import page

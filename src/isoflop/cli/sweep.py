@@ -49,6 +49,7 @@ def _sweep(options: argparse.Namespace) -> int:
         raise ConfigError("--on predicts for another device and trains nothing: give --dry-run too")
 
     composed = compose_config(options.overrides, options.config_dir)
+    _check_slurm(composed, metering_pass=options.metering_pass)
     # A plain override (model.width=8) of an axis of the sweep file takes that axis out of the grid; a list
     # (model.width=8,16) is the axis.
     fixed: list[str] = []
@@ -91,6 +92,20 @@ def _sweep(options: argparse.Namespace) -> int:
     if options.metering_pass:
         metering_pass.run_pass(runs, base.directory)
     return _summary(runs, base.directory)
+
+
+def _check_slurm(base: Config, *, metering_pass: bool) -> None:
+    """Refuse what cannot be done in jobs of SLURM, before anything is written. Raises ConfigError."""
+    from isoflop.sweep.slurm import submit
+
+    if base.launch.name != "slurm":
+        return
+    if metering_pass:
+        raise ConfigError(
+            "--metering-pass meters on this machine, and launch=slurm trains in jobs: when they have ended, "
+            "give the same command with launch=local on a node with such a GPU"
+        )
+    submit.check(base.launch)
 
 
 def _dry_run(base: Config, runs: tuple[PlannedRun, ...], request: stages.Request, on: str | None) -> int:

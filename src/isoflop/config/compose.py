@@ -36,7 +36,8 @@ def compose_config(overrides: Sequence[str], config_dir: str | None) -> Config:
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_brief(error)) from error
     assert isinstance(raw, dict)
-    raw["out"], raw["sweep"]["name"] = str(raw["out"]), str(raw["sweep"]["name"])
+    # A name may look like a number: out=2026.
+    raw["out"], raw["sweep"]["name"] = _as_text(raw["out"]), _as_text(raw["sweep"]["name"])
     # A file of the user's own may hold an old name beside the new one of the defaults.
     plain = {str(key): value for key, value in raw.items()}
     plain = with_current_names(plain, explicit={each.key_or_group for _, each in parsed})
@@ -46,6 +47,11 @@ def compose_config(overrides: Sequence[str], config_dir: str | None) -> Config:
         if not (from_axes := _set_by_axes(plain)):
             raise
     return from_dict(plain | from_axes)
+
+
+def _as_text(value: Any) -> Any:
+    """Return a number as text; null stays, for from_dict to refuse."""
+    return str(value) if isinstance(value, (int, float)) else value
 
 
 def _set_by_axes(raw: dict[str, Any]) -> dict[str, Any]:

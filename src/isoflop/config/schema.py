@@ -396,7 +396,9 @@ class Config:
     cost: CostConfig
 
     def __post_init__(self) -> None:
-        """Refuse sections that do not go together."""
+        """Refuse sections that do not go together, and a folder without a name."""
+        if not self.out.strip():
+            raise ValueError("out is empty: give the folder of the records, out=. for the present one")
         if self.optim.name == "muon" and self.model.family == "torchvision":
             raise ValueError("optim=muon must know the hidden matrices: take sgd or adamw for torchvision")
         if self.launch.step == "fused_graph" and self.model.family != "resnet":

@@ -45,6 +45,10 @@ _MIXABLE = {
 }
 
 
+class NothingToFitError(ValueError):
+    """The points are good and too few for a law, or all the same: no mistake while a sweep is young."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Points:
     """The rows that are fitted: n runs, k configurations, m configuration means (m = k without cooldowns).
@@ -337,9 +341,10 @@ def select(
         left_out: reasons by run_id of rows that are excluded, such as those of undertrained shapes.
 
     Raises:
-        ValueError: a column is missing or holds text, fewer than three distinct compute scales remain,
-            there is no such grade, or, unless `mixed`, the rows come from several versions of the code or
-            (on axes that depend on the machine) from several devices or power caps.
+        NothingToFitError: fewer than three distinct compute scales remain, or y is the same in all runs.
+        ValueError: a column is missing or holds text, there is no such grade, or, unless `mixed`, the rows
+            come from several versions of the code or (on axes that depend on the machine) from several
+            devices or power caps.
     """
     if len(least_energy_grade) != 1 or least_energy_grade not in GRADES:
         raise ValueError(f"no energy grade {least_energy_grade}: give one of {', '.join(GRADES)}")
@@ -362,9 +367,11 @@ def select(
     scale = distinct_scales(means.x)
     scales = int(scale.max()) + 1 if len(scale) else 0
     if scales < MIN_SCALES:
-        raise ValueError(_too_few(x, y, scales, len(rows), excluded))
+        raise NothingToFitError(_too_few(x, y, scales, len(rows), excluded))
     if float(runs.y.min()) == float(runs.y.max()):
-        raise ValueError(f"{y} is {runs.y[0]:g} in every run: there is no fall to fit, measure other scales")
+        raise NothingToFitError(
+            f"{y} is {runs.y[0]:g} in every run: there is no fall to fit, measure other scales"
+        )
     if not mixed:
         refuse_mixed(rows, x)
     has_scale = np.zeros((len(configs), scales), dtype=bool)

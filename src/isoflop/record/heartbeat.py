@@ -46,12 +46,18 @@ def path_of(directory: Path, run_id: str) -> Path:
 
 
 def last(directory: Path, run_id: str) -> tuple[Heartbeat, float] | None:
-    """Return the last heartbeat and its age in seconds, by the file system's clock; None if there is none."""
+    """Return the last heartbeat and its age in seconds, by the file system's clock.
+
+    None if there is none, or a damaged one.
+
+    Raises:
+        OSError: it is there and cannot be read.
+    """
     path = path_of(directory, run_id)
     try:
         age = time.time() - path.stat().st_mtime
         return msgspec.json.decode(path.read_bytes(), type=Heartbeat), max(0.0, age)
-    except (OSError, msgspec.DecodeError):
+    except (FileNotFoundError, msgspec.DecodeError):
         return None
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -16,9 +16,15 @@ from isoflop.record.checks import problem
 from isoflop.record.migrations import MIGRATIONS
 from isoflop.record.schema import SCHEMA, Record, State
 
+_T = TypeVar("_T")
+
 
 class RecordError(ValueError):
     """A record cannot be read: damaged, of a newer schema, or not a record."""
+
+
+class KeptRecordError(RecordError):
+    """A record cannot be read and must not be replaced: of a newer schema, or a folder in its place."""
 
 
 class RecordBusyError(RuntimeError):
@@ -34,20 +40,49 @@ def write_bytes(path: Path, payload: bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never a part.
 
     Raises:
-        OSError: the disk is full or the folder cannot be written; nothing is left behind.
+        OSError: the disk is full or the folder cannot be written; it names `path`. Nothing is left behind.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+        try:
+            # Not mkstemp, whose files nobody else may read: in a shared folder files must follow the umask.
+            with part.open("xb") as file:
+                file.write(payload)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have every OSError name `path`: a full disk names no file at all, and a rename the temporary one.
+
+    A file in the place of a folder above `path` is named itself: that is what has to be moved away.
+    """
     try:
-        # Not mkstemp, whose files nobody else may read: in a shared folder files must follow the umask.
-        with part.open("xb") as file:
+        yield
+    except (FileExistsError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def append_bytes(path: Path, payload: bytes) -> None:
+    """Add to the end of a file, which is made if it is missing.
+
+    Raises:
+        OSError: as write_bytes; a part may have been written.
+    """
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as file:
             file.write(payload)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def write(record: Record, directory: Path) -> Path:
@@ -72,7 +107,6 @@ class _OfData(msgspec.Struct):
 
 
 class _Data(msgspec.Struct):
-    state: State = "failed"
     data: _OfData | None = None
 
 
@@ -96,42 +130,87 @@ def _head(payload: bytes, path: Path) -> _Head:
     with _damage_named(path):
         head = _HEAD.decode(payload)
     if head.schema > SCHEMA:
-        raise RecordError(
-            f"{path}: schema {head.schema} is newer than this isoflop reads ({SCHEMA}): upgrade isoflop"
-        )
+        raise KeptRecordError(newer_schema(path, head.schema))
     return head
+
+
+def newer_schema(path: Path | str, schema: int) -> str:
+    """Return the line about a record of a newer schema, the same for every command that meets one."""
+    return f"{path}: schema {schema} is newer than this isoflop reads ({SCHEMA}): upgrade isoflop"
+
+
+def _payload(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except IsADirectoryError as error:
+        raise KeptRecordError(
+            f"{path}: a folder is in the place of a record: move it away or remove it"
+        ) from error
 
 
 def read_state(path: Path) -> State:
     """Return the state of a record; parses the whole file but checks little. Raises as `read`."""
-    return _head(path.read_bytes(), path).state
+    return _head(_payload(path), path).state
+
+
+# What is to be trained is decided by the three functions below. A record that is missing, and one that is
+# damaged, are trained again; whatever else keeps a record from being read (a newer schema, no permission, a
+# broken disk) is an error, because a new record would take the place of the one that is there.
+
+
+def find_state(path: Path) -> State | None:
+    """Return the state of the record at `path`; None where there is none, or a damaged one.
+
+    Raises:
+        KeptRecordError: the record is of a newer schema, or a folder is in its place.
+        OSError: the file is there and cannot be read.
+    """
+    return _or_none(read_state, path)
+
+
+def find(path: Path) -> Record | None:
+    """Return the record at `path`; None where there is none, or a damaged one. Raises as `find_state`."""
+    return _or_none(read, path)
 
 
 def is_done(path: Path) -> bool:
-    """Return whether there is a readable record of a finished point at `path`."""
+    """Return whether there is a record of a finished point at `path`. Raises as `find_state`."""
+    return find_state(path) == "done"
+
+
+def _or_none(reader: Callable[[Path], _T], path: Path) -> _T | None:
     try:
-        return read_state(path) == "done"
-    except (RecordError, OSError):
-        return False
+        return reader(path)
+    except KeptRecordError:
+        raise
+    except (RecordError, FileNotFoundError):
+        return None
 
 
 def read_split_sha256(path: Path) -> str | None:
-    """Return the hash of the data of a finished point; None without a readable record of one at `path`."""
-    try:
-        stored = _DATA.decode(path.read_bytes())
-    except (msgspec.DecodeError, UnicodeDecodeError, OSError):
+    """Return the hash of the data of a finished point; None without a record of one at `path`.
+
+    Raises:
+        KeptRecordError, OSError: as `find_state`.
+    """
+    if not is_done(path):
         return None
-    return stored.data.split_sha256 if stored.data and stored.state == "done" else None
+    try:
+        data = _DATA.decode(_payload(path)).data
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return data.split_sha256 if data else None
 
 
 def read(path: Path) -> Record:
     """Read one record; one of an older schema is migrated.
 
     Raises:
-        RecordError: the file is truncated, not a record, or of a newer schema.
+        RecordError: the file is truncated or not a record; KeptRecordError: it is of a newer schema, or a
+            folder is in its place.
         OSError: the file cannot be opened.
     """
-    payload = path.read_bytes()
+    payload = _payload(path)
     schema = _head(payload, path).schema
     with _damage_named(path):
         if schema == SCHEMA:

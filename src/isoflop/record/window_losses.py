@@ -39,10 +39,14 @@ def write(window_nats: Sequence[float], directory: Path, run_id: str) -> Path:
 
 
 def read(directory: Path, run_id: str) -> Array | None:
-    """Return the mean loss (W,) of each window in nats a byte; None without a file, or if it is damaged."""
+    """Return the mean loss (W,) of each window in nats a byte; None without a file, or if it is damaged.
+
+    Raises:
+        OSError: the file is there and cannot be read.
+    """
     try:
         return np.asarray(np.load(path_of(directory, run_id), allow_pickle=False), np.float64)
-    except (OSError, ValueError, EOFError):
+    except (FileNotFoundError, ValueError, EOFError):
         return None
 
 

@@ -35,21 +35,22 @@ def run_attempt(
     """Train one run and return its records, one a point; each is written as soon as its point is reached.
 
     Every process of a `world` calls this with the same arguments; the main process alone writes. Returns and
-    raises as `runner.run.run`.
+    raises as `runner.run.run`; a signal that comes before the run is prepared raises signals.StopNow.
     """
     clock, started_at = WallClock(), provenance.now()
     if config.launch.threads is not None:
         torch.set_num_threads(config.launch.threads)
     device = pick_device(config.launch, request.device_index)
     feed.check(config.tracker)
-    prepared = world.run_on_all(lambda: prepare(config, device))
     gpus = [device.index] if device.type == "cuda" else []
     with (
+        signals.watched() as stop,
+        _prepared(config, device, stop, world) as prepared,
         _claimed(config, world),
         torch.random.fork_rng(gpus),
-        signals.watched() as stop,
         feed.Feed(config) as tracker,
     ):
+        world.run_on_all(lambda: _check_places(config, world))
         if request.again and world.is_main:
             checkpoint.discard(config)
         if not request.again:
@@ -77,6 +78,27 @@ def run_attempt(
         if world.is_main:
             tracker.end(written)
         return written
+
+
+@contextlib.contextmanager
+def _prepared(config: Config, device: torch.device, stop: signals.Stop, world: World) -> Iterator[Prepared]:
+    """Prepare the run for every process of the world; where there is one, a signal ends that at once."""
+    with contextlib.nullcontext() if world.group else stop.at_once():
+        prepared = world.run_on_all(lambda: prepare(config, device))
+    yield prepared
+
+
+def _check_places(config: Config, world: World) -> None:
+    """Refuse, before anything is trained, what may not be replaced where the run will write.
+
+    Raises:
+        ValueError: a record is of a newer schema, or a folder is in the place of a record or a checkpoint.
+        OSError: one of them cannot be read.
+    """
+    if world.is_main:
+        for horizon in config.point_ids:
+            records.find_state(_path(config, horizon))
+        checkpoint.check_place(config)
 
 
 def _check_same_data(config: Config, prepared: Prepared, world: World) -> None:
@@ -163,12 +185,10 @@ def _read(config: Config, horizon: float) -> Record:
 
 
 def finished(config: Config) -> tuple[Record, ...]:
-    """Return the records of the run where all its points are done, else none."""
-    try:
-        stored = tuple(_read(config, horizon) for horizon in config.point_ids)
-    except (records.RecordError, OSError):
-        return ()
-    return stored if all(record.state == "done" for record in stored) else ()
+    """Return the records of the run where all its points are done, else none. Raises as records.find."""
+    stored = [records.find(_path(config, horizon)) for horizon in config.point_ids]
+    done = tuple(record for record in stored if record is not None and record.state == "done")
+    return done if len(done) == len(stored) else ()
 
 
 def _outcome_of(error: BaseException, config: Config, world: World) -> tuple[State, str]:
@@ -192,6 +212,8 @@ def _outcome_here(error: BaseException, config: Config) -> tuple[State, str]:
         return "diverged", str(error)
     if isinstance(error, InterruptedRunError):
         return "interrupted", str(error)
+    if isinstance(error, signals.StopNow):
+        return "interrupted", f"{error} before training: run it again to go on"
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", "asked to stop twice: stopped at once"
     first = redact.text((str(error).strip() or type(error).__name__).splitlines()[0])
@@ -199,8 +221,12 @@ def _outcome_here(error: BaseException, config: Config) -> tuple[State, str]:
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
         return "oom", first
     log = config.directory / "logs" / f"{config.run_id}.log"
-    records.write_bytes(log, redact.text("".join(traceback.format_exception(error))).encode())
-    return "failed", f"{type(error).__name__}: {first} (traceback in {log})"
+    where = f"traceback in {log}"
+    try:
+        records.write_bytes(log, redact.text("".join(traceback.format_exception(error))).encode())
+    except OSError as unwritable:  # a folder in its place, say: the record must be written all the same
+        where = f"no traceback: {log}: {unwritable.strerror}"
+    return "failed", f"{type(error).__name__}: {first} ({where})"
 
 
 @functools.cache

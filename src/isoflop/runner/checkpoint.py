@@ -5,22 +5,24 @@ from __future__ import annotations
 import dataclasses
 import os
 import socket
-import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from isoflop import record
-from isoflop.config import Config
+from isoflop.config import Config, ConfigError
+from isoflop.notices import notify
 from isoflop.record import heartbeat
 from isoflop.record.heartbeat import Heartbeat
+from isoflop.runner import checkpoint_check
+from isoflop.runner.prepare import Plan
 from isoflop.runner.state import TrainingState
 from isoflop.train import snapshot_file
 from isoflop.train.loop import Trainer
+from isoflop.train.snapshot_file import Stored, UnusableError
 from isoflop.train.state import Snapshot
-
-PRESENT, TRUNK = "way", "trunk"
-"""Stored names of the snapshots: of the present step, and of the trunk where the present branch left it."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,7 +44,7 @@ def save(config: Config, checkpoint: Checkpoint) -> bool:
     try:
         snapshot_file.save(path_of(config), state, checkpoint.snapshots)
     except OSError as error:
-        warnings.warn(f"no checkpoint was written: {error}", RuntimeWarning, stacklevel=2)
+        notify(f"no checkpoint was written: {error.filename}: {error.strerror or error}")
         return False
     return True
 
@@ -53,35 +55,89 @@ def discard(config: Config) -> None:
     heartbeat.remove(config.directory, config.run_id)
 
 
-def load(config: Config, trainer: Trainer) -> Checkpoint | None:
-    """Return the newest intact checkpoint of the run, or None.
+def check_place(config: Config) -> None:
+    """Refuse a folder in the place of a checkpoint, which training would only meet when it is to be saved.
 
-    One of another network, optimizer or kind of device, or one whose earlier points have lost their records,
-    does not count.
+    Raises:
+        ConfigError: names the folder.
+        OSError: the folder of the checkpoints cannot be read.
     """
-    stored = snapshot_file.load(path_of(config), trainer.device)
-    if stored is None:
-        return None
-    text, snapshots = stored
-    state, own = _decoded(config, text), trainer.snapshot()
-    if state is None or not all(snapshot_file.fits(own, saved) for saved in snapshots.values()):
-        return None
-    return Checkpoint(state, snapshots) if _earlier_points_exist(config, state) else None
+    for path in snapshot_file.generations(path_of(config)):
+        if path.is_dir():
+            raise ConfigError(f"{path}: a folder is in the place of a checkpoint: move it away or remove it")
+
+
+def load(config: Config, trainer: Trainer, plan: Plan) -> Checkpoint | None:
+    """Return the newest checkpoint of the run that can be used, or None; say which ones cannot, and why.
+
+    One that is damaged, of another network, optimizer or kind of device, or whose numbers are not those of
+    this run, does not count, and neither does one whose earlier points have lost their records.
+
+    Raises:
+        ConfigError: a folder is in the place of a checkpoint.
+        OSError: a checkpoint is there and cannot be read.
+    """
+    own = trainer.snapshot()
+
+    def usable(stored: Stored) -> Checkpoint:
+        state, snapshots = _decoded(config, stored.header), stored.snapshots
+        reason = checkpoint_check.problem(state, snapshots, plan)
+        if reason is None and not all(snapshot_file.fits(own, saved) for saved in snapshots.values()):
+            reason = "of another network, optimizer or kind of device"
+        if reason is None and not _earlier_points_exist(config, state):
+            reason = "earlier points have lost their records"
+        if reason is not None:
+            raise UnusableError(reason)
+        return Checkpoint(state, {name: saved.to(trainer.device) for name, saved in snapshots.items()})
+
+    return _newest(config, usable)
 
 
 def read_state(config: Config) -> TrainingState | None:
-    """Return the training state of the newest intact checkpoint of the run, or None."""
-    header = snapshot_file.load_header(path_of(config))
-    return None if header is None else _decoded(config, header)
+    """Return the training state of the newest undamaged checkpoint of the run, or None. Raises as `load`."""
+    return _newest(config, lambda stored: _decoded(config, stored.header), silent=True)
 
 
-def _decoded(config: Config, header: str) -> TrainingState | None:
-    """Return the training state in a checkpoint's header, if it can be read and is of this run."""
+_T = TypeVar("_T")
+
+
+def _newest(config: Config, usable: Callable[[Stored], _T], *, silent: bool = False) -> _T | None:
+    """Return what `usable` makes of the newest checkpoint that it can use, or None.
+
+    Args:
+        config: the run.
+        usable: raises UnusableError.
+        silent: whether not to say which checkpoints cannot be used.
+    """
+    check_place(config)
+    unusable = False
+    for path in snapshot_file.generations(path_of(config)):
+        try:
+            made = usable(snapshot_file.read(path))
+        except FileNotFoundError:
+            continue
+        except UnusableError as error:
+            unusable = True
+            if not silent:
+                notify(f"checkpoint {path} is not used: {error}")
+            continue
+        if unusable and not silent:
+            notify(f"run {config.run_id} goes on from the checkpoint before, {path}")
+        return made
+    if unusable and not silent:
+        notify(f"run {config.run_id} starts from its first step")
+    return None
+
+
+def _decoded(config: Config, header: str) -> TrainingState:
+    """Return the training state in a checkpoint's header. Raises UnusableError unless it is of this run."""
     try:
         state = msgspec.json.decode(header, type=TrainingState)
-    except msgspec.DecodeError:
-        return None
-    return state if state.run_id == config.run_id else None
+    except msgspec.DecodeError as error:
+        raise UnusableError(f"its training state cannot be read ({error})") from error
+    if state.run_id != config.run_id:
+        raise UnusableError(f"of another run, {state.run_id}")
+    return state
 
 
 def _earlier_points_exist(config: Config, state: TrainingState) -> bool:

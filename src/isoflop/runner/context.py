@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 
@@ -48,3 +49,11 @@ class RunContext:
     feed: Feed
     world: World
     watch: Watch | None = None
+
+    def at_once(self) -> contextlib.AbstractContextManager[None]:
+        """Let a signal end what happens inside at once, by signals.StopNow, where this process trains alone.
+
+        One of several processes cannot leave the others in the middle of an exchange: they agree on a stop
+        before the next step.
+        """
+        return contextlib.nullcontext() if self.world.group else self.stop.at_once()

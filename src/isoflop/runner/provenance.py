@@ -51,7 +51,8 @@ def git_state() -> tuple[str | None, bool | None]:
     Dirty: src or conf were changed since the commit. Results are not code.
     """
     folder = Path(__file__).parents[1]
-    with contextlib.suppress(OSError):  # a copy made by sweep/slurm/source_snapshot.py says of which commit
+    # A copy made by sweep/slurm/source_snapshot.py says of which commit.
+    with contextlib.suppress(FileNotFoundError):
         kept = msgspec.json.decode((folder / "origin.json").read_bytes())
         return kept["git_commit"], kept["dirty"]
 
@@ -148,12 +149,9 @@ def model_facts(
 
 
 def next_attempt(config: Config) -> int:
-    """Return 1, or one more than the last attempt that left a readable record."""
-    last = 0
-    for run_id in config.point_ids.values():
-        with contextlib.suppress(records.RecordError, OSError):
-            last = max(last, records.read(records.path_of(config.directory, run_id)).attempt)
-    return last + 1
+    """Return 1, or one more than the last attempt that left an undamaged record. Raises as records.find."""
+    found = [records.find(records.path_of(config.directory, i)) for i in config.point_ids.values()]
+    return max((record.attempt for record in found if record), default=0) + 1
 
 
 def record_without_point(

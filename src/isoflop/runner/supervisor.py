@@ -137,9 +137,8 @@ class _Supervisor:
 
     def _written(self, path: Path) -> Record | None:
         """Return the record at `path` if this attempt wrote it, or did not need to."""
-        try:
-            record = records.read(path)
-        except (records.RecordError, OSError):
+        record = records.find(path)
+        if record is None:
             return None
         kept = record.state == "done" and not self._task.request.again
         return record if kept or record.attempt >= self._attempt else None

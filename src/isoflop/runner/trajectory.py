@@ -18,7 +18,8 @@ from isoflop.config import Config
 from isoflop.meter.energy.polls import Window
 from isoflop.meter.energy.shape_energy import of_examples
 from isoflop.runner import checkpoint, session
-from isoflop.runner.checkpoint import PRESENT, TRUNK, Checkpoint
+from isoflop.runner.checkpoint import Checkpoint
+from isoflop.runner.checkpoint_check import PRESENT, TRUNK
 from isoflop.runner.context import RunContext
 from isoflop.runner.energy import Meter, energy_meter, energy_of
 from isoflop.runner.evaluation import Evaluator
@@ -28,7 +29,7 @@ from isoflop.runner.request import RunRequest
 from isoflop.runner.segment import SegmentTrainer
 from isoflop.runner.state import START, EarlierEnergy, MeasuredPoint, TrainedPoint, TrainingState, Trajectory
 from isoflop.runner.workload import workload
-from isoflop.signals import InterruptedRunError
+from isoflop.signals import InterruptedRunError, StopNow
 from isoflop.train import models, optim, schedule
 from isoflop.train.distributed import World
 from isoflop.train.loop import Trainer, deterministic, warm_trainer
@@ -54,12 +55,16 @@ def train_and_meter(
     Raises:
         DivergedError: a loss is NaN or infinite.
         InterruptedRunError: the process was asked to stop; a checkpoint was written.
+        StopNow: it was asked to stop before the first step.
     """
     world = context.world
     with deterministic(config.launch.deterministic):
-        work = workload(config, prepared, device, request.runs_of_step)
-        trainer = warm_trainer(config, prepared.data, prepared.plan.steps, device, world, work)
-        with _meter_of(config, device, request, world) as meter:
+        with context.at_once():
+            work = workload(config, prepared, device, request.runs_of_step)
+            trainer = warm_trainer(config, prepared.data, prepared.plan.steps, device, world, work)
+        with contextlib.ExitStack() as stack:
+            with context.at_once():  # the meter measures the idle device first
+                meter = stack.enter_context(_meter_of(config, device, request, world))
             run = RunTrainer(config, prepared, trainer, meter, context)
             first = len(meter.windows) if meter else 0
             for trained in run.points():
@@ -149,10 +154,13 @@ class RunTrainer:
             DivergedError: a loss is NaN or infinite.
             InterruptedRunError: the process was asked to stop; a checkpoint was written.
         """
-        setup_seconds, warmup_seconds = self._warm_up()
+        with self._context.at_once():
+            setup_seconds, warmup_seconds = self._warm_up()
         for horizon in self._prepared.plan.horizons[self.state.horizon_index :]:
             self._train_to(horizon)
-            yield self._point_at(horizon, setup_seconds, warmup_seconds)
+            with self._checkpoint_if_stopped():
+                point = self._point_at(horizon, setup_seconds, warmup_seconds)
+            yield point
             self._leave(horizon)
 
     @property
@@ -169,7 +177,7 @@ class RunTrainer:
     def _warm_up(self) -> tuple[float, float]:
         """Warm up, resume from a checkpoint if there is one; return the seconds of set-up and warm-up."""
         setup_seconds = self._context.clock.seconds
-        resumed = self._agree_on(checkpoint.load(self._config, self._trainer))
+        resumed = self._agree_on(checkpoint.load(self._config, self._trainer, self._prepared.plan))
         began = time.perf_counter()
         self._evaluator.warm_up()
         self._trainer.warm_up()
@@ -234,17 +242,41 @@ class RunTrainer:
 
     def _follow(self, end_step: int, factors: Sequence[float], *, at_point: bool) -> None:
         """Train to `end_step`, evaluating at the steps of the schedule and, at a point, at the end."""
-        for step in schedule.between(self._evaluation_steps, self._trainer.step, end_step):
+        begin = self._trainer.step
+        stops = schedule.between(self._evaluation_steps, begin, end_step)
+        if begin in self._evaluation_steps or (at_point and begin == end_step):
+            stops = (begin, *stops)  # an earlier attempt was stopped in this evaluation, or has done it
+        for step in stops:
             while self._trainer.step < step:
                 self.state = self._segments.train_towards(step, factors, self.state)
                 if self._trainer.step < step:
-                    self._write_checkpoint()
-            if step in self._evaluation_steps or at_point:
-                trajectory = self._evaluator.validate(self.state.trajectory, self.state.steps_done)
+                    self._write_checkpoint(self._segments.stop_reason)
+            if (step in self._evaluation_steps or at_point) and not self._is_evaluated(step):
+                with self._checkpoint_if_stopped():
+                    trajectory = self._evaluator.validate(self.state.trajectory, self.state.steps_done)
                 self.state = replace(self.state, trajectory=trajectory)
 
-    def _write_checkpoint(self) -> None:
-        """Write a checkpoint. Raises InterruptedRunError if a process was asked to stop."""
+    def _is_evaluated(self, step: int) -> bool:
+        curve = self.state.trajectory.curve
+        return bool(curve) and curve[-1].step == step
+
+    @contextlib.contextmanager
+    def _checkpoint_if_stopped(self) -> Iterator[None]:
+        """Let a signal end an evaluation at once; the next attempt begins with that evaluation.
+
+        Raises:
+            InterruptedRunError: a signal came; a checkpoint of the step before the evaluation was written.
+        """
+        random_state = torch.get_rng_state()  # of which an evaluation that is cut off may have used a part
+        try:
+            with self._context.at_once():
+                yield
+        except StopNow as stop:
+            torch.set_rng_state(random_state)
+            self._write_checkpoint(str(stop))
+
+    def _write_checkpoint(self, stop_reason: str | None) -> None:
+        """Write a checkpoint. Raises InterruptedRunError if there is a reason to stop."""
         snapshots = {PRESENT: self._trainer.snapshot()}
         if self._branched_from is not None:
             snapshots[TRUNK] = self._branched_from
@@ -254,15 +286,15 @@ class RunTrainer:
             trunk=self._settled(self.state.trunk),
             uncharged_seconds=self._context.clock.seconds,
         )
-        is_main, reason = self._context.world.is_main, self._segments.stop_reason
+        is_main = self._context.world.is_main
         written = is_main and checkpoint.save(self._config, Checkpoint(stored, snapshots))
         self._segments.checkpoint_written()
-        if reason is not None:
+        if stop_reason is not None:
             if is_main:
                 self._segments.beat(self.state)
             step = f"after step {self._trainer.step} of {self._trainer.steps}"
             hint = "run it again to go on" if written else "no checkpoint could be written"
-            raise InterruptedRunError(f"{reason} {step}: {hint}")
+            raise InterruptedRunError(f"{stop_reason} {step}: {hint}")
 
     def _settled(self, trajectory: Trajectory) -> Trajectory:
         """Return the trajectory with the windows of this attempt turned into joules.

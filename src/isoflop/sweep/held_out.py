@@ -131,10 +131,7 @@ def waits(directory: Path, runs: Sequence[PlannedRun]) -> str | None:
 
 
 def _state(directory: Path, run_id: str) -> records.State | None:
-    try:
-        return records.read_state(records.path_of(directory, run_id))
-    except (records.RecordError, OSError):
-        return None
+    return records.find_state(records.path_of(directory, run_id))
 
 
 def predict(directory: Path, held: Sequence[PlannedRun], plans: Sequence[RunPlan]) -> Prediction:

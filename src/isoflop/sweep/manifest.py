@@ -157,11 +157,10 @@ def _is_settled(planned: PlannedRun, path: Path) -> bool:
     submitted = path.stat().st_mtime
     for run_id in planned.config.point_ids.values():
         record = records.path_of(planned.config.directory, run_id)
-        try:
-            state = records.read_state(record)
-            if state == "interrupted" or (state != "done" and record.stat().st_mtime < submitted):
-                return False
-        except (records.RecordError, OSError):
+        state = records.find_state(record)
+        if state is None or state == "interrupted":
+            return False
+        if state != "done" and record.stat().st_mtime < submitted:
             return False
     return True
 
@@ -171,8 +170,13 @@ def task_slots(launch: LaunchConfig, environment: Mapping[str, str] = os.environ
 
     One run at a time, or `per_gpu` on each GPU that SLURM allocated; they share the CPUs that SLURM
     allocated. Outside SLURM that is one run with one thread.
+
+    Raises:
+        ConfigError: launch.per_gpu=auto with GPUs, which a task does not probe.
     """
     gpus = _allocated_gpus(environment)
+    if gpus and launch.per_gpu == "auto":
+        raise ConfigError("launch.per_gpu=auto: a task of a job does not probe its GPU: give a number")
     per_gpu = launch.per_gpu if isinstance(launch.per_gpu, int) else 1
     groups = Slots(1, 1, gpus, launch.devices).groups
     workers = launch.workers or max(1, groups * per_gpu)

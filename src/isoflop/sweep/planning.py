@@ -11,10 +11,12 @@ import multiprocessing
 import os
 import pickle
 from collections.abc import Callable
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerContext
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
 
+from isoflop import signals
 from isoflop.config import Config, ConfigError
 from isoflop.config.launch import LaunchConfig, Shared
 from isoflop.sweep.grid import PlannedRun
@@ -74,6 +76,42 @@ def forkserver_context() -> ForkServerContext:
     return context
 
 
+def start_child(
+    target: Callable[..., Any], arguments: tuple[Any, ...], *, name: str | None = None, daemon: bool = False
+) -> ForkServerProcess:
+    """Start a child from the fork server, both of them with the stop signals held back (signals.held).
+
+    SLURM, and a terminal that closes, signal every process at once. A fork server that dies of that takes the
+    children with it that are still to come, and a child that is just starting leaves no record.
+
+    Args:
+        target: main function of the child; it calls signals.unhold or signals.shielded first.
+        arguments: what it is called with; they are pickled.
+        name, daemon: as for multiprocessing.Process.
+    """
+    process = forkserver_context().Process(target=target, args=arguments, name=name, daemon=daemon)
+    with signals.held():
+        resource_tracker.ensure_running()
+    # Anew: starting the resource tracker unblocks SIGINT and SIGTERM on its way out.
+    with signals.held():
+        forkserver.ensure_running()
+    # Not held: this waits until the fork server has imported torch, for seconds, and the child's mask is that
+    # of the fork server.
+    process.start()
+    return process
+
+
+def wait_for_fork_server() -> None:
+    """Return once the fork server can give children at once, so that later starts need not be interrupted.
+
+    Raises:
+        KeyboardInterrupt: a signal asked the process to stop: there is nothing to save yet.
+        RuntimeError: the fork server does not work.
+    """
+    with signals.interrupting():
+        call_in_child("starting a process", os.getpid)
+
+
 def call_in_child(purpose: str, function: Callable[..., Any], *arguments: Any) -> Any:
     """Return what `function` returns in a child process.
 
@@ -84,11 +122,11 @@ def call_in_child(purpose: str, function: Callable[..., Any], *arguments: Any) -
 
     Raises:
         ConfigError: the function raised ValueError.
+        OSError: it raised one.
         RuntimeError: the child died, or the function raised something else.
     """
     receiver, sender = multiprocessing.Pipe(duplex=False)
-    child = forkserver_context().Process(target=_call_and_send, args=(sender, function, arguments))
-    child.start()
+    child = start_child(_call_and_send, (sender, function, arguments))
     sender.close()  # only the child holds the other end now, so its death ends recv with EOFError
     try:
         kind, value = receiver.recv()
@@ -101,14 +139,20 @@ def call_in_child(purpose: str, function: Callable[..., Any], *arguments: Any) -
     child.join()
     if kind == "value":
         return value
+    if kind == "os":
+        raise OSError(*value)
     raise ConfigError(value) if kind == "input" else RuntimeError(f"{purpose} failed: {value}")
 
 
 def _call_and_send(pipe: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    signals.shielded()  # asked to stop, the parent kills this process
+    reply: tuple[str, Any]
     try:
         reply = ("value", function(*arguments))
     except ValueError as error:
         reply = ("input", str(error))
+    except OSError as error:
+        reply = ("os", (error.errno, error.strerror or str(error), error.filename))
     except Exception as error:
         reply = ("failed", f"{type(error).__name__}: {error}")
     with contextlib.suppress(OSError):  # the parent may have been killed

@@ -37,12 +37,14 @@ def select(
     """Return the runs with a point whose record is missing, damaged, or in one of `states`.
 
     By default runs that diverged or ran out of memory are left out: they would end the same way again.
+
+    Raises:
+        RecordError: a record is of a newer isoflop, or a folder is in its place.
+        OSError: a record is there and cannot be read.
     """
 
     def is_open(run_id: str) -> bool:
-        try:
-            return records.read_state(records.path_of(directory, run_id)) in states
-        except (records.RecordError, OSError):
-            return True
+        state = records.find_state(records.path_of(directory, run_id))
+        return state is None or state in states
 
     return tuple(planned for planned in runs if any(map(is_open, planned.config.point_ids.values())))

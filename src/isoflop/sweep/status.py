@@ -194,7 +194,7 @@ def _query_queue(
 
 
 def _file_names(folder: Path) -> frozenset[str]:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(FileNotFoundError):
         return frozenset(os.listdir(folder))  # noqa: PTH208 (names only, of 10,000 files)
     return frozenset()
 
@@ -204,14 +204,16 @@ def _read_point(directory: Path, run_id: str) -> _PointRecord | None:
     try:
         with open(path, "rb") as file:  # noqa: PTH123 (10,000 of them)
             written, payload = os.fstat(file.fileno()).st_mtime, file.read()
-    except OSError:
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        return _PointRecord(None, 0.0, f"{path}: cannot be read ({error.strerror}): isoflop sweep refuses it")
     try:
         head = _HEAD.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return _PointRecord(None, written, f"{path}: damaged ({error}): isoflop sweep trains the run again")
     if head.schema > SCHEMA:
-        return _PointRecord(None, written, f"{path}: written by a newer isoflop: upgrade")
+        return _PointRecord(None, written, records.newer_schema(path, head.schema))
     return _PointRecord(head, written, None)
 
 
@@ -312,7 +314,8 @@ def _format_age(seconds: float) -> str:
 
 
 def _explain_lost(runs: Iterable[RunStatus], tasks: Mapping[str, Task], directory: Path) -> list[RunStatus]:
-    """Ask SLURM how the tasks of lost runs ended; a run that exceeded its memory becomes `oom`."""
+    """Ask SLURM how the tasks of lost runs ended: a run that exceeded its memory becomes `oom`, and one whose
+    end somebody asked for `interrupted`, as the job that finishes the sweep will record it."""
     runs = list(runs)
     lost = {each.run_id: tasks[each.run_id] for each in runs if each.state == "lost" and each.run_id in tasks}
     if not lost:
@@ -327,6 +330,8 @@ def _explain_lost(runs: Iterable[RunStatus], tasks: Mapping[str, Task], director
 def _with_task_end(
     status: RunStatus, task: Task, ended: Mapping[Task, EndedTask], directory: Path
 ) -> RunStatus:
-    end = reconcile.interpret_end(task, ended.get(task), submission.log_path(directory, task))
+    task_end = ended.get(task)
+    end = reconcile.interpret_end(task, task_end, submission.log_path(directory, task))
     reason = f"{status.reason}; {end.reason}" if status.reason else end.reason
-    return dataclasses.replace(status, state="oom" if end.state == "oom" else "lost", reason=reason)
+    known = end.state == "oom" or (task_end is not None and task_end.state.startswith(reconcile.ASKED_FOR))
+    return dataclasses.replace(status, state=end.state if known else "lost", reason=reason)

@@ -55,11 +55,8 @@ def trials(runs: Sequence[PlannedRun], factors: Sequence[float]) -> tuple[Planne
 def _score(config: Config) -> tuple[float, float]:
     """Return (validation error, validation loss) at the last point of a trial; infinity without a result."""
     last = list(config.point_ids.values())[-1]
-    try:
-        record = records.read(records.path_of(config.directory / FOLDER, last))
-    except (records.RecordError, OSError):
-        return math.inf, math.inf
-    if record.error is None or record.loss is None:
+    record = records.find(records.path_of(config.directory / FOLDER, last))
+    if record is None or record.error is None or record.loss is None:
         return math.inf, math.inf
     return record.error.val, record.loss.val
 

@@ -40,13 +40,13 @@ def evaluate(
     """
     training = model.training
     model.eval()
-    if isinstance(data, TextSet):
-        score = evaluate_text(model, data, part, autocast, world)
-    else:
+    try:
+        if isinstance(data, TextSet):
+            return evaluate_text(model, data, part, autocast, world)
         assert isinstance(data, ImageSet)
-        score = _evaluate_images(model, data, part, autocast, memory_format, world)
-    model.train(training)
-    return score
+        return _evaluate_images(model, data, part, autocast, memory_format, world)
+    finally:
+        model.train(training)
 
 
 @torch.inference_mode()

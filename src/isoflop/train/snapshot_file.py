@@ -1,12 +1,13 @@
 """Checkpoint files: a trainer's snapshots together with a header of the caller's.
 
 A file is a line with the SHA-256 of what follows, then torch's archive. The previous checkpoint is kept
-beside the new one and read where the new one is damaged (a full disk, a power failure). Reading unpickles
-nothing but tensors and plain values (torch.load with weights_only).
+beside the new one, for when the new one is damaged (a full disk, a power failure). Reading unpickles nothing
+but tensors and plain values (torch.load with weights_only).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import pickle
@@ -20,6 +21,18 @@ from isoflop.record import write_bytes
 from isoflop.train.state import Snapshot
 
 FORMAT = 1
+
+
+class UnusableError(ValueError):
+    """A checkpoint file cannot be used; the message says why and does not name the file."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Stored:
+    """What a checkpoint file holds: the caller's header, and the trainer's snapshots by name, on the CPU."""
+
+    header: str
+    snapshots: dict[str, Snapshot]
 
 
 def older(path: Path) -> Path:
@@ -57,50 +70,59 @@ def save(path: Path, header: str, snapshots: Mapping[str, Snapshot]) -> None:
     write_bytes(path, hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
 
 
-def load(path: Path, device: torch.device) -> tuple[str, dict[str, Snapshot]] | None:
-    """Return header and snapshots of the newest intact checkpoint, tensors on `device`; None without one."""
-    for file in (path, older(path)):
-        contents = _read_intact(file)
-        if contents is not None:
-            snapshots = {name: _snapshot(raw, device) for name, raw in contents["snapshots"].items()}
-            return contents["words"], snapshots
-    return None
+def generations(path: Path) -> tuple[Path, Path]:
+    """Return where the newest checkpoint lies, and the one before it."""
+    return path, older(path)
 
 
-def load_header(path: Path) -> str | None:
-    """Return the header of the newest intact checkpoint; None without one."""
-    contents = _read_intact(path) or _read_intact(older(path))
-    return None if contents is None else str(contents["words"])
+def read(path: Path) -> Stored:
+    """Read one checkpoint file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        UnusableError: it is damaged, of another format, or not what `save` writes.
+        OSError: it is there and cannot be read.
+    """
+    digest, _, payload = path.read_bytes().partition(b"\n")
+    if hashlib.sha256(payload).hexdigest().encode() != digest:
+        raise UnusableError("damaged (its SHA-256 differs)")
+    try:
+        contents = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError) as error:
+        raise UnusableError("not torch's archive of tensors and plain values") from error
+    if not isinstance(contents, dict) or contents.get("format") != FORMAT:
+        raise UnusableError("of another format")
+    header, raw = contents.get("words"), contents.get("snapshots")
+    if not isinstance(header, str) or not isinstance(raw, dict):
+        raise UnusableError("without its header or its snapshots")
+    return Stored(header, {str(name): _snapshot(each) for name, each in raw.items()})
 
 
 def remove(path: Path) -> None:
     """Remove a checkpoint and the one before it."""
-    for file in (path, older(path)):
+    for file in generations(path):
         file.unlink(missing_ok=True)
 
 
-def _read_intact(path: Path) -> dict[str, Any] | None:
-    """Return what a checkpoint file holds; None if it is missing, damaged or of another format."""
-    try:
-        digest, _, payload = path.read_bytes().partition(b"\n")
-    except OSError:
-        return None
-    if hashlib.sha256(payload).hexdigest().encode() != digest:
-        return None
-    try:
-        contents: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError):
-        return None
-    return contents if contents.get("format") == FORMAT else None
+def _snapshot(raw: Any) -> Snapshot:
+    """Return a stored snapshot. Raises UnusableError unless each part is there and of its type."""
+    known = raw if isinstance(raw, dict) else {}
+    step, tensors, cuda = known.get("step"), known.get("tensors"), known.get("cuda_random")
+    if type(step) is not int or not isinstance(tensors, list) or not all(map(torch.is_tensor, tensors)):
+        raise UnusableError("a snapshot without its step or its tensors")
+    if not _is_random_state(known.get("cpu_random")) or not (cuda is None or _is_random_state(cuda)):
+        raise UnusableError("a snapshot without its random state")
+    return Snapshot(step, tuple(tensors), known["cpu_random"], cuda)
 
 
-def _snapshot(raw: dict[str, Any], device: torch.device) -> Snapshot:
-    tensors = tuple(tensor.to(device) for tensor in raw["tensors"])
-    return Snapshot(raw["step"], tensors, raw["cpu_random"], raw["cuda_random"])
+def _is_random_state(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.dtype == torch.uint8 and value.dim() == 1
 
 
 def fits(ours: Snapshot, saved: Snapshot) -> bool:
     """Return whether `saved` is of the same network and optimizer, on the same kind of device."""
     same_device = (ours.cuda_random is None) == (saved.cuda_random is None)
-    shapes = [[(t.shape, t.dtype) for t in snapshot.tensors] for snapshot in (ours, saved)]
+    shapes = [
+        [(t.shape, t.dtype) for t in (snapshot.cpu_random, *snapshot.tensors)] for snapshot in (ours, saved)
+    ]
     return same_device and shapes[0] == shapes[1]

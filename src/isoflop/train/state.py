@@ -32,6 +32,10 @@ class Snapshot:
     cpu_random: Tensor
     cuda_random: Tensor | None
 
+    def to(self, device: torch.device) -> Snapshot:
+        """Return the snapshot with its tensors on a device; random states stay on the host."""
+        return dataclasses.replace(self, tensors=tuple(tensor.to(device) for tensor in self.tensors))
+
 
 class Average:
     """Exponential moving average of a model: average <- decay x average + (1 - decay) x value at each step.

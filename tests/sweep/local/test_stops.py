@@ -16,12 +16,13 @@ import pandas as pd
 import pytest
 
 from isoflop import record as records
+from isoflop import signals
 from isoflop.cli import main
 from isoflop.config import Config
 from isoflop.record import Record, heartbeat
 from isoflop.sweep import grid, retry
 from isoflop.sweep.grid import PlannedRun
-from isoflop.sweep.local import stops, worker
+from isoflop.sweep.local import worker
 from isoflop.sweep.local.launch import Slots
 from isoflop.sweep.local.stops import StopLevel, StopRequests, handle_stop_signals
 from isoflop.table import aggregate
@@ -85,7 +86,7 @@ def test_each_ctrl_c_raises_the_level_and_signals_of_schedulers_stop() -> None:
             os.kill(os.getpid(), signal.SIGINT)
             levels.append(requests.level)
     assert levels == [StopLevel.DRAIN, StopLevel.STOP, StopLevel.KILL, StopLevel.KILL]
-    for number in stops.STOPPING:
+    for number in signals.BESIDE_CTRL_C:
         with handle_stop_signals() as requests:
             os.kill(os.getpid(), number)
             os.kill(os.getpid(), number)
@@ -109,7 +110,9 @@ def test_after_the_first_ctrl_c_runs_that_have_started_finish(
     assert len(retry.select(runs, directory)) == 8 - len(done.rows)
 
 
-@pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM,), (signal.SIGUSR1,)])
+@pytest.mark.parametrize(
+    "numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM,), (signal.SIGUSR1,), (signal.SIGHUP,)]
+)
 def test_the_second_ctrl_c_or_a_signal_of_a_scheduler_stops_runs_with_a_checkpoint(
     make_config: MakeConfig,
     collect: Collect,

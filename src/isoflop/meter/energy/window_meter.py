@@ -116,11 +116,15 @@ class WindowMeter:
         if not self._uuids and not self._rapl_uuids:
             return self
         self._sampler.start()
-        self._sampler.wait(lambda: self._all_polled_since(float("-inf")), START_SECONDS)
-        if self._idle_seconds > 0 and self.has_readings:
-            started = time.monotonic()
-            time.sleep(self._idle_seconds)
-            self._idle = Window(started, time.monotonic())
+        try:
+            self._sampler.wait(lambda: self._all_polled_since(float("-inf")), START_SECONDS)
+            if self._idle_seconds > 0 and self.has_readings:
+                started = time.monotonic()
+                time.sleep(self._idle_seconds)
+                self._idle = Window(started, time.monotonic())
+        except BaseException:  # a request to stop: there will be no __exit__
+            self._sampler.stop()
+            raise
         return self
 
     def __exit__(

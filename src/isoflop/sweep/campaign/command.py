@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import signal
 import subprocess
 import sys
 import time
@@ -108,7 +107,7 @@ def run(plan: Plan, chosen: Sequence[Phase], directory: Path, seconds: float) ->
     def say(line: str) -> None:
         show(f"{elapsed():6.1f} s  {line}")
 
-    with signals.handled((signal.SIGTERM, signal.SIGUSR1), _interrupt):
+    with signals.interrupting():
         directory.mkdir(parents=True, exist_ok=True)
         phases = Phases(plan, chosen, directory, say)
         (directory / journal.PHASES).touch()  # by which --report knows the folder of a campaign
@@ -123,10 +122,6 @@ def run(plan: Plan, chosen: Sequence[Phase], directory: Path, seconds: float) ->
         finally:
             show(summary.write(directory))
     return FAILED if any(each.state == "failed" for each in reports.values()) else DONE
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _turns(chosen: Sequence[Phase]) -> Iterator[tuple[Phase, float]]:

@@ -6,7 +6,6 @@ Everything is written when it is known, so that a machine that vanishes takes th
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,11 +62,7 @@ class PhaseReport:
 
 def append(line: Any, path: Path) -> None:
     """Append a value to a file of JSON lines, on disk when this returns. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        file.write(msgspec.json.encode(line) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    records.append_bytes(path, msgspec.json.encode(line) + b"\n")
 
 
 def read_phases(directory: Path) -> tuple[PhaseReport, ...]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from isoflop import record as records
 from isoflop.config import Config
 from isoflop.sweep import grid, held_out, manifest, planning
 from isoflop.sweep.campaign import journal, prediction, recipe_check, summary, sweeps, trials
@@ -129,7 +130,7 @@ class Phases:
         command += ["--seconds", f"{min(self._plan.ceilings_seconds, seconds):g}"]
         limit = seconds + GRACE_SECONDS
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
-        (self._directory / "ceilings.txt").write_text(done.stdout)
+        records.write_bytes(self._directory / "ceilings.txt", done.stdout.encode())
         self._say((done.stdout + done.stderr).rstrip())
         failures = (done.stderr.strip(),) if done.returncode else ()
         return PhaseReport(phase.name, "failed" if failures else "done", seconds, failures=failures)

@@ -140,10 +140,10 @@ def _state(planned: PlannedRun, directory: Path) -> records.State | None:
     """Return the worst state of the run's points; None if one of them has no record."""
     states: list[records.State] = []
     for run_id in planned.config.point_ids.values():
-        try:
-            states.append(records.read_state(records.path_of(directory, run_id)))
-        except (records.RecordError, OSError):
+        state = records.find_state(records.path_of(directory, run_id))
+        if state is None:
             return None
+        states.append(state)
     return max(states, key=("done", "diverged", "oom", "interrupted", "failed").index)
 
 

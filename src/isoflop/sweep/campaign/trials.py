@@ -63,9 +63,8 @@ def losses(trials: Trials, folder: Path) -> dict[tuple[Recipe, Shape], float]:
     found = {}
     for key, run in trials.items():
         last = list(run.config.point_ids.values())[-1]
-        try:
-            record = records.read(records.path_of(folder, last))
-        except (records.RecordError, OSError):
+        record = records.find(records.path_of(folder, last))
+        if record is None:
             continue
         if record.state == "done" and record.loss is not None:
             found[key] = record.loss.train

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from isoflop import record as records
 from isoflop.config import Config
 from isoflop.meter.energy.shape_energy import ShapeEnergy
 from isoflop.meter.energy.window_meter import IdlePower
@@ -85,6 +86,4 @@ def append_idle(directory: Path, when: When, seconds: float, idle: IdlePower) ->
 
 
 def _append(path: Path, line: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        file.write(msgspec.json.encode(line) + b"\n")
+    records.append_bytes(path, msgspec.json.encode(line) + b"\n")

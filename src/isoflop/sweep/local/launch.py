@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from isoflop import signals
 from isoflop.config import Config
+from isoflop.sweep import planning
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import mps, precompile
 from isoflop.sweep.local.agenda import Agenda, MeterShape, anchor_of
@@ -101,6 +103,7 @@ def _execute(
         KeyboardInterrupt: asked to stop.
         OSError: a record cannot be written.
     """
+    planning.wait_for_fork_server()
     with (
         handle_stop_signals() as stops,
         stop_after(seconds, stops),
@@ -108,4 +111,5 @@ def _execute(
     ):
         WorkerPool(agenda, slots, on_run_end, results, environment, own_processes).execute(stops)
     if stops.signalled:
+        signals.settle()
         raise KeyboardInterrupt

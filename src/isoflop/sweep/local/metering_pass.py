@@ -13,9 +13,9 @@ from pathlib import Path
 
 from isoflop import record as records
 from isoflop.config import Config
+from isoflop.notices import notify
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import launch, shape_records
-from isoflop.sweep.local.stops import notify
 from isoflop.sweep.planning import Slots
 
 
@@ -25,11 +25,8 @@ def shapes_to_meter(runs: Sequence[PlannedRun], directory: Path) -> tuple[Config
     for planned in runs:
         config = planned.config
         for run_id in config.point_ids.values():
-            try:
-                record = records.read(records.path_of(directory, run_id))
-            except (records.RecordError, OSError):
-                continue
-            if shape_records.needs_pass(record, config.meter.window_seconds):
+            record = records.find(records.path_of(directory, run_id))
+            if record is not None and shape_records.needs_pass(record, config.meter.window_seconds):
                 shapes.setdefault(config.shape_id, config)
     return tuple(shapes.values())
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from isoflop.config import Config
 from isoflop.meter.energy.shape_energy import ShapeEnergy
 from isoflop.meter.energy.window_meter import IdlePower
+from isoflop.notices import notify
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import drift, shape_records
 from isoflop.sweep.local.agenda import MeterAnchor, MeterIdle, Metering, MeterShape
-from isoflop.sweep.local.stops import count_runs, notify
+from isoflop.sweep.local.stops import count_runs
 from isoflop.sweep.local.worker import Reply
 
 

@@ -29,6 +29,7 @@ class EndedRun:
         exit_code: of the process; None if it lives on.
         error: message of the error that the process reported; None if it reported nothing.
         termination: why the run was stopped from outside; None if it was not.
+        interrupted: whether the process was sent a signal before it could train.
     """
 
     config: Config
@@ -37,6 +38,7 @@ class EndedRun:
     exit_code: int | None
     error: str | None
     termination: Termination | None
+    interrupted: bool = False
 
 
 def ensure_records(ended: EndedRun, slots: Slots, command_line: str) -> tuple[Record, ...]:
@@ -63,11 +65,8 @@ def _ensure_record(ended: EndedRun, slots: Slots, command_line: str, horizon: fl
 
 def _read_current(path: Path, attempt: int) -> Record | None:
     """Return the record at `path` if it is of this attempt or of a finished point."""
-    try:
-        record = records.read(path)
-    except (records.RecordError, OSError):
-        return None
-    return record if record.state == "done" or record.attempt >= attempt else None
+    record = records.find(path)
+    return record if record and (record.state == "done" or record.attempt >= attempt) else None
 
 
 def _corrected(record: Record, termination: Termination | None, slots: Slots) -> Record:
@@ -102,7 +101,7 @@ def _record_of_death(ended: EndedRun, slots: Slots, command_line: str, horizon: 
         config,
         origin,
         horizon,
-        state=termination.state if termination else "failed",
+        state=termination.state if termination else "interrupted" if ended.interrupted else "failed",
         reason=termination.reason if termination else ended.error or died,
         attempt=ended.attempt,
         seconds=ended.seconds,

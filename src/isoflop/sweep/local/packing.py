@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from isoflop import signals
 from isoflop.config import Config
 from isoflop.config.launch import LaunchConfig
+from isoflop.notices import notify
 from isoflop.sweep import planning
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import mps
-from isoflop.sweep.local.stops import notify
 from isoflop.sweep.planning import Slots
 
 PROCESS_COUNTS = (1, 2, 4, 8)
@@ -112,10 +113,8 @@ class PackingProbe:
         share: float | None = None
         while len(self._processes) < number:
             parent_end, child_end = planning.forkserver_context().Pipe()
-            process = planning.forkserver_context().Process(
-                target=_train_on_request, args=(child_end, self._config, dict(self._environment))
-            )
-            process.start()
+            arguments = (child_end, self._config, dict(self._environment))
+            process = planning.start_child(_train_on_request, arguments)
             child_end.close()
             self._processes.append(process)
             self._pipes.append(parent_end)
@@ -148,6 +147,7 @@ def _train_on_request(pipe: Connection, config: Config, environment: Mapping[str
 
     Whatever goes wrong, such as too little memory, ends the process, which the parent notices.
     """
+    signals.unhold()
     os.environ.update(environment)
     from isoflop.runner import probe as solo
 

@@ -9,6 +9,7 @@ compiles for itself, or says in its record why it took the plain step. They end 
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import select
 import signal
@@ -18,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 
+from isoflop import signals
 from isoflop.config import Config
 from isoflop.sweep import planning
 from isoflop.sweep.grid import PlannedRun
@@ -83,10 +85,8 @@ def background(runs: Sequence[PlannedRun], slots: Slots) -> Iterator[None]:
 
 def _start(work: tuple[Job, ...], index: int) -> tuple[ForkServerProcess, Connection]:
     """Start process `index`; it ends when the returned end of its pipe closes, and so with the sweep."""
-    context = planning.forkserver_context()
-    ours, its = context.Pipe()
-    process = context.Process(target=compile_all, args=(its, work), name=f"precompile-{index}", daemon=True)
-    process.start()
+    ours, its = multiprocessing.Pipe()
+    process = planning.start_child(compile_all, (its, work), name=f"precompile-{index}", daemon=True)
     its.close()
     return process, ours
 
@@ -94,6 +94,7 @@ def _start(work: tuple[Job, ...], index: int) -> tuple[ForkServerProcess, Connec
 def compile_all(pipe: Connection, work: tuple[Job, ...]) -> None:
     """Compile each job, one after another: the main function of a process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signals.unhold()
     os.nice(LOWEST_PRIORITY)
     threading.Thread(target=_end_when_orphaned, args=(pipe.fileno(),), daemon=True).start()
     # Read when the compiler is imported, which is below.

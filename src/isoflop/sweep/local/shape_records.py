@@ -36,10 +36,14 @@ def write(measured: ShapeEnergy, directory: Path) -> None:
 
 
 def read(directory: Path, shape_id: str, least_seconds: float) -> ShapeEnergy | None:
-    """Return the kept energy of a shape, or None if it is unknown or of less than `least_seconds`."""
+    """Return the kept energy of a shape, or None if it is unknown or of less than `least_seconds`.
+
+    Raises:
+        OSError: the file is there and cannot be read.
+    """
     try:
         kept = msgspec.json.decode(path_of(directory, shape_id).read_bytes(), type=ShapeEnergy)
-    except (OSError, msgspec.DecodeError):
+    except (FileNotFoundError, msgspec.DecodeError):
         return None
     is_long = kept.train_seconds + kept.replay_seconds >= least_seconds
     return kept if kept.energy is not None and is_long else None
@@ -70,10 +74,9 @@ def _records(runs: Sequence[PlannedRun], directory: Path) -> list[Record]:
     stored = []
     for planned in runs:
         for run_id in planned.config.point_ids.values():
-            try:
-                stored.append(records.read(records.path_of(directory, run_id)))
-            except (records.RecordError, OSError):
-                continue
+            record = records.find(records.path_of(directory, run_id))
+            if record is not None:
+                stored.append(record)
     return stored
 
 

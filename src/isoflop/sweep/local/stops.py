@@ -1,8 +1,8 @@
 """Requests to stop a sweep, and the lines that tell the user what happens.
 
 Ctrl-C once drains the sweep (runs that have started finish), twice stops it (they write a checkpoint), three
-times kills it. SIGTERM and SIGUSR1, which schedulers send shortly before they kill, stop it at once. After
-any of them the same command resumes the sweep.
+times kills it. SIGTERM and SIGUSR1, which schedulers send shortly before they kill, and SIGHUP, which a
+closed terminal sends, stop it at once. After any of them the same command resumes the sweep.
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ from __future__ import annotations
 import contextlib
 import enum
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
 
 from isoflop import signals
-
-STOPPING = (signal.SIGTERM, signal.SIGUSR1)
+from isoflop.notices import notify
 
 
 class StopLevel(enum.IntEnum):
@@ -27,11 +25,6 @@ class StopLevel(enum.IntEnum):
     DRAIN = 1
     STOP = 2
     KILL = 3
-
-
-def notify(message: str) -> None:
-    """Print one line to the user, also while progress bars are shown."""
-    sys.stderr.write(f"isoflop: {message}\n")
 
 
 def count_runs(number: int) -> str:
@@ -63,9 +56,12 @@ class StopRequests:
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal: each Ctrl-C raises the level by one, the others raise it to STOP.
 
-        The handler only sets two values, which is safe at any point of the main loop; that loop reads them.
+        The handler only sets two values, which is safe at any point of the main loop, and that loop reads
+        them; and it leaves a terminal that was closed, before anything is printed there.
         """
         self.signalled = True
+        if number == signal.SIGHUP:
+            signals.leave_closed_terminal()
         if number == signal.SIGINT:
             self.level = StopLevel(min(self.level + 1, StopLevel.KILL))
         else:
@@ -94,5 +90,5 @@ def stop_after(seconds: float | None, requests: StopRequests) -> Iterator[None]:
 def handle_stop_signals() -> Iterator[StopRequests]:
     """Collect the signals that ask the sweep to stop, instead of their default action, within the context."""
     requests = StopRequests()
-    with signals.handled((signal.SIGINT, *STOPPING), requests.handle):
+    with signals.handled(signals.STOP_SIGNALS, requests.handle):
         yield requests

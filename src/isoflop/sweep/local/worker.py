@@ -1,8 +1,8 @@
 """Child process of the worker pool: executes runs, and meters, one after another, as its pipe tells it.
 
-A child ignores Ctrl-C: the terminal sends it to the supervisor too, which decides what happens. When the
-supervisor is gone, the child sends itself SIGTERM, as the supervisor would, so that its run writes a
-checkpoint.
+A child ignores Ctrl-C: the terminal sends it to the supervisor too, which decides what happens. Upon the
+other stop signals its run writes a checkpoint, or says that it had not begun to train. When the supervisor is
+gone, the child sends itself SIGTERM, as the supervisor would.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from typing import Literal
 
 from isoflop import record as records
+from isoflop import signals
 from isoflop.config import Config
 from isoflop.config.launch import Shared
 from isoflop.meter.energy.shape_energy import ShapeEnergy
@@ -64,15 +65,15 @@ class Reply:
 
     Attributes:
         kind: `ended`, the records tell how; `metered`, `measured` tells what; `busy`, another process is
-            executing the run; `invalid`, its input cannot be used; `failed`, metering raised an error;
-            `os_error`, a file could not be written.
-        reason: message of the error, for the last three kinds.
+            executing the run; `stopped`, a signal came before it could train; `invalid`, its input cannot be
+            used; `failed`, metering raised an error; `os_error`, a file could not be written.
+        reason: message of the error, for the last four kinds.
         errno: error number of an `os_error`.
         path: file of an `os_error`.
         measured: the energy of a shape, or the power of idle GPUs.
     """
 
-    kind: Literal["ended", "metered", "busy", "invalid", "failed", "os_error"]
+    kind: Literal["ended", "metered", "busy", "stopped", "invalid", "failed", "os_error"]
     reason: str = ""
     errno: int = 0
     path: str = ""
@@ -123,6 +124,8 @@ def execute(assignment: Assignment, settings: WorkerSettings) -> Reply:
         run.run(assignment.config, request)
     except records.RecordBusyError:
         return Reply("busy")
+    except signals.StopNow as stop:
+        return Reply("stopped", f"{stop} before the run was prepared: run it again")
     except OSError as error:
         return Reply("os_error", error.strerror or str(error), error.errno or 0, str(error.filename or ""))
     except ValueError as error:
@@ -130,20 +133,24 @@ def execute(assignment: Assignment, settings: WorkerSettings) -> Reply:
     return Reply("ended")
 
 
-def meter(assignment: MeteringAssignment, settings: WorkerSettings) -> Reply:
-    """Meter what is asked for. No error ends the process: the sweep goes on without the figure."""
+def meter(assignment: MeteringAssignment, settings: WorkerSettings, stop: signals.Stop) -> Reply:
+    """Meter what is asked for. No error ends the process: the sweep goes on without the figure. A signal ends
+    the metering at once."""
     from isoflop.runner import shape
 
     planning.take_over_counted_work(assignment.counted)
     job = assignment.job
     try:
-        if isinstance(job, MeterIdle):
-            idle = shape.measure_idle(job.config, settings.device_index, use=job.when == "first")
-            return Reply("metered", measured=idle)
-        seconds = anchor_seconds(job.config) if isinstance(job, MeterAnchor) else None
-        runs = assignment.runs_of_step
-        measured = shape.meter_shape(job.config, settings.device_index, seconds, runs_of_step=runs)
-        return Reply("metered", measured=measured)
+        with stop.at_once():
+            if isinstance(job, MeterIdle):
+                idle = shape.measure_idle(job.config, settings.device_index, use=job.when == "first")
+                return Reply("metered", measured=idle)
+            seconds = anchor_seconds(job.config) if isinstance(job, MeterAnchor) else None
+            runs = assignment.runs_of_step
+            measured = shape.meter_shape(job.config, settings.device_index, seconds, runs_of_step=runs)
+            return Reply("metered", measured=measured)
+    except signals.StopNow as stopped:
+        return Reply("failed", str(stopped))
     except Exception as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         return Reply("failed", f"{type(error).__name__}: {first}")
@@ -160,17 +167,19 @@ def serve(pipe: Connection, settings: WorkerSettings) -> None:
         settings: where it works, and for which sweep.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ.update(settings.environment)
-    from isoflop.runner import session
+    with signals.watched() as stop:
+        signals.unhold()
+        os.environ.update(settings.environment)
+        from isoflop.runner import session
 
-    session.configure(idle=settings.idle, shared=settings.shared, own_processes=settings.own_processes)
-    try:
-        _serve(pipe, settings)
-    finally:
-        session.close_all()
+        session.configure(idle=settings.idle, shared=settings.shared, own_processes=settings.own_processes)
+        try:
+            _serve(pipe, settings, stop)
+        finally:
+            session.close_all()
 
 
-def _serve(pipe: Connection, settings: WorkerSettings) -> None:
+def _serve(pipe: Connection, settings: WorkerSettings, stop: signals.Stop) -> None:
     busy = threading.Event()
     threading.Thread(target=_stop_when_orphaned, args=(pipe.fileno(), busy), daemon=True).start()
     while True:
@@ -180,7 +189,7 @@ def _serve(pipe: Connection, settings: WorkerSettings) -> None:
             return
         busy.set()
         if isinstance(assignment, MeteringAssignment):
-            reply = meter(assignment, settings)
+            reply = meter(assignment, settings, stop)
         else:
             reply = execute(assignment, settings)
         busy.clear()

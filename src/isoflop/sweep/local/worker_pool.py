@@ -6,6 +6,7 @@ import collections
 import contextlib
 import dataclasses
 import errno
+import multiprocessing
 import time
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection, wait
@@ -79,7 +80,7 @@ class WorkerPool:
         own_processes: int = 1,
     ) -> None:
         self._own_processes = own_processes
-        self._context, self._agenda, self._metering = planning.forkserver_context(), agenda, metering
+        self._agenda, self._metering = agenda, metering
         self._slots, self._on_run_end, self._environment = slots, on_run_end, dict(environment)
         self._command_line = provenance.command()
         self._free_slots = collections.deque(range(agenda.slots))
@@ -131,7 +132,7 @@ class WorkerPool:
 
     def _start_worker(self, slot: int, job: Job) -> None:
         """Start a child in a slot and give it a job."""
-        parent_end, child_end = self._context.Pipe()
+        parent_end, child_end = multiprocessing.Pipe()
         device_index, idle = self._slots.device_index(slot), self._metering.idle_of(slot)
         settings = worker.WorkerSettings(
             device_index,
@@ -141,8 +142,7 @@ class WorkerPool:
             idle,
             self._own_processes,
         )
-        process = self._context.Process(target=worker.serve, args=(child_end, settings))
-        process.start()
+        process = planning.start_child(worker.serve, (child_end, settings))
         child_end.close()  # only the child holds it now, so that its death shows as EOF on our end
         self._assign(process, parent_end, slot, job)
 
@@ -200,11 +200,12 @@ class WorkerPool:
         """Take what came of a job; return whether its process can do another one.
 
         One whose run failed or ran out of memory might not: after an error of CUDA no kernel of that process
-        works, and an exception's traceback holds on to tensors.
+        works, and an exception's traceback holds on to tensors. One that was sent a signal has been asked to
+        stop for good.
         """
         if isinstance(ended.job, PlannedRun):
             written = self._finish_run(ended, ended.job, reply)
-            clean = all(record.state not in ("failed", "oom") for record in written)
+            clean = all(record.state not in ("failed", "oom", "interrupted") for record in written)
         else:
             self._metering.take(ended.slot, ended.job, reply)
             clean = reply is not None and reply.kind == "metered"
@@ -245,6 +246,7 @@ class WorkerPool:
             seconds=ended.watchdog.seconds,
             exit_code=ended.process.exitcode if reply is None else None,
             error=reply.message if reply else None,
+            interrupted=reply is not None and reply.kind == "stopped",
             termination=ended.watchdog.termination,
         )
         written = ensure_records(end, self._slots, self._command_line)

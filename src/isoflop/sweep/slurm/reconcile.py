@@ -29,7 +29,9 @@ TAIL_BYTES = 8192
 OUT_OF_MEMORY = re.compile(r"exceeded (job |step )?memory limit|oom.?kill", re.IGNORECASE)
 KILLED = "was killed by signal 9"
 """In the record that the worker pool writes for a process that died (sweep/local/outcomes.py)."""
-NOT_THE_RUNS_FAULT = ("CANCELLED", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED", "DEADLINE")
+ASKED_FOR = ("CANCELLED", "PREEMPTED", "REVOKED", "DEADLINE")
+"""Job states that a person, or the scheduler for another job, asked for."""
+NOT_THE_RUNS_FAULT = (*ASKED_FOR, "NODE_FAIL", "BOOT_FAIL")
 UNKNOWN = "its process wrote no record"
 
 
@@ -123,11 +125,13 @@ def _open_horizons(planned: PlannedRun, submitted_at: float) -> list[float]:
     for horizon, run_id in planned.config.point_ids.items():
         path = records.path_of(planned.config.directory, run_id)
         try:
-            record = records.read(path)
-            newer = path.stat().st_mtime >= submitted_at
-        except (records.RecordError, OSError):
+            record = records.find(path)
+        except records.KeptRecordError:
+            continue  # a newer isoflop has taken the folder over: what it wrote stands
+        if record is None:
             horizons.append(horizon)
             continue
+        newer = path.stat().st_mtime >= submitted_at
         beat = heartbeat.last(planned.config.directory, planned.run_id)
         resumed = beat is not None and beat[0].attempt > record.attempt
         if record.state != "done" and (not newer or resumed or _was_killed(record)):
@@ -155,9 +159,7 @@ def _write_records(open_run: _OpenRun, end: TaskEnd, ended: EndedTask | None) ->
     seconds = beat[0].train_seconds if beat else 0.0
     written = []
     for horizon in open_run.horizons:
-        old: Record | None = None
-        with contextlib.suppress(records.RecordError, OSError):
-            old = records.read(records.path_of(config.directory, config.point_ids[horizon]))
+        old = records.find(records.path_of(config.directory, config.point_ids[horizon]))
         if old is not None and _was_killed(old):
             if end.state != "oom":
                 continue

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from isoflop import record as records
 from isoflop.config import ConfigError, compose
 from isoflop.runner import provenance
 
@@ -84,7 +85,8 @@ def _copy(files: dict[str, Path], origin: bytes, target: Path) -> None:
     If another process was faster, its copy stays: the same hash means the same content.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".part-") as part:
+    # Named, because copying on a full disk would name the file that is read.
+    with records.naming(target), tempfile.TemporaryDirectory(dir=target.parent, prefix=".part-") as part:
         package = Path(part) / target.name / "isoflop"
         for name, path in files.items():
             (package / name).parent.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from isoflop import record as records
+from isoflop.config import ConfigError
 from isoflop.sweep.grid import PlannedRun, encode_line
 from isoflop.sweep.manifest import SUBMISSIONS
 
@@ -86,16 +87,17 @@ def next_name(directory: Path) -> str:
 def create_manifest(runs: tuple[PlannedRun, ...], directory: Path) -> str:
     """Write the runs of a new submission and return its name.
 
-    The file is opened for exclusive creation, so two submissions at the same time never share a name.
+    The file is made by exclusive creation, so two submissions at the same time never share a name, and then
+    written. Raises OSError.
     """
     (directory / SUBMISSIONS).mkdir(parents=True, exist_ok=True)
     while True:
         name = next_name(directory)
         try:
-            with runs_path(directory, name).open("xb") as file:
-                file.writelines(encode_line(planned) + b"\n" for planned in runs)
+            runs_path(directory, name).open("xb").close()
         except FileExistsError:
             continue
+        records.write_bytes(runs_path(directory, name), b"".join(encode_line(each) + b"\n" for each in runs))
         return name
 
 
@@ -116,13 +118,20 @@ def read_submission(directory: Path, name: str) -> Submission:
 
 
 def read_submissions(directory: Path) -> tuple[Submission, ...]:
-    """Return every submission of the sweep, oldest first, without those that are incomplete or damaged."""
+    """Return every submission of the sweep, oldest first, without those that queued nothing.
+
+    Raises:
+        ConfigError: a file is damaged: runs that it says are queued would be submitted twice.
+        OSError: a file cannot be read.
+    """
     submissions = []
     for path in (directory / SUBMISSIONS).glob("*.json"):
         try:
             submissions.append(read_submission(directory, path.stem))
-        except (OSError, msgspec.DecodeError):
-            continue
+        except msgspec.DecodeError as error:
+            raise ConfigError(
+                f"{path}: damaged ({error}): remove it when the sweep's jobs (squeue shows them) have ended"
+            ) from error
     return tuple(sorted(submissions, key=lambda each: (len(each.name), each.name)))  # 9 before 10
 
 

@@ -76,13 +76,18 @@ def minutes(time: str) -> float:
 
 
 def check(launch: LaunchConfig) -> None:
-    """Refuse a time limit too short to train before the signal, and a number of GPUs that contradicts
-    launch.devices.
+    """Refuse a time limit too short to train before the signal, a number of GPUs that contradicts
+    launch.devices, and launch.per_gpu=auto.
 
     Raises:
         ConfigError: names the setting.
     """
     slurm = launch.slurm
+    if launch.per_gpu == "auto":
+        raise ConfigError(
+            "launch.per_gpu=auto: each task would probe its GPU anew: give a number, such as that of "
+            "isoflop sweep launch.per_gpu=auto on one node"
+        )
     if slurm.time is not None and minutes(str(slurm.time)) < LEAST_MINUTES:
         raise ConfigError(
             f"launch.slurm.time={slurm.time}: a task is signalled {NOTICE_SECONDS} s before its time limit: "
