@@ -1,4 +1,4 @@
-# The door: make demo | reproduce | test | test-fast | check | format | dist | env. Each builds .venv first if needed.
+# The door: make demo | reproduce | test | test-fast | mutants | check | format | aten-tables | dist | env. Each builds .venv first if needed.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -6,9 +6,11 @@ FAST := -m "not slow and not gpu and not slurm and not browser"
 PYTEST := -m pytest -n 2 --dist worksteal
 SDIST := dist/unpacked
 MINUTES ?= 8
+SAMPLE ?= 400
+SEED ?= 0
 CAMPAIGN ?= results/campaign
 
-.PHONY: env demo reproduce test test-fast check format dist
+.PHONY: env demo reproduce test test-fast mutants check format aten-tables dist
 
 env: $(STAMP)
 
@@ -35,6 +37,11 @@ test: env
 test-fast: env
 	$(BIN)/python $(PYTEST) $(FAST)
 
+# A seeded sample of mutants of the source, each tried by the tests that run it: what share do they notice? It goes on
+# where it was cut off; survivors are listed. MUTANTS: further options, such as --only curve/frontier.py or --again.
+mutants: env
+	PYTHONPATH=scripts nice -n 19 $(BIN)/python -W ignore -m mutants --sample $(SAMPLE) --seed $(SEED) $(MUTANTS)
+
 check: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -44,6 +51,11 @@ check: env
 format: env
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Which aten operations of the pinned and of the oldest supported torch are counted, free or refused: docs/flops.md.
+aten-tables: env
+	$(BIN)/python scripts/aten_tables.py
+	PYTHONPATH=src $(BIN)/uv run -q --no-project --isolated --with 'torch==2.11.*' --with numpy python scripts/aten_tables.py
 
 # An sdist, and a wheel built from it; then the fast tests of the unpacked sdist against the installed wheel.
 dist: env

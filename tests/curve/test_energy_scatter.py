@@ -64,6 +64,22 @@ def test_without_errors_of_x_or_with_equal_ones_weights_change_nothing() -> None
     assert energy_scatter.widening(LOG_X, exact, np.array([0.0] * 12 + [0.05] * 12)) == math.inf
 
 
+def test_the_standard_errors_are_those_of_the_normal_equations() -> None:
+    """Errors of the largest x alone, so that weights move the mean; residuals that are those errors only."""
+    errors = np.where(LOG_X > 4, 0.06, 0.02)
+    line = np.column_stack([np.ones(N), LOG_X])
+    signs = np.random.default_rng(4).choice([-1.0, 1.0], N)
+    y = -0.5 * LOG_X + 0.03 * signs
+    b = -np.linalg.lstsq(line, y, rcond=None)[0][1]
+    residuals = y - line @ np.linalg.lstsq(line, y, rcond=None)[0]
+    v = residuals @ residuals / (N - 2) - b**2 * (errors**2).mean() + b**2 * errors**2
+    inverse = np.linalg.inv(line.T @ line)
+    equal = (inverse @ (line.T * v) @ line @ inverse)[1, 1]
+    best = np.linalg.inv((line.T / v) @ line)[1, 1]
+    assert energy_scatter.widening(LOG_X, y, errors) == pytest.approx(math.sqrt(equal / best), rel=1e-9)
+    assert equal > 1.05 * best
+
+
 def noisy(scatter: float) -> np.ndarray:
     return -0.5 * LOG_X + scatter * np.random.default_rng(2).standard_normal(N)
 
@@ -72,6 +88,10 @@ def test_the_fit_says_where_low_grades_could_matter() -> None:
     (warning,) = energy_scatter.warnings(LOG_X, noisy(0.004), GRADES)
     assert "joules of grade C may be off by 10%" in warning
     assert warning.endswith("compare with --energy-grade A")
+    factor = energy_scatter.widening(LOG_X, noisy(0.004), BOUND / math.sqrt(3))
+    assert f"may be {factor:.2g} times that of a weighted fit" in warning
+    assert energy_scatter.widening(LOG_X, noisy(0.04), BOUND) > energy_scatter.MATTERS
+    assert energy_scatter.warnings(LOG_X, noisy(0.04), GRADES) == [], "a bound is no standard error"
     assert energy_scatter.warnings(LOG_X, noisy(0.1), GRADES) == []
     assert energy_scatter.warnings(LOG_X, noisy(0.004), ["A", "B"] * 12) == [], "one bound"
     assert energy_scatter.warnings(LOG_X, noisy(0.004), ["C"] * N) == [], "nothing to compare with"

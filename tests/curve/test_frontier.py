@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isoflop.curve.frontier import frontier, select
+from isoflop.curve.frontier import LEAST_MEANS, frontier, select
 
 _POINT = st.tuples(st.integers(0, 6), st.integers(0, 6))
 
@@ -56,3 +56,35 @@ def test_resamples_of_seeds_choose_anew():
     chosen = select(mean_of, x, y, weights)
     assert np.mean((chosen[1:] != chosen[0]).any(axis=1)) > 0.1
     assert all(len(np.unique(mean_of[row])) >= 3 for row in chosen)
+
+
+def test_a_resample_with_two_means_keeps_the_samples_choice_and_one_with_three_its_own():
+    mean_of = np.repeat(np.arange(4), 2)
+    x = np.array([1.0, 10.0, 100.0, 1000.0])
+    # A resample of the second mean's lucky run alone beats the third mean, and the fourth if that is 0.26.
+    lucky = np.array([1.0, 1.0, 1e-9, 1.0, 1.0, 1.0, 1.0, 1.0])
+    for last, own in ((0.26, False), (0.2, True)):
+        y = np.array([0.5, 0.5, 0.55, 0.25, 0.3, 0.3, last, last])
+        sample, resample = select(mean_of, x, y, np.vstack([np.ones(8), lucky]))
+        assert sample.tolist() == [True, True, True, False, True, True, True, True]
+        assert resample.tolist() == [True, True, True, False, not own, not own, True, True]
+
+
+def test_the_frontier_of_means_of_one_run_is_never_of_two_places():
+    x = np.array([1.0, 10.0, 100.0])
+    three = select(np.arange(3), x, np.array([0.5, 0.4, 0.3]), np.ones((1, 3)))[0]
+    assert three.tolist() == [True, True, True]
+    assert LEAST_MEANS == 3
+
+
+def test_means_compete_up_to_a_hundredth_apart_and_no_further():
+    y = np.array([0.5, 0.4, 0.3, 0.2])
+    for dearer, kept in ((1.0101, True), (1.0099, False)):
+        x = np.array([1.0, dearer, 10.0, 100.0])
+        assert select(np.arange(4), x, y, np.ones((1, 4)))[0][0] == kept
+
+
+def test_a_dearer_mean_that_is_as_good_is_not_efficient():
+    x = np.array([1.0, 10.0, 100.0, 1000.0])
+    chosen = select(np.arange(4), x, np.array([0.5, 0.4, 0.4, 0.2]), np.ones((1, 4)))[0]
+    assert chosen.tolist() == [True, True, False, True]

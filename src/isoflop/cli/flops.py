@@ -13,33 +13,39 @@ def add(add_verb: output.AddVerb) -> None:
     """Add the verb to the parser."""
     verb = add_verb("flops", _flops, "Count a model's work: isoflop flops resnet, or torchvision:vit_b_16")
     verb.usage = "isoflop flops NAME [OVERRIDES] [--input C,H,W] [--batch N] [--classes N] [--json FILE]"
-    verb.add_argument("name", metavar="NAME", help="resnet, torchvision:NAME or path/to/file.py:factory")
+    verb.add_argument(
+        "name",
+        metavar="NAME",
+        help="resnet, torchvision:NAME, path/to/file.py:factory or package.module:factory",
+    )
     verb.add_argument(
         "--input", help="channels,height,width (default 3,224,224); gpt takes model.context instead"
     )
     verb.add_argument("--batch", type=int, help="images or bytes a step (default: optim.batch_size)")
     verb.add_argument("--classes", type=int, help="(default 1000, and 256 for gpt)")
-    verb.add_argument("--dtype", help="of the input to a file's model, such as int64 for tokens")
+    verb.add_argument("--dtype", help="of the input to your own model, such as int64 for tokens")
     output.add_json(verb)
 
 
 def _flops(options: argparse.Namespace) -> int:
-    from isoflop import flop_ledger
+    from isoflop import flop_ledger, user_model
 
-    in_file = flop_ledger.is_file(options.name)
+    own = user_model.is_users(options.name)
     of_text = options.name == "gpt"
     if of_text and options.input:
         raise ConfigError(f"--input {options.input}: gpt reads windows of text: set model.context instead")
-    input_shape = flop_ledger.parse_input_sizes(options.input or "3,224,224", image=not in_file)
+    input_shape = flop_ledger.parse_input_sizes(options.input or "3,224,224", image=not own)
     if options.classes is None:
         options.classes = 256 if of_text else 1000
     if options.classes < 1:
         raise ConfigError(f"--classes {options.classes}: must be at least 1")
-    if options.dtype and not in_file:
-        raise ConfigError("--dtype is for path/to/file.py:factory: the others take images")
-    settings = compose_config(_model_overrides(options, in_file=in_file), None)
-    if in_file:
-        ledger = flop_ledger.of_file(options.name, settings, input_shape, options.classes, options.dtype)
+    if options.dtype and not own:
+        raise ConfigError(
+            "--dtype is for path/to/file.py:factory, package.module:factory: others take images"
+        )
+    settings = compose_config(_model_overrides(options, own=own), None)
+    if own:
+        ledger = flop_ledger.of_user(options.name, settings, input_shape, options.classes, options.dtype)
     else:
         context = settings.model.context
         ledger = flop_ledger.of_config(settings, (context,) if context else input_shape, options.classes)
@@ -52,10 +58,10 @@ def _flops(options: argparse.Namespace) -> int:
     return output.FAILED if ledger.count.reason else output.DONE
 
 
-def _model_overrides(options: argparse.Namespace, *, in_file: bool) -> list[str]:
+def _model_overrides(options: argparse.Namespace, *, own: bool) -> list[str]:
     """Return the Hydra overrides that NAME and --batch stand for, before those that the user gave."""
     overrides = []
-    if not in_file:
+    if not own:
         family, _, architecture = options.name.partition(":")
         overrides += [f"model={family}"]
         if family == "gpt" and not any(given.startswith("recipe=") for given in options.overrides):

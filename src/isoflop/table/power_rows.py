@@ -38,8 +38,8 @@ def power_rows(path: Path | None, most: int = MOST_ROWS) -> list[dict[str, float
 def _watts(path: Path) -> Polls:
     """Return (seconds since the first poll, watts) of each device.
 
-    Without a reading of the power it is the rise of the energy counter per second. A rejected reading is none,
-    and leaves a gap.
+    Without a reading of the power it is the rise of the energy counter per second. A rejected reading is
+    none, and leaves a gap.
     """
     polls: Polls = {}
     counters: dict[str, tuple[float, float]] = {}

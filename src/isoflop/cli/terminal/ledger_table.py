@@ -17,6 +17,8 @@ def show(ledger: dict[str, Any]) -> None:
     OUT.print(f"{ledger['name']}: {sizes}, {total:,} parameters{without}", markup=False)
     if ledger["reason"]:
         OUT.print(f"\nFLOPs unknown: {ledger['reason']}", markup=False)
+    for note in ledger["notes"]:
+        OUT.print(f"\nnote: {note}", markup=False)
     OUT.print(f"\nper example, one MAC = 2 FLOPs; training in batches of {batch}", markup=False)
     _show_work(ledger)
     _show_counters(ledger)

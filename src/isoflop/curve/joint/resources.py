@@ -47,7 +47,7 @@ class ResourceTable:
     sizes: tuple[str, ...]
     y: str
     warnings: tuple[str, ...]
-    excluded: tuple[Excluded, ...]
+    excluded: tuple[Excluded, ...] = ()
 
     @property
     def chance(self) -> float | None:

@@ -1,7 +1,7 @@
 """Count a model's floating-point work per example with independent counters that must agree.
 
 One multiply-accumulate (MAC) is 2 FLOPs. Convolutions, linear layers and attention (all matrix products) are
-counted; elementwise work, normalisation and pooling are free by convention (`handles.is_free`).
+counted; elementwise work, normalisation and pooling are free by convention (`free.is_free`).
 
 - torch's counter: torch.utils.flop_counter's formulas with our corrections, on a twin of the model on the
   meta device: forward at batch 1 in eval mode, forward and backward at `batch_size` in train mode.
@@ -21,17 +21,30 @@ import dataclasses
 import torch
 from torch import nn
 
-from isoflop.meter.flops.dispatch import AttentionCalls, DispatchCounter
-from isoflop.meter.flops.handles import FVCORE_HANDLES, is_free
-from isoflop.meter.flops.meta_trace import TraceableConvolutions
+from isoflop.meter.flops.dispatch import DispatchCounter
+from isoflop.meter.flops.free import is_free
+from isoflop.meter.flops.generators import generators_of, unmoved
+from isoflop.meter.flops.handles import FVCORE_HANDLES
+from isoflop.meter.flops.meta_trace import traceable
 from isoflop.meter.flops.norm_activation import NormActivationCounter
-from isoflop.meter.flops.twin import TensorOutputs, isolated_torch_state, make_twin, to_cpu, to_meta
+from isoflop.meter.flops.passes import forward_pass, steadiness, training_pass
+from isoflop.meter.flops.twin import (
+    TensorOutputs,
+    initialized,
+    isolated_torch_state,
+    make_twin,
+    to_cpu,
+    to_meta,
+)
 
 AGREEMENT = 0.01
 """Largest relative difference of two counters' forward MACs."""
 
 RATIO_AGREEMENT = 0.02
 """Largest relative difference of the counted and the expected train/forward ratio."""
+
+_FAILURES = (Exception, SystemExit)
+"""What a model's code may raise: it may read a command line and end the process."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +67,7 @@ class FlopCount:
         forward_macs_by_op: torch's name of an operation -> MACs; `attention` for torch's attention functions.
         uncounted_ops: operations that have no formula and are not free.
         counters_agree: whether torch's counter and fvcore agree on the forward MACs.
+        notes: what a reader of a known count should know of the model.
     """
 
     forward_macs_per_example: float | None
@@ -71,6 +85,7 @@ class FlopCount:
     forward_macs_by_op: dict[str, float]
     uncounted_ops: tuple[str, ...]
     counters_agree: bool
+    notes: tuple[str, ...]
     reason: str | None
 
     def divided(self, parts: int) -> FlopCount:
@@ -91,7 +106,7 @@ class FlopCount:
 
 @dataclasses.dataclass
 class _Evidence:
-    """What each counter measured, None where it failed, and the reasons not to trust the count."""
+    """What each counter measured, None where it failed, the reasons not to trust the count, and notes."""
 
     closed_form_macs: float | None
     batch_size: int
@@ -101,6 +116,7 @@ class _Evidence:
     fvcore_uncounted: set[str] = dataclasses.field(default_factory=set)
     norm_activation_flops: float | None = None
     reasons: list[str] = dataclasses.field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
 
 
 def count(
@@ -131,23 +147,35 @@ def count(
     """
     if batch_size < 1 or not all(size > 0 for size in input_shape):
         raise ValueError(f"batch_size {batch_size} and input_shape {input_shape} must be positive")
-    if input_dtype is None:
-        floating = (p.dtype for p in model.parameters() if p.dtype.is_floating_point)
-        input_dtype = next(floating, torch.float32)
+    input_dtype = input_dtype or floating_dtype(model)
     evidence = _Evidence(closed_form_macs, batch_size)
-    with isolated_torch_state():
+    with isolated_torch_state(), unmoved(generators_of(model)):
         batch = torch.empty((batch_size, *input_shape), dtype=input_dtype, device="meta")
+        try:
+            model = initialized(model, batch[:1])
+        except _FAILURES as error:
+            evidence.reasons.append(f"lazy layers cannot take such an input ({_summary(error)})")
+            return _cross_check(evidence)
         _count_with_torch(evidence, model, batch)
         _count_with_fvcore(evidence, model, torch.empty_like(batch[:1]))
     return _cross_check(evidence)
 
 
+def floating_dtype(model: nn.Module) -> torch.dtype:
+    """Return the data type of the first floating-point parameter, float32 if there is none."""
+    return next((p.dtype for p in model.parameters() if p.dtype.is_floating_point), torch.float32)
+
+
 def _count_with_torch(evidence: _Evidence, model: nn.Module, batch: torch.Tensor) -> None:
     try:
         twin = make_twin(model, to_meta)
-        evidence.forward = _forward_pass(twin, batch[:1])
-        evidence.training = _training_pass(twin, batch)
-    except Exception as error:  # user code: whatever the model raises is the reason
+        evidence.forward = forward_pass(twin, batch[:1])
+        in_eval = steadiness(twin, batch[:1], evidence.forward, training=False)
+        evidence.training = training_pass(twin, batch)
+        in_training = steadiness(twin, batch, evidence.training, training=True)
+        evidence.reasons += [each.reason for each in (in_eval, in_training) if each.reason]
+        evidence.notes += [each.note for each in (in_eval, in_training) if each.note]
+    except _FAILURES as error:  # user code: whatever the model raises is the reason
         evidence.reasons.append(f"torch's counter cannot run the model ({_summary(error)})")
 
 
@@ -158,36 +186,12 @@ def _count_with_fvcore(evidence: _Evidence, model: nn.Module, example: torch.Ten
     except ImportError as error:
         evidence.reasons.append(f"fvcore is not installed: pip install fvcore ({_summary(error)})")
         return
-    except Exception:  # a model that depends on values cannot be traced on the meta device: use the CPU
+    except _FAILURES:  # a model that depends on values cannot be traced on the meta device: use the CPU
         example = torch.zeros_like(example, device="cpu")
     try:
         _trace_with_fvcore(evidence, make_twin(model, to_cpu), example)
-    except Exception as error:
+    except _FAILURES as error:
         evidence.reasons.append(f"fvcore cannot trace the model ({_summary(error)})")
-
-
-def _forward_pass(twin: TensorOutputs, example: torch.Tensor) -> DispatchCounter:
-    twin.eval()
-    counter = DispatchCounter()
-    # torch.device("meta"): tensors that the model creates on the way must be on the meta device as well.
-    with counter, torch.device("meta"), AttentionCalls(counter), torch.no_grad():
-        twin(example)
-    return counter
-
-
-def _training_pass(twin: TensorOutputs, batch: torch.Tensor) -> DispatchCounter:
-    twin.train()
-    counter = DispatchCounter()
-    with torch.device("meta"), torch.enable_grad():
-        with counter, AttentionCalls(counter):
-            outputs = [out for out in twin(batch) if out.requires_grad]
-        # Made outside the counter: the gradients of the outputs come from the loss, which is not counted.
-        gradients = [torch.ones_like(out) for out in outputs]
-        counter.in_backward = True
-        if outputs:
-            with counter:
-                torch.autograd.backward(outputs, gradients)
-    return counter
 
 
 def _trace_with_fvcore(evidence: _Evidence, twin: TensorOutputs, example: torch.Tensor) -> None:
@@ -203,14 +207,14 @@ def _trace_with_fvcore(evidence: _Evidence, twin: TensorOutputs, example: torch.
     beside = NormActivationCounter()
     analysis = FlopCountAnalysis(twin, (example,)).set_op_handle(**FVCORE_HANDLES | beside.handles())
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-    with torch.device(example.device), TraceableConvolutions(), torch.no_grad():
+    with torch.device(example.device), torch.no_grad(), traceable():
         total_macs = float(analysis.total())
     evidence.fvcore_macs = total_macs
     evidence.fvcore_uncounted = {name for name in analysis.unsupported_ops() if not is_free(name)}
     evidence.norm_activation_flops = float(beside.flops)
 
 
-def _summary(error: Exception) -> str:
+def _summary(error: BaseException) -> str:
     """Return the error's type and the first line of its message."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
@@ -255,6 +259,7 @@ def _cross_check(evidence: _Evidence) -> FlopCount:
         forward_macs_by_op=by_op,
         uncounted_ops=uncounted,
         counters_agree=agree,
+        notes=tuple(evidence.notes),
         reason="; ".join(reasons) or None,
     )
 

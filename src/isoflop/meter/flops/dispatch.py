@@ -11,16 +11,11 @@ import torch
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
-from isoflop.meter.flops.handles import (
-    TORCH_CORRECTIONS,
-    is_free,
-    multiplicands,
-    touches_no_elements,
-    writes_only,
-)
+from isoflop.meter.flops.free import is_free, touches_no_elements, writes_only
+from isoflop.meter.flops.handles import TORCH_CORRECTIONS, multiplicands
 
 ATTENTION = "attention"
 """Key for the batched products inside torch's attention functions: on the meta device these decompose into
@@ -75,7 +70,7 @@ class DispatchCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:
                 return parts
-        out = func(*args, **kwargs)
+        out = _on_one_device(func, args, kwargs)
         name = func._schema.name
         # Gradients are not recorded during a plain backward pass; checkpointing turns them on to run a part
         # of the forward pass again.
@@ -86,10 +81,12 @@ class DispatchCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if formula is None:
             if not func.is_view:
                 self.without_formula.add(name)
-        elif not self.in_backward:
-            self._add_forward(name, formula(*args, **kwargs, out_val=out), [*args, *kwargs.values()])
         elif not recomputed:
-            self.backward_flops += formula(*args, **kwargs, out_val=out)
+            flops = formula(*args, **kwargs, out_val=out) * real_products(out)
+            if self.in_backward:
+                self.backward_flops += flops
+            else:
+                self._add_forward(name, flops, [*args, *kwargs.values()])
         return out
 
     def uncounted(self) -> set[str]:
@@ -127,10 +124,40 @@ class AttentionCalls(TorchFunctionMode):
             self.counter.in_attention = False
 
 
+def _on_one_device(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """Run an operation. If it refuses tensors of two devices, its operands without data decide.
+
+    A tensor that the model reaches by other ways than its attributes (a global, a closure) is not in the
+    twin; as an operand it has a shape, which is all that counts.
+    """
+    try:
+        return func(*args, **kwargs)
+    except RuntimeError:
+        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        if len({tensor.is_meta for tensor in tensors}) < 2:
+            raise
+    args, kwargs = tree_map_only(torch.Tensor, lambda tensor: tensor.to("meta"), (args, kwargs))
+    return func(*args, **kwargs)
+
+
+def real_products(out: Any) -> int:
+    """Return the real multiply-accumulates in one of a product with this result: 4 if it is complex.
+
+    (a + bi)(c + di) = (ac - bd) + (ad + bc)i, and either sum takes two.
+    """
+    complex_result = any(isinstance(leaf, torch.Tensor) and leaf.is_complex() for leaf in tree_leaves(out))
+    return 4 if complex_result else 1
+
+
 def stored_elements(leaf: Any) -> int:
-    """Return the elements of a tensor in memory; an expanded dimension is stored once. 0 for a non-tensor."""
+    """Return the real numbers that a tensor keeps in memory; an expanded dimension is stored once.
+
+    0 for what is no tensor.
+    """
     if not isinstance(leaf, torch.Tensor):
         return 0
+    if leaf.is_complex():
+        return 2 * stored_elements(leaf.real)
     if leaf.layout is not torch.strided:
         return leaf.numel()
     # Stride 0 marks an expanded dimension; a dimension of length 0 stays, so that the product is 0.

@@ -1,12 +1,12 @@
-"""Cost of single operations: MAC handles for fvcore, corrections for torch's counter, the free operations.
+"""Cost of single operations: MAC handles for fvcore, corrections for torch's counter.
 
 Nothing here imports fvcore: a handle takes the `torch._C.Value`s of one node of a trace and returns its MACs.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,25 +15,90 @@ from torch.utils.flop_counter import conv_flop_count
 
 aten = torch.ops.aten
 
+Handle = Callable[[Sequence[Any], Sequence[Any]], int]
+
 
 def _shape(value: Any) -> list[int]:
     return list(value.type().sizes())
 
 
+def _integers(value: Any) -> list[int]:
+    """Return the constants of a list in a trace."""
+    return [each.toIValue() for each in value.node().inputs()]
+
+
 def _matmul_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
-    """(..., m, k) x (..., k, n), broadcast, and the one-dimensional cases: k MACs for each output."""
-    return math.prod(_shape(outputs[0])) * _shape(inputs[0])[-1]
+    """(..., m, k) x (..., k, n), broadcast, and the one-dimensional cases: k MACs for each output.
+
+    The same holds of linear and inner, whose second operand is (..., n, k).
+    """
+    return math.prod(_shape(outputs[0])) * (_shape(inputs[0]) or [0])[-1]  # of a scalar: elementwise
 
 
 def _added_matmul_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
-    """baddbmm and addmv: the product of the second and third argument; the addition is free."""
+    """addmm, baddbmm and addmv: the product of the second and third argument; the addition is free."""
     return _matmul_macs(inputs[1:3], outputs)
 
 
-def _padded_convolution_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
-    """A convolution with padding given as a string ("same"): each output position uses the whole weight."""
+def _summed_matmul_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
+    """addbmm: (b, m, k) x (b, k, n), summed over b."""
+    return math.prod(_shape(inputs[1])) * _shape(inputs[2])[-1]
+
+
+def _tensordot_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
+    """tensordot: each output gathers the contracted dimensions; one of length 1 meets the other's sum."""
+    left, right = _shape(inputs[0]), _shape(inputs[1])
+    pairs = zip(_integers(inputs[2]), _integers(inputs[3]), strict=True)
+    return math.prod(_shape(outputs[0])) * math.prod(min(left[i], right[j]) for i, j in pairs)
+
+
+def _vecdot_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
+    """linalg.vecdot: a product of two vectors; of more dimensions, elementwise products and their sum."""
+    vectors = len(_shape(inputs[0])) == len(_shape(inputs[1])) == 1
+    return _shape(inputs[0])[0] if vectors else 0
+
+
+def _chain_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
+    """linalg.multi_dot: the cheapest order of a chain of matrices; a vector may stand at either end."""
+    shapes = [_shape(v) for v in inputs[0].node().inputs()]
+    first = [1, *shapes[0]] if len(shapes[0]) == 1 else shapes[0]
+    return chain_macs([*first, *(shape[1] if len(shape) == 2 else 1 for shape in shapes[1:])])
+
+
+def chain_macs(sides: Sequence[int]) -> int:
+    """Return the least MACs of a product of matrices, sides[0] x sides[1], sides[1] x sides[2] and so on."""
+    least = {(i, i): 0 for i in range(len(sides) - 1)}
+    for length, i in itertools.product(range(1, len(sides) - 1), range(len(sides) - 2)):
+        j = i + length
+        if j < len(sides) - 1:
+            least[i, j] = min(
+                least[i, k] + least[k + 1, j] + sides[i] * sides[k + 1] * sides[j + 1] for k in range(i, j)
+            )
+    return least[0, len(sides) - 2]
+
+
+def _power_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
+    """linalg.matrix_power by repeated squaring; an inverse, for a negative power, has no formula."""
+    power = abs(inputs[1].toIValue())
+    products = power.bit_length() + power.bit_count() - 2 if power else 0
+    return products * math.prod(_shape(inputs[0])) * _shape(inputs[0])[-1]
+
+
+def _bag_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
+    """embedding_bag: a weighted sum of rows; without weights it selects and adds, which is free."""
+    return math.prod(_shape(inputs[1])) * _shape(inputs[0])[-1] if _is_tensor(inputs[6]) else 0
+
+
+def _convolution_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
+    """A convolution, its padding a number or a string: each output position uses the whole weight."""
     out = _shape(outputs[0])
-    return out[0] * math.prod(out[2:]) * math.prod(_shape(inputs[1]))
+    batch = out[0] if len(out) == len(_shape(inputs[1])) else 1
+    return batch * math.prod(out[2 - len(_shape(inputs[1])) :]) * math.prod(_shape(inputs[1]))
+
+
+def _transposed_convolution_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
+    """A transposed convolution: each input position spreads the whole weight."""
+    return _convolution_macs(inputs, inputs[:1])
 
 
 def _attention_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
@@ -102,33 +167,66 @@ def _no_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
     return 0
 
 
-FVCORE_HANDLES: dict[str, Callable[[Sequence[Any], Sequence[Any]], int]] = {
-    "aten::matmul": _matmul_macs,
-    "aten::bmm": _matmul_macs,
-    "aten::mm": _matmul_macs,
-    "aten::mv": _matmul_macs,
-    "aten::dot": _matmul_macs,
-    "aten::vdot": _matmul_macs,
-    "aten::baddbmm": _added_matmul_macs,
-    "aten::addmv": _added_matmul_macs,
-    "aten::einsum": _einsum_macs,
-    "aten::_convolution_mode": _padded_convolution_macs,
-    "aten::scaled_dot_product_attention": _attention_macs,
-    **dict.fromkeys(("aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu"), _recurrent_macs),
-    **dict.fromkeys(
-        ("aten::lstm_cell", "aten::gru_cell", "aten::rnn_tanh_cell", "aten::rnn_relu_cell"),
-        _recurrent_cell_macs,
-    ),
-} | dict.fromkeys(
-    (
-        *("aten::batch_norm", "aten::group_norm", "aten::layer_norm", "aten::instance_norm"),
-        *("aten::upsample_nearest2d", "aten::upsample_bilinear2d"),
-        *("aten::adaptive_avg_pool2d", "aten::grid_sampler"),
-    ),
-    _no_macs,
+def _in_real_macs(handle: Handle) -> Handle:
+    """Count one complex multiply-accumulate as the four real ones that it is."""
+
+    def counted(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
+        dtype = outputs[0].type().dtype() if _is_tensor(outputs[0]) else None
+        return handle(inputs, outputs) * (4 if dtype is not None and dtype.is_complex else 1)
+
+    return counted
+
+
+def _either_convolution_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
+    """aten::convolution, whose seventh argument tells whether it is transposed."""
+    return _convolution_macs(inputs, inputs[:1] if inputs[6].toIValue() else outputs)
+
+
+PARTS_DECIDE = ("aten::linalg_norm", "aten::linalg_matrix_norm", "aten::linalg_cond")
+"""Sums or singular values, as an argument says: free here, and torch's counter refuses the latter's parts."""
+
+_MATMULS = ("matmul", "linalg_matmul", "bmm", "mm", "_scaled_mm", "mv", "dot", "vdot", "inner", "linear")
+_CONVOLUTIONS = ("conv1d", "conv2d", "conv3d", "_convolution_mode")
+_TRANSPOSED = ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+_ATTENTION = (
+    "scaled_dot_product_attention",
+    *("_scaled_dot_product_flash_attention", "_scaled_dot_product_flash_attention_for_cpu"),
+    *("_scaled_dot_product_efficient_attention", "_scaled_dot_product_cudnn_attention"),
+    "_scaled_dot_product_fused_attention_overrideable",
 )
-"""Added to fvcore's own handles for convolution, linear and addmm, whose unit is the MAC. fvcore's counts of
-normalisation, resampling and pooling are set to 0, as this work is free by convention."""
+_RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
+_OWN_HANDLES: dict[str, Handle] = {
+    **dict.fromkeys(_MATMULS, _matmul_macs),
+    **dict.fromkeys(("addmm", "addmm_", "baddbmm", "baddbmm_", "addmv", "addmv_"), _added_matmul_macs),
+    **dict.fromkeys(("addbmm", "addbmm_"), _summed_matmul_macs),
+    **dict.fromkeys(("linalg_multi_dot", "chain_matmul"), _chain_macs),
+    **dict.fromkeys(("linalg_matrix_power", "matrix_power"), _power_macs),
+    "tensordot": _tensordot_macs,
+    "linalg_vecdot": _vecdot_macs,
+    "einsum": _einsum_macs,
+    **dict.fromkeys(("embedding_bag", "_embedding_bag", "_embedding_bag_forward_only"), _bag_macs),
+    "convolution": _either_convolution_macs,
+    **dict.fromkeys(_CONVOLUTIONS, _convolution_macs),
+    **dict.fromkeys(_TRANSPOSED, _transposed_convolution_macs),
+    **dict.fromkeys(_ATTENTION, _attention_macs),
+    **dict.fromkeys(_RECURRENT, _recurrent_macs),
+    **dict.fromkeys(("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"), _recurrent_cell_macs),
+}
+
+FVCORE_HANDLES: dict[str, Handle] = {
+    **{f"aten::{name}": _in_real_macs(handle) for name, handle in _OWN_HANDLES.items()},
+    **dict.fromkeys(PARTS_DECIDE, _no_macs),
+    **dict.fromkeys(
+        (
+            *("aten::batch_norm", "aten::group_norm", "aten::layer_norm", "aten::instance_norm"),
+            *("aten::upsample_nearest2d", "aten::upsample_bilinear2d"),
+            *("aten::adaptive_avg_pool2d", "aten::grid_sampler"),
+        ),
+        _no_macs,
+    ),
+}
+"""Replace and extend fvcore's own handles, whose unit is the MAC and which leave `aten::_convolution` to
+fvcore. Its counts of normalisation, resampling and pooling are 0, as this work is free by convention."""
 
 
 def _convolution_backward_flops(grad_out: Any, x: Any, weight: Any, *rest: Any, **kwargs: Any) -> int:
@@ -156,12 +254,49 @@ def _added_vector_flops(added: Any, left: Any, *rest: Any, **kwargs: Any) -> int
     return int(2 * math.prod(left))
 
 
+def _added_product_flops(added: Any, left: Any, right: Any, *rest: Any, **kwargs: Any) -> int:
+    """addmm_, baddbmm_ and addbmm: every element of the left operand meets a row of the right one."""
+    return int(2 * math.prod(left) * right[-1])
+
+
+def _bag_flops(weight: Any, indices: Any, *rest: Any, **kwargs: Any) -> int:
+    """A weighted sum of rows. Schema: (weight, indices, offsets, scale_grad_by_freq, mode, sparse,
+    per_sample_weights, ...)."""
+    weighted = kwargs.get("per_sample_weights", rest[4] if len(rest) > 4 else None)
+    return int(2 * math.prod(indices) * weight[-1]) if weighted is not None else 0
+
+
+def _bag_backward_flops(grad: Any, indices: Any, *rest: Any, **kwargs: Any) -> int:
+    """Each row's gradient is its bag's times its weight. Schema: (grad, indices, offsets, offset2bag,
+    bag_size, maximum_indices, num_weights, scale_grad_by_freq, mode, sparse, per_sample_weights, ...)."""
+    weighted = kwargs.get("per_sample_weights", rest[8] if len(rest) > 8 else None)
+    return int(2 * math.prod(indices) * grad[-1]) if weighted is not None else 0
+
+
+def _bag_dense_backward_flops(grad: Any, indices: Any, *rest: Any, **kwargs: Any) -> int:
+    """The same. Schema: (grad, indices, offset2bag, bag_size, maximum_indices, num_weights,
+    scale_grad_by_freq, mode, per_sample_weights, ...)."""
+    weighted = kwargs.get("per_sample_weights", rest[6] if len(rest) > 6 else None)
+    return int(2 * math.prod(indices) * grad[-1]) if weighted is not None else 0
+
+
+def _bag_weights_backward_flops(grad: Any, weight: Any, indices: Any, *rest: Any, **kwargs: Any) -> int:
+    """Each weight's gradient is a product of its row with its bag's gradient."""
+    return int(2 * math.prod(indices) * grad[-1])
+
+
 TORCH_CORRECTIONS: dict[Any, Callable[..., int]] = {
     aten.convolution_backward: _convolution_backward_flops,
     aten.mv: _vector_flops,
     aten.dot: _vector_flops,
     aten.vdot: _vector_flops,
     aten.addmv: _added_vector_flops,
+    aten.addmv_: _added_vector_flops,
+    **dict.fromkeys((aten.addmm_, aten.baddbmm_, aten.addbmm, aten.addbmm_), _added_product_flops),
+    **dict.fromkeys((aten._embedding_bag, aten._embedding_bag_forward_only), _bag_flops),
+    aten._embedding_bag_backward: _bag_backward_flops,
+    aten._embedding_bag_dense_backward: _bag_dense_backward_flops,
+    aten._embedding_bag_per_sample_weights_backward: _bag_weights_backward_flops,
     aten._scaled_dot_product_fused_attention_overrideable: _attention_flops,
     aten._scaled_dot_product_fused_attention_overrideable_backward: _attention_backward_flops,
     aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
@@ -175,78 +310,22 @@ convolution_backward counts a grouped gradient `groups` times, its fused attenti
 backward pass, and products with a vector are missing. On the meta device attention decomposes into bmm."""
 
 
+_ADDED = ("aten::addmm", "aten::baddbmm", "aten::addbmm")
+_WITH_A_VECTOR = {"aten::dot": (), "aten::vdot": (), "aten::mv": (1,), "aten::addmv": (2,)}
+"""Products with a vector -> positions of the operands whose gradient is such a product as well. The other
+operand's is an outer product or a multiple, which is elementwise."""
+
+
 def multiplicands(name: str, arguments: Sequence[Any]) -> list[torch.Tensor]:
-    """Return the tensors that a counted forward operation such as `aten::addmm` multiplies together."""
-    # The first argument of addmm, baddbmm and addmv is added, not multiplied; so is a convolution's bias, its
-    # third.
+    """Return the operands of a counted operation such as `aten::addmm` whose gradients cost as much as it."""
+    # The first argument of addmm, baddbmm and addbmm is added, not multiplied; so is a convolution's bias,
+    # its third. Between the table and the weights of an embedding bag stand indices.
     tensors = [a for a in arguments if isinstance(a, torch.Tensor)]
+    name = name.rstrip("_")
     if "attention" in name:
         return tensors[:3]
-    return tensors[1:3] if name in ("aten::addmm", "aten::baddbmm", "aten::addmv") else tensors[:2]
-
-
-def writes_only(name: str) -> bool:
-    """Return whether an operation such as `aten::zeros_like` writes a result without reading its operand."""
-    return name.startswith("aten::new_") or name.endswith("_like")
-
-
-def touches_no_elements(name: str) -> bool:
-    """Return whether an operation such as `aten::empty` or `aten::_unsafe_view` moves no elements."""
-    return name.removeprefix("aten::") in _NO_DATA
-
-
-_NO_DATA = frozenset(
-    (
-        *("empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided"),
-        *("_unsafe_view", "unsafe_split", "unsafe_split_with_sizes", "unsafe_chunk", "set_", "resize_"),
-    )
-)
-
-_FREE = re.compile(
-    "|".join(
-        (
-            r"Bool|Float|FloatImplicit|Int|IntImplicit|ScalarImplicit|and|or|xor|is_nonzero|item|len",
-            r"local_scalar_dense|dim|numel|size|stride|sym_size",
-            r"elu|glu|hardswish|logsigmoid|log_sigmoid\w*|prelu|rrelu\w*|softsign|tanhshrink|square",
-            r"softmax|softmin|log_softmax|safe_softmax|logsumexp|all|any|amax|amin|aminmax|arg\w+|max|min|mean|median",
-            r"mode|nanmean|nansum|sum|prod|std|std_mean|var|var_mean|norm|linalg_vector_norm|cum\w+|logcumsumexp",
-            r"count_nonzero|kthvalue|sort|topk|searchsorted",
-            r"\w*batch_norm\w*|\w*(group|instance|layer|rms)_norm|norm_except_dim|weight_norm\w*|normalize",
-            r"nll_loss\w*|cross_entropy_loss|cosine_similarity|pairwise_distance",
-            r"(adaptive_|fractional_)?(avg|max)_(un)?pool\dd(_with_indices)?|upsample_\w+|grid_sampler\w*",
-            r"bernoulli|multinomial|normal\w*|uniform|rand\w*|\w*dropout",
-            r"arange|empty\w*|eye|fill|full\w*|linspace|logspace|new_\w+|ones\w*|scalar_tensor|tri[lu]\w*|zeros?\w*",
-            r"cat|concat|stack|[dhv]stack|column_stack|block_diag|broadcast_tensors|meshgrid|tile|repeat\w*|one_hot",
-            r"(constant|reflection|replication)_pad\w+|pad|flip\w*|roll|rot90|\w*channel_shuffle|pixel_(un)?shuffle",
-            r"im2col|col2im|fold|unfold|embedding|embedding_dense|gather|index\w*|take\w*|nonzero|scatter\w*",
-            r"\w+_scatter|masked_\w+|diag\w*|fill_diagonal|unsafe_\w+|value_selecting_reduction",
-            r"clone|copy|to|to_copy|type_as|view_copy|lift_fresh_copy|resize\w*|reshape_as",
-        )
-    )
-)
-"""Free by convention, beside what torch tags as pointwise or as a view: arithmetic on scalars, activations,
-reductions, normalisation and losses, pooling and resampling, random numbers, factories, and operations that
-only move, select or pad elements."""
-
-
-def is_free(name: str) -> bool:
-    """Return whether an operation such as `aten::add_` is left out of the count by convention.
-
-    The gradient of a free operation is free. Everything else that has no formula must be reported by name.
-    """
-    namespace, _, operation = name.partition("::")
-    if namespace != "aten":
-        # prim:: operations are the interpreter's own; a PythonOp is a user's autograd function and may hide
-        # any work. The exception is what torch.utils.checkpoint adds.
-        checkpointing = operation == "PythonOp._NoopSaveInputs"
-        return namespace == "prim" and (
-            checkpointing or not operation.startswith(("PythonOp", "CallFunction"))
-        )
-    forward = re.sub(r"_backward\w*", "", operation)
-    if _FREE.fullmatch(forward.strip("_")):
-        return True
-    # Not in the list: free if torch itself tags the operation, or its forward operation (in place or not), as
-    # pointwise or as a view.
-    packets = (getattr(aten, spelling, None) for spelling in (operation, forward, forward.rstrip("_")))
-    overloads = [getattr(packet, o) for packet in packets if packet for o in packet.overloads()]
-    return any(torch.Tag.pointwise in overload.tags or overload.is_view for overload in overloads)
+    if "embedding_bag" in name:
+        return [tensor for tensor in tensors if tensor.is_floating_point()]
+    if name in _WITH_A_VECTOR:
+        return [tensors[position] for position in _WITH_A_VECTOR[name]]
+    return tensors[1:3] if name in _ADDED else tensors[:2]

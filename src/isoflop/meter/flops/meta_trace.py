@@ -1,4 +1,5 @@
-"""Let torch's tracer run on the meta device, where a forward pass takes microseconds and no memory.
+"""Let torch's tracer run where it would refuse: on the meta device, where a forward pass takes microseconds
+and no memory; through compiled functions; through torch.func.functional_call.
 
 While tracing, sizes reach Python as tensors, and the shape rule of `aten::convolution`, which is written in
 Python, rejects them. `aten::_convolution`, the operation that a trace records for a convolution in any case,
@@ -7,11 +8,18 @@ is traced before that rule is applied; so convolutions are called by that name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+from unittest import mock
 
 import torch
+import torch._dynamo
+import torch.fx
+import torch.nn.utils.stateless
 from torch.overrides import TorchFunctionMode
+
+from isoflop.meter.flops.written_out import WrittenOut
 
 
 def _plain(
@@ -66,6 +74,46 @@ class TraceableConvolutions(TorchFunctionMode):
         shape = (stride, padding, dilation, transposed, _each(output_padding, sides), groups)
         switches = (False, False, False, False)  # benchmark, deterministic, cudnn, TF32: they change no shape
         return torch._convolution(images, weight, bias, *shape, *switches)
+
+
+@contextlib.contextmanager
+def traceable() -> Iterator[None]:
+    """Inside, a trace goes through convolutions, compiled functions and torch.func.functional_call.
+
+    The last two refuse to be traced, though they would only call what they wrap.
+    """
+    # torch.compile's wrapper asks whether a symbolic trace is running before it asks for a trace, and calls
+    # the wrapped function if so. It holds the function it asks, so the answer must change, not the name.
+    asked = torch.fx._symbolic_trace.is_fx_symbolic_tracing
+    answer = asked.__code__
+    with (
+        mock.patch.object(torch.nn.utils.stateless, "_functional_call", _functional_call),
+        torch._dynamo.config.patch(error_on_nested_fx_trace=False),
+        TraceableConvolutions(),
+        WrittenOut(),
+    ):
+        asked.__code__ = (lambda: True).__code__
+        try:
+            yield
+        finally:
+            asked.__code__ = answer
+
+
+def _functional_call(
+    module: torch.nn.Module,
+    parameters_and_buffers: dict[str, torch.Tensor],
+    args: Any = (),
+    kwargs: dict[str, Any] | None = None,
+    *,
+    tie_weights: bool = True,
+    strict: bool = False,
+) -> Any:
+    """Call a module with other parameters, as torch.func.functional_call, which refuses to be traced."""
+    args = args if isinstance(args, tuple) else () if args is None else (args,)
+    with torch.nn.utils.stateless._reparametrize_module(
+        module, parameters_and_buffers, tie_weights=tie_weights, strict=strict
+    ):
+        return module(*args, **(kwargs or {}))
 
 
 def _each(value: Any, sides: int) -> Any:

@@ -10,12 +10,13 @@ import contextlib
 import copy
 import random
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter, is_lazy
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
@@ -46,15 +47,41 @@ def build_on_meta(make: Callable[[], nn.Module]) -> nn.Module:
 
 
 class TensorOutputs(nn.Module):
-    """Wrapper that makes a model return a tuple of tensors, whatever structure it returned."""
+    """Wrapper that makes a model return a tuple of tensors, whatever structure or object it returned."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, example: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Return all tensors of the model's output, in the order of torch's pytrees."""
-        return tuple(leaf for leaf in tree_leaves(self.model(example)) if isinstance(leaf, torch.Tensor))
+        """Return all tensors of the model's output, in their order there."""
+        return tuple(tensors_in(self.model(example)))
+
+
+def tensors_in(output: Any) -> list[torch.Tensor]:
+    """Return the tensors inside containers and inside objects' attributes (dataclasses, distributions)."""
+    tensors: list[torch.Tensor] = []
+    visited: set[int] = set()  # an object may refer to itself
+    remaining = [output]
+    while remaining:
+        value = remaining.pop()
+        if isinstance(value, torch.Tensor):
+            tensors.append(value)
+        elif id(value) not in visited and not isinstance(value, nn.Module | type):
+            visited.add(id(value))
+            remaining.extend(reversed(_parts(value)))
+    return tensors
+
+
+def _parts(value: Any) -> list[Any]:
+    """Return what a container holds, or the attributes of an object."""
+    if isinstance(value, Mapping):
+        return list(value.values())
+    if isinstance(value, list | tuple | set | frozenset | collections.deque):
+        return list(value)
+    slots = [name for kind in type(value).__mro__ for name in vars(kind).get("__slots__", ())]
+    held = [getattr(value, name) for name in slots if hasattr(value, name)]
+    return [*held, *getattr(value, "__dict__", {}).values()]
 
 
 def make_twin(model: nn.Module, convert: Callable[[torch.Tensor], torch.Tensor]) -> TensorOutputs:
@@ -69,31 +96,52 @@ def make_twin(model: nn.Module, convert: Callable[[torch.Tensor], torch.Tensor])
     # deepcopy takes an object's copy from `memo` if it is there: filling it beforehand replaces every tensor
     # and every dictionary of hooks without copying the weights first. Tied weights stay tied, by their id.
     memo: dict[int, Any] = {}
+    hooks_of_model: list[tuple[dict[Any, Any], dict[Any, Any]]] = []
     for module in model.modules():
         attributes = vars(module)
-        # Plain tensor attributes too: they are neither parameters nor buffers, yet the model may use them.
-        for value in (*module._parameters.values(), *module._buffers.values(), *attributes.values()):
+        # The leaves are parameters, buffers, and tensors that are neither: plain attributes, or in a list.
+        for value in tree_leaves(dict(attributes)):
             if isinstance(value, torch.Tensor) and id(value) not in memo:
-                converted = convert(value.detach())
-                memo[id(value)] = (
-                    nn.Parameter(converted, value.requires_grad)
-                    if isinstance(value, nn.Parameter)
-                    else converted
-                )
+                memo[id(value)] = _converted(value, convert)
         for name, hooks in attributes.items():
             if name.endswith("_hooks") and isinstance(hooks, dict):
-                kept = {k: h for k, h in hooks.items() if type(h).__module__.startswith("torch.nn.utils")}
-                memo[id(hooks)] = collections.OrderedDict(kept)
-    return TensorOutputs(_without_compilation(copy.deepcopy(model, memo)))
+                memo[id(hooks)] = collections.OrderedDict()
+                hooks_of_model.append((hooks, memo[id(hooks)]))
+    # After all tensors: a hook may be a method of the module, which is then copied with it.
+    for hooks, copied in hooks_of_model:
+        copied.update({k: copy.deepcopy(h, memo) for k, h in hooks.items() if _is_torchs_own(h)})
+    return TensorOutputs(copy.deepcopy(model, memo))
 
 
-def _without_compilation(model: nn.Module) -> nn.Module:
-    """Replace submodules that torch.compile wrapped by the originals: a compiled part is not dispatched."""
-    for module in list(model.modules()):
-        for name, child in module.named_children():
-            if hasattr(child, "_orig_mod"):
-                setattr(module, name, child._orig_mod)
-    return model
+def _converted(tensor: torch.Tensor, convert: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    """Return what stands for a tensor in the twin; one that has no shape yet (LazyLinear) stays without."""
+    if isinstance(tensor, UninitializedParameter | UninitializedBuffer):
+        kind: Any = type(tensor)
+        device = convert(torch.empty(0)).device
+        lazy: torch.Tensor = kind(tensor.requires_grad, device=device, dtype=tensor.dtype)
+        return lazy
+    converted = convert(tensor.detach())
+    return nn.Parameter(converted, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else converted
+
+
+def _is_torchs_own(hook: Any) -> bool:
+    """Return whether a hook computes weights (torch.nn.utils) or shapes of weights (lazy modules)."""
+    lazy = getattr(hook, "__module__", None) == "torch.nn.modules.lazy"
+    return lazy or type(hook).__module__.startswith("torch.nn.utils")
+
+
+def initialized(model: nn.Module, example: torch.Tensor) -> nn.Module:
+    """Return the model, or, if parameters get their shape from the first input (LazyLinear), a copy that has
+    taken `example`, on the meta device.
+
+    Raises whatever the forward pass raises.
+    """
+    if not any(is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
+        return model
+    with isolated_torch_state(), torch.device("meta"), torch.no_grad():
+        twin = make_twin(model, to_meta).eval()
+        twin(example.to("meta"))
+        return twin.model
 
 
 def to_meta(tensor: torch.Tensor) -> torch.Tensor:
@@ -108,7 +156,7 @@ def to_cpu(tensor: torch.Tensor) -> torch.Tensor:
 
 @contextlib.contextmanager
 def isolated_torch_state() -> Iterator[None]:
-    """Run eagerly, without autocast, fused encoders or warnings; restore every generator afterwards."""
+    """Run without compilation, autocast, fused encoders, opt_einsum or warnings; restore every generator."""
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002  (saved, not used)
     fused_encoder = torch.backends.mha.get_fastpath_enabled()
@@ -120,6 +168,11 @@ def isolated_torch_state() -> Iterator[None]:
         stack.enter_context(torch.inference_mode(False))
         for device in ("cpu", "cuda"):
             stack.enter_context(torch.autocast(device, enabled=False))
+        # A compiled function is not dispatched operation by operation, and cannot be traced.
+        stack.enter_context(torch.compiler.set_stance("force_eager"))
+        # einsum counts as written, from left to right, whether opt_einsum is installed or not.
+        if torch.backends.opt_einsum.enabled:
+            stack.enter_context(torch.backends.opt_einsum.flags(enabled=False))
         # The fused encoder layer is one opaque operation that neither counter has a formula for.
         torch.backends.mha.set_fastpath_enabled(False)
         try:

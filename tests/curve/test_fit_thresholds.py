@@ -1,0 +1,169 @@
+"""What a fit warns of and refuses: each number from both sides."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from isoflop.curve import coverage, fit, laws, points
+from isoflop.curve.fit import Method
+
+X = np.geomspace(1.0, 1000.0, 20)
+Y = 0.05 + 0.5 * X**-0.3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"resamples": 40}, None),
+        ({"resamples": 39}, "at least 40"),
+        ({"quantile": 0.001}, None),
+        ({"quantile": 0.0}, "between 0 and 1"),
+        ({"quantile": 1.0}, "between 0 and 1"),
+        ({"chance": 1.0}, None),
+        ({"chance": 1.001}, "at most 1"),
+        ({"chance": 0.0}, "above 0"),
+        ({"wild": True}, None),
+        ({"of_frontier": True}, None),
+        ({"wild": True, "of_frontier": True}, "drop one"),
+    ],
+)
+def test_settings_are_checked_at_their_ends(changes, message):
+    method = dataclasses.replace(Method(), **changes)
+    if message is None:
+        method.check()
+    else:
+        with pytest.raises(ValueError, match=message):
+            method.check()
+
+
+def outliers(make_table, factors, noise=0.01):
+    """The warnings about runs on a known law whose ln y is off by `noise` in turns, and by ln of factors."""
+    y = Y * np.exp(noise * np.where(np.arange(20) % 2, 1.0, -1.0))
+    for i, factor in factors.items():
+        y[i] = Y[i] * factor
+    chosen = points.select(make_table(X, y), "train_gflops", "test_error")
+    return fit._outliers(chosen)
+
+
+def test_a_run_four_robust_deviations_away_is_named(make_table):
+    # Residuals of 0.02 in turns have a robust deviation of 0.0297, so that the limit is near 0.119.
+    assert outliers(make_table, {10: np.exp(0.11)}, noise=0.02) == []
+    (said,) = outliers(make_table, {10: np.exp(0.135)}, noise=0.02)
+    assert said == "1 run lies over 4 robust standard deviations from the rest: run10"
+
+
+def test_a_twentieth_is_no_outlier_however_small_the_noise(make_table):
+    assert outliers(make_table, {10: 1.045}, noise=1e-4) == []
+    assert outliers(make_table, {10: 0.945}, noise=1e-4) != []
+
+
+def test_more_than_a_tenth_of_the_runs_are_no_outliers(make_table):
+    (said,) = outliers(make_table, {8: 1.3, 11: 1.3}, noise=1e-3)
+    assert said.startswith("2 runs lie over 4 robust")
+    assert outliers(make_table, {6: 1.3, 9: 1.3, 12: 1.3}, noise=1e-3) == []
+
+
+def fitted(make_table, x, y, **settings):
+    method = Method(
+        laws=("power_law_ols", "m4", "broken_power_law"), resamples=40, forecast=False, **settings
+    )
+    return fit.fit_table(make_table(x, y), method=method)
+
+
+@pytest.mark.parametrize(("configs", "rough"), [(9, True), (10, False)])
+def test_under_ten_configurations_intervals_are_rough(make_table, configs, rough):
+    x = np.geomspace(1.0, 1000.0, configs)
+    report = fitted(make_table, x, 0.5 * x**-0.2 * (1 + 0.01 * (-1.0) ** np.arange(configs)))
+    assert any("under 10: the intervals are rough" in warning for warning in report.warnings) == rough
+
+
+@pytest.mark.parametrize(
+    ("scales", "left_out"),
+    [(6, ["m4", "broken_power_law"]), (7, ["broken_power_law"]), (8, [])],
+)
+def test_a_law_of_many_parameters_needs_two_scales_more(make_table, scales, left_out):
+    x = np.geomspace(1.0, 1000.0, scales)
+    report = fitted(make_table, x, 0.5 * x**-0.2 * (1 + 0.01 * (-1.0) ** np.arange(scales)))
+    names = [each.law for each in report.fits]
+    assert names == [n for n in ("power_law_ols", "m4", "broken_power_law") if n not in left_out]
+    said = [w for w in report.warnings if "compute scales carry" in w]
+    assert said == (
+        [f"{', '.join(left_out)}: more parameters than {scales} compute scales carry, not fitted"]
+        if left_out
+        else []
+    )
+
+
+@pytest.mark.parametrize(("decades", "short"), [(1.99, True), (2.01, False)])
+def test_under_two_decades_exponent_and_floor_are_hard_to_separate(make_table, decades, short):
+    x = np.geomspace(1.0, 10**decades, 8)
+    chosen = points.select(make_table(x, 0.5 * x**-0.2, seeds=2), "train_gflops", "test_error")
+    assert any("under two" in warning for warning in chosen.warnings) == short
+
+
+def test_two_seeds_are_enough_to_separate_their_spread(make_table):
+    table = make_table(X, Y, seeds=2)
+    assert points.select(table, "train_gflops", "test_error").warnings == ()
+    (said,) = points.select(table.iloc[1:], "train_gflops", "test_error").warnings
+    assert said.startswith("1 of 20 configurations have fewer than 2 seeds")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "chance", "counted", "reason"),
+    [
+        ("test_error", 0.5, 0.9, True, None),
+        ("test_error", 0.9, 0.9, True, "at chance"),
+        ("test_error", 0.8999, 0.9, True, None),
+        ("test_error", 0.0, 0.9, True, None),
+        ("test_error", 0.0, 0.9, False, "unknown number"),
+        ("test_error", -0.001, 0.9, True, "outside"),
+        ("test_error", 1.0, 1.01, True, None),
+        ("test_error", 1.001, 1.01, True, "outside"),
+        ("test_loss", 1.5, 0.9, False, None),
+        ("test_loss", 0.0, 0.9, False, "needs it above 0"),
+        ("test_loss", 1e-9, 0.9, False, None),
+    ],
+)
+def test_what_y_may_be(name, value, chance, counted, reason):
+    problem = points._y_problem(name, value, chance, counted)
+    assert (problem is None) == (reason is None)
+    assert reason is None or reason in problem
+
+
+def test_a_long_list_of_values_is_cut_after_four():
+    assert points._shown(["a", "b", "c", "d"]) == "a, b, c, d"
+    assert points._shown(["a", "b", "c", "d", "e"]) == "a, b, c, d and 1 more"
+
+
+def test_a_floor_is_identified_where_its_interval_is_above_its_bound():
+    draws = np.r_[0.1, np.linspace(0.05, 0.15, 100)]
+    assert laws._floor_warnings(draws, 1.0, 1.0) == ()
+    (said,) = laws._floor_warnings(np.r_[0.1, np.linspace(-0.01, 0.15, 100)], 1.0, 1.0)
+    assert "includes 0" in said
+    (said,) = laws._floor_warnings(np.r_[0.9e-6, draws], 1.0, 1.0)
+    assert "at its bound 0" in said
+    assert laws._floor_warnings(np.r_[1.1e-6, np.full(9, 0.1)], 1.0, 1.0) == ()
+    (said,) = laws._floor_warnings(draws, 1.0, 3.0)
+    assert "includes 0" in said, "with few configurations the interval is stretched"
+
+
+@pytest.mark.parametrize(("slope", "known"), [(1.1e-6, True), (0.9e-6, False), (-0.1, False)])
+def test_a_flat_curve_has_no_local_alpha(slope, known):
+    assert bool(laws._local(np.array([slope]))) == known
+
+
+@pytest.mark.parametrize(("configs", "simulated"), [(1, 8), (10, 8), (11, 15), (21, 15), (22, 30), (500, 30)])
+def test_the_simulation_nearest_in_ratio_is_cited(configs, simulated):
+    # The root of 8 x 15 is 10.95, that of 15 x 30 is 21.2.
+    assert coverage.nearest(configs) == simulated
+
+
+@pytest.mark.parametrize("share", [coverage.LEAST, coverage.MOST])
+def test_coverage_at_the_ends_of_what_is_called_95_percent_gives_no_warning(monkeypatch, share):
+    def warning(value):
+        monkeypatch.setattr(coverage, "MEASURED", {("m3", False, 8): {"b": (value, 1000)}})
+        return coverage.warning("m3", "b", 8, False)
+
+    assert warning(share) is None
+    assert warning(share + (0.001 if share == coverage.MOST else -0.001)) is not None
