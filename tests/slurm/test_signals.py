@@ -53,7 +53,10 @@ def submitted(folder: Path, *more: str, phases: tuple[str, ...] = PHASES) -> tup
         f'PYTHONPATH=$PYTHONPATH:{TESTS} exec {sys.executable} {TESTS / "stop_in_phase.py"} "$@"\n'
     )
     wrapper.chmod(wrapper.stat().st_mode | stat.S_IXUSR)
-    setup = [f"export NUMBER=0 MARK={folder}/mark PHASES='{','.join(phases)}'", f"python={wrapper}"]
+    setup = [
+        f"export NUMBER=0 MARK={folder}/mark PHASES='{','.join(phases)}'",
+        f"[ -v SLURM_ARRAY_TASK_ID ] && python={wrapper}",
+    ]
     seeds = ",".join(map(str, range(len(phases))))
     axis = f"seed={seeds}" if len(phases) > 1 else "seed=range(0,1)"
     lines = ",".join(json.dumps(line) for line in setup)
