@@ -1,4 +1,4 @@
-# The door: make demo | reproduce | test | test-fast | mutants | check | format | aten-tables | dist | env. Each builds .venv first if needed.
+# The door: make demo | reproduce | test | test-fast | mutants | check | audit | format | aten-tables | dist | env. Each builds .venv first if needed.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -10,7 +10,7 @@ SAMPLE ?= 400
 SEED ?= 0
 CAMPAIGN ?= results/campaign
 
-.PHONY: env demo reproduce test test-fast mutants check format aten-tables dist
+.PHONY: env demo reproduce test test-fast mutants check audit format aten-tables dist
 
 env: $(STAMP)
 
@@ -47,6 +47,10 @@ check: env
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Known holes in the pinned versions, where a package index answers.
+audit: env
+	$(BIN)/python scripts/audit.py
 
 format: env
 	$(BIN)/ruff check --fix .

@@ -70,10 +70,10 @@ class Timed(feed.Feed):
         with stopwatch():
             super().begin(attempt)
 
-    def point(self, point: CurvePoint, steps_done: int) -> None:
+    def point(self, point: CurvePoint, steps_done: int, *, most_seconds: float = 0.0) -> None:
         """Timed."""
         with stopwatch():
-            super().point(point, steps_done)
+            super().point(point, steps_done, most_seconds=most_seconds)
 
     def end(self, finished: tuple[Record, ...]) -> None:
         """Timed."""

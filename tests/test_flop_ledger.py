@@ -203,6 +203,7 @@ def test_a_record_keeps_all_counters_and_the_bytes_of_its_precision(precision: s
     assert compute.closed_form_macs_per_example == compute.forward_macs_per_example == forward
     assert compute.backward_flops_per_example == 2 * (2 * forward - 16 * 6)
     assert compute.train_flops == 80 * 2 * (3 * forward - 16 * 6)
+    assert compute.optimizer_flops == 7.0 * 10
     assert compute.train_bytes_per_example == size * count.train_elements_per_example
     reasons = (compute.closed_form_macs_per_example_reason, compute.train_bytes_per_example_reason)
     assert reasons == (None, None)

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from isoflop import user_model
 from isoflop.config import Config, ConfigError
 from isoflop.meter.flops import count as flops
+from isoflop.meter.flops import user_model
 from isoflop.meter.flops.count import FlopCount
 from isoflop.meter.flops.twin import initialized
 from isoflop.runner import prepare

@@ -220,7 +220,7 @@ def test_the_environment_says_which_rank_this_is(environ: dict[str, str], rank: 
 def test_the_number_of_processes_must_be_the_one_asked_for(make_config: MakeConfig) -> None:
     four = ranks.from_environment(TORCHRUN)
     ranks.check(make_config("launch.devices=2", "launch.nodes=2").launch, four, TORCHRUN)
-    with pytest.raises(ConfigError, match="is 2 and 4 processes were started"):
+    with pytest.raises(ConfigError, match=r"for 4 processes, and launch\.devices x launch\.nodes is 2"):
         ranks.check(make_config("launch.devices=2").launch, four, TORCHRUN)
     with pytest.raises(ConfigError, match="srun --nodes=2 --ntasks-per-node=4"):
         ranks.check(make_config("launch.devices=4", "launch.nodes=2").launch, None, {})
@@ -330,3 +330,22 @@ def test_a_meter_a_node_counts_every_node_once(watts: float | None, joules: floa
     assert reason == (None if watts else "board lost")
     Told.other, Told.silent = [second.joules_so_far(windows)], []
     assert meter.joules_so_far(windows) == joules
+
+
+@pytest.mark.parametrize("name", ["RANK", "SLURM_PROCID", "MASTER_PORT", "SLURM_JOB_ID"])
+def test_a_variable_that_is_no_number_is_named_and_an_empty_one_is_not_set(name: str) -> None:
+    whole = SRUN | TORCHRUN if name in TORCHRUN else SRUN
+    with pytest.raises(ConfigError, match=f"the environment variable {name}=1x is not a whole number"):
+        ranks.from_environment(whole | {name: "1x"})
+    ranks.from_environment(whole | {name: ""})
+    assert ranks.from_environment({"RANK": "", "WORLD_SIZE": "", "SLURM_PROCID": ""}) is None
+
+
+def test_variables_left_over_of_another_job_are_named(make_config: MakeConfig) -> None:
+    launch = make_config().launch
+    left_over = ranks.from_environment({"RANK": "0", "WORLD_SIZE": "4"})
+    with pytest.raises(ConfigError, match=r"RANK=0 and WORLD_SIZE=4 are set, as torchrun .*: unset them"):
+        ranks.check(launch, left_over, {})
+    of_srun = ranks.from_environment(SRUN)
+    with pytest.raises(ConfigError, match="SLURM_PROCID=3 and SLURM_STEP_NUM_TASKS=4 are set, as srun does"):
+        ranks.check(launch, of_srun, SRUN)

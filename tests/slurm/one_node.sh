@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# A real SLURM of one node with accounting, for tests: one_node.sh start|stop DIR PORT   (as root)
+# A real SLURM with accounting, for tests: one_node.sh start|stop DIR PORT [NODES]   (as root)
+# Of one node, this machine, or of NODES fake ones on it, n0, n1 ..., each with two GPUs that are not there.
 #   Debian: apt-get install slurmctld slurmd slurm-client munge slurmdbd mariadb-server
-# Everything lies in DIR (a short path: it holds sockets) and listens on the loopback, on PORT to PORT+3; nothing
+# Everything lies in DIR (a short path: it holds sockets) and listens on the loopback, on PORT to PORT+3+NODES; nothing
 # of the machine's own SLURM, if it has one, is touched. Afterwards: export SLURM_CONF=DIR/slurm.conf
 # Partitions: main, and low and high over the same CPUs, where a job of high preempts one of low.
 set -euo pipefail
-verb=$1 dir=$2 port=${3:-0}
+verb=$1 dir=$2 port=${3:-0} nodes=${4:-1}
 host=$(hostname -s)
 PATH=$PATH:/usr/sbin
 export SLURM_CONF=$dir/slurm.conf
@@ -19,6 +20,11 @@ wait_for() { # SECONDS COMMAND...: until the command succeeds
   done
 }
 
+# One slurmd needs no name: its node has the name of the machine. The ports of further ones follow the others'.
+if ((nodes == 1)); then names=("$host"); else mapfile -t names < <(seq -f n%g 0 $((nodes - 1))); fi
+slurmds=("${names[@]/#/slurmd-}")
+node_port() { echo $((port + ($1 ? 3 + $1 : 1))); }
+
 no_jobs() { [[ -z $(squeue -h) ]]; }
 ended() { ! kill -0 "$1" 2>/dev/null; }
 
@@ -27,7 +33,7 @@ stop() { # jobs outlive their slurmd: they go first
     scancel --user=root
     wait_for 30 no_jobs
   fi
-  for daemon in slurmd slurmctld slurmdbd mariadb munged; do
+  for daemon in "${slurmds[@]}" slurmctld slurmdbd mariadb munged; do
     [[ -s $dir/$daemon.pid ]] || continue
     pid=$(<"$dir/$daemon.pid")
     kill "$pid" 2>/dev/null || continue
@@ -36,6 +42,8 @@ stop() { # jobs outlive their slurmd: they go first
 }
 
 configure() {
+  local gres=
+  ((nodes == 1)) || gres=' Gres=gpu:2'
   mkdir -p "$dir"/{state,spool,mysql,log}
   chmod 755 "$dir"
   dd if=/dev/urandom of="$dir/munge.key" bs=128 count=1 status=none
@@ -62,16 +70,15 @@ END
 ClusterName=isoflop
 SlurmctldHost=$host(127.0.0.1)
 SlurmctldPort=$port
-SlurmdPort=$((port + 1))
 SlurmUser=root
 AuthType=auth/munge
 AuthInfo=socket=$dir/munge.sock,cred_expire=5
 StateSaveLocation=$dir/state
-SlurmdSpoolDir=$dir/spool
+SlurmdSpoolDir=$dir/spool/%n
 SlurmctldPidFile=$dir/slurmctld.pid
-SlurmdPidFile=$dir/slurmd.pid
+SlurmdPidFile=$dir/slurmd-%n.pid
 SlurmctldLogFile=$dir/log/slurmctld.log
-SlurmdLogFile=$dir/log/slurmd.log
+SlurmdLogFile=$dir/log/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 MpiDefault=none
@@ -92,10 +99,14 @@ AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort=$((port + 2))
 AccountingStoragePass=$dir/munge.sock
-NodeName=$host NodeAddr=127.0.0.1 CPUs=2 RealMemory=8000 State=UNKNOWN
-PartitionName=main Nodes=$host Default=YES MaxTime=INFINITE PriorityTier=5 State=UP
-PartitionName=low Nodes=$host MaxTime=INFINITE PriorityTier=1 GraceTime=0 State=UP
-PartitionName=high Nodes=$host MaxTime=INFINITE PriorityTier=10 State=UP
+GresTypes=gpu
+$(for number in "${!names[@]}"; do
+    echo "NodeName=${names[number]} NodeHostname=$host NodeAddr=127.0.0.1 Port=$(node_port "$number")" \
+      "CPUs=2 RealMemory=8000 State=UNKNOWN$gres"
+  done)
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE PriorityTier=5 State=UP
+PartitionName=low Nodes=ALL MaxTime=INFINITE PriorityTier=1 GraceTime=0 State=UP
+PartitionName=high Nodes=ALL MaxTime=INFINITE PriorityTier=10 State=UP
 END
 }
 
@@ -115,12 +126,16 @@ start() {
   slurmdbd
   wait_for 30 sacctmgr -n show cluster
   sacctmgr -i add cluster isoflop >/dev/null || true
+  if ((nodes > 1)); then # SLURM only looks whether the files are there
+    printf 'NodeName=%s Name=gpu File=/dev/null\n' "${names[@]}" >"$dir/gres.conf"
+    printf 'NodeName=%s Name=gpu File=/dev/zero\n' "${names[@]}" >>"$dir/gres.conf"
+  fi
   slurmctld -c
-  slurmd
+  for name in "${names[@]}"; do slurmd -N "$name"; done
   wait_for 30 idle
 }
 
-idle() { sinfo -h -o %T | grep -q idle; }
+idle() { [[ $(sinfo -h -p main -t idle -o %D) == "$nodes" ]]; }
 
 case $verb in
   start) start ;;

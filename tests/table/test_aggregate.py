@@ -70,6 +70,19 @@ def test_the_table_holds_the_records_numbers(done_record: Record) -> None:
     assert np.isnan(row["dollars"])
 
 
+def test_the_optimizers_work_is_added_once_and_only_where_it_is_known(done_record: Record) -> None:
+    assert done_record.compute is not None
+    compute = dataclasses.replace(
+        done_record.compute, **records.known(train_flops=5e9), **records.known(optimizer_flops=2e9)
+    )
+    row = aggregate.tabulate([dataclasses.replace(done_record, compute=compute)]).iloc[0]
+    assert row["train_gflops"] == 5.0
+    assert row["train_gflops_with_optimizer"] == 7.0
+    unknown = dataclasses.replace(compute, optimizer_flops=None, optimizer_flops_reason="no roles")
+    row = aggregate.tabulate([dataclasses.replace(done_record, compute=unknown)]).iloc[0]
+    assert np.isnan(row["train_gflops_with_optimizer"])
+
+
 def test_each_kind_of_joules_is_a_column_of_its_own(done_record: Record) -> None:
     energy = records.Energy(
         energy_joules=900.0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -20,6 +21,7 @@ from isoflop.record import CurvePoint, Record
 from isoflop.runner import run
 from isoflop.table.power_rows import power_rows
 from isoflop.track import feed as tracker
+from isoflop.track import resend as tracker_resend
 
 pytestmark = pytest.mark.slow
 
@@ -49,6 +51,22 @@ class Hangs(Keeper):
     def begin(self, run):
         while True:
             time.sleep(1)
+
+class Slow(Keeper):
+    def begin(self, run):
+        super().begin(run)
+        until = time.process_time() + 2
+        while time.process_time() < until:
+            pass
+
+class Once(Keeper):
+    """Fails in the first process of a run."""
+    def begin(self, run):
+        marker = Path(run.directory) / f"failed-{run.run_id}"
+        if not marker.exists():
+            marker.touch()
+            raise OSError("no room")
+        super().begin(run)
 
 class Raises(Keeper):
     def begin(self, run):
@@ -166,7 +184,59 @@ def test_a_tracker_that_hangs_is_given_up_after_its_time(
     config = make_config(*own("Hangs"), "tracker.wait_seconds=1")
     assert run.run(config)[0].state == "done"
     assert tracker.wait(config.directory, WAIT_SECONDS)
-    assert "not finished 1 s after the run: given up" in capfd.readouterr().err
+    (line,) = capfd.readouterr().err.splitlines()
+    assert re.search(r"tracker custom: no progress for 1\.?\d* s, .* s after the run: given up", line)
+    assert tracker_resend.missing(config.tracker, config.directory) == (
+        "tracker custom: 1 run is not complete there: run the same command again to send what is done from "
+        "the records, without training"
+    )
+
+
+def test_a_tracker_that_works_longer_than_its_time_is_waited_for(
+    make_config: MakeConfig, own: Callable[[str], tuple[str, ...]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = make_config(*own("Slow"), "tracker.wait_seconds=0.5")
+    run.run(config)
+    assert tracker.wait(config.directory, tracker.longest_wait(config.tracker))
+    assert events(config.directory)[-1]["end"] == "done"
+    assert "given up" not in capfd.readouterr().err
+    assert tracker_resend.missing(config.tracker, config.directory) is None
+
+
+def test_what_a_tracker_lost_is_sent_again_from_the_record(
+    make_config: MakeConfig, own: Callable[[str], tuple[str, ...]]
+) -> None:
+    """Two horizons, whose curves share a trunk: each evaluation is sent once, in the order of training."""
+    settings = ("schedule.epochs=2", "schedule.cooldowns=[0.5,1]")
+    config = make_config(*own("Hangs"), *settings, "tracker.wait_seconds=0.2")
+    finished = run.run(config)
+    assert tracker.wait(config.directory, WAIT_SECONDS)
+    kept = make_config(*own("Keeper"), *settings)
+    assert tracker_resend.send_again([kept], config.directory) == 1
+    assert tracker.wait(config.directory, WAIT_SECONDS)
+    _, *points, last = events(config.directory)
+    steps = [p["steps_done"] for p in points]
+    assert steps == sorted(set(steps))
+    assert len(points) == len({point for record in finished for point in record.curve})
+    assert last["end"] == "done"
+    assert tracker_resend.send_again([kept], config.directory) == 0
+    assert tracker_resend.missing(kept.tracker, config.directory) is None
+
+
+def test_a_sweep_says_what_a_tracker_lost_and_the_same_command_repairs_it(
+    own: Callable[[str], tuple[str, ...]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "swept"
+    command = ["sweep", "data=digits", "model.width=4,8", "model.depth=1", "schedule.epochs=1", f"out={out}"]
+    command += [*own("Once"), "tracker.wait_seconds=5", "sweep.name=lost"]
+    assert main.main(command) == 0
+    assert "tracker custom: 2 runs are not complete there" in capfd.readouterr().err
+    assert not list(out.glob("events-*"))
+    assert main.main(command) == 0
+    said = capfd.readouterr()
+    assert "2 runs sent again from their records" in said.out
+    assert "not complete" not in said.err
+    assert len(list(out.glob("events-*"))) == 2
 
 
 def test_a_tracker_that_is_stopped_takes_no_time_and_loses_events(

@@ -89,9 +89,9 @@ def test_tensorboard_draws_bits_against_every_resource(trained: tuple[Config, Re
     events = event_accumulator.EventAccumulator(str(folder)).Reload()
     for axis, at in (
         ("examples", [point.examples for point in record.curve]),
-        ("train_mflops", [round((point.train_flops or 0) / 1e6) for point in record.curve]),
-        ("energy_millijoules", [round(1e3 * (point.energy_joules or 0)) for point in record.curve]),
-        ("train_milliseconds", [round(1e3 * point.seconds) for point in record.curve]),
+        ("train_kflops", [round((point.train_flops or 0) / 1e3) for point in record.curve]),
+        ("energy_microjoules", [round(1e6 * (point.energy_joules or 0)) for point in record.curve]),
+        ("train_microseconds", [round(1e6 * point.seconds) for point in record.curve]),
     ):
         scalars = events.Scalars(f"val_bits_per_byte/against_{axis}")
         assert [each.step for each in scalars] == at

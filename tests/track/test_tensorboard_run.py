@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from isoflop.config import Config
+from isoflop.record import CurvePoint
 from isoflop.runner import run
 from isoflop.track import feed
+from isoflop.track.events import Ending
 
 pytestmark = pytest.mark.slow
 
@@ -32,11 +37,37 @@ def test_a_run_reads_back_as_its_record(make_config: Callable[..., Config]) -> N
     # TensorBoard keeps single precision.
     by_examples = [(e.step, e.value) for e in events.Scalars("val_error/against_examples")]
     assert by_examples == [(p.examples, pytest.approx(p.val_error, rel=1e-6)) for p in record.curve]
-    by_flops = [(e.step, e.value) for e in events.Scalars("val_loss/against_train_mflops")]
+    by_flops = [(e.step, e.value) for e in events.Scalars("val_loss/against_train_kflops")]
     assert by_flops == [
-        (round((p.train_flops or 0) / 1e6), pytest.approx(p.val_loss, rel=1e-6)) for p in record.curve
+        (round((p.train_flops or 0) / 1e3), pytest.approx(p.val_loss, rel=1e-6)) for p in record.curve
     ]
     assert record.error is not None
     (test_error,) = events.Scalars("summary/test_error")
     assert test_error.value == pytest.approx(record.error.test, rel=1e-6)
     assert "summary/text_summary" in events.Tags()["tensors"]
+
+
+def test_evaluations_of_a_small_run_have_steps_of_their_own(
+    tmp_path: Path, make_config: Callable[..., Config]
+) -> None:
+    """Half a MFLOP, half a millisecond and a tenth of a millijoule apart, and 1e21 FLOPs beside them."""
+    flops = [500e3, 1000e3, 1500e3, 1e21]
+    curve = [
+        CurvePoint(step, 32 * step, 5e-4 * step, 0.1, 0.5, used, None, 1e-4 * step, None)
+        for step, used in enumerate(flops, 1)
+    ]
+    tensorboard_run = importlib.import_module("isoflop.track.tensorboard_run")  # imports tensorboardX
+    tracker = tensorboard_run.TensorboardTracker()
+    config = dataclasses.replace(make_config("tracker=tensorboard"), out=str(tmp_path))
+    tracker.begin(feed.run_info(config, 1))
+    for point in curve:
+        tracker.point(point, point.step)
+    tracker.end(Ending((), ()))
+    (folder,) = (tmp_path / "tensorboard").iterdir()
+    events = event_accumulator.EventAccumulator(str(folder)).Reload()
+    for axis, steps in {
+        "train_kflops": [500, 1000, 1500, pytest.approx(1e18)],
+        "energy_microjoules": [100, 200, 300, 400],
+        "train_microseconds": [500, 1000, 1500, 2000],
+    }.items():
+        assert [e.step for e in events.Scalars(f"val_loss/against_{axis}")] == steps

@@ -28,7 +28,8 @@ def add(add_verb: output.AddVerb) -> None:
 
 
 def _flops(options: argparse.Namespace) -> int:
-    from isoflop import flop_ledger, user_model
+    from isoflop import flop_ledger
+    from isoflop.meter.flops import user_model
 
     own = user_model.is_users(options.name)
     of_text = options.name == "gpt"

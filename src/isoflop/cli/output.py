@@ -13,6 +13,7 @@ import msgspec
 
 from isoflop import record
 from isoflop.config import ConfigError
+from isoflop.record import redact
 
 DONE, FAILED, INPUT, DIVERGED, OOM, INTERRUPTED = 0, 1, 2, 3, 4, 75
 EXIT_OF_STATE = {
@@ -28,11 +29,19 @@ AddVerb = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.Arg
 
 
 def print_error(message: str, code: int, *, debug: bool) -> int:
-    """Print `message` as one line on standard error, after the stack trace if `debug`, and return `code`."""
+    """Print `message` as one line on standard error, after the stack trace if `debug`, and return `code`.
+
+    Standard error is the log of a SLURM job, so the line is without secrets.
+    """
     if debug:
         traceback.print_exc()
-    print(f"isoflop: {' '.join(message.split())}", file=sys.stderr)
+    print_line(message)
     return code
+
+
+def print_line(message: str) -> None:
+    """Print `message` as one line on standard error, without secrets."""
+    print(f"isoflop: {redact.text(' '.join(message.split()))}", file=sys.stderr)
 
 
 def check_target(target: str) -> None:

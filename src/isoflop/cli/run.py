@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from isoflop import record
 from isoflop.cli import output
-from isoflop.config import ConfigError
+from isoflop.config import Config, ConfigError
 from isoflop.config.compose import compose_config, from_hydra, multirun
 
 
@@ -48,19 +50,30 @@ def _run(options: argparse.Namespace) -> int:
     done = all(record.is_done(record.path_of(config.directory, i)) for i in config.point_ids.values())
     from isoflop.runner import run
     from isoflop.runner.request import RunRequest
-    from isoflop.track import feed
+    from isoflop.track import resend
 
+    if not options.again:
+        resend.send_again((config,), config.directory)
     with console.steps_bar(of_text=config.data.is_text) as watch:
         records = run.run(config, RunRequest(again=options.again), watch=watch)
     if not run.is_main_process():
         return exit_code(records)
-    feed.wait(config.directory, config.tracker.wait_seconds)
+    _wait_for_tracker(config)
     for each in records:
         console.show_run(each)
         console.OUT.print(f"record: {record.path_of(config.directory, each.run_id)}", markup=False)
     if done and not options.again:
         console.OUT.print("done before: --again trains it once more")
     return exit_code(records)
+
+
+def _wait_for_tracker(config: Config) -> None:
+    """Wait until trackers have finished, and say if one did not get the run whole."""
+    from isoflop.track import feed, resend
+
+    feed.wait(config.directory, feed.longest_wait(config.tracker))
+    if line := resend.missing(config.tracker, config.directory):
+        output.print_line(line)
 
 
 def _run_manifest(options: argparse.Namespace) -> int:
@@ -87,30 +100,37 @@ def exit_code(records: Sequence[record.Record]) -> int:
 
 
 def _multirun(options: argparse.Namespace) -> int:
+    """Run every job of Hydra's multirun and return the largest of their exit codes.
+
+    Hydra's launchers return nothing, and all but the basic one execute jobs in other processes or on other
+    nodes. So each job leaves its code as a file in the current folder, where Hydra writes too.
+    """
     overrides = [word for word in options.overrides if word not in ("-m", "--multirun")]
-    _CODES.clear()
-    multirun(overrides, options.config_dir, _run_job)
-    return max(_CODES, default=output.DONE)
+    with tempfile.TemporaryDirectory(prefix=".isoflop-", dir=Path.cwd()) as folder:
+        codes = Path(folder)
+
+        def job(composed: Any) -> None:  # pickled by value, and the folder with it
+            code = _run_job(composed)
+            (codes / f"{uuid.uuid4().hex}.code").write_text(f"{code}")
+
+        multirun(overrides, options.config_dir, job)
+        # Writing here first makes a network file system look again at what other nodes wrote.
+        (codes / "ended").touch()
+        return max((int(path.read_text()) for path in codes.glob("*.code")), default=output.DONE)
 
 
-_CODES: list[int] = []
-"""Exit codes of the multirun jobs that ran in this process; Hydra's launchers return nothing else."""
-
-
-def _run_job(composed: Any) -> None:
-    """Train one job of a multirun. A bad state goes into the record and the exit code; nothing is raised,
-    because Hydra would then cancel the jobs that follow."""
+def _run_job(composed: Any) -> int:
+    """Train one job of a multirun and return its exit code. A bad state goes into the record and the code;
+    nothing is raised, because Hydra would then cancel the jobs that follow."""
     from isoflop.cli.terminal import console
     from isoflop.runner import run
-    from isoflop.track import feed
 
     config = from_hydra(composed)
     try:
         records = run.run(config)
     except ValueError as error:
-        _CODES.append(output.print_error(str(error), output.INPUT, debug=False))
-        return
-    feed.wait(config.directory, config.tracker.wait_seconds)
+        return output.print_error(str(error), output.INPUT, debug=False)
+    _wait_for_tracker(config)
     for each in records:
         console.show_run(each)
-    _CODES.append(exit_code(records))
+    return exit_code(records)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,10 +39,11 @@ def add(add_verb: output.AddVerb) -> None:
 
 def _sweep(options: argparse.Namespace) -> int:
     from isoflop.cli.terminal import console
+    from isoflop.runner import ranks
     from isoflop.sweep import grid, held_out, planning, retry, tune
     from isoflop.sweep.local import metering_pass
     from isoflop.sweep.slurm import stages
-    from isoflop.track import feed
+    from isoflop.track import feed, resend
 
     if options.on is not None and not options.dry_run:
         raise ConfigError("--on predicts for another device and trains nothing: give --dry-run too")
@@ -57,6 +59,9 @@ def _sweep(options: argparse.Namespace) -> int:
     base = dataclasses.replace(composed, sweep=grid.without_axes(composed.sweep, fixed, moved))
     runs = grid.expand(base)
     feed.check(base.tracker)
+    if base.launch.name == "local" and not options.dry_run:
+        # Each run looks too, but then every one of them would fail, with a record that says so.
+        ranks.check(base.launch, ranks.from_environment(os.environ), os.environ)
     request = stages.Request(retry.parse_states(options.retry), options.dry_run, options.wait)
     if request.dry_run:
         return _dry_run(base, runs, request, options.on)
@@ -64,6 +69,9 @@ def _sweep(options: argparse.Namespace) -> int:
         planning.plan(runs)  # what is declared cannot be changed, so that bad input must be found before
     held_out.declare(base.directory, runs)
     fitted, held = held_out.split(runs)
+    if sent := resend.send_again((each.config for each in runs), base.directory):
+        console.OUT.print(f"tracker {base.tracker.name}: {sent} runs sent again from their records")
+        feed.wait(base.directory, feed.longest_wait(base.tracker))
     if base.launch.name == "slurm":
         notify = functools.partial(console.OUT.print, markup=False)
         waited = stages.sweep(base, fitted, request, notify)
@@ -136,7 +144,7 @@ def run_missing(base: Config, runs: tuple[PlannedRun, ...], directory: Path, sta
     from isoflop.cli.terminal import console
     from isoflop.sweep import grid, retry
     from isoflop.sweep.local import launch
-    from isoflop.track import feed
+    from isoflop.track import feed, resend
 
     missing = {each.run_id for each in retry.select(runs, directory, states)}
     console.OUT.print(f"{directory}: {len(runs)} runs, {len(missing)} to run", markup=False)
@@ -148,7 +156,9 @@ def run_missing(base: Config, runs: tuple[PlannedRun, ...], directory: Path, sta
     with console.runs_bar(len(ordered)) as show:
         slots = launch.choose_slots(base.launch, gpus, ordered)
         launch.run_all(ordered, slots, lambda each, records: show(each.run_id, records), planned)
-    feed.wait(directory, base.tracker.wait_seconds)
+    feed.wait(directory, feed.longest_wait(base.tracker))
+    if line := resend.missing(base.tracker, directory):
+        output.print_line(line)
 
 
 def _summary(runs: tuple[PlannedRun, ...], directory: Path) -> int:

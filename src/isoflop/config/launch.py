@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from isoflop.record import redact
+
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 
@@ -68,6 +70,13 @@ class SlurmConfig:
                 raise ValueError(f"{name} {value!r}: no spaces or quotes")
         if bad := [o for o in self.options if not o.startswith("-") or "\n" in o]:
             raise ValueError(f"options {bad[0]!r}: give sbatch options such as --mail-type=END")
+        for name, lines in (("options", self.options), ("setup", self.setup)):
+            # They stand in manifests, in commands that `ps` and scontrol show to everybody, and in dry runs.
+            if any(redact.text(line) != line for line in lines):
+                raise ValueError(
+                    f"{name} hold a key or a password, which would be written to the sweep's folder: "
+                    "export it before the command, or read it from a file in launch.slurm.setup"
+                )
 
 
 @dataclasses.dataclass(frozen=True)

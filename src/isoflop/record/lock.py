@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import functools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +45,26 @@ def exclusive(path: Path, *, wait: bool) -> Iterator[None]:
         # Unlinked while it is held: whoever waits for this inode sees that its name is gone, and tries anew.
         path.unlink(missing_ok=True)
         lock.release()
+
+
+@functools.cache
+def has_locks(folder: Path) -> bool:
+    """Return whether the file system of an existing folder has locks, asked once a process.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    path = folder / f".has-locks-{os.getpid()}"
+    try:
+        with path.open("wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        return False
+    finally:
+        path.unlink(missing_ok=True)
+    return True
 
 
 def _acquired(path: Path, wait: bool) -> BaseFileLock:

@@ -15,6 +15,12 @@ def pack(text: str) -> str:
 
 
 @functools.cache
+def plotly_source() -> str:
+    """Return the text of plotly.js (MIT licence, its notice included)."""
+    return str(get_plotlyjs())
+
+
+@functools.cache
 def plotly_library() -> str:
-    """Return plotly.js (MIT licence, its notice included), packed."""
-    return pack(get_plotlyjs())
+    """Return plotly.js, packed."""
+    return pack(plotly_source())

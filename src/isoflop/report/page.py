@@ -16,6 +16,7 @@ from isoflop.curve.language.result import LanguageAnswers, OptimalTraining
 from isoflop.curve.result import FitFile
 from isoflop.report import cards, check_panel, packed
 from isoflop.report.check_panel import Validity
+from isoflop.report.content_policy import content_policy
 from isoflop.report.data_grid_panel import DataGridPanel, columns, data_grid_panel
 from isoflop.report.figures import (
     canvas,
@@ -178,6 +179,7 @@ def render(
         "origins": origins(table.rows, directory),
         "css": Markup(_asset("page.css")),
         "js": Markup(_asset("page.js")),
+        "content_policy": content_policy(_asset("page.js"), packed.plotly_source()),
         "packed_charts": Markup(
             packed.pack(charts.specs(check_panel.flagged(table.rows, valid.checked), fits))
         ),

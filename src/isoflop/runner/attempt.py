@@ -14,7 +14,7 @@ from isoflop import record as records
 from isoflop import signals
 from isoflop.config import Config
 from isoflop.meter.device import hardware
-from isoflop.record import Provenance, Record, State, window_losses
+from isoflop.record import Provenance, Record, State, redact, window_losses
 from isoflop.runner import assemble, checkpoint, provenance, same_data
 from isoflop.runner.context import RunContext, WallClock
 from isoflop.runner.energy import gpu_uuids
@@ -216,14 +216,14 @@ def _outcome_here(error: BaseException, config: Config) -> tuple[State, str]:
         return "interrupted", f"{error} before training: run it again to go on"
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", "asked to stop twice: stopped at once"
-    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    first = redact.text((str(error).strip() or type(error).__name__).splitlines()[0])
     # Torch has a type for running out of memory on a GPU, and only a message for a CPU.
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
         return "oom", first
     log = config.directory / "logs" / f"{config.run_id}.log"
     where = f"traceback in {log}"
     try:
-        records.write_bytes(log, "".join(traceback.format_exception(error)).encode())
+        records.write_bytes(log, redact.text("".join(traceback.format_exception(error))).encode())
     except OSError as unwritable:  # a folder in its place, say: the record must be written all the same
         where = f"no traceback: {log}: {unwritable.strerror}"
     return "failed", f"{type(error).__name__}: {first} ({where})"

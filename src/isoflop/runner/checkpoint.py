@@ -169,5 +169,5 @@ def heartbeat_of(attempt: int, steps_done: int, steps: int, train_seconds: float
         train_seconds,
         socket.gethostname(),
         os.getpid(),
-        os.environ.get("SLURM_JOB_ID"),
+        os.environ.get("SLURM_JOB_ID") or None,
     )

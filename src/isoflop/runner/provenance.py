@@ -12,7 +12,6 @@ import functools
 import importlib.metadata
 import os
 import platform
-import shlex
 import socket
 import subprocess
 import sys
@@ -23,7 +22,7 @@ import msgspec
 from isoflop import __version__
 from isoflop import record as records
 from isoflop.config import Config
-from isoflop.record import Gpu, ModelFacts, Provenance, Record, Slurm, Spent, State, unknown
+from isoflop.record import Gpu, ModelFacts, Provenance, Record, Slurm, Spent, State, redact, unknown
 
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "fvcore", "nvidia-ml-py", "hydra-core", "msgspec")
 
@@ -87,8 +86,8 @@ def versions() -> dict[str, str]:
 
 
 def command() -> str:
-    """Return the command line of this process, without the program's folder."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    """Return the command line of this process, without the program's folder and without secrets."""
+    return redact.shell_line([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 def now() -> str:
@@ -165,7 +164,7 @@ def record_without_point(
     attempt: int,
     seconds: float,
 ) -> Record:
-    """Return the record of a run that gave no point at `horizon`.
+    """Return the record of a run that gave no point at `horizon`; its reason is without secrets.
 
     Args:
         config: the run.
@@ -176,6 +175,7 @@ def record_without_point(
         attempt: number of the attempt.
         seconds: wall time that the attempt took, all of it wasted.
     """
+    reason = redact.text(reason)
     return Record(
         schema=records.SCHEMA,
         run_id=config.point_ids[horizon],

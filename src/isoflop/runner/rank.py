@@ -55,7 +55,7 @@ def join(task: Task, rank: Rank, watch: Watch | None) -> tuple[Record, ...]:
 
     config = configs.from_dict(task.config)
     # A scheduler that gives every task a GPU of its own shows it no other: local_rank must not count then.
-    has_own_gpu = "LOCAL_RANK" not in os.environ and torch.cuda.device_count() == 1
+    has_own_gpu = not os.environ.get("LOCAL_RANK") and torch.cuda.device_count() == 1
     index = task.request.device_index + (0 if has_own_gpu else rank.local_rank)
     device = pick_device(config.launch, index)
     if device.type == "cuda":

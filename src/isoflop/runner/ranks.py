@@ -9,7 +9,10 @@ from typing import Literal
 
 from isoflop.config import ConfigError
 from isoflop.config.launch import LaunchConfig
+from isoflop.runner import variables
 
+TORCHRUN = ("torchrun", "RANK", "WORLD_SIZE")
+SRUN = ("srun", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS")
 FIRST_PORT, PORTS = 20_000, 20_000
 
 
@@ -22,6 +25,7 @@ class Rank:
         world_size: how many there are.
         local_rank: its number on its node.
         master_addr, master_port: where all of them meet.
+        set_by: the program whose variables say so, and the two that hold `rank` and `world_size`.
     """
 
     rank: int
@@ -29,35 +33,40 @@ class Rank:
     local_rank: int
     master_addr: str
     master_port: int
+    set_by: tuple[str, str, str] = dataclasses.field(default=TORCHRUN, compare=False)
 
 
 def from_environment(environ: Mapping[str, str]) -> Rank | None:
     """Return the rank that torchrun or srun gave this process, or None for one that was started by itself.
 
     Raises:
-        ConfigError: srun started several, and the name of the first node cannot be found out.
+        ConfigError: a variable that must be a number is none, or srun started several processes and the name
+            of the first node cannot be found out.
     """
-    if "RANK" in environ and "WORLD_SIZE" in environ:
+    rank, world_size = variables.integer(environ, "RANK"), variables.integer(environ, "WORLD_SIZE")
+    master_port = variables.integer(environ, "MASTER_PORT")
+    if rank is not None and world_size is not None:
         return Rank(
-            rank=int(environ["RANK"]),
-            world_size=int(environ["WORLD_SIZE"]),
-            local_rank=int(environ.get("LOCAL_RANK", "0")),
-            master_addr=environ.get("MASTER_ADDR", "127.0.0.1"),
-            master_port=int(environ.get("MASTER_PORT", "29500")),
+            rank=rank,
+            world_size=world_size,
+            local_rank=variables.integer(environ, "LOCAL_RANK") or 0,
+            master_addr=environ.get("MASTER_ADDR") or "127.0.0.1",
+            master_port=29500 if master_port is None else master_port,
         )
     # Only a step of srun sets these; a batch script that asked for several tasks is one process.
-    tasks = int(environ.get("SLURM_STEP_NUM_TASKS", "1"))
-    if tasks == 1 or "SLURM_PROCID" not in environ:
+    tasks, rank = (variables.integer(environ, name) for name in ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"))
+    if tasks is None or tasks == 1 or rank is None:
         return None
     # srun names no port: every process derives the same one from the ids of the job and the step, so that two
     # steps on one node hardly ever meet at the same port.
-    number = 97 * int(environ.get("SLURM_JOB_ID", "0")) + int(environ.get("SLURM_STEP_ID", "0"))
+    job, step = (variables.integer(environ, name) or 0 for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
     return Rank(
-        rank=int(environ["SLURM_PROCID"]),
+        rank=rank,
         world_size=tasks,
-        local_rank=int(environ.get("SLURM_LOCALID", "0")),
+        local_rank=variables.integer(environ, "SLURM_LOCALID") or 0,
         master_addr=_master_of_step(environ),
-        master_port=int(environ.get("MASTER_PORT", FIRST_PORT + number % PORTS)),
+        master_port=FIRST_PORT + (97 * job + step) % PORTS if master_port is None else master_port,
+        set_by=SRUN,
     )
 
 
@@ -94,9 +103,12 @@ def check(launch: LaunchConfig, rank: Rank | None, environ: Mapping[str, str]) -
     """
     wanted = launch.processes
     if rank is not None and rank.world_size != wanted:
+        program, number, size = rank.set_by
+        # They may be left over in a shell, or come from a job around this one, with no other process there.
         raise ConfigError(
-            f"launch.devices x launch.nodes is {wanted} and {rank.world_size} processes were started: "
-            "make them the same"
+            f"{number}={rank.rank} and {size}={rank.world_size} are set, as {program} does for "
+            f"{rank.world_size} processes, and launch.devices x launch.nodes is {wanted}: "
+            f"unset them if they are left over, or make the numbers the same"
         )
     if rank is None and launch.nodes > 1 and launch.nodes != _nodes(environ):
         start = f"srun --nodes={launch.nodes} --ntasks-per-node={launch.devices}"
@@ -108,4 +120,4 @@ def check(launch: LaunchConfig, rank: Rank | None, environ: Mapping[str, str]) -
 
 def _nodes(environ: Mapping[str, str]) -> int:
     """Return the nodes of the SLURM job that this process is in, 1 without one."""
-    return int(environ.get("SLURM_JOB_NUM_NODES", "1"))
+    return variables.integer(environ, "SLURM_JOB_NUM_NODES") or 1

@@ -20,6 +20,7 @@ from isoflop import record as records
 from isoflop.config import ConfigError, keys
 from isoflop.config.launch import LaunchConfig
 from isoflop.record import Record, State
+from isoflop.runner import variables
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.planning import Slots
 from isoflop.track import feed
@@ -108,7 +109,7 @@ def run_line(path: Path, number: int, *, again: bool = False) -> tuple[Record, .
     launch = dataclasses.replace(planned.config.launch, threads=task_slots(planned.config.launch).threads)
     config = dataclasses.replace(planned.config, launch=launch)
     written = run.run(config, RunRequest(lr_interior=planned.lr_interior, again=again))
-    feed.wait(config.directory, config.tracker.wait_seconds)
+    feed.wait(config.directory, feed.longest_wait(config.tracker))
     return written
 
 
@@ -125,14 +126,14 @@ def run_range(path: Path, first: int, last: int) -> tuple[tuple[PlannedRun, tupl
     from isoflop.sweep.local import launch as local
 
     runs = read_runs(path, first, last)
-    if int(os.environ.get("SLURM_RESTART_COUNT", "0")):
+    if variables.integer(os.environ, "SLURM_RESTART_COUNT"):
         # SLURM requeued this task: runs that it finished or that failed before must not start again.
         runs = tuple(planned for planned in runs if not _is_settled(planned, path))
     ended: dict[str, tuple[Record, ...]] = {}
     if runs:
         slots = task_slots(runs[0].config.launch)
         local.run_all(runs, slots, lambda planned, written: ended.update({planned.run_id: written}))
-        feed.wait(runs[0].config.directory, runs[0].config.tracker.wait_seconds)
+        feed.wait(runs[0].config.directory, feed.longest_wait(runs[0].config.tracker))
     return tuple((planned, ended[planned.run_id]) for planned in runs)
 
 
@@ -179,15 +180,15 @@ def task_slots(launch: LaunchConfig, environment: Mapping[str, str] = os.environ
     per_gpu = launch.per_gpu if isinstance(launch.per_gpu, int) else 1
     groups = Slots(1, 1, gpus, launch.devices).groups
     workers = launch.workers or max(1, groups * per_gpu)
-    cores = int(environment.get("SLURM_CPUS_PER_TASK", "1"))
+    cores = variables.integer(environment, "SLURM_CPUS_PER_TASK") or 1
     threads = launch.threads or max(1, cores // (workers * launch.devices))
     return Slots(workers, threads, gpus, launch.devices)
 
 
 def _allocated_gpus(environment: Mapping[str, str]) -> int:
     """Return the number of GPUs that SLURM allocated to the task; 0 outside SLURM."""
-    if "SLURM_JOB_ID" not in environment:
+    if not environment.get("SLURM_JOB_ID"):
         return 0
-    if "SLURM_GPUS_ON_NODE" in environment:
-        return int(environment["SLURM_GPUS_ON_NODE"])
+    if (gpus := variables.integer(environment, "SLURM_GPUS_ON_NODE")) is not None:
+        return gpus
     return len([each for each in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if each])

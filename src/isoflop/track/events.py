@@ -89,7 +89,9 @@ class Evaluation(msgspec.Struct, frozen=True, tag=True):
 
 
 class End(msgspec.Struct, frozen=True, tag=True):
-    """The last event: the run is over and its records are written."""
+    """The last event: the run is over, its records are written, and `dropped` events were not sent."""
+
+    dropped: int = 0
 
 
 Event = Begin | Evaluation | End

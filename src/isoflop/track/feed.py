@@ -26,9 +26,9 @@ from isoflop import record as records
 from isoflop.config import Config, ConfigError, TrackerConfig
 from isoflop.record import CurvePoint, Record
 from isoflop.table import text_columns
-from isoflop.track import liveness
+from isoflop.track import liveness, unfinished
 from isoflop.track.events import Begin, End, Evaluation, Event, RunInfo
-from isoflop.track.process import REPORTED, print_error
+from isoflop.track.process import LONGEST, REPORTED, print_error
 
 COLUMNS: tuple[str, ...] = tuple(
     f.name for f in dataclasses.fields(CurvePoint) if not f.name.endswith("_reason")
@@ -137,15 +137,18 @@ class Feed:
             paths = tuple(str(records.path_of(directory, run_id)) for run_id in ids)
             self._send(Begin(run_info(self._config, attempt), paths))
 
-    def point(self, point: CurvePoint, steps_done: int) -> None:
-        """Send an evaluation, which came after so many steps of the whole run."""
-        self._send(Evaluation(point, steps_done))
+    def point(self, point: CurvePoint, steps_done: int, *, most_seconds: float = 0.0) -> None:
+        """Send an evaluation, which came after so many steps of the whole run.
+
+        It waits at most `most_seconds` for room in the pipe: training does not wait at all.
+        """
+        self._send(Evaluation(point, steps_done), most_seconds)
 
     def end(self, finished: tuple[Record, ...]) -> None:
         """Send the end: the run is over and its records are written."""
         if self._settings.name == "csv":
             self._write_curves(finished)
-        self._send(End(), END_SECONDS)
+        self._send(End(self._dropped), END_SECONDS)
         if self._dropped:
             print_error(self._settings.name, f"{self._dropped} events were dropped: it did not keep up")
         self._close()
@@ -176,9 +179,10 @@ class Feed:
             print_error(settings.name, f"could not be started: {error}")
             return
         try:
+            unfinished.begin(self._config.directory, self._config.run_id, settings.name)
             liveness.register(self._config.directory, self._process.pid)
         except OSError as error:
-            print_error(settings.name, f"other processes will not wait for it: {error}")
+            print_error(settings.name, f"nothing will wait for it, or send again what it misses: {error}")
         assert self._process.stdin is not None
         # A full pipe must raise BlockingIOError instead of holding up training.
         os.set_blocking(self._process.stdin.fileno(), False)
@@ -222,6 +226,11 @@ def _reap() -> None:
             _RUNNING.remove(entry)
             if code not in (0, REPORTED):
                 print_error(name, f"ended with exit code {code}: the rest of the run is not tracked")
+
+
+def longest_wait(settings: TrackerConfig) -> float:
+    """Return the seconds after which every tracker of a run that has ended has finished or was given up."""
+    return (LONGEST + 1) * settings.wait_seconds
 
 
 def wait(directory: Path, most_seconds: float) -> bool:

@@ -12,19 +12,19 @@ from isoflop.table.power_rows import power_rows
 from isoflop.track.events import Ending, RunInfo
 from isoflop.track.numbers import curve_row, scores, summaries
 
-AXES = {"examples": 1.0, "train_gflops": 1e3, "energy_joules": 1e3, "train_seconds": 1e3}
-"""Factors to the units of the axes, which must be whole numbers: examples, MFLOPs, millijoules and
-milliseconds."""
+AXES = {"examples": 1.0, "train_gflops": 1e6, "energy_joules": 1e6, "train_seconds": 1e6}
+"""Factors to the units of the axes: examples, kFLOPs, microjoules and microseconds. A step is a whole number
+of 64 bits: in these units those of the smallest run do not fall on each other, and 1e21 FLOPs fit."""
 TAGS = {
     "examples": "examples",
-    "train_gflops": "train_mflops",
-    "energy_joules": "energy_millijoules",
-    "train_seconds": "train_milliseconds",
+    "train_gflops": "train_kflops",
+    "energy_joules": "energy_microjoules",
+    "train_seconds": "train_microseconds",
 }
 
 
 class TensorboardTracker:
-    """Scores against examples, MFLOPs, millijoules and milliseconds; the summary as scalars and as text."""
+    """Scores against examples, kFLOPs, microjoules and microseconds; the summary as scalars and as text."""
 
     def begin(self, run: RunInfo) -> None:
         """Open the event file."""

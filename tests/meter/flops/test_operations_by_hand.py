@@ -14,6 +14,8 @@ from torch.nn import functional as F
 
 from isoflop.meter.flops.count import FlopCount, count
 
+pytestmark = pytest.mark.slow
+
 
 class Function(nn.Module):
     """A linear layer from 8 to 8 values, 64 MACs a row, and a function of its output."""

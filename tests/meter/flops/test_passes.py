@@ -14,6 +14,8 @@ from torch import nn
 from isoflop.meter.flops import passes
 from isoflop.meter.flops.count import count
 
+pytestmark = pytest.mark.slow
+
 OF_THIS_FILE = np.random.default_rng(5)
 
 

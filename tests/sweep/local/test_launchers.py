@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import msgspec
 import pytest
 
 from isoflop import record as records
-from isoflop.cli import main
+from isoflop.cli import main, output
 from isoflop.record import Record
 
 pytestmark = pytest.mark.slow
@@ -51,25 +50,38 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize(
-    ("launcher", "package", "settings"),
-    [
-        ("joblib", "hydra_plugins.hydra_joblib_launcher", ("hydra.launcher.n_jobs=2",)),
-        ("submitit_local", "hydra_plugins.hydra_submitit_launcher", ("hydra.launcher.timeout_min=5",)),
-    ],
-)
+LAUNCHERS = [("joblib", "hydra.launcher.n_jobs=2"), ("submitit_local", "hydra.launcher.timeout_min=5")]
+
+
+def multirun(launcher: str, setting: str, *overrides: str, out: Path) -> int:
+    """Return the exit code of a multirun under one of Hydra's other launchers."""
+    plugin = f"hydra_plugins.hydra_{launcher.partition('_')[0]}_launcher"
+    pytest.importorskip(plugin, reason=f"{plugin} is not installed", exc_type=ImportError)
+    chosen = [f"hydra/launcher={launcher}", setting, *overrides, f"out={out}"]
+    command = [sys.executable, "-m", "isoflop", "run", "-m", *chosen]
+    return subprocess.run(command, cwd=out.parent, check=False).returncode
+
+
+@pytest.mark.parametrize(("launcher", "setting"), LAUNCHERS)
 def test_hydras_other_launchers_write_the_same_records(
-    swept: Path, tmp_path: Path, launcher: str, package: str, settings: tuple[str, ...]
+    swept: Path, tmp_path: Path, launcher: str, setting: str
 ) -> None:
-    try:
-        here = importlib.util.find_spec(package)
-    except ModuleNotFoundError:
-        here = None
-    if here is None:
-        pytest.skip(f"{package} is not installed")
-    chosen = [f"hydra/launcher={launcher}", *settings, f"out={tmp_path}"]
-    subprocess.run([sys.executable, "-m", "isoflop", "run", "-m", *SWEEP, *chosen], check=True)
-    assert comparable_records(tmp_path) == comparable_records(swept)
+    out = tmp_path / "out"
+    assert multirun(launcher, setting, *SWEEP, out=out) == 0
+    assert comparable_records(out) == comparable_records(swept)
+
+
+@pytest.mark.parametrize(("launcher", "setting"), LAUNCHERS)
+def test_the_exit_code_of_a_multirun_says_that_a_run_failed(
+    tmp_path: Path, launcher: str, setting: str
+) -> None:
+    """Two runs, of which the second diverges; the folder of exit codes is gone afterwards."""
+    out = tmp_path / "out"
+    diverging = ("optim.lr=0.001,1e30", *(each for each in SWEEP if "width" not in each))
+    assert multirun(launcher, setting, "model.width=8", *diverging, out=out) == output.DIVERGED
+    states = sorted(records.read_state(path) for path in (out / "records").glob("*.json"))
+    assert states == ["diverged", "done"]
+    assert not list(tmp_path.glob(".isoflop-*"))
 
 
 PARALLEL = "seq 2 | parallel -j 2 {python} -m isoflop run --manifest {manifest} --line {{}}"

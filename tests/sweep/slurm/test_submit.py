@@ -118,6 +118,16 @@ def test_the_processes_of_a_run_get_their_cores_and_gpus(
     assert not any(word.startswith(sizes) for word in submit.finish_command(job, ["1"]))
 
 
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_a_folder_whose_logs_sbatch_cannot_open_is_refused(
+    sbatch_calls: SbatchCalls, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]
+) -> None:
+    command = sweep("model.width=4,8", f'out="{tmp_path}/a\\b"', *more)
+    assert main.main(command) == 2
+    assert "SLURM opens no log in a folder with a backslash" in capsys.readouterr().err
+    assert not list(tmp_path.glob("a*"))
+
+
 def test_a_number_of_gpus_other_than_that_of_the_devices_is_refused(
     sbatch_calls: SbatchCalls, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,3 +131,14 @@ def test_a_cache_that_cannot_be_written_is_no_error(monkeypatch: pytest.MonkeyPa
     assert compiler.keep_cache() is None
     compiler.mark_cached("x")
     assert not compiler.is_cached("x")
+
+
+def test_a_cache_folder_without_locks_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    monkeypatch.setenv(compiler.CACHE_VARIABLE, str(tmp_path / "of-the-cluster"))
+    assert compiler.keep_cache() is None
+    assert compiler.CACHE_VARIABLE not in os.environ  # so that torch chooses one of its own
+    assert list((tmp_path / "of-the-cluster").iterdir()) == []

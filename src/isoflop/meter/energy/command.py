@@ -19,7 +19,7 @@ from isoflop.meter.energy import rapl
 from isoflop.meter.energy.energy_meter import Measurement
 from isoflop.meter.energy.relay import relayed
 from isoflop.meter.energy.window_meter import WindowMeter
-from isoflop.record import Energy
+from isoflop.record import Energy, redact
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """A shell's exit codes for a command that does not exist, or may not be executed."""
@@ -29,7 +29,8 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 class Metered:
     """A command that has run, with its energy or the reason it is unknown.
 
-    `mean_watts` is over all devices, `peak_watts` that of the device that drew the most.
+    `command` is without secrets, `mean_watts` is over all devices, and `peak_watts` is that of the device
+    that drew the most.
     """
 
     command: tuple[str, ...]
@@ -113,7 +114,7 @@ def _not_run(command: Sequence[str], code: int) -> Metered:
 def _metered(command: Sequence[str], code: int, measured: Measurement) -> Metered:
     no_peak = measured.reason or "no device's power was read"
     return Metered(
-        command=tuple(command),
+        command=redact.command_line(command),
         exit_code=code,
         seconds=measured.seconds,
         energy_joules=measured.energy_joules,

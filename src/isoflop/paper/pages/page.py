@@ -13,6 +13,7 @@ from markupsafe import Markup
 from isoflop import __version__, record
 from isoflop.paper import saved
 from isoflop.paper.section import PaperSection
+from isoflop.report.content_policy import content_policy
 from isoflop.report.figures import inline_svg
 
 MARKS = (
@@ -69,6 +70,7 @@ def render(parts: list[PagePart]) -> str:
         marks=MARKS,
         version=__version__,
         css=Markup(_asset("isoflop.report", "page.css")),
+        content_policy=content_policy(),
     )
 
 

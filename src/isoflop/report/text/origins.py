@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from isoflop import record as records
-from isoflop.record import Record
+from isoflop.record import Record, redact
 from isoflop.report.text.numerals import plural
 
 MOST_VALUES = 8
@@ -95,5 +95,5 @@ def origins(rows: pd.DataFrame, directory: Path) -> tuple[Origin, ...]:
         Origin("GPU", _listed(_gpu(r) for r in finished)),
         Origin("Deterministic", _listed("yes" if r.provenance.deterministic else "no" for r in finished)),
         Origin("Versions", _listed(versions)),
-        Origin("Command", _listed(r.provenance.command for r in finished), code=True),
+        Origin("Command", _listed(redact.text(r.provenance.command) for r in finished), code=True),
     )

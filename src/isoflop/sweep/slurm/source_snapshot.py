@@ -55,15 +55,20 @@ def _package() -> Path:
 
 
 def _files() -> Iterator[tuple[str, Path]]:
-    """Yield (path in the package of the copy, file) for everything that a run reads."""
+    """Yield (path in the package of the copy, file) for everything that a run reads.
+
+    Hidden files are left out: no run reads them, and a .env or .netrc holds keys.
+    """
     package = _package()
     roots = {"": package, "conf/": compose.conf_dir(), f"{SCRIPTS}/": scripts()}
     for prefix, root in roots.items():
         if not root.is_dir():
             raise ConfigError(f"{root}: the folder is missing: install isoflop again")
         for path in sorted(root.rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                yield prefix + path.relative_to(root).as_posix(), path
+            inside = path.relative_to(root)
+            hidden = any(part.startswith(".") or part == "__pycache__" for part in inside.parts)
+            if path.is_file() and not hidden:
+                yield prefix + inside.as_posix(), path
 
 
 def _hash(files: dict[str, Path], origin: bytes) -> str:

@@ -99,6 +99,17 @@ def check(launch: LaunchConfig) -> None:
         raise ConfigError(str(error)) from error
 
 
+def check_folder(directory: Path) -> None:
+    """Refuse a sweep's folder whose logs sbatch could not open: it takes backslashes out of --output, and any
+    other name as it is (tests/slurm/test_nodes.py).
+
+    Raises:
+        ConfigError: names the folder.
+    """
+    if "\\" in str(directory):
+        raise ConfigError(f"{directory}: SLURM opens no log in a folder with a backslash: choose another out")
+
+
 def chunks(runs: int, per_task: int, array_size: int) -> Iterator[tuple[int, int]]:
     """Yield (first line, number of tasks) of each array; an array has at most `array_size` tasks."""
     tasks = math.ceil(runs / per_task)
@@ -191,6 +202,7 @@ def plan(runs: tuple[PlannedRun, ...]) -> tuple[PlannedRun, ...]:
 def preview(runs: int, base: Config, directory: Path) -> str:
     """Return the commands that would submit so many runs, quoted for a shell, and the script."""
     check(base.launch)
+    check_folder(directory.absolute())
     try:
         array_size = queue.max_array_size()
     except SlurmError:
@@ -242,6 +254,7 @@ def submit(
     """
     slurm, directory = base.launch.slurm, directory.absolute()
     check(base.launch)
+    check_folder(directory)
     if shutil.which("sbatch") is None:
         raise ConfigError("launch=slurm: sbatch is not installed here: use a login node, or launch=local")
     array_size = queue.max_array_size()

@@ -21,6 +21,7 @@ from torch import Tensor
 
 import isoflop
 from isoflop.config import Config, user_cache
+from isoflop.record import lock
 from isoflop.train.step.parts import LossFunction
 
 COMPILER = "inductor"
@@ -91,11 +92,15 @@ def first_line(error: BaseException) -> str:
 def keep_cache() -> Path | None:
     """Point the compiler of this process and its children at the kept cache, and return its folder.
 
-    None where the folder cannot be written: torch then uses one of its own, which it may not keep.
+    None where the folder cannot be written or, as some home folders of clusters, is on a file system without
+    locks, which the compiler needs: torch then uses one of its own in /tmp, which it may not keep.
     """
     try:
         kept = Path(os.environ.get(CACHE_VARIABLE) or user_cache.folder() / "inductor")
         kept.mkdir(parents=True, exist_ok=True)
+        if not lock.has_locks(kept):
+            os.environ.pop(CACHE_VARIABLE, None)
+            return None
     except (OSError, RuntimeError):
         return None
     os.environ[CACHE_VARIABLE] = str(kept)
