@@ -132,7 +132,8 @@ def test_a_task_that_is_preempted_in_any_phase_is_requeued_and_ends(cluster: Pat
     (finish,) = (out / "logs").glob("slurm-finish-*.out")
     assert "no fit yet: test_error against train_gflops: 1 distinct compute scales" in finish.read_text()
     number = finish.stem.rpartition("-")[2]
-    assert slurm("sacct", "-X", "-n", "-P", "-o", "State,ExitCode", "-j", number).split() == ["COMPLETED|0:0"]
+    asked = ("sacct", "-X", "-n", "-P", "-o", "State,ExitCode", "-j", number)
+    until(lambda: slurm(*asked).split() == ["COMPLETED|0:0"], "accounting knows that the last job succeeded")
 
 
 def test_a_task_that_is_cancelled_in_any_phase_is_interrupted(cluster: Path, tmp_path: Path) -> None:
