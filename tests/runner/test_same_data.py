@@ -85,6 +85,10 @@ def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[Config], None]:
             self.looks -= 1
             return "SIGTERM received" if self.looks < 0 else None
 
+        @contextlib.contextmanager
+        def at_once(self) -> Iterator[None]:
+            yield  # it stops at steps only: looks are counted
+
     def until_stopped(config: Config) -> None:
         @contextlib.contextmanager
         def watched() -> Iterator[signals.Stop]:
