@@ -27,7 +27,7 @@ from isoflop.meter.flops.generators import generators_of, unmoved
 from isoflop.meter.flops.handles import FVCORE_HANDLES
 from isoflop.meter.flops.meta_trace import traceable
 from isoflop.meter.flops.norm_activation import NormActivationCounter
-from isoflop.meter.flops.passes import forward_pass, steadiness, training_pass
+from isoflop.meter.flops.passes import DATALESS, WITH_DRAWS, forward_pass, steadiness, training_pass
 from isoflop.meter.flops.twin import (
     TensorOutputs,
     initialized,
@@ -45,6 +45,11 @@ RATIO_AGREEMENT = 0.02
 
 _FAILURES = (Exception, SystemExit)
 """What a model's code may raise: it may read a command line and end the process."""
+
+_READS_VALUES = (
+    ": the model reads the value of an input, weight or result, but is counted without data; "
+    "let shapes and constants alone decide what it computes"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,16 +154,25 @@ def count(
         raise ValueError(f"batch_size {batch_size} and input_shape {input_shape} must be positive")
     input_dtype = input_dtype or floating_dtype(model)
     evidence = _Evidence(closed_form_macs, batch_size)
-    with isolated_torch_state(), unmoved(generators_of(model)):
-        batch = torch.empty((batch_size, *input_shape), dtype=input_dtype, device="meta")
+    with isolated_torch_state():
         try:
-            model = initialized(model, batch[:1])
+            with unmoved(generators_of(model)):
+                _measure(
+                    evidence, model, torch.empty((batch_size, *input_shape), dtype=input_dtype, device="meta")
+                )
         except _FAILURES as error:
-            evidence.reasons.append(f"lazy layers cannot take such an input ({_summary(error)})")
-            return _cross_check(evidence)
-        _count_with_torch(evidence, model, batch)
-        _count_with_fvcore(evidence, model, torch.empty_like(batch[:1]))
+            evidence.reasons.append(f"the model's generators cannot be read and set ({_summary(error)})")
     return _cross_check(evidence)
+
+
+def _measure(evidence: _Evidence, model: nn.Module, batch: torch.Tensor) -> None:
+    try:
+        model = initialized(model, batch[:1])
+    except _FAILURES as error:
+        evidence.reasons.append(f"lazy layers cannot take such an input ({_summary(error)})")
+        return
+    _count_with_torch(evidence, model, batch)
+    _count_with_fvcore(evidence, model, torch.empty_like(batch[:1]))
 
 
 def floating_dtype(model: nn.Module) -> torch.dtype:
@@ -167,16 +181,29 @@ def floating_dtype(model: nn.Module) -> torch.dtype:
 
 
 def _count_with_torch(evidence: _Evidence, model: nn.Module, batch: torch.Tensor) -> None:
+    """Add forward and training pass; a model that reads values which it draws is run with its draws' data."""
     try:
-        twin = make_twin(model, to_meta)
-        evidence.forward = forward_pass(twin, batch[:1])
-        in_eval = steadiness(twin, batch[:1], evidence.forward, training=False)
-        evidence.training = training_pass(twin, batch)
-        in_training = steadiness(twin, batch, evidence.training, training=True)
-        evidence.reasons += [each.reason for each in (in_eval, in_training) if each.reason]
-        evidence.notes += [each.note for each in (in_eval, in_training) if each.note]
+        _pass_by_pass(evidence, model, batch, DATALESS)
+        return
     except _FAILURES as error:  # user code: whatever the model raises is the reason
-        evidence.reasons.append(f"torch's counter cannot run the model ({_summary(error)})")
+        failure = _summary(error)
+    try:
+        _pass_by_pass(evidence, model, batch, WITH_DRAWS)
+    except _FAILURES as error:
+        evidence.forward = evidence.training = None
+        failure = _summary(error) if "meta tensor" in failure else failure
+        cure = _READS_VALUES if "meta tensor" in failure else ""
+        evidence.reasons.append(f"torch's counter cannot run the model ({failure}){cure}")
+
+
+def _pass_by_pass(evidence: _Evidence, model: nn.Module, batch: torch.Tensor, place: str) -> None:
+    twin = make_twin(model, to_meta)
+    evidence.forward = forward_pass(twin, batch[:1], place)
+    in_eval = steadiness(twin, batch[:1], evidence.forward, training=False, place=place)
+    evidence.training = training_pass(twin, batch, place)
+    in_training = steadiness(twin, batch, evidence.training, training=True, place=place)
+    evidence.reasons += [each.reason for each in (in_eval, in_training) if each.reason]
+    evidence.notes += [each.note for each in (in_eval, in_training) if each.note]
 
 
 def _count_with_fvcore(evidence: _Evidence, model: nn.Module, example: torch.Tensor) -> None:

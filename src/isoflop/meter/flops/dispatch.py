@@ -37,20 +37,26 @@ class DispatchCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         backward_flops: counted FLOPs of the backward pass.
         elements: elements of all operands and results of all operations that are not views: what a pass reads
             and writes if nothing is fused and nothing stays in a cache.
+        operations: how many operations ran.
         in_backward: set by the caller before the backward pass.
         in_attention: set by AttentionCalls inside one of torch's attention functions.
         without_formula: operations that ran and have no formula, free ones included.
+
+    Args:
+        with_elements: count elements; without, a pass takes less time.
     """
 
     supports_higher_order_operators = True
 
-    def __init__(self) -> None:
+    def __init__(self, with_elements: bool = True) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.formulas = FlopCounterMode(display=False, custom_mapping=TORCH_CORRECTIONS).flop_registry
         self.forward_flops: collections.Counter[str] = collections.Counter()
         self.expected_backward_flops = 0
         self.backward_flops = 0
+        self.with_elements = with_elements
         self.elements = 0
+        self.operations = 0
         self.in_backward = False
         self.in_attention = False
         self.without_formula: set[str] = set()
@@ -72,10 +78,11 @@ class DispatchCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return parts
         out = _on_one_device(func, args, kwargs)
         name = func._schema.name
+        self.operations += 1
         # Gradients are not recorded during a plain backward pass; checkpointing turns them on to run a part
         # of the forward pass again.
         recomputed = self.in_backward and torch.is_grad_enabled()
-        if not recomputed and not func.is_view and not touches_no_elements(name):
+        if self.with_elements and not recomputed and not func.is_view and not touches_no_elements(name):
             touched = out if writes_only(name) else (args, kwargs, out)
             self.elements += sum(stored_elements(leaf) for leaf in tree_leaves(touched))
         if formula is None:

@@ -6,18 +6,26 @@ What it draws on the meta device has no values, so that it cannot change the wor
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
+import itertools
 import pickle
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from torch.utils._pytree import tree_leaves
+
+LEVELS, WIDTH = 3, 64
+"""How deep, and how many parts of each container or object, the search for generators looks."""
+
+_LIBRARIES = {*sys.stdlib_module_names, "numpy", "torch", "torchvision"}
+"""What holds no generator of the model's: those of Python, NumPy and torch have names of their own."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +39,12 @@ class Generator:
 
 
 def generators_of(model: nn.Module) -> list[Generator]:
-    """Return the global generators, and those held by the model's modules or by the files they come from."""
+    """Return the global generators, and those held by the model's modules, by the files they come from, and
+    by what these files import.
+
+    The search is bounded: a generator may be anywhere (in a closure, in the operating system), so that a
+    model's steadiness must never rest on the search alone (passes.steadiness).
+    """
     return [
         Generator("Python's", random.getstate, random.setstate, random.seed),
         Generator("NumPy's", np.random.get_state, np.random.set_state, np.random.seed),
@@ -67,30 +80,73 @@ def unmoved(generators: list[Generator]) -> Iterator[list[bytes]]:
 
 def _held_by(model: nn.Module) -> Iterator[Generator]:
     """Yield generators among the modules' attributes, and among the globals of the files that define them."""
-    files = {type(module).__module__ for module in model.modules()}
-    globals_of_files = [
-        dict(vars(sys.modules[name]))
-        for name in sorted(files)
-        if name in sys.modules and name.partition(".")[0] not in ("torch", "torchvision")
-    ]
-    attributes = [dict(vars(module)) for module in model.modules()]
-    distinct = {id(leaf): leaf for leaf in tree_leaves([attributes, *globals_of_files])}
-    for leaf in distinct.values():
-        generator = _wrapped(leaf)
-        if generator is not None:
+    names = {type(module).__module__ for module in model.modules()}
+    files = [sys.modules[name] for name in sorted(names) if name in sys.modules]
+    files = [file for file in files if _is_users(file)]
+    imported = [each for file in files for each in vars(file).values() if _is_users(each)]
+    attributes = [vars(module) for module in model.modules()]
+    held = [vars(file) for file in {id(file): file for file in [*files, *imported]}.values()]
+    for value in _within(each for holder in [*attributes, *held] for each in list(holder.values())):
+        generator = _wrapped(value)
+        if generator is not None and _readable(generator):
             yield generator
+
+
+def _is_users(value: Any) -> bool:
+    """Return whether a value is a module of Python's, and none of a library's."""
+    return issubclass(type(value), ModuleType) and value.__name__.partition(".")[0] not in _LIBRARIES
+
+
+def _within(values: Iterable[Any]) -> Iterator[Any]:
+    """Yield the values and what they hold, each once, level by level.
+
+    Bounded and without recursion: what a file holds may be large, or hold itself.
+    """
+    visited: set[int] = set()
+    level = list(values)
+    for _ in range(LEVELS):
+        fresh = list({id(value): value for value in level if id(value) not in visited}.values())
+        visited.update(id(value) for value in fresh)
+        yield from fresh
+        level = [part for value in fresh for part in itertools.islice(_parts(value), WIDTH)]
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """Return what a container holds, or the attributes of a plain object, without running its own code."""
+    kind = type(value)
+    if issubclass(kind, nn.Module | torch.Tensor | type | ModuleType | str | bytes):
+        return iter(())
+    if issubclass(kind, dict):
+        return iter(dict.values(value))
+    for container in (list, tuple, set, frozenset, collections.deque):
+        if issubclass(kind, container):
+            return container.__iter__(value)
+    try:
+        return iter(dict.values(object.__getattribute__(value, "__dict__")))
+    except (AttributeError, TypeError):  # no attributes, or kept in something else
+        return iter(())
+
+
+def _readable(generator: Generator) -> bool:
+    """Return whether a generator's state can be read; one of the operating system's has none."""
+    try:
+        pickle.dumps(generator.read())
+    except Exception:  # a class of the user's
+        return False
+    return True
 
 
 def _wrapped(value: Any) -> Generator | None:
     """Return the generator that a value is, None if it is none or has no state to read."""
-    if isinstance(value, random.Random) and not isinstance(value, random.SystemRandom):
+    kind = type(value)  # not isinstance, which asks the value: a proxy might load what it stands for
+    if issubclass(kind, random.Random):
         return Generator("its own", value.getstate, value.setstate, value.seed)
-    if isinstance(value, np.random.RandomState):
+    if issubclass(kind, np.random.RandomState):
         return Generator("its own", value.get_state, value.set_state, value.seed)
-    if isinstance(value, np.random.Generator):
+    if issubclass(kind, np.random.Generator):
         return _of_numpy(value.bit_generator)
     if (
-        isinstance(value, torch.Generator)
+        issubclass(kind, torch.Generator)
         and value.device.type == "cpu"
         and value is not torch.default_generator
     ):

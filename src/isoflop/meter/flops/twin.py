@@ -18,7 +18,6 @@ import torch
 from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter, is_lazy
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves
 
 
 class _EmptyOnMeta(TorchFunctionMode):
@@ -100,7 +99,7 @@ def make_twin(model: nn.Module, convert: Callable[[torch.Tensor], torch.Tensor])
     for module in model.modules():
         attributes = vars(module)
         # The leaves are parameters, buffers, and tensors that are neither: plain attributes, or in a list.
-        for value in tree_leaves(dict(attributes)):
+        for value in _in_containers(attributes):
             if isinstance(value, torch.Tensor) and id(value) not in memo:
                 memo[id(value)] = _converted(value, convert)
         for name, hooks in attributes.items():
@@ -111,6 +110,20 @@ def make_twin(model: nn.Module, convert: Callable[[torch.Tensor], torch.Tensor])
     for hooks, copied in hooks_of_model:
         copied.update({k: copy.deepcopy(h, memo) for k, h in hooks.items() if _is_torchs_own(h)})
     return TensorOutputs(copy.deepcopy(model, memo))
+
+
+def _in_containers(attributes: dict[str, Any]) -> Iterator[Any]:
+    """Yield attributes and what containers among them hold, each once: a container may hold itself."""
+    visited: set[int] = set()
+    remaining = list(attributes.values())
+    while remaining:
+        value = remaining.pop()
+        if isinstance(value, Mapping | list | tuple | collections.deque):
+            if id(value) not in visited:
+                visited.add(id(value))
+                remaining.extend(_parts(value))
+        else:
+            yield value
 
 
 def _converted(tensor: torch.Tensor, convert: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
@@ -138,10 +151,19 @@ def initialized(model: nn.Module, example: torch.Tensor) -> nn.Module:
     """
     if not any(is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
         return model
-    with isolated_torch_state(), torch.device("meta"), torch.no_grad():
-        twin = make_twin(model, to_meta).eval()
+    with isolated_torch_state(), torch.no_grad():
+        try:
+            return _after_one_pass(model, example, "meta")
+        except Exception:  # it may read values that it draws: then these are drawn on the CPU
+            return _after_one_pass(model, example, "cpu")
+
+
+def _after_one_pass(model: nn.Module, example: torch.Tensor, place: str) -> nn.Module:
+    """Return a copy that has taken an example; what it creates on the way is made on the device `place`."""
+    twin = make_twin(model, to_meta).eval()
+    with torch.device(place):
         twin(example.to("meta"))
-        return twin.model
+    return twin.model
 
 
 def to_meta(tensor: torch.Tensor) -> torch.Tensor:
