@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import secrets
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from isoflop.meter.flops import passes
+from isoflop.meter.flops import generators, passes
 from isoflop.meter.flops.count import count
 
 pytestmark = pytest.mark.slow
@@ -117,3 +120,58 @@ def test_dropout_is_neither_random_work_nor_noted() -> None:
     result = count(nn.Sequential(nn.Linear(8, 8), nn.Dropout(), nn.Linear(8, 2)), (8,))
     assert result.reason is None
     assert result.notes == ()
+
+
+@pytest.mark.parametrize("skip", [lambda _: secrets.randbelow(2), lambda _: os.urandom(1)[0] < 128])
+def test_a_draw_from_no_generator_that_can_be_found_is_unknown(skip: Callable[[Any], bool]) -> None:
+    assert "training changes from call to call" in str(count(Skipping(skip), (8,)).reason)
+
+
+def test_a_generator_of_an_object_or_an_imported_file_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    helper = types.ModuleType("helper_of_the_users")
+    vars(helper)["rng"] = np.random.default_rng(7)
+    monkeypatch.setitem(globals(), "helper", helper)
+    before = helper.rng.bit_generator.state
+    reason = str(count(Skipping(lambda _: bool(helper.rng.random() < 0.5)), (8,)).reason)
+    assert "its own generator" in reason
+    assert helper.rng.bit_generator.state == before
+    model = Skipping(lambda model: model.settings.rng.random() < 0.5)
+    vars(model)["settings"] = types.SimpleNamespace(rng=random.Random(7))
+    assert "its own generator" in str(count(model, (8,)).reason)
+
+
+def test_globals_and_attributes_that_hold_themselves_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    cycle: dict[str, Any] = {}
+    cycle["self"] = cycle
+    monkeypatch.setitem(globals(), "CYCLE", cycle)
+    model = Skipping(lambda _: False)
+    vars(model)["cycle"] = cycle
+    assert count(model, (8,)).reason is None
+
+
+def test_the_search_looks_at_few_of_many_parts() -> None:
+    holder = {"many": [random.Random(0) for _ in range(generators.WIDTH + 50)]}
+    assert len(list(generators._within([holder]))) == 2 + generators.WIDTH
+
+
+@pytest.mark.parametrize(
+    "skip",
+    [
+        lambda _: torch.rand(1).item() > 0.5,
+        lambda _: bool(torch.rand(()) < 0.5),
+        lambda _: torch.empty(1).uniform_(0, 1).item() < 0.5,
+    ],
+)
+def test_a_draw_without_a_device_is_made_with_data(skip: Callable[[Any], bool]) -> None:
+    reason = str(count(Skipping(skip), (8,)).reason)
+    assert "training is random: the model draws from torch's generator" in reason
+    result = count(Skipping(lambda model: skip(model) and False), (8,))
+    assert result.train_flops_per_example == 2 * (3 * 7 * 64 - 64)
+
+
+def test_a_model_that_reads_its_input_is_told_why() -> None:
+    class Reading(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x if x.mean() > 0 else -x)
+
+    assert "the model reads the value of an input" in str(count(Reading(8, 8), (8,)).reason)
