@@ -84,9 +84,9 @@ def read_runs(
             instead of fractions or an accuracy instead of an error. One line that says what to change.
         OSError: the file cannot be opened.
     """
-    return to_runs(
-        formats.read_rows(path), path, x=x, y=y, group=group, seed=seed, chance=chance, counts=counts
-    )
+    wanted = [name for name in (x, y) if name is not None] or CND
+    raw = formats.read_rows(path, wanted)
+    return to_runs(raw, path, x=x, y=y, group=group, seed=seed, chance=chance, counts=counts)
 
 
 def to_runs(

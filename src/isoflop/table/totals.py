@@ -31,7 +31,7 @@ KINDS = {
 """Texts, in lower case, that name a row of totals, by what it holds; also 25% and the like, quantiles."""
 LEAST_ROWS = 3
 CLOSE = 1e-3
-"""Relative difference up to which a value is the sum or mean that its row is named after: rounded ones too."""
+"""Relative difference up to which a value is the sum or mean that its row is named after: maybe rounded."""
 EXACT = 1e-9
 """The same where no name says so: the rounding of sums of floats."""
 
