@@ -90,12 +90,9 @@ def fit_rows(
 @pytest.mark.parametrize("header", ["pooling", "init", "name", "reduction"])
 @pytest.mark.parametrize("setting", [["mean"] * 4, ["sum", "mean"] * 2, ["std", "std", "std", "mean"]])
 def test_a_setting_that_is_called_as_a_total_is_kept(tmp_path: Path, header: str, setting: list[str]) -> None:
-    for line in (f"{header},flops,loss", "{0}"), (f"run,{header},flops,loss", "r{1},{0}"):
-        rows = [
-            f"{line[1].format(word, i)},{x},{y}"
-            for i, (word, x, y) in enumerate(zip(setting, FLOPS, LOSS, strict=True))
-        ]
-        kept, left_out, _ = fit_rows(tmp_path, "\n".join([line[0], *rows]))
+    for head, names in (header, setting), (f"run,{header}", [f"r{i},{s}" for i, s in enumerate(setting)]):
+        rows = [f"{name},{x},{y}" for name, x, y in zip(names, FLOPS, LOSS, strict=True)]
+        kept, left_out, _ = fit_rows(tmp_path, "\n".join([f"{head},flops,loss", *rows]))
         assert kept == list(FLOPS)
         assert left_out == []
 

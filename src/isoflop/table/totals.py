@@ -74,7 +74,9 @@ def find(raw: pd.DataFrame, x: str, y: str, seed: str | None = None) -> Found:
         return Found({}, ())
     text, of_numbers = _label_columns(raw, x, y)
     unnamed_by = list(dict.fromkeys(name for name in (text, seed, *_seeds(raw, x, y)) if name is not None))
-    at, named, unnamed = len(raw), [], []
+    at = len(raw)
+    named: list[_Named] = []
+    unnamed: list[int] = []
     while at > LEAST_ROWS:
         row = raw.iloc[at - 1]
         word = _named(raw, at - 1, [*of_numbers, *([text] if text is not None else [])])
@@ -191,8 +193,9 @@ def _fits(row: columns.Column, above: pd.DataFrame, kind: str, axes: tuple[str, 
 
 
 def _known(column: columns.Column) -> Array:
-    values = np.array([columns.number(cell) for cell in column], dtype=float)
-    return values[np.isfinite(values)]
+    values: Array = np.array([columns.number(cell) for cell in column], dtype=float)
+    finite: Array = values[np.isfinite(values)]
+    return finite
 
 
 def _amounts(kind: str, values: Array) -> list[float]:
