@@ -83,6 +83,16 @@ def test_so_many_false_readings_that_the_window_is_not_covered_leave_no_integral
     assert "read 4.29e+06 W" in str(reason)
 
 
+@pytest.mark.parametrize("watts", [0.0, -3.0, 4294967.295, float("nan")])
+def test_a_file_of_an_earlier_sampler_gives_no_impossible_power(watts: float) -> None:
+    trace = DeviceTrace("GPU-a")
+    for time_, read_watts in ((1.0, 300.0), (1.1, watts)):
+        trace.add({"time": time_, "uuid": "GPU-a", "watts": read_watts})
+    assert (trace.power_times, trace.watts) == ([1.0], [300.0])
+    assert trace.rejected_times == [1.1]
+    assert str(trace.power_error).startswith("read ")
+
+
 # ---- frozen readings
 
 
