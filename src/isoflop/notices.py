@@ -6,7 +6,7 @@ import contextlib
 import sys
 
 RECORDED = ("run", "sweep")
-"""Verbs whose results stand in records, whether they are printed or not: the same command goes on from them."""
+"""Verbs whose results stand in records, printed or not: the same command goes on from them."""
 
 
 def interrupted(verb: str | None) -> str:
