@@ -3,7 +3,7 @@
 import sys
 
 from isoflop import signals
-from isoflop.notices import notify
+from isoflop.notices import interrupted, notify
 
 INTERRUPTED = 75
 """As cli.output.INTERRUPTED, which is not imported yet."""
@@ -20,7 +20,7 @@ def run() -> int:
 
         code = main()
     except KeyboardInterrupt:
-        notify("interrupted: run the same command again to go on")
+        notify(interrupted(next(iter(sys.argv[1:]), None)))
         code = INTERRUPTED
     signals.ignore_stop()
     return code

@@ -143,9 +143,8 @@ def interrupt_on_stop() -> None:
 
 
 def ignore_stop() -> None:
-    """Ignore the signals of schedulers and terminals from now on: the exit code says how the work went."""
-    for number in BESIDE_CTRL_C:
-        signal.signal(number, signal.SIG_IGN)
+    """Survive the signals of schedulers and terminals from now on: the exit code says how the work went."""
+    _disregard(BESIDE_CTRL_C)
 
 
 def interrupting() -> contextlib.AbstractContextManager[None]:
@@ -183,14 +182,16 @@ def unhold() -> None:
 
 
 def shielded() -> None:
-    """Survive the stop signals in this process: the one that started it ends it.
+    """Survive the stop signals in this process: the one that started it ends it."""
+    _disregard(STOP_SIGNALS)
+    unhold()
 
-    A handler that does nothing, and not SIG_IGN, which programs that this process executes would inherit.
-    """
-    for number in STOP_SIGNALS:
+
+def _disregard(numbers: Iterable[signal.Signals]) -> None:
+    """Have these signals do nothing, by a handler and not by SIG_IGN, which children would inherit."""
+    for number in numbers:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda number, frame: None)
-    unhold()
 
 
 _terminals = tuple(number for number in (0, 1, 2) if os.isatty(number))

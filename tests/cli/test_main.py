@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from isoflop.cli import main, output
+from isoflop.cli import flops, main, output, run, sweep
 
 TINY = ("model.width=8", "model.depth=1", "schedule.epochs=1", "launch.threads=1")
 
@@ -72,3 +72,38 @@ def test_help_and_version_need_no_heavy_import() -> None:
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "goes_on"), [(["run"], True), (["sweep"], True), (["flops", "mlp"], False)]
+)
+def test_only_a_verb_that_keeps_something_says_how_to_go_on(
+    command: list[str], goes_on: bool, monkeypatch: pytest.MonkeyPatch, error_line: Callable[[], str]
+) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    for module in (flops, run, sweep):
+        monkeypatch.setattr(module, "compose_config", interrupt)
+    assert main.main(command) == output.INTERRUPTED
+    assert (
+        error_line()
+        .rstrip()
+        .endswith("interrupted: run the same command again to go on" if goes_on else "interrupted")
+    )
+
+
+AT_EXIT = """
+import atexit, os, signal, subprocess, sys
+from isoflop import signals
+signals.interrupt_on_stop()
+signals.ignore_stop()
+os.kill(os.getpid(), signal.SIGTERM)  # survived: the exit code is still to come
+child = "import signal; print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)"
+atexit.register(lambda: subprocess.run([sys.executable, "-c", child], check=True))
+"""
+
+
+def test_what_is_started_at_the_exit_can_be_stopped() -> None:
+    done = subprocess.run([sys.executable, "-c", AT_EXIT], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"

@@ -5,6 +5,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,3 +91,23 @@ def test_hydras_multirun_writes_the_same_records(here: Path) -> None:
     assert [p.name for p in multi] == [p.name for p in swept]
     for a, b in zip(multi, swept, strict=True):
         assert records.read(a).error == records.read(b).error
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_a_multirun_stops_all_of_its_jobs(here: Path, number: signal.Signals) -> None:
+    """The run that trains keeps its place; none of those behind it begins."""
+    long = ("model.width=8", "model.depth=1", "schedule.epochs=100000", "launch.threads=1", "meter=none")
+    command = [sys.executable, "-m", "isoflop", "run", "-m", "seed=0,1,2", "out=multi", *long]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as multi:
+        try:
+            while not list(here.glob("multi/progress/*.json")) and multi.poll() is None:
+                time.sleep(0.02)
+            multi.send_signal(number)
+            _, stderr = multi.communicate(timeout=30)
+        finally:
+            multi.kill()
+    assert multi.returncode == output.INTERRUPTED
+    assert stderr.endswith("isoflop: interrupted: run the same command again to go on\n")
+    (only,) = here.glob("multi/records/*.json")
+    assert records.read(only).state == "interrupted"
+    assert len(list(here.glob("multi/progress/*.json"))) <= 1

@@ -208,6 +208,19 @@ def test_a_record_of_a_newer_schema_is_not_done(
     assert first.reason == (records.newer_schema(path, SCHEMA + 1) if newer else None)
 
 
+@pytest.mark.parametrize("text", [f'{{"schema": {SCHEMA + 1}, "state": "failed"}}', '{"schema'])
+def test_what_a_rerun_would_meet_comes_before_a_dead_process(text: str, runs: tuple[PlannedRun, ...]) -> None:
+    """A heartbeat that was left behind invites a rerun, which a record of a newer schema refuses."""
+    path = records.path_of(runs[0].config.directory, runs[0].run_id)
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    write_heartbeat(runs[0], attempt=2, pid=DEAD)
+    first = by_width(runs[0].config.directory)[4]
+    assert first.state == "lost"
+    assert str(first.reason).startswith(f"{path}: ")
+    assert "heartbeat" not in str(first.reason)
+
+
 def test_a_record_that_cannot_be_read_is_not_missing(runs: tuple[PlannedRun, ...]) -> None:
     path = records.path_of(runs[0].config.directory, runs[0].run_id)
     path.mkdir(parents=True)

@@ -30,11 +30,10 @@ from isoflop.cli import (
 )
 from isoflop.cli.output import FAILED, INPUT, INTERRUPTED
 from isoflop.config import ConfigError
+from isoflop.notices import RECORDED, interrupted
 
 VERBS = (run, sweep, status, aggregate, check, fit, report, score, paper, wandb, flops, meter, doctor)
 """One module per verb, in the order of `isoflop --help`. Each imports what it needs only when it runs."""
-RECORDED = ("run", "sweep")
-"""Verbs whose results stand in records, whether they are printed or not."""
 TAKE_OVERRIDES = ("run", "sweep", "flops")
 LEAST_FILES = 64
 """Open files that a sweep needs, with room to spare."""
@@ -72,7 +71,7 @@ def _run_verb(options: argparse.Namespace, overrides: list[str], command: list[s
         options.overrides, options.command = overrides, command
         return int(options.action(options))
     except (Exception, KeyboardInterrupt) as error:
-        message, code = _explain(error)
+        message, code = _explain(error, options.verb)
         return output.print_error(message, code, debug=options.debug)
 
 
@@ -113,10 +112,10 @@ def _check_overrides(verb: str, overrides: Sequence[str]) -> None:
             raise ConfigError(f"unknown option {argument}: see isoflop {verb} --help")
 
 
-def _explain(error: BaseException) -> tuple[str, int]:
+def _explain(error: BaseException, verb: str) -> tuple[str, int]:
     """Return the line that says what went wrong, and the exit code that says whose fault it is."""
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted: run the same command again to go on", INTERRUPTED
+        return interrupted(verb), INTERRUPTED
     if isinstance(error, record.RecordBusyError):
         return str(error), FAILED
     if isinstance(error, ValueError):  # ConfigError is one

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import uuid
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from isoflop import record
+from isoflop import record, signals
 from isoflop.cli import output
 from isoflop.config import Config, ConfigError
 from isoflop.config.compose import compose_config, from_hydra, multirun
@@ -104,13 +105,16 @@ def _multirun(options: argparse.Namespace) -> int:
 
     Hydra's launchers return nothing, and all but the basic one execute jobs in other processes or on other
     nodes. So each job leaves its code as a file in the current folder, where Hydra writes too.
+
+    Raises:
+        KeyboardInterrupt: asked to stop; a job that was training has its record, and no other one began.
     """
     overrides = [word for word in options.overrides if word not in ("-m", "--multirun")]
     with tempfile.TemporaryDirectory(prefix=".isoflop-", dir=Path.cwd()) as folder:
-        codes = Path(folder)
+        codes, launcher = Path(folder), os.getpid()
 
         def job(composed: Any) -> None:  # pickled by value, and the folder with it
-            code = _run_job(composed)
+            code = _run_job(composed, launches=os.getpid() == launcher)
             (codes / f"{uuid.uuid4().hex}.code").write_text(f"{code}")
 
         multirun(overrides, options.config_dir, job)
@@ -119,18 +123,27 @@ def _multirun(options: argparse.Namespace) -> int:
         return max((int(path.read_text()) for path in codes.glob("*.code")), default=output.DONE)
 
 
-def _run_job(composed: Any) -> int:
+def _run_job(composed: Any, *, launches: bool) -> int:
     """Train one job of a multirun and return its exit code. A bad state goes into the record and the code;
-    nothing is raised, because Hydra would then cancel the jobs that follow."""
+    no Exception is raised, because Hydra would then cancel the jobs that follow.
+
+    `launches` says that this process launches the other jobs too: a signal, which the run took as its own,
+    means all of them then (KeyboardInterrupt). A job on another node is asked to stop alone.
+    """
     from isoflop.cli.terminal import console
     from isoflop.runner import run
 
     config = from_hydra(composed)
-    try:
-        records = run.run(config)
-    except ValueError as error:
-        return output.print_error(str(error), output.INPUT, debug=False)
-    _wait_for_tracker(config)
+    records: Sequence[record.Record] = ()
+    with signals.watched() as stop:
+        try:
+            records = run.run(config)
+        except ValueError as error:
+            output.print_error(str(error), output.INPUT, debug=False)
+    if records:
+        _wait_for_tracker(config)
     for each in records:
         console.show_run(each)
-    return exit_code(records)
+    if launches and stop.reason is not None:
+        raise KeyboardInterrupt
+    return exit_code(records) if records else output.INPUT

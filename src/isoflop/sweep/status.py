@@ -97,11 +97,15 @@ _LINE, _HEAD = msgspec.json.Decoder(_Line), msgspec.json.Decoder(_Head)
 
 @dataclasses.dataclass(frozen=True)
 class _PointRecord:
-    """A record file: its head, or None and in `damage` what is wrong with it; `written` is its mtime."""
+    """A record file: its head, or None and in `damage` what is wrong with it; `written` is its mtime.
+
+    `is_newer` says that it is whole, and of a schema that this release does not read: no command replaces it.
+    """
 
     head: _Head | None
     written: float
     damage: str | None
+    is_newer: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,7 +217,7 @@ def _read_point(directory: Path, run_id: str) -> _PointRecord | None:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return _PointRecord(None, written, f"{path}: damaged ({error}): isoflop sweep trains the run again")
     if head.schema > SCHEMA:
-        return _PointRecord(None, written, records.newer_schema(path, head.schema))
+        return _PointRecord(None, written, records.newer_schema(path, head.schema), is_newer=True)
     return _PointRecord(head, written, None)
 
 
@@ -263,7 +267,11 @@ def _run_status(evidence: _Evidence, settings: dict[str, Any]) -> RunStatus:
 
 def _decide_state(evidence: _Evidence) -> tuple[RunState, str | None]:
     """Return state and reason of a run, from the first of these that applies: its records are done, a live
-    heartbeat, its task in the queue, its record, a dead heartbeat, a damaged record, a task that ended."""
+    heartbeat, its task in the queue, its record, a damaged record, a dead heartbeat, a task that ended.
+
+    Damage says what a rerun would meet, and a dead process would only invite one: of all points that are not
+    done, a record of a newer schema comes first, also before the state of another point.
+    """
     open_points = [point for point in evidence.points if not _is_done(point)]
     if not open_points:
         return "done", None
@@ -276,14 +284,20 @@ def _decide_state(evidence: _Evidence) -> tuple[RunState, str | None]:
         return "running", None
     if evidence.active is not None:
         return _state_of_active(evidence, point)
+    # In a sort that keeps the order of equals: False, a newer schema, comes first.
+    damaged = sorted(
+        (each for each in open_points if each and each.damage), key=lambda each: not each.is_newer
+    )
+    if damaged and damaged[0].is_newer:
+        return "lost", damaged[0].damage
     if head is not None and not newer:
         assert head.state != "done"
         return head.state, head.reason
+    if damaged:
+        return "lost", damaged[0].damage
     if newer and beat:
         progress, age = beat
         return "lost", f"process {progress.pid} on {progress.host}: last heartbeat {_format_age(age)} ago"
-    if point and point.damage:
-        return "lost", point.damage
     return ("lost", None) if evidence.task else ("pending", "not started")
 
 

@@ -91,3 +91,22 @@ def test_measuring_changes_neither_torch_settings_nor_random_state(monkeypatch: 
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.get_float32_matmul_precision() == precision
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("left", "measured"), [(2.99, [2]), (3.01, [2, 4])])
+def test_a_size_is_tried_if_three_of_its_products_fit(
+    monkeypatch: pytest.MonkeyPatch, left: float, measured: list[int]
+) -> None:
+    """Products of 4 x 4 are 128 FLOPs, a second at the rate of the size before."""
+    monkeypatch.setitem(bench.SIZES, "cpu", (2, 4))
+    now, sizes = [0.0], list[int]()
+
+    def rate(device: torch.device, dtype: str, size: int, seconds: float) -> float:
+        sizes.append(size)
+        now[0] = 10.0 - left
+        return 128.0
+
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(bench, "_matmul_rate", rate)
+    assert bench.matmul_flops_per_second(CPU, "fp32", 10.0) == 128.0
+    assert sizes == measured

@@ -102,7 +102,11 @@ def burn(seconds: float) -> None:
 def proc_stat(path: Path, user: float, system: float, idle: float, steal: float) -> None:
     """Write counters in seconds as the kernel does, with a guest's time that is in user already."""
     ticks = [int(x * os.sysconf("SC_CLK_TCK")) for x in (user, 0, system, idle, 0, 0, 0, steal, user, 0)]
-    path.write_text(f"cpu  {' '.join(map(str, ticks))}\ncpu0 1 2 3\n")
+    text = " ".join(map(str, ticks))
+    allowed = min(os.sched_getaffinity(0))
+    # Another job's core, and all cores together, are busy throughout.
+    others = int(1e6 * (user + system + idle + steal))
+    path.write_text(f"cpu  {others} 0 0 0 0 0 0 0 0 0\ncpu{allowed} {text}\ncpu9999 {others} 0 0 0 0 0 0 0\n")
 
 
 @pytest.mark.parametrize(

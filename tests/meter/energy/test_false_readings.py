@@ -83,6 +83,16 @@ def test_so_many_false_readings_that_the_window_is_not_covered_leave_no_integral
     assert "read 4.29e+06 W" in str(reason)
 
 
+@pytest.mark.parametrize("watts", [0.0, -3.0, 4294967.295, float("nan")])
+def test_a_file_of_an_earlier_sampler_gives_no_impossible_power(watts: float) -> None:
+    trace = DeviceTrace("GPU-a")
+    for time_, read_watts in ((1.0, 300.0), (1.1, watts)):
+        trace.add({"time": time_, "uuid": "GPU-a", "watts": read_watts})
+    assert (trace.power_times, trace.watts) == ([1.0], [300.0])
+    assert trace.rejected_times == [1.1]
+    assert str(trace.power_error).startswith("read ")
+
+
 # ---- frozen readings
 
 
@@ -90,6 +100,43 @@ def test_a_reading_frozen_while_the_gpu_was_busy_is_unknown_without_a_counter() 
     energy, reason = energy_of(trace_of(62.5, None, busy=0.97))
     assert energy is None
     assert "frozen at 62.5 W for 11.9 s" in str(reason)
+
+
+@pytest.mark.parametrize(
+    ("watts", "limit", "known"),
+    [
+        (np.full(TIMES.shape, 299.0), 300.0, True),  # held at the cap
+        (np.full(TIMES.shape, 70.0), 300.0, False),  # one value says nothing of the sensor's steps
+        (70.0 + (TIMES // 6) % 2, 300.0, False),  # two steps are too few
+    ],
+)
+def test_a_busy_gpu_repeats_its_reading_at_its_cap(watts: np.ndarray, limit: float, known: bool) -> None:
+    energy, reason = energy_of(trace_of(watts, None, busy=0.98, limit=limit))
+    assert (energy is not None) == known, reason
+    if energy is not None:
+        assert energy.grade == "C"
+        assert any("repeated its power reading" in each for each in energy.grade_reasons)
+
+
+def coarse_trace(watts: np.ndarray) -> DeviceTrace:
+    times = np.arange(watts.size) * 0.1
+    states = [StatePoll(float(t), 60, 1400, (), 300.0, 1, 0.98) for t in range(int(times[-1]))]
+    trace = DeviceTrace("GPU-a", "NVIDIA Stub", "field", times.tolist(), watts.tolist(), states=states)
+    trace.highest_limit_watts = 300.0
+    return trace
+
+
+def test_a_coarse_sensor_repeats_its_reading_and_loses_no_joules() -> None:
+    """70 and 71 W in steps of 6 s; the same sensor stuck for half a minute is still found."""
+    window = Window(1.0, 47.0)
+    reading = read_device(coarse_trace(70.0 + np.arange(480) // 60 % 2), [window], None, 0.3)
+    assert reading.power.joules == pytest.approx(70.5 * 46, rel=0.01)
+    assert (reading.state.stuck_share, reading.state.repeated_share > 0.7) == (0, True)
+    stuck = np.concatenate(
+        [70.0 + np.arange(480) // 60 % 2, np.full(300, 70.0), 70 + np.arange(60) // 20 % 2]
+    )
+    reading = read_device(coarse_trace(stuck), [Window(1.0, 83.0)], None, 0.3)
+    assert reading.power.joules is None
 
 
 @pytest.mark.parametrize(("busy", "known"), [(0.49, True), (0.5, False), (None, True)])

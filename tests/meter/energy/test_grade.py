@@ -155,6 +155,9 @@ def test_with_several_gpus_a_reason_names_its_gpu() -> None:
     other = dataclasses.replace(GPU, uuid="GPU-b", foreign_processes=1)
     graded, reasons = grade(dataclasses.replace(SOUND, gpus=(GPU, other)))
     assert (graded, reasons) == ("D", ("GPU-b: shared: 1 other compute process on the GPU",))
+    assert grade(dataclasses.replace(SOUND, gpus=(other,)))[1] == (
+        "shared: 1 other compute process on the GPU",
+    )
 
 
 # ---- the state over the windows

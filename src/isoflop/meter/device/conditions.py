@@ -55,13 +55,16 @@ class Watch(Protocol):
 
 
 class ProcessorWatch:
-    """The processor: CPU time of everything but this process, from here on."""
+    """The processor: CPU time of everything but this process, on the cores that it may use, from here on.
+
+    On a node that several jobs share, what runs on the others' cores takes nothing of this job's.
+    """
 
     def __init__(self) -> None:
         self._began = self._now()
 
     def load(self) -> Load:
-        """Return the share of all cores that other programs, or other virtual machines, used."""
+        """Return the share of those cores that other programs, or other virtual machines, used."""
         now = self._now()
         if self._began is None or now is None:
             return Load((None, f"{PROC_STAT} cannot be read"), "other programs")
@@ -89,12 +92,16 @@ class ProcessorWatch:
 
     @staticmethod
     def _now() -> tuple[float, float, float] | None:
-        """Return CPU seconds since the start of the machine: busy, of this process, and of all cores."""
+        """Return CPU seconds since the start of the machine: busy, of this process, and of all its cores."""
         try:
-            fields = PROC_STAT.read_text().splitlines()[0].split()[1:]
-            ticks = [float(field) for field in fields[BUSY_COUNTERS]]
-        except (OSError, ValueError, IndexError):
+            own_cores = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+            lines = [line.split() for line in PROC_STAT.read_text().splitlines()]
+            cores = [[float(field) for field in line[1:]] for line in lines if line and line[0] in own_cores]
+        except (OSError, ValueError):
             return None
+        if not cores:
+            return None
+        ticks = [sum(each) for each in zip(*(core[BUSY_COUNTERS] for core in cores), strict=True)]
         per_second = os.sysconf("SC_CLK_TCK")
         whole = sum(ticks) / per_second
         own = os.times()

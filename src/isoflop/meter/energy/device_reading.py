@@ -244,7 +244,9 @@ def read_device(
     # A reading that a sound counter contradicts stays as its cross-check: which of the two is wrong, and by
     # how much, is for the grade. Without the counter it would be the figure.
     frozen = frozen_readings(trace, windows)
-    trace = without_frozen(trace, [each for each in frozen if each.busy or counter.joules is None])
+    trace = without_frozen(
+        trace, [each for each in frozen if not each.doubtful and (each.busy or counter.joules is None)]
+    )
     power = measure_power(trace, windows, reach_seconds)
     idle_watts, idle_reason = idle_power(trace, idle, reach_seconds)
     peak = _peak_watts(np.asarray(trace.power_times), np.asarray(trace.watts), windows)

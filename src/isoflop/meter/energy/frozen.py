@@ -4,6 +4,10 @@ Equal readings alone are no evidence: an idle GPU draws constant power, and a se
 than it is polled. A stretch of equal readings is frozen if the energy counter contradicts it; where no
 counter can say, if it lasts longer than any sensor's update while the GPU was busy, since the power of a GPU
 at work is never constant to the milliwatt. What the GPU drew meanwhile is unknown.
+
+Two busy GPUs do repeat their reading: one held at its power cap, and one whose sensor is coarse, as the trace
+itself shows: its readings are steps of half a watt or more, and repeats as long as this one are the rule.
+Such a stretch counts, as doubtful: it lowers the grade and loses no joules.
 """
 
 from __future__ import annotations
@@ -22,6 +26,14 @@ LEAST_BUSY_SECONDS = 5.0
 """The same where a busy GPU is the only evidence."""
 BUSY_SHARE = 0.5
 COUNTER_DIFFERENCE = 0.10
+AT_CAP = 0.02
+"""A reading within this share of the power cap is what a GPU that the cap holds back draws."""
+COARSE_WATTS = 0.5
+"""Least step of a coarse sensor; fine ones resolve 1 to 100 mW."""
+LEAST_STEPS = 3
+"""As many steps, in the whole trace, show a sensor's resolution and how long it repeats a reading."""
+USUAL_REPEAT = 3.0
+"""A coarse sensor repeats a reading for up to so many times its median."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,12 +41,14 @@ class Stretch:
     """Equal power readings from `begin_seconds` to `end_seconds`, both of them readings.
 
     `busy` says that the GPU was at work for so long that the sensor is at fault, and not the counter.
+    `doubtful` says that the repetition is normal for this sensor, or at this power: it is no gap.
     """
 
     begin_seconds: float
     end_seconds: float
     watts: float
     busy: bool = False
+    doubtful: bool = False
 
     @property
     def seconds(self) -> float:
@@ -101,7 +115,29 @@ def _if_frozen(trace: DeviceTrace, stretch: Stretch) -> Stretch | None:
     busy = stretch.seconds >= LEAST_BUSY_SECONDS and _was_busy(trace.states, stretch)
     differs = _counter_differs(trace, stretch)
     is_frozen = busy if differs is None else differs
-    return dataclasses.replace(stretch, busy=busy) if is_frozen else None
+    if not is_frozen:
+        return None
+    doubtful = differs is None and _is_normal(trace, stretch)
+    return dataclasses.replace(stretch, busy=busy and not doubtful, doubtful=doubtful)
+
+
+def _is_normal(trace: DeviceTrace, stretch: Stretch) -> bool:
+    """Return whether a busy GPU may repeat this reading so long: it is at its cap, or its sensor is coarse."""
+    caps = [state.power_limit_watts for state in trace.states if state.power_limit_watts is not None]
+    if any(abs(stretch.watts / cap - 1) <= AT_CAP for cap in caps):
+        return True
+    watts = np.asarray(trace.watts)
+    steps = np.abs(np.diff(watts))
+    steps = steps[steps > 0]
+    if steps.size < LEAST_STEPS or steps.min() < COARSE_WATTS:
+        return False
+    # The first and the last repetition are cut off by the trace's ends.
+    lengths = [each.seconds for each in _stretches(np.asarray(trace.power_times), watts)][1:-1]
+    coarsest = float(steps.min()) * USUAL_REPEAT
+    # A reading far from all others is no step of a slow sensor: it stuck there.
+    others = watts[watts != stretch.watts]
+    near = bool(others.size) and float(np.abs(others - stretch.watts).min()) <= coarsest
+    return near and stretch.seconds <= USUAL_REPEAT * float(np.median(lengths))
 
 
 def _counter_differs(trace: DeviceTrace, stretch: Stretch) -> bool | None:

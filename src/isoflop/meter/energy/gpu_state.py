@@ -41,6 +41,7 @@ class GpuState:
     compute_processes: int | None = None
     stale_share: float | None = None
     stuck_share: float = 0.0
+    repeated_share: float = 0.0
 
     @property
     def drift_celsius(self) -> float | None:
@@ -51,11 +52,13 @@ class GpuState:
 
 def summarise(trace: DeviceTrace, windows: Sequence[Window]) -> GpuState:
     """Summarise a device's state: the mean clock, the largest number of processes, each power cap seen."""
-    stale, stuck = _stale_share(trace, windows), frozen_share(frozen_readings(trace, windows), windows)
+    stale, frozen = _stale_share(trace, windows), frozen_readings(trace, windows)
+    stuck = frozen_share([each for each in frozen if not each.doubtful], windows)
+    repeated = frozen_share([each for each in frozen if each.doubtful], windows)
     polls = _near(trace.states, windows)
     if not polls:
         reason = NOT_A_GPU if trace.power_field == rapl.FIELD else NOT_READ
-        return GpuState(reason, stale_share=stale, stuck_share=stuck)
+        return GpuState(reason, stale_share=stale, stuck_share=stuck, repeated_share=repeated)
     with_celsius = [p for p in trace.states if p.celsius is not None]
     clocks = [p.sm_clock_mhz for p in polls if p.sm_clock_mhz is not None]
     throttles = [p.throttle for p in polls if p.throttle is not None]
@@ -74,6 +77,7 @@ def summarise(trace: DeviceTrace, windows: Sequence[Window]) -> GpuState:
         compute_processes=max(processes, default=None),
         stale_share=stale,
         stuck_share=stuck,
+        repeated_share=repeated,
     )
 
 
@@ -93,6 +97,7 @@ def evidence(
         foreign_processes=_foreign_processes(trace, state, windows[0].begin_seconds, own_processes),
         mig=trace.mig,
         stuck_share=state.stuck_share,
+        repeated_share=state.repeated_share,
         rejected_share=_rejected_share(trace, windows),
         rejected_watts=next((w for t, w in _rejected(trace, windows)), None),
     )

@@ -73,6 +73,7 @@ class GpuEvidence:
         foreign_processes: largest number of compute processes that do not belong to the metered work.
         mig: whether MIG mode is on.
         stuck_share: share of the time in which the power reading was frozen.
+        repeated_share: share of the time in which it was repeated as its sensor, or a power cap, may have it.
         rejected_share: share of the power readings that cannot be true, and were left out as gaps.
         rejected_watts: the first of them.
     """
@@ -86,6 +87,7 @@ class GpuEvidence:
     stuck_share: float
     rejected_share: float = 0.0
     rejected_watts: float | None = None
+    repeated_share: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,6 +174,8 @@ def _gpu_findings(gpu: GpuEvidence) -> Iterator[Finding]:
         yield "D", f"shared: {count} other compute process{'es' if count > 1 else ''} on the GPU"
     if gpu.stuck_share > STUCK_SHARE:
         yield "C", f"the power reading was frozen for {gpu.stuck_share:.0%} of the time"
+    if gpu.repeated_share > STUCK_SHARE:
+        yield "C", f"a busy GPU repeated its power reading for {gpu.repeated_share:.0%} of the time"
     if gpu.rejected_share:
         letter: Grade = "C" if gpu.rejected_share > REJECTED_SHARE else "B"
         what = f"{gpu.rejected_share:.1%} of the power readings cannot be true"

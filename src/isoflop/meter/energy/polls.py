@@ -267,10 +267,14 @@ class DeviceTrace:
         self.last_seconds = time
         self.power_error = line.get("power_error") or self.power_error
         self.counter_error = line.get("counter_error") or self.counter_error
-        if (watts := line.get("watts")) is not None:
+        watts, rejected = line.get("watts"), line.get("rejected_watts")
+        if watts is not None and not self.power_range.contains(float(watts)):
+            # The file of a sampler of an earlier release, which kept whatever was read.
+            watts, rejected, self.power_error = None, watts, f"read {float(watts):.3g} W"
+        if watts is not None:
             self.power_times.append(time)
             self.watts.append(float(watts))
-        if (rejected := line.get("rejected_watts")) is not None:
+        if rejected is not None:
             self.rejected_times.append(time)
             self.rejected_watts.append(float(rejected))
         if (joules := line.get("joules")) is not None:
