@@ -80,6 +80,11 @@ def test_save_keeps_the_fit_that_is_shown(sweep: Path, capsys: pytest.CaptureFix
         (("--json", "-"), "--save and --json - exclude each other"),
         (("--x", "train_seconds"), "--save keeps the fit that the report and paper read"),
         (("--law", "chinchilla"), "--save keeps the fit that the report and paper read"),
+        (("--exclude", "undertrained"), "which --exclude would change"),
+        (("--energy-grade", "A"), "which --energy-grade would change"),
+        (("--chance", "0.5"), "which --chance would change"),
+        (("--wild",), "which --wild would change"),
+        (("--mixed",), "which --mixed would change"),
     ],
 )
 def test_what_cannot_be_saved_is_refused(

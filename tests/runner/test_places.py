@@ -113,7 +113,10 @@ def test_a_file_in_the_place_of_a_folder_is_named(config: Config, capsys: pytest
 
 @pytest.mark.parametrize(
     ("override", "message"),
-    [("out=null", "out=None: expected str, got null"), ("out=", "out is empty: give the folder")],
+    [
+        ("out=null", "out is null: give the folder of the records, out=. for"),
+        ("out=", "out is empty: give the folder"),
+    ],
 )
 def test_a_run_needs_a_folder(override: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert message in refused(["run", *TINY, override], capsys)

@@ -403,19 +403,27 @@ def test_percent_is_refused_for_an_error(read, name):
         ("err%", "err"),
         ("Percent error", "error"),
         ("pct", "error"),
+        ("error (%)", "error"),
+        ("% wer", "wer"),
     ],
 )
 def test_small_values_under_the_name_of_a_percentage_are_refused_with_both_cures(read, name, other):
     """0.4 may be 40% or 0.4%: the name says one thing and the values another."""
-    fractions = rf"if these are fractions, rename the column, such as {other};"
-    percentages = rf"if they are percentages, divide them by 100 and call it {other}$"
+    fractions = rf"if these are fractions, rename the column, such as {other}_fraction;"
+    percentages = rf"if they are percentages, divide them by 100 and call it {other}_fraction$"
     for values_of in (ERRORS, [1, 0.5, 0.2, 0.1]):
         with pytest.raises(ValueError, match=f"{fractions} {percentages}"):
             read(csv_of(**{"flops": FLOPS, name: values_of}), y=name)
 
 
+@pytest.mark.parametrize("name", ["bits (50%)", "loss at 10 %", "p50%_loss", "100%ile loss"])
+def test_a_percent_sign_behind_a_number_is_no_unit(read, name):
+    runs = read(csv_of(**{"flops": FLOPS, name: ERRORS}), y=name)
+    assert len(runs.table) == len(FLOPS)
+
+
 def test_percentages_are_told_to_lose_their_name_too(read):
-    with pytest.raises(ValueError, match=r"divide the column by 100 and call it error$"):
+    with pytest.raises(ValueError, match=r"divide the column by 100 and call it error_fraction$"):
         read(csv_of(flops=FLOPS, error_pct=[40, 20, 10, 0.5]), y="error_pct")
     assert read(csv_of(flops=FLOPS, wer_pct=[40, 20, 10, 0.5]), y="wer_pct").warnings == ()
 

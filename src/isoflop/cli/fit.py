@@ -10,6 +10,9 @@ from typing import Any
 from isoflop.cli import exclusion, fit_joint, output
 from isoflop.config import ConfigError
 
+RECORDED = ("resamples", "seed_of_resamples")
+"""Options of the method that fit.json holds, and that a saved fit may have."""
+
 
 def add(add_verb: output.AddVerb) -> None:
     """Add the verb to the parser."""
@@ -99,6 +102,23 @@ def _check_save(options: argparse.Namespace) -> None:
             "--save keeps the fit that the report and paper read, which no option of axes, laws or rows "
             "changes: leave them out, or keep this one by --json FILE"
         )
+    if changed := changed_method(options):
+        raise ConfigError(
+            f"--save keeps the fit that the report and paper read, which {changed[0]} would change: leave it "
+            "out, or keep this one by --json FILE"
+        )
+
+
+def changed_method(options: argparse.Namespace) -> list[str]:
+    """Return the options of add_method that are given and change what is fitted.
+
+    How often and from which seed is resampled changes no fit, and fit.json records both.
+    """
+    parser = argparse.ArgumentParser(add_help=False)
+    add_method(parser)
+    defaults = vars(parser.parse_args([]))
+    changed = [name for name in defaults if getattr(options, name) != defaults[name]]
+    return [f"--{name.replace('_', '-')}" for name in changed if name not in RECORDED]
 
 
 def fit_sweep(options: argparse.Namespace) -> tuple[Any, Any]:

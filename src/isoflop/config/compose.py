@@ -36,6 +36,8 @@ def compose_config(overrides: Sequence[str], config_dir: str | None) -> Config:
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_brief(error)) from error
     assert isinstance(raw, dict)
+    if raw["out"] is None:
+        raise ConfigError("out is null: give the folder of the records, out=. for the present one")
     # A name may look like a number: out=2026.
     raw["out"], raw["sweep"]["name"] = _as_text(raw["out"]), _as_text(raw["sweep"]["name"])
     # A file of the user's own may hold an old name beside the new one of the defaults.

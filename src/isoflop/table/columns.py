@@ -25,7 +25,8 @@ RISING = 0.5
 _PREFIXES = ("summary.", "config.", "summary_metrics.")
 _ERROR = re.compile(r"error(?![a-z])|(?<![a-z])errs?(?![a-z])")
 _ACCURACY = re.compile(r"accuracy|(?<![a-z])acc(?![a-z])|(?<![a-z])top[ _@-]?[15](?!\d)")
-_PERCENT = re.compile(r"(pct|percent|percentage)(?![a-z])|%")
+_PERCENT = re.compile(r"(pct|percent|percentage)(?![a-z])|(?<![\d%])(?<!\d )%(?=$|[\s)\]])")
+"""Words for per cent; the sign only as a unit: last, or before a space or a parenthesis, without a number."""
 _NO_SHARE = re.compile(
     r"squared?|absolute|relative|standard|mse|rms|(?<![a-z])(mae|abs|sq|std|l[12])(?![a-z])"
 )
@@ -192,8 +193,9 @@ def _renamed(name: str) -> str:
 
 
 def _without_percent(name: str) -> str:
-    """Return the name without the part that says per cent."""
-    return re.sub(r"^[\W_]+|[\W_]+$", "", _PERCENT.sub("", name.lower())) or "error"
+    """Return NAME_fraction for the name without the part that says per cent: `error (%)`, error_fraction."""
+    rest = re.sub(r"[\W_]+", "_", _PERCENT.sub("", name.lower())).strip("_")
+    return f"{rest or 'error'}_fraction"
 
 
 def warnings_of_x(name: str, x: Array, rows: pd.Index[int]) -> list[str]:

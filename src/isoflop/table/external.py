@@ -84,9 +84,9 @@ def read_runs(
             instead of fractions or an accuracy instead of an error. One line that says what to change.
         OSError: the file cannot be opened.
     """
-    return to_runs(
-        formats.read_rows(path), path, x=x, y=y, group=group, seed=seed, chance=chance, counts=counts
-    )
+    wanted = [name for name in (x, y) if name is not None] or CND
+    raw = formats.read_rows(path, wanted)
+    return to_runs(raw, path, x=x, y=y, group=group, seed=seed, chance=chance, counts=counts)
 
 
 def to_runs(
@@ -149,14 +149,24 @@ def _without_repeats(raw: pd.DataFrame) -> tuple[pd.DataFrame, list[Excluded], l
 def _without_totals(
     raw: pd.DataFrame, chosen: ChosenColumns
 ) -> tuple[pd.DataFrame, list[Excluded], list[str]]:
-    """Return the rows without totals at the end, those, and a warning about them."""
-    found = {} if chosen.of_runs else totals.find(raw, chosen.x, chosen.y)
-    if not found:
+    """Return the rows without totals at the end, those, and the warnings about them."""
+    if chosen.of_runs:
         return raw, [], []
+    judged = totals.find(raw, chosen.x, chosen.y, chosen.seed)
+    found = judged.rows
+    if not found:
+        return raw, [], [*judged.doubts]
     rows = [f"row {i}" for i in sorted(found)]
     excluded = [Excluded(f"row {i}", found[i]) for i in sorted(found)]
     what = "is a row of totals" if len(rows) == 1 else "are rows of totals"
-    return raw.drop(index=list(found)), excluded, [f"{_listed(rows)} {what} and no run: left out"]
+    return (
+        raw.drop(index=list(found)),
+        excluded,
+        [
+            f"{_listed(rows)} {what} and no run: left out",
+            *judged.doubts,
+        ],
+    )
 
 
 def _choose(

@@ -12,7 +12,7 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,16 @@ _NESTED = ("config", "summary")
 _OF_A_RANGE = ("__MIN", "__MAX")
 
 
-def read_rows(path: Path) -> pd.DataFrame:
+def read_rows(path: Path, wanted: Collection[str] = ()) -> pd.DataFrame:
     """Read the rows of a file: nested keys joined by dots, empty values None, all others as written.
 
     The index counts the rows of the file from 1, without the header; dtypes are object. By suffix:
     .csv, .tsv, .txt (comma, semicolon or tab, or what Excel's first line sep= names), .parquet, .jsonl,
     .ndjson, .json (json_rows.parse); the text formats also as .gz. Text that csv_text marked is as before.
+
+    Args:
+        path: the file.
+        wanted: names of columns that it is to have, by which the rows and columns of JSON are told apart.
 
     Raises:
         ValueError: no such file, an unknown suffix, no rows, or it does not parse.
@@ -47,7 +51,7 @@ def read_rows(path: Path) -> pd.DataFrame:
     if suffix in (".parquet", ".pq") and not packed:
         rows = _parquet(path)
     elif suffix in _TEXT:
-        rows = _TEXT[suffix](path, _text(path, packed))
+        rows = _TEXT[suffix](path, _text(path, packed), wanted)
     else:
         raise ValueError(
             f"{path}: no reader for {suffix or 'a name without a suffix'}: give .csv, .tsv, .parquet, .jsonl "
@@ -128,7 +132,7 @@ def _separator(path: Path, text: str) -> str:
     return max((",", "\t", ";"), key=header.count)
 
 
-def _separated(path: Path, text: str) -> RawRows:
+def _separated(path: Path, text: str, _wanted: Collection[str]) -> RawRows:
     text, named = _without_separator_line(text)
     delimiter = named or _separator(path, text)
     reader = csv.reader(
@@ -207,7 +211,7 @@ def _parquet(path: Path) -> RawRows:
     ]
 
 
-_TEXT: dict[str, Callable[[Path, str], RawRows]] = {
+_TEXT: dict[str, Callable[[Path, str, Collection[str]], RawRows]] = {
     ".csv": _separated,
     ".tsv": _separated,
     ".txt": _separated,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from isoflop.cli import main
 from isoflop.curve import result
 from isoflop.curve.result import FitFile
 from isoflop.record import Record
+from isoflop.report.wandb import upload
 from isoflop.table import aggregate, target
 from isoflop.track import feed, numbers
 
@@ -136,3 +138,32 @@ def test_the_dashboard_of_text_is_of_bits_per_byte() -> None:
     assert "Validation loss against bytes" in said
     assert "Test loss against training GFLOPs" in said
     assert "error" not in said.lower()
+
+
+def test_a_fit_that_is_missing_or_older_than_a_record_is_said(
+    done_record: Record,
+    tmp_path: Path,
+    make_table: Callable[..., aggregate.RunTable],
+    make_fits: Callable[..., FitFile],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    records.write(done_record, tmp_path)
+
+    def notes() -> list[str]:
+        assert main.main(["wandb", str(tmp_path), "--entity", "e", "--dry-run"]) == 0
+        said: list[str] = json.loads(capsys.readouterr().out)["notes"]
+        return said
+
+    command = f"run isoflop fit {tmp_path} --save and upload again"
+    assert notes() == [f"{tmp_path / 'fit.json'}: not there, so the report has no laws: {command}"]
+    result.write_fits(make_fits(make_table()), tmp_path / "fit.json")
+    (record,) = (tmp_path / "records").iterdir()
+    os.utime(tmp_path / "fit.json", (1000, 1000))
+    os.utime(record, (1000, 1000))
+    assert notes() == []
+    os.utime(record, (1001, 1001))
+    (note,) = notes()
+    assert note.startswith(f"{tmp_path / 'fit.json'}: 1 record is newer")
+    assert note.endswith(command)
+    sent = upload.Uploaded((done_record.run_id,), (), None, None, None, upload.notes_on_fit(tmp_path))
+    assert upload.as_text(sent).splitlines()[1] == f"note: {note}"

@@ -114,7 +114,8 @@ def read_resources(
         OSError: the file cannot be opened.
     """
     swept = aggregate.aggregate(path) if path.is_dir() else None
-    raw = formats.read_rows(path) if swept is None else swept.rows
+    wanted = [name for name in options.values() if name is not None]
+    raw = formats.read_rows(path, wanted) if swept is None else swept.rows
     if formats.is_chart(raw):
         raise ValueError(f"{path}: a W&B chart has one resource only: export the table of runs")
     column_names = _choose(raw, path, needed, options)

@@ -16,11 +16,13 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from isoflop.meter.flops.free import why_free
 from isoflop.meter.flops.handles import FVCORE_HANDLES, PARTS_DECIDE, TORCH_CORRECTIONS
+from isoflop.table import csv_text
 
 TABLES = Path(__file__).with_name("aten")
 """Folder of the committed tables, one a version of torch."""
@@ -88,10 +90,7 @@ def write(folder: Path = TABLES) -> Path:
     """Write the table of the installed torch and return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"torch-{version()}.csv"
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([field.name for field in dataclasses.fields(Verdict)])
-        writer.writerows(dataclasses.astuple(row) for row in verdicts())
+    path.write_text(csv_text.to_csv(pd.DataFrame(verdicts())), newline="")
     return path
 
 

@@ -164,7 +164,7 @@ def report(
 def _markdown(fits: FitFile | None) -> list[str]:
     """Return the fits as lines of Markdown: a table per pair of axes, warnings, and what was left out."""
     if fits is None:
-        return ["There is no fit yet: run `isoflop report DIR` and upload again."]
+        return ["There is no fit yet: run `isoflop fit DIR --save` and upload again."]
     lines: list[str] = []
     for report in fits.reports:
         lines += [f"## {report.y} against {report.x}", *_table(report), ""]

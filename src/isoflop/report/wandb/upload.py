@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,19 +27,21 @@ WAIT_SECONDS = 90.0
 
 @dataclasses.dataclass(frozen=True)
 class Uploaded:
-    """Result of an upload: ids of the runs, records left out, and the dashboard or why there is none."""
+    """Result of an upload: ids of the runs, records left out, the dashboard or why there is none, notes."""
 
     runs: tuple[str, ...]
     left_out: tuple[Dropped, ...]
     workspace_url: str | None
     report_url: str | None
     no_dashboard_reason: str | None
+    notes: tuple[str, ...] = ()
 
 
 def as_text(uploaded: Uploaded) -> str:
     """Return the result in a few lines."""
     lines = [f"{len(uploaded.runs)} runs, {len(uploaded.left_out)} records left out"]
     lines += [f"left out: {entry.run_id}: {entry.reason}" for entry in uploaded.left_out]
+    lines += [f"note: {note}" for note in uploaded.notes]
     lines += (
         [f"workspace: {uploaded.workspace_url}", f"report: {uploaded.report_url}"]
         if uploaded.report_url
@@ -123,6 +126,22 @@ def _fits(directory: Path) -> FitFile | None:
     return result.read_fits(path) if path.is_file() else None
 
 
+def notes_on_fit(directory: Path) -> tuple[str, ...]:
+    """Return what is to be known of the laws that are sent: there are none, or records are newer."""
+    path, command = directory / "fit.json", f"isoflop fit {shlex.quote(str(directory))} --save"
+    if not path.is_file():
+        return (f"{path}: not there, so the report has no laws: run {command} and upload again",)
+    fitted = path.stat().st_mtime_ns
+    records = (directory / "records").glob("[!.]*.json")
+    newer = sum(record_path.stat().st_mtime_ns > fitted for record_path in records)
+    if not newer:
+        return ()
+    which = "1 record is" if newer == 1 else f"{newer} records are"
+    return (
+        f"{path}: {which} newer, so the report's laws lack what they say: run {command} and upload again",
+    )
+
+
 def dry_run(directory: Path, project: str, entity: str | None) -> dict[str, Any]:
     """Return what would be sent, as JSON-able values: runs, workspace and report. Needs no network or key.
 
@@ -152,7 +171,8 @@ def dry_run(directory: Path, project: str, entity: str | None) -> dict[str, Any]
     judged_on = target.of_records(records)
     view = dashboard.workspace(sweep, project, owner, judged_on)
     page = dashboard.report(sweep, project, owner, _fits(directory), judged_on)
-    return {"runs": runs, "left_out": left_out, **dashboard.specification(view, page)}
+    notes = notes_on_fit(directory)
+    return {"runs": runs, "left_out": left_out, "notes": notes, **dashboard.specification(view, page)}
 
 
 def upload(directory: Path, project: str, entity: str | None) -> Uploaded:
@@ -176,11 +196,12 @@ def upload(directory: Path, project: str, entity: str | None) -> Uploaded:
             tracker.point(point, point.step)
         tracker.end(ending_of(each, directory))
     wandb_run.send_report(sweep_name(directory), directory, settings)
-    ids = tuple(each.run_id for each in records)
+    ids, notes = tuple(each.run_id for each in records), notes_on_fit(directory)
     if settings.mode == "offline":
         reason = "offline: run wandb sync, then this verb again online, for the workspace and the report"
-        return Uploaded(ids, left_out, None, None, reason)
-    return Uploaded(ids, left_out, *_dashboard(directory, project, entity, target.of_records(records)))
+        return Uploaded(ids, left_out, None, None, reason, notes)
+    dashboard = _dashboard(directory, project, entity, target.of_records(records))
+    return Uploaded(ids, left_out, *dashboard, notes)
 
 
 def _log_in() -> None:
