@@ -122,7 +122,7 @@ def _if_frozen(trace: DeviceTrace, stretch: Stretch) -> Stretch | None:
 
 
 def _is_normal(trace: DeviceTrace, stretch: Stretch) -> bool:
-    """Return whether a busy GPU may repeat this reading so long: it is at its cap, or its sensor is coarse."""
+    """Return whether a busy GPU may repeat this reading so long: it is at its cap, or its sensor coarse."""
     caps = [state.power_limit_watts for state in trace.states if state.power_limit_watts is not None]
     if any(abs(stretch.watts / cap - 1) <= AT_CAP for cap in caps):
         return True
