@@ -267,16 +267,17 @@ class DeviceTrace:
         self.last_seconds = time
         self.power_error = line.get("power_error") or self.power_error
         self.counter_error = line.get("counter_error") or self.counter_error
-        watts, rejected = line.get("watts"), line.get("rejected_watts")
-        if watts is not None and not self.power_range.contains(float(watts)):
+        watts: float | None = line.get("watts")
+        rejected: float | None = line.get("rejected_watts")
+        if watts is not None and not self.power_range.contains(watts):
             # The file of a sampler of an earlier release, which kept whatever was read.
-            watts, rejected, self.power_error = None, watts, f"read {float(watts):.3g} W"
+            watts, rejected, self.power_error = None, watts, f"read {watts:.3g} W"
         if watts is not None:
             self.power_times.append(time)
-            self.watts.append(float(watts))
+            self.watts.append(watts)
         if rejected is not None:
             self.rejected_times.append(time)
-            self.rejected_watts.append(float(rejected))
+            self.rejected_watts.append(rejected)
         if (joules := line.get("joules")) is not None:
             self.counter_times.append(time)
             self.joules.append(float(joules))
