@@ -120,13 +120,16 @@ def test_a_terminal_that_closes_costs_nothing(verb: str, tmp_path: Path, termina
     )
     os.close(inner)
     os.set_blocking(outer, False)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while len(list(tmp_path.glob("progress/*.json"))) < 1 + len(axis):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    os.close(outer)
-    assert process.wait(PATIENCE_SECONDS) == 75
+    try:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while len(list(tmp_path.glob("progress/*.json"))) < 1 + len(axis):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        os.close(outer)
+        assert process.wait(PATIENCE_SECONDS) == 75
+    finally:
+        process.kill()
     left = all_records(tmp_path)
     assert [each.state for each in left] == ["interrupted"] * (1 + len(axis))
     assert all("received after step" in str(each.reason) for each in left), left[0].reason
