@@ -143,8 +143,12 @@ def interrupt_on_stop() -> None:
 
 
 def ignore_stop() -> None:
-    """Survive the signals of schedulers and terminals from now on: the exit code says how the work went."""
+    """Survive the signals of schedulers and terminals from now on: the exit code says how the work went.
+
+    Ctrl-C too, but once: who presses it again ends a process that hangs on its way out.
+    """
     _disregard(BESIDE_CTRL_C)
+    signal.signal(signal.SIGINT, lambda number, frame: signal.signal(number, signal.SIG_DFL))
 
 
 def interrupting() -> contextlib.AbstractContextManager[None]:
