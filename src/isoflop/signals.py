@@ -148,7 +148,8 @@ def ignore_stop() -> None:
     Ctrl-C too, but once: who presses it again ends a process that hangs on its way out.
     """
     _disregard(BESIDE_CTRL_C)
-    signal.signal(signal.SIGINT, lambda number, frame: signal.signal(number, signal.SIG_DFL))
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda number, frame: signal.signal(number, signal.SIG_DFL))
 
 
 def interrupting() -> contextlib.AbstractContextManager[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -107,3 +108,26 @@ atexit.register(lambda: subprocess.run([sys.executable, "-c", child], check=True
 def test_what_is_started_at_the_exit_can_be_stopped() -> None:
     done = subprocess.run([sys.executable, "-c", AT_EXIT], capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"
+
+
+CTRL_C_AT_EXIT = """
+import os, signal, sys
+from isoflop import signals
+if sys.argv[1] == "background":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell starts what runs in its background
+signals.ignore_stop()
+for _ in range(int(sys.argv[2])):
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+@pytest.mark.parametrize(
+    ("started", "presses", "code"),
+    [("foreground", 1, 0), ("foreground", 2, -signal.SIGINT), ("background", 2, 0)],
+)
+def test_ctrl_c_at_the_exit_says_nothing_and_a_second_one_ends_a_process_that_hangs(
+    started: str, presses: int, code: int
+) -> None:
+    command = [sys.executable, "-c", CTRL_C_AT_EXIT, started, str(presses)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (code, "")

@@ -10,7 +10,8 @@
             counters, which have no second source
     C       one source only (counter missing, reset or backwards; power unreadable), or counter and integral
             2% to 10% apart, or under 10 s in all, or clocks held back by heat or by the power supply's brake,
-            or a power cap that was changed, or a power reading that was frozen, or more than 5% of the power
+            or a power cap that was changed, or a power reading that was frozen or that a busy GPU repeated,
+            or more than 5% of the power
             readings impossible
     D       counter and integral more than 10% apart over 10 s or more, or under 1 s in all, or a GPU shared
             with other compute processes or in MIG mode (sensors see only the whole GPU), or a modelled power
