@@ -12,7 +12,7 @@ import pandas as pd
 
 from isoflop import __version__
 from isoflop.curve import bootstrap, coverage, frontier, new_run, points, predict, profile_likelihood, result
-from isoflop.curve.forecast import average, rolling
+from isoflop.curve.forecast import rolling
 from isoflop.curve.law_names import OF_SEVERAL_RESOURCES, OLD_LAW_NAMES
 from isoflop.curve.laws import LAWS, Axes, FitOptions, Law, ReportedParameter
 from isoflop.curve.observations import Observations
@@ -63,7 +63,7 @@ class Method:
             resampling configurations.
         chance: the error of guessing, if the table does not hold it.
         mixed: fit runs of several code versions or machines together.
-        forecast: average the laws too.
+        forecast: make the forecast too.
         beyond: bands end at this many times the largest x.
         left_out: runs that are not fitted, each with its reason, such as those of undertrained shapes.
     """
@@ -140,10 +140,10 @@ def _extrapolation(
     law: Law, means: Observations, options: FitOptions
 ) -> tuple[tuple[HorizonError, ...], float | None]:
     """Return horizons and score of a robust law's own rolling extrapolation over the means."""
-    where = average.cuts(means)
+    where = rolling.usual_cuts(means)
     if law.form is None or not len(where.at):
         return (), None
-    errors = average.errors(law, means, where, options)[0]
+    errors = rolling.errors(law, means, where, options)
     return rolling.horizons(where.ahead, errors), rolling.score(where.ahead, errors)
 
 

@@ -81,11 +81,16 @@ def binomial(share: Array, trials: Array | float) -> Array:
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """The noise of points under one form, with Huber's threshold and the deviation (n,) of ln y."""
+    """The noise of points under one form, with Huber's threshold and the deviation (n,) of ln y.
+
+    `misfit` and `share` are the parts of its square that `components` finds.
+    """
 
     noise: Noise
     threshold: float
     deviation: Array
+    misfit: float
+    share: float
 
 
 def spread(observed: Observations, form: Form, weights: Array, level: float | None) -> Spread:
@@ -125,9 +130,9 @@ def _spread(observed: Observations, form: Form, weights: Array, level: float | N
     deviation = np.sqrt(misfit + seeds + share * counting)
     threshold = solver.threshold_of(residual / deviation[counted], least=0.5)
     if observed.trials is None:
-        return Spread(solver.log_error(log_y, deviation), threshold, deviation)
+        return Spread(solver.log_error(log_y, deviation), threshold, deviation, misfit, share)
     noise = solver.binomial(observed.y * observed.trials, observed.trials, misfit + seeds, share)
-    return Spread(noise, threshold, deviation)
+    return Spread(noise, threshold, deviation, misfit, share)
 
 
 def components(residual: Array, free: int, seeds: Array, counting: Array) -> tuple[float, float]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isoflop.curve import bootstrap, frontier, leverage, new_run
-from isoflop.curve.forecast import average
+from isoflop.curve.forecast import make
 from isoflop.curve.laws import FitOptions, Law
 from isoflop.curve.new_run import ResidualScatter
 from isoflop.curve.observations import Observations
@@ -21,8 +21,6 @@ Array = npt.NDArray[np.float64]
 BAND_POINTS = 100
 BAND_BEYOND = 10.0
 """The band runs from x_min to this many times x_max."""
-FORECAST_RESAMPLES = 400
-"""Resamples of the forecast, divided among its laws."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,65 +173,12 @@ def _band(at: Array, *logs: Array) -> Band:
 
 
 def forecast_of(chosen: Points, sample: Sample, options: FitOptions) -> tuple[Forecast | None, str | None]:
-    """Return the average of the laws with its band, or None with the reason why there is none.
-
-    The interval comes from resamples, each fitted by one member in proportion to the weights. Beyond x_max it
-    is at least as wide as the errors of rolling extrapolation grow with ln(x / x_max).
-    """
+    """Return the forecast from the configuration means, or None with the reason why there is none."""
     if sample.of_frontier:
-        return (
-            None,
-            "the frontier's runs are chosen by their error: rolling extrapolation would judge the choice",
-        )
+        return None, "the frontier's runs are chosen by their error: a forecast from them would be too low"
     if options.quantile is not None:
         return None, "a quantile is fitted, not the mean"
-    mixture = average.average(chosen.means, options)
-    if mixture is None:
-        return None, f"{chosen.scales} compute scales carry no law with a floor"
-    means = chosen.means
-    at = sample.grid(means.x)
-    z = np.log(at / means.x.max())
-    weights = (
-        np.ones((1, len(means.x))) if sample.signs is not None else sample.weights[: 1 + FORECAST_RESAMPLES]
-    )
-    # A wild bootstrap resamples no weights: the forecast then has no draws.
-    middle, drawn = average.curves(mixture, means, z, weights, options)
-    free = round(float(mixture.weights @ [law.free_parameters for law in (*mixture.laws, *mixture.laws)]))
-    drawn = drawn if len(drawn) else middle[None]
-    low, high = bootstrap.interval(drawn, chosen.configs, free)
-    fitted = np.interp(np.log(chosen.runs.x / means.x.max()), z, middle)
-    noise = new_run.about(chosen.runs.log_y, fitted, chosen.runs.trials, free)
-    new_low, new_high = new_run.new_run(drawn, noise, chosen.configs, free, sample.seed)
-    # Half widths of 95% from the error model of rolling extrapolation: of the mean, and with the scatter of
-    # single runs, of a new run.
-    growing = mixture.reach * (mixture.growth or 0.0) * np.maximum(z, 0.0)
-    wider = np.hypot(growing, mixture.reach * float(noise.standard.std()) * noise.deviation(middle))
-    ends = (np.minimum(low, middle - growing), np.maximum(high, middle + growing))
-    forecast = Forecast(
-        members=mixture.members,
-        band=_band(
-            *(at, middle, *ends),
-            np.minimum.reduce([new_low, middle - wider, ends[0]]),
-            np.maximum.reduce([new_high, middle + wider, ends[1]]),
-        ),
-        horizons=mixture.horizons,
-        extrapolation_log_rmse=mixture.score,
-        tested_ratio=mixture.tested_ratio,
-        error_growth=mixture.growth,
-        calibration=mixture.calibration,
-        warnings=_forecast_warnings(mixture, len(means.x)),
-    )
-    return forecast, None
-
-
-def _forecast_warnings(mixture: average.LawAverage, means: int) -> tuple[str, ...]:
-    if mixture.tested_ratio is None:
-        return (
-            "too few compute scales for rolling extrapolation: laws weigh the same, no horizon is tested",
-        )
-    warnings = [
-        f"tested up to {mixture.tested_ratio:.3g} times the largest x of a fit; beyond that, untested"
-    ]
-    if mixture.tests < 3:
-        warnings.append(f"only {mixture.tests} rolling tests: the weights are rough")
-    return tuple(warnings)
+    try:
+        return make.forecast(chosen.means, sample.grid(chosen.means.x), options), None
+    except ValueError as error:
+        return None, str(error)

@@ -14,7 +14,7 @@ from isoflop.curve import law_names
 from isoflop.table import held_out
 from isoflop.table.left_out import Excluded as Excluded  # part of the results, whoever leaves a row out
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,12 +91,11 @@ class LawFit:
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A law's weight in the forecast. `recent`: fitted with more weight on the largest x."""
+    """A law's weight in the forecast. `drifting`: the curve may drift away from the law (forecast/drift.py)."""
 
     law: str
-    recent: bool
+    drifting: bool
     weight: float
-    extrapolation_log_rmse: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,18 +112,18 @@ class Calibration:
 
 @dataclasses.dataclass(frozen=True)
 class Forecast:
-    """The average of the laws by their extrapolation score, with its band.
+    """The predictive distribution of y, averaged over laws by their evidence (forecast/predictive.py).
 
-    `tested_ratio`: the largest ratio of x over which rolling extrapolation was tested; beyond tested_ratio
-    x_max the band is untested. `error_growth` is the measured error of ln y per unit of ln(x / x_max).
+    `band.y` is its median. `tested_ratio`: the largest ratio of x over which forecasts from smaller runs were
+    tested; beyond tested_ratio x_max the band is untested. `local_exponent` is -d ln y / d ln x at x_max.
     """
 
     members: tuple[Member, ...]
     band: Band
+    local_exponent: Estimate
     horizons: tuple[HorizonError, ...]
     extrapolation_log_rmse: float | None
     tested_ratio: float | None
-    error_growth: float | None
     calibration: tuple[Calibration, ...]
     warnings: tuple[str, ...]
 
@@ -133,7 +132,7 @@ class Forecast:
 class HeldOut:
     """Held-out runs, and the prediction that was made without them under rules fixed beforehand.
 
-    `law` predicted: table.held_out.FORECAST, the average of the laws, or a joint law by its name.
+    `law` predicted: table.held_out.FORECAST, the predictive distribution over x, or a joint law by its name.
     """
 
     expression: str

@@ -1,1 +1,1 @@
-"""Laws averaged by how well they extrapolated, and how forecasts are judged on runs held out."""
+"""The forecast: a predictive distribution averaged over laws, its own test, and how held-out runs judge it."""

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from isoflop.curve import solver
 from isoflop.curve.forms import Form
+from isoflop.curve.laws import FitOptions, Law, level_of
 from isoflop.curve.observations import Observations
 from isoflop.curve.result import HorizonError
 from isoflop.curve.solver import Effort, Problem
@@ -27,11 +28,12 @@ EDGES = (1.0, np.sqrt(8.0), np.sqrt(40.0), np.sqrt(250.0))
 MOST_CUTS = 8
 LEAST_DECADES = 0.35
 """Decades of x that must lie below a cut: fewer do not determine a slope."""
-RECENT = 1.2
-"""In a recent fit a point's weight falls e-fold for each 1.2 of ln x (half a decade) below the largest."""
+LEAST_BELOW, MOST_BELOW = 4, 6
+"""Distinct x needed below a cut: half of all, within these limits."""
 EFFORT = Effort(tolerance=1e-4, gain=1e-6, steps=30)
 SAME_SCALE = 1e-6
-_FINER = 1e-3
+FINER = 1e-3
+"""Of ln x: nearer scales are one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +60,7 @@ def cuts(observed: Observations, least_scales: int) -> Cuts:
     """
     # v = ln(x_max / x) runs downwards: scales[0] = 0 is the largest x, and what lies "above" a cut in x has
     # the smaller v.
-    scales = np.unique(np.round(observed.v / _FINER) * _FINER)
+    scales = np.unique(np.round(observed.v / FINER) * FINER)
     able = [
         c
         for i, c in enumerate(scales)
@@ -72,25 +74,26 @@ def cuts(observed: Observations, least_scales: int) -> Cuts:
     at = np.unique([min(able, key=lambda c: abs(c - w)) for w in wanted])
     # A point is judged at every cut below it, up to the last of EDGES ahead.
     ahead = at[:, None] - observed.v[None]
-    judged = (ahead > SAME_SCALE + _FINER) & (ahead <= np.log(EDGES[-1]))
+    judged = (ahead > SAME_SCALE + FINER) & (ahead <= np.log(EDGES[-1]))
     keep = judged.any(axis=1)
     return Cuts(at[keep], np.where(judged, ahead, np.nan)[keep])
 
 
-def weights(observed: Observations, at: Array, *, recent: bool) -> Array:
-    """Return the weights (c, n) of fits to the points at or below each cut."""
-    below = observed.v[None] - at[:, None]
-    inside = below >= -_FINER
-    return np.where(inside, fading(below) if recent else 1.0, 0.0)
+def usual_cuts(observed: Observations) -> Cuts:
+    """Return the cuts of `observed` with half of its scales below, from LEAST_BELOW to MOST_BELOW."""
+    scales = len(np.unique(np.round(observed.v, 3)))
+    return cuts(observed, int(np.clip(scales // 2, LEAST_BELOW, MOST_BELOW)))
 
 
-def fading(below: Array) -> Array:
-    """Return the weight in a recent fit of points that lie `below` the largest x, in ln x; same shape."""
-    return np.asarray(np.exp(-np.maximum(below, 0.0) / RECENT))
+def subset(observed: Observations, keep: npt.NDArray[np.bool_]) -> Observations:
+    """Return the points of `keep` (n,)."""
+    trials = None if observed.trials is None else observed.trials[keep]
+    parts = (each[keep] for each in (observed.x, observed.y, observed.config, observed.repeats))
+    return Observations(*parts, trials, observed.seed_variance)
 
 
 def predict(form: Form, observed: Observations, at: Array, level: float | None, z: Array) -> Array:
-    """Return ln y (2, c, m) predicted from below each cut: by fits to the whole range and by recent ones.
+    """Return ln y (c, m) predicted by fits to the points at or below each cut.
 
     Args:
         form: the form that is fitted.
@@ -101,11 +104,18 @@ def predict(form: Form, observed: Observations, at: Array, level: float | None, 
     """
     log_y = observed.log_y[None]
     problem = Problem(form, observed.v, log_y, solver.log_error(log_y))
-    both = np.concatenate([weights(observed, at, recent=recent) for recent in (False, True)])
-    parameters = solver.solve(problem, both * observed.repeats, EFFORT, level=level)[0]
+    weights = np.where(observed.v[None] - at[:, None] >= -FINER, 1.0, 0.0)
+    parameters = solver.solve(problem, weights * observed.repeats, EFFORT, level=level)[0]
     with np.errstate(invalid="ignore", divide="ignore"):
-        curve = solver.log_curve(form, parameters, -z)
-    return curve.reshape(2, len(at), -1)
+        return np.asarray(solver.log_curve(form, parameters, -z))
+
+
+def errors(law: Law, observed: Observations, where: Cuts, options: FitOptions) -> Array:
+    """Return ln(predicted / observed) (c, n) of fits below each cut; NaN where a point is not judged."""
+    assert law.form is not None
+    curve = predict(law.form, observed, where.at, level_of(law.form, options), -observed.v)
+    # A curve that is not above 0 has no logarithm: it counts as a gross error, not as no error.
+    return np.where(np.isfinite(where.ahead), np.nan_to_num(curve, nan=-20.0) - observed.log_y, np.nan)
 
 
 def horizons(ahead: Array, errors: Array) -> tuple[HorizonError, ...]:

@@ -16,8 +16,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from isoflop.curve import solver
-from isoflop.curve.forecast import average, rolling
-from isoflop.curve.laws import LAWS, FitOptions
+from isoflop.curve.forecast import make
+from isoflop.curve.forecast.predictive import predictive
+from isoflop.curve.laws import LAWS, PLAIN
 from isoflop.curve.observations import Observations
 from isoflop.curve.solver import Problem
 from isoflop.table.columns import nearest, no_number, number
@@ -113,45 +114,36 @@ def read_benchmark(path: Path) -> tuple[pd.DataFrame, int]:
     return once, len(rows) - len(once)
 
 
-def predict_curve(x: Array, y: Array, at: Array) -> tuple[Array, Array]:
-    """Return ln of the forecast of one curve at `at` (m,), and half of its 95% interval for a new point (m,).
+def predict_curve(x: Array, y: Array, at: Array) -> tuple[Array, Array, Array]:
+    """Return ln of the forecast of one curve at `at` (m,), and the ends of its 95% interval for a new point.
 
-    The interval is Student's t, with as many degrees of freedom as rolling tests, times the error of rolling
-    extrapolation at that ratio of x; the error counts at least the spread between the laws.
+    It is the forecast of `isoflop fit` (forecast.make), each point being a configuration.
 
     Args:
         x, y: the training part (n,).
         at: x (m,) of the predictions.
 
     Raises:
-        ValueError: too few points for any law.
+        ValueError: too few points for a forecast.
     """
-    observed = Observations(x, y, np.arange(len(x)), np.ones(len(x)), None, None)
-    mixture = average.average(observed, FitOptions())
-    if mixture is None or len(x) < LEAST_POINTS:
-        raise ValueError(f"{len(x)} points are too few for a forecast")
-    z = np.log(at / x.max())
-    every = np.concatenate(np.stack([_curves(observed, law.name, z) for law in mixture.laws], axis=1))
-    middle = mixture.weights @ every
-    between = np.sqrt(mixture.weights @ (every - middle) ** 2)
-    # The error model of rolling extrapolation is noise^2 + (growth ln ratio)^2. Its second term is at least
-    # the spread between the laws.
-    growing = np.maximum(between, (mixture.growth or 0.0) * np.maximum(z, 0.0))
-    return middle, mixture.reach * np.hypot(growing, mixture.noise or 0.0)
+    made = make.band(predictive(_observed(x, y), PLAIN), at, float(x.max()))
+    middle, low, high = (np.log(side) for side in (made.y, made.new_low, made.new_high))
+    return middle, low, high
+
+
+def _observed(x: Array, y: Array) -> Observations:
+    return Observations(x, y, np.arange(len(x)), np.ones(len(x)), None, None)
 
 
 def _curves(observed: Observations, law: str, z: Array) -> Array:
-    """Return ln y (2, m) of one law at z (m,) by least squares: a whole-range and a recent fit."""
+    """Return ln y (m,) of one law at z (m,) by least squares."""
     form = LAWS[law].form
     assert form is not None
     log_y = observed.log_y[None]
     problem = Problem(form, observed.v, log_y, solver.log_error(log_y))
-    weights = np.concatenate(
-        [rolling.weights(observed, np.zeros(1), recent=recent) for recent in (False, True)]
-    )
-    parameters = solver.solve(problem, weights, FITTED)[0]
+    parameters = solver.solve(problem, np.ones((1, len(observed.x))), FITTED)[0]
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.nan_to_num(solver.log_curve(form, parameters, -z), nan=-20.0)
+        return np.asarray(np.nan_to_num(solver.log_curve(form, parameters, -z), nan=-20.0)[0])
 
 
 def score_curve(key: tuple[str, str, str], rows: pd.DataFrame) -> CurveScore:
@@ -165,20 +157,18 @@ def score_curve(key: tuple[str, str, str], rows: pd.DataFrame) -> CurveScore:
             f"at least {LEAST_POINTS} and 1 are needed"
         )
     began = time.perf_counter()
-    middle, half = predict_curve(x[fitted], y[fitted], x[~fitted])
+    middle, low, high = predict_curve(x[fitted], y[fitted], x[~fitted])
     seconds = time.perf_counter() - began
     held_out = np.log(y[~fitted])
-    observed = Observations(
-        x[fitted], y[fitted], np.arange(int(fitted.sum())), np.ones(int(fitted.sum())), None, None
-    )
+    observed = _observed(x[fitted], y[fitted])
     z = np.log(x[~fitted] / x[fitted].max())
-    curves = {"forecast": middle} | {law: _curves(observed, law, z)[0] for law in ALONE}
+    curves = {"forecast": middle} | {law: _curves(observed, law, z) for law in ALONE}
     return CurveScore(
         *key,
         training=int(fitted.sum()),
         held_out=len(held_out),
         rmsle={name: float(np.sqrt(np.mean((curve - held_out) ** 2))) for name, curve in curves.items()},
-        inside=int((np.abs(held_out - middle) <= half).sum()),
+        inside=int(((low <= held_out) & (held_out <= high)).sum()),
         seconds=seconds,
     )
 

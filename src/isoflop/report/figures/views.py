@@ -188,7 +188,7 @@ def _curve_note(fit_curves: Curves | None) -> str:
     if fit_curves is None:
         return ""
     if fit_curves.main.key == style.FORECAST:
-        text = " Thick curve: the forecast, the average of the laws by how well they extrapolated"
+        text = " Thick curve: the forecast, the average of the laws by their evidence"
     else:
         text = f" Thick curve: {fit_curves.main.name.lower()}"
     text += "; dark band: 95% interval of the mean, light band: of a new run."

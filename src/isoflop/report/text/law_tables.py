@@ -92,14 +92,14 @@ def _halving(half: Halving) -> str:
 
 def _rank(report: FitReport, fit: LawFit) -> LawRow:
     shares = [m for m in (report.forecast.members if report.forecast else ()) if m.law == fit.law]
-    whole, recent = sum(m.weight for m in shares), sum(m.weight for m in shares if m.recent)
+    whole, drifting = sum(m.weight for m in shares), sum(m.weight for m in shares if m.drifting)
     return LawRow(
         name=style.law_name(fit.law),
         r_squared=number(fit.r_squared),
         r_squared_of=fit.r_squared_of,
         rmse=number(fit.log10_rmse),
         ahead=_ahead(fit.horizons) or (UNKNOWN,) * len(_ratios(report)),
-        weight=f"{100 * whole:.0f}% ({100 * recent:.0f}%)" if shares else UNKNOWN,
+        weight=f"{100 * whole:.0f}% ({100 * drifting:.0f}%)" if shares else UNKNOWN,
         halving=_halving(costs.halving(fit, report.x_max)),
     )
 

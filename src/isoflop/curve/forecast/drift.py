@@ -1,0 +1,138 @@
+"""How points lie about a law: independent noise, or noise about a curve that drifts away from the law.
+
+The drift is the usual one of a damped local trend: the local exponent differs from the law's by an
+Ornstein-Uhlenbeck process in ln x with standard deviation `size` and memory `MEMORY`, so that ln y has an
+integrated one. Its likelihood is a Kalman filter's and its path a smoother's (Rauch, Tung and Striebel 1965),
+for all particles at once. Points are ordered by rising x; state (level, slope) of the drift.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+MEMORY = 0.8
+"""e-folds of x over which the local exponent returns to the law's."""
+OUTLIERS = 0.06
+"""Share of points whose noise is OUTLIER times as large, where nothing drifts."""
+OUTLIER = 5.0
+
+
+def independent(residual: Array, variance: Array) -> Array:
+    """Return the log likelihood (p,) of residuals (p, n) with normal noise of `variance` (p, n).
+
+    A share of the points is contaminated (Tukey 1960), so that one wild run does not decide. Constants are
+    left out: they are the same for all members.
+    """
+    squares = residual**2 / variance
+    clean = (1 - OUTLIERS) * np.exp(-0.5 * squares)
+    wild = OUTLIERS / OUTLIER * np.exp(-0.5 * squares / OUTLIER**2)
+    with np.errstate(divide="ignore"):
+        return np.asarray((np.log(clean + wild) - 0.5 * np.log(variance)).sum(axis=1))
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """How the state moves over `ahead` (m,) of ln x; the last three are for a slope of unit variance.
+
+    level += reach slope; slope *= keep. The innovations have variances `level`, `slope` and covariance
+    `cross`.
+    """
+
+    keep: Array
+    reach: Array
+    level: Array
+    slope: Array
+    cross: Array
+
+
+def step(ahead: Array) -> Step:
+    """Return the transition of the state over `ahead` (m,), exactly (Gardiner 2009, 4.4.4)."""
+    keep = np.exp(-ahead / MEMORY)
+    reach = MEMORY * (1 - keep)
+    level = 2 * MEMORY * (ahead - 2 * reach + MEMORY / 2 * (1 - keep**2))
+    # For tiny steps the difference above is rounding; it is never below 0.
+    return Step(keep, reach, np.maximum(level, 0.0), 1 - keep**2, MEMORY * (1 - keep) ** 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Path:
+    """Means and covariances (n, p) of level and slope: filtered, or smoothed."""
+
+    level: Array
+    slope: Array
+    level_variance: Array
+    cross: Array
+    slope_variance: Array
+
+
+def drifting(
+    residual: Array, log_x: Array, variance: Array, size: Array, *, keep: bool = False
+) -> tuple[Array, Path | None]:
+    """Return the log likelihood (p,) of residuals about a law from which the curve drifts, and the states.
+
+    Args:
+        residual: ln y minus the law's (p, n), by rising x.
+        log_x: ln x (n,).
+        variance: of the noise (p, n).
+        size: standard deviation (p,) of the local exponent about the law's.
+        keep: return the filtered states; else None.
+    """
+    moves = step(np.diff(log_x, prepend=log_x[0]))
+    power = size**2
+    level, slope, cross, spread = (np.zeros_like(size) for _ in range(4))
+    steep = power.copy()
+    total = np.zeros_like(size)
+    states = []
+    for i in range(residual.shape[1]):
+        keeps, reach = moves.keep[i], moves.reach[i]
+        level = level + reach * slope
+        spread = spread + 2 * reach * cross + reach**2 * steep + power * moves.level[i]
+        cross = keeps * (cross + reach * steep) + power * moves.cross[i]
+        steep = keeps**2 * steep + power * moves.slope[i]
+        slope = keeps * slope
+        whole = spread + variance[:, i]
+        error = residual[:, i] - level
+        total -= 0.5 * (np.log(whole) + error**2 / whole)
+        gain, turn = spread / whole, cross / whole
+        level, slope = level + gain * error, slope + turn * error
+        steep = steep - turn * cross
+        cross, spread = cross * (1 - gain), spread * (1 - gain)
+        if keep:
+            states.append((level, slope, spread, cross, steep))
+    return total, Path(*(np.stack(each) for each in zip(*states, strict=True))) if keep else None
+
+
+def smoothed(path: Path, log_x: Array, size: Array) -> Path:
+    """Return the states given all points, from the filtered ones (n, p)."""
+    moves, power = step(np.diff(log_x, prepend=log_x[0])), size**2
+    out = [(path.level[-1], path.slope[-1], path.level_variance[-1], path.cross[-1], path.slope_variance[-1])]
+    for i in range(len(log_x) - 2, -1, -1):
+        keeps, reach = moves.keep[i + 1], moves.reach[i + 1]
+        a, b, c = path.level_variance[i], path.cross[i], path.slope_variance[i]
+        # Predicted covariance P = F C F' + Q and the gain C F' P^-1, both 2 x 2, written out.
+        aa = a + 2 * reach * b + reach**2 * c + power * moves.level[i + 1]
+        bb = keeps * (b + reach * c) + power * moves.cross[i + 1]
+        cc = keeps**2 * c + power * moves.slope[i + 1]
+        det = np.maximum(aa * cc - bb**2, 1e-300)
+        f11, f12, f21, f22 = a + reach * b, keeps * b, b + reach * c, keeps * c
+        g11, g12 = (f11 * cc - f12 * bb) / det, (f12 * aa - f11 * bb) / det
+        g21, g22 = (f21 * cc - f22 * bb) / det, (f22 * aa - f21 * bb) / det
+        later = out[-1]
+        level = later[0] - (path.level[i] + reach * path.slope[i])
+        slope = later[1] - keeps * path.slope[i]
+        d11, d12, d22 = later[2] - aa, later[3] - bb, later[4] - cc
+        out.append(
+            (
+                path.level[i] + g11 * level + g12 * slope,
+                path.slope[i] + g21 * level + g22 * slope,
+                a + g11**2 * d11 + 2 * g11 * g12 * d12 + g12**2 * d22,
+                b + g11 * (g21 * d11 + g22 * d12) + g12 * (g21 * d12 + g22 * d22),
+                c + g21**2 * d11 + 2 * g21 * g22 * d12 + g22**2 * d22,
+            )
+        )
+    return Path(*(np.stack(each[::-1]) for each in zip(*out, strict=True)))
