@@ -91,7 +91,7 @@ class LawFit:
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A law's weight in the forecast. `drifting`: the curve may drift away from the law (forecast/drift.py)."""
+    """A law's weight in the forecast. `drifting`: the curve may drift away from it (forecast/drift.py)."""
 
     law: str
     drifting: bool

@@ -1,1 +1,1 @@
-"""The forecast: a predictive distribution averaged over laws, its own test, and how held-out runs judge it."""
+"""The forecast: a predictive distribution averaged over laws, its test, and how held-out runs judge it."""

@@ -75,7 +75,7 @@ class Predictive:
     seed: int
 
     def draws(self, log_x: Array, count: int = DRAWS) -> Draws:
-        """Return draws at log_x (m,) = ln(x / x_max); along one draw only the parameters and signs are shared.
+        """Return draws at log_x (m,) = ln(x / x_max).
 
         Each member has its weight's share of the draws, and its particles take turns.
         """
