@@ -20,8 +20,8 @@ from isoflop.curve.forecast.members import Member
 
 Array = npt.NDArray[np.float64]
 
-NOISE, NOISE_SPREAD = math.log(0.025), 0.9
-"""Prior of ln of the noise's standard deviation in ln y: 0.6% to 10%, two standard deviations."""
+NOISE, NOISE_SPREAD = math.log(0.03), 0.8
+"""Prior of ln of the noise's standard deviation in ln y: 0.6% to 15%, two standard deviations."""
 DRIFT, DRIFT_SPREAD = math.log(0.05), 0.5
 """Prior of ln of the standard deviation of the local exponent about the law's."""
 LEVEL_SPREAD = 0.7

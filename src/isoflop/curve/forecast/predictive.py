@@ -86,7 +86,7 @@ class Predictive:
             if taken:
                 rows = np.arange(taken) % len(each.u)
                 parts.append(_mean_draws(each, log_x, rows, generator))
-                noises.append(each.noise[rows])
+                noises.append(each.noise[rows] * _wild(each, taken, generator))
         mean = np.concatenate(parts)
         log_most = self.posteriors[0].data.log_most
         if log_most is not None:
@@ -101,6 +101,12 @@ class Predictive:
         # A drift keeps its slope there to within a few per cent; only its mean path matters for a slope.
         curve = self.draws(np.array([-ahead, ahead]), count).mean
         return np.asarray((curve[:, 0] - curve[:, 1]) / (2 * ahead))
+
+
+def _wild(each: Posterior, count: int, generator: np.random.Generator) -> Array:
+    """Return the factor (count,) on the noise of each new run: a few are as wild as the points may be."""
+    share = 0.0 if each.member.drifting else drift.OUTLIERS
+    return np.where(generator.permutation(count) < share * count, drift.OUTLIER, 1.0)
 
 
 def _normal(count: int, generator: np.random.Generator) -> Array:

@@ -88,8 +88,8 @@ def usual_cuts(observed: Observations) -> Cuts:
 def subset(observed: Observations, keep: npt.NDArray[np.bool_]) -> Observations:
     """Return the points of `keep` (n,)."""
     trials = None if observed.trials is None else observed.trials[keep]
-    parts = (each[keep] for each in (observed.x, observed.y, observed.config, observed.repeats))
-    return Observations(*parts, trials, observed.seed_variance)
+    x, y, config = observed.x[keep], observed.y[keep], observed.config[keep]
+    return Observations(x, y, config, observed.repeats[keep], trials, observed.seed_variance)
 
 
 def predict(form: Form, observed: Observations, at: Array, level: float | None, z: Array) -> Array:
