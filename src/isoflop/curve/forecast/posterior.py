@@ -85,7 +85,7 @@ class Posterior:
         return np.asarray(np.exp(NOISE + NOISE_SPREAD * self.u[:, self.member.prior.size + 1]))
 
     @property
-    def drift(self) -> Array:
+    def drift_size(self) -> Array:
         """Standard deviation (p,) of the local exponent about the law's."""
         return np.asarray(np.exp(DRIFT + DRIFT_SPREAD * self.u[:, self.member.prior.size + 2]))
 
@@ -97,9 +97,9 @@ class Posterior:
         """Return the drift at the points given all of them, (n, p) each."""
         residual = self.data.log_y - self.law(self.data.log_x)
         variance = (self.noise[:, None] * self.data.noise) ** 2
-        _, filtered = drift.drifting(residual, self.data.log_x, variance, self.drift, keep=True)
+        _, filtered = drift.drifting(residual, self.data.log_x, variance, self.drift_size, keep=True)
         assert filtered is not None
-        return drift.smoothed(filtered, self.data.log_x, self.drift)
+        return drift.smoothed(filtered, self.data.log_x, self.drift_size)
 
 
 def _law(member: Member, u: Array, data: Data, log_x: Array) -> Array:
