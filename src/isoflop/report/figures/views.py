@@ -64,13 +64,21 @@ def of(rows: pd.DataFrame) -> tuple[ChartView, ...]:
     Raises:
         ValueError: as target.of.
     """
-    first, *others = TEXT_VIEWS if target.of(rows).domain == target.TEXT else VIEWS
+    judged_on = target.of(rows)
+    views = {target.IMAGE: VIEWS, target.TEXT: TEXT_VIEWS}.get(judged_on.domain) or _of_other(judged_on)
+    first, *others = views
     return first, *(view for view in others if target.varies(rows, view.x))
+
+
+def _of_other(judged_on: target.Target) -> tuple[ChartView, ...]:
+    """Return the views of runs of the user's own loop, of whatever error or loss they know."""
+    return tuple(_view(judged_on.quantity.noun, judged_on.quantity, x) for x in (_COMPUTE, _JOULES, _SECONDS))
 
 
 def title(x: str, y: str) -> str:
     """Return the title of a pair of axes."""
-    known = (view.title for view in (*VIEWS, *TEXT_VIEWS) if (view.x, view.y) == (x, y))
+    others = (view for judged_on in target.OTHERS for view in _of_other(judged_on))
+    known = (view.title for view in (*VIEWS, *TEXT_VIEWS, *others) if (view.x, view.y) == (x, y))
     return next(known, f"{y} against {x}")
 
 
