@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 RUN_ID, PROGRESS = "run_id", "progress"
 """Keys of a recorder's state."""
+STARTED = "Recorder: it was entered before: make another one for another run"
 
 
 class Recorder:
@@ -144,6 +145,8 @@ class Recorder:
         self._progress = Progress()
         self._loaded = False
         self._diverged: NotFiniteError | None = None
+        self._adapter: str | None = None
+        self.is_entered = False
         self.record: Record | None = None
 
     @property
@@ -166,24 +169,50 @@ class Recorder:
         return records.is_done(self.path)
 
     @property
+    def step(self) -> int:
+        """The latest step that was logged."""
+        return self._progress.step
+
+    @property
+    def examples(self) -> int:
+        """The examples of the latest step that was logged."""
+        return self._progress.examples
+
+    @property
+    def was_started(self) -> bool:
+        """Whether it was started, closed or not."""
+        return self._attempt is not None
+
+    @property
     def is_open(self) -> bool:
         """Whether the recorder was entered and not left."""
         return self._attempt is not None and self.record is None
+
+    def wait_for(self, adapter: str) -> None:
+        """Have `with` not begin to record: the adapter of this name does so at its first step."""
+        self._adapter = adapter
 
     def observe(self, **facts: Any) -> None:
         """Add what an adapter sees of the loop (fields of LoopFacts), where the user did not say it."""
         self.facts = self.facts.completed(**facts)
 
     def __enter__(self) -> Recorder:
-        """Begin to record. Collective where several processes train together; raises as `start`."""
-        self.start()
+        """Begin to record, or have an adapter begin at its first step; raises as `start`.
+
+        Collective where several processes train together.
+        """
+        if self._adapter is None:
+            self.start()
+        elif self.was_started:
+            raise RecorderError(STARTED)
+        self.is_entered = True
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Write the record; an exception of the loop propagates. Raises as `close`."""
-        if self.is_open or error is None:
+        if self.is_open or (error is None and self.record is None):
             self.close(error)
 
     def start(self) -> None:
@@ -194,8 +223,8 @@ class Recorder:
             RecordBusyError: another process records the same run.
             OSError: the folder cannot be written.
         """
-        if self._attempt is not None:
-            raise RecorderError("Recorder: it was entered before: make another one for another run")
+        if self.was_started:
+            raise RecorderError(STARTED)
         if not self._again and self.is_done:
             raise RecorderError(
                 f"{self.path}: this run is done: give another seed or other settings, or again=True"
@@ -331,6 +360,10 @@ class Recorder:
 
     def _open(self, call: str) -> Attempt:
         """Return the attempt of a recorder that is open. Raises RecorderError for another one."""
+        if self._attempt is None and self._adapter is not None:
+            raise RecorderError(
+                f"recorder.{call}: {self._adapter} has not begun to train: give it to its trainer"
+            )
         if self._attempt is None:
             raise RecorderError(f"recorder.{call}: enter the recorder first: with Recorder(...) as recorder")
         if self.record is not None:
