@@ -73,9 +73,11 @@ class AccelerateRecorder(_tracking.GeneralTracker):  # type: ignore[misc]
         metrics = {name: values[theirs] for name, theirs in self._names.items() if theirs in values}
         if not metrics and "examples" not in values:
             return
-        missing = "step=" if step is None else "an entry examples" if "examples" not in values else None
+        missing = (
+            "step" if step is None else "examples among the values" if "examples" not in values else None
+        )
         if missing:
-            raise RecorderError(f"AccelerateRecorder: accelerator.log was given no {missing}: give it too")
+            raise RecorderError(f"AccelerateRecorder: accelerator.log lacks {missing}: give it too")
         assert step is not None
         self.recorder.log(step=step, examples=values["examples"], **metrics)
 

@@ -26,7 +26,7 @@ def need(extra: str, adapter: str, *modules: str) -> ModuleType:
         try:
             return importlib.import_module(module)
         except ModuleNotFoundError as error:
-            if error.name != module.partition(".")[0]:
+            if str(error.name).partition(".")[0] != module.partition(".")[0]:
                 raise  # it is installed, and lacks something itself
     raise MissingExtraError(f"{adapter} needs {modules[0].partition('.')[0]}: pip install 'isoflop[{extra}]'")
 

@@ -88,7 +88,7 @@ class LightningRecorder(Base):  # type: ignore[misc]
         if loss is not None:
             self._loss = loss.detach() if self._loss is None else self._loss + loss.detach()
             self._batches += 1
-        if trainer.global_step > 0:
+        if trainer.global_step > self.recorder.step:  # not while gradients of several batches are accumulated
             self.recorder.log(step=int(trainer.global_step), examples=self._examples)
 
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
@@ -99,19 +99,19 @@ class LightningRecorder(Base):  # type: ignore[misc]
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         """Log what the module logged of the validation part."""
         if self.recorder.is_open and not trainer.sanity_checking and trainer.state.fn == "fit":
-            self._log(trainer, self._names.of("val", trainer.callback_metrics))
+            self._log(self._names.of("val", trainer.callback_metrics))
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """Stop metering, and log the training loss since the last validation."""
         if self.recorder.is_open:
             self.recorder.pause()
             if self._batches:
-                self._log(trainer, {})
+                self._log({})
 
     def on_test_end(self, trainer: Any, pl_module: Any) -> None:
         """Log what the module logged of the test part, where the recorder is still open."""
         if self.recorder.is_open:
-            self._log(trainer, self._names.of("test", trainer.callback_metrics))
+            self._log(self._names.of("test", trainer.callback_metrics))
 
     def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Write the record at the end of `fit`, unless the recorder was entered by `with`."""
@@ -123,8 +123,8 @@ class LightningRecorder(Base):  # type: ignore[misc]
         if self.recorder.is_open and not self.recorder.is_entered:
             self.recorder.close(exception)
 
-    def _log(self, trainer: Any, metrics: Mapping[str, Any]) -> None:
+    def _log(self, metrics: Mapping[str, Any]) -> None:
         train_loss = float(self._loss) / self._batches if self._batches else None
         self._loss, self._batches = None, 0
-        step = max(int(trainer.global_step), self.recorder.step)
-        self.recorder.log(step=step, examples=self._examples, train_loss=train_loss, **metrics)
+        at = {"step": self.recorder.step, "examples": self.recorder.examples}
+        self.recorder.log(**at, train_loss=train_loss, **metrics)

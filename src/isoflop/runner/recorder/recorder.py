@@ -21,7 +21,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import msgspec
 
@@ -240,15 +240,17 @@ class Recorder:
         *,
         step: int,
         examples: int,
-        val_error: float | None = None,
-        val_accuracy: float | None = None,
-        val_loss: float | None = None,
-        train_loss: float | None = None,
-        test_error: float | None = None,
-        test_accuracy: float | None = None,
-        test_loss: float | None = None,
+        val_error: SupportsFloat | None = None,
+        val_accuracy: SupportsFloat | None = None,
+        val_loss: SupportsFloat | None = None,
+        train_loss: SupportsFloat | None = None,
+        test_error: SupportsFloat | None = None,
+        test_accuracy: SupportsFloat | None = None,
+        test_loss: SupportsFloat | None = None,
     ) -> None:
-        """Note how far the loop is, and evaluations. Errors and accuracies are fractions, losses in nats.
+        """Note how far the loop is, and evaluations, as numbers or as tensors of one number.
+
+        Errors and accuracies are fractions, losses in nats.
 
         Without a metric it is cheap, and may be called after every step. Calls of one step add up; of each
         metric the last one counts.
@@ -331,9 +333,7 @@ class Recorder:
         try:
             self._progress = msgspec.convert(state[PROGRESS], Progress)
         except (KeyError, msgspec.ValidationError) as error:
-            raise RecorderError(
-                f"recorder.load_state_dict: not what state_dict returned ({error})"
-            ) from error
+            raise RecorderError(f"recorder.load_state_dict: no state of a recorder ({error})") from error
         self._loaded = True
         if self._attempt is not None:
             self._attempt.go_on_from(self._progress)
