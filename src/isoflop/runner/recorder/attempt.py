@@ -104,6 +104,7 @@ class Attempt:
         self._stack = contextlib.ExitStack()
         self._work, self._devices = Work(), Devices(())
         self._meter: RankMeter | None = None
+        self._stopper: background.Stopper | None = None
         self._world = world.find()
         self._number = 1
         self._lost: Heartbeat | None = None
@@ -130,7 +131,7 @@ class Attempt:
         except BaseException:
             self._stack.close()
             raise
-        self._stack.enter_context(background.stopping_by_exception())
+        self._stopper = self._stack.enter_context(background.stopping_by_exception())
         if self.is_main:
             self._stack.enter_context(background.repeating(lambda: self._write_beat(self._latest)))
         self.resume()
@@ -243,6 +244,8 @@ class Attempt:
         Raises:
             OSError: the record cannot be written.
         """
+        if self._stopper:
+            self._stopper.settle()
         try:
             if error is None:
                 self.pause()

@@ -33,20 +33,30 @@ def repeating(action: Callable[[], None]) -> Iterator[None]:
         thread.join()
 
 
-def stopping_by_exception() -> contextlib.AbstractContextManager[None]:
+@contextlib.contextmanager
+def stopping_by_exception() -> Iterator[Stopper]:
     """Have the signals of schedulers raise StopNow inside the context, so that the loop leaves a record.
 
     Only those that nobody handles: a trainer that has handlers of its own keeps them.
     """
     free = [number for number in signals.BESIDE_CTRL_C if signal.getsignal(number) is signal.SIG_DFL]
-    return signals.handled(free, _Stopper(os.getpid()))
+    stopper = Stopper(os.getpid())
+    with signals.handled(free, stopper):
+        yield stopper
 
 
-class _Stopper:
+class Stopper:
     """Signal handler that raises StopNow in the process that made it, once."""
 
     def __init__(self, pid: int) -> None:
         self._pid, self._came = pid, False
+
+    def settle(self) -> None:
+        """Have no further signal interrupt this process: it is ending, and has a record to write.
+
+        torchrun sends one to the processes that are left when another has failed.
+        """
+        self._came = True
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid:  # a forked child, such as a loader, ends as it would have without us
