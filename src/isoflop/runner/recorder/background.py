@@ -59,6 +59,7 @@ class Stopper:
         self._came = True
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Raise StopNow, the first time."""
         if os.getpid() != self._pid:  # a forked child, such as a loader, ends as it would have without us
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
