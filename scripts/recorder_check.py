@@ -370,6 +370,7 @@ def main() -> None:
     logging.disable(logging.WARNING)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     began, work = time.monotonic(), Work(options)
+    parts = [part for part in parts if is_installed(part)]  # which loads them, and takes seconds
     for number, part in enumerate(parts):
         now = time.monotonic()
         ends = now + (began + options.seconds - now) / (len(parts) - number)
@@ -385,17 +386,22 @@ def warm_up(work: Work, net: nn.Module) -> None:
     torch.autograd.backward(loss)
 
 
-def run_part(part: str, work: Work, ends: float) -> None:
-    """Run the widths of a part, the next one only if it should end by `ends` on time.monotonic."""
+def is_installed(part: str) -> bool:
+    """Return whether the framework of a part can be loaded; print what to install if it cannot."""
     try:
-        getattr(isoflop, ADAPTERS.get(part, "Recorder"))  # loads the framework, which takes seconds
+        getattr(isoflop, ADAPTERS.get(part, "Recorder"))
     except ImportError as error:
         print(f"{part}: left out: {error}", flush=True)
-        return
+        return False
+    return True
+
+
+def run_part(part: str, work: Work, ends: float) -> None:
+    """Run the widths of a part, one after the first only if it should end by `ends` on time.monotonic."""
     longest = 0.0
     for width in work.widths:
         began = time.monotonic()
-        if began + longest > ends:
+        if longest and began + longest > ends:
             print(f"{part} w{width}: left out, its time is used up", flush=True)
             continue
         torch.manual_seed(0)
