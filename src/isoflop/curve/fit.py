@@ -174,7 +174,9 @@ def _fit_law(
     scatter = new_run.about(runs.log_y[used], np.log(fitted[used]), trials, free)
     band = predict.band(law, parameters, observed.x, scatter, sample)
     misfit, untested = lack_of_fit.lack_of_fit(
-        law, parameters, unexplained.means_of(chosen, sample), options, band, sample.seed
+        *(law, parameters, unexplained.means_of(chosen, sample), options),
+        within=lack_of_fit.within(band, float(observed.x.max())),
+        seed=sample.seed,
     )
     fit = LawFit(
         law=law.name,

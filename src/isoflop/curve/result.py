@@ -74,8 +74,8 @@ class LackOfFit:
         p_value: of that test.
         runs_p, rolling_p: of the runs of signs alone, and of the errors of one-step rolling extrapolation
             alone (Harvey and Collier 1977); None where there are too few points.
-        exponent_low, exponent_high: -d ln y / d ln x of the bent curve over the lowest and the highest third of
-            the range of ln x.
+        exponent_low, exponent_high: -d ln y / d ln x of the bent curve over the lowest and the highest third
+            of the range of ln x.
         factor_at_10x: y at ten times the largest x if it goes on as it ends, over that of the law.
         rejected: p_value is at most 5%, and y at ten times the largest x is then outside the law's interval.
     """
@@ -116,8 +116,8 @@ class LateDeviation:
         training_loss: whether the training loss was judged too.
         deviates: log_evidence is at least late.EVIDENCE.
         exponent, exponent_without: b of the power law with and without them.
-        at_10x, at_10x_without: y at ten times the largest x by the power law with a floor (the plain one where
-            it cannot be fitted), with and without them.
+        at_10x, at_10x_without: y at ten times the largest x by the power law with a floor, with and without
+            them (by the plain one of fewer than five points).
     """
 
     names: tuple[str, ...]

@@ -1,7 +1,7 @@
 """The bend that points have about a law: the smooth direction that the law itself cannot make.
 
-Near its fit a law is linear in its parameters: what it can explain is the span of its derivatives. The bend is
-the polynomial of ln x, of as low a degree as there are parameters, that is left when that span is projected
+Near its fit a law is linear in its parameters: what it can explain is the span of its derivatives. The bend
+is the polynomial of ln x, of as low a degree as there are parameters, that is left when that span is projected
 out: for a power law the parabola on logarithmic axes. Its coefficient by least squares, over the scatter of
 the configurations about the bent curve, is the statistic of lack_of_fit.py.
 """
@@ -23,8 +23,8 @@ Array = npt.NDArray[np.float64]
 STEP = 1e-5
 """Of the numerical derivative of a law without a form, relative to 1 + the parameter."""
 END = 1 / 3
-"""The slope at an end of the range is the mean over this share of it: at the very end a polynomial is steepest
-and least known."""
+"""The slope at an end of the range is the mean over this share of it: at the very end a polynomial is
+steepest and least known."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,8 +98,11 @@ class Bend:
         return float((curve[3] - curve[2]) / step), float((curve[1] - curve[0]) / step)
 
     def ahead(self, ratio: float) -> float:
-        """Return ln of y at `ratio` times the largest x over the law's there, if the bent curve goes on as the
-        law but for the slope that it has gained or lost over its last third; it does not rise."""
+        """Return ln of y at `ratio` times the largest x over the law's there.
+
+        The bent curve goes on as the law does, but for the slope that it gained or lost over its last third;
+        it does not rise.
+        """
         step = END * self.span
         at_end, before = self.deviates(np.array([0.0, step]))
         law = self.law.log_predict(self.parameters, np.array([0.0, np.log(ratio)]))[0]

@@ -46,9 +46,7 @@ _NOT_SETTINGS = frozenset(
 )
 
 
-def determination(
-    rows: pd.DataFrame, x: str, y: str, log_x: Array, log_y: Array
-) -> Determination | None:
+def determination(rows: pd.DataFrame, x: str, y: str, log_x: Array, log_y: Array) -> Determination | None:
     """Return how far x determines y, with the columns that explain much of the rest; None for few rows.
 
     Args:
@@ -64,7 +62,8 @@ def determination(
     smooth = legendre.legvander((log_x - middle) / half, degree)
     left = _beside(log_y[:, None], smooth)[:, 0]
     x_share = _adjusted(log_y - log_y.mean(), left, degree, 0)
-    candidates = {name: made for name in rows if (made := _design(rows, str(name), x, y)) is not None}
+    names = [str(name) for name in rows]
+    candidates = {name: made for name in names if (made := _design(rows, name, x, y)) is not None}
     named: list[ColumnShare] = []
     taken, basis = degree, smooth
     while len(named) < MOST_NAMED and x_share < UNDETERMINED:

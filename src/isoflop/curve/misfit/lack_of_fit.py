@@ -10,6 +10,8 @@ which holds where scatter grows or shrinks with x too.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
@@ -34,7 +36,12 @@ FLIPS = 999
 
 
 def lack_of_fit(
-    law: Law, parameters: Array, means: Observations, options: FitOptions, band: Band, seed: int
+    law: Law,
+    parameters: Array,
+    means: Observations,
+    options: FitOptions,
+    within: tuple[float, float],
+    seed: int,
 ) -> tuple[LackOfFit | None, str | None]:
     """Return the lack of fit of a law, or None with the reason why it cannot be tested.
 
@@ -43,7 +50,7 @@ def lack_of_fit(
         parameters: its parameters of the sample in row 0, (r, p).
         means: the configuration means that it was fitted to, or that hold the runs it was fitted to.
         options: how it was fitted.
-        band: its curve, with the interval of the mean.
+        within: ends of the interval of ln y of the law's mean at AHEAD times the largest x, less the law's.
         seed: of the sign flips.
     """
     if options.quantile is not None:
@@ -61,7 +68,6 @@ def lack_of_fit(
         return None, "too few configurations for a test"
     low, high = tested.local_exponents()
     ratio = tested.ahead(AHEAD)
-    outside = _outside(band, float(means.x.max()), ratio)
     return (
         LackOfFit(
             method=method,
@@ -71,15 +77,20 @@ def lack_of_fit(
             exponent_low=low,
             exponent_high=high,
             factor_at_10x=float(np.exp(ratio)),
-            rejected=p_value <= LEVEL and outside,
+            rejected=p_value <= LEVEL and not within[0] <= ratio <= within[1],
         ),
         None,
     )
 
 
+Method = Literal[
+    "scatter between configurations", "wild bootstrap", "runs of signs and rolling extrapolation"
+]
+
+
 def _test(
     tested: Bend, means: Observations, few_runs: float | None, rolling: float | None, seed: int
-) -> tuple[str, float | None]:
+) -> tuple[Method, float | None]:
     """Return the method and its p value, None where none can be given.
 
     Args:
@@ -99,8 +110,7 @@ def _test(
     if configs > tested.rank + LEAST_CONFIGS:
         return "wild bootstrap", _wild(tested, cluster, alone, seed)
     known = [p for p in (few_runs, rolling) if p is not None]
-    method = "runs of signs and rolling extrapolation"
-    return method, min(1.0, len(known) * min(known)) if known else None
+    return "runs of signs and rolling extrapolation", min(1.0, len(known) * min(known)) if known else None
 
 
 def _wild(tested: Bend, cluster: npt.NDArray[np.intp], alone: bool, seed: int) -> float:
@@ -124,8 +134,8 @@ def _wild(tested: Bend, cluster: npt.NDArray[np.intp], alone: bool, seed: int) -
     return float((1 + (flipped >= observed * (1 - 1e-9)).sum()) / (1 + FLIPS))
 
 
-def _outside(band: Band, x_max: float, ratio: float) -> bool:
-    """Return whether the law's y at AHEAD times x_max, times e^ratio, lies outside its interval there."""
+def within(band: Band, x_max: float) -> tuple[float, float]:
+    """Return the ends of the interval of ln y of a law's mean at AHEAD times `x_max`, less the law's ln y."""
     at, x = np.log(AHEAD * x_max), np.log(band.x)
     middle, low, high = (float(np.interp(at, x, np.log(side))) for side in (band.y, band.low, band.high))
-    return not low <= middle + ratio <= high
+    return low - middle, high - middle

@@ -1,17 +1,17 @@
-"""Do the largest configurations lie above the curve of the smaller ones: an undertrained top, or a late break?
+"""Do the largest configurations lie above the curve of the smaller ones: undertrained, or a late break?
 
 A test that knows nothing of the curve cannot say: with six points a parabola takes up most of a deviation of
 the last. So the curve is a power law with an irreducible part under priors of published exponents, and the
 evidence for a deviation is a Bayes factor: the likelihood with the largest one or two configurations raised,
 averaged over priors, over that without. By the lemma of Neyman and Pearson no test has more power on average
-over these priors. Level and noise are integrated out in closed form, exponent and irreducible share on a grid.
+over these priors. Level and noise are integrated out in closed form, exponent and irreducible share on a
+grid.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +20,11 @@ from scipy import special, stats
 Array = npt.NDArray[np.float64]
 
 EVIDENCE, EVIDENCE_TOGETHER = 0.8, 0.6
-"""ln of the Bayes factor from which on a deviation is named, by the error alone and with the training loss; set
-on simulated sweeps without one, of 5% noise, so that at most 5% of each kind are named
+"""ln of the Bayes factor from which on a deviation is named, by the error alone and with the training loss;
+set on simulated sweeps without one, of 5% noise, so that at most 5% of each kind are named
 (results/lack-of-fit-simulated)."""
+LEAST_ABOVE = 0.95
+"""... if the deviation is above 0 with this probability: where noise is large, chance gives evidence too."""
 LEAST_CONFIGS = 6
 MOST_CONFIGS = 200
 """Of more configurations the largest so many are looked at."""
@@ -46,12 +48,14 @@ FACTOR_SPREAD = 0.25
 @dataclasses.dataclass(frozen=True)
 class Raised:
     """The largest `top` configurations and ln of the factor by which they lie above the curve of the others:
-    its mean and the ends of its 95% interval. `log_evidence` is that for any deviation."""
+    its mean, the ends of its 95% interval and the probability that it is above 1. `log_evidence` is that for
+    a deviation of one or of two."""
 
     top: int
     log_factor: float
     low: float
     high: float
+    above: float
     log_evidence: float
 
 
@@ -108,26 +112,37 @@ def raised(log_x: Array, log_y: Array) -> Raised:
     finer = _log_likelihoods(curves, _lowered(log_y, top, FINER)) - 0.5 * (FINER / FACTOR_SPREAD) ** 2
     weights = np.exp(finer - special.logsumexp(finer))
     low, high = np.interp((0.025, 0.975), np.cumsum(weights), FINER)
+    above = float(weights[FINER > 1e-9].sum() + 0.5 * weights[np.abs(FINER) <= 1e-9].sum())
     evidence = float(special.logsumexp(of_top) - np.log(len(of_top)))
-    return Raised(top, float(weights @ FINER), float(low), float(high), evidence)
+    return Raised(top, float(weights @ FINER), float(low), float(high), above, evidence)
 
 
-def together(log_x: Array, series: Sequence[Array]) -> float:
-    """Return ln of the evidence of one or two series (n,): of the error, and of the training loss.
+def judge(log_x: Array, log_y: Array, log_loss: Array | None) -> tuple[Raised, float, bool]:
+    """Return how far the largest configurations lie above the curve, and whether that is named.
 
+    Between the two stands ln of the evidence, that of error and training loss together where both are known.
     Of normal errors with correlation r, the logarithms of two likelihood ratios add up over 1 + r. It is
     estimated from the residuals of all configurations but the largest two about parabolas of ln x.
+
+    Args:
+        log_x, log_y: one point a configuration (n,), ordered by x.
+        log_loss: ln of the training loss (n,), None where it is unknown.
     """
-    evidence = [raised(log_x, each).log_evidence for each in series]
-    if len(series) == 1:
-        return evidence[0]
-    design = np.vander(log_x[: -max(TOPS)] - log_x.mean(), 3)
-    left = [
-        each[: -max(TOPS)] - design @ np.linalg.lstsq(design, each[: -max(TOPS)], rcond=None)[0]
-        for each in series
-    ]
-    units = [each / max(float(np.sqrt(np.mean(each**2))), 1e-300) for each in left]
+    seen = raised(log_x, log_y)
+    evidence, least = seen.log_evidence, EVIDENCE
+    if log_loss is not None:
+        both = evidence + raised(log_x, log_loss).log_evidence
+        evidence, least = both / (1 + _correlation(log_x, log_y, log_loss)), EVIDENCE_TOGETHER
+    return seen, evidence, evidence >= least and seen.above >= LEAST_ABOVE
+
+
+def _correlation(log_x: Array, log_y: Array, log_loss: Array) -> float:
+    """Return the correlation, at least 0, of error and training loss between configurations."""
+    others = slice(None, -max(TOPS))
+    design = np.vander(log_x[others] - log_x.mean(), 3)
+    both = np.column_stack([log_y, log_loss])[others]
+    left = both - design @ np.linalg.lstsq(design, both, rcond=None)[0]
+    left = left / np.maximum(np.sqrt(np.mean(left**2, axis=0)), 1e-300)
     freedom = max(0, len(design) - 3)
-    observed = float(np.mean(units[0] * units[1])) * freedom
-    correlation = (observed + CORRELATION * CORRELATION_WEIGHT) / (freedom + CORRELATION_WEIGHT)
-    return sum(evidence) / (1 + max(correlation, 0.0))
+    observed = float(np.mean(left[:, 0] * left[:, 1])) * freedom
+    return max(0.0, (observed + CORRELATION * CORRELATION_WEIGHT) / (freedom + CORRELATION_WEIGHT))

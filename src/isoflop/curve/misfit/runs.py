@@ -1,4 +1,4 @@
-"""Lack of fit along x without replicates: runs of the residuals' signs, and one-step rolling extrapolation."""
+"""Lack of fit along x without replicates: runs of residuals' signs, and one-step rolling extrapolation."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def rolling_p(y: Array, design: Array) -> float | None:
 
     Each point is predicted by least squares from those before it, one step ahead; over their expected
     deviations the errors are independent under the law (recursive residuals of Brown, Durbin and Evans 1975),
-    and their mean over its standard error is Student's t (Harvey and Collier 1977). None with fewer than three.
+    and their mean over its standard error is Student's t (Harvey and Collier 1977). None with fewer than
+    three.
 
     Args:
         y: ln y (n,) over its deviation, ordered by x.

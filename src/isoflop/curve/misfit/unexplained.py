@@ -1,5 +1,7 @@
-"""What a table's fit leaves unexplained, put together for its report: the largest configurations, the columns
-beside x, the exponent at the largest x, and the sentences that say so."""
+"""What a table's fit leaves unexplained, put together for its report.
+
+The largest configurations, the columns beside x, the exponent at the largest x, and the sentences that say so.
+"""
 
 from __future__ import annotations
 
@@ -107,9 +109,12 @@ def unexplained(table: pd.DataFrame, chosen: Points, x: str, y: str, options: Fi
 
 def _settings(rows: pd.DataFrame, chosen: Points) -> pd.DataFrame:
     """Return one row a configuration mean, without the columns that vary within one."""
-    groups = rows.groupby(chosen.mean_of)
-    varies = (groups.nunique(dropna=False) > 1).any()
-    return groups.first()[[name for name in rows if not varies[name]]]
+    first = rows.groupby(chosen.mean_of).head(1)
+    index = chosen.mean_of[rows.index.get_indexer(first.index)]
+    settings = first.iloc[np.argsort(index)]
+    again = settings.iloc[chosen.mean_of].set_index(rows.index)
+    same = [bool(((again[name] == rows[name]) | again[name].isna()).all()) for name in rows]
+    return settings.loc[:, same]
 
 
 def _late(rows: pd.DataFrame, chosen: Points, options: FitOptions) -> LateDeviation | None:
@@ -118,13 +123,10 @@ def _late(rows: pd.DataFrame, chosen: Points, options: FitOptions) -> LateDeviat
     order = np.argsort(-means.v, kind="stable")[-late.MOST_CONFIGS :]
     if len(order) < late.LEAST_CONFIGS:
         return None
-    log_x, log_y = np.log(means.x[order]), means.log_y[order]
-    series = [log_y]
     loss = _mean_log_loss(rows, chosen)
-    if loss is not None:
-        series.append(loss[order])
-    found = late.raised(log_x, log_y)
-    evidence = late.together(log_x, series)
+    found, evidence, named = late.judge(
+        np.log(means.x[order]), means.log_y[order], None if loss is None else loss[order]
+    )
     top = order[-found.top :]
     runs = np.flatnonzero(np.isin(chosen.mean_of, top))
     labels = rows["label" if "label" in rows else "config_id"].astype(str).to_numpy()
@@ -136,7 +138,7 @@ def _late(rows: pd.DataFrame, chosen: Points, options: FitOptions) -> LateDeviat
         factor=Estimate("factor", math.exp(found.log_factor), bounds, "times the curve of the others"),
         log_evidence=evidence,
         training_loss=loss is not None,
-        deviates=evidence >= (late.EVIDENCE if loss is None else late.EVIDENCE_TOGETHER),
+        deviates=named,
         exponent=exponents[0],
         exponent_without=exponents[1],
         at_10x=ahead[0],
@@ -166,7 +168,7 @@ def _with_and_without(
     keep[top] = False
     others = means.take(keep)
     at = np.log(AHEAD * means.x.max())
-    each = []
+    each: list[tuple[float | None, float | None]] = []
     for observed in (means, others):
         if len(np.unique(observed.x)) < 3:
             each.append((None, None))
@@ -206,8 +208,8 @@ def late_note(seen: LateDeviation, y: str) -> str:
     judged = f"{y} and training loss" if seen.training_loss else y
     text = (
         f"the largest {'configuration' if one else 'two configurations'} ({', '.join(seen.names)}) "
-        f"{'lies' if one else 'lie'} above the curve of the smaller ones, {by}, by {judged}: undertrained, or "
-        "the curve breaks there"
+        f"{'lies' if one else 'lie'} above the curve of the smaller ones, {by}, by {judged}: undertrained, "
+        "or the curve breaks there"
     )
     if None in (seen.exponent, seen.exponent_without, seen.at_10x, seen.at_10x_without):
         return text
