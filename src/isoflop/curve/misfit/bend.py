@@ -1,9 +1,9 @@
 """The bend that points have about a law: the smooth direction that the law itself cannot make.
 
 Near its fit a law is linear in its parameters: what it can explain is the span of its derivatives. The bend
-is the polynomial of ln x, of as low a degree as there are parameters, that is left when that span is projected
-out: for a power law the parabola on logarithmic axes. Its coefficient by least squares, over the scatter of
-the configurations about the bent curve, is the statistic of lack_of_fit.py.
+is the polynomial of ln x, of as low a degree as there are parameters, that is left when that span is
+projected out: for a power law the parabola on logarithmic axes. Its coefficient by least squares, over the
+scatter of the configurations about the bent curve, is the statistic of lack_of_fit.py.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ NO_FLOOR = 1 / 6
 MOST_SHARE = 0.95
 CORRELATION, CORRELATION_WEIGHT = 0.5, 4.0
 """The prior of the correlation of error and training loss between configurations, worth four observations."""
-FINER: Array = np.linspace(-0.5, 1.5, 101)
+FINER: Array = np.linspace(-0.4, 1.2, 65)
 FACTOR_SPREAD = 0.25
 """Deviations of ln y on which the factor's interval is found, and the s.d. of their prior, normal about 0."""
 
@@ -89,7 +89,9 @@ def _log_likelihoods(curves: Array, log_y: Array) -> Array:
     squares = (centred**2).sum(axis=1)[:, None] - 2 * centred @ curves.T + (curves**2).sum(axis=1)
     freedom = NOISE_FREEDOM + log_y.shape[1] - 1
     spread = np.maximum(squares, 0.0) + NOISE_FREEDOM * NOISE**2
-    return np.asarray(special.logsumexp(_priors()[2] - 0.5 * freedom * np.log(spread), axis=1))
+    each = _priors()[2] - 0.5 * freedom * np.log(spread)
+    most = each.max(axis=1)
+    return np.asarray(most + np.log(np.exp(each - most[:, None]).sum(axis=1)))
 
 
 def _lowered(log_y: Array, top: int, by: Array) -> Array:

@@ -1,6 +1,6 @@
 """What a table's fit leaves unexplained, put together for its report.
 
-The largest configurations, the columns beside x, the exponent at the largest x, and the sentences that say so.
+The largest configurations, the columns beside x, the exponent at the largest x, and the sentences on them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from isoflop.curve.laws import LAWS, FitOptions, Law
+from isoflop.curve.laws import LAWS, PLAIN, FitOptions, Law
 from isoflop.curve.misfit import late, local_exponent
 from isoflop.curve.misfit.determination import determination
 from isoflop.curve.misfit.local_exponent import CurveDraws
@@ -98,13 +98,18 @@ def unexplained(table: pd.DataFrame, chosen: Points, x: str, y: str, options: Fi
         x, y: names of the columns of the axes.
         options: how the laws are fitted.
     """
-    rows = table.drop_duplicates("run_id").set_index("run_id", drop=False)
-    rows = rows.loc[[run_id for run_id in chosen.run_ids if run_id in rows.index]]
-    if len(rows) != len(chosen.run_ids):  # ids that are no text in the table
-        return Unexplained(None, None)
     means = chosen.means
-    determined = determination(_settings(rows, chosen), x, y, np.log(means.x), means.log_y)
-    return Unexplained(_late(rows, chosen, options), determined)
+    settings = _settings(_rows(table, chosen), chosen)
+    return Unexplained(
+        late_of(table, chosen, options) if options.quantile is None else None,
+        determination(settings, x, y, np.log(means.x), means.log_y),
+    )
+
+
+def _rows(table: pd.DataFrame, chosen: Points) -> pd.DataFrame:
+    """Return the rows of the runs of a fit, in their order."""
+    rows = table.set_index(table["run_id"].astype(str))
+    return rows[~rows.index.duplicated()].loc[list(chosen.run_ids)]
 
 
 def _settings(rows: pd.DataFrame, chosen: Points) -> pd.DataFrame:
@@ -117,9 +122,15 @@ def _settings(rows: pd.DataFrame, chosen: Points) -> pd.DataFrame:
     return settings.loc[:, same]
 
 
-def _late(rows: pd.DataFrame, chosen: Points, options: FitOptions) -> LateDeviation | None:
-    """Return the largest configurations beside the curve of the others; None for too few."""
-    means = chosen.means
+def late_of(table: pd.DataFrame, chosen: Points, options: FitOptions = PLAIN) -> LateDeviation | None:
+    """Return the largest configurations beside the curve of the others; None for too few.
+
+    Args:
+        table: one row a run.
+        chosen: the points.
+        options: how the laws are fitted.
+    """
+    means, rows = chosen.means, _rows(table, chosen)
     order = np.argsort(-means.v, kind="stable")[-late.MOST_CONFIGS :]
     if len(order) < late.LEAST_CONFIGS:
         return None
