@@ -53,5 +53,5 @@ def bending(
 
 
 def said(seen: LackOfFit | None) -> str:
-    """Return what stands beside a rejected exponent, from the semicolon on; empty where it is not rejected."""
+    """Return what stands beside a rejected exponent, semicolon first; empty where it is not rejected."""
     return f"; that line is rejected: {misfit.change(seen)}" if seen is not None and seen.rejected else ""

@@ -34,7 +34,7 @@ class Exponent:
     """One line through log10(1/error) against log10 compute.
 
     `alpha` = 1/slope: error falls with the alpha-th root of compute. `inverse_alpha` is what regressing
-    compute on error gives, R^2 / slope, always the smaller; None for a quantile. `lack_of_fit` is None for a quantile too.
+    compute on error gives, R^2 / slope, always the smaller; it and `lack_of_fit` are None for a quantile.
     """
 
     line: str

@@ -31,7 +31,8 @@ def section(result: PublishedResult, folder: Path) -> PaperSection:
         f"{result.family_rule}; intervals resample whole families, since the models of one are not "
         f"independent.",
         f"Error falls with the {number(mean.alpha.value)}th root of {_compute(result)} "
-        f"({interval(mean.alpha.interval)}){said(mean.lack_of_fit)}. The paper's figure for ImageNet, per network pass, is about "
+        f"({interval(mean.alpha.interval)}){said(mean.lack_of_fit)}. "
+        "The paper's figure for ImageNet, per network pass, is about "
         f"{value:g} ({low:g} to {high:g}) [M]. Regressing compute on error instead would "
         f"give "
         f"{number(mean.inverse_alpha.value if mean.inverse_alpha else None)}: the scatter alone (R² "
