@@ -20,10 +20,15 @@ def sweep(truth, top=0, factor=1.0, noise=0.03, seed=0, configs=30):
     return np.log(x), np.log(truth(x)) + raised + noise * np.random.default_rng(seed).standard_normal(configs)
 
 
+def judged(*args, loss=None, **kwargs):
+    x, y = sweep(*args, **kwargs)
+    return late.judge(x, y, loss)
+
+
 @pytest.mark.parametrize("truth", [power_law, floored])
 @pytest.mark.parametrize("top", [1, 2])
 def test_a_raised_top_is_named_with_its_factor(truth, top):
-    seen, evidence, named = late.judge(*sweep(truth, top, 1.3), None)
+    seen, evidence, named = judged(truth, top, 1.3)
     assert named
     assert evidence > 3
     assert seen.top == top
@@ -33,12 +38,12 @@ def test_a_raised_top_is_named_with_its_factor(truth, top):
 
 @pytest.mark.parametrize("truth", [power_law, floored])
 def test_a_top_on_the_curve_is_not_named(truth):
-    named = [late.judge(*sweep(truth, seed=seed, configs=12, noise=0.05), None)[2] for seed in range(60)]
+    named = [judged(truth, seed=seed, configs=12, noise=0.05)[2] for seed in range(60)]
     assert np.mean(named) <= 0.12
 
 
 def test_large_scatter_is_no_evidence():
-    named = [late.judge(*sweep(power_law, seed=seed, configs=12, noise=0.3), None)[2] for seed in range(40)]
+    named = [judged(power_law, seed=seed, configs=12, noise=0.3)[2] for seed in range(40)]
     assert np.mean(named) <= 0.1
 
 

@@ -71,13 +71,14 @@ class Bend:
                 standard error is then that of clusters (CR0); None where each has one, and the scatter about
                 the bent curve is pooled.
         """
-        left = residual - (residual @ self.basis) @ self.basis.T
-        size = left @ self.direction
+        # The bend is orthogonal to the law's span, so that no projection is needed for its coefficient.
+        size, along = residual @ self.direction, residual @ self.basis
         if cluster is None:
-            rest = left - size[:, None] * self.direction
-            freedom = left.shape[1] - self.rank - 1
-            error = np.sqrt(np.einsum("rn,rn->r", rest, rest) / freedom)
+            rest = np.einsum("rn,rn->r", residual, residual) - np.einsum("rk,rk->r", along, along) - size**2
+            freedom = residual.shape[1] - self.rank - 1
+            error = np.sqrt(np.maximum(rest, 0.0) / freedom)
         else:
+            left = residual - along @ self.basis.T
             sums = np.zeros((len(left), int(cluster.max()) + 1))
             np.add.at(sums.T, cluster, (left * self.direction).T)
             error = np.sqrt(np.einsum("rc,rc->r", sums, sums))

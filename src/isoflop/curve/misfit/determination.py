@@ -29,8 +29,9 @@ LEVEL = 0.01
 """... and an F test over all columns says so (Bonferroni)."""
 LEAST_ROWS = 8
 LEAST_FREEDOM = 3
-MOST_LEVELS = 0.34
-"""A column with more values than this share of the rows is an identifier if text, a number if numeric."""
+MOST_LEVELS, MOST_LEVELS_SHARE = 50, 0.34
+"""A column of more values, or of more than this share of the rows, is an identifier if text, and enters as a
+number if numeric."""
 MOST_NAMED = 3
 UNDETERMINED = 0.9
 """Below this share that x explains a column is worth a note."""
@@ -139,7 +140,7 @@ def _design(rows: pd.DataFrame, name: str, x: str, y: str) -> Array | None:
     values = rows[name]
     if values.isna().any() or values.nunique() < 2:
         return None
-    few = values.nunique() <= max(2, math.floor(MOST_LEVELS * len(rows)))
+    few = values.nunique() <= min(MOST_LEVELS, max(2, math.floor(MOST_LEVELS_SHARE * len(rows))))
     if few:
         return np.asarray(pd.get_dummies(values.astype(str), drop_first=True), dtype=float)
     numbers = [columns.number(value) for value in values]

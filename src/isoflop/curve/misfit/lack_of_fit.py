@@ -33,6 +33,8 @@ SIGNS_FROM = 16
 """From so many configurations on signs are flipped: of fewer, flips are too few for a tail of 5%, and reject
 too often (simulated: results/lack-of-fit-simulated)."""
 FLIPS = 999
+_ELEMENTS = 1 << 21
+"""Elements (flips x points) that are held in memory together."""
 
 
 def lack_of_fit(
@@ -129,9 +131,13 @@ def _wild(tested: Bend, cluster: npt.NDArray[np.intp], alone: bool, seed: int) -
     leverage = np.clip(np.einsum("nk,nk->n", tested.basis, tested.basis), 0.0, 0.95)
     left = left / np.sqrt(1 - leverage)
     generator = np.random.default_rng(seed)
-    signs = np.where(generator.random((FLIPS, int(cluster.max()) + 1)) < 0.5, -1.0, 1.0)
-    flipped = np.abs(tested.statistic(left * signs[:, cluster], of_clusters))
-    return float((1 + (flipped >= observed * (1 - 1e-9)).sum()) / (1 + FLIPS))
+    farther, rows = 0, max(1, _ELEMENTS // len(left))
+    for first in range(0, FLIPS, rows):
+        shape = (min(rows, FLIPS - first), int(cluster.max()) + 1)
+        signs = np.where(generator.random(shape) < 0.5, -1.0, 1.0)
+        flipped = np.abs(tested.statistic(left * signs[:, cluster], of_clusters))
+        farther += int((flipped >= observed * (1 - 1e-9)).sum())
+    return (1 + farther) / (1 + FLIPS)
 
 
 def within(band: Band, x_max: float) -> tuple[float, float]:

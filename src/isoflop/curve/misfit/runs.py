@@ -10,6 +10,9 @@ from scipy import stats
 
 Array = npt.NDArray[np.float64]
 
+WORST_CONDITION = 1e5
+MOST_COUNTED = 300
+"""Orders of more signs are not counted: their runs are normal."""
 LEAST_OF_EACH = 2
 """Fewer residuals of one sign than this make no test of runs."""
 
@@ -17,15 +20,20 @@ LEAST_OF_EACH = 2
 def runs_p(residual: Array) -> float | None:
     """Return the probability of as few runs of signs as residuals (n,), ordered by x, have.
 
-    Exact, for signs in random order (Wald and Wolfowitz 1940); None where too few are of one sign.
+    Exact up to MOST_COUNTED signs in random order (Wald and Wolfowitz 1940), normal beyond; None where too few
+    are of one sign.
     """
     signs = np.sign(residual[residual != 0])
     above, below = int((signs > 0).sum()), int((signs < 0).sum())
     if min(above, below) < LEAST_OF_EACH:
         return None
     runs = 1 + int((signs[1:] != signs[:-1]).sum())
+    n, pairs = above + below, 2.0 * above * below
+    if n > MOST_COUNTED:
+        variance = pairs * (pairs - n) / (n**2 * (n - 1))
+        return float(stats.norm.cdf((runs + 0.5 - pairs / n - 1) / math.sqrt(variance)))
     ways = sum(_ways(count, above, below) for count in range(2, runs + 1))
-    return ways / math.comb(above + below, above)
+    return ways / math.comb(n, above)
 
 
 def _ways(runs: int, above: int, below: int) -> int:
@@ -51,14 +59,22 @@ def rolling_p(y: Array, design: Array) -> float | None:
         design: derivatives (n, k) of the law over the same, or an orthonormal basis of them.
     """
     n, k = design.shape
+    # The first points may all but coincide: what they predict says nothing, and loses all digits.
+    start = k
+    while start < n and np.linalg.cond(design[:start]) > WORST_CONDITION:
+        start += 1 + start // 8
+    if start >= n:
+        return None
+    inverse = np.linalg.inv(design[:start].T @ design[:start])
+    moment = design[:start].T @ y[:start]
     errors = []
-    for i in range(k, n):
-        before, at = design[:i], design[i]
-        if np.linalg.matrix_rank(before) < k:
-            continue
-        predicted = at @ np.linalg.lstsq(before, y[:i], rcond=None)[0]
-        leverage = at @ np.linalg.pinv(before.T @ before) @ at
-        errors.append((y[i] - predicted) / np.sqrt(1 + leverage))
+    for at, value in zip(design[start:], y[start:], strict=True):
+        # Recursive least squares: each point updates the inverse of the normal matrix by its rank-one part.
+        along = inverse @ at
+        leverage = float(at @ along)
+        errors.append((value - along @ moment) / np.sqrt(1 + leverage))
+        inverse = inverse - np.outer(along, along) / (1 + leverage)
+        moment = moment + value * at
     if len(errors) < 3 or np.ptp(errors) == 0:
         return None
     t = np.mean(errors) / (np.std(errors, ddof=1) / np.sqrt(len(errors)))
