@@ -20,8 +20,8 @@ LEAST_OF_EACH = 2
 def runs_p(residual: Array) -> float | None:
     """Return the probability of as few runs of signs as residuals (n,), ordered by x, have.
 
-    Exact up to MOST_COUNTED signs in random order (Wald and Wolfowitz 1940), normal beyond; None where too few
-    are of one sign.
+    Exact up to MOST_COUNTED signs in random order (Wald and Wolfowitz 1940), normal beyond; None where too
+    few are of one sign.
     """
     signs = np.sign(residual[residual != 0])
     above, below = int((signs > 0).sum()), int((signs < 0).sum())

@@ -82,8 +82,8 @@ def _beside(result: OverparameterisedResult) -> str:
     return (
         f"The classification error falls as compute to the power −{estimate(compute.exponent)}, so that k "
         f"times less takes k^{number(compute.alpha.value)} compute{said(compute.lack_of_fit)}. It is what "
-        "the paper measured in practice, and not what the argument bounds: a probability may be far off where "
-        "the class is right."
+        "the paper measured in practice, and not what the argument bounds: a probability may be far off "
+        "where the class is right."
     )
 
 
