@@ -177,7 +177,7 @@ class LawFit:
     extrapolation_log_rmse: float | None
     warnings: tuple[str, ...]
     lack_of_fit: LackOfFit | None = None
-    lack_of_fit_reason: str | None = None
+    lack_of_fit_reason: str | None = "not tested"
 
 
 @dataclasses.dataclass(frozen=True)

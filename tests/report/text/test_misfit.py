@@ -34,8 +34,8 @@ def test_the_sentence_says_how_the_exponent_changes_what_that_changes_and_what_t
     assert misfit.sentence(report, "power_law_ols") == (
         "That law is rejected: the exponent is 0.310 over the lowest third of ln x and 0.120 over the "
         "highest (p = 0.0042, wild bootstrap), so that error comes to 1.50 times what it predicts at 10 "
-        "times the largest x; at the largest x the averaged local exponent is 0.110 (0.0800 to 0.140), alpha = "
-        "9.09 (7.10 to 12.5)."
+        "times the largest x; at the largest x the averaged local exponent is 0.110 (0.0800 to 0.140), "
+        "alpha = 9.09 (7.10 to 12.5)."
     )
     assert misfit.sentence(report, "power_law") == ""
     least = dataclasses.replace(BENT, p_value=0.001)
