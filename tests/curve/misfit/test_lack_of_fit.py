@@ -191,3 +191,9 @@ def test_on_the_frontier_only_its_means_are_of_law():
     seen = report.fits[0].lack_of_fit
     assert seen.p_value < 0.001
     assert seen.exponent_low == pytest.approx(0.27, abs=0.02)
+
+
+def test_points_on_a_law_to_all_digits_reject_it_nowhere(make_sweep):
+    for configs in range(6, 30):
+        seen, _ = of_law(make_sweep(power_law, configs=configs, noise=0.0), within=(-1e-12, 1e-12))
+        assert not seen.rejected

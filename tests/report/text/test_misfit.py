@@ -57,6 +57,12 @@ def test_lines_name_every_rejected_law_once(report):
     )
     assert lines[1].startswith("at the largest x the averaged local exponent is 0.110")
     assert len(misfit.rejections(dataclasses.replace(report, local_exponent=None))) == 1
+    # A law without an exponent needs none in its place.
+    other = dataclasses.replace(report.fits[1], lack_of_fit=BENT)
+    assert other.paper_alpha is None
+    alone = dataclasses.replace(report, fits=(other, *report.fits[2:]))
+    assert len(misfit.rejections(alone)) == 1
+    assert misfit.sentence(alone, other.law).endswith("at 10 times the largest x.")
 
 
 def test_the_tables_of_the_page_mark_the_law_and_say_why(report):

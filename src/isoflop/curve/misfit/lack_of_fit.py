@@ -27,6 +27,8 @@ Array = npt.NDArray[np.float64]
 LEVEL = 0.05
 AHEAD = 10.0
 """The size of a misfit is what it changes at this many times the largest x."""
+LEAST_CHANGE = 1e-3
+"""... of ln y, at least: points that lie on a law to all digits scatter by rounding."""
 LEAST_CONFIGS = 5
 """With fewer configurations than this their scatter is not known."""
 SIGNS_FROM = 16
@@ -79,7 +81,7 @@ def lack_of_fit(
             exponent_low=low,
             exponent_high=high,
             factor_at_10x=float(np.exp(ratio)),
-            rejected=p_value <= LEVEL and not within[0] <= ratio <= within[1],
+            rejected=p_value <= LEVEL and abs(ratio) > LEAST_CHANGE and not within[0] <= ratio <= within[1],
         ),
         None,
     )

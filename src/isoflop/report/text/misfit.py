@@ -51,12 +51,15 @@ def sentence(report: FitReport, name: str) -> str:
     said = (
         f"That law is rejected: {change(fit.lack_of_fit)}, so that {noun} comes to {ahead(fit.lack_of_fit)}"
     )
-    end = instead(report)
+    end = instead(report) if fit.paper_alpha is not None else ""
     return f"{said}; {end}." if end else f"{said}."
 
 
 def rejections(report: FitReport) -> tuple[str, ...]:
-    """Return a line on the rejected laws, with the power law's bend, and one on what to quote instead."""
+    """Return a line on the rejected laws, with the power law's bend, and one on what to quote instead.
+
+    The second only where a power law is among them: the others have no exponent to be quoted.
+    """
     out = [fit for fit in report.fits if rejected(fit)]
     if not out:
         return ()
@@ -65,5 +68,5 @@ def rejections(report: FitReport) -> tuple[str, ...]:
     assert first.lack_of_fit is not None
     lines = [f"{REJECTED}: {names}. About {first.law} the points bend: {change(first.lack_of_fit)}"]
     lines[0] += f", {ahead(first.lack_of_fit)}"
-    end = instead(report)
+    end = instead(report) if first.paper_alpha is not None else ""
     return (*lines, end) if end else tuple(lines)
