@@ -176,12 +176,11 @@ def _forecast(fits, tested_ratio) -> Forecast:
     by_law = {fit.law: fit for fit in fits}
     names = ("power_law_floor", "m3", "m4", "broken_power_law")
     return Forecast(
-        members=tuple(Member(name, recent, 0.125, 0.15) for recent in (False, True) for name in names),
+        members=tuple(Member(name, 0.125, drifting) for drifting in (False, True) for name in names),
         band=by_law["power_law_floor"].band,
         horizons=HORIZONS,
         extrapolation_log_rmse=0.15,
         tested_ratio=tested_ratio,
-        error_growth=0.1,
         calibration=(Calibration(0.5, 0.6, 40), Calibration(0.8, 0.85, 40), Calibration(0.95, 0.9, 40)),
         warnings=("a synthetic word on the forecast",),
     )

@@ -14,7 +14,7 @@ from isoflop.curve import law_names
 from isoflop.table import held_out
 from isoflop.table.left_out import Excluded as Excluded  # part of the results, whoever leaves a row out
 
-SCHEMA = 3
+SCHEMA = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,8 +185,8 @@ class Member:
     """A law's weight in the forecast. `drifting`: the curve may drift away from it (forecast/drift.py)."""
 
     law: str
-    drifting: bool
     weight: float
+    drifting: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,12 +211,12 @@ class Forecast:
 
     members: tuple[Member, ...]
     band: Band
-    local_exponent: Estimate
     horizons: tuple[HorizonError, ...]
     extrapolation_log_rmse: float | None
     tested_ratio: float | None
     calibration: tuple[Calibration, ...]
     warnings: tuple[str, ...]
+    local_exponent: Estimate | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from isoflop.curve import forms
-from isoflop.curve.forecast import average, rolling
+from isoflop.curve.forecast import rolling
 from isoflop.curve.laws import LAWS, PLAIN
 
 X = np.geomspace(1, 1e5, 20)
@@ -33,12 +33,12 @@ def test_too_few_scales_leave_no_cut(make_observations):
     assert rolling.score(cuts.ahead, cuts.ahead) is None
 
 
-@pytest.mark.parametrize("name", average.MEMBERS)
+@pytest.mark.parametrize("name", ["power_law_floor", "m3", "m4", "broken_power_law"])
 def test_predictions_do_not_look_above_the_cut(name, make_observations):
     """Other y above a cut leave its predictions unchanged, bit for bit."""
     y = _noisy()
     points = make_observations(X, y)
-    where = average.cuts(points)
+    where = rolling.usual_cuts(points)
     form, z = LAWS[name].form, np.linspace(-11, 2, 9)
     before = rolling.predict(form, points, where.at, None, z)
     for i, at in enumerate(where.at):
@@ -46,29 +46,19 @@ def test_predictions_do_not_look_above_the_cut(name, make_observations):
         assert above.any()
         other = make_observations(X, np.where(above, y * np.random.default_rng(i).uniform(0.3, 3, 20), y))
         after = rolling.predict(form, other, where.at, None, z)
-        assert np.array_equal(after[:, i], before[:, i])
+        assert np.array_equal(after[i], before[i])
         assert i == 0 or not np.array_equal(after, before), "cuts of larger x see them"
 
 
 def test_the_fit_below_a_cut_is_that_of_the_points_below_it_alone(make_observations):
     points = make_observations(X, _noisy())
-    where = average.cuts(points)
+    where = rolling.usual_cuts(points)
     for i, at in enumerate(where.at):
         below = points.v >= at - 1e-3
         kept = make_observations(X[below], points.y[below])
         own = rolling.predict(forms.POWER_LAW, kept, np.zeros(1), None, np.array([0.5]))
         shifted = rolling.predict(forms.POWER_LAW, points, where.at, None, np.array([0.5 - at]))
-        np.testing.assert_allclose(own[:, 0], shifted[:, i], atol=1e-3)
-
-
-def test_recent_fits_weigh_points_down_with_their_distance_below_the_cut(make_observations):
-    points = make_observations(X, _noisy())
-    at = np.array([np.log(10.0)])
-    plain, recent = (rolling.weights(points, at, recent=r)[0] for r in (False, True))
-    below = X.max() / 10 * 1.001 >= X
-    assert np.array_equal(plain, below.astype(float))
-    expected = np.where(below, (X / (X.max() / 10)) ** (1 / rolling.RECENT), 0)
-    np.testing.assert_allclose(recent, expected, rtol=1e-9)
+        np.testing.assert_allclose(own[0], shifted[i], atol=1e-3)
 
 
 def test_horizons_and_score_are_the_roots_of_the_mean_squares():
@@ -83,9 +73,9 @@ def test_horizons_and_score_are_the_roots_of_the_mean_squares():
 
 def test_the_law_that_made_the_points_extrapolates_them_best(make_observations):
     points = make_observations(X, 0.05 + 0.6 * X**-0.3)
-    where = average.cuts(points)
+    where = rolling.usual_cuts(points)
     scores = {
-        n: rolling.score(where.ahead, average.errors(LAWS[n], points, where, PLAIN)[0])
+        n: rolling.score(where.ahead, rolling.errors(LAWS[n], points, where, PLAIN))
         for n in LAWS
         if LAWS[n].form is not None
     }

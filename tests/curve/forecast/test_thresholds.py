@@ -1,10 +1,9 @@
-"""Which cuts there are, which horizon a prediction counts at, and which laws are members: both sides."""
+"""Which cuts there are, which horizon a prediction counts at: both sides."""
 
 import numpy as np
 import pytest
 
-from isoflop.curve.forecast import average, rolling
-from isoflop.curve.laws import PLAIN
+from isoflop.curve.forecast import rolling
 
 
 def horizon_of(ratio):
@@ -57,60 +56,9 @@ def test_there_are_eight_cuts_at_most(make_observations):
     assert len(rolling.cuts(observed(make_observations, x[:11]), 4).at) == 7
 
 
-def test_the_weight_of_a_recent_fit_falls_e_fold_in_half_a_decade():
-    assert rolling.fading(np.array([0.0, 1.2, 2.4])) == pytest.approx([1.0, np.exp(-1), np.exp(-2)])
-    assert rolling.fading(np.array([-1.0])) == pytest.approx([1.0])
-
-
-@pytest.mark.parametrize(("scales", "members"), [(4, 0), (5, 2), (6, 2), (7, 3), (8, 4)])
-def test_a_law_is_a_member_with_two_scales_to_spare(make_observations, scales, members):
-    # power_law_floor and m3 have three parameters, m4 five, the broken power law six.
-    laws = average.eligible(observed(make_observations, 2.0 ** np.arange(scales)))
-    assert [law.free_parameters for law in laws] == [3, 3, 5, 6][:members]
-
-
 @pytest.mark.parametrize(("scales", "below"), [(7, 4), (9, 4), (10, 5), (12, 6), (20, 6)])
 def test_half_of_the_scales_lie_below_a_cut_but_four_to_six(make_observations, scales, below, monkeypatch):
     asked = []
     monkeypatch.setattr(rolling, "cuts", lambda _, least: asked.append(least))
-    average.cuts(observed(make_observations, 2.0 ** np.arange(scales)))
+    rolling.usual_cuts(observed(make_observations, 2.0 ** np.arange(scales)))
     assert asked == [below]
-
-
-def test_weights_are_inverse_to_the_errors_beyond_a_thousandth():
-    assert average._shares(np.array([0.1, 0.3])) == pytest.approx([0.75, 0.25], rel=1e-3)
-    # Errors far below 0.001 do not tell laws apart: 1 / 0.001 against 1 / hypot(0.001, 0.001).
-    assert average._shares(np.array([0.0, 1e-3])) == pytest.approx(
-        np.array([1.0, 2**-0.5]) / (1 + 2**-0.5), rel=1e-9
-    )
-
-
-def test_weights_at_a_cut_come_from_the_cuts_below_it():
-    each = np.array([[9.0, 0.01, 0.04], [9.0, 0.09, 0.04]])
-    weights = average._nested(each)
-    expected = average._shares(np.sqrt([0.025, 0.065]))
-    assert weights[0] == pytest.approx(expected)
-    assert weights[1] == pytest.approx([0.5, 0.5])
-    assert weights[2] == pytest.approx([0.5, 0.5])
-
-
-def test_the_errors_model_is_recovered():
-    ahead = np.log([2.0, 3.0, 4.0, 8.0])
-    missed = np.sqrt(0.1**2 + (0.2 * ahead) ** 2)
-    assert average._error_model(ahead, missed) == pytest.approx((0.1, 0.2))
-
-
-def test_short_extrapolations_are_judged_as_those_of_one_and_a_half(make_observations):
-    """Two members, scored by hand at cuts whose points lie at ratios of 1.2 and of 8."""
-    assert pytest.approx(1.5) == average.LEAST_RATIO
-    points = observed(make_observations, np.r_[1.2 ** np.arange(8.0), 30.0])
-    mixture = average.average(points, PLAIN)
-    assert mixture is not None
-    where = average.cuts(points)
-    missed = np.concatenate(
-        np.stack([average.errors(law, points, where, PLAIN) for law in mixture.laws], axis=1)
-    )
-    judged = np.isfinite(where.ahead)
-    scaled = np.where(judged, missed / np.log(np.maximum(np.exp(where.ahead), 1.5)), 0.0)
-    each = (scaled**2).sum(axis=2) / judged.sum(axis=1)
-    assert mixture.weights == pytest.approx(average._shares(np.sqrt(each.mean(axis=1))))

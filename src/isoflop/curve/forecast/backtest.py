@@ -44,7 +44,7 @@ def backtest(observed: Observations, options: FitOptions) -> Backtest:
     inside: list[Array] = []
     for i, cut in enumerate(where.at):
         judged = np.isfinite(where.ahead[i])
-        below = rolling.subset(observed, observed.v >= cut - rolling.FINER)
+        below = observed.take(observed.v >= cut - rolling.FINER)
         made = predictive(below, options, particles=PARTICLES)
         run = made.draws(where.ahead[i, judged], DRAWS).run
         log_y = observed.log_y[judged]

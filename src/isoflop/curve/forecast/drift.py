@@ -17,7 +17,7 @@ Array = npt.NDArray[np.float64]
 
 MEMORY = 0.8
 """e-folds of x over which the local exponent returns to the law's."""
-OUTLIERS = 0.04
+OUTLIERS = 0.03
 """Share of points whose noise is OUTLIER times as large, where nothing drifts."""
 OUTLIER = 5.0
 

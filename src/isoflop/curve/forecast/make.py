@@ -31,7 +31,7 @@ def forecast(observed: Observations, at: Array, options: FitOptions, level: floa
     tested = backtest(observed, options)
     return Forecast(
         members=tuple(
-            Member(each.member.prior.law, each.member.drifting, float(weight))
+            Member(each.member.prior.law, float(weight), each.member.drifting)
             for each, weight in zip(made.posteriors, made.weights, strict=True)
         ),
         band=band(made, at, float(observed.x.max()), level),
@@ -66,7 +66,7 @@ def _local_exponent(made: Predictive, level: float) -> Estimate:
     draws = made.local_exponents()
     middle, low, high = np.quantile(draws, (0.5, 0.5 - level / 2, 0.5 + level / 2))
     interval = Interval(float(low), float(high))
-    return Estimate("local_b_at_x_max", float(middle), interval, "decades of y per decade of x, at x_max")
+    return Estimate("local_exponent", float(middle), interval, "decades of y per decade of x, at x_max")
 
 
 def _warnings(tested: Backtest) -> tuple[str, ...]:

@@ -104,9 +104,9 @@ SIGMOID = Prior("m4", 4, forms.m4, _sigmoid)
 LEARNING_CURVE = Prior("power_law_floor", 2, forms.power_law_floor, _floor(0.5, 0.9))
 
 MEMBERS = (
-    Member(POWER, drifting=False, weight=0.50),
-    Member(FLOOR, drifting=False, weight=0.15),
-    Member(BROKEN, drifting=False, weight=0.08),
+    Member(POWER, drifting=False, weight=0.60),
+    Member(FLOOR, drifting=False, weight=0.13),
+    Member(BROKEN, drifting=False, weight=0.07),
     Member(SIGMOID, drifting=False, weight=0.10),
-    Member(LEARNING_CURVE, drifting=True, weight=0.17),
+    Member(LEARNING_CURVE, drifting=True, weight=0.10),
 )

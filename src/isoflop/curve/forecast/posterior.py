@@ -24,11 +24,11 @@ NOISE, NOISE_SPREAD = math.log(0.03), 0.8
 """Prior of ln of the noise's standard deviation in ln y: 0.6% to 15%, two standard deviations."""
 DRIFT, DRIFT_SPREAD = math.log(0.05), 0.5
 """Prior of ln of the standard deviation of the local exponent about the law's."""
-LEVEL_SPREAD = 0.7
+LEVEL_SPREAD = 0.3
 """Prior standard deviation of ln y at x_max about the end of a line through the upper half of the points."""
 KEPT = 0.5
 """Share of the particles' effective number that a step of the tempering keeps."""
-MOVES = 3
+MOVES = 5
 SCALE = 2.38
 """Of a Metropolis step, over the root of the dimension (Roberts, Gelman and Gilks 1997)."""
 DECIMALS = 12

@@ -140,7 +140,10 @@ def _drift_at(each: Posterior, log_x: Array) -> tuple[Array, Array]:
     reach, growth = move.reach[:, None], move.level[:, None]
     level = level + reach * path.slope[-1]
     variance = (
-        variance + 2 * reach * path.cross[-1] + reach**2 * path.slope_variance[-1] + growth * each.drift_size**2
+        variance
+        + 2 * reach * path.cross[-1]
+        + reach**2 * path.slope_variance[-1]
+        + growth * each.drift_size**2
     )
     return level.T, np.maximum(variance, 0.0).T
 

@@ -85,13 +85,6 @@ def usual_cuts(observed: Observations) -> Cuts:
     return cuts(observed, int(np.clip(scales // 2, LEAST_BELOW, MOST_BELOW)))
 
 
-def subset(observed: Observations, keep: npt.NDArray[np.bool_]) -> Observations:
-    """Return the points of `keep` (n,)."""
-    trials = None if observed.trials is None else observed.trials[keep]
-    x, y, config = observed.x[keep], observed.y[keep], observed.config[keep]
-    return Observations(x, y, config, observed.repeats[keep], trials, observed.seed_variance)
-
-
 def predict(form: Form, observed: Observations, at: Array, level: float | None, z: Array) -> Array:
     """Return ln y (c, m) predicted by fits to the points at or below each cut.
 

@@ -52,7 +52,12 @@ def local_exponent(draws: CurveDraws, configs: int, laws: tuple[str, ...]) -> Lo
     if bootstrap.enough_configs(configs, FREE) and len(slopes) > 1:
         low, high = (float(end) for end in bootstrap.interval(slopes[1:], configs, FREE))
         ends = Interval(min(low, value), max(high, value))
-    exponent = Estimate("local_exponent", value, ends, UNIT)
+    return of_estimate(Estimate("local_exponent", value, ends, UNIT), laws)
+
+
+def of_estimate(exponent: Estimate, laws: tuple[str, ...]) -> LocalExponent:
+    """Return an exponent beside its inverse, which is None where y does not fall."""
+    value, ends = exponent.value, exponent.interval
     if value <= 0:
         return LocalExponent(exponent, None, laws)
     bounds = Interval(

@@ -36,6 +36,8 @@ Array = npt.NDArray[np.float64]
 MAY_BEND = ("power_law_floor", "m3", "m4", "broken_power_law")
 """Laws whose local exponent changes with x."""
 AHEAD = 10.0
+LEAST_WEIGHT = 0.01
+"""A law of less weight in the forecast is not named as one that it averages."""
 TRAIN_LOSS = "train_loss"
 OF_SIZE = frozenset(
     {
@@ -66,27 +68,26 @@ def means_of(chosen: Points, sample: Sample) -> Observations:
 def exponent_at_end(
     fitted: Sequence[tuple[LawFit, Array]], forecast: Forecast | None, configs: int
 ) -> LocalExponent | None:
-    """Return the exponent at the largest x, averaged over the laws that may bend; None without any.
+    """Return the exponent at the largest x: the forecast's, or without one that of the laws that may bend.
 
-    Their weights are those of the forecast, the same for all where there is none.
+    The laws then weigh the same; None without any.
 
     Args:
         fitted: each law's fit with its parameters (1 + r, p).
-        forecast: the average of the laws.
+        forecast: the predictive distribution.
         configs: number of configurations.
     """
+    if forecast is not None and forecast.local_exponent is not None:
+        counted = (member.law for member in forecast.members if member.weight >= LEAST_WEIGHT)
+        return local_exponent.of_estimate(forecast.local_exponent, tuple(dict.fromkeys(counted)))
     bending = [(fit, parameters) for fit, parameters in fitted if fit.law in MAY_BEND]
-    members = forecast.members if forecast is not None else ()
-    weights = [sum(m.weight for m in members if m.law == fit.law) for fit, _ in bending]
     if not bending:
         return None
-    if not sum(weights):
-        weights = [1.0] * len(bending)
     curves: list[CurveDraws] = [
         functools.partial(LAWS[fit.law].log_predict, parameters) for fit, parameters in bending
     ]
-    laws = tuple(fit.law for (fit, _), weight in zip(bending, weights, strict=True) if weight)
-    return local_exponent.local_exponent(local_exponent.mixture(curves, weights), configs, laws)
+    averaged = local_exponent.mixture(curves, [1.0] * len(bending))
+    return local_exponent.local_exponent(averaged, configs, tuple(fit.law for fit, _ in bending))
 
 
 def unexplained(table: pd.DataFrame, chosen: Points, x: str, y: str, options: FitOptions) -> Unexplained:
