@@ -134,6 +134,7 @@ def _fit_profiles(options: argparse.Namespace) -> Any:
     try:
         result = profiles.fit_profiles(
             *(data.table, data.column["compute"], data.sizes, data.y, resources.companions(data)),
+            data=resources.data_companion(data),
             resamples=options.resamples,
             seed=options.seed_of_resamples,
         )

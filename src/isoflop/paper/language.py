@@ -50,6 +50,8 @@ class LanguageResult:
         exponent: b of bits a byte ~ C^-b over all runs, as the paper fits it.
         alpha: 1 / b.
         best_exponent: b along the best split of compute by the joint law; None with `best_reason`.
+        best_outside: least and largest compute (GFLOPs) at which that split lies outside the sizes and bytes
+            measured; None where it does not.
         benchmarks: the paper's.
         excluded: runs that are left out.
     """
@@ -65,6 +67,7 @@ class LanguageResult:
     alpha: Estimate
     best_exponent: Estimate | None
     best_reason: str | None
+    best_outside: tuple[float, float] | None
     benchmarks: tuple[BenchmarkAlpha, ...]
     excluded: tuple[Excluded, ...]
     resamples: int
@@ -104,6 +107,7 @@ def analyse(rows: pd.DataFrame, *, source: str, resamples: int = 2000, seed: int
         alpha=estimate("alpha", regression.inverse(-lines.slope), configs),
         best_exponent=None if split is None else split.bits_exponent,
         best_reason=answers.sizes[0].split_reason,
+        best_outside=None if split is None else split.outside,
         benchmarks=tuple(
             BenchmarkAlpha(name, METRICS[name], facts.HARDWARE_ALPHA[name]) for name in BENCHMARKS
         ),

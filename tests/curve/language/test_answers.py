@@ -52,7 +52,7 @@ def test_the_optimum_follows_the_counted_compute_and_not_six_n_d(language_sweep,
     assert split.seen_exponent.interval.low > as_if_six_n_d + 0.01
     assert split.size_exponent.value + split.seen_exponent.value > 1.04
     for at, budget in zip(split.at_budgets, language_sweep.BUDGETS, strict=True):
-        assert at.measured
+        assert not at.outside
         best, seen = language_sweep.optimum(budget)
         assert at.compute == pytest.approx(1e-9 * budget, rel=0.01)
         assert at.size.value == pytest.approx(best, rel=0.1)
@@ -81,8 +81,10 @@ def test_parabolas_are_biased_where_the_law_is_not_symmetric(language_sweep):
     parabolas_off = [abs(math.log(each / best)) for each, best in zip(by_parabola, truth, strict=True)]
     assert max(off) < 0.1
     assert min(parabolas_off) > 0.15
-    size, _ = answer.without_noise
-    assert size == pytest.approx(answer.profiles.growth[0].exponent.value, abs=1e-3), "the fit is the law"
+    bias = answer.profiles.growth[0].bias
+    assert bias.by_parabolas == pytest.approx(answer.profiles.growth[0].exponent.value, abs=1e-3)
+    unbiased = [each.optimum[0].value / each.bias[0] for each in answer.profiles.budgets]
+    assert np.max(np.abs(np.log(np.divide(unbiased, truth)))) < 0.1, "the bias is known where the law is"
 
 
 def test_with_embeddings_the_size_grows_more_slowly(answers):
@@ -182,7 +184,7 @@ def test_an_optimum_beyond_the_ladder_is_marked(language_sweep, rows):
     law = language_sweep.LAW
     bits = [law.bits(n, d) for n, d in more[["parameters_without_embeddings", "examples_seen"]].to_numpy()]
     split = language_answers(more.assign(test_bits_per_byte=bits), resamples=0).sizes[0].split
-    assert not any(each.measured for each in split.at_budgets)
+    assert all(each.outside for each in split.at_budgets)
 
 
 def test_answers_encode_to_json_and_back(answers):

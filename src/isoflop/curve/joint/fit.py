@@ -18,6 +18,7 @@ from isoflop.curve.joint.result import Allocation, JointFit, Optimum
 from isoflop.curve.joint.rows import JointRows
 from isoflop.curve.joint.solve import DELTA, LARGEST, Solved
 from isoflop.curve.laws import ReportedParameter
+from isoflop.curve.measured import MeasuredRange
 from isoflop.table.columns import nearest
 
 Array = npt.NDArray[np.float64]
@@ -60,23 +61,27 @@ def _compute_factor(law: JointLaw, rows: JointRows, name: str | None) -> _Comput
     return _ComputeFactor(factor, name, basis, (warning,))
 
 
-def _optimum(solved: Solved, compute: _ComputeFactor, at: float) -> Optimum:
-    """Return the optimum of each resource at a compute, and their ratio."""
-    law = solved.law
+def _optimum(solved: Solved, compute: _ComputeFactor, spent: MeasuredRange, at: float) -> Optimum:
+    """Return the optimum of each resource at a compute, and their ratio; `spent` is that of the rows."""
+    law, x = solved.law, solved.rows.x
     _, log_factors, b = law.terms(solved.fitted.parameters, solved.rows.log_x_max)
     best = allocation.optimum(log_factors, b, np.array(law.compute_powers), math.log(at / compute.factor))
     reported = [
         ReportedParameter(f"optimal_{role}", _powers(best[:, j]), role) for j, role in enumerate(law.roles)
     ]
+    ranges = [MeasuredRange.of(role, x[:, j]) for j, role in enumerate(law.roles)]
     if law.roles == ("parameters", "data"):
         reported.append(
             ReportedParameter("examples_per_parameter", _powers(best[:, 1] - best[:, 0]), "examples")
         )
+        ranges.append(MeasuredRange.of("examples per parameter", x[:, 1] / x[:, 0]))
     else:
         reported.append(
             ReportedParameter("width_per_depth", _powers(best[:, 0] - best[:, 1]), "width units per layer")
         )
-    return Optimum(at, tuple(solved.estimate(each) for each in reported))
+        ranges.append(MeasuredRange.of("width per depth", x[:, 0] / x[:, 1]))
+    judged = (each.judge(solved.estimate(draws)) for each, draws in zip(ranges, reported, strict=True))
+    return Optimum(at, spent.outside(at), tuple(judged))
 
 
 def _allocate(solved: Solved, compute: _ComputeFactor, at_compute: float | None) -> Allocation | None:
@@ -91,7 +96,7 @@ def _allocate(solved: Solved, compute: _ComputeFactor, at_compute: float | None)
     if law.useless(solved.fitted.parameters[:1]):
         return None
     powers = np.array(law.compute_powers)
-    spent = float((compute.factor * np.prod(rows.x**powers, axis=1)).max())
+    spent = MeasuredRange.of(compute.unit, compute.factor * np.prod(rows.x**powers, axis=1))
     grows = allocation.exponents(law.terms(solved.fitted.parameters, rows.log_x_max)[2], powers)
     unit = "decades per decade of compute"
     named = [
@@ -104,8 +109,8 @@ def _allocate(solved: Solved, compute: _ComputeFactor, at_compute: float | None)
         basis=compute.basis,
         exponents=tuple(solved.estimate(each) for each in named),
         optima=tuple(
-            _optimum(solved, compute, at)
-            for at in ((spent, BEYOND * spent) if at_compute is None else (at_compute,))
+            _optimum(solved, compute, spent, at)
+            for at in ((spent.largest, BEYOND * spent.largest) if at_compute is None else (at_compute,))
         ),
     )
 

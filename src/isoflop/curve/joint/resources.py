@@ -195,3 +195,9 @@ def companions(runs: ResourceTable) -> tuple[str, ...]:
     return tuple(
         name for name in named if name not in runs.sizes and (rows.column(runs.table, name) > 0).all()
     )
+
+
+def data_companion(runs: ResourceTable) -> str | None:
+    """Return the column of data if it is one of the companions."""
+    data = runs.column.get("d")
+    return data if data in companions(runs) else None

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from isoflop.curve.joint.data_grid import GrowthPath
 from isoflop.curve.joint.laws import JOINT_LAWS
+from isoflop.curve.measured import BestValue
 from isoflop.curve.result import Estimate, Excluded
 
 Array = npt.NDArray[np.float64]
@@ -16,10 +17,14 @@ Array = npt.NDArray[np.float64]
 
 @dataclasses.dataclass(frozen=True)
 class Optimum:
-    """Optimum of each resource at `compute`, then their ratio (examples per parameter, width per depth)."""
+    """Optimum of each resource at `compute`, then their ratio (examples per parameter, width per depth).
+
+    `outside`: why that compute itself lies outside what was measured, None where it does not.
+    """
 
     compute: float
-    best: tuple[Estimate, ...]
+    outside: str | None
+    best: tuple[BestValue, ...]
 
 
 @dataclasses.dataclass(frozen=True)

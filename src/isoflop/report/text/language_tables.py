@@ -60,6 +60,8 @@ def _exponents(answers: LanguageAnswers) -> LanguageTable | None:
         for answer in answers.sizes
     )
     note = "Means over the budgets' range, with 95% intervals over configurations."
+    if any(each.split is not None and each.split.outside is not None for each in answers.sizes):
+        note += " Where the joint law's optima lie outside what was measured, they enter as extrapolated."
     return LanguageTable("Exponents in compute", note, ("Of", "Joint law", "Parabolas"), rows)
 
 
@@ -84,8 +86,8 @@ def _budgets(first: SizeAnswer) -> LanguageTable | None:
         "Bits a byte, joint law",
     )
     note = f"N {COUNTED[first.size]}, D in megabytes (10⁶), 95% intervals."
-    if any(law is not None and not law.measured for _, law, _ in joined):
-        note += " A star marks an optimum beyond the sizes measured."
+    if any(law is not None and law.outside for _, law, _ in joined):
+        note += f" A star marks an optimum outside the sizes or bytes measured ({_ranges(first)})."
     return LanguageTable("The optimum at each budget", note, columns, tuple(rows)) if rows else None
 
 
@@ -105,10 +107,20 @@ def _joined(first: SizeAnswer) -> list[tuple[float, CountedOptimum | None, Budge
     return sorted(apart, key=lambda each: each[0])
 
 
+def _ranges(first: SizeAnswer) -> str:
+    """Return the sizes and bytes of the runs that the joint law is fitted to."""
+    assert first.split is not None
+    size, seen = (each.measured for each in (first.split.curve[0].size, first.split.curve[0].seen))
+    return (
+        f"{number(size.least)} to {number(size.largest)} parameters, {number(1e-6 * seen.least)} to "
+        f"{number(1e-6 * seen.largest)} MB"
+    )
+
+
 def _pair(law: CountedOptimum | None, j: int, parabola: Estimate | None) -> tuple[str, str]:
     """Return both methods' optimal parameters (j = 0) or megabytes (1)."""
-    scale, star = (1.0, 1e-6)[j], "" if law is None or law.measured else " *"
-    by_law = UNKNOWN if law is None else estimate(_scaled((law.size, law.seen)[j], scale)) + star
+    scale = (1.0, 1e-6)[j]
+    by_law = UNKNOWN if law is None else estimate(_scaled((law.size, law.seen)[j], scale))
     return by_law, UNKNOWN if parabola is None else estimate(_scaled(parabola, scale))
 
 
