@@ -11,6 +11,7 @@ from rich.table import Table
 from isoflop.cli.terminal.left_out import MOST_NAMED, show_excluded
 from isoflop.curve import measured
 from isoflop.curve.joint.data_grid import GrowthPath
+from isoflop.curve.joint.laws import UNIQUE
 from isoflop.curve.joint.result import Allocation, JointFit, JointHeldOut
 from isoflop.curve.result import Estimate
 from isoflop.report.text.numerals import factor, plural
@@ -99,17 +100,18 @@ def _show_split(fit: JointFit, split: Allocation, out: Console) -> None:
     and beyond."""
     product = " x ".join(
         role if power == 1 else f"{role}^{power:g}"
-        for role, power in zip(fit.roles, split.powers, strict=True)
+        for role, power in zip(fit.roles, split.powers, strict=False)
     )
     out.print(
         f"best split of {split.compute_unit} = {split.factor:.4g} {product} ({split.basis}):", markup=False
     )
     for i, each in enumerate(split.exponents):
         named = f", {_SPLIT[i]}" if len(fit.roles) == 2 else ""
+        named = ", at the largest compute of the rows" if UNIQUE in fit.roles else named
         out.print(f"  {fit.roles[i]} as compute to the power {interval(each)}{named}", markup=False)
-    ratio = split.optima[0].best[-1].name.replace("_", " ")
+    names = [each.name.removeprefix("optimal_").replace("_", " ") for each in split.optima[0].best]
     rows = [(f"{at.compute:.4g}", *(interval(each) for each in at.best)) for at in split.optima]
-    out.print(_table((split.compute_unit, *fit.roles, ratio), rows))
+    out.print(_table((split.compute_unit, *names), rows))
     show_footnote([each for at in split.optima for each in at.best], out)
     beyond = split.optima[-1].compute / split.optima[0].compute
     if beyond > 1:

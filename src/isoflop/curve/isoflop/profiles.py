@@ -21,6 +21,7 @@ from isoflop.curve.isoflop.bias import FARTHEST, Bias
 from isoflop.curve.isoflop.budgets import Design
 from isoflop.curve.isoflop.growth import MIN_BUDGETS, FittedParabolas, fit_growth
 from isoflop.curve.isoflop.result import Budget, ProfilePoint, Profiles, Slice
+from isoflop.curve.joint import mixture
 from isoflop.curve.joint import rows as joint_rows
 from isoflop.curve.measured import MeasuredRange
 
@@ -172,6 +173,7 @@ def fit_profiles(
     companions: Sequence[str] = (),
     *,
     data: str | None = None,
+    mixed: bool = False,
     group: str | None = None,
     tolerance: float = TOLERANCE,
     resamples: int = 1000,
@@ -187,6 +189,7 @@ def fit_profiles(
         companions: further columns (examples, parameters) whose value at each optimum is reported.
         data: the companion that holds the data seen, from which, with the sizes, the bias of the parabolas
             follows; without it the bias is unknown.
+        mixed: fit rows of several data sets, optimizers or families of models together.
         group: column whose values are the configurations, which are resampled; else config_id, else rows.
         tolerance: runs whose compute spans at most the ratio 1 + tolerance make a budget.
         resamples: of the bootstrap; 0 for none.
@@ -194,7 +197,7 @@ def fit_profiles(
 
     Raises:
         NoBudgetError: no budget has enough sizes.
-        ValueError: a column is missing, holds text or is named twice.
+        ValueError: a column is missing, holds text or is named twice, or rows are of several experiments.
     """
     _check(sizes, tolerance, resamples)
     assert data is None or data in companions
@@ -211,6 +214,7 @@ def fit_profiles(
         )
     if float(rows.y.min()) == float(rows.y.max()):
         raise ValueError(f"{y} is {rows.y[0]:g} in every row: no size is better than another")
+    of_several = mixture.refuse(table, sizes, mixed)
     design = budgets.design(rows, budget, k)
     fitted = _fit(design, joint_rows.resample(design.rows, resamples, seed), k)
     known_bias, bias_reason = bias.read(design, rows, names, k, data)
@@ -234,7 +238,7 @@ def fit_profiles(
         bias_reason=bias_reason,
         without_budget=int((budget < 0).sum()),
         excluded=rows.excluded,
-        warnings=_warnings(fitted_budgets, compute),
+        warnings=(*of_several, *_warnings(fitted_budgets, compute)),
         resamples=resamples,
         bootstrap_seed=seed,
     )

@@ -119,7 +119,7 @@ def growth_path(
         parameters: of the sample and its resamples (1 + r, p).
         to_estimate: turns draws into an estimate with its interval.
     """
-    if law.roles != ("parameters", "data") or not _crossed(rows.x) or law.useless(parameters[:1]):
+    if law.inputs != ("parameters", "data") or not _crossed(rows.x) or law.useless(parameters[:1]):
         return None
     data = np.unique(rows.x[:, 1])
     _, log_factors, b = law.terms(parameters, rows.log_x_max)
