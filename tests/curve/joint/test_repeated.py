@@ -1,4 +1,4 @@
-"""Data seen several times: a known worth of repeats comes back, and where it cannot be told nothing is made up."""
+"""Data seen several times: a known worth of repeats comes back; where it cannot be told, that is said."""
 
 from __future__ import annotations
 

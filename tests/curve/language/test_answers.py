@@ -198,3 +198,18 @@ def test_published_exponents_follow_from_what_they_say():
     for each in PUBLISHED:
         assert each.seen is None or each.size + each.seen == pytest.approx(1)
         assert "arXiv" in each.source
+
+
+def test_an_optimum_outside_its_budgets_sizes_is_marked_though_others_are_as_large(language_sweep, rows):
+    """Only the largest budget reaches above its optimum: other N* lie within all sizes, not within theirs."""
+    best = {budget: language_sweep.optimum(budget)[0] for budget in language_sweep.BUDGETS}
+    budgets = np.array(list(best))
+    nearest = budgets[np.abs(np.log(rows["train_gflops"].to_numpy()[:, None] * 1e9 / budgets)).argmin(axis=1)]
+    size = rows["parameters_without_embeddings"]
+    kept = (size < 0.8 * np.array([best[b] for b in nearest])) | (nearest == budgets.max())
+    split = language_answers(rows[kept], resamples=0).sizes[0].split
+    *others, last = split.at_budgets
+    assert others[-1].size.value < size[kept].max()
+    assert others[-1].size.measured.largest < others[-1].size.value
+    assert any("parameters measured at GFLOPs" in reason for reason in others[-1].outside)
+    assert not last.outside

@@ -18,7 +18,7 @@ from isoflop.curve.joint.result import Allocation, JointFit, Optimum
 from isoflop.curve.joint.rows import JointRows
 from isoflop.curve.joint.solve import DELTA, LARGEST, Solved
 from isoflop.curve.laws import ReportedParameter
-from isoflop.curve.measured import MeasuredRange
+from isoflop.curve.measured import MeasuredRegion
 from isoflop.table.columns import nearest
 
 Array = npt.NDArray[np.float64]
@@ -89,33 +89,39 @@ def _exponents(solved: Solved, log_compute: float) -> Array:
     return allocation.exponents(b, np.array(law.compute_powers))
 
 
-def _optimum(solved: Solved, compute: _ComputeFactor, spent: MeasuredRange, at: float) -> Optimum:
-    """Return the optimum of each resource at a compute, and their ratio; `spent` is that of the rows."""
+def _region(solved: Solved, compute: _ComputeFactor) -> MeasuredRegion:
+    """Return what was measured of each resource and ratio of `_optimum` at each compute."""
     law, rows = solved.law, solved.rows
-    x, best = (
-        repeated.of_seen(rows).x if law.repeats else rows.x,
-        _best(solved, math.log(at / compute.factor)),
-    )
+    x = repeated.of_seen(rows).x if law.repeats else rows.x
+    quantities = {role: x[:, j] for j, role in enumerate(law.roles)}
+    if law.roles == ("parameters", "data"):
+        quantities["examples per parameter"] = x[:, 1] / x[:, 0]
+    else:
+        quantities["width per depth"] = x[:, 0] / x[:, 1]
+    if law.repeats:
+        quantities["passes"] = x[:, 1] / rows.x[:, 1].max()
+    return MeasuredRegion.of(compute.unit, compute.factor * _product(law, rows), quantities)
+
+
+def _optimum(solved: Solved, compute: _ComputeFactor, region: MeasuredRegion, at: float) -> Optimum:
+    """Return the optimum of each resource at a compute, and their ratio, judged by what was measured."""
+    law, best = solved.law, _best(solved, math.log(at / compute.factor))
     reported = [
         ReportedParameter(f"optimal_{role}", _powers(best[:, j]), role) for j, role in enumerate(law.roles)
     ]
-    ranges = [MeasuredRange.of(role, x[:, j]) for j, role in enumerate(law.roles)]
     if law.roles == ("parameters", "data"):
         reported.append(
             ReportedParameter("examples_per_parameter", _powers(best[:, 1] - best[:, 0]), "examples")
         )
-        ranges.append(MeasuredRange.of("examples per parameter", x[:, 1] / x[:, 0]))
     else:
         reported.append(
             ReportedParameter("width_per_depth", _powers(best[:, 0] - best[:, 1]), "width units per layer")
         )
-        ranges.append(MeasuredRange.of("width per depth", x[:, 0] / x[:, 1]))
     if law.repeats:
-        passes = _powers(best[:, 1] - math.log(rows.x[:, 1].max()))
+        passes = _powers(best[:, 1] - math.log(solved.rows.x[:, 1].max()))
         reported.append(ReportedParameter("passes", passes, "times that the largest data set is seen"))
-        ranges.append(MeasuredRange.of("passes", x[:, 1] / rows.x[:, 1].max()))
-    judged = (each.judge(solved.estimate(draws)) for each, draws in zip(ranges, reported, strict=True))
-    return Optimum(at, spent.outside(at), tuple(judged))
+    judged = (each.judge(solved.estimate(draws)) for each, draws in zip(region.at(at), reported, strict=True))
+    return Optimum(at, region.compute.outside(at), tuple(judged))
 
 
 def _allocate(solved: Solved, compute: _ComputeFactor, at_compute: float | None) -> Allocation | None:
@@ -126,11 +132,12 @@ def _allocate(solved: Solved, compute: _ComputeFactor, at_compute: float | None)
         compute: the factor between compute and resources.
         at_compute: the compute to split; None for the largest of the rows and BEYOND times it.
     """
-    law, rows = solved.law, solved.rows
+    law = solved.law
     if law.useless(solved.fitted.parameters[:1]):
         return None
-    spent = MeasuredRange.of(compute.unit, compute.factor * _product(law, rows))
-    grows = _exponents(solved, math.log(spent.largest / compute.factor))
+    region = _region(solved, compute)
+    spent = region.compute.largest
+    grows = _exponents(solved, math.log(spent / compute.factor))
     unit = "decades per decade of compute"
     named = [
         ReportedParameter(f"optimal_{role}_exponent", grows[:, j], unit) for j, role in enumerate(law.roles)
@@ -142,8 +149,8 @@ def _allocate(solved: Solved, compute: _ComputeFactor, at_compute: float | None)
         basis=compute.basis,
         exponents=tuple(solved.estimate(each) for each in named),
         optima=tuple(
-            _optimum(solved, compute, spent, at)
-            for at in ((spent.largest, BEYOND * spent.largest) if at_compute is None else (at_compute,))
+            _optimum(solved, compute, region, at)
+            for at in ((spent, BEYOND * spent) if at_compute is None else (at_compute,))
         ),
     )
 

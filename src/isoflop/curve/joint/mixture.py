@@ -11,7 +11,7 @@ from isoflop.table import held_out
 
 SETTING = frozenset(
     {
-        *("data", "dataset", "data_set", "dataset_name", "data_name", "corpus", "task", "text"),
+        *("data", "dataset", "data_set", "dataset_name", "data_name", "corpus", "task"),
         *("optimizer", "optim", "optimizer_name", "optim_name", "parametrization", "parameterization"),
     }
 )
@@ -59,8 +59,8 @@ def _experiments(rows: pd.DataFrame, name: str, sizes: Sequence[str]) -> list[st
     """Return the values of a column that are experiments of their own; none for columns of another kind."""
     plain = _PREFIX.sub("", name).removesuffix(".value").lower()
     plain = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
-    if name in sizes or plain not in SETTING | FAMILY:
-        return []
+    if plain not in SETTING | FAMILY or pd.api.types.is_numeric_dtype(rows[name]):
+        return []  # numbers in a column called data are amounts of it
     known = rows.dropna(subset=[name])
     if plain in SETTING:
         return sorted({str(value) for value in known[name]})

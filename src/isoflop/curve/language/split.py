@@ -20,7 +20,7 @@ from isoflop.curve.joint.solve import Solved
 from isoflop.curve.language.cost import ByteCost
 from isoflop.curve.language.result import CountedOptimum, CountedSplit
 from isoflop.curve.laws import ReportedParameter
-from isoflop.curve.measured import MeasuredRange
+from isoflop.curve.measured import MeasuredRegion
 from isoflop.curve.result import Estimate
 
 Array = npt.NDArray[np.float64]
@@ -78,17 +78,20 @@ def counted_split(solved: Solved, cost: ByteCost, budgets: Array) -> CountedSpli
     def to_estimate(name: str, draws: Array, unit: str) -> Estimate:
         return solved.estimate(ReportedParameter(name, draws, unit))
 
-    sizes = MeasuredRange.of("parameters", solved.rows.x[:, 0])
-    seen = MeasuredRange.of("bytes", solved.rows.x[:, 1])
-    optima = tuple(
-        CountedOptimum(
+    n, d = solved.rows.x.T
+    spent = np.exp(cost.log(np.log(n)) + np.log(d))
+    region = MeasuredRegion.of("GFLOPs", spent, {"parameters": n, "bytes": d})
+
+    def optimum(i: int) -> CountedOptimum:
+        sizes, seen = region.at(float(compute[i]))
+        return CountedOptimum(
             compute=float(compute[i]),
             size=sizes.judge(to_estimate("optimal_size", np.exp(logs[:, i, 0]), "parameters")),
             seen=seen.judge(to_estimate("optimal_bytes", np.exp(logs[:, i, 1]), "bytes")),
             bits=to_estimate("least_bits", bits[:, i], "bits a byte"),
         )
-        for i in range(len(log_c))
-    )
+
+    optima = tuple(optimum(i) for i in range(len(log_c)))
     with np.errstate(invalid="ignore"):  # a resample's floor may lie below 0
         log_bits = np.log(bits)
     measured = np.stack([u, logs[..., 1], log_bits, log_above], axis=-1)[:, :GRID]

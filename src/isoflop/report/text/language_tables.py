@@ -9,6 +9,7 @@ import math
 from isoflop.curve.isoflop.result import Budget, Profiles
 from isoflop.curve.language.published import PUBLISHED, PublishedExponents
 from isoflop.curve.language.result import CountedOptimum, LanguageAnswers, ShapePair, SizeAnswer, WidthDepth
+from isoflop.curve.measured import BestValue
 from isoflop.curve.result import Estimate, Interval
 from isoflop.report.text.numerals import UNKNOWN, estimate, number
 from isoflop.table import target
@@ -76,9 +77,10 @@ def _budgets(first: SizeAnswer) -> LanguageTable | None:
         optimum = None if parabola is None else parabola.optimum
         size, seen = (None, None) if optimum is None else optimum[:2]
         bits = UNKNOWN if law is None else estimate(law.bits)
-        rows.append((number(compute), *_pair(law, 0, size), *_pair(law, 1, seen), bits))
+        rows.append((number(compute), _range(law, size), *_pair(law, 0, size), *_pair(law, 1, seen), bits))
     columns = (
         "GFLOPs",
+        "N measured",
         "N*, joint law",
         "parabola",
         "D* (MB), joint law",
@@ -87,7 +89,7 @@ def _budgets(first: SizeAnswer) -> LanguageTable | None:
     )
     note = f"N {COUNTED[first.size]}, D in megabytes (10⁶), 95% intervals."
     if any(law is not None and law.outside for _, law, _ in joined):
-        note += f" A star marks an optimum outside the sizes or bytes measured ({_ranges(first)})."
+        note += " A star marks an optimum outside the sizes or bytes measured at that compute."
     return LanguageTable("The optimum at each budget", note, columns, tuple(rows)) if rows else None
 
 
@@ -107,14 +109,10 @@ def _joined(first: SizeAnswer) -> list[tuple[float, CountedOptimum | None, Budge
     return sorted(apart, key=lambda each: each[0])
 
 
-def _ranges(first: SizeAnswer) -> str:
-    """Return the sizes and bytes of the runs that the joint law is fitted to."""
-    assert first.split is not None
-    size, seen = (each.measured for each in (first.split.curve[0].size, first.split.curve[0].seen))
-    return (
-        f"{number(size.least)} to {number(size.largest)} parameters, {number(1e-6 * seen.least)} to "
-        f"{number(1e-6 * seen.largest)} MB"
-    )
+def _range(law: CountedOptimum | None, parabola: BestValue | None) -> str:
+    """Return the sizes that runs of about a compute have."""
+    best = parabola if law is None else law.size
+    return UNKNOWN if best is None else f"{number(best.measured.least)} to {number(best.measured.largest)}"
 
 
 def _pair(law: CountedOptimum | None, j: int, parabola: Estimate | None) -> tuple[str, str]:

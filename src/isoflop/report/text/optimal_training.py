@@ -159,7 +159,8 @@ def _outside(best: BestValue) -> str:
         return ""
     above = best.value > best.measured.largest
     side, end = ("most", best.measured.largest) if above else ("fewest", best.measured.least)
-    return f" ({'above' if above else 'below'} the {side} measured, {number(end)})"
+    where = "" if best.measured.at is None else " at this compute"
+    return f" ({'above' if above else 'below'} the {side} measured{where}, {number(end)})"
 
 
 def caveats(optimal: OptimalTraining) -> list[str]:
@@ -175,15 +176,13 @@ def caveats(optimal: OptimalTraining) -> list[str]:
         "Extrapolation: nothing beyond the largest budget was measured; there, the curve is dashed.",
     ]
     if outside is not None:
-        ends, size, seen = (
-            dict.fromkeys(number(end) for end in outside),
-            optimal.largest.size,
-            optimal.largest.seen,
-        )
+        ends = dict.fromkeys(number(end) for end in outside)
+        size = optimal.largest.size
         notes.append(
             f"Sizes: at {' to '.join(ends)} GFLOPs the best size, or the bytes it sees, lies outside those "
-            f"measured ({number(size.measured.least)} to {number(size.measured.largest)} parameters, "
-            f"{number(seen.measured.least)} to {number(seen.measured.largest)} bytes): extrapolated there."
+            f"measured at that compute: extrapolated by the law. At the largest budget it is "
+            f"{number(size.value)} parameters, where {number(size.measured.least)} to "
+            f"{number(size.measured.largest)} were measured."
         )
     return notes
 
