@@ -142,7 +142,7 @@ def _paint_law(axes: Axes, split: CountedSplit, j: int) -> list[tuple[float, flo
     inside = np.array([each.outside is None for each in values])
     axes.plot(compute, np.where(inside, middle, np.nan), color=LAW, lw=1.8, zorder=4)
     axes.plot(
-        compute, np.where(_widened(~inside), middle, np.nan), color=LAW, lw=1.8, ls=LAW_DASHES, zorder=4
+        compute, np.where(canvas.widened(~inside), middle, np.nan), color=LAW, lw=1.8, ls=LAW_DASHES, zorder=4
     )
     # An interval that spans decades would leave no room for anything else.
     low, high = np.clip(low, middle / 10, None), np.clip(high, None, middle * 10)
@@ -151,12 +151,6 @@ def _paint_law(axes: Axes, split: CountedSplit, j: int) -> list[tuple[float, flo
     everywhere = np.concatenate([compute, compute])
     known = np.isfinite(ends)
     return [*zip(compute, middle, strict=True), *zip(everywhere[known], ends[known], strict=True)]
-
-
-def _widened(outside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return `outside` (m,) with its neighbours, so that the dashes join the solid line."""
-    padded = np.pad(outside, 1)
-    return np.asarray(padded[1:-1] | padded[:-2] | padded[2:])
 
 
 def _paint_parabola(axes: Axes, compute: float, best: Estimate) -> list[tuple[float, float]]:
