@@ -14,8 +14,9 @@ import pandas as pd
 
 from isoflop.curve.language.answers import BITS, COMPUTE, language_answers
 from isoflop.curve.language.law import text_rows
-from isoflop.curve.result import Estimate, Excluded
+from isoflop.curve.result import Estimate, Excluded, LackOfFit
 from isoflop.paper import facts, regression
+from isoflop.paper.bending import bending
 from isoflop.paper.published import estimate
 
 BENCHMARKS = ("SQuAD 1.1", "CoNLL 2003", "WMT14 En-Fr")
@@ -54,6 +55,7 @@ class LanguageResult:
             measured; None where it does not.
         benchmarks: the paper's.
         excluded: runs that are left out.
+        lack_of_fit: of the line over all runs; None where it cannot be tested.
     """
 
     source: str
@@ -72,6 +74,7 @@ class LanguageResult:
     excluded: tuple[Excluded, ...]
     resamples: int
     seed: int
+    lack_of_fit: LackOfFit | None = None
 
 
 def analyse(rows: pd.DataFrame, *, source: str, resamples: int = 2000, seed: int = 0) -> LanguageResult:
@@ -116,4 +119,5 @@ def analyse(rows: pd.DataFrame, *, source: str, resamples: int = 2000, seed: int
         ),
         resamples=resamples,
         seed=seed,
+        lack_of_fit=bending(log_c, log_bits, list(known["config_id"]), lines, per_group=True),
     )
