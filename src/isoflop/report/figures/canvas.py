@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -179,3 +180,9 @@ def write(drawings: tuple[Drawing, ...], directory: Path) -> tuple[Path, ...]:
             record.write_bytes(path, payload)
             paths.append(path)
     return tuple(paths)
+
+
+def widened(outside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return `outside` (m,) with its neighbours, so that dashes drawn there join the solid line."""
+    padded = np.pad(outside, 1)
+    return np.asarray(padded[1:-1] | padded[:-2] | padded[2:])
