@@ -1,0 +1,334 @@
+"""One arm against the baseline: resampled together, tested, and judged by one rule."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from isoflop.curve import bootstrap, leverage, points, solver
+from isoflop.curve.compare import gain, hypotheses, interval, models, pairing, verdict
+from isoflop.curve.compare.arms import Arm
+from isoflop.curve.compare.gain import Curves
+from isoflop.curve.compare.interval import Spread
+from isoflop.curve.compare.models import Both, Model
+from isoflop.curve.compare.pairing import Units
+from isoflop.curve.compare.result import Contrast, Difference, Pairing, Test
+from isoflop.curve.forms import POWER_LAW, POWER_LAW_FLOOR
+from isoflop.curve.laws import LAWS, PLAIN
+from isoflop.curve.observations import Observations
+
+Array = npt.NDArray[np.float64]
+
+LAW_NAMES = ("power_law", "power_law_floor")
+LEAST_RESAMPLES = 100
+NO_FLOOR, ONE_FLOOR, OWN_FLOORS = "no irreducible error", "one irreducible error", "an irreducible error each"
+ONE_EXPONENT, OWN_EXPONENTS = "one exponent", "an exponent each"
+SAME, FACTOR = "the same curve", "the same curve up to a factor of compute"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How curves are compared.
+
+    Attributes:
+        law: of both curves, one of LAW_NAMES; None for a law with a floor where the runs call for it.
+        resamples: of the bootstrap, and samples of each test.
+        seed: of the random numbers.
+        level: of intervals; tests are made at 1 - level.
+        least_energy_grade: on an axis of joules, runs of a lower grade are left out.
+        mixed: compare runs of several code versions, machines or data sets.
+    """
+
+    law: str | None = None
+    resamples: int = 1000
+    seed: int = 0
+    level: float = 0.95
+    least_energy_grade: str = points.LEAST_ENERGY_GRADE
+    mixed: bool = False
+
+    def check(self) -> None:
+        """Raise ValueError, saying what to change, where a setting makes no sense."""
+        if self.law is not None and self.law not in LAW_NAMES:
+            raise ValueError(f"law is {self.law}: curves are compared by {' or '.join(LAW_NAMES)}")
+        if self.resamples < LEAST_RESAMPLES:
+            raise ValueError(f"resamples is {self.resamples}: a test needs at least {LEAST_RESAMPLES}")
+        if not 0.5 <= self.level < 1:
+            raise ValueError(f"level is {self.level:g}: give a share from 0.5 to below 1, such as 0.95")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Resampled:
+    """Two arms with their resamples.
+
+    Attributes:
+        units: what is resampled.
+        both: the points of both arms, for models that share parameters.
+        weights: of those points, (1 + r, n).
+        own: weights of each arm's points.
+        settings: of the comparison.
+    """
+
+    units: Units
+    both: Both
+    weights: Array
+    own: tuple[Array, Array]
+    settings: Settings
+
+    def joint(self, model: Model) -> Array:
+        """Return the parameters (1 + r, 1 + q) of a model of one block."""
+        one = models.fit(model, self.both, self.both.log_y[None], self.weights[:1], solver.FINE)[0][0]
+        many = models.fit(
+            model, self.both, self.both.log_y[None], self.weights[1:], solver.COARSE, relaxed=True
+        )[0][0]
+        return np.concatenate([one, many])
+
+    def curves(self, law_name: str, names: tuple[str, str]) -> tuple[Curves, Curves]:
+        """Return each arm's curve by the estimator of `isoflop fit`, with its resamples."""
+        first, second = (
+            _curves(law_name, name, observed, unit, weights)
+            for name, observed, unit, weights in zip(
+                names, self.units.observed, self.units.unit, self.own, strict=True
+            )
+        )
+        return first, second
+
+    def spread(self, law_name: str) -> Spread:
+        """Return how intervals of differences follow from the resamples."""
+        return interval.spread(self.units, LAWS[law_name].free_parameters, self.settings.level)
+
+
+def _curves(
+    law_name: str, name: str, observed: Observations, unit: npt.NDArray[np.intp], weights: Array
+) -> Curves:
+    """Return one arm's curve with its resamples.
+
+    Args:
+        law_name: the law.
+        name: of the arm.
+        observed: its points (n).
+        unit: the unit (n,) of each.
+        weights: of the points, (1 + r, n).
+    """
+    law = LAWS[law_name]
+    parameters = law.fit(observed, weights, PLAIN, None)
+    c, b = parameters[:, 0], parameters[:, -1]
+    s = parameters[:, 1] if law_name == "power_law_floor" else np.zeros_like(c)
+    floor = np.exp(c) * (0.0 - np.expm1(s))
+    return Curves(name, floor, c + s, b, observed, unit, law.free_parameters)
+
+
+def contrast(baseline: Arm, other: Arm, settings: Settings) -> Contrast:
+    """Compare one arm with the baseline; `judged` adds the verdict once p_holm is known."""
+    generator = np.random.default_rng(settings.seed)
+    units = pairing.units(baseline, other)
+    counts = bootstrap.resample(units.count, settings.resamples, generator)
+    own = (counts[:, units.unit[0]], counts[:, units.unit[1]])
+    both = hypotheses.sample(units)
+    made = _Resampled(units, both, np.concatenate(own, axis=1), own, settings)
+    law, reason = _law(made, generator)
+    tests = _tests(law, made, generator)
+    names = (baseline.name, other.name)
+    plain, floor = (made.curves(each, names) for each in LAW_NAMES)
+    chosen = floor if law == "power_law_floor" else plain
+    differences = (
+        _factor(law, made, tests),
+        *_exponents(law, made, plain, floor, tests),
+        *_floors(law, made, floor, tests),
+    )
+    gained, no_gain = gain.gain(*chosen, made.spread(law))
+    return Contrast(
+        baseline=names[0],
+        other=names[1],
+        law=law,
+        law_reason=reason,
+        pairing=_pairing(units, chosen),
+        moved="cannot be told",
+        verdict=(),
+        tests=tests,
+        differences=differences,
+        gain=gained,
+        gain_reason=no_gain,
+        warnings=_warnings(units, names),
+    )
+
+
+def _law(made: _Resampled, generator: np.random.Generator) -> tuple[str, str]:
+    """Return the law of both curves, and why."""
+    settings = made.settings
+    if settings.law is not None:
+        return settings.law, "as asked for"
+    null = "no irreducible error in either"
+    free = models.apart(made.both, POWER_LAW_FLOOR)
+    constrained = models.apart(made.both, POWER_LAW)
+    found = hypotheses.test(null, constrained, free, made.both, made.units, settings.resamples, generator)
+    if found.p is None:
+        return "power_law", f"whether there is an irreducible error cannot be tested: {found.reason}"
+    if found.p > 1 - settings.level:
+        return "power_law", f"the runs call for no irreducible error (p = {found.p:.2g})"
+    return "power_law_floor", f"the runs call for an irreducible error (p = {found.p:.2g})"
+
+
+def _tests(law: str, made: _Resampled, generator: np.random.Generator) -> tuple[Test, ...]:
+    """Return the tests: the same curve, the same up to a factor, and of single parameters under a floor."""
+    both = made.both
+    if law == "power_law":
+        free = models.apart(both, POWER_LAW)
+        nulls = {SAME: models.together(both, POWER_LAW), FACTOR: models.one_exponent(both)}
+    else:
+        free = models.apart(both, POWER_LAW_FLOOR)
+        nulls = {
+            SAME: models.together(both, POWER_LAW_FLOOR),
+            FACTOR: models.one_curve_shifted(both),
+            ONE_EXPONENT: models.one_exponent_floors(both),
+            ONE_FLOOR: models.one_floor(both),
+        }
+    settings = made.settings
+    return tuple(
+        hypotheses.test(null, model, free, both, made.units, settings.resamples, generator)
+        for null, model in nulls.items()
+    )
+
+
+def _difference(
+    quantity: str, given: str, draws: Array, spread: Spread, unit: str, p: float | None = None
+) -> Difference:
+    """Return a difference from the sample's value and its resamples.
+
+    Args:
+        quantity, given, unit, p: as in Difference.
+        draws: (1 + r,), the sample's first.
+        spread: how an interval follows.
+    """
+    value = float(draws[0])
+    bounds = spread.interval(draws[1:], value)
+    return Difference(quantity, given, value, bounds, p, spread.smallest_seen(bounds), unit)
+
+
+def _p(tests: Sequence[Test], null: str) -> float | None:
+    return next((test.p for test in tests if test.null == null), None)
+
+
+def _factor(law: str, made: _Resampled, tests: Sequence[Test]) -> Difference:
+    """Return ln of the factor of compute, one for all scales."""
+    if law == "power_law":
+        parameters = made.joint(models.one_exponent(made.both))
+        draws = -parameters[:, 2] / parameters[:, 1]
+    else:
+        draws = made.joint(models.one_curve_shifted(made.both))[:, 3]
+    given = "one exponent and irreducible error" if law == "power_law_floor" else ONE_EXPONENT
+    return _difference("ln factor", given, draws, made.spread(law), "ln of a ratio of compute")
+
+
+def _exponents(
+    law: str,
+    made: _Resampled,
+    plain: tuple[Curves, Curves],
+    floor: tuple[Curves, Curves],
+    tests: Sequence[Test],
+) -> tuple[Difference, ...]:
+    """Return the difference of exponents without a floor, with one, and with one each.
+
+    Args:
+        law: of the tests.
+        made: the resamples.
+        plain, floor: the curves of both arms under each law.
+        tests: those that were made.
+    """
+    unit = "decades of y per decade of x"
+    one = made.joint(models.one_floor(made.both))
+    p = _p(tests, FACTOR) if law == "power_law" else None
+    with_floor = made.spread("power_law_floor")
+    return (
+        _difference("b", NO_FLOOR, plain[1].exponent - plain[0].exponent, made.spread("power_law"), unit, p),
+        _difference("b", ONE_FLOOR, one[:, 4] - one[:, 2], with_floor, unit),
+        _difference(
+            *("b", OWN_FLOORS, floor[1].exponent - floor[0].exponent, with_floor, unit),
+            _p(tests, ONE_EXPONENT),
+        ),
+    )
+
+
+def _floors(
+    law: str, made: _Resampled, floor: tuple[Curves, Curves], tests: Sequence[Test]
+) -> tuple[Difference, ...]:
+    """Return the difference of irreducible errors with one exponent, and with one each.
+
+    Args:
+        law: of the tests.
+        made: the resamples.
+        floor: the curves of both arms.
+        tests: those that were made.
+    """
+    c, s, _, level, s_other = made.joint(models.one_exponent_floors(made.both)).T
+    shared = np.exp(c + level) * -np.expm1(s_other) - np.exp(c) * -np.expm1(s)
+    spread = made.spread("power_law_floor")
+    return (
+        _difference("E", ONE_EXPONENT, shared, spread, "unit of y"),
+        _difference(
+            *("E", OWN_EXPONENTS, floor[1].floor - floor[0].floor, spread, "unit of y"), _p(tests, ONE_FLOOR)
+        ),
+    )
+
+
+def _pairing(units: Units, chosen: tuple[Curves, Curves]) -> Pairing:
+    first, second = (each.exponent[1:] for each in chosen)
+    apart = math.hypot(float(first.std()), float(second.std()))
+    together = float((second - first).std())
+    return Pairing(
+        unit=units.kind,
+        unit_reason=units.reason,
+        units=units.count,
+        paired_configurations=units.paired_configurations,
+        paired_runs=units.paired_runs,
+        relative_width=together / apart if units.paired and apart > 0 else None,
+    )
+
+
+def _warnings(units: Units, names: tuple[str, str]) -> tuple[str, ...]:
+    few = [
+        f"{name} has {count} {units.kind} to resample: intervals and tests are rough"
+        for name, count in zip(names, units.of_arm, strict=True)
+        if count < FEW
+    ]
+    return tuple(few)
+
+
+FEW = 6
+"""Units of an arm below which a warning is given."""
+
+
+def judged(of: Contrast, settings: Settings) -> Contrast:
+    """Return a contrast with what the change moved, in a word and in sentences."""
+    moved = verdict.moved(of, 1 - settings.level)
+    decided = dataclasses.replace(of, moved=moved)
+    return dataclasses.replace(decided, verdict=verdict.sentences(decided, settings.level))
+
+
+def widest_law(contrasts: Sequence[Contrast]) -> str:
+    """Return the law that the arms are shown by: with a floor where a contrast has one."""
+    return max((of.law for of in contrasts), key=LAW_NAMES.index)
+
+
+def curve_stretch(means: Observations, parameters: int, at: Array, level: float) -> Array:
+    """Return the factor (m,) on the resampled curves' spread at x = `at` that makes intervals of `level`."""
+    z = np.log(at / means.x.max())
+    factor = leverage.stretch(means.v, means.config, z, parameters)
+    freedom = max(len(np.unique(means.config)) - parameters, 1)
+    # leverage.stretch holds the ratio of Student's quantile to the normal one for 95%.
+    at_95, at_level = (
+        stats.t.ppf(0.5 + each / 2, freedom) / stats.norm.ppf(0.5 + each / 2)
+        for each in (bootstrap.CONFIDENCE, level)
+    )
+    return np.asarray(factor * at_level / at_95)
+
+
+def quantiles(draws: Array, factor: Array, level: float) -> tuple[Array, Array]:
+    """Return the ends (m,) of the middle share `level` of draws (r, m), moved from the median by `factor`."""
+    outside = (1 - level) / 2
+    low, middle, high = np.quantile(draws, [outside, 0.5, 1 - outside], axis=0, method="weibull")
+    return middle + factor * (low - middle), middle + factor * (high - middle)
