@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 
@@ -67,24 +68,28 @@ class _Resampled:
 
     Attributes:
         units: what is resampled.
-        both: the points of both arms, for models that share parameters.
+        plain, floor: the points of both arms with their noise about curves without and with a floor.
         weights: of those points, (1 + r, n).
         own: weights of each arm's points.
         settings: of the comparison.
     """
 
     units: Units
-    both: Both
+    plain: Both
+    floor: Both
     weights: Array
     own: tuple[Array, Array]
     settings: Settings
 
-    def joint(self, model: Model) -> Array:
+    def both(self, law_name: str) -> Both:
+        """Return the points of both arms with their noise about a law."""
+        return self.floor if law_name == "power_law_floor" else self.plain
+
+    def joint(self, model: Model, both: Both) -> Array:
         """Return the parameters (1 + r, 1 + q) of a model of one block."""
-        one = models.fit(model, self.both, self.both.log_y[None], self.weights[:1], solver.FINE)[0][0]
-        many = models.fit(
-            model, self.both, self.both.log_y[None], self.weights[1:], solver.COARSE, relaxed=True
-        )[0][0]
+        of = functools.partial(models.fit, model, both, None)
+        one = of(self.weights[:1], solver.FINE)[0][0]
+        many = of(self.weights[1:], solver.COARSE, relaxed=True)[0][0]
         return np.concatenate([one, many])
 
     def curves(self, law_name: str, names: tuple[str, str]) -> tuple[Curves, Curves]:
@@ -128,8 +133,8 @@ def contrast(baseline: Arm, other: Arm, settings: Settings) -> Contrast:
     units = pairing.units(baseline, other)
     counts = bootstrap.resample(units.count, settings.resamples, generator)
     own = (counts[:, units.unit[0]], counts[:, units.unit[1]])
-    both = hypotheses.sample(units)
-    made = _Resampled(units, both, np.concatenate(own, axis=1), own, settings)
+    without, with_floor = (hypotheses.sample(units, form) for form in (POWER_LAW, POWER_LAW_FLOOR))
+    made = _Resampled(units, without, with_floor, np.concatenate(own, axis=1), own, settings)
     law, reason = _law(made, generator)
     tests = _tests(law, made, generator)
     names = (baseline.name, other.name)
@@ -163,9 +168,9 @@ def _law(made: _Resampled, generator: np.random.Generator) -> tuple[str, str]:
     if settings.law is not None:
         return settings.law, "as asked for"
     null = "no irreducible error in either"
-    free = models.apart(made.both, POWER_LAW_FLOOR)
-    constrained = models.apart(made.both, POWER_LAW)
-    found = hypotheses.test(null, constrained, free, made.both, made.units, settings.resamples, generator)
+    free = models.apart(made.floor, POWER_LAW_FLOOR)
+    constrained = models.apart(made.floor, POWER_LAW)
+    found = hypotheses.test(null, constrained, free, made.floor, made.units, settings.resamples, generator)
     if found.p is None:
         return "power_law", f"whether there is an irreducible error cannot be tested: {found.reason}"
     if found.p > 1 - settings.level:
@@ -175,7 +180,7 @@ def _law(made: _Resampled, generator: np.random.Generator) -> tuple[str, str]:
 
 def _tests(law: str, made: _Resampled, generator: np.random.Generator) -> tuple[Test, ...]:
     """Return the tests: the same curve, the same up to a factor, and of single parameters under a floor."""
-    both = made.both
+    both = made.both(law)
     if law == "power_law":
         free = models.apart(both, POWER_LAW)
         nulls = {SAME: models.together(both, POWER_LAW), FACTOR: models.one_exponent(both)}
@@ -216,10 +221,10 @@ def _p(tests: Sequence[Test], null: str) -> float | None:
 def _factor(law: str, made: _Resampled, tests: Sequence[Test]) -> Difference:
     """Return ln of the factor of compute, one for all scales."""
     if law == "power_law":
-        parameters = made.joint(models.one_exponent(made.both))
+        parameters = made.joint(models.one_exponent(made.plain), made.plain)
         draws = -parameters[:, 2] / parameters[:, 1]
     else:
-        draws = made.joint(models.one_curve_shifted(made.both))[:, 3]
+        draws = made.joint(models.one_curve_shifted(made.floor), made.floor)[:, 3]
     given = "one exponent and irreducible error" if law == "power_law_floor" else ONE_EXPONENT
     return _difference("ln factor", given, draws, made.spread(law), "ln of a ratio of compute")
 
@@ -240,7 +245,7 @@ def _exponents(
         tests: those that were made.
     """
     unit = "decades of y per decade of x"
-    one = made.joint(models.one_floor(made.both))
+    one = made.joint(models.one_floor(made.floor), made.floor)
     p = _p(tests, FACTOR) if law == "power_law" else None
     with_floor = made.spread("power_law_floor")
     return (
@@ -264,7 +269,7 @@ def _floors(
         floor: the curves of both arms.
         tests: those that were made.
     """
-    c, s, _, level, s_other = made.joint(models.one_exponent_floors(made.both)).T
+    c, s, _, level, s_other = made.joint(models.one_exponent_floors(made.floor), made.floor).T
     shared = np.exp(c + level) * -np.expm1(s_other) - np.exp(c) * -np.expm1(s)
     spread = made.spread("power_law_floor")
     return (

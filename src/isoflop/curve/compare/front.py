@@ -116,7 +116,7 @@ def _selected(arms: Sequence[ArmRuns], settings: Settings) -> tuple[list[Arm], l
 
 
 def _refuse_same_runs(selected: Sequence[Arm]) -> None:
-    """Raise ValueError where another arm holds runs of the baseline, which would be compared with themselves."""
+    """Raise ValueError where another arm holds runs of the baseline: nothing differs between them."""
     baseline, *others = selected
     for other in others:
         both = {run for run in baseline.points.run_ids if not run.startswith("row ")} & set(

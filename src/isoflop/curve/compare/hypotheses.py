@@ -18,24 +18,57 @@ from isoflop.curve.compare import models
 from isoflop.curve.compare.models import Both, Model
 from isoflop.curve.compare.pairing import Units
 from isoflop.curve.compare.result import Test
-from isoflop.curve.forms import POWER_LAW, POWER_LAW_FLOOR
+from isoflop.curve.forms import POWER_LAW, Form
+from isoflop.curve.observations import Observations
 
 Array = npt.NDArray[np.float64]
 
 _WEBB = np.sqrt([1.5, 1.0, 0.5])
 FLOOR_FROM = 5
 """Fewest points of an arm for whose noise a law with a floor is fitted."""
+OWN_NOISE = 8
+"""Fewest points of an arm whose noise is estimated from its own residuals."""
 EFFORT = solver.Effort(tolerance=1e-7, gain=1e-9, steps=100)
 """Of the sample and its bootstrap samples alike: a difference of losses needs more digits than parameters."""
 
 
-def sample(units: Units) -> Both:
-    """Return the points of both arms with their noise (observations.components), one misfit for both."""
+def sample(units: Units, form: Form) -> Both:
+    """Return the points of both arms with their noise about curves of `form`.
+
+    It is estimated for each arm as `isoflop fit` does (observations.spread); where an arm has under OWN_NOISE
+    points, one misfit is estimated from the residuals of both.
+    """
     first, second = units.observed
     largest = max(float(first.x.max()), float(second.x.max()))
-    residuals, seeds, counting, free = [], [], [], 0
-    for observed in units.observed:
-        form = POWER_LAW_FLOOR if len(observed.x) >= FLOOR_FROM else POWER_LAW
+    few = min(len(first.x), len(second.x)) < OWN_NOISE
+    deviation, threshold = (_pooled if few else _own)(units.observed, form)
+    return Both(
+        v=np.concatenate([np.round(np.log(largest / each.x), 12) for each in units.observed]),
+        arm=np.repeat([0.0, 1.0], [len(first.x), len(second.x)]),
+        log_y=np.concatenate([first.log_y, second.log_y]),
+        deviation=deviation,
+        threshold=threshold,
+        y=np.concatenate([first.y, second.y]),
+        trials=(
+            None
+            if first.trials is None or second.trials is None
+            else np.concatenate([first.trials, second.trials])
+        ),
+    )
+
+
+def _own(both: tuple[Observations, Observations], form: Form) -> tuple[Array, float]:
+    """Return the deviations (n,) of ln y with each arm's own misfit, and Huber's threshold."""
+    each = [observations.spread(of, form, np.ones((1, len(of.x))), None) for of in both]
+    return np.concatenate([of.deviation for of in each]), float(np.mean([of.threshold for of in each]))
+
+
+def _pooled(both: tuple[Observations, Observations], form: Form) -> tuple[Array, float]:
+    """Return the same with one misfit for both arms."""
+    if min(len(observed.x) for observed in both) < FLOOR_FROM:
+        form = POWER_LAW
+    residuals, free = [], 0
+    for observed in both:
         log_y = observed.log_y[None]
         plain = solver.Problem(form, observed.v, log_y, solver.log_error(log_y))
         one = np.ones_like(log_y)
@@ -44,20 +77,13 @@ def sample(units: Units) -> Both:
             residual = observed.log_y - solver.log_curve(form, fitted, observed.v)[0]
             plain = dataclasses.replace(plain, threshold=solver.threshold_of(residual))
         residuals.append(residual)
-        seeds.append((observed.seed_variance or 0.0) / observed.repeats)
-        counting.append(observed.binomial_variance())
         free += form.free_parameters
     residual = np.concatenate(residuals)
-    by_seeds, by_counting = np.concatenate(seeds), np.concatenate(counting)
+    by_seeds = np.concatenate([(of.seed_variance or 0.0) / of.repeats for of in both])
+    by_counting = np.concatenate([of.binomial_variance() for of in both])
     misfit, share = observations.components(residual, free, by_seeds, by_counting)
     deviation = np.sqrt(misfit + by_seeds + share * by_counting)
-    return Both(
-        v=np.concatenate([np.round(np.log(largest / each.x), 12) for each in units.observed]),
-        arm=np.repeat([0.0, 1.0], [len(first.x), len(second.x)]),
-        log_y=np.concatenate([first.log_y, second.log_y]),
-        deviation=deviation,
-        threshold=solver.threshold_of(residual / deviation, least=0.5),
-    )
+    return deviation, solver.threshold_of(residual / deviation, least=0.5)
 
 
 def test(

@@ -13,9 +13,9 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from isoflop.curve import forms, solver
-from isoflop.curve.forms import B_MAX, B_MIN, NEGATIVE_FLOOR, POWER_LAW, POWER_LAW_FLOOR, Form
-from isoflop.curve.solver import Effort, Problem
+from isoflop.curve import forms, observations, solver
+from isoflop.curve.forms import B_MAX, B_MIN, NEGATIVE_FLOOR, Form
+from isoflop.curve.solver import Effort, Noise, Problem
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
@@ -37,6 +37,7 @@ class Both:
         log_y: ln y (n,).
         deviation: standard deviation of ln y (n,).
         threshold: Huber's.
+        y, trials: share of errors and the images (n,) that it was counted on; None where they are unknown.
     """
 
     v: Array
@@ -44,6 +45,22 @@ class Both:
     log_y: Array
     deviation: Array
     threshold: float
+    y: Array | None = None
+    trials: Array | None = None
+
+    def noise(self, points: Index, log_y: Array | None) -> Noise:
+        """Return the noise of some points (m,): of ln y (r or 1, n) in place of their own, or of their own.
+
+        The latter is binomial where y was counted, as in `isoflop fit`.
+        """
+        deviation = self.deviation[points]
+        if log_y is not None:
+            return solver.log_error(log_y[:, points], deviation)
+        if self.y is None or self.trials is None:
+            return solver.log_error(self.log_y[None, points], deviation)
+        trials, y = self.trials[points], self.y[points]
+        counting = observations.binomial(np.exp(self.log_y[points]), trials)
+        return solver.binomial(y * trials, trials, deviation**2 - counting)
 
     @property
     def middle(self) -> float:
@@ -67,7 +84,7 @@ Model = tuple[Block, ...]
 def fit(
     model: Model,
     both: Both,
-    log_y: Array,
+    log_y: Array | None,
     weights: Array,
     effort: Effort,
     *,
@@ -78,15 +95,15 @@ def fit(
     Args:
         model: the blocks.
         both: the points.
-        log_y: ln y (r or 1, n) in the place of both.log_y.
+        log_y: ln y (r or 1, n) in the place of the points' own, None for these.
         weights: weights (r, n).
         effort: when a minimisation ends.
         relaxed: use the bounds of resamples (Form.relaxed).
     """
     parameters, total = [], np.zeros(len(weights))
     for block in model:
-        own = log_y[:, block.points]
-        noise = solver.log_error(own, both.deviation[block.points])
+        own = (both.log_y[None] if log_y is None else log_y)[:, block.points]
+        noise = both.noise(block.points, log_y)
         problem = Problem(block.form, block.v, own, noise, both.threshold)
         # A trial step of a relaxed floor may make a curve negative: its loss is no number, and it is refused.
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -282,6 +299,3 @@ def _form(
         starts=lambda span: (start,),
         relaxed=lambda span: (wide[0], wide[1]),
     )
-
-
-PLAIN, FLOOR = POWER_LAW, POWER_LAW_FLOOR

@@ -28,7 +28,7 @@ Index = npt.NDArray[np.intp]
 SHAPE = ("family", "architecture", "width", "depth", "data_fraction")
 FURTHER = ("examples_seen", "batch_size", "lr")
 """Columns that tell configurations of one shape apart, added where SHAPE does not."""
-POOLED_ABOVE = 0.25
+POOLED_ABOVE = 0.1
 """Runs are resampled, not configurations, where the test of a misfit between configurations has a p above
 this (Bancroft 1964, "Analysis and inference for incompletely specified models": preliminary tests at 25%)."""
 LEAST_SEED_FREEDOM = 6
@@ -176,16 +176,14 @@ def _joined(rows: pd.DataFrame, names: Sequence[str]) -> list[str]:
 
 
 def _seed_keys(arm: Arm, config_keys: Sequence[Hashable]) -> list[Hashable]:
-    """Return (configuration's key, seed) of each run; None where the seed is unknown or twice in one."""
+    """Return (configuration's key, seed) of each run; None where the seed is unknown."""
     config = arm.points.runs.config
     if "seed" not in arm.rows:
         return [None] * len(config)
-    keys: list[Hashable] = [
+    return [
         None if pd.isna(seed) else (config_keys[c], str(seed))
         for c, seed in zip(config, arm.rows["seed"], strict=True)
     ]
-    times = Counter(keys)
-    return [None if times[key] > 1 else key for key in keys]
 
 
 def _runs_are_units(

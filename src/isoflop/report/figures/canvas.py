@@ -99,7 +99,7 @@ def ruled(axes: Axes) -> None:
 
 
 def plain(value: Any, most: int = 24) -> str:
-    """A name, at most so many letters, as matplotlib shows it literally; a dollar sign would start a formula."""
+    """A name of at most so many letters, shown literally: a dollar sign would start a formula."""
     return str(value)[:most].replace("$", r"\$")
 
 

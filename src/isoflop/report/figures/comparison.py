@@ -19,6 +19,8 @@ from isoflop.table import target
 Array = npt.NDArray[np.float64]
 
 WIDE_INCHES, TALL_INCHES = 7.6, 7.4
+NAME = 40
+"""Letters of an arm's name."""
 BEYOND: Any = (0, (2, 1.6))
 MOST_FACTOR = 1e3
 """Gains beyond this factor of the largest and least one within both arms' runs are not in view."""
@@ -56,7 +58,7 @@ def _curves(axes: Axes, comparison: Comparison, colours: dict[str, str]) -> None
         _curve(axes, arm, quantity.scale, colour, marker[0])
         look: dict[str, Any] = {"color": colour, "marker": marker[0], "ms": 5, "lw": 2.0}
         baseline = " (baseline)" if arm is comparison.arms[0] else ""
-        handles.append(Line2D([], [], label=f"{canvas.plain(arm.name)}{baseline}", **look))
+        handles.append(Line2D([], [], label=f"{canvas.plain(arm.name, NAME)}{baseline}", **look))
         xs.append(np.array(arm.x))
         ys.append(quantity.scale * np.array(arm.y))
     _logarithmic(axes, np.concatenate(xs), np.concatenate(ys))
@@ -110,7 +112,9 @@ def _gains(axes: Axes, comparison: Comparison, colours: dict[str, str]) -> None:
     axes.axhline(1.0, color=style.MUTED, lw=1.0, zorder=1)
     _logarithmic(axes, scale * np.array(ys), np.array(seen))
     axes.invert_xaxis()  # to the right is more compute, as above
-    handles = [Line2D([], [], color=colours[of.other], lw=2.0, label=canvas.plain(of.other)) for of in known]
+    handles = [
+        Line2D([], [], color=colours[of.other], lw=2.0, label=canvas.plain(of.other, NAME)) for of in known
+    ]
     handles.append(Line2D([], [], color=style.MUTED, lw=1.4, ls=BEYOND, label="beyond the runs of one"))
     axes.legend(handles=handles, frameon=False, fontsize=9)
 
