@@ -221,10 +221,11 @@ def _split(options: argparse.Namespace) -> list[Any]:
     for name in names:
         part = rows[[label == name for label in labels]]
         left = excluded if name == names[0] else []  # named once
+        called = name if _ascending(name)[0] else f"{by}={name}"
         if path.is_dir():
-            arms.append(_of_rows(options, name, part.reset_index(drop=True), left))
+            arms.append(_of_rows(options, called, part.reset_index(drop=True), left))
             continue
-        arm = _of_file(options, name, part, path, _without(options.group, by))
+        arm = _of_file(options, called, part, path, _without(options.group, by))
         arms.append(_with_excluded(arm, left))
     return arms
 

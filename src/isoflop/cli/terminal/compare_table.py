@@ -14,6 +14,9 @@ from isoflop.report.text import amounts
 from isoflop.report.text.numerals import plural
 from isoflop.table import target
 
+NAMES = {"ln factor": "factor of compute", "ln y": "ratio of y"}
+"""Differences of logarithms, which are shown as ratios."""
+
 
 def show(comparison: Comparison) -> None:
     """Print everything that a Comparison says, 100 columns wide."""
@@ -77,7 +80,7 @@ def _show_gain(contrast: Contrast, comparison: Comparison) -> None:
 
 
 def _needs(x: float | None) -> str:
-    return "more than any" if x is None else f"{x:.3g}"
+    return "out of reach" if x is None else f"{x:.3g}"
 
 
 def _gain(row: GainAt) -> str:
@@ -95,27 +98,26 @@ def _end(value: float | None) -> str:
 
 def _show_differences(contrast: Contrast, comparison: Comparison) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    seen = f"seen at {100 * comparison.power:.0f}% power"
-    for name in ("  difference of", "if", f"({100 * comparison.level:.3g}%)", "p", seen):
-        table.add_column(name)
+    for name in ("  difference of", "given", f"({100 * comparison.level:.3g}%)", "p", "could be seen"):
+        table.add_column(name, no_wrap=True)
     for of in contrast.differences:
-        quantity = "factor of compute" if of.quantity == "ln factor" else of.quantity
         p = "" if of.p is None else f"{of.p:.2g}"
-        table.add_row(f"  {quantity}", of.given, _value(of), p, _seen(of))
+        table.add_row(f"  {NAMES.get(of.quantity, of.quantity)}", of.given, _value(of), p, _seen(of))
     OUT.print(table)
 
 
 def _value(of: Difference) -> str:
-    if of.quantity == "ln factor":
+    if of.quantity in NAMES:
         low, high = (None if end is None else math.exp(end) for end in (of.interval.low, of.interval.high))
         return f"{math.exp(of.value):.3g} ({_interval(Interval(low, high))})"
     return f"{of.value:+.3g} ({_interval(of.interval)})"
 
 
 def _seen(of: Difference) -> str:
+    """Return the smallest difference that could have been seen, of a ratio as a ratio."""
     if of.smallest_seen is None:
-        return "?"
-    return f"{math.exp(of.smallest_seen) if of.quantity == 'ln factor' else of.smallest_seen:.2g}"
+        return "none"
+    return f"{math.exp(min(of.smallest_seen, 600.0)) if of.quantity in NAMES else of.smallest_seen:.2g}"
 
 
 def _pairing(contrast: Contrast) -> str:

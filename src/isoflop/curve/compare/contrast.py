@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from isoflop.curve import bootstrap, leverage, points, solver
-from isoflop.curve.compare import gain, hypotheses, interval, models, pairing, verdict
+from isoflop.curve.compare import gain, hypotheses, interval, models, paired, pairing, verdict
 from isoflop.curve.compare.arms import Arm
 from isoflop.curve.compare.gain import Curves
 from isoflop.curve.compare.interval import Spread
@@ -22,14 +22,17 @@ from isoflop.curve.compare.result import Contrast, Difference, Pairing, Test
 from isoflop.curve.forms import POWER_LAW, POWER_LAW_FLOOR
 from isoflop.curve.laws import LAWS, PLAIN
 from isoflop.curve.observations import Observations
+from isoflop.curve.result import Interval
+from isoflop.table import target
 
 Array = npt.NDArray[np.float64]
 
 LAW_NAMES = ("power_law", "power_law_floor")
 LEAST_RESAMPLES = 100
-NO_FLOOR, ONE_FLOOR, OWN_FLOORS = "no irreducible error", "one irreducible error", "an irreducible error each"
-ONE_EXPONENT, OWN_EXPONENTS = "one exponent", "an exponent each"
-SAME, FACTOR = "the same curve", "the same curve up to a factor of compute"
+NO_E, ONE_E, OWN_E = "E = 0", "one E", "an E each"
+ONE_B, OWN_B, ONE_B_AND_E = "one b", "a b each", "one b and E"
+SAME, NO_FACTOR, FACTOR = "the same curve", "no factor of compute", "the same curve up to a factor of compute"
+ONE_EXPONENT, ONE_FLOOR = "one exponent", "one irreducible error"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +74,7 @@ class _Resampled:
         plain, floor: the points of both arms with their noise about curves without and with a floor.
         weights: of those points, (1 + r, n).
         own: weights of each arm's points.
+        y: the column of y.
         settings: of the comparison.
     """
 
@@ -79,6 +83,7 @@ class _Resampled:
     floor: Both
     weights: Array
     own: tuple[Array, Array]
+    y: str
     settings: Settings
 
     def both(self, law_name: str) -> Both:
@@ -127,14 +132,14 @@ def _curves(
     return Curves(name, floor, c + s, b, observed, unit, law.free_parameters)
 
 
-def contrast(baseline: Arm, other: Arm, settings: Settings) -> Contrast:
-    """Compare one arm with the baseline; `judged` adds the verdict once p_holm is known."""
+def contrast(baseline: Arm, other: Arm, y: str, settings: Settings) -> Contrast:
+    """Compare the column y of one arm with the baseline's; `judged` adds the verdict once p_holm is known."""
     generator = np.random.default_rng(settings.seed)
     units = pairing.units(baseline, other)
     counts = bootstrap.resample(units.count, settings.resamples, generator)
     own = (counts[:, units.unit[0]], counts[:, units.unit[1]])
     without, with_floor = (hypotheses.sample(units, form) for form in (POWER_LAW, POWER_LAW_FLOOR))
-    made = _Resampled(units, without, with_floor, np.concatenate(own, axis=1), own, settings)
+    made = _Resampled(units, without, with_floor, np.concatenate(own, axis=1), own, y, settings)
     law, reason = _law(made, generator)
     tests = _tests(law, made, generator)
     names = (baseline.name, other.name)
@@ -143,7 +148,8 @@ def contrast(baseline: Arm, other: Arm, settings: Settings) -> Contrast:
     differences = (
         _factor(law, made, tests),
         *_exponents(law, made, plain, floor, tests),
-        *_floors(law, made, floor, tests),
+        *_floors(made, floor, tests),
+        *paired.paired(baseline, other, settings.level),
     )
     gained, no_gain = gain.gain(*chosen, made.spread(law))
     return Contrast(
@@ -179,23 +185,21 @@ def _law(made: _Resampled, generator: np.random.Generator) -> tuple[str, str]:
 
 
 def _tests(law: str, made: _Resampled, generator: np.random.Generator) -> tuple[Test, ...]:
-    """Return the tests: the same curve, the same up to a factor, and of single parameters under a floor."""
-    both = made.both(law)
-    if law == "power_law":
-        free = models.apart(both, POWER_LAW)
-        nulls = {SAME: models.together(both, POWER_LAW), FACTOR: models.one_exponent(both)}
-    else:
-        free = models.apart(both, POWER_LAW_FLOOR)
-        nulls = {
-            SAME: models.together(both, POWER_LAW_FLOOR),
-            FACTOR: models.one_curve_shifted(both),
-            ONE_EXPONENT: models.one_exponent_floors(both),
-            ONE_FLOOR: models.one_floor(both),
+    """Return the tests in the order of verdict.py; under a law with a floor also those of its parameters."""
+    both, floor = made.both(law), law == "power_law_floor"
+    form = POWER_LAW_FLOOR if floor else POWER_LAW
+    free, same = models.apart(both, form), models.together(both, form)
+    shifted = models.one_curve_shifted(both) if floor else models.one_exponent(both)
+    pairs = {SAME: (same, free), NO_FACTOR: (same, shifted), FACTOR: (shifted, free)}
+    if floor:
+        pairs |= {
+            ONE_EXPONENT: (models.one_exponent_floors(both), free),
+            ONE_FLOOR: (models.one_floor(both), free),
         }
-    settings = made.settings
+    resamples = made.settings.resamples
     return tuple(
-        hypotheses.test(null, model, free, both, made.units, settings.resamples, generator)
-        for null, model in nulls.items()
+        hypotheses.test(null, constrained, wider, both, made.units, resamples, generator)
+        for null, (constrained, wider) in pairs.items()
     )
 
 
@@ -225,8 +229,9 @@ def _factor(law: str, made: _Resampled, tests: Sequence[Test]) -> Difference:
         draws = -parameters[:, 2] / parameters[:, 1]
     else:
         draws = made.joint(models.one_curve_shifted(made.floor), made.floor)[:, 3]
-    given = "one exponent and irreducible error" if law == "power_law_floor" else ONE_EXPONENT
-    return _difference("ln factor", given, draws, made.spread(law), "ln of a ratio of compute")
+    given = ONE_B_AND_E if law == "power_law_floor" else ONE_B
+    p = _p(tests, NO_FACTOR)
+    return _difference("ln factor", given, draws, made.spread(law), "ln of a ratio of compute", p)
 
 
 def _exponents(
@@ -249,35 +254,48 @@ def _exponents(
     p = _p(tests, FACTOR) if law == "power_law" else None
     with_floor = made.spread("power_law_floor")
     return (
-        _difference("b", NO_FLOOR, plain[1].exponent - plain[0].exponent, made.spread("power_law"), unit, p),
-        _difference("b", ONE_FLOOR, one[:, 4] - one[:, 2], with_floor, unit),
+        _difference("b", NO_E, plain[1].exponent - plain[0].exponent, made.spread("power_law"), unit, p),
+        _difference("b", ONE_E, one[:, 4] - one[:, 2], with_floor, unit),
         _difference(
-            *("b", OWN_FLOORS, floor[1].exponent - floor[0].exponent, with_floor, unit),
+            *("b", OWN_E, floor[1].exponent - floor[0].exponent, with_floor, unit),
             _p(tests, ONE_EXPONENT),
         ),
     )
 
 
-def _floors(
-    law: str, made: _Resampled, floor: tuple[Curves, Curves], tests: Sequence[Test]
-) -> tuple[Difference, ...]:
+def _floors(made: _Resampled, floor: tuple[Curves, Curves], tests: Sequence[Test]) -> tuple[Difference, ...]:
     """Return the difference of irreducible errors with one exponent, and with one each.
 
     Args:
-        law: of the tests.
         made: the resamples.
         floor: the curves of both arms.
         tests: those that were made.
     """
     c, s, _, level, s_other = made.joint(models.one_exponent_floors(made.floor), made.floor).T
     shared = np.exp(c + level) * -np.expm1(s_other) - np.exp(c) * -np.expm1(s)
-    spread = made.spread("power_law_floor")
-    return (
-        _difference("E", ONE_EXPONENT, shared, spread, "unit of y"),
-        _difference(
-            *("E", OWN_EXPONENTS, floor[1].floor - floor[0].floor, spread, "unit of y"), _p(tests, ONE_FLOOR)
-        ),
+    spread, unit = made.spread("power_law_floor"), target.unit_of(made.y)
+    own = floor[1].floor - floor[0].floor
+    # An irreducible error lies between 0 and the least y that was seen.
+    least, most = (float(np.exp(of.log_y.min())) for of in made.units.observed)
+    return tuple(
+        _within(of, -least, most)
+        for of in (
+            _difference("E", ONE_B, shared, spread, unit),
+            _difference("E", OWN_B, own, spread, unit, _p(tests, ONE_FLOOR)),
+        )
     )
+
+
+def _within(of: Difference, least: float, most: float) -> Difference:
+    """Return a difference with its interval cut at the bounds of what is possible.
+
+    If more than these would be needed to be seen, nothing could have been: smallest_seen is None.
+    """
+    ends = of.interval.low, of.interval.high
+    low, high = (None if end is None else min(max(end, least), most) for end in ends)
+    possible = of.smallest_seen is not None and of.smallest_seen <= max(-least, most)
+    seen = of.smallest_seen if possible else None
+    return dataclasses.replace(of, interval=Interval(low, high), smallest_seen=seen)
 
 
 def _pairing(units: Units, chosen: tuple[Curves, Curves]) -> Pairing:

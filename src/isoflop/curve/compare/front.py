@@ -12,7 +12,7 @@ import pandas as pd
 from isoflop import __version__
 from isoflop.curve import bootstrap, fit
 from isoflop.curve.compare import arms as arms_
-from isoflop.curve.compare import contrast, hypotheses
+from isoflop.curve.compare import contrast, hypotheses, verdict
 from isoflop.curve.compare.arms import Arm, ArmRuns
 from isoflop.curve.compare.contrast import Settings
 from isoflop.curve.compare.interval import POWER
@@ -59,7 +59,7 @@ def compare(arms: Sequence[ArmRuns], settings: Settings | None = None) -> Compar
     _refuse_same_runs(selected)
     x, y = arms[0].x, arms[0].y
     differing = [arms_.compared(baseline, other, x, mixed=settings.mixed) for other in others]
-    made = [contrast.contrast(baseline, other, settings) for other in others]
+    made = [contrast.contrast(baseline, other, y, settings) for other in others]
     made = [
         dataclasses.replace(of, warnings=(*differ, *of.warnings))
         for of, differ in zip(made, differing, strict=True)
@@ -140,14 +140,16 @@ def _same(baseline: Arm, other: Arm, run: str) -> bool:
 
 
 def _adjusted(made: Sequence[Contrast], settings: Settings) -> tuple[Contrast, ...]:
-    """Return the contrasts with Holm's p over the arms, and the verdicts that follow."""
-    for k in range(2):
-        tests = hypotheses.holm([of.tests[k] for of in made])
-        made = [
-            dataclasses.replace(of, tests=(*of.tests[:k], test, *of.tests[k + 1 :]))
-            for of, test in zip(made, tests, strict=True)
-        ]
-    return tuple(contrast.judged(of, settings) for of in made)
+    """Return the contrasts with Holm's p over verdict.JUDGED of all arms, and the verdicts that follow."""
+    flat = hypotheses.holm([of.tests[k] for of in made for k in verdict.JUDGED])
+    each = len(verdict.JUDGED)
+    result = []
+    for i, of in enumerate(made):
+        tests = list(of.tests)
+        for k, test in zip(verdict.JUDGED, flat[i * each : (i + 1) * each], strict=True):
+            tests[k] = test
+        result.append(contrast.judged(dataclasses.replace(of, tests=tuple(tests)), settings))
+    return tuple(result)
 
 
 def _arm_fit(arm: Arm, law_name: str, x: str, y: str, settings: Settings) -> ArmFit:

@@ -120,7 +120,7 @@ def test(
     losses = [models.fit(model, both, made, ones, EFFORT)[1] for model in (constrained, free)]
     drawn = _statistic(*losses)
     p = (1 + int((drawn >= statistic * (1 - 1e-9)).sum())) / (1 + bootstraps)
-    return Test(null, float(statistic), p, p, bootstraps, None)
+    return Test(null, float(statistic), p, None, bootstraps, None)
 
 
 def _statistic(constrained: Array, free: Array) -> Array:
@@ -129,7 +129,7 @@ def _statistic(constrained: Array, free: Array) -> Array:
 
 
 def holm(tests: list[Test]) -> list[Test]:
-    """Return tests of one null in several arms with p_holm (Holm 1979)."""
+    """Return tests with p_holm, adjusted for their number (Holm 1979)."""
     known = sorted((t.p, i) for i, t in enumerate(tests) if t.p is not None)
     adjusted, largest = list(tests), 0.0
     for rank, (p, i) in enumerate(known):

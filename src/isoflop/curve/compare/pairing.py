@@ -85,7 +85,7 @@ def units(baseline: Arm, other: Arm) -> Units:
     the differences of the pairs are judged, in which what is common to both arms cancels.
     """
     arms = (baseline, other)
-    keys = _config_keys(*arms)
+    keys = config_keys(*arms)
     seeds = tuple(_seed_keys(arm, of) for arm, of in zip(arms, keys, strict=True))
     configs_both = len(set(keys[0]) & set(keys[1]))
     runs_both = len(set(seeds[0]) & set(seeds[1]) - {None})
@@ -121,7 +121,7 @@ def _numbered(first: Sequence[Hashable], second: Sequence[Hashable]) -> tuple[In
     return indices[0], indices[1], len(number)
 
 
-def _config_keys(baseline: Arm, other: Arm) -> tuple[list[Hashable], list[Hashable]]:
+def config_keys(baseline: Arm, other: Arm) -> tuple[list[Hashable], list[Hashable]]:
     """Return for each configuration of each arm a key; configurations of equal keys pair up.
 
     Those with equal ids, or with equal shapes where this pairs more. A configuration that does not pair has a
@@ -155,7 +155,7 @@ def _shapes(arms: tuple[Arm, Arm]) -> tuple[list[str | None], list[str | None]] 
     shared = [name for name in (*SHAPE, *FURTHER) if all(name in arm.rows for arm in arms)]
     if not {"width", "depth"} <= set(shared):
         return None
-    base = [name for name in shared if name in SHAPE]
+    base = [name for name in shared if name in SHAPE and not _is_the_change(arms, name)]
     for more in range(len(FURTHER) + 1):
         names = base + [name for name in shared if name in FURTHER[:more]]
         keys = [_of_configs(arm, _joined(arm.rows, names)) for arm in arms]
@@ -166,6 +166,12 @@ def _shapes(arms: tuple[Arm, Arm]) -> tuple[list[str | None], list[str | None]] 
         [key if key in only else None for key in of] for of, only in zip(keys, unique, strict=True)
     )
     return first, second
+
+
+def _is_the_change(arms: tuple[Arm, Arm], name: str) -> bool:
+    """Return whether a column has one value in each arm, and another in each: it is what is compared."""
+    values = [set(arm.rows[name].dropna()) for arm in arms]
+    return all(len(of) == 1 for of in values) and values[0] != values[1]
 
 
 def _joined(rows: pd.DataFrame, names: Sequence[str]) -> list[str]:

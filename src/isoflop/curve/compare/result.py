@@ -79,7 +79,7 @@ class Difference:
     """The other arm less the baseline.
 
     Attributes:
-        quantity: `b`, `E`, or `ln factor` of compute.
+        quantity: `b`, `E`, `ln factor` of compute, or `ln y` of paired configurations and its slope in ln x.
         given: what is assumed of the other parameters.
         value: the difference.
         interval: its interval.
@@ -106,7 +106,8 @@ class Test:
         null: the constraint.
         statistic: (loss of the constrained fit - loss of the free one) / the latter.
         p: share of bootstrap samples, made under the null, with at least that statistic.
-        p_holm: the same, adjusted for the number of arms that are compared with the baseline (Holm 1979).
+        p_holm: the same, adjusted for the number of tests that the verdicts rest on, two an arm (Holm
+            1979); None for other tests.
         bootstraps: how many.
         reason: why there is no p.
     """
@@ -158,9 +159,10 @@ class Contrast:
         pairing: what was resampled.
         moved: what the change moved.
         verdict: the same in sentences.
-        tests: that the curves are the same; that they are the same up to a factor of compute; more of
-            single parameters.
-        differences: of exponents, irreducible errors and the constant factor of compute.
+        tests: that the curves are the same; that there is no factor of compute between them, given that they
+            are the same up to one; that they are that; and under a law with a floor of single parameters.
+        differences: of exponents, irreducible errors and the constant factor of compute, and of paired
+            configurations without a law.
         gain: None with gain_reason.
         warnings: what to beware of.
     """

@@ -7,21 +7,20 @@ import math
 from isoflop.curve.compare.result import Contrast, Difference, Moved, Test
 from isoflop.curve.result import Interval
 
-SAME, FACTOR, EXPONENT, FLOOR = range(4)
+SAME, NO_FACTOR, FACTOR, EXPONENT, FLOOR = range(5)
 """Order of a contrast's tests; the last two are made under a law with a floor."""
+JUDGED = (NO_FACTOR, FACTOR)
+"""The tests that say what moved, whose p is adjusted for their number."""
 
 
 def moved(of: Contrast, at: float) -> Moved:
     """Return what a change moved, by tests at the share `at` of false alarms.
 
-    Nothing that can be told if one curve fits both; the factor of compute alone if the curves are the same up
-    to one; else the parameter without which the curves do not fit. Under a power law without a floor that is
-    the exponent.
+    If the curves are not the same up to a factor of compute, it is the parameter without which they do not
+    fit; under a power law without a floor that is the exponent. Else it is the factor, if there is one.
     """
-    if not _rejected(of.tests[SAME], at):
-        return "cannot be told"
     if not _rejected(of.tests[FACTOR], at):
-        return "factor"
+        return "factor" if _rejected(of.tests[NO_FACTOR], at) else "cannot be told"
     if len(of.tests) <= EXPONENT:
         return "exponent"
     exponent, floor = _rejected(of.tests[EXPONENT], at), _rejected(of.tests[FLOOR], at)
@@ -40,28 +39,40 @@ def _rejected(test: Test, at: float) -> bool:
 def sentences(of: Contrast, level: float) -> tuple[str, ...]:
     """Return the verdict: what moved, by how much, and what could have been seen."""
     share = f"{100 * level:.3g}%"
-    return (_moved(of), _factor(of, share), _exponent(of, share), *_floor(of, share))
+    return (
+        _moved(of, 1 - level),
+        _factor(of, share),
+        _exponent(of, share),
+        *_floor(of, share),
+        *_pairs(of, share),
+    )
 
 
-def _moved(of: Contrast) -> str:
-    same, factor = (_p(test) for test in of.tests[:2])
-    names = f"{of.other} and {of.baseline}"
+def _moved(of: Contrast, at: float) -> str:
+    no_factor, factor = (_p(of.tests[k]) for k in JUDGED)
     if of.moved == "cannot be told":
-        if of.tests[SAME].p is None:
-            return f"{names} cannot be told apart: {of.tests[SAME].reason}."
-        return f"{names} cannot be told apart: one curve fits both ({same})."
+        return _not_told(of, at)
     if of.moved == "factor":
         return (
-            f"{of.other} moves the curve by a factor of compute ({same} for no change): that the factor "
+            f"{of.other} moves the curve by a factor of compute ({no_factor} for none); that the factor "
             f"depends on scale cannot be told ({factor})."
         )
     start = f"What {of.other} is worth depends on scale ({factor} for one factor of compute)"
     return {
         "exponent": f"{start}: the exponent b moves.",
         "irreducible error": f"{start}: the irreducible error E moves.",
-        "exponent and irreducible error": f"{start}: exponent and irreducible error both move.",
-        "shape": f"{start}; whether exponent or irreducible error moves cannot be told.",
+        "exponent and irreducible error": f"{start}: exponent b and irreducible error E both move.",
+        "shape": f"{start}; whether b or E moves cannot be told.",
     }[of.moved]
+
+
+def _not_told(of: Contrast, at: float) -> str:
+    same, names = of.tests[SAME], f"{of.other} and {of.baseline}"
+    if same.p is None:
+        return f"{names} cannot be told apart: {same.reason}."
+    if same.p <= at:
+        return f"{names} are not one curve ({_p(same)}), but what moves cannot be told."
+    return f"{names} cannot be told apart: one curve fits both ({_p(same)})."
 
 
 def _p(test: Test) -> str:
@@ -96,19 +107,32 @@ def _grown(log_factor: float) -> str:
 
 def _exponent(of: Contrast, share: str) -> str:
     b = headline(of, "b")
-    return f"Exponent b, {b.given}: {_change(b, share)}."
+    return f"Exponent b ({b.given}): {_change(b, share)}."
 
 
 def _floor(of: Contrast, share: str) -> tuple[str, ...]:
     if of.law == "power_law":
         return ()
     floor = headline(of, "E")
-    return (f"Irreducible error E, {floor.given}: {_change(floor, share)}.",)
+    return (f"Irreducible error E ({floor.given}): {_change(floor, share)}.",)
+
+
+def _pairs(of: Contrast, share: str) -> tuple[str, ...]:
+    """Return what paired configurations say without a law, if there are any."""
+    pairs = next((each for each in of.differences if each.quantity == "ln y"), None)
+    if pairs is None:
+        return ()
+    ends = [pairs.interval.low, pairs.value, pairs.interval.high]
+    low, value, high = (100 * math.expm1(end) for end in ends if end is not None)
+    p = "" if pairs.p is None else f", p = {pairs.p:.2g}"
+    return (
+        f"Without a law, {pairs.given}: y differs by {value:+.2g}% ({share} {low:+.2g}% to {high:+.2g}%{p}).",
+    )
 
 
 def _change(of: Difference, share: str) -> str:
     seen = (
-        "too few units to say what could have been seen"
+        "no change could have been seen"
         if of.smallest_seen is None
         else f"a change of {_short(of.smallest_seen)} would have been seen"
     )
