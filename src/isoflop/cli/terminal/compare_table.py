@@ -117,7 +117,7 @@ def _seen(of: Difference) -> str:
     """Return the smallest difference that could have been seen, of a ratio as a ratio."""
     if of.smallest_seen is None:
         return "none"
-    return f"{math.exp(min(of.smallest_seen, 600.0)) if of.quantity in NAMES else of.smallest_seen:.2g}"
+    return f"{math.exp(min(of.smallest_seen, 600.0)) if of.quantity in NAMES else of.smallest_seen:.3g}"
 
 
 def _pairing(contrast: Contrast) -> str:

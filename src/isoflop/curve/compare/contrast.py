@@ -18,7 +18,7 @@ from isoflop.curve.compare.gain import Curves
 from isoflop.curve.compare.interval import Spread
 from isoflop.curve.compare.models import Both, Model
 from isoflop.curve.compare.pairing import Units
-from isoflop.curve.compare.result import Contrast, Difference, Pairing, Test
+from isoflop.curve.compare.result import Contrast, Difference, NullTest, Pairing
 from isoflop.curve.forms import POWER_LAW, POWER_LAW_FLOOR
 from isoflop.curve.laws import LAWS, PLAIN
 from isoflop.curve.observations import Observations
@@ -184,7 +184,7 @@ def _law(made: _Resampled, generator: np.random.Generator) -> tuple[str, str]:
     return "power_law_floor", f"the runs call for an irreducible error (p = {found.p:.2g})"
 
 
-def _tests(law: str, made: _Resampled, generator: np.random.Generator) -> tuple[Test, ...]:
+def _tests(law: str, made: _Resampled, generator: np.random.Generator) -> tuple[NullTest, ...]:
     """Return the tests in the order of verdict.py; under a law with a floor also those of its parameters."""
     both, floor = made.both(law), law == "power_law_floor"
     form = POWER_LAW_FLOOR if floor else POWER_LAW
@@ -218,11 +218,11 @@ def _difference(
     return Difference(quantity, given, value, bounds, p, spread.smallest_seen(bounds), unit)
 
 
-def _p(tests: Sequence[Test], null: str) -> float | None:
+def _p(tests: Sequence[NullTest], null: str) -> float | None:
     return next((test.p for test in tests if test.null == null), None)
 
 
-def _factor(law: str, made: _Resampled, tests: Sequence[Test]) -> Difference:
+def _factor(law: str, made: _Resampled, tests: Sequence[NullTest]) -> Difference:
     """Return ln of the factor of compute, one for all scales."""
     if law == "power_law":
         parameters = made.joint(models.one_exponent(made.plain), made.plain)
@@ -239,7 +239,7 @@ def _exponents(
     made: _Resampled,
     plain: tuple[Curves, Curves],
     floor: tuple[Curves, Curves],
-    tests: Sequence[Test],
+    tests: Sequence[NullTest],
 ) -> tuple[Difference, ...]:
     """Return the difference of exponents without a floor, with one, and with one each.
 
@@ -263,7 +263,9 @@ def _exponents(
     )
 
 
-def _floors(made: _Resampled, floor: tuple[Curves, Curves], tests: Sequence[Test]) -> tuple[Difference, ...]:
+def _floors(
+    made: _Resampled, floor: tuple[Curves, Curves], tests: Sequence[NullTest]
+) -> tuple[Difference, ...]:
     """Return the difference of irreducible errors with one exponent, and with one each.
 
     Args:
@@ -291,8 +293,9 @@ def _within(of: Difference, least: float, most: float) -> Difference:
 
     If more than these would be needed to be seen, nothing could have been: smallest_seen is None.
     """
-    ends = of.interval.low, of.interval.high
-    low, high = (None if end is None else min(max(end, least), most) for end in ends)
+    low, high = of.interval.low, of.interval.high
+    low = None if low is None else min(max(low, least), of.value)
+    high = None if high is None else max(min(high, most), of.value)
     possible = of.smallest_seen is not None and of.smallest_seen <= max(-least, most)
     seen = of.smallest_seen if possible else None
     return dataclasses.replace(of, interval=Interval(low, high), smallest_seen=seen)

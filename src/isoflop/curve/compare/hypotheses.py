@@ -17,7 +17,7 @@ from isoflop.curve import observations, solver
 from isoflop.curve.compare import models
 from isoflop.curve.compare.models import Both, Model
 from isoflop.curve.compare.pairing import Units
-from isoflop.curve.compare.result import Test
+from isoflop.curve.compare.result import NullTest
 from isoflop.curve.forms import POWER_LAW, Form
 from isoflop.curve.observations import Observations
 
@@ -94,7 +94,7 @@ def test(
     units: Units,
     bootstraps: int,
     generator: np.random.Generator,
-) -> Test:
+) -> NullTest:
     """Test a constraint.
 
     Args:
@@ -109,7 +109,7 @@ def test(
     parameters = sum(block.form.free_parameters for block in free)
     if units.count * 2 <= parameters or len(both.v) <= parameters:
         reason = f"{len(both.v)} points for {parameters} parameters"
-        return Test(null, None, None, None, 0, reason)
+        return NullTest(null, None, None, None, 0, reason)
     one = np.ones((1, len(both.v)))
     fitted, loss = models.fit(constrained, both, both.log_y[None], one, EFFORT)
     statistic = _statistic(loss, models.fit(free, both, both.log_y[None], one, EFFORT)[1])[0]
@@ -120,7 +120,7 @@ def test(
     losses = [models.fit(model, both, made, ones, EFFORT)[1] for model in (constrained, free)]
     drawn = _statistic(*losses)
     p = (1 + int((drawn >= statistic * (1 - 1e-9)).sum())) / (1 + bootstraps)
-    return Test(null, float(statistic), p, None, bootstraps, None)
+    return NullTest(null, float(statistic), p, None, bootstraps, None)
 
 
 def _statistic(constrained: Array, free: Array) -> Array:
@@ -128,7 +128,7 @@ def _statistic(constrained: Array, free: Array) -> Array:
     return np.maximum(constrained - free, 0.0) / np.maximum(free, 1e-300)
 
 
-def holm(tests: list[Test]) -> list[Test]:
+def holm(tests: list[NullTest]) -> list[NullTest]:
     """Return tests with p_holm, adjusted for their number (Holm 1979)."""
     known = sorted((t.p, i) for i, t in enumerate(tests) if t.p is not None)
     adjusted, largest = list(tests), 0.0

@@ -35,9 +35,9 @@ def paired(baseline: Arm, other: Arm, level: float) -> tuple[Difference, ...]:
     n = len(ratio)
     if n < LEAST_PAIRS:
         return ()
-    at_x = "" if abs(x_ratio - 1) < 0.01 else f", x {x_ratio:.3g} times"
-    given = f"{n} paired configurations{at_x}"
-    mean = _student(MEAN, given, float(ratio.mean()), float(ratio.std(ddof=1)) / np.sqrt(n), n - 1, level)
+    at_x = "" if abs(x_ratio - 1) < 0.01 else f", x {x_ratio:.3g}-fold"
+    given = f"{n} pairs{at_x}"
+    mean = _student(MEAN, given, float(ratio.mean()), float(ratio.std(ddof=1) / np.sqrt(n)), n - 1, level)
     centred = log_x - log_x.mean()
     squares = float(np.sum(centred**2))
     if n < LEAST_PAIRS + 1 or squares < 1e-6:

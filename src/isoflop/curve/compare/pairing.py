@@ -31,6 +31,8 @@ FURTHER = ("examples_seen", "batch_size", "lr")
 POOLED_ABOVE = 0.1
 """Runs are resampled, not configurations, where the test of a misfit between configurations has a p above
 this (Bancroft 1964, "Analysis and inference for incompletely specified models": preliminary tests at 25%)."""
+ENOUGH_CONFIGS = 8
+"""Configurations that each arm needs, for resamples of them to show their spread without that test."""
 LEAST_SEED_FREEDOM = 6
 """Degrees of freedom between seeds below which their variance is too rough for that test."""
 FLOOR_FROM = 6
@@ -79,10 +81,11 @@ class Units:
 def units(baseline: Arm, other: Arm) -> Units:
     """Return what is resampled for two arms.
 
-    Units are configurations: what the law does not explain of one is in all its seeds. Where seeds repeat
-    them and their means scatter about the law by no more than seeds do (POOLED_ABOVE), nothing of that kind
-    is seen, and units are runs, of which there are more. Where all runs pair up by configuration and seed,
-    the differences of the pairs are judged, in which what is common to both arms cancels.
+    Units are configurations: what the law does not explain of one is in all its seeds. Where an arm has fewer
+    than ENOUGH_CONFIGS, seeds repeat them, and their means scatter about the law by no more than seeds do
+    (POOLED_ABOVE), nothing of that kind is seen, and units are runs, of which there are more. Where all runs
+    pair up by configuration and seed, the differences of the pairs are judged, in which what is common to
+    both arms cancels.
     """
     arms = (baseline, other)
     keys = config_keys(*arms)
@@ -200,6 +203,8 @@ def _runs_are_units(
     """Return whether runs are resampled instead of configurations, and why."""
     if any(len(arm.means.x) > arm.points.configs for arm in arms):
         return False, "runs of one trunk at several horizons belong together"
+    if min(arm.points.configs for arm in arms) >= ENOUGH_CONFIGS:
+        return False, "there are enough to show what a law does not explain of them"
     freedom = sum(len(arm.points.runs.x) - arm.points.configs for arm in arms)
     if freedom < LEAST_SEED_FREEDOM or any(arm.means.seed_variance is None for arm in arms):
         return False, "too few seeds repeat configurations to separate their spread"

@@ -99,7 +99,7 @@ class Difference:
 
 
 @dataclasses.dataclass(frozen=True)
-class Test:
+class NullTest:
     """A wild cluster bootstrap test of a constrained against the free fit.
 
     Attributes:
@@ -174,7 +174,7 @@ class Contrast:
     pairing: Pairing
     moved: Moved
     verdict: tuple[str, ...]
-    tests: tuple[Test, ...]
+    tests: tuple[NullTest, ...]
     differences: tuple[Difference, ...]
     gain: Gain | None
     gain_reason: str | None

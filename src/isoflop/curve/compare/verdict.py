@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from isoflop.curve.compare.result import Contrast, Difference, Moved, Test
+from isoflop.curve.compare.result import Contrast, Difference, Moved, NullTest
 from isoflop.curve.result import Interval
 
 SAME, NO_FACTOR, FACTOR, EXPONENT, FLOOR = range(5)
@@ -31,7 +31,7 @@ def moved(of: Contrast, at: float) -> Moved:
     return "shape"
 
 
-def _rejected(test: Test, at: float) -> bool:
+def _rejected(test: NullTest, at: float) -> bool:
     p = test.p if test.p_holm is None else test.p_holm
     return p is not None and p <= at
 
@@ -75,7 +75,7 @@ def _not_told(of: Contrast, at: float) -> str:
     return f"{names} cannot be told apart: one curve fits both ({_p(same)})."
 
 
-def _p(test: Test) -> str:
+def _p(test: NullTest) -> str:
     if test.p is None:
         return "not tested"
     p = test.p if test.p_holm is None else test.p_holm
@@ -125,9 +125,8 @@ def _pairs(of: Contrast, share: str) -> tuple[str, ...]:
     ends = [pairs.interval.low, pairs.value, pairs.interval.high]
     low, value, high = (100 * math.expm1(end) for end in ends if end is not None)
     p = "" if pairs.p is None else f", p = {pairs.p:.2g}"
-    return (
-        f"Without a law, {pairs.given}: y differs by {value:+.2g}% ({share} {low:+.2g}% to {high:+.2g}%{p}).",
-    )
+    bounds_of = f"{share} {low:+.2g}% to {high:+.2g}%{p}"
+    return (f"Without a law, over {pairs.given}: y differs by {value:+.2g}% ({bounds_of}).",)
 
 
 def _change(of: Difference, share: str) -> str:
