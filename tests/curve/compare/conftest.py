@@ -15,7 +15,7 @@ def _sweep(
     law: Law,
     *,
     seed: int,
-    sizes: int = 6,
+    sizes: int = 5,
     seeds: int = 3,
     decades: float = 3.0,
     noise: float = 0.02,

@@ -31,7 +31,7 @@ FURTHER = ("examples_seen", "batch_size", "lr")
 POOLED_ABOVE = 0.1
 """Runs are resampled, not configurations, where the test of a misfit between configurations has a p above
 this (Bancroft 1964, "Analysis and inference for incompletely specified models": preliminary tests at 25%)."""
-ENOUGH_CONFIGS = 8
+ENOUGH_CONFIGS = 6
 """Configurations that each arm needs, for resamples of them to show their spread without that test."""
 LEAST_SEED_FREEDOM = 6
 """Degrees of freedom between seeds below which their variance is too rough for that test."""
