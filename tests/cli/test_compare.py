@@ -95,6 +95,7 @@ def test_rows_of_an_unknown_arm_are_named(runs: Path, capsys: pytest.CaptureFixt
     assert "left out: row 4: unknown recipe, by which the runs are split" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_two_files_and_the_figures(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(runs / "a.csv", {"x": 0.12})
     write(runs / "b.csv", {"x": 0.15})

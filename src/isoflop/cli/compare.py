@@ -184,12 +184,20 @@ def _of_file(options: argparse.Namespace, name: str, raw: Any, path: Path, group
         group=group,
         seed=options.seed,
         chance=options.chance,
-        counts=fit.number_or_column(options.counts),
+        counts=_counts(options.counts),
     )
     left_out = ()
     if options.exclude is not None:
         left_out = exclusion.left_out(options, canonical.canonical(own, {})[0])
     return ArmRuns(name, own.table, own.x, own.y, own.excluded, tuple(left_out), own.warnings)
+
+
+def _counts(text: str | None) -> float | str | None:
+    """Return --counts as a number if it is one, else as it is: the name of a column."""
+    try:
+        return float(text) if text is not None else None
+    except ValueError:
+        return text
 
 
 def _split(options: argparse.Namespace) -> list[Any]:

@@ -225,7 +225,7 @@ def read_own(options: argparse.Namespace) -> tuple[Any, Any, tuple[str, ...]]:
         group=options.group,
         seed=options.seed,
         chance=options.chance,
-        counts=number_or_column(options.counts),
+        counts=_number_or_column(options.counts),
     )
     return own, *canonical.canonical(own, check.named_columns(options))
 
@@ -245,7 +245,7 @@ def _notes(path: Path, table: Any, fits: Any) -> tuple[str, ...]:
     )
 
 
-def number_or_column(text: str | None) -> float | str | None:
+def _number_or_column(text: str | None) -> float | str | None:
     """Return `text` as a number if it is one, else as it is: the name of a column."""
     try:
         return float(text) if text is not None else None

@@ -61,10 +61,10 @@ GAIN = Gain((), (row(0.8, False), row(0.7, True), row(0.3, True), row(0.1, False
 def test_curves_above_and_the_gain_below():
     upper, lower = figure.draw(comparison(GAIN)).axes
     # Two curves in per cent, and the gain: solid inside, dashed throughout, with the line of no gain.
-    assert [line.get_ydata()[0] for line in upper.lines] == pytest.approx([90.0, 70.0])
-    assert [len(line.get_xdata()) for line in lower.lines[:2]] == [2, 4]
-    assert list(lower.lines[0].get_xdata()) == pytest.approx([70.0, 30.0])
-    assert list(lower.lines[2].get_ydata()) == [1.0, 1.0]
+    assert [np.asarray(line.get_ydata())[0] for line in upper.lines] == pytest.approx([90.0, 70.0])
+    assert [np.asarray(line.get_xdata()).size for line in lower.lines[:2]] == [2, 4]
+    assert np.asarray(lower.lines[0].get_xdata()) == pytest.approx([70.0, 30.0])
+    assert np.asarray(lower.lines[2].get_ydata()).tolist() == [1.0, 1.0]
     assert lower.get_xlim()[0] > lower.get_xlim()[1]
     assert lower.get_ylim()[1] < 10  # an open end does not decide the axis
     assert upper.get_ylabel() == "Test error (%)"

@@ -84,8 +84,9 @@ def _needs(x: float | None) -> str:
 
 
 def _gain(row: GainAt) -> str:
-    value = "unbounded" if row.gain is None else f"{row.gain:.3g}"
-    return f"{value} ({_interval(row.interval)})"
+    if row.gain is None:
+        return "unbounded" if row.x_other is not None else "none"
+    return f"{row.gain:.3g} ({_interval(row.interval)})"
 
 
 def _interval(interval: Interval) -> str:

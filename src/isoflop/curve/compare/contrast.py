@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from collections.abc import Sequence
 
@@ -92,10 +91,10 @@ class _Resampled:
 
     def joint(self, model: Model, both: Both) -> Array:
         """Return the parameters (1 + r, 1 + q) of a model of one block."""
-        of = functools.partial(models.fit, model, both, None)
-        one = of(self.weights[:1], solver.FINE)[0][0]
-        many = of(self.weights[1:], solver.COARSE, relaxed=True)[0][0]
-        return np.concatenate([one, many])
+        one = models.fit(model, both, None, self.weights[:1], solver.FINE)[0]
+        rest = self.weights[1:]
+        many = models.fit(models.near(model, one), both, None, rest, solver.COARSE, relaxed=True)[0]
+        return np.concatenate([one[0], many[0]])
 
     def curves(self, law_name: str, names: tuple[str, str]) -> tuple[Curves, Curves]:
         """Return each arm's curve by the estimator of `isoflop fit`, with its resamples."""

@@ -112,12 +112,14 @@ def test(
         return NullTest(null, None, None, None, 0, reason)
     one = np.ones((1, len(both.v)))
     fitted, loss = models.fit(constrained, both, both.log_y[None], one, EFFORT)
-    statistic = _statistic(loss, models.fit(free, both, both.log_y[None], one, EFFORT)[1])[0]
+    wider, least = models.fit(free, both, both.log_y[None], one, EFFORT)
+    statistic = _statistic(loss, least)[0]
     under_null = models.curve(constrained, fitted, len(both.v))[0]
     weight = generator.choice(np.concatenate([-_WEBB, _WEBB]), size=(bootstraps, units.count))
     made = under_null + weight[:, unit] * (both.log_y - under_null)
     ones = np.ones((bootstraps, len(both.v)))
-    losses = [models.fit(model, both, made, ones, EFFORT)[1] for model in (constrained, free)]
+    pair = models.near(constrained, fitted), models.near(free, wider)
+    losses = [models.fit(model, both, made, ones, EFFORT)[1] for model in pair]
     drawn = _statistic(*losses)
     p = (1 + int((drawn >= statistic * (1 - 1e-9)).sum())) / (1 + bootstraps)
     return NullTest(null, float(statistic), p, None, bootstraps, None)

@@ -26,6 +26,9 @@ _SHARES = np.log([0.999, 0.9, 0.7, 0.5, 0.3, 0.1])
 _RATIOS = np.array([0.5, 0.8, 1.0, 1.25, 2.0])
 _SHIFTS = np.array([-1.0, -0.3, 0.0, 0.3, 1.0])
 
+THINNED = 60
+"""Starts of a grid that the fits to resamples keep."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Both:
@@ -111,6 +114,28 @@ def fit(
         parameters.append(fitted)
         total = total + loss
     return tuple(parameters), total
+
+
+def near(model: Model, parameters: tuple[Array, ...]) -> Model:
+    """Return the model with fewer starts for its resamples: the sample's fit (1, 1 + q), and a thinned grid.
+
+    Only forms of both arms have grids so large that these count.
+    """
+    blocks = []
+    for block, fitted in zip(model, parameters, strict=True):
+        if block.v.ndim == 1:
+            blocks.append(block)
+            continue
+        (grid,) = block.form.starts(float(np.ptp(block.v[:, 0])))
+        start = np.vstack([fitted[:1, 1:], grid[:: max(1, len(grid) // THINNED)]])
+        form = dataclasses.replace(block.form, starts=_always(start))
+        blocks.append(dataclasses.replace(block, form=form))
+    return tuple(blocks)
+
+
+def _always(start: Array) -> Callable[[float], tuple[Array, ...]]:
+    """Return Form.starts of one basin with a grid that does not depend on the span."""
+    return lambda span: (start,)
 
 
 def curve(model: Model, parameters: tuple[Array, ...], count: int) -> Array:
@@ -296,6 +321,6 @@ def _form(
         names=names,
         evaluate=evaluate,
         bounds=lambda span: (low, high),
-        starts=lambda span: (start,),
+        starts=_always(start),
         relaxed=lambda span: (wide[0], wide[1]),
     )

@@ -94,9 +94,11 @@ def _factor(of: Contrast, share: str) -> str:
         None if end is None else math.exp(end) for end in (factor.interval.low, factor.interval.high)
     )
     seen = "" if factor.smallest_seen is None else f"; {_grown(factor.smallest_seen)} would have been seen"
-    average = "" if of.moved in ("factor", "cannot be told") else "as one factor for all scales, "
+    start = (
+        "For equal" if of.moved in ("factor", "cannot be told") else "As one factor for all scales, for equal"
+    )
     return (
-        f"For equal error {of.baseline} needs {average}{_short(math.exp(factor.value))} times the compute of "
+        f"{start} y {of.baseline} needs {_short(math.exp(factor.value))} times the compute of "
         f"{of.other} ({share} {bounds(Interval(low, high))}{seen})."
     )
 

@@ -22,7 +22,7 @@ WIDE_INCHES, TALL_INCHES = 7.6, 7.4
 NAME = 40
 """Letters of an arm's name."""
 BEYOND: Any = (0, (2, 1.6))
-MOST_FACTOR = 1e3
+MOST_FACTOR = 8.0
 """Gains beyond this factor of the largest and least one within both arms' runs are not in view."""
 
 
