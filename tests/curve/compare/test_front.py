@@ -111,6 +111,9 @@ def test_pairs_that_share_a_misfit_are_told_apart_where_resampled_together(sweep
         for each in (paired, apart)
     ]
     assert widths[0] < widths[1] / 2
+    # Samples of the tests keep what pairs share, so that they see what the interval shows.
+    assert paired.tests[1].p < 0.02
+    assert apart.tests[1].p > 0.05
     share = difference(paired, "ln y", "5 pairs")
     assert share.interval.low < np.log(0.9) < share.interval.high < 0
     assert not [each for each in apart.differences if each.quantity == "ln y"]
