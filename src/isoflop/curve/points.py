@@ -28,7 +28,7 @@ LEAST_ENERGY_GRADE = "C"
 """Joules of a lower grade cannot be attributed to one run (meter/energy/grade.py) and are not fitted."""
 
 _REASONS = {"energy_joules": "energy_reason", "net_joules": "energy_reason"}
-_MACHINE_DEPENDENT = ("energy_joules", "net_joules", "train_seconds", "dollars", "grams_co2")
+MACHINE_DEPENDENT = ("energy_joules", "net_joules", "train_seconds", "dollars", "grams_co2")
 """Axes on which runs of different machines are not comparable."""
 _REFUSED = {"isoflop_version": "isoflop versions", "git_commit": "git commits"}
 _REFUSED_ON_MACHINE_DEPENDENT = {"device": "devices", "power_limit_watts": "power caps"}
@@ -173,7 +173,7 @@ def _shown(values: list[str]) -> str:
 
 def refuse_mixed(rows: pd.DataFrame, x: str) -> None:
     """Raise ValueError where what is fitted together over x cannot be compared."""
-    columns = _REFUSED | (_REFUSED_ON_MACHINE_DEPENDENT if x in _MACHINE_DEPENDENT else {})
+    columns = _REFUSED | (_REFUSED_ON_MACHINE_DEPENDENT if x in MACHINE_DEPENDENT else {})
     for name, plural in columns.items():
         values = _values(rows, name)
         if len(values) > 1:

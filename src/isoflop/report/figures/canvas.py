@@ -99,9 +99,9 @@ def ruled(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def plain(value: Any) -> str:
-    """A name as matplotlib shows it literally; a dollar sign would start a formula."""
-    return str(value).replace("$", r"\$")[:24]
+def plain(value: Any, most: int = 24) -> str:
+    """A name of at most so many letters, shown literally: a dollar sign would start a formula."""
+    return str(value)[:most].replace("$", r"\$")
 
 
 def fill(colours: list[str], *, hollow: bool, edge: str | None) -> dict[str, Any]:
