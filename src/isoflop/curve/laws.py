@@ -16,7 +16,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from isoflop.curve import bootstrap, forms, observations, solver
+from isoflop.curve import bootstrap, condensed, forms, observations, solver
+from isoflop.curve.condensed import Resamples
 from isoflop.curve.forms import Form
 from isoflop.curve.observations import Observations
 from isoflop.curve.solver import Problem
@@ -245,6 +246,33 @@ def fit_form(
         flipped = log_y[1:]
         again = dataclasses.replace(problem, log_y=flipped, noise=solver.log_error(flipped, deviation))
     return np.concatenate([sample, solver.solve(again, rest, solver.COARSE, relaxed=True, level=level)[0]])
+
+
+def fit_condensed(form: Form, observed: Observations, resamples: Resamples, options: FitOptions) -> Array:
+    """Return what fit_form returns, (r, 1 + q), with the resamples fitted on nodes (condensed.py).
+
+    Args:
+        form: the form.
+        observed: the points (n).
+        resamples: row 0 of their factors is the sample.
+        options: how it is fitted; not to a quantile.
+    """
+    level, unit = level_of(form, options), resamples.unit
+    one = np.ones((1, len(unit))) if resamples.wild else resamples.factors[:1, unit]
+    problem = problem_of(form, observed, one, options)
+    sample = condensed.solve(problem, one, solver.FINE, level=level)[0]
+    rest = dataclasses.replace(resamples, factors=resamples.factors[1:])
+    many = len(observed.x) > condensed.MANY
+    if resamples.wild:
+        deviation = observations.spread(observed, form, one, level).deviation
+        problem = dataclasses.replace(problem, noise=solver.log_error(problem.log_y, deviation))
+    again = problem
+    if resamples.wild and not many:
+        fitted = log_curve(form, sample, -observed.v)
+        flipped = fitted + rest.factors[:, unit] * (observed.log_y - fitted)
+        again = dataclasses.replace(problem, log_y=flipped, noise=solver.log_error(flipped, deviation))
+    drawn = condensed.resample(problem, sample, rest, level, None if many else again)
+    return np.concatenate([sample, drawn])
 
 
 def log_curve(form: Form, parameters: Array, z: Array) -> Array:
