@@ -122,7 +122,11 @@ def least_squares(u: Array, t: Array, weights: Array) -> Array:
     du, dt = u - middle_u, t - middle_t
     total = weights.sum(axis=1)
     mean_u, uu = (weights @ part / total for part in (du, du * du))
-    mean_t, ut, tt = ((weights * part).sum(axis=1) / total for part in (dt, du * dt, dt * dt))
+    # One t for all rows makes the sums matrix products.
+    mean_t, ut, tt = (
+        (weights @ part if part.ndim == 1 else (weights * part).sum(axis=1)) / total
+        for part in (dt, du * dt, dt * dt)
+    )
     uu, ut, tt = uu - mean_u**2, ut - mean_u * mean_t, tt - mean_t**2
     slope = ut / uu
     intercept = middle_t + mean_t - slope * (middle_u + mean_u)

@@ -22,6 +22,8 @@ Array = npt.NDArray[np.float64]
 BAND_POINTS = 100
 BAND_BEYOND = 10.0
 """The band runs from x_min to this many times x_max."""
+_ELEMENTS = 1 << 20
+"""Elements (resamples x runs) that are fitted together by least squares."""
 FORECAST_RESAMPLES = 400
 """Resamples of the forecast, divided among its laws."""
 
@@ -107,14 +109,22 @@ class Sample:
         if law.form is not None and many and options.quantile is None:
             resamples = Resamples(self.draws, drawn, self.wild)
             return fit_condensed(law.form, observed, resamples, options)
-        weights = self.weights_of(drawn, len(self.draws))
+        # In parts: weights of all resamples of many points together would fill the memory.
+        count = max(1, _ELEMENTS // len(drawn)) if law.over_runs else len(self.draws)
+        first = range(0, len(self.draws), count)
+        return np.concatenate(
+            [self._fit_part(law, options, observed, self.draws[i : i + count, drawn]) for i in first]
+        )
+
+    def _fit_part(self, law: Law, options: FitOptions, observed: Observations, draws: Array) -> Array:
+        """Return the parameters (r, p) of `law` for weights or signs `draws` (r, n) of `observed`."""
         if not self.wild:
-            return law.fit(observed, weights, options, None)
+            return law.fit(observed, draws, options, None)
         # Wild bootstrap: the sample's curve plus residuals whose signs are flipped by configuration.
-        parameters = law.fit(observed, weights[:1], options, None)
-        fitted = law.log_predict(parameters, -observed.v)[0]
-        flipped = fitted + self.draws[:, drawn] * (observed.log_y - fitted)
-        return law.fit(observed, weights, options, flipped)
+        ones = np.ones_like(draws)
+        fitted = law.log_predict(law.fit(observed, ones[:1], options, None), -observed.v)[0]
+        flipped = fitted + draws * (observed.log_y - fitted)
+        return law.fit(observed, ones, options, flipped)
 
 
 def resample(
