@@ -241,7 +241,7 @@ def fit_form(
     """
     level = level_of(form, options)
     problem = problem_of(form, observed, weights[:1], options)
-    sample = solver.solve(problem, weights[:1], solver.FINE, level=level)[0]
+    sample = condensed.solve(problem, weights[:1], solver.FINE, level=level)[0]
     if len(weights) == 1:
         return sample
     rest, again = weights[1:], problem
