@@ -230,7 +230,8 @@ def fit_form(
     """Return the parameters (r, 1 + q) of `form` for each row of `weights`.
 
     Noise and Huber's threshold are estimated once, from the sample; starts are found anew in each row.
-    Resamples have the relaxed bounds of the form.
+    Resamples have the relaxed bounds of the form. Those of more points than nodes are fitted on the nodes
+    (fit_condensed), except to a quantile and in a wild bootstrap.
 
     Args:
         form: the form.
@@ -239,6 +240,9 @@ def fit_form(
         options: how it is fitted.
         log_y: ln y (r, n) of each row in a wild bootstrap, else None.
     """
+    if len(observed.x) > condensed.MOST_NODES and options.quantile is None and log_y is None:
+        each = Resamples(weights, np.arange(len(observed.x)))
+        return fit_condensed(form, observed, each, options)
     level = level_of(form, options)
     problem = problem_of(form, observed, weights[:1], options)
     sample = condensed.solve(problem, weights[:1], solver.FINE, level=level)[0]
@@ -265,6 +269,8 @@ def fit_condensed(form: Form, observed: Observations, resamples: Resamples, opti
     one = np.ones((1, len(unit))) if resamples.wild else resamples.factors[:1, unit]
     problem = problem_of(form, observed, one, options)
     sample = condensed.solve(problem, one, solver.FINE, level=level)[0]
+    if len(resamples.factors) == 1:
+        return sample
     rest = dataclasses.replace(resamples, factors=resamples.factors[1:])
     many = len(observed.x) > condensed.MANY
     if resamples.wild:

@@ -241,9 +241,8 @@ def forecast_of(chosen: Points, sample: Sample, options: FitOptions) -> tuple[Fo
     means = chosen.means
     at = sample.grid(means.x)
     z = np.log(at / means.x.max())
-    weights = (
-        np.ones((1, len(means.x))) if sample.signs is not None else sample.weights[: 1 + FORECAST_RESAMPLES]
-    )
+    rows = 1 if sample.wild else min(1 + FORECAST_RESAMPLES, len(sample.draws))
+    weights = sample.weights_of(sample.drawn, rows)
     # A wild bootstrap resamples no weights: the forecast then has no draws.
     middle, drawn = average.curves(mixture, means, z, weights, options)
     free = round(float(mixture.weights @ [law.free_parameters for law in (*mixture.laws, *mixture.laws)]))
