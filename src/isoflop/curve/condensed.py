@@ -1,4 +1,4 @@
-"""Many points shared out over few nodes of ln x, so that a resample costs no more with 100,000 points than with 48.
+"""Many points shared out over few nodes of ln x: a resample of 100,000 points costs what one of 48 costs.
 
 About a curve f that is nearly right, the robust loss of a resample with weights w is to second order
 
@@ -65,7 +65,7 @@ class Nodes:
 
 
 def nodes(v: Array) -> Nodes:
-    """Return nodes for points at v (n,): the points' own v where they have at most MOST_NODES distinct ones."""
+    """Return nodes for points at v (n,): their own v where at most MOST_NODES of these are distinct."""
     at = np.unique(v)
     if len(at) > MOST_NODES:
         even = np.linspace(at[0], at[-1], EVEN)
@@ -76,7 +76,7 @@ def nodes(v: Array) -> Nodes:
 
 @dataclasses.dataclass(frozen=True)
 class Squares:
-    """Weighted squares at nodes that stand for the loss of r fits: `values` and `weights` (r, k) at `v` (k,)."""
+    """Weighted squares that stand for the loss of r fits: `values` and `weights` (r, k) at nodes `v` (k,)."""
 
     v: Array
     values: Array
@@ -174,9 +174,7 @@ def resample(
     curve = solver.log_curve(form, sample, problem.v)
     pull, curvature = (part[0] for part in pulls(problem, np.arange(1), curve))
     first = resamples.first(at, solver.log_curve(form, sample, at.v), pull, curvature)
-    parameters = solver.solve(
-        first.problem(form), first.weights, solver.COARSE, relaxed=True, level=level
-    )[0]
+    parameters = solver.solve(first.problem(form), first.weights, solver.COARSE, relaxed=True, level=level)[0]
     if again is None:
         return parameters
     weights = resamples.factors[:, resamples.unit]
@@ -201,6 +199,9 @@ def solve(
     parameters = solver.solve(start.problem(problem.form), start.weights, effort, level=level)[0]
     for _ in range(ROUNDS):
         near = about(problem, at, weights, parameters)
-        parameters = solver.polish(near.problem(problem.form), near.weights, parameters, effort, level=level)[0]
+        parameters = solver.polish(near.problem(problem.form), near.weights, parameters, effort, level=level)[
+            0
+        ]
     last = dataclasses.replace(effort, steps=min(effort.steps, LAST_STEPS))
-    return solver.polish(problem, weights, parameters, last, level=level)
+    # With the loss's own curvature the last steps converge quadratically.
+    return solver.polish(dataclasses.replace(problem, newton=True), weights, parameters, last, level=level)

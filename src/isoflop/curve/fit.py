@@ -11,7 +11,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from isoflop import __version__
-from isoflop.curve import bootstrap, condensed, coverage, frontier, new_run, points, predict, profile_likelihood, result
+from isoflop.curve import (
+    bootstrap,
+    condensed,
+    coverage,
+    frontier,
+    new_run,
+    points,
+    predict,
+    profile_likelihood,
+    result,
+)
 from isoflop.curve.forecast import average, rolling
 from isoflop.curve.law_names import OF_SEVERAL_RESOURCES, OLD_LAW_NAMES
 from isoflop.curve.laws import LAWS, Axes, FitOptions, Law, ReportedParameter

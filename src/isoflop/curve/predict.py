@@ -11,11 +11,12 @@ import numpy.typing as npt
 from isoflop.curve import bootstrap, condensed, frontier, leverage, new_run
 from isoflop.curve.condensed import Resamples
 from isoflop.curve.forecast import average
-from isoflop.curve.laws import FitOptions, Law, fit_condensed
+from isoflop.curve.laws import FitOptions, Law
 from isoflop.curve.new_run import ResidualScatter
 from isoflop.curve.observations import Observations
 from isoflop.curve.points import Points
 from isoflop.curve.result import Band, Forecast
+from isoflop.curve.robust import fit_condensed
 
 Array = npt.NDArray[np.float64]
 

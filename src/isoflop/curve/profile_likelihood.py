@@ -6,9 +6,10 @@ import numpy as np
 from scipy import special
 
 from isoflop.curve import condensed, solver
-from isoflop.curve.laws import FitOptions, Law, level_of, problem_of
+from isoflop.curve.laws import FitOptions, Law
 from isoflop.curve.observations import Observations
 from isoflop.curve.result import Interval
+from isoflop.curve.robust import level_of, problem_of
 from isoflop.curve.solver import Effort, Problem
 
 GRID = 48

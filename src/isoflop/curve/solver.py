@@ -304,7 +304,8 @@ def solve(
             np.tile(rows, basins),
             np.tile(weights[rows], (basins, 1)),
             starts.reshape(-1, starts.shape[2]),
-            *(np.tile(limit, (basins, 1)) for limit in (lower, upper)),
+            np.tile(lower, (basins, 1)),
+            np.tile(upper, (basins, 1)),
             effort,
         )
         losses = losses.reshape(basins, -1)
@@ -333,8 +334,8 @@ def polish(
     """
     parts = []
     for rows in _parts(weights):
-        limits = _limits(problem, rows, relaxed, level, held)
-        parts.append(_polish(problem, rows, weights[rows], starts[rows], *limits, effort))
+        lower, upper = _limits(problem, rows, relaxed, level, held)
+        parts.append(_polish(problem, rows, weights[rows], starts[rows], lower, upper, effort))
     return np.concatenate([p for p, _ in parts]), np.concatenate([loss for _, loss in parts])
 
 
