@@ -66,15 +66,16 @@ def test_the_second_round_removes_the_error_of_the_first(make_observations, monk
     assert np.all(errors[1] < 0.2 * errors[0])
 
 
-@pytest.mark.parametrize("law", ["power_law_floor", "m3"])
+@pytest.mark.parametrize("law", ["power_law", "power_law_floor"])
 def test_with_many_points_the_sample_is_the_optimum_of_all_points(make_observations, monkeypatch, law):
-    observed = _noisy(make_observations, 3000)
-    one = np.ones((1, 3000))
-    fast = LAWS[law].fit(observed, one, PLAIN, None)
+    # The noise is estimated by coarse fits, which end up to a millionth away from each other.
+    monkeypatch.setattr(solver, "COARSE", solver.Effort(1e-9, 1e-14, 60))
+    one = np.ones((1, 2100))
+    fast = LAWS[law].fit(_noisy(make_observations, 2100), one, PLAIN, None)
     monkeypatch.setattr(condensed, "MANY", 10**9)
-    direct = _direct(law, _noisy(make_observations, 3000), one, monkeypatch)
+    direct = _direct(law, _noisy(make_observations, 2100), one, monkeypatch)
     curves = [LAWS[law].log_predict(parameters, Z) for parameters in (fast, direct)]
-    np.testing.assert_allclose(curves[0], curves[1], rtol=0, atol=1e-6)  # y to a millionth
+    np.testing.assert_allclose(curves[0], curves[1], rtol=0, atol=1e-7)
 
 
 def test_signs_are_flipped_on_the_nodes_as_on_all_points(make_table, monkeypatch):
