@@ -54,9 +54,9 @@ class Nodes:
     def of_units(self, values: Array, unit: npt.NDArray[np.intp], units: int) -> Array:
         """Return the sums (units, k) of values (n,) of points over units and nodes."""
         k = len(self.v)
-        cell = unit * k + self.left
-        flat = np.bincount(cell, values * (1.0 - self.share), units * k)
-        flat += np.bincount(cell + 1, values * self.share, units * k)
+        first = unit * k + self.left
+        flat = np.bincount(first, values * (1.0 - self.share), units * k)
+        flat += np.bincount(first + 1, values * self.share, units * k)
         return np.asarray(flat.reshape(units, k))
 
     def of_rows(self, values: Array) -> Array:
