@@ -25,6 +25,7 @@ from isoflop.curve import (
 from isoflop.curve.forecast import average, rolling
 from isoflop.curve.law_names import OF_SEVERAL_RESOURCES, OLD_LAW_NAMES
 from isoflop.curve.laws import LAWS, Axes, FitOptions, Law, ReportedParameter
+from isoflop.curve.misfit import lack_of_fit, unexplained
 from isoflop.curve.observations import Observations
 from isoflop.curve.points import Points
 from isoflop.curve.predict import Sample
@@ -157,8 +158,10 @@ def _extrapolation(
     return rolling.horizons(where.ahead, errors), rolling.score(where.ahead, errors)
 
 
-def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: FitOptions) -> LawFit:
-    """Fit one law to the sample and its resamples.
+def _fit_law(
+    law: Law, chosen: Points, sample: Sample, axes: Axes, options: FitOptions
+) -> tuple[LawFit, Array]:
+    """Fit one law to the sample and its resamples; return it with its parameters (1 + r, p).
 
     Args:
         law: the law.
@@ -179,7 +182,13 @@ def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: FitO
     residual = np.log(runs.y[used] / fitted[used])
     trials = None if runs.trials is None else runs.trials[used]
     scatter = new_run.about(runs.log_y[used], np.log(fitted[used]), trials, free)
-    return LawFit(
+    band = predict.band(law, parameters, observed.x, scatter, sample)
+    misfit, untested = lack_of_fit.lack_of_fit(
+        *(law, parameters, unexplained.means_of(chosen, sample), options),
+        within=lack_of_fit.within(band, float(observed.x.max())),
+        seed=sample.seed,
+    )
+    fit = LawFit(
         law=law.name,
         formula=law.formula,
         source=law.source,
@@ -192,7 +201,7 @@ def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: FitO
         r_squared=_r_squared(law.scale(runs.y[used]), law.scale(fitted[used])),
         r_squared_of=law.scale_name,
         log10_rmse=float(np.sqrt(np.mean((residual / math.log(10)) ** 2))),
-        band=predict.band(law, parameters, observed.x, scatter, sample),
+        band=band,
         horizons=horizons,
         extrapolation_log_rmse=score,
         warnings=(
@@ -200,7 +209,10 @@ def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: FitO
             *_interval_warnings(law, alpha, sample),
             *_coverage_warnings(law, chosen.configs, sample.of_frontier),
         ),
+        lack_of_fit=misfit,
+        lack_of_fit_reason=untested,
     )
+    return fit, parameters
 
 
 def _r_squared(values: Array, fitted: Array) -> float:
@@ -315,6 +327,8 @@ def fit_table(
         if method.forecast
         else (None, "made for the first pair of axes, or for the pair that --x and --y name")
     )
+    fitted = [_fit_law(law, chosen, sample, axes, options) for law in carried if law.name not in too_large]
+    of_rows = unexplained.unexplained(table, chosen, x, y, options)
     return FitReport(
         x=x,
         y=y,
@@ -328,17 +342,18 @@ def fit_table(
         frontier_run_ids=tuple(
             r for r, c in zip(chosen.run_ids, chosen.mean_of, strict=True) if int(c) in efficient
         ),
-        fits=tuple(
-            _fit_law(law, chosen, sample, axes, options) for law in carried if law.name not in too_large
-        ),
+        fits=tuple(fit for fit, _ in fitted),
         forecast=forecast,
         forecast_reason=no_forecast,
         held_out=None,
         excluded=chosen.excluded,
-        warnings=tuple(warnings),
+        warnings=(*warnings, *unexplained.warnings(of_rows, y)),
         resamples=method.resamples,
         resampling="wild" if method.wild else "configurations",
         bootstrap_seed=method.seed,
+        local_exponent=unexplained.exponent_at_end(fitted, forecast, sample.units),
+        late=of_rows.late,
+        determination=of_rows.determination,
     )
 
 
