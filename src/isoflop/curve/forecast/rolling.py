@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from isoflop.curve import solver
+from isoflop.curve import condensed, solver
 from isoflop.curve.forms import Form
 from isoflop.curve.observations import Observations
 from isoflop.curve.result import HorizonError
@@ -102,7 +102,7 @@ def predict(form: Form, observed: Observations, at: Array, level: float | None, 
     log_y = observed.log_y[None]
     problem = Problem(form, observed.v, log_y, solver.log_error(log_y))
     both = np.concatenate([weights(observed, at, recent=recent) for recent in (False, True)])
-    parameters = solver.solve(problem, both * observed.repeats, EFFORT, level=level)[0]
+    parameters = condensed.solve(problem, both * observed.repeats, EFFORT, level=level)[0]
     with np.errstate(invalid="ignore", divide="ignore"):
         curve = solver.log_curve(form, parameters, -z)
     return curve.reshape(2, len(at), -1)
