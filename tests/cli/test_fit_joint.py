@@ -319,3 +319,92 @@ def test_a_chart_of_wandb_is_refused_for_its_runs_table(fit: Run, tmp_path: Path
     code, _, err = fit(path, *LAW, "--n", "Step", "--d", "loss", "--y", "loss")
     assert code == output.INPUT
     assert "a W&B chart has one resource only" in err
+
+
+def test_an_optimum_outside_the_sizes_measured_is_starred(fit: Run, table: Callable[..., Path]) -> None:
+    """Also at ten times the compute; the JSON has the range and the reason.
+
+    The large sizes were trained with a hundredth of the compute only.
+    """
+    small = _law().assign(N=lambda rows: rows["N"].where(rows["C"] > 2e19, 5 * rows["N"]))
+    small = small[(small["C"] < 2e19) | (small["N"] < 0.7 * small["C"].map(_best))]
+    small["D"] = small["C"] / (6 * small["N"])
+    small["loss"] = E + A / small["N"] ** ALPHA + B / small["D"] ** BETA
+    path = table(small)
+    _, out, _ = fit(path, "--law", "chinchilla", *FEW)
+    lines = [line.split() for line in out.splitlines() if line.startswith(("1e+21", "1e+22"))]
+    assert [line[1].endswith("*") for line in lines] == [True, True]
+    assert "* outside what was measured (at C 1e+21: parameters " in out
+    assert small["N"].max() > _best(1e21), "within all sizes"
+    first, last = _json(fit, path, "--law", "chinchilla")["allocation"]["optima"]
+    for at in (first, last):
+        assert at["best"][0]["value"] > at["best"][0]["measured"]["largest"]
+    assert first["best"][0]["outside"].startswith("above the largest parameters measured at C 1e+21, ")
+    assert first["outside"] is None
+    assert last["outside"] == "above the largest C measured, 1e+21"
+
+
+def test_an_optimum_within_them_is_not(fit: Run, table: Callable[..., Path]) -> None:
+    result = _json(fit, table(_law(noise=0.0)), "--law", "chinchilla")
+    assert [each["outside"] for each in result["allocation"]["optima"][0]["best"]] == [None] * 3
+
+
+def test_profiles_say_their_bias_and_which_law_has_none(fit: Run, table: Callable[..., Path]) -> None:
+    _, out, _ = fit(table(_law()), "--isoflop", "N", *FEW)
+    assert re.search(r"optimal N as C to the power \S+ \(\S+ \S+\), bias [+-]0\.00\d", out)
+    assert "miss of its own optima (optimal N by " in " ".join(out.split())
+    assert "--law chinchilla has none" in " ".join(out.split())
+    path = table(_law().rename(columns={"N": "size", "D": "tokens"}))
+    _, out, _ = fit(path, "--isoflop", "size", "--compute", "C", "--y", "loss", *FEW)
+    assert "is unknown: no column of data is known" in " ".join(out.split())
+
+
+@pytest.mark.parametrize("method", [("--law", "chinchilla"), ("--isoflop", "N")])
+def test_a_table_of_several_experiments_is_refused(
+    fit: Run, table: Callable[..., Path], method: tuple[str, str]
+) -> None:
+    rows = _law().assign(dataset=["c4", "pile"] * 18)
+    path = table(rows)
+    named = ("--n", "N", "--d", "D", "--compute", "C", "--y", "loss")
+    code, out, err = fit(path, *method, *named, *FEW)
+    assert (code, out) == (2, "")
+    assert "dataset has 2 values (c4, pile)" in err
+    assert len(err.splitlines()) == 1
+    code, out, _ = fit(path, *method, *named, "--mixed", *FEW)
+    assert code == 0
+    assert "note: dataset has 2 values (c4, pile), all in one fit" in out
+
+
+def test_repeats_of_a_table(fit: Run, table: Callable[..., Path]) -> None:
+    n, unique, passes = (
+        axis.ravel()
+        for axis in np.meshgrid(np.geomspace(1e4, 1e7, 4), [4e4, 4e5, 4e6], [1.0, 4.0, 16.0, 64.0])
+    )
+    counted = unique * (1 + 5 * (1 - np.exp(-(passes - 1) / 5)))
+    rows = pd.DataFrame({"params": n, "seen": passes * unique, "set": unique})
+    path = table(rows.assign(loss=0.02 + 9 / n**0.35 + 60 / counted**0.4))
+    named = ("--n", "params", "--d", "seen", "--y", "loss")
+    code, out, err = fit(path, "--law", "chinchilla_repeated", *named, "--unique", "set", *FEW)
+    assert code == 0, err
+    assert "loss against params (parameters) and seen (data) and set (unique)" in out
+    assert re.search(r"^R_star +(5|5\.00\d*|4\.99\d*) ", out, re.MULTILINE)
+    assert re.search(r"^compute|^FLOP .* passes", out, re.MULTILINE)
+    code, _, err = fit(path, "--law", "chinchilla_repeated", *named, *FEW)
+    assert code == 2
+    assert "say --unique" in err
+    code, _, err = fit(path, "--law", "chinchilla", *named, "--unique", "set", *FEW)
+    assert code == 2
+    assert "--law chinchilla does not take --unique" in err
+
+
+def test_a_sweep_whose_passes_vary_hints_at_the_law_of_repeats(
+    fit: Run, done_record: Record, tmp_path: Path
+) -> None:
+    """Chinchilla counts a repeat as new; the law of repeats finds its columns by itself."""
+    folder = tmp_path / "s"
+    _records(folder, done_record)
+    _, out, _ = fit(folder, "--law", "chinchilla", *FEW)
+    assert "--law chinchilla_repeated fits what repeats are worth" in " ".join(out.split())
+    code, out, err = fit(folder, "--law", "chinchilla_repeated", *FEW)
+    assert code == 0, err
+    assert "examples_seen (data) and train_n (unique)" in " ".join(out.split())

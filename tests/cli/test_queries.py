@@ -41,6 +41,7 @@ def state_of(folder: Path) -> dict[str, tuple[int, bytes]]:
         ("fit", "d", "--laws", "power_law_ols", *FEW, "--json", "-"),
         ("check", "d"),
         ("check", "d", "--json", "-"),
+        pytest.param(("compare", "d", "--by", "depth", *FEW), marks=pytest.mark.slow),
         ("aggregate", "d", "--json", "-"),
         ("status", "d"),
         ("status", "d", "--json", "-"),

@@ -35,7 +35,9 @@ def add_method(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed-of-resamples", type=int, default=0, metavar="N", help="their seed (default 0)"
     )
-    parser.add_argument("--mixed", action="store_true", help="fit several code versions or machines together")
+    parser.add_argument(
+        "--mixed", action="store_true", help="fit several code versions, machines or experiments together"
+    )
     parser.add_argument("--chance", type=float, metavar="V", help="the error of guessing, as a fraction")
     parser.add_argument("--wild", action="store_true", help="resample signs of residuals, not configurations")
     exclusion.add_option(parser)

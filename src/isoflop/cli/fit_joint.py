@@ -8,7 +8,7 @@ from typing import Any
 from isoflop.cli import exclusion, output
 from isoflop.config import ConfigError
 
-COLUMNS = ("n", "d", "width", "depth", "compute")
+COLUMNS = ("n", "d", "unique", "width", "depth", "compute")
 _CHECKED = {"compute": "train_gflops", "d": "examples_seen", "width": "width", "depth": "depth"}
 """Option -> the name of its column in the checks that --exclude takes."""
 _OF_ONE_RESOURCE = ("x", "laws", "frontier", "quantile", "wild", "counts")
@@ -17,7 +17,7 @@ _OF_ONE_RESOURCE = ("x", "laws", "frontier", "quantile", "wild", "counts")
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `isoflop fit` for several resources."""
-    laws = "chinchilla, rosenfeld, width_depth_data"
+    laws = "chinchilla, chinchilla_repeated, rosenfeld, width_depth_data"
     parser.add_argument("--law", metavar="LAW", help=f"fit a law in several resources: {laws}")
     parser.add_argument(
         "--isoflop", metavar="SIZE[,SIZE]", help="IsoFLOP profiles: optimal sizes (columns) at equal compute"
@@ -25,6 +25,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     for name, text in (
         ("n", "parameters"),
         ("d", "data seen; without it, compute / 6N"),
+        ("unique", "unique examples of the data set, for repeats"),
         ("width", "width"),
         ("depth", "depth"),
         ("compute", "training compute"),
@@ -54,7 +55,7 @@ def _check_options(options: argparse.Namespace) -> None:
         takes, method = resources.options_of(options.law), f"--law {options.law}"
         foreign = [name for name in resources.ROLE if name not in takes]
     else:
-        takes, method, foreign = ("compute",), "--isoflop", ["width", "depth"]
+        takes, method, foreign = ("compute",), "--isoflop", ["unique", "width", "depth"]
     taken = ", ".join(f"--{name}" for name in takes)
     reasons = dict.fromkeys(_OF_ONE_RESOURCE, "it is of laws in one resource")
     reasons |= dict.fromkeys(("x", *foreign), f"it takes {taken} and --y")
@@ -117,10 +118,12 @@ def _fit_law(options: argparse.Namespace) -> Any:
         chance=data.chance if options.law == "rosenfeld" else None,
         compute=data.column.get("compute"),
         held_out=held_out,
+        mixed=options.mixed,
     )
     if held_out is not None and result.held_out is None:
         raise ConfigError(f"--hold-out {options.hold_out}: no row held out has its resources and y above 0")
-    return results.with_notes(result, data.warnings, data.excluded)
+    notes = (*data.warnings, *resources.note_on_repeats(data, needed))
+    return results.with_notes(result, notes, data.excluded)
 
 
 def _fit_profiles(options: argparse.Namespace) -> Any:
@@ -134,6 +137,8 @@ def _fit_profiles(options: argparse.Namespace) -> Any:
     try:
         result = profiles.fit_profiles(
             *(data.table, data.column["compute"], data.sizes, data.y, resources.companions(data)),
+            data=resources.data_companion(data),
+            mixed=options.mixed,
             resamples=options.resamples,
             seed=options.seed_of_resamples,
         )

@@ -14,6 +14,7 @@ from isoflop import __version__, record
 from isoflop.cli import (
     aggregate,
     check,
+    compare,
     doctor,
     fit,
     flops,
@@ -32,7 +33,10 @@ from isoflop.cli.output import FAILED, INPUT, INTERRUPTED
 from isoflop.config import ConfigError
 from isoflop.notices import RECORDED, interrupted
 
-VERBS = (run, sweep, status, aggregate, check, fit, report, score, paper, wandb, flops, meter, doctor)
+VERBS = (
+    *(run, sweep, status, aggregate, check, fit, compare),
+    *(report, score, paper, wandb, flops, meter, doctor),
+)
 """One module per verb, in the order of `isoflop --help`. Each imports what it needs only when it runs."""
 TAKE_OVERRIDES = ("run", "sweep", "flops")
 LEAST_FILES = 64

@@ -10,6 +10,8 @@ Array = npt.NDArray[np.float64]
 
 MIN_SCALES = 3
 CONFIDENCE = 0.95
+MOST_UNITS = 2000
+"""More configurations than this are resampled in blocks."""
 
 
 def resample(units: int, resamples: int, generator: np.random.Generator) -> Array:
@@ -24,6 +26,26 @@ def resample(units: int, resamples: int, generator: np.random.Generator) -> Arra
     # Exponential variates over their mean are Dirichlet(1, ..., 1) weights, here with sum `units`.
     drawn /= drawn.mean(axis=1, keepdims=True)
     return np.vstack([np.ones(units), drawn])
+
+
+def signs(units: int, resamples: int, generator: np.random.Generator) -> Array:
+    """Return signs (1 + resamples, units) of the residuals of units in a wild bootstrap, row 0 all +1."""
+    drawn = np.where(generator.random((1 + resamples, units)) < 0.5, -1.0, 1.0)
+    drawn[0] = 1.0
+    return drawn
+
+
+def blocks(configs: int, seed: int) -> tuple[npt.NDArray[np.intp], int]:
+    """Return the block (configs,) that each configuration is resampled with, and the number of blocks.
+
+    Up to MOST_UNITS configurations are each a block. More are dealt out at random to MOST_UNITS blocks of
+    equal size: the expected spread over random blocks is that over configurations, and its relative error,
+    1 / sqrt(2 blocks), 1.6%, is below that of 1,000 resamples.
+    """
+    if configs <= MOST_UNITS:
+        return np.arange(configs), configs
+    shuffled = np.random.default_rng([seed, configs]).permutation(configs)
+    return np.asarray(shuffled % MOST_UNITS), MOST_UNITS
 
 
 def enough_configs(configs: int, parameters: int) -> bool:

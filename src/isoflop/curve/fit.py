@@ -11,7 +11,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from isoflop import __version__
-from isoflop.curve import bootstrap, coverage, frontier, new_run, points, predict, profile_likelihood, result
+from isoflop.curve import (
+    bootstrap,
+    condensed,
+    coverage,
+    frontier,
+    new_run,
+    points,
+    predict,
+    profile_likelihood,
+    result,
+)
 from isoflop.curve.forecast import rolling
 from isoflop.curve.law_names import OF_SEVERAL_RESOURCES, OLD_LAW_NAMES
 from isoflop.curve.laws import LAWS, Axes, FitOptions, Law, ReportedParameter
@@ -298,6 +308,11 @@ def fit_table(
     warnings = [*chosen.warnings, *unused, *_outliers(chosen)]
     if configs < FEW_CONFIGS:
         warnings.append(f"{configs} configurations, under {FEW_CONFIGS}: the intervals are rough")
+    if sample.units < configs and not sample.of_frontier:
+        warnings.append(
+            f"{configs:,} configurations are resampled in {sample.units:,} random blocks, each resample "
+            f"fitted to at most {condensed.MOST_NODES} weighted bins of {x}"
+        )
     carried = [LAWS[n] for n in method.laws if chosen.scales >= min(LAWS[n].free_parameters, 3)]
     too_large = [
         law.name for law in carried if law.free_parameters > 3 and chosen.scales < law.free_parameters + 2

@@ -61,6 +61,14 @@ def _columns(theta: Array) -> list[Array]:
     return [theta[:, i, None] for i in range(theta.shape[1])]
 
 
+def _stacked(derivatives: list[Array]) -> Array:
+    """Return derivatives (r, n) by each of q parameters as (r, n, q), each one's values next to each other.
+
+    The solver multiplies matrices along n; that memory order spares it a strided copy.
+    """
+    return np.stack(derivatives, axis=1).transpose(0, 2, 1)
+
+
 def power_law(theta: Array, v: Array) -> tuple[Array, Array]:
     """M1, y = A x^-b: return g = b v and its derivatives."""
     (b,) = _columns(theta)
@@ -77,7 +85,7 @@ def power_law_floor(theta: Array, v: Array) -> tuple[Array, Array]:
     falling = share * np.exp(b * v)
     whole = (1.0 - share) + falling
     by_b = falling / whole
-    return np.log(whole), np.stack([(falling - share) / whole, by_b * v], axis=-1)
+    return np.log(whole), _stacked([(falling - share) / whole, by_b * v])
 
 
 def m3(theta: Array, v: Array) -> tuple[Array, Array]:
@@ -87,7 +95,7 @@ def m3(theta: Array, v: Array) -> tuple[Array, Array]:
     """
     b, m = _columns(theta)
     log_sum = np.logaddexp(v, m)
-    return b * log_sum, np.stack([log_sum, b * np.exp(m - log_sum)], axis=-1)
+    return b * log_sum, _stacked([log_sum, b * np.exp(m - log_sum)])
 
 
 def _softplus(q: Array) -> tuple[Array, Array, Array]:
@@ -123,7 +131,7 @@ def m4(theta: Array, v: Array) -> tuple[Array, Array]:
     height = share + (1.0 - share) * rise
     by_t = (1.0 - share) * rise * fall / height / (k * rise + fall)
     derivatives = [by_t, by_t * v, -by_t * k * soft, fall / height]
-    return np.log(height), np.stack(derivatives, axis=-1)
+    return np.log(height), _stacked(derivatives)
 
 
 def broken_power_law(theta: Array, v: Array) -> tuple[Array, Array]:
@@ -150,7 +158,7 @@ def broken_power_law(theta: Array, v: Array) -> tuple[Array, Array]:
         -weight * (high - low) * (gate - gate0),
         -weight * (high - low) * (bend - (gate * (m - v) - gate0 * m)),
     ]
-    return np.log(whole), np.stack(derivatives, axis=-1)
+    return np.log(whole), _stacked(derivatives)
 
 
 def _box(*pairs: tuple[float, float]) -> tuple[Array, Array]:

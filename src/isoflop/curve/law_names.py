@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-OF_SEVERAL_RESOURCES = ("chinchilla", "width_depth_data", "rosenfeld")
+OF_SEVERAL_RESOURCES = ("chinchilla", "chinchilla_repeated", "width_depth_data", "rosenfeld")
 """The laws of joint/laws.py, which `--law` names; a test compares the two lists."""
 OLD_LAW_NAMES = {
     "polynomial": "power_law_ols",

@@ -16,18 +16,21 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from isoflop.curve import bootstrap, forms, observations, solver
+from isoflop.curve import bootstrap, forms
 from isoflop.curve.forms import Form
 from isoflop.curve.observations import Observations
-from isoflop.curve.solver import Problem
+from isoflop.curve.robust import PLAIN as PLAIN
+from isoflop.curve.robust import FitOptions as FitOptions
+from isoflop.curve.robust import fit_form as fit_form
+from isoflop.curve.robust import level_of as level_of
+from isoflop.curve.robust import log_curve as log_curve
+from isoflop.curve.robust import problem_of as problem_of
 
 Array = npt.NDArray[np.float64]
 
 LN10 = math.log(10.0)
 LEAST_INVERSE = 1e-3
 """The exponential law's 1/y is held above this share of the least observed 1/y."""
-LEAST_SHARE = 1e-9
-"""A curve is held above this share of its level, as the negative floor of a resample may cross 0."""
 FLAT = 1e-6
 AT_BOUND = 1e-6
 
@@ -99,17 +102,6 @@ class Law:
         return np.asarray(np.exp(self.log_predict(parameters, z)))
 
 
-@dataclasses.dataclass(frozen=True)
-class FitOptions:
-    """How robust laws are fitted: `chance` fixes M4's level, `quantile` fits that quantile of y given x."""
-
-    chance: float | None = None
-    quantile: float | None = None
-
-
-PLAIN = FitOptions()
-
-
 def least_squares(u: Array, t: Array, weights: Array) -> Array:
     """Return weighted least squares of t (n,) or (r, n) on u (n,) for weights (r, n).
 
@@ -121,7 +113,11 @@ def least_squares(u: Array, t: Array, weights: Array) -> Array:
     du, dt = u - middle_u, t - middle_t
     total = weights.sum(axis=1)
     mean_u, uu = (weights @ part / total for part in (du, du * du))
-    mean_t, ut, tt = ((weights * part).sum(axis=1) / total for part in (dt, du * dt, dt * dt))
+    # One t for all rows makes the sums matrix products.
+    mean_t, ut, tt = (
+        (weights @ part if part.ndim == 1 else (weights * part).sum(axis=1)) / total
+        for part in (dt, du * dt, dt * dt)
+    )
     uu, ut, tt = uu - mean_u**2, ut - mean_u * mean_t, tt - mean_t**2
     slope = ut / uu
     intercept = middle_t + mean_t - slope * (middle_u + mean_u)
@@ -202,57 +198,6 @@ def _warn_exponential(parameters: Array, observed: Observations, stretch: float)
         "describe the low end of x"
     )
     return (*_does_not_fall(parameters[:, 1]), *((warning,) if below.any() else ()))
-
-
-def level_of(form: Form, options: FitOptions) -> float | None:
-    """Return the value that c is held at: ln chance for M4 if chance is known, else None."""
-    return math.log(options.chance) if options.chance is not None and form is forms.M4 else None
-
-
-def problem_of(form: Form, observed: Observations, weights: Array, options: FitOptions) -> Problem:
-    """Return the problem of the solver, with noise and threshold from the sample's weights (1, n)."""
-    if options.quantile is not None:
-        noise, threshold = observations.quantile_noise(observed, form, weights, options.quantile)
-    else:
-        spread = observations.spread(observed, form, weights, level_of(form, options))
-        noise, threshold = spread.noise, spread.threshold
-    return Problem(form, observed.v, observed.log_y[None], noise, threshold)
-
-
-def fit_form(
-    form: Form, observed: Observations, weights: Array, options: FitOptions, log_y: Array | None = None
-) -> Array:
-    """Return the parameters (r, 1 + q) of `form` for each row of `weights`.
-
-    Noise and Huber's threshold are estimated once, from the sample; starts are found anew in each row.
-    Resamples have the relaxed bounds of the form.
-
-    Args:
-        form: the form.
-        observed: the points (n).
-        weights: weights (r, n); row 0 is the sample.
-        options: how it is fitted.
-        log_y: ln y (r, n) of each row in a wild bootstrap, else None.
-    """
-    level = level_of(form, options)
-    problem = problem_of(form, observed, weights[:1], options)
-    sample = solver.solve(problem, weights[:1], solver.FINE, level=level)[0]
-    if len(weights) == 1:
-        return sample
-    rest, again = weights[1:], problem
-    if log_y is not None:
-        deviation = observations.spread(observed, form, weights[:1], level).deviation
-        flipped = log_y[1:]
-        again = dataclasses.replace(problem, log_y=flipped, noise=solver.log_error(flipped, deviation))
-    return np.concatenate([sample, solver.solve(again, rest, solver.COARSE, relaxed=True, level=level)[0]])
-
-
-def log_curve(form: Form, parameters: Array, z: Array) -> Array:
-    """Return ln y (r, m) of a form at z (m,) = ln(x / x_max), held above LEAST_SHARE of the level."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        curve = solver.log_curve(form, parameters, -z)
-    least = parameters[:, :1] + math.log(LEAST_SHARE)
-    return np.where(np.isnan(curve), least, np.maximum(curve, least))
 
 
 def _bound_warnings(form: Form, parameters: Array, observed: Observations) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize
 
-from isoflop.curve import solver
+from isoflop.curve import condensed, solver
 from isoflop.curve.forms import Form
 from isoflop.curve.solver import Noise, Problem
 
@@ -120,10 +120,10 @@ def _spread(observed: Observations, form: Form, weights: Array, level: float | N
     log_y = observed.log_y[None]
     plain = Problem(form, observed.v, log_y, solver.log_error(log_y))
     # Plain squares first, for a threshold; then the robust fit with it, for the residuals.
-    first = solver.solve(plain, weights, solver.COARSE, level=level)[0]
+    first = condensed.solve(plain, weights, solver.COARSE, level=level)[0]
     counted = weights[0] > LEAST_WEIGHT * weights[0].max()
     threshold = solver.threshold_of(_residual(observed, form, first)[counted])
-    first = solver.solve(
+    first = condensed.solve(
         dataclasses.replace(plain, threshold=threshold), weights, solver.COARSE, level=level
     )[0]
     residual = _residual(observed, form, first)[counted]
@@ -187,7 +187,7 @@ def quantile_noise(
     """
     log_y = observed.log_y[None]
     problem = Problem(form, observed.v, log_y, solver.log_error(log_y))
-    residual = _residual(observed, form, solver.solve(problem, weights, solver.COARSE)[0])
+    residual = _residual(observed, form, condensed.solve(problem, weights, solver.COARSE)[0])
     unit = max(ROBUST_SD * float(np.median(np.abs(residual))), solver.LEAST_SPREAD)
 
     def judge(log_law: Array, rows: npt.NDArray[np.intp]) -> tuple[Array, Array, Array]:

@@ -28,7 +28,7 @@ LEAST_ENERGY_GRADE = "C"
 """Joules of a lower grade cannot be attributed to one run (meter/energy/grade.py) and are not fitted."""
 
 _REASONS = {"energy_joules": "energy_reason", "net_joules": "energy_reason"}
-_MACHINE_DEPENDENT = ("energy_joules", "net_joules", "train_seconds", "dollars", "grams_co2")
+MACHINE_DEPENDENT = ("energy_joules", "net_joules", "train_seconds", "dollars", "grams_co2")
 """Axes on which runs of different machines are not comparable."""
 _REFUSED = {"isoflop_version": "isoflop versions", "git_commit": "git commits"}
 _REFUSED_ON_MACHINE_DEPENDENT = {"device": "devices", "power_limit_watts": "power caps"}
@@ -62,7 +62,8 @@ class Points:
         means: the configuration means (m), with geometric means of x and arithmetic means of y.
         mean_of: index (n,) of the configuration mean that each run belongs to.
         chance: the error of guessing, if all rows agree on it.
-        has_scale: whether a configuration has a mean at a compute scale, (k, scales).
+        scales: number of distinct compute scales.
+        configs: number of configurations.
         excluded: the rows that are not fitted.
         warnings: about the points.
 
@@ -74,19 +75,10 @@ class Points:
     means: Observations
     mean_of: npt.NDArray[np.intp]
     chance: float | None
-    has_scale: npt.NDArray[np.bool_]
+    scales: int
+    configs: int
     excluded: tuple[Excluded, ...]
     warnings: tuple[str, ...]
-
-    @property
-    def scales(self) -> int:
-        """Number of distinct compute scales."""
-        return int(self.has_scale.shape[1])
-
-    @property
-    def configs(self) -> int:
-        """Number of configurations."""
-        return int(self.has_scale.shape[0])
 
 
 def numbers(table: pd.DataFrame, name: str) -> Array:
@@ -173,7 +165,7 @@ def _shown(values: list[str]) -> str:
 
 def refuse_mixed(rows: pd.DataFrame, x: str) -> None:
     """Raise ValueError where what is fitted together over x cannot be compared."""
-    columns = _REFUSED | (_REFUSED_ON_MACHINE_DEPENDENT if x in _MACHINE_DEPENDENT else {})
+    columns = _REFUSED | (_REFUSED_ON_MACHINE_DEPENDENT if x in MACHINE_DEPENDENT else {})
     for name, plural in columns.items():
         values = _values(rows, name)
         if len(values) > 1:
@@ -374,8 +366,6 @@ def select(
         )
     if not mixed:
         refuse_mixed(rows, x)
-    has_scale = np.zeros((len(configs), scales), dtype=bool)
-    has_scale[means.config, scale] = True
     zeros = int((runs.y == 0).sum())
     grades = [_text(row, "energy_grade") or "" for row in rows.to_dict("records")] if x in _REASONS else []
     scatter = energy_scatter.warnings(np.log(runs.x), runs.log_y, grades)
@@ -385,7 +375,8 @@ def select(
         means=means,
         mean_of=mean_of,
         chance=_chance(rows, y),
-        has_scale=has_scale,
+        scales=scales,
+        configs=len(configs),
         excluded=tuple(excluded),
         warnings=(*_warnings(rows, x, means, excluded, zeros), *scatter),
     )

@@ -8,19 +8,23 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
-from isoflop.curve import bootstrap, frontier, leverage, new_run
+from isoflop.curve import bootstrap, condensed, frontier, leverage, new_run
+from isoflop.curve.condensed import Resamples
 from isoflop.curve.forecast import make
 from isoflop.curve.laws import FitOptions, Law
 from isoflop.curve.new_run import ResidualScatter
 from isoflop.curve.observations import Observations
 from isoflop.curve.points import Points
 from isoflop.curve.result import Band, Forecast
+from isoflop.curve.robust import fit_condensed
 
 Array = npt.NDArray[np.float64]
 
 BAND_POINTS = 100
 BAND_BEYOND = 10.0
 """The band runs from x_min to this many times x_max."""
+_ELEMENTS = 1 << 20
+"""Elements (resamples x runs) that are fitted together by least squares."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,29 +35,54 @@ class Sample:
         runs: the single runs, to which the laws by least squares are fitted.
         observations: the n points to which the robust laws are fitted: configuration means, or runs on the
             frontier.
-        weights: of `observations`, (1 + r, n).
-        run_weights: of `runs`, (1 + r, runs).
+        draws: weights (1 + r, u) of the u units that are resampled as a whole, or the signs of their
+            residuals in a wild bootstrap.
+        drawn: index (n,) of the unit of each of `observations`.
+        drawn_runs: the same of `runs`.
+        wild: whether `draws` are signs.
         used: whether the sample's fit uses a run, for the runs with y above 0.
         of_frontier: whether only the frontier is fitted.
-        signs: signs (1 + r, configurations) of the residuals in a wild bootstrap, else None.
-        unit: label (n,) of the independent unit that each of `observations` belongs to: a configuration, or a
-            configuration mean on the frontier.
-        units: number of units that the sample's fit uses.
+        unit: label (n,) of the independent unit that each of `observations` belongs to: a configuration, a
+            block of them (bootstrap.blocks), or a configuration mean on the frontier.
+        units: number of these that the sample's fit uses.
         seed: of the resamples.
         beyond: bands end at this many times x_max.
     """
 
     runs: Observations
     observations: Observations
-    weights: Array
-    run_weights: Array
+    draws: Array
+    drawn: npt.NDArray[np.intp]
+    drawn_runs: npt.NDArray[np.intp]
+    wild: bool
     used: npt.NDArray[np.bool_]
     of_frontier: bool
-    signs: Array | None
     unit: npt.NDArray[np.intp]
     units: int
     seed: int
     beyond: float
+
+    @property
+    def signs(self) -> Array | None:
+        """Signs (1 + r, u) of the units' residuals in a wild bootstrap, else None."""
+        return self.draws if self.wild else None
+
+    @functools.cached_property
+    def weights(self) -> Array:
+        """Weights of `observations`, (1 + r, n)."""
+        return self.weights_of(self.drawn, len(self.draws))
+
+    @property
+    def run_weights(self) -> Array:
+        """Weights of `runs`, (1 + r, runs)."""
+        return self.weights_of(self.drawn_runs, len(self.draws))
+
+    def weights_of(self, drawn: npt.NDArray[np.intp], rows: int) -> Array:
+        """Return the weights (rows, n) of points in the sample and the first resamples.
+
+        `drawn` (n,) is the unit of each point.
+        """
+        return np.ones((rows, len(drawn))) if self.wild else self.draws[:rows, drawn]
 
     def grid(self, x: Array) -> Array:
         """Return the x of bands, from x_min to `beyond` times x_max."""
@@ -61,24 +90,40 @@ class Sample:
 
     def stretch(self, law: Law, at: Array) -> Array:
         """Return the factor (m,) on the spread of resampled curves at x = `at` (m,): leverage.stretch."""
-        used = self.weights[0] > 0
+        used = self.weights_of(self.drawn, 1)[0] > 0
         z = np.log(at / self.observations.x.max())
         return leverage.stretch(self.observations.v[used], self.unit[used], z, law.free_parameters)
 
     def fit(self, law: Law, options: FitOptions) -> Array:
-        """Return the parameters (1 + r, p) of `law` for the sample and its resamples."""
-        observed, weights = (
-            (self.runs, self.run_weights) if law.over_runs else (self.observations, self.weights)
+        """Return the parameters (1 + r, p) of `law` for the sample and its resamples.
+
+        With more points than nodes (condensed.MOST_NODES), robust laws are resampled on these.
+        """
+        observed, drawn = (
+            (self.runs.positive, self.drawn_runs[self.runs.y > 0])
+            if law.over_runs
+            else (self.observations, self.drawn)
         )
-        if law.over_runs:
-            weights, observed = weights[:, observed.y > 0], observed.positive
-        if self.signs is None:
-            return law.fit(observed, weights, options, None)
+        many = len(observed.x) > condensed.MOST_NODES
+        if law.form is not None and many and options.quantile is None:
+            resamples = Resamples(self.draws, drawn, self.wild)
+            return fit_condensed(law.form, observed, resamples, options)
+        # In parts: weights of all resamples of many points together would fill the memory.
+        count = max(1, _ELEMENTS // len(drawn)) if law.over_runs else len(self.draws)
+        first = range(0, len(self.draws), count)
+        return np.concatenate(
+            [self._fit_part(law, options, observed, self.draws[i : i + count, drawn]) for i in first]
+        )
+
+    def _fit_part(self, law: Law, options: FitOptions, observed: Observations, draws: Array) -> Array:
+        """Return the parameters (r, p) of `law` for weights or signs `draws` (r, n) of `observed`."""
+        if not self.wild:
+            return law.fit(observed, draws, options, None)
         # Wild bootstrap: the sample's curve plus residuals whose signs are flipped by configuration.
-        parameters = law.fit(observed, weights[:1], options, None)
-        fitted = law.log_predict(parameters, -observed.v)[0]
-        flipped = fitted + self.signs[:, observed.config] * (observed.log_y - fitted)
-        return law.fit(observed, weights, options, flipped)
+        ones = np.ones_like(draws)
+        fitted = law.log_predict(law.fit(observed, ones[:1], options, None), -observed.v)[0]
+        flipped = fitted + draws * (observed.log_y - fitted)
+        return law.fit(observed, ones, options, flipped)
 
 
 def resample(
@@ -109,43 +154,47 @@ def resample(
     generator = np.random.default_rng(seed)
     runs, means = chosen.runs, chosen.means
     positive = runs.y > 0
-    made = functools.partial(Sample, runs=runs, seed=seed, beyond=beyond)
-    of_configs = functools.partial(
-        made,
-        observations=means,
-        used=np.ones(int(positive.sum()), dtype=bool),
-        of_frontier=False,
-        unit=means.config,
-        units=chosen.configs,
-    )
-    if wild:
-        signs = np.where(generator.random((1 + resamples, chosen.configs)) < 0.5, -1.0, 1.0)
-        signs[0] = 1.0
-        of_means, of_runs = (np.ones((1 + resamples, len(each.x))) for each in (means, runs))
-        return of_configs(weights=of_means, run_weights=of_runs, signs=signs)
-    counts = bootstrap.resample(chosen.configs, resamples, generator)
     if not of_frontier:
-        return of_configs(weights=counts[:, means.config], run_weights=counts[:, runs.config], signs=None)
+        block, blocks = bootstrap.blocks(chosen.configs, seed)
+        return Sample(
+            runs=runs,
+            observations=means,
+            draws=(bootstrap.signs if wild else bootstrap.resample)(blocks, resamples, generator),
+            drawn=block[means.config],
+            drawn_runs=block[runs.config],
+            wild=wild,
+            used=np.ones(int(positive.sum()), dtype=bool),
+            of_frontier=False,
+            unit=block[means.config],
+            units=blocks,
+            seed=seed,
+            beyond=beyond,
+        )
+    counts = bootstrap.resample(chosen.configs, resamples, generator)
     # These weights resample the runs and decide which are on the frontier; `counts` resample the
     # configurations for the fit.
     seeds = bootstrap.resample(len(runs.x), resamples, generator)
     efficient = frontier.select(chosen.mean_of, means.x, runs.y, seeds)
-    weights = counts[:, runs.config] * efficient
     units = len(np.unique(chosen.mean_of[efficient[0]]))
     if units < frontier.LEAST_MEANS:
         raise ValueError(
             f"the frontier holds {units} configuration means, fewer than {frontier.LEAST_MEANS}: fit all "
             "runs, or run configurations of other sizes"
         )
-    return made(
+    each = np.arange(len(runs.x))
+    return Sample(
+        runs=runs,
         observations=runs,
-        weights=weights,
-        run_weights=weights,
+        draws=counts[:, runs.config] * efficient,
+        drawn=each,
+        drawn_runs=each,
+        wild=False,
         used=efficient[0, positive],
         of_frontier=True,
-        signs=None,
         unit=chosen.mean_of,
         units=units,
+        seed=seed,
+        beyond=beyond,
     )
 
 

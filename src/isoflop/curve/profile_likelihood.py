@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-from isoflop.curve import solver
-from isoflop.curve.laws import FitOptions, Law, level_of, problem_of
+from isoflop.curve import condensed, solver
+from isoflop.curve.laws import FitOptions, Law
 from isoflop.curve.observations import Observations
 from isoflop.curve.result import Interval
-from isoflop.curve.solver import Effort
+from isoflop.curve.robust import level_of, problem_of
+from isoflop.curve.solver import Effort, Problem
 
 GRID = 48
 WIDEST = 20.0
@@ -48,9 +49,7 @@ def exponent_interval(
     below, above = best * np.exp(-away), best * np.exp(away)
     grid = np.concatenate([below[below > low][::-1], above[1:][above[1:] < high]])
     middle = int((below > low).sum()) - 1
-    # Every b of the grid is a row of one batched fit, with b held at its value and weights of 1.
-    one = np.ones((len(grid), len(observed.x)))
-    losses = solver.solve(problem, one, EFFORT, level=level, held=(b_index, grid))[1]
+    losses = _losses(problem, parameters[:1], level, (b_index, grid))
     least = float(losses.min())
     freedom = configs - law.free_parameters
     phi = max(2 * least / freedom, 1e-300)
@@ -61,6 +60,38 @@ def exponent_interval(
         _crossing(grid[: middle + 1][::-1], root[: middle + 1][::-1]),
         _crossing(grid[middle:], root[middle:]),
     )
+
+
+def _losses(
+    problem: Problem, sample: solver.Array, level: float | None, held: tuple[int, solver.Array]
+) -> solver.Array:
+    """Return the least loss (g,) with one shape parameter held at each of g values.
+
+    Every value is a row of one batched fit with weights of 1. With more points than nodes, the nodes (about
+    the sample's curve) give the starts and, with many, the losses.
+
+    Args:
+        problem: what is fitted, to n points.
+        sample: parameters (1, p) of the sample.
+        level: a value to hold c at, or None.
+        held: index of the parameter and its values (g,).
+    """
+    rows, points = len(held[1]), len(problem.v)
+    if points <= condensed.MOST_NODES:
+        return solver.solve(problem, np.ones((rows, points)), EFFORT, level=level, held=held)[1]
+    one = np.ones((1, points))
+    near = condensed.about(problem, condensed.nodes(problem.v), one, sample)
+    weights = np.repeat(near.weights, rows, axis=0)
+    on_nodes = near.problem(problem.form)
+    ends, losses = solver.solve(on_nodes, weights, EFFORT, level=level, held=held)
+    if points <= condensed.MANY:
+        return solver.polish(problem, np.ones((rows, points)), ends, EFFORT, level=level, held=held)[1]
+    still = Effort(tolerance=0.0, gain=0.0, steps=0)
+    whole, part = (
+        float(solver.polish(each, weighed, sample, still, level=level)[1][0])
+        for each, weighed in ((problem, one), (on_nodes, near.weights))
+    )
+    return losses + (whole - part)
 
 
 def _crossing(grid: solver.Array, root: solver.Array) -> float | None:

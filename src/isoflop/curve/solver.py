@@ -189,15 +189,15 @@ def _evaluate(problem: Problem, rows: RowIndices, weights: Array, parameters: Ar
         weights = weights * robust
     else:
         loss = np.einsum("rn,rn->r", weights, half)
-    # The Jacobian of ln y with respect to (c, theta): a column of ones for the level c.
-    jacobian = np.empty((*derivatives.shape[:2], derivatives.shape[2] + 1))
-    jacobian[..., 0], jacobian[..., 1:] = 1.0, derivatives
-    descent = np.matmul((weights * pull)[:, None, :], jacobian)[:, 0, :]
+    # The Jacobian of ln y with respect to (c, theta), (r, p, n): a row of ones for the level c.
+    jacobian = np.empty((len(shape), derivatives.shape[2] + 1, shape.shape[1]))
+    jacobian[:, 0], jacobian[:, 1:] = 1.0, derivatives.transpose(0, 2, 1)
+    descent = np.matmul(jacobian, (weights * pull)[:, :, None])[:, :, 0]
     transposed = jacobian.transpose(0, 2, 1)
-    normal = np.matmul(transposed, jacobian * (weights * curvature)[..., None])
+    normal = np.matmul(jacobian * (weights * curvature)[:, None, :], transposed)
     if not (problem.newton and np.isfinite(problem.threshold)):
         return loss, descent, normal, normal
-    return loss, descent, normal, np.matmul(transposed, jacobian * (curved * curvature)[..., None])
+    return loss, descent, normal, np.matmul(jacobian * (curved * curvature)[:, None, :], transposed)
 
 
 def _polish(
@@ -293,26 +293,19 @@ def solve(
         level: a value to hold c at.
         held: index of a shape parameter and the values (r,) to hold it at.
     """
-    low, high = (problem.form.relaxed if relaxed else problem.form.bounds)(problem.span)
-    # In parts that stay in the processor's cache; a part holds whole rows.
-    count = max(1, _ELEMENTS // weights.shape[1])
     parts = []
-    for first in range(0, len(weights), count):
-        rows = np.arange(first, min(first + count, len(weights)))
-        lower = np.tile(np.r_[-np.inf if level is None else level, low], (len(rows), 1))
-        upper = np.tile(np.r_[np.inf if level is None else level, high], (len(rows), 1))
-        if held is not None:
-            lower[:, 1 + held[0]] = upper[:, 1 + held[0]] = held[1][rows]
+    for rows in _parts(weights):
+        lower, upper = _limits(problem, rows, relaxed, level, held)
         # All basins of all rows are polished as one batch, then the best basin of each row is kept.
         starts = _starts(problem, rows, weights[rows], level)
         basins = len(starts)
-        bounds = np.tile(lower, (basins, 1)), np.tile(upper, (basins, 1))
         ends, losses = _polish(
             problem,
             np.tile(rows, basins),
             np.tile(weights[rows], (basins, 1)),
             starts.reshape(-1, starts.shape[2]),
-            *bounds,
+            np.tile(lower, (basins, 1)),
+            np.tile(upper, (basins, 1)),
             effort,
         )
         losses = losses.reshape(basins, -1)
@@ -321,3 +314,48 @@ def solve(
         each = np.arange(len(rows))
         parts.append((ends.reshape(starts.shape)[best, each], losses[best, each]))
     return np.concatenate([p for p, _ in parts]), np.concatenate([loss for _, loss in parts])
+
+
+def polish(
+    problem: Problem,
+    weights: Array,
+    starts: Array,
+    effort: Effort,
+    *,
+    relaxed: bool = False,
+    level: float | None = None,
+    held: tuple[int, Array] | None = None,
+) -> tuple[Array, Array]:
+    """Return the parameters (r, 1 + q) of the minima reached from `starts` (r, 1 + q), and the losses (r,).
+
+    Args:
+        problem, weights, effort, relaxed, level, held: as in `solve`.
+        starts: parameters to start from, one a row of `weights`.
+    """
+    parts = []
+    for rows in _parts(weights):
+        lower, upper = _limits(problem, rows, relaxed, level, held)
+        parts.append(_polish(problem, rows, weights[rows], starts[rows], lower, upper, effort))
+    return np.concatenate([p for p, _ in parts]), np.concatenate([loss for _, loss in parts])
+
+
+def _parts(weights: Array) -> list[RowIndices]:
+    """Return the rows of `weights` (r, n) in parts that stay in the processor's cache."""
+    count = max(1, _ELEMENTS // weights.shape[1])
+    return [np.arange(first, min(first + count, len(weights))) for first in range(0, len(weights), count)]
+
+
+def _limits(
+    problem: Problem,
+    rows: RowIndices,
+    relaxed: bool,
+    level: float | None,
+    held: tuple[int, Array] | None,
+) -> tuple[Array, Array]:
+    """Return lower and upper bounds (r, 1 + q) of the parameters of `rows`; arguments as in `solve`."""
+    low, high = (problem.form.relaxed if relaxed else problem.form.bounds)(problem.span)
+    lower = np.tile(np.r_[-np.inf if level is None else level, low], (len(rows), 1))
+    upper = np.tile(np.r_[np.inf if level is None else level, high], (len(rows), 1))
+    if held is not None:
+        lower[:, 1 + held[0]] = upper[:, 1 + held[0]] = held[1][rows]
+    return lower, upper

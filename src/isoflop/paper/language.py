@@ -51,6 +51,8 @@ class LanguageResult:
         exponent: b of bits a byte ~ C^-b over all runs, as the paper fits it.
         alpha: 1 / b.
         best_exponent: b along the best split of compute by the joint law; None with `best_reason`.
+        best_outside: least and largest compute (GFLOPs) at which that split lies outside the sizes and bytes
+            measured; None where it does not.
         benchmarks: the paper's.
         excluded: runs that are left out.
         lack_of_fit: of the line over all runs; None where it cannot be tested.
@@ -67,6 +69,7 @@ class LanguageResult:
     alpha: Estimate
     best_exponent: Estimate | None
     best_reason: str | None
+    best_outside: tuple[float, float] | None
     benchmarks: tuple[BenchmarkAlpha, ...]
     excluded: tuple[Excluded, ...]
     resamples: int
@@ -107,6 +110,7 @@ def analyse(rows: pd.DataFrame, *, source: str, resamples: int = 2000, seed: int
         alpha=estimate("alpha", regression.inverse(-lines.slope), configs),
         best_exponent=None if split is None else split.bits_exponent,
         best_reason=answers.sizes[0].split_reason,
+        best_outside=None if split is None else split.outside,
         benchmarks=tuple(
             BenchmarkAlpha(name, METRICS[name], facts.HARDWARE_ALPHA[name]) for name in BENCHMARKS
         ),

@@ -92,7 +92,9 @@ def _of_optimal(optimal: OptimalTraining, support: FloorSupport | None) -> list[
         "loss above E" if optimal.floor_identified else "loss",
     )
     exponent, half = optimal.exponent, optimal_training.halving(optimal)
-    beyond = "" if ahead.measured else "; its size is beyond those measured"
+    beyond, at_largest = (
+        "; its size or bytes lie outside those measured" if at.outside else "" for at in (ahead, largest)
+    )
     return [
         Card(
             "Exponent, best sizes",
@@ -107,7 +109,7 @@ def _of_optimal(optimal: OptimalTraining, support: FloorSupport | None) -> list[
         Card(
             f"Loss at {number(largest.compute)} GFLOPs",
             amount(largest.bits.value, target.TEST_BITS),
-            f"95% {optimal_training.bounds(largest.bits)}; the largest budget at its best size",
+            f"95% {optimal_training.bounds(largest.bits)}; the largest budget at its best size{at_largest}",
         ),
         Card(
             f"Forecast at {ratio}× compute",

@@ -10,6 +10,7 @@ from isoflop.curve.joint import data_grid
 from isoflop.curve.joint.data_grid import DATA, PARAMETERS, GrowthPath
 from isoflop.curve.joint.fit import fit_joint
 from isoflop.curve.joint.result import JointFit
+from isoflop.curve.measured import MARK
 from isoflop.curve.result import Estimate
 from isoflop.report.figures import data_grid as drawing
 from isoflop.report.figures.canvas import Drawing
@@ -81,7 +82,20 @@ def _text(fit: JointFit, growth: GrowthPath, judged_on: Target) -> str:
         f"grows as n to the power {estimate(growth.growth)}. On the paper's path parameters grow in "
         f"proportion to the data, so that compute grows as n²: there {noun} falls as compute to the power "
         f"−{estimate(growth.exponent)}, and k times less {noun} takes k to the power "
-        f"{estimate(growth.alpha)} in compute."
+        f"{estimate(growth.alpha)} in compute.{_outside(growth)}"
+    )
+
+
+def _outside(growth: GrowthPath) -> str:
+    """Return what the stars of the table mean, where it has one."""
+    sizes = growth.best[0].measured
+    if all(
+        best.outside is None and at.outside is None for best, at in zip(growth.best, growth.path, strict=True)
+    ):
+        return ""
+    return (
+        f" A star marks numbers of parameters outside the sizes trained, {number(sizes.least)} to "
+        f"{number(sizes.largest)}: nothing was measured there."
     )
 
 
@@ -90,11 +104,11 @@ def _rows(growth: GrowthPath, quantity: Quantity) -> tuple[tuple[str, ...], ...]
         (
             number(data),
             estimate(best),
-            "yes" if inside else "extrapolated",
-            number(at.parameters),
+            "yes" if best.outside is None else "extrapolated",
+            f"{number(at.parameters)}{'' if at.outside is None else MARK}",
             _bounded(at.error, quantity),
         )
-        for data, best, inside, at in zip(growth.data, growth.best, growth.reaches, growth.path, strict=True)
+        for data, best, at in zip(growth.data, growth.best, growth.path, strict=True)
     )
 
 

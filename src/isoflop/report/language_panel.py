@@ -79,18 +79,20 @@ def _parabolas(first: SizeAnswer) -> str:
         return f"There is no picture at equal compute: {first.profiles_reason}."
     if first.profiles.growth is None:
         return f"The parabolas give no exponent: {first.profiles.growth_reason}."
-    size, seen = (each.exponent for each in first.profiles.growth)
+    size, seen = first.profiles.growth
     text = (
-        f"The parabolas are the picture; they give {estimate(size)} and {estimate(seen)}. Such fits are "
-        "biased even without noise (Czech et al. 2026, arXiv 2603.22339)"
+        f"The parabolas are the picture; they give {estimate(size.exponent)} and {estimate(seen.exponent)}. "
+        "Such fits are biased even without noise (Czech et al. 2026, arXiv 2603.22339)"
     )
-    if first.without_noise is None or first.split is None:
+    if size.bias is None or seen.bias is None:
         return f"{text}."
-    of_size, of_seen = (number(each) for each in first.without_noise)
-    law = (number(each.value) for each in (first.split.size_exponent, first.split.seen_exponent))
+    parabolas, law = (
+        " and ".join(number(getattr(each.bias, side)) for each in (size, seen))
+        for side in ("by_parabolas", "by_law")
+    )
     return (
-        f"{text}: through the joint law's own values at these runs they give {of_size} and {of_seen}, where "
-        f"the law itself has {' and '.join(law)}."
+        f"{text}: through the joint law's own values at these runs they give {parabolas}, where the law's "
+        f"own optima there grow with {law}."
     )
 
 

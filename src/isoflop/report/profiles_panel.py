@@ -16,6 +16,7 @@ from isoflop.report.text.numerals import interval, number, plural
 from isoflop.table import target
 
 RESAMPLES = 400
+SEEN = "examples_seen"
 LEAST_LENGTHS = 3
 """At equal compute, sizes differ by the data they see, and a parabola needs three points."""
 
@@ -44,7 +45,9 @@ def profiles_panel(rows: pd.DataFrame) -> ProfilesPanel:
     reason = ""
     for sizes in dict.fromkeys((varied, ("width",))):
         try:
-            profiles = fit_profiles(known, "train_gflops", sizes, quantity.column, resamples=RESAMPLES)
+            profiles = fit_profiles(
+                *(known, "train_gflops", sizes, quantity.column, (SEEN,)), data=SEEN, resamples=RESAMPLES
+            )
             return _with(profiles, quantity.noun)
         except ValueError as error:
             reason = reason or str(error)
@@ -65,11 +68,31 @@ def _with(profiles: Profiles, noun: str) -> ProfilesPanel:
         f"{interval(each.exponent.interval)})."
         for name, each in zip(profiles.sizes, profiles.growth or (), strict=False)
     ]
+    sentences += [_bias(profiles)]
     if profiles.growth is None:
         sentences.append(f"No exponent is given: {profiles.growth_reason}.")
     with matplotlib.rc_context(canvas.RC):
         drawing = isoflop_profiles.draw(profiles)
     return ProfilesPanel(" ".join(sentences), drawing, profiles.warnings)
+
+
+def _bias(profiles: Profiles) -> str:
+    """Return how far parabolas miss the optima of the joint law on this design, or why it is unknown."""
+    known = "Parabolas are biased where sizes reach further to one side of the optimum (arXiv 2603.22339)"
+    if profiles.bias_law is None:
+        return f"{known}; by how much here is unknown: {profiles.bias_reason}."
+    factors = [budget.bias[0] for budget in profiles.budgets if budget.bias is not None]
+    if not factors:
+        return f"{known}; by how much here is unknown: the joint law has no optimum near these sizes."
+    low, high = (f"{100 * (end - 1):+.0f}%" for end in (min(factors), max(factors)))
+    by = low if low == high else f"{low} to {high}"
+    text = f"{known}: through the joint law's own values they miss its optimal {profiles.sizes[0]} by {by}"
+    exponents = [
+        f"of {name} by {each.bias.by_parabolas - each.bias.by_law:+.3f}"
+        for name, each in zip(profiles.sizes, profiles.growth or (), strict=False)
+        if each.bias is not None
+    ]
+    return f"{text}, and its exponent {', '.join(exponents)}." if exponents else f"{text}."
 
 
 def _without(rows: pd.DataFrame, reason: str) -> ProfilesPanel:

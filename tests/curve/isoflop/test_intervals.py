@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from isoflop.curve.isoflop import profiles
+from isoflop.curve.isoflop import intervals, profiles
+from isoflop.curve.measured import MeasuredRange
 from isoflop.curve.result import Estimate, Interval
 
 
@@ -12,25 +13,25 @@ def test_an_interval_needs_95_of_100_resamples_with_an_optimum(flat, known):
     draws = np.linspace(0.0, 1.0, 100)
     draws[50 : 50 + flat] = np.nan
     draws[: max(0, flat - 50)] = np.nan
-    found = profiles._interval(draws, 20, 3)
+    found = intervals.interval(draws, 20, 3)
     assert (found.low is not None) == known
     assert (found.high is not None) == known
 
 
 def test_an_interval_needs_more_configurations_than_parameters():
     draws = np.linspace(0.0, 1.0, 100)
-    assert profiles._interval(draws, 6, 6).low is None
-    assert profiles._interval(draws, 7, 6).low is not None
-    assert profiles._interval(draws[:0], 20, 3) == Interval(None, None)
+    assert intervals.interval(draws, 6, 6).low is None
+    assert intervals.interval(draws, 7, 6).low is not None
+    assert intervals.interval(draws[:0], 20, 3) == Interval(None, None)
 
 
 def test_an_estimate_lies_within_its_own_interval():
     draws = np.r_[2.0, np.linspace(0.0, 1.0, 200)]
-    found = profiles._estimate("N", "parameters", draws, 1000, 3)
+    found = intervals.estimate("N", "parameters", draws, 1000, 3)
     assert found.value == pytest.approx(np.exp(2.0))
     assert found.interval.high == pytest.approx(np.exp(2.0)), "the sample's own value is no less likely"
     assert found.interval.low == pytest.approx(np.exp(0.02), rel=0.01)
-    below = profiles._estimate("N", "parameters", np.r_[-1.0, draws[1:]], 1000, 3)
+    below = intervals.estimate("N", "parameters", np.r_[-1.0, draws[1:]], 1000, 3)
     assert below.interval.low == pytest.approx(np.exp(-1.0))
 
 
@@ -45,7 +46,7 @@ def test_an_estimate_lies_within_its_own_interval():
     ],
 )
 def test_an_interval_ends_where_the_sizes_measured_do(interval, kept):
-    found = profiles._measured(Estimate("N", 3.0, Interval(*interval), "1"), 1.0, 5.0)
+    found = intervals.within(Estimate("N", 3.0, Interval(*interval), "1"), MeasuredRange("N", 1.0, 5.0))
     assert (found.interval.low, found.interval.high) == kept
     assert found.value == 3.0
 

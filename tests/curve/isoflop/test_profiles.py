@@ -46,7 +46,8 @@ def test_the_optima_and_exponents_of_a_known_law_are_recovered(jitter):
     assert len(profiles.budgets) == 6
     for budget in profiles.budgets:
         assert budget.optimum is not None
-        size, examples, least = budget.optimum
+        assert budget.least is not None
+        (size, examples), least = budget.optimum, budget.least
         assert size.value == pytest.approx(_optimum(budget.compute), rel=0.05)
         assert examples.value == pytest.approx(budget.compute / (6 * size.value), rel=1e-3)
         best = E + A / size.value**ALPHA + B / examples.value**BETA

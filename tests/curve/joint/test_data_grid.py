@@ -82,11 +82,13 @@ def test_the_intervals_hold_the_truth_under_noise(make_table: MakeTable) -> None
 def test_a_best_size_beyond_those_trained_is_called_extrapolated(make_table: MakeTable) -> None:
     rows = crossed(make_table)
     inside = fitted(rows)
-    assert all(inside.reaches) == bool(
+    assert all(best.outside is None for best in inside.best) == bool(
         SIZES.min() <= best_by_search(SETS[0]) and best_by_search(SETS[-1]) <= SIZES.max()
     )
     small = fitted(rows[rows["parameters"] > best_by_search(SETS[-1])])
-    assert not any(small.reaches)
+    least = SIZES[best_by_search(SETS[-1]) < SIZES].min()
+    assert {best.outside for best in small.best} == {f"below the smallest parameters measured, {least:.4g}"}
+    assert [at.outside is None for at in small.path] == [at.parameters >= least for at in small.path]
 
 
 def test_only_sizes_crossed_with_data_at_equal_epochs_are_a_grid(make_table: MakeTable) -> None:

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from isoflop.cli.terminal.console import OUT
 from isoflop.cli.terminal.left_out import show_excluded
+from isoflop.curve import measured
 from isoflop.curve.result import Estimate, Excluded, FitFile, FitReport, HeldOut
 from isoflop.report.text import costs, misfit
 from isoflop.report.text.numerals import plural
@@ -110,10 +111,14 @@ def _show_held_out(held: HeldOut) -> None:
 
 
 def estimate(value: Estimate | None, star: str = "") -> str:
-    """Return `0.292 (0.15, 0.44)`, `star` behind the value, or a dash where there is no estimate."""
+    """Return `0.292 (0.15, 0.44)`, or a dash where there is no estimate.
+
+    `star` stands behind the value, and so does the mark of an optimum outside what was measured.
+    """
     if value is None:
         return "-"
-    return f"{value.value:.3g}{star} ({_bound(value.interval.low)}, {_bound(value.interval.high)})"
+    ends = f"({_bound(value.interval.low)}, {_bound(value.interval.high)})"
+    return f"{value.value:.3g}{star}{measured.mark(value)} {ends}"
 
 
 def _bound(value: float | None) -> str:

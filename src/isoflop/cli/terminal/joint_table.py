@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from isoflop.cli.terminal.left_out import MOST_NAMED, show_excluded
+from isoflop.curve import measured
 from isoflop.curve.joint.data_grid import GrowthPath
+from isoflop.curve.joint.laws import UNIQUE
 from isoflop.curve.joint.result import Allocation, JointFit, JointHeldOut
 from isoflop.curve.result import Estimate
 from isoflop.report.text.numerals import factor, plural
@@ -51,11 +53,17 @@ def show(fit: JointFit, out: Console) -> None:
 
 
 def interval(estimate: Estimate) -> str:
-    """Return `0.292 (0.15, 0.44)`, with ? for an unknown end."""
+    """Return `0.292 (0.15, 0.44)`, with ? for an unknown end and a star outside what was measured."""
     low, high = (
         "?" if end is None else _short(end) for end in (estimate.interval.low, estimate.interval.high)
     )
-    return f"{_short(estimate.value)} ({low}, {high})"
+    return f"{_short(estimate.value)}{measured.mark(estimate)} ({low}, {high})"
+
+
+def show_footnote(estimates: Iterable[Estimate], out: Console) -> None:
+    """Print what the star means, where one of the estimates has it."""
+    if note := measured.footnote(estimates):
+        out.print(note, markup=False)
 
 
 def _short(value: float) -> str:
@@ -92,17 +100,19 @@ def _show_split(fit: JointFit, split: Allocation, out: Console) -> None:
     and beyond."""
     product = " x ".join(
         role if power == 1 else f"{role}^{power:g}"
-        for role, power in zip(fit.roles, split.powers, strict=True)
+        for role, power in zip(fit.roles, split.powers, strict=False)
     )
     out.print(
         f"best split of {split.compute_unit} = {split.factor:.4g} {product} ({split.basis}):", markup=False
     )
     for i, each in enumerate(split.exponents):
         named = f", {_SPLIT[i]}" if len(fit.roles) == 2 else ""
+        named = ", at the largest compute of the rows" if UNIQUE in fit.roles else named
         out.print(f"  {fit.roles[i]} as compute to the power {interval(each)}{named}", markup=False)
-    ratio = split.optima[0].best[-1].name.replace("_", " ")
+    names = [each.name.removeprefix("optimal_").replace("_", " ") for each in split.optima[0].best]
     rows = [(f"{at.compute:.4g}", *(interval(each) for each in at.best)) for at in split.optima]
-    out.print(_table((split.compute_unit, *fit.roles, ratio), rows))
+    out.print(_table((split.compute_unit, *names), rows))
+    show_footnote([each for at in split.optima for each in at.best], out)
     beyond = split.optima[-1].compute / split.optima[0].compute
     if beyond > 1:
         out.print(f"the last line is {beyond:.3g} times the largest of the rows: extrapolated", markup=False)
@@ -113,13 +123,14 @@ def _show_growth(fit: JointFit, growth: GrowthPath, out: Console) -> None:
     rows = [
         (
             f"{data:.4g}",
-            interval(best) + ("" if inside else " extrapolated"),
-            f"{at.parameters:.4g}",
+            interval(best),
+            f"{at.parameters:.4g}{'' if at.outside is None else measured.MARK}",
             interval(at.error),
         )
-        for data, best, inside, at in zip(growth.data, growth.best, growth.reaches, growth.path, strict=True)
+        for data, best, at in zip(growth.data, growth.best, growth.path, strict=True)
     ]
     out.print(_table((fit.resources[1], "best parameters", "on the paper's path", f"{fit.y} there"), rows))
+    show_footnote(growth.best, out)
     out.print(
         f"best parameters as {fit.resources[1]} to the power {interval(growth.growth)}; on the paper's path "
         f"(parameters in proportion, {growth.parameters_per_example:.3g} a unit) {fit.y} falls as compute to "

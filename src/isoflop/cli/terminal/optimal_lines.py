@@ -30,7 +30,8 @@ def show(optimal: OptimalTraining) -> None:
 
 
 def _at(optimum: CountedOptimum) -> str:
+    outside = f" ({'; '.join(optimum.outside)})" if optimum.outside else ""
     return (
         f"{number(optimum.compute)} GFLOPs: {estimate(optimum.bits)} with {number(optimum.size.value)} "
-        f"parameters and {number(optimum.seen.value)} bytes"
+        f"parameters and {number(optimum.seen.value)} bytes{outside}"
     )

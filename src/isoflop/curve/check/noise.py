@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from isoflop.curve.check.shapes import ShapeLoss
 
@@ -42,12 +42,12 @@ def pooled_noise(shapes: Sequence[ShapeLoss]) -> SeedNoise | None:
     freedom = np.array([shape.seeds - 1 for shape in repeated], dtype=float)
     if freedom.sum() < LEAST_FREEDOM:
         return None
-    pooled = float(np.median(variance / (stats.chi2.median(freedom) / freedom)))
+    pooled = float(np.median(variance / (special.chdtri(freedom, 0.5) / freedom)))
     healthy = np.ones(len(variance), dtype=bool)
     for _ in range(len(variance) + 1):
         if pooled <= 0:
             return None
-        kept = stats.chi2.sf(freedom * variance / pooled, freedom) > UNUSUAL
+        kept = special.chdtrc(freedom, freedom * variance / pooled) > UNUSUAL
         pooled = float(np.sum((freedom * variance)[kept]) / np.sum(freedom[kept])) if kept.any() else pooled
         if (kept == healthy).all():
             break

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from isoflop.curve.check.noise import SeedNoise, own_deviation
 from isoflop.curve.check.shapes import Key, ShapeLoss, nested_pairs
@@ -53,9 +53,9 @@ def rises(shapes: tuple[ShapeLoss, ...], noise: SeedNoise) -> tuple[tuple[Rise, 
     """
     pairs = nested_pairs(shapes)
     limits = _Limits(
-        in_one=float(stats.t.isf(LEVEL, noise.freedom)),
-        over_all=float(stats.t.isf(LEVEL / max(1, len(pairs)), noise.freedom)),
-        own=float(stats.norm.isf(OWN_LEVEL)),
+        in_one=-float(special.stdtrit(noise.freedom, LEVEL)),
+        over_all=-float(special.stdtrit(noise.freedom, LEVEL / max(1, len(pairs)))),
+        own=-float(special.ndtri(OWN_LEVEL)),
     )
     expected = {s.key: own_deviation(s, shapes, noise) for s in shapes}
     by_shape: dict[Key, list[Rise]] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from isoflop.curve.check import finding, noise, shapes
 from isoflop.curve.check.finding import Finding, Outcome
@@ -48,7 +48,7 @@ def check(table: pd.DataFrame) -> Outcome:
 def _is_large(shape: ShapeLoss, pooled: SeedNoise, tests: int) -> bool:
     assert shape.spread is not None
     ratio = (shape.spread / pooled.deviation) ** 2
-    return bool(stats.f.sf(ratio, shape.seeds - 1, pooled.freedom) * tests < LEVEL)
+    return bool(special.fdtrc(shape.seeds - 1, pooled.freedom, ratio) * tests < LEVEL)
 
 
 def _finding(jumped: list[ShapeLoss], pooled: SeedNoise) -> Finding:

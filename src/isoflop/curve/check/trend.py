@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from isoflop.curve.check.shapes import ShapeLoss
 
@@ -46,7 +46,7 @@ class Trend:
     def limit(self, compute: float) -> float:
         """Return the excess up to which one more shape may lie by the scatter of the small ones."""
         leverage = 1 / self.small + (np.log(compute) - self.mean_x) ** 2 / self.sum_squares
-        t = stats.t.ppf(CONFIDENCE, self.small - 2)
+        t = special.stdtrit(self.small - 2, CONFIDENCE)
         return float(t * self.deviation * np.sqrt(1 + leverage))
 
 

@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from isoflop.curve import solver
+from isoflop.curve import condensed, solver
 from isoflop.curve.forms import Form
 from isoflop.curve.laws import FitOptions, Law, level_of
 from isoflop.curve.observations import Observations
@@ -98,7 +98,7 @@ def predict(form: Form, observed: Observations, at: Array, level: float | None, 
     log_y = observed.log_y[None]
     problem = Problem(form, observed.v, log_y, solver.log_error(log_y))
     weights = np.where(observed.v[None] - at[:, None] >= -FINER, 1.0, 0.0)
-    parameters = solver.solve(problem, weights * observed.repeats, EFFORT, level=level)[0]
+    parameters = condensed.solve(problem, weights * observed.repeats, EFFORT, level=level)[0]
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(solver.log_curve(form, parameters, -z))
 

@@ -8,7 +8,6 @@ compute differs within budgets; the sample and its resamples are solved together
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -17,24 +16,22 @@ import numpy.typing as npt
 import pandas as pd
 
 from isoflop.curve import bootstrap
-from isoflop.curve.isoflop import budgets, parabola
+from isoflop.curve.isoflop import bias, budgets, intervals, parabola
+from isoflop.curve.isoflop.bias import FARTHEST, Bias
 from isoflop.curve.isoflop.budgets import Design
-from isoflop.curve.isoflop.result import Budget, Growth, ProfilePoint, Profiles, Slice
+from isoflop.curve.isoflop.growth import MIN_BUDGETS, FittedParabolas, fit_growth
+from isoflop.curve.isoflop.result import Budget, ProfilePoint, Profiles, Slice
+from isoflop.curve.joint import mixture
 from isoflop.curve.joint import rows as joint_rows
-from isoflop.curve.result import Estimate, Interval
+from isoflop.curve.measured import MeasuredRange
 
 Array = npt.NDArray[np.float64]
 
 TOLERANCE = 0.25
 """Runs whose compute differs by no more than this share make one budget."""
 LEAST_RESAMPLES = 40
-MIN_BUDGETS = 3
 SPARE = 3
 """Distinct sizes beyond the parabola's coefficients that a budget needs."""
-FLAT_SHARE = 0.05
-"""Where more of the resamples than this have no minimum, the optimum has no interval."""
-FARTHEST = 2.0
-"""A resample's optimum is held within this many half ranges of the middle of its budget's sizes."""
 SLICE_POINTS = 40
 
 
@@ -42,67 +39,18 @@ class NoBudgetError(ValueError):
     """No compute is shared by enough sizes."""
 
 
-@dataclasses.dataclass(frozen=True)
-class _FittedParabolas:
-    """The parabolas of B budgets for the sample (row 0) and its r resamples.
-
-    Attributes:
-        coefficient: (1 + r, B, q).
-        slope: of ln y in ln compute within budgets.
-        vertex: optimum (1 + r, B, k) in the scaled sizes u.
-        at_vertex: ln of each of m sizes and companions, then ln y, at the vertex, (1 + r, B, m + 1).
-    """
-
-    coefficient: Array
-    slope: float
-    vertex: Array
-    at_vertex: Array
-
-
-def _fit(design: Design, weights: Array, sizes: int) -> _FittedParabolas:
+def _fit(design: Design, weights: Array, sizes: int) -> FittedParabolas:
     logs = np.log(design.rows.x)
     columns = parabola.quadratic(design.u)
     coefficient, slope = parabola.regress(design, columns, np.log(design.rows.y), weights)
+    # A resample's optimum is held within so many half ranges of the middle of its budget's sizes.
     vertex = np.clip(parabola.vertices(coefficient, sizes), -FARTHEST, FARTHEST)
     parts = [design.middle + design.half * vertex]
     for companion in logs.T[sizes:]:
         line, _ = parabola.regress(design, parabola.linear(design.u), companion, weights)
         parts.append((line * parabola.linear(vertex)).sum(axis=-1)[..., None])
     parts.append((coefficient * parabola.quadratic(vertex)).sum(axis=-1)[..., None])
-    return _FittedParabolas(coefficient, slope, vertex, np.concatenate(parts, axis=-1))
-
-
-def _interval(draws: Array, configs: int, free: int) -> Interval:
-    """Return the 95% interval of resamples' values (r,), unknown unless nearly all have one."""
-    known = draws[np.isfinite(draws)]
-    if len(known) < max(1.0, (1 - FLAT_SHARE) * len(draws)) or not bootstrap.enough_configs(configs, free):
-        return Interval(None, None)
-    low, high = bootstrap.interval(known, configs, free)
-    return Interval(float(low), float(high))
-
-
-def _estimate(name: str, unit: str, draws: Array, configs: int, free: int) -> Estimate:
-    """Return exp of ln values with its interval.
-
-    Args:
-        name, unit: of the estimate.
-        draws: ln values (1 + r,), the sample's first.
-        configs: number of configurations.
-        free: number of parameters.
-    """
-    ends = _interval(draws[1:], configs, free)
-    low = None if ends.low is None else math.exp(min(ends.low, draws[0]))
-    high = None if ends.high is None else math.exp(max(ends.high, draws[0]))
-    return Estimate(name, math.exp(draws[0]), Interval(low, high), unit)
-
-
-def _measured(estimate: Estimate, low: float, high: float) -> Estimate:
-    """Return the estimate without the ends of its interval that lie outside the sizes measured."""
-    bottom, top = estimate.interval.low, estimate.interval.high
-    kept = Interval(
-        bottom if bottom is None or bottom >= low else None, top if top is None or top <= high else None
-    )
-    return dataclasses.replace(estimate, interval=kept)
+    return FittedParabolas(coefficient, slope, vertex, np.concatenate(parts, axis=-1))
 
 
 def _no_optimum(vertex: Array, sizes: Sequence[str], middle: Array, half: Array) -> str | None:
@@ -120,7 +68,7 @@ def _no_optimum(vertex: Array, sizes: Sequence[str], middle: Array, half: Array)
     return None
 
 
-def _slices(fitted: _FittedParabolas, design: Design, b: int, configs: int) -> tuple[Slice, ...]:
+def _slices(fitted: FittedParabolas, design: Design, b: int, configs: int) -> tuple[Slice, ...]:
     middle, half = design.middle[b], design.half[b]
     grid = np.linspace(-1, 1, SLICE_POINTS)
     centre = np.clip(np.nan_to_num(fitted.vertex[0, b]), -1, 1)
@@ -145,7 +93,12 @@ def _slices(fitted: _FittedParabolas, design: Design, b: int, configs: int) -> t
 
 
 def _budget(
-    fitted: _FittedParabolas, design: Design, b: int, names: tuple[str, ...], sizes: Sequence[str]
+    fitted: FittedParabolas,
+    design: Design,
+    b: int,
+    names: tuple[str, ...],
+    sizes: Sequence[str],
+    known_bias: Bias | None,
 ) -> Budget:
     """Return one budget with its points, parabola and optimum.
 
@@ -155,22 +108,30 @@ def _budget(
         b: index of the budget.
         names: of sizes, companions and y.
         sizes: names of the sizes.
+        known_bias: that of all budgets.
     """
     rows, members = design.rows, np.flatnonzero(design.of == b)
     assert rows.compute is not None
     k, configs = len(sizes), len(np.unique(rows.config[members]))
     reason = _no_optimum(fitted.vertex[0, b], sizes, design.middle[b], design.half[b])
-    optimum = None
+    optimum = least = factors = None
     if reason is None:
         free = fitted.coefficient.shape[-1]
         estimates = [
-            _estimate(
+            intervals.estimate(
                 f"optimal_{name}" if j < len(names) - 1 else f"least_{name}", name, draws, configs, free
             )
             for j, (name, draws) in enumerate(zip(names, fitted.at_vertex[:, b].T, strict=True))
         ]
-        low, high = rows.x[members].min(axis=0), rows.x[members].max(axis=0)
-        optimum = (*(_measured(estimates[j], low[j], high[j]) for j in range(len(low))), estimates[-1])
+        ranges = [MeasuredRange.of(name, x) for name, x in zip(names[:-1], rows.x[members].T, strict=True)]
+        *best, least = estimates
+        optimum = tuple(
+            measured.judge(intervals.within(each, measured))
+            for measured, each in zip(ranges, best, strict=True)
+        )
+    if optimum is not None and known_bias is not None:
+        missed = np.exp(known_bias.by_parabolas[b] - known_bias.by_law[b])
+        factors = tuple(missed.tolist()) if np.isfinite(missed).all() else None
     at_budget = rows.y[members] * np.exp(-fitted.slope * design.log_c[members])
     return Budget(
         compute=float(np.exp(design.log_budget[b])),
@@ -183,54 +144,10 @@ def _budget(
         ),
         slices=_slices(fitted, design, b, configs),
         optimum=optimum,
+        least=least,
+        bias=factors,
         reason=reason,
     )
-
-
-def _line(x: Array, values: Array, weights: Array) -> Array:
-    """Return intercept and slope (r, 2) of values (r, m) on x (m,) with weights (r, m).
-
-    NaN where fewer than MIN_BUDGETS have a weight.
-    """
-    total = np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
-    middle, mean = weights @ x[:, None] / total, (weights * values).sum(axis=1, keepdims=True) / total
-    apart = x - middle
-    enough = (weights > 0).sum(axis=1, keepdims=True) >= MIN_BUDGETS
-    squares = np.where(enough, (weights * apart**2).sum(axis=1, keepdims=True), 1.0)
-    slope = (weights * apart * values).sum(axis=1, keepdims=True) / squares
-    return np.where(enough, np.concatenate([mean - slope * middle, slope], axis=1), np.nan)
-
-
-def _growth(
-    fitted: _FittedParabolas, design: Design, usable: npt.NDArray[np.bool_], names: tuple[str, ...]
-) -> tuple[Growth, ...]:
-    """Return the lines of ln optimum in ln compute over the usable budgets, by weighted least squares.
-
-    A budget's weight is the inverse of its resamples' variance plus the median variance, so that no single
-    budget decides. Intervals are stretched for the parameters of all parabolas together.
-    """
-    centre = float(design.log_budget[usable].mean())
-    configs, rows = design.rows.configs, len(design.of)
-    free = round(configs * (fitted.coefficient[0].size + 1) / rows)
-    growth = []
-    for j, name in enumerate(names[:-1]):
-        values = fitted.at_vertex[:, usable, j]
-        weights = np.ones(values.shape[1])
-        if len(values) > 1:
-            # Squared interquartile range: a robust variance up to a factor, which cancels.
-            spread = np.diff(np.nanquantile(values[1:], [0.25, 0.75], axis=0), axis=0)[0] ** 2
-            weights = 1.0 / np.maximum(spread + np.median(spread), 1e-12)
-        known = np.isfinite(values)
-        lines = _line(design.log_budget[usable] - centre, np.where(known, values, 0.0), weights * known)
-        slope, ends = float(lines[0, 1]), _interval(lines[1:, 1], configs, free)
-        bounds = Interval(
-            None if ends.low is None else min(ends.low, slope),
-            None if ends.high is None else max(ends.high, slope),
-        )
-        unit = f"decades of {name} per decade of compute"
-        exponent = Estimate(f"optimal_{name}_exponent", slope, bounds, unit)
-        growth.append(Growth(exponent, math.exp(centre), float(np.exp(lines[0, 0]))))
-    return tuple(growth)
 
 
 def _often(vertex: Array) -> npt.NDArray[np.bool_]:
@@ -255,6 +172,8 @@ def fit_profiles(
     y: str,
     companions: Sequence[str] = (),
     *,
+    data: str | None = None,
+    mixed: bool = False,
     group: str | None = None,
     tolerance: float = TOLERANCE,
     resamples: int = 1000,
@@ -268,6 +187,9 @@ def fit_profiles(
         sizes: columns of one or two sizes.
         y: column of the error or loss.
         companions: further columns (examples, parameters) whose value at each optimum is reported.
+        data: the companion that holds the data seen, from which, with the sizes, the bias of the parabolas
+            follows; without it the bias is unknown.
+        mixed: fit rows of several data sets, optimizers or families of models together.
         group: column whose values are the configurations, which are resampled; else config_id, else rows.
         tolerance: runs whose compute spans at most the ratio 1 + tolerance make a budget.
         resamples: of the bootstrap; 0 for none.
@@ -275,9 +197,10 @@ def fit_profiles(
 
     Raises:
         NoBudgetError: no budget has enough sizes.
-        ValueError: a column is missing, holds text or is named twice.
+        ValueError: a column is missing, holds text or is named twice, or rows are of several experiments.
     """
     _check(sizes, tolerance, resamples)
+    assert data is None or data in companions
     k, names = len(sizes), (*sizes, *companions, y)
     rows = joint_rows.select(table, names[:-1], y, group=group, compute=compute)
     assert rows.compute is not None
@@ -291,9 +214,13 @@ def fit_profiles(
         )
     if float(rows.y.min()) == float(rows.y.max()):
         raise ValueError(f"{y} is {rows.y[0]:g} in every row: no size is better than another")
+    of_several = mixture.refuse(table, sizes, mixed)
     design = budgets.design(rows, budget, k)
     fitted = _fit(design, joint_rows.resample(design.rows, resamples, seed), k)
-    fitted_budgets = tuple(_budget(fitted, design, b, names, sizes) for b in range(len(design.log_budget)))
+    known_bias, bias_reason = bias.read(design, rows, names, k, data)
+    fitted_budgets = tuple(
+        _budget(fitted, design, b, names, sizes, known_bias) for b in range(len(design.log_budget))
+    )
     usable = np.array([each.optimum is not None for each in fitted_budgets]) & _often(fitted.vertex)
     enough = int(usable.sum()) >= MIN_BUDGETS
     reason = f"{int(usable.sum())} budgets have an optimum in most resamples: exponents need {MIN_BUDGETS}"
@@ -305,11 +232,13 @@ def fit_profiles(
         tolerance=tolerance,
         budgets=fitted_budgets,
         slope=fitted.slope,
-        growth=_growth(fitted, design, usable, names) if enough else None,
+        growth=fit_growth(fitted, design, usable, names, known_bias) if enough else None,
         growth_reason=None if enough else reason,
+        bias_law=None if known_bias is None else known_bias.law,
+        bias_reason=bias_reason,
         without_budget=int((budget < 0).sum()),
         excluded=rows.excluded,
-        warnings=_warnings(fitted_budgets, compute),
+        warnings=(*of_several, *_warnings(fitted_budgets, compute)),
         resamples=resamples,
         bootstrap_seed=seed,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from isoflop.curve.measured import BestValue
 from isoflop.curve.result import Estimate, Excluded
 
 
@@ -32,8 +33,9 @@ class Budget:
     """The runs of about one compute and the parabola of ln y through them.
 
     `compute` is their geometric mean, `compute_low` to `compute_high` what they span. `optimum` holds the
-    best of each size and companion and the y there; None with the `reason` where the parabola has no minimum
-    within the sizes measured. `slices`: one a size.
+    best of each size and companion, `least` the y there; None with the `reason` where the parabola has no
+    minimum within the sizes measured. `bias`: for each of `optimum` the factor by which parabolas through the
+    joint law's own values miss that law's optimum here; None where it is unknown. `slices`: one a size.
     """
 
     compute: float
@@ -42,17 +44,32 @@ class Budget:
     configs: int
     points: tuple[ProfilePoint, ...]
     slices: tuple[Slice, ...]
-    optimum: tuple[Estimate, ...] | None
+    optimum: tuple[BestValue, ...] | None
+    least: Estimate | None
+    bias: tuple[float, ...] | None
     reason: str | None
 
 
 @dataclasses.dataclass(frozen=True)
+class GrowthBias:
+    """Exponents without noise: `by_parabolas` through the joint law's own values at these rows, and `by_law`,
+    of that law's own optima. Their difference is the bias of the method on this design."""
+
+    by_parabolas: float
+    by_law: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Growth:
-    """Growth of an optimum with compute: its exponent, and the `value` of the power law at `compute`."""
+    """Growth of an optimum with compute: its exponent, and the `value` of the power law at `compute`.
+
+    `bias` is that of the exponent, None where it is unknown.
+    """
 
     exponent: Estimate
     compute: float
     value: float
+    bias: GrowthBias | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +79,8 @@ class Profiles:
     Budgets span at most the ratio 1 + `tolerance` of compute. `growth`: of each optimal size and companion
     (columns that follow from the sizes, such as examples) in compute; None with the reason. `slope` is that
     of ln y in ln compute within a budget, at fixed sizes. `without_budget` counts rows whose compute too few
-    others share.
+    others share. `bias_law` names the law that the
+    bias of the parabolas is read from; None with `bias_reason`.
     """
 
     compute: str
@@ -74,6 +92,8 @@ class Profiles:
     slope: float
     growth: tuple[Growth, ...] | None
     growth_reason: str | None
+    bias_law: str | None
+    bias_reason: str | None
     without_budget: int
     excluded: tuple[Excluded, ...]
     warnings: tuple[str, ...]

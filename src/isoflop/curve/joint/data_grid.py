@@ -20,6 +20,7 @@ import pandas as pd
 from isoflop.curve.joint.laws import JointLaw
 from isoflop.curve.joint.rows import JointRows
 from isoflop.curve.laws import ReportedParameter
+from isoflop.curve.measured import BestValue, MeasuredRange
 from isoflop.curve.result import Estimate
 from isoflop.table import held_out
 from isoflop.table.grouping import distinct_scales
@@ -40,10 +41,14 @@ ToEstimate = Callable[[ReportedParameter], Estimate]
 
 @dataclasses.dataclass(frozen=True)
 class PathPoint:
-    """A place of the paper's path: images, parameters in proportion to them, and the error there."""
+    """A place of the paper's path: images, parameters in proportion to them, and the error there.
+
+    `outside`: why so many parameters were not measured, None where they were.
+    """
 
     data: float
     parameters: float
+    outside: str | None
     error: Estimate
 
 
@@ -55,7 +60,6 @@ class GrowthPath:
         best: N* at each amount of data.
         data: the amounts of data.
         growth: exponent s of N* ~ n^s.
-        reaches: for each amount whether N* lies among the sizes measured; beyond them it is extrapolated.
         parameters_per_example: N / n on the path.
         path: the error at each amount of data on the path.
         exponent: mean exponent b of the error in compute along the path, e ~ C^-b with C ~ N n ~ n^2.
@@ -64,9 +68,8 @@ class GrowthPath:
     """
 
     data: tuple[float, ...]
-    best: tuple[Estimate, ...]
+    best: tuple[BestValue, ...]
     growth: Estimate
-    reaches: tuple[bool, ...]
     parameters_per_example: float
     path: tuple[PathPoint, ...]
     exponent: Estimate
@@ -116,7 +119,7 @@ def growth_path(
         parameters: of the sample and its resamples (1 + r, p).
         to_estimate: turns draws into an estimate with its interval.
     """
-    if law.roles != ("parameters", "data") or not _crossed(rows.x) or law.useless(parameters[:1]):
+    if law.inputs != ("parameters", "data") or not _crossed(rows.x) or law.useless(parameters[:1]):
         return None
     data = np.unique(rows.x[:, 1])
     _, log_factors, b = law.terms(parameters, rows.log_x_max)
@@ -129,22 +132,22 @@ def growth_path(
     errors = law.log_predict(parameters, rows.log_x_max - np.log(along))
     compute_span = 2 * math.log(data[-1] / data[0])
     exponent = (errors[:, 0] - errors[:, -1]) / compute_span
-    sizes = rows.x[:, 0]
+    sizes = MeasuredRange.of(PARAMETERS, rows.x[:, 0])
     limits = np.clip(best, -300.0, 300.0)
     return GrowthPath(
         data=tuple(float(n) for n in data),
         best=tuple(
-            to_estimate(ReportedParameter("best_parameters", np.exp(limits[:, i]), "parameters"))
+            sizes.judge(to_estimate(ReportedParameter("best_parameters", np.exp(limits[:, i]), "parameters")))
             for i in range(len(data))
         ),
         growth=to_estimate(
             ReportedParameter("growth", growth, "decades of best parameters per decade of data")
         ),
-        reaches=tuple(bool(sizes.min() <= np.exp(at) <= sizes.max()) for at in limits[0]),
         parameters_per_example=ratio,
         path=tuple(
             PathPoint(
-                float(n), float(size), to_estimate(ReportedParameter("error", np.exp(errors[:, i]), "y"))
+                *(float(n), float(size), sizes.outside(float(size))),
+                to_estimate(ReportedParameter("error", np.exp(errors[:, i]), "y")),
             )
             for i, (size, n) in enumerate(along)
         ),

@@ -11,18 +11,21 @@ import numpy.typing as npt
 import pandas as pd
 
 from isoflop.curve import bootstrap
-from isoflop.curve.joint import allocation, data_grid, predict, solve
+from isoflop.curve.joint import allocation, data_grid, mixture, predict, repeated, solve
 from isoflop.curve.joint import rows as joint_rows
-from isoflop.curve.joint.laws import JOINT_LAWS, JointLaw
+from isoflop.curve.joint.laws import JOINT_LAWS, R_STAR, UNIQUE, JointLaw
 from isoflop.curve.joint.result import Allocation, JointFit, Optimum
 from isoflop.curve.joint.rows import JointRows
 from isoflop.curve.joint.solve import DELTA, LARGEST, Solved
 from isoflop.curve.laws import ReportedParameter
+from isoflop.curve.measured import MeasuredRegion
 from isoflop.table.columns import nearest
 
 Array = npt.NDArray[np.float64]
 
 LEAST_RESAMPLES = 40
+_OF_DATA = ("data", UNIQUE)
+"""Roles of resources that are no size of a model."""
 BEYOND = 10.0
 """The optimal split is reported at the largest compute of the rows and at BEYOND times that."""
 SPREAD_OF_FACTOR = 0.1
@@ -47,7 +50,7 @@ class _ComputeFactor:
 def _compute_factor(law: JointLaw, rows: JointRows, name: str | None) -> _ComputeFactor:
     if rows.compute is None or name is None:
         return _ComputeFactor(law.compute_factor, "FLOP", law.compute_basis)
-    ratio = rows.compute / np.prod(rows.x ** np.array(law.compute_powers), axis=1)
+    ratio = rows.compute / _product(law, rows)
     factor = float(np.median(ratio))
     low, high = np.quantile(ratio / factor, [0.1, 0.9])
     basis = f"the median of {name} over the product of resources"
@@ -60,11 +63,49 @@ def _compute_factor(law: JointLaw, rows: JointRows, name: str | None) -> _Comput
     return _ComputeFactor(factor, name, basis, (warning,))
 
 
-def _optimum(solved: Solved, compute: _ComputeFactor, at: float) -> Optimum:
-    """Return the optimum of each resource at a compute, and their ratio."""
+def _product(law: JointLaw, rows: JointRows) -> Array:
+    """Return the product (n,) of the resources to their powers in compute."""
+    x = repeated.of_seen(rows).x if law.repeats else rows.x
+    return np.asarray(np.prod(x ** np.array(law.compute_powers), axis=1))
+
+
+def _best(solved: Solved, log_compute: float) -> Array:
+    """Return ln of the best of each resource (r, k) at ln(C / f); with repeats, of the largest data set."""
+    law, parameters = solved.law, solved.fitted.parameters
+    _, log_factors, b = law.terms(parameters, solved.rows.log_x_max)
+    if not law.repeats:
+        return allocation.optimum(log_factors, b, np.array(law.compute_powers), log_compute)
+    unique = float(solved.rows.x[:, 1].max())
+    return repeated.best_split(log_factors, b, law.r_star(parameters), unique, log_compute)
+
+
+def _exponents(solved: Solved, log_compute: float) -> Array:
+    """Return the exponents (r, k) of the best resources in compute; with repeats, those at ln(C / f)."""
     law = solved.law
-    _, log_factors, b = law.terms(solved.fitted.parameters, solved.rows.log_x_max)
-    best = allocation.optimum(log_factors, b, np.array(law.compute_powers), math.log(at / compute.factor))
+    if law.repeats:
+        step = 0.05
+        return (_best(solved, log_compute + step) - _best(solved, log_compute - step)) / (2 * step)
+    b = law.terms(solved.fitted.parameters, solved.rows.log_x_max)[2]
+    return allocation.exponents(b, np.array(law.compute_powers))
+
+
+def _region(solved: Solved, compute: _ComputeFactor) -> MeasuredRegion:
+    """Return what was measured of each resource and ratio of `_optimum` at each compute."""
+    law, rows = solved.law, solved.rows
+    x = repeated.of_seen(rows).x if law.repeats else rows.x
+    quantities = {role: x[:, j] for j, role in enumerate(law.roles)}
+    if law.roles == ("parameters", "data"):
+        quantities["examples per parameter"] = x[:, 1] / x[:, 0]
+    else:
+        quantities["width per depth"] = x[:, 0] / x[:, 1]
+    if law.repeats:
+        quantities["passes"] = x[:, 1] / rows.x[:, 1].max()
+    return MeasuredRegion.of(compute.unit, compute.factor * _product(law, rows), quantities)
+
+
+def _optimum(solved: Solved, compute: _ComputeFactor, region: MeasuredRegion, at: float) -> Optimum:
+    """Return the optimum of each resource at a compute, and their ratio, judged by what was measured."""
+    law, best = solved.law, _best(solved, math.log(at / compute.factor))
     reported = [
         ReportedParameter(f"optimal_{role}", _powers(best[:, j]), role) for j, role in enumerate(law.roles)
     ]
@@ -76,7 +117,11 @@ def _optimum(solved: Solved, compute: _ComputeFactor, at: float) -> Optimum:
         reported.append(
             ReportedParameter("width_per_depth", _powers(best[:, 0] - best[:, 1]), "width units per layer")
         )
-    return Optimum(at, tuple(solved.estimate(each) for each in reported))
+    if law.repeats:
+        passes = _powers(best[:, 1] - math.log(solved.rows.x[:, 1].max()))
+        reported.append(ReportedParameter("passes", passes, "times that the largest data set is seen"))
+    judged = (each.judge(solved.estimate(draws)) for each, draws in zip(region.at(at), reported, strict=True))
+    return Optimum(at, region.compute.outside(at), tuple(judged))
 
 
 def _allocate(solved: Solved, compute: _ComputeFactor, at_compute: float | None) -> Allocation | None:
@@ -87,12 +132,12 @@ def _allocate(solved: Solved, compute: _ComputeFactor, at_compute: float | None)
         compute: the factor between compute and resources.
         at_compute: the compute to split; None for the largest of the rows and BEYOND times it.
     """
-    law, rows = solved.law, solved.rows
+    law = solved.law
     if law.useless(solved.fitted.parameters[:1]):
         return None
-    powers = np.array(law.compute_powers)
-    spent = float((compute.factor * np.prod(rows.x**powers, axis=1)).max())
-    grows = allocation.exponents(law.terms(solved.fitted.parameters, rows.log_x_max)[2], powers)
+    region = _region(solved, compute)
+    spent = region.compute.largest
+    grows = _exponents(solved, math.log(spent / compute.factor))
     unit = "decades per decade of compute"
     named = [
         ReportedParameter(f"optimal_{role}_exponent", grows[:, j], unit) for j, role in enumerate(law.roles)
@@ -104,7 +149,7 @@ def _allocate(solved: Solved, compute: _ComputeFactor, at_compute: float | None)
         basis=compute.basis,
         exponents=tuple(solved.estimate(each) for each in named),
         optima=tuple(
-            _optimum(solved, compute, at)
+            _optimum(solved, compute, region, at)
             for at in ((spent, BEYOND * spent) if at_compute is None else (at_compute,))
         ),
     )
@@ -114,9 +159,9 @@ def _check(law: str, resources: Sequence[str], resamples: int, delta: float | No
     if law not in JOINT_LAWS:
         raise ValueError(f"unknown law {law}: {nearest(law, JOINT_LAWS)}")
     joint_law = JOINT_LAWS[law]
-    if len(resources) != len(joint_law.roles):
+    if len(resources) != len(joint_law.inputs):
         raise ValueError(
-            f"{law} is a law of {', '.join(joint_law.roles)}: name a column for each, not {len(resources)}"
+            f"{law} is a law of {', '.join(joint_law.inputs)}: name a column for each, not {len(resources)}"
         )
     if resamples < LEAST_RESAMPLES and resamples != 0:
         raise ValueError(f"resamples is {resamples}: a 95% interval needs at least {LEAST_RESAMPLES}")
@@ -139,13 +184,15 @@ def fit_joint(
     compute: str | None = None,
     at_compute: float | None = None,
     held_out: pd.DataFrame | None = None,
+    mixed: bool = False,
 ) -> JointFit:
     """Fit a law in several resources to y, with intervals over resampled configurations.
 
     Args:
         table: one row a run.
         law: name of the law.
-        resources: the columns of JOINT_LAWS[law].roles, in that order, in any unit.
+        resources: the columns of JOINT_LAWS[law].inputs, in that order, in any unit. Where a law with repeats
+            finds passes that do not vary, chinchilla is fitted in the first two, with a warning.
         y: column of the error or loss.
         resamples: of the bootstrap; 0 for none.
         seed: of the resamples.
@@ -157,9 +204,11 @@ def fit_joint(
             `compute_factor`.
         at_compute: compute of the optimal split; without it the largest of the rows and BEYOND times that.
         held_out: rows with the same columns that the fit is judged on.
+        mixed: fit rows of several data sets, optimizers or families of models together.
 
     Raises:
-        ValueError: an unknown law, a missing column, or rows that cannot determine the law.
+        ValueError: an unknown law, a missing column, or rows that cannot determine the law or are of several
+            experiments.
     """
     joint_law = _check(law, resources, resamples, delta)
     if chance is not None and law != "rosenfeld":
@@ -167,12 +216,25 @@ def fit_joint(
     if at_compute is not None and not (at_compute > 0 and math.isfinite(at_compute)):
         raise ValueError(f"compute to allocate is {at_compute:g}: give it above 0")
     rows = joint_rows.select(table, resources, y, group=group, chance=chance, compute=compute)
+    of_several = mixture.refuse(
+        table,
+        [column for column, role in zip(resources, joint_law.inputs, strict=True) if role not in _OF_DATA],
+        mixed,
+    )
+    held = None if held_out is None else joint_rows.select(held_out, resources, y)
+    fallback: tuple[str, ...] = ()
+    if joint_law.repeats and len(rows.y):
+        rows, held = repeated.by_passes(rows), None if held is None else repeated.by_passes(held)
+        if why := repeated.why_none(rows.x[:, 2]):
+            fallback = (f"what a repeat is worth cannot be told, as {why}: chinchilla is fitted",)
+            joint_law, resources = JOINT_LAWS["chinchilla"], resources[:2]
+            rows, held = repeated.of_seen(rows), None if held is None else repeated.of_seen(held)
     level = None if chance is None else math.log(chance)
     solved = solve.solve(
         joint_law, rows, resources, y, resamples=resamples, seed=seed, delta=delta, level=level
     )
-    held = None if held_out is None else joint_rows.select(held_out, resources, y)
-    return report(solved, compute=compute, at_compute=at_compute, held=held)
+    result = report(solved, compute=compute, at_compute=at_compute, held=held)
+    return dataclasses.replace(result, warnings=(*fallback, *of_several, *result.warnings))
 
 
 def report(
@@ -193,19 +255,25 @@ def report(
     configs, free, tells = rows.configs, law.form.free_parameters, solved.has_intervals
     if solved.resamples and not tells:
         warnings.append(f"{configs} configurations for {free} parameters: no interval can be given")
-    warnings += law.warn(solved.draws, (1 - bootstrap.CONFIDENCE) / 2)
+    outside = (1 - bootstrap.CONFIDENCE) / 2
+    warnings += law.warn(solved.draws, outside)
+    if law.repeats:
+        warnings += repeated.unsettled(rows, law.r_star(solved.draws), outside)
     factor = _compute_factor(law, rows, compute)
     reported = law.describe(fitted.parameters, rows.log_x_max, solved.resources, solved.y)
     return JointFit(
         law=law.name,
         formula=law.formula,
         source=law.source,
-        roles=law.roles,
+        roles=law.inputs,
         resources=solved.resources,
         y=solved.y,
         points=len(rows.y),
         configs=configs,
-        parameters=tuple(solved.estimate(each) for each in reported),
+        parameters=tuple(
+            repeated.open_ended(solved.estimate(each)) if each.name == R_STAR else solved.estimate(each)
+            for each in reported
+        ),
         standard_errors={r.name: float(r.draws[1:].std(ddof=1)) if tells else None for r in reported},
         objective=fitted.objective,
         delta=fitted.delta,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isoflop.curve.forms import B_MAX, B_MIN, Form
-from isoflop.curve.joint import forms
+from isoflop.curve.joint import forms, repeated
 from isoflop.curve.laws import AT_BOUND, ReportedParameter
 
 Array = npt.NDArray[np.float64]
@@ -33,6 +33,8 @@ class JointLaw:
         compute_basis: what the factor rests on.
         before: number of the shape's parameters ahead of those of `forms.additive`.
         free_level: the form that is fitted if the level c of `form` is not known.
+        repeats: whether a last parameter of the shape, ln R*, counts what repeats of the data are worth. Such
+            a law takes the unique examples of the data set as a further resource.
     """
 
     name: str
@@ -47,6 +49,12 @@ class JointLaw:
     compute_basis: str
     before: int = 0
     free_level: Form | None = None
+    repeats: bool = False
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The resources that a table has to have: those of the terms, and the unique data of repeats."""
+        return (*self.roles, UNIQUE) if self.repeats else self.roles
 
     def terms(self, parameters: Array, log_x_max: Array) -> tuple[Array, Array, Array]:
         """Return floor (r,), ln of the factors (r, k) and exponents (r, k) of E + sum_j A_j x_j^-b_j.
@@ -56,10 +64,10 @@ class JointLaw:
         k = len(self.roles)
         inner = parameters[:, 1 + self.before :]
         level = parameters[:, 0] if not self.before else parameters[:, 1]
-        s, b = inner[:, 0], inner[:, k:]
+        s, b = inner[:, 0], inner[:, k : 2 * k]
         share = forms.shares(inner[:, 1:k])
         with np.errstate(divide="ignore"):
-            log_factors = (level + s)[:, None] + np.log(share) + b * log_x_max
+            log_factors = (level + s)[:, None] + np.log(share) + b * log_x_max[:k]
         return np.exp(level) * (0.0 - np.expm1(s)), log_factors, b
 
     def log_predict(self, parameters: Array, v: Array) -> Array:
@@ -86,7 +94,14 @@ class JointLaw:
             ReportedParameter(f"exponent_{role}", b[:, j], f"decades per decade of {units[j]}")
             for j, role in enumerate(self.roles)
         ]
+        if self.repeats:
+            unit = "repeats after which one more is worth 1/e of a new example"
+            reported.append(ReportedParameter(R_STAR, self.r_star(parameters), unit))
         return reported
+
+    def r_star(self, parameters: Array) -> Array:
+        """Return R* (r,) of a law with repeats."""
+        return np.asarray(np.exp(parameters[:, -1]))
 
     def warn(self, parameters: Array, outside: float) -> list[str]:
         """Return warnings about parameters that the sample (row 0) and the resamples do not determine.
@@ -126,13 +141,15 @@ class JointLaw:
         """Return the roles that do not lower y under parameters (1, p): no share of its fall, or b near 0."""
         k = len(self.roles)
         inner = parameters[:, 1 + self.before :]
-        share, b = forms.shares(inner[:, 1:k])[0], inner[0, k:]
+        share, b = forms.shares(inner[:, 1:k])[0], inner[0, k : 2 * k]
         least = math.exp(1.0 - forms.LARGEST_LOGIT)
         return tuple(
             role for j, role in enumerate(self.roles) if share[j] < least or b[j] <= B_MIN * (1 + AT_BOUND)
         )
 
 
+UNIQUE, R_STAR = "unique", "R_star"
+"""Names of the resource and of the parameter that a law with repeats has."""
 _TOKENS = "6 FLOPs per parameter and example, a transformer's"
 
 _ALL = (
@@ -147,6 +164,19 @@ _ALL = (
         compute_powers=(1.0, 1.0),
         compute_factor=6.0,
         compute_basis=_TOKENS,
+    ),
+    JointLaw(
+        name="chinchilla_repeated",
+        formula="y = E + A / parameters^alpha + B / D'^beta, D' = U (1 + R* (1 - exp(-(data / U - 1) / R*)))",
+        source="Muennighoff et al. 2023, without excess parameters",
+        form=repeated.REPEATED,
+        roles=("parameters", "data"),
+        coefficients=("A", "B"),
+        floor="E",
+        compute_powers=(1.0, 1.0),
+        compute_factor=6.0,
+        compute_basis=_TOKENS,
+        repeats=True,
     ),
     JointLaw(
         name="width_depth_data",

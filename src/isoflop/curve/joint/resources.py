@@ -11,21 +11,27 @@ import numpy as np
 import pandas as pd
 
 from isoflop.curve import points
-from isoflop.curve.joint import data_grid, rows
-from isoflop.curve.joint.laws import JOINT_LAWS
+from isoflop.curve.joint import data_grid, repeated, rows
+from isoflop.curve.joint.laws import JOINT_LAWS, UNIQUE
 from isoflop.curve.laws import LAWS
 from isoflop.curve.result import Excluded
 from isoflop.table import aggregate, columns, external, formats, rule, target
 from isoflop.table.external import CND, COUNTED, SWEEP
 
-ROLE = {"n": "parameters", "d": "data", "width": "width", "depth": "depth"}
+ROLE = {"n": "parameters", "d": "data", "unique": UNIQUE, "width": "width", "depth": "depth"}
 """Option that names a column -> role of the column in a law."""
 DERIVED = "C/(6N)"
 """The column of data where a table has compute and parameters only: 6 FLOPs per parameter and token."""
 JOULES = ("energy_joules", "net_joules", "host_joules")
 
 _OF_CND = {"n": "N", "d": "D", "compute": "C", "y": "loss"}
-_OF_SWEEP = {"d": "examples_seen", "width": "width", "depth": "depth", "compute": "train_gflops"}
+_OF_SWEEP = {
+    "d": "examples_seen",
+    "unique": "train_n",
+    "width": "width",
+    "depth": "depth",
+    "compute": "train_gflops",
+}
 """As _OF_CND; n and y follow from the domain of the runs."""
 
 
@@ -83,7 +89,7 @@ def options_of(law: str) -> tuple[str, ...]:
     if law not in JOINT_LAWS:
         raise ValueError(f"--law {law}: no such law in several resources: give {', '.join(JOINT_LAWS)}")
     option = {role: name for name, role in ROLE.items()}
-    return tuple(option[role] for role in JOINT_LAWS[law].roles)
+    return tuple(option[role] for role in JOINT_LAWS[law].inputs)
 
 
 def read_resources(
@@ -120,7 +126,8 @@ def read_resources(
         raise ValueError(f"{path}: a W&B chart has one resource only: export the table of runs")
     column_names = _choose(raw, path, needed, options)
     warnings: tuple[str, ...] = ()
-    if {"n", "d"} <= set(needed) and options.get("d") is None and data_grid.is_grid(raw):
+    counts_new = {"n", "d"} <= set(needed) and "unique" not in needed
+    if counts_new and options.get("d") is None and data_grid.is_grid(raw):
         # Every data set is passed over equally often: what varies is how many images there are.
         column_names["d"] = data_grid.DATA
         warnings = (f"data is {data_grid.DATA}: sizes and data sets are crossed, with equal epochs",)
@@ -194,4 +201,24 @@ def companions(runs: ResourceTable) -> tuple[str, ...]:
     named = [runs.column[name] for name in ("n", "d") if name in runs.column]
     return tuple(
         name for name in named if name not in runs.sizes and (rows.column(runs.table, name) > 0).all()
+    )
+
+
+def data_companion(runs: ResourceTable) -> str | None:
+    """Return the column of data if it is one of the companions."""
+    data = runs.column.get("d")
+    return data if data in companions(runs) else None
+
+
+def note_on_repeats(runs: ResourceTable, needed: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the warning that a law counts repeats as new data, where it does and passes vary."""
+    if "d" not in needed or "unique" in needed or not {"d", "unique"} <= set(runs.column):
+        return ()
+    seen, unique = (rows.column(runs.table, runs.column[name]) for name in ("d", "unique"))
+    passes = (seen / unique)[(seen > 0) & (unique > 0)]
+    if not len(passes) or repeated.why_none(np.maximum(passes, 1.0)) is not None:
+        return ()
+    return (
+        f"examples were seen up to {passes.max():.3g} times, and a repeat counts as a new one here: --law "
+        "chinchilla_repeated fits what repeats are worth",
     )

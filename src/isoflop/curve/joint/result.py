@@ -7,8 +7,10 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
+from isoflop.curve.joint import repeated
 from isoflop.curve.joint.data_grid import GrowthPath
-from isoflop.curve.joint.laws import JOINT_LAWS
+from isoflop.curve.joint.laws import JOINT_LAWS, R_STAR
+from isoflop.curve.measured import BestValue
 from isoflop.curve.result import Estimate, Excluded
 
 Array = npt.NDArray[np.float64]
@@ -16,10 +18,14 @@ Array = npt.NDArray[np.float64]
 
 @dataclasses.dataclass(frozen=True)
 class Optimum:
-    """Optimum of each resource at `compute`, then their ratio (examples per parameter, width per depth)."""
+    """Optimum of each resource at `compute`, then their ratio (examples per parameter, width per depth).
+
+    `outside`: why that compute itself lies outside what was measured, None where it does not.
+    """
 
     compute: float
-    best: tuple[Estimate, ...]
+    outside: str | None
+    best: tuple[BestValue, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +102,10 @@ class JointFit:
     def predict(self, x: Array) -> Array:
         """Return y (m,) at resources x (m, k) in the order of `roles`, in the table's units."""
         law = JOINT_LAWS[self.law]
+        if law.repeats:
+            unique = np.minimum(x[:, 1], x[:, 2])
+            counted = repeated.worth(x[:, 1] / unique, self.value(R_STAR))
+            x = np.column_stack([x[:, 0], unique * counted])
         parts = np.full(len(x), self.value(law.floor))
         for j, (role, name) in enumerate(zip(law.roles, law.coefficients, strict=True)):
             parts += self.value(name) * x[:, j] ** -self.value(f"exponent_{role}")

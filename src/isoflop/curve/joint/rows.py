@@ -35,6 +35,7 @@ class JointRows:
         compute: (n,), None if no column was named.
         names: of the rows.
         excluded: the rows that are not fitted.
+        reference: the value (k,) that each resource is measured from; None for its greatest.
     """
 
     x: Array
@@ -43,11 +44,12 @@ class JointRows:
     compute: Array | None
     names: tuple[str, ...]
     excluded: tuple[Excluded, ...]
+    reference: Array | None = None
 
     @property
     def log_x_max(self) -> Array:
-        """ln of the greatest value of each resource (k,)."""
-        return np.asarray(np.log(self.x.max(axis=0)))
+        """ln of the value (k,) that each resource is measured from: `reference`, else its greatest."""
+        return np.asarray(np.log(self.x.max(axis=0) if self.reference is None else self.reference))
 
     @property
     def configs(self) -> int:
@@ -56,7 +58,7 @@ class JointRows:
 
     def v(self, x: Array) -> Array:
         """Return ln(x_max / x) (m, k)."""
-        return np.asarray(np.log(self.x.max(axis=0) / x))
+        return np.asarray(self.log_x_max - np.log(x))
 
 
 def column(table: pd.DataFrame, name: str) -> Array:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isoflop.curve import bootstrap, solver
-from isoflop.curve.joint import forms
+from isoflop.curve.joint import forms, repeated
 from isoflop.curve.joint import rows as joint_rows
 from isoflop.curve.joint.laws import JointLaw
 from isoflop.curve.joint.rows import JointRows
@@ -156,7 +156,10 @@ def solve(
     Raises:
         ValueError: the rows cannot determine the law.
     """
-    joint_rows.refuse_too_few(law.name, law.form.free_parameters, resources, rows)
-    collinear = joint_rows.collinearity_warnings(rows, resources)
+    # Repeats are told apart by passes; what size and data need is asked of size and examples seen.
+    terms = repeated.of_seen(rows) if law.repeats else rows
+    named = resources[: len(law.roles)]
+    joint_rows.refuse_too_few(law.name, law.form.free_parameters, named, terms)
+    collinear = joint_rows.collinearity_warnings(terms, named)
     fitted = fit_law(law, rows, joint_rows.resample(rows, resamples, seed), delta, level)
     return Solved(law, rows, tuple(resources), y, fitted, resamples, seed, tuple(collinear))

@@ -78,7 +78,7 @@ def _refused(chosen: Comparable, why: str) -> LanguageAnswers:
     return LanguageAnswers(
         runs=len(chosen.rows),
         configs=int(chosen.rows["config_id"].nunique()),
-        sizes=tuple(SizeAnswer(size, None, why, None, why, None, why, None) for size in SIZES),
+        sizes=tuple(SizeAnswer(size, None, why, None, why, None, why) for size in SIZES),
         optimal=None,
         optimal_reason=why,
         shapes=None,
@@ -113,28 +113,15 @@ def _size_answer(
     split, split_reason = None, why_none
     if solved is not None:
         split, split_reason = _split(rows, solved, profiles)
-    without_noise = None if law is None or profiles is None else _without_noise(rows, law)
-    return SizeAnswer(size, law, why_none, split, split_reason, profiles, profiles_reason, without_noise)
-
-
-def _without_noise(rows: pd.DataFrame, law: JointFit) -> tuple[float, float] | None:
-    """Return the exponents that parabolas through the law's own values at these runs have.
-
-    How far they are from those of the law itself is the error of the method on this design.
-    """
-    size = law.resources[0]
-    known = rows.dropna(subset=[size, SEEN, COMPUTE, BITS])
-    at_law = known.assign(**{BITS: law.predict(known[[size, SEEN]].to_numpy(float))})
-    profiles, _ = _profiles(at_law, size, 0, 0)
-    if profiles is None or profiles.growth is None:
-        return None
-    of_size, of_seen = (growth.exponent.value for growth in profiles.growth)
-    return of_size, of_seen
+    return SizeAnswer(size, law, why_none, split, split_reason, profiles, profiles_reason)
 
 
 def _profiles(rows: pd.DataFrame, size: str, resamples: int, seed: int) -> tuple[Profiles | None, str | None]:
     try:
-        return fit_profiles(rows, COMPUTE, (size,), BITS, (SEEN,), resamples=resamples, seed=seed), None
+        profiles = fit_profiles(
+            *(rows, COMPUTE, (size,), BITS, (SEEN,)), data=SEEN, resamples=resamples, seed=seed
+        )
+        return profiles, None
     except ValueError as error:
         return None, str(error)
 

@@ -10,7 +10,14 @@ SETTING = ("width", "depth", "examples_seen", "batch_size")
 """Runs that agree in these and differ in RATE are trials of rates."""
 RATE, VALIDATION = "base_lr", "val_bits_per_byte"
 HASH_DIGITS = 64
-ONE = {"data": "texts", "split_sha256": "splits of the text", "context": "context lengths"}
+ONE = {
+    "data": "texts",
+    "split_sha256": "splits of the text",
+    "context": "context lengths",
+    "family": "model families",
+    "optimizer": "optimizers",
+    "parametrization": "parametrizations",
+}
 """Columns in which the runs of one law agree, and what their values are called."""
 
 

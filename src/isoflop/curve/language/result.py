@@ -7,21 +7,23 @@ import dataclasses
 from isoflop.curve.isoflop.result import Profiles
 from isoflop.curve.joint.result import JointFit
 from isoflop.curve.language.cost import ByteCost
+from isoflop.curve.measured import BestValue
 from isoflop.curve.result import Estimate
 
 
 @dataclasses.dataclass(frozen=True)
 class CountedOptimum:
-    """The best size and the bytes it sees at `compute` (GFLOPs), and the bits a byte there, by the joint law.
-
-    `measured`: whether that size lies within those of the sweep.
-    """
+    """The best size, the bytes it sees and the bits a byte there, at `compute` (GFLOPs), by the joint law."""
 
     compute: float
-    size: Estimate
-    seen: Estimate
+    size: BestValue
+    seen: BestValue
     bits: Estimate
-    measured: bool
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """Why the size, and the bytes, lie outside those of the sweep; empty where both lie within."""
+        return tuple(each.outside for each in (self.size, self.seen) if each.outside is not None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +47,17 @@ class CountedSplit:
     curve: tuple[CountedOptimum, ...]
     beyond: tuple[CountedOptimum, ...]
 
+    @property
+    def outside(self) -> tuple[float, float] | None:
+        """The least and the largest compute on the curve whose optimum lies outside what was measured."""
+        return range_outside(self.curve)
+
+
+def range_outside(curve: tuple[CountedOptimum, ...]) -> tuple[float, float] | None:
+    """Return the least and largest compute of the optima outside what was measured, None where none is."""
+    computes = [each.compute for each in curve if each.outside]
+    return (min(computes), max(computes)) if computes else None
+
 
 @dataclasses.dataclass(frozen=True)
 class SizeAnswer:
@@ -54,9 +67,7 @@ class SizeAnswer:
         size: name of the column.
         law: the joint law of bits a byte in size and bytes seen; None with `law_reason`.
         split: what follows from it; None with `split_reason`.
-        profiles: the IsoFLOP parabolas; None with `profiles_reason`.
-        without_noise: exponents of N* and D* of the same parabolas through the law's own values at these
-            runs: how far they are from the law's is the error of the method; None where there are none.
+        profiles: the IsoFLOP parabolas, with their bias; None with `profiles_reason`.
     """
 
     size: str
@@ -66,7 +77,6 @@ class SizeAnswer:
     split_reason: str | None
     profiles: Profiles | None
     profiles_reason: str | None
-    without_noise: tuple[float, float] | None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,6 @@ With f = 6 N and so s = 1 it is the closed form of Hoffmann et al. (2022), N* ~ 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +20,7 @@ from isoflop.curve.joint.solve import Solved
 from isoflop.curve.language.cost import ByteCost
 from isoflop.curve.language.result import CountedOptimum, CountedSplit
 from isoflop.curve.laws import ReportedParameter
+from isoflop.curve.measured import MeasuredRegion
 from isoflop.curve.result import Estimate
 
 Array = npt.NDArray[np.float64]
@@ -78,7 +78,20 @@ def counted_split(solved: Solved, cost: ByteCost, budgets: Array) -> CountedSpli
     def to_estimate(name: str, draws: Array, unit: str) -> Estimate:
         return solved.estimate(ReportedParameter(name, draws, unit))
 
-    optima = tuple(_optimum(i, compute, logs, bits, cost, to_estimate) for i in range(len(log_c)))
+    n, d = solved.rows.x.T
+    spent = np.exp(cost.log(np.log(n)) + np.log(d))
+    region = MeasuredRegion.of("GFLOPs", spent, {"parameters": n, "bytes": d})
+
+    def optimum(i: int) -> CountedOptimum:
+        sizes, seen = region.at(float(compute[i]))
+        return CountedOptimum(
+            compute=float(compute[i]),
+            size=sizes.judge(to_estimate("optimal_size", np.exp(logs[:, i, 0]), "parameters")),
+            seen=seen.judge(to_estimate("optimal_bytes", np.exp(logs[:, i, 1]), "bytes")),
+            bits=to_estimate("least_bits", bits[:, i], "bits a byte"),
+        )
+
+    optima = tuple(optimum(i) for i in range(len(log_c)))
     with np.errstate(invalid="ignore"):  # a resample's floor may lie below 0
         log_bits = np.log(bits)
     measured = np.stack([u, logs[..., 1], log_bits, log_above], axis=-1)[:, :GRID]
@@ -93,33 +106,6 @@ def counted_split(solved: Solved, cost: ByteCost, budgets: Array) -> CountedSpli
         at_budgets=optima[GRID:-AHEAD_GRID],
         curve=optima[:GRID],
         beyond=optima[-AHEAD_GRID:],
-    )
-
-
-def _optimum(
-    i: int,
-    compute: Array,
-    logs: Array,
-    bits: Array,
-    cost: ByteCost,
-    to_estimate: Callable[[str, Array, str], Estimate],
-) -> CountedOptimum:
-    """Return the optimum at one compute.
-
-    Args:
-        i: index of the compute.
-        compute: (m,), in the unit of `cost`.
-        logs: ln of the best size and bytes (r, m, 2).
-        bits: bits a byte there (r, m).
-        cost: compute a byte, which holds the sizes measured.
-        to_estimate: turns a name, draws (r,) and a unit into an estimate.
-    """
-    return CountedOptimum(
-        compute=float(compute[i]),
-        size=to_estimate("optimal_size", np.exp(logs[:, i, 0]), "parameters"),
-        seen=to_estimate("optimal_bytes", np.exp(logs[:, i, 1]), "bytes"),
-        bits=to_estimate("least_bits", bits[:, i], "bits a byte"),
-        measured=bool(cost.low <= logs[0, i, 0] <= cost.high),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -98,9 +99,9 @@ def ruled(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def plain(value: Any) -> str:
-    """A name as matplotlib shows it literally; a dollar sign would start a formula."""
-    return str(value).replace("$", r"\$")[:24]
+def plain(value: Any, most: int = 24) -> str:
+    """A name of at most so many letters, shown literally: a dollar sign would start a formula."""
+    return str(value)[:most].replace("$", r"\$")
 
 
 def fill(colours: list[str], *, hollow: bool, edge: str | None) -> dict[str, Any]:
@@ -179,3 +180,9 @@ def write(drawings: tuple[Drawing, ...], directory: Path) -> tuple[Path, ...]:
             record.write_bytes(path, payload)
             paths.append(path)
     return tuple(paths)
+
+
+def widened(outside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return `outside` (m,) with its neighbours, so that dashes drawn there join the solid line."""
+    padded = np.pad(outside, 1)
+    return np.asarray(padded[1:-1] | padded[:-2] | padded[2:])

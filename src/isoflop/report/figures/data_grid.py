@@ -85,9 +85,10 @@ def _paint_sizes(axes: Axes, rows: pd.DataFrame, growth: GrowthPath) -> None:
         data, np.clip(low, floor, ceiling), np.clip(high, floor, ceiling), color=BEST, alpha=0.15, lw=0
     )
     axes.plot(data, np.clip(best, floor, ceiling), color=BEST, lw=1.5, label="best")
-    for at, size, inside in zip(data, best, growth.reaches, strict=True):
-        if floor <= size <= ceiling:
-            axes.plot(at, size, "o", color=BEST, mfc=BEST if inside else "white", ms=6, zorder=4)
+    for at, size in zip(data, growth.best, strict=True):
+        if floor <= size.value <= ceiling:
+            face = BEST if size.outside is None else "white"
+            axes.plot(at, size.value, "o", color=BEST, mfc=face, ms=6, zorder=4)
     path = [point.parameters for point in growth.path]
     axes.plot(data, path, color=PATH, ls=(0, (4, 2)), lw=1.8, label="in proportion")
     _logarithmic(axes, data, np.array([floor, ceiling]))

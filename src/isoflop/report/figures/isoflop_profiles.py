@@ -86,7 +86,7 @@ def _profile(axes: Axes, profiles: Profiles, j: int) -> None:
         axes.plot(line.size, line.y, color=colour, lw=1.3, ls=(0, (2, 2)) if refused else "-", zorder=4)
         xs += [size]
         ys += [y]
-        best, least = _optimum(budget, name), budget.optimum[-1].value if budget.optimum else None
+        best, least = _optimum(budget, name), budget.least.value if budget.least else None
         if best is not None and least is not None:
             axes.plot(best.value, least, "D", ms=5.5, color=BEST, mec="white", mew=0.6, zorder=6)
     axes.set_xscale("log")

@@ -68,12 +68,12 @@ def _paint_budgets(axes: Axes, profiles: Profiles, law: JointFit | None, split: 
             at_law = law.predict(np.column_stack([size, seen]))
             axes.plot(size, at_law, color=colour, lw=1.3, ls=LAW_DASHES, zorder=4)
             best = split.at_budgets[i] if len(split.at_budgets) == len(profiles.budgets) else None
-            if best is not None and best.measured:
+            if best is not None and not best.outside:
                 ring: dict[str, Any] = {"ms": 8, "mfc": "none", "mec": LAW, "mew": 1.6, "zorder": 7}
                 axes.plot(best.size.value, best.bits.value, "o", **ring)
-        if budget.optimum is not None:
+        if budget.optimum is not None and budget.least is not None:
             diamond: dict[str, Any] = {"ms": 5.5, "color": PARABOLA, "mec": "white", "mew": 0.6, "zorder": 6}
-            axes.plot(budget.optimum[0].value, budget.optimum[-1].value, "D", **diamond)
+            axes.plot(budget.optimum[0].value, budget.least.value, "D", **diamond)
     every = [(p.sizes[0], p.y_at_budget) for budget in profiles.budgets for p in budget.points]
     _logarithmic(axes, *np.array(every).T)
     axes.set_xlabel(SIZE_TITLE.get(profiles.sizes[0], canvas.plain(profiles.sizes[0])))
@@ -106,8 +106,8 @@ def draw_split(answer: SizeAnswer) -> Drawing | None:
         png, svg = canvas.render(figure)
     caption = (
         "Best size of the model (left) and best number of bytes (right) against counted compute: by the "
-        "joint law with its 95% interval (band), and by the parabolas (diamonds with 95% intervals, arrows "
-        "at open ends)."
+        "joint law with its 95% interval (band; dashed outside the sizes or bytes measured), and by the "
+        "parabolas (diamonds with 95% intervals, arrows at open ends)."
     )
     title = "Compute-optimal size and data"
     return Drawing(SPLIT, title, f"{title}: {caption}", caption, png, svg)
@@ -139,7 +139,11 @@ def _paint_law(axes: Axes, split: CountedSplit, j: int) -> list[tuple[float, flo
     low, high = (
         np.array([getattr(each.interval, end) or np.nan for each in values]) for end in ("low", "high")
     )
-    axes.plot(compute, middle, color=LAW, lw=1.8, zorder=4)
+    inside = np.array([each.outside is None for each in values])
+    axes.plot(compute, np.where(inside, middle, np.nan), color=LAW, lw=1.8, zorder=4)
+    axes.plot(
+        compute, np.where(canvas.widened(~inside), middle, np.nan), color=LAW, lw=1.8, ls=LAW_DASHES, zorder=4
+    )
     # An interval that spans decades would leave no room for anything else.
     low, high = np.clip(low, middle / 10, None), np.clip(high, None, middle * 10)
     axes.fill_between(compute, low, high, color=LAW, alpha=0.15, lw=0)

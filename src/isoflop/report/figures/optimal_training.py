@@ -50,8 +50,9 @@ def draw(optimal: OptimalTraining, rows: pd.DataFrame, reports: Sequence[FitRepo
     judged = "; held-out runs with their predicted interval" if held else ""
     caption = (
         "Line: the joint law at the best size for each compute, with its 95% interval; dashed beyond the "
-        f"largest budget{floor}. Dots: all runs, by size{judged}. The lowest dots of a budget are those of "
-        "about the best size."
+        "largest budget and where no model of about that size was trained with that compute"
+        f"{floor}. Dots: all runs, by size{judged}. The lowest dots of a budget are those of about the best "
+        "size."
     )
     title = "Loss at the best size against compute"
     return Drawing(NAME, title, f"{title}: {caption}", caption, png, svg)
@@ -59,11 +60,13 @@ def draw(optimal: OptimalTraining, rows: pd.DataFrame, reports: Sequence[FitRepo
 
 def _paint(axes: Axes, optimal: OptimalTraining, rows: pd.DataFrame, held: list[HeldOutRun]) -> None:
     compute, middle, low, high = _curve(optimal.curve)
-    inside, beyond = compute <= optimal.largest.compute, compute >= optimal.largest.compute
+    judged = np.array([not each.outside for each in optimal.curve])
+    inside = (compute <= optimal.largest.compute) & judged
     axes.axvspan(optimal.largest.compute, 10 * compute[-1], color=style.EXTRAPOLATED, lw=0, zorder=0)
     axes.fill_between(compute, low, high, color=LAW, alpha=0.15, lw=0, zorder=2)
-    axes.plot(compute[inside], middle[inside], color=LAW, lw=2, zorder=4)
-    axes.plot(compute[beyond], middle[beyond], color=LAW, lw=2, ls=(0, (3, 2)), zorder=4)
+    axes.plot(compute, np.where(inside, middle, np.nan), color=LAW, lw=2, zorder=4)
+    dashed = np.where(canvas.widened(~inside), middle, np.nan)
+    axes.plot(compute, dashed, color=LAW, lw=2, ls=(0, (3, 2)), zorder=4)
     if optimal.floor_identified:
         axes.axhline(optimal.floor.value, color=style.MUTED, lw=1, ls=":", zorder=1)
     tint = style.tints(rows[SIZE])

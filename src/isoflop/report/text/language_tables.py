@@ -9,6 +9,7 @@ import math
 from isoflop.curve.isoflop.result import Budget, Profiles
 from isoflop.curve.language.published import PUBLISHED, PublishedExponents
 from isoflop.curve.language.result import CountedOptimum, LanguageAnswers, ShapePair, SizeAnswer, WidthDepth
+from isoflop.curve.measured import BestValue
 from isoflop.curve.result import Estimate, Interval
 from isoflop.report.text.numerals import UNKNOWN, estimate, number
 from isoflop.table import target
@@ -60,6 +61,8 @@ def _exponents(answers: LanguageAnswers) -> LanguageTable | None:
         for answer in answers.sizes
     )
     note = "Means over the budgets' range, with 95% intervals over configurations."
+    if any(each.split is not None and each.split.outside is not None for each in answers.sizes):
+        note += " Where the joint law's optima lie outside what was measured, they enter as extrapolated."
     return LanguageTable("Exponents in compute", note, ("Of", "Joint law", "Parabolas"), rows)
 
 
@@ -74,9 +77,10 @@ def _budgets(first: SizeAnswer) -> LanguageTable | None:
         optimum = None if parabola is None else parabola.optimum
         size, seen = (None, None) if optimum is None else optimum[:2]
         bits = UNKNOWN if law is None else estimate(law.bits)
-        rows.append((number(compute), *_pair(law, 0, size), *_pair(law, 1, seen), bits))
+        rows.append((number(compute), _range(law, size), *_pair(law, 0, size), *_pair(law, 1, seen), bits))
     columns = (
         "GFLOPs",
+        "N measured",
         "N*, joint law",
         "parabola",
         "D* (MB), joint law",
@@ -84,8 +88,8 @@ def _budgets(first: SizeAnswer) -> LanguageTable | None:
         "Bits a byte, joint law",
     )
     note = f"N {COUNTED[first.size]}, D in megabytes (10⁶), 95% intervals."
-    if any(law is not None and not law.measured for _, law, _ in joined):
-        note += " A star marks an optimum beyond the sizes measured."
+    if any(law is not None and law.outside for _, law, _ in joined):
+        note += " A star marks an optimum outside the sizes or bytes measured at that compute."
     return LanguageTable("The optimum at each budget", note, columns, tuple(rows)) if rows else None
 
 
@@ -105,10 +109,16 @@ def _joined(first: SizeAnswer) -> list[tuple[float, CountedOptimum | None, Budge
     return sorted(apart, key=lambda each: each[0])
 
 
+def _range(law: CountedOptimum | None, parabola: BestValue | None) -> str:
+    """Return the sizes that runs of about a compute have."""
+    best = parabola if law is None else law.size
+    return UNKNOWN if best is None else f"{number(best.measured.least)} to {number(best.measured.largest)}"
+
+
 def _pair(law: CountedOptimum | None, j: int, parabola: Estimate | None) -> tuple[str, str]:
     """Return both methods' optimal parameters (j = 0) or megabytes (1)."""
-    scale, star = (1.0, 1e-6)[j], "" if law is None or law.measured else " *"
-    by_law = UNKNOWN if law is None else estimate(_scaled((law.size, law.seen)[j], scale)) + star
+    scale = (1.0, 1e-6)[j]
+    by_law = UNKNOWN if law is None else estimate(_scaled((law.size, law.seen)[j], scale))
     return by_law, UNKNOWN if parabola is None else estimate(_scaled(parabola, scale))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from isoflop.curve import measured
 from isoflop.curve.result import Estimate, Interval
 
 UNKNOWN = "–"
@@ -60,8 +61,8 @@ def interval(bounds: Interval, digits: int = 3) -> str:
 
 
 def estimate(value: Estimate, digits: int = 3) -> str:
-    """An estimate with its 95% interval, such as `0.42 (0.38 to 0.47)`."""
-    return f"{number(value.value, digits)} ({interval(value.interval, digits)})"
+    """An estimate with its 95% interval, such as `0.42 (0.38 to 0.47)`; starred outside what was measured."""
+    return f"{number(value.value, digits)}{measured.mark(value)} ({interval(value.interval, digits)})"
 
 
 def seconds(value: float | None) -> str:

@@ -14,7 +14,8 @@ from isoflop.curve.check import finding
 from isoflop.curve.check.amount import LEAST_CONFIGS, LEAST_DECADES
 from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.check.front import CheckReport
-from isoflop.curve.language.result import CountedOptimum, OptimalTraining
+from isoflop.curve.language.result import CountedOptimum, OptimalTraining, range_outside
+from isoflop.curve.measured import BestValue
 from isoflop.curve.result import Estimate, FitReport, Interval
 from isoflop.report.text import measured
 from isoflop.report.text.amounts import amount, bare
@@ -146,14 +147,26 @@ def outlook(optimal: OptimalTraining, report: FitReport | None) -> tuple[str, ..
 
 
 def _shape(optimum: CountedOptimum) -> str:
-    beyond = "" if optimum.measured else ", more than any model here has"
-    return f"{number(optimum.size.value)} parameters{beyond} and {number(optimum.seen.value)} bytes"
+    return (
+        f"{number(optimum.size.value)} parameters{_outside(optimum.size)} and {number(optimum.seen.value)} "
+        f"bytes{_outside(optimum.seen)}"
+    )
+
+
+def _outside(best: BestValue) -> str:
+    """Return where an optimum lies outside what was measured, to stand behind it."""
+    if best.outside is None:
+        return ""
+    above = best.value > best.measured.largest
+    side, end = ("most", best.measured.largest) if above else ("fewest", best.measured.least)
+    where = "" if best.measured.at is None else " at this compute"
+    return f" ({'above' if above else 'below'} the {side} measured{where}, {number(end)})"
 
 
 def caveats(optimal: OptimalTraining) -> list[str]:
     """Return what to keep in mind about the joint law."""
     least, most = optimal.curve[0].compute, optimal.largest.compute
-    outside = [each.compute for each in optimal.curve if each.compute <= most and not each.measured]
+    outside = range_outside(tuple(each for each in optimal.curve if each.compute <= most))
     notes = [
         f"Range: {number(math.log10(most / least), 2)} decades of training compute, {number(least)} to "
         f"{number(most)} GFLOPs.",
@@ -162,9 +175,15 @@ def caveats(optimal: OptimalTraining) -> list[str]:
         f"Misfit: runs scatter about the joint law by {factor(optimal.misfit, 4)}, seeds included.",
         "Extrapolation: nothing beyond the largest budget was measured; there, the curve is dashed.",
     ]
-    if outside:
-        ends = dict.fromkeys((number(min(outside)), number(max(outside))))
-        notes.append(f"Sizes: at {' to '.join(ends)} GFLOPs the best size lies beyond those measured.")
+    if outside is not None:
+        ends = dict.fromkeys(number(end) for end in outside)
+        size = optimal.largest.size
+        notes.append(
+            f"Sizes: at {' to '.join(ends)} GFLOPs the best size, or the bytes it sees, lies outside those "
+            f"measured at that compute: extrapolated by the law. At the largest budget it is "
+            f"{number(size.value)} parameters, where {number(size.measured.least)} to "
+            f"{number(size.measured.largest)} were measured."
+        )
     return notes
 
 

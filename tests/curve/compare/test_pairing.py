@@ -1,0 +1,123 @@
+"""Which configurations and seeds pair up, and what is resampled."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from isoflop.curve.compare import arms, pairing
+from isoflop.curve.compare.arms import ArmRuns
+
+
+def power(x):
+    return x**-0.3
+
+
+def arm(name, table):
+    return arms.select(ArmRuns(name, table, "train_gflops", "test_loss"), least_energy_grade="C", mixed=False)
+
+
+def units(first, second):
+    return pairing.units(arm("old", first), arm("new", second))
+
+
+def test_shapes_pair_though_their_ids_differ(sweep):
+    found = units(sweep(power, seed=0), sweep(power, seed=1))
+    assert (found.paired_configurations, found.paired_runs) == (5, 15)
+    assert found.kind == "runs"
+    assert found.count == 15
+    assert found.paired == 15
+
+
+def test_equal_ids_pair_where_no_shape_is_known(sweep):
+    first, second = (sweep(power, seed=i).drop(columns=["width", "depth"]) for i in (0, 1))
+    for table in (first, second):
+        table["config_id"] = table["config_id"].str[2:]
+    assert units(first, second).paired_configurations == 5
+
+
+def test_row_numbers_do_not_pair(sweep):
+    tables = [sweep(power, seed=i, seeds=1).drop(columns=["width", "depth"]) for i in (0, 1)]
+    for table in tables:
+        table["config_id"] = [f"row {i}" for i in range(5)]
+    assert units(*tables).paired_configurations == 0
+
+
+def test_a_column_that_is_the_change_does_not_keep_shapes_apart(sweep):
+    first, second = sweep(power, seed=0), sweep(power, seed=1)
+    assert units(first, second.assign(depth=2.0)).paired_configurations == 5
+    mixed = second.assign(depth=np.where(second["width"] > 30, 2.0, 1.0))
+    assert units(first, mixed).paired_configurations == 2
+
+
+def test_shapes_at_several_rates_pair_by_rate(sweep):
+    rates = [
+        sweep(power, seed=i, sizes=3, decades=2).assign(
+            lr=lr, config_id=lambda t, lr=lr: t["config_id"] + f"{lr}"
+        )
+        for i, lr in ((0, 0.1), (1, 0.2), (2, 0.2), (3, 0.4))
+    ]
+    first, second = (pd.concat(rates[i : i + 2], ignore_index=True) for i in (0, 2))
+    assert units(first, second).paired_configurations == 3
+
+
+def test_other_seeds_pair_by_configuration_only(sweep):
+    second = sweep(power, seed=1)
+    found = units(sweep(power, seed=0), second.assign(seed=second["seed"] + 10))
+    assert (found.paired_configurations, found.paired_runs) == (5, 0)
+
+
+def test_a_misfit_of_configurations_makes_them_the_units(sweep):
+    misfit = 0.2 * np.random.default_rng(0).normal(size=(2, 5))
+    found = units(sweep(power, seed=0, misfit=misfit[0]), sweep(power, seed=1, misfit=misfit[1]))
+    assert found.kind == "configurations"
+    assert found.count == 5
+    assert "by more than seeds do" in found.reason
+
+
+def test_a_misfit_that_both_arms_share_cancels_in_their_differences(sweep):
+    misfit = 0.2 * np.random.default_rng(0).normal(size=5)
+    tables = sweep(power, seed=0, misfit=misfit), sweep(power, seed=1, misfit=misfit)
+    assert units(*tables).kind == "runs"
+    apart = units(tables[0], tables[1].assign(seed=tables[1]["seed"] + 10))
+    assert apart.kind == "configurations"
+
+
+def test_without_seeds_configurations_are_the_units(sweep):
+    found = units(sweep(power, seed=0, seeds=1), sweep(power, seed=1, seeds=1))
+    assert found.kind == "configurations"
+    assert "too few seeds" in found.reason
+
+
+def test_enough_configurations_are_the_units_without_a_test(sweep):
+    found = units(sweep(power, seed=0, sizes=6), sweep(power, seed=1, sizes=6))
+    assert (found.kind, found.count) == ("configurations", 6)
+    assert units(sweep(power, seed=0, sizes=5), sweep(power, seed=1, sizes=6)).kind == "runs"
+
+
+def test_horizons_of_a_trunk_stay_together(sweep):
+    tables = [sweep(power, seed=i) for i in (0, 1)]
+    for table in tables:
+        table["place_id"] = table["config_id"]
+        table["config_id"] = table["config_id"].map(lambda name: f"{name[:2]}{int(name[2:]) // 2}")
+    found = units(*tables)
+    assert found.kind == "configurations"
+    assert "trunk" in found.reason
+    assert found.of_arm == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("count", "of_arm", "expected"), [(12, (12, 12), 10), (24, (12, 12), 20), (18, (12, 12), 15)]
+)
+def test_degrees_of_freedom_with_all_no_and_half_of_the_units_paired(sweep, count, of_arm, expected):
+    found = units(sweep(power, seed=0), sweep(power, seed=1))
+    made = pairing.Units("runs", "", found.observed, found.unit, count, of_arm, 0, 0)
+    assert made.freedom(2) == pytest.approx(expected)
+
+
+def test_paired_points_share_a_unit(sweep):
+    found = units(sweep(power, seed=0), sweep(power, seed=1).sample(frac=1.0, random_state=0))
+    assert found.unit[0].tolist() == list(range(15))
+    assert sorted(found.unit[1].tolist()) == list(range(15))
+    # The same x, whatever the order of the rows.
+    order = np.argsort(found.unit[1])
+    np.testing.assert_allclose(found.observed[1].x[order], found.observed[0].x)
