@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from isoflop.cli import exclusion, output
+from isoflop.cli import exclusion, output, rows
 from isoflop.config import ConfigError
 
 COLUMNS = ("n", "d", "width", "depth", "compute")
@@ -93,6 +93,7 @@ def _read_resources(options: argparse.Namespace, needed: tuple[str, ...], sizes:
         seed=options.seed,
         chance=options.chance,
         mixed=options.mixed,
+        where=options.where,
     )
     known = {
         name: data.table[source] for option, name in _CHECKED.items() if (source := data.column.get(option))
@@ -117,6 +118,8 @@ def _fit_law(options: argparse.Namespace) -> Any:
         chance=data.chance if options.law == "rosenfeld" else None,
         compute=data.column.get("compute"),
         held_out=held_out,
+        confidence=rows.level(options),
+        fix=rows.fixed(options),
     )
     if held_out is not None and result.held_out is None:
         raise ConfigError(f"--hold-out {options.hold_out}: no row held out has its resources and y above 0")
@@ -136,6 +139,7 @@ def _fit_profiles(options: argparse.Namespace) -> Any:
             *(data.table, data.column["compute"], data.sizes, data.y, resources.companions(data)),
             resamples=options.resamples,
             seed=options.seed_of_resamples,
+            level=rows.level(options),
         )
     except profiles.NoBudgetError as error:
         plan = suggest.command(data.table) if options.directory.is_dir() else None

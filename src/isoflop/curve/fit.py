@@ -23,7 +23,6 @@ from isoflop.table import columns, target
 
 Array = npt.NDArray[np.float64]
 
-LEAST_RESAMPLES = 40
 FEW_CONFIGS = 10
 OUTLIER = 4.0
 """Robust standard deviations of ln y from which on a run is named as an outlier."""
@@ -61,6 +60,8 @@ class Method:
         quantile: fit the robust laws to this quantile of y given x instead of its middle.
         wild: flip the signs of configurations' residuals (Cameron, Gelbach and Miller 2008) instead of
             resampling configurations.
+        level: share of truths that an interval should hold, above 0.5 and below 1.
+        fix: (name, value) of the parameters that are held instead of fitted (fixed.fixed).
         chance: the error of guessing, if the table does not hold it.
         mixed: fit runs of several code versions or machines together.
         forecast: average the laws too.
@@ -75,6 +76,8 @@ class Method:
     of_frontier: bool = False
     quantile: float | None = None
     wild: bool = False
+    level: float = bootstrap.CONFIDENCE
+    fix: tuple[tuple[str, float], ...] = ()
     chance: float | None = None
     mixed: bool = False
     forecast: bool = True
@@ -92,10 +95,9 @@ class Method:
                 raise ValueError(f"{name} is a law in several resources, not one of --laws: say --law {name}")
             if name not in LAWS:
                 raise ValueError(f"unknown law {name}: {columns.nearest(name, LAWS)}")
-        if self.resamples < LEAST_RESAMPLES:
-            raise ValueError(
-                f"resamples is {self.resamples}: a 95% interval needs at least {LEAST_RESAMPLES}"
-            )
+        if not 0.5 < self.level < 1:
+            raise ValueError(f"level is {self.level:g}: give the share that an interval holds, such as 0.9")
+        bootstrap.check_resamples(self.resamples, self.level)
         if self.quantile is not None and not 0 < self.quantile < 1:
             raise ValueError(f"quantile is {self.quantile:g}: give a number between 0 and 1")
         if self.chance is not None and not 0 < self.chance <= 1:
@@ -104,16 +106,18 @@ class Method:
             raise ValueError("a wild bootstrap keeps the runs and cannot choose the frontier anew: drop one")
 
 
-def estimate(reported: ReportedParameter, configs: int, free: int) -> Estimate:
-    """Return the sample's value with its 95% interval over resamples.
+def estimate(
+    reported: ReportedParameter, configs: int, free: int, level: float = bootstrap.CONFIDENCE
+) -> Estimate:
+    """Return the sample's value with its interval over resamples.
 
     The interval is taken on a log scale if all draws are above 0. It is unbounded on both sides without
     enough configurations (bootstrap.enough_configs).
     """
     value = float(reported.draws[0])
     above = reported.least < 0 and bool((reported.draws > 0).all())
-    ends = (float(end) for end in bootstrap.interval(reported.draws[1:], configs, free, logarithm=above))
-    low, high = (max(end, reported.least) for end in ends)
+    ends = bootstrap.interval(reported.draws[1:], configs, free, logarithm=above, level=level)
+    low, high = (max(float(end), reported.least) for end in ends)
     known = bootstrap.enough_configs(configs, free) and math.isfinite(low) and math.isfinite(high)
     if not reported.reciprocal:
         bounds = Interval(min(low, value), max(high, value)) if known else Interval(None, None)
@@ -123,7 +127,7 @@ def estimate(reported: ReportedParameter, configs: int, free: int) -> Estimate:
 
 
 def _alpha(
-    law: Law, reported: tuple[ReportedParameter, ...], configs: int
+    law: Law, reported: tuple[ReportedParameter, ...], configs: int, level: float
 ) -> tuple[Estimate | None, str | None]:
     """Return paper_alpha = 1/b, or None with the reason why there is none."""
     if law.slope is None:
@@ -133,7 +137,7 @@ def _alpha(
         return None, f"{law.slope} is {slopes[0]:.3g}, not above 0: y does not fall with x"
     unit = "decades of x per decade of 1/y"
     inverse = ReportedParameter("paper_alpha", slopes, unit, reciprocal=True)
-    return estimate(inverse, configs, law.free_parameters), None
+    return estimate(inverse, configs, law.free_parameters, level), None
 
 
 def _extrapolation(
@@ -164,7 +168,7 @@ def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: FitO
     runs, used = sample.runs.positive, sample.used
     fitted = law.predict(parameters[:1], np.log(runs.x / observed.x.max()))[0]
     reported = law.describe(parameters, axes)
-    alpha, no_alpha = _alpha(law, reported, configs)
+    alpha, no_alpha = _alpha(law, reported, configs, sample.level)
     horizons, score = _extrapolation(law, chosen.means, options)
     residual = np.log(runs.y[used] / fitted[used])
     trials = None if runs.trials is None else runs.trials[used]
@@ -173,10 +177,12 @@ def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: FitO
         law=law.name,
         formula=law.formula,
         source=law.source,
-        parameters=tuple(estimate(r, configs, free) for r in reported),
+        parameters=tuple(estimate(r, configs, free, sample.level) for r in reported),
         paper_alpha=alpha,
         paper_alpha_reason=no_alpha,
-        exponent_profile=profile_likelihood.exponent_interval(law, observed, configs, parameters, options)
+        exponent_profile=profile_likelihood.exponent_interval(
+            law, observed, configs, parameters, options, sample.level
+        )
         if not sample.of_frontier
         else None,
         r_squared=_r_squared(law.scale(runs.y[used]), law.scale(fitted[used])),
@@ -186,9 +192,13 @@ def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: FitO
         horizons=horizons,
         extrapolation_log_rmse=score,
         warnings=(
-            *law.warn(parameters, observed, bootstrap.stretch(configs, free)),
+            *law.warn(parameters, observed, sample.ends(free)),
             *_interval_warnings(law, alpha, sample),
-            *_coverage_warnings(law, chosen.configs, sample.of_frontier),
+            *(
+                _coverage_warnings(law, chosen, sample, float(residual.std()))
+                if options.quantile is None
+                else ()
+            ),
         ),
     )
 
@@ -211,9 +221,17 @@ def _interval_warnings(law: Law, alpha: Estimate | None, sample: Sample) -> list
     return []
 
 
-def _coverage_warnings(law: Law, configs: int, of_frontier: bool) -> list[str]:
-    """Return the warnings about intervals whose coverage in simulations was not 95%."""
-    each = (coverage.warning(law.name, quantity, configs, of_frontier) for quantity in coverage.QUANTITIES)
+def _coverage_warnings(law: Law, chosen: Points, sample: Sample, noise: float) -> list[str]:
+    """Return the warnings about intervals whose coverage in simulations like this fit was not 95%."""
+    fitted = coverage.Fitted(
+        configs=chosen.configs,
+        frontier=sample.of_frontier,
+        noise=noise,
+        repeats=len(chosen.runs.x) / len(chosen.means.x),
+        level=sample.level,
+        usual=sample.signs is None and law == LAWS.get(law.name),
+    )
+    each = (coverage.warning(law.name, quantity, fitted) for quantity in coverage.QUANTITIES)
     return [warning for warning in each if warning is not None]
 
 
@@ -250,7 +268,7 @@ def fit_table(
 ) -> FitReport:
     """Fit laws to y against x of a table of runs (aggregate.tabulate); y is what its domain is judged on.
 
-    Intervals are 95% percentile intervals over resamples of whole configurations (all runs of a config_id
+    Intervals are percentile intervals over resamples of whole configurations (all runs of a config_id
     together). Each resample is fitted from new starts, on the frontier after choosing it anew. With few
     configurations the intervals are widened (bootstrap.stretch). Laws with more parameters than the compute
     scales support are left out by name.
@@ -280,6 +298,7 @@ def fit_table(
         of_frontier=method.of_frontier,
         wild=method.wild,
         beyond=method.beyond,
+        level=method.level,
     )
     axes = Axes(float(np.log(chosen.runs.x.max())), X_UNITS.get(x, f"unit of {x}"), target.unit_of(y))
     configs = chosen.configs
@@ -324,6 +343,7 @@ def fit_table(
         resamples=method.resamples,
         resampling="wild" if method.wild else "configurations",
         bootstrap_seed=method.seed,
+        level=method.level,
     )
 
 

@@ -16,7 +16,7 @@ from isoflop.curve import energy_scatter
 from isoflop.curve.bootstrap import MIN_SCALES
 from isoflop.curve.observations import Observations
 from isoflop.curve.result import Excluded
-from isoflop.table import columns, held_out, target
+from isoflop.table import columns, derived, held_out, target
 from isoflop.table.columns import nearest
 from isoflop.table.grouping import distinct_scales
 
@@ -140,7 +140,8 @@ def _exclusions(
     )
     counted = target.quantity(y).counted and bool(np.isfinite(test_n).all())
     reason_x, reason_y = (_REASONS.get(name, f"{name}_reason") for name in (x, y))
-    graded = ["energy_grade"] if {x, y} & set(_REASONS) and "energy_grade" in table else []
+    read = derived.behind(table, x) | derived.behind(table, y)
+    graded = ["energy_grade"] if read & set(_REASONS) and "energy_grade" in table else []
     kept = ["run_id", "config_id", *(name for name in {reason_x, reason_y} if name in table), *graded]
     held = held_out.mask(table)
     seen: set[str] = set()
@@ -173,7 +174,8 @@ def _shown(values: list[str]) -> str:
 
 def refuse_mixed(rows: pd.DataFrame, x: str) -> None:
     """Raise ValueError where what is fitted together over x cannot be compared."""
-    columns = _REFUSED | (_REFUSED_ON_MACHINE_DEPENDENT if x in _MACHINE_DEPENDENT else {})
+    machine_dependent = derived.behind(rows, x) & set(_MACHINE_DEPENDENT)
+    columns = _REFUSED | (_REFUSED_ON_MACHINE_DEPENDENT if machine_dependent else {})
     for name, plural in columns.items():
         values = _values(rows, name)
         if len(values) > 1:
@@ -250,7 +252,9 @@ def _warnings(
     decades = math.log10(float(means.x.max() / means.x.min()))
     if decades < 2:
         warnings.append(f"x spans {decades:.2g} decades, under two: exponent and floor are hard to separate")
-    columns = _MIXABLE | ({"energy_grade": "energy grades"} if x in _REASONS else {})
+    columns = _MIXABLE | (
+        {"energy_grade": "energy grades"} if derived.behind(rows, x) & set(_REASONS) else {}
+    )
     columns = {name: plural for name, plural in columns.items() if name not in by_design(rows)}
     for name, plural in columns.items():
         values = _values(rows, name)
@@ -377,7 +381,8 @@ def select(
     has_scale = np.zeros((len(configs), scales), dtype=bool)
     has_scale[means.config, scale] = True
     zeros = int((runs.y == 0).sum())
-    grades = [_text(row, "energy_grade") or "" for row in rows.to_dict("records")] if x in _REASONS else []
+    graded = derived.behind(rows, x) & set(_REASONS)
+    grades = [_text(row, "energy_grade") or "" for row in rows.to_dict("records")] if graded else []
     scatter = energy_scatter.warnings(np.log(runs.x), runs.log_y, grades)
     return Points(
         run_ids=tuple(str(r) for r in rows["run_id"]),

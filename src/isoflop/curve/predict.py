@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from isoflop.curve import bootstrap, frontier, leverage, new_run
 from isoflop.curve.forecast import average
-from isoflop.curve.laws import FitOptions, Law
+from isoflop.curve.laws import Ends, FitOptions, Law
 from isoflop.curve.new_run import ResidualScatter
 from isoflop.curve.observations import Observations
 from isoflop.curve.points import Points
@@ -43,6 +43,7 @@ class Sample:
         units: number of units that the sample's fit uses.
         seed: of the resamples.
         beyond: bands end at this many times x_max.
+        level: of the intervals.
     """
 
     runs: Observations
@@ -56,6 +57,7 @@ class Sample:
     units: int
     seed: int
     beyond: float
+    level: float
 
     def grid(self, x: Array) -> Array:
         """Return the x of bands, from x_min to `beyond` times x_max."""
@@ -65,7 +67,15 @@ class Sample:
         """Return the factor (m,) on the spread of resampled curves at x = `at` (m,): leverage.stretch."""
         used = self.weights[0] > 0
         z = np.log(at / self.observations.x.max())
-        return leverage.stretch(self.observations.v[used], self.unit[used], z, law.free_parameters)
+        return leverage.stretch(
+            self.observations.v[used], self.unit[used], z, law.free_parameters, self.level
+        )
+
+    def ends(self, parameters: int) -> Ends:
+        """Return what gives the interval of draws (resamples,) of a law with so many parameters."""
+        return functools.partial(
+            bootstrap.interval, configs=self.units, parameters=parameters, level=self.level
+        )
 
     def fit(self, law: Law, options: FitOptions) -> Array:
         """Return the parameters (1 + r, p) of `law` for the sample and its resamples."""
@@ -91,6 +101,7 @@ def resample(
     of_frontier: bool = False,
     wild: bool = False,
     beyond: float = BAND_BEYOND,
+    level: float = bootstrap.CONFIDENCE,
 ) -> Sample:
     """Return the sample with resampled configurations, or with flipped signs of their residuals.
 
@@ -104,6 +115,7 @@ def resample(
         of_frontier: fit the efficient frontier only.
         wild: flip signs (Cameron, Gelbach and Miller 2008) instead of resampling.
         beyond: bands end at this many times x_max.
+        level: of the intervals.
 
     Raises:
         ValueError: the frontier holds too few configuration means for a curve.
@@ -111,7 +123,7 @@ def resample(
     generator = np.random.default_rng(seed)
     runs, means = chosen.runs, chosen.means
     positive = runs.y > 0
-    made = functools.partial(Sample, runs=runs, seed=seed, beyond=beyond)
+    made = functools.partial(Sample, runs=runs, seed=seed, beyond=beyond, level=level)
     of_configs = functools.partial(
         made,
         observations=means,
@@ -163,8 +175,10 @@ def band(law: Law, parameters: Array, x: Array, scatter: ResidualScatter, sample
     """
     at = sample.grid(x)
     curves = law.log_predict(parameters, np.log(at / x.max()))
-    low, high = bootstrap.stretched(curves[1:], sample.stretch(law, at))
-    new_low, new_high = new_run.new_run(curves[1:], scatter, sample.units, law.free_parameters, sample.seed)
+    low, high = bootstrap.stretched(curves[1:], sample.stretch(law, at), sample.level)
+    new_low, new_high = new_run.new_run(
+        curves[1:], scatter, sample.units, law.free_parameters, sample.seed, sample.level
+    )
     # The interval about the median of the resamples is widened, where need be, to hold the sample's curve.
     ends = (np.minimum(low, curves[0]), np.maximum(high, curves[0]))
     return _band(at, curves[0], *ends, np.minimum(new_low, ends[0]), np.maximum(new_high, ends[1]))

@@ -19,7 +19,7 @@ SCHEMA = 2
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """A two-sided 95% interval; an unbounded end is None."""
+    """A two-sided interval at the level of its report, 95% by default; an unbounded end is None."""
 
     low: float | None
     high: float | None
@@ -27,7 +27,7 @@ class Interval:
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """One parameter: its value, its 95% interval over configurations, and its unit."""
+    """One parameter: its value, its interval over configurations, and its unit."""
 
     name: str
     value: float
@@ -37,7 +37,7 @@ class Estimate:
 
 @dataclasses.dataclass(frozen=True)
 class Band:
-    """A curve on a grid of x with pointwise 95% intervals, all of the same length.
+    """A curve on a grid of x with pointwise intervals, all of the same length.
 
     `low` to `high` is the interval of the mean, `new_low` to `new_high` that of a new run (a new
     configuration with its seed).
@@ -69,7 +69,7 @@ class LawFit:
 
     `paper_alpha` is 1/b of the power laws: error falls with the paper_alpha-th root of x; None with the
     reason for the other laws. `r_squared` is on the scale named by `r_squared_of`; `log10_rmse` is the root
-    mean square of log10(y / fitted), the same scale for all laws. `exponent_profile` is the 95% profile
+    mean square of log10(y / fitted), the same scale for all laws. `exponent_profile` is the profile
     likelihood interval of b. `horizons` and `log_rmse` (over all of them) are its rolling extrapolation.
     """
 
@@ -147,7 +147,7 @@ class HeldOut:
 
 @dataclasses.dataclass(frozen=True)
 class HeldOutRun:
-    """A held-out run: its y, the prediction, and the 95% interval for a new run."""
+    """A held-out run: its y, the prediction, and the interval for a new run."""
 
     run_id: str
     x: float
@@ -163,7 +163,7 @@ class FitReport:
 
     `of`: all runs, or those on the efficient frontier; `quantile`: the robust laws are fitted to that
     quantile of y given x instead of its middle. `resampling`: of configurations, or wild (signs of their
-    residuals).
+    residuals). `level`: the share of truths that its intervals should hold.
     """
 
     x: str
@@ -185,6 +185,7 @@ class FitReport:
     resamples: int
     resampling: Literal["configurations", "wild"]
     bootstrap_seed: int
+    level: float = 0.95
 
 
 @dataclasses.dataclass(frozen=True)

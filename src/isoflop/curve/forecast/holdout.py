@@ -18,7 +18,7 @@ from isoflop.curve.fit import Method, fit_all, fit_table
 from isoflop.curve.language import law as language
 from isoflop.curve.language import shapes
 from isoflop.curve.result import FitFile, FitReport, HeldOut, HeldOutRun
-from isoflop.table import held_out, rule, target
+from isoflop.table import held_out, selection, target
 from isoflop.table.held_out import Prediction
 
 Array = npt.NDArray[np.float64]
@@ -37,10 +37,10 @@ def fit_and_judge(table: pd.DataFrame, expression: str, *, x: str, y: str, metho
         method: how the rest is fitted.
 
     Raises:
-        ValueError: the expression is not a rule (rule.parse) or does not split the rows (rule.split); the
-            rest cannot be fitted (fit.fit_table) or gives no forecast; no held-out row has x and y above 0.
+        ValueError: the expression does not split the rows (selection.split); the rest cannot be fitted
+            (fit.fit_table) or gives no forecast; no held-out row has x and y above 0.
     """
-    parts = rule.split(table, rule.parse(expression))
+    parts = selection.split(table, expression)
     values_x, values_y = (points.numbers(parts.held_rows, name) for name in (x, y))
     usable = np.isfinite(values_x) & np.isfinite(values_y) & (values_x > 0) & (values_y > 0)
     if not usable.any():

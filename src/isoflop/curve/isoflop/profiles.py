@@ -27,7 +27,6 @@ Array = npt.NDArray[np.float64]
 
 TOLERANCE = 0.25
 """Runs whose compute differs by no more than this share make one budget."""
-LEAST_RESAMPLES = 40
 MIN_BUDGETS = 3
 SPARE = 3
 """Distinct sizes beyond the parabola's coefficients that a budget needs."""
@@ -51,15 +50,17 @@ class _FittedParabolas:
         slope: of ln y in ln compute within budgets.
         vertex: optimum (1 + r, B, k) in the scaled sizes u.
         at_vertex: ln of each of m sizes and companions, then ln y, at the vertex, (1 + r, B, m + 1).
+        level: of the intervals.
     """
 
     coefficient: Array
     slope: float
     vertex: Array
     at_vertex: Array
+    level: float
 
 
-def _fit(design: Design, weights: Array, sizes: int) -> _FittedParabolas:
+def _fit(design: Design, weights: Array, sizes: int, level: float) -> _FittedParabolas:
     logs = np.log(design.rows.x)
     columns = parabola.quadratic(design.u)
     coefficient, slope = parabola.regress(design, columns, np.log(design.rows.y), weights)
@@ -69,19 +70,19 @@ def _fit(design: Design, weights: Array, sizes: int) -> _FittedParabolas:
         line, _ = parabola.regress(design, parabola.linear(design.u), companion, weights)
         parts.append((line * parabola.linear(vertex)).sum(axis=-1)[..., None])
     parts.append((coefficient * parabola.quadratic(vertex)).sum(axis=-1)[..., None])
-    return _FittedParabolas(coefficient, slope, vertex, np.concatenate(parts, axis=-1))
+    return _FittedParabolas(coefficient, slope, vertex, np.concatenate(parts, axis=-1), level)
 
 
-def _interval(draws: Array, configs: int, free: int) -> Interval:
-    """Return the 95% interval of resamples' values (r,), unknown unless nearly all have one."""
+def _interval(draws: Array, configs: int, free: int, level: float) -> Interval:
+    """Return the interval of resamples' values (r,), unknown unless nearly all have one."""
     known = draws[np.isfinite(draws)]
     if len(known) < max(1.0, (1 - FLAT_SHARE) * len(draws)) or not bootstrap.enough_configs(configs, free):
         return Interval(None, None)
-    low, high = bootstrap.interval(known, configs, free)
+    low, high = bootstrap.interval(known, configs, free, level=level)
     return Interval(float(low), float(high))
 
 
-def _estimate(name: str, unit: str, draws: Array, configs: int, free: int) -> Estimate:
+def _estimate(name: str, unit: str, draws: Array, configs: int, free: int, level: float) -> Estimate:
     """Return exp of ln values with its interval.
 
     Args:
@@ -89,8 +90,9 @@ def _estimate(name: str, unit: str, draws: Array, configs: int, free: int) -> Es
         draws: ln values (1 + r,), the sample's first.
         configs: number of configurations.
         free: number of parameters.
+        level: of the interval.
     """
-    ends = _interval(draws[1:], configs, free)
+    ends = _interval(draws[1:], configs, free, level)
     low = None if ends.low is None else math.exp(min(ends.low, draws[0]))
     high = None if ends.high is None else math.exp(max(ends.high, draws[0]))
     return Estimate(name, math.exp(draws[0]), Interval(low, high), unit)
@@ -133,7 +135,7 @@ def _slices(fitted: _FittedParabolas, design: Design, b: int, configs: int) -> t
         free = columns.shape[1]
         low = high = curves[0]
         if len(curves) > 1 and bootstrap.enough_configs(configs, free):
-            low, high = bootstrap.interval(curves[1:], configs, free)
+            low, high = bootstrap.interval(curves[1:], configs, free, level=fitted.level)
         ends = (np.minimum(low, curves[0]), np.maximum(high, curves[0]))
         slices.append(
             Slice(
@@ -165,7 +167,8 @@ def _budget(
         free = fitted.coefficient.shape[-1]
         estimates = [
             _estimate(
-                f"optimal_{name}" if j < len(names) - 1 else f"least_{name}", name, draws, configs, free
+                f"optimal_{name}" if j < len(names) - 1 else f"least_{name}",
+                *(name, draws, configs, free, fitted.level),
             )
             for j, (name, draws) in enumerate(zip(names, fitted.at_vertex[:, b].T, strict=True))
         ]
@@ -222,7 +225,7 @@ def _growth(
             weights = 1.0 / np.maximum(spread + np.median(spread), 1e-12)
         known = np.isfinite(values)
         lines = _line(design.log_budget[usable] - centre, np.where(known, values, 0.0), weights * known)
-        slope, ends = float(lines[0, 1]), _interval(lines[1:, 1], configs, free)
+        slope, ends = float(lines[0, 1]), _interval(lines[1:, 1], configs, free, fitted.level)
         bounds = Interval(
             None if ends.low is None else min(ends.low, slope),
             None if ends.high is None else max(ends.high, slope),
@@ -239,13 +242,13 @@ def _often(vertex: Array) -> npt.NDArray[np.bool_]:
     return np.asarray(known[0] if len(known) == 1 else known[1:].mean(axis=0) >= 0.5)
 
 
-def _check(sizes: Sequence[str], tolerance: float, resamples: int) -> None:
+def _check(sizes: Sequence[str], tolerance: float, resamples: int, level: float) -> None:
     if not 1 <= len(sizes) <= 2:
         raise ValueError(f"{len(sizes)} sizes: give one (parameters, width or depth) or two (width, depth)")
     if not 0 <= tolerance <= 1:
         raise ValueError(f"tolerance is {tolerance:g}: give the share by which compute may differ, 0 to 1")
-    if resamples < LEAST_RESAMPLES and resamples != 0:
-        raise ValueError(f"resamples is {resamples}: a 95% interval needs at least {LEAST_RESAMPLES}")
+    if resamples != 0:
+        bootstrap.check_resamples(resamples, level)
 
 
 def fit_profiles(
@@ -259,6 +262,7 @@ def fit_profiles(
     tolerance: float = TOLERANCE,
     resamples: int = 1000,
     seed: int = 0,
+    level: float = bootstrap.CONFIDENCE,
 ) -> Profiles:
     """Return IsoFLOP profiles of y over one size, or over two at once (width and depth).
 
@@ -272,12 +276,13 @@ def fit_profiles(
         tolerance: runs whose compute spans at most the ratio 1 + tolerance make a budget.
         resamples: of the bootstrap; 0 for none.
         seed: of the resamples.
+        level: of the intervals.
 
     Raises:
         NoBudgetError: no budget has enough sizes.
         ValueError: a column is missing, holds text or is named twice.
     """
-    _check(sizes, tolerance, resamples)
+    _check(sizes, tolerance, resamples, level)
     k, names = len(sizes), (*sizes, *companions, y)
     rows = joint_rows.select(table, names[:-1], y, group=group, compute=compute)
     assert rows.compute is not None
@@ -292,7 +297,7 @@ def fit_profiles(
     if float(rows.y.min()) == float(rows.y.max()):
         raise ValueError(f"{y} is {rows.y[0]:g} in every row: no size is better than another")
     design = budgets.design(rows, budget, k)
-    fitted = _fit(design, joint_rows.resample(design.rows, resamples, seed), k)
+    fitted = _fit(design, joint_rows.resample(design.rows, resamples, seed), k, level)
     fitted_budgets = tuple(_budget(fitted, design, b, names, sizes) for b in range(len(design.log_budget)))
     usable = np.array([each.optimum is not None for each in fitted_budgets]) & _often(fitted.vertex)
     enough = int(usable.sum()) >= MIN_BUDGETS
@@ -312,6 +317,7 @@ def fit_profiles(
         warnings=_warnings(fitted_budgets, compute),
         resamples=resamples,
         bootstrap_seed=seed,
+        level=level,
     )
 
 

@@ -22,7 +22,6 @@ from isoflop.table.columns import nearest
 
 Array = npt.NDArray[np.float64]
 
-LEAST_RESAMPLES = 40
 BEYOND = 10.0
 """The optimal split is reported at the largest compute of the rows and at BEYOND times that."""
 SPREAD_OF_FACTOR = 0.1
@@ -110,7 +109,9 @@ def _allocate(solved: Solved, compute: _ComputeFactor, at_compute: float | None)
     )
 
 
-def _check(law: str, resources: Sequence[str], resamples: int, delta: float | None) -> JointLaw:
+def _check(
+    law: str, resources: Sequence[str], resamples: int, delta: float | None, confidence: float
+) -> JointLaw:
     if law not in JOINT_LAWS:
         raise ValueError(f"unknown law {law}: {nearest(law, JOINT_LAWS)}")
     joint_law = JOINT_LAWS[law]
@@ -118,8 +119,8 @@ def _check(law: str, resources: Sequence[str], resamples: int, delta: float | No
         raise ValueError(
             f"{law} is a law of {', '.join(joint_law.roles)}: name a column for each, not {len(resources)}"
         )
-    if resamples < LEAST_RESAMPLES and resamples != 0:
-        raise ValueError(f"resamples is {resamples}: a 95% interval needs at least {LEAST_RESAMPLES}")
+    if resamples != 0:
+        bootstrap.check_resamples(resamples, confidence)
     if delta is not None and not (delta > 0 and math.isfinite(delta)):
         raise ValueError(f"delta is {delta:g}: give Huber's threshold of ln y, above 0 (1e-3 as published)")
     return joint_law
@@ -139,6 +140,8 @@ def fit_joint(
     compute: str | None = None,
     at_compute: float | None = None,
     held_out: pd.DataFrame | None = None,
+    confidence: float = bootstrap.CONFIDENCE,
+    fix: Sequence[tuple[str, float]] = (),
 ) -> JointFit:
     """Fit a law in several resources to y, with intervals over resampled configurations.
 
@@ -157,11 +160,13 @@ def fit_joint(
             `compute_factor`.
         at_compute: compute of the optimal split; without it the largest of the rows and BEYOND times that.
         held_out: rows with the same columns that the fit is judged on.
+        confidence: level of the intervals.
+        fix: (name, value) of parameters that are held (fixed.joint).
 
     Raises:
         ValueError: an unknown law, a missing column, or rows that cannot determine the law.
     """
-    joint_law = _check(law, resources, resamples, delta)
+    joint_law = _check(law, resources, resamples, delta, confidence)
     if chance is not None and law != "rosenfeld":
         raise ValueError(f"{law} has no chance level: leave chance out, or fit rosenfeld")
     if at_compute is not None and not (at_compute > 0 and math.isfinite(at_compute)):
@@ -169,7 +174,12 @@ def fit_joint(
     rows = joint_rows.select(table, resources, y, group=group, chance=chance, compute=compute)
     level = None if chance is None else math.log(chance)
     solved = solve.solve(
-        joint_law, rows, resources, y, resamples=resamples, seed=seed, delta=delta, level=level
+        *(joint_law, rows, resources, y),
+        resamples=resamples,
+        seed=seed,
+        delta=delta,
+        level=level,
+        confidence=confidence,
     )
     held = None if held_out is None else joint_rows.select(held_out, resources, y)
     return report(solved, compute=compute, at_compute=at_compute, held=held)
@@ -193,7 +203,7 @@ def report(
     configs, free, tells = rows.configs, law.form.free_parameters, solved.has_intervals
     if solved.resamples and not tells:
         warnings.append(f"{configs} configurations for {free} parameters: no interval can be given")
-    warnings += law.warn(solved.draws, (1 - bootstrap.CONFIDENCE) / 2)
+    warnings += law.warn(solved.draws, (1 - solved.confidence) / 2)
     factor = _compute_factor(law, rows, compute)
     reported = law.describe(fitted.parameters, rows.log_x_max, solved.resources, solved.y)
     return JointFit(
@@ -217,4 +227,5 @@ def report(
         warnings=(*warnings, *factor.warnings),
         resamples=solved.resamples,
         bootstrap_seed=solved.seed,
+        level=solved.confidence,
     )

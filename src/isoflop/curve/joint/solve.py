@@ -32,8 +32,10 @@ RESAMPLED = solver.Effort(tolerance=1e-7, gain=1e-10, steps=200)
 that are too narrow."""
 
 
-def estimate(reported: ReportedParameter, configs: int, free: int) -> Estimate:
-    """Return the sample's value (draw 0) with the 95% interval of the resamples' draws.
+def estimate(
+    reported: ReportedParameter, configs: int, free: int, confidence: float = bootstrap.CONFIDENCE
+) -> Estimate:
+    """Return the sample's value (draw 0) with the interval of the resamples' draws at `confidence`.
 
     The interval is open where `configs` configurations cannot show the spread of `free` parameters.
     """
@@ -41,7 +43,7 @@ def estimate(reported: ReportedParameter, configs: int, free: int) -> Estimate:
     if not bootstrap.enough_configs(configs, free) or len(reported.draws) == 1:
         return Estimate(reported.name, value, Interval(None, None), reported.unit)
     positive = bool((reported.draws > 0).all())
-    ends = bootstrap.interval(reported.draws[1:], configs, free, logarithm=positive)
+    ends = bootstrap.interval(reported.draws[1:], configs, free, logarithm=positive, level=confidence)
     low, high = (float(end) for end in ends)
     low, high = max(min(low, value), reported.least), max(high, value)
     return Estimate(
@@ -104,6 +106,7 @@ class Solved:
         fitted: the parameters.
         resamples, seed: how many resamples, and the seed that drew them.
         collinear: warnings about resources that nearly follow from one another; none where they are crossed.
+        confidence: level of the intervals.
     """
 
     law: JointLaw
@@ -114,6 +117,7 @@ class Solved:
     resamples: int
     seed: int
     collinear: tuple[str, ...]
+    confidence: float = bootstrap.CONFIDENCE
 
     @property
     def has_intervals(self) -> bool:
@@ -129,7 +133,7 @@ class Solved:
 
     def estimate(self, reported: ReportedParameter) -> Estimate:
         """Return the value of what follows from each draw, with its interval (`estimate`)."""
-        return estimate(reported, self.rows.configs, self.law.form.free_parameters)
+        return estimate(reported, self.rows.configs, self.law.form.free_parameters, self.confidence)
 
 
 def solve(
@@ -142,6 +146,7 @@ def solve(
     seed: int,
     delta: float | None = DELTA,
     level: float | None = None,
+    confidence: float = bootstrap.CONFIDENCE,
 ) -> Solved:
     """Fit a law to rows and to resamples of their configurations.
 
@@ -152,6 +157,7 @@ def solve(
         resamples: of the bootstrap; 0 for none.
         seed: of the resamples.
         delta, level: as in `fit_law`.
+        confidence: level of the intervals.
 
     Raises:
         ValueError: the rows cannot determine the law.
@@ -159,4 +165,4 @@ def solve(
     joint_rows.refuse_too_few(law.name, law.form.free_parameters, resources, rows)
     collinear = joint_rows.collinearity_warnings(rows, resources)
     fitted = fit_law(law, rows, joint_rows.resample(rows, resamples, seed), delta, level)
-    return Solved(law, rows, tuple(resources), y, fitted, resamples, seed, tuple(collinear))
+    return Solved(law, rows, tuple(resources), y, fitted, resamples, seed, tuple(collinear), confidence)
