@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import exclusion, fit_joint, output, rows
+from isoflop.cli import exclusion, fit_groups, fit_joint, output, rows
 from isoflop.config import ConfigError
 
 RECORDED = ("resamples", "seed_of_resamples")
@@ -95,7 +95,10 @@ def _fit(options: argparse.Namespace) -> int:
         for name in ("group", "seed", "counts"):
             if getattr(options, name) is not None:
                 raise ConfigError(f"--{name} is for a table of your own: records hold it already")
-    if fit_joint.is_requested(options):
+    joint = fit_joint.is_requested(options)
+    if options.by is not None:
+        return fit_groups.fit(options, joint=joint)
+    if joint:
         return fit_joint.fit(options)
     if options.directory.is_dir():
         runs, fits = fit_sweep(options)
@@ -169,7 +172,7 @@ def save(directory: Path, table: Any, fits: Any) -> None:
 
 def _is_custom(options: argparse.Namespace) -> bool:
     """Whether an option asks for one pair of axes, or for another method than the one of fit.json."""
-    names = ("x", "y", "laws", "frontier", "quantile", "hold_out")
+    names = ("x", "y", "laws", "frontier", "quantile", "hold_out", "by", "fix")
     return any(getattr(options, name, None) not in (None, False) for name in names)
 
 

@@ -73,7 +73,7 @@ def fit(options: argparse.Namespace) -> int:
 
     if options.json:
         output.check_target(options.json)
-    result: Any = _fit_law(options) if options.law is not None else _fit_profiles(options)
+    result: Any = fit_rows(options, read(options))
     if options.json:
         return output.write_json(result, options.json)
     table = joint_table if options.law is not None else isoflop_table
@@ -81,10 +81,16 @@ def fit(options: argparse.Namespace) -> int:
     return output.DONE
 
 
-def _read_resources(options: argparse.Namespace, needed: tuple[str, ...], sizes: tuple[str, ...] = ()) -> Any:
-    """Return the rows of a sweep or a table with the columns that hold each resource."""
+def read(options: argparse.Namespace) -> Any:
+    """Return the rows of a sweep or a table with the columns that hold each resource (ResourceTable)."""
     from isoflop.curve.joint import resources
 
+    needed: tuple[str, ...] = ("compute",)
+    sizes: tuple[str, ...] = ()
+    if options.law is not None:
+        needed = resources.options_of(options.law)
+    else:
+        sizes = tuple(name.strip() for name in options.isoflop.split(","))
     data = resources.read_resources(
         *(options.directory, needed),
         {name: getattr(options, name) for name in (*COLUMNS, "y")},
@@ -94,6 +100,7 @@ def _read_resources(options: argparse.Namespace, needed: tuple[str, ...], sizes:
         chance=options.chance,
         mixed=options.mixed,
         where=options.where,
+        by=options.by,
     )
     known = {
         name: data.table[source] for option, name in _CHECKED.items() if (source := data.column.get(option))
@@ -102,14 +109,18 @@ def _read_resources(options: argparse.Namespace, needed: tuple[str, ...], sizes:
     return data.without(left) if left else data
 
 
-def _fit_law(options: argparse.Namespace) -> Any:
-    """Return the joint fit of --law, with what was said of the rows."""
+def fit_rows(options: argparse.Namespace, data: Any) -> Any:
+    """Return the joint fit of --law, or the profiles of --isoflop, with what was said of the rows."""
+    return _fit_law(options, data) if options.law is not None else _fit_profiles(options, data)
+
+
+def _fit_law(options: argparse.Namespace, data: Any) -> Any:
     from isoflop.curve import result as results
     from isoflop.curve.joint import fit as joint
     from isoflop.curve.joint import resources
 
     needed = resources.options_of(options.law)
-    data, held_out = _read_resources(options, needed), None
+    held_out = None
     if options.hold_out is not None:
         data, held_out = data.split(options.hold_out)
     result = joint.fit_joint(
@@ -126,14 +137,11 @@ def _fit_law(options: argparse.Namespace) -> Any:
     return results.with_notes(result, data.warnings, data.excluded)
 
 
-def _fit_profiles(options: argparse.Namespace) -> Any:
-    """Return the IsoFLOP profiles of --isoflop, with what was said of the rows."""
+def _fit_profiles(options: argparse.Namespace, data: Any) -> Any:
     from isoflop.curve import result as results
     from isoflop.curve.isoflop import profiles, suggest
     from isoflop.curve.joint import resources
 
-    names = tuple(name.strip() for name in options.isoflop.split(","))
-    data = _read_resources(options, ("compute",), names)
     try:
         result = profiles.fit_profiles(
             *(data.table, data.column["compute"], data.sizes, data.y, resources.companions(data)),

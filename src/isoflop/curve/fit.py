@@ -11,7 +11,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from isoflop import __version__
-from isoflop.curve import bootstrap, coverage, frontier, new_run, points, predict, profile_likelihood, result
+from isoflop.curve import (
+    bootstrap,
+    coverage,
+    fixed,
+    frontier,
+    new_run,
+    points,
+    predict,
+    profile_likelihood,
+    result,
+)
 from isoflop.curve.forecast import average, rolling
 from isoflop.curve.law_names import OF_SEVERAL_RESOURCES, OLD_LAW_NAMES
 from isoflop.curve.laws import LAWS, Axes, FitOptions, Law, ReportedParameter
@@ -305,7 +315,8 @@ def fit_table(
     warnings = [*chosen.warnings, *unused, *_outliers(chosen)]
     if configs < FEW_CONFIGS:
         warnings.append(f"{configs} configurations, under {FEW_CONFIGS}: the intervals are rough")
-    carried = [LAWS[n] for n in method.laws if chosen.scales >= min(LAWS[n].free_parameters, 3)]
+    laws = fixed.laws([LAWS[name] for name in method.laws], method.fix, sample.observations, chance)
+    carried = [law for law in laws if chosen.scales >= min(law.free_parameters, 3)]
     too_large = [
         law.name for law in carried if law.free_parameters > 3 and chosen.scales < law.free_parameters + 2
     ]

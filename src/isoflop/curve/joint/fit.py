@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from isoflop.curve import bootstrap
+from isoflop.curve import bootstrap, fixed
 from isoflop.curve.joint import allocation, data_grid, predict, solve
 from isoflop.curve.joint import rows as joint_rows
 from isoflop.curve.joint.laws import JOINT_LAWS, JointLaw
@@ -172,7 +172,7 @@ def fit_joint(
     if at_compute is not None and not (at_compute > 0 and math.isfinite(at_compute)):
         raise ValueError(f"compute to allocate is {at_compute:g}: give it above 0")
     rows = joint_rows.select(table, resources, y, group=group, chance=chance, compute=compute)
-    level = None if chance is None else math.log(chance)
+    joint_law, level = fixed.joint(joint_law, fix, rows.y, None if chance is None else math.log(chance))
     solved = solve.solve(
         *(joint_law, rows, resources, y),
         resamples=resamples,

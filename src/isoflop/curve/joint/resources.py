@@ -15,7 +15,7 @@ from isoflop.curve.joint import data_grid, rows
 from isoflop.curve.joint.laws import JOINT_LAWS
 from isoflop.curve.laws import LAWS
 from isoflop.curve.result import Excluded
-from isoflop.table import aggregate, derived, external, formats, selection, target
+from isoflop.table import aggregate, derived, external, formats, grouping, selection, target
 from isoflop.table.external import CND, COUNTED, SWEEP
 
 ROLE = {"n": "parameters", "d": "data", "width": "width", "depth": "depth"}
@@ -40,6 +40,7 @@ class ResourceTable:
         y: column of the error or loss.
         warnings: about the table.
         excluded: rows that the table leaves out.
+        groups: values of the column by which the rows are to be divided, also those that no row has.
     """
 
     table: pd.DataFrame
@@ -48,6 +49,7 @@ class ResourceTable:
     y: str
     warnings: tuple[str, ...]
     excluded: tuple[Excluded, ...] = ()
+    groups: tuple[str, ...] = ()
 
     @property
     def chance(self) -> float | None:
@@ -97,6 +99,7 @@ def read_resources(
     chance: float | None = None,
     mixed: bool = False,
     where: str | None = None,
+    by: str | None = None,
 ) -> ResourceTable:
     """Return the runs of a sweep's folder, or of a file that external.read_runs can read.
 
@@ -110,6 +113,7 @@ def read_resources(
             `seed` is given without `group`.
         mixed: accept runs of several versions of the code.
         where: a condition (selection.where): only rows that meet it are read.
+        by: a column whose values, before `where`, are the groups.
 
     Raises:
         ValueError: a column is not named or is missing, and as aggregate.aggregate, external.read_runs and
@@ -141,19 +145,21 @@ def read_resources(
     if swept is not None:
         kept, of_where = selection.where(_with_chance(raw, y, chance), where)
         table, numbers = kept.reset_index(drop=True), tuple(range(1, len(kept) + 1))
-        runs = external.ExternalRuns(table, "", y, of_where, swept.excluded, str(path), numbers)
+        groups = grouping.values(raw, by) if by is not None else ()
+        runs = external.ExternalRuns(table, "", y, of_where, swept.excluded, str(path), numbers, groups)
     else:
         of_data = ("compute",) if "d" in needed and "d" not in column else ()
         fitted = tuple(column[name] for name in (*needed, *of_data) if name in column) + sizes
         together = ",".join(fitted) if seed is not None else None
         x = column.get("compute", fitted[0])
         runs = external.to_runs(
-            raw, path, x=x, y=y, group=group or together, seed=seed, chance=chance, where=where
+            raw, path, x=x, y=y, group=group or together, seed=seed, chance=chance, where=where, by=by
         )
     if not mixed:
         points.refuse_mixed(runs.table, "the resources")
     notes = (*runs.warnings, *warnings)
-    return _with_data(ResourceTable(runs.table, column, sizes, runs.y, notes, runs.excluded), needed)
+    read = ResourceTable(runs.table, column, sizes, runs.y, notes, runs.excluded, runs.groups)
+    return _with_data(read, needed)
 
 
 def _choose(

@@ -75,6 +75,7 @@ def fit_law(
     """
     log_y, v = np.log(rows.y)[None], rows.v(rows.x)
     form = law.form if level is not None or law.free_level is None else law.free_level
+    level = level if form.level is None else form.level
     problem = Problem(form, v, log_y, solver.log_error(log_y), newton=True)
     threshold = delta
     if threshold is None:
@@ -89,6 +90,8 @@ def fit_law(
     if len(weights) > 1:
         parts.append(solver.solve(problem, weights[1:], RESAMPLED, relaxed=True, level=level)[0])
     parameters = np.concatenate(parts)
+    if form.expand is not None:
+        parameters = form.expand(parameters)
     if form is law.free_level:
         parameters[:, 0] += forms.level_above(parameters[:, 1])
     residual = (log_y - law.log_predict(parameters[:1], v))[0]
