@@ -86,7 +86,7 @@ def add_grouping(parser: argparse.ArgumentParser) -> None:
 
 
 def _fit(options: argparse.Namespace) -> int:
-    from isoflop.cli.terminal import console, fit_table
+    from isoflop.cli.terminal import console, first_screen, fit_table
 
     if options.json:
         output.check_target(options.json)
@@ -108,7 +108,10 @@ def _fit(options: argparse.Namespace) -> int:
         fits = _fit_file(options)
     if options.json:
         return output.write_json(fits, options.json)
-    fit_table.show_all(fits)
+    if options.full:
+        fit_table.show_all(fits)
+    else:
+        first_screen.show(fits, every_note=options.notes)
     if options.save:
         console.OUT.print(f"{options.directory / 'fit.json'}", markup=False)
     return output.DONE

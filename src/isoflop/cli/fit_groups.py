@@ -15,7 +15,9 @@ def fit(options: argparse.Namespace, *, joint: bool) -> int:
     from isoflop.cli.terminal import group_table
 
     if options.save or options.draws:
-        raise ConfigError(f"--by does not take {'--save' if options.save else '--draws'}: of one group, say --where")
+        raise ConfigError(
+            f"--by does not take {'--save' if options.save else '--draws'}: of one group, say --where"
+        )
     result = _of_resources(options) if joint else _of_rows(options)
     if options.json:
         return output.write_json(result, options.json)
@@ -36,7 +38,9 @@ def _of_rows(options: argparse.Namespace) -> Any:
 
     def of_group(chosen: Any) -> Any:
         parts = {name: getattr(every, name)[chosen].reset_index(drop=True) for name in ("table", "checked")}
-        return rows.fit(options, method, dataclasses.replace(every, notes=(), excluded=(), dropped=(), **parts))
+        return rows.fit(
+            options, method, dataclasses.replace(every, notes=(), excluded=(), dropped=(), **parts)
+        )
 
     return groups.fit_each(
         *(every.table, options.by, every.groups, of_group),

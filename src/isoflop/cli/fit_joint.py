@@ -77,7 +77,7 @@ def fit(options: argparse.Namespace) -> int:
     if options.json:
         return output.write_json(result, options.json)
     table = joint_table if options.law is not None else isoflop_table
-    table.show(result, console.OUT)
+    table.show(result, console.OUT, every_note=options.full or options.notes)
     return output.DONE
 
 

@@ -219,7 +219,7 @@ def _above(said: str, level: float, y: Array, chance: float | None) -> float:
     """Return the level of small x, which must lie above every y (n,) and agree with a chance that is known."""
     largest = float(y.max())
     if chance is not None and level != chance:
-        raise ValueError(f"--fix {said}: e0 is the error of guessing, which is {chance:g} here: leave it out")
+        raise ValueError(f"--fix {said}: e0 is the error of guessing, {chance:g} here: leave it out")
     if not level > largest:
         raise ValueError(
             f"--fix {said}: outside its bounds, above {largest:.4g}, the largest y of the points"

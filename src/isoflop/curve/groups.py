@@ -75,7 +75,9 @@ def fit_each(
             unfitted.append(Excluded(f"{name} {value}", str(error)))
     if not groups:
         first = unfitted[0]
-        raise ValueError(f"--by {by}: none of {len(unfitted)} groups can be fitted: {first.run_id}: {first.reason}")
+        raise ValueError(
+            f"--by {by}: none of {len(unfitted)} groups can be fitted: {first.run_id}: {first.reason}"
+        )
     ids = table["run_id"].astype(str) if "run_id" in table else pd.Series(table.index.astype(str))
     without = [
         Excluded(run, f"{name} is unknown: it is in no group")

@@ -16,7 +16,7 @@ from isoflop.curve import energy_scatter
 from isoflop.curve.bootstrap import MIN_SCALES
 from isoflop.curve.observations import Observations
 from isoflop.curve.result import Excluded
-from isoflop.table import columns, derived, held_out, target
+from isoflop.table import categories, columns, derived, held_out, target
 from isoflop.table.columns import nearest
 from isoflop.table.grouping import distinct_scales
 
@@ -260,6 +260,7 @@ def _warnings(
         values = _values(rows, name)
         if len(values) > 1:
             warnings.append(f"mixed {plural}: {_shown(values)}")
+    warnings += categories.differing(rows, {*_MIXABLE})
     for name, hashes in versions_of_data(rows).items():
         shown = _shown(sorted({str(each)[:HASH_DIGITS] for each in hashes}))
         warnings.append(f"mixed data under the name {name}: split_sha256 {shown}")

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from isoflop.table import columns, derived, formats, grouping, selection, target, totals
+from isoflop.table import categories, columns, derived, formats, grouping, selection, target, totals
 from isoflop.table.grouping import ChosenColumns
 from isoflop.table.left_out import Excluded
 
@@ -260,7 +260,9 @@ def _table_of_runs(
     if chosen.seed is not None:
         columns_of_runs["seed"] = columns.if_numbers(raw[chosen.seed])
     warnings += grouping.ambiguities(raw, chosen, ids["config_id"])
-    return pd.DataFrame(columns_of_runs).reset_index(drop=True), warnings
+    table = pd.DataFrame(columns_of_runs).reset_index(drop=True)
+    warnings += categories.same_numbers(table, chosen.x, chosen.y, chosen.seed)
+    return table, warnings
 
 
 def _number_or_column(raw: pd.DataFrame, given: float | str, option: str) -> Array:

@@ -15,7 +15,7 @@ from isoflop.curve.joint import data_grid, rows
 from isoflop.curve.joint.laws import JOINT_LAWS
 from isoflop.curve.laws import LAWS
 from isoflop.curve.result import Excluded
-from isoflop.table import aggregate, derived, external, formats, grouping, selection, target
+from isoflop.table import aggregate, categories, derived, external, formats, grouping, selection, target
 from isoflop.table.external import CND, COUNTED, SWEEP
 
 ROLE = {"n": "parameters", "d": "data", "width": "width", "depth": "depth"}
@@ -157,7 +157,7 @@ def read_resources(
         )
     if not mixed:
         points.refuse_mixed(runs.table, "the resources")
-    notes = (*runs.warnings, *warnings)
+    notes = (*runs.warnings, *warnings, *categories.differing(runs.table, {by} if by is not None else ()))
     read = ResourceTable(runs.table, column, sizes, runs.y, notes, runs.excluded, runs.groups)
     return _with_data(read, needed)
 
