@@ -156,11 +156,13 @@ def fit_sweep(options: argparse.Namespace) -> tuple[Any, Any]:
     """
     from isoflop.table import aggregate
 
-    method = rows.method_of(options)
+    method, kept = _method(options)
     runs = aggregate.aggregate(options.directory)
     chosen = rows.of_sweep(options, runs, custom=_is_custom(options))
     fits = rows.fit(options, method, chosen)
     fits = dataclasses.replace(fits, notes=_notes(options.directory, chosen.checked, fits))
+    if kept is not None:
+        kept.write(Path(options.draws))
     return (dataclasses.replace(runs, rows=chosen.table) if options.where else runs), fits
 
 
@@ -179,11 +181,19 @@ def _is_custom(options: argparse.Namespace) -> bool:
     return any(getattr(options, name, None) not in (None, False) for name in names)
 
 
+def _method(options: argparse.Namespace) -> tuple[Any, Any]:
+    """Return the method, and what keeps the draws of --draws, None without it."""
+    method, kept = rows.method_of(options), rows.kept_draws(options)
+    return (method if kept is None else dataclasses.replace(method, keep=kept.add)), kept
+
+
 def _fit_file(options: argparse.Namespace) -> Any:
     """Return the fits of a table of the user's own, with what was said of the table."""
-    method = rows.method_of(options)  # refuse bad options before a long file is read
+    method, kept = _method(options)  # refuse bad options before a long file is read
     own = rows.of_file(options)
     fits = rows.fit(options, method, own)
+    if kept is not None:
+        kept.write(Path(options.draws))
     return dataclasses.replace(fits, notes=_notes(options.directory, own.checked, fits))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from isoflop.cli import exclusion, output, rows
@@ -59,6 +60,7 @@ def _check_options(options: argparse.Namespace) -> None:
     reasons = dict.fromkeys(_OF_ONE_RESOURCE, "it is of laws in one resource")
     reasons |= dict.fromkeys(("x", *foreign), f"it takes {taken} and --y")
     if options.isoflop is not None:
+        reasons |= dict.fromkeys(("fix", "draws"), "it is of laws")
         reasons["hold_out"] = "profiles predict nothing beyond their budgets"
     for name, reason in reasons.items():
         if getattr(options, name) not in (None, False):
@@ -121,6 +123,7 @@ def _fit_law(options: argparse.Namespace, data: Any) -> Any:
 
     needed = resources.options_of(options.law)
     held_out = None
+    kept = rows.kept_draws(options)
     if options.hold_out is not None:
         data, held_out = data.split(options.hold_out)
     result = joint.fit_joint(
@@ -131,7 +134,10 @@ def _fit_law(options: argparse.Namespace, data: Any) -> Any:
         held_out=held_out,
         confidence=rows.level(options),
         fix=rows.fixed(options),
+        keep=kept.add_joint if kept is not None else None,
     )
+    if kept is not None:
+        kept.write(Path(options.draws))
     if held_out is not None and result.held_out is None:
         raise ConfigError(f"--hold-out {options.hold_out}: no row held out has its resources and y above 0")
     return results.with_notes(result, data.warnings, data.excluded)

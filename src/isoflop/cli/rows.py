@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from isoflop.cli import exclusion, output
@@ -128,6 +129,19 @@ def method_of(options: argparse.Namespace) -> Any:
     )
     method.check()
     return method
+
+
+def kept_draws(options: argparse.Namespace) -> Any:
+    """Return what collects the draws of --draws, None without it. Raises ConfigError for a file of no use."""
+    from isoflop.curve import draws
+
+    if getattr(options, "draws", None) is None:
+        return None
+    try:
+        draws.check(Path(options.draws))
+    except ValueError as error:
+        raise ConfigError(f"--draws {error}") from None
+    return draws.Draws()
 
 
 def level(options: argparse.Namespace) -> float:

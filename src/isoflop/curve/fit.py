@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +58,29 @@ X_UNITS = {
 
 
 @dataclasses.dataclass(frozen=True)
+class FittedLaw:
+    """A law fitted to the runs of one pair of axes.
+
+    Attributes:
+        x, y: names of the axes.
+        law: name of the law.
+        parameters: as they are reported, each with its draws (1 + r,), the sample's first.
+        run_ids: of the runs with y above 0 that the law is fitted to.
+        x_of_runs, y_of_runs: their values (n,).
+        fitted: y of the law there (n,).
+    """
+
+    x: str
+    y: str
+    law: str
+    parameters: tuple[ReportedParameter, ...]
+    run_ids: tuple[str, ...]
+    x_of_runs: Array
+    y_of_runs: Array
+    fitted: Array
+
+
+@dataclasses.dataclass(frozen=True)
 class Method:
     """How a table is fitted.
 
@@ -77,6 +100,7 @@ class Method:
         forecast: average the laws too.
         beyond: bands end at this many times the largest x.
         left_out: runs that are not fitted, each with its reason, such as those of undertrained shapes.
+        keep: is given every law that is fitted, with its resamples (draws.Draws), None to keep nothing.
     """
 
     laws: tuple[str, ...] = tuple(LAWS)
@@ -93,6 +117,7 @@ class Method:
     forecast: bool = True
     beyond: float = predict.BAND_BEYOND
     left_out: tuple[Excluded, ...] = ()
+    keep: Callable[[FittedLaw], None] | None = None
 
     def check(self) -> None:
         """Raise ValueError, saying what to change, where a setting makes no sense."""
@@ -161,7 +186,15 @@ def _extrapolation(
     return rolling.horizons(where.ahead, errors), rolling.score(where.ahead, errors)
 
 
-def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: FitOptions) -> LawFit:
+def _fit_law(
+    law: Law,
+    chosen: Points,
+    sample: Sample,
+    axes: Axes,
+    options: FitOptions,
+    names: tuple[str, str],
+    keep: Callable[[FittedLaw], None] | None,
+) -> LawFit:
     """Fit one law to the sample and its resamples.
 
     Args:
@@ -170,6 +203,8 @@ def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: FitO
         sample: their resamples.
         axes: x_max and units for the reported parameters.
         options: how the robust laws are fitted.
+        names: of x and y.
+        keep: as in Method.
     """
     configs, free = sample.units, law.free_parameters
     observed = sample.runs.positive if law.over_runs else sample.observations
@@ -178,6 +213,9 @@ def _fit_law(law: Law, chosen: Points, sample: Sample, axes: Axes, options: FitO
     runs, used = sample.runs.positive, sample.used
     fitted = law.predict(parameters[:1], np.log(runs.x / observed.x.max()))[0]
     reported = law.describe(parameters, axes)
+    if keep is not None:
+        ids = np.array(chosen.run_ids, dtype=object)[chosen.runs.y > 0][used]
+        keep(FittedLaw(*names, law.name, reported, tuple(ids), runs.x[used], runs.y[used], fitted[used]))
     alpha, no_alpha = _alpha(law, reported, configs, sample.level)
     horizons, score = _extrapolation(law, chosen.means, options)
     residual = np.log(runs.y[used] / fitted[used])
@@ -344,7 +382,9 @@ def fit_table(
             r for r, c in zip(chosen.run_ids, chosen.mean_of, strict=True) if int(c) in efficient
         ),
         fits=tuple(
-            _fit_law(law, chosen, sample, axes, options) for law in carried if law.name not in too_large
+            _fit_law(law, chosen, sample, axes, options, (x, y), method.keep)
+            for law in carried
+            if law.name not in too_large
         ),
         forecast=forecast,
         forecast_reason=no_forecast,

@@ -133,7 +133,8 @@ class Forecast:
 class HeldOut:
     """Held-out runs, and the prediction that was made without them under rules fixed beforehand.
 
-    `law` predicted: table.held_out.FORECAST, the average of the laws, or a joint law by its name.
+    `law` predicted: table.held_out.FORECAST, the average of the laws, or a law by its name: a joint law, or on
+    the frontier one of `fits`.
     """
 
     expression: str
@@ -186,6 +187,11 @@ class FitReport:
     resampling: Literal["configurations", "wild"]
     bootstrap_seed: int
     level: float = 0.95
+
+    @property
+    def percent(self) -> str:
+        """The level of its intervals, such as 95%."""
+        return f"{100 * self.level:g}%"
 
 
 @dataclasses.dataclass(frozen=True)

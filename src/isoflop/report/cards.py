@@ -50,7 +50,7 @@ def _forecast_card(report: FitReport, support: FloorSupport | None) -> Card | No
     band = report.forecast.band
     ratio = band.x[-1] / report.x_max
     quantity = target.quantity(report.y)
-    bounds = f"95% {bare(band.low[-1], quantity, 2)} to {bare(band.high[-1], quantity, 2)}; "
+    bounds = f"{report.percent} {bare(band.low[-1], quantity, 2)} to {bare(band.high[-1], quantity, 2)}; "
     tested = report.forecast.tested_ratio
     note = "untested" if tested is None or tested < ratio else f"tested to {compact(tested, 3)}×"
     return Card(
@@ -65,10 +65,12 @@ def _of_compute(report: FitReport, support: FloorSupport | None) -> list[Card]:
     cards, all_points, noun = [], _of_all_points(support), target.quantity(report.y).noun
     plain, b = costs.law(report, "power_law_ols"), costs.exponent(report)
     if plain is not None and b is not None:
-        note = f"95% {interval(b.interval)}; {noun} ∝ compute to the −b{all_points}"
+        note = f"{report.percent} {interval(b.interval)}; {noun} ∝ compute to the −b{all_points}"
         cards.append(Card("Exponent b", number(b.value), note))
         if plain.paper_alpha is not None:
-            note = f"95% {interval(plain.paper_alpha.interval)}; per training compute{all_points}"
+            note = (
+                f"{report.percent} {interval(plain.paper_alpha.interval)}; per training compute{all_points}"
+            )
             cards.append(Card("alpha = 1/b", number(plain.paper_alpha.value), note))
         cards.append(_halving_card(report, support))
     return cards

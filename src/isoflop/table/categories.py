@@ -91,19 +91,18 @@ def same_numbers(table: pd.DataFrame, x: str, y: str, seed: str | None) -> tuple
         again &= table.loc[usable, y].map(_digits) >= FINE
     if not again.any():
         return ()
-    ids_of, same = (
-        table.loc[usable, "run_id"].tolist(),
-        key.groupby(of_numbers, dropna=False, sort=False).ngroup(),
-    )
+    runs = table.loc[usable, "run_id"]
+    same = key.groupby(of_numbers, dropna=False, sort=False).ngroup()
     earliest: dict[int, str] = {}
     pairs = [
         f"{run} and {earliest[group]}"
-        for run, group, repeats in zip(ids_of, same.tolist(), again.tolist(), strict=True)
+        for run, group, repeats in zip(runs, same.tolist(), again.tolist(), strict=True)
         if earliest.setdefault(group, run) != run and repeats
     ]
     more = f" and {len(pairs) - MOST_NAMED} more" if len(pairs) > MOST_NAMED else ""
     return (
-        f"{len(pairs)} rows hold the numbers of another under other labels ({', '.join(map(str, words[:2]))}): "
+        f"{len(pairs)} rows hold the numbers of another under other labels "
+        f"({', '.join(map(str, words[:2]))}): "
         f"{', '.join(pairs[:MOST_NAMED])}{more}: if that is one measurement, leave one out, or intervals are "
         "too narrow",
     )

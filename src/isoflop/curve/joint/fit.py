@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -142,6 +142,7 @@ def fit_joint(
     held_out: pd.DataFrame | None = None,
     confidence: float = bootstrap.CONFIDENCE,
     fix: Sequence[tuple[str, float]] = (),
+    keep: Callable[[Solved], None] | None = None,
 ) -> JointFit:
     """Fit a law in several resources to y, with intervals over resampled configurations.
 
@@ -162,6 +163,7 @@ def fit_joint(
         held_out: rows with the same columns that the fit is judged on.
         confidence: level of the intervals.
         fix: (name, value) of parameters that are held (fixed.joint).
+        keep: is given the solved law with its resamples (draws.Draws).
 
     Raises:
         ValueError: an unknown law, a missing column, or rows that cannot determine the law.
@@ -181,6 +183,8 @@ def fit_joint(
         level=level,
         confidence=confidence,
     )
+    if keep is not None:
+        keep(solved)
     held = None if held_out is None else joint_rows.select(held_out, resources, y)
     return report(solved, compute=compute, at_compute=at_compute, held=held)
 
