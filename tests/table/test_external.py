@@ -545,6 +545,9 @@ def test_gemstones_rows_of_one_run_belong_together():
 
 def test_the_language_benchmarks_repeated_rows_are_counted():
     runs = external.read_runs(shared("benchmark.lang.csv"), x="Seen Examples", y="Loss", group="Task,Model")
-    (warning,) = runs.warnings
+    warning, same = runs.warnings
+    assert same.startswith(
+        "1 row holds the numbers of another under other labels (Domain, Task): row 530 and row 54"
+    )
     assert warning.startswith("687 of 1399 rows repeat an earlier one")
     assert runs.table["config_id"].nunique() == 20

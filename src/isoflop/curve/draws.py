@@ -14,6 +14,7 @@ One value a row, with the columns
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,8 @@ def check(path: Path) -> None:
         raise ValueError(f"{path}: give a file that ends in .csv or .parquet")
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise ValueError(f"{path}: give a file in a folder that exists")
-    if path.suffix.lower() == ".parquet":
-        try:
-            import pyarrow  # noqa: F401
-        except ImportError:
-            raise ValueError(
-                f"{path}: writing Parquet needs pyarrow: pip install 'isoflop[parquet]'"
-            ) from None
+    if path.suffix.lower() == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise ValueError(f"{path}: writing Parquet needs pyarrow: pip install 'isoflop[parquet]'")
 
 
 @dataclasses.dataclass

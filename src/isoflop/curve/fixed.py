@@ -216,7 +216,7 @@ def _below(said: str, floor: float, y: Array) -> float:
 
 
 def _above(said: str, level: float, y: Array, chance: float | None) -> float:
-    """Return the level of small x, which must lie above every y (n,) and be the chance where that is known."""
+    """Return the level of small x, above every y (n,), and equal to the chance where that is known."""
     largest = float(y.max())
     if chance is not None and level != chance:
         raise ValueError(f"--fix {said}: e0 is the error of guessing, {chance:g} here: leave it out")

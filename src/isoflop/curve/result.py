@@ -133,8 +133,8 @@ class Forecast:
 class HeldOut:
     """Held-out runs, and the prediction that was made without them under rules fixed beforehand.
 
-    `law` predicted: table.held_out.FORECAST, the average of the laws, or a law by its name: a joint law, or on
-    the frontier one of `fits`.
+    `law` predicted: table.held_out.FORECAST, the average of the laws, or a law by its name: a joint law, or
+    on the frontier one of `fits`.
     """
 
     expression: str

@@ -100,8 +100,9 @@ def same_numbers(table: pd.DataFrame, x: str, y: str, seed: str | None) -> tuple
         if earliest.setdefault(group, run) != run and repeats
     ]
     more = f" and {len(pairs) - MOST_NAMED} more" if len(pairs) > MOST_NAMED else ""
+    hold = "row holds" if len(pairs) == 1 else "rows hold"
     return (
-        f"{len(pairs)} rows hold the numbers of another under other labels "
+        f"{len(pairs)} {hold} the numbers of another under other labels "
         f"({', '.join(map(str, words[:2]))}): "
         f"{', '.join(pairs[:MOST_NAMED])}{more}: if that is one measurement, leave one out, or intervals are "
         "too narrow",

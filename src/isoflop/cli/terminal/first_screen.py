@@ -97,8 +97,8 @@ def _others(reports: Sequence[FitReport]) -> list[str]:
 def _held_out(held: HeldOut) -> str:
     runs = plural(held.runs, "run")
     return (
-        f"held out ({held.law}), {held.expression}: {runs} up to {held.largest_ratio:.3g} times the largest x; "
-        f"off by {fit_table.factor(held.log_rmse)}; {held.inside_new_run_interval} of {held.runs} inside"
+        f"held out ({held.law}), {held.expression}: {runs} up to {held.largest_ratio:.3g} times the largest "
+        f"x; off by {fit_table.factor(held.log_rmse)}; {held.inside_new_run_interval} of {held.runs} inside"
     )
 
 

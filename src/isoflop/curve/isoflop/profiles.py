@@ -73,7 +73,7 @@ def _fit(design: Design, weights: Array, sizes: int, level: float) -> _FittedPar
     return _FittedParabolas(coefficient, slope, vertex, np.concatenate(parts, axis=-1), level)
 
 
-def _interval(draws: Array, configs: int, free: int, level: float) -> Interval:
+def _interval(draws: Array, configs: int, free: int, level: float = bootstrap.CONFIDENCE) -> Interval:
     """Return the interval of resamples' values (r,), unknown unless nearly all have one."""
     known = draws[np.isfinite(draws)]
     if len(known) < max(1.0, (1 - FLAT_SHARE) * len(draws)) or not bootstrap.enough_configs(configs, free):
@@ -82,7 +82,9 @@ def _interval(draws: Array, configs: int, free: int, level: float) -> Interval:
     return Interval(float(low), float(high))
 
 
-def _estimate(name: str, unit: str, draws: Array, configs: int, free: int, level: float) -> Estimate:
+def _estimate(
+    name: str, unit: str, draws: Array, configs: int, free: int, level: float = bootstrap.CONFIDENCE
+) -> Estimate:
     """Return exp of ln values with its interval.
 
     Args:

@@ -123,9 +123,9 @@ def _residual_drawing(points: ChartPoints, fit_curves: Curves, rows: pd.DataFram
     title, what, curve = "Residuals", view.y_title.split(" (")[0].lower(), fit_curves.main.name.lower()
     caption = (
         f"Each run's {what} divided by the {curve} at its x: 1 is a run on the curve. Root mean square: a "
-        f"factor of {number(typical)}. Of {len(y):,} runs {inside:,} lie in the {fit_curves.percent} band of a new run; these "
-        "runs made the curve, so this is no test of it. A trend, or widths that lie on one side, would show "
-        "that one curve does not describe all shapes."
+        f"factor of {number(typical)}. Of {len(y):,} runs {inside:,} lie in the {fit_curves.percent} band of "
+        "a new run; these runs made the curve, so this is no test of it. A trend, or widths that lie on one "
+        "side, would show that one curve does not describe all shapes."
     )
     ends = f"{number(np.exp(off.min()))} to {number(np.exp(off.max()))}"
     alt = f"{title} against {view.x_title}: ratios from {ends}."

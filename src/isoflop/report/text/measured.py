@@ -50,8 +50,8 @@ def no_fall(report: FitReport) -> tuple[str, str] | None:
     if b.interval.high is not None and b.interval.high < 0:
         return (
             f"{noun} rises with compute in this sweep.",
-            f"The whole {report.percent} interval of the exponent lies below 0: runs with more compute did worse, "
-            "so they cannot price an improvement.",
+            f"The whole {report.percent} interval of the exponent lies below 0: runs with more compute did "
+            "worse, so they cannot price an improvement.",
         )
     if b.value <= 0 or b.interval.low is None or b.interval.low <= 0:
         return (
@@ -119,9 +119,9 @@ def held_out(report: FitReport) -> str:
     if held is None:
         return ""
     was = "was" if held.runs == 1 else "were"
-    by, digits = {
-        FORECAST: ("the forecast, made without", 3),
-    }.get(held.law, ("the joint law, fitted without", 4))
+    by, digits = (
+        ("the forecast, made without", 3) if held.law == FORECAST else ("the joint law, fitted without", 4)
+    )
     return (
         f"Held out {was} {plural(held.runs, 'run')} ({held.expression}), up to "
         f"{number(held.largest_ratio, 2)} times the largest run that was fitted; {by} "

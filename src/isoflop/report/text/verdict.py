@@ -94,25 +94,25 @@ def _answer(
     plain = costs.law(report, "power_law_ols")
     alpha = plain.paper_alpha if plain else None
     low, high = (alpha.interval.low, alpha.interval.high) if alpha else (None, None)
+    best = f"{LEAST_ALPHA:g}, the paper's theoretical best case"
     if low is not None and low >= LEAST_ALPHA:
         return (
             "agrees",
             "Agrees, within the range measured: error falls as a small power of training compute.",
-            f"The whole {report.percent} interval of alpha lies above {LEAST_ALPHA:g}, the paper's theoretical "
-            "best case.",
+            f"The whole {report.percent} interval of alpha lies above {best}.",
         )
     if high is not None and high < LEAST_ALPHA:
         return (
             "disagrees",
             "Disagrees, within the range measured: error falls faster than the paper's best case.",
-            f"The whole {report.percent} interval of alpha lies below {LEAST_ALPHA:g}. The paper's limit is of "
-            "root mean square error, for ever larger models and data; classification error over a short stretch of "
-            "small models can be steeper, so this says nothing of others.",
+            f"The whole {report.percent} interval of alpha lies below {LEAST_ALPHA:g}. The paper's limit is "
+            "of root mean square error, for ever larger models and data; classification error over a short "
+            "stretch of small models can be steeper, so this says nothing of others.",
         )
     return (
         "cannot be told",
         "Cannot be told: error falls with compute, but how steeply is too uncertain to compare.",
-        f"The {report.percent} interval of alpha includes {LEAST_ALPHA:g}, the paper's theoretical best case.",
+        f"The {report.percent} interval of alpha includes {best}.",
     )
 
 
