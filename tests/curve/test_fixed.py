@@ -13,7 +13,6 @@ from isoflop.curve.joint.fit import fit_joint
 from isoflop.curve.joint.laws import JOINT_LAWS
 from isoflop.curve.laws import LAWS, PLAIN
 from isoflop.curve.observations import Observations
-from isoflop.curve.result import Interval
 
 X = np.geomspace(1.0, 1e4, 14)
 GENERATOR = np.random.default_rng(3)
@@ -64,7 +63,8 @@ def test_reported_parameters_are_the_values_held_and_the_rest_is_fitted(name, fi
     parameters = {each.name: each for each in law.parameters}
     for parameter, value in fix:
         assert parameters[parameter].value == value
-        assert parameters[parameter].interval == Interval(value, value)
+        ends = dataclasses.astuple(parameters[parameter].interval)
+        assert ends == pytest.approx((value, value), rel=1e-12)
     assert law.log10_rmse < 0.06
     assert "held: " in law.formula
     assert not any(warning.startswith("floor not identified") for warning in law.warnings)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isoflop.curve.forms import Form
+from isoflop.curve.joint import forms
 from isoflop.curve.joint.laws import JointLaw
 from isoflop.curve.laws import Axes, Ends, FitOptions, Law, ReportedParameter, fit_form
 from isoflop.curve.observations import Observations
@@ -331,9 +332,22 @@ def restrict(
 
 @dataclasses.dataclass(frozen=True)
 class FixedJointLaw(JointLaw):
-    """A law in several resources with parameters held: `held` are their names."""
+    """A law in several resources with parameters held.
+
+    Attributes:
+        held: their names.
+        whole: the form with all coordinates, those of the parameters that a fit returns.
+    """
 
     held: tuple[str, ...] = ()
+    whole: Form = forms.CHINCHILLA
+
+    def log_predict(self, parameters: Array, v: Array) -> Array:
+        """Return ln y (r, m) as JointLaw does, from all coordinates."""
+        return dataclasses.replace(self, form=self.whole)._log_predict(parameters, v)
+
+    def _log_predict(self, parameters: Array, v: Array) -> Array:
+        return super().log_predict(parameters, v)
 
     def warn(self, parameters: Array, outside: float) -> list[str]:
         """Return the warnings but those about parameters that are held."""
@@ -380,4 +394,4 @@ def joint(law: JointLaw, fix: Fix, y: Array, log_level: float | None) -> tuple[J
     if law.free_level is not None:
         fields["free_level"] = restrict(law.free_level, held, None)
     fields["formula"] = f"{law.formula}, held: {_said(fix)}"
-    return FixedJointLaw(**fields, held=tuple(name for name, _ in fix)), log_level
+    return FixedJointLaw(**fields, held=tuple(name for name, _ in fix), whole=law.form), log_level
