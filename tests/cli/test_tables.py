@@ -22,7 +22,7 @@ EXPONENT = {"c4": 0.12, "pile": 0.2}
 @pytest.fixture
 def table(tmp_path: Path) -> str:
     """Two data sets with exponents of their own, two seeds a size, one outlier, and one unknown data set."""
-    rows = []
+    rows: list[tuple[object, ...]] = []
     noise = np.random.default_rng(0).standard_normal(100)
     for data, b in EXPONENT.items():
         for i, params in enumerate(np.geomspace(1e6, 1e9, 10)):
@@ -66,7 +66,8 @@ def test_where_and_expressions_fit_one_part_of_a_table(table: str, fitted: Calla
         0.9 * EXPONENT["c4"], rel=0.05
     )  # C grows by 10^(2/3) a step
     assert report["warnings"][0] == (
-        "--where `data set` == 'c4' and not outlier: 19 of 41 rows; 1 without a value that decides are left out"
+        "--where `data set` == 'c4' and not outlier: 19 of 41 rows; "
+        "1 without a value that decides are left out"
     )
 
 

@@ -368,6 +368,8 @@ def fit_table(
         if method.forecast
         else (None, "made for the first pair of axes, or for the pair that --x and --y name")
     )
+    if method.fix and forecast is not None:
+        warnings.append("--fix holds parameters of the laws: the forecast averages laws that are free of it")
     return FitReport(
         x=x,
         y=y,

@@ -36,6 +36,11 @@ def resolve(table: pd.DataFrame, text: str, option: str) -> tuple[pd.DataFrame, 
     return table.assign(**{f"{name}_reason": _reasons(parsed, table, values)}), name
 
 
+def calculates(table: pd.DataFrame, text: str) -> bool:
+    """Return whether a text is an expression and no column's name."""
+    return bool(_CALCULATES.search(text)) and text not in table
+
+
 def stand_in(table: pd.DataFrame, text: str, option: str) -> str:
     """Return a column of the table itself: that called `text`, or the first that the expression reads.
 
