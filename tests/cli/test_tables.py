@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from isoflop.cli import main, output
-from isoflop.cli.terminal import console, notes
+from isoflop.cli.terminal import console
 
 FEW = ("--resamples", "100", "--laws", "power_law,power_law_floor")
 EXPONENT = {"c4": 0.12, "pile": 0.2}
@@ -153,18 +153,6 @@ def test_the_first_screen_has_24_lines_of_80_columns(
     assert any(line.startswith("note: rows differ in data set (c4 20, pile 20)") for line in lines)
     assert any(line.startswith("--notes: ") for line in lines)
     assert lines[-1].startswith("check: ")
-
-
-def test_all_notes_and_no_more_than_five(table: str, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["fit", table, *AXES, "--resamples", "100"]
-    shown = []
-    for more in ((), ("--notes",)):
-        assert main.main([*command, *more]) == output.DONE
-        text = capsys.readouterr().out
-        shown.append([line for line in text.splitlines() if line.startswith("note: ")])
-    few, every = shown
-    assert len(few) <= notes.MOST < len(every)
-    assert len(set(every)) == len(every)
 
 
 @pytest.mark.parametrize(

@@ -112,12 +112,18 @@ def read_models_csv(path: Path, columns: Columns) -> Models:
 
 def _with_calculated(rows: pd.DataFrame, columns: Columns) -> tuple[pd.DataFrame, Columns, frozenset[str]]:
     """Return the rows with the columns that expressions calculate, these columns, and which they are."""
-    calculated = {}
-    for role in ("error", "compute", "parameters"):
-        text = getattr(columns, role)
+    named = {"error": columns.error, "compute": columns.compute, "parameters": columns.parameters}
+    calculated: dict[str, str] = {}
+    for role, text in named.items():
         if text is not None and derived.calculates(rows, text):
             rows, calculated[role] = derived.resolve(rows, text, role)
-    return rows, dataclasses.replace(columns, **calculated), frozenset(calculated)
+    columns = dataclasses.replace(
+        columns,
+        error=calculated.get("error", columns.error),
+        compute=calculated.get("compute", columns.compute),
+        parameters=calculated.get("parameters", columns.parameters),
+    )
+    return rows, columns, frozenset(calculated)
 
 
 def _chosen(columns: Columns) -> list[str]:
