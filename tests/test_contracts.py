@@ -29,6 +29,7 @@ PLANTED = {
     "fvcore": ("meter/flops/twin.py", "import fvcore.nn"),
     "nvml": ("meter/energy/sampler.py", "import pynvml"),
     "figures": ("table/aggregate.py", "import matplotlib"),
+    "trainers": ("runner/run.py", "import lightning"),
     "trackers": ("runner/run.py", "import wandb"),
 }
 

@@ -47,6 +47,8 @@ STORED = {
     "src/isoflop/report/wandb/upload.py": "a field of the record",
     "src/isoflop/runner/assemble.py": "a field of the record",
     "src/isoflop/runner/provenance.py": "a field of the record",
+    "src/isoflop/runner/recorder/record_of.py": "a field of the record",
+    "src/isoflop/sweep/recorded.py": "a field of the record",
     "src/isoflop/sweep/slurm/submission.py": "keys of DIR/slurm/*.json",
     "src/isoflop/sweep/step_costs.py": "a field of the record",
     "src/isoflop/table/rate_search.py": "a field of the record",

@@ -42,6 +42,20 @@ def test_a_bound_is_broken_only_by_a_whole_interval(estimate, verdict):
     assert claims.against_ceiling(0.25, estimate) == verdict
 
 
+def test_a_rejected_exponent_does_not_stand_alone():
+    straight = _published(9)
+    claim = next(c for c in claims.judge(claims.Results(published=straight)).claims if "9th root" in c.claim)
+    assert straight.exponents[0].lack_of_fit is not None
+    assert "rejected" not in claim.found
+    bent = _published(9, bend=0.05)
+    seen = bent.exponents[0].lack_of_fit
+    assert seen.rejected
+    assert seen.exponent_low > seen.exponent_high
+    assert bent.exponents[1].lack_of_fit is None
+    claim = next(c for c in claims.judge(claims.Results(published=bent)).claims if "9th root" in c.claim)
+    assert "that line is rejected: the exponent is" in claim.found
+
+
 def test_without_results_nothing_is_judged_and_the_command_is_named():
     result = claims.judge(claims.Results())
     assert result.untested == len(result.claims) == 11
@@ -51,10 +65,11 @@ def test_without_results_nothing_is_judged_and_the_command_is_named():
         assert f"isoflop paper {part}" in named
 
 
-def _published(alpha):
+def _published(alpha, bend=0.0):
     draw = np.random.default_rng(0)
     compute = np.geomspace(0.1, 100, 80)
     error = 0.3 * compute ** (-1 / alpha) * np.exp(0.02 * draw.standard_normal(80))
+    error = error * np.exp(bend * (np.log(compute) - 1) ** 2 / 5)
     n = len(error)
     models = Models(
         source="made up",

@@ -33,7 +33,7 @@ def test_the_section_shows_faults_in_full_folds_notes_and_says_what_was_not_chec
     assert all(line.sentence.endswith(".") and line.what_to_do.endswith(".") for line in panel.lines)
     assert all(line.severity == "note" for line in panel.notes)
     assert ("Thermal drift", "needs examples_seen") in panel.not_checked
-    assert panel.headline.startswith("11 checks: 1 fault")
+    assert panel.headline.startswith("12 checks: 1 fault")
 
 
 @pytest.mark.slow

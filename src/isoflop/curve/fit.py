@@ -25,6 +25,7 @@ from isoflop.curve import (
 from isoflop.curve.forecast import average, rolling
 from isoflop.curve.law_names import OF_SEVERAL_RESOURCES, OLD_LAW_NAMES
 from isoflop.curve.laws import LAWS, Axes, FitOptions, Law, ReportedParameter
+from isoflop.curve.misfit import lack_of_fit, unexplained
 from isoflop.curve.observations import Observations
 from isoflop.curve.points import Points
 from isoflop.curve.predict import Sample
@@ -194,8 +195,8 @@ def _fit_law(
     options: FitOptions,
     names: tuple[str, str],
     keep: Callable[[FittedLaw], None] | None,
-) -> LawFit:
-    """Fit one law to the sample and its resamples.
+) -> tuple[LawFit, Array]:
+    """Fit one law to the sample and its resamples; return it with its parameters (1 + r, p).
 
     Args:
         law: the law.
@@ -221,7 +222,13 @@ def _fit_law(
     residual = np.log(runs.y[used] / fitted[used])
     trials = None if runs.trials is None else runs.trials[used]
     scatter = new_run.about(runs.log_y[used], np.log(fitted[used]), trials, free)
-    return LawFit(
+    band = predict.band(law, parameters, observed.x, scatter, sample)
+    misfit, untested = lack_of_fit.lack_of_fit(
+        *(law, parameters, unexplained.means_of(chosen, sample), options),
+        within=lack_of_fit.within(band, float(observed.x.max())),
+        seed=sample.seed,
+    )
+    fit = LawFit(
         law=law.name,
         formula=law.formula,
         source=law.source,
@@ -236,7 +243,7 @@ def _fit_law(
         r_squared=_r_squared(law.scale(runs.y[used]), law.scale(fitted[used])),
         r_squared_of=law.scale_name,
         log10_rmse=float(np.sqrt(np.mean((residual / math.log(10)) ** 2))),
-        band=predict.band(law, parameters, observed.x, scatter, sample),
+        band=band,
         horizons=horizons,
         extrapolation_log_rmse=score,
         warnings=(
@@ -248,7 +255,10 @@ def _fit_law(
                 else ()
             ),
         ),
+        lack_of_fit=misfit,
+        lack_of_fit_reason=untested,
     )
+    return fit, parameters
 
 
 def _r_squared(values: Array, fitted: Array) -> float:
@@ -370,6 +380,12 @@ def fit_table(
     )
     if method.fix and forecast is not None:
         warnings.append("--fix holds parameters of the laws: the forecast averages laws that are free of it")
+    fitted = [
+        _fit_law(law, chosen, sample, axes, options, (x, y), method.keep)
+        for law in carried
+        if law.name not in too_large
+    ]
+    of_rows = unexplained.unexplained(table, chosen, x, y, options)
     return FitReport(
         x=x,
         y=y,
@@ -383,20 +399,19 @@ def fit_table(
         frontier_run_ids=tuple(
             r for r, c in zip(chosen.run_ids, chosen.mean_of, strict=True) if int(c) in efficient
         ),
-        fits=tuple(
-            _fit_law(law, chosen, sample, axes, options, (x, y), method.keep)
-            for law in carried
-            if law.name not in too_large
-        ),
+        fits=tuple(fit for fit, _ in fitted),
         forecast=forecast,
         forecast_reason=no_forecast,
         held_out=None,
         excluded=chosen.excluded,
-        warnings=tuple(warnings),
+        warnings=(*warnings, *unexplained.warnings(of_rows, y)),
         resamples=method.resamples,
         resampling="wild" if method.wild else "configurations",
         bootstrap_seed=method.seed,
         level=method.level,
+        local_exponent=unexplained.exponent_at_end(fitted, forecast, sample.units),
+        late=of_rows.late,
+        determination=of_rows.determination,
     )
 
 

@@ -61,7 +61,10 @@ class Observations:
     @property
     def positive(self) -> Observations:
         """The points with y above 0, which have a logarithm."""
-        keep = self.y > 0
+        return self.take(self.y > 0)
+
+    def take(self, keep: npt.NDArray[np.bool_]) -> Observations:
+        """Return the points that `keep` (n,) marks."""
         trials = None if self.trials is None else self.trials[keep]
         kept = (self.x[keep], self.y[keep], self.config[keep], self.repeats[keep])
         return Observations(*kept, trials, self.seed_variance)

@@ -64,6 +64,94 @@ class HorizonError:
 
 
 @dataclasses.dataclass(frozen=True)
+class LackOfFit:
+    """Whether the points bend away from a law by more than configurations scatter (misfit/lack_of_fit.py).
+
+    Attributes:
+        method: what the bend is compared with: the scatter between configurations (Student's t), the same
+            with its distribution from sign flips of configurations (wild bootstrap), or, where there are too
+            few configurations for either, the runs of the residuals' signs and rolling extrapolation.
+        p_value: of that test.
+        runs_p, rolling_p: of the runs of signs alone, and of the errors of one-step rolling extrapolation
+            alone (Harvey and Collier 1977); None where there are too few points.
+        exponent_low, exponent_high: -d ln y / d ln x of the bent curve over the lowest and the highest third
+            of the range of ln x.
+        factor_at_10x: y at ten times the largest x if it goes on as it ends, over that of the law.
+        rejected: p_value is at most 5%, and y at ten times the largest x is then outside the law's interval.
+    """
+
+    method: Literal[
+        "scatter between configurations", "wild bootstrap", "runs of signs and rolling extrapolation"
+    ]
+    p_value: float
+    runs_p: float | None
+    rolling_p: float | None
+    exponent_low: float
+    exponent_high: float
+    factor_at_10x: float
+    rejected: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class LocalExponent:
+    """-d ln y / d ln x at the largest x, averaged over curves that may bend; `alpha` is 1 over it.
+
+    `laws` are those that were averaged: the exponent to quote where the power law is rejected.
+    """
+
+    exponent: Estimate
+    alpha: Estimate | None
+    laws: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class LateDeviation:
+    """The largest one or two configurations beside the curve of the smaller ones (misfit/late.py).
+
+    Attributes:
+        names: of these configurations, the largest last.
+        run_ids: their runs.
+        factor: by which they lie above the curve of the smaller ones, and its 95% interval.
+        log_evidence: ln of the Bayes factor for such a deviation.
+        training_loss: whether the training loss was judged too.
+        deviates: log_evidence is at least late.EVIDENCE.
+        exponent, exponent_without: b of the power law with and without them.
+        at_10x, at_10x_without: y at ten times the largest x by the power law with a floor, with and without
+            them (by the plain one of fewer than five points).
+    """
+
+    names: tuple[str, ...]
+    run_ids: tuple[str, ...]
+    factor: Estimate
+    log_evidence: float
+    training_loss: bool
+    deviates: bool
+    exponent: float | None
+    exponent_without: float | None
+    at_10x: float | None
+    at_10x_without: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class ColumnShare:
+    """A column of the table, its number of values, and the share that it explains of the variance that x and
+    the columns before it leave (adjusted R2)."""
+
+    column: str
+    share: float
+    levels: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Determination:
+    """How far x determines y: the share of the variance of ln y that a smooth function of ln x explains
+    (adjusted R2), and the columns that explain much of the rest, most first (misfit/determination.py)."""
+
+    x_share: float
+    columns: tuple[ColumnShare, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class LawFit:
     """One law fitted to all included points.
 
@@ -71,6 +159,7 @@ class LawFit:
     reason for the other laws. `r_squared` is on the scale named by `r_squared_of`; `log10_rmse` is the root
     mean square of log10(y / fitted), the same scale for all laws. `exponent_profile` is the profile
     likelihood interval of b. `horizons` and `log_rmse` (over all of them) are its rolling extrapolation.
+    `lack_of_fit` is None, with the reason, where it cannot be tested.
     """
 
     law: str
@@ -87,6 +176,8 @@ class LawFit:
     horizons: tuple[HorizonError, ...]
     extrapolation_log_rmse: float | None
     warnings: tuple[str, ...]
+    lack_of_fit: LackOfFit | None = None
+    lack_of_fit_reason: str | None = "not tested"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,7 +255,9 @@ class FitReport:
 
     `of`: all runs, or those on the efficient frontier; `quantile`: the robust laws are fitted to that
     quantile of y given x instead of its middle. `resampling`: of configurations, or wild (signs of their
-    residuals). `level`: the share of truths that its intervals should hold.
+    residuals). `level`: the share of truths that its intervals should hold. `local_exponent` is None where no
+    curve that may bend was fitted; `late` where there are too few configurations; `determination` where there
+    are too few runs.
     """
 
     x: str
@@ -187,6 +280,9 @@ class FitReport:
     resampling: Literal["configurations", "wild"]
     bootstrap_seed: int
     level: float = 0.95
+    local_exponent: LocalExponent | None = None
+    late: LateDeviation | None = None
+    determination: Determination | None = None
 
     @property
     def percent(self) -> str:

@@ -12,6 +12,7 @@ import math
 
 from isoflop.curve.result import Estimate, Interval
 from isoflop.paper import facts, growth, language, overparameterised
+from isoflop.paper.bending import said
 from isoflop.paper.growth import GrowthResult
 from isoflop.paper.implications import ImplicationsResult
 from isoflop.paper.language import LanguageResult
@@ -137,7 +138,8 @@ def _bound(result: OverparameterisedResult | None) -> Claim:
         claim,
         "M",
         paper,
-        f"error ∝ compute^−b, b = {_text(measured.exponent)}; k^{measured.alpha.value:.3g} times the compute",
+        f"error ∝ compute^−b, b = {_text(measured.exponent)}; k^{measured.alpha.value:.3g} times the compute"
+        f"{said(measured.lack_of_fit)}",
         f"{evidence}; root mean square error of the predicted probabilities",
         against_ceiling(facts.THEORY_ALPHA**-1, measured.exponent),
     )
@@ -184,7 +186,8 @@ def _exponent(result: PublishedResult | None) -> Claim:
         claim,
         "M",
         paper,
-        f"alpha = {_text(mean.alpha)}; regressed the other way {_text(mean.inverse_alpha)}",
+        f"alpha = {_text(mean.alpha)}; regressed the other way {_text(mean.inverse_alpha)}"
+        f"{said(mean.lack_of_fit)}",
         f"{result.count} models of {result.families} families, {result.source}; per {result.compute_name}",
         against_interval(value, Interval(low, high), mean.alpha),
     )
@@ -194,7 +197,8 @@ def _language(result: LanguageResult | None) -> tuple[Claim, ...]:
     """Return a claim for each language benchmark, not judged: other quantities are measured here."""
     found, evidence = "not measured", "not run: isoflop paper language DIR, of a sweep=isoflop_lm"
     if result is not None:
-        found = f"bits a byte: alpha = {_text(result.alpha)}{_along(result.best_exponent)}"
+        found = f"bits a byte: alpha = {_text(result.alpha)}{said(result.lack_of_fit)}"
+        found += _along(result.best_exponent)
         evidence = (
             f"{result.runs} runs of {result.configs} configurations on {result.data}, {result.source}; bits "
             "a byte against counted training FLOPs, where the paper has metrics of published models against "

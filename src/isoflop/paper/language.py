@@ -14,8 +14,9 @@ import pandas as pd
 
 from isoflop.curve.language.answers import BITS, COMPUTE, language_answers
 from isoflop.curve.language.law import text_rows
-from isoflop.curve.result import Estimate, Excluded
+from isoflop.curve.result import Estimate, Excluded, LackOfFit
 from isoflop.paper import facts, regression
+from isoflop.paper.bending import bending
 from isoflop.paper.published import estimate
 
 BENCHMARKS = ("SQuAD 1.1", "CoNLL 2003", "WMT14 En-Fr")
@@ -52,6 +53,7 @@ class LanguageResult:
         best_exponent: b along the best split of compute by the joint law; None with `best_reason`.
         benchmarks: the paper's.
         excluded: runs that are left out.
+        lack_of_fit: of the line over all runs; None where it cannot be tested.
     """
 
     source: str
@@ -69,6 +71,7 @@ class LanguageResult:
     excluded: tuple[Excluded, ...]
     resamples: int
     seed: int
+    lack_of_fit: LackOfFit | None = None
 
 
 def analyse(rows: pd.DataFrame, *, source: str, resamples: int = 2000, seed: int = 0) -> LanguageResult:
@@ -112,4 +115,5 @@ def analyse(rows: pd.DataFrame, *, source: str, resamples: int = 2000, seed: int
         ),
         resamples=resamples,
         seed=seed,
+        lack_of_fit=bending(log_c, log_bits, list(known["config_id"]), lines, per_group=True),
     )

@@ -16,8 +16,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from isoflop.curve.result import Estimate, Excluded
+from isoflop.curve.result import Estimate, Excluded, LackOfFit
 from isoflop.paper import regression
+from isoflop.paper.bending import bending
 from isoflop.paper.published import estimate
 from isoflop.table import held_out
 
@@ -40,7 +41,7 @@ Against = Literal["slower", "faster", "not told apart", "no interval", "another 
 class MeasuredExponent:
     """y ~ x^-b over one axis: b with its 95% interval over shapes, its inverse alpha (k times better costs
     k^alpha times x), the argument's b, and whether the interval lies above, below or around it; another
-    quantity where the argument does not bound y."""
+    quantity where the argument does not bound y. `lack_of_fit` is None where it cannot be tested."""
 
     y: str
     x: str
@@ -49,6 +50,7 @@ class MeasuredExponent:
     r_squared: float
     theory: float
     against_theory: Against
+    lack_of_fit: LackOfFit | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +122,7 @@ def analyse(
     weights = regression.cluster_weights(list(used["config_id"]), resamples, generator)
     known = [y for y in OUTCOMES if y in used and used[y].notna().all() and (used[y] > 0).all()]
     exponents = tuple(
-        _measured(y, x, logs[x], np.log(used[y].to_numpy(float)), weights, configs)
+        _measured(y, x, logs[x], np.log(used[y].to_numpy(float)), weights, list(used["config_id"]))
         for y in known
         for x in THEORY
     )
@@ -172,8 +174,17 @@ def _problem(row: dict[str, object] | dict[object, object]) -> str | None:
 
 
 def _measured(
-    y: str, x: str, log_x: np.ndarray, log_y: np.ndarray, weights: np.ndarray, configs: int
+    y: str, x: str, log_x: np.ndarray, log_y: np.ndarray, weights: np.ndarray, shapes: list[str]
 ) -> MeasuredExponent:
+    """Return the exponent of one outcome over one axis.
+
+    Args:
+        y, x: names of their columns.
+        log_x, log_y: of the runs (n,).
+        weights: of the sample and its resamples (1 + r, n).
+        shapes: the shape of each run.
+    """
+    configs = len(set(shapes))
     lines = regression.least_squares(log_x, log_y, weights)
     exponent = estimate("b", -lines.slope, configs)
     low, high = exponent.interval.low, exponent.interval.high
@@ -194,6 +205,7 @@ def _measured(
         r_squared=float(lines.r_squared[0]),
         theory=THEORY[x],
         against_theory=against,
+        lack_of_fit=bending(log_x, log_y, shapes, lines, per_group=True),
     )
 
 

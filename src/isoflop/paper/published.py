@@ -8,15 +8,20 @@ which is not training compute; alpha does not depend on its unit.
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from isoflop.curve.result import Estimate, Excluded
+from isoflop.curve.result import Estimate, Excluded, LackOfFit
 from isoflop.paper import forms, regression
+from isoflop.paper.bending import bending
 from isoflop.paper.models import Models
 
 Array = npt.NDArray[np.float64]
+
+LN10 = math.log(10.0)
 
 LEAST_MODELS = 8
 BEST_SHARE = 0.1
@@ -29,7 +34,7 @@ class Exponent:
     """One line through log10(1/error) against log10 compute.
 
     `alpha` = 1/slope: error falls with the alpha-th root of compute. `inverse_alpha` is what regressing
-    compute on error gives, R^2 / slope, always the smaller; None for a quantile.
+    compute on error gives, R^2 / slope, always the smaller; it and `lack_of_fit` are None for a quantile.
     """
 
     line: str
@@ -38,6 +43,7 @@ class Exponent:
     alpha: Estimate
     inverse_alpha: Estimate | None
     r_squared: float | None
+    lack_of_fit: LackOfFit | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +110,7 @@ def analyse(models: Models, *, resamples: int = 1000, seed: int = 0) -> Publishe
         error_most=float(error.max()),
         compute_least=min(models.compute),
         compute_most=max(models.compute),
-        exponents=_exponents(x, np.log10(1 / error), weights, families),
+        exponents=_exponents(x, np.log10(1 / error), weights, models.families),
         forms=forms.compare(x, error, weights, families),
         trend=trend,
         trend_reason=reason,
@@ -115,8 +121,12 @@ def analyse(models: Models, *, resamples: int = 1000, seed: int = 0) -> Publishe
     )
 
 
-def _exponents(x: Array, performance: Array, weights: Array, families: int) -> tuple[Exponent, ...]:
-    mean = _exponent("mean", regression.least_squares(x, performance, weights), families)
+def _exponents(x: Array, performance: Array, weights: Array, groups: Sequence[str]) -> tuple[Exponent, ...]:
+    families = len(set(groups))
+    line = regression.least_squares(x, performance, weights)
+    natural = regression.Lines(-LN10 * line.intercept, -line.slope, line.r_squared)
+    bends = bending(LN10 * x, -LN10 * performance, groups, natural, per_group=False)
+    mean = dataclasses.replace(_exponent("mean", line, families), lack_of_fit=bends)
     few = weights[: 1 + QUANTILE_RESAMPLES]
     median = regression.quantile(x, performance, 0.5, few)
     best = regression.quantile(x, performance, 1 - BEST_SHARE, few)

@@ -87,6 +87,11 @@ def _from_4(raw: dict[str, Any]) -> dict[str, Any]:
     return raw | new
 
 
+def _from_5(raw: dict[str, Any]) -> dict[str, Any]:
+    """Schema 5 knew isoflop's own training loop only, which knows every figure that may be unknown since."""
+    return raw | {"schema": 6}
+
+
 def _own_joules(energy: dict[str, Any]) -> dict[str, Any]:
     """Return whose windows the joules of schema 3 are of: its own run's, or those of a replay."""
     if energy["replayed"]:
@@ -119,5 +124,6 @@ MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     2: _from_2,
     3: _from_3,
     4: _from_4,
+    5: _from_5,
 }
 """Older schema number -> function that returns the same record in the next schema."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
-SCHEMA = 5
+SCHEMA = 6
 
 State = Literal["done", "failed", "diverged", "oom", "interrupted"]
 Grade = Literal["A", "B", "C", "D"]
@@ -20,15 +20,22 @@ class ErrorRate:
     """Share of images classified wrongly, or of bytes predicted wrongly, in [0, 1].
 
     The 95% interval of `test` is Wilson's for images, and that over documents for bytes, which depend on each
-    other.
+    other. A training loop of the user's own (isoflop.Recorder) may know only some of the figures.
     """
 
-    test: float
-    val: float
-    ci_low: float
-    ci_high: float
-    test_n: int
-    val_n: int
+    test: float | None
+    val: float | None
+    ci_low: float | None
+    ci_high: float | None
+    test_n: int | None
+    val_n: int | None
+    # Defaults, here and below: isoflop's own runs know all figures that were always there.
+    test_reason: str | None = None
+    val_reason: str | None = None
+    ci_low_reason: str | None = None
+    ci_high_reason: str | None = None
+    test_n_reason: str | None = None
+    val_n_reason: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,15 +50,22 @@ class Loss:
 
     `test_brier` is the Brier score of the test part: the mean over images of the sum over classes of
     (probability - indicator)^2, in [0, 2].
+
+    `train_over` is `steps` where `train` is not an evaluation but what a loop of the user's own gave: the
+    mean over its last steps.
     """
 
-    test: float
-    val: float
-    train: float
+    test: float | None
+    val: float | None
+    train: float | None
     test_brier: float | None
     test_brier_reason: str | None
     test_document_se_nats: float | None
     test_document_se_nats_reason: str | None
+    test_reason: str | None = None
+    val_reason: str | None = None
+    train_reason: str | None = None
+    train_over: Literal["examples", "steps"] = "examples"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,12 +85,14 @@ class CurvePoint:
     step: int
     examples: int
     seconds: float
-    val_error: float
-    val_loss: float
+    val_error: float | None
+    val_loss: float | None
     train_flops: float | None
     train_flops_reason: str | None
     energy_joules: float | None
     energy_joules_reason: str | None
+    val_error_reason: str | None = None
+    val_loss_reason: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +131,8 @@ class Compute:
     optimizer_flops_reason: str | None
     forward_macs_by_op: dict[str, float]
     uncounted_ops: tuple[str, ...]
-    counters_agree: bool
+    counters_agree: bool | None
+    counters_agree_reason: str | None = None
     norm_activation_forward_flops_per_example: float | None = None
     norm_activation_forward_flops_per_example_reason: str | None = "not counted in this record"
 
@@ -318,15 +335,20 @@ class OptimFacts:
     `lr_interior` says whether it was the best of a grid and not at its edge.
     """
 
-    name: str
-    lr: float
-    weight_decay: float
-    batch_size: int
-    parametrization: str
+    name: str | None
+    lr: float | None
+    weight_decay: float | None
+    batch_size: int | None
+    parametrization: str | None
     lr_interior: bool | None
     lr_interior_reason: str | None
     steps: int | None
     steps_reason: str | None
+    name_reason: str | None = None
+    lr_reason: str | None = None
+    weight_decay_reason: str | None = None
+    batch_size_reason: str | None = None
+    parametrization_reason: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -359,17 +381,26 @@ class DataFacts:
     """
 
     name: str
-    fraction: float
-    train_n: int
-    val_n: int
-    test_n: int
-    classes: int
-    chance_error: float
-    input_shape: tuple[int, ...]
-    split_sha256: str
-    passes: float
+    fraction: float | None
+    train_n: int | None
+    val_n: int | None
+    test_n: int | None
+    classes: int | None
+    chance_error: float | None
+    input_shape: tuple[int, ...] | None
+    split_sha256: str | None
+    passes: float | None
     text: TextFacts | None
     text_reason: str | None
+    fraction_reason: str | None = None
+    train_n_reason: str | None = None
+    val_n_reason: str | None = None
+    test_n_reason: str | None = None
+    classes_reason: str | None = None
+    chance_error_reason: str | None = None
+    input_shape_reason: str | None = None
+    split_sha256_reason: str | None = None
+    passes_reason: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -416,7 +447,7 @@ class Provenance:
     host: str
     cpu: str
     device: str
-    precision: str
+    precision: str | None
     threads: int
     deterministic: bool
     started_at: str
@@ -424,15 +455,18 @@ class Provenance:
     gpu_reason: str | None
     slurm: Slurm | None
     slurm_reason: str | None
+    precision_reason: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Record:
     """One point of the curve, or the reason why there is none.
 
-    `cell` is the configuration that defines the point; `horizon` is the share of its whole length at which it
-    was cooled down (1 without cooldowns), and `trunk_id` joins the points of one trunk. `cost` holds the
-    factors the user chose (conf/cost, docs/cost.md) and only those; `cost_source` says where they are from.
+    `cell` is the configuration that defines the point; of a loop of the user's own (isoflop.Recorder) it has
+    `source` recorder and what the user gave as `hyperparameters`. `horizon` is the share of its whole length
+    at which it was cooled down (1 without cooldowns), and `trunk_id` joins the points of one trunk. `cost`
+    holds the factors the user chose (conf/cost, docs/cost.md) and only those; `cost_source` says where they
+    are from.
     """
 
     schema: int

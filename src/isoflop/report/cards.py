@@ -7,7 +7,7 @@ import dataclasses
 from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.language.result import OptimalTraining
 from isoflop.curve.result import FitReport
-from isoflop.report.text import costs, optimal_training
+from isoflop.report.text import costs, misfit, optimal_training
 from isoflop.report.text.amounts import amount, bare
 from isoflop.report.text.numerals import compact, interval, number, plural, seconds
 from isoflop.table import target
@@ -34,7 +34,8 @@ def _halving_card(report: FitReport, support: FloorSupport | None) -> Card:
     assert plain is not None
     half = costs.halving(plain, report.x_max)
     value = f"×{number(half.factor, 2)}" if half.factor is not None else "no finite factor"
-    note = f"compute from the largest run, by the power law{' with a floor' if floored else ''}"
+    law = "the power law with a floor" if floored else "the power law"
+    note = f"compute from the largest run, by {law}{misfit.mark(plain)}"
     return Card(f"To halve the {target.quantity(report.y).noun}", value, note + _of_all_points(support))
 
 
@@ -64,7 +65,16 @@ def _of_compute(report: FitReport, support: FloorSupport | None) -> list[Card]:
     """Return what the law over compute says: exponent, alpha, the price of half, and the forecast."""
     cards, all_points, noun = [], _of_all_points(support), target.quantity(report.y).noun
     plain, b = costs.law(report, "power_law_ols"), costs.exponent(report)
-    if plain is not None and b is not None:
+    local = report.local_exponent
+    if plain is not None and b is not None and misfit.rejected(plain):
+        bends = f"the power law (b {number(b.value)}) is rejected"
+        if local is not None:
+            note = f"{report.percent} {interval(local.exponent.interval)}; {bends}{all_points}"
+            cards.append(Card("Exponent at the largest run", number(local.exponent.value), note))
+        else:
+            cards.append(Card("Exponent b", "none", f"{bends}: the curve bends{all_points}"))
+        cards.append(_halving_card(report, support))
+    elif plain is not None and b is not None:
         note = f"{report.percent} {interval(b.interval)}; {noun} ∝ compute to the −b{all_points}"
         cards.append(Card("Exponent b", number(b.value), note))
         if plain.paper_alpha is not None:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from isoflop.config import Config
-from isoflop.meter.device import ceilings, peaks, roofline
 from isoflop.record import (
     SCHEMA,
     Compute,
@@ -19,18 +18,17 @@ from isoflop.record import (
     Loss,
     LossInterval,
     OptimFacts,
-    PeakRate,
     Provenance,
     Record,
     Spent,
     TextFacts,
-    Timing,
     known,
 )
 from isoflop.record.binomial import wilson
 from isoflop.runner.prepare import Prepared, times
 from isoflop.runner.provenance import model_facts
 from isoflop.runner.state import MeasuredPoint, TrainedPoint
+from isoflop.runner.timing import TrainingSeconds, timing
 from isoflop.train import optim
 from isoflop.train.data import DataSet, TextSet
 from isoflop.train.score import Score
@@ -58,9 +56,6 @@ def with_energy(point: MeasuredPoint) -> tuple[CurvePoint, ...]:
 
 BYTES_PER_ELEMENT = {"fp32": 4, "bf16": 2}
 """Bytes of an element that a step moves; a lower bound, as under bf16 some tensors stay in fp32."""
-
-
-EARLIER_VERSION = "the point was reached by an earlier version, which did not record it"
 
 
 def compute(prepared: Prepared, trained: TrainedPoint, precision: str) -> Compute:
@@ -97,72 +92,10 @@ def compute(prepared: Prepared, trained: TrainedPoint, precision: str) -> Comput
     )
 
 
-def timing(compute: Compute, trained: TrainedPoint, origin: Provenance) -> Timing:
-    """Return seconds, rates, and their shares of the device's peak and of its roofline where those are known.
-
-    Several devices that train one run are alike, so that the shares are those of one device. Reads the
-    ceilings that `isoflop doctor --measure` keeps.
-    """
-    peak, no_peak = peak_of(origin)
-    threads = origin.threads if origin.device == origin.cpu else 0
-    ceiling, no_ceiling = ceilings.find(origin.device, origin.precision, threads)
-    achieved = times(1 / trained.train_seconds, compute.train_flops)
-    device_seconds = trained.train_seconds * trained.processes
-    intensity, no_intensity = _intensity(compute)
-    mfu, mfu_reason = None, compute.train_flops_reason or no_peak
-    if achieved is not None and peak is not None:
-        try:
-            mfu = roofline.mfu(achieved / trained.processes, peak)
-        except ValueError as error:
-            mfu_reason = str(error)
-    share, no_share = None, compute.train_flops_reason or no_ceiling or no_intensity
-    if achieved is not None and ceiling is not None and intensity is not None:
-        share, no_share = roofline.roofline_share(achieved / trained.processes, ceiling, intensity)
-    return Timing(
-        train_seconds=trained.train_seconds,
-        warmup_seconds=trained.warmup_seconds,
-        eval_seconds=trained.eval_seconds,
-        compile_seconds=trained.compile_seconds,
-        step_engine=trained.step_engine,
-        step_engine_reason=EARLIER_VERSION if trained.step_engine is None else None,
-        step_choice=trained.step_choice,
-        step_choice_reason=EARLIER_VERSION if trained.step_choice is None else None,
-        setup_seconds=trained.setup_seconds,
-        examples_per_second=compute.examples_seen / trained.train_seconds,
-        achieved_flops_per_second=achieved,
-        achieved_flops_per_second_reason=compute.train_flops_reason,
-        mfu=mfu,
-        mfu_reason=mfu_reason if mfu is None else None,
-        peak=peak,
-        peak_reason=no_peak,
-        hardware_burden_flops=roofline.hardware_burden_flops(peak, device_seconds) if peak else None,
-        hardware_burden_flops_reason=no_peak,
-        ceiling=ceiling,
-        ceiling_reason=no_ceiling,
-        intensity_flops_per_byte=intensity,
-        intensity_flops_per_byte_reason=no_intensity,
-        roofline_share=share,
-        roofline_share_reason=no_share,
-    )
-
-
-def peak_of(origin: Provenance) -> tuple[PeakRate | None, str | None]:
-    """Return the dense peak rate of the device in the precision of training, or None and why not."""
-    if origin.device == origin.cpu:
-        return None, "not a GPU"
-    if origin.gpu and origin.gpu.mig:
-        return None, "no peak rate is known for a MIG instance"
-    memory_bytes = origin.gpu.memory_bytes if origin.gpu else None
-    peak = peaks.peak_rate(origin.device, origin.precision, memory_bytes)
-    return peak, None if peak else f"no {origin.precision} peak rate is known for {origin.device}"
-
-
-def _intensity(compute: Compute) -> tuple[float | None, str | None]:
-    """Return FLOPs per byte of a training step without fusion, or None and why they are unknown."""
-    flops, moved = compute.train_flops_per_example, compute.train_bytes_per_example
-    if flops is None or moved is None:
-        return None, compute.train_flops_per_example_reason or compute.train_bytes_per_example_reason
-    return flops / moved, None
+def seconds_of(trained: TrainedPoint) -> TrainingSeconds:
+    """Return where the seconds of a point went."""
+    names = (field.name for field in dataclasses.fields(TrainingSeconds))
+    return TrainingSeconds(**{name: getattr(trained, name) for name in names})
 
 
 def spent(compute: Compute, point: MeasuredPoint, seconds: float) -> Spent:
@@ -325,6 +258,7 @@ def finished_record(
         lr_interior: as in RunRequest.
     """
     trained = point.trained
+    assert origin.precision is not None, "isoflop's own loop knows its precision"
     work = compute(prepared, trained, origin.precision)
     return Record(
         schema=SCHEMA,
@@ -353,6 +287,6 @@ def finished_record(
             loss=loss(trained),
             train_loss=train_loss(trained),
             compute=work,
-            time=timing(work, trained, origin),
+            time=timing(work, seconds_of(trained), origin),
         ),
     )

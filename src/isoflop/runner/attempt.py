@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from isoflop import record as records
 from isoflop import signals
 from isoflop.config import Config
 from isoflop.meter.device import hardware
-from isoflop.record import Provenance, Record, State, redact, window_losses
-from isoflop.runner import assemble, checkpoint, provenance, same_data
+from isoflop.record import Provenance, Record, State, window_losses
+from isoflop.runner import assemble, checkpoint, failure, provenance, same_data
 from isoflop.runner.context import RunContext, WallClock
 from isoflop.runner.energy import gpu_uuids
 from isoflop.runner.prepare import Prepared, pick_device, prepare
@@ -216,17 +215,7 @@ def _outcome_here(error: BaseException, config: Config) -> tuple[State, str]:
         return "interrupted", f"{error} before training: run it again to go on"
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", "asked to stop twice: stopped at once"
-    first = redact.text((str(error).strip() or type(error).__name__).splitlines()[0])
-    # Torch has a type for running out of memory on a GPU, and only a message for a CPU.
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
-        return "oom", first
-    log = config.directory / "logs" / f"{config.run_id}.log"
-    where = f"traceback in {log}"
-    try:
-        records.write_bytes(log, redact.text("".join(traceback.format_exception(error))).encode())
-    except OSError as unwritable:  # a folder in its place, say: the record must be written all the same
-        where = f"no traceback: {log}: {unwritable.strerror}"
-    return "failed", f"{type(error).__name__}: {first} ({where})"
+    return failure.of(error, config.directory / "logs" / f"{config.run_id}.log")
 
 
 @functools.cache

@@ -30,11 +30,11 @@ PACKAGES = ("torch", "torchvision", "numpy", "scipy", "fvcore", "nvidia-ml-py", 
 @dataclasses.dataclass(frozen=True)
 class Machine:
     """The machine as the process that trained sees it; `cpu` is the name of the processor, `libraries` holds
-    the versions of CUDA and cuDNN."""
+    the versions of CUDA and cuDNN. `precision` is None where a loop of the user's own did not say it."""
 
     cpu: str
     device: str
-    precision: str
+    precision: str | None
     threads: int
     libraries: dict[str, str]
     gpu: Gpu | None
@@ -97,6 +97,23 @@ def now() -> str:
 
 def gather(config: Config, machine: Machine, *, started_at: str, command_line: str) -> Provenance:
     """Return the provenance of a run on `machine`."""
+    return gather_loop(
+        machine,
+        deterministic=config.launch.deterministic,
+        started_at=started_at,
+        command_line=command_line,
+    )
+
+
+def gather_loop(machine: Machine, *, deterministic: bool, started_at: str, command_line: str) -> Provenance:
+    """Return the provenance of any loop on `machine`.
+
+    Args:
+        machine: as the process sees it.
+        deterministic: whether torch's algorithms were deterministic.
+        started_at: as `now` gives it.
+        command_line: as `command` gives it.
+    """
     commit, dirty = git_state()
     no_git = "isoflop does not run from a git checkout with a commit"
     job = os.environ.get("SLURM_JOB_ID")
@@ -117,8 +134,9 @@ def gather(config: Config, machine: Machine, *, started_at: str, command_line: s
         cpu=machine.cpu,
         device=machine.device,
         precision=machine.precision,
+        precision_reason="not given to Recorder" if machine.precision is None else None,
         threads=machine.threads,
-        deterministic=config.launch.deterministic,
+        deterministic=deterministic,
         started_at=started_at,
         gpu=machine.gpu,
         gpu_reason=machine.gpu_reason,

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from isoflop import record as records
 from isoflop.config import ConfigError
 from isoflop.record import SCHEMA, heartbeat
 from isoflop.record.heartbeat import Heartbeat
-from isoflop.sweep import manifest, tune
+from isoflop.sweep import manifest, recorded, tune
 from isoflop.sweep.slurm import queue, reconcile, submission
 from isoflop.sweep.slurm.queue import ActiveTask, EndedTask, SlurmError
 from isoflop.sweep.slurm.submission import Submission, Task
@@ -134,14 +134,14 @@ class _Evidence:
 def read_status(directory: Path) -> Status:
     """Return the status of the sweep in a folder; while its learning rates are being chosen, of the trials.
 
+    A folder without a manifest may hold runs that isoflop.Recorder recorded: then of these.
+
     Raises:
-        ConfigError: the folder has no manifest, or the manifest cannot be read.
+        ConfigError: the folder has no manifest and no records, or the manifest cannot be read.
     """
     if not (directory / "manifest.jsonl").is_file() and (directory / tune.FOLDER).is_dir():
         directory = directory / tune.FOLDER
-    path = directory / "manifest.jsonl"
-    if not path.is_file():
-        raise ConfigError(f"{directory}: no manifest.jsonl: give the folder of a sweep")
+    planned = _planned_runs(directory)
     submissions = submission.read_submissions(directory)
     tasks: dict[str, tuple[Task, float]] = {}
     for each in submissions:  # oldest first: the latest task of a run counts
@@ -151,23 +151,43 @@ def read_status(directory: Path) -> Status:
     # Listing the folders once is much cheaper than asking for two files of each run.
     heartbeats, logs = _file_names(directory / "progress"), _file_names(directory / "logs")
     runs = []
-    for number, text in enumerate(path.read_bytes().splitlines(), 1):
-        line = _decode_line(text, path, number)
-        run_id, (task, submitted) = line.run_id, tasks.get(line.run_id, (None, 0.0))
+    for run_id, settings, point_ids in planned:
+        task, submitted = tasks.get(run_id, (None, 0.0))
         evidence = _Evidence(
             run_id,
-            tuple(_read_point(directory, point) for point in _point_ids(line, text, path, number)),
+            tuple(_read_point(directory, point) for point in point_ids),
             heartbeat.last(directory, run_id) if f"{run_id}.json" in heartbeats else None,
             task,
             submitted,
             active.get(task) if task else None,
             _find_log(directory, logs, run_id, task),
         )
-        runs.append(_run_status(evidence, line.settings))
+        runs.append(_run_status(evidence, settings))
     runs = _explain_lost(runs, {run_id: task for run_id, (task, _) in tasks.items()}, directory)
     counts = collections.Counter(each.state for each in runs)
     counted: dict[str, int] = {state: counts[state] for state in STATES if counts[state]}
     return Status(str(directory), counted, tuple(runs), notes)
+
+
+_Planned = tuple[str, dict[str, Any], tuple[str, ...]]
+"""Id of a run, its settings, and the ids of its records."""
+
+
+def _planned_runs(directory: Path) -> Iterator[_Planned]:
+    """Return the runs of the manifest or, without one, those that were recorded. Raises as `read_status`."""
+    path = directory / "manifest.jsonl"
+    if path.is_file():
+        return _manifest_runs(path)
+    found = recorded.runs_in(directory)
+    if not found:
+        raise ConfigError(f"{directory}: no manifest.jsonl and no records: give the folder of a sweep")
+    return iter([(run_id, settings, (run_id,)) for run_id, settings in found.items()])
+
+
+def _manifest_runs(path: Path) -> Iterator[_Planned]:
+    for number, text in enumerate(path.read_bytes().splitlines(), 1):
+        line = _decode_line(text, path, number)
+        yield line.run_id, line.settings, _point_ids(line, text, path, number)
 
 
 def _decode_line(text: bytes, path: Path, number: int) -> _Line:

@@ -83,14 +83,15 @@ def from_records(finished: Iterable[Record]) -> dict[Step, StepCost]:
     for record in finished:
         if record.time is None or record.data is None or record.optim is None or not record.optim.steps:
             continue
-        model = record.cell["model"]
-        step = Step(
-            record.provenance.device,
+        precision, shape, batch_size = (
             record.provenance.precision,
-            tuple(model.get(name) for name in OF_SHAPE),
             record.data.input_shape,
             record.optim.batch_size,
         )
+        if precision is None or shape is None or batch_size is None:
+            continue  # a training loop of the user's own
+        model = tuple(record.cell["model"].get(name) for name in OF_SHAPE)
+        step = Step(record.provenance.device, precision, model, shape, batch_size)
         seconds.setdefault(step, []).append(record.time.train_seconds / record.optim.steps)
         if record.energy is not None:
             joules.setdefault(step, []).append(record.energy.energy_joules / record.optim.steps)

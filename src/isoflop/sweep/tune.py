@@ -56,9 +56,9 @@ def _score(config: Config) -> tuple[float, float]:
     """Return (validation error, validation loss) at the last point of a trial; infinity without a result."""
     last = list(config.point_ids.values())[-1]
     record = records.find(records.path_of(config.directory / FOLDER, last))
-    if record is None or record.error is None or record.loss is None:
-        return math.inf, math.inf
-    return record.error.val, record.loss.val
+    error = record.error.val if record and record.error else None
+    loss = record.loss.val if record and record.loss else None
+    return (math.inf, math.inf) if error is None or loss is None else (error, loss)
 
 
 def choose(runs: Sequence[PlannedRun], factors: Sequence[float]) -> dict[str, LrChoice]:

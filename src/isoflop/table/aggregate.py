@@ -112,7 +112,8 @@ def _rms_probability_error(record: Record) -> float | None:
     true class and 0 for the others: the square root of the Brier score over the number of classes."""
     if record.loss is None or record.loss.test_brier is None or record.data is None:
         return None
-    return math.sqrt(record.loss.test_brier / record.data.classes)
+    classes = record.data.classes
+    return None if classes is None else math.sqrt(record.loss.test_brier / classes)
 
 
 def _of_independent_trials(record: Record, value: float | None) -> float | None:
@@ -126,6 +127,13 @@ def _ceiling_share(record: Record) -> float | None:
     if time is None or time.ceiling is None or time.achieved_flops_per_second is None:
         return None
     return time.achieved_flops_per_second / time.ceiling.flops_per_second
+
+
+def _passes_of_trunk(record: Record) -> float | None:
+    """Return how often a run of the whole length reads each training example."""
+    if record.compute is None or record.data is None or not record.data.train_n:
+        return None
+    return round(record.compute.examples_seen / record.data.train_n / record.horizon, 2)
 
 
 COLUMNS: dict[str, Callable[[Record], Any]] = {
@@ -188,9 +196,7 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "grams_co2": grams_co2,
     "parametrization": lambda r: r.optim and r.optim.parametrization,
     "optimizer": lambda r: r.optim and r.optim.name,
-    "epochs": lambda r: (
-        round(r.compute.examples_seen / r.data.train_n / r.horizon, 2) if r.compute and r.data else None
-    ),
+    "epochs": _passes_of_trunk,
     "lr": lambda r: r.optim and r.optim.lr,
     "base_lr": lambda r: r.cell.get("optim", {}).get("lr"),
     "lr_interior": lambda r: r.optim and r.optim.lr_interior,
@@ -334,10 +340,11 @@ def aggregate(directory: Path) -> RunTable:
         if record.run_id != path.stem:
             reason = f"a copy: the record inside is {record.run_id}'s, so remove the file"
             dropped.append(Dropped(path.stem, record.state, reason))
-        elif record.state == "done" and record.error is not None:
+        elif record.state == "done" and (record.error is not None or record.loss is not None):
             kept.append(record)
         else:
-            dropped.append(Dropped(record.run_id, record.state, record.reason or "no error was measured"))
+            reason = record.reason or "no error or loss was measured"
+            dropped.append(Dropped(record.run_id, record.state, reason))
     declared = held_out.run_ids(directory)
     rows = tabulate(kept)
     rows[held_out.COLUMN] = rows["run_id"].isin(declared).astype(float)

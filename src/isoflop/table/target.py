@@ -13,8 +13,8 @@ if TYPE_CHECKING:  # the progress of a run is written by this module's words, an
     import pandas as pd
 
 DOMAIN = text_columns.DOMAIN
-"""Column of the table that says what was trained on: IMAGE or TEXT."""
-IMAGE, TEXT = text_columns.IMAGE, text_columns.TEXT
+"""Column of the table that says what was trained on: IMAGE, TEXT or, in a loop of the user's own, OTHER."""
+IMAGE, TEXT, OTHER = text_columns.IMAGE, text_columns.TEXT, text_columns.OTHER
 PARAMETERS = "parameters"
 """Column of all parameters of a model; TEXTS.size leaves out the table of embeddings."""
 BITS = "bits a byte"
@@ -49,7 +49,9 @@ class Quantity:
 TEST_ERROR = Quantity("test_error", "Test error", "error", "%", 100.0, counted=True)
 TEST_LOSS = Quantity("test_loss", "Test loss", "loss", "nats", 1.0, counted=False)
 TEST_BITS = Quantity("test_bits_per_byte", "Test loss", "loss", BITS, 1.0, counted=False)
-_QUANTITIES = {each.column: each for each in (TEST_ERROR, TEST_LOSS, TEST_BITS)}
+VAL_ERROR = Quantity("val_error", "Validation error", "error", "%", 100.0, counted=False)
+VAL_LOSS = Quantity("val_loss", "Validation loss", "loss", "nats", 1.0, counted=False)
+_QUANTITIES = {each.column: each for each in (TEST_ERROR, TEST_LOSS, TEST_BITS, VAL_ERROR, VAL_LOSS)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Target:
     """What the runs of one domain are judged on.
 
     Attributes:
-        domain: IMAGE or TEXT.
+        domain: IMAGE, TEXT or OTHER.
         quantity: the y of the sweep.
         axes: (x, y) of the fits; the first pair is the one that must succeed.
         examples: what an example is called, in the plural.
@@ -103,25 +105,42 @@ TEXTS = Target(
     size=text_columns.WITHOUT_EMBEDDINGS,
     validation="val_bits_per_byte",
 )
+_COSTS = ("train_gflops", "energy_joules", "train_seconds", "dollars")
+OTHERS = tuple(
+    Target(
+        domain=OTHER,
+        quantity=quantity,
+        axes=tuple((x, quantity.column) for x in _COSTS),
+        examples="examples",
+        size=PARAMETERS,
+        validation=VAL_ERROR.column if quantity.noun == "error" else VAL_LOSS.column,
+    )
+    for quantity in (TEST_ERROR, VAL_ERROR, TEST_LOSS, VAL_LOSS)
+)
+"""What runs of the user's own loop may be judged on: of those, the one that the most runs know."""
 
 
 def of(table: pd.DataFrame, source: object = "") -> Target:
-    """Return what the runs of a table are judged on: test error, unless they were trained on text.
+    """Return what the runs of a table are judged on: test error, unless they were trained on text, or in a
+    loop of the user's own that knows another error or loss only.
 
     `source` names the table in a message.
 
     Raises:
-        ValueError: some runs were trained on images and some on text.
+        ValueError: some runs were trained on images, or in a loop of the user's own, and some on text.
     """
     if DOMAIN not in table:
         return IMAGES
-    images, texts = (int((table[DOMAIN] == domain).sum()) for domain in (IMAGE, TEXT))
-    if images and texts:
+    images, texts, others = (int((table[DOMAIN] == domain).sum()) for domain in (IMAGE, TEXT, OTHER))
+    if texts and (images or others):
         where = f"{source}: " if str(source) else ""
+        rest = f"{images} runs on images" if images else f"{others} runs of another training loop"
         raise ValueError(
-            f"{where}{images} runs on images and {texts} on text are no one curve ({IMAGES.y} and {TEXTS.y} "
+            f"{where}{rest} and {texts} on text are no one curve ({IMAGES.y} and {TEXTS.y} "
             "have no common axis): move the records of each into a folder of their own and fit it there"
         )
+    if others:  # max takes the first of equals
+        return max(OTHERS, key=lambda each: int(table[each.y].notna().sum()) if each.y in table else 0)
     return TEXTS if texts else IMAGES
 
 
@@ -141,9 +160,21 @@ def axes(table: pd.DataFrame) -> tuple[tuple[str, str], ...]:
 
 
 def of_records(records: Iterable[Record]) -> Target:
-    """Return what records are judged on: bits per byte if all that have data were trained on text."""
-    domains = {text_columns.domain(record) for record in records if record.data is not None}
+    """Return what records are judged on: bits per byte if all that have data were trained on text; as `of`
+    where they are of the user's own loop."""
+    known = [record for record in records if record.data is not None]
+    domains = {text_columns.domain(record) for record in known}
+    if OTHER in domains:
+        return max(OTHERS, key=lambda each: sum(_value(each.y, record) is not None for record in known))
     return TEXTS if domains == {TEXT} else IMAGES
+
+
+def _value(column: str, record: Record) -> float | None:
+    """Return the error or loss of a record that one of OTHERS is judged on."""
+    section = record.error if column.endswith("_error") else record.loss
+    part, _, _ = column.partition("_")
+    value: float | None = getattr(section, part, None)
+    return value
 
 
 def quantity(column: str) -> Quantity:

@@ -12,7 +12,9 @@ from typing import Any
 from isoflop.record import Record
 
 DOMAIN = "domain"
-IMAGE, TEXT = "image", "text"
+IMAGE, TEXT, OTHER = "image", "text", "other"
+RECORDER = "recorder"
+"""`source` of the configuration of a training loop of the user's own, of whose examples nothing is known."""
 WITHOUT_EMBEDDINGS = "parameters_without_embeddings"
 ATTENTION = "attention"
 """The counted operation that holds scores and mixing alone, without the matrices around them."""
@@ -21,13 +23,17 @@ TRAIN_FLOPS_PER_MAC = 6
 
 
 def domain(record: Record) -> str:
-    """Return TEXT or IMAGE."""
-    return TEXT if record.data and record.data.text else IMAGE
+    """Return TEXT, IMAGE, or OTHER for what a training loop of the user's own was trained on."""
+    if record.data and record.data.text:
+        return TEXT
+    return OTHER if record.cell.get("source") == RECORDER else IMAGE
 
 
 def context(record: Record) -> int | None:
     """Return the bytes of a window."""
-    return record.data.input_shape[0] if record.data and record.data.text else None
+    if record.data is None or record.data.text is None or record.data.input_shape is None:
+        return None
+    return record.data.input_shape[0]
 
 
 def head_width(record: Record) -> int | None:

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from isoflop.cli.terminal import console, fit_table
-from isoflop.curve.result import HeldOut, HeldOutRun
+from isoflop.curve.result import HeldOut, HeldOutRun, LackOfFit
 
 
 @pytest.fixture
@@ -54,3 +54,15 @@ def test_held_out_runs_are_judged_one_by_one(make_table, make_fits, shown):
     inside = {line.split()[0]: line.split()[-1] for line in text.splitlines() if line[:4] in ("feed", "beef")}
     assert inside == {"feed": "no", "beef": "yes"}
     assert "train_gflops>7: 2 runs up to 3 times the largest x fitted; off by x1.11; 1 of 2 inside" in text
+
+
+def test_a_rejected_exponent_is_starred_and_the_line_below_says_why(make_table, make_fits, shown):
+    report = make_fits(make_table()).reports[0]
+    bent = LackOfFit("wild bootstrap", 0.004, None, None, 0.3, 0.1, 1.4, True)
+    first = dataclasses.replace(report.fits[0], lack_of_fit=bent)
+    text = shown(dataclasses.replace(report, fits=(first, *report.fits[1:])))
+    row = next(line for line in text.splitlines() if line.startswith("power_law_ols "))
+    assert row.split()[1] == "0.15*"
+    assert row.count("*") == 2  # b and alpha
+    assert "* rejected: power_law_ols." in text
+    assert "*" not in shown(report)

@@ -7,7 +7,7 @@ import pytest
 
 from isoflop import record
 from isoflop.meter.device import ceilings, roofline
-from isoflop.runner import assemble
+from isoflop.runner.timing import timing as timing_of
 
 CEILING = record.Ceiling("some GPU", "bf16", 0, 100e12, 1e12, "2026-01-01T00:00:00+00:00")
 PEAK = record.PeakRate(flops_per_second=312e12, dtype="bf16", source="a datasheet")
@@ -53,7 +53,7 @@ def test_above_the_compute_ceiling_the_ceiling_is_out_of_date() -> None:
 
 @dataclasses.dataclass
 class Run:
-    """What `assemble.timing` reads of a run."""
+    """What `runner.timing` reads of a run."""
 
     train_seconds: float = 10.0
     warmup_seconds: float = 1.0
@@ -92,7 +92,7 @@ def _timing(
     )
     device = {"device": "some GPU", "precision": "bf16", "gpu": None, "gpu_reason": "not read", **origin}
     trained = Run(processes=processes)
-    timing = assemble.timing(known, trained, dataclasses.replace(stored.provenance, **device))  # type: ignore[arg-type]
+    timing = timing_of(known, trained, dataclasses.replace(stored.provenance, **device))  # type: ignore[arg-type]
     assert record.problem(timing) is None
     return timing
 

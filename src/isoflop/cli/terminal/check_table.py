@@ -13,6 +13,7 @@ from isoflop.curve.check.finding import SEVERITIES, SHOWN, Finding
 from isoflop.curve.check.floor import FloorSupport, parameter
 from isoflop.curve.check.front import TITLES, CheckReport, title
 from isoflop.curve.result import FitReport
+from isoflop.report.text import costs, misfit
 from isoflop.report.text.numerals import plural
 
 
@@ -66,8 +67,11 @@ def show_fits(every: FitReport, without: FitReport) -> None:
         for report in (every, without):
             slope = parameter(report, law, "b") or parameter(report, law, "b1")
             e = estimate(parameter(report, law, "E"))
-            table.add_row(law if report is every else "", str(report.points), estimate(slope), e)
+            star = "*" if misfit.rejected(costs.law(report, law)) else ""
+            table.add_row(law if report is every else "", str(report.points), estimate(slope, star), e)
     OUT.print(table)
+    for line in (*misfit.rejections(every), *misfit.rejections(without)):
+        OUT.print(f"* {line}", markup=False)
 
 
 def support_lines(supports: Sequence[tuple[FitReport, FloorSupport]]) -> list[str]:

@@ -50,7 +50,7 @@ def steps_bar(*, of_text: bool = False) -> Iterator[Callable[[CurvePoint, int], 
 
         def show(point: CurvePoint, steps: int) -> None:
             compute = "" if point.train_flops is None else f", {point.train_flops * 1e-9:.3g} GFLOPs"
-            score = _bits(point.val_loss) if of_text else f"{point.val_error:.2%}"
+            score = _bits(point.val_loss) if of_text else _percent(point.val_error)
             last = f"validation {'loss' if of_text else 'error'} {score}{compute}"
             progress.update(task, total=steps, completed=point.step, last=last)
 
@@ -73,17 +73,21 @@ def runs_bar(total: int) -> Iterator[Callable[[str, tuple[Record, ...]], None]]:
 def _outcome(record: Record) -> str:
     """Return the shape of a run with its error or loss and compute, or with its state where it has none."""
     name = shape_label(record)
-    if record.error is None:
+    if record.error is None and record.loss is None:
         return f"{name}: {record.state}"
     train_flops = record.compute.train_flops if record.compute else None
     compute = "" if train_flops is None else f" at {train_flops * 1e-9:.3g} GFLOPs"
     if text_columns.domain(record) == target.TEXT and record.loss is not None:
         return f"{name}: test loss {_bits(record.loss.test)}{compute}"
-    return f"{name}: error {record.error.test:.2%}{compute}"
+    return f"{name}: error {_percent(record.error.test if record.error else None)}{compute}"
 
 
-def _bits(nats: float) -> str:
-    return f"{text_columns.bits(nats):.3f} {target.BITS}"
+def _bits(nats: float | None) -> str:
+    return "unknown" if nats is None else f"{text_columns.bits(nats):.3f} {target.BITS}"
+
+
+def _percent(share: float | None) -> str:
+    return "unknown" if share is None else f"{share:.2%}"
 
 
 def show_run(record: Record) -> None:
@@ -101,9 +105,9 @@ def show_run(record: Record) -> None:
 def _score(record: Record) -> str:
     """Return the test error with its interval, or the test loss of text with its error over documents."""
     assert record.error is not None
-    if text_columns.domain(record) == target.IMAGE or record.loss is None:
-        low, high = record.error.ci_low, record.error.ci_high
-        return f"test error {record.error.test:.2%}, Wilson 95% {low:.2%} to {high:.2%}"
+    if text_columns.domain(record) != target.TEXT or record.loss is None:
+        test, low, high = map(_percent, (record.error.test, record.error.ci_low, record.error.ci_high))
+        return f"test error {test}, Wilson 95% {low} to {high}"
     error = record.loss.test_document_se_nats
     known = f"standard error over documents {_bits(error)}" if error is not None else ""
     unknown = f"standard error unknown ({record.loss.test_document_se_nats_reason})"

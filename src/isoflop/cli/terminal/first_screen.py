@@ -11,7 +11,7 @@ from rich.table import Table
 from isoflop.cli.terminal import fit_table, notes
 from isoflop.cli.terminal.console import OUT
 from isoflop.curve.result import Excluded, FitFile, FitReport, HeldOut, LawFit
-from isoflop.report.text import costs
+from isoflop.report.text import costs, misfit
 from isoflop.report.text.numerals import plural
 
 LINES = 24
@@ -26,7 +26,8 @@ def show(fits: FitFile, *, every_note: bool = False) -> None:
     for line in lines:
         OUT.print(line, markup=False)
     OUT.print(_laws(report))
-    after = [*fit_table.forecast_lines(report), *_others(fits.reports[1:])]
+    rejections = (f"* {line}" for line in misfit.rejections(report))
+    after = [*rejections, *fit_table.forecast_lines(report), *_others(fits.reports[1:])]
     if report.held_out is not None:
         after.append(_held_out(report.held_out))
     excluded = dict.fromkeys((*(each for one in fits.reports for each in one.excluded), *fits.dropped))
@@ -60,13 +61,22 @@ def _curve(report: FitReport) -> list[str]:
             f"falls towards E {_estimate(floor, 'E')} as x^-b, b {_estimate(floor, 'b')} (power_law_floor)"
         ]
     if plain is not None:
-        alpha = "" if plain.paper_alpha is None else f", alpha {fit_table.estimate(plain.paper_alpha)}"
+        alpha = (
+            ""
+            if plain.paper_alpha is None
+            else f", alpha {fit_table.estimate(plain.paper_alpha, _star(plain))}"
+        )
         return [f"falls as x^-b, b {_estimate(plain, 'b')}{alpha} (power_law)"]
     return []
 
 
 def _estimate(fit: LawFit, name: str) -> str:
-    return fit_table.estimate(costs.parameter(fit, name))
+    return fit_table.estimate(costs.parameter(fit, name), _star(fit) if name == "b" else "")
+
+
+def _star(fit: LawFit) -> str:
+    """Return the mark of a law that the points reject; the lines with * say why."""
+    return "*" if misfit.rejected(fit) else ""
 
 
 def _laws(report: FitReport) -> Table:
@@ -77,7 +87,7 @@ def _laws(report: FitReport) -> Table:
         table.add_column(name, no_wrap=True)
     for fit in report.fits:
         slope = costs.parameter(fit, "b") or costs.parameter(fit, "b1")
-        values = (fit_table.estimate(each) for each in (slope, costs.parameter(fit, "E")))
+        values = (fit_table.estimate(slope, _star(fit)), fit_table.estimate(costs.parameter(fit, "E")))
         tested = [horizon for horizon in fit.horizons if horizon.log_rmse is not None]
         off = f"{fit_table.factor(tested[-1].log_rmse)} at {tested[-1].ratio:g}x" if tested else "-"
         table.add_row(fit.law, *values, off)
@@ -90,7 +100,7 @@ def _others(reports: Sequence[FitReport]) -> list[str]:
     for report in reports:
         law = next((fit for fit in report.fits if fit.law == "power_law_floor"), report.fits[0])
         slope = costs.parameter(law, "b")
-        lines.append(f"{report.y} against {report.x}: b {fit_table.estimate(slope)} ({law.law})")
+        lines.append(f"{report.y} against {report.x}: b {fit_table.estimate(slope, _star(law))} ({law.law})")
     return lines
 
 

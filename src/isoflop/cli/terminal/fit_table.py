@@ -10,7 +10,7 @@ from rich.table import Table
 from isoflop.cli.terminal.console import OUT
 from isoflop.cli.terminal.left_out import show_excluded
 from isoflop.curve.result import Estimate, Excluded, FitFile, FitReport, HeldOut
-from isoflop.report.text import costs
+from isoflop.report.text import costs, misfit
 from isoflop.report.text.numerals import plural
 
 AHEAD = (2.0, 10.0)
@@ -48,14 +48,18 @@ def show(report: FitReport, excluded: tuple[Excluded, ...] = ()) -> None:
         at_horizons = [factor(h.log_rmse).removeprefix("x") for h in fit.horizons] or ["-"] * 3
         weights = [m.weight for m in (report.forecast.members if report.forecast else ()) if m.law == fit.law]
         slope = costs.parameter(fit, "b") or costs.parameter(fit, "b1")
+        star = "*" if misfit.rejected(fit) else ""
         table.add_row(
-            *(fit.law, *(estimate(e) for e in (slope, costs.parameter(fit, "E"), fit.paper_alpha))),
+            *(fit.law, estimate(slope, star), estimate(costs.parameter(fit, "E"))),
+            estimate(fit.paper_alpha, star),
             *(f"{fit.log10_rmse:.3f}", *at_horizons, f"{sum(weights):.0%}" if weights else "-"),
         )
     OUT.print(table)
     OUT.print(
         "rmse: of log10 y; 2x, 4x, 10x: factor by which fits to smaller runs were off; wt: forecast weight"
     )
+    for line in misfit.rejections(report):
+        OUT.print(f"* {line}", markup=False)
     _show_forecast(report)
     if report.held_out is not None:
         _show_held_out(report.held_out, level)
@@ -134,11 +138,11 @@ def _show_held_out(held: HeldOut, level: str) -> None:
     )
 
 
-def estimate(value: Estimate | None) -> str:
-    """Return `0.292 (0.15, 0.44)`, or a dash where there is no estimate."""
+def estimate(value: Estimate | None, star: str = "") -> str:
+    """Return `0.292 (0.15, 0.44)`, `star` behind the value, or a dash where there is no estimate."""
     if value is None:
         return "-"
-    return f"{value.value:.3g} ({_bound(value.interval.low)}, {_bound(value.interval.high)})"
+    return f"{value.value:.3g}{star} ({_bound(value.interval.low)}, {_bound(value.interval.high)})"
 
 
 def _bound(value: float | None) -> str:

@@ -12,7 +12,7 @@ from isoflop.cli.terminal.left_out import show_excluded
 from isoflop.curve.groups import GroupedFits, GroupFit
 from isoflop.curve.joint.result import JointFit
 from isoflop.curve.result import FitReport
-from isoflop.report.text import costs
+from isoflop.report.text import costs, misfit
 from isoflop.report.text.numerals import plural
 
 COMPARED = ("power_law", "power_law_floor")
@@ -32,7 +32,12 @@ def show(fits: GroupedFits, *, full: bool, all_notes: bool) -> None:
     for group in fits.groups:
         if isinstance(group.fit, JointFit) or not hasattr(group.fit, "reports"):
             continue
-        OUT.print(f"{group.value}: {fit_table.forecast_sentence(group.fit.reports[0])}", markup=False)
+        report = group.fit.reports[0]
+        for line in (
+            *(f"* {said}" for said in misfit.rejections(report)),
+            fit_table.forecast_sentence(report),
+        ):
+            OUT.print(f"{group.value}: {line}", markup=False)
     for each in fits.unfitted:
         OUT.print(f"not fitted: {each.run_id}: {each.reason}", markup=False)
     show_excluded(fits.excluded, OUT)
@@ -77,8 +82,9 @@ def _of_report(group: GroupFit, report: FitReport, *, full: bool) -> Iterator[tu
     for i, fit in enumerate(report.fits if full or not named else named):
         slope = costs.parameter(fit, "b") or costs.parameter(fit, "b1")
         first = (group.value, str(group.rows)) if i == 0 else ("", "")
-        values = (fit_table.estimate(e) for e in (slope, costs.parameter(fit, "E"), fit.paper_alpha))
-        yield *first, fit.law, *values, f"{fit.log10_rmse:.3f}"
+        star = "*" if misfit.rejected(fit) else ""
+        values = (fit_table.estimate(slope, star), fit_table.estimate(costs.parameter(fit, "E")))
+        yield *first, fit.law, *values, fit_table.estimate(fit.paper_alpha, star), f"{fit.log10_rmse:.3f}"
 
 
 def _warnings(group: GroupFit) -> tuple[str, ...]:

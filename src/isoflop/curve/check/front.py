@@ -13,6 +13,7 @@ from isoflop.curve.check import (
     confounding,
     drift,
     finding,
+    largest,
     learning_rate,
     mixture,
     repetition,
@@ -26,6 +27,7 @@ from isoflop.curve.result import Excluded
 
 TITLES = {
     undertrained.CHECK: "Undertrained shapes",
+    largest.CHECK: "Largest configurations",
     spread.CHECK: "Seed spread of training loss",
     collapse.CHECK: "Collapse of loss curves",
     learning_rate.CHECK: "Learning rate",
@@ -97,6 +99,7 @@ def check(table: pd.DataFrame, files: SweepFiles = NONE) -> CheckReport:
     seen = collapse.measure(table, files.curves)
     outcomes = (
         undertrained.check(table),
+        largest.check(table),
         spread.check(table),
         collapse.check(seen),
         learning_rate.check(table),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from isoflop.paper.bending import said
 from isoflop.paper.language import LanguageResult
 from isoflop.paper.pages import drawing as paper_drawing
 from isoflop.paper.section import PaperSection, SectionTable
@@ -26,7 +27,7 @@ def section(result: LanguageResult, folder: Path) -> PaperSection:
         f"{plural(result.runs, 'run')} of {plural(result.configs, 'configuration')} on {result.data} "
         f"({result.device}), {span}. Over all runs bits a byte fall as training compute to the power "
         f"−{estimate(result.exponent)}, so that k times fewer take k^{number(result.alpha.value)} the "
-        f"compute. {best}",
+        f"compute{said(result.lack_of_fit)}. {best}",
         "The paper's numbers are of other quantities: metrics of published models of all recipes on a task, "
         "against processors x peak rate x time. Bits a byte have an irreducible part, near which they fall "
         "more slowly. So the exponents are shown and not judged.",

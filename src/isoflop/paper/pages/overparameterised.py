@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from isoflop.paper.bending import said
 from isoflop.paper.overparameterised import RMS, MeasuredExponent, OverparameterisedResult, exponent
 from isoflop.paper.pages import drawing as paper_drawing
 from isoflop.paper.section import PaperSection, SectionTable
@@ -68,7 +69,8 @@ def _judged(result: OverparameterisedResult) -> str:
     return (
         f"Measured: k times less root mean square error of the predicted probabilities takes "
         f"k^{number(data.alpha.value)} data and k^{number(compute.alpha.value)} compute. Against compute it "
-        f"falls {_against(compute.against_theory)} the bound's exponent 1/4: {estimate(compute.exponent)}. "
+        f"falls {_against(compute.against_theory)} the bound's exponent 1/4: {estimate(compute.exponent)}"
+        f"{said(compute.lack_of_fit)}. "
         "The exponent belongs to this task and would differ on another."
     )
 
@@ -79,8 +81,9 @@ def _beside(result: OverparameterisedResult) -> str:
     assert compute is not None
     return (
         f"The classification error falls as compute to the power −{estimate(compute.exponent)}, so that k "
-        f"times less takes k^{number(compute.alpha.value)} compute. It is what the paper measured in "
-        "practice, and not what the argument bounds: a probability may be far off where the class is right."
+        f"times less takes k^{number(compute.alpha.value)} compute{said(compute.lack_of_fit)}. It is what "
+        "the paper measured in practice, and not what the argument bounds: a probability may be far off "
+        "where the class is right."
     )
 
 
@@ -96,7 +99,7 @@ def _exponents(result: OverparameterisedResult) -> SectionTable:
     rows = tuple(
         (
             f"{_NAMES[e.y]} against {_NAMES[e.x]}",
-            estimate(e.exponent),
+            estimate(e.exponent) + (", rejected" if e.lack_of_fit and e.lack_of_fit.rejected else ""),
             number(e.theory) if e.y == RMS else "–",
             e.against_theory,
             estimate(e.alpha),

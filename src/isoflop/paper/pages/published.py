@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from isoflop.paper import facts, forms, regression
+from isoflop.paper.bending import said
 from isoflop.paper.pages import drawing as paper_drawing
 from isoflop.paper.published import PublishedResult
 from isoflop.paper.section import PaperSection, SectionTable
@@ -30,7 +31,8 @@ def section(result: PublishedResult, folder: Path) -> PaperSection:
         f"{result.family_rule}; intervals resample whole families, since the models of one are not "
         f"independent.",
         f"Error falls with the {number(mean.alpha.value)}th root of {_compute(result)} "
-        f"({interval(mean.alpha.interval)}). The paper's figure for ImageNet, per network pass, is about "
+        f"({interval(mean.alpha.interval)}){said(mean.lack_of_fit)}. "
+        "The paper's figure for ImageNet, per network pass, is about "
         f"{value:g} ({low:g} to {high:g}) [M]. Regressing compute on error instead would "
         f"give "
         f"{number(mean.inverse_alpha.value if mean.inverse_alpha else None)}: the scatter alone (R² "
@@ -84,7 +86,7 @@ def _exponents(result: PublishedResult) -> SectionTable:
     rows = tuple(
         (
             each.line,
-            estimate(each.alpha),
+            estimate(each.alpha) + (", rejected" if each.lack_of_fit and each.lack_of_fit.rejected else ""),
             estimate(each.inverse_alpha) if each.inverse_alpha else "–",
             estimate(each.slope),
             percent(each.r_squared),

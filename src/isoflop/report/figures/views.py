@@ -64,13 +64,21 @@ def of(rows: pd.DataFrame) -> tuple[ChartView, ...]:
     Raises:
         ValueError: as target.of.
     """
-    first, *others = TEXT_VIEWS if target.of(rows).domain == target.TEXT else VIEWS
+    judged_on = target.of(rows)
+    views = {target.IMAGE: VIEWS, target.TEXT: TEXT_VIEWS}.get(judged_on.domain) or _of_other(judged_on)
+    first, *others = views
     return first, *(view for view in others if target.varies(rows, view.x))
+
+
+def _of_other(judged_on: target.Target) -> tuple[ChartView, ...]:
+    """Return the views of runs of the user's own loop, of whatever error or loss they know."""
+    return tuple(_view(judged_on.quantity.noun, judged_on.quantity, x) for x in (_COMPUTE, _JOULES, _SECONDS))
 
 
 def title(x: str, y: str) -> str:
     """Return the title of a pair of axes."""
-    known = (view.title for view in (*VIEWS, *TEXT_VIEWS) if (view.x, view.y) == (x, y))
+    others = (view for judged_on in target.OTHERS for view in _of_other(judged_on))
+    known = (view.title for view in (*VIEWS, *TEXT_VIEWS, *others) if (view.x, view.y) == (x, y))
     return next(known, f"{y} against {x}")
 
 
@@ -111,7 +119,8 @@ def config_means(rows: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
     """Return one row per configuration: geometric means of `x` and `y`, both positive, over its seeds.
 
     `low` and `high`: for a counted error, Wilson's interval at the mean for the test images of one seed (all
-    seeds are scored on the same images, so pooling them would claim too much); else the seeds' extremes.
+    seeds are scored on the same images, so pooling them would claim too much); else, or where their number is
+    unknown, the seeds' extremes.
     """
     groups = rows.assign(log_x=np.log(rows[x]), log_y=np.log(rows[y])).groupby("place_id", sort=False)
     means = groups[["log_x", "log_y"]].mean()
@@ -120,7 +129,9 @@ def config_means(rows: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
     table["low"], table["high"], table["seeds"] = groups[y].min(), groups[y].max(), groups.size()
     if target.quantity(y).counted:
         n = groups["test_n"].first()
-        table["low"], table["high"] = wilson(table["y"].to_numpy(), n.to_numpy())
+        known = (n > 0).to_numpy()  # not of every loop of a user's own
+        low, high = wilson(table["y"].to_numpy()[known], n.to_numpy(float)[known])
+        table.loc[known, "low"], table.loc[known, "high"] = low, high
     return table.reset_index().sort_values("x", ignore_index=True)
 
 
@@ -163,7 +174,7 @@ def note(points: ChartPoints, report: FitReport | None) -> str:
     text = "Faint points are single runs; each large point is the geometric mean of a configuration, "
     text += f"coloured by {points.tint_name}"
     text += f" and shaped by {points.mark_name}. " if points.mark_name else ". "
-    if target.quantity(points.view.y).counted:
+    if target.quantity(points.view.y).counted and points.seeds["test_n"].notna().all():
         text += (
             "Bars: Wilson 95% interval for the test images, at the mean error (every seed is scored on the "
             "same images, so seeds are not pooled; their spread is the faint points)."

@@ -30,7 +30,8 @@ CORPUS = (
 )
 
 
-def _test_images(rows: pd.DataFrame) -> str | None:
+def _test_images(rows: pd.DataFrame, examples: str = "images") -> str | None:
+    one = examples.removesuffix("s")
     known = rows.dropna(subset=["test_n", "test_error"])
     if known.empty:
         return None
@@ -39,9 +40,10 @@ def _test_images(rows: pd.DataFrame) -> str | None:
     low, high = (float(side[0]) for side in wilson(np.array([error]), np.array([n])))
     apart = Z95 * math.sqrt(2 * max(error, 1 / n) * (1 - error) / n)
     return (
-        f"Test set: {n:,.0f} images, so one image is {percent(1 / n, 2)}. The least error, "
-        f"{percent(error)}, has a Wilson 95% interval of {percent(low)} to {percent(high)}. On new test "
-        f"images two runs near it would have to differ by {number(100 * apart, 2)} points to be told apart."
+        f"Test set: {n:,.0f} {examples}, so one {one} is {percent(1 / n, 2)}. The least error, "
+        f"{percent(error)}, has a Wilson 95% interval of {percent(low)} to {percent(high)}. On new "
+        f"test {examples} two runs near it would have to differ by {number(100 * apart, 2)} points to be "
+        "told apart."
     )
 
 
@@ -130,8 +132,11 @@ def caveats(
         report: the fit of error or loss against training GFLOPs, if any.
         optimal: compute-optimal training, if it is the answer in place of that fit.
     """
+    judged_on = target.of(rows)
     notes = (
-        [_test_text(rows), CORPUS] if target.of(rows).domain == target.TEXT else [_test_images(rows), LABELS]
+        [_test_text(rows), CORPUS]
+        if judged_on.domain == target.TEXT
+        else [_test_images(rows, judged_on.examples), LABELS if judged_on.quantity.noun == "error" else None]
     )
     if optimal is not None:
         notes += optimal_training.caveats(optimal)

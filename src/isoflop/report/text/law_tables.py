@@ -6,7 +6,7 @@ import dataclasses
 
 from isoflop.curve.result import FitReport, HeldOut, HorizonError, LawFit
 from isoflop.report.figures import style, views
-from isoflop.report.text import costs
+from isoflop.report.text import costs, misfit
 from isoflop.report.text.amounts import plain
 from isoflop.report.text.costs import Halving
 from isoflop.report.text.numerals import UNKNOWN, estimate, factor, interval, number, plural
@@ -71,7 +71,7 @@ def group(report: FitReport) -> Group:
         warnings=report.warnings,
         ratios=_ratios(report),
         ranks=tuple(ranks),
-        formulas=tuple(_formula(fit, report.percent) for fit in report.fits),
+        formulas=tuple(_formula(report, fit) for fit in report.fits),
     )
 
 
@@ -96,7 +96,7 @@ def _rank(report: FitReport, fit: LawFit) -> LawRow:
     shares = [m for m in (report.forecast.members if report.forecast else ()) if m.law == fit.law]
     whole, recent = sum(m.weight for m in shares), sum(m.weight for m in shares if m.recent)
     return LawRow(
-        name=style.law_name(fit.law),
+        name=style.law_name(fit.law) + misfit.mark(fit),
         r_squared=number(fit.r_squared),
         r_squared_of=fit.r_squared_of,
         rmse=number(fit.log10_rmse),
@@ -106,14 +106,16 @@ def _rank(report: FitReport, fit: LawFit) -> LawRow:
     )
 
 
-def _formula(fit: LawFit, percent: str) -> Formula:
+def _formula(report: FitReport, fit: LawFit) -> Formula:
     alpha = (fit.paper_alpha,) if fit.paper_alpha else ()
     rows = [(p.name, estimate(p), p.unit) for p in (*fit.parameters, *alpha)]
     profile = fit.exponent_profile
     if profile is not None:
         at = next((i for i, row in enumerate(rows) if row[0] == "b"), -1)
-        rows.insert(at + 1, ("b by profile likelihood", interval(profile), f"{percent} interval"))
-    return Formula(style.law_name(fit.law), fit.formula, fit.source, tuple(rows), fit.warnings)
+        rows.insert(at + 1, ("b by profile likelihood", interval(profile), f"{report.percent} interval"))
+    name = style.law_name(fit.law) + misfit.mark(fit)
+    said = misfit.sentence(report, fit.law)
+    return Formula(name, fit.formula, fit.source, tuple(rows), (*([said] if said else []), *fit.warnings))
 
 
 def _note(report: FitReport) -> str:

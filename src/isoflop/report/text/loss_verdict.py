@@ -7,7 +7,7 @@ import pandas as pd
 from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.check.front import CheckReport
 from isoflop.curve.result import Estimate, FitReport
-from isoflop.report.text import costs, measured
+from isoflop.report.text import costs, measured, misfit
 from isoflop.report.text.amounts import amount, bare
 from isoflop.report.text.numerals import UNKNOWN, estimate, number
 from isoflop.table import target
@@ -68,6 +68,8 @@ def _answer(report: FitReport, seeds: pd.Series[int], support: FloorSupport | No
         return headline, f"Too little was measured for an answer: {'; '.join(gaps)}."
     b = costs.exponent(report)
     power = UNKNOWN if b is None else number(b.value)
+    if misfit.rejected(costs.law(report, "power_law_ols")):
+        power += " on average, a law that they reject"
     if support is not None and support.only_by_undertrained:
         return (
             f"Over all runs, loss falls as compute to the power −{power}; it bends, but only through shapes "

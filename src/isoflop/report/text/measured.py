@@ -11,7 +11,7 @@ from isoflop.curve.check.amount import LEAST_CONFIGS, LEAST_DECADES, LEAST_SCALE
 from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.check.front import CheckReport
 from isoflop.curve.result import FitReport
-from isoflop.report.text import costs
+from isoflop.report.text import costs, misfit
 from isoflop.report.text.costs import Halving
 from isoflop.report.text.numerals import factor, interval, number, plural, short_of
 from isoflop.report.text.trust import trust
@@ -83,8 +83,8 @@ def check_sentence(checked: CheckReport | None, support: FloorSupport | None, re
     )
 
 
-def _cost(cost: Halving, percent: str) -> str:
-    name = SPOKEN.get(cost.law, cost.law)
+def _cost(cost: Halving, percent: str, mark: str = "") -> str:
+    name = SPOKEN.get(cost.law, cost.law) + mark
     if cost.factor is None:
         return f"{name}, {cost.reason}"
     bounds = f" ({percent} interval {interval(cost.interval, 2)})" if cost.interval else ""
@@ -93,14 +93,17 @@ def _cost(cost: Halving, percent: str) -> str:
 
 def prices(report: FitReport) -> str:
     """Return what halving error or loss would take by the paper's laws, the floored one and the forecast."""
-    each = [costs.halving(fit, report.x_max) for fit in report.fits if fit.law in SPOKEN]
+    each = [
+        _cost(costs.halving(fit, report.x_max), report.percent, misfit.mark(fit))
+        for fit in report.fits
+        if fit.law in SPOKEN
+    ]
     if report.forecast is not None:
-        each.append(costs.halving_of_forecast(report.forecast, report.x_max))
+        each.append(_cost(costs.halving_of_forecast(report.forecast, report.x_max), report.percent))
     if not each:
         return ""
     noun = target.quantity(report.y).noun
-    said = "; ".join(_cost(cost, report.percent) for cost in each)
-    return f"To halve the {noun} from where the sweep ends would take: {said}."
+    return f"To halve the {noun} from where the sweep ends would take: {'; '.join(each)}."
 
 
 def of_all_points(support: FloorSupport | None) -> str:
@@ -146,7 +149,8 @@ def measured(report: FitReport) -> str:
     alpha = plain.paper_alpha if plain else None
     if alpha is not None:
         text += f", that is alpha = 1/b = {number(alpha.value)} ({interval(alpha.interval)})"
-    return f"{text}."
+    rejection = misfit.sentence(report, "power_law_ols")
+    return f"{text}. {rejection}".strip()
 
 
 def outlook(report: FitReport, support: FloorSupport | None) -> tuple[str, ...]:

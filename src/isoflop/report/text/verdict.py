@@ -15,7 +15,7 @@ from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.check.front import CheckReport
 from isoflop.curve.language.result import OptimalTraining
 from isoflop.curve.result import Estimate, FitReport
-from isoflop.report.text import costs, loss_verdict, measured, optimal_training
+from isoflop.report.text import costs, loss_verdict, measured, misfit, optimal_training
 from isoflop.report.text.caveats import caveats
 from isoflop.report.text.numerals import percent
 from isoflop.table import target
@@ -92,6 +92,9 @@ def _answer(
     if floored is not None:
         return "cannot be told", *floored
     plain = costs.law(report, "power_law_ols")
+    if misfit.rejected(plain):
+        headline = "Cannot be told: the curve bends, so no single exponent describes it."
+        return "cannot be told", headline, _end(report)
     alpha = plain.paper_alpha if plain else None
     low, high = (alpha.interval.low, alpha.interval.high) if alpha else (None, None)
     best = f"{LEAST_ALPHA:g}, the paper's theoretical best case"
@@ -114,6 +117,13 @@ def _answer(
         "Cannot be told: error falls with compute, but how steeply is too uncertain to compare.",
         f"The {report.percent} interval of alpha includes {best}.",
     )
+
+
+def _end(report: FitReport) -> str:
+    """Return why no exponent is compared with the paper's, and what it is where the curve ends."""
+    local = misfit.instead(report)
+    why = "The power law is rejected: its exponent changes along the points"
+    return f"{why}; {local}, which holds at that point alone." if local else f"{why}."
 
 
 def _of_text(

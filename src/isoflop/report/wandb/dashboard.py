@@ -10,6 +10,7 @@ from wandb_workspaces.reports.v2 import interface as wr
 from wandb_workspaces.workspaces import interface as ws
 
 from isoflop.curve.result import FitFile, FitReport
+from isoflop.report.text import misfit
 from isoflop.report.text.numerals import estimate, factor
 from isoflop.report.text.trust import trust
 from isoflop.table.target import IMAGES, Target
@@ -178,8 +179,8 @@ def _table(report: FitReport) -> list[str]:
     """Return the laws of one pair of axes as a Markdown table."""
     rows = [
         f"| {fit.law} | {'; '.join(f'{p.name} = {estimate(p)}' for p in fit.parameters)} "
-        f"| {'' if fit.paper_alpha is None else estimate(fit.paper_alpha)} | {fit.log10_rmse:.4f} "
-        f"| {factor(fit.extrapolation_log_rmse)} |"
+        f"| {'' if fit.paper_alpha is None else estimate(fit.paper_alpha)}{misfit.mark(fit)} "
+        f"| {fit.log10_rmse:.4f} | {factor(fit.extrapolation_log_rmse)} |"
         for fit in report.fits
     ]
     head = [

@@ -66,8 +66,9 @@ def losses(trials: Trials, folder: Path) -> dict[tuple[Recipe, Shape], float]:
         record = records.find(records.path_of(folder, last))
         if record is None:
             continue
-        if record.state == "done" and record.loss is not None:
-            found[key] = record.loss.train
+        loss = record.loss.train if record.loss else None
+        if record.state == "done" and loss is not None:
+            found[key] = loss
         elif record.state != "interrupted":
             found[key] = math.inf
     return found
