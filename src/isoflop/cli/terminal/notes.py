@@ -113,8 +113,9 @@ def show(
         for line in wrapped:
             out.print(line, markup=False)
         left, shown = left - len(wrapped), shown + 1
-    if len(said) > shown or also:
-        out.print(f"--notes: {len(said) - shown} more{also}", markup=False)
+    more = f"--notes: {len(said) - shown} more" if len(said) > shown else ""
+    if more or also:
+        out.print((more + also).removeprefix("; "), markup=False)
 
 
 def _wrapped(text: str, width: int) -> Sequence[str]:
