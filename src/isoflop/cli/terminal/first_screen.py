@@ -26,7 +26,9 @@ def show(fits: FitFile, *, every_note: bool = False) -> None:
     for line in lines:
         OUT.print(line, markup=False)
     OUT.print(_laws(report))
-    rejections = (f"* {line}" for line in misfit.rejections(report))
+    rejections = [
+        part for line in misfit.rejections(report) for part in notes.wrapped(f"* {line}", OUT.width)
+    ]
     after = [*rejections, *fit_table.forecast_lines(report), *_others(fits.reports[1:])]
     if report.held_out is not None:
         after.append(_held_out(report.held_out))

@@ -23,11 +23,11 @@ def show(fits: GroupedFits, *, full: bool, all_notes: bool) -> None:
     """Print the groups: at most five notes unless `all_notes` or `full`, and all laws if `full`."""
     OUT.print(f"{plural(len(fits.groups), 'group')} of {fits.by}: {_what(fits.groups[0])}", markup=False)
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    lines = [line for group in fits.groups for line in _lines(group, full=full)]
+    rows = [row for group in fits.groups for row in _lines(group, full=full)]
     for name in (fits.by, *_header(fits.groups[0])):
         table.add_column(name, overflow="fold")
-    for line in lines:
-        table.add_row(*line)
+    for row in rows:
+        table.add_row(*row)
     OUT.print(table)
     for group in fits.groups:
         if isinstance(group.fit, JointFit) or not hasattr(group.fit, "reports"):

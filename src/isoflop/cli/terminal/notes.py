@@ -107,7 +107,7 @@ def show(
     left = lines - 1 if lines is not None else MOST * MOST_LINES  # the last line says how many more there are
     shown = 0
     for note in said[:MOST]:
-        wrapped = _wrapped(f"note: {note.shown}", out.width)
+        wrapped = wrapped(f"note: {note.shown}", out.width)
         if len(wrapped) > left:
             break
         for line in wrapped:
@@ -118,7 +118,7 @@ def show(
         out.print((more + also).removeprefix("; "), markup=False)
 
 
-def _wrapped(text: str, width: int) -> Sequence[str]:
+def wrapped(text: str, width: int) -> Sequence[str]:
     """Return a note in lines of the screen, cut after MOST_LINES."""
     return textwrap.wrap(
         text,
