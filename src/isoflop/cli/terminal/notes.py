@@ -107,12 +107,12 @@ def show(
     left = lines - 1 if lines is not None else MOST * MOST_LINES  # the last line says how many more there are
     shown = 0
     for note in said[:MOST]:
-        wrapped = wrapped(f"note: {note.shown}", out.width)
-        if len(wrapped) > left:
+        parts = wrapped(f"note: {note.shown}", out.width)
+        if len(parts) > left:
             break
-        for line in wrapped:
+        for line in parts:
             out.print(line, markup=False)
-        left, shown = left - len(wrapped), shown + 1
+        left, shown = left - len(parts), shown + 1
     more = f"--notes: {len(said) - shown} more" if len(said) > shown else ""
     if more or also:
         out.print((more + also).removeprefix("; "), markup=False)
