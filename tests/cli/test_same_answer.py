@@ -43,8 +43,8 @@ def sentences(value: Any) -> Iterator[str]:
 
 
 def ask(capsys: pytest.CaptureFixture[str], *command: str) -> tuple[str, Any]:
-    """Return the text and the JSON of one command."""
-    assert main.main(command) == output.DONE
+    """Return the text, in full where a verb shows less, and the JSON of one command."""
+    assert main.main([*command, *(("--full",) if command[0] == "fit" else ())]) == output.DONE
     text = capsys.readouterr().out
     assert main.main([*command, "--json", "-"]) == output.DONE
     return text, json.loads(capsys.readouterr().out)

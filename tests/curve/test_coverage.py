@@ -1,5 +1,6 @@
 """Do the 95% intervals hold the truth about as often as they say? A small, seeded simulation."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,21 @@ def test_the_table_in_the_package_is_the_stored_result():
 def test_a_warning_is_given_only_if_the_coverage_is_not_95_percent(monkeypatch):
     measured = {("power_law", False, 8): {"b": (0.91, 1000), "y at x_max": (0.95, 1000), "E": (0.98, 1000)}}
     monkeypatch.setattr(coverage, "MEASURED", measured)
-    assert "91% of 1,000" in coverage.warning("power_law", "b", 7, False)
-    assert "98% of 1,000" in coverage.warning("power_law", "E", 7, False)
-    assert coverage.warning("power_law", "y at x_max", 8, False) is None
-    assert coverage.warning("power_law", "b", 30, False) is None
-    assert coverage.warning("m4", "b", 8, False) is None
+    like = coverage.Fitted(configs=7, frontier=False, noise=0.05, repeats=3.0)
+    assert "91% of 1,000" in coverage.warning("power_law", "b", like)
+    assert "98% of 1,000" in coverage.warning("power_law", "E", like)
+    assert coverage.warning("power_law", "y at x_max", like) is None
+    assert coverage.warning("power_law", "b", dataclasses.replace(like, configs=30)) is None
+    assert coverage.warning("m4", "b", like) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"configs": 5}, {"noise": 0.02}, {"noise": 0.2}, {"repeats": 1.0}, {"level": 0.9}, {"usual": False}],
+    ids=str,
+)
+def test_no_warning_where_no_simulated_sweep_resembles_the_data(monkeypatch, change):
+    monkeypatch.setattr(coverage, "MEASURED", {("power_law", False, 8): {"b": (0.91, 1000)}})
+    like = coverage.Fitted(configs=8, frontier=False, noise=0.058, repeats=3.0)
+    assert coverage.warning("power_law", "b", like) is not None
+    assert coverage.warning("power_law", "b", dataclasses.replace(like, **change)) is None

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from isoflop.curve import coverage, fit, laws, points
+from isoflop.curve import bootstrap, coverage, fit, laws, points
 from isoflop.curve.fit import Method
 
 X = np.geomspace(1.0, 1000.0, 20)
@@ -137,14 +137,17 @@ def test_a_long_list_of_values_is_cut_after_four():
 
 
 def test_a_floor_is_identified_where_its_interval_is_above_its_bound():
+    def ends(draws, factor=1.0):
+        return bootstrap.stretched(draws, factor)
+
     draws = np.r_[0.1, np.linspace(0.05, 0.15, 100)]
-    assert laws._floor_warnings(draws, 1.0, 1.0) == ()
-    (said,) = laws._floor_warnings(np.r_[0.1, np.linspace(-0.01, 0.15, 100)], 1.0, 1.0)
+    assert laws._floor_warnings(draws, 1.0, ends) == ()
+    (said,) = laws._floor_warnings(np.r_[0.1, np.linspace(-0.01, 0.15, 100)], 1.0, ends)
     assert "includes 0" in said
-    (said,) = laws._floor_warnings(np.r_[0.9e-6, draws], 1.0, 1.0)
+    (said,) = laws._floor_warnings(np.r_[0.9e-6, draws], 1.0, ends)
     assert "at its bound 0" in said
-    assert laws._floor_warnings(np.r_[1.1e-6, np.full(9, 0.1)], 1.0, 1.0) == ()
-    (said,) = laws._floor_warnings(draws, 1.0, 3.0)
+    assert laws._floor_warnings(np.r_[1.1e-6, np.full(9, 0.1)], 1.0, ends) == ()
+    (said,) = laws._floor_warnings(draws, 1.0, lambda each: ends(each, 3.0))
     assert "includes 0" in said, "with few configurations the interval is stretched"
 
 
@@ -163,7 +166,7 @@ def test_the_simulation_nearest_in_ratio_is_cited(configs, simulated):
 def test_coverage_at_the_ends_of_what_is_called_95_percent_gives_no_warning(monkeypatch, share):
     def warning(value):
         monkeypatch.setattr(coverage, "MEASURED", {("m3", False, 8): {"b": (value, 1000)}})
-        return coverage.warning("m3", "b", 8, False)
+        return coverage.warning("m3", "b", coverage.Fitted(8, False, 0.058, 3.0))
 
     assert warning(share) is None
     assert warning(share + (0.001 if share == coverage.MOST else -0.001)) is not None

@@ -216,9 +216,51 @@ def test_the_first_unique_id_names_the_runs(read):
 @pytest.mark.parametrize("group", ["w", "w,flops"])
 def test_a_row_without_its_group_is_excluded_by_name(read, group):
     text = csv_of(flops=FLOPS, error=ERRORS, w=["none", 2, "", 4])
-    chosen = points.select(read(text, group=group).table, "flops", "error")
-    assert [(e.run_id, e.reason) for e in chosen.excluded] == [("row 3", "no config_id")]
-    assert chosen.configs == 3
+    runs = read(text, group=group)
+    reason = "w, a column of --group, is unknown: its configuration cannot be told"
+    assert [(e.run_id, e.reason) for e in runs.excluded] == [("row 3", reason)]
+    assert points.select(runs.table, "flops", "error").configs == 3
+
+
+def test_a_group_that_no_row_has_is_refused(read):
+    text = csv_of(flops=FLOPS, error=ERRORS, w=["", "nan", "", "NaN"])
+    with pytest.raises(ValueError, match="--group w: no row has a value"):
+        read(text, group="w")
+
+
+def test_x_and_y_may_be_expressions(read):
+    text = csv_of(n=[1e6, 2e6, 4e6, ""], tokens=[1e8] * 4, acc=[0.5, 0.6, 0.7, 0.8])
+    runs = read(text, x="6 * n * tokens", y="1 - acc")
+    assert (runs.x, runs.y) == ("6 * n * tokens", "1 - acc")
+    assert runs.table["1 - acc"].tolist() == pytest.approx([0.5, 0.4, 0.3, 0.2])
+    assert runs.table["6 * n * tokens"].tolist()[:3] == [6e14, 1.2e15, 2.4e15]
+    assert runs.table["6 * n * tokens_reason"].tolist() == [None, None, None, "n is unknown"]
+    assert runs.warnings == ()
+    counted = read(text, x="n", y="1 - acc", chance=0.9)
+    assert counted.y == "test_error"
+
+
+def test_a_row_of_totals_is_known_by_the_columns_behind_an_expression(read):
+    text = csv_of(name=[*"abcd", "Total"], n=[1e6, 2e6, 4e6, 8e6, 1.5e7], loss=[5, 4, 3.5, 3.2, 15.7])
+    runs = read(text, x="6 * n", y="loss / 2")
+    assert [each.run_id for each in runs.excluded] == ["row 5"]
+    assert len(runs.table) == 4
+
+
+def test_an_accuracy_that_is_an_expression_is_still_refused(read):
+    text = csv_of(flops=FLOPS, top1_acc=[50, 60, 70, 80])
+    with pytest.raises(ValueError, match="looks like an accuracy"):
+        read(text, y="top1_acc / 100")
+    assert read(text, y="1 - top1_acc / 100").table["1 - top1_acc / 100"].iloc[0] == 0.5
+
+
+def test_where_is_read_before_y_is_judged(read):
+    text = csv_of(flops=FLOPS, error=[*ERRORS[:3], 37.5], unit=["share"] * 3 + ["percent"])
+    with pytest.raises(ValueError, match="divide the column by 100"):
+        read(text)
+    runs = read(text, where="unit == 'share'")
+    assert len(runs.table) == 3
+    assert runs.warnings == ("--where unit == 'share': 3 of 4 rows",)
 
 
 # Error rates
@@ -436,9 +478,9 @@ def test_what_is_no_share_may_exceed_1(read, name):
 @pytest.mark.parametrize("name", ["val_acc", "accuracy", "top1", "summary.top-5", "testAccuracy"])
 def test_an_accuracy_is_refused_with_what_to_give(read, name):
     rising = [1 - y for y in ERRORS]
-    with pytest.raises(ValueError, match=rf"looks like an accuracy.*errors, 1 - {name}$"):
+    with pytest.raises(ValueError, match=rf"looks like an accuracy.*errors, such as --y '1 - {name}'$"):
         read(csv_of(**{"flops": FLOPS, name: rising}), y=name)
-    with pytest.raises(ValueError, match=rf"errors, 1 - {name}/100$"):
+    with pytest.raises(ValueError, match=rf"errors, such as --y '1 - {name}/100'$"):
         read(csv_of(**{"flops": FLOPS, name: [100 * y for y in rising]}), y=name)
 
 
@@ -503,6 +545,9 @@ def test_gemstones_rows_of_one_run_belong_together():
 
 def test_the_language_benchmarks_repeated_rows_are_counted():
     runs = external.read_runs(shared("benchmark.lang.csv"), x="Seen Examples", y="Loss", group="Task,Model")
-    (warning,) = runs.warnings
+    warning, same = runs.warnings
+    assert same.startswith(
+        "1 row holds the numbers of another under other labels (Domain, Task): row 530 and row 54"
+    )
     assert warning.startswith("687 of 1399 rows repeat an earlier one")
     assert runs.table["config_id"].nunique() == 20

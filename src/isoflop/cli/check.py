@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import exclusion, fit, output
+from isoflop.cli import exclusion, fit, output, rows
 from isoflop.config import ConfigError
 
 EXAMPLES = """examples:
@@ -73,7 +73,7 @@ def _check(options: argparse.Namespace) -> int:
 
     if options.json:
         output.check_target(options.json)
-    method = fit.method_of(options)
+    method = rows.method_of(options)
     table, x, y, notes, excluded = _read(options)
     folder = options.directory if options.directory.is_dir() else None
     files = sweep_files.read(folder, table["run_id"]) if folder else sweep_files.NONE
@@ -94,7 +94,7 @@ def _check(options: argparse.Namespace) -> int:
 def _read(options: argparse.Namespace) -> tuple[Any, str, str, tuple[str, ...], tuple[Any, ...]]:
     """Return the table of runs under the names of a sweep's columns, the columns of x and y, notes on the
     table, and its rows that are left out."""
-    from isoflop.table import aggregate, target
+    from isoflop.table import aggregate
 
     if options.directory.is_dir():
         given = ["group", "seed", "counts", *(f"column_{name}" for name in COLUMNS)]
@@ -102,12 +102,11 @@ def _read(options: argparse.Namespace) -> tuple[Any, str, str, tuple[str, ...], 
             if getattr(options, name) is not None:
                 option = name.removeprefix("column_").replace("_", "-")
                 raise ConfigError(f"--{option} is for a table of your own: records hold it already")
-        runs = aggregate.aggregate(options.directory)
-        judged_on = target.of(runs.rows, options.directory)
-        x, y = options.x or "train_gflops", options.y or judged_on.y
-        return runs.rows, x, y, (), runs.excluded
-    own, table, unused = fit.read_own(options)
-    return table, own.x, own.y, (*own.warnings, *unused), own.excluded
+        chosen = rows.of_sweep(options, aggregate.aggregate(options.directory), custom=True)
+    else:
+        chosen = rows.of_file(options)
+    assert chosen.axes is not None
+    return chosen.checked, *chosen.axes, chosen.notes, (*chosen.dropped, *chosen.excluded)
 
 
 def named_columns(options: argparse.Namespace) -> dict[str, str | None]:

@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import exclusion, fit_joint, output
+from isoflop.cli import exclusion, fit_groups, fit_joint, output, rows
 from isoflop.config import ConfigError
 
 RECORDED = ("resamples", "seed_of_resamples")
@@ -39,20 +39,42 @@ def add_method(parser: argparse.ArgumentParser) -> None:
         "--mixed", action="store_true", help="fit several code versions, machines or experiments together"
     )
     parser.add_argument("--chance", type=float, metavar="V", help="the error of guessing, as a fraction")
+    parser.add_argument(
+        "--where", metavar="COND", help="only these rows: 'dataset == \"c4\" and not outlier'"
+    )
+    parser.add_argument(
+        "--level", type=float, default=95.0, metavar="P", help="level of the intervals in per cent (95)"
+    )
     parser.add_argument("--wild", action="store_true", help="resample signs of residuals, not configurations")
     exclusion.add_option(parser)
 
 
 def _add_columns(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose columns, laws and rows."""
-    parser.add_argument("--x", help="a column of the table, such as train_gflops or energy_joules")
-    parser.add_argument("--y", help="a column of the table, such as test_error or test_bits_per_byte")
+    parser.add_argument("--x", help="a column such as train_gflops, or an expression: '6 * params * tokens'")
+    parser.add_argument("--y", help="a column such as test_error, or an expression: '1 - acc1'")
     parser.add_argument("--laws", metavar="A,B", help="only these laws")
     parser.add_argument("--frontier", action="store_true", help="fit the efficient frontier, not all runs")
     parser.add_argument("--quantile", type=float, metavar="Q", help="fit this quantile of y given x")
     parser.add_argument(
-        "--hold-out", metavar="RULE", help="fit the rest and judge on these: 'train_gflops>1e6'"
+        "--hold-out", metavar="COND", help="fit the rest and judge on these: 'train_gflops > 1e6'"
     )
+    parser.add_argument(
+        "--by", metavar="COL", help="a fit for each value of this column, and their comparison"
+    )
+    parser.add_argument(
+        *("--fix",),
+        action="append",
+        metavar="NAME=V",
+        help="hold a law's parameter, such as E=0 (may be repeated)",
+    )
+    parser.add_argument(
+        "--draws", metavar="FILE", help="resamples, predictions and residuals of each law, as CSV or Parquet"
+    )
+    parser.add_argument(
+        "--full", action="store_true", help="every law's numbers, every row left out, all notes"
+    )
+    parser.add_argument("--notes", action="store_true", help="all notes, not only the five that change most")
     add_grouping(parser)
 
 
@@ -66,7 +88,7 @@ def add_grouping(parser: argparse.ArgumentParser) -> None:
 
 
 def _fit(options: argparse.Namespace) -> int:
-    from isoflop.cli.terminal import console, fit_table
+    from isoflop.cli.terminal import console, first_screen, fit_table
 
     if options.json:
         output.check_target(options.json)
@@ -75,7 +97,10 @@ def _fit(options: argparse.Namespace) -> int:
         for name in ("group", "seed", "counts"):
             if getattr(options, name) is not None:
                 raise ConfigError(f"--{name} is for a table of your own: records hold it already")
-    if fit_joint.is_requested(options):
+    joint = fit_joint.is_requested(options)
+    if options.by is not None:
+        return fit_groups.fit(options, joint=joint)
+    if joint:
         return fit_joint.fit(options)
     if options.directory.is_dir():
         runs, fits = fit_sweep(options)
@@ -85,7 +110,10 @@ def _fit(options: argparse.Namespace) -> int:
         fits = _fit_file(options)
     if options.json:
         return output.write_json(fits, options.json)
-    fit_table.show_all(fits)
+    if options.full:
+        fit_table.show_all(fits)
+    else:
+        first_screen.show(fits, every_note=options.notes)
     if options.save:
         console.OUT.print(f"{options.directory / 'fit.json'}", markup=False)
     return output.DONE
@@ -124,22 +152,20 @@ def changed_method(options: argparse.Namespace) -> list[str]:
 
 
 def fit_sweep(options: argparse.Namespace) -> tuple[Any, Any]:
-    """Aggregate a sweep's records and fit them; return the table and the fits. Nothing is written."""
-    from isoflop.curve.forecast import holdout
-    from isoflop.table import aggregate, held_out, target
+    """Aggregate a sweep's records and fit them; return the table and the fits. Nothing is written.
 
-    method = method_of(options)
-    table = aggregate.aggregate(options.directory)
-    judged_on = target.of(table.rows, options.directory)
-    method = dataclasses.replace(method, left_out=exclusion.left_out(options, table.rows))
-    if _is_custom(options):
-        axes = (options.x or "train_gflops", options.y or judged_on.y)
-        fits = _fit_axes(options, method, table.rows, *axes)
-    else:
-        stored = held_out.stored_prediction(options.directory)
-        fits = holdout.fit_sweep(table.rows, source=str(options.directory), method=method, stored=stored)
-    notes = _notes(options.directory, table.rows, fits)
-    return table, dataclasses.replace(fits, dropped=table.excluded, notes=notes)
+    The table holds the rows that --where keeps.
+    """
+    from isoflop.table import aggregate
+
+    method, kept = _method(options)
+    runs = aggregate.aggregate(options.directory)
+    chosen = rows.of_sweep(options, runs, custom=_is_custom(options))
+    fits = rows.fit(options, method, chosen)
+    fits = dataclasses.replace(fits, notes=_notes(options.directory, chosen.checked, fits))
+    if kept is not None:
+        kept.write(Path(options.draws))
+    return (dataclasses.replace(runs, rows=chosen.table) if options.where else runs), fits
 
 
 def save(directory: Path, table: Any, fits: Any) -> None:
@@ -153,83 +179,24 @@ def save(directory: Path, table: Any, fits: Any) -> None:
 
 def _is_custom(options: argparse.Namespace) -> bool:
     """Whether an option asks for one pair of axes, or for another method than the one of fit.json."""
-    names = ("x", "y", "laws", "frontier", "quantile", "hold_out")
+    names = ("x", "y", "laws", "frontier", "quantile", "hold_out", "by", "fix")
     return any(getattr(options, name, None) not in (None, False) for name in names)
 
 
-def method_of(options: argparse.Namespace) -> Any:
-    """Return the checked `fit.Method` of the options. Raises ConfigError or ValueError."""
-    from isoflop.curve import fit
-    from isoflop.curve.laws import LAWS
-
-    output.check_resamples(options.resamples)
-    laws = getattr(options, "laws", None)
-    method = fit.Method(
-        laws=tuple(name.strip() for name in laws.split(",")) if laws else tuple(LAWS),
-        resamples=options.resamples,
-        seed=options.seed_of_resamples,
-        least_energy_grade=options.energy_grade,
-        of_frontier=getattr(options, "frontier", False),
-        quantile=getattr(options, "quantile", None),
-        wild=options.wild,
-        chance=options.chance,
-        mixed=options.mixed,
-    )
-    method.check()
-    return method
-
-
-def _fit_axes(options: argparse.Namespace, method: Any, rows: Any, x: str, y: str) -> Any:
-    """Fit one pair of axes, without the rows that --hold-out names, on which the forecast is then judged.
-
-    Args:
-        options: of the command.
-        method: the `fit.Method`.
-        rows: the table of runs.
-        x, y: names of its columns.
-    """
-    from isoflop.curve import fit
-    from isoflop.curve.forecast import holdout
-    from isoflop.table import held_out
-
-    source = str(options.directory)
-    if options.hold_out is None:
-        stored = held_out.stored_prediction(options.directory) if options.directory.is_dir() else None
-        return holdout.fit_sweep(rows, source=source, method=method, axes=((x, y),), stored=stored)
-    report = holdout.fit_and_judge(rows, options.hold_out, x=x, y=y, method=method)
-    return fit.file_of((report,), source=source)
+def _method(options: argparse.Namespace) -> tuple[Any, Any]:
+    """Return the method, and what keeps the draws of --draws, None without it."""
+    method, kept = rows.method_of(options), rows.kept_draws(options)
+    return (method if kept is None else dataclasses.replace(method, keep=kept.add)), kept
 
 
 def _fit_file(options: argparse.Namespace) -> Any:
     """Return the fits of a table of the user's own, with what was said of the table."""
-    from isoflop.curve import result
-
-    method = method_of(options)  # refuse bad options before a long file is read
-    own, table, unused = read_own(options)
-    method = dataclasses.replace(method, left_out=exclusion.left_out(options, table))
-    fits = _fit_axes(options, method, own.table, own.x, own.y)
-    said = (*own.warnings, *unused)
-    reports = tuple(result.with_notes(report, said, own.excluded) for report in fits.reports)
-    notes = _notes(options.directory, table, fits)
-    return dataclasses.replace(fits, reports=reports, notes=notes)
-
-
-def read_own(options: argparse.Namespace) -> tuple[Any, Any, tuple[str, ...]]:
-    """Return a table of the user's own as it is fitted, the same under the names of a sweep's columns, and
-    notes on columns that are not used there."""
-    from isoflop.cli import check
-    from isoflop.table import canonical, external
-
-    own = external.read_runs(
-        options.directory,
-        x=options.x,
-        y=options.y,
-        group=options.group,
-        seed=options.seed,
-        chance=options.chance,
-        counts=_number_or_column(options.counts),
-    )
-    return own, *canonical.canonical(own, check.named_columns(options))
+    method, kept = _method(options)  # refuse bad options before a long file is read
+    own = rows.of_file(options)
+    fits = rows.fit(options, method, own)
+    if kept is not None:
+        kept.write(Path(options.draws))
+    return dataclasses.replace(fits, notes=_notes(options.directory, own.checked, fits))
 
 
 def _notes(path: Path, table: Any, fits: Any) -> tuple[str, ...]:
@@ -245,11 +212,3 @@ def _notes(path: Path, table: Any, fits: Any) -> tuple[str, ...]:
         *check_table.support_lines([(report, each) for report, each in supports if each is not None]),
         f"check: {check_table.counts(checked)}: isoflop check {path}",
     )
-
-
-def _number_or_column(text: str | None) -> float | str | None:
-    """Return `text` as a number if it is one, else as it is: the name of a column."""
-    try:
-        return float(text) if text is not None else None
-    except ValueError:
-        return text

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
-from isoflop.cli import exclusion, output
+from isoflop.cli import exclusion, output, rows
 from isoflop.config import ConfigError
 
 COLUMNS = ("n", "d", "unique", "width", "depth", "compute")
@@ -60,6 +61,7 @@ def _check_options(options: argparse.Namespace) -> None:
     reasons = dict.fromkeys(_OF_ONE_RESOURCE, "it is of laws in one resource")
     reasons |= dict.fromkeys(("x", *foreign), f"it takes {taken} and --y")
     if options.isoflop is not None:
+        reasons |= dict.fromkeys(("fix", "draws"), "it is of laws")
         reasons["hold_out"] = "profiles predict nothing beyond their budgets"
     for name, reason in reasons.items():
         if getattr(options, name) not in (None, False):
@@ -74,18 +76,24 @@ def fit(options: argparse.Namespace) -> int:
 
     if options.json:
         output.check_target(options.json)
-    result: Any = _fit_law(options) if options.law is not None else _fit_profiles(options)
+    result: Any = fit_rows(options, read(options))
     if options.json:
         return output.write_json(result, options.json)
     table = joint_table if options.law is not None else isoflop_table
-    table.show(result, console.OUT)
+    table.show(result, console.OUT, every_note=options.full or options.notes)
     return output.DONE
 
 
-def _read_resources(options: argparse.Namespace, needed: tuple[str, ...], sizes: tuple[str, ...] = ()) -> Any:
-    """Return the rows of a sweep or a table with the columns that hold each resource."""
+def read(options: argparse.Namespace) -> Any:
+    """Return the rows of a sweep or a table with the columns that hold each resource (ResourceTable)."""
     from isoflop.curve.joint import resources
 
+    needed: tuple[str, ...] = ("compute",)
+    sizes: tuple[str, ...] = ()
+    if options.law is not None:
+        needed = resources.options_of(options.law)
+    else:
+        sizes = tuple(name.strip() for name in options.isoflop.split(","))
     data = resources.read_resources(
         *(options.directory, needed),
         {name: getattr(options, name) for name in (*COLUMNS, "y")},
@@ -94,6 +102,8 @@ def _read_resources(options: argparse.Namespace, needed: tuple[str, ...], sizes:
         seed=options.seed,
         chance=options.chance,
         mixed=options.mixed,
+        where=options.where,
+        by=options.by,
     )
     known = {
         name: data.table[source] for option, name in _CHECKED.items() if (source := data.column.get(option))
@@ -102,14 +112,19 @@ def _read_resources(options: argparse.Namespace, needed: tuple[str, ...], sizes:
     return data.without(left) if left else data
 
 
-def _fit_law(options: argparse.Namespace) -> Any:
-    """Return the joint fit of --law, with what was said of the rows."""
+def fit_rows(options: argparse.Namespace, data: Any) -> Any:
+    """Return the joint fit of --law, or the profiles of --isoflop, with what was said of the rows."""
+    return _fit_law(options, data) if options.law is not None else _fit_profiles(options, data)
+
+
+def _fit_law(options: argparse.Namespace, data: Any) -> Any:
     from isoflop.curve import result as results
     from isoflop.curve.joint import fit as joint
     from isoflop.curve.joint import resources
 
     needed = resources.options_of(options.law)
-    data, held_out = _read_resources(options, needed), None
+    held_out = None
+    kept = rows.kept_draws(options)
     if options.hold_out is not None:
         data, held_out = data.split(options.hold_out)
     result = joint.fit_joint(
@@ -119,21 +134,23 @@ def _fit_law(options: argparse.Namespace) -> Any:
         compute=data.column.get("compute"),
         held_out=held_out,
         mixed=options.mixed,
+        confidence=rows.level(options),
+        fix=rows.fixed(options),
+        keep=kept.add_joint if kept is not None else None,
     )
+    if kept is not None:
+        kept.write(Path(options.draws))
     if held_out is not None and result.held_out is None:
         raise ConfigError(f"--hold-out {options.hold_out}: no row held out has its resources and y above 0")
     notes = (*data.warnings, *resources.note_on_repeats(data, needed))
     return results.with_notes(result, notes, data.excluded)
 
 
-def _fit_profiles(options: argparse.Namespace) -> Any:
-    """Return the IsoFLOP profiles of --isoflop, with what was said of the rows."""
+def _fit_profiles(options: argparse.Namespace, data: Any) -> Any:
     from isoflop.curve import result as results
     from isoflop.curve.isoflop import profiles, suggest
     from isoflop.curve.joint import resources
 
-    names = tuple(name.strip() for name in options.isoflop.split(","))
-    data = _read_resources(options, ("compute",), names)
     try:
         result = profiles.fit_profiles(
             *(data.table, data.column["compute"], data.sizes, data.y, resources.companions(data)),
@@ -141,6 +158,7 @@ def _fit_profiles(options: argparse.Namespace) -> Any:
             mixed=options.mixed,
             resamples=options.resamples,
             seed=options.seed_of_resamples,
+            level=rows.level(options),
         )
     except profiles.NoBudgetError as error:
         plan = suggest.command(data.table) if options.directory.is_dir() else None

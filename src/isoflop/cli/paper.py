@@ -59,8 +59,8 @@ def add(verb: output.AddVerb) -> None:
 def _add_published(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--csv", metavar="FILE", type=Path, help="your models (default: torchvision's metadata)")
     for name, text in (
-        ("error", "column of the error"),
-        ("compute", "column of the compute, in any unit"),
+        ("error", "column of the error, or an expression: '1 - acc1'"),
+        ("compute", "column of the compute, in any unit, or an expression"),
         ("name", "column of the model's name"),
         ("family", "column of the model's family (default: the letters its name begins with)"),
         ("year", "column of the year or date of publication"),

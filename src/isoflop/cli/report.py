@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 
 from isoflop.cli import fit, output
 
@@ -32,7 +33,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _write_report(options: argparse.Namespace) -> int:
-    from isoflop.cli.terminal import console, fit_table, optimal_lines
+    from isoflop.cli.terminal import console, first_screen, optimal_lines
     from isoflop.curve.language.answers import language_answers
     from isoflop.report import page
 
@@ -46,6 +47,6 @@ def _write_report(options: argparse.Namespace) -> int:
         return output.write_json({"page": str(path), "fit": fits}, options.json)
     if answers is not None and answers.optimal is not None:
         optimal_lines.show(answers.optimal)
-    fit_table.show(fits.reports[0], fits.reports[0].excluded)
+    first_screen.show(dataclasses.replace(fits, reports=fits.reports[:1]))
     console.OUT.print(f"page: {path}", markup=False)
     return output.DONE

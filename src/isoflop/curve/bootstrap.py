@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 from scipy import special
@@ -10,8 +12,16 @@ Array = npt.NDArray[np.float64]
 
 MIN_SCALES = 3
 CONFIDENCE = 0.95
+"""Level of an interval where none is asked for: the share of truths that it should hold."""
 MOST_UNITS = 2000
 """More configurations than this are resampled in blocks."""
+
+
+def check_resamples(resamples: int, level: float = CONFIDENCE) -> None:
+    """Raise ValueError where resamples are too few for an interval: one must lie beyond each end."""
+    least = math.ceil(round(2 / (1 - level), 6))
+    if resamples < least:
+        raise ValueError(f"resamples is {resamples}: a {100 * level:g}% interval needs at least {least}")
 
 
 def resample(units: int, resamples: int, generator: np.random.Generator) -> Array:
@@ -53,8 +63,8 @@ def enough_configs(configs: int, parameters: int) -> bool:
     return configs > max(parameters, MIN_SCALES)
 
 
-def stretch(configs: int, parameters: int) -> float:
-    """Return the factor on the resamples' spread that makes a 95% interval; 1 where enough_configs is False.
+def stretch(configs: int, parameters: int, level: float = CONFIDENCE) -> float:
+    """Return the factor on the resamples' spread that makes an interval; 1 where enough_configs is False.
 
     It tends to 1 with many configurations. With few, resamples spread too little, by (n - p) / (n + 1) in
     variance for n configurations and p parameters: n residuals about a fit with p parameters have (n - p) / n
@@ -65,30 +75,32 @@ def stretch(configs: int, parameters: int) -> float:
     if not enough_configs(configs, parameters):
         return 1.0
     freedom = configs - parameters
-    longer = special.stdtrit(freedom, 0.5 + CONFIDENCE / 2) / special.ndtri(0.5 + CONFIDENCE / 2)
+    longer = special.stdtrit(freedom, 0.5 + level / 2) / special.ndtri(0.5 + level / 2)
     return float(longer * np.sqrt((configs + 1) / freedom))
 
 
-def stretched(draws: Array, factor: float | Array) -> tuple[Array, Array]:
-    """Return the ends (...) of the middle 95% of `draws` (resamples, ...), moved away from the median.
+def stretched(draws: Array, factor: float | Array, level: float = CONFIDENCE) -> tuple[Array, Array]:
+    """Return the ends (...) of the middle share `level` of `draws` (resamples, ...), moved from the median.
 
     Each end is `factor` times as far from the median as the quantile; `factor` is one number or has the shape
     (...).
     """
-    outside = (1 - CONFIDENCE) / 2
+    outside = (1 - level) / 2
     # Weibull's plotting position i / (n + 1) is unbiased for the probability below an order statistic.
     low, middle, high = np.quantile(draws, [outside, 0.5, 1 - outside], axis=0, method="weibull")
     return middle + factor * (low - middle), middle + factor * (high - middle)
 
 
-def interval(draws: Array, configs: int, parameters: int, *, logarithm: bool = False) -> tuple[Array, Array]:
-    """Return the ends (...) of the 95% interval of `draws` (resamples, ...).
+def interval(
+    draws: Array, configs: int, parameters: int, *, logarithm: bool = False, level: float = CONFIDENCE
+) -> tuple[Array, Array]:
+    """Return the ends (...) of the interval of `draws` (resamples, ...) that should hold the share `level`.
 
     With `logarithm` the interval is stretched on that scale, so that a positive quantity keeps a positive
-    interval. Without enough configurations it is the middle 95% of the draws.
+    interval. Without enough configurations it is the middle of the draws, unstretched.
     """
-    factor = stretch(configs, parameters)
+    factor = stretch(configs, parameters, level)
     if not logarithm:
-        return stretched(draws, factor)
-    low, high = stretched(np.log(draws), factor)
+        return stretched(draws, factor, level)
+    low, high = stretched(np.log(draws), factor, level)
     return np.exp(low), np.exp(high)

@@ -6,8 +6,15 @@ three seeds over four decades of x, 5% noise between seeds and, on all runs, 3% 
 
 from __future__ import annotations
 
+import dataclasses
+
 LEAST, MOST = 0.93, 0.97
 """An interval whose measured coverage lies between these shares gives no warning."""
+NOISE = 0.058
+"""Standard deviation of ln y of the simulated runs: 5% between seeds and 3% between configurations."""
+NEAR_NOISE, NEAR_CONFIGS, LEAST_REPEATS = 2.0, 1.5, 2.0
+"""Ratios up to which noise and configurations resemble the simulated ones, and the least runs of a
+configuration."""
 QUANTITIES = ("b", "E", "y at x_max", "y at 10 x_max", "new run at x_max")
 
 Key = tuple[str, bool, int]
@@ -101,19 +108,53 @@ MEASURED: dict[Key, dict[str, tuple[float, int]]] = {
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """What a fit was made of, to be held against the simulated sweeps.
+
+    Attributes:
+        configs: number of configurations.
+        frontier: whether only the frontier was fitted.
+        noise: standard deviation of ln y of single runs about the law.
+        repeats: runs of a configuration, on average.
+        level: of the intervals.
+        usual: the law is fitted to the middle of y, with all parameters free and configurations resampled.
+    """
+
+    configs: int
+    frontier: bool
+    noise: float
+    repeats: float
+    level: float = 0.95
+    usual: bool = True
+
+
 def nearest(configs: int) -> int:
     """Return the simulated number of configurations that is nearest in ratio."""
     return min((8, 15, 30), key=lambda simulated: max(simulated / configs, configs / simulated))
 
 
-def warning(law: str, quantity: str, configs: int, frontier: bool) -> str | None:
+def resembles(fitted: Fitted) -> bool:
+    """Return whether simulated sweeps are like a fit: in method, configurations, seeds and noise."""
+    simulated = nearest(fitted.configs)
+    return (
+        fitted.usual
+        and fitted.level == 0.95
+        and fitted.repeats >= LEAST_REPEATS
+        and max(simulated / fitted.configs, fitted.configs / simulated) <= NEAR_CONFIGS
+        and NOISE / NEAR_NOISE <= fitted.noise <= NOISE * NEAR_NOISE
+    )
+
+
+def warning(law: str, quantity: str, fitted: Fitted) -> str | None:
     """Return a warning with the measured coverage of the 95% interval of `quantity`.
 
-    None where that lies within LEAST to MOST, or where the law was not simulated.
+    None where that lies within LEAST to MOST, where the law was not simulated, or no simulated sweep
+    resembles the data.
     """
-    simulated = nearest(configs)
-    measured = MEASURED.get((law, frontier, simulated), {}).get(quantity)
-    if measured is None or LEAST <= measured[0] <= MOST:
+    simulated = nearest(fitted.configs)
+    measured = MEASURED.get((law, fitted.frontier, simulated), {}).get(quantity)
+    if measured is None or LEAST <= measured[0] <= MOST or not resembles(fitted):
         return None
     share, cases = measured
     return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from isoflop.curve import (
     bootstrap,
     condensed,
     coverage,
+    fixed,
     frontier,
     new_run,
     points,
@@ -34,7 +35,6 @@ from isoflop.table import columns, target
 
 Array = npt.NDArray[np.float64]
 
-LEAST_RESAMPLES = 40
 FEW_CONFIGS = 10
 OUTLIER = 4.0
 """Robust standard deviations of ln y from which on a run is named as an outlier."""
@@ -60,6 +60,29 @@ X_UNITS = {
 
 
 @dataclasses.dataclass(frozen=True)
+class FittedLaw:
+    """A law fitted to the runs of one pair of axes.
+
+    Attributes:
+        x, y: names of the axes.
+        law: name of the law.
+        parameters: as they are reported, each with its draws (1 + r,), the sample's first.
+        run_ids: of the runs with y above 0 that the law is fitted to.
+        x_of_runs, y_of_runs: their values (n,).
+        fitted: y of the law there (n,).
+    """
+
+    x: str
+    y: str
+    law: str
+    parameters: tuple[ReportedParameter, ...]
+    run_ids: tuple[str, ...]
+    x_of_runs: Array
+    y_of_runs: Array
+    fitted: Array
+
+
+@dataclasses.dataclass(frozen=True)
 class Method:
     """How a table is fitted.
 
@@ -72,11 +95,14 @@ class Method:
         quantile: fit the robust laws to this quantile of y given x instead of its middle.
         wild: flip the signs of configurations' residuals (Cameron, Gelbach and Miller 2008) instead of
             resampling configurations.
+        level: share of truths that an interval should hold, above 0.5 and below 1.
+        fix: (name, value) of the parameters that are held instead of fitted (fixed.fixed).
         chance: the error of guessing, if the table does not hold it.
         mixed: fit runs of several code versions or machines together.
         forecast: make the forecast too.
         beyond: bands end at this many times the largest x.
         left_out: runs that are not fitted, each with its reason, such as those of undertrained shapes.
+        keep: is given every law that is fitted, with its resamples (draws.Draws), None to keep nothing.
     """
 
     laws: tuple[str, ...] = tuple(LAWS)
@@ -86,11 +112,14 @@ class Method:
     of_frontier: bool = False
     quantile: float | None = None
     wild: bool = False
+    level: float = bootstrap.CONFIDENCE
+    fix: tuple[tuple[str, float], ...] = ()
     chance: float | None = None
     mixed: bool = False
     forecast: bool = True
     beyond: float = predict.BAND_BEYOND
     left_out: tuple[Excluded, ...] = ()
+    keep: Callable[[FittedLaw], None] | None = None
 
     def check(self) -> None:
         """Raise ValueError, saying what to change, where a setting makes no sense."""
@@ -103,10 +132,9 @@ class Method:
                 raise ValueError(f"{name} is a law in several resources, not one of --laws: say --law {name}")
             if name not in LAWS:
                 raise ValueError(f"unknown law {name}: {columns.nearest(name, LAWS)}")
-        if self.resamples < LEAST_RESAMPLES:
-            raise ValueError(
-                f"resamples is {self.resamples}: a 95% interval needs at least {LEAST_RESAMPLES}"
-            )
+        if not 0.5 < self.level < 1:
+            raise ValueError(f"level is {self.level:g}: give the share that an interval holds, such as 0.9")
+        bootstrap.check_resamples(self.resamples, self.level)
         if self.quantile is not None and not 0 < self.quantile < 1:
             raise ValueError(f"quantile is {self.quantile:g}: give a number between 0 and 1")
         if self.chance is not None and not 0 < self.chance <= 1:
@@ -115,16 +143,18 @@ class Method:
             raise ValueError("a wild bootstrap keeps the runs and cannot choose the frontier anew: drop one")
 
 
-def estimate(reported: ReportedParameter, configs: int, free: int) -> Estimate:
-    """Return the sample's value with its 95% interval over resamples.
+def estimate(
+    reported: ReportedParameter, configs: int, free: int, level: float = bootstrap.CONFIDENCE
+) -> Estimate:
+    """Return the sample's value with its interval over resamples.
 
     The interval is taken on a log scale if all draws are above 0. It is unbounded on both sides without
     enough configurations (bootstrap.enough_configs).
     """
     value = float(reported.draws[0])
     above = reported.least < 0 and bool((reported.draws > 0).all())
-    ends = (float(end) for end in bootstrap.interval(reported.draws[1:], configs, free, logarithm=above))
-    low, high = (max(end, reported.least) for end in ends)
+    ends = bootstrap.interval(reported.draws[1:], configs, free, logarithm=above, level=level)
+    low, high = (max(float(end), reported.least) for end in ends)
     known = bootstrap.enough_configs(configs, free) and math.isfinite(low) and math.isfinite(high)
     if not reported.reciprocal:
         bounds = Interval(min(low, value), max(high, value)) if known else Interval(None, None)
@@ -134,7 +164,7 @@ def estimate(reported: ReportedParameter, configs: int, free: int) -> Estimate:
 
 
 def _alpha(
-    law: Law, reported: tuple[ReportedParameter, ...], configs: int
+    law: Law, reported: tuple[ReportedParameter, ...], configs: int, level: float
 ) -> tuple[Estimate | None, str | None]:
     """Return paper_alpha = 1/b, or None with the reason why there is none."""
     if law.slope is None:
@@ -144,7 +174,7 @@ def _alpha(
         return None, f"{law.slope} is {slopes[0]:.3g}, not above 0: y does not fall with x"
     unit = "decades of x per decade of 1/y"
     inverse = ReportedParameter("paper_alpha", slopes, unit, reciprocal=True)
-    return estimate(inverse, configs, law.free_parameters), None
+    return estimate(inverse, configs, law.free_parameters, level), None
 
 
 def _extrapolation(
@@ -159,7 +189,13 @@ def _extrapolation(
 
 
 def _fit_law(
-    law: Law, chosen: Points, sample: Sample, axes: Axes, options: FitOptions
+    law: Law,
+    chosen: Points,
+    sample: Sample,
+    axes: Axes,
+    options: FitOptions,
+    names: tuple[str, str],
+    keep: Callable[[FittedLaw], None] | None,
 ) -> tuple[LawFit, Array]:
     """Fit one law to the sample and its resamples; return it with its parameters (1 + r, p).
 
@@ -169,6 +205,8 @@ def _fit_law(
         sample: their resamples.
         axes: x_max and units for the reported parameters.
         options: how the robust laws are fitted.
+        names: of x and y.
+        keep: as in Method.
     """
     configs, free = sample.units, law.free_parameters
     observed = sample.runs.positive if law.over_runs else sample.observations
@@ -177,7 +215,10 @@ def _fit_law(
     runs, used = sample.runs.positive, sample.used
     fitted = law.predict(parameters[:1], np.log(runs.x / observed.x.max()))[0]
     reported = law.describe(parameters, axes)
-    alpha, no_alpha = _alpha(law, reported, configs)
+    if keep is not None:
+        ids = np.array(chosen.run_ids, dtype=object)[chosen.runs.y > 0][used]
+        keep(FittedLaw(*names, law.name, reported, tuple(ids), runs.x[used], runs.y[used], fitted[used]))
+    alpha, no_alpha = _alpha(law, reported, configs, sample.level)
     horizons, score = _extrapolation(law, chosen.means, options)
     residual = np.log(runs.y[used] / fitted[used])
     trials = None if runs.trials is None else runs.trials[used]
@@ -192,10 +233,12 @@ def _fit_law(
         law=law.name,
         formula=law.formula,
         source=law.source,
-        parameters=tuple(estimate(r, configs, free) for r in reported),
+        parameters=tuple(estimate(r, configs, free, sample.level) for r in reported),
         paper_alpha=alpha,
         paper_alpha_reason=no_alpha,
-        exponent_profile=profile_likelihood.exponent_interval(law, observed, configs, parameters, options)
+        exponent_profile=profile_likelihood.exponent_interval(
+            law, observed, configs, parameters, options, sample.level
+        )
         if not sample.of_frontier
         else None,
         r_squared=_r_squared(law.scale(runs.y[used]), law.scale(fitted[used])),
@@ -205,9 +248,13 @@ def _fit_law(
         horizons=horizons,
         extrapolation_log_rmse=score,
         warnings=(
-            *law.warn(parameters, observed, bootstrap.stretch(configs, free)),
+            *law.warn(parameters, observed, sample.ends(free)),
             *_interval_warnings(law, alpha, sample),
-            *_coverage_warnings(law, chosen.configs, sample.of_frontier),
+            *(
+                _coverage_warnings(law, chosen, sample, float(residual.std()))
+                if options.quantile is None
+                else ()
+            ),
         ),
         lack_of_fit=misfit,
         lack_of_fit_reason=untested,
@@ -233,9 +280,17 @@ def _interval_warnings(law: Law, alpha: Estimate | None, sample: Sample) -> list
     return []
 
 
-def _coverage_warnings(law: Law, configs: int, of_frontier: bool) -> list[str]:
-    """Return the warnings about intervals whose coverage in simulations was not 95%."""
-    each = (coverage.warning(law.name, quantity, configs, of_frontier) for quantity in coverage.QUANTITIES)
+def _coverage_warnings(law: Law, chosen: Points, sample: Sample, noise: float) -> list[str]:
+    """Return the warnings about intervals whose coverage in simulations like this fit was not 95%."""
+    fitted = coverage.Fitted(
+        configs=chosen.configs,
+        frontier=sample.of_frontier,
+        noise=noise,
+        repeats=len(chosen.runs.x) / len(chosen.means.x),
+        level=sample.level,
+        usual=sample.signs is None and law == LAWS.get(law.name),
+    )
+    each = (coverage.warning(law.name, quantity, fitted) for quantity in coverage.QUANTITIES)
     return [warning for warning in each if warning is not None]
 
 
@@ -272,7 +327,7 @@ def fit_table(
 ) -> FitReport:
     """Fit laws to y against x of a table of runs (aggregate.tabulate); y is what its domain is judged on.
 
-    Intervals are 95% percentile intervals over resamples of whole configurations (all runs of a config_id
+    Intervals are percentile intervals over resamples of whole configurations (all runs of a config_id
     together). Each resample is fitted from new starts, on the frontier after choosing it anew. With few
     configurations the intervals are widened (bootstrap.stretch). Laws with more parameters than the compute
     scales support are left out by name.
@@ -302,6 +357,7 @@ def fit_table(
         of_frontier=method.of_frontier,
         wild=method.wild,
         beyond=method.beyond,
+        level=method.level,
     )
     axes = Axes(float(np.log(chosen.runs.x.max())), X_UNITS.get(x, f"unit of {x}"), target.unit_of(y))
     configs = chosen.configs
@@ -313,7 +369,8 @@ def fit_table(
             f"{configs:,} configurations are resampled in {sample.units:,} random blocks, each resample "
             f"fitted to at most {condensed.MOST_NODES} weighted bins of {x}"
         )
-    carried = [LAWS[n] for n in method.laws if chosen.scales >= min(LAWS[n].free_parameters, 3)]
+    laws = fixed.laws([LAWS[name] for name in method.laws], method.fix, sample.observations, chance)
+    carried = [law for law in laws if chosen.scales >= min(law.free_parameters, 3)]
     too_large = [
         law.name for law in carried if law.free_parameters > 3 and chosen.scales < law.free_parameters + 2
     ]
@@ -327,7 +384,13 @@ def fit_table(
         if method.forecast
         else (None, "made for the first pair of axes, or for the pair that --x and --y name")
     )
-    fitted = [_fit_law(law, chosen, sample, axes, options) for law in carried if law.name not in too_large]
+    if method.fix and forecast is not None:
+        warnings.append("--fix holds parameters of the laws: the forecast averages laws that are free of it")
+    fitted = [
+        _fit_law(law, chosen, sample, axes, options, (x, y), method.keep)
+        for law in carried
+        if law.name not in too_large
+    ]
     of_rows = unexplained.unexplained(table, chosen, x, y, options)
     return FitReport(
         x=x,
@@ -351,6 +414,7 @@ def fit_table(
         resamples=method.resamples,
         resampling="wild" if method.wild else "configurations",
         bootstrap_seed=method.seed,
+        level=method.level,
         local_exponent=unexplained.exponent_at_end(fitted, forecast, sample.units),
         late=of_rows.late,
         determination=of_rows.determination,

@@ -38,6 +38,8 @@ class Form:
         starts: span -> grids (g, q) of starts, one a basin; a fit starts from the best point of each.
         relaxed: span -> bounds of resamples. They are wider where a bound marks the edge of what is reported
             (a floor below 0) and is no law of nature, so that resamples spread to both sides of it.
+        level: a value that c is held at, or None.
+        expand: parameters (r, 1 + q) of this form -> those of the form that it restricts (fixed.py), or None.
     """
 
     names: tuple[str, ...]
@@ -45,6 +47,8 @@ class Form:
     bounds: Callable[[float], tuple[Array, Array]]
     starts: Callable[[float], tuple[Array, ...]]
     relaxed: Callable[[float], tuple[Array, Array]]
+    level: float | None = None
+    expand: Callable[[Array], Array] | None = None
 
     @property
     def free_parameters(self) -> int:

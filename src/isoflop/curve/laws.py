@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from isoflop.curve import bootstrap, forms
+from isoflop.curve import forms
 from isoflop.curve.forms import Form
 from isoflop.curve.observations import Observations
 from isoflop.curve.robust import PLAIN as PLAIN
@@ -27,6 +27,8 @@ from isoflop.curve.robust import log_curve as log_curve
 from isoflop.curve.robust import problem_of as problem_of
 
 Array = npt.NDArray[np.float64]
+Ends = Callable[[Array], tuple[Array, Array]]
+"""Draws (resamples,) -> the ends of their interval."""
 
 LN10 = math.log(10.0)
 LEAST_INVERSE = 1e-3
@@ -76,10 +78,11 @@ class Law:
             each row (wild bootstrap); None for that of the points.
         log_predict: (parameters (r, p), z (m,)) -> ln y (r, m).
         describe: (parameters, axes) -> the reported parameters.
-        warn: (parameters, points, stretch) -> warnings; `stretch` is that of intervals (bootstrap.stretch).
+        warn: (parameters, points, ends) -> warnings; `ends` gives the interval of draws (bootstrap.interval).
         slope: name of the reported parameter whose inverse is paper_alpha.
         no_alpha_reason: why there is no paper_alpha.
         form: the shape that a robust law fits.
+        restricted: where parameters are held (fixed.py), (points, options) -> the shape that is fitted.
     """
 
     name: str
@@ -92,10 +95,11 @@ class Law:
     fit: Callable[[Observations, Array, FitOptions, Array | None], Array]
     log_predict: Callable[[Array, Array], Array]
     describe: Callable[[Array, Axes], tuple[ReportedParameter, ...]]
-    warn: Callable[[Array, Observations, float], tuple[str, ...]]
+    warn: Callable[[Array, Observations, Ends], tuple[str, ...]]
     slope: str | None = None
     no_alpha_reason: str | None = None
     form: Form | None = None
+    restricted: Callable[[Observations, FitOptions], Form] | None = None
 
     def predict(self, parameters: Array, z: Array) -> Array:
         """Return y (r, m) for parameters (r, p) at z (m,) = ln(x / x_max); z may be above 0."""
@@ -187,11 +191,11 @@ def _does_not_fall(slopes: Array) -> tuple[str, ...]:
     return (f"b is {slopes[0]:.3g}: y does not fall with x in these points",)
 
 
-def _warn_power_law_ols(parameters: Array, observed: Observations, stretch: float) -> tuple[str, ...]:
+def _warn_power_law_ols(parameters: Array, observed: Observations, ends: Ends) -> tuple[str, ...]:
     return _does_not_fall(parameters[:, 1])
 
 
-def _warn_exponential(parameters: Array, observed: Observations, stretch: float) -> tuple[str, ...]:
+def _warn_exponential(parameters: Array, observed: Observations, ends: Ends) -> tuple[str, ...]:
     below = parameters[0, 0] - parameters[0, 1] * observed.v / LN10 <= parameters[0, 2]
     warning = (
         f"the fitted 1/y is not positive at {int(below.sum())} of {len(below)} points: the law does not "
@@ -213,10 +217,10 @@ def _bound_warnings(form: Form, parameters: Array, observed: Observations) -> tu
     return tuple(warnings)
 
 
-def _floor_warnings(floor: Array, least_y: float, stretch: float) -> tuple[str, ...]:
+def _floor_warnings(floor: Array, least_y: float, ends: Ends) -> tuple[str, ...]:
     if floor[0] <= AT_BOUND * least_y:
         return ("floor not identified: E is at its bound 0, the points call for no floor",)
-    if float(bootstrap.stretched(floor, stretch)[0]) <= AT_BOUND * least_y:
+    if float(ends(floor)[0]) <= AT_BOUND * least_y:
         return ("floor not identified: the interval of E includes 0",)
     return ()
 
@@ -229,7 +233,7 @@ def _describe_power_law(parameters: Array, axes: Axes) -> tuple[ReportedParamete
     )
 
 
-def _warn_power_law(parameters: Array, observed: Observations, stretch: float) -> tuple[str, ...]:
+def _warn_power_law(parameters: Array, observed: Observations, ends: Ends) -> tuple[str, ...]:
     return _bound_warnings(forms.POWER_LAW, parameters, observed)
 
 
@@ -258,11 +262,11 @@ def _describe_power_law_floor(parameters: Array, axes: Axes) -> tuple[ReportedPa
     )
 
 
-def _warn_power_law_floor(parameters: Array, observed: Observations, stretch: float) -> tuple[str, ...]:
+def _warn_power_law_floor(parameters: Array, observed: Observations, ends: Ends) -> tuple[str, ...]:
     e, slope = _floor_parts(parameters)
     least = float(np.exp(observed.log_y.min()))
     warnings = [
-        *_floor_warnings(e, least, stretch),
+        *_floor_warnings(e, least, ends),
         *_bound_warnings(forms.POWER_LAW_FLOOR, parameters, observed),
     ]
     b, (low, high) = parameters[1:, 2], (forms.B_MIN, forms.B_MAX)
@@ -287,7 +291,7 @@ def _describe_m3(parameters: Array, axes: Axes) -> tuple[ReportedParameter, ...]
     )
 
 
-def _warn_m3(parameters: Array, observed: Observations, stretch: float) -> tuple[str, ...]:
+def _warn_m3(parameters: Array, observed: Observations, ends: Ends) -> tuple[str, ...]:
     m = parameters[0, 2]
     warnings = () if m > -2.3 else ("x_0 is beyond ten times x_max: no levelling off is seen",)
     return (*warnings, *_bound_warnings(forms.M3, parameters, observed)[: 0 if warnings else None])
@@ -307,10 +311,10 @@ def _describe_m4(parameters: Array, axes: Axes) -> tuple[ReportedParameter, ...]
     )
 
 
-def _warn_m4(parameters: Array, observed: Observations, stretch: float) -> tuple[str, ...]:
+def _warn_m4(parameters: Array, observed: Observations, ends: Ends) -> tuple[str, ...]:
     floor = parameters[:, 4] * np.exp(parameters[:, 0])
     least = float(np.exp(observed.log_y.min()))
-    return (*_floor_warnings(floor, least, stretch), *_bound_warnings(forms.M4, parameters, observed))
+    return (*_floor_warnings(floor, least, ends), *_bound_warnings(forms.M4, parameters, observed))
 
 
 def _describe_broken_power_law(parameters: Array, axes: Axes) -> tuple[ReportedParameter, ...]:
@@ -328,11 +332,11 @@ def _describe_broken_power_law(parameters: Array, axes: Axes) -> tuple[ReportedP
     )
 
 
-def _warn_broken_power_law(parameters: Array, observed: Observations, stretch: float) -> tuple[str, ...]:
+def _warn_broken_power_law(parameters: Array, observed: Observations, ends: Ends) -> tuple[str, ...]:
     e, _ = _floor_parts(parameters[:, [0, 1, 3]])
     least = float(np.exp(observed.log_y.min()))
     return (
-        *_floor_warnings(e, least, stretch),
+        *_floor_warnings(e, least, ends),
         *_bound_warnings(forms.BROKEN_POWER_LAW, parameters, observed),
     )
 
@@ -346,7 +350,7 @@ def _robust(
     source: str,
     form: Form,
     describe: Callable[[Array, Axes], tuple[ReportedParameter, ...]],
-    warn: Callable[[Array, Observations, float], tuple[str, ...]],
+    warn: Callable[[Array, Observations, Ends], tuple[str, ...]],
     slope: str | None = None,
 ) -> Law:
     """Return a law that the robust estimator fits to configuration means.

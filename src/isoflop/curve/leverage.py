@@ -20,8 +20,14 @@ MOST_LEVERAGE = 0.95
 """Leverage of a unit is cut here; at 1 its residual would be 0, whatever its error."""
 
 
-def stretch(v: Array, unit: npt.NDArray[np.intp], z: Array, parameters: int) -> Array:
-    """Return the factors (m,) on the spread of resampled curves at `z` that make 95% intervals.
+def stretch(
+    v: Array,
+    unit: npt.NDArray[np.intp],
+    z: Array,
+    parameters: int,
+    level: float = bootstrap.CONFIDENCE,
+) -> Array:
+    """Return the factors (m,) on the spread of resampled curves at `z` that make intervals.
 
     The law is replaced by a polynomial of ln x with p parameters (the law's, at most MOST_PARAMETERS), fitted
     by least squares to points of equal noise, with hat matrix H and value G y at z. Of the variance of G y,
@@ -36,6 +42,7 @@ def stretch(v: Array, unit: npt.NDArray[np.intp], z: Array, parameters: int) -> 
             the frontier.
         z: ln(x / x_max) (m,) of the points of the curve.
         parameters: number of parameters of the law.
+        level: of the intervals.
     """
     index = np.unique(unit, return_inverse=True)[1]
     units = int(index.max()) + 1
@@ -56,4 +63,4 @@ def stretch(v: Array, unit: npt.NDArray[np.intp], z: Array, parameters: int) -> 
     along = np.einsum("jm,ujk->muk", at, axes) ** 2
     share = np.sum(along * own * (1 - own), axis=(1, 2)) / np.sum(along * own, axis=(1, 2))
     share_of_stretch = (units - terms) / units
-    return np.asarray(bootstrap.stretch(units, parameters) * np.sqrt(share_of_stretch / share))
+    return np.asarray(bootstrap.stretch(units, parameters, level) * np.sqrt(share_of_stretch / share))

@@ -58,9 +58,14 @@ def about(log_y: Array, fitted: Array, trials: Array | None, free: int) -> Resid
 
 
 def new_run(
-    curves: Array, scatter: ResidualScatter, configs: int, free: int, seed: int
+    curves: Array,
+    scatter: ResidualScatter,
+    configs: int,
+    free: int,
+    seed: int,
+    level: float = bootstrap.CONFIDENCE,
 ) -> tuple[Array, Array]:
-    """Return the ends (m,) of the 95% interval of ln y of a new run.
+    """Return the ends (m,) of the interval of ln y of a new run.
 
     Args:
         curves: ln y (r, m) of the resampled curves, not yet stretched.
@@ -68,12 +73,13 @@ def new_run(
         configs: number of configurations.
         free: number of parameters of the curve.
         seed: seed of the residuals that are drawn.
+        level: of the interval.
     """
-    factor = bootstrap.stretch(configs, free)
+    factor = bootstrap.stretch(configs, free, level)
     middle = np.median(curves, axis=0)
     # Residuals have (n - p) / n of the noise's variance. `factor` corrects by (n + 1) / (n - p), which holds
     # the part (n + 1) / n of exponential weights too: it is taken out again, as residuals are not weighted.
     widened = (scatter.standard - scatter.standard.mean()) * factor * np.sqrt(configs / (configs + 1))
     # One residual a curve, the same along it: a new run lies above or below the curve as a whole.
     noise = np.random.default_rng(seed + 1).choice(widened, (len(curves), 1)) * scatter.deviation(middle)
-    return bootstrap.stretched(middle + factor * (curves - middle) + noise, 1.0)
+    return bootstrap.stretched(middle + factor * (curves - middle) + noise, 1.0, level)

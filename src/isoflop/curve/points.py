@@ -16,7 +16,7 @@ from isoflop.curve import energy_scatter
 from isoflop.curve.bootstrap import MIN_SCALES
 from isoflop.curve.observations import Observations
 from isoflop.curve.result import Excluded
-from isoflop.table import columns, held_out, target
+from isoflop.table import categories, columns, derived, held_out, target
 from isoflop.table.columns import nearest
 from isoflop.table.grouping import distinct_scales
 
@@ -132,7 +132,8 @@ def _exclusions(
     )
     counted = target.quantity(y).counted and bool(np.isfinite(test_n).all())
     reason_x, reason_y = (_REASONS.get(name, f"{name}_reason") for name in (x, y))
-    graded = ["energy_grade"] if {x, y} & set(_REASONS) and "energy_grade" in table else []
+    read = derived.behind(table, x) | derived.behind(table, y)
+    graded = ["energy_grade"] if read & set(_REASONS) and "energy_grade" in table else []
     kept = ["run_id", "config_id", *(name for name in {reason_x, reason_y} if name in table), *graded]
     held = held_out.mask(table)
     seen: set[str] = set()
@@ -165,7 +166,8 @@ def _shown(values: list[str]) -> str:
 
 def refuse_mixed(rows: pd.DataFrame, x: str) -> None:
     """Raise ValueError where what is fitted together over x cannot be compared."""
-    columns = _REFUSED | (_REFUSED_ON_MACHINE_DEPENDENT if x in MACHINE_DEPENDENT else {})
+    machine_dependent = derived.behind(rows, x) & set(MACHINE_DEPENDENT)
+    columns = _REFUSED | (_REFUSED_ON_MACHINE_DEPENDENT if machine_dependent else {})
     for name, plural in columns.items():
         values = _values(rows, name)
         if len(values) > 1:
@@ -242,12 +244,15 @@ def _warnings(
     decades = math.log10(float(means.x.max() / means.x.min()))
     if decades < 2:
         warnings.append(f"x spans {decades:.2g} decades, under two: exponent and floor are hard to separate")
-    columns = _MIXABLE | ({"energy_grade": "energy grades"} if x in _REASONS else {})
+    columns = _MIXABLE | (
+        {"energy_grade": "energy grades"} if derived.behind(rows, x) & set(_REASONS) else {}
+    )
     columns = {name: plural for name, plural in columns.items() if name not in by_design(rows)}
     for name, plural in columns.items():
         values = _values(rows, name)
         if len(values) > 1:
             warnings.append(f"mixed {plural}: {_shown(values)}")
+    warnings += categories.differing(rows, {*_MIXABLE})
     for name, hashes in versions_of_data(rows).items():
         shown = _shown(sorted({str(each)[:HASH_DIGITS] for each in hashes}))
         warnings.append(f"mixed data under the name {name}: split_sha256 {shown}")
@@ -367,7 +372,8 @@ def select(
     if not mixed:
         refuse_mixed(rows, x)
     zeros = int((runs.y == 0).sum())
-    grades = [_text(row, "energy_grade") or "" for row in rows.to_dict("records")] if x in _REASONS else []
+    graded = derived.behind(rows, x) & set(_REASONS)
+    grades = [_text(row, "energy_grade") or "" for row in rows.to_dict("records")] if graded else []
     scatter = energy_scatter.warnings(np.log(runs.x), runs.log_y, grades)
     return Points(
         run_ids=tuple(str(r) for r in rows["run_id"]),

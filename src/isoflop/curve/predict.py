@@ -11,7 +11,7 @@ import numpy.typing as npt
 from isoflop.curve import bootstrap, condensed, frontier, leverage, new_run
 from isoflop.curve.condensed import Resamples
 from isoflop.curve.forecast import make
-from isoflop.curve.laws import FitOptions, Law
+from isoflop.curve.laws import Ends, FitOptions, Law
 from isoflop.curve.new_run import ResidualScatter
 from isoflop.curve.observations import Observations
 from isoflop.curve.points import Points
@@ -47,6 +47,7 @@ class Sample:
         units: number of these that the sample's fit uses.
         seed: of the resamples.
         beyond: bands end at this many times x_max.
+        level: of the intervals.
     """
 
     runs: Observations
@@ -61,6 +62,7 @@ class Sample:
     units: int
     seed: int
     beyond: float
+    level: float
 
     @property
     def signs(self) -> Array | None:
@@ -92,7 +94,15 @@ class Sample:
         """Return the factor (m,) on the spread of resampled curves at x = `at` (m,): leverage.stretch."""
         used = self.weights_of(self.drawn, 1)[0] > 0
         z = np.log(at / self.observations.x.max())
-        return leverage.stretch(self.observations.v[used], self.unit[used], z, law.free_parameters)
+        return leverage.stretch(
+            self.observations.v[used], self.unit[used], z, law.free_parameters, self.level
+        )
+
+    def ends(self, parameters: int) -> Ends:
+        """Return what gives the interval of draws (resamples,) of a law with so many parameters."""
+        return functools.partial(
+            bootstrap.interval, configs=self.units, parameters=parameters, level=self.level
+        )
 
     def fit(self, law: Law, options: FitOptions) -> Array:
         """Return the parameters (1 + r, p) of `law` for the sample and its resamples.
@@ -105,9 +115,10 @@ class Sample:
             else (self.observations, self.drawn)
         )
         many = len(observed.x) > condensed.MOST_NODES
-        if law.form is not None and many and options.quantile is None:
+        form = law.form if law.restricted is None else law.restricted(observed, options)
+        if form is not None and many and options.quantile is None:
             resamples = Resamples(self.draws, drawn, self.wild)
-            return fit_condensed(law.form, observed, resamples, options)
+            return fit_condensed(form, observed, resamples, options)
         # In parts: weights of all resamples of many points together would fill the memory.
         count = max(1, _ELEMENTS // len(drawn)) if law.over_runs else len(self.draws)
         first = range(0, len(self.draws), count)
@@ -134,6 +145,7 @@ def resample(
     of_frontier: bool = False,
     wild: bool = False,
     beyond: float = BAND_BEYOND,
+    level: float = bootstrap.CONFIDENCE,
 ) -> Sample:
     """Return the sample with resampled configurations, or with flipped signs of their residuals.
 
@@ -147,6 +159,7 @@ def resample(
         of_frontier: fit the efficient frontier only.
         wild: flip signs (Cameron, Gelbach and Miller 2008) instead of resampling.
         beyond: bands end at this many times x_max.
+        level: of the intervals.
 
     Raises:
         ValueError: the frontier holds too few configuration means for a curve.
@@ -169,6 +182,7 @@ def resample(
             units=blocks,
             seed=seed,
             beyond=beyond,
+            level=level,
         )
     counts = bootstrap.resample(chosen.configs, resamples, generator)
     # These weights resample the runs and decide which are on the frontier; `counts` resample the
@@ -195,6 +209,7 @@ def resample(
         units=units,
         seed=seed,
         beyond=beyond,
+        level=level,
     )
 
 
@@ -210,8 +225,10 @@ def band(law: Law, parameters: Array, x: Array, scatter: ResidualScatter, sample
     """
     at = sample.grid(x)
     curves = law.log_predict(parameters, np.log(at / x.max()))
-    low, high = bootstrap.stretched(curves[1:], sample.stretch(law, at))
-    new_low, new_high = new_run.new_run(curves[1:], scatter, sample.units, law.free_parameters, sample.seed)
+    low, high = bootstrap.stretched(curves[1:], sample.stretch(law, at), sample.level)
+    new_low, new_high = new_run.new_run(
+        curves[1:], scatter, sample.units, law.free_parameters, sample.seed, sample.level
+    )
     # The interval about the median of the resamples is widened, where need be, to hold the sample's curve.
     ends = (np.minimum(low, curves[0]), np.maximum(high, curves[0]))
     return _band(at, curves[0], *ends, np.minimum(new_low, ends[0]), np.maximum(new_high, ends[1]))
@@ -228,6 +245,6 @@ def forecast_of(chosen: Points, sample: Sample, options: FitOptions) -> tuple[Fo
     if options.quantile is not None:
         return None, "a quantile is fitted, not the mean"
     try:
-        return make.forecast(chosen.means, sample.grid(chosen.means.x), options), None
+        return make.forecast(chosen.means, sample.grid(chosen.means.x), options, sample.level), None
     except ValueError as error:
         return None, str(error)

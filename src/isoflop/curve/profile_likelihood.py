@@ -6,6 +6,7 @@ import numpy as np
 from scipy import special
 
 from isoflop.curve import condensed, solver
+from isoflop.curve.bootstrap import CONFIDENCE
 from isoflop.curve.laws import FitOptions, Law
 from isoflop.curve.observations import Observations
 from isoflop.curve.result import Interval
@@ -19,14 +20,20 @@ EFFORT = Effort(tolerance=1e-7, gain=1e-10, steps=60)
 
 
 def exponent_interval(
-    law: Law, observed: Observations, configs: int, parameters: solver.Array, options: FitOptions
+    law: Law,
+    observed: Observations,
+    configs: int,
+    parameters: solver.Array,
+    options: FitOptions,
+    level: float = CONFIDENCE,
 ) -> Interval | None:
-    """Return the 95% profile likelihood interval of the exponent b of a robust law.
+    """Return the profile likelihood interval of the exponent b of a robust law.
 
     The interval is {b: 2 (loss(b) - loss) / phi <= F}, the other parameters being fitted anew at each b, with
-    phi = 2 loss / (configs - p) and F the 95% point of F(1, configs - p) (Venzon and Moolgavkar 1988; the
-    scale of quasi-likelihood as in McCullagh and Nelder 1989, 4.5). An end that the bounds of b or WIDEST cut
-    is None. The whole is None where the law has no single exponent or there are too few configurations.
+    phi = 2 loss / (configs - p) and F the quantile of F(1, configs - p) at `level` (Venzon and Moolgavkar
+    1988; the scale of quasi-likelihood as in McCullagh and Nelder 1989, 4.5). An end that the bounds of b or
+    WIDEST cut is None. The whole is None where the law has no single exponent or there are too few
+    configurations.
 
     Args:
         law: the law.
@@ -34,6 +41,7 @@ def exponent_interval(
         configs: number of configurations.
         parameters: the sample's parameters in row 0, (r, p).
         options: those of the fit.
+        level: of the interval.
     """
     if law.form is None or "b" not in law.form.names or configs <= law.free_parameters:
         return None
@@ -42,20 +50,20 @@ def exponent_interval(
     best = float(parameters[0, 1 + b_index])
     if not low < best < high:
         return None
-    level = level_of(law.form, options)
+    c = level_of(law.form, options)
     problem = problem_of(law.form, observed, np.ones((1, len(observed.x))), options)
     # Squared steps in ln b: dense near the optimum, where the ends of narrow intervals lie.
     away = np.log(WIDEST) * np.linspace(0.0, 1.0, GRID // 2) ** 2
     below, above = best * np.exp(-away), best * np.exp(away)
     grid = np.concatenate([below[below > low][::-1], above[1:][above[1:] < high]])
     middle = int((below > low).sum()) - 1
-    losses = _losses(problem, parameters[:1], level, (b_index, grid))
+    losses = _losses(problem, parameters[:1], c, (b_index, grid))
     least = float(losses.min())
     freedom = configs - law.free_parameters
     phi = max(2 * least / freedom, 1e-300)
-    # The signed root of the likelihood ratio less Student's t (the root of F's 95% point): it is nearly
+    # The signed root of the likelihood ratio less Student's t (the root of F's point): it is nearly
     # linear in ln b, so that linear interpolation finds where it crosses 0.
-    root = np.sqrt(2 * (losses - least) / phi) - special.stdtrit(freedom, 0.975)
+    root = np.sqrt(2 * (losses - least) / phi) - special.stdtrit(freedom, 0.5 + level / 2)
     return Interval(
         _crossing(grid[: middle + 1][::-1], root[: middle + 1][::-1]),
         _crossing(grid[middle:], root[middle:]),

@@ -19,7 +19,7 @@ SCHEMA = 2
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """A two-sided 95% interval; an unbounded end is None."""
+    """A two-sided interval at the level of its report, 95% by default; an unbounded end is None."""
 
     low: float | None
     high: float | None
@@ -27,7 +27,7 @@ class Interval:
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """One parameter: its value, its 95% interval over configurations, and its unit."""
+    """One parameter: its value, its interval over configurations, and its unit."""
 
     name: str
     value: float
@@ -37,7 +37,7 @@ class Estimate:
 
 @dataclasses.dataclass(frozen=True)
 class Band:
-    """A curve on a grid of x with pointwise 95% intervals, all of the same length.
+    """A curve on a grid of x with pointwise intervals, all of the same length.
 
     `low` to `high` is the interval of the mean, `new_low` to `new_high` that of a new run (a new
     configuration with its seed).
@@ -157,7 +157,7 @@ class LawFit:
 
     `paper_alpha` is 1/b of the power laws: error falls with the paper_alpha-th root of x; None with the
     reason for the other laws. `r_squared` is on the scale named by `r_squared_of`; `log10_rmse` is the root
-    mean square of log10(y / fitted), the same scale for all laws. `exponent_profile` is the 95% profile
+    mean square of log10(y / fitted), the same scale for all laws. `exponent_profile` is the profile
     likelihood interval of b. `horizons` and `log_rmse` (over all of them) are its rolling extrapolation.
     `lack_of_fit` is None, with the reason, where it cannot be tested.
     """
@@ -223,7 +223,8 @@ class Forecast:
 class HeldOut:
     """Held-out runs, and the prediction that was made without them under rules fixed beforehand.
 
-    `law` predicted: table.held_out.FORECAST, the predictive distribution over x, or a joint law by its name.
+    `law` predicted: table.held_out.FORECAST, the predictive distribution over x, or a law by its name: a
+    joint law, or on the frontier one of `fits`.
     """
 
     expression: str
@@ -237,7 +238,7 @@ class HeldOut:
 
 @dataclasses.dataclass(frozen=True)
 class HeldOutRun:
-    """A held-out run: its y, the prediction, and the 95% interval for a new run."""
+    """A held-out run: its y, the prediction, and the interval for a new run."""
 
     run_id: str
     x: float
@@ -253,8 +254,9 @@ class FitReport:
 
     `of`: all runs, or those on the efficient frontier; `quantile`: the robust laws are fitted to that
     quantile of y given x instead of its middle. `resampling`: of configurations, or wild (signs of their
-    residuals). `local_exponent` is None where no curve that may bend was fitted; `late` where there are too
-    few configurations; `determination` where there are too few runs.
+    residuals). `level`: the share of truths that its intervals should hold. `local_exponent` is None where no
+    curve that may bend was fitted; `late` where there are too few configurations; `determination` where there
+    are too few runs.
     """
 
     x: str
@@ -276,9 +278,15 @@ class FitReport:
     resamples: int
     resampling: Literal["configurations", "wild"]
     bootstrap_seed: int
+    level: float = 0.95
     local_exponent: LocalExponent | None = None
     late: LateDeviation | None = None
     determination: Determination | None = None
+
+    @property
+    def percent(self) -> str:
+        """The level of its intervals, such as 95%."""
+        return f"{100 * self.level:g}%"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -32,7 +32,9 @@ PLAIN = FitOptions()
 
 
 def level_of(form: Form, options: FitOptions) -> float | None:
-    """Return the value that c is held at: ln chance for M4 if chance is known, else None."""
+    """Return the value that c is held at: the form's own, ln chance for M4 if chance is known, or None."""
+    if form.level is not None:
+        return form.level
     return math.log(options.chance) if options.chance is not None and form is forms.M4 else None
 
 
@@ -69,13 +71,14 @@ def fit_form(
     problem = problem_of(form, observed, weights[:1], options)
     sample = condensed.solve(problem, weights[:1], solver.FINE, level=level)[0]
     if len(weights) == 1:
-        return sample
+        return _expanded(form, sample)
     rest, again = weights[1:], problem
     if log_y is not None:
         deviation = observations.spread(observed, form, weights[:1], level).deviation
         flipped = log_y[1:]
         again = dataclasses.replace(problem, log_y=flipped, noise=solver.log_error(flipped, deviation))
-    return np.concatenate([sample, solver.solve(again, rest, solver.COARSE, relaxed=True, level=level)[0]])
+    resampled = solver.solve(again, rest, solver.COARSE, relaxed=True, level=level)[0]
+    return _expanded(form, np.concatenate([sample, resampled]))
 
 
 def fit_condensed(form: Form, observed: Observations, resamples: Resamples, options: FitOptions) -> Array:
@@ -92,7 +95,7 @@ def fit_condensed(form: Form, observed: Observations, resamples: Resamples, opti
     problem = problem_of(form, observed, one, options)
     sample = condensed.solve(problem, one, solver.FINE, level=level)[0]
     if len(resamples.factors) == 1:
-        return sample
+        return _expanded(form, sample)
     rest = dataclasses.replace(resamples, factors=resamples.factors[1:])
     many = len(observed.x) > condensed.MANY
     if resamples.wild:
@@ -104,7 +107,12 @@ def fit_condensed(form: Form, observed: Observations, resamples: Resamples, opti
         flipped = fitted + rest.factors[:, unit] * (observed.log_y - fitted)
         again = dataclasses.replace(problem, log_y=flipped, noise=solver.log_error(flipped, deviation))
     drawn = condensed.resample(problem, sample, rest, level, None if many else again)
-    return np.concatenate([sample, drawn])
+    return _expanded(form, np.concatenate([sample, drawn]))
+
+
+def _expanded(form: Form, parameters: Array) -> Array:
+    """Return the parameters with those that a restricted form holds."""
+    return parameters if form.expand is None else form.expand(parameters)
 
 
 def log_curve(form: Form, parameters: Array, z: Array) -> Array:

@@ -12,7 +12,7 @@ from typing import Literal
 import pandas as pd
 
 from isoflop.curve.result import Excluded
-from isoflop.table import formats
+from isoflop.table import derived, formats
 from isoflop.table.columns import is_percentage, nearest, no_number, number
 
 BY_NAME = "the letters with which the model's name begins"
@@ -63,7 +63,7 @@ def read_models_csv(path: Path, columns: Columns) -> Models:
     Raises:
         ValueError: no such file, it does not parse, no such column, or a bad expression; says what to change.
     """
-    rows = formats.read_rows(path)
+    rows, columns, calculated = _with_calculated(formats.read_rows(path), columns)
     for name in (columns.error, columns.compute, *_chosen(columns)):
         if name not in rows:
             raise ValueError(f"{path}: no column {name}: {nearest(name, map(str, rows.columns))}")
@@ -76,7 +76,8 @@ def read_models_csv(path: Path, columns: Columns) -> Models:
     share = 0.01 if columns.error_unit == "percent" else 1.0
     if columns.error_unit == "fraction" and sum(e > 1 for e in error) > len(error) / 2:
         raise ValueError(f"{path}: {columns.error} is above 1 in most rows: give --error-unit percent")
-    if columns.error_unit == "fraction" and is_percentage(columns.error) and not any(e > 1 for e in error):
+    named = is_percentage(columns.error) and "error" not in calculated
+    if columns.error_unit == "fraction" and named and not any(e > 1 for e in error):
         raise ValueError(
             f"{path}: {columns.error} is called a percentage but is at most 1: if these are percentages, "
             "give --error-unit percent; if they are fractions, rename the column"
@@ -107,6 +108,22 @@ def read_models_csv(path: Path, columns: Columns) -> Models:
         year=_known(years(rows[columns.year]), kept) if columns.year else (None,) * len(kept),
         excluded=tuple(excluded),
     )
+
+
+def _with_calculated(rows: pd.DataFrame, columns: Columns) -> tuple[pd.DataFrame, Columns, frozenset[str]]:
+    """Return the rows with the columns that expressions calculate, these columns, and which they are."""
+    named = {"error": columns.error, "compute": columns.compute, "parameters": columns.parameters}
+    calculated: dict[str, str] = {}
+    for role, text in named.items():
+        if text is not None and derived.calculates(rows, text):
+            rows, calculated[role] = derived.resolve(rows, text, role)
+    columns = dataclasses.replace(
+        columns,
+        error=calculated.get("error", columns.error),
+        compute=calculated.get("compute", columns.compute),
+        parameters=calculated.get("parameters", columns.parameters),
+    )
+    return rows, columns, frozenset(calculated)
 
 
 def _chosen(columns: Columns) -> list[str]:

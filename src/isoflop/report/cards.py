@@ -51,7 +51,7 @@ def _forecast_card(report: FitReport, support: FloorSupport | None) -> Card | No
     band = report.forecast.band
     ratio = band.x[-1] / report.x_max
     quantity = target.quantity(report.y)
-    bounds = f"95% {bare(band.low[-1], quantity, 2)} to {bare(band.high[-1], quantity, 2)}; "
+    bounds = f"{report.percent} {bare(band.low[-1], quantity, 2)} to {bare(band.high[-1], quantity, 2)}; "
     tested = report.forecast.tested_ratio
     note = "untested" if tested is None or tested < ratio else f"tested to {compact(tested, 3)}×"
     return Card(
@@ -69,16 +69,18 @@ def _of_compute(report: FitReport, support: FloorSupport | None) -> list[Card]:
     if plain is not None and b is not None and misfit.rejected(plain):
         bends = f"the power law (b {number(b.value)}) is rejected"
         if local is not None:
-            note = f"95% {interval(local.exponent.interval)}; {bends}{all_points}"
+            note = f"{report.percent} {interval(local.exponent.interval)}; {bends}{all_points}"
             cards.append(Card("Exponent at the largest run", number(local.exponent.value), note))
         else:
             cards.append(Card("Exponent b", "none", f"{bends}: the curve bends{all_points}"))
         cards.append(_halving_card(report, support))
     elif plain is not None and b is not None:
-        note = f"95% {interval(b.interval)}; {noun} ∝ compute to the −b{all_points}"
+        note = f"{report.percent} {interval(b.interval)}; {noun} ∝ compute to the −b{all_points}"
         cards.append(Card("Exponent b", number(b.value), note))
         if plain.paper_alpha is not None:
-            note = f"95% {interval(plain.paper_alpha.interval)}; per training compute{all_points}"
+            note = (
+                f"{report.percent} {interval(plain.paper_alpha.interval)}; per training compute{all_points}"
+            )
             cards.append(Card("alpha = 1/b", number(plain.paper_alpha.value), note))
         cards.append(_halving_card(report, support))
     return cards

@@ -168,6 +168,7 @@ def render(
         "language": language,
         "language_drawings": [_figure(drawing) for drawing in language.drawings] if language else [],
         "held_out": law_tables.held_out(report.held_out if report else None, judged_on.quantity),
+        "held_out_percent": report.percent if report else "",
         "unfitted": fits.unfitted,
         "configs": tables.configs(table.rows),
         "runs": tables.runs(table.rows),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from isoflop.table import columns
+from isoflop.table import columns, derived
 from isoflop.table.external import COUNTED, ExternalRuns
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -65,7 +65,8 @@ def canonical(runs: ExternalRuns, named: Mapping[str, str | None]) -> tuple[pd.D
 
     Args:
         runs: the rows (external.read_runs).
-        named: column of a sweep's table -> the column that the user named for it, None for the aliases.
+        named: column of a sweep's table -> the column that the user named for it, or an expression, None for
+            the aliases.
 
     Raises:
         ValueError: a column that was named is missing or holds text for numbers.
@@ -76,7 +77,10 @@ def canonical(runs: ExternalRuns, named: Mapping[str, str | None]) -> tuple[pd.D
         added[COUNTED] = runs.table[runs.y]
     for name, aliases in ALIASES.items():
         given = named.get(name)
-        source = _find(table, given, name) if given is not None else _first(table, aliases)
+        if given is None:
+            source = _first(table, aliases)
+        else:
+            table, source = derived.resolve(table, given, name.replace("_", "-"))
         if source is None:
             continue
         values = table[source]
@@ -92,10 +96,6 @@ def canonical(runs: ExternalRuns, named: Mapping[str, str | None]) -> tuple[pd.D
         added[name] = values
     result = table.assign(**added)
     return result if "label" in result else result.assign(label=_labels(result)), tuple(notes)
-
-
-def _find(table: pd.DataFrame, given: str, name: str) -> str:
-    return columns.find(table, given, name.replace("_", "-"))
 
 
 def _first(table: pd.DataFrame, aliases: tuple[str, ...]) -> str | None:

@@ -19,6 +19,8 @@ Column: TypeAlias = "pd.Series[Any]"
 
 UNKNOWN = frozenset({"", "nan", "na", "n/a", "#n/a", "null", "none", "<na>"})
 """Texts, in lower case, that stand for an unknown number."""
+NO_WORD = UNKNOWN - {"none", "na"}
+"""The same for a label: none and NA may be words that someone chose."""
 RISING = 0.5
 """A warning that y rises with x is given above this rank correlation."""
 
@@ -40,20 +42,26 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     return f"did you mean {close[0]}?" if close else "there are none"
 
 
+def matches(name: str, names: Iterable[str]) -> list[str]:
+    """Return the columns that `name` may mean: itself, else W&B's summary.NAME or config.NAME."""
+    available = set(names)
+    if name in available:
+        return [name]
+    tails = (name, f"{name}.value")
+    return [column for prefix in _PREFIXES for tail in tails if (column := prefix + tail) in available]
+
+
 def find(table: pd.DataFrame, name: str, option: str) -> str:
     """Return the column called `name`, or W&B's summary.NAME or config.NAME if there is one of them only.
 
     Raises:
         ValueError: there is none or several. The message offers the nearest name.
     """
-    if name in table:
-        return name
-    tails = (name, f"{name}.value")
-    matches = [column for prefix in _PREFIXES for tail in tails if (column := prefix + tail) in table]
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        raise ValueError(f"--{option} {name} is several columns: give one of {', '.join(matches)}")
+    found = matches(name, map(str, table.columns))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ValueError(f"--{option} {name} is several columns: give one of {', '.join(found)}")
     raise ValueError(f"--{option} {name}: no such column: {nearest(name, map(str, table.columns))}")
 
 
@@ -134,16 +142,21 @@ def label(value: object) -> str | None:
     """Return a raw value as a label: 64.0 is "64"; None if it is unknown."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
+    if isinstance(value, str) and value.strip().lower() in NO_WORD:
+        return None
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def warnings_of_y(x_name: str, x: Array, y_name: str, y: Array, rows: pd.Index[int]) -> list[str]:
+def warnings_of_y(
+    x_name: str, x: Array, y_name: str, y: Array, rows: pd.Index[int], *, calculated: bool = False
+) -> list[str]:
     """Return warnings about y, from its name and its values.
 
     Args:
         x_name, x: name and values (n,) of x, unknown as NaN.
         y_name, y: name and values (n,) of y.
         rows: names (n,) of the rows.
+        calculated: y is an expression, whose name says nothing of the unit.
 
     Raises:
         ValueError: an accuracy where an error is asked for, or percent where a fraction is.
@@ -151,14 +164,15 @@ def warnings_of_y(x_name: str, x: Array, y_name: str, y: Array, rows: pd.Index[i
     rise = _rank_correlation(x, y)
     known = np.where(np.isfinite(y), y, -math.inf)
     largest = float(known.max())
-    refuse_small_percentages(y_name, largest)
+    if not calculated:
+        refuse_small_percentages(y_name, largest)
     if is_accuracy(y_name) and rise > 0:
         share = f"{y_name}/100" if largest > 1 else y_name
         raise ValueError(
             f"{y_name} rises with {x_name}: it looks like an accuracy. The laws are of what falls: "
-            f"give a column of errors, 1 - {share}"
+            f"give errors, such as --y '1 - {share}'"
         )
-    if is_share(y_name) and largest > 1:
+    if is_share(y_name) and largest > 1 and not calculated:
         row = rows[int(known.argmax())]
         raise ValueError(
             f"{y_name} is {largest:g} in row {row}: an error rate is a fraction: divide the column by 100"
@@ -198,8 +212,8 @@ def _without_percent(name: str) -> str:
     return f"{rest or 'error'}_fraction"
 
 
-def warnings_of_x(name: str, x: Array, rows: pd.Index[int]) -> list[str]:
-    """Return warnings about x (n,); `rows` are the names of its rows."""
+def warnings_of_x(name: str, x: Array, rows: pd.Index[int], *, calculated: bool = False) -> list[str]:
+    """Return warnings about x (n,); `rows` names its rows, `calculated` says that it is an expression."""
     warnings = []
     below = np.flatnonzero(x <= 0)
     if len(below):
@@ -207,7 +221,7 @@ def warnings_of_x(name: str, x: Array, rows: pd.Index[int]) -> list[str]:
             f"{name} is at or below 0 in {len(below)} of {len(x)} rows, first in row {rows[below[0]]}: they "
             "have no logarithm and are left out"
         )
-    if _LOGARITHM.search(name.lower()):
+    if _LOGARITHM.search(name.lower()) and not calculated:
         warnings.append(f"{name} sounds like a logarithm: the laws need the amount itself")
     return warnings
 

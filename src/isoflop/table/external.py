@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from isoflop.table import columns, formats, grouping, target, totals
+from isoflop.table import categories, columns, derived, formats, grouping, selection, target, totals
 from isoflop.table.grouping import ChosenColumns
 from isoflop.table.left_out import Excluded
 
@@ -40,7 +40,8 @@ class ExternalRuns:
     seed, chance_error and test_n, which replace columns of these names, and all columns of the file. An
     unknown x or y is NaN, with its reason in `<column>_reason`. `source` is the path, `rows` are the numbers
     of the rows in the file, from 1. `excluded` are those that the table leaves out: repetitions and totals.
-    They and the `warnings` belong to whatever is made of the table (result.with_notes).
+    They and the `warnings` belong to whatever is made of the table (result.with_notes). `groups` are the
+    values of a column by which the rows are to be divided, also those that no row that is left has.
     """
 
     table: pd.DataFrame
@@ -50,6 +51,7 @@ class ExternalRuns:
     excluded: tuple[Excluded, ...]
     source: str
     rows: tuple[int, ...]
+    groups: tuple[str, ...] = ()
 
 
 def read_runs(
@@ -61,20 +63,24 @@ def read_runs(
     seed: str | None = None,
     chance: float | str | None = None,
     counts: float | str | None = None,
+    where: str | None = None,
+    by: str | None = None,
 ) -> ExternalRuns:
     """Read the runs of a CSV, TSV, Parquet or JSON file, or of a W&B export (formats.read_rows).
 
     Args:
         path: the file.
-        x: the column of the resource, in the unit of the file. Not needed, nor y, where the columns are CND
-            or hold SWEEP.
-        y: the column that falls with it: an error as a fraction, a loss.
+        x: the column of the resource, in the unit of the file, or an expression of columns. Not needed, nor
+            y, where the columns are CND or hold SWEEP.
+        y: the column that falls with it: an error as a fraction, a loss; or an expression of columns.
         group: the columns, joined by commas, whose values make a configuration: what is resampled together.
             Without it rows of equal x are one configuration if `seed` is given, else each row is one.
             A W&B chart is grouped by run.
         seed: the column that repeats a configuration.
         chance: the error of guessing, a fraction or a column.
         counts: the test examples behind an error, a number or a column.
+        where: a condition (selection.where): only rows that meet it are read.
+        by: a column whose values, before `where`, are returned as `groups`.
 
     With `chance` or `counts` y is an error rate and is called test_error in the table, whatever its name in
     the file.
@@ -86,7 +92,9 @@ def read_runs(
     """
     wanted = [name for name in (x, y) if name is not None] or CND
     raw = formats.read_rows(path, wanted)
-    return to_runs(raw, path, x=x, y=y, group=group, seed=seed, chance=chance, counts=counts)
+    return to_runs(
+        raw, path, x=x, y=y, group=group, seed=seed, chance=chance, counts=counts, where=where, by=by
+    )
 
 
 def to_runs(
@@ -99,33 +107,39 @@ def to_runs(
     seed: str | None = None,
     chance: float | str | None = None,
     counts: float | str | None = None,
+    where: str | None = None,
+    by: str | None = None,
 ) -> ExternalRuns:
     """Return the runs of rows that formats.read_rows has read.
 
     Args:
         raw: the rows.
         path: their file, for messages.
-        x, y, group, seed, chance, counts: as in read_runs, which names the errors too.
+        x, y, group, seed, chance, counts, where, by: as in read_runs, which names the errors too.
     """
     try:
         raw, repeats, warnings = _without_repeats(raw)
         chart = formats.is_chart(raw)
         raw = formats.melt_chart(raw) if chart else raw
-        chosen = _choose(raw, x, y, group, seed, chart)
-        raw, summed, of_totals = _without_totals(raw, chosen)
+        file_columns = frozenset(map(str, raw.columns))
+        raw, chosen, runs_by = _choose(raw, x, y, group, seed, chart)
+        raw, summed, of_totals = _without_totals(raw, runs_by)
+        groups = grouping.values(raw, by) if by is not None else ()
+        raw, of_where = selection.where(raw, where)
+        raw, ungrouped = _without_ungrouped(raw, chosen)
         known = {
             name: _number_or_column(raw, value, option)
             for name, value, option in (("chance_error", chance, "chance"), ("test_n", counts, "counts"))
             if value is not None
         }
-        table, more = _table_of_runs(raw, chosen)
+        table, more = _table_of_runs(raw, chosen, file_columns)
         table, last = _as_error_rate(table, chosen.y, known) if known else (table, [])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    notes = (*warnings, *of_totals, *more, *last)
+    notes = (*of_where, *warnings, *of_totals, *more, *last)
     y_name = COUNTED if known else chosen.y
-    left_out = (*repeats, *summed)
-    return ExternalRuns(table, chosen.x, y_name, notes, left_out, str(path), tuple(raw.index))
+    left_out = (*repeats, *summed, *ungrouped)
+    return ExternalRuns(table, chosen.x, y_name, notes, left_out, str(path), tuple(raw.index), groups)
 
 
 def _without_repeats(raw: pd.DataFrame) -> tuple[pd.DataFrame, list[Excluded], list[str]]:
@@ -169,10 +183,29 @@ def _without_totals(
     )
 
 
+def _without_ungrouped(raw: pd.DataFrame, chosen: ChosenColumns) -> tuple[pd.DataFrame, list[Excluded]]:
+    """Return the rows whose configuration is known, and those of which a column of --group is unknown."""
+    labels = {name: grouping.labels(raw, name) for name in chosen.group}
+    unknown = [
+        next((name for name in chosen.group if labels[name][i] is None), None) for i in range(len(raw))
+    ]
+    if len(raw) and None not in unknown:
+        raise ValueError(f"--group {','.join(chosen.group)}: no row has a value in each of these columns")
+    excluded = [
+        Excluded(run, f"{name}, a column of --group, is unknown: its configuration cannot be told")
+        for run, name in zip(grouping.run_ids(raw), unknown, strict=True)
+        if name is not None
+    ]
+    return raw[[name is None for name in unknown]], excluded
+
+
 def _choose(
     raw: pd.DataFrame, x: str | None, y: str | None, group: str | None, seed: str | None, chart: bool
-) -> ChosenColumns:
+) -> tuple[pd.DataFrame, ChosenColumns, ChosenColumns]:
     """Return the columns that are fitted: those that are named, or that the file is recognised by.
+
+    They come after the rows, to which columns are added that x and y calculate, and before the same choice
+    with columns of the file in the places of calculated ones: what rows of totals are known by.
 
     Args:
         raw: the rows of the file.
@@ -187,9 +220,12 @@ def _choose(
     if x is None or y is None:
         raise ValueError(f"say --{'x' if x is None else 'y'}: the columns are {', '.join(raw.columns)}")
     group = group or ("Name" if chart else None)
+    x_of_file, y_of_file = derived.stand_in(raw, x, "x"), derived.stand_in(raw, y, "y")
+    raw, x = derived.resolve(raw, x, "x")
+    raw, y = derived.resolve(raw, y, "y")
     chosen = ChosenColumns(
-        columns.find(raw, x, "x"),
-        columns.find(raw, y, "y"),
+        x,
+        y,
         tuple(columns.find(raw, name.strip(), "group") for name in group.split(",")) if group else (),
         columns.find(raw, seed, "seed") if seed else None,
         chart,
@@ -198,15 +234,19 @@ def _choose(
         raise ValueError(f"{chosen.x} against itself says nothing: choose another x or y")
     if chosen.y in (*chosen.group, chosen.seed):
         raise ValueError(f"{chosen.y} is y: group by what was chosen, not by what was measured")
-    return chosen
+    return raw, chosen, dataclasses.replace(chosen, x=x_of_file, y=y_of_file)
 
 
-def _table_of_runs(raw: pd.DataFrame, chosen: ChosenColumns) -> tuple[pd.DataFrame, list[str]]:
+def _table_of_runs(
+    raw: pd.DataFrame, chosen: ChosenColumns, file_columns: frozenset[str]
+) -> tuple[pd.DataFrame, list[str]]:
     """Return all columns of the file with ids in front, and the warnings about them."""
     x, y = (columns.numbers(raw[name]) for name in (chosen.x, chosen.y))
     warnings = [
-        *columns.warnings_of_x(chosen.x, x, raw.index),
-        *columns.warnings_of_y(chosen.x, x, chosen.y, y, raw.index),
+        *columns.warnings_of_x(chosen.x, x, raw.index, calculated=chosen.x not in file_columns),
+        *columns.warnings_of_y(
+            *(chosen.x, x, chosen.y, y, raw.index), calculated=chosen.y not in file_columns
+        ),
         *_unfinished(raw, y),
     ]
     ids = grouping.ids(raw, chosen, x)
@@ -220,7 +260,9 @@ def _table_of_runs(raw: pd.DataFrame, chosen: ChosenColumns) -> tuple[pd.DataFra
     if chosen.seed is not None:
         columns_of_runs["seed"] = columns.if_numbers(raw[chosen.seed])
     warnings += grouping.ambiguities(raw, chosen, ids["config_id"])
-    return pd.DataFrame(columns_of_runs).reset_index(drop=True), warnings
+    table = pd.DataFrame(columns_of_runs).reset_index(drop=True)
+    warnings += categories.same_numbers(table, chosen.x, chosen.y, chosen.seed)
+    return table, warnings
 
 
 def _number_or_column(raw: pd.DataFrame, given: float | str, option: str) -> Array:

@@ -36,6 +36,22 @@ def labels(raw: pd.DataFrame, name: str) -> Labels:
     return [columns.label(value) for value in raw[name]]
 
 
+def values(table: pd.DataFrame, name: str) -> tuple[str, ...]:
+    """Return the distinct known values of a column as labels: numbers in ascending order, words as they come.
+
+    Raises ValueError as columns.find, with the option --by, and where no value is known.
+    """
+    column = table[columns.find(table, name, "by")]
+    found = list(dict.fromkeys(value for value in map(columns.label, column) if value is not None))
+    if not found:
+        raise ValueError(f"--by {name}: no row has a value there")
+    numbers = [columns.number(value) for value in found]
+    known = [number for number in numbers if number is not None]
+    if len(known) == len(found):
+        found = [value for _, value in sorted(zip(known, found, strict=True))]
+    return tuple(found)
+
+
 def run_ids(raw: pd.DataFrame) -> list[str]:
     """Return a name for each row: the file's own if it is unique, else with the row number (from 1)."""
     column = _id_column(raw)

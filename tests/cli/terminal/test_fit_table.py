@@ -35,7 +35,7 @@ def test_the_forecast_and_every_warning_are_shown(make_table, make_fits, shown):
     report = make_fits(make_table()).reports[0]
     warned = dataclasses.replace(report.fits[3], warnings=("[red] is literal",))
     text = shown(dataclasses.replace(report, fits=(*report.fits[:3], warned, *report.fits[4:])))
-    assert "forecast at 10 times the largest x" in text
+    assert "forecast at 10x: " in text
     assert "off by x1.11 at 2x, x1.22 at 4x where smaller runs predicted larger ones" in text
     assert "a synthetic word on the forecast" in text
     assert "note: a synthetic warning" in text

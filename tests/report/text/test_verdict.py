@@ -217,9 +217,7 @@ def test_the_forecast_prices_halving_by_its_own_curve_and_says_what_was_tested(m
     flat = dataclasses.replace(ahead.band, y=tuple(start * np.ones_like(x)), low=sides[1])
     verdict = costs.halving_of_forecast(dataclasses.replace(ahead, band=flat), report.x_max)
     assert verdict.factor is None
-    assert (
-        "not within 10 times the largest run, though its 95% band allows it from 3.2 times" in verdict.reason
-    )
+    assert "not within 10 times the largest run, though its band allows it from 3.2 times" in verdict.reason
 
 
 def test_without_a_forecast_the_reason_is_told(make_table, make_fits):

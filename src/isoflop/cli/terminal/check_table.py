@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from isoflop.cli.terminal.console import OUT
-from isoflop.cli.terminal.fit_table import estimate
+from isoflop.cli.terminal.fit_table import estimate, percent
 from isoflop.curve.check.finding import SEVERITIES, SHOWN, Finding
 from isoflop.curve.check.floor import FloorSupport, parameter
 from isoflop.curve.check.front import TITLES, CheckReport, title
@@ -58,8 +58,9 @@ def _runs(found: Finding) -> str:
 
 def show_fits(every: FitReport, without: FitReport) -> None:
     """Print exponent and irreducible error of the laws with all points and without the excluded ones."""
+    level = percent(every.level)
     table = Table(box=None, pad_edge=False, title=f"{every.y} against {every.x}", title_justify="left")
-    for name in ("law", "points", "b (95%)", "E (95%)"):
+    for name in ("law", "points", f"b ({level})", f"E ({level})"):
         table.add_column(name, overflow="fold")
     fitted = {fit.law for fit in without.fits}
     for law in (fit.law for fit in every.fits if fit.law in fitted):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from rich.table import Table
 
 from isoflop.cli.terminal.console import OUT
@@ -12,6 +13,9 @@ from isoflop.curve import measured
 from isoflop.curve.result import Estimate, Excluded, FitFile, FitReport, HeldOut
 from isoflop.report.text import costs, misfit
 from isoflop.report.text.numerals import plural
+
+AHEAD = (2.0, 10.0)
+"""Ratios to the largest x at which the forecast is said."""
 
 
 def show_all(fits: FitFile) -> None:
@@ -35,14 +39,14 @@ def show(report: FitReport, excluded: tuple[Excluded, ...] = ()) -> None:
         report: the laws.
         excluded: the rows that are named as left out: those of the report, less what was named before.
     """
-    of = " on the frontier" if report.of == "frontier" else ""
-    OUT.print(f"{report.y} against {report.x}: {_counts(report)}{of}", markup=False)
+    OUT.print(heading(report), markup=False)
+    level = percent(report.level)
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    names = ("law", "b (95%)", "E (95%)", "alpha (95%)", "rmse", "2x", "4x", "10x", "wt")
+    names = ("law", f"b ({level})", f"E ({level})", f"alpha ({level})", "rmse", "2x", "4x", "10x", "wt")
     for name in names:
         table.add_column(name, overflow="fold")
     for fit in report.fits:
-        at_horizons = [_factor(h.log_rmse).removeprefix("x") for h in fit.horizons] or ["-"] * 3
+        at_horizons = [factor(h.log_rmse).removeprefix("x") for h in fit.horizons] or ["-"] * 3
         weights = [m.weight for m in (report.forecast.members if report.forecast else ()) if m.law == fit.law]
         slope = costs.parameter(fit, "b") or costs.parameter(fit, "b1")
         star = "*" if misfit.rejected(fit) else ""
@@ -59,7 +63,7 @@ def show(report: FitReport, excluded: tuple[Excluded, ...] = ()) -> None:
         OUT.print(f"* {line}", markup=False)
     _show_forecast(report)
     if report.held_out is not None:
-        _show_held_out(report.held_out)
+        _show_held_out(report.held_out, level)
     show_excluded(excluded, OUT)
     for warning in dict.fromkeys(report.warnings):
         OUT.print(f"note: {warning}", markup=False)
@@ -68,35 +72,60 @@ def show(report: FitReport, excluded: tuple[Excluded, ...] = ()) -> None:
             OUT.print(f"note: {fit.law}: {warning}", markup=False)
 
 
-def _counts(report: FitReport) -> str:
+def heading(report: FitReport) -> str:
+    """Return what is fitted: y, x, how many runs and configurations, and the range of x."""
+    of = " on the frontier" if report.of == "frontier" else ""
     runs, shapes = plural(report.points, "run"), plural(report.configs, "configuration")
-    return f"{runs} of {shapes}, x from {report.x_min:.3g} to {report.x_max:.3g}"
+    span = f"x from {report.x_min:.3g} to {report.x_max:.3g}"
+    return f"{report.y} against {report.x}: {runs} of {shapes}, {span}{of}"
+
+
+def percent(level: float) -> str:
+    """Return the level of intervals, such as 95%."""
+    return f"{100 * level:g}%"
+
+
+def forecast_lines(report: FitReport) -> list[str]:
+    """Return the forecast at AHEAD times the largest x, or why there is none."""
+    if report.forecast is None:
+        return [f"no forecast: {report.forecast_reason}"]
+    reach = report.forecast.band.x[-1] / report.x_max
+    return [forecast_sentence(report, ahead) for ahead in AHEAD if ahead <= reach * (1 + 1e-9)]
+
+
+def forecast_sentence(report: FitReport, ahead: float = AHEAD[-1]) -> str:
+    """Return `forecast at 10x: 0.11, 95% 0.09 to 0.14, of a new run 0.09 to 0.15`."""
+    if report.forecast is None:
+        return f"no forecast: {report.forecast_reason}"
+    band = report.forecast.band
+    at = math.log(ahead * report.x_max)
+    grid = np.log(band.x)
+    sides = (band.y, band.low, band.high, band.new_low, band.new_high)
+    y, low, high, new_low, new_high = (math.exp(np.interp(at, grid, np.log(side))) for side in sides)
+    return (
+        f"forecast at {ahead:g}x: {y:.3g}, {percent(report.level)} {low:.3g} to {high:.3g}, of a new run "
+        f"{new_low:.3g} to {new_high:.3g}"
+    )
 
 
 def _show_forecast(report: FitReport) -> None:
     """Print the forecast beyond the largest run, and how far off it was where it could be tested."""
+    for line in forecast_lines(report):
+        OUT.print(line, markup=False)
     forecast = report.forecast
     if forecast is None:
-        OUT.print(f"no forecast: {report.forecast_reason}", markup=False)
         return
-    band = forecast.band
-    OUT.print(
-        f"forecast at {band.x[-1] / report.x_max:.3g} times the largest x: {band.y[-1]:.3g}, 95% of the mean "
-        f"{band.low[-1]:.3g} to {band.high[-1]:.3g}, of a new run {band.new_low[-1]:.3g} to "
-        f"{band.new_high[-1]:.3g}",
-        markup=False,
-    )
-    tested = [f"{_factor(h.log_rmse)} at {h.ratio:g}x" for h in forecast.horizons if h.log_rmse is not None]
+    tested = [f"{factor(h.log_rmse)} at {h.ratio:g}x" for h in forecast.horizons if h.log_rmse is not None]
     if tested:
         OUT.print(f"  off by {', '.join(tested)} where smaller runs predicted larger ones", markup=False)
     for warning in forecast.warnings:
         OUT.print(f"  {warning}", markup=False)
 
 
-def _show_held_out(held: HeldOut) -> None:
+def _show_held_out(held: HeldOut, level: str) -> None:
     """Print the held-out runs beside the forecast that was made without them."""
     table = Table(box=None, pad_edge=False)
-    for name in ("held out", "x", "seen", "predicted", "95%, new run", "inside"):
+    for name in ("held out", "x", "seen", "predicted", f"{level}, new run", "inside"):
         table.add_column(name, justify="left" if name == "held out" else "right")
     for row in held.rows:
         inside = "yes" if row.low <= row.y <= row.high else "no"
@@ -105,7 +134,7 @@ def _show_held_out(held: HeldOut) -> None:
     OUT.print(table)
     OUT.print(
         f"{held.expression}: {plural(held.runs, 'run')} up to {held.largest_ratio:.3g} times the largest x "
-        f"fitted; off by {_factor(held.log_rmse)}; {held.inside_new_run_interval} of {held.runs} inside",
+        f"fitted; off by {factor(held.log_rmse)}; {held.inside_new_run_interval} of {held.runs} inside",
         markup=False,
     )
 
@@ -125,6 +154,6 @@ def _bound(value: float | None) -> str:
     return "?" if value is None else f"{value:.2g}"
 
 
-def _factor(log_error: float | None) -> str:
+def factor(log_error: float | None) -> str:
     """Return a root mean square error of ln y as a factor, such as x1.12."""
     return "-" if log_error is None else f"x{math.exp(min(log_error, 700.0)):.3g}"

@@ -5,14 +5,15 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from isoflop.cli.terminal import notes
 from isoflop.cli.terminal.joint_table import interval, show_footnote
 from isoflop.cli.terminal.left_out import show_excluded
 from isoflop.curve.isoflop.result import Budget, Growth, Profiles
 from isoflop.report.text.numerals import plural
 
 
-def show(profiles: Profiles, out: Console) -> None:
-    """Print a line per budget, the exponents and the warnings, 100 columns wide."""
+def show(profiles: Profiles, out: Console, *, every_note: bool = True) -> None:
+    """Print a line per budget, the exponents and the notes, five unless `every_note`, 100 columns wide."""
     sizes = " and ".join(profiles.sizes)
     out.print(
         f"IsoFLOP profiles of {profiles.y} over {sizes}: {plural(len(profiles.budgets), 'budget')} of "
@@ -20,7 +21,7 @@ def show(profiles: Profiles, out: Console) -> None:
         markup=False,
     )
     named = (*profiles.sizes, *profiles.companions)
-    out.print(f"optimum of each budget (95%), and {profiles.y} there:", markup=False)
+    out.print(f"optimum of each budget ({100 * profiles.level:g}%), and {profiles.y} there:", markup=False)
     table = Table(box=None, pad_edge=False)
     for name in (profiles.compute, "configs", *named, profiles.y):
         table.add_column(name, overflow="fold")
@@ -39,8 +40,7 @@ def show(profiles: Profiles, out: Console) -> None:
             markup=False,
         )
     show_excluded(profiles.excluded, out)
-    for warning in profiles.warnings:
-        out.print(f"note: {warning}", markup=False)
+    notes.show([notes.Note(warning) for warning in profiles.warnings], every=every_note, out=out)
 
 
 def _optimum(budget: Budget, columns: int) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.table import Table
 
+from isoflop.cli.terminal import notes
 from isoflop.cli.terminal.left_out import MOST_NAMED, show_excluded
 from isoflop.curve import measured
 from isoflop.curve.joint.data_grid import GrowthPath
@@ -22,8 +23,8 @@ _SPLIT = ("a = beta / (alpha + beta)", "b = alpha / (alpha + beta)")
 """The exponents of the optimal parameters and data in compute, as Hoffmann et al. 2022 call them."""
 
 
-def show(fit: JointFit, out: Console) -> None:
-    """Print the whole fit, 100 columns wide."""
+def show(fit: JointFit, out: Console, *, every_note: bool = True) -> None:
+    """Print the fit, 100 columns wide; of its notes the first five unless `every_note`."""
 
     def line(text: str) -> None:
         out.print(text, markup=False)
@@ -46,10 +47,9 @@ def show(fit: JointFit, out: Console) -> None:
     if fit.growth is not None:
         _show_growth(fit, fit.growth, out)
     if fit.held_out is not None:
-        _show_held_out(fit.held_out, out)
+        _show_held_out(fit.held_out, f"{100 * fit.level:g}%", out)
     show_excluded(fit.excluded, out)
-    for warning in fit.warnings:
-        line(f"note: {warning}")
+    notes.show([notes.Note(warning) for warning in fit.warnings], every=every_note, out=out)
 
 
 def interval(estimate: Estimate) -> str:
@@ -83,7 +83,7 @@ def _table(names: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Table:
 
 
 def _parameters(fit: JointFit) -> Table:
-    """Return a table of the law's parameters with 95% intervals and standard errors."""
+    """Return a table of the law's parameters with intervals and standard errors."""
     rows = []
     for each in fit.parameters:
         spread = fit.standard_errors[each.name]
@@ -92,7 +92,7 @@ def _parameters(fit: JointFit) -> Table:
         error = "-" if held else "unknown" if spread is None else f"{spread:.3g}"
         ends = "held" if held else f"{low} to {high}"
         rows.append((each.name, f"{each.value:.5g}", ends, error, each.unit))
-    return _table(("parameter", "value", "95% interval", "s.e.", "unit"), rows)
+    return _table(("parameter", "value", f"{100 * fit.level:g}% interval", "s.e.", "unit"), rows)
 
 
 def _show_split(fit: JointFit, split: Allocation, out: Console) -> None:
@@ -140,14 +140,14 @@ def _show_growth(fit: JointFit, growth: GrowthPath, out: Console) -> None:
     )
 
 
-def _show_held_out(held: JointHeldOut, out: Console) -> None:
+def _show_held_out(held: JointHeldOut, level: str, out: Console) -> None:
     """Print the held-out rows beside their predictions, and how far off these are."""
     rows = []
     for row in held.rows[:MOST_NAMED]:
         known = row.low is not None and row.high is not None
         ends = f"{row.low:.4g} to {row.high:.4g}" if known else "unknown"
         rows.append((row.row, f"{row.y:.4g}", f"{row.predicted:.4g}", ends))
-    out.print(_table(("held out", "seen", "predicted", "95%, new run"), rows))
+    out.print(_table(("held out", "seen", "predicted", f"{level}, new run"), rows))
     if len(held.rows) > MOST_NAMED:
         out.print(f"and {len(held.rows) - MOST_NAMED} more, see --json", markup=False)
     inside = "" if held.inside is None else f"; {held.inside} of {len(held.rows)} inside"

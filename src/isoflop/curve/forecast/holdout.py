@@ -13,16 +13,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from isoflop.curve import points
+from isoflop.curve import frontier, points
 from isoflop.curve.fit import Method, fit_all, fit_table
 from isoflop.curve.language import law as language
 from isoflop.curve.language import shapes
-from isoflop.curve.result import FitFile, FitReport, HeldOut, HeldOutRun
-from isoflop.table import held_out, rule, target
+from isoflop.curve.result import Band, FitFile, FitReport, HeldOut, HeldOutRun
+from isoflop.table import held_out, selection, target
 from isoflop.table.held_out import Prediction
 
 Array = npt.NDArray[np.float64]
 
+OF_FRONTIER = "power_law_floor"
+"""The law that predicts held-out runs of a frontier."""
 MARGIN = 1.15
 """The band ends at MARGIN times the largest held-out x."""
 
@@ -37,10 +39,10 @@ def fit_and_judge(table: pd.DataFrame, expression: str, *, x: str, y: str, metho
         method: how the rest is fitted.
 
     Raises:
-        ValueError: the expression is not a rule (rule.parse) or does not split the rows (rule.split); the
-            rest cannot be fitted (fit.fit_table) or gives no forecast; no held-out row has x and y above 0.
+        ValueError: the expression does not split the rows (selection.split); the rest cannot be fitted
+            (fit.fit_table) or gives no forecast; no held-out row has x and y above 0.
     """
-    parts = rule.split(table, rule.parse(expression))
+    parts = selection.split(table, expression)
     values_x, values_y = (points.numbers(parts.held_rows, name) for name in (x, y))
     usable = np.isfinite(values_x) & np.isfinite(values_y) & (values_x > 0) & (values_y > 0)
     if not usable.any():
@@ -50,14 +52,56 @@ def fit_and_judge(table: pd.DataFrame, expression: str, *, x: str, y: str, metho
     ratio = float(values_x[usable].max()) / largest if largest > 0 else 1.0
     reach = dataclasses.replace(method, beyond=max(method.beyond, MARGIN * ratio))
     report = fit_table(parts.fit_rows, x=x, y=y, method=reach)
-    if report.forecast is None:
+    law, band = _predicting(report)
+    if band is None:
         raise ValueError(f"--hold-out {expression}: no forecast: {report.forecast_reason}")
+    if method.of_frontier:
+        report, usable = _on_frontier(report, table, parts.held_rows, usable)
+        if not usable.any():
+            raise ValueError(f"--hold-out {expression}: no held-out row is on the frontier of all rows")
     ids = [str(run_id) for run_id in parts.held_rows["run_id"][usable]]
-    met = _judge(report, expression, ids, values_x[usable], values_y[usable])
+    at = values_x[usable]
+    met = _compare(expression, ids, at, values_y[usable], _read(band, at), report.x_max)
+    met = dataclasses.replace(met, law=law)
     unknown = (f"--hold-out: {parts.unknown} rows whose value is unknown are in neither part",)
     return dataclasses.replace(
         report, held_out=met, warnings=(*report.warnings, *(unknown if parts.unknown else ()))
     )
+
+
+def _predicting(report: FitReport) -> tuple[str, Band | None]:
+    """Return what predicts held-out runs, and its band: the forecast; on the frontier, where there is none, a
+    law that was chosen beforehand, the power law with a floor if it is fitted, else the first."""
+    if report.forecast is not None:
+        return held_out.FORECAST, report.forecast.band
+    if report.of != "frontier" or not report.fits:
+        return held_out.FORECAST, None
+    law = next((fit for fit in report.fits if fit.law == OF_FRONTIER), report.fits[0])
+    return law.law, law.band
+
+
+def _on_frontier(
+    report: FitReport, table: pd.DataFrame, held: pd.DataFrame, usable: npt.NDArray[np.bool_]
+) -> tuple[FitReport, npt.NDArray[np.bool_]]:
+    """Return the report, and which held-out rows a frontier is judged on: those that are efficient among all.
+
+    Args:
+        report: the fit, to which a note on the others is added.
+        table: all rows.
+        held: those held out (n).
+        usable: which of them have x and y above 0, (n,).
+    """
+    values = pd.DataFrame({name: points.numbers(table, name) for name in (report.x, report.y)}, table.index)
+    known = ((values > 0) & (values < np.inf)).all(axis=1)
+    of = table["place_id"].fillna(table["config_id"]) if "place_id" in table else table["config_id"]
+    means = values[known].groupby(of[known]).mean()
+    efficient = set(means.index[frontier.frontier(means[report.x], means[report.y])])
+    kept = usable & of[held.index].isin(efficient).to_numpy()
+    others = int((usable & ~kept).sum())
+    if others:
+        note = f"{others} held-out runs are not on the frontier of all runs and are not judged"
+        report = dataclasses.replace(report, warnings=(*report.warnings, note))
+    return report, kept
 
 
 def fit_sweep(
@@ -215,21 +259,13 @@ def _reaching(rows: pd.DataFrame, at: Array, x: str, method: Method) -> Method:
 def _at(report: FitReport, x: Array) -> Array:
     """Return (n, 3): the forecast at x (n,) and the ends of the interval for a new run."""
     assert report.forecast is not None
-    band = report.forecast.band
+    return _read(report.forecast.band, x)
+
+
+def _read(band: Band, x: Array) -> Array:
+    """Return (n, 3): the curve of a band at x (n,) and the ends of the interval for a new run."""
     sides = (band.y, band.new_low, band.new_high)
     return np.column_stack([np.exp(np.interp(np.log(x), np.log(band.x), np.log(side))) for side in sides])
-
-
-def _judge(report: FitReport, expression: str, ids: list[str], x: Array, y: Array) -> HeldOut:
-    """Compare the forecast with held-out runs.
-
-    Args:
-        report: the fit of the other runs.
-        expression: the rule.
-        ids: run ids (n) of the held-out runs.
-        x, y: their values (n,).
-    """
-    return _compare(expression, ids, x, y, _at(report, x), report.x_max)
 
 
 def _compare(expression: str, ids: list[str], x: Array, y: Array, predicted: Array, x_max: float) -> HeldOut:

@@ -28,12 +28,14 @@ class FittedParabolas:
         slope: of ln y in ln compute within budgets.
         vertex: optimum (1 + r, B, k) in the scaled sizes u.
         at_vertex: ln of each of m sizes and companions, then ln y, at the vertex, (1 + r, B, m + 1).
+        level: of the intervals.
     """
 
     coefficient: Array
     slope: float
     vertex: Array
     at_vertex: Array
+    level: float
 
 
 def _line(x: Array, values: Array, weights: Array) -> Array:
@@ -83,7 +85,7 @@ def fit_growth(
             weights = 1.0 / np.maximum(spread + np.median(spread), 1e-12)
         known = np.isfinite(values)
         lines = _line(design.log_budget[usable] - centre, np.where(known, values, 0.0), weights * known)
-        slope, ends = float(lines[0, 1]), intervals.interval(lines[1:, 1], configs, free)
+        slope, ends = float(lines[0, 1]), intervals.interval(lines[1:, 1], configs, free, fitted.level)
         bounds = Interval(
             None if ends.low is None else min(ends.low, slope),
             None if ends.high is None else max(ends.high, slope),

@@ -18,16 +18,18 @@ FLAT_SHARE = 0.05
 """Where more of the resamples than this have no minimum, the optimum has no interval."""
 
 
-def interval(draws: Array, configs: int, free: int) -> Interval:
-    """Return the 95% interval of resamples' values (r,), unknown unless nearly all have one."""
+def interval(draws: Array, configs: int, free: int, level: float = bootstrap.CONFIDENCE) -> Interval:
+    """Return the interval at a level of resamples' values (r,), unknown unless nearly all have one."""
     known = draws[np.isfinite(draws)]
     if len(known) < max(1.0, (1 - FLAT_SHARE) * len(draws)) or not bootstrap.enough_configs(configs, free):
         return Interval(None, None)
-    low, high = bootstrap.interval(known, configs, free)
+    low, high = bootstrap.interval(known, configs, free, level=level)
     return Interval(float(low), float(high))
 
 
-def estimate(name: str, unit: str, draws: Array, configs: int, free: int) -> Estimate:
+def estimate(
+    name: str, unit: str, draws: Array, configs: int, free: int, level: float = bootstrap.CONFIDENCE
+) -> Estimate:
     """Return exp of ln values with its interval.
 
     Args:
@@ -35,8 +37,9 @@ def estimate(name: str, unit: str, draws: Array, configs: int, free: int) -> Est
         draws: ln values (1 + r,), the sample's first.
         configs: number of configurations.
         free: number of parameters.
+        level: of the interval.
     """
-    ends = interval(draws[1:], configs, free)
+    ends = interval(draws[1:], configs, free, level)
     low = None if ends.low is None else math.exp(min(ends.low, draws[0]))
     high = None if ends.high is None else math.exp(max(ends.high, draws[0]))
     return Estimate(name, math.exp(draws[0]), Interval(low, high), unit)

@@ -29,7 +29,6 @@ Array = npt.NDArray[np.float64]
 
 TOLERANCE = 0.25
 """Runs whose compute differs by no more than this share make one budget."""
-LEAST_RESAMPLES = 40
 SPARE = 3
 """Distinct sizes beyond the parabola's coefficients that a budget needs."""
 SLICE_POINTS = 40
@@ -39,7 +38,7 @@ class NoBudgetError(ValueError):
     """No compute is shared by enough sizes."""
 
 
-def _fit(design: Design, weights: Array, sizes: int) -> FittedParabolas:
+def _fit(design: Design, weights: Array, sizes: int, level: float) -> FittedParabolas:
     logs = np.log(design.rows.x)
     columns = parabola.quadratic(design.u)
     coefficient, slope = parabola.regress(design, columns, np.log(design.rows.y), weights)
@@ -50,7 +49,7 @@ def _fit(design: Design, weights: Array, sizes: int) -> FittedParabolas:
         line, _ = parabola.regress(design, parabola.linear(design.u), companion, weights)
         parts.append((line * parabola.linear(vertex)).sum(axis=-1)[..., None])
     parts.append((coefficient * parabola.quadratic(vertex)).sum(axis=-1)[..., None])
-    return FittedParabolas(coefficient, slope, vertex, np.concatenate(parts, axis=-1))
+    return FittedParabolas(coefficient, slope, vertex, np.concatenate(parts, axis=-1), level)
 
 
 def _no_optimum(vertex: Array, sizes: Sequence[str], middle: Array, half: Array) -> str | None:
@@ -81,7 +80,7 @@ def _slices(fitted: FittedParabolas, design: Design, b: int, configs: int) -> tu
         free = columns.shape[1]
         low = high = curves[0]
         if len(curves) > 1 and bootstrap.enough_configs(configs, free):
-            low, high = bootstrap.interval(curves[1:], configs, free)
+            low, high = bootstrap.interval(curves[1:], configs, free, level=fitted.level)
         ends = (np.minimum(low, curves[0]), np.maximum(high, curves[0]))
         slices.append(
             Slice(
@@ -119,7 +118,8 @@ def _budget(
         free = fitted.coefficient.shape[-1]
         estimates = [
             intervals.estimate(
-                f"optimal_{name}" if j < len(names) - 1 else f"least_{name}", name, draws, configs, free
+                f"optimal_{name}" if j < len(names) - 1 else f"least_{name}",
+                *(name, draws, configs, free, fitted.level),
             )
             for j, (name, draws) in enumerate(zip(names, fitted.at_vertex[:, b].T, strict=True))
         ]
@@ -156,13 +156,13 @@ def _often(vertex: Array) -> npt.NDArray[np.bool_]:
     return np.asarray(known[0] if len(known) == 1 else known[1:].mean(axis=0) >= 0.5)
 
 
-def _check(sizes: Sequence[str], tolerance: float, resamples: int) -> None:
+def _check(sizes: Sequence[str], tolerance: float, resamples: int, level: float) -> None:
     if not 1 <= len(sizes) <= 2:
         raise ValueError(f"{len(sizes)} sizes: give one (parameters, width or depth) or two (width, depth)")
     if not 0 <= tolerance <= 1:
         raise ValueError(f"tolerance is {tolerance:g}: give the share by which compute may differ, 0 to 1")
-    if resamples < LEAST_RESAMPLES and resamples != 0:
-        raise ValueError(f"resamples is {resamples}: a 95% interval needs at least {LEAST_RESAMPLES}")
+    if resamples != 0:
+        bootstrap.check_resamples(resamples, level)
 
 
 def fit_profiles(
@@ -178,6 +178,7 @@ def fit_profiles(
     tolerance: float = TOLERANCE,
     resamples: int = 1000,
     seed: int = 0,
+    level: float = bootstrap.CONFIDENCE,
 ) -> Profiles:
     """Return IsoFLOP profiles of y over one size, or over two at once (width and depth).
 
@@ -194,12 +195,13 @@ def fit_profiles(
         tolerance: runs whose compute spans at most the ratio 1 + tolerance make a budget.
         resamples: of the bootstrap; 0 for none.
         seed: of the resamples.
+        level: of the intervals.
 
     Raises:
         NoBudgetError: no budget has enough sizes.
         ValueError: a column is missing, holds text or is named twice, or rows are of several experiments.
     """
-    _check(sizes, tolerance, resamples)
+    _check(sizes, tolerance, resamples, level)
     assert data is None or data in companions
     k, names = len(sizes), (*sizes, *companions, y)
     rows = joint_rows.select(table, names[:-1], y, group=group, compute=compute)
@@ -216,7 +218,7 @@ def fit_profiles(
         raise ValueError(f"{y} is {rows.y[0]:g} in every row: no size is better than another")
     of_several = mixture.refuse(table, sizes, mixed)
     design = budgets.design(rows, budget, k)
-    fitted = _fit(design, joint_rows.resample(design.rows, resamples, seed), k)
+    fitted = _fit(design, joint_rows.resample(design.rows, resamples, seed), k, level)
     known_bias, bias_reason = bias.read(design, rows, names, k, data)
     fitted_budgets = tuple(
         _budget(fitted, design, b, names, sizes, known_bias) for b in range(len(design.log_budget))
@@ -241,6 +243,7 @@ def fit_profiles(
         warnings=(*of_several, *_warnings(fitted_budgets, compute)),
         resamples=resamples,
         bootstrap_seed=seed,
+        level=level,
     )
 
 

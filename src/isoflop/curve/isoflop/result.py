@@ -79,8 +79,8 @@ class Profiles:
     Budgets span at most the ratio 1 + `tolerance` of compute. `growth`: of each optimal size and companion
     (columns that follow from the sizes, such as examples) in compute; None with the reason. `slope` is that
     of ln y in ln compute within a budget, at fixed sizes. `without_budget` counts rows whose compute too few
-    others share. `bias_law` names the law that the
-    bias of the parabolas is read from; None with `bias_reason`.
+    others share. `bias_law` names the law that the bias of the parabolas is read from; None with
+    `bias_reason`. `level`: the share of truths that its intervals should hold.
     """
 
     compute: str
@@ -99,3 +99,4 @@ class Profiles:
     warnings: tuple[str, ...]
     resamples: int
     bootstrap_seed: int
+    level: float = 0.95

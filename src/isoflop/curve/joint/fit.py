@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from isoflop.curve import bootstrap
+from isoflop.curve import bootstrap, fixed
 from isoflop.curve.joint import allocation, data_grid, mixture, predict, repeated, solve
 from isoflop.curve.joint import rows as joint_rows
 from isoflop.curve.joint.laws import JOINT_LAWS, R_STAR, UNIQUE, JointLaw
@@ -23,7 +23,6 @@ from isoflop.table.columns import nearest
 
 Array = npt.NDArray[np.float64]
 
-LEAST_RESAMPLES = 40
 _OF_DATA = ("data", UNIQUE)
 """Roles of resources that are no size of a model."""
 BEYOND = 10.0
@@ -155,7 +154,9 @@ def _allocate(solved: Solved, compute: _ComputeFactor, at_compute: float | None)
     )
 
 
-def _check(law: str, resources: Sequence[str], resamples: int, delta: float | None) -> JointLaw:
+def _check(
+    law: str, resources: Sequence[str], resamples: int, delta: float | None, confidence: float
+) -> JointLaw:
     if law not in JOINT_LAWS:
         raise ValueError(f"unknown law {law}: {nearest(law, JOINT_LAWS)}")
     joint_law = JOINT_LAWS[law]
@@ -163,8 +164,8 @@ def _check(law: str, resources: Sequence[str], resamples: int, delta: float | No
         raise ValueError(
             f"{law} is a law of {', '.join(joint_law.inputs)}: name a column for each, not {len(resources)}"
         )
-    if resamples < LEAST_RESAMPLES and resamples != 0:
-        raise ValueError(f"resamples is {resamples}: a 95% interval needs at least {LEAST_RESAMPLES}")
+    if resamples != 0:
+        bootstrap.check_resamples(resamples, confidence)
     if delta is not None and not (delta > 0 and math.isfinite(delta)):
         raise ValueError(f"delta is {delta:g}: give Huber's threshold of ln y, above 0 (1e-3 as published)")
     return joint_law
@@ -185,6 +186,9 @@ def fit_joint(
     at_compute: float | None = None,
     held_out: pd.DataFrame | None = None,
     mixed: bool = False,
+    confidence: float = bootstrap.CONFIDENCE,
+    fix: Sequence[tuple[str, float]] = (),
+    keep: Callable[[Solved], None] | None = None,
 ) -> JointFit:
     """Fit a law in several resources to y, with intervals over resampled configurations.
 
@@ -205,12 +209,15 @@ def fit_joint(
         at_compute: compute of the optimal split; without it the largest of the rows and BEYOND times that.
         held_out: rows with the same columns that the fit is judged on.
         mixed: fit rows of several data sets, optimizers or families of models together.
+        confidence: level of the intervals.
+        fix: (name, value) of parameters that are held (fixed.joint).
+        keep: is given the solved law with its resamples (draws.Draws).
 
     Raises:
         ValueError: an unknown law, a missing column, or rows that cannot determine the law or are of several
             experiments.
     """
-    joint_law = _check(law, resources, resamples, delta)
+    joint_law = _check(law, resources, resamples, delta, confidence)
     if chance is not None and law != "rosenfeld":
         raise ValueError(f"{law} has no chance level: leave chance out, or fit rosenfeld")
     if at_compute is not None and not (at_compute > 0 and math.isfinite(at_compute)):
@@ -229,10 +236,17 @@ def fit_joint(
             fallback = (f"what a repeat is worth cannot be told, as {why}: chinchilla is fitted",)
             joint_law, resources = JOINT_LAWS["chinchilla"], resources[:2]
             rows, held = repeated.of_seen(rows), None if held is None else repeated.of_seen(held)
-    level = None if chance is None else math.log(chance)
+    joint_law, level = fixed.joint(joint_law, fix, rows.y, None if chance is None else math.log(chance))
     solved = solve.solve(
-        joint_law, rows, resources, y, resamples=resamples, seed=seed, delta=delta, level=level
+        *(joint_law, rows, resources, y),
+        resamples=resamples,
+        seed=seed,
+        delta=delta,
+        level=level,
+        confidence=confidence,
     )
+    if keep is not None:
+        keep(solved)
     result = report(solved, compute=compute, at_compute=at_compute, held=held)
     return dataclasses.replace(result, warnings=(*fallback, *of_several, *result.warnings))
 
@@ -255,7 +269,7 @@ def report(
     configs, free, tells = rows.configs, law.form.free_parameters, solved.has_intervals
     if solved.resamples and not tells:
         warnings.append(f"{configs} configurations for {free} parameters: no interval can be given")
-    outside = (1 - bootstrap.CONFIDENCE) / 2
+    outside = (1 - solved.confidence) / 2
     warnings += law.warn(solved.draws, outside)
     if law.repeats:
         warnings += repeated.unsettled(rows, law.r_star(solved.draws), outside)
@@ -285,4 +299,5 @@ def report(
         warnings=(*warnings, *factor.warnings),
         resamples=solved.resamples,
         bootstrap_seed=solved.seed,
+        level=solved.confidence,
     )

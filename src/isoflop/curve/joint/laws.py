@@ -106,7 +106,7 @@ class JointLaw:
     def warn(self, parameters: Array, outside: float) -> list[str]:
         """Return warnings about parameters that the sample (row 0) and the resamples do not determine.
 
-        `outside` is the share of the resamples below a 95% interval.
+        `outside` is the share of the resamples below an interval.
         """
         k = len(self.roles)
         inner = parameters[:, 1 + self.before :]

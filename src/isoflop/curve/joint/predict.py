@@ -18,7 +18,7 @@ Array = npt.NDArray[np.float64]
 def new_runs(solved: Solved, x: Array) -> tuple[Array, Array | None]:
     """Predict y of new runs with resources x (m, k).
 
-    Returns the prediction (m,) and the ends (m, 2) of the 95% interval for a new run: the spread of the
+    Returns the prediction (m,) and the ends (m, 2) of the interval for a new run: the spread of the
     resampled laws, and on each a residual of a run that was fitted, which holds the spread of seeds and what
     the law misses. None without enough configurations.
     """
@@ -30,7 +30,7 @@ def new_runs(solved: Solved, x: Array) -> tuple[Array, Array | None]:
     widened = (residual - residual.mean()) * math.sqrt(configs / (configs - free))
     noise = np.random.default_rng(solved.seed + 1).choice(widened, curves[1:].shape)
     drawn = np.where(np.isnan(curves[1:]), -np.inf, curves[1:]) + noise
-    low, high = bootstrap.interval(drawn, configs, free)
+    low, high = bootstrap.interval(drawn, configs, free, level=solved.confidence)
     ends = np.column_stack([np.minimum(low, curves[0]), np.maximum(high, curves[0])])
     return np.exp(curves[0]), np.exp(ends)
 

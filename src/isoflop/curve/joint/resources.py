@@ -15,7 +15,7 @@ from isoflop.curve.joint import data_grid, repeated, rows
 from isoflop.curve.joint.laws import JOINT_LAWS, UNIQUE
 from isoflop.curve.laws import LAWS
 from isoflop.curve.result import Excluded
-from isoflop.table import aggregate, columns, external, formats, rule, target
+from isoflop.table import aggregate, categories, derived, external, formats, grouping, selection, target
 from isoflop.table.external import CND, COUNTED, SWEEP
 
 ROLE = {"n": "parameters", "d": "data", "unique": UNIQUE, "width": "width", "depth": "depth"}
@@ -46,6 +46,7 @@ class ResourceTable:
         y: column of the error or loss.
         warnings: about the table.
         excluded: rows that the table leaves out.
+        groups: values of the column by which the rows are to be divided, also those that no row has.
     """
 
     table: pd.DataFrame
@@ -54,6 +55,7 @@ class ResourceTable:
     y: str
     warnings: tuple[str, ...]
     excluded: tuple[Excluded, ...] = ()
+    groups: tuple[str, ...] = ()
 
     @property
     def chance(self) -> float | None:
@@ -62,8 +64,8 @@ class ResourceTable:
         return float(known.pop()) if self.y == COUNTED and len(known) == 1 else None
 
     def split(self, expression: str) -> tuple[ResourceTable, pd.DataFrame]:
-        """Return the rows to fit and those that a rule holds out. ValueError as rule.parse and rule.split."""
-        parts = rule.split(self.table, rule.parse(expression))
+        """Return the rows to fit and those that a rule holds out. ValueError as selection.split."""
+        parts = selection.split(self.table, expression)
         unknown = (f"--hold-out: {parts.unknown} rows whose value is unknown are in neither part",)
         warnings = (*self.warnings, *(unknown if parts.unknown else ()))
         return dataclasses.replace(self, table=parts.fit_rows, warnings=warnings), parts.held_rows
@@ -102,17 +104,22 @@ def read_resources(
     seed: str | None = None,
     chance: float | None = None,
     mixed: bool = False,
+    where: str | None = None,
+    by: str | None = None,
 ) -> ResourceTable:
     """Return the runs of a sweep's folder, or of a file that external.read_runs can read.
 
     Args:
         path: the folder or the file.
         needed: options whose columns must be known; d follows from n and compute.
-        options: option (and y) -> name of its column, None for the one that the table is recognised by.
-        sizes: further columns that are fitted.
+        options: option (and y) -> name of its column or an expression of columns, None for the one that the
+            table is recognised by.
+        sizes: further columns that are fitted, or expressions.
         group, seed, chance: as in external.read_runs, but rows of equal resources are one configuration if
             `seed` is given without `group`.
         mixed: accept runs of several versions of the code.
+        where: a condition (selection.where): only rows that meet it are read.
+        by: a column whose values, before `where`, are the groups.
 
     Raises:
         ValueError: a column is not named or is missing, and as aggregate.aggregate, external.read_runs and
@@ -131,24 +138,35 @@ def read_resources(
         # Every data set is passed over equally often: what varies is how many images there are.
         column_names["d"] = data_grid.DATA
         warnings = (f"data is {data_grid.DATA}: sizes and data sets are crossed, with equal epochs",)
-    column = {name: columns.find(raw, column_names[name], name) for name in column_names}
-    sizes = tuple(columns.find(raw, name, "isoflop") for name in sizes)
-    y = column.pop("y")
-    if energy := [name for name in (*column.values(), *sizes) if name in JOULES]:
+    column: dict[str, str] = {}
+    for option, name in column_names.items():
+        raw, column[option] = derived.resolve(raw, name, option)
+    found: list[str] = []
+    for name in sizes:
+        raw, size = derived.resolve(raw, name, "isoflop")
+        found.append(size)
+    sizes, y = tuple(found), column.pop("y")
+    named = (*column.values(), *sizes)
+    if energy := [read for name in named for read in derived.behind(raw, name) if read in JOULES]:
         raise ValueError(f"{energy[0]} is graded, and its grades are read by --x {energy[0]} only")
     if swept is not None:
-        table, numbers = _with_chance(raw, y, chance), tuple(range(1, len(raw) + 1))
-        runs = external.ExternalRuns(table, "", y, (), swept.excluded, str(path), numbers)
+        kept, of_where = selection.where(_with_chance(raw, y, chance), where)
+        table, numbers = kept.reset_index(drop=True), tuple(range(1, len(kept) + 1))
+        groups = grouping.values(raw, by) if by is not None else ()
+        runs = external.ExternalRuns(table, "", y, of_where, swept.excluded, str(path), numbers, groups)
     else:
-        derived = ("compute",) if "d" in needed and "d" not in column else ()
-        fitted = tuple(column[name] for name in (*needed, *derived) if name in column) + sizes
+        of_data = ("compute",) if "d" in needed and "d" not in column else ()
+        fitted = tuple(column[name] for name in (*needed, *of_data) if name in column) + sizes
         together = ",".join(fitted) if seed is not None else None
         x = column.get("compute", fitted[0])
-        runs = external.to_runs(raw, path, x=x, y=y, group=group or together, seed=seed, chance=chance)
+        runs = external.to_runs(
+            raw, path, x=x, y=y, group=group or together, seed=seed, chance=chance, where=where, by=by
+        )
     if not mixed:
         points.refuse_mixed(runs.table, "the resources")
-    notes = (*runs.warnings, *warnings)
-    return _with_data(ResourceTable(runs.table, column, sizes, runs.y, notes, runs.excluded), needed)
+    notes = (*runs.warnings, *warnings, *categories.differing(runs.table, {by} if by is not None else ()))
+    read = ResourceTable(runs.table, column, sizes, runs.y, notes, runs.excluded, runs.groups)
+    return _with_data(read, needed)
 
 
 def _choose(
@@ -161,8 +179,8 @@ def _choose(
     known = _OF_CND if available == CND else of_sweep if available >= SWEEP else {}
     chosen = {option: name for option, name in known.items() if name in available}
     chosen |= {option: name for option, name in options.items() if name is not None}
-    derived = {"d"} if {"n", "compute"} <= set(chosen) else set()
-    lacking = [f"--{name}" for name in (*needed, "y") if name not in chosen and name not in derived]
+    calculated = {"d"} if {"n", "compute"} <= set(chosen) else set()
+    lacking = [f"--{name}" for name in (*needed, "y") if name not in chosen and name not in calculated]
     lacking = ["--d (or --compute)" if name == "--d" and "n" in needed else name for name in lacking]
     if lacking:
         raise ValueError(f"say {' and '.join(lacking)}: the columns are {', '.join(map(str, names))}")

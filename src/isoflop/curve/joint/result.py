@@ -46,7 +46,7 @@ class Allocation:
 
 @dataclasses.dataclass(frozen=True)
 class PredictedRow:
-    """A held-out row: its y, the prediction, and the 95% interval for a new run."""
+    """A held-out row: its y, the prediction, and the interval for a new run."""
 
     row: str
     y: float
@@ -71,7 +71,8 @@ class JointFit:
     `resources` are the columns in the order of `roles`. `objective` is the least sum of Huber's loss of ln y
     with threshold `delta`. `standard_errors` by parameter are standard deviations of the resamples' values,
     None without enough configurations. `allocation` is None if a resource does not lower y (see `warnings`).
-    `growth` is the best size for each amount of data, where the rows cross the two.
+    `growth` is the best size for each amount of data, where the rows cross the two. `level`: the share of
+    truths that its intervals should hold.
     """
 
     law: str
@@ -94,6 +95,7 @@ class JointFit:
     warnings: tuple[str, ...]
     resamples: int
     bootstrap_seed: int
+    level: float = 0.95
 
     def value(self, name: str) -> float:
         """Return the value of the parameter called `name`."""

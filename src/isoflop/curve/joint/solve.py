@@ -32,8 +32,10 @@ RESAMPLED = solver.Effort(tolerance=1e-7, gain=1e-10, steps=200)
 that are too narrow."""
 
 
-def estimate(reported: ReportedParameter, configs: int, free: int) -> Estimate:
-    """Return the sample's value (draw 0) with the 95% interval of the resamples' draws.
+def estimate(
+    reported: ReportedParameter, configs: int, free: int, confidence: float = bootstrap.CONFIDENCE
+) -> Estimate:
+    """Return the sample's value (draw 0) with the interval of the resamples' draws at `confidence`.
 
     The interval is open where `configs` configurations cannot show the spread of `free` parameters.
     """
@@ -41,7 +43,7 @@ def estimate(reported: ReportedParameter, configs: int, free: int) -> Estimate:
     if not bootstrap.enough_configs(configs, free) or len(reported.draws) == 1:
         return Estimate(reported.name, value, Interval(None, None), reported.unit)
     positive = bool((reported.draws > 0).all())
-    ends = bootstrap.interval(reported.draws[1:], configs, free, logarithm=positive)
+    ends = bootstrap.interval(reported.draws[1:], configs, free, logarithm=positive, level=confidence)
     low, high = (float(end) for end in ends)
     low, high = max(min(low, value), reported.least), max(high, value)
     return Estimate(
@@ -73,6 +75,7 @@ def fit_law(
     """
     log_y, v = np.log(rows.y)[None], rows.v(rows.x)
     form = law.form if level is not None or law.free_level is None else law.free_level
+    level = level if form.level is None else form.level
     problem = Problem(form, v, log_y, solver.log_error(log_y), newton=True)
     threshold = delta
     if threshold is None:
@@ -87,6 +90,8 @@ def fit_law(
     if len(weights) > 1:
         parts.append(solver.solve(problem, weights[1:], RESAMPLED, relaxed=True, level=level)[0])
     parameters = np.concatenate(parts)
+    if form.expand is not None:
+        parameters = form.expand(parameters)
     if form is law.free_level:
         parameters[:, 0] += forms.level_above(parameters[:, 1])
     residual = (log_y - law.log_predict(parameters[:1], v))[0]
@@ -104,6 +109,7 @@ class Solved:
         fitted: the parameters.
         resamples, seed: how many resamples, and the seed that drew them.
         collinear: warnings about resources that nearly follow from one another; none where they are crossed.
+        confidence: level of the intervals.
     """
 
     law: JointLaw
@@ -114,6 +120,7 @@ class Solved:
     resamples: int
     seed: int
     collinear: tuple[str, ...]
+    confidence: float = bootstrap.CONFIDENCE
 
     @property
     def has_intervals(self) -> bool:
@@ -129,7 +136,7 @@ class Solved:
 
     def estimate(self, reported: ReportedParameter) -> Estimate:
         """Return the value of what follows from each draw, with its interval (`estimate`)."""
-        return estimate(reported, self.rows.configs, self.law.form.free_parameters)
+        return estimate(reported, self.rows.configs, self.law.form.free_parameters, self.confidence)
 
 
 def solve(
@@ -142,6 +149,7 @@ def solve(
     seed: int,
     delta: float | None = DELTA,
     level: float | None = None,
+    confidence: float = bootstrap.CONFIDENCE,
 ) -> Solved:
     """Fit a law to rows and to resamples of their configurations.
 
@@ -152,6 +160,7 @@ def solve(
         resamples: of the bootstrap; 0 for none.
         seed: of the resamples.
         delta, level: as in `fit_law`.
+        confidence: level of the intervals.
 
     Raises:
         ValueError: the rows cannot determine the law.
@@ -162,4 +171,4 @@ def solve(
     joint_rows.refuse_too_few(law.name, law.form.free_parameters, named, terms)
     collinear = joint_rows.collinearity_warnings(terms, named)
     fitted = fit_law(law, rows, joint_rows.resample(rows, resamples, seed), delta, level)
-    return Solved(law, rows, tuple(resources), y, fitted, resamples, seed, tuple(collinear))
+    return Solved(law, rows, tuple(resources), y, fitted, resamples, seed, tuple(collinear), confidence)

@@ -45,12 +45,14 @@ class Curves:
     """The curves of one fit, the main one first; they run from the least x to `end`.
 
     Beyond `x_max` all is extrapolated; beyond `tested_x` (x_max where nothing was tested) it is untested.
+    `percent` is the level of their bands.
     """
 
     lines: tuple[Line, ...]
     x_max: float
     tested_x: float
     end: float
+    percent: str = "95%"
 
     @property
     def main(self) -> Line:
@@ -97,7 +99,9 @@ def curves(report: FitReport | None) -> Curves | None:
         lines.append(_line(fit.law, fit.band, main=main, shown=main or fit.law in THIN))
     lines.sort(key=lambda line: not line.main)
     tested = _tested_ratio(report) or 1.0
-    return Curves(tuple(lines), report.x_max, report.x_max * max(1.0, tested), max(lines[0].band.x))
+    return Curves(
+        tuple(lines), report.x_max, report.x_max * max(1.0, tested), max(lines[0].band.x), report.percent
+    )
 
 
 def _tested_ratio(report: FitReport) -> float | None:

@@ -31,7 +31,7 @@ def used(points: ChartPoints, report: FitReport) -> pd.DataFrame:
 
 
 def residuals(points: ChartPoints, fit_curves: Curves, rows: pd.DataFrame) -> Figure:
-    """Draw y / curve of each run and each configuration mean against x, over the 95% band of a new run."""
+    """Draw y / curve of each run and each configuration mean against x, over the band of a new run."""
     view, band = points.view, fit_curves.main.band
     figure = canvas.blank(canvas.SIZE_INCHES[0], LOW)
     axes, side = figure.subplots(1, 2, width_ratios=(3.6, 1.0))
@@ -54,7 +54,7 @@ def residuals(points: ChartPoints, fit_curves: Curves, rows: pd.DataFrame) -> Fi
             )
     ends = (np.asarray(side) / np.asarray(band.y) for side in (band.new_low, band.new_high))
     shade = axes.fill_between(band.x, *ends, color=fit_curves.main.colour, alpha=0.13, lw=0, zorder=1)
-    shade.set_label("95%, new run")
+    shade.set_label(f"{fit_curves.percent}, new run")
     axes.axhline(1.0, color=fit_curves.main.colour, lw=1.8, zorder=2)
     axes.set_xlim(*canvas.limits(rows[view.x].to_numpy(), 0.03))
     reach = 1.15 * float(max(np.abs(np.log(ratio)).max(), 0.05))
@@ -123,9 +123,9 @@ def _residual_drawing(points: ChartPoints, fit_curves: Curves, rows: pd.DataFram
     title, what, curve = "Residuals", view.y_title.split(" (")[0].lower(), fit_curves.main.name.lower()
     caption = (
         f"Each run's {what} divided by the {curve} at its x: 1 is a run on the curve. Root mean square: a "
-        f"factor of {number(typical)}. Of {len(y):,} runs {inside:,} lie in the 95% band of a new run; these "
-        "runs made the curve, so this is no test of it. A trend, or widths that lie on one side, would show "
-        "that one curve does not describe all shapes."
+        f"factor of {number(typical)}. Of {len(y):,} runs {inside:,} lie in the {fit_curves.percent} band of "
+        "a new run; these runs made the curve, so this is no test of it. A trend, or widths that lie on one "
+        "side, would show that one curve does not describe all shapes."
     )
     ends = f"{number(np.exp(off.min()))} to {number(np.exp(off.max()))}"
     alt = f"{title} against {view.x_title}: ratios from {ends}."

@@ -34,8 +34,8 @@ def _curve(axes: Axes, line: Line, fit_curves: Curves, scale: float) -> list[Any
     if line.main:
         band = line.band
         for low, high, alpha, label in (
-            (band.low, band.high, 0.22, "95%, mean"),
-            (band.new_low, band.new_high, 0.09, "95%, new run"),
+            (band.low, band.high, 0.22, f"{fit_curves.percent}, mean"),
+            (band.new_low, band.new_high, 0.09, f"{fit_curves.percent}, new run"),
         ):
             ends = (scale * np.asarray(low), scale * np.asarray(high))
             handles.append(axes.fill_between(x, *ends, color=line.colour, alpha=alpha, lw=0, zorder=2))

@@ -202,7 +202,7 @@ def _curve_note(fit_curves: Curves | None) -> str:
         text = " Thick curve: the forecast, the average of the laws by their evidence"
     else:
         text = f" Thick curve: {fit_curves.main.name.lower()}"
-    text += "; dark band: 95% interval of the mean, light band: of a new run."
+    text += f"; dark band: {fit_curves.percent} interval of the mean, light band: of a new run."
     if fit_curves.end <= fit_curves.x_max:
         return text
     text += " Dashed: beyond the largest run, where nothing is measured"

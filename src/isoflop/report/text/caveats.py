@@ -96,7 +96,7 @@ def _fit_notes(report: FitReport) -> list[str]:
         )
         unit = "per cent" if quantity.unit == "%" else quantity.unit
         notes.append(
-            f"Floor: not identified (fitted {bare(floor.value, quantity)}, 95% interval "
+            f"Floor: not identified (fitted {bare(floor.value, quantity)}, {report.percent} interval "
             f"{interval(Interval(low, high))} {unit}). These data do not tell a curve that ends at a floor "
             "from one that does not."
         )

@@ -95,7 +95,7 @@ def halving_of_forecast(forecast: Forecast, x_max: float) -> Halving:
     least = _reached(forecast.band, forecast.band.low, target, x_max)
     end = number(forecast.band.x[-1] / x_max, 2)
     if factor is None:
-        early = "" if least is None else f", though its 95% band allows it from {number(least, 2)} times"
+        early = "" if least is None else f", though its band allows it from {number(least, 2)} times"
         return Halving(FORECAST, None, None, f"not within {end} times the largest run{early}")
     most = _reached(forecast.band, forecast.band.high, target, x_max)
     return Halving(FORECAST, factor, Interval(least, most), None)

@@ -42,10 +42,11 @@ class Formula:
 class Group:
     """The laws of one pair of axes. `ratios` are the columns of `ahead`, with their counts of predictions.
 
-    `warnings` are about its points.
+    `warnings` are about its points, `percent` is the level of its intervals.
     """
 
     title: str
+    percent: str
     note: str
     warnings: tuple[str, ...]
     ratios: tuple[str, ...]
@@ -65,6 +66,7 @@ def group(report: FitReport) -> Group:
         )
     return Group(
         title=views.title(report.x, report.y),
+        percent=report.percent,
         note=_note(report),
         warnings=report.warnings,
         ratios=_ratios(report),
@@ -110,7 +112,7 @@ def _formula(report: FitReport, fit: LawFit) -> Formula:
     profile = fit.exponent_profile
     if profile is not None:
         at = next((i for i, row in enumerate(rows) if row[0] == "b"), -1)
-        rows.insert(at + 1, ("b by profile likelihood", interval(profile), "95% interval"))
+        rows.insert(at + 1, ("b by profile likelihood", interval(profile), f"{report.percent} interval"))
     name = style.law_name(fit.law) + misfit.mark(fit)
     said = misfit.sentence(report, fit.law)
     return Formula(name, fit.formula, fit.source, tuple(rows), (*([said] if said else []), *fit.warnings))
@@ -133,7 +135,7 @@ def _note(report: FitReport) -> str:
 
 
 def held_out(held: HeldOut | None, quantity: Quantity) -> tuple[tuple[str, ...], ...]:
-    """Return rows (run, x, seen, predicted, 95% interval for a new run, inside or not) of held-out runs.
+    """Return rows (run, x, seen, predicted, interval for a new run, inside or not) of held-out runs.
 
     Of a loss, how far the prediction is off in per cent comes before the last.
     """

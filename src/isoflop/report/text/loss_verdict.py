@@ -79,15 +79,15 @@ def _answer(report: FitReport, seeds: pd.Series[int], support: FloorSupport | No
         )
     floor = costs.floor(report)
     if floor is None or not costs.floor_identified(report):
-        return _without_floor(power, floor)
+        return _without_floor(power, floor, report.percent)
     return _with_floor(report, floor, support)
 
 
-def _without_floor(power: str, floor: Estimate | None) -> tuple[str, str]:
+def _without_floor(power: str, floor: Estimate | None, percent: str) -> tuple[str, str]:
     headline = (
         f"Over all runs, loss falls as compute to the power −{power}; no irreducible part is identified."
     )
-    fitted = "" if floor is None else f" (fitted {_bounded(floor)})"
+    fitted = "" if floor is None else f" (fitted {_bounded(floor, percent)})"
     return headline, (
         f"No irreducible part is identified{fitted}: over this range the law with one is not clearly closer "
         "to the points than the plain power law. That must bend further on, as no text is free of surprise."
@@ -107,17 +107,19 @@ def _with_floor(report: FitReport, floor: Estimate, support: FloorSupport | None
     headline = f"Over all runs{of_which}, loss falls towards about {least}{above if support is None else ''}."
     reason = (
         "The law with an irreducible part is clearly closer to the points than the plain power law: that "
-        f"part is {_bounded(floor)}"
+        f"part is {_bounded(floor, report.percent)}"
     )
     if slope is not None:
         reason += f", and the part above it falls as compute to the power −b with b = {estimate(slope)}"
     if support is not None:
-        reason += f"; without {measured.undertrained(support)} it is {_bounded(claim)}"
+        reason += f"; without {measured.undertrained(support)} it is {_bounded(claim, report.percent)}"
     return headline, f"{reason}."
 
 
-def _bounded(value: Estimate) -> str:
+def _bounded(value: Estimate, percent: str) -> str:
     """Return `2.314 bits a byte, 95% interval 2.250 to 2.377`."""
     low, high = value.interval.low, value.interval.high
     quantity = target.TEST_BITS
-    return f"{amount(value.value, quantity)}, 95% interval {bare(low, quantity)} to {bare(high, quantity)}"
+    return (
+        f"{amount(value.value, quantity)}, {percent} interval {bare(low, quantity)} to {bare(high, quantity)}"
+    )

@@ -50,13 +50,13 @@ def no_fall(report: FitReport) -> tuple[str, str] | None:
     if b.interval.high is not None and b.interval.high < 0:
         return (
             f"{noun} rises with compute in this sweep.",
-            "The whole 95% interval of the exponent lies below 0: runs with more compute did worse, so they "
-            "cannot price an improvement.",
+            f"The whole {report.percent} interval of the exponent lies below 0: runs with more compute did "
+            "worse, so they cannot price an improvement.",
         )
     if b.value <= 0 or b.interval.low is None or b.interval.low <= 0:
         return (
             f"no fall of {noun} with compute is established here.",
-            "The 95% interval of the exponent reaches 0, so a flat curve cannot be ruled out.",
+            f"The {report.percent} interval of the exponent reaches 0, so a flat curve cannot be ruled out.",
         )
     return None
 
@@ -83,21 +83,23 @@ def check_sentence(checked: CheckReport | None, support: FloorSupport | None, re
     )
 
 
-def _cost(cost: Halving, mark: str = "") -> str:
+def _cost(cost: Halving, percent: str, mark: str = "") -> str:
     name = SPOKEN.get(cost.law, cost.law) + mark
     if cost.factor is None:
         return f"{name}, {cost.reason}"
-    bounds = f" (95% interval {interval(cost.interval, 2)})" if cost.interval else ""
+    bounds = f" ({percent} interval {interval(cost.interval, 2)})" if cost.interval else ""
     return f"{name}, {number(cost.factor, 2)} times the compute{bounds}"
 
 
 def prices(report: FitReport) -> str:
     """Return what halving error or loss would take by the paper's laws, the floored one and the forecast."""
     each = [
-        _cost(costs.halving(fit, report.x_max), misfit.mark(fit)) for fit in report.fits if fit.law in SPOKEN
+        _cost(costs.halving(fit, report.x_max), report.percent, misfit.mark(fit))
+        for fit in report.fits
+        if fit.law in SPOKEN
     ]
     if report.forecast is not None:
-        each.append(_cost(costs.halving_of_forecast(report.forecast, report.x_max)))
+        each.append(_cost(costs.halving_of_forecast(report.forecast, report.x_max), report.percent))
     if not each:
         return ""
     noun = target.quantity(report.y).noun
@@ -127,7 +129,7 @@ def held_out(report: FitReport) -> str:
         f"Held out {was} {plural(held.runs, 'run')} ({held.expression}), up to "
         f"{number(held.largest_ratio, 2)} times the largest run that was fitted; {by} "
         f"them, missed by {factor(held.log_rmse, digits)}, and {held.inside_new_run_interval} of {held.runs} "
-        "lie in its 95% interval for a new run."
+        f"lie in its {report.percent} interval for a new run."
     )
 
 
@@ -143,7 +145,7 @@ def measured(report: FitReport) -> str:
     text += (
         f"; in the power law through them, {noun} falls as compute to the power −b with b = {number(b.value)}"
     )
-    text += f" (95% interval {interval(b.interval)})"
+    text += f" ({report.percent} interval {interval(b.interval)})"
     alpha = plain.paper_alpha if plain else None
     if alpha is not None:
         text += f", that is alpha = 1/b = {number(alpha.value)} ({interval(alpha.interval)})"

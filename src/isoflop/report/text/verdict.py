@@ -65,7 +65,7 @@ def _floored(report: FitReport, support: FloorSupport | None) -> tuple[str, str]
     else:
         claim, of_which = support.floor_without or floor, " without undertrained shapes"
         remark = f" Without {measured.undertrained(support)} the floor is {percent(claim.value, 3)} "
-        remark += f"(95% interval {_percents(claim)}), with them {percent(floor.value, 3)}."
+        remark += f"({report.percent} interval {_percents(claim)}), with them {percent(floor.value, 3)}."
     headline = (
         f"Cannot be told: the curve bends towards a floor of about {percent(claim.value, 2)}{of_which}, so "
         "no single exponent describes it."
@@ -97,24 +97,25 @@ def _answer(
         return "cannot be told", headline, _end(report)
     alpha = plain.paper_alpha if plain else None
     low, high = (alpha.interval.low, alpha.interval.high) if alpha else (None, None)
+    best = f"{LEAST_ALPHA:g}, the paper's theoretical best case"
     if low is not None and low >= LEAST_ALPHA:
         return (
             "agrees",
             "Agrees, within the range measured: error falls as a small power of training compute.",
-            f"The whole 95% interval of alpha lies above {LEAST_ALPHA:g}, the paper's theoretical best case.",
+            f"The whole {report.percent} interval of alpha lies above {best}.",
         )
     if high is not None and high < LEAST_ALPHA:
         return (
             "disagrees",
             "Disagrees, within the range measured: error falls faster than the paper's best case.",
-            f"The whole 95% interval of alpha lies below {LEAST_ALPHA:g}. The paper's limit is of root mean "
-            "square error, for ever larger models and data; classification error over a short stretch of "
-            "small models can be steeper, so this says nothing of others.",
+            f"The whole {report.percent} interval of alpha lies below {LEAST_ALPHA:g}. The paper's limit is "
+            "of root mean square error, for ever larger models and data; classification error over a short "
+            "stretch of small models can be steeper, so this says nothing of others.",
         )
     return (
         "cannot be told",
         "Cannot be told: error falls with compute, but how steeply is too uncertain to compare.",
-        f"The 95% interval of alpha includes {LEAST_ALPHA:g}, the paper's theoretical best case.",
+        f"The {report.percent} interval of alpha includes {best}.",
     )
 
 

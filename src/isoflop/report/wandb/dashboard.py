@@ -184,7 +184,7 @@ def _table(report: FitReport) -> list[str]:
         for fit in report.fits
     ]
     head = [
-        "| law | parameters (95% interval) | alpha = 1/b | log10 RMSE | extrapolation |",
+        f"| law | parameters ({report.percent} interval) | alpha = 1/b | log10 RMSE | extrapolation |",
         "|---|---|---|---|---|",
     ]
     counts = f"{report.points} points of {report.configs} configurations, {report.resamples} resamples."

@@ -1,4 +1,4 @@
-"""The rule of --hold-out: what it means is what it says, and unknown rows are on neither side."""
+"""Rows chosen by a condition: what it means is what it says, and unknown rows are on neither side."""
 
 import numpy as np
 import pandas as pd
@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isoflop.table import rule
-from isoflop.table.rule import Condition
+from isoflop.table import selection
 
 TABLE = pd.DataFrame(
     {
@@ -21,54 +20,8 @@ TABLE = pd.DataFrame(
 
 
 def sides(expression: str, table: pd.DataFrame = TABLE) -> tuple[str, str, int]:
-    split = rule.split(table, rule.parse(expression))
+    split = selection.split(table, expression)
     return "".join(split.fit_rows["run_id"]), "".join(split.held_rows["run_id"]), split.unknown
-
-
-@pytest.mark.parametrize(
-    ("expression", "expected"),
-    [
-        ("train_gflops>1e5", [("train_gflops", ">", 1e5)]),
-        ("  train_gflops >= 100000 ", [("train_gflops", ">=", 1e5)]),
-        ("x<-.5", [("x", "<", -0.5)]),
-        ("x<=1", [("x", "<=", 1.0)]),
-        ("x==1 and y!=2", [("x", "==", 1.0), ("y", "!=", 2.0)]),
-        ("Model Size>2e9 and train_gflops<1", [("Model Size", ">", 2e9), ("train_gflops", "<", 1.0)]),
-        ("bread and butter>3 and x<1", [("bread and butter", ">", 3.0), ("x", "<", 1.0)]),
-        ("family!=vit", [("family", "!=", "vit")]),
-        ("family=='64'", [("family", "==", "64")]),
-        ('Name == "a > b and c" and x>1', [("Name", "==", "a > b and c"), ("x", ">", 1.0)]),
-        ("config.width>8", [("config.width", ">", 8.0)]),
-    ],
-)
-def test_expressions_parse_to_their_conditions(expression, expected):
-    parsed = rule.parse(expression)
-    assert parsed.conditions == tuple(Condition(*each) for each in expected)
-    assert parsed.expression == expression
-
-
-@pytest.mark.parametrize(
-    ("expression", "match"),
-    [
-        *((bad, "Give a column, one of >= <= == != > <, and a number") for bad in ("", " ", "x", "x>", ">1")),
-        ("x=1", "Give a column"),
-        ("1<x<2", "Give a column"),
-        ("x>1 or y<2", "Give a column"),
-        ("x>1 and", "Give a column"),
-        ("x>1 and y", "Give a column"),
-        ("x>1 2", "Give a column"),
-        ("__import__('os')", "Give a column"),
-        ("x>big", "x > big compares with a text"),
-        ("x>10**6", "compares with a text"),
-        ("x<inf", "inf is no bound"),
-        ("x!=nan", "nan is no bound"),
-    ],
-)
-def test_what_is_no_expression_is_refused_with_an_example(expression, match):
-    with pytest.raises(ValueError, match=match) as error:
-        rule.parse(expression)
-    assert "'train_gflops>1e6'" in str(error.value)
-    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +37,13 @@ def test_what_is_no_expression_is_refused_with_an_example(expression, match):
         ("family==mlp", ("be", "acf", 1)),
         ("family!=mlp", ("acf", "be", 1)),
         ("family=='64'", ("abcf", "e", 1)),
+        ("Model Size>1.5 and train_gflops<1e8", ("abf", "ce", 1)),
+        ("bread and butter>3 and train_gflops<1e7", ("abce", "d", 1)),
+        ("1e3 < train_gflops <= 1e6", ("ae", "bcd", 1)),
+        ("not family == mlp", ("acf", "be", 1)),
+        ("family in [mlp, 'vit']", ("e", "abcf", 1)),
+        ("family not in ['mlp']", ("acf", "be", 1)),
+        ("train_gflops>1e5 or family=='mlp'", ("b", "acdef", 0)),
     ],
 )
 def test_each_operator_and_unknown_rows_on_neither_side(expression, expected):
@@ -96,7 +56,7 @@ def test_a_row_that_breaks_one_condition_is_fitted_whatever_the_other_says():
 
 
 def test_rows_keep_their_order_columns_and_index():
-    split = rule.split(TABLE.iloc[::-1], rule.parse("train_gflops>1e5"))
+    split = selection.split(TABLE.iloc[::-1], "train_gflops>1e5")
     assert split.held_rows["run_id"].tolist() == ["e", "d"]
     pd.testing.assert_frame_equal(split.fit_rows, TABLE.loc[[2, 1, 0]])
 
@@ -111,6 +71,10 @@ def test_rows_keep_their_order_columns_and_index():
         ("family>3", "family holds text: compare it by == or !="),
         ("family==64", "family holds text: compare it by == or != with a text in quotes"),
         ("train_gflops==mlp", "train_gflops holds numbers, not text like mlp"),
+        ("family == 'resnet'", "no row is held out: family is mlp, vit, 64"),
+        ("train_gflops>big", "no column big"),
+        ("train_gflops<inf", "no column inf"),
+        ("train_gflops!=nan", "no column nan"),
     ],
 )
 def test_a_rule_that_cannot_split_the_table_is_refused(expression, match):
@@ -132,19 +96,33 @@ def test_a_column_without_a_known_value_splits_nothing():
 @given(
     values=st.lists(st.one_of(st.integers(-3, 3), st.none()), min_size=1, max_size=12),
     bound=st.integers(-3, 3),
-    sign=st.sampled_from(sorted(rule.OPERATORS)),
+    sign=st.sampled_from([">", ">=", "<", "<=", "==", "!="]),
 )
 def test_the_sides_are_complements_among_the_known(values, bound, sign):
     table = pd.DataFrame({"run_id": range(len(values)), "x": pd.Series(values, dtype=float)})
     known = [v for v in values if v is not None]
     meets = {">": bound.__lt__, ">=": bound.__le__, "<": bound.__gt__, "<=": bound.__ge__}.get(sign)
     holds = [meets(v) if meets else (v == bound) == (sign == "==") for v in known]
-    parsed = rule.parse(f"x{sign}{bound}")
+    text = f"x{sign}{bound}"
     if all(holds) or not any(holds):
         with pytest.raises(ValueError, match="no row"):
-            rule.split(table, parsed)
+            selection.split(table, text)
         return
-    split = rule.split(table, parsed)
+    split = selection.split(table, text)
     assert split.held_rows["x"].tolist() == [v for v, h in zip(known, holds, strict=True) if h]
     assert split.fit_rows["x"].tolist() == [v for v, h in zip(known, holds, strict=True) if not h]
     assert split.unknown == len(values) - len(known)
+
+
+def test_where_keeps_the_rows_that_are_known_to_meet_it_and_counts_the_others():
+    kept, (note,) = selection.where(TABLE, "train_gflops > 1e4")
+    assert "".join(kept["run_id"]) == "cde"
+    assert note == "--where train_gflops > 1e4: 3 of 6 rows; 1 without a value that decides are left out"
+    assert selection.where(TABLE, None) == (TABLE, ())
+
+
+def test_where_that_no_row_meets_says_what_the_columns_hold():
+    with pytest.raises(
+        ValueError, match=r"--where .*: no row is left: train_gflops is from 1000 to 1e\+07, f"
+    ):
+        selection.where(TABLE, "train_gflops > 1e9 and family == 'mlp'")
