@@ -96,6 +96,51 @@ def test_rows_of_an_unknown_arm_are_named(runs: Path, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.slow
+def test_rows_and_level_are_chosen(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(runs / "three.csv", {"bad": 0.05, "old": 0.12, "new": 0.15})
+    chosen = ("--where", 'recipe != "bad" and width < 128', "--level", "90", "--json", "-")
+    assert main.main(["compare", "three.csv", "--by", "recipe", "--baseline", "old", *chosen, *OWN]) == 0
+    found = result(capsys)
+    assert [(arm["name"], arm["runs"]) for arm in found["arms"]] == [("old", 8), ("new", 8)]
+    assert found["level"] == pytest.approx(0.9)
+    said = '--where recipe != "bad" and width < 128: 8 of 10 rows'
+    assert [note for note in found["warnings"] if "--where" in note] == [f"old: {said}", f"new: {said}"]
+    assert main.main(["compare", "runs.csv", "three.csv", "--where", 'recipe == "old"', *OWN]) == 0
+    shown = capsys.readouterr().out
+    assert 'runs.csv: --where recipe == "old": 10 of 20 rows' in shown
+    assert 'three.csv: --where recipe == "old": 10 of 30 rows' in shown
+
+
+def test_at_a_lower_level_intervals_are_narrower(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    widths = []
+    for level in ("95", "60"):
+        split = ("compare", "runs.csv", "--by", "recipe", "--level", level, *OWN)
+        assert main.main([*split, "--json", "-"]) == output.DONE
+        ends = result(capsys)["contrasts"][0]["differences"][0]["interval"]
+        widths.append(ends["high"] - ends["low"])
+    assert widths[1] < 0.6 * widths[0]
+    assert main.main([*split]) == output.DONE
+    assert "gain (60%)" in capsys.readouterr().out
+
+
+def test_axes_may_be_calculated(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    axes = ("--x", "flops / 1e3", "--y", "loss - 0.1", "--seed", "seed", *FEW)
+    assert main.main(["compare", "runs.csv", "--by", "recipe", *axes, "--json", "-"]) == output.DONE
+    found = result(capsys)
+    assert (found["x"], found["y"]) == ("flops / 1e3", "loss - 0.1")
+    assert found["arms"][0]["x_max"] == pytest.approx(1e13)
+
+
+@pytest.mark.slow
+def test_rows_and_axes_of_a_sweep(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(RESULTS / "digits-cpu/records", here / "d/records")
+    chosen = ("--where", "depth < 3", "--x", "2 * train_gflops", *FEW, "--json", "-")
+    assert main.main(["compare", "d", "--by", "depth", *chosen]) == output.DONE
+    found = result(capsys)
+    assert [arm["name"] for arm in found["arms"]] == ["depth=1", "depth=2"]
+    assert found["x"] == "2 * train_gflops"
+
+
 def test_two_files_and_the_figures(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(runs / "a.csv", {"x": 0.12})
     write(runs / "b.csv", {"x": 0.15})
@@ -152,6 +197,14 @@ def test_a_folder_and_a_table_of_isoflop(here: Path, capsys: pytest.CaptureFixtu
         (("runs.csv", "--by", "recipe", "-o", "runs.csv"), "-o runs.csv: this is a file"),
         (("runs.csv", "--by", "recipe", "--json", "no/a.json"), "a folder that exists"),
         (("runs.csv", "--by", "recipe", "--law", "m4"), "law is m4: curves are compared by power_law or"),
+        (("runs.csv", "--by", "recipe", "--level", "40"), "--level 40: give per cent above 50 and below 100"),
+        (("runs.csv", "--by", "recipe", "--level", "99.9"), "a 99.9% interval needs at least 2000"),
+        (
+            ("runs.csv", "--by", "recipe", "--where", "flops < 0"),
+            "runs.csv: --where flops < 0: no row is left",
+        ),
+        (("runs.csv", "one.csv", "--where", "recipe == 1"), "runs.csv: --where recipe == 1"),
+        (("runs.csv", "--by", "recipe", "--where", "recip == 1"), "recip"),
         (("runs.csv", "--by", "recipe", "--resamples", "9"), "--resamples 9: an interval needs"),
         (("runs.csv", "--by", "recipe", "--chance", "2"), "--chance 2: give the error of guessing"),
         (("runs.csv", "one.csv"), "one.csv: loss against flops: 1 distinct compute scales"),

@@ -261,7 +261,7 @@ LAW = ("--law", "chinchilla")
         (GOOD, (*LAW, "--resamples", "3"), "at least 100"),
         (GOOD, (*LAW, "--chance", "0.9"), "are of an error rate"),
         (GOOD, (*LAW, "--hold-out", "C>1e30"), "no row is held out"),
-        (GOOD, (*LAW, "--hold-out", "C"), "Give a column, one of"),
+        (GOOD, (*LAW, "--hold-out", "C"), "C is a number, not a condition: compare it, such as C > 0"),
         (GOOD, (*LAW, "--json", "/none/x.json"), "a folder that exists"),
         (GOOD, ("--law", "width_depth_data"), "say --width and --depth: the columns are C, N, D, loss"),
         (GOOD.drop(columns="D"), (*LAW, "--n", "N"), "say --d (or --compute) and --y: the columns are C, N"),

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from isoflop.curve import bootstrap, condensed, points, predict, solver
+from isoflop.curve import bootstrap, condensed, fixed, points, predict, solver
 from isoflop.curve.condensed import Resamples
-from isoflop.curve.laws import LAWS, PLAIN
+from isoflop.curve.laws import LAWS, PLAIN, Axes
 from isoflop.curve.robust import fit_condensed, problem_of
 
 Z = np.log([1e-5, 1e-3, 0.03, 1.0, 10.0])
@@ -90,6 +90,43 @@ def test_signs_are_flipped_on_the_nodes_as_on_all_points(make_table, monkeypatch
     monkeypatch.setattr(condensed, "MOST_NODES", 10**9)
     direct = law.log_predict(sample.fit(law, PLAIN), Z)
     assert np.quantile(np.abs(fast - direct)[1:] / direct[1:].std(axis=0), 0.95) < 0.02
+
+
+@pytest.mark.parametrize("wild", [False, True])
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("power_law", (("b", 0.25),)),
+        ("power_law_floor", (("E", 0.0),)),
+        ("power_law_floor", (("E", 0.04),)),
+        ("power_law_floor", (("b", 0.3),)),
+        ("m3", (("x_0", 1e6),)),
+        ("m4", (("e0", 0.9), ("k", 1.0))),
+        ("broken_power_law", (("d", 100.0), ("f", 1.0))),
+    ],
+)
+def test_held_parameters_are_held_on_the_nodes_as_on_all_points(make_table, monkeypatch, name, fix, wild):
+    x = np.geomspace(1, 1e5, 60)
+    table = make_table(x, 0.05 + 0.6 * x**-0.3, noise=0.05).drop(columns="test_n")
+    chosen = points.select(table, "train_gflops", "test_error")
+    sample = predict.resample(chosen, 100, 3, wild=wild)
+    (law,) = fixed.laws([LAWS[name]], fix, sample.observations, None)
+    axes = Axes(np.log(1e5), "x", "y")
+
+    def fitted():
+        parameters = sample.fit(law, PLAIN)
+        for each in law.describe(parameters, axes):
+            if each.name in dict(fix):
+                np.testing.assert_array_equal(each.draws, dict(fix)[each.name])
+        return parameters
+
+    fast = fitted()
+    assert fast.shape == (101, 1 + len(LAWS[name].form.names))
+    monkeypatch.setattr(condensed, "MOST_NODES", 10**9)
+    direct = fitted()
+    np.testing.assert_allclose(fast[0], direct[0], rtol=1e-7, atol=1e-9)
+    fast, direct = (law.log_predict(parameters, Z) for parameters in (fast, direct))
+    assert np.quantile(np.abs(fast - direct)[1:] / direct[1:].std(axis=0), 0.95) < 0.1
 
 
 def test_nodes_share_out_linear_functions_exactly():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import exclusion, fit, output
+from isoflop.cli import exclusion, fit, output, rows
 from isoflop.config import ConfigError
 
 EXAMPLES = """examples:
@@ -43,10 +44,15 @@ def add(add_verb: output.AddVerb) -> None:
 
 
 def _add_method(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--x", help="a column of the table, such as train_gflops or energy_joules")
-    verb.add_argument("--y", help="a column of the table, such as test_error or test_bits_per_byte")
+    verb.add_argument("--x", help="a column such as train_gflops, or an expression: '6 * params * tokens'")
+    verb.add_argument("--y", help="a column such as test_error, or an expression: '1 - acc1'")
     law = "of both curves: power_law or power_law_floor (default: with a floor where the runs call for it)"
     verb.add_argument("--law", metavar="LAW", help=law)
+    verb.add_argument(
+        "--where", metavar="COND", help="only these rows of each: 'dataset == \"c4\" and not outlier'"
+    )
+    level = "level of the intervals in per cent (95); tests are made at 100 less it"
+    verb.add_argument("--level", type=float, default=95.0, metavar="P", help=level)
     verb.add_argument("--resamples", type=int, default=1000, help="of intervals and tests (default 1000)")
     verb.add_argument("--seed-of-resamples", type=int, default=0, metavar="N", help="their seed (default 0)")
     verb.add_argument("--energy-grade", default="C", help="least grade on an axis of joules (C)")
@@ -116,6 +122,7 @@ def _settings(options: argparse.Namespace) -> Any:
         law=options.law,
         resamples=options.resamples,
         seed=options.seed_of_resamples,
+        level=rows.level(options),
         least_energy_grade=options.energy_grade,
         mixed=options.mixed,
     )
@@ -136,11 +143,23 @@ def _arm(options: argparse.Namespace, name: str, path: Path) -> Any:
         from isoflop.table import aggregate
 
         table = aggregate.aggregate(path)
-        return _of_rows(options, name, table.rows, table.excluded)
+        kept, notes = _where(options, table.rows, path)
+        return _with(_of_rows(options, name, kept.reset_index(drop=True), table.excluded), notes=notes)
     from isoflop.table import external, formats
 
     wanted = [each for each in (options.x, options.y) if each is not None] or external.CND
-    return _of_file(options, name, formats.read_rows(path, wanted), path, options.group)
+    return _of_file(options, name, formats.read_rows(path, wanted), path, options.group, options.where)
+
+
+def _where(options: argparse.Namespace, table: Any, path: Path) -> tuple[Any, tuple[str, ...]]:
+    """Return the rows of a table that --where keeps, and a note on how many these are."""
+    from isoflop.table import selection
+
+    try:
+        kept, notes = selection.where(table, options.where)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return kept, notes
 
 
 def _of_rows(options: argparse.Namespace, name: str, rows: Any, excluded: Iterable[Any]) -> Any:
@@ -153,17 +172,19 @@ def _of_rows(options: argparse.Namespace, name: str, rows: Any, excluded: Iterab
         excluded: records that gave no row.
     """
     from isoflop.curve.compare.arms import ArmRuns
-    from isoflop.table import target
+    from isoflop.table import derived, target
 
-    y = options.y or target.of(rows, name).y
+    rows, x = derived.resolve(rows, options.x or "train_gflops", "x")
+    rows, y = derived.resolve(rows, options.y or target.of(rows, name).y, "y")
     if options.chance is not None and y.endswith("_error"):
         rows = rows.assign(chance_error=options.chance)
     left_out = exclusion.left_out(options, rows)
-    x = options.x or "train_gflops"
     return ArmRuns(name, rows, x, y, tuple(excluded), tuple(left_out))
 
 
-def _of_file(options: argparse.Namespace, name: str, raw: Any, path: Path, group: str | None) -> Any:
+def _of_file(
+    options: argparse.Namespace, name: str, raw: Any, path: Path, group: str | None, where: str | None = None
+) -> Any:
     """Return an arm of rows of a file.
 
     Args:
@@ -172,6 +193,7 @@ def _of_file(options: argparse.Namespace, name: str, raw: Any, path: Path, group
         raw: the rows of the file, or a part of them.
         path: of the file.
         group: the columns that make a configuration.
+        where: the condition on its rows; None where they meet it already.
     """
     from isoflop.curve.compare.arms import ArmRuns
     from isoflop.table import canonical, external
@@ -185,6 +207,7 @@ def _of_file(options: argparse.Namespace, name: str, raw: Any, path: Path, group
         seed=options.seed,
         chance=options.chance,
         counts=_counts(options.counts),
+        where=where,
     )
     left_out = ()
     if options.exclude is not None:
@@ -212,36 +235,38 @@ def _split(options: argparse.Namespace) -> list[Any]:
     (path,) = options.sources
     if path.is_dir():
         table = aggregate.aggregate(path)
-        rows, excluded = table.rows, list(table.excluded)
+        every, excluded = table.rows, list(table.excluded)
     else:
         wanted = [each for each in (options.x, options.y) if each is not None] or external.CND
-        rows, excluded = formats.read_rows(path, wanted), []
+        every, excluded = formats.read_rows(path, wanted), []
+    kept, _ = _where(options, every, path)
     try:
-        by = columns.find(rows, options.by, "by")
+        by = columns.find(kept, options.by, "by")
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
-    labels = [columns.label(value) for value in rows[by]]
+    labels = [columns.label(value) for value in kept[by]]
     names = _order({label for label in labels if label is not None}, options, path, by)
     unknown = [i for i, label in enumerate(labels) if label is None]
-    run_ids = rows["run_id"].astype(str).tolist() if path.is_dir() else [f"row {i}" for i in rows.index]
+    run_ids = kept["run_id"].astype(str).tolist() if path.is_dir() else [f"row {i}" for i in kept.index]
     excluded += [Excluded(run_ids[i], f"unknown {by}, by which the runs are split") for i in unknown]
     arms = []
     for name in names:
-        part = rows[[label == name for label in labels]]
+        part = kept[[label == name for label in labels]]
         left = excluded if name == names[0] else []  # named once
         called = name if _ascending(name)[0] else f"{by}={name}"
         if path.is_dir():
-            arms.append(_of_rows(options, called, part.reset_index(drop=True), left))
-            continue
-        arm = _of_file(options, called, part, path, _without(options.group, by))
-        arms.append(_with_excluded(arm, left))
+            arm = _of_rows(options, called, part.reset_index(drop=True), left)
+        else:
+            arm = _with(_of_file(options, called, part, path, _without(options.group, by)), excluded=left)
+        before = sum(columns.label(value) == name for value in every[by])
+        said = [f"--where {options.where}: {len(part)} of {before} rows"] if options.where else []
+        arms.append(_with(arm, notes=said))
     return arms
 
 
-def _with_excluded(arm: Any, more: Iterable[Any]) -> Any:
-    import dataclasses
-
-    return dataclasses.replace(arm, excluded=(*arm.excluded, *more))
+def _with(arm: Any, *, excluded: Iterable[Any] = (), notes: Iterable[str] = ()) -> Any:
+    """Return an arm with more rows that were left out, and notes before its warnings."""
+    return dataclasses.replace(arm, excluded=(*arm.excluded, *excluded), warnings=(*notes, *arm.warnings))
 
 
 def _without(group: str | None, by: str) -> str | None:

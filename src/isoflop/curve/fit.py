@@ -415,7 +415,7 @@ def fit_table(
         resampling="wild" if method.wild else "configurations",
         bootstrap_seed=method.seed,
         level=method.level,
-        local_exponent=unexplained.exponent_at_end(fitted, forecast, sample.units),
+        local_exponent=unexplained.exponent_at_end(fitted, forecast, sample.units, sample.level),
         late=of_rows.late,
         determination=of_rows.determination,
     )

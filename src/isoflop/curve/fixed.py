@@ -330,6 +330,7 @@ def restrict(
         relaxed=lambda span: sides(form.bounds if coupling is not None else form.relaxed, span),
         level=0.0 if coupling is not None else log_level,
         expand=expand,
+        kept=tuple(free),
     )
 
 

@@ -40,6 +40,7 @@ class Form:
             (a floor below 0) and is no law of nature, so that resamples spread to both sides of it.
         level: a value that c is held at, or None.
         expand: parameters (r, 1 + q) of this form -> those of the form that it restricts (fixed.py), or None.
+        kept: indices (q,) of its shape parameters among those of the form that it restricts, or None.
     """
 
     names: tuple[str, ...]
@@ -49,6 +50,7 @@ class Form:
     relaxed: Callable[[float], tuple[Array, Array]]
     level: float | None = None
     expand: Callable[[Array], Array] | None = None
+    kept: tuple[int, ...] | None = None
 
     @property
     def free_parameters(self) -> int:

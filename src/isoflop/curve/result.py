@@ -254,9 +254,9 @@ class FitReport:
 
     `of`: all runs, or those on the efficient frontier; `quantile`: the robust laws are fitted to that
     quantile of y given x instead of its middle. `resampling`: of configurations, or wild (signs of their
-    residuals). `level`: the share of truths that its intervals should hold. `local_exponent` is None where no
-    curve that may bend was fitted; `late` where there are too few configurations; `determination` where there
-    are too few runs.
+    residuals). `level`: the share of truths that its intervals should hold. `local_exponent` is None where
+    there is no forecast and no curve that may bend was fitted; `late` where there are too few configurations;
+    `determination` where there are too few runs.
     """
 
     x: str

@@ -1,5 +1,7 @@
 """Rows of several experiments are no one law: which columns say so, and which do not."""
 
+import shlex
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from isoflop.curve.isoflop.profiles import fit_profiles
 from isoflop.curve.joint import mixture
 from isoflop.curve.joint.fit import fit_joint
-from isoflop.table import held_out
+from isoflop.table import held_out, selection
 
 SIZES = ("n",)
 
@@ -25,8 +27,15 @@ def rows(**columns):
 )
 def test_a_column_of_experiments_is_refused_by_its_name_and_values(name):
     half = np.where(np.arange(36) % 2, "one", "two")
-    with pytest.raises(ValueError, match=rf"^{name} has 2 values \(one, two\).*keep the rows of one {name}"):
+    with pytest.raises(
+        ValueError, match=rf"^{name} has 2 values \(one, two\).*keep the rows of one"
+    ) as error:
         mixture.refuse(rows(**{name: half}), SIZES, mixed=False)
+    # What the message says to type keeps the rows of one.
+    words = shlex.split(str(error.value))
+    kept, _ = selection.where(rows(**{name: half}), words[words.index("--where") + 1].removesuffix(","))
+    assert set(kept[name]) == {"one"}
+    assert words[words.index("--by") + 1].removesuffix(",") == name
     (warning,) = mixture.refuse(rows(**{name: half}), SIZES, mixed=True)
     assert warning == f"{name} has 2 values (one, two), all in one fit"
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from isoflop.curve import fit, points, result
+from isoflop.curve import fit, fixed, points, result
 from isoflop.curve.laws import LAWS, PLAIN, FitOptions
 from isoflop.curve.misfit import lack_of_fit
 from isoflop.curve.misfit.bend import bend
@@ -199,3 +199,18 @@ def test_a_bend_of_rounding_rejects_nothing(make_sweep):
     assert seen.p_value < 0.01
     assert abs(np.log(seen.factor_at_10x)) > 1e-7
     assert not seen.rejected
+
+
+def test_a_law_with_held_parameters_is_tested_in_its_own_directions(make_sweep):
+    """A floor held at 0 leaves a power law: its bend is the power law's."""
+    table = make_sweep(floored, configs=8)
+    means = points.select(table, "x", "y", mixed=True).means
+    one = np.ones((1, len(means.x)))
+    (held,) = fixed.laws([LAWS["power_law_floor"]], [("E", 0.0)], means, None)
+    found, straight = (
+        bend(law, law.fit(means, one, PLAIN, None), means, PLAIN) for law in (held, LAWS["power_law"])
+    )
+    assert found.rank == straight.rank == 2
+    np.testing.assert_allclose(found.shift, straight.shift, atol=1e-6)
+    (held,) = fixed.laws([LAWS["power_law_floor"]], [("E", 0.04)], means, None)
+    assert bend(held, held.fit(means, one, PLAIN, None), means, PLAIN).rank == 2

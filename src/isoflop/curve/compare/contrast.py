@@ -62,6 +62,7 @@ class Settings:
             raise ValueError(f"resamples is {self.resamples}: a test needs at least {LEAST_RESAMPLES}")
         if not 0.5 <= self.level < 1:
             raise ValueError(f"level is {self.level:g}: give a share from 0.5 to below 1, such as 0.95")
+        bootstrap.check_resamples(self.resamples, self.level)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 
 import pandas as pd
@@ -49,10 +50,19 @@ def refuse(table: pd.DataFrame, sizes: Sequence[str], mixed: bool) -> tuple[str,
         if not mixed:
             raise ValueError(
                 f"{several}: one law would take what differs between these experiments for an effect of "
-                f"{' and '.join(sizes)}: keep the rows of one {name} and fit each alone, or say --mixed"
+                f"{' and '.join(sizes)}: keep the rows of one with "
+                f"--where {shlex.quote(_condition(name, values[0]))}, fit each alone with --by "
+                f"{shlex.quote(name)}, or say --mixed"
             )
         warnings.append(f"{several}, all in one fit")
     return tuple(warnings)
+
+
+def _condition(name: str, value: str) -> str:
+    """Return the condition of --where that a column has a value (expression.py)."""
+    column = name if name.isidentifier() else f"`{name}`"
+    quote = "'" if '"' in value else '"'
+    return f"{column} == {quote}{value}{quote}"
 
 
 def _experiments(rows: pd.DataFrame, name: str, sizes: Sequence[str]) -> list[str]:

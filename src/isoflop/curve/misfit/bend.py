@@ -9,12 +9,15 @@ scatter of the configurations about the bent curve, is the statistic of lack_of_
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 from numpy.polynomial import legendre
 
 from isoflop.curve import forms, observations
+from isoflop.curve.forms import Form
 from isoflop.curve.laws import AT_BOUND, FitOptions, Law, level_of
 from isoflop.curve.observations import Observations
 
@@ -34,8 +37,7 @@ class Bend:
     Attributes:
         law: the law.
         parameters: its parameters (1, p) of the sample.
-        free: columns of the shape parameters that are not held at a bound.
-        level: whether the level of the curve is free.
+        tangent: v (m,) -> the derivatives (m, k) of ln y with respect to the law's free parameters.
         polynomial: coefficients (degree + 1,) of the Legendre polynomials of ln x in the bend.
         explained: coefficients (k,) of the law's derivatives that are taken off it.
         shift: coefficients (k + 1,) of the derivatives and the bend in the residuals, by least squares.
@@ -47,8 +49,7 @@ class Bend:
 
     law: Law
     parameters: Array
-    free: tuple[int, ...]
-    level: bool
+    tangent: Callable[[Array], Array]
     polynomial: Array
     explained: Array
     shift: Array
@@ -86,7 +87,7 @@ class Bend:
 
     def deviates(self, v: Array) -> Array:
         """Return ln of the bent curve over the law at v (m,): least squares of the residuals on both."""
-        tangent = _tangent(self.law, self.parameters, self.free, self.level, v)
+        tangent = self.tangent(v)
         polynomials = legendre.legvander(1 - 2 * v / self.span, len(self.polynomial) - 1)
         extra = polynomials @ self.polynomial - tangent @ self.explained
         return np.asarray(np.column_stack([tangent, extra]) @ self.shift)
@@ -111,36 +112,35 @@ class Bend:
         return float(min(on) - law[1])
 
 
-def _tangent(law: Law, parameters: Array, free: tuple[int, ...], level: bool, v: Array) -> Array:
-    """Return the derivatives (m, k) of ln y at v (m,) with respect to the free parameters.
+def _of_form(form: Form, theta: Array, span: float, level: bool) -> Callable[[Array], Array]:
+    """Return v (m,) -> the derivatives (m, k) of ln y with respect to what is free, not at a bound.
 
     Args:
-        law: the law.
-        parameters: its parameters (1, p).
-        free: columns of the shape parameters that are free.
-        level: whether the level is.
-        v: ln(x_max / x).
+        form: the shape that is fitted.
+        theta: its parameters (1, q).
+        span: range of ln x.
+        level: whether the level is free.
     """
-    if law.form is not None:
-        derivatives = law.form.evaluate(parameters[:, 1:], v)[1][0][:, list(free)]
+    low, high = form.bounds(span)
+    edge = AT_BOUND * (1 + np.abs(high - low))
+    free = np.flatnonzero((theta[0] > low + edge) & (theta[0] < high - edge))
+
+    def tangent(v: Array) -> Array:
+        derivatives = form.evaluate(theta, v)[1][0][:, free]
         return np.column_stack([np.ones((len(v), int(level))), derivatives])
+
+    return tangent
+
+
+def _numerical(law: Law, parameters: Array, v: Array) -> Array:
+    """Return the derivatives (m, k) of ln y at v (m,) of a law without a form, with parameters (1, p)."""
     columns = []
-    for i in free:
+    for i in range(law.free_parameters):
         step = STEP * (1 + abs(float(parameters[0, i])))
         up, down = parameters.copy(), parameters.copy()
         up[0, i], down[0, i] = up[0, i] + step, down[0, i] - step
         columns.append((law.log_predict(up, -v)[0] - law.log_predict(down, -v)[0]) / (2 * step))
     return np.column_stack(columns)
-
-
-def _free(law: Law, parameters: Array, span: float) -> tuple[int, ...]:
-    """Return the columns of the shape parameters that are not at a bound."""
-    if law.form is None:
-        return tuple(range(law.free_parameters))
-    low, high = law.form.bounds(span)
-    edge = AT_BOUND * (1 + np.abs(high - low))
-    inside = (parameters[0, 1:] > low + edge) & (parameters[0, 1:] < high - edge)
-    return tuple(int(i) for i in np.flatnonzero(inside))
 
 
 def bend(law: Law, parameters: Array, observed: Observations, options: FitOptions) -> Bend | None:
@@ -152,13 +152,16 @@ def bend(law: Law, parameters: Array, observed: Observations, options: FitOption
         observed: the points (n): configuration means.
         options: how the law is fitted.
     """
-    form = law.form or forms.POWER_LAW
-    level = level_of(form, options) if law.form is not None else None
-    deviation = observations.spread(observed, form, np.ones((1, len(observed.x))), level).deviation
     v, span = observed.v, float(np.ptp(observed.v))
-    free = _free(law, parameters, span)
-    tangent = _tangent(law, parameters, free, level is None and law.form is not None, v)
-    scaled = tangent / deviation[:, None]
+    form = law.form if law.restricted is None else law.restricted(observed, options)
+    level = None if form is None else level_of(form, options)
+    about = form or forms.POWER_LAW
+    deviation = observations.spread(observed, about, np.ones((1, len(v))), level).deviation
+    tangent: Callable[[Array], Array] = functools.partial(_numerical, law, parameters)
+    if form is not None:
+        theta = parameters[:, 1:] if form.kept is None else parameters[:, 1:][:, form.kept]
+        tangent = _of_form(form, theta, span, level is None)
+    scaled = tangent(v) / deviation[:, None]
     left_vectors, sizes, _ = np.linalg.svd(scaled / np.linalg.norm(scaled, axis=0), full_matrices=False)
     # Parameters that trade off (m4's k and b) make one direction together.
     basis = left_vectors[:, sizes > 1e-6 * sizes[0]]
@@ -178,8 +181,7 @@ def bend(law: Law, parameters: Array, observed: Observations, options: FitOption
     return Bend(
         law=law,
         parameters=parameters,
-        free=free,
-        level=level is None and law.form is not None,
+        tangent=tangent,
         polynomial=np.linalg.solve(triangle, axes[0]),
         explained=explained,
         shift=np.linalg.lstsq(np.column_stack([scaled, direction]), residual, rcond=None)[0],

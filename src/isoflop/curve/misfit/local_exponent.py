@@ -37,20 +37,23 @@ def mixture(curves: Sequence[CurveDraws], weights: Sequence[float]) -> CurveDraw
     return draws
 
 
-def local_exponent(draws: CurveDraws, configs: int, laws: tuple[str, ...]) -> LocalExponent:
-    """Return -d ln y / d ln x at the largest x with its 95% interval over the draws.
+def local_exponent(
+    draws: CurveDraws, configs: int, laws: tuple[str, ...], level: float = bootstrap.CONFIDENCE
+) -> LocalExponent:
+    """Return -d ln y / d ln x at the largest x with its interval over the draws.
 
     Args:
         draws: the curve.
         configs: number of configurations.
         laws: names of the laws that the curve averages.
+        level: of the interval.
     """
     curves = draws(np.array([-STEP, STEP]))
     slopes = (curves[:, 0] - curves[:, 1]) / (2 * STEP)
     value = float(slopes[0])
     ends = Interval(None, None)
     if bootstrap.enough_configs(configs, FREE) and len(slopes) > 1:
-        low, high = (float(end) for end in bootstrap.interval(slopes[1:], configs, FREE))
+        low, high = (float(end) for end in bootstrap.interval(slopes[1:], configs, FREE, level=level))
         ends = Interval(min(low, value), max(high, value))
     return of_estimate(Estimate("local_exponent", value, ends, UNIT), laws)
 

@@ -66,7 +66,7 @@ def means_of(chosen: Points, sample: Sample) -> Observations:
 
 
 def exponent_at_end(
-    fitted: Sequence[tuple[LawFit, Array]], forecast: Forecast | None, configs: int
+    fitted: Sequence[tuple[LawFit, Array]], forecast: Forecast | None, configs: int, level: float
 ) -> LocalExponent | None:
     """Return the exponent at the largest x: the forecast's, or without one that of the laws that may bend.
 
@@ -76,6 +76,7 @@ def exponent_at_end(
         fitted: each law's fit with its parameters (1 + r, p).
         forecast: the predictive distribution.
         configs: number of configurations.
+        level: of the interval without a forecast; the forecast has its own.
     """
     if forecast is not None and forecast.local_exponent is not None:
         counted = (member.law for member in forecast.members if member.weight >= LEAST_WEIGHT)
@@ -87,7 +88,7 @@ def exponent_at_end(
         functools.partial(LAWS[fit.law].log_predict, parameters) for fit, parameters in bending
     ]
     averaged = local_exponent.mixture(curves, [1.0] * len(bending))
-    return local_exponent.local_exponent(averaged, configs, tuple(fit.law for fit, _ in bending))
+    return local_exponent.local_exponent(averaged, configs, tuple(fit.law for fit, _ in bending), level)
 
 
 def unexplained(table: pd.DataFrame, chosen: Points, x: str, y: str, options: FitOptions) -> Unexplained:
