@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from isoflop.config import compose
-from isoflop.curve.isoflop import parabola, profiles, suggest
+from isoflop.curve.isoflop import growth, parabola, profiles, suggest
 from isoflop.report import profiles_panel
 from isoflop.report.page import write_report
 
@@ -93,7 +93,7 @@ def test_the_sweep_that_is_offered_is_one_and_has_enough_sizes(make_table, famil
     assert max(chosen) >= max(widths)
     assert all(width % np.gcd.reduce(widths) == 0 for width in chosen)
     budgets = [float(budget) for budget in given["schedule.train_gflops"].split(",")]
-    assert len(budgets) == profiles.MIN_BUDGETS
+    assert len(budgets) == growth.MIN_BUDGETS
     assert max(budgets) == pytest.approx(rows["train_gflops"].max(), rel=0.05)
     for width, budget, seed in zip(chosen[:3], budgets, (0, 1, 2), strict=True):
         one = given | {"model.width": width, "schedule.train_gflops": budget, "seed": seed}
