@@ -40,12 +40,12 @@ def exact() -> Iterator[None]:
 def no_waiting() -> Iterator[Callable[[], None]]:
     """Called, it makes every operation that waits for the device raise, until the test ends."""
 
-    def turn_on() -> None:
+    def set_mode(mode: str | int) -> None:
         with warnings.catch_warnings():
             # The first call of a process warns that the mode is a prototype.
             warnings.filterwarnings("ignore", "Synchronization debug mode is a prototype", UserWarning)
-            torch.cuda.set_sync_debug_mode("error")
+            torch.cuda.set_sync_debug_mode(mode)
 
     before = torch.cuda.get_sync_debug_mode()
-    yield turn_on
-    torch.cuda.set_sync_debug_mode(before)
+    yield lambda: set_mode("error")
+    set_mode(before)

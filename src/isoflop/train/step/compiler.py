@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import importlib
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,14 @@ def compiled(loss_of: LossFunction) -> LossFunction:
     """Return `loss_of` with its two passes compiled, which happens when they are first called."""
     # A process that trains many shapes would reach the compiler's limit of variants of one function.
     torch.compiler.reset()
+    _accept_fp32()
     result: LossFunction = torch.compile(loss_of, dynamic=False, backend=COMPILER)
     return result
+
+
+def _accept_fp32() -> None:
+    """Keep the compiler from advising TensorFloat32: precision.compute=fp32 asks for all of fp32's digits."""
+    warnings.filterwarnings("ignore", "TensorFloat32 tensor cores", UserWarning)
 
 
 class _CompiledOnlyError(Exception):
@@ -66,6 +73,7 @@ def compile_into_cache(loss_of: LossFunction, inputs: Tensor, targets: Tensor) -
         raise _CompiledOnlyError
 
     torch.compiler.reset()
+    _accept_fp32()
     try:
         # The backward pass is otherwise lowered when it is first called.
         with functorch.patch(force_non_lazy_backward_lowering=True):
