@@ -26,6 +26,7 @@ STEPS = 20
 @pytest.mark.parametrize("kind", ["eager", "compile"])
 # It costs time alone, and this test is about the numbers.
 @pytest.mark.filterwarnings("ignore:Grad strides do not match bucket view strides")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 def test_nccl_with_one_process_takes_the_same_steps(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     overrides = ("model=resnet", "model.width=8", "model.depth=1", "optim=sgd", "precision=fp32")
     config = compose.compose_config((*overrides, "launch.deterministic=true", f"launch.step={kind}"), None)

@@ -125,10 +125,17 @@ def method_of(options: argparse.Namespace) -> Any:
         level=level(options),
         fix=fixed(options),
         chance=options.chance,
+        independent=_independent(options),
         mixed=options.mixed,
     )
     method.check()
     return method
+
+
+def _independent(options: argparse.Namespace) -> bool:
+    """Whether the rows are known to be configurations: a sweep's, or where --group or --seed says so."""
+    named = (getattr(options, "group", None), getattr(options, "seed", None))
+    return options.directory.is_dir() or any(name is not None for name in named)
 
 
 def kept_draws(options: argparse.Namespace) -> Any:

@@ -98,6 +98,7 @@ class Method:
         level: share of truths that an interval should hold, above 0.5 and below 1.
         fix: (name, value) of the parameters that are held instead of fitted (fixed.fixed).
         chance: the error of guessing, if the table does not hold it.
+        independent: the rows are known to be configurations, each trained by itself (FitOptions).
         mixed: fit runs of several code versions or machines together.
         forecast: make the forecast too.
         beyond: bands end at this many times the largest x.
@@ -115,6 +116,7 @@ class Method:
     level: float = bootstrap.CONFIDENCE
     fix: tuple[tuple[str, float], ...] = ()
     chance: float | None = None
+    independent: bool = True
     mixed: bool = False
     forecast: bool = True
     beyond: float = predict.BAND_BEYOND
@@ -349,7 +351,7 @@ def fit_table(
         left_out={each.run_id: each.reason for each in method.left_out},
     )
     chance, unused = _chance(chosen, y, method)
-    options = FitOptions(chance=chance, quantile=method.quantile)
+    options = FitOptions(chance, method.quantile, method.independent)
     sample = predict.resample(
         chosen,
         method.resamples,

@@ -22,10 +22,16 @@ LEAST_SHARE = 1e-9
 
 @dataclasses.dataclass(frozen=True)
 class FitOptions:
-    """How robust laws are fitted: `chance` fixes M4's level, `quantile` fits that quantile of y given x."""
+    """How robust laws are fitted, and what a forecast may take for granted.
+
+    `chance` fixes M4's level, `quantile` fits that quantile of y given x. `independent`: the points are known
+    to be configurations, each trained by itself; else they may be evaluations of one run, which wander
+    together, and the forecast allows for more drift.
+    """
 
     chance: float | None = None
     quantile: float | None = None
+    independent: bool = True
 
 
 PLAIN = FitOptions()

@@ -73,6 +73,7 @@ def test_every_law_is_relative_to_x_max():
 
 def test_the_weights_before_any_data_sum_to_one():
     assert sum(member.weight for member in members.MEMBERS) == pytest.approx(1)
+    assert sum(member.weight_of_rows for member in members.MEMBERS) == pytest.approx(1)
 
 
 def test_m4_starts_from_chance_where_that_is_known():

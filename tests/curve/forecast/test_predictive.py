@@ -92,7 +92,7 @@ def test_the_unit_of_x_and_the_order_of_rows_change_nothing():
 
 def test_the_fit_and_the_score_are_one_function():
     y = noisy(levelling, 2)
-    forecast = make.forecast(observed(y), X[-1] * np.exp(AHEAD), PLAIN)
+    forecast = make.forecast(observed(y), X[-1] * np.exp(AHEAD), FitOptions(independent=False))
     middle, low, high = score.predict_curve(X, y, X[-1] * np.exp(AHEAD))
     np.testing.assert_allclose(np.log(forecast.band.y), middle, rtol=1e-12)
     np.testing.assert_allclose(np.log(forecast.band.new_low), low, rtol=1e-12)

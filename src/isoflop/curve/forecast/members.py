@@ -53,11 +53,16 @@ class Prior:
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A prior, whether the curve may drift away from the law (drift.py), and its weight before any data."""
+    """A prior, and whether the curve may drift away from the law (drift.py).
+
+    `weight` is its share before any data among points that are configurations, `weight_of_rows` where they
+    may be evaluations of one run.
+    """
 
     prior: Prior
     drifting: bool
     weight: float
+    weight_of_rows: float
 
 
 def _exponent(u: Array, median: float, spread: float) -> Array:
@@ -104,9 +109,9 @@ SIGMOID = Prior("m4", 4, forms.m4, _sigmoid)
 LEARNING_CURVE = Prior("power_law_floor", 2, forms.power_law_floor, _floor(0.5, 0.9))
 
 MEMBERS = (
-    Member(POWER, drifting=False, weight=0.60),
-    Member(FLOOR, drifting=False, weight=0.13),
-    Member(BROKEN, drifting=False, weight=0.07),
-    Member(SIGMOID, drifting=False, weight=0.10),
-    Member(LEARNING_CURVE, drifting=True, weight=0.10),
+    Member(POWER, drifting=False, weight=0.60, weight_of_rows=0.15),
+    Member(FLOOR, drifting=False, weight=0.13, weight_of_rows=0.05),
+    Member(BROKEN, drifting=False, weight=0.07, weight_of_rows=0.02),
+    Member(SIGMOID, drifting=False, weight=0.10, weight_of_rows=0.03),
+    Member(LEARNING_CURVE, drifting=True, weight=0.10, weight_of_rows=0.75),
 )

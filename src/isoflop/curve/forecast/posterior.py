@@ -20,15 +20,17 @@ from isoflop.curve.forecast.members import Member
 
 Array = npt.NDArray[np.float64]
 
-NOISE, NOISE_SPREAD = math.log(0.03), 0.8
-"""Prior of ln of the noise's standard deviation in ln y: 0.6% to 15%, two standard deviations."""
+NOISE, NOISE_SPREAD = math.log(0.015), 1.2
+"""Prior of ln of the noise's standard deviation in ln y: 0.14% to 17%, two standard deviations."""
 DRIFT, DRIFT_SPREAD = math.log(0.05), 0.5
 """Prior of ln of the standard deviation of the local exponent about the law's."""
 LEVEL_SPREAD = 0.3
 """Prior standard deviation of ln y at x_max about the end of a line through the upper half of the points."""
 KEPT = 0.5
 """Share of the particles' effective number that a step of the tempering keeps."""
-MOVES = 5
+MOVES, DRIFTING_MOVES = 20, 8
+"""Metropolis steps after each rise of the likelihood. With 5, a law with a curved ridge (a floor) lost up to
+5 nats of evidence; steps of a drift cost more, and it mixes sooner."""
 SCALE = 2.38
 """Of a Metropolis step, over the root of the dimension (Roberts, Gelman and Gilks 1997)."""
 DECIMALS = 12
@@ -150,6 +152,7 @@ def sample(member: Member, data: Data, *, particles: int, seed: int) -> Posterio
     u = special.ndtri(np.clip(uniform, 1e-6, 1 - 1e-6))
     likelihood = _likelihood(member, data)
     value = likelihood(u)
+    moves = DRIFTING_MOVES if member.drifting else MOVES
     power, log_evidence = 0.0, 0.0
     while power < 1.0:
         rise = _rise(value, 1.0 - power)
@@ -160,7 +163,7 @@ def sample(member: Member, data: Data, *, particles: int, seed: int) -> Posterio
         # Systematic resampling: every particle is kept as often as its weight says, to within one.
         at = (generator.random() + np.arange(particles)) / particles * (1 - 1e-12)
         chosen = np.searchsorted(np.cumsum(weights / weights.sum()), at)
-        u, value = _moved(likelihood, u[chosen], value[chosen], power, generator)
+        u, value = _moved(likelihood, u[chosen], value[chosen], power, moves, generator)
     return Posterior(member, u, log_evidence, data)
 
 
@@ -181,21 +184,27 @@ def _rise(value: Array, most: float) -> float:
 
 
 def _moved(
-    likelihood: Callable[[Array], Array], u: Array, value: Array, power: float, generator: np.random.Generator
+    likelihood: Callable[[Array], Array],
+    u: Array,
+    value: Array,
+    power: float,
+    moves: int,
+    generator: np.random.Generator,
 ) -> tuple[Array, Array]:
-    """Return particles and their log likelihoods after MOVES Metropolis steps.
+    """Return particles and their log likelihoods after Metropolis steps.
 
     Args:
         likelihood: of u (p, d).
         u, value: the particles and their log likelihoods.
         power: of the likelihood in the target; the prior is standard normal.
+        moves: how many steps.
         generator: of the random numbers.
     """
     size = u.shape[1]
     # Steps have the particles' covariance; a little is added, as all may have come from a few.
     root = np.linalg.cholesky(np.cov(u.T) + 1e-9 * np.eye(size))
     scale = SCALE / math.sqrt(size)
-    for _ in range(MOVES):
+    for _ in range(moves):
         trial = u + scale * generator.standard_normal(u.shape) @ root.T
         new = likelihood(trial)
         ratio = power * (new - value) - 0.5 * ((trial**2).sum(axis=1) - (u**2).sum(axis=1))

@@ -31,7 +31,7 @@ DRAWS = 4096
 MOST_POINTS = 200
 """More points are averaged in this many blocks of neighbouring x."""
 NEAR_CHANCE = 0.98
-"""The noise of ln y is taken at most at this share of chance."""
+"""Draws of the mean curve end at this share of chance."""
 SEED = 20
 
 
@@ -163,9 +163,6 @@ def data_of(observed: Observations, options: FitOptions) -> tuple[Data, RunNoise
     spread = observations.spread(observed, forms.POWER_LAW_FLOOR, ones, None)
     unit = float(np.sqrt(np.mean(spread.deviation**2)))
     noise = spread.deviation / unit
-    if options.chance is not None:
-        # ln(y / (chance - y)) has the same noise at all y: that of ln y is less near chance.
-        noise = noise * (1 - np.minimum(observed.y / options.chance, NEAR_CHANCE))
     order = np.lexsort((observed.log_y, -observed.v))
     columns = (np.round(-observed.v, posterior.DECIMALS), np.round(observed.log_y, posterior.DECIMALS), noise)
     log_x, log_y, noise = _blocks(*(each[order] for each in columns))
@@ -215,5 +212,6 @@ def predictive(
     found = tuple(
         posterior.sample(member, data, particles=particles, seed=SEED + i) for i, member in enumerate(members)
     )
-    logs = np.array([each.log_evidence + math.log(each.member.weight) for each in found])
+    before = [m.weight if options.independent else m.weight_of_rows for m in members]
+    logs = np.array([each.log_evidence for each in found]) + np.log(before)
     return Predictive(found, special.softmax(logs), noise, SEED)

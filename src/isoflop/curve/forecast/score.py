@@ -18,7 +18,7 @@ import pandas as pd
 from isoflop.curve import solver
 from isoflop.curve.forecast import make
 from isoflop.curve.forecast.predictive import predictive
-from isoflop.curve.laws import LAWS, PLAIN
+from isoflop.curve.laws import LAWS, FitOptions
 from isoflop.curve.observations import Observations
 from isoflop.curve.solver import Problem
 from isoflop.table.columns import nearest, no_number, number
@@ -30,6 +30,7 @@ RIVALS = ("power_law", "power_law_floor", "m3", "m4")
 """M1 to M4 as we fit them: least squares of ln y over the whole training part."""
 ALONE = (*RIVALS, "broken_power_law")
 LEAST_POINTS = 4
+ROWS = FitOptions(independent=False)
 FITTED = solver.Effort(tolerance=1e-6, gain=1e-9, steps=60)
 
 
@@ -117,7 +118,7 @@ def read_benchmark(path: Path) -> tuple[pd.DataFrame, int]:
 def predict_curve(x: Array, y: Array, at: Array) -> tuple[Array, Array, Array]:
     """Return ln of the forecast of one curve at `at` (m,), and the ends of its 95% interval for a new point.
 
-    It is the forecast of `isoflop fit` (forecast.make), each point being a configuration.
+    It is the forecast of `isoflop fit` (forecast.make) on a table that names no configurations.
 
     Args:
         x, y: the training part (n,).
@@ -126,7 +127,7 @@ def predict_curve(x: Array, y: Array, at: Array) -> tuple[Array, Array, Array]:
     Raises:
         ValueError: too few points for a forecast.
     """
-    made = make.band(predictive(_observed(x, y), PLAIN), at, float(x.max()))
+    made = make.band(predictive(_observed(x, y), ROWS), at, float(x.max()))
     middle, low, high = (np.log(side) for side in (made.y, made.new_low, made.new_high))
     return middle, low, high
 
