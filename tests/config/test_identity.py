@@ -21,7 +21,7 @@ RECORDS = [
 
 def record_ids(raw: dict[str, Any], cell: dict[str, Any]) -> dict[str, str]:
     """The three ids that the record's configuration must give."""
-    branch = {"horizon": raw["horizon"]} if cell["schedule"].get("cooldowns") else {}
+    branch = {"horizon": raw["horizon"]} if cell.get("schedule", {}).get("cooldowns") else {}
     return {
         "run_id": digest(cell | branch),
         "trunk_id": digest(cell),
@@ -49,6 +49,8 @@ def test_every_committed_record_hashes_to_its_own_ids(path: Path) -> None:
     raw = json.loads(path.read_text())
     stored = {name: raw[name] for name in ("run_id", "trunk_id", "config_id")}
     assert record_ids(raw, raw["cell"]) == stored
+    if raw["cell"].get("source") == "recorder":
+        return  # another training loop's: there is no configuration of ours to rebuild
     made = rebuilt(raw["cell"])
     assert made.identity == raw["cell"]
     assert {"run_id": made.point_ids[raw["horizon"]], "trunk_id": made.run_id} == {
