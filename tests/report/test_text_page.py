@@ -22,7 +22,10 @@ WRONG = (
     *(r"error falls", r"Wilson 95% interval for", r"test_error", r"[Ww]rong labels", "to no error"),
 )
 """What a sentence on text must not say."""
-RIGHT_PERCENT = r"\d+% intervals? held \d+%|95%|\d+% \(\d+%\)|off by 12%|within \d+%|in [\d.]+% of"
+RIGHT_PERCENT = (
+    r"\d+% intervals? held \d+%|95%|\d+% \(\d+%\)|off by 12%|within \d+%|in [\d.]+% of"
+    r"|they miss its optimal [^.;]*|x explains \d+% of the variance[^.:]*"
+)
 """Percentages that are none of error: of intervals, weights and their calibration."""
 
 
