@@ -53,8 +53,7 @@ def test_a_file_split_by_a_column(runs: Path, capsys: pytest.CaptureFixture[str]
     text = " ".join(capsys.readouterr().out.split())
     assert "new against old" in text
     assert "the exponent b moves" in text
-    assert main.main((*split, "--json", "-")) == output.DONE
-    assert "smallest_seen" in capsys.readouterr().out  # narrow terminals cut the column's title
+    assert {"could", "seen"} <= set(text.split()), "the last column is wrapped and not cut"
     assert main.main([*split, "--json", "-"]) == output.DONE
     found = result(capsys)
     assert [arm["name"] for arm in found["arms"]] == ["old", "new"]

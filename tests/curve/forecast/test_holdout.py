@@ -43,7 +43,6 @@ def test_held_out_runs_lie_inside_as_often_as_the_interval_says(make_table):
         ).held_out
         assert met is not None
         inside, runs = inside + met.inside_new_run_interval, runs + met.runs
-    print("inside", inside, runs)
     assert inside >= 0.85 * runs
 
 

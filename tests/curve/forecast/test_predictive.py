@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from isoflop.curve.forecast import make, predictive, score
+from isoflop.curve.forecast import make, predictive, rolling, score
 from isoflop.curve.laws import PLAIN, FitOptions
 from isoflop.curve.observations import Observations
 
@@ -121,6 +121,10 @@ def test_the_local_exponent_is_that_of_the_curve():
     truth = 0.3 * 0.55 * 1e3**-0.3 / levelling(1e3)
     assert local.interval.low < truth < local.interval.high
     assert local.value == pytest.approx(truth, abs=0.04)
+
+
+def test_a_cut_leaves_enough_scales_for_a_forecast():
+    assert rolling.LEAST_BELOW >= predictive.LEAST_SCALES
 
 
 def test_three_scales_are_too_few():

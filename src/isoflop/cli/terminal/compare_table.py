@@ -98,9 +98,10 @@ def _end(value: float | None) -> str:
 
 
 def _show_differences(contrast: Contrast, comparison: Comparison) -> None:
+    # Columns wrap: a narrow terminal must not cut off the last, without which "cannot be told" says little.
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("  difference of", "given", f"({100 * comparison.level:.3g}%)", "p", "could be seen"):
-        table.add_column(name, no_wrap=True)
+        table.add_column(name, overflow="fold")
     for of in contrast.differences:
         p = "" if of.p is None else f"{of.p:.2g}"
         table.add_row(f"  {NAMES.get(of.quantity, of.quantity)}", of.given, _value(of), p, _seen(of))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isoflop.curve.forecast import rolling
-from isoflop.curve.forecast.predictive import LEAST_SCALES, predictive
+from isoflop.curve.forecast.predictive import predictive
 from isoflop.curve.laws import FitOptions
 from isoflop.curve.observations import Observations
 from isoflop.curve.result import Calibration, HorizonError
@@ -62,6 +62,3 @@ def backtest(observed: Observations, options: FitOptions) -> Backtest:
             Calibration(n, float(h.mean()), len(hits)) for n, h in zip(NOMINAL, hits.T, strict=True)
         ),
     )
-
-
-assert rolling.LEAST_BELOW >= LEAST_SCALES
