@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-HOLD_SECONDS = 60.0
+HOLD_SECONDS = 120.0
 
 
 def phase() -> str:

@@ -45,23 +45,29 @@ def until(condition: Callable[[], Any], description: str) -> Any:
     raise AssertionError(f"not within {PATIENCE_SECONDS} s: {description}")
 
 
-def submitted(folder: Path, *more: str, phases: tuple[str, ...] = PHASES) -> tuple[Path, str]:
-    """Submit a run for each phase, hooked there; return the sweep's folder and the job of the array."""
+def submitted(
+    folder: Path, *more: str, phases: tuple[str, ...] = PHASES, setup: tuple[str, ...] = ()
+) -> tuple[Path, str]:
+    """Submit a run for each phase, hooked there; return the sweep's folder and the job of the array.
+
+    `setup` are lines that the script of each task runs first.
+    """
     wrapper = folder / "python"
     wrapper.write_text(
         f"#!/bin/bash\nshift 3 # -P -m isoflop\n"
         f'PYTHONPATH=$PYTHONPATH:{TESTS} exec {sys.executable} {TESTS / "stop_in_phase.py"} "$@"\n'
     )
     wrapper.chmod(wrapper.stat().st_mode | stat.S_IXUSR)
-    setup = [
+    lines = [
         f"export NUMBER=0 MARK={folder}/mark PHASES='{','.join(phases)}'",
         f"[ -v SLURM_ARRAY_TASK_ID ] && python={wrapper}",
+        *setup,
     ]
     seeds = ",".join(map(str, range(len(phases))))
     axis = f"seed={seeds}" if len(phases) > 1 else "seed=range(0,1)"
-    lines = ",".join(json.dumps(line) for line in setup)
+    quoted = ",".join(json.dumps(line) for line in lines)
     out = folder / "out"
-    isoflop("sweep", *TINY, *more, axis, f"out={out}", f"launch.slurm.setup=[{lines}]", at=folder)
+    isoflop("sweep", *TINY, *more, axis, f"out={out}", f"launch.slurm.setup=[{quoted}]", at=folder)
     (chunk,) = json.loads((out / "slurm/1.json").read_text())["chunks"]
     return out, chunk["job"]
 
@@ -158,16 +164,19 @@ def test_a_task_that_is_cancelled_in_any_phase_is_interrupted(cluster: Path, tmp
 
 def test_a_time_limit_that_is_lowered_costs_nothing(cluster: Path, tmp_path: Path) -> None:
     """The limit of a task that trains becomes a minute; the signal comes 45 s before it."""
+    signalled = tmp_path / "signalled"
     out, job = submitted(
         tmp_path,
-        "schedule.epochs=1500",
+        "schedule.epochs=30",
         'launch.slurm.options=["--signal=B:USR1@45"]',
         phases=("training",),
+        setup=(f"trap 'forward; touch {signalled}' USR1",),
     )
     until((tmp_path / "mark-training").exists, "it trains")
-    (tmp_path / "mark-training.go").touch()
     slurm("scontrol", "update", f"JobId={job}_0", "TimeLimit=1")
-    until(lambda: "interrupted: requeued to resume" in log(out, job, 0), "the signal before the limit")
+    until(signalled.exists, "the signal before the limit")
+    (tmp_path / "mark-training.go").touch()
+    until(lambda: "interrupted: requeued to resume" in log(out, job, 0), "it is requeued")
     assert_interrupted(out, 0)
     slurm("scontrol", "update", f"JobId={job}_0", "TimeLimit=UNLIMITED")
     record = until_done(out, 0)
