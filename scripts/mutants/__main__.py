@@ -6,6 +6,8 @@ import argparse
 import collections
 import hashlib
 import json
+import multiprocessing
+import os
 import signal
 import sys
 import time
@@ -59,11 +61,12 @@ def main(arguments: list[str] | None = None) -> int:
         }
     population = [mutant for mutant in every_mutant() if options.only in mutant.path]
     sample = drawn(population, options.sample, options.seed)
-    with workplace.copied(REPOSITORY) as place:
-        if not options.measured:
+    if not options.measured:
+        with workplace.copied(REPOSITORY) as place:
             reach.measure(place, folder, options.tests, options.marks)
-        if any(mutant.id not in results for mutant in sample):
-            _try_all(sample, results, place, folder, kept, options.seconds)
+    left = [mutant for mutant in sample if mutant.id not in results]
+    _try_all(left, folder, kept, options.seconds, options.jobs)
+    results |= _read(kept)
     tried = [results[mutant.id] | {"line": mutant.line} for mutant in sample if mutant.id in results]
     _print(tried)
     return 0
@@ -81,6 +84,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "--seconds", type=float, default=float("inf"), help="stop after so long; a later call goes on"
     )
     parser.add_argument("--measured", action="store_true", help="run no coverage: the map is as it should be")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="mutants that are tried at a time")
     parser.add_argument("--marks", default=reach.FAST, help="pytest's -m: which tests may judge")
     parser.add_argument("tests", nargs="*", help="test files that are measured (default: all)")
     return parser.parse_args(arguments)
@@ -98,57 +102,75 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
     return results
 
 
-def _try_all(
-    sample: list[Mutant],
-    results: dict[str, dict[str, Any]],
-    place: Path,
-    folder: Path,
-    kept: Path,
-    seconds: float,
-) -> None:
-    """Try the mutants without a result, one after the other, and store each result at once.
+def _try_all(mutants: list[Mutant], folder: Path, kept: Path, seconds: float, jobs: int) -> None:
+    """Try mutants in several processes, each with a copy of the working tree of its own.
 
     Args:
-        sample: the mutants.
-        results: by id; the new ones are added.
-        place: the copy of the working tree.
+        mutants: to try.
         folder: of the coverage map.
         kept: the file of results, one a line.
         seconds: after which no further mutant is tried.
+        jobs: number of processes.
+
+    Raises:
+        SystemExit: a process failed.
     """
-    map_ = reach.Reach(folder, place)
-    trial.warm(place)
-    judges = [map_.judges(mutant) for mutant in sample if mutant.id not in results]
-    trial.prepare(place, sorted({name.split("::")[0] for names in judges for name in names}))
-    outcome, output = trial.run(place, judges[0][:3], 600)
-    if outcome != "survived":
-        raise SystemExit(f"tests fail without any mutant ({outcome}): {output}")
+    # Forked before anything heavy is imported: each puts its own copy on its path. No daemons: those may not
+    # start processes, which some tests do.
+    parts = [part for number in range(jobs) if (part := mutants[number::jobs])]
+    arguments = [(part, folder, kept, seconds) for part in parts]
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_try_part, args=each) for each in arguments]
+    try:
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    finally:
+        for worker in workers:
+            worker.terminate()  # one that still runs deletes its copy
+    if any(worker.exitcode for worker in workers):
+        raise SystemExit("a process that tried mutants failed: see above")
+
+
+def _try_part(mutants: list[Mutant], folder: Path, kept: Path, seconds: float) -> None:
+    """Try mutants one after the other, in a copy of the working tree, and store each result at once."""
     end = time.monotonic() + seconds
-    for number, mutant in enumerate(sample, 1):
-        if mutant.id in results:
-            continue
-        if time.monotonic() > end:
-            return
-        tests = map_.judges(mutant)
-        started = time.monotonic()
-        source = (place / mutant.path).read_text()
-        with workplace.changed(place / mutant.path, mutate.apply(source, mutant)):
-            outcome, output = trial.run(place, tests, 60 + 5 * map_.seconds(tests))
-        result = {
-            "id": mutant.id,
-            "path": mutant.path,
-            "line": mutant.line,
-            "statement": mutant.statement,
-            "change": mutant.change,
-            "outcome": outcome,
-            "tests": len(tests),
-            "seconds": round(time.monotonic() - started, 1),
-            "output": output[-400:] if outcome != "survived" else "",
-        }
-        results[mutant.id] = result
-        with kept.open("a") as file:
-            file.write(json.dumps(result, ensure_ascii=False) + "\n")
-        print(f"{number}/{len(sample)} {outcome} {mutant.path}:{mutant.line} {mutant.change}", flush=True)
+    with workplace.copied(REPOSITORY) as place:
+        map_ = reach.Reach(folder, place)
+        trial.warm(place)
+        judges = [map_.judges(mutant) for mutant in mutants]
+        trial.prepare(place, sorted({name.split("::")[0] for names in judges for name in names}))
+        outcome, output = trial.run(place, next(filter(None, judges), [])[:3], 600)
+        if outcome == "killed":
+            raise SystemExit(f"tests fail without any mutant: {output}")
+        for number, (mutant, tests) in enumerate(zip(mutants, judges, strict=True), 1):
+            if time.monotonic() > end:
+                return
+            result = _tried(mutant, tests, place, 60 + 5 * map_.seconds(tests))
+            with kept.open("a") as file:
+                file.write(json.dumps(result, ensure_ascii=False) + "\n")
+            shown = f"{result['outcome']} {mutant.path}:{mutant.line} {mutant.change}"
+            print(f"{number}/{len(mutants)} {shown}", flush=True)
+
+
+def _tried(mutant: Mutant, tests: list[str], place: Path, limit_s: float) -> dict[str, Any]:
+    """Return the result of one mutant, as it is stored."""
+    started = time.monotonic()
+    source = (place / mutant.path).read_text()
+    with workplace.changed(place / mutant.path, mutate.apply(source, mutant)):
+        outcome, output = trial.run(place, tests, limit_s)
+    return {
+        "id": mutant.id,
+        "path": mutant.path,
+        "line": mutant.line,
+        "statement": mutant.statement,
+        "change": mutant.change,
+        "outcome": outcome,
+        "tests": len(tests),
+        "seconds": round(time.monotonic() - started, 1),
+        "output": output[-400:] if outcome != "survived" else "",
+    }
 
 
 def _print(tried: list[dict[str, Any]]) -> None:
