@@ -14,8 +14,6 @@ from torch.nn import functional as F
 
 from isoflop.meter.flops.count import FlopCount, count
 
-pytestmark = pytest.mark.slow
-
 
 class Function(nn.Module):
     """A linear layer from 8 to 8 values, 64 MACs a row, and a function of its output."""
@@ -55,7 +53,14 @@ PRODUCTS: dict[str, tuple[Callable[[torch.Tensor], Any], int]] = {
         lambda x: torch.linalg.multi_dot([x[0], x.new_zeros(8, 2), x.new_zeros(2, 9), x.new_zeros(9)]),
         8 * 2 + 6 * 8 + 2 * 9,
     ),
+    "multi_dot from a vector": (
+        # (1x8)(8x2) and (1x2)(2x9): from the left, as 8*2*9 first would be dear.
+        lambda x: torch.linalg.multi_dot([x[0, 0], x.new_zeros(8, 2), x.new_zeros(2, 9)]),
+        8 * 2 + 2 * 9,
+    ),
     "vecdot": (lambda x: torch.linalg.vecdot(x[0, 0], x[0, 1]), 8),
+    "vecdot of rows": (lambda x: torch.linalg.vecdot(x, x), 0),  # elementwise, and a sum
+    "vecdot with rows": (lambda x: torch.linalg.vecdot(x[0, 0], x), 0),
     "matmul of linalg": (lambda x: torch.linalg.matmul(x, x.new_zeros(8, 3)), 6 * 8 * 3),
     "matrix_power": (lambda x: torch.linalg.matrix_power(x[:, :, :6], 5), 3 * 6**3),
     "einsum": (lambda x: torch.einsum("btd,de->bte", x, x.new_zeros(8, 3)), 6 * 8 * 3),
@@ -115,6 +120,7 @@ FREE: dict[str, Callable[[torch.Tensor], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FREE)
 def test_free_operations(name: str) -> None:
     assert known(Function(FREE[name]), 6, 8).forward_macs_per_example == 6 * 64
@@ -131,6 +137,7 @@ REFUSED: dict[str, tuple[Callable[[torch.Tensor], Any], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFUSED)
 def test_operations_that_multiply_and_have_no_formula_are_named(name: str) -> None:
     function, operation = REFUSED[name]
@@ -186,6 +193,7 @@ class Slotted:
         self.logits = logits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wrap",
     [
@@ -202,6 +210,7 @@ def test_outputs_that_are_objects(wrap: Callable[[torch.Tensor], Any]) -> None:
     assert result.train_to_forward_ratio == 2.0
 
 
+@pytest.mark.slow
 def test_a_model_called_with_other_weights() -> None:
     class Doubled(nn.Module):
         def __init__(self) -> None:
@@ -220,6 +229,7 @@ def test_a_model_called_with_other_weights() -> None:
 TABLE = torch.ones(8)
 
 
+@pytest.mark.slow
 def test_tensors_outside_the_modules_attributes() -> None:
     closure = torch.ones(8)
     assert known(Function(lambda x: x * TABLE + closure), 8).forward_macs_per_example == 64
@@ -239,6 +249,7 @@ def test_tensors_outside_the_modules_attributes() -> None:
     assert not held[0].is_meta
 
 
+@pytest.mark.slow
 def test_lazy_layers_take_one_example_on_a_copy() -> None:
     calls: list[int] = []
     model = nn.Sequential(
@@ -258,6 +269,7 @@ def compiled(function: Any) -> Any:
     return torch.compile(function)
 
 
+@pytest.mark.slow
 def test_compiled_parts_count_as_what_they_wrap() -> None:
     @compiled
     def outside(x: torch.Tensor) -> torch.Tensor:
@@ -281,6 +293,7 @@ def test_compiled_parts_count_as_what_they_wrap() -> None:
     assert not torch.fx._symbolic_trace.is_fx_symbolic_tracing()
 
 
+@pytest.mark.slow
 def test_einsum_counts_as_written_whatever_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 

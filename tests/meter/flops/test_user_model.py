@@ -14,8 +14,6 @@ from isoflop.cli import main, output
 from isoflop.config import ConfigError
 from isoflop.meter.flops import user_model
 
-pytestmark = pytest.mark.slow
-
 MODEL = "from torch import nn\ndef build(): return nn.Linear(8, WIDTH)\n"
 
 

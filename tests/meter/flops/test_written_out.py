@@ -14,8 +14,6 @@ from isoflop.meter.flops.count import count
 from isoflop.meter.flops.dispatch import stored_elements
 from isoflop.meter.flops.written_out import WrittenOut
 
-pytestmark = pytest.mark.slow
-
 
 class Model(nn.Module):
     """A function of the input, as complex numbers, and of a complex weight; real numbers come out."""

@@ -5,7 +5,6 @@ Nothing here imports fvcore: a handle takes the `torch._C.Value`s of one node of
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -67,14 +66,15 @@ def _chain_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
 
 def chain_macs(sides: Sequence[int]) -> int:
     """Return the least MACs of a product of matrices, sides[0] x sides[1], sides[1] x sides[2] and so on."""
-    least = {(i, i): 0 for i in range(len(sides) - 1)}
-    for length, i in itertools.product(range(1, len(sides) - 1), range(len(sides) - 2)):
-        j = i + length
-        if j < len(sides) - 1:
+    count = len(sides) - 1
+    least = {(i, i): 0 for i in range(count)}
+    for length in range(1, count):
+        for i in range(count - length):
+            j = i + length
             least[i, j] = min(
                 least[i, k] + least[k + 1, j] + sides[i] * sides[k + 1] * sides[j + 1] for k in range(i, j)
             )
-    return least[0, len(sides) - 2]
+    return least[0, count - 1]
 
 
 def _power_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
