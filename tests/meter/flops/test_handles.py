@@ -127,9 +127,7 @@ def bag_flops(weighted: bool, sparse: bool) -> tuple[int, int]:
     tokens, offsets = torch.arange(7), torch.tensor([0, 3])
     counter = DispatchCounter()
     with counter:
-        out = F.embedding_bag(
-            tokens, table, offsets, mode="sum", per_sample_weights=weights, sparse=sparse
-        )
+        out = F.embedding_bag(tokens, table, offsets, mode="sum", per_sample_weights=weights, sparse=sparse)
         counter.in_backward = True
         out.sum().backward()  # type: ignore[no-untyped-call]
     return sum(counter.forward_flops.values()), counter.backward_flops
