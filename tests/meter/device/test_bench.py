@@ -68,6 +68,37 @@ def test_a_copy_counts_what_is_read_and_what_is_written(monkeypatch: pytest.Monk
     assert bench.copy_bytes_per_second(CPU, 0.01) == 2 * 4096
 
 
+def test_sizes_fill_the_tiles_of_matrix_units_and_buffers_exceed_every_cache() -> None:
+    assert bench.SIZES == {
+        device: tuple(n << i for i in range(3)) for device, n in (("cpu", 1 << 10), ("cuda", 1 << 12))
+    }
+    assert min(bench.COPY_BYTES.values()) >= 256 << 20
+    assert all(size % 4 == 0 for size in bench.COPY_BYTES.values())
+
+
+@pytest.mark.parametrize(("dtype", "precision"), [("tf32", "high"), ("fp32", "highest"), ("bf16", "highest")])
+@pytest.mark.parametrize("before", ["high", "highest"])
+def test_only_tf32_is_measured_in_tf32(
+    monkeypatch: pytest.MonkeyPatch, dtype: str, precision: str, before: str
+) -> None:
+    monkeypatch.setitem(bench.SIZES, "cpu", (16,))
+    seen: list[str] = []
+
+    def rate(device: torch.device, dtype: str, size: int, seconds: float) -> float:
+        seen.append(torch.get_float32_matmul_precision())
+        return 1e3
+
+    monkeypatch.setattr(bench, "_matmul_rate", rate)
+    found = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(before)
+    try:
+        bench.matmul_flops_per_second(CPU, dtype, 0.01)
+        assert torch.get_float32_matmul_precision() == before
+    finally:
+        torch.set_float32_matmul_precision(found)
+    assert seen == [precision]
+
+
 def test_sizes_grow_while_there_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(bench.SIZES, "cpu", (16, 32, 64))
     sizes: list[int] = []

@@ -152,6 +152,22 @@ def test_a_machine_without_counters_has_a_reason(tmp_path: Path, monkeypatch: py
     assert watch.highest_clock_mhz() == (3600.0, None)
 
 
+@pytest.mark.parametrize("readable", [(True, False), (False, True), (False, False)])
+def test_a_load_that_cannot_be_read_is_unknown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, readable: tuple[bool, bool]
+) -> None:
+    """Load is a difference: one reading of the two says nothing."""
+    cores = "".join(f"cpu{core} 10 0 10 80 0 0 0 0 0 0\n" for core in os.sched_getaffinity(0))
+    (tmp_path / "stat").write_text(cores)
+    paths = {True: tmp_path / "stat", False: tmp_path / "absent"}
+    monkeypatch.setattr(conditions, "PROC_STAT", paths[readable[0]])
+    watch = conditions.ProcessorWatch()
+    monkeypatch.setattr(conditions, "PROC_STAT", paths[readable[1]])
+    share, reason = watch.load().share
+    assert share is None
+    assert str(reason).endswith("cannot be read")
+
+
 @pytest.mark.skipif(not conditions.PROC_STAT.exists(), reason="needs Linux' /proc")
 def test_another_process_is_seen_on_this_machine() -> None:
     """A process that burns a core for a while is at least half a core of the load."""

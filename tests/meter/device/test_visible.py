@@ -118,6 +118,58 @@ def test_torch_reads_indices_likewise(devices: str, monkeypatch: pytest.MonkeyPa
     assert tuple((A, B)[index] for index in valid) == INDICES[devices]
 
 
+# ---- the driver's answers
+
+
+class Driver:
+    """libcuda with so many GPUs, whose UUIDs end in 0, 1 ...; `fails` maps a function to its error."""
+
+    def __init__(self, count: int, fails: dict[str, int] | None = None) -> None:
+        self.count, self.fails = count, fails or {}
+
+    def cuInit(self, flags: int) -> int:  # noqa: N802  (as the library writes it)
+        return self.fails.get("cuInit", 0)
+
+    def cuDeviceGetCount(self, count: Any) -> int:  # noqa: N802
+        count._obj.value = self.count
+        return self.fails.get("cuDeviceGetCount", 0)
+
+    def cuDeviceGet(self, device: Any, index: int) -> int:  # noqa: N802
+        device._obj.value = index
+        return self.fails.get("cuDeviceGet", 0)
+
+    def cuDeviceGetUuid(self, raw: Any, device: Any) -> int:  # noqa: N802
+        raw[15] = device.value
+        return self.fails.get("cuDeviceGetUuid", 0) if device.value == 0 else 0
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+@pytest.mark.parametrize("known", [True, False])
+def test_the_drivers_list_is_taken_as_it_is(count: int, known: bool) -> None:
+    whole = [f"GPU-00000000-0000-0000-0000-00000000000{i}" for i in range(count)]
+    found = visible._query_driver(Driver(count), set(whole) if known else set())
+    assert found == VisibleGpus(tuple(whole), None if count else HIDDEN)
+
+
+def test_a_uuid_that_no_whole_gpu_has_is_that_of_an_instance() -> None:
+    known = {"GPU-00000000-0000-0000-0000-000000000000"}
+    assert visible._query_driver(Driver(2), known).uuids == (
+        "GPU-00000000-0000-0000-0000-000000000000",
+        "MIG-00000000-0000-0000-0000-000000000001",
+    )
+
+
+@pytest.mark.parametrize("function", ["cuInit", "cuDeviceGetCount", "cuDeviceGet", "cuDeviceGetUuid"])
+def test_an_error_of_the_driver_is_named_and_gives_no_list(function: str) -> None:
+    answer = VisibleGpus(None, "the CUDA driver answered with error 999")
+    assert visible._query_driver(Driver(2, {function: 999}), set()) == answer
+
+
+@pytest.mark.parametrize(("known", "reason"), [({"GPU-a"}, HIDDEN), (set(), NO_GPU)])
+def test_a_driver_without_devices(known: set[str], reason: str) -> None:
+    assert visible._query_driver(Driver(0, {"cuInit": 100}), known) == VisibleGpus((), reason)
+
+
 # ---- in a child, over the stubs of both libraries
 
 STUBS = tuple(f"GPU-00000000-0000-0000-0000-00000000000{i}" for i in range(2))

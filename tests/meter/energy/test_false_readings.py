@@ -139,6 +139,34 @@ def test_a_coarse_sensor_repeats_its_reading_and_loses_no_joules() -> None:
     assert reading.power.joules is None
 
 
+@pytest.mark.parametrize(("step", "known"), [(0.45, False), (0.5, True), (0.55, True)])
+def test_steps_of_half_a_watt_are_those_of_a_coarse_sensor(step: float, known: bool) -> None:
+    reading = read_device(
+        coarse_trace(70.0 + step * (np.arange(480) // 60 % 2)), [Window(1.0, 47.0)], None, 0.3
+    )
+    assert (reading.power.joules is not None) == known
+
+
+@pytest.mark.parametrize(
+    ("counter_times", "says"),
+    [
+        ([], False),
+        ([5.0], False),
+        ([-1.0, 0.5], False),  # all before the stretch
+        ([13.0, 14.0], False),
+        ([0.0, 6.0, 12.0], True),
+    ],
+)
+def test_a_counter_says_nothing_of_a_stretch_in_which_it_was_not_read(
+    counter_times: list[float], says: bool
+) -> None:
+    """Readings of 62.5 W from 1 to 12 s, where the counter rises by 300 W."""
+    trace = DeviceTrace("GPU-a")
+    trace.counter_times, trace.joules = counter_times, [1e5 + 300 * t for t in counter_times]
+    trace.highest_limit_watts = 400.0
+    assert (frozen._counter_differs(trace, frozen.Stretch(1.0, 12.0, 62.5)) is not None) == says
+
+
 @pytest.mark.parametrize(("busy", "known"), [(0.49, True), (0.5, False), (None, True)])
 def test_an_idle_gpu_may_repeat_its_reading(busy: float | None, known: bool) -> None:
     energy, _ = energy_of(trace_of(62.5, None, busy=busy))
@@ -201,11 +229,18 @@ def test_a_counter_that_jumps_forward_gives_way_to_the_integral(at: float, joule
     assert energy.energy_joules == pytest.approx(3600, rel=1e-3)
 
 
-@pytest.mark.parametrize("at", [0.35, 13.55])
+@pytest.mark.parametrize("at", [0.35, 0.95, 13.05, 13.55])
 def test_a_jump_outside_the_window_does_no_harm(at: float) -> None:
     energy, reason = energy_of(trace_of(300 + np.sin(TIMES), STEADY + np.where(at < TIMES, 1e6, 0)))
     assert energy is not None, reason
     assert (energy.used, energy.grade) == ("counter", "A")
+
+
+def test_the_jump_is_stated_with_the_seconds_in_which_it_came() -> None:
+    """30 J a poll, and 500 J more between 6.0 and 6.1 s: counted after 5.9 s, and read by 6.2 s."""
+    jumped = STEADY + np.where(TIMES > 6.05, 500.0, 0)
+    reason = counter_difference(TIMES, jumped, 1, 13, 0.3, 800.0)[1]
+    assert str(reason).startswith("the counter rose by 530 J within 0.3 s, above 800 W")
 
 
 @pytest.mark.parametrize("update", [0.02, 0.1, 0.25, 0.9])

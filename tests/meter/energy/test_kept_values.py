@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from isoflop import record
-from isoflop.meter.energy import rapl
+from isoflop.meter.energy import gpu_state, rapl
 from isoflop.meter.energy.device_reading import measure_power, read_device
 from isoflop.meter.energy.energy_meter import Measurement
 from isoflop.meter.energy.measurement import Circumstances, combine, combine_processors
@@ -173,6 +173,15 @@ def test_the_power_cap_in_the_record_is_the_last_one_in_force() -> None:
     assert energy.devices[0].power_limit_watts == 250
     assert energy.grade == "C"
     assert energy.grade_reasons == ("the power cap was changed: 400 W to 250 W",)
+
+
+def test_polls_of_the_state_at_the_very_edges_of_a_window_count() -> None:
+    states = [StatePoll(float(t), 60.0 + t, 1000.0 + 100 * t, (), 400.0, 1) for t in (1, 2, 3, 4, 5)]
+    trace = DeviceTrace("GPU-a", states=states)
+    state = gpu_state.summarise(trace, [Window(2.0, 4.0)])
+    assert state.sm_clock_mhz == pytest.approx((1200 + 1300 + 1400) / 3)
+    assert gpu_state.summarise(trace, [Window(2.0, 3.0)]).sm_clock_mhz == pytest.approx(1250)
+    assert gpu_state.summarise(trace, [Window(4.0, 4.5)]).sm_clock_mhz == pytest.approx(1400)
 
 
 def test_the_most_compute_processes_seen_at_once_are_in_the_record() -> None:

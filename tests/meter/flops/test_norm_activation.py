@@ -42,8 +42,10 @@ def test_single_layers(layer: nn.Module, flops: int) -> None:
     counted = count(nn.Sequential(nn.Linear(8, 16), layer), (8,))
     assert counted.reason is None
     assert counted.norm_activation_forward_flops_per_example == flops
+    assert counted.forward_macs_per_example == counted.fvcore_forward_macs_per_example == 8 * 16
 
 
+@pytest.mark.slow
 def test_the_share_that_the_compute_leaves_out_falls_as_one_over_the_width() -> None:
     """docs/method.md quotes these for a ResNet of depth 1 on 32x32 images."""
     shares = {}

@@ -40,6 +40,8 @@ PRODUCTS: dict[str, tuple[Callable[[torch.Tensor], Any], int]] = {
     "tensordot": (lambda x: torch.tensordot(x, x.new_zeros(8, 12), dims=([2], [0])), 6 * 12 * 8),
     "tensordot of two dimensions": (lambda x: torch.tensordot(x, x.new_zeros(6, 8, 3), 2), 6 * 8 * 3),
     "inner": (lambda x: torch.inner(x, x.new_zeros(5, 8)), 6 * 5 * 8),
+    "inner with a number": (lambda x: torch.inner(x, x.new_zeros(())), 0),  # elementwise
+    "a number's inner": (lambda x: torch.inner(x.new_zeros(()), x), 0),
     "addbmm": (lambda x: torch.addbmm(x.new_zeros(6, 3), x, x.new_zeros(len(x), 8, 3)), 6 * 8 * 3),
     "addmm in place": (lambda x: x.new_zeros(6, 3).addmm_(x[0], x.new_zeros(8, 3)), 6 * 8 * 3),
     "baddbmm in place": (lambda x: x.new_zeros(len(x), 6, 3).baddbmm_(x, x.new_zeros(len(x), 8, 3)), 144),

@@ -81,6 +81,16 @@ def test_a_complex_element_is_two_numbers() -> None:
     assert stored_elements(torch.zeros(3, 1, dtype=torch.complex64).expand(3, 5)) == 2 * 3
 
 
+def test_what_is_stored_is_that_of_tensors_alone() -> None:
+    for other in (None, 3, 2.5, "sum", torch.float32):
+        assert stored_elements(other) == 0
+    assert stored_elements(torch.zeros(3, 5)) == 15
+    assert stored_elements(torch.zeros(0, 5)) == 0
+    assert stored_elements(torch.zeros(()).expand(4, 0)) == 0
+    assert stored_elements(torch.zeros(1).expand(7)) == 1
+    assert stored_elements(torch.eye(3).to_sparse()) == 9
+
+
 @pytest.mark.filterwarnings("ignore:Since version 1.3.0, affine_grid behavior has changed")
 @pytest.mark.parametrize("align_corners", [True, False])
 @pytest.mark.parametrize("sides", [(4, 5), (1, 3), (2, 3, 4)])

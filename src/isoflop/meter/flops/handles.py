@@ -31,12 +31,17 @@ def _matmul_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
 
     The same holds of linear and inner, whose second operand is (..., n, k).
     """
-    return math.prod(_shape(outputs[0])) * (_shape(inputs[0]) or [0])[-1]  # of a scalar: elementwise
+    return math.prod(_shape(outputs[0])) * _shape(inputs[0])[-1]
+
+
+def _inner_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
+    """inner: as matmul; with a number it is elementwise."""
+    return _matmul_macs(inputs, outputs) if _shape(inputs[0]) and _shape(inputs[1]) else 0
 
 
 def _added_matmul_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
     """addmm, baddbmm and addmv: the product of the second and third argument; the addition is free."""
-    return _matmul_macs(inputs[1:3], outputs)
+    return _matmul_macs(inputs[1:], outputs)
 
 
 def _summed_matmul_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
@@ -185,7 +190,7 @@ def _either_convolution_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> i
 PARTS_DECIDE = ("aten::linalg_norm", "aten::linalg_matrix_norm", "aten::linalg_cond")
 """Sums or singular values, as an argument says: free here, and torch's counter refuses the latter's parts."""
 
-_MATMULS = ("matmul", "linalg_matmul", "bmm", "mm", "_scaled_mm", "mv", "dot", "vdot", "inner", "linear")
+_MATMULS = ("matmul", "linalg_matmul", "bmm", "mm", "_scaled_mm", "mv", "dot", "vdot", "linear")
 _CONVOLUTIONS = ("conv1d", "conv2d", "conv3d", "_convolution_mode")
 _TRANSPOSED = ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 _ATTENTION = (
@@ -201,6 +206,7 @@ _OWN_HANDLES: dict[str, Handle] = {
     **dict.fromkeys(("addbmm", "addbmm_"), _summed_matmul_macs),
     **dict.fromkeys(("linalg_multi_dot", "chain_matmul"), _chain_macs),
     **dict.fromkeys(("linalg_matrix_power", "matrix_power"), _power_macs),
+    "inner": _inner_macs,
     "tensordot": _tensordot_macs,
     "linalg_vecdot": _vecdot_macs,
     "einsum": _einsum_macs,
