@@ -94,8 +94,13 @@ def test_a_folder_in_the_place_of_a_record_is_refused(
 @pytest.mark.parametrize("verb", ["run", "sweep"])
 @pytest.mark.parametrize("generation", [0, 1])
 def test_a_folder_in_the_place_of_a_checkpoint_is_refused(
-    verb: str, generation: int, config: Config, capsys: pytest.CaptureFixture[str]
+    verb: str,
+    generation: int,
+    config: Config,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    no_training(monkeypatch)
     path = snapshot_file.generations(checkpoint.path_of(config))[generation]
     path.mkdir(parents=True)
     axis = ["seed=0,1"] if verb == "sweep" else []

@@ -83,6 +83,14 @@ def by_width(directory: Path) -> dict[int, RunStatus]:
     return {run.settings["model.width"]: run for run in status.read_status(directory).runs}
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (119, "119 s"), (119.9, "120 s"), (120, "2 min"), (600, "10 min"), (36_000, "600 min")],
+)
+def test_an_age_is_told_in_seconds_and_then_in_minutes(seconds: float, text: str) -> None:
+    assert status._format_age(seconds) == text
+
+
 def test_states_come_from_records_and_heartbeats(runs: tuple[PlannedRun, ...], leave: Leave) -> None:
     directory = runs[0].config.directory
     leave(runs[0], "done")

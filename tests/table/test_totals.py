@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from isoflop.table import external
+from isoflop.table import external, totals
 
 LOSS = (3.0, 2.5, 2.1, 1.8)
 FLOPS = (1e3, 1e4, 1e5, 1e6)
@@ -37,6 +37,24 @@ def test_it_is_excluded_with_the_reason(tmp_path: Path, last: str, why: str) -> 
     assert [each.run_id for each in runs.excluded] == ["row 5"]
     assert why in runs.excluded[0].reason
     assert "row 5 is a row of totals and no run: left out" in runs.warnings
+
+
+@pytest.mark.parametrize(
+    ("kind", "amounts"),
+    [
+        ("sum", [15.0, 3.0]),
+        ("mean", [3.0]),
+        ("median", [2.0]),
+        ("50%", [2.0]),
+        ("25%", [1.0]),
+        ("2.5%", [1.0]),
+        ("100%", [9.0]),
+        ("150%", [9.0]),  # a quantile above the highest is the highest
+        ("std", [float(np.std([1, 1, 2, 2, 9], ddof=1)), float(np.std([1, 1, 2, 2, 9]))]),
+    ],
+)
+def test_what_a_total_may_be(kind: str, amounts: list[float]) -> None:
+    assert totals._amounts(kind, np.array([1.0, 2.0, 2.0, 9.0, 1.0])) == pytest.approx(amounts)
 
 
 def test_two_such_rows_are_both_left_out(tmp_path: Path) -> None:

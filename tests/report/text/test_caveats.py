@@ -27,6 +27,19 @@ def test_no_error_at_all_is_as_uncertain_as_one():
     assert "differ by 2.8 points" in caveats._test_images(rows)
 
 
+def test_the_standard_error_of_a_text_is_that_of_the_best_run():
+    rows = pd.DataFrame(
+        {
+            target.TEST_BITS.column: [2.5, 2.25, 1.0, np.nan],
+            caveats.STANDARD_ERROR: [0.05, 0.0123, np.nan, 0.9],
+        }
+    )
+    text = caveats._test_text(rows)
+    assert text.startswith("Test text: the least loss, 2.250 bits a byte, has a standard error of 0.012")
+    assert caveats._test_text(rows.iloc[2:]) is None
+    assert caveats._test_text(rows[[target.TEST_BITS.column]]) is None
+
+
 def test_leaving_out_a_width_moves_the_exponent_to_what_the_others_say(make_table):
     rows = make_table(widths=(8, 16, 32, 64), depths=(1,), seeds=1, exponent=0.2, noise=0.0).rows
     text = caveats._sensitivity(rows)

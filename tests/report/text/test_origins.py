@@ -58,6 +58,7 @@ def test_the_table_alone_tells_the_essentials(make_table, tmp_path):
     assert set(found["Precision"]) == {"bf16 (1 run)", "fp32 (1 run)"}
     assert found["Started"] == ("2026-01-01T00:00:00+00:00 to 2026-01-02T00:00:00+00:00",)
     assert found["Code"] == ("0123456789abcdef0123456789abcdef01234567",)
+    assert [o.name for o in origins(rows, tmp_path) if o.code] == ["Code"]
     assert "Energy grade" not in found
 
 
@@ -75,4 +76,5 @@ def test_the_records_add_machine_versions_and_command(make_table, tmp_path):
     assert found["Versions"] == ("numpy 2.0, torch 2.11",)
     assert found["Processor"] == ("a processor, 1 thread",)
     assert found["Command"] == ("isoflop run model=<mlp>",)
+    assert [o.name for o in origins(rows, tmp_path) if o.code] == ["Code", "Command"]
     assert not any("secret-host" in value for values in found.values() for value in values)
