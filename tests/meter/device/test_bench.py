@@ -69,9 +69,9 @@ def test_a_copy_counts_what_is_read_and_what_is_written(monkeypatch: pytest.Monk
 
 
 def test_sizes_fill_the_tiles_of_matrix_units_and_buffers_exceed_every_cache() -> None:
-    assert bench.SIZES == {
+    assert {
         device: tuple(n << i for i in range(3)) for device, n in (("cpu", 1 << 10), ("cuda", 1 << 12))
-    }
+    } == bench.SIZES
     assert min(bench.COPY_BYTES.values()) >= 256 << 20
     assert all(size % 4 == 0 for size in bench.COPY_BYTES.values())
 

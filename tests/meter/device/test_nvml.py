@@ -24,15 +24,15 @@ class NVMLError(Exception):
         self.value = value
 
 
-class NVMLError_NotSupported(NVMLError):  # noqa: N801  (as the bindings write it)
+class NVMLError_NotSupported(NVMLError):
     """The GPU has no such reading."""
 
 
-class NVMLError_FunctionNotFound(NVMLError):  # noqa: N801
+class NVMLError_FunctionNotFound(NVMLError):
     """The driver is too old."""
 
 
-class NVMLError_GpuIsLost(NVMLError):  # noqa: N801
+class NVMLError_GpuIsLost(NVMLError):
     """It fell off the bus."""
 
 

@@ -127,18 +127,18 @@ class Driver:
     def __init__(self, count: int, fails: dict[str, int] | None = None) -> None:
         self.count, self.fails = count, fails or {}
 
-    def cuInit(self, flags: int) -> int:  # noqa: N802  (as the library writes it)
+    def cuInit(self, flags: int) -> int:
         return self.fails.get("cuInit", 0)
 
-    def cuDeviceGetCount(self, count: Any) -> int:  # noqa: N802
+    def cuDeviceGetCount(self, count: Any) -> int:
         count._obj.value = self.count
         return self.fails.get("cuDeviceGetCount", 0)
 
-    def cuDeviceGet(self, device: Any, index: int) -> int:  # noqa: N802
+    def cuDeviceGet(self, device: Any, index: int) -> int:
         device._obj.value = index
         return self.fails.get("cuDeviceGet", 0)
 
-    def cuDeviceGetUuid(self, raw: Any, device: Any) -> int:  # noqa: N802
+    def cuDeviceGetUuid(self, raw: Any, device: Any) -> int:
         raw[15] = device.value
         return self.fails.get("cuDeviceGetUuid", 0) if device.value == 0 else 0
 

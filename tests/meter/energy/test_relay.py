@@ -1,4 +1,4 @@
-"""A command as a shell runs it: its exit code, signals for it, and the terminal that it gets and gives back."""
+"""A command as a shell runs it: exit code, signals, and the terminal that it gets and gives back."""
 
 from __future__ import annotations
 
