@@ -35,8 +35,8 @@ def _halving_card(report: FitReport, support: FloorSupport | None) -> Card:
     half = costs.halving(plain, report.x_max)
     value = f"×{number(half.factor, 2)}" if half.factor is not None else "no finite factor"
     law = "the power law with a floor" if floored else "the power law"
-    note = f"compute from the largest run, by {law}{misfit.mark(plain)}"
-    return Card(f"To halve the {target.quantity(report.y).noun}", value, note + _of_all_points(support))
+    note = f"{report.resource.short} from the largest run, by {law}{misfit.mark(plain)}"
+    return Card(f"To halve the {report.quantity.noun}", value, note + _of_all_points(support))
 
 
 def _of_all_points(support: FloorSupport | None) -> str:
@@ -50,12 +50,12 @@ def _forecast_card(report: FitReport, support: FloorSupport | None) -> Card | No
         return None
     band = report.forecast.band
     ratio = band.x[-1] / report.x_max
-    quantity = target.quantity(report.y)
+    quantity = report.quantity
     bounds = f"{report.percent} {bare(band.low[-1], quantity, 2)} to {bare(band.high[-1], quantity, 2)}; "
     tested = report.forecast.tested_ratio
     note = "untested" if tested is None or tested < ratio else f"tested to {compact(tested, 3)}×"
     return Card(
-        f"Forecast at {number(ratio, 2)}× compute",
+        f"Forecast at {number(ratio, 2)}× {report.resource.short}",
         amount(band.y[-1], quantity, 2),
         bounds + note + _of_all_points(support),
     )
@@ -63,7 +63,8 @@ def _forecast_card(report: FitReport, support: FloorSupport | None) -> Card | No
 
 def _of_compute(report: FitReport, support: FloorSupport | None) -> list[Card]:
     """Return what the law over compute says: exponent, alpha, the price of half, and the forecast."""
-    cards, all_points, noun = [], _of_all_points(support), target.quantity(report.y).noun
+    cards, all_points, noun = [], _of_all_points(support), report.quantity.noun
+    what = report.resource
     plain, b = costs.law(report, "power_law_ols"), costs.exponent(report)
     local = report.local_exponent
     if plain is not None and b is not None and misfit.rejected(plain):
@@ -75,12 +76,10 @@ def _of_compute(report: FitReport, support: FloorSupport | None) -> list[Card]:
             cards.append(Card("Exponent b", "none", f"{bends}: the curve bends{all_points}"))
         cards.append(_halving_card(report, support))
     elif plain is not None and b is not None:
-        note = f"{report.percent} {interval(b.interval)}; {noun} ∝ compute to the −b{all_points}"
+        note = f"{report.percent} {interval(b.interval)}; {noun} ∝ {what.short} to the −b{all_points}"
         cards.append(Card("Exponent b", number(b.value), note))
         if plain.paper_alpha is not None:
-            note = (
-                f"{report.percent} {interval(plain.paper_alpha.interval)}; per training compute{all_points}"
-            )
+            note = f"{report.percent} {interval(plain.paper_alpha.interval)}; per {what.name}{all_points}"
             cards.append(Card("alpha = 1/b", number(plain.paper_alpha.value), note))
         cards.append(_halving_card(report, support))
     return cards

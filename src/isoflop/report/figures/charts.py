@@ -100,7 +100,7 @@ def _curve_traces(points: ChartPoints, report: FitReport, fit_curves: Curves) ->
 
 def _held_out_trace(report: FitReport, scale: float) -> list[dict[str, Any]]:
     """Return rings around the runs that were held out, with what was predicted."""
-    rows, quantity = report.held_out.rows if report.held_out is not None else (), target.quantity(report.y)
+    rows, quantity = report.held_out.rows if report.held_out is not None else (), report.quantity
     texts = [
         f"held out: {plain(r.y, quantity)}, predicted {plain(r.predicted, quantity)} "
         f"({plain(r.low, quantity)} to {plain(r.high, quantity)})"

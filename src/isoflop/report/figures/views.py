@@ -75,8 +75,11 @@ def _of_other(judged_on: target.Target) -> tuple[ChartView, ...]:
     return tuple(_view(judged_on.quantity.noun, judged_on.quantity, x) for x in (_COMPUTE, _JOULES, _SECONDS))
 
 
-def title(x: str, y: str) -> str:
-    """Return the title of a pair of axes."""
+def title(report: FitReport) -> str:
+    """Return the title of a report's pair of axes."""
+    x, y = report.x, report.y
+    if report.axes is not None:
+        return f"{report.quantity.title} against {report.resource.name}"
     others = (view for judged_on in target.OTHERS for view in _of_other(judged_on))
     known = (view.title for view in (*VIEWS, *TEXT_VIEWS, *others) if (view.x, view.y) == (x, y))
     return next(known, f"{y} against {x}")

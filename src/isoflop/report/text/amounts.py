@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from isoflop.report.text.numerals import UNKNOWN, number, percent
+from isoflop.table.axis import Axis
 from isoflop.table.target import BITS, Quantity
 
 DECIMALS = 3
@@ -12,7 +13,7 @@ DECIMALS = 3
 def amount(value: float | None, quantity: Quantity, digits: int = 3) -> str:
     """Return `3.25%` for a share, `2.314 bits a byte` for a loss; `digits` are those of a percentage."""
     text = bare(value, quantity, digits)
-    return text if quantity.unit == "%" or text == UNKNOWN else f"{text} {quantity.unit}"
+    return text if quantity.unit in ("%", "") or text == UNKNOWN else f"{text} {quantity.unit}"
 
 
 def bare(value: float | None, quantity: Quantity, digits: int = 3) -> str:
@@ -22,6 +23,11 @@ def bare(value: float | None, quantity: Quantity, digits: int = 3) -> str:
     if quantity.unit != BITS or value is None:
         return number(value, digits)
     return plain(value, quantity)
+
+
+def of_resource(value: float, axis: Axis, digits: int = 3) -> str:
+    """Return `12.3 GFLOPs`, an amount of what is on the axis of x; without a unit, with its name."""
+    return f"{number(value, digits)} {axis.unit or axis.name}"
 
 
 def plain(value: float, quantity: Quantity) -> str:
