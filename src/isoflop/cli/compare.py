@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import exclusion, fit, output, rows
+from isoflop.cli import dialect, exclusion, output, rows
 from isoflop.config import ConfigError
 
 EXAMPLES = """examples:
@@ -40,12 +40,11 @@ def add(add_verb: output.AddVerb) -> None:
     )
     verb.add_argument("--figure", metavar="FILE", type=Path, help="write the figure: png, svg or pdf")
     _add_method(verb)
-    fit.add_grouping(verb)
+    dialect.add_grouping(verb)
 
 
 def _add_method(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--x", help="a column such as train_gflops, or an expression: '6 * params * tokens'")
-    verb.add_argument("--y", help="a column such as test_error, or an expression: '1 - acc1'")
+    dialect.add_axes(verb, named=False)
     law = "of both curves: power_law or power_law_floor (default: with a floor where the runs call for it)"
     verb.add_argument("--law", metavar="LAW", help=law)
     verb.add_argument(
@@ -99,9 +98,7 @@ def _check(options: argparse.Namespace) -> None:
         if not path.exists():
             raise ConfigError(f"{path}: no such folder or file")
     if all(path.is_dir() for path in options.sources):
-        for name in ("group", "seed", "counts"):
-            if getattr(options, name) is not None:
-                raise ConfigError(f"--{name} is for a table of your own: records hold it already")
+        dialect.refuse_of_folder(options)
     if options.figure is not None:
         if options.figure.suffix.lower() not in FIGURES:
             raise ConfigError(f"--figure {options.figure}: give a name that ends in {', '.join(FIGURES)}")
@@ -208,6 +205,7 @@ def _of_file(
         chance=options.chance,
         counts=_counts(options.counts),
         where=where,
+        y_unit=options.y_unit,
     )
     left_out = ()
     if options.exclude is not None:

@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import exclusion, fit_groups, fit_joint, output, rows
+from isoflop.cli import dialect, exclusion, fit_groups, fit_joint, output, rows
 from isoflop.config import ConfigError
 
 RECORDED = ("resamples", "seed_of_resamples")
@@ -18,8 +18,7 @@ def add(add_verb: output.AddVerb) -> None:
     """Add the verb to the parser."""
     text = "Scaling laws with 95%% intervals, of a sweep or of your own table"
     verb = add_verb("fit", _fit, text)
-    path_help = "the folder of a sweep, or a csv, parquet, json lines or W&B export"
-    verb.add_argument("directory", metavar="PATH", type=Path, help=path_help)
+    verb.add_argument("directory", metavar="PATH", type=Path, help=dialect.PATH)
     output.add_json(verb)
     save = "keep it: table.csv, dropped.csv and fit.json in the sweep's folder"
     verb.add_argument("--save", action="store_true", help=save)
@@ -39,9 +38,7 @@ def add_method(parser: argparse.ArgumentParser) -> None:
         "--mixed", action="store_true", help="fit several code versions, machines or experiments together"
     )
     parser.add_argument("--chance", type=float, metavar="V", help="the error of guessing, as a fraction")
-    parser.add_argument(
-        "--where", metavar="COND", help="only these rows: 'dataset == \"c4\" and not outlier'"
-    )
+    dialect.add_where(parser)
     parser.add_argument(
         "--level", type=float, default=95.0, metavar="P", help="level of the intervals in per cent (95)"
     )
@@ -51,8 +48,7 @@ def add_method(parser: argparse.ArgumentParser) -> None:
 
 def _add_columns(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose columns, laws and rows."""
-    parser.add_argument("--x", help="a column such as train_gflops, or an expression: '6 * params * tokens'")
-    parser.add_argument("--y", help="a column such as test_error, or an expression: '1 - acc1'")
+    dialect.add_axes(parser)
     parser.add_argument("--laws", metavar="A,B", help="only these laws")
     parser.add_argument("--frontier", action="store_true", help="fit the efficient frontier, not all runs")
     parser.add_argument("--quantile", type=float, metavar="Q", help="fit this quantile of y given x")
@@ -75,16 +71,7 @@ def _add_columns(parser: argparse.ArgumentParser) -> None:
         "--full", action="store_true", help="every law's numbers, every row left out, all notes"
     )
     parser.add_argument("--notes", action="store_true", help="all notes, not only the five that change most")
-    add_grouping(parser)
-
-
-def add_grouping(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which rows of a table of one's own belong together."""
-    parser.add_argument("--group", metavar="COL", help="of your own table: what makes a configuration")
-    parser.add_argument("--seed", metavar="COL", help="of your own table: the column that repeats one")
-    parser.add_argument(
-        "--counts", metavar="N", help="of your own table: test examples, a number or a column"
-    )
+    dialect.add_grouping(parser)
 
 
 def _fit(options: argparse.Namespace) -> int:
@@ -94,9 +81,7 @@ def _fit(options: argparse.Namespace) -> int:
         output.check_target(options.json)
     _check_save(options)
     if options.directory.is_dir():
-        for name in ("group", "seed", "counts"):
-            if getattr(options, name) is not None:
-                raise ConfigError(f"--{name} is for a table of your own: records hold it already")
+        dialect.refuse_of_folder(options)
     joint = fit_joint.is_requested(options)
     if options.by is not None:
         return fit_groups.fit(options, joint=joint)
@@ -191,12 +176,17 @@ def _method(options: argparse.Namespace) -> tuple[Any, Any]:
 
 def _fit_file(options: argparse.Namespace) -> Any:
     """Return the fits of a table of the user's own, with what was said of the table."""
+    return fit_file(options)[1]
+
+
+def fit_file(options: argparse.Namespace) -> tuple[Any, Any]:
+    """Fit a table of the user's own; return its rows (rows.Rows) and the fits. Nothing is written."""
     method, kept = _method(options)  # refuse bad options before a long file is read
     own = rows.of_file(options)
     fits = rows.fit(options, method, own)
     if kept is not None:
         kept.write(Path(options.draws))
-    return dataclasses.replace(fits, notes=_notes(options.directory, own.checked, fits))
+    return own, dataclasses.replace(fits, notes=_notes(options.directory, own.checked, fits))
 
 
 def _notes(path: Path, table: Any, fits: Any) -> tuple[str, ...]:

@@ -104,6 +104,7 @@ def read(options: argparse.Namespace) -> Any:
         mixed=options.mixed,
         where=options.where,
         by=options.by,
+        y_unit=options.y_unit,
     )
     known = {
         name: data.table[source] for option, name in _CHECKED.items() if (source := data.column.get(option))

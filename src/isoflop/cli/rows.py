@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import exclusion, output
+from isoflop.cli import dialect, exclusion, output
 from isoflop.config import ConfigError
 
 
@@ -24,6 +24,8 @@ class Rows:
         excluded: rows that the table leaves out.
         dropped: records that gave no row.
         groups: the values of --by in the order in which they are fitted; those before --where too.
+        described: what x and y of a table of one's own are (axis.Axes), None for a sweep.
+        own: that table as it was read (external.ExternalRuns), None for a sweep.
     """
 
     table: Any
@@ -34,6 +36,8 @@ class Rows:
     excluded: tuple[Any, ...] = ()
     dropped: tuple[Any, ...] = ()
     groups: tuple[str, ...] = ()
+    described: Any = None
+    own: Any = None
 
 
 def of_sweep(options: argparse.Namespace, runs: Any, *, custom: bool) -> Rows:
@@ -57,7 +61,9 @@ def of_file(options: argparse.Namespace) -> Rows:
     """Return the rows of a table of the user's own."""
     own, checked, unused = read_own(options)
     notes = (*own.warnings, *unused)
-    return Rows(own.table, checked, (own.x, own.y), None, notes, own.excluded, (), own.groups)
+    described = dialect.described(options, own.x, own.y)
+    axes = (own.x, own.y)
+    return Rows(own.table, checked, axes, None, notes, own.excluded, (), own.groups, described, own)
 
 
 def read_own(options: argparse.Namespace) -> tuple[Any, Any, tuple[str, ...]]:
@@ -76,6 +82,7 @@ def read_own(options: argparse.Namespace) -> tuple[Any, Any, tuple[str, ...]]:
         counts=_number_or_column(options.counts),
         where=options.where,
         by=getattr(options, "by", None),
+        y_unit=options.y_unit,
     )
     return own, *canonical.canonical(own, check.named_columns(options))
 
@@ -93,7 +100,8 @@ def fit(options: argparse.Namespace, method: Any, rows: Rows) -> Any:
     from isoflop.curve import result
     from isoflop.curve.forecast import holdout
 
-    method = dataclasses.replace(method, left_out=exclusion.left_out(options, rows.checked))
+    units = rows.described.units if rows.described is not None else None
+    method = dataclasses.replace(method, left_out=exclusion.left_out(options, rows.checked), units=units)
     source = str(options.directory)
     if getattr(options, "hold_out", None) is not None:
         assert rows.axes is not None
@@ -103,7 +111,10 @@ def fit(options: argparse.Namespace, method: Any, rows: Rows) -> Any:
     else:
         axes = None if rows.axes is None else (rows.axes,)
         fits = holdout.fit_sweep(rows.table, source=source, method=method, axes=axes, stored=rows.stored)
-    reports = tuple(result.with_notes(report, rows.notes, rows.excluded) for report in fits.reports)
+    reports = tuple(
+        dataclasses.replace(result.with_notes(report, rows.notes, rows.excluded), axes=rows.described)
+        for report in fits.reports
+    )
     return dataclasses.replace(fits, reports=reports, dropped=rows.dropped)
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 
+import pandas as pd
+
 from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.language.result import OptimalTraining
 from isoflop.curve.result import FitReport
 from isoflop.report.text import costs, misfit, optimal_training
-from isoflop.report.text.amounts import amount, bare
+from isoflop.report.text.amounts import amount, bare, seed_after
 from isoflop.report.text.numerals import compact, interval, number, plural, seconds
 from isoflop.table import target
 from isoflop.table.aggregate import RunTable
+from isoflop.table.axis import Axis, capital
+from isoflop.table.target import Quantity
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,11 +127,39 @@ def _of_optimal(optimal: OptimalTraining, support: FloorSupport | None) -> list[
     ]
 
 
+def _spent(rows: pd.DataFrame, resource: Axis | None) -> list[Card]:
+    """Return what the runs took; what a table of the user's own (`resource` is its x) lacks is not said."""
+    cards: list[Card] = []
+    column = "train_gflops" if resource is None else resource.column
+    compute = rows[column].dropna()
+    if resource is not None and not resource.of_training:
+        unit = resource.unit or resource.short
+        span = f"{number(compute.min())} to {number(compute.max())}"
+        cards.append(Card(capital(resource.name), span, f"{unit}, over all runs"))
+    elif len(compute):
+        unit = "GFLOPs" if resource is None else resource.unit
+        span = f"one run: {number(compute.min())} to {number(compute.max())}"
+        cards.append(Card("Training compute", f"{number(compute.sum())} {unit}".strip(), span))
+    joules, net = rows["energy_joules"].dropna(), rows["net_joules"].dropna()
+    if len(joules):
+        above_idle = f", {number(net.sum())} J above idle" if len(net) == len(joules) else ""
+        note = f"known for {plural(len(joules), 'run')}{above_idle}"
+        cards.append(Card("Training energy", f"{number(joules.sum())} J", note))
+    elif resource is None:
+        cards.append(Card("Training energy", "unknown", "see the reason below"))
+    if resource is None or rows["train_seconds"].notna().any():
+        time = seconds(float(rows["train_seconds"].sum()))
+        cards.append(Card("Training time", time, "summed over runs"))
+    return cards
+
+
 def cards(
     table: RunTable,
     report: FitReport | None,
     support: FloorSupport | None,
     optimal: OptimalTraining | None = None,
+    resource: Axis | None = None,
+    quantity: Quantity | None = None,
 ) -> tuple[Card, ...]:
     """Return the headline numbers of a sweep.
 
@@ -136,28 +168,22 @@ def cards(
         report: the fit against training compute.
         support: what it says without undertrained shapes, where there are any.
         optimal: compute-optimal training, which comes in place of the law through all runs.
+        resource: x of a table of the user's own, None for a sweep, whose records say what it took.
+        quantity: what the rows are judged on; of a sweep's, it is known.
     """
-    rows, quantity = table.rows, target.of(table.rows).quantity
+    rows = table.rows
+    quantity = quantity or target.of(rows).quantity
     cards = _of_optimal(optimal, support) if optimal else _of_compute(report, support) if report else []
     if len(rows):
         best = rows.sort_values(quantity.column).iloc[0]
-        note = f"{best['label']}, seed {best['seed']:.0f}"
         least = amount(float(best[quantity.column]), quantity)
-        cards.append(Card(f"Least {quantity.title.lower()}", least, note))
+        note = f"{best['label']}{seed_after(dict(best))}"
+        cards.append(Card(f"Least {quantity.name}", least, note))
     shapes = plural(rows["config_id"].nunique(), "configuration")
-    cards.append(Card("Runs", f"{len(rows):,}", f"of {shapes}, {plural(rows['seed'].nunique(), 'seed')}"))
-    compute = rows["train_gflops"].dropna()
-    if len(compute):
-        span = f"one run: {number(compute.min())} to {number(compute.max())}"
-        cards.append(Card("Training compute", f"{number(compute.sum())} GFLOPs", span))
-    joules, net = rows["energy_joules"].dropna(), rows["net_joules"].dropna()
-    if len(joules):
-        above_idle = f", {number(net.sum())} J above idle" if len(net) == len(joules) else ""
-        note = f"known for {plural(len(joules), 'run')}{above_idle}"
-        cards.append(Card("Training energy", f"{number(joules.sum())} J", note))
-    else:
-        cards.append(Card("Training energy", "unknown", "see the reason below"))
-    cards.append(Card("Training time", seconds(float(rows["train_seconds"].sum())), "summed over runs"))
+    seeds = rows["seed"].nunique()
+    of_seeds = f", {plural(seeds, 'seed')}" if seeds else ""
+    cards.append(Card("Runs", f"{len(rows):,}", f"of {shapes}{of_seeds}"))
+    cards += _spent(rows, resource)
     forecast = _forecast_card(report, support) if report and not optimal else None
     if forecast is not None:
         cards.insert(min(3, len(cards)), forecast)

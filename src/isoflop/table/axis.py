@@ -22,8 +22,10 @@ _UNIT = re.compile(
 )
 _COMPUTE = re.compile(r"(?<![a-z])compute(?![a-z])|flops?(?![a-z/])")
 _OF_COMPUTE = frozenset(
-    "train training total model compute infer inference forward pass per image example sample token the of a "
-    "count n summary config est estimated".split()
+    (
+        *("train", "training", "total", "model", "compute", "infer", "inference", "forward", "pass", "per"),
+        *("image", "example", "sample", "token", "the", "of", "a", "count", "n", "summary", "config"),
+    )
 )
 """Words beside a unit of compute in a column's name that leave its numbers as they are."""
 _OF_A_PASS = re.compile(
@@ -85,6 +87,12 @@ class Axes:
 
     x: Axis
     y: Quantity
+
+    @property
+    def units(self) -> tuple[str, str]:
+        """The units in which a law's parameters are said, those of the columns as they are fitted."""
+        y = "fraction" if self.y.unit == "%" else self.y.unit or self.y.column
+        return self.x.unit or f"unit of {self.x.column}", y
 
 
 _OF_SWEEPS = {

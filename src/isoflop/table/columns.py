@@ -220,8 +220,8 @@ def refuse_percentages(name: str, largest: float, where: str = "", *, calculated
     if calculated and not _COMPLEMENT.match(name):
         return
     raise ValueError(
-        f"{name} is {largest:g}{where}: is it in per cent? Say --y-unit percent (an error rate is a fraction, "
-        "unless its unit is said)"
+        f"{name} is {largest:g}{where}: is it in per cent? Say --y-unit percent (an error rate is a "
+        "fraction unless its unit is said)"
     )
 
 

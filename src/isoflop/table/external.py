@@ -222,8 +222,8 @@ def _in_fractions(raw: pd.DataFrame, y: str, unit: str | None) -> pd.DataFrame:
     if len(outside):
         at = int(outside[0])
         raise ValueError(
-            f"--y-unit {unit}: {y} is {values[at]:g} in row {raw.index[at]}, outside 0 to {most:g}: leave the row "
-            "out (--where), or say another unit"
+            f"--y-unit {unit}: {y} is {values[at]:g} in row {raw.index[at]}, outside 0 to {most:g}: leave "
+            "the row out (--where), or say another unit"
         )
     return raw.assign(**{y: pd.Series(values / most, raw.index, dtype=object)})
 

@@ -43,6 +43,12 @@ class Quantity:
     counted: bool
 
     @property
+    def name(self) -> str:
+        """Its title in a sentence: test error, or ImageNet error, whose first word is a name."""
+        first = self.title.partition(" ")[0]
+        return self.title if first[1:] != first[1:].lower() else f"{self.title[:1].lower()}{self.title[1:]}"
+
+    @property
     def axis_title(self) -> str:
         """Its title with its unit, as an axis or a column of a table has it."""
         return f"{self.title} ({self.unit})" if self.unit else self.title

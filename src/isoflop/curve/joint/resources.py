@@ -106,6 +106,7 @@ def read_resources(
     mixed: bool = False,
     where: str | None = None,
     by: str | None = None,
+    y_unit: str | None = None,
 ) -> ResourceTable:
     """Return the runs of a sweep's folder, or of a file that external.read_runs can read.
 
@@ -120,6 +121,7 @@ def read_resources(
         mixed: accept runs of several versions of the code.
         where: a condition (selection.where): only rows that meet it are read.
         by: a column whose values, before `where`, are the groups.
+        y_unit: as in external.read_runs.
 
     Raises:
         ValueError: a column is not named or is missing, and as aggregate.aggregate, external.read_runs and
@@ -160,7 +162,15 @@ def read_resources(
         together = ",".join(fitted) if seed is not None else None
         x = column.get("compute", fitted[0])
         runs = external.to_runs(
-            raw, path, x=x, y=y, group=group or together, seed=seed, chance=chance, where=where, by=by
+            *(raw, path),
+            x=x,
+            y=y,
+            group=group or together,
+            seed=seed,
+            chance=chance,
+            where=where,
+            by=by,
+            y_unit=y_unit,
         )
     if not mixed:
         points.refuse_mixed(runs.table, "the resources")

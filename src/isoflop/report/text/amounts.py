@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
 from isoflop.report.text.numerals import UNKNOWN, number, percent
 from isoflop.table.axis import Axis
 from isoflop.table.target import BITS, Quantity
@@ -28,6 +32,14 @@ def bare(value: float | None, quantity: Quantity, digits: int = 3) -> str:
 def of_resource(value: float, axis: Axis, digits: int = 3) -> str:
     """Return `12.3 GFLOPs`, an amount of what is on the axis of x; without a unit, with its name."""
     return f"{number(value, digits)} {axis.unit or axis.name}"
+
+
+def seed_after(row: Mapping[Any, Any]) -> str:
+    """Return `, seed 3` of a run, to stand behind its label; nothing where no seed is known."""
+    seed = row["seed"]
+    if seed is None or (isinstance(seed, float) and math.isnan(seed)):
+        return ""
+    return f", seed {seed:.0f}" if isinstance(seed, float) else f", seed {seed}"
 
 
 def plain(value: float, quantity: Quantity) -> str:

@@ -75,7 +75,7 @@ def check_sentence(checked: CheckReport | None, support: FloorSupport | None, re
     names = finding.names(checked.undertrained_names)
     if support is None:
         return f"Left out as undertrained: {names}, whose training loss is above that of smaller shapes."
-    b, name = support.exponent_without, report.quantity.title.lower()
+    b, name = support.exponent_without, report.quantity.name
     without = "" if b is None else f" Without them b is {number(b.value)} ({interval(b.interval)})."
     return (
         f"Among the points are undertrained shapes ({names}), drawn hollow: their training loss is above "
