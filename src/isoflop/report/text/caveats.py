@@ -94,10 +94,10 @@ def _fit_notes(report: FitReport) -> list[str]:
             None if side is None else quantity.scale * side
             for side in (floor.interval.low, floor.interval.high)
         )
-        unit = "per cent" if quantity.unit == "%" else quantity.unit
+        unit = " per cent" if quantity.unit == "%" else f" {quantity.unit}".rstrip()
         notes.append(
             f"Floor: not identified (fitted {bare(floor.value, quantity)}, {report.percent} interval "
-            f"{interval(Interval(low, high))} {unit}). These data do not tell a curve that ends at a floor "
+            f"{interval(Interval(low, high))}{unit}). These data do not tell a curve that ends at a floor "
             "from one that does not."
         )
     notes.append("Extrapolation: nothing beyond the largest run was measured; there, curves are dashed.")
