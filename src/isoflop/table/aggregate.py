@@ -142,6 +142,8 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "energy_grade": lambda r: r.energy and r.energy.grade,
     "energy_reason": lambda r: r.energy_reason,
     "train_seconds": lambda r: r.time and r.time.train_seconds,
+    "device_seconds": lambda r: pricing.used(r).device_seconds,
+    "own_share": pricing.own_share,
     "examples_per_second": lambda r: r.time and r.time.examples_per_second,
     "achieved_gflops_per_second": lambda r: _giga(r.time.achieved_flops_per_second if r.time else None),
     "mfu": lambda r: r.time and r.time.mfu,

@@ -11,7 +11,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from isoflop.table import categories, columns, derived, formats, grouping, selection, target, totals
+from isoflop.config.costs import Prices
+from isoflop.table import (
+    categories,
+    columns,
+    derived,
+    formats,
+    grouping,
+    pricing,
+    selection,
+    target,
+    totals,
+)
 from isoflop.table.grouping import ChosenColumns
 from isoflop.table.left_out import Excluded
 
@@ -65,6 +76,7 @@ def read_runs(
     counts: float | str | None = None,
     where: str | None = None,
     by: str | None = None,
+    prices: Prices | None = None,
 ) -> ExternalRuns:
     """Read the runs of a CSV, TSV, Parquet or JSON file, or of a W&B export (formats.read_rows).
 
@@ -81,6 +93,7 @@ def read_runs(
         counts: the test examples behind an error, a number or a column.
         where: a condition (selection.where): only rows that meet it are read.
         by: a column whose values, before `where`, are returned as `groups`.
+        prices: adds the columns dollars and grams_co2 (pricing.price_rows).
 
     With `chance` or `counts` y is an error rate and is called test_error in the table, whatever its name in
     the file.
@@ -93,7 +106,16 @@ def read_runs(
     wanted = [name for name in (x, y) if name is not None] or CND
     raw = formats.read_rows(path, wanted)
     return to_runs(
-        raw, path, x=x, y=y, group=group, seed=seed, chance=chance, counts=counts, where=where, by=by
+        *(raw, path),
+        x=x,
+        y=y,
+        group=group,
+        seed=seed,
+        chance=chance,
+        counts=counts,
+        where=where,
+        by=by,
+        prices=prices,
     )
 
 
@@ -109,18 +131,20 @@ def to_runs(
     counts: float | str | None = None,
     where: str | None = None,
     by: str | None = None,
+    prices: Prices | None = None,
 ) -> ExternalRuns:
     """Return the runs of rows that formats.read_rows has read.
 
     Args:
         raw: the rows.
         path: their file, for messages.
-        x, y, group, seed, chance, counts, where, by: as in read_runs, which names the errors too.
+        x, y, group, seed, chance, counts, where, by, prices: as in read_runs, which names the errors too.
     """
     try:
         raw, repeats, warnings = _without_repeats(raw)
         chart = formats.is_chart(raw)
         raw = formats.melt_chart(raw) if chart else raw
+        raw = raw if prices is None else pricing.price_rows(raw, prices)
         file_columns = frozenset(map(str, raw.columns))
         raw, chosen, runs_by = _choose(raw, x, y, group, seed, chart)
         raw, summed, of_totals = _without_totals(raw, runs_by)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from isoflop.curve import points
+from isoflop.curve import graded, points
 from isoflop.curve.joint import data_grid, repeated, rows
 from isoflop.curve.joint.laws import JOINT_LAWS, UNIQUE
 from isoflop.curve.laws import LAWS
@@ -22,7 +22,7 @@ ROLE = {"n": "parameters", "d": "data", "unique": UNIQUE, "width": "width", "dep
 """Option that names a column -> role of the column in a law."""
 DERIVED = "C/(6N)"
 """The column of data where a table has compute and parameters only: 6 FLOPs per parameter and token."""
-JOULES = ("energy_joules", "net_joules", "host_joules")
+JOULES = graded.JOULES | {"host_joules"}
 
 _OF_CND = {"n": "N", "d": "D", "compute": "C", "y": "loss"}
 _OF_SWEEP = {
@@ -147,8 +147,7 @@ def read_resources(
         found.append(size)
     sizes, y = tuple(found), column.pop("y")
     named = (*column.values(), *sizes)
-    if energy := [read for name in named for read in derived.behind(raw, name) if read in JOULES]:
-        raise ValueError(f"{energy[0]} is graded, and its grades are read by --x {energy[0]} only")
+    _refuse_graded(raw, named)
     if swept is not None:
         kept, of_where = selection.where(_with_chance(raw, y, chance), where)
         table, numbers = kept.reset_index(drop=True), tuple(range(1, len(kept) + 1))
@@ -167,6 +166,18 @@ def read_resources(
     notes = (*runs.warnings, *warnings, *categories.differing(runs.table, {by} if by is not None else ()))
     read = ResourceTable(runs.table, column, sizes, runs.y, notes, runs.excluded, runs.groups)
     return _with_data(read, needed)
+
+
+def _refuse_graded(raw: pd.DataFrame, named: tuple[str, ...]) -> None:
+    """Raise ValueError where a column follows from joules, whose grades a law in one resource reads."""
+    for name in named:
+        energy = sorted(derived.behind(raw, name) & JOULES)
+        if energy:
+            raise ValueError(f"{energy[0]} is graded, and its grades are read by --x {energy[0]} only")
+        if graded.of_energy(raw, name).any():
+            raise ValueError(
+                f"{name} is priced by joules, which are graded, and their grades are read by --x {name} only"
+            )
 
 
 def _choose(
