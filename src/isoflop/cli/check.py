@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import exclusion, fit, output, rows
+from isoflop.cli import exclusion, fit, output, prices, rows
 from isoflop.config import ConfigError
 
 EXAMPLES = """examples:
@@ -102,7 +102,9 @@ def _read(options: argparse.Namespace) -> tuple[Any, str, str, tuple[str, ...], 
             if getattr(options, name) is not None:
                 option = name.removeprefix("column_").replace("_", "-")
                 raise ConfigError(f"--{option} is for a table of your own: records hold it already")
-        chosen = rows.of_sweep(options, aggregate.aggregate(options.directory), custom=True)
+        chosen = rows.of_sweep(
+            options, aggregate.aggregate(options.directory, prices.chosen(options)), custom=True
+        )
     else:
         chosen = rows.of_file(options)
     assert chosen.axes is not None

@@ -7,10 +7,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import exclusion, fit_groups, fit_joint, output, rows
+from isoflop.cli import exclusion, fit_groups, fit_joint, output, prices, rows
 from isoflop.config import ConfigError
 
-RECORDED = ("resamples", "seed_of_resamples")
+RECORDED = ("resamples", "seed_of_resamples", "cost")
 """Options of the method that fit.json holds, and that a saved fit may have."""
 
 
@@ -30,7 +30,9 @@ def add(add_verb: output.AddVerb) -> None:
 
 def add_method(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how to fit, which `isoflop report` takes too."""
-    parser.add_argument("--energy-grade", default="C", help="least grade on an axis of joules (C)")
+    parser.add_argument(
+        "--energy-grade", default="C", help="least grade on an axis of joules, or priced by them (C)"
+    )
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples (default 1000)")
     parser.add_argument(
         "--seed-of-resamples", type=int, default=0, metavar="N", help="their seed (default 0)"
@@ -47,6 +49,7 @@ def add_method(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--wild", action="store_true", help="resample signs of residuals, not configurations")
     exclusion.add_option(parser)
+    prices.add_option(parser)
 
 
 def _add_columns(parser: argparse.ArgumentParser) -> None:
@@ -159,7 +162,7 @@ def fit_sweep(options: argparse.Namespace) -> tuple[Any, Any]:
     from isoflop.table import aggregate
 
     method, kept = _method(options)
-    runs = aggregate.aggregate(options.directory)
+    runs = aggregate.aggregate(options.directory, prices.chosen(options))
     chosen = rows.of_sweep(options, runs, custom=_is_custom(options))
     fits = rows.fit(options, method, chosen)
     fits = dataclasses.replace(fits, notes=_notes(options.directory, chosen.checked, fits))

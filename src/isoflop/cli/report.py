@@ -33,9 +33,9 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _write_report(options: argparse.Namespace) -> int:
-    from isoflop.cli.terminal import console, first_screen, optimal_lines
+    from isoflop.cli.terminal import bill_lines, console, first_screen, optimal_lines
     from isoflop.curve.language.answers import language_answers
-    from isoflop.report import page
+    from isoflop.report import bill, page
 
     if options.json:
         output.check_target(options.json)
@@ -44,9 +44,10 @@ def _write_report(options: argparse.Namespace) -> int:
     answers = language_answers(table.rows, directory=options.directory)
     path = page.write_report(options.directory, table, fits, answers)
     if options.json:
-        return output.write_json({"page": str(path), "fit": fits}, options.json)
+        return output.write_json({"page": str(path), "fit": fits, "bill": bill.bill(table)}, options.json)
     if answers is not None and answers.optimal is not None:
         optimal_lines.show(answers.optimal)
     first_screen.show(dataclasses.replace(fits, reports=fits.reports[:1]))
+    bill_lines.show(table)
     console.OUT.print(f"page: {path}", markup=False)
     return output.DONE

@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import exclusion, output
+from isoflop.cli import exclusion, output, prices
 from isoflop.config import ConfigError
 
 
@@ -76,6 +76,7 @@ def read_own(options: argparse.Namespace) -> tuple[Any, Any, tuple[str, ...]]:
         counts=_number_or_column(options.counts),
         where=options.where,
         by=getattr(options, "by", None),
+        prices=prices.chosen(options),
     )
     return own, *canonical.canonical(own, check.named_columns(options))
 

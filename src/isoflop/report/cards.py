@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
+import pandas as pd
+
 from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.language.result import OptimalTraining
 from isoflop.curve.result import FitReport
-from isoflop.report.text import costs, misfit, optimal_training
+from isoflop.report import bill
+from isoflop.report.text import costs, misfit, optimal_training, units
 from isoflop.report.text.amounts import amount, bare
 from isoflop.report.text.numerals import compact, interval, number, plural, seconds
 from isoflop.table import target
@@ -124,6 +127,28 @@ def _of_optimal(optimal: OptimalTraining, support: FloorSupport | None) -> list[
     ]
 
 
+def _used(rows: pd.DataFrame) -> list[Card]:
+    """Return what all runs used and cost; what points of one trunk share is counted once."""
+    cards, compute = [], rows["train_gflops"].dropna()
+    if len(compute):
+        span = f"one run: {units.gflops(compute.min())} to {units.gflops(compute.max())}"
+        cards.append(Card("Training compute", units.gflops(bill.total(rows, "train_gflops")), span))
+    joules, net = rows["energy_joules"].dropna(), rows["net_joules"].dropna()
+    if len(joules):
+        known = len(net) == len(joules)
+        above_idle = f", {units.joules(bill.total(rows, 'net_joules'))} above idle" if known else ""
+        note = f"known for {plural(len(joules), 'run')}{above_idle}"
+        cards.append(Card("Training energy", units.joules(bill.total(rows, "energy_joules")), note))
+    else:
+        cards.append(Card("Training energy", "unknown", "see the reason below"))
+    cards.append(Card("Training time", seconds(bill.total(rows, "train_seconds")), "summed over runs"))
+    for name, title, show in (("dollars", "Price", units.dollars), ("grams_co2", "CO2", units.grams)):
+        if rows[name].notna().any():
+            note = f"known for {plural(int(rows[name].notna().sum()), 'run')}; see the bill"
+            cards.append(Card(title, show(bill.total(rows, name)), note))
+    return cards
+
+
 def cards(
     table: RunTable,
     report: FitReport | None,
@@ -147,18 +172,7 @@ def cards(
         cards.append(Card(f"Least {quantity.title.lower()}", least, note))
     shapes = plural(rows["config_id"].nunique(), "configuration")
     cards.append(Card("Runs", f"{len(rows):,}", f"of {shapes}, {plural(rows['seed'].nunique(), 'seed')}"))
-    compute = rows["train_gflops"].dropna()
-    if len(compute):
-        span = f"one run: {number(compute.min())} to {number(compute.max())}"
-        cards.append(Card("Training compute", f"{number(compute.sum())} GFLOPs", span))
-    joules, net = rows["energy_joules"].dropna(), rows["net_joules"].dropna()
-    if len(joules):
-        above_idle = f", {number(net.sum())} J above idle" if len(net) == len(joules) else ""
-        note = f"known for {plural(len(joules), 'run')}{above_idle}"
-        cards.append(Card("Training energy", f"{number(joules.sum())} J", note))
-    else:
-        cards.append(Card("Training energy", "unknown", "see the reason below"))
-    cards.append(Card("Training time", seconds(float(rows["train_seconds"].sum())), "summed over runs"))
+    cards += _used(rows)
     forecast = _forecast_card(report, support) if report and not optimal else None
     if forecast is not None:
         cards.insert(min(3, len(cards)), forecast)

@@ -14,7 +14,7 @@ from isoflop import __version__, record
 from isoflop.curve.language.answers import language_answers
 from isoflop.curve.language.result import LanguageAnswers, OptimalTraining
 from isoflop.curve.result import FitFile
-from isoflop.report import cards, check_panel, packed
+from isoflop.report import bill, cards, check_panel, packed
 from isoflop.report.check_panel import Validity
 from isoflop.report.content_policy import content_policy
 from isoflop.report.data_grid_panel import DataGridPanel, columns, data_grid_panel
@@ -149,6 +149,8 @@ def render(
         ],
         "warnings": optimal.warnings if optimal else report.warnings if report else (),
         "cards": cards.cards(table, report, valid.support, optimal),
+        "bill": bill.bill(table),
+        "bill_columns": bill.COLUMNS,
         "optimal": optimal,
         "all_runs": optimal_training.all_runs(report) if optimal else "",
         "all_runs_warnings": report.warnings if report and optimal else (),

@@ -35,11 +35,13 @@ class RunTable:
     """The points of a sweep, one a row, least training FLOPs first.
 
     `rows` has the columns of COLUMNS, and two that follow from the folder: `held_out`, and
-    `lr_search_gflops`, what the search for the learning rate of the point's configuration cost.
+    `lr_search_gflops`, what the search for the learning rate of the point's configuration cost. `prices` are
+    those of --cost, by which all of them are priced; None where each run keeps its own.
     """
 
     rows: pd.DataFrame
     dropped: tuple[Dropped, ...]
+    prices: Prices | None = None
 
     @property
     def excluded(self) -> tuple[Excluded, ...]:
@@ -319,7 +321,7 @@ def aggregate(directory: Path, prices: Prices | None = None) -> RunTable:
     rows[held_out.COLUMN] = rows["run_id"].isin(declared).astype(float)
     spent = rate_search.spent_gflops(directory, kept)
     rows[rate_search.COLUMN] = rows["run_id"].map(spent).astype(float)
-    return RunTable(rows, tuple(dropped))
+    return RunTable(rows, tuple(dropped), prices)
 
 
 def write(table: RunTable, directory: Path) -> tuple[Path, Path]:

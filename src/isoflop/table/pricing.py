@@ -113,6 +113,12 @@ def factors_text(applied: Mapping[str, float], pue: float | None) -> str:
     return " ".join(f"{key}={value:g}" for key, value in shown.items())
 
 
+def factors_of(text: str) -> dict[str, float]:
+    """Return the factors that `factors_text` wrote, to six digits."""
+    pairs = (part.partition("=") for part in text.split())
+    return {key: float(value) for key, _, value in pairs}
+
+
 def used(record: Record) -> Used:
     """Return what the training window of a point used."""
     energy, compute, time = record.energy, record.compute, record.time

@@ -10,12 +10,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from isoflop.config.costs import Prices
 from isoflop.curve import graded, points
 from isoflop.curve.joint import data_grid, repeated, rows
 from isoflop.curve.joint.laws import JOINT_LAWS, UNIQUE
 from isoflop.curve.laws import LAWS
 from isoflop.curve.result import Excluded
-from isoflop.table import aggregate, categories, derived, external, formats, grouping, selection, target
+from isoflop.table import (
+    aggregate,
+    categories,
+    derived,
+    external,
+    formats,
+    grouping,
+    pricing,
+    selection,
+    target,
+)
 from isoflop.table.external import CND, COUNTED, SWEEP
 
 ROLE = {"n": "parameters", "d": "data", "unique": UNIQUE, "width": "width", "depth": "depth"}
@@ -106,6 +117,7 @@ def read_resources(
     mixed: bool = False,
     where: str | None = None,
     by: str | None = None,
+    prices: Prices | None = None,
 ) -> ResourceTable:
     """Return the runs of a sweep's folder, or of a file that external.read_runs can read.
 
@@ -120,17 +132,19 @@ def read_resources(
         mixed: accept runs of several versions of the code.
         where: a condition (selection.where): only rows that meet it are read.
         by: a column whose values, before `where`, are the groups.
+        prices: adds the columns dollars and grams_co2.
 
     Raises:
         ValueError: a column is not named or is missing, and as aggregate.aggregate, external.read_runs and
             points.refuse_mixed.
         OSError: the file cannot be opened.
     """
-    swept = aggregate.aggregate(path) if path.is_dir() else None
+    swept = aggregate.aggregate(path, prices) if path.is_dir() else None
     wanted = [name for name in options.values() if name is not None]
     raw = formats.read_rows(path, wanted) if swept is None else swept.rows
     if formats.is_chart(raw):
         raise ValueError(f"{path}: a W&B chart has one resource only: export the table of runs")
+    raw = raw if prices is None or swept is not None else pricing.price_rows(raw, prices)
     column_names = _choose(raw, path, needed, options)
     warnings: tuple[str, ...] = ()
     counts_new = {"n", "d"} <= set(needed) and "unique" not in needed
