@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import dialect, exclusion, fit, output, rows
+from isoflop.cli import dialect, exclusion, fit, output, prices, rows
 
 EXAMPLES = """examples:
   isoflop check results/NAME                        a sweep's folder
@@ -102,7 +102,9 @@ def _read(options: argparse.Namespace) -> tuple[Any, str, str, tuple[str, ...], 
 
     if options.directory.is_dir():
         dialect.refuse_of_folder(options, (*dialect.OWN, *OF_OPTIONS))
-        chosen = rows.of_sweep(options, aggregate.aggregate(options.directory), custom=True)
+        chosen = rows.of_sweep(
+            options, aggregate.aggregate(options.directory, prices.chosen(options)), custom=True
+        )
     else:
         chosen = rows.of_file(options)
     assert chosen.axes is not None

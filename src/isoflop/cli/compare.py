@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import dialect, exclusion, output, rows
+from isoflop.cli import dialect, exclusion, output, prices, rows
 from isoflop.config import ConfigError
 
 EXAMPLES = """examples:
@@ -54,12 +54,13 @@ def _add_method(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--level", type=float, default=95.0, metavar="P", help=level)
     verb.add_argument("--resamples", type=int, default=1000, help="of intervals and tests (default 1000)")
     verb.add_argument("--seed-of-resamples", type=int, default=0, metavar="N", help="their seed (default 0)")
-    verb.add_argument("--energy-grade", default="C", help="least grade on an axis of joules (C)")
+    verb.add_argument("--energy-grade", default="C", help="least grade of joules on an axis (C)")
     verb.add_argument("--chance", type=float, metavar="V", help="the error of guessing, as a fraction")
     verb.add_argument(
         "--mixed", action="store_true", help="compare several code versions, machines or data sets"
     )
     exclusion.add_option(verb)
+    prices.add_option(verb)
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -139,7 +140,7 @@ def _arm(options: argparse.Namespace, name: str, path: Path) -> Any:
     if path.is_dir():
         from isoflop.table import aggregate
 
-        table = aggregate.aggregate(path)
+        table = aggregate.aggregate(path, prices.chosen(options))
         kept, notes = _where(options, table.rows, path)
         return _with(_of_rows(options, name, kept.reset_index(drop=True), table.excluded), notes=notes)
     from isoflop.table import external, formats
@@ -206,6 +207,7 @@ def _of_file(
         counts=_counts(options.counts),
         where=where,
         y_unit=options.y_unit,
+        prices=prices.chosen(options),
     )
     left_out = ()
     if options.exclude is not None:
@@ -232,7 +234,7 @@ def _split(options: argparse.Namespace) -> list[Any]:
 
     (path,) = options.sources
     if path.is_dir():
-        table = aggregate.aggregate(path)
+        table = aggregate.aggregate(path, prices.chosen(options))
         every, excluded = table.rows, list(table.excluded)
     else:
         wanted = [each for each in (options.x, options.y) if each is not None] or external.CND

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import dialect, exclusion, fit_groups, fit_joint, output, rows
+from isoflop.cli import dialect, exclusion, fit_groups, fit_joint, output, prices, rows
 from isoflop.config import ConfigError
 
-RECORDED = ("resamples", "seed_of_resamples")
+RECORDED = ("resamples", "seed_of_resamples", "cost")
 """Options of the method that fit.json holds, and that a saved fit may have."""
 
 
@@ -29,7 +30,9 @@ def add(add_verb: output.AddVerb) -> None:
 
 def add_method(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how to fit, which `isoflop report` takes too."""
-    parser.add_argument("--energy-grade", default="C", help="least grade on an axis of joules (C)")
+    parser.add_argument(
+        "--energy-grade", default="C", help="least grade on an axis of joules, or priced by them (C)"
+    )
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples (default 1000)")
     parser.add_argument(
         "--seed-of-resamples", type=int, default=0, metavar="N", help="their seed (default 0)"
@@ -44,6 +47,7 @@ def add_method(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--wild", action="store_true", help="resample signs of residuals, not configurations")
     exclusion.add_option(parser)
+    prices.add_option(parser)
 
 
 def _add_columns(parser: argparse.ArgumentParser) -> None:
@@ -144,7 +148,7 @@ def fit_sweep(options: argparse.Namespace) -> tuple[Any, Any]:
     from isoflop.table import aggregate
 
     method, kept = _method(options)
-    runs = aggregate.aggregate(options.directory)
+    runs = aggregate.aggregate(options.directory, prices.chosen(options))
     chosen = rows.of_sweep(options, runs, custom=_is_custom(options))
     fits = rows.fit(options, method, chosen)
     fits = dataclasses.replace(fits, notes=_notes(options.directory, chosen.checked, fits))
@@ -179,10 +183,15 @@ def _fit_file(options: argparse.Namespace) -> Any:
     return fit_file(options)[1]
 
 
-def fit_file(options: argparse.Namespace) -> tuple[Any, Any]:
-    """Fit a table of the user's own; return its rows (rows.Rows) and the fits. Nothing is written."""
+def fit_file(options: argparse.Namespace, check: Callable[[Any], None] | None = None) -> tuple[Any, Any]:
+    """Fit a table of the user's own; return its rows (rows.Rows) and the fits. Nothing is written.
+
+    `check` is given the rows before they are fitted, and raises ConfigError where they are of no use.
+    """
     method, kept = _method(options)  # refuse bad options before a long file is read
     own = rows.of_file(options)
+    if check is not None:
+        check(own)
     fits = rows.fit(options, method, own)
     if kept is not None:
         kept.write(Path(options.draws))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 import shlex
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import bill, check, dialect, fit, output, prices
+from isoflop.cli import check, dialect, fit, output, prices, reach_options
 
 EXAMPLES = """examples:
   isoflop report results/NAME                                     a sweep's folder: the page is written there
@@ -31,8 +32,7 @@ def add(add_verb: output.AddVerb) -> None:
     dialect.add_grouping(verb)
     fit.add_method(verb)
     check.add_columns(verb)
-    prices.add_option(verb)
-    bill.add_options(verb)
+    reach_options.add_options(verb)
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -55,7 +55,7 @@ def _of_folder(options: argparse.Namespace) -> int:
     from isoflop.curve.language.answers import language_answers
     from isoflop.report import page
 
-    names = (*dialect.OWN, *check.OF_OPTIONS, *bill.OPTIONS, "x", "y", "out", "cost")
+    names = (*dialect.OWN, *check.OF_OPTIONS, *reach_options.OPTIONS, "x", "y", "out")
     dialect.refuse_of_folder(options, names)
     table, fits = fit.fit_sweep(options)
     fit.save(options.directory, table, fits)
@@ -64,27 +64,40 @@ def _of_folder(options: argparse.Namespace) -> int:
     optimal = answers.optimal if answers is not None else None
     if optimal is not None and not options.json:
         optimal_lines.show(optimal)
-    return _show(options, path, fits)
+    return _show(options, path, fits, table)
 
 
 def _of_file(options: argparse.Namespace) -> int:
     from isoflop.report import folder, page, subject
-    from isoflop.report.bill_panel import bill_panel
+    from isoflop.report.reach_panel import reach_panel
 
     out = options.out or dialect.out_of(options.directory)
     folder.check(out)
-    rate, chosen = bill.rate(options), prices.chosen(options)
-    own, fits = fit.fit_file(options)
-    bill.check_priced(options, fits.reports[0], chosen, rate)
+    rate, chosen = reach_options.rate(options), prices.chosen(options)
+    own, fits = fit.fit_file(
+        _before_prices(options), check=lambda own: reach_options.check_priced(options, own, chosen, rate)
+    )
     fits = dataclasses.replace(fits, source=options.directory.name)
     about = subject.of_table(
-        own.own, own.checked, own.described, seed=options.seed, command=_command(options)
+        *(own.own, own.checked, own.described),
+        seed=options.seed,
+        command=_command(options),
+        prices=chosen,
+        rate=rate,
     )
-    panel = bill_panel(fits.reports[0], chosen, rate, options.target or ())
+    ahead = reach_panel(fits.reports[0], chosen, rate, options.target or ())
     with folder.replaced(out) as made:
         fit.save(made, _run_table(own), fits)
-        page.write(about, fits, made, bill=panel)
-    return _show(options, out / "index.html", fits)
+        page.write(about, fits, made, ahead=ahead)
+    return _show(options, out / "index.html", fits, about.table)
+
+
+def _before_prices(options: argparse.Namespace) -> argparse.Namespace:
+    """Return the options to read a file by: prices are of columns where x is dollars or CO2; else they follow
+    from x too, and the page applies them."""
+    if options.x is not None and re.search(r"\b(dollars|grams_co2)\b", options.x):
+        return options
+    return argparse.Namespace(**{**vars(options), "cost": None})
 
 
 def _run_table(own: Any) -> Any:
@@ -116,12 +129,14 @@ def _parser() -> argparse.ArgumentParser:
     return main.parser()
 
 
-def _show(options: argparse.Namespace, path: Path, fits: Any) -> int:
+def _show(options: argparse.Namespace, path: Path, fits: Any, table: Any) -> int:
     """Print the first screen of a fit and where its page is, or write both as JSON."""
-    from isoflop.cli.terminal import console, first_screen
+    from isoflop.cli.terminal import bill_lines, console, first_screen
+    from isoflop.report import bill
 
     if options.json:
-        return output.write_json({"page": str(path), "fit": fits}, options.json)
+        return output.write_json({"page": str(path), "fit": fits, "bill": bill.bill(table)}, options.json)
     first_screen.show(dataclasses.replace(fits, reports=fits.reports[:1]))
+    bill_lines.show(table)
     console.OUT.print(f"page: {path}", markup=False)
     return output.DONE

@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import dialect, exclusion, output
+from isoflop.cli import dialect, exclusion, output, prices
 from isoflop.config import ConfigError
 
 
@@ -83,6 +83,7 @@ def read_own(options: argparse.Namespace) -> tuple[Any, Any, tuple[str, ...]]:
         where=options.where,
         by=getattr(options, "by", None),
         y_unit=options.y_unit,
+        prices=prices.chosen(options),
     )
     return own, *canonical.canonical(own, check.named_columns(options))
 

@@ -9,7 +9,8 @@ import pandas as pd
 from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.language.result import OptimalTraining
 from isoflop.curve.result import FitReport
-from isoflop.report.text import costs, misfit, optimal_training
+from isoflop.report import bill
+from isoflop.report.text import costs, misfit, optimal_training, units
 from isoflop.report.text.amounts import amount, bare, seed_after
 from isoflop.report.text.numerals import compact, interval, number, plural, seconds
 from isoflop.table import target
@@ -127,29 +128,42 @@ def _of_optimal(optimal: OptimalTraining, support: FloorSupport | None) -> list[
     ]
 
 
-def _spent(rows: pd.DataFrame, resource: Axis | None) -> list[Card]:
-    """Return what the runs took; what a table of the user's own (`resource` is its x) lacks is not said."""
-    cards: list[Card] = []
-    column = "train_gflops" if resource is None else resource.column
+def _compute(rows: pd.DataFrame, resource: Axis | None) -> list[Card]:
+    """Return the training compute of all runs, or the range of another x of a table of the user's own."""
+    column = "train_gflops" if resource is None or resource.of_training else resource.column
     compute = rows[column].dropna()
+    if not len(compute):
+        return []
     if resource is not None and not resource.of_training:
-        unit = resource.unit or resource.short
         span = f"{number(compute.min())} to {number(compute.max())}"
-        cards.append(Card(capital(resource.name), span, f"{unit}, over all runs"))
-    elif len(compute):
-        unit = "GFLOPs" if resource is None else resource.unit
-        span = f"one run: {number(compute.min())} to {number(compute.max())}"
-        cards.append(Card("Training compute", f"{number(compute.sum())} {unit}".strip(), span))
+        unit = resource.unit or resource.short
+        return [Card(capital(resource.name), span, f"{unit}, over all runs")]
+    span = f"one run: {units.gflops(compute.min())} to {units.gflops(compute.max())}"
+    return [Card("Training compute", units.gflops(bill.total(rows, "train_gflops")), span)]
+
+
+def _used(rows: pd.DataFrame, resource: Axis | None) -> list[Card]:
+    """Return what all runs used and cost; what points of one trunk share is counted once.
+
+    What a table of the user's own (`resource` is its x) lacks is not said.
+    """
+    cards = _compute(rows, resource)
     joules, net = rows["energy_joules"].dropna(), rows["net_joules"].dropna()
     if len(joules):
-        above_idle = f", {number(net.sum())} J above idle" if len(net) == len(joules) else ""
-        note = f"known for {plural(len(joules), 'run')}{above_idle}"
-        cards.append(Card("Training energy", f"{number(joules.sum())} J", note))
+        known = len(net) == len(joules)
+        above_idle = f", {units.joules(bill.total(rows, 'net_joules'))} above idle" if known else ""
+        whence = "by --gpu-watts, not metered" if bill.is_by_rate(rows) else "known"
+        note = f"{whence} for {plural(len(joules), 'run')}{above_idle}"
+        cards.append(Card("Training energy", units.joules(bill.total(rows, "energy_joules")), note))
     elif resource is None:
         cards.append(Card("Training energy", "unknown", "see the reason below"))
     if resource is None or rows["train_seconds"].notna().any():
-        time = seconds(float(rows["train_seconds"].sum()))
+        time = seconds(bill.total(rows, "train_seconds"))
         cards.append(Card("Training time", time, "summed over runs"))
+    for name, title, show in (("dollars", "Price", units.dollars), ("grams_co2", "CO2", units.grams)):
+        if rows[name].notna().any():
+            note = f"known for {plural(int(rows[name].notna().sum()), 'run')}; see the bill"
+            cards.append(Card(title, show(bill.total(rows, name)), note))
     return cards
 
 
@@ -183,7 +197,7 @@ def cards(
     seeds = rows["seed"].nunique()
     of_seeds = f", {plural(seeds, 'seed')}" if seeds else ""
     cards.append(Card("Runs", f"{len(rows):,}", f"of {shapes}{of_seeds}"))
-    cards += _spent(rows, resource)
+    cards += _used(rows, resource)
     forecast = _forecast_card(report, support) if report and not optimal else None
     if forecast is not None:
         cards.insert(min(3, len(cards)), forecast)

@@ -15,9 +15,8 @@ from isoflop import __version__, record
 from isoflop.curve.language.answers import language_answers
 from isoflop.curve.language.result import LanguageAnswers, OptimalTraining
 from isoflop.curve.result import FitFile, FitReport
-from isoflop.report import cards, check_panel, packed
+from isoflop.report import bill, cards, check_panel, packed
 from isoflop.report import subject as subjects
-from isoflop.report.bill_panel import BillPanel, bill_panel
 from isoflop.report.check_panel import Validity
 from isoflop.report.content_policy import content_policy
 from isoflop.report.data_grid_panel import DataGridPanel, columns, data_grid_panel
@@ -34,6 +33,7 @@ from isoflop.report.figures import (
 from isoflop.report.figures.canvas import Drawing
 from isoflop.report.language_panel import LanguagePanel, language_panel
 from isoflop.report.profiles_panel import ProfilesPanel, profiles_panel
+from isoflop.report.reach_panel import ReachPanel, reach_panel
 from isoflop.report.subject import Subject
 from isoflop.report.text import law_tables, optimal_training, tables, trust
 from isoflop.report.text.measured import of_all_points
@@ -124,7 +124,7 @@ class Sections:
         data_grid: the panel of error over parameters and data.
         language: the section on language models.
         optimal: compute-optimal training, the headline of a sweep of text that crosses sizes and budgets.
-        bill: what a lower error takes.
+        ahead: what a lower error takes.
     """
 
     valid: Validity
@@ -132,7 +132,7 @@ class Sections:
     data_grid: DataGridPanel | None = None
     language: LanguagePanel | None = None
     optimal: OptimalTraining | None = None
-    bill: BillPanel | None = None
+    ahead: ReachPanel | None = None
 
     @property
     def drawings(self) -> tuple[Drawing, ...]:
@@ -167,7 +167,7 @@ def render(subject: Subject, fits: FitFile, drawings: tuple[Drawing, ...], secti
 def _of_subject(subject: Subject, fits: FitFile, report: FitReport | None) -> dict[str, Any]:
     """Return what the template shows of the rows and where they come from."""
     quantity, left_out = subject.judged_on.quantity, tables.left_out(subject.table, fits)
-    rows, listed = subject.rows, subject.listed
+    rows, listed, priced = subject.rows, subject.listed, bill.bill(subject.table)
     alone = subject.is_own and rows["place_id"].nunique() == len(rows)
     not_fitted = len(left_out.rows) - len(subject.dropped)
     of_records = f"Records that gave no point of the curve: {len(subject.dropped):,}. "
@@ -180,6 +180,8 @@ def _of_subject(subject: Subject, fits: FitFile, report: FitReport | None) -> di
         "quantity": quantity,
         "unit_after": f" ({quantity.unit})" if quantity.unit else "",
         "resource": report.resource if report else axis.of("train_gflops"),
+        "bill": priced,
+        "bill_columns": bill.COLUMNS,
         "counted": subject.counted,
         "origins": subject.origins,
         "configs": None if alone else tables.configs(rows, listed),
@@ -199,7 +201,7 @@ def _of_sections(sections: Sections) -> dict[str, Any]:
         "data_grid_drawing": _figure(data_grid.drawing) if data_grid and data_grid.drawing else None,
         "language": language,
         "language_drawings": [_figure(drawing) for drawing in language.drawings] if language else [],
-        "bill": sections.bill,
+        "ahead": sections.ahead,
     }
 
 
@@ -284,7 +286,7 @@ def write(
     directory: Path,
     *,
     answers: LanguageAnswers | None = None,
-    bill: BillPanel | None = None,
+    ahead: ReachPanel | None = None,
 ) -> Path:
     """Write DIR/figures/*.png and *.svg and DIR/index.html, each atomically; return the page's path.
 
@@ -293,14 +295,15 @@ def write(
         fits: the laws of every pair of axes, as they were fitted.
         directory: where to write; it is made if need be.
         answers: of a sweep of text, where they are known already; else they are fitted here.
-        bill: what a lower error takes (bill_panel.bill_panel); of a table of one's own, by default in FLOPs.
+        ahead: what a lower error takes (reach_panel.reach_panel); of a table of one's own, by default in
+            FLOPs.
 
     Raises:
         OSError: disk full or not writable.
     """
     main = subject.views[0]
     valid = check_panel.validity(subject.checked, subject.files, views.report_of(fits, main))
-    sections = _sections(subject, fits, valid, answers, bill)
+    sections = _sections(subject, fits, valid, answers, ahead)
     shown = subject.shown(fits)
     rows = check_panel.flagged(subject.rows, valid.checked)
     power = power_trace.draw(subject.directory, rows) if subject.directory is not None else None
@@ -320,14 +323,14 @@ def _sections(
     fits: FitFile,
     valid: Validity,
     answers: LanguageAnswers | None,
-    bill: BillPanel | None,
+    ahead: ReachPanel | None,
 ) -> Sections:
     """Return the parts of the page that the subject has; the arguments are those of `write`."""
     rows, judged_on = subject.rows, subject.judged_on
     if not subject.is_own:
         answers = answers or language_answers(rows, directory=subject.directory)
-    elif bill is None:
-        bill = bill_panel(views.report_of(fits, subject.views[0]))
+    elif ahead is None:
+        ahead = reach_panel(views.report_of(fits, subject.views[0]))
     profiles = profiles_panel(rows, judged_on.quantity)
     return Sections(
         valid=valid,
@@ -335,5 +338,5 @@ def _sections(
         data_grid=data_grid_panel(rows, judged_on),
         language=language_panel(answers, rows, fits) if answers else None,
         optimal=answers.optimal if answers else None,
-        bill=bill,
+        ahead=ahead,
     )

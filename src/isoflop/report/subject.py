@@ -13,16 +13,19 @@ import numpy as np
 import pandas as pd
 
 from isoflop import __version__
+from isoflop.config.costs import Prices
 from isoflop.curve.check import sweep_files
 from isoflop.curve.check.sweep_files import SweepFiles
 from isoflop.curve.result import Band, FitFile, FitReport
+from isoflop.report.bill import BY_RATE
 from isoflop.report.figures import views
 from isoflop.report.figures.views import ChartView
+from isoflop.report.reach_panel import Rate
 from isoflop.report.text import tables
 from isoflop.report.text.numerals import plural
 from isoflop.report.text.origins import Origin, origins
 from isoflop.report.text.tables import Listed
-from isoflop.table import aggregate, axis, target
+from isoflop.table import aggregate, axis, pricing, target
 from isoflop.table.aggregate import Dropped, RunTable
 from isoflop.table.axis import Axes
 from isoflop.table.external import ExternalRuns
@@ -56,6 +59,7 @@ class Subject:
         origins: where the numbers come from.
         files: what a sweep keeps beside its records for the checks.
         directory: the folder of a sweep's records; None without any.
+        prices: by which the rows are priced; None without any.
     """
 
     name: str
@@ -73,6 +77,7 @@ class Subject:
     origins: tuple[Origin, ...]
     files: SweepFiles
     directory: Path | None
+    prices: Prices | None
 
     @property
     def is_own(self) -> bool:
@@ -82,7 +87,7 @@ class Subject:
     @property
     def table(self) -> RunTable:
         """The rows with the records that gave none."""
-        return RunTable(self.rows, self.dropped)
+        return RunTable(self.rows, self.dropped, self.prices)
 
     def shown(self, fits: FitFile) -> FitFile:
         """Return the fits with x in the unit that is shown."""
@@ -122,6 +127,7 @@ def of_sweep(directory: Path, table: RunTable) -> Subject:
         origins=origins(rows, directory),
         files=sweep_files.read(directory, rows["run_id"]),
         directory=directory,
+        prices=table.prices,
     )
 
 
@@ -132,6 +138,8 @@ def of_table(
     *,
     seed: str | None = None,
     command: str | None = None,
+    prices: Prices | None = None,
+    rate: Rate | None = None,
 ) -> Subject:
     """Return what the page of a table of one's own is about.
 
@@ -141,6 +149,8 @@ def of_table(
         axes: what x and y are (axis.describe, axis.describe_y).
         seed: the column that repeats a configuration, if one was chosen.
         command: that makes the page, for its provenance.
+        prices: of --cost, by which the rows are priced.
+        rate: of a GPU, which turns FLOPs into time and joules that the table does not hold.
     """
     x = runs.table[runs.x].to_numpy(float)
     known = x[np.isfinite(x) & (x > 0)]
@@ -151,7 +161,7 @@ def of_table(
     judged_on = Target(
         target.TABLE, axes.y, ((runs.x, runs.y),), "examples", target.PARAMETERS, target.VAL_ERROR.column
     )
-    rows = _completed(checked, runs, axes, factor, seeded=seed is not None)
+    rows = _priced(_completed(checked, runs, axes, factor, seeded=seed is not None), prices, rate)
     return Subject(
         name=Path(runs.source).stem,
         lead=f"How {axes.y.name} falls as {axes.x.name} grows: {plural(len(rows), 'run')} of {name}, fitted "
@@ -169,6 +179,7 @@ def of_table(
         origins=_origins(runs, command),
         files=sweep_files.NONE,
         directory=None,
+        prices=prices,
     )
 
 
@@ -200,6 +211,22 @@ def _completed(
     rows["label"] = _labels(rows, runs.table)
     rows["architecture"] = _tint(rows)
     return rows.sort_values([runs.x, "run_id"], ignore_index=True)
+
+
+def _priced(rows: pd.DataFrame, prices: Prices | None, rate: Rate | None) -> pd.DataFrame:
+    """Return the rows with dollars and CO2 by prices, of amounts that they hold or that follow from FLOPs."""
+    if prices is None:
+        return rows
+    flops = rows["train_gflops"] * 1e9
+    seconds = rows["device_seconds"].fillna(rows["train_seconds"])
+    joules = rows["energy_joules"]
+    if rate is not None:
+        seconds = seconds.fillna(flops / rate.flops_per_second)
+        rows = rows.assign(energy_reason=rows["energy_reason"].where(joules.notna(), BY_RATE))
+        joules = joules if rate.watts is None else joules.fillna(seconds * rate.watts)
+    return pricing.price_rows(
+        rows.assign(device_seconds=seconds, energy_joules=joules, own_share=1.0), prices
+    )
 
 
 def _labels(rows: pd.DataFrame, table: pd.DataFrame) -> pd.Series[str]:

@@ -35,11 +35,13 @@ class RunTable:
     """The points of a sweep, one a row, least training FLOPs first.
 
     `rows` has the columns of COLUMNS, and two that follow from the folder: `held_out`, and
-    `lr_search_gflops`, what the search for the learning rate of the point's configuration cost.
+    `lr_search_gflops`, what the search for the learning rate of the point's configuration cost. `prices` are
+    those of --cost, by which all of them are priced; None where each run keeps its own.
     """
 
     rows: pd.DataFrame
     dropped: tuple[Dropped, ...]
+    prices: Prices | None = None
 
     @property
     def excluded(self) -> tuple[Excluded, ...]:
@@ -142,6 +144,8 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "energy_grade": lambda r: r.energy and r.energy.grade,
     "energy_reason": lambda r: r.energy_reason,
     "train_seconds": lambda r: r.time and r.time.train_seconds,
+    "device_seconds": lambda r: pricing.used(r).device_seconds,
+    "own_share": pricing.own_share,
     "examples_per_second": lambda r: r.time and r.time.examples_per_second,
     "achieved_gflops_per_second": lambda r: _giga(r.time.achieved_flops_per_second if r.time else None),
     "mfu": lambda r: r.time and r.time.mfu,
@@ -317,7 +321,7 @@ def aggregate(directory: Path, prices: Prices | None = None) -> RunTable:
     rows[held_out.COLUMN] = rows["run_id"].isin(declared).astype(float)
     spent = rate_search.spent_gflops(directory, kept)
     rows[rate_search.COLUMN] = rows["run_id"].map(spent).astype(float)
-    return RunTable(rows, tuple(dropped))
+    return RunTable(rows, tuple(dropped), prices)
 
 
 def write(table: RunTable, directory: Path) -> tuple[Path, Path]:

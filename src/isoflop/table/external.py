@@ -12,7 +12,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from isoflop.table import axis, categories, columns, derived, formats, grouping, selection, target, totals
+from isoflop.config.costs import Prices
+from isoflop.table import (
+    axis,
+    categories,
+    columns,
+    derived,
+    formats,
+    grouping,
+    pricing,
+    selection,
+    target,
+    totals,
+)
 from isoflop.table.grouping import ChosenColumns
 from isoflop.table.left_out import Excluded
 
@@ -68,6 +80,7 @@ def read_runs(
     where: str | None = None,
     by: str | None = None,
     y_unit: str | None = None,
+    prices: Prices | None = None,
 ) -> ExternalRuns:
     """Read the runs of a CSV, TSV, Parquet or JSON file, or of a W&B export (formats.read_rows).
 
@@ -86,6 +99,7 @@ def read_runs(
         by: a column whose values, before `where`, are returned as `groups`.
         y_unit: of y. `percent` makes fractions of it, once and here, after `where`, which sees the file's
             numbers; `fraction` says that it holds fractions, whatever its name; any other names its unit.
+        prices: adds the columns dollars and grams_co2 (pricing.price_rows).
 
     With `chance` or `counts` y is an error rate and is called test_error in the table, whatever its name in
     the file.
@@ -98,7 +112,7 @@ def read_runs(
     wanted = [name for name in (x, y) if name is not None] or CND
     raw = formats.read_rows(path, wanted)
     chosen = {"group": group, "seed": seed, "where": where, "by": by, "y_unit": y_unit}
-    return to_runs(raw, path, x=x, y=y, chance=chance, counts=counts, **chosen)
+    return to_runs(raw, path, x=x, y=y, chance=chance, counts=counts, prices=prices, **chosen)
 
 
 def to_runs(
@@ -114,18 +128,21 @@ def to_runs(
     where: str | None = None,
     by: str | None = None,
     y_unit: str | None = None,
+    prices: Prices | None = None,
 ) -> ExternalRuns:
     """Return the runs of rows that formats.read_rows has read.
 
     Args:
         raw: the rows.
         path: their file, for messages.
-        x, y, group, seed, chance, counts, where, by, y_unit: as in read_runs, which names the errors too.
+        x, y, group, seed, chance, counts, where, by, y_unit, prices: as in read_runs, which names the errors
+            too.
     """
     try:
         raw, repeats, warnings = _without_repeats(raw)
         chart = formats.is_chart(raw)
         raw = formats.melt_chart(raw) if chart else raw
+        raw = raw if prices is None else pricing.price_rows(raw, prices)
         file_columns = frozenset(map(str, raw.columns))
         raw, chosen, runs_by = _choose(raw, x, y, group, seed, chart)
         raw, summed, of_totals = _without_totals(raw, runs_by)

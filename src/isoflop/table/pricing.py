@@ -5,15 +5,22 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
 
 from isoflop.config.costs import Prices
-from isoflop.record import Record
+from isoflop.record import Record, Timing
+from isoflop.table import columns
 
 JOULES_PER_KWH = 3.6e6
 SECONDS_PER_HOUR = 3600.0
 NO_FACTOR = "no price was chosen: give one by --cost"
 OF_ENERGY = "_per_kwh="
 """Part of `factors_text` that says that a figure follows from joules, and is as good as their grade."""
+OF_FLOPS = "_per_train_gflop="
+"""Part of `factors_text` that says that a figure follows from FLOPs, which no machine changes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,17 +28,17 @@ class Used:
     """What training used, each None where it is unknown, with the reason.
 
     Attributes:
-        device_hours: hours of training, times the devices that trained together.
-        kwh: metered energy, before PUE.
+        device_seconds: seconds of training, times the devices that trained together.
+        energy_joules: metered, before PUE.
         train_gflops: training FLOPs / 1e9.
     """
 
-    device_hours: float | None = None
-    kwh: float | None = None
+    device_seconds: float | None = None
+    energy_joules: float | None = None
     train_gflops: float | None = None
-    device_hours_reason: str | None = "no time is known"
-    kwh_reason: str | None = "no energy is known"
-    train_gflops_reason: str | None = "no FLOPs are known"
+    device_seconds_reason: str | None = None
+    energy_joules_reason: str | None = None
+    train_gflops_reason: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,19 +53,27 @@ class Priced:
     factors: str | None
 
 
-_AMOUNT = {
-    "dollars_per_gpu_hour": "device_hours",
-    "dollars_per_kwh": "kwh",
-    "dollars_per_train_gflop": "train_gflops",
-    "grams_co2_per_kwh": "kwh",
-    "grams_co2_per_train_gflop": "train_gflops",
+@dataclasses.dataclass(frozen=True)
+class Amount:
+    """What a factor multiplies: a field of Used, what a sentence calls it, and how much of it is one unit of
+    the factor, such as 3.6e6 joules of a kWh."""
+
+    name: str
+    called: str
+    unit: float = 1.0
+
+
+_HOURS = Amount("device_seconds", "training time", SECONDS_PER_HOUR)
+_KWH = Amount("energy_joules", "training energy", JOULES_PER_KWH)
+_GFLOPS = Amount("train_gflops", "training compute")
+AMOUNTS = {
+    "dollars_per_gpu_hour": _HOURS,
+    "dollars_per_kwh": _KWH,
+    "dollars_per_train_gflop": _GFLOPS,
+    "grams_co2_per_kwh": _KWH,
+    "grams_co2_per_train_gflop": _GFLOPS,
 }
-"""Key of a factor -> the amount (Used) that it multiplies."""
-_CALLED = {
-    "device_hours": "training time",
-    "kwh": "training energy",
-    "train_gflops": "training compute",
-}
+"""Key of a factor -> the amount that it multiplies."""
 
 
 def dollars(factors: Mapping[str, float], used: Used) -> Priced:
@@ -82,50 +97,61 @@ def _priced(prefix: str, factors: Mapping[str, float], used: Used) -> Priced:
     text = factors_text(applied, factors.get("pue"))
     total = 0.0
     for key, factor in applied.items():
-        name = _AMOUNT[key]
-        amount: float | None = getattr(used, name)
+        of = AMOUNTS[key]
+        amount: float | None = getattr(used, of.name)
         if amount is None or math.isnan(amount):
-            reason = getattr(used, f"{name}_reason") or "no reason was recorded"
-            return Priced(None, f"{_CALLED[name]} unknown: {reason}", text)
-        total += factor * amount * (factors.get("pue", 1.0) if name == "kwh" else 1.0)
+            reason = getattr(used, f"{of.name}_reason") or "no reason was recorded"
+            return Priced(None, f"{of.called} unknown: {reason}", text)
+        total += factor * amount / of.unit * (factors.get("pue", 1.0) if of is _KWH else 1.0)
     return Priced(total, None, text)
 
 
 def factors_text(applied: Mapping[str, float], pue: float | None) -> str:
     """Return the factors of a sum as `dollars_per_kwh=0.0806 pue=1.58`; PUE is named where it multiplies."""
-    of_energy = any(_AMOUNT[key] == "kwh" for key in applied)
+    of_energy = any(AMOUNTS[key] is _KWH for key in applied)
     shown = dict(applied) | ({"pue": pue} if pue is not None and of_energy else {})
     return " ".join(f"{key}={value:g}" for key, value in shown.items())
 
 
+def factors_of(text: str) -> dict[str, float]:
+    """Return the factors that `factors_text` wrote, to six digits."""
+    pairs = (part.partition("=") for part in text.split())
+    return {key: float(value) for key, _, value in pairs}
+
+
 def used(record: Record) -> Used:
     """Return what the training window of a point used."""
-    hours, no_hours = device_hours(record)
-    energy, compute = record.energy, record.compute
+    energy, compute, time = record.energy, record.compute, record.time
     flops = compute.train_flops if compute else None
     return Used(
-        device_hours=hours,
-        kwh=energy.energy_joules / JOULES_PER_KWH if energy else None,
+        device_seconds=time.train_seconds * _devices(time) if time else None,
+        energy_joules=energy.energy_joules if energy else None,
         train_gflops=None if flops is None else flops * 1e-9,
-        device_hours_reason=no_hours,
-        kwh_reason=record.energy_reason,
+        device_seconds_reason=record.time_reason,
+        energy_joules_reason=record.energy_reason,
         train_gflops_reason=compute.train_flops_reason if compute else record.compute_reason,
     )
 
 
-def device_hours(record: Record) -> tuple[float | None, str | None]:
-    """Return hours of training times the devices that trained together, or None and the reason.
+def _devices(time: Timing) -> int:
+    """Return how many devices trained together. A record counts them in the hardware burden, which is devices
+    x peak rate x seconds; where no peak is known, one is taken."""
+    if time.hardware_burden_flops is None or time.peak is None:
+        return 1
+    return round(time.hardware_burden_flops / (time.peak.flops_per_second * time.train_seconds))
 
-    A record counts its devices in the hardware burden: devices x peak rate x seconds. Where no peak is known,
-    one device is taken.
+
+def own_share(record: Record) -> float | None:
+    """Return the share of a point's training that no shorter horizon of its trunk holds: 1 without cooldowns.
+
+    Points of one trunk each hold the part that they share; totals over them count it once by this share.
     """
-    time = record.time
-    if time is None:
-        return None, record.time_reason
-    hours, devices = time.train_seconds / SECONDS_PER_HOUR, 1
-    if time.hardware_burden_flops is not None and time.peak is not None:
-        devices = round(time.hardware_burden_flops / (time.peak.flops_per_second * time.train_seconds))
-    return devices * hours, None
+    spent, compute, energy = record.spent, record.compute, record.energy
+    if spent.flops is not None and compute is not None and compute.train_flops:
+        return spent.flops / compute.train_flops
+    if spent.joules is not None and energy is not None and energy.energy_joules:
+        return spent.joules / energy.energy_joules
+    return None
 
 
 def repriced(record: Record, prices: Prices | None) -> Record:
@@ -134,3 +160,52 @@ def repriced(record: Record, prices: Prices | None) -> Record:
         return record
     source = "; ".join(f"{name}: {text}" for name, text in prices.sources.items())
     return dataclasses.replace(record, cost=dict(prices.factors), cost_source=source, cost_source_reason=None)
+
+
+def price_rows(
+    rows: pd.DataFrame, prices: Prices, named: Mapping[str, str] = MappingProxyType({})
+) -> pd.DataFrame:
+    """Return the rows of any table with dollars, grams_co2 and, of each, NAME_reason and NAME_factors.
+
+    Args:
+        rows: one row a run or a model.
+        prices: the factors.
+        named: field of Used -> the column that holds it, in its unit; for other fields it is the column of
+            that name, and train_seconds where there is no device_seconds.
+
+    Raises:
+        ValueError: the table holds no amount that any of the factors multiplies.
+    """
+    found = {each.name: _column(rows, each.name, named) for each in AMOUNTS.values()}
+    wanted = {key: AMOUNTS[key].name for key in prices.factors if key in AMOUNTS}
+    if all(found[name] is None for name in wanted.values()):
+        missing = ", ".join(f"{name} (for {key})" for key, name in wanted.items())
+        raise ValueError(f"--cost {', '.join(prices.names)}: the table has no column {missing}")
+    amounts = {name: np.full(len(rows), math.nan) for name in found}
+    amounts |= {name: columns.numbers(rows[at]) for name, at in found.items() if at is not None}
+    reasons = {
+        f"{name}_reason": f"no value in {at}" if at else f"no column {name}" for name, at in found.items()
+    }
+    each_row = [
+        Used(**{name: float(values[i]) for name, values in amounts.items()}, **reasons)  # type: ignore[arg-type]
+        for i in range(len(rows))
+    ]
+    return rows.assign(
+        **{
+            f"{name}{suffix}": pd.Series(
+                [getattr(price(prices.factors, used_), field) for used_ in each_row],
+                index=rows.index,
+                dtype=float if field == "value" else object,
+            )
+            for name, price in (("dollars", dollars), ("grams_co2", grams_co2))
+            for suffix, field in (("", "value"), ("_reason", "reason"), ("_factors", "factors"))
+        }
+    )
+
+
+def _column(rows: pd.DataFrame, name: str, named: Mapping[str, str]) -> str | None:
+    """Return the column of an amount, None if the table has none."""
+    for each in (named.get(name, name), *(["train_seconds"] if name == "device_seconds" else [])):
+        if len(matching := columns.matches(each, map(str, rows.columns))) == 1:
+            return matching[0]
+    return None

@@ -16,6 +16,7 @@ from isoflop.curve.result import FitFile, FitReport
 from isoflop.report.figures import curves, style, views
 from isoflop.report.figures.curves import Curves, Line
 from isoflop.report.figures.views import ChartPoints, ChartView
+from isoflop.report.text import units
 from isoflop.report.text.amounts import amount, of_resource, plain, seed_after
 from isoflop.report.text.numerals import number, seconds
 from isoflop.table import target
@@ -46,6 +47,8 @@ def _hover(row: Mapping[Any, Any], judged_on: Target, resource: Axis | None = No
         ("energy_joules", "J", number),
         ("net_joules", "J above idle", number),
         ("train_seconds", "trained", seconds),
+        ("dollars", "cost", units.dollars),
+        ("grams_co2", "CO2", units.grams),
         ("lr", "lr", number),
     ):
         if not np.isnan(row[column]):

@@ -47,6 +47,7 @@ FLAGGED_NAME = "Undertrained"
 _COMPUTE = ("compute", "train_gflops", "training compute", "Training compute (GFLOPs)")
 _JOULES = ("joules", "energy_joules", "training energy", "Training energy (J)")
 _SECONDS = ("seconds", "train_seconds", "training time", "Training time (s)")
+_DOLLARS = ("dollars", "dollars", "training cost", "Training cost (dollars)")
 _BYTES = ("bytes", "examples_seen", "bytes read", "Bytes read in training")
 
 
@@ -62,12 +63,15 @@ VIEWS = (
     _view("loss", TEST_LOSS, _COMPUTE),
 )
 """The views of a sweep on images; the first is that of the verdict."""
+PRICED = _view("error", TEST_ERROR, _DOLLARS)
+"""A further view of runs that have a price."""
 TEXT_VIEWS = tuple(_view("bits", TEST_BITS, x) for x in (_COMPUTE, _BYTES, _JOULES, _SECONDS))
 """The views of a sweep on text."""
 
 
 def of(rows: pd.DataFrame) -> tuple[ChartView, ...]:
-    """Return the views of the rows' domain along which they differ, the main one first.
+    """Return the views of the rows' domain along which they differ, the main one first; against dollars
+    where the runs have a price.
 
     Raises:
         ValueError: as target.of.
@@ -75,6 +79,8 @@ def of(rows: pd.DataFrame) -> tuple[ChartView, ...]:
     judged_on = target.of(rows)
     views = {target.IMAGE: VIEWS, target.TEXT: TEXT_VIEWS}.get(judged_on.domain) or _of_other(judged_on)
     first, *others = views
+    if "dollars" in rows and rows["dollars"].notna().any():
+        others.append(_view(first.key.partition("_")[0], judged_on.quantity, _DOLLARS))
     return first, *(view for view in others if target.varies(rows, view.x))
 
 
@@ -98,7 +104,8 @@ def title(report: FitReport) -> str:
     if report.axes is not None:
         return of_axes(report.axes).title
     others = (view for judged_on in target.OTHERS for view in _of_other(judged_on))
-    known = (view.title for view in (*VIEWS, *TEXT_VIEWS, *others) if (view.x, view.y) == (x, y))
+    priced = (_view("", target.quantity(y), _DOLLARS),)
+    known = (view.title for view in (*VIEWS, *TEXT_VIEWS, *others, *priced) if (view.x, view.y) == (x, y))
     return next(known, f"{y} against {x}")
 
 

@@ -40,6 +40,7 @@ _COMMON = (
     ("train_seconds", "Time (s)", 1.0),
     ("mfu", "MFU (%)", 100.0),
     ("dollars", "Cost (USD)", 1.0),
+    ("grams_co2", "CO2 (g)", 1.0),
     ("lr", "Learning rate", 1.0),
 )
 

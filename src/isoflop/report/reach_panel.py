@@ -1,4 +1,4 @@
-"""The bill on the page: what a lower error takes, in FLOPs, and by chosen factors in kWh, CO2 and money."""
+"""What a lower error takes, on the page: FLOPs, and by chosen factors kWh, CO2 and dollars."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from isoflop.curve import reach
 from isoflop.curve.reach import Reach
 from isoflop.curve.result import FitReport, Interval
 from isoflop.report.figures import style
-from isoflop.report.text import costs, misfit
+from isoflop.report.text import costs, misfit, units
 from isoflop.report.text.numerals import SUPERSCRIPT, UNKNOWN, number
 from isoflop.table import pricing
 from isoflop.table.axis import PREFIXES, Axis
@@ -21,8 +21,6 @@ LAWS = ("power_law_ols", "exponential")
 """The paper's two forms, which fit alike and part beyond the data; the forecast stands beside them."""
 LARGEST_PREFIX = "Y"
 """Beyond it powers of ten are written: few know the prefixes above."""
-MASSES = ((1e6, "t"), (1e3, "kg"), (1.0, "g"))
-"""(grams in one, unit) of masses."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Rate:
 
 
 @dataclasses.dataclass(frozen=True)
-class BillPanel:
+class ReachPanel:
     """Paragraphs, and a table with a row for each target and law."""
 
     paragraphs: tuple[str, ...]
@@ -65,21 +63,21 @@ def reaches(report: FitReport, targets: Sequence[float] = ()) -> tuple[Reach, ..
 
 
 def used(flops: float, rate: Rate | None) -> Used:
-    """Return GPU-hours and kWh of so many FLOPs at a rate, unknown without one."""
+    """Return GPU-seconds and joules of so many FLOPs at a rate, unknown without one."""
     if rate is None:
         return Used(train_gflops=flops * 1e-9)
-    hours = flops / rate.flops_per_second / pricing.SECONDS_PER_HOUR
-    kwh = None if rate.watts is None else hours * rate.watts / 1e3
-    return Used(device_hours=hours, kwh=kwh, train_gflops=flops * 1e-9)
+    seconds = flops / rate.flops_per_second
+    joules = None if rate.watts is None else seconds * rate.watts
+    return Used(device_seconds=seconds, energy_joules=joules, train_gflops=flops * 1e-9)
 
 
-def bill_panel(
+def reach_panel(
     report: FitReport | None,
     prices: Prices | None = None,
     rate: Rate | None = None,
     targets: Sequence[float] = (),
-) -> BillPanel | None:
-    """Return the bill of the main axes; None where x is no compute in a known unit, or nothing was fitted.
+) -> ReachPanel | None:
+    """Return what lower values of y take; None where x is no compute in a known unit, or nothing was fitted.
 
     Args:
         report: the fit, x in any unit.
@@ -91,7 +89,7 @@ def bill_panel(
         return None
     found, axis = reaches(report, targets), report.resource
     shown = [_shown(each, report, prices, rate) for each in found]
-    titles = ("kWh", "CO₂", "Dollars")
+    titles = ("Energy", "CO₂", "Price")
     kept = [i for i in range(len(titles)) if any(row[i] != UNKNOWN for row in shown)]
     rows = tuple(
         (
@@ -104,7 +102,7 @@ def bill_panel(
         for each, row in zip(found, shown, strict=True)
     )
     heads = ("To reach", "By", axis.title.partition(" (")[0], f"{report.percent} interval")
-    return BillPanel(_paragraphs(report, prices, rate), (*heads, *(titles[i] for i in kept)), rows)
+    return ReachPanel(_paragraphs(report, prices, rate), (*heads, *(titles[i] for i in kept)), rows)
 
 
 def _target(value: float, report: FitReport) -> str:
@@ -145,7 +143,7 @@ def _paragraphs(report: FitReport, prices: Prices | None, rate: Rate | None) -> 
 
 
 def _shown(each: Reach, report: FitReport, prices: Prices | None, rate: Rate | None) -> tuple[str, str, str]:
-    """Return (kWh, CO2, dollars) of one line, a dash where nothing was chosen that gives it."""
+    """Return (energy, CO2, dollars) of one line, a dash where nothing was chosen that gives it."""
     axis = report.resource
     if each.log10_x is None or axis.flops is None or axis.a_pass:
         return UNKNOWN, UNKNOWN, UNKNOWN
@@ -154,21 +152,11 @@ def _shown(each: Reach, report: FitReport, prices: Prices | None, rate: Rate | N
         return UNKNOWN, UNKNOWN, UNKNOWN
     took = used(10.0**log10_flops, rate)
     pue = prices.factors.get("pue", 1.0) if prices is not None else 1.0
-    kwh = UNKNOWN if took.kwh is None else number(took.kwh * pue)
+    energy = UNKNOWN if took.energy_joules is None else units.joules(took.energy_joules * pue)
     if prices is None:
-        return kwh, UNKNOWN, UNKNOWN
-    grams, money = pricing.grams_co2(prices.factors, took).value, pricing.dollars(prices.factors, took).value
-    return (
-        kwh,
-        UNKNOWN if grams is None else mass(grams),
-        UNKNOWN if money is None else number(money),
-    )
-
-
-def mass(grams: float) -> str:
-    """Return a mass in the unit that suits it: 12.3 g, 4.5 kg, 6.7 t."""
-    one, unit = next((each for each in MASSES if grams >= each[0]), MASSES[-1])
-    return f"{number(grams / one)} {unit}"
+        return energy, UNKNOWN, UNKNOWN
+    grams, money = (price(prices.factors, took).value for price in (pricing.grams_co2, pricing.dollars))
+    return energy, units.grams(grams), units.dollars(money)
 
 
 def flops_text(log10_x: float | None, axis: Axis) -> str:
