@@ -201,14 +201,14 @@ def _fit_file(options: argparse.Namespace) -> Any:
 
 def _notes(path: Path, table: Any, fits: Any) -> tuple[str, ...]:
     """Return what the checks say where it bears on the laws: an irreducible error of undertrained shapes."""
-    from isoflop.cli.terminal import check_table, optimal_lines
     from isoflop.curve.check import floor, front
     from isoflop.curve.language import law
+    from isoflop.report.text import check_lines, optimal_training
 
     checked = front.check(table)
     supports = [(report, floor.support(table, report, checked)) for report in fits.reports]
     return (
-        *((f"{optimal_lines.ALL_RUNS} (isoflop report)",) if law.is_crossed(table) else ()),
-        *check_table.support_lines([(report, each) for report, each in supports if each is not None]),
-        f"check: {check_table.counts(checked)}: isoflop check {path}",
+        *((f"{optimal_training.ALL_RUNS} (isoflop report)",) if law.is_crossed(table) else ()),
+        *check_lines.support_lines([(report, each) for report, each in supports if each is not None]),
+        f"check: {check_lines.counts(checked)}: isoflop check {path}",
     )
