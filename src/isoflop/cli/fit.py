@@ -162,7 +162,7 @@ def fit_sweep(options: argparse.Namespace) -> tuple[Any, Any]:
     runs = aggregate.aggregate(options.directory)
     chosen = rows.of_sweep(options, runs, custom=_is_custom(options))
     fits = rows.fit(options, method, chosen)
-    fits = dataclasses.replace(fits, notes=_notes(options.directory, chosen.checked, fits))
+    fits = _with_checks(options, fits, chosen)
     if kept is not None:
         kept.write(Path(options.draws))
     return (dataclasses.replace(runs, rows=chosen.table) if options.where else runs), fits
@@ -196,19 +196,10 @@ def _fit_file(options: argparse.Namespace) -> Any:
     fits = rows.fit(options, method, own)
     if kept is not None:
         kept.write(Path(options.draws))
-    return dataclasses.replace(fits, notes=_notes(options.directory, own.checked, fits))
+    return _with_checks(options, fits, own)
 
 
-def _notes(path: Path, table: Any, fits: Any) -> tuple[str, ...]:
-    """Return what the checks say where it bears on the laws: an irreducible error of undertrained shapes."""
-    from isoflop.curve.check import floor, front
-    from isoflop.curve.language import law
-    from isoflop.report.text import check_lines, optimal_training
+def _with_checks(options: argparse.Namespace, fits: Any, chosen: Any) -> Any:
+    from isoflop.api import rows
 
-    checked = front.check(table)
-    supports = [(report, floor.support(table, report, checked)) for report in fits.reports]
-    return (
-        *((f"{optimal_training.ALL_RUNS} (isoflop report)",) if law.is_crossed(table) else ()),
-        *check_lines.support_lines([(report, each) for report, each in supports if each is not None]),
-        f"check: {check_lines.counts(checked)}: isoflop check {path}",
-    )
+    return rows.with_checks(fits, chosen.checked, f"isoflop check {options.directory}")

@@ -12,6 +12,9 @@ from isoflop.curve.result import FitReport
 from isoflop.report.text.fit_lines import estimate
 from isoflop.report.text.numerals import plural
 
+PASSED, UNCHECKED = "passed", "not checked"
+"""Outcomes of checks that found nothing, and of checks that could not be made."""
+
 
 def heading(report: CheckReport) -> str:
     """Return how many runs were checked and what was found."""
@@ -36,10 +39,10 @@ def rows(report: CheckReport) -> Iterator[tuple[str, str]]:
         yield "", f"-> {found.what_to_do}{_runs(found)}"
     for outcome in report.outcomes:
         if outcome.passed is not None:
-            yield "passed", f"{TITLES[outcome.check]}: {outcome.passed}"
+            yield PASSED, f"{TITLES[outcome.check]}: {outcome.passed}"
     for outcome in report.outcomes:
         if outcome.not_checked is not None:
-            yield "not checked", f"{TITLES[outcome.check]}: {outcome.not_checked}"
+            yield UNCHECKED, f"{TITLES[outcome.check]}: {outcome.not_checked}"
 
 
 def _runs(found: Finding) -> str:

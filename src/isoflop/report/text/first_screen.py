@@ -34,8 +34,14 @@ class FirstScreen:
     last: tuple[str, ...]
 
 
-def first_screen(fits: FitFile, width: int) -> FirstScreen:
-    """Return what is said first of a fit, long lines folded at `width` letters."""
+def first_screen(fits: FitFile, width: int, *, why: str = "--full: why") -> FirstScreen:
+    """Return what is said first of a fit.
+
+    Args:
+        fits: the fit.
+        width: letters at which long lines are folded.
+        why: where it is said why axes could not be fitted.
+    """
     report = fits.reports[0]
     excluded = dict.fromkeys((*(each for one in fits.reports for each in one.excluded), *fits.dropped))
     rejections = [part for line in misfit.rejections(report) for part in notes.wrapped(f"* {line}", width)]
@@ -49,7 +55,7 @@ def first_screen(fits: FitFile, width: int) -> FirstScreen:
             *_others(fits.reports[1:]),
             *([] if report.held_out is None else [_held_out(report.held_out)]),
             *_left_out(list(excluded)),
-            *(f"not fitted: {each.run_id} (--full: why)" for each in fits.unfitted),
+            *(f"not fitted: {each.run_id} ({why})" for each in fits.unfitted),
         ),
         notes=(*notes.of_file(fits), *([Note(" ".join(checks))] if checks else [])),
         last=last,
