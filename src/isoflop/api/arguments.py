@@ -11,17 +11,8 @@ from isoflop.config import ConfigError
 LEAST_RESAMPLES = 100
 _VALUES = (
     *("x", "y", "group", "seed", "counts", "chance", "where", "by", "baseline", "laws", "fix", "quantile"),
-    *(
-        "hold-out",
-        "exclude",
-        "energy-grade",
-        "level",
-        "resamples",
-        "seed-of-resamples",
-        "config-dir",
-        "retry",
-    ),
-    *("train-loss", "width", "depth", "n", "d", "train-n", "lr"),
+    *("hold-out", "exclude", "energy-grade", "level", "resamples", "seed-of-resamples", "config-dir"),
+    *("retry", "train-loss", "width", "depth", "n", "d", "train-n", "lr"),
 )
 _FLAGS = ("mixed", "frontier", "wild", "again")
 _OPTION = re.compile(rf"(?<![\w-])--({'|'.join((*_VALUES, *_FLAGS))})(?![\w-])")

@@ -51,7 +51,7 @@ class Check:
 
     @property
     def checks(self) -> pd.DataFrame:
-        """Every check: check, outcome (found, passed or not checked), sentence (what was seen or is needed)."""
+        """Every check: check, outcome (found, passed, not checked), sentence (what was seen or is needed)."""
         made = [
             (front.TITLES[each.check], check_lines.PASSED, each.passed)
             if each.passed is not None

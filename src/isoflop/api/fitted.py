@@ -96,7 +96,7 @@ class Fit:
 
     @property
     def runs(self) -> pd.DataFrame:
-        """The runs that are fitted: run_id, config_id (what is resampled together), and the columns x and y."""
+        """The runs that are fitted: run_id, config_id (what is resampled together), x, y by their names."""
         out = {each.run_id for each in self.report.excluded}
         if self.report.held_out is not None:
             out |= {each.run_id for each in self.report.held_out.rows}

@@ -82,13 +82,16 @@ def load(source: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def origin_of(frame: pd.DataFrame) -> Origin:
-    """Return where a data frame is from, as `load` noted it; else it is the user's own."""
+    """Return where a data frame is from, as `load` noted it; else it is the user's own.
+
+    So is what is left of a sweep's table without the columns that make it one.
+    """
     noted = frame.attrs.get(ATTRIBUTE)
     if not isinstance(noted, dict):
         return Origin(UNNAMED, False)
-    dropped = tuple(Dropped(*each) for each in noted["dropped"])
-    folder = noted["folder"] and set(map(str, frame.columns)) >= external.SWEEP
-    return Origin(noted["source"], folder, dropped)
+    if noted["folder"] and not set(map(str, frame.columns)) >= external.SWEEP:
+        return Origin(UNNAMED, False)
+    return Origin(noted["source"], noted["folder"], tuple(Dropped(*each) for each in noted["dropped"]))
 
 
 def rows_of(runs: Runs, choice: Choice, *, custom: bool) -> tuple[Rows, Origin]:

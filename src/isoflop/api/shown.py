@@ -11,17 +11,19 @@ from isoflop.curve.check.front import CheckReport
 from isoflop.curve.compare.result import Comparison
 from isoflop.curve.result import FitFile
 from isoflop.report.text import check_lines, compare_lines, notes
-from isoflop.report.text.first_screen import FirstScreen, first_screen
+from isoflop.report.text.first_screen import first_screen
 from isoflop.report.text.numerals import plural
 
 WIDTH = 88
 """Letters a line of a text."""
+UNCUT = 10_000
+"""Letters a line of HTML, which the notebook breaks where it must."""
 CELL = 'style="text-align:left; vertical-align:top"'
 
 
 def fit_text(fits: FitFile) -> str:
     """Return what the first screen of `isoflop fit` says."""
-    said = _of_fit(fits)
+    said = first_screen(fits, WIDTH, why=".notes")
     noted = notes.lines_of(said.notes, WIDTH, more=".notes")
     lines = (*said.curve, *_aligned(said.laws), *said.result, *noted, *said.last)
     return in_python("\n".join(lines))
@@ -29,7 +31,7 @@ def fit_text(fits: FitFile) -> str:
 
 def fit_html(fits: FitFile) -> str:
     """Return the same as HTML, with all notes folded away."""
-    said = _of_fit(fits)
+    said = first_screen(fits, UNCUT, why=".notes")
     texts = [note.shown for note in notes.ranked(said.notes)]
     header, *laws = said.laws
     curve, *rest = said.curve
@@ -89,10 +91,6 @@ def comparison_html(comparison: Comparison) -> str:
     warned = [*comparison.warnings, *(each for of in comparison.contrasts for each in of.warnings)]
     parts += [_paragraph(_not_compared(comparison)), _folded("note", list(dict.fromkeys(warned)))]
     return f"<div>{in_python(''.join(parts))}</div>"
-
-
-def _of_fit(fits: FitFile) -> FirstScreen:
-    return first_screen(fits, WIDTH, why=".notes")
 
 
 def _findings(report: CheckReport) -> list[tuple[str, str]]:
