@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from isoflop.cli import flops, main, output, run, sweep
+from isoflop.api import sweeping
+from isoflop.cli import flops, main, output, run
 
 TINY = ("model.width=8", "model.depth=1", "schedule.epochs=1", "launch.threads=1")
 
@@ -84,7 +85,7 @@ def test_only_a_verb_that_keeps_something_says_how_to_go_on(
     def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    for module in (flops, run, sweep):
+    for module in (flops, run, sweeping):
         monkeypatch.setattr(module, "compose_config", interrupt)
     assert main.main(command) == output.INTERRUPTED
     assert (

@@ -95,21 +95,6 @@ def _warn(old: str, new: str) -> None:
     )
 
 
-def described(options: argparse.Namespace, x: str, y: str) -> Any:
-    """Return what x and y of a table of one's own are (axis.Axes), by the options and their names.
-
-    Args:
-        options: of the command.
-        x, y: columns of the table that was read.
-    """
-    from isoflop.table import axis
-
-    x_unit, x_label, label = (getattr(options, name, None) for name in ("x_unit", "x_label", "y_label"))
-    if label is None and options.y is not None and options.y != y:  # counted errors are called test_error
-        label = axis.capital(axis.readable(options.y))
-    return axis.Axes(axis.describe(x, x_unit, x_label), axis.describe_y(y, options.y_unit, label))
-
-
 def out_of(path: Path) -> Path:
     """Return the folder that a report of a file is written to by default: its stem in the working folder."""
     stem = path.name.removesuffix(".gz")

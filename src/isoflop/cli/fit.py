@@ -151,7 +151,7 @@ def fit_sweep(options: argparse.Namespace) -> tuple[Any, Any]:
     runs = aggregate.aggregate(options.directory, prices.chosen(options))
     chosen = rows.of_sweep(options, runs, custom=_is_custom(options))
     fits = rows.fit(options, method, chosen)
-    fits = dataclasses.replace(fits, notes=_notes(options.directory, chosen.checked, fits))
+    fits = _with_checks(options, fits, chosen)
     if kept is not None:
         kept.write(Path(options.draws))
     return (dataclasses.replace(runs, rows=chosen.table) if options.where else runs), fits
@@ -195,19 +195,10 @@ def fit_file(options: argparse.Namespace, check: Callable[[Any], None] | None = 
     fits = rows.fit(options, method, own)
     if kept is not None:
         kept.write(Path(options.draws))
-    return own, dataclasses.replace(fits, notes=_notes(options.directory, own.checked, fits))
+    return own, _with_checks(options, fits, own)
 
 
-def _notes(path: Path, table: Any, fits: Any) -> tuple[str, ...]:
-    """Return what the checks say where it bears on the laws: an irreducible error of undertrained shapes."""
-    from isoflop.cli.terminal import check_table, optimal_lines
-    from isoflop.curve.check import floor, front
-    from isoflop.curve.language import law
+def _with_checks(options: argparse.Namespace, fits: Any, chosen: Any) -> Any:
+    from isoflop.api import rows
 
-    checked = front.check(table)
-    supports = [(report, floor.support(table, report, checked)) for report in fits.reports]
-    return (
-        *((f"{optimal_lines.ALL_RUNS} (isoflop report)",) if law.is_crossed(table) else ()),
-        *check_table.support_lines([(report, each) for report, each in supports if each is not None]),
-        f"check: {check_table.counts(checked)}: isoflop check {path}",
-    )
+    return rows.with_checks(fits, chosen.checked, f"isoflop check {options.directory}")

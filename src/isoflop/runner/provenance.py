@@ -6,6 +6,7 @@ Torch-free, so that the supervisor of a sweep can write what happened to a proce
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import dataclasses
 import datetime
 import functools
@@ -15,6 +16,7 @@ import platform
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -85,9 +87,29 @@ def versions() -> dict[str, str]:
     return installed
 
 
+_named: contextvars.ContextVar[str | None] = contextvars.ContextVar("command", default=None)
+NOTEBOOK = "ipykernel_launcher.py"
+"""Program of a notebook's kernel; its arguments are folders of this machine and say nothing of the run."""
+
+
 def command() -> str:
-    """Return the command line of this process, without the program's folder and without secrets."""
-    return redact.shell_line([Path(sys.argv[0]).name, *sys.argv[1:]])
+    """Return the command line of this process, without the program's folder and without secrets.
+
+    Inside `commanded_by` it is the command named there, and in a notebook `notebook`.
+    """
+    program = Path(sys.argv[0]).name
+    own = "notebook" if program == NOTEBOOK else redact.shell_line([program, *sys.argv[1:]])
+    return _named.get() or own
+
+
+@contextlib.contextmanager
+def commanded_by(words: Sequence[str]) -> Iterator[None]:
+    """Name the command line that does the same as what a caller from Python asked for."""
+    token = _named.set(redact.shell_line(words))
+    try:
+        yield
+    finally:
+        _named.reset(token)
 
 
 def now() -> str:

@@ -10,7 +10,9 @@ import dataclasses
 import multiprocessing
 import os
 import pickle
-from collections.abc import Callable
+import sys
+import types
+from collections.abc import Callable, Iterator
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -97,8 +99,24 @@ def start_child(
         forkserver.ensure_running()
     # Not held: this waits until the fork server has imported torch, for seconds, and the child's mask is that
     # of the fork server.
-    process.start()
+    with _main_module_left_out():
+        process.start()
     return process
+
+
+@contextlib.contextmanager
+def _main_module_left_out() -> Iterator[None]:
+    """Let no child that is started inside import the main module of this process.
+
+    multiprocessing would execute it in each child, which needs nothing of it: a user's script that calls
+    run_sweep without `if __name__ == "__main__"` would start the sweep again in every one of them.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def wait_for_fork_server() -> None:

@@ -62,6 +62,32 @@ def read_rows(path: Path, wanted: Collection[str] = ()) -> pd.DataFrame:
     return _framed([_flat(row) for row in rows])
 
 
+def of_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a data frame as read_rows returns those of a file. A named index becomes columns.
+
+    Raises:
+        ValueError: no rows, or two columns of one name.
+    """
+    if any(name is not None for name in frame.index.names):
+        frame = frame.reset_index()
+    names = [str(name) for name in frame.columns]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"two columns are called {twice[0]}: rename one")
+    if frame.empty:
+        raise ValueError("no rows")
+    return _framed(_python_rows(frame.set_axis(names, axis=1)))
+
+
+def _python_rows(table: pd.DataFrame) -> RawRows:
+    """Return the rows of a table with Python's own values in place of numpy's, nested ones flattened."""
+    return [
+        _flat(
+            {str(name): value.tolist() if hasattr(value, "tolist") else value for name, value in row.items()}
+        )
+        for row in table.to_dict("records")
+    ]
+
+
 def is_chart(table: pd.DataFrame) -> bool:
     """Return whether the columns are those of a W&B chart: its x, then `RUN - METRIC` for each run."""
     return len(table.columns) > 1 and all(" - " in name for name in map(str, table.columns[1:]))
@@ -205,10 +231,7 @@ def _parquet(path: Path) -> RawRows:
         raise ValueError(f"{path}: damaged Parquet: {error}") from error
     if any(name is not None for name in table.index.names):
         table = table.reset_index()
-    return [
-        {str(name): value.tolist() if hasattr(value, "tolist") else value for name, value in row.items()}
-        for row in table.to_dict("records")
-    ]
+    return _python_rows(table)
 
 
 _TEXT: dict[str, Callable[[Path, str, Collection[str]], RawRows]] = {

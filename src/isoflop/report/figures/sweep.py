@@ -23,7 +23,7 @@ from isoflop.table.target import Quantity
 DASHES = (0, (4, 2.5))
 
 
-def _curve(axes: Axes, line: Line, fit_curves: Curves, scale: float) -> list[Any]:
+def curve(axes: Axes, line: Line, fit_curves: Curves, scale: float) -> list[Any]:
     """Draw one curve, with its bands if it is the main one; return its legend handles."""
     x, y = np.asarray(line.band.x), scale * np.asarray(line.band.y)
     inside = x <= fit_curves.x_max * (1 + 1e-9)
@@ -70,7 +70,7 @@ def _held_out(axes: Axes, report: FitReport, scale: float) -> list[Any]:
     return [drawn]
 
 
-def _regions(axes: Axes, fit_curves: Curves) -> None:
+def regions(axes: Axes, fit_curves: Curves) -> None:
     """Shade what lies beyond the largest run and say how far forecasts were tested."""
     for zone in fit_curves.zones:
         axes.axvspan(zone.low, zone.high, color=style.EXTRAPOLATED if zone.tested else style.UNTESTED, lw=0)
@@ -120,11 +120,11 @@ def chart(points: ChartPoints, report: FitReport | None) -> Figure:
     fit_curves = curves.curves(report)
     if report is not None and fit_curves is not None:
         handles = [
-            h for line in fit_curves.lines if line.shown for h in _curve(axes, line, fit_curves, view.scale)
+            h for line in fit_curves.lines if line.shown for h in curve(axes, line, fit_curves, view.scale)
         ]
         handles += _frontier(axes, report, points) + _held_out(axes, report, view.scale)
         blocks = [(None, handles), *blocks]
-        _regions(axes, fit_curves)
+        regions(axes, fit_curves)
         xs.append(np.array([fit_curves.end]))
         ys.append(curves.visible(fit_curves, ys[0]))
     x_low, x_high = canvas.limits(np.concatenate(xs), 0.03)
