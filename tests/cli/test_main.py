@@ -41,7 +41,7 @@ TINY = ("model.width=8", "model.depth=1", "schedule.epochs=1", "launch.threads=1
         (["sweep", "sweep=digist"], "Available options in 'sweep'"),
         (["aggregate", "nowhere"], "no records folder"),
         (["fit", "nowhere"], "nowhere: no such file or folder"),
-        (["report", "nowhere"], "no records folder"),
+        (["report", "nowhere"], "nowhere: no such file or folder"),
         (["fit", "nowhere", "--resamples", "3"], "at least 100"),
         (["fit", "nowhere", "model.width=3"], "does not take model.width=3"),
         (["flops", "resnet", "--input", "3,x,3"], "channels,height,width"),
