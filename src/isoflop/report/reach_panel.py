@@ -129,8 +129,8 @@ def _paragraphs(report: FitReport, prices: Prices | None, rate: Rate | None) -> 
     what = "a pass of the trained model, not its training" if axis.a_pass else axis.name
     text = [
         f"What the curves say it takes, in FLOPs of {what}. The paper's two forms part beyond the data: an "
-        "amount is no better known than its form, and beyond the tested range all of it is extrapolation. The "
-        "intervals of the two forms join the ends of slope and height."
+        "amount is no better known than its form, and beyond the tested range all of it is extrapolation. "
+        "The intervals of the two forms join the ends of slope and height."
     ]
     if rate is not None:
         watts = "" if rate.watts is None else f" and {number(rate.watts)} W"
