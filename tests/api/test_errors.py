@@ -12,6 +12,7 @@ import pytest
 import isoflop
 from isoflop.api.arguments import in_python
 
+NO_RUNS: Any = [1, 2]
 XY: dict[str, Any] = {"x": "flops", "y": "error"}
 Bad = Callable[[pd.DataFrame], object]
 
@@ -36,9 +37,9 @@ CASES: list[tuple[Bad, str]] = [
     (lambda t: isoflop.fit(t.iloc[:2], **XY), "at least 3"),
     (lambda t: isoflop.fit(t.set_axis(["a", "a", "flops", "seed", "error"], axis=1), **XY), "two columns"),
     (
-        lambda t: isoflop.fit([1, 2]),
+        lambda t: isoflop.fit(NO_RUNS),
         "give a pandas DataFrame, or the path of a folder or file: this is a list",
-    ),  # type: ignore[arg-type]
+    ),
     (lambda t: isoflop.fit("nowhere.csv"), "nowhere.csv: no such file or folder"),
     (lambda t: isoflop.load("nowhere"), "nowhere: no such file or folder"),
     (lambda t: isoflop.load(Path(__file__).parent), "no records folder here: give the folder of a sweep"),
@@ -56,9 +57,9 @@ CASES: list[tuple[Bad, str]] = [
     (lambda t: isoflop.compare(t, by="flops", **XY), "the column has 9 values"),
     (lambda t: isoflop.compare(t, by="recipe", baseline="x", **XY), "baseline= x: recipe is one of new, old"),
     (
-        lambda t: isoflop.compare({"a": t, "b": 3}, **XY),
-        "b: give a pandas DataFrame or a path: this is a int",
-    ),  # type: ignore[dict-item]
+        lambda t: isoflop.compare({"a": t, "b": NO_RUNS}, **XY),
+        "b: give a pandas DataFrame or a path: this is a list",
+    ),
     (lambda t: isoflop.compare({"a": t, "b": t}, **XY, law="m4"), "law is m4: curves are compared by"),
     (lambda t: isoflop.write_report("nowhere"), "nowhere: no such folder: give that of a sweep"),
     (lambda t: isoflop.run_config("model.widht=4"), "unknown key model.widht: did you mean model.width?"),
@@ -101,3 +102,4 @@ def test_options_are_named_as_arguments() -> None:
         in_python("see --isoflop and --law, a --groups b, x--y")
         == "see --isoflop and --law, a --groups b, x--y"
     )
+    assert in_python("--by or --where fits them apart") == "where=, or groupby in pandas, fits them apart"

@@ -91,7 +91,7 @@ def percent(share: float | None) -> str:
 
 
 def line(text: str) -> None:
-    """Write a line to standard output, which a notebook shows below the cell."""
+    """Write a line to standard output, which a notebook shows below its code."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 

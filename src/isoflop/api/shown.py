@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import textwrap
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -18,13 +19,14 @@ WIDTH = 88
 """Letters a line of a text."""
 UNCUT = 10_000
 """Letters a line of HTML, which the notebook breaks where it must."""
-CELL = 'style="text-align:left; vertical-align:top"'
+ALIGNED = 'style="text-align:left; vertical-align:top"'
 
 
 def fit_text(fits: FitFile) -> str:
     """Return what the first screen of `isoflop fit` says."""
     said = first_screen(fits, WIDTH, why=".notes")
-    noted = notes.lines_of(said.notes, WIDTH, more=".notes")
+    told = [dataclasses.replace(note, text=in_python(note.text)) for note in said.notes]
+    noted = notes.lines_of(told, WIDTH, more=".notes")
     lines = (*said.curve, *_aligned(said.laws), *said.result, *noted, *said.last)
     return in_python("\n".join(lines))
 
@@ -116,16 +118,16 @@ def _not_compared(comparison: Comparison) -> list[str]:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the rows of a table as lines, each column as wide as its widest cell."""
+    """Return the rows of a table as lines, each column as wide as its longest text."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
 
 
 def _table(rows: Iterable[Sequence[str]], header: Sequence[str] = ()) -> str:
-    made = ["".join(f"<th {CELL}>{escape(cell)}</th>" for cell in header)] if header else []
-    made += ["".join(f"<td {CELL}>{escape(cell)}</td>" for cell in row) for row in rows]
+    made = ["".join(f"<th {ALIGNED}>{escape(text)}</th>" for text in header)] if header else []
+    made += ["".join(f"<td {ALIGNED}>{escape(text)}</td>" for text in row) for row in rows]
     return f"<table>{''.join(f'<tr>{row}</tr>' for row in made)}</table>" if made else ""
 
 
