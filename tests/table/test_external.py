@@ -426,7 +426,7 @@ def test_the_shared_table_with_thousands_says_what_to_write():
     if not path.is_file():
         pytest.skip("no thousands.csv in ../shared/cases")
     with pytest.raises(ValueError, match=r"flops is '1,000,000', not a number: .*, 1000000$"):
-        external.read_runs(path, **{"x": "flops", "y": "loss"})
+        external.read_runs(path, x="flops", y="loss")
 
 
 @pytest.mark.parametrize("name", ["error", "test/error", "top1_err", "testError", "val_error_rate"])
