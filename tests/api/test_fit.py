@@ -126,7 +126,7 @@ def test_html_is_escaped_and_whole(own: pd.DataFrame) -> None:
     renamed = own.rename(columns={"error": "<b>error"})
     html = isoflop.fit(renamed, x="flops", y="<b>error", seed="seed", **FEW)._repr_html_()
     assert "<b>" not in html
-    assert "&lt;b&gt;error against flops" in html
+    assert "&lt;b&gt;error against compute" in html
     for tag in ("div", "table", "tr", "td", "details", "ul", "li", "p", "strong"):
         assert html.count(f"<{tag}>") + html.count(f"<{tag} ") == html.count(f"</{tag}>")
 
