@@ -49,6 +49,7 @@ def of_sweep(options: argparse.Namespace, runs: Any, *, custom: bool) -> Rows:
         table, x = derived.resolve(table, options.x or "train_gflops", "x")
         table, y = derived.resolve(table, options.y or judged_on.y, "y")
         axes = (x, y)
+        notes = (*notes, *_of_prices(table, axes, runs.prices))
     stored = held_out.stored_prediction(options.directory)
     return Rows(table, table, axes, stored, notes, (), runs.excluded, groups)
 
@@ -56,8 +57,16 @@ def of_sweep(options: argparse.Namespace, runs: Any, *, custom: bool) -> Rows:
 def of_file(options: argparse.Namespace) -> Rows:
     """Return the rows of a table of the user's own."""
     own, checked, unused = read_own(options)
-    notes = (*own.warnings, *unused)
-    return Rows(own.table, checked, (own.x, own.y), None, notes, own.excluded, (), own.groups)
+    axes = (own.x, own.y)
+    notes = (*own.warnings, *unused, *_of_prices(own.table, axes, prices.chosen(options)))
+    return Rows(own.table, checked, axes, None, notes, own.excluded, (), own.groups)
+
+
+def _of_prices(table: Any, axes: tuple[str, str], chosen: Any) -> tuple[str, ...]:
+    """Return how dollars or CO2 on an axis were formed, where --cost was given."""
+    from isoflop.table import derived, pricing
+
+    return pricing.rules(chosen, derived.behind(table, axes[0]) | derived.behind(table, axes[1]))
 
 
 def read_own(options: argparse.Namespace) -> tuple[Any, Any, tuple[str, ...]]:
