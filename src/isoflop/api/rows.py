@@ -18,7 +18,18 @@ from isoflop.curve.forecast import holdout
 from isoflop.curve.language import law
 from isoflop.curve.result import Excluded, FitFile
 from isoflop.report.text import check_lines, optimal_training
-from isoflop.table import axis, canonical, derived, external, formats, grouping, held_out, selection, target
+from isoflop.table import (
+    axis,
+    canonical,
+    derived,
+    external,
+    formats,
+    grouping,
+    held_out,
+    pricing,
+    selection,
+    target,
+)
 from isoflop.table.aggregate import RunTable
 from isoflop.table.axis import Axes
 from isoflop.table.external import ExternalRuns
@@ -112,6 +123,7 @@ def of_sweep(runs: RunTable, directory: Path, choice: Choice, *, custom: bool) -
         table, x = derived.resolve(table, choice.x or "train_gflops", "x")
         table, y = derived.resolve(table, choice.y or judged_on.y, "y")
         axes = (x, y)
+        notes = (*notes, *_of_prices(table, axes, runs.prices))
     stored = held_out.stored_prediction(directory)
     return Rows(table, table, axes, stored, notes, (), runs.excluded, groups)
 
@@ -119,9 +131,14 @@ def of_sweep(runs: RunTable, directory: Path, choice: Choice, *, custom: bool) -
 def of_own(own: ExternalRuns, choice: Choice) -> Rows:
     """Return the rows of a table of the user's own."""
     checked, unused = canonical.canonical(own, choice.named)
-    notes = (*own.warnings, *unused)
     axes, described = (own.x, own.y), _described(own, choice)
+    notes = (*own.warnings, *unused, *_of_prices(own.table, axes, choice.prices))
     return Rows(own.table, checked, axes, None, notes, own.excluded, (), own.groups, described, own)
+
+
+def _of_prices(table: pd.DataFrame, axes: tuple[str, str], chosen: Prices | None) -> tuple[str, ...]:
+    """Return how dollars or CO2 on an axis were formed, where prices were chosen."""
+    return pricing.rules(chosen, derived.behind(table, axes[0]) | derived.behind(table, axes[1]))
 
 
 def _described(own: ExternalRuns, choice: Choice) -> Axes:

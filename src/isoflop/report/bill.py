@@ -120,17 +120,12 @@ def _texts(amounts: dict[str, float | None]) -> tuple[str, ...]:
 def _sentence(rows: pd.DataFrame, totals: dict[str, float | None]) -> str:
     """Return `1.23 dollars and 45.6 g of CO2 for 133 runs`, with how many of them have no price and why."""
     said, missing = [], []
-    for name, value, what in (
-        ("dollars", totals["dollars"], ""),
-        ("grams_co2", totals["grams_co2"], " of CO2"),
-    ):
-        if value is None:
-            continue
-        said.append(f"{_AMOUNTS[name](value)}{what}")
-        unknown = rows[rows[name].isna()]
+    for name, what, called in (("dollars", "", "dollars"), ("grams_co2", " of CO2", "CO2")):
+        if totals[name] is not None:
+            said.append(f"{_AMOUNTS[name](totals[name])}{what}")
+        unknown = rows[rows[name].isna() & rows[f"{name}_factors"].notna()]
         if len(unknown):
             reasons = unknown[f"{name}_reason"].value_counts()
-            called = "dollars" if name == "dollars" else "CO2"
             missing.append(f"{called} unknown for {plural(len(unknown), 'run')}: {reasons.index[0]}")
     left = f" ({'; '.join(missing)})" if missing else ""
     return f"{' and '.join(said)} for {plural(len(rows), 'run')}{left}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -121,6 +121,21 @@ def factors_of(text: str) -> dict[str, float]:
     """Return the factors that `factors_text` wrote, to six digits."""
     pairs = (part.partition("=") for part in text.split())
     return {key: float(value) for key, _, value in pairs}
+
+
+def rules(prices: Prices | None, columns_read: Collection[str]) -> tuple[str, ...]:
+    """Return by what each column that is read, such as dollars, was formed: a note on a fit against it."""
+    if prices is None:
+        return ()
+    said = []
+    for name in PRICED:
+        keys = [key for key in prices.factors if key.startswith(f"{name}_")]
+        if name in columns_read and keys:
+            if "pue" in prices.factors and any(AMOUNTS[key] is _KWH for key in keys):
+                keys.append("pue")
+            parts = ", ".join(f"{key}={prices.factors[key]:g} ({prices.named[key]})" for key in keys)
+            said.append(f"{name} by {parts}")
+    return (*said, *(prices.not_added if "dollars" in columns_read else ()))
 
 
 def used(record: Record) -> Used:

@@ -139,9 +139,8 @@ def compared(baseline: Arm, other: Arm, x: str, *, mixed: bool) -> list[str]:
             other machines.
     """
     refused = _ONE | (_ONE_MACHINE if graded.on_machine(baseline.rows, x) else {})
-    refused |= {
-        f"{name}_factors": "prices" for name in sorted(graded.PRICED) if graded.prices(baseline.rows, x)
-    }
+    read = derived.behind(baseline.rows, x)
+    refused |= {f"{name}_factors": "prices" for name in read & graded.PRICED}
     warnings = []
     for name, plural in (_NOTED | refused).items():
         first, second = (_values(arm.rows, name) for arm in (baseline, other))
