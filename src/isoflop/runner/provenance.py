@@ -153,7 +153,7 @@ def model_facts(
     model = config.model
     no_embeddings = NOT_REACHED if config.data.is_text else "the model has no token embeddings"
     return ModelFacts(
-        family=model.family,
+        family=model.family_name,
         architecture=model.name,
         width=model.width,
         width_reason=none if model.width is None else None,
