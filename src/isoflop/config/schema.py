@@ -46,6 +46,13 @@ def _takes(config: Any, kind: str, needed: Iterable[str], optional: Iterable[str
             raise ValueError(f"{kind} takes no {name}: set it to null")
 
 
+def _check_named(kind: str, section: str, path: str | None) -> None:
+    """Refuse code of the user's own that is not named. Raises ValueError."""
+    if kind == "custom" and path is None:
+        example = {"model": "net.py:build", "data": "data.py:load"}[section]
+        raise ValueError(f"path is missing: name a function of yours, such as {section}.path={example}")
+
+
 MODEL_TAKES = {
     "mlp": ("width", "depth"),
     "resnet": ("width", "depth", "block"),
@@ -115,6 +122,7 @@ class ModelConfig:
         """Refuse settings of another family, and widths that heads cannot share."""
         every = {name for takes in (MODEL_TAKES, MODEL_MAY_TAKE) for names in takes.values() for name in names}
         optional = set(MODEL_MAY_TAKE.get(self.family, ()))
+        _check_named(self.family, "model", self.path)
         _takes(self, self.family, MODEL_TAKES[self.family], every - optional)
         self._check_bases()
         if self.zero_init_residual and self.family != "resnet":
@@ -223,6 +231,7 @@ class DataConfig:
         """Refuse settings of another set."""
         every = {name for takes in (DATA_TAKES, DATA_MAY_TAKE) for names in takes.values() for name in names}
         optional = set(DATA_MAY_TAKE.get(self.name, ()))
+        _check_named(self.name, "data", self.path)
         _takes(self, self.name, DATA_TAKES.get(self.name, ()), every - optional)
         if self.separator is not None and self.offsets is not None:
             raise ValueError("separator and offsets both divide text into documents: set one of them to null")

@@ -44,6 +44,8 @@ def _source(config: Config) -> tuple[str, str]:
     data = config.data
     if data.name == "python":
         return "data=python", "use the former interpreter, whose source it is"
+    if data.name == "custom":
+        return f"data.path={data.path}", "have it return the former arrays"
     if data.path is not None:
         other = f", data.eval_path={data.eval_path}" if data.eval_path is not None else ""
         return f"data.path={data.path}{other}", "put the former text back"

@@ -126,7 +126,9 @@ def _arguments(loaded: Loaded, offered: Mapping[str, Any], given: Mapping[str, A
         raise ConfigError(f"{loaded.name}: {both[0]} is passed by isoflop: take it out of arguments")
     if alien := [name for name in given if not takes(loaded, name)]:
         raise ConfigError(f"{loaded.name} takes no argument {alien[0]}: take it out of arguments")
-    arguments = {name: value for name, value in known.items() if name in parameters} | dict(given)
+    any_name = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    passed = {n: v for n, v in known.items() if n in parameters or (any_name and n in SIZES)}
+    arguments = passed | dict(given)
     for name, parameter in parameters.items():
         named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
         needed = parameter.default is parameter.empty and parameter.kind not in _ANY_NUMBER
@@ -135,6 +137,8 @@ def _arguments(loaded: Loaded, offered: Mapping[str, Any], given: Mapping[str, A
     return arguments
 
 
+SIZES = ("width", "depth")
+"""What is offered only where the user has set it, and so is passed to a function with **keywords too."""
 _ANY_NUMBER = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
