@@ -42,7 +42,9 @@ def from_dict(raw: Mapping[str, Any], base: Path | None = None) -> Config:
 def _with_absolute_axes(raw: dict[str, Any], base: Path | None) -> dict[str, Any]:
     """Return the configuration with absolute paths to code of the user's own in the axes of its sweep."""
     sweep = raw.get("sweep")
-    if not isinstance(sweep, Mapping) or not all(isinstance(raw.get(each), Mapping) for each in settings.KINDS):
+    if not isinstance(sweep, Mapping) or not all(
+        isinstance(raw.get(each), Mapping) for each in settings.KINDS
+    ):
         return raw
     grid, changed = sweep.get("grid"), dict(sweep)
     if isinstance(grid, Mapping) and _names_path(grid):

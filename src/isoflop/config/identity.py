@@ -63,11 +63,11 @@ def identity(
     """
     stored: dict[str, Any] = {group: {} for group in GROUPS}
     for group in GROUPS:
-        for name, value in groups[group].items():
-            key = f"{group}.{name}"
+        for name, given in groups[group].items():
+            key, value = f"{group}.{name}", given
             if key in NOT_HASHED or (key == "data.root" and groups["data"]["name"] != "imagefolder"):
                 continue  # only a folder of images is identified by where it lies
-            if key in OF_USER_CODE and groups[group].get("sha256") is not None or key == "model.path":
+            if (key in OF_USER_CODE and groups[group].get("sha256") is not None) or key == "model.path":
                 # Code of the user's own is its file's hash and the function in it, wherever the file lies.
                 key, value = f"{group}.function", value and function_of(value)
             kept = stored_names.get(key, key)

@@ -120,7 +120,9 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         """Refuse settings of another family, and widths that heads cannot share."""
-        every = {name for takes in (MODEL_TAKES, MODEL_MAY_TAKE) for names in takes.values() for name in names}
+        every = {
+            name for takes in (MODEL_TAKES, MODEL_MAY_TAKE) for names in takes.values() for name in names
+        }
         optional = set(MODEL_MAY_TAKE.get(self.family, ()))
         _check_named(self.family, "model", self.path)
         _takes(self, self.family, MODEL_TAKES[self.family], every - optional)

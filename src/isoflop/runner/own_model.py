@@ -6,6 +6,8 @@ output, a language model that sees the bytes it predicts.
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor, nn
 
@@ -44,12 +46,55 @@ def weightless(config: ModelConfig, input_shape: tuple[int, ...], classes: int) 
         except Exception:  # if it is broken, the second time says so
             model = make()
             check_output(config, model, input_shape, classes)
+    _parameters[config, input_shape, classes] = sum(p.numel() for p in model.parameters())
     return model.eval()
 
 
-def check_output(
-    config: ModelConfig, model: nn.Module, input_shape: tuple[int, ...], classes: int
-) -> None:
+_parameters: dict[tuple[ModelConfig, tuple[int, ...], int], int] = {}
+"""Parameters of the models that this process has tried."""
+
+
+@dataclasses.dataclass
+class Sizes:
+    """Parameters and forward MACs of the user's own models of a sweep, by their configuration.
+
+    Attributes:
+        known: what `add` was given.
+    """
+
+    known: dict[ModelConfig, tuple[int, float | None]] = dataclasses.field(default_factory=dict)
+
+    def add(self, config: ModelConfig, input_shape: tuple[int, ...], classes: int, count: FlopCount) -> None:
+        """Add a model that was tried in this process; others, and isoflop's own families, are passed over."""
+        parameters = _parameters.get((config, input_shape, classes))
+        if parameters is not None:
+            self.known[config] = parameters, count.forward_macs_per_example
+
+    def check(self) -> None:
+        """Refuse widths, or depths, that all give the same network.
+
+        Raises:
+            ConfigError: the function of the user's own does not use what the sweep varies.
+        """
+        for axis in ("width", "depth"):
+            groups: dict[str, dict[int, tuple[int, float | None]]] = {}
+            for config, size in self.known.items():
+                settings = dataclasses.asdict(config)
+                value = settings.pop(axis)
+                if value is not None:
+                    groups.setdefault(f"{settings}", {})[value] = size
+            for sizes in groups.values():
+                if len(sizes) > 1 and len(set(sizes.values())) == 1:
+                    (parameters, _), *_ = sizes.values()
+                    name = next(iter(self.known)).name
+                    values = ", ".join(map(str, sorted(sizes)))
+                    raise ConfigError(
+                        f"model.{axis}: {name} builds the same network of {parameters:,} parameters for "
+                        f"{values}: have it use {axis}, or take the axis out of the sweep"
+                    )
+
+
+def check_output(config: ModelConfig, model: nn.Module, input_shape: tuple[int, ...], classes: int) -> None:
     """Refuse a model that does not return logits, in evaluation and in training.
 
     Args:
@@ -78,11 +123,13 @@ def check_output(
                 f"model {config.name} cannot take inputs of {sizes}: {load.summary(error)}{where}"
             ) from error
         if not isinstance(returned, Tensor):
-            raise ConfigError(f"model {config.name} returns {type(returned).__name__}: return the logits alone")
+            raise ConfigError(
+                f"model {config.name} returns {type(returned).__name__}: return the logits alone"
+            )
         if tuple(returned.shape) != shape or not returned.is_floating_point():
             raise ConfigError(
-                f"model {config.name} returns {_described(returned)} for {ROWS} inputs of {sizes}: return logits "
-                f"of shape {shape}"
+                f"model {config.name} returns {_described(returned)} for {ROWS} inputs of {sizes}: "
+                f"return logits of shape {shape}"
             )
 
 
@@ -91,9 +138,7 @@ def _described(returned: Tensor) -> str:
     return f"{kind}shape {tuple(returned.shape)}"
 
 
-def _check_causal(
-    config: ModelConfig, model: nn.Module, input_shape: tuple[int, ...], classes: int
-) -> None:
+def _check_causal(config: ModelConfig, model: nn.Module, input_shape: tuple[int, ...], classes: int) -> None:
     """Refuse a language model whose logits change with later bytes, which are what it has to predict."""
     check_output(config, model, input_shape, classes)
     model.eval()
@@ -108,8 +153,8 @@ def _check_causal(
         first, second = model(tokens)[:, :half], model(others)[:, :half]
     if (first - second).abs().max() > CAUSAL_TOLERANCE * first.abs().max():
         raise ConfigError(
-            f"model {config.name} sees the bytes that it predicts: its logits at a position change with later "
-            "bytes: mask them (causal attention)"
+            f"model {config.name} sees the bytes that it predicts: its logits at a position change "
+            "with later bytes: mask them (causal attention)"
         )
 
 
@@ -118,8 +163,8 @@ def announce(config: ModelConfig, model: nn.Module, count: FlopCount) -> None:
     said = []
     if not parametrize.has_roles(model):
         said.append(
-            f"{config.name}: its parameters carry no roles, so all have one learning rate, the same for every "
-            "width (model.parametrization=standard; docs/custom_model.md)"
+            f"{config.name}: its parameters carry no roles, so all have one learning rate, the same "
+            "for every width (model.parametrization=standard; docs/custom_model.md)"
         )
     if count.reason is not None:
         said.append(f"{config.name}: its FLOPs are unknown ({count.reason}): no fit against FLOPs")

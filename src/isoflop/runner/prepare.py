@@ -18,7 +18,6 @@ from isoflop.train import models, schedule, step
 from isoflop.train.data import DataSet, Facts, facts_of, load, state_of_files
 from isoflop.train.schedule import Horizon
 
-
 IMAGES_ONLY = ("resnet", "convmixer", "vit", "torchvision")
 """Families that cannot take flat features."""
 

@@ -221,9 +221,7 @@ def _roles(model: nn.Module) -> Iterator[tuple[str, Role]]:
 def has_roles(model: nn.Module) -> bool:
     """Return whether any parameter of the model was given a role (`tag`)."""
     tagged = (vars(module).get("roles") for module in model.modules())
-    return any(
-        isinstance(role, Role) for each in tagged if isinstance(each, dict) for role in each.values()
-    )
+    return any(isinstance(role, Role) for each in tagged if isinstance(each, dict) for role in each.values())
 
 
 def plain_roles(model: nn.Module) -> dict[str, Role]:

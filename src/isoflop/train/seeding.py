@@ -12,7 +12,7 @@ import torch
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Set the global generators of torch (on the CPU), numpy and Python inside; they are put back afterwards."""
+    """Set the global generators of torch (on the CPU), numpy and Python inside, and put them back after."""
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002  (saved, not used)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -15,8 +15,8 @@ from pathlib import Path
 import msgspec
 
 from isoflop import record as records
-from isoflop.config.user_code import imports
 from isoflop.config.errors import ConfigError
+from isoflop.config.user_code import imports
 from isoflop.config.user_code.locate import MARKER, Marker, absolute, locate
 
 

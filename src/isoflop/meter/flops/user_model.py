@@ -1,4 +1,4 @@
-"""Models that a function of the user's builds, to be counted: on the meta device if they can be built there."""
+"""Models that a function of the user's builds, to be counted: on the meta device where that is possible."""
 
 from __future__ import annotations
 

@@ -90,9 +90,7 @@ def _checked(name: str, returned: Any) -> Arrays:
             )
         _check_alike(name, part, x[part], x["train"])
     if len(x["train"]) < LEAST_IMAGES:
-        raise DataError(
-            f"{name}: train_x has {len(x['train'])} examples: at least {LEAST_IMAGES} are needed"
-        )
+        raise DataError(f"{name}: train_x has {len(x['train'])} examples: at least {LEAST_IMAGES} are needed")
     return Arrays(x, y, _classes(name, given["classes"], y))
 
 
@@ -127,8 +125,8 @@ def _inputs(name: str, key: str, value: Any) -> NDArray[Any]:
     shape = tuple(array.shape)
     if array.ndim == 3:
         raise DataError(
-            f"{name}: {key} has shape {shape}: give images (N, C, H, W), grey ones as {key}[:, None], or flat "
-            "features (N, F)"
+            f"{name}: {key} has shape {shape}: give images (N, C, H, W), grey ones as {key}[:, None], or "
+            "flat features (N, F)"
         )
     if array.ndim not in (2, 4):
         raise DataError(f"{name}: {key} has shape {shape}: give images (N, C, H, W) or flat features (N, F)")

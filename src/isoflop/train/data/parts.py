@@ -52,7 +52,7 @@ class Raw:
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """Part of a data set: `images` uint8 or float32 [N, C, H, W] and `labels` int64 [N], both on one device."""
+    """Part of a data set: `images` uint8 or float32 [N, C, H, W] and `labels` int64 [N], on one device."""
 
     images: Tensor
     labels: Tensor
@@ -112,7 +112,7 @@ class ImageSet:
         return 1.0 - torch.bincount(self.test.labels).max().item() / len(self.test)
 
     def normalise(self, images: Tensor, memory_format: torch.memory_format) -> Tensor:
-        """Return images as float32 with zero mean and unit variance over the training part, features as [B, F].
+        """Return float32 images of zero mean and unit variance over the training part, or features [B, F].
 
         The layout is changed last: on a CPU three times faster than arithmetic on channels_last images.
         """

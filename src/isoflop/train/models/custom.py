@@ -84,8 +84,8 @@ def _initialise(loaded: Loaded, config: ModelConfig, model: nn.Module) -> None:
     if not parametrize.has_roles(model):
         if config.parametrization != "standard":
             raise ConfigError(
-                f"model.parametrization={config.parametrization} needs the role of each parameter, and those of "
-                f"{loaded.name} carry none: tag them (docs/custom_model.md), or set it to standard"
+                f"model.parametrization={config.parametrization} needs the role of each parameter, and those "
+                f"of {loaded.name} carry none: tag them (docs/custom_model.md), or set it to standard"
             )
         return
     try:
