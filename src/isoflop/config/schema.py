@@ -165,6 +165,13 @@ class ModelConfig:
         return f"torchvision:{self.architecture}" if self.architecture else self.family
 
     @property
+    def anywhere(self) -> ModelConfig:
+        """The same model, wherever the user's own file lies that builds it."""
+        if self.path is None:
+            return self
+        return dataclasses.replace(self, path=locate.function_of(self.path))
+
+    @property
     def family_name(self) -> str:
         """The family as records name it, which of code of the user's own is FILE.FUNCTION."""
         return self.name if self.family == "custom" else self.family

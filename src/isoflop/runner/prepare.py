@@ -145,7 +145,7 @@ _counted: dict[tuple[ModelConfig, tuple[int, ...], int, int], FlopCount] = {}
 
 def remember(counted: Counted) -> None:
     """Take over a count that another process made."""
-    _counted[counted.model, counted.input_shape, counted.classes, counted.rows] = counted.count
+    _counted[counted.model.anywhere, counted.input_shape, counted.classes, counted.rows] = counted.count
 
 
 def counted_work(config: Config, prepared: Prepared) -> Counted:
@@ -169,7 +169,7 @@ def count_flops(config: ModelConfig, input_shape: tuple[int, ...], classes: int,
     Raises:
         ValueError: there is no such model, or it cannot take inputs of this shape.
     """
-    key = (config, input_shape, classes, rows)
+    key = (config.anywhere, input_shape, classes, rows)
     if key not in _counted:
         twin = weightless(config, input_shape, classes)
         closed_form = models.forward_macs(config, input_shape, classes)

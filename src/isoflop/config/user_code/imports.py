@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from isoflop.config.user_code.locate import Located, module_file
+from isoflop.config.user_code.locate import Located, module_file, prefixes
 
 NOT_BESIDE = ("isoflop",)
 """Packages that never count as the user's own."""
@@ -23,7 +23,7 @@ def modules_of(located: Located) -> dict[str, Path]:
     if located.installed:
         return found
     root = located.root if located.copied is None else located.copied
-    packages = {name: module_file(name, root) for name in _with_packages(located.module)}
+    packages = {name: module_file(name, root) for name in prefixes(located.module)}
     found |= {name: file for name, file in packages.items() if file is not None}
     remaining = list(found)
     while remaining:
@@ -47,19 +47,13 @@ def _imported(module: str, file: Path) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield from _with_packages(alias.name)
+                yield from prefixes(alias.name)
         elif isinstance(node, ast.ImportFrom):
             above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             base = ".".join([*above, *([node.module] if node.module else [])])
             for alias in node.names:
                 # `from a import b`: b is a module of a, or a name in it.
-                yield from _with_packages(f"{base}.{alias.name}".strip("."))
-
-
-def _with_packages(name: str) -> Iterator[str]:
-    parts = name.split(".")
-    for number in range(1, len(parts) + 1):
-        yield ".".join(parts[:number])
+                yield from prefixes(f"{base}.{alias.name}".strip("."))
 
 
 def hashes(located: Located, modules: Mapping[str, Path] | None = None) -> dict[str, str]:

@@ -27,7 +27,7 @@ import msgspec
 
 from isoflop.config.errors import ConfigError
 from isoflop.config.user_code import copies, imports
-from isoflop.config.user_code.locate import Located, locate, on_path
+from isoflop.config.user_code.locate import Located, locate, on_path, prefixes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,16 +183,17 @@ def _own_modules(located: Located, modules: Mapping[str, Path], key: str) -> Ite
         key: hash of these files.
     """
     before, read_before = _executed.get(key, ({}, False))
-    if not located.installed:
-        for name in modules:
-            sys.modules.pop(name, None)
-        sys.modules.update(before)
+    # With the folders above modules, which hold them as attributes.
+    names = {} if located.installed else {name for module in modules for name in prefixes(module)}
+    for name in names:
+        sys.modules.pop(name, None)
+    sys.modules.update(before)
     reads, arguments = _Reads(), _Arguments([located.shown])
     try:
         with _as_script(located, modules, arguments):
             yield reads
     finally:
-        after = {name: sys.modules[name] for name in modules if name in sys.modules}
+        after = {name: sys.modules[name] for name in names if name in sys.modules}
         reads.any_read = read_before or arguments.were_read
         _executed[key] = after, reads.any_read
 

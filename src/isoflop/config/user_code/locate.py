@@ -162,7 +162,7 @@ def _of_folder(folder: Path, module: str, function: str) -> Located:
 def _of_module(module: str, function: str, base: Path) -> Located:
     file = _find(module, base)
     if file is None:
-        missing = next(name for name in _prefixes(module) if _find(name, base) is None)
+        missing = next(name for name in prefixes(module) if _find(name, base) is None)
         raise ConfigError(f"{module}: there is no module {missing}: give {FORMS}")
     parts = len(module.split(".")) - (file.name != "__init__.py")
     root = file.parents[parts]
@@ -170,7 +170,7 @@ def _of_module(module: str, function: str, base: Path) -> Located:
     return Located(module, function, file, root, installed=installed)
 
 
-def _prefixes(module: str) -> Iterator[str]:
+def prefixes(module: str) -> Iterator[str]:
     """Yield a, a.b and a.b.c of a.b.c."""
     parts = module.split(".")
     for number in range(1, len(parts) + 1):
