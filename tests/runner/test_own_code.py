@@ -232,6 +232,13 @@ def test_roles_make_it_a_model_of_the_parametrization(folder: Path) -> None:
     assert standard.run_id != tagged.run_id
 
 
+def test_muon_needs_roles(folder: Path) -> None:
+    with pytest.raises(
+        configs.ConfigError, match=r"optim=muon must know the hidden matrices, and the .* no roles"
+    ):
+        prepare.prepare(own(folder, "optim=muon", "optim.batch_size=16"), CPU)
+
+
 def test_a_language_model_of_ones_own(folder: Path, books: Path) -> None:
     (folder / "net.py").write_text(BYTES)
     words = (

@@ -11,7 +11,7 @@ import dataclasses
 import torch
 from torch import Tensor, nn
 
-from isoflop.config import ConfigError, ModelConfig
+from isoflop.config import Config, ConfigError, ModelConfig
 from isoflop.config.user_code import load
 from isoflop.meter.flops.count import FlopCount
 from isoflop.meter.flops.twin import build_on_meta, isolated_torch_state
@@ -46,12 +46,35 @@ def weightless(config: ModelConfig, input_shape: tuple[int, ...], classes: int) 
         except Exception:  # if it is broken, the second time says so
             model = make()
             check_output(config, model, input_shape, classes)
-    _parameters[config, input_shape, classes] = sum(p.numel() for p in model.parameters())
+    parameters = sum(p.numel() for p in model.parameters())
+    _tried[config.anywhere, input_shape, classes] = Tried(parameters, parametrize.has_roles(model))
     return model.eval()
 
 
-_parameters: dict[tuple[ModelConfig, tuple[int, ...], int], int] = {}
-"""Parameters of the models that this process has tried."""
+@dataclasses.dataclass(frozen=True)
+class Tried:
+    """What is known of a model that was tried: its parameters, and whether they carry roles."""
+
+    parameters: int
+    has_roles: bool
+
+
+_tried: dict[tuple[ModelConfig, tuple[int, ...], int], Tried] = {}
+"""The models that this process has tried."""
+
+
+def check_optimizer(config: Config, input_shape: tuple[int, ...], classes: int) -> None:
+    """Refuse Muon where it cannot know the matrices of a model that was tried in this process.
+
+    Raises:
+        ConfigError: the model's parameters carry no roles.
+    """
+    tried = _tried.get((config.model.anywhere, input_shape, classes))
+    if config.optim.name == "muon" and tried is not None and not tried.has_roles:
+        raise ConfigError(
+            f"optim=muon must know the hidden matrices, and the parameters of {config.model.name} carry "
+            "no roles: take sgd or adamw, or tag them (docs/custom_model.md)"
+        )
 
 
 @dataclasses.dataclass
@@ -66,9 +89,9 @@ class Sizes:
 
     def add(self, config: ModelConfig, input_shape: tuple[int, ...], classes: int, count: FlopCount) -> None:
         """Add a model that was tried in this process; others, and isoflop's own families, are passed over."""
-        parameters = _parameters.get((config, input_shape, classes))
-        if parameters is not None:
-            self.known[config] = parameters, count.forward_macs_per_example
+        tried = _tried.get((config.anywhere, input_shape, classes))
+        if tried is not None:
+            self.known[config] = tried.parameters, count.forward_macs_per_example
 
     def check(self) -> None:
         """Refuse widths, or depths, that all give the same network.

@@ -89,6 +89,7 @@ def lay_out(config: Config, facts: Facts) -> tuple[FlopCount, Plan]:
         ValueError: as `prepare`, but for the data.
     """
     count = count_flops(config.model, facts.input_shape, facts.classes, config.batch_rows)
+    own_model.check_optimizer(config, facts.input_shape, facts.classes)
     steps = schedule.total_steps(
         config.schedule,
         train_n=facts.train_n,
