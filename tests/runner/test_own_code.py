@@ -16,9 +16,10 @@ from isoflop import record as records
 from isoflop.cli import main
 from isoflop.config import Config, compose
 from isoflop.runner import own_model, prepare, run
-from isoflop.train import models
+from isoflop.train import models, optim
 from isoflop.train.data import load
 from isoflop.train.data.parts import ImageSet
+from isoflop.train.loop import Trainer
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[2]
@@ -230,6 +231,48 @@ def test_roles_make_it_a_model_of_the_parametrization(folder: Path) -> None:
     assert not list(model.parameters())[2].any(), "a readout under mup starts at zero"
     standard = own(folder, "model.depth=null")
     assert standard.run_id != tagged.run_id
+
+
+ODD = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.unused = nn.Linear(3, 3)
+        self.frozen = nn.Linear(25, 8).requires_grad_(False)
+        self.tied = nn.Linear(8, 8)
+        self.again = self.tied
+        self.readout = nn.Linear(8, classes)
+        self.register_buffer("seen", torch.zeros((), dtype=torch.long))
+
+    def forward(self, x):
+        if self.training:
+            self.seen += 1
+        return self.readout(self.again(self.tied(self.frozen(x.view(len(x), -1))).relu()))
+"""
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_frozen_unused_and_tied_parameters(folder: Path, name: str) -> None:
+    (folder / "net.py").write_text(ODD)
+    words = ("model.path=net.py:Net", "model.width=null", "model.depth=null", f"optim={name}")
+    config = own(folder, *words, "optim.ema_decay=0.5")
+    prepared = prepare.prepare(config, CPU)
+    trainer = Trainer(config, prepared.data, prepared.plan.steps, CPU)
+    before = {key: value.clone() for key, value in trainer.model.state_dict().items()}
+    trainer.advance(4, (1.0,) * 4)
+    after = trainer.model.state_dict()
+    moved = {key for key in before if not torch.equal(before[key], after[key])}
+    parts = {"tied", "again", "readout"}
+    assert moved == {f"{part}.{kind}" for part in parts for kind in ("weight", "bias")} | {"seen"}
+    assert after["seen"] == 4
+    (record,) = run.run(config)
+    assert record.state == "done"
+    # None is spent on what is frozen.
+    trained = 12 + 72 + 8 * 4 + 4
+    assert optim.flops_per_step(config.optim, trainer.model) == optim.FLOPS_PER_PARAMETER[name] * trained
 
 
 def test_muon_needs_roles(folder: Path) -> None:

@@ -127,7 +127,7 @@ def _groups(
     roles: Mapping[str, Role],
     scale: Scale,
 ) -> list[dict[str, Any]]:
-    """Return parameter groups of equal factors, in the order of the model.
+    """Return parameter groups of equal factors, in the order of the model, without frozen parameters.
 
     Factors and not rates tell groups apart, so that they are the same for every lr and weight decay (a
     reseeded trainer takes over only the rates). A group's `matrices` is how many Muon sees in each
@@ -142,6 +142,8 @@ def _groups(
     """
     groups: dict[tuple[float, float, float, int], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue  # frozen by the user
         role = roles[name]
         lr_scale = lr_multiplier(role, scale, config.name)
         decay_scale = weight_decay_multiplier(role, scale, config.name)
@@ -252,12 +254,14 @@ def flops_per_step(config: OptimConfig, model: nn.Module) -> float:
     Raises:
         LookupError: Muon is asked for and a parameter has no role.
     """
-    parameters = sum(p.numel() for p in model.parameters())
+    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     total = clip.FLOPS_PER_PARAMETER * parameters if config.clip_norm is not None else 0
     if config.name != "muon":
         return float(total + FLOPS_PER_PARAMETER[config.name] * parameters)
     roles = parametrize.roles(model)
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         parts = roles[name].parts
         rows = len(parameter) // parts
         if roles[name].kind == "hidden":
