@@ -70,6 +70,7 @@ def _sweep(options: argparse.Namespace) -> int:
     if done is not None:
         progress.line(done)
     sweeping.declare(base, runs, progress)
+    base, runs = sweeping.with_code_pinned(base, runs, request.states, metered=options.metering_pass)
     if base.launch.name == "slurm":
         fitted, held = held_out.split(runs)
         waited = stages.sweep(base, fitted, request, progress.line)
