@@ -21,7 +21,7 @@ TINY = ("model.width=8", "model.depth=1", "schedule.epochs=1", "launch.threads=1
     [
         (["run", "model.widht=3"], "did you mean model.width"),
         (["run", "modle=mlp"], "did you mean model"),
-        (["run", "model=resnte"], "Available options in 'model': convmixer gpt mlp resnet torchvision vit"),
+        (["run", "model=resnte"], "Available options in 'model': convmixer custom gpt mlp resnet torchvision vit"),
         (["run", "model.width=wide"], "model.width=wide: expected int"),
         (["run", "model.width=-3"], "model.width=-3: expected int >= 1"),
         (["run", "model.width=0"], "model.width=0: expected int >= 1"),
