@@ -3,6 +3,8 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from isoflop import extras
+
 if TYPE_CHECKING:
     from isoflop.meter.energy.energy_meter import EnergyMeter as EnergyMeter
     from isoflop.runner.recorder.accelerate import AccelerateRecorder as AccelerateRecorder
@@ -27,5 +29,6 @@ __all__ = ["EnergyMeter", "Recorder", "RecorderError", "__version__"]
 def __getattr__(name: str) -> Any:
     """`isoflop.Recorder` and the other names of _HOMES, loaded when they are first asked for."""
     if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+        with extras.explained(f"isoflop.{name}"):
+            return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module isoflop has no attribute {name}")

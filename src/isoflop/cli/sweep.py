@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isoflop import extras
 from isoflop.cli import output
 from isoflop.config import Config, ConfigError
 from isoflop.config.compose import compose_config, parse_overrides
@@ -47,6 +48,8 @@ def _sweep(options: argparse.Namespace) -> int:
 
     if options.on is not None and not options.dry_run:
         raise ConfigError("--on predicts for another device and trains nothing: give --dry-run too")
+    # A dry run counts FLOPs, on models without weights.
+    extras.check(f"isoflop sweep{' --dry-run' if options.dry_run else ''}", "torch")
 
     composed = compose_config(options.overrides, options.config_dir)
     _check_slurm(composed, metering_pass=options.metering_pass)
@@ -140,6 +143,9 @@ def run_missing(base: Config, runs: tuple[PlannedRun, ...], directory: Path, sta
     """Train the runs whose records in `directory` are missing or in one of `states`.
 
     All of `runs` are written to the folder's manifest, also those that are not trained now.
+
+    Raises:
+        MissingExtraError: some are missing, and torch is not installed.
     """
     from isoflop.cli.terminal import console
     from isoflop.sweep import grid, retry
@@ -150,6 +156,7 @@ def run_missing(base: Config, runs: tuple[PlannedRun, ...], directory: Path, sta
     console.OUT.print(f"{directory}: {len(runs)} runs, {len(missing)} to run", markup=False)
     if not missing:
         return
+    extras.check("training", "torch")
     planned, gpus = launch.plan(runs)
     grid.write_manifest(planned, directory)
     ordered = tuple(each for each in planned if each.run_id in missing)
