@@ -6,7 +6,6 @@ CORE := .venv-core
 CORE_STAMP := $(CORE)/.installed
 FAST := -m "not slow and not gpu and not slurm and not browser"
 PYTEST := -m pytest -n 2 --dist worksteal
-CORE_TESTS := $(addprefix tests/,record table config curve report paper cli test_extras.py)
 SDIST := dist/unpacked
 MINUTES ?= 8
 SAMPLE ?= 400
@@ -42,7 +41,7 @@ test-fast: env
 
 # What `pip install isoflop` gives, without torch: its fast tests, where only the core dependencies are installed.
 test-core: $(CORE_STAMP)
-	$(CORE)/bin/python $(PYTEST) $(FAST) $(CORE_TESTS)
+	$(CORE)/bin/python $(PYTEST) $(FAST)
 
 $(CORE_STAMP): pyproject.toml constraints.txt
 	test -x $(CORE)/bin/python || $(PYTHON) -m venv $(CORE)

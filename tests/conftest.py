@@ -47,7 +47,29 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("shared machine")
 SHARED = Path(__file__).parents[1] / "../shared"
 MakeConfig = Callable[..., config.Config]
+WITH_TORCH = (
+    *("gpu", "runner", "slurm", "train", "meter/flops", "sweep/campaign", "sweep/local", "sweep/slurm"),
+    *(f"meter/device/test_{name}.py" for name in ("bench", "hardware", "visible")),
+    *(f"sweep/test_{name}.py" for name in ("dry_run", "held_out", "language_sweep", "manifest", "tune")),
+    *(f"cli/test_{name}.py" for name in ("flops", "run", "secrets", "sweep", "text_input", "text_sweep")),
+    *("curve/check/test_text.py", "paper/test_torchvision_weights.py", "report/wandb"),
+    *(
+        f"test_{name}.py"
+        for name in ("audit", "contracts", "contributing", "doctor", "flop_ledger", "mutants")
+    ),
+    *("test_packaging.py", "test_recipe_benchmark.py", "test_recipe_share.py"),
+)
+"""Folders and files of tests that train, or need a package of an extra or of dev: left out without torch."""
+collect_ignore = [] if TORCH else list(WITH_TORCH)
 TINY = ("model.width=8", "model.depth=1", "schedule.epochs=1", "launch.threads=1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what is marked torch where it is missing."""
+    if not TORCH:
+        for item in items:
+            if item.get_closest_marker("torch"):
+                item.add_marker(pytest.mark.skip("torch is not installed: pip install 'isoflop[train]'"))
 
 
 @pytest.fixture(autouse=True)
