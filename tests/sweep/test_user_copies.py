@@ -211,6 +211,7 @@ def test_paths_are_relative_to_where_the_command_was_typed(
     assert run.config.data.path == f"{folder}/data.py:load"
 
 
+@pytest.mark.torch
 def test_a_multirun_that_changes_folder_finds_the_files(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

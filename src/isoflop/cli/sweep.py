@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isoflop import extras
 from isoflop.cli import output, prices
 from isoflop.config import Config, ConfigError
 
@@ -52,6 +53,8 @@ def _sweep(options: argparse.Namespace) -> int:
             "--cost prices a --dry-run, or runs that are done (isoflop report DIR --cost SET): for the "
             "records of this sweep give cost=SET"
         )
+    # A dry run counts FLOPs, on models without weights.
+    extras.check(f"isoflop sweep{' --dry-run' if options.dry_run else ''}", "torch")
     priced = prices.chosen(options)
     base = sweeping.compose_sweep(options.overrides, options.config_dir)
     _check_slurm(base, metering_pass=options.metering_pass)
