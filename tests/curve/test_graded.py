@@ -57,7 +57,7 @@ def test_a_price_that_is_calculated_with_keeps_its_grade(table: pd.DataFrame) ->
 def test_prices_that_differ_between_runs_are_no_one_axis(table: pd.DataFrame) -> None:
     halves = (pricing.price_rows(table[:4], ENERGY), pricing.price_rows(table[4:], HOURS))
     mixed = pd.concat(halves, ignore_index=True)
-    with pytest.raises(ValueError, match="mixed prices .*Price them alike by --cost"):
+    with pytest.raises(ValueError, match=r"mixed prices .*Price them alike by --cost"):
         points.select(mixed, "dollars", "test_error")
     assert len(points.select(mixed, "train_gflops", "test_error").run_ids) == 8
 

@@ -89,11 +89,11 @@ def total(rows: pd.DataFrame, name: str) -> float | None:
 
 
 def _total_row(rows: pd.DataFrame) -> tuple[str, ...]:
-    return (f"All {plural(len(rows), 'run')}", *_cells({name: total(rows, name) for name in _AMOUNTS}))
+    return (f"All {plural(len(rows), 'run')}", *_texts({name: total(rows, name) for name in _AMOUNTS}))
 
 
 def _one_row(row: pd.Series) -> tuple[str, ...]:
-    return (f"The largest: {row['label']}, seed {row['seed']:.0f}", *_cells({n: row[n] for n in _AMOUNTS}))
+    return (f"The largest: {row['label']}, seed {row['seed']:.0f}", *_texts({n: row[n] for n in _AMOUNTS}))
 
 
 _AMOUNTS = {
@@ -106,7 +106,7 @@ _AMOUNTS = {
 """Column -> how its amounts are written, in the order of COLUMNS."""
 
 
-def _cells(amounts: dict[str, float | None]) -> tuple[str, ...]:
+def _texts(amounts: dict[str, float | None]) -> tuple[str, ...]:
     return tuple(show(amounts[name]) for name, show in _AMOUNTS.items())
 
 
