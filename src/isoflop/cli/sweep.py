@@ -42,9 +42,9 @@ def add(add_verb: output.AddVerb) -> None:
 def _sweep(options: argparse.Namespace) -> int:
     from isoflop.cli.terminal import console
     from isoflop.runner import ranks
-    from isoflop.sweep import grid, held_out, planning, retry, tune
+    from isoflop.sweep import grid, held_out, planning, retry, tune, user_copies
     from isoflop.sweep.local import metering_pass
-    from isoflop.sweep.slurm import stages
+    from isoflop.sweep.slurm import stages, submit
     from isoflop.track import feed, resend
 
     if options.on is not None and not options.dry_run:
@@ -80,6 +80,11 @@ def _sweep(options: argparse.Namespace) -> int:
     if held_out.has_to_be_declared(base.directory, runs):
         planning.plan(runs)  # what is declared cannot be changed, so that bad input must be found before
     held_out.declare(base.directory, runs)
+    staged = bool(base.sweep.lr_grid or base.sweep.held_out or options.metering_pass)
+    if staged and user_copies.needed(runs) and retry.select(runs, base.directory, request.states):
+        # Later stages execute the files as they are now.
+        (submit.plan if base.launch.name == "slurm" else planning.plan)(runs)
+        base, runs = user_copies.pin_base(base, base.directory), user_copies.pin(runs, base.directory)
     fitted, held = held_out.split(runs)
     if sent := resend.send_again((each.config for each in runs), base.directory):
         console.OUT.print(f"tracker {base.tracker.name}: {sent} runs sent again from their records")
@@ -167,7 +172,7 @@ def run_missing(base: Config, runs: tuple[PlannedRun, ...], directory: Path, sta
     All of `runs` are written to the folder's manifest, also those that are not trained now.
     """
     from isoflop.cli.terminal import console
-    from isoflop.sweep import grid, retry
+    from isoflop.sweep import grid, retry, user_copies
     from isoflop.sweep.local import launch
     from isoflop.track import feed, resend
 
@@ -176,6 +181,7 @@ def run_missing(base: Config, runs: tuple[PlannedRun, ...], directory: Path, sta
     if not missing:
         return
     planned, gpus = launch.plan(runs)
+    planned = user_copies.pin(planned, directory)
     grid.write_manifest(planned, directory)
     ordered = tuple(each for each in planned if each.run_id in missing)
     with console.runs_bar(len(ordered)) as show:
