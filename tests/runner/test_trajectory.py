@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from isoflop.config import Config
-from isoflop.runner import trajectory
+from isoflop.runner import session, trajectory
 from isoflop.runner.request import RunRequest
 
 MakeConfig = Callable[..., Config]
@@ -22,7 +22,7 @@ def test_only_metering_by_shape_keeps_a_meter(
     metering: Any, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept, own = contextlib.nullcontext(), contextlib.nullcontext()
-    monkeypatch.setattr(trajectory.session, "kept_meter", lambda config, device: kept)
+    monkeypatch.setattr(session, "kept_meter", lambda config, device: kept)
     monkeypatch.setattr(trajectory, "energy_meter", lambda config, device, world, *, shared: own)
     world: Any = None
     request = dataclasses.replace(RunRequest(), metering=metering)

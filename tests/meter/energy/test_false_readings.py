@@ -155,6 +155,7 @@ def test_steps_of_half_a_watt_are_those_of_a_coarse_sensor(step: float, known: b
         ([-1.0, 0.5], False),  # all before the stretch
         ([13.0, 14.0], False),
         ([0.0, 6.0, 12.0], True),
+        ([0.5, 13.0], True),
     ],
 )
 def test_a_counter_says_nothing_of_a_stretch_in_which_it_was_not_read(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ class Failed(Exception):
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_counting_leaves_every_generator_and_setting_as_it_was(fails: bool) -> None:
-    legacy = np.random
+    legacy: Any = np.random
     before = random.getstate(), legacy.get_state(), torch.get_rng_state()
     fused, planner = torch.backends.mha.get_fastpath_enabled(), torch.backends.opt_einsum.enabled
     try:

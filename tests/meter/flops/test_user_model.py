@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from isoflop.cli import main, output
+from isoflop.config import ConfigError
 from isoflop.meter.flops import user_model
 
 MODEL = "from torch import nn\ndef build(): return nn.Linear(8, WIDTH)\n"
@@ -144,3 +145,32 @@ def test_notes_are_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert main.main(["flops", "own.py:Net", "--input", "8"]) == 0
     shown = capsys.readouterr().out
     assert "note: training draws from Python's generator: 32 seeds cost the same" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "users"),
+    [
+        ("own.py", True),
+        ("own.py:build", True),
+        ("package.module:build", True),
+        ("torchvision:resnet18", False),
+        ("resnet", False),
+    ],
+)
+def test_which_names_are_the_users(name: str, users: bool) -> None:
+    assert user_model.is_users(name) is users
+
+
+def test_what_is_no_module_is_refused(folder: Path) -> None:
+    write(folder / "own.py", "def build(): return [1]\n")
+    with pytest.raises(ConfigError, match=r"^own\.py:build returned list, not a torch\.nn\.Module$"):
+        user_model.load("own.py:build", {})
+
+
+def test_a_model_is_built_without_data_unless_it_reads_its_weights(folder: Path) -> None:
+    plain = "from torch import nn\ndef build(): return nn.Linear(8, 3)\n"
+    reading = "from torch import nn\ndef build():\n    layer = nn.Linear(8, 3)\n"
+    write(folder / "own.py", plain)
+    write(folder / "reads.py", reading + "    layer.scale = float(layer.weight.sum())\n    return layer\n")
+    models: list[Any] = [user_model.load(f"{name}.py:build", {}).model for name in ("own", "reads")]
+    assert [model.weight.device.type for model in models] == ["meta", "cpu"]

@@ -1,6 +1,7 @@
 """Tables of the section on language models, from answers that are written down."""
 
 import types
+from typing import Any
 
 from isoflop.curve.language.result import ShapeJoules
 from isoflop.report.text import language_tables
@@ -21,7 +22,8 @@ def joules_of(*reasons):
         )
         for reason in reasons
     )
-    return language_tables._joules(types.SimpleNamespace(joules=shapes))
+    answers: Any = types.SimpleNamespace(joules=shapes)
+    return language_tables._joules(answers)
 
 
 def test_joules_that_are_unknown_have_their_reason_in_a_column_of_its_own():

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import types
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -18,7 +19,7 @@ SEVERAL = pd.Series([3, 3])
 
 def optimum(compute: float, bits: float) -> CountedOptimum:
     best = {f.name: None for f in dataclasses.fields(BestValue)}
-    value = BestValue(**best)  # type: ignore[arg-type]  # not shown here
+    value = BestValue(**best)
     return CountedOptimum(
         compute, value, value, Estimate("bits", bits, Interval(bits - 0.1, bits + 0.1), "b")
     )
@@ -87,7 +88,7 @@ def checked(*names):
 
 
 def test_undertrained_shapes_are_left_out_or_said_to_be_in():
-    support = object()
+    support: Any = object()
     said = [
         " ".join(optimal_training.judge(answer(), SEVERAL, report, of)[1])
         for report, of in (
