@@ -10,7 +10,7 @@ import pytest
 
 from isoflop import record as records
 from isoflop.cli import main
-from isoflop.config import Config
+from isoflop.config import Config, ConfigError
 from isoflop.record import SCHEMA, Record
 from isoflop.runner import attempt, checkpoint, run
 from isoflop.runner.request import RunRequest
@@ -107,6 +107,16 @@ def test_a_folder_in_the_place_of_a_checkpoint_is_refused(
     line = refused([verb, *TINY, *axis, f"out={config.directory}"], capsys)
     assert f"{path}: a folder is in the place of a checkpoint: move it away or remove it" in line
     assert not (config.directory / "records").exists()
+
+
+@pytest.mark.parametrize("generation", [0, 1])
+def test_a_run_that_is_to_be_trained_again_refuses_it_too(
+    generation: int, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_training(monkeypatch)
+    snapshot_file.generations(checkpoint.path_of(config))[generation].mkdir(parents=True)
+    with pytest.raises(ConfigError, match="a folder is in the place of a checkpoint"):
+        run.run(config, RunRequest(again=True))
 
 
 def test_a_file_in_the_place_of_a_folder_is_named(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
