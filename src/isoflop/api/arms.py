@@ -42,7 +42,7 @@ class Source:
 def of_path(name: str, path: Path, choice: Choice) -> Source:
     """Return a source that is a sweep's folder or a file. Raises as `load`."""
     if path.is_dir():
-        table = aggregate.aggregate(path)
+        table = aggregate.aggregate(path, choice.prices)
         return Source(name, path, table.rows, True, table.excluded)
     wanted = [each for each in (choice.x, choice.y) if each is not None] or external.CND
     return Source(name, path, formats.read_rows(path, wanted), False)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from isoflop.config import ConfigError
+from isoflop.config.costs import Prices
 from isoflop.curve import fit as curve_fit
 from isoflop.curve import result
 from isoflop.curve.check import floor, front, undertrained
@@ -17,8 +18,9 @@ from isoflop.curve.forecast import holdout
 from isoflop.curve.language import law
 from isoflop.curve.result import Excluded, FitFile
 from isoflop.report.text import check_lines, optimal_training
-from isoflop.table import canonical, derived, external, formats, grouping, held_out, selection, target
+from isoflop.table import axis, canonical, derived, external, formats, grouping, held_out, selection, target
 from isoflop.table.aggregate import RunTable
+from isoflop.table.axis import Axes
 from isoflop.table.external import ExternalRuns
 from isoflop.table.held_out import Prediction
 
@@ -34,6 +36,9 @@ class Choice:
         where: a condition on rows.
         by: a column that divides the rows.
         named: of a table of the user's own: column of a sweep's table -> the column that holds it.
+        x_unit, y_unit: of a table of the user's own; per cent becomes fractions at reading.
+        x_label, y_label: what x and y of a table of the user's own are called.
+        prices: by which runs are priced; None leaves them as they are.
     """
 
     x: str | None = None
@@ -45,10 +50,16 @@ class Choice:
     where: str | None = None
     by: str | None = None
     named: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
+    x_unit: str | None = None
+    y_unit: str | None = None
+    x_label: str | None = None
+    y_label: str | None = None
+    prices: Prices | None = None
 
     def refuse_own(self) -> None:
         """Raise ConfigError where something is chosen that the records of a sweep hold already."""
-        given = {"group": self.group, "seed": self.seed, "counts": self.counts, **self.named}
+        own = ("group", "seed", "counts", "x_unit", "y_unit", "x_label", "y_label")
+        given = {name: getattr(self, name) for name in own} | dict(self.named)
         for name, value in given.items():
             if value is not None:
                 option = OPTION_OF.get(name, name).replace("_", "-")
@@ -74,6 +85,8 @@ class Rows:
         excluded: rows that the table leaves out.
         dropped: records that gave no row.
         groups: the values of `by` in the order in which they are fitted; those before `where` too.
+        described: what x and y of a table of the user's own are; None for a sweep.
+        own: that table as it was read; None for a sweep.
     """
 
     table: pd.DataFrame
@@ -84,6 +97,8 @@ class Rows:
     excluded: tuple[Excluded, ...] = ()
     dropped: tuple[Excluded, ...] = ()
     groups: tuple[str, ...] = ()
+    described: Axes | None = None
+    own: ExternalRuns | None = None
 
 
 def of_sweep(runs: RunTable, directory: Path, choice: Choice, *, custom: bool) -> Rows:
@@ -105,7 +120,18 @@ def of_own(own: ExternalRuns, choice: Choice) -> Rows:
     """Return the rows of a table of the user's own."""
     checked, unused = canonical.canonical(own, choice.named)
     notes = (*own.warnings, *unused)
-    return Rows(own.table, checked, (own.x, own.y), None, notes, own.excluded, (), own.groups)
+    axes, described = (own.x, own.y), _described(own, choice)
+    return Rows(own.table, checked, axes, None, notes, own.excluded, (), own.groups, described, own)
+
+
+def _described(own: ExternalRuns, choice: Choice) -> Axes:
+    """Return what x and y of a table of the user's own are, by what was chosen and their names."""
+    label = choice.y_label
+    if label is None and choice.y is not None and choice.y != own.y:  # counted errors are called test_error
+        label = axis.capital(axis.readable(choice.y))
+    return Axes(
+        axis.describe(own.x, choice.x_unit, choice.x_label), axis.describe_y(own.y, choice.y_unit, label)
+    )
 
 
 def of_file(path: Path, choice: Choice) -> Rows:
@@ -132,6 +158,8 @@ def external_runs(raw: pd.DataFrame, source: Path, choice: Choice) -> ExternalRu
         counts=_number_or_column(choice.counts),
         where=choice.where,
         by=choice.by,
+        y_unit=choice.y_unit,
+        prices=choice.prices,
     )
 
 
@@ -174,7 +202,8 @@ def fit(
     Raises:
         ValueError: as left_out, holdout.fit_and_judge and holdout.fit_sweep.
     """
-    method = dataclasses.replace(method, left_out=left_out(exclude, rows.checked))
+    units = rows.described.units if rows.described is not None else None
+    method = dataclasses.replace(method, left_out=left_out(exclude, rows.checked), units=units)
     if hold_out is not None:
         assert rows.axes is not None
         x, y = rows.axes
@@ -183,7 +212,10 @@ def fit(
     else:
         axes = None if rows.axes is None else (rows.axes,)
         fits = holdout.fit_sweep(rows.table, source=source, method=method, axes=axes, stored=rows.stored)
-    reports = tuple(result.with_notes(report, rows.notes, rows.excluded) for report in fits.reports)
+    reports = tuple(
+        dataclasses.replace(result.with_notes(report, rows.notes, rows.excluded), axes=rows.described)
+        for report in fits.reports
+    )
     return dataclasses.replace(fits, reports=reports, dropped=rows.dropped)
 
 

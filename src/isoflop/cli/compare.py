@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import exclusion, fit, output, rows
+from isoflop.cli import dialect, exclusion, output, prices, rows
 from isoflop.config import ConfigError
 
 EXAMPLES = """examples:
@@ -36,12 +36,11 @@ def add(add_verb: output.AddVerb) -> None:
     )
     verb.add_argument("--figure", metavar="FILE", type=Path, help="write the figure: png, svg or pdf")
     _add_method(verb)
-    fit.add_grouping(verb)
+    dialect.add_grouping(verb)
 
 
 def _add_method(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--x", help="a column such as train_gflops, or an expression: '6 * params * tokens'")
-    verb.add_argument("--y", help="a column such as test_error, or an expression: '1 - acc1'")
+    dialect.add_axes(verb, named=False)
     law = "of both curves: power_law or power_law_floor (default: with a floor where the runs call for it)"
     verb.add_argument("--law", metavar="LAW", help=law)
     verb.add_argument(
@@ -51,12 +50,13 @@ def _add_method(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--level", type=float, default=95.0, metavar="P", help=level)
     verb.add_argument("--resamples", type=int, default=1000, help="of intervals and tests (default 1000)")
     verb.add_argument("--seed-of-resamples", type=int, default=0, metavar="N", help="their seed (default 0)")
-    verb.add_argument("--energy-grade", default="C", help="least grade on an axis of joules (C)")
+    verb.add_argument("--energy-grade", default="C", help="least grade of joules on an axis (C)")
     verb.add_argument("--chance", type=float, metavar="V", help="the error of guessing, as a fraction")
     verb.add_argument(
         "--mixed", action="store_true", help="compare several code versions, machines or data sets"
     )
     exclusion.add_option(verb)
+    prices.add_option(verb)
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -94,9 +94,7 @@ def _check(options: argparse.Namespace) -> None:
         if not path.exists():
             raise ConfigError(f"{path}: no such folder or file")
     if all(path.is_dir() for path in options.sources):
-        for name in ("group", "seed", "counts"):
-            if getattr(options, name) is not None:
-                raise ConfigError(f"--{name} is for a table of your own: records hold it already")
+        dialect.refuse_of_folder(options)
     if options.figure is not None:
         if options.figure.suffix.lower() not in FIGURES:
             raise ConfigError(f"--figure {options.figure}: give a name that ends in {', '.join(FIGURES)}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from isoflop.cli import output
-from isoflop.config import ConfigError, CostConfig
+from isoflop.config import ConfigError, costs
 from isoflop.config.compose import compose_config
 
 OUT = Path("results/paper")
@@ -76,8 +76,12 @@ def _add_published(sub: argparse.ArgumentParser) -> None:
 def _add_implications(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("directories", metavar="DIR", nargs="*", type=Path, help="sweeps with a fit.json")
     sub.add_argument("--target", action="append", type=float, metavar="E", help="an error such as 0.05")
-    sub.add_argument("--price", default=PRICE, metavar="COST", help=f"cost file of dollars (default {PRICE})")
-    sub.add_argument("--grid", default=GRID, metavar="COST", help=f"cost file of CO2 (default {GRID})")
+    sub.add_argument(
+        "--price", default=PRICE, metavar="COST", help=f"set of prices, or a YAML file (default {PRICE})"
+    )
+    sub.add_argument(
+        "--grid", default=GRID, metavar="COST", help=f"set with CO2 of a kWh, or a YAML file (default {GRID})"
+    )
 
 
 def _theory(options: argparse.Namespace) -> int:
@@ -174,7 +178,8 @@ def _today(price: str, grid: str) -> Any:
     from isoflop.meter.device import peaks
     from isoflop.paper import facts, implications
 
-    money, carbon = _cost(price), _cost(grid)
+    money = costs.load_one(price, "--price").cost
+    carbon = costs.load_one(grid, "--grid").cost
     if money.dollars_per_gpu_hour is None:
         raise ConfigError(f"--price {price}: has no dollars_per_gpu_hour: choose one such as {PRICE}")
     if carbon.grams_co2_per_kwh is None:
@@ -189,10 +194,6 @@ def _today(price: str, grid: str) -> Any:
         pue=carbon.pue or 1.0,
         source=f"{gpu.name}: {peak.source}; {gpu.source} [{gpu.mark}]; {money.source}; {carbon.source}",
     )
-
-
-def _cost(name: str) -> CostConfig:
-    return compose_config([f"cost={name}"], None).cost
 
 
 def _growth(options: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import output
+from isoflop.cli import output, prices
 from isoflop.config import ConfigError
 
 
@@ -25,6 +25,8 @@ def choice(options: argparse.Namespace) -> Any:
         where=options.where,
         by=getattr(options, "by", None),
         named=check.named_columns(options),
+        prices=prices.chosen(options),
+        **{name: getattr(options, name, None) for name in ("x_unit", "y_unit", "x_label", "y_label")},
     )
 
 

@@ -138,6 +138,34 @@ def _translate(overrides: Iterable[tuple[str, Any]]) -> Iterator[str]:
             yield text
 
 
+def read_yaml(path: Path, named: str) -> dict[str, Any]:
+    """Return the top level of a YAML file as Hydra would read it: `1e-8` is a number, a key may stand once.
+
+    Args:
+        path: of the file.
+        named: what a message calls it.
+
+    Raises:
+        ConfigError: the file is no YAML, or holds no keys with values.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        raw = OmegaConf.to_container(OmegaConf.load(path), resolve=True, throw_on_missing=True)
+    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{named}: {path} is no YAML that can be read: {_brief(error)}") from error
+    except OSError as error:
+        # OmegaConf refuses a file of one number or word so; what the system refuses has a number.
+        if error.errno is not None:
+            raise
+        raw = None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{named}: {path} holds no keys: write KEY: VALUE, one a line")
+    return {str(key): value for key, value in raw.items()}
+
+
 def from_hydra(composed: Any) -> Config:
     """Return what Hydra hands to a job as a Config. Raises ConfigError."""
     from omegaconf import OmegaConf

@@ -25,14 +25,14 @@ def from_dict(raw: Mapping[str, Any]) -> Config:
     try:
         config = msgspec.convert(raw, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(_message(str(error), raw)) from error
+        raise ConfigError(readable(str(error), raw)) from error
     if message := record.problem(config, "config"):
         raise ConfigError(message.removeprefix("config."))
     return config
 
 
-def _message(message: str, raw: Mapping[str, Any]) -> str:
-    """Return msgspec's message as `model.width=0: expected int >= 1`."""
+def readable(message: str, raw: Mapping[str, Any]) -> str:
+    """Return msgspec's message about the nested values `raw` as `model.width=0: expected int >= 1`."""
     text, _, path = message.partition(" - at `$")
     key = path.rstrip("`").lstrip(".")
     text = text.replace("`", "")

@@ -66,7 +66,7 @@ def show_dropped(table: RunTable) -> None:
 
 def show_table(rows: pd.DataFrame) -> None:
     """Print a table of configurations for each domain of the runs: mean GFLOPs, error or loss, seconds, raw
-    and net joules, and seed spread."""
+    and net joules, seed spread, and dollars and grams of CO2 where any run has them."""
     parts = [part for _, part in rows.groupby(target.DOMAIN, sort=False)] or [rows]
     for part in parts:
         _show_table(part, target.of(part).quantity)
@@ -76,6 +76,11 @@ def _show_table(rows: pd.DataFrame, quantity: Quantity) -> None:
     style = ".2%" if quantity.unit == "%" else ".3f"
     name = quantity.title.lower() if quantity.unit == "%" else quantity.unit
     table = Table(box=None, pad_edge=False)
+    priced = [
+        (name, title)
+        for name, title in (("dollars", "dollars"), ("grams_co2", "g CO2"))
+        if rows[name].notna().any()
+    ]
     for column in (
         "shape",
         "seeds",
@@ -85,6 +90,7 @@ def _show_table(rows: pd.DataFrame, quantity: Quantity) -> None:
         "train s",
         "joules",
         "net joules",
+        *(title for _, title in priced),
     ):
         table.add_column(column, justify="left" if column == "shape" else "right")
     for _, seeds in rows.groupby("place_id", sort=False):
@@ -98,6 +104,7 @@ def _show_table(rows: pd.DataFrame, quantity: Quantity) -> None:
             _number(seeds["train_seconds"].mean(), ".3g"),
             _number(seeds["energy_joules"].mean(), ".4g"),
             _number(seeds["net_joules"].mean(), ".4g"),
+            *(_number(seeds[name].mean(), ".4g") for name, _ in priced),
         )
     OUT.print(table)
 

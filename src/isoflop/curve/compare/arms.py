@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from isoflop.curve import points
+from isoflop.curve import graded, points
 from isoflop.curve.observations import Observations
 from isoflop.curve.points import NothingToFitError, Points
 from isoflop.curve.result import Excluded
@@ -138,7 +138,8 @@ def compared(baseline: Arm, other: Arm, x: str, *, mixed: bool) -> list[str]:
         ValueError: unless `mixed`, they are of other data or, on an axis that depends on the machine, of
             other machines.
     """
-    refused = _ONE | (_ONE_MACHINE if x in points.MACHINE_DEPENDENT else {})
+    refused = _ONE | (_ONE_MACHINE if graded.on_machine(baseline.rows, x) else {})
+    refused |= {f"{name}_factors": "prices" for name in graded.PRICED if graded.prices(baseline.rows, x)}
     warnings = []
     for name, plural in (_NOTED | refused).items():
         first, second = (_values(arm.rows, name) for arm in (baseline, other))

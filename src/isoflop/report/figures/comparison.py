@@ -65,7 +65,7 @@ def curves_on(axes: Axes, comparison: Comparison) -> None:
         xs.append(np.array(arm.x))
         ys.append(quantity.scale * np.array(arm.y))
     _logarithmic(axes, np.concatenate(xs), np.concatenate(ys))
-    titles = {view.x: view.x_title for view in (*views.VIEWS, *views.TEXT_VIEWS)}
+    titles = {view.x: view.x_title for view in (*views.VIEWS, *views.TEXT_VIEWS, views.PRICED)}
     axes.set_xlabel(titles.get(comparison.x, canvas.plain(comparison.x)))
     axes.set_ylabel(_title(comparison))
     axes.legend(handles=handles, frameon=False, fontsize=9)

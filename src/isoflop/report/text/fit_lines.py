@@ -9,6 +9,7 @@ import numpy as np
 from isoflop.curve import measured
 from isoflop.curve.result import Estimate, FitReport
 from isoflop.report.text.numerals import plural
+from isoflop.table import axis
 
 AHEAD = (2.0, 10.0)
 """Ratios to the largest x at which the forecast is said."""
@@ -18,8 +19,12 @@ def heading(report: FitReport) -> str:
     """Return what is fitted: y, x, how many runs and configurations, and the range of x."""
     of = " on the frontier" if report.of == "frontier" else ""
     runs, shapes = plural(report.points, "run"), plural(report.configs, "configuration")
-    span = f"x from {report.x_min:.3g} to {report.x_max:.3g}"
-    return f"{report.y} against {report.x}: {runs} of {shapes}, {span}{of}"
+    span, what = f"x from {report.x_min:.3g} to {report.x_max:.3g}", f"{report.y} against {report.x}"
+    if report.axes is not None:
+        shown, factor = axis.prefixed(report.resource, report.x_min, report.x_max)
+        span = f"x from {factor * report.x_min:.3g} to {factor * report.x_max:.3g} {shown.unit}".rstrip()
+        what = f"{report.quantity.name} against {report.resource.name}"
+    return f"{what}: {runs} of {shapes}, {span}{of}"
 
 
 def percent(level: float) -> str:
