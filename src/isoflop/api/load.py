@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pandas as pd
 
-from isoflop.api.arguments import named_as_in_python
+from isoflop.api.arguments import named_as_in_python, prices
 from isoflop.api.rows import Choice, Rows, of_file, of_raw, of_sweep
+from isoflop.config import ConfigError
 from isoflop.table import aggregate, columns, external, formats
 from isoflop.table.aggregate import Dropped, RunTable
 
@@ -46,7 +48,7 @@ class Origin:
         }
 
 
-def load(source: str | os.PathLike[str]) -> pd.DataFrame:
+def load(source: str | os.PathLike[str], *, cost: str | Sequence[str] | None = None) -> pd.DataFrame:
     """Return runs as a data frame, one row a run.
 
     Of a folder of `isoflop sweep` it is the table of its finished runs that `isoflop aggregate` makes: units
@@ -58,10 +60,12 @@ def load(source: str | os.PathLike[str]) -> pd.DataFrame:
 
     Args:
         source: the folder of a sweep, or a file.
+        cost: of a folder, sets of prices such as "us_2023", or YAML files of prices, that its runs are priced
+            by; the columns are dollars and grams_co2.
 
     Raises:
-        ValueError: no such folder or file, no finished record, or the file does not parse. One line that
-            says what to change.
+        ValueError: no such folder or file, no finished record, no such prices, or the file does not parse.
+            One line that says what to change.
         OSError: it cannot be opened.
 
     Example:
@@ -72,9 +76,10 @@ def load(source: str | os.PathLike[str]) -> pd.DataFrame:
     path = Path(source)
     with named_as_in_python():
         if path.is_dir():
-            table = aggregate.aggregate(path)
+            table = aggregate.aggregate(path, prices(cost))
             frame, origin = table.rows.copy(), Origin(str(path), True, table.dropped)
         else:
+            _refuse_prices(cost is not None, path)
             raw = formats.read_rows(path, external.CND)
             frame, origin = raw.apply(columns.if_numbers), Origin(str(path), False)
     frame.attrs[ATTRIBUTE] = origin.as_attribute()
@@ -109,10 +114,13 @@ def rows_of(runs: Runs, choice: Choice, *, custom: bool) -> tuple[Rows, Origin]:
         path = _path(runs)
         if not path.is_dir():  # with x and y known, rows and columns of JSON can be told apart
             return of_file(path, choice), Origin(str(path), False)
-        runs = load(path)
+        table = aggregate.aggregate(path, choice.prices)
+        choice.refuse_own()
+        return of_sweep(table, path, choice, custom=custom), Origin(str(path), True, table.dropped)
     origin = origin_of(runs)
     source = Path(origin.source)
     if origin.folder:
+        _refuse_prices(choice.prices is not None, source)
         choice.refuse_own()
         table = RunTable(runs.reset_index(drop=True), origin.dropped)
         return of_sweep(table, source, choice, custom=custom), origin
@@ -121,6 +129,14 @@ def rows_of(runs: Runs, choice: Choice, *, custom: bool) -> tuple[Rows, Origin]:
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
     return of_raw(raw, source, choice), origin
+
+
+def _refuse_prices(given: bool, source: Path) -> None:
+    """Raise ConfigError for prices that come too late, or of a file, whose columns `fit` names."""
+    if given:
+        raise ConfigError(
+            f"--cost: give it where runs are read from records: load(folder, cost=...), not {source}"
+        )
 
 
 def _path(runs: object) -> Path:
