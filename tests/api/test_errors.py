@@ -80,7 +80,6 @@ CASES: list[tuple[Bad, str]] = [
         lambda t: isoflop.fit(isoflop.load("results/digits-cpu"), cost="paper"),
         "cost=: give it where runs are read",
     ),
-    (lambda t: isoflop.fit(t, **XY, y_unit="percent"), "error"),
     (lambda t: isoflop.run_config("model.widht=4"), "unknown key model.widht: did you mean model.width?"),
     (lambda t: isoflop.run_config("model.width=4,8"), "these are several runs: use run_sweep"),
     (

@@ -1,4 +1,4 @@
-"""write_report writes the page of the command: in a sweep's folder, and of a data frame where it is told to."""
+"""write_report writes the page of the command: in a sweep's folder, or of a data frame elsewhere."""
 
 from __future__ import annotations
 
