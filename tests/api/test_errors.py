@@ -120,3 +120,4 @@ def test_options_are_named_as_arguments() -> None:
         in_python("see --isoflop and --law, a --groups b, x--y")
         == "see --isoflop and --law, a --groups b, x--y"
     )
+    assert in_python("--by or --where fits them apart") == "where=, or groupby in pandas, fits them apart"

@@ -19,6 +19,8 @@ _VALUES = (
 _FLAGS = ("mixed", "frontier", "wild", "again")
 _OPTION = re.compile(rf"(?<![\w-])--({'|'.join((*_VALUES, *_FLAGS))})(?![\w-])")
 """Options that are arguments of a function of the API too; others are told as they are."""
+APART = ("--by or --where fits them apart", "--where, or groupby in pandas, fits them apart")
+"""What a fit of the command says, and one of the API, which takes no --by."""
 
 
 def check_resamples(number: int) -> None:
@@ -41,7 +43,8 @@ def joined(names: str | Sequence[str] | None) -> str | None:
 
 def in_python(message: str) -> str:
     """Return a message about `--hold-out` as one about `hold_out=`."""
-    return _OPTION.sub(_argument, message.replace("-o ", "out= ") if message.startswith("-o ") else message)
+    message = message.replace(*APART)
+    return _OPTION.sub(_argument, f"--out {message[3:]}" if message.startswith("-o ") else message)
 
 
 def _argument(option: re.Match[str]) -> str:

@@ -2,9 +2,9 @@
 
 v = ln(x_max / x) >= 0 over the sample, so that c is ln y at x_max or, where a law levels off for small x, ln
 of that level. Every function takes shape parameters theta (r, q), one row a fit, and v (n,), and returns g
-(r, n) and its derivatives (r, n, q). Sources: M1 to M4 in Alabdulmohsin et al. (2022, "Revisiting Neural
-Scaling Laws in Language and Vision"); the smoothly broken law in Caballero et al. (2023, "Broken Neural
-Scaling Laws").
+(r, n) and its derivatives (r, n, q), or (r, n, 0) without `slopes`, which a sampler does not need. Sources:
+M1 to M4 in Alabdulmohsin et al. (2022, "Revisiting Neural Scaling Laws in Language and Vision"); the smoothly
+broken law in Caballero et al. (2023, "Broken Neural Scaling Laws").
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Array = npt.NDArray[np.float64]
 
 B_MIN, B_MAX = 1e-3, 5.0
 """Bounds of an exponent."""
-NEWTON_STEPS = 6
-"""Newton steps of the inversion in `m4`, which is convex from its start and ends at rounding error."""
+HALLEY_STEPS = 4
+"""Steps of the inversion in `m4`: they end at rounding error for every k within the bounds."""
 
 _EXPONENTS = np.geomspace(0.01, 4.0, 18)
 
@@ -75,13 +75,20 @@ def _stacked(derivatives: list[Array]) -> Array:
     return np.stack(derivatives, axis=1).transpose(0, 2, 1)
 
 
-def power_law(theta: Array, v: Array) -> tuple[Array, Array]:
+def _alone(g: Array) -> tuple[Array, Array]:
+    """Return g (r, n) without derivatives."""
+    return g, np.empty((*g.shape, 0))
+
+
+def power_law(theta: Array, v: Array, *, slopes: bool = True) -> tuple[Array, Array]:
     """M1, y = A x^-b: return g = b v and its derivatives."""
     (b,) = _columns(theta)
+    if not slopes:
+        return _alone(b * v)
     return b * v, np.broadcast_to(v, (len(theta), len(v)))[..., None]
 
 
-def power_law_floor(theta: Array, v: Array) -> tuple[Array, Array]:
+def power_law_floor(theta: Array, v: Array, *, slopes: bool = True) -> tuple[Array, Array]:
     """M2, y = E + A x^-b: return g = ln(1 + e^s (e^(b v) - 1)) and its derivatives.
 
     e^s is the share of y at x_max that falls; E = e^c (1 - e^s), so that s < 0 means a floor above 0.
@@ -90,6 +97,8 @@ def power_law_floor(theta: Array, v: Array) -> tuple[Array, Array]:
     share = np.exp(s)
     falling = share * np.exp(b * v)
     whole = (1.0 - share) + falling
+    if not slopes:
+        return _alone(np.log(whole))
     by_b = falling / whole
     return np.log(whole), _stacked([(falling - share) / whole, by_b * v])
 
@@ -119,7 +128,7 @@ def _softplus(q: Array) -> tuple[Array, Array, Array]:
     )
 
 
-def m4(theta: Array, v: Array) -> tuple[Array, Array]:
+def m4(theta: Array, v: Array, *, slopes: bool = True) -> tuple[Array, Array]:
     """M4, (y - E) / (e0 - y)^k = A x^-b: return g and its derivatives.
 
     y falls from the chance level e0 = e^c to the floor E = share e0. With y / e0 = share + (1 - share) /
@@ -128,19 +137,22 @@ def m4(theta: Array, v: Array) -> tuple[Array, Array]:
     tau, b, log_k, share = _columns(theta)
     k = np.exp(log_k)
     t = tau + b * v
-    # The asymptotes for large and for small t: Newton's method converges from either without a line search.
+    # The asymptotes for large and for small t: Halley's method converges from either without a line search.
     q = np.where(t > 0, t / k, t)
-    for _ in range(NEWTON_STEPS):
+    for _ in range(HALLEY_STEPS):
         soft, rise, fall = _softplus(q)
-        q = q - (k * soft - (soft - q) - t) / (k * rise + fall)
+        missed, slope = k * soft - (soft - q) - t, k * rise + fall
+        q = q - missed * slope / (slope**2 - 0.5 * (k - 1.0) * missed * rise * fall)
     soft, rise, fall = _softplus(q)
     height = share + (1.0 - share) * rise
+    if not slopes:
+        return _alone(np.log(height))
     by_t = (1.0 - share) * rise * fall / height / (k * rise + fall)
     derivatives = [by_t, by_t * v, -by_t * k * soft, fall / height]
     return np.log(height), _stacked(derivatives)
 
 
-def broken_power_law(theta: Array, v: Array) -> tuple[Array, Array]:
+def broken_power_law(theta: Array, v: Array, *, slopes: bool = True) -> tuple[Array, Array]:
     """One smooth break, y = E + A x^-b0 (1 + (x/d)^(1/f))^-(b1 - b0)f: return g and its derivatives.
 
     c and s are those of `power_law_floor`. b0 and b1 are the exponents far below and far above the break at
@@ -150,12 +162,13 @@ def broken_power_law(theta: Array, v: Array) -> tuple[Array, Array]:
     f = np.exp(log_f)
     # Everything relative to x_max (v = 0), where g is 0.
     z, z0 = (m - v) / f, m / f
-    soft, soft0 = np.logaddexp(0.0, z), np.logaddexp(0.0, z0)
-    gate, gate0 = special.expit(z), special.expit(z0)
-    bend = f * (soft - soft0)
+    bend = f * (np.logaddexp(0.0, z) - np.logaddexp(0.0, z0))
     share = np.exp(s)
     falling = share * np.exp(low * v - (high - low) * bend)
     whole = (1.0 - share) + falling
+    if not slopes:
+        return _alone(np.log(whole))
+    gate, gate0 = special.expit(z), special.expit(z0)
     weight = falling / whole
     derivatives = [
         (falling - share) / whole,

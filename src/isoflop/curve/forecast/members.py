@@ -36,19 +36,23 @@ class Prior:
     Attributes:
         law: its name.
         size: number q of shape parameters that the prior draws.
-        evaluate: (theta, v (n,)) -> g (p, n) and derivatives, a form of forms.py.
+        evaluate: a form of forms.py, which returns g (p, n) first.
         shape: (u (p, q), span of ln x) -> theta (p, k), the form's parameters.
     """
 
     law: str
     size: int
-    evaluate: Callable[[Array, Array], tuple[Array, Array]]
+    evaluate: Callable[..., tuple[Array, Array]]
     shape: Callable[[Array, float], Array]
 
     def curve(self, u: Array, v: Array, span: float) -> Array:
         """Return ln y relative to that at x_max, (p, n), at v (n,) = ln(x_max / x); v may be below 0."""
-        g = self.evaluate(self.shape(u[:, : self.size], span), np.r_[0.0, v])[0]
+        g = self.g(u, np.r_[0.0, v], span)
         return np.asarray(g[:, 1:] - g[:, :1])
+
+    def g(self, u: Array, v: Array, span: float) -> Array:
+        """Return ln y relative to the form's level, (p, n)."""
+        return self.evaluate(self.shape(u[:, : self.size], span), v, slopes=False)[0]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ optimum, takes several modes in its stride, and gives the evidence on the way.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 
@@ -33,6 +34,8 @@ MOVES, DRIFTING_MOVES = 20, 8
 5 nats of evidence; steps of a drift cost more, and it mixes sooner."""
 SCALE = 2.38
 """Of a Metropolis step, over the root of the dimension (Roberts, Gelman and Gilks 1997)."""
+AT_ONCE = 8192
+"""Values of ln y that the likelihood forms at a time: such arrays stay in the cache, twice as fast."""
 DECIMALS = 12
 """Inputs are rounded so that a change of unit, which rounds otherwise, draws the same particles."""
 
@@ -58,8 +61,9 @@ class Data:
         """The range of ln x."""
         return float(-self.log_x[0])
 
+    @functools.cached_property
     def end(self) -> float:
-        """Return about ln y at x_max: the end of a straight line through the upper half of the points."""
+        """About ln y at x_max: the end of a straight line through the upper half of the points."""
         count = min(len(self.log_x), max(3, len(self.log_x) // 2))
         line = np.polynomial.Polynomial.fit(self.log_x[-count:], self.log_y[-count:], 1)
         return float(np.round(line(0.0), DECIMALS))
@@ -110,14 +114,13 @@ def _law(member: Member, u: Array, data: Data, log_x: Array) -> Array:
         # The level that this law starts from is known: its height at x_max follows from the shape alone.
         level = data.log_most + np.log(_height(member, u, data.span))[:, None]
     else:
-        level = data.end() + LEVEL_SPREAD * u[:, member.prior.size, None]
+        level = data.end + LEVEL_SPREAD * u[:, member.prior.size, None]
     return np.asarray(level + shape)
 
 
 def _height(member: Member, u: Array, span: float) -> Array:
     """Return y at x_max (p,) of a law over the level that it starts from."""
-    g = member.prior.evaluate(member.prior.shape(u[:, : member.prior.size], span), np.zeros(1))[0]
-    return np.asarray(np.exp(g[:, 0]))
+    return np.asarray(np.exp(member.prior.g(u, np.zeros(1), span)[:, 0]))
 
 
 def _likelihood(member: Member, data: Data) -> Callable[[Array], Array]:
@@ -125,6 +128,12 @@ def _likelihood(member: Member, data: Data) -> Callable[[Array], Array]:
     size = member.prior.size
 
     def of(u: Array) -> Array:
+        # A drift is followed from point to point, (p,) at a time: it is better off whole.
+        pieces = 1 if member.drifting else math.ceil(len(u) * len(data.log_x) / AT_ONCE)
+        parts = np.array_split(u, pieces)
+        return np.concatenate([part(each) for each in parts])
+
+    def part(u: Array) -> Array:
         residual = data.log_y - _law(member, u, data, data.log_x)
         variance = np.exp(2 * (NOISE + NOISE_SPREAD * u[:, size + 1, None])) * data.noise**2
         if member.drifting:
