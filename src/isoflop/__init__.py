@@ -7,6 +7,8 @@ that `import isoflop` takes milliseconds and needs none of the packages that onl
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from isoflop import extras
+
 if TYPE_CHECKING:
     from isoflop.api.check import Check as Check
     from isoflop.api.check import check as check
@@ -84,7 +86,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """`isoflop.Recorder` and the other names of _HOMES, loaded when they are first asked for."""
     if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+        with extras.explained(f"isoflop.{name}"):
+            return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module isoflop has no attribute {name}")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from isoflop import extras
 from isoflop.api.progress import OnRun
 from isoflop.config import Config
 from isoflop.config.compose import compose_config, parse_overrides
@@ -113,11 +114,15 @@ def run_missing(
         directory: their folder.
         states: of runs that are trained again.
         progress: how it says what it does.
+
+    Raises:
+        MissingExtraError: some are missing, and torch is not installed.
     """
     missing = {each.run_id for each in retry.select(runs, directory, states)}
     progress.line(f"{directory}: {len(runs)} runs, {len(missing)} to run")
     if not missing:
         return
+    extras.check("training", "torch")
     planned, gpus = launch.plan(runs)
     grid.write_manifest(planned, directory)
     ordered = tuple(each for each in planned if each.run_id in missing)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from isoflop import extras
 from isoflop.cli import output
 from isoflop.config import ConfigError
 from isoflop.config.compose import compose_config
@@ -28,6 +29,7 @@ def add(add_verb: output.AddVerb) -> None:
 
 
 def _flops(options: argparse.Namespace) -> int:
+    extras.check("isoflop flops", "torch")
     from isoflop import flop_ledger
     from isoflop.meter.flops import user_model
 

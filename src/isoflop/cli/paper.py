@@ -347,11 +347,11 @@ def _make_claims(out: Path, options: argparse.Namespace) -> Any:
 
 def _all(options: argparse.Namespace) -> int:
     out = _folder(options)
+    swept = out / "overparameterised"
+    _sweep(swept, quick=options.quick)  # first: without torch it refuses, where runs are missing
     _make_theory(out, options)
     _make_published(out, options)
     _make_growth(out, options)
-    swept = out / "overparameterised"
-    _sweep(swept, quick=options.quick)
     _make_overparameterised(out, options, swept)
     _make_implications(out, options, [("overparameterised", _laws(swept))], _today())
     return _show(_make_claims(out, options), options)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from isoflop import record, signals
+from isoflop import extras, record, signals
 from isoflop.cli import output
 from isoflop.config import Config, ConfigError
 from isoflop.config.compose import compose_config, from_hydra, multirun
@@ -39,6 +39,7 @@ class _OldName(argparse.Action):
 
 
 def _run(options: argparse.Namespace) -> int:
+    extras.check("isoflop run", "torch")
     if {"-m", "--multirun"} & set(options.overrides):
         return _multirun(options)
     if options.manifest or options.line or options.runs:

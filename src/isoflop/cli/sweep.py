@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isoflop import extras
 from isoflop.cli import output
 from isoflop.config import Config, ConfigError
 
@@ -45,6 +46,8 @@ def _sweep(options: argparse.Namespace) -> int:
 
     if options.on is not None and not options.dry_run:
         raise ConfigError("--on predicts for another device and trains nothing: give --dry-run too")
+    # A dry run counts FLOPs, on models without weights.
+    extras.check(f"isoflop sweep{' --dry-run' if options.dry_run else ''}", "torch")
 
     base = sweeping.compose_sweep(options.overrides, options.config_dir)
     _check_slurm(base, metering_pass=options.metering_pass)

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
 
-from isoflop import signals
+from isoflop import extras, signals
 from isoflop.config import Config, ConfigError
 from isoflop.config.launch import LaunchConfig, Shared
 from isoflop.sweep.grid import PlannedRun
@@ -164,17 +164,24 @@ def call_in_child(purpose: str, function: Callable[..., Any], *arguments: Any) -
 
 def _call_and_send(pipe: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     signals.shielded()  # asked to stop, the parent kills this process
-    reply: tuple[str, Any]
-    try:
-        reply = ("value", function(*arguments))
-    except ValueError as error:
-        reply = ("input", str(error))
-    except OSError as error:
-        reply = ("os", (error.errno, error.strerror or str(error), error.filename))
-    except Exception as error:
-        reply = ("failed", f"{type(error).__name__}: {error}")
+    outcome = reply(function, arguments)
     with contextlib.suppress(OSError):  # the parent may have been killed
-        pipe.send(reply)
+        pipe.send(outcome)
+
+
+def reply(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[str, Any]:
+    """Return (kind, value) of a call for the parent: what it returned, or why it failed, by whose fault."""
+    try:
+        return "value", function(*arguments)
+    except ValueError as error:  # MissingExtraError is one
+        return "input", str(error)
+    except ImportError as error:
+        line = extras.explain(error, "training")
+        return ("input", line) if line else ("failed", f"{type(error).__name__}: {error}")
+    except OSError as error:
+        return "os", (error.errno, error.strerror or str(error), error.filename)
+    except Exception as error:
+        return "failed", f"{type(error).__name__}: {error}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import Any
 
 import pandas as pd
 
+from isoflop import extras
 from isoflop.table import csv_text, json_rows
 from isoflop.table.json_rows import RawRows
 
@@ -226,7 +227,8 @@ def _parquet(path: Path) -> RawRows:
     try:
         table = pd.read_parquet(path)
     except ImportError as error:
-        raise ValueError(f"{path}: reading Parquet needs pyarrow: pip install 'isoflop[parquet]'") from error
+        extras.check(f"{path}: reading Parquet", "pyarrow")
+        raise ValueError(f"{path}: pyarrow cannot read it: {error}") from error
     except (ValueError, OSError) as error:
         raise ValueError(f"{path}: damaged Parquet: {error}") from error
     if any(name is not None for name in table.index.names):

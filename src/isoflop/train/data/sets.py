@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from isoflop import extras
 from isoflop.config import DataConfig
 from isoflop.train.data import folder, synthetic
 from isoflop.train.data.dataset import Facts
@@ -77,6 +78,7 @@ def _open(name: str, root: Path, download: bool) -> list[tuple[Any, Any]]:
 
 def _torchvision(name: str, config: DataConfig) -> Raw:
     """Read one of torchvision's sets under the root; download missing files if data.download allows."""
+    extras.check(f"data={name}", "torchvision")
     folder_name, files = _FILES[name]
     set_folder = Path(config.root) / folder_name
     missing = [file for file in files if not (set_folder / file).is_file()]
