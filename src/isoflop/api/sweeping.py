@@ -11,9 +11,10 @@ from isoflop import extras
 from isoflop.api.progress import OnRun
 from isoflop.config import Config
 from isoflop.config.compose import compose_config, parse_overrides
-from isoflop.sweep import grid, held_out, planning, retry, tune
+from isoflop.sweep import grid, held_out, planning, retry, tune, user_copies
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import launch, metering_pass
+from isoflop.sweep.slurm import submit
 from isoflop.track import feed, resend
 
 
@@ -62,6 +63,27 @@ def declare(base: Config, runs: tuple[PlannedRun, ...], progress: Progress) -> N
     if sent := resend.send_again((each.config for each in runs), base.directory):
         progress.line(f"tracker {base.tracker.name}: {sent} runs sent again from their records")
         feed.wait(base.directory, feed.longest_wait(base.tracker))
+
+
+def with_code_pinned(
+    base: Config, runs: tuple[PlannedRun, ...], states: Sequence[str], *, metered: bool
+) -> tuple[Config, tuple[PlannedRun, ...]]:
+    """Return a sweep of several stages with copies of the user's code as it is now, for all stages.
+
+    Args:
+        base: the configuration of the sweep.
+        runs: its runs.
+        states: of runs that are trained again.
+        metered: whether a metering pass follows.
+
+    Raises:
+        ConfigError: a run's input cannot be used.
+    """
+    staged = bool(base.sweep.lr_grid or base.sweep.held_out or metered)
+    if not (staged and user_copies.needed(runs) and retry.select(runs, base.directory, states)):
+        return base, runs
+    (submit.plan if base.launch.name == "slurm" else planning.plan)(runs)
+    return user_copies.pin_base(base, base.directory), user_copies.pin(runs, base.directory)
 
 
 def train(
@@ -124,6 +146,7 @@ def run_missing(
         return
     extras.check("training", "torch")
     planned, gpus = launch.plan(runs)
+    planned = user_copies.pin(planned, directory)
     grid.write_manifest(planned, directory)
     ordered = tuple(each for each in planned if each.run_id in missing)
     with progress.runs(len(ordered)) as show:

@@ -133,6 +133,7 @@ def run_sweep(
         ranks.check(base.launch, ranks.from_environment(os.environ), os.environ)
         states = retries.parse_states(joined(retry))
         sweeping.declare(base, runs, said)
+        base, runs = sweeping.with_code_pinned(base, runs, states, metered=metering_pass)
         runs = sweeping.train(base, runs, states, said, meter=metering_pass)
         _warn_of_missing(base.directory, sweeping.points(runs))
         return load(base.directory)

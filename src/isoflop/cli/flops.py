@@ -17,7 +17,7 @@ def add(add_verb: output.AddVerb) -> None:
     verb.add_argument(
         "name",
         metavar="NAME",
-        help="resnet, torchvision:NAME, path/to/file.py:factory or package.module:factory",
+        help="resnet, torchvision:NAME, path/to/file.py:function or package.module:function",
     )
     verb.add_argument(
         "--input", help="channels,height,width (default 3,224,224); gpt takes model.context instead"
@@ -44,7 +44,7 @@ def _flops(options: argparse.Namespace) -> int:
         raise ConfigError(f"--classes {options.classes}: must be at least 1")
     if options.dtype and not own:
         raise ConfigError(
-            "--dtype is for path/to/file.py:factory, package.module:factory: others take images"
+            "--dtype is for path/to/file.py:function, package.module:function: others take images"
         )
     settings = compose_config(_model_overrides(options, own=own), None)
     if own:
@@ -64,7 +64,10 @@ def _flops(options: argparse.Namespace) -> int:
 def _model_overrides(options: argparse.Namespace, *, own: bool) -> list[str]:
     """Return the Hydra overrides that NAME and --batch stand for, before those that the user gave."""
     overrides = []
-    if not own:
+    if own:
+        path = options.name.replace("\\", "\\\\").replace("'", "\\'")
+        overrides += ["model=custom", f"model.path='{path}'"]
+    else:
         family, _, architecture = options.name.partition(":")
         overrides += [f"model={family}"]
         if family == "gpt" and not any(given.startswith("recipe=") for given in options.overrides):

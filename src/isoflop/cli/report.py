@@ -111,7 +111,7 @@ def _command(options: argparse.Namespace) -> str:
     """Return the command without folders of this machine: what was given of the file, by its name."""
     given = vars(options)
     skipped = ("verb", "action", "debug", "json", "out", "overrides", "command", "directory", "unattended")
-    defaults = vars(_parser().parse_args(["report", options.directory.name]))
+    defaults = _defaults(options.directory.name)
     arguments = ["isoflop", "report", options.directory.name]
     for key, value in given.items():
         if key in skipped or value == defaults.get(key):
@@ -123,10 +123,11 @@ def _command(options: argparse.Namespace) -> str:
     return shlex.join(arguments)
 
 
-def _parser() -> argparse.ArgumentParser:
-    from isoflop.cli import main
-
-    return main.parser()
+def _defaults(name: str) -> dict[str, Any]:
+    """Return what the options of this verb are where only the file is given."""
+    verb = argparse.ArgumentParser(add_help=False)
+    add(lambda *_: verb)
+    return vars(verb.parse_args([name]))
 
 
 def _show(options: argparse.Namespace, path: Path, fits: Any, table: Any) -> int:

@@ -61,6 +61,7 @@ def _sweep(options: argparse.Namespace) -> int:
         return _dry_run(base, runs, request, options.on)
     progress = _progress()
     sweeping.declare(base, runs, progress)
+    base, runs = sweeping.with_code_pinned(base, runs, request.states, metered=options.metering_pass)
     if base.launch.name == "slurm":
         fitted, held = held_out.split(runs)
         waited = stages.sweep(base, fitted, request, progress.line)

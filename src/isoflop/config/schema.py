@@ -15,7 +15,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from isoflop.config import identity as identities
+from isoflop.config.errors import ConfigError as ConfigError
 from isoflop.config.launch import LaunchConfig
+from isoflop.config.user_code import locate
+from isoflop.record.label import name_of_shape
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Index = Annotated[int, msgspec.Meta(ge=0)]
@@ -23,10 +26,9 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Momentum = Annotated[float, msgspec.Meta(ge=0, lt=1)]
-
-
-class ConfigError(ValueError):
-    """The configuration cannot be used; the message says which key to change."""
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Arguments = dict[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_]\w*$")], Any]
+"""Keyword arguments of a function of the user's own."""
 
 
 def _takes(config: Any, kind: str, needed: Iterable[str], optional: Iterable[str]) -> None:
@@ -44,6 +46,13 @@ def _takes(config: Any, kind: str, needed: Iterable[str], optional: Iterable[str
             raise ValueError(f"{kind} takes no {name}: set it to null")
 
 
+def _check_named(kind: str, section: str, path: str | None) -> None:
+    """Refuse code of the user's own that is not named. Raises ValueError."""
+    if kind == "custom" and path is None:
+        example = {"model": "net.py:build", "data": "data.py:load"}[section]
+        raise ValueError(f"path is missing: name a function of yours, such as {section}.path={example}")
+
+
 MODEL_TAKES = {
     "mlp": ("width", "depth"),
     "resnet": ("width", "depth", "block"),
@@ -51,7 +60,9 @@ MODEL_TAKES = {
     "vit": ("width", "depth", "patch", "head_width"),
     "gpt": ("width", "depth", "head_width", "context", "feedforward"),
     "torchvision": ("architecture",),
+    "custom": ("path", "sha256"),
 }
+MODEL_MAY_TAKE: dict[str, tuple[str, ...]] = {"custom": ("width", "depth", "context", "arguments")}
 NATIVE_RESOLUTION = ("digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn")
 """Sets of one image size, which `data.resolution` may change."""
 DATA_TAKES: dict[str, tuple[str, ...]] = {
@@ -59,10 +70,12 @@ DATA_TAKES: dict[str, tuple[str, ...]] = {
     "synthetic": ("dimension", "classes", "examples", "teacher_width", "teacher_depth", "label_noise"),
     "text": ("path", "eval_bytes", "passes"),
     "python": ("eval_bytes", "passes"),
+    "custom": ("path", "sha256"),
 }
 DATA_MAY_TAKE: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(NATIVE_RESOLUTION, ("resolution",)),
     "text": ("separator", "offsets", "eval_path", "eval_offsets"),
+    "custom": ("arguments",),
 }
 TEXT = ("text", "python")
 """Sets of text, whose examples are bytes."""
@@ -82,9 +95,12 @@ class ModelConfig:
     `context` bytes and a `feedforward` of gelu or swiglu. `parametrization` mup and completep scale
     initialisation, learning rates and multipliers from `base_width` and `base_depth`, where all
     parametrizations are the same.
+
+    custom: what a function of the user's own builds (docs/custom_model.md), `path` as FILE.py:FUNCTION or
+    MODULE:FUNCTION, called with `arguments` besides. `sha256` is that of its file, which identifies it.
     """
 
-    family: Literal["mlp", "resnet", "convmixer", "vit", "gpt", "torchvision"]
+    family: Literal["mlp", "resnet", "convmixer", "vit", "gpt", "torchvision", "custom"]
     width: Count | None
     depth: Count | None
     architecture: str | None
@@ -98,13 +114,19 @@ class ModelConfig:
     base_depth: Count | None
     context: Annotated[int, msgspec.Meta(ge=2)] | None = None
     feedforward: Literal["gelu", "swiglu"] | None = None
+    path: str | None = None
+    sha256: Sha256 | None = None
+    arguments: Arguments | None = dataclasses.field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         """Refuse settings of another family, and widths that heads cannot share."""
-        every = {name for names in MODEL_TAKES.values() for name in names}
-        _takes(self, self.family, MODEL_TAKES[self.family], every)
-        bases = ("base_width", "base_depth")
-        _takes(self, self.parametrization, () if self.parametrization == "standard" else bases, bases)
+        every = {
+            name for takes in (MODEL_TAKES, MODEL_MAY_TAKE) for names in takes.values() for name in names
+        }
+        optional = set(MODEL_MAY_TAKE.get(self.family, ()))
+        _check_named(self.family, "model", self.path)
+        _takes(self, self.family, MODEL_TAKES[self.family], every - optional)
+        self._check_bases()
         if self.zero_init_residual and self.family != "resnet":
             raise ValueError(f"{self.family} takes no zero_init_residual: set it to false")
         if self.family == "torchvision" and self.parametrization != "standard":
@@ -123,10 +145,41 @@ class ModelConfig:
         if self.kernel and self.kernel % 2 == 0:
             raise ValueError(f"kernel {self.kernel} is even: give an odd one")
 
+    def _check_bases(self) -> None:
+        """Refuse a base that the parametrization does not take, and one without the size that it is of."""
+        bases = ("base_width", "base_depth")
+        if self.parametrization == "standard":
+            _takes(self, self.parametrization, (), bases)
+            return
+        if self.family == "custom" and self.width is None:
+            raise ValueError(f"{self.parametrization} scales over the width: give model.width")
+        # A function of the user's own may have no depth: then there is none to scale over.
+        needed = bases if self.family != "custom" or self.depth is not None else ("base_width",)
+        _takes(self, self.parametrization, needed, bases)
+
     @property
     def name(self) -> str:
-        """The family, or `torchvision:NAME`."""
+        """The family, `torchvision:NAME`, or FILE.FUNCTION of the user's own."""
+        if self.path is not None:
+            return locate.label(self.path)
         return f"torchvision:{self.architecture}" if self.architecture else self.family
+
+    @property
+    def anywhere(self) -> ModelConfig:
+        """The same model, wherever the user's own file lies that builds it."""
+        if self.path is None:
+            return self
+        return dataclasses.replace(self, path=locate.function_of(self.path))
+
+    @property
+    def family_name(self) -> str:
+        """The family as records name it, which of code of the user's own is FILE.FUNCTION."""
+        return self.name if self.family == "custom" else self.family
+
+    @property
+    def label(self) -> str:
+        """A short name of the shape: `mlp w16 d2`, `torchvision:resnet18`, `net.build w16`."""
+        return name_of_shape(self.family_name, self.name, self.width, self.depth)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +197,9 @@ class DataConfig:
     They are split into training, validation and test, unless `eval_path` (with `eval_offsets`) holds
     documents to validate and test on. About `eval_bytes` of each are evaluated. No training byte is read more
     often than `passes` times.
+
+    custom: arrays that a function of the user's own returns (docs/custom_data.md); `path`, `sha256` and
+    `arguments` as of ModelConfig.
     """
 
     name: Literal[
@@ -157,6 +213,7 @@ class DataConfig:
         "synthetic",
         "text",
         "python",
+        "custom",
     ]
     root: str
     fraction: Annotated[float, msgspec.Meta(gt=0, le=1)]
@@ -176,11 +233,14 @@ class DataConfig:
     eval_offsets: str | None = None
     eval_bytes: Count | None = None
     passes: Annotated[float, msgspec.Meta(ge=1)] | None = None
+    sha256: Sha256 | None = None
+    arguments: Arguments | None = dataclasses.field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         """Refuse settings of another set."""
         every = {name for takes in (DATA_TAKES, DATA_MAY_TAKE) for names in takes.values() for name in names}
         optional = set(DATA_MAY_TAKE.get(self.name, ()))
+        _check_named(self.name, "data", self.path)
         _takes(self, self.name, DATA_TAKES.get(self.name, ()), every - optional)
         if self.separator is not None and self.offsets is not None:
             raise ValueError("separator and offsets both divide text into documents: set one of them to null")
@@ -197,6 +257,11 @@ class DataConfig:
     def is_text(self) -> bool:
         """Whether the set is text, whose examples are bytes, and not images."""
         return self.name in TEXT
+
+    @property
+    def label(self) -> str:
+        """The name of the set, or FILE.FUNCTION of the user's own."""
+        return locate.label(self.path) if self.name == "custom" and self.path else self.name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -407,7 +472,14 @@ class Config:
 
     def _check_text(self) -> None:
         """Refuse text without a language model, and batches that are no whole number of windows."""
-        if self.data.is_text != (self.model.family == "gpt"):
+        if self.model.family == "custom":
+            if self.data.is_text and self.model.context is None:
+                raise ValueError(
+                    f"data={self.data.name} is text: give model.context, the bytes of a window, such as 256"
+                )
+            if self.model.context is not None and not self.data.is_text:
+                raise ValueError("model.context is of text: set it to null, or data=python or data=text")
+        elif self.data.is_text != (self.model.family == "gpt"):
             raise ValueError(
                 f"data={self.data.name} is text: set model=gpt"
                 if self.data.is_text

@@ -23,7 +23,8 @@ import msgspec
 
 from isoflop import __version__
 from isoflop import record as records
-from isoflop.config import Config
+from isoflop.config import Config, ConfigError
+from isoflop.config.user_code import imports, locate
 from isoflop.record import Gpu, ModelFacts, Provenance, Record, Slurm, Spent, State, redact, unknown
 
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "fvcore", "nvidia-ml-py", "hydra-core", "msgspec")
@@ -119,12 +120,27 @@ def now() -> str:
 
 def gather(config: Config, machine: Machine, *, started_at: str, command_line: str) -> Provenance:
     """Return the provenance of a run on `machine`."""
-    return gather_loop(
+    origin = gather_loop(
         machine,
         deterministic=config.launch.deterministic,
         started_at=started_at,
         command_line=command_line,
     )
+    return dataclasses.replace(origin, user_files=user_files(config))
+
+
+def user_files(config: Config) -> dict[str, dict[str, str]]:
+    """Return the hashes of the user's own files, as in Provenance; none of what is not there any more."""
+    named = {
+        section: settings.path
+        for section, settings in (("model", config.model), ("data", config.data))
+        if settings.path is not None and settings.sha256 is not None
+    }
+    hashes: dict[str, dict[str, str]] = {}
+    for section, path in named.items():
+        with contextlib.suppress(ConfigError, OSError):
+            hashes[section] = imports.hashes(locate.locate(path))
+    return hashes
 
 
 def gather_loop(machine: Machine, *, deterministic: bool, started_at: str, command_line: str) -> Provenance:
@@ -175,7 +191,7 @@ def model_facts(
     model = config.model
     no_embeddings = NOT_REACHED if config.data.is_text else "the model has no token embeddings"
     return ModelFacts(
-        family=model.family,
+        family=model.family_name,
         architecture=model.name,
         width=model.width,
         width_reason=none if model.width is None else None,

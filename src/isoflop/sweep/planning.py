@@ -19,7 +19,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
 
 from isoflop import extras, signals
-from isoflop.config import Config, ConfigError
+from isoflop.config import Config, ConfigError, DataConfig
 from isoflop.config.launch import LaunchConfig, Shared
 from isoflop.sweep.grid import PlannedRun
 
@@ -219,15 +219,19 @@ class Site:
 
 def _lay_out_in_child(configs: tuple[Config, ...]) -> tuple[tuple[RunPlan, ...], Site]:
     """Return the plan of each run, from public facts of the data sets where possible, and this machine."""
-    from isoflop.runner import prepare
-    from isoflop.train.data import facts
+    from isoflop.runner import own_model, prepare
+    from isoflop.train.data import Facts, facts
 
     plans: dict[str, RunPlan] = {}
+    read: dict[tuple[DataConfig, int | None], Facts] = {}
+    sizes = own_model.Sizes()
     for config in configs:
         if config.config_id not in plans:
-            known = facts(config)
+            of_data = config.data, config.model.context
+            known = read[of_data] = read.get(of_data) or facts(config)
             config.check_batch()
             count, plan = prepare.lay_out(config, known)
+            sizes.add(config.model, known.input_shape, known.classes, count)
             each, batch = count.train_flops_per_example, config.optim.batch_size
             plans[config.config_id] = RunPlan(
                 train_flops=plan.planned_train_flops,
@@ -238,6 +242,7 @@ def _lay_out_in_child(configs: tuple[Config, ...]) -> tuple[tuple[RunPlan, ...],
                 input_shape=known.input_shape,
                 parameters_without_embeddings=prepare.parameters_without_embeddings(config, known),
             )
+    sizes.check()
     return tuple(plans[config.config_id] for config in configs), site(configs[0].launch)
 
 
@@ -305,8 +310,9 @@ def _plan_in_child(
     """
     import torch
 
-    from isoflop.runner import prepare, same_data
+    from isoflop.runner import own_model, prepare, same_data
 
+    sizes = own_model.Sizes()
     for each in counted:
         take_over_counted_work(each)
     planned: dict[str, _Planned] = {}
@@ -315,10 +321,13 @@ def _plan_in_child(
         config_id = config.config_id
         if config_id not in planned:
             prepared = prepare.prepare(config, torch.device("cpu"), reread_changed=False)
+            data = prepared.data
+            sizes.add(config.model, data.input_shape, data.classes, prepared.count)
             work = pickle.dumps(prepare.counted_work(config, prepared))
             planned[config_id] = _Planned(prepared.plan.planned_train_flops, work)
             splits[config_id] = prepared.data.split_sha256
         same_data.check(config, splits[config_id])
+    sizes.check()
     device = prepare.pick_device(configs[0].launch)
     gpus = torch.cuda.device_count() if device.type == "cuda" else 0
     return planned, gpus

@@ -80,14 +80,12 @@ def check(settings: TrackerConfig) -> None:
 
 def run_info(config: Config, attempt: int) -> RunInfo:
     """Return what a tracker gets to know of the run that `config` defines."""
-    model = config.model
-    sized = model.width is not None and model.depth is not None
     return RunInfo(
         run_id=config.run_id,
         config_id=config.config_id,
         attempt=attempt,
         sweep=config.sweep.name,
-        label=f"{model.family} w{model.width} d{model.depth}" if sized else model.name,
+        label=config.model.label,
         seed=config.seed,
         directory=str(config.directory.absolute()),
         identity=config.identity,

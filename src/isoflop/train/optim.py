@@ -66,8 +66,10 @@ def _factors(config: OptimConfig, steps: int | None) -> tuple[float, float]:
 
 
 def roles_of(model: nn.Module, model_config: ModelConfig) -> dict[str, Role]:
-    """Return the role of each parameter; all of a torchvision model's have the one role `plain`."""
-    if model_config.family == "torchvision":
+    """Return the role of each parameter; those of models that carry none all have the role `plain`."""
+    if model_config.family == "torchvision" or (
+        model_config.family == "custom" and not parametrize.has_roles(model)
+    ):
         return parametrize.plain_roles(model)
     return parametrize.roles(model)
 
@@ -96,9 +98,11 @@ def build(
         ValueError: Muon is asked for on a model whose matrices are not known.
         LookupError: a parameter of our own families has no role.
     """
-    if config.name == "muon" and model_config.family == "torchvision":
-        raise ValueError("optim=muon needs to know the hidden matrices: take sgd or adamw for torchvision")
     roles, scale = roles_of(model, model_config), parametrize.scale(model_config)
+    if config.name == "muon" and all(role.kind == "plain" for role in roles.values()):
+        raise ValueError(
+            f"optim=muon needs to know the hidden matrices: take sgd or adamw for {model_config.name}"
+        )
     groups = _groups(config, scaled(config, steps), model, roles, scale)
     if config.name == "sgd":
         assert config.momentum is not None
