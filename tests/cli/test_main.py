@@ -65,7 +65,7 @@ def test_bad_input_of_a_run_is_one_line_exit_2_and_nothing_written(
         (["run", "--bogus"], "unknown option --bogus"),
         (["aggregate", "nowhere"], "no records folder"),
         (["fit", "nowhere"], "nowhere: no such file or folder"),
-        (["report", "nowhere"], "no records folder"),
+        (["report", "nowhere"], "nowhere: no such file or folder"),
         (["fit", "nowhere", "--resamples", "3"], "at least 100"),
         (["fit", "nowhere", "model.width=3"], "does not take model.width=3"),
         (["doctor", "--json", "/none/here.json"], "a folder that exists"),

@@ -92,4 +92,5 @@ def test_y_by_its_name_and_unit(column, unit, title, shown):
 
 def test_names_in_a_sentence_keep_proper_names():
     assert axis.describe_y("e", "percent", "ImageNet top-1 error").name == "ImageNet top-1 error"
+    assert axis.describe_y("e", "percent", "top-1 error").title == "Top-1 error"
     assert axis.describe_y("top1_err").name == "top-1 error"

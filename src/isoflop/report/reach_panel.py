@@ -128,17 +128,16 @@ def _paragraphs(report: FitReport, prices: Prices | None, rate: Rate | None) -> 
     axis = report.resource
     what = "a pass of the trained model, not its training" if axis.a_pass else axis.name
     text = [
-        f"What the curves say it takes, in FLOPs of {what}. The forms fit alike here and part beyond the "
-        "data: a bill is no better known than its form, and beyond the tested range all of it is "
-        "extrapolation. The intervals of the two forms join the ends of slope and height."
+        f"What the curves say it takes, in FLOPs of {what}. The paper's two forms part beyond the data: an "
+        "amount is no better known than its form, and beyond the tested range all of it is extrapolation. The "
+        "intervals of the two forms join the ends of slope and height."
     ]
     if rate is not None:
         watts = "" if rate.watts is None else f" and {number(rate.watts)} W"
         per = number(rate.flops_per_second * 1e-12)
         text.append(f"One GPU is taken to sustain {per} TFLOP/s{watts} (--gpu-tflops, --gpu-watts).")
     if prices is not None:
-        text += [f"{name}: {source}." for name, source in prices.sources.items()]
-        text += [f"{sentence}." for sentence in prices.not_added]
+        text.append(f"Prices and CO₂ are those of {', '.join(prices.names)}; see the bill.")
     return tuple(text)
 
 

@@ -204,7 +204,7 @@ def describe_y(column: str, unit: str | None = None, label: str | None = None) -
     """
     known = target.quantity(column)
     is_share = unit in SHARES or (unit is None and (known.unit == "%" or columns.is_share(column)))
-    title = label or (known.title if known.counted else capital(readable(column)))
+    title = capital(label or (known.title if known.counted else readable(column)))
     noun = "error" if is_share else "loss" if "loss" in title.lower() else title
     if is_share:
         return Quantity(column, title, noun, "%", 100.0, counted=known.counted)

@@ -125,7 +125,7 @@ def _residual_drawing(points: ChartPoints, fit_curves: Curves, rows: pd.DataFram
     inside = int(((y >= low) & (y <= high)).sum())
     off = np.log(y / curves.at(band, x))
     typical = float(np.exp(np.sqrt(np.mean(off**2))))
-    title, what, curve = "Residuals", view.y_title.split(" (")[0].lower(), fit_curves.main.name.lower()
+    title, what, curve = "Residuals", view.quantity.name, fit_curves.main.name.lower()
     caption = (
         f"Each run's {what} divided by the {curve} at its x: 1 is a run on the curve. Root mean square: a "
         f"factor of {number(typical)}. Of {len(y):,} runs {inside:,} lie in the {fit_curves.percent} band of "

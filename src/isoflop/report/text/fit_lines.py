@@ -8,7 +8,7 @@ import numpy as np
 
 from isoflop.curve import measured
 from isoflop.curve.result import Estimate, FitReport
-from isoflop.report.text.numerals import plural
+from isoflop.report.text.numerals import number, plural
 from isoflop.table import axis
 
 AHEAD = (2.0, 10.0)
@@ -22,7 +22,8 @@ def heading(report: FitReport) -> str:
     span, what = f"x from {report.x_min:.3g} to {report.x_max:.3g}", f"{report.y} against {report.x}"
     if report.axes is not None:
         shown, factor = axis.prefixed(report.resource, report.x_min, report.x_max)
-        span = f"x from {factor * report.x_min:.3g} to {factor * report.x_max:.3g} {shown.unit}".rstrip()
+        ends = " to ".join(number(factor * end) for end in (report.x_min, report.x_max))
+        span = f"x from {ends} {shown.unit}".rstrip()
         what = f"{report.quantity.name} against {report.resource.name}"
     return f"{what}: {runs} of {shapes}, {span}{of}"
 
