@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from isoflop import extras, record, signals
-from isoflop.cli import output
+from isoflop.cli import output, prices
 from isoflop.config import Config, ConfigError
 from isoflop.config.compose import compose_config, from_hydra, multirun
 
@@ -66,6 +66,9 @@ def _run(options: argparse.Namespace) -> int:
         console.OUT.print(f"record: {record.path_of(config.directory, each.run_id)}", markup=False)
     if done and not options.again:
         console.OUT.print("done before: --again trains it once more")
+        given = (options.overrides, options.config_dir)
+        if priced := prices.of_finished((config,), config.directory, *given):
+            console.OUT.print(priced, markup=False)
     return exit_code(records)
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isoflop import extras
-from isoflop.cli import output
+from isoflop.cli import output, prices
 from isoflop.config import Config, ConfigError
 
 if TYPE_CHECKING:
     from isoflop.api.sweeping import Progress
+    from isoflop.config.costs import Prices
     from isoflop.sweep.grid import PlannedRun
     from isoflop.sweep.slurm import stages
 
@@ -33,6 +34,7 @@ def add(add_verb: output.AddVerb) -> None:
         "--dry-run", action="store_true", help="show the runs with FLOPs, predicted seconds and joules"
     )
     verb.add_argument("--on", metavar="DEVICE", help="with --dry-run: predict for this device, such as H200")
+    prices.add_option(verb, "with --dry-run: dollars and CO2 of the whole sweep, as isoflop report has them")
     verb.add_argument("--wait", action="store_true", help="stay until every SLURM task has ended")
     verb.add_argument("--retry", metavar="STATES", help="run again (default failed,interrupted)")
 
@@ -46,9 +48,15 @@ def _sweep(options: argparse.Namespace) -> int:
 
     if options.on is not None and not options.dry_run:
         raise ConfigError("--on predicts for another device and trains nothing: give --dry-run too")
+    if options.cost and not options.dry_run:
+        raise ConfigError(
+            "--cost prices a --dry-run, or runs that are done (isoflop report DIR --cost SET): for the "
+            "records of this sweep give cost=SET"
+        )
     # A dry run counts FLOPs, on models without weights.
     extras.check(f"isoflop sweep{' --dry-run' if options.dry_run else ''}", "torch")
 
+    priced = prices.chosen(options)
     base = sweeping.compose_sweep(options.overrides, options.config_dir)
     _check_slurm(base, metering_pass=options.metering_pass)
     runs = grid.expand(base)
@@ -58,8 +66,13 @@ def _sweep(options: argparse.Namespace) -> int:
         ranks.check(base.launch, ranks.from_environment(os.environ), os.environ)
     request = stages.Request(retry.parse_states(options.retry), options.dry_run, options.wait)
     if request.dry_run:
-        return _dry_run(base, runs, request, options.on)
+        return _dry_run(base, runs, request, options.on, priced or prices.of_config(base))
     progress = _progress()
+    done = prices.of_finished(
+        (each.config for each in runs), base.directory, options.overrides, options.config_dir
+    )
+    if done is not None:
+        progress.line(done)
     sweeping.declare(base, runs, progress)
     base, runs = sweeping.with_code_pinned(base, runs, request.states, metered=options.metering_pass)
     if base.launch.name == "slurm":
@@ -96,8 +109,18 @@ def _check_slurm(base: Config, *, metering_pass: bool) -> None:
     submit.check(base.launch)
 
 
-def _dry_run(base: Config, runs: tuple[PlannedRun, ...], request: stages.Request, on: str | None) -> int:
-    """Show the table of a sweep's runs and, for SLURM, the commands that would submit them."""
+def _dry_run(
+    base: Config, runs: tuple[PlannedRun, ...], request: stages.Request, on: str | None, priced: Prices | None
+) -> int:
+    """Show the table of a sweep's runs and, for SLURM, the commands that would submit them.
+
+    Args:
+        base: the sweep.
+        runs: its runs.
+        request: what is asked for.
+        on: the device to predict for, None for this machine's.
+        priced: by what the whole sweep is priced, or None.
+    """
     from isoflop.cli.terminal import console, plan_table
     from isoflop.sweep import dry_run, retry
     from isoflop.sweep.slurm import stages
@@ -105,7 +128,10 @@ def _dry_run(base: Config, runs: tuple[PlannedRun, ...], request: stages.Request
     if base.launch.name == "slurm":
         stages.sweep(base, runs, request, functools.partial(console.OUT.print, markup=False))
     left = [each.run_id for each in retry.select(runs, base.directory, request.states)]
-    plan_table.show(dry_run.plan_sweep(runs, base.directory, left=left, device=on), console.OUT)
+    plan = dry_run.plan_sweep(runs, base.directory, left=left, device=on)
+    plan_table.show(plan, console.OUT)
+    if priced is not None:
+        plan_table.show_price(plan, priced, console.OUT)
     return output.DONE
 
 

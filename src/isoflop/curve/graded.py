@@ -14,7 +14,7 @@ JOULES = frozenset(
     {"energy_joules", "net_joules", "own_joules", "joules_per_example", "net_joules_per_example"}
 )
 """Joules of the graded meter; host_joules are read by another, which has no grade."""
-PRICED = ("dollars", "grams_co2")
+PRICED = frozenset(pricing.PRICED)
 """Columns that follow from joules, hours or FLOPs, by the factors in `NAME_factors`."""
 MACHINE_DEPENDENT = JOULES | {"host_joules", "train_seconds", "device_seconds"}
 """Columns in which runs of different machines are not comparable; of PRICED see `on_machine`."""
@@ -27,7 +27,7 @@ def of_energy(table: pd.DataFrame, name: str) -> Bools:
     if read & JOULES:
         return np.ones(len(table), dtype=bool)
     follows = np.zeros(len(table), dtype=bool)
-    for priced in read & set(PRICED):
+    for priced in read & PRICED:
         follows |= _factors(table, priced).str.contains(pricing.OF_ENERGY, regex=False).to_numpy(dtype=bool)
     return follows
 
@@ -37,13 +37,13 @@ def on_machine(table: pd.DataFrame, name: str) -> bool:
     read = derived.behind(table, name)
     if read & MACHINE_DEPENDENT:
         return True
-    priced = (_factors(table, each) for each in read & set(PRICED))
+    priced = (_factors(table, each) for each in read & PRICED)
     return any(not factors.str.contains(pricing.OF_FLOPS, regex=False).all() for factors in priced)
 
 
 def prices(table: pd.DataFrame, name: str) -> list[str]:
     """Return the different prices behind a column, each as its factors; none where it is no price."""
-    read = derived.behind(table, name) & set(PRICED)
+    read = derived.behind(table, name) & PRICED
     return sorted({text for each in read for text in _factors(table, each) if text})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -12,6 +13,7 @@ from isoflop.report.text.amounts import seed_after
 from isoflop.report.text.numerals import number, plural, seconds
 from isoflop.table import pricing
 from isoflop.table.aggregate import RunTable
+from isoflop.table.pricing import Used
 
 COLUMNS = ("", "Training compute", "Device time", "Energy", "Dollars", "CO2")
 OF_TRAINING = "Of training alone: without evaluation, set-up, replays and the search for learning rates."
@@ -57,7 +59,7 @@ class Bill:
 def bill(table: RunTable) -> Bill | None:
     """Return the bill of a sweep's runs, None where no run has a price."""
     rows = table.rows
-    totals = {name: total(rows, name) for name in ("dollars", "grams_co2")}
+    totals = {name: total(rows, name) for name in pricing.PRICED}
     if all(value is None for value in totals.values()):
         return None
     prices = table.prices
@@ -134,11 +136,11 @@ def _sentence(rows: pd.DataFrame, totals: dict[str, float | None]) -> str:
     return f"{' and '.join(said)} for {plural(len(rows), 'run')}{left}"
 
 
-def _formula(rows: pd.DataFrame, name: str, factors: str, named: dict[str, str]) -> str | None:
-    """Return `dollars = 4.56 device-hours × 12.29 dollars an hour (aws_h100_2023) = 56.0 dollars`.
+def _formula(rows: pd.DataFrame, name: str, factors: str, named: Mapping[str, str]) -> str | None:
+    """Return the formula of the runs that these factors price, None where no amount is known.
 
     Args:
-        rows: the runs that these factors price.
+        rows: the runs.
         name: dollars or grams_co2.
         factors: as pricing.factors_text writes them.
         named: key of a factor -> its set.
@@ -146,25 +148,41 @@ def _formula(rows: pd.DataFrame, name: str, factors: str, named: dict[str, str])
     known = rows[rows[name].notna()]
     if known.empty:
         return None
-    values = pricing.factors_of(factors)
-    terms = []
-    for key, value in values.items():
-        if key == "pue":
+    used = Used(
+        device_seconds=total(known, "device_seconds"),
+        energy_joules=total(known, "energy_joules"),
+        train_gflops=total(known, "train_gflops"),
+    )
+    return formula(name, used, pricing.factors_of(factors), named, ", ".join(sorted(set(known["device"].dropna()))))
+
+
+def formula(
+    name: str, used: Used, factors: Mapping[str, float], named: Mapping[str, str], device: str = ""
+) -> str:
+    """Return `dollars = 4.56 device-hours × 12.29 dollars an hour (aws_h100_2023) = 56.0 dollars`.
+
+    Args:
+        name: dollars or grams_co2.
+        used: the amounts, which are known as far as the factors of `name` multiply them.
+        factors: key of CostConfig -> value; those of another name are passed over.
+        named: key of a factor -> its set.
+        device: what the hours are of.
+    """
+    terms, total_ = [], pricing.PRICED[name](factors, used).value
+    for key, (what, unit) in _ONE_UNIT.items():
+        if key not in factors or not key.startswith(name.partition("_")[0]):
             continue
         of = pricing.AMOUNTS[key]
-        amount = total(known, of.name)
-        assert amount is not None
-        what, unit = _ONE_UNIT[key]
-        devices = sorted(set(known["device"].dropna())) if what == "device-hours" else []
-        on = f" on {', '.join(devices)}" if devices else ""
+        on = f" on {device}" if device and what == "device-hours" else ""
         whose = "" if named.get("pue") == named.get(key) else _of("pue", named)
-        room = f" × PUE {values['pue']:g}{whose}" if what == "kWh" and "pue" in values else ""
-        terms.append(f"{number(amount / of.unit)} {what}{on}{room} × {value:g} {unit}{_of(key, named)}")
+        room = f" × PUE {factors['pue']:g}{whose}" if what == "kWh" and "pue" in factors else ""
+        amount = number(getattr(used, of.name) / of.unit)
+        terms.append(f"{amount} {what}{on}{room} × {factors[key]:g} {unit}{_of(key, named)}")
     said = "dollars" if name == "dollars" else "CO2"
-    return f"{said} = {' + '.join(terms)} = {_AMOUNTS[name](total(known, name))}"
+    return f"{said} = {' + '.join(terms)} = {_AMOUNTS[name](total_)}"
 
 
-def _of(key: str, named: dict[str, str]) -> str:
+def _of(key: str, named: Mapping[str, str]) -> str:
     return f" ({named[key]})" if key in named else ""
 
 
@@ -183,7 +201,7 @@ def _on_prices(table: RunTable) -> list[str]:
 
 def _notes(rows: pd.DataFrame) -> list[str]:
     """Return what the bill does not hold."""
-    factors = [rows[f"{name}_factors"].dropna().astype(str) for name in ("dollars", "grams_co2")]
+    factors = [rows[f"{name}_factors"].dropna().astype(str) for name in pricing.PRICED]
     notes = [OF_TRAINING]
     if any(each.str.contains(pricing.OF_ENERGY, regex=False).any() for each in factors):
         notes.append(OF_METER if not is_by_rate(rows) else BY_RATE)

@@ -89,6 +89,10 @@ def grams_co2(factors: Mapping[str, float], used: Used) -> Priced:
     return _priced("grams_co2_", factors, used)
 
 
+PRICED = {"dollars": dollars, "grams_co2": grams_co2}
+"""Column -> the function that forms it."""
+
+
 def _priced(prefix: str, factors: Mapping[str, float], used: Used) -> Priced:
     """Return the sum over the factors whose key begins with `prefix`."""
     applied = {key: value for key, value in factors.items() if key.startswith(prefix)}
@@ -197,7 +201,7 @@ def price_rows(
                 index=rows.index,
                 dtype=float if field == "value" else object,
             )
-            for name, price in (("dollars", dollars), ("grams_co2", grams_co2))
+            for name, price in PRICED.items()
             for suffix, field in (("", "value"), ("_reason", "reason"), ("_factors", "factors"))
         }
     )

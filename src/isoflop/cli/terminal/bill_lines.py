@@ -6,6 +6,7 @@ from rich.console import Console
 
 from isoflop.cli.terminal.console import OUT
 from isoflop.report.bill import Bill, bill
+from isoflop.table import pricing
 from isoflop.table.aggregate import RunTable
 
 NONE = "bill: no run has a price"
@@ -32,7 +33,7 @@ def lines(found: Bill) -> tuple[str, ...]:
 
 def _why(table: RunTable) -> str:
     """Return the most frequent reason why dollars, or CO2, are unknown."""
-    for name in ("dollars", "grams_co2"):
+    for name in pricing.PRICED:
         priced = table.rows[table.rows[f"{name}_factors"].notna()]
         if not priced.empty:
             return f": {priced[f'{name}_reason'].value_counts().index[0]}"

@@ -13,7 +13,7 @@ from isoflop.curve import graded, points
 from isoflop.curve.observations import Observations
 from isoflop.curve.points import NothingToFitError, Points
 from isoflop.curve.result import Excluded
-from isoflop.table import target
+from isoflop.table import derived, target
 
 Array = npt.NDArray[np.float64]
 
@@ -139,7 +139,9 @@ def compared(baseline: Arm, other: Arm, x: str, *, mixed: bool) -> list[str]:
             other machines.
     """
     refused = _ONE | (_ONE_MACHINE if graded.on_machine(baseline.rows, x) else {})
-    refused |= {f"{name}_factors": "prices" for name in graded.PRICED if graded.prices(baseline.rows, x)}
+    refused |= {
+        f"{name}_factors": "prices" for name in sorted(graded.PRICED) if graded.prices(baseline.rows, x)
+    }
     warnings = []
     for name, plural in (_NOTED | refused).items():
         first, second = (_values(arm.rows, name) for arm in (baseline, other))
