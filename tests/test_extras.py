@@ -96,3 +96,14 @@ def test_a_child_that_lacks_a_package_is_the_input_s_fault(without: Callable[...
 
     without("torch")
     assert planning.reply(job, ()) == ("input", f"training needs {TORCH}")
+
+
+def test_a_package_that_lacks_something_itself_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "half_installed.py").write_text("import something_that_is_missing\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="something_that_is_missing"):
+        extras.first_of("Adapter", "half_installed")
+    with pytest.raises(ModuleNotFoundError, match="something_that_is_missing"), extras.explained("Adapter"):
+        importlib.import_module("half_installed")

@@ -212,7 +212,7 @@ def _count_with_fvcore(evidence: _Evidence, model: nn.Module, example: torch.Ten
         _trace_with_fvcore(evidence, make_twin(model, to_meta), example)
         return
     except ImportError as error:
-        missing = extras.explain(error, "the count by fvcore")
+        missing = extras.explain(error, "the second counter")
         evidence.reasons.append(missing or f"fvcore cannot be imported ({_summary(error)})")
         return
     except _FAILURES:  # a model that depends on values cannot be traced on the meta device: use the CPU
