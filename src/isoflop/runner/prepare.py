@@ -10,6 +10,7 @@ from torch import nn
 
 from isoflop.config import Config, ConfigError, DataConfig, ModelConfig
 from isoflop.config.launch import LaunchConfig
+from isoflop.config.user_code.locate import unchanged
 from isoflop.meter.flops import count as flops
 from isoflop.meter.flops.count import FlopCount
 from isoflop.meter.flops.twin import build_on_meta
@@ -169,6 +170,8 @@ def count_flops(config: ModelConfig, input_shape: tuple[int, ...], classes: int,
     Raises:
         ValueError: there is no such model, or it cannot take inputs of this shape.
     """
+    if config.path is not None:
+        unchanged(config.path, config.sha256)  # also where the work is known already
     key = (config.anywhere, input_shape, classes, rows)
     if key not in _counted:
         twin = weightless(config, input_shape, classes)

@@ -17,7 +17,7 @@ import msgspec
 from isoflop import record as records
 from isoflop.config.errors import ConfigError
 from isoflop.config.user_code import imports
-from isoflop.config.user_code.locate import MARKER, Marker, absolute, locate
+from isoflop.config.user_code.locate import MARKER, Marker, absolute, changed, locate
 
 
 def copy(path: str, sha256: str, directory: Path) -> str:
@@ -39,7 +39,7 @@ def copy(path: str, sha256: str, directory: Path) -> str:
         return path
     files = {file: file.read_bytes() for file in imports.modules_of(located).values()}
     if hashlib.sha256(files[located.file]).hexdigest() != sha256:
-        raise ConfigError(changed(located.shown))
+        raise ConfigError(changed(located))
     marker = msgspec.json.encode(Marker(str(located.root)))
     digest = hashlib.sha256(marker)
     for file, contents in sorted(files.items()):
@@ -52,11 +52,6 @@ def copy(path: str, sha256: str, directory: Path) -> str:
     if absolute(located) == f"{located.file}:{located.function}":
         return by_file
     return f"{target}/{located.module}:{located.function}"
-
-
-def changed(shown: str) -> str:
-    """Return the message about a file that is not the one that a configuration was made with."""
-    return f"{shown} has changed since the command was given: give the command again for the new file"
 
 
 def _write(files: dict[Path, bytes], marker: bytes, target: Path) -> None:

@@ -26,8 +26,8 @@ from unittest import mock
 import msgspec
 
 from isoflop.config.errors import ConfigError
-from isoflop.config.user_code import copies, imports
-from isoflop.config.user_code.locate import Located, locate, on_path, prefixes
+from isoflop.config.user_code import imports
+from isoflop.config.user_code.locate import Located, on_path, prefixes, unchanged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,9 +68,7 @@ def load(path: str, sha256: str | None = None) -> Loaded:
         ConfigError: there is no such file, module or function, the file has changed, or its code fails or
             ends the process.
     """
-    located = locate(path)
-    if sha256 is not None and located.sha256 != sha256:
-        raise ConfigError(copies.changed(located.shown))
+    located = unchanged(path, sha256)
     modules = imports.modules_of(located)
     key = _key(located, modules)
     with _own_modules(located, modules, key) as reads:

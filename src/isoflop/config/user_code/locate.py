@@ -74,6 +74,23 @@ class Located:
         return hashlib.sha256(self.read()).hexdigest()
 
 
+def unchanged(path: str, sha256: str | None) -> Located:
+    """Return where `path` lies, after a check of its file's hash; None for any.
+
+    Raises:
+        ConfigError: as `locate`, or the file has changed.
+    """
+    located = locate(path)
+    if sha256 is not None and located.sha256 != sha256:
+        raise ConfigError(changed(located))
+    return located
+
+
+def changed(located: Located) -> str:
+    """Return the message about a file that is not the one that a configuration was made with."""
+    return f"{located.shown} has changed since the command was given: give the command again for the new file"
+
+
 def split(path: str) -> tuple[str, str]:
     """Return (source, function) of `source:function`.
 
