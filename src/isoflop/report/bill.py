@@ -153,7 +153,9 @@ def _formula(rows: pd.DataFrame, name: str, factors: str, named: Mapping[str, st
         energy_joules=total(known, "energy_joules"),
         train_gflops=total(known, "train_gflops"),
     )
-    return formula(name, used, pricing.factors_of(factors), named, ", ".join(sorted(set(known["device"].dropna()))))
+    return formula(
+        name, used, pricing.factors_of(factors), named, ", ".join(sorted(set(known["device"].dropna())))
+    )
 
 
 def formula(

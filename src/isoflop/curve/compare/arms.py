@@ -13,7 +13,7 @@ from isoflop.curve import graded, points
 from isoflop.curve.observations import Observations
 from isoflop.curve.points import NothingToFitError, Points
 from isoflop.curve.result import Excluded
-from isoflop.table import derived, target
+from isoflop.table import target
 
 Array = npt.NDArray[np.float64]
 
