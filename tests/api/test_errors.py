@@ -61,7 +61,25 @@ CASES: list[tuple[Bad, str]] = [
         "b: give a pandas DataFrame or a path: this is a list",
     ),
     (lambda t: isoflop.compare({"a": t, "b": t}, **XY, law="m4"), "law is m4: curves are compared by"),
-    (lambda t: isoflop.write_report("nowhere"), "nowhere: no such folder: give that of a sweep"),
+    (
+        lambda t: isoflop.write_report("nowhere"),
+        "out= is missing: give the folder that the page is written to",
+    ),
+    (lambda t: isoflop.write_report("nowhere", "page"), "nowhere: no such file or folder"),
+    (lambda t: isoflop.write_report(t, "results", **XY), "out= results: this folder holds other files"),
+    (lambda t: isoflop.write_report("results/digits-cpu", "page"), "out= is for a table of your own"),
+    (lambda t: isoflop.write_report("results/digits-cpu", x="width"), "x= is for a table of your own"),
+    (
+        lambda t: isoflop.write_report(isoflop.load("results/digits-cpu"), "page"),
+        "the table of a sweep: give its",
+    ),
+    (lambda t: isoflop.write_report(t, "page", cost="paper", **XY), "cost= prices the runs of a sweep"),
+    (lambda t: isoflop.fit("results/digits-cpu", y_unit="percent"), "y_unit= is for a table of your own"),
+    (lambda t: isoflop.fit("results/digits-cpu", cost="moon"), "cost= moon"),
+    (
+        lambda t: isoflop.fit(isoflop.load("results/digits-cpu"), cost="paper"),
+        "cost=: give it where runs are read",
+    ),
     (lambda t: isoflop.run_config("model.widht=4"), "unknown key model.widht: did you mean model.width?"),
     (lambda t: isoflop.run_config("model.width=4,8"), "these are several runs: use run_sweep"),
     (

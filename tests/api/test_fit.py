@@ -133,7 +133,7 @@ def test_html_is_escaped_and_whole(own: pd.DataFrame) -> None:
 
 def test_figures_are_drawn_on_the_axes_that_are_given(fitted: isoflop.Fit, axes: Axes) -> None:
     assert fitted.plot(axes) is axes
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("flops", "error")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("Compute (FLOP)", "Error (%)")
     assert axes.get_xscale() == axes.get_yscale() == "log"
     legend = axes.get_legend()
     assert legend is not None

@@ -44,6 +44,18 @@ def test_a_frame_of_no_file_has_the_same_numbers(own: pd.DataFrame, csv: Path) -
         ({"quantile": 0.3}, ("--quantile", "0.3")),
         ({"fix": {"E": 0.04}}, ("--fix", "E=0.04")),
         ({"wild": True, "seed_of_resamples": 7}, ("--wild", "--seed-of-resamples", "7")),
+        (
+            {
+                "y_unit": "fraction",
+                "x_unit": "GFLOP",
+                "x_label": "training compute",
+                "y_label": "top-1 error",
+            },
+            (
+                *("--y-unit", "fraction", "--x-unit", "GFLOP", "--x-label", "training compute"),
+                *("--y-label", "top-1 error"),
+            ),
+        ),
         ({"chance": 0.9, "counts": 10000}, ("--chance", "0.9", "--counts", "10000")),
     ],
 )
@@ -70,6 +82,15 @@ def test_rows_of_a_sweep_that_are_chosen_in_pandas_are_those_of_where(by_command
     ours = json.loads(chosen.to_json())["reports"][0]
     assert ours["fits"] == expected["reports"][0]["fits"]
     assert ours["forecast"] == expected["reports"][0]["forecast"]
+
+
+def test_prices_are_those_of_the_command(by_command: Command) -> None:
+    words = ("--x", "dollars", "--cost", "paper", "--laws", LAWS, "--resamples", 100)
+    expected = by_command("fit", DIGITS, *words)
+    of_path = isoflop.fit(DIGITS, x="dollars", cost="paper", laws=LAWS, resamples=100)
+    assert json.loads(of_path.to_json()) == expected
+    loaded = isoflop.load(DIGITS, cost=["paper"])
+    assert json.loads(isoflop.fit(loaded, x="dollars", laws=LAWS, resamples=100).to_json()) == expected
 
 
 def test_draws_are_those_of_the_command(csv: Path, by_command: Command, tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ import contextlib
 import re
 from collections.abc import Iterator, Sequence
 
-from isoflop.config import ConfigError
+from isoflop.config import ConfigError, costs
+from isoflop.config.costs import Prices
 
 LEAST_RESAMPLES = 100
 _VALUES = (
     *("x", "y", "group", "seed", "counts", "chance", "where", "by", "baseline", "laws", "fix", "quantile"),
     *("hold-out", "exclude", "energy-grade", "level", "resamples", "seed-of-resamples", "config-dir"),
+    *("x-unit", "y-unit", "x-label", "y-label", "cost", "out"),
     *("retry", "train-loss", "width", "depth", "n", "d", "train-n", "lr"),
 )
 _FLAGS = ("mixed", "frontier", "wild", "again")
@@ -27,6 +29,13 @@ def check_resamples(number: int) -> None:
         raise ConfigError(f"--resamples {number}: an interval needs at least {LEAST_RESAMPLES}")
 
 
+def prices(cost: str | Sequence[str] | None) -> Prices | None:
+    """Return the prices of sets by their names or files, None without any. Raises as config.costs.load."""
+    if cost is None:
+        return None
+    return costs.load([cost] if isinstance(cost, str) else list(cost))
+
+
 def joined(names: str | Sequence[str] | None) -> str | None:
     """Return names of columns as the options take them: joined by commas; None where none is given."""
     return names if names is None or isinstance(names, str) else ",".join(names)
@@ -34,7 +43,8 @@ def joined(names: str | Sequence[str] | None) -> str | None:
 
 def in_python(message: str) -> str:
     """Return a message about `--hold-out` as one about `hold_out=`."""
-    return _OPTION.sub(_argument, message.replace(*APART))
+    message = message.replace(*APART)
+    return _OPTION.sub(_argument, f"--out {message[3:]}" if message.startswith("-o ") else message)
 
 
 def _argument(option: re.Match[str]) -> str:

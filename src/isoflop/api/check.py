@@ -10,7 +10,7 @@ from typing import overload
 import pandas as pd
 
 from isoflop.api import shown, written
-from isoflop.api.arguments import joined, named_as_in_python
+from isoflop.api.arguments import joined, named_as_in_python, prices
 from isoflop.api.load import Runs, rows_of
 from isoflop.api.rows import Choice
 from isoflop.curve.check import front, sweep_files
@@ -87,11 +87,13 @@ def check(
     *,
     x: str | None = None,
     y: str | None = None,
+    y_unit: str | None = None,
     group: str | Sequence[str] | None = None,
     seed: str | None = None,
     counts: float | str | None = None,
     chance: float | None = None,
     where: str | None = None,
+    cost: str | Sequence[str] | None = None,
     train_loss: str | None = None,
     width: str | None = None,
     depth: str | None = None,
@@ -106,7 +108,7 @@ def check(
 
     Args:
         runs: a data frame with one row a run, or the path of a file or of a sweep's folder (`load`).
-        x, y, group, seed, counts, chance, where: as in `fit`.
+        x, y, y_unit, group, seed, counts, chance, where, cost: as in `fit`.
         train_loss, width, depth: of a table of your own, the columns that hold these; common names (loss,
             d_model, layers, lr, params, tokens) need not be given.
         n: the column of the number of parameters.
@@ -125,8 +127,13 @@ def check(
     """
     named = {"train_loss": train_loss, "width": width, "depth": depth}
     named |= {"parameters": n, "examples_seen": d, "train_n": train_n, "lr": lr}
-    choice = Choice(x, y, joined(group), seed, counts, chance, where, named=named)
     with named_as_in_python():
+        choice = Choice(
+            *(x, y, joined(group), seed, counts, chance, where),
+            named=named,
+            y_unit=y_unit,
+            prices=prices(cost),
+        )
         chosen, origin = rows_of(runs, choice, custom=True)
         run_ids = chosen.checked["run_id"]
         files = sweep_files.read(Path(origin.source), run_ids) if origin.folder else sweep_files.NONE

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from isoflop.api import arms, shown, written
-from isoflop.api.arguments import check_resamples, joined, named_as_in_python
+from isoflop.api.arguments import check_resamples, joined, named_as_in_python, prices
 from isoflop.api.arms import Source
 from isoflop.api.load import Runs
 from isoflop.api.rows import Choice
@@ -113,6 +113,7 @@ def compare(
     baseline: str | None = None,
     x: str | None = None,
     y: str | None = None,
+    y_unit: str | None = None,
     group: str | Sequence[str] | None = None,
     seed: str | None = None,
     counts: float | str | None = None,
@@ -122,6 +123,7 @@ def compare(
     exclude: str | None = None,
     energy_grade: str = "C",
     mixed: bool = False,
+    cost: str | Sequence[str] | None = None,
     level: float = 0.95,
     resamples: int = 1000,
     seed_of_resamples: int = 0,
@@ -135,10 +137,10 @@ def compare(
             names to these; or one of them, which `by` divides.
         by: a column of the only source: an arm for each of its values.
         baseline: with `by`, the value that is the baseline; the least without it.
-        x, y, group, seed, counts, chance, where: as in `fit`; of a sweep's table x is its training compute,
-            and y its error or loss, without them.
+        x, y, y_unit, group, seed, counts, chance, where: as in `fit`; of a sweep's table x is its training
+            compute, and y its error or loss, without them.
         law: of all curves: power_law or power_law_floor; with a floor where the runs call for it, without it.
-        exclude, energy_grade, mixed: as in `fit`.
+        exclude, energy_grade, mixed, cost: as in `fit`.
         level: share of truths that an interval should hold; tests are made at 1 - level.
         resamples: of intervals and tests, at least 100.
         seed_of_resamples: their seed.
@@ -155,8 +157,10 @@ def compare(
         >>> compared.result.contrasts[0].baseline
         'old'
     """
-    choice = Choice(x, y, joined(group), seed, counts, chance, where, by)
     with named_as_in_python():
+        choice = Choice(
+            *(x, y, joined(group), seed, counts, chance, where, by), y_unit=y_unit, prices=prices(cost)
+        )
         named = _named(runs, by, baseline)
         check_resamples(resamples)
         if chance is not None and not 0 < chance <= 1:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from isoflop.api import rows
-from isoflop.api.arguments import check_resamples, joined, named_as_in_python
+from isoflop.api.arguments import check_resamples, joined, named_as_in_python, prices
 from isoflop.api.fitted import Fit
 from isoflop.api.load import UNNAMED, Origin, Runs, rows_of
 from isoflop.api.rows import Choice
@@ -19,6 +19,10 @@ def fit(
     *,
     x: str | None = None,
     y: str | None = None,
+    x_unit: str | None = None,
+    y_unit: str | None = None,
+    x_label: str | None = None,
+    y_label: str | None = None,
     group: str | Sequence[str] | None = None,
     seed: str | None = None,
     counts: float | str | None = None,
@@ -31,6 +35,7 @@ def fit(
     hold_out: str | None = None,
     exclude: str | None = None,
     energy_grade: str = "C",
+    cost: str | Sequence[str] | None = None,
     mixed: bool = False,
     wild: bool = False,
     level: float = 0.95,
@@ -46,6 +51,9 @@ def fit(
         x: column of what is spent, in any unit, or an expression such as "6 * params * tokens". Not needed
             for the table of a sweep, which is then fitted on all axes that it has.
         y: column of what falls: an error as a fraction, a loss; or an expression such as "1 - acc1".
+        x_unit, y_unit: of a table of your own: FLOP, GMAC, or any unit of x; percent, fraction, or any of y.
+            Per cent is read as fractions.
+        x_label, y_label: of a table of your own: what x and y are called in figures.
         group: of a table of your own: the columns whose values make a configuration, which is resampled as
             a whole. Without it rows of equal x are one if `seed` is given, else each row is one.
         seed: of a table of your own: the column that repeats a configuration.
@@ -59,6 +67,7 @@ def fit(
         hold_out: rows that meet this condition are judged, not fitted.
         exclude: "undertrained" leaves out runs of undertrained shapes.
         energy_grade: least grade of energy on an axis of joules.
+        cost: sets of prices, such as "us_2023", or YAML files, for x="dollars" and x="grams_co2".
         mixed: fit several code versions, machines or experiments together.
         wild: resample signs of residuals, not configurations.
         level: share of truths that an interval should hold.
@@ -78,10 +87,17 @@ def fit(
         >>> list(fitted.predict([1e19, 1e20]).columns)
         ['x', 'y', 'low', 'high', 'new_low', 'new_high']
     """
-    choice = Choice(x, y, joined(group), seed, counts, chance, where)
     custom = any(each is not None for each in (x, y, laws, quantile, hold_out)) or frontier or bool(fix)
     with named_as_in_python():
         check_resamples(resamples)
+        choice = Choice(
+            *(x, y, joined(group), seed, counts, chance, where),
+            x_unit=x_unit,
+            y_unit=y_unit,
+            x_label=x_label,
+            y_label=y_label,
+            prices=prices(cost),
+        )
         method = Method(
             laws=_names(laws),
             resamples=resamples,
@@ -103,7 +119,8 @@ def fit(
         fits = rows.fit(chosen, method, source=origin.source, exclude=exclude, hold_out=hold_out)
         fits = rows.with_checks(fits, chosen.checked, _check_command(origin))
         left_out = rows.left_out(exclude, chosen.checked)
-    again = dataclasses.replace(method, keep=None, left_out=left_out)
+    units = chosen.described.units if chosen.described is not None else None
+    again = dataclasses.replace(method, keep=None, left_out=left_out, units=units)
     return Fit(fits, chosen, tuple(kept), again, hold_out)
 
 

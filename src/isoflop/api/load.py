@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pandas as pd
 
-from isoflop.api.arguments import named_as_in_python
+from isoflop.api.arguments import named_as_in_python, prices
 from isoflop.api.rows import Choice, Rows, of_file, of_raw, of_sweep
+from isoflop.config import ConfigError
 from isoflop.table import aggregate, columns, external, formats
 from isoflop.table.aggregate import Dropped, RunTable
 
@@ -31,11 +33,13 @@ class Origin:
         source: the folder or file; UNNAMED for a data frame of the user's own.
         folder: whether it is the folder of a sweep.
         dropped: records of the folder that gave no row.
+        cost: sets of prices, or their files, that the folder's runs are priced by.
     """
 
     source: str
     folder: bool
     dropped: tuple[Dropped, ...] = ()
+    cost: tuple[str, ...] = ()
 
     def as_attribute(self) -> dict[str, Any]:
         """Return it in plain types: pandas compares and copies attributes."""
@@ -43,10 +47,11 @@ class Origin:
             "source": self.source,
             "folder": self.folder,
             "dropped": [[each.run_id, each.state, each.reason] for each in self.dropped],
+            "cost": list(self.cost),
         }
 
 
-def load(source: str | os.PathLike[str]) -> pd.DataFrame:
+def load(source: str | os.PathLike[str], *, cost: str | Sequence[str] | None = None) -> pd.DataFrame:
     """Return runs as a data frame, one row a run.
 
     Of a folder of `isoflop sweep` it is the table of its finished runs that `isoflop aggregate` makes: units
@@ -58,10 +63,12 @@ def load(source: str | os.PathLike[str]) -> pd.DataFrame:
 
     Args:
         source: the folder of a sweep, or a file.
+        cost: of a folder, sets of prices such as "us_2023", or YAML files of prices, that its runs are priced
+            by; the columns are dollars and grams_co2.
 
     Raises:
-        ValueError: no such folder or file, no finished record, or the file does not parse. One line that
-            says what to change.
+        ValueError: no such folder or file, no finished record, no such prices, or the file does not parse.
+            One line that says what to change.
         OSError: it cannot be opened.
 
     Example:
@@ -72,9 +79,11 @@ def load(source: str | os.PathLike[str]) -> pd.DataFrame:
     path = Path(source)
     with named_as_in_python():
         if path.is_dir():
-            table = aggregate.aggregate(path)
-            frame, origin = table.rows.copy(), Origin(str(path), True, table.dropped)
+            table = aggregate.aggregate(path, prices(cost))
+            sets = (cost,) if isinstance(cost, str) else tuple(cost or ())
+            frame, origin = table.rows.copy(), Origin(str(path), True, table.dropped, sets)
         else:
+            _refuse_prices(cost is not None, path)
             raw = formats.read_rows(path, external.CND)
             frame, origin = raw.apply(columns.if_numbers), Origin(str(path), False)
     frame.attrs[ATTRIBUTE] = origin.as_attribute()
@@ -91,7 +100,8 @@ def origin_of(frame: pd.DataFrame) -> Origin:
         return Origin(UNNAMED, False)
     if noted["folder"] and not set(map(str, frame.columns)) >= external.SWEEP:
         return Origin(UNNAMED, False)
-    return Origin(noted["source"], noted["folder"], tuple(Dropped(*each) for each in noted["dropped"]))
+    dropped = tuple(Dropped(*each) for each in noted["dropped"])
+    return Origin(noted["source"], noted["folder"], dropped, tuple(noted["cost"]))
 
 
 def rows_of(runs: Runs, choice: Choice, *, custom: bool) -> tuple[Rows, Origin]:
@@ -109,18 +119,29 @@ def rows_of(runs: Runs, choice: Choice, *, custom: bool) -> tuple[Rows, Origin]:
         path = _path(runs)
         if not path.is_dir():  # with x and y known, rows and columns of JSON can be told apart
             return of_file(path, choice), Origin(str(path), False)
-        runs = load(path)
+        table = aggregate.aggregate(path, choice.prices)
+        choice.refuse_own()
+        return of_sweep(table, path, choice, custom=custom), Origin(str(path), True, table.dropped)
     origin = origin_of(runs)
     source = Path(origin.source)
     if origin.folder:
+        _refuse_prices(choice.prices is not None, source)
         choice.refuse_own()
-        table = RunTable(runs.reset_index(drop=True), origin.dropped)
+        table = RunTable(runs.reset_index(drop=True), origin.dropped, prices(origin.cost or None))
         return of_sweep(table, source, choice, custom=custom), origin
     try:
         raw = formats.of_frame(runs)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
     return of_raw(raw, source, choice), origin
+
+
+def _refuse_prices(given: bool, source: Path) -> None:
+    """Raise ConfigError for prices that come too late, or of a file, whose columns `fit` names."""
+    if given:
+        raise ConfigError(
+            f"--cost: give it where runs are read from records: load(folder, cost=...), not {source}"
+        )
 
 
 def _path(runs: object) -> Path:

@@ -1,55 +1,76 @@
-"""write_report: the page of a sweep."""
+"""write_report: the page of a sweep, or of a table of the user's own."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from isoflop.api import rows
-from isoflop.api.arguments import check_resamples, named_as_in_python
-from isoflop.api.rows import Choice
+from isoflop.api.arguments import check_resamples, joined, named_as_in_python, prices
+from isoflop.api.load import UNNAMED, Runs, rows_of
+from isoflop.api.rows import Choice, Rows
 from isoflop.config import ConfigError
 from isoflop.curve import result
 from isoflop.curve.fit import Method
 from isoflop.curve.language.answers import language_answers
-from isoflop.report import page
+from isoflop.curve.result import FitFile
+from isoflop.report import folder, page, subject
+from isoflop.report.reach_panel import reach_panel
 from isoflop.table import aggregate
+from isoflop.table.aggregate import Dropped, RunTable
 
 
 def write_report(
-    directory: str | os.PathLike[str],
+    runs: Runs,
+    out: str | os.PathLike[str] | None = None,
     *,
-    where: str | None = None,
+    x: str | None = None,
+    y: str | None = None,
+    x_unit: str | None = None,
+    y_unit: str | None = None,
+    x_label: str | None = None,
+    y_label: str | None = None,
+    group: str | Sequence[str] | None = None,
+    seed: str | None = None,
+    counts: float | str | None = None,
     chance: float | None = None,
+    where: str | None = None,
     exclude: str | None = None,
     energy_grade: str = "C",
+    cost: str | Sequence[str] | None = None,
     mixed: bool = False,
     wild: bool = False,
     level: float = 0.95,
     resamples: int = 1000,
     seed_of_resamples: int = 0,
 ) -> Path:
-    """Write the page of a sweep, the same as `isoflop report` writes, and return its path.
+    """Write the page that `isoflop report` writes, and return its path.
 
-    The page is index.html in the folder, beside its figures, table.csv, dropped.csv and fit.json.
+    Of a sweep's folder it stands there as index.html, beside figures, table.csv, dropped.csv and fit.json. Of
+    a file or a data frame these go to the folder `out`.
 
     Args:
-        directory: the folder of a sweep.
-        where, chance, exclude, energy_grade, mixed, wild, level, resamples, seed_of_resamples: as in `fit`.
+        runs: the folder of a sweep, a file, or a data frame.
+        out: where to write, of a file or data frame: a new folder, or one that holds such a report.
+        x, y, x_unit, y_unit, x_label, y_label, group, seed, counts: of a file or data frame, as in `fit`.
+        chance, where, exclude, energy_grade, mixed, wild, level, resamples, seed_of_resamples: as in `fit`.
+        cost: of a sweep's folder, as in `fit`.
 
     Raises:
-        ValueError: no such folder, no finished run, or too few for a fit. One line that says what to change.
+        ValueError: no such folder or file, a folder that is no report's, no finished run, or too few for a
+            fit. One line that says what to change.
         OSError: the folder cannot be written.
 
     Example:
         >>> import isoflop
-        >>> isoflop.write_report("results/my-sweep")  # doctest: +SKIP
-        PosixPath('results/my-sweep/index.html')
+        >>> isoflop.write_report("models.csv", "pages/models", x="flops", y="error")  # doctest: +SKIP
+        PosixPath('pages/models/index.html')
     """
-    folder = Path(directory)
     with named_as_in_python():
-        if not folder.is_dir():
-            raise ConfigError(f"{folder}: no such folder: give that of a sweep")
         check_resamples(resamples)
         method = Method(
             resamples=resamples,
@@ -61,11 +82,64 @@ def write_report(
             mixed=mixed,
         )
         method.check()
-        table = aggregate.aggregate(folder)
-        chosen = rows.of_sweep(table, folder, Choice(chance=chance, where=where), custom=False)
-        fits = rows.fit(chosen, method, source=str(folder), exclude=exclude)
-        fits = rows.with_checks(fits, chosen.checked, f"isoflop check {folder}")
-        kept = aggregate.RunTable(chosen.table, table.dropped)
-        aggregate.write(kept, folder)
-        result.write_fits(fits, folder / "fit.json")
-        return page.write_report(folder, kept, fits, language_answers(chosen.table, directory=folder))
+        choice = Choice(
+            *(x, y, joined(group), seed, counts, chance, where),
+            x_unit=x_unit,
+            y_unit=y_unit,
+            x_label=x_label,
+            y_label=y_label,
+            prices=prices(cost),
+        )
+        if not isinstance(runs, pd.DataFrame) and Path(runs).is_dir():
+            if out is not None:
+                raise ConfigError(
+                    "--out is for a table of your own: the page of a sweep stands in its folder"
+                )
+            return _of_folder(Path(runs), choice, method, exclude)
+        if cost is not None:
+            raise ConfigError(
+                "--cost prices the runs of a sweep: of a table use `isoflop report FILE --cost`"
+            )
+        if out is None:
+            raise ConfigError("--out is missing: give the folder that the page is written to")
+        return _of_table(runs, Path(out), choice, method, exclude)
+
+
+def _of_folder(directory: Path, choice: Choice, method: Method, exclude: str | None) -> Path:
+    choice.refuse_own()
+    for name in ("x", "y"):
+        if getattr(choice, name) is not None:
+            raise ConfigError(f"--{name} is for a table of your own: the page shows all axes of a sweep")
+    table = aggregate.aggregate(directory, choice.prices)
+    chosen = rows.of_sweep(table, directory, choice, custom=False)
+    fits = _fits(chosen, method, str(directory), exclude)
+    kept = dataclasses.replace(table, rows=chosen.table)
+    _save(kept, fits, directory)
+    return page.write_report(directory, kept, fits, language_answers(chosen.table, directory=directory))
+
+
+def _of_table(runs: Runs, out: Path, choice: Choice, method: Method, exclude: str | None) -> Path:
+    folder.check(out)
+    chosen, origin = rows_of(runs, choice, custom=True)
+    source = out.name if origin.source == UNNAMED else Path(origin.source).name
+    if chosen.own is None or chosen.described is None:
+        raise ConfigError(f"this is the table of a sweep: give its folder, {origin.source}")
+    independent = choice.group is not None or choice.seed is not None
+    fits = _fits(chosen, dataclasses.replace(method, independent=independent), source, exclude)
+    own = dataclasses.replace(chosen.own, source=source)
+    about = subject.of_table(own, chosen.checked, chosen.described, seed=choice.seed)
+    left_out = tuple(Dropped(each.run_id, "left out", each.reason) for each in chosen.excluded)
+    with folder.replaced(out) as made:
+        _save(RunTable(chosen.table, left_out), fits, made)
+        page.write(about, fits, made, ahead=reach_panel(fits.reports[0]))
+    return out / "index.html"
+
+
+def _fits(chosen: Rows, method: Method, source: str, exclude: str | None) -> FitFile:
+    fits = rows.fit(chosen, method, source=source, exclude=exclude)
+    return rows.with_checks(fits, chosen.checked, f"isoflop check {source}")
+
+
+def _save(table: RunTable, fits: FitFile, directory: Path) -> None:
+    aggregate.write(table, directory)
+    result.write_fits(fits, directory / "fit.json")

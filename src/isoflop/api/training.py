@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from isoflop import extras
 from isoflop.api import progress as shown
 from isoflop.api import sweeping
 from isoflop.api.arguments import joined, named_as_in_python
@@ -65,6 +66,7 @@ def run_config(
         >>> record.state, record.error.test  # doctest: +SKIP
         ('done', 0.0361)
     """
+    extras.check("isoflop.run_config", "torch")
     import torch
 
     with named_as_in_python(), provenance.commanded_by(_command("run", overrides, out, config_dir)):
@@ -120,6 +122,7 @@ def run_sweep(
         >>> runs = isoflop.run_sweep("sweep=digits", out="results/digits")  # doctest: +SKIP
         >>> isoflop.fit(runs)  # doctest: +SKIP
     """
+    extras.check("isoflop.run_sweep", "torch")
     said = _progress(progress)
     with named_as_in_python(), provenance.commanded_by(_command("sweep", overrides, out, config_dir)):
         base = _at(sweeping.compose_sweep(list(overrides), config_dir), out)

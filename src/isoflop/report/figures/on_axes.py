@@ -12,10 +12,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from isoflop.curve.result import FitReport
-from isoflop.report.figures import canvas, curves, style, sweep, views
-from isoflop.table import target
+from isoflop.report.figures import canvas, curves, style, sweep
 
 SIZE_INCHES = (6.4, 4.4)
+MOST = 60
+"""Letters of a title of an axis."""
 RUN, MEAN = "Run", "Mean of a configuration"
 
 
@@ -30,18 +31,6 @@ def styled(axes: Axes | None) -> Iterator[Axes]:
         yield axes
 
 
-def x_title(column: str) -> str:
-    """Return the title of an axis of x: with its unit where the column is a sweep's, else the column."""
-    titles = {view.x: view.x_title for view in (*views.VIEWS, *views.TEXT_VIEWS)}
-    return titles.get(column, canvas.plain(column, 60))
-
-
-def y_title(column: str) -> str:
-    """Return the title of an axis of y, with its unit where it is known."""
-    quantity = target.quantity(column)
-    return canvas.plain(column, 60) if quantity.unit == quantity.column else quantity.axis_title
-
-
 def fit_on(axes: Axes, report: FitReport, runs: pd.DataFrame, laws: Sequence[str] = ()) -> None:
     """Draw the runs, the curve that predicts with its bands, and other laws, on logarithmic axes.
 
@@ -51,7 +40,7 @@ def fit_on(axes: Axes, report: FitReport, runs: pd.DataFrame, laws: Sequence[str
         runs: those that are fitted: config_id and the columns of x and y.
         laws: names of laws that are drawn beside the main curve.
     """
-    scale = target.quantity(report.y).scale
+    scale = report.quantity.scale
     handles = _points(axes, report, runs, scale)
     drawn = curves.curves(report)
     shown = [runs[report.y].to_numpy(float)]
@@ -65,8 +54,8 @@ def fit_on(axes: Axes, report: FitReport, runs: pd.DataFrame, laws: Sequence[str
     _frame(axes, np.concatenate(ends), scale * np.concatenate(shown))
     if drawn is not None and drawn.zones:
         axes.set_xlim(right=drawn.end)
-    axes.set_xlabel(x_title(report.x))
-    axes.set_ylabel(y_title(report.y))
+    axes.set_xlabel(canvas.plain(report.resource.title, MOST))
+    axes.set_ylabel(canvas.plain(report.quantity.axis_title, MOST))
     axes.legend(handles=handles, frameon=False, fontsize=8, loc="lower left")
 
 
@@ -89,8 +78,8 @@ def residuals_on(axes: Axes, report: FitReport, runs: pd.DataFrame) -> None:
     point = axes.scatter(x, ratio, color=style.INK, s=14, alpha=0.6, lw=0, zorder=4, label=RUN)
     reach = 1.15 * float(max(np.abs(np.log(ratio)).max(), 0.05))
     _frame(axes, x, np.exp([-reach, reach]))
-    axes.set_xlabel(x_title(report.x))
-    axes.set_ylabel(f"{y_title(report.y).split(' (')[0]} / {drawn.main.name.lower()}")
+    axes.set_xlabel(canvas.plain(report.resource.title, MOST))
+    axes.set_ylabel(f"{canvas.plain(report.quantity.title, MOST)} / {drawn.main.name.lower()}")
     axes.legend(handles=[shade, point], frameon=False, fontsize=8)
 
 
