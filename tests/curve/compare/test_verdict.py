@@ -113,7 +113,9 @@ def test_the_other_sentences_give_sizes_intervals_and_what_would_have_been_seen(
         "seen).",
         "Exponent b (E = 0): +0.03 (95% -0.01 to 0.07); a change of 0.05 would have been seen.",
     )
-    moved = contrast.judged(of(0.01, 0.01, 0.02, 0.5, 0.5, law="power_law_floor"), Settings(level=0.9)).verdict
+    moved = contrast.judged(
+        of(0.01, 0.01, 0.02, 0.5, 0.5, law="power_law_floor"), Settings(level=0.9)
+    ).verdict
     assert moved[1:] == (
         "As one factor for all scales, for equal y old needs 2 times the compute of new (90% 1.5 to 3; a "
         "factor of 1.25 would have been seen).",
@@ -127,7 +129,9 @@ def test_what_pairs_say_without_a_law_is_in_per_cent():
     *_, said = contrast.judged(of(0.5, 0.2, 0.9, more=(pairs,)), Settings()).verdict
     assert said == "Without a law, over 5 pairs: y differs by -10% (95% -20% to +5%, p = 0.03)."
     untested = dataclasses.replace(pairs, p=None)
-    assert "(95% -20% to +5%)." in contrast.judged(of(0.5, 0.2, 0.9, more=(untested,)), Settings()).verdict[-1]
+    assert (
+        "(95% -20% to +5%)." in contrast.judged(of(0.5, 0.2, 0.9, more=(untested,)), Settings()).verdict[-1]
+    )
 
 
 @pytest.mark.parametrize(
