@@ -54,6 +54,6 @@ def test_shapes_of_several_learning_rates_are_counted(sweep):
     assert arm("old", table).warnings == arm("old", table.drop(columns="lr")).warnings
     table.loc[(table["seed"] == 2) & (table["width"] < 20), "lr"] = 0.2
     assert (
-        "2 of 5 shapes were trained at several learning rates: the curve goes through all of them, not through "
-        "the best"
+        "2 of 5 shapes were trained at several learning rates: the curve goes through all of them, not "
+        "through the best"
     ) in arm("old", table).warnings

@@ -99,7 +99,7 @@ def test_resamples_that_rise_are_no_number():
 
 
 def test_a_gain_is_the_sample_s_and_its_interval_that_of_the_resamples():
-    """Resamples that lie far from the sample: the interval is theirs, stretched to hold the sample's value."""
+    """Resamples that lie far from the sample: the interval is theirs, and holds the sample's value."""
     x = np.geomspace(1, 1e3, 8)
     first, second = curves("old", x, 0.0, 1.0, 0.5), curves("new", x, 0.0, 0.9, 0.5, spread=0.01)
     second.log_falling[1:] -= 0.5

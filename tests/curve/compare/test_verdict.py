@@ -72,13 +72,13 @@ def test_what_moved_follows_from_the_tests_at_their_level(p, moved):
         ((None, None, None), "new and old cannot be told apart: too few runs."),
         (
             (0.01, (0.004, 0.008), (0.2, 0.4)),
-            "new moves the curve by a factor of compute (p = 0.008 for none); that the factor depends on scale "
-            "cannot be told (p = 0.4).",
+            "new moves the curve by a factor of compute (p = 0.008 for none); that the factor depends on "
+            "scale cannot be told (p = 0.4).",
         ),
         (
             (0.01, 0.01, None),
-            "new moves the curve by a factor of compute (p = 0.01 for none); that the factor depends on scale "
-            "cannot be told (not tested).",
+            "new moves the curve by a factor of compute (p = 0.01 for none); that the factor depends on "
+            "scale cannot be told (not tested).",
         ),
         (
             (0.01, 0.01, 0.02),
@@ -86,8 +86,8 @@ def test_what_moved_follows_from_the_tests_at_their_level(p, moved):
         ),
         (
             (0.01, 0.01, 0.02, 0.5, 0.01),
-            "What new is worth depends on scale (p = 0.02 for one factor of compute): the irreducible error E "
-            "moves.",
+            "What new is worth depends on scale (p = 0.02 for one factor of compute): the irreducible error "
+            "E moves.",
         ),
         (
             (0.01, 0.01, 0.02, 0.01, 0.01),

@@ -154,6 +154,7 @@ def test_the_fit_reports_it_and_json_keeps_it(make_sweep, tmp_path):
     assert by_law["power_law"].p_value == pytest.approx(by_law["power_law_ols"].p_value, abs=0.01)
     path = tmp_path / "fit.json"
     result.write_fits(fit.file_of((report,), source="s"), path)
+    assert path.read_text().startswith('{\n "schema": '), "a value a line, for readers and for diffs"
     assert result.read_fits(path).reports[0] == report
 
 
