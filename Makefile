@@ -1,7 +1,9 @@
-# The door: make demo | reproduce | test | test-fast | mutants | check | audit | format | aten-tables | dist | env. Each builds .venv first if needed.
+# The door: make demo | reproduce | test | test-fast | test-core | mutants | check | audit | format | aten-tables | dist | env. Each builds .venv first if needed.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+CORE := .venv-core
+CORE_STAMP := $(CORE)/.installed
 FAST := -m "not slow and not gpu and not slurm and not browser"
 PYTEST := -m pytest -n 2 --dist worksteal
 SDIST := dist/unpacked
@@ -10,7 +12,7 @@ SAMPLE ?= 400
 SEED ?= 0
 CAMPAIGN ?= results/campaign
 
-.PHONY: env demo reproduce test test-fast mutants check audit format aten-tables dist
+.PHONY: env demo reproduce test test-fast test-core mutants check audit format aten-tables dist
 
 env: $(STAMP)
 
@@ -36,6 +38,17 @@ test: env
 # What to run after every change.
 test-fast: env
 	$(BIN)/python $(PYTEST) $(FAST)
+
+# What `pip install isoflop` gives, without torch: its fast tests, where only the core dependencies are installed. Left out
+# is what takes longest and computes the same with torch beside it.
+test-core: $(CORE_STAMP)
+	$(CORE)/bin/python $(PYTEST) $(FAST) --ignore tests/curve/forecast --ignore tests/curve/test_bad_input.py
+
+$(CORE_STAMP): pyproject.toml constraints.txt
+	test -x $(CORE)/bin/python || $(PYTHON) -m venv $(CORE)
+	$(CORE)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt uv
+	$(CORE)/bin/uv pip install -q --python $(CORE)/bin/python -c constraints.txt -e . pytest pytest-xdist hypothesis
+	touch $@
 
 # A seeded sample of mutants of the source, each tried by the tests that run it: what share do they notice? It goes on
 # where it was cut off; survivors are listed. MUTANTS: further options, such as --only curve/frontier.py or --again.

@@ -15,7 +15,7 @@ from a memory-mapped file at random places. What comes before and after the step
 Each meets ours in a process of its own, where the two take turns; a ratio is ours / theirs of one turn, and
 above 1 where ours is slower. On a CPU that others use, `--clock processor` counts the process's processor
 seconds instead of elapsed ones. Who is not there is named and left out:
-pip install -c constraints.txt -e . transformers accelerate      (not part of this project)
+pip install -c constraints.txt -e '.[train]' transformers accelerate      (not part of this project)
 """
 
 from __future__ import annotations

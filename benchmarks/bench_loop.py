@@ -15,7 +15,7 @@ where ours is slower. Each framework meets ours in a process of its own, as impo
 optimizers (it loads torch's compiler, which wraps their steps). Ours runs as in a real run: schedule,
 divergence check and, on a GPU, the energy meter.
 The frameworks' set-up is not timed. What is not installed is named and left out:
-pip install -c constraints.txt -e . lightning transformers accelerate airbench      (not part of this project)
+pip install -c constraints.txt -e '.[all]' airbench      (not part of this project)
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Optuna chooses the learning rate and the weight decay; each trial is one `isoflop run`, with its record.
 
-usage: python examples/optuna_study.py [TRIALS] [OVERRIDES...]    (needs pip install 'isoflop[optuna]')
+usage: python examples/optuna_study.py [TRIALS] [OVERRIDES...]    (needs pip install 'isoflop[train,optuna]')
 
 The study lies in results/optuna/study.db: the same command again goes on with it. A trial that diverges is
 a failed trial; one that was run before is read from its record.

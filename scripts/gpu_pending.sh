@@ -44,7 +44,7 @@ step-bench) # at most 4 minutes: step times, MFU and share of the roofline by en
   done
   ;;
 loop-bench) # at most 10 minutes: our step beside a bare loop, accelerate, Lightning, transformers and airbench,
-  # as a graph and op by op; first: pip install -c constraints.txt -e . lightning transformers accelerate airbench
+  # as a graph and op by op; first: pip install -c constraints.txt -e '.[train]' lightning transformers accelerate airbench
   once loop/bench-gpu-graph.txt python3 benchmarks/bench_loop.py --json "$out/loop/bench-gpu-graph.json"
   once loop/bench-gpu-eager.txt python3 benchmarks/bench_loop.py --step eager --against bare tuned --json "$out/loop/bench-gpu-eager.json"
   # language models; NANOGPT is a checkout of nanoGPT, which is left out without it

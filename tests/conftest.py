@@ -21,17 +21,20 @@ import hypothesis
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
-from isoflop import config
+from isoflop import config, extras
 from isoflop import record as records
 from isoflop.config import compose
 from isoflop.table import aggregate
 
-torch.set_num_threads(1)
-if not torch.cuda.is_available():
-    # Read when Triton is first imported, so before any test: its kernels then run on the CPU.
-    os.environ.setdefault("TRITON_INTERPRET", "1")
+TORCH = extras.installed("torch")
+if TORCH:
+    import torch
+
+    torch.set_num_threads(1)
+    if not torch.cuda.is_available():
+        # Read when Triton is first imported, so before any test: its kernels then run on the CPU.
+        os.environ.setdefault("TRITON_INTERPRET", "1")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in its background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if (
@@ -44,13 +47,46 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("shared machine")
 SHARED = Path(__file__).parents[1] / "../shared"
 MakeConfig = Callable[..., config.Config]
+WITH_TORCH = (
+    *("gpu", "runner", "slurm", "train", "meter/flops", "sweep/campaign", "sweep/local", "sweep/slurm"),
+    *(f"meter/device/test_{name}.py" for name in ("bench", "hardware", "visible")),
+    *(f"sweep/test_{name}.py" for name in ("dry_run", "held_out", "language_sweep", "manifest", "tune")),
+    *(f"cli/test_{name}.py" for name in ("flops", "run", "secrets", "sweep", "text_input", "text_sweep")),
+    *("curve/check/test_text.py", "paper/test_torchvision_weights.py", "report/wandb"),
+    *(
+        f"test_{name}.py"
+        for name in ("audit", "contracts", "contributing", "doctor", "flop_ledger", "mutants")
+    ),
+    *("test_packaging.py", "test_recipe_benchmark.py", "test_recipe_share.py"),
+)
+"""Folders and files of tests that train, or need a package of an extra or of dev: left out without torch."""
+collect_ignore = [] if TORCH else list(WITH_TORCH)
 TINY = ("model.width=8", "model.depth=1", "schedule.epochs=1", "launch.threads=1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what is marked torch where it is missing."""
+    if not TORCH:
+        for item in items:
+            if item.get_closest_marker("torch"):
+                item.add_marker(pytest.mark.skip("torch is not installed: pip install 'isoflop[train]'"))
 
 
 @pytest.fixture(autouse=True)
 def no_ceilings_of_the_developer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs in tests read no cache of this machine."""
     monkeypatch.setenv("ISOFLOP_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """without("torch", ...): importing these packages fails until the test ends, as if they were missing."""
+
+    def hide(*modules: str) -> None:
+        for name in modules:
+            monkeypatch.setitem(sys.modules, name, None)
+
+    return hide
 
 
 @functools.cache
@@ -100,7 +136,9 @@ def make_language_config(make_config: MakeConfig, books: Path) -> MakeConfig:
 
 @pytest.fixture(scope="session")
 def done_record(tmp_path_factory: pytest.TempPathFactory) -> records.Record:
-    """The record of a real run of one epoch."""
+    """The record of a real run of one epoch; without torch that of an earlier one, which is committed."""
+    if not TORCH:
+        return records.read(Path(__file__).parent / "data/record_of_a_run.json")
     from isoflop.runner import run
 
     tiny = composed(*TINY, "meter.idle_seconds=0", "meter.window_seconds=0")

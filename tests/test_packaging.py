@@ -72,6 +72,18 @@ def test_the_description_needs_no_file_beside_it(built: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_wheel_brings_torch_with_an_extra_only(built: Path) -> None:
+    metadata = metadata_of(next(built.glob("*.whl")))
+    assert set(metadata.get_all("Provides-Extra")) == set(PROJECT["project"]["optional-dependencies"])
+    required = [each.partition(";") for each in metadata.get_all("Requires-Dist")]
+    always = {re.match(r"[\w-]+", name)[0] for name, _, condition in required if not condition}
+    assert always == {re.match(r"[\w-]+", each)[0] for each in PROJECT["project"]["dependencies"]}
+    conditions = {condition.strip() for name, _, condition in required if name.startswith("torch>")}
+    training = ("train", "lightning", "transformers", "accelerate", "all", "dev")
+    assert conditions == {f"extra == '{extra}'" for extra in training}
+
+
+@pytest.mark.slow
 def test_both_distributions_pass_twine(built: Path) -> None:
     files = [str(path) for path in built.iterdir() if path.suffix in (".whl", ".gz")]
     assert len(files) == 2

@@ -1,9 +1,31 @@
-"""isoflop: how error falls as training compute grows, measured on real hardware."""
+"""isoflop: how error falls as training compute grows, measured on real hardware.
+
+The names of `isoflop.__all__` are the Python API (docs/api.md). Each is loaded when it is first asked for, so
+that `import isoflop` takes milliseconds and needs none of the packages that only some of them use.
+"""
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from isoflop import extras
+
 if TYPE_CHECKING:
+    from isoflop.api.check import Check as Check
+    from isoflop.api.check import check as check
+    from isoflop.api.compare import Comparison as Comparison
+    from isoflop.api.compare import compare as compare
+    from isoflop.api.figures import plot_calibration as plot_calibration
+    from isoflop.api.figures import plot_comparison as plot_comparison
+    from isoflop.api.figures import plot_fit as plot_fit
+    from isoflop.api.figures import plot_gain as plot_gain
+    from isoflop.api.figures import plot_residuals as plot_residuals
+    from isoflop.api.fit import fit as fit
+    from isoflop.api.fitted import Fit as Fit
+    from isoflop.api.flops import count_flops as count_flops
+    from isoflop.api.load import load as load
+    from isoflop.api.report import write_report as write_report
+    from isoflop.api.training import run_config as run_config
+    from isoflop.api.training import run_sweep as run_sweep
     from isoflop.meter.energy.energy_meter import EnergyMeter as EnergyMeter
     from isoflop.runner.recorder.accelerate import AccelerateRecorder as AccelerateRecorder
     from isoflop.runner.recorder.errors import RecorderError as RecorderError
@@ -13,6 +35,22 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 _HOMES = {
+    "load": "isoflop.api.load",
+    "fit": "isoflop.api.fit",
+    "Fit": "isoflop.api.fitted",
+    "compare": "isoflop.api.compare",
+    "Comparison": "isoflop.api.compare",
+    "check": "isoflop.api.check",
+    "Check": "isoflop.api.check",
+    "write_report": "isoflop.api.report",
+    "plot_fit": "isoflop.api.figures",
+    "plot_residuals": "isoflop.api.figures",
+    "plot_calibration": "isoflop.api.figures",
+    "plot_comparison": "isoflop.api.figures",
+    "plot_gain": "isoflop.api.figures",
+    "run_config": "isoflop.api.training",
+    "run_sweep": "isoflop.api.training",
+    "count_flops": "isoflop.api.flops",
     "EnergyMeter": "isoflop.meter.energy.energy_meter",
     "Recorder": "isoflop.runner.recorder.recorder",
     "RecorderError": "isoflop.runner.recorder.errors",
@@ -21,11 +59,38 @@ _HOMES = {
     "AccelerateRecorder": "isoflop.runner.recorder.accelerate",
 }
 """Name -> module that defines it, imported when the name is first asked for."""
-__all__ = ["EnergyMeter", "Recorder", "RecorderError", "__version__"]
+__all__ = [
+    "Check",
+    "Comparison",
+    "EnergyMeter",
+    "Fit",
+    "Recorder",
+    "RecorderError",
+    "__version__",
+    "check",
+    "compare",
+    "count_flops",
+    "fit",
+    "load",
+    "plot_calibration",
+    "plot_comparison",
+    "plot_fit",
+    "plot_gain",
+    "plot_residuals",
+    "run_config",
+    "run_sweep",
+    "write_report",
+]
 
 
 def __getattr__(name: str) -> Any:
     """`isoflop.Recorder` and the other names of _HOMES, loaded when they are first asked for."""
     if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+        with extras.explained(f"isoflop.{name}"):
+            return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module isoflop has no attribute {name}")
+
+
+def __dir__() -> list[str]:
+    """The names that `__getattr__` loads too, for completion in notebooks."""
+    return sorted({*globals(), *_HOMES})

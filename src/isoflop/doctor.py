@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isoflop import record
+from isoflop import extras, record
 from isoflop.config import ConfigError
 from isoflop.meter.device import ceilings, hardware, peaks
 
@@ -47,6 +46,8 @@ class Measured:
 
 
 def _torch() -> list[Finding]:
+    if not extras.installed("torch"):
+        return [Finding("training", False, extras.line("training", "torch"))]
     import torch
 
     if torch.cuda.is_available():
@@ -59,10 +60,9 @@ def _torch() -> list[Finding]:
 
 
 def _flops() -> Finding:
-    if importlib.util.find_spec("fvcore") is None:
-        return Finding(
-            "FLOPs", False, "fvcore is not installed, so two counters cannot be compared: install fvcore"
-        )
+    for module in ("torch", "fvcore"):
+        if not extras.installed(module):
+            return Finding("FLOPs", False, extras.line("counting FLOPs", module))
     return Finding("FLOPs", True, "two counters, fvcore and torch, are compared for every shape")
 
 

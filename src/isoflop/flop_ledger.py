@@ -82,20 +82,22 @@ def of_user(
     """Return the ledger of the model that a factory of the user's builds. Executes the user's file.
 
     Args:
-        name: path/to/file.py:factory or package.module:factory; the factory takes no argument, or the number
-            of classes as `classes` or `num_classes`.
-        config: batch size and optimizer.
+        name: path/to/file.py:function or package.module:function, which is called with what it names
+            (docs/custom_model.md).
+        config: batch size and optimizer, and of the model width, depth and arguments.
         sizes: sizes of one example, without the batch.
         classes: number of classes.
         dtype: data type of the input, one of DTYPES; None: that of the model's parameters.
 
     Raises:
-        ConfigError: no such file, factory or data type, the factory fails, it does not return a module, or
+        ConfigError: no such file, function or data type, the function fails, it does not return a module, or
             its lazy layers cannot take such an input.
     """
     if dtype is not None and dtype not in DTYPES:
         raise ConfigError(f"--dtype {dtype}: give one of {', '.join(DTYPES)}")
-    loaded = user_model.load(name, classes)
+    loaded = user_model.load(
+        name, models.custom.offered(config.model, sizes, classes), config.model.arguments
+    )
     input_dtype = flops.floating_dtype(loaded.model) if dtype is None else DTYPES[dtype]
     try:
         model = initialized(loaded.model, torch.empty(1, *sizes, dtype=input_dtype, device="meta"))

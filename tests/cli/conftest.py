@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import torch
+
+from isoflop import extras
 
 
 @pytest.fixture
@@ -15,7 +16,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ISOFLOP_DATA", raising=False)
     yield tmp_path
-    torch.set_num_threads(1)
+    if extras.installed("torch"):
+        import torch
+
+        torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -215,17 +215,15 @@ def test_the_public_c_n_d_file_works_as_it_is(fit: Run) -> None:
 
 
 def test_parquet_without_its_reader_is_one_line_that_says_what_to_install(
-    fit: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fit: Run, tmp_path: Path, without: Callable[..., None]
 ) -> None:
-    def missing(path: Path) -> None:
-        raise ImportError("Missing optional dependency 'pyarrow'")
-
-    monkeypatch.setattr(pd, "read_parquet", missing)
+    without("pyarrow")
     path = tmp_path / "runs.parquet"
     path.write_bytes(b"PAR1")
     code, _, err = fit(path, *LAW)
     assert code == output.INPUT
-    assert err == f"isoflop: {path}: reading Parquet needs pyarrow: pip install 'isoflop[parquet]'\n"
+    needs = "pyarrow, which is not installed: pip install 'isoflop[parquet]'"
+    assert err == f"isoflop: {path}: reading Parquet needs {needs}\n"
 
 
 def test_packed_json_lines_are_read_too(fit: Run, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ TINY = ("data=digits", "model.depth=1", "schedule.epochs=1", "launch.threads=1")
 ISOFLOP = (sys.executable, "-m", "isoflop")
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(
     ("variables", "named"),
     [

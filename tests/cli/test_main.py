@@ -10,17 +10,29 @@ from pathlib import Path
 
 import pytest
 
-from isoflop.cli import flops, main, output, run, sweep
+from isoflop.api import sweeping
+from isoflop.cli import flops, main, output, run
 
 TINY = ("model.width=8", "model.depth=1", "schedule.epochs=1", "launch.threads=1")
 
 
+def check_bad_input(arguments: list[str], message: str, here: Path, error_line: Callable[[], str]) -> None:
+    """One line, exit code 2, and nothing written."""
+    assert main.main(arguments) == output.INPUT
+    assert message in error_line()
+    assert list(here.rglob("*.json")) == []
+
+
+@pytest.mark.torch
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["run", "model.widht=3"], "did you mean model.width"),
         (["run", "modle=mlp"], "did you mean model"),
-        (["run", "model=resnte"], "Available options in 'model': convmixer gpt mlp resnet torchvision vit"),
+        (
+            ["run", "model=resnte"],
+            "Available options in 'model': convmixer custom gpt mlp resnet torchvision vit",
+        ),
         (["run", "model.width=wide"], "model.width=wide: expected int"),
         (["run", "model.width=-3"], "model.width=-3: expected int >= 1"),
         (["run", "model.width=0"], "model.width=0: expected int >= 1"),
@@ -28,7 +40,6 @@ TINY = ("model.width=8", "model.depth=1", "schedule.epochs=1", "launch.threads=1
         (["run", "data=cifar10", "data.download=false"], "cifar-10-batches-py/data_batch_1 is missing"),
         (["run", "seed=99999999999999999999"], "seed"),
         (["run", "nonsense"], "not an override"),
-        (["run", "--bogus"], "unknown option --bogus"),
         (["run", "--config-dir", "nowhere"], "there is no such folder"),
         (["run", "model.width=8,16"], "use isoflop sweep"),
         (["run", "out=/proc/none/here"], "No such file or directory"),
@@ -38,25 +49,36 @@ TINY = ("model.width=8", "model.depth=1", "schedule.epochs=1", "launch.threads=1
         (["sweep", "model=mlp,resnet"], "axis is a value"),
         (["sweep", "sweep=digits", "optim.batch_size=5000"], "larger than the 898"),
         (["sweep", "sweep=digist"], "Available options in 'sweep'"),
-        (["aggregate", "nowhere"], "no records folder"),
-        (["fit", "nowhere"], "nowhere: no such file or folder"),
-        (["report", "nowhere"], "no records folder"),
-        (["fit", "nowhere", "--resamples", "3"], "at least 100"),
-        (["fit", "nowhere", "model.width=3"], "does not take model.width=3"),
         (["flops", "resnet", "--input", "3,x,3"], "channels,height,width"),
         (["flops", "resnet", "--classes", "0"], "at least 1"),
-        (["doctor", "--json", "/none/here.json"], "a folder that exists"),
         (["flops", "resnte"], "Available options in 'model'"),
         (["flops", "torchvision:resnet1"], "did you mean resnet"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_of_a_run_is_one_line_exit_2_and_nothing_written(
+    arguments: list[str], message: str, here: Path, error_line: Callable[[], str]
+) -> None:
+    check_bad_input(arguments, message, here, error_line)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--bogus"], "unknown option --bogus"),
+        (["aggregate", "nowhere"], "no records folder"),
+        (["fit", "nowhere"], "nowhere: no such file or folder"),
+        (["report", "nowhere"], "nowhere: no such file or folder"),
+        (["fit", "nowhere", "--resamples", "3"], "at least 100"),
+        (["fit", "nowhere", "model.width=3"], "does not take model.width=3"),
+        (["doctor", "--json", "/none/here.json"], "a folder that exists"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_bad_input_is_one_line_exit_2_and_nothing_written(
     arguments: list[str], message: str, here: Path, error_line: Callable[[], str]
 ) -> None:
-    assert main.main(arguments) == output.INPUT
-    assert message in error_line()
-    assert list(here.rglob("*.json")) == []
+    check_bad_input(arguments, message, here, error_line)
 
 
 def test_traces_only_with_debug(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,6 +97,7 @@ def test_help_and_version_need_no_heavy_import() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(
     ("command", "goes_on"), [(["run"], True), (["sweep"], True), (["flops", "mlp"], False)]
 )
@@ -84,7 +107,7 @@ def test_only_a_verb_that_keeps_something_says_how_to_go_on(
     def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    for module in (flops, run, sweep):
+    for module in (flops, run, sweeping):
         monkeypatch.setattr(module, "compose_config", interrupt)
     assert main.main(command) == output.INTERRUPTED
     assert (

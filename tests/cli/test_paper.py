@@ -1,13 +1,15 @@
 """isoflop paper on the command line."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from isoflop.cli import main, paper
+from isoflop.cli import dialect, main, paper
 
 
 def _stderr(capsys):
@@ -19,13 +21,16 @@ def _stderr(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["published", "--error", "e"], "--error needs --csv"),
-        (["published", "--csv", "none.csv"], "needs --error COLUMN and --compute COLUMN"),
-        (["published", "--csv", "none.csv", "--error", "e", "--compute", "c"], "no such file"),
+        (["published", "--y", "e"], "--y needs a FILE of models"),
+        (["published", "none.csv"], "say --x COLUMN of the compute and --y COLUMN of the error"),
+        (["published", "none.csv", "--y", "e", "--x", "c"], "no such file"),
         (["published", "--resamples", "5"], "at least 100"),
-        (["implications", "nowhere"], "no fit.json here: run isoflop fit nowhere --save"),
-        (["implications", "--price", "us_2023"], "has no dollars_per_gpu_hour"),
-        (["implications", "--grid", "aws_h100_2023"], "has no grams_co2_per_kwh"),
+        (["implications", "nowhere"], "nowhere: no such file or folder"),
+        (["implications", "."], "no fit.json here: run isoflop fit . --save"),
+        (["implications", ".", "--x", "c"], "no fit.json here"),
+        (["implications", "--cost", "paper"], "has neither dollars_per_gpu_hour nor grams_co2_per_kwh"),
+        (["implications", "--cost", "us_2023_"], "did you mean us_2023"),
+        (["implications", "--cost", "us_2023", "--cost", "eu_2023"], "grams_co2_per_kwh is priced twice"),
         (["growth", "--window", "2019-2012"], "the earlier first"),
         (["growth", "--csv", "none.csv"], "no such file"),
         (["overparameterised", "nowhere"], "no records folder here"),
@@ -63,6 +68,62 @@ def test_growth_of_a_users_table_and_then_the_claims(tmp_path, capsys):
     names = {p.name for p in out.iterdir()}
     assert {"growth.json", "growth.csv", "claims.json", "claims.csv", "index.html", "figures"} <= names
     assert f"--csv {table} --window 2012-2019" in (out / "index.html").read_text()
+
+
+MODELS = [(1.2, 61.3), (2.9, 52.0), (7.5, 44.9), (16, 39.1), (41, 33.2), (90, 29.4), (310, 24.5), (900, 20.6)]
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> str:
+    """A table of models, errors in per cent, with a name's letters as the family."""
+    rows = [f"{'ab'[i % 2]}{i},{x},{y}" for i, (x, y) in enumerate(MODELS)]
+    path = tmp_path / "models.csv"
+    path.write_text("\n".join(["name,compute,error", *rows]))
+    return str(path)
+
+
+def test_old_names_of_options_are_read_for_one_release(models, tmp_path, capsys):
+    """The same result, and one line for each old name."""
+    new = ["published", models, "--x", "compute", "--y", "error", "--y-unit", "percent", "--resamples", "100"]
+    old = [
+        "published",
+        "--csv",
+        models,
+        "--compute",
+        "compute",
+        "--error",
+        "error",
+        "--error-unit",
+        "percent",
+    ]
+    results = []
+    for arguments in (new, [*old, "--resamples", "100"]):
+        dialect._warn.cache_clear()
+        assert main.main(["paper", *arguments, "--json", "-", "--out", str(tmp_path / "out")]) == 0
+        printed = capsys.readouterr()
+        results.append(json.loads(printed.out))
+    assert results[0] == results[1]
+    lines = printed.err.splitlines()
+    assert [line.split()[1] for line in lines] == ["--csv", "--compute", "--error", "--error-unit"]
+    assert "--error is now called --y" in printed.err
+
+
+def test_implications_of_a_table_are_those_of_its_lines(models, tmp_path, capsys):
+    """log10 C = log10 x_max + (log10 1/target - log10 1/e) / b, in GFLOPs: 1 PFLOP is 10^6 of them."""
+    axes = ["--x", "compute", "--y", "error", "--y-unit", "percent", "--target", "0.1"]
+    arguments = ["implications", models, *axes, "--json", "-", "--out", str(tmp_path / "out")]
+    assert main.main(["paper", *arguments]) == 2
+    assert "say --x-unit, such as FLOP" in _stderr(capsys)
+    assert main.main(["paper", *arguments, "--x-unit", "PFLOP"]) == 0
+    bills = [b for b in json.loads(capsys.readouterr().out)["bills"] if b["source"] == "models: models.csv"]
+    b, a = np.polyfit([math.log10(x) for x, _ in MODELS], [-math.log10(y / 100) for _, y in MODELS], 1)
+    (polynomial,) = [each for each in bills if each["form"] == "polynomial"]
+    assert polynomial["log10_gflops"] == pytest.approx(6 + (1 - a) / b, abs=1e-3)
+    assert polynomial["log10_dollars_today"] is not None
+    assert main.main(["paper", *arguments, "--x-unit", "GMAC", "--x-label", "compute of one pass"]) == 0
+    bills = [b for b in json.loads(capsys.readouterr().out)["bills"] if b["source"] == "models: models.csv"]
+    assert {each["per"] for each in bills} == {"one pass"}
+    assert {each["log10_dollars_today"] for each in bills} == {None}, "a pass is no training"
 
 
 @pytest.mark.slow

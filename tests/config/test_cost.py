@@ -13,7 +13,7 @@ import pytest
 from isoflop import config
 from isoflop.config import compose
 from isoflop.record import Compute, Energy, Record, read
-from isoflop.table import aggregate
+from isoflop.table import pricing
 
 FILES = sorted(path.stem for path in (compose.conf_dir() / "cost").glob("*.yaml"))
 APPLIED = [name for name in FILES if name not in ("none", "custom")]
@@ -34,8 +34,8 @@ def gpu_record() -> Record:
 
 
 def priced(record: Record, **factors: float) -> tuple[float | None, float | None]:
-    chosen = dataclasses.replace(record, cost=factors)
-    return aggregate.dollars(chosen), aggregate.grams_co2(chosen)
+    used = pricing.used(record)
+    return pricing.dollars(factors, used).value, pricing.grams_co2(factors, used).value
 
 
 @pytest.mark.parametrize("name", APPLIED)

@@ -41,6 +41,8 @@ PARTNERS = {
     "data=python": ["recipe=language"],
     "data=text": ["recipe=language", "data.path=books.txt"],
     "sweep=isoflop_lm": ["data.path=books.txt"],
+    "model=custom": [f"model.path={CONF.parent}/examples/custom/net.py:build"],
+    "data=custom": [f"data.path={CONF.parent}/examples/custom/data.py:load"],
 }
 """Group files that go together with certain others only."""
 
@@ -53,7 +55,10 @@ def test_every_group_file_composes_into_a_config(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", GROUP_FILES, ids=str)
-def test_every_group_file_begins_with_the_command_that_uses_it(path: Path) -> None:
+def test_every_group_file_begins_with_the_command_that_uses_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(CONF.parent)
     lines = (CONF / path).read_text().splitlines()
     first = next(line for line in lines if not line.startswith("# @package"))
     command = re.match(r"# isoflop (run|sweep)\b ?(.*?)(\s{2,}\(.*\))?$", first)

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from isoflop.curve import bootstrap
 from isoflop.curve.frontier import LEAST_MEANS, frontier, select
 
 _POINT = st.tuples(st.integers(0, 6), st.integers(0, 6))
@@ -88,3 +89,20 @@ def test_a_dearer_mean_that_is_as_good_is_not_efficient():
     x = np.array([1.0, 10.0, 100.0, 1000.0])
     chosen = select(np.arange(4), x, np.array([0.5, 0.4, 0.4, 0.2]), np.ones((1, 4)))[0]
     assert chosen.tolist() == [True, True, False, True]
+
+
+def test_the_choice_is_that_of_comparing_each_mean_with_every_rival():
+    generator = np.random.default_rng(5)
+    mean_x = np.exp(generator.integers(0, 40, 60) * 0.006)  # many within 1% of each other, some equal
+    mean_of = np.repeat(np.arange(60), 1 + np.arange(60) % 3)
+    run_y = generator.uniform(1, 2, len(mean_of)) * mean_x[mean_of] ** -12
+    weights = bootstrap.resample(len(mean_of), 20, generator)
+    chosen = select(mean_of, mean_x, run_y, weights)
+    for row, weight in zip(chosen, weights, strict=True):
+        assert len(np.unique(mean_of[row])) >= LEAST_MEANS
+        mean_y = [np.average(run_y[mean_of == i], weights=weight[mean_of == i]) for i in range(60)]
+        for i, run in enumerate(mean_of):
+            others = (mean_of == run) & (np.arange(len(mean_of)) != i)
+            judged = np.average(run_y[others], weights=weight[others]) if others.any() else run_y[i]
+            rivals = [mean_y[j] for j in range(60) if j != run and mean_x[j] <= mean_x[run] * 1.01]
+            assert row[i] == (judged < min(rivals, default=np.inf))

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.spatial import ConvexHull
 
-from isoflop.cli.terminal import fit_table, joint_table
+from isoflop.cli.terminal import joint_table
 from isoflop.curve import measured
 from isoflop.curve.measured import MeasuredRange, MeasuredRegion
 from isoflop.curve.result import Estimate, Interval
-from isoflop.report.text import numerals
+from isoflop.report.text import fit_lines, numerals
 
 RANGE = MeasuredRange.of("parameters", [3e6, 1e6, 6.9e9])
 
@@ -32,7 +32,7 @@ def test_a_value_is_judged_by_the_range_measured(value, outside):
     assert best(value).measured == MeasuredRange("parameters", 1e6, 6.9e9)
 
 
-@pytest.mark.parametrize("printed", [numerals.estimate, fit_table.estimate, joint_table.interval])
+@pytest.mark.parametrize("printed", [numerals.estimate, fit_lines.estimate, joint_table.interval])
 def test_every_printed_estimate_outside_has_the_mark_behind_its_value(printed):
     assert printed(best(1.24e10)).partition(" (")[0].endswith(measured.MARK)
     assert measured.MARK not in printed(best(1e9))

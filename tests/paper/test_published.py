@@ -29,21 +29,26 @@ def _models(error, compute, families=None, year=None):
 @pytest.mark.parametrize(
     ("name", "columns", "count", "alpha"),
     [
-        ("timm_top1_gmacs.csv", Columns("top1_err", "infer_gmacs", "model", exclude="^test_"), 1451, 9.3),
+        (
+            "timm_top1_gmacs.csv",
+            Columns("top1_err", "infer_gmacs", name="model", exclude_name="^test_"),
+            1451,
+            9.3,
+        ),
         (
             "imgclsmob_imagenet.csv",
-            Columns("top1_error", "multiply_adds(FLOPs/2)", "model", max_error=60),
+            Columns("top1_error", "multiply_adds(FLOPs/2)", name="model", where="top1_error < 60"),
             322,
             8.5,
         ),
-        ("pycls_model_zoo.csv", Columns("top1_error", "train_hr_100ep_8xV100", "model"), 36, 9.4),
+        ("pycls_model_zoo.csv", Columns("top1_error", "train_hr_100ep_8xV100", name="model"), 36, 9.4),
     ],
     ids=["timm", "imgclsmob", "pycls"],
 )
 def test_the_exponents_of_three_public_tables(name, columns, count, alpha):
     if not (DATA / name).exists():
         pytest.skip(f"no {name} in ../shared/data/published")
-    models = read_models_csv(DATA / name, dataclasses.replace(columns, error_unit="percent"))
+    models = read_models_csv(DATA / name, dataclasses.replace(columns, y_unit="percent"))
     result = published.analyse(models, resamples=100)
     mean = result.exponents[0]
     assert result.count == count
@@ -109,14 +114,14 @@ def test_a_csv_says_what_is_wrong(tmp_path):
     )
     with pytest.raises(ValueError, match="did you mean err"):
         read_models_csv(path, Columns("error", "flops"))
-    with pytest.raises(ValueError, match="--error-unit percent"):
+    with pytest.raises(ValueError, match="--y-unit percent"):
         read_models_csv(path, Columns("err", "flops"))
     with pytest.raises(ValueError, match="regular expression"):
-        read_models_csv(path, Columns("err", "flops", exclude="("))
+        read_models_csv(path, Columns("err", "flops", exclude_name="("))
     with pytest.raises(ValueError, match="no such file"):
         read_models_csv(tmp_path / "none.csv", Columns("err", "flops"))
     models = read_models_csv(
-        path, Columns("err", "flops", "name", year="when", error_unit="percent", exclude="^test_")
+        path, Columns("err", "flops", name="name", year="when", y_unit="percent", exclude_name="^test_")
     )
     assert models.names == ("a",)
     assert models.error == (0.2,)
@@ -129,7 +134,7 @@ def test_a_csv_says_what_is_wrong(tmp_path):
 def test_text_for_a_number_is_excluded_with_what_to_write(tmp_path):
     path = tmp_path / "m.csv"
     path.write_text("sep=;\nname;err;flops\na;0,2;1\nb;0.3;1,000,000\nc;0.4;3\n")
-    models = read_models_csv(path, Columns("err", "flops", "name"))
+    models = read_models_csv(path, Columns("err", "flops", name="name"))
     assert models.names == ("c",)
     assert [(e.run_id, e.reason.rpartition(", ")[2]) for e in models.excluded] == [
         ("a", "0.2"),
@@ -140,9 +145,7 @@ def test_text_for_a_number_is_excluded_with_what_to_write(tmp_path):
 def test_small_errors_under_the_name_of_a_percentage_need_their_unit(tmp_path):
     path = tmp_path / "m.csv"
     path.write_text("name,err_pct,flops\na,0.5,1\nb,0.4,2\n")
-    with pytest.raises(
-        ValueError, match="give --error-unit percent; if they are fractions, rename the column"
-    ):
+    with pytest.raises(ValueError, match="--y-unit percent if these are percentages, --y-unit fraction"):
         read_models_csv(path, Columns("err_pct", "flops"))
-    models = read_models_csv(path, Columns("err_pct", "flops", error_unit="percent"))
+    models = read_models_csv(path, Columns("err_pct", "flops", y_unit="percent"))
     assert models.error == (0.005, 0.004)

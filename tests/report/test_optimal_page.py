@@ -185,4 +185,4 @@ def test_the_terminal_says_the_same(optimal, capsys):
     shown = capsys.readouterr().out
     assert f"fall as compute^-{optimal.exponent.value:.3g} (" in shown
     assert f"forecast at 10 times that, {optimal.ahead.compute:,.0f} GFLOPs: " in shown
-    assert shown.splitlines()[-1] == optimal_lines.ALL_RUNS
+    assert shown.splitlines()[-1] == optimal_training.ALL_RUNS

@@ -373,6 +373,7 @@ def test_retry_selects_states(runs: tuple[PlannedRun, ...], leave: Leave) -> Non
         retry.parse_states("failed,done")
 
 
+@pytest.mark.torch
 def test_a_retried_run_is_trained_again(runs: tuple[PlannedRun, ...], leave: Leave) -> None:
     directory = runs[0].config.directory
     for run in runs:

@@ -115,11 +115,14 @@ def test_dollars_and_co2_come_only_from_chosen_factors(done_record: Record) -> N
     assert done_record.time is not None
     hours = done_record.time.train_seconds / 3600
     rented = dataclasses.replace(done_record, cost={"dollars_per_gpu_hour": 3.0})
-    assert aggregate.dollars(rented) == pytest.approx(3.0 * hours)
-    assert aggregate.grams_co2(rented) is None
+    row = aggregate.tabulate([rented]).iloc[0]
+    assert row["dollars"] == pytest.approx(3.0 * hours)
+    assert np.isnan(row["grams_co2"])
+    assert row["grams_co2_reason"] == "no price was chosen: give one by --cost"
     by_energy = dataclasses.replace(done_record, cost={"dollars_per_kwh": 0.2, "grams_co2_per_kwh": 400.0})
-    assert aggregate.dollars(by_energy) is None, "joules are unknown on this machine"
-    assert aggregate.grams_co2(by_energy) is None
+    row = aggregate.tabulate([by_energy]).iloc[0]
+    assert np.isnan([row["dollars"], row["grams_co2"]]).all(), "joules are unknown on this machine"
+    assert row["dollars_reason"] == f"training energy unknown: {done_record.energy_reason}"
 
 
 def test_the_hardware_s_columns_hold_shares_and_the_reasons_where_there_is_none(done_record: Record) -> None:

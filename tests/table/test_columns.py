@@ -65,11 +65,13 @@ def test_an_error_above_one_is_per_cent(largest, refused):
     if not refused:
         assert y_warnings(y) == []
         return
-    with pytest.raises(ValueError, match=r"test_error is 1.01 in row 1: an error rate is a fraction"):
+    with pytest.raises(ValueError, match=r"test_error is 1.01 in row 1: is it in per cent"):
         y_warnings(y)
 
 
-@pytest.mark.parametrize(("top", "cure"), [(0.9, "--y '1 - val_acc'$"), (90.0, "--y '1 - val_acc/100'$")])
+@pytest.mark.parametrize(
+    ("top", "cure"), [(0.9, "--y '1 - val_acc'$"), (90.0, "--y '100 - val_acc' --y-unit percent$")]
+)
 def test_an_accuracy_that_rises_at_all_is_refused_with_the_cure(top, cure):
     with pytest.raises(ValueError, match=cure):
         y_warnings([0.3 * top, 0.1 * top, 0.9 * top, 0.8 * top], name="val_acc")

@@ -256,7 +256,7 @@ def test_an_accuracy_that_is_an_expression_is_still_refused(read):
 
 def test_where_is_read_before_y_is_judged(read):
     text = csv_of(flops=FLOPS, error=[*ERRORS[:3], 37.5], unit=["share"] * 3 + ["percent"])
-    with pytest.raises(ValueError, match="divide the column by 100"):
+    with pytest.raises(ValueError, match=r"error is 37\.5 in row 4"):
         read(text)
     runs = read(text, where="unit == 'share'")
     assert len(runs.table) == 3
@@ -426,36 +426,27 @@ def test_the_shared_table_with_thousands_says_what_to_write():
     if not path.is_file():
         pytest.skip("no thousands.csv in ../shared/cases")
     with pytest.raises(ValueError, match=r"flops is '1,000,000', not a number: .*, 1000000$"):
-        external.read_runs(path, **{"x": "flops", "y": "loss"})
+        external.read_runs(path, x="flops", y="loss")
 
 
 @pytest.mark.parametrize("name", ["error", "test/error", "top1_err", "testError", "val_error_rate"])
 def test_percent_is_refused_for_an_error(read, name):
-    with pytest.raises(
-        ValueError, match=r"is 40 in row 1: an error rate is a fraction: divide the column by 100"
-    ):
+    with pytest.raises(ValueError, match=r"is 40 in row 1: is it in per cent\? Say --y-unit percent"):
         read(csv_of(**{"flops": FLOPS, name: [40, 20, 10, 5]}), y=name)
 
 
 @pytest.mark.parametrize(
-    ("name", "other"),
-    [
-        ("error_pct", "error"),
-        ("wer_pct", "wer"),
-        ("err%", "err"),
-        ("Percent error", "error"),
-        ("pct", "error"),
-        ("error (%)", "error"),
-        ("% wer", "wer"),
-    ],
+    "name", ["error_pct", "wer_pct", "err%", "Percent error", "pct", "error (%)", "% wer"]
 )
-def test_small_values_under_the_name_of_a_percentage_are_refused_with_both_cures(read, name, other):
+def test_small_values_under_the_name_of_a_percentage_are_refused_with_both_cures(read, name):
     """0.4 may be 40% or 0.4%: the name says one thing and the values another."""
-    fractions = rf"if these are fractions, rename the column, such as {other}_fraction;"
-    percentages = rf"if they are percentages, divide them by 100 and call it {other}_fraction$"
+    cures = "--y-unit percent if these are percentages, --y-unit fraction if they are fractions$"
     for values_of in (ERRORS, [1, 0.5, 0.2, 0.1]):
-        with pytest.raises(ValueError, match=f"{fractions} {percentages}"):
+        with pytest.raises(ValueError, match=cures):
             read(csv_of(**{"flops": FLOPS, name: values_of}), y=name)
+    text = csv_of(**{"flops": FLOPS, name: ERRORS})
+    assert values(read(text, y=name, y_unit="fraction")) == (FLOPS, ERRORS)
+    assert values(read(text, y=name, y_unit="percent")) == (FLOPS, [y / 100 for y in ERRORS])
 
 
 @pytest.mark.parametrize("name", ["bits (50%)", "loss at 10 %", "p50%_loss", "100%ile loss"])
@@ -464,10 +455,35 @@ def test_a_percent_sign_behind_a_number_is_no_unit(read, name):
     assert len(runs.table) == len(FLOPS)
 
 
-def test_percentages_are_told_to_lose_their_name_too(read):
-    with pytest.raises(ValueError, match=r"divide the column by 100 and call it error_fraction$"):
-        read(csv_of(flops=FLOPS, error_pct=[40, 20, 10, 0.5]), y="error_pct")
-    assert read(csv_of(flops=FLOPS, wer_pct=[40, 20, 10, 0.5]), y="wer_pct").warnings == ()
+@pytest.mark.parametrize("name", ["error_pct", "wer_pct"])
+def test_large_percentages_need_their_unit(read, name):
+    text = csv_of(**{"flops": FLOPS, name: [40, 20, 10, 0.5]})
+    with pytest.raises(ValueError, match=f"{name} is 40 in row 1: is it in per cent"):
+        read(text, y=name)
+    assert values(read(text, y=name, y_unit="percent")) == (FLOPS, [0.4, 0.2, 0.1, 0.005])
+
+
+def test_percent_is_converted_after_where_and_with_its_sign(read):
+    text = csv_of(flops=FLOPS, error=["40%", "20 %", "10", 5.0])
+    assert values(read(text, y_unit="percent"))[1] == [0.4, 0.2, 0.1, 0.05]
+    text = csv_of(flops=FLOPS, acc=[60, 80, 90, 95])
+    runs = read(text, y="100 - acc", y_unit="percent", where="acc < 92")
+    assert values(runs)[1] == pytest.approx([0.4, 0.2, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("column", "options", "match"),
+    [
+        ({"error": [130, 20, 10, 5]}, {"y_unit": "percent"}, "error is 130 in row 1, outside 0 to 100"),
+        ({"error": [40, 20, 10, 5]}, {"y_unit": "fraction"}, "error is 40 in row 1, outside 0 to 1"),
+        ({"error": ERRORS}, {"y_unit": "percents"}, "--y-unit percents: did you mean percent"),
+        ({"acc": [60, 80, 90, 95]}, {"y": "100 - acc"}, "is it in per cent"),
+        ({"acc": [60, 80, 90, 95]}, {"y": "1 - acc"}, "Say --y '100 - acc' --y-unit percent"),
+    ],
+)
+def test_a_unit_that_cannot_be_is_refused(read, column, options, match):
+    with pytest.raises(ValueError, match=match):
+        read(csv_of(flops=FLOPS, **column), **options)
 
 
 @pytest.mark.parametrize("name", ["loss", "mean_squared_error", "rmse", "mae", "perplexity"])
@@ -480,7 +496,7 @@ def test_an_accuracy_is_refused_with_what_to_give(read, name):
     rising = [1 - y for y in ERRORS]
     with pytest.raises(ValueError, match=rf"looks like an accuracy.*errors, such as --y '1 - {name}'$"):
         read(csv_of(**{"flops": FLOPS, name: rising}), y=name)
-    with pytest.raises(ValueError, match=rf"errors, such as --y '1 - {name}/100'$"):
+    with pytest.raises(ValueError, match=rf"errors, such as --y '100 - {name}' --y-unit percent$"):
         read(csv_of(**{"flops": FLOPS, name: [100 * y for y in rising]}), y=name)
 
 

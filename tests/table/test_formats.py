@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import sys
+import types
 from pathlib import Path
 
 import pandas as pd
@@ -112,12 +114,20 @@ def test_parquet(tmp_path, index):
         formats.read_rows(path)
 
 
-def test_parquet_without_a_reader_says_what_to_install(load, monkeypatch):
-    def missing(path):
-        raise ImportError("Unable to find a usable engine")
+def test_parquet_without_a_reader_says_what_to_install(load, without):
+    without("pyarrow")
+    needs = r"Parquet needs pyarrow, which is not installed: pip install 'isoflop\[parquet\]'"
+    with pytest.raises(ValueError, match=needs):
+        load("", "a.parquet")
 
-    monkeypatch.setattr(pd, "read_parquet", missing)
-    with pytest.raises(ValueError, match=r"Parquet needs pyarrow: pip install 'isoflop\[parquet\]'"):
+
+def test_a_broken_reader_of_parquet_says_so(load, monkeypatch):
+    def broken(path):
+        raise ImportError("libarrow.so: cannot open shared object file")
+
+    monkeypatch.setattr(pd, "read_parquet", broken)
+    monkeypatch.setitem(sys.modules, "pyarrow", types.ModuleType("pyarrow"))
+    with pytest.raises(ValueError, match=r"pyarrow cannot read it: libarrow\.so"):
         load("", "a.parquet")
 
 

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
+from isoflop import extras
 from isoflop import record as records
 from isoflop.cli import main
-from isoflop.config import Config, ConfigError
+from isoflop.config import Config
 from isoflop.record import CurvePoint, Record
 from isoflop.runner import run
 from isoflop.table.power_rows import power_rows
@@ -344,9 +345,11 @@ def test_a_package_that_is_not_there_is_named(
     make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(tracker.NEEDS, "wandb", "isoflop_absent")
+    monkeypatch.setitem(extras.PACKAGES, "isoflop_absent", ("wandb", "wandb"))
     (tmp_path / "isoflop_absent").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(ConfigError, match=r"pip install 'isoflop\[wandb\]'"):
+    needs = r"^tracker=wandb needs wandb, which is not installed: pip install 'isoflop\[wandb\]'$"
+    with pytest.raises(extras.MissingExtraError, match=needs):
         run.run(make_config("tracker=wandb", "tracker.mode=offline"))
     assert run.run(make_config("tracker=wandb", "tracker.mode=disabled"))[0].state == "done"
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from isoflop import extras
 from isoflop import record as records
 from isoflop.cli import main
 from isoflop.config import Config
@@ -102,7 +103,7 @@ def test_tensorboard_draws_bits_against_every_resource(trained: tuple[Config, Re
 def test_an_upload_to_wandb_holds_bits(
     trained: tuple[Config, Record], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not (feed.installed("wandb") and feed.installed("wandb_workspaces")):
+    if not (extras.installed("wandb") and extras.installed("wandb_workspaces")):
         pytest.skip("wandb is not installed: pip install 'isoflop[wandb]'")
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     config, record = trained

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from isoflop import config
+from isoflop import config, extras
 from isoflop import record as records
 from isoflop.cli import main
 from isoflop.track import feed
@@ -24,7 +24,7 @@ TINY = ("model.width=8", "model.depth=1", "schedule.epochs=1", "launch.threads=1
 def test_a_wandb_sweep_file_makes_a_command_that_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not feed.installed("wandb"):
+    if not extras.installed("wandb"):
         pytest.skip("wandb is not installed: pip install 'isoflop[wandb]'")
     from wandb.sdk.launch.sweeps import utils
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from isoflop import extras
 from isoflop import record as records
 from isoflop.cli import main
 from isoflop.config import Config, TrackerConfig
@@ -27,7 +28,7 @@ from isoflop.track import feed
 pytestmark = pytest.mark.slow
 
 pytest.importorskip("wandb", reason="wandb is not installed: pip install 'isoflop[wandb]'")
-if not feed.installed("wandb"):
+if not extras.installed("wandb"):
     pytest.skip("wandb is not installed: pip install 'isoflop[wandb]'", allow_module_level=True)
 
 MakeConfig = Callable[..., Config]

@@ -7,8 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import exclusion, fit, output, rows
-from isoflop.config import ConfigError
+from isoflop.cli import dialect, exclusion, fit, output, prices, rows
 
 EXAMPLES = """examples:
   isoflop check results/NAME                        a sweep's folder
@@ -27,6 +26,8 @@ COLUMNS = {
     "lr": "learning rate",
 }
 """Option -> what its column holds; tables that use common names (lr, params, tokens) need none."""
+OF_OPTIONS = tuple(f"column_{name}" for name in COLUMNS)
+"""The same options by the names of their values."""
 OF_TABLE = {"n": "parameters", "d": "examples_seen"}
 """Option -> column of a sweep's table where the two differ."""
 
@@ -55,13 +56,16 @@ def add(add_verb: output.AddVerb) -> None:
         "check", _check, "Is this sweep valid? Undertrained shapes, learning rates, design, drift"
     )
     verb.epilog, verb.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
-    path_help = "the folder of a sweep, or a csv, parquet, json lines or W&B export"
-    verb.add_argument("directory", metavar="PATH", type=Path, help=path_help)
+    verb.add_argument("directory", metavar="PATH", type=Path, help=dialect.PATH)
     output.add_json(verb)
     fit.add_method(verb)
-    verb.add_argument("--x", help="of your own table: the column of training compute, in any unit")
-    verb.add_argument("--y", help="of your own table: the column of the error or loss")
-    fit.add_grouping(verb)
+    dialect.add_axes(verb, named=False)
+    dialect.add_grouping(verb)
+    add_columns(verb)
+
+
+def add_columns(verb: argparse.ArgumentParser) -> None:
+    """Add the options that name what the checks read of a table of one's own."""
     for name, text in COLUMNS.items():
         option = f"--{name.replace('_', '-')}"
         verb.add_argument(option, metavar="COL", dest=f"column_{name}", help=f"of your own table: {text}")
@@ -97,12 +101,10 @@ def _read(options: argparse.Namespace) -> tuple[Any, str, str, tuple[str, ...], 
     from isoflop.table import aggregate
 
     if options.directory.is_dir():
-        given = ["group", "seed", "counts", *(f"column_{name}" for name in COLUMNS)]
-        for name in given:
-            if getattr(options, name) is not None:
-                option = name.removeprefix("column_").replace("_", "-")
-                raise ConfigError(f"--{option} is for a table of your own: records hold it already")
-        chosen = rows.of_sweep(options, aggregate.aggregate(options.directory), custom=True)
+        dialect.refuse_of_folder(options, (*dialect.OWN, *OF_OPTIONS))
+        chosen = rows.of_sweep(
+            options, aggregate.aggregate(options.directory, prices.chosen(options)), custom=True
+        )
     else:
         chosen = rows.of_file(options)
     assert chosen.axes is not None

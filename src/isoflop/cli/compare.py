@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import exclusion, fit, output, rows
+from isoflop.cli import dialect, exclusion, output, prices, rows
 from isoflop.config import ConfigError
 
 EXAMPLES = """examples:
@@ -18,8 +16,6 @@ EXAMPLES = """examples:
   isoflop compare runs.csv --by recipe --baseline old --x flops --y loss --group width,depth --seed seed
   isoflop compare old.csv new.csv --x flops --y loss --seed seed --figure gain.pdf"""
 FIGURES = (".png", ".svg", ".pdf")
-MOST_ARMS = 8
-"""Values of --by beyond which a column is no choice of recipes."""
 
 
 def add(add_verb: output.AddVerb) -> None:
@@ -40,12 +36,11 @@ def add(add_verb: output.AddVerb) -> None:
     )
     verb.add_argument("--figure", metavar="FILE", type=Path, help="write the figure: png, svg or pdf")
     _add_method(verb)
-    fit.add_grouping(verb)
+    dialect.add_grouping(verb)
 
 
 def _add_method(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--x", help="a column such as train_gflops, or an expression: '6 * params * tokens'")
-    verb.add_argument("--y", help="a column such as test_error, or an expression: '1 - acc1'")
+    dialect.add_axes(verb, named=False)
     law = "of both curves: power_law or power_law_floor (default: with a floor where the runs call for it)"
     verb.add_argument("--law", metavar="LAW", help=law)
     verb.add_argument(
@@ -55,12 +50,13 @@ def _add_method(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--level", type=float, default=95.0, metavar="P", help=level)
     verb.add_argument("--resamples", type=int, default=1000, help="of intervals and tests (default 1000)")
     verb.add_argument("--seed-of-resamples", type=int, default=0, metavar="N", help="their seed (default 0)")
-    verb.add_argument("--energy-grade", default="C", help="least grade on an axis of joules (C)")
+    verb.add_argument("--energy-grade", default="C", help="least grade of joules on an axis (C)")
     verb.add_argument("--chance", type=float, metavar="V", help="the error of guessing, as a fraction")
     verb.add_argument(
         "--mixed", action="store_true", help="compare several code versions, machines or data sets"
     )
     exclusion.add_option(verb)
+    prices.add_option(verb)
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -69,8 +65,7 @@ def _compare(options: argparse.Namespace) -> int:
 
     _check(options)
     settings = _settings(options)
-    arms = _split(options) if options.by is not None else [_arm(options, *each) for each in _named(options)]
-    comparison = front.compare(arms, settings)
+    comparison = front.compare(_arms(options), settings)
     written = _write_figures(options, comparison)
     if options.out is not None:
         output.write_json(comparison, str(options.out / "comparison.json"))
@@ -99,9 +94,7 @@ def _check(options: argparse.Namespace) -> None:
         if not path.exists():
             raise ConfigError(f"{path}: no such folder or file")
     if all(path.is_dir() for path in options.sources):
-        for name in ("group", "seed", "counts"):
-            if getattr(options, name) is not None:
-                raise ConfigError(f"--{name} is for a table of your own: records hold it already")
+        dialect.refuse_of_folder(options)
     if options.figure is not None:
         if options.figure.suffix.lower() not in FIGURES:
             raise ConfigError(f"--figure {options.figure}: give a name that ends in {', '.join(FIGURES)}")
@@ -137,174 +130,17 @@ def _named(options: argparse.Namespace) -> list[tuple[str, Path]]:
     return list(zip(names, options.sources, strict=True))
 
 
-def _arm(options: argparse.Namespace, name: str, path: Path) -> Any:
-    """Return the runs of one source (compare.arms.ArmRuns)."""
-    if path.is_dir():
-        from isoflop.table import aggregate
+def _arms(options: argparse.Namespace) -> list[Any]:
+    """Return the runs of each arm (compare.arms.ArmRuns), the baseline first."""
+    from isoflop.api import arms
 
-        table = aggregate.aggregate(path)
-        kept, notes = _where(options, table.rows, path)
-        return _with(_of_rows(options, name, kept.reset_index(drop=True), table.excluded), notes=notes)
-    from isoflop.table import external, formats
-
-    wanted = [each for each in (options.x, options.y) if each is not None] or external.CND
-    return _of_file(options, name, formats.read_rows(path, wanted), path, options.group, options.where)
-
-
-def _where(options: argparse.Namespace, table: Any, path: Path) -> tuple[Any, tuple[str, ...]]:
-    """Return the rows of a table that --where keeps, and a note on how many these are."""
-    from isoflop.table import selection
-
-    try:
-        kept, notes = selection.where(table, options.where)
-    except ValueError as error:
-        raise ConfigError(f"{path}: {error}") from error
-    return kept, notes
-
-
-def _of_rows(options: argparse.Namespace, name: str, rows: Any, excluded: Iterable[Any]) -> Any:
-    """Return an arm of rows of a sweep's table.
-
-    Args:
-        options: of the command.
-        name: of the arm.
-        rows: the table, or a part of it.
-        excluded: records that gave no row.
-    """
-    from isoflop.curve.compare.arms import ArmRuns
-    from isoflop.table import derived, target
-
-    rows, x = derived.resolve(rows, options.x or "train_gflops", "x")
-    rows, y = derived.resolve(rows, options.y or target.of(rows, name).y, "y")
-    if options.chance is not None and y.endswith("_error"):
-        rows = rows.assign(chance_error=options.chance)
-    left_out = exclusion.left_out(options, rows)
-    return ArmRuns(name, rows, x, y, tuple(excluded), tuple(left_out))
-
-
-def _of_file(
-    options: argparse.Namespace, name: str, raw: Any, path: Path, group: str | None, where: str | None = None
-) -> Any:
-    """Return an arm of rows of a file.
-
-    Args:
-        options: of the command.
-        name: of the arm.
-        raw: the rows of the file, or a part of them.
-        path: of the file.
-        group: the columns that make a configuration.
-        where: the condition on its rows; None where they meet it already.
-    """
-    from isoflop.curve.compare.arms import ArmRuns
-    from isoflop.table import canonical, external
-
-    own = external.to_runs(
-        raw,
-        path,
-        x=options.x,
-        y=options.y,
-        group=group,
-        seed=options.seed,
-        chance=options.chance,
-        counts=_counts(options.counts),
-        where=where,
-    )
-    left_out = ()
-    if options.exclude is not None:
-        left_out = exclusion.left_out(options, canonical.canonical(own, {})[0])
-    return ArmRuns(name, own.table, own.x, own.y, own.excluded, tuple(left_out), own.warnings)
-
-
-def _counts(text: str | None) -> float | str | None:
-    """Return --counts as a number if it is one, else as it is: the name of a column."""
-    try:
-        return float(text) if text is not None else None
-    except ValueError:
-        return text
-
-
-def _split(options: argparse.Namespace) -> list[Any]:
-    """Return an arm for each value of --by, the baseline first.
-
-    Raises:
-        ConfigError: the column has one value or too many, or the baseline is none of them.
-    """
-    from isoflop.table import aggregate, columns, external, formats
-    from isoflop.table.left_out import Excluded
-
-    (path,) = options.sources
-    if path.is_dir():
-        table = aggregate.aggregate(path)
-        every, excluded = table.rows, list(table.excluded)
-    else:
-        wanted = [each for each in (options.x, options.y) if each is not None] or external.CND
-        every, excluded = formats.read_rows(path, wanted), []
-    kept, _ = _where(options, every, path)
-    try:
-        by = columns.find(kept, options.by, "by")
-    except ValueError as error:
-        raise ConfigError(f"{path}: {error}") from error
-    labels = [columns.label(value) for value in kept[by]]
-    names = _order({label for label in labels if label is not None}, options, path, by)
-    unknown = [i for i, label in enumerate(labels) if label is None]
-    run_ids = kept["run_id"].astype(str).tolist() if path.is_dir() else [f"row {i}" for i in kept.index]
-    excluded += [Excluded(run_ids[i], f"unknown {by}, by which the runs are split") for i in unknown]
-    arms = []
-    for name in names:
-        part = kept[[label == name for label in labels]]
-        left = excluded if name == names[0] else []  # named once
-        called = name if _ascending(name)[0] else f"{by}={name}"
-        if path.is_dir():
-            arm = _of_rows(options, called, part.reset_index(drop=True), left)
-        else:
-            arm = _with(_of_file(options, called, part, path, _without(options.group, by)), excluded=left)
-        before = sum(columns.label(value) == name for value in every[by])
-        said = [f"--where {options.where}: {len(part)} of {before} rows"] if options.where else []
-        arms.append(_with(arm, notes=said))
-    return arms
-
-
-def _with(arm: Any, *, excluded: Iterable[Any] = (), notes: Iterable[str] = ()) -> Any:
-    """Return an arm with more rows that were left out, and notes before its warnings."""
-    return dataclasses.replace(arm, excluded=(*arm.excluded, *excluded), warnings=(*notes, *arm.warnings))
-
-
-def _without(group: str | None, by: str) -> str | None:
-    """Return --group without the column of --by, in which the configurations that pair up differ."""
-    if group is None:
-        return None
-    names = [name.strip() for name in group.split(",") if name.strip() != by]
-    if not names:
-        raise ConfigError(
-            f"--group {group} is the column of --by: group by what the arms share, such as a shape"
-        )
-    return ",".join(names)
-
-
-def _order(names: set[str], options: argparse.Namespace, path: Path, by: str) -> list[str]:
-    """Return the values of --by in ascending order, the baseline first."""
-    if len(names) < 2:
-        only = f"only the value {min(names)}" if names else "no known value"
-        raise ConfigError(f"{path}: --by {by}: the column has {only}: there is nothing to compare")
-    if len(names) > MOST_ARMS:
-        raise ConfigError(
-            f"{path}: --by {by}: the column has {len(names)} values: give one with at most {MOST_ARMS}, "
-            "such as that of the recipe"
-        )
-    order = sorted(names, key=_ascending)
-    if options.baseline is None:
-        return order
-    if options.baseline not in names:
-        raise ConfigError(f"--baseline {options.baseline}: {by} is one of {', '.join(order)}")
-    return [options.baseline, *(name for name in order if name != options.baseline)]
-
-
-def _ascending(name: str) -> tuple[bool, float, str]:
-    """Return a key that sorts numbers by size, before text."""
-    try:
-        return False, float(name), name
-    except ValueError:
-        return True, 0.0, name
+    choice = rows.choice(options)
+    if options.by is not None:
+        (path,) = options.sources
+        source = arms.of_path(str(path), path, choice)
+        return arms.split(source, choice, options.exclude, options.baseline)
+    sources = (arms.of_path(name, path, choice) for name, path in _named(options))
+    return [arms.arm(source, choice, options.exclude) for source in sources]
 
 
 def _write_figures(options: argparse.Namespace, comparison: Any) -> list[Path]:

@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from isoflop import extras
 from isoflop.cli import output
 from isoflop.config import ConfigError
 
@@ -42,6 +43,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _measure(options: argparse.Namespace) -> int:
+    extras.check("isoflop doctor --measure", "torch")
     from isoflop import doctor
     from isoflop.cli.terminal import console
 

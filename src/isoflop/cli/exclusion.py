@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from isoflop.config import ConfigError
-
 KINDS = ("undertrained",)
+"""Those of api.rows.EXCLUDABLE, which need pandas to be asked."""
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:
@@ -22,11 +21,6 @@ def left_out(options: argparse.Namespace, table: Any) -> tuple[Any, ...]:
     Raises:
         ConfigError: --exclude is given and the check could not be made.
     """
-    from isoflop.curve.check import undertrained
+    from isoflop.api import rows
 
-    if options.exclude is None:
-        return ()
-    outcome = undertrained.check(table)
-    if outcome.not_checked is not None:
-        raise ConfigError(f"--exclude {options.exclude}: not checked: {outcome.not_checked}")
-    return undertrained.excluded(outcome)
+    return rows.left_out(options.exclude, table)

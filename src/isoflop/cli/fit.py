@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import exclusion, fit_groups, fit_joint, output, rows
+from isoflop.cli import dialect, exclusion, fit_groups, fit_joint, output, prices, rows
 from isoflop.config import ConfigError
 
-RECORDED = ("resamples", "seed_of_resamples")
+RECORDED = ("resamples", "seed_of_resamples", "cost")
 """Options of the method that fit.json holds, and that a saved fit may have."""
 
 
@@ -18,8 +19,7 @@ def add(add_verb: output.AddVerb) -> None:
     """Add the verb to the parser."""
     text = "Scaling laws with 95%% intervals, of a sweep or of your own table"
     verb = add_verb("fit", _fit, text)
-    path_help = "the folder of a sweep, or a csv, parquet, json lines or W&B export"
-    verb.add_argument("directory", metavar="PATH", type=Path, help=path_help)
+    verb.add_argument("directory", metavar="PATH", type=Path, help=dialect.PATH)
     output.add_json(verb)
     save = "keep it: table.csv, dropped.csv and fit.json in the sweep's folder"
     verb.add_argument("--save", action="store_true", help=save)
@@ -30,7 +30,9 @@ def add(add_verb: output.AddVerb) -> None:
 
 def add_method(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how to fit, which `isoflop report` takes too."""
-    parser.add_argument("--energy-grade", default="C", help="least grade on an axis of joules (C)")
+    parser.add_argument(
+        "--energy-grade", default="C", help="least grade on an axis of joules, or priced by them (C)"
+    )
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples (default 1000)")
     parser.add_argument(
         "--seed-of-resamples", type=int, default=0, metavar="N", help="their seed (default 0)"
@@ -39,20 +41,18 @@ def add_method(parser: argparse.ArgumentParser) -> None:
         "--mixed", action="store_true", help="fit several code versions, machines or experiments together"
     )
     parser.add_argument("--chance", type=float, metavar="V", help="the error of guessing, as a fraction")
-    parser.add_argument(
-        "--where", metavar="COND", help="only these rows: 'dataset == \"c4\" and not outlier'"
-    )
+    dialect.add_where(parser)
     parser.add_argument(
         "--level", type=float, default=95.0, metavar="P", help="level of the intervals in per cent (95)"
     )
     parser.add_argument("--wild", action="store_true", help="resample signs of residuals, not configurations")
     exclusion.add_option(parser)
+    prices.add_option(parser)
 
 
 def _add_columns(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose columns, laws and rows."""
-    parser.add_argument("--x", help="a column such as train_gflops, or an expression: '6 * params * tokens'")
-    parser.add_argument("--y", help="a column such as test_error, or an expression: '1 - acc1'")
+    dialect.add_axes(parser)
     parser.add_argument("--laws", metavar="A,B", help="only these laws")
     parser.add_argument("--frontier", action="store_true", help="fit the efficient frontier, not all runs")
     parser.add_argument("--quantile", type=float, metavar="Q", help="fit this quantile of y given x")
@@ -75,16 +75,7 @@ def _add_columns(parser: argparse.ArgumentParser) -> None:
         "--full", action="store_true", help="every law's numbers, every row left out, all notes"
     )
     parser.add_argument("--notes", action="store_true", help="all notes, not only the five that change most")
-    add_grouping(parser)
-
-
-def add_grouping(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which rows of a table of one's own belong together."""
-    parser.add_argument("--group", metavar="COL", help="of your own table: what makes a configuration")
-    parser.add_argument("--seed", metavar="COL", help="of your own table: the column that repeats one")
-    parser.add_argument(
-        "--counts", metavar="N", help="of your own table: test examples, a number or a column"
-    )
+    dialect.add_grouping(parser)
 
 
 def _fit(options: argparse.Namespace) -> int:
@@ -94,9 +85,7 @@ def _fit(options: argparse.Namespace) -> int:
         output.check_target(options.json)
     _check_save(options)
     if options.directory.is_dir():
-        for name in ("group", "seed", "counts"):
-            if getattr(options, name) is not None:
-                raise ConfigError(f"--{name} is for a table of your own: records hold it already")
+        dialect.refuse_of_folder(options)
     joint = fit_joint.is_requested(options)
     if options.by is not None:
         return fit_groups.fit(options, joint=joint)
@@ -159,10 +148,10 @@ def fit_sweep(options: argparse.Namespace) -> tuple[Any, Any]:
     from isoflop.table import aggregate
 
     method, kept = _method(options)
-    runs = aggregate.aggregate(options.directory)
+    runs = aggregate.aggregate(options.directory, prices.chosen(options))
     chosen = rows.of_sweep(options, runs, custom=_is_custom(options))
     fits = rows.fit(options, method, chosen)
-    fits = dataclasses.replace(fits, notes=_notes(options.directory, chosen.checked, fits))
+    fits = _with_checks(options, fits, chosen)
     if kept is not None:
         kept.write(Path(options.draws))
     return (dataclasses.replace(runs, rows=chosen.table) if options.where else runs), fits
@@ -191,24 +180,25 @@ def _method(options: argparse.Namespace) -> tuple[Any, Any]:
 
 def _fit_file(options: argparse.Namespace) -> Any:
     """Return the fits of a table of the user's own, with what was said of the table."""
+    return fit_file(options)[1]
+
+
+def fit_file(options: argparse.Namespace, check: Callable[[Any], None] | None = None) -> tuple[Any, Any]:
+    """Fit a table of the user's own; return its rows (rows.Rows) and the fits. Nothing is written.
+
+    `check` is given the rows before they are fitted, and raises ConfigError where they are of no use.
+    """
     method, kept = _method(options)  # refuse bad options before a long file is read
     own = rows.of_file(options)
+    if check is not None:
+        check(own)
     fits = rows.fit(options, method, own)
     if kept is not None:
         kept.write(Path(options.draws))
-    return dataclasses.replace(fits, notes=_notes(options.directory, own.checked, fits))
+    return own, _with_checks(options, fits, own)
 
 
-def _notes(path: Path, table: Any, fits: Any) -> tuple[str, ...]:
-    """Return what the checks say where it bears on the laws: an irreducible error of undertrained shapes."""
-    from isoflop.cli.terminal import check_table, optimal_lines
-    from isoflop.curve.check import floor, front
-    from isoflop.curve.language import law
+def _with_checks(options: argparse.Namespace, fits: Any, chosen: Any) -> Any:
+    from isoflop.api import rows
 
-    checked = front.check(table)
-    supports = [(report, floor.support(table, report, checked)) for report in fits.reports]
-    return (
-        *((f"{optimal_lines.ALL_RUNS} (isoflop report)",) if law.is_crossed(table) else ()),
-        *check_table.support_lines([(report, each) for report, each in supports if each is not None]),
-        f"check: {check_table.counts(checked)}: isoflop check {path}",
-    )
+    return rows.with_checks(fits, chosen.checked, f"isoflop check {options.directory}")

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 from typing import Any
 
-from isoflop.cli import fit_joint, output, rows
+from isoflop.cli import fit_joint, output, prices, rows
 from isoflop.config import ConfigError
 
 
@@ -32,7 +32,9 @@ def _of_rows(options: argparse.Namespace) -> Any:
 
     method = rows.method_of(options)
     if options.directory.is_dir():
-        every = rows.of_sweep(options, aggregate.aggregate(options.directory), custom=True)
+        every = rows.of_sweep(
+            options, aggregate.aggregate(options.directory, prices.chosen(options)), custom=True
+        )
     else:
         every = rows.of_file(options)
 

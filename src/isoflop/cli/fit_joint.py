@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import exclusion, output, rows
+from isoflop.cli import exclusion, output, prices, rows
 from isoflop.config import ConfigError
 
 COLUMNS = ("n", "d", "unique", "width", "depth", "compute")
@@ -104,6 +104,8 @@ def read(options: argparse.Namespace) -> Any:
         mixed=options.mixed,
         where=options.where,
         by=options.by,
+        y_unit=options.y_unit,
+        prices=prices.chosen(options),
     )
     known = {
         name: data.table[source] for option, name in _CHECKED.items() if (source := data.column.get(option))

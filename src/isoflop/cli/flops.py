@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from isoflop import extras
 from isoflop.cli import output
 from isoflop.config import ConfigError
 from isoflop.config.compose import compose_config
@@ -16,7 +17,7 @@ def add(add_verb: output.AddVerb) -> None:
     verb.add_argument(
         "name",
         metavar="NAME",
-        help="resnet, torchvision:NAME, path/to/file.py:factory or package.module:factory",
+        help="resnet, torchvision:NAME, path/to/file.py:function or package.module:function",
     )
     verb.add_argument(
         "--input", help="channels,height,width (default 3,224,224); gpt takes model.context instead"
@@ -28,6 +29,7 @@ def add(add_verb: output.AddVerb) -> None:
 
 
 def _flops(options: argparse.Namespace) -> int:
+    extras.check("isoflop flops", "torch")
     from isoflop import flop_ledger
     from isoflop.meter.flops import user_model
 
@@ -42,7 +44,7 @@ def _flops(options: argparse.Namespace) -> int:
         raise ConfigError(f"--classes {options.classes}: must be at least 1")
     if options.dtype and not own:
         raise ConfigError(
-            "--dtype is for path/to/file.py:factory, package.module:factory: others take images"
+            "--dtype is for path/to/file.py:function, package.module:function: others take images"
         )
     settings = compose_config(_model_overrides(options, own=own), None)
     if own:
@@ -62,7 +64,10 @@ def _flops(options: argparse.Namespace) -> int:
 def _model_overrides(options: argparse.Namespace, *, own: bool) -> list[str]:
     """Return the Hydra overrides that NAME and --batch stand for, before those that the user gave."""
     overrides = []
-    if not own:
+    if own:
+        path = options.name.replace("\\", "\\\\").replace("'", "\\'")
+        overrides += ["model=custom", f"model.path='{path}'"]
+    else:
         family, _, architecture = options.name.partition(":")
         overrides += [f"model={family}"]
         if family == "gpt" and not any(given.startswith("recipe=") for given in options.overrides):

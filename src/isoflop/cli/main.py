@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from isoflop import __version__, record
+from isoflop import __version__, extras, record
 from isoflop.cli import (
     aggregate,
     check,
@@ -122,7 +122,9 @@ def _explain(error: BaseException, verb: str) -> tuple[str, int]:
         return interrupted(verb), INTERRUPTED
     if isinstance(error, record.RecordBusyError):
         return str(error), FAILED
-    if isinstance(error, ValueError):  # ConfigError is one
+    if isinstance(error, ImportError) and (line := extras.explain(error, f"isoflop {verb}")):
+        return line, INPUT
+    if isinstance(error, ValueError):  # ConfigError and MissingExtraError are
         return str(error), INPUT
     if isinstance(error, OSError):
         path = f"{error.filename}: " if error.filename else ""

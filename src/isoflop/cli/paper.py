@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import output
-from isoflop.config import ConfigError, CostConfig
+from isoflop.cli import dialect, output, prices
+from isoflop.config import ConfigError, costs
 from isoflop.config.compose import compose_config
 
 OUT = Path("results/paper")
@@ -57,27 +57,46 @@ def add(verb: output.AddVerb) -> None:
 
 
 def _add_published(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--csv", metavar="FILE", type=Path, help="your models (default: torchvision's metadata)")
+    sub.add_argument(
+        "file", metavar="FILE", nargs="?", type=Path, help="your models (default: torchvision's metadata)"
+    )
+    dialect.add_axes(sub)
+    dialect.add_group(sub)
+    dialect.add_where(sub)
     for name, text in (
-        ("error", "column of the error, or an expression: '1 - acc1'"),
-        ("compute", "column of the compute, in any unit, or an expression"),
-        ("name", "column of the model's name"),
-        ("family", "column of the model's family (default: the letters its name begins with)"),
-        ("year", "column of the year or date of publication"),
-        ("parameters", "column of the number of parameters"),
+        ("name", "of your own table: the model's name"),
+        ("year", "of your own table: the year or date of publication"),
+        ("n", "of your own table: parameters"),
     ):
-        sub.add_argument(f"--{name}", metavar="COLUMN", help=text)
-    sub.add_argument("--error-unit", choices=("fraction", "percent"), default="fraction")
-    sub.add_argument("--exclude", metavar="REGEX", help="names to leave out")
-    sub.add_argument("--max-error", type=float, help="leave out errors from here on, in the column's unit")
+        sub.add_argument(f"--{name}", metavar="COL", help=text)
+    sub.add_argument("--exclude-name", metavar="REGEX", help="names to leave out, such as ^test_")
     sub.add_argument("--resamples", type=int, default=1000, help="of families (default 1000)")
+    for old, dest, new in (
+        ("csv", "old_file", "FILE, as the first argument"),
+        ("error", "y", "--y"),
+        ("compute", "x", "--x"),
+        ("error-unit", "y_unit", "--y-unit"),
+        ("family", "group", "--group"),
+        ("parameters", "n", "--n"),
+        ("exclude", "exclude_name", "--exclude-name"),
+    ):
+        kind = Path if dest == "old_file" else str
+        sub.add_argument(f"--{old}", action=dialect.Renamed, dest=dest, new=new, type=kind, default=None)
+    sub.add_argument("--max-error", action=dialect.Renamed, dest="max_error", new="--where 'Y < V'")
 
 
 def _add_implications(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("directories", metavar="DIR", nargs="*", type=Path, help="sweeps with a fit.json")
-    sub.add_argument("--target", action="append", type=float, metavar="E", help="an error such as 0.05")
-    sub.add_argument("--price", default=PRICE, metavar="COST", help=f"cost file of dollars (default {PRICE})")
-    sub.add_argument("--grid", default=GRID, metavar="COST", help=f"cost file of CO2 (default {GRID})")
+    text = "sweeps with a fit.json, or tables of your own (with --x and --y)"
+    sub.add_argument("directories", metavar="PATH", nargs="*", type=Path, help=text)
+    sub.add_argument("--target", action="append", type=float, metavar="Y", help="an error such as 0.05")
+    dialect.add_axes(sub)
+    dialect.add_grouping(sub)
+    dialect.add_where(sub)
+    prices.add_option(sub)
+    for old in ("price", "grid"):
+        sub.add_argument(
+            f"--{old}", action=dialect.Renamed, dest="cost", new="--cost (repeated)", const="append"
+        )
 
 
 def _theory(options: argparse.Namespace) -> int:
@@ -101,14 +120,15 @@ def _make_theory(out: Path, options: argparse.Namespace) -> Any:
 
 def _published(options: argparse.Namespace) -> int:
     out = _folder(options)
-    if options.resamples < 100:
-        raise ConfigError(f"--resamples {options.resamples}: an interval needs at least 100")
-    if options.csv is None:
-        for name in ("error", "compute", "name", "family", "year", "parameters", "exclude", "max_error"):
+    output.check_resamples(options.resamples)
+    options.file = options.file or options.old_file
+    if options.file is None:
+        given = ("x", "y", "x_unit", "y_unit", "x_label", "y_label", "group", "where", "name", "year", "n")
+        for name in (*given, "exclude_name", "max_error"):
             if getattr(options, name) is not None:
-                raise ConfigError(f"--{name.replace('_', '-')} needs --csv FILE")
-    elif not (options.error and options.compute):
-        raise ConfigError("--csv needs --error COLUMN and --compute COLUMN")
+                raise ConfigError(f"--{name.replace('_', '-')} needs a FILE of models")
+    elif not (options.y and options.x):
+        raise ConfigError(f"{options.file}: say --x COLUMN of the compute and --y COLUMN of the error")
     return _show(_make_published(out, options), options)
 
 
@@ -116,9 +136,12 @@ def _make_published(out: Path, options: argparse.Namespace) -> Any:
     from isoflop.paper import models, published
     from isoflop.paper.pages import published as paper_published
 
-    if getattr(options, "csv", None) is not None:
+    if getattr(options, "file", None) is not None:
+        if options.max_error is not None:  # of one release ago
+            limit = f"`{options.y}` < {options.max_error}"
+            options.where = f"({options.where}) and {limit}" if options.where else limit
         chosen = {f.name: getattr(options, f.name) for f in dataclasses.fields(models.Columns)}
-        points = models.read_models_csv(options.csv, models.Columns(**chosen))
+        points = models.read_models_csv(options.file, models.Columns(**chosen))
     else:
         from isoflop.paper import torchvision_weights
 
@@ -147,38 +170,83 @@ def _implications(options: argparse.Namespace) -> int:
     from isoflop.curve import result
 
     out = _folder(options)
-    for directory in options.directories:
-        if not (directory / "fit.json").is_file():
-            raise ConfigError(f"{directory}: no fit.json here: run isoflop fit {directory} --save")
-    sweeps = [(d.resolve().name, result.read_fits(d / "fit.json")) for d in options.directories]
-    return _show(_make_implications(out, options, sweeps), options)
+    prices_of = _today(options.cost)
+    for path in options.directories:
+        if path.is_dir() and not (path / "fit.json").is_file():
+            raise ConfigError(f"{path}: no fit.json here: run isoflop fit {path} --save")
+    if all(path.is_dir() for path in options.directories):
+        dialect.refuse_of_folder(options, (*dialect.OWN, "x", "y", "where"))
+    fits = [
+        (path.resolve().name, result.read_fits(path / "fit.json"))
+        if path.is_dir()
+        else (path.name, _fit_own(path, options))
+        for path in options.directories
+    ]
+    return _show(_make_implications(out, options, fits, prices_of), options)
 
 
-def _make_implications(out: Path, options: argparse.Namespace, sweeps: Sequence[tuple[str, Any]]) -> Any:
+def _fit_own(path: Path, options: argparse.Namespace) -> Any:
+    """Return the fits of both forms to a table of one's own.
+
+    Raises:
+        ConfigError: x is no compute in a known unit.
+    """
+    from isoflop.api import rows as table_rows
+    from isoflop.cli import rows
+    from isoflop.curve import fit
+    from isoflop.paper import forms
+
+    given = argparse.Namespace(**{"chance": None, **vars(options), "directory": path, "cost": None})
+    own = table_rows.of_file(path, rows.choice(given))
+    assert own.described is not None
+    if own.described.x.flops is None:
+        raise ConfigError(
+            f"{path}: {own.described.x.column} is in no unit of compute: say --x-unit, such as FLOP or GMAC"
+        )
+    laws = tuple(forms.LAW_OF_FORM.values())
+    method = fit.Method(laws=laws, forecast=False, independent=options.group is not None)
+    return table_rows.fit(own, method, source=path.name)
+
+
+def _make_implications(
+    out: Path, options: argparse.Namespace, fits: Sequence[tuple[str, Any]], today: Any
+) -> Any:
     from isoflop.paper import implications, published, torchvision_weights
     from isoflop.paper.pages import implications as paper_implications
 
-    today = _today(getattr(options, "price", PRICE), getattr(options, "grid", GRID))
     targets = getattr(options, "target", None) or implications.TARGETS
     models = published.analyse(torchvision_weights.read_models())
-    result = implications.analyse(today, models, sweeps, targets)
+    result = implications.analyse(today, models, fits, targets)
     return _save(out, result, paper_implications.section, result.bills, options)
 
 
-def _today(price: str, grid: str) -> Any:
-    """Return today's conversion from two cost files.
+def _today(chosen: Sequence[str] | None = None) -> Any:
+    """Return today's conversion from sets of prices: one of GPU-hours, and one of a grid's CO2.
+
+    What the chosen ones do not price, the defaults do.
 
     Raises:
-        ConfigError: one of them lacks the number that is needed from it.
+        ConfigError: a set that prices neither, or as config.costs.load_one.
     """
     from isoflop.meter.device import peaks
     from isoflop.paper import facts, implications
 
-    money, carbon = _cost(price), _cost(grid)
-    if money.dollars_per_gpu_hour is None:
-        raise ConfigError(f"--price {price}: has no dollars_per_gpu_hour: choose one such as {PRICE}")
-    if carbon.grams_co2_per_kwh is None:
-        raise ConfigError(f"--grid {grid}: has no grams_co2_per_kwh: choose one such as {GRID}")
+    sets = [costs.load_one(name).cost for name in chosen or ()]
+    for name, each in zip(chosen or (), sets, strict=True):
+        if each.dollars_per_gpu_hour is None and each.grams_co2_per_kwh is None:
+            raise ConfigError(
+                f"--cost {name}: has neither dollars_per_gpu_hour nor grams_co2_per_kwh: choose one such as "
+                f"{PRICE} or {GRID}"
+            )
+    of_hours = [each for each in sets if each.dollars_per_gpu_hour is not None]
+    of_grid = [each for each in sets if each.grams_co2_per_kwh is not None]
+    for name, many in (("dollars_per_gpu_hour", of_hours), ("grams_co2_per_kwh", of_grid)):
+        if len(many) > 1:
+            raise ConfigError(f"--cost {', '.join(chosen or ())}: {name} is priced twice: choose one")
+    money = of_hours[0] if of_hours else costs.load_one(PRICE).cost
+    carbon = of_grid[0] if of_grid else costs.load_one(GRID).cost
+    assert money.dollars_per_gpu_hour is not None
+    assert carbon.grams_co2_per_kwh is not None
     gpu = facts.TODAY
     peak = peaks.peak_rate(gpu.name, gpu.dtype)
     assert peak is not None
@@ -189,10 +257,6 @@ def _today(price: str, grid: str) -> Any:
         pue=carbon.pue or 1.0,
         source=f"{gpu.name}: {peak.source}; {gpu.source} [{gpu.mark}]; {money.source}; {carbon.source}",
     )
-
-
-def _cost(name: str) -> CostConfig:
-    return compose_config([f"cost={name}"], None).cost
 
 
 def _growth(options: argparse.Namespace) -> int:
@@ -283,13 +347,13 @@ def _make_claims(out: Path, options: argparse.Namespace) -> Any:
 
 def _all(options: argparse.Namespace) -> int:
     out = _folder(options)
+    swept = out / "overparameterised"
+    _sweep(swept, quick=options.quick)  # first: without torch it refuses, where runs are missing
     _make_theory(out, options)
     _make_published(out, options)
     _make_growth(out, options)
-    swept = out / "overparameterised"
-    _sweep(swept, quick=options.quick)
     _make_overparameterised(out, options, swept)
-    _make_implications(out, options, [("overparameterised", _laws(swept))])
+    _make_implications(out, options, [("overparameterised", _laws(swept))], _today())
     return _show(_make_claims(out, options), options)
 
 
@@ -363,10 +427,13 @@ def _command(name: str, options: argparse.Namespace) -> str:
         return "isoflop paper all --quick" if options.quick else "isoflop paper all"
     arguments = ["isoflop", "paper", name]
     for key, value in vars(options).items():
-        if key in ("verb", "part", "action", "debug", "json", "out", "overrides", "command") or not value:
+        if (
+            key in ("old_file", "verb", "part", "action", "debug", "json", "out", "overrides", "command")
+            or not value
+        ):
             continue
         values = value if isinstance(value, list) else [value]
-        flag = [] if key in ("directory", "directories") else [f"--{key.replace('_', '-')}"]
+        flag = [] if key in ("directory", "directories", "file") else [f"--{key.replace('_', '-')}"]
         arguments += flag if value is True else [text for each in values for text in (*flag, str(each))]
     return shlex.join(arguments)
 

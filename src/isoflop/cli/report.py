@@ -1,30 +1,48 @@
-"""isoflop report: the figures and the page of a sweep."""
+"""isoflop report: the figures and the page of a sweep, or of a table of one's own."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
+import shlex
+from pathlib import Path
+from typing import Any
 
-from isoflop.cli import fit, output
+from isoflop.cli import check, dialect, fit, output, prices, reach_options
+
+EXAMPLES = """examples:
+  isoflop report results/NAME                                     a sweep's folder: the page is written there
+  isoflop report models.csv --x flops --y top1_error --y-unit percent   the same page in ./models
+  isoflop report runs.csv --x compute --x-unit PFLOP --y loss --seed seed -o pages/runs"""
 
 
 def add(add_verb: output.AddVerb) -> None:
     """Add the verb to the parser."""
     verb = add_verb("report", _report, "Table and fit to figures and one self-contained page")
-    output.add_directory(verb)
+    verb.epilog, verb.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
+    verb.add_argument("directory", metavar="PATH", type=Path, help=dialect.PATH)
+    text = "where to write (default: the sweep's folder; of a file, its name without the ending, here)"
+    verb.add_argument("-o", "--out", metavar="DIR", type=Path, help=text)
     output.add_json(verb)
     verb.add_argument(
         "--unattended", action="store_true", help="too few points for a fit: print why, and exit with 0"
     )
+    dialect.add_axes(verb)
+    dialect.add_grouping(verb)
     fit.add_method(verb)
+    check.add_columns(verb)
+    reach_options.add_options(verb)
 
 
 def _report(options: argparse.Namespace) -> int:
     from isoflop.cli.terminal import console
     from isoflop.curve.points import NothingToFitError
 
+    if options.json:
+        output.check_target(options.json)
     try:
-        return _write_report(options)
+        return _of_folder(options) if options.directory.is_dir() else _of_file(options)
     except NothingToFitError as error:
         if not options.unattended:
             raise
@@ -32,21 +50,94 @@ def _report(options: argparse.Namespace) -> int:
         return output.DONE
 
 
-def _write_report(options: argparse.Namespace) -> int:
-    from isoflop.cli.terminal import console, first_screen, optimal_lines
+def _of_folder(options: argparse.Namespace) -> int:
+    from isoflop.cli.terminal import optimal_lines
     from isoflop.curve.language.answers import language_answers
     from isoflop.report import page
 
-    if options.json:
-        output.check_target(options.json)
+    names = (*dialect.OWN, *check.OF_OPTIONS, *reach_options.OPTIONS, "x", "y", "out")
+    dialect.refuse_of_folder(options, names)
     table, fits = fit.fit_sweep(options)
     fit.save(options.directory, table, fits)
     answers = language_answers(table.rows, directory=options.directory)
     path = page.write_report(options.directory, table, fits, answers)
+    optimal = answers.optimal if answers is not None else None
+    if optimal is not None and not options.json:
+        optimal_lines.show(optimal)
+    return _show(options, path, fits, table)
+
+
+def _of_file(options: argparse.Namespace) -> int:
+    from isoflop.report import folder, page, subject
+    from isoflop.report.reach_panel import reach_panel
+
+    out = options.out or dialect.out_of(options.directory)
+    folder.check(out)
+    rate, chosen = reach_options.rate(options), prices.chosen(options)
+    own, fits = fit.fit_file(
+        _before_prices(options), check=lambda own: reach_options.check_priced(options, own, chosen, rate)
+    )
+    fits = dataclasses.replace(fits, source=options.directory.name)
+    about = subject.of_table(
+        *(own.own, own.checked, own.described),
+        seed=options.seed,
+        command=_command(options),
+        prices=chosen,
+        rate=rate,
+    )
+    ahead = reach_panel(fits.reports[0], chosen, rate, options.target or ())
+    with folder.replaced(out) as made:
+        fit.save(made, _run_table(own), fits)
+        page.write(about, fits, made, ahead=ahead)
+    return _show(options, out / "index.html", fits, about.table)
+
+
+def _before_prices(options: argparse.Namespace) -> argparse.Namespace:
+    """Return the options to read a file by: prices are of columns where x is dollars or CO2; else they follow
+    from x too, and the page applies them."""
+    if options.x is not None and re.search(r"\b(dollars|grams_co2)\b", options.x):
+        return options
+    return argparse.Namespace(**{**vars(options), "cost": None})
+
+
+def _run_table(own: Any) -> Any:
+    """Return the rows of a file with those that it leaves out, as a sweep's table has dropped records."""
+    from isoflop.table.aggregate import Dropped, RunTable
+
+    return RunTable(own.table, tuple(Dropped(each.run_id, "left out", each.reason) for each in own.excluded))
+
+
+def _command(options: argparse.Namespace) -> str:
+    """Return the command without folders of this machine: what was given of the file, by its name."""
+    given = vars(options)
+    skipped = ("verb", "action", "debug", "json", "out", "overrides", "command", "directory", "unattended")
+    defaults = _defaults(options.directory.name)
+    arguments = ["isoflop", "report", options.directory.name]
+    for key, value in given.items():
+        if key in skipped or value == defaults.get(key):
+            continue
+        flag = f"--{key.removeprefix('column_').replace('_', '-')}"
+        for each in value if isinstance(value, list) else [value]:
+            text = Path(each).name if key == "cost" else str(each)
+            arguments += [flag] if each is True else [flag, text]
+    return shlex.join(arguments)
+
+
+def _defaults(name: str) -> dict[str, Any]:
+    """Return what the options of this verb are where only the file is given."""
+    verb = argparse.ArgumentParser(add_help=False)
+    add(lambda *_: verb)
+    return vars(verb.parse_args([name]))
+
+
+def _show(options: argparse.Namespace, path: Path, fits: Any, table: Any) -> int:
+    """Print the first screen of a fit and where its page is, or write both as JSON."""
+    from isoflop.cli.terminal import bill_lines, console, first_screen
+    from isoflop.report import bill
+
     if options.json:
-        return output.write_json({"page": str(path), "fit": fits}, options.json)
-    if answers is not None and answers.optimal is not None:
-        optimal_lines.show(answers.optimal)
+        return output.write_json({"page": str(path), "fit": fits, "bill": bill.bill(table)}, options.json)
     first_screen.show(dataclasses.replace(fits, reports=fits.reports[:1]))
+    bill_lines.show(table)
     console.OUT.print(f"page: {path}", markup=False)
     return output.DONE

@@ -3,108 +3,54 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import exclusion, output
+from isoflop.cli import output, prices
 from isoflop.config import ConfigError
 
 
-@dataclasses.dataclass(frozen=True)
-class Rows:
-    """What is fitted.
-
-    Attributes:
-        table: one row a run.
-        checked: the same rows under the names of a sweep's columns, for the checks.
-        axes: the pair of x and y; None for all axes of a sweep's domain.
-        stored: what held_out.json predicts of held-out runs, or None.
-        notes: about the table.
-        excluded: rows that the table leaves out.
-        dropped: records that gave no row.
-        groups: the values of --by in the order in which they are fitted; those before --where too.
-    """
-
-    table: Any
-    checked: Any
-    axes: tuple[str, str] | None
-    stored: Any = None
-    notes: tuple[str, ...] = ()
-    excluded: tuple[Any, ...] = ()
-    dropped: tuple[Any, ...] = ()
-    groups: tuple[str, ...] = ()
-
-
-def of_sweep(options: argparse.Namespace, runs: Any, *, custom: bool) -> Rows:
-    """Return the rows of a sweep's table that --where keeps; one pair of axes if `custom`."""
-    from isoflop.table import derived, held_out, selection, target
-
-    groups = group_values(runs.rows, getattr(options, "by", None))
-    table, notes = selection.where(runs.rows, options.where)
-    table = table.reset_index(drop=True)
-    judged_on = target.of(table, options.directory)
-    axes = None
-    if custom:
-        table, x = derived.resolve(table, options.x or "train_gflops", "x")
-        table, y = derived.resolve(table, options.y or judged_on.y, "y")
-        axes = (x, y)
-    stored = held_out.stored_prediction(options.directory)
-    return Rows(table, table, axes, stored, notes, (), runs.excluded, groups)
-
-
-def of_file(options: argparse.Namespace) -> Rows:
-    """Return the rows of a table of the user's own."""
-    own, checked, unused = read_own(options)
-    notes = (*own.warnings, *unused)
-    return Rows(own.table, checked, (own.x, own.y), None, notes, own.excluded, (), own.groups)
-
-
-def read_own(options: argparse.Namespace) -> tuple[Any, Any, tuple[str, ...]]:
-    """Return a table of the user's own as it is fitted, the same under the names of a sweep's columns, and
-    notes on columns that are not used there."""
+def choice(options: argparse.Namespace) -> Any:
+    """Return which columns and rows the options choose (api.rows.Choice)."""
+    from isoflop.api.rows import Choice
     from isoflop.cli import check
-    from isoflop.table import canonical, external
 
-    own = external.read_runs(
-        options.directory,
-        x=options.x,
-        y=options.y,
-        group=options.group,
-        seed=options.seed,
+    return Choice(
+        x=getattr(options, "x", None),
+        y=getattr(options, "y", None),
+        group=getattr(options, "group", None),
+        seed=getattr(options, "seed", None),
+        counts=getattr(options, "counts", None),
         chance=options.chance,
-        counts=_number_or_column(options.counts),
         where=options.where,
         by=getattr(options, "by", None),
+        named=check.named_columns(options),
+        prices=prices.chosen(options),
+        **{name: getattr(options, name, None) for name in ("x_unit", "y_unit", "x_label", "y_label")},
     )
-    return own, *canonical.canonical(own, check.named_columns(options))
 
 
-def group_values(table: Any, by: str | None) -> tuple[str, ...]:
-    """Return the values of the column of --by, numbers in ascending order, words as they come."""
-    from isoflop.table import grouping
+def of_sweep(options: argparse.Namespace, runs: Any, *, custom: bool) -> Any:
+    """Return the rows of a sweep's table that --where keeps (api.rows.Rows); one pair of axes if `custom`."""
+    from isoflop.api import rows
 
-    return grouping.values(table, by) if by is not None else ()
+    return rows.of_sweep(runs, options.directory, choice(options), custom=custom)
 
 
-def fit(options: argparse.Namespace, method: Any, rows: Rows) -> Any:
+def of_file(options: argparse.Namespace) -> Any:
+    """Return the rows of a table of the user's own (api.rows.Rows)."""
+    from isoflop.api import rows
+
+    return rows.of_file(options.directory, choice(options))
+
+
+def fit(options: argparse.Namespace, method: Any, chosen: Any) -> Any:
     """Return the fits of the rows (FitFile), with what was said of the table."""
-    from isoflop.curve import fit as curve_fit
-    from isoflop.curve import result
-    from isoflop.curve.forecast import holdout
+    from isoflop.api import rows
 
-    method = dataclasses.replace(method, left_out=exclusion.left_out(options, rows.checked))
+    hold_out = getattr(options, "hold_out", None)
     source = str(options.directory)
-    if getattr(options, "hold_out", None) is not None:
-        assert rows.axes is not None
-        x, y = rows.axes
-        report = holdout.fit_and_judge(rows.table, options.hold_out, x=x, y=y, method=method)
-        fits = curve_fit.file_of((report,), source=source)
-    else:
-        axes = None if rows.axes is None else (rows.axes,)
-        fits = holdout.fit_sweep(rows.table, source=source, method=method, axes=axes, stored=rows.stored)
-    reports = tuple(result.with_notes(report, rows.notes, rows.excluded) for report in fits.reports)
-    return dataclasses.replace(fits, reports=reports, dropped=rows.dropped)
+    return rows.fit(chosen, method, source=source, exclude=options.exclude, hold_out=hold_out)
 
 
 def method_of(options: argparse.Namespace) -> Any:
@@ -174,11 +120,3 @@ def fixed(options: argparse.Namespace) -> tuple[tuple[str, float], ...]:
             raise ConfigError(f"--fix {text}: {name} is fixed twice")
         pairs[name] = number
     return tuple(pairs.items())
-
-
-def _number_or_column(text: str | None) -> float | str | None:
-    """Return `text` as a number if it is one, else as it is: the name of a column."""
-    try:
-        return float(text) if text is not None else None
-    except ValueError:
-        return text

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from isoflop import record, signals
-from isoflop.cli import output
+from isoflop import extras, record, signals
+from isoflop.cli import output, prices
 from isoflop.config import Config, ConfigError
 from isoflop.config.compose import compose_config, from_hydra, multirun
 
@@ -39,6 +39,7 @@ class _OldName(argparse.Action):
 
 
 def _run(options: argparse.Namespace) -> int:
+    extras.check("isoflop run", "torch")
     if {"-m", "--multirun"} & set(options.overrides):
         return _multirun(options)
     if options.manifest or options.line or options.runs:
@@ -65,6 +66,9 @@ def _run(options: argparse.Namespace) -> int:
         console.OUT.print(f"record: {record.path_of(config.directory, each.run_id)}", markup=False)
     if done and not options.again:
         console.OUT.print("done before: --again trains it once more")
+        given = (options.overrides, options.config_dir)
+        if priced := prices.of_finished((config,), config.directory, *given):
+            console.OUT.print(priced, markup=False)
     return exit_code(records)
 
 

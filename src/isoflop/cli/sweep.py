@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isoflop.cli import output
+from isoflop import extras
+from isoflop.cli import output, prices
 from isoflop.config import Config, ConfigError
-from isoflop.config.compose import compose_config, parse_overrides
 
 if TYPE_CHECKING:
+    from isoflop.api.sweeping import Progress
+    from isoflop.config.costs import Prices
     from isoflop.sweep.grid import PlannedRun
     from isoflop.sweep.slurm import stages
 
@@ -33,30 +34,30 @@ def add(add_verb: output.AddVerb) -> None:
         "--dry-run", action="store_true", help="show the runs with FLOPs, predicted seconds and joules"
     )
     verb.add_argument("--on", metavar="DEVICE", help="with --dry-run: predict for this device, such as H200")
+    prices.add_option(verb, "with --dry-run: dollars and CO2 of the whole sweep, as isoflop report has them")
     verb.add_argument("--wait", action="store_true", help="stay until every SLURM task has ended")
     verb.add_argument("--retry", metavar="STATES", help="run again (default failed,interrupted)")
 
 
 def _sweep(options: argparse.Namespace) -> int:
-    from isoflop.cli.terminal import console
+    from isoflop.api import sweeping
     from isoflop.runner import ranks
-    from isoflop.sweep import grid, held_out, planning, retry, tune
-    from isoflop.sweep.local import metering_pass
+    from isoflop.sweep import grid, held_out, retry
     from isoflop.sweep.slurm import stages
-    from isoflop.track import feed, resend
+    from isoflop.track import feed
 
     if options.on is not None and not options.dry_run:
         raise ConfigError("--on predicts for another device and trains nothing: give --dry-run too")
-
-    composed = compose_config(options.overrides, options.config_dir)
-    _check_slurm(composed, metering_pass=options.metering_pass)
-    # A plain override (model.width=8) of an axis of the sweep file takes that axis out of the grid; a list
-    # (model.width=8,16) is the axis.
-    fixed: list[str] = []
-    moved: list[str] = []
-    for _, override in parse_overrides(options.overrides):
-        (moved if override.is_sweep_override() else fixed).append(override.key_or_group)
-    base = dataclasses.replace(composed, sweep=grid.without_axes(composed.sweep, fixed, moved))
+    if options.cost and not options.dry_run:
+        raise ConfigError(
+            "--cost prices a --dry-run, or runs that are done (isoflop report DIR --cost SET): for the "
+            "records of this sweep give cost=SET"
+        )
+    # A dry run counts FLOPs, on models without weights.
+    extras.check(f"isoflop sweep{' --dry-run' if options.dry_run else ''}", "torch")
+    priced = prices.chosen(options)
+    base = sweeping.compose_sweep(options.overrides, options.config_dir)
+    _check_slurm(base, metering_pass=options.metering_pass)
     runs = grid.expand(base)
     feed.check(base.tracker)
     if base.launch.name == "local" and not options.dry_run:
@@ -64,34 +65,33 @@ def _sweep(options: argparse.Namespace) -> int:
         ranks.check(base.launch, ranks.from_environment(os.environ), os.environ)
     request = stages.Request(retry.parse_states(options.retry), options.dry_run, options.wait)
     if request.dry_run:
-        return _dry_run(base, runs, request, options.on)
-    if held_out.has_to_be_declared(base.directory, runs):
-        planning.plan(runs)  # what is declared cannot be changed, so that bad input must be found before
-    held_out.declare(base.directory, runs)
-    fitted, held = held_out.split(runs)
-    if sent := resend.send_again((each.config for each in runs), base.directory):
-        console.OUT.print(f"tracker {base.tracker.name}: {sent} runs sent again from their records")
-        feed.wait(base.directory, feed.longest_wait(base.tracker))
+        return _dry_run(base, runs, request, options.on, priced or prices.of_config(base))
+    progress = _progress()
+    done = prices.of_finished(
+        (each.config for each in runs), base.directory, options.overrides, options.config_dir
+    )
+    if done is not None:
+        progress.line(done)
+    sweeping.declare(base, runs, progress)
+    base, runs = sweeping.with_code_pinned(base, runs, request.states, metered=options.metering_pass)
     if base.launch.name == "slurm":
-        notify = functools.partial(console.OUT.print, markup=False)
-        waited = stages.sweep(base, fitted, request, notify)
-        if waited and held and _predict_held_out(base, fitted, held):
-            trained = stages.sweep(base, held, request, notify)
+        fitted, held = held_out.split(runs)
+        waited = stages.sweep(base, fitted, request, progress.line)
+        if waited and held and sweeping.predict_held_out(base, fitted, held, progress):
+            trained = stages.sweep(base, held, request, progress.line)
             waited = (*waited, *trained) if trained else None
         return _summary(waited, base.directory) if waited else output.DONE
-    if base.sweep.lr_grid:
-        trials = tune.trials(runs, base.sweep.lr_grid)
-        run_missing(base, trials, base.directory / tune.FOLDER, request.states)
-        choices = tune.choose(runs, base.sweep.lr_grid)
-        console.show_choices(sum(not c.interior for c in choices.values()), len(choices))
-        fitted = runs = tune.apply_choices(runs, choices)
-        tune.copy_trial_records(runs)
-    run_missing(base, fitted, base.directory, request.states)
-    if held and _predict_held_out(base, fitted, held):
-        run_missing(base, held, base.directory, request.states)
-    if options.metering_pass:
-        metering_pass.run_pass(runs, base.directory)
+    runs = sweeping.train(base, runs, request.states, progress, meter=options.metering_pass)
     return _summary(runs, base.directory)
+
+
+def _progress() -> Progress:
+    """Return how a sweep says what it does: lines, and a bar where there is a terminal."""
+    from isoflop.api.sweeping import Progress
+    from isoflop.cli.terminal import console
+
+    line = functools.partial(console.OUT.print, markup=False)
+    return Progress(line, output.print_line, console.runs_bar)
 
 
 def _check_slurm(base: Config, *, metering_pass: bool) -> None:
@@ -108,8 +108,18 @@ def _check_slurm(base: Config, *, metering_pass: bool) -> None:
     submit.check(base.launch)
 
 
-def _dry_run(base: Config, runs: tuple[PlannedRun, ...], request: stages.Request, on: str | None) -> int:
-    """Show the table of a sweep's runs and, for SLURM, the commands that would submit them."""
+def _dry_run(
+    base: Config, runs: tuple[PlannedRun, ...], request: stages.Request, on: str | None, priced: Prices | None
+) -> int:
+    """Show the table of a sweep's runs and, for SLURM, the commands that would submit them.
+
+    Args:
+        base: the sweep.
+        runs: its runs.
+        request: what is asked for.
+        on: the device to predict for, None for this machine's.
+        priced: by what the whole sweep is priced, or None.
+    """
     from isoflop.cli.terminal import console, plan_table
     from isoflop.sweep import dry_run, retry
     from isoflop.sweep.slurm import stages
@@ -117,59 +127,30 @@ def _dry_run(base: Config, runs: tuple[PlannedRun, ...], request: stages.Request
     if base.launch.name == "slurm":
         stages.sweep(base, runs, request, functools.partial(console.OUT.print, markup=False))
     left = [each.run_id for each in retry.select(runs, base.directory, request.states)]
-    plan_table.show(dry_run.plan_sweep(runs, base.directory, left=left, device=on), console.OUT)
+    plan = dry_run.plan_sweep(runs, base.directory, left=left, device=on)
+    plan_table.show(plan, console.OUT)
+    if priced is not None:
+        plan_table.show_price(plan, priced, console.OUT)
     return output.DONE
 
 
-def _predict_held_out(base: Config, fitted: tuple[PlannedRun, ...], held: tuple[PlannedRun, ...]) -> bool:
-    """Write down the prediction for the held-out runs, if the others are done; return whether they are."""
-    from isoflop.cli.terminal import console
-    from isoflop.sweep import held_out, planning
-
-    if why := held_out.waits(base.directory, fitted):
-        console.OUT.print(why, markup=False)
-        return False
-    plans, _ = planning.lay_out(held)
-    prediction = held_out.predict(base.directory, held, plans)
-    for line in held_out.lines(prediction):
-        console.OUT.print(line, markup=False)
-    return True
-
-
 def run_missing(base: Config, runs: tuple[PlannedRun, ...], directory: Path, states: Sequence[str]) -> None:
-    """Train the runs whose records in `directory` are missing or in one of `states`.
+    """Train the runs whose records in `directory` are missing or in one of `states` (api.sweeping)."""
+    from isoflop.api import sweeping
 
-    All of `runs` are written to the folder's manifest, also those that are not trained now.
-    """
-    from isoflop.cli.terminal import console
-    from isoflop.sweep import grid, retry
-    from isoflop.sweep.local import launch
-    from isoflop.track import feed, resend
-
-    missing = {each.run_id for each in retry.select(runs, directory, states)}
-    console.OUT.print(f"{directory}: {len(runs)} runs, {len(missing)} to run", markup=False)
-    if not missing:
-        return
-    planned, gpus = launch.plan(runs)
-    grid.write_manifest(planned, directory)
-    ordered = tuple(each for each in planned if each.run_id in missing)
-    with console.runs_bar(len(ordered)) as show:
-        slots = launch.choose_slots(base.launch, gpus, ordered)
-        launch.run_all(ordered, slots, lambda each, records: show(each.run_id, records), planned)
-    feed.wait(directory, feed.longest_wait(base.tracker))
-    if line := resend.missing(base.tracker, directory):
-        output.print_line(line)
+    sweeping.run_missing(base, runs, directory, states, _progress())
 
 
 def _summary(runs: tuple[PlannedRun, ...], directory: Path) -> int:
     """Show the table of the sweep's folder; return FAILED if a point of this sweep is missing from it."""
+    from isoflop.api import sweeping
     from isoflop.cli.terminal import console
     from isoflop.table import aggregate
 
     table = aggregate.aggregate(directory)
     console.show_table(table.rows)
     console.show_dropped(table)
-    points = {run_id for each in runs for run_id in each.config.point_ids.values()}
+    points = sweeping.points(runs)
     missing = points - set(table.rows["run_id"])
     if missing:
         console.OUT.print(f"{len(missing)} of {len(points)} points are missing: the reasons are above")

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from isoflop.config.convert import from_dict
-from isoflop.config.keys import check_names, current_name, flatten, groups, with_current_names
+from isoflop.config.keys import ARGUMENTS, check_names, current_name, flatten, groups, with_current_names
 from isoflop.config.schema import Config, ConfigError
 
 PRESETS = ("recipe",)
 """Hydra groups that set keys of several sections and have none of their own."""
+ADDED = ("sweep.", *(f"{key}." for key in ARGUMENTS))
+"""Beginnings of keys that no file of the defaults has, which Hydra must be told to add."""
 
 
 def compose_config(overrides: Sequence[str], config_dir: str | None) -> Config:
@@ -132,18 +134,48 @@ def _translate(overrides: Iterable[tuple[str, Any]]) -> Iterator[str]:
                 raise ConfigError(f"{text}: a sweep's axis is a value, not a group: give one {key}")
             values = ",".join(str(value) for value in parsed.sweep_string_iterator())
             yield f"++sweep.grid.{key}=[{values}]"
-        elif key.startswith("sweep.") and not text.startswith(("+", "~")):
+        elif key.startswith(ADDED) and not text.startswith(("+", "~")):
             yield f"++{text}"
         else:
             yield text
 
 
+def read_yaml(path: Path, named: str) -> dict[str, Any]:
+    """Return the top level of a YAML file as Hydra would read it: `1e-8` is a number, a key may stand once.
+
+    Args:
+        path: of the file.
+        named: what a message calls it.
+
+    Raises:
+        ConfigError: the file is no YAML, or holds no keys with values.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        raw = OmegaConf.to_container(OmegaConf.load(path), resolve=True, throw_on_missing=True)
+    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{named}: {path} is no YAML that can be read: {_brief(error)}") from error
+    except OSError as error:
+        # OmegaConf refuses a file of one number or word so; what the system refuses has a number.
+        if error.errno is not None:
+            raise
+        raw = None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{named}: {path} holds no keys: write KEY: VALUE, one a line")
+    return {str(key): value for key, value in raw.items()}
+
+
 def from_hydra(composed: Any) -> Config:
     """Return what Hydra hands to a job as a Config. Raises ConfigError."""
+    from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
     raw: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    return from_dict(raw)
+    # A launcher may run the job elsewhere: paths are relative to where the command was typed.
+    return from_dict(raw, Path(HydraConfig.get().runtime.cwd) if HydraConfig.initialized() else None)
 
 
 def multirun(arguments: Sequence[str], config_dir: str | None, task: Callable[[Any], None]) -> None:
@@ -155,7 +187,10 @@ def multirun(arguments: Sequence[str], config_dir: str | None, task: Callable[[A
     import hydra
 
     register_resolvers()
-    arguments = [text for text, _ in parse_overrides(arguments)]
+    arguments = [
+        f"++{text}" if parsed.key_or_group.startswith(ADDED[1:]) and text[0] not in "+~" else text
+        for text, parsed in parse_overrides(arguments)
+    ]
     _try_each_value(arguments, config_dir)
     os.environ["HYDRA_FULL_ERROR"] = "1"
     before, sys.argv = sys.argv, ["isoflop", "--multirun", *_searchpath(config_dir), *arguments]

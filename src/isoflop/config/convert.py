@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -12,27 +13,55 @@ import msgspec
 from isoflop import record
 from isoflop.config.keys import check_names, flatten, with_current_names
 from isoflop.config.schema import Config, ConfigError
+from isoflop.config.user_code import settings
 
 
-def from_dict(raw: Mapping[str, Any]) -> Config:
+def from_dict(raw: Mapping[str, Any], base: Path | None = None) -> Config:
     """Return plain nested values as a Config.
 
+    Args:
+        raw: the values.
+        base: the folder that paths to code of the user's own are relative to; default: the current one.
+
     Raises:
-        ConfigError: an unknown or missing key, a wrong type or a value out of range; one line, naming it.
+        ConfigError: an unknown or missing key, a wrong type or a value out of range; one line, naming it; or
+            a file of the user's own is missing.
     """
     raw = with_current_names(raw)
     check_names(key for key, _ in flatten(raw))
+    raw = _with_absolute_axes(settings.resolved(raw, base), base)
     try:
         config = msgspec.convert(raw, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(_message(str(error), raw)) from error
+        raise ConfigError(readable(str(error), raw)) from error
     if message := record.problem(config, "config"):
         raise ConfigError(message.removeprefix("config."))
     return config
 
 
-def _message(message: str, raw: Mapping[str, Any]) -> str:
-    """Return msgspec's message as `model.width=0: expected int >= 1`."""
+def _with_absolute_axes(raw: dict[str, Any], base: Path | None) -> dict[str, Any]:
+    """Return the configuration with absolute paths to code of the user's own in the axes of its sweep."""
+    sweep = raw.get("sweep")
+    if not isinstance(sweep, Mapping) or not all(
+        isinstance(raw.get(each), Mapping) for each in settings.KINDS
+    ):
+        return raw
+    grid, changed = sweep.get("grid"), dict(sweep)
+    if isinstance(grid, Mapping) and _names_path(grid):
+        changed["grid"] = settings.with_absolute_axes(dict(flatten(grid)), raw, base)
+    for name in ("points", "held_out"):
+        points = sweep.get(name)
+        if isinstance(points, list) and any(isinstance(p, Mapping) and _names_path(p) for p in points):
+            changed[name] = [settings.with_absolute_axes(dict(flatten(point)), raw, base) for point in points]
+    return raw | {"sweep": changed}
+
+
+def _names_path(axes: Mapping[str, Any]) -> bool:
+    return any(key in settings.PATHS for key, _ in flatten(axes))
+
+
+def readable(message: str, raw: Mapping[str, Any]) -> str:
+    """Return msgspec's message about the nested values `raw` as `model.width=0: expected int >= 1`."""
     text, _, path = message.partition(" - at `$")
     key = path.rstrip("`").lstrip(".")
     text = text.replace("`", "")

@@ -13,16 +13,26 @@ from typing import Any
 
 import msgspec
 
+from isoflop.config.user_code.locate import function_of
+
 GROUPS = ("data", "model", "optim", "schedule", "precision")
 """The sections of the configuration that change a result; the seed is hashed beside them."""
 NOT_HASHED = ("data.download", "data.passes", "schedule.evaluations")
 """Keys of these sections that change no result."""
 STORED_NAMES: Mapping[str, str] = {}
 """Key in the code -> key in records and hashes, for each hashed key that was renamed."""
+OF_USER_CODE = ("model.path", "data.path")
+"""Keys that name code of the user's own, where `sha256` stands beside them."""
 ABSENT: Mapping[str, Any] = {
     "model.zero_init_residual": False,
     "model.context": None,
     "model.feedforward": None,
+    "model.function": None,
+    "model.sha256": None,
+    "model.arguments": None,
+    "data.function": None,
+    "data.sha256": None,
+    "data.arguments": None,
     "data.path": None,
     "data.separator": None,
     "data.offsets": None,
@@ -53,10 +63,13 @@ def identity(
     """
     stored: dict[str, Any] = {group: {} for group in GROUPS}
     for group in GROUPS:
-        for name, value in groups[group].items():
-            key = f"{group}.{name}"
+        for name, given in groups[group].items():
+            key, value = f"{group}.{name}", given
             if key in NOT_HASHED or (key == "data.root" and groups["data"]["name"] != "imagefolder"):
                 continue  # only a folder of images is identified by where it lies
+            if (key in OF_USER_CODE and groups[group].get("sha256") is not None) or key == "model.path":
+                # Code of the user's own is its file's hash and the function in it, wherever the file lies.
+                key, value = f"{group}.function", value and function_of(value)
             kept = stored_names.get(key, key)
             if kept in absent and value == absent[kept]:
                 continue

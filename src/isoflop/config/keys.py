@@ -14,6 +14,8 @@ from isoflop.config.schema import Config, ConfigError
 
 FREE = ("sweep.grid", "sweep.points", "sweep.held_out")
 """Keys whose content is the user's own."""
+ARGUMENTS = ("model.arguments", "data.arguments")
+"""Keys whose content is passed on to code of the user's own."""
 RENAMED_KEYS: Mapping[str, str] = {
     "launch.slurm.cells_per_task": "launch.slurm.runs_per_task",
     "meter.replay_seconds": "meter.window_seconds",
@@ -48,7 +50,7 @@ def check_names(keys: Iterable[str], also: Iterable[str] = ()) -> None:
     """
     valid = [*names(), *also]
     for key in keys:
-        if key not in valid and not key.startswith(tuple(f"{free}." for free in FREE)):
+        if key not in valid and not key.startswith(tuple(f"{free}." for free in (*FREE, *ARGUMENTS))):
             near = difflib.get_close_matches(key, valid, 1, 0.5) or difflib.get_close_matches(
                 key.rpartition(".")[2], valid, 1, 0.3
             )

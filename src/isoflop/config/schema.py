@@ -8,50 +8,29 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from isoflop.config import identity as identities
+from isoflop.config.errors import ConfigError as ConfigError
 from isoflop.config.launch import LaunchConfig
+from isoflop.config.model import MODEL_TAKES as MODEL_TAKES
+from isoflop.config.model import ModelConfig as ModelConfig
+from isoflop.config.setting import (
+    Arguments,
+    Count,
+    Momentum,
+    NonNegative,
+    Positive,
+    Sha256,
+    Share,
+    check_named,
+    takes,
+)
+from isoflop.config.user_code import locate
 
-Count = Annotated[int, msgspec.Meta(ge=1)]
-Index = Annotated[int, msgspec.Meta(ge=0)]
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-NonNegative = Annotated[float, msgspec.Meta(ge=0)]
-Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Momentum = Annotated[float, msgspec.Meta(ge=0, lt=1)]
-
-
-class ConfigError(ValueError):
-    """The configuration cannot be used; the message says which key to change."""
-
-
-def _takes(config: Any, kind: str, needed: Iterable[str], optional: Iterable[str]) -> None:
-    """Refuse a setting of `optional` that this kind does not take, or one of `needed` that is not given.
-
-    Raises:
-        ValueError: names the first such setting.
-    """
-    needed = set(needed)
-    for name in sorted(needed | set(optional)):
-        given = getattr(config, name) is not None
-        if name in needed and not given:
-            raise ValueError(f"{kind} needs {name}")
-        if given and name not in needed:
-            raise ValueError(f"{kind} takes no {name}: set it to null")
-
-
-MODEL_TAKES = {
-    "mlp": ("width", "depth"),
-    "resnet": ("width", "depth", "block"),
-    "convmixer": ("width", "depth", "patch", "kernel"),
-    "vit": ("width", "depth", "patch", "head_width"),
-    "gpt": ("width", "depth", "head_width", "context", "feedforward"),
-    "torchvision": ("architecture",),
-}
 NATIVE_RESOLUTION = ("digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn")
 """Sets of one image size, which `data.resolution` may change."""
 DATA_TAKES: dict[str, tuple[str, ...]] = {
@@ -59,74 +38,17 @@ DATA_TAKES: dict[str, tuple[str, ...]] = {
     "synthetic": ("dimension", "classes", "examples", "teacher_width", "teacher_depth", "label_noise"),
     "text": ("path", "eval_bytes", "passes"),
     "python": ("eval_bytes", "passes"),
+    "custom": ("path", "sha256"),
 }
 DATA_MAY_TAKE: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(NATIVE_RESOLUTION, ("resolution",)),
     "text": ("separator", "offsets", "eval_path", "eval_offsets"),
+    "custom": ("arguments",),
 }
 TEXT = ("text", "python")
 """Sets of text, whose examples are bytes."""
 TRACKER_TAKES = {"wandb": ("mode", "project"), "custom": ("path",)}
 OPTIM_TAKES = {"sgd": ("momentum",), "adamw": ("betas",), "muon": ("momentum", "betas")}
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelConfig:
-    """The model. isoflop's own families have `width` and `depth`; torchvision's classifiers have a name
-    instead.
-
-    mlp: hidden units, hidden layers. resnet: channels of the first stage, blocks a stage, `block` basic
-    or bottleneck, and with `zero_init_residual` blocks that start as their shortcuts. convmixer:
-    channels, blocks, `patch` and `kernel` in pixels. vit: embedding width, blocks, `patch` in pixels,
-    `head_width` channels a head. gpt: a language model of bytes, as vit without patches, with windows of
-    `context` bytes and a `feedforward` of gelu or swiglu. `parametrization` mup and completep scale
-    initialisation, learning rates and multipliers from `base_width` and `base_depth`, where all
-    parametrizations are the same.
-    """
-
-    family: Literal["mlp", "resnet", "convmixer", "vit", "gpt", "torchvision"]
-    width: Count | None
-    depth: Count | None
-    architecture: str | None
-    block: Literal["basic", "bottleneck"] | None
-    patch: Count | None
-    kernel: Count | None
-    head_width: Count | None
-    zero_init_residual: bool
-    parametrization: Literal["standard", "mup", "completep"]
-    base_width: Count | None
-    base_depth: Count | None
-    context: Annotated[int, msgspec.Meta(ge=2)] | None = None
-    feedforward: Literal["gelu", "swiglu"] | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse settings of another family, and widths that heads cannot share."""
-        every = {name for names in MODEL_TAKES.values() for name in names}
-        _takes(self, self.family, MODEL_TAKES[self.family], every)
-        bases = ("base_width", "base_depth")
-        _takes(self, self.parametrization, () if self.parametrization == "standard" else bases, bases)
-        if self.zero_init_residual and self.family != "resnet":
-            raise ValueError(f"{self.family} takes no zero_init_residual: set it to false")
-        if self.family == "torchvision" and self.parametrization != "standard":
-            raise ValueError(
-                f"{self.parametrization} is for our own families: torchvision's parameters carry no roles"
-            )
-        if self.width and self.head_width and self.width % self.head_width:
-            near = max(1, round(self.width / self.head_width)) * self.head_width
-            raise ValueError(
-                f"width {self.width} is not a multiple of head_width {self.head_width}: try {near}"
-            )
-        if self.family == "gpt" and self.head_width and self.head_width % 2:
-            raise ValueError(
-                f"head_width {self.head_width}: rotary positions turn pairs: head_width must be even"
-            )
-        if self.kernel and self.kernel % 2 == 0:
-            raise ValueError(f"kernel {self.kernel} is even: give an odd one")
-
-    @property
-    def name(self) -> str:
-        """The family, or `torchvision:NAME`."""
-        return f"torchvision:{self.architecture}" if self.architecture else self.family
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +66,9 @@ class DataConfig:
     They are split into training, validation and test, unless `eval_path` (with `eval_offsets`) holds
     documents to validate and test on. About `eval_bytes` of each are evaluated. No training byte is read more
     often than `passes` times.
+
+    custom: arrays that a function of the user's own returns (docs/custom_data.md); `path`, `sha256` and
+    `arguments` as of ModelConfig.
     """
 
     name: Literal[
@@ -157,6 +82,7 @@ class DataConfig:
         "synthetic",
         "text",
         "python",
+        "custom",
     ]
     root: str
     fraction: Annotated[float, msgspec.Meta(gt=0, le=1)]
@@ -176,12 +102,15 @@ class DataConfig:
     eval_offsets: str | None = None
     eval_bytes: Count | None = None
     passes: Annotated[float, msgspec.Meta(ge=1)] | None = None
+    sha256: Sha256 | None = None
+    arguments: Arguments | None = dataclasses.field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         """Refuse settings of another set."""
         every = {name for takes in (DATA_TAKES, DATA_MAY_TAKE) for names in takes.values() for name in names}
         optional = set(DATA_MAY_TAKE.get(self.name, ()))
-        _takes(self, self.name, DATA_TAKES.get(self.name, ()), every - optional)
+        check_named(self.name, "data", self.path)
+        takes(self, self.name, DATA_TAKES.get(self.name, ()), every - optional)
         if self.separator is not None and self.offsets is not None:
             raise ValueError("separator and offsets both divide text into documents: set one of them to null")
         if self.eval_offsets is not None and self.eval_path is None:
@@ -197,6 +126,11 @@ class DataConfig:
     def is_text(self) -> bool:
         """Whether the set is text, whose examples are bytes, and not images."""
         return self.name in TEXT
+
+    @property
+    def label(self) -> str:
+        """The name of the set, or FILE.FUNCTION of the user's own."""
+        return locate.label(self.path) if self.name == "custom" and self.path else self.name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,7 +158,7 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         """Refuse the other optimizers' numbers, and rules for length that are not known or not needed."""
-        _takes(self, self.name, OPTIM_TAKES[self.name], ("momentum", "betas"))
+        takes(self, self.name, OPTIM_TAKES[self.name], ("momentum", "betas"))
         if self.base_steps is not None and self.name == "sgd":
             raise ValueError("base_steps: no rule is known for sgd: set it to null, or take adamw or muon")
         if self.base_steps is not None and self.base_batch_size is not None:
@@ -336,7 +270,7 @@ class TrackerConfig:
     def __post_init__(self) -> None:
         """Refuse settings of another tracker."""
         others = ("mode", "project", "path", *(() if self.name == "wandb" else ("entity",)))
-        _takes(self, f"tracker {self.name}", TRACKER_TAKES.get(self.name, ()), others)
+        takes(self, f"tracker {self.name}", TRACKER_TAKES.get(self.name, ()), others)
         if self.path and not re.fullmatch(r"[\w.]+:\w+", self.path):
             raise ValueError(f"path {self.path}: name a class as my.module:Tracker")
 
@@ -407,7 +341,14 @@ class Config:
 
     def _check_text(self) -> None:
         """Refuse text without a language model, and batches that are no whole number of windows."""
-        if self.data.is_text != (self.model.family == "gpt"):
+        if self.model.family == "custom":
+            if self.data.is_text and self.model.context is None:
+                raise ValueError(
+                    f"data={self.data.name} is text: give model.context, the bytes of a window, such as 256"
+                )
+            if self.model.context is not None and not self.data.is_text:
+                raise ValueError("model.context is of text: set it to null, or data=python or data=text")
+        elif self.data.is_text != (self.model.family == "gpt"):
             raise ValueError(
                 f"data={self.data.name} is text: set model=gpt"
                 if self.data.is_text

@@ -14,14 +14,13 @@ One value a row, with the columns
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from isoflop import record
+from isoflop import extras, record
 from isoflop.curve.fit import FittedLaw
 from isoflop.curve.joint.solve import Solved
 from isoflop.table import csv_text
@@ -35,8 +34,8 @@ def check(path: Path) -> None:
         raise ValueError(f"{path}: give a file that ends in .csv or .parquet")
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise ValueError(f"{path}: give a file in a folder that exists")
-    if path.suffix.lower() == ".parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise ValueError(f"{path}: writing Parquet needs pyarrow: pip install 'isoflop[parquet]'")
+    if path.suffix.lower() == ".parquet":
+        extras.check(f"{path}: writing Parquet", "pyarrow")
 
 
 @dataclasses.dataclass

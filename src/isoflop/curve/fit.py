@@ -103,6 +103,7 @@ class Method:
         forecast: make the forecast too.
         beyond: bands end at this many times the largest x.
         left_out: runs that are not fitted, each with its reason, such as those of undertrained shapes.
+        units: of x and of y, in which parameters are said; None for those that the columns' names tell.
         keep: is given every law that is fitted, with its resamples (draws.Draws), None to keep nothing.
     """
 
@@ -121,6 +122,7 @@ class Method:
     forecast: bool = True
     beyond: float = predict.BAND_BEYOND
     left_out: tuple[Excluded, ...] = ()
+    units: tuple[str, str] | None = None
     keep: Callable[[FittedLaw], None] | None = None
 
     def check(self) -> None:
@@ -361,7 +363,8 @@ def fit_table(
         beyond=method.beyond,
         level=method.level,
     )
-    axes = Axes(float(np.log(chosen.runs.x.max())), X_UNITS.get(x, f"unit of {x}"), target.unit_of(y))
+    units = method.units or (X_UNITS.get(x, f"unit of {x}"), target.unit_of(y))
+    axes = Axes(float(np.log(chosen.runs.x.max())), *units)
     configs = chosen.configs
     warnings = [*chosen.warnings, *unused, *_outliers(chosen)]
     if configs < FEW_CONFIGS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 Array = npt.NDArray[np.float64]
 LEAST_MEANS = 3
@@ -52,21 +53,31 @@ def select(
         weights: weight (r, n) of each run within its configuration mean, in each resample; row 0 is the
             sample.
     """
-    m = len(mean_x)
-    member = (mean_of[:, None] == np.arange(m)).astype(float)
+    n, m = len(mean_of), len(mean_x)
+    member = sparse.csr_array((np.ones(n), mean_of, np.arange(n + 1)), shape=(n, m))
     weight_of_mean, total = weights @ member, (weights * run_y) @ member
     mean_y = total / weight_of_mean
-    single = member.sum(axis=0)[mean_of] == 1
+    single = np.bincount(mean_of, minlength=m)[mean_of] == 1
     # Weight of the other runs of the same mean; 1 for a single run, which has none, to avoid 0 / 0.
     weight_of_others = np.where(single, 1.0, weight_of_mean[:, mean_of] - weights)
     others_y = np.where(single, run_y, (total[:, mean_of] - weights * run_y) / weight_of_others)
-    best_rival = np.empty_like(mean_y)
-    for i in range(m):
-        competes = mean_x <= mean_x[i] * (1 + SAME_X)
-        competes[i] = False
-        best_rival[:, i] = mean_y[:, competes].min(axis=1, initial=np.inf)
-    chosen = others_y < best_rival[:, mean_of]
+    chosen = others_y < _best_rival(mean_x, mean_y)[:, mean_of]
     # A resample with too few means for a curve keeps the sample's choice, so that it can still be fitted.
     too_few = (chosen @ member > 0).sum(axis=1) < LEAST_MEANS
     chosen[too_few] = chosen[0]
     return np.asarray(chosen)
+
+
+def _best_rival(x: Array, y: Array) -> Array:
+    """Return the least y (r, m) of the other means that are cheaper or as expensive; infinity without any.
+
+    In time r m: the two least y of the means up to each place in the order of x; where the least is the
+    mean's own, its best rival is the second.
+    """
+    order = np.argsort(x, kind="stable")
+    sorted_y = y[:, order]
+    least = np.minimum.accumulate(sorted_y, axis=1)
+    before = np.concatenate([np.full((len(y), 1), np.inf), least[:, :-1]], axis=1)
+    second = np.minimum.accumulate(np.maximum(sorted_y, before), axis=1)
+    last = np.searchsorted(x[order], x * (1 + SAME_X), side="right") - 1
+    return np.where(y == least[:, last], second[:, last], least[:, last])

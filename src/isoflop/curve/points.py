@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from isoflop.curve import energy_scatter
+from isoflop.curve import energy_scatter, graded
 from isoflop.curve.bootstrap import MIN_SCALES
 from isoflop.curve.observations import Observations
 from isoflop.curve.result import Excluded
-from isoflop.table import categories, columns, derived, held_out, target
+from isoflop.table import categories, columns, held_out, target
 from isoflop.table.columns import nearest
 from isoflop.table.grouping import distinct_scales
 
@@ -27,9 +27,8 @@ HASH_DIGITS = 8
 LEAST_ENERGY_GRADE = "C"
 """Joules of a lower grade cannot be attributed to one run (meter/energy/grade.py) and are not fitted."""
 
-_REASONS = {"energy_joules": "energy_reason", "net_joules": "energy_reason"}
-MACHINE_DEPENDENT = ("energy_joules", "net_joules", "train_seconds", "dollars", "grams_co2")
-"""Axes on which runs of different machines are not comparable."""
+_REASONS = dict.fromkeys(graded.JOULES, "energy_reason")
+"""Column -> the column that says why it is unknown; of other columns it is NAME_reason."""
 _REFUSED = {"isoflop_version": "isoflop versions", "git_commit": "git commits"}
 _REFUSED_ON_MACHINE_DEPENDENT = {"device": "devices", "power_limit_watts": "power caps"}
 _MIXABLE = {
@@ -132,9 +131,9 @@ def _exclusions(
     )
     counted = target.quantity(y).counted and bool(np.isfinite(test_n).all())
     reason_x, reason_y = (_REASONS.get(name, f"{name}_reason") for name in (x, y))
-    read = derived.behind(table, x) | derived.behind(table, y)
-    graded = ["energy_grade"] if read & set(_REASONS) and "energy_grade" in table else []
-    kept = ["run_id", "config_id", *(name for name in {reason_x, reason_y} if name in table), *graded]
+    of_energy = graded.of_energy(table, x) | graded.of_energy(table, y)
+    told = [name for name in {reason_x, reason_y, "energy_grade"} if name in table]
+    kept = ["run_id", "config_id", *told]
     held = held_out.mask(table)
     seen: set[str] = set()
     reasons: list[str | None] = []
@@ -149,7 +148,7 @@ def _exclusions(
             or (None if at > 0 else f"{x} is {at:g}: a law needs it above 0")
             or _axis_problem(y, float(values_y[i]), _text(row, reason_y))
             or _y_problem(y, float(values_y[i]), float(chance[i]), counted)
-            or _grade_problem(_text(row, "energy_grade"), least_energy_grade)
+            or (_grade_problem(_text(row, "energy_grade"), least_energy_grade) if of_energy[i] else None)
         )
         seen.add(run_id)
         reasons.append(reason)
@@ -166,8 +165,7 @@ def _shown(values: list[str]) -> str:
 
 def refuse_mixed(rows: pd.DataFrame, x: str) -> None:
     """Raise ValueError where what is fitted together over x cannot be compared."""
-    machine_dependent = derived.behind(rows, x) & set(MACHINE_DEPENDENT)
-    columns = _REFUSED | (_REFUSED_ON_MACHINE_DEPENDENT if machine_dependent else {})
+    columns = _REFUSED | (_REFUSED_ON_MACHINE_DEPENDENT if graded.on_machine(rows, x) else {})
     for name, plural in columns.items():
         values = _values(rows, name)
         if len(values) > 1:
@@ -175,6 +173,11 @@ def refuse_mixed(rows: pd.DataFrame, x: str) -> None:
                 f"mixed {plural} ({_shown(values)}): what differs between them would be taken for an effect "
                 f"of {x}. Fit them apart, or say --mixed"
             )
+    if len(prices := graded.prices(rows, x)) > 1:
+        raise ValueError(
+            f"mixed prices ({_shown(prices)}): {x} of runs that are priced differently are no one axis. "
+            "Price them alike by --cost, or say --mixed"
+        )
 
 
 LENGTHS = ("train_gflops", "examples_seen")
@@ -244,9 +247,7 @@ def _warnings(
     decades = math.log10(float(means.x.max() / means.x.min()))
     if decades < 2:
         warnings.append(f"x spans {decades:.2g} decades, under two: exponent and floor are hard to separate")
-    columns = _MIXABLE | (
-        {"energy_grade": "energy grades"} if derived.behind(rows, x) & set(_REASONS) else {}
-    )
+    columns = _MIXABLE | ({"energy_grade": "energy grades"} if graded.of_energy(rows, x).any() else {})
     columns = {name: plural for name, plural in columns.items() if name not in by_design(rows)}
     for name, plural in columns.items():
         values = _values(rows, name)
@@ -333,7 +334,8 @@ def select(
         table: one row a run, as aggregate.tabulate returns. It needs the columns run_id, config_id, x and y;
             others are used if present.
         x, y: names of columns.
-        least_energy_grade: on an axis of joules, runs of a lower grade are excluded.
+        least_energy_grade: on an axis of joules, or of what is priced by them, runs of a lower grade are
+            excluded.
         mixed: accept runs of several code versions or machines.
         left_out: reasons by run_id of rows that are excluded, such as those of undertrained shapes.
 
@@ -372,8 +374,8 @@ def select(
     if not mixed:
         refuse_mixed(rows, x)
     zeros = int((runs.y == 0).sum())
-    graded = derived.behind(rows, x) & set(_REASONS)
-    grades = [_text(row, "energy_grade") or "" for row in rows.to_dict("records")] if graded else []
+    of_energy = graded.of_energy(rows, x).any()
+    grades = [_text(row, "energy_grade") or "" for row in rows.to_dict("records")] if of_energy else []
     scatter = energy_scatter.warnings(np.log(runs.x), runs.log_y, grades)
     return Points(
         run_ids=tuple(str(r) for r in rows["run_id"]),

@@ -11,8 +11,10 @@ import msgspec
 
 from isoflop import record
 from isoflop.curve import law_names
-from isoflop.table import held_out
+from isoflop.table import axis, held_out, target
+from isoflop.table.axis import Axes, Axis
 from isoflop.table.left_out import Excluded as Excluded  # part of the results, whoever leaves a row out
+from isoflop.table.target import Quantity
 
 SCHEMA = 2
 
@@ -256,7 +258,8 @@ class FitReport:
     quantile of y given x instead of its middle. `resampling`: of configurations, or wild (signs of their
     residuals). `level`: the share of truths that its intervals should hold. `local_exponent` is None where
     there is no forecast and no curve that may bend was fitted; `late` where there are too few configurations;
-    `determination` where there are too few runs.
+    `determination` where there are too few runs. `axes` is what a user's own table is known to hold, None for
+    the columns of a sweep, which their names tell.
     """
 
     x: str
@@ -282,6 +285,17 @@ class FitReport:
     local_exponent: LocalExponent | None = None
     late: LateDeviation | None = None
     determination: Determination | None = None
+    axes: Axes | None = None
+
+    @property
+    def resource(self) -> Axis:
+        """What x is."""
+        return self.axes.x if self.axes is not None else axis.of(self.x)
+
+    @property
+    def quantity(self) -> Quantity:
+        """What y is."""
+        return self.axes.y if self.axes is not None else target.quantity(self.y)
 
     @property
     def percent(self) -> str:

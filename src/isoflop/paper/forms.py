@@ -113,10 +113,10 @@ def _extrapolated(form: str, x: Array, error: Array, weights: Array, cut: float)
     small = np.zeros(len(x), dtype=bool)
     small[order[: int(cut * len(x))]] = True
     lines = regression.least_squares(x[small], scale(form, error[small]), weights[:, small])
-    predicted = error_at(form, lines.intercept[:, None] + lines.slope[:, None] * x[~small])
-    squares = np.log(predicted / error[~small]) ** 2
     held = weights[:, ~small]
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):  # a resample may draw no small model, or no large
+        predicted = error_at(form, lines.intercept[:, None] + lines.slope[:, None] * x[~small])
+        squares = np.log(predicted / error[~small]) ** 2
         return np.asarray(np.sqrt((held * squares).sum(1) / held.sum(1)))
 
 

@@ -13,13 +13,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isoflop.curve.result import FitFile, FitReport, Interval, LawFit
+from isoflop.curve import reach
+from isoflop.curve.result import FitFile, FitReport, Interval
 from isoflop.paper import facts, forms, regression
 from isoflop.paper.published import PublishedResult
 
 TARGETS = (0.05, 0.01)
-LARGEST_LOG10 = 400.0
-"""Amounts beyond 10 to this power are given as unbounded."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +152,7 @@ def analyse(
     sweeps: Sequence[tuple[str, FitFile]] = (),
     targets: Sequence[float] = TARGETS,
 ) -> ImplicationsResult:
-    """Return bills for the paper's benchmarks, for `published` models and for sweeps (name, fit.json).
+    """Return bills for the paper's benchmarks, for `published` models and for sweeps and tables (name, fits).
 
     Raises:
         ValueError: a target is not a share between 0 and 1, or a fit file holds no error against training
@@ -166,7 +165,7 @@ def analyse(
     if published is not None:
         bills += _published_bills(published, targets, today_)
     for name, fits in sweeps:
-        bills += _sweep_bills(name, fits, targets, today_)
+        bills += _bills_of_fits(name, fits, targets, today_)
     return ImplicationsResult(
         conversions=(PAPER, today_),
         slopes=tuple(_slope(name) for name in facts.BENCHMARKS),
@@ -248,58 +247,52 @@ def _published_bills(result: PublishedResult, targets: Sequence[float], today_: 
     return bills
 
 
-def _sweep_bills(name: str, fits: FitFile, targets: Sequence[float], today_: Conversion) -> list[Bill]:
-    report = next((r for r in fits.reports if (r.x, r.y) == ("train_gflops", "test_error")), None)
+def _bills_of_fits(name: str, fits: FitFile, targets: Sequence[float], today_: Conversion) -> list[Bill]:
+    """Return the bills of a sweep, or of a table of the user's own, whose report says what its axes are."""
+    report = next(
+        (r for r in fits.reports if r.axes is not None or (r.x, r.y) == ("train_gflops", "test_error")), None
+    )
     if report is None:
         raise ValueError(
             f"{name}: its fit.json has no test_error against train_gflops: run isoflop fit --save on it"
         )
-    bills = []
-    for form in forms.FORMS:
-        law = next((f for f in report.fits if f.law == forms.LAW_OF_FORM[form]), None)
-        for target in targets:
-            bills.append(_sweep_bill(name, report, law, form, target, today_))
-    return bills
+    if report.quantity.noun != "error":
+        raise ValueError(f"{name}: {report.y} is no error: a bill is of errors, as fractions or per cent")
+    if report.resource.flops is None:
+        raise ValueError(f"{name}: {report.x} is in no unit of compute: say --x-unit")
+    return [_bill_of_fit(name, report, form, target, today_) for form in forms.FORMS for target in targets]
 
 
-def _sweep_bill(
-    name: str, report: FitReport, law: LawFit | None, form: str, target: float, today_: Conversion
-) -> Bill:
-    """Return a law's bill from its slope b and its height at the largest compute measured.
-
-    log10 C = log10 x_max + (s(target) - s(e_max)) / b, s being log10(1/e) or 1/e. The interval joins the
-    ends of b's with those of e_max, as if both erred together the worse way: it is wider than 95%.
-    """
-    b = next((p for p in law.parameters if p.name == "b"), None) if law else None
-    if law is None or b is None or b.value <= 0:
-        return _bill(f"sweep: {name}", target, form, "training", math.inf, today_)
-    grid = np.log10(law.band.x)
-    at = math.log10(report.x_max)
-
-    def level(values: Sequence[float]) -> float:
-        return float(10 ** np.interp(at, grid, np.log10(values)))
-
-    def reached(error: float, slope: float | None) -> float:
-        rise = forms.scale(form, np.array([target])) - forms.scale(form, np.array([error]))
-        return at + float(rise[0]) / slope if slope is not None and slope > 0 else math.inf
-
-    heights = (level(law.band.low), level(law.band.high))
-    reach = [reached(e, s) for e in heights for s in (b.interval.low, b.interval.high)]
-    made = _bill(f"sweep: {name}", target, form, "training", reached(level(law.band.y), b.value), today_)
-    low, high = min(reach), max(reach)
+def _bill_of_fit(name: str, report: FitReport, form: str, target: float, today_: Conversion) -> Bill:
+    """Return a law's bill from its slope b and its height at the largest compute measured (curve.reach)."""
+    source = f"{'sweep' if report.axes is None else 'models'}: {name}"
+    axis = report.resource
+    per = "one pass" if axis.a_pass else "training" if axis.of_training else "as counted"
+    law = next((f for f in report.fits if f.law == forms.LAW_OF_FORM[form]), None)
+    found = reach.of_line(report, law, target) if law is not None else None
+    if found is None or found.log10_x is None or axis.flops is None:
+        return _bill(source, target, form, per, math.inf, today_)
+    to_gflops = math.log10(axis.flops) - 9
+    made = _bill(source, target, form, per, found.log10_x + to_gflops, today_)
+    if axis.a_pass:  # dollars and CO2 of one pass would be mistaken for those of a training
+        made = dataclasses.replace(
+            made,
+            log10_pounds_paper=None,
+            log10_dollars_paper=None,
+            log10_pounds_today=None,
+            log10_dollars_today=None,
+        )
+    ends = found.interval or Interval(None, None)
+    low, high = (None if end is None else end + to_gflops for end in (ends.low, ends.high))
     return dataclasses.replace(
         made,
-        interval=Interval(_finite(low), _finite(high)),
+        interval=Interval(low, high),
         interval_of="ends of the 95% intervals of slope and height together: wider than 95%",
     )
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) and value < LARGEST_LOG10 else None
-
-
 def _bill(source: str, error: float, form: str, per: str, log10_gflops: float, today_: Conversion) -> Bill:
-    known = _finite(log10_gflops)
+    known = reach.finite(log10_gflops)
 
     def amount(flops_per: float) -> float | None:
         return None if known is None else known + 9 - math.log10(flops_per)

@@ -41,12 +41,14 @@ def least_squares(x: Array, y: Array, weights: Array) -> Lines:
     middle_x, middle_y = x.mean(), y.mean()
     dx, dy = x - middle_x, y - middle_y
     total = weights.sum(axis=1)
-    mean_x, mean_y, xx, xy, yy = ((weights @ v) / total for v in (dx, dy, dx * dx, dx * dy, dy * dy))
-    var_x, var_y, cov = xx - mean_x**2, yy - mean_y**2, xy - mean_x * mean_y
+    # with few families a resample may draw none of these models: its line is NaN, and no interval counts it
     with np.errstate(divide="ignore", invalid="ignore"):
+        mean_x, mean_y, xx, xy, yy = ((weights @ v) / total for v in (dx, dy, dx * dx, dx * dy, dy * dy))
+        var_x, var_y, cov = xx - mean_x**2, yy - mean_y**2, xy - mean_x * mean_y
         slope = cov / var_x
         r_squared = cov**2 / (var_x * var_y)
-    return Lines(middle_y + mean_y - slope * (middle_x + mean_x), slope, r_squared)
+        intercept = middle_y + mean_y - slope * (middle_x + mean_x)
+    return Lines(intercept, slope, r_squared)
 
 
 def quantile(x: Array, y: Array, share: float, weights: Array) -> Lines:

@@ -44,6 +44,7 @@ from isoflop.record.store import (
     read,
     read_split_sha256,
     read_state,
+    read_user_files,
     write,
     write_bytes,
 )
@@ -88,6 +89,7 @@ __all__ = [
     "read",
     "read_split_sha256",
     "read_state",
+    "read_user_files",
     "unknown",
     "write",
     "write_bytes",

@@ -435,7 +435,11 @@ class Slurm:
 
 @dataclasses.dataclass(frozen=True)
 class Provenance:
-    """Where a record comes from: code, machine, command. Not part of the run's identity."""
+    """Where a record comes from: code, machine, command. Not part of the run's identity.
+
+    `user_files` has for `model` and `data` of the user's own the SHA-256 of each of their files: of the one
+    that is part of the identity, and of those beside it that it imports.
+    """
 
     isoflop_version: str
     git_commit: str | None
@@ -456,6 +460,7 @@ class Provenance:
     slurm: Slurm | None
     slurm_reason: str | None
     precision_reason: str | None = None
+    user_files: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

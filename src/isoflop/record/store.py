@@ -110,8 +110,17 @@ class _Data(msgspec.Struct):
     data: _OfData | None = None
 
 
+class _OfProvenance(msgspec.Struct):
+    user_files: dict[str, dict[str, str]] = {}
+
+
+class _Provenance(msgspec.Struct):
+    provenance: _OfProvenance = msgspec.field(default_factory=_OfProvenance)
+
+
 _HEAD = msgspec.json.Decoder(_Head)
 _DATA = msgspec.json.Decoder(_Data)
+_PROVENANCE = msgspec.json.Decoder(_Provenance)
 _RECORD = msgspec.json.Decoder(Record)
 
 
@@ -200,6 +209,20 @@ def read_split_sha256(path: Path) -> str | None:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return data.split_sha256 if data else None
+
+
+def read_user_files(path: Path) -> dict[str, dict[str, str]]:
+    """Return the hashes of the user's own files that a finished point was trained with; none without one.
+
+    Raises:
+        KeptRecordError, OSError: as `find_state`.
+    """
+    if not is_done(path):
+        return {}
+    try:
+        return _PROVENANCE.decode(_payload(path)).provenance.user_files
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
 
 
 def read(path: Path) -> Record:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from pathlib import Path
 
 import pandas as pd
 
-from isoflop.curve.check import floor, front, sweep_files
+from isoflop.curve.check import floor, front
 from isoflop.curve.check.finding import SEVERITIES, Finding, Severity
 from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.check.front import TITLES, CheckReport, title
+from isoflop.curve.check.sweep_files import SweepFiles
 from isoflop.curve.result import FitReport
 from isoflop.report.figures import views
 from isoflop.report.text.numerals import plural
@@ -49,9 +49,9 @@ class CheckPanel:
     not_checked: tuple[tuple[str, str], ...]
 
 
-def validity(directory: Path, rows: pd.DataFrame, report: FitReport | None) -> Validity:
-    """Check the rows of a sweep's folder; `report` is the fit of error against training GFLOPs, if any."""
-    checked = front.check(rows, sweep_files.read(directory, rows["run_id"]))
+def validity(rows: pd.DataFrame, files: SweepFiles, report: FitReport | None) -> Validity:
+    """Check rows with what a sweep keeps beside them; `report` is the fit of the main axes, if any."""
+    checked = front.check(rows, files)
     return Validity(checked, floor.support(rows, report, checked) if report is not None else None)
 
 

@@ -46,11 +46,11 @@ def columns(judged_on: Target) -> tuple[str, ...]:
     )
 
 
-def data_grid_panel(rows: pd.DataFrame) -> DataGridPanel | None:
+def data_grid_panel(rows: pd.DataFrame, judged_on: Target | None = None) -> DataGridPanel | None:
     """Fit error or loss over parameters and data; None where the sweep does not cross the two."""
     if not data_grid.is_grid(rows):
         return None
-    judged_on = target.of(rows)
+    judged_on = judged_on or target.of(rows)
     try:
         fit = fit_joint(rows, LAW, (PARAMETERS, DATA), judged_on.y, RESAMPLES, compute=COMPUTE)
     except ValueError as error:

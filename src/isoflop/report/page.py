@@ -1,10 +1,11 @@
-"""The report of a sweep: figures as files, and one self-contained HTML page."""
+"""The report of a sweep, or of a table of one's own: figures as files, and one self-contained HTML page."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib.resources
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pandas as pd
@@ -13,8 +14,9 @@ from markupsafe import Markup
 from isoflop import __version__, record
 from isoflop.curve.language.answers import language_answers
 from isoflop.curve.language.result import LanguageAnswers, OptimalTraining
-from isoflop.curve.result import FitFile
-from isoflop.report import cards, check_panel, packed
+from isoflop.curve.result import FitFile, FitReport
+from isoflop.report import bill, cards, check_panel, packed
+from isoflop.report import subject as subjects
 from isoflop.report.check_panel import Validity
 from isoflop.report.content_policy import content_policy
 from isoflop.report.data_grid_panel import DataGridPanel, columns, data_grid_panel
@@ -31,12 +33,13 @@ from isoflop.report.figures import (
 from isoflop.report.figures.canvas import Drawing
 from isoflop.report.language_panel import LanguagePanel, language_panel
 from isoflop.report.profiles_panel import ProfilesPanel, profiles_panel
+from isoflop.report.reach_panel import ReachPanel, reach_panel
+from isoflop.report.subject import Subject
 from isoflop.report.text import law_tables, optimal_training, tables, trust
 from isoflop.report.text.measured import of_all_points
 from isoflop.report.text.numerals import plural
-from isoflop.report.text.origins import origins
 from isoflop.report.text.verdict import judge
-from isoflop.table import target
+from isoflop.table import axis
 from isoflop.table.aggregate import RunTable
 
 
@@ -77,14 +80,17 @@ def _diagnostics(drawings: tuple[Drawing, ...]) -> list[PageFigure]:
     return [_figure(each) for each in drawings if each.name in ("residuals", "calibration")]
 
 
-def _panels(rows: pd.DataFrame, drawings: tuple[Drawing, ...]) -> tuple[Panel, ...]:
-    by_name, name = {d.name: d for d in drawings}, target.of(rows).quantity.title.lower()
-    axes = {view.key: view.x for view in views.of(rows)}
-    titles = {view.key: view.title for view in views.of(rows)} | {"width_depth": shape_grid.title(rows)}
+def _panels(subject: Subject, drawings: tuple[Drawing, ...]) -> tuple[Panel, ...]:
+    rows, by_name, name = subject.rows, {d.name: d for d in drawings}, subject.judged_on.quantity.name
+    axes = {view.key: view.x for view in subject.views}
+    titles = {view.key: view.title for view in subject.views}
+    titles |= {"width_depth": shape_grid.title(subject.judged_on.quantity)}
     panels = []
     for key, title in titles.items():
         drawing = by_name.get(key)
         figure = None if drawing is None else _figure(drawing)
+        if figure is None and subject.is_own:
+            continue
         missing = ""
         if axes.get(key) == "energy_joules" and rows["energy_joules"].isna().any():
             which = "Some joules are unknown" if drawing else "No joules are known, so there is no chart"
@@ -108,92 +114,154 @@ def _why_none(fits: FitFile) -> str:
     return "; ".join(f"{e.run_id}: {e.reason}" for e in fits.unfitted) or "the file of fits holds none"
 
 
-def render(
-    name: str,
-    directory: Path,
-    table: RunTable,
-    fits: FitFile,
-    drawings: tuple[Drawing, ...],
-    profiles: ProfilesPanel,
-    valid: Validity,
-    data_grid: DataGridPanel | None = None,
-    language: LanguagePanel | None = None,
-    optimal: OptimalTraining | None = None,
-) -> str:
-    """Return the page of a sweep as HTML; jinja2 escapes everything but the page's own markup.
+@dataclasses.dataclass(frozen=True)
+class Sections:
+    """The parts of a page that only some subjects have; None where there is nothing to show.
+
+    Attributes:
+        valid: what the checks say.
+        profiles: the panel of IsoFLOP profiles.
+        data_grid: the panel of error over parameters and data.
+        language: the section on language models.
+        optimal: compute-optimal training, the headline of a sweep of text that crosses sizes and budgets.
+        ahead: what a lower error takes.
+    """
+
+    valid: Validity
+    profiles: ProfilesPanel | None = None
+    data_grid: DataGridPanel | None = None
+    language: LanguagePanel | None = None
+    optimal: OptimalTraining | None = None
+    ahead: ReachPanel | None = None
+
+    @property
+    def drawings(self) -> tuple[Drawing, ...]:
+        """The drawings of the panels."""
+        panels = (self.profiles, self.data_grid)
+        drawn = [each.drawing for each in panels if each is not None and each.drawing is not None]
+        return (*drawn, *(self.language.drawings if self.language else ()))
+
+
+def render(subject: Subject, fits: FitFile, drawings: tuple[Drawing, ...], sections: Sections) -> str:
+    """Return a page as HTML; jinja2 escapes everything but the page's own markup.
 
     Args:
-        name: The sweep's name.
-        directory: The sweep's folder, whose records give the provenance.
-        table: The runs, and the records that were dropped.
-        fits: The laws of every pair of axes.
-        drawings: The figures that could be drawn.
-        profiles: The panel of IsoFLOP profiles.
-        valid: What the checks say.
-        data_grid: The panel of error over parameters and data; None where the sweep does not cross them.
-        language: The section on language models; None where no run is of text.
-        optimal: Compute-optimal training, the headline of a sweep of text that crosses sizes and budgets.
+        subject: what it is about.
+        fits: the laws of every pair of axes, x in the unit that is shown.
+        drawings: the figures that could be drawn.
+        sections: the parts that only some subjects have.
     """
-    judged_on = target.of(table.rows)
-    report = views.report_of(fits, views.of(table.rows)[0])
-    ahead = report.forecast if report else None
-    left_out = tables.left_out(table, fits)
+    report = views.report_of(fits, subject.views[0])
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
     context = {
-        "name": name,
+        **_of_subject(subject, fits, report),
+        **_of_sections(sections),
+        **_of_fit(subject, fits, report, sections),
+        **_of_figures(drawings, sections),
+        "panels": _panels(subject, drawings),
+        **_assets(subject, fits, sections.valid),
+    }
+    return environment.from_string(_asset("page.html.j2")).render(context)
+
+
+def _of_subject(subject: Subject, fits: FitFile, report: FitReport | None) -> dict[str, Any]:
+    """Return what the template shows of the rows and where they come from."""
+    quantity, left_out = subject.judged_on.quantity, tables.left_out(subject.table, fits)
+    rows, listed, priced = subject.rows, subject.listed, bill.bill(subject.table)
+    alone = subject.is_own and rows["place_id"].nunique() == len(rows)
+    not_fitted = len(left_out.rows) - len(subject.dropped)
+    of_records = f"Records that gave no point of the curve: {len(subject.dropped):,}. "
+    of_fit = f"Rows that a fit did not use: {not_fitted:,}."
+    return {
+        "name": subject.name,
+        "lead": subject.lead,
         "version": __version__,
-        "quantity": judged_on.quantity,
-        "verdict": judge(table.rows, report, _why_none(fits), valid.checked, valid.support, optimal),
-        "check": check_panel.panel(valid.checked),
-        "check_drawings": [
-            _figure(d) for d in drawings if d.name in (validity.TRAINING_LOSS, validity.LOSS_COLLAPSE)
-        ],
+        "own": subject.is_own,
+        "quantity": quantity,
+        "unit_after": f" ({quantity.unit})" if quantity.unit else "",
+        "resource": report.resource if report else axis.of("train_gflops"),
+        "bill": priced,
+        "bill_columns": bill.COLUMNS,
+        "counted": subject.counted,
+        "origins": subject.origins,
+        "configs": None if alone else tables.configs(rows, listed),
+        "runs": tables.runs(rows, listed),
+        "left_out": left_out,
+        "left_out_note": of_fit if subject.is_own else f"{of_records}{of_fit}",
+    }
+
+
+def _of_sections(sections: Sections) -> dict[str, Any]:
+    profiles, data_grid, language = sections.profiles, sections.data_grid, sections.language
+    return {
+        "check": check_panel.panel(sections.valid.checked),
+        "profiles": profiles,
+        "profiles_drawing": _figure(profiles.drawing) if profiles and profiles.drawing else None,
+        "data_grid": data_grid,
+        "data_grid_drawing": _figure(data_grid.drawing) if data_grid and data_grid.drawing else None,
+        "language": language,
+        "language_drawings": [_figure(drawing) for drawing in language.drawings] if language else [],
+        "ahead": sections.ahead,
+    }
+
+
+def _of_fit(subject: Subject, fits: FitFile, report: FitReport | None, sections: Sections) -> dict[str, Any]:
+    """Return what the template shows of the fits; `report` is that of the main axes."""
+    valid, optimal, judged_on = sections.valid, sections.optimal, subject.judged_on
+    ahead = report.forecast if report else None
+    own_x = subject.axes.x if subject.axes is not None else None
+    verdict = judge(
+        *(subject.rows, report, _why_none(fits), valid.checked, valid.support, optimal),
+        judged_on=judged_on,
+        scope=subject.scope,
+    )
+    return {
+        "verdict": verdict,
         "warnings": optimal.warnings if optimal else report.warnings if report else (),
-        "cards": cards.cards(table, report, valid.support, optimal),
+        "cards": cards.cards(
+            *(subject.table, report, valid.support, optimal), resource=own_x, quantity=judged_on.quantity
+        ),
         "optimal": optimal,
         "all_runs": optimal_training.all_runs(report) if optimal else "",
         "all_runs_warnings": report.warnings if report and optimal else (),
-        "panels": _panels(table.rows, drawings),
         "laws": [law_tables.group(each) for each in fits.reports],
         "main": law_tables.group(report) if report else None,
         "trust": trust.trust(report) if report else "",
         "all_points": of_all_points(valid.support) if report else "",
         "forecast_warnings": [w for w in ahead.warnings if "tested" not in w] if ahead else [],
-        "diagnostics": _diagnostics(drawings),
-        "power": next((_figure(d) for d in drawings if d.name == power_trace.NAME), None),
-        "profiles": profiles,
-        "profiles_drawing": _figure(profiles.drawing) if profiles.drawing else None,
-        "data_grid": data_grid,
         "data_grid_columns": columns(judged_on),
-        "data_grid_drawing": _figure(data_grid.drawing) if data_grid and data_grid.drawing else None,
-        "language": language,
-        "language_drawings": [_figure(drawing) for drawing in language.drawings] if language else [],
         "held_out": law_tables.held_out(report.held_out if report else None, judged_on.quantity),
         "held_out_percent": report.percent if report else "",
         "unfitted": fits.unfitted,
-        "configs": tables.configs(table.rows),
-        "runs": tables.runs(table.rows),
-        "left_out": left_out,
-        "left_out_note": (
-            f"Records that gave no point of the curve: {len(table.dropped):,}. "
-            f"Rows that a fit did not use: {len(left_out.rows) - len(table.dropped):,}."
-        ),
-        "origins": origins(table.rows, directory),
+    }
+
+
+def _of_figures(drawings: tuple[Drawing, ...], sections: Sections) -> dict[str, Any]:
+    """Return the figures that have a place of their own on the page."""
+    of_check = (validity.TRAINING_LOSS, validity.LOSS_COLLAPSE)
+    return {
+        "check_drawings": [_figure(d) for d in drawings if d.name in of_check],
+        "diagnostics": _diagnostics(drawings),
+        "power": next((_figure(d) for d in drawings if d.name == power_trace.NAME), None),
+    }
+
+
+def _assets(subject: Subject, fits: FitFile, valid: Validity) -> dict[str, Any]:
+    """Return the style, the scripts and the packed charts of the page."""
+    rows = check_panel.flagged(subject.rows, valid.checked)
+    return {
         "css": Markup(_asset("page.css")),
         "js": Markup(_asset("page.js")),
         "content_policy": content_policy(_asset("page.js"), packed.plotly_source()),
-        "packed_charts": Markup(
-            packed.pack(charts.specs(check_panel.flagged(table.rows, valid.checked), fits))
-        ),
+        "packed_charts": Markup(packed.pack(charts.specs(rows, fits, subject.views, subject.judged_on))),
         "packed_plotly": Markup(packed.plotly_library()),
     }
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
-    return environment.from_string(_asset("page.html.j2")).render(context)
 
 
 def write_report(
     directory: Path, table: RunTable, fits: FitFile, answers: LanguageAnswers | None = None
 ) -> Path:
-    """Write DIR/figures/*.png and *.svg and DIR/index.html, each atomically; return the page's path.
+    """Write the page and figures of a sweep in its folder (`write`); return the page's path.
 
     Args:
         directory: folder of the sweep.
@@ -209,21 +277,66 @@ def write_report(
         raise ValueError(
             f"{directory}: no finished run to report on: see the {len(table.dropped)} dropped records"
         )
-    power = power_trace.draw(directory, table.rows)
-    valid = check_panel.validity(directory, table.rows, views.report_of(fits, views.of(table.rows)[0]))
-    rows = check_panel.flagged(table.rows, valid.checked)
+    return write(subjects.of_sweep(directory, table), fits, directory, answers=answers)
+
+
+def write(
+    subject: Subject,
+    fits: FitFile,
+    directory: Path,
+    *,
+    answers: LanguageAnswers | None = None,
+    ahead: ReachPanel | None = None,
+) -> Path:
+    """Write DIR/figures/*.png and *.svg and DIR/index.html, each atomically; return the page's path.
+
+    Args:
+        subject: what the page is about (subject.of_sweep, subject.of_table).
+        fits: the laws of every pair of axes, as they were fitted.
+        directory: where to write; it is made if need be.
+        answers: of a sweep of text, where they are known already; else they are fitted here.
+        ahead: what a lower error takes (reach_panel.reach_panel); of a table of one's own, by default in
+            FLOPs.
+
+    Raises:
+        OSError: disk full or not writable.
+    """
+    main = subject.views[0]
+    valid = check_panel.validity(subject.checked, subject.files, views.report_of(fits, main))
+    sections = _sections(subject, fits, valid, answers, ahead)
+    shown = subject.shown(fits)
+    rows = check_panel.flagged(subject.rows, valid.checked)
+    power = power_trace.draw(subject.directory, rows) if subject.directory is not None else None
     drawings = (
-        *(*sweep.draw(rows, fits), *validity.draw(rows, valid.checked)),
+        *sweep.draw(rows, shown, subject.views),
+        *validity.draw(rows, valid.checked),
         *([power] if power else ()),
     )
-    profiles, data_grid = profiles_panel(table.rows), data_grid_panel(table.rows)
-    answers = answers or language_answers(table.rows, directory=directory)
-    optimal = answers.optimal if answers else None
-    language = language_panel(answers, table.rows, fits) if answers else None
-    panels = [each.drawing for each in (profiles, data_grid) if each is not None and each.drawing is not None]
-    canvas.write((*drawings, *panels, *(language.drawings if language else ())), directory)
+    canvas.write((*drawings, *sections.drawings), directory)
     path = directory / "index.html"
-    name = directory.resolve().name
-    html = render(name, directory, table, fits, drawings, profiles, valid, data_grid, language, optimal)
-    record.write_bytes(path, html.encode())
+    record.write_bytes(path, render(subject, shown, drawings, sections).encode())
     return path
+
+
+def _sections(
+    subject: Subject,
+    fits: FitFile,
+    valid: Validity,
+    answers: LanguageAnswers | None,
+    ahead: ReachPanel | None,
+) -> Sections:
+    """Return the parts of the page that the subject has; the arguments are those of `write`."""
+    rows, judged_on = subject.rows, subject.judged_on
+    if not subject.is_own:
+        answers = answers or language_answers(rows, directory=subject.directory)
+    elif ahead is None:
+        ahead = reach_panel(views.report_of(fits, subject.views[0]))
+    profiles = profiles_panel(rows, judged_on.quantity)
+    return Sections(
+        valid=valid,
+        profiles=None if subject.is_own and profiles.drawing is None else profiles,
+        data_grid=data_grid_panel(rows, judged_on),
+        language=language_panel(answers, rows, fits) if answers else None,
+        optimal=answers.optimal if answers else None,
+        ahead=ahead,
+    )

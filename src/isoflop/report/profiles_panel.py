@@ -14,6 +14,7 @@ from isoflop.report.figures import canvas, isoflop_profiles
 from isoflop.report.figures.canvas import Drawing
 from isoflop.report.text.numerals import interval, number, plural
 from isoflop.table import target
+from isoflop.table.target import Quantity
 
 RESAMPLES = 400
 SEEN = "examples_seen"
@@ -31,9 +32,9 @@ class ProfilesPanel:
     command: str | None = None
 
 
-def profiles_panel(rows: pd.DataFrame) -> ProfilesPanel:
-    """Fit IsoFLOP profiles of test error or bits per byte over width and, if it varies, depth."""
-    quantity = target.of(rows).quantity
+def profiles_panel(rows: pd.DataFrame, quantity: Quantity | None = None) -> ProfilesPanel:
+    """Fit IsoFLOP profiles of what the rows are judged on over width and, if it varies, depth."""
+    quantity = quantity or target.of(rows).quantity
     lengths = rows["examples_seen"].nunique()
     if lengths < LEAST_LENGTHS:
         amounts = "one amount" if lengths == 1 else "two amounts" if lengths == 2 else "an unknown amount"

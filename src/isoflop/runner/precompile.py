@@ -58,7 +58,7 @@ def compile_step(config: Config, input_shape: tuple[int, ...], classes: int, dev
     layout = torch.channels_last if last else torch.contiguous_format
     with deterministic(config.launch.deterministic):
         model = models.build(config.model, input_shape, classes, seed=0, device=device)
-        model = model.to(memory_format=layout).train()
+        model = (model.to(memory_format=layout) if last else model).train()
         inputs, targets = _example_batch(config, input_shape, layout, device)
         mixed = resolve_precision(config.precision.compute, device) == "bf16"
         passes = loss_function(model, config.optim.label_smoothing, of_bytes=config.data.is_text)

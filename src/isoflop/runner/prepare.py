@@ -10,12 +10,17 @@ from torch import nn
 
 from isoflop.config import Config, ConfigError, DataConfig, ModelConfig
 from isoflop.config.launch import LaunchConfig
+from isoflop.config.user_code.locate import unchanged
 from isoflop.meter.flops import count as flops
 from isoflop.meter.flops.count import FlopCount
 from isoflop.meter.flops.twin import build_on_meta
+from isoflop.runner import own_model
 from isoflop.train import models, schedule, step
 from isoflop.train.data import DataSet, Facts, facts_of, load, state_of_files
 from isoflop.train.schedule import Horizon
+
+IMAGES_ONLY = ("resnet", "convmixer", "vit", "torchvision")
+"""Families that cannot take flat features."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +89,7 @@ def lay_out(config: Config, facts: Facts) -> tuple[FlopCount, Plan]:
         ValueError: as `prepare`, but for the data.
     """
     count = count_flops(config.model, facts.input_shape, facts.classes, config.batch_rows)
+    own_model.check_optimizer(config, facts.input_shape, facts.classes)
     steps = schedule.total_steps(
         config.schedule,
         train_n=facts.train_n,
@@ -141,7 +147,7 @@ _counted: dict[tuple[ModelConfig, tuple[int, ...], int, int], FlopCount] = {}
 
 def remember(counted: Counted) -> None:
     """Take over a count that another process made."""
-    _counted[counted.model, counted.input_shape, counted.classes, counted.rows] = counted.count
+    _counted[counted.model.anywhere, counted.input_shape, counted.classes, counted.rows] = counted.count
 
 
 def counted_work(config: Config, prepared: Prepared) -> Counted:
@@ -165,7 +171,9 @@ def count_flops(config: ModelConfig, input_shape: tuple[int, ...], classes: int,
     Raises:
         ValueError: there is no such model, or it cannot take inputs of this shape.
     """
-    key = (config, input_shape, classes, rows)
+    if config.path is not None:
+        unchanged(config.path, config.sha256)  # also where the work is known already
+    key = (config.anywhere, input_shape, classes, rows)
     if key not in _counted:
         twin = weightless(config, input_shape, classes)
         closed_form = models.forward_macs(config, input_shape, classes)
@@ -176,6 +184,8 @@ def count_flops(config: ModelConfig, input_shape: tuple[int, ...], classes: int,
             input_dtype=_dtype(config),
             closed_form_macs=closed_form,
         )
+        if config.family == "custom":
+            own_model.announce(config, twin, count)
         _counted[key] = count.divided(config.context) if config.context else count
     return _counted[key]
 
@@ -193,9 +203,18 @@ def parameters_without_embeddings(config: Config, facts: Facts) -> int | None:
 def weightless(config: ModelConfig, input_shape: tuple[int, ...], classes: int) -> nn.Module:
     """Return the configured model on the meta device, in eval mode, after it has taken one such input.
 
+    One of the user's own may be on the CPU.
+
     Raises:
         ValueError: there is no such model, or it cannot take inputs of this shape.
     """
+    if config.family == "custom":
+        return own_model.weightless(config, input_shape, classes)
+    if len(input_shape) == 1 and config.family in IMAGES_ONLY:
+        raise ConfigError(
+            f"model={config.family} takes images, and these data are {input_shape[0]} flat features: take "
+            "model=mlp or model=custom"
+        )
     try:
         twin = build_on_meta(
             lambda: models.build(config, input_shape, classes, seed=0, device=torch.device("cpu"))

@@ -6,6 +6,7 @@ Torch-free, so that the supervisor of a sweep can write what happened to a proce
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import dataclasses
 import datetime
 import functools
@@ -15,13 +16,15 @@ import platform
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 from isoflop import __version__
 from isoflop import record as records
-from isoflop.config import Config
+from isoflop.config import Config, ConfigError
+from isoflop.config.user_code import imports, locate
 from isoflop.record import Gpu, ModelFacts, Provenance, Record, Slurm, Spent, State, redact, unknown
 
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "fvcore", "nvidia-ml-py", "hydra-core", "msgspec")
@@ -85,9 +88,29 @@ def versions() -> dict[str, str]:
     return installed
 
 
+_named: contextvars.ContextVar[str | None] = contextvars.ContextVar("command", default=None)
+NOTEBOOK = "ipykernel_launcher.py"
+"""Program of a notebook's kernel; its arguments are folders of this machine and say nothing of the run."""
+
+
 def command() -> str:
-    """Return the command line of this process, without the program's folder and without secrets."""
-    return redact.shell_line([Path(sys.argv[0]).name, *sys.argv[1:]])
+    """Return the command line of this process, without the program's folder and without secrets.
+
+    Inside `commanded_by` it is the command named there, and in a notebook `notebook`.
+    """
+    program = Path(sys.argv[0]).name
+    own = "notebook" if program == NOTEBOOK else redact.shell_line([program, *sys.argv[1:]])
+    return _named.get() or own
+
+
+@contextlib.contextmanager
+def commanded_by(words: Sequence[str]) -> Iterator[None]:
+    """Name the command line that does the same as what a caller from Python asked for."""
+    token = _named.set(redact.shell_line(words))
+    try:
+        yield
+    finally:
+        _named.reset(token)
 
 
 def now() -> str:
@@ -97,12 +120,27 @@ def now() -> str:
 
 def gather(config: Config, machine: Machine, *, started_at: str, command_line: str) -> Provenance:
     """Return the provenance of a run on `machine`."""
-    return gather_loop(
+    origin = gather_loop(
         machine,
         deterministic=config.launch.deterministic,
         started_at=started_at,
         command_line=command_line,
     )
+    return dataclasses.replace(origin, user_files=user_files(config))
+
+
+def user_files(config: Config) -> dict[str, dict[str, str]]:
+    """Return the hashes of the user's own files, as in Provenance; none of what is not there any more."""
+    named = {
+        section: settings.path
+        for section, settings in (("model", config.model), ("data", config.data))
+        if settings.path is not None and settings.sha256 is not None
+    }
+    hashes: dict[str, dict[str, str]] = {}
+    for section, path in named.items():
+        with contextlib.suppress(ConfigError, OSError):
+            hashes[section] = imports.hashes(locate.locate(path))
+    return hashes
 
 
 def gather_loop(machine: Machine, *, deterministic: bool, started_at: str, command_line: str) -> Provenance:
@@ -153,7 +191,7 @@ def model_facts(
     model = config.model
     no_embeddings = NOT_REACHED if config.data.is_text else "the model has no token embeddings"
     return ModelFacts(
-        family=model.family,
+        family=model.family_name,
         architecture=model.name,
         width=model.width,
         width_reason=none if model.width is None else None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from isoflop import extras
 from isoflop.config import Config, ConfigError
 from isoflop.record import Record
 from isoflop.runner import provenance, ranks
@@ -34,10 +35,11 @@ def run(
         watch: called after each evaluation, in the main process.
 
     Raises:
-        ValueError: the input cannot be used; nothing was trained or written.
+        ValueError: the input cannot be used, or torch is not installed; nothing was trained or written.
         RecordBusyError: another process is working on this run.
         OSError: a record could not be written; nothing of it is left behind.
     """
+    extras.check("training", "torch")
     request = request or RunRequest()
     rank = ranks.from_environment(os.environ)
     ranks.check(config.launch, rank, os.environ)

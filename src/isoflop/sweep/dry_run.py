@@ -159,6 +159,8 @@ def _label(runs: Sequence[PlannedRun]) -> str:
     model = runs[0].config.model
     shape = {"model.width": model.width, "model.depth": model.depth}
     settings = {k: v for k, v in (shape | runs[0].settings).items() if not k.startswith(NOT_A_SHAPE)}
+    if "model.path" in settings:
+        settings["model.path"] = model.name
     rates = {run.config.optim.lr for run in runs}
     if len(rates) > 1:
         settings[RATE] = f"{min(rates):g} to {max(rates):g}"

@@ -13,6 +13,7 @@ import msgspec
 
 from isoflop import record as records
 from isoflop.config import Config, ConfigError, SweepConfig, check_names, flatten, from_dict, to_dict
+from isoflop.config.user_code import settings as user_settings
 
 NOT_AXES = ("sweep", "launch", "tracker", "out")
 """Sections that hold for the whole sweep, so that no single run can set them."""
@@ -100,16 +101,24 @@ def without_axes(sweep: SweepConfig, fixed: Iterable[str], moved: Iterable[str] 
 
 
 def _with_settings(raw: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of nested `raw` with dotted keys set. Only the sections that change are copied, which
-    matters for grids of 10,000 runs."""
+    """Return a copy of nested `raw` with dotted keys set, files of the user's own found and hashed.
+
+    Only the sections that change are copied, which matters for grids of 10,000 runs.
+    """
     changed = dict(raw)
     for key, value in settings.items():
-        section, _, name = key.rpartition(".")
-        if section:
-            changed[section] = {**changed[section], name: value}
-        else:
-            changed[name] = value
-    return changed
+        section, _, name = key.partition(".")
+        changed[section] = _with_value(changed.get(section), name, value) if name else value
+        if key in user_settings.PATHS:
+            changed[section]["sha256"] = None  # that of another file
+    return user_settings.resolved(changed)
+
+
+def _with_value(tree: Mapping[str, Any] | None, key: str, value: Any) -> dict[str, Any]:
+    """Return a copy of a section with a dotted key of it set."""
+    name, _, rest = key.partition(".")
+    tree = tree or {}
+    return {**tree, name: _with_value(tree.get(name), rest, value) if rest else value}
 
 
 def _to_config(raw: dict[str, Any], settings: Mapping[str, Any]) -> Config:

@@ -10,14 +10,16 @@ import dataclasses
 import multiprocessing
 import os
 import pickle
-from collections.abc import Callable
+import sys
+import types
+from collections.abc import Callable, Iterator
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
 
-from isoflop import signals
-from isoflop.config import Config, ConfigError
+from isoflop import extras, signals
+from isoflop.config import Config, ConfigError, DataConfig
 from isoflop.config.launch import LaunchConfig, Shared
 from isoflop.sweep.grid import PlannedRun
 
@@ -97,8 +99,24 @@ def start_child(
         forkserver.ensure_running()
     # Not held: this waits until the fork server has imported torch, for seconds, and the child's mask is that
     # of the fork server.
-    process.start()
+    with _main_module_left_out():
+        process.start()
     return process
+
+
+@contextlib.contextmanager
+def _main_module_left_out() -> Iterator[None]:
+    """Let no child that is started inside import the main module of this process.
+
+    multiprocessing would execute it in each child, which needs nothing of it: a user's script that calls
+    run_sweep without `if __name__ == "__main__"` would start the sweep again in every one of them.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def wait_for_fork_server() -> None:
@@ -146,17 +164,24 @@ def call_in_child(purpose: str, function: Callable[..., Any], *arguments: Any) -
 
 def _call_and_send(pipe: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     signals.shielded()  # asked to stop, the parent kills this process
-    reply: tuple[str, Any]
-    try:
-        reply = ("value", function(*arguments))
-    except ValueError as error:
-        reply = ("input", str(error))
-    except OSError as error:
-        reply = ("os", (error.errno, error.strerror or str(error), error.filename))
-    except Exception as error:
-        reply = ("failed", f"{type(error).__name__}: {error}")
+    outcome = reply(function, arguments)
     with contextlib.suppress(OSError):  # the parent may have been killed
-        pipe.send(reply)
+        pipe.send(outcome)
+
+
+def reply(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[str, Any]:
+    """Return (kind, value) of a call for the parent: what it returned, or why it failed, by whose fault."""
+    try:
+        return "value", function(*arguments)
+    except ValueError as error:  # MissingExtraError is one
+        return "input", str(error)
+    except ImportError as error:
+        line = extras.explain(error, "training")
+        return ("input", line) if line else ("failed", f"{type(error).__name__}: {error}")
+    except OSError as error:
+        return "os", (error.errno, error.strerror or str(error), error.filename)
+    except Exception as error:
+        return "failed", f"{type(error).__name__}: {error}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,15 +219,19 @@ class Site:
 
 def _lay_out_in_child(configs: tuple[Config, ...]) -> tuple[tuple[RunPlan, ...], Site]:
     """Return the plan of each run, from public facts of the data sets where possible, and this machine."""
-    from isoflop.runner import prepare
-    from isoflop.train.data import facts
+    from isoflop.runner import own_model, prepare
+    from isoflop.train.data import Facts, facts
 
     plans: dict[str, RunPlan] = {}
+    read: dict[tuple[DataConfig, int | None], Facts] = {}
+    sizes = own_model.Sizes()
     for config in configs:
         if config.config_id not in plans:
-            known = facts(config)
+            of_data = config.data, config.model.context
+            known = read[of_data] = read.get(of_data) or facts(config)
             config.check_batch()
             count, plan = prepare.lay_out(config, known)
+            sizes.add(config.model, known.input_shape, known.classes, count)
             each, batch = count.train_flops_per_example, config.optim.batch_size
             plans[config.config_id] = RunPlan(
                 train_flops=plan.planned_train_flops,
@@ -213,6 +242,7 @@ def _lay_out_in_child(configs: tuple[Config, ...]) -> tuple[tuple[RunPlan, ...],
                 input_shape=known.input_shape,
                 parameters_without_embeddings=prepare.parameters_without_embeddings(config, known),
             )
+    sizes.check()
     return tuple(plans[config.config_id] for config in configs), site(configs[0].launch)
 
 
@@ -280,8 +310,9 @@ def _plan_in_child(
     """
     import torch
 
-    from isoflop.runner import prepare, same_data
+    from isoflop.runner import own_model, prepare, same_data
 
+    sizes = own_model.Sizes()
     for each in counted:
         take_over_counted_work(each)
     planned: dict[str, _Planned] = {}
@@ -290,10 +321,13 @@ def _plan_in_child(
         config_id = config.config_id
         if config_id not in planned:
             prepared = prepare.prepare(config, torch.device("cpu"), reread_changed=False)
+            data = prepared.data
+            sizes.add(config.model, data.input_shape, data.classes, prepared.count)
             work = pickle.dumps(prepare.counted_work(config, prepared))
             planned[config_id] = _Planned(prepared.plan.planned_train_flops, work)
             splits[config_id] = prepared.data.split_sha256
         same_data.check(config, splits[config_id])
+    sizes.check()
     device = prepare.pick_device(configs[0].launch)
     gpus = torch.cuda.device_count() if device.type == "cuda" else 0
     return planned, gpus

@@ -15,15 +15,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from isoflop import record as records
-from isoflop.config import Config, to_dict
+from isoflop.config import Config
 from isoflop.record import Record
 from isoflop.sweep.planning import RunPlan, Site
 
 FILE = "step_costs.csv"
 OF_SHAPE = (
     *("family", "architecture", "width", "depth", "block", "patch", "kernel", "head_width"),
-    *("context", "feedforward"),
+    *("context", "feedforward", "function", "sha256", "arguments"),
 )
 """Settings of the model that the work of a step depends on."""
 
@@ -51,13 +53,20 @@ class StepCost:
 def step_of(config: Config, plan: RunPlan, site: Site) -> Step:
     """Return the step of a planned run on the device it is planned for."""
     compute = config.precision.compute
-    model = to_dict(config)["model"]
     return Step(
         site.device,
         site.precision if compute == "auto" else compute,
-        tuple(model[name] for name in OF_SHAPE),
+        _shape_of(config.identity["model"]),
         plan.input_shape,
         config.optim.batch_size,
+    )
+
+
+def _shape_of(settings: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what a step depends on of a model's settings, as a record holds them."""
+    values = (settings.get(name) for name in OF_SHAPE)
+    return tuple(
+        msgspec.json.encode(value, order="sorted") if isinstance(value, dict) else value for value in values
     )
 
 
@@ -90,7 +99,7 @@ def from_records(finished: Iterable[Record]) -> dict[Step, StepCost]:
         )
         if precision is None or shape is None or batch_size is None:
             continue  # a training loop of the user's own
-        model = tuple(record.cell["model"].get(name) for name in OF_SHAPE)
+        model = _shape_of(record.cell["model"])
         step = Step(record.provenance.device, precision, model, shape, batch_size)
         seconds.setdefault(step, []).append(record.time.train_seconds / record.optim.steps)
         if record.energy is not None:

@@ -11,15 +11,14 @@ from typing import Any
 import pandas as pd
 
 from isoflop import record as records
+from isoflop.config.costs import Prices
 from isoflop.record import Record
 from isoflop.record.label import shape_label
-from isoflop.table import csv_text, held_out, rate_search, target, text_columns
+from isoflop.table import csv_text, held_out, pricing, rate_search, target, text_columns
 from isoflop.table.left_out import Excluded
 from isoflop.table.text_columns import TEXT_COLUMNS
 
 TABLE = "table.csv"
-JOULES_PER_KWH = 3.6e6
-SECONDS_PER_HOUR = 3600.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,11 +35,13 @@ class RunTable:
     """The points of a sweep, one a row, least training FLOPs first.
 
     `rows` has the columns of COLUMNS, and two that follow from the folder: `held_out`, and
-    `lr_search_gflops`, what the search for the learning rate of the point's configuration cost.
+    `lr_search_gflops`, what the search for the learning rate of the point's configuration cost. `prices` are
+    those of --cost, by which all of them are priced; None where each run keeps its own.
     """
 
     rows: pd.DataFrame
     dropped: tuple[Dropped, ...]
+    prices: Prices | None = None
 
     @property
     def excluded(self) -> tuple[Excluded, ...]:
@@ -51,45 +52,6 @@ class RunTable:
 def place_id(record: Record) -> str:
     """Return the id that the seeds of one configuration and horizon share."""
     return record.config_id if record.horizon == 1 else f"{record.config_id}@{record.horizon:g}"
-
-
-def dollars(record: Record) -> float | None:
-    """Return the price of the training window: hours x price + kWh x PUE x price, or GFLOPs x price.
-
-    It sums the factors that the run chose; None if it chose none, or if an amount that a chosen factor
-    multiplies is unknown.
-    """
-    return _priced(
-        (record.cost.get("dollars_per_gpu_hour"), _hours(record)),
-        (record.cost.get("dollars_per_kwh"), _room_kwh(record)),
-        (record.cost.get("dollars_per_train_gflop"), _train_gflops(record)),
-    )
-
-
-def grams_co2(record: Record) -> float | None:
-    """Return grams of CO2 of the training window: kWh x PUE x grams, or GFLOPs x grams. None as `dollars`."""
-    return _priced(
-        (record.cost.get("grams_co2_per_kwh"), _room_kwh(record)),
-        (record.cost.get("grams_co2_per_train_gflop"), _train_gflops(record)),
-    )
-
-
-def _priced(*parts: tuple[float | None, float | None]) -> float | None:
-    """Return the sum of factor x amount over the factors that were chosen."""
-    chosen = [(factor, amount) for factor, amount in parts if factor is not None]
-    known = [factor * amount for factor, amount in chosen if amount is not None]
-    return sum(known) if known and len(known) == len(chosen) else None
-
-
-def _hours(record: Record) -> float | None:
-    return record.time.train_seconds / SECONDS_PER_HOUR if record.time else None
-
-
-def _room_kwh(record: Record) -> float | None:
-    """Return the energy of the computing room in kWh: the metered energy x PUE (1 unless chosen)."""
-    if record.energy is None:
-        return None
-    return record.energy.energy_joules * record.cost.get("pue", 1.0) / JOULES_PER_KWH
 
 
 def _train_gflops(record: Record) -> float | None:
@@ -182,6 +144,8 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "energy_grade": lambda r: r.energy and r.energy.grade,
     "energy_reason": lambda r: r.energy_reason,
     "train_seconds": lambda r: r.time and r.time.train_seconds,
+    "device_seconds": lambda r: pricing.used(r).device_seconds,
+    "own_share": pricing.own_share,
     "examples_per_second": lambda r: r.time and r.time.examples_per_second,
     "achieved_gflops_per_second": lambda r: _giga(r.time.achieved_flops_per_second if r.time else None),
     "mfu": lambda r: r.time and r.time.mfu,
@@ -192,8 +156,12 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "roofline_share": lambda r: r.time and r.time.roofline_share,
     "roofline_share_reason": lambda r: r.time.roofline_share_reason if r.time else r.time_reason,
     "power_limit_watts": lambda r: r.provenance.gpu and r.provenance.gpu.power_limit_watts,
-    "dollars": dollars,
-    "grams_co2": grams_co2,
+    "dollars": lambda r: pricing.dollars(r.cost, pricing.used(r)).value,
+    "dollars_reason": lambda r: pricing.dollars(r.cost, pricing.used(r)).reason,
+    "dollars_factors": lambda r: pricing.dollars(r.cost, pricing.used(r)).factors,
+    "grams_co2": lambda r: pricing.grams_co2(r.cost, pricing.used(r)).value,
+    "grams_co2_reason": lambda r: pricing.grams_co2(r.cost, pricing.used(r)).reason,
+    "grams_co2_factors": lambda r: pricing.grams_co2(r.cost, pricing.used(r)).factors,
     "parametrization": lambda r: r.optim and r.optim.parametrization,
     "optimizer": lambda r: r.optim and r.optim.name,
     "epochs": _passes_of_trunk,
@@ -228,6 +196,7 @@ TEXT = (
     *("parametrization", "optimizer"),
     *("train_gflops_reason", "energy_grade", "energy_reason", "isoflop_version", "git_commit", "started_at"),
     *("mfu_reason", "roofline_share_reason"),
+    *(f"{priced}_{what}" for priced in ("dollars", "grams_co2") for what in ("reason", "factors")),
 )
 """The columns of text; the others hold numbers."""
 
@@ -317,8 +286,10 @@ def tabulate(points: Iterable[Record]) -> pd.DataFrame:
     )
 
 
-def aggregate(directory: Path) -> RunTable:
+def aggregate(directory: Path, prices: Prices | None = None) -> RunTable:
     """Read every record under DIR/records.
+
+    With `prices` the runs are priced by them, whatever they were priced by when they were trained.
 
     Raises:
         ValueError: there is no such folder, or it holds no record at all.
@@ -341,7 +312,7 @@ def aggregate(directory: Path) -> RunTable:
             reason = f"a copy: the record inside is {record.run_id}'s, so remove the file"
             dropped.append(Dropped(path.stem, record.state, reason))
         elif record.state == "done" and (record.error is not None or record.loss is not None):
-            kept.append(record)
+            kept.append(pricing.repriced(record, prices))
         else:
             reason = record.reason or "no error or loss was measured"
             dropped.append(Dropped(record.run_id, record.state, reason))
@@ -350,7 +321,7 @@ def aggregate(directory: Path) -> RunTable:
     rows[held_out.COLUMN] = rows["run_id"].isin(declared).astype(float)
     spent = rate_search.spent_gflops(directory, kept)
     rows[rate_search.COLUMN] = rows["run_id"].map(spent).astype(float)
-    return RunTable(rows, tuple(dropped))
+    return RunTable(rows, tuple(dropped), prices)
 
 
 def write(table: RunTable, directory: Path) -> tuple[Path, Path]:

@@ -31,6 +31,7 @@ _NO_CATEGORY = frozenset(
         "run id",
     }
     | {"git_commit", "isoflop_version", "device", "split_sha256", "started_at", "energy_grade", "domain"}
+    | {"dollars_factors", "grams_co2_factors"}
     | {"lr_interior", "notes", "tags", "created", "createdat", "runtime"}
 )
 """Columns, in lower case, of ids and circumstances; those that matter have notes of their own."""

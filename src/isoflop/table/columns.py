@@ -27,8 +27,11 @@ RISING = 0.5
 _PREFIXES = ("summary.", "config.", "summary_metrics.")
 _ERROR = re.compile(r"error(?![a-z])|(?<![a-z])errs?(?![a-z])")
 _ACCURACY = re.compile(r"accuracy|(?<![a-z])acc(?![a-z])|(?<![a-z])top[ _@-]?[15](?!\d)")
-_PERCENT = re.compile(r"(pct|percent|percentage)(?![a-z])|(?<![\d%])(?<!\d )%(?=$|[\s)\]])")
+_PERCENT = re.compile(r"(pct|percent|percentage)(?![a-z])|(?<![\d%])(?<!\d )%(?=$|[\s)\]])", re.IGNORECASE)
 """Words for per cent; the sign only as a unit: last, or before a space or a parenthesis, without a number."""
+_COMPLEMENT = re.compile(r"\(?\s*100(\.0*)?\s*-")
+"""How an expression begins that turns an accuracy in per cent into an error."""
+_FROM_ONE = re.compile(r"\(?\s*1(\.0*)?\s*-\s*(?P<rest>.*?)\)?$")
 _NO_SHARE = re.compile(
     r"squared?|absolute|relative|standard|mse|rms|(?<![a-z])(mae|abs|sq|std|l[12])(?![a-z])"
 )
@@ -148,7 +151,14 @@ def label(value: object) -> str | None:
 
 
 def warnings_of_y(
-    x_name: str, x: Array, y_name: str, y: Array, rows: pd.Index[int], *, calculated: bool = False
+    x_name: str,
+    x: Array,
+    y_name: str,
+    y: Array,
+    rows: pd.Index[int],
+    *,
+    calculated: bool = False,
+    unit: str | None = None,
 ) -> list[str]:
     """Return warnings about y, from its name and its values.
 
@@ -157,6 +167,7 @@ def warnings_of_y(
         y_name, y: name and values (n,) of y.
         rows: names (n,) of the rows.
         calculated: y is an expression, whose name says nothing of the unit.
+        unit: of --y-unit: with it, nothing is guessed from names.
 
     Raises:
         ValueError: an accuracy where an error is asked for, or percent where a fraction is.
@@ -164,20 +175,24 @@ def warnings_of_y(
     rise = _rank_correlation(x, y)
     known = np.where(np.isfinite(y), y, -math.inf)
     largest = float(known.max())
-    if not calculated:
+    if not calculated and unit is None:
         refuse_small_percentages(y_name, largest)
     if is_accuracy(y_name) and rise > 0:
-        share = f"{y_name}/100" if largest > 1 else y_name
+        error = f"100 - {y_name}" if unit == "percent" or largest > 1 else f"1 - {y_name}"
+        percent = " --y-unit percent" if unit != "percent" and largest > 1 else ""
         raise ValueError(
             f"{y_name} rises with {x_name}: it looks like an accuracy. The laws are of what falls: "
-            f"give errors, such as --y '1 - {share}'"
+            f"give errors, such as --y '{error}'{percent}"
         )
-    if is_share(y_name) and largest > 1 and not calculated:
-        row = rows[int(known.argmax())]
+    if calculated and unit is None and (accuracy := _FROM_ONE.match(y_name)) and float(np.nanmin(y)) < -1:
+        row = rows[int(np.nanargmin(y))]
         raise ValueError(
-            f"{y_name} is {largest:g} in row {row}: an error rate is a fraction: divide the column by 100"
-            f"{_renamed(y_name)}"
+            f"{y_name} is {np.nanmin(y):g} in row {row}: is {accuracy['rest']} in per cent? Say "
+            f"--y '100 - {accuracy['rest']}' --y-unit percent"
         )
+    if unit is None and largest > 1 and (calculated or is_share(y_name) or is_percentage(y_name)):
+        row = rows[int(known.argmax())]
+        refuse_percentages(y_name, largest, f" in row {row}", calculated=calculated)
     if rise > RISING:
         return [f"{y_name} rises with {x_name} (rank correlation {rise:.2f}): the laws are of what falls"]
     return []
@@ -188,6 +203,28 @@ def is_percentage(name: str) -> bool:
     return bool(_PERCENT.search(name.lower()))
 
 
+def refuse_percentages(name: str, largest: float, where: str = "", *, calculated: bool = False) -> None:
+    """Refuse values above 1 where an error rate is meant, whose unit is not said.
+
+    An expression is meant as one where it subtracts from 100, such as `100 - top1`.
+
+    Args:
+        name: of the column, or the expression.
+        largest: of its values.
+        where: the row, for the message.
+        calculated: whether it is an expression.
+
+    Raises:
+        ValueError: always, but for an expression of another kind.
+    """
+    if calculated and not _COMPLEMENT.match(name):
+        return
+    raise ValueError(
+        f"{name} is {largest:g}{where}: is it in per cent? Say --y-unit percent (an error rate is a "
+        "fraction unless its unit is said)"
+    )
+
+
 def refuse_small_percentages(name: str, largest: float) -> None:
     """Refuse a column whose name says per cent and whose values may be fractions.
 
@@ -196,20 +233,14 @@ def refuse_small_percentages(name: str, largest: float) -> None:
     """
     if is_percentage(name) and 0 < largest <= 1:
         raise ValueError(
-            f"{name} is called a percentage but is at most {largest:g}: if these are fractions, rename the "
-            f"column, such as {_without_percent(name)}; if they are percentages, divide them by 100"
-            f"{_renamed(name)}"
+            f"{name} is called a percentage but is at most {largest:g}: say --y-unit percent if these are "
+            "percentages, --y-unit fraction if they are fractions"
         )
 
 
-def _renamed(name: str) -> str:
-    return f" and call it {_without_percent(name)}" if is_percentage(name) else ""
-
-
-def _without_percent(name: str) -> str:
-    """Return NAME_fraction for the name without the part that says per cent: `error (%)`, error_fraction."""
-    rest = re.sub(r"[\W_]+", "_", _PERCENT.sub("", name.lower())).strip("_")
-    return f"{rest or 'error'}_fraction"
+def without_percent(name: str) -> str:
+    """Return a name without the part that says per cent: `error (%)` is `error`."""
+    return re.sub(r"[\s_(\[]*$", "", re.sub(r"\(\s*\)|\[\s*\]", "", _PERCENT.sub("", name)))
 
 
 def warnings_of_x(name: str, x: Array, rows: pd.Index[int], *, calculated: bool = False) -> list[str]:

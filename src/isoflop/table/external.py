@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,7 +12,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from isoflop.table import categories, columns, derived, formats, grouping, selection, target, totals
+from isoflop.config.costs import Prices
+from isoflop.table import (
+    axis,
+    categories,
+    columns,
+    derived,
+    formats,
+    grouping,
+    pricing,
+    selection,
+    target,
+    totals,
+)
 from isoflop.table.grouping import ChosenColumns
 from isoflop.table.left_out import Excluded
 
@@ -28,6 +41,7 @@ SWEEP = frozenset({"run_id", "config_id", "train_gflops", COUNTED})
 _STATES = frozenset(
     {"finished", "crashed", "failed", "killed", "running", "preempted", "preempting", "pending"}
 )
+_NEARLY_SHARE = re.compile(r"%|p\.?c\.?t|per ?cent|perc|frac|share|ratio", re.IGNORECASE)
 _NAMED = 3
 """How many rows or runs a warning names."""
 
@@ -65,6 +79,8 @@ def read_runs(
     counts: float | str | None = None,
     where: str | None = None,
     by: str | None = None,
+    y_unit: str | None = None,
+    prices: Prices | None = None,
 ) -> ExternalRuns:
     """Read the runs of a CSV, TSV, Parquet or JSON file, or of a W&B export (formats.read_rows).
 
@@ -81,6 +97,9 @@ def read_runs(
         counts: the test examples behind an error, a number or a column.
         where: a condition (selection.where): only rows that meet it are read.
         by: a column whose values, before `where`, are returned as `groups`.
+        y_unit: of y. `percent` makes fractions of it, once and here, after `where`, which sees the file's
+            numbers; `fraction` says that it holds fractions, whatever its name; any other names its unit.
+        prices: adds the columns dollars and grams_co2 (pricing.price_rows).
 
     With `chance` or `counts` y is an error rate and is called test_error in the table, whatever its name in
     the file.
@@ -92,9 +111,8 @@ def read_runs(
     """
     wanted = [name for name in (x, y) if name is not None] or CND
     raw = formats.read_rows(path, wanted)
-    return to_runs(
-        raw, path, x=x, y=y, group=group, seed=seed, chance=chance, counts=counts, where=where, by=by
-    )
+    chosen = {"group": group, "seed": seed, "where": where, "by": by, "y_unit": y_unit}
+    return to_runs(raw, path, x=x, y=y, chance=chance, counts=counts, prices=prices, **chosen)
 
 
 def to_runs(
@@ -109,30 +127,35 @@ def to_runs(
     counts: float | str | None = None,
     where: str | None = None,
     by: str | None = None,
+    y_unit: str | None = None,
+    prices: Prices | None = None,
 ) -> ExternalRuns:
     """Return the runs of rows that formats.read_rows has read.
 
     Args:
         raw: the rows.
         path: their file, for messages.
-        x, y, group, seed, chance, counts, where, by: as in read_runs, which names the errors too.
+        x, y, group, seed, chance, counts, where, by, y_unit, prices: as in read_runs, which names the errors
+            too.
     """
     try:
         raw, repeats, warnings = _without_repeats(raw)
         chart = formats.is_chart(raw)
         raw = formats.melt_chart(raw) if chart else raw
+        raw = raw if prices is None else pricing.price_rows(raw, prices)
         file_columns = frozenset(map(str, raw.columns))
         raw, chosen, runs_by = _choose(raw, x, y, group, seed, chart)
         raw, summed, of_totals = _without_totals(raw, runs_by)
         groups = grouping.values(raw, by) if by is not None else ()
         raw, of_where = selection.where(raw, where)
         raw, ungrouped = _without_ungrouped(raw, chosen)
+        raw = _in_fractions(raw, chosen.y, y_unit)
         known = {
             name: _number_or_column(raw, value, option)
             for name, value, option in (("chance_error", chance, "chance"), ("test_n", counts, "counts"))
             if value is not None
         }
-        table, more = _table_of_runs(raw, chosen, file_columns)
+        table, more = _table_of_runs(raw, chosen, file_columns, y_unit)
         table, last = _as_error_rate(table, chosen.y, known) if known else (table, [])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
@@ -199,6 +222,29 @@ def _without_ungrouped(raw: pd.DataFrame, chosen: ChosenColumns) -> tuple[pd.Dat
     return raw[[name is None for name in unknown]], excluded
 
 
+def _in_fractions(raw: pd.DataFrame, y: str, unit: str | None) -> pd.DataFrame:
+    """Return the rows with y as fractions, where its unit is per cent; cells such as `12.5%` count as 12.5.
+
+    Raises:
+        ValueError: a unit that is nearly `percent` or `fraction`, or y is outside [0, 100].
+    """
+    if unit is not None and unit not in axis.SHARES and _NEARLY_SHARE.match(unit):
+        raise ValueError(f"--y-unit {unit}: did you mean percent or fraction?")
+    if unit not in axis.SHARES:
+        return raw
+    signed = raw[y].map(lambda cell: cell.strip().removesuffix("%") if isinstance(cell, str) else cell)
+    values = columns.numbers(signed if unit == "percent" else raw[y])
+    most = 100.0 if unit == "percent" else 1.0
+    outside = np.flatnonzero((values < 0) | (values > most))
+    if len(outside):
+        at = int(outside[0])
+        raise ValueError(
+            f"--y-unit {unit}: {y} is {values[at]:g} in row {raw.index[at]}, outside 0 to {most:g}: leave "
+            "the row out (--where), or say another unit"
+        )
+    return raw.assign(**{y: pd.Series(values / most, raw.index, dtype=object)})
+
+
 def _choose(
     raw: pd.DataFrame, x: str | None, y: str | None, group: str | None, seed: str | None, chart: bool
 ) -> tuple[pd.DataFrame, ChosenColumns, ChosenColumns]:
@@ -238,14 +284,14 @@ def _choose(
 
 
 def _table_of_runs(
-    raw: pd.DataFrame, chosen: ChosenColumns, file_columns: frozenset[str]
+    raw: pd.DataFrame, chosen: ChosenColumns, file_columns: frozenset[str], y_unit: str | None
 ) -> tuple[pd.DataFrame, list[str]]:
     """Return all columns of the file with ids in front, and the warnings about them."""
     x, y = (columns.numbers(raw[name]) for name in (chosen.x, chosen.y))
     warnings = [
         *columns.warnings_of_x(chosen.x, x, raw.index, calculated=chosen.x not in file_columns),
         *columns.warnings_of_y(
-            *(chosen.x, x, chosen.y, y, raw.index), calculated=chosen.y not in file_columns
+            *(chosen.x, x, chosen.y, y, raw.index), calculated=chosen.y not in file_columns, unit=y_unit
         ),
         *_unfinished(raw, y),
     ]

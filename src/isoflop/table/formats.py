@@ -18,6 +18,7 @@ from typing import Any
 
 import pandas as pd
 
+from isoflop import extras
 from isoflop.table import csv_text, json_rows
 from isoflop.table.json_rows import RawRows
 
@@ -60,6 +61,32 @@ def read_rows(path: Path, wanted: Collection[str] = ()) -> pd.DataFrame:
     if not rows:
         raise ValueError(f"{path}: no rows")
     return _framed([_flat(row) for row in rows])
+
+
+def of_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a data frame as read_rows returns those of a file. A named index becomes columns.
+
+    Raises:
+        ValueError: no rows, or two columns of one name.
+    """
+    if any(name is not None for name in frame.index.names):
+        frame = frame.reset_index()
+    names = [str(name) for name in frame.columns]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"two columns are called {twice[0]}: rename one")
+    if frame.empty:
+        raise ValueError("no rows")
+    return _framed(_python_rows(frame.set_axis(names, axis=1)))
+
+
+def _python_rows(table: pd.DataFrame) -> RawRows:
+    """Return the rows of a table with Python's own values in place of numpy's, nested ones flattened."""
+    return [
+        _flat(
+            {str(name): value.tolist() if hasattr(value, "tolist") else value for name, value in row.items()}
+        )
+        for row in table.to_dict("records")
+    ]
 
 
 def is_chart(table: pd.DataFrame) -> bool:
@@ -200,15 +227,13 @@ def _parquet(path: Path) -> RawRows:
     try:
         table = pd.read_parquet(path)
     except ImportError as error:
-        raise ValueError(f"{path}: reading Parquet needs pyarrow: pip install 'isoflop[parquet]'") from error
+        extras.check(f"{path}: reading Parquet", "pyarrow")
+        raise ValueError(f"{path}: pyarrow cannot read it: {error}") from error
     except (ValueError, OSError) as error:
         raise ValueError(f"{path}: damaged Parquet: {error}") from error
     if any(name is not None for name in table.index.names):
         table = table.reset_index()
-    return [
-        {str(name): value.tolist() if hasattr(value, "tolist") else value for name, value in row.items()}
-        for row in table.to_dict("records")
-    ]
+    return _python_rows(table)
 
 
 _TEXT: dict[str, Callable[[Path, str, Collection[str]], RawRows]] = {

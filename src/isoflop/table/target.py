@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # the progress of a run is written by this module's words, an
 DOMAIN = text_columns.DOMAIN
 """Column of the table that says what was trained on: IMAGE, TEXT or, in a loop of the user's own, OTHER."""
 IMAGE, TEXT, OTHER = text_columns.IMAGE, text_columns.TEXT, text_columns.OTHER
+TABLE = "table"
+"""Domain of a table of the user's own, of which is known what the user and the names of its columns say."""
 PARAMETERS = "parameters"
 """Column of all parameters of a model; TEXTS.size leaves out the table of embeddings."""
 BITS = "bits a byte"
@@ -41,9 +43,15 @@ class Quantity:
     counted: bool
 
     @property
+    def name(self) -> str:
+        """Its title in a sentence: test error, or ImageNet error, whose first word is a name."""
+        first = self.title.partition(" ")[0]
+        return self.title if first[1:] != first[1:].lower() else f"{self.title[:1].lower()}{self.title[1:]}"
+
+    @property
     def axis_title(self) -> str:
         """Its title with its unit, as an axis or a column of a table has it."""
-        return f"{self.title} ({self.unit})"
+        return f"{self.title} ({self.unit})" if self.unit else self.title
 
 
 TEST_ERROR = Quantity("test_error", "Test error", "error", "%", 100.0, counted=True)

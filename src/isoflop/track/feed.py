@@ -22,6 +22,7 @@ from types import TracebackType
 
 import msgspec
 
+from isoflop import extras
 from isoflop import record as records
 from isoflop.config import Config, ConfigError, TrackerConfig
 from isoflop.record import CurvePoint, Record
@@ -62,10 +63,11 @@ def check(settings: TrackerConfig) -> None:
     """Refuse a tracker that cannot be started, before anything is trained.
 
     Raises:
-        ConfigError: its package is not installed, or its module is not found.
+        ConfigError: its module is not found.
+        MissingExtraError: its package is not installed.
     """
-    if settings.name in NEEDS and settings.mode != "disabled" and not installed(NEEDS[settings.name]):
-        raise ConfigError(f"tracker={settings.name} needs a package: pip install 'isoflop[{settings.name}]'")
+    if settings.name in NEEDS and settings.mode != "disabled":
+        extras.check(f"tracker={settings.name}", NEEDS[settings.name])
     if settings.path is not None:
         module = settings.path.partition(":")[0]
         top = module.partition(".")[0]
@@ -76,26 +78,14 @@ def check(settings: TrackerConfig) -> None:
             )
 
 
-def installed(package: str) -> bool:
-    """Return whether a package is installed.
-
-    A mere folder of that name in the current one (W&B leaves one called wandb) is a namespace package: its
-    origin is None.
-    """
-    spec = importlib.util.find_spec(package)
-    return spec is not None and spec.origin is not None
-
-
 def run_info(config: Config, attempt: int) -> RunInfo:
     """Return what a tracker gets to know of the run that `config` defines."""
-    model = config.model
-    sized = model.width is not None and model.depth is not None
     return RunInfo(
         run_id=config.run_id,
         config_id=config.config_id,
         attempt=attempt,
         sweep=config.sweep.name,
-        label=f"{model.family} w{model.width} d{model.depth}" if sized else model.name,
+        label=config.model.label,
         seed=config.seed,
         directory=str(config.directory.absolute()),
         identity=config.identity,

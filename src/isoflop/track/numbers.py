@@ -10,7 +10,10 @@ GIGA = 1e-9
 
 CURVE_AXES = ("examples", "train_gflops", "energy_joules", "train_seconds")
 """Axes against which a score of the curve can be drawn."""
-_NOT_A_RESULT = ("run_id", "config_id", "trunk_id", "place_id", "label", "seed", "started_at")
+_NOT_A_RESULT = (
+    *("run_id", "config_id", "trunk_id", "place_id", "label", "seed", "started_at"),
+    *("dollars_reason", "grams_co2_reason", "own_share"),
+)
 
 
 def scores(*, of_text: bool) -> tuple[str, ...]:

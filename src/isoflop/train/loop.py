@@ -24,8 +24,9 @@ from isoflop.train.fused.norm import with_fused_norms
 from isoflop.train.state import Average, Snapshot
 
 WARMUP_STEPS = 3
-FLAT = ("mlp", "gpt")
-"""Families without convolutions, for which the layout of images means nothing."""
+FLAT = ("mlp", "gpt", "custom")
+"""Families that are given images in torch's own layout: two without convolutions, for which it means nothing,
+and models of the user's own, whose code may rely on it (`view`)."""
 
 
 class DivergedError(RuntimeError):
@@ -120,7 +121,8 @@ class Trainer:
         model = models.build(
             config.model, data.input_shape, data.classes, seed=config.seed, device=self.device
         )
-        model = model.to(memory_format=self.memory_format)
+        if self.memory_format == torch.channels_last:
+            model = model.to(memory_format=self.memory_format)
         if self._fuses_norms:
             return with_fused_norms(model)
         return distributed.with_sync_batchnorm(model) if config.launch.sync_batchnorm else model
@@ -179,10 +181,12 @@ class Trainer:
         """Return whether `reseed` accepts that run: it may differ in seed, rate, schedule, or be shorter.
 
         Not in the weight decay, which the engine holds, nor where optim.base_steps makes it depend on length.
+        A model of the user's own is always built anew: it may hold what is neither weight nor buffer.
         """
         ours, theirs = self.config, config
         return (
             data is self.data
+            and theirs.model.family != "custom"
             and steps <= self._capacity
             and ours.model == theirs.model
             and ours.data == theirs.data

@@ -66,8 +66,10 @@ def _factors(config: OptimConfig, steps: int | None) -> tuple[float, float]:
 
 
 def roles_of(model: nn.Module, model_config: ModelConfig) -> dict[str, Role]:
-    """Return the role of each parameter; all of a torchvision model's have the one role `plain`."""
-    if model_config.family == "torchvision":
+    """Return the role of each parameter; those of models that carry none all have the role `plain`."""
+    if model_config.family == "torchvision" or (
+        model_config.family == "custom" and not parametrize.has_roles(model)
+    ):
         return parametrize.plain_roles(model)
     return parametrize.roles(model)
 
@@ -96,9 +98,11 @@ def build(
         ValueError: Muon is asked for on a model whose matrices are not known.
         LookupError: a parameter of our own families has no role.
     """
-    if config.name == "muon" and model_config.family == "torchvision":
-        raise ValueError("optim=muon needs to know the hidden matrices: take sgd or adamw for torchvision")
     roles, scale = roles_of(model, model_config), parametrize.scale(model_config)
+    if config.name == "muon" and all(role.kind == "plain" for role in roles.values()):
+        raise ValueError(
+            f"optim=muon needs to know the hidden matrices: take sgd or adamw for {model_config.name}"
+        )
     groups = _groups(config, scaled(config, steps), model, roles, scale)
     if config.name == "sgd":
         assert config.momentum is not None
@@ -123,7 +127,7 @@ def _groups(
     roles: Mapping[str, Role],
     scale: Scale,
 ) -> list[dict[str, Any]]:
-    """Return parameter groups of equal factors, in the order of the model.
+    """Return parameter groups of equal factors, in the order of the model, without frozen parameters.
 
     Factors and not rates tell groups apart, so that they are the same for every lr and weight decay (a
     reseeded trainer takes over only the rates). A group's `matrices` is how many Muon sees in each
@@ -138,6 +142,8 @@ def _groups(
     """
     groups: dict[tuple[float, float, float, int], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue  # frozen by the user
         role = roles[name]
         lr_scale = lr_multiplier(role, scale, config.name)
         decay_scale = weight_decay_multiplier(role, scale, config.name)
@@ -248,12 +254,14 @@ def flops_per_step(config: OptimConfig, model: nn.Module) -> float:
     Raises:
         LookupError: Muon is asked for and a parameter has no role.
     """
-    parameters = sum(p.numel() for p in model.parameters())
+    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     total = clip.FLOPS_PER_PARAMETER * parameters if config.clip_norm is not None else 0
     if config.name != "muon":
         return float(total + FLOPS_PER_PARAMETER[config.name] * parameters)
     roles = parametrize.roles(model)
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         parts = roles[name].parts
         rows = len(parameter) // parts
         if roles[name].kind == "hidden":

@@ -107,10 +107,10 @@ def scale(config: ModelConfig) -> Scale:
     if config.parametrization == "standard":
         return Scale()
     assert config.width is not None
-    assert config.depth is not None
     assert config.base_width is not None
-    assert config.base_depth is not None
-    return Scale(config.parametrization, config.width / config.base_width, config.depth / config.base_depth)
+    # A model of the user's own may have no depth.
+    depth = 1.0 if config.depth is None or config.base_depth is None else config.depth / config.base_depth
+    return Scale(config.parametrization, config.width / config.base_width, depth)
 
 
 def init_std(role: Role, scale: Scale) -> float | None:
@@ -218,8 +218,15 @@ def _roles(model: nn.Module) -> Iterator[tuple[str, Role]]:
             yield name, tagged[own]
 
 
+def has_roles(model: nn.Module) -> bool:
+    """Return whether any parameter of the model was given a role (`tag`)."""
+    tagged = (vars(module).get("roles") for module in model.modules())
+    return any(isinstance(role, Role) for each in tagged if isinstance(each, dict) for role in each.values())
+
+
 def plain_roles(model: nn.Module) -> dict[str, Role]:
-    """Return the role `plain` for every parameter of a torchvision model: one rate, all of it decayed."""
+    """Return the role `plain` for every parameter: one rate, all of it decayed. For torchvision's models, and
+    those of the user's own that carry no roles."""
     return {name: Role("plain") for name, _ in model.named_parameters()}
 
 

@@ -2,8 +2,10 @@
 
 import pytest
 
-from isoflop.cli.terminal import console, notes
-from isoflop.cli.terminal.notes import Note
+from isoflop.cli.terminal import console
+from isoflop.cli.terminal import notes as printed
+from isoflop.report.text import notes
+from isoflop.report.text.notes import Note
 
 SAID = [
     Note("optimum at a bound: log_k is at its least, -3", ("m4",)),
@@ -23,7 +25,7 @@ def shown(monkeypatch, capsys):
     monkeypatch.setattr(console.OUT, "width", 80)
 
     def run(said=SAID, **how):
-        notes.show(said, **how)
+        printed.show(said, **how)
         return capsys.readouterr().out.splitlines()
 
     return run
@@ -46,7 +48,7 @@ def test_all_notes_are_shown_once_each_and_whole(shown):
 
 def test_a_long_note_is_cut_after_two_lines_and_the_screen_is_kept(shown):
     long = Note("rows repeat " + "and again " * 40)
-    lines = shown([long, *SAID], every=False, lines=4, also="; --full: more")
+    lines = notes.lines_of([long, *SAID], 80, most_lines=4, also="; --full: more")
     assert lines[0].startswith("note: --where")
     assert len(lines) <= 4
     assert lines[-1].endswith("more; --full: more")

@@ -11,6 +11,7 @@ from isoflop.curve.laws import LAWS
 from isoflop.curve.result import HeldOut, HeldOutRun
 from isoflop.report.figures import canvas, curves, diagnostics, inline_svg, shape_grid, style, views
 from isoflop.report.figures import sweep as figures
+from isoflop.table.target import TEST_ERROR
 
 pytestmark = pytest.mark.slow
 
@@ -83,7 +84,7 @@ def test_a_table_without_fits_is_drawn_all_the_same(make_table):
 
 def test_the_grid_holds_the_mean_of_each_shape(make_table):
     rows = make_table(seeds=3).rows
-    cells = shape_grid.mean_errors(rows)
+    cells = shape_grid.mean_errors(rows, TEST_ERROR)
     chosen = rows[(rows["width"] == 16) & (rows["depth"] == 2)]
     assert cells.loc[2, 16] == pytest.approx(chosen["test_error"].mean())
     assert cells.shape == (3, 5)

@@ -29,13 +29,15 @@ def test_no_error_at_all_is_as_uncertain_as_one():
 
 def test_leaving_out_a_width_moves_the_exponent_to_what_the_others_say(make_table):
     rows = make_table(widths=(8, 16, 32, 64), depths=(1,), seeds=1, exponent=0.2, noise=0.0).rows
-    text = caveats._sensitivity(rows)
+    text = caveats._sensitivity(rows, "test_error")
     assert "moves the exponent b between 0.200 (without" in text
     bent = rows.assign(test_error=rows["test_error"].where(rows["width"] != 64, 2 * rows["test_error"]))
-    text = caveats._sensitivity(bent)
+    text = caveats._sensitivity(bent, "test_error")
     assert text.endswith("and 0.200 (without width 64).")
-    assert caveats._sensitivity(bent[bent["width"] > 8]) is None, "two scales left give no slope"
-    kept = caveats._sensitivity(pd.concat([bent, bent.assign(test_error=0.0, width=99.0)]))
+    assert caveats._sensitivity(bent[bent["width"] > 8], "test_error") is None, (
+        "two scales left give no slope"
+    )
+    kept = caveats._sensitivity(pd.concat([bent, bent.assign(test_error=0.0, width=99.0)]), "test_error")
     assert kept == text, "an error of 0 has no logarithm"
 
 
@@ -94,7 +96,7 @@ def test_how_far_the_forecast_was_tested(make_table, make_fits):
     assert "off by ×1.11 at 2 times, ×1.22 at 4 times." in text
     assert text.endswith("Beyond 1,000 GFLOPs the forecast is untested.")
     other = trust.trust(dataclasses.replace(report, x="energy_joules"))
-    assert other.endswith("Beyond 1,000 energy_joules the forecast is untested.")
+    assert other.endswith("Beyond 1,000 J the forecast is untested.")
 
 
 @pytest.mark.parametrize(("runs", "verb"), [(1, "was 1 run"), (3, "were 3 runs")])

@@ -98,5 +98,5 @@ def test_the_verdict_compares_no_rejected_exponent(report, make_table):
 
 def test_a_language_sweeps_headline_says_so_too(report, make_table):
     seeds = make_table().rows.groupby("config_id")["seed"].nunique()
-    headline, _ = loss_verdict._answer(report, seeds, None)
+    headline, _ = loss_verdict.answer(report, seeds, None)
     assert "power −0.150 on average, a law that they reject" in headline

@@ -145,7 +145,7 @@ def test_a_floor_is_claimed_from_its_interval_and_its_gain(make_table, report, f
     assert answer.answer == ("cannot be told" if claimed else "agrees")
     assert ("bends towards a floor of about 10%" in answer.headline) == claimed
     assert any("Floor: not identified" in caveat for caveat in answer.caveats) != claimed
-    headline, reason = loss_verdict._answer(bent, THREE_SEEDS, None)
+    headline, reason = loss_verdict.answer(bent, THREE_SEEDS, None)
     assert ("falls towards about" in headline) == claimed
     assert ("No irreducible part is identified" in reason) != claimed
 
@@ -253,11 +253,11 @@ def test_a_loss_rises_falls_and_is_too_short_by_the_same_rule(report):
         (with_exponent(report, 0.05, 0.0, 0.1), "no fall of"),
         (dataclasses.replace(report, scales=2), "too little was measured"),
     ):
-        headline, _ = loss_verdict._answer(wrong, THREE_SEEDS, None)
+        headline, _ = loss_verdict.answer(wrong, THREE_SEEDS, None)
         assert headline.startswith("Cannot be told")
         assert word in headline
-    headline, _ = loss_verdict._answer(report, THREE_SEEDS, None)
-    assert headline.startswith("Over all runs, loss falls as compute to the power −0.150")
+    headline, _ = loss_verdict.answer(report, THREE_SEEDS, None)
+    assert headline.startswith("Over all runs, error falls as compute to the power −0.150")
 
 
 def test_without_a_fit_of_loss_the_reason_is_given(make_table, report):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from isoflop import extras
 from isoflop import record as records
 from isoflop.cli import main
 from isoflop.curve import result
@@ -18,9 +19,9 @@ from isoflop.curve.result import FitFile
 from isoflop.record import Record
 from isoflop.report.wandb import upload
 from isoflop.table import aggregate, target
-from isoflop.track import feed, numbers
+from isoflop.track import numbers
 
-if not (feed.installed("wandb") and feed.installed("wandb_workspaces")):
+if not (extras.installed("wandb") and extras.installed("wandb_workspaces")):
     pytest.skip("wandb is not installed: pip install 'isoflop[wandb]'", allow_module_level=True)
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # wandb-workspaces' own, of pydantic

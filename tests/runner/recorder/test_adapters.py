@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from isoflop import Recorder, RecorderError
 from isoflop import record as records
 from isoflop.record import Record
-from isoflop.runner.recorder import extras
+from isoflop.runner.recorder import trainer_values
 
 pytestmark = [
     pytest.mark.slow,
@@ -393,34 +392,9 @@ def test_accelerate_resumes_what_it_saved(make: Make, parts: Any, tmp_path: Path
     assert second.record.attempt == 2
 
 
-@pytest.mark.parametrize("name", ["lightning", "transformers", "accelerate"])
-def test_a_missing_package_is_one_line_that_names_its_extra(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import isoflop
-
-    adapter = f"{name.capitalize()}Recorder"
-    for module in [each for each in sys.modules if each.partition(".")[0] in (name, "pytorch_lightning")]:
-        monkeypatch.delitem(sys.modules, module)
-    monkeypatch.delitem(sys.modules, f"isoflop.runner.recorder.{name}", raising=False)
-    for module in (name, "pytorch_lightning"):
-        monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ImportError, match=rf"^{adapter} needs {name}: pip install 'isoflop\[{name}\]'$"):
-        getattr(isoflop, adapter)
-
-
-def test_a_package_that_lacks_something_itself_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "half_installed.py").write_text("import something_that_is_missing\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ModuleNotFoundError, match="something_that_is_missing"):
-        extras.need("half", "Adapter", "half_installed")
-
-
 def test_a_metric_that_a_record_does_not_have_is_refused() -> None:
     with pytest.raises(RecorderError, match="Adapter: metrics names val_f1, which a record does not have"):
-        extras.MetricNames("Adapter", {"val_f1": "f1"}, {})
+        trainer_values.MetricNames("Adapter", {"val_f1": "f1"}, {})
 
 
 @pytest.mark.parametrize(
@@ -428,12 +402,12 @@ def test_a_metric_that_a_record_does_not_have_is_refused() -> None:
     [("bf16-mixed", "bf16"), ("16-true", "fp16"), ("32-true", "fp32"), ("no", "fp32"), ("fp8", "fp8")],
 )
 def test_precisions_have_one_name(text: str, name: str) -> None:
-    assert extras.raw_precision(text) == name
+    assert trainer_values.raw_precision(text) == name
 
 
 def test_the_input_of_a_batch_is_its_first_tensor() -> None:
     images = torch.zeros(5, 3, 8, 8)
     for batch in (images, (images, torch.zeros(5)), {"x": [images]}, [{"x": images}]):
-        assert extras.batch_of(batch) is images
-    assert extras.batch_of(("a", 1)) is None
-    assert extras.input_facts(images) == {"input_shape": (3, 8, 8), "input_dtype": torch.float32}
+        assert trainer_values.batch_of(batch) is images
+    assert trainer_values.batch_of(("a", 1)) is None
+    assert trainer_values.input_facts(images) == {"input_shape": (3, 8, 8), "input_dtype": torch.float32}

@@ -8,10 +8,9 @@ from rich.table import Table
 
 from isoflop.cli.terminal.console import OUT
 from isoflop.cli.terminal.left_out import show_excluded
-from isoflop.curve.compare.result import ArmFit, Comparison, Contrast, Difference, GainAt
+from isoflop.curve.compare.result import Comparison, Contrast, Difference, GainAt
 from isoflop.curve.result import Interval
-from isoflop.report.text import amounts
-from isoflop.report.text.numerals import plural
+from isoflop.report.text import amounts, compare_lines
 from isoflop.table import target
 
 NAMES = {"ln factor": "factor of compute", "ln y": "ratio of y"}
@@ -20,9 +19,8 @@ NAMES = {"ln factor": "factor of compute", "ln y": "ratio of y"}
 
 def show(comparison: Comparison) -> None:
     """Print everything that a Comparison says, 100 columns wide."""
-    OUT.print(f"{comparison.y} against {comparison.x}", markup=False)
-    for i, arm in enumerate(comparison.arms):
-        OUT.print(f"  {_arm(arm)}{', the baseline' if i == 0 else ''}", markup=False)
+    for line in compare_lines.heading(comparison):
+        OUT.print(line, markup=False)
     for contrast in comparison.contrasts:
         _show_contrast(contrast, comparison)
     for arm in comparison.arms:
@@ -31,11 +29,6 @@ def show(comparison: Comparison) -> None:
         OUT.print(f"not compared: {failed.run_id}: {failed.reason}", markup=False)
     for warning in dict.fromkeys(comparison.warnings):
         OUT.print(f"note: {warning}", markup=False)
-
-
-def _arm(arm: ArmFit) -> str:
-    runs, shapes = plural(arm.runs, "run"), plural(arm.configurations, "configuration")
-    return f"{arm.name}: {runs} of {shapes}, x from {arm.x_min:.3g} to {arm.x_max:.3g}"
 
 
 def _show_contrast(contrast: Contrast, comparison: Comparison) -> None:

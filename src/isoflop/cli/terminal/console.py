@@ -1,19 +1,18 @@
-"""What the terminal shows of runs and sweeps: progress bars where there is a terminal, lines everywhere."""
+"""What the terminal shows of runs and sweeps, beside the bars of api.progress."""
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from isoflop.record import CurvePoint, Energy, Record
-from isoflop.record.label import shape_label
+from isoflop.api.progress import bits, outcome, percent
+from isoflop.api.progress import runs_bar as runs_bar
+from isoflop.api.progress import steps_bar as steps_bar
+from isoflop.record import Energy, Record
 from isoflop.table import target, text_columns
 
 if TYPE_CHECKING:  # pandas takes most of a second, and the progress of a run needs none of it
@@ -28,71 +27,9 @@ if not OUT.is_terminal and "COLUMNS" not in os.environ:
     OUT.width = 100  # of a file or a pipe, where rich would fold tables at 80 columns
 
 
-def _progress() -> Progress:
-    """Return a progress bar with counts, time left and the latest result; it is silent without a terminal."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[last]}"),
-        console=Console(stderr=True),
-        disable=not Console(stderr=True).is_terminal,
-        transient=True,
-    )
-
-
-@contextlib.contextmanager
-def steps_bar(*, of_text: bool = False) -> Iterator[Callable[[CurvePoint, int], None]]:
-    """Show a progress bar of one run's steps; yields a function that takes (evaluation, steps in all)."""
-    with _progress() as progress:
-        task = progress.add_task("steps", total=None, last="")
-
-        def show(point: CurvePoint, steps: int) -> None:
-            compute = "" if point.train_flops is None else f", {point.train_flops * 1e-9:.3g} GFLOPs"
-            score = _bits(point.val_loss) if of_text else _percent(point.val_error)
-            last = f"validation {'loss' if of_text else 'error'} {score}{compute}"
-            progress.update(task, total=steps, completed=point.step, last=last)
-
-        yield show
-
-
-@contextlib.contextmanager
-def runs_bar(total: int) -> Iterator[Callable[[str, tuple[Record, ...]], None]]:
-    """Show a progress bar of a sweep's runs; yields a function that takes (run id, the run's records)."""
-    with _progress() as progress:
-        task = progress.add_task("runs", total=total, last="")
-
-        def show(run_id: str, records: tuple[Record, ...]) -> None:
-            last = _outcome(records[-1]) if records else f"{run_id}: being run by another process"
-            progress.update(task, advance=1, last=last)
-
-        yield show
-
-
-def _outcome(record: Record) -> str:
-    """Return the shape of a run with its error or loss and compute, or with its state where it has none."""
-    name = shape_label(record)
-    if record.error is None and record.loss is None:
-        return f"{name}: {record.state}"
-    train_flops = record.compute.train_flops if record.compute else None
-    compute = "" if train_flops is None else f" at {train_flops * 1e-9:.3g} GFLOPs"
-    if text_columns.domain(record) == target.TEXT and record.loss is not None:
-        return f"{name}: test loss {_bits(record.loss.test)}{compute}"
-    return f"{name}: error {_percent(record.error.test if record.error else None)}{compute}"
-
-
-def _bits(nats: float | None) -> str:
-    return "unknown" if nats is None else f"{text_columns.bits(nats):.3f} {target.BITS}"
-
-
-def _percent(share: float | None) -> str:
-    return "unknown" if share is None else f"{share:.2%}"
-
-
 def show_run(record: Record) -> None:
     """Print one run in a few lines."""
-    OUT.print(f"{record.run_id}  {_outcome(record)}  [{record.state}]", markup=False)
+    OUT.print(f"{record.run_id}  {outcome(record)}  [{record.state}]", markup=False)
     if record.state != "done":
         OUT.print(f"  {record.reason}", markup=False)
     if record.error and record.time:
@@ -106,12 +43,12 @@ def _score(record: Record) -> str:
     """Return the test error with its interval, or the test loss of text with its error over documents."""
     assert record.error is not None
     if text_columns.domain(record) != target.TEXT or record.loss is None:
-        test, low, high = map(_percent, (record.error.test, record.error.ci_low, record.error.ci_high))
+        test, low, high = map(percent, (record.error.test, record.error.ci_low, record.error.ci_high))
         return f"test error {test}, Wilson 95% {low} to {high}"
     error = record.loss.test_document_se_nats
-    known = f"standard error over documents {_bits(error)}" if error is not None else ""
+    known = f"standard error over documents {bits(error)}" if error is not None else ""
     unknown = f"standard error unknown ({record.loss.test_document_se_nats_reason})"
-    return f"test loss {_bits(record.loss.test)}, {known or unknown}"
+    return f"test loss {bits(record.loss.test)}, {known or unknown}"
 
 
 def _joules(energy: Energy) -> str:
@@ -119,13 +56,6 @@ def _joules(energy: Energy) -> str:
         f"unknown ({energy.net_joules_reason})" if energy.net_joules is None else f"{energy.net_joules:.4g} J"
     )
     return f"{energy.energy_joules:.4g} J, above idle {net}, grade {energy.grade}"
-
-
-def show_choices(at_edge: int, shapes: int) -> None:
-    """Print how many shapes got a learning rate, and how many of those lie at the edge of the grid."""
-    OUT.print(f"learning rates chosen on validation for {shapes} shapes", markup=False)
-    if at_edge:
-        OUT.print(f"note: {at_edge} of them at the edge of sweep.lr_grid: widen it", markup=False)
 
 
 def show_dropped(table: RunTable) -> None:
@@ -136,7 +66,7 @@ def show_dropped(table: RunTable) -> None:
 
 def show_table(rows: pd.DataFrame) -> None:
     """Print a table of configurations for each domain of the runs: mean GFLOPs, error or loss, seconds, raw
-    and net joules, and seed spread."""
+    and net joules, seed spread, and dollars and grams of CO2 where any run has them."""
     parts = [part for _, part in rows.groupby(target.DOMAIN, sort=False)] or [rows]
     for part in parts:
         _show_table(part, target.of(part).quantity)
@@ -146,6 +76,11 @@ def _show_table(rows: pd.DataFrame, quantity: Quantity) -> None:
     style = ".2%" if quantity.unit == "%" else ".3f"
     name = quantity.title.lower() if quantity.unit == "%" else quantity.unit
     table = Table(box=None, pad_edge=False)
+    priced = [
+        (name, title)
+        for name, title in (("dollars", "dollars"), ("grams_co2", "g CO2"))
+        if rows[name].notna().any()
+    ]
     for column in (
         "shape",
         "seeds",
@@ -155,6 +90,7 @@ def _show_table(rows: pd.DataFrame, quantity: Quantity) -> None:
         "train s",
         "joules",
         "net joules",
+        *(title for _, title in priced),
     ):
         table.add_column(column, justify="left" if column == "shape" else "right")
     for _, seeds in rows.groupby("place_id", sort=False):
@@ -168,6 +104,7 @@ def _show_table(rows: pd.DataFrame, quantity: Quantity) -> None:
             _number(seeds["train_seconds"].mean(), ".3g"),
             _number(seeds["energy_joules"].mean(), ".4g"),
             _number(seeds["net_joules"].mean(), ".4g"),
+            *(_number(seeds[name].mean(), ".4g") for name, _ in priced),
         )
     OUT.print(table)
 

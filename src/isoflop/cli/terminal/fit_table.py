@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
 from rich.table import Table
 
 from isoflop.cli.terminal.console import OUT
 from isoflop.cli.terminal.left_out import show_excluded
-from isoflop.curve import measured
-from isoflop.curve.result import Estimate, Excluded, FitFile, FitReport, HeldOut
+from isoflop.curve.result import Excluded, FitFile, FitReport, HeldOut
 from isoflop.report.text import costs, misfit
+from isoflop.report.text.fit_lines import estimate, factor, forecast_lines, heading, percent
 from isoflop.report.text.numerals import plural
-
-AHEAD = (2.0, 10.0)
-"""Ratios to the largest x at which the forecast is said."""
 
 
 def show_all(fits: FitFile) -> None:
@@ -72,42 +66,6 @@ def show(report: FitReport, excluded: tuple[Excluded, ...] = ()) -> None:
             OUT.print(f"note: {fit.law}: {warning}", markup=False)
 
 
-def heading(report: FitReport) -> str:
-    """Return what is fitted: y, x, how many runs and configurations, and the range of x."""
-    of = " on the frontier" if report.of == "frontier" else ""
-    runs, shapes = plural(report.points, "run"), plural(report.configs, "configuration")
-    span = f"x from {report.x_min:.3g} to {report.x_max:.3g}"
-    return f"{report.y} against {report.x}: {runs} of {shapes}, {span}{of}"
-
-
-def percent(level: float) -> str:
-    """Return the level of intervals, such as 95%."""
-    return f"{100 * level:g}%"
-
-
-def forecast_lines(report: FitReport) -> list[str]:
-    """Return the forecast at AHEAD times the largest x, or why there is none."""
-    if report.forecast is None:
-        return [f"no forecast: {report.forecast_reason}"]
-    reach = report.forecast.band.x[-1] / report.x_max
-    return [forecast_sentence(report, ahead) for ahead in AHEAD if ahead <= reach * (1 + 1e-9)]
-
-
-def forecast_sentence(report: FitReport, ahead: float = AHEAD[-1]) -> str:
-    """Return `forecast at 10x: 0.11, 95% 0.09 to 0.14, of a new run 0.09 to 0.15`."""
-    if report.forecast is None:
-        return f"no forecast: {report.forecast_reason}"
-    band = report.forecast.band
-    at = math.log(ahead * report.x_max)
-    grid = np.log(band.x)
-    sides = (band.y, band.low, band.high, band.new_low, band.new_high)
-    y, low, high, new_low, new_high = (math.exp(np.interp(at, grid, np.log(side))) for side in sides)
-    return (
-        f"forecast at {ahead:g}x: {y:.3g}, {percent(report.level)} {low:.3g} to {high:.3g}, of a new run "
-        f"{new_low:.3g} to {new_high:.3g}"
-    )
-
-
 def _show_forecast(report: FitReport) -> None:
     """Print the forecast beyond the largest run, and how far off it was where it could be tested."""
     for line in forecast_lines(report):
@@ -137,23 +95,3 @@ def _show_held_out(held: HeldOut, level: str) -> None:
         f"fitted; off by {factor(held.log_rmse)}; {held.inside_new_run_interval} of {held.runs} inside",
         markup=False,
     )
-
-
-def estimate(value: Estimate | None, star: str = "") -> str:
-    """Return `0.292 (0.15, 0.44)`, or a dash where there is no estimate.
-
-    `star` stands behind the value, and so does the mark of an optimum outside what was measured.
-    """
-    if value is None:
-        return "-"
-    ends = f"({_bound(value.interval.low)}, {_bound(value.interval.high)})"
-    return f"{value.value:.3g}{star}{measured.mark(value)} {ends}"
-
-
-def _bound(value: float | None) -> str:
-    return "?" if value is None else f"{value:.2g}"
-
-
-def factor(log_error: float | None) -> str:
-    """Return a root mean square error of ln y as a factor, such as x1.12."""
-    return "-" if log_error is None else f"x{math.exp(min(log_error, 700.0)):.3g}"

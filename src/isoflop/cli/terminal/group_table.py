@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
-from isoflop.cli.terminal import fit_table, notes
+from isoflop.cli.terminal import notes
 from isoflop.cli.terminal.console import OUT
 from isoflop.cli.terminal.left_out import show_excluded
 from isoflop.curve.groups import GroupedFits, GroupFit
 from isoflop.curve.joint.result import JointFit
 from isoflop.curve.result import FitReport
-from isoflop.report.text import costs, misfit
+from isoflop.report.text import costs, fit_lines, misfit
+from isoflop.report.text.notes import Note
 from isoflop.report.text.numerals import plural
 
 COMPARED = ("power_law", "power_law_floor")
@@ -35,14 +36,14 @@ def show(fits: GroupedFits, *, full: bool, all_notes: bool) -> None:
         report = group.fit.reports[0]
         for line in (
             *(f"* {said}" for said in misfit.rejections(report)),
-            fit_table.forecast_sentence(report),
+            fit_lines.forecast_sentence(report),
         ):
             OUT.print(f"{group.value}: {line}", markup=False)
     for each in fits.unfitted:
         OUT.print(f"not fitted: {each.run_id}: {each.reason}", markup=False)
     show_excluded(fits.excluded, OUT)
-    said = [notes.Note(text) for text in fits.notes]
-    said += [notes.Note(f"{group.value}: {text}") for group in fits.groups for text in _warnings(group)]
+    said = [Note(text) for text in fits.notes]
+    said += [Note(f"{group.value}: {text}") for group in fits.groups for text in _warnings(group)]
     notes.show(said, every=full or all_notes)
 
 
@@ -57,7 +58,7 @@ def _what(group: GroupFit) -> str:
 
 def _header(group: GroupFit) -> tuple[str, ...]:
     if hasattr(group.fit, "reports"):
-        percent = fit_table.percent(group.fit.reports[0].level)
+        percent = fit_lines.percent(group.fit.reports[0].level)
         return ("rows", "law", f"b ({percent})", f"E ({percent})", f"alpha ({percent})", "rmse")
     if isinstance(group.fit, JointFit):
         return ("rows", *(each.name for each in group.fit.parameters), "rmse")
@@ -69,11 +70,11 @@ def _lines(group: GroupFit, *, full: bool) -> Iterator[tuple[str, ...]]:
     if hasattr(group.fit, "reports"):
         yield from _of_report(group, group.fit.reports[0], full=full)
     elif isinstance(group.fit, JointFit):
-        estimates = (fit_table.estimate(each) for each in group.fit.parameters)
+        estimates = (fit_lines.estimate(each) for each in group.fit.parameters)
         yield group.value, str(group.rows), *estimates, f"{group.fit.log10_rmse:.3f}"
     else:
         count = len((*group.fit.sizes, *group.fit.companions))
-        growth = [fit_table.estimate(each.exponent) for each in group.fit.growth or ()]
+        growth = [fit_lines.estimate(each.exponent) for each in group.fit.growth or ()]
         yield group.value, str(group.rows), str(len(group.fit.budgets)), *(growth or ["-"] * count)
 
 
@@ -83,8 +84,8 @@ def _of_report(group: GroupFit, report: FitReport, *, full: bool) -> Iterator[tu
         slope = costs.parameter(fit, "b") or costs.parameter(fit, "b1")
         first = (group.value, str(group.rows)) if i == 0 else ("", "")
         star = "*" if misfit.rejected(fit) else ""
-        values = (fit_table.estimate(slope, star), fit_table.estimate(costs.parameter(fit, "E")))
-        yield *first, fit.law, *values, fit_table.estimate(fit.paper_alpha, star), f"{fit.log10_rmse:.3f}"
+        values = (fit_lines.estimate(slope, star), fit_lines.estimate(costs.parameter(fit, "E")))
+        yield *first, fit.law, *values, fit_lines.estimate(fit.paper_alpha, star), f"{fit.log10_rmse:.3f}"
 
 
 def _warnings(group: GroupFit) -> tuple[str, ...]:

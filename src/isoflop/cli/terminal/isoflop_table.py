@@ -9,6 +9,7 @@ from isoflop.cli.terminal import notes
 from isoflop.cli.terminal.joint_table import interval, show_footnote
 from isoflop.cli.terminal.left_out import show_excluded
 from isoflop.curve.isoflop.result import Budget, Growth, Profiles
+from isoflop.report.text.notes import Note
 from isoflop.report.text.numerals import plural
 
 
@@ -40,7 +41,7 @@ def show(profiles: Profiles, out: Console, *, every_note: bool = True) -> None:
             markup=False,
         )
     show_excluded(profiles.excluded, out)
-    notes.show([notes.Note(warning) for warning in profiles.warnings], every=every_note, out=out)
+    notes.show([Note(warning) for warning in profiles.warnings], every=every_note, out=out)
 
 
 def _optimum(budget: Budget, columns: int) -> list[str]:

@@ -15,6 +15,7 @@ from isoflop.curve.joint.data_grid import GrowthPath
 from isoflop.curve.joint.laws import UNIQUE
 from isoflop.curve.joint.result import Allocation, JointFit, JointHeldOut
 from isoflop.curve.result import Estimate
+from isoflop.report.text.notes import Note
 from isoflop.report.text.numerals import factor, plural
 
 HELD = 1e-12
@@ -49,7 +50,7 @@ def show(fit: JointFit, out: Console, *, every_note: bool = True) -> None:
     if fit.held_out is not None:
         _show_held_out(fit.held_out, f"{100 * fit.level:g}%", out)
     show_excluded(fit.excluded, out)
-    notes.show([notes.Note(warning) for warning in fit.warnings], every=every_note, out=out)
+    notes.show([Note(warning) for warning in fit.warnings], every=every_note, out=out)
 
 
 def interval(estimate: Estimate) -> str:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from isoflop.cli.terminal.console import OUT
-from isoflop.cli.terminal.fit_table import estimate
 from isoflop.curve.language.result import CountedOptimum, OptimalTraining
+from isoflop.report.text.fit_lines import estimate
 from isoflop.report.text.numerals import number, plural
-
-ALL_RUNS = "all runs, whatever their size: above what the best size of each budget reaches"
-"""Heading of the law through all runs, where it is not the answer."""
+from isoflop.report.text.optimal_training import ALL_RUNS
 
 
 def show(optimal: OptimalTraining) -> None:

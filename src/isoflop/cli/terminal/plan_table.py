@@ -5,9 +5,12 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from isoflop.config.costs import Prices
+from isoflop.report import bill
 from isoflop.report.text.numerals import plural
 from isoflop.sweep import dry_run
 from isoflop.sweep.dry_run import PlanLine, SweepPlan, Total
+from isoflop.table import pricing
 
 
 def show(plan: SweepPlan, out: Console) -> None:
@@ -32,6 +35,28 @@ def show(plan: SweepPlan, out: Console) -> None:
         out.print("--on H200 predicts for a device whose steps were measured", markup=False)
     seconds = f", about {_number(left.left_seconds)} s of training" if left.timed == left.runs else ""
     out.print(f"{plural(left.left, 'run')} to train{seconds}; nothing was trained or written", markup=False)
+
+
+def show_price(plan: SweepPlan, prices: Prices, out: Console) -> None:
+    """Print what all runs would cost by `prices`, as far as what these multiply is predicted."""
+    total = plan.total
+    used = pricing.Used(
+        device_seconds=total.seconds if total.timed == total.runs else None,
+        energy_joules=total.joules if total.metered == total.runs else None,
+        train_gflops=None if total.flops is None else total.flops * 1e-9,
+        device_seconds_reason=f"{total.runs - total.timed} of {total.runs} runs have none predicted",
+        energy_joules_reason=f"{total.runs - total.metered} of {total.runs} runs have none predicted",
+        train_gflops_reason="not counted for every run",
+    )
+    for name, called in (("dollars", "dollars"), ("grams_co2", "CO2")):
+        priced = pricing.PRICED[name](prices.factors, used)
+        if priced.value is not None:
+            line = bill.formula(name, used, prices.factors, prices.named, plan.device)
+            out.print(f"all {total.runs} runs, {line}", markup=False)
+        elif priced.factors is not None:
+            out.print(f"{called}: {priced.reason}", markup=False)
+    for sentence in prices.not_added:
+        out.print(sentence, markup=False)
 
 
 def _texts(line: PlanLine) -> tuple[str, ...]:

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from isoflop.curve import points
+from isoflop.curve import graded, points
 from isoflop.curve.observations import Observations
 from isoflop.curve.points import NothingToFitError, Points
 from isoflop.curve.result import Excluded
-from isoflop.table import target
+from isoflop.table import derived, target
 
 Array = npt.NDArray[np.float64]
 
@@ -138,7 +138,9 @@ def compared(baseline: Arm, other: Arm, x: str, *, mixed: bool) -> list[str]:
         ValueError: unless `mixed`, they are of other data or, on an axis that depends on the machine, of
             other machines.
     """
-    refused = _ONE | (_ONE_MACHINE if x in points.MACHINE_DEPENDENT else {})
+    refused = _ONE | (_ONE_MACHINE if graded.on_machine(baseline.rows, x) else {})
+    read = derived.behind(baseline.rows, x)
+    refused |= {f"{name}_factors": "prices" for name in read & graded.PRICED}
     warnings = []
     for name, plural in (_NOTED | refused).items():
         first, second = (_values(arm.rows, name) for arm in (baseline, other))

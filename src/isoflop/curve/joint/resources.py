@@ -10,19 +10,30 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from isoflop.curve import points
+from isoflop.config.costs import Prices
+from isoflop.curve import graded, points
 from isoflop.curve.joint import data_grid, repeated, rows
 from isoflop.curve.joint.laws import JOINT_LAWS, UNIQUE
 from isoflop.curve.laws import LAWS
 from isoflop.curve.result import Excluded
-from isoflop.table import aggregate, categories, derived, external, formats, grouping, selection, target
+from isoflop.table import (
+    aggregate,
+    categories,
+    derived,
+    external,
+    formats,
+    grouping,
+    pricing,
+    selection,
+    target,
+)
 from isoflop.table.external import CND, COUNTED, SWEEP
 
 ROLE = {"n": "parameters", "d": "data", "unique": UNIQUE, "width": "width", "depth": "depth"}
 """Option that names a column -> role of the column in a law."""
 DERIVED = "C/(6N)"
 """The column of data where a table has compute and parameters only: 6 FLOPs per parameter and token."""
-JOULES = ("energy_joules", "net_joules", "host_joules")
+JOULES = graded.JOULES | {"host_joules"}
 
 _OF_CND = {"n": "N", "d": "D", "compute": "C", "y": "loss"}
 _OF_SWEEP = {
@@ -106,6 +117,8 @@ def read_resources(
     mixed: bool = False,
     where: str | None = None,
     by: str | None = None,
+    y_unit: str | None = None,
+    prices: Prices | None = None,
 ) -> ResourceTable:
     """Return the runs of a sweep's folder, or of a file that external.read_runs can read.
 
@@ -120,17 +133,20 @@ def read_resources(
         mixed: accept runs of several versions of the code.
         where: a condition (selection.where): only rows that meet it are read.
         by: a column whose values, before `where`, are the groups.
+        y_unit: as in external.read_runs.
+        prices: adds the columns dollars and grams_co2.
 
     Raises:
         ValueError: a column is not named or is missing, and as aggregate.aggregate, external.read_runs and
             points.refuse_mixed.
         OSError: the file cannot be opened.
     """
-    swept = aggregate.aggregate(path) if path.is_dir() else None
+    swept = aggregate.aggregate(path, prices) if path.is_dir() else None
     wanted = [name for name in options.values() if name is not None]
     raw = formats.read_rows(path, wanted) if swept is None else swept.rows
     if formats.is_chart(raw):
         raise ValueError(f"{path}: a W&B chart has one resource only: export the table of runs")
+    raw = raw if prices is None or swept is not None else pricing.price_rows(raw, prices)
     column_names = _choose(raw, path, needed, options)
     warnings: tuple[str, ...] = ()
     counts_new = {"n", "d"} <= set(needed) and "unique" not in needed
@@ -147,8 +163,7 @@ def read_resources(
         found.append(size)
     sizes, y = tuple(found), column.pop("y")
     named = (*column.values(), *sizes)
-    if energy := [read for name in named for read in derived.behind(raw, name) if read in JOULES]:
-        raise ValueError(f"{energy[0]} is graded, and its grades are read by --x {energy[0]} only")
+    _refuse_graded(raw, named)
     if swept is not None:
         kept, of_where = selection.where(_with_chance(raw, y, chance), where)
         table, numbers = kept.reset_index(drop=True), tuple(range(1, len(kept) + 1))
@@ -160,13 +175,33 @@ def read_resources(
         together = ",".join(fitted) if seed is not None else None
         x = column.get("compute", fitted[0])
         runs = external.to_runs(
-            raw, path, x=x, y=y, group=group or together, seed=seed, chance=chance, where=where, by=by
+            *(raw, path),
+            x=x,
+            y=y,
+            group=group or together,
+            seed=seed,
+            chance=chance,
+            where=where,
+            by=by,
+            y_unit=y_unit,
         )
     if not mixed:
         points.refuse_mixed(runs.table, "the resources")
     notes = (*runs.warnings, *warnings, *categories.differing(runs.table, {by} if by is not None else ()))
     read = ResourceTable(runs.table, column, sizes, runs.y, notes, runs.excluded, runs.groups)
     return _with_data(read, needed)
+
+
+def _refuse_graded(raw: pd.DataFrame, named: tuple[str, ...]) -> None:
+    """Raise ValueError where a column follows from joules, whose grades a law in one resource reads."""
+    for name in named:
+        energy = sorted(derived.behind(raw, name) & JOULES)
+        if energy:
+            raise ValueError(f"{energy[0]} is graded, and its grades are read by --x {energy[0]} only")
+        if graded.of_energy(raw, name).any():
+            raise ValueError(
+                f"{name} is priced by joules, which are graded, and their grades are read by --x {name} only"
+            )
 
 
 def _choose(

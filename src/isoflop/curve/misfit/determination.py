@@ -137,6 +137,8 @@ def _design(rows: pd.DataFrame, name: str, x: str, y: str) -> Array | None:
     lower = name.lower()
     if name in {x, y} | _NOT_SETTINGS or _OUTCOME.search(lower) or _LABEL.search(lower):
         return None
+    if columns.is_share(name):  # such as top1 beside top1_err
+        return None
     values = rows[name]
     if values.isna().any() or values.nunique() < 2:
         return None

@@ -7,15 +7,18 @@ such as GpuIsLost. Never imports torch, because the sampler process uses this mo
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import functools
 import importlib
 from typing import Any, TypeVar
 
+from isoflop import extras
 from isoflop.meter.device import plausible
 
+LIBRARY = "libnvidia-ml.so.1"
 UNAVAILABLE = {
-    "LibraryNotFound": "libnvidia-ml.so.1 was not found: this machine has no NVIDIA driver",
+    "LibraryNotFound": f"{LIBRARY} was not found: this machine has no NVIDIA driver",
     "DriverNotLoaded": "the NVIDIA driver is not loaded",
     "NoPermission": "this user may not open the NVIDIA driver",
     "LibRmVersionMismatch": "the NVIDIA driver and its library differ in version: restart the machine",
@@ -84,12 +87,21 @@ def start() -> None:
     try:
         binding = _binding()
     except ImportError as error:
-        raise NvmlUnavailableError("nvidia-ml-py is not installed: pip install nvidia-ml-py") from error
+        raise NvmlUnavailableError(_why_no_bindings(error)) from error
     try:
         binding.nvmlInit()
     except binding.NVMLError as error:
         name = _error_name(error)
         raise NvmlUnavailableError(UNAVAILABLE.get(name, f"NVML did not start ({name})")) from error
+
+
+def _why_no_bindings(error: ImportError) -> str:
+    """Return what to do about bindings that cannot be imported: nothing, where there is no driver either."""
+    try:
+        ctypes.CDLL(LIBRARY)
+    except OSError:
+        return UNAVAILABLE["LibraryNotFound"]
+    return extras.explain(error, "the energy of a GPU") or f"nvidia-ml-py cannot be imported: {error}"
 
 
 def stop() -> None:

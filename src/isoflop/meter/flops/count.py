@@ -21,6 +21,7 @@ import dataclasses
 import torch
 from torch import nn
 
+from isoflop import extras
 from isoflop.meter.flops.dispatch import DispatchCounter
 from isoflop.meter.flops.free import is_free
 from isoflop.meter.flops.generators import generators_of, unmoved
@@ -211,7 +212,8 @@ def _count_with_fvcore(evidence: _Evidence, model: nn.Module, example: torch.Ten
         _trace_with_fvcore(evidence, make_twin(model, to_meta), example)
         return
     except ImportError as error:
-        evidence.reasons.append(f"fvcore is not installed: pip install fvcore ({_summary(error)})")
+        missing = extras.explain(error, "the second counter")
+        evidence.reasons.append(missing or f"fvcore cannot be imported ({_summary(error)})")
         return
     except _FAILURES:  # a model that depends on values cannot be traced on the meta device: use the CPU
         example = torch.zeros_like(example, device="cpu")
@@ -226,7 +228,7 @@ def _trace_with_fvcore(evidence: _Evidence, twin: TensorOutputs, example: torch.
     activations cost.
 
     Raises:
-        ImportError: fvcore is not installed.
+        ImportError: fvcore is not installed, or broken.
     """
     from fvcore.nn import FlopCountAnalysis
 

@@ -82,7 +82,7 @@ def _ends(bill: Bill) -> str:
 def _bills(result: ImplicationsResult) -> SectionTable:
     rows = tuple(
         (
-            f"{_name(b.source)}, {_share(b.error)}",
+            f"{_name(b.source)}, {_share(b.error)}{', a pass' if b.per == 'one pass' else ''}",
             b.form,
             power_of_ten(b.log10_gflops) if b.reason is None else "not reached",
             _ends(b),

@@ -115,7 +115,9 @@ def keys(points: ChartPoints, tint: Any, mark: Any) -> list[tuple[str | None, li
     """Legends of what colours and shapes stand for."""
     shown = list(tint.items())[:: max(1, -(-len(tint) // 9))]
     colours = [Line2D([], [], ls="", marker="o", color=c, ms=6, label=plain(v)) for v, c in shown]
-    blocks: list[tuple[str | None, list[Any]]] = [(points.tint_name.capitalize(), colours)]
+    blocks: list[tuple[str | None, list[Any]]] = []
+    if points.tint_name:
+        blocks.append((points.tint_name.capitalize(), colours))
     if points.mark_name and len(mark) > 1:
         shapes = [
             Line2D([], [], ls="", marker=m, color=style.MUTED, ms=6, label=plain(v))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,12 @@ import pandas as pd
 from isoflop.curve.result import FitFile, FitReport
 from isoflop.report.figures import curves, style, views
 from isoflop.report.figures.curves import Curves, Line
-from isoflop.report.figures.views import ChartPoints
-from isoflop.report.text.amounts import amount, plain
+from isoflop.report.figures.views import ChartPoints, ChartView
+from isoflop.report.text import units
+from isoflop.report.text.amounts import amount, of_resource, plain, seed_after
 from isoflop.report.text.numerals import number, seconds
 from isoflop.table import target
+from isoflop.table.axis import Axis
 from isoflop.table.target import Target
 
 
@@ -27,19 +29,26 @@ def _literal(text: object) -> str:
     return html.escape(str(text), quote=False)
 
 
-def _hover(row: Mapping[Any, Any], judged_on: Target) -> str:
-    """Return the text over one run: its configuration's label, its seed, and what is known of it."""
+def _hover(row: Mapping[Any, Any], judged_on: Target, resource: Axis | None = None) -> str:
+    """Return the text over one run: its configuration's label, its seed, and what is known of it.
+
+    `resource` is the x of a table of the user's own, which stands in place of a sweep's training compute.
+    """
     lines = [
-        f"<b>{_literal(row['label'])}</b>, seed {row['seed']:.0f}",
-        f"{judged_on.quantity.title.lower()} {amount(row[judged_on.y], judged_on.quantity)}",
+        f"<b>{_literal(row['label'])}</b>{seed_after(row)}",
+        f"{judged_on.quantity.name} {amount(row[judged_on.y], judged_on.quantity)}",
     ]
+    if resource is not None:
+        lines.append(f"{resource.short} {of_resource(row[resource.column], resource)}")
     of_text = judged_on.domain == target.TEXT
     for column, name, show in (
         ("examples_seen", "bytes read", number) if of_text else ("test_loss", "test loss", number),
-        ("train_gflops", "GFLOPs", number),
+        *([("train_gflops", "GFLOPs", number)] if resource is None else []),
         ("energy_joules", "J", number),
         ("net_joules", "J above idle", number),
         ("train_seconds", "trained", seconds),
+        ("dollars", "cost", units.dollars),
+        ("grams_co2", "CO2", units.grams),
         ("lr", "lr", number),
     ):
         if not np.isnan(row[column]):
@@ -100,7 +109,7 @@ def _curve_traces(points: ChartPoints, report: FitReport, fit_curves: Curves) ->
 
 def _held_out_trace(report: FitReport, scale: float) -> list[dict[str, Any]]:
     """Return rings around the runs that were held out, with what was predicted."""
-    rows, quantity = report.held_out.rows if report.held_out is not None else (), target.quantity(report.y)
+    rows, quantity = report.held_out.rows if report.held_out is not None else (), report.quantity
     texts = [
         f"held out: {plain(r.y, quantity)}, predicted {plain(r.predicted, quantity)} "
         f"({plain(r.low, quantity)} to {plain(r.high, quantity)})"
@@ -155,9 +164,9 @@ def _flagged_key(points: ChartPoints) -> list[dict[str, Any]]:
 def _point_traces(points: ChartPoints) -> list[dict[str, Any]]:
     tint, mark = style.tints(points.seeds["tint"]), style.marks(points.seeds["mark"])
     view, traces = points.view, []
-    quantity = target.quantity(view.y)
+    quantity = view.quantity
     for value, colour in tint.items():
-        name = _literal(value) if isinstance(value, str) else f"{points.tint_name} {value:,}"
+        name = (_literal(value) or "Runs") if isinstance(value, str) else f"{points.tint_name} {value:,}"
         seeds = points.seeds[points.seeds["tint"] == value]
         traces.append(
             {
@@ -195,8 +204,9 @@ def _point_traces(points: ChartPoints) -> list[dict[str, Any]]:
                     "color": colour,
                 },
                 "text": [
-                    f"<b>{_literal(label)}</b>, mean of {n}<br>{plain(y, quantity)} "
-                    f"({plain(low, quantity)} to {plain(high, quantity)})<br>at {number(x)}"
+                    f"<b>{_literal(label)}</b>{f', mean of {n}' if n > 1 else ''}<br>{plain(y, quantity)}"
+                    f"{f' ({plain(low, quantity)} to {plain(high, quantity)})' if high > low else ''}"
+                    f"<br>at {number(x)}"
                     for label, n, x, y, low, high in zip(
                         *(means[c] for c in ("label", "seeds", "x", "y", "low", "high")), strict=True
                     )
@@ -235,7 +245,7 @@ def spec(points: ChartPoints, report: FitReport | None) -> dict[str, Any]:
     seen = points.seeds[view.y].to_numpy()
     drawn = [] if fit_curves is None else [curves.visible(fit_curves, seen)]
     x_ticks = _ticks(np.concatenate([points.seeds[view.x], [] if fit_curves is None else [fit_curves.end]]))
-    cap = 100.0 if target.quantity(view.y).counted else math.inf
+    cap = 100.0 if view.quantity.counted else math.inf
     y_ticks = _ticks(view.scale * np.concatenate([seen, points.means["high"], *drawn]), cap)
     layout: dict[str, Any] = {
         "xaxis": axis | x_ticks | {"title": {"text": view.x_title}},
@@ -270,13 +280,26 @@ def _ticks(values: npt.NDArray[np.float64], cap: float = math.inf) -> dict[str, 
     return axis | {"tickvals": _floats(ticks), "ticktext": [f"{float(f'{t:.4g}'):,.10g}" for t in ticks]}
 
 
-def specs(rows: pd.DataFrame, fits: FitFile) -> str:
-    """Return JSON {views: {key: {data, layout}}, runs: text over each row} for every view that has points."""
+def specs(
+    rows: pd.DataFrame,
+    fits: FitFile,
+    shown: Sequence[ChartView] | None = None,
+    judged_on: Target | None = None,
+) -> str:
+    """Return JSON {views: {key: {data, layout}}, runs: text over each row} for every view that has points.
+
+    Args:
+        rows: one row a run.
+        fits: whose curves are drawn.
+        shown: the views, by default those of a sweep.
+        judged_on: what the rows are judged on, by default what a sweep is.
+    """
     charts = {}
-    rows, judged_on = rows.reset_index(drop=True), target.of(rows)
-    for view in views.of(rows):
+    rows, judged_on = rows.reset_index(drop=True), judged_on or target.of(rows)
+    resource = next((report.axes.x for report in fits.reports if report.axes is not None), None)
+    for view in views.of(rows) if shown is None else shown:
         points = views.select(rows, view)
         if not points.seeds.empty:
             charts[view.key] = spec(points, views.report_of(fits, view))
-    runs = [_hover(row, judged_on) for row in rows.to_dict("records")]
+    runs = [_hover(row, judged_on, resource) for row in rows.to_dict("records")]
     return json.dumps({"views": charts, "runs": runs}, separators=(",", ":"), allow_nan=False)

@@ -31,12 +31,13 @@ def draw(comparison: Comparison) -> Figure:
     with matplotlib.rc_context(canvas.RC):
         figure = canvas.blank(WIDE_INCHES, TALL_INCHES)
         upper, lower = figure.subplots(2, 1, height_ratios=(3, 2))
-        colours = {
-            arm.name: style.OKABE_ITO[i % len(style.OKABE_ITO)] for i, arm in enumerate(comparison.arms)
-        }
-        _curves(upper, comparison, colours)
-        _gains(lower, comparison, colours)
+        curves_on(upper, comparison)
+        gains_on(lower, comparison)
     return figure
+
+
+def _colours(comparison: Comparison) -> dict[str, str]:
+    return {arm.name: style.OKABE_ITO[i % len(style.OKABE_ITO)] for i, arm in enumerate(comparison.arms)}
 
 
 def payload(comparison: Comparison, suffix: str) -> bytes:
@@ -50,7 +51,9 @@ def payload(comparison: Comparison, suffix: str) -> bytes:
     return stream.getvalue()
 
 
-def _curves(axes: Axes, comparison: Comparison, colours: dict[str, str]) -> None:
+def curves_on(axes: Axes, comparison: Comparison) -> None:
+    """Draw the runs and the curve of each arm with its band."""
+    colours = _colours(comparison)
     quantity = target.quantity(comparison.y)
     handles, xs, ys = [], [], []
     for arm, marker in zip(comparison.arms, style.MARKS * 2, strict=False):
@@ -62,7 +65,7 @@ def _curves(axes: Axes, comparison: Comparison, colours: dict[str, str]) -> None
         xs.append(np.array(arm.x))
         ys.append(quantity.scale * np.array(arm.y))
     _logarithmic(axes, np.concatenate(xs), np.concatenate(ys))
-    titles = {view.x: view.x_title for view in (*views.VIEWS, *views.TEXT_VIEWS)}
+    titles = {view.x: view.x_title for view in (*views.VIEWS, *views.TEXT_VIEWS, views.PRICED)}
     axes.set_xlabel(titles.get(comparison.x, canvas.plain(comparison.x)))
     axes.set_ylabel(_title(comparison))
     axes.legend(handles=handles, frameon=False, fontsize=9)
@@ -83,8 +86,9 @@ def _curve(axes: Axes, arm: ArmFit, scale: float, colour: str, marker: str) -> N
     axes.fill_between(x, low, high, color=colour, alpha=0.18, lw=0, zorder=2)
 
 
-def _gains(axes: Axes, comparison: Comparison, colours: dict[str, str]) -> None:
-    """Draw each arm's gain, dashed beyond the runs of one of the two."""
+def gains_on(axes: Axes, comparison: Comparison) -> None:
+    """Draw each arm's gain as a function of y, dashed beyond the runs of one of the two."""
+    colours = _colours(comparison)
     scale = target.quantity(comparison.y).scale
     known = [of for of in comparison.contrasts if of.gain is not None]
     axes.set_xlabel(_title(comparison))

@@ -35,7 +35,7 @@ def draw(rows: pd.DataFrame, fit: JointFit, judged_on: Target = IMAGES) -> Drawi
     quantity, examples = judged_on.quantity, judged_on.examples
     title = f"{quantity.noun.capitalize()} over parameters and data"
     caption = (
-        f"Left: {quantity.title.lower()} against training {examples}, a line a number of parameters by "
+        f"Left: {quantity.name} against training {examples}, a line a number of parameters by "
         f"{fit.law}'s law, and dashed the path on which parameters grow in proportion to {examples}. Right: "
         f"the best number of parameters for each number of {examples}, which grows to the power "
         f"{estimate(growth.growth)}, with its 95% interval, beside that path; dots are the sizes trained, "

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
@@ -71,7 +72,12 @@ def residuals(points: ChartPoints, fit_curves: Curves, rows: pd.DataFrame) -> Fi
 def calibration(judged: tuple[Calibration, ...]) -> Figure:
     """Draw the share of larger runs inside intervals of forecasts by smaller ones, against the nominal."""
     figure = canvas.blank(4.6, 4.2)
-    axes = figure.subplots()
+    calibration_on(figure.subplots(), judged)
+    return figure
+
+
+def calibration_on(axes: Axes, judged: tuple[Calibration, ...]) -> None:
+    """Draw the calibration of a forecast on axes."""
     nominal, observed = (np.array([getattr(c, name) for c in judged]) for name in ("nominal", "observed"))
     low, high = wilson(observed, np.array([float(c.predictions) for c in judged]))
     axes.plot([0, 1], [0, 1], color=style.MUTED, lw=1.0, ls=(0, (4, 2.5)), zorder=2)
@@ -95,7 +101,6 @@ def calibration(judged: tuple[Calibration, ...]) -> Figure:
     axes.set_xlabel("Share that the interval should hold, and held")
     axes.set_ylabel("Share of larger runs inside")
     canvas.ruled(axes)
-    return figure
 
 
 def draw(points: ChartPoints, report: FitReport) -> tuple[Drawing, ...]:
@@ -120,7 +125,7 @@ def _residual_drawing(points: ChartPoints, fit_curves: Curves, rows: pd.DataFram
     inside = int(((y >= low) & (y <= high)).sum())
     off = np.log(y / curves.at(band, x))
     typical = float(np.exp(np.sqrt(np.mean(off**2))))
-    title, what, curve = "Residuals", view.y_title.split(" (")[0].lower(), fit_curves.main.name.lower()
+    title, what, curve = "Residuals", view.quantity.name, fit_curves.main.name.lower()
     caption = (
         f"Each run's {what} divided by the {curve} at its x: 1 is a run on the curve. Root mean square: a "
         f"factor of {number(typical)}. Of {len(y):,} runs {inside:,} lie in the {fit_curves.percent} band of "

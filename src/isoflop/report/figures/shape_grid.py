@@ -9,40 +9,38 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from isoflop.report.figures import canvas, style
-from isoflop.table import target
-from isoflop.table.target import BITS
+from isoflop.table.target import BITS, Quantity
 
 MOST_COLUMNS = 16
 """A grid of more widths shows colours without numbers."""
 
 
-def mean_name(rows: pd.DataFrame) -> str:
+def mean_name(quantity: Quantity) -> str:
     """Return what the grid shows, such as `mean test error`."""
-    return f"mean {target.of(rows).quantity.title.lower()}"
+    return f"mean {quantity.name}"
 
 
-def title(rows: pd.DataFrame) -> str:
+def title(quantity: Quantity) -> str:
     """Return the title of the grid."""
-    return f"{mean_name(rows).capitalize()} by width and depth"
+    return f"{mean_name(quantity).capitalize()} by width and depth"
 
 
-def mean_errors(rows: pd.DataFrame) -> pd.DataFrame:
+def mean_errors(rows: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
     """Return the mean test error, or loss of text, of all runs by depth (index) and width (columns), where
     both are known."""
-    y = target.of(rows).y
+    y = quantity.column
     known = rows.dropna(subset=["width", "depth", y])
     errors = known.pivot_table(y, "depth", "width", aggfunc="mean")
     return errors.set_axis(errors.index.astype(int), axis=0).set_axis(errors.columns.astype(int), axis=1)
 
 
-def draw(rows: pd.DataFrame) -> Figure:
+def draw(rows: pd.DataFrame, quantity: Quantity) -> Figure:
     """Draw the width x depth heat map of mean test error in per cent or loss in bits, with its numbers.
 
     Raises:
         ValueError: no run has a width and a depth.
     """
-    quantity = target.of(rows).quantity
-    errors = quantity.scale * mean_errors(rows)
+    errors = quantity.scale * mean_errors(rows, quantity)
     if errors.empty:
         raise ValueError("no run has a width and a depth: nothing to draw")
     values = errors.to_numpy(float)

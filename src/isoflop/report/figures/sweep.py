@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
@@ -15,14 +16,14 @@ from isoflop.curve.result import FitFile, FitReport
 from isoflop.report.figures import canvas, curves, diagnostics, shape_grid, style, views
 from isoflop.report.figures.canvas import Drawing
 from isoflop.report.figures.curves import Curves, Line
-from isoflop.report.figures.views import ChartPoints
+from isoflop.report.figures.views import ChartPoints, ChartView
 from isoflop.report.text.numerals import number
-from isoflop.table import target
+from isoflop.table.target import Quantity
 
 DASHES = (0, (4, 2.5))
 
 
-def _curve(axes: Axes, line: Line, fit_curves: Curves, scale: float) -> list[Any]:
+def curve(axes: Axes, line: Line, fit_curves: Curves, scale: float) -> list[Any]:
     """Draw one curve, with its bands if it is the main one; return its legend handles."""
     x, y = np.asarray(line.band.x), scale * np.asarray(line.band.y)
     inside = x <= fit_curves.x_max * (1 + 1e-9)
@@ -69,7 +70,7 @@ def _held_out(axes: Axes, report: FitReport, scale: float) -> list[Any]:
     return [drawn]
 
 
-def _regions(axes: Axes, fit_curves: Curves) -> None:
+def regions(axes: Axes, fit_curves: Curves) -> None:
     """Shade what lies beyond the largest run and say how far forecasts were tested."""
     for zone in fit_curves.zones:
         axes.axvspan(zone.low, zone.high, color=style.EXTRAPOLATED if zone.tested else style.UNTESTED, lw=0)
@@ -119,11 +120,11 @@ def chart(points: ChartPoints, report: FitReport | None) -> Figure:
     fit_curves = curves.curves(report)
     if report is not None and fit_curves is not None:
         handles = [
-            h for line in fit_curves.lines if line.shown for h in _curve(axes, line, fit_curves, view.scale)
+            h for line in fit_curves.lines if line.shown for h in curve(axes, line, fit_curves, view.scale)
         ]
         handles += _frontier(axes, report, points) + _held_out(axes, report, view.scale)
         blocks = [(None, handles), *blocks]
-        _regions(axes, fit_curves)
+        regions(axes, fit_curves)
         xs.append(np.array([fit_curves.end]))
         ys.append(curves.visible(fit_curves, ys[0]))
     x_low, x_high = canvas.limits(np.concatenate(xs), 0.03)
@@ -131,7 +132,7 @@ def chart(points: ChartPoints, report: FitReport | None) -> Figure:
         x_high = max(float(x.max()) for x in xs)
     axes.set_xlim(x_low, x_high)
     y_low, y_high = canvas.limits(view.scale * np.concatenate(ys), 0.06)
-    axes.set_ylim(y_low, min(y_high, 100.0) if target.quantity(view.y).counted else y_high)
+    axes.set_ylim(y_low, min(y_high, 100.0) if view.quantity.counted else y_high)
     canvas.log_ticks(axes.xaxis, x_low, x_high)
     canvas.log_ticks(axes.yaxis, *axes.get_ylim())
     axes.set_xlabel(view.x_title)
@@ -154,33 +155,37 @@ def _view(points: ChartPoints, report: FitReport | None) -> Drawing:
     return Drawing(view.key, view.title, alt, views.note(points, report), png, svg)
 
 
-def _grid(rows: pd.DataFrame) -> tuple[Drawing, ...]:
-    means = shape_grid.mean_errors(rows)
+def _grid(rows: pd.DataFrame, quantity: Quantity) -> tuple[Drawing, ...]:
+    means = shape_grid.mean_errors(rows, quantity)
     if not means.size:
         return ()
-    png, svg = canvas.render(shape_grid.draw(rows))
-    title, name = shape_grid.title(rows), shape_grid.mean_name(rows)
+    png, svg = canvas.render(shape_grid.draw(rows, quantity))
+    title, name = shape_grid.title(quantity), shape_grid.mean_name(quantity)
     alt = f"Table of {name} for {means.shape[1]} widths and {means.shape[0]} depths."
-    unit = target.of(rows).quantity.unit
+    unit = "per cent" if quantity.unit == "%" else quantity.unit
     caption = (
-        f"{name.capitalize()} in {'per cent' if unit == '%' else unit} over all runs of a shape (seeds and "
+        f"{name.capitalize()}{f' in {unit}' if unit else ''} over all runs of a shape (seeds and "
         "training lengths together)."
     )
     return (Drawing("width_depth", title, alt, caption, png, svg),)
 
 
-def draw(rows: pd.DataFrame, fits: FitFile) -> tuple[Drawing, ...]:
-    """Draw every figure that the rows allow: views, the diagnostics of the first fit, then the grid."""
+def draw(rows: pd.DataFrame, fits: FitFile, shown: Sequence[ChartView] | None = None) -> tuple[Drawing, ...]:
+    """Draw every figure that the rows allow: views, the diagnostics of the first fit, then the grid.
+
+    `shown` are the views, the main one first; by default those of a sweep.
+    """
     drawings = []
+    shown = views.of(rows) if shown is None else shown
+    main = shown[0]
     with matplotlib.rc_context(canvas.RC):
-        for view in views.of(rows):
+        for view in shown:
             points = views.select(rows, view)
             if points.seeds.empty:
                 continue
             drawings.append(_view(points, views.report_of(fits, view)))
-        main = views.of(rows)[0]
         first = views.report_of(fits, main)
         if first is not None:
             drawings += diagnostics.draw(views.select(rows, main), first)
-        drawings += _grid(rows)
+        drawings += _grid(rows, main.quantity)
     return tuple(drawings)

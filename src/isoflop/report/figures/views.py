@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from isoflop.report.figures import curves, style
 from isoflop.report.figures.curves import Curves
 from isoflop.report.text.numerals import compact
 from isoflop.table import target
+from isoflop.table.axis import Axes
 from isoflop.table.target import TEST_BITS, TEST_ERROR, TEST_LOSS, Quantity
 
 Array = npt.NDArray[np.float64]
@@ -30,6 +32,12 @@ class ChartView:
     x_title: str
     y_title: str
     scale: float
+    measured: Quantity | None = None
+
+    @property
+    def quantity(self) -> Quantity:
+        """What y is: `measured`, or what the name of its column tells."""
+        return self.measured or target.quantity(self.y)
 
 
 FLAGGED = "flagged"
@@ -39,6 +47,7 @@ FLAGGED_NAME = "Undertrained"
 _COMPUTE = ("compute", "train_gflops", "training compute", "Training compute (GFLOPs)")
 _JOULES = ("joules", "energy_joules", "training energy", "Training energy (J)")
 _SECONDS = ("seconds", "train_seconds", "training time", "Training time (s)")
+_DOLLARS = ("dollars", "dollars", "training cost", "Training cost (dollars)")
 _BYTES = ("bytes", "examples_seen", "bytes read", "Bytes read in training")
 
 
@@ -54,12 +63,15 @@ VIEWS = (
     _view("loss", TEST_LOSS, _COMPUTE),
 )
 """The views of a sweep on images; the first is that of the verdict."""
+PRICED = _view("error", TEST_ERROR, _DOLLARS)
+"""A further view of runs that have a price."""
 TEXT_VIEWS = tuple(_view("bits", TEST_BITS, x) for x in (_COMPUTE, _BYTES, _JOULES, _SECONDS))
 """The views of a sweep on text."""
 
 
 def of(rows: pd.DataFrame) -> tuple[ChartView, ...]:
-    """Return the views of the rows' domain along which they differ, the main one first.
+    """Return the views of the rows' domain along which they differ, the main one first; against dollars
+    where the runs have a price.
 
     Raises:
         ValueError: as target.of.
@@ -67,6 +79,8 @@ def of(rows: pd.DataFrame) -> tuple[ChartView, ...]:
     judged_on = target.of(rows)
     views = {target.IMAGE: VIEWS, target.TEXT: TEXT_VIEWS}.get(judged_on.domain) or _of_other(judged_on)
     first, *others = views
+    if "dollars" in rows and rows["dollars"].notna().any():
+        others.append(_view(first.key.partition("_")[0], judged_on.quantity, _DOLLARS))
     return first, *(view for view in others if target.varies(rows, view.x))
 
 
@@ -75,10 +89,23 @@ def _of_other(judged_on: target.Target) -> tuple[ChartView, ...]:
     return tuple(_view(judged_on.quantity.noun, judged_on.quantity, x) for x in (_COMPUTE, _JOULES, _SECONDS))
 
 
-def title(x: str, y: str) -> str:
-    """Return the title of a pair of axes."""
+def of_axes(axes: Axes) -> ChartView:
+    """Return the view of a user's own pair of axes, whose x is in the unit that is shown."""
+    x, y = axes.x, axes.y
+    name = "compute" if x.is_compute else x.name
+    key = "_".join(re.sub(r"[^a-z0-9]+", "_", part.lower()).strip("_") for part in (y.noun, name))
+    title = f"{y.title} against {x.name}"
+    return ChartView(key, x.column, y.column, title, x.title, y.axis_title, y.scale, y)
+
+
+def title(report: FitReport) -> str:
+    """Return the title of a report's pair of axes."""
+    x, y = report.x, report.y
+    if report.axes is not None:
+        return of_axes(report.axes).title
     others = (view for judged_on in target.OTHERS for view in _of_other(judged_on))
-    known = (view.title for view in (*VIEWS, *TEXT_VIEWS, *others) if (view.x, view.y) == (x, y))
+    priced = (_view("", target.quantity(y), _DOLLARS),)
+    known = (view.title for view in (*VIEWS, *TEXT_VIEWS, *others, *priced) if (view.x, view.y) == (x, y))
     return next(known, f"{y} against {x}")
 
 
@@ -105,8 +132,10 @@ class ChartPoints:
 def _keys(rows: pd.DataFrame) -> tuple[pd.DataFrame, str, str]:
     """Return the rows with `tint` and `mark`, and what the two stand for.
 
-    Width and depth where every row has them; else the architecture and nothing.
+    Width and depth where every row has them; else the architecture and nothing; nothing where no row has one.
     """
+    if not rows.empty and rows["architecture"].isna().all():
+        return rows.assign(tint="", mark=""), "", ""
     if rows.empty or rows[["width", "depth"]].isna().to_numpy().any():
         return rows.assign(tint=rows["architecture"].astype(str), mark=""), "model", ""
     if len(rows["family"].unique()) > 1:
@@ -171,15 +200,20 @@ def frontier(points: ChartPoints, report: FitReport) -> pd.DataFrame:
 
 def note(points: ChartPoints, report: FitReport | None) -> str:
     """Return what the marks mean and what is not shown, for a caption."""
-    text = "Faint points are single runs; each large point is the geometric mean of a configuration, "
-    text += f"coloured by {points.tint_name}"
+    single = len(points.means) == len(points.seeds)
+    text = (
+        "Each point is a run"
+        if single
+        else "Faint points are single runs; each large point is the geometric mean of a configuration"
+    )
+    text += f", coloured by {points.tint_name}" if points.tint_name else ""
     text += f" and shaped by {points.mark_name}. " if points.mark_name else ". "
-    if target.quantity(points.view.y).counted and points.seeds["test_n"].notna().all():
+    if points.view.quantity.counted and points.seeds["test_n"].notna().all():
         text += (
             "Bars: Wilson 95% interval for the test images, at the mean error (every seed is scored on the "
             "same images, so seeds are not pooled; their spread is the faint points)."
         )
-    else:
+    elif not single:
         text += "Bars: lowest to highest seed."
     if points.seeds[FLAGGED].any():
         text += " Hollow: undertrained shapes, whose training loss is above that of a smaller shape."
@@ -191,7 +225,7 @@ def note(points: ChartPoints, report: FitReport | None) -> str:
     ):
         if count:
             text += f" {count:,} run{'' if count == 1 else 's'} {why}."
-    return text
+    return text.replace(".  ", ". ").strip()
 
 
 def _curve_note(fit_curves: Curves | None) -> str:

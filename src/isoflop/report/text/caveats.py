@@ -13,10 +13,11 @@ from isoflop.curve.language.result import OptimalTraining
 from isoflop.curve.result import FitReport, Interval
 from isoflop.record.binomial import Z95, wilson
 from isoflop.report.text import costs, optimal_training
-from isoflop.report.text.amounts import amount, bare
+from isoflop.report.text.amounts import amount, bare, of_resource
 from isoflop.report.text.numerals import interval, number, percent
 from isoflop.report.text.trust import calibrated, disagreement
 from isoflop.table import target
+from isoflop.table.target import Target
 
 STANDARD_ERROR = "test_bits_per_byte_se"
 """Column of the standard error of the test loss over documents."""
@@ -62,9 +63,8 @@ def _test_text(rows: pd.DataFrame) -> str | None:
     )
 
 
-def _sensitivity(rows: pd.DataFrame) -> str | None:
+def _sensitivity(rows: pd.DataFrame, y: str) -> str | None:
     """Return how far the exponent of the plain power law moves when one width is left out."""
-    y = target.of(rows).y
     known = rows[(rows[y] > 0) & (rows["train_gflops"] > 0)].dropna(subset=["width"])
     slopes = {}
     for width in sorted(known["width"].unique()):
@@ -84,20 +84,20 @@ def _sensitivity(rows: pd.DataFrame) -> str | None:
 def _fit_notes(report: FitReport) -> list[str]:
     decades = math.log10(report.x_max / report.x_min)
     notes = [
-        f"Range: {number(decades, 2)} decades of training compute, {number(report.x_min)} to "
-        f"{number(report.x_max)} GFLOPs."
+        f"Range: {number(decades, 2)} decades of {report.resource.name}, {number(report.x_min)} to "
+        f"{of_resource(report.x_max, report.resource)}."
     ]
     floor = costs.floor(report)
     if floor is not None and not costs.floor_identified(report):
-        quantity = target.quantity(report.y)
+        quantity = report.quantity
         low, high = (
             None if side is None else quantity.scale * side
             for side in (floor.interval.low, floor.interval.high)
         )
-        unit = "per cent" if quantity.unit == "%" else quantity.unit
+        unit = " per cent" if quantity.unit == "%" else f" {quantity.unit}".rstrip()
         notes.append(
             f"Floor: not identified (fitted {bare(floor.value, quantity)}, {report.percent} interval "
-            f"{interval(Interval(low, high))} {unit}). These data do not tell a curve that ends at a floor "
+            f"{interval(Interval(low, high))}{unit}). These data do not tell a curve that ends at a floor "
             "from one that does not."
         )
     notes.append("Extrapolation: nothing beyond the largest run was measured; there, curves are dashed.")
@@ -114,7 +114,7 @@ def _fitted(report: FitReport) -> str:
             f"Points: laws other than the paper's two follow the {percent(report.quantile, 2)} quantile of "
             f"{report.y}, not its middle."
         )
-    if target.quantity(report.y).unit == target.BITS:
+    if report.quantity.unit == target.BITS:
         return (
             "Points: all runs are fitted, not only the most efficient ones. Where several sizes share a "
             "compute the best of them lie below this curve; IsoFLOP profiles tell them apart."
@@ -123,7 +123,10 @@ def _fitted(report: FitReport) -> str:
 
 
 def caveats(
-    rows: pd.DataFrame, report: FitReport | None, optimal: OptimalTraining | None = None
+    rows: pd.DataFrame,
+    report: FitReport | None,
+    optimal: OptimalTraining | None = None,
+    judged_on: Target | None = None,
 ) -> tuple[str, ...]:
     """Return what to keep in mind.
 
@@ -131,8 +134,9 @@ def caveats(
         rows: one row a run.
         report: the fit of error or loss against training GFLOPs, if any.
         optimal: compute-optimal training, if it is the answer in place of that fit.
+        judged_on: what the rows are judged on; of a sweep's, it is known.
     """
-    judged_on = target.of(rows)
+    judged_on = judged_on or target.of(rows)
     notes = (
         [_test_text(rows), CORPUS]
         if judged_on.domain == target.TEXT
@@ -141,5 +145,5 @@ def caveats(
     if optimal is not None:
         notes += optimal_training.caveats(optimal)
     elif report is not None:
-        notes += [_sensitivity(rows), *_fit_notes(report)]
+        notes += [_sensitivity(rows, judged_on.y), *_fit_notes(report)]
     return tuple(note for note in notes if note)

@@ -65,7 +65,7 @@ def group(report: FitReport) -> Group:
             0, LawRow(style.law_name(style.FORECAST), UNKNOWN, "", UNKNOWN, factors, UNKNOWN, _halving(half))
         )
     return Group(
-        title=views.title(report.x, report.y),
+        title=views.title(report),
         percent=report.percent,
         note=_note(report),
         warnings=report.warnings,
@@ -126,10 +126,11 @@ def _note(report: FitReport) -> str:
         if report.resampling == "configurations"
         else "the signs of residuals (wild bootstrap)"
     )
+    what, unit = (report.x, "") if report.axes is None else (report.resource.name, f" {report.resource.unit}")
     return (
         f"{plural(report.points, 'run')} of {plural(report.configs, 'configuration')} at "
-        f"{plural(report.scales, 'scale')}{of}, {report.x} from {number(report.x_min)} to "
-        f"{number(report.x_max)}; intervals from {plural(report.resamples, 'resample')} of {how} "
+        f"{plural(report.scales, 'scale')}{of}, {what} from {number(report.x_min)} to "
+        f"{number(report.x_max)}{unit}; intervals from {plural(report.resamples, 'resample')} of {how} "
         f"(seed {report.bootstrap_seed}).{robust}"
     )
 

@@ -10,7 +10,6 @@ from isoflop.curve.result import Estimate, FitReport
 from isoflop.report.text import costs, measured, misfit
 from isoflop.report.text.amounts import amount, bare
 from isoflop.report.text.numerals import UNKNOWN, estimate, number
-from isoflop.table import target
 
 LIMIT = (
     "The paper's limit, that being k times better costs at least k⁴ times the compute, is of root mean "
@@ -41,7 +40,7 @@ def judge(
     if report is None:
         headline = "Cannot be told: no law was fitted to loss against training compute."
         return headline, (LIMIT, f"Here nothing was fitted: {why_none}.", scope(rows))
-    headline, reason = _answer(report, seeds, support)
+    headline, reason = answer(report, seeds, support)
     checks = measured.check_sentence(checked, support, report)
     said = (measured.measured(report), checks, reason, LIMIT, scope(rows))
     return headline, tuple(sentence for sentence in said if sentence)
@@ -57,14 +56,24 @@ def scope(rows: pd.DataFrame) -> str:
     )
 
 
-def _answer(report: FitReport, seeds: pd.Series[int], support: FloorSupport | None) -> tuple[str, str]:
-    """Return (headline, reason)."""
+def answer(
+    report: FitReport, seeds: pd.Series[int], support: FloorSupport | None, *, of_text: bool = True
+) -> tuple[str, str]:
+    """Return (headline, reason): how y falls, and towards what.
+
+    Args:
+        report: the fit.
+        seeds: number of seeds of each configuration.
+        support: what the fit says without undertrained shapes.
+        of_text: y is the loss of text, of which is known that it has an irreducible part.
+    """
+    falls = f"{report.quantity.noun} falls"
     flat = measured.no_fall(report)
     if flat is not None:
         return f"Cannot be told: {flat[0]}", flat[1]
     gaps = measured.gaps(report, seeds)
     if gaps:
-        headline = "Cannot be told: loss falls with compute, but too little was measured."
+        headline = f"Cannot be told: {falls} with {report.resource.short}, but too little was measured."
         return headline, f"Too little was measured for an answer: {'; '.join(gaps)}."
     b = costs.exponent(report)
     power = UNKNOWN if b is None else number(b.value)
@@ -72,25 +81,30 @@ def _answer(report: FitReport, seeds: pd.Series[int], support: FloorSupport | No
         power += " on average, a law that they reject"
     if support is not None and support.only_by_undertrained:
         return (
-            f"Over all runs, loss falls as compute to the power −{power}; it bends, but only through shapes "
+            f"Over all runs, {falls} as {report.resource.short} to the power −{power}; it bends, but only "
+            "through shapes "
             "that were not trained well.",
             f"An irreducible part is supported only by {measured.undertrained(support)}: without them none "
             "is identified, so none is claimed.",
         )
     floor = costs.floor(report)
     if floor is None or not costs.floor_identified(report):
-        return _without_floor(power, floor, report.percent)
+        return _without_floor(report, power, floor, of_text=of_text)
     return _with_floor(report, floor, support)
 
 
-def _without_floor(power: str, floor: Estimate | None, percent: str) -> tuple[str, str]:
+def _without_floor(
+    report: FitReport, power: str, floor: Estimate | None, *, of_text: bool
+) -> tuple[str, str]:
     headline = (
-        f"Over all runs, loss falls as compute to the power −{power}; no irreducible part is identified."
+        f"Over all runs, {report.quantity.noun} falls as {report.resource.short} to the power −{power}; no "
+        "irreducible part is identified."
     )
-    fitted = "" if floor is None else f" (fitted {_bounded(floor, percent)})"
+    fitted = "" if floor is None else f" (fitted {_bounded(floor, report)})"
+    bends = " That must bend further on, as no text is free of surprise." if of_text else ""
     return headline, (
         f"No irreducible part is identified{fitted}: over this range the law with one is not clearly closer "
-        "to the points than the plain power law. That must bend further on, as no text is free of surprise."
+        f"to the points than the plain power law.{bends}"
     )
 
 
@@ -100,26 +114,28 @@ def _with_floor(report: FitReport, floor: Estimate, support: FloorSupport | None
     of_which = "" if support is None else " but undertrained shapes"
     slope = costs.parameter(costs.law(report, "power_law_floor"), "b")
     above = (
-        "" if slope is None else f"; the part above it falls as compute to the power −{number(slope.value)}"
+        ""
+        if slope is None
+        else f"; the part above it falls as {report.resource.short} to the power −{number(slope.value)}"
     )
-    least = amount(claim.value, target.TEST_BITS)
+    least = amount(claim.value, report.quantity)
     # b is fitted to all points and does not belong to the E of fewer.
-    headline = f"Over all runs{of_which}, loss falls towards about {least}{above if support is None else ''}."
+    fall = f"{report.quantity.noun} falls towards about {least}{above if support is None else ''}"
+    headline = f"Over all runs{of_which}, {fall}."
     reason = (
         "The law with an irreducible part is clearly closer to the points than the plain power law: that "
-        f"part is {_bounded(floor, report.percent)}"
+        f"part is {_bounded(floor, report)}"
     )
     if slope is not None:
-        reason += f", and the part above it falls as compute to the power −b with b = {estimate(slope)}"
+        what = report.resource.short
+        reason += f", and the part above it falls as {what} to the power −b with b = {estimate(slope)}"
     if support is not None:
-        reason += f"; without {measured.undertrained(support)} it is {_bounded(claim, report.percent)}"
+        reason += f"; without {measured.undertrained(support)} it is {_bounded(claim, report)}"
     return headline, f"{reason}."
 
 
-def _bounded(value: Estimate, percent: str) -> str:
+def _bounded(value: Estimate, report: FitReport) -> str:
     """Return `2.314 bits a byte, 95% interval 2.250 to 2.377`."""
-    low, high = value.interval.low, value.interval.high
-    quantity = target.TEST_BITS
-    return (
-        f"{amount(value.value, quantity)}, {percent} interval {bare(low, quantity)} to {bare(high, quantity)}"
-    )
+    quantity = report.quantity
+    low, high = (bare(end, quantity) for end in (value.interval.low, value.interval.high))
+    return f"{amount(value.value, quantity)}, {report.percent} interval {low} to {high}"

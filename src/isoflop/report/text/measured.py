@@ -15,7 +15,6 @@ from isoflop.report.text import costs, misfit
 from isoflop.report.text.costs import Halving
 from isoflop.report.text.numerals import factor, interval, number, plural, short_of
 from isoflop.report.text.trust import trust
-from isoflop.table import target
 from isoflop.table.held_out import FORECAST
 
 SPOKEN = {
@@ -33,9 +32,10 @@ def gaps(report: FitReport, seeds: pd.Series[int]) -> list[str]:
     missing = []
     if decades < LEAST_DECADES:
         spanned = short_of(decades, LEAST_DECADES)
-        missing.append(f"training compute spans only {spanned} decades, {LEAST_DECADES:g} are needed")
+        missing.append(f"{report.resource.name} spans only {spanned} decades, {LEAST_DECADES:g} are needed")
     if report.configs < LEAST_CONFIGS or report.scales < LEAST_SCALES:
-        shapes, scales = plural(report.configs, "configuration"), plural(report.scales, "compute scale")
+        shapes, kind = plural(report.configs, "configuration"), "compute " * report.resource.is_compute
+        scales = plural(report.scales, f"{kind}scale")
         missing.append(f"there are only {shapes} at {scales}, {LEAST_CONFIGS} at {LEAST_SCALES} are needed")
     if len(seeds) and int(seeds.max()) == 1:
         missing.append("each configuration was trained with a single seed, so luck and size are one")
@@ -44,18 +44,18 @@ def gaps(report: FitReport, seeds: pd.Series[int]) -> list[str]:
 
 def no_fall(report: FitReport) -> tuple[str, str] | None:
     """Return (headline, reason) if no fall of error or loss with compute is established."""
-    b, noun = costs.exponent(report), target.quantity(report.y).noun
+    b, noun, what = costs.exponent(report), report.quantity.noun, report.resource.short
     if b is None:
         return "no power law was fitted.", "Without a power law there is no exponent to compare."
     if b.interval.high is not None and b.interval.high < 0:
         return (
-            f"{noun} rises with compute in this sweep.",
-            f"The whole {report.percent} interval of the exponent lies below 0: runs with more compute did "
+            f"{noun} rises with {what} in these runs.",
+            f"The whole {report.percent} interval of the exponent lies below 0: runs with more {what} did "
             "worse, so they cannot price an improvement.",
         )
     if b.value <= 0 or b.interval.low is None or b.interval.low <= 0:
         return (
-            f"no fall of {noun} with compute is established here.",
+            f"no fall of {noun} with {what} is established here.",
             f"The {report.percent} interval of the exponent reaches 0, so a flat curve cannot be ruled out.",
         )
     return None
@@ -75,7 +75,7 @@ def check_sentence(checked: CheckReport | None, support: FloorSupport | None, re
     names = finding.names(checked.undertrained_names)
     if support is None:
         return f"Left out as undertrained: {names}, whose training loss is above that of smaller shapes."
-    b, name = support.exponent_without, target.quantity(report.y).title.lower()
+    b, name = support.exponent_without, report.quantity.name
     without = "" if b is None else f" Without them b is {number(b.value)} ({interval(b.interval)})."
     return (
         f"Among the points are undertrained shapes ({names}), drawn hollow: their training loss is above "
@@ -83,27 +83,27 @@ def check_sentence(checked: CheckReport | None, support: FloorSupport | None, re
     )
 
 
-def _cost(cost: Halving, percent: str, mark: str = "") -> str:
+def _cost(cost: Halving, report: FitReport, mark: str = "") -> str:
     name = SPOKEN.get(cost.law, cost.law) + mark
     if cost.factor is None:
         return f"{name}, {cost.reason}"
-    bounds = f" ({percent} interval {interval(cost.interval, 2)})" if cost.interval else ""
-    return f"{name}, {number(cost.factor, 2)} times the compute{bounds}"
+    bounds = f" ({report.percent} interval {interval(cost.interval, 2)})" if cost.interval else ""
+    return f"{name}, {number(cost.factor, 2)} times the {report.resource.short}{bounds}"
 
 
 def prices(report: FitReport) -> str:
     """Return what halving error or loss would take by the paper's laws, the floored one and the forecast."""
     each = [
-        _cost(costs.halving(fit, report.x_max), report.percent, misfit.mark(fit))
+        _cost(costs.halving(fit, report.x_max), report, misfit.mark(fit))
         for fit in report.fits
         if fit.law in SPOKEN
     ]
     if report.forecast is not None:
-        each.append(_cost(costs.halving_of_forecast(report.forecast, report.x_max), report.percent))
+        each.append(_cost(costs.halving_of_forecast(report.forecast, report.x_max), report))
     if not each:
         return ""
-    noun = target.quantity(report.y).noun
-    return f"To halve the {noun} from where the sweep ends would take: {'; '.join(each)}."
+    noun = report.quantity.noun
+    return f"To halve the {noun} from where the runs end would take: {'; '.join(each)}."
 
 
 def of_all_points(support: FloorSupport | None) -> str:
@@ -137,13 +137,14 @@ def measured(report: FitReport) -> str:
     """Return how many runs span how many decades, and the exponent of the power law through them."""
     runs, shapes = plural(report.points, "run"), plural(report.configs, "configuration")
     decades = number(math.log10(report.x_max / report.x_min), 2)
-    text = f"Here {runs} of {shapes} span {decades} decades of training compute"
+    text = f"Here {runs} of {shapes} span {decades} decades of {report.resource.name}"
     plain, b = costs.law(report, "power_law_ols"), costs.exponent(report)
     if b is None:
         return f"{text}."
-    noun = target.quantity(report.y).noun
+    noun = report.quantity.noun
     text += (
-        f"; in the power law through them, {noun} falls as compute to the power −b with b = {number(b.value)}"
+        f"; in the power law through them, {noun} falls as {report.resource.short} to the power −b with "
+        f"b = {number(b.value)}"
     )
     text += f" ({report.percent} interval {interval(b.interval)})"
     alpha = plain.paper_alpha if plain else None

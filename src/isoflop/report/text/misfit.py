@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from isoflop.curve.result import FitReport, LackOfFit, LawFit
 from isoflop.report.text.numerals import estimate, number
-from isoflop.table import target
 
 REJECTED = "rejected"
 
@@ -47,7 +46,7 @@ def sentence(report: FitReport, name: str) -> str:
     fit = next((each for each in report.fits if each.law == name), None)
     if fit is None or fit.lack_of_fit is None or not rejected(fit):
         return ""
-    noun = target.quantity(report.y).noun
+    noun = report.quantity.noun
     said = (
         f"That law is rejected: {change(fit.lack_of_fit)}, so that {noun} comes to {ahead(fit.lack_of_fit)}"
     )

@@ -8,7 +8,7 @@ from isoflop.curve import measured
 from isoflop.curve.result import Estimate, Interval
 
 UNKNOWN = "–"
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -23,7 +23,7 @@ def number(value: float | None, digits: int = 3) -> str:
     if -4 < exponent < 6:
         rounded = round(value, digits - 1 - exponent)
         return f"{rounded:,.{max(0, digits - 1 - exponent)}f}"
-    return f"{value / 10.0**exponent:.{digits - 1}f} × 10{str(exponent).translate(_SUPERSCRIPT)}"
+    return f"{value / 10.0**exponent:.{digits - 1}f} × 10{str(exponent).translate(SUPERSCRIPT)}"
 
 
 def short_of(value: float, limit: float, digits: int = 2) -> str:

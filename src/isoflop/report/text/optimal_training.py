@@ -22,6 +22,9 @@ from isoflop.report.text.amounts import amount, bare
 from isoflop.report.text.numerals import estimate, factor, interval, number, plural, short_of
 from isoflop.table import target
 
+ALL_RUNS = "all runs, whatever their size: above what the best size of each budget reaches"
+"""Heading of the law through all runs, where it is not the answer."""
+
 
 def bounds(value: Estimate) -> str:
     """Return the interval of a loss, such as `2.250 to 2.377`."""

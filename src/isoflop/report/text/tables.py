@@ -8,9 +8,12 @@ import numpy as np
 import pandas as pd
 
 from isoflop.curve.result import FitFile
-from isoflop.report.text.numerals import compact, padded
+from isoflop.report.text.amounts import seed_after
+from isoflop.report.text.numerals import UNKNOWN, compact, padded
 from isoflop.table import target
 from isoflop.table.aggregate import RunTable
+from isoflop.table.axis import Axes
+from isoflop.table.target import Quantity
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,64 +40,103 @@ _COMMON = (
     ("train_seconds", "Time (s)", 1.0),
     ("mfu", "MFU (%)", 100.0),
     ("dollars", "Cost (USD)", 1.0),
+    ("grams_co2", "CO2 (g)", 1.0),
     ("lr", "Learning rate", 1.0),
 )
 
 
-def _columns(rows: pd.DataFrame) -> list[tuple[str, str, float]]:
-    """Return (column, title, scale) of what any run knows, what the sweep is judged on first."""
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """What the tables of runs list.
+
+    Attributes:
+        y: the quantity that the runs are judged on, the first column.
+        x: the column by which configurations are sorted.
+        columns: the further ones, as (column, title, scale); those that no run knows are not shown.
+    """
+
+    y: Quantity
+    x: str
+    columns: tuple[tuple[str, str, float], ...]
+
+    def known(self, rows: pd.DataFrame) -> list[tuple[str, str, float]]:
+        """Return the columns that any run knows, y first."""
+        entries = ((self.y.column, self.y.axis_title, self.y.scale), *self.columns)
+        return [entry for entry in entries if rows[entry[0]].notna().any()]
+
+
+def of_sweep(rows: pd.DataFrame) -> Listed:
+    """Return what is listed of a sweep's runs."""
     judged_on = target.of(rows)
     of_text = judged_on.domain == target.TEXT
     second = ("examples_seen", "Read (MB)", 1e-6) if of_text else ("test_loss", "Test loss (nats)", 1.0)
-    first = (judged_on.y, judged_on.quantity.axis_title, judged_on.quantity.scale)
-    return [entry for entry in (first, second, *_COMMON) if rows[entry[0]].notna().any()]
+    return Listed(judged_on.quantity, "train_gflops", (second, *_COMMON))
 
 
-def runs(rows: pd.DataFrame) -> Grid:
+def of_axes(axes: Axes) -> Listed:
+    """Return what is listed of the runs of a user's own table."""
+    first = (axes.x.column, axes.x.title, 1.0)
+    others = (each for each in _COMMON[1:] if each[0] not in (axes.x.column, axes.y.column))
+    return Listed(axes.y, axes.x.column, (first, *others))
+
+
+def runs(rows: pd.DataFrame, listed: Listed | None = None) -> Grid:
     """Return every run, ordered by configuration: label, seed, and the columns that any run knows."""
-    known = _columns(rows)
+    listed = listed or of_sweep(rows)
+    known, seeded = listed.known(rows), bool(rows["seed"].notna().any())
     columns = (
         Column("Configuration", False),
-        Column("Seed", True),
+        *([Column("Seed", True)] if seeded else []),
         *(Column(title, True) for _, title, _ in known),
     )
-    order = rows.groupby("place_id")["train_gflops"].transform("mean")
+    order = rows.groupby("place_id")[listed.x].transform("mean")
     ordered = rows.assign(order=order).sort_values(["order", "place_id", "seed"])
     texts = [
         ordered["label"].astype(str),
-        ordered["seed"].map("{:.0f}".format),
+        *([ordered["seed"].map(_seed)] if seeded else []),
         *((scale * ordered[name]).map(compact if name == "lr" else padded) for name, _, scale in known),
     ]
     return Grid(columns, tuple(zip(*texts, strict=True)))
 
 
-def configs(rows: pd.DataFrame) -> Grid:
+def _seed(value: object) -> str:
+    """Return a seed as it is written, a dash where it is unknown."""
+    if value is None or value != value:
+        return UNKNOWN
+    return f"{value:.0f}" if isinstance(value, float) else str(value)
+
+
+def configs(rows: pd.DataFrame, listed: Listed | None = None) -> Grid:
     """Return one row per configuration: arithmetic means over its seeds, and the seeds' range of error or
     loss."""
-    known, quantity = _columns(rows), target.of(rows).quantity
-    titled = (f"Mean {quantity.title.lower()}", "Lowest", "Highest")
-    titles = ("Seeds", *(f"{each} ({quantity.unit})" for each in titled), *(t for _, t, _ in known[1:]))
-    columns = (Column("Configuration", False), *(Column(t, True, t == "GFLOPs") for t in titles))
+    listed = listed or of_sweep(rows)
+    known, quantity = listed.known(rows), listed.y
+    unit = f" ({quantity.unit})" if quantity.unit else ""
+    titled = (f"Mean {quantity.name}", "Lowest", "Highest")
+    titles = ("Seeds", *(f"{each}{unit}" for each in titled), *(t for _, t, _ in known[1:]))
+    by = next((title for name, title, _ in known if name == listed.x), "")
+    columns = (Column("Configuration", False), *(Column(t, True, t == by) for t in titles))
     keyed_rows = []
     for _, group in rows.groupby("place_id", sort=False):
         error = quantity.scale * group[quantity.column]
         means = [(name, scale * group[name].mean()) for name, _, scale in known[1:]]
         numbers = (error.mean(), error.min(), error.max(), *(mean for _, mean in means))
         texts = tuple(padded(float(v)) for v in numbers)
-        keyed_rows.append(
-            (group["train_gflops"].mean(), (str(group["label"].iloc[0]), str(len(group)), *texts))
-        )
+        keyed_rows.append((group[listed.x].mean(), (str(group["label"].iloc[0]), str(len(group)), *texts)))
     keyed_rows.sort(key=lambda entry: (np.isnan(entry[0]), entry[0]))
     return Grid(columns, tuple(row for _, row in keyed_rows))
 
 
 def left_out(table: RunTable, fits: FitFile) -> Grid:
     """Return records that gave no point, and rows that a fit did not use, each with its reason."""
-    names = dict(zip(table.rows["run_id"], table.rows["label"] + " seed ", strict=True))
-    seeds = dict(zip(table.rows["run_id"], table.rows["seed"], strict=True))
+    names = {
+        row["run_id"]: f"{row['label']}{seed_after(row).replace(',', '')}: "
+        for row in table.rows[["run_id", "label", "seed"]].to_dict("records")
+    }
     rows = [(d.run_id, d.state, d.reason) for d in table.dropped]
     for report in fits.reports:
         for entry in report.excluded:
-            label = f"{names[entry.run_id]}{seeds[entry.run_id]:.0f}: " if entry.run_id in names else ""
-            rows.append((entry.run_id, f"not in {report.y} against {report.x}", label + entry.reason))
+            label = names.get(entry.run_id, "")
+            named = "" if label == f"{entry.run_id}: " else label
+            rows.append((entry.run_id, f"not in {report.y} against {report.x}", named + entry.reason))
     return Grid((Column("Run", False), Column("What", False), Column("Reason", False)), tuple(rows))

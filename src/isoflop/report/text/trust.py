@@ -5,9 +5,8 @@ from __future__ import annotations
 from isoflop.curve.result import FitReport, HorizonError
 from isoflop.report.figures import style
 from isoflop.report.text import costs
-from isoflop.report.text.amounts import bare
+from isoflop.report.text.amounts import bare, of_resource
 from isoflop.report.text.numerals import compact, factor, number, percent
-from isoflop.table import target
 
 LEAST_PREDICTIONS = 20
 """Fewer predictions than this cannot tell a good 95% interval from a poor one."""
@@ -26,11 +25,12 @@ def trust(report: FitReport) -> str:
     if forecast.tested_ratio is None:
         return "The forecast is untested: too few compute scales for smaller runs to predict larger ones."
     ratio = compact(forecast.tested_ratio, 3)
-    what, unit = ("compute", "GFLOPs") if report.x == "train_gflops" else (report.x, report.x)
-    text = f"Inside the sweep, forecasts by smaller runs were tested up to {ratio} times their largest {what}"
+    what = report.resource.short
+    text = f"Inside the range, forecasts by smaller runs were tested up to {ratio} times their largest {what}"
     if missed(forecast.horizons):
         text += f" and were typically off by {missed(forecast.horizons)}"
-    return f"{text}. Beyond {number(forecast.tested_ratio * report.x_max)} {unit} the forecast is untested."
+    end = of_resource(forecast.tested_ratio * report.x_max, report.resource)
+    return f"{text}. Beyond {end} the forecast is untested."
 
 
 def disagreement(report: FitReport) -> str | None:
@@ -40,9 +40,9 @@ def disagreement(report: FitReport) -> str | None:
     end = min(fit.band.x[-1] for fit in report.fits)
     ends = {style.law_name(fit.law): costs.level(fit, end) for fit in report.fits}
     least, most = min(ends, key=ends.__getitem__), max(ends, key=ends.__getitem__)
-    quantity = target.quantity(report.y)
+    quantity = report.quantity
     return (
-        f"Laws: at {number(end / report.x_max, 2)} times the largest compute they part, from "
+        f"Laws: at {number(end / report.x_max, 2)} times the largest {report.resource.short} they part, from "
         f"{bare(ends[least], quantity)} ({least}) to {bare(ends[most], quantity)} ({most})."
     )
 

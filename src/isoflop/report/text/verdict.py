@@ -19,6 +19,7 @@ from isoflop.report.text import costs, loss_verdict, measured, misfit, optimal_t
 from isoflop.report.text.caveats import caveats
 from isoflop.report.text.numerals import percent
 from isoflop.table import target
+from isoflop.table.target import Target
 
 LEAST_ALPHA = 4.0
 
@@ -86,7 +87,8 @@ def _answer(
         return "cannot be told", f"Cannot be told: {flat[0]}", flat[1]
     gaps = measured.gaps(report, seeds)
     if gaps:
-        headline = "Cannot be told: error falls with compute, but too little was measured."
+        fall = f"{report.quantity.noun} falls with {report.resource.short}"
+        headline = f"Cannot be told: {fall}, but too little was measured."
         return "cannot be told", headline, f"Too little was measured for an answer: {'; '.join(gaps)}."
     floored = _floored(report, support)
     if floored is not None:
@@ -101,7 +103,7 @@ def _answer(
     if low is not None and low >= LEAST_ALPHA:
         return (
             "agrees",
-            "Agrees, within the range measured: error falls as a small power of training compute.",
+            f"Agrees, within the range measured: error falls as a small power of {report.resource.name}.",
             f"The whole {report.percent} interval of alpha lies above {best}.",
         )
     if high is not None and high < LEAST_ALPHA:
@@ -153,6 +155,8 @@ def judge(
     checked: CheckReport | None = None,
     support: FloorSupport | None = None,
     optimal: OptimalTraining | None = None,
+    judged_on: Target | None = None,
+    scope: str = "",
 ) -> Verdict:
     """Return the verdict from the rows and their fit of error, or loss of text, against training GFLOPs.
 
@@ -163,22 +167,72 @@ def judge(
         checked: what the checks of the rows say.
         support: what the fit says without undertrained shapes, where there are any among its points.
         optimal: compute-optimal training of a sweep of text, which is then the answer in place of the fit.
+        judged_on: what the rows are judged on; of a sweep's, it is known.
+        scope: what the numbers are of, in a sentence; of a sweep's, it is known.
     """
     seeds = rows.groupby("config_id")["seed"].nunique()
-    if target.of(rows).domain == target.TEXT:
+    judged_on = judged_on or target.of(rows)
+    if judged_on.domain == target.TEXT:
         return _of_text(rows, report, why_none, checked, support, optimal)
-    data = ", ".join(sorted(rows["data"].dropna().astype(str).unique())) or "unknown data"
-    models = ", ".join(sorted(rows["family"].dropna().astype(str).unique())) or "unknown models"
-    scope = (
-        f"This sweep trained {models} on {data}: it cannot confirm or refute the paper's ImageNet figure "
-        "(alpha about 9), which is per forward pass of published models, not per training compute."
-    )
+    scope = scope or _scope(rows)
+    if judged_on.domain == target.TABLE and not _is_claimed(report):
+        return _of_table(rows, report, why_none, checked, support, judged_on, scope)
     if report is None:
         headline = "Cannot be told: no law was fitted to error against training compute."
         no_fit = (_CLAIM, f"Here nothing was fitted: {why_none}.", scope)
-        return Verdict("cannot be told", headline, no_fit, (), caveats(rows, None))
+        return Verdict("cannot be told", headline, no_fit, (), caveats(rows, None, judged_on=judged_on))
     answer, headline, reason = _answer(report, seeds, support)
     checks = measured.check_sentence(checked, support, report)
     said = (_CLAIM, measured.measured(report), checks, reason, scope)
     sentences = tuple(sentence for sentence in said if sentence)
-    return Verdict(answer, headline, sentences, measured.outlook(report, support), caveats(rows, report))
+    kept = caveats(rows, report, judged_on=judged_on)
+    return Verdict(answer, headline, sentences, measured.outlook(report, support), kept)
+
+
+def _scope(rows: pd.DataFrame) -> str:
+    """Return what the numbers of a sweep on images are of."""
+    data = ", ".join(sorted(rows["data"].dropna().astype(str).unique())) or "unknown data"
+    models = ", ".join(sorted(rows["family"].dropna().astype(str).unique())) or "unknown models"
+    return (
+        f"This sweep trained {models} on {data}: it cannot confirm or refute the paper's ImageNet figure "
+        "(alpha about 9), which is per forward pass of published models, not per training compute."
+    )
+
+
+def _is_claimed(report: FitReport | None) -> bool:
+    """Return whether the paper's limit speaks of the axes: of an error against compute, not of one pass."""
+    if report is None:
+        return False
+    x, y = report.resource, report.quantity
+    return y.noun == "error" and y.unit == "%" and x.is_compute and not x.a_pass
+
+
+def _of_table(
+    rows: pd.DataFrame,
+    report: FitReport | None,
+    why_none: str,
+    checked: CheckReport | None,
+    support: FloorSupport | None,
+    judged_on: Target,
+    scope: str,
+) -> Verdict:
+    """Return the verdict of a table of the user's own, of axes of which the paper claims nothing.
+
+    Args:
+        rows, report, why_none, checked, support: those of `judge`.
+        judged_on: what the rows are judged on.
+        scope: what they are of.
+    """
+    if report is None:
+        headline = f"Cannot be told: no law was fitted to {judged_on.quantity.noun}."
+        return Verdict("cannot be told", headline, (f"Nothing was fitted: {why_none}.", scope), (), ())
+    seeds = rows.groupby("config_id")["seed"].nunique()
+    headline, reason = loss_verdict.answer(report, seeds, support, of_text=False)
+    said = (measured.measured(report), measured.check_sentence(checked, support, report), reason, scope)
+    return Verdict(
+        "cannot be told",
+        headline,
+        tuple(sentence for sentence in said if sentence),
+        measured.outlook(report, support),
+        caveats(rows, report, judged_on=judged_on),
+    )

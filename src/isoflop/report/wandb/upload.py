@@ -9,7 +9,7 @@ import shlex
 from pathlib import Path
 from typing import Any, Literal
 
-from isoflop import record
+from isoflop import extras, record
 from isoflop.config import ConfigError, TrackerConfig
 from isoflop.curve import result
 from isoflop.curve.result import FitFile
@@ -18,11 +18,11 @@ from isoflop.record.label import shape_label
 from isoflop.table import target, text_columns
 from isoflop.table.aggregate import Dropped
 from isoflop.table.target import Target
-from isoflop.track import feed
 from isoflop.track.events import Ending, RunInfo
 from isoflop.track.numbers import curve_row, summaries
 
 WAIT_SECONDS = 90.0
+PACKAGES = ("wandb", "wandb_workspaces")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,11 +116,6 @@ def _settings(project: str, entity: str | None, mode: Literal["online", "offline
     )
 
 
-def _need(package: str) -> None:
-    if not feed.installed(package):
-        raise ConfigError("isoflop wandb needs its packages: pip install 'isoflop[wandb]'")
-
-
 def _fits(directory: Path) -> FitFile | None:
     path = directory / "fit.json"
     return result.read_fits(path) if path.is_file() else None
@@ -146,9 +141,10 @@ def dry_run(directory: Path, project: str, entity: str | None) -> dict[str, Any]
     """Return what would be sent, as JSON-able values: runs, workspace and report. Needs no network or key.
 
     Raises:
-        ConfigError: no records, or wandb-workspaces is not installed.
+        ConfigError: no records.
+        MissingExtraError: wandb or wandb-workspaces is not installed.
     """
-    _need("wandb_workspaces")
+    extras.check("isoflop wandb --dry-run", *PACKAGES)
     records, left_out = read_records(directory)
     from isoflop.report.wandb import dashboard
     from isoflop.track import wandb_run
@@ -179,10 +175,10 @@ def upload(directory: Path, project: str, entity: str | None) -> Uploaded:
     """Send every record as a run (with WANDB_MODE=offline: keep it for wandb sync), then the dashboard.
 
     Raises:
-        ConfigError: no records, no package, or no key.
+        ConfigError: no records, or no key.
+        MissingExtraError: wandb or wandb-workspaces is not installed.
     """
-    _need("wandb")
-    _need("wandb_workspaces")
+    extras.check("isoflop wandb", *PACKAGES)
     settings = _settings(project, entity, _mode())
     records, left_out = read_records(directory)
     if settings.mode == "online":

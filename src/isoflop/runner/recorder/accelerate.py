@@ -17,13 +17,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from isoflop.runner.recorder import extras
+from isoflop import extras
+from isoflop.runner.recorder import trainer_values
 from isoflop.runner.recorder.errors import RecorderError
 from isoflop.runner.recorder.progress import METRICS
 from isoflop.runner.recorder.recorder import Recorder
 
-_tracking: Any = extras.need("accelerate", "AccelerateRecorder", "accelerate.tracking")
-_state: Any = extras.need("accelerate", "AccelerateRecorder", "accelerate.state")
+_tracking: Any = extras.first_of("AccelerateRecorder", "accelerate.tracking")
+_state: Any = extras.first_of("AccelerateRecorder", "accelerate.state")
 
 
 class AccelerateRecorder(_tracking.GeneralTracker):  # type: ignore[misc]
@@ -46,7 +47,9 @@ class AccelerateRecorder(_tracking.GeneralTracker):  # type: ignore[misc]
 
     def __init__(self, recorder: Recorder, *, metrics: Mapping[str, str] | None = None) -> None:
         super().__init__()
-        extras.MetricNames("AccelerateRecorder", metrics, {})  # refuses names that a record does not have
+        trainer_values.MetricNames(
+            "AccelerateRecorder", metrics, {}
+        )  # refuses names that a record does not have
         self.recorder = recorder
         self._names = {name: name for name in METRICS} | dict(metrics or {})
 
@@ -58,7 +61,9 @@ class AccelerateRecorder(_tracking.GeneralTracker):  # type: ignore[misc]
     def start(self) -> None:
         """Begin to record; accelerator.init_trackers calls it."""
         if not self.recorder.was_started:
-            self.recorder.observe(precision=extras.raw_precision(_state.AcceleratorState().mixed_precision))
+            self.recorder.observe(
+                precision=trainer_values.raw_precision(_state.AcceleratorState().mixed_precision)
+            )
             self.recorder.start()
 
     def store_init_configuration(self, values: Mapping[str, Any]) -> None:

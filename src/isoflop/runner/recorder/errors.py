@@ -9,7 +9,3 @@ class RecorderError(ValueError):
 
 class NotFiniteError(RecorderError):
     """A logged error or loss is NaN or infinite: the training has diverged, and its record says so."""
-
-
-class MissingExtraError(ImportError):
-    """A package that an adapter needs is not installed; the message is the command that installs it."""

@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from isoflop.runner.recorder import extras
+from isoflop import extras
+from isoflop.runner.recorder import trainer_values
 from isoflop.runner.recorder.errors import RecorderError
 from isoflop.runner.recorder.recorder import Recorder
 
-_pytorch: Any = extras.need("lightning", "LightningRecorder", "lightning.pytorch", "pytorch_lightning")
+_pytorch: Any = extras.first_of("LightningRecorder", "lightning.pytorch", "pytorch_lightning")
 Base: Any = _pytorch.Callback
 
 USUAL = {
@@ -52,7 +53,7 @@ class LightningRecorder(Base):  # type: ignore[misc]
         super().__init__()
         self.recorder = recorder
         recorder.wait_for("LightningRecorder")
-        self._names = extras.MetricNames("LightningRecorder", metrics, USUAL)
+        self._names = trainer_values.MetricNames("LightningRecorder", metrics, USUAL)
         self._examples = 0
         self._loss: Any = None
         self._batches = 0
@@ -69,8 +70,8 @@ class LightningRecorder(Base):  # type: ignore[misc]
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Begin to record before the first batch, when the module is on its device."""
         if not self.recorder.was_started:
-            facts = {"model": pl_module, "precision": extras.raw_precision(trainer.precision)}
-            self.recorder.observe(**facts, **extras.input_facts(extras.batch_of(batch)))
+            facts = {"model": pl_module, "precision": trainer_values.raw_precision(trainer.precision)}
+            self.recorder.observe(**facts, **trainer_values.input_facts(trainer_values.batch_of(batch)))
             self.recorder.start()
         self.recorder.resume()
 
@@ -78,7 +79,7 @@ class LightningRecorder(Base):  # type: ignore[misc]
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count the batch's examples on all devices, and keep its loss without waiting for the device."""
-        example = extras.batch_of(batch)
+        example = trainer_values.batch_of(batch)
         if example is None:
             raise RecorderError(
                 "LightningRecorder: the batch holds no tensor: its examples cannot be counted"

@@ -12,12 +12,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from isoflop.runner.recorder import extras
+from isoflop import extras
+from isoflop.runner.recorder import trainer_values
 from isoflop.runner.recorder.errors import RecorderError
 from isoflop.runner.recorder.recorder import Recorder
 
-_transformers: Any = extras.need("transformers", "TransformersRecorder", "transformers")
-_callbacks: Any = extras.need("transformers", "TransformersRecorder", "transformers.trainer_callback")
+_transformers: Any = extras.first_of("TransformersRecorder", "transformers")
+_callbacks: Any = extras.first_of("TransformersRecorder", "transformers.trainer_callback")
 
 USUAL = {
     **{f"val_{metric}": (f"eval_{metric}",) for metric in ("error", "accuracy", "loss")},
@@ -50,7 +51,7 @@ class TransformersRecorder(_transformers.TrainerCallback, _callbacks.ExportableS
             )
         self.recorder = recorder
         recorder.wait_for("TransformersRecorder")
-        self._names = extras.MetricNames("TransformersRecorder", metrics, USUAL)
+        self._names = trainer_values.MetricNames("TransformersRecorder", metrics, USUAL)
 
     def state(self) -> dict[str, Any]:
         """Return the recorder's state for the Trainer's checkpoint."""

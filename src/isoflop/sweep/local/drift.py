@@ -39,7 +39,7 @@ def append_anchor(directory: Path, when: When, config: Config, measured: ShapeEn
     line: dict[str, Any] = {
         "when": when,
         "config_id": config.config_id,
-        "shape": _label(config),
+        "shape": config.model.label,
         "gpu": first.uuid if first else None,
         "joules_per_example": measured.joules_per_example,
         "joules_per_example_reason": measured.reason,
@@ -50,12 +50,6 @@ def append_anchor(directory: Path, when: When, config: Config, measured: ShapeEn
         "measured_at": provenance.now(),
     }
     _append(directory / ANCHORS, line)
-
-
-def _label(config: Config) -> str:
-    model = config.model
-    has_shape = model.width is not None and model.depth is not None
-    return f"{model.family} w{model.width} d{model.depth}" if has_shape else model.name
 
 
 def _state(device: DeviceEnergy | None, reason: str) -> dict[str, Any]:

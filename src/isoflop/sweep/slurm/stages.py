@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from isoflop.config import Config, from_dict, to_dict
-from isoflop.sweep import grid, retry, tune
+from isoflop.sweep import grid, retry, tune, user_copies
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.slurm import queue, reconcile, submission, submit
 from isoflop.sweep.slurm.queue import SlurmError
@@ -121,6 +121,7 @@ def _submit_missing(
         if base.launch.name == "slurm":
             notify(submit.preview(len(ordered), base, directory))
         return None, len(queued)
+    sized, ordered = user_copies.pin(sized, directory), user_copies.pin(ordered, directory)
     submitted = submit.submit(ordered, base, directory, follows=follows, stage=stage)
     grid.write_manifest(sized, directory)
     notify(f"submitted {', '.join(submitted.jobs)}: isoflop status {directory}")

@@ -23,10 +23,9 @@ from numpy.typing import NDArray
 
 from isoflop.config import DataConfig
 from isoflop.record import lock
-from isoflop.train.data.parts import DataError, Raw
+from isoflop.train.data.parts import LEAST_IMAGES, DataError, Raw
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-LEAST_IMAGES = 10
 BLOCK_BYTES = 64 * 2**20
 RESIZE_METHOD = b"1: square centre crop, bilinear antialiased, RGB"
 """Part of the cache's name: change it together with `resized`, so that caches are made anew."""

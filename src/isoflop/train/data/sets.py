@@ -1,4 +1,5 @@
-"""Data sets by name: scikit-learn's digits, torchvision's image sets, image folders and synthetic data."""
+"""Data sets by name: scikit-learn's digits, torchvision's image sets, image folders, synthetic data, and the
+user's own."""
 
 from __future__ import annotations
 
@@ -14,8 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from isoflop import extras
 from isoflop.config import DataConfig
-from isoflop.train.data import folder, synthetic
+from isoflop.train.data import custom, folder, synthetic
 from isoflop.train.data.dataset import Facts
 from isoflop.train.data.parts import DataError, ImageSet, Raw, gather_part, split, statistics
 from isoflop.train.data.resize import at_resolution
@@ -77,6 +79,7 @@ def _open(name: str, root: Path, download: bool) -> list[tuple[Any, Any]]:
 
 def _torchvision(name: str, config: DataConfig) -> Raw:
     """Read one of torchvision's sets under the root; download missing files if data.download allows."""
+    extras.check(f"data={name}", "torchvision")
     folder_name, files = _FILES[name]
     set_folder = Path(config.root) / folder_name
     missing = [file for file in files if not (set_folder / file).is_file()]
@@ -107,6 +110,7 @@ READERS: dict[str, Callable[[DataConfig], Raw]] = {
     **{name: functools.partial(_torchvision, name) for name in _FILES},
     "imagefolder": folder.read_images,
     "synthetic": synthetic.generate,
+    "custom": custom.read,
 }
 
 
@@ -151,15 +155,18 @@ def load(config: DataConfig, device: torch.device) -> ImageSet:
     """Read the set, split it and put it on the device.
 
     Raises:
-        DataError: a file is missing or damaged.
+        DataError: a file is missing or damaged, or a function of the user's own returned no data set.
+        ConfigError: that function cannot be imported or called.
     """
     raw = READERS[config.name](config)
     if config.name != "imagefolder":  # a folder's images are cached at their resolution
         raw = at_resolution(raw, config.resolution)
-    indices = split(len(raw.labels), raw.test_n, config.fraction)
+    indices = split(len(raw.labels), raw.test_n, config.fraction, raw.val_n)
     digest = hashlib.sha256(raw.identity)
     for part in indices:
         digest.update(len(part).to_bytes(8, "little") + part.astype("<i8").tobytes())
     train, val, test = (gather_part(raw, part, device) for part in indices)
     mean, std = statistics(train.images)
-    return ImageSet(config.name, raw.classes, train, val, test, mean, std, digest.hexdigest())
+    return ImageSet(
+        *(config.label, raw.classes, train, val, test, mean, std, digest.hexdigest()), flat=raw.flat
+    )

@@ -10,7 +10,7 @@ from torch import nn
 
 from isoflop.config import ModelConfig
 from isoflop.train import parametrize
-from isoflop.train.models import convmixer, gpt, mlp, resnet, torchvision, vit
+from isoflop.train.models import convmixer, custom, gpt, mlp, resnet, torchvision, vit
 
 # An input shape has three sizes for images and one for text: each family's signature says which it takes.
 FAMILIES: dict[str, Callable[[ModelConfig, Any, int], nn.Module]] = {
@@ -34,7 +34,7 @@ FORWARD_MACS: dict[str, Callable[[ModelConfig, Any, int], int]] = {
 def forward_macs(config: ModelConfig, input_shape: tuple[int, ...], classes: int) -> int | None:
     """Return the forward MACs of one input (an image, or a window of text) by the family's formula.
 
-    None for torchvision's models.
+    None for torchvision's models, and for one of the user's own.
     """
     formula = FORWARD_MACS.get(config.family)
     return None if formula is None else formula(config, input_shape, classes)
@@ -55,13 +55,16 @@ def build(
         device: where the model goes; on `meta` no weights are drawn and no memory is used.
 
     Raises:
-        ValueError: the architecture does not exist, or cannot take such images.
+        ValueError: the architecture does not exist, or cannot take such images, or a function of the user's
+            own cannot build one.
     """
     with torch.random.fork_rng(devices=[]), torch.device("meta" if device.type == "meta" else "cpu"):
         torch.manual_seed(seed)
         if config.family == "torchvision":
             assert config.architecture is not None
             model = torchvision.build(config.architecture, input_shape, classes)
+        elif config.family == "custom":
+            model = custom.build(config, input_shape, classes, seed)
         else:
             model = FAMILIES[config.family](config, input_shape, classes)
             parametrize.initialise(model, parametrize.scale(config))

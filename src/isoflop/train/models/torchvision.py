@@ -7,6 +7,8 @@ import warnings
 
 from torch import Tensor, nn
 
+from isoflop import extras
+
 
 class ThreeChannels(nn.Module):
     """Gives grey images to a classifier of colour images: the channel three times (a view, no copy)."""
@@ -26,7 +28,9 @@ def build(architecture: str, image_shape: tuple[int, ...], classes: int) -> nn.M
 
     Raises:
         ValueError: torchvision has no classifier of that name; the nearest is suggested.
+        MissingExtraError: torchvision is not installed.
     """
+    extras.check("model=torchvision", "torchvision")
     import torchvision
 
     known = torchvision.models.list_models(module=torchvision.models)

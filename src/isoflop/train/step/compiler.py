@@ -127,7 +127,7 @@ def shape_key(config: Config, input_shape: tuple[int, ...], classes: int, device
         device: where the step runs.
     """
     parts = {
-        "model": config.model,
+        "model": config.model.anywhere,
         "data": (config.data.is_text, input_shape, classes),
         "optim": (config.optim.batch_size, config.optim.label_smoothing),
         "precision": config.precision,

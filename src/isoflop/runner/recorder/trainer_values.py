@@ -1,34 +1,12 @@
-"""Packages that adapters need, and what trainers call the metrics of a record."""
+"""What the adapters read from a trainer: metrics by its names, the first batch, the precision."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Mapping
-from types import ModuleType
 from typing import Any
 
-from isoflop.runner.recorder.errors import MissingExtraError, RecorderError
+from isoflop.runner.recorder.errors import RecorderError
 from isoflop.runner.recorder.progress import METRICS
-
-
-def need(extra: str, adapter: str, *modules: str) -> ModuleType:
-    """Import the first of the modules that is installed.
-
-    Args:
-        extra: of isoflop, which installs it.
-        adapter: what needs it, in the message.
-        modules: in the order of preference.
-
-    Raises:
-        MissingExtraError: none of them is installed.
-    """
-    for module in modules:
-        try:
-            return importlib.import_module(module)
-        except ModuleNotFoundError as error:
-            if str(error.name).partition(".")[0] != module.partition(".")[0]:
-                raise  # it is installed, and lacks something itself
-    raise MissingExtraError(f"{adapter} needs {modules[0].partition('.')[0]}: pip install 'isoflop[{extra}]'")
 
 
 class MetricNames:

@@ -1,0 +1,1 @@
+"""What `import isoflop` offers, and the steps from a source to a result that the command line shares."""
