@@ -42,11 +42,11 @@ def test_what_differs_besides_the_change_is_a_warning_or_refused(sweep):
     assert arms.compared(first, first, "train_gflops", mixed=False) == []
     # What one of them does not know is no difference.
     assert arms.compared(first, arm("new", tables[1]), "train_gflops", mixed=False) == []
-    devices = [arm(name, table.assign(device=name)) for name, table in zip("AB", tables, strict=True)]
-    assert len(arms.compared(*devices, "train_gflops", mixed=False)) == 1
+    on_a, on_b = (arm(name, table.assign(device=name)) for name, table in zip("AB", tables, strict=True))
+    assert len(arms.compared(on_a, on_b, "train_gflops", mixed=False)) == 1
     with pytest.raises(ValueError, match=r"devices differ \(device\): A in A, B in B. .*, or say --mixed"):
-        arms.compared(*devices, "energy_joules", mixed=False)
-    assert len(arms.compared(*devices, "energy_joules", mixed=True)) == 1
+        arms.compared(on_a, on_b, "energy_joules", mixed=False)
+    assert len(arms.compared(on_a, on_b, "energy_joules", mixed=True)) == 1
 
 
 def test_shapes_of_several_learning_rates_are_counted(sweep):

@@ -25,8 +25,8 @@ def test_every_resample_has_the_curves_of_its_own_weights(sweep):
     counts = bootstrap.resample(units.count, 6, np.random.default_rng(0))
     own = (counts[:, units.unit[0]], counts[:, units.unit[1]])
     weights = np.concatenate(own, axis=1)
-    noise = [hypotheses.sample(units, form) for form in (POWER_LAW, POWER_LAW_FLOOR)]
-    made = contrast._Resampled(units, *noise, weights, own, "test_loss", Settings())
+    without, floor = (hypotheses.sample(units, form) for form in (POWER_LAW, POWER_LAW_FLOOR))
+    made = contrast._Resampled(units, without, floor, weights, own, "test_loss", Settings())
     model = models.one_exponent(made.plain)
     joint = made.joint(model, made.plain)
     assert len(joint) == 7
