@@ -123,3 +123,14 @@ def make_rows():
     noise = np.exp(0.002 * np.random.default_rng(0).standard_normal(len(n)))
     loss = (1.69 + 406.4 * n**-0.34 + 410.7 * d**-0.28) * noise
     return lambda: pd.DataFrame({"N": n, "D": d, "loss": loss})
+
+
+def test_the_starts_of_a_held_law_are_those_of_the_law_without_what_is_held():
+    whole, span = LAWS["m3"].form, 9.0
+    free = held("m3", ("x_0", 3e4)).restricted(POINTS, PLAIN)
+    for made, grid in zip(free.starts(span), whole.starts(span), strict=True):
+        assert {tuple(row) for row in made} == {tuple(row[:1]) for row in grid}
+    broken = LAWS["broken_power_law"].form
+    made = held("broken_power_law", ("f", 1.0)).restricted(POINTS, PLAIN)
+    for rows, grid in zip(made.starts(span), broken.starts(span), strict=True):
+        assert {tuple(row) for row in rows} == {tuple(row[:-1]) for row in grid}

@@ -125,3 +125,22 @@ def test_every_start_lies_within_the_bounds_or_is_clipped_to_a_finite_shape(name
         assert starts.shape[1] == len(form.names) == form.free_parameters - 1
         clipped = np.clip(starts, low, high)
         assert np.isfinite(form.evaluate(clipped, np.linspace(0, span, 9))[0]).all()
+
+
+def test_the_bounds_of_every_form_are_those_of_the_documentation():
+    span, b = 7.0, (1e-3, 5.0)
+    log_k, negative = (np.log(0.05), np.log(20.0)), np.log(20.0)
+    expected = {
+        "POWER_LAW": [b],
+        "POWER_LAW_FLOOR": [(-5 * span - 5, 0.0), b],
+        "M3": [b, (-12.0, span + 3)],
+        "M4": [(-40.0, 20.0), (1e-3, 8.0), log_k, (0.0, 0.999)],
+    }
+    relaxed = expected | {
+        "POWER_LAW": [(-5.0, 5.0)],
+        "POWER_LAW_FLOOR": [(-5 * span - 5, negative), b],
+    }
+    for name, pairs in expected.items():
+        form = getattr(forms, name)
+        np.testing.assert_allclose(np.transpose(form.bounds(span)), pairs)
+        np.testing.assert_allclose(np.transpose(form.relaxed(span)), relaxed[name])

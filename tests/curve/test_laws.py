@@ -235,3 +235,18 @@ def test_the_unit_of_x_does_not_change_a_prediction(law, factor):
     z = np.linspace(-8, 3, 12)
     one, other = (LAWS[law].predict(_fitted(law, scaled, y), z) for scaled in (x, x * factor))
     np.testing.assert_allclose(other, one, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("slope", "falls"), [(0.1, True), (0.0, False), (-0.1, False)])
+@pytest.mark.parametrize("law", ["power_law_ols", "exponential"])
+def test_a_slope_that_does_not_fall_is_a_warning(law, slope, falls):
+    observed, parameters = _view(X, 0.5 * X**-0.1), np.array([[2.0, slope, 0.01]])
+    warnings = LAWS[law].warn(parameters, observed, None)
+    assert warnings == (() if falls else (f"b is {slope:.3g}: y does not fall with x in these points",))
+
+
+def test_an_exponential_below_0_counts_the_points_there():
+    """1/y is 1 at x_max = 1e6 and rises by 0.25 a decade: it is not above 0 up to x = 100."""
+    observed = _view(np.geomspace(1, 1e6, 7), np.ones(7))
+    (warning,) = LAWS["exponential"].warn(np.array([[1.0, 0.25, 1e-6]]), observed, None)
+    assert warning.startswith("the fitted 1/y is not positive at 3 of 7 points")

@@ -82,3 +82,9 @@ def test_spread_tells_seeds_from_counting(make_observations):
         shares.append(deviation[-1] / np.sqrt(at.binomial_variance()[-1]))
     assert shares[0] == pytest.approx(1.0, abs=0.2)
     assert shares[1] < 0.15
+
+
+def test_the_binomial_variance_is_that_of_a_counted_share():
+    shares = np.array([0.2, 0.5, 1.0, 1.2])
+    np.testing.assert_allclose(observations.binomial(shares, 100.0), [0.04, 0.01, 0.0, 0.0])
+    np.testing.assert_allclose(observations.binomial(shares[:2], np.array([50.0, 200.0])), [0.08, 0.005])

@@ -297,3 +297,28 @@ def test_a_quantile_fit_leaves_its_share_below(make_observations):
         below = np.mean(at.log_y < laws.log_curve(forms.POWER_LAW, parameters, -at.v)[0])
         assert below == pytest.approx(quantile, abs=0.02)
         assert parameters[0, 1] == pytest.approx(0.2, abs=0.03)
+
+
+@pytest.mark.parametrize("level", [None, -1.0])
+@pytest.mark.parametrize("name", ["power_law", "power_law_floor", "m3"])
+def test_starts_are_the_grid_points_of_least_weighted_squares(name, level):
+    """Against every grid point with its best level, one resample at a time."""
+    form, generator = FORMS[name], np.random.default_rng(4)
+    x, y = _heavy(2)
+    v, log_y = np.log(x.max() / x), np.log(y)
+    weights = generator.exponential(size=(5, len(x)))
+    problem = Problem(form, v, log_y[None], solver.log_error(log_y[None]))
+    found = solver._starts(problem, np.arange(5), weights, level)
+    for basin, grid in zip(found, form.starts(problem.span), strict=True):
+        shapes = form.evaluate(grid, v)[0]
+        for weight, start in zip(weights, basin, strict=True):
+            levels = (log_y - shapes) @ weight / weight.sum() if level is None else np.full(len(grid), level)
+            best = (((log_y - shapes - levels[:, None]) ** 2) @ weight).argmin()
+            np.testing.assert_allclose(start, [levels[best], *grid[best]])
+
+
+def test_the_threshold_is_1345_robust_standard_deviations_and_never_0():
+    residual = 0.1 * stats.norm.ppf((np.arange(999) + 0.5) / 999)
+    assert solver.threshold_of(residual) == pytest.approx(0.1345, rel=2e-3)
+    assert solver.threshold_of(np.zeros(9)) == pytest.approx(1.345e-3)
+    assert solver.threshold_of(np.zeros(9), 0.5) == pytest.approx(0.6725)

@@ -2,11 +2,13 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from isoflop import record as records
 from isoflop.curve.check import collapse, loss_curves
 from isoflop.curve.check.collapse import Collapse
+from isoflop.curve.check.finding import Subject
 from isoflop.curve.check.loss_curves import LossCurve
 
 
@@ -108,3 +110,66 @@ def test_repeated_data_do_not_grow_with_size(make_healthy, make_curves):
     lacking = collapse.measure(repeated, curves)
     assert isinstance(lacking, str)
     assert "no example seen more than 4 times" in lacking
+
+
+@pytest.mark.parametrize("irreducible", [0.0, 0.01, 0.03, 0.5, 0.93])
+def test_the_irreducible_loss_is_found_between_the_shares_that_are_tried(make_healthy, irreducible):
+    """Losses that collapse for one irreducible loss alone, wherever it lies, at the ends of the grid too."""
+    table = ladder(make_healthy)
+    ends = np.geomspace(0.01, 1.0, 400)
+    curves = {
+        str(row["run_id"]): LossCurve(
+            tuple(ends * float(row["examples_seen"])),
+            tuple(irreducible + (1 - irreducible) * (1 + i % 5) * ends**-0.4),
+        )
+        for i, row in enumerate(table.to_dict("records"))
+    }
+    least = min(float(curve.over(collapse.EDGES).min()) for curve in curves.values())
+    seen = measured(table, curves)
+    assert seen.irreducible == pytest.approx(irreducible, abs=2e-3 * least)
+    assert seen.deviation < 2e-3
+
+
+def test_deviation_and_noise_are_those_computed_by_hand():
+    """Three parts, sizes of one, two and four seeds: only the latter two tell the noise."""
+    logs = [
+        np.array([[0.9, 0.4, 0.0]]),
+        np.array([[1.1, 0.5, 0.1], [0.7, 0.5, -0.1]]),
+        np.array([[0.8, 0.3, 0.0], [0.8, 0.5, 0.2], [0.9, 0.1, 0.0], [0.7, 0.3, -0.2]]),
+    ]
+    rows = [
+        pd.DataFrame({"run_id": map(str, range(len(each))), "config_id": f"w{i}", "width": 8.0 * i})
+        for i, each in enumerate(logs, 1)
+    ]
+    seen = collapse._at(rows, "width", [0.3 + np.exp(each) for each in logs], 0.3)
+    # ln ratio to the last part of each size: (0.9, 0.4), (0.9, 0.5), (0.8, 0.3).
+    deviation = np.sqrt(np.mean([np.var([0.9, 0.9, 0.8], ddof=1), np.var([0.4, 0.5, 0.3], ddof=1)]))
+    assert seen.deviation == pytest.approx(deviation)
+    # Squares about the mean: 0.08 + 0.02 and 0 + 0.08 in the first two parts, with 1 + 3 degrees of freedom.
+    of_mean = np.mean([1, 1 / 2, 1 / 4])
+    assert seen.noise == pytest.approx(np.sqrt((0.10 + 0.08) / 2 / 4 * of_mean))
+    assert [curve.seeds for curve in seen.curves] == [1, 2, 4]
+    assert [curve.size for curve in seen.curves] == [8.0, 16.0, 24.0]
+    assert seen.curves[2].ratio == pytest.approx(np.exp([0.8, 0.3, 0.0]))
+
+
+@pytest.mark.parametrize(("noise", "passed"), [(0.0999, False), (0.1, True), (0.2, True)])
+def test_curves_collapse_where_they_differ_by_no_more_than_seeds(noise, passed):
+    ratios = ((4.0, 2.0, 1.0), (4.1, 2.0, 1.0), (8.0, 3.0, 1.0))
+    curves = tuple(
+        collapse.NormalisedCurve(Subject(name, name, (name,)), size, 2, ratio)
+        for name, size, ratio in zip("abc", (1.0, 2.0, 3.0), ratios, strict=True)
+    )
+    seen = Collapse((0.2, 0.5, 0.9), curves, 0.3, 0.1, noise)
+    assert collapse.farthest(seen) is curves[2]
+    outcome = collapse.check(seen)
+    assert (outcome.passed is not None) == passed
+    if passed:
+        assert outcome.passed == (
+            "normalised loss curves of 3 sizes differ by 0.1 in ln (root mean square), seeds of one size by "
+            f"{noise:.2g} (irreducible loss 0.3 nats)"
+        )
+    else:
+        (found,) = outcome.findings
+        assert found.subjects == (curves[2].subject,)
+        assert "c is farthest from the others" in found.sentence

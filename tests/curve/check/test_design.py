@@ -60,6 +60,22 @@ def test_rates_that_differ_but_were_not_tried_for_every_shape(make_healthy):
     assert "not several for every shape" in one(learning_rate.check(table)).sentence
 
 
+@pytest.mark.parametrize(
+    ("absent", "needed"),
+    [
+        (["lr"], "needs lr"),
+        (["width", "depth"], "needs width or depth, to tell the rates of one shape from those of another"),
+        (
+            ["val_loss", "val_error", "train_loss"],
+            "needs val_loss, val_error or train_loss, to tell which rate is best",
+        ),
+    ],
+)
+def test_without_what_tells_the_best_rate_it_is_not_checked(make_healthy, absent, needed):
+    table = grid_of(make_healthy(sizes=(20_000,)), 0.1).drop(columns=absent, errors="ignore")
+    assert learning_rate.check(table).not_checked == needed
+
+
 def test_runs_near_chance_are_counted_and_named(make_healthy):
     table = make_healthy(sizes=(20_000,))
     assert "0.9" in chance.check(table).passed

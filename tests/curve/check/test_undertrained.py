@@ -41,9 +41,26 @@ def test_a_rise_within_the_spread_of_its_own_seeds_is_borderline(make_healthy):
     assert not any(kind == "undertrained" for kind, _ in kinds(outcome))
     (found,) = [f for f in outcome.findings if f.kind == "borderline"]
     assert "Borderline" in found.sentence
+    assert ", but only " in found.sentence
+    assert "comparisons may show" not in found.sentence
     assert found.severity == "note"
     sure = make_healthy(**ONE_SIZE, factor={(64, 3): rise})
     assert ("undertrained", "w64 d3") in kinds(undertrained.check(sure))
+
+
+def test_a_rise_that_one_of_all_comparisons_may_show_says_so(make_shape):
+    """Four shapes make six pairs; only the last lies above the one before, by 3 standard errors."""
+    losses = (0.0, -2.0, -4.0, -4.0 + 3 * 0.02 * np.sqrt(2 / 3))
+    every = tuple(make_shape(8 * 2**i, 1, loss) for i, loss in enumerate(losses))
+    pooled = noise.SeedNoise(0.02, 20)
+    ((rise,), compared) = rises.rises(every, pooled)
+    found = undertrained._of_rise(rise, every, pooled, compared, ())
+    assert (found.kind, found.severity) == ("borderline", "note")
+    assert found.sentence == (
+        "w64 d1: training loss 0.0192 is 1.05 times that of the smaller w32 d1 (0.0183). Borderline: "
+        "3.0 standard errors of healthy seed noise (s.d. of ln 0.02), which one of 6 comparisons may show, "
+        "and 3.0 of its own (s.d. of ln 0.02 over 3 seeds)"
+    )
 
 
 def test_loss_that_falls_less_than_the_trend_is_a_remark_with_its_factor(make_healthy):

@@ -96,3 +96,16 @@ def test_resamples_that_rise_are_no_number():
     rising.exponent[1:] = -0.1
     assert np.isnan(rising.log_x(np.array([0.5]))[1:]).all()
     assert np.isfinite(rising.log_x(np.array([0.5]))[0])
+
+
+def test_a_gain_is_the_sample_s_and_its_interval_that_of_the_resamples():
+    """Resamples that lie far from the sample: the interval is theirs, and holds the sample's value."""
+    x = np.geomspace(1, 1e3, 8)
+    first, second = curves("old", x, 0.0, 1.0, 0.5), curves("new", x, 0.0, 0.9, 0.5, spread=0.01)
+    second.log_falling[1:] -= 0.5
+    row = gain.gain(first, second, SPREAD)[0].rows[2]
+    assert row.gain == pytest.approx(0.9**-2)
+    assert row.x_baseline == pytest.approx(row.y**-2)
+    assert row.x_other == pytest.approx((row.y / 0.9) ** -2)
+    assert row.interval.low == pytest.approx(row.gain)
+    assert row.interval.high == pytest.approx(row.gain * np.e, rel=0.2)

@@ -6,6 +6,8 @@ from scipy import stats
 
 from isoflop.curve.compare import interval
 from isoflop.curve.compare.interval import Spread
+from isoflop.curve.compare.pairing import Units
+from isoflop.curve.observations import Observations
 from isoflop.curve.result import Interval
 
 
@@ -78,3 +80,31 @@ def test_the_smallest_difference_follows_from_the_interval():
     spread = Spread(1.0, 10.0, 0.95)
     expected = (stats.t.ppf(0.975, 10) + stats.t.ppf(0.8, 10)) / stats.t.ppf(0.975, 10)
     assert spread.smallest_seen(Interval(-1.0, 3.0)) == pytest.approx(2 * expected)
+
+
+def units(of_arm, count):
+    """Units of which as many are pairs as the counts say; the points themselves say nothing of a spread."""
+    points = Observations(np.ones(1), np.ones(1), np.zeros(1, dtype=int), np.ones(1), None, None)
+    index = np.zeros(1, dtype=int)
+    return Units("runs", "", (points, points), (index, index), count, of_arm, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("of_arm", "count", "parameters", "freedom"),
+    [((6, 6), 6, 2, 4.0), ((6, 9), 15, 2, 11.0), ((4, 4), 4, 3, 1.0)],
+)
+def test_the_factor_is_student_s_over_the_arm_with_fewer_units(of_arm, count, parameters, freedom):
+    made = interval.spread(units(of_arm, count), parameters, 0.9)
+    longer = stats.t.ppf(0.95, freedom) / stats.norm.ppf(0.95)
+    fewest = min(of_arm)
+    assert made.factor == pytest.approx(longer * np.sqrt((fewest + 1) / (fewest - parameters)))
+    assert made.freedom == pytest.approx(freedom)
+    assert made.level == 0.9
+
+
+@pytest.mark.parametrize("of_arm", [(3, 8), (2, 2)])
+def test_too_few_units_have_no_factor_and_at_least_one_degree_of_freedom(of_arm):
+    made = interval.spread(units(of_arm, max(of_arm)), 2, 0.9)
+    assert made.factor is None
+    assert made.freedom == max(units(of_arm, max(of_arm)).freedom(2), 1.0)
+    assert interval.spread(units((2, 2), 2), 2, 0.9).freedom == 1.0

@@ -123,3 +123,62 @@ def test_held_out_runs_without_a_stored_prediction_are_named_and_not_judged(decl
     none = judged(table, prediction_of(held, reason="too few points"))
     assert none.held_out is None
     assert "2 held-out runs were trained without a prediction: too few points" in none.warnings
+
+
+def test_bands_end_15_per_cent_beyond_the_largest_run_held_out(declared):
+    table, held = declared
+    at = held["train_gflops"].to_numpy()
+    fitted = table["train_gflops"][~held_out.mask(table)].max()
+    near = dataclasses.replace(METHOD, beyond=1.5)
+    assert holdout._reaching(table, at, "train_gflops", near).beyond == pytest.approx(1.15 * 1e5 / fitted)
+    assert holdout._reaching(table, at, "train_gflops", METHOD).beyond == METHOD.beyond, "it is further"
+    unknown = table.assign(train_gflops=table["train_gflops"].where(held_out.mask(table)))
+    assert holdout._reaching(unknown, at, "train_gflops", near).beyond == 1.5
+
+
+@dataclasses.dataclass(frozen=True)
+class _Fits:
+    reports: tuple[str, ...]
+
+
+@pytest.fixture
+def known_rows(monkeypatch):
+    """What fit_sweep judges: run_id of the held-out rows, and the end of the bands; nothing is fitted."""
+
+    def judge(table, axes=(("train_gflops", "test_error"),)):
+        seen: dict[str, object] = {"runs": None}
+
+        def fit_all(rows, *, source, method, axes):
+            seen["beyond"] = method.beyond
+            return _Fits(("first", "second"))
+
+        def with_own(report, rows, known):
+            assert report == "first"
+            seen["runs"] = known["run_id"].tolist()
+            return "judged"
+
+        monkeypatch.setattr(holdout, "fit_all", fit_all)
+        monkeypatch.setattr(holdout, "_with_own", with_own)
+        made = holdout.fit_sweep(table, source="s", method=METHOD, axes=axes)
+        assert made.reports == ("first" if seen["runs"] is None else "judged", "second")
+        return seen["runs"]
+
+    return judge
+
+
+@pytest.mark.parametrize("column", ["train_gflops", "test_error"])
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_a_held_out_row_without_x_or_y_is_not_judged(declared, known_rows, column, value):
+    table, held = declared
+    assert known_rows(table) == held["run_id"].tolist()
+    table.loc[held.index[0], column] = value
+    assert known_rows(table) == [held["run_id"].iloc[1]]
+    table.loc[held.index[1], column] = value
+    assert known_rows(table) is None
+
+
+def test_held_out_rows_are_judged_in_any_unit_and_on_axes_that_the_table_has(declared, known_rows):
+    table, held = declared
+    assert known_rows(table.assign(train_gflops=table["train_gflops"] / 1e6)) == held["run_id"].tolist()
+    assert known_rows(table, (("absent", "test_error"),)) is None
+    assert known_rows(table, (("train_gflops", "absent"),)) is None

@@ -97,3 +97,37 @@ def test_a_drift_is_found_where_points_wander_and_not_where_they_do_not(power):
     residual = wandering.log_y - moving.law(log_x)
     assert np.abs(path.level.T - residual).mean() < 0.02, "the path goes where the points are"
     assert isinstance(path, drift.Path)
+
+
+def test_the_span_is_the_range_of_ln_x():
+    assert data(np.zeros(10)).span == pytest.approx(np.log(1e3))
+
+
+def test_the_priors_are_those_of_the_documentation():
+    """At u = 0 and a standard deviation to either side, over a range of 7 in ln x."""
+    shapes = {
+        each.prior.law if not each.drifting else "drifting": each.prior.shape for each in members.MEMBERS
+    }
+    u = np.outer([-1.0, 0.0, 1.0], np.ones(4))
+    low, half, high = special.ndtr([-1.0, 0.0, 1.0])
+    sides = np.exp([-0.7, 0.0, 0.7])
+    np.testing.assert_allclose(shapes["power_law"](u, 7.0), 0.25 * sides[:, None])
+    for name, median, spread in (("power_law_floor", 0.35, 0.6), ("drifting", 0.5, 0.9)):
+        falling = np.log(1 - 0.97 * np.array([low, half, high]))
+        expected = np.column_stack([falling, median * np.exp(spread * np.array([-1, 0, 1]))])
+        np.testing.assert_allclose(shapes[name](u, 7.0), expected)
+    b = 0.25 * sides
+    after = b * np.exp([-0.8, 0.0, 0.8])
+    place, width = 7.0 * np.array([low, half, high]), np.log(0.6) + 0.6 * np.array([-1, 0, 1])
+    np.testing.assert_allclose(
+        shapes["broken_power_law"](u, 7.0), np.column_stack([np.zeros(3), b, after, place, width])
+    )
+    b = 0.7 * sides
+    share = 0.9 * special.ndtr([-1.5, -0.5, 0.5]) ** 2
+    expected = np.column_stack([-7 * b * np.array([-0.2, 0.5, 1.2]), b, 0.6 * np.array([-1, 0, 1]), share])
+    np.testing.assert_allclose(shapes["m4"](u, 7.0), expected)
+    # Far out every exponent ends at 4.9, ln k at 2.9 and the turn within the bounds of m4.
+    far = np.full((1, 4), 40.0)
+    assert shapes["power_law"](far, 7.0)[0] == pytest.approx([4.9])
+    assert shapes["m4"](far, 7.0)[0] == pytest.approx([-39.0, 4.9, 2.9, 0.9])
+    assert shapes["broken_power_law"](far, 7.0)[0][1:4] == pytest.approx([4.9, 4.9, 7.0])

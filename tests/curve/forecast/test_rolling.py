@@ -81,3 +81,25 @@ def test_the_law_that_made_the_points_extrapolates_them_best(make_observations):
     }
     assert scores["power_law_floor"] < 1e-3
     assert scores["power_law"] > 20 * scores["power_law_floor"]
+
+
+def test_of_many_possible_cuts_eight_are_spread_from_the_first_to_the_last(make_observations):
+    """Scales a quarter of a decade apart: all but the largest, and the five least, could be cuts."""
+    x = np.geomspace(1, 1e10, 41)
+    cuts = rolling.cuts(make_observations(x, x**-0.1), 6)
+    step = np.log(x[1] / x[0])
+    assert cuts.at.min() == pytest.approx(step, rel=2e-3)
+    assert cuts.at.max() == pytest.approx(35 * step, rel=1e-3)
+    assert len(cuts.at) == 8
+    assert np.ptp(np.diff(cuts.at)) <= 1.01 * step
+
+
+def test_a_curve_without_a_logarithm_counts_as_far_too_low(make_observations, monkeypatch):
+    points = make_observations(X, _noisy())
+    where = rolling.usual_cuts(points)
+    curve = np.full(where.ahead.shape, np.nan)
+    monkeypatch.setattr(rolling, "predict", lambda *args: curve)
+    found = rolling.errors(LAWS["m3"], points, where, PLAIN)
+    judged = np.isfinite(where.ahead)
+    assert np.isnan(found[~judged]).all()
+    np.testing.assert_allclose((found + points.log_y)[judged], -20.0)

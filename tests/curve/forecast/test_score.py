@@ -49,6 +49,19 @@ def test_the_held_out_part_does_not_reach_the_prediction(benchmark):
     [
         (lambda rows: rows.drop(columns="Loss"), "no column Loss"),
         (lambda rows: rows.assign(Loss=-1.0), "Loss is -1.0 in row 1"),
+        (lambda rows: rows.assign(Loss=rows["Loss"].where(rows.index != 2, 0.0)), "Loss is 0.0 in row 3"),
+        (
+            lambda rows: rows.assign(Loss=rows["Loss"].where(rows.index != 1)),
+            "Loss is nan in row 2: it must be a finite number above 0",
+        ),
+        (
+            lambda rows: rows.assign(Loss=rows["Loss"].astype(object).where(rows.index != 3, "high")),
+            "row 4: Loss is",
+        ),
+        (
+            lambda rows: rows.assign(**{"Seen Examples": np.inf}),
+            "Seen Examples is inf in row 1: it must be a finite number above 0",
+        ),
         (lambda rows: rows.assign(Training=2), "Training must be 1"),
         (lambda rows: rows.assign(Training=1), "points to fit and 0 to predict"),
     ],

@@ -12,6 +12,7 @@ from isoflop.curve.isoflop import budgets
 from isoflop.curve.isoflop.profiles import NoBudgetError, fit_profiles
 from isoflop.curve.isoflop.result import Profiles
 from isoflop.curve.joint.fit import fit_joint
+from isoflop.curve.joint.rows import JointRows
 
 SCALING = Path(__file__).parents[3] / "../shared/data/scaling"
 ALPHA, BETA, A, B, E = 0.35, 0.37, 480.0, 2100.0, 1.8
@@ -164,6 +165,71 @@ def test_budgets_are_the_fullest_windows_and_the_rest_is_counted():
     np.testing.assert_array_equal(budget, np.r_[np.zeros(12), -1, np.ones(7), -1])
     strict = budgets.group(compute, sizes, 0.0, 5)
     np.testing.assert_array_equal(strict, np.r_[np.zeros(6), np.ones(6), np.full(9, -1)])
+
+
+def test_of_windows_with_as_many_sizes_the_narrowest_is_a_budget():
+    """Size 1 was run at 1.0 and at 1.22: within the tolerance of the others both, but nearer the second."""
+    compute, sizes = np.array([1.0, 1.2, 1.2, 1.2, 1.2, 1.22]), np.array([1.0, 2, 3, 4, 5, 1])
+    for order in (slice(None), slice(None, None, -1)):
+        budget = budgets.group(compute[order], sizes[order][:, None], 0.25, 5)
+        np.testing.assert_array_equal(budget, np.array([-1, 0, 0, 0, 0, 0])[order])
+    # A window from an end with fewer sizes is none, and nothing is left for a second.
+    assert (budgets.group(compute, sizes[:, None], 0.25, 6) == -1).all()
+
+
+def test_the_columns_of_the_regression_are_centred_and_scaled_within_each_budget():
+    n = np.array([1.0, 10.0, 100.0, 2.0, 8.0, 32.0, 5.0])
+    compute = np.array([1.0, 1.1, 1.2, 10.0, 10.0, 10.0, 100.0])
+    names = tuple("abcdefg")
+    rows = JointRows(n[:, None], n + 1, np.array([0, 1, 2, 0, 4, 5, 6]), compute, names, ())
+    made = budgets.design(rows, np.array([0, 0, 0, 1, 1, 1, -1]), 1)
+    np.testing.assert_array_equal(made.of, [0, 0, 0, 1, 1, 1])
+    np.testing.assert_allclose(made.u[:, 0], [-1, 0, 1, -1, 0, 1], atol=1e-12)
+    np.testing.assert_allclose(made.middle[:, 0], np.log([10.0, 8.0]))
+    np.testing.assert_allclose(made.half[:, 0], np.log([10.0, 4.0]))
+    np.testing.assert_allclose(made.log_budget, [np.log(1.1 * 1.2) / 3, np.log(10.0)])
+    np.testing.assert_allclose(made.log_c, np.log(compute[:6]) - made.log_budget[made.of])
+    assert made.rows.names == names[:6]
+    assert made.rows.config.tolist() == [0, 1, 2, 0, 3, 4]
+    np.testing.assert_array_equal(made.rows.y, n[:6] + 1)
+
+
+def test_estimates_are_named_by_what_is_best_and_what_is_least():
+    profiles = _profiles(_law())
+    for budget in profiles.budgets:
+        assert [each.name for each in budget.optimum] == ["optimal_N", "optimal_D"]
+        assert (budget.least.name, budget.least.unit) == ("least_loss", "loss")
+        assert budget.configs == 9
+        assert (budget.compute_low, budget.compute_high) == pytest.approx((budget.compute, budget.compute))
+    assert [each.exponent.name for each in profiles.growth] == ["optimal_N_exponent", "optimal_D_exponent"]
+    assert profiles.growth_reason is None
+
+
+def test_points_are_moved_to_the_compute_of_their_budget_along_the_common_slope():
+    """Losses of C^-0.1 times a parabola in ln N, measured up to 8% beside each budget's compute."""
+    table = _law(jitter=0.08)
+    table["loss"] = (table["C"] / 1e18) ** -0.1 * np.exp(0.05 * np.log(table["N"] / 1e9) ** 2)
+    profiles = _profiles(table)
+    assert profiles.slope == pytest.approx(-0.1, abs=1e-6)
+    for budget in profiles.budgets:
+        size, seen, moved = np.array([(*p.sizes, p.y, p.y_at_budget) for p in budget.points]).T
+        truth = (budget.compute / 1e18) ** -0.1 * np.exp(0.05 * np.log(size / 1e9) ** 2)
+        np.testing.assert_allclose(moved, truth, rtol=1e-6)
+        assert set(seen) <= set(table["loss"])
+
+
+def test_profiles_of_before_have_intervals_of_95_per_cent():
+    profiles = _profiles(_law())
+    content = msgspec.to_builtins(profiles)
+    del content["level"]
+    assert msgspec.convert(content, Profiles).level == 0.95
+
+
+def test_two_values_are_refused_of_two_sizes_and_said_only_there():
+    table = _law()[lambda t: t["C"] < 2e18]
+    with pytest.raises(NoBudgetError, match="within 25% by 6 distinct N of 5 usable rows: run more sizes"):
+        _profiles(table.head(5))
+    assert len(_profiles(table.head(6)).budgets) == 1
 
 
 def test_what_cannot_be_profiled_is_refused_in_words():

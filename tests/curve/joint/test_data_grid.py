@@ -107,6 +107,52 @@ def test_only_sizes_crossed_with_data_at_equal_epochs_are_a_grid(make_table: Mak
     assert not data_grid.is_grid(rows.assign(**{held_out.COLUMN: 1.0})), "held-out rows are not fitted"
 
 
+def test_rows_without_an_amount_are_not_looked_at(make_table: MakeTable) -> None:
+    rows = crossed(make_table)
+    for name in ("parameters", "train_n", "examples_seen"):
+        for unknown in (0.0, np.nan, "?"):
+            first = rows.head(1).astype({name: object}).assign(**{name: unknown})
+            assert data_grid.is_grid(pd.concat([first, rows], ignore_index=True)), (name, unknown)
+    assert not data_grid.is_grid(rows.assign(train_n=0.0))
+
+
+def test_a_set_smaller_than_a_batch_is_passed_over_whole(make_table: MakeTable) -> None:
+    rows = crossed(make_table)
+    assert data_grid.is_grid(rows.assign(batch_size=2 * SETS.max()))
+    # The smallest set alone is below the batch, whose multiples the others are.
+    sets = rows["train_n"].map(dict(zip(SETS, [300.0, 512.0, 1024.0, 2048.0], strict=True)))
+    assert data_grid.is_grid(rows.assign(train_n=sets, examples_seen=16 * sets, batch_size=512.0))
+    assert not data_grid.is_grid(
+        rows.assign(train_n=sets, examples_seen=16 * sets.clip(512.0), batch_size=512.0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("spread", "grid"), [(1.049, True), (1.051, False)], ids=["within a twentieth", "beyond"]
+)
+def test_epochs_may_differ_by_a_twentieth(make_table: MakeTable, spread: float, grid: bool) -> None:
+    rows = crossed(make_table)
+    longer = rows["train_n"] == SETS[1]
+    seen = rows["examples_seen"].where(~longer, rows["examples_seen"] * spread)
+    assert data_grid.is_grid(rows.assign(examples_seen=seen)) == grid
+
+
+def test_three_sizes_on_three_sets_with_three_quarters_of_the_pairs_are_crossed() -> None:
+    def pairs(sizes: int, sets: int, left_out: int = 0) -> Any:
+        every = [(10.0 ** (1 + i), 2.0 ** (3 + j)) for i in range(sizes) for j in range(sets)]
+        return np.array(every[left_out:] * 2)
+
+    assert data_grid._crossed(pairs(3, 3))
+    assert not data_grid._crossed(pairs(2, 3))
+    assert not data_grid._crossed(pairs(3, 2))
+    assert data_grid._crossed(pairs(3, 12))
+    assert not data_grid._crossed(pairs(3, 13))
+    assert data_grid._crossed(pairs(4, 4, left_out=4)[:-4])
+    assert data_grid._crossed(pairs(4, 5)[[i for i in range(20) if i % 5 or i == 0]])
+    diagonal = pairs(4, 4)[[0, 1, 4, 5, 6, 9, 10, 11, 14, 15]]
+    assert not data_grid._crossed(diagonal)
+
+
 def test_the_page_shows_a_grid_and_nothing_for_another_sweep(make_table: MakeTable) -> None:
     rows = crossed(make_table, noise=0.02)
     panel = data_grid_panel.data_grid_panel(rows)

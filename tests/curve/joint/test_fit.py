@@ -304,3 +304,16 @@ def test_a_resource_that_does_not_matter_has_no_best_split():
     fit = fit_joint(table.assign(y=0.02 + 9 * table["n"] ** -0.3), "chinchilla", resources, "y", 0)
     assert fit.allocation is None
     assert any("data explains nothing" in warning for warning in fit.warnings)
+
+
+@pytest.mark.parametrize("law", ["chinchilla", "width_depth_data"])
+def test_the_ratio_of_the_best_split_is_that_of_its_parts(law):
+    table, resources = _sweep(law)
+    for optimum in fit_joint(table, law, resources, "y", 0).allocation.optima:
+        values = {each.name: each.value for each in optimum.best}
+        if law == "chinchilla":
+            ratio = values["optimal_data"] / values["optimal_parameters"]
+            assert values["examples_per_parameter"] == pytest.approx(ratio)
+        else:
+            ratio = values["optimal_width"] / values["optimal_depth"]
+            assert values["width_per_depth"] == pytest.approx(ratio)

@@ -64,3 +64,37 @@ def test_the_options_of_a_law_come_in_its_order():
     assert resources.options_of("chinchilla") == ("n", "d")
     with pytest.raises(ValueError, match="no such law"):
         resources.options_of("nonsense")
+
+
+def written(tmp_path, seeds=2):
+    """A table of another's: sizes at two budgets, rows that differ by seed alone, and no column of data."""
+    rows = [
+        {"N": n, "FLOP": c, "loss": 2 + 1e3 / n + s / 100, "seed": s}
+        for n in (1e6, 2e6, 4e6)
+        for c in (1e15, 1e16)
+        for s in range(seeds)
+    ]
+    path = tmp_path / "runs.csv"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+OPTIONS = {"n": "N", "d": None, "compute": "FLOP", "y": "loss"}
+
+
+@pytest.mark.parametrize(("needed", "configs"), [(("n", "d"), 6), (("n",), 3)])
+def test_seeds_of_equal_size_and_compute_are_one_configuration(tmp_path, needed, configs):
+    """Where the data follow from the compute, runs of other compute saw other data."""
+    read = resources.read_resources(written(tmp_path), needed, OPTIONS, seed="seed")
+    assert read.table["config_id"].nunique() == configs
+    assert set(read.table.groupby("config_id").size()) == {12 // configs}
+
+
+def test_a_column_of_data_tells_configurations_apart_in_place_of_compute(tmp_path):
+    path = written(tmp_path)
+    table = pd.read_csv(path).assign(D=1e9, tokens=lambda t: t["FLOP"] / 6e6)
+    table.to_csv(path, index=False)
+    read = resources.read_resources(path, ("n", "d"), OPTIONS | {"d": "D"}, seed="seed")
+    assert read.table["config_id"].nunique() == 3
+    read = resources.read_resources(path, ("n", "d"), OPTIONS | {"d": "tokens"}, seed="seed")
+    assert read.table["config_id"].nunique() == 6

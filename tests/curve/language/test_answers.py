@@ -198,6 +198,8 @@ def test_published_exponents_follow_from_what_they_say():
     for each in PUBLISHED:
         assert each.seen is None or each.size + each.seen == pytest.approx(1)
         assert "arXiv" in each.source
+    kaplan = next(each for (study, _), each in by_study.items() if study.startswith("Kaplan"))
+    assert (kaplan.size, kaplan.seen, kaplan.loss) == (0.73, 0.27, 0.050)
 
 
 def test_an_optimum_outside_its_budgets_sizes_is_marked_though_others_are_as_large(language_sweep, rows):

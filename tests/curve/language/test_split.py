@@ -76,3 +76,8 @@ def test_what_has_no_optimum_is_refused():
     size = np.geomspace(1e3, 1e6, 6)
     with pytest.raises(ValueError, match="does not grow"):
         byte_cost(size, np.ones(6), 1 / size)
+
+
+def test_no_run_has_no_size():
+    with pytest.raises(ValueError, match=r"^0 sizes of model"):
+        byte_cost(np.array([]), np.array([]), np.array([]))

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from isoflop.curve import fit
+from isoflop.curve.misfit import unexplained
 from isoflop.curve.misfit.determination import determination
+from isoflop.curve.result import ColumnShare, Determination
 
 
 def power_law(x):
@@ -91,3 +93,19 @@ def test_the_fits_notes_say_so_and_seeds_do_not_count_as_many(make_sweep):
     again = few.loc[few.index.repeat(20)].reset_index(drop=True)
     again["run_id"] = [f"r{i}" for i in range(len(again))]
     assert fit.fit_table(again, x="x", y="y", method=method).determination is None
+
+
+@pytest.mark.parametrize(
+    ("columns", "advice"),
+    [
+        (("width",), "how x is spent on size and data matters, see --isoflop and --law"),
+        (("model.width", "Tokens"), "how x is spent on size and data matters, see --isoflop and --law"),
+        (("width", "dataset"), "one curve of x does not describe these rows, fit them apart"),
+    ],
+)
+def test_the_note_says_what_the_columns_call_for(columns, advice):
+    shares = tuple(ColumnShare(name, 0.9 - 0.55 * i, 3) for i, name in enumerate(columns))
+    each = ", ".join(f"{name} {share}" for name, share in zip(columns, ("90%", "35%"), strict=False))
+    said = unexplained._columns_note(Determination(0.614, shares), "test_error")
+    assert said == f"x explains 61% of the variance of ln test_error; of the rest {each}: {advice}"
+    assert unexplained._columns_note(Determination(-0.1, shares), "y").startswith("x explains 0% of")

@@ -154,6 +154,7 @@ def test_the_fit_reports_it_and_json_keeps_it(make_sweep, tmp_path):
     assert by_law["power_law"].p_value == pytest.approx(by_law["power_law_ols"].p_value, abs=0.01)
     path = tmp_path / "fit.json"
     result.write_fits(fit.file_of((report,), source="s"), path)
+    assert path.read_text().startswith('{\n "schema": '), "a value a line, for readers and for diffs"
     assert result.read_fits(path).reports[0] == report
 
 
@@ -214,3 +215,62 @@ def test_a_law_with_held_parameters_is_tested_in_its_own_directions(make_sweep):
     np.testing.assert_allclose(found.shift, straight.shift, atol=1e-6)
     (held,) = fixed.laws([LAWS["power_law_floor"]], [("E", 0.04)], means, None)
     assert bend(held, held.fit(means, one, PLAIN, None), means, PLAIN).rank == 2
+
+
+@pytest.mark.parametrize(("p_value", "rejected"), [(0.05, True), (0.0501, False)])
+def test_a_law_is_rejected_from_one_in_twenty_on(make_sweep, monkeypatch, p_value, rejected):
+    monkeypatch.setattr(lack_of_fit, "_test", lambda *args: ("wild bootstrap", p_value))
+    assert of_law(make_sweep(floored, noise=0.01))[0].rejected == rejected
+
+
+def test_a_prediction_at_an_end_of_the_interval_is_within_it(make_sweep, monkeypatch):
+    monkeypatch.setattr(lack_of_fit, "_test", lambda *args: ("wild bootstrap", 0.01))
+    table = make_sweep(floored, noise=0.01)
+    monkeypatch.setattr("isoflop.curve.misfit.bend.Bend.ahead", lambda self, ratio: 0.25)
+    for within, rejected in (
+        ((0.25, 0.5), False),
+        ((0.2501, 0.5), True),
+        ((0.0, 0.25), False),
+        ((0.0, 0.2499), True),
+    ):
+        assert of_law(table, within=within)[0].rejected == rejected
+
+
+@pytest.mark.parametrize("change", [0.99e-3, 1.01e-3, -1.01e-3])
+def test_a_misfit_is_at_least_a_thousandth_of_ln_y(make_sweep, monkeypatch, change):
+    monkeypatch.setattr(lack_of_fit, "_test", lambda *args: ("wild bootstrap", 0.01))
+    monkeypatch.setattr("isoflop.curve.misfit.bend.Bend.ahead", lambda self, ratio: change)
+    seen, _ = of_law(make_sweep(floored, noise=0.01), within=(-1e-6, 1e-6))
+    assert seen.rejected == (abs(change) > 1e-3)
+    assert seen.factor_at_10x == pytest.approx(np.exp(change))
+
+
+def test_many_configurations_flip_the_signs_of_their_hc2_residuals(make_sweep):
+    """Each flipped sample is fitted anew here, a line and a parabola of ln x; the flips are the same."""
+    for seed in range(4):
+        table = make_sweep(lambda x: power_law(x) * np.exp(0.004 * np.log(x) ** 2), configs=16, seed=seed)
+        seen, _ = of_law(table, "power_law_ols")
+        x, y = np.log(table["x"].to_numpy()), np.log(table["y"].to_numpy())
+        line, parabola = (np.vander(x, terms, increasing=True) for terms in (2, 3))
+        hat = line @ np.linalg.pinv(line)
+        inverse = np.linalg.inv(parabola.T @ parabola)
+
+        def statistic(values, parabola=parabola, inverse=inverse):
+            fitted = inverse @ parabola.T @ values
+            left = values - parabola @ fitted
+            return abs(fitted[2]) / np.sqrt(left @ left / 13 * inverse[2, 2])
+
+        left = (y - hat @ y) / np.sqrt(1 - np.diag(hat))
+        signs = np.where(np.random.default_rng(0).random((999, 16)) < 0.5, -1.0, 1.0)
+        farther = sum(statistic(left * row) >= statistic(y) * (1 - 1e-9) for row in signs)
+        assert seen.method == "wild bootstrap"
+        assert seen.p_value == pytest.approx((1 + farther) / 1000, abs=1e-9)
+
+
+def test_the_interval_ten_times_ahead_is_read_off_the_band_in_logarithms():
+    x = np.geomspace(1, 1e4, 9)
+    y = 3 * x**-0.2
+    band = result.Band(
+        *(tuple(each.tolist()) for each in (x, y, 0.8 * y, 1.5 * y, 0.5 * y, 2.0 * y)),
+    )
+    assert lack_of_fit.within(band, 300.0) == pytest.approx((np.log(0.8), np.log(1.5)))

@@ -121,3 +121,80 @@ def test_too_few_configurations_are_not_judged(make_sweep):
     method = fit.Method(laws=("power_law",), resamples=60, forecast=False)
     assert fit.fit_table(make_sweep(power_law, configs=5), x="x", y="y", method=method).late is None
     assert fit.fit_table(make_sweep(power_law, configs=6), x="x", y="y", method=method).late is not None
+
+
+def test_the_evidence_is_the_average_over_the_stated_priors():
+    """Written out with the numbers of the documentation, one curve and one deviation at a time."""
+    x, y = sweep(floored, 1, 1.2, configs=8, noise=0.05)
+    log_b = np.log(np.geomspace(0.04, 1.6, 32))
+    of_b = np.exp(-0.5 * ((log_b - np.log(0.25)) / 0.7) ** 2)
+    of_share = {0.0: 1 / 6} | {0.025 * i: 5 / 6 / 38 for i in range(1, 39)}
+
+    priors = [
+        (b, share, p * q)
+        for b, p in zip(np.exp(log_b), of_b / of_b.sum(), strict=True)
+        for share, q in of_share.items()
+    ]
+    laws = np.array([np.log(share + (1 - share) * np.exp(b * (x.max() - x))) for b, share, _ in priors])
+
+    def likelihood(values):
+        left = values - laws
+        squares = ((left.T - left.mean(axis=1)) ** 2).sum(axis=0) + 2 * 0.05**2
+        return np.array([prior for *_, prior in priors]) @ squares ** (-0.5 * (2 + len(values) - 1))
+
+    def lowered(top, by):
+        return np.r_[y[:-top], y[-top:] - by]
+
+    deviations = (0.05, 0.1, 0.15, 0.2, 0.3, 0.45)
+    of_top = {top: np.mean([likelihood(lowered(top, by)) for by in deviations]) for top in (1, 2)}
+    seen = late.raised(x, y)
+    assert seen.log_evidence == pytest.approx(
+        np.log(np.mean(list(of_top.values())) / likelihood(y)), rel=1e-6
+    )
+    assert seen.top == max(of_top, key=lambda top: of_top[top])
+    finer = np.linspace(-0.4, 1.2, 65)
+    weights = np.array([likelihood(lowered(seen.top, by)) for by in finer]) * np.exp(
+        -0.5 * (finer / 0.25) ** 2
+    )
+    weights /= weights.sum()
+    assert seen.log_factor == pytest.approx(weights @ finer, rel=1e-6)
+    assert seen.above == pytest.approx(weights[finer > 1e-9].sum() + weights[np.abs(finer) < 1e-9].sum() / 2)
+    assert (seen.low, seen.high) == pytest.approx(
+        tuple(np.interp([0.025, 0.975], np.cumsum(weights), finer)), rel=1e-6
+    )
+
+
+@pytest.mark.parametrize("configs", [6, 12])
+def test_the_correlation_is_shrunk_to_a_half_by_four_observations(configs):
+    x, y = sweep(power_law, configs=configs, noise=0.05)
+    loss = 0.7 * y + 0.05 * np.random.default_rng(9).standard_normal(configs)
+    design = np.vander(x[:-2], 3)
+    left = [
+        values[:-2] - design @ np.linalg.lstsq(design, values[:-2], rcond=None)[0] for values in (y, loss)
+    ]
+    observed = left[0] @ left[1] / np.sqrt((left[0] @ left[0]) * (left[1] @ left[1]))
+    freedom = configs - 2 - 3
+    expected = (freedom * observed + 4 * 0.5) / (freedom + 4)
+    assert late._correlation(x, y, loss) == pytest.approx(expected)
+    assert late._correlation(x, y, -y) == pytest.approx(max(0.0, (2 - freedom) / (freedom + 4)))
+
+
+@pytest.mark.parametrize(
+    ("evidence", "above", "named"),
+    [(0.8, 0.95, True), (0.79, 0.95, False), (0.8, 0.949, False)],
+)
+def test_a_deviation_is_named_from_its_evidence_and_its_sign_on(monkeypatch, evidence, above, named):
+    x, y = sweep(power_law, configs=8)
+    made = late.Raised(1, 0.1, 0.0, 0.2, above, evidence)
+    monkeypatch.setattr(late, "raised", lambda *args: made)
+    assert late.judge(x, y, None) == (made, evidence, named)
+
+
+@pytest.mark.parametrize(("each", "named"), [(0.451, True), (0.449, False)])
+def test_two_series_are_named_from_their_evidence_together_on(monkeypatch, each, named):
+    x, y = sweep(power_law, configs=8)
+    monkeypatch.setattr(late, "raised", lambda *args: late.Raised(1, 0.1, 0.0, 0.2, 0.99, each))
+    monkeypatch.setattr(late, "_correlation", lambda *args: 0.5)
+    _, evidence, seen = late.judge(x, y, y)
+    assert evidence == pytest.approx(2 * each / 1.5)
+    assert seen == named

@@ -136,8 +136,8 @@ def _at(ladder: list[pd.DataFrame], size: str, losses: list[Array], irreducible:
     means = np.array([each.mean(axis=0) for each in normalised])
     # The last part is 1 for every size by construction and says nothing.
     deviation = float(np.sqrt(np.mean(means[:, :-1].var(axis=0, ddof=1))))
-    squares = [((each - each.mean(axis=0)) ** 2).sum(axis=0) for each in reducible if len(each) > 1]
-    freedom = sum(len(each) - 1 for each in reducible if len(each) > 1)
+    squares = [((each - each.mean(axis=0)) ** 2).sum(axis=0) for each in reducible]
+    freedom = sum(len(each) - 1 for each in reducible)
     noise = None
     if freedom:
         of_mean = float(np.mean([1 / len(each) for each in reducible]))

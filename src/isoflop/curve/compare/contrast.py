@@ -8,9 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
-from isoflop.curve import bootstrap, leverage, points, solver
+from isoflop.curve import bootstrap, points, solver
 from isoflop.curve.compare import gain, hypotheses, interval, models, paired, pairing, verdict
 from isoflop.curve.compare.arms import Arm
 from isoflop.curve.compare.gain import Curves
@@ -338,23 +337,3 @@ def judged(of: Contrast, settings: Settings) -> Contrast:
 def widest_law(contrasts: Sequence[Contrast]) -> str:
     """Return the law that the arms are shown by: with a floor where a contrast has one."""
     return max((of.law for of in contrasts), key=LAW_NAMES.index)
-
-
-def curve_stretch(means: Observations, parameters: int, at: Array, level: float) -> Array:
-    """Return the factor (m,) on the resampled curves' spread at x = `at` that makes intervals of `level`."""
-    z = np.log(at / means.x.max())
-    factor = leverage.stretch(means.v, means.config, z, parameters)
-    freedom = max(len(np.unique(means.config)) - parameters, 1)
-    # leverage.stretch holds the ratio of Student's quantile to the normal one for 95%.
-    at_95, at_level = (
-        stats.t.ppf(0.5 + each / 2, freedom) / stats.norm.ppf(0.5 + each / 2)
-        for each in (bootstrap.CONFIDENCE, level)
-    )
-    return np.asarray(factor * at_level / at_95)
-
-
-def quantiles(draws: Array, factor: Array, level: float) -> tuple[Array, Array]:
-    """Return the ends (m,) of the middle share `level` of draws (r, m), moved from the median by `factor`."""
-    outside = (1 - level) / 2
-    low, middle, high = np.quantile(draws, [outside, 0.5, 1 - outside], axis=0, method="weibull")
-    return middle + factor * (low - middle), middle + factor * (high - middle)

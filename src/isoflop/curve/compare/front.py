@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from isoflop import __version__
-from isoflop.curve import bootstrap, fit
+from isoflop.curve import bootstrap, fit, leverage
 from isoflop.curve.compare import arms as arms_
 from isoflop.curve.compare import contrast, hypotheses, verdict
 from isoflop.curve.compare.arms import Arm, ArmRuns
@@ -166,10 +166,11 @@ def _arm_fit(arm: Arm, law_name: str, x: str, y: str, settings: Settings) -> Arm
     parameters = law.fit(means, weights[:, means.config], PLAIN, None)
     units = Axes(float(np.log(means.x.max())), fit.X_UNITS.get(x, f"unit of {x}"), target.unit_of(y))
     at = np.geomspace(means.x.min(), means.x.max(), CURVE_POINTS)
-    logs = law.log_predict(parameters, np.log(at / means.x.max()))
+    z = np.log(at / means.x.max())
+    logs = law.log_predict(parameters, z)
     known = bootstrap.enough_configs(configs, law.free_parameters)
-    factor = contrast.curve_stretch(means, law.free_parameters, at, settings.level)
-    low, high = contrast.quantiles(logs[1:], factor, settings.level)
+    factor = leverage.stretch(means.v, means.config, z, law.free_parameters, settings.level)
+    low, high = bootstrap.stretched(logs[1:], factor, settings.level)
     ends = (np.minimum(low, logs[0]), np.maximum(high, logs[0]))
     return ArmFit(
         name=arm.name,
@@ -181,7 +182,7 @@ def _arm_fit(arm: Arm, law_name: str, x: str, y: str, settings: Settings) -> Arm
         x=tuple(means.x.tolist()),
         y=tuple(means.y.tolist()),
         parameters=tuple(
-            fit.estimate(reported, configs, law.free_parameters)
+            fit.estimate(reported, configs, law.free_parameters, settings.level)
             for reported in law.describe(parameters, units)
         ),
         curve=Curve(

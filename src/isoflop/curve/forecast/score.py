@@ -107,7 +107,9 @@ def read_benchmark(path: Path) -> tuple[pd.DataFrame, int]:
             value = rows[name][bad]
             if number(value) is None:
                 raise ValueError(f"{path}: row {bad + 1}: {name} is {no_number(value)}")
-            raise ValueError(f"{path}: {name} is {value} in row {bad + 1}: it must be above 0")
+            raise ValueError(
+                f"{path}: {name} is {value} in row {bad + 1}: it must be a finite number above 0"
+            )
         if name == "Training" and not numbers.isin([0, 1]).all():
             raise ValueError(f"{path}: Training must be 1 (fit) or 0 (extrapolate) in every row")
         rows[name] = numbers
