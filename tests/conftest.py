@@ -48,11 +48,21 @@ hypothesis.settings.load_profile("shared machine")
 SHARED = Path(__file__).parents[1] / "../shared"
 MakeConfig = Callable[..., config.Config]
 WITH_TORCH = (
-    *("gpu", "runner", "slurm", "train", "meter/flops", "sweep/campaign", "sweep/local", "sweep/slurm"),
+    *(
+        "api/test_training.py",
+        "gpu",
+        "runner",
+        "slurm",
+        "train",
+        "meter/flops",
+        "sweep/campaign",
+        "sweep/local",
+        "sweep/slurm",
+    ),
     *(f"meter/device/test_{name}.py" for name in ("bench", "hardware", "visible")),
     *(f"sweep/test_{name}.py" for name in ("dry_run", "held_out", "language_sweep", "manifest", "tune")),
     *(f"cli/test_{name}.py" for name in ("flops", "run", "secrets", "sweep", "text_input", "text_sweep")),
-    *("curve/check/test_text.py", "paper/test_torchvision_weights.py", "report/wandb"),
+    *("api/test_training.py", "curve/check/test_text.py", "paper/test_torchvision_weights.py", "report/wandb"),
     *(
         f"test_{name}.py"
         for name in ("audit", "contracts", "contributing", "doctor", "flop_ledger", "mutants")

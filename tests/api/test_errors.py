@@ -80,6 +80,10 @@ CASES: list[tuple[Bad, str]] = [
         lambda t: isoflop.fit(isoflop.load("results/digits-cpu"), cost="paper"),
         "cost=: give it where runs are read",
     ),
+]
+
+
+TRAINED = [
     (lambda t: isoflop.run_config("model.widht=4"), "unknown key model.widht: did you mean model.width?"),
     (lambda t: isoflop.run_config("model.width=4,8"), "these are several runs: use run_sweep"),
     (
@@ -94,7 +98,14 @@ CASES: list[tuple[Bad, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("call", "message"), CASES, ids=[message[:40] for _, message in CASES])
+def _case(call: Bad, message: str, *marks: pytest.MarkDecorator) -> Any:
+    return pytest.param(call, message, id=message[:40], marks=marks)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [*(_case(*each) for each in CASES), *(_case(*each, pytest.mark.torch) for each in TRAINED)],
+)
 def test_bad_input_is_one_line(
     call: Bad,
     message: str,

@@ -86,6 +86,7 @@ def test_no_name_is_that_of_a_module_of_the_package() -> None:
     assert not modules & set(isoflop.__all__)
 
 
+@pytest.mark.torch
 def test_every_name_is_listed_and_described() -> None:
     assert set(isoflop.__all__) - {"__version__"} <= set(isoflop._HOMES)
     assert set(isoflop.__all__) <= set(dir(isoflop))
@@ -116,6 +117,7 @@ def test_the_examples_of_the_docstrings_run(module: str, monkeypatch: pytest.Mon
     assert doctest.testmod(loaded, optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0
 
 
+@pytest.mark.torch
 def test_every_function_has_an_example() -> None:
     for name in isoflop.__all__:
         value = getattr(isoflop, name)

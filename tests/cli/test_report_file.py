@@ -140,7 +140,7 @@ def test_prices_follow_from_flops_and_a_chosen_gpu(models: pd.DataFrame, here: P
         ((*AXES, *UNIT, "--gpu-watts", "700"), "--gpu-watts needs --gpu-tflops"),
         ((*AXES, "-o", "sweep"), "-o sweep: this folder holds a sweep (records)"),
         ((*AXES, "-o", "models.csv"), "-o models.csv: this is a file"),
-        ((*AXES, "-o", "full"), "-o full: this folder holds other files and no report"),
+        ((*AXES, "-o", "full"), "-o full: this folder holds files and no report of isoflop"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(
