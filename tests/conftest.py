@@ -62,7 +62,8 @@ WITH_TORCH = (
     *(f"meter/device/test_{name}.py" for name in ("bench", "hardware", "visible")),
     *(f"sweep/test_{name}.py" for name in ("dry_run", "held_out", "language_sweep", "manifest", "tune")),
     *(f"cli/test_{name}.py" for name in ("flops", "run", "secrets", "sweep", "text_input", "text_sweep")),
-    *("api/test_training.py", "curve/check/test_text.py", "paper/test_torchvision_weights.py", "report/wandb"),
+    *("api/test_training.py", "curve/check/test_text.py", "report/wandb"),
+    "paper/test_torchvision_weights.py",
     *(
         f"test_{name}.py"
         for name in ("audit", "contracts", "contributing", "doctor", "flop_ledger", "mutants")

@@ -14,6 +14,9 @@ from isoflop.config import ConfigError
 PATH = "the folder of a sweep, or a csv, parquet, json, json lines or W&B export"
 OWN = ("x_unit", "y_unit", "x_label", "y_label", "group", "seed", "counts")
 """Options that only a table of one's own takes: records hold it already."""
+FROM_FLOPS = ("target", "gpu_tflops", "gpu_watts")
+"""Options of what a lower error takes, by FLOPs alone: only of a table of one's own too, and for another
+reason."""
 
 _AXES = (
     ("x", "COL", "a column such as train_gflops, or an expression: '6 * params * tokens'"),
@@ -61,7 +64,14 @@ def refuse_of_folder(options: argparse.Namespace, names: Sequence[str] = OWN) ->
     for name in names:
         if getattr(options, name, None) is not None:
             option = name.removeprefix("column_").replace("_", "-")
-            raise ConfigError(f"--{option} is for a table of your own: records hold it already")
+            raise ConfigError(f"--{option} is for a table of your own: {_instead(name)}")
+
+
+def _instead(name: str) -> str:
+    """Return why an option is not for a sweep."""
+    if name in FROM_FLOPS:
+        return "of a sweep, isoflop paper implications DIR takes it"
+    return "records hold it already"
 
 
 class Renamed(argparse.Action):

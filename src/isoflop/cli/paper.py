@@ -383,13 +383,18 @@ def _folder(options: argparse.Namespace) -> Path:
     """Return the folder to write to, or to read the parts of.
 
     Raises:
-        ConfigError: it is a file, or --json names a file that cannot be written.
+        ConfigError: it is a file or holds a page of somebody else's, or --json names a file that cannot be
+            written.
     """
+    from isoflop.paper.pages import page
+
     out: Path = options.out
     if options.json:
         output.check_target(options.json)
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out}: a file: give a folder")
+    if page.is_foreign(out):
+        raise ConfigError(f"--out {out}: its index.html is no page of isoflop paper: give another folder")
     return out
 
 

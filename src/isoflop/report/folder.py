@@ -33,9 +33,7 @@ def check(folder: Path) -> None:
     if held := next((name for name in OF_SWEEP if (folder / name).exists()), None):
         raise ValueError(f"-o {folder}: this folder holds a sweep ({held}): give another one")
     if any(folder.iterdir()) and not (folder / LISTED).is_file():
-        raise ValueError(
-            f"-o {folder}: this folder holds files and no report of isoflop: give a new one"
-        )
+        raise ValueError(f"-o {folder}: this folder holds files and no report of isoflop: give a new one")
 
 
 @contextlib.contextmanager

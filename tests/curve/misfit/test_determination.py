@@ -86,7 +86,7 @@ def test_the_fits_notes_say_so_and_seeds_do_not_count_as_many(make_sweep):
     (note,) = [
         w for w in fit.fit_table(table, x="x", y="y", method=method).warnings if w.startswith("x explains")
     ]
-    assert "of the variance of ln y; of the rest dataset 9" in note
+    assert "of the variance of ln y; of the rest, dataset explains 9" in note
     assert note.endswith("one curve of x does not describe these rows, fit them apart")
     # Six configurations with many seeds are six rows.
     few = make_sweep(power_law, configs=6, noise=0.4, option=list("uvuvuv"))
@@ -105,7 +105,9 @@ def test_the_fits_notes_say_so_and_seeds_do_not_count_as_many(make_sweep):
 )
 def test_the_note_says_what_the_columns_call_for(columns, advice):
     shares = tuple(ColumnShare(name, 0.9 - 0.55 * i, 3) for i, name in enumerate(columns))
-    each = ", ".join(f"{name} {share}" for name, share in zip(columns, ("90%", "35%"), strict=False))
+    each = " and ".join(
+        f"{name} explains {share}" for name, share in zip(columns, ("90%", "35%"), strict=False)
+    )
     said = unexplained._columns_note(Determination(0.614, shares), "test_error")
-    assert said == f"x explains 61% of the variance of ln test_error; of the rest {each}: {advice}"
+    assert said == f"x explains 61% of the variance of ln test_error; of the rest, {each}: {advice}"
     assert unexplained._columns_note(Determination(-0.1, shares), "y").startswith("x explains 0% of")

@@ -113,3 +113,11 @@ def test_a_section_whose_drawing_is_gone_is_left_off_until_it_is_made_again(fold
     page = paper_page.write(tmp_path / "paper").read_text()
     assert 'id="claims"' in page
     assert 'id="growth"' not in page
+
+
+def test_a_page_of_somebody_else_is_told_from_ours(tmp_path):
+    assert not paper_page.is_foreign(tmp_path)
+    (tmp_path / paper_page.PAGE).write_text("<title>my home page</title>")
+    assert paper_page.is_foreign(tmp_path)
+    (tmp_path / paper_page.PAGE).write_text(paper_page.render([]))
+    assert not paper_page.is_foreign(tmp_path)

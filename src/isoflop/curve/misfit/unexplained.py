@@ -234,8 +234,8 @@ def late_note(seen: LateDeviation, y: str) -> str:
 
 
 def _columns_note(seen: Determination, y: str) -> str:
-    each = ", ".join(f"{column.column} {column.share:.0%}" for column in seen.columns)
-    text = f"x explains {max(seen.x_share, 0.0):.0%} of the variance of ln {y}; of the rest {each}"
+    each = " and ".join(f"{column.column} explains {column.share:.0%}" for column in seen.columns)
+    text = f"x explains {max(seen.x_share, 0.0):.0%} of the variance of ln {y}; of the rest, {each}"
     if {column.column.rpartition(".")[2].lower() for column in seen.columns} <= OF_SIZE:
         return f"{text}: how x is spent on size and data matters, see --isoflop and --law"
     return f"{text}: one curve of x does not describe these rows, fit them apart"

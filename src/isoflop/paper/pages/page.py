@@ -16,6 +16,8 @@ from isoflop.paper.section import PaperSection
 from isoflop.report.content_policy import content_policy
 from isoflop.report.figures import inline_svg
 
+PAGE = "index.html"
+TITLE = "The Computational Limits of Deep Learning, reproduced and questioned"
 MARKS = (
     ("S", "in articles or public code of the paper's authors"),
     ("D", "derived here, from published data or from the paper's own table"),
@@ -42,6 +44,12 @@ class PagePart:
     command: str
 
 
+def is_foreign(folder: Path) -> bool:
+    """Return whether an index.html that this module did not write lies in a folder."""
+    path = folder / PAGE
+    return path.is_file() and TITLE not in path.read_text(errors="replace")
+
+
 def write(folder: Path) -> Path:
     """Write FOLDER/index.html from the sections in it whose drawings are there, atomically; return its path.
 
@@ -56,7 +64,7 @@ def write(folder: Path) -> Path:
     ]
     if not parts:
         raise ValueError(f"{folder}: no section of the paper here: run isoflop paper all")
-    path = folder / "index.html"
+    path = folder / PAGE
     record.write_bytes(path, render(parts).encode())
     return path
 
@@ -67,6 +75,7 @@ def render(parts: list[PagePart]) -> str:
     environment.filters["marks"] = _marked
     return environment.from_string(_asset("isoflop.paper.pages", "page.html.j2")).render(
         parts=parts,
+        title=TITLE,
         marks=MARKS,
         version=__version__,
         css=Markup(_asset("isoflop.report", "page.css")),
