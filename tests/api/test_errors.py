@@ -66,7 +66,10 @@ CASES: list[tuple[Bad, str]] = [
         "out= is missing: give the folder that the page is written to",
     ),
     (lambda t: isoflop.write_report("nowhere", "page"), "nowhere: no such file or folder"),
-    (lambda t: isoflop.write_report(t, "results", **XY), "out= results: this folder holds other files"),
+    (
+        lambda t: isoflop.write_report(t, "results", **XY),
+        "out= results: this folder holds files and no report",
+    ),
     (lambda t: isoflop.write_report("results/digits-cpu", "page"), "out= is for a table of your own"),
     (lambda t: isoflop.write_report("results/digits-cpu", x="width"), "x= is for a table of your own"),
     (

@@ -98,7 +98,7 @@ def write_report(
             return _of_folder(Path(runs), choice, method, exclude)
         if cost is not None:
             raise ConfigError(
-                "--cost prices the runs of a sweep: of a table use `isoflop report FILE --cost`"
+                "--cost prices the runs of a sweep: a table is priced by the command isoflop report FILE"
             )
         if out is None:
             raise ConfigError("--out is missing: give the folder that the page is written to")
