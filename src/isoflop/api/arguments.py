@@ -18,7 +18,7 @@ _VALUES = (
 )
 _FLAGS = ("mixed", "frontier", "wild", "again")
 _OPTION = re.compile(rf"(?<![\w-])--({'|'.join((*_VALUES, *_FLAGS))})(?![\w-])")
-"""Options that are arguments of a function of the API too; others are told as they are."""
+"""Options that are arguments of a function of the API too; others keep their names."""
 APART = ("--by or --where fits them apart", "--where, or groupby in pandas, fits them apart")
 """What a fit of the command says, and one of the API, which takes no --by."""
 

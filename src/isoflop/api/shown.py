@@ -25,8 +25,8 @@ ALIGNED = 'style="text-align:left; vertical-align:top"'
 def fit_text(fits: FitFile) -> str:
     """Return what the first screen of `isoflop fit` says."""
     said = first_screen(fits, WIDTH, why=".notes")
-    told = [dataclasses.replace(note, text=in_python(note.text)) for note in said.notes]
-    noted = notes.lines_of(told, WIDTH, more=".notes")
+    reworded = [dataclasses.replace(note, text=in_python(note.text)) for note in said.notes]
+    noted = notes.lines_of(reworded, WIDTH, more=".notes")
     lines = (*said.curve, *_aligned(said.laws), *said.result, *noted, *said.last)
     return in_python("\n".join(lines))
 

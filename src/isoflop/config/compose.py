@@ -15,7 +15,7 @@ from isoflop.config.schema import Config, ConfigError
 PRESETS = ("recipe",)
 """Hydra groups that set keys of several sections and have none of their own."""
 ADDED = ("sweep.", *(f"{key}." for key in ARGUMENTS))
-"""Beginnings of keys that no file of the defaults has, which Hydra must be told to add."""
+"""Beginnings of keys that no file of the defaults has, which Hydra adds only when asked."""
 
 
 def compose_config(overrides: Sequence[str], config_dir: str | None) -> Config:

@@ -132,8 +132,8 @@ def _exclusions(
     counted = target.quantity(y).counted and bool(np.isfinite(test_n).all())
     reason_x, reason_y = (_REASONS.get(name, f"{name}_reason") for name in (x, y))
     of_energy = graded.of_energy(table, x) | graded.of_energy(table, y)
-    told = [name for name in {reason_x, reason_y, "energy_grade"} if name in table]
-    kept = ["run_id", "config_id", *told]
+    graded_by = [name for name in {reason_x, reason_y, "energy_grade"} if name in table]
+    kept = ["run_id", "config_id", *graded_by]
     held = held_out.mask(table)
     seen: set[str] = set()
     reasons: list[str | None] = []
