@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from isoflop.cli import main, output
+from isoflop.report.folder import LISTED
 
 COMPUTE = (1.2, 2.9, 7.5, 16, 41, 90, 150, 310, 720, 1500, 3900, 9100)
 """PFLOP."""
@@ -44,7 +45,7 @@ def test_the_page_of_a_file_has_what_a_folders_has(models: pd.DataFrame, here: P
     names = {each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file()}
     figures = {f"figures/{n}.{s}" for n in ("top_1", "residuals", "calibration") for s in ("png", "svg")}
     figures = {name.replace("top_1", "error_compute") for name in figures}
-    assert names == figures | {"index.html", "fit.json", "table.csv", "dropped.csv"}
+    assert names == figures | {"index.html", "fit.json", "table.csv", "dropped.csv", LISTED}
     text = text_of(folder / "index.html")
     for words in (
         *("How top-1 error falls as compute grows: 12 runs of models.csv", "The paper claims"),
