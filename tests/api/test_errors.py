@@ -76,7 +76,16 @@ CASES: list[tuple[Bad, str]] = [
         lambda t: isoflop.write_report(isoflop.load("results/digits-cpu"), "page"),
         "the table of a sweep: give its",
     ),
-    (lambda t: isoflop.write_report(t, "page", cost="paper", **XY), "cost= prices the runs of a sweep"),
+    (
+        lambda t: isoflop.write_report(t, "page", cost="us_2023", **XY),
+        "say gpu_tflops= and gpu_watts=, or cost= paper",
+    ),
+    (lambda t: isoflop.write_report(t, "page", gpu_watts=700, **XY), "gpu_watts= needs gpu_tflops="),
+    (lambda t: isoflop.write_report(t, "page", target=[-1], **XY), "target= -1: give a number above 0"),
+    (
+        lambda t: isoflop.write_report("results/digits-cpu", target=[0.01]),
+        "target, gpu_tflops and gpu_watts are for a table of your own",
+    ),
     (lambda t: isoflop.fit("results/digits-cpu", y_unit="percent"), "y_unit= is for a table of your own"),
     (lambda t: isoflop.fit("results/digits-cpu", cost="moon"), "cost= moon"),
     (

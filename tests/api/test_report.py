@@ -60,3 +60,32 @@ def test_a_frame_has_a_page(own: pd.DataFrame, tmp_path: Path) -> None:
         percent, tmp_path / "recipes", x="flops", y="error", y_unit="percent", resamples=100
     )
     assert again == page
+
+
+@pytest.mark.slow
+def test_the_bill_of_a_file_is_that_of_the_command(
+    own: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own.to_csv("mine.csv", index=False)
+    words = ["--x", "flops", "--y", "error", "--cost", "us_2023", "--gpu-tflops", "400", "--gpu-watts", "700"]
+    words += ["--target", "0.05", "--resamples", "100", "-o", "by_command"]
+    assert main.main(["report", "mine.csv", *words]) == 0
+    assert "kWh" in capsys.readouterr().out
+    page = isoflop.write_report(
+        *("mine.csv", "by_call"),
+        x="flops",
+        y="error",
+        cost="us_2023",
+        gpu_tflops=400,
+        gpu_watts=700,
+        target=[0.05],
+        resamples=100,
+    )
+    sections = [
+        re.sub(r"<code>isoflop report.*?</code>", "", file.read_text().partition("<script")[0])
+        for file in (Path("by_command/index.html"), page)
+    ]
+    prices = [re.findall(r"[^<>]*(?:dollars|cents|kWh|CO2|CO₂)[^<>]*", text) for text in sections]
+    assert prices[0] == prices[1]
+    assert len(prices[0]) > 5

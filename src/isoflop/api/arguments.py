@@ -13,7 +13,7 @@ LEAST_RESAMPLES = 100
 _VALUES = (
     *("x", "y", "group", "seed", "counts", "chance", "where", "by", "baseline", "laws", "fix", "quantile"),
     *("hold-out", "exclude", "energy-grade", "level", "resamples", "seed-of-resamples", "config-dir"),
-    *("x-unit", "y-unit", "x-label", "y-label", "cost", "out"),
+    *("x-unit", "y-unit", "x-label", "y-label", "cost", "out", "target", "gpu-tflops", "gpu-watts"),
     *("retry", "train-loss", "width", "depth", "n", "d", "train-n", "lr"),
 )
 _FLAGS = ("mixed", "frontier", "wild", "again")

@@ -12,6 +12,7 @@ import pandas as pd
 from isoflop.api import rows
 from isoflop.api.arguments import check_resamples, joined, named_as_in_python, prices
 from isoflop.api.load import UNNAMED, Runs, rows_of
+from isoflop.api.reach import Reach, is_price
 from isoflop.api.rows import Choice, Rows
 from isoflop.config import ConfigError
 from isoflop.curve import result
@@ -42,6 +43,9 @@ def write_report(
     exclude: str | None = None,
     energy_grade: str = "C",
     cost: str | Sequence[str] | None = None,
+    target: Sequence[float] = (),
+    gpu_tflops: float | None = None,
+    gpu_watts: float | None = None,
     mixed: bool = False,
     wild: bool = False,
     level: float = 0.95,
@@ -58,7 +62,10 @@ def write_report(
         out: where to write, of a file or data frame: a new folder, or one that holds such a report.
         x, y, x_unit, y_unit, x_label, y_label, group, seed, counts: of a file or data frame, as in `fit`.
         chance, where, exclude, energy_grade, mixed, wild, level, resamples, seed_of_resamples: as in `fit`.
-        cost: of a sweep's folder, as in `fit`.
+        cost: sets of prices, such as "us_2023", or YAML files: the page then has a bill.
+        target: of a file or data frame, errors as fractions, or losses, whose compute the page says.
+        gpu_tflops: of a file or data frame, TFLOP/s that one GPU sustains in training: FLOPs to GPU-hours.
+        gpu_watts: its power meanwhile: GPU-hours to kWh.
 
     Raises:
         ValueError: no such folder or file, a folder that is no report's, no finished run, or too few for a
@@ -90,19 +97,18 @@ def write_report(
             y_label=y_label,
             prices=prices(cost),
         )
+        reach = Reach(tuple(target), gpu_tflops, gpu_watts)
         if not isinstance(runs, pd.DataFrame) and Path(runs).is_dir():
             if out is not None:
                 raise ConfigError(
                     "--out is for a table of your own: the page of a sweep stands in its folder"
                 )
+            if reach != Reach():
+                raise ConfigError("target, gpu_tflops and gpu_watts are for a table of your own, not a sweep")
             return _of_folder(Path(runs), choice, method, exclude)
-        if cost is not None:
-            raise ConfigError(
-                "--cost prices the runs of a sweep: a table is priced by the command isoflop report FILE"
-            )
         if out is None:
             raise ConfigError("--out is missing: give the folder that the page is written to")
-        return _of_table(runs, Path(out), choice, method, exclude)
+        return _of_table(runs, Path(out), choice, method, exclude, reach)
 
 
 def _of_folder(directory: Path, choice: Choice, method: Method, exclude: str | None) -> Path:
@@ -118,20 +124,38 @@ def _of_folder(directory: Path, choice: Choice, method: Method, exclude: str | N
     return page.write_report(directory, kept, fits, language_answers(chosen.table, directory=directory))
 
 
-def _of_table(runs: Runs, out: Path, choice: Choice, method: Method, exclude: str | None) -> Path:
+def _of_table(
+    runs: Runs, out: Path, choice: Choice, method: Method, exclude: str | None, reach: Reach
+) -> Path:
+    """Write the page of a table of the user's own.
+
+    Args:
+        runs: a file or data frame.
+        out: the folder to write to.
+        choice: columns, rows and prices.
+        method: of the fit.
+        exclude: kinds of runs that are left out.
+        reach: what is said of lower errors.
+    """
     folder.check(out)
-    chosen, origin = rows_of(runs, choice, custom=True)
+    rate = reach.rate()
+    read = choice if is_price(choice.x) else dataclasses.replace(choice, prices=None)
+    chosen, origin = rows_of(runs, read, custom=True)
     source = out.name if origin.source == UNNAMED else Path(origin.source).name
     if chosen.own is None or chosen.described is None:
         raise ConfigError(f"this is the table of a sweep: give its folder, {origin.source}")
+    reach.check(chosen, choice.prices, source)
     independent = choice.group is not None or choice.seed is not None
     fits = _fits(chosen, dataclasses.replace(method, independent=independent), source, exclude)
     own = dataclasses.replace(chosen.own, source=source)
-    about = subject.of_table(own, chosen.checked, chosen.described, seed=choice.seed)
+    about = subject.of_table(
+        *(own, chosen.checked, chosen.described), seed=choice.seed, prices=choice.prices, rate=rate
+    )
     left_out = tuple(Dropped(each.run_id, "left out", each.reason) for each in chosen.excluded)
+    ahead = reach_panel(fits.reports[0], choice.prices, rate, reach.target)
     with folder.replaced(out) as made:
         _save(RunTable(chosen.table, left_out), fits, made)
-        page.write(about, fits, made, ahead=reach_panel(fits.reports[0]))
+        page.write(about, fits, made, ahead=ahead)
     return out / "index.html"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -55,7 +54,7 @@ def _of_folder(options: argparse.Namespace) -> int:
     from isoflop.curve.language.answers import language_answers
     from isoflop.report import page
 
-    names = (*dialect.OWN, *check.OF_OPTIONS, *reach_options.OPTIONS, "x", "y", "out")
+    names = (*dialect.OWN, *check.OF_OPTIONS, *dialect.FROM_FLOPS, "x", "y", "out")
     dialect.refuse_of_folder(options, names)
     table, fits = fit.fit_sweep(options)
     fit.save(options.directory, table, fits)
@@ -73,9 +72,10 @@ def _of_file(options: argparse.Namespace) -> int:
 
     out = options.out or dialect.out_of(options.directory)
     folder.check(out)
-    rate, chosen = reach_options.rate(options), prices.chosen(options)
+    reach, chosen = reach_options.chosen(options), prices.chosen(options)
+    rate = reach.rate()
     own, fits = fit.fit_file(
-        _before_prices(options), check=lambda own: reach_options.check_priced(options, own, chosen, rate)
+        _before_prices(options), check=lambda own: reach.check(own, chosen, options.directory)
     )
     fits = dataclasses.replace(fits, source=options.directory.name)
     about = subject.of_table(
@@ -85,7 +85,7 @@ def _of_file(options: argparse.Namespace) -> int:
         prices=chosen,
         rate=rate,
     )
-    ahead = reach_panel(fits.reports[0], chosen, rate, options.target or ())
+    ahead = reach_panel(fits.reports[0], chosen, rate, reach.target)
     with folder.replaced(out) as made:
         fit.save(made, _run_table(own), fits)
         page.write(about, fits, made, ahead=ahead)
@@ -95,7 +95,9 @@ def _of_file(options: argparse.Namespace) -> int:
 def _before_prices(options: argparse.Namespace) -> argparse.Namespace:
     """Return the options to read a file by: prices are of columns where x is dollars or CO2; else they follow
     from x too, and the page applies them."""
-    if options.x is not None and re.search(r"\b(dollars|grams_co2)\b", options.x):
+    from isoflop.api.reach import is_price
+
+    if is_price(options.x):
         return options
     return argparse.Namespace(**{**vars(options), "cost": None})
 
