@@ -172,7 +172,7 @@ def test_a_run_that_does_not_stop_in_time_is_killed(
 # ---- the supervisor itself
 
 SWEEP = ("model.width=4,8", "model.depth=1", "seed=0,1,2,3,4,5", "launch.threads=1", "launch.workers=2")
-TIMED = ["train_seconds", "examples_per_second", "achieved_gflops_per_second", "started_at"]
+TIMED = ["train_seconds", "device_seconds", "examples_per_second", "achieved_gflops_per_second", "started_at"]
 
 
 def command(out: Path, *more: str) -> list[str]:
