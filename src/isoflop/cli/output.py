@@ -66,6 +66,11 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", help="write the result as JSON, - for standard output")
 
 
+def add_config_dir(parser: argparse.ArgumentParser) -> None:
+    """Add --config-dir, of the verbs that compose a configuration."""
+    parser.add_argument("--config-dir", metavar="D", help="a folder of your own Hydra groups")
+
+
 def add_directory(parser: argparse.ArgumentParser) -> None:
     """Add DIR, the argument of every verb that reads a sweep's folder."""
     parser.add_argument("directory", metavar="DIR", type=Path, help="the folder of a sweep")

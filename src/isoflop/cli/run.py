@@ -21,7 +21,7 @@ def add(add_verb: output.AddVerb) -> None:
     """Add the verb to the parser."""
     verb = add_verb("run", _run, "Train one run: isoflop run model.width=64 (with -m: Hydra's multirun)")
     verb.usage = "isoflop run [OVERRIDES] [--config-dir D] [--debug]"
-    verb.add_argument("--config-dir", metavar="D", help="a folder of your own Hydra groups")
+    output.add_config_dir(verb)
     verb.add_argument("--again", action="store_true", help="run even if the record says done")
     verb.add_argument("--manifest", metavar="FILE", type=Path, help="train runs of a sweep's manifest")
     verb.add_argument("--line", type=int, help="the line of the manifest, counted from 1")

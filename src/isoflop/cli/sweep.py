@@ -24,7 +24,7 @@ def add(add_verb: output.AddVerb) -> None:
     """Add the verb to the parser."""
     verb = add_verb("sweep", _sweep, "Train every missing run of a sweep: isoflop sweep sweep=digits")
     verb.usage = "isoflop sweep [OVERRIDES] [--config-dir D] [--debug]"
-    verb.add_argument("--config-dir", metavar="D", help="a folder of your own Hydra groups")
+    output.add_config_dir(verb)
     verb.add_argument(
         "--metering-pass",
         action="store_true",

@@ -8,12 +8,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from isoflop.config import catalog
 from isoflop.config.convert import from_dict
-from isoflop.config.keys import ARGUMENTS, check_names, current_name, flatten, groups, with_current_names
+from isoflop.config.keys import (
+    ARGUMENTS,
+    PRESETS,
+    check_names,
+    current_name,
+    flatten,
+    groups,
+    with_current_names,
+)
 from isoflop.config.schema import Config, ConfigError
 
-PRESETS = ("recipe",)
-"""Hydra groups that set keys of several sections and have none of their own."""
 ADDED = ("sweep.", *(f"{key}." for key in ARGUMENTS))
 """Beginnings of keys that no file of the defaults has, which Hydra adds only when asked."""
 
@@ -92,8 +99,7 @@ def _brief(error: Exception) -> str:
 def _searchpath(config_dir: str | None) -> list[str]:
     if config_dir is None:
         return []
-    if not Path(config_dir).is_dir():
-        raise ConfigError(f"--config-dir {config_dir}: there is no such folder")
+    catalog.check_folder(config_dir)
     return [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"]
 
 
@@ -140,12 +146,13 @@ def _translate(overrides: Iterable[tuple[str, Any]]) -> Iterator[str]:
             yield text
 
 
-def read_yaml(path: Path, named: str) -> dict[str, Any]:
+def read_yaml(path: Path, named: str, *, resolve: bool = True) -> dict[str, Any]:
     """Return the top level of a YAML file as Hydra would read it: `1e-8` is a number, a key may stand once.
 
     Args:
         path: of the file.
         named: what a message calls it.
+        resolve: resolve interpolations; else they stay as they are written.
 
     Raises:
         ConfigError: the file is no YAML, or holds no keys with values.
@@ -155,7 +162,7 @@ def read_yaml(path: Path, named: str) -> dict[str, Any]:
     from yaml import YAMLError
 
     try:
-        raw = OmegaConf.to_container(OmegaConf.load(path), resolve=True, throw_on_missing=True)
+        raw = OmegaConf.to_container(OmegaConf.load(path), resolve=resolve, throw_on_missing=resolve)
     except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{named}: {path} is no YAML that can be read: {_brief(error)}") from error
     except OSError as error:
