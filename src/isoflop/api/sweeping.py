@@ -11,7 +11,7 @@ from isoflop import extras
 from isoflop.api.progress import OnRun
 from isoflop.config import Config
 from isoflop.config.compose import compose_config, parse_overrides
-from isoflop.sweep import grid, held_out, planning, retry, tune, user_copies
+from isoflop.sweep import grid, held_out, one_data, planning, retry, tune, unnamed, user_copies
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import launch, metering_pass
 from isoflop.sweep.slurm import submit
@@ -49,6 +49,28 @@ def compose_sweep(overrides: Sequence[str], config_dir: str | None) -> Config:
     for _, override in parse_overrides(overrides):
         (moved if override.is_sweep_override() else fixed).append(override.key_or_group)
     return dataclasses.replace(composed, sweep=grid.without_axes(composed.sweep, fixed, moved))
+
+
+def place(
+    base: Config, runs: tuple[PlannedRun, ...], overrides: Sequence[str], line: Callable[[str], object]
+) -> tuple[Config, tuple[PlannedRun, ...]]:
+    """Return a sweep and its runs, in a folder of its own if it has no name.
+
+    Args:
+        base: the configuration of the sweep.
+        runs: its runs.
+        overrides: of the command.
+        line: says one line.
+
+    Raises:
+        ConfigError: the runs, or they and a sweep in that folder, are of several data sets.
+    """
+    explicit = {parsed.key_or_group for _, parsed in parse_overrides(overrides)}
+    placed = unnamed.place(base, runs, explicit)
+    one_data.check(placed.runs, placed.base.directory)
+    if placed.message:
+        line(placed.message)
+    return placed.base, placed.runs
 
 
 def declare(base: Config, runs: tuple[PlannedRun, ...], progress: Progress) -> None:

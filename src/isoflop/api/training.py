@@ -128,7 +128,7 @@ def run_sweep(
         base = _at(sweeping.compose_sweep(list(overrides), config_dir), out)
         if base.launch.name == "slurm":
             raise ConfigError("launch=slurm submits jobs: use `isoflop sweep`; here give launch=local")
-        runs = grid.expand(base)
+        base, runs = sweeping.place(base, grid.expand(base), overrides, said.line)
         feed.check(base.tracker)
         ranks.check(base.launch, ranks.from_environment(os.environ), os.environ)
         states = retries.parse_states(joined(retry))

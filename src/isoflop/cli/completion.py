@@ -61,7 +61,7 @@ def _attach(parser: argparse.ArgumentParser, take_overrides: tuple[str, ...]) ->
                 if name in take_overrides:
                     verb.add_argument("overrides", nargs="*")
                 _attach(verb, take_overrides)
-        elif action.choices is None:
+        elif action.choices is None and action.nargs != 0:
             action.completer = _completer(action, parser.prog.rpartition(" ")[2])  # type: ignore[attr-defined]
 
 
@@ -73,7 +73,12 @@ def _completer(action: argparse.Action, verb: str) -> Completer:
         return special
     if action.metavar in FOLDERS:
         return completers.DirectoriesCompleter()
-    return completers.FilesCompleter() if action.metavar in FILES else completers.SuppressCompleter()
+    return completers.FilesCompleter() if action.metavar in FILES else nothing
+
+
+def nothing(**_: Any) -> tuple[str, ...]:
+    """Return no completion: of a number or a free text, where argcomplete alone would offer files."""
+    return ()
 
 
 def overrides(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> dict[str, str]:
@@ -156,9 +161,9 @@ def laws(prefix: str, **_: Any) -> list[str]:
 
 def joint_laws(**_: Any) -> tuple[str, ...]:
     """Return the laws in several resources."""
-    from isoflop.curve.joint.laws import LAWS
+    from isoflop.curve.joint.laws import JOINT_LAWS
 
-    return tuple(LAWS)
+    return tuple(JOINT_LAWS)
 
 
 def states(prefix: str, **_: Any) -> list[str]:

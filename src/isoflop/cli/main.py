@@ -120,7 +120,7 @@ def _check_overrides(options: argparse.Namespace, overrides: Sequence[str]) -> N
             f"-- is missing before the command: isoflop meter [OPTIONS] -- {shlex.join(overrides)}"
         )
     for argument in overrides:
-        if argument.startswith("-") and argument not in ("-m", "--multirun"):
+        if argument.startswith("-") and argument not in run.MULTIRUN:
             name = argument.partition("=")[0]
             meant = did_you_mean(name, long_options(options.parser), parts=False)
             raise ConfigError(f"isoflop {verb} has no option {name}{meant}: see isoflop {verb} --help")

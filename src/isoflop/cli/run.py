@@ -16,12 +16,15 @@ from isoflop.cli import output, prices
 from isoflop.config import Config, ConfigError
 from isoflop.config.compose import compose_config, from_hydra, multirun
 
+MULTIRUN = ("-m", "--multirun")
+
 
 def add(add_verb: output.AddVerb) -> None:
     """Add the verb to the parser."""
     verb = add_verb("run", _run, "Train one run: isoflop run model.width=64 (with -m: Hydra's multirun)")
-    verb.usage = "isoflop run [OVERRIDES] [--config-dir D] [--debug]"
+    verb.usage = "isoflop run [OVERRIDES] [--cfg job] [--config-dir D] [--debug]"
     output.add_config_dir(verb)
+    output.add_cfg(verb)
     verb.add_argument("--again", action="store_true", help="run even if the record says done")
     verb.add_argument("--manifest", metavar="FILE", type=Path, help="train runs of a sweep's manifest")
     verb.add_argument("--line", type=int, help="the line of the manifest, counted from 1")
@@ -39,8 +42,10 @@ class _OldName(argparse.Action):
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.cfg:
+        return _print_config(options)
     extras.check("isoflop run", "torch")
-    if {"-m", "--multirun"} & set(options.overrides):
+    if {*MULTIRUN} & set(options.overrides):
         return _multirun(options)
     if options.manifest or options.line or options.runs:
         return _run_manifest(options)
@@ -72,6 +77,29 @@ def _run(options: argparse.Namespace) -> int:
     return exit_code(records)
 
 
+def _print_config(options: argparse.Namespace) -> int:
+    """Print the configuration of the overrides, or that of a line of a manifest."""
+    if options.manifest or options.line or options.runs:
+        from isoflop.sweep import manifest
+
+        _check_manifest(options)
+        if options.runs:
+            raise ConfigError("--cfg prints one configuration: give --line N in place of --runs")
+        (planned,) = manifest.read_runs(options.manifest, options.line, options.line)
+        return output.print_config(planned.config)
+    return output.print_config(compose_config(_without_multirun(options.overrides), options.config_dir))
+
+
+def _without_multirun(overrides: Sequence[str]) -> list[str]:
+    return [each for each in overrides if each not in MULTIRUN]
+
+
+def _check_manifest(options: argparse.Namespace) -> None:
+    """Refuse a manifest without lines, lines without a manifest, and overrides. Raises ConfigError."""
+    if options.overrides or not options.manifest or (options.line is None) == (options.runs is None):
+        raise ConfigError("give --manifest FILE with --line N or --runs A-B, and no overrides")
+
+
 def _wait_for_tracker(config: Config) -> None:
     """Wait until trackers have finished, and say if one did not get the run whole."""
     from isoflop.track import feed, resend
@@ -85,8 +113,7 @@ def _run_manifest(options: argparse.Namespace) -> int:
     from isoflop.cli.terminal import console
     from isoflop.sweep import manifest
 
-    if options.overrides or not options.manifest or (options.line is None) == (options.runs is None):
-        raise ConfigError("give --manifest FILE with --line N or --runs A-B, and no overrides")
+    _check_manifest(options)
     if options.runs:
         ended = manifest.run_range(options.manifest, *manifest.parse_range(options.runs))
         records = [each for _, of_line in ended for each in of_line]
@@ -113,7 +140,7 @@ def _multirun(options: argparse.Namespace) -> int:
     Raises:
         KeyboardInterrupt: asked to stop; a job that was training has its record, and no other one began.
     """
-    overrides = [word for word in options.overrides if word not in ("-m", "--multirun")]
+    overrides = _without_multirun(options.overrides)
     with tempfile.TemporaryDirectory(prefix=".isoflop-", dir=Path.cwd()) as folder:
         codes, launcher = Path(folder), os.getpid()
 

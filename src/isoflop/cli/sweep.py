@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 def add(add_verb: output.AddVerb) -> None:
     """Add the verb to the parser."""
     verb = add_verb("sweep", _sweep, "Train every missing run of a sweep: isoflop sweep sweep=digits")
-    verb.usage = "isoflop sweep [OVERRIDES] [--config-dir D] [--debug]"
+    verb.usage = "isoflop sweep [OVERRIDES] [--cfg job] [--dry-run] [--config-dir D] [--debug]"
     output.add_config_dir(verb)
+    output.add_cfg(verb)
     verb.add_argument(
         "--metering-pass",
         action="store_true",
@@ -46,6 +47,8 @@ def _sweep(options: argparse.Namespace) -> int:
     from isoflop.sweep.slurm import stages
     from isoflop.track import feed
 
+    if options.cfg:
+        return _print_config(options)
     if options.on is not None and not options.dry_run:
         raise ConfigError("--on predicts for another device and trains nothing: give --dry-run too")
     if options.cost and not options.dry_run:
@@ -58,7 +61,8 @@ def _sweep(options: argparse.Namespace) -> int:
     priced = prices.chosen(options)
     base = sweeping.compose_sweep(options.overrides, options.config_dir)
     _check_slurm(base, metering_pass=options.metering_pass)
-    runs = grid.expand(base)
+    progress = _progress()
+    base, runs = sweeping.place(base, grid.expand(base), options.overrides, progress.line)
     feed.check(base.tracker)
     if base.launch.name == "local" and not options.dry_run:
         # Each run looks too, but then every one of them would fail, with a record that says so.
@@ -66,7 +70,6 @@ def _sweep(options: argparse.Namespace) -> int:
     request = stages.Request(retry.parse_states(options.retry), options.dry_run, options.wait)
     if request.dry_run:
         return _dry_run(base, runs, request, options.on, priced or prices.of_config(base))
-    progress = _progress()
     done = prices.of_finished(
         (each.config for each in runs), base.directory, options.overrides, options.config_dir
     )
@@ -83,6 +86,16 @@ def _sweep(options: argparse.Namespace) -> int:
         return _summary(waited, base.directory) if waited else output.DONE
     runs = sweeping.train(base, runs, request.states, progress, meter=options.metering_pass)
     return _summary(runs, base.directory)
+
+
+def _print_config(options: argparse.Namespace) -> int:
+    """Print the configuration of the sweep, with its axes and its folder."""
+    from isoflop.api import sweeping
+    from isoflop.sweep import grid
+
+    base = sweeping.compose_sweep(options.overrides, options.config_dir)
+    base, _ = sweeping.place(base, grid.expand(base), options.overrides, lambda line: None)
+    return output.print_config(base)
 
 
 def _progress() -> Progress:

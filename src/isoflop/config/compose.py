@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from isoflop.config import catalog
-from isoflop.config.convert import from_dict
+from isoflop.config.convert import from_dict, to_dict
 from isoflop.config.keys import (
     ARGUMENTS,
     PRESETS,
@@ -21,6 +21,10 @@ from isoflop.config.keys import (
 )
 from isoflop.config.schema import Config, ConfigError
 
+_NO_AXIS = (
+    "a sweep's axis is a value, not a group: give one {key}",
+    "several data sets would be fitted as one curve: give the command once for each, with one {key}",
+)
 ADDED = ("sweep.", *(f"{key}." for key in ARGUMENTS))
 """Beginnings of keys that no file of the defaults has, which Hydra adds only when asked."""
 
@@ -137,7 +141,7 @@ def _translate(overrides: Iterable[tuple[str, Any]]) -> Iterator[str]:
         key = parsed.key_or_group
         if parsed.is_sweep_override():
             if key in (*groups(), *PRESETS):
-                raise ConfigError(f"{text}: a sweep's axis is a value, not a group: give one {key}")
+                raise ConfigError(f"{text}: {_NO_AXIS[key == 'data'].format(key=key)}")
             values = ",".join(str(value) for value in parsed.sweep_string_iterator())
             yield f"++sweep.grid.{key}=[{values}]"
         elif key.startswith(ADDED) and not text.startswith(("+", "~")):
@@ -173,6 +177,13 @@ def read_yaml(path: Path, named: str, *, resolve: bool = True) -> dict[str, Any]
     if not isinstance(raw, dict):
         raise ConfigError(f"{named}: {path} holds no keys: write KEY: VALUE, one a line")
     return {str(key): value for key, value in raw.items()}
+
+
+def to_yaml(config: Config) -> str:
+    """Return a configuration as YAML."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_yaml(OmegaConf.create(to_dict(config)))
 
 
 def from_hydra(composed: Any) -> Config:
