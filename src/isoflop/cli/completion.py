@@ -1,8 +1,8 @@
 """isoflop completion: what a shell asks for at TAB, through argcomplete.
 
-The script that the verb prints makes the shell start isoflop with $_ARGCOMPLETE at each TAB. Then `offer` walks
-the parser and ends the process, before any verb runs. Words without a dash are overrides: groups, keys and, behind
-the equals sign, the options of a group or the values of a key, from the catalog of settings.
+The script that the verb prints makes the shell start isoflop with $_ARGCOMPLETE at each TAB. Then `offer`
+walks the parser and ends the process, before any verb runs. Words without a dash are overrides: groups, keys and,
+behind the equals sign, the options of a group or the values of a key, from the catalog of settings.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from isoflop.cli import output
@@ -94,7 +93,7 @@ def overrides(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> dict[st
         offered = _values(name[len(signs) :], value, folder)
         return {f"{name}={each}": text for each, text in offered.items()}
     words = {f"{signs}{group}=": text for group, text in catalog.group_texts().items()}
-    for key in catalog.keys():
+    for key in catalog.all_keys():
         if name or "." not in key.key:
             words[f"{signs}{key.key}="] = key.text
     return words
@@ -108,7 +107,7 @@ def _values(name: str, value: str, config_dir: str | None) -> dict[str, str]:
             f"{before}{comma}{each}": catalog.first_sentence(catalog.option(name, each, config_dir).text)
             for each in catalog.option_names(name, config_dir)
         }
-    key = next((each for each in catalog.keys() if each.key == name), None)
+    key = next((each for each in catalog.all_keys() if each.key == name), None)
     if key is None:
         return {}
     offered = dict.fromkeys((f"{before}{comma}{each}" for each in value_types.listed_values(key.schema)), "")
@@ -128,7 +127,7 @@ def settings(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> dict[str
         options = catalog.option_names(group, folder) if group in names else ()
         return {f"{group}/{each}": "" for each in options}
     if prefix:
-        names |= {each.key: each.text for each in catalog.keys()}
+        names |= {each.key: each.text for each in catalog.all_keys()}
     return names
 
 

@@ -9,7 +9,8 @@ from isoflop.cli import output
 
 def add(add_verb: output.AddVerb) -> None:
     """Add the verb to the parser."""
-    verb = add_verb("config", _config, "List the settings: all, isoflop config model, model/vit or model.width")
+    text = "List the settings: all, or isoflop config model, model/vit, model.width"
+    verb = add_verb("config", _config, text)
     verb.usage = "isoflop config [GROUP | GROUP/OPTION | KEY] [--config-dir D] [--json FILE]"
     verb.add_argument("name", nargs="?", metavar="NAME", help="a group, one of its options, or a key")
     output.add_config_dir(verb)
@@ -24,7 +25,7 @@ def _config(options: argparse.Namespace) -> int:
         output.check_target(options.json)
     folder = options.config_dir
     catalog.check_folder(folder)
-    found = catalog.keys() if options.name is None else catalog.matching(options.name, folder)
+    found = catalog.all_keys() if options.name is None else catalog.matching(options.name, folder)
     if options.json:
         if isinstance(found, catalog.Option):
             return output.write_json(found, options.json)

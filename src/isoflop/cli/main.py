@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
 from isoflop import __version__, extras, record
 from isoflop.cli import (
     aggregate,
@@ -166,9 +167,7 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"isoflop {__version__}")
     verbs = root.add_subparsers(dest="verb", required=True, metavar="VERB")
 
-    def add_verb(
-        name: str, action: Callable[[argparse.Namespace], int], text: str
-    ) -> Parser:
+    def add_verb(name: str, action: Callable[[argparse.Namespace], int], text: str) -> Parser:
         # argparse formats `help` with %, but prints `description` as it is.
         verb = verbs.add_parser(name, help=text, description=text.replace("%%", "%"), allow_abbrev=False)
         verb.add_argument("--debug", action="store_true", help="show stack traces")

@@ -77,7 +77,7 @@ class Option:
 
 
 @functools.cache
-def keys() -> tuple[Key, ...]:
+def all_keys() -> tuple[Key, ...]:
     """Return every setting that an override can set, in the order of the configuration."""
     return tuple(_keys(Config, ""))
 
@@ -199,7 +199,7 @@ def defaults() -> dict[str, Any]:
     values = {key: root[key] for key in ("seed", "out")}
     for group, name in default_options().items():
         values |= option(group, name).settings
-    return {each.key: values.get(each.key) for each in keys()}
+    return {each.key: values.get(each.key) for each in all_keys()}
 
 
 def by_option(key: Key, config_dir: str | None = None) -> dict[str, Any]:
@@ -212,7 +212,12 @@ def by_option(key: Key, config_dir: str | None = None) -> dict[str, Any]:
     default = defaults()[key.key]
     named = {name: option(key.group, name, config_dir) for name in option_names(key.group, config_dir)}
     values = {name: each.settings.get(key.key, default) for name, each in named.items()}
-    return {name: value for name, value in values.items() if value not in (default, name)}
+    return {
+        name: value
+        for name, value in values.items()
+        # null of a kind that does not take the key says nothing.
+        if value not in (default, name) and not (value is None and key.taken_by and name not in key.taken_by)
+    }
 
 
 def written(value: Any) -> str:
@@ -271,7 +276,7 @@ def matching(name: str, config_dir: str | None = None) -> tuple[Key, ...] | Opti
     group, _, choice = name.partition("/")
     if choice and group in group_texts() and choice in option_names(group, config_dir):
         return option(group, choice, config_dir)
-    found = tuple(each for each in keys() if each.key == name or each.key.startswith(f"{name}."))
+    found = tuple(each for each in all_keys() if each.key == name or each.key.startswith(f"{name}."))
     if found or name in group_texts():
         return found
     raise ConfigError(_unknown(name, config_dir))
@@ -281,5 +286,5 @@ def _unknown(name: str, config_dir: str | None) -> str:
     if "=" in name:
         return f"{name}: give a group, GROUP/OPTION or a key: isoflop run {name} --cfg job shows what it sets"
     options = [f"{group}/{each}" for group in group_texts() for each in option_names(group, config_dir)]
-    known = [*group_texts(), *(each.key for each in keys()), *options]
+    known = [*group_texts(), *(each.key for each in all_keys()), *options]
     return f"no group, option or key is called {name}{did_you_mean(name, known)}: see isoflop config"

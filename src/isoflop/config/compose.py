@@ -10,6 +10,7 @@ from typing import Any
 
 from isoflop.config import catalog
 from isoflop.config.convert import from_dict, to_dict
+from isoflop.config.errors import did_you_mean
 from isoflop.config.keys import (
     ARGUMENTS,
     PRESETS,
@@ -47,7 +48,7 @@ def compose_config(overrides: Sequence[str], config_dir: str | None) -> Config:
             composed = compose("config", overrides=[*_searchpath(config_dir), *_translate(parsed)])
             raw = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_brief(error)) from error
+        raise ConfigError(_unknown_option(parsed, config_dir) or _brief(error)) from error
     assert isinstance(raw, dict)
     if raw["out"] is None:
         raise ConfigError("out is null: give the folder of the records, out=. for the present one")
@@ -62,6 +63,16 @@ def compose_config(overrides: Sequence[str], config_dir: str | None) -> Config:
         if not (from_axes := _set_by_axes(plain)):
             raise
     return from_dict(plain | from_axes)
+
+
+def _unknown_option(overrides: Iterable[tuple[str, Any]], config_dir: str | None) -> str | None:
+    """Return the line for the first override with an option that its group does not have, if there is one."""
+    for text, parsed in overrides:
+        group = parsed.key_or_group
+        known = catalog.option_names(group, config_dir) if group in catalog.group_texts() else ()
+        if known and isinstance(value := parsed.value(), str) and value not in known:
+            return f"{text}: {group} has no such option{did_you_mean(value, known)}: {', '.join(known)}"
+    return None
 
 
 def _as_text(value: Any) -> Any:

@@ -31,10 +31,10 @@ class ModelConfig:
     family: Literal["mlp", "resnet", "convmixer", "vit", "gpt", "torchvision", "custom"]
     """The family; model=NAME chooses it with the keys that it needs."""
     width: Count | None
-    """Hidden units (mlp), channels (convmixer; resnet: of the first stage), or embedding, a multiple of
-    head_width (vit, gpt)."""
+    """Hidden units (mlp), channels (convmixer; resnet: of the first stage, doubled in the second and third),
+    or embedding, a multiple of head_width (vit, gpt)."""
     depth: Count | None
-    """Hidden layers (mlp), basic blocks a stage (resnet), or blocks."""
+    """Hidden layers (mlp), residual blocks a stage (resnet), or blocks."""
     architecture: str | None
     """A classifier of torchvision.models, untrained, such as resnet18."""
     block: Literal["basic", "bottleneck"] | None

@@ -1,4 +1,4 @@
-"""What a setting may be, from its type: as JSON Schema, in a few words, and as the values that can be listed."""
+"""What a setting may be, from its type: JSON Schema, a few words, a list of values."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _one(schema: Mapping[str, Any]) -> str:
 
 
 def listed_values(schema: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the values that can be listed, as an override writes them; of a number or a text null at most."""
+    """Return the values that can be listed, as an override writes them; of a number null at most."""
     values = tuple(value for each in alternatives(schema) for value in _listed(each))
     is_optional = any(each.get("type") == "null" for each in alternatives(schema))
     return (*values, "null") if is_optional else values

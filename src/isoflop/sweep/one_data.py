@@ -24,14 +24,14 @@ def check(runs: tuple[PlannedRun, ...], directory: Path) -> None:
     names = sorted({each.config.data.label for each in runs})
     if len(names) > 1:
         raise ConfigError(
-            f"data.name: {' and '.join(names)} would be fitted as one curve: give one sweep for each, such as "
-            f"data={names[0]}, then data={names[1]}"
+            f"data.name: {' and '.join(names)} would be fitted as one curve: give one sweep for "
+            f"each, such as data={names[0]}, then data={names[1]}"
         )
     listed = grid.listed_data(directory)
     others = {name for name in listed.values() if name is not None}
     new = [each for each in runs if each.run_id not in listed]
     if new and others and names[0] not in others:
         raise ConfigError(
-            f"{directory} holds a sweep on {', '.join(sorted(others))}, with which {names[0]} would be fitted "
-            "as one curve: give sweep.name=NAME or out=DIR"
+            f"{directory} holds a sweep on {', '.join(sorted(others))}, with which {names[0]} would be "
+            "fitted as one curve: give sweep.name=NAME or out=DIR"
         )

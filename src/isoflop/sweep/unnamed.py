@@ -1,7 +1,7 @@
 """The folder of a sweep without a name: results/DATA-MODEL-HASH, the same for the same runs.
 
-Unnamed sweeps of earlier releases shared results/runs with the single runs. One that was begun there, so that its
-runs stand in the manifest of that folder, goes on there.
+Unnamed sweeps of earlier releases shared results/runs with the single runs. One that was begun there, so that
+its runs stand in the manifest of that folder, goes on there.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def show_groups(keys: Sequence[Key], name: str | None, config_dir: str | None) -
             _paragraph(sentence(each), INDENT)
         if group in catalog.group_texts():
             _line("")
-    _line("null: not set. isoflop config KEY: its value in every option; isoflop run OVERRIDES --cfg job: what a run gets")
+    _line("null: not set. isoflop config KEY: its value in every option. --cfg job: what a run gets.")
 
 
 def _show_group(group: str, config_dir: str | None, *, in_full: bool) -> None:
