@@ -1,4 +1,4 @@
-"""docs/settings.md from the dataclasses and the files of conf: `make settings` writes it, a test compares it."""
+"""docs/settings.md, from the dataclasses and the files of conf: `make settings` writes it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ HEAD = """# Settings
 
 <!-- Written by `make settings` from src/isoflop/config and conf: edit those. -->
 
-Every setting is a word of the command, `KEY=VALUE`; `GROUP=OPTION` sets several that belong together. The first option of
-a group is its default.
+Every setting is a word of the command, `KEY=VALUE`; `GROUP=OPTION` sets several that belong together. The first
+option of a group is its default.
 
     isoflop run model=vit data=cifar10 optim.lr=0.001
     isoflop run model=vit data=cifar10 --cfg job      # prints what that gives, and trains nothing
-    isoflop config optim                              # this page, of your version: a group, a key or model/vit; --json too
+    isoflop config optim                              # this page in your version: a group, a key, model/vit; --json
 
-`null` is not set, and kinds in brackets are those that take a key. `${...}` is filled in by Hydra when the command is given.
+`null` is not set. Kinds in brackets are those that take a key. `${...}` is filled in when the command is given.
 """
 
 

@@ -1,8 +1,8 @@
 """isoflop completion: what a shell asks for at TAB, through argcomplete.
 
 The script that the verb prints makes the shell start isoflop with $_ARGCOMPLETE at each TAB. Then `offer`
-walks the parser and ends the process, before any verb runs. Words without a dash are overrides: groups, keys and,
-behind the equals sign, the options of a group or the values of a key, from the catalog of settings.
+walks the parser and ends the process, before any verb runs. Words without a dash are overrides: groups, keys
+and, behind the equals sign, the options of a group or the values of a key, from the catalog of settings.
 """
 
 from __future__ import annotations

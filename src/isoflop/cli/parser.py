@@ -1,4 +1,4 @@
-"""The argparse parser of the command: an error in one line, with what was meant; help that lists the groups."""
+"""The argparse parser of the command: an error in one line, with what was meant; help with the groups."""
 
 from __future__ import annotations
 
