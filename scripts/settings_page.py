@@ -14,14 +14,14 @@ HEAD = """# Settings
 
 <!-- Written by `make settings` from src/isoflop/config and conf: edit those. -->
 
-Every setting is a word of the command, `KEY=VALUE`; `GROUP=OPTION` sets several that belong together. The first
-option of a group is its default.
+Every setting is a word of the command, `KEY=VALUE`; `GROUP=OPTION` sets several that belong together. The
+first option of a group is its default.
 
     isoflop run model=vit data=cifar10 optim.lr=0.001
-    isoflop run model=vit data=cifar10 --cfg job      # prints what that gives, and trains nothing
-    isoflop config optim                              # this page in your version: a group, a key, model/vit; --json
+    isoflop run model=vit data=cifar10 --cfg job   # prints what that gives, and trains nothing
+    isoflop config optim                           # a group, a key or model/vit of your version; --json
 
-`null` is not set. Kinds in brackets are those that take a key. `${...}` is filled in when the command is given.
+`null` is not set. Kinds in brackets are those that take a key. `${...}` is filled in by Hydra.
 """
 
 

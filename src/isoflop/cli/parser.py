@@ -11,7 +11,7 @@ from isoflop.cli.output import INPUT
 from isoflop.config.errors import did_you_mean
 
 HELP_WIDTH = 100
-HELP_INDENT = 12
+HELP_INDENT = 13
 
 
 class Parser(argparse.ArgumentParser):

@@ -154,8 +154,7 @@ def option(group: str, name: str, config_dir: str | None = None) -> Option:
     is_global = GLOBAL in comments
     comments = [each for each in comments if each != GLOBAL]
     command = comments.pop(0) if comments and comments[0].startswith("isoflop ") else ""
-    prefix = "" if is_global else f"{group}."
-    settings = {f"{prefix}{key}": value for key, value in _settings(path, group).items()}
+    settings = _settings(path, "" if is_global else f"{group}.")
     return Option(group, name, command, " ".join(comments), settings)
 
 
@@ -168,22 +167,23 @@ def _first_comments(path: Path) -> list[str]:
     return comments
 
 
-def _settings(path: Path, group: str) -> dict[str, Any]:
+def _settings(path: Path, prefix: str) -> dict[str, Any]:
     """Return dotted key -> value of an option's file, interpolations as they are written.
 
+    `prefix` is GROUP and a dot, or nothing where the file sets keys of several groups.
     Its list of defaults is followed as far as the shipped files use it: a plain name is an option of the same
     group that it begins from, `override /GROUP: NAME` chooses one of another group.
     """
     from isoflop.config.compose import read_yaml
 
-    raw = read_yaml(path, f"option {group}/{path.stem}", resolve=False)
+    raw = read_yaml(path, f"option {path.parent.name}/{path.stem}", resolve=False)
     settings: dict[str, Any] = {}
     for each in raw.pop("defaults", None) or ():
         if isinstance(each, Mapping):
             settings |= {key.removeprefix("override").strip(" /"): value for key, value in each.items()}
         elif each != "_self_" and (base := path.with_name(f"{each}.yaml")).is_file():
-            settings |= _settings(base, group)
-    return settings | dict(flatten(raw))
+            settings |= _settings(base, prefix)
+    return settings | dict(flatten(raw, prefix))
 
 
 @functools.cache
