@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from isoflop.api import sweeping
+from isoflop.api.progress import silent_runs
 from isoflop.config import ConfigError
 from isoflop.record import path_of
 from isoflop.sweep import grid, one_data, tune, unnamed
@@ -18,8 +19,8 @@ SMALL = ("data=digits", "model.depth=1", "schedule.epochs=1")
 def placed(*overrides: str) -> tuple[str, list[str]]:
     """The folder of a sweep, and what was said."""
     said: list[str] = []
-    base = sweeping.compose_sweep(overrides, None)
-    base, runs = sweeping.place(base, grid.expand(base), overrides, said.append)
+    progress = sweeping.Progress(said.append, said.append, silent_runs)
+    base, runs = sweeping.place(sweeping.compose_sweep(overrides, None), overrides, progress)
     assert {run.config.out for run in runs} == {base.out}
     assert {run.config.sweep.name for run in runs} == {base.sweep.name}
     return base.out, said

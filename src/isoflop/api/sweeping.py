@@ -52,24 +52,19 @@ def compose_sweep(overrides: Sequence[str], config_dir: str | None) -> Config:
 
 
 def place(
-    base: Config, runs: tuple[PlannedRun, ...], overrides: Sequence[str], line: Callable[[str], object]
+    base: Config, overrides: Sequence[str], progress: Progress
 ) -> tuple[Config, tuple[PlannedRun, ...]]:
-    """Return a sweep and its runs, in a folder of its own if it has no name.
-
-    Args:
-        base: the configuration of the sweep.
-        runs: its runs.
-        overrides: of the command.
-        line: says one line.
+    """Return a sweep and its runs, in a folder of its own if it has no name; say which.
 
     Raises:
-        ConfigError: the runs, or they and a sweep in that folder, are of several data sets.
+        ConfigError: as grid.expand, or the runs, or they and a sweep in that folder, are of several data sets.
     """
+    runs = grid.expand(base)
     explicit = {parsed.key_or_group for _, parsed in parse_overrides(overrides)}
     placed = unnamed.place(base, runs, explicit)
     one_data.check(placed.runs, placed.base.directory)
     if placed.message:
-        line(placed.message)
+        (progress.problem if placed.repeats else progress.line)(placed.message)
     return placed.base, placed.runs
 
 

@@ -22,7 +22,6 @@ from isoflop.config.compose import compose_config
 from isoflop.record import Record
 from isoflop.runner import provenance, ranks, run
 from isoflop.runner.request import RunRequest
-from isoflop.sweep import grid
 from isoflop.sweep import retry as retries
 from isoflop.table.aggregate import aggregate
 from isoflop.track import feed, resend
@@ -128,7 +127,7 @@ def run_sweep(
         base = _at(sweeping.compose_sweep(list(overrides), config_dir), out)
         if base.launch.name == "slurm":
             raise ConfigError("launch=slurm submits jobs: use `isoflop sweep`; here give launch=local")
-        base, runs = sweeping.place(base, grid.expand(base), overrides, said.line)
+        base, runs = sweeping.place(base, overrides, said)
         feed.check(base.tracker)
         ranks.check(base.launch, ranks.from_environment(os.environ), os.environ)
         states = retries.parse_states(joined(retry))

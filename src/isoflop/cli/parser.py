@@ -36,7 +36,7 @@ class Parser(argparse.ArgumentParser):
             return
         known = [str(each) for each in action.choices]
         is_verb = isinstance(action, argparse._SubParsersAction)
-        meant = did_you_mean(str(value), known)
+        meant = did_you_mean(str(value), known, parts=False)
         if is_verb and meant:
             raise argparse.ArgumentError(None, f"{value} is no verb{meant}")
         listed = meant or f": choose from {', '.join(known)}"

@@ -43,7 +43,7 @@ def add(add_verb: output.AddVerb) -> None:
 def _sweep(options: argparse.Namespace) -> int:
     from isoflop.api import sweeping
     from isoflop.runner import ranks
-    from isoflop.sweep import grid, held_out, retry
+    from isoflop.sweep import held_out, retry
     from isoflop.sweep.slurm import stages
     from isoflop.track import feed
 
@@ -62,7 +62,7 @@ def _sweep(options: argparse.Namespace) -> int:
     base = sweeping.compose_sweep(options.overrides, options.config_dir)
     _check_slurm(base, metering_pass=options.metering_pass)
     progress = _progress()
-    base, runs = sweeping.place(base, grid.expand(base), options.overrides, progress.line)
+    base, runs = sweeping.place(base, options.overrides, progress)
     feed.check(base.tracker)
     if base.launch.name == "local" and not options.dry_run:
         # Each run looks too, but then every one of them would fail, with a record that says so.
@@ -90,11 +90,12 @@ def _sweep(options: argparse.Namespace) -> int:
 
 def _print_config(options: argparse.Namespace) -> int:
     """Print the configuration of the sweep, with its axes and its folder."""
-    from isoflop.api import sweeping
-    from isoflop.sweep import grid
+    from isoflop.api import progress, sweeping
 
-    base = sweeping.compose_sweep(options.overrides, options.config_dir)
-    base, _ = sweeping.place(base, grid.expand(base), options.overrides, lambda line: None)
+    silent = sweeping.Progress(lambda line: None, lambda line: None, progress.silent_runs)
+    base, _ = sweeping.place(
+        sweeping.compose_sweep(options.overrides, options.config_dir), options.overrides, silent
+    )
     return output.print_config(base)
 
 

@@ -69,8 +69,10 @@ def _unknown_option(overrides: Iterable[tuple[str, Any]], config_dir: str | None
     """Return the line for the first override with an option that its group does not have, if there is one."""
     for text, parsed in overrides:
         group = parsed.key_or_group
-        known = catalog.option_names(group, config_dir) if group in catalog.group_texts() else ()
-        if known and isinstance(value := parsed.value(), str) and value not in known:
+        if group not in catalog.group_texts() or not isinstance(value := parsed.value(), str):
+            continue
+        known = catalog.option_names(group, config_dir)
+        if not any((folder / group / f"{value}.yaml").is_file() for folder in catalog.folders(config_dir)):
             return f"{text}: {group} has no such option{did_you_mean(value, known)}: {', '.join(known)}"
     return None
 

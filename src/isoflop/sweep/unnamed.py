@@ -26,11 +26,15 @@ MOST_MODELS = 2
 
 @dataclasses.dataclass(frozen=True)
 class Placed:
-    """A sweep in its folder, and what to say of the choice: nothing where the user made it."""
+    """A sweep in its folder, and what to say of the choice: nothing where the user made it.
+
+    `repeats` says that some of its runs are done in results/runs and will be trained again.
+    """
 
     base: Config
     runs: tuple[PlannedRun, ...]
     message: str | None = None
+    repeats: bool = False
 
 
 def place(base: Config, runs: tuple[PlannedRun, ...], explicit: Collection[str]) -> Placed:
@@ -55,7 +59,8 @@ def place(base: Config, runs: tuple[PlannedRun, ...], explicit: Collection[str])
     message = f"no sweep.name: the folder is {out}, and other values would make another"
     if done := _done_at(Path(OUT), runs):
         message += f"; {done} of its runs are done in {OUT}: out={OUT} goes on with them"
-    return Placed(_at(base, name, out), tuple(_planned_at(each, name, out) for each in runs), message)
+    moved = tuple(_planned_at(each, name, out) for each in runs)
+    return Placed(_at(base, name, out), moved, message, repeats=bool(done))
 
 
 def name_of(base: Config, runs: tuple[PlannedRun, ...]) -> str:
