@@ -57,7 +57,8 @@ def place(
     """Return a sweep and its runs, in a folder of its own if it has no name; say which.
 
     Raises:
-        ConfigError: as grid.expand, or the runs, or they and a sweep in that folder, are of several data sets.
+        ConfigError: as grid.expand; or the runs, or they and a sweep in that folder, are of several data
+            sets.
     """
     runs = grid.expand(base)
     explicit = {parsed.key_or_group for _, parsed in parse_overrides(overrides)}

@@ -32,9 +32,8 @@ from isoflop.cli import (
     wandb,
 )
 from isoflop.cli.output import FAILED, INPUT, INTERRUPTED
-from isoflop.cli.parser import Parser, groups_help, long_options
+from isoflop.cli.parser import Parser, groups_help, option_meant
 from isoflop.config import ConfigError
-from isoflop.config.errors import did_you_mean
 from isoflop.notices import RECORDED, interrupted
 
 VERBS = (
@@ -123,7 +122,7 @@ def _check_overrides(options: argparse.Namespace, overrides: Sequence[str]) -> N
     for argument in overrides:
         if argument.startswith("-") and argument not in run.MULTIRUN:
             name = argument.partition("=")[0]
-            meant = did_you_mean(name, long_options(options.parser), parts=False)
+            meant = option_meant(options.parser, name)
             raise ConfigError(f"isoflop {verb} has no option {name}{meant}: see isoflop {verb} --help")
     if overrides and verb not in TAKE_OVERRIDES:
         raise ConfigError(f"isoflop {verb} does not take {overrides[0]}: see isoflop {verb} --help")

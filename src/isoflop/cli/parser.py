@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import textwrap
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
@@ -44,15 +45,15 @@ class Parser(argparse.ArgumentParser):
         raise argparse.ArgumentError(None if is_verb else action, f"{message}{listed}")
 
 
-def long_options(parser: argparse.ArgumentParser) -> list[str]:
-    """Return the options of a verb that its help shows, such as --json."""
-    return [
-        name
-        for action in parser._actions
-        if action.help != argparse.SUPPRESS
-        for name in action.option_strings
-        if name.startswith("--")
-    ]
+def option_meant(parser: argparse.ArgumentParser, name: str) -> str:
+    """Return `: did you mean --NEAREST?` of an option that a verb does not have, or nothing where none is near.
+
+    The dashes are left out of the comparison: they would make any two short options near.
+    """
+    shown = [action for action in parser._actions if action.help != argparse.SUPPRESS]
+    known = [each.lstrip("-") for action in shown for each in action.option_strings if each.startswith("--")]
+    near = difflib.get_close_matches(name.lstrip("-"), known, 1, 0.6)
+    return f": did you mean --{near[0]}?" if near else ""
 
 
 def groups_help() -> str:
