@@ -31,9 +31,9 @@ def add(add_verb: output.AddVerb) -> None:
 
 
 def _completion(options: argparse.Namespace) -> int:
-    import argcomplete
+    from argcomplete.shell_integration import shellcode
 
-    print(argcomplete.shellcode(["isoflop"], shell=options.shell))
+    print(shellcode(["isoflop"], shell=options.shell))
     return output.DONE
 
 

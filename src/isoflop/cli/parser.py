@@ -46,7 +46,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def option_meant(parser: argparse.ArgumentParser, name: str) -> str:
-    """Return `: did you mean --NEAREST?` of an option that a verb does not have, or nothing where none is near.
+    """Return `: did you mean --NEAREST?` of an option that a verb does not have, or nothing if none is near.
 
     The dashes are left out of the comparison: they would make any two short options near.
     """
