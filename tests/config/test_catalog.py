@@ -20,7 +20,8 @@ def composed(*overrides: str) -> dict[str, Any]:
     """Key -> value as Hydra composes it, interpolations as they are written."""
     compose.register_resolvers()
     with initialize_config_dir(str(compose.conf_dir()), version_base="1.3"):
-        raw = OmegaConf.to_container(hydra_compose("config", overrides=list(overrides)), resolve=False)
+        made = hydra_compose("config", overrides=list(overrides))
+    raw: Any = OmegaConf.to_container(made, resolve=False)
     return dict(config.flatten(raw))
 
 
