@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import functools
+import io
 import re
 import shlex
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
+import isoflop
 from isoflop.cli import main
 from isoflop.config import compose
 
@@ -161,3 +166,117 @@ def composed(options: argparse.Namespace, overrides: tuple[str, ...]) -> None:
         compose.compose_config(flops._model_overrides(options, own=user_model.is_users(options.name)), None)
     elif not {"-m", "--multirun"} & set(overrides):
         compose.compose_config(overrides, None)
+
+
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {w for c in COMMANDS if c.words[0] == "make" for w in c.words[1:] if "=" not in w}
+    assert named > {"demo", "docs", "reproduce", "test"}
+    assert named <= targets
+
+
+def printed(words: tuple[str, ...]) -> list[str]:
+    """Run one command in this process, which must end well; return the lines that it prints."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = main.main(list(words[1:]))
+    assert code == 0, f"{shlex.join(words)}: {said.getvalue()}"
+    return [line.rstrip() for line in said.getvalue().splitlines()]
+
+
+SHOWN = [c for page in PAGES if page.parts[-2] != "results" for c in of_blocks(page) if c.output]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", SHOWN, ids=str)
+def test_what_a_page_shows_is_what_the_command_prints(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    lines = printed(command.words)
+    at = 0
+    for expected in command.output:
+        if expected.strip() == "...":
+            continue
+        assert expected.rstrip() in lines[at:], expected
+        at = lines.index(expected.rstrip(), at) + 1
+
+
+@pytest.mark.slow
+def test_the_first_sweep_of_the_quickstart_runs_as_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = [c for c in of_blocks(ROOT / "docs/quickstart.md") if "mine" in " ".join(c.words)]
+    assert [c.words[1] for c in own] == ["sweep", "fit", "fit", "report", "aggregate"]
+    for command in own:
+        lines = printed(command.words)
+        if "--hold-out" in command.words:
+            assert any("3 runs up to" in line for line in lines)
+    page = (ROOT / "docs/quickstart.md").read_text()
+    named = set(re.findall(r"^      ([\w.]+)/?(?:RUN_ID.json)?  ", page, re.MULTILINE))
+    left = {path.name for path in (tmp_path / "results/mine").iterdir()}
+    assert {name for name in named if name != "dropped.csv"} <= left
+    assert len(list((tmp_path / "results/mine/records").iterdir())) == 18
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files of docs/your_csv.md: three budgets of seven sizes, a known law in size and data."""
+    path = tmp_path_factory.mktemp("tables")
+    budget, share = (each.ravel() for each in np.meshgrid([1e18, 1e19, 1e20], 2.0 ** np.arange(-3, 4)))
+    params = np.sqrt(budget / 120) * share
+    tokens = budget / 6 / params
+    rows = pd.DataFrame({"flops": budget, "params": params, "tokens": tokens, "seed": 0})
+    noise = np.exp(np.random.default_rng(0).normal(0, 0.003, len(rows)))
+    rows["loss"] = (1.7 + 400 / params**0.34 + 400 / tokens**0.28) * noise
+    for name in ("runs", "old", "new"):
+        rows.assign(shape=params).to_csv(path / f"{name}.csv", index=False)
+    x = np.geomspace(1, 1e4, 12)
+    errors = 100 * (0.02 + 0.3 * x**-0.3) * noise[:12]
+    pd.DataFrame({"compute_pflop": x, "top1_error": errors}).to_csv(path / "models.csv", index=False)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command",
+    [c for page in ("README.md", "docs/your_csv.md") for c in of_blocks(ROOT / page) if "make" not in c.words],
+    ids=str,
+)
+def test_commands_on_a_table_run_as_written(
+    command: Command, tables: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tables)
+    assert printed(command.words)
+    if command.words[1] == "report":
+        assert (tables / Path(command.words[2]).stem / "index.html").is_file()
+
+
+PYTHON = [
+    (path.relative_to(ROOT).as_posix(), text)
+    for path in PAGES
+    for language, text in FENCE.findall(path.read_text())
+    if language == "python"
+]
+
+
+def test_python_blocks_are_python() -> None:
+    assert len(PYTHON) > 12
+    for page, text in PYTHON:
+        compile(text, page, "exec")
+
+
+@pytest.mark.slow
+def test_python_of_the_energy_and_the_first_python_page_runs(
+    tables: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tables)
+    (energy,) = (text for page, text in PYTHON if page == "docs/energy.md")
+    exec(energy, {"train": lambda: None})
+    assert capsys.readouterr().out.strip()
+    first, choice, *_ = (text for page, text in PYTHON if page == "docs/api.md")
+    exec(first, names := {})
+    assert names["fitted"].predict([1e21]).shape[0] == 1
+    monkeypatch.chdir(ROOT)
+    exec(choice, {"isoflop": isoflop})
