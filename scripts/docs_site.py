@@ -83,7 +83,12 @@ def translate(text: str, page: str, pages: frozenset[str]) -> tuple[str, frozens
 
 def api_page() -> str:
     """Return the reference of what `import isoflop` offers, made of docstrings by mkdocstrings."""
-    lines = ["# Python API", "", "What `import isoflop` offers; [From Python](../api.md) shows it at work.", ""]
+    lines = [
+        "# Python API",
+        "",
+        "What `import isoflop` offers; [From Python](../api.md) shows it at work.",
+        "",
+    ]
     for name, home in isoflop._HOMES.items():
         lines += [f"::: {home}.{name}", "    options:", f"      heading: isoflop.{name}", ""]
     return "\n".join(lines)

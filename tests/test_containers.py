@@ -32,7 +32,9 @@ def apptainer_steps() -> list[str]:
     """The commands of %post."""
     post = re.search(r"^%post\n(.*?)^%", APPTAINER, re.DOTALL | re.MULTILINE)
     assert post is not None
-    return [line.strip() for line in post[1].splitlines() if line.strip() and not line.strip().startswith("#")]
+    return [
+        line.strip() for line in post[1].splitlines() if line.strip() and not line.strip().startswith("#")
+    ]
 
 
 def copied() -> dict[str, str]:

@@ -93,10 +93,7 @@ def _split(line: str) -> list[tuple[str, ...]]:
 
 
 COMMANDS = [
-    command
-    for page in PAGES
-    if page.relative_to(ROOT).as_posix() not in HISTORY
-    for command in of_page(page)
+    command for page in PAGES if page.relative_to(ROOT).as_posix() not in HISTORY for command in of_page(page)
 ]
 OF_ISOFLOP = {c.words: c for c in COMMANDS if Path(c.words[0]).name == "isoflop"}.values()
 NEEDS_A_CHANGE = {"best", "tanh", "stripes"}
@@ -120,7 +117,12 @@ def test_commands_are_found_in_blocks_and_in_lines() -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files of code that pages name: those of examples/custom, under each name."""
     path = tmp_path_factory.mktemp("named")
-    for name, source in (("net.py", "net"), ("data.py", "data"), ("path/to/file.py", "net"), ("package/module.py", "net")):
+    for name, source in (
+        ("net.py", "net"),
+        ("data.py", "data"),
+        ("path/to/file.py", "net"),
+        ("package/module.py", "net"),
+    ):
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         text = (ROOT / f"examples/custom/{source}.py").read_text()
         (path / name).write_text(text.replace("def build(", "def function(") if "/" in name else text)
@@ -128,9 +130,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("command", OF_ISOFLOP, ids=str)
-def test_every_command_is_understood(
-    command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_command_is_understood(command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     words = [word for word in command.words[1:] if word not in ("...", "…")]
     if any(word.partition("=")[2] in NEEDS_A_CHANGE or word in NEEDS_A_CHANGE for word in words):
@@ -241,7 +241,12 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
-    [c for page in ("README.md", "docs/your_csv.md") for c in of_blocks(ROOT / page) if "make" not in c.words],
+    [
+        c
+        for page in ("README.md", "docs/your_csv.md")
+        for c in of_blocks(ROOT / page)
+        if "make" not in c.words
+    ],
     ids=str,
 )
 def test_commands_on_a_table_run_as_written(

@@ -37,7 +37,9 @@ def test_the_table_is_that_of_pyproject() -> None:
     by_extra: dict[str, set[str]] = {}
     for package, extra in extras.PACKAGES.values():
         by_extra.setdefault(extra, set()).add(package)
-    assert by_extra == {extra: names(OPTIONAL[extra]) for extra in OPTIONAL if extra not in ("docs", "dev", "all")}
+    assert by_extra == {
+        extra: names(OPTIONAL[extra]) for extra in OPTIONAL if extra not in ("docs", "dev", "all")
+    }
 
 
 def test_the_core_needs_no_package_of_an_extra() -> None:
