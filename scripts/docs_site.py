@@ -1,8 +1,8 @@
 """Lay out the pages of the documentation site in build/docs: python scripts/docs_site.py (make docs).
 
-Pages are written to be read in the repository, so their links name its files. Here each page is copied with its links made
-those of the site, and so is each linked file that is no page (a figure, a script, a sweep's own page). Three pages are
-generated: the Python API, the commands, and the list of committed results.
+Pages are written to be read in the repository, so their links name its files. Here each page is copied with
+its links made those of the site, and so is each linked file that is no page, such as a figure or a script.
+Three pages are generated: the Python API, the commands, and the list of committed results.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class BrokenLinkError(ValueError):
 def site_path(file: str) -> str:
     """Return where a file of the repository lies in the site.
 
-    docs/ is the root, the README of a folder is a page of the folder's name, other pages have small letters. A folder keeps
-    its name for files: results/NAME/index.html is the page of a sweep, results/NAME.md that of its README.
+    docs/ is the root, the README of a folder is a page of the folder's name, other pages have small letters.
+    A folder keeps its name for files: results/NAME/index.html is a sweep's page, results/NAME.md its README.
     """
     path = PurePosixPath(file)
     if file == "README.md":
@@ -68,7 +68,7 @@ def translate(text: str, page: str, pages: frozenset[str]) -> tuple[str, frozens
         if not (ROOT / file).exists():
             raise BrokenLinkError(f"{page} links to {target}, which is not there")
         if (ROOT / file).is_dir():
-            # The page of a folder is that of its README; results/ has a generated one; other folders have none.
+            # A folder's page is its README; that of results/ is generated; other folders have none.
             if file != "results" and f"{file}/README.md" not in pages:
                 return label
             file = f"{file}/README.md"
@@ -98,8 +98,8 @@ def commands_page() -> str:
     """Return the reference of the commands: the help of each verb, as the terminal shows it."""
     os.environ["COLUMNS"] = HELP_COLUMNS
     (verbs,) = (each for each in main.parser()._actions if isinstance(each, argparse._SubParsersAction))
-    text = "# Commands\n\nWhat `isoflop VERB --help` prints. Exit codes: 0 done, 1 failed or the machine's fault, "
-    text += "2 the input's fault, 3 diverged, 4 out of memory, 75 interrupted and resumable.\n"
+    text = "# Commands\n\nWhat `isoflop VERB --help` prints. Exit codes: 0 done, 1 failed or the machine's "
+    text += "fault, 2 the input's fault, 3 diverged, 4 out of memory, 75 interrupted and resumable.\n"
     for name, verb in verbs.choices.items():
         text += f"\n## isoflop {name}\n\n```text\n{verb.format_help().rstrip()}\n```\n"
     return text
@@ -107,7 +107,7 @@ def commands_page() -> str:
 
 def results_page(pages: frozenset[str]) -> str:
     """Return the list of committed measurements, by the titles of their READMEs."""
-    text = "# Results\n\nCommitted measurements, each with its evidence: n, interval, hardware, versions, command.\n\n"
+    text = "# Results\n\nMeasurements, each with its evidence: n, interval, hardware, versions, command.\n\n"
     for page in sorted(page for page in pages if page.startswith("results/")):
         title = (ROOT / page).read_text().partition("\n")[0].removeprefix("# ")
         text += f"- [{title}]({site_path(page)})\n"

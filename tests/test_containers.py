@@ -1,4 +1,4 @@
-"""The recipes of containers/: the same commands in both, and an installation that works in a fresh environment."""
+"""The recipes of containers/: the same commands in both, which install in a fresh environment."""
 
 from __future__ import annotations
 

@@ -60,11 +60,8 @@ def test_arguments_that_the_reference_names_exist() -> None:
     for name, home in isoflop._HOMES.items():
         tree = ast.parse(Path(importlib.util.find_spec(home).origin).read_text())
         (node,) = (each for each in tree.body if getattr(each, "name", None) == name)
-        functions = (
-            [node]
-            if isinstance(node, ast.FunctionDef)
-            else [n for n in node.body if isinstance(n, ast.FunctionDef)]
-        )
+        members = node.body if isinstance(node, ast.ClassDef) else [node]
+        functions = [each for each in members if isinstance(each, ast.FunctionDef)]
         of_class = ast.get_docstring(node) if isinstance(node, ast.ClassDef) else None
         for function in functions:
             known = {

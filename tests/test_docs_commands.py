@@ -10,6 +10,7 @@ import io
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -129,6 +130,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.torch  # a command of flops is composed beside the counter
 @pytest.mark.parametrize("command", OF_ISOFLOP, ids=str)
 def test_every_command_is_understood(command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
@@ -222,7 +224,7 @@ def test_the_first_sweep_of_the_quickstart_runs_as_written(
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files of docs/your_csv.md: three budgets of seven sizes, a known law in size and data."""
+    """A folder with the files of docs/your_csv.md: three budgets of seven sizes, under a known law."""
     path = tmp_path_factory.mktemp("tables")
     budget, share = (each.ravel() for each in np.meshgrid([1e18, 1e19, 1e20], 2.0 ** np.arange(-3, 4)))
     params = np.sqrt(budget / 120) * share
@@ -281,7 +283,8 @@ def test_python_of_the_energy_and_the_first_python_page_runs(
     exec(energy, {"train": lambda: None})
     assert capsys.readouterr().out.strip()
     first, choice, *_ = (text for page, text in PYTHON if page == "docs/api.md")
-    exec(first, names := {})
+    names: dict[str, Any] = {}
+    exec(first, names)
     assert names["fitted"].predict([1e21]).shape[0] == 1
     monkeypatch.chdir(ROOT)
     exec(choice, {"isoflop": isoflop})

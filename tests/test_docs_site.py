@@ -74,14 +74,16 @@ def test_where_files_lie_in_the_site(layout: ModuleType, file: str, place: str) 
 
 def test_links_are_those_of_the_site(layout: ModuleType) -> None:
     known = frozenset({"results/digits-cpu/README.md", "docs/fitting.md", "docs/index.md", "slurm/README.md"})
-    text = (
-        "[a](../../docs/fitting.md#model) [b](index.html) ![c](figures/error_compute.png) [d](../../src) [e](../..) "
-        "`[f](nosuch.md)` [g](https://example.org) [h](../../slurm) [i](../../results)\n```text\n[j](nosuch)\n```\n"
+    code = "`[e](nosuch.md)`\n```text\n[f](nosuch)\n```\n"
+    page, files = layout.translate(
+        "[a](../../docs/fitting.md#model) [b](index.html) ![c](figures/error_compute.png) [d](../../src) "
+        f"[g](https://example.org) [h](../../slurm) [i](../../results) {code}",
+        "results/digits-cpu/README.md",
+        known,
     )
-    page, files = layout.translate(text, "results/digits-cpu/README.md", known)
     assert page == (
-        "[a](../fitting.md#model) [b](digits-cpu/index.html) ![c](digits-cpu/figures/error_compute.png) d e "
-        "`[f](nosuch.md)` [g](https://example.org) [h](../slurm.md) [i](../results.md)\n```text\n[j](nosuch)\n```\n"
+        "[a](../fitting.md#model) [b](digits-cpu/index.html) ![c](digits-cpu/figures/error_compute.png) d "
+        f"[g](https://example.org) [h](../slurm.md) [i](../results.md) {code}"
     )
     assert files == {"results/digits-cpu/index.html", "results/digits-cpu/figures/error_compute.png"}
 
