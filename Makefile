@@ -1,4 +1,4 @@
-# The door: make demo | reproduce | test | test-fast | test-core | mutants | check | docs | audit | format | aten-tables | dist | env. Each builds .venv first if needed.
+# The door: make demo | reproduce | test | test-fast | test-core | mutants | check | audit | format | aten-tables | dist | env. Each builds .venv first if needed.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -12,7 +12,7 @@ SAMPLE ?= 400
 SEED ?= 0
 CAMPAIGN ?= results/campaign
 
-.PHONY: env demo reproduce test test-fast test-core mutants check docs audit format aten-tables dist
+.PHONY: env demo reproduce test test-fast test-core mutants check audit format aten-tables dist
 
 env: $(STAMP)
 
@@ -62,6 +62,7 @@ check: env
 	$(BIN)/lint-imports
 
 # The documentation site: build/site/index.html, or python3 -m http.server -d build/site, which its search needs.
+.PHONY: docs
 docs: env
 	$(BIN)/python scripts/docs_site.py
 	$(BIN)/zensical build --clean --strict
