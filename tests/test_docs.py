@@ -41,6 +41,13 @@ def test_the_list_of_pages_names_every_page() -> None:
     assert {page for page in pages if f"]({page})" not in index} == set()
 
 
+def test_the_sections_that_the_page_on_the_page_names_exist() -> None:
+    named = re.findall(r"(?<!\*)\*([A-Z][^*]+)\*(?!\*)", (ROOT / "docs/reading.md").read_text())
+    template = (ROOT / "src/isoflop/report/page.html.j2").read_text()
+    assert len(named) > 7
+    assert [title for title in named if title not in template] == []
+
+
 def grouped_names(docstring: str) -> list[str]:
     """The names of a docstring's Args, of which one line may have several: "width, depth: ..."."""
     args = re.search(r"^( *)Args:\n((?:\1 +.*\n|\n)+)", f"{docstring}\n", re.MULTILINE)
