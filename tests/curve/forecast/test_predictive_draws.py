@@ -26,7 +26,7 @@ def particles(member, count=3, log_most=None, seed=0):
 
 
 def covariance(one, other, size):
-    """Of the integral, from the first point, of an Ornstein-Uhlenbeck process of standard deviation `size`."""
+    """Of the integral from the first point of an Ornstein-Uhlenbeck process of spread `size`."""
     a, b, m = (one - LOG_X[0])[:, None], (other - LOG_X[0])[None], drift.MEMORY
     decays = np.exp(-a / m) + np.exp(-b / m) - 1 - np.exp(-np.abs(a - b) / m)
     return size**2 * m**2 * (2 * np.minimum(a, b) / m + decays)
