@@ -1,8 +1,11 @@
 """Held-out rows judged by a law in several resources: below, within and above their intervals."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from isoflop.curve import bootstrap
 from isoflop.curve.joint import predict
 from isoflop.curve.joint.laws import JOINT_LAWS
 from isoflop.curve.joint.rows import JointRows
@@ -48,3 +51,18 @@ def test_without_resamples_there_is_no_interval_to_lie_in():
     judged = predict.judge(solved(resamples=0), held([[1e7, 1e9]], [2.0]))
     assert judged.inside is None
     assert (judged.rows[0].low, judged.rows[0].high) == (None, None)
+
+
+def test_the_interval_of_a_new_run_holds_the_residuals_widened_by_the_freedom_of_the_fit():
+    """Resamples that all are the sample: what is left are its residuals, over 36 configurations less 5."""
+    made = solved()
+    residual = made.fitted.residual + 0.3  # a mean that is no part of a run's noise
+    same = np.repeat(made.fitted.parameters[:1], 4001, axis=0)
+    exact = dataclasses.replace(
+        made, fitted=dataclasses.replace(made.fitted, parameters=same, residual=residual), resamples=4000
+    )
+    predicted, ends = predict.new_runs(exact, np.array([[1e7, 1e9]]))
+    noise = (residual - residual.mean()) * np.sqrt(36 / 31)
+    drawn = np.random.default_rng(made.seed + 1).choice(noise, (4000, 1))
+    low, high = bootstrap.interval(drawn, 36, 5, level=0.95)
+    np.testing.assert_allclose(np.log(ends[0] / predicted[0]), [low[0], high[0]], rtol=1e-9)
