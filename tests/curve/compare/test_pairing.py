@@ -138,6 +138,7 @@ def test_the_scatter_of_configurations_is_tested_against_that_of_seeds_by_f(swee
     """Four configurations of three seeds an arm: a power law has two parameters, so two are left of each."""
     misfit = 0.02 * np.random.default_rng(4).normal(size=(2, 4))
     first, second = (sweep(power, seed=i, sizes=4, misfit=misfit[i]) for i in (0, 1))
+    second = second.sample(frac=1.0, random_state=2)  # pairs are found by shape, not by place
     if not paired:
         second = second.assign(seed=second["seed"] + 10)
     found = units(first, second)
@@ -161,3 +162,9 @@ def test_repeats_need_six_degrees_of_freedom(sweep, left_out, enough):
     found = units(first, second.iloc[left_out:])
     assert ("too few seeds" not in found.reason) == enough
     assert enough or found.kind == "configurations"
+
+
+@pytest.mark.parametrize(("p", "kind"), [(0.1, "configurations"), (0.1001, "runs")])
+def test_scatter_that_one_in_ten_sweeps_shows_is_more_than_seeds(sweep, monkeypatch, p, kind):
+    monkeypatch.setattr(stats.f, "sf", lambda *_: p)
+    assert units(sweep(power, seed=0, sizes=4), sweep(power, seed=1, sizes=4)).kind == kind

@@ -1,5 +1,8 @@
 """Intervals of optima: known only where nearly all resamples have one, and within the sizes measured."""
 
+import types
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -60,3 +63,17 @@ def test_an_optimum_at_the_edge_of_the_sizes_is_one_and_beyond_it_none(vertex, s
     if side:
         assert f"the least y lies {side} the N measured, 5 to 20: run" in reason
         assert ("larger N" in reason) == (side == "above")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "closed"), [(1.0, 3.0, True), (None, 3.0, False), (1.0, None, False), (None, None, False)]
+)
+def test_budgets_whose_optimum_has_an_open_interval_are_named(low, high, closed):
+    best = types.SimpleNamespace(interval=Interval(low, high))
+    budgets: Any = [
+        types.SimpleNamespace(compute=100.0, reason=None, optimum=(best,)),
+        types.SimpleNamespace(compute=1e4, reason="two sizes", optimum=None),
+    ]
+    said = profiles._warnings(tuple(budgets), "flops")
+    open_ended = "no closed interval of the optimum at flops 100: few sizes, or it reaches beyond them"
+    assert said == ("flops about 1e+04: two sizes", *(() if closed else (open_ended,)))
