@@ -70,7 +70,7 @@ def test_the_interval_of_a_new_run_holds_the_residuals_widened_by_the_freedom_of
 
 
 def draws_of(*values, least=-np.inf):
-    return ReportedParameter("a", np.array(values), "decades", least)
+    return ReportedParameter("a", np.array(values), "decades", least=least)
 
 
 def test_an_estimate_holds_its_own_value_and_ends_at_its_least():
