@@ -256,3 +256,13 @@ def test_versions_are_told_apart_within_a_fraction_of_a_data_set(make_table):
     table.loc[0, "data_fraction"] = np.nan  # unknown: the whole
     assert list(points.versions_of_data(table)) == ["c4, fraction 0.5"]
     assert sorted(set(points.versions_of_data(table)["c4, fraction 0.5"])) == ["bb", "cc"]
+
+
+@pytest.mark.parametrize(("count", "shown"), [(4, "a, b, c, d"), (5, "a, b, c, d and 1 more")])
+def test_of_many_values_four_are_shown(count, shown):
+    assert points._shown(list("abcdefg"[:count])) == shown
+
+
+def test_an_axis_against_itself_is_refused(make_table):
+    with pytest.raises(ValueError, match="test_error against itself says nothing: choose another x or y"):
+        points.select(make_table(X, Y), "test_error", "test_error")
