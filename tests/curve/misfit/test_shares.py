@@ -143,7 +143,8 @@ def late(names=("w64",), **changes):
 def test_the_note_says_what_deviates_by_how_much_and_what_it_changes():
     assert unexplained.late_note(late(), "test_error") == (
         "the largest configuration (w64) lies above the curve of the smaller ones, 1.20 times (1.05 to "
-        "1.40), by test_error: undertrained, or the curve breaks there. Without it b is 0.3 in place of 0.25, and "
+        "1.40), by test_error: undertrained, or the curve breaks there. Without it b is 0.3 in place of "
+        "0.25, and "
         "test_error at 10 times the largest x 0.08 in place of 0.1 (power law with a floor)"
     )
     two = unexplained.late_note(late(("w32", "w64"), training_loss=True), "test_error")
