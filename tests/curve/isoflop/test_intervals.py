@@ -85,7 +85,7 @@ def of_budgets(coefficient, vertex, level=0.95):
     return types.SimpleNamespace(coefficient=np.array(coefficient), vertex=np.array(vertex), level=level)
 
 
-DESIGN = types.SimpleNamespace(middle=np.array([[2.0, 1.0]]), half=np.array([[0.5, 1.5]]))
+DESIGN: Any = types.SimpleNamespace(middle=np.array([[2.0, 1.0]]), half=np.array([[0.5, 1.5]]))
 
 
 def test_a_slice_is_the_parabola_over_the_sizes_measured():

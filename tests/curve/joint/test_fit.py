@@ -1,6 +1,7 @@
 """Laws in several resources: published numbers, known laws recovered, units, and what is refused."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -369,7 +370,7 @@ def test_what_was_measured_holds_the_ratio_of_the_split_too():
 
 def test_errors_of_a_fit_are_in_decades_and_standard_errors_those_of_the_resamples():
     table, resources = _sweep("chinchilla", noise=0.02)
-    kept = []
+    kept: list[Any] = []
     found = fit_joint(table, "chinchilla", resources, "y", 60, keep=kept.append)
     (solved,) = kept
     predicted = found.predict(table[list(resources)].to_numpy())

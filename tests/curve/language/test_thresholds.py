@@ -1,5 +1,7 @@
 """Pairs of equal size and compute, cost a byte along the ladder, the best rates: numbers from both sides."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -174,7 +176,8 @@ def test_a_pair_is_the_deeper_less_the_shallower_of_means_over_seeds():
         def predict(x):
             return x[:, 0] / 1000 + x[:, 1] / 1e8
 
-    found = shapes.width_against_depth(runs_of(), Law())
+    law: Any = Law()
+    found = shapes.width_against_depth(runs_of(), law)
     (pair,) = found.pairs
     assert pair.compute == pytest.approx(4.1)
     assert pair.difference == pytest.approx(1.93 - 2.0)
