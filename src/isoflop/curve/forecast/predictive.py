@@ -238,9 +238,7 @@ def predictives(
     """
 
     def sample(one: tuple[Asked, int]) -> Posterior:
-        return posterior.sample(
-            members[one[1]], one[0].data, particles=one[0].particles, seed=SEED + one[1]
-        )
+        return posterior.sample(members[one[1]], one[0].data, particles=one[0].particles, seed=SEED + one[1])
 
     pairs = [(each, i) for each in asked for i in range(len(members))]
     sampled = tasks.each("forecast", sample, pairs)
