@@ -225,7 +225,9 @@ def table_of(measured: Sequence[Cost], split: Sequence[Parts], environment: dict
     ]
     for each in split:
         other = "-" if each.peer is None else f"{each.peer:.2f}"
-        lines.append(f"| {each.rows:,} | {each.laws:.2f} | {each.forecast:.2f} | {each.scipy:.2f} | {other} |")
+        lines.append(
+            f"| {each.rows:,} | {each.laws:.2f} | {each.forecast:.2f} | {each.scipy:.2f} | {other} |"
+        )
     said = ", ".join(f"{name} {value}" for name, value in environment.items())
     return "\n".join([*lines, "", f"Measured with {said}.", ""])
 

@@ -25,7 +25,7 @@ Array = npt.NDArray[np.float64]
 BAND_POINTS = 100
 BAND_BEYOND = 10.0
 """The band runs from x_min to this many times x_max."""
-_FRONTIER_ELEMENTS = 1 << 22
+_FRONTIER_ELEMENTS = 1 << 21
 """Elements (resamples x runs) whose frontiers are chosen together."""
 _ELEMENTS = 1 << 20
 """Elements (resamples x runs) that are fitted together by least squares."""
