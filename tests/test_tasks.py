@@ -38,6 +38,8 @@ def test_every_end_is_told(two_threads: None, told: Told) -> None:
     tasks.each("squares", abs, [1, 2, 3])
     assert told == [("squares", done, 3) for done in range(4)]
     told.clear()
+    assert tasks.each("one", abs, [-1]) == [1]
+    assert told == []
     assert list(tasks.steps("steps", "ab")) == ["a", "b"]
     assert told == [("steps", 0, 2), ("steps", 1, 2), ("steps", 2, 2)]
     told.clear()

@@ -77,6 +77,8 @@ def each(name: str, function: Callable[[Item], Result], items: Sequence[Item]) -
         function: must write nothing that tasks share.
         items: one a task.
     """
+    if len(items) < 2:  # of one task there is nothing to tell, and it may have tasks of its own
+        return [function(item) for item in items]
     count = min(threads(), len(items))
     if count < 2 or _in_task.get():
         return [function(item) for item in steps(name, items)]
