@@ -15,7 +15,7 @@ noise over five decades.
 - peer: simple-scaling-laws (its default law, 1,000 draws), under the interpreter --peer that has it, without
   its imports.
 
-Writes DIR/speed.json and DIR/table.md.
+Writes DIR/speed.json, and the table into DIR/README.md between its lines BEGIN and END.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ OFTEN = 1000
 """Rows up to which a command is repeated."""
 PAGE = Path(__file__).parents[1] / "results" / "cifar10-h200-fixed-recipe"
 PEER_SCRIPT = Path(__file__).with_name("rival_simple_scaling_laws.py")
+BEGIN, END = "<!-- measured by benchmarks/bench_fit.py -->", "<!-- end of what was measured -->"
 AXES = ("--x", "flops", "--y", "loss")
 
 Array = npt.NDArray[np.float64]
@@ -232,13 +233,24 @@ def table_of(measured: Sequence[Cost], split: Sequence[Parts], environment: dict
     return "\n".join([*lines, "", f"Measured with {said}.", ""])
 
 
+def into_readme(path: Path, table: str) -> None:
+    """Replace what stands between BEGIN and END in a README by the table."""
+    before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise SystemExit(f"{path}: no lines {BEGIN} and {END}")
+    path.write_text(f"{before}{BEGIN}\n\n{table}\n{END}{after}", encoding="utf-8")
+
+
 def main() -> None:
     """Print the table, and keep it with --save."""
     parser = argparse.ArgumentParser(description="Time and memory of fits as a table grows.")
     parser.add_argument("--rows", default=",".join(map(str, ROWS)), help="numbers of rows")
     parser.add_argument("--loop", type=int, default=200, help="most refits of scipy to time")
     parser.add_argument("--peer", metavar="PYTHON", help="an interpreter with simple-scaling-laws")
-    parser.add_argument("--save", type=Path, metavar="DIR", help="write DIR/speed.json and DIR/table.md")
+    parser.add_argument(
+        "--save", type=Path, metavar="DIR", help="write DIR/speed.json and the table of DIR/README.md"
+    )
     options = parser.parse_args()
     rows, load = [int(each) for each in options.rows.split(",")], os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
@@ -263,7 +275,7 @@ def main() -> None:
             "parts": [dataclasses.asdict(each) for each in split],
         }
         (options.save / "speed.json").write_text(json.dumps(content, indent=1) + "\n")
-        (options.save / "table.md").write_text(text)
+        into_readme(options.save / "README.md", text)
 
 
 if __name__ == "__main__":
