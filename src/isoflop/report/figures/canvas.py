@@ -18,7 +18,7 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from isoflop import record
+from isoflop import record, tasks
 from isoflop.report.figures import style
 from isoflop.report.figures.views import FLAGGED, FLAGGED_NAME, ChartPoints
 
@@ -162,6 +162,7 @@ def legends(side: Axes, tall: float, blocks: Sequence[tuple[str | None, list[Any
 
 def render(figure: Figure) -> tuple[bytes, str]:
     """(PNG, SVG) of a figure."""
+    tasks.advance("figures")
     png, svg = io.BytesIO(), io.StringIO()
     figure.savefig(png, format="png", dpi=DPI)
     figure.set_layout_engine("none")
