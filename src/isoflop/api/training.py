@@ -12,11 +12,11 @@ from pathlib import Path
 import pandas as pd
 
 from isoflop import extras
+from isoflop.api import log_lines, sweeping
 from isoflop.api import progress as shown
-from isoflop.api import sweeping
 from isoflop.api.arguments import joined, named_as_in_python
 from isoflop.api.load import load
-from isoflop.api.sweeping import Progress
+from isoflop.api.progress import Progress
 from isoflop.config import Config, ConfigError
 from isoflop.config.compose import compose_config
 from isoflop.record import Record
@@ -77,7 +77,7 @@ def run_config(
             resend.send_again((config,), config.directory)
         threads = torch.get_num_threads()
         try:
-            shows = shown.shown_steps(of_text=config.data.is_text) if progress else contextlib.nullcontext()
+            shows = shown.one_run(config, every_evaluation=True) if progress else contextlib.nullcontext()
             with shows as watch:
                 records = run.run(config, RunRequest(again=again), watch=watch)
         finally:
@@ -133,7 +133,7 @@ def run_sweep(
         ranks.check(base.launch, ranks.from_environment(os.environ), os.environ)
         states = retries.parse_states(joined(retry))
         sweeping.declare(base, runs, said)
-        base, runs = sweeping.with_code_pinned(base, runs, states, metered=metering_pass)
+        base, runs = sweeping.with_code_pinned(base, runs, states, said, metered=metering_pass)
         runs = sweeping.train(base, runs, states, said, meter=metering_pass)
         _warn_of_missing(base.directory, sweeping.points(runs))
         return load(base.directory)
@@ -152,8 +152,8 @@ def _at(config: Config, out: Out | None) -> Config:
 
 def _progress(shows: bool) -> Progress:
     if shows:
-        return Progress(shown.line, _warn, shown.shown_runs)
-    return Progress(lambda line: None, _warn, shown.silent_runs)
+        return shown.of_sweep(log_lines.line, _warn)
+    return shown.silent(_warn)
 
 
 def _warn(line: str) -> None:

@@ -6,7 +6,6 @@ import collections
 import contextlib
 import dataclasses
 import os
-import socket
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -27,8 +26,6 @@ STATES: tuple[RunState, ...] = (
     *("running", "lost", "failed", "oom", "diverged", "interrupted", "pending", "done"),
 )
 """States in the order of attention they need. `lost` runs began, or were submitted, and left no record."""
-FRESH_SECONDS = 120.0
-"""Age up to which a heartbeat from another machine counts: an evaluation may take a while."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +41,7 @@ class RunStatus:
         attempt: number of the latest attempt, if there was one.
         share_done: share of the steps done by the latest heartbeat, while it runs.
         seconds_left: estimated from that heartbeat.
+        beat: that heartbeat.
     """
 
     run_id: str
@@ -54,6 +52,7 @@ class RunStatus:
     attempt: int | None
     share_done: float | None
     seconds_left: float | None
+    beat: Heartbeat | None = None
 
 
 class Status(msgspec.Struct, frozen=True, rename={"runs": "cells"}):
@@ -250,29 +249,16 @@ def _find_log(directory: Path, names: frozenset[str], run_id: str, task: Task | 
 
 def _is_alive(beat: tuple[Heartbeat, float] | None) -> bool:
     """Return whether the process of a heartbeat exists or, on another machine, wrote it recently."""
-    if beat is None:
-        return False
-    progress, age = beat
-    if progress.host != socket.gethostname():
-        return age < FRESH_SECONDS
-    try:
-        os.kill(progress.pid, 0)  # signal 0 tests for the process and sends nothing
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it exists and belongs to another user
-        return True
-    return True
+    return beat is not None and heartbeat.process_lives(beat[0].host, beat[0].pid, beat[1])
 
 
 def _run_status(evidence: _Evidence, settings: dict[str, Any]) -> RunStatus:
     state, reason = _decide_state(evidence)
     attempts = [point.head.attempt for point in evidence.points if point and point.head]
     attempts += [evidence.heartbeat[0].attempt] if evidence.heartbeat else []
-    share = left = None
+    beat = None
     if state == "running" and evidence.heartbeat and _is_alive(evidence.heartbeat):
-        progress = evidence.heartbeat[0]
-        share = progress.steps_done / progress.steps if progress.steps else None
-        left = progress.train_seconds * (1 / share - 1) if share else None
+        beat = evidence.heartbeat[0]
     return RunStatus(
         evidence.run_id,
         settings,
@@ -280,8 +266,9 @@ def _run_status(evidence: _Evidence, settings: dict[str, Any]) -> RunStatus:
         reason,
         evidence.log if state not in ("done", "pending") else None,
         max(attempts, default=None),
-        share,
-        left,
+        beat.share_done if beat else None,
+        beat.seconds_left if beat else None,
+        beat,
     )
 
 

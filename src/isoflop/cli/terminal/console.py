@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from isoflop.api.progress import bits, outcome, percent
-from isoflop.api.progress import runs_bar as runs_bar
-from isoflop.api.progress import steps_bar as steps_bar
+from isoflop.api.progress_text import bits, outcome
 from isoflop.record import Energy, Record
+from isoflop.report.text.numerals import percent
 from isoflop.table import target, text_columns
 
 if TYPE_CHECKING:  # pandas takes most of a second, and the progress of a run needs none of it
