@@ -55,6 +55,14 @@ def planning_shown(
         yield done
 
 
+def plan_for_jobs(
+    runs: tuple[PlannedRun, ...], directory: Path, *, progress: Progress
+) -> tuple[PlannedRun, ...]:
+    """Plan runs for jobs of SLURM (submit.plan), and show how far that is."""
+    with planning_shown(runs, directory, progress) as done:
+        return submit.plan(runs, done)
+
+
 def declare(base: Config, runs: tuple[PlannedRun, ...], progress: Progress) -> None:
     """Write down which runs are held out, and send finished ones again that a tracker did not get whole.
 

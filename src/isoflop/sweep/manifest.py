@@ -6,11 +6,12 @@ SLURM submission works from lies in DIR/slurm and belongs to DIR.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -131,8 +132,22 @@ Shows = Callable[[Sequence[PlannedRun]], AbstractContextManager[Shown]]
 """Given the runs to execute, is open meanwhile, and gives what shows them."""
 
 
+class _Unseen:
+    def ended(self, run: PlannedRun, records: tuple[Record, ...]) -> None:
+        """Show nothing."""
+
+    def tick(self, jobs: tuple[Job, ...]) -> None:
+        """Show nothing."""
+
+
+@contextlib.contextmanager
+def unseen(runs: Sequence[PlannedRun]) -> Iterator[Shown]:
+    """Show nothing of the runs of a range."""
+    yield _Unseen()
+
+
 def run_range(
-    path: Path, first: int, last: int, shows: Shows
+    path: Path, first: int, last: int, shows: Shows = unseen
 ) -> tuple[tuple[PlannedRun, tuple[Record, ...]], ...]:
     """Execute the runs of a range of lines, each in a process of its own.
 

@@ -69,9 +69,7 @@ def sweep(
     directory = base.directory
     if base.sweep.lr_grid:
         trials, tuning = tune.trials(runs, base.sweep.lr_grid), directory / tune.FOLDER
-        first, queued = _submit_missing(
-            base, trials, tuning, request, notify, plan, stage=to_dict(base)
-        )
+        first, queued = _submit_missing(base, trials, tuning, request, notify, plan, stage=to_dict(base))
         if request.dry_run or ((first or queued) and not request.wait):
             return None
         if first or queued:
@@ -102,9 +100,7 @@ def submit_second_stage(first: Submission, tuning: Path, notify: Notify) -> bool
     base = dataclasses.replace(from_dict(first.sweep), out=str(directory))
     runs = with_chosen_rates(base, grid.expand(base))
     request = Request(retry.DEFAULT)
-    submitted, _ = _submit_missing(
-        *(base, runs, directory, request, notify, plan_unseen), follows=first.name
-    )
+    submitted, _ = _submit_missing(*(base, runs, directory, request, notify, plan_unseen), follows=first.name)
     return submitted is not None
 
 

@@ -1,0 +1,87 @@
+"""What a sweep found, said at its end: the sentence that stands first on its page, checks, and joules.
+
+The sentence is judged as the page judges it, from the fit of the page's main axes by the same method, so that
+the two cannot differ; the page's other axes are left to `isoflop report`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pandas as pd
+
+from isoflop.api import rows as fitted_rows
+from isoflop.api.rows import Choice
+from isoflop.config import ConfigError
+from isoflop.curve.fit import Method
+from isoflop.curve.language.answers import language_answers
+from isoflop.curve.points import NothingToFitError
+from isoflop.report import bill, check_panel
+from isoflop.report import subject as subjects
+from isoflop.report.text import check_lines, units
+from isoflop.report.text.numerals import plural
+from isoflop.report.text.verdict import judge
+from isoflop.table.aggregate import RunTable
+
+MOST_RUNS = 1000
+"""Runs of a larger sweep are not fitted at its end, which would seem to hang: `isoflop report` does it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Ending:
+    """What a sweep found.
+
+    Attributes:
+        verdict: the page's sentence; empty where nothing was fitted.
+        lines: the same, or why there is none, then what the checks found and the joules, a line each.
+    """
+
+    verdict: str
+    lines: tuple[str, ...]
+
+
+def is_bounded(table: RunTable) -> bool:
+    """Return whether the runs are few enough to be fitted at the end of their sweep."""
+    return len(table.rows) <= MOST_RUNS
+
+
+def of_sweep(directory: Path, table: RunTable) -> Ending:
+    """Return what a sweep found.
+
+    Args:
+        directory: its folder.
+        table: its runs.
+    """
+    rows = table.rows
+    if rows.empty:
+        return Ending("", ("no verdict: no run is done",))
+    energy = f"energy: {_energy(rows)}"
+    if not is_bounded(table):
+        return Ending("", (f"no verdict yet: isoflop report fits the {plural(len(rows), 'run')}", energy))
+    try:
+        chosen = fitted_rows.of_sweep(table, directory, Choice(), custom=True)
+        report = fitted_rows.fit(chosen, Method(), source=str(directory)).reports[0]
+    except (NothingToFitError, ConfigError, ValueError) as error:
+        return Ending("", (f"no verdict yet: {error}", energy))
+    subject = subjects.of_sweep(directory, table)
+    valid = check_panel.validity(subject.checked, subject.files, report)
+    answers = language_answers(rows, directory=directory)
+    optimal = answers.optimal if answers else None
+    verdict = judge(
+        *(subject.rows, report, "", valid.checked, valid.support, optimal),
+        judged_on=subject.judged_on,
+        scope=subject.scope,
+    )
+    check = f"check: {check_lines.counts(valid.checked)}"
+    return Ending(verdict.headline, (verdict.headline, check, energy))
+
+
+def _energy(rows: pd.DataFrame) -> str:
+    """Return the joules of all runs, or why none are known; those of a shared trunk are counted once."""
+    known = rows["energy_joules"].notna()
+    if not known.any():
+        reasons = rows["energy_reason"].dropna()
+        return f"unknown ({reasons.mode().iloc[0] if len(reasons) else 'no reason recorded'})"
+    some = "" if known.all() else f", known for {known.sum():,} of {plural(len(rows), 'run')}"
+    return f"{units.joules(bill.total(rows, 'energy_joules'))}{some}"
