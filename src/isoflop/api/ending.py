@@ -82,6 +82,7 @@ def _energy(rows: pd.DataFrame) -> str:
     known = rows["energy_joules"].notna()
     if not known.any():
         reasons = rows["energy_reason"].dropna()
-        return f"unknown ({reasons.mode().iloc[0] if len(reasons) else 'no reason recorded'})"
+        why = reasons.mode().iloc[0].partition(";")[0] if len(reasons) else "no reason recorded"
+        return f"unknown ({why})"
     some = "" if known.all() else f", known for {known.sum():,} of {plural(len(rows), 'run')}"
     return f"{units.joules(bill.total(rows, 'energy_joules'))}{some}"

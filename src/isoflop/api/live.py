@@ -80,7 +80,8 @@ def planning(total: int) -> Iterator[Callable[[int], None]]:
         def show(done: int) -> None:
             live.update(_bar(done, total, text.planned(done, total)), refresh=True)
 
-        show(0)
+        # The child that plans loads PyTorch first, for seconds.
+        live.update(_bar(0, total, f"{text.planned(0, total)}: loading PyTorch"), refresh=True)
         yield show
 
 

@@ -16,6 +16,7 @@ from isoflop import extras, record, signals
 from isoflop.cli import output, prices
 from isoflop.config import Config, ConfigError
 from isoflop.config.compose import compose_config, from_hydra, multirun
+from isoflop.sweep import on_end
 
 
 def add(add_verb: output.AddVerb) -> None:
@@ -71,7 +72,16 @@ def _run(options: argparse.Namespace) -> int:
         given = (options.overrides, options.config_dir)
         if priced := prices.of_finished((config,), config.directory, *given):
             console.OUT.print(priced, markup=False)
-    return exit_code(records)
+    return _ended(config, records)
+
+
+def _ended(config: Config, records: Sequence[record.Record]) -> int:
+    """Run the user's command for the end, launch.on_end, unless the run was interrupted; return the code."""
+    code = exit_code(records)
+    if code != output.INTERRUPTED:
+        done = int(code == output.DONE)
+        on_end.run(config.launch.on_end, on_end.Ended(config.directory, config.sweep.name, code, 1, done))
+    return code
 
 
 def _wait_for_tracker(config: Config) -> None:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from isoflop.sweep.slurm import stages
 
 
+MOST_CONFIGS = 40
+"""Configurations that the table at the end of a sweep shows."""
+
+
 def add(add_verb: output.AddVerb) -> None:
     """Add the verb to the parser."""
     verb = add_verb("sweep", _sweep, "Train every missing run of a sweep: isoflop sweep sweep=digits")
@@ -42,12 +46,6 @@ def add(add_verb: output.AddVerb) -> None:
 
 
 def _sweep(options: argparse.Namespace) -> int:
-    from isoflop.api import sweeping
-    from isoflop.runner import ranks
-    from isoflop.sweep import grid, retry
-    from isoflop.sweep.slurm import stages
-    from isoflop.track import feed
-
     if options.on is not None and not options.dry_run:
         raise ConfigError("--on predicts for another device and trains nothing: give --dry-run too")
     if options.cost and not options.dry_run:
@@ -57,15 +55,11 @@ def _sweep(options: argparse.Namespace) -> int:
         )
     # A dry run counts FLOPs, on models without weights.
     extras.check(f"isoflop sweep{' --dry-run' if options.dry_run else ''}", "torch")
-    priced = prices.chosen(options)
-    base = sweeping.compose_sweep(options.overrides, options.config_dir)
-    _check_slurm(base, metering_pass=options.metering_pass)
-    runs = grid.expand(base)
-    feed.check(base.tracker)
-    if base.launch.name == "local" and not options.dry_run:
-        # Each run looks too, but then every one of them would fail, with a record that says so.
-        ranks.check(base.launch, ranks.from_environment(os.environ), os.environ)
-    request = stages.Request(retry.parse_states(options.retry), options.dry_run, options.wait)
+    from isoflop.api import live
+
+    # Reading the settings takes a second or two, most of it to load what reads them.
+    with live.busy("reading the settings") if live.console().is_terminal else contextlib.nullcontext():
+        priced, base, runs, request = _composed(options)
     if request.dry_run:
         return _dry_run(base, runs, request, options.on, priced or prices.of_config(base))
     progress = _progress()
@@ -82,6 +76,28 @@ def _sweep(options: argparse.Namespace) -> int:
     except Exception:
         _on_end(base, Ended(base.directory, base.sweep.name, output.FAILED, len(runs), _done(runs)))
         raise
+
+
+def _composed(
+    options: argparse.Namespace,
+) -> tuple[Prices | None, Config, tuple[PlannedRun, ...], stages.Request]:
+    """Return the prices that are chosen, the sweep, its runs, and what is asked for. Raises ConfigError."""
+    from isoflop.api import sweeping
+    from isoflop.runner import ranks
+    from isoflop.sweep import grid, retry
+    from isoflop.sweep.slurm import stages
+    from isoflop.track import feed
+
+    priced = prices.chosen(options)
+    base = sweeping.compose_sweep(options.overrides, options.config_dir)
+    _check_slurm(base, metering_pass=options.metering_pass)
+    runs = grid.expand(base)
+    feed.check(base.tracker)
+    if base.launch.name == "local" and not options.dry_run:
+        # Each run looks too, but then every one of them would fail, with a record that says so.
+        ranks.check(base.launch, ranks.from_environment(os.environ), os.environ)
+    request = stages.Request(retry.parse_states(options.retry), options.dry_run, options.wait)
+    return priced, base, runs, request
 
 
 def _execute(
@@ -180,7 +196,7 @@ def _summary(base: Config, runs: tuple[PlannedRun, ...], progress: Progress) -> 
     directory = base.directory
     with progress.busy(f"reading the records of {len(runs):,} runs"):
         table = aggregate.aggregate(directory)
-    console.show_table(table.rows)
+    console.show_table(table.rows, MOST_CONFIGS)
     console.show_dropped(table)
     points = sweeping.points(runs)
     missing = points - set(table.rows["run_id"])
