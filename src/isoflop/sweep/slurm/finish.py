@@ -48,10 +48,10 @@ def report_command(directory: Path) -> list[str]:
     return [sys.executable, "-P", "-m", "isoflop", "report", str(directory), "--unattended"]
 
 
-def end_of(directory: Path, name: str) -> tuple[str | None, Ended]:
+def end_of(submitted_in: Path, name: str, directory: Path) -> tuple[str | None, Ended]:
     """Return the user's command for the end of a submission, and what its sweep came to: the runs that the
-    folder's manifest lists."""
-    first = manifest.read_runs(submission.runs_path(directory, name), 1, 1)[0].config
+    manifest of `directory` lists. Trials of learning rates are submitted in a folder of their own."""
+    first = manifest.read_runs(submission.runs_path(submitted_in, name), 1, 1)[0].config
     counts = status.read_status(directory)
     runs, done = len(counts.runs), counts.counts.get("done", 0)
     return first.launch.on_end, Ended(directory, first.sweep.name, 0 if done == runs else 1, runs, done)
@@ -70,7 +70,7 @@ if __name__ == "__main__":
         finished = main(sys.argv[1:])
         sys.stdout.flush()
         if finished is not None:
-            users_command, came_to = end_of(finished, sys.argv[2])
+            users_command, came_to = end_of(Path(sys.argv[1]), sys.argv[2], finished)
             if users_command is not None:
                 sys.exit(report_and_end(finished, users_command, came_to))
     except KeyboardInterrupt:
