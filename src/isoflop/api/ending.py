@@ -13,10 +13,9 @@ import pandas as pd
 
 from isoflop.api import rows as fitted_rows
 from isoflop.api.rows import Choice
-from isoflop.config import ConfigError
 from isoflop.curve.fit import Method
 from isoflop.curve.language.answers import language_answers
-from isoflop.curve.points import NothingToFitError
+from isoflop.curve.result import FitReport
 from isoflop.report import bill, check_panel
 from isoflop.report import subject as subjects
 from isoflop.report.text import check_lines, units
@@ -34,7 +33,7 @@ class Ending:
 
     Attributes:
         verdict: the page's sentence; empty where nothing was fitted.
-        lines: the same, or why there is none, then what the checks found and the joules, a line each.
+        lines: the same, or why there is none; then what the checks found, and the joules.
     """
 
     verdict: str
@@ -60,21 +59,30 @@ def of_sweep(directory: Path, table: RunTable) -> Ending:
     if not is_bounded(table):
         return Ending("", (f"no verdict yet: isoflop report fits the {plural(len(rows), 'run')}", energy))
     try:
-        chosen = fitted_rows.of_sweep(table, directory, Choice(), custom=True)
-        report = fitted_rows.fit(chosen, Method(), source=str(directory)).reports[0]
-    except (NothingToFitError, ConfigError, ValueError) as error:
+        subject = subjects.of_sweep(directory, table)
+        report, why_none = _fit(directory, table)
+        valid = check_panel.validity(subject.checked, subject.files, report)
+    except ValueError as error:  # of runs that are no one curve
         return Ending("", (f"no verdict yet: {error}", energy))
-    subject = subjects.of_sweep(directory, table)
-    valid = check_panel.validity(subject.checked, subject.files, report)
+    check = f"check: {check_lines.counts(valid.checked)}"
+    if report is None:
+        return Ending("", (f"no verdict yet: {why_none}", check, energy))
     answers = language_answers(rows, directory=directory)
-    optimal = answers.optimal if answers else None
     verdict = judge(
-        *(subject.rows, report, "", valid.checked, valid.support, optimal),
+        *(subject.rows, report, "", valid.checked, valid.support, answers.optimal if answers else None),
         judged_on=subject.judged_on,
         scope=subject.scope,
     )
-    check = f"check: {check_lines.counts(valid.checked)}"
     return Ending(verdict.headline, (verdict.headline, check, energy))
+
+
+def _fit(directory: Path, table: RunTable) -> tuple[FitReport | None, str]:
+    """Return the fit of the page's main axes, or None and why there is none."""
+    try:
+        chosen = fitted_rows.of_sweep(table, directory, Choice(), custom=True)
+        return fitted_rows.fit(chosen, Method(), source=str(directory)).reports[0], ""
+    except ValueError as error:  # NothingToFitError and ConfigError are
+        return None, str(error)
 
 
 def _energy(rows: pd.DataFrame) -> str:

@@ -67,7 +67,7 @@ def planned(done: int, total: int) -> str:
 def name_of_run(run: PlannedRun) -> str:
     """Return `mlp w16 d2, seed 0`, and what else the sweep sets for the run: `, epochs=16`."""
     others = [
-        f"{key.rpartition('.')[2]}={value}"
+        f"{key.rpartition('.')[2]}={f'{value:g}' if isinstance(value, float) else value}"
         for key, value in run.settings.items()
         if key != "seed" and not key.startswith("model")
     ]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from isoflop import extras
+from isoflop import record as records
 from isoflop.api.progress import Progress
 from isoflop.config import Config
 from isoflop.config.compose import compose_config, parse_overrides
@@ -216,6 +217,14 @@ def predict_held_out(
 def points(runs: tuple[PlannedRun, ...]) -> set[str]:
     """Return the ids of all points of runs."""
     return {run_id for each in runs for run_id in each.config.point_ids.values()}
+
+
+def done(runs: tuple[PlannedRun, ...]) -> int:
+    """Return how many runs have a record of each point."""
+    return sum(
+        all(records.is_done(records.path_of(run.config.directory, i)) for i in run.config.point_ids.values())
+        for run in runs
+    )
 
 
 def _tell_choices(at_edge: int, shapes: int, progress: Progress) -> None:

@@ -22,8 +22,9 @@ from isoflop.config.compose import compose_config
 from isoflop.record import Record
 from isoflop.runner import provenance, ranks, run
 from isoflop.runner.request import RunRequest
-from isoflop.sweep import grid
+from isoflop.sweep import grid, on_end
 from isoflop.sweep import retry as retries
+from isoflop.sweep.on_end import Ended
 from isoflop.table.aggregate import aggregate
 from isoflop.track import feed, resend
 
@@ -135,7 +136,9 @@ def run_sweep(
         sweeping.declare(base, runs, said)
         base, runs = sweeping.with_code_pinned(base, runs, states, said, metered=metering_pass)
         runs = sweeping.train(base, runs, states, said, meter=metering_pass)
-        _warn_of_missing(base.directory, sweeping.points(runs))
+        code = int(_warn_of_missing(base.directory, sweeping.points(runs)))
+        came_to = Ended(base.directory, base.sweep.name, code, len(runs), sweeping.done(runs))
+        on_end.run(base.launch.on_end, came_to)
         return load(base.directory)
 
 
@@ -167,14 +170,15 @@ def _finish_tracking(config: Config) -> None:
         _warn(line)
 
 
-def _warn_of_missing(directory: Path, points: set[str]) -> None:
-    """Warn of points of a sweep that its table lacks, with the reasons."""
+def _warn_of_missing(directory: Path, points: set[str]) -> bool:
+    """Warn of points of a sweep that its table lacks, with the reasons; return whether there are any."""
     table = aggregate(directory)
     missing = points - set(table.rows["run_id"])
     if not missing:
-        return
+        return False
     reasons = [
         f"{each.run_id} ({each.state}): {each.reason}" for each in table.dropped if each.run_id in missing
     ]
     why = f": {'; '.join(reasons)}" if reasons else ""
     _warn(f"{directory}: {len(missing)} of {len(points)} points are missing{why}")
+    return True

@@ -6,22 +6,26 @@ import argparse
 import contextlib
 import functools
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isoflop import extras, record
+from isoflop import extras
 from isoflop.cli import output, prices
 from isoflop.config import Config, ConfigError
 from isoflop.sweep.on_end import Ended
 
 if TYPE_CHECKING:
+    from isoflop.api.ending import Ending
     from isoflop.api.progress import Progress
     from isoflop.config.costs import Prices
     from isoflop.sweep.grid import PlannedRun
     from isoflop.sweep.slurm import stages
+    from isoflop.table.aggregate import RunTable
 
-
+SOON_READ = 200
+"""Runs whose records are read before anybody wonders what is going on."""
 MOST_CONFIGS = 40
 """Configurations that the table at the end of a sweep shows."""
 
@@ -55,7 +59,7 @@ def _sweep(options: argparse.Namespace) -> int:
         )
     # A dry run counts FLOPs, on models without weights.
     extras.check(f"isoflop sweep{' --dry-run' if options.dry_run else ''}", "torch")
-    from isoflop.api import live
+    from isoflop.api import live, sweeping
 
     # Reading the settings takes a second or two, most of it to load what reads them.
     with live.busy("reading the settings") if live.console().is_terminal else contextlib.nullcontext():
@@ -74,7 +78,7 @@ def _sweep(options: argparse.Namespace) -> int:
     except ValueError:  # bad input, ConfigError among it: the sweep has not begun
         raise
     except Exception:
-        _on_end(base, Ended(base.directory, base.sweep.name, output.FAILED, len(runs), _done(runs)))
+        _on_end(base, Ended(base.directory, base.sweep.name, output.FAILED, len(runs), sweeping.done(runs)))
         raise
 
 
@@ -189,12 +193,13 @@ def run_missing(base: Config, runs: tuple[PlannedRun, ...], directory: Path, sta
 def _summary(base: Config, runs: tuple[PlannedRun, ...], progress: Progress) -> int:
     """Show what the sweep found, and run the user's command; return FAILED if a point of this sweep is
     missing from its table."""
-    from isoflop.api import ending, sweeping
+    from isoflop.api import sweeping
     from isoflop.cli.terminal import console, sweep_end
     from isoflop.table import aggregate
 
     directory = base.directory
-    with progress.busy(f"reading the records of {len(runs):,} runs"):
+    reading = f"reading the records of {len(runs):,} runs"
+    with progress.busy(reading) if len(runs) > SOON_READ else contextlib.nullcontext():
         table = aggregate.aggregate(directory)
     console.show_table(table.rows, MOST_CONFIGS)
     console.show_dropped(table)
@@ -202,13 +207,24 @@ def _summary(base: Config, runs: tuple[PlannedRun, ...], progress: Progress) -> 
     missing = points - set(table.rows["run_id"])
     if missing:
         console.OUT.print(f"{len(missing)} of {len(points)} points are missing: the reasons are above")
-    doing = f"fitting {len(table.rows):,} runs for the verdict (Ctrl-C leaves it to isoflop report)"
-    with progress.busy(doing) if ending.is_bounded(table) else contextlib.nullcontext():
-        found = ending.of_sweep(directory, table)
+    found = _found(directory, table, progress)
     sweep_end.show(found, directory, missing=len(missing))
     code = output.FAILED if missing else output.DONE
-    _on_end(base, Ended(directory, base.sweep.name, code, len(runs), _done(runs), found.verdict))
+    _on_end(base, Ended(directory, base.sweep.name, code, len(runs), sweeping.done(runs), found.verdict))
     return code
+
+
+def _found(directory: Path, table: RunTable, progress: Progress) -> Ending:
+    """Return what the sweep found. A fault of the fit costs the sentence, not the sweep's exit code."""
+    from isoflop.api import ending
+
+    doing = f"fitting {len(table.rows):,} runs for the verdict"
+    try:
+        with progress.busy(doing) if ending.is_bounded(table) else contextlib.nullcontext():
+            return ending.of_sweep(directory, table)
+    except Exception as error:
+        where = f"isoflop report {shlex.quote(str(directory))} --debug shows where"
+        return ending.Ending("", (f"no verdict: {type(error).__name__}: {error} ({where})",))
 
 
 def _on_end(base: Config, ended: Ended) -> None:
@@ -217,11 +233,3 @@ def _on_end(base: Config, ended: Ended) -> None:
 
     if base.launch.name != "slurm":
         on_end.run(base.launch.on_end, ended)
-
-
-def _done(runs: tuple[PlannedRun, ...]) -> int:
-    """Return how many runs have a record of each point."""
-    return sum(
-        all(record.is_done(record.path_of(each.config.directory, i)) for i in each.config.point_ids.values())
-        for each in runs
-    )

@@ -146,7 +146,7 @@ def _submit_missing(
     sized, ordered = user_copies.pin(sized, directory), user_copies.pin(ordered, directory)
     submitted = submit.submit(ordered, base, directory, follows=follows, stage=stage)
     grid.write_manifest(sized, directory)
-    notify(f"submitted {', '.join(submitted.jobs)}: isoflop status {directory}")
+    notify(f"submitted {', '.join(submitted.jobs)}: isoflop status {directory} --watch")
     return submitted, len(queued)
 
 
