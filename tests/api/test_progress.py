@@ -57,18 +57,18 @@ def as_failed(record: Record) -> Record:
 
 def test_a_run_in_hand_is_told_in_the_words_of_the_page() -> None:
     known = beat(val_error=0.12345, val_loss=0.5, train_flops=45.6e9, watts=312.4)
-    assert text.cells(known) == (
+    assert text.parts(known) == (
         "step 1,200 of 4,000",
         "validation error 12.3%",
         "45.6 GFLOPs",
         "312 W",
         "14.0 s left",
     )
-    assert text.cells(None) == ("starting", "", "", "", "")
-    assert text.cells(beat(steps=0, steps_done=7)) == ("step 7", "", "", "", "")
+    assert text.parts(None) == ("starting", "", "", "", "")
+    assert text.parts(beat(steps=0, steps_done=7)) == ("step 7", "", "", "", "")
     of_text = beat(val_loss=0.6931471805599453, val_error=0.5, of_text=True)
-    assert text.cells(of_text)[1] == "validation loss 1.000 bits a byte"
-    assert text.cells(beat(val_loss=0.25))[1] == "validation loss 0.250 nats"
+    assert text.parts(of_text)[1] == "validation loss 1.000 bits a byte"
+    assert text.parts(beat(val_loss=0.25))[1] == "validation loss 0.250 nats"
 
 
 def test_a_heartbeat_of_an_earlier_release_is_read(tmp_path: Path) -> None:
@@ -184,8 +184,8 @@ def test_the_live_display_shows_runs_in_hand_and_keeps_failures(
     assert "1 of 3 runs ended, 1 failed" in seen
     row = next(line for line in reversed(seen.splitlines()) if "mlp w4 d1, seed 0" in line)
     assert row.split("  ")[1] == "mlp w4 d1, seed 0"
-    for cell in ("step 1,200 of 4,000", "validation error 25.0%", "3.00 TFLOPs", "85.0 W", "14.0 s left"):
-        assert cell in row
+    for part in ("step 1,200 of 4,000", "validation error 25.0%", "3.00 TFLOPs", "85.0 W", "14.0 s left"):
+        assert part in row
 
 
 def test_a_low_terminal_gets_as_many_runs_as_it_has_lines(
@@ -204,4 +204,4 @@ def test_a_run_of_less_than_a_second_shows_its_evaluations(make_config: MakeConf
     state.evaluated(point, 20)
     latest = state.latest()
     assert latest is not None
-    assert text.cells(latest)[:3] == ("step 5 of 20", "validation error 40.0%", "2.00 MFLOPs")
+    assert text.parts(latest)[:3] == ("step 5 of 20", "validation error 40.0%", "2.00 MFLOPs")

@@ -17,7 +17,7 @@ def test_a_heartbeat_has_the_latest_evaluation_and_what_was_spent(
     make_config: Callable[..., Config], stop_after: Callable[[int], None]
 ) -> None:
     config = make_config("schedule.epochs=3", "schedule.evaluations=6", "meter.cpu_watts=65")
-    stop_after(12)
+    stop_after(40)
     seen = []
     (record,) = run.run(config, watch=lambda point, steps: seen.append(point))
     assert record.state == "interrupted"

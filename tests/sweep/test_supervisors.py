@@ -71,7 +71,9 @@ def test_the_dead_do_not_count(
     host: str | None, pid: int | None, age: float, seen: bool, tmp_path: Path
 ) -> None:
     leave(tmp_path, host=host or socket.gethostname(), pid=pid or os.getpid(), age=age)
-    assert bool(supervisors.active(tmp_path)) == seen
+    found = supervisors.active(tmp_path)
+    assert bool(found) == seen
+    assert all(age <= each.seconds - 10.0 <= age + 60.0 for each in found), "its file is so old"
 
 
 def test_the_next_sweep_removes_what_dead_processes_left_here(tmp_path: Path) -> None:

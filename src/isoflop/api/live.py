@@ -58,18 +58,18 @@ def of_sweep(snapshot: Snapshot, lines: int) -> RenderableType:
     """Return the bar of a sweep and its runs in hand, at most so many lines of them."""
     rows = Table.grid(padding=(0, 2, 0, 0))
     rows.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-    for _ in text.CELLS:
+    for _ in text.PARTS:
         rows.add_column(no_wrap=True)
     for each in snapshot.in_hand[:lines]:
-        rows.add_row(Text(f"  {each.name}"), *map(Text, _cells(each)))
+        rows.add_row(Text(f"  {each.name}"), *map(Text, _parts(each)))
     more = len(snapshot.in_hand) - lines
     parts: list[RenderableType] = [_bar(snapshot.ended, snapshot.total, text.counted(snapshot)), rows]
     return Group(*parts, *([Text(f"  and {more} more")] if more > 0 else []))
 
 
-def _cells(run: InHand) -> tuple[str, ...]:
+def _parts(run: InHand) -> tuple[str, ...]:
     is_metered = run.name.startswith(("measuring", "metering"))
-    return ("", "", "", "", "") if is_metered else text.cells(run.beat)
+    return ("", "", "", "", "") if is_metered else text.parts(run.beat)
 
 
 @contextlib.contextmanager
@@ -158,7 +158,7 @@ def one_run(config: Config) -> Iterator[Callable[[CurvePoint, int], None]]:
             if beat is None:
                 said = _bar(0, None, f"{state.name}  preparing")
             else:
-                known = "  ".join(cell for cell in text.cells(beat) if cell)
+                known = "  ".join(part for part in text.parts(beat) if part)
                 said = _bar(beat.steps_done, beat.steps or None, f"{state.name}  {known}")
             live.update(said, refresh=True)
 

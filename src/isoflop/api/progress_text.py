@@ -84,11 +84,11 @@ def name_of_job(job: Job) -> str:
     return f"metering {anchor}{job.config.model.label}"
 
 
-CELLS = ("steps", "score", "compute", "power", "time left")
-"""What `cells` returns, in this order; the terminal shows them without titles, since each says what it is."""
+PARTS = ("steps", "score", "compute", "power", "time left")
+"""What `parts` returns, in this order; the terminal shows them without titles, since each says what it is."""
 
 
-def cells(beat: Heartbeat | None) -> tuple[str, ...]:
+def parts(beat: Heartbeat | None) -> tuple[str, ...]:
     """Return steps, latest evaluation, compute, watts and time left of a run, empty where unknown."""
     if beat is None:
         return ("starting", "", "", "", "")
@@ -106,7 +106,7 @@ def cells(beat: Heartbeat | None) -> tuple[str, ...]:
 
 def sentence(run: InHand) -> str:
     """Return `mlp w16 d2, seed 0: step 1,200 of 4,000, validation error 12.3%, 45.6 GFLOPs, 12.0 s left`."""
-    return f"{run.name}: {', '.join(cell for cell in cells(run.beat) if cell)}"
+    return f"{run.name}: {', '.join(part for part in parts(run.beat) if part)}"
 
 
 def score(error: float | None, loss: float | None, *, of_text: bool) -> str:

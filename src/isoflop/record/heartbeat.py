@@ -18,7 +18,7 @@ import msgspec
 
 PERIOD_SECONDS = 1.0
 FRESH_SECONDS = 120.0
-"""Age up to which a file from another machine counts as a sign of life: an evaluation may take a while."""
+"""Age up to which a file from another machine counts as alive: an evaluation may take a while."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,7 +36,7 @@ class Supervisor(msgspec.Struct, frozen=True):
         runs: how many there are to plan, or to train.
         user, host, pid: whose process it is, where.
         command: what was typed.
-        seconds: time since it began, by its monotonic clock.
+        seconds: time since it began: by its monotonic clock in the file, and since then by the age of that.
     """
 
     phase: Phase
@@ -108,7 +108,7 @@ def _make(folder: Path) -> tuple[Path, ...]:
 def active(directory: Path) -> tuple[Supervisor, ...]:
     """Return the processes that work on the sweep in a folder."""
     return tuple(
-        each
+        msgspec.structs.replace(each, seconds=each.seconds + age)
         for _, each, age in _files(directory / FOLDER)
         if heartbeat.process_lives(each.host, each.pid, age)
     )

@@ -62,4 +62,4 @@ def _reason(run: RunStatus) -> str:
 
 def _progress(run: RunStatus) -> str:
     """Return what the run's heartbeat says, in the words of the sweep's own display."""
-    return ", ".join(cell for cell in progress_text.cells(run.beat) if cell) if run.beat else ""
+    return ", ".join(part for part in progress_text.parts(run.beat) if part) if run.beat else ""
