@@ -197,6 +197,33 @@ def test_a_low_terminal_gets_as_many_runs_as_it_has_lines(
     assert last.count("step 1,200") == 1
 
 
+def test_a_single_run_fits_into_a_terminal_of_80_columns() -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=80, color_system=None)
+    known = beat(val_error=0.12345, train_flops=45.6e9, watts=312.4)
+    console.print(live.of_run("resnet w16 d2, seed 0", known))
+    first, second = screen.getvalue().splitlines()
+    assert first.rstrip().endswith("resnet w16 d2, seed 0, 14.0 s left")
+    assert second == "  step 1,200 of 4,000  validation error 12.3%  45.6 GFLOPs  312 W"
+    console.print(live.of_run("mlp w8 d1, seed 0", None))
+    assert screen.getvalue().rstrip().endswith("mlp w8 d1, seed 0, preparing")
+
+
+def test_the_log_of_a_job_names_runs_in_hand_and_leaves_ends_to_their_own_lines(
+    runs: tuple[PlannedRun, ...], done_record: Record
+) -> None:
+    clock, said = Clock(), list[str]()
+    logged = log_lines.LoggedRuns(runs, said.append, ends=False, clock=clock)
+    logged.tick(runs)
+    logged.ended(runs[2], (done_record,))
+    clock.now = 10.0
+    logged.tick(runs[:2])
+    logged.end()
+    (only,) = said
+    assert only.startswith("1 of 3 runs ended")
+    assert only.endswith("; now mlp w4 d1, seed 0: starting; mlp w8 d1, seed 0: starting")
+
+
 def test_a_run_of_less_than_a_second_shows_its_evaluations(make_config: MakeConfig) -> None:
     state = live.RunState(make_config())
     assert state.latest() is None

@@ -147,6 +147,15 @@ class RunState:
         )
 
 
+def of_run(name: str, beat: Heartbeat | None) -> RenderableType:
+    """Return the bar of a run with its time left and, below it, what is known of it."""
+    if beat is None:
+        return _bar(0, None, f"{name}, preparing")
+    *known, left = text.parts(beat)
+    below = Text(f"  {'  '.join(part for part in known if part)}", no_wrap=True, overflow="ellipsis")
+    return Group(_bar(beat.steps_done, beat.steps or None, ", ".join(filter(None, (name, left)))), below)
+
+
 @contextlib.contextmanager
 def one_run(config: Config) -> Iterator[Callable[[CurvePoint, int], None]]:
     """Show a run of this process; yields the function that takes its evaluations."""
@@ -154,13 +163,7 @@ def one_run(config: Config) -> Iterator[Callable[[CurvePoint, int], None]]:
     with display(console()) as live:
 
         def draw() -> None:
-            beat = state.latest()
-            if beat is None:
-                said = _bar(0, None, f"{state.name}  preparing")
-            else:
-                known = "  ".join(part for part in text.parts(beat) if part)
-                said = _bar(beat.steps_done, beat.steps or None, f"{state.name}  {known}")
-            live.update(said, refresh=True)
+            live.update(of_run(state.name, state.latest()), refresh=True)
 
         draw()
         with repeated(draw, REFRESH_SECONDS):
