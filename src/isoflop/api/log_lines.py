@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from isoflop.api import progress_text as text
+from isoflop.api import result_text
 from isoflop.api.live import RunState, repeated
 from isoflop.api.sweep_state import SweepState
 from isoflop.config import Config
@@ -142,7 +143,7 @@ def evaluations(config: Config) -> Iterator[Callable[[CurvePoint, int], None]]:
     of_text = config.data.is_text
 
     def show(point: CurvePoint, steps: int) -> None:
-        line(f"step {point.step:,} of {steps:,}: {text.evaluation(point, of_text=of_text)}")
+        line(f"step {point.step:,} of {steps:,}: {result_text.evaluation(point, of_text=of_text)}")
 
     yield show
 

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 
-from isoflop.record import CurvePoint, Record
+from isoflop.api.result_text import result, score
+from isoflop.record import Record
 from isoflop.record.heartbeat import Heartbeat
-from isoflop.record.label import shape_label
-from isoflop.report.text.amounts import amount
-from isoflop.report.text.numerals import UNKNOWN, number, percent, plural, seconds
+from isoflop.report.text.numerals import number, plural, seconds
 from isoflop.report.text.units import gflops
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local.agenda import Job, MeterAnchor, MeterIdle
-from isoflop.table import target, text_columns
 
 FAILURES = ("failed", "oom", "diverged")
 """States that count as failures while a sweep trains: interrupted runs go on later."""
@@ -109,27 +107,6 @@ def sentence(run: InHand) -> str:
     return f"{run.name}: {', '.join(part for part in parts(run.beat) if part)}"
 
 
-def score(error: float | None, loss: float | None, *, of_text: bool) -> str:
-    """Return the error of an evaluation on the validation part, or its loss where that is what counts.
-
-    Args:
-        error: as a share.
-        loss: in nats.
-        of_text: whether the run trains on text, whose loss is shown in bits a byte.
-    """
-    if of_text:
-        return f"validation loss {bits(loss)}"
-    if error is None and loss is not None:
-        return f"validation loss {amount(loss, target.VAL_LOSS)}"
-    return f"validation error {percent(error)}"
-
-
-def evaluation(point: CurvePoint, *, of_text: bool) -> str:
-    """Return the validation error or loss of an evaluation, and the compute so far."""
-    compute = "" if point.train_flops is None else f", {gflops(point.train_flops * 1e-9)}"
-    return f"{score(point.val_error, point.val_loss, of_text=of_text)}{compute}"
-
-
 def ended(run: PlannedRun, records: tuple[Record, ...]) -> str:
     """Return what came of a run: its error or loss and compute, or its state with the reason."""
     if not records:
@@ -138,24 +115,3 @@ def ended(run: PlannedRun, records: tuple[Record, ...]) -> str:
     if last.state == "done":
         return f"{name_of_run(run)}: {result(last)}"
     return f"{name_of_run(run)}: {last.state}: {last.reason}"
-
-
-def outcome(record: Record) -> str:
-    """Return the shape of a run with its error or loss and compute, or with its state where it has none."""
-    return f"{shape_label(record)}: {result(record)}"
-
-
-def result(record: Record) -> str:
-    """Return `error 3.61% at 1.23 GFLOPs` of a record, or its state where it has neither error nor loss."""
-    if record.error is None and record.loss is None:
-        return record.state
-    train_flops = record.compute.train_flops if record.compute else None
-    compute = "" if train_flops is None else f" at {gflops(train_flops * 1e-9)}"
-    if text_columns.domain(record) == target.TEXT and record.loss is not None:
-        return f"test loss {bits(record.loss.test)}{compute}"
-    return f"error {percent(record.error.test if record.error else None)}{compute}"
-
-
-def bits(nats: float | None) -> str:
-    """Return a loss in nats as bits a byte."""
-    return UNKNOWN if nats is None else amount(text_columns.bits(nats), target.TEST_BITS)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from isoflop.api.progress_text import bits, outcome
+from isoflop.api.result_text import bits, outcome
 from isoflop.record import Energy, Record
 from isoflop.report.text.numerals import percent
 from isoflop.table import target, text_columns
