@@ -7,7 +7,7 @@ import time
 import pytest
 
 from isoflop import tasks
-from isoflop.api import progress
+from isoflop.api import work_bar
 from isoflop.cli import main
 from isoflop.cli.standard_streams import GuardedStream
 
@@ -40,7 +40,7 @@ def fit(table, *options):
 
 def test_a_long_fit_shows_what_it_computes(table, capsys, monkeypatch):
     terminal = on_terminal(monkeypatch)
-    monkeypatch.setattr(progress, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(work_bar, "WAIT_SECONDS", 0.0)
     assert fit(table) == 0
     shown = terminal.getvalue()
     assert "isoflop fit: " in shown
@@ -52,9 +52,9 @@ def test_a_long_fit_shows_what_it_computes(table, capsys, monkeypatch):
 
 def test_a_short_fit_json_and_a_pipe_show_none(table, monkeypatch, tmp_path):
     terminal = on_terminal(monkeypatch)
-    monkeypatch.setattr(progress, "WAIT_SECONDS", 600.0)
+    monkeypatch.setattr(work_bar, "WAIT_SECONDS", 600.0)
     assert fit(table) == 0
-    monkeypatch.setattr(progress, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(work_bar, "WAIT_SECONDS", 0.0)
     assert fit(table, "--json", str(tmp_path / "fit.json")) == 0
     monkeypatch.setattr(Terminal, "isatty", lambda _: False)
     assert fit(table) == 0
@@ -64,7 +64,7 @@ def test_a_short_fit_json_and_a_pipe_show_none(table, monkeypatch, tmp_path):
 def test_the_bar_is_gone_before_the_first_text_is_printed(monkeypatch):
     terminal = on_terminal(monkeypatch)
     out = GuardedStream(io.StringIO())
-    with progress.work_bar("isoflop fit") as bar:
+    with work_bar.work_bar("isoflop fit") as bar:
         out.before_text = bar.close
         out.write("result")
         tasks.tell("forecast", 1, 2)
@@ -73,8 +73,8 @@ def test_the_bar_is_gone_before_the_first_text_is_printed(monkeypatch):
 
 def test_the_bar_comes_by_itself_while_one_task_takes_long(monkeypatch):
     terminal = on_terminal(monkeypatch)
-    monkeypatch.setattr(progress, "WAIT_SECONDS", 0.05)
-    with progress.work_bar("isoflop fit"):
+    monkeypatch.setattr(work_bar, "WAIT_SECONDS", 0.05)
+    with work_bar.work_bar("isoflop fit"):
         tasks.tell("laws", 0, 7)
         ends = time.monotonic() + 30
         while "laws" not in terminal.getvalue() and time.monotonic() < ends:

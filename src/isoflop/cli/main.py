@@ -94,9 +94,9 @@ def _bar(options: argparse.Namespace, out: standard_streams.GuardedStream) -> It
     if options.verb not in COMPUTE or getattr(options, "json", None) or not sys.stderr.isatty():
         yield
         return
-    from isoflop.api import progress
+    from isoflop.api import work_bar
 
-    with progress.work_bar(f"isoflop {options.verb}") as bar:
+    with work_bar.work_bar(f"isoflop {options.verb}") as bar:
         out.before_text = bar.close
         yield
 
