@@ -214,6 +214,7 @@ def _of_fit(subject: Subject, fits: FitFile, report: FitReport | None, sections:
         *(subject.rows, report, _why_none(fits), valid.checked, valid.support, optimal),
         judged_on=judged_on,
         scope=subject.scope,
+        limit=valid.limit,
     )
     return {
         "verdict": verdict,

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from isoflop.curve.result import Excluded, FitFile, FitReport, HeldOut, LawFit
-from isoflop.report.text import costs, fit_lines, misfit, notes
+from isoflop.report.text import costs, falls, fit_lines, misfit, notes, ruled
 from isoflop.report.text.notes import Note
 from isoflop.report.text.numerals import plural
 
@@ -24,7 +24,7 @@ class FirstScreen:
         laws: the header of a table with a row a law, then the rows.
         result: rejections, forecast, further axes, held-out runs and what was left out.
         notes: on the fit, of which the first few are shown.
-        last: what the checks found.
+        last: the verdict on the paper's limit, and what the checks found.
     """
 
     curve: tuple[str, ...]
@@ -47,7 +47,7 @@ def first_screen(fits: FitFile, width: int, *, why: str = "--full: why") -> Firs
     rejections = [part for line in misfit.rejections(report) for part in notes.wrapped(f"* {line}", width)]
     checks, last = fits.notes[:-1], fits.notes[-1:]
     return FirstScreen(
-        curve=(fit_lines.heading(report), *_curve(report)),
+        curve=(fit_lines.heading(report), *falls.lines(report)),
         laws=_laws(report),
         result=(
             *rejections,
@@ -58,31 +58,8 @@ def first_screen(fits: FitFile, width: int, *, why: str = "--full: why") -> Firs
             *(f"not fitted: {each.run_id} ({why})" for each in fits.unfitted),
         ),
         notes=(*notes.of_file(fits), *([Note(" ".join(checks))] if checks else [])),
-        last=last,
+        last=(*([] if fits.verdict is None else notes.wrapped(ruled.short(fits.verdict), width)), *last),
     )
-
-
-def _curve(report: FitReport) -> list[str]:
-    """Return the sentence that says how y falls: with an irreducible error where one is identified."""
-    by_law = {fit.law: fit for fit in report.fits}
-    floor, plain = by_law.get("power_law_floor"), by_law.get("power_law")
-    e = costs.parameter(floor, "E") if floor is not None else None
-    if floor is not None and e is not None and e.interval.low is not None and e.interval.low > 0:
-        return [
-            f"falls towards E {_estimate(floor, 'E')} as x^-b, b {_estimate(floor, 'b')} (power_law_floor)"
-        ]
-    if plain is not None:
-        alpha = (
-            ""
-            if plain.paper_alpha is None
-            else f", alpha {fit_lines.estimate(plain.paper_alpha, _star(plain))}"
-        )
-        return [f"falls as x^-b, b {_estimate(plain, 'b')}{alpha} (power_law)"]
-    return []
-
-
-def _estimate(fit: LawFit, name: str) -> str:
-    return fit_lines.estimate(costs.parameter(fit, name), _star(fit) if name == "b" else "")
 
 
 def _star(fit: LawFit) -> str:

@@ -1,0 +1,69 @@
+"""The verdict on the paper's limit in sentences, the same on the terminal and on the page."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from isoflop.curve.judge.answer import Cause, Judgement
+from isoflop.report.text import fit_lines
+from isoflop.report.text.numerals import estimate
+from isoflop.table.axis import capital
+
+SHORT = {
+    "outcome": "no root mean square error is recorded",
+    "decades": "too little was measured",
+    "configurations": "too little was measured",
+    "seeds": "too little was measured",
+    "fixed data": "the training set does not grow with compute",
+    "no fit": "nothing was fitted",
+    "no fall": "no fall of root mean square error is established",
+    "law rejected": "the power law is rejected",
+    "undertrained": "it hangs on undertrained shapes",
+    "no interval": "no interval could be given",
+}
+"""Cause -> what the head of a page says of it."""
+assert set(SHORT) == set(get_args(Cause))
+
+
+def headline(fall: str, verdict: Judgement | None) -> str:
+    """Return the head of a page: how y falls, and what that says of the paper's limit.
+
+    Args:
+        fall: how y falls (falls.sentence).
+        verdict: None where the limit does not speak of the axes.
+    """
+    if verdict is None:
+        return f"{capital(fall)}."
+    said = {
+        "agrees": "the paper's limit of k⁴ agrees with these runs",
+        "disagrees": "the paper's limit of k⁴ disagrees with these runs",
+        "compatible but not decisive": "the paper's limit of k⁴ is compatible with them, but not decided",
+        "cannot be told": f"whether the paper's limit of k⁴ holds cannot be told: {_causes(verdict)}",
+    }[verdict.answer]
+    return f"{capital(fall)}; {said}."
+
+
+def line(verdict: Judgement) -> str:
+    """Return the verdict with all that it stands on: claim, answer and why."""
+    return f"verdict: {verdict.claim}: {verdict.answer}: {because(verdict)}"
+
+
+def short(verdict: Judgement) -> str:
+    """Return the verdict in a line of the terminal, whose reasons `line` spells out."""
+    b = "" if verdict.exponent is None else f" (RMS error ~ x^-b, b {fit_lines.estimate(verdict.exponent)})"
+    why = f": {_causes(verdict)}" if verdict.reasons else ""
+    return f"verdict: k⁴ or more for k times less error: {verdict.answer}{why}{b}"
+
+
+def _causes(verdict: Judgement) -> str:
+    """Return the two first reasons in a few words each."""
+    causes = list(dict.fromkeys(SHORT[reason.cause] for reason in verdict.reasons))
+    return " and ".join(causes[:2])
+
+
+def because(verdict: Judgement) -> str:
+    """Return why the verdict is so, with the exponent where one was fitted; every reason where it is open."""
+    why = "; ".join(reason.sentence for reason in verdict.reasons) or verdict.why
+    if verdict.exponent is None:
+        return why
+    return f"{why}; root mean square error ~ compute^-b with b = {estimate(verdict.exponent)}"
