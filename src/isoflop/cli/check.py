@@ -113,9 +113,7 @@ def _read(options: argparse.Namespace) -> Any:
     if not options.directory.is_dir():
         return rows.of_file(options)
     dialect.refuse_of_folder(options, (*dialect.OWN, *OF_OPTIONS))
-    return rows.of_sweep(
-        options, aggregate.aggregate(options.directory, prices.chosen(options)), custom=True
-    )
+    return rows.of_sweep(options, aggregate.aggregate(options.directory, prices.chosen(options)), custom=True)
 
 
 def named_columns(options: argparse.Namespace) -> dict[str, str | None]:

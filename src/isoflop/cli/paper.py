@@ -51,8 +51,11 @@ def add(verb: output.AddVerb) -> None:
     swept.add_argument("directory", metavar="DIR", type=Path, help="a sweep: sweep=overparameterised")
     written = part("language", _language, "Exponent of a sweep over text beside the paper's benchmarks")
     written.add_argument("directory", metavar="DIR", type=Path, help="a sweep: sweep=isoflop_lm")
-    part("claims", _claims, "Every claim with its verdict, from the parts that have been run")
+    own = "sweeps of your own, whose verdicts are the first rows of the claims"
+    judged = part("claims", _claims, "Every claim with its verdict, from the parts that have been run")
+    judged.add_argument("directories", metavar="DIR", nargs="*", type=Path, help=own)
     whole = part("all", _all, "Every part, and the page")
+    whole.add_argument("directories", metavar="DIR", nargs="*", type=Path, help=own)
     whole.add_argument("--quick", action="store_true", help="small simulation and sweep: under 3 minutes")
 
 
@@ -322,10 +325,31 @@ def _language(options: argparse.Namespace) -> int:
 
 
 def _claims(options: argparse.Namespace) -> int:
-    return _show(_make_claims(_folder(options), options), options)
+    out = _folder(options)
+    return _show(_make_claims(out, options, _own_sweeps(options)), options)
 
 
-def _make_claims(out: Path, options: argparse.Namespace) -> Any:
+def _own_sweeps(options: argparse.Namespace) -> tuple[Any, ...]:
+    """Return the user's own sweeps with their verdicts (own_sweep.of_folder); reads all before any part runs.
+
+    Raises:
+        ConfigError: a path is no folder of records, or holds no finished run.
+    """
+    from isoflop.paper import own_sweep
+    from isoflop.table import aggregate
+
+    found = []
+    for path in options.directories:
+        if not path.is_dir():
+            raise ConfigError(f"{path}: no folder: give the folder of a sweep, such as results/NAME")
+        rows = aggregate.aggregate(path).rows
+        if rows.empty:
+            raise ConfigError(f"{path}: no finished run to judge: isoflop status {path} says how far it is")
+        found.append(own_sweep.of_rows(rows, path.resolve().name))
+    return tuple(found)
+
+
+def _make_claims(out: Path, options: argparse.Namespace, own: Sequence[Any] = ()) -> Any:
     from isoflop.paper import claims, growth, implications, language, overparameterised, published, saved
     from isoflop.paper.pages import claims as paper_claims
 
@@ -340,6 +364,7 @@ def _make_claims(out: Path, options: argparse.Namespace) -> Any:
             ),
             language=saved.read_result(out, "language", language.LanguageResult),
             theory=simulate,
+            own=tuple(own),
         )
     )
     return _save(out, result, paper_claims.section, result.claims, options)
@@ -347,6 +372,7 @@ def _make_claims(out: Path, options: argparse.Namespace) -> Any:
 
 def _all(options: argparse.Namespace) -> int:
     out = _folder(options)
+    own = _own_sweeps(options)
     swept = out / "overparameterised"
     _sweep(swept, quick=options.quick)  # first: without torch it refuses, where runs are missing
     _make_theory(out, options)
@@ -354,7 +380,7 @@ def _all(options: argparse.Namespace) -> int:
     _make_growth(out, options)
     _make_overparameterised(out, options, swept)
     _make_implications(out, options, [("overparameterised", _laws(swept))], _today())
-    return _show(_make_claims(out, options), options)
+    return _show(_make_claims(out, options, own), options)
 
 
 def _sweep(directory: Path, *, quick: bool) -> None:
@@ -429,7 +455,8 @@ def _save(
 def _command(name: str, options: argparse.Namespace) -> str:
     """Return the command that made a section, as it was given."""
     if options.part == "all":
-        return "isoflop paper all --quick" if options.quick else "isoflop paper all"
+        flags = ["--quick"] if options.quick else []
+        return shlex.join(["isoflop", "paper", "all", *flags, *map(str, options.directories)])
     arguments = ["isoflop", "paper", name]
     for key, value in vars(options).items():
         if (

@@ -15,7 +15,7 @@ from isoflop import __version__, record
 from isoflop.paper.section import PaperSection
 from isoflop.table import csv_text
 
-SCHEMA = 1
+SCHEMA = 2
 ORDER = ("claims", "theory", "published", "implications", "growth", "overparameterised", "language")
 """The sections, in the order of the page."""
 

@@ -58,9 +58,7 @@ def validity(rows: pd.DataFrame, files: SweepFiles, report: FitReport | None) ->
     checked = front.check(rows, files)
     if report is None:
         return Validity(checked, None)
-    return Validity(
-        checked, floor.support(rows, report, checked), limit.of_report(rows, report, checked)
-    )
+    return Validity(checked, floor.support(rows, report, checked), limit.of_report(rows, report, checked))
 
 
 def flagged(rows: pd.DataFrame, checked: CheckReport) -> pd.DataFrame:

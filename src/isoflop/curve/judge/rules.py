@@ -28,7 +28,7 @@ paper knows its exponent."""
 
 @dataclasses.dataclass(frozen=True)
 class Width:
-    """The widest interval that may agree: a factor from its low to its high end, or a difference of the two."""
+    """The widest interval that may agree: a factor from low to high end, or a difference of the two."""
 
     of: Literal["factor", "difference"]
     widest: float

@@ -1,4 +1,4 @@
-"""How y falls, in one sentence by the law that leads: the same on the terminal and at the head of the page."""
+"""How y falls, in one sentence by the law that leads: the same on the terminal and the page."""
 
 from __future__ import annotations
 

@@ -64,6 +64,10 @@ def _causes(verdict: Judgement) -> str:
 def because(verdict: Judgement) -> str:
     """Return why the verdict is so, with the exponent where one was fitted; every reason where it is open."""
     why = "; ".join(reason.sentence for reason in verdict.reasons) or verdict.why
-    if verdict.exponent is None:
-        return why
-    return f"{why}; root mean square error ~ compute^-b with b = {estimate(verdict.exponent)}"
+    return why if verdict.exponent is None else f"{why}; {fall_of_rms(verdict)}"
+
+
+def fall_of_rms(verdict: Judgement) -> str:
+    """Return how the root mean square error falls with compute; the exponent must be known."""
+    assert verdict.exponent is not None
+    return f"root mean square error ∝ compute^−b, b = {estimate(verdict.exponent)}"

@@ -125,7 +125,6 @@ def judge(
         scope: what the numbers are of, in a sentence; of a sweep's, it is known.
         limit: the verdict on the paper's limit, where it is known already; else it is judged here.
     """
-    seeds = rows.groupby("config_id")["seed"].nunique()
     judged_on = judged_on or target.of(rows)
     if judged_on.domain == target.TEXT:
         return _of_text(rows, report, why_none, checked, support, optimal)
