@@ -10,38 +10,6 @@ from isoflop.paper.models import Models
 from isoflop.paper.section import Claim
 
 
-def _estimate(value, low, high):
-    return Estimate("x", value, Interval(low, high), "")
-
-
-@pytest.mark.parametrize(
-    ("estimate", "verdict"),
-    [
-        (_estimate(10, 5, 20), "agrees"),
-        (_estimate(6, 5, 9.5), "agrees"),
-        (_estimate(6, 5, 7.5), "cannot be tested here"),
-        (_estimate(4, 3, 6), "disagrees"),
-        (_estimate(30, 20, 40), "disagrees"),
-        (_estimate(9, None, 20), "cannot be tested here"),
-    ],
-)
-def test_a_value_is_judged_by_its_interval(estimate, verdict):
-    assert claims.against_interval(9, Interval(7, 13.9), estimate) == verdict
-
-
-@pytest.mark.parametrize(
-    ("estimate", "verdict"),
-    [
-        (_estimate(0.2, 0.15, 0.24), "agrees"),
-        (_estimate(0.3, 0.2, 0.4), "agrees"),
-        (_estimate(0.4, 0.3, 0.5), "disagrees"),
-        (_estimate(0.4, None, None), "cannot be tested here"),
-    ],
-)
-def test_a_bound_is_broken_only_by_a_whole_interval(estimate, verdict):
-    assert claims.against_ceiling(0.25, estimate) == verdict
-
-
 def test_a_rejected_exponent_does_not_stand_alone():
     straight = _published(9)
     claim = next(c for c in claims.judge(claims.Results(published=straight)).claims if "9th root" in c.claim)
@@ -54,12 +22,13 @@ def test_a_rejected_exponent_does_not_stand_alone():
     assert bent.exponents[1].lack_of_fit is None
     claim = next(c for c in claims.judge(claims.Results(published=bent)).claims if "9th root" in c.claim)
     assert "that line is rejected: the exponent is" in claim.found
+    assert claim.verdict == "cannot be told"
 
 
 def test_without_results_nothing_is_judged_and_the_command_is_named():
     result = claims.judge(claims.Results())
-    assert result.untested == len(result.claims) == 11
-    assert result.agrees == result.disagrees == 0
+    assert result.untold == len(result.claims) == 11
+    assert result.agrees == result.disagrees == result.compatible == 0
     named = " ".join(c.evidence for c in result.claims)
     for part in ("published", "implications", "growth", "overparameterised", "language", "theory"):
         assert f"isoflop paper {part}" in named
@@ -115,7 +84,7 @@ def test_the_verdict_on_growth_follows_the_models(times, verdict):
 
 
 def test_claims_of_the_theory_are_taken_as_they_are():
-    own = (Claim("lasso", "S", "p", "f", "e", "disagrees"),)
+    own = (Claim("lasso", "S", "p", "f", "e", "disagrees", "w"),)
     judged = claims.judge(claims.Results(theory=own))
     assert own[0] in judged.claims
     assert judged.disagrees == 1

@@ -24,6 +24,8 @@ def exponent(rows: pd.DataFrame, x: str) -> float | None:
         x: the column of compute, above 0.
     """
     known = finding.known(rows, "train_n", x)
+    if known.empty:
+        return None
     known = known[(known["train_n"] > 0) & (known[x] > 0)]
     if len(known) < 2 or len(known) < len(rows):
         return None

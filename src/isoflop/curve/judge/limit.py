@@ -73,17 +73,18 @@ def judge(
     used = used[~_near_chance(used)]
     poor = {each.run_id for each in checked.undertrained} & set(used["run_id"]) if checked else set()
     every = _judged(used, x, y)
-    if not poor or every.reasons:
+    if not poor:
         return every
     without = _judged(used[~used["run_id"].isin(poor)], x, y)
     if without.answer == every.answer:
         return every
     reason = Reason(
         "undertrained",
-        f"with undertrained shapes among the points the answer would be {every.answer}, without them "
-        f"{without.answer}",
+        f"the answer hangs on undertrained shapes: with them it would be {every.answer!r}, without them "
+        f"{without.answer!r}",
     )
-    return dataclasses.replace(every, answer="cannot be told", why=reason.sentence, reasons=(reason,))
+    reasons = (reason, *every.reasons)
+    return dataclasses.replace(every, answer="cannot be told", why=reason.sentence, reasons=reasons)
 
 
 def of_axes(

@@ -29,10 +29,10 @@ def sentence(report: FitReport, support: FloorSupport | None = None) -> str:
         return f"{noun} falls and the curve bends, but only through shapes that were not trained well"
     if lead.kind == "bends":
         local = report.local_exponent
-        end = "no single exponent describes it"
-        if local is not None:
-            end = f"{end}; at the largest run it falls as {what} to the power −{_known(local.exponent)}"
-        return f"{noun} falls and the curve bends, so {end}"
+        if local is None:
+            return f"{noun} falls and the curve bends, so no single exponent describes it"
+        end = f"at the largest run as {what} to the power −{_known(local.exponent)}"
+        return f"{noun} falls and the curve bends: {end}"
     return f"{noun} falls with {what}" if b is None else f"{noun} falls as {what} to the power −{_known(b)}"
 
 

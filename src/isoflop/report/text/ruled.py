@@ -14,7 +14,7 @@ SHORT = {
     "decades": "too little was measured",
     "configurations": "too little was measured",
     "seeds": "too little was measured",
-    "fixed data": "the training set does not grow with compute",
+    "fixed data": "the training set does not grow",
     "no fit": "nothing was fitted",
     "no fall": "no fall of root mean square error is established",
     "law rejected": "the power law is rejected",
@@ -38,7 +38,7 @@ def headline(fall: str, verdict: Judgement | None) -> str:
         "agrees": "the paper's limit of k⁴ agrees with these runs",
         "disagrees": "the paper's limit of k⁴ disagrees with these runs",
         "compatible but not decisive": "the paper's limit of k⁴ is compatible with them, but not decided",
-        "cannot be told": f"whether the paper's limit of k⁴ holds cannot be told: {_causes(verdict)}",
+        "cannot be told": f"whether the paper's limit of k⁴ holds cannot be told: {_cause(verdict)}",
     }[verdict.answer]
     return f"{capital(fall)}; {said}."
 
@@ -51,14 +51,13 @@ def line(verdict: Judgement) -> str:
 def short(verdict: Judgement) -> str:
     """Return the verdict in a line of the terminal, whose reasons `line` spells out."""
     b = "" if verdict.exponent is None else f" (RMS error ~ x^-b, b {fit_lines.estimate(verdict.exponent)})"
-    why = f": {_causes(verdict)}" if verdict.reasons else ""
+    why = f": {_cause(verdict)}" if verdict.reasons else ""
     return f"verdict: k⁴ or more for k times less error: {verdict.answer}{why}{b}"
 
 
-def _causes(verdict: Judgement) -> str:
-    """Return the two first reasons in a few words each."""
-    causes = list(dict.fromkeys(SHORT[reason.cause] for reason in verdict.reasons))
-    return " and ".join(causes[:2])
+def _cause(verdict: Judgement) -> str:
+    """Return the first reason in a few words; empty where there is none."""
+    return SHORT[verdict.reasons[0].cause] if verdict.reasons else ""
 
 
 def because(verdict: Judgement) -> str:
