@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import re
 import shlex
 from collections.abc import Callable, Sequence
@@ -44,6 +45,7 @@ def add(verb: output.AddVerb) -> None:
     shown.add_argument("--simulations", type=int, metavar="N", help="of each case and size (default 1000)")
     _add_published(part("published", _published, "Error against compute across published models"))
     _add_implications(part("implications", _implications, "The price of a lower error, under both forms"))
+    part("hindsight", _hindsight, "Errors reached since 2020 against the compute that was forecast for them")
     grown = part("growth", _growth, "Compute of notable models over time, against hardware")
     grown.add_argument("--csv", metavar="FILE", type=Path, help="models with Epoch AI's columns")
     grown.add_argument("--window", action="append", metavar="A-B", help="years A to B, such as 2012-2019")
@@ -91,7 +93,8 @@ def _add_published(sub: argparse.ArgumentParser) -> None:
 def _add_implications(sub: argparse.ArgumentParser) -> None:
     text = "sweeps with a fit.json, or tables of your own (with --x and --y)"
     sub.add_argument("directories", metavar="PATH", nargs="*", type=Path, help=text)
-    sub.add_argument("--target", action="append", type=float, metavar="Y", help="an error such as 0.05")
+    sub.add_argument("--target", action="append", type=_share, metavar="Y", help="an error: 0.05 or 5%%")
+    sub.add_argument("--name", help=argparse.SUPPRESS)
     dialect.add_axes(sub)
     dialect.add_grouping(sub)
     dialect.add_where(sub)
@@ -100,6 +103,23 @@ def _add_implications(sub: argparse.ArgumentParser) -> None:
         sub.add_argument(
             f"--{old}", action=dialect.Renamed, dest="cost", new="--cost (repeated)", const="append"
         )
+
+
+def _share(text: str) -> float:
+    """Return an error as a fraction: of `0.05`, `5%` or `5 %`.
+
+    Raises:
+        argparse.ArgumentTypeError: it is neither, or does not lie between 0 and 1.
+    """
+    number, sign, rest = text.strip().partition("%")
+    try:
+        value = float(number) / (100 if sign else 1)
+    except ValueError:
+        value = math.nan
+    if rest or not 0 < value < 1:
+        hint = f": {number.strip()}% is meant?" if not sign and 1 <= value < 100 else ""
+        raise argparse.ArgumentTypeError(f"{text} is no error between 0 and 1: give 0.05 or 5%{hint}")
+    return value
 
 
 def _theory(options: argparse.Namespace) -> int:
@@ -173,6 +193,11 @@ def _implications(options: argparse.Namespace) -> int:
     from isoflop.curve import result
 
     out = _folder(options)
+    if options.name is not None:
+        raise ConfigError(
+            "--name: a bill is of the line through all models and names none: leave it out (isoflop paper "
+            "published reads it)"
+        )
     prices_of = _today(options.cost)
     for path in options.directories:
         if path.is_dir() and not (path / "fit.json").is_file():
@@ -260,6 +285,18 @@ def _today(chosen: Sequence[str] | None = None) -> Any:
         pue=carbon.pue or 1.0,
         source=f"{gpu.name}: {peak.source}; {gpu.source} [{gpu.mark}]; {money.source}; {carbon.source}",
     )
+
+
+def _hindsight(options: argparse.Namespace) -> int:
+    return _show(_make_hindsight(_folder(options), options), options)
+
+
+def _make_hindsight(out: Path, options: argparse.Namespace) -> Any:
+    from isoflop.paper import hindsight
+    from isoflop.paper.pages import hindsight as paper_hindsight
+
+    result = hindsight.analyse()
+    return _save(out, result, paper_hindsight.section, result.outcomes, options)
 
 
 def _growth(options: argparse.Namespace) -> int:
@@ -350,7 +387,16 @@ def _own_sweeps(options: argparse.Namespace) -> tuple[Any, ...]:
 
 
 def _make_claims(out: Path, options: argparse.Namespace, own: Sequence[Any] = ()) -> Any:
-    from isoflop.paper import claims, growth, implications, language, overparameterised, published, saved
+    from isoflop.paper import (
+        claims,
+        growth,
+        hindsight,
+        implications,
+        language,
+        overparameterised,
+        published,
+        saved,
+    )
     from isoflop.paper.pages import claims as paper_claims
 
     simulate = next((s.section.found for s in saved.read_sections(out) if s.section.name == "theory"), None)
@@ -362,6 +408,7 @@ def _make_claims(out: Path, options: argparse.Namespace, own: Sequence[Any] = ()
             overparameterised=saved.read_result(
                 out, "overparameterised", overparameterised.OverparameterisedResult
             ),
+            hindsight=saved.read_result(out, "hindsight", hindsight.HindsightResult),
             language=saved.read_result(out, "language", language.LanguageResult),
             theory=simulate,
             own=tuple(own),
@@ -377,6 +424,7 @@ def _all(options: argparse.Namespace) -> int:
     _sweep(swept, quick=options.quick)  # first: without torch it refuses, where runs are missing
     _make_theory(out, options)
     _make_published(out, options)
+    _make_hindsight(out, options)
     _make_growth(out, options)
     _make_overparameterised(out, options, swept)
     _make_implications(out, options, [("overparameterised", _laws(swept))], _today())

@@ -13,6 +13,7 @@ from isoflop.curve.judge.answer import Answer
 from isoflop.paper import claims_measured, claims_published
 from isoflop.paper.claims_measured import OwnSweep
 from isoflop.paper.growth import GrowthResult
+from isoflop.paper.hindsight import HindsightResult
 from isoflop.paper.implications import ImplicationsResult
 from isoflop.paper.language import LanguageResult
 from isoflop.paper.overparameterised import OverparameterisedResult
@@ -32,6 +33,7 @@ class Results:
     growth: GrowthResult | None = None
     overparameterised: OverparameterisedResult | None = None
     language: LanguageResult | None = None
+    hindsight: HindsightResult | None = None
     theory: tuple[Claim, ...] | None = None
     own: tuple[OwnSweep, ...] = ()
 
@@ -74,6 +76,7 @@ def judge(results: Results) -> ClaimsResult:
         claims_published.a_year(results.growth),
         claims_published.above_hardware(results.growth),
         claims_published.bill(results.implications),
+        claims_published.forecast(results.hindsight),
         claims_measured.inference(results.overparameterised),
     )
     verdicts: list[Answer] = [claim.verdict for claim in claims]

@@ -11,6 +11,7 @@ from isoflop.paper import facts, growth
 from isoflop.paper.bending import said
 from isoflop.paper.claims_measured import not_run, text
 from isoflop.paper.growth import GrowthResult
+from isoflop.paper.hindsight import HindsightResult
 from isoflop.paper.implications import Bill, ImplicationsResult
 from isoflop.paper.published import PublishedResult
 from isoflop.paper.section import Claim
@@ -154,6 +155,29 @@ def bill(result: ImplicationsResult | None) -> Claim:
         "peak x time",
         ruling.answer,
         f"GFLOPs: {compute.answer}, {compute.why}; dollars: {money.answer}, {money.why}",
+    )
+
+
+def forecast(result: HindsightResult | None) -> Claim:
+    """Return the claim of the forecast itself, judged by inequality: the polynomial form for COCO at 34%."""
+    error = 0.34
+    claim = f"{error:.0%} error on MS COCO would take about {power(20)} GFLOPs"
+    paper = "by the polynomial form through the authors' points; 10²⁴ by the exponential"
+    if result is None:
+        return not_run(claim, "D", paper, "hindsight")
+    outcome = next(o for o in result.outcomes if (o.reached.benchmark, o.reached.error) == ("MS COCO", error))
+    straight, bent = outcome.demands
+    return Claim(
+        claim,
+        "D",
+        paper,
+        f"{outcome.reached.model} in {outcome.reached.year}; demanded 10^{straight.log10_gflops:.1f} GFLOPs, at "
+        f"least 10^{straight.low:.1f}; by the exponential form 10^{bent.log10_gflops:.1f}, at least "
+        f"10^{bent.low:.1f}",
+        f"{outcome.reached.source}; pretrained on {outcome.reached.extra}; the largest training run known is "
+        f"10^{result.log10_largest:.1f} GFLOPs",
+        straight.ruling.answer,
+        f"{straight.ruling.why}; the exponential form: {bent.ruling.answer}, {bent.ruling.why}",
     )
 
 

@@ -16,7 +16,16 @@ from isoflop.paper.section import PaperSection
 from isoflop.table import csv_text
 
 SCHEMA = 2
-ORDER = ("claims", "theory", "published", "implications", "growth", "overparameterised", "language")
+ORDER = (
+    "claims",
+    "theory",
+    "published",
+    "implications",
+    "hindsight",
+    "growth",
+    "overparameterised",
+    "language",
+)
 """The sections, in the order of the page."""
 
 T = TypeVar("T")
