@@ -3,11 +3,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from isoflop.curve.result import Estimate, Interval
-from isoflop.paper import claims, growth, notable, published
+from isoflop.curve.result import Interval
+from isoflop.paper import claims, claims_published, growth, implications, notable, published
 from isoflop.paper.growth import GpuPeak
 from isoflop.paper.models import Models
 from isoflop.paper.section import Claim
+
+TODAY = implications.today(
+    1e15, dollars_per_gpu_hour=10.0, grams_co2_per_kwh=366.0, pue=1.58, source="made up"
+)
 
 
 def test_a_rejected_exponent_does_not_stand_alone():
@@ -88,3 +92,45 @@ def test_claims_of_the_theory_are_taken_as_they_are():
     judged = claims.judge(claims.Results(theory=own))
     assert own[0] in judged.claims
     assert judged.disagrees == 1
+
+
+def _billed(low, high, value):
+    """The result of the section on implications with one bill of models for 5% on ImageNet."""
+    empty = implications.analyse(TODAY, None)
+    one = dataclasses.replace(
+        empty.bills[0],
+        source="models: made up",
+        error=0.05,
+        per="training, assumed",
+        log10_gflops=value,
+        interval=Interval(low, high),
+        log10_dollars_paper=value + 9 - 17,
+    )
+    other = dataclasses.replace(one, form="exponential")
+    return dataclasses.replace(empty, bills=(one, other, *empty.bills))
+
+
+@pytest.mark.parametrize(
+    ("ends", "verdict"),
+    [
+        ((19.1, 19.8, 19.5), "agrees"),
+        ((14.0, 22.3, 16.4), "compatible but not decisive"),
+        ((19.1, 20.1, 19.5), "compatible but not decisive"),
+        ((16.0, 18.9, 17.0), "disagrees"),
+    ],
+)
+def test_the_bill_is_judged_by_gflops_and_by_dollars(ends, verdict):
+    low, high, value = ends
+    judged = claims.judge(claims.Results(implications=_billed(low, high, value)))
+    claim = next(c for c in judged.claims if c.claim.startswith("5% error on ImageNet"))
+    assert claim.verdict == verdict
+    assert "GFLOPs: " in claim.why
+    assert "dollars: " in claim.why
+
+
+def test_dollars_alone_can_fail_a_bill():
+    """At the paper's conversion 10^19.95 GFLOPs are between 10^11.87 and 10^12.05 dollars: over the cell."""
+    claim = claims_published.bill(_billed(19.9, 19.99, 19.95))
+    assert claim.verdict == "compatible but not decisive"
+    assert "GFLOPs: agrees" in claim.why
+    assert "dollars: compatible" in claim.why

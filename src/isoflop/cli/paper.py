@@ -6,12 +6,11 @@ import argparse
 import dataclasses
 import math
 import re
-import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import dialect, output, prices
+from isoflop.cli import dialect, output, paper_parts, prices
 from isoflop.config import ConfigError, costs
 from isoflop.config.compose import compose_config
 
@@ -117,13 +116,13 @@ def _share(text: str) -> float:
     except ValueError:
         value = math.nan
     if rest or not 0 < value < 1:
-        hint = f": {number.strip()}% is meant?" if not sign and 1 <= value < 100 else ""
-        raise argparse.ArgumentTypeError(f"{text} is no error between 0 and 1: give 0.05 or 5%{hint}")
+        meant = f"{number.strip()}%" if not sign and 1 <= value < 100 else "0.05 or 5%"
+        raise argparse.ArgumentTypeError(f"{text} is no error between 0 and 1: give {meant}")
     return value
 
 
 def _theory(options: argparse.Namespace) -> int:
-    return _show(_make_theory(_folder(options), options), options)
+    return paper_parts.show(_make_theory(paper_parts.folder(options), options), options)
 
 
 def _make_theory(out: Path, options: argparse.Namespace) -> Any:
@@ -137,12 +136,12 @@ def _make_theory(out: Path, options: argparse.Namespace) -> Any:
         settings = theory_result.quick(settings)
     if getattr(options, "simulations", None) is not None:
         settings = dataclasses.replace(settings, simulations=options.simulations)
-    result = simulate.run(settings, hardware=describe_cpu(), command=_command("theory", options))
-    return _save(out, result, paper_theory.section, result.rows, options)
+    result = simulate.run(settings, hardware=describe_cpu(), command=paper_parts.command("theory", options))
+    return paper_parts.save(out, result, paper_theory.section, result.rows, options)
 
 
 def _published(options: argparse.Namespace) -> int:
-    out = _folder(options)
+    out = paper_parts.folder(options)
     output.check_resamples(options.resamples)
     options.file = options.file or options.old_file
     if options.file is None:
@@ -152,7 +151,7 @@ def _published(options: argparse.Namespace) -> int:
                 raise ConfigError(f"--{name.replace('_', '-')} needs a FILE of models")
     elif not (options.y and options.x):
         raise ConfigError(f"{options.file}: say --x COLUMN of the compute and --y COLUMN of the error")
-    return _show(_make_published(out, options), options)
+    return paper_parts.show(_make_published(out, options), options)
 
 
 def _make_published(out: Path, options: argparse.Namespace) -> Any:
@@ -171,7 +170,7 @@ def _make_published(out: Path, options: argparse.Namespace) -> Any:
         points = torchvision_weights.read_models()
     result = published.analyse(points, resamples=getattr(options, "resamples", 1000))
     listed = [_Model(*row) for row in zip(*(getattr(points, name) for name in _MODEL), strict=True)]
-    return _save(out, result, paper_published.section, listed, options)
+    return paper_parts.save(out, result, paper_published.section, listed, options)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,7 +191,7 @@ _MODEL = ("names", "families", "error", "compute", "parameters", "year")
 def _implications(options: argparse.Namespace) -> int:
     from isoflop.curve import result
 
-    out = _folder(options)
+    out = paper_parts.folder(options)
     if options.name is not None:
         raise ConfigError(
             "--name: a bill is of the line through all models and names none: leave it out (isoflop paper "
@@ -210,7 +209,7 @@ def _implications(options: argparse.Namespace) -> int:
         else (path.name, _fit_own(path, options))
         for path in options.directories
     ]
-    return _show(_make_implications(out, options, fits, prices_of), options)
+    return paper_parts.show(_make_implications(out, options, fits, prices_of), options)
 
 
 def _fit_own(path: Path, options: argparse.Namespace) -> Any:
@@ -245,7 +244,7 @@ def _make_implications(
     targets = getattr(options, "target", None) or implications.TARGETS
     models = published.analyse(torchvision_weights.read_models())
     result = implications.analyse(today, models, fits, targets)
-    return _save(out, result, paper_implications.section, result.bills, options)
+    return paper_parts.save(out, result, paper_implications.section, result.bills, options)
 
 
 def _today(chosen: Sequence[str] | None = None) -> Any:
@@ -288,7 +287,7 @@ def _today(chosen: Sequence[str] | None = None) -> Any:
 
 
 def _hindsight(options: argparse.Namespace) -> int:
-    return _show(_make_hindsight(_folder(options), options), options)
+    return paper_parts.show(_make_hindsight(paper_parts.folder(options), options), options)
 
 
 def _make_hindsight(out: Path, options: argparse.Namespace) -> Any:
@@ -296,12 +295,12 @@ def _make_hindsight(out: Path, options: argparse.Namespace) -> Any:
     from isoflop.paper.pages import hindsight as paper_hindsight
 
     result = hindsight.analyse()
-    return _save(out, result, paper_hindsight.section, result.outcomes, options)
+    return paper_parts.save(out, result, paper_hindsight.section, result.outcomes, options)
 
 
 def _growth(options: argparse.Namespace) -> int:
-    out = _folder(options)
-    return _show(_make_growth(out, options), options)
+    out = paper_parts.folder(options)
+    return paper_parts.show(_make_growth(out, options), options)
 
 
 def _make_growth(out: Path, options: argparse.Namespace) -> Any:
@@ -324,7 +323,7 @@ def _make_growth(out: Path, options: argparse.Namespace) -> Any:
         }
     )
     result = growth.analyse(models, gpus, source=source, windows=windows, excluded=excluded)
-    return _save(out, result, paper_growth.section, result.models, options)
+    return paper_parts.save(out, result, paper_growth.section, result.models, options)
 
 
 def _window(years: str) -> tuple[float, float]:
@@ -335,8 +334,8 @@ def _window(years: str) -> tuple[float, float]:
 
 
 def _overparameterised(options: argparse.Namespace) -> int:
-    out = _folder(options)
-    return _show(_make_overparameterised(out, options, options.directory), options)
+    out = paper_parts.folder(options)
+    return paper_parts.show(_make_overparameterised(out, options, options.directory), options)
 
 
 def _make_overparameterised(out: Path, options: argparse.Namespace, directory: Path) -> Any:
@@ -346,7 +345,7 @@ def _make_overparameterised(out: Path, options: argparse.Namespace, directory: P
 
     table = aggregate.aggregate(directory)
     result = overparameterised.analyse(table.rows, source=directory.resolve().name)
-    return _save(out, result, paper_overparameterised.section, result.places, options)
+    return paper_parts.save(out, result, paper_overparameterised.section, result.places, options)
 
 
 def _language(options: argparse.Namespace) -> int:
@@ -354,16 +353,16 @@ def _language(options: argparse.Namespace) -> int:
     from isoflop.paper.pages import language as paper_language
     from isoflop.table import aggregate
 
-    out = _folder(options)
+    out = paper_parts.folder(options)
     table = aggregate.aggregate(options.directory)
     result = language.analyse(table.rows, source=options.directory.resolve().name)
-    made = _save(out, result, paper_language.section, result.benchmarks, options)
-    return _show(made, options)
+    made = paper_parts.save(out, result, paper_language.section, result.benchmarks, options)
+    return paper_parts.show(made, options)
 
 
 def _claims(options: argparse.Namespace) -> int:
-    out = _folder(options)
-    return _show(_make_claims(out, options, _own_sweeps(options)), options)
+    out = paper_parts.folder(options)
+    return paper_parts.show(_make_claims(out, options, _own_sweeps(options)), options)
 
 
 def _own_sweeps(options: argparse.Namespace) -> tuple[Any, ...]:
@@ -414,11 +413,11 @@ def _make_claims(out: Path, options: argparse.Namespace, own: Sequence[Any] = ()
             own=tuple(own),
         )
     )
-    return _save(out, result, paper_claims.section, result.claims, options)
+    return paper_parts.save(out, result, paper_claims.section, result.claims, options)
 
 
 def _all(options: argparse.Namespace) -> int:
-    out = _folder(options)
+    out = paper_parts.folder(options)
     own = _own_sweeps(options)
     swept = out / "overparameterised"
     _sweep(swept, quick=options.quick)  # first: without torch it refuses, where runs are missing
@@ -428,7 +427,7 @@ def _all(options: argparse.Namespace) -> int:
     _make_growth(out, options)
     _make_overparameterised(out, options, swept)
     _make_implications(out, options, [("overparameterised", _laws(swept))], _today())
-    return _show(_make_claims(out, options, own), options)
+    return paper_parts.show(_make_claims(out, options, own), options)
 
 
 def _sweep(directory: Path, *, quick: bool) -> None:
@@ -451,80 +450,3 @@ def _laws(directory: Path) -> Any:
     axes = (("train_gflops", "test_error"),)
     method = fit.Method(laws=tuple(forms.LAW_OF_FORM.values()), resamples=SWEEP_RESAMPLES, forecast=False)
     return fit.fit_all(rows, source=directory.name, method=method, axes=axes)
-
-
-def _folder(options: argparse.Namespace) -> Path:
-    """Return the folder to write to, or to read the parts of.
-
-    Raises:
-        ConfigError: it is a file or holds a page of somebody else's, or --json names a file that cannot be
-            written.
-    """
-    from isoflop.paper.pages import page
-
-    out: Path = options.out
-    if options.json:
-        output.check_target(options.json)
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {out}: a file: give a folder")
-    if page.is_foreign(out):
-        raise ConfigError(f"--out {out}: its index.html is no page of isoflop paper: give another folder")
-    return out
-
-
-def _save(
-    out: Path,
-    result: Any,
-    draw_section: Callable[[Any, Path], Any],
-    rows: Sequence[Any],
-    options: argparse.Namespace,
-) -> Any:
-    """Write a section's files and the page of all that are there; return (result, section, page).
-
-    With `--json -` one part is a question, and nothing is written: the last two are None.
-
-    Args:
-        out: the folder.
-        result: of the part.
-        draw_section: draws the section's figures in a folder and returns the section.
-        rows: dataclasses, the lines of its CSV.
-        options: of the command.
-    """
-    from isoflop.paper import saved
-    from isoflop.paper.pages import page as paper_page
-
-    if options.json == "-" and options.part != "all":
-        return result, None, None
-    section = draw_section(result, out)
-    saved.write(out, result, section, rows, _command(section.name, options))
-    return result, section, paper_page.write(out)
-
-
-def _command(name: str, options: argparse.Namespace) -> str:
-    """Return the command that made a section, as it was given."""
-    if options.part == "all":
-        flags = ["--quick"] if options.quick else []
-        return shlex.join(["isoflop", "paper", "all", *flags, *map(str, options.directories)])
-    arguments = ["isoflop", "paper", name]
-    for key, value in vars(options).items():
-        if (
-            key in ("old_file", "verb", "part", "action", "debug", "json", "out", "overrides", "command")
-            or not value
-        ):
-            continue
-        values = value if isinstance(value, list) else [value]
-        flag = [] if key in ("directory", "directories", "file") else [f"--{key.replace('_', '-')}"]
-        arguments += flag if value is True else [text for each in values for text in (*flag, str(each))]
-    return shlex.join(arguments)
-
-
-def _show(made: Any, options: argparse.Namespace) -> int:
-    """Show a section in the terminal, or write its result as JSON."""
-    result, section, page = made
-    if options.json:
-        return output.write_json(result, options.json)
-    from isoflop.cli.terminal import console
-
-    console.show_section(section)
-    console.OUT.print(f"page: {page}", markup=False)
-    return output.DONE

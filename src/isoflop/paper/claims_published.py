@@ -171,9 +171,9 @@ def forecast(result: HindsightResult | None) -> Claim:
         claim,
         "D",
         paper,
-        f"{outcome.reached.model} in {outcome.reached.year}; demanded 10^{straight.log10_gflops:.1f} GFLOPs, at "
-        f"least 10^{straight.low:.1f}; by the exponential form 10^{bent.log10_gflops:.1f}, at least "
-        f"10^{bent.low:.1f}",
+        f"{outcome.reached.model} in {outcome.reached.year}; demanded 10^{straight.log10_gflops:.1f} "
+        f"GFLOPs, at least 10^{straight.low:.1f}; by the exponential form 10^{bent.log10_gflops:.1f}, at "
+        f"least 10^{bent.low:.1f}",
         f"{outcome.reached.source}; pretrained on {outcome.reached.extra}; the largest training run known is "
         f"10^{result.log10_largest:.1f} GFLOPs",
         straight.ruling.answer,

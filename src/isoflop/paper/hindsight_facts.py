@@ -1,7 +1,7 @@
 """Lines through the authors' points over the hardware burden, and errors that have been reached since.
 
 The points are those of the authors' public site (github.com/Computer-Progress/computerprogress.com, data/*.js
-at commit 8897c8b): name, burden in GFLOP and score of each model, 101 in all. They are read, not shipped: what
+at commit 8897c8b): name, burden in GFLOP and score of each model, 101 in all. They are not shipped: what
 follows from them stands here, by least squares as in isoflop.paper.published; lower ends are those of 95%
 intervals over 2,000 resamples of models (seed 0). All [D].
 """
@@ -115,7 +115,7 @@ REACHED = (
         0.34,
         "Co-DETR ViT-L, 66.0 AP on test-dev",
         2023,
-        "a pretrained ViT-L and Objects365",
+        "Objects365 (weights are released under that name)",
         16.04,
         18.12,
         "github.com/Sense-X/Co-DETR, docs/en/sota_release.md",
@@ -145,7 +145,7 @@ REACHED = (
         0.054,
         "ACE, F1 94.6, document level",
         2021,
-        "pretrained embeddings, among them of XLM-R and BERT",
+        "pretrained embeddings such as those of BERT",
         13.94,
         15.13,
         "github.com/Alibaba-NLP/ACE, README",

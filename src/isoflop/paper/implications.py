@@ -182,8 +182,8 @@ def analyse(
 def _slope(benchmark: str) -> Slope:
     """Return the slope between the first and the last row of a benchmark, each truncated to a power of ten.
 
-    alpha = (log10 C2 - log10 C1) / log10(e1 / e2); each log10 C lies in [k, k + 1), so their difference within
-    1 of that of the whole numbers.
+    alpha = (log10 C2 - log10 C1) / log10(e1 / e2); each log10 C lies in [k, k + 1), so their difference lies
+    within 1 of that of the whole numbers.
     """
     rows = [c for c in facts.TABLE if c.benchmark == benchmark]
     first, last = rows[0], rows[-1]

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from isoflop.curve.check import front, undertrained
+from isoflop.curve.check.finding import Finding, Outcome, subjects
 from isoflop.curve.judge import data_growth, limit
 from isoflop.curve.result import Excluded
 from isoflop.table import axis, target
@@ -107,22 +109,24 @@ def test_runs_near_chance_and_runs_left_out_are_no_points():
     assert limit.judge(rows, left_out=(Excluded("0-0", "for a test"),)).runs == 23
 
 
-class Checked:
-    """What the judge asks of the checks: which runs are undertrained."""
-
-    def __init__(self, rows):
-        self.undertrained = tuple(Excluded(run, "undertrained") for run in rows["run_id"])
+def checked(rows, poor):
+    """The report of checks that call the shapes `poor` undertrained."""
+    finding = Finding(undertrained.CHECK, "fault", subjects(poor), "too high a loss", "train them longer")
+    outcomes = (Outcome(undertrained.CHECK, (finding,)), *front.check(rows).outcomes[1:])
+    return front.CheckReport(len(rows), rows["config_id"].nunique(), outcomes, None)
 
 
 def test_an_answer_that_hangs_on_undertrained_shapes_cannot_be_told():
     rows = sweep(0.4, shapes=10)
     late = rows["config_id"].astype(int) >= 6
-    assert limit.judge(rows, Checked(rows[late])).answer == "disagrees", "the same with and without them"
+    assert limit.judge(rows, checked(rows, rows[late])).answer == "disagrees", (
+        "the same with and without them"
+    )
     level = rows.loc[rows["config_id"] == "5", limit.RMS].mean()
     rows.loc[late, limit.RMS] = level
     assert limit.judge(rows).answer == "cannot be told", "the largest shapes bend the curve"
     assert limit.judge(rows[~late]).answer == "disagrees"
-    judged = limit.judge(rows, Checked(rows[late]))
+    judged = limit.judge(rows, checked(rows, rows[late]))
     assert judged.answer == "cannot be told"
     assert causes(judged)[0] == "undertrained"
     assert "without them 'disagrees'" in judged.why

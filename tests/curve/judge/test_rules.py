@@ -5,7 +5,7 @@ import math
 import pytest
 
 from isoflop.curve.judge import rules
-from isoflop.curve.judge.answer import Ruling
+from isoflop.curve.judge.answer import ANSWERS, Ruling
 from isoflop.curve.result import Interval
 
 AGREES, DISAGREES = "agrees", "disagrees"
@@ -97,7 +97,7 @@ def test_a_figure_without_an_interval_is_known_to_a_factor():
 
 
 def test_a_claim_of_several_parts_agrees_only_where_all_do():
-    made = {answer: Ruling(answer, answer) for answer in (AGREES, OPEN, UNKNOWN, DISAGREES)}
+    made = {answer: Ruling(answer, "") for answer in ANSWERS}
     assert rules.together(made[AGREES], made[AGREES]).answer == AGREES
     assert rules.together(made[AGREES], made[OPEN]).answer == OPEN
     assert rules.together(made[OPEN], made[UNKNOWN]).answer == UNKNOWN

@@ -52,8 +52,8 @@ def section(result: HindsightResult, folder: Path) -> PaperSection:
             f"{ALLOWANCE:g} times, since the paper's burden counts peak rates. What the model itself took is "
             "not needed: it took no more than that. A form can so be refuted, and never confirmed.",
             f"Refuted: {'; '.join(refuted) or 'none'}. {_farthest(*farthest)}",
-            "All but one of these models were pretrained on data beyond the benchmark, which the paper's "
-            "models mostly were not: that is one way in which less compute was enough.",
+            "All of these models used data beyond the benchmark, marked in the table; so did some of the "
+            "paper's. That is one way in which less compute can be enough.",
         ),
         tables=(_table(result),),
         figures=(NAME,),
@@ -66,8 +66,8 @@ def _farthest(outcome: Outcome, demand: Demand) -> str:
     reached = outcome.reached
     return (
         f"The polynomial form's value for {reached.benchmark} at {percent(reached.error)} is "
-        f"{power_of_ten(demand.log10_gflops)} GFLOPs, {number(demand.orders, 2)} orders of magnitude above the "
-        f"largest run known, but its interval reaches down to {power_of_ten(demand.low)}: "
+        f"{power_of_ten(demand.log10_gflops)} GFLOPs, {number(demand.orders, 2)} orders of magnitude above "
+        f"the largest run known, but its interval reaches down to {power_of_ten(demand.low)}: "
         f"{demand.ruling.answer}."
     )
 
