@@ -30,7 +30,7 @@ def test_the_paper_truncates_its_table():
         ):
             again = hindsight.demanded(LINES[target.benchmark], form, target.error)
             assert again == pytest.approx(value, abs=0.02)
-            bounds = facts.cell(cell[0])
+            bounds = facts.truncated(cell[0])
             assert bounds.low is not None
             assert bounds.high is not None
             inside += bounds.low <= value < bounds.high
@@ -103,7 +103,7 @@ def test_the_table_of_named_models_marks_every_row():
 
 
 def test_dollars_of_the_bill_are_judged_too():
-    cell = facts.cell(11)
+    cell = facts.truncated(11)
     assert rules.of_range(Interval(8.0, 10.9), cell, rules.LOG10_AMOUNT).answer == "disagrees"
     assert rules.of_range(Interval(11.0, 11.9), cell, rules.LOG10_AMOUNT).answer == "agrees"
-    assert math.isclose(facts.cell(19).low, 19.0)
+    assert math.isclose(facts.truncated(19).low, 19.0)

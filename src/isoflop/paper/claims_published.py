@@ -142,8 +142,8 @@ def bill(result: ImplicationsResult | None) -> Claim:
     other = bills["exponential"].log10_gflops
     forms = "no compute" if other is None else f"{other:.3g}"
     log10_dollars = in_dollars(made)
-    compute = rules.of_range(made.interval, facts.cell(gflops), rules.LOG10_AMOUNT)
-    money = rules.of_range(log10_dollars.interval, facts.cell(dollars), rules.LOG10_AMOUNT)
+    compute = rules.of_range(made.interval, facts.truncated(gflops), rules.LOG10_AMOUNT)
+    money = rules.of_range(log10_dollars.interval, facts.truncated(dollars), rules.LOG10_AMOUNT)
     ruling = rules.together(compute, money)
     return Claim(
         claim,

@@ -48,7 +48,7 @@ published points, D]."""
 TABLE_MARK: FactMark = "M"
 
 
-def cell(exponent: int) -> Interval:
+def truncated(exponent: int) -> Interval:
     """Return what a whole power of ten of the table stands for, in log10: it is truncated, not rounded.
 
     Of the 30 exponents that follow from the authors' points 29 lie in [k, k + 1), and 12 outside k ± 0.5 [D].

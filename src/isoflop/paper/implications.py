@@ -215,7 +215,7 @@ def _paper_bills(today_: Conversion) -> list[Bill]:
             bills.append(
                 dataclasses.replace(
                     made,
-                    interval=facts.cell(gflops),
+                    interval=facts.truncated(gflops),
                     interval_of=TRUNCATED,
                     log10_pounds_paper=float(pounds),
                     log10_dollars_paper=float(dollars),

@@ -20,8 +20,8 @@ def table() -> SectionTable:
     """Return the named models, and the architecture search whose CO2 is told in two ways."""
     cars = (
         f"{number(SEARCH_POUNDS)} lb are {number(SEARCH_POUNDS / CARS, 2)} cars' lifetimes; an article of "
-        f"the authors has {number(ARTICLE_POUNDS)} lb [S], {number(ARTICLE_POUNDS / CARS, 2)} cars, and calls "
-        "it five as well"
+        f"the authors has {number(ARTICLE_POUNDS)} lb [S], {number(ARTICLE_POUNDS / CARS, 2)} cars, and "
+        "calls it five as well"
     )
     search = (
         "Architecture search (Strubell et al. 2019)",
