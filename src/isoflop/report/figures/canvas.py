@@ -111,8 +111,9 @@ def fill(colours: list[str], *, hollow: bool, edge: str | None) -> dict[str, Any
     return {"c": colours, "linewidths": 0.5 if edge else 0} | ({"edgecolors": edge} if edge else {})
 
 
-def keys(points: ChartPoints, tint: Any, mark: Any) -> list[tuple[str | None, list[Any]]]:
+def keys(points: ChartPoints) -> list[tuple[str | None, list[Any]]]:
     """Legends of what colours and shapes stand for."""
+    tint, mark = points.tints, points.marks
     shown = list(tint.items())[:: max(1, -(-len(tint) // 9))]
     colours = [Line2D([], [], ls="", marker="o", color=c, ms=6, label=plain(v)) for v, c in shown]
     blocks: list[tuple[str | None, list[Any]]] = []

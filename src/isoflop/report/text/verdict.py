@@ -15,8 +15,9 @@ from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.check.front import CheckReport
 from isoflop.curve.language.result import OptimalTraining
 from isoflop.curve.result import Estimate, FitReport
-from isoflop.report.text import costs, loss_verdict, measured, misfit, optimal_training
+from isoflop.report.text import costs, lead, loss_verdict, measured, misfit, optimal_training
 from isoflop.report.text.caveats import caveats
+from isoflop.report.text.lead import Lead
 from isoflop.report.text.numerals import percent
 from isoflop.table import target
 from isoflop.table.target import Target
@@ -33,24 +34,41 @@ _CLAIM = (
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """The answer, a headline, the sentences behind it, the outlook beyond the sweep, and the caveats."""
+    """The answer, a headline, the sentences behind it, the outlook beyond the sweep, and the caveats.
+
+    `lead` is what the headline says of the curve, from which its figures follow (headline_figures).
+    """
 
     answer: Answer
     headline: str
     sentences: tuple[str, ...]
     outlook: tuple[str, ...]
     caveats: tuple[str, ...]
+    lead: Lead
+
+    @property
+    def sentence(self) -> str:
+        """The headline without the answer that it begins with: what was found."""
+        begins = self.headline.lower().startswith(self.answer)
+        said = self.headline.partition(": ")[2] if begins else self.headline
+        return f"{said[:1].upper()}{said[1:]}"
+
+    @property
+    def against(self) -> str:
+        """How what was found stands to the paper's claim; empty where the paper claims nothing of it."""
+        if _CLAIM not in self.sentences:
+            return ""
+        return f"Against the paper's limit, alpha of {LEAST_ALPHA:g} or more: {self.answer}."
 
 
-def _floored(report: FitReport, support: FloorSupport | None) -> tuple[str, str] | None:
-    """Return (headline, reason) if the curve bends towards a floor, or seems to.
+def _floored(report: FitReport, support: FloorSupport | None) -> tuple[str, str]:
+    """Return (headline, reason) of a curve that bends towards a floor, or seems to.
 
     A floor is claimed from the points of properly trained shapes only: where undertrained ones are among the
     points, the law is fitted again without them (`support`).
     """
     floor = costs.floor(report)
-    if floor is None or not costs.floor_identified(report):
-        return None
+    assert floor is not None, "a lead of a floor has one"
     reason = (
         "The law with a floor is clearly closer to the points than the plain power law. A fixed training set "
         "or wrong labels give such a floor; the paper's limit lets the data grow with compute."
@@ -79,9 +97,9 @@ def _percents(value: Estimate) -> str:
 
 
 def _answer(
-    report: FitReport, seeds: pd.Series[int], support: FloorSupport | None
+    report: FitReport, seeds: pd.Series[int], support: FloorSupport | None, shown: Lead
 ) -> tuple[Answer, str, str]:
-    """Return (answer, headline, reason)."""
+    """Return (answer, headline, reason) of what the points show."""
     flat = measured.no_fall(report)
     if flat is not None:
         return "cannot be told", f"Cannot be told: {flat[0]}", flat[1]
@@ -90,13 +108,12 @@ def _answer(
         fall = f"{report.quantity.noun} falls with {report.resource.short}"
         headline = f"Cannot be told: {fall}, but too little was measured."
         return "cannot be told", headline, f"Too little was measured for an answer: {'; '.join(gaps)}."
-    floored = _floored(report, support)
-    if floored is not None:
-        return "cannot be told", *floored
-    plain = costs.law(report, "power_law_ols")
-    if misfit.rejected(plain):
+    if shown.kind in ("floor", "undertrained"):
+        return "cannot be told", *_floored(report, support)
+    if shown.kind == "bends":
         headline = "Cannot be told: the curve bends, so no single exponent describes it."
         return "cannot be told", headline, _end(report)
+    plain = costs.law(report, "power_law_ols")
     alpha = plain.paper_alpha if plain else None
     low, high = (alpha.interval.low, alpha.interval.high) if alpha else (None, None)
     best = f"{LEAST_ALPHA:g}, the paper's theoretical best case"
@@ -140,12 +157,14 @@ def _of_text(
     seeds = rows.groupby("config_id")["seed"].nunique()
     if optimal is not None:
         headline, said = optimal_training.judge(optimal, seeds, checked, support)
+        shown = Lead("short" if optimal_training.gaps(optimal, seeds) else "joint")
         sentences = (*said, loss_verdict.LIMIT, loss_verdict.scope(rows))
         outlook = optimal_training.outlook(optimal, report)
     else:
         headline, sentences = loss_verdict.judge(rows, report, why_none, seeds, checked, support)
-        outlook = measured.outlook(report, support) if report is not None else ()
-    return Verdict("cannot be told", headline, sentences, outlook, caveats(rows, report, optimal))
+        outlook = measured.outlook(report) if report is not None else ()
+        shown = lead.lead(report, seeds, support)
+    return Verdict("cannot be told", headline, sentences, outlook, caveats(rows, report, optimal), shown)
 
 
 def judge(
@@ -180,13 +199,15 @@ def judge(
     if report is None:
         headline = "Cannot be told: no law was fitted to error against training compute."
         no_fit = (_CLAIM, f"Here nothing was fitted: {why_none}.", scope)
-        return Verdict("cannot be told", headline, no_fit, (), caveats(rows, None, judged_on=judged_on))
-    answer, headline, reason = _answer(report, seeds, support)
+        kept = caveats(rows, None, judged_on=judged_on)
+        return Verdict("cannot be told", headline, no_fit, (), kept, Lead("unfitted"))
+    shown = lead.lead(report, seeds, support)
+    answer, headline, reason = _answer(report, seeds, support, shown)
     checks = measured.check_sentence(checked, support, report)
     said = (_CLAIM, measured.measured(report), checks, reason, scope)
     sentences = tuple(sentence for sentence in said if sentence)
     kept = caveats(rows, report, judged_on=judged_on)
-    return Verdict(answer, headline, sentences, measured.outlook(report, support), kept)
+    return Verdict(answer, headline, sentences, measured.outlook(report), kept, shown)
 
 
 def _scope(rows: pd.DataFrame) -> str:
@@ -225,7 +246,8 @@ def _of_table(
     """
     if report is None:
         headline = f"Cannot be told: no law was fitted to {judged_on.quantity.noun}."
-        return Verdict("cannot be told", headline, (f"Nothing was fitted: {why_none}.", scope), (), ())
+        no_fit = (f"Nothing was fitted: {why_none}.", scope)
+        return Verdict("cannot be told", headline, no_fit, (), (), Lead("unfitted"))
     seeds = rows.groupby("config_id")["seed"].nunique()
     headline, reason = loss_verdict.answer(report, seeds, support, of_text=False)
     said = (measured.measured(report), measured.check_sentence(checked, support, report), reason, scope)
@@ -233,6 +255,7 @@ def _of_table(
         "cannot be told",
         headline,
         tuple(sentence for sentence in said if sentence),
-        measured.outlook(report, support),
+        measured.outlook(report),
         caveats(rows, report, judged_on=judged_on),
+        lead.lead(report, seeds, support),
     )
