@@ -1,4 +1,4 @@
-"""Numbers of a page in large type, each with one line of context: what the runs used, and the best of them."""
+"""Numbers in large type, each with one line of context: what the runs used, and the best of them."""
 
 from __future__ import annotations
 

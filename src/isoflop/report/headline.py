@@ -1,14 +1,12 @@
 """The first thing a page says: one sentence, four figures that follow from it, and what the checks found.
 
-The figures are chosen by the verdict's lead alone: an exponent is among them only where the sentence says that
-one describes the curve.
+The figures are chosen by the verdict's lead alone: an exponent is among them only where the sentence says
+that one describes the curve.
 """
 
 from __future__ import annotations
 
 import dataclasses
-
-import pandas as pd
 
 from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.check.front import CheckReport
@@ -166,24 +164,3 @@ def _of_joint(optimal: OptimalTraining) -> list[Card]:
             f"95% {optimal_training.bounds(ahead.bits)}; by the joint law, untested{beyond}",
         ),
     ]
-
-
-def of_runs(rows: pd.DataFrame) -> str:
-    """Return what was trained, on what and where: `resnet on cifar10, NVIDIA H200`; empty where unknown.
-
-    It stands behind the title of every figure and table of the page.
-    """
-    models, data, devices = (_names(rows, column) for column in ("family", "data", "device"))
-    of = " on ".join(part for part in (models, data) if part)
-    return ", ".join(part for part in (of, devices) if part)
-
-
-def _names(rows: pd.DataFrame, column: str) -> str:
-    """Return the names of a column, how many they are where they are more than three, nothing where none."""
-    names = sorted(set(rows[column].dropna().astype(str))) if column in rows else []
-    if len(names) > 3:
-        return f"{len(names)} {_MANY[column]}"
-    return " and ".join(names)
-
-
-_MANY = {"family": "models", "data": "data sets", "device": "devices"}

@@ -77,7 +77,7 @@ def answer(
         headline = f"Cannot be told: {falls} with {report.resource.short}, but too little was measured."
         return headline, f"Too little was measured for an answer: {'; '.join(gaps)}."
     shown = lead.of_points(report, support)
-    if shown.kind == "undertrained":
+    if support is not None and shown.kind == "undertrained":
         return (
             f"Over all runs, {falls} with {report.resource.short}; it bends, but only through shapes that "
             "were not trained well.",

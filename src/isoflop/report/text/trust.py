@@ -31,8 +31,10 @@ def reach(report: FitReport) -> str:
     ratio = tested_ratio(report)
     if report.forecast is None or ratio is None:
         return "untested"
-    return "tested that far" if ratio >= report.forecast.band.x[-1] / report.x_max * (1 - 1e-9) else (
-        f"tested to {compact(ratio, 3)}×"
+    return (
+        "tested that far"
+        if ratio >= report.forecast.band.x[-1] / report.x_max * (1 - 1e-9)
+        else (f"tested to {compact(ratio, 3)}×")
     )
 
 
