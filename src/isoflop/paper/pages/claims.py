@@ -19,8 +19,8 @@ def section(result: ClaimsResult, folder: Path) -> PaperSection:
         paragraphs=(
             f"Of {len(result.claims)} claims {result.agrees} agree with what was found here, "
             f"{result.disagrees} "
-            f"disagree, and {result.untested} cannot be tested here. Verdicts follow from the numbers by "
-            f"rules:",
+            f"disagree, and {result.untested} cannot be tested here.",
+            "Verdicts follow from the numbers by rules:",
             *result.rules,
         ),
         tables=(),

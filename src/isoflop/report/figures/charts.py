@@ -69,6 +69,7 @@ def _line_traces(line: Line, fit_curves: Curves, scale: float) -> list[dict[str,
     x, y = np.asarray(drawn.x), scale * np.asarray(drawn.y)
     last = int((x <= fit_curves.x_max * (1 + 1e-9)).sum())
     common: dict[str, Any] = {"type": "scatter", "mode": "lines", "legendgroup": line.key}
+    common |= {} if line.shown else {"visible": "legendonly"}
     traces: list[dict[str, Any]] = []
     band = fit_curves.banded(line)
     for opacity, of in (("18", legends.NEW_RUN), ("38", legends.MEAN)):

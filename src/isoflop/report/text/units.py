@@ -76,8 +76,13 @@ _OF_COLUMNS = {
 """Column of a table -> its title and units."""
 
 
+_READS_WELL = (1e-3, 1e5)
+"""A column whose numbers lie in between needs no prefix."""
+
+
 def of_column(column: str, values: Sequence[float], title: str, scale: float) -> tuple[str, float]:
-    """Return the title and the scale of a table's column, in the unit that suits its middle value.
+    """Return the title and the scale of a table's column: as given, or where that would take many zeros, in
+    the unit that suits its middle value.
 
     Args:
         column: its name; one that is not of this module's amounts keeps its title and scale.
@@ -86,7 +91,8 @@ def of_column(column: str, values: Sequence[float], title: str, scale: float) ->
         scale: to the unit of the title.
     """
     known = sorted(value for value in values if value > 0)
-    if column not in _OF_COLUMNS or not known:
+    low, high = _READS_WELL
+    if column not in _OF_COLUMNS or not known or (known[0] >= low and known[-1] < high):
         return title, scale
     (what, steps), middle = _OF_COLUMNS[column], known[len(known) // 2]
     size, name = next((step for step in reversed(steps) if middle >= step[0]), steps[0])
