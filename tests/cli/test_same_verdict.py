@@ -15,10 +15,9 @@ from isoflop.curve import fit
 from isoflop.curve.check import front, sweep_files
 from isoflop.curve.judge import limit
 from isoflop.curve.judge.answer import Judgement
-from isoflop.curve.judge.headline import headline
 from isoflop.paper import claims, own_sweep
 from isoflop.report import check_panel
-from isoflop.report.text import falls, verdict
+from isoflop.report.text import lead, verdict
 from isoflop.table import aggregate
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -40,7 +39,7 @@ def test_every_engine_has_the_same_verdict_of_the_same_runs(folder: Path) -> Non
     claim = claims.judge(claims.Results(own=(own,))).claims[0]
     assert judged.answer == page.answer == claim.verdict
     assert folder.name in claim.claim, "the user's own sweep is the first row"
-    assert falls.leading(fits.reports[0]) == headline(report, of_page.support)
+    assert lead.of_points(fits.reports[0]) == lead.of_points(report, of_page.support)
 
 
 def test_the_ladder_holds_root_mean_square_error_and_the_digits_do_not() -> None:

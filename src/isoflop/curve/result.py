@@ -13,7 +13,7 @@ from isoflop import record
 from isoflop.curve import law_names
 from isoflop.curve.estimate import Estimate as Estimate
 from isoflop.curve.estimate import Interval as Interval
-from isoflop.curve.judge.answer import Headline, Judgement
+from isoflop.curve.judge.answer import Judgement
 from isoflop.table import axis, held_out, target
 from isoflop.table.axis import Axes, Axis
 from isoflop.table.left_out import Excluded as Excluded  # part of the results, whoever leaves a row out
@@ -244,8 +244,8 @@ class FitReport:
     residuals). `level`: the share of truths that its intervals should hold. `local_exponent` is None where
     there is no forecast and no curve that may bend was fitted; `late` where there are too few configurations;
     `determination` where there are too few runs. `axes` is what a user's own table is known to hold, None for
-    the columns of a sweep, which their names tell. `headline`: the law that leads (judge/headline.py), None
-    where the checks were not asked.
+    the columns of a sweep, which their names tell. `floor_by_undertrained`: an irreducible part shows, but
+    not without undertrained shapes (check/floor.py).
     """
 
     x: str
@@ -272,7 +272,7 @@ class FitReport:
     late: LateDeviation | None = None
     determination: Determination | None = None
     axes: Axes | None = None
-    headline: Headline | None = None
+    floor_by_undertrained: bool = False
 
     @property
     def resource(self) -> Axis:

@@ -10,7 +10,7 @@ from isoflop.curve import fit
 from isoflop.curve.check import floor, front
 from isoflop.curve.judge import limit
 from isoflop.paper.claims_measured import OwnSweep
-from isoflop.report.text import falls
+from isoflop.report.text import falls, lead
 from isoflop.table import target
 
 
@@ -45,7 +45,9 @@ def _falls(rows: pd.DataFrame, checked: front.CheckReport) -> str:
     except ValueError as error:
         return f"no law was fitted: {error}"
     report = dataclasses.replace(report, local_exponent=None)
-    return falls.sentence(report, floor.support(rows, report, checked))
+    support = floor.support(rows, report, checked)
+    shown = lead.lead(report, rows.groupby("config_id")["seed"].nunique(), support)
+    return falls.sentence(report, shown, support)
 
 
 def _listed(rows: pd.DataFrame, column: str) -> str:

@@ -5,11 +5,13 @@ import math
 import pytest
 
 from isoflop.curve.judge import rules
-from isoflop.curve.judge.answer import ANSWERS, Ruling
+from isoflop.curve.judge.answer import ANSWERS, Answer, Ruling
 from isoflop.curve.result import Interval
 
-AGREES, DISAGREES = "agrees", "disagrees"
-OPEN, UNKNOWN = "compatible but not decisive", "cannot be told"
+AGREES: Answer = "agrees"
+DISAGREES: Answer = "disagrees"
+OPEN: Answer = "compatible but not decisive"
+UNKNOWN: Answer = "cannot be told"
 
 
 @pytest.mark.parametrize(

@@ -65,19 +65,3 @@ class Judgement:
     configs: int
     exponent: Estimate | None
     alpha: Estimate | None
-
-
-@dataclasses.dataclass(frozen=True)
-class Headline:
-    """The law that leads a fit (judge.headline).
-
-    Attributes:
-        law: its name; None where no power law was fitted.
-        kind: "floor": y falls towards an irreducible part; "plain": as a power of x; "bends": the points
-            reject the plain power law, so that no exponent holds for the whole curve; "none": neither.
-        only_by_undertrained: an irreducible part shows only through undertrained shapes, and is not claimed.
-    """
-
-    law: str | None
-    kind: Literal["floor", "plain", "bends", "none"]
-    only_by_undertrained: bool

@@ -19,7 +19,8 @@ def section(result: ClaimsResult, folder: Path) -> PaperSection:
         paragraphs=(
             f"Of {len(result.claims)} claims {result.agrees} agree with what was found here, "
             f"{result.disagrees} disagree, {result.compatible} are compatible but not decisive, and "
-            f"{result.untold} cannot be told. Verdicts follow from the numbers by rules:",
+            f"{result.untold} cannot be told.",
+            "Verdicts follow from the numbers by rules:",
             *result.rules,
         ),
         tables=(),

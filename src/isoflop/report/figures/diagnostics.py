@@ -38,7 +38,7 @@ def residuals(points: ChartPoints, fit_curves: Curves, rows: pd.DataFrame) -> Fi
     axes, side = figure.subplots(1, 2, width_ratios=(3.6, 1.0))
     axes.set_xscale("log")
     axes.set_yscale("log")
-    tint, mark = style.tints(points.seeds["tint"]), style.marks(points.seeds["mark"])
+    tint, mark = points.tints, points.marks
     ratio = rows[view.y].to_numpy() / curves.at(band, rows[view.x].to_numpy())
     means = points.means[points.means["place_id"].isin(set(rows["place_id"]))]
     of_means = (means["y"] / curves.at(band, means["x"].to_numpy())).to_numpy()
@@ -65,7 +65,7 @@ def residuals(points: ChartPoints, fit_curves: Curves, rows: pd.DataFrame) -> Fi
     axes.set_xlabel(view.x_title)
     axes.set_ylabel(f"{view.y_title.split(' (')[0]} / {fit_curves.main.name.lower()}")
     canvas.ruled(axes)
-    canvas.legends(side, LOW, [(None, [shade]), *canvas.keys(points, tint, mark)])
+    canvas.legends(side, LOW, [(None, [shade]), *canvas.keys(points)])
     return figure
 
 

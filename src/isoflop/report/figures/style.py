@@ -21,6 +21,11 @@ MARKS = (
     *(("P", "cross"), ("X", "x"), ("<", "triangle-left"), (">", "triangle-right"), ("*", "star")),
 )
 """(matplotlib, plotly) names of one shape; they repeat beyond ten values."""
+GLYPHS = dict(zip((plotly for _, plotly in MARKS), "●■▲◆▼✚✖◀▶★", strict=True))
+"""Plotly's name of a shape -> the letter that shows it in a legend of text."""
+PAPER = "#ffffff"
+ON_DARK, ON_PALE = "#fffffe", "#1b1f25"
+"""Text on a filled cell, which stays as it is where the page is dark."""
 UNTESTED = "#e4dfd3"
 FORECAST = "forecast"
 _LAWS = {
@@ -33,6 +38,34 @@ _LAWS = {
     "m4": ("#8C564B", "M4"),
     "broken_power_law": ("#A50F15", "Broken power law"),
 }
+
+
+SPAN = 0.88
+"""Share of viridis that points take on a light page: its pale end is left out."""
+_DARKEST = 0.34
+"""Where viridis begins on a dark page, on which its dark end would not show."""
+
+
+def _viridis(share: float) -> str:
+    return to_hex(matplotlib.colormaps["viridis"](share))
+
+
+DARK: Mapping[str, str] = {
+    PAPER: "#14181d",
+    INK: "#e6e9ed",
+    MUTED: "#9aa4af",
+    GRID: "#2c333b",
+    EXTRAPOLATED: "#1c2127",
+    UNTESTED: "#252b32",
+    "#000000": "#f2f4f6",
+    "#a50f15": "#ee6a6f",
+    "#8c564b": "#c08a7e",
+    **{
+        _viridis(i / 255): _viridis(_DARKEST + (1.0 - _DARKEST) * i / 255 / SPAN)
+        for i in range(round(255 * SPAN) + 1)
+    },
+}
+"""Colour on a light page -> the same on a dark one, where they differ; the others show on both."""
 
 
 def law_colour(law: str) -> str:
@@ -50,8 +83,7 @@ def tints(values: Iterable[Any]) -> Mapping[Any, str]:
     distinct = sorted(set(values), key=lambda v: (isinstance(v, str), v))
     if any(isinstance(v, str) for v in distinct):
         return {v: OKABE_ITO[i % len(OKABE_ITO)] for i, v in enumerate(distinct)}
-    map_ = matplotlib.colormaps["viridis"]
-    return {v: to_hex(map_(0.88 * i / max(1, len(distinct) - 1))) for i, v in enumerate(distinct)}
+    return {v: _viridis(SPAN * i / max(1, len(distinct) - 1)) for i, v in enumerate(distinct)}
 
 
 def marks(values: Iterable[Any]) -> Mapping[Any, tuple[str, str]]:

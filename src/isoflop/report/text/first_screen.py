@@ -6,8 +6,9 @@ import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 
+from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.result import Excluded, FitFile, FitReport, HeldOut, LawFit
-from isoflop.report.text import costs, falls, fit_lines, misfit, notes, ruled
+from isoflop.report.text import costs, fit_lines, lead, misfit, notes, ruled
 from isoflop.report.text.notes import Note
 from isoflop.report.text.numerals import plural
 
@@ -34,20 +35,23 @@ class FirstScreen:
     last: tuple[str, ...]
 
 
-def first_screen(fits: FitFile, width: int, *, why: str = "--full: why") -> FirstScreen:
+def first_screen(
+    fits: FitFile, width: int, *, why: str = "--full: why", support: FloorSupport | None = None
+) -> FirstScreen:
     """Return what is said first of a fit.
 
     Args:
         fits: the fit.
         width: letters at which long lines are folded.
         why: where it is said why axes could not be fitted.
+        support: what the fit says without undertrained shapes, where that is known.
     """
     report = fits.reports[0]
     excluded = dict.fromkeys((*(each for one in fits.reports for each in one.excluded), *fits.dropped))
     rejections = [part for line in misfit.rejections(report) for part in notes.wrapped(f"* {line}", width)]
     checks, last = fits.notes[:-1], fits.notes[-1:]
     return FirstScreen(
-        curve=(fit_lines.heading(report), *falls.lines(report)),
+        curve=(fit_lines.heading(report), *_curve(report, support)),
         laws=_laws(report),
         result=(
             *rejections,
@@ -60,6 +64,23 @@ def first_screen(fits: FitFile, width: int, *, why: str = "--full: why") -> Firs
         notes=(*notes.of_file(fits), *([Note(" ".join(checks))] if checks else [])),
         last=(*([] if fits.verdict is None else notes.wrapped(ruled.short(fits.verdict), width)), *last),
     )
+
+
+def _curve(report: FitReport, support: FloorSupport | None) -> list[str]:
+    """Return the sentence that says how y falls, by the law that leads the page too."""
+    shown = lead.of_points(report, support)
+    fit = None if shown.law is None else costs.law(report, shown.law)
+    if fit is None:
+        only = ", but only through undertrained shapes" if shown.kind == "undertrained" else ""
+        return [f"bends{only}: no single exponent describes it"] if report.fits else []
+    if shown.kind == "floor":
+        return [f"falls towards E {_estimate(fit, 'E')} as x^-b, b {_estimate(fit, 'b')} ({fit.law})"]
+    alpha = "" if fit.paper_alpha is None else f", alpha {fit_lines.estimate(fit.paper_alpha)}"
+    return [f"falls as x^-b, b {_estimate(fit, 'b')}{alpha} ({fit.law})"]
+
+
+def _estimate(fit: LawFit, name: str) -> str:
+    return fit_lines.estimate(costs.parameter(fit, name), _star(fit) if name == "b" else "")
 
 
 def _star(fit: LawFit) -> str:

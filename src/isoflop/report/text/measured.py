@@ -14,7 +14,6 @@ from isoflop.curve.result import FitReport
 from isoflop.report.text import costs, misfit
 from isoflop.report.text.costs import Halving
 from isoflop.report.text.numerals import factor, interval, number, plural
-from isoflop.report.text.trust import trust
 from isoflop.table.held_out import FORECAST
 
 SPOKEN = {
@@ -151,7 +150,8 @@ def measured(report: FitReport) -> str:
     return f"{text}. {rejection}".strip()
 
 
-def outlook(report: FitReport, support: FloorSupport | None) -> tuple[str, ...]:
-    """Return what lies beyond the sweep: the price of an improvement, how far to trust it, held-out runs."""
-    parts = (prices(report), of_all_points(support), trust(report), held_out(report))
+def outlook(report: FitReport) -> tuple[str, ...]:
+    """Return what lies beyond the sweep: the price of an improvement, and held-out runs. How far the forecast
+    reaches stands with its table."""
+    parts = (prices(report), held_out(report))
     return tuple(part for part in parts if part)

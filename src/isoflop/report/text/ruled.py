@@ -7,7 +7,6 @@ from typing import get_args
 from isoflop.curve.judge.answer import Cause, Judgement
 from isoflop.report.text import fit_lines
 from isoflop.report.text.numerals import estimate
-from isoflop.table.axis import capital
 
 SHORT = {
     "outcome": "no root mean square error is recorded",
@@ -25,22 +24,14 @@ SHORT = {
 assert set(SHORT) == set(get_args(Cause))
 
 
-def headline(fall: str, verdict: Judgement | None) -> str:
-    """Return the head of a page: how y falls, and what that says of the paper's limit.
-
-    Args:
-        fall: how y falls (falls.sentence).
-        verdict: None where the limit does not speak of the axes.
-    """
-    if verdict is None:
-        return f"{capital(fall)}."
-    said = {
-        "agrees": "the paper's limit of k⁴ agrees with these runs",
-        "disagrees": "the paper's limit of k⁴ disagrees with these runs",
-        "compatible but not decisive": "the paper's limit of k⁴ is compatible with them, but not decided",
-        "cannot be told": f"whether the paper's limit of k⁴ holds cannot be told: {_cause(verdict)}",
+def against(verdict: Judgement) -> str:
+    """Return how what was found stands to the paper's limit, in the one sentence below a page's headline."""
+    return {
+        "agrees": "The paper's limit of k⁴ agrees with these runs.",
+        "disagrees": "The paper's limit of k⁴ disagrees with these runs.",
+        "compatible but not decisive": "The paper's limit of k⁴ is compatible with these runs, not decided.",
+        "cannot be told": f"Whether the paper's limit of k⁴ holds cannot be told: {_cause(verdict)}.",
     }[verdict.answer]
-    return f"{capital(fall)}; {said}."
 
 
 def line(verdict: Judgement) -> str:

@@ -16,8 +16,9 @@ from isoflop.curve.judge import limit as limits
 from isoflop.curve.judge.answer import Answer, Judgement
 from isoflop.curve.language.result import OptimalTraining
 from isoflop.curve.result import Estimate, FitReport
-from isoflop.report.text import costs, falls, loss_verdict, measured, misfit, optimal_training, ruled
+from isoflop.report.text import costs, falls, lead, loss_verdict, measured, misfit, optimal_training, ruled
 from isoflop.report.text.caveats import caveats
+from isoflop.report.text.lead import Lead
 from isoflop.report.text.numerals import percent
 from isoflop.table import target
 from isoflop.table.axis import capital
@@ -31,31 +32,43 @@ _CLAIM = (
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """The answer, a headline, the sentences behind it, the outlook beyond the sweep, and the caveats."""
+    """The answer, a headline, the sentences behind it, the outlook beyond the sweep, and the caveats.
+
+    `lead` is what the headline says of the curve, from which its figures follow (headline_figures). `against`
+    is how what was found stands to the paper's limit; empty where the paper claims nothing of it.
+    """
 
     answer: Answer
     headline: str
     sentences: tuple[str, ...]
     outlook: tuple[str, ...]
     caveats: tuple[str, ...]
+    lead: Lead
+    against: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The headline without the answer that it begins with: what was found."""
+        begins = self.headline.lower().startswith(self.answer)
+        said = self.headline.partition(": ")[2] if begins else self.headline
+        return f"{said[:1].upper()}{said[1:]}"
 
 
-def _bent(report: FitReport, support: FloorSupport | None) -> str:
+def _bent(report: FitReport, support: FloorSupport | None, shown: Lead) -> str:
     """Return what is said of a curve that bends, or seems to; empty where it does not.
 
     A floor is claimed from the points of properly trained shapes only: where undertrained ones are among the
     points, the law is fitted again without them (`support`).
     """
-    lead = falls.leading(report, support)
-    if support is not None and lead.only_by_undertrained:
+    if support is not None and shown.kind == "undertrained":
         return (
             f"An irreducible error is supported only by {measured.undertrained(support)}: without them none "
             "is identified, so none is claimed."
         )
-    if lead.kind == "bends":
+    if shown.kind == "bends":
         return _end(report)
     floor = costs.floor(report)
-    if lead.kind != "floor" or floor is None:
+    if shown.kind != "floor" or floor is None:
         return ""
     reason = (
         "The law with a floor is clearly closer to the points than the plain power law. A fixed training set "
@@ -93,12 +106,14 @@ def _of_text(
     seeds = rows.groupby("config_id")["seed"].nunique()
     if optimal is not None:
         headline, said = optimal_training.judge(optimal, seeds, checked, support)
+        shown = Lead("short" if optimal_training.gaps(optimal, seeds) else "joint")
         sentences = (*said, loss_verdict.LIMIT, loss_verdict.scope(rows))
         outlook = optimal_training.outlook(optimal, report)
     else:
         headline, sentences = loss_verdict.judge(rows, report, why_none, seeds, checked, support)
-        outlook = measured.outlook(report, support) if report is not None else ()
-    return Verdict("cannot be told", headline, sentences, outlook, caveats(rows, report, optimal))
+        outlook = measured.outlook(report) if report is not None else ()
+        shown = lead.lead(report, seeds, support)
+    return Verdict("cannot be told", headline, sentences, outlook, caveats(rows, report, optimal), shown)
 
 
 def judge(
@@ -134,26 +149,31 @@ def judge(
     kept = caveats(rows, report, judged_on=judged_on)
     if report is None:
         limit = limit or limits.judge(rows, checked)
-        fall = "no law was fitted to error against training compute"
-        said: tuple[str, ...] = (_CLAIM, f"Here nothing was fitted: {why_none}.", scope)
-        return Verdict(limit.answer, ruled.headline(fall, limit), said, (), kept)
+        headline = "No law was fitted to error against training compute."
+        no_fit = (_CLAIM, f"Here nothing was fitted: {why_none}.", scope)
+        return Verdict(limit.answer, headline, no_fit, (), kept, Lead("unfitted"), ruled.against(limit))
     limit = limit or limits.of_report(rows, report, checked)
     assert limit is not None
-    checks = measured.check_sentence(checked, support, report)
-    ruling = f"{capital(limit.claim)}: {limit.answer}. {capital(ruled.because(limit))}."
+    shown = lead.lead(report, rows.groupby("config_id")["seed"].nunique(), support)
     said = (
         _CLAIM,
         measured.measured(report),
         _flat(report),
-        checks,
-        _bent(report, support),
-        ruling,
+        measured.check_sentence(checked, support, report),
+        _bent(report, support, shown),
+        f"{capital(limit.claim)}: {limit.answer}. {capital(ruled.because(limit))}.",
         _steep(limit),
         scope,
     )
-    headline = ruled.headline(falls.sentence(report, support), limit)
-    sentences = tuple(sentence for sentence in said if sentence)
-    return Verdict(limit.answer, headline, sentences, measured.outlook(report, support), kept)
+    return Verdict(
+        limit.answer,
+        f"{capital(falls.sentence(report, shown, support))}.",
+        tuple(sentence for sentence in said if sentence),
+        measured.outlook(report),
+        kept,
+        shown,
+        ruled.against(limit),
+    )
 
 
 def _flat(report: FitReport) -> str:
@@ -205,7 +225,8 @@ def _of_table(
     """
     if report is None:
         headline = f"Cannot be told: no law was fitted to {judged_on.quantity.noun}."
-        return Verdict("cannot be told", headline, (f"Nothing was fitted: {why_none}.", scope), (), ())
+        no_fit = (f"Nothing was fitted: {why_none}.", scope)
+        return Verdict("cannot be told", headline, no_fit, (), (), Lead("unfitted"))
     seeds = rows.groupby("config_id")["seed"].nunique()
     headline, reason = loss_verdict.answer(report, seeds, support, of_text=False)
     said = (measured.measured(report), measured.check_sentence(checked, support, report), reason, scope)
@@ -213,6 +234,7 @@ def _of_table(
         "cannot be told",
         headline,
         tuple(sentence for sentence in said if sentence),
-        measured.outlook(report, support),
+        measured.outlook(report),
         caveats(rows, report, judged_on=judged_on),
+        lead.lead(report, seeds, support),
     )
