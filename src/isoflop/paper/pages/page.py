@@ -39,8 +39,8 @@ class Figure:
 class PagePart:
     """A section with its figures read in, and the command that made it.
 
-    Of the claims that the section judges, `claims` are shown here; `judged_above` stand in a section above, so
-    that each is on the page once.
+    Of the claims that the section judges, `claims` are shown here; `judged_above` stand in a section above,
+    so that each is on the page once.
     """
 
     section: PaperSection
