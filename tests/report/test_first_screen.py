@@ -97,5 +97,5 @@ def test_nothing_is_said_to_be_missing_that_nobody_asked_for(written: str) -> No
 def test_the_forecasts_limit_is_one_number(written: str) -> None:
     text = text_of(written)
     assert "15.8" not in text
-    assert text.count("tested up to 10 times") == 2, "the caption of its chart, and how far to trust it"
+    assert text.count("forecasts by smaller runs were tested up to 10 times") == 1
     assert "tested that far" in text

@@ -79,6 +79,11 @@ def law_name(law: str) -> str:
     return _LAWS.get(law, ("", law.replace("_", " ").capitalize()))[1]
 
 
+def law_in_sentence(name: str) -> str:
+    """Return a law's name for readers as it stands within a sentence: power law (OLS), but M3."""
+    return name if name[1:2].isdigit() else f"{name[:1].lower()}{name[1:]}"
+
+
 def tints(values: Iterable[Any]) -> Mapping[Any, str]:
     """Return {value: colour}: viridis without its pale end for numbers, Okabe-Ito for names."""
     distinct = sorted(set(values), key=lambda v: (isinstance(v, str), v))

@@ -58,7 +58,7 @@ class Verdict:
         """How what was found stands to the paper's claim; empty where the paper claims nothing of it."""
         if _CLAIM not in self.sentences:
             return ""
-        return f"Against the paper's limit, alpha of {LEAST_ALPHA:g} or more: {self.answer}."
+        return f"The paper's limit, alpha at least {LEAST_ALPHA:g}: {self.answer}."
 
 
 def _floored(report: FitReport, support: FloorSupport | None) -> tuple[str, str]:
