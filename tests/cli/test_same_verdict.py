@@ -70,7 +70,7 @@ def test_what_is_no_sweep_of_records_is_refused_before_a_part_runs(
     out, empty = tmp_path / "out", tmp_path / "mine"
     (empty / "records").mkdir(parents=True)
     for verb in ("claims", "all"):
-        for path, said in ((tmp_path / "no", "no folder"), (empty, "no finished run to judge")):
+        for path, said in ((tmp_path / "no", "no folder"), (empty, "no records yet: run the sweep first")):
             assert main.main(["paper", verb, str(path), "--out", str(out)]) == 2
             assert said in capsys.readouterr().err
     assert not out.exists()

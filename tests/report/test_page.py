@@ -57,7 +57,7 @@ def test_the_page_says_what_a_reader_needs(sweep):
     for words in (
         *(
             "sweep-of-nothing",
-            "Error falls as a small power of training compute",
+            "Error falls as compute to the power −0.150 (0.140 to 0.160).",
             "b = 0.150 (95% interval 0.140 to 0.160)",
         ),
         *("a synthetic warning", "Keep in mind", "Test error against training compute"),
@@ -195,7 +195,7 @@ def test_a_table_that_could_not_be_fitted_still_has_a_page(make_table, make_fits
     table = make_table()
     fits = dataclasses.replace(make_fits(table), reports=())
     page = Outline(write_report(tmp_path / "sweep", table, fits).read_text())
-    assert "no law was fitted" in page.text
+    assert "No law was fitted" in page.text
 
 
 def test_an_empty_table_is_refused(make_table, make_fits, tmp_path):

@@ -52,6 +52,12 @@ class CheckPanel:
     passed: tuple[tuple[str, str], ...]
     not_checked: tuple[tuple[str, str], ...]
 
+    @property
+    def titles(self) -> tuple[tuple[Severity, str], ...]:
+        """Severity and title of the faults and warnings, each once, with how many there are of it."""
+        counted = Counter((line.severity, line.title) for line in self.lines)
+        return tuple((of, f"{what} ×{n}" if n > 1 else what) for (of, what), n in counted.items())
+
 
 def validity(rows: pd.DataFrame, files: SweepFiles, report: FitReport | None) -> Validity:
     """Check rows with what a sweep keeps beside them; `report` is the fit of the main axes, if any."""

@@ -87,7 +87,7 @@ function charted(figure, given, colours) {
   const off = new Set(given.legend.flatMap((part) => part.entries.filter((e) => !e.on).map((e) => e.tag)));
   const narrow = figure.clientWidth < 560;
   const first = figure.closest(".first") !== null;
-  const height = narrow ? (first ? 270 : 340) : first ? 430 : 400;
+  const height = narrow ? (first ? 250 : 340) : first ? 430 : 400;
   const hidden = (trace) => trace.tags.some((tag) => off.has(tag));
   const restyle = () => {
     window.Plotly.restyle(place, { visible: given.data.map((trace) => !hidden(trace)) });

@@ -178,7 +178,7 @@ def _of_subject(subject: Subject, fits: FitFile, report: FitReport | None) -> di
     return {
         "name": subject.name,
         "lead": subject.lead,
-        "setting": subject.setting,
+        "setting": subject.setting or fits.source,
         "version": __version__,
         "own": subject.is_own,
         "quantity": quantity,

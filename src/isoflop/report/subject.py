@@ -82,8 +82,8 @@ class Subject:
 
     @property
     def setting(self) -> str:
-        """What was trained, on what and where, as far as it is known; else the name of the page."""
-        return setting(self.rows) or self.name
+        """What was trained, on what and where, as far as it is known."""
+        return setting(self.rows)
 
     @property
     def is_own(self) -> bool:
@@ -175,8 +175,7 @@ def of_table(
     rows = _priced(_completed(checked, runs, axes, factor, seeded=seed is not None), prices, rate)
     return Subject(
         name=Path(runs.source).stem,
-        lead=f"How {axes.y.name} falls as {axes.x.name} grows: {plural(len(rows), 'run')} of {name}, fitted "
-        f"with isoflop {__version__}.",
+        lead=f"How {axes.y.name} falls as {axes.x.name} grows: {plural(len(rows), 'run')} of {name}.",
         rows=rows,
         checked=checked,
         dropped=(),

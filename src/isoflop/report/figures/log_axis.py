@@ -16,7 +16,7 @@ STEPS = (
     (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0, 9.0),
 )
 """Ticks within a decade, the coarsest first."""
-NARROW = 1.5
+NARROW = 2.5
 """An axis whose ends lie within this factor has ticks at equal distances."""
 FEWEST, MOST = 4, 9
 """How many ticks an axis should have."""
@@ -65,6 +65,6 @@ def _plain(value: float) -> str:
 
 
 def _with_power(value: float, power: int) -> str:
-    mantissa = float(f"{value / 10.0**power:.3g}")
+    mantissa = float(f"{value / 10.0**power:.4g}")
     ten = f"10{str(power).translate(SUPERSCRIPT)}"
     return ten if mantissa == 1 else f"{mantissa:g}×{ten}"

@@ -80,7 +80,7 @@ def residuals_on(axes: Axes, report: FitReport, runs: pd.DataFrame) -> None:
     reach = 1.15 * float(max(np.abs(np.log(ratio)).max(), 0.05))
     _frame(axes, x, np.exp([-reach, reach]))
     axes.set_xlabel(canvas.plain(report.resource.title, MOST))
-    axes.set_ylabel(f"{canvas.plain(report.quantity.title, MOST)} / {drawn.main.name.lower()}")
+    axes.set_ylabel(f"{canvas.plain(report.quantity.title, MOST)} / {style.law_in_sentence(drawn.main.name)}")
     axes.legend(handles=[shade, point], frameon=False, fontsize=8)
 
 

@@ -5,6 +5,7 @@ Points take viridis by size, laws take colours of Okabe and Ito (jfly.uni-koeln.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -61,8 +62,8 @@ DARK: Mapping[str, str] = {
     "#a50f15": "#ee6a6f",
     "#8c564b": "#c08a7e",
     **{
-        _viridis(i / 255): _viridis(_DARKEST + (1.0 - _DARKEST) * i / 255 / SPAN)
-        for i in range(round(255 * SPAN) + 1)
+        _viridis(i / 255): _viridis(min(1.0, _DARKEST + (1.0 - _DARKEST) * i / 255 / SPAN))
+        for i in range(math.ceil(255 * SPAN) + 1)
     },
 }
 """Colour on a light page -> the same on a dark one, where they differ; the others show on both."""
@@ -76,6 +77,11 @@ def law_colour(law: str) -> str:
 def law_name(law: str) -> str:
     """Return a law's name for readers, or the forecast's."""
     return _LAWS.get(law, ("", law.replace("_", " ").capitalize()))[1]
+
+
+def law_in_sentence(name: str) -> str:
+    """Return a law's name for readers as it stands within a sentence: power law (OLS), but M3."""
+    return name if name[1:2].isdigit() else f"{name[:1].lower()}{name[1:]}"
 
 
 def tints(values: Iterable[Any]) -> Mapping[Any, str]:
