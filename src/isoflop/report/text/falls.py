@@ -45,7 +45,8 @@ def _towards_floor(report: FitReport, support: FloorSupport | None) -> str:
         claim, of_which = support.floor_without or claim, " without undertrained shapes"
     assert claim is not None
     noun, least = report.quantity.noun, amount(claim.value, report.quantity, 2)
-    return f"{noun} falls and the curve bends towards a floor of about {least}{of_which}"
+    bends = f"{noun} falls and the curve bends towards a floor of about {least}{of_which}"
+    return f"{bends}, so no single exponent describes it"
 
 
 def _known(value: Estimate) -> str:
