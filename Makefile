@@ -61,6 +61,12 @@ check: env
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The documentation site: build/site/index.html, or python3 -m http.server -d build/site, which its search needs.
+.PHONY: docs
+docs: env
+	$(BIN)/python scripts/docs_site.py
+	$(BIN)/zensical build --clean --strict
+
 # Known holes in the pinned versions, where a package index answers.
 audit: env
 	$(BIN)/python scripts/audit.py
