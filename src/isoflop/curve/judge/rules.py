@@ -99,10 +99,10 @@ def of_bound(found: Interval, bound: float, side: Literal["at most", "at least"]
     low, high = _ends(found)
     below = side == "at most"
     if low > bound if below else high < bound:
-        return Ruling("disagrees", f"the whole interval lies {'above' if below else 'below'} {bound:g}")
+        return Ruling("disagrees", f"the whole interval lies {'above' if below else 'below'} {bound:.3g}")
     if high > bound if below else low < bound:
-        return Ruling("compatible but not decisive", f"the interval includes {bound:g}")
-    return _if_narrow(found, width, f"the whole interval is {side} {bound:g}")
+        return Ruling("compatible but not decisive", f"the interval includes {bound:.3g}")
+    return _if_narrow(found, width, f"the whole interval is {side} {bound:.3g}")
 
 
 def together(*rulings: Ruling) -> Ruling:
