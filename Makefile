@@ -1,4 +1,4 @@
-# The door: make demo | reproduce | test | test-fast | test-core | mutants | check | audit | format | aten-tables | dist | env. Each builds .venv first if needed.
+# The door: make demo | docs | reproduce | test | test-fast | test-core | mutants | check | audit | format | aten-tables | dist | env. Each builds .venv first if needed.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
