@@ -100,6 +100,7 @@ def show_section(section: PaperSection) -> None:
         OUT.print(f"{claim.verdict}: {claim.claim}", markup=False, style="bold")
         OUT.print(f"  paper: {claim.paper} [{claim.source_mark}]", markup=False)
         OUT.print(f"  found: {claim.found}; {claim.evidence}", markup=False)
+        OUT.print(f"  why: {claim.why}", markup=False)
     for each in section.tables:
         table = Table(title=each.title, title_justify="left", box=None)
         for column in each.columns:

@@ -40,9 +40,14 @@ def compact(value: float | None, digits: int = 4) -> str:
 
 
 def padded(value: float | None, digits: int = 4) -> str:
-    """As `compact`, with trailing zeros, so that a column's numbers show the same digits."""
-    text = compact(value, digits) if value is None or math.isnan(value) else f"{value:#.{digits}g}"
-    return text.rstrip(".")
+    """`value` to so many significant digits with trailing zeros, never as a power of ten: a column's numbers
+    show the same digits, and its unit carries the size."""
+    if value is None or math.isnan(value) or math.isinf(value):
+        return UNKNOWN
+    if value == 0:
+        return "0"
+    rounded = float(f"{value:.{digits - 1}e}")
+    return f"{rounded:,.{max(0, digits - 1 - math.floor(math.log10(abs(rounded))))}f}"
 
 
 def percent(share: float | None, digits: int = 3) -> str:
