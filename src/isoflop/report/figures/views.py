@@ -253,8 +253,8 @@ def _curve_note(fit_curves: Curves | None) -> str:
     if fit_curves is None:
         return ""
     text = (
-        f" Thick curve: {style.law_in_sentence(fit_curves.main.name)}; dark band: {fit_curves.percent} interval of the "
-        "mean, light band: of a new run."
+        f" Thick curve: {style.law_in_sentence(fit_curves.main.name)}; dark band: {fit_curves.percent} "
+        "interval of the mean, light band: of a new run."
     )
     if fit_curves.end <= fit_curves.x_max:
         return text
