@@ -105,7 +105,7 @@ def test_what_is_switched_off_takes_its_bands_and_shapes_along(browser, report):
     page = live(open_page(browser, report, viewport={"width": 1280, "height": 900}))
     legend = page.locator("#error_compute .legend")
     before = page.evaluate(DRAWN)
-    for name, traces in (("Forecast", 3), ("95%, mean", 2), ("16", 6), ("■ 2", 10)):
+    for name, traces in (("Forecast", 3), ("95%, mean", 2), ("Width 16", 6), ("Depth 2", 10)):
         button = legend.get_by_role("button", name=name, exact=True)
         assert button.get_attribute("aria-pressed") == "true"
         button.click()
@@ -114,7 +114,7 @@ def test_what_is_switched_off_takes_its_bands_and_shapes_along(browser, report):
         button.click()
     assert page.evaluate(DRAWN) == before
     # A shape that is off stays off where a colour goes and comes back.
-    for name in ("■ 2", "● 16", "● 16"):
+    for name in ("Depth 2", "Width 16", "Width 16"):
         legend.get_by_role("button", name=name, exact=True).click()
     assert page.evaluate(DRAWN) == before - 10
     page.close()

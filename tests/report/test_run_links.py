@@ -22,14 +22,14 @@ def test_an_id_becomes_the_name_of_the_run_linked_to_its_row():
     assert said == (
         f'1 run lies far off: <a href="#run-{HASH}">resnet w1 &lt;d3&gt;, seed 1</a>, beside &lt;b&gt;'
     )
-    assert links.cell(HASH) == f'<a href="#run-{HASH}">resnet w1 &lt;d3&gt;, seed 1</a>'
+    assert links.entry(HASH) == f'<a href="#run-{HASH}">resnet w1 &lt;d3&gt;, seed 1</a>'
     assert links.sentence(f"x{HASH} and {HASH}0") == f"x{HASH} and {HASH}0"
 
 
-def test_a_name_that_is_a_word_is_linked_in_a_cell_alone():
+def test_a_name_that_is_a_word_is_linked_in_a_table_alone():
     links = RunLinks(names(ROWS))
     assert links.sentence("a small sweep") == "a small sweep"
-    assert links.cell("small") == '<a href="#run-small">small</a>'
+    assert links.entry("small") == '<a href="#run-small">small</a>'
     assert links.sentence("see row 31.") == f'see <a href="#{anchor("row 31")}">row 31</a>.'
     assert RunLinks({}).sentence("row 3") == "row 3"
 

@@ -57,7 +57,7 @@ function thin(axis) {
 }
 
 // An entry of a legend: a button that switches what it stands for, or a mere key where it switches nothing.
-function entryOf(entry, off, redraw) {
+function entryOf(entry, title, off, redraw) {
   const place = document.createElement(entry.tag ? "button" : "span");
   const swatch = document.createElement("i");
   const drawn = ["line", "dash", "dot", "band"].includes(entry.drawn);
@@ -70,6 +70,7 @@ function entryOf(entry, off, redraw) {
     return place;
   }
   place.type = "button";
+  place.setAttribute("aria-label", `${title} ${entry.name}`.trim());
   const mark = () => place.setAttribute("aria-pressed", String(!off.has(entry.tag)));
   mark();
   place.addEventListener("click", () => {
@@ -101,7 +102,7 @@ function charted(figure, given, colours) {
         row.setAttribute("aria-label", part.title);
         row.append(Object.assign(document.createElement("b"), { textContent: part.title }));
       }
-      row.append(...part.entries.map((entry) => entryOf(entry, off, restyle)));
+      row.append(...part.entries.map((entry) => entryOf(entry, part.title, off, restyle)));
       legend.append(row);
     }
   };

@@ -131,7 +131,7 @@ def render(subject: Subject, fits: FitFile, drawings: tuple[Drawing, ...], secti
     report = views.report_of(fits, subject.views[0])
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
     links = run_links.RunLinks(run_links.names(subject.rows))
-    environment.filters |= {"runs": links.sentence, "run": links.cell, "anchor": run_links.anchor}
+    environment.filters |= {"runs": links.sentence, "run": links.entry, "anchor": run_links.anchor}
     context = {
         **_of_subject(subject, fits, report),
         **_of_sections(sections),

@@ -48,8 +48,8 @@ class RunLinks:
         alternatives = "|".join(map(re.escape, sorted(ids, key=len, reverse=True)))
         return re.compile(rf"(?<![\w.-])(?:{alternatives})(?![\w-]|\.\w)") if ids else None
 
-    def cell(self, text: str) -> Markup:
-        """Return the text of a cell, which is a link if it is a run's id."""
+    def entry(self, text: str) -> Markup:
+        """Return the entry of a table, which is a link if it is a run's id."""
         return self._link(text) if text in self.called else self.sentence(text)
 
     def sentence(self, text: str) -> Markup:

@@ -26,7 +26,7 @@ GLYPHS = dict(zip((plotly for _, plotly in MARKS), "●■▲◆▼✚✖◀▶�
 """Plotly's name of a shape -> the letter that shows it in a legend of text."""
 PAPER = "#ffffff"
 ON_DARK, ON_PALE = "#fffffe", "#1b1f25"
-"""Text on a filled cell, which stays as it is where the page is dark."""
+"""Text on a filled square, which stays as it is where the page is dark."""
 UNTESTED = "#e4dfd3"
 FORECAST = "forecast"
 _LAWS = {
