@@ -73,7 +73,7 @@ def of_sweep(directory: Path, table: RunTable) -> Ending:
         judged_on=subject.judged_on,
         scope=subject.scope,
     )
-    return Ending(verdict.headline, (verdict.headline, check, energy))
+    return Ending(verdict.sentence, (verdict.sentence, check, energy))
 
 
 def _fit(directory: Path, table: RunTable) -> tuple[FitReport | None, str]:
