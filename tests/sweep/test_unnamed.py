@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from isoflop.api import sweeping
-from isoflop.api.progress import silent_runs
+from isoflop.api.progress import silent
 from isoflop.config import ConfigError
 from isoflop.record import path_of
 from isoflop.sweep import grid, one_data, tune, unnamed
@@ -19,8 +19,9 @@ SMALL = ("data=digits", "model.depth=1", "schedule.epochs=1")
 def placed(*overrides: str) -> tuple[str, list[str]]:
     """The folder of a sweep, and what was said."""
     said: list[str] = []
-    progress = sweeping.Progress(said.append, said.append, silent_runs)
-    base, runs = sweeping.place(sweeping.compose_sweep(overrides, None), overrides, progress)
+    placed = sweeping.place(sweeping.compose_sweep(overrides, None), overrides)
+    sweeping.tell_place(placed, dataclasses.replace(silent(said.append), line=said.append))
+    base, runs = placed.base, placed.runs
     assert {run.config.out for run in runs} == {base.out}
     assert {run.config.sweep.name for run in runs} == {base.sweep.name}
     return base.out, said

@@ -116,9 +116,12 @@ class LaunchConfig:
     """Time between two checkpoints, from which an interrupted run resumes; null: only when asked to stop."""
     slurm: SlurmConfig
     """Options of sbatch for each task of the job array."""
+    on_end: str | None = None
+    """Shell command that is run when the sweep has ended, with ISOFLOP_SWEEP_DIR, ISOFLOP_EXIT_CODE and others
+    in its environment (docs/sweeps.md)."""
 
     def __post_init__(self) -> None:
-        """Refuse settings that do not fit the number of processes.
+        """Refuse settings that do not fit the number of processes, and a command that cannot be kept.
 
         Raises:
             ValueError: names the setting.
@@ -127,6 +130,8 @@ class LaunchConfig:
             raise ValueError(f"step={self.step} is for one device: set step to auto, eager or compile")
         if self.processes == 1 and self.sync_batchnorm:
             raise ValueError("sync_batchnorm is for several devices: set it to false, or devices above 1")
+        if self.on_end is not None:
+            _check_command("on_end", self.on_end)
 
     @property
     def processes(self) -> int:
@@ -175,3 +180,18 @@ class LaunchConfig:
                 f"optim.batch_size={batch_size} cannot be shared by {self.processes} processes "
                 f"(launch.devices x launch.nodes): try {near}"
             )
+
+
+def _check_command(name: str, command: str) -> None:
+    """Refuse a shell command that does nothing, or that must not stand in a manifest.
+
+    Raises:
+        ValueError: names the setting.
+    """
+    if not command.strip() or "\0" in command:
+        raise ValueError(f"{name} {command!r}: give a shell command, or null for none")
+    if redact.text(command) != command:
+        raise ValueError(
+            f"{name} holds a key or a password, which would be written to the sweep's folder: export it "
+            "before the command, or let the command read it from a file"
+        )

@@ -12,6 +12,7 @@ from isoflop.record.heartbeat import HeartbeatWriter
 from isoflop.runner import checkpoint
 from isoflop.runner.context import RunContext
 from isoflop.runner.energy import Meter, metered_window
+from isoflop.runner.prepare import times
 from isoflop.runner.state import TrainingState
 from isoflop.train.loop import Trainer
 
@@ -33,10 +34,17 @@ class SegmentTrainer:
     """
 
     def __init__(
-        self, config: Config, trainer: Trainer, meter: Meter | None, context: RunContext, all_steps: int
+        self,
+        config: Config,
+        trainer: Trainer,
+        meter: Meter | None,
+        context: RunContext,
+        all_steps: int,
+        train_flops_per_example: float | None,
     ) -> None:
         self._trainer, self._meter, self._context = trainer, meter, context
-        self._all_steps = all_steps
+        self._all_steps, self._of_text = all_steps, config.data.is_text
+        self._flops_per_step = times(config.optim.batch_size, train_flops_per_example)
         self._period_seconds = config.launch.checkpoint_seconds
         self._heartbeat = HeartbeatWriter(config.directory, config.run_id)
         self._burst_steps = 1
@@ -112,7 +120,13 @@ class SegmentTrainer:
 
     def beat(self, state: TrainingState, seconds: float = 0.0) -> None:
         """Write the heartbeat of `state`, `seconds` of training later."""
-        trained = state.trained_seconds + seconds
+        curve = state.trajectory.curve
         self._heartbeat.write(
-            checkpoint.heartbeat_of(self._context.attempt, state.steps_done, self._all_steps, trained)
+            checkpoint.heartbeat_of(
+                *(self._context.attempt, state.steps_done, self._all_steps, state.trained_seconds + seconds),
+                latest=curve[-1] if curve else None,
+                of_text=self._of_text,
+                train_flops=times(state.steps_done, self._flops_per_step),
+                watts=self._meter.watts_lately() if self._meter else None,
+            )
         )
