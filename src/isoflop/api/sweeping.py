@@ -13,11 +13,12 @@ from isoflop.api.progress import Progress
 from isoflop.config import Config
 from isoflop.config.compose import compose_config, parse_overrides
 from isoflop.record import Record
-from isoflop.sweep import grid, held_out, planning, retry, supervisors, tune, user_copies
+from isoflop.sweep import grid, held_out, one_data, planning, retry, supervisors, tune, unnamed, user_copies
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import launch, metering_pass
 from isoflop.sweep.local.agenda import Job
 from isoflop.sweep.slurm import submit
+from isoflop.sweep.unnamed import Placed
 from isoflop.track import feed, resend
 
 
@@ -36,6 +37,31 @@ def compose_sweep(overrides: Sequence[str], config_dir: str | None) -> Config:
     for _, override in parse_overrides(overrides):
         (moved if override.is_sweep_override() else fixed).append(override.key_or_group)
     return dataclasses.replace(composed, sweep=grid.without_axes(composed.sweep, fixed, moved))
+
+
+def place(base: Config, overrides: Sequence[str], *, has_folder: bool = False) -> Placed:
+    """Return a sweep and its runs, in a folder of its own if it has no name.
+
+    Args:
+        base: the configuration of the sweep.
+        overrides: that made it.
+        has_folder: whether its folder was chosen beside the overrides.
+
+    Raises:
+        ConfigError: as grid.expand; or the runs, or they and a sweep in that folder, are of several data
+            sets.
+    """
+    explicit = {parsed.key_or_group for _, parsed in parse_overrides(overrides)}
+    explicit |= {"out"} if has_folder else set()
+    placed = unnamed.place(base, grid.expand(base), explicit)
+    one_data.check(placed.runs, placed.base.directory)
+    return placed
+
+
+def tell_place(placed: Placed, progress: Progress) -> None:
+    """Say which folder a sweep without a name has, and where runs are done that it will train again."""
+    if placed.message:
+        (progress.problem if placed.repeats else progress.line)(placed.message)
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from isoflop.config.compose import compose_config
 from isoflop.record import Record
 from isoflop.runner import provenance, ranks, run
 from isoflop.runner.request import RunRequest
-from isoflop.sweep import grid, on_end
+from isoflop.sweep import on_end
 from isoflop.sweep import retry as retries
 from isoflop.sweep.on_end import Ended
 from isoflop.table.aggregate import aggregate
@@ -129,10 +129,12 @@ def run_sweep(
         base = _at(sweeping.compose_sweep(list(overrides), config_dir), out)
         if base.launch.name == "slurm":
             raise ConfigError("launch=slurm submits jobs: use `isoflop sweep`; here give launch=local")
-        runs = grid.expand(base)
+        placed = sweeping.place(base, overrides, has_folder=out is not None)
+        base, runs = placed.base, placed.runs
         feed.check(base.tracker)
         ranks.check(base.launch, ranks.from_environment(os.environ), os.environ)
         states = retries.parse_states(joined(retry))
+        sweeping.tell_place(placed, said)
         sweeping.declare(base, runs, said)
         base, runs = sweeping.with_code_pinned(base, runs, states, said, metered=metering_pass)
         runs = sweeping.train(base, runs, states, said, meter=metering_pass)

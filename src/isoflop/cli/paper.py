@@ -35,7 +35,7 @@ def add(verb: output.AddVerb) -> None:
             default=OUT,
             help=f"where to write (default {OUT}); --json - never does",
         )
-        sub.set_defaults(action=action)
+        sub.set_defaults(action=action, parser=sub)
         output.add_json(sub)
         return sub
 

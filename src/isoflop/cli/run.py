@@ -18,12 +18,15 @@ from isoflop.config import Config, ConfigError
 from isoflop.config.compose import compose_config, from_hydra, multirun
 from isoflop.sweep import on_end
 
+MULTIRUN = ("-m", "--multirun")
+
 
 def add(add_verb: output.AddVerb) -> None:
     """Add the verb to the parser."""
     verb = add_verb("run", _run, "Train one run: isoflop run model.width=64 (with -m: Hydra's multirun)")
-    verb.usage = "isoflop run [OVERRIDES] [--config-dir D] [--debug]"
-    verb.add_argument("--config-dir", metavar="D", help="a folder of your own Hydra groups")
+    verb.usage = "isoflop run [OVERRIDES] [--cfg job] [--config-dir D] [--debug]"
+    output.add_config_dir(verb)
+    output.add_cfg(verb)
     verb.add_argument("--again", action="store_true", help="run even if the record says done")
     verb.add_argument("--manifest", metavar="FILE", type=Path, help="train runs of a sweep's manifest")
     verb.add_argument("--line", type=int, help="the line of the manifest, counted from 1")
@@ -41,8 +44,10 @@ class _OldName(argparse.Action):
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.cfg:
+        return _print_config(options)
     extras.check("isoflop run", "torch")
-    if {"-m", "--multirun"} & set(options.overrides):
+    if {*MULTIRUN} & set(options.overrides):
         return _multirun(options)
     if options.manifest or options.line or options.runs:
         return _run_manifest(options)
@@ -84,6 +89,29 @@ def _ended(config: Config, records: Sequence[record.Record]) -> int:
     return code
 
 
+def _print_config(options: argparse.Namespace) -> int:
+    """Print the configuration of the overrides, or that of a line of a manifest."""
+    if options.manifest or options.line or options.runs:
+        from isoflop.sweep import manifest
+
+        _check_manifest(options)
+        if options.runs:
+            raise ConfigError("--cfg prints one configuration: give --line N in place of --runs")
+        (planned,) = manifest.read_runs(options.manifest, options.line, options.line)
+        return output.print_config(planned.config)
+    return output.print_config(compose_config(_without_multirun(options.overrides), options.config_dir))
+
+
+def _without_multirun(overrides: Sequence[str]) -> list[str]:
+    return [each for each in overrides if each not in MULTIRUN]
+
+
+def _check_manifest(options: argparse.Namespace) -> None:
+    """Refuse a manifest without lines, lines without a manifest, and overrides. Raises ConfigError."""
+    if options.overrides or not options.manifest or (options.line is None) == (options.runs is None):
+        raise ConfigError("give --manifest FILE with --line N or --runs A-B, and no overrides")
+
+
 def _wait_for_tracker(config: Config) -> None:
     """Wait until trackers have finished, and say if one did not get the run whole."""
     from isoflop.track import feed, resend
@@ -98,8 +126,7 @@ def _run_manifest(options: argparse.Namespace) -> int:
     from isoflop.cli.terminal import console
     from isoflop.sweep import manifest
 
-    if options.overrides or not options.manifest or (options.line is None) == (options.runs is None):
-        raise ConfigError("give --manifest FILE with --line N or --runs A-B, and no overrides")
+    _check_manifest(options)
     if options.runs:
         shows = functools.partial(log_lines.runs, ends=False)  # each of them is shown at the end
         ended = manifest.run_range(options.manifest, *manifest.parse_range(options.runs), shows)
@@ -127,7 +154,7 @@ def _multirun(options: argparse.Namespace) -> int:
     Raises:
         KeyboardInterrupt: asked to stop; a job that was training has its record, and no other one began.
     """
-    overrides = [word for word in options.overrides if word not in ("-m", "--multirun")]
+    overrides = _without_multirun(options.overrides)
     with tempfile.TemporaryDirectory(prefix=".isoflop-", dir=Path.cwd()) as folder:
         codes, launcher = Path(folder), os.getpid()
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from isoflop.config.costs import Prices
     from isoflop.sweep.grid import PlannedRun
     from isoflop.sweep.slurm import stages
+    from isoflop.sweep.unnamed import Placed
     from isoflop.table.aggregate import RunTable
 
 SOON_READ = 200
@@ -33,8 +34,9 @@ MOST_CONFIGS = 40
 def add(add_verb: output.AddVerb) -> None:
     """Add the verb to the parser."""
     verb = add_verb("sweep", _sweep, "Train every missing run of a sweep: isoflop sweep sweep=digits")
-    verb.usage = "isoflop sweep [OVERRIDES] [--config-dir D] [--debug]"
-    verb.add_argument("--config-dir", metavar="D", help="a folder of your own Hydra groups")
+    verb.usage = "isoflop sweep [OVERRIDES] [--cfg job] [--dry-run] [--config-dir D] [--debug]"
+    output.add_config_dir(verb)
+    output.add_cfg(verb)
     verb.add_argument(
         "--metering-pass",
         action="store_true",
@@ -50,6 +52,8 @@ def add(add_verb: output.AddVerb) -> None:
 
 
 def _sweep(options: argparse.Namespace) -> int:
+    if options.cfg:
+        return _print_config(options)
     if options.on is not None and not options.dry_run:
         raise ConfigError("--on predicts for another device and trains nothing: give --dry-run too")
     if options.cost and not options.dry_run:
@@ -63,10 +67,12 @@ def _sweep(options: argparse.Namespace) -> int:
 
     # Reading the settings takes a second or two, most of it to load what reads them.
     with live.busy("reading the settings") if live.console().is_terminal else contextlib.nullcontext():
-        priced, base, runs, request = _composed(options)
+        priced, placed, request = _composed(options)
+    base, runs = placed.base, placed.runs
+    progress = _progress()
+    sweeping.tell_place(placed, progress)
     if request.dry_run:
         return _dry_run(base, runs, request, options.on, priced or prices.of_config(base))
-    progress = _progress()
     done = prices.of_finished(
         (each.config for each in runs), base.directory, options.overrides, options.config_dir
     )
@@ -82,26 +88,24 @@ def _sweep(options: argparse.Namespace) -> int:
         raise
 
 
-def _composed(
-    options: argparse.Namespace,
-) -> tuple[Prices | None, Config, tuple[PlannedRun, ...], stages.Request]:
-    """Return the prices that are chosen, the sweep, its runs, and what is asked for. Raises ConfigError."""
+def _composed(options: argparse.Namespace) -> tuple[Prices | None, Placed, stages.Request]:
+    """Return the chosen prices, the sweep with its runs, and what is asked for. Raises ConfigError."""
     from isoflop.api import sweeping
     from isoflop.runner import ranks
-    from isoflop.sweep import grid, retry
+    from isoflop.sweep import retry
     from isoflop.sweep.slurm import stages
     from isoflop.track import feed
 
     priced = prices.chosen(options)
     base = sweeping.compose_sweep(options.overrides, options.config_dir)
     _check_slurm(base, metering_pass=options.metering_pass)
-    runs = grid.expand(base)
+    placed = sweeping.place(base, options.overrides)
     feed.check(base.tracker)
     if base.launch.name == "local" and not options.dry_run:
         # Each run looks too, but then every one of them would fail, with a record that says so.
         ranks.check(base.launch, ranks.from_environment(os.environ), os.environ)
     request = stages.Request(retry.parse_states(options.retry), options.dry_run, options.wait)
-    return priced, base, runs, request
+    return priced, placed, request
 
 
 def _execute(
@@ -132,6 +136,14 @@ def _execute(
         trained = stages.sweep(base, held, request, progress.line, plan)
         waited = (*waited, *trained) if trained else None
     return waited
+
+
+def _print_config(options: argparse.Namespace) -> int:
+    """Print the configuration of the sweep, with its axes and its folder."""
+    from isoflop.api import sweeping
+
+    base = sweeping.compose_sweep(options.overrides, options.config_dir)
+    return output.print_config(sweeping.place(base, options.overrides).base)
 
 
 def _progress() -> Progress:
