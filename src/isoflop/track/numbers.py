@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from isoflop.record import CurvePoint, Record
 from isoflop.table import text_columns
+from isoflop.track.events import Interval
 
 Value = float | int | str | bool
 GIGA = 1e-9
 
 CURVE_AXES = ("examples", "train_gflops", "energy_joules", "train_seconds")
 """Axes against which a score of the curve can be drawn."""
+INTERVAL_AXES = ("examples", "train_seconds")
+"""Axes against which training can be drawn."""
+FINAL = (
+    *("test_error", "test_loss", "test_bits_per_byte", "val_error", "val_loss", "train_loss"),
+    *("train_gflops", "energy_joules", "train_seconds", "examples_seen", "mfu"),
+)
+"""Results by which runs are compared, of the columns of the table."""
 _NOT_A_RESULT = (
     *("run_id", "config_id", "trunk_id", "place_id", "label", "seed", "started_at"),
     *("dollars_reason", "grams_co2_reason", "own_share"),
@@ -35,6 +46,63 @@ def curve_row(point: CurvePoint, *, of_text: bool = False) -> dict[str, Value]:
         "val_bits_per_byte": text_columns.bits(point.val_loss) if of_text else None,
     }
     return {name: value for name, value in row.items() if value is not None}
+
+
+def of_training(*, of_text: bool) -> tuple[str, ...]:
+    """Return the names of what is drawn of training, in a row of an interval, of a run on text or images."""
+    bits = ("train_bits_per_byte",) if of_text else ()
+    return ("train_loss", *bits, "learning_rate", "examples_per_second", "watts")
+
+
+def interval_row(interval: Interval, *, of_text: bool = False) -> dict[str, Value]:
+    """Return an interval of training by name, without what is unknown: seconds of training, losses in nats
+    and of text in bits per byte too, watts."""
+    row = {
+        "step": interval.step,
+        "examples": interval.examples,
+        "train_seconds": interval.seconds,
+        "train_loss": interval.train_loss,
+        "learning_rate": interval.learning_rate,
+        "examples_per_second": interval.examples_per_second,
+        "watts": interval.watts,
+    }
+    if of_text and interval.train_loss is not None:
+        row["train_bits_per_byte"] = text_columns.bits(interval.train_loss)
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def settings(identity: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
+    """Return a configuration as {model.width: 8, ...}; what is not set (None) is left out, lists are text."""
+    flat: dict[str, Value] = {}
+    for name, value in identity.items():
+        if isinstance(value, Mapping):
+            flat |= settings(value, f"{prefix}{name}.")
+        elif value is not None:
+            flat[f"{prefix}{name}"] = value if isinstance(value, Value) else str(value)
+    return flat
+
+
+class Series:
+    """Rows of one kind, of which the first is held back until a second follows: one point is no chart."""
+
+    def __init__(self) -> None:
+        self._held: tuple[dict[str, Value], int] | None = None
+        self._charted = False
+
+    def add(self, row: dict[str, Value], steps_done: int) -> list[tuple[dict[str, Value], int]]:
+        """Return the rows to draw now, each with its steps: none, the first two, or this one."""
+        if self._charted:
+            return [(row, steps_done)]
+        if self._held is None:
+            self._held = row, steps_done
+            return []
+        self._charted = True
+        return [self._held, (row, steps_done)]
+
+    @property
+    def single(self) -> dict[str, Value]:
+        """The row that no other followed, for a summary; empty where there is none or there are several."""
+        return self._held[0] if self._held is not None and not self._charted else {}
 
 
 def summary(record: Record) -> dict[str, Value]:
