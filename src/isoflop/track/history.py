@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from isoflop.record import CurvePoint, Record, TrainingInterval
 from isoflop.track.events import Interval
@@ -31,10 +32,10 @@ def intervals_of(record: Record) -> tuple[Interval, ...]:
     A record that holds none (of an earlier version, or of a loop of the user's own) may still have mean
     training losses, and its evaluations tell examples a second and watts between them.
     """
-    if record.intervals is not None:
-        return tuple(map(interval_of, record.intervals))
-    losses = {each.end_step: each for each in record.train_loss or ()}
     rates = {each.step: each for each in _between_evaluations(record.curve)}
+    if record.intervals is not None:
+        return _with_watts(tuple(map(interval_of, record.intervals)), rates)
+    losses = {each.end_step: each for each in record.train_loss or ()}
     merged = []
     for step in sorted({*losses, *rates}):
         rate, loss = rates.get(step), losses.get(step)
@@ -50,6 +51,19 @@ def intervals_of(record: Record) -> tuple[Interval, ...]:
             )
         )
     return tuple(merged)
+
+
+def _with_watts(read: tuple[Interval, ...], rates: Mapping[int, Interval]) -> tuple[Interval, ...]:
+    """Return intervals with the mean powers between evaluations where all were too short for their own.
+
+    Joules of a run that is too short to meter come from more than its own windows, once it is over.
+    """
+    if any(each.watts is not None for each in read):
+        return read
+    return tuple(
+        dataclasses.replace(each, watts=rates[each.step].watts) if each.step in rates else each
+        for each in read
+    )
 
 
 def _between_evaluations(curve: Sequence[CurvePoint]) -> Iterator[Interval]:

@@ -17,8 +17,8 @@ CURVE_AXES = ("examples", "train_gflops", "energy_joules", "train_seconds")
 INTERVAL_AXES = ("examples", "train_seconds")
 """Axes against which training can be drawn."""
 FINAL = (
-    *("test_error", "test_loss", "test_bits_per_byte", "val_error", "val_loss", "train_loss"),
-    *("train_gflops", "energy_joules", "train_seconds", "examples_seen", "mfu"),
+    *("test_error", "test_loss", "test_bits_per_byte", "train_loss"),
+    *("train_gflops", "energy_joules", "train_seconds", "mfu"),
 )
 """Results by which runs are compared, of the columns of the table."""
 _NOT_A_RESULT = (
@@ -82,27 +82,38 @@ def settings(identity: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
     return flat
 
 
+Row = dict[str, Value]
+
+
 class Series:
-    """Rows of one kind, of which the first is held back until a second follows: one point is no chart."""
+    """Rows of one kind. The first value of each name is held back until a second follows: one point is no
+    chart, and belongs in the summary."""
 
-    def __init__(self) -> None:
-        self._held: tuple[dict[str, Value], int] | None = None
-        self._charted = False
+    def __init__(self, axes: tuple[str, ...]) -> None:
+        """Begin without rows; `axes` are the names that a row is drawn against, beside `step`."""
+        self._axes = ("step", *axes)
+        self._held: dict[str, tuple[Row, int]] = {}
+        self._charted: set[str] = set()
 
-    def add(self, row: dict[str, Value], steps_done: int) -> list[tuple[dict[str, Value], int]]:
-        """Return the rows to draw now, each with its steps: none, the first two, or this one."""
-        if self._charted:
-            return [(row, steps_done)]
-        if self._held is None:
-            self._held = row, steps_done
-            return []
-        self._charted = True
-        return [self._held, (row, steps_done)]
+    def add(self, row: Row, steps_done: int) -> list[tuple[Row, int]]:
+        """Return what is to be drawn now, as rows with their axes, each with its steps; the latest last."""
+        axes = {name: row[name] for name in self._axes if name in row}
+        rows: dict[int, Row] = {}
+        for name in row.keys() - axes.keys():
+            if name in self._held:
+                held, at = self._held.pop(name)
+                rows[at] = rows.get(at, {}) | held
+                self._charted.add(name)
+            if name in self._charted:
+                rows[steps_done] = rows.get(steps_done, axes) | {name: row[name]}
+            else:
+                self._held[name] = axes | {name: row[name]}, steps_done
+        return [(rows[at], at) for at in sorted(rows)]
 
     @property
-    def single(self) -> dict[str, Value]:
-        """The row that no other followed, for a summary; empty where there is none or there are several."""
-        return self._held[0] if self._held is not None and not self._charted else {}
+    def single(self) -> Row:
+        """The values that no other of their name followed, for a summary."""
+        return {name: row[name] for name, (row, _) in self._held.items()}
 
 
 def summary(record: Record) -> dict[str, Value]:

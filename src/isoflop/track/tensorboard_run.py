@@ -15,7 +15,10 @@ from isoflop.table.power_rows import power_rows
 from isoflop.track import tensorboard_hparams as hparams
 from isoflop.track.events import Ending, Interval, RunInfo
 from isoflop.track.numbers import (
+    CURVE_AXES,
     FINAL,
+    INTERVAL_AXES,
+    Row,
     Series,
     Value,
     curve_row,
@@ -64,8 +67,7 @@ class TensorboardTracker:
                 finds.
         """
         self._folder, self._began, self._experiment = folder, began, experiment
-        self._series = {"evaluations": Series(), "intervals": Series()}
-        self._single: dict[str, Value] = {}
+        self._evaluations, self._intervals = Series(CURVE_AXES), Series(INTERVAL_AXES)
 
     def begin(self, run: RunInfo) -> None:
         """Open the event file."""
@@ -75,7 +77,7 @@ class TensorboardTracker:
         began = self._time(0.0)
         if self._experiment is not None:
             self._writer.file_writer.add_summary(self._experiment, walltime=began)
-        chosen = settings(run.identity) | {"run_id": run.run_id}
+        chosen = settings(run.identity)
         self._writer.file_writer.add_summary(hparams.start(chosen, began), walltime=began)
         text = f"```\n{json.dumps(run.identity, indent=1)}\n```"
         self._writer.add_text("configuration", text, 0, walltime=began)
@@ -84,17 +86,26 @@ class TensorboardTracker:
     def point(self, point: CurvePoint, steps_done: int) -> None:
         """Write each score against every axis that is known."""
         row = curve_row(point, of_text=self._of_text)
-        self._draw("evaluations", row, steps_done, scores(of_text=self._of_text), tuple(AXES))
+        for each, at in self._rows(self._evaluations, row, steps_done):
+            for axis in (axis for axis in AXES if axis in each):
+                step = round(float(each[axis]) * AXES[axis])
+                for name in (name for name in scores(of_text=self._of_text) if name in each):
+                    self._writer.add_scalar(f"{name}/against_{TAGS[axis]}", each[name], step, at)
+        self._writer.flush()
 
     def interval(self, interval: Interval, steps_done: int) -> None:
         """Write what is known of training against examples."""
         row = interval_row(interval, of_text=self._of_text)
-        self._draw("intervals", row, steps_done, of_training(of_text=self._of_text), ("examples",))
+        for each, at in self._rows(self._intervals, row, steps_done):
+            for name in (name for name in of_training(of_text=self._of_text) if name in each):
+                tag = f"training/{name}_against_examples"
+                self._writer.add_scalar(tag, each[name], int(each["examples"]), at)
+        self._writer.flush()
 
     def end(self, ending: Ending) -> None:
         """Write the results of the run, its summary as text, and the power trace in milliseconds."""
         summary = summaries(ending.records)
-        for series in self._series.values():
+        for series in (self._intervals, self._evaluations):
             summary = series.single | summary
         seconds = summary.get("train_seconds")
         ended = self._time(float(seconds) if isinstance(seconds, float) else 0.0)
@@ -116,30 +127,10 @@ class TensorboardTracker:
         """Return the time of day, after so many seconds of training where it is of the past."""
         return time.time() if self._began is None else self._began + seconds
 
-    def _draw(
-        self,
-        kind: str,
-        row: dict[str, Value],
-        steps_done: int,
-        names: tuple[str, ...],
-        axes: tuple[str, ...],
-    ) -> None:
-        """Write the rows of a series that are to be drawn now.
-
-        Args:
-            kind: which series.
-            row: its next row.
-            steps_done: steps of the whole run until then.
-            names: what is drawn.
-            axes: against what.
-        """
-        for each, _ in self._series[kind].add(row, steps_done):
-            at = self._time(float(each.get("train_seconds", 0.0)))
-            for axis in (axis for axis in axes if axis in each):
-                step = round(float(each[axis]) * AXES[axis])
-                for name in (name for name in names if name in each):
-                    self._writer.add_scalar(f"{name}/against_{TAGS[axis]}", each[name], step, at)
-        self._writer.flush()
+    def _rows(self, series: Series, row: Row, steps_done: int) -> list[tuple[Row, float]]:
+        """Return the rows of a series that are to be drawn now that it has `row`, each with its time."""
+        rows = series.add(row, steps_done)
+        return [(each, self._time(float(each.get("train_seconds", 0.0)))) for each, _ in rows]
 
     def _finals(self, summary: Mapping[str, Value], ended: float) -> None:
         """Write each result at the run's kFLOPs, 0 where they are unknown."""

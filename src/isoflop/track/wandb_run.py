@@ -21,8 +21,8 @@ from isoflop.track.events import Ending, Interval, RunInfo
 from isoflop.track.numbers import (
     CURVE_AXES,
     INTERVAL_AXES,
+    Row,
     Series,
-    Value,
     curve_row,
     interval_row,
     of_training,
@@ -107,7 +107,8 @@ class WandbTracker:
     def begin(self, run: RunInfo) -> None:
         """Open the W&B run."""
         self._info, mode = run, run.settings.mode or "online"
-        self._evaluations, self._intervals, self._last_step = Series(), Series(), 0
+        self._evaluations, self._intervals = Series(CURVE_AXES), Series(INTERVAL_AXES)
+        self._last_step = 0
         keep_here(run.directory)
         try:
             self._open(mode)
@@ -144,7 +145,7 @@ class WandbTracker:
         row = interval_row(interval, of_text=self._info.of_text)
         self._log("training", self._intervals.add(row, steps_done))
 
-    def _log(self, kind: str, rows: list[tuple[dict[str, Value], int]]) -> None:
+    def _log(self, kind: str, rows: list[tuple[Row, int]]) -> None:
         """Log rows. W&B's own step is the run's steps, so that a row sent twice counts once.
 
         It never falls: a first row that was held back takes the step of what was logged meanwhile.
