@@ -18,6 +18,7 @@ class RunInfo:
 
     `identity` is the configuration that defines it, with its seed; `of_text` says whether it trains on text,
     whose examples are bytes; `directory` is the sweep's folder; `sweep` and `label` are names for people.
+    `drawn` are the names of numbers (numbers.py) of which several values will come along the way.
     """
 
     run_id: str
@@ -30,6 +31,7 @@ class RunInfo:
     identity: dict[str, Any]
     of_text: bool
     settings: TrackerConfig
+    drawn: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,7 +27,7 @@ from isoflop import record as records
 from isoflop.config import Config, ConfigError, TrackerConfig
 from isoflop.record import CurvePoint, Record
 from isoflop.table import text_columns
-from isoflop.track import liveness, unfinished
+from isoflop.track import liveness, numbers, unfinished
 from isoflop.track.events import Begin, End, Evaluation, Event, Interval, RunInfo, Trained
 from isoflop.track.history import intervals_of
 from isoflop.track.process import LONGEST, REPORTED, print_error
@@ -91,6 +91,10 @@ def check(settings: TrackerConfig) -> None:
 
 def run_info(config: Config, attempt: int) -> RunInfo:
     """Return what a tracker gets to know of the run that `config` defines."""
+    of_text = config.data.is_text
+    # Training is read at each evaluation at least; its watts only where that took long enough.
+    trained = (name for name in numbers.of_training(of_text=of_text) if name != "watts")
+    drawn = (*numbers.scores(of_text=of_text), *trained) if config.schedule.evaluations > 1 else ()
     return RunInfo(
         run_id=config.run_id,
         config_id=config.config_id,
@@ -100,8 +104,9 @@ def run_info(config: Config, attempt: int) -> RunInfo:
         seed=config.seed,
         directory=str(config.directory.absolute()),
         identity=config.identity,
-        of_text=config.data.is_text,
+        of_text=of_text,
         settings=config.tracker,
+        drawn=drawn,
     )
 
 

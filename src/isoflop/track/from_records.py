@@ -12,7 +12,8 @@ from isoflop.record.label import shape_label
 from isoflop.table import target, text_columns
 from isoflop.table.aggregate import Dropped
 from isoflop.track.events import Ending, Interval, RunInfo, Tracker, WatchesTraining
-from isoflop.track.history import history
+from isoflop.track.history import history, intervals_of
+from isoflop.track.numbers import curve_row, interval_row, several
 
 
 def read_records(directory: Path) -> tuple[tuple[Record, ...], tuple[Dropped, ...]]:
@@ -40,6 +41,9 @@ def sweep_name(directory: Path) -> str:
 
 def run_info(of: Record, directory: Path, settings: TrackerConfig) -> RunInfo:
     """Return the run that a record came from; each horizon of a trunk is a run of its own here."""
+    of_text = text_columns.domain(of) == target.TEXT
+    rows = [curve_row(point, of_text=of_text) for point in of.curve]
+    rows += [interval_row(interval, of_text=of_text) for interval in intervals_of(of)]
     return RunInfo(
         run_id=of.run_id,
         config_id=of.config_id,
@@ -49,8 +53,9 @@ def run_info(of: Record, directory: Path, settings: TrackerConfig) -> RunInfo:
         seed=of.seed,
         directory=str(directory.absolute()),
         identity=of.cell | {"horizon": of.horizon},
-        of_text=text_columns.domain(of) == target.TEXT,
+        of_text=of_text,
         settings=settings,
+        drawn=several(rows),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import collections
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from isoflop.record import CurvePoint, Record
@@ -86,14 +87,19 @@ Row = dict[str, Value]
 
 
 class Series:
-    """Rows of one kind. The first value of each name is held back until a second follows: one point is no
-    chart, and belongs in the summary."""
+    """Rows of one kind. The first value of a name is held back until a second follows, unless more are known
+    to come: one point is no chart, and belongs in the summary."""
 
-    def __init__(self, axes: tuple[str, ...]) -> None:
-        """Begin without rows; `axes` are the names that a row is drawn against, beside `step`."""
+    def __init__(self, axes: tuple[str, ...], drawn: tuple[str, ...]) -> None:
+        """Begin without rows.
+
+        Args:
+            axes: what a row is drawn against, beside `step`.
+            drawn: names of which several values will come.
+        """
         self._axes = ("step", *axes)
         self._held: dict[str, tuple[Row, int]] = {}
-        self._charted: set[str] = set()
+        self._charted = set(drawn)
 
     def add(self, row: Row, steps_done: int) -> list[tuple[Row, int]]:
         """Return what is to be drawn now, as rows with their axes, each with its steps; the latest last."""
@@ -114,6 +120,12 @@ class Series:
     def single(self) -> Row:
         """The values that no other of their name followed, for a summary."""
         return {name: row[name] for name, (row, _) in self._held.items()}
+
+
+def several(rows: Iterable[Row]) -> tuple[str, ...]:
+    """Return the names of which rows hold more than one value."""
+    counts = collections.Counter(name for row in rows for name in row)
+    return tuple(name for name, count in counts.items() if count > 1)
 
 
 def summary(record: Record) -> dict[str, Value]:

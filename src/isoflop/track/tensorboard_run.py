@@ -67,11 +67,12 @@ class TensorboardTracker:
                 finds.
         """
         self._folder, self._began, self._experiment = folder, began, experiment
-        self._evaluations, self._intervals = Series(CURVE_AXES), Series(INTERVAL_AXES)
 
     def begin(self, run: RunInfo) -> None:
         """Open the event file."""
         self._of_text = run.of_text
+        self._evaluations = Series(CURVE_AXES, run.drawn)
+        self._intervals = Series(INTERVAL_AXES, run.drawn)
         folder = self._folder or Path(run.directory) / "tensorboard"
         self._writer = SummaryWriter(logdir=str(folder / folder_name(run)))
         began = self._time(0.0)

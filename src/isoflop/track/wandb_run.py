@@ -107,8 +107,9 @@ class WandbTracker:
     def begin(self, run: RunInfo) -> None:
         """Open the W&B run."""
         self._info, mode = run, run.settings.mode or "online"
-        self._evaluations, self._intervals = Series(CURVE_AXES), Series(INTERVAL_AXES)
-        self._last_step = 0
+        self._evaluations = Series(CURVE_AXES, run.drawn)
+        self._intervals = Series(INTERVAL_AXES, run.drawn)
+        self._last_step = -1
         keep_here(run.directory)
         try:
             self._open(mode)
@@ -148,11 +149,12 @@ class WandbTracker:
     def _log(self, kind: str, rows: list[tuple[Row, int]]) -> None:
         """Log rows. W&B's own step is the run's steps, so that a row sent twice counts once.
 
-        It never falls: a first row that was held back takes the step of what was logged meanwhile.
+        It never falls: a first value that was held back is left out where another row was logged meanwhile.
         """
         for row, steps_done in rows:
-            self._last_step = max(self._last_step, steps_done)
-            self._run.log({f"{kind}/{name}": value for name, value in row.items()}, step=self._last_step)
+            if steps_done == rows[-1][1] or steps_done > self._last_step:
+                self._run.log({f"{kind}/{name}": value for name, value in row.items()}, step=steps_done)
+                self._last_step = max(self._last_step, steps_done)
 
     def end(self, ending: Ending) -> None:
         """Send the summary, the power trace of a finished run, and the files."""

@@ -29,6 +29,8 @@ PANEL_INCHES = 2.6
 """A narrower panel stands alone in its row."""
 SHAPES = (0.5, 0.74)
 """Height of a panel over its width, at least and at most."""
+TALLEST_INCHES = 3.8
+"""Height of a panel, at most."""
 LABELS_INCHES = 0.5
 """Height of the tick labels and the title below a panel."""
 NARROW_INCHES = 4.5
@@ -110,7 +112,7 @@ def _heights(panels: Sequence[Axes], columns: int, wide: float) -> list[float]:
     """Return the inches of each row of panels that are `wide` inches wide, of about their old shape."""
     shapes = [float(np.clip(_shape(axes), *SHAPES)) for axes in panels]
     rows = [shapes[i : i + columns] for i in range(0, len(shapes), columns)]
-    return [wide * max(row) for row in rows]
+    return [min(wide * max(row), TALLEST_INCHES) for row in rows]
 
 
 def _shape(axes: Axes) -> float:
