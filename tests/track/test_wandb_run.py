@@ -22,7 +22,6 @@ from isoflop import record as records
 from isoflop.cli import main
 from isoflop.config import Config, TrackerConfig
 from isoflop.record import Record
-from isoflop.report.wandb import upload
 from isoflop.runner import run
 from isoflop.track import feed
 
@@ -245,7 +244,7 @@ def test_without_a_key_an_upload_is_refused(
 def test_a_process_of_an_agent_takes_the_id_it_is_given(
     done_record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from isoflop.track import wandb_run
+    from isoflop.track import from_records, wandb_run
 
     settings = TrackerConfig("wandb", "online", "isoflop", None, None, (), 30.0)
     info = from_records.run_info(done_record, tmp_path, settings)

@@ -13,6 +13,7 @@ from isoflop.cli import check, dialect, fit, output, prices, reach_options
 EXAMPLES = """examples:
   isoflop report results/NAME                                     a sweep's folder: the page is written there
   isoflop report models.csv --x flops --y top1_error --y-unit percent   the same page in ./models
+  isoflop report results/NAME --format pdf --width 3.3in --latex        and figures and tables for a paper
   isoflop report runs.csv --x compute --x-unit PFLOP --y loss --seed seed -o pages/runs"""
 
 
@@ -24,6 +25,7 @@ def add(add_verb: output.AddVerb) -> None:
     text = "where to write (default: the sweep's folder; of a file, its name without the ending, here)"
     verb.add_argument("-o", "--out", metavar="DIR", type=Path, help=text)
     output.add_json(verb)
+    _add_paper(verb)
     verb.add_argument(
         "--unattended", action="store_true", help="too few points for a fit: print why, and exit with 0"
     )
@@ -34,12 +36,23 @@ def add(add_verb: output.AddVerb) -> None:
     reach_options.add_options(verb)
 
 
+def _add_paper(verb: argparse.ArgumentParser) -> None:
+    """Add the options of what a paper needs."""
+    text = "figures for a paper, in figures/paper: pdf, svg, png, or several with commas"
+    verb.add_argument("--format", action="append", default=[], metavar="KIND", help=text)
+    text = "their width as printed, such as 3.3in, 84mm or 8.4cm (default 6.75in)"
+    verb.add_argument("--width", metavar="WIDTH", help=text)
+    verb.add_argument("--latex", action="store_true", help="tables for LaTeX, in latex: fit, laws and runs")
+
+
 def _report(options: argparse.Namespace) -> int:
     from isoflop.cli.terminal import console
     from isoflop.curve.points import NothingToFitError
 
     if options.json:
         output.check_target(options.json)
+    if options.format or options.width:  # before anything is computed
+        _for_paper(options)
     try:
         return _of_folder(options) if options.directory.is_dir() else _of_file(options)
     except NothingToFitError as error:
@@ -49,17 +62,26 @@ def _report(options: argparse.Namespace) -> int:
         return output.DONE
 
 
+def _for_paper(options: argparse.Namespace) -> Any:
+    """Return how figures for a paper are to be written, None where none are asked for."""
+    from isoflop.report.figures import paper
+
+    return paper.paper(options.format, options.width)
+
+
 def _of_folder(options: argparse.Namespace) -> int:
     from isoflop.cli.terminal import optimal_lines
     from isoflop.curve.language.answers import language_answers
-    from isoflop.report import page
+    from isoflop.report import latex, page
 
     names = (*dialect.OWN, *check.OF_OPTIONS, *dialect.FROM_FLOPS, "x", "y", "out")
     dialect.refuse_of_folder(options, names)
     table, fits = fit.fit_sweep(options)
     fit.save(options.directory, table, fits)
     answers = language_answers(table.rows, directory=options.directory)
-    path = page.write_report(options.directory, table, fits, answers)
+    path = page.write_report(options.directory, table, fits, answers, _for_paper(options))
+    if options.latex:
+        latex.write(fits, table.rows, options.directory)
     optimal = answers.optimal if answers is not None else None
     if optimal is not None and not options.json:
         optimal_lines.show(optimal)
@@ -67,7 +89,7 @@ def _of_folder(options: argparse.Namespace) -> int:
 
 
 def _of_file(options: argparse.Namespace) -> int:
-    from isoflop.report import folder, page, subject
+    from isoflop.report import folder, latex, page, subject
     from isoflop.report.reach_panel import reach_panel
 
     out = options.out or dialect.out_of(options.directory)
@@ -88,7 +110,9 @@ def _of_file(options: argparse.Namespace) -> int:
     ahead = reach_panel(fits.reports[0], chosen, rate, reach.target)
     with folder.replaced(out) as made:
         fit.save(made, _run_table(own), fits)
-        page.write(about, fits, made, ahead=ahead)
+        page.write(about, fits, made, ahead=ahead, for_paper=_for_paper(options))
+        if options.latex:
+            latex.write(about.shown(fits), about.rows, made)
     return _show(options, out / "index.html", fits, about.table)
 
 
@@ -142,4 +166,7 @@ def _show(options: argparse.Namespace, path: Path, fits: Any, table: Any) -> int
     first_screen.show(dataclasses.replace(fits, reports=fits.reports[:1]))
     bill_lines.show(table)
     console.OUT.print(f"page: {path}", markup=False)
+    for made, asked in (("figures/paper", options.format or options.width), ("latex", options.latex)):
+        if asked:
+            console.OUT.print(f"for a paper: {path.parent / made}", markup=False)
     return output.DONE

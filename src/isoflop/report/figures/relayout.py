@@ -183,7 +183,7 @@ def _inches(legend: Legend) -> tuple[float, float]:
     """Return width and height of a legend."""
     figure = legend.get_figure(root=True)
     assert figure is not None
-    box = legend.get_window_extent(figure.canvas.get_renderer())  # type: ignore[attr-defined]
+    box = legend.get_window_extent()
     return box.width / figure.dpi, box.height / figure.dpi
 
 
