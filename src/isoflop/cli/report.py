@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ EXAMPLES = """examples:
   isoflop report models.csv --x flops --y top1_error --y-unit percent   the same page in ./models
   isoflop report results/NAME --format pdf --width 3.3in --latex        and figures and tables for a paper
   isoflop report runs.csv --x compute --x-unit PFLOP --y loss --seed seed -o pages/runs"""
+WIDTHS = "such as 3.3in, 84mm or 8.4cm (default 6.75in)"
+LENGTH = re.compile(r"\s*[\d.]+\s*(in|mm|cm|pt)\s*")
+"""A length as printed, where it stands for no column."""
 
 
 def add(add_verb: output.AddVerb) -> None:
@@ -32,7 +36,7 @@ def add(add_verb: output.AddVerb) -> None:
     dialect.add_axes(verb)
     dialect.add_grouping(verb)
     fit.add_method(verb)
-    check.add_columns(verb)
+    check.add_columns(verb, width=f"width of figures for a paper as printed, {WIDTHS}; or {check.OWN} width")
     reach_options.add_options(verb)
 
 
@@ -40,8 +44,6 @@ def _add_paper(verb: argparse.ArgumentParser) -> None:
     """Add the options of what a paper needs."""
     text = "figures for a paper, in figures/paper: pdf, svg, png, or several with commas"
     verb.add_argument("--format", action="append", default=[], metavar="KIND", help=text)
-    text = "their width as printed, such as 3.3in, 84mm or 8.4cm (default 6.75in)"
-    verb.add_argument("--width", metavar="WIDTH", help=text)
     verb.add_argument("--latex", action="store_true", help="tables for LaTeX, in latex: fit, laws and runs")
 
 
@@ -51,8 +53,8 @@ def _report(options: argparse.Namespace) -> int:
 
     if options.json:
         output.check_target(options.json)
-    if options.format or options.width:  # before anything is computed
-        _for_paper(options)
+    _take_width(options)
+    _for_paper(options)  # refuse what is no format or width before anything is computed
     try:
         return _of_folder(options) if options.directory.is_dir() else _of_file(options)
     except NothingToFitError as error:
@@ -62,11 +64,22 @@ def _report(options: argparse.Namespace) -> int:
         return output.DONE
 
 
+def _take_width(options: argparse.Namespace) -> None:
+    """Tell the two meanings of --width apart: a length such as 3.3in is that of figures for a paper, and
+    anything else a column of a table of one's own; a sweep has no such option."""
+    given = options.column_width
+    length = given is not None and (options.directory.is_dir() or LENGTH.fullmatch(given) is not None)
+    options.paper_width = given if length else None
+    options.column_width = None if length else given
+
+
 def _for_paper(options: argparse.Namespace) -> Any:
     """Return how figures for a paper are to be written, None where none are asked for."""
+    if not options.format and options.paper_width is None:
+        return None
     from isoflop.report.figures import paper
 
-    return paper.paper(options.format, options.width)
+    return paper.paper(options.format, options.paper_width)
 
 
 def _of_folder(options: argparse.Namespace) -> int:
@@ -142,7 +155,7 @@ def _command(options: argparse.Namespace) -> str:
     for key, value in given.items():
         if key in skipped or value == defaults.get(key):
             continue
-        flag = f"--{key.removeprefix('column_').replace('_', '-')}"
+        flag = f"--{key.removeprefix('column_').removeprefix('paper_').replace('_', '-')}"
         for each in value if isinstance(value, list) else [value]:
             text = Path(each).name if key == "cost" else str(each)
             arguments += [flag] if each is True else [flag, text]
@@ -166,7 +179,7 @@ def _show(options: argparse.Namespace, path: Path, fits: Any, table: Any) -> int
     first_screen.show(dataclasses.replace(fits, reports=fits.reports[:1]))
     bill_lines.show(table)
     console.OUT.print(f"page: {path}", markup=False)
-    for made, asked in (("figures/paper", options.format or options.width), ("latex", options.latex)):
+    for made, asked in (("figures/paper", options.format or options.paper_width), ("latex", options.latex)):
         if asked:
             console.OUT.print(f"for a paper: {path.parent / made}", markup=False)
     return output.DONE
