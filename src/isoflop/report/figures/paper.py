@@ -40,15 +40,17 @@ class Paper:
 
 
 def inches(given: str | float) -> float:
-    """Return the inches of a width such as `3.3in`, `84mm`, `8.4cm` or `240pt`; a number alone is in inches.
+    """Return the inches of a width such as `3.3in`, `84mm`, `8.4cm` or `240pt`; a number that is no text
+    is in inches.
 
     Raises:
         ValueError: no width, or none between NARROWEST and WIDEST.
     """
-    match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(in|mm|cm|pt)?\s*", str(given))
+    text = given if isinstance(given, str) else f"{given}in"
+    match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(in|mm|cm|pt)\s*", text)
     if match is None:
         raise ValueError(f"--width {given}: give a number with in, mm, cm or pt, such as 3.3in or 84mm")
-    wide = float(match[1]) * INCHES[match[2] or "in"]
+    wide = float(match[1]) * INCHES[match[2]]
     if not NARROWEST <= wide <= WIDEST:
         raise ValueError(
             f"--width {given}: give {NARROWEST:g}in to {WIDEST:g}in: a column of a paper is about 3.3in"
