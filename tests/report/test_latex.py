@@ -48,12 +48,12 @@ def test_intervals_are_in_math_mode_and_open_ends_are_infinite() -> None:
     assert latex.interval(Interval(1.0, None)) == r"$[1.00, \infty]$"
 
 
-def test_text_is_escaped_and_cells_that_are_numbers_are_not() -> None:
+def test_text_is_escaped_and_entries_that_are_numbers_are_not() -> None:
     assert latex.text("a_b & 5% of $2") == r"a\_b \& 5\% of \$2"
     assert latex.text("C:\\x") == r"C:\textbackslash{}x"
     assert latex.text("ü ș 数") == "ü s ?"
-    assert latex.cell("1e-03") == r"$1 \times 10^{-3}$"
-    assert latex.cell("mlp w8 d1") == "mlp w8 d1"
+    assert latex.entry("1e-03") == r"$1 \times 10^{-3}$"
+    assert latex.entry("mlp w8 d1") == "mlp w8 d1"
     assert latex.symbol("b0") == "$b_{0}$"
     assert latex.symbol("paper_alpha") == r"$\alpha = 1/b$"
 

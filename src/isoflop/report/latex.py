@@ -74,11 +74,11 @@ def _known(letter: str) -> str:
 
 def math(value: float | None, digits: int = 3) -> str:
     """Return a number in math mode, such as $1.23 \\times 10^{9}$; a dash where it is unknown."""
-    return cell(number(value, digits))
+    return entry(number(value, digits))
 
 
-def cell(shown: str) -> str:
-    """Return a cell: a number, as numerals writes it, in math mode, and anything else as text."""
+def entry(shown: str) -> str:
+    """Return an entry of a table: a number, as numerals writes it, in math mode, and anything else as text."""
     if not NUMBER.fullmatch(shown):
         return text(shown)
     return f"${_set(shown)}$"
@@ -121,7 +121,7 @@ def table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]], *, 
 
     Args:
         columns: (letter of the alignment, title in LaTeX) of each.
-        rows: cells in LaTeX.
+        rows: entries in LaTeX.
         long: whether it may go over pages (longtable), with its head repeated.
     """
     kind, letters = "longtable" if long else "tabular", "".join(letter for letter, _ in columns)
@@ -183,10 +183,10 @@ def _law(row: LawRow) -> list[str]:
 
 
 def _with_interval(shown: str) -> str:
-    """Return a cell such as `×2.1 (1.8 to 2.5)` in math mode; other text as it is."""
+    """Return an entry such as `×2.1 (1.8 to 2.5)` in math mode; other text as it is."""
     match = re.fullmatch(rf"({NUMBER.pattern}) \(({NUMBER.pattern}) to ({NUMBER.pattern})\)", shown)
     if match is None:
-        return cell(shown)
+        return entry(shown)
     return f"${_set(match[1])}\\ [{_set(match[2])}, {_set(match[3])}]$"
 
 
@@ -194,7 +194,7 @@ def of_runs(rows: pd.DataFrame, listed: Listed | None = None) -> str:
     """Return every run with what is known of it, as on the page."""
     grid = tables.runs(rows, listed)
     columns = [("r" if column.numeric else "l", text(column.title)) for column in grid.columns]
-    return table(columns, [[cell(each) for each in row] for row in grid.rows], long=True)
+    return table(columns, [[entry(each) for each in row] for row in grid.rows], long=True)
 
 
 def files(fits: FitFile, rows: pd.DataFrame) -> dict[str, str]:

@@ -26,7 +26,7 @@ SETTINGS = TrackerConfig(
 class Written:
     """The folder for `tensorboard --logdir`, the ids of the runs in it, and the records left out."""
 
-    folder: Path
+    folder: str
     runs: tuple[str, ...]
     left_out: tuple[Dropped, ...]
 
@@ -35,7 +35,7 @@ def as_text(written: Written) -> str:
     """Return the result in a few lines, with the command that shows it."""
     lines = [f"{len(written.runs)} runs, {len(written.left_out)} records left out"]
     lines += [f"left out: {entry.run_id}: {entry.reason}" for entry in written.left_out]
-    return "\n".join([*lines, f"tensorboard --logdir {shlex.quote(str(written.folder))}"])
+    return "\n".join([*lines, f"tensorboard --logdir {shlex.quote(written.folder)}"])
 
 
 def write(directory: Path, folder: Path | None = None) -> Written:
@@ -56,13 +56,13 @@ def write(directory: Path, folder: Path | None = None) -> Written:
     if made.exists() and not made.is_dir():
         raise ConfigError(f"-o {made}: this is a file: give a folder")
     records, left_out = from_records.read_records(directory)
-    if liveness.any_running(directory):
+    if folder is None and liveness.any_running(directory):
         raise ConfigError(f"{directory}: a tracker still writes there: wait for the sweep, or give -o FOLDER")
     shown = _experiment(records, directory)
     made.mkdir(parents=True, exist_ok=True)
     for each in records:
         _write_run(each, directory, made, shown)
-    return Written(made, tuple(each.run_id for each in records), left_out)
+    return Written(str(made), tuple(each.run_id for each in records), left_out)
 
 
 def _experiment(records: tuple[Record, ...], directory: Path) -> Any:

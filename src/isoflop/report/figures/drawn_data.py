@@ -1,6 +1,6 @@
 """The data of a figure as a table: what is drawn, point by point, with the titles of the axes as units.
 
-One row is a point of a series: a mark, a vertex of a curve or of a band's ends, a bar, or a cell of an image.
+One row is a point of a series: a mark, a vertex of a curve or of a band's ends, a bar, or an entry of a table.
 A series has the name that the legend gives its colour and shape.
 """
 
@@ -163,7 +163,7 @@ def _of_bars(drawn: LineCollection, names: Sequence[Name]) -> Iterator[Row]:
 
 
 def _of_image(axes: Axes, values: np.ndarray[Any, Any]) -> Iterator[Row]:
-    """Yield the cells of a table, by the labels of its columns and rows; y is the value."""
+    """Yield the entries of a table, by the labels of its columns and rows; y is the value."""
     columns, rows = ([text.get_text() for text in axis.get_ticklabels()] for axis in (axes.xaxis, axes.yaxis))
     for i, j in np.ndindex(values.shape):
         row, column = (
@@ -171,4 +171,4 @@ def _of_image(axes: Axes, values: np.ndarray[Any, Any]) -> Iterator[Row]:
             for names, at, count in ((rows, i, values.shape[0]), (columns, j, values.shape[1]))
         )
         series = f"{axes.get_xlabel()} {column}; {axes.get_ylabel()} {row}"
-        yield "cell", series, None, values[i, j], None, None
+        yield "entry", series, None, values[i, j], None, None

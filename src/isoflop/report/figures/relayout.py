@@ -43,6 +43,9 @@ GAP_PIXELS = 3.0
 MANTISSAS = ((1, 2, 5), (1, 3), (1,))
 """Ticks of a logarithmic axis that are kept where all have no room, the most first."""
 
+ENTRY_SHARE = 0.9
+"""Share of a table's column that its number may take."""
+
 Block = tuple[str, list[Any], list[str]]
 """A legend: its title, handles and labels."""
 
@@ -151,16 +154,16 @@ def _legends(figure: Figure, blocks: Sequence[Block], width_inches: float) -> tu
 
 
 def _legend(figure: Figure, block: Block, width_inches: float) -> Legend:
-    title, handles, labels = block
-    if title:
-        handles, labels = [Line2D([], [], ls=""), *handles], [f"{title}:", *labels]
+    """Return a legend in the fewest rows that fit the width; its title stands before the first."""
+    _, handles, _ = block
     columns = len(handles)
     while True:
+        shown, names, across = _by_rows(block, columns)
         legend = Legend(
             figure,
-            handles,
-            labels,
-            ncols=columns,
+            shown,
+            names,
+            ncols=across,
             loc="upper left",
             frameon=False,
             fontsize=LEAST_POINTS,
@@ -176,7 +179,25 @@ def _legend(figure: Figure, block: Block, width_inches: float) -> Legend:
         if columns == 1 or _inches(legend)[0] <= width_inches - 2 * PAD_INCHES:
             return legend
         legend.remove()
-        columns = min(columns - 1, -(-len(handles) // (-(-len(handles) // columns) + 1)))
+        columns -= 1
+
+
+def _by_rows(block: Block, columns: int) -> tuple[list[Any], list[str], int]:
+    """Return handles, labels and the number of columns of a legend that reads row by row.
+
+    Matplotlib fills columns first, so that the rows are turned, with empty entries at their ends.
+    """
+    title, handles, labels = block
+    entries = list(zip(handles, labels, strict=True))
+    rows = [entries[i : i + columns] for i in range(0, len(entries), columns)]
+    empty = (Line2D([], [], ls=""), "")
+    if title:
+        before = [(empty[0], f"{title}:"), *[empty] * (len(rows) - 1)]
+        rows = [[first, *row] for first, row in zip(before, rows, strict=True)]
+    across = len(rows[0])
+    full = [[*row, *[empty] * (across - len(row))] for row in rows]
+    turned = [row[i] for i in range(across) for row in full]
+    return [handle for handle, _ in turned], [label for _, label in turned], across
 
 
 def _inches(legend: Legend) -> tuple[float, float]:
@@ -253,11 +274,11 @@ def _wrap_titles(axes: Axes) -> None:
 
 
 def _drop_crowded_numbers(axes: Axes) -> None:
-    """Take the numbers out of the cells of a table that have no room for them: the CSV holds them."""
+    """Take the numbers out of a table whose columns have no room for them: the CSV holds them."""
     if not axes.images or not axes.texts:
         return
     columns = axes.images[0].get_array().shape[1]  # type: ignore[union-attr]
     room = axes.get_window_extent().width / columns
-    if max(text.get_window_extent().width for text in axes.texts) > room:
+    if max(text.get_window_extent().width for text in axes.texts) > ENTRY_SHARE * room:
         for text in list(axes.texts):
             text.remove()
