@@ -54,7 +54,6 @@ STORED = {
     "src/isoflop/table/text_columns.py": "a field of the record",
     "src/isoflop/sweep/status.py": "a key of isoflop status --json",
     "src/isoflop/track/lines.py": "a key of DIR/lines/*.jsonl",
-    "src/isoflop/track/tensorboard_run.py": "a tag of TensorBoard's event files",
     "src/isoflop/track/from_records.py": "a field of the record",
 }
 OTHER_SENSE = {

@@ -78,7 +78,7 @@ def math(value: float | None, digits: int = 3) -> str:
 
 
 def entry(shown: str) -> str:
-    """Return an entry of a table: a number, as numerals writes it, in math mode, and anything else as text."""
+    """Return an entry of a table: a number of numerals in math mode, and anything else as text."""
     if not NUMBER.fullmatch(shown):
         return text(shown)
     return f"${_set(shown)}$"

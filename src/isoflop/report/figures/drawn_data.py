@@ -1,7 +1,7 @@
 """The data of a figure as a table: what is drawn, point by point, with the titles of the axes as units.
 
-One row is a point of a series: a mark, a vertex of a curve or of a band's ends, a bar, or an entry of a table.
-A series has the name that the legend gives its colour and shape.
+One row is a point of a series: a mark, a vertex of a curve or band, a bar, or an entry of a table. A series
+has the name that the legend gives its colour and shape.
 """
 
 from __future__ import annotations
