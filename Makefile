@@ -1,4 +1,4 @@
-# The door: make demo | reproduce | test | test-fast | test-core | mutants | check | audit | format | aten-tables | dist | env. Each builds .venv first if needed.
+# The door: make demo | docs | reproduce | test | test-fast | test-core | mutants | check | audit | format | aten-tables | dist | env. Each builds .venv first if needed.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -60,6 +60,12 @@ check: env
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The documentation site: build/site/index.html, or python3 -m http.server -d build/site, which its search needs.
+.PHONY: docs
+docs: env
+	$(BIN)/python scripts/docs_site.py
+	$(BIN)/zensical build --clean --strict
 
 # Known holes in the pinned versions, where a package index answers.
 audit: env

@@ -119,7 +119,7 @@ def check(
     Raises:
         ValueError: as `fit`. One line that says what to change.
 
-    Example:
+    Examples:
         >>> import isoflop
         >>> checked = isoflop.check("results/digits-cpu")
         >>> list(checked.findings.columns)

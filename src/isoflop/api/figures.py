@@ -71,7 +71,7 @@ def plot_fit(fit: Fit, ax: Axes | None = None, *, laws: Sequence[str] = ()) -> A
     Raises:
         ValueError: no such law was fitted.
 
-    Example:
+    Examples:
         >>> import isoflop
         >>> fitted = isoflop.fit("results/digits-cpu", resamples=100)
         >>> isoflop.plot_fit(fitted, laws=["power_law"]).get_xlabel()

@@ -81,7 +81,7 @@ def write_report(
             fit. One line that says what to change.
         OSError: the folder cannot be written.
 
-    Example:
+    Examples:
         >>> import isoflop
         >>> isoflop.write_report("models.csv", "pages/models", x="flops", y="error")  # doctest: +SKIP
         PosixPath('pages/models/index.html')

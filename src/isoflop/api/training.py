@@ -60,7 +60,7 @@ def run_config(
         RuntimeError: another process is working on this run.
         OSError: the record could not be written.
 
-    Example:
+    Examples:
         >>> import isoflop
         >>> record = isoflop.run_config("data=digits", "model=mlp", "model.width=16")  # doctest: +SKIP
         >>> record.state, record.error.test  # doctest: +SKIP
@@ -117,7 +117,7 @@ def run_sweep(
         KeyboardInterrupt: asked to stop; every run that was started has its record.
         OSError: a record could not be written.
 
-    Example:
+    Examples:
         >>> import isoflop
         >>> runs = isoflop.run_sweep("sweep=digits", out="results/digits")  # doctest: +SKIP
         >>> isoflop.fit(runs)  # doctest: +SKIP
