@@ -1,3 +1,4 @@
+import collections
 import dataclasses
 import html
 import html.parser
