@@ -38,7 +38,7 @@ STORED = {
     "src/isoflop/cli/run.py": "--cells, the option of an earlier release",
     "src/isoflop/config/keys.py": "keys of an earlier release",
     "src/isoflop/meter/energy/sampler.py": "a key of polls.jsonl",
-    "src/isoflop/paper/claims.py": "a field of growth.json",
+    "src/isoflop/paper/claims_published.py": "a field of growth.json",
     "src/isoflop/paper/growth.py": "a field of growth.json",
     "src/isoflop/paper/pages/growth.py": "a field of growth.json",
     "src/isoflop/record/migrations.py": "a field of the record",

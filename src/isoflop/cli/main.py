@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import resource
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -40,6 +41,8 @@ VERBS = (
 )
 """One module per verb, in the order of `isoflop --help`. Each imports what it needs only when it runs."""
 TAKE_OVERRIDES = ("run", "sweep", "flops")
+COMPUTE = ("fit", "report", "compare", "check", "score", "paper", "aggregate")
+"""Verbs that may compute for long; a bar says so."""
 LEAST_FILES = 64
 """Open files that a sweep needs, with room to spare."""
 OF_THE_PATH = (
@@ -61,12 +64,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     own, command = _split_metered_command(list(sys.argv[1:] if arguments is None else arguments))
     with standard_streams.guarded() as out:
         options, overrides = parser().parse_known_args(own)
-        code = _run_verb(options, overrides, command)
+        code = _run_verb(options, overrides, command, out)
         out.flush()
         return _printed(out, code, options.verb)
 
 
-def _run_verb(options: argparse.Namespace, overrides: list[str], command: list[str]) -> int:
+def _run_verb(
+    options: argparse.Namespace,
+    overrides: list[str],
+    command: list[str],
+    out: standard_streams.GuardedStream,
+) -> int:
     """Return the exit code of the verb, after one line for an error."""
     try:
         _check_encoding(
@@ -74,10 +82,24 @@ def _run_verb(options: argparse.Namespace, overrides: list[str], command: list[s
         )
         _check_overrides(options.verb, overrides)
         options.overrides, options.command = overrides, command
-        return int(options.action(options))
+        with _bar(options, out):
+            return int(options.action(options))
     except (Exception, KeyboardInterrupt) as error:
         message, code = _explain(error, options.verb)
         return output.print_error(message, code, debug=options.debug)
+
+
+@contextlib.contextmanager
+def _bar(options: argparse.Namespace, out: standard_streams.GuardedStream) -> Iterator[None]:
+    """Show a bar of what a verb computes, on a terminal, until its result is printed; none with --json."""
+    if options.verb not in COMPUTE or getattr(options, "json", None) or not sys.stderr.isatty():
+        yield
+        return
+    from isoflop.api import work_bar
+
+    with work_bar.work_bar(f"isoflop {options.verb}") as bar:
+        out.before_text = bar.close
+        yield
 
 
 def _printed(out: standard_streams.GuardedStream, code: int, verb: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from isoflop import extras, record, signals
 from isoflop.cli import output, prices
 from isoflop.config import Config, ConfigError
 from isoflop.config.compose import compose_config, from_hydra, multirun
+from isoflop.sweep import on_end
 
 
 def add(add_verb: output.AddVerb) -> None:
@@ -50,13 +52,14 @@ def _run(options: argparse.Namespace) -> int:
     if config.sweep.grid or config.sweep.points:
         raise ConfigError("this is a sweep: use isoflop sweep, or isoflop run -m")
     done = all(record.is_done(record.path_of(config.directory, i)) for i in config.point_ids.values())
+    from isoflop.api import progress
     from isoflop.runner import run
     from isoflop.runner.request import RunRequest
     from isoflop.track import resend
 
     if not options.again:
         resend.send_again((config,), config.directory)
-    with console.steps_bar(of_text=config.data.is_text) as watch:
+    with progress.one_run(config) as watch:
         records = run.run(config, RunRequest(again=options.again), watch=watch)
     if not run.is_main_process():
         return exit_code(records)
@@ -69,7 +72,16 @@ def _run(options: argparse.Namespace) -> int:
         given = (options.overrides, options.config_dir)
         if priced := prices.of_finished((config,), config.directory, *given):
             console.OUT.print(priced, markup=False)
-    return exit_code(records)
+    return _ended(config, records)
+
+
+def _ended(config: Config, records: Sequence[record.Record]) -> int:
+    """Run the user's command for the end, launch.on_end, unless the run was interrupted; return the code."""
+    code = exit_code(records)
+    if code != output.INTERRUPTED:
+        done = int(code == output.DONE)
+        on_end.run(config.launch.on_end, on_end.Ended(config.directory, config.sweep.name, code, 1, done))
+    return code
 
 
 def _wait_for_tracker(config: Config) -> None:
@@ -82,13 +94,15 @@ def _wait_for_tracker(config: Config) -> None:
 
 
 def _run_manifest(options: argparse.Namespace) -> int:
+    from isoflop.api import log_lines
     from isoflop.cli.terminal import console
     from isoflop.sweep import manifest
 
     if options.overrides or not options.manifest or (options.line is None) == (options.runs is None):
         raise ConfigError("give --manifest FILE with --line N or --runs A-B, and no overrides")
     if options.runs:
-        ended = manifest.run_range(options.manifest, *manifest.parse_range(options.runs))
+        shows = functools.partial(log_lines.runs, ends=False)  # each of them is shown at the end
+        ended = manifest.run_range(options.manifest, *manifest.parse_range(options.runs), shows)
         records = [each for _, of_line in ended for each in of_line]
         code = output.EXIT_OF_STATE[manifest.worst_state(ended)]
     else:

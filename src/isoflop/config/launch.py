@@ -96,6 +96,8 @@ class LaunchConfig:
         timeout_seconds: a run is stopped when it has taken this long. None: never.
         stall_seconds: a run is stopped when it has made no progress for this long. None: never.
         checkpoint_seconds: time between two checkpoints, from which an interrupted run resumes.
+        on_end: shell command that is run when the sweep has ended, with ISOFLOP_SWEEP_DIR, ISOFLOP_EXIT_CODE
+            and others in its environment (docs/sweeps.md).
     """
 
     name: Literal["local", "slurm"]
@@ -113,9 +115,10 @@ class LaunchConfig:
     stall_seconds: Positive | None
     checkpoint_seconds: Positive | None
     slurm: SlurmConfig
+    on_end: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse settings that do not fit the number of processes.
+        """Refuse settings that do not fit the number of processes, and a command that cannot be kept.
 
         Raises:
             ValueError: names the setting.
@@ -124,6 +127,8 @@ class LaunchConfig:
             raise ValueError(f"step={self.step} is for one device: set step to auto, eager or compile")
         if self.processes == 1 and self.sync_batchnorm:
             raise ValueError("sync_batchnorm is for several devices: set it to false, or devices above 1")
+        if self.on_end is not None:
+            _check_command("on_end", self.on_end)
 
     @property
     def processes(self) -> int:
@@ -172,3 +177,18 @@ class LaunchConfig:
                 f"optim.batch_size={batch_size} cannot be shared by {self.processes} processes "
                 f"(launch.devices x launch.nodes): try {near}"
             )
+
+
+def _check_command(name: str, command: str) -> None:
+    """Refuse a shell command that does nothing, or that must not stand in a manifest.
+
+    Raises:
+        ValueError: names the setting.
+    """
+    if not command.strip() or "\0" in command:
+        raise ValueError(f"{name} {command!r}: give a shell command, or null for none")
+    if redact.text(command) != command:
+        raise ValueError(
+            f"{name} holds a key or a password, which would be written to the sweep's folder: export it "
+            "before the command, or let the command read it from a file"
+        )

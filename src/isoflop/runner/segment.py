@@ -13,6 +13,7 @@ from isoflop.runner import checkpoint, intervals
 from isoflop.runner.context import RunContext
 from isoflop.runner.energy import Meter, metered_window
 from isoflop.runner.intervals import IntervalReader
+from isoflop.runner.prepare import times
 from isoflop.runner.state import Reading, TrainingState
 from isoflop.track.history import interval_of
 from isoflop.train import optim
@@ -36,11 +37,19 @@ class SegmentTrainer:
     """
 
     def __init__(
-        self, config: Config, trainer: Trainer, meter: Meter | None, context: RunContext, all_steps: int
+        self,
+        config: Config,
+        trainer: Trainer,
+        meter: Meter | None,
+        context: RunContext,
+        all_steps: int,
+        train_flops_per_example: float | None,
     ) -> None:
         self._trainer, self._meter, self._context = trainer, meter, context
         self._all_steps, self._batch_size = all_steps, config.optim.batch_size
+        self._of_text = config.data.is_text
         self._peak_lr, _ = optim.scaled(config.optim, trainer.steps)
+        self._flops_per_step = times(config.optim.batch_size, train_flops_per_example)
         self._period_seconds = config.launch.checkpoint_seconds
         self._heartbeat = HeartbeatWriter(config.directory, config.run_id)
         self._burst_steps = 1
@@ -128,7 +137,13 @@ class SegmentTrainer:
 
     def beat(self, state: TrainingState, seconds: float = 0.0) -> None:
         """Write the heartbeat of `state`, `seconds` of training later."""
-        trained = state.trained_seconds + seconds
+        curve = state.trajectory.curve
         self._heartbeat.write(
-            checkpoint.heartbeat_of(self._context.attempt, state.steps_done, self._all_steps, trained)
+            checkpoint.heartbeat_of(
+                *(self._context.attempt, state.steps_done, self._all_steps, state.trained_seconds + seconds),
+                latest=curve[-1] if curve else None,
+                of_text=self._of_text,
+                train_flops=times(state.steps_done, self._flops_per_step),
+                watts=self._meter.watts_lately() if self._meter else None,
+            )
         )

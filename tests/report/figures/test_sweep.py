@@ -106,7 +106,7 @@ def test_a_drawing_stands_in_a_page_as_it_was_drawn(sweep):
     assert root.attrib["alt"] == 'say "<b>"'
     kind, _, encoded = root.attrib["src"].partition(",")
     assert kind == "data:image/svg+xml;base64"
-    assert base64.b64decode(encoded).decode() == drawing.svg
+    assert base64.b64decode(encoded).decode() == inline_svg.themed(drawing.svg)
     assert len(drawing.svg) < 120_000
 
 
