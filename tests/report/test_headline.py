@@ -62,7 +62,7 @@ def test_the_sentence_says_what_was_found_and_the_answer_stands_apart(shown):
     assert not said.sentence.startswith(("Cannot", "Agrees", "Disagrees"))
     assert said.sentence[0].isupper()
     assert said.sentence.endswith(".")
-    assert said.against.endswith(f"{verdict.answer}.")
+    assert verdict.answer in said.against
 
 
 @pytest.mark.parametrize("kind", ["power", "floor", "bends"], indirect=True)

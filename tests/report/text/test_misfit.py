@@ -80,7 +80,8 @@ def test_the_measured_sentence_and_the_prices_carry_the_rejection(report):
 def test_the_verdict_compares_no_rejected_exponent(report, make_table):
     verdict = judge(make_table().rows, report, "")
     assert verdict.answer == "cannot be told"
-    assert verdict.headline == "Cannot be told: the curve bends, so no single exponent describes it."
+    bends = "Error falls and the curve bends: at the largest run as compute to the power −0.110"
+    assert verdict.headline.startswith(bends)
     assert any("averaged local exponent is 0.110" in sentence for sentence in verdict.sentences)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.result import Excluded, FitFile, FitReport, HeldOut, LawFit
-from isoflop.report.text import costs, fit_lines, lead, misfit, notes
+from isoflop.report.text import costs, fit_lines, lead, misfit, notes, ruled
 from isoflop.report.text.notes import Note
 from isoflop.report.text.numerals import plural
 
@@ -25,7 +25,7 @@ class FirstScreen:
         laws: the header of a table with a row a law, then the rows.
         result: rejections, forecast, further axes, held-out runs and what was left out.
         notes: on the fit, of which the first few are shown.
-        last: what the checks found.
+        last: the verdict on the paper's limit, and what the checks found.
     """
 
     curve: tuple[str, ...]
@@ -62,7 +62,7 @@ def first_screen(
             *(f"not fitted: {each.run_id} ({why})" for each in fits.unfitted),
         ),
         notes=(*notes.of_file(fits), *([Note(" ".join(checks))] if checks else [])),
-        last=last,
+        last=(*([] if fits.verdict is None else notes.wrapped(ruled.short(fits.verdict), width)), *last),
     )
 
 

@@ -54,7 +54,7 @@ def lead(report: FitReport | None, seeds: pd.Series[int], support: FloorSupport 
 def of_points(report: FitReport, support: FloorSupport | None = None) -> Lead:
     """Return which law describes the points, however few they are: the part of `lead` that needs no rows."""
     if costs.floor(report) is not None and costs.floor_identified(report):
-        only = support is not None and support.only_by_undertrained
+        only = report.floor_by_undertrained or (support is not None and support.only_by_undertrained)
         return Lead("undertrained") if only else Lead("floor", FLOORED)
     plain = next((name for name in PLAIN if costs.law(report, name) is not None), None)
     if plain is None or misfit.rejected(costs.law(report, plain)):

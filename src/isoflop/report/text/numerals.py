@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from isoflop.curve import measured
-from isoflop.curve.result import Estimate, Interval
+if TYPE_CHECKING:  # pandas takes most of a second, and the progress of a run is written by this module
+    from isoflop.curve.result import Estimate, Interval
 
 UNKNOWN = "–"
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -67,6 +68,8 @@ def interval(bounds: Interval, digits: int = 3) -> str:
 
 def estimate(value: Estimate, digits: int = 3) -> str:
     """An estimate with its 95% interval, such as `0.42 (0.38 to 0.47)`; starred outside what was measured."""
+    from isoflop.curve import measured
+
     return f"{number(value.value, digits)}{measured.mark(value)} ({interval(value.interval, digits)})"
 
 

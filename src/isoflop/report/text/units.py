@@ -9,14 +9,14 @@ import math
 from collections.abc import Sequence
 
 from isoflop.report.text.numerals import UNKNOWN, number
-from isoflop.table.pricing import SECONDS_PER_HOUR
 
+JOULES_PER_WATT_HOUR = 3600.0
 Steps = tuple[tuple[float, str], ...]
 
 _GRAMS: Steps = ((1e-3, "mg"), (1.0, "g"), (1e3, "kg"), (1e6, "t"))
 _JOULES: Steps = tuple(
     [(1.0, "J")]
-    + [(SECONDS_PER_HOUR * 1000.0**i, name) for i, name in enumerate(("Wh", "kWh", "MWh", "GWh", "TWh"))]
+    + [(JOULES_PER_WATT_HOUR * 1000.0**i, name) for i, name in enumerate(("Wh", "kWh", "MWh", "GWh", "TWh"))]
 )
 _DOLLARS: Steps = (
     (1e-2, "cents"),
