@@ -117,8 +117,8 @@ class LaunchConfig:
     slurm: SlurmConfig
     """Options of sbatch for each task of the job array."""
     on_end: str | None = None
-    """Shell command that is run when the sweep has ended, with ISOFLOP_SWEEP_DIR, ISOFLOP_EXIT_CODE and others
-    in its environment (docs/sweeps.md)."""
+    """Shell command that is run when the sweep has ended, with ISOFLOP_SWEEP_DIR, ISOFLOP_EXIT_CODE and
+    others in its environment (docs/sweeps.md)."""
 
     def __post_init__(self) -> None:
         """Refuse settings that do not fit the number of processes, and a command that cannot be kept.
