@@ -43,8 +43,6 @@ STORED = {
     "src/isoflop/paper/pages/growth.py": "a field of growth.json",
     "src/isoflop/record/migrations.py": "a field of the record",
     "src/isoflop/record/schema.py": "a field of the record",
-    "src/isoflop/report/wandb/dashboard.py": "the job type of W&B runs",
-    "src/isoflop/report/wandb/upload.py": "a field of the record",
     "src/isoflop/runner/assemble.py": "a field of the record",
     "src/isoflop/runner/provenance.py": "a field of the record",
     "src/isoflop/runner/recorder/record_of.py": "a field of the record",
@@ -56,8 +54,7 @@ STORED = {
     "src/isoflop/table/text_columns.py": "a field of the record",
     "src/isoflop/sweep/status.py": "a key of isoflop status --json",
     "src/isoflop/track/lines.py": "a key of DIR/lines/*.jsonl",
-    "src/isoflop/track/tensorboard_run.py": "a tag of TensorBoard's event files",
-    "src/isoflop/track/wandb_run.py": "the job type and the artifacts of W&B runs",
+    "src/isoflop/track/from_records.py": "a field of the record",
 }
 OTHER_SENSE = {
     "src/isoflop/meter/flops/handles.py": "torch's recurrent cells",

@@ -16,6 +16,7 @@ EXAMPLES = """examples:
   isoflop check runs.csv --x flops --y error --seed seed --train-loss loss --width d_model --depth layers
   isoflop check wandb.csv --x train_gflops --y test_error --group model.width,model.depth --seed seed"""
 
+OWN = "of your own table:"
 COLUMNS = {
     "train_loss": "training loss at the end",
     "width": "width",
@@ -67,11 +68,12 @@ def add(add_verb: output.AddVerb) -> None:
     add_columns(verb)
 
 
-def add_columns(verb: argparse.ArgumentParser) -> None:
-    """Add the options that name what the checks read of a table of one's own."""
+def add_columns(verb: argparse.ArgumentParser, **other: str) -> None:
+    """Add the options that name what the checks read of a table of one's own; `other` are help texts by name
+    where an option means something else too."""
     for name, text in COLUMNS.items():
-        option = f"--{name.replace('_', '-')}"
-        verb.add_argument(option, metavar="COL", dest=f"column_{name}", help=f"of your own table: {text}")
+        option, said = f"--{name.replace('_', '-')}", other.get(name, f"{OWN} {text}")
+        verb.add_argument(option, metavar="COL", dest=f"column_{name}", help=said)
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -30,6 +30,7 @@ from isoflop.cli import (
     standard_streams,
     status,
     sweep,
+    tensorboard,
     wandb,
 )
 from isoflop.cli.output import FAILED, INPUT, INTERRUPTED
@@ -39,7 +40,7 @@ from isoflop.notices import RECORDED, interrupted
 
 VERBS = (
     *(run, sweep, config, status, aggregate, check, fit, compare),
-    *(report, score, paper, wandb, flops, meter, doctor, completion),
+    *(report, score, paper, tensorboard, wandb, flops, meter, doctor, completion),
 )
 """One module per verb, in the order of `isoflop --help`. Each imports what it needs only when it runs."""
 TAKE_OVERRIDES = ("run", "sweep", "flops")

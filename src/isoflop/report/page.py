@@ -23,6 +23,7 @@ from isoflop.report.figures import (
     canvas,
     charts,
     inline_svg,
+    paper,
     power_trace,
     shape_grid,
     sweep,
@@ -30,6 +31,7 @@ from isoflop.report.figures import (
     views,
 )
 from isoflop.report.figures.canvas import Drawing
+from isoflop.report.figures.paper import Paper
 from isoflop.report.language_panel import LanguagePanel, language_panel
 from isoflop.report.profiles_panel import ProfilesPanel, profiles_panel
 from isoflop.report.reach_panel import ReachPanel, reach_panel
@@ -274,7 +276,11 @@ def _assets(subject: Subject, fits: FitFile, valid: Validity) -> dict[str, Any]:
 
 
 def write_report(
-    directory: Path, table: RunTable, fits: FitFile, answers: LanguageAnswers | None = None
+    directory: Path,
+    table: RunTable,
+    fits: FitFile,
+    answers: LanguageAnswers | None = None,
+    for_paper: Paper | None = None,
 ) -> Path:
     """Write the page and figures of a sweep in its folder (`write`); return the page's path.
 
@@ -283,6 +289,7 @@ def write_report(
         table: its runs, and the records that were dropped.
         fits: the laws of every pair of axes.
         answers: of a sweep of text, where they are known already; else they are fitted here.
+        for_paper: as in `write`.
 
     Raises:
         ValueError: the table has no row, so there is nothing to report.
@@ -292,7 +299,8 @@ def write_report(
         raise ValueError(
             f"{directory}: no finished run to report on: see the {len(table.dropped)} dropped records"
         )
-    return write(subjects.of_sweep(directory, table), fits, directory, answers=answers)
+    about = subjects.of_sweep(directory, table)
+    return write(about, fits, directory, answers=answers, for_paper=for_paper)
 
 
 def write(
@@ -302,8 +310,9 @@ def write(
     *,
     answers: LanguageAnswers | None = None,
     ahead: ReachPanel | None = None,
+    for_paper: Paper | None = None,
 ) -> Path:
-    """Write DIR/figures/*.png and *.svg and DIR/index.html, each atomically; return the page's path.
+    """Write DIR/figures/*.png, *.svg and *.csv and DIR/index.html, each atomically; return the page's path.
 
     Args:
         subject: what the page is about (subject.of_sweep, subject.of_table).
@@ -312,6 +321,7 @@ def write(
         answers: of a sweep of text, where they are known already; else they are fitted here.
         ahead: what a lower error takes (reach_panel.reach_panel); of a table of one's own, by default in
             FLOPs.
+        for_paper: write the figures for a paper too, to DIR/figures/paper.
 
     Raises:
         OSError: disk full or not writable.
@@ -328,6 +338,8 @@ def write(
         *([power] if power else ()),
     )
     canvas.write((*drawings, *sections.drawings), directory)
+    if for_paper is not None:
+        paper.write((*drawings, *sections.drawings), directory, for_paper)
     path = directory / "index.html"
     record.write_bytes(path, render(subject, shown, drawings, sections).encode())
     return path

@@ -338,6 +338,7 @@ class RunTrainer:
             optimizer_flops_per_step=optim.flops_per_step(self._config.optim, trainer.model),
             curve=reached.curve,
             loss_sums=reached.loss_sums,
+            readings=reached.readings,
             windows=reached.windows,
             earlier_energy=reached.earlier_energy,
             setup_seconds=setup_seconds,

@@ -35,7 +35,7 @@ def test_every_figure_is_a_whole_png_and_svg_with_words(sweep):
     drawings = figures.draw(table.rows, fits)
     assert {d.name for d in drawings} == NAMES
     paths = canvas.write(drawings, directory)
-    assert {p.name for p in paths} == {f"{n}.{s}" for n in NAMES for s in ("png", "svg")}
+    assert {p.name for p in paths} == {f"{n}.{s}" for n in NAMES for s in ("png", "svg", "csv")}
     for drawing in drawings:
         assert drawing.png.startswith(b"\x89PNG")
         assert len(drawing.png) > 20_000

@@ -44,7 +44,7 @@ def draw(result: TheoryResult) -> Drawing:
         data, computation = figure.subplots(1, 2)
         _data_panel(data, result)
         _computation_panel(computation, result)
-        png, svg = canvas.render(figure)
+        images = canvas.render(figure)
     settings = result.settings
     sims, last = settings.simulations, result.of("regularised")[-1]
     alt = (
@@ -58,7 +58,7 @@ def draw(result: TheoryResult) -> Drawing:
         "means. The flexible "
         f"model's mean is infinite at n = {settings.features:,}, its performance there lies below the axis."
     )
-    return Drawing(NAME, "What four models get from data and computation", alt, caption, png, svg)
+    return Drawing(NAME, "What four models get from data and computation", alt, caption, *images)
 
 
 def _data_panel(axes: Axes, result: TheoryResult) -> None:

@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import Formatter, Locator, LogLocator, NullFormatter, NullLocator
 
 from isoflop import record, tasks
-from isoflop.report.figures import log_axis, style
+from isoflop.report.figures import drawn_data, log_axis, style
 from isoflop.report.figures.views import FLAGGED, FLAGGED_NAME, ChartPoints
 
 SIZE_INCHES = (7.6, 5.0)
@@ -49,7 +49,8 @@ RC: Any = {
 
 @dataclasses.dataclass(frozen=True)
 class Drawing:
-    """One figure: `name` is its file's stem, `alt` says what it shows to who cannot see it."""
+    """One figure: `name` is its file's stem, `alt` says what it shows to who cannot see it; `figure` is what
+    PNG and SVG were made of."""
 
     name: str
     title: str
@@ -57,6 +58,7 @@ class Drawing:
     caption: str
     png: bytes
     svg: str
+    figure: Figure = dataclasses.field(repr=False, compare=False)
 
 
 class _LogLocator(Locator):
@@ -181,25 +183,27 @@ def legends(side: Axes, tall: float, blocks: Sequence[tuple[str | None, list[Any
         top -= row * (-(-len(handles) // columns) + (title is not None)) + row
 
 
-def render(figure: Figure) -> tuple[bytes, str]:
-    """(PNG, SVG) of a figure."""
+def render(figure: Figure) -> tuple[bytes, str, Figure]:
+    """(PNG, SVG, figure) of a figure."""
     tasks.advance("figures")
     png, svg = io.BytesIO(), io.StringIO()
     figure.savefig(png, format="png", dpi=DPI)
     figure.set_layout_engine("none")
     figure.savefig(svg, format="svg", dpi=RASTER_DPI, metadata={"Date": None})
-    return png.getvalue(), svg.getvalue()
+    return png.getvalue(), svg.getvalue(), figure
 
 
 def write(drawings: tuple[Drawing, ...], directory: Path) -> tuple[Path, ...]:
-    """Write DIR/figures/NAME.png and .svg, each atomically, and return their paths.
+    """Write DIR/figures/NAME.png, .svg and .csv (drawn_data), each atomically, and return their paths.
 
     Raises:
         OSError: disk full or not writable.
     """
     paths = []
     for drawing in drawings:
-        for suffix, payload in (("png", drawing.png), ("svg", drawing.svg.encode())):
+        data = drawn_data.csv_text(drawing.figure)
+        files = ("png", drawing.png), ("svg", drawing.svg.encode()), ("csv", data.encode())
+        for suffix, payload in files:
             path = directory / "figures" / f"{drawing.name}.{suffix}"
             record.write_bytes(path, payload)
             paths.append(path)

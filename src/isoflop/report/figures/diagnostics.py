@@ -44,8 +44,8 @@ def residuals(points: ChartPoints, fit_curves: Curves, rows: pd.DataFrame) -> Fi
     of_means = (means["y"] / curves.at(band, means["x"].to_numpy())).to_numpy()
     raster = len(rows) > canvas.RASTER_ABOVE
     for frame, x, y, edge, look in (
-        (rows, rows[view.x].to_numpy(), ratio, None, {"s": 11, "alpha": 0.5}),
-        (means, means["x"].to_numpy(), of_means, "white", {"s": 36}),
+        (rows, rows[view.x].to_numpy(), ratio, None, {"s": 11, "alpha": 0.5, "label": "_run"}),
+        (means, means["x"].to_numpy(), of_means, "white", {"s": 36, "label": "_mean"}),
     ):
         for (value, flagged), group in frame.reset_index(drop=True).groupby(["mark", FLAGGED], sort=False):
             own = group.index.to_numpy()
@@ -134,8 +134,8 @@ def _residual_drawing(points: ChartPoints, fit_curves: Curves, rows: pd.DataFram
     )
     ends = f"{number(np.exp(off.min()))} to {number(np.exp(off.max()))}"
     alt = f"{title} against {view.x_title}: ratios from {ends}."
-    png, svg = canvas.render(residuals(points, fit_curves, rows))
-    return Drawing("residuals", title, alt, caption, png, svg)
+    images = canvas.render(residuals(points, fit_curves, rows))
+    return Drawing("residuals", title, alt, caption, *images)
 
 
 def _calibration_drawing(judged: tuple[Calibration, ...]) -> Drawing:
@@ -150,5 +150,5 @@ def _calibration_drawing(judged: tuple[Calibration, ...]) -> Drawing:
     )
     if n < LEAST_PREDICTIONS:
         caption += f" Only {n} predictions: too few to judge the intervals."
-    png, svg = canvas.render(calibration(judged))
-    return Drawing("calibration", "Calibration of the forecast's intervals", f"{shares}.", caption, png, svg)
+    images = canvas.render(calibration(judged))
+    return Drawing("calibration", "Calibration of the forecast's intervals", f"{shares}.", caption, *images)

@@ -98,13 +98,14 @@ def scatter(axes: Axes, points: ChartPoints) -> None:
     for (value, flagged), group in seeds.groupby(["mark", views.FLAGGED], sort=False):
         colours = [tint[t] for t in group["tint"]]
         look: dict[str, Any] = {"marker": mark[value][0], "s": 11, "alpha": 0.45, "zorder": 3}
+        look["label"] = "_run"
         fill = canvas.fill(colours, hollow=bool(flagged), edge=None)
         axes.scatter(group[view.x], view.scale * group[view.y], rasterized=raster, **look, **fill)
     for (value, flagged), group in means.groupby(["mark", views.FLAGGED], sort=False):
         colours = [tint[t] for t in group["tint"]]
         low, high = view.scale * group["low"], view.scale * group["high"]
         axes.vlines(group["x"], low, high, colors=colours, lw=0.9, zorder=4.5, rasterized=raster)
-        look = {"marker": mark[value][0], "s": 34, "zorder": 5, "rasterized": raster}
+        look = {"marker": mark[value][0], "s": 34, "zorder": 5, "rasterized": raster, "label": "_mean"}
         fill = canvas.fill(colours, hollow=bool(flagged), edge="white")
         axes.scatter(group["x"], view.scale * group["y"], **look, **fill)
 
@@ -158,7 +159,7 @@ def chart(points: ChartPoints, report: FitReport | None, law: str | None = None)
 
 def _view(points: ChartPoints, report: FitReport | None, law: str | None) -> Drawing:
     view = points.view
-    png, svg = canvas.render(chart(points, report, law))
+    images = canvas.render(chart(points, report, law))
     alt = (
         f"{view.title}, both axes logarithmic: {len(points.seeds):,} runs of {len(points.means):,} "
         f"configurations, {view.x_title} from {number(points.seeds[view.x].min())} to "
@@ -166,14 +167,14 @@ def _view(points: ChartPoints, report: FitReport | None, law: str | None) -> Dra
         f"{number(view.scale * points.seeds[view.y].min())} to "
         f"{number(view.scale * points.seeds[view.y].max())}."
     )
-    return Drawing(view.key, view.title, alt, views.note(points, report, law), png, svg)
+    return Drawing(view.key, view.title, alt, views.note(points, report, law), *images)
 
 
 def _grid(rows: pd.DataFrame, quantity: Quantity) -> tuple[Drawing, ...]:
     means = shape_grid.mean_errors(rows, quantity)
     if not means.size:
         return ()
-    png, svg = canvas.render(shape_grid.draw(rows, quantity))
+    images = canvas.render(shape_grid.draw(rows, quantity))
     title, name = shape_grid.title(quantity), shape_grid.mean_name(quantity)
     alt = f"Table of {name} for {means.shape[1]} widths and {means.shape[0]} depths."
     unit = "per cent" if quantity.unit == "%" else quantity.unit
@@ -181,7 +182,7 @@ def _grid(rows: pd.DataFrame, quantity: Quantity) -> tuple[Drawing, ...]:
         f"{name.capitalize()}{f' in {unit}' if unit else ''} over all runs of a shape (seeds and "
         "training lengths together)."
     )
-    return (Drawing("width_depth", title, alt, caption, png, svg),)
+    return (Drawing("width_depth", title, alt, caption, *images),)
 
 
 def draw(rows: pd.DataFrame, fits: FitFile, shown: Sequence[ChartView] | None = None) -> tuple[Drawing, ...]:

@@ -95,7 +95,7 @@ def _rings(axes: Axes, points: ChartPoints, borderline: set[str]) -> list[Any]:
 def _training_loss(points: ChartPoints, rows: pd.DataFrame, checked: CheckReport) -> Drawing:
     lines = trend.trends(shapes.shape_losses(rows))
     borderline = {run for found in checked.of("borderline") for s in found.subjects for run in s.run_ids}
-    png, svg = canvas.render(training_loss(points, lines, borderline))
+    images = canvas.render(training_loss(points, lines, borderline))
     low, high = (number(float(end)) for end in (points.seeds[VIEW.y].min(), points.seeds[VIEW.y].max()))
     alt = f"{VIEW.title}, both axes logarithmic: {len(points.means):,} configurations, {low} to {high} nats."
     caption = (
@@ -109,7 +109,7 @@ def _training_loss(points: ChartPoints, rows: pd.DataFrame, checked: CheckReport
         caption += " Hollow: undertrained, above a smaller shape by more than seeds differ."
     if borderline:
         caption += " Ring: borderline."
-    return Drawing(TRAINING_LOSS, VIEW.title, alt, caption, png, svg)
+    return Drawing(TRAINING_LOSS, VIEW.title, alt, caption, *images)
 
 
 def collapse_figure(seen: Collapse, points: ChartPoints) -> Figure:
@@ -144,7 +144,7 @@ def collapse_figure(seen: Collapse, points: ChartPoints) -> Figure:
 
 
 def _collapse(seen: Collapse, points: ChartPoints) -> Drawing:
-    png, svg = canvas.render(collapse_figure(seen, points))
+    images = canvas.render(collapse_figure(seen, points))
     title = "Collapse of normalised loss curves"
     noise = "unknown" if seen.noise is None else number(seen.noise, 2)
     seeds = "no size has several seeds" if seen.noise is None else f"seeds of one size by {noise} (grey)"
@@ -155,4 +155,4 @@ def _collapse(seen: Collapse, points: ChartPoints) -> Drawing:
         f"{number(seen.deviation, 2)} in ln; {seeds}. Farthest: {collapse.farthest(seen).subject.name}."
     )
     alt = f"{title}: {len(seen.curves)} curves, deviation {number(seen.deviation, 2)}, seed noise {noise}."
-    return Drawing(LOSS_COLLAPSE, title, alt, caption, png, svg)
+    return Drawing(LOSS_COLLAPSE, title, alt, caption, *images)
