@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Callable
 from typing import Any
@@ -141,8 +142,8 @@ def test_a_processor_without_a_name_is_what_python_calls_it(
         ("", "two", "two"),
         ("", "", "unknown processor"),
     ):
-        monkeypatch.setattr(hardware.platform, "processor", lambda processor=processor: processor)
-        monkeypatch.setattr(hardware.platform, "machine", lambda machine=machine: machine)
+        monkeypatch.setattr(platform, "processor", lambda processor=processor: processor)
+        monkeypatch.setattr(platform, "machine", lambda machine=machine: machine)
         assert hardware.describe_cpu() == name
 
 

@@ -167,9 +167,10 @@ def test_the_load_is_of_the_cores_time_without_this_process(
 ) -> None:
     readings = [before, after]
     monkeypatch.setattr(conditions.ProcessorWatch, "_now", lambda self: readings.pop(0))
-    load = conditions.ProcessorWatch().load()
+    watch = conditions.ProcessorWatch()
+    load = watch.load()
     assert (load.share, load.subject) == ((pytest.approx(share), None), "other programs")
-    assert conditions.ProcessorWatch.faults(None) == ()  # type: ignore[arg-type]
+    assert watch.faults() == ()
 
 
 def test_waiting_for_a_disk_is_idle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,9 +179,8 @@ def test_waiting_for_a_disk_is_idle(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     fields = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
     (tmp_path / "stat").write_text(f"cpu{core} {' '.join(str(f * ticks) for f in fields)}\n")
     monkeypatch.setattr(conditions, "PROC_STAT", tmp_path / "stat")
-    now = conditions.ProcessorWatch._now()
-    assert now is not None
-    assert (now[0], now[2]) == (1 + 2 + 4 + 32 + 64 + 128, 255)
+    monkeypatch.setattr(os, "times", lambda: os.times_result((3.0, 0.5, 70.0, 80.0, 90.0)))
+    assert conditions.ProcessorWatch._now() == (1 + 2 + 4 + 32 + 64 + 128, 3.5, 255)
     (tmp_path / "stat").write_text("intr 5\n\n")
     assert conditions.ProcessorWatch._now() is None
 

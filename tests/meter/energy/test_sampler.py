@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 import time
@@ -351,7 +352,7 @@ def test_the_sampler_goes_on_while_its_parent_lives_and_says_nothing(monkeypatch
     """Nothing to read, another word, nothing; then the word, in the middle of what is read."""
     said = [b"", b"go on\n", b"", b"now\nstop\n", b"too late"]
 
-    def select(read: list[int], written: list[int], failed: list[int], seconds: float) -> Any:
+    def selected(read: list[int], written: list[int], failed: list[int], seconds: float) -> Any:
         assert (read, written, failed, seconds) == ([0], [], [], 1.0)
         if said[0]:
             return [0], [], []
@@ -362,7 +363,7 @@ def test_the_sampler_goes_on_while_its_parent_lives_and_says_nothing(monkeypatch
         assert (file, most) == (0, 4096)
         return said.pop(0)
 
-    monkeypatch.setattr(sampler.select, "select", select)
+    monkeypatch.setattr(select, "select", selected)
     monkeypatch.setattr(os, "read", read)
     sampler.wait_for_end(os.getppid())
     assert said == [b"too late"]
@@ -371,7 +372,7 @@ def test_the_sampler_goes_on_while_its_parent_lives_and_says_nothing(monkeypatch
 def test_the_sampler_looks_for_its_parent_every_second(monkeypatch: pytest.MonkeyPatch) -> None:
     parents = [7, 7, 1]
     monkeypatch.setattr(os, "getppid", lambda: parents.pop(0))
-    monkeypatch.setattr(sampler.select, "select", lambda *_: ([], [], []))
+    monkeypatch.setattr(select, "select", lambda *_: ([], [], []))
     sampler.wait_for_end(7)
     assert parents == []
 
@@ -380,7 +381,7 @@ def test_the_sampler_looks_for_its_parent_every_second(monkeypatch: pytest.Monke
 def undisturbed(monkeypatch: pytest.MonkeyPatch) -> dict[int, Any]:
     """The handlers of signals that the sampler sets, none of which takes hold here."""
     handlers: dict[int, Any] = {}
-    monkeypatch.setattr(sampler.signal, "signal", handlers.__setitem__)
+    monkeypatch.setattr(signal, "signal", handlers.__setitem__)
     return handlers
 
 
@@ -437,7 +438,11 @@ def test_the_process_ends_with_code_0_without_waiting_for_a_hanging_thread(
 
 def test_a_thread_that_hangs_keeps_no_process_alive() -> None:
     done = threading.Event()
-    thread = sampler._thread(done.wait, 5.0)
+
+    def hang(seconds: float) -> None:
+        done.wait(seconds)
+
+    thread = sampler._thread(hang, 5.0)
     assert thread.daemon
     assert thread.is_alive()
     done.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 import types
 from collections.abc import Sequence
@@ -121,7 +122,7 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def use_cuda(monkeypatch: pytest.MonkeyPatch, *, initialized: bool) -> None:
     cuda = types.SimpleNamespace(is_initialized=lambda: initialized, synchronize=lambda: seen.append("wait"))
-    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(cuda=cuda))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(cuda=cuda))
 
 
 # ---- a section
@@ -293,7 +294,7 @@ def test_the_exit_codes_of_what_cannot_be_run(tmp_path: Path) -> None:
 
 
 def test_a_program_that_disappears_before_it_is_run_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     assert metered("no-such-program").exit_code == 127
 
 

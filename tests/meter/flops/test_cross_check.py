@@ -18,7 +18,7 @@ def counter_of(
 ) -> DispatchCounter:
     """A counter of these MACs in linear layers, and of a tenth as many in attention."""
     counter = DispatchCounter()
-    counter.forward_flops.update({"addmm": 2 * macs, "attention": macs / 5})  # type: ignore[arg-type]
+    counter.forward_flops.update({"addmm": 2 * macs, "attention": macs / 5})
     counter.backward_flops, counter.expected_backward_flops = backward_flops, expected  # type: ignore[assignment]
     counter.elements, counter.without_formula = 700, set(uncounted)
     return counter

@@ -54,12 +54,13 @@ class Model(nn.Module):
 def judged(model: Model, examples: int = 3, training: bool = True) -> tuple[Steadiness, int]:
     """The verdict on passes after a first one, and how many there were."""
     twin = make_twin(model, to_meta)
+    inner: Any = twin.model
     batch = torch.empty(examples, 8, device="meta")
     first = passes.training_pass(twin, batch) if training else passes.forward_pass(twin, batch)
-    before = twin.model.calls
+    before = inner.calls
     verdict = steadiness(twin, batch, first, training=training)
     assert twin.model.training is training
-    return verdict, int(twin.model.calls - before)
+    return verdict, int(inner.calls - before)
 
 
 @pytest.mark.parametrize("training", [True, False])
