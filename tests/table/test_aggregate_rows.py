@@ -381,3 +381,30 @@ def test_configurations_that_differ_in_seed_and_rate_share_their_trials() -> Non
     )
     for other in ({"model": {"width": 16}}, {"optim": {"name": "adamw", "lr": 0.1}}):
         assert rate_search._without_rate(cell) != rate_search._without_rate(cell | other)
+
+
+def test_a_point_needs_an_error_or_a_loss(done_record: Record, tmp_path: Path) -> None:
+    with_loss = dataclasses.replace(done_record, **records.unknown("none", "error"))
+    with_neither = dataclasses.replace(with_loss, run_id="b" * 16, **records.unknown("none", "loss"))
+    with_error = dataclasses.replace(
+        done_record, run_id="c" * 16, **records.unknown("none", "loss", "train_loss")
+    )
+    for record in (with_loss, with_neither, with_error):
+        records.write(record, tmp_path)
+    table = aggregate.aggregate(tmp_path)
+    assert set(table.rows["run_id"]) == {with_loss.run_id, with_error.run_id}
+    assert table.dropped == (aggregate.Dropped("b" * 16, "done", "no error or loss was measured"),)
+    assert table.rows["held_out"].tolist() == [0, 0]
+
+
+def test_the_pue_is_among_the_rules_of_energy_alone() -> None:
+    prices = costs.load(["us_2023"])
+    factors = dict(prices.factors) | {"pue": 1.5, "dollars_per_train_gflop": 1e-9}
+    named = dict.fromkeys(factors, "a file")
+    with_pue = dataclasses.replace(prices, factors=factors, named=named)
+    assert "pue=1.5 (a file)" in " ".join(pricing.rules(with_pue, ["grams_co2"]))
+    by_compute = dataclasses.replace(
+        with_pue, factors={"dollars_per_train_gflop": 1e-9, "pue": 1.5}, named=named
+    )
+    (rule,) = pricing.rules(by_compute, ["dollars"])[:1]
+    assert rule == "dollars by dollars_per_train_gflop=1e-09 (a file)"

@@ -233,3 +233,5 @@ def test_what_is_behind_a_column() -> None:
     assert name == "test_error + a"
     assert derived.behind(made, name) == {name, "test_error", "a"}
     assert derived.behind(table, "no * such") == {"no * such"}
+    assert derived.behind(table, "(test_error + a) * 2") == {"(test_error + a) * 2", "test_error", "a"}
+    assert derived.behind(table, "a * (test_error)") == {"a * (test_error)", "a", "test_error"}
