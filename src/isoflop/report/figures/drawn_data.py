@@ -20,7 +20,7 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.markers import MarkerStyle
 
-from isoflop.table import csv_text as table_csv
+from isoflop.table import csv_text
 
 KINDS = ("_run", "_mean")
 """Labels of scatters that say what their marks are; matplotlib keeps them out of legends."""
@@ -37,7 +37,7 @@ class Name:
     shape: Any
 
 
-def csv_text(figure: Figure) -> str:
+def as_csv(figure: Figure) -> str:
     """Return the data of a figure as CSV with a header; x, y, low and high are in the units of the titles."""
     names, rows = _names(figure), []
     panels = [axes for axes in figure.axes if axes.axison and not hasattr(axes, "_colorbar")]
@@ -45,7 +45,7 @@ def csv_text(figure: Figure) -> str:
         titles = (axes.get_xlabel().replace("\n", " "), axes.get_ylabel().replace("\n", " "))
         for kind, series, *values in _of_panel(axes, names):
             rows.append((number, kind, series, *titles, *map(_number, values)))
-    return table_csv.to_csv(pd.DataFrame(rows, columns=pd.Index(COLUMNS)))
+    return csv_text.to_csv(pd.DataFrame(rows, columns=pd.Index(COLUMNS)))
 
 
 def _number(value: float | None) -> str:
