@@ -137,7 +137,8 @@ def test_figures_are_drawn_on_the_axes_that_are_given(fitted: isoflop.Fit, axes:
     assert axes.get_xscale() == axes.get_yscale() == "log"
     legend = axes.get_legend()
     assert legend is not None
-    assert next(text.get_text() for text in legend.get_texts()) == "Forecast"
+    named = [text.get_text() for text in legend.get_texts()]
+    assert named[:4] == ["Power law with a floor", "95%, mean", "95%, new run", "Forecast"]
     for draw in (isoflop.plot_residuals, isoflop.plot_calibration):
         axes.clear()
         assert draw(fitted, axes) is axes
