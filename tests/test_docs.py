@@ -1,23 +1,24 @@
 from __future__ import annotations
 
+import ast
+import importlib.util
 import re
-import shlex
 from pathlib import Path
 
 import pytest
 
-from isoflop.cli import main
-from isoflop.config import compose
+import isoflop
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("results/*/README.md")])
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("results/*/README.md"),
+        *ROOT.glob("*/README.md"),
+    ]
+)
 README = (ROOT / "README.md").read_text()
-COMMANDS = [
-    shlex.split(line.removeprefix("$ "), comments=True)
-    for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL)
-    for line in block.splitlines()
-    if line.startswith("$ ")
-]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -27,23 +28,58 @@ def test_no_link_is_broken(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-@pytest.mark.parametrize("words", [c for c in COMMANDS if c[0] == "isoflop"], ids=" ".join)
-def test_every_command_of_the_readme_is_understood(words: list[str]) -> None:
-    own = words[1 : words.index("--")] if "--" in words else words[1:]  # the rest is isoflop meter's command
-    options, overrides = main.parser().parse_known_args(own)
-    if options.verb in ("run", "sweep", "flops"):
-        compose.compose_config(overrides, None)
-    else:
-        assert not overrides
+def test_the_readme_is_one_screen() -> None:
+    assert len(README.splitlines()) <= 60
+    assert len(re.findall(r"!\[", README)) == 1
+    assert len(re.findall(r"(?<!!)\[[^\]]*\]\(", README)) == 5
+    assert len(re.findall(r"^\$ ", README, re.MULTILINE)) == 2
 
 
-def test_make_targets_of_the_pages_exist() -> None:
-    makefile = (ROOT / "Makefile").read_text()
-    pages = README + (ROOT / "CONTRIBUTING.md").read_text()
-    targets = set(re.findall(r"^\$ make ([a-z-]+)", pages, re.MULTILINE))
-    targets |= {target for run in re.findall(r"`make ([a-z -]+)`", pages) for target in run.split()}
-    assert targets > {"demo", "test", "test-fast", "check", "dist"}
-    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+def test_the_list_of_pages_names_every_page() -> None:
+    index = (ROOT / "docs/index.md").read_text()
+    pages = {path.name for path in ROOT.glob("docs/*.md")} - {"index.md"}
+    assert {page for page in pages if f"]({page})" not in index} == set()
+
+
+def test_the_sections_that_the_page_on_the_page_names_exist() -> None:
+    named = re.findall(r"(?<!\*)\*([A-Z][^*]+)\*(?!\*)", (ROOT / "docs/reading.md").read_text())
+    template = (ROOT / "src/isoflop/report/page.html.j2").read_text()
+    assert len(named) > 7
+    assert [title for title in named if title not in template] == []
+
+
+def grouped_names(docstring: str) -> list[str]:
+    """The names of a docstring's Args, of which one line may have several: "width, depth: ..."."""
+    args = re.search(r"^( *)Args:\n((?:\1 +.*\n|\n)+)", f"{docstring}\n", re.MULTILINE)
+    lines = (
+        re.findall(r"^ {4}(?! )([\w*, ]+):", re.sub(rf"(?m)^{args[1]}", "", args[2]), re.MULTILINE)
+        if args
+        else []
+    )
+    return [name.strip().lstrip("*") for line in lines for name in line.split(",")]
+
+
+def test_arguments_that_the_reference_names_exist() -> None:
+    assert grouped_names(
+        "X.\n\nArgs:\n    a, b: two.\n        More: c.\n    d: one.\n\nRaises:\n    E: f.\n"
+    ) == ["a", "b", "d"]
+    checked = 0
+    for name, home in isoflop._HOMES.items():
+        tree = ast.parse(Path(importlib.util.find_spec(home).origin).read_text())
+        (node,) = (each for each in tree.body if getattr(each, "name", None) == name)
+        members = node.body if isinstance(node, ast.ClassDef) else [node]
+        functions = [each for each in members if isinstance(each, ast.FunctionDef)]
+        of_class = ast.get_docstring(node) if isinstance(node, ast.ClassDef) else None
+        for function in functions:
+            known = {
+                a.arg for a in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)
+            }
+            known |= {a.arg for a in (function.args.vararg, function.args.kwarg) if a}
+            text = of_class if function.name == "__init__" and of_class else ast.get_docstring(function)
+            said = grouped_names(text or "")
+            checked += len(said)
+            assert set(said) <= known, f"{name}.{function.name}: {set(said) - known}"
+    assert checked > 40
 
 
 def test_every_script_and_benchmark_that_a_page_names_exists() -> None:
@@ -56,9 +92,10 @@ def test_every_script_and_benchmark_that_a_page_names_exists() -> None:
 
 
 def test_the_map_names_every_module_and_folder() -> None:
-    inside = README[README.index("## Map") :]
-    for path in (ROOT / "benchmarks", ROOT / "scripts", ROOT / "examples", ROOT / "slurm", ROOT / "conf"):
-        assert re.search(rf"^    {path.name}/\s", inside, re.MULTILINE), path.name
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    inside = text[text.index("## Map") : text.index("## Docs")]
+    for name in ("benchmarks", "scripts", "examples", "slurm", "conf", "containers", "docs", "results"):
+        assert re.search(rf"^    {name}/\s", inside, re.MULTILINE), name
     for path in (ROOT / "src/isoflop").iterdir():
         if path.name not in ("__init__.py", "__main__.py", "__pycache__", "py.typed"):
             assert re.search(rf"^\s+{re.escape(path.name)}/?\s", inside, re.MULTILINE), path.name

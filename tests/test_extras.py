@@ -37,7 +37,9 @@ def test_the_table_is_that_of_pyproject() -> None:
     by_extra: dict[str, set[str]] = {}
     for package, extra in extras.PACKAGES.values():
         by_extra.setdefault(extra, set()).add(package)
-    assert by_extra == {extra: names(OPTIONAL[extra]) for extra in OPTIONAL if extra not in ("dev", "all")}
+    assert by_extra == {
+        extra: names(OPTIONAL[extra]) for extra in OPTIONAL if extra not in ("docs", "dev", "all")
+    }
 
 
 def test_the_core_needs_no_package_of_an_extra() -> None:
@@ -52,7 +54,7 @@ def test_what_trains_brings_torch_along(extra: str) -> None:
 
 
 def test_all_is_all() -> None:
-    assert needs("all") == set(OPTIONAL) - {"dev"}
+    assert needs("all") == set(OPTIONAL) - {"docs", "dev"}
 
 
 def test_a_mere_folder_is_not_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

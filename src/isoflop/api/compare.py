@@ -148,7 +148,7 @@ def compare(
     Raises:
         ValueError: there is nothing to compare, or as `fit`. One line that says what to change.
 
-    Example:
+    Examples:
         >>> import isoflop, pandas as pd
         >>> flops = [1e15, 1e16, 1e17, 1e18, 1e19, 1e20]
         >>> old = pd.DataFrame({"flops": flops, "loss": [4.1, 3.5, 3.1, 2.8, 2.6, 2.5]})

@@ -78,7 +78,7 @@ def fit(
         ValueError: a column, law or condition that is not there, values that are no fractions, or too few
             runs. One line that names the argument, row or column and says what to change.
 
-    Example:
+    Examples:
         >>> import isoflop, pandas as pd
         >>> runs = pd.DataFrame({"flops": [1e15, 1e16, 1e17, 1e18, 1e19], "loss": [4.1, 3.5, 3.1, 2.8, 2.6]})
         >>> fitted = isoflop.fit(runs, x="flops", y="loss", laws="power_law_floor", resamples=100)

@@ -37,7 +37,7 @@ def count_flops(
     Raises:
         ValueError: sizes or a batch size that are no positive whole numbers, or a batch without an example.
 
-    Example:
+    Examples:
         >>> import isoflop, torch
         >>> counted = isoflop.count_flops(torch.nn.Linear(64, 10), (64,))
         >>> counted.forward_macs_per_example, counted.train_flops_per_example

@@ -71,7 +71,7 @@ def load(source: str | os.PathLike[str], *, cost: str | Sequence[str] | None = N
             One line that says what to change.
         OSError: it cannot be opened.
 
-    Example:
+    Examples:
         >>> import isoflop
         >>> runs = isoflop.load("results/digits-cpu")
         >>> runs[["label", "train_gflops", "test_error"]].head(2)  # doctest: +SKIP

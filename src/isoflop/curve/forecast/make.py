@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from isoflop.curve.bootstrap import CONFIDENCE
-from isoflop.curve.forecast.backtest import Backtest, backtest
-from isoflop.curve.forecast.predictive import Predictive, predictive
+from isoflop.curve.forecast import backtest, predictive, rolling
+from isoflop.curve.forecast.backtest import Backtest
+from isoflop.curve.forecast.predictive import Predictive
 from isoflop.curve.laws import FitOptions
 from isoflop.curve.observations import Observations
 from isoflop.curve.result import Band, Estimate, Forecast, Interval, Member
@@ -27,8 +28,10 @@ def forecast(observed: Observations, at: Array, options: FitOptions, level: floa
     Raises:
         ValueError: too few compute scales (predictive.predictive).
     """
-    made = predictive(observed, options)
-    tested = backtest(observed, options)
+    where = rolling.usual_cuts(observed)
+    asked = [predictive.ask(observed, options), *backtest.asked(observed, where, options)]
+    made, *below = predictive.predictives(asked, options)
+    tested = backtest.judge(observed, where, below)
     return Forecast(
         members=tuple(
             Member(each.member.prior.law, float(weight), each.member.drifting)
