@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
-from isoflop.runner.state import EarlierEnergy, TrainingState, Trajectory
+from isoflop.runner.state import EarlierEnergy, TrainedPoint, TrainingState, Trajectory
 from isoflop.train.score import Score
 
 WAY = (
@@ -48,3 +49,11 @@ def test_stored_names_do_not_follow_the_code() -> None:
     ]
     assert after == before
     assert newer == [[]] * 6
+
+
+@pytest.mark.parametrize("kind", [Trajectory, TrainingState, TrainedPoint])
+def test_a_state_is_never_changed_and_its_fields_are_named(kind: type[msgspec.Struct]) -> None:
+    """A position would shift with every field that is added, and a snapshot be changed by what follows it."""
+    assert kind.__struct_config__.frozen
+    with pytest.raises(TypeError, match="positional"):
+        kind("first")

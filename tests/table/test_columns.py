@@ -123,7 +123,7 @@ def test_scales_are_a_hundredth_wide_from_their_least_x():
 
 
 def test_a_rank_correlation_is_over_the_rows_where_both_are_known():
-    """Without the rows of an unknown x or y, 1 to 4 rise with 1 to 4."""
-    y = [1.0, 2.0, 3.0, 4.0, 0.5, np.nan]
-    (said,) = y_warnings(y, name="y", x=[1, 2, 3, 4, np.nan, 0])
+    """Without the rows of an unknown x or y, 1 to 4 rise with 1 to 4; an x between them takes no rank."""
+    y = [1.0, 2.0, 3.0, 4.0, 2.5, np.nan]
+    (said,) = y_warnings(y, name="y", x=[1, 2, 3, 4, np.nan, 2.5])
     assert "rank correlation 1.00" in said
