@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,8 @@ Array = npt.NDArray[np.float64]
 BAND_POINTS = 100
 BAND_BEYOND = 10.0
 """The band runs from x_min to this many times x_max."""
+FAR_POINTS = 10
+"""Points a decade of bands that are asked to run further."""
 _ELEMENTS = 1 << 20
 """Elements (resamples x runs) that are fitted together by least squares."""
 
@@ -87,8 +90,16 @@ class Sample:
         return np.ones((rows, len(drawn))) if self.wild else self.draws[:rows, drawn]
 
     def grid(self, x: Array) -> Array:
-        """Return the x of bands, from x_min to `beyond` times x_max."""
-        return np.geomspace(x.min(), self.beyond * x.max(), BAND_POINTS)
+        """Return the x of bands, from x_min to `beyond` times x_max.
+
+        Up to BAND_BEYOND times x_max they are the same whatever `beyond`, so that a curve that is drawn
+        further is the same curve; beyond that there are FAR_POINTS a decade.
+        """
+        if self.beyond <= BAND_BEYOND:
+            return np.geomspace(x.min(), self.beyond * x.max(), BAND_POINTS)
+        near = np.geomspace(x.min(), BAND_BEYOND * x.max(), BAND_POINTS)
+        further = math.ceil(FAR_POINTS * math.log10(self.beyond / BAND_BEYOND)) + 1
+        return np.r_[near, np.geomspace(near[-1], self.beyond * x.max(), further)[1:]]
 
     def stretch(self, law: Law, at: Array) -> Array:
         """Return the factor (m,) on the spread of resampled curves at x = `at` (m,): leverage.stretch."""
