@@ -18,6 +18,7 @@ from isoflop.cli import (
     doctor,
     fit,
     flops,
+    forecast,
     meter,
     output,
     paper,
@@ -34,7 +35,7 @@ from isoflop.config import ConfigError
 from isoflop.notices import RECORDED, interrupted
 
 VERBS = (
-    *(run, sweep, status, aggregate, check, fit, compare),
+    *(run, sweep, status, aggregate, check, fit, forecast, compare),
     *(report, score, paper, wandb, flops, meter, doctor),
 )
 """One module per verb, in the order of `isoflop --help`. Each imports what it needs only when it runs."""
