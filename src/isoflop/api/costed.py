@@ -54,7 +54,8 @@ class Costed:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What to know before any number, of the runs and of each target and budget."""
-        asked = [line for each in (*self.result.targets, *self.result.budgets) for line in each.warnings]
+        asked = [line for target in self.result.targets for line in target.warnings]
+        asked += [line for budget in self.result.budgets for line in budget.warnings]
         return tuple(map(in_python, (*self.result.warnings, *asked)))
 
     @overload

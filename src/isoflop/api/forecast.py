@@ -79,7 +79,9 @@ class Ask:
                 raise ConfigError(f"--{name.replace('_', '-')} {value:g}: give a number above 0")
         for value in self.error:
             if value >= 1:
-                raise ConfigError(f"--error {value:g}: an error is a fraction below 1, such as {value / 100:g}")
+                raise ConfigError(
+                    f"--error {value:g}: an error is a fraction below 1, such as {value / 100:g}"
+                )
         if self.gpu_watts is not None and self.gpu_tflops is None:
             raise ConfigError("--gpu-watts needs --gpu-tflops: watts are joules only over the hours it takes")
         return tuple(map(budgets.parse, self.budget))
@@ -92,7 +94,9 @@ def y_of(ask: Ask, runs: pd.DataFrame, y: str | None) -> str | None:
     return y
 
 
-def make_forecast(chosen: Rows, source: str, method: Method, ask: Ask, prices_: Prices | None) -> CostForecast:
+def make_forecast(
+    chosen: Rows, source: str, method: Method, ask: Ask, prices_: Prices | None
+) -> CostForecast:
     """Return the forecast of costs of rows: what the command line and `isoflop.forecast` share.
 
     Args:
@@ -113,7 +117,7 @@ def make_forecast(chosen: Rows, source: str, method: Method, ask: Ask, prices_: 
     quantity = target.quantity(y) if chosen.described is None else chosen.described.y
     _check_axes(described, quantity.noun, x, y, ask)
     _check_chance(chosen, method, ask)
-    fits = rows.fit(chosen, dataclasses.replace(method, beyond=make.BEYOND), source=source)
+    fits = rows.fit(chosen, dataclasses.replace(method, beyond=make.BEYOND, tested=False), source=source)
     report = fits.reports[0]
     table = _prepared(chosen, report)
     fitted = table[~table["run_id"].isin([each.run_id for each in report.excluded])]
@@ -122,9 +126,7 @@ def make_forecast(chosen: Rows, source: str, method: Method, ask: Ask, prices_: 
     targets = ask.error or ask.loss
     if not targets and not wanted:
         targets = reach.round_targets(reach.end_of(report))
-    made = make.forecast(source, report, front.check(chosen.checked), costing, Question(targets, wanted))
-    notes = [*made.notes, *(f"{each}" for each in (method.forecast and report.forecast or report).warnings)]
-    return dataclasses.replace(made, notes=tuple(dict.fromkeys(notes)))
+    return make.forecast(source, report, front.check(chosen.checked), costing, Question(targets, wanted))
 
 
 def _check_axes(described: axis.Axis, noun: str, x: str, y: str, ask: Ask) -> None:
@@ -161,7 +163,7 @@ def _prepared(chosen: Rows, report: FitReport) -> pd.DataFrame:
     table[report.y] = of_rows[report.y]
     table[GFLOPS] = of_rows[report.x] * report.resource.flops * 1e-9
     if "device_seconds" not in table:
-        devices = 1.0
+        devices = pd.Series(1.0, index=table.index)
         if {"hardware_burden_gflops", "achieved_gflops_per_second", "mfu", "train_seconds"} <= set(table):
             # As pricing: devices are the hardware burden over that of one device.
             one = table["achieved_gflops_per_second"] / table["mfu"] * table["train_seconds"]
@@ -280,9 +282,7 @@ def forecast(
         >>> [each.target for each in made.result.targets]
         [0.05]
     """
-    ask = Ask(
-        _tuple(error), _tuple(loss), _texts(budget), device, queries_per_day, gpu_tflops, gpu_watts
-    )
+    ask = Ask(_tuple(error), _tuple(loss), _texts(budget), device, queries_per_day, gpu_tflops, gpu_watts)
     with named_as_in_python():
         check_resamples(resamples)
         ask.check()

@@ -36,7 +36,9 @@ def add(add_verb: output.AddVerb) -> None:
         "--resamples", type=int, default=RESAMPLES, help=f"bootstrap resamples (default {RESAMPLES})"
     )
     verb.add_argument("--seed-of-resamples", type=int, default=0, metavar="N", help="their seed (default 0)")
-    verb.add_argument("--full", action="store_true", help="all amounts of every law, not of the average alone")
+    verb.add_argument(
+        "--full", action="store_true", help="all amounts of every law, not of the average alone"
+    )
     # What the options of `fit` that this verb lacks are in api.rows and fit.Method.
     verb.set_defaults(wild=False, energy_grade="C", exclude=None)
 
@@ -44,9 +46,16 @@ def add(add_verb: output.AddVerb) -> None:
 def _add_questions(verb: argparse.ArgumentParser) -> None:
     """Add targets, budgets, device and queries."""
     verb.add_argument(
-        "--error", metavar="V", nargs="+", type=float, default=[], help="errors as fractions, such as 0.05 0.01"
+        "--error",
+        metavar="V",
+        nargs="+",
+        type=float,
+        default=[],
+        help="errors as fractions, such as 0.05 0.01",
     )
-    verb.add_argument("--loss", metavar="V", nargs="+", type=float, default=[], help="losses, in the unit of y")
+    verb.add_argument(
+        "--loss", metavar="V", nargs="+", type=float, default=[], help="losses, in the unit of y"
+    )
     verb.add_argument(
         *("--budget",),
         metavar="B",
@@ -99,7 +108,9 @@ def make(options: argparse.Namespace) -> Any:
         chosen = rows.of_file(options)
         if chosen.axes is None:
             raise ConfigError(f"{options.directory}: say --x and --y")
-    return forecast.make_forecast(chosen, str(options.directory), dataclasses.replace(method), ask, chosen_prices)
+    return forecast.make_forecast(
+        chosen, str(options.directory), dataclasses.replace(method), ask, chosen_prices
+    )
 
 
 def _of_sweep(options: argparse.Namespace, ask: Any) -> Any:

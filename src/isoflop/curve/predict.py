@@ -99,7 +99,8 @@ class Sample:
             return np.geomspace(x.min(), self.beyond * x.max(), BAND_POINTS)
         near = np.geomspace(x.min(), BAND_BEYOND * x.max(), BAND_POINTS)
         further = math.ceil(FAR_POINTS * math.log10(self.beyond / BAND_BEYOND)) + 1
-        return np.r_[near, np.geomspace(near[-1], self.beyond * x.max(), further)[1:]]
+        far = np.geomspace(near[-1], self.beyond * x.max(), further)
+        return np.concatenate([near, far[1:]])
 
     def stretch(self, law: Law, at: Array) -> Array:
         """Return the factor (m,) on the spread of resampled curves at x = `at` (m,): leverage.stretch."""
@@ -249,13 +250,19 @@ def _band(at: Array, *logs: Array) -> Band:
     return Band(tuple(at.tolist()), *(tuple(np.exp(values).tolist()) for values in logs))
 
 
-def forecast_of(chosen: Points, sample: Sample, options: FitOptions) -> tuple[Forecast | None, str | None]:
-    """Return the forecast from the configuration means, or None with the reason why there is none."""
+def forecast_of(
+    chosen: Points, sample: Sample, options: FitOptions, *, tested: bool = True
+) -> tuple[Forecast | None, str | None]:
+    """Return the forecast from the configuration means, or None with the reason why there is none.
+
+    `tested`: as in make.forecast.
+    """
     if sample.of_frontier:
         return None, "the frontier's runs are chosen by their error: a forecast from them would be too low"
     if options.quantile is not None:
         return None, "a quantile is fitted, not the mean"
     try:
-        return make.forecast(chosen.means, sample.grid(chosen.means.x), options, sample.level), None
+        at = sample.grid(chosen.means.x)
+        return make.forecast(chosen.means, at, options, sample.level, tested=tested), None
     except ValueError as error:
         return None, str(error)

@@ -132,6 +132,8 @@ def of_band(law: str, band: Band, target: float) -> Reach:
     """Return where a curve comes to `target` within its band; the interval is where the band's ends do."""
     value = _first_below(band, band.y, target)
     low, high = (_first_below(band, side, target) for side in (band.low, band.high))
+    if low is not None and low <= math.log10(band.x[0]):
+        low = None  # it lies below where the curve begins
     if value is None:
         never = _never(target, law, f"not within {band.x[-1]:.3g}, where its band ends")
         bounds = None if low is None else Interval(low, None)

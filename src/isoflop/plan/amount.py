@@ -32,10 +32,10 @@ def unknown(reason: str) -> Amount:
 
 def power(log10: float, low: float | None, high: float | None) -> Amount:
     """Return 10 to a power, with the ends of its interval as powers."""
-    ends = (None if end is None or end > LARGEST_LOG10 else 10.0**end for end in (low, high))
+    least, most = (None if end is None or end > LARGEST_LOG10 else 10.0**end for end in (low, high))
     if log10 > LARGEST_LOG10:
-        return Amount(None, *ends, f"10^{log10:.0f}")
-    return Amount(10.0**log10, *ends)
+        return Amount(None, least, most, f"10^{log10:.0f}")
+    return Amount(10.0**log10, least, most)
 
 
 def over(
@@ -56,9 +56,7 @@ def over(
     here = amount_at(log10_gflops)
     if here.value is None:
         return here
-    moved = [
-        None if end is None or end > LARGEST_LOG10 else amount_at(end).value for end in (low, high)
-    ]
+    moved = [None if end is None or end > LARGEST_LOG10 else amount_at(end).value for end in (low, high)]
     # An amount that falls as compute rises has its ends the other way round.
     if all(value is not None for value in moved):
         moved.sort(key=lambda value: value or 0.0)
@@ -67,7 +65,8 @@ def over(
     return Amount(
         here.value,
         *(
-            None if width is None or math.log10(here.value) + width > LARGEST_LOG10
+            None
+            if width is None or math.log10(here.value) + width > LARGEST_LOG10
             else here.value * 10.0 ** (side * width)
             for side, width in zip(sides, ends, strict=True)
         ),

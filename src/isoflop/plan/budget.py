@@ -25,7 +25,28 @@ _FIXED: dict[str, tuple[Kind, float]] = {
 }
 """Unit, in small letters without hyphens and spaces -> what it is of, and how much of that is one."""
 CURRENCIES = frozenset(
-    "eur euro euros gbp pound pounds chf jpy yen cny rmb inr cad aud sek nok dkk pln krw brl".split()
+    [
+        "eur",
+        "euro",
+        "euros",
+        "gbp",
+        "pound",
+        "pounds",
+        "chf",
+        "jpy",
+        "yen",
+        "cny",
+        "rmb",
+        "inr",
+        "cad",
+        "aud",
+        "sek",
+        "nok",
+        "dkk",
+        "pln",
+        "krw",
+        "brl",
+    ]
 ) | {"€", "£", "¥"}
 UNITS = "gpuh, gflops (or any FLOP with an SI prefix), usd, kwh or kgco2"
 

@@ -14,6 +14,8 @@ from isoflop.table import pricing
 from isoflop.table.pricing import Used
 
 DAYS = 365.0
+SPENT = ("device_seconds", "energy_joules", "kilograms_co2", "dollars")
+"""Amounts of a training that rates and prices tell."""
 Span = tuple[float, float | None, float | None]
 """log10 of training GFLOPs with the ends of its interval."""
 
@@ -46,10 +48,10 @@ class Costing:
     def training(self, span: Span) -> Training:
         """Return what training takes, each amount with the interval that the compute's gives it."""
         return Training(
-            power(*span),
-            *(over(each, *span) for each in (self.sizes.parameters, self.sizes.examples)),
-            *(over(each, *span) for each in (self.device_seconds, self.energy_joules)),
-            *(over(each, *span) for each in (self.kilograms_co2, self.dollars)),
+            train_gflops=power(*span),
+            parameters=over(self.sizes.parameters, *span),
+            examples=over(self.sizes.examples, *span),
+            **{name: over(self.amount_of(name), *span) for name in SPENT},
         )
 
     def inference(self, span: Span) -> Inference | None:
@@ -72,14 +74,16 @@ class Costing:
             assert self.queries_per_day is not None
             return _quotient(10.0**log10 / self.queries_per_day, self.sizes.forward(log10))
 
+        energy, co2, dollars = (
+            over(of_year(each), *span) for each in (self.energy_joules, self.kilograms_co2, self.dollars)
+        )
         return Inference(
-            over(self.sizes.forward, *span),
-            over(lambda log10: self.sizes.forward(log10).times(a_year), *span),
-            *(
-                over(of_year(each), *span)
-                for each in (self.energy_joules, self.kilograms_co2, self.dollars)
-            ),
-            over(break_even, *span),
+            gflops_per_query=over(self.sizes.forward, *span),
+            gflops_per_year=over(lambda log10: self.sizes.forward(log10).times(a_year), *span),
+            energy_joules_per_year=energy,
+            kilograms_co2_per_year=co2,
+            dollars_per_year=dollars,
+            break_even_days=over(break_even, *span),
         )
 
     def amount_of(self, kind: str) -> Callable[[float], Amount]:

@@ -16,7 +16,7 @@ from isoflop.curve.reach import Reach
 from isoflop.curve.result import Band, FitReport, LawFit
 from isoflop.plan.amount import Amount, over, unknown
 from isoflop.plan.budget import Budget
-from isoflop.plan.costing import Costing
+from isoflop.plan.costing import SPENT, Costing, Span
 from isoflop.plan.result import (
     BudgetReach,
     CostForecast,
@@ -95,7 +95,9 @@ def _log_largest(report: FitReport) -> float:
 
 
 def _warnings(report: FitReport, checked: CheckReport) -> tuple[str, ...]:
-    faults = [f"check finds a fault: {each.sentence}" for each in checked.findings if each.severity == "fault"]
+    faults = [
+        f"check finds a fault: {each.sentence}" for each in checked.findings if each.severity == "fault"
+    ]
     if report.forecast is None:
         faults.append(f"no forecast averages the laws: {report.forecast_reason}")
     rejected = [fit.law for fit in report.fits if misfit.rejected(fit)]
@@ -117,7 +119,11 @@ def _of_target(report: FitReport, costing: Costing, target: float) -> TargetCost
     found = _reaches(report, target)
     costs = tuple(_law_cost(report, costing, each, fit) for each, fit in found)
     known = sorted(
-        ((each.log10_train_gflops, each.law) for each in costs if each.law != FORECAST and each.reason is None),
+        (
+            (each.log10_train_gflops, each.law)
+            for each in costs
+            if each.law != FORECAST and each.reason is None
+        ),
         key=lambda pair: pair[0] or 0.0,
     )
     laws = sum(each.law != FORECAST for each in costs)
@@ -204,12 +210,12 @@ def _horizon(report: FitReport, times: float, subject: str) -> list[str]:
         return []
     far = f"{subject} {number(times)} times the compute of the largest run"
     if tested is None:
-        return [f"{far}, and no horizon was tested"]
+        return [f"{far}, and there are too few scales to test forecasts over any horizon"]
     if times <= tested:
         return []
     return [
-        f"{far}: forecasts were tested up to {number(tested)} times, so that it lies "
-        f"{number(times / tested)} times beyond"
+        f"{far}: forecasts of these runs can be tested up to {number(tested)} times (isoflop fit does), so "
+        f"that it lies {number(times / tested)} times beyond"
     ]
 
 
@@ -230,10 +236,23 @@ def _of_budget(report: FitReport, costing: Costing, budget: Budget) -> BudgetRea
         budget=budget.text,
         warnings=tuple(_horizon(report, times, "the budget buys")),
         times_largest=times,
-        training=costing.training(span),
+        training=_of_bought(costing, budget, span),
         inference=costing.inference(span),
         reaches=tuple(_law_reach(report, law, fit, band, span) for law, fit, band in curves),
     )
+
+
+def _of_bought(costing: Costing, budget: Budget, span: Span) -> Training:
+    """Return what a training takes that a budget pays for: exactly the budget of what it is of.
+
+    The other amounts have the intervals of their own rates at the compute that is bought, not its interval
+    too, which the same rates make.
+    """
+    log10 = span[0]
+    made = costing.training(span)
+    exact = Amount(budget.amount, budget.amount, budget.amount)
+    spent = {name: costing.amount_of(name)(log10) for name in SPENT}
+    return dataclasses.replace(made, **(spent | {budget.kind: exact}))
 
 
 def _law_reach(
@@ -241,14 +260,14 @@ def _law_reach(
     law: str,
     fit: LawFit | None,
     band: Band,
-    span: tuple[float, float | None, float | None],
+    span: Span,
 ) -> LawReach:
     """Return the y of a curve at a compute with its interval, and that of a new run."""
     shift = _to_gflops(report)
 
     def y_at(log10: float) -> Amount:
         x = 10.0 ** min(log10 - shift, math.log10(band.x[-1]))
-        return Amount(*(_at(band, side, x) for side in (band.y, band.low, band.high)))
+        return Amount(_at(band, band.y, x), _at(band, band.low, x), _at(band, band.high, x))
 
     if span[0] - shift > math.log10(band.x[-1]):
         none = unknown(f"beyond {BEYOND:.0e} times the largest run")
@@ -262,9 +281,7 @@ def _at(band: Band, side: Sequence[float], x: float) -> float:
     return float(np.exp(np.interp(math.log(x), np.log(band.x), np.log(side))))
 
 
-def _bought(
-    report: FitReport, costing: Costing, budget: Budget
-) -> tuple[float, float | None, float | None]:
+def _bought(report: FitReport, costing: Costing, budget: Budget) -> Span:
     """Return log10 of the GFLOPs that a budget buys, with the interval that its rates give."""
     amount_at = costing.amount_of(budget.kind)
     least = math.log10(report.x_min) + _to_gflops(report) - 30

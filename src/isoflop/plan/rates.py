@@ -52,7 +52,9 @@ def chosen(gflops_per_second: float, watts: float | None, device: str | None) ->
         none = unknown("--gpu-watts was not given")
         return Rates(lambda _: speed, lambda _: none, device, (note,))
     joule = speed.times(1 / watts)
-    return Rates(lambda _: speed, lambda _: joule, device, (note, f"energy: {watts:g} W, as --gpu-watts says"))
+    return Rates(
+        lambda _: speed, lambda _: joule, device, (note, f"energy: {watts:g} W, as --gpu-watts says")
+    )
 
 
 def measured(rows: pd.DataFrame, sizes: Sizes, device: str | None, level: float) -> Rates:
@@ -95,7 +97,9 @@ def on_other(rows: pd.DataFrame, sizes: Sizes, other: OtherDevice, level: float)
     peak = _peak(rows)
     no_joules = f"no energy was measured on {other.name}: give --gpu-tflops and --gpu-watts"
     if peak is None:
-        reason = f"nothing was timed on {other.name}, and no run says what share of its device's peak it reached"
+        reason = (
+            f"nothing was timed on {other.name}, and no run says what share of its device's peak it reached"
+        )
         both = f"{reason}: give --gpu-tflops"
         return Rates(lambda _: unknown(both), lambda _: unknown(no_joules), other.name, ())
     trend = rate_trend(size, gflops / seconds, peak, level)
@@ -204,7 +208,9 @@ def _bound_text(of: str, what: str) -> str:
 def _note(what: str, unit: str, trend: RateTrend, name: str, bound: str) -> str:
     first, last = trend.at(trend.least).value, trend.at(trend.largest).value
     beyond = "" if trend.bound is None else f" ({trend.bound:.3g})"
+    holds = "that rate" if trend.bound is None else "that rate and the bound"
     return (
-        f"{what}: the measured trend with {_CALLED[name]}, {first:.3g} {unit} at the smallest of {trend.sizes} "
-        f"sizes to {last:.3g} at the largest{bound}{beyond}; beyond the largest size the interval holds both"
+        f"{what}: the measured trend with {_CALLED[name]}, {first:.3g} {unit} at the smallest of "
+        f"{trend.sizes} sizes to {last:.3g} at the largest{bound}{beyond}; beyond the largest size the "
+        f"interval holds {holds}"
     )

@@ -126,7 +126,8 @@ class CostForecast:
         quantity: what falls, in a sentence; `unit` and `scale` show it.
         level: of all intervals.
         largest_gflops: training compute of the largest run.
-        tested_ratio: how many times the largest run forecasts were tested; None where none was.
+        tested_ratio: up to how many times the largest x of a fit its forecasts can be tested by these runs
+            (`isoflop fit` does); None where they cannot.
         device: that training is timed on; None where it is unknown.
         queries_per_day: None where none were named.
         warnings: what to know before any number: faults of the checks, and where no forecast is made.

@@ -22,7 +22,7 @@ AmountAt = Callable[[float], Amount]
 """log10 of training GFLOPs -> an amount."""
 
 PARAMETERS, EXAMPLES, FORWARD = "parameters", "examples_seen", "inference_gflops_per_example"
-GFLOPS = "plan_train_gflops"
+GFLOPS = "training_gflops"
 """Column of training compute in GFLOPs, whatever the unit of the table's own."""
 JOINT = "chinchilla"
 JOINT_RESAMPLES = 200

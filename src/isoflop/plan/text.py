@@ -20,6 +20,8 @@ from isoflop.report.text.numerals import SUPERSCRIPT, UNKNOWN, number, plural, s
 
 FORECAST = "forecast"
 AVERAGE = "forecast (average)"
+LEAST_SHOWN = 1e-3
+"""Of y, in the unit that is shown: below it digits say nothing."""
 Show = Callable[[float | None], str]
 
 
@@ -79,7 +81,7 @@ def lines(made: CostForecast, *, every_law: bool = False) -> tuple[str, ...]:
 def _y(made: CostForecast, value: float | None) -> str:
     if value is None:
         return UNKNOWN
-    text = number(made.scale * value)
+    text = number(made.scale * value) if made.scale * value >= LEAST_SHOWN else f"<{LEAST_SHOWN:g}"
     return f"{text}%" if made.unit == "%" else text
 
 
@@ -138,7 +140,12 @@ def _row(cost: LawCost, target: TargetCost) -> tuple[str, ...]:
     else:
         shown = f"{_gflops(compute.value)} ({_ends(compute, _gflops)})"
     times = UNKNOWN if cost.times_largest is None else number(cost.times_largest)
-    return (law, shown, times, *(show(getattr(cost.training, name).value) for name, _, show in _columns(target)))
+    return (
+        law,
+        shown,
+        times,
+        *(show(getattr(cost.training, name).value) for name, _, show in _columns(target)),
+    )
 
 
 def _ends(amount: Amount, show: Show) -> str:
@@ -162,7 +169,8 @@ def _block(training: Training, inference: Inference | None) -> Iterator[str]:
     rows = [_amount_row(title, getattr(training, name), show) for name, title, show in _TRAINING]
     if inference is not None:
         rows += [
-            _amount_row(f"answers: {title}", getattr(inference, name), show) for name, title, show in _INFERENCE
+            _amount_row(f"answers: {title}", getattr(inference, name), show)
+            for name, title, show in _INFERENCE
         ]
     yield from (f"  {line}" for line in _aligned(rows))
 
@@ -181,7 +189,11 @@ def _budget(made: CostForecast, budget: BudgetReach) -> Iterator[str]:
     rows: list[Sequence[str]] = [("by", f"{made.quantity} ({level} of the mean)", "of a new run")]
     for each in budget.reaches:
         y = each.y
-        text = f"{_y(made, y.value)} ({_y(made, y.low)} to {_y(made, y.high)})" if y.value else f"unknown: {y.reason}"
+        text = (
+            f"{_y(made, y.value)} ({_y(made, y.low)} to {_y(made, y.high)})"
+            if y.value
+            else f"unknown: {y.reason}"
+        )
         low, high = each.new_run
         new = UNKNOWN if low is None or high is None else f"{_y(made, low)} to {_y(made, high)}"
         rows.append((_law(each.law, each.rejected), text, new))
@@ -192,9 +204,13 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return rows as lines, each column as wide as its longest text; a last text of a short row is not."""
     columns = max(map(len, rows))
     widths = [
-        max((len(row[i]) for row in rows if len(row) > i and (len(row) == columns or i < len(row) - 1)), default=0)
+        max(
+            (len(row[i]) for row in rows if len(row) > i and (len(row) == columns or i < len(row) - 1)),
+            default=0,
+        )
         for i in range(columns)
     ]
     return [
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=False)).rstrip() for row in rows
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=False)).rstrip()
+        for row in rows
     ]

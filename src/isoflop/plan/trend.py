@@ -56,9 +56,7 @@ def power_trend(x: Array, q: Array, confidence: float) -> PowerTrend | None:
     slope = float((away * log_q).sum()) / spread
     residual = log_q - log_q.mean() - slope * away
     variance = float((residual**2).sum()) / (len(x) - 2)
-    return PowerTrend(
-        float(log_x.mean()), float(log_q.mean()), slope, variance, spread, len(x), confidence
-    )
+    return PowerTrend(float(log_x.mean()), float(log_q.mean()), slope, variance, spread, len(x), confidence)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +114,7 @@ class RateTrend:
 
 
 def rate_trend(size: Array, rate: Array, bound: float | None, confidence: float) -> RateTrend | None:
-    """Return the trend of rates (n,) with sizes (n,), None without any; medians of runs of one size count once.
+    """Return the trend of rates (n,) with sizes (n,), None without any: a median a size.
 
     With fewer than LEAST_SIZES sizes there is no trend to fit: the rate is their median, with the interval
     open above to the bound.

@@ -35,6 +35,11 @@ class Backtest:
     calibration: tuple[Calibration, ...]
 
 
+def untested(observed: Observations) -> Backtest:
+    """Return how far a test would reach, without making it: for answers that need no calibration."""
+    return Backtest((), None, rolling.usual_cuts(observed).tested_ratio, 0, ())
+
+
 def backtest(observed: Observations, options: FitOptions) -> Backtest:
     """Return how the forecast does on the larger of `observed` when it is made from the smaller."""
     where = rolling.usual_cuts(observed)

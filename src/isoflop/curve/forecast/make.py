@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isoflop.curve.bootstrap import CONFIDENCE
-from isoflop.curve.forecast.backtest import Backtest, backtest
+from isoflop.curve.forecast.backtest import Backtest, backtest, untested
 from isoflop.curve.forecast.predictive import Predictive, predictive
 from isoflop.curve.laws import FitOptions
 from isoflop.curve.observations import Observations
@@ -15,7 +15,14 @@ from isoflop.curve.result import Band, Estimate, Forecast, Interval, Member
 Array = npt.NDArray[np.float64]
 
 
-def forecast(observed: Observations, at: Array, options: FitOptions, level: float = CONFIDENCE) -> Forecast:
+def forecast(
+    observed: Observations,
+    at: Array,
+    options: FitOptions,
+    level: float = CONFIDENCE,
+    *,
+    tested: bool = True,
+) -> Forecast:
     """Return the forecast of y at x = `at` (m,) from configuration means.
 
     Args:
@@ -23,12 +30,14 @@ def forecast(observed: Observations, at: Array, options: FitOptions, level: floa
         at: x of the band.
         options: `chance` is the error of guessing, where it is known.
         level: of the intervals.
+        tested: judge it by rolling extrapolation too, which takes longer than making it; without, it is said
+            how far that test reaches, and its errors and calibration are missing.
 
     Raises:
         ValueError: too few compute scales (predictive.predictive).
     """
     made = predictive(observed, options)
-    tested = backtest(observed, options)
+    judged = backtest(observed, options) if tested else untested(observed)
     return Forecast(
         members=tuple(
             Member(each.member.prior.law, float(weight), each.member.drifting)
@@ -36,11 +45,11 @@ def forecast(observed: Observations, at: Array, options: FitOptions, level: floa
         ),
         band=band(made, at, float(observed.x.max()), level),
         local_exponent=_local_exponent(made, level),
-        horizons=tested.horizons,
-        extrapolation_log_rmse=tested.score,
-        tested_ratio=tested.tested_ratio,
-        calibration=tested.calibration,
-        warnings=_warnings(tested),
+        horizons=judged.horizons,
+        extrapolation_log_rmse=judged.score,
+        tested_ratio=judged.tested_ratio,
+        calibration=judged.calibration,
+        warnings=_warnings(judged),
     )
 
 
