@@ -255,7 +255,8 @@ def forecast(
 ) -> Costed:
     """Forecast what an error costs, and which error a budget buys, under every law and their average.
 
-    The numbers are those of `isoflop forecast` with the options of these names. Nothing is printed or written.
+    The numbers are those of `isoflop forecast` with the options of these names. Nothing is printed or
+    written.
 
     Args:
         runs: a data frame with one row a run, or the path of a file or of a sweep's folder (`load`).

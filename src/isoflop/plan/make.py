@@ -322,7 +322,7 @@ def _notes(report: FitReport, costing: Costing) -> tuple[str, ...]:
         said += costing.prices.not_added
     if costing.queries_per_day is not None:
         said.append(
-            f"inference: {costing.queries_per_day:g} queries a day, each one example forward, at the efficiency "
-            "of training; serving in batches of other sizes differs"
+            f"inference: {costing.queries_per_day:g} queries a day, each one example forward, at the "
+            "efficiency of training; serving in batches of other sizes differs"
         )
     return tuple(said)

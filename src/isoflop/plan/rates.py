@@ -174,7 +174,7 @@ def _no_joules(rows: pd.DataFrame) -> str:
 
 
 def _ceiling(rows: pd.DataFrame) -> tuple[float | None, str]:
-    """Return the GFLOPs a second that the device can reach, and what that is: its measured ceiling, or peak."""
+    """Return the GFLOPs a second that the device can reach, and what that is: measured ceiling, or peak."""
     reached = _numbers(rows, "achieved_gflops_per_second")
     for name, called in (("ceiling_share", "measured ceiling"), ("mfu", "dense peak")):
         share = reached / _numbers(rows, name)
@@ -190,8 +190,8 @@ def _peak(rows: pd.DataFrame) -> float | None:
 
 
 def _largest_watts(size: Array, joules: Array, seconds: Array) -> float | None:
-    """Return the mean power of the largest metered size: more FLOPs a joule than at the ceiling and this power
-    cannot be."""
+    """Return the mean power of the largest metered size: no more FLOPs a joule than at the ceiling and this
+    power can be."""
     watts = joules / seconds
     known = np.isfinite(watts) & np.isfinite(size)
     if not known.any():
