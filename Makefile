@@ -1,4 +1,4 @@
-# The door: make demo | docs | reproduce | test | test-fast | test-core | mutants | check | audit | format | aten-tables | dist | env. Each builds .venv first if needed.
+# The door: make demo | docs | reproduce | test | test-fast | test-core | mutants | check | audit | format | aten-tables | settings | dist | env. Each builds .venv first if needed.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -12,7 +12,7 @@ SAMPLE ?= 400
 SEED ?= 0
 CAMPAIGN ?= results/campaign
 
-.PHONY: env demo reproduce test test-fast test-core mutants check audit format aten-tables dist
+.PHONY: env demo reproduce test test-fast test-core mutants check audit format aten-tables settings dist
 
 env: $(STAMP)
 
@@ -79,6 +79,10 @@ format: env
 aten-tables: env
 	$(BIN)/python scripts/aten_tables.py
 	PYTHONPATH=src $(BIN)/uv run -q --no-project --isolated --with 'torch==2.11.*' --with numpy python scripts/aten_tables.py
+
+# docs/settings.md, from the dataclasses of the configuration and the files of conf.
+settings: env
+	$(BIN)/python scripts/settings_page.py
 
 # An sdist, and a wheel built from it; then the fast tests of the unpacked sdist against the installed wheel.
 dist: env

@@ -10,13 +10,15 @@ have the floor's mean curve: noise falling from 10% to 2.5% (heteroskedastic), S
 freedom (t3), one end off by 4 standard deviations (outlier), the largest one (of 30: two) 15% too high
 (undertrained).
 
-The interval score (Winkler 1972) is of 95% intervals of ln y, over that of least squares on log axes.
+The interval score (Winkler 1972) is of 95% intervals of ln y, over that of least squares on log axes. M4
+(Alabdulmohsin et al. 2022) is judged likewise, as the only law: its prior and sampler are the forecast's.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import dataclasses
 import math
 import time
 from pathlib import Path
@@ -25,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from isoflop.curve.forecast.members import MEMBERS
 from isoflop.curve.forecast.predictive import predictive
 from isoflop.curve.laws import PLAIN
 from isoflop.curve.observations import Observations
@@ -34,6 +37,8 @@ Array = npt.NDArray[np.float64]
 CONFIGS = (6, 8, 12, 30)
 AHEAD = np.array([2.0, 4.0, 10.0, 25.0])
 NOISE = 0.05
+TAILS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
+M4 = tuple(member for member in MEMBERS if member.prior.law == "m4")
 FAMILIES = (
     "power",
     "floor",
@@ -92,41 +97,67 @@ def interval_score(low: Array, high: Array, y: Array) -> Array:
     return np.asarray(high - low + 40 * (np.maximum(low - y, 0) + np.maximum(y - high, 0)))
 
 
+@dataclasses.dataclass
+class Judged:
+    """What one way of predicting was worth over the sweeps of a cell: an entry a sweep in each list."""
+
+    inside: list[Array] = dataclasses.field(default_factory=list)
+    scores: list[float] = dataclasses.field(default_factory=list)
+    squares: list[float] = dataclasses.field(default_factory=list)
+    widths: list[float] = dataclasses.field(default_factory=list)
+
+    def add(self, quantiles: Array, later: Array, truth: Array) -> None:
+        """Judge quantiles (2 k + 1, 4) of ln y, the widest interval outermost, on new runs and the mean."""
+        pairs = [(quantiles[i], quantiles[-1 - i]) for i in range(len(quantiles) // 2)]
+        self.inside.append(np.array([(low <= later) & (later <= high) for low, high in pairs]))
+        self.scores.append(float(interval_score(*pairs[0], later).mean()))
+        self.squares.append(float(np.mean((quantiles[len(pairs)] - truth) ** 2)))
+        self.widths.append(float(np.median(pairs[0][1] - pairs[0][0])))
+
+    @property
+    def score(self) -> float:
+        """The mean interval score."""
+        return float(np.mean(self.scores))
+
+    @property
+    def rms(self) -> float:
+        """The root mean square error of ln y against the true mean curve."""
+        return float(np.sqrt(np.mean(self.squares)))
+
+
 def judge(family: str, configs: int, sweeps: int) -> dict[str, float | int | str]:
     """Return coverage, interval score, error and time over so many simulated sweeps."""
-    inside, scores, errors, seconds = [], [], [], 0.0
-    widths = []
+    ours, line, m4 = Judged(), Judged(), Judged()
+    seconds = 0.0
     for seed in range(sweeps):
         generator = np.random.default_rng([seed, configs, FAMILIES.index(family)])
         x, log_y, later = simulate(family, configs, generator)
-        began = time.process_time()
+        at, truth = np.log(AHEAD), np.log(curve(family, x[-1] * AHEAD))
         observed = Observations(x, np.exp(log_y), np.arange(configs), np.ones(configs), None, None)
-        run = predictive(observed, PLAIN).draws(np.log(AHEAD)).run
+        began = time.process_time()
+        run = predictive(observed, PLAIN).draws(at).run
         seconds += time.process_time() - began
-        tails = np.quantile(run, (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975), axis=0)
-        inside.append([(tails[i] <= later) & (later <= tails[-1 - i]) for i in range(3)])
+        ours.add(np.quantile(run, TAILS, axis=0), later, truth)
+        alone = predictive(observed, PLAIN, members=M4).draws(at).run
+        m4.add(np.quantile(alone, TAILS, axis=0), later, truth)
         middle, half = straight(x, log_y, x[-1] * AHEAD)
-        ours = interval_score(tails[0], tails[-1], later).mean()
-        scores.append((ours, interval_score(middle - half, middle + half, later).mean()))
-        truth = np.log(curve(family, x[-1] * AHEAD))
-        errors.append((np.mean((tails[3] - truth) ** 2), np.mean((middle - truth) ** 2)))
-        widths.append(np.median(tails[-1] - tails[0]))
-    cover = np.mean(inside, axis=(0, 2))
-    by_target = np.mean([each[0] for each in inside], axis=0)
-    ours, line = np.mean(scores, axis=0)
-    rms = np.sqrt(np.mean(errors, axis=0))
+        line.add(np.stack([middle - half, middle, middle + half]), later, truth)
+    cover, by_target = np.mean(ours.inside, axis=(0, 2)), np.mean(ours.inside, axis=0)[0]
     return {
         "family": family,
         "configs": configs,
         "sweeps": sweeps,
         **{f"inside_{n}": round(float(c), 4) for n, c in zip((95, 80, 50), cover, strict=True)},
         **{f"inside_95_at_{r:g}x": round(float(c), 4) for r, c in zip(AHEAD, by_target, strict=True)},
-        "interval_score": round(float(ours), 4),
-        "interval_score_over_line": round(float(ours / line), 4),
-        "rms_ln": round(float(rms[0]), 4),
-        "rms_ln_line": round(float(rms[1]), 4),
-        "median_width_ln": round(float(np.median(widths)), 4),
+        "interval_score": round(ours.score, 4),
+        "interval_score_over_line": round(ours.score / line.score, 4),
+        "rms_ln": round(ours.rms, 4),
+        "rms_ln_line": round(line.rms, 4),
+        "median_width_ln": round(float(np.median(ours.widths)), 4),
         "cpu_seconds": round(seconds / sweeps, 3),
+        "m4_inside_95": round(float(np.mean(m4.inside, axis=(0, 2))[0]), 4),
+        "m4_interval_score_over_line": round(m4.score / line.score, 4),
+        "m4_rms_ln": round(m4.rms, 4),
     }
 
 

@@ -179,3 +179,16 @@ def test_a_mutant_is_killed_where_a_test_fails(mutate, tmp_path, change, outcome
         check=False,
     )
     assert done.stdout.split() == [outcome, "untested"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "refused"), [("None", True), ("2", False), ("a_name_that_is_unknown", False)]
+)
+def test_types_refuse_a_function_that_returns_nothing_where_a_number_is_promised(
+    monkeypatch, tmp_path, value, refused
+) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from mutants import trial
+
+    (tmp_path / "a.py").write_text(f"def one() -> int:\n    return {value}\n")
+    assert trial.refused_by_types(tmp_path, "a.py") == refused

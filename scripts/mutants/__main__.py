@@ -160,6 +160,12 @@ def _tried(mutant: Mutant, tests: list[str], place: Path, limit_s: float) -> dic
     source = (place / mutant.path).read_text()
     with workplace.changed(place / mutant.path, mutate.apply(source, mutant)):
         outcome, output = trial.run(place, tests, limit_s)
+        if (
+            outcome == "survived"
+            and mutant.change.endswith("→ None")
+            and trial.refused_by_types(place, mutant.path)
+        ):
+            outcome = "refused"
     return {
         "id": mutant.id,
         "path": mutant.path,
@@ -174,7 +180,10 @@ def _tried(mutant: Mutant, tests: list[str], place: Path, limit_s: float) -> dic
 
 
 def _print(tried: list[dict[str, Any]]) -> None:
-    """Print the survivors, then the share killed by package, then of all with Wilson's 95% interval."""
+    """Print the survivors, then the share killed by package, then of all with Wilson's 95% interval.
+
+    A mutant that all tests pass and that the type checker of `make check` refuses counts as killed.
+    """
     import numpy as np
 
     sys.path.insert(0, str(REPOSITORY / "src"))
@@ -182,7 +191,7 @@ def _print(tried: list[dict[str, Any]]) -> None:
         del sys.modules[name]
     from isoflop.record.binomial import wilson
 
-    dead = {"killed", "timeout"}
+    dead = {"killed", "timeout", "refused"}
     for each in sorted(tried, key=lambda each: (each["path"], each["line"])):
         if each["outcome"] not in dead:
             where = f"{each['path']}:{each['line']}"
@@ -198,7 +207,10 @@ def _print(tried: list[dict[str, Any]]) -> None:
     share = np.array([sum(killed) / len(killed)])
     low, high = wilson(share, np.array([float(len(killed))]))
     bounds = f"95% interval {low[0]:.1%} to {high[0]:.1%}"
-    print(f"killed {sum(killed)} of {len(killed)} mutants, {share[0]:.1%} ({bounds})")
+    refused = sum(each["outcome"] == "refused" for each in tried)
+    print(
+        f"killed {sum(killed)} of {len(killed)} mutants, {share[0]:.1%} ({bounds}); {refused} by types alone"
+    )
 
 
 if __name__ == "__main__":

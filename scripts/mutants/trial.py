@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -13,7 +14,7 @@ from typing import Literal
 
 from mutants import workplace
 
-Outcome = Literal["killed", "timeout", "survived", "untested"]
+Outcome = Literal["killed", "timeout", "survived", "untested", "refused"]
 
 HEAVY = (
     *("torch", "torchvision", "numpy", "pandas", "scipy.optimize", "scipy.stats", "sklearn.datasets"),
@@ -41,6 +42,13 @@ def warm(place: Path) -> None:
 
     torch.set_num_threads(1)
     assert "isoflop" not in sys.modules, "the forked processes import it anew, each with its mutant"
+
+
+def refused_by_types(place: Path, path: str) -> bool:
+    """Return whether mypy, and so `make check`, refuses what a function of the copy's module returns."""
+    command = [sys.executable, "-m", "mypy", "--no-error-summary", "--show-error-codes", path]
+    found = subprocess.run(command, cwd=place, capture_output=True, check=False, text=True)
+    return "[return-value]" in found.stdout
 
 
 def run(place: Path, tests: list[str], limit_s: float) -> tuple[Outcome, str]:

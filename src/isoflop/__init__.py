@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from isoflop.api.figures import plot_fit as plot_fit
     from isoflop.api.figures import plot_gain as plot_gain
     from isoflop.api.figures import plot_residuals as plot_residuals
+    from isoflop.api.figures import save_figure as save_figure
     from isoflop.api.fit import fit as fit
     from isoflop.api.fitted import Fit as Fit
     from isoflop.api.flops import count_flops as count_flops
@@ -52,6 +53,7 @@ _HOMES = {
     "plot_calibration": "isoflop.api.figures",
     "plot_comparison": "isoflop.api.figures",
     "plot_gain": "isoflop.api.figures",
+    "save_figure": "isoflop.api.figures",
     "run_config": "isoflop.api.training",
     "run_sweep": "isoflop.api.training",
     "count_flops": "isoflop.api.flops",
@@ -85,6 +87,7 @@ __all__ = [
     "plot_residuals",
     "run_config",
     "run_sweep",
+    "save_figure",
     "write_report",
 ]
 

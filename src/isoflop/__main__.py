@@ -1,4 +1,5 @@
 """python -m isoflop is isoflop."""
+# PYTHON_ARGCOMPLETE_OK: a shell with argcomplete's global completion completes isoflop too.
 
 import sys
 

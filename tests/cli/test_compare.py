@@ -148,7 +148,7 @@ def test_two_files_and_the_figures(runs: Path, capsys: pytest.CaptureFixture[str
     assert main.main([*both, "-o", "made/here", "--figure", "gain.pdf"]) == output.DONE
     assert "made/here/comparison.json" in capsys.readouterr().out
     assert {path.name for path in (runs / "made/here").iterdir()} == {
-        *("comparison.json", "comparison.png", "comparison.svg")
+        *("comparison.csv", "comparison.json", "comparison.png", "comparison.svg")
     }
     assert (runs / "gain.pdf").read_bytes().startswith(b"%PDF")
     assert main.main([*both, "--json", "-"]) == output.DONE

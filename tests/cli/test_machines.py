@@ -7,15 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from isoflop import record as records
+from isoflop.api import log_lines
 from isoflop.cli import main, output
-from isoflop.cli.terminal import console
+from isoflop.sweep import manifest
+from isoflop.sweep.grid import PlannedRun
 
 TINY = ("data=digits", "model.depth=1", "schedule.epochs=1", "launch.threads=1")
 ISOFLOP = (sys.executable, "-m", "isoflop")
@@ -106,15 +108,19 @@ def test_a_sweep_whose_folder_is_removed_ends_with_what_is_missing(
     ended = []
 
     @contextlib.contextmanager
-    def removing(total: int) -> Iterator[Callable[..., Any]]:
-        def show(run_id: str, written: tuple[records.Record, ...]) -> None:
-            ended.append(run_id)
-            if len(ended) == 1:
-                shutil.rmtree(here / "removed")
+    def removing(runs: Sequence[PlannedRun]) -> Iterator[manifest.Shown]:
+        class Removing:
+            def ended(self, run: PlannedRun, written: tuple[records.Record, ...]) -> None:
+                ended.append(run.run_id)
+                if len(ended) == 1:
+                    shutil.rmtree(here / "removed")
 
-        yield show
+            def tick(self, jobs: tuple[Any, ...]) -> None:
+                pass
 
-    monkeypatch.setattr(console, "runs_bar", removing)
+        yield Removing()
+
+    monkeypatch.setattr(log_lines, "runs", removing)
     command = ["sweep", *TINY, "model.width=4,8", "sweep.name=removed", "out=removed", "launch.workers=1"]
     assert main.main(command) == output.FAILED
     assert "1 of 2 points are missing" in capsys.readouterr().out

@@ -29,10 +29,7 @@ def check_bad_input(arguments: list[str], message: str, here: Path, error_line: 
     [
         (["run", "model.widht=3"], "did you mean model.width"),
         (["run", "modle=mlp"], "did you mean model"),
-        (
-            ["run", "model=resnte"],
-            "Available options in 'model': convmixer custom gpt mlp resnet torchvision vit",
-        ),
+        (["run", "model=resnte"], "model=resnte: model has no such option: did you mean resnet?: mlp, conv"),
         (["run", "model.width=wide"], "model.width=wide: expected int"),
         (["run", "model.width=-3"], "model.width=-3: expected int >= 1"),
         (["run", "model.width=0"], "model.width=0: expected int >= 1"),
@@ -45,13 +42,17 @@ def check_bad_input(arguments: list[str], message: str, here: Path, error_line: 
         (["run", "out=/proc/none/here"], "No such file or directory"),
         (["run", "-m", "model.width=8,16", "model.widht=1"], "did you mean model.width"),
         (["run", "-m", "model.width=8,0", *TINY[1:]], "expected int >= 1"),
-        (["sweep"], "no runs"),
         (["sweep", "model=mlp,resnet"], "axis is a value"),
+        (
+            ["sweep", "data=digits,mnist"],
+            "several data sets would be fitted as one curve: give the command once",
+        ),
+        (["sweep", "data.name=digits,mnist"], "digits and mnist would be fitted as one curve"),
         (["sweep", "sweep=digits", "optim.batch_size=5000"], "larger than the 898"),
-        (["sweep", "sweep=digist"], "Available options in 'sweep'"),
+        (["sweep", "sweep=digist"], "did you mean digits?"),
         (["flops", "resnet", "--input", "3,x,3"], "channels,height,width"),
         (["flops", "resnet", "--classes", "0"], "at least 1"),
-        (["flops", "resnte"], "Available options in 'model'"),
+        (["flops", "resnte"], "did you mean resnet?"),
         (["flops", "torchvision:resnet1"], "did you mean resnet"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -65,7 +66,18 @@ def test_bad_input_of_a_run_is_one_line_exit_2_and_nothing_written(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "--bogus"], "unknown option --bogus"),
+        (["run", "--bogus"], "isoflop run has no option --bogus: see isoflop run --help"),
+        (["run", "--agian"], "isoflop run has no option --agian: did you mean --again?"),
+        (["fit", "nowhere", "--lwas=m4"], "isoflop fit has no option --lwas: did you mean --laws?"),
+        (["paper", "all", "--quik"], "did you mean --quick?"),
+        (["meter", "python", "x.py", "--lr", "3"], "isoflop meter [OPTIONS] -- python x.py --lr 3"),
+        (["meter", "--idel", "2", "python"], "isoflop meter has no option --idel: did you mean --idle?"),
+        (["config", "nosuch"], "no group, option or key is called nosuch"),
+        (["config", "lr"], "did you mean optim.lr?"),
+        (["config", "model/vti"], "did you mean model/vit?"),
+        (["config", "model=vit"], "isoflop run model=vit --cfg job shows what it sets"),
+        (["config", "--config-dir", "nowhere"], "--config-dir nowhere: there is no such folder"),
+        (["config", "--json", "/none/here.json"], "a folder that exists"),
         (["aggregate", "nowhere"], "no records folder"),
         (["fit", "nowhere"], "nowhere: no such file or folder"),
         (["report", "nowhere"], "nowhere: no such file or folder"),
@@ -81,15 +93,36 @@ def test_bad_input_is_one_line_exit_2_and_nothing_written(
     check_bad_input(arguments, message, here, error_line)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["swep"], "isoflop: swep is no verb: did you mean sweep?: see isoflop --help"),
+        (["xyzzy"], "isoflop: xyzzy is no verb: choose from run, sweep,"),
+        (["paper", "grwoth"], "isoflop: grwoth is no verb: did you mean growth?: see isoflop paper --help"),
+        (["run", "--cfg", "hydra"], "argument -c/--cfg: hydra is no choice: choose from job"),
+        (["completion", "bahs"], "argument SHELL: bahs is no choice: did you mean bash?"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistyped_verb_or_choice_gets_the_nearest(
+    arguments: list[str], message: str, error_line: Callable[[], str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main.main(arguments)
+    assert left.value.code == output.INPUT
+    assert message in error_line()
+
+
 def test_traces_only_with_debug(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main.main(["run", "--debug", "model.width=0"])
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_help_and_version_need_no_heavy_import() -> None:
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"]], ids=" ".join)
+def test_help_needs_no_heavy_import(arguments: list[str]) -> None:
     code = (
         "import sys; from isoflop.cli import main\n"
-        "try: main.main(['--help'])\n"
+        f"try: main.main({arguments})\n"
         "except SystemExit: pass\n"
         "heavy = {'torch', 'hydra', 'pandas', 'scipy', 'matplotlib', 'plotly', 'rich'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"

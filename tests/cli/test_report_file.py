@@ -43,7 +43,8 @@ def test_the_page_of_a_file_has_what_a_folders_has(models: pd.DataFrame, here: P
     assert main.main(["report", "models.csv", *AXES, *UNIT, *FEW, "--y-label", "top-1 error"]) == output.DONE
     folder = here / "models"
     names = {each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file()}
-    figures = {f"figures/{n}.{s}" for n in ("top_1", "residuals", "calibration") for s in ("png", "svg")}
+    kinds = ("png", "svg", "csv")
+    figures = {f"figures/{n}.{s}" for n in ("top_1", "residuals", "calibration") for s in kinds}
     figures = {name.replace("top_1", "error_compute") for name in figures}
     assert names == figures | {"index.html", "fit.json", "table.csv", "dropped.csv", LISTED}
     text = text_of(folder / "index.html")
@@ -174,3 +175,34 @@ def test_options_of_a_table_are_refused_of_a_sweeps_folder(here: Path, error_lin
     (here / "sweep/records").mkdir(parents=True)
     assert main.main(["report", "sweep", "--y-unit", "percent"]) == output.INPUT
     assert "--y-unit is for a table of your own: records hold it already" in error_line()
+
+
+@pytest.mark.slow
+def test_figures_and_tables_for_a_paper(models: pd.DataFrame, here: Path) -> None:
+    paper = ("--format", "svg", "--width", "84mm", "--latex")
+    assert main.main(["report", "models.csv", *AXES, *UNIT, *FEW, *paper]) == output.DONE
+    made = {path.name for path in (here / "models/figures/paper").iterdir()}
+    assert made == {f"{n}.{k}" for n in ("error_compute", "residuals", "calibration") for k in ("svg", "csv")}
+    assert f'width="{84 / 25.4 * 72:.6g}' in (here / "models/figures/paper/residuals.svg").read_text()
+    assert {path.name for path in (here / "models/latex").iterdir()} == {"fit.tex", "laws.tex", "runs.tex"}
+    assert "m11" in (here / "models/latex/runs.tex").read_text()
+    said = text_of(here / "models/index.html")
+    assert "--width 84mm" in said, "the command that made it"
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (("--width", "0in"), "--width 0in: give 2in to 20in"),
+        (("--format", "jpg"), "--format jpg: give pdf, svg, png"),
+        (("--format", "pdf,"), "--format nothing: give pdf"),
+        (("--width", "nosuch"), "nosuch"),
+    ],
+)
+def test_bad_figures_are_refused_before_anything_is_written(
+    models: pd.DataFrame, here: Path, capsys: pytest.CaptureFixture[str], given: tuple[str, ...], line: str
+) -> None:
+    assert main.main(["report", "models.csv", *AXES, *UNIT, *FEW, *given]) == output.INPUT
+    (said,) = capsys.readouterr().err.splitlines()
+    assert line in said
+    assert not (here / "models").exists()

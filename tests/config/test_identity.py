@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from isoflop import config
-from isoflop.config import compose, schema
+from isoflop.config import compose
+from isoflop.config.data import TEXT
 from isoflop.config.identity import digest, identity, without_seed
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +40,7 @@ def rebuilt(cell: dict[str, Any]) -> config.Config:
     raw = copy.deepcopy(defaults())
     for group, settings in cell.items():
         raw[group] = raw[group] | settings if isinstance(settings, dict) else settings
-    if raw["data"]["name"] in schema.TEXT:
+    if raw["data"]["name"] in TEXT:
         raw["data"]["passes"] = 1.0  # not hashed, as it changes no result, but needed
     return config.from_dict(raw)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from isoflop import config
-from isoflop.config import compose, schema
+from isoflop.config import compose, keys, schema
 
 CONF = compose.conf_dir()
 GROUP_FILES = sorted(path.relative_to(CONF) for path in CONF.glob("*/*.yaml"))
@@ -131,6 +131,6 @@ def test_config_id_joins_seeds_and_only_seeds() -> None:
 
 
 def test_names_and_groups_cover_the_yaml_files() -> None:
-    assert {path.parent.name for path in GROUP_FILES} == {*config.groups(), *compose.PRESETS}
+    assert {path.parent.name for path in GROUP_FILES} == {*config.groups(), *keys.PRESETS}
     assert "model.width" in set(config.names())
     assert {f.name for f in dataclasses.fields(config.Config)} == {n.split(".")[0] for n in config.names()}

@@ -183,10 +183,7 @@ def test_fit_all_fits_the_known_axes_and_names_the_others(make_table, tmp_path):
         ("train_seconds", "test_error"),
     ]
     assert not any(e.reason.startswith(e.run_id) for e in fits.unfitted), "the axes are named once"
-    assert [e.run_id for e in fits.unfitted] == [
-        "test_error against energy_joules",
-        "test_error against dollars",
-    ]
+    assert [e.run_id for e in fits.unfitted] == ["test_error against energy_joules"], "none of dollars"
     assert [f.law for f in fits.reports[0].fits] == list(LAWS)
     assert [f.law for f in fits.reports[1].fits] == list(FURTHER_LAWS)
     result.write_fits(fits, tmp_path / "fit.json")

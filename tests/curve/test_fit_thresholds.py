@@ -170,3 +170,106 @@ def test_coverage_at_the_ends_of_what_is_called_95_percent_gives_no_warning(monk
 
     assert warning(share) is None
     assert warning(share + (0.001 if share == coverage.MOST else -0.001)) is not None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"laws": ()}, "no law to fit: name one of power_law_ols, exponential, power_law"),
+        ({"laws": ("powerlaw",)}, "unknown law powerlaw: did you mean power_law"),
+        ({"laws": ("chinchilla",)}, "chinchilla is a law in several resources, not one of --laws: say --law"),
+        ({"level": 0.5}, "level is 0.5: give the share that an interval holds"),
+        ({"level": 1.0}, "level is 1: give the share that an interval holds"),
+        ({"level": 95.0}, "level is 95: give the share that an interval holds"),
+    ],
+)
+def test_laws_and_levels_that_are_none_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(Method(), **changes).check()
+    dataclasses.replace(Method(), level=0.501).check()
+
+
+def estimated(value, draws, *, least=-np.inf, reciprocal=False, configs=20, level=0.95):
+    reported = laws.ReportedParameter("b", np.r_[value, draws], "unit", reciprocal, least)
+    found = fit.estimate(reported, configs, 2, level)
+    assert (found.name, found.unit) == ("b", "unit")
+    return found.value, found.interval.low, found.interval.high
+
+
+DRAWS = np.exp(0.3 * np.random.default_rng(0).standard_normal(400))
+
+
+@pytest.mark.parametrize("level", [0.95, 0.8])
+def test_an_interval_is_taken_on_a_logarithmic_scale_where_all_draws_are_above_0(level):
+    low, high = bootstrap.interval(DRAWS, 20, 2, logarithm=True, level=level)
+    assert estimated(1.0, DRAWS, level=level) == (1.0, pytest.approx(low), pytest.approx(high))
+    below = np.r_[DRAWS, -0.01]
+    low, high = bootstrap.interval(below, 20, 2, logarithm=False, level=level)
+    assert estimated(1.0, below, level=level) == (1.0, pytest.approx(low), pytest.approx(high))
+
+
+def test_what_cannot_be_below_its_least_ends_there_and_has_no_logarithm():
+    low, high = bootstrap.interval(DRAWS, 20, 2, logarithm=False, level=0.95)
+    assert estimated(1.0, DRAWS, least=0.0)[1:] == (pytest.approx(low), pytest.approx(high))
+    assert estimated(1.0, DRAWS, least=0.8)[1] == 0.8
+
+
+def test_an_interval_holds_its_own_value():
+    assert estimated(9.0, DRAWS)[2] == 9.0
+    assert estimated(0.01, DRAWS)[1] == 0.01
+
+
+def test_a_reciprocal_has_the_ends_of_its_denominator_turned_around():
+    low, high = bootstrap.interval(DRAWS, 20, 2, logarithm=True, level=0.95)
+    found = estimated(0.5, DRAWS, reciprocal=True)
+    assert found == (2.0, pytest.approx(1 / high), pytest.approx(1 / low))
+    below = np.r_[DRAWS[:200] - 1.5, DRAWS[200:]]
+    assert bootstrap.interval(below, 20, 2, logarithm=False, level=0.95)[0] < 0
+    value, low, high = estimated(0.5, below, reciprocal=True)
+    assert (value, high) == (2.0, None), "with a denominator of 0 in the interval there is no upper end"
+    assert low is not None
+    value, low, high = estimated(0.5, below - 5.0, reciprocal=True)
+    assert (low, high) == (None, None)
+
+
+def test_too_few_configurations_have_no_interval():
+    assert estimated(1.0, DRAWS, configs=2) == (1.0, None, None)
+    assert estimated(2.0, DRAWS, configs=2, reciprocal=True) == (0.5, None, None)
+
+
+@pytest.mark.parametrize(("slope", "known"), [(1e-6, True), (0.0, False), (-0.1, False)])
+def test_alpha_is_the_inverse_of_a_slope_that_falls(slope, known):
+    law = laws.LAWS["power_law_ols"]
+    reported = (laws.ReportedParameter("b", np.full(101, slope), "", False),)
+    found, reason = fit._alpha(law, reported, 20, 0.95)
+    if known:
+        assert (found.name, found.value, reason) == ("paper_alpha", pytest.approx(1e6), None)
+    else:
+        assert (found, reason) == (None, f"b is {slope:.3g}, not above 0: y does not fall with x")
+
+
+def test_up_to_three_runs_that_lie_far_off_are_named(make_table):
+    x = np.geomspace(1.0, 1000.0, 40)
+    y = (0.05 + 0.5 * x**-0.3) * np.exp(0.01 * np.where(np.arange(40) % 2, 1.0, -1.0))
+    for count, named in (
+        (2, "run10, run20"),
+        (3, "run10, run20, run30"),
+        (4, "run10, run20, run30 and 1 more"),
+    ):
+        off = y.copy()
+        off[[10, 20, 30, 35][:count]] *= np.exp([0.3, -0.3, 0.3, -0.3])[:count]
+        (said,) = fit._outliers(points.select(make_table(x, off), "train_gflops", "test_error"))
+        assert said == f"{count} runs lie over 4 robust standard deviations from the rest: {named}"
+
+
+@pytest.mark.parametrize(
+    ("y", "most", "used"),
+    [("test_loss", 0.5, False), ("score", 0.5, True), ("score", 0.9, False), ("score", 0.8999, True)],
+)
+def test_chance_is_a_level_of_what_stays_below_it(make_table, y, most, used):
+    table = make_table(X, Y).assign(**{y: np.geomspace(most, most / 3, 20)})
+    chosen = points.select(table, "train_gflops", y, mixed=True)
+    level, warnings = fit._chance(chosen, y, Method(chance=0.9))
+    assert level == (0.9 if used else None)
+    assert warnings == (() if used else (f"chance 0.9 is not used: {y} does not start from it",))
+    assert fit._chance(chosen, y, Method()) == (chosen.chance, ())

@@ -135,10 +135,15 @@ def test_the_bounds_of_every_form_are_those_of_the_documentation():
         "POWER_LAW_FLOOR": [(-5 * span - 5, 0.0), b],
         "M3": [b, (-12.0, span + 3)],
         "M4": [(-40.0, 20.0), (1e-3, 8.0), log_k, (0.0, 0.999)],
+        "BROKEN_POWER_LAW": [
+            *((-5 * span - 5, 0.0), (0.0, 6.0), (1e-3, 6.0), (-1.0, 1.2 * span)),
+            (np.log(0.02 * span), np.log(span)),
+        ],
     }
     relaxed = expected | {
         "POWER_LAW": [(-5.0, 5.0)],
         "POWER_LAW_FLOOR": [(-5 * span - 5, negative), b],
+        "BROKEN_POWER_LAW": [(-5 * span - 5, negative), *expected["BROKEN_POWER_LAW"][1:]],
     }
     for name, pairs in expected.items():
         form = getattr(forms, name)

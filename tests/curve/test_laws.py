@@ -1,10 +1,11 @@
+import math
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from isoflop.curve.laws import LAWS, Axes, FitOptions
+from isoflop.curve.laws import AT_BOUND, LAWS, Axes, FitOptions
 from isoflop.curve.observations import Observations
 
 ROBUST = [name for name, law in LAWS.items() if law.form is not None]
@@ -250,3 +251,62 @@ def test_an_exponential_below_0_counts_the_points_there():
     observed = _view(np.geomspace(1, 1e6, 7), np.ones(7))
     (warning,) = LAWS["exponential"].warn(np.array([[1.0, 0.25, 1e-6]]), observed, None)
     assert warning.startswith("the fitted 1/y is not positive at 3 of 7 points")
+
+
+def warned(law, parameters, resamples=0, span=7.0, least_y=0.1, ends=lambda draws: (draws[0], draws[0])):
+    x = np.exp(np.linspace(-span, 0.0, 8))
+    observed = _view(x, np.linspace(0.5, least_y, 8))
+    rows = np.array([parameters] * (1 + resamples) if np.ndim(parameters) == 1 else parameters, dtype=float)
+    return LAWS[law].warn(rows, observed, ends)
+
+
+EDGE = AT_BOUND * (1 + (5.0 - 1e-3))
+"""How near an exponent is to a bound of 0.001 or 5 when it is at it."""
+
+
+@pytest.mark.parametrize(
+    ("b", "said"),
+    [
+        (1e-3 + 0.99 * EDGE, "optimum at a bound: b is at its least, 0.001"),
+        (1e-3 + 1.01 * EDGE, None),
+        (5 - 0.99 * EDGE, "optimum at a bound: b is at its greatest, 5"),
+        (5 - 1.01 * EDGE, None),
+    ],
+)
+def test_an_exponent_at_a_bound_is_named(b, said):
+    assert warned("power_law", [0.0, b]) == (() if said is None else (said,))
+
+
+FLOORED = (0.0, math.log(0.5), 0.3)
+"""c, s and b of a curve whose half at x_max is irreducible: E is exp(0) (1 - 0.5)."""
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.99 * AT_BOUND, True), (1.01 * AT_BOUND, False)])
+def test_a_floor_at_0_or_whose_interval_reaches_it_is_not_identified(share, said):
+    at_zero = [math.log(0.1), math.log1p(-share), 0.3]
+    text = "floor not identified: E is at its bound 0, the points call for no floor"
+    assert warned("power_law_floor", at_zero) == ((text,) if said else ())
+    ends = (share * 0.1, 1.0)
+    text = "floor not identified: the interval of E includes 0"
+    assert warned("power_law_floor", FLOORED, ends=lambda draws: ends) == ((text,) if said else ())
+
+
+@pytest.mark.parametrize("bound", [1e-3, 5.0])
+@pytest.mark.parametrize(("at_bound", "said"), [(1, None), (2, "5%")])
+def test_an_exponent_at_a_bound_in_more_than_a_fortieth_of_the_resamples_is_said(bound, at_bound, said):
+    rows = [FLOORED, *[(0.0, math.log(0.5), bound)] * at_bound, *[FLOORED] * (40 - at_bound)]
+    text = f"b is at a bound in {said} of the resamples: its interval is cut there"
+    assert warned("power_law_floor", rows) == (() if said is None else (text,))
+
+
+@pytest.mark.parametrize(("slope", "flat"), [(0.99e-6, True), (1.01e-6, False)])
+def test_a_curve_that_is_flat_at_its_end_has_no_local_alpha(slope, flat):
+    """The local slope of c + floor is b exp(s)."""
+    parameters = (0.0, math.log(slope / 0.3), 0.3)
+    assert warned("power_law_floor", parameters) == (
+        ("the fitted curve is flat at x_max: no local alpha there",) if flat else ()
+    )
+    axes = Axes(0.0, "GFLOP", "fraction")
+    named = {each.name: each for each in LAWS["power_law_floor"].describe(np.array([parameters]), axes)}
+    assert ("local_alpha_at_x_max" not in named) == flat
+    assert flat or named["local_alpha_at_x_max"].draws == pytest.approx([slope])

@@ -1,7 +1,9 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
-from isoflop.curve import forms, observations
+from isoflop.curve import forms, observations, solver
 from isoflop.curve.laws import PLAIN, problem_of
 
 X = np.geomspace(1, 1e5, 200)
@@ -88,3 +90,59 @@ def test_the_binomial_variance_is_that_of_a_counted_share():
     shares = np.array([0.2, 0.5, 1.0, 1.2])
     np.testing.assert_allclose(observations.binomial(shares, 100.0), [0.04, 0.01, 0.0, 0.0])
     np.testing.assert_allclose(observations.binomial(shares[:2], np.array([50.0, 200.0])), [0.08, 0.005])
+
+
+@pytest.mark.parametrize("quantile", [0.1, 0.5, 0.9])
+def test_the_noise_of_a_quantile_is_the_check_loss_with_its_derivatives(make_observations, quantile):
+    """Half the square of the error times the slope of its side, in units of the residuals' spread."""
+    y = TRUTH * np.exp(0.05 * np.random.default_rng(0).standard_normal(200))
+    points, one = make_observations(X, y), np.ones((1, 200))
+    judge, threshold = observations.quantile_noise(points, forms.POWER_LAW_FLOOR, one, quantile)
+    assert threshold == pytest.approx(0.1 * min(quantile, 1 - quantile))
+    rows = np.zeros(1, dtype=np.intp)
+    law = points.log_y[None] + np.linspace(-0.2, 0.2, 200)[None]
+    value, pull, curvature = judge(law, rows)
+    unit = np.sqrt(quantile**2 / curvature[0, 0])
+    assert unit == pytest.approx(0.05, rel=0.15), "points above the law have the slope `quantile`"
+    error = (points.log_y[None] - law) / unit
+    slope = np.where(error > 0, quantile, 1 - quantile)
+    np.testing.assert_allclose(value, 0.5 * (slope * error) ** 2)
+    step = 1e-6
+    above, below = (judge(law + sign * step, rows)[0] for sign in (1, -1))
+    np.testing.assert_allclose(-pull, (above - below) / (2 * step), rtol=1e-4, atol=1e-6)
+    more, less = (judge(law + sign * step, rows)[1] for sign in (1, -1))
+    np.testing.assert_allclose(curvature, -(more - less) / (2 * step), rtol=1e-6)
+
+
+def test_without_counts_the_misfit_is_the_robust_variance_over_the_freedom():
+    residual = np.array([-0.3, -0.1, 0.05, 0.1, 0.2, 9.0])
+    seeds = np.full(6, 1e-3)
+    middle = (1.4826 * np.median(np.abs(residual))) ** 2 * 6 / 4
+    misfit, share = observations.components(residual, 2, seeds, np.zeros(6))
+    assert (misfit, share) == (pytest.approx(middle - 1e-3, rel=1e-4), 0.0)
+    # A fit of as many parameters as points has no freedom: one is counted.
+    many, _ = observations.components(residual, 6, np.zeros(6), np.zeros(6))
+    assert many == pytest.approx(middle * 4, rel=1e-4)
+    least, _ = observations.components(residual, 2, np.full(6, 1e6), np.zeros(6))
+    assert least == solver.LEAST_SPREAD**2
+
+
+def test_counts_and_seeds_are_told_from_the_misfit():
+    """Squares that are exactly 4e-4 + seeds + half of the binomial variance, with both signs."""
+    counting = np.geomspace(1e-4, 1e-2, 400)
+    seeds = np.full(400, 2e-4)
+    residual = np.sqrt(4e-4 + seeds + 0.5 * counting) * np.tile([1, -1], 200)
+    misfit, share = observations.components(residual, 0, seeds, counting)
+    assert (misfit, share) == pytest.approx((4e-4, 0.5), rel=0.02)
+    wide = residual * np.sqrt(2.5)
+    assert observations.components(wide, 0, seeds, counting)[1] == 1.0, "a count scatters by no more"
+    calm = np.full(400, 1e-9)
+    least = observations.components(calm, 0, np.zeros(400), counting)
+    assert least == (solver.LEAST_SPREAD**2, pytest.approx(0.0, abs=1e-12))
+
+
+def test_views_keep_what_belongs_to_their_points(make_observations):
+    points = make_observations([1, 10, 100], [0.5, 0.1, 0.2], trials=99)
+    taken = dataclasses.replace(points, seed_variance=0.01).take(np.array([True, False, True]))
+    assert (taken.x.tolist(), taken.y.tolist(), taken.config.tolist()) == ([1, 100], [0.5, 0.2], [0, 2])
+    assert (taken.repeats.tolist(), taken.trials.tolist(), taken.seed_variance) == ([1, 1], [99, 99], 0.01)

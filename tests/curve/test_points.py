@@ -234,3 +234,35 @@ def test_chance_is_known_only_where_all_rows_agree(make_table):
     table.loc[2, "chance_error"] = 0.95
     assert points.select(table, "train_gflops", "test_error").chance is None
     assert points.select(table.assign(test_loss=Y), "train_gflops", "test_loss").chance is None
+
+
+def test_equal_values_are_named_with_the_value(make_table):
+    with pytest.raises(points.NothingToFitError, match=r"test_error is 0\.25 in every run: there is no fall"):
+        points.select(make_table(X, np.full(9, 0.25)), "train_gflops", "test_error")
+
+
+@pytest.mark.parametrize("missing", ["split_sha256", "data"])
+def test_versions_of_data_need_names_and_hashes(make_table, missing):
+    table = make_table(X, Y).assign(data="c4", split_sha256=[f"{i % 2}" * 9 for i in range(9)])
+    assert list(points.versions_of_data(table)) == ["c4"]
+    assert points.versions_of_data(table.drop(columns=missing)) == {}
+
+
+def test_versions_are_told_apart_within_a_fraction_of_a_data_set(make_table):
+    table = make_table(X, Y).assign(data="c4", split_sha256="aa", data_fraction=1.0)
+    table.loc[4:, ["split_sha256", "data_fraction"]] = ["bb", 0.5]
+    assert points.versions_of_data(table) == {}, "other data of another fraction are no other version"
+    table.loc[8, "split_sha256"] = "cc"
+    table.loc[0, "data_fraction"] = np.nan  # unknown: the whole
+    assert list(points.versions_of_data(table)) == ["c4, fraction 0.5"]
+    assert sorted(set(points.versions_of_data(table)["c4, fraction 0.5"])) == ["bb", "cc"]
+
+
+@pytest.mark.parametrize(("count", "shown"), [(4, "a, b, c, d"), (5, "a, b, c, d and 1 more")])
+def test_of_many_values_four_are_shown(count, shown):
+    assert points._shown(list("abcdefg"[:count])) == shown
+
+
+def test_an_axis_against_itself_is_refused(make_table):
+    with pytest.raises(ValueError, match="test_error against itself says nothing: choose another x or y"):
+        points.select(make_table(X, Y), "test_error", "test_error")

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from isoflop import tasks
 from isoflop.curve import bootstrap, leverage, points, predict
 from isoflop.curve.fit import Method, fit_table
 from isoflop.curve.laws import LAWS, FitOptions
@@ -95,3 +96,26 @@ def test_a_band_is_stretched_at_each_x_by_the_leverage_of_what_is_resampled(make
     low, high = bootstrap.stretched(curves[1:], factor)
     np.testing.assert_allclose(np.log(band.low), np.minimum(low, curves[0]), atol=1e-12)
     np.testing.assert_allclose(np.log(band.high), np.maximum(high, curves[0]), atol=1e-12)
+
+
+def test_frontiers_chosen_in_parts_are_those_chosen_at_once(make_table, monkeypatch):
+    table = make_table(X, Y, seeds=3, noise=0.2)
+    chosen = points.select(table, "train_gflops", "test_error")
+    whole = predict.resample(chosen, 50, 0, of_frontier=True)
+    monkeypatch.setattr(predict, "_FRONTIER_ELEMENTS", 7 * len(chosen.runs.x))
+    parts = predict.resample(chosen, 50, 0, of_frontier=True)
+    np.testing.assert_array_equal(parts.run_weights, whole.run_weights)
+    np.testing.assert_array_equal(parts.used, whole.used)
+    # Weights are kept of runs that are ever on a frontier, not of all.
+    assert whole.draws.shape[1] == 1 + int((whole.run_weights > 0).any(axis=0).sum()) < len(chosen.runs.x)
+
+
+def test_numbers_do_not_depend_on_the_number_of_threads(make_table, monkeypatch):
+    table = make_table(X, Y, seeds=2, noise=0.05)
+    method = Method(laws=("power_law", "power_law_floor", "m3"), resamples=60)
+    reports = []
+    for count in (1, 3):
+        monkeypatch.setattr(tasks, "threads", lambda count=count: count)
+        reports.append(fit_table(table, method=method))
+    assert reports[0].forecast is not None
+    assert reports[0] == reports[1]

@@ -86,3 +86,37 @@ def test_a_curve_is_read_off_within_its_band():
 )
 def test_targets_are_the_next_round_values(least, targets):
     assert reach.round_targets(least) == targets
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"), [(399.9, 399.9), (400.0, None), (-500.0, -500.0), (math.inf, None), (math.nan, None)]
+)
+def test_amounts_beyond_ten_to_400_are_unbounded(value, kept):
+    assert reach.finite(value) == kept
+
+
+def test_what_is_reached_beyond_ten_to_400_is_not_reached():
+    report, fit = made("power_law_ols", 0.5 * np.array(X) ** -0.001, 0.001)
+    found = reach.of_line(report, fit, 0.1)
+    assert (found.log10_x, found.reason) == (None, "not at any x below 10^400")
+
+
+def test_a_target_above_the_curve_is_reached_at_its_first_point():
+    curve = band(0.5 * np.array(X) ** -0.1)
+    found = reach.of_band("forecast", curve, 0.6)
+    assert found.log10_x == 0.0
+    missed = reach.of_band("forecast", curve, 0.01)
+    assert missed.reason == "not within 1e+04, where its band ends"
+    assert (missed.law, missed.target) == ("forecast", 0.01)
+
+
+def test_a_target_is_at_most_nine_tenths_of_the_end():
+    assert reach.round_targets(0.1) == (0.05, 0.02)
+    assert reach.round_targets(1 / 0.9 + 1e-9) == (1.0, 0.5)
+    assert reach.round_targets(1 / 0.9 - 1e-6) == (0.5, 0.2)
+    assert reach.round_targets(0.3, 4) == (0.2, 0.1, 0.05, 0.02)
+
+
+def test_the_end_is_that_of_the_forecast_else_of_the_first_law():
+    report, _ = made("power_law_ols", 0.5 * np.array(X) ** -0.1, 0.1)
+    assert reach.end_of(report) == pytest.approx(0.5 * X_MAX**-0.1)

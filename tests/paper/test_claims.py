@@ -3,43 +3,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from isoflop.curve.result import Estimate, Interval
-from isoflop.paper import claims, growth, notable, published
+from isoflop.curve.result import Interval
+from isoflop.paper import claims, claims_published, growth, implications, notable, published
 from isoflop.paper.growth import GpuPeak
 from isoflop.paper.models import Models
 from isoflop.paper.section import Claim
 
-
-def _estimate(value, low, high):
-    return Estimate("x", value, Interval(low, high), "")
-
-
-@pytest.mark.parametrize(
-    ("estimate", "verdict"),
-    [
-        (_estimate(10, 5, 20), "agrees"),
-        (_estimate(6, 5, 9.5), "agrees"),
-        (_estimate(6, 5, 7.5), "cannot be tested here"),
-        (_estimate(4, 3, 6), "disagrees"),
-        (_estimate(30, 20, 40), "disagrees"),
-        (_estimate(9, None, 20), "cannot be tested here"),
-    ],
+TODAY = implications.today(
+    1e15, dollars_per_gpu_hour=10.0, grams_co2_per_kwh=366.0, pue=1.58, source="made up"
 )
-def test_a_value_is_judged_by_its_interval(estimate, verdict):
-    assert claims.against_interval(9, Interval(7, 13.9), estimate) == verdict
-
-
-@pytest.mark.parametrize(
-    ("estimate", "verdict"),
-    [
-        (_estimate(0.2, 0.15, 0.24), "agrees"),
-        (_estimate(0.3, 0.2, 0.4), "agrees"),
-        (_estimate(0.4, 0.3, 0.5), "disagrees"),
-        (_estimate(0.4, None, None), "cannot be tested here"),
-    ],
-)
-def test_a_bound_is_broken_only_by_a_whole_interval(estimate, verdict):
-    assert claims.against_ceiling(0.25, estimate) == verdict
 
 
 def test_a_rejected_exponent_does_not_stand_alone():
@@ -54,12 +26,13 @@ def test_a_rejected_exponent_does_not_stand_alone():
     assert bent.exponents[1].lack_of_fit is None
     claim = next(c for c in claims.judge(claims.Results(published=bent)).claims if "9th root" in c.claim)
     assert "that line is rejected: the exponent is" in claim.found
+    assert claim.verdict == "cannot be told"
 
 
 def test_without_results_nothing_is_judged_and_the_command_is_named():
     result = claims.judge(claims.Results())
-    assert result.untested == len(result.claims) == 11
-    assert result.agrees == result.disagrees == 0
+    assert result.untold == len(result.claims) == 12
+    assert result.agrees == result.disagrees == result.compatible == 0
     named = " ".join(c.evidence for c in result.claims)
     for part in ("published", "implications", "growth", "overparameterised", "language", "theory"):
         assert f"isoflop paper {part}" in named
@@ -115,7 +88,49 @@ def test_the_verdict_on_growth_follows_the_models(times, verdict):
 
 
 def test_claims_of_the_theory_are_taken_as_they_are():
-    own = (Claim("lasso", "S", "p", "f", "e", "disagrees"),)
+    own = (Claim("lasso", "S", "p", "f", "e", "disagrees", "w"),)
     judged = claims.judge(claims.Results(theory=own))
     assert own[0] in judged.claims
     assert judged.disagrees == 1
+
+
+def _billed(low, high, value):
+    """The result of the section on implications with one bill of models for 5% on ImageNet."""
+    empty = implications.analyse(TODAY, None)
+    one = dataclasses.replace(
+        empty.bills[0],
+        source="models: made up",
+        error=0.05,
+        per="training, assumed",
+        log10_gflops=value,
+        interval=Interval(low, high),
+        log10_dollars_paper=value + 9 - 17,
+    )
+    other = dataclasses.replace(one, form="exponential")
+    return dataclasses.replace(empty, bills=(one, other, *empty.bills))
+
+
+@pytest.mark.parametrize(
+    ("ends", "verdict"),
+    [
+        ((19.1, 19.8, 19.5), "agrees"),
+        ((14.0, 22.3, 16.4), "compatible but not decisive"),
+        ((19.1, 20.1, 19.5), "compatible but not decisive"),
+        ((16.0, 18.9, 17.0), "disagrees"),
+    ],
+)
+def test_the_bill_is_judged_by_gflops_and_by_dollars(ends, verdict):
+    low, high, value = ends
+    judged = claims.judge(claims.Results(implications=_billed(low, high, value)))
+    claim = next(c for c in judged.claims if c.claim.startswith("5% error on ImageNet"))
+    assert claim.verdict == verdict
+    assert "GFLOPs: " in claim.why
+    assert "dollars: " in claim.why
+
+
+def test_dollars_alone_can_fail_a_bill():
+    """At the paper's conversion 10^19.95 GFLOPs are between 10^11.87 and 10^12.05 dollars: over the cell."""
+    claim = claims_published.bill(_billed(19.9, 19.99, 19.95))
+    assert claim.verdict == "compatible but not decisive"
+    assert "GFLOPs: agrees" in claim.why
+    assert "dollars: compatible" in claim.why

@@ -50,7 +50,7 @@ def test_the_claims_are_not_measured_without_a_sweep_and_never_judged(result):
         assert "along the best split of compute they fall as compute to the power −b with b = " in claim.found
         assert claim.found.count("alpha") == 1, "of the power law alone"
         assert "processors x peak x time" in claim.evidence
-    assert {c.verdict for c in (*without, *with_sweep)} == {"cannot be tested here"}
+    assert {c.verdict for c in (*without, *with_sweep)} == {"cannot be told"}
 
 
 @pytest.mark.parametrize("value", [math.nan, 0.0, -0.1])

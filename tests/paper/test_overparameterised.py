@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from isoflop.config.compose import compose_config
+from isoflop.curve.check import front
+from isoflop.curve.judge import limit
 from isoflop.paper import claims
 from isoflop.paper import overparameterised as over
 from isoflop.paper.pages import overparameterised as page
@@ -25,8 +27,9 @@ def _rows(b=0.25, tied=True, seeds=3, noise=0.02):
             compute = 6 * n * parameters * 20 * 1e-9
             rows.append(
                 {
-                    **dict.fromkeys(aggregate.COLUMNS, np.nan),
-                    **{"run_id": f"{size}-{seed}", "config_id": str(size), "label": f"mlp w{size}"},
+                    **{name: None if name in aggregate.TEXT else np.nan for name in aggregate.COLUMNS},
+                    **{"run_id": f"{size}-{seed}", "config_id": str(size), "place_id": str(size)},
+                    **{"label": f"mlp w{size}"},
                     **{"data": "synthetic", "device": "cpu", "seed": seed, "chance_error": 0.9},
                     **{"train_n": n, "parameters": parameters, "train_gflops": compute},
                     "inference_gflops_per_example": 2 * parameters * 1e-9,
@@ -46,28 +49,37 @@ def test_known_exponents_come_back_and_follow_the_argument():
     for x, b in over.THEORY.items():
         measured = over.exponent(result, over.RMS, x)
         assert measured.exponent.value == pytest.approx(b, abs=0.02)
-        assert measured.against_theory == "not told apart"
+        assert measured.bound == "compatible but not decisive"
         beside = over.exponent(result, "test_error", x)
         assert beside.exponent.value == pytest.approx(b, abs=0.02)
-        assert beside.against_theory == "another quantity", "the argument does not bound it"
+        assert beside.bound is None, "the argument does not bound it"
         assert over.exponent(result, "test_loss", x).exponent.value == pytest.approx(b, abs=1e-9)
     assert over.exponent(result, "test_error", "train_gflops").alpha.value == pytest.approx(4, abs=0.3)
 
 
-@pytest.mark.parametrize(("b", "answer"), [(0.1, "slower"), (0.5, "faster")])
-def test_slower_and_faster_than_the_bound_are_named(b, answer):
-    result = over.analyse(_rows(b), source="made up")
-    assert over.exponent(result, over.RMS, "train_gflops").against_theory == answer
+@pytest.mark.parametrize(("b", "answer"), [(0.1, "agrees"), (0.5, "disagrees")])
+def test_the_section_and_the_claim_have_the_verdict_of_the_judge(b, answer):
+    rows = _rows(b)
+    result = over.analyse(rows, source="made up")
+    assert result.limit == limit.judge(rows, front.check(rows))
+    assert result.limit.answer == over.exponent(result, over.RMS, "train_gflops").bound == answer
     claim = claims.judge(claims.Results(overparameterised=result)).claims[0]
-    assert claim.verdict == ("disagrees" if answer == "faster" else "agrees")
+    assert claim.verdict == answer
+    assert claim.why == result.limit.why
+
+
+def test_one_seed_of_each_shape_tells_nothing():
+    result = over.analyse(_rows(0.1, seeds=1), source="made up")
+    assert claims.judge(claims.Results(overparameterised=result)).claims[0].verdict == "cannot be told"
+    assert "single seed" in result.limit.why
 
 
 def test_records_without_a_brier_score_cannot_tell():
     result = over.analyse(_rows().drop(columns=over.RMS), source="made up")
     assert over.exponent(result, over.RMS, "train_gflops") is None
     claim = claims.judge(claims.Results(overparameterised=result)).claims[0]
-    assert claim.verdict == "cannot be tested here"
-    assert claim.found.startswith("cannot be told: these records hold no Brier score")
+    assert claim.verdict == "cannot be told"
+    assert "these runs hold no Brier score" in claim.why
 
 
 def test_the_section_is_drawn_with_and_without_a_brier_score(tmp_path):

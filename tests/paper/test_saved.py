@@ -24,8 +24,16 @@ def test_what_is_written_is_read_in_the_order_of_the_page(tmp_path):
     assert (tmp_path / "growth.csv").read_text() == "name,value\na,1.5\nb,\n"
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"schema": 99}', '{"schema": 1}'])
+@pytest.mark.parametrize("content", ["{", "[]", '{"schema": 99}', '{"schema": 2}'])
 def test_a_damaged_file_says_what_to_run(tmp_path, content):
     (tmp_path / "growth.json").write_text(content)
     with pytest.raises(ValueError, match=r"run isoflop paper growth again"):
         saved.read_sections(tmp_path)
+
+
+def test_a_section_of_an_earlier_release_is_passed_over_by_the_page_and_refused_by_the_claims(tmp_path):
+    """Else no part could be made again in a folder that holds others of an earlier release."""
+    (tmp_path / "growth.json").write_text('{"schema": 1, "isoflop_version": "0.1.0"}')
+    assert saved.read_sections(tmp_path) == ()
+    with pytest.raises(ValueError, match=r"run isoflop paper growth again"):
+        saved.read_result(tmp_path, "growth", _Result)

@@ -80,6 +80,6 @@ def test_the_page_shows_the_bill_and_its_sources(sweep) -> None:
         "1,532 Mt CO2",
     ):
         assert words in text, words
-    titles = {card.title: card.value for card in cards.cards(dear, None, None)}
+    titles = {card.title: card.value for card in cards.sizes(dear)}
     assert titles["Price"] == "737 dollars"
     assert titles["CO2"] == "22.0 kg"

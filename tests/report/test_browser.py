@@ -5,9 +5,20 @@ import shutil
 
 import pytest
 
+from isoflop.report.figures import style
 from isoflop.report.page import write_report
 
 pytestmark = pytest.mark.browser
+DRAWN = "document.querySelector('#error_compute .live').data.filter((t) => t.visible === true).length"
+CORNER = """(() => {
+  const image = document.querySelector('#width_depth img');
+  const canvas = document.createElement('canvas');
+  [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+  const context = canvas.getContext('2d');
+  context.drawImage(image, 0, 0);
+  return [...context.getImageData(2, 2, 1, 1).data];
+})()"""
+"""The colour of a corner of a drawing."""
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -58,7 +69,7 @@ def column(page, table, index):
 def test_charts_come_alive_without_network_or_complaint(browser, report):
     page = live(open_page(browser, report, viewport={"width": 1280, "height": 900}))
     assert page.locator("figure[data-state=live] .main-svg").count() >= 4
-    assert page.locator(".still:visible").count() == 4
+    assert page.locator(".still:visible").count() == 1, "the grid, which is no chart"
     hover = page.evaluate(
         """() => {
           const place = document.querySelector('#error_compute .live');
@@ -83,17 +94,78 @@ def test_charts_come_alive_without_network_or_complaint(browser, report):
 
 def test_a_law_that_is_off_at_first_is_switched_on_by_its_name_in_the_legend(browser, report):
     page = live(open_page(browser, report, viewport={"width": 1280, "height": 900}))
-    drawn = (
-        "document.querySelector('#error_compute .live').data.filter((t) => t.visible !== 'legendonly').length"
-    )
-    before = page.evaluate(drawn)
-    entry = page.locator("#error_compute .legend .traces", has_text="M4")
-    entry.scroll_into_view_if_needed()
-    entry.locator(".legendtoggle").click()
-    page.wait_for_timeout(500)  # plotly waits for the second click of a double click
-    assert page.evaluate(drawn) == before + 2
+    before = page.evaluate(DRAWN)
+    page.locator("#error_compute .legend").get_by_role("button", name="M4").click()
+    assert page.evaluate(DRAWN) == before + 2
     assert page.said == []
     page.close()
+
+
+def test_what_is_switched_off_takes_its_bands_and_shapes_along(browser, report):
+    page = live(open_page(browser, report, viewport={"width": 1280, "height": 900}))
+    legend = page.locator("#error_compute .legend")
+    before = page.evaluate(DRAWN)
+    for name, traces in (("Forecast", 3), ("95%, mean", 2), ("Width 16", 6), ("Depth 2", 10)):
+        button = legend.get_by_role("button", name=name, exact=True)
+        assert button.get_attribute("aria-pressed") == "true"
+        button.click()
+        assert button.get_attribute("aria-pressed") == "false"
+        assert page.evaluate(DRAWN) == before - traces, name
+        button.click()
+    assert page.evaluate(DRAWN) == before
+    # A shape that is off stays off where a colour goes and comes back.
+    for name in ("Depth 2", "Width 16", "Width 16"):
+        legend.get_by_role("button", name=name, exact=True).click()
+    assert page.evaluate(DRAWN) == before - 10
+    page.close()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_the_first_screen_holds_sentence_curve_four_figures_and_the_checks(browser, report, width, height):
+    page = live(open_page(browser, report, viewport={"width": width, "height": height}))
+    for part in (
+        ".verdict strong",
+        "#error_compute .main-svg >> nth=0",
+        ".first .cards",
+        ".found >> text=check",
+    ):
+        box = page.locator(part).bounding_box()
+        assert box["y"] >= 0, part
+        assert box["y"] + box["height"] <= height, part
+        assert box["x"] + box["width"] <= width, part
+    page.close()
+
+
+def test_a_link_to_a_run_opens_the_table_that_holds_its_row(browser, report):
+    page = open_page(browser, report, viewport={"width": 1280, "height": 800})
+    row = page.locator("#runs tbody tr").last
+    assert not row.is_visible()
+    page.evaluate("id => { location.hash = id; }", row.get_attribute("id"))
+    row.wait_for(state="visible")
+    page.locator("nav a", has_text="Laws").click()
+    page.locator("#laws table").first.wait_for(state="visible")
+    page.close()
+
+
+def test_a_dark_page_has_dark_charts_and_drawings(browser, report):
+    page = live(open_page(browser, report, color_scheme="dark"))
+    layout = "document.querySelector('#error_compute .live').layout"
+    assert page.evaluate(f"{layout}.plot_bgcolor") == style.DARK[style.PAPER]
+    ink, paper = page.evaluate(
+        "(() => { const s = getComputedStyle(document.body); return [s.color, s.backgroundColor]; })()"
+    )
+    assert sum(channels(ink)) > 600 > 150 > sum(channels(paper))
+    corner = page.evaluate(CORNER)
+    assert sum(corner[:3]) < 150, "the drawing follows the page"
+    page.emulate_media(color_scheme="light")
+    page.wait_for_timeout(300)
+    assert page.evaluate(f"{layout}.plot_bgcolor") == style.PAPER
+    assert page.said == []
+    page.close()
+
+
+def channels(colour):
+    return [int(value) for value in colour.removeprefix("rgb(").removesuffix(")").split(",")]
 
 
 def test_the_buttons_of_a_chart_offer_no_upload_and_cover_no_data(browser, report):
@@ -110,6 +182,7 @@ def test_the_buttons_of_a_chart_offer_no_upload_and_cover_no_data(browser, repor
 
 def test_a_click_on_a_header_sorts_and_unknown_values_stay_last(browser, report):
     page = open_page(browser, report)
+    page.locator("#runs > summary").click()
     runs = page.locator("table.sortable").nth(1)
     button = runs.get_by_role("button", name="Test loss (nats)")
     for order, name in ((1, "ascending"), (-1, "descending")):
@@ -137,7 +210,7 @@ def test_a_phone_needs_no_sideways_scrolling(browser, report):
     page.close()
 
 
-HINTS = """[...document.querySelectorAll('.still:not([hidden])')].map(still => [
+HINTS = """[...document.querySelectorAll('.still:not([hidden])')].filter(s => s.clientWidth).map(still => [
     still.scrollWidth > still.clientWidth,
     getComputedStyle(still.parentElement.lastElementChild, '::before').content.includes('sideways'),
 ])"""
@@ -155,6 +228,7 @@ def test_a_drawing_wider_than_the_screen_says_that_it_scrolls(browser, report, w
 
 def test_the_table_of_laws_fits_a_desktop(browser, report):
     page = live(open_page(browser, report, viewport={"width": 1280, "height": 900}))
+    page.locator("#trust > summary").click()
     table = page.locator(".scroll:has(> table.ranks) >> nth=0")
     assert table.evaluate("e => e.scrollWidth - e.clientWidth") == 0
     page.close()
@@ -163,7 +237,7 @@ def test_the_table_of_laws_fits_a_desktop(browser, report):
 def test_without_scripts_the_drawings_stand(browser, report):
     context = browser.new_context(java_script_enabled=False)
     page = open_page(context, report)
-    assert page.locator(".still:visible").count() == 8
+    assert page.locator(".still:visible").count() == 5
     drawing = page.locator("#error_compute .still img")
     assert "Test error" in drawing.get_attribute("alt")
     assert "Training compute (GFLOPs)" in svg_of(drawing)
@@ -178,7 +252,7 @@ def test_an_old_browser_keeps_the_drawings(browser, report):
     context = browser.new_context()
     context.add_init_script("delete window.DecompressionStream")
     page = open_page(context, report)
-    assert page.locator(".still:visible").count() == 8
+    assert page.locator(".still:visible").count() == 5
     widths = page.evaluate("[...document.querySelectorAll('.still img')].map((i) => i.naturalWidth)")
     assert len(widths) == 8
     assert min(widths) > 200, "each is decoded, not a broken image"

@@ -13,7 +13,7 @@ from isoflop.cli.terminal import optimal_lines
 from isoflop.curve.fit import Method
 from isoflop.curve.forecast import holdout
 from isoflop.curve.language.answers import language_answers
-from isoflop.report import cards, page
+from isoflop.report import headline, page
 from isoflop.report.text import optimal_training, verdict
 from isoflop.table import aggregate
 
@@ -104,7 +104,7 @@ def test_the_forecast_at_ten_times_the_compute_is_that_of_the_joint_law(crossed,
     assert optimal.ahead.bits.value < through_all.new_high[-1]
     said = f"Forecast at 10× compute {_bits(optimal.ahead.bits.value)} bits a byte 95% "
     assert f"{said}{optimal_training.bounds(optimal.ahead.bits)}; by the joint law, untested" in text
-    assert "alpha = 1/b" not in [card.title for card in cards._of_optimal(optimal, None)]
+    assert "Exponent b" not in text
 
 
 def test_half_of_what_is_above_e_costs_two_to_the_inverse_exponent(optimal):
@@ -153,7 +153,7 @@ def test_without_a_floor_the_exponent_is_of_all_bits(optimal, crossed):
         f"At the best size for each budget, loss falls as compute to the power −{power}; no irreducible "
         "part is identified."
     )
-    assert cards._of_optimal(unknown, None)[1].value == "not identified"
+    assert headline._of_joint(unknown)[1].value == "not identified"
 
 
 def test_too_few_decades_or_one_seed_give_no_answer(optimal, crossed):

@@ -206,3 +206,25 @@ def test_a_sweep_submitted_from_inside_a_job_is_not_part_of_it(cluster: Path, tm
         f"{finish}|isoflop-inside-finish|main|1|700M|UNLIMITED",
     }
     slurm("scancel", array["job"], finish)
+
+
+def test_the_users_command_runs_in_the_job_that_finishes(cluster: Path, tmp_path: Path) -> None:
+    """Once, after the report, told of the folder whatever its name; its failure is said and costs nothing."""
+    directory = tmp_path / "a $(touch no) 'sweep'"
+    command = 'env | grep ^ISOFLOP_ | sort > \\"$ISOFLOP_SWEEP_DIR/told\\"; hostname >> at_end; exit 3'
+    arguments = ["sweep", *TINY, "model.width=8,16", "model.depth=1", "schedule.epochs=2", "sweep.name=told"]
+    arguments += [f'out="{directory}"', f'launch.on_end="{command}"', "--wait"]
+    printed = isoflop(*arguments, at=tmp_path)
+    assert f"next: isoflop aggregate '{tmp_path}/a $(touch no) '\"'\"'sweep'\"'\"''" in printed
+    (log,) = (directory / "logs").glob("slurm-finish-*.out")
+    assert "launch.on_end=" in log.read_text()
+    assert "ended with exit code 3: the sweep is not affected" in log.read_text()
+    told = dict(line.split("=", 1) for line in (directory / "told").read_text().splitlines())
+    assert told["ISOFLOP_SWEEP_DIR"] == str(directory)
+    assert told["ISOFLOP_SWEEP_NAME"] == "told"
+    assert (told["ISOFLOP_EXIT_CODE"], told["ISOFLOP_RUNS"], told["ISOFLOP_RUNS_DONE"]) == ("0", "2", "2")
+    assert len((tmp_path / "at_end").read_text().splitlines()) == 1
+    assert not list(tmp_path.rglob("no"))
+    finish = json.loads((directory / "slurm/1.json").read_text())["finish_job"]
+    state = slurm("sacct", "-X", "-n", "-P", "-o", "State,ExitCode", "-j", finish)
+    assert state.split() == ["COMPLETED|0:0"]

@@ -52,7 +52,6 @@ def test_one_value_on_the_command_line_replaces_an_axis() -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ([], "no runs"),
         (["sweep.grid={model: {widht: [4]}}"], "did you mean model.width"),
         (["sweep.grid={model: {width: []}}"], "sweep.grid.model.width: the list is empty"),
         (["sweep.grid={model: {width: [4, -1]}}"], "model.width=-1"),

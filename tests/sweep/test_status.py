@@ -354,7 +354,7 @@ def test_the_terminal_shows_counts_and_runs_that_need_attention(
     lines = list(status_table.lines(status.read_status(directory)))
     assert lines[0] == f"{directory}: 3 runs: 1 running, 1 failed, 1 done"
     assert lines[1].split()[0:2] == ["running", runs[2].run_id]
-    assert lines[1].endswith("width=16  25% done, 0:30 left")
+    assert lines[1].endswith("width=16  step 25 of 100, 30.0 s left")
     assert lines[3].strip() == "failed for the test"
     assert len(lines) == 4
     assert main.main(["status", str(directory), "--json", "-"]) == 0

@@ -45,7 +45,12 @@ class Keeper:
             file.write(json.dumps(event) + chr(10))
     def point(self, point, steps_done):
         self.write(examples=point.examples, val_error=point.val_error, step=point.step, steps_done=steps_done)
+    def interval(self, interval, steps_done):
+        self.trained = getattr(self, "trained", 0) + 1
+        self.last = (interval.step, interval.train_loss, interval.watts, steps_done)
     def end(self, ending):
+        if hasattr(self, "trained"):
+            self.write(intervals=self.trained, last=self.last)
         records = [(r.run_id, r.error and r.error.test) for r in ending.records]
         self.write(end=ending.state, records=records, files=[p.name for p in ending.files])
 
@@ -115,12 +120,18 @@ def test_a_tracker_of_ones_own_gets_what_the_record_holds(
     config = make_config(*own("Keeper"))
     (record,) = run.run(config)
     assert tracker.wait(config.directory, WAIT_SECONDS)
-    first, *points, last = events(config.directory)
+    first, *points, trained, last = events(config.directory)
     assert (first["begin"], first["label"], first["width"]) == (config.sweep.name, "mlp w8 d1", 8)
     assert first["pid"] != os.getpid()
     assert [(p["examples"], p["val_error"], p["step"]) for p in points] == [
         (p.examples, p.val_error, p.step) for p in record.curve
     ]
+    assert record.intervals
+    end = record.intervals[-1]
+    assert trained == {
+        "intervals": len(record.intervals),
+        "last": [end.end_step, end.mean_loss, end.watts, end.end_step],
+    }
     assert record.error is not None
     assert last == {
         "end": "done",
@@ -134,9 +145,13 @@ def test_the_tracker_to_copy_writes_lines(make_config: MakeConfig) -> None:
     (record,) = run.run(config)
     assert tracker.wait(config.directory, WAIT_SECONDS)
     text = (config.directory / "lines" / f"{config.run_id}.jsonl").read_text()
-    first, *points, last = map(json.loads, text.splitlines())
+    first, *rows, last = map(json.loads, text.splitlines())
     assert first["cell"] == config.identity
-    assert [line["point"]["val_loss"] for line in points] == [p.val_loss for p in record.curve]
+    points = [line["point"] for line in rows if "point" in line]
+    assert [point["val_loss"] for point in points] == [p.val_loss for p in record.curve]
+    trained = [line["interval"] for line in rows if "interval" in line]
+    assert record.intervals
+    assert [each["train_loss"] for each in trained] == [each.mean_loss for each in record.intervals]
     assert record.error is not None
     assert last["summary"]["test_error"] == record.error.test
 
@@ -147,7 +162,8 @@ def test_cooldowns_are_one_run_whose_steps_never_fall(
     config = make_config(*own("Keeper"), "schedule.epochs=2", "schedule.cooldowns=[0.5,1]")
     finished = run.run(config)
     assert tracker.wait(config.directory, WAIT_SECONDS)
-    _, *points, last = events(config.directory)
+    _, *points, trained, last = events(config.directory)
+    assert trained["last"][0] < trained["last"][-1], "steps of both branches"
     done = [p["steps_done"] for p in points]
     assert done == sorted(done)
     assert [p["step"] for p in points] != sorted(p["step"] for p in points)
@@ -216,7 +232,8 @@ def test_what_a_tracker_lost_is_sent_again_from_the_record(
     kept = make_config(*own("Keeper"), *settings)
     assert tracker_resend.send_again([kept], config.directory) == 1
     assert tracker.wait(config.directory, WAIT_SECONDS)
-    _, *points, last = events(config.directory)
+    _, *points, trained, last = events(config.directory)
+    assert trained["intervals"] == len({each for record in finished for each in record.intervals or ()})
     steps = [p["steps_done"] for p in points]
     assert steps == sorted(set(steps))
     assert len(points) == len({point for record in finished for point in record.curve})
@@ -344,7 +361,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
 def test_a_package_that_is_not_there_is_named(
     make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(tracker.NEEDS, "wandb", "isoflop_absent")
+    monkeypatch.setitem(tracker.NEEDS, "wandb", ("isoflop_absent",))
     monkeypatch.setitem(extras.PACKAGES, "isoflop_absent", ("wandb", "wandb"))
     (tmp_path / "isoflop_absent").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path))

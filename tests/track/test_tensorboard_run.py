@@ -42,9 +42,20 @@ def test_a_run_reads_back_as_its_record(make_config: Callable[..., Config]) -> N
         (round((p.train_flops or 0) / 1e3), pytest.approx(p.val_loss, rel=1e-6)) for p in record.curve
     ]
     assert record.error is not None
-    (test_error,) = events.Scalars("summary/test_error")
+    (test_error,) = events.Scalars("final/test_error_against_train_kflops")
     assert test_error.value == pytest.approx(record.error.test, rel=1e-6)
-    assert "summary/text_summary" in events.Tags()["tensors"]
+    assert record.compute is not None
+    assert test_error.step == round((record.compute.train_flops or 0) / 1e3)
+    assert record.intervals
+    trained = [(e.step, e.value) for e in events.Scalars("training/train_loss_against_examples")]
+    assert trained == [(each.examples, pytest.approx(each.mean_loss, rel=1e-6)) for each in record.intervals]
+    tags = events.Tags()
+    assert "summary/text_summary" in tags["tensors"]
+    assert {"_hparams_/session_start_info", "_hparams_/session_end_info"} <= set(events.summary_metadata), (
+        "for the HParams tab"
+    )
+    alone = [tag for tag in tags["scalars"] if len(events.Scalars(tag)) == 1]
+    assert all(tag.startswith("final/") for tag in alone), "no other chart of one point"
 
 
 def test_evaluations_of_a_small_run_have_steps_of_their_own(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import importlib.util
 import json
 import math
@@ -21,7 +22,6 @@ from isoflop import record as records
 from isoflop.cli import main
 from isoflop.config import Config, TrackerConfig
 from isoflop.record import Record
-from isoflop.report.wandb import upload
 from isoflop.runner import run
 from isoflop.track import feed
 
@@ -66,12 +66,26 @@ def no_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     os.environ.pop("WANDB_DATA_DIR", None)
 
 
+def no_chart_of_one_point(offline: Any) -> bool:
+    counts = collections.Counter(name for row in offline.rows for name in row if not name.startswith("_"))
+    axes = {"step", "examples", "seconds", "train_gflops", "energy_joules", "train_seconds"}
+    return all(n > 1 for name, n in counts.items() if name.partition("/")[2] not in axes)
+
+
 def agrees(offline: Any, record: Record) -> None:
     """Every number of the record that a run shows is the record's."""
     assert offline.config["model"]["width"] == record.model.width
     assert offline.config["seed"] == record.seed
     rows = [row for row in offline.rows if "curve/examples" in row]
-    assert [(row["curve/step"], row["_step"]) for row in rows] == [(p.step, p.step) for p in record.curve]
+    assert [row["curve/step"] for row in rows] == [p.step for p in record.curve]
+    assert [row["_step"] for row in rows] == [p.step for p in record.curve]
+    trained = [row for row in offline.rows if "training/train_loss" in row]
+    assert record.intervals
+    assert [row["training/train_loss"] for row in trained] == [each.mean_loss for each in record.intervals]
+    assert [row["training/learning_rate"] for row in trained] == [
+        each.learning_rate for each in record.intervals
+    ]
+    assert no_chart_of_one_point(offline)
     for row, point in zip(rows, record.curve, strict=True):
         assert point.train_flops is not None
         assert row["curve/examples"] == point.examples
@@ -102,10 +116,13 @@ def test_cells_of_one_process_stay_apart_and_say_what_their_records_say(make_con
     found = {record.run_id: record for config in configs for record in run.run(config)}
     assert feed.wait(configs[0].directory, WAIT_SECONDS)
     offline = wandb_log.read_all(configs[0].directory)
-    assert {each.group for each in offline} == set(found)
+    assert {each.config["run_id"] for each in offline} == set(found)
+    assert sorted(each.name for each in offline) == ["mlp w0008 d01 seed 0", "mlp w0012 d01 seed 0"]
     for each in offline:
-        agrees(each, found[each.group])
-        assert each.id == f"{each.group}-1"
+        run_id = each.config["run_id"]
+        agrees(each, found[run_id])
+        assert each.id == f"{run_id}-1"
+        assert (each.group, each.job_type) == (configs[0].sweep.name, "run")
         assert each.project == "isoflop"
         assert each.tags == (configs[0].sweep.name, "mine")
         assert each.metrics["curve/val_error"] == "curve/examples"
@@ -179,10 +196,11 @@ def test_a_sweep_killed_and_resumed_reads_back_as_its_six_cells(tmp_path: Path) 
     found = {r.run_id: r for r in (records.read(p) for p in directory.glob("records/[!.]*.json"))}
     offline = wandb_log.read_all(directory)
     assert len(found) == 6
-    assert {each.group for each in offline} == set(found), "a group a cell"
+    assert {each.group for each in offline} == {directory.name}, "a group a sweep"
+    assert {each.config["run_id"] for each in offline} == set(found)
     assert len({each.id for each in offline}) == len(offline), "an id an attempt"
     for run_id, record in found.items():
-        attempts = [each for each in offline if each.group == run_id]
+        attempts = [each for each in offline if each.config["run_id"] == run_id]
         finished = [each for each in attempts if each.exit_code == 0]
         assert len(finished) == 1
         agrees(finished[0], record)
@@ -226,10 +244,10 @@ def test_without_a_key_an_upload_is_refused(
 def test_a_process_of_an_agent_takes_the_id_it_is_given(
     done_record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from isoflop.track import wandb_run
+    from isoflop.track import from_records, wandb_run
 
     settings = TrackerConfig("wandb", "online", "isoflop", None, None, (), 30.0)
-    info = upload.run_info(done_record, tmp_path, settings)
+    info = from_records.run_info(done_record, tmp_path, settings)
     assert wandb_run.run_id(info, offline=False) == done_record.run_id
     monkeypatch.setenv("WANDB_RUN_ID", "abc")
     assert wandb_run.run_id(info, offline=False) == done_record.run_id

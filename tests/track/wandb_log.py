@@ -39,6 +39,8 @@ class OfflineRun:
 
     id: str = ""
     group: str = ""
+    job_type: str = ""
+    name: str = ""
     project: str = ""
     tags: tuple[str, ...] = ()
     config: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -63,6 +65,7 @@ def read(path: Path) -> OfflineRun:
         kind = record.WhichOneof("record_type")
         if kind == "run":
             run.id, run.group, run.project = record.run.run_id, record.run.run_group, record.run.project
+            run.job_type, run.name = record.run.job_type, record.run.display_name
             run.tags = tuple(record.run.tags)
             run.config |= {_name(i): json.loads(i.value_json) for i in record.run.config.update}
         elif kind == "config":

@@ -14,7 +14,7 @@ _VALUES = (
     *("x", "y", "group", "seed", "counts", "chance", "where", "by", "baseline", "laws", "fix", "quantile"),
     *("hold-out", "exclude", "energy-grade", "level", "resamples", "seed-of-resamples", "config-dir"),
     *("x-unit", "y-unit", "x-label", "y-label", "cost", "out", "target", "gpu-tflops", "gpu-watts"),
-    *("retry", "train-loss", "width", "depth", "n", "d", "train-n", "lr"),
+    *("retry", "format", "train-loss", "width", "depth", "n", "d", "train-n", "lr"),
 )
 _FLAGS = ("mixed", "frontier", "wild", "again")
 _OPTION = re.compile(rf"(?<![\w-])--({'|'.join((*_VALUES, *_FLAGS))})(?![\w-])")

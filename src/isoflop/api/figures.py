@@ -2,17 +2,59 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isoflop.report.figures import comparison, diagnostics, on_axes
+from isoflop import record
+from isoflop.api.arguments import named_as_in_python
+from isoflop.report.figures import comparison, diagnostics, drawn_data, on_axes, paper
 from isoflop.table import columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from isoflop.api.compare import Comparison
     from isoflop.api.fitted import Fit
+
+
+def save_figure(
+    of: Axes | Figure, path: str | os.PathLike[str], *, width: str | float = paper.TEXT_WIDTH
+) -> Path:
+    """Save a figure for a paper, and what it shows as a CSV beside it; return the path.
+
+    It is laid out anew at that width: type of 7 to 9 points, panels beside each other where each has room,
+    legends below them, fonts embedded (TrueType in PDF, outlines in SVG).
+
+    Args:
+        of: the figure, or axes of it.
+        path: ends in .pdf, .svg or .png.
+        width: as printed, such as "3.3in", "84mm" or "240pt", or inches.
+
+    Raises:
+        ValueError: an unknown ending, or no width.
+        OSError: the folder cannot be written.
+
+    Example:
+        >>> import isoflop
+        >>> fitted = isoflop.fit("results/digits-cpu", resamples=100)
+        >>> isoflop.save_figure(fitted.plot(), "curve.pdf", width="3.3in")  # doctest: +SKIP
+        PosixPath('curve.pdf')
+    """
+    target, figure = Path(path), of.get_figure(root=True)
+    kind = target.suffix.lower().removeprefix(".")
+    if kind not in paper.FORMATS:
+        raise ValueError(f"{target}: give a name that ends in .{', .'.join(paper.FORMATS)}")
+    with named_as_in_python():
+        inches = paper.inches(width)
+    assert figure is not None
+    data = drawn_data.csv_text(figure)
+    paper.resized(figure, inches)
+    record.write_bytes(target.with_suffix(".csv"), data.encode())
+    record.write_bytes(target, paper.payload(figure, kind))
+    return target
 
 
 def plot_fit(fit: Fit, ax: Axes | None = None, *, laws: Sequence[str] = ()) -> Axes:

@@ -170,6 +170,12 @@ class Fit:
         """Return the result as JSON, the same as `isoflop fit --json` writes, or write it to a file."""
         return written.as_json(self.result, path)
 
+    def to_latex(self) -> str:
+        """Return the parameters of all laws with their intervals as a LaTeX table (booktabs)."""
+        from isoflop.report import latex
+
+        return latex.of_fit(self.report)
+
     def __repr__(self) -> str:
         """What the first screen of `isoflop fit` says, in plain text."""
         return shown.fit_text(self.result)

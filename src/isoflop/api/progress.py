@@ -1,129 +1,99 @@
-"""Progress of runs and sweeps: bars where there is a terminal, lines elsewhere."""
+"""Progress of runs and sweeps: a live display where there is a terminal, lines elsewhere, or nothing."""
 
 from __future__ import annotations
 
 import contextlib
-import sys
-from collections.abc import Callable, Iterator
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+from isoflop.api import live, log_lines
+from isoflop.config import Config
 from isoflop.record import CurvePoint, Record
-from isoflop.record.label import shape_label
-from isoflop.table import target, text_columns
+from isoflop.sweep.grid import PlannedRun
+from isoflop.sweep.local.agenda import Job
 
-OnRun = Callable[[str, tuple[Record, ...]], None]
-"""Called with a run's id and its records as it ends."""
 Watch = Callable[[CurvePoint, int], None]
 """Called with an evaluation, and the steps of its run."""
+OnDone = Callable[[int], None]
+"""Called with the number of runs that have been planned."""
 
 
-def _progress() -> Progress:
-    """Return a progress bar with counts, time left and the latest result; it is silent without a terminal."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[last]}"),
-        console=Console(stderr=True),
-        disable=not Console(stderr=True).is_terminal,
-        transient=True,
-    )
+class RunsView(Protocol):
+    """Shows the runs of a sweep."""
+
+    def ended(self, run: PlannedRun, records: tuple[Record, ...]) -> None:
+        """Take a run that ended, and its records: none where another process executes it."""
+
+    def tick(self, jobs: tuple[Job, ...]) -> None:
+        """Take the jobs in hand, several times a second."""
 
 
-@contextlib.contextmanager
-def steps_bar(*, of_text: bool = False) -> Iterator[Watch]:
-    """Show a progress bar of one run's steps; yields a function that takes (evaluation, steps in all)."""
-    with _progress() as progress:
-        task = progress.add_task("steps", total=None, last="")
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How a sweep says what it does.
 
-        def show(point: CurvePoint, steps: int) -> None:
-            progress.update(task, total=steps, completed=point.step, last=evaluation(point, of_text=of_text))
+    Attributes:
+        line: says one line.
+        problem: says one line about what went wrong beside the training.
+        planning: given how many runs are to be planned, is open meanwhile, and gives what is called with the
+            number of those that are.
+        runs: given the runs to come, is open while they are trained, and gives what shows them.
+        busy: given what is being done, is open as long as it takes.
+    """
 
-        yield show
-
-
-def evaluation(point: CurvePoint, *, of_text: bool) -> str:
-    """Return the validation error or loss of an evaluation, and the compute so far."""
-    compute = "" if point.train_flops is None else f", {point.train_flops * 1e-9:.3g} GFLOPs"
-    score = bits(point.val_loss) if of_text else percent(point.val_error)
-    return f"validation {'loss' if of_text else 'error'} {score}{compute}"
-
-
-@contextlib.contextmanager
-def runs_bar(total: int) -> Iterator[OnRun]:
-    """Show a progress bar of a sweep's runs; yields a function that takes (run id, the run's records)."""
-    with _progress() as progress:
-        task = progress.add_task("runs", total=total, last="")
-
-        def show(run_id: str, records: tuple[Record, ...]) -> None:
-            progress.update(task, advance=1, last=_last(run_id, records))
-
-        yield show
+    line: Callable[[str], object]
+    problem: Callable[[str], object]
+    planning: Callable[[int], AbstractContextManager[OnDone]]
+    runs: Callable[[Sequence[PlannedRun]], AbstractContextManager[RunsView]]
+    busy: Callable[[str], AbstractContextManager[None]]
 
 
-def _last(run_id: str, records: tuple[Record, ...]) -> str:
-    return outcome(records[-1]) if records else f"{run_id}: being run by another process"
+def has_terminal() -> bool:
+    """Return whether somebody looks on at a terminal."""
+    return live.console().is_terminal
 
 
-def outcome(record: Record) -> str:
-    """Return the shape of a run with its error or loss and compute, or with its state where it has none."""
-    name = shape_label(record)
-    if record.error is None and record.loss is None:
-        return f"{name}: {record.state}"
-    train_flops = record.compute.train_flops if record.compute else None
-    compute = "" if train_flops is None else f" at {train_flops * 1e-9:.3g} GFLOPs"
-    if text_columns.domain(record) == target.TEXT and record.loss is not None:
-        return f"{name}: test loss {bits(record.loss.test)}{compute}"
-    return f"{name}: error {percent(record.error.test if record.error else None)}{compute}"
+def of_sweep(line: Callable[[str], object], problem: Callable[[str], object]) -> Progress:
+    """Return the progress of a sweep, live where there is a terminal, else in lines."""
+    how = live if has_terminal() else log_lines
+    return Progress(line, problem, how.planning, how.runs, how.busy)
 
 
-def bits(nats: float | None) -> str:
-    """Return a loss in nats as bits a byte."""
-    return "unknown" if nats is None else f"{text_columns.bits(nats):.3f} {target.BITS}"
+def silent(problem: Callable[[str], object]) -> Progress:
+    """Return a progress that says nothing but problems."""
+    return Progress(lambda line: None, problem, _nothing_planned, _nothing_run, _nothing_done)
 
 
-def percent(share: float | None) -> str:
-    """Return a share in per cent."""
-    return "unknown" if share is None else f"{share:.2%}"
+def one_run(config: Config, *, every_evaluation: bool = False) -> AbstractContextManager[Watch]:
+    """Return what shows a run of this process: live where there is a terminal, else in lines.
 
-
-def line(text: str) -> None:
-    """Write a line to standard output, which a notebook shows below its code."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    `every_evaluation` gives a line each, as in a notebook, not only one from time to time.
+    """
+    if has_terminal():
+        return live.one_run(config)
+    return log_lines.evaluations(config) if every_evaluation else log_lines.one_run(config)
 
 
 @contextlib.contextmanager
-def shown_steps(*, of_text: bool) -> Iterator[Watch]:
-    """Show a bar of one run's steps, and where there is no terminal a line an evaluation."""
-    if Console(stderr=True).is_terminal:
-        with steps_bar(of_text=of_text) as show:
-            yield show
-        return
-    yield lambda point, steps: line(f"step {point.step} of {steps}: {evaluation(point, of_text=of_text)}")
+def _nothing_planned(total: int) -> Iterator[OnDone]:
+    yield lambda done: None
+
+
+class _Silent:
+    def ended(self, run: PlannedRun, records: tuple[Record, ...]) -> None:
+        """Show nothing."""
+
+    def tick(self, jobs: tuple[Job, ...]) -> None:
+        """Show nothing."""
 
 
 @contextlib.contextmanager
-def shown_runs(total: int) -> Iterator[OnRun]:
-    """Show a bar of a sweep's runs, and where there is no terminal, such as in a notebook, a line a run."""
-    if Console(stderr=True).is_terminal:
-        with runs_bar(total) as show:
-            yield show
-        return
-    ended = 0
-
-    def tell(run_id: str, records: tuple[Record, ...]) -> None:
-        nonlocal ended
-        ended += 1
-        line(f"{ended} of {total}: {_last(run_id, records)}")
-
-    yield tell
+def _nothing_run(runs: Sequence[PlannedRun]) -> Iterator[RunsView]:
+    yield _Silent()
 
 
 @contextlib.contextmanager
-def silent_runs(total: int) -> Iterator[OnRun]:
-    """Show nothing of a sweep's runs."""
-    yield lambda run_id, records: None
+def _nothing_done(doing: str) -> Iterator[None]:
+    yield

@@ -20,6 +20,9 @@ from isoflop.curve.fit import Method
 from isoflop.curve.language.answers import language_answers
 from isoflop.curve.result import FitFile
 from isoflop.report import folder, page, subject
+from isoflop.report import latex as latex_tables
+from isoflop.report.figures import paper
+from isoflop.report.figures.paper import Paper
 from isoflop.report.reach_panel import reach_panel
 from isoflop.table import aggregate
 from isoflop.table.aggregate import Dropped, RunTable
@@ -51,6 +54,9 @@ def write_report(
     level: float = 0.95,
     resamples: int = 1000,
     seed_of_resamples: int = 0,
+    format: str | Sequence[str] = (),
+    width: str | float | None = None,
+    latex: bool = False,
 ) -> Path:
     """Write the page that `isoflop report` writes, and return its path.
 
@@ -66,6 +72,9 @@ def write_report(
         target: of a file or data frame, errors as fractions, or losses, whose compute the page says.
         gpu_tflops: of a file or data frame, TFLOP/s that one GPU sustains in training: FLOPs to GPU-hours.
         gpu_watts: its power meanwhile: GPU-hours to kWh.
+        format: kinds of figures for a paper, in figures/paper: "pdf", "svg", "png" or several.
+        width: their width as printed, such as "3.3in" or "84mm", or inches; 6.75 by default.
+        latex: write tables for LaTeX too, to latex: fit, laws and runs.
 
     Raises:
         ValueError: no such folder or file, a folder that is no report's, no finished run, or too few for a
@@ -79,6 +88,7 @@ def write_report(
     """
     with named_as_in_python():
         check_resamples(resamples)
+        extras = Extras(paper.paper([format] if isinstance(format, str) else format, width), latex)
         method = Method(
             resamples=resamples,
             seed=seed_of_resamples,
@@ -105,13 +115,30 @@ def write_report(
                 )
             if reach != Reach():
                 raise ConfigError("target, gpu_tflops and gpu_watts are for a table of your own, not a sweep")
-            return _of_folder(Path(runs), choice, method, exclude)
+            return _of_folder(Path(runs), choice, method, exclude, extras)
         if out is None:
             raise ConfigError("--out is missing: give the folder that the page is written to")
-        return _of_table(runs, Path(out), choice, method, exclude, reach)
+        return _of_table(runs, Path(out), choice, method, exclude, reach, extras)
 
 
-def _of_folder(directory: Path, choice: Choice, method: Method, exclude: str | None) -> Path:
+@dataclasses.dataclass(frozen=True)
+class Extras:
+    """What is written beside a page: figures for a paper, and whether tables for LaTeX."""
+
+    paper: Paper | None
+    latex: bool
+
+
+def _of_folder(directory: Path, choice: Choice, method: Method, exclude: str | None, extras: Extras) -> Path:
+    """Write the page of a sweep.
+
+    Args:
+        directory: its folder.
+        choice: rows and prices.
+        method: of the fit.
+        exclude: kinds of runs that are left out.
+        extras: what is written beside it.
+    """
     choice.refuse_own()
     for name in ("x", "y"):
         if getattr(choice, name) is not None:
@@ -121,11 +148,20 @@ def _of_folder(directory: Path, choice: Choice, method: Method, exclude: str | N
     fits = _fits(chosen, method, str(directory), exclude)
     kept = dataclasses.replace(table, rows=chosen.table)
     _save(kept, fits, directory)
-    return page.write_report(directory, kept, fits, language_answers(chosen.table, directory=directory))
+    if extras.latex:
+        latex_tables.write(fits, kept.rows, directory)
+    answers = language_answers(chosen.table, directory=directory)
+    return page.write_report(directory, kept, fits, answers, extras.paper)
 
 
 def _of_table(
-    runs: Runs, out: Path, choice: Choice, method: Method, exclude: str | None, reach: Reach
+    runs: Runs,
+    out: Path,
+    choice: Choice,
+    method: Method,
+    exclude: str | None,
+    reach: Reach,
+    extras: Extras,
 ) -> Path:
     """Write the page of a table of the user's own.
 
@@ -136,6 +172,7 @@ def _of_table(
         method: of the fit.
         exclude: kinds of runs that are left out.
         reach: what is said of lower errors.
+        extras: what is written beside the page.
     """
     folder.check(out)
     rate = reach.rate()
@@ -155,7 +192,9 @@ def _of_table(
     ahead = reach_panel(fits.reports[0], choice.prices, rate, reach.target)
     with folder.replaced(out) as made:
         _save(RunTable(chosen.table, left_out), fits, made)
-        page.write(about, fits, made, ahead=ahead)
+        page.write(about, fits, made, ahead=ahead, for_paper=extras.paper)
+        if extras.latex:
+            latex_tables.write(about.shown(fits), about.rows, made)
     return out / "index.html"
 
 

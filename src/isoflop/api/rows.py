@@ -15,6 +15,7 @@ from isoflop.curve import result
 from isoflop.curve.check import floor, front, undertrained
 from isoflop.curve.fit import Method
 from isoflop.curve.forecast import holdout
+from isoflop.curve.judge import limit
 from isoflop.curve.language import law
 from isoflop.curve.result import Excluded, FitFile
 from isoflop.report.text import check_lines, optimal_training
@@ -237,7 +238,8 @@ def fit(
 
 
 def with_checks(fits: FitFile, checked: pd.DataFrame, command: str) -> FitFile:
-    """Return fits with what the checks say where it bears on the laws: a floor of undertrained shapes.
+    """Return fits with what the checks say where it bears on the laws: the verdict on the paper's limit, and
+    a floor of undertrained shapes.
 
     Args:
         fits: of the rows.
@@ -251,4 +253,9 @@ def with_checks(fits: FitFile, checked: pd.DataFrame, command: str) -> FitFile:
         *check_lines.support_lines([(each, support) for each, support in supports if support is not None]),
         f"check: {check_lines.counts(report)}: {command}",
     )
-    return dataclasses.replace(fits, notes=notes)
+    reports = tuple(
+        dataclasses.replace(each, floor_by_undertrained=support is not None and support.only_by_undertrained)
+        for each, support in supports
+    )
+    verdict = limit.of_report(checked, fits.reports[0], report)
+    return dataclasses.replace(fits, notes=notes, reports=reports, verdict=verdict)

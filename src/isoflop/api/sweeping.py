@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from isoflop import extras
-from isoflop.api.progress import OnRun
+from isoflop import record as records
+from isoflop.api.progress import Progress
 from isoflop.config import Config
 from isoflop.config.compose import compose_config, parse_overrides
-from isoflop.sweep import grid, held_out, planning, retry, tune, user_copies
+from isoflop.record import Record
+from isoflop.sweep import grid, held_out, one_data, planning, retry, supervisors, tune, unnamed, user_copies
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import launch, metering_pass
+from isoflop.sweep.local.agenda import Job
 from isoflop.sweep.slurm import submit
+from isoflop.sweep.unnamed import Placed
 from isoflop.track import feed, resend
-
-
-@dataclasses.dataclass(frozen=True)
-class Progress:
-    """How a sweep says what it does.
-
-    Attributes:
-        line: says one line.
-        problem: says one line about what went wrong beside the training.
-        runs: given how many runs are to come, is open while they are trained, and gives what is called as
-            each ends.
-    """
-
-    line: Callable[[str], object]
-    problem: Callable[[str], object]
-    runs: Callable[[int], AbstractContextManager[OnRun]]
 
 
 def compose_sweep(overrides: Sequence[str], config_dir: str | None) -> Config:
@@ -51,6 +39,57 @@ def compose_sweep(overrides: Sequence[str], config_dir: str | None) -> Config:
     return dataclasses.replace(composed, sweep=grid.without_axes(composed.sweep, fixed, moved))
 
 
+def place(base: Config, overrides: Sequence[str], *, has_folder: bool = False) -> Placed:
+    """Return a sweep and its runs, in a folder of its own if it has no name.
+
+    Args:
+        base: the configuration of the sweep.
+        overrides: that made it.
+        has_folder: whether its folder was chosen beside the overrides.
+
+    Raises:
+        ConfigError: as grid.expand; or the runs, or they and a sweep in that folder, are of several data
+            sets.
+    """
+    explicit = {parsed.key_or_group for _, parsed in parse_overrides(overrides)}
+    explicit |= {"out"} if has_folder else set()
+    placed = unnamed.place(base, grid.expand(base), explicit)
+    one_data.check(placed.runs, placed.base.directory)
+    return placed
+
+
+def tell_place(placed: Placed, progress: Progress) -> None:
+    """Say which folder a sweep without a name has, and where runs are done that it will train again."""
+    if placed.message:
+        (progress.problem if placed.repeats else progress.line)(placed.message)
+
+
+@contextlib.contextmanager
+def planning_shown(
+    runs: Sequence[PlannedRun], directory: Path, progress: Progress
+) -> Iterator[planning.OnDone]:
+    """Show on the terminal, and to `isoflop status`, how many runs have been planned; yields what is called
+    with their number."""
+    with (
+        progress.planning(len(runs)) as show,
+        supervisors.announced(directory, "planning", len(runs)) as announce,
+    ):
+
+        def done(number: int) -> None:
+            show(number)
+            announce(number)
+
+        yield done
+
+
+def plan_for_jobs(
+    runs: tuple[PlannedRun, ...], directory: Path, *, progress: Progress
+) -> tuple[PlannedRun, ...]:
+    """Plan runs for jobs of SLURM (submit.plan), and show how far that is."""
+    with planning_shown(runs, directory, progress) as done:
+        return submit.plan(runs, done)
+
+
 def declare(base: Config, runs: tuple[PlannedRun, ...], progress: Progress) -> None:
     """Write down which runs are held out, and send finished ones again that a tracker did not get whole.
 
@@ -58,15 +97,17 @@ def declare(base: Config, runs: tuple[PlannedRun, ...], progress: Progress) -> N
         ConfigError: a run's input cannot be used; nothing was written.
     """
     if held_out.has_to_be_declared(base.directory, runs):
-        planning.plan(runs)  # what is declared cannot be changed, so that bad input must be found before
+        # What is declared cannot be changed, so that bad input must be found before.
+        with planning_shown(runs, base.directory, progress) as done:
+            planning.plan(runs, done)
     held_out.declare(base.directory, runs)
     if sent := resend.send_again((each.config for each in runs), base.directory):
         progress.line(f"tracker {base.tracker.name}: {sent} runs sent again from their records")
-        feed.wait(base.directory, feed.longest_wait(base.tracker))
+        _wait_for_trackers(base, base.directory, progress)
 
 
 def with_code_pinned(
-    base: Config, runs: tuple[PlannedRun, ...], states: Sequence[str], *, metered: bool
+    base: Config, runs: tuple[PlannedRun, ...], states: Sequence[str], progress: Progress, *, metered: bool
 ) -> tuple[Config, tuple[PlannedRun, ...]]:
     """Return a sweep of several stages with copies of the user's code as it is now, for all stages.
 
@@ -74,6 +115,7 @@ def with_code_pinned(
         base: the configuration of the sweep.
         runs: its runs.
         states: of runs that are trained again.
+        progress: how it says what it does.
         metered: whether a metering pass follows.
 
     Raises:
@@ -82,7 +124,8 @@ def with_code_pinned(
     staged = bool(base.sweep.lr_grid or base.sweep.held_out or metered)
     if not (staged and user_copies.needed(runs) and retry.select(runs, base.directory, states)):
         return base, runs
-    (submit.plan if base.launch.name == "slurm" else planning.plan)(runs)
+    with planning_shown(runs, base.directory, progress) as done:
+        (submit.plan if base.launch.name == "slurm" else planning.plan)(runs, done)
     return user_copies.pin_base(base, base.directory), user_copies.pin(runs, base.directory)
 
 
@@ -119,7 +162,8 @@ def train(
     if held and predict_held_out(base, fitted, held, progress):
         run_missing(base, held, base.directory, states, progress)
     if meter:
-        metering_pass.run_pass(runs, base.directory)
+        with progress.busy("metering the shapes that were not metered alone"):
+            metering_pass.run_pass(runs, base.directory)
     return runs
 
 
@@ -145,16 +189,39 @@ def run_missing(
     if not missing:
         return
     extras.check("training", "torch")
-    planned, gpus = launch.plan(runs)
+    with planning_shown(runs, directory, progress) as done:
+        planned, gpus = launch.plan(runs, done)
     planned = user_copies.pin(planned, directory)
     grid.write_manifest(planned, directory)
     ordered = tuple(each for each in planned if each.run_id in missing)
-    with progress.runs(len(ordered)) as show:
+    with (
+        progress.runs(ordered) as view,
+        supervisors.announced(directory, "training", len(ordered)) as announce,
+    ):
+        ended = 0
+
+        def on_run_end(run: PlannedRun, written: tuple[Record, ...]) -> None:
+            nonlocal ended
+            ended += 1
+            view.ended(run, written)
+
+        def on_tick(jobs: tuple[Job, ...]) -> None:
+            view.tick(jobs)
+            announce(ended)
+
         slots = launch.choose_slots(base.launch, gpus, ordered)
-        launch.run_all(ordered, slots, lambda each, records: show(each.run_id, records), planned)
-    feed.wait(directory, feed.longest_wait(base.tracker))
+        launch.run_all(ordered, slots, on_run_end, planned, on_tick=on_tick)
+    _wait_for_trackers(base, directory, progress)
     if line := resend.missing(base.tracker, directory):
         progress.problem(line)
+
+
+def _wait_for_trackers(base: Config, directory: Path, progress: Progress) -> None:
+    """Wait until trackers have finished; say so where there are any to wait for."""
+    if feed.wait(directory, 0.0):
+        return
+    with progress.busy(f"waiting until tracker {base.tracker.name} has sent the rest"):
+        feed.wait(directory, feed.longest_wait(base.tracker))
 
 
 def predict_held_out(
@@ -164,8 +231,10 @@ def predict_held_out(
     if why := held_out.waits(base.directory, fitted):
         progress.line(why)
         return False
-    plans, _ = planning.lay_out(held)
-    prediction = held_out.predict(base.directory, held, plans)
+    with planning_shown(held, base.directory, progress) as done:
+        plans, _ = planning.lay_out(held, done)
+    with progress.busy("predicting the held-out runs by a fit of the others"):
+        prediction = held_out.predict(base.directory, held, plans)
     for line in held_out.lines(prediction):
         progress.line(line)
     return True
@@ -174,6 +243,14 @@ def predict_held_out(
 def points(runs: tuple[PlannedRun, ...]) -> set[str]:
     """Return the ids of all points of runs."""
     return {run_id for each in runs for run_id in each.config.point_ids.values()}
+
+
+def done(runs: tuple[PlannedRun, ...]) -> int:
+    """Return how many runs have a record of each point."""
+    return sum(
+        all(records.is_done(records.path_of(run.config.directory, i)) for i in run.config.point_ids.values())
+        for run in runs
+    )
 
 
 def _tell_choices(at_edge: int, shapes: int, progress: Progress) -> None:

@@ -12,18 +12,19 @@ from pathlib import Path
 import pandas as pd
 
 from isoflop import extras
+from isoflop.api import log_lines, sweeping
 from isoflop.api import progress as shown
-from isoflop.api import sweeping
 from isoflop.api.arguments import joined, named_as_in_python
 from isoflop.api.load import load
-from isoflop.api.sweeping import Progress
+from isoflop.api.progress import Progress
 from isoflop.config import Config, ConfigError
 from isoflop.config.compose import compose_config
 from isoflop.record import Record
 from isoflop.runner import provenance, ranks, run
 from isoflop.runner.request import RunRequest
-from isoflop.sweep import grid
+from isoflop.sweep import on_end
 from isoflop.sweep import retry as retries
+from isoflop.sweep.on_end import Ended
 from isoflop.table.aggregate import aggregate
 from isoflop.track import feed, resend
 
@@ -77,7 +78,7 @@ def run_config(
             resend.send_again((config,), config.directory)
         threads = torch.get_num_threads()
         try:
-            shows = shown.shown_steps(of_text=config.data.is_text) if progress else contextlib.nullcontext()
+            shows = shown.one_run(config, every_evaluation=True) if progress else contextlib.nullcontext()
             with shows as watch:
                 records = run.run(config, RunRequest(again=again), watch=watch)
         finally:
@@ -128,14 +129,18 @@ def run_sweep(
         base = _at(sweeping.compose_sweep(list(overrides), config_dir), out)
         if base.launch.name == "slurm":
             raise ConfigError("launch=slurm submits jobs: use `isoflop sweep`; here give launch=local")
-        runs = grid.expand(base)
+        placed = sweeping.place(base, overrides, has_folder=out is not None)
+        base, runs = placed.base, placed.runs
         feed.check(base.tracker)
         ranks.check(base.launch, ranks.from_environment(os.environ), os.environ)
         states = retries.parse_states(joined(retry))
+        sweeping.tell_place(placed, said)
         sweeping.declare(base, runs, said)
-        base, runs = sweeping.with_code_pinned(base, runs, states, metered=metering_pass)
+        base, runs = sweeping.with_code_pinned(base, runs, states, said, metered=metering_pass)
         runs = sweeping.train(base, runs, states, said, meter=metering_pass)
-        _warn_of_missing(base.directory, sweeping.points(runs))
+        code = int(_warn_of_missing(base.directory, sweeping.points(runs)))
+        came_to = Ended(base.directory, base.sweep.name, code, len(runs), sweeping.done(runs))
+        on_end.run(base.launch.on_end, came_to)
         return load(base.directory)
 
 
@@ -152,8 +157,8 @@ def _at(config: Config, out: Out | None) -> Config:
 
 def _progress(shows: bool) -> Progress:
     if shows:
-        return Progress(shown.line, _warn, shown.shown_runs)
-    return Progress(lambda line: None, _warn, shown.silent_runs)
+        return shown.of_sweep(log_lines.line, _warn)
+    return shown.silent(_warn)
 
 
 def _warn(line: str) -> None:
@@ -167,14 +172,15 @@ def _finish_tracking(config: Config) -> None:
         _warn(line)
 
 
-def _warn_of_missing(directory: Path, points: set[str]) -> None:
-    """Warn of points of a sweep that its table lacks, with the reasons."""
+def _warn_of_missing(directory: Path, points: set[str]) -> bool:
+    """Warn of points of a sweep that its table lacks, with the reasons; return whether there are any."""
     table = aggregate(directory)
     missing = points - set(table.rows["run_id"])
     if not missing:
-        return
+        return False
     reasons = [
         f"{each.run_id} ({each.state}): {each.reason}" for each in table.dropped if each.run_id in missing
     ]
     why = f": {'; '.join(reasons)}" if reasons else ""
     _warn(f"{directory}: {len(missing)} of {len(points)} points are missing{why}")
+    return True

@@ -16,6 +16,7 @@ EXAMPLES = """examples:
   isoflop check runs.csv --x flops --y error --seed seed --train-loss loss --width d_model --depth layers
   isoflop check wandb.csv --x train_gflops --y test_error --group model.width,model.depth --seed seed"""
 
+OWN = "of your own table:"
 COLUMNS = {
     "train_loss": "training loss at the end",
     "width": "width",
@@ -39,6 +40,8 @@ class Checked:
     Attributes:
         check: the checks (front.CheckReport).
         fit, fit_without: with --exclude, the fits with all points and without those it names; else None.
+        verdict: of the runs on the paper's limit (judge.limit), as `isoflop report` has it; None where the
+            limit does not speak of x and y.
         notes: about a table from elsewhere.
         excluded: its rows that are not checked, each with its reason.
     """
@@ -46,6 +49,7 @@ class Checked:
     check: Any
     fit: Any
     fit_without: Any
+    verdict: Any
     notes: tuple[str, ...]
     excluded: tuple[Any, ...]
 
@@ -64,51 +68,54 @@ def add(add_verb: output.AddVerb) -> None:
     add_columns(verb)
 
 
-def add_columns(verb: argparse.ArgumentParser) -> None:
-    """Add the options that name what the checks read of a table of one's own."""
+def add_columns(verb: argparse.ArgumentParser, **other: str) -> None:
+    """Add the options that name what the checks read of a table of one's own; `other` are help texts by name
+    where an option means something else too."""
     for name, text in COLUMNS.items():
-        option = f"--{name.replace('_', '-')}"
-        verb.add_argument(option, metavar="COL", dest=f"column_{name}", help=f"of your own table: {text}")
+        option, said = f"--{name.replace('_', '-')}", other.get(name, f"{OWN} {text}")
+        verb.add_argument(option, metavar="COL", dest=f"column_{name}", help=said)
 
 
 def _check(options: argparse.Namespace) -> int:
     from isoflop.cli.terminal import check_table, console, left_out
     from isoflop.curve.check import front, sweep_files
+    from isoflop.curve.judge import limit
 
     if options.json:
         output.check_target(options.json)
     method = rows.method_of(options)
-    table, x, y, notes, excluded = _read(options)
+    chosen = _read(options)
+    assert chosen.axes is not None
+    table, (x, y) = chosen.checked, chosen.axes
     folder = options.directory if options.directory.is_dir() else None
     files = sweep_files.read(folder, table["run_id"]) if folder else sweep_files.NONE
     report = front.check(table, files)
     every, rest = _fits(options, method, table, x, y) if options.exclude else (None, None)
-    checked = Checked(report, every, rest, notes, excluded)
+    left = exclusion.left_out(options, table)
+    verdict = limit.of_axes(table, report, (x, y), chosen.described, left)
+    excluded = (*chosen.dropped, *chosen.excluded)
+    checked = Checked(report, every, rest, verdict, chosen.notes, excluded)
     if options.json:
         return output.write_json(checked, options.json)
     for note in checked.notes:
         console.OUT.print(f"note: {note}", markup=False)
     left_out.show_excluded(checked.excluded, console.OUT)
     check_table.show(checked.check)
+    if checked.verdict is not None:
+        check_table.show_verdict(checked.verdict)
     if checked.fit is not None and checked.fit_without is not None:
         check_table.show_fits(checked.fit, checked.fit_without)
     return output.DONE
 
 
-def _read(options: argparse.Namespace) -> tuple[Any, str, str, tuple[str, ...], tuple[Any, ...]]:
-    """Return the table of runs under the names of a sweep's columns, the columns of x and y, notes on the
-    table, and its rows that are left out."""
+def _read(options: argparse.Namespace) -> Any:
+    """Return the rows to check (rows.Rows), with their axes."""
     from isoflop.table import aggregate
 
-    if options.directory.is_dir():
-        dialect.refuse_of_folder(options, (*dialect.OWN, *OF_OPTIONS))
-        chosen = rows.of_sweep(
-            options, aggregate.aggregate(options.directory, prices.chosen(options)), custom=True
-        )
-    else:
-        chosen = rows.of_file(options)
-    assert chosen.axes is not None
-    return chosen.checked, *chosen.axes, chosen.notes, (*chosen.dropped, *chosen.excluded)
+    if not options.directory.is_dir():
+        return rows.of_file(options)
+    dialect.refuse_of_folder(options, (*dialect.OWN, *OF_OPTIONS))
+    return rows.of_sweep(options, aggregate.aggregate(options.directory, prices.chosen(options)), custom=True)
 
 
 def named_columns(options: argparse.Namespace) -> dict[str, str | None]:

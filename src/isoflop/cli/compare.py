@@ -16,6 +16,7 @@ EXAMPLES = """examples:
   isoflop compare runs.csv --by recipe --baseline old --x flops --y loss --group width,depth --seed seed
   isoflop compare old.csv new.csv --x flops --y loss --seed seed --figure gain.pdf"""
 FIGURES = (".png", ".svg", ".pdf")
+"""Endings of a figure's file."""
 
 
 def add(add_verb: output.AddVerb) -> None:
@@ -32,9 +33,12 @@ def add(add_verb: output.AddVerb) -> None:
     )
     output.add_json(verb)
     verb.add_argument(
-        "-o", "--out", metavar="DIR", type=Path, help="write comparison.json, .png and .svg there"
+        "-o", "--out", metavar="DIR", type=Path, help="write comparison.json, .png, .svg and .csv there"
     )
-    verb.add_argument("--figure", metavar="FILE", type=Path, help="write the figure: png, svg or pdf")
+    text = "write the figure (png, svg or pdf), and its data as CSV beside it"
+    verb.add_argument("--figure", metavar="FILE", type=Path, help=text)
+    text = "width of --figure as printed, such as 3.3in, 84mm or 8.4cm, with type of 7 to 9 points"
+    verb.add_argument("--width", metavar="WIDTH", help=text)
     _add_method(verb)
     dialect.add_grouping(verb)
 
@@ -100,6 +104,12 @@ def _check(options: argparse.Namespace) -> None:
             raise ConfigError(f"--figure {options.figure}: give a name that ends in {', '.join(FIGURES)}")
         if options.figure.is_dir() or not options.figure.absolute().parent.is_dir():
             raise ConfigError(f"--figure {options.figure}: give a file in a folder that exists")
+    if options.width is not None:
+        from isoflop.report.figures import paper
+
+        paper.inches(options.width)
+        if options.figure is None:
+            raise ConfigError("--width is that of --figure: say --figure FILE too")
     if options.out is not None and options.out.exists() and not options.out.is_dir():
         raise ConfigError(f"-o {options.out}: this is a file: give a folder")
 
@@ -150,10 +160,19 @@ def _write_figures(options: argparse.Namespace, comparison: Any) -> list[Path]:
     from isoflop import record
     from isoflop.report.figures import comparison as drawn
 
-    paths = [] if options.figure is None else [options.figure]
+    files = {}
+    if options.figure is not None:
+        files[options.figure] = drawn.payload(comparison, _kind(options.figure), options.width)
+        files[options.figure.with_suffix(".csv")] = drawn.data(comparison)
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
-        paths += [options.out / f"comparison{suffix}" for suffix in (".png", ".svg")]
-    for path in paths:
-        record.write_bytes(path, drawn.payload(comparison, path.suffix.lower().removeprefix(".")))
-    return paths
+        for name in ("comparison.png", "comparison.svg"):
+            files[options.out / name] = drawn.payload(comparison, _kind(Path(name)))
+        files[options.out / "comparison.csv"] = drawn.data(comparison)
+    for path, content in files.items():
+        record.write_bytes(path, content)
+    return list(files)
+
+
+def _kind(path: Path) -> str:
+    return path.suffix.lower().removeprefix(".")

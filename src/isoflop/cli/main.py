@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import resource
+import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from isoflop import __version__, extras, record
 from isoflop.cli import (
     aggregate,
     check,
     compare,
+    completion,
+    config,
     doctor,
     fit,
     flops,
@@ -28,18 +31,22 @@ from isoflop.cli import (
     standard_streams,
     status,
     sweep,
+    tensorboard,
     wandb,
 )
 from isoflop.cli.output import FAILED, INPUT, INTERRUPTED
+from isoflop.cli.parser import Parser, groups_help, option_meant
 from isoflop.config import ConfigError
 from isoflop.notices import RECORDED, interrupted
 
 VERBS = (
-    *(run, sweep, status, aggregate, check, fit, forecast, compare),
-    *(report, score, paper, wandb, flops, meter, doctor),
+    *(run, sweep, config, status, aggregate, check, fit, forecast, compare),
+    *(report, score, paper, tensorboard, wandb, flops, meter, doctor, completion),
 )
 """One module per verb, in the order of `isoflop --help`. Each imports what it needs only when it runs."""
 TAKE_OVERRIDES = ("run", "sweep", "flops")
+COMPUTE = ("fit", "forecast", "report", "compare", "check", "score", "paper", "aggregate")
+"""Verbs that may compute for long; a bar says so."""
 LEAST_FILES = 64
 """Open files that a sweep needs, with room to spare."""
 OF_THE_PATH = (
@@ -59,25 +66,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
     75 interrupted and resumable.
     """
     own, command = _split_metered_command(list(sys.argv[1:] if arguments is None else arguments))
+    verbs = parser()
+    completion.offer(verbs, TAKE_OVERRIDES)
     with standard_streams.guarded() as out:
-        options, overrides = parser().parse_known_args(own)
-        code = _run_verb(options, overrides, command)
+        options, overrides = verbs.parse_known_args(own)
+        code = _run_verb(options, overrides, command, out)
         out.flush()
         return _printed(out, code, options.verb)
 
 
-def _run_verb(options: argparse.Namespace, overrides: list[str], command: list[str]) -> int:
+def _run_verb(
+    options: argparse.Namespace,
+    overrides: list[str],
+    command: list[str],
+    out: standard_streams.GuardedStream,
+) -> int:
     """Return the exit code of the verb, after one line for an error."""
     try:
         _check_encoding(
             (*overrides, *(value for value in vars(options).values() if isinstance(value, str | Path)))
         )
-        _check_overrides(options.verb, overrides)
+        _check_overrides(options, overrides)
         options.overrides, options.command = overrides, command
-        return int(options.action(options))
+        with _bar(options, out):
+            return int(options.action(options))
     except (Exception, KeyboardInterrupt) as error:
         message, code = _explain(error, options.verb)
         return output.print_error(message, code, debug=options.debug)
+
+
+@contextlib.contextmanager
+def _bar(options: argparse.Namespace, out: standard_streams.GuardedStream) -> Iterator[None]:
+    """Show a bar of what a verb computes, on a terminal, until its result is printed; none with --json."""
+    if options.verb not in COMPUTE or getattr(options, "json", None) or not sys.stderr.isatty():
+        yield
+        return
+    from isoflop.api import work_bar
+
+    with work_bar.work_bar(f"isoflop {options.verb}") as bar:
+        out.before_text = bar.close
+        yield
 
 
 def _printed(out: standard_streams.GuardedStream, code: int, verb: str) -> int:
@@ -108,13 +136,20 @@ def _check_encoding(arguments: Sequence[str | Path]) -> None:
             )
 
 
-def _check_overrides(verb: str, overrides: Sequence[str]) -> None:
+def _check_overrides(options: argparse.Namespace, overrides: Sequence[str]) -> None:
     """Raise ConfigError for arguments that are neither options of the verb nor overrides it takes."""
+    verb = options.verb
+    if verb == "meter" and overrides and not overrides[0].startswith("-"):
+        raise ConfigError(
+            f"-- is missing before the command: isoflop meter [OPTIONS] -- {shlex.join(overrides)}"
+        )
+    for argument in overrides:
+        if argument.startswith("-") and argument not in run.MULTIRUN:
+            name = argument.partition("=")[0]
+            meant = option_meant(options.parser, name)
+            raise ConfigError(f"isoflop {verb} has no option {name}{meant}: see isoflop {verb} --help")
     if overrides and verb not in TAKE_OVERRIDES:
         raise ConfigError(f"isoflop {verb} does not take {overrides[0]}: see isoflop {verb} --help")
-    for argument in overrides:
-        if argument.startswith("-") and argument not in ("-m", "--multirun"):
-            raise ConfigError(f"unknown option {argument}: see isoflop {verb} --help")
 
 
 def _explain(error: BaseException, verb: str) -> tuple[str, int]:
@@ -149,27 +184,19 @@ def _limit_of(error: BaseException) -> str:
     return ""
 
 
-class _Parser(argparse.ArgumentParser):
-    """An argparse parser that reports an error in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print what is wrong and where the help is, and exit with code 2."""
-        self.exit(INPUT, f"isoflop: {message}: see {self.prog} --help\n")
-
-
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all verbs; overrides are the arguments that it leaves unparsed."""
-    root = _Parser(prog="isoflop", description="How error falls as training compute grows.")
+    root = Parser(prog="isoflop", description="How error falls as training compute grows.")
     root.add_argument("--version", action="version", version=f"isoflop {__version__}")
     verbs = root.add_subparsers(dest="verb", required=True, metavar="VERB")
 
-    def add_verb(
-        name: str, action: Callable[[argparse.Namespace], int], text: str
-    ) -> argparse.ArgumentParser:
+    def add_verb(name: str, action: Callable[[argparse.Namespace], int], text: str) -> Parser:
         # argparse formats `help` with %, but prints `description` as it is.
         verb = verbs.add_parser(name, help=text, description=text.replace("%%", "%"), allow_abbrev=False)
         verb.add_argument("--debug", action="store_true", help="show stack traces")
-        verb.set_defaults(action=action)
+        verb.set_defaults(action=action, parser=verb)
+        if name in TAKE_OVERRIDES:
+            verb.epilog_of = groups_help
         return verb
 
     for module in VERBS:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from isoflop import record
-from isoflop.config import ConfigError
+from isoflop.config import Config, ConfigError
 from isoflop.record import redact
 
 DONE, FAILED, INPUT, DIVERGED, OOM, INTERRUPTED = 0, 1, 2, 3, 4, 75
@@ -64,6 +64,25 @@ def write_json(value: Any, target: str) -> int:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add --json, the option of every verb that has a result."""
     parser.add_argument("--json", metavar="FILE", help="write the result as JSON, - for standard output")
+
+
+def add_config_dir(parser: argparse.ArgumentParser) -> None:
+    """Add --config-dir, of the verbs that compose a configuration."""
+    parser.add_argument("--config-dir", metavar="D", help="a folder of your own Hydra groups")
+
+
+def add_cfg(parser: argparse.ArgumentParser) -> None:
+    """Add --cfg, Hydra's option that prints the composed configuration instead of doing the work."""
+    text = "print the composed configuration as YAML and train nothing"
+    parser.add_argument("-c", "--cfg", choices=("job",), metavar="job", help=text)
+
+
+def print_config(config: Config) -> int:
+    """Print a configuration as YAML, interpolations resolved, and return DONE."""
+    from isoflop.config import compose
+
+    sys.stdout.write(redact.text(compose.to_yaml(config)))
+    return DONE
 
 
 def add_directory(parser: argparse.ArgumentParser) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import re
-import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from isoflop.cli import dialect, output, prices
+from isoflop.cli import dialect, output, paper_parts, prices
 from isoflop.config import ConfigError, costs
 from isoflop.config.compose import compose_config
 
@@ -35,7 +35,7 @@ def add(verb: output.AddVerb) -> None:
             default=OUT,
             help=f"where to write (default {OUT}); --json - never does",
         )
-        sub.set_defaults(action=action)
+        sub.set_defaults(action=action, parser=sub)
         output.add_json(sub)
         return sub
 
@@ -44,6 +44,7 @@ def add(verb: output.AddVerb) -> None:
     shown.add_argument("--simulations", type=int, metavar="N", help="of each case and size (default 1000)")
     _add_published(part("published", _published, "Error against compute across published models"))
     _add_implications(part("implications", _implications, "The price of a lower error, under both forms"))
+    part("hindsight", _hindsight, "Errors reached since 2020 against the compute that was forecast for them")
     grown = part("growth", _growth, "Compute of notable models over time, against hardware")
     grown.add_argument("--csv", metavar="FILE", type=Path, help="models with Epoch AI's columns")
     grown.add_argument("--window", action="append", metavar="A-B", help="years A to B, such as 2012-2019")
@@ -51,8 +52,11 @@ def add(verb: output.AddVerb) -> None:
     swept.add_argument("directory", metavar="DIR", type=Path, help="a sweep: sweep=overparameterised")
     written = part("language", _language, "Exponent of a sweep over text beside the paper's benchmarks")
     written.add_argument("directory", metavar="DIR", type=Path, help="a sweep: sweep=isoflop_lm")
-    part("claims", _claims, "Every claim with its verdict, from the parts that have been run")
+    own = "sweeps of your own, whose verdicts are the first rows of the claims"
+    judged = part("claims", _claims, "Every claim with its verdict, from the parts that have been run")
+    judged.add_argument("directories", metavar="DIR", nargs="*", type=Path, help=own)
     whole = part("all", _all, "Every part, and the page")
+    whole.add_argument("directories", metavar="DIR", nargs="*", type=Path, help=own)
     whole.add_argument("--quick", action="store_true", help="small simulation and sweep: under 3 minutes")
 
 
@@ -88,7 +92,8 @@ def _add_published(sub: argparse.ArgumentParser) -> None:
 def _add_implications(sub: argparse.ArgumentParser) -> None:
     text = "sweeps with a fit.json, or tables of your own (with --x and --y)"
     sub.add_argument("directories", metavar="PATH", nargs="*", type=Path, help=text)
-    sub.add_argument("--target", action="append", type=float, metavar="Y", help="an error such as 0.05")
+    sub.add_argument("--target", action="append", type=_share, metavar="Y", help="an error: 0.05 or 5%%")
+    sub.add_argument("--name", help=argparse.SUPPRESS)
     dialect.add_axes(sub)
     dialect.add_grouping(sub)
     dialect.add_where(sub)
@@ -99,8 +104,25 @@ def _add_implications(sub: argparse.ArgumentParser) -> None:
         )
 
 
+def _share(text: str) -> float:
+    """Return an error as a fraction: of `0.05`, `5%` or `5 %`.
+
+    Raises:
+        argparse.ArgumentTypeError: it is neither, or does not lie between 0 and 1.
+    """
+    number, sign, rest = text.strip().partition("%")
+    try:
+        value = float(number) / (100 if sign else 1)
+    except ValueError:
+        value = math.nan
+    if rest or not 0 < value < 1:
+        meant = f"{number.strip()}%" if not sign and 1 <= value < 100 else "0.05 or 5%"
+        raise argparse.ArgumentTypeError(f"{text} is no error between 0 and 1: give {meant}")
+    return value
+
+
 def _theory(options: argparse.Namespace) -> int:
-    return _show(_make_theory(_folder(options), options), options)
+    return paper_parts.show(_make_theory(paper_parts.folder(options), options), options)
 
 
 def _make_theory(out: Path, options: argparse.Namespace) -> Any:
@@ -114,12 +136,12 @@ def _make_theory(out: Path, options: argparse.Namespace) -> Any:
         settings = theory_result.quick(settings)
     if getattr(options, "simulations", None) is not None:
         settings = dataclasses.replace(settings, simulations=options.simulations)
-    result = simulate.run(settings, hardware=describe_cpu(), command=_command("theory", options))
-    return _save(out, result, paper_theory.section, result.rows, options)
+    result = simulate.run(settings, hardware=describe_cpu(), command=paper_parts.command("theory", options))
+    return paper_parts.save(out, result, paper_theory.section, result.rows, options)
 
 
 def _published(options: argparse.Namespace) -> int:
-    out = _folder(options)
+    out = paper_parts.folder(options)
     output.check_resamples(options.resamples)
     options.file = options.file or options.old_file
     if options.file is None:
@@ -129,7 +151,7 @@ def _published(options: argparse.Namespace) -> int:
                 raise ConfigError(f"--{name.replace('_', '-')} needs a FILE of models")
     elif not (options.y and options.x):
         raise ConfigError(f"{options.file}: say --x COLUMN of the compute and --y COLUMN of the error")
-    return _show(_make_published(out, options), options)
+    return paper_parts.show(_make_published(out, options), options)
 
 
 def _make_published(out: Path, options: argparse.Namespace) -> Any:
@@ -148,7 +170,7 @@ def _make_published(out: Path, options: argparse.Namespace) -> Any:
         points = torchvision_weights.read_models()
     result = published.analyse(points, resamples=getattr(options, "resamples", 1000))
     listed = [_Model(*row) for row in zip(*(getattr(points, name) for name in _MODEL), strict=True)]
-    return _save(out, result, paper_published.section, listed, options)
+    return paper_parts.save(out, result, paper_published.section, listed, options)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,7 +191,12 @@ _MODEL = ("names", "families", "error", "compute", "parameters", "year")
 def _implications(options: argparse.Namespace) -> int:
     from isoflop.curve import result
 
-    out = _folder(options)
+    out = paper_parts.folder(options)
+    if options.name is not None:
+        raise ConfigError(
+            "--name: a bill is of the line through all models and names none: leave it out (isoflop paper "
+            "published reads it)"
+        )
     prices_of = _today(options.cost)
     for path in options.directories:
         if path.is_dir() and not (path / "fit.json").is_file():
@@ -182,7 +209,7 @@ def _implications(options: argparse.Namespace) -> int:
         else (path.name, _fit_own(path, options))
         for path in options.directories
     ]
-    return _show(_make_implications(out, options, fits, prices_of), options)
+    return paper_parts.show(_make_implications(out, options, fits, prices_of), options)
 
 
 def _fit_own(path: Path, options: argparse.Namespace) -> Any:
@@ -217,7 +244,7 @@ def _make_implications(
     targets = getattr(options, "target", None) or implications.TARGETS
     models = published.analyse(torchvision_weights.read_models())
     result = implications.analyse(today, models, fits, targets)
-    return _save(out, result, paper_implications.section, result.bills, options)
+    return paper_parts.save(out, result, paper_implications.section, result.bills, options)
 
 
 def _today(chosen: Sequence[str] | None = None) -> Any:
@@ -259,9 +286,21 @@ def _today(chosen: Sequence[str] | None = None) -> Any:
     )
 
 
+def _hindsight(options: argparse.Namespace) -> int:
+    return paper_parts.show(_make_hindsight(paper_parts.folder(options), options), options)
+
+
+def _make_hindsight(out: Path, options: argparse.Namespace) -> Any:
+    from isoflop.paper import hindsight
+    from isoflop.paper.pages import hindsight as paper_hindsight
+
+    result = hindsight.analyse()
+    return paper_parts.save(out, result, paper_hindsight.section, result.outcomes, options)
+
+
 def _growth(options: argparse.Namespace) -> int:
-    out = _folder(options)
-    return _show(_make_growth(out, options), options)
+    out = paper_parts.folder(options)
+    return paper_parts.show(_make_growth(out, options), options)
 
 
 def _make_growth(out: Path, options: argparse.Namespace) -> Any:
@@ -284,7 +323,7 @@ def _make_growth(out: Path, options: argparse.Namespace) -> Any:
         }
     )
     result = growth.analyse(models, gpus, source=source, windows=windows, excluded=excluded)
-    return _save(out, result, paper_growth.section, result.models, options)
+    return paper_parts.save(out, result, paper_growth.section, result.models, options)
 
 
 def _window(years: str) -> tuple[float, float]:
@@ -295,8 +334,8 @@ def _window(years: str) -> tuple[float, float]:
 
 
 def _overparameterised(options: argparse.Namespace) -> int:
-    out = _folder(options)
-    return _show(_make_overparameterised(out, options, options.directory), options)
+    out = paper_parts.folder(options)
+    return paper_parts.show(_make_overparameterised(out, options, options.directory), options)
 
 
 def _make_overparameterised(out: Path, options: argparse.Namespace, directory: Path) -> Any:
@@ -306,7 +345,7 @@ def _make_overparameterised(out: Path, options: argparse.Namespace, directory: P
 
     table = aggregate.aggregate(directory)
     result = overparameterised.analyse(table.rows, source=directory.resolve().name)
-    return _save(out, result, paper_overparameterised.section, result.places, options)
+    return paper_parts.save(out, result, paper_overparameterised.section, result.places, options)
 
 
 def _language(options: argparse.Namespace) -> int:
@@ -314,19 +353,49 @@ def _language(options: argparse.Namespace) -> int:
     from isoflop.paper.pages import language as paper_language
     from isoflop.table import aggregate
 
-    out = _folder(options)
+    out = paper_parts.folder(options)
     table = aggregate.aggregate(options.directory)
     result = language.analyse(table.rows, source=options.directory.resolve().name)
-    made = _save(out, result, paper_language.section, result.benchmarks, options)
-    return _show(made, options)
+    made = paper_parts.save(out, result, paper_language.section, result.benchmarks, options)
+    return paper_parts.show(made, options)
 
 
 def _claims(options: argparse.Namespace) -> int:
-    return _show(_make_claims(_folder(options), options), options)
+    out = paper_parts.folder(options)
+    return paper_parts.show(_make_claims(out, options, _own_sweeps(options)), options)
 
 
-def _make_claims(out: Path, options: argparse.Namespace) -> Any:
-    from isoflop.paper import claims, growth, implications, language, overparameterised, published, saved
+def _own_sweeps(options: argparse.Namespace) -> tuple[Any, ...]:
+    """Return the user's own sweeps with their verdicts (own_sweep.of_folder); reads all before any part runs.
+
+    Raises:
+        ConfigError: a path is no folder of records, or holds no finished run.
+    """
+    from isoflop.paper import own_sweep
+    from isoflop.table import aggregate
+
+    found = []
+    for path in options.directories:
+        if not path.is_dir():
+            raise ConfigError(f"{path}: no folder: give the folder of a sweep, such as results/NAME")
+        rows = aggregate.aggregate(path).rows
+        if rows.empty:
+            raise ConfigError(f"{path}: no finished run to judge: isoflop status {path} says how far it is")
+        found.append(own_sweep.of_rows(rows, path.resolve().name))
+    return tuple(found)
+
+
+def _make_claims(out: Path, options: argparse.Namespace, own: Sequence[Any] = ()) -> Any:
+    from isoflop.paper import (
+        claims,
+        growth,
+        hindsight,
+        implications,
+        language,
+        overparameterised,
+        published,
+        saved,
+    )
     from isoflop.paper.pages import claims as paper_claims
 
     simulate = next((s.section.found for s in saved.read_sections(out) if s.section.name == "theory"), None)
@@ -338,23 +407,27 @@ def _make_claims(out: Path, options: argparse.Namespace) -> Any:
             overparameterised=saved.read_result(
                 out, "overparameterised", overparameterised.OverparameterisedResult
             ),
+            hindsight=saved.read_result(out, "hindsight", hindsight.HindsightResult),
             language=saved.read_result(out, "language", language.LanguageResult),
             theory=simulate,
+            own=tuple(own),
         )
     )
-    return _save(out, result, paper_claims.section, result.claims, options)
+    return paper_parts.save(out, result, paper_claims.section, result.claims, options)
 
 
 def _all(options: argparse.Namespace) -> int:
-    out = _folder(options)
+    out = paper_parts.folder(options)
+    own = _own_sweeps(options)
     swept = out / "overparameterised"
     _sweep(swept, quick=options.quick)  # first: without torch it refuses, where runs are missing
     _make_theory(out, options)
     _make_published(out, options)
+    _make_hindsight(out, options)
     _make_growth(out, options)
     _make_overparameterised(out, options, swept)
     _make_implications(out, options, [("overparameterised", _laws(swept))], _today())
-    return _show(_make_claims(out, options), options)
+    return paper_parts.show(_make_claims(out, options, own), options)
 
 
 def _sweep(directory: Path, *, quick: bool) -> None:
@@ -377,79 +450,3 @@ def _laws(directory: Path) -> Any:
     axes = (("train_gflops", "test_error"),)
     method = fit.Method(laws=tuple(forms.LAW_OF_FORM.values()), resamples=SWEEP_RESAMPLES, forecast=False)
     return fit.fit_all(rows, source=directory.name, method=method, axes=axes)
-
-
-def _folder(options: argparse.Namespace) -> Path:
-    """Return the folder to write to, or to read the parts of.
-
-    Raises:
-        ConfigError: it is a file or holds a page of somebody else's, or --json names a file that cannot be
-            written.
-    """
-    from isoflop.paper.pages import page
-
-    out: Path = options.out
-    if options.json:
-        output.check_target(options.json)
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {out}: a file: give a folder")
-    if page.is_foreign(out):
-        raise ConfigError(f"--out {out}: its index.html is no page of isoflop paper: give another folder")
-    return out
-
-
-def _save(
-    out: Path,
-    result: Any,
-    draw_section: Callable[[Any, Path], Any],
-    rows: Sequence[Any],
-    options: argparse.Namespace,
-) -> Any:
-    """Write a section's files and the page of all that are there; return (result, section, page).
-
-    With `--json -` one part is a question, and nothing is written: the last two are None.
-
-    Args:
-        out: the folder.
-        result: of the part.
-        draw_section: draws the section's figures in a folder and returns the section.
-        rows: dataclasses, the lines of its CSV.
-        options: of the command.
-    """
-    from isoflop.paper import saved
-    from isoflop.paper.pages import page as paper_page
-
-    if options.json == "-" and options.part != "all":
-        return result, None, None
-    section = draw_section(result, out)
-    saved.write(out, result, section, rows, _command(section.name, options))
-    return result, section, paper_page.write(out)
-
-
-def _command(name: str, options: argparse.Namespace) -> str:
-    """Return the command that made a section, as it was given."""
-    if options.part == "all":
-        return "isoflop paper all --quick" if options.quick else "isoflop paper all"
-    arguments = ["isoflop", "paper", name]
-    for key, value in vars(options).items():
-        if (
-            key in ("old_file", "verb", "part", "action", "debug", "json", "out", "overrides", "command")
-            or not value
-        ):
-            continue
-        values = value if isinstance(value, list) else [value]
-        flag = [] if key in ("directory", "directories", "file") else [f"--{key.replace('_', '-')}"]
-        arguments += flag if value is True else [text for each in values for text in (*flag, str(each))]
-    return shlex.join(arguments)
-
-
-def _show(made: Any, options: argparse.Namespace) -> int:
-    """Show a section in the terminal, or write its result as JSON."""
-    result, section, page = made
-    if options.json:
-        return output.write_json(result, options.json)
-    from isoflop.cli.terminal import console
-
-    console.show_section(section)
-    console.OUT.print(f"page: {page}", markup=False)
-    return output.DONE

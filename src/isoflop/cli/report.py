@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,11 @@ from isoflop.cli import check, dialect, fit, output, prices, reach_options
 EXAMPLES = """examples:
   isoflop report results/NAME                                     a sweep's folder: the page is written there
   isoflop report models.csv --x flops --y top1_error --y-unit percent   the same page in ./models
+  isoflop report results/NAME --format pdf --width 3.3in --latex        and figures and tables for a paper
   isoflop report runs.csv --x compute --x-unit PFLOP --y loss --seed seed -o pages/runs"""
+WIDTHS = "such as 3.3in, 84mm or 8.4cm (default 6.75in)"
+LENGTH = re.compile(r"\s*[\d.]+\s*(in|mm|cm|pt)\s*")
+"""A length as printed, where it stands for no column."""
 
 
 def add(add_verb: output.AddVerb) -> None:
@@ -24,14 +29,22 @@ def add(add_verb: output.AddVerb) -> None:
     text = "where to write (default: the sweep's folder; of a file, its name without the ending, here)"
     verb.add_argument("-o", "--out", metavar="DIR", type=Path, help=text)
     output.add_json(verb)
+    _add_paper(verb)
     verb.add_argument(
         "--unattended", action="store_true", help="too few points for a fit: print why, and exit with 0"
     )
     dialect.add_axes(verb)
     dialect.add_grouping(verb)
     fit.add_method(verb)
-    check.add_columns(verb)
+    check.add_columns(verb, width=f"width of figures for a paper as printed, {WIDTHS}; or {check.OWN} width")
     reach_options.add_options(verb)
+
+
+def _add_paper(verb: argparse.ArgumentParser) -> None:
+    """Add the options of what a paper needs."""
+    text = "figures for a paper, in figures/paper: pdf, svg, png, or several with commas"
+    verb.add_argument("--format", action="append", default=[], metavar="KIND", help=text)
+    verb.add_argument("--latex", action="store_true", help="tables for LaTeX, in latex: fit, laws and runs")
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -40,6 +53,8 @@ def _report(options: argparse.Namespace) -> int:
 
     if options.json:
         output.check_target(options.json)
+    _take_width(options)
+    _for_paper(options)  # refuse what is no format or width before anything is computed
     try:
         return _of_folder(options) if options.directory.is_dir() else _of_file(options)
     except NothingToFitError as error:
@@ -49,17 +64,37 @@ def _report(options: argparse.Namespace) -> int:
         return output.DONE
 
 
+def _take_width(options: argparse.Namespace) -> None:
+    """Tell the two meanings of --width apart: a length such as 3.3in is that of figures for a paper, and
+    anything else a column of a table of one's own; a sweep has no such option."""
+    given = options.column_width
+    length = given is not None and (options.directory.is_dir() or LENGTH.fullmatch(given) is not None)
+    options.paper_width = given if length else None
+    options.column_width = None if length else given
+
+
+def _for_paper(options: argparse.Namespace) -> Any:
+    """Return how figures for a paper are to be written, None where none are asked for."""
+    if not options.format and options.paper_width is None:
+        return None
+    from isoflop.report.figures import paper
+
+    return paper.paper(options.format, options.paper_width)
+
+
 def _of_folder(options: argparse.Namespace) -> int:
     from isoflop.cli.terminal import optimal_lines
     from isoflop.curve.language.answers import language_answers
-    from isoflop.report import page
+    from isoflop.report import latex, page
 
     names = (*dialect.OWN, *check.OF_OPTIONS, *dialect.FROM_FLOPS, "x", "y", "out")
     dialect.refuse_of_folder(options, names)
     table, fits = fit.fit_sweep(options)
     fit.save(options.directory, table, fits)
     answers = language_answers(table.rows, directory=options.directory)
-    path = page.write_report(options.directory, table, fits, answers)
+    path = page.write_report(options.directory, table, fits, answers, _for_paper(options))
+    if options.latex:
+        latex.write(fits, table.rows, options.directory)
     optimal = answers.optimal if answers is not None else None
     if optimal is not None and not options.json:
         optimal_lines.show(optimal)
@@ -67,7 +102,7 @@ def _of_folder(options: argparse.Namespace) -> int:
 
 
 def _of_file(options: argparse.Namespace) -> int:
-    from isoflop.report import folder, page, subject
+    from isoflop.report import folder, latex, page, subject
     from isoflop.report.reach_panel import reach_panel
 
     out = options.out or dialect.out_of(options.directory)
@@ -88,7 +123,9 @@ def _of_file(options: argparse.Namespace) -> int:
     ahead = reach_panel(fits.reports[0], chosen, rate, reach.target)
     with folder.replaced(out) as made:
         fit.save(made, _run_table(own), fits)
-        page.write(about, fits, made, ahead=ahead)
+        page.write(about, fits, made, ahead=ahead, for_paper=_for_paper(options))
+        if options.latex:
+            latex.write(about.shown(fits), about.rows, made)
     return _show(options, out / "index.html", fits, about.table)
 
 
@@ -118,7 +155,7 @@ def _command(options: argparse.Namespace) -> str:
     for key, value in given.items():
         if key in skipped or value == defaults.get(key):
             continue
-        flag = f"--{key.removeprefix('column_').replace('_', '-')}"
+        flag = f"--{key.removeprefix('column_').removeprefix('paper_').replace('_', '-')}"
         for each in value if isinstance(value, list) else [value]:
             text = Path(each).name if key == "cost" else str(each)
             arguments += [flag] if each is True else [flag, text]
@@ -142,4 +179,7 @@ def _show(options: argparse.Namespace, path: Path, fits: Any, table: Any) -> int
     first_screen.show(dataclasses.replace(fits, reports=fits.reports[:1]))
     bill_lines.show(table)
     console.OUT.print(f"page: {path}", markup=False)
+    for made, asked in (("figures/paper", options.format or options.paper_width), ("latex", options.latex)):
+        if asked:
+            console.OUT.print(f"for a paper: {path.parent / made}", markup=False)
     return output.DONE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 import tempfile
@@ -15,13 +16,17 @@ from isoflop import extras, record, signals
 from isoflop.cli import output, prices
 from isoflop.config import Config, ConfigError
 from isoflop.config.compose import compose_config, from_hydra, multirun
+from isoflop.sweep import on_end
+
+MULTIRUN = ("-m", "--multirun")
 
 
 def add(add_verb: output.AddVerb) -> None:
     """Add the verb to the parser."""
     verb = add_verb("run", _run, "Train one run: isoflop run model.width=64 (with -m: Hydra's multirun)")
-    verb.usage = "isoflop run [OVERRIDES] [--config-dir D] [--debug]"
-    verb.add_argument("--config-dir", metavar="D", help="a folder of your own Hydra groups")
+    verb.usage = "isoflop run [OVERRIDES] [--cfg job] [--config-dir D] [--debug]"
+    output.add_config_dir(verb)
+    output.add_cfg(verb)
     verb.add_argument("--again", action="store_true", help="run even if the record says done")
     verb.add_argument("--manifest", metavar="FILE", type=Path, help="train runs of a sweep's manifest")
     verb.add_argument("--line", type=int, help="the line of the manifest, counted from 1")
@@ -39,8 +44,10 @@ class _OldName(argparse.Action):
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.cfg:
+        return _print_config(options)
     extras.check("isoflop run", "torch")
-    if {"-m", "--multirun"} & set(options.overrides):
+    if {*MULTIRUN} & set(options.overrides):
         return _multirun(options)
     if options.manifest or options.line or options.runs:
         return _run_manifest(options)
@@ -50,13 +57,14 @@ def _run(options: argparse.Namespace) -> int:
     if config.sweep.grid or config.sweep.points:
         raise ConfigError("this is a sweep: use isoflop sweep, or isoflop run -m")
     done = all(record.is_done(record.path_of(config.directory, i)) for i in config.point_ids.values())
+    from isoflop.api import progress
     from isoflop.runner import run
     from isoflop.runner.request import RunRequest
     from isoflop.track import resend
 
     if not options.again:
         resend.send_again((config,), config.directory)
-    with console.steps_bar(of_text=config.data.is_text) as watch:
+    with progress.one_run(config) as watch:
         records = run.run(config, RunRequest(again=options.again), watch=watch)
     if not run.is_main_process():
         return exit_code(records)
@@ -69,7 +77,39 @@ def _run(options: argparse.Namespace) -> int:
         given = (options.overrides, options.config_dir)
         if priced := prices.of_finished((config,), config.directory, *given):
             console.OUT.print(priced, markup=False)
-    return exit_code(records)
+    return _ended(config, records)
+
+
+def _ended(config: Config, records: Sequence[record.Record]) -> int:
+    """Run the user's command for the end, launch.on_end, unless the run was interrupted; return the code."""
+    code = exit_code(records)
+    if code != output.INTERRUPTED:
+        done = int(code == output.DONE)
+        on_end.run(config.launch.on_end, on_end.Ended(config.directory, config.sweep.name, code, 1, done))
+    return code
+
+
+def _print_config(options: argparse.Namespace) -> int:
+    """Print the configuration of the overrides, or that of a line of a manifest."""
+    if options.manifest or options.line or options.runs:
+        from isoflop.sweep import manifest
+
+        _check_manifest(options)
+        if options.runs:
+            raise ConfigError("--cfg prints one configuration: give --line N in place of --runs")
+        (planned,) = manifest.read_runs(options.manifest, options.line, options.line)
+        return output.print_config(planned.config)
+    return output.print_config(compose_config(_without_multirun(options.overrides), options.config_dir))
+
+
+def _without_multirun(overrides: Sequence[str]) -> list[str]:
+    return [each for each in overrides if each not in MULTIRUN]
+
+
+def _check_manifest(options: argparse.Namespace) -> None:
+    """Refuse a manifest without lines, lines without a manifest, and overrides. Raises ConfigError."""
+    if options.overrides or not options.manifest or (options.line is None) == (options.runs is None):
+        raise ConfigError("give --manifest FILE with --line N or --runs A-B, and no overrides")
 
 
 def _wait_for_tracker(config: Config) -> None:
@@ -82,13 +122,14 @@ def _wait_for_tracker(config: Config) -> None:
 
 
 def _run_manifest(options: argparse.Namespace) -> int:
+    from isoflop.api import log_lines
     from isoflop.cli.terminal import console
     from isoflop.sweep import manifest
 
-    if options.overrides or not options.manifest or (options.line is None) == (options.runs is None):
-        raise ConfigError("give --manifest FILE with --line N or --runs A-B, and no overrides")
+    _check_manifest(options)
     if options.runs:
-        ended = manifest.run_range(options.manifest, *manifest.parse_range(options.runs))
+        shows = functools.partial(log_lines.runs, ends=False)  # each of them is shown at the end
+        ended = manifest.run_range(options.manifest, *manifest.parse_range(options.runs), shows)
         records = [each for _, of_line in ended for each in of_line]
         code = output.EXIT_OF_STATE[manifest.worst_state(ended)]
     else:
@@ -113,7 +154,7 @@ def _multirun(options: argparse.Namespace) -> int:
     Raises:
         KeyboardInterrupt: asked to stop; a job that was training has its record, and no other one began.
     """
-    overrides = [word for word in options.overrides if word not in ("-m", "--multirun")]
+    overrides = _without_multirun(options.overrides)
     with tempfile.TemporaryDirectory(prefix=".isoflop-", dir=Path.cwd()) as folder:
         codes, launcher = Path(folder), os.getpid()
 

@@ -9,19 +9,25 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 
 class GuardedStream:
-    """A text stream whose first failure to write is kept in `lost`; after it nothing more is written."""
+    """A text stream whose first failure to write is kept in `lost`; after it nothing more is written.
+
+    `before_text` is called before text is written, such as to take a bar off the terminal.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self.lost: OSError | None = None
+        self.before_text: Callable[[], None] | None = None
 
     def write(self, text: str) -> int:
         """Write `text`, if that can still be done, and return its length."""
+        if self.before_text is not None:
+            self.before_text()
         if self.lost is None:
             try:
                 self._stream.write(text)

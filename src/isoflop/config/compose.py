@@ -8,12 +8,24 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from isoflop.config.convert import from_dict
-from isoflop.config.keys import ARGUMENTS, check_names, current_name, flatten, groups, with_current_names
+from isoflop.config import catalog
+from isoflop.config.convert import from_dict, to_dict
+from isoflop.config.errors import did_you_mean
+from isoflop.config.keys import (
+    ARGUMENTS,
+    PRESETS,
+    check_names,
+    current_name,
+    flatten,
+    groups,
+    with_current_names,
+)
 from isoflop.config.schema import Config, ConfigError
 
-PRESETS = ("recipe",)
-"""Hydra groups that set keys of several sections and have none of their own."""
+_NO_AXIS = (
+    "a sweep's axis is a value, not a group: give one {key}",
+    "several data sets would be fitted as one curve: give the command once for each, with one {key}",
+)
 ADDED = ("sweep.", *(f"{key}." for key in ARGUMENTS))
 """Beginnings of keys that no file of the defaults has, which Hydra adds only when asked."""
 
@@ -36,7 +48,7 @@ def compose_config(overrides: Sequence[str], config_dir: str | None) -> Config:
             composed = compose("config", overrides=[*_searchpath(config_dir), *_translate(parsed)])
             raw = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_brief(error)) from error
+        raise ConfigError(_unknown_option(parsed, config_dir) or _brief(error)) from error
     assert isinstance(raw, dict)
     if raw["out"] is None:
         raise ConfigError("out is null: give the folder of the records, out=. for the present one")
@@ -51,6 +63,18 @@ def compose_config(overrides: Sequence[str], config_dir: str | None) -> Config:
         if not (from_axes := _set_by_axes(plain)):
             raise
     return from_dict(plain | from_axes)
+
+
+def _unknown_option(overrides: Iterable[tuple[str, Any]], config_dir: str | None) -> str | None:
+    """Return the line for the first override with an option that its group does not have, if there is one."""
+    for text, parsed in overrides:
+        group = parsed.key_or_group
+        if group not in catalog.group_texts() or not isinstance(value := parsed.value(), str):
+            continue
+        known = catalog.option_names(group, config_dir)
+        if not any((folder / group / f"{value}.yaml").is_file() for folder in catalog.folders(config_dir)):
+            return f"{text}: {group} has no such option{did_you_mean(value, known)}: {', '.join(known)}"
+    return None
 
 
 def _as_text(value: Any) -> Any:
@@ -92,8 +116,7 @@ def _brief(error: Exception) -> str:
 def _searchpath(config_dir: str | None) -> list[str]:
     if config_dir is None:
         return []
-    if not Path(config_dir).is_dir():
-        raise ConfigError(f"--config-dir {config_dir}: there is no such folder")
+    catalog.check_folder(config_dir)
     return [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"]
 
 
@@ -131,7 +154,7 @@ def _translate(overrides: Iterable[tuple[str, Any]]) -> Iterator[str]:
         key = parsed.key_or_group
         if parsed.is_sweep_override():
             if key in (*groups(), *PRESETS):
-                raise ConfigError(f"{text}: a sweep's axis is a value, not a group: give one {key}")
+                raise ConfigError(f"{text}: {_NO_AXIS[key == 'data'].format(key=key)}")
             values = ",".join(str(value) for value in parsed.sweep_string_iterator())
             yield f"++sweep.grid.{key}=[{values}]"
         elif key.startswith(ADDED) and not text.startswith(("+", "~")):
@@ -140,12 +163,13 @@ def _translate(overrides: Iterable[tuple[str, Any]]) -> Iterator[str]:
             yield text
 
 
-def read_yaml(path: Path, named: str) -> dict[str, Any]:
+def read_yaml(path: Path, named: str, *, resolve: bool = True) -> dict[str, Any]:
     """Return the top level of a YAML file as Hydra would read it: `1e-8` is a number, a key may stand once.
 
     Args:
         path: of the file.
         named: what a message calls it.
+        resolve: resolve interpolations; else they stay as they are written.
 
     Raises:
         ConfigError: the file is no YAML, or holds no keys with values.
@@ -155,7 +179,7 @@ def read_yaml(path: Path, named: str) -> dict[str, Any]:
     from yaml import YAMLError
 
     try:
-        raw = OmegaConf.to_container(OmegaConf.load(path), resolve=True, throw_on_missing=True)
+        raw = OmegaConf.to_container(OmegaConf.load(path), resolve=resolve, throw_on_missing=resolve)
     except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{named}: {path} is no YAML that can be read: {_brief(error)}") from error
     except OSError as error:
@@ -166,6 +190,13 @@ def read_yaml(path: Path, named: str) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise ConfigError(f"{named}: {path} holds no keys: write KEY: VALUE, one a line")
     return {str(key): value for key, value in raw.items()}
+
+
+def to_yaml(config: Config) -> str:
+    """Return a configuration as YAML."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_yaml(OmegaConf.create(to_dict(config)))
 
 
 def from_hydra(composed: Any) -> Config:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import sys
 import typing
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeGuard
 
-from isoflop.config.schema import Config, ConfigError
+from isoflop.config.errors import ConfigError, did_you_mean
+from isoflop.config.schema import Config
 
 FREE = ("sweep.grid", "sweep.points", "sweep.held_out")
 """Keys whose content is the user's own."""
 ARGUMENTS = ("model.arguments", "data.arguments")
 """Keys whose content is passed on to code of the user's own."""
+PRESETS = {"recipe": "Settings of several groups that belong together."}
+"""Hydra groups that set keys of several sections and have none of their own, with their explanations."""
 RENAMED_KEYS: Mapping[str, str] = {
     "launch.slurm.cells_per_task": "launch.slurm.runs_per_task",
     "meter.replay_seconds": "meter.window_seconds",
@@ -51,11 +53,7 @@ def check_names(keys: Iterable[str], also: Iterable[str] = ()) -> None:
     valid = [*names(), *also]
     for key in keys:
         if key not in valid and not key.startswith(tuple(f"{free}." for free in (*FREE, *ARGUMENTS))):
-            near = difflib.get_close_matches(key, valid, 1, 0.5) or difflib.get_close_matches(
-                key.rpartition(".")[2], valid, 1, 0.3
-            )
-            hint = f": did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"unknown key {key}{hint}")
+            raise ConfigError(f"unknown key {key}{did_you_mean(key, valid)}")
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -29,31 +29,32 @@ GPU = re.compile(r"(?P<kind>gpu(:[A-Za-z][^:,]*)?)(:(?P<number>\d+))?")
 
 @dataclasses.dataclass(frozen=True)
 class SlurmConfig:
-    """Options of sbatch for each task of the job array. None leaves an option to the cluster's default.
-
-    Attributes:
-        gres: generic resources of one node, such as `gpu:a100:2`.
-        cpus_per_task: CPUs of one process; a node runs launch.devices processes.
-        memory: memory of one node, such as 8G.
-        time: time limit as sbatch writes it: minutes, HH:MM:SS or D-HH:MM:SS.
-        at_once: largest number of tasks of the array that run at the same time.
-        runs_per_task: runs that one task executes, one after another.
-        options: further options of sbatch.
-        setup: shell lines executed before the runs, such as `module load cuda`.
-    """
+    """Options of sbatch for each task of the job array; null leaves an option to the cluster's default."""
 
     partition: str | None
+    """Partition of the cluster."""
     account: str | None
+    """Account that is charged."""
     qos: str | None
+    """Quality of service."""
     constraint: str | None
+    """Features of a node."""
     gres: str | None
+    """Generic resources of one node, such as gpu:a100:2."""
     cpus_per_task: Count
+    """CPUs of one process; a node runs launch.devices processes."""
     memory: str | None
+    """Memory of one node, such as 8G."""
     time: str | Count | None
+    """Time limit as sbatch writes it: minutes, HH:MM:SS or D-HH:MM:SS."""
     at_once: Count | None
+    """Largest number of tasks of the array that run at the same time."""
     runs_per_task: Count
+    """Runs that one task executes, one after another."""
     options: tuple[str, ...]
+    """Further options of sbatch, such as [--mail-type=END]."""
     setup: tuple[str, ...]
+    """Shell lines executed before the runs, such as [module load cuda]."""
 
     def __post_init__(self) -> None:
         """Refuse values that sbatch would reject or misread.
@@ -81,41 +82,46 @@ class SlurmConfig:
 
 @dataclasses.dataclass(frozen=True)
 class LaunchConfig:
-    """How runs are launched, on this machine or under SLURM.
-
-    Attributes:
-        workers: runs at the same time. None: `per_gpu` for each GPU, or one for each CPU core.
-        threads: CPU threads of each process. None: the cores of its worker.
-        per_gpu: runs at the same time on one GPU; `auto` finds the number with a short probe.
-        step: training step; `auto` is eager on a CPU and a whole-step CUDA graph on a GPU, compiled where
-            that is predicted to save time (docs/performance.md).
-        devices: processes on each node that train one run together, each on its own GPU where there are
-            GPUs (docs/training.md).
-        nodes: nodes that train one run together.
-        parallel_timeout_seconds: a run fails if one of its processes waits longer than this for the others.
-        timeout_seconds: a run is stopped when it has taken this long. None: never.
-        stall_seconds: a run is stopped when it has made no progress for this long. None: never.
-        checkpoint_seconds: time between two checkpoints, from which an interrupted run resumes.
-    """
+    """How runs are launched, on this machine or under SLURM."""
 
     name: Literal["local", "slurm"]
+    """Where: processes on this machine, or a job array of SLURM."""
     device: Literal["auto", "cpu", "cuda"]
+    """auto: the GPU where there is one."""
     workers: Count | None
+    """Runs at the same time; null: per_gpu for each GPU, or one for each CPU core."""
     threads: Count | None
+    """CPU threads of each process; null: the cores of its worker."""
     per_gpu: Count | Literal["auto"]
+    """Runs at the same time on one GPU; auto finds the number with a short probe."""
     deterministic: bool
+    """Use only deterministic algorithms; slower on a GPU."""
     step: Literal["auto", "eager", "compile", "graph", "compiled_graph", "fused_graph"]
+    """Training step; auto is eager on a CPU and a whole-step CUDA graph on a GPU, compiled where that is
+    predicted to save time (docs/performance.md)."""
     devices: Count
+    """Processes on each node that train one run together, each on its own GPU where there are GPUs
+    (docs/training.md)."""
     nodes: Count
+    """Nodes that train one run together; above 1: launch=slurm, or start with srun or torchrun."""
     sync_batchnorm: bool
+    """Statistics of BatchNorm over the whole batch of all devices (GPU)."""
     parallel_timeout_seconds: Positive
+    """A run fails if one of its processes waits longer than this for the others."""
     timeout_seconds: Positive | None
+    """A run is stopped when it has taken this long; null: never."""
     stall_seconds: Positive | None
+    """A run is stopped when it has made no progress for this long; null: never."""
     checkpoint_seconds: Positive | None
+    """Time between two checkpoints, from which an interrupted run resumes; null: only when asked to stop."""
     slurm: SlurmConfig
+    """Options of sbatch for each task of the job array."""
+    on_end: str | None = None
+    """Shell command that is run when the sweep has ended, with ISOFLOP_SWEEP_DIR, ISOFLOP_EXIT_CODE and
+    others in its environment (docs/sweeps.md)."""
 
     def __post_init__(self) -> None:
-        """Refuse settings that do not fit the number of processes.
+        """Refuse settings that do not fit the number of processes, and a command that cannot be kept.
 
         Raises:
             ValueError: names the setting.
@@ -124,6 +130,8 @@ class LaunchConfig:
             raise ValueError(f"step={self.step} is for one device: set step to auto, eager or compile")
         if self.processes == 1 and self.sync_batchnorm:
             raise ValueError("sync_batchnorm is for several devices: set it to false, or devices above 1")
+        if self.on_end is not None:
+            _check_command("on_end", self.on_end)
 
     @property
     def processes(self) -> int:
@@ -172,3 +180,18 @@ class LaunchConfig:
                 f"optim.batch_size={batch_size} cannot be shared by {self.processes} processes "
                 f"(launch.devices x launch.nodes): try {near}"
             )
+
+
+def _check_command(name: str, command: str) -> None:
+    """Refuse a shell command that does nothing, or that must not stand in a manifest.
+
+    Raises:
+        ValueError: names the setting.
+    """
+    if not command.strip() or "\0" in command:
+        raise ValueError(f"{name} {command!r}: give a shell command, or null for none")
+    if redact.text(command) != command:
+        raise ValueError(
+            f"{name} holds a key or a password, which would be written to the sweep's folder: export it "
+            "before the command, or let the command read it from a file"
+        )

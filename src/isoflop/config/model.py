@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from isoflop.config.setting import Arguments, Count, Sha256, check_named, takes
+from isoflop.config.setting import Arguments, Count, FilePath, Sha256, check_named, takes
 from isoflop.config.user_code import locate
 from isoflop.record.label import name_of_shape
 
@@ -25,38 +25,45 @@ MODEL_MAY_TAKE: dict[str, tuple[str, ...]] = {"custom": ("width", "depth", "cont
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """The model. isoflop's own families have `width` and `depth`; torchvision's classifiers have a name
-    instead.
-
-    mlp: hidden units, hidden layers. resnet: channels of the first stage, blocks a stage, `block` basic
-    or bottleneck, and with `zero_init_residual` blocks that start as their shortcuts. convmixer:
-    channels, blocks, `patch` and `kernel` in pixels. vit: embedding width, blocks, `patch` in pixels,
-    `head_width` channels a head. gpt: a language model of bytes, as vit without patches, with windows of
-    `context` bytes and a `feedforward` of gelu or swiglu. `parametrization` mup and completep scale
-    initialisation, learning rates and multipliers from `base_width` and `base_depth`, where all
-    parametrizations are the same.
-
-    custom: what a function of the user's own builds (docs/custom_model.md), `path` as FILE.py:FUNCTION or
-    MODULE:FUNCTION, called with `arguments` besides. `sha256` is that of its file, which identifies it.
-    """
+    """The network: one of isoflop's own families with `width` and `depth`, a classifier of torchvision by its
+    name, or what a function of the user's own builds."""
 
     family: Literal["mlp", "resnet", "convmixer", "vit", "gpt", "torchvision", "custom"]
+    """The family; model=NAME chooses it with the keys that it needs."""
     width: Count | None
+    """Hidden units (mlp), channels (convmixer; resnet: of the first stage, doubled in the second and third),
+    or embedding, a multiple of head_width (vit, gpt)."""
     depth: Count | None
+    """Hidden layers (mlp), residual blocks a stage (resnet), or blocks."""
     architecture: str | None
+    """A classifier of torchvision.models, untrained, such as resnet18."""
     block: Literal["basic", "bottleneck"] | None
+    """Residual block."""
     patch: Count | None
+    """Pixels a side of a patch."""
     kernel: Count | None
+    """Pixels a side of the convolution, odd."""
     head_width: Count | None
+    """Channels of an attention head."""
     zero_init_residual: bool
+    """resnet: blocks start as their shortcuts."""
     parametrization: Literal["standard", "mup", "completep"]
+    """mup and completep scale initialisation, learning rates and multipliers from base_width and base_depth,
+    where all parametrizations are the same."""
     base_width: Count | None
+    """Width from which mup and completep scale."""
     base_depth: Count | None
+    """Depth from which mup and completep scale."""
     context: Annotated[int, msgspec.Meta(ge=2)] | None = None
+    """Bytes of a window of text."""
     feedforward: Literal["gelu", "swiglu"] | None = None
-    path: str | None = None
+    """Feed-forward layer of a block."""
+    path: FilePath | None = None
+    """FILE.py:FUNCTION or MODULE:FUNCTION, which builds the network (docs/custom_model.md)."""
     sha256: Sha256 | None = None
+    """Hash of the file of path, which identifies it wherever it lies; isoflop sets it."""
     arguments: Arguments | None = dataclasses.field(default=None, hash=False)
+    """Keyword arguments of the function: model.arguments.NAME=VALUE."""
 
     def __post_init__(self) -> None:
         """Refuse settings of another family, and widths that heads cannot share."""

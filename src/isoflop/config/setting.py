@@ -13,7 +13,10 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Momentum = Annotated[float, msgspec.Meta(ge=0, lt=1)]
-Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+FilePath = Annotated[str, msgspec.Meta(extra_json_schema={"format": "path"})]
+"""A file or a folder, which the shell can complete."""
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", extra_json_schema={"readOnly": True})]
+"""Set by isoflop, so no override."""
 Arguments = dict[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_]\w*$")], Any]
 """Keyword arguments of a function of the user's own."""
 

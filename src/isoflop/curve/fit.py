@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from isoflop import __version__
+from isoflop import __version__, tasks
 from isoflop.curve import (
     bootstrap,
     condensed,
@@ -268,6 +268,28 @@ def _fit_law(
     return fit, parameters
 
 
+def _fit_laws(
+    laws: Sequence[Law],
+    chosen: Points,
+    sample: Sample,
+    axes: Axes,
+    options: FitOptions,
+    names: tuple[str, str],
+    keep: Callable[[FittedLaw], None] | None,
+) -> list[tuple[LawFit, Array]]:
+    """Return what _fit_law does for each of `laws`, with its other arguments; laws are independent tasks."""
+
+    def fit(law: Law) -> tuple[LawFit, Array, list[FittedLaw]]:
+        kept: list[FittedLaw] = []
+        return *_fit_law(law, chosen, sample, axes, options, names, kept.append if keep else None), kept
+
+    fitted = tasks.each("laws", fit, laws)
+    if keep is not None:
+        for *_, kept in fitted:
+            keep(*kept)
+    return [(of_law, parameters) for of_law, parameters, _ in fitted]
+
+
 def _r_squared(values: Array, fitted: Array) -> float:
     return 1.0 - float(np.sum((values - fitted) ** 2)) / float(np.sum((values - values.mean()) ** 2))
 
@@ -393,11 +415,10 @@ def fit_table(
     )
     if method.fix and forecast is not None:
         warnings.append("--fix holds parameters of the laws: the forecast averages laws that are free of it")
-    fitted = [
-        _fit_law(law, chosen, sample, axes, options, (x, y), method.keep)
-        for law in carried
-        if law.name not in too_large
-    ]
+    fitted = _fit_laws(
+        *([law for law in carried if law.name not in too_large], chosen, sample, axes, options, (x, y)),
+        method.keep,
+    )
     of_rows = unexplained.unexplained(table, chosen, x, y, options)
     return FitReport(
         x=x,

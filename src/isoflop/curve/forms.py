@@ -15,7 +15,6 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 Array = npt.NDArray[np.float64]
 
@@ -109,23 +108,65 @@ def m3(theta: Array, v: Array) -> tuple[Array, Array]:
     y levels off above x_0 = x_max e^-m.
     """
     b, m = _columns(theta)
-    log_sum = np.logaddexp(v, m)
-    return b * log_sum, _stacked([log_sum, b * np.exp(m - log_sum)])
+    soft, _, fall = _gated(v - m)
+    log_sum = m + soft
+    return b * log_sum, _stacked([log_sum, b * fall])
 
 
 def _softplus(q: Array) -> tuple[Array, Array, Array]:
-    """Return ln(1 + e^q), its slope 1 / (1 + e^-q), and 1 minus the slope.
+    """Return ln(1 + e^q) with r and s: its slope is r where q > 0, else s; 1 minus the slope is the other.
 
-    They share one exponential, which cannot overflow.
+    They share one exponential, which cannot overflow. np.logaddexp, special.expit and np.where take several
+    times as long, as they are not vectorised.
     """
-    small = np.exp(-np.abs(q))
-    whole = 1.0 + small
+    size = np.abs(q)
+    small = np.exp(-size)
+    larger = 1.0 / (1.0 + small)
+    # (q + |q|) / 2 is max(q, 0), exactly.
+    return 0.5 * (q + size) + np.log1p(small), larger, small * larger
+
+
+def _gated(q: Array) -> tuple[Array, Array, Array]:
+    """Return ln(1 + e^q), its slope 1 / (1 + e^-q), and 1 minus the slope."""
+    soft, larger, smaller = _softplus(q)
     up = q > 0
-    return (
-        np.maximum(q, 0.0) + np.log1p(small),
-        np.where(up, 1.0, small) / whole,
-        np.where(up, small, 1.0) / whole,
-    )
+    return soft, np.where(up, larger, smaller), np.where(up, smaller, larger)
+
+
+def _inverted(t: Array, k: Array, q: Array) -> Array:
+    """Return q with k ln(1 + e^q) - ln(1 + e^-q) = t, (r, n), for k (r, 1), by Halley's method from `q`.
+
+    A sampler spends half of its time here, so that every step works in place, in five arrays.
+    """
+    excess = k - 1.0
+    size, small, larger, missed, slope = (np.empty_like(q) for _ in range(5))
+    for _ in range(HALLEY_STEPS):
+        np.abs(q, out=size)
+        np.exp(np.negative(size, out=small), out=small)
+        np.divide(1.0, np.add(small, 1.0, out=larger), out=larger)
+        # ln(1 + e^q) = max(q, 0) + ln(1 + e^-|q|), and (q + |q|) / 2 is max(q, 0), exactly.
+        size += q
+        size *= 0.5
+        np.log1p(small, out=missed)
+        missed += size
+        missed *= excess
+        missed += np.subtract(q, t, out=size)
+        # With rise = 1 / (1 + e^-q): the slope is k rise + 1 - rise, the curvature (k - 1) rise (1 - rise),
+        # and rise = 1/2 + sign(q) (larger - 1/2).
+        small *= larger
+        small *= larger
+        larger -= 0.5
+        np.copysign(larger, q, out=slope)
+        slope *= excess
+        slope += 1.0 + 0.5 * excess
+        small *= missed
+        small *= 0.5 * excess
+        missed *= slope
+        slope *= slope
+        slope -= small
+        missed /= slope
+        q -= missed
+    return q
 
 
 def m4(theta: Array, v: Array, *, slopes: bool = True) -> tuple[Array, Array]:
@@ -138,15 +179,12 @@ def m4(theta: Array, v: Array, *, slopes: bool = True) -> tuple[Array, Array]:
     k = np.exp(log_k)
     t = tau + b * v
     # The asymptotes for large and for small t: Halley's method converges from either without a line search.
-    q = np.where(t > 0, t / k, t)
-    for _ in range(HALLEY_STEPS):
-        soft, rise, fall = _softplus(q)
-        missed, slope = k * soft - (soft - q) - t, k * rise + fall
-        q = q - missed * slope / (slope**2 - 0.5 * (k - 1.0) * missed * rise * fall)
-    soft, rise, fall = _softplus(q)
-    height = share + (1.0 - share) * rise
+    q = _inverted(t, k, np.where(t > 0, t / k, t))
     if not slopes:
-        return _alone(np.log(height))
+        _, larger, smaller = _softplus(q)
+        return _alone(np.log(share + (1.0 - share) * np.where(q > 0, larger, smaller)))
+    soft, rise, fall = _gated(q)
+    height = share + (1.0 - share) * rise
     by_t = (1.0 - share) * rise * fall / height / (k * rise + fall)
     derivatives = [by_t, by_t * v, -by_t * k * soft, fall / height]
     return np.log(height), _stacked(derivatives)
@@ -162,13 +200,14 @@ def broken_power_law(theta: Array, v: Array, *, slopes: bool = True) -> tuple[Ar
     f = np.exp(log_f)
     # Everything relative to x_max (v = 0), where g is 0.
     z, z0 = (m - v) / f, m / f
-    bend = f * (np.logaddexp(0.0, z) - np.logaddexp(0.0, z0))
     share = np.exp(s)
+    if not slopes:
+        bend = f * (_softplus(z)[0] - _softplus(z0)[0])
+        return _alone(np.log((1.0 - share) + share * np.exp(low * v - (high - low) * bend)))
+    (soft, gate, _), (soft0, gate0, _) = _gated(z), _gated(z0)
+    bend = f * (soft - soft0)
     falling = share * np.exp(low * v - (high - low) * bend)
     whole = (1.0 - share) + falling
-    if not slopes:
-        return _alone(np.log(whole))
-    gate, gate0 = special.expit(z), special.expit(z0)
     weight = falling / whole
     derivatives = [
         (falling - share) / whole,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import math
@@ -9,6 +10,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from isoflop import tasks
 from isoflop.curve import bootstrap, condensed, frontier, leverage, new_run
 from isoflop.curve.condensed import Resamples
 from isoflop.curve.forecast import make
@@ -26,6 +28,8 @@ BAND_BEYOND = 10.0
 """The band runs from x_min to this many times x_max."""
 FAR_POINTS = 10
 """Points a decade of bands that are asked to run further."""
+_FRONTIER_ELEMENTS = 1 << 21
+"""Elements (resamples x runs) whose frontiers are chosen together."""
 _ELEMENTS = 1 << 20
 """Elements (resamples x runs) that are fitted together by least squares."""
 
@@ -39,7 +43,8 @@ class Sample:
         observations: the n points to which the robust laws are fitted: configuration means, or runs on the
             frontier.
         draws: weights (1 + r, u) of the u units that are resampled as a whole, or the signs of their
-            residuals in a wild bootstrap.
+            residuals in a wild bootstrap. On the frontier a unit is a run, and the last, of weight 0, is all
+            runs that are never on it.
         drawn: index (n,) of the unit of each of `observations`.
         drawn_runs: the same of `runs`.
         wild: whether `draws` are signs.
@@ -196,26 +201,21 @@ def resample(
             beyond=beyond,
             level=level,
         )
-    counts = bootstrap.resample(chosen.configs, resamples, generator)
-    # These weights resample the runs and decide which are on the frontier; `counts` resample the
-    # configurations for the fit.
-    seeds = bootstrap.resample(len(runs.x), resamples, generator)
-    efficient = frontier.select(chosen.mean_of, means.x, runs.y, seeds)
-    units = len(np.unique(chosen.mean_of[efficient[0]]))
+    draws, drawn, efficient = _on_frontier(chosen, resamples, generator)
+    units = len(np.unique(chosen.mean_of[efficient]))
     if units < frontier.LEAST_MEANS:
         raise ValueError(
             f"the frontier holds {units} configuration means, fewer than {frontier.LEAST_MEANS}: fit all "
             "runs, or run configurations of other sizes"
         )
-    each = np.arange(len(runs.x))
     return Sample(
         runs=runs,
         observations=runs,
-        draws=counts[:, runs.config] * efficient,
-        drawn=each,
-        drawn_runs=each,
+        draws=draws,
+        drawn=drawn,
+        drawn_runs=drawn,
         wild=False,
-        used=efficient[0, positive],
+        used=efficient[positive],
         of_frontier=True,
         unit=chosen.mean_of,
         units=units,
@@ -223,6 +223,43 @@ def resample(
         beyond=beyond,
         level=level,
     )
+
+
+def _on_frontier(
+    chosen: Points, resamples: int, generator: np.random.Generator
+) -> tuple[Array, npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+    """Return the weights of a fit on the frontier, in parts that do not fill the memory.
+
+    Returns:
+        Weights (1 + r, u) of the runs that are efficient in the sample or any resample, the last all 0; the
+        one of these (n,) that each run has; and which runs are efficient in the sample (n,).
+    """
+    runs, n = chosen.runs, len(chosen.runs.x)
+    count = max(1, _FRONTIER_ELEMENTS // n)
+    sizes = [min(count, resamples - first) for first in range(0, resamples, count)]
+    # The random numbers for configurations come before those for runs: another generator draws them again.
+    of_configs = copy.deepcopy(generator)
+    for size in sizes:
+        bootstrap.resample(chosen.configs, size, generator)
+    parts: list[tuple[npt.NDArray[np.intp], Array]] = []
+    efficient = np.zeros(n, dtype=bool)
+    for size in tasks.steps("frontiers", sizes):
+        # `seeds` resample the runs and decide which are efficient; `counts` the configurations, for the fit.
+        counts = bootstrap.resample(chosen.configs, size, of_configs)
+        seeds = bootstrap.resample(n, size, generator)
+        on_it = frontier.select(chosen.mean_of, chosen.means.x, runs.y, seeds)
+        efficient = on_it[0]
+        at = np.flatnonzero(on_it.any(axis=0))
+        parts.append((at, (counts[:, runs.config[at]] * on_it[:, at])[0 if not parts else 1 :]))
+    ever = np.unique(np.concatenate([at for at, _ in parts]))
+    draws = np.zeros((1 + resamples, len(ever) + 1))
+    row = 0
+    for at, weights in parts:
+        draws[row : row + len(weights), np.searchsorted(ever, at)] = weights
+        row += len(weights)
+    drawn = np.full(n, len(ever))
+    drawn[ever] = np.arange(len(ever))
+    return draws, drawn, efficient
 
 
 def band(law: Law, parameters: Array, x: Array, scatter: ResidualScatter, sample: Sample) -> Band:

@@ -11,30 +11,15 @@ import msgspec
 
 from isoflop import record
 from isoflop.curve import law_names
+from isoflop.curve.estimate import Estimate as Estimate
+from isoflop.curve.estimate import Interval as Interval
+from isoflop.curve.judge.answer import Judgement
 from isoflop.table import axis, held_out, target
 from isoflop.table.axis import Axes, Axis
 from isoflop.table.left_out import Excluded as Excluded  # part of the results, whoever leaves a row out
 from isoflop.table.target import Quantity
 
 SCHEMA = 2
-
-
-@dataclasses.dataclass(frozen=True)
-class Interval:
-    """A two-sided interval at the level of its report, 95% by default; an unbounded end is None."""
-
-    low: float | None
-    high: float | None
-
-
-@dataclasses.dataclass(frozen=True)
-class Estimate:
-    """One parameter: its value, its interval over configurations, and its unit."""
-
-    name: str
-    value: float
-    interval: Interval
-    unit: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -259,7 +244,8 @@ class FitReport:
     residuals). `level`: the share of truths that its intervals should hold. `local_exponent` is None where
     there is no forecast and no curve that may bend was fitted; `late` where there are too few configurations;
     `determination` where there are too few runs. `axes` is what a user's own table is known to hold, None for
-    the columns of a sweep, which their names tell.
+    the columns of a sweep, which their names tell. `floor_by_undertrained`: an irreducible part shows, but
+    not without undertrained shapes (check/floor.py).
     """
 
     x: str
@@ -286,6 +272,7 @@ class FitReport:
     late: LateDeviation | None = None
     determination: Determination | None = None
     axes: Axes | None = None
+    floor_by_undertrained: bool = False
 
     @property
     def resource(self) -> Axis:
@@ -317,6 +304,8 @@ class FitFile:
         unfitted: axes that could not be fitted, each with the reason.
         dropped: records of a folder that gave no point of the curve, each with its state and the reason.
         notes: about all reports: what the checks say where it bears on the laws.
+        verdict: of the runs on the paper's limit (judge/limit.py); None where the axes are not those of the
+            limit, or the checks were not asked.
     """
 
     schema: int
@@ -326,6 +315,7 @@ class FitFile:
     unfitted: tuple[Excluded, ...]
     dropped: tuple[Excluded, ...] = ()
     notes: tuple[str, ...] = ()
+    verdict: Judgement | None = None
 
 
 class Noted(Protocol):

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from isoflop import tasks
 from isoflop.curve.forms import Form
 
 Array = npt.NDArray[np.float64]
@@ -293,8 +294,8 @@ def solve(
         level: a value to hold c at.
         held: index of a shape parameter and the values (r,) to hold it at.
     """
-    parts = []
-    for rows in _parts(weights):
+
+    def part(rows: RowIndices) -> tuple[Array, Array]:
         lower, upper = _limits(problem, rows, relaxed, level, held)
         # All basins of all rows are polished as one batch, then the best basin of each row is kept.
         starts = _starts(problem, rows, weights[rows], level)
@@ -312,8 +313,9 @@ def solve(
         # argmax of a boolean is the first basin that ties with the least loss.
         best = (losses <= losses.min(axis=0) * (1 + 1e-9) + 1e-300).argmax(axis=0)
         each = np.arange(len(rows))
-        parts.append((ends.reshape(starts.shape)[best, each], losses[best, each]))
-    return np.concatenate([p for p, _ in parts]), np.concatenate([loss for _, loss in parts])
+        return ends.reshape(starts.shape)[best, each], losses[best, each]
+
+    return _joined(tasks.each("resamples", part, _parts(weights)))
 
 
 def polish(
@@ -332,10 +334,16 @@ def polish(
         problem, weights, effort, relaxed, level, held: as in `solve`.
         starts: parameters to start from, one a row of `weights`.
     """
-    parts = []
-    for rows in _parts(weights):
+
+    def part(rows: RowIndices) -> tuple[Array, Array]:
         lower, upper = _limits(problem, rows, relaxed, level, held)
-        parts.append(_polish(problem, rows, weights[rows], starts[rows], lower, upper, effort))
+        return _polish(problem, rows, weights[rows], starts[rows], lower, upper, effort)
+
+    return _joined(tasks.each("resamples", part, _parts(weights)))
+
+
+def _joined(parts: list[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """Return parameters and losses of parts of the rows as those of all rows."""
     return np.concatenate([p for p, _ in parts]), np.concatenate([loss for _, loss in parts])
 
 

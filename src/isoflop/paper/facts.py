@@ -10,6 +10,8 @@ import dataclasses
 import itertools
 from typing import Literal
 
+from isoflop.curve.estimate import Interval
+
 FactMark = Literal["S", "D", "M", "R"]
 
 
@@ -44,6 +46,16 @@ TABLE = (
 """The paper's extrapolation table [M; 29 of its 30 cells of compute agree with what follows from the authors'
 published points, D]."""
 TABLE_MARK: FactMark = "M"
+
+
+def truncated(exponent: int) -> Interval:
+    """Return what a whole power of ten of the table stands for, in log10: it is truncated, not rounded.
+
+    Of the 30 exponents that follow from the authors' points 29 lie in [k, k + 1), and 12 outside k ± 0.5 [D].
+    """
+    return Interval(float(exponent), float(exponent + 1))
+
+
 BENCHMARKS = tuple(name for name, _ in itertools.groupby(TABLE, key=lambda c: c.benchmark))
 
 HARDWARE_ALPHA = {
@@ -54,7 +66,25 @@ HARDWARE_ALPHA = {
     "WMT14 En-Fr": 42.0,
 }
 """The paper's alpha over the hardware burden (processors x peak rate x time), by benchmark [D: from the
-authors' published points]. For SQuAD their articles say 7.7."""
+authors' published points]."""
+QUOTED_ALPHA = {"SQuAD 1.1": 7.7}
+"""The same as the authors' articles quote it [S]."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Quoted:
+    """A figure of the paper or of its authors' articles that is quoted: its points cannot be had."""
+
+    area: str
+    what: str
+    value: str
+    mark: FactMark
+
+
+QUOTED = (
+    Quoted("ImageNet, per network pass", "alpha (95%), R²", "9 (7.0 to 13.9), 43%", "M"),
+    Quoted("Question answering", "alpha in the articles; their points of SQuAD 1.1 give 7.8", "7.7", "S"),
+)
 IMAGENET_ALPHA = (9.0, 7.0, 13.9)
 """The paper's alpha for ImageNet per network pass, with its 95% interval [M]."""
 THEORY_ALPHA = 4.0

@@ -15,10 +15,11 @@ import numpy as np
 
 from isoflop.curve import reach
 from isoflop.curve.result import FitFile, FitReport, Interval
-from isoflop.paper import facts, forms, regression
+from isoflop.paper import facts, forms, hindsight_facts, regression
 from isoflop.paper.published import PublishedResult
 
 TARGETS = (0.05, 0.01)
+TRUNCATED = "truncation of the table to whole powers of ten"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +64,8 @@ class Bill:
 @dataclasses.dataclass(frozen=True)
 class Slope:
     """What the paper's own table implies for one benchmark, from its first and last row: alpha of the
-    polynomial form, with the ends that rounding to whole powers of ten allows, and the authors' points'
-    alpha."""
+    polynomial form, with the ends that truncation to whole powers of ten allows; the alpha of the authors'
+    points with their number, and what the authors' articles quote, None where they quote none."""
 
     benchmark: str
     first_error: float
@@ -72,6 +73,8 @@ class Slope:
     alpha: float
     alpha_range: tuple[float, float]
     alpha_of_points: float
+    points: int
+    alpha_quoted: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,11 +164,11 @@ def analyse(
     for target in targets:
         if not 0 < target < 1:
             raise ValueError(f"target {target:g}: an error is a share between 0 and 1, such as 0.05 for 5%")
-    bills = _paper_bills(today_)
+    # The user's own rows come first: they are what the command was asked for.
+    bills = [bill for name, fits in sweeps for bill in _bills_of_fits(name, fits, targets, today_)]
+    bills += _paper_bills(today_)
     if published is not None:
         bills += _published_bills(published, targets, today_)
-    for name, fits in sweeps:
-        bills += _bills_of_fits(name, fits, targets, today_)
     return ImplicationsResult(
         conversions=(PAPER, today_),
         slopes=tuple(_slope(name) for name in facts.BENCHMARKS),
@@ -177,9 +180,10 @@ def analyse(
 
 
 def _slope(benchmark: str) -> Slope:
-    """Return the slope between the first and the last row of a benchmark, each good to half a power of ten.
+    """Return the slope between the first and the last row of a benchmark, each truncated to a power of ten.
 
-    alpha = (log10 C2 - log10 C1) / log10(e1 / e2).
+    alpha = (log10 C2 - log10 C1) / log10(e1 / e2); each log10 C lies in [k, k + 1), so their difference lies
+    within 1 of that of the whole numbers.
     """
     rows = [c for c in facts.TABLE if c.benchmark == benchmark]
     first, last = rows[0], rows[-1]
@@ -191,11 +195,16 @@ def _slope(benchmark: str) -> Slope:
         alpha=rise / fall,
         alpha_range=((rise - 1) / fall, (rise + 1) / fall),
         alpha_of_points=facts.HARDWARE_ALPHA[benchmark],
+        points=hindsight_facts.LINES[benchmark].points,
+        alpha_quoted=facts.QUOTED_ALPHA.get(benchmark),
     )
 
 
 def _paper_bills(today_: Conversion) -> list[Bill]:
-    """Return the bills of the paper's table as printed, with today's amounts from its GFLOPs."""
+    """Return the bills of the paper's table as printed, with today's amounts from its GFLOPs.
+
+    A power of ten of the table is the least that it stands for, and so are the amounts.
+    """
     bills = []
     for target in facts.TABLE:
         for form, (gflops, pounds, dollars) in (
@@ -206,8 +215,8 @@ def _paper_bills(today_: Conversion) -> list[Bill]:
             bills.append(
                 dataclasses.replace(
                     made,
-                    interval=Interval(gflops - 0.5, gflops + 0.5),
-                    interval_of="rounding of the table to whole powers of ten",
+                    interval=facts.truncated(gflops),
+                    interval_of=TRUNCATED,
                     log10_pounds_paper=float(pounds),
                     log10_dollars_paper=float(dollars),
                     mark=facts.TABLE_MARK,

@@ -16,13 +16,17 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from isoflop.curve import fit
+from isoflop.curve.check import front
+from isoflop.curve.judge import limit as judge
+from isoflop.curve.judge import rules
+from isoflop.curve.judge.answer import Answer, Judgement
 from isoflop.curve.result import Estimate, Excluded, LackOfFit
 from isoflop.paper import regression
-from isoflop.paper.bending import bending
 from isoflop.paper.published import estimate
 from isoflop.table import held_out
 
-RMS = "test_rms_probability_error"
+RMS = judge.RMS
 """The outcome that the argument is about."""
 THEORY = {"train_n": 0.5, "parameters": 0.5, "train_gflops": 0.25}
 """x -> the exponent b of the argument: error falls at best as n^-1/2, parameters^-1/2 and compute^-1/4."""
@@ -34,22 +38,21 @@ LEAST_TIES = 0.9
 
 Outcome = Literal["test_rms_probability_error", "test_error", "test_loss"]
 OUTCOMES: tuple[Outcome, ...] = ("test_rms_probability_error", "test_error", "test_loss")
-Against = Literal["slower", "faster", "not told apart", "no interval", "another quantity"]
 
 
 @dataclasses.dataclass(frozen=True)
 class MeasuredExponent:
     """y ~ x^-b over one axis: b with its 95% interval over shapes, its inverse alpha (k times better costs
-    k^alpha times x), the argument's b, and whether the interval lies above, below or around it; another
-    quantity where the argument does not bound y. `lack_of_fit` is None where it cannot be tested."""
+    k^alpha times x), the argument's b, and whether that bound agrees (curve/judge); None where the argument
+    does not bound y. `lack_of_fit` is None where it cannot be tested."""
 
     y: str
     x: str
     exponent: Estimate
-    alpha: Estimate
+    alpha: Estimate | None
     r_squared: float
     theory: float
-    against_theory: Against
+    bound: Answer | None
     lack_of_fit: LackOfFit | None = None
 
 
@@ -74,6 +77,7 @@ class OverparameterisedResult:
     """The measured exponents of one sweep and the shapes they stand on.
 
     `parameters_per_example` is the exponent s of parameters ~ train_n^s: 1 where they grow in proportion.
+    `limit` is the verdict on the argument, the object that `isoflop report` shows of the same runs.
     """
 
     source: str
@@ -88,6 +92,7 @@ class OverparameterisedResult:
     resamples: int
     seed: int
     excluded: tuple[Excluded, ...]
+    limit: Judgement
 
 
 def analyse(
@@ -108,11 +113,10 @@ def analyse(
             f"{LEAST_CONFIGS} shapes in which data.fraction and model.width grow together: run "
             "isoflop sweep sweep=overparameterised"
         )
-    logs = {name: np.log(used[name].to_numpy(float)) for name in THEORY}
-    ones = np.ones((1, len(used)))
-    if np.ptp(logs["train_n"]) == 0:
+    log_n, log_size = (np.log(used[name].to_numpy(float)) for name in ("train_n", "parameters"))
+    if np.ptp(log_n) == 0:
         raise ValueError(f"{source}: all runs have the same data: vary data.fraction with model.width")
-    ties = regression.least_squares(logs["train_n"], logs["parameters"], ones)
+    ties = regression.least_squares(log_n, log_size, np.ones((1, len(used))))
     if not ties.r_squared[0] >= LEAST_TIES or ties.slope[0] <= 0:
         raise ValueError(
             f"{source}: data and parameters do not grow together (R^2 {ties.r_squared[0]:.2f} of their "
@@ -120,12 +124,9 @@ def analyse(
         )
     generator = np.random.default_rng(seed)
     weights = regression.cluster_weights(list(used["config_id"]), resamples, generator)
+    limit = judge.judge(rows, front.check(rows))
     known = [y for y in OUTCOMES if y in used and used[y].notna().all() and (used[y] > 0).all()]
-    exponents = tuple(
-        _measured(y, x, logs[x], np.log(used[y].to_numpy(float)), weights, list(used["config_id"]))
-        for y in known
-        for x in THEORY
-    )
+    exponents = tuple(_measured(used, y, x, limit) for y in known for x in THEORY)
     queries = (used["train_gflops"] / used["inference_gflops_per_example"]).to_numpy(float)
     sums = np.log(queries) @ weights.T / weights.sum(axis=1)
     return OverparameterisedResult(
@@ -141,6 +142,7 @@ def analyse(
         resamples=resamples,
         seed=seed,
         excluded=excluded,
+        limit=limit,
     )
 
 
@@ -173,39 +175,29 @@ def _problem(row: dict[str, object] | dict[object, object]) -> str | None:
     return None
 
 
-def _measured(
-    y: str, x: str, log_x: np.ndarray, log_y: np.ndarray, weights: np.ndarray, shapes: list[str]
-) -> MeasuredExponent:
-    """Return the exponent of one outcome over one axis.
+def _measured(used: pd.DataFrame, y: str, x: str, limit: Judgement) -> MeasuredExponent:
+    """Return the exponent of one outcome over one axis, by the estimator of `isoflop fit`.
 
     Args:
-        y, x: names of their columns.
-        log_x, log_y: of the runs (n,).
-        weights: of the sample and its resamples (1 + r, n).
-        shapes: the shape of each run.
+        used: the runs.
+        y, x: their columns.
+        limit: the verdict on the argument, which is that of the root mean square error against compute.
     """
-    configs = len(set(shapes))
-    lines = regression.least_squares(log_x, log_y, weights)
-    exponent = estimate("b", -lines.slope, configs)
-    low, high = exponent.interval.low, exponent.interval.high
-    against: Against = "not told apart"
-    if y != RMS:
-        against = "another quantity"
-    elif low is None or high is None:
-        against = "no interval"
-    elif high < THEORY[x]:
-        against = "slower"
-    elif low > THEORY[x]:
-        against = "faster"
+    method = fit.Method(laws=(judge.LAW,), forecast=False, mixed=True, least_energy_grade="D")
+    law = fit.fit_table(used, x=x, y=y, method=method).fits[0]
+    b = next(each for each in law.parameters if each.name == "b")
+    bound: Answer | None = None
+    if y == RMS:
+        bound = rules.of_bound(b.interval, THEORY[x], "at most", rules.EXPONENT).answer
     return MeasuredExponent(
         y=y,
         x=x,
-        exponent=exponent,
-        alpha=estimate("alpha", regression.inverse(-lines.slope), configs),
-        r_squared=float(lines.r_squared[0]),
+        exponent=b,
+        alpha=law.paper_alpha,
+        r_squared=law.r_squared,
         theory=THEORY[x],
-        against_theory=against,
-        lack_of_fit=bending(log_x, log_y, shapes, lines, per_group=True),
+        bound=limit.answer if (y, x) == (RMS, "train_gflops") else bound,
+        lack_of_fit=law.lack_of_fit,
     )
 
 

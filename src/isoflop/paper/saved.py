@@ -15,8 +15,17 @@ from isoflop import __version__, record
 from isoflop.paper.section import PaperSection
 from isoflop.table import csv_text
 
-SCHEMA = 1
-ORDER = ("claims", "theory", "published", "implications", "growth", "overparameterised", "language")
+SCHEMA = 2
+ORDER = (
+    "claims",
+    "theory",
+    "published",
+    "implications",
+    "hindsight",
+    "growth",
+    "overparameterised",
+    "language",
+)
 """The sections, in the order of the page."""
 
 T = TypeVar("T")
@@ -49,12 +58,24 @@ def write(folder: Path, result: Any, section: PaperSection, rows: Sequence[Any],
 def read_sections(folder: Path) -> tuple[Saved, ...]:
     """Read every section that the folder holds, in the order of the page.
 
+    Those of an earlier release are passed over until they are made again: else no part could be run in a
+    folder that holds them.
+
     Raises:
-        ValueError: a file is damaged or of another schema.
+        ValueError: a file is damaged or of a newer schema.
     """
-    return tuple(
-        _read_saved(folder / f"{name}.json") for name in ORDER if (folder / f"{name}.json").is_file()
-    )
+    paths = [folder / f"{name}.json" for name in ORDER]
+    return tuple(_read_saved(path) for path in paths if path.is_file() and not _is_old(path))
+
+
+def _is_old(path: Path) -> bool:
+    """Return whether a section is of an earlier schema; False where the file cannot be read at all."""
+    try:
+        raw = msgspec.json.decode(path.read_bytes())
+    except msgspec.DecodeError:
+        return False
+    schema = raw.get("schema") if isinstance(raw, dict) else None
+    return isinstance(schema, int) and schema < SCHEMA
 
 
 def read_result(folder: Path, name: str, kind: type[T]) -> T | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from isoflop.curve.judge.answer import Answer
+
 Mark = Literal["S", "D", "M"]
 """Where the paper's number is from: S in articles or code of its authors, D derived here from published data
 or from the paper's own table, M recalled and not re-read."""
-
-Verdict = Literal["agrees", "disagrees", "cannot be tested here"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,14 +23,18 @@ class SectionTable:
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """A claim of the paper, the result found here, its evidence, and the verdict by a stated rule."""
+    """A claim of the paper, the result found here, its evidence, and the verdict by a rule of curve/judge.
+
+    `why` is half a sentence: what decided, or what keeps from deciding.
+    """
 
     claim: str
     source_mark: Mark
     paper: str
     found: str
     evidence: str
-    verdict: Verdict
+    verdict: Answer
+    why: str
 
 
 @dataclasses.dataclass(frozen=True)

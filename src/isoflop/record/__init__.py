@@ -28,6 +28,7 @@ from isoflop.record.schema import (
     State,
     TextFacts,
     Timing,
+    TrainingInterval,
 )
 from isoflop.record.store import (
     KeptRecordError,
@@ -76,6 +77,7 @@ __all__ = [
     "State",
     "TextFacts",
     "Timing",
+    "TrainingInterval",
     "append_bytes",
     "claim",
     "find",

@@ -10,12 +10,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import socket
 import time
 from pathlib import Path
 
 import msgspec
 
 PERIOD_SECONDS = 1.0
+FRESH_SECONDS = 120.0
+"""Age up to which a file from another machine counts as alive: an evaluation may take a while."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +32,11 @@ class Heartbeat:
         train_seconds: seconds in training so far.
         host, pid: the process.
         slurm_job: its SLURM job, None without one.
+        val_error, val_loss: of the latest evaluation on the validation part, the loss in nats; None before
+            the first one.
+        of_text: whether the run trains on text, whose loss is shown as bits a byte.
+        train_flops: training FLOPs so far, on trunk and branches; None where they are not counted.
+        watts: mean power of the last seconds; None where nothing meters it.
     """
 
     attempt: int
@@ -38,6 +46,40 @@ class Heartbeat:
     host: str
     pid: int
     slurm_job: str | None
+    val_error: float | None = None
+    val_loss: float | None = None
+    of_text: bool = False
+    train_flops: float | None = None
+    watts: float | None = None
+
+    @property
+    def share_done(self) -> float | None:
+        """Share of the steps done; None where their number is not known."""
+        return self.steps_done / self.steps if self.steps else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds of training to come, if the steps to come take as long as those done."""
+        share = self.share_done
+        return self.train_seconds * (1 / share - 1) if share else None
+
+
+def process_lives(host: str, pid: int, age_seconds: float) -> bool:
+    """Return whether a process exists or, on another machine, wrote its file less than FRESH_SECONDS ago.
+
+    Args:
+        host, pid: the process.
+        age_seconds: age of the file in which it says so, by the file system's clock.
+    """
+    if host != socket.gethostname():
+        return age_seconds < FRESH_SECONDS
+    try:
+        os.kill(pid, 0)  # signal 0 tests for the process and sends nothing
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it exists and belongs to another user
+        return True
+    return True
 
 
 def path_of(directory: Path, run_id: str) -> Path:

@@ -79,6 +79,26 @@ class LossInterval:
 
 
 @dataclasses.dataclass(frozen=True)
+class TrainingInterval:
+    """Training since the interval before, up to and with step `end_step`, as the loop read it on the way.
+
+    `seconds` are those of training since the first step, without evaluations; `mean_loss` is in nats over the
+    interval's steps, as in LossInterval; `learning_rate` is that of the last step: the peak (OptimFacts.lr)
+    times the schedule's factor. `watts` is the mean power of what is metered; where the interval was cut by
+    an evaluation or a checkpoint, since that.
+    """
+
+    end_step: int
+    examples: int
+    seconds: float
+    mean_loss: float
+    learning_rate: float
+    examples_per_second: float
+    watts: float | None
+    watts_reason: str | None
+
+
+@dataclasses.dataclass(frozen=True)
 class CurvePoint:
     """One evaluation during training, on the validation part; meters exclude the evaluation itself."""
 
@@ -507,3 +527,5 @@ class Record:
     energy_reason: str | None
     time: Timing | None
     time_reason: str | None
+    intervals: tuple[TrainingInterval, ...] | None = None
+    intervals_reason: str | None = "not recorded by an earlier version"

@@ -12,6 +12,8 @@ from isoflop.curve.check.finding import SEVERITIES, Finding, Severity
 from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.check.front import TITLES, CheckReport, title
 from isoflop.curve.check.sweep_files import SweepFiles
+from isoflop.curve.judge import limit
+from isoflop.curve.judge.answer import Judgement
 from isoflop.curve.result import FitReport
 from isoflop.report.figures import views
 from isoflop.report.text.numerals import plural
@@ -19,10 +21,12 @@ from isoflop.report.text.numerals import plural
 
 @dataclasses.dataclass(frozen=True)
 class Validity:
-    """What the checks say of a sweep, and of the floor of its first fit without undertrained shapes."""
+    """What the checks say of a sweep, of the floor of its first fit without undertrained shapes, and the
+    verdict on the paper's limit; the last two None without a fit."""
 
     checked: CheckReport
     support: FloorSupport | None
+    limit: Judgement | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,11 +52,19 @@ class CheckPanel:
     passed: tuple[tuple[str, str], ...]
     not_checked: tuple[tuple[str, str], ...]
 
+    @property
+    def titles(self) -> tuple[tuple[Severity, str], ...]:
+        """Severity and title of the faults and warnings, each once, with how many there are of it."""
+        counted = Counter((line.severity, line.title) for line in self.lines)
+        return tuple((of, f"{what} ×{n}" if n > 1 else what) for (of, what), n in counted.items())
+
 
 def validity(rows: pd.DataFrame, files: SweepFiles, report: FitReport | None) -> Validity:
     """Check rows with what a sweep keeps beside them; `report` is the fit of the main axes, if any."""
     checked = front.check(rows, files)
-    return Validity(checked, floor.support(rows, report, checked) if report is not None else None)
+    if report is None:
+        return Validity(checked, None)
+    return Validity(checked, floor.support(rows, report, checked), limit.of_report(rows, report, checked))
 
 
 def flagged(rows: pd.DataFrame, checked: CheckReport) -> pd.DataFrame:

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import pandas as pd
 from markupsafe import Markup
 
 from isoflop import __version__, record
 from isoflop.curve.language.answers import language_answers
 from isoflop.curve.language.result import LanguageAnswers, OptimalTraining
-from isoflop.curve.result import FitFile, FitReport
-from isoflop.report import bill, cards, check_panel, packed
+from isoflop.curve.result import Excluded, FitFile, FitReport
+from isoflop.report import bill, cards, check_panel, headline, packed, run_links
 from isoflop.report import subject as subjects
 from isoflop.report.check_panel import Validity
 from isoflop.report.content_policy import content_policy
@@ -24,6 +23,7 @@ from isoflop.report.figures import (
     canvas,
     charts,
     inline_svg,
+    paper,
     power_trace,
     shape_grid,
     sweep,
@@ -31,13 +31,13 @@ from isoflop.report.figures import (
     views,
 )
 from isoflop.report.figures.canvas import Drawing
+from isoflop.report.figures.paper import Paper
 from isoflop.report.language_panel import LanguagePanel, language_panel
 from isoflop.report.profiles_panel import ProfilesPanel, profiles_panel
 from isoflop.report.reach_panel import ReachPanel, reach_panel
 from isoflop.report.subject import Subject
 from isoflop.report.text import law_tables, optimal_training, tables, trust
 from isoflop.report.text.measured import of_all_points
-from isoflop.report.text.numerals import plural
 from isoflop.report.text.verdict import judge
 from isoflop.table import axis
 from isoflop.table.aggregate import RunTable
@@ -55,20 +55,11 @@ class PageFigure:
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """A titled figure, or the reason there is none; `live` figures become interactive."""
+    """A titled figure; `live` ones become interactive. None of it where the main one cannot be drawn."""
 
     title: str
     figure: PageFigure | None
     live: bool
-    missing: str
-
-
-def _reasons(rows: pd.DataFrame) -> str:
-    """Return why joules are unknown, each reason with its number of runs."""
-    counts = (
-        rows.loc[rows["energy_joules"].isna(), "energy_reason"].fillna("no reason recorded").value_counts()
-    )
-    return "; ".join(f"{reason} ({plural(int(count), 'run')})" for reason, count in counts.items())
 
 
 def _figure(drawing: Drawing) -> PageFigure:
@@ -81,29 +72,17 @@ def _diagnostics(drawings: tuple[Drawing, ...]) -> list[PageFigure]:
 
 
 def _panels(subject: Subject, drawings: tuple[Drawing, ...]) -> tuple[Panel, ...]:
-    rows, by_name, name = subject.rows, {d.name: d for d in drawings}, subject.judged_on.quantity.name
-    axes = {view.key: view.x for view in subject.views}
+    """Return the main chart, then the others that could be drawn."""
+    by_name = {drawing.name: drawing for drawing in drawings}
     titles = {view.key: view.title for view in subject.views}
     titles |= {"width_depth": shape_grid.title(subject.judged_on.quantity)}
-    panels = []
-    for key, title in titles.items():
-        drawing = by_name.get(key)
-        figure = None if drawing is None else _figure(drawing)
-        if figure is None and subject.is_own:
-            continue
-        missing = ""
-        if axes.get(key) == "energy_joules" and rows["energy_joules"].isna().any():
-            which = "Some joules are unknown" if drawing else "No joules are known, so there is no chart"
-            missing = f"{which}: {_reasons(rows)}."
-        elif drawing is None:
-            missing = {
-                "width_depth": "No run has both a width and a depth, so there is no grid.",
-                "loss_compute": "No run has a known test loss and training compute, so there is no chart.",
-                "error_seconds": "No run has a known training time, so there is no chart.",
-                "error_compute": "No run has a known training compute and an error above 0: no chart.",
-            }.get(key, f"No run has this x and a known {name}, so there is no chart.")
-        panels.append(Panel(title, figure, key != "width_depth", missing))
-    return tuple(panels)
+    drawn = {key: _figure(by_name[key]) if key in by_name else None for key in titles}
+    main = subject.views[0].key
+    return tuple(
+        Panel(titles[key], figure, key != "width_depth")
+        for key, figure in drawn.items()
+        if figure is not None or key == main
+    )
 
 
 def _asset(name: str) -> str:
@@ -153,6 +132,8 @@ def render(subject: Subject, fits: FitFile, drawings: tuple[Drawing, ...], secti
     """
     report = views.report_of(fits, subject.views[0])
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
+    links = run_links.RunLinks(run_links.names(subject.rows))
+    environment.filters |= {"runs": links.sentence, "run": links.entry, "anchor": run_links.anchor}
     context = {
         **_of_subject(subject, fits, report),
         **_of_sections(sections),
@@ -161,7 +142,31 @@ def render(subject: Subject, fits: FitFile, drawings: tuple[Drawing, ...], secti
         "panels": _panels(subject, drawings),
         **_assets(subject, fits, sections.valid),
     }
-    return environment.from_string(_asset("page.html.j2")).render(context)
+    return environment.from_string(_asset("page.html.j2")).render(context, contents=_contents(context))
+
+
+def _contents(context: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return (anchor, title) of the parts that the page has, in its order."""
+    noun = context["quantity"].noun
+    listed = (
+        ("found", "In full", True),
+        ("check", "Checks", True),
+        ("trust", "Trust", context["main"] and not context["optimal"]),
+        ("data_grid_section", "Parameters and data", context["data_grid"]),
+        ("language", "Language", context["language"]),
+        ("profiles", "IsoFLOP profiles", context["profiles"]),
+        ("all_runs", "All runs", context["optimal"]),
+        ("further", "Other axes", len(context["panels"]) > 1),
+        ("ahead", f"A lower {noun}", context["ahead"]),
+        ("laws", "Laws", True),
+        ("used", "What it took", True),
+        ("bill", "Bill", context["bill"]),
+        ("configurations", "Configurations", context["configs"]),
+        ("runs", "Runs", True),
+        ("left_out", "Left out", context["left_out"].rows),
+        ("origins", "Origin of the numbers", True),
+    )
+    return [(anchor, title) for anchor, title, there in listed if there]
 
 
 def _of_subject(subject: Subject, fits: FitFile, report: FitReport | None) -> dict[str, Any]:
@@ -175,6 +180,7 @@ def _of_subject(subject: Subject, fits: FitFile, report: FitReport | None) -> di
     return {
         "name": subject.name,
         "lead": subject.lead,
+        "setting": subject.setting or fits.source,
         "version": __version__,
         "own": subject.is_own,
         "quantity": quantity,
@@ -196,7 +202,7 @@ def _of_sections(sections: Sections) -> dict[str, Any]:
     return {
         "check": check_panel.panel(sections.valid.checked),
         "profiles": profiles,
-        "profiles_drawing": _figure(profiles.drawing) if profiles and profiles.drawing else None,
+        "profiles_drawing": _figure(profiles.drawing) if profiles else None,
         "data_grid": data_grid,
         "data_grid_drawing": _figure(data_grid.drawing) if data_grid and data_grid.drawing else None,
         "language": language,
@@ -214,13 +220,17 @@ def _of_fit(subject: Subject, fits: FitFile, report: FitReport | None, sections:
         *(subject.rows, report, _why_none(fits), valid.checked, valid.support, optimal),
         judged_on=judged_on,
         scope=subject.scope,
+        limit=valid.limit,
     )
     return {
         "verdict": verdict,
-        "warnings": optimal.warnings if optimal else report.warnings if report else (),
-        "cards": cards.cards(
-            *(subject.table, report, valid.support, optimal), resource=own_x, quantity=judged_on.quantity
+        "headline": headline.headline(
+            *(verdict, subject.table, report, valid.checked, valid.support, optimal),
+            resource=own_x,
+            quantity=judged_on.quantity,
         ),
+        "warnings": optimal.warnings if optimal else report.warnings if report else (),
+        "sizes": cards.sizes(subject.table, own_x),
         "optimal": optimal,
         "all_runs": optimal_training.all_runs(report) if optimal else "",
         "all_runs_warnings": report.warnings if report and optimal else (),
@@ -232,8 +242,15 @@ def _of_fit(subject: Subject, fits: FitFile, report: FitReport | None, sections:
         "data_grid_columns": columns(judged_on),
         "held_out": law_tables.held_out(report.held_out if report else None, judged_on.quantity),
         "held_out_percent": report.percent if report else "",
-        "unfitted": fits.unfitted,
+        "unfitted": _unfitted(subject, fits),
     }
+
+
+def _unfitted(subject: Subject, fits: FitFile) -> list[Excluded]:
+    """Return the axes that could not be fitted although a run knows their x: nobody asked for the others."""
+    columns = {each.run_id: each.run_id.rpartition(" against ")[2] for each in fits.unfitted}
+    unknown = {x for x in columns.values() if x in subject.rows and subject.rows[x].isna().all()}
+    return [each for each in fits.unfitted if columns[each.run_id] not in unknown]
 
 
 def _of_figures(drawings: tuple[Drawing, ...], sections: Sections) -> dict[str, Any]:
@@ -259,7 +276,11 @@ def _assets(subject: Subject, fits: FitFile, valid: Validity) -> dict[str, Any]:
 
 
 def write_report(
-    directory: Path, table: RunTable, fits: FitFile, answers: LanguageAnswers | None = None
+    directory: Path,
+    table: RunTable,
+    fits: FitFile,
+    answers: LanguageAnswers | None = None,
+    for_paper: Paper | None = None,
 ) -> Path:
     """Write the page and figures of a sweep in its folder (`write`); return the page's path.
 
@@ -268,6 +289,7 @@ def write_report(
         table: its runs, and the records that were dropped.
         fits: the laws of every pair of axes.
         answers: of a sweep of text, where they are known already; else they are fitted here.
+        for_paper: as in `write`.
 
     Raises:
         ValueError: the table has no row, so there is nothing to report.
@@ -277,7 +299,8 @@ def write_report(
         raise ValueError(
             f"{directory}: no finished run to report on: see the {len(table.dropped)} dropped records"
         )
-    return write(subjects.of_sweep(directory, table), fits, directory, answers=answers)
+    about = subjects.of_sweep(directory, table)
+    return write(about, fits, directory, answers=answers, for_paper=for_paper)
 
 
 def write(
@@ -287,8 +310,9 @@ def write(
     *,
     answers: LanguageAnswers | None = None,
     ahead: ReachPanel | None = None,
+    for_paper: Paper | None = None,
 ) -> Path:
-    """Write DIR/figures/*.png and *.svg and DIR/index.html, each atomically; return the page's path.
+    """Write DIR/figures/*.png, *.svg and *.csv and DIR/index.html, each atomically; return the page's path.
 
     Args:
         subject: what the page is about (subject.of_sweep, subject.of_table).
@@ -297,6 +321,7 @@ def write(
         answers: of a sweep of text, where they are known already; else they are fitted here.
         ahead: what a lower error takes (reach_panel.reach_panel); of a table of one's own, by default in
             FLOPs.
+        for_paper: write the figures for a paper too, to DIR/figures/paper.
 
     Raises:
         OSError: disk full or not writable.
@@ -313,6 +338,8 @@ def write(
         *([power] if power else ()),
     )
     canvas.write((*drawings, *sections.drawings), directory)
+    if for_paper is not None:
+        paper.write((*drawings, *sections.drawings), directory, for_paper)
     path = directory / "index.html"
     record.write_bytes(path, render(subject, shown, drawings, sections).encode())
     return path
@@ -331,10 +358,9 @@ def _sections(
         answers = answers or language_answers(rows, directory=subject.directory)
     elif ahead is None:
         ahead = reach_panel(views.report_of(fits, subject.views[0]))
-    profiles = profiles_panel(rows, judged_on.quantity)
     return Sections(
         valid=valid,
-        profiles=None if subject.is_own and profiles.drawing is None else profiles,
+        profiles=profiles_panel(rows, judged_on.quantity),
         data_grid=data_grid_panel(rows, judged_on),
         language=language_panel(answers, rows, fits) if answers else None,
         optimal=answers.optimal if answers else None,

@@ -1,13 +1,13 @@
-"""IsoFLOP profiles on the page: the figure, or the sweep that would give one."""
+"""IsoFLOP profiles on the page, of a sweep that crosses sizes and lengths of training."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 import matplotlib
 import pandas as pd
 
-from isoflop.curve.isoflop import suggest
 from isoflop.curve.isoflop.profiles import fit_profiles
 from isoflop.curve.isoflop.result import Profiles
 from isoflop.report.figures import canvas, isoflop_profiles
@@ -24,35 +24,28 @@ LEAST_LENGTHS = 3
 
 @dataclasses.dataclass(frozen=True)
 class ProfilesPanel:
-    """The text with the drawing and its warnings, or with the command of a sweep that would give one."""
+    """The text with the drawing and the warnings."""
 
     text: str
-    drawing: Drawing | None = None
+    drawing: Drawing
     warnings: tuple[str, ...] = ()
-    command: str | None = None
 
 
-def profiles_panel(rows: pd.DataFrame, quantity: Quantity | None = None) -> ProfilesPanel:
-    """Fit IsoFLOP profiles of what the rows are judged on over width and, if it varies, depth."""
+def profiles_panel(rows: pd.DataFrame, quantity: Quantity | None = None) -> ProfilesPanel | None:
+    """Fit IsoFLOP profiles of what the rows are judged on over width and, if it varies, depth; None where the
+    runs do not cross sizes and lengths of training."""
     quantity = quantity or target.of(rows).quantity
-    lengths = rows["examples_seen"].nunique()
-    if lengths < LEAST_LENGTHS:
-        amounts = "one amount" if lengths == 1 else "two amounts" if lengths == 2 else "an unknown amount"
-        return _without(rows, f"the runs saw {amounts} of data, so that compute grows with size alone")
     varied = tuple(name for name in ("width", "depth") if len(rows[name].dropna().unique()) > 1)
-    if "width" not in varied:
-        return _without(rows, "the width does not vary")
+    if rows[SEEN].nunique() < LEAST_LENGTHS or "width" not in varied:
+        return None
     known = rows.dropna(subset=list(varied))
-    reason = ""
     for sizes in dict.fromkeys((varied, ("width",))):
-        try:
+        with contextlib.suppress(ValueError):
             profiles = fit_profiles(
                 *(known, "train_gflops", sizes, quantity.column, (SEEN,)), data=SEEN, resamples=RESAMPLES
             )
             return _with(profiles, quantity.noun)
-        except ValueError as error:
-            reason = reason or str(error)
-    return _without(rows, reason)
+    return None
 
 
 def _with(profiles: Profiles, noun: str) -> ProfilesPanel:
@@ -94,10 +87,3 @@ def _bias(profiles: Profiles) -> str:
         if each.bias is not None
     ]
     return f"{text}, and its exponent {', '.join(exponents)}." if exponents else f"{text}."
-
-
-def _without(rows: pd.DataFrame, reason: str) -> ProfilesPanel:
-    """Return the panel that says why there are no profiles, and which sweep would give them."""
-    plan = suggest.command(rows)
-    offer = " This sweep would give three budgets of six widths each (add your other settings):"
-    return ProfilesPanel(f"None here: {reason}.{offer if plan else ''}", command=plan)

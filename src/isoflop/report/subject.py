@@ -24,6 +24,7 @@ from isoflop.report.reach_panel import Rate
 from isoflop.report.text import tables
 from isoflop.report.text.numerals import plural
 from isoflop.report.text.origins import Origin, origins
+from isoflop.report.text.setting import setting
 from isoflop.report.text.tables import Listed
 from isoflop.table import aggregate, axis, pricing, target
 from isoflop.table.aggregate import Dropped, RunTable
@@ -80,6 +81,11 @@ class Subject:
     prices: Prices | None
 
     @property
+    def setting(self) -> str:
+        """What was trained, on what and where, as far as it is known."""
+        return setting(self.rows)
+
+    @property
     def is_own(self) -> bool:
         """Whether the rows are of a table of the user's own."""
         return self.axes is not None
@@ -109,8 +115,7 @@ def of_sweep(directory: Path, table: RunTable) -> Subject:
     )
     return Subject(
         name=directory.resolve().name,
-        lead=f"How {quantity.name} falls as training compute grows: a sweep measured with isoflop "
-        f"{__version__}.",
+        lead=f"How {quantity.name} falls as training compute grows: {_counted_runs(rows)}.",
         rows=rows,
         checked=rows,
         dropped=table.dropped,
@@ -129,6 +134,12 @@ def of_sweep(directory: Path, table: RunTable) -> Subject:
         directory=directory,
         prices=table.prices,
     )
+
+
+def _counted_runs(rows: pd.DataFrame) -> str:
+    """Return `resnet on digits, AMD EPYC; 45 runs of 15 configurations`."""
+    runs = f"{plural(len(rows), 'run')} of {plural(rows['config_id'].nunique(), 'configuration')}"
+    return "; ".join(part for part in (setting(rows), runs) if part)
 
 
 def of_table(
@@ -164,8 +175,7 @@ def of_table(
     rows = _priced(_completed(checked, runs, axes, factor, seeded=seed is not None), prices, rate)
     return Subject(
         name=Path(runs.source).stem,
-        lead=f"How {axes.y.name} falls as {axes.x.name} grows: {plural(len(rows), 'run')} of {name}, fitted "
-        f"with isoflop {__version__}.",
+        lead=f"How {axes.y.name} falls as {axes.x.name} grows: {plural(len(rows), 'run')} of {name}.",
         rows=rows,
         checked=checked,
         dropped=(),

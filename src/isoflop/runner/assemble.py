@@ -25,6 +25,7 @@ from isoflop.record import (
     known,
 )
 from isoflop.record.binomial import wilson
+from isoflop.runner import intervals
 from isoflop.runner.prepare import Prepared, times
 from isoflop.runner.provenance import model_facts
 from isoflop.runner.state import MeasuredPoint, TrainedPoint
@@ -286,6 +287,7 @@ def finished_record(
             error=error_rate(trained.test, trained.val),
             loss=loss(trained),
             train_loss=train_loss(trained),
+            intervals=intervals.of(trained.readings, config.optim.batch_size),
             compute=work,
             time=timing(work, seconds_of(trained), origin),
         ),

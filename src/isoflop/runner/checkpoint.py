@@ -14,7 +14,7 @@ import msgspec
 from isoflop import record
 from isoflop.config import Config, ConfigError
 from isoflop.notices import notify
-from isoflop.record import heartbeat
+from isoflop.record import CurvePoint, heartbeat
 from isoflop.record.heartbeat import Heartbeat
 from isoflop.runner import checkpoint_check
 from isoflop.runner.prepare import Plan
@@ -160,8 +160,29 @@ def lost_work(config: Config, state: TrainingState | None) -> tuple[int, float]:
     return max(0, beat.steps_done - steps), max(0.0, beat.train_seconds - seconds)
 
 
-def heartbeat_of(attempt: int, steps_done: int, steps: int, train_seconds: float) -> Heartbeat:
-    """Return a heartbeat of this process."""
+def heartbeat_of(
+    attempt: int,
+    steps_done: int,
+    steps: int,
+    train_seconds: float,
+    *,
+    latest: CurvePoint | None = None,
+    of_text: bool = False,
+    train_flops: float | None = None,
+    watts: float | None = None,
+) -> Heartbeat:
+    """Return a heartbeat of this process.
+
+    Args:
+        attempt: number of the attempt.
+        steps_done: steps taken so far, on the trunk and on every branch.
+        steps: how many there are to take.
+        train_seconds: seconds in training so far.
+        latest: the latest evaluation, if there was one.
+        of_text: whether the run trains on text.
+        train_flops: training FLOPs of the steps done.
+        watts: mean power of the last seconds.
+    """
     return Heartbeat(
         attempt,
         steps_done,
@@ -170,4 +191,9 @@ def heartbeat_of(attempt: int, steps_done: int, steps: int, train_seconds: float
         socket.gethostname(),
         os.getpid(),
         os.environ.get("SLURM_JOB_ID") or None,
+        val_error=latest.val_error if latest else None,
+        val_loss=latest.val_loss if latest else None,
+        of_text=of_text,
+        train_flops=train_flops,
+        watts=watts,
     )

@@ -61,7 +61,7 @@ def _of_steps(state: TrainingState, snapshots: Mapping[str, Snapshot], plan: Pla
 
 
 def _of_trajectories(state: TrainingState, snapshots: Mapping[str, Snapshot]) -> str | None:
-    """Check that curves and sums of losses rise in step and end before the snapshot that they belong to."""
+    """Check that curves, sums of losses and readings rise in step and end before their snapshot."""
     trunk = snapshots.get(TRUNK)
     ends = [(state.trajectory, snapshots[PRESENT].step)]
     if trunk is not None:
@@ -75,6 +75,7 @@ def _of_trajectory(trajectory: Trajectory, end: int) -> str | None:
     for name, steps in (
         ("curve", [point.step for point in trajectory.curve]),
         ("loss_sums", [step for step, _ in trajectory.loss_sums]),
+        ("readings", [reading.step for reading in trajectory.readings]),
     ):
         if steps != sorted(set(steps)) or (steps and not 0 < steps[0] <= steps[-1] <= end):
             return f"{name} at steps {steps[:3]}, which are not steps up to {end}"

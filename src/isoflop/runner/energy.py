@@ -81,6 +81,9 @@ class WorldMeter:
         known = [value for value in joules if value is not None]
         return sum(known) if len(known) == len(joules) else None
 
+    def watts_lately(self) -> None:
+        """Return None: the power of one node is not that of the run, and nodes do not meet for a display."""
+
     def measurement(
         self, windows: Sequence[Window] | None = None, *, replayed: bool = False
     ) -> tuple[Energy | None, str | None]:

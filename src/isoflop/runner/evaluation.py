@@ -8,10 +8,13 @@ import time
 from msgspec.structs import replace
 
 from isoflop.record import CurvePoint
+from isoflop.runner import intervals
 from isoflop.runner.context import RunContext
 from isoflop.runner.energy import Meter
 from isoflop.runner.prepare import Prepared, times
 from isoflop.runner.state import Trajectory
+from isoflop.track.events import Interval
+from isoflop.track.history import in_order, interval_of
 from isoflop.train.data import PartName
 from isoflop.train.evaluate import evaluate
 from isoflop.train.loop import DivergedError, Trainer
@@ -68,10 +71,15 @@ class Evaluator:
         )
 
     def show_again(self, trajectory: Trajectory) -> None:
-        """Show the evaluations of earlier attempts to the tracker, which has begun anew."""
-        if self._context.world.is_main:
-            for point in trajectory.curve:
-                self._context.feed.point(point, point.step)
+        """Show what earlier attempts read and evaluated to the tracker, which has begun anew."""
+        if not self._context.world.is_main:
+            return
+        read = intervals.of(trajectory.readings, self._trainer.config.optim.batch_size)
+        for each in in_order(tuple(map(interval_of, read)), trajectory.curve):
+            if isinstance(each, Interval):
+                self._context.feed.interval(each, each.step)
+            else:
+                self._context.feed.point(each, each.step)
 
     def score_point(self) -> tuple[Score, Score]:
         """Return the scores at a point: on the test part, and on what is evaluated of the training part

@@ -254,6 +254,6 @@ def record_without_point(
             **unknown(f"{state}: not accounted", "flops", "joules", "wasted_flops", "wasted_joules"),
         ),
         curve=(),
-        **unknown(NOT_REACHED, "optim", "data", "compute", "time", "train_loss"),
+        **unknown(NOT_REACHED, "optim", "data", "compute", "time", "train_loss", "intervals"),
         **unknown(reason, "error", "loss", "energy"),
     )

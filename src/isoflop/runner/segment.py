@@ -9,10 +9,14 @@ from msgspec.structs import replace
 
 from isoflop.config import Config
 from isoflop.record.heartbeat import HeartbeatWriter
-from isoflop.runner import checkpoint
+from isoflop.runner import checkpoint, intervals
 from isoflop.runner.context import RunContext
 from isoflop.runner.energy import Meter, metered_window
-from isoflop.runner.state import TrainingState
+from isoflop.runner.intervals import IntervalReader
+from isoflop.runner.prepare import times
+from isoflop.runner.state import Reading, TrainingState
+from isoflop.track.history import interval_of
+from isoflop.train import optim
 from isoflop.train.loop import Trainer
 
 BURST_SECONDS = 0.5
@@ -33,10 +37,19 @@ class SegmentTrainer:
     """
 
     def __init__(
-        self, config: Config, trainer: Trainer, meter: Meter | None, context: RunContext, all_steps: int
+        self,
+        config: Config,
+        trainer: Trainer,
+        meter: Meter | None,
+        context: RunContext,
+        all_steps: int,
+        train_flops_per_example: float | None,
     ) -> None:
         self._trainer, self._meter, self._context = trainer, meter, context
-        self._all_steps = all_steps
+        self._all_steps, self._batch_size = all_steps, config.optim.batch_size
+        self._of_text = config.data.is_text
+        self._peak_lr, _ = optim.scaled(config.optim, trainer.steps)
+        self._flops_per_step = times(config.optim.batch_size, train_flops_per_example)
         self._period_seconds = config.launch.checkpoint_seconds
         self._heartbeat = HeartbeatWriter(config.directory, config.run_id)
         self._burst_steps = 1
@@ -54,6 +67,7 @@ class SegmentTrainer:
         """
         trainer, first = self._trainer, self._trainer.step
         windows_before = len(self._meter.windows) if self._meter else 0
+        reader = IntervalReader(trainer, self._meter, self._peak_lr, state.trajectory)
         began = time.perf_counter()
         with metered_window(self._meter):
             while trainer.step < step:
@@ -61,7 +75,10 @@ class SegmentTrainer:
                 if self.stop_reason is not None:
                     break
                 self._burst(min(step, trainer.step + self._burst_steps), factors)
-                self._beat(state, trainer.step - first, time.perf_counter() - began)
+                seconds, steps_done = time.perf_counter() - began, state.steps_done + trainer.step - first
+                self._beat(state, trainer.step - first, seconds)
+                if reader.read(step, factors, seconds):
+                    self._show(reader.readings, steps_done)
                 if self.checkpoint_due:
                     break
         seconds = time.perf_counter() - began
@@ -76,8 +93,16 @@ class SegmentTrainer:
                 windows=(*so_far.windows, *windows),
                 train_seconds=so_far.train_seconds + seconds,
                 loss_sums=(*so_far.loss_sums, *trainer.take_loss_sums()),
+                readings=reader.readings,
             ),
         )
+
+    def _show(self, readings: Sequence[Reading], steps_done: int) -> None:
+        """Show the interval that the last reading ends to the tracker."""
+        if self._context.world.is_main:
+            before = readings[-2] if len(readings) > 1 else intervals.BEFORE
+            interval = intervals.between(before, readings[-1], self._batch_size)
+            self._context.feed.interval(interval_of(interval), steps_done)
 
     def _agree(self) -> None:
         """Agree with all processes on a stop that was asked of any, and on the main process's clock."""
@@ -112,7 +137,13 @@ class SegmentTrainer:
 
     def beat(self, state: TrainingState, seconds: float = 0.0) -> None:
         """Write the heartbeat of `state`, `seconds` of training later."""
-        trained = state.trained_seconds + seconds
+        curve = state.trajectory.curve
         self._heartbeat.write(
-            checkpoint.heartbeat_of(self._context.attempt, state.steps_done, self._all_steps, trained)
+            checkpoint.heartbeat_of(
+                *(self._context.attempt, state.steps_done, self._all_steps, state.trained_seconds + seconds),
+                latest=curve[-1] if curve else None,
+                of_text=self._of_text,
+                train_flops=times(state.steps_done, self._flops_per_step),
+                watts=self._meter.watts_lately() if self._meter else None,
+            )
         )

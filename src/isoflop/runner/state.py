@@ -23,6 +23,26 @@ class EarlierEnergy:
     reason: str | None = None
 
 
+class Reading(msgspec.Struct, frozen=True):
+    """What the loop read after `step` steps, at the end of a burst.
+
+    Attributes:
+        step: steps since the first.
+        seconds: of training until then, evaluations excluded.
+        loss_sum: sum of the training losses of all steps until then.
+        learning_rate: of the last step.
+        watts: mean power since the reading before, or since the evaluation or the checkpoint after it; None
+            with the reason where it is unknown.
+    """
+
+    step: int
+    seconds: float
+    loss_sum: float
+    learning_rate: float
+    watts: float | None
+    watts_reason: str | None
+
+
 class Trajectory(msgspec.Struct, frozen=True, kw_only=True, rename={"earlier_energy": "metered"}):
     """What led from the first step to the present one, along the trunk or a cooldown branch.
 
@@ -31,6 +51,7 @@ class Trajectory(msgspec.Struct, frozen=True, kw_only=True, rename={"earlier_ene
         curve: all evaluations so far.
         loss_sums: (step, sum of the training losses of all steps up to it), at the steps of
             `schedule.loss_marks` passed so far.
+        readings: of the loop, between bursts of steps (runner/intervals.py).
         earlier_energy: joules of earlier attempts.
         windows: the metered windows of this attempt, by this process's monotonic clock; empty in a
             checkpoint, where they have been turned into joules.
@@ -41,6 +62,7 @@ class Trajectory(msgspec.Struct, frozen=True, kw_only=True, rename={"earlier_ene
     val: Score | None = None
     curve: tuple[CurvePoint, ...] = ()
     loss_sums: tuple[tuple[int, float], ...] = ()
+    readings: tuple[Reading, ...] = ()
     earlier_energy: EarlierEnergy = EarlierEnergy()
     windows: tuple[Window, ...] = ()
     train_seconds: float = 0.0
@@ -65,7 +87,7 @@ class TrainedPoint(msgspec.Struct, frozen=True, kw_only=True, rename={"earlier_e
         parameters: trainable and other parameters of the model.
         parameters_without_embeddings: of a language model, without its token embeddings; else None.
         optimizer_flops_per_step: FLOPs of one optimizer step.
-        curve, loss_sums, windows, earlier_energy, train_seconds, eval_seconds: as in Trajectory.
+        curve, loss_sums, readings, windows, earlier_energy, train_seconds, eval_seconds: as in Trajectory.
         setup_seconds: seconds before the trainer was warmed up.
         warmup_seconds: seconds of the warm-up, of which `compile_seconds` went into compiling or capturing.
         eval_examples: examples that went forward in evaluations.
@@ -101,6 +123,7 @@ class TrainedPoint(msgspec.Struct, frozen=True, kw_only=True, rename={"earlier_e
     own_joules: float | None = None
     own_joules_reason: str | None = "not read before the run was interrupted"
     loss_sums: tuple[tuple[int, float], ...] = ()
+    readings: tuple[Reading, ...] = ()
     step_engine: str | None = None
     step_choice: str | None = None
     parameters_without_embeddings: int | None = None

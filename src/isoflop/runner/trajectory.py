@@ -137,7 +137,11 @@ class RunTrainer:
     ) -> None:
         self._config, self._prepared, self._trainer = config, prepared, trainer
         self._meter, self._context = meter, context
-        self._segments = SegmentTrainer(config, trainer, meter, context, prepared.plan.all_steps)
+        self._segments = SegmentTrainer(
+            *(config, trainer, meter, context),
+            prepared.plan.all_steps,
+            prepared.count.train_flops_per_example,
+        )
         self._evaluator = Evaluator(prepared, trainer, meter, context)
         self._evaluation_steps = schedule.stops(trainer.steps, config.schedule.evaluations)
         ends = tuple(horizon.end_step for horizon in prepared.plan.horizons)
@@ -334,6 +338,7 @@ class RunTrainer:
             optimizer_flops_per_step=optim.flops_per_step(self._config.optim, trainer.model),
             curve=reached.curve,
             loss_sums=reached.loss_sums,
+            readings=reached.readings,
             windows=reached.windows,
             earlier_energy=reached.earlier_energy,
             setup_seconds=setup_seconds,

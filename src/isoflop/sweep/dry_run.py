@@ -83,7 +83,12 @@ class SweepPlan:
 
 
 def plan_sweep(
-    runs: Sequence[PlannedRun], directory: Path, *, left: Iterable[str], device: str | None = None
+    runs: Sequence[PlannedRun],
+    directory: Path,
+    *,
+    left: Iterable[str],
+    device: str | None = None,
+    on_done: planning.OnDone = planning.nobody_watches,
 ) -> SweepPlan:
     """Return what the sweep would do; no image is read and nothing is written.
 
@@ -93,13 +98,14 @@ def plan_sweep(
         left: run_ids of the runs that would be trained.
         device: part of the name of a device of step_costs.csv to predict for, such as H200; None for this
             machine's.
+        on_done: called with the number of runs that have been planned so far.
 
     Raises:
         ConfigError: a run's model or batch size cannot be used, or no measured device has that name.
         RuntimeError: the planning process died.
     """
     shipped = step_costs.shipped()
-    plans, site = planning.lay_out(tuple(runs))
+    plans, site = planning.lay_out(tuple(runs), on_done)
     if device is not None:
         site = _site_called(device, shipped)
     known = (("folder", step_costs.measured_in(directory)), ("shipped", shipped))

@@ -13,6 +13,7 @@ import msgspec
 
 from isoflop import record as records
 from isoflop.config import Config, ConfigError, SweepConfig, check_names, flatten, from_dict, to_dict
+from isoflop.config.user_code import locate
 from isoflop.config.user_code import settings as user_settings
 
 NOT_AXES = ("sweep", "launch", "tracker", "out")
@@ -140,16 +141,14 @@ def _to_config(raw: dict[str, Any], settings: Mapping[str, Any]) -> Config:
 def expand(base: Config) -> tuple[PlannedRun, ...]:
     """Return the runs of a sweep in the order of the grid, without duplicates, then those held out.
 
+    Without a grid and points it is one run, the configuration itself.
+
     Raises:
-        ConfigError: the sweep has no runs, the configuration of one is not valid (names key and value), or a
-            run is both fitted and held out.
+        ConfigError: the configuration of a run is not valid (names key and value), or a run is both fitted
+            and held out.
     """
     raw = to_dict(base)
     sweep = copy.deepcopy(raw["sweep"])
-    if not sweep["grid"] and not sweep["points"]:
-        raise ConfigError(
-            "the sweep has no runs: choose one with sweep=NAME, or give lists: model.width=8,16"
-        )
     runs = _planned(raw, iter_settings(sweep["grid"], sweep["points"]))
     if not sweep["held_out"]:
         return tuple(runs.values())
@@ -203,10 +202,30 @@ def write_manifest(runs: tuple[PlannedRun, ...], directory: Path) -> Path:
     """
     path = directory / "manifest.jsonl"
     new = {planned.run_id: encode_line(planned) for planned in runs}
-    old = path.read_bytes().splitlines() if path.is_file() else []
-    kept = [line for line in old if _run_id_of(line) not in {None, *new}]
+    kept = [line for line in _lines(path) if _run_id_of(line) not in {None, *new}]
     records.write_bytes(path, b"\n".join([*new.values(), *kept]) + b"\n")
     return path
+
+
+def listed_ids(directory: Path) -> set[str]:
+    """Return the ids of the runs that DIR/manifest.jsonl lists; none where there is no manifest."""
+    return {run_id for line in _lines(directory / "manifest.jsonl") if (run_id := _run_id_of(line))}
+
+
+def listed_data(directory: Path) -> dict[str, str | None]:
+    """Return run_id -> name of its data set of the runs that DIR/manifest.jsonl lists.
+
+    The name is as DataConfig.label; None where a line of another version does not say it.
+    """
+    named: dict[str, str | None] = {}
+    for line in _lines(directory / "manifest.jsonl"):
+        if run_id := _run_id_of(line):
+            named[run_id] = _data_of(line)
+    return named
+
+
+def _lines(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines() if path.is_file() else []
 
 
 def _run_id_of(line: bytes) -> str | None:
@@ -216,5 +235,26 @@ def _run_id_of(line: bytes) -> str | None:
         return None
 
 
+def _data_of(line: bytes) -> str | None:
+    try:
+        data = msgspec.json.decode(line, type=_LineOfData).config.data
+    except msgspec.DecodeError:
+        return None
+    return locate.label(data.path) if data.name == user_settings.CUSTOM and data.path else data.name
+
+
 class _Line(msgspec.Struct):
     run_id: str
+
+
+class _Data(msgspec.Struct):
+    name: str
+    path: str | None = None
+
+
+class _ConfigOfData(msgspec.Struct):
+    data: _Data
+
+
+class _LineOfData(msgspec.Struct):
+    config: _ConfigOfData

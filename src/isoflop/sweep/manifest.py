@@ -6,13 +6,15 @@ SLURM submission works from lies in DIR/slurm and belongs to DIR.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -24,6 +26,9 @@ from isoflop.runner import variables
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.planning import Slots
 from isoflop.track import feed
+
+if TYPE_CHECKING:
+    from isoflop.sweep.local.agenda import Job
 
 SUBMISSIONS = "slurm"
 """Folder of a sweep that holds the manifests of its SLURM submissions."""
@@ -113,10 +118,45 @@ def run_line(path: Path, number: int, *, again: bool = False) -> tuple[Record, .
     return written
 
 
-def run_range(path: Path, first: int, last: int) -> tuple[tuple[PlannedRun, tuple[Record, ...]], ...]:
+class Shown(Protocol):
+    """Shows the runs of a range while they are executed."""
+
+    def ended(self, run: PlannedRun, records: tuple[Record, ...]) -> None:
+        """Take a run that ended."""
+
+    def tick(self, jobs: tuple[Job, ...]) -> None:
+        """Take the jobs in hand, several times a second."""
+
+
+Shows = Callable[[Sequence[PlannedRun]], AbstractContextManager[Shown]]
+"""Given the runs to execute, is open meanwhile, and gives what shows them."""
+
+
+class _Unseen:
+    def ended(self, run: PlannedRun, records: tuple[Record, ...]) -> None:
+        """Show nothing."""
+
+    def tick(self, jobs: tuple[Job, ...]) -> None:
+        """Show nothing."""
+
+
+@contextlib.contextmanager
+def unseen(runs: Sequence[PlannedRun]) -> Iterator[Shown]:
+    """Show nothing of the runs of a range."""
+    yield _Unseen()
+
+
+def run_range(
+    path: Path, first: int, last: int, shows: Shows = unseen
+) -> tuple[tuple[PlannedRun, tuple[Record, ...]], ...]:
     """Execute the runs of a range of lines, each in a process of its own.
 
     Returns each executed run with its records; the records are empty if another process is executing the run.
+
+    Args:
+        path: the manifest.
+        first, last: its lines, counted from 1.
+        shows: shows the runs meanwhile.
 
     Raises:
         ValueError: a line cannot be used.
@@ -132,7 +172,13 @@ def run_range(path: Path, first: int, last: int) -> tuple[tuple[PlannedRun, tupl
     ended: dict[str, tuple[Record, ...]] = {}
     if runs:
         slots = task_slots(runs[0].config.launch)
-        local.run_all(runs, slots, lambda planned, written: ended.update({planned.run_id: written}))
+        with shows(runs) as shown:
+
+            def on_run_end(planned: PlannedRun, written: tuple[Record, ...]) -> None:
+                ended[planned.run_id] = written
+                shown.ended(planned, written)
+
+            local.run_all(runs, slots, on_run_end, on_tick=shown.tick)
         feed.wait(runs[0].config.directory, feed.longest_wait(runs[0].config.tracker))
     return tuple((planned, ended[planned.run_id]) for planned in runs)
 

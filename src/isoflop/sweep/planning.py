@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import pickle
 import sys
+import time
 import types
 from collections.abc import Callable, Iterator
 from multiprocessing import forkserver, resource_tracker
@@ -130,13 +131,24 @@ def wait_for_fork_server() -> None:
         call_in_child("starting a process", os.getpid)
 
 
-def call_in_child(purpose: str, function: Callable[..., Any], *arguments: Any) -> Any:
+OnDone = Callable[[int], object]
+"""Called with the number of runs that have been planned."""
+
+
+def nobody_watches(done: int) -> None:
+    """Show nothing: the OnDone of a caller who waits for the result alone."""
+
+
+def call_in_child(
+    purpose: str, function: Callable[..., Any], *arguments: Any, on_done: OnDone = nobody_watches
+) -> Any:
     """Return what `function` returns in a child process.
 
     Args:
         purpose: what the call is for, such as "planning": the subject of error messages.
         function: importable function, called with `arguments`, which are pickled.
         arguments: positional arguments.
+        on_done: called here with what the function gives to `tell_done` there.
 
     Raises:
         ConfigError: the function raised ValueError.
@@ -147,7 +159,9 @@ def call_in_child(purpose: str, function: Callable[..., Any], *arguments: Any) -
     child = start_child(_call_and_send, (sender, function, arguments))
     sender.close()  # only the child holds the other end now, so its death ends recv with EOFError
     try:
-        kind, value = receiver.recv()
+        while (message := receiver.recv())[0] == "done":
+            on_done(message[1])
+        kind, value = message
     except EOFError:
         child.join()
         raise RuntimeError(f"{purpose} failed: its process ended with code {child.exitcode}") from None
@@ -162,8 +176,25 @@ def call_in_child(purpose: str, function: Callable[..., Any], *arguments: Any) -
     raise ConfigError(value) if kind == "input" else RuntimeError(f"{purpose} failed: {value}")
 
 
+_parent: list[Connection] = []
+"""In a child of `call_in_child`, the pipe to its parent."""
+TELL_SECONDS = 0.1
+"""A child says how far it is at most so often."""
+_told_at = [float("-inf")]
+
+
+def tell_done(done: int) -> None:
+    """Tell the parent of this child process, if it is one, how many runs have been planned."""
+    now = time.monotonic()
+    if _parent and now - _told_at[0] >= TELL_SECONDS:
+        _told_at[0] = now
+        with contextlib.suppress(OSError):  # the parent may have been killed
+            _parent[0].send(("done", done))
+
+
 def _call_and_send(pipe: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     signals.shielded()  # asked to stop, the parent kills this process
+    _parent.append(pipe)
     outcome = reply(function, arguments)
     with contextlib.suppress(OSError):  # the parent may have been killed
         pipe.send(outcome)
@@ -225,7 +256,8 @@ def _lay_out_in_child(configs: tuple[Config, ...]) -> tuple[tuple[RunPlan, ...],
     plans: dict[str, RunPlan] = {}
     read: dict[tuple[DataConfig, int | None], Facts] = {}
     sizes = own_model.Sizes()
-    for config in configs:
+    for number, config in enumerate(configs):
+        tell_done(number)
         if config.config_id not in plans:
             of_data = config.data, config.model.context
             known = read[of_data] = read.get(of_data) or facts(config)
@@ -257,14 +289,19 @@ def site(launch: LaunchConfig) -> Site:
     return Site(device, "bf16" if gpus else "fp32", gpus)
 
 
-def lay_out(runs: tuple[PlannedRun, ...]) -> tuple[tuple[RunPlan, ...], Site]:
+def lay_out(
+    runs: tuple[PlannedRun, ...], on_done: OnDone = nobody_watches
+) -> tuple[tuple[RunPlan, ...], Site]:
     """Return the plan of each run, in the order of `runs`, without reading images; and this machine.
+
+    `on_done` is called with the number of runs that have been planned so far.
 
     Raises:
         ConfigError: a run's model or batch size cannot be used.
         RuntimeError: the planning process died.
     """
-    plans, here = call_in_child("planning", _lay_out_in_child, tuple(each.config for each in runs))
+    configs = tuple(each.config for each in runs)
+    plans, here = call_in_child("planning", _lay_out_in_child, configs, on_done=on_done)
     return plans, here
 
 
@@ -317,7 +354,8 @@ def _plan_in_child(
         take_over_counted_work(each)
     planned: dict[str, _Planned] = {}
     splits: dict[str, str] = {}
-    for config in configs:
+    for number, config in enumerate(configs):
+        tell_done(number)
         config_id = config.config_id
         if config_id not in planned:
             prepared = prepare.prepare(config, torch.device("cpu"), reread_changed=False)
@@ -333,8 +371,12 @@ def _plan_in_child(
     return planned, gpus
 
 
-def plan(runs: tuple[PlannedRun, ...]) -> tuple[tuple[PlannedRun, ...], int]:
+def plan(
+    runs: tuple[PlannedRun, ...], on_done: OnDone = nobody_watches
+) -> tuple[tuple[PlannedRun, ...], int]:
     """Return the runs with their planned FLOPs, largest first, and the number of GPUs.
+
+    `on_done` is called with the number of runs that have been planned so far.
 
     The input of every configuration is prepared here, so that bad input is found before training starts.
     The shapes with the largest runs go first so that no long run is left over for the end, when other workers
@@ -352,7 +394,7 @@ def plan(runs: tuple[PlannedRun, ...]) -> tuple[tuple[PlannedRun, ...], int]:
     shapes = {config_id: config.shape_id for config_id, config in distinct.items()}
     known = tuple({shape: _counted[shape] for shape in shapes.values() if shape in _counted}.values())
     all_configs = tuple(planned.config for planned in runs)
-    by_config, gpus = call_in_child("planning", _plan_in_child, all_configs, known)
+    by_config, gpus = call_in_child("planning", _plan_in_child, all_configs, known, on_done=on_done)
     _counted.update({shapes[config_id]: made.counted for config_id, made in by_config.items()})
     flops = {config_id: made.train_flops for config_id, made in by_config.items()}
     first = {shape: number for number, shape in reversed(list(enumerate(shapes.values())))}

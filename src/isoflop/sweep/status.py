@@ -6,7 +6,6 @@ import collections
 import contextlib
 import dataclasses
 import os
-import socket
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -17,18 +16,20 @@ from isoflop import record as records
 from isoflop.config import ConfigError
 from isoflop.record import SCHEMA, heartbeat
 from isoflop.record.heartbeat import Heartbeat
-from isoflop.sweep import manifest, recorded, tune
+from isoflop.sweep import manifest, recorded, supervisors, tune
 from isoflop.sweep.slurm import queue, reconcile, submission
 from isoflop.sweep.slurm.queue import ActiveTask, EndedTask, SlurmError
 from isoflop.sweep.slurm.submission import Submission, Task
+from isoflop.sweep.supervisors import Supervisor
 
 RunState = Literal["running", "lost", "failed", "oom", "diverged", "interrupted", "pending", "done"]
 STATES: tuple[RunState, ...] = (
     *("running", "lost", "failed", "oom", "diverged", "interrupted", "pending", "done"),
 )
 """States in the order of attention they need. `lost` runs began, or were submitted, and left no record."""
-FRESH_SECONDS = 120.0
-"""Age up to which a heartbeat from another machine counts: an evaluation may take a while."""
+
+NOT_STARTED = "not started"
+"""Reason of a pending run for which no task waits."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +45,7 @@ class RunStatus:
         attempt: number of the latest attempt, if there was one.
         share_done: share of the steps done by the latest heartbeat, while it runs.
         seconds_left: estimated from that heartbeat.
+        beat: that heartbeat.
     """
 
     run_id: str
@@ -54,16 +56,19 @@ class RunStatus:
     attempt: int | None
     share_done: float | None
     seconds_left: float | None
+    beat: Heartbeat | None = None
 
 
 class Status(msgspec.Struct, frozen=True, rename={"runs": "cells"}):
     """State of a sweep: its runs in the manifest's order (`cells` in JSON, as in earlier releases), their
-    number in each state, and notes on what could not be determined."""
+    number in each state, notes on what could not be determined, and the processes that plan or supervise it.
+    """
 
     directory: str
     counts: dict[str, int]
     runs: tuple[RunStatus, ...]
     notes: tuple[str, ...]
+    supervisors: tuple[Supervisor, ...] = ()
 
 
 # Of each file only what the status needs is decoded: 10,000 records take half a second.
@@ -134,13 +139,20 @@ class _Evidence:
 def read_status(directory: Path) -> Status:
     """Return the status of the sweep in a folder; while its learning rates are being chosen, of the trials.
 
-    A folder without a manifest may hold runs that isoflop.Recorder recorded: then of these.
+    A folder without a manifest may hold runs that isoflop.Recorder recorded: then of these. Of a sweep that
+    is being planned for the first time no run is known yet, but who plans it.
 
     Raises:
-        ConfigError: the folder has no manifest and no records, or the manifest cannot be read.
+        ConfigError: the folder has no manifest and no records and is not being planned, or the manifest
+            cannot be read.
     """
-    if not (directory / "manifest.jsonl").is_file() and (directory / tune.FOLDER).is_dir():
-        directory = directory / tune.FOLDER
+    by = supervisors.active(directory)
+    if not (directory / "manifest.jsonl").is_file():
+        if not by and (directory / tune.FOLDER).is_dir():
+            directory = directory / tune.FOLDER
+            by = supervisors.active(directory)
+        if by and not (directory / "manifest.jsonl").is_file():
+            return Status(str(directory), {}, (), (), by)
     planned = _planned_runs(directory)
     submissions = submission.read_submissions(directory)
     tasks: dict[str, tuple[Task, float]] = {}
@@ -166,7 +178,7 @@ def read_status(directory: Path) -> Status:
     runs = _explain_lost(runs, {run_id: task for run_id, (task, _) in tasks.items()}, directory)
     counts = collections.Counter(each.state for each in runs)
     counted: dict[str, int] = {state: counts[state] for state in STATES if counts[state]}
-    return Status(str(directory), counted, tuple(runs), notes)
+    return Status(str(directory), counted, tuple(runs), notes, by)
 
 
 _Planned = tuple[str, dict[str, Any], tuple[str, ...]]
@@ -250,29 +262,16 @@ def _find_log(directory: Path, names: frozenset[str], run_id: str, task: Task | 
 
 def _is_alive(beat: tuple[Heartbeat, float] | None) -> bool:
     """Return whether the process of a heartbeat exists or, on another machine, wrote it recently."""
-    if beat is None:
-        return False
-    progress, age = beat
-    if progress.host != socket.gethostname():
-        return age < FRESH_SECONDS
-    try:
-        os.kill(progress.pid, 0)  # signal 0 tests for the process and sends nothing
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it exists and belongs to another user
-        return True
-    return True
+    return beat is not None and heartbeat.process_lives(beat[0].host, beat[0].pid, beat[1])
 
 
 def _run_status(evidence: _Evidence, settings: dict[str, Any]) -> RunStatus:
     state, reason = _decide_state(evidence)
     attempts = [point.head.attempt for point in evidence.points if point and point.head]
     attempts += [evidence.heartbeat[0].attempt] if evidence.heartbeat else []
-    share = left = None
+    beat = None
     if state == "running" and evidence.heartbeat and _is_alive(evidence.heartbeat):
-        progress = evidence.heartbeat[0]
-        share = progress.steps_done / progress.steps if progress.steps else None
-        left = progress.train_seconds * (1 / share - 1) if share else None
+        beat = evidence.heartbeat[0]
     return RunStatus(
         evidence.run_id,
         settings,
@@ -280,8 +279,9 @@ def _run_status(evidence: _Evidence, settings: dict[str, Any]) -> RunStatus:
         reason,
         evidence.log if state not in ("done", "pending") else None,
         max(attempts, default=None),
-        share,
-        left,
+        beat.share_done if beat else None,
+        beat.seconds_left if beat else None,
+        beat,
     )
 
 
@@ -318,7 +318,7 @@ def _decide_state(evidence: _Evidence) -> tuple[RunState, str | None]:
     if newer and beat:
         progress, age = beat
         return "lost", f"process {progress.pid} on {progress.host}: last heartbeat {_format_age(age)} ago"
-    return ("lost", None) if evidence.task else ("pending", "not started")
+    return ("lost", None) if evidence.task else ("pending", NOT_STARTED)
 
 
 def _is_done(point: _PointRecord | None) -> bool:

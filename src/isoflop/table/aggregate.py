@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from isoflop import record as records
+from isoflop import tasks
 from isoflop.config.costs import Prices
 from isoflop.record import Record
 from isoflop.record.label import shape_label
@@ -302,7 +303,7 @@ def aggregate(directory: Path, prices: Prices | None = None) -> RunTable:
         raise ValueError(f"{folder}: no records yet: run the sweep first")
     kept: list[Record] = []
     dropped: list[Dropped] = []
-    for path in paths:
+    for path in tasks.steps("records", paths):
         try:
             record = records.read(path)
         except (records.RecordError, OSError) as error:

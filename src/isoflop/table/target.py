@@ -17,6 +17,7 @@ DOMAIN = text_columns.DOMAIN
 IMAGE, TEXT, OTHER = text_columns.IMAGE, text_columns.TEXT, text_columns.OTHER
 TABLE = "table"
 """Domain of a table of the user's own, of which is known what the user and the names of its columns say."""
+DOLLARS = "dollars"
 PARAMETERS = "parameters"
 """Column of all parameters of a model; TEXTS.size leaves out the table of embeddings."""
 BITS = "bits a byte"
@@ -96,7 +97,7 @@ IMAGES = Target(
         ("train_gflops", "test_loss"),
         ("energy_joules", "test_error"),
         ("train_seconds", "test_error"),
-        ("dollars", "test_error"),
+        (DOLLARS, "test_error"),
     ),
     examples="images",
     size=PARAMETERS,
@@ -107,13 +108,13 @@ TEXTS = Target(
     quantity=TEST_BITS,
     axes=tuple(
         (x, "test_bits_per_byte")
-        for x in ("train_gflops", "examples_seen", "energy_joules", "train_seconds", "dollars")
+        for x in ("train_gflops", "examples_seen", "energy_joules", "train_seconds", DOLLARS)
     ),
     examples="bytes",
     size=text_columns.WITHOUT_EMBEDDINGS,
     validation="val_bits_per_byte",
 )
-_COSTS = ("train_gflops", "energy_joules", "train_seconds", "dollars")
+_COSTS = ("train_gflops", "energy_joules", "train_seconds", DOLLARS)
 OTHERS = tuple(
     Target(
         domain=OTHER,
@@ -160,11 +161,18 @@ def varies(table: pd.DataFrame, column: str) -> bool:
 def axes(table: pd.DataFrame) -> tuple[tuple[str, str], ...]:
     """Return the axes of the table's domain: the first, and the others along which its runs differ.
 
+    Dollars are among them only where prices were chosen.
+
     Raises:
         ValueError: as `of`.
     """
     first, *others = of(table).axes
-    return first, *((x, y) for x, y in others if varies(table, x))
+    return first, *((x, y) for x, y in others if varies(table, x) and (x != DOLLARS or _is_priced(table)))
+
+
+def _is_priced(table: pd.DataFrame) -> bool:
+    """Return whether prices were chosen for the table, or it holds dollars of its own."""
+    return any(name in table and table[name].notna().any() for name in (DOLLARS, f"{DOLLARS}_factors"))
 
 
 def of_records(records: Iterable[Record]) -> Target:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -18,6 +18,7 @@ class RunInfo:
 
     `identity` is the configuration that defines it, with its seed; `of_text` says whether it trains on text,
     whose examples are bytes; `directory` is the sweep's folder; `sweep` and `label` are names for people.
+    `drawn` are the names of numbers (numbers.py) of which several values will come along the way.
     """
 
     run_id: str
@@ -30,6 +31,24 @@ class RunInfo:
     identity: dict[str, Any]
     of_text: bool
     settings: TrackerConfig
+    drawn: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """Training since the interval before, up to and with step `step`; what is unknown is None.
+
+    `examples` and `seconds` (of training, without evaluations) are those since the first step; `train_loss`
+    is the mean in nats over the interval, `learning_rate` that of its last step, `watts` the mean power.
+    """
+
+    step: int
+    examples: int
+    seconds: float | None = None
+    train_loss: float | None = None
+    learning_rate: float | None = None
+    examples_per_second: float | None = None
+    watts: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +76,8 @@ class Ending:
 class Tracker(Protocol):
     """A tracker of one run, made without arguments in a process of its own.
 
-    What it raises costs one line on standard error, never the run.
+    What it raises costs one line on standard error, never the run. It may have a fourth method,
+    `interval(interval, steps_done)` (WatchesTraining).
     """
 
     def begin(self, run: RunInfo) -> None:
@@ -74,6 +94,14 @@ class Tracker(Protocol):
         """Called last, when the run is over."""
 
 
+@runtime_checkable
+class WatchesTraining(Protocol):
+    """A tracker that is also told how training goes between evaluations."""
+
+    def interval(self, interval: Interval, steps_done: int) -> None:
+        """Called about fifty times a run, those of earlier attempts first; `steps_done` as in `point`."""
+
+
 class Begin(msgspec.Struct, frozen=True, tag=True):
     """The first event. `records` are the paths of the records of the run's points, the shortest first."""
 
@@ -88,11 +116,18 @@ class Evaluation(msgspec.Struct, frozen=True, tag=True):
     steps_done: int
 
 
+class Trained(msgspec.Struct, frozen=True, tag=True):
+    """One interval of training."""
+
+    interval: Interval
+    steps_done: int
+
+
 class End(msgspec.Struct, frozen=True, tag=True):
     """The last event: the run is over, its records are written, and `dropped` events were not sent."""
 
     dropped: int = 0
 
 
-Event = Begin | Evaluation | End
+Event = Begin | Trained | Evaluation | End
 DECODER = msgspec.json.Decoder(Event)

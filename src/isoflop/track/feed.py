@@ -27,8 +27,9 @@ from isoflop import record as records
 from isoflop.config import Config, ConfigError, TrackerConfig
 from isoflop.record import CurvePoint, Record
 from isoflop.table import text_columns
-from isoflop.track import liveness, unfinished
-from isoflop.track.events import Begin, End, Evaluation, Event, RunInfo
+from isoflop.track import liveness, numbers, unfinished
+from isoflop.track.events import Begin, End, Evaluation, Event, Interval, RunInfo, Trained
+from isoflop.track.history import intervals_of
 from isoflop.track.process import LONGEST, REPORTED, print_error
 
 COLUMNS: tuple[str, ...] = tuple(
@@ -39,7 +40,7 @@ PROGRAM = (
     "import sys; sys.path.append(sys.argv.pop(1)); "
     "from isoflop.track import process; process.run(sys.argv[1:])"
 )
-NEEDS = {"wandb": "wandb", "tensorboard": "tensorboardX"}
+NEEDS = {"wandb": ("wandb",), "tensorboard": ("tensorboardX", "tensorboard")}
 END_SECONDS = 1.0
 """How long the last event may wait for room in the pipe of a tracker that does not read."""
 _RUNNING: list[tuple[str, subprocess.Popen[bytes]]] = []
@@ -59,6 +60,16 @@ def curve_csv(record: Record) -> str:
     return text.getvalue()
 
 
+def training_csv(record: Record) -> str:
+    """Return the intervals of training as CSV with a header; an unknown value is an empty field."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    names = [f.name for f in dataclasses.fields(Interval)]
+    writer.writerow(names)
+    writer.writerows([getattr(each, name) for name in names] for each in intervals_of(record))
+    return text.getvalue()
+
+
 def check(settings: TrackerConfig) -> None:
     """Refuse a tracker that cannot be started, before anything is trained.
 
@@ -67,7 +78,7 @@ def check(settings: TrackerConfig) -> None:
         MissingExtraError: its package is not installed.
     """
     if settings.name in NEEDS and settings.mode != "disabled":
-        extras.check(f"tracker={settings.name}", NEEDS[settings.name])
+        extras.check(f"tracker={settings.name}", *NEEDS[settings.name])
     if settings.path is not None:
         module = settings.path.partition(":")[0]
         top = module.partition(".")[0]
@@ -80,6 +91,10 @@ def check(settings: TrackerConfig) -> None:
 
 def run_info(config: Config, attempt: int) -> RunInfo:
     """Return what a tracker gets to know of the run that `config` defines."""
+    of_text = config.data.is_text
+    # Training is read at each evaluation at least; its watts only where that took long enough.
+    trained = (name for name in numbers.of_training(of_text=of_text) if name != "watts")
+    drawn = (*numbers.scores(of_text=of_text), *trained) if config.schedule.evaluations > 1 else ()
     return RunInfo(
         run_id=config.run_id,
         config_id=config.config_id,
@@ -89,8 +104,9 @@ def run_info(config: Config, attempt: int) -> RunInfo:
         seed=config.seed,
         directory=str(config.directory.absolute()),
         identity=config.identity,
-        of_text=config.data.is_text,
+        of_text=of_text,
         settings=config.tracker,
+        drawn=drawn,
     )
 
 
@@ -134,6 +150,10 @@ class Feed:
         """
         self._send(Evaluation(point, steps_done), most_seconds)
 
+    def interval(self, interval: Interval, steps_done: int, *, most_seconds: float = 0.0) -> None:
+        """Send an interval of training; the other arguments are those of `point`."""
+        self._send(Trained(interval, steps_done), most_seconds)
+
     def end(self, finished: tuple[Record, ...]) -> None:
         """Send the end: the run is over and its records are written."""
         if self._settings.name == "csv":
@@ -144,11 +164,13 @@ class Feed:
         self._close()
 
     def _write_curves(self, finished: tuple[Record, ...]) -> None:
-        """Write DIR/curves/RUN_ID.csv of each record, atomically."""
+        """Write DIR/curves/RUN_ID.csv and RUN_ID-training.csv of each record, each atomically."""
         for record in finished:
             path = self._config.directory / "curves" / f"{record.run_id}.csv"
             try:
                 records.write_bytes(path, curve_csv(record).encode())
+                of_training = path.with_name(f"{record.run_id}-training.csv")
+                records.write_bytes(of_training, training_csv(record).encode())
             except OSError as error:
                 print_error("csv", f"{path}: {error.strerror or error}")
 

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from isoflop.record import CurvePoint
-from isoflop.track.events import Ending, RunInfo
-from isoflop.track.numbers import curve_row, summaries
+from isoflop.track.events import Ending, Interval, RunInfo
+from isoflop.track.numbers import curve_row, interval_row, summaries
 
 
 class LinesTracker:
-    """DIR/lines/RUN_ID.jsonl: a line for the run, one for each evaluation, one for the summary."""
+    """DIR/lines/RUN_ID.jsonl: a line for the run, one for each evaluation and each interval of
+    training, one for the summary."""
 
     def begin(self, run: RunInfo) -> None:
         """Start a file. An earlier attempt's is replaced, since its points come again."""
@@ -25,6 +26,10 @@ class LinesTracker:
     def point(self, point: CurvePoint, steps_done: int) -> None:
         """Write an evaluation."""
         self._write({"point": curve_row(point, of_text=self._of_text), "steps_done": steps_done})
+
+    def interval(self, interval: Interval, steps_done: int) -> None:
+        """Write an interval of training."""
+        self._write({"interval": interval_row(interval, of_text=self._of_text), "steps_done": steps_done})
 
     def end(self, ending: Ending) -> None:
         """Write the numbers of the table."""

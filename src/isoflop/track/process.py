@@ -23,7 +23,17 @@ import msgspec
 
 from isoflop import record
 from isoflop.track import unfinished
-from isoflop.track.events import DECODER, Begin, End, Ending, Evaluation, Event, Tracker
+from isoflop.track.events import (
+    DECODER,
+    Begin,
+    End,
+    Ending,
+    Evaluation,
+    Event,
+    Tracker,
+    Trained,
+    WatchesTraining,
+)
 
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 REPORTED = 3
@@ -121,6 +131,8 @@ def follow(tracker: Tracker, begin: Begin, events: EventQueue) -> None:
     while (event := events.get()) is not None:
         if isinstance(event, Evaluation):
             tracker.point(event.point, event.steps_done)
+        if isinstance(event, Trained) and isinstance(tracker, WatchesTraining):
+            tracker.interval(event.interval, event.steps_done)
         if isinstance(event, End):
             end_received, whole = True, event.dropped == 0
     ended = ending(begin, end_received=end_received)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from isoflop import record as records
 from isoflop.config import Config, TrackerConfig
-from isoflop.record import CurvePoint, Record
+from isoflop.record import Record
 from isoflop.track import feed, liveness, unfinished
+from isoflop.track.events import Interval
+from isoflop.track.history import history
 
 
 def send_again(configs: Iterable[Config], directory: Path) -> int:
@@ -25,8 +27,11 @@ def send_again(configs: Iterable[Config], directory: Path) -> int:
         if finished := _finished(config):
             with feed.Feed(config) as tracker:
                 tracker.begin(finished[-1].attempt)
-                for point, steps_done in points(finished):
-                    tracker.point(point, steps_done, most_seconds=feed.END_SECONDS)
+                for each, steps_done in history(finished):
+                    if isinstance(each, Interval):
+                        tracker.interval(each, steps_done, most_seconds=feed.END_SECONDS)
+                    else:
+                        tracker.point(each, steps_done, most_seconds=feed.END_SECONDS)
                 tracker.end(finished)
             sent += 1
     return sent
@@ -38,23 +43,6 @@ def _finished(config: Config) -> tuple[Record, ...]:
     if not all(records.is_done(path) for path in paths):
         return ()
     return tuple(records.read(path) for path in paths)
-
-
-def points(finished: tuple[Record, ...]) -> Iterator[tuple[CurvePoint, int]]:
-    """Yield each evaluation of a run once, with the steps of the whole run until then.
-
-    The curves of two horizons share their trunk; where they part, steps are taken that the other has not.
-    """
-    seen: set[CurvePoint] = set()
-    steps_done = 0
-    for record in finished:
-        before = 0
-        for point in record.curve:
-            if point not in seen:
-                steps_done += point.step - before
-                seen.add(point)
-                yield point, steps_done
-            before = point.step
 
 
 def missing(settings: TrackerConfig, directory: Path) -> str | None:

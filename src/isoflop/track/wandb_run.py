@@ -1,14 +1,14 @@
-"""A run in W&B: configuration, curve, summary, power trace, and its files as an artifact.
+"""A run in W&B: configuration, training, curve, summary, power trace, and its files as an artifact.
 
-Online, all attempts of a run share one W&B id. Offline, each attempt has its own (attempts that shared one
-would overwrite each other's folders when they are synced) and they share the group. The sweep's name is in
-the configuration and the tags of both. W&B's own system metrics are off: they would poll the sensors beside
-the meter, every 15 s, and stop at the first error.
+Online, all attempts of a run share one W&B id. Offline, each attempt has its own: attempts that shared one
+would overwrite each other's folders when they are synced. The group is the sweep. W&B's own system metrics
+are off: they would poll the sensors beside the meter, every 15 s, and stop at the first error.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,25 @@ import wandb
 from isoflop.config import TrackerConfig
 from isoflop.record import CurvePoint
 from isoflop.table.power_rows import power_rows
-from isoflop.track.events import Ending, RunInfo
-from isoflop.track.numbers import CURVE_AXES, curve_row, scores, summaries
+from isoflop.track.events import Ending, Interval, RunInfo
+from isoflop.track.numbers import (
+    CURVE_AXES,
+    INTERVAL_AXES,
+    Row,
+    Series,
+    curve_row,
+    interval_row,
+    of_training,
+    scores,
+    summaries,
+)
 from isoflop.track.process import print_error
 
 FIGURES = "figures/"
+RUN, REPORT = "run", "report"
+"""Job types: of the runs of a sweep, and of the run that holds its figures."""
+DIGITS = {"w": 4, "d": 2}
+"""Digits of width and depth in a run's name: W&B sorts names as text."""
 
 
 def run_id(info: RunInfo, *, offline: bool) -> str:
@@ -45,6 +59,12 @@ def config_of(info: RunInfo) -> dict[str, Any]:
     return info.identity | own | {"attempt": info.attempt}
 
 
+def run_name(info: RunInfo) -> str:
+    """Return `mlp w0064 d02 seed 0`, which sorts by size; of a later attempt with its number."""
+    sizes = re.sub(r"\b([wd])(\d+)\b", lambda m: f"{m[1]}{m[2]:0>{DIGITS[m[1]]}}", info.label)
+    return f"{sizes} seed {info.seed}" + (f" attempt {info.attempt}" if info.attempt > 1 else "")
+
+
 def arguments(info: RunInfo, mode: str) -> dict[str, Any]:
     """Return the arguments of wandb.init, without its settings."""
     settings, offline = info.settings, mode == "offline"
@@ -54,9 +74,9 @@ def arguments(info: RunInfo, mode: str) -> dict[str, Any]:
         "mode": mode,
         "id": run_id(info, offline=offline),
         "resume": None if offline else "allow",
-        "group": info.run_id if offline else info.sweep,
-        "job_type": "cell",
-        "name": f"{info.label} seed {info.seed}",
+        "group": info.sweep,
+        "job_type": RUN,
+        "name": run_name(info),
         "tags": [tag[:64] for tag in (info.sweep, *settings.tags)],
         "dir": info.directory,
     }
@@ -87,6 +107,9 @@ class WandbTracker:
     def begin(self, run: RunInfo) -> None:
         """Open the W&B run."""
         self._info, mode = run, run.settings.mode or "online"
+        self._evaluations = Series(CURVE_AXES, run.drawn)
+        self._intervals = Series(INTERVAL_AXES, run.drawn)
+        self._last_step = -1
         keep_here(run.directory)
         try:
             self._open(mode)
@@ -106,22 +129,46 @@ class WandbTracker:
             self._run.define_metric(f"curve/{axis}", summary="none")
         for score in scores(of_text=info.of_text):
             self._run.define_metric(f"curve/{score}", step_metric="curve/examples", summary="none")
+        for axis in ("step", *INTERVAL_AXES):
+            self._run.define_metric(f"training/{axis}", summary="none")
+        for name in of_training(of_text=info.of_text):
+            self._run.define_metric(f"training/{name}", step_metric="training/examples", summary="none")
         self._run.define_metric("power/seconds", summary="none")
         self._run.define_metric("power/*", step_metric="power/seconds", summary="none")
 
     def point(self, point: CurvePoint, steps_done: int) -> None:
-        """Log a row of the curve. W&B's own step is the run's steps, so that a row sent twice counts once."""
+        """Log a row of the curve."""
         row = curve_row(point, of_text=self._info.of_text)
-        self._run.log({f"curve/{name}": value for name, value in row.items()}, step=steps_done)
+        self._log("curve", self._evaluations.add(row, steps_done))
+
+    def interval(self, interval: Interval, steps_done: int) -> None:
+        """Log a row of training."""
+        row = interval_row(interval, of_text=self._info.of_text)
+        self._log("training", self._intervals.add(row, steps_done))
+
+    def _log(self, kind: str, rows: list[tuple[Row, int]]) -> None:
+        """Log rows. W&B's own step is the run's steps, so that a row sent twice counts once.
+
+        It never falls: a first value that was held back is left out where another row was logged meanwhile.
+        """
+        for row, steps_done in rows:
+            if steps_done == rows[-1][1] or steps_done > self._last_step:
+                self._run.log({f"{kind}/{name}": value for name, value in row.items()}, step=steps_done)
+                self._last_step = max(self._last_step, steps_done)
 
     def end(self, ending: Ending) -> None:
         """Send the summary, the power trace of a finished run, and the files."""
         run = self._run
+        for kind, series in (("curve", self._evaluations), ("training", self._intervals)):
+            run.summary.update({f"{kind}/{name}": value for name, value in series.single.items()})
         run.summary.update(summaries(ending.records))
-        for row in power_rows(ending.power):
+        power = power_rows(ending.power)
+        if len(power) == 1:
+            run.summary.update(power[0])
+        for row in power if len(power) > 1 else ():
             run.log(row)
         if ending.files:
-            files = wandb.Artifact(f"cell-{self._info.run_id}", type="record")
+            files = wandb.Artifact(f"run-{self._info.run_id}", type="record")
             for path in ending.files:
                 files.add_file(str(path), name=f"{path.parent.name}/{path.name}")
             run.log_artifact(files)
@@ -138,7 +185,7 @@ def send_report(sweep: str, directory: Path, settings: TrackerConfig) -> None:
         entity=settings.entity,
         mode=settings.mode,
         group=sweep,
-        job_type="report",
+        job_type=REPORT,
         name=f"{sweep} report",
         tags=[sweep[:64]],
         dir=str(directory.absolute()),

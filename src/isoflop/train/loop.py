@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -316,6 +317,13 @@ class Trainer:
         self.world.all_reduce(sums)
         return tuple(zip(steps, (sums / self.world.size).tolist(), strict=True))
 
+    def read_loss_sum(self) -> float:
+        """Return the sum of the losses of all steps so far, the mean over all processes. Collective; waits
+        for the device."""
+        loss_sum = self.loss_sum.clone()
+        self.world.all_reduce(loss_sum)
+        return float(loss_sum) / self.world.size
+
     def check_finite(self) -> None:
         """Check all losses so far, of all processes. Collective; waits for the device.
 
@@ -323,9 +331,7 @@ class Trainer:
             DivergedError: one of them was NaN or infinite.
         """
         # One number stands for all of them: a sum with a NaN or an infinity in it is never finite again.
-        loss_sum = self.loss_sum.clone()
-        self.world.all_reduce(loss_sum)
-        if not torch.isfinite(loss_sum):
+        if not math.isfinite(self.read_loss_sum()):
             raise DivergedError(f"the training loss was NaN or infinite by step {self.step} of {self.steps}")
 
     def synchronise(self) -> None:

@@ -78,3 +78,12 @@ def test_runs_are_judged_by_their_own_joules(make_healthy):
     table.loc[table["seed"] == 2, "own_joules"] *= 1.12
     assert len(drift.check(table).findings) == 15
     assert anchors.read(Path("/nonexistent")) == ()
+
+
+def test_an_anchor_is_a_configuration_on_one_gpu_with_two_readings():
+    def reading(gpu, config_id):
+        return anchors.AnchorReading("2026-01-01", config_id, "w8d1", gpu, 1.0, 1.0, "first")
+
+    one, other, alone = reading("a", "x"), reading("a", "x"), reading("b", "x")
+    assert anchors.by_anchor([one, alone, other]) == [[one, other]]
+    assert anchors.by_anchor([one, alone]) == []

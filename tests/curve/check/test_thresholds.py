@@ -229,3 +229,9 @@ def test_the_deviation_and_noise_of_a_collapse_are_root_mean_squares(make_health
     assert [curve.size for curve in seen.curves] == [64.0, 1024.0, 16384.0]
     assert all(curve.ratio[-1] == pytest.approx(1.0) for curve in seen.curves)
     assert seen.share[-1] == pytest.approx(np.sqrt(0.08 ** (1 / 12)), rel=1e-6)
+
+
+def test_shapes_of_one_compute_make_no_trend(make_shape):
+    line = falling(make_shape, 9)
+    equal = tuple(dataclasses.replace(shape, compute=5.0) for shape in line)
+    assert trend.trends(equal) == ()

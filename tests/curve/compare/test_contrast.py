@@ -8,7 +8,9 @@ from isoflop.curve.compare import arms, contrast, hypotheses, models, pairing
 from isoflop.curve.compare.arms import ArmRuns
 from isoflop.curve.compare.contrast import Settings
 from isoflop.curve.compare.front import compare_tables
+from isoflop.curve.compare.result import Difference
 from isoflop.curve.forms import POWER_LAW, POWER_LAW_FLOOR
+from isoflop.curve.result import Interval
 
 
 def arm(name, table):
@@ -53,3 +55,29 @@ def test_an_arm_has_the_intervals_of_its_fit_at_the_level_asked_for(sweep, level
     for x, y, low, high in zip(arm.curve.x, arm.curve.y, arm.curve.low, arm.curve.high, strict=True):
         band = [np.interp(x, law.band.x, side) for side in (law.band.y, law.band.low, law.band.high)]
         assert (y, low, high) == pytest.approx(band, rel=5e-3)
+
+
+@pytest.mark.parametrize(("count", "warned"), [(5, ["old"]), (6, [])])
+def test_an_arm_of_under_six_units_is_named(sweep, count, warned):
+    tables = (sweep(plain, seed=0, sizes=count, seeds=1), sweep(plain, seed=1, sizes=7, seeds=1))
+    units = pairing.units(arm("old", tables[0]), arm("new", tables[1]))
+    said = [
+        f"{name} has {count} configurations to resample: intervals and tests are rough" for name in warned
+    ]
+    assert contrast._warnings(units, ("old", "new")) == tuple(said)
+
+
+def test_an_interval_ends_at_what_is_possible():
+    def within(low, high, seen, least=-0.4, most=0.5):
+        of = Difference("b", "", 0.1, Interval(low, high), None, seen, "")
+        made = contrast._within(of, least, most)
+        return made.interval.low, made.interval.high, made.smallest_seen
+
+    assert within(-0.3, 0.4, 0.2) == (-0.3, 0.4, 0.2)
+    assert within(-0.6, 0.7, 0.5) == (-0.4, 0.5, 0.5)
+    assert within(-0.6, 0.7, 0.51) == (-0.4, 0.5, None)
+    assert within(-0.6, 0.7, 0.6, least=-0.6) == (-0.6, 0.5, 0.6)
+    assert within(None, None, None) == (None, None, None)
+    # The interval holds the value itself, also where that is not possible.
+    assert within(0.0, 0.2, 0.1, least=0.3)[0] == 0.1
+    assert within(0.0, 0.2, 0.1, most=0.05)[1] == 0.1

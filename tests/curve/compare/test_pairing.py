@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from isoflop.curve.compare import arms, pairing
 from isoflop.curve.compare.arms import ArmRuns
@@ -121,3 +122,49 @@ def test_paired_points_share_a_unit(sweep):
     # The same x, whatever the order of the rows.
     order = np.argsort(found.unit[1])
     np.testing.assert_allclose(found.observed[1].x[order], found.observed[0].x)
+
+
+def means_about_a_line(table):
+    """Residuals of the configurations' mean ln y about a straight line, and the seeds' pooled variance."""
+    log_y = np.log(table["test_loss"]).groupby(table["config_id"])
+    x = np.log(table["train_gflops"]).groupby(table["config_id"]).mean()
+    mean = np.log(table["test_loss"].groupby(table["config_id"]).mean())
+    line = np.polyval(np.polyfit(x, mean, 1), x)
+    return (mean - line).to_numpy(), float((log_y.var() * 2).sum() / (2 * len(x)))
+
+
+@pytest.mark.parametrize("paired", [True, False], ids=["differences", "both"])
+def test_the_scatter_of_configurations_is_tested_against_that_of_seeds_by_f(sweep, paired):
+    """Four configurations of three seeds an arm: a power law has two parameters, so two are left of each."""
+    misfit = 0.02 * np.random.default_rng(4).normal(size=(2, 4))
+    first, second = (sweep(power, seed=i, sizes=4, misfit=misfit[i]) for i in (0, 1))
+    second = second.sample(frac=1.0, random_state=2)  # pairs are found by shape, not by place
+    if not paired:
+        second = second.assign(seed=second["seed"] + 10)
+    found = units(first, second)
+    (one, var_one), (other, var_other) = means_about_a_line(first), means_about_a_line(second)
+    if paired:
+        mean_square, left = np.sum((one - other) ** 2) / ((var_one + var_other) / 3) / 2, 2
+    else:
+        mean_square = (np.sum(one**2) / (var_one / 3) + np.sum(other**2) / (var_other / 3)) / 4
+        left = 4
+    p = stats.f.sf(mean_square, left, 16)
+    assert 1e-3 < p < 0.99
+    said = float(found.reason.split("p = ")[1].rstrip(")"))
+    assert said == pytest.approx(p, rel=0.06), "two digits are printed, and means are of y, not of ln y"
+    assert found.kind == ("runs" if p > 0.1 else "configurations")
+
+
+@pytest.mark.parametrize(("left_out", "enough"), [(0, True), (1, False)])
+def test_repeats_need_six_degrees_of_freedom(sweep, left_out, enough):
+    """Two arms of three configurations with two seeds have 2 (6 - 3); a run less makes five."""
+    first, second = (sweep(power, seed=i, sizes=3, seeds=2) for i in (0, 1))
+    found = units(first, second.iloc[left_out:])
+    assert ("too few seeds" not in found.reason) == enough
+    assert enough or found.kind == "configurations"
+
+
+@pytest.mark.parametrize(("p", "kind"), [(0.1, "configurations"), (0.1001, "runs")])
+def test_scatter_that_one_in_ten_sweeps_shows_is_more_than_seeds(sweep, monkeypatch, p, kind):
+    monkeypatch.setattr(stats.f, "sf", lambda *_: p)
+    assert units(sweep(power, seed=0, sizes=4), sweep(power, seed=1, sizes=4)).kind == kind

@@ -5,6 +5,7 @@ import pytest
 
 from isoflop.curve.fit import Method
 from isoflop.curve.forecast import holdout
+from isoflop.curve.result import Band
 from isoflop.table import held_out
 from isoflop.table.held_out import PredictedPoint, Prediction
 
@@ -182,3 +183,43 @@ def test_held_out_rows_are_judged_in_any_unit_and_on_axes_that_the_table_has(dec
     assert known_rows(table.assign(train_gflops=table["train_gflops"] / 1e6)) == held["run_id"].tolist()
     assert known_rows(table, (("absent", "test_error"),)) is None
     assert known_rows(table, (("train_gflops", "absent"),)) is None
+
+
+def test_bands_need_no_more_than_their_own_reach_where_no_x_is_known(declared):
+    table, held = declared
+    at = held["train_gflops"].to_numpy()
+    near = dataclasses.replace(METHOD, beyond=1.1)
+    unknown = table.assign(train_gflops=table["train_gflops"].where(held_out.mask(table)))
+    assert holdout._reaching(unknown, at, "train_gflops", near).beyond == pytest.approx(holdout.MARGIN)
+    assert holdout.MARGIN == 1.15
+
+
+@pytest.mark.parametrize("column", ["train_gflops", "test_error"])
+def test_a_row_held_out_by_an_expression_needs_x_and_y_above_0(make_table, column):
+    table = make_table(X, 0.03 + 0.6 * X**-0.35, seeds=2, noise=0.02)
+    held = table.index[table["train_gflops"] > 9e4]
+    table["chosen"] = 0.0
+    table.loc[held, "chosen"] = 1.0
+    table.loc[held[0], column] = 0.0
+    met = holdout.fit_and_judge(table, "chosen>0", x="train_gflops", y="test_error", method=METHOD).held_out
+    assert [row.run_id for row in met.rows] == table["run_id"][held[1:]].tolist()
+    table.loc[held, column] = 0.0
+    message = "no held-out row has train_gflops and test_error above 0"
+    with pytest.raises(ValueError, match=message):
+        holdout.fit_and_judge(table, "chosen>0", x="train_gflops", y="test_error", method=METHOD)
+
+
+def test_a_band_is_read_off_on_logarithmic_axes():
+    x = (1.0, 100.0)
+    band = Band(x, (0.5, 0.05), (0.4, 0.04), (0.6, 0.06), (0.3, 0.03), (0.7, 0.07))
+    read = holdout._read(band, np.array([10.0, 100.0]))
+    np.testing.assert_allclose(read[0], np.sqrt([0.5 * 0.05, 0.3 * 0.03, 0.7 * 0.07]))
+    np.testing.assert_allclose(read[1], [0.05, 0.03, 0.07])
+
+
+def test_runs_at_an_end_of_their_interval_are_inside():
+    predicted = np.array([[0.5, 0.4, 0.6]] * 4)
+    y = np.array([0.4, 0.6, 0.3999, 0.6001])
+    met = holdout._compare("e", list("abcd"), np.array([1.0, 2.0, 3.0, 40.0]), y, predicted, 10.0)
+    assert (met.runs, met.inside_new_run_interval, met.largest_ratio) == (4, 2, 4.0)
+    assert met.log_rmse == pytest.approx(np.sqrt(np.mean(np.log(0.5 / y) ** 2)))

@@ -1,5 +1,8 @@
 """The predictive distribution: sharp where the data are, honest where they are not, within 0 and chance."""
 
+import types
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -130,3 +133,24 @@ def test_a_cut_leaves_enough_scales_for_a_forecast():
 def test_three_scales_are_too_few():
     with pytest.raises(ValueError, match="3 compute scales: a forecast needs 4"):
         predictive.predictive(observed(power(X[:3]), X[:3]), PLAIN)
+
+
+@pytest.mark.parametrize("level", [0.95, 0.8])
+def test_the_local_exponent_has_the_median_and_the_quantiles_of_its_draws(level):
+    made: Any = types.SimpleNamespace(local_exponents=lambda: np.linspace(0.0, 1.0, 2001))
+    found = make._local_exponent(made, level)
+    assert found.value == pytest.approx(0.5)
+    assert (found.interval.low, found.interval.high) == pytest.approx((0.5 - level / 2, 0.5 + level / 2))
+
+
+def test_a_band_has_the_quantiles_of_the_mean_and_holds_it_in_those_of_a_run():
+    grid = np.linspace(-1.0, 1.0, 2001)[:, None]
+    wider = predictive.Draws(np.hstack([grid, grid]), np.hstack([2 * grid, 0.5 * grid]))
+    made: Any = types.SimpleNamespace(draws=lambda log_x: wider)
+    band = make.band(made, np.array([1.0, 2.0]), 1.0, 0.8)
+    np.testing.assert_allclose(np.log(band.y), [0, 0], atol=1e-12)
+    np.testing.assert_allclose(np.log(band.low), [-0.8, -0.8])
+    np.testing.assert_allclose(np.log(band.high), [0.8, 0.8])
+    np.testing.assert_allclose(np.log(band.new_low), [-1.6, -0.8])
+    np.testing.assert_allclose(np.log(band.new_high), [1.6, 0.8])
+    assert band.x == (1.0, 2.0)

@@ -1,6 +1,7 @@
 """Laws in several resources: published numbers, known laws recovered, units, and what is refused."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -10,6 +11,7 @@ from scipy import optimize
 
 from isoflop.curve import solver
 from isoflop.curve.joint import allocation, forms
+from isoflop.curve.joint import fit as fit_module
 from isoflop.curve.joint.fit import fit_joint
 from isoflop.curve.joint.result import JointFit
 from isoflop.curve.solver import Problem
@@ -317,3 +319,89 @@ def test_the_ratio_of_the_best_split_is_that_of_its_parts(law):
         else:
             ratio = values["optimal_width"] / values["optimal_depth"]
             assert values["width_per_depth"] == pytest.approx(ratio)
+
+
+@pytest.mark.parametrize("low", [0.91, 0.89])
+@pytest.mark.parametrize("high", [1.09, 1.11])
+def test_compute_that_strays_from_the_product_by_more_than_a_tenth_is_named(low, high):
+    """A fifth of the rows at each end: the ends hold 80% of the ratios between them."""
+    table, resources = _sweep("chinchilla")
+    strays = np.repeat([low, 1.0, high], [24, 72, 24])
+    found = fit_joint(
+        table.assign(spent=7e-9 * table["n"] * table["d"] * strays),
+        "chinchilla",
+        resources,
+        "y",
+        0,
+        compute="spent",
+    )
+    said = [warning for warning in found.warnings if warning.startswith("spent is")]
+    assert bool(said) == (low < 0.9 or high > 1.1)
+    assert found.allocation.factor == pytest.approx(7e-9)
+    assert found.allocation.compute_unit == "spent"
+    assert found.allocation.basis == "the median of spent over the product of resources"
+    if said:
+        assert said[0] == (
+            f"spent is {low:.2f} to {high:.2f} times 7e-09 x the product of resources in 80% of rows: the "
+            "optimal split is as rough"
+        )
+
+
+def test_what_was_measured_holds_the_ratio_of_the_split_too():
+    table, resources = _sweep("chinchilla")
+    best = {
+        each.name: each
+        for each in fit_joint(table, "chinchilla", resources, "y", 0).allocation.optima[1].best
+    }
+    ratio = table["d"] / table["n"]
+    measured = best["examples_per_parameter"].measured
+    assert (measured.quantity, measured.least, measured.largest) == (
+        "examples per parameter",
+        pytest.approx(ratio.min()),
+        pytest.approx(ratio.max()),
+    )
+    assert best["optimal_data"].measured.largest == pytest.approx(table["d"].max())
+    table, resources = _sweep("width_depth_data")
+    (_, beyond) = fit_joint(table, "width_depth_data", resources, "y", 0).allocation.optima
+    assert beyond.outside is not None
+    measured = next(each for each in beyond.best if each.name == "width_per_depth").measured
+    assert measured.largest == pytest.approx((table["width"] / table["depth"]).max())
+
+
+def test_errors_of_a_fit_are_in_decades_and_standard_errors_those_of_the_resamples():
+    table, resources = _sweep("chinchilla", noise=0.02)
+    kept: list[Any] = []
+    found = fit_joint(table, "chinchilla", resources, "y", 60, keep=kept.append)
+    (solved,) = kept
+    predicted = found.predict(table[list(resources)].to_numpy())
+    assert found.log10_rmse == pytest.approx(
+        np.sqrt(np.mean(np.log10(table["y"] / predicted) ** 2)), rel=1e-6
+    )
+    exponents = solved.fitted.parameters[1:, -2]
+    assert found.standard_errors["exponent_parameters"] == pytest.approx(exponents.std(ddof=1))
+
+
+def test_amounts_are_cut_at_ten_to_two_hundred():
+    cut = fit_module._powers(np.log([1e150, 3.0]) * np.array([2.0, 1.0]))
+    np.testing.assert_allclose(cut, [1e200, 3.0])
+    np.testing.assert_allclose(fit_module._powers(np.array([-1e4])), [1e-200])
+
+
+@pytest.mark.parametrize(
+    ("law", "resources", "message"),
+    [
+        ("chinchila", ("n", "d"), "unknown law chinchila: did you mean chinchilla"),
+        ("chinchilla", ("n",), "chinchilla is a law of parameters, data: name a column for each, not 1"),
+    ],
+)
+def test_an_unknown_law_or_too_few_columns_are_refused(law, resources, message):
+    table, _ = _sweep("chinchilla")
+    with pytest.raises(ValueError, match=message):
+        fit_joint(table, law, resources, "y", 0)
+
+
+@pytest.mark.parametrize("delta", [0.0, -1.0, np.inf, np.nan])
+def test_a_threshold_must_be_above_zero_and_finite(delta):
+    table, resources = _sweep("chinchilla")
+    with pytest.raises(ValueError, match="give Huber's threshold of ln y, above 0"):
+        fit_joint(table, "chinchilla", resources, "y", 0, delta=delta)

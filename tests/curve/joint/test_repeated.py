@@ -12,6 +12,7 @@ from scipy import optimize
 from isoflop.curve.joint import repeated
 from isoflop.curve.joint.fit import fit_joint
 from isoflop.curve.joint.result import JointFit
+from isoflop.curve.joint.rows import JointRows
 
 E, A, ALPHA, B, BETA, R_STAR = 0.02, 9.0, 0.35, 60.0, 0.4, 6.0
 COLUMNS = ("n", "d", "unique")
@@ -143,3 +144,42 @@ def test_held_out_rows_are_predicted_with_their_passes():
     assert found.held_out.log_rmse < 0.1
     plain = fit_joint(table[~last], "chinchilla", ("n", "d"), "y", 0, held_out=table[last])
     assert plain.held_out.log_rmse > 2 * found.held_out.log_rmse
+
+
+LOW, HIGH = (math.exp(end) for end in repeated.LOG_R_STAR)
+
+
+def unsettled(r_star, *resamples, passes=(2.0, 16.0), sets=(1e4, 2e4, 4e4)):
+    x = np.array([(1e6, unique, seen) for unique in sets for seen in passes])
+    seen = JointRows(x, np.ones(len(x)), np.arange(len(x)), None, (), ())
+    return repeated.unsettled(seen, np.array([r_star, *resamples]), 0.025)
+
+
+@pytest.mark.parametrize(
+    ("r_star", "said"),
+    [
+        (
+            0.991 * HIGH,
+            "repeats count as new examples in these rows, up to 16 passes: R_star is at its bound",
+        ),
+        (0.989 * HIGH, None),
+        (1.009 * LOW, "repeats count for nothing in these rows: R_star is at its bound"),
+        (1.011 * LOW, None),
+    ],
+)
+def test_r_star_at_a_bound_is_named(r_star, said):
+    assert unsettled(r_star, *[15.0] * 40) == ([said] if said else [])
+
+
+def test_r_star_without_an_upper_end_is_named():
+    text = ["R_star has no upper end: repeats may count as new examples"]
+    assert unsettled(15.0, *[15.0] * 38, HIGH, HIGH) == text
+    assert unsettled(15.0, *[15.0] * 39, HIGH) == [], "1 of 40 is the 2.5% outside"
+    assert unsettled(15.0) == []
+
+
+def test_amounts_of_unique_data_count_where_they_were_seen_more_than_once():
+    few = "R_star rests on {} of unique data: train on smaller parts of it too, to tell repeats from data"
+    assert unsettled(15.0, sets=(1e4, 2e4)) == [few.format("2 amounts")]
+    assert unsettled(15.0, passes=(1.1,)) == [few.format("0 amounts")]
+    assert unsettled(15.0, passes=(1.11,)) == []

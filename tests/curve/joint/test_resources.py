@@ -1,5 +1,7 @@
 """Data derived from compute and parameters, and the error of guessing that a user names."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -64,6 +66,36 @@ def test_the_options_of_a_law_come_in_its_order():
     assert resources.options_of("chinchilla") == ("n", "d")
     with pytest.raises(ValueError, match="no such law"):
         resources.options_of("nonsense")
+    with pytest.raises(
+        ValueError, match="it is a law in one resource: say --laws power_law, with --x and --y"
+    ):
+        resources.options_of("power_law")
+
+
+def chosen(columns, needed=("n", "d"), **options):
+    raw = pd.DataFrame({name: [1.0] for name in columns})
+    return resources._choose(raw, Path("runs.csv"), needed, options)
+
+
+def test_a_table_of_n_d_c_and_loss_alone_is_known_by_its_names():
+    assert chosen(["C", "N", "D", "loss"]) == {"n": "N", "d": "D", "compute": "C", "y": "loss"}
+    with pytest.raises(ValueError, match="say --n and --d"):
+        chosen(["C", "N", "D", "loss", "width"])
+    with pytest.raises(ValueError, match="say --n and --d"):
+        chosen(["N", "D", "loss"])
+
+
+def test_data_need_no_column_where_compute_and_parameters_have_one():
+    columns = ["flops", "size", "error", "extra"]
+    names = {"n": "size", "y": "error"}
+    assert chosen(columns, **names, compute="flops") == {"n": "size", "y": "error", "compute": "flops"}
+    with pytest.raises(
+        ValueError, match=r"say --d \(or --compute\): the columns are flops, size, error, extra"
+    ):
+        chosen(columns, **names)
+    with pytest.raises(ValueError, match="say --d:"):
+        chosen(columns, needed=("width", "d"), width="size", y="error")
+    assert chosen(columns, **names, d="extra", compute=None)["d"] == "extra"
 
 
 def written(tmp_path, seeds=2):

@@ -1,5 +1,7 @@
 """Pairs of equal size and compute, cost a byte along the ladder, the best rates: numbers from both sides."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -145,3 +147,69 @@ def test_joules_are_medians_of_a_shape_and_batch_with_their_reason():
     assert without.reason == "idle power was not measured"
     silent = joules.joules_a_byte(table.drop(columns="energy_reason"))[1]
     assert silent.reason == "no reason recorded"
+
+
+def test_the_nearest_is_the_one_of_the_nearest_size_whatever_its_compute():
+    rows = ((16, 2, 100.0, 1.0), (8, 4, 108.0, 1.0), (9, 4, 101.0, 1.05))
+    assert shapes._matches(configs(*rows)) == [(0, 2)]
+
+
+def runs_of(**changes):
+    """Two shapes of equal size and compute, the deeper with two seeds."""
+    table = pd.DataFrame(
+        {
+            "config_id": ["a", "b", "b"],
+            "width": [16.0, 8.0, 8.0],
+            "depth": [2.0, 4.0, 4.0],
+            shapes.SIZE: [100.0, 104.0, 104.0],
+            shapes.SEEN: [5e6, 4e6, 4e6],
+            shapes.COMPUTE: [4.0, 4.2025, 4.2025],
+            shapes.BITS: [2.0, 1.9, 1.96],
+        }
+    )
+    return table.assign(**changes)
+
+
+def test_a_pair_is_the_deeper_less_the_shallower_of_means_over_seeds():
+    class Law:
+        @staticmethod
+        def predict(x):
+            return x[:, 0] / 1000 + x[:, 1] / 1e8
+
+    law: Any = Law()
+    found = shapes.width_against_depth(runs_of(), law)
+    (pair,) = found.pairs
+    assert pair.compute == pytest.approx(4.1)
+    assert pair.difference == pytest.approx(1.93 - 2.0)
+    assert pair.explained == pytest.approx(0.004 - 0.01)
+    assert found.unexplained.value == pytest.approx(-0.07 + 0.006)
+    assert (pair.shallow.width, pair.shallow.depth, pair.shallow.seeds) == (16, 2, 1)
+    assert (pair.deep.width, pair.deep.depth, pair.deep.seeds, pair.deep.bits) == (8, 4, 2, 1.93)
+    assert (pair.paired, pair.paired_reason) == (None, "a table alone has no losses of single windows")
+    assert found.seed_spread == pytest.approx(0.06 / np.sqrt(2))
+    without = shapes.width_against_depth(runs_of(), None)
+    assert (without.unexplained, without.pairs[0].explained) == (None, None)
+
+
+def test_one_seed_has_no_spread_but_a_reason():
+    found = shapes.width_against_depth(runs_of().iloc[:2], None)
+    assert (found.seed_spread, found.seed_spread_reason) == (None, "no configuration has two seeds")
+
+
+def test_horizons_of_a_configuration_are_shapes_of_their_own():
+    found = shapes.width_against_depth(runs_of(place_id=["a", "b1", "b2"]), None)
+    assert [pair.deep.seeds for pair in found.pairs] == [1]
+    assert found.seed_spread is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"depth": 2.0}, "depth does not vary: there is nothing to compare at equal size"),
+        ({shapes.SIZE: [100.0, 200.0, 200.0]}, r"within a factor of 1\.15 in parameters and 1\.1 in compute"),
+        ({shapes.BITS: [np.nan, 1.9, 1.9]}, "depth does not vary"),
+    ],
+)
+def test_shapes_that_cannot_be_compared_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        shapes.width_against_depth(runs_of(**changes), None)

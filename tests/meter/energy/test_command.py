@@ -72,7 +72,7 @@ def test_without_sensors_the_joules_are_unknown_and_the_command_runs() -> None:
         (("--", "/etc/passwd"), 126, "/etc/passwd: not executable"),
         (("--",), 2, "give the command after --"),
         ((), 2, "give the command after --"),
-        (("python",), 2, "does not take python"),
+        (("python", "-V"), 2, "isoflop meter [OPTIONS] -- python -V"),
         (("--period", "0.01", "--", "true"), 2, "use 0.05 s or more"),
         (("--json", "/no/such/place", "--", "true"), 2, "--json /no/such/place"),
         (("--", "sh", "-c", "kill -9 $$"), 137, "isoflop meter: "),

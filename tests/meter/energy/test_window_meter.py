@@ -278,3 +278,35 @@ def test_windows_and_the_one_that_is_open(clock: Clock) -> None:
         meter.begin()
         meter.end()  # no time has passed: no window
         assert meter.windows == (Window(began, began + 3.0),)
+
+
+def test_power_of_late_is_the_mean_of_the_last_seconds(clock: Clock) -> None:
+    with WindowMeter(["GPU-a", "GPU-b"]) as meter:
+        clock.sleep(9.0)
+        assert meter.watts_lately() == pytest.approx(120.0)
+        clock.sleep(3.5)  # of the last 5 s, half at 60 W and half at 300 W, on each of two
+        assert meter.watts_lately() == pytest.approx(360.0, rel=0.02)
+        clock.sleep(30.0)
+        assert meter.watts_lately() == pytest.approx(600.0)
+        (made,) = Sampler.made
+        made.broken = True
+        clock.sleep(30.0)
+        assert meter.watts_lately() is None, "nothing was read lately"
+
+
+def test_power_of_late_without_a_gpu_is_the_processors(clock: Clock) -> None:
+    with WindowMeter((), host=RAPL) as meter:
+        clock.sleep(30.0)
+        assert meter.watts_lately() == pytest.approx(300.0)
+    with WindowMeter((), cpu_watts=65.0) as meter:
+        assert meter.watts_lately() == 65.0
+    with WindowMeter(()) as meter:
+        assert meter.watts_lately() is None
+
+
+def test_a_counter_that_stands_still_or_was_reset_has_no_power() -> None:
+    trace = DeviceTrace("RAPL package-0", counter_times=[0.0, 1.0, 2.0], joules=[50.0, 50.0, 10.0])
+    assert trace.watts_since(0.0) is None
+    assert trace.watts_since(2.0) is None
+    trace.joules = [50.0, 50.0, 90.0]
+    assert trace.watts_since(0.0) == 20.0

@@ -23,7 +23,7 @@ def folder(tmp_path_factory):
     ]
     result = growth.analyse(notable.TABLE, gpus, source="the <b>table</b>")
     saved.write(made, result, paper_growth.section(result, made), result.models, "isoflop paper growth")
-    claim = Claim("a < b & c", "M", "p", "f", "e", "disagrees")
+    claim = Claim("a < b & c", "M", "p", "f", "e", "disagrees", "w")
     table = SectionTable("T", ("A", "B"), (("x", "1 [M]"), ("<script>", "2")))
     saved.write(
         made, claim, PaperSection("claims", "Claims", ("w [D]",), (table,), (), (claim,)), (claim,), "isoflop"

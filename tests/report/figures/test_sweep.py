@@ -35,7 +35,7 @@ def test_every_figure_is_a_whole_png_and_svg_with_words(sweep):
     drawings = figures.draw(table.rows, fits)
     assert {d.name for d in drawings} == NAMES
     paths = canvas.write(drawings, directory)
-    assert {p.name for p in paths} == {f"{n}.{s}" for n in NAMES for s in ("png", "svg")}
+    assert {p.name for p in paths} == {f"{n}.{s}" for n in NAMES for s in ("png", "svg", "csv")}
     for drawing in drawings:
         assert drawing.png.startswith(b"\x89PNG")
         assert len(drawing.png) > 20_000
@@ -106,7 +106,7 @@ def test_a_drawing_stands_in_a_page_as_it_was_drawn(sweep):
     assert root.attrib["alt"] == 'say "<b>"'
     kind, _, encoded = root.attrib["src"].partition(",")
     assert kind == "data:image/svg+xml;base64"
-    assert base64.b64decode(encoded).decode() == drawing.svg
+    assert base64.b64decode(encoded).decode() == inline_svg.themed(drawing.svg)
     assert len(drawing.svg) < 120_000
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from isoflop.curve.result import Calibration, HeldOut
 from isoflop.report.text import caveats, measured, trust
+from isoflop.report.text.numerals import number
 from isoflop.table import target
 
 
@@ -103,13 +104,23 @@ def test_laws_part_at_the_shortest_end_of_their_bands(make_table, make_fits):
 
 
 def test_how_far_the_forecast_was_tested(make_table, make_fits):
-    report = dataclasses.replace(make_fits(make_table()).reports[0], x_max=250.0)
+    report = make_fits(make_table()).reports[0]
+    end = number(4 * report.x_max)
     text = trust.trust(report)
     assert "tested up to 4 times their largest compute" in text
     assert "off by ×1.11 at 2 times, ×1.22 at 4 times." in text
-    assert text.endswith("Beyond 1,000 GFLOPs the forecast is untested.")
+    assert text.endswith(f"Beyond {end} GFLOPs the forecast is untested.")
     other = trust.trust(dataclasses.replace(report, x="energy_joules"))
-    assert other.endswith("Beyond 1,000 J the forecast is untested.")
+    assert other.endswith(f"Beyond {end} J the forecast is untested.")
+    assert trust.reach(report) == "tested to 4×"
+
+
+def test_the_forecast_has_one_limit_where_it_was_tested_further_than_it_goes(make_table, make_fits):
+    report = make_fits(make_table(), tested_ratio=15.8).reports[0]
+    assert trust.tested_ratio(report) == pytest.approx(10)
+    assert trust.reach(report) == "tested that far"
+    assert "15.8" not in trust.trust(report)
+    assert trust.trust(report).endswith(f"Beyond {number(10 * report.x_max)} GFLOPs nothing is forecast.")
 
 
 @pytest.mark.parametrize(("runs", "verb"), [(1, "was 1 run"), (3, "were 3 runs")])

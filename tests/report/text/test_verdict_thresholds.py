@@ -30,39 +30,11 @@ def with_exponent(report, value, low, high):
     return with_law(report, "power_law_ols", parameters=(b,))
 
 
-def with_alpha(report, value, low, high):
-    alpha = Estimate("paper_alpha", value, Interval(low, high), "1")
-    return with_law(report, "power_law_ols", paper_alpha=alpha)
-
-
 def with_floor(report, value, low, high, rmse=0.02, plain=0.05):
     e = Estimate("E", value, Interval(low, high), "fraction")
     b = Estimate("b", 0.3, Interval(0.25, 0.35), "1")
     bent = with_law(report, "power_law_floor", parameters=(e, b), log10_rmse=rmse)
     return with_law(bent, "power_law_ols", log10_rmse=plain)
-
-
-@pytest.mark.parametrize(
-    ("value", "low", "high", "answer"),
-    [
-        (5.0, 4.0, 6.0, "agrees"),
-        (5.0, 3.999, 6.0, "cannot be told"),  # by alpha's value alone it would agree
-        (5.0, 4.001, None, "agrees"),
-        (5.0, None, None, "cannot be told"),
-        (3.0, 2.0, 3.999, "disagrees"),
-        (3.0, 2.0, 4.0, "cannot be told"),  # by alpha's value alone it would disagree
-        (3.0, None, 3.9, "disagrees"),
-        (3.0, 2.0, None, "cannot be told"),
-        (4.0, 3.9, 4.1, "cannot be told"),
-    ],
-)
-def test_the_whole_interval_of_alpha_decides_and_not_its_value(make_table, report, value, low, high, answer):
-    assert verdict.judge(make_table().rows, with_alpha(report, value, low, high), "").answer == answer
-
-
-def test_without_alpha_nothing_can_be_told(make_table, report):
-    bare = with_law(report, "power_law_ols", paper_alpha=None)
-    assert verdict.judge(make_table().rows, bare, "").answer == "cannot be told"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +54,7 @@ def test_without_alpha_nothing_can_be_told(make_table, report):
 def test_a_rise_and_a_flat_curve_are_told_by_the_interval(make_table, report, value, low, high, said):
     answer = verdict.judge(make_table().rows, with_exponent(report, value, low, high), "")
     assert answer.answer == "cannot be told"
-    assert said in answer.headline
+    assert said in answer.headline.lower()
     assert "too little" not in answer.headline
 
 
@@ -120,13 +92,6 @@ def test_an_answer_needs_so_many_decades_configurations_scales_and_seeds(
     assert all(part in sentence for part, sentence in zip(gaps, found, strict=True))
 
 
-def test_too_little_measured_comes_before_any_answer(make_table, report):
-    short = dataclasses.replace(with_alpha(report, 5.0, 4.5, 6.0), configs=4)
-    answer = verdict.judge(make_table().rows, short, "")
-    assert answer.answer == "cannot be told"
-    assert "too little was measured" in answer.headline
-
-
 FLOORS = [
     ((0.10, 0.025, 0.15, 0.045, 0.05), True),
     ((0.10, 0.0249, 0.15, 0.045, 0.05), False),  # its lower end all but reaches 0
@@ -142,7 +107,6 @@ def test_a_floor_is_claimed_from_its_interval_and_its_gain(make_table, report, f
     bent = with_floor(report, *floor)
     assert costs.floor_identified(bent) == claimed
     answer = verdict.judge(make_table().rows, bent, "")
-    assert answer.answer == ("cannot be told" if claimed else "agrees")
     assert ("bends towards a floor of about 10%" in answer.headline) == claimed
     assert any("Floor: not identified" in caveat for caveat in answer.caveats) != claimed
     headline, reason = loss_verdict.answer(bent, THREE_SEEDS, None)

@@ -84,6 +84,7 @@ def test_every_panel_asked_for_is_there(dry: dict[str, Any]) -> None:
         "How error falls": ["Scatter Plot", "Scatter Plot"],
         "Which settings matter": ["Parallel Coordinates Plot"],
         "Curves": ["Run History Line Plot"] * 4,
+        "Training": ["Run History Line Plot"] * 4,
         "Power": ["Run History Line Plot"],
         "Failures": ["Bar Chart", "Bar Chart"],
     }
@@ -98,6 +99,7 @@ def test_no_panel_shows_a_name_that_no_run_has(dry: dict[str, Any], done_record:
     (sent,) = dry["runs"]
     known = {*aggregate.COLUMNS, *sent["summary"], "failed", "wasted_seconds", "reason"}
     curve = {f"curve/{name}" for name in (*numbers.CURVE_AXES, *sent["curve"][0])}
+    training = {"training/watts", *(f"training/{name}" for row in sent["training"] for name in row)}
     for word in strings([dry["workspace"]["spec"], dry["report"]["spec"]]):
         if found := re.fullmatch(r"summary:(.+)", word):
             assert found[1] in known
@@ -105,14 +107,16 @@ def test_no_panel_shows_a_name_that_no_run_has(dry: dict[str, Any], done_record:
             assert found[2] in sent["config"][found[1]]
         elif word.startswith("curve/"):
             assert word in curve
+        elif word.startswith("training/"):
+            assert word in training
 
 
 def test_the_runs_are_filtered_by_a_name_they_carry(dry: dict[str, Any]) -> None:
     (runs,) = dry["workspace"]["spec"]["section"]["runSets"]
     wanted = {(f["key"]["section"], f["key"]["name"]): f["value"] for f in runs["filters"]["filters"]}
     (sent,) = dry["runs"]
-    assert wanted == {("config", "sweep_name"): sent["config"]["sweep_name"], ("run", "jobType"): "cell"}
-    assert sent["job_type"] == "cell"
+    assert wanted == {("config", "sweep_name"): sent["config"]["sweep_name"], ("run", "jobType"): "run"}
+    assert sent["job_type"] == "run"
     assert sent["config"]["sweep_name"] == "a-sweep-s-own"
 
 

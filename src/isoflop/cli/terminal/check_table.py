@@ -7,8 +7,9 @@ from rich.table import Table
 from isoflop.cli.terminal.console import OUT
 from isoflop.curve.check.floor import parameter
 from isoflop.curve.check.front import CheckReport
+from isoflop.curve.judge.answer import Judgement
 from isoflop.curve.result import FitReport
-from isoflop.report.text import check_lines, costs, misfit
+from isoflop.report.text import check_lines, costs, misfit, ruled
 from isoflop.report.text.fit_lines import estimate, percent
 
 
@@ -21,6 +22,11 @@ def show(report: CheckReport) -> None:
     for outcome, sentence in check_lines.rows(report):
         table.add_row(outcome, _literal(sentence))
     OUT.print(table)
+
+
+def show_verdict(verdict: Judgement) -> None:
+    """Print the verdict on the paper's limit in a line."""
+    OUT.print(ruled.line(verdict), markup=False)
 
 
 def _literal(text: str) -> str:

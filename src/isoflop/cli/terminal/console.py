@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import os
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from isoflop.api.progress import bits, outcome, percent
-from isoflop.api.progress import runs_bar as runs_bar
-from isoflop.api.progress import steps_bar as steps_bar
+from isoflop.api.result_text import bits, outcome
 from isoflop.record import Energy, Record
+from isoflop.report.text.numerals import percent
 from isoflop.table import target, text_columns
 
 if TYPE_CHECKING:  # pandas takes most of a second, and the progress of a run needs none of it
@@ -20,7 +18,6 @@ if TYPE_CHECKING:  # pandas takes most of a second, and the progress of a run ne
 
     from isoflop.paper.section import PaperSection
     from isoflop.table.aggregate import RunTable
-    from isoflop.table.target import Quantity
 
 OUT = Console(soft_wrap=True, highlight=False)
 if not OUT.is_terminal and "COLUMNS" not in os.environ:
@@ -64,53 +61,34 @@ def show_dropped(table: RunTable) -> None:
         OUT.print(f"dropped {dropped.run_id} ({dropped.state}): {dropped.reason}", markup=False)
 
 
-def show_table(rows: pd.DataFrame) -> None:
-    """Print a table of configurations for each domain of the runs: mean GFLOPs, error or loss, seconds, raw
-    and net joules, seed spread, and dollars and grams of CO2 where any run has them."""
+LEFT_OUT = ("MFU (%)", "Learning rate", "Test loss (nats)")
+"""Columns of the page's table of configurations that a terminal has no room for."""
+
+
+def show_table(rows: pd.DataFrame, most: int | None = None) -> None:
+    """Print the page's table of configurations for each domain of the runs: means over seeds of error or
+    loss, GFLOPs, joules and seconds, the seeds' range, and dollars and grams of CO2 where any run has them.
+
+    `most` limits the configurations that are printed, the largest first to stay; None prints all.
+    """
+    from isoflop.report.text import tables
+
     parts = [part for _, part in rows.groupby(target.DOMAIN, sort=False)] or [rows]
     for part in parts:
-        _show_table(part, target.of(part).quantity)
-
-
-def _show_table(rows: pd.DataFrame, quantity: Quantity) -> None:
-    style = ".2%" if quantity.unit == "%" else ".3f"
-    name = quantity.title.lower() if quantity.unit == "%" else quantity.unit
-    table = Table(box=None, pad_edge=False)
-    priced = [
-        (name, title)
-        for name, title in (("dollars", "dollars"), ("grams_co2", "g CO2"))
-        if rows[name].notna().any()
-    ]
-    for column in (
-        "shape",
-        "seeds",
-        "train GFLOPs",
-        name,
-        "seed s.d.",
-        "train s",
-        "joules",
-        "net joules",
-        *(title for _, title in priced),
-    ):
-        table.add_column(column, justify="left" if column == "shape" else "right")
-    for _, seeds in rows.groupby("place_id", sort=False):
-        spread = seeds[quantity.column].std() if len(seeds) > 1 else math.nan
-        table.add_row(
-            seeds["label"].iloc[0],
-            str(len(seeds)),
-            _number(seeds["train_gflops"].mean(), ".4g"),
-            _number(seeds[quantity.column].mean(), style),
-            _number(spread, style),
-            _number(seeds["train_seconds"].mean(), ".3g"),
-            _number(seeds["energy_joules"].mean(), ".4g"),
-            _number(seeds["net_joules"].mean(), ".4g"),
-            *(_number(seeds[name].mean(), ".4g") for name, _ in priced),
-        )
-    OUT.print(table)
-
-
-def _number(value: float, style: str) -> str:
-    return "unknown" if math.isnan(value) else format(value, style)
+        if part.empty:
+            continue
+        grid = tables.configs(part)
+        kept = [number for number, column in enumerate(grid.columns) if column.title not in LEFT_OUT]
+        table = Table(box=None, pad_edge=False)
+        for number in kept:
+            column = grid.columns[number]
+            table.add_column(column.title, justify="right" if column.numeric else "left")
+        shown = grid.rows if most is None else grid.rows[-most:]
+        if len(shown) < len(grid.rows):
+            OUT.print(f"{len(grid.rows) - len(shown):,} smaller configurations: isoflop aggregate lists all")
+        for row in shown:
+            table.add_row(*(row[number].replace("[", "\\[") for number in kept))
+        OUT.print(table)
 
 
 def show_section(section: PaperSection) -> None:
@@ -122,6 +100,7 @@ def show_section(section: PaperSection) -> None:
         OUT.print(f"{claim.verdict}: {claim.claim}", markup=False, style="bold")
         OUT.print(f"  paper: {claim.paper} [{claim.source_mark}]", markup=False)
         OUT.print(f"  found: {claim.found}; {claim.evidence}", markup=False)
+        OUT.print(f"  why: {claim.why}", markup=False)
     for each in section.tables:
         table = Table(title=each.title, title_justify="left", box=None)
         for column in each.columns:

@@ -7,6 +7,7 @@ import math
 from rich.table import Table
 
 from isoflop.cli.terminal.console import OUT
+from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.result import FitFile
 from isoflop.report.text import notes
 from isoflop.report.text.first_screen import first_screen
@@ -14,9 +15,15 @@ from isoflop.report.text.first_screen import first_screen
 LINES = 24
 
 
-def show(fits: FitFile, *, every_note: bool = False) -> None:
-    """Print what a fit says in a screen; `every_note` prints all notes, however many lines they take."""
-    said = first_screen(fits, OUT.width)
+def show(fits: FitFile, *, every_note: bool = False, support: FloorSupport | None = None) -> None:
+    """Print what a fit says in a screen.
+
+    Args:
+        fits: the fit.
+        every_note: print all notes, however many lines they take.
+        support: what the fit says without undertrained shapes, where that is known.
+    """
+    said = first_screen(fits, OUT.width, support=support)
     for line in said.curve:
         OUT.print(line, markup=False)
     OUT.print(_table(said.laws))

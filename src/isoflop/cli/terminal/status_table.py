@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from isoflop.api import progress_text
 from isoflop.cli.terminal.console import OUT
+from isoflop.report.text.numerals import plural, seconds
 from isoflop.sweep.status import STATES, RunStatus, Status
+from isoflop.sweep.supervisors import Supervisor
 
 MOST_RUNS = 40
 WITHOUT_LINES = ("done", "pending")
@@ -18,10 +21,26 @@ def show(status: Status) -> None:
         OUT.print(line, markup=False)
 
 
+def heading(status: Status) -> Iterator[str]:
+    """Yield the line of counts by state, and a line for each process that plans or supervises the sweep."""
+    if status.runs or not status.supervisors:
+        counts = ", ".join(f"{number:,} {state}" for state, number in status.counts.items())
+        yield f"{status.directory}: {plural(len(status.runs), 'run')}: {counts}"
+    for each in status.supervisors:
+        yield f"{status.directory}: {_supervisor(each)}"
+
+
+def _supervisor(each: Supervisor) -> str:
+    """Return `planning 12 of 54 runs, for 10.0 s, by ada on n1, process 123: isoflop sweep ...`."""
+    of_runs = f"{each.done:,} of {plural(each.runs, 'run')}"
+    what = f"planning {of_runs}" if each.phase == "planning" else f"training, {of_runs} ended"
+    by = f"by {each.user} on {each.host}, process {each.pid}"
+    return f"{what}, for {seconds(each.seconds)}, {by}: {each.command}"
+
+
 def lines(status: Status) -> Iterator[str]:
-    """Yield a line of counts by state, then at most `MOST_RUNS` runs with their settings, reason and log."""
-    counts = ", ".join(f"{number} {state}" for state, number in status.counts.items())
-    yield f"{status.directory}: {len(status.runs)} runs: {counts}"
+    """Yield the heading, then at most `MOST_RUNS` runs with their settings, reason and log."""
+    yield from heading(status)
     for note in status.notes:
         yield f"note: {note}"
     listed = [state for state in STATES if state not in WITHOUT_LINES]
@@ -42,10 +61,5 @@ def _reason(run: RunStatus) -> str:
 
 
 def _progress(run: RunStatus) -> str:
-    """Return `40% done, 1:02:05 left`, as far as it is known."""
-    parts = [] if run.share_done is None else [f"{run.share_done:.0%} done"]
-    if run.seconds_left is not None:
-        minutes, seconds = divmod(round(run.seconds_left), 60)
-        hours, minutes = divmod(minutes, 60)
-        parts.append(f"{hours}:{minutes:02}:{seconds:02} left" if hours else f"{minutes}:{seconds:02} left")
-    return ", ".join(parts)
+    """Return what the run's heartbeat says, in the words of the sweep's own display."""
+    return ", ".join(part for part in progress_text.parts(run.beat) if part) if run.beat else ""

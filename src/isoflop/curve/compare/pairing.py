@@ -209,10 +209,8 @@ def _runs_are_units(
     if freedom < LEAST_SEED_FREEDOM or any(arm.means.seed_variance is None for arm in arms):
         return False, "too few seeds repeat configurations to separate their spread"
     all_pairs = set(seeds[0]) == set(seeds[1]) and None not in seeds[0]
-    judged = _of_differences(arms, keys) if all_pairs else _of_both(arms)
-    if judged is None:
-        return False, "too few configurations to judge their spread about a curve"
-    mean_square, left = judged
+    # Three or more configurations, and three parameters only from FLOOR_FROM on: freedom is left.
+    mean_square, left = _of_differences(arms, keys) if all_pairs else _of_both(arms)
     p = float(stats.f.sf(mean_square, left, freedom))
     what = "differences of paired configurations scatter" if all_pairs else "configurations scatter"
     if p > POOLED_ABOVE:
@@ -232,25 +230,19 @@ def _standardised(arm: Arm) -> tuple[Array, Array, int]:
     return means.log_y - solver.log_curve(form, fitted, means.v)[0], variance, form.free_parameters
 
 
-def _of_both(arms: tuple[Arm, Arm]) -> tuple[float, int] | None:
+def _of_both(arms: tuple[Arm, Arm]) -> tuple[float, int]:
     """Return the mean square of configuration means about both curves in units of seeds' variance, and its
-    degrees of freedom; None without any."""
+    degrees of freedom."""
     parts = [_standardised(arm) for arm in arms]
     left = sum(len(residual) - free for residual, _, free in parts)
-    if left < 1:
-        return None
     return sum(float(np.sum(residual**2 / variance)) for residual, variance, _ in parts) / left, left
 
 
-def _of_differences(
-    arms: tuple[Arm, Arm], keys: tuple[list[Hashable], list[Hashable]]
-) -> tuple[float, int] | None:
+def _of_differences(arms: tuple[Arm, Arm], keys: tuple[list[Hashable], list[Hashable]]) -> tuple[float, int]:
     """Return the same of the differences of paired configurations about the difference of the curves."""
     (first, var_first, free), (second, var_second, _) = (_standardised(arm) for arm in arms)
     at = {keys[1][c]: i for i, c in enumerate(arms[1].means.config)}
     order = np.array([at[keys[0][c]] for c in arms[0].means.config], dtype=np.intp)
     left = len(first) - free
-    if left < 1:
-        return None
     squares = (first - second[order]) ** 2 / (var_first + var_second[order])
     return float(np.sum(squares)) / left, left

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from isoflop.curve.forecast import rolling
-from isoflop.curve.forecast.predictive import predictive
+from isoflop.curve.forecast.predictive import Asked, Predictive, ask
+from isoflop.curve.forecast.rolling import Cuts
 from isoflop.curve.laws import FitOptions
 from isoflop.curve.observations import Observations
 from isoflop.curve.result import Calibration, HorizonError
@@ -35,22 +37,24 @@ class Backtest:
     calibration: tuple[Calibration, ...]
 
 
-def untested(observed: Observations) -> Backtest:
-    """Return how far a test would reach, without making it: for answers that need no calibration."""
-    return Backtest((), None, rolling.usual_cuts(observed).tested_ratio, 0, ())
+def untested(where: Cuts) -> Backtest:
+    """Return how far a test at these cuts would reach, without making it."""
+    return Backtest((), None, where.tested_ratio, 0, ())
 
 
-def backtest(observed: Observations, options: FitOptions) -> Backtest:
-    """Return how the forecast does on the larger of `observed` when it is made from the smaller."""
-    where = rolling.usual_cuts(observed)
+def asked(observed: Observations, where: Cuts, options: FitOptions) -> list[Asked]:
+    """Return what the forecast from below each of `where` is made from."""
+    return [ask(observed.take(observed.v >= cut - rolling.FINER), options, PARTICLES) for cut in where.at]
+
+
+def judge(observed: Observations, where: Cuts, forecasts: Sequence[Predictive]) -> Backtest:
+    """Return how forecasts from below each cut (of `asked`) do on what lies above it."""
     if not len(where.at):
         return Backtest((), None, None, 0, ())
     missed = np.full_like(where.ahead, np.nan)
     inside: list[Array] = []
-    for i, cut in enumerate(where.at):
+    for i, made in enumerate(forecasts):
         judged = np.isfinite(where.ahead[i])
-        below = observed.take(observed.v >= cut - rolling.FINER)
-        made = predictive(below, options, particles=PARTICLES)
         run = made.draws(where.ahead[i, judged], DRAWS).run
         log_y = observed.log_y[judged]
         missed[i, judged] = np.median(run, axis=0) - log_y

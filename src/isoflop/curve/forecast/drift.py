@@ -84,26 +84,39 @@ def drifting(
     """
     moves = step(np.diff(log_x, prepend=log_x[0]))
     power = size**2
+    # Each step takes one row: points come first.
+    residual, variance = np.ascontiguousarray(residual.T), np.ascontiguousarray(variance.T)
     level, slope, cross, spread = (np.zeros_like(size) for _ in range(4))
     steep = power.copy()
-    total = np.zeros_like(size)
+    gain, turn, change = (np.empty_like(size) for _ in range(3))
+    error, whole = np.empty_like(residual), np.empty_like(residual)
     states = []
-    for i in range(residual.shape[1]):
-        keeps, reach = moves.keep[i], moves.reach[i]
-        level = level + reach * slope
-        spread = spread + 2 * reach * cross + reach**2 * steep + power * moves.level[i]
-        cross = keeps * (cross + reach * steep) + power * moves.cross[i]
-        steep = keeps**2 * steep + power * moves.slope[i]
-        slope = keeps * slope
-        whole = spread + variance[:, i]
-        error = residual[:, i] - level
-        total -= 0.5 * (np.log(whole) + error**2 / whole)
-        gain, turn = spread / whole, cross / whole
-        level, slope = level + gain * error, slope + turn * error
-        steep = steep - turn * cross
-        cross, spread = cross * (1 - gain), spread * (1 - gain)
+    for i, (keeps, reach) in enumerate(zip(moves.keep.tolist(), moves.reach.tolist(), strict=True)):
+        # Prediction. In place: arrays of particles are so short that a new one costs as much as its values.
+        level += np.multiply(slope, reach, out=change)
+        spread += np.multiply(cross, 2 * reach, out=change)
+        spread += np.multiply(steep, reach**2, out=change)
+        spread += np.multiply(power, moves.level[i], out=change)
+        cross += np.multiply(steep, reach, out=change)
+        cross *= keeps
+        cross += np.multiply(power, moves.cross[i], out=change)
+        steep *= keeps**2
+        steep += np.multiply(power, moves.slope[i], out=change)
+        slope *= keeps
+        # Update by the point.
+        np.add(spread, variance[i], out=whole[i])
+        np.subtract(residual[i], level, out=error[i])
+        np.divide(spread, whole[i], out=gain)
+        np.divide(cross, whole[i], out=turn)
+        level += np.multiply(gain, error[i], out=change)
+        slope += np.multiply(turn, error[i], out=change)
+        steep -= np.multiply(turn, cross, out=change)
+        np.subtract(1.0, gain, out=gain)
+        cross *= gain
+        spread *= gain
         if keep:
-            states.append((level, slope, spread, cross, steep))
+            states.append([each.copy() for each in (level, slope, spread, cross, steep)])
+    total = -0.5 * (np.log(whole) + error**2 / whole).sum(axis=0)
     return total, Path(*(np.stack(each) for each in zip(*states, strict=True))) if keep else None
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from isoflop.curve.bootstrap import CONFIDENCE
-from isoflop.curve.forecast.backtest import Backtest, backtest, untested
-from isoflop.curve.forecast.predictive import Predictive, predictive
+from isoflop.curve.forecast import backtest, predictive, rolling
+from isoflop.curve.forecast.backtest import Backtest
+from isoflop.curve.forecast.predictive import Predictive
 from isoflop.curve.laws import FitOptions
 from isoflop.curve.observations import Observations
 from isoflop.curve.result import Band, Estimate, Forecast, Interval, Member
@@ -36,8 +37,10 @@ def forecast(
     Raises:
         ValueError: too few compute scales (predictive.predictive).
     """
-    made = predictive(observed, options)
-    judged = backtest(observed, options) if tested else untested(observed)
+    where = rolling.usual_cuts(observed)
+    below_cuts = backtest.asked(observed, where, options) if tested else []
+    made, *below = predictive.predictives([predictive.ask(observed, options), *below_cuts], options)
+    judged = backtest.judge(observed, where, below) if tested else backtest.untested(where)
     return Forecast(
         members=tuple(
             Member(each.member.prior.law, float(weight), each.member.drifting)

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from isoflop import tasks
 from isoflop.curve import forms, observations
 from isoflop.curve.forecast import drift, posterior
 from isoflop.curve.forecast.members import MEMBERS, Member
@@ -157,6 +159,15 @@ def _displaced(mean: Array, by: Array, log_most: float | None) -> Array:
     return np.asarray(log_most - np.logaddexp(0.0, -odds))
 
 
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What a predictive distribution is made from: points, the noise of runs, particles of each member."""
+
+    data: Data
+    noise: RunNoise
+    particles: int
+
+
 def data_of(observed: Observations, options: FitOptions) -> tuple[Data, RunNoise]:
     """Return the points as the sampler takes them, by rising x, and the noise of single runs."""
     ones = np.ones((1, len(observed.x)))
@@ -205,13 +216,36 @@ def predictive(
     Raises:
         ValueError: fewer than LEAST_SCALES distinct x.
     """
+    (made,) = predictives([ask(observed, options, particles)], options, members)
+    return made
+
+
+def ask(observed: Observations, options: FitOptions, particles: int = PARTICLES) -> Asked:
+    """Return what `predictives` takes; arguments and errors are those of `predictive`."""
     data, noise = data_of(observed, options)
     scales = len(np.unique(np.round(data.log_x, 3)))
     if scales < LEAST_SCALES:
         raise ValueError(f"{scales} compute scales: a forecast needs {LEAST_SCALES}")
-    found = tuple(
-        posterior.sample(member, data, particles=particles, seed=SEED + i) for i, member in enumerate(members)
-    )
-    before = [m.weight if options.independent else m.weight_of_rows for m in members]
-    logs = np.array([each.log_evidence for each in found]) + np.log(before)
-    return Predictive(found, special.softmax(logs), noise, SEED)
+    return Asked(data, noise, particles)
+
+
+def predictives(
+    asked: Sequence[Asked], options: FitOptions, members: tuple[Member, ...] = MEMBERS
+) -> list[Predictive]:
+    """Return the predictive distribution of each set of points.
+
+    All members of all sets are sampled as independent tasks, each with the random numbers of its member.
+    """
+
+    def sample(one: tuple[Asked, int]) -> Posterior:
+        return posterior.sample(members[one[1]], one[0].data, particles=one[0].particles, seed=SEED + one[1])
+
+    pairs = [(each, i) for each in asked for i in range(len(members))]
+    sampled = tasks.each("forecast", sample, pairs)
+    before = np.log([m.weight if options.independent else m.weight_of_rows for m in members])
+    made = []
+    for k, each in enumerate(asked):
+        of_it = tuple(sampled[k * len(members) : (k + 1) * len(members)])
+        logs = np.array([found.log_evidence for found in of_it]) + before
+        made.append(Predictive(of_it, special.softmax(logs), each.noise, SEED))
+    return made

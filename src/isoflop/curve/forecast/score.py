@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from isoflop import tasks
 from isoflop.curve import solver
 from isoflop.curve.forecast import make
 from isoflop.curve.forecast.predictive import predictive
@@ -39,7 +40,8 @@ class CurveScore:
     """BenchmarkScore of one curve.
 
     `rmsle` is by law, the forecast first. `inside` of `held_out` points lay in the forecast's 95% interval
-    for a new point. `seconds` is the time of the forecast.
+    for a new point. `seconds` is the time of the forecast, while other
+    threads make those of other curves.
     """
 
     domain: str
@@ -195,10 +197,10 @@ def score(path: Path) -> BenchmarkScore:
         ValueError: it is not the benchmark (read_benchmark), or a curve has too few points.
     """
     rows, duplicates = read_benchmark(path)
-    curves = [
-        score_curve((str(key[0]), str(key[1]), str(key[2])), part)
-        for key, part in rows.groupby(["Domain", "Task", "Model"], sort=False)
-    ]
+    parts = list(rows.groupby(["Domain", "Task", "Model"], sort=False))
+    curves = tasks.each(
+        "curves", lambda one: score_curve((str(one[0][0]), str(one[0][1]), str(one[0][2])), one[1]), parts
+    )
     names = list(dict.fromkeys(curve.domain for curve in curves))
     domains = tuple(_domain(name, [c for c in curves if c.domain == name]) for name in names)
     return BenchmarkScore(str(path), domains, tuple(curves), duplicates)

@@ -72,6 +72,8 @@ def rolling_p(y: Array, design: Array) -> float | None:
         # Recursive least squares: each point updates the inverse of the normal matrix by its rank-one part.
         along = inverse @ at
         leverage = float(at @ along)
+        if leverage <= -1:  # rounding has left nothing of the inverse
+            return None
         errors.append((value - along @ moment) / np.sqrt(1 + leverage))
         inverse = inverse - np.outer(along, along) / (1 + leverage)
         moment = moment + value * at

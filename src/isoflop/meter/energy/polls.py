@@ -233,6 +233,23 @@ class DeviceTrace:
             return plausible.PROCESSOR_RANGE
         return plausible.power_range(self.highest_limit_watts)
 
+    def watts_since(self, moment: float) -> float | None:
+        """Return the mean of the power readings since `moment`, or of the counter between its updates.
+
+        None where there are none. Costs no more the longer the device has been polled.
+        """
+        first = bisect.bisect_left(self.power_times, moment)
+        if first < len(self.watts):
+            return sum(self.watts[first:]) / (len(self.watts) - first)
+        first = bisect.bisect_left(self.counter_times, moment)
+        if len(self.joules) - first < 2:
+            return None
+        rise, seconds = (
+            self.joules[-1] - self.joules[first],
+            self.counter_times[-1] - self.counter_times[first],
+        )
+        return rise / seconds if rise > 0 else None  # it stood still, or was reset
+
     def forget_before(self, moment: float) -> None:
         """Drop the polls of before `moment`, in seconds on time.monotonic; the last one before it stays."""
         first = max(0, bisect.bisect_left(self.power_times, moment) - 1)

@@ -43,6 +43,8 @@ REACH_PERIODS = 3.0
 """A moment counts as covered within this many periods of a poll."""
 START_SECONDS = 5.0
 """How long to wait for the first poll before training goes on without it."""
+LATELY_SECONDS = 5.0
+"""What a display calls now: some polls even of a slow sensor."""
 SETTLE_PERIODS = 2.0
 """How long a measurement waits for a poll beyond the last window."""
 IdlePower = Mapping[str, tuple[float | None, str | None]]
@@ -213,6 +215,18 @@ class WindowMeter:
             return processor_joules(self._readings(self._processor_traces(), chosen))[0]
         source = choose_source(self._readings(self._gpu_traces(), chosen))
         return None if isinstance(source, str) else source[1]
+
+    def watts_lately(self, seconds: float = LATELY_SECONDS) -> float | None:
+        """Return the mean power over the last `seconds`, of the devices whose joules are measured, for people
+        who look on; None where one of them was not read. Reads what is on file and does not wait.
+        """
+        if not self._uuids and not self._rapl_uuids:
+            return self._cpu_watts
+        self._sampler.update()
+        traces = self._gpu_traces() if self._uuids else self._processor_traces()
+        since = time.monotonic() - seconds
+        known = [watts for trace in traces if (watts := trace.watts_since(since)) is not None]
+        return sum(known) if known and len(known) == len(traces) else None
 
     def measurement(
         self, windows: Sequence[Window] | None = None, *, replayed: bool = False

@@ -18,9 +18,9 @@ def section(result: ClaimsResult, folder: Path) -> PaperSection:
         title="The claims",
         paragraphs=(
             f"Of {len(result.claims)} claims {result.agrees} agree with what was found here, "
-            f"{result.disagrees} "
-            f"disagree, and {result.untested} cannot be tested here. Verdicts follow from the numbers by "
-            f"rules:",
+            f"{result.disagrees} disagree, {result.compatible} are compatible but not decisive, and "
+            f"{result.untold} cannot be told.",
+            "Verdicts follow from the numbers by rules:",
             *result.rules,
         ),
         tables=(),

@@ -39,8 +39,8 @@ def draw(
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
         paint(figure)
-        png, svg = render(figure)
-    return Drawing(name, title, caption, caption, png, svg)
+        images = render(figure)
+    return Drawing(name, title, caption, caption, *images)
 
 
 def power_of_ten(log10: float | None) -> str:

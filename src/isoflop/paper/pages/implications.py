@@ -7,13 +7,14 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from isoflop.paper import facts, forms
-from isoflop.paper.implications import Bill, Conversion, ImplicationsResult, equivalents
+from isoflop.paper import facts, forms, hindsight_facts
+from isoflop.paper.implications import TRUNCATED, Bill, Conversion, ImplicationsResult, equivalents
 from isoflop.paper.pages import drawing as paper_drawing
+from isoflop.paper.pages import named
 from isoflop.paper.pages.drawing import power_interval, power_of_ten
 from isoflop.paper.section import PaperSection, SectionTable
 from isoflop.report.figures import canvas, style
-from isoflop.report.text.numerals import number
+from isoflop.report.text.numerals import number, percent
 
 NAME = "implications"
 GRASPED = "paper: ImageNet", 0.05
@@ -41,7 +42,14 @@ def section(result: ImplicationsResult, folder: Path) -> PaperSection:
         name=NAME,
         title="Implications: the price of a lower error",
         paragraphs=tuple(paragraphs),
-        tables=(_bills(result), _grasped(result), _slopes(result), _conversions(result)),
+        tables=(
+            _bills(result),
+            _grasped(result),
+            _slopes(result),
+            _quoted(),
+            named.table(),
+            _conversions(result),
+        ),
         figures=(NAME,),
         found=(),
         captions=(drawing.caption,),
@@ -52,7 +60,7 @@ def _slopes_paragraph(result: ImplicationsResult) -> str:
     first = result.slopes[0]
     return (
         f"Two cells of the table give its own exponent: for {first.benchmark} alpha = {number(first.alpha)} "
-        f"({number(first.alpha_range[0])} to {number(first.alpha_range[1])} for the rounding) [D], the "
+        f"({number(first.alpha_range[0])} to {number(first.alpha_range[1])} for the truncation) [D], the "
         f"alpha of the "
         f"hardware burden ({number(first.alpha_of_points)} [D]), not the {facts.IMAGENET_ALPHA[0]:g} per "
         f"network "
@@ -74,8 +82,8 @@ def _share(error: float) -> str:
 
 
 def _ends(bill: Bill) -> str:
-    if bill.interval_of is not None and bill.interval_of.startswith("rounding"):
-        return "rounded"
+    if bill.interval_of == TRUNCATED:
+        return "up to ten times that"
     return power_interval(bill.interval)
 
 
@@ -102,7 +110,7 @@ def _bills(result: ImplicationsResult) -> SectionTable:
         "Mark",
     )
     return SectionTable(
-        "Bills. Intervals: rounding for the paper's, families or shapes for the others", columns, rows
+        "Bills. Intervals: truncation for the paper's, families or shapes for the others", columns, rows
     )
 
 
@@ -130,17 +138,35 @@ def _slopes(result: ImplicationsResult) -> SectionTable:
             s.benchmark,
             f"{_share(s.first_error)} to {_share(s.last_error)}",
             f"{number(s.alpha)} ({number(s.alpha_range[0])} to {number(s.alpha_range[1])})",
-            number(s.alpha_of_points),
+            f"{number(s.alpha_of_points)} ({s.points} points)",
+            "–" if s.alpha_quoted is None else f"{number(s.alpha_quoted)} [S]",
         )
         for s in result.slopes
     )
     columns = (
         "Benchmark",
         "From error to error",
-        "alpha from two rows (rounding)",
+        "alpha from two rows (truncation)",
         "alpha of the points [D]",
+        "alpha in the authors' articles",
     )
-    return SectionTable("What the paper's table implies", columns, rows)
+    line = hindsight_facts.LINES["WMT14 En-De"]
+    undefined = (
+        "WMT14 En-De",
+        "no row in the table",
+        "–",
+        f"undefined: R² {percent(line.polynomial.r_squared, 1)} ({line.points} points)",
+        "–",
+    )
+    return SectionTable("What the paper's table implies", columns, (*rows, undefined))
+
+
+def _quoted() -> SectionTable:
+    """Return the figures of the authors' articles whose points cannot be had, so that none is derived."""
+    rows = tuple((each.area, each.what, f"{each.value} [{each.mark}]") for each in facts.QUOTED)
+    return SectionTable(
+        "Quoted, not derived: the points of these cannot be had", ("Area", "What", "Figure"), rows
+    )
 
 
 def _conversions(result: ImplicationsResult) -> SectionTable:

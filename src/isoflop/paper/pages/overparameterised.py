@@ -14,7 +14,9 @@ from isoflop.paper.overparameterised import RMS, MeasuredExponent, Overparameter
 from isoflop.paper.pages import drawing as paper_drawing
 from isoflop.paper.section import PaperSection, SectionTable
 from isoflop.report.figures import canvas, style
+from isoflop.report.text import ruled
 from isoflop.report.text.numerals import estimate, number, percent, plural
+from isoflop.table.axis import capital
 
 NAME = "overparameterised"
 _AXES = (
@@ -61,18 +63,19 @@ def section(result: OverparameterisedResult, folder: Path) -> PaperSection:
 def _judged(result: OverparameterisedResult) -> str:
     """Return the paragraph on what the argument bounds: the root mean square error."""
     compute, data = (exponent(result, RMS, x) for x in ("train_gflops", "train_n"))
+    ruling = f"{capital(result.limit.claim)}: {result.limit.answer}. {capital(ruled.because(result.limit))}."
     if compute is None or data is None:
-        return (
-            "Whether that holds here cannot be told: the argument is of root mean square error, and these "
-            "records hold no Brier score."
-        )
+        return f"{ruling} The argument is of root mean square error."
     return (
         f"Measured: k times less root mean square error of the predicted probabilities takes "
-        f"k^{number(data.alpha.value)} data and k^{number(compute.alpha.value)} compute. Against compute it "
-        f"falls {_against(compute.against_theory)} the bound's exponent 1/4: {estimate(compute.exponent)}"
-        f"{said(compute.lack_of_fit)}. "
+        f"{_times(data)} data and {_times(compute)} compute{said(compute.lack_of_fit)}. {ruling} "
         "The exponent belongs to this task and would differ on another."
     )
+
+
+def _times(measured: MeasuredExponent) -> str:
+    """Return what k times less takes, such as k^8.7."""
+    return "no known power of k of the" if measured.alpha is None else f"k^{number(measured.alpha.value)}"
 
 
 def _beside(result: OverparameterisedResult) -> str:
@@ -81,18 +84,10 @@ def _beside(result: OverparameterisedResult) -> str:
     assert compute is not None
     return (
         f"The classification error falls as compute to the power −{estimate(compute.exponent)}, so that k "
-        f"times less takes k^{number(compute.alpha.value)} compute{said(compute.lack_of_fit)}. It is what "
+        f"times less takes {_times(compute)} compute{said(compute.lack_of_fit)}. It is what "
         "the paper measured in practice, and not what the argument bounds: a probability may be far off "
         "where the class is right."
     )
-
-
-def _against(answer: str) -> str:
-    return {
-        "slower": "more slowly than",
-        "faster": "faster than",
-        "not told apart": "at a rate that is not told apart from",
-    }.get(answer, "at a rate without an interval, beside")
 
 
 def _exponents(result: OverparameterisedResult) -> SectionTable:
@@ -101,13 +96,13 @@ def _exponents(result: OverparameterisedResult) -> SectionTable:
             f"{_NAMES[e.y]} against {_NAMES[e.x]}",
             estimate(e.exponent) + (", rejected" if e.lack_of_fit and e.lack_of_fit.rejected else ""),
             number(e.theory) if e.y == RMS else "–",
-            e.against_theory,
-            estimate(e.alpha),
+            e.bound or "–",
+            "–" if e.alpha is None else estimate(e.alpha),
             percent(e.r_squared),
         )
         for e in result.exponents
     )
-    columns = ("What", "b (95% over shapes)", "Bound", "Falls", "alpha = 1/b", "R²")
+    columns = ("What", "b (95% over shapes)", "Bound", "The bound", "alpha = 1/b", "R²")
     return SectionTable("y = A x^−b", columns, rows)
 
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from isoflop import __version__, record
 from isoflop.paper import saved
-from isoflop.paper.section import PaperSection
+from isoflop.paper.section import Claim, PaperSection
 from isoflop.report.content_policy import content_policy
 from isoflop.report.figures import inline_svg
 
@@ -37,11 +37,17 @@ class Figure:
 
 @dataclasses.dataclass(frozen=True)
 class PagePart:
-    """A section with its figures read in, and the command that made it."""
+    """A section with its figures read in, and the command that made it.
+
+    Of the claims that the section judges, `claims` are shown here; `judged_above` stand in a section above,
+    so that each is on the page once.
+    """
 
     section: PaperSection
     figures: tuple[Figure, ...]
     command: str
+    claims: tuple[Claim, ...] = ()
+    judged_above: tuple[Claim, ...] = ()
 
 
 def is_foreign(folder: Path) -> bool:
@@ -57,11 +63,15 @@ def write(folder: Path) -> Path:
         ValueError: the folder holds no such section, or one is damaged.
         OSError: the page cannot be written.
     """
-    parts = [
-        PagePart(saved_section.section, _figures(saved_section.section, folder), saved_section.command)
-        for saved_section in saved.read_sections(folder)
-        if all(_path(folder, name).is_file() for name in saved_section.section.figures)
-    ]
+    parts, above = [], set[str]()
+    for each in saved.read_sections(folder):
+        section = each.section
+        if not all(_path(folder, name).is_file() for name in section.figures):
+            continue
+        claims = tuple(claim for claim in section.found if claim.claim not in above)
+        judged_above = tuple(claim for claim in section.found if claim.claim in above)
+        parts.append(PagePart(section, _figures(section, folder), each.command, claims, judged_above))
+        above |= {claim.claim for claim in section.found}
     if not parts:
         raise ValueError(f"{folder}: no section of the paper here: run isoflop paper all")
     path = folder / PAGE
@@ -72,7 +82,7 @@ def write(folder: Path) -> Path:
 def render(parts: list[PagePart]) -> str:
     """Return the page as HTML; jinja2 escapes everything but our own markup."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
-    environment.filters["marks"] = _marked
+    environment.filters |= {"marks": _marked, "anchor": _anchor}
     return environment.from_string(_asset("isoflop.paper.pages", "page.html.j2")).render(
         parts=parts,
         title=TITLE,
@@ -102,6 +112,11 @@ def _path(folder: Path, name: str) -> Path:
 def _marked(text: str) -> Markup:
     """Return the text, escaped, with [M] and the other marks set small."""
     return Markup(re.sub(r"\[([SDMR])\]", r'<abbr class="mark">\1</abbr>', str(Markup.escape(text))))
+
+
+def _anchor(claim: str) -> str:
+    """Return the id of a claim in the page, from its words."""
+    return f"claim-{re.sub(r'[^a-z0-9]+', '-', claim.lower()).strip('-')}"
 
 
 def _asset(package: str, name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -14,7 +14,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from isoflop.paper.section import Claim, PaperSection, SectionTable, Verdict
+from isoflop.curve.estimate import Interval
+from isoflop.curve.judge import rules
+from isoflop.curve.judge.answer import Ruling
+from isoflop.paper.section import Claim, PaperSection, SectionTable
 from isoflop.paper.theory import laws
 from isoflop.paper.theory.result import CASES, Case, Reach, SimulatedMean, TheoryResult, TheorySettings
 from isoflop.report.figures import canvas, style
@@ -41,7 +44,7 @@ def draw(result: TheoryResult) -> Drawing:
         data, computation = figure.subplots(1, 2)
         _data_panel(data, result)
         _computation_panel(computation, result)
-        png, svg = canvas.render(figure)
+        images = canvas.render(figure)
     settings = result.settings
     sims, last = settings.simulations, result.of("regularised")[-1]
     alt = (
@@ -55,7 +58,7 @@ def draw(result: TheoryResult) -> Drawing:
         "means. The flexible "
         f"model's mean is infinite at n = {settings.features:,}, its performance there lies below the axis."
     )
-    return Drawing(NAME, "What four models get from data and computation", alt, caption, png, svg)
+    return Drawing(NAME, "What four models get from data and computation", alt, caption, *images)
 
 
 def _data_panel(axes: Axes, result: TheoryResult) -> None:
@@ -212,21 +215,35 @@ def _findings(result: TheoryResult) -> tuple[str, ...]:
 
 
 def claims(result: TheoryResult) -> tuple[Claim, ...]:
-    """The figure's claims; each verdict follows from the checks or from the intervals by the rule given."""
+    """The figure's claims; each verdict follows from simulated intervals by a rule of curve/judge."""
     made = {check.name: check for check in result.checks}
     judged = [_beats_expert(result)]
-    for name, claim in (
-        ("lasso_data", "Regularised models come near the oracle in data"),
-        ("lasso_computation", "Regularised models come near flexible ones in computation"),
+    for name, what, claim in (
+        ("lasso_data", "examples", "Regularised models come near the oracle in data"),
+        ("lasso_computation", "flops", "Regularised models come near flexible ones in computation"),
     ):
-        check = made.get(name)
-        verdict: Verdict = (
-            "cannot be tested here" if check is None else "agrees" if check.passed else "disagrees"
-        )
+        check, ruling = made.get(name), _nearer(result, what)
         finding = f"not all reach performance {result.settings.target:g}" if check is None else check.found
-        rule = "" if check is None else f"; rule: {check.expected}"
-        judged.append(Claim(claim, "D", "figure 2", finding, _evidence(result) + rule, verdict))
+        rule = "" if check is None else "; judged by the decades to the one less those to the other"
+        evidence = _evidence(result) + rule
+        judged.append(Claim(claim, "D", "figure 2", finding, evidence, ruling.answer, ruling.why))
     return tuple(judged)
+
+
+def _nearer(result: TheoryResult, what: str) -> Ruling:
+    """Judge by the decades from the oracle to the lasso, less those from the lasso to the flexible model.
+
+    At most 0 where it is nearer the oracle, as claimed for examples; at least 0 for FLOPs.
+    """
+    cases: tuple[Case, ...] = ("oracle", "regularised", "flexible")
+    needed = [getattr(result.reach(case, result.settings.target), what) for case in cases]
+    if any(each is None for each in needed):
+        return Ruling("cannot be told", f"not all reach performance {result.settings.target:g}")
+    oracle, lasso, flexible = needed
+    low = math.log10(lasso.low**2 / (oracle.high * flexible.high))
+    high = math.log10(lasso.high**2 / (oracle.low * flexible.low))
+    side: Literal["at most", "at least"] = "at most" if what == "examples" else "at least"
+    return rules.of_bound(Interval(low, high), 0.0, side, rules.LOG10_AMOUNT)
 
 
 def _evidence(result: TheoryResult) -> str:
@@ -242,9 +259,10 @@ def _beats_expert(result: TheoryResult) -> Claim:
     lost = [i for i, (a, b) in enumerate(pairs) if a.performance.low <= b.performance.high]
     won = [a.examples for a, _ in pairs[lost[-1] + 1 if lost else 0 :]]
     lasso, expert = pairs[-1]
-    verdict: Verdict = "agrees" if won else "disagrees"
-    if not won and lasso.performance.high >= expert.performance.low:
-        verdict = "cannot be tested here"
+    ahead = Interval(
+        lasso.performance.low - expert.performance.high, lasso.performance.high - expert.performance.low
+    )
+    ruling = rules.of_bound(ahead, 0.0, "at least", rules.LOG10_AMOUNT)
     since = f"from n = {won[0]:,} of the sizes tried" if won else "at no size tried"
     return Claim(
         "A regularised model of all features beats an expert's choice of them, given enough data",
@@ -252,8 +270,9 @@ def _beats_expert(result: TheoryResult) -> Claim:
         "figure 2: the lasso on 1000 candidates passes the expert",
         f"ahead for good {since}; at n = {lasso.examples:,} {_measured(lasso.performance)} against "
         f"{_measured(expert.performance)}",
-        f"{_evidence(result)}; agrees where the intervals are disjoint at the largest size",
-        verdict,
+        f"{_evidence(result)}; judged by the difference of the two at the largest size",
+        ruling.answer,
+        ruling.why,
     )
 
 

@@ -14,6 +14,7 @@ from importlib import metadata
 import numpy as np
 import threadpoolctl
 
+from isoflop import tasks
 from isoflop.paper.theory import checks, estimators, laws
 from isoflop.paper.theory.draws import Array
 from isoflop.paper.theory.laws import LassoWork
@@ -129,7 +130,7 @@ def _mean_work(works: Sequence[LassoWork]) -> LassoWork | None:
 def _rows(settings: TheorySettings, progress: Progress) -> tuple[tuple[Row, ...], int]:
     """Return a row for each case and size, and how many of the lasso's paths did not converge."""
     rows, unfinished = [], 0
-    for examples in settings.sizes:
+    for examples in tasks.steps("sample sizes", settings.sizes):
         start = time.perf_counter()
         generator = _generator(settings, len(CASES), examples)
         x, y = estimators.draw_examples(examples, settings, generator)
@@ -219,7 +220,7 @@ def _variations(settings: TheorySettings, progress: Progress) -> tuple[Variation
         return simulate(varied, "regularised", examples, settings.sensitivity_simulations)
 
     variations = []
-    for name, values in VARIATIONS:
+    for name, values in tasks.steps("variations", VARIATIONS):
         for value in dict.fromkeys((getattr(settings, name), *values)):
             varied = dataclasses.replace(settings, **{name: value})
             # counting does not change a simulation: one key of the cache serves every way to count

@@ -16,14 +16,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import Formatter, Locator, LogLocator, NullFormatter, NullLocator
 
-from isoflop import record
-from isoflop.report.figures import style
+from isoflop import record, tasks
+from isoflop.report.figures import drawn_data, log_axis, style
 from isoflop.report.figures.views import FLAGGED, FLAGGED_NAME, ChartPoints
 
 SIZE_INCHES = (7.6, 5.0)
 DPI = 200
+SPARSE = 5
+"""Ticks of a panel too narrow for long numbers."""
 RASTER_DPI = 80
 RASTER_ABOVE = 200
 """With more seeds than this, points are an image in the SVG, which else grows by 100 bytes a point."""
@@ -47,7 +49,8 @@ RC: Any = {
 
 @dataclasses.dataclass(frozen=True)
 class Drawing:
-    """One figure: `name` is its file's stem, `alt` says what it shows to who cannot see it."""
+    """One figure: `name` is its file's stem, `alt` says what it shows to who cannot see it; `figure` is what
+    PNG and SVG were made of."""
 
     name: str
     title: str
@@ -55,27 +58,46 @@ class Drawing:
     caption: str
     png: bytes
     svg: str
+    figure: Figure = dataclasses.field(repr=False, compare=False)
+
+
+class _LogLocator(Locator):
+    """Ticks of log_axis, wherever the axis is moved to; `most` of them have room."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+    def __call__(self) -> list[float]:
+        """Return the ticks of what is shown."""
+        assert self.axis is not None
+        return self.tick_values(*self.axis.get_view_interval())
+
+    def tick_values(self, vmin: float, vmax: float) -> list[float]:
+        """Return the ticks from `vmin` to `vmax`."""
+        return log_axis.ticks(min(vmin, vmax), max(vmin, vmax), self.most) if min(vmin, vmax) > 0 else []
+
+
+class _LogFormatter(Formatter):
+    """Texts of log_axis, all ticks of an axis alike."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """Return the text of one tick."""
+        return log_axis.texts([x])[0]
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        """Return the texts of the ticks of an axis."""
+        return log_axis.texts(values)
 
 
 def log_ticks(axis: Axis, low: float, high: float, *, sparse: bool = False) -> None:
-    """Ticks for a logarithmic axis: powers of ten over a wide range, 1-2-5 or finer over a narrow one; of
-    1-2-5 only 1-3 where `sparse`, for a panel too narrow for long numbers."""
-    decades = np.log10(high / low)
-    if decades > 3.2:
-        step = max(1, round(decades / 7))
-        axis.set_major_locator(LogLocator(10.0**step, numticks=12))
-        axis.set_minor_locator(LogLocator(10.0, subs="auto", numticks=60) if step == 1 else NullLocator())
-    else:
-        coarse, middle, fine = (
-            (1.0, 3.0) if sparse else (1.0, 2.0, 5.0),
-            (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0),
-            tuple(np.arange(1, 10, 0.5)),
-        )
-        subs = coarse if decades > 1.2 else middle if decades > 0.4 else fine
-        axis.set_major_locator(LogLocator(10.0, subs=subs, numticks=30))
-        axis.set_minor_locator(LogLocator(10.0, subs=tuple(range(1, 10)), numticks=60))
-    if low > 1e-4 and high < 1e6:
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    """Ticks for a logarithmic axis (log_axis): powers of ten over a wide range, finer ones over a narrow one.
+
+    `sparse` leaves fewer, for a panel too narrow for long numbers.
+    """
+    axis.set_major_locator(_LogLocator(SPARSE if sparse else log_axis.MOST + 2))
+    axis.set_major_formatter(_LogFormatter())
+    few = high / low < 10.0**log_axis.MOST
+    axis.set_minor_locator(LogLocator(10.0, subs=tuple(range(1, 10)), numticks=90) if few else NullLocator())
     axis.set_minor_formatter(NullFormatter())
 
 
@@ -111,8 +133,9 @@ def fill(colours: list[str], *, hollow: bool, edge: str | None) -> dict[str, Any
     return {"c": colours, "linewidths": 0.5 if edge else 0} | ({"edgecolors": edge} if edge else {})
 
 
-def keys(points: ChartPoints, tint: Any, mark: Any) -> list[tuple[str | None, list[Any]]]:
+def keys(points: ChartPoints) -> list[tuple[str | None, list[Any]]]:
     """Legends of what colours and shapes stand for."""
+    tint, mark = points.tints, points.marks
     shown = list(tint.items())[:: max(1, -(-len(tint) // 9))]
     colours = [Line2D([], [], ls="", marker="o", color=c, ms=6, label=plain(v)) for v, c in shown]
     blocks: list[tuple[str | None, list[Any]]] = []
@@ -160,24 +183,27 @@ def legends(side: Axes, tall: float, blocks: Sequence[tuple[str | None, list[Any
         top -= row * (-(-len(handles) // columns) + (title is not None)) + row
 
 
-def render(figure: Figure) -> tuple[bytes, str]:
-    """(PNG, SVG) of a figure."""
+def render(figure: Figure) -> tuple[bytes, str, Figure]:
+    """(PNG, SVG, figure) of a figure."""
+    tasks.advance("figures")
     png, svg = io.BytesIO(), io.StringIO()
     figure.savefig(png, format="png", dpi=DPI)
     figure.set_layout_engine("none")
     figure.savefig(svg, format="svg", dpi=RASTER_DPI, metadata={"Date": None})
-    return png.getvalue(), svg.getvalue()
+    return png.getvalue(), svg.getvalue(), figure
 
 
 def write(drawings: tuple[Drawing, ...], directory: Path) -> tuple[Path, ...]:
-    """Write DIR/figures/NAME.png and .svg, each atomically, and return their paths.
+    """Write DIR/figures/NAME.png, .svg and .csv (drawn_data), each atomically, and return their paths.
 
     Raises:
         OSError: disk full or not writable.
     """
     paths = []
     for drawing in drawings:
-        for suffix, payload in (("png", drawing.png), ("svg", drawing.svg.encode())):
+        data = drawn_data.csv_text(drawing.figure)
+        files = ("png", drawing.png), ("svg", drawing.svg.encode()), ("csv", data.encode())
+        for suffix, payload in files:
             path = directory / "figures" / f"{drawing.name}.{suffix}"
             record.write_bytes(path, payload)
             paths.append(path)

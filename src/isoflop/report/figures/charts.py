@@ -13,10 +13,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from isoflop.curve.result import FitFile, FitReport
-from isoflop.report.figures import curves, style, views
+from isoflop.report.figures import curves, legends, log_axis, style, views
 from isoflop.report.figures.curves import Curves, Line
 from isoflop.report.figures.views import ChartPoints, ChartView
-from isoflop.report.text import units
+from isoflop.report.text import lead, units
 from isoflop.report.text.amounts import amount, of_resource, plain, seed_after
 from isoflop.report.text.numerals import number, seconds
 from isoflop.table import target
@@ -65,25 +65,31 @@ def _floats(values: Any, digits: int = 6) -> list[float]:
 
 def _line_traces(line: Line, fit_curves: Curves, scale: float) -> list[dict[str, Any]]:
     """Return the traces of one curve, dashed beyond the largest run, after those of its bands."""
-    x, y = np.asarray(line.band.x), scale * np.asarray(line.band.y)
+    drawn, tag = fit_curves.drawn(line), legends.law_tag(line)
+    x, y = np.asarray(drawn.x), scale * np.asarray(drawn.y)
     last = int((x <= fit_curves.x_max * (1 + 1e-9)).sum())
     common: dict[str, Any] = {"type": "scatter", "mode": "lines", "legendgroup": line.key}
-    common |= {"legendrank": 1 + fit_curves.lines.index(line)}
     common |= {} if line.shown else {"visible": "legendonly"}
     traces: list[dict[str, Any]] = []
-    band = line.band
-    for low, high, opacity in ((band.new_low, band.new_high, "18"), (band.low, band.high, "38")):
-        if line.main:
+    band = fit_curves.banded(line)
+    for opacity, of in (("18", legends.NEW_RUN), ("38", legends.MEAN)):
+        if band is not None:
+            low, high = (band.new_low, band.new_high) if of == legends.NEW_RUN else (band.low, band.high)
             ends = (scale * np.maximum(np.asarray(side), 1e-12) for side in (low, high))
-            lower, upper = (list(end) for end in ends)
+            at, (lower, upper) = np.asarray(band.x), (list(end) for end in ends)
             fill = {"fill": "toself", "fillcolor": f"{line.colour}{opacity}", "line": {"width": 0}}
-            shape = {"x": _floats([*x, *x[::-1]], 4), "y": _floats([*upper, *lower[::-1]], 4)}
-            traces.append(common | fill | shape | {"hoverinfo": "skip", "showlegend": False})
-    width = 3 if line.main else 1.4
-    for part, dash in ((slice(0, last), "solid"), (slice(max(last - 1, 0), None), "dash")):
-        drawn = {"x": _floats(x[part], 4), "y": _floats(y[part], 4), "name": line.name, "hoverinfo": "name"}
+            shape = {"x": _floats([*at, *at[::-1]], 4), "y": _floats([*upper, *lower[::-1]], 4)}
+            traces.append(common | fill | shape | {"hoverinfo": "skip", "tags": [tag, of]})
+    # Beyond the largest run the forecast is the thick curve.
+    thick = 3.0 if line.main or line.ahead else 1.4
+    ahead = thick if line.ahead or fit_curves.forecast is None else 1.4
+    beyond = slice(max(last - 1, 0), None)
+    for part, dash, width in ((slice(0, last), "solid", thick), (beyond, "dash", ahead)):
+        if line.ahead and dash == "solid":
+            continue
+        shown = {"x": _floats(x[part], 4), "y": _floats(y[part], 4), "name": line.name, "hoverinfo": "name"}
         look = {"color": line.colour, "width": width, "dash": dash}
-        traces.append(common | drawn | {"showlegend": dash == "solid", "line": look})
+        traces.append(common | shown | {"line": look, "tags": [tag]})
     return traces
 
 
@@ -102,6 +108,7 @@ def _curve_traces(points: ChartPoints, report: FitReport, fit_curves: Curves) ->
                 "name": "Frontier",
                 "line": {"color": style.MUTED, "width": 1.4, "dash": "dot"},
                 "hoverinfo": "skip",
+                "tags": [legends.FRONTIER],
             }
         )
     return traces
@@ -118,7 +125,7 @@ def _held_out_trace(report: FitReport, scale: float) -> list[dict[str, Any]]:
     ring = {"symbol": "circle-open", "size": 15, "color": style.INK, "line": {"width": 1.4}}
     trace = {"type": "scatter", "mode": "markers", "name": "Held out", "text": texts, "hoverinfo": "text"}
     placed = {"x": _floats(r.x for r in rows), "y": _floats(scale * r.y for r in rows), "marker": ring}
-    return [trace | placed] if rows else []
+    return [trace | placed | {"tags": [legends.HELD_OUT]}] if rows else []
 
 
 def _shapes(fit_curves: Curves) -> list[dict[str, Any]]:
@@ -141,10 +148,9 @@ def _marks(fit_curves: Curves) -> list[dict[str, Any]]:
     return [look | place | {"x": math.log10(x), "text": text} for x, text in fit_curves.marks]
 
 
-def _symbols(frame: pd.DataFrame, mark: Mapping[Any, tuple[str, str]]) -> list[str]:
+def _symbols(frame: pd.DataFrame, symbol: str) -> list[str]:
     """Return the symbol of each point: open where a check names it."""
-    ends = frame[views.FLAGGED].map({True: "-open", False: ""})
-    return [mark[m][1] + end for m, end in zip(frame["mark"], ends, strict=True)]
+    return [f"{symbol}-open" if flagged else symbol for flagged in frame[views.FLAGGED]]
 
 
 def _rims(means: pd.DataFrame) -> list[float]:
@@ -152,83 +158,77 @@ def _rims(means: pd.DataFrame) -> list[float]:
     return [1.8 if flagged else 1.0 for flagged in means[views.FLAGGED]]
 
 
-def _flagged_key(points: ChartPoints) -> list[dict[str, Any]]:
-    """Return a trace without points that explains open symbols in the legend, where there are any."""
-    if not points.seeds[views.FLAGGED].any():
-        return []
-    look = {"symbol": "circle-open", "size": 9, "color": style.MUTED, "line": {"width": 1.5}}
-    name = {"name": views.FLAGGED_NAME, "marker": look, "hoverinfo": "skip"}
-    return [{"type": "scatter", "mode": "markers", "x": [None], "y": [None]} | name]
-
-
 def _point_traces(points: ChartPoints) -> list[dict[str, Any]]:
-    tint, mark = style.tints(points.seeds["tint"]), style.marks(points.seeds["mark"])
+    """Return two traces for each colour and shape: single runs, and the means of configurations."""
     view, traces = points.view, []
-    quantity = view.quantity
-    for value, colour in tint.items():
-        name = (_literal(value) or "Runs") if isinstance(value, str) else f"{points.tint_name} {value:,}"
-        seeds = points.seeds[points.seeds["tint"] == value]
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
+    for value, colour in points.tints.items():
+        for mark, (_, symbol) in points.marks.items():
+            seeds, means = (
+                frame[(frame["tint"] == value) & (frame["mark"] == mark)]
+                for frame in (points.seeds, points.means)
+            )
+            if seeds.empty:
+                continue
+            tags = [legends.tint_tag(value), legends.mark_tag(mark)]
+            common = {"type": "scatter", "mode": "markers", "hoverinfo": "text", "tags": tags}
+            runs = {
                 "x": _floats(seeds[view.x]),
                 "y": _floats(view.scale * seeds[view.y]),
                 "text": [int(i) for i in seeds.index],
                 "meta": "runs",
-                "hoverinfo": "text",
-                "legendgroup": name,
-                "showlegend": False,
                 "marker": {
                     "color": colour,
                     "size": 6,
                     "opacity": 0.45,
-                    "symbol": _symbols(seeds, mark),
+                    "symbol": _symbols(seeds, symbol),
                 },
             }
-        )
-        means = points.means[points.means["tint"] == value]
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "x": _floats(means["x"]),
-                "y": _floats(view.scale * means["y"]),
-                "error_y": {
-                    "type": "data",
-                    "symmetric": False,
-                    "array": _floats(view.scale * (means["high"] - means["y"]).clip(lower=0)),
-                    "arrayminus": _floats(view.scale * (means["y"] - means["low"]).clip(lower=0)),
-                    "thickness": 1,
-                    "width": 0,
-                    "color": colour,
-                },
-                "text": [
-                    f"<b>{_literal(label)}</b>{f', mean of {n}' if n > 1 else ''}<br>{plain(y, quantity)}"
-                    f"{f' ({plain(low, quantity)} to {plain(high, quantity)})' if high > low else ''}"
-                    f"<br>at {number(x)}"
-                    for label, n, x, y, low, high in zip(
-                        *(means[c] for c in ("label", "seeds", "x", "y", "low", "high")), strict=True
-                    )
-                ],
-                "hoverinfo": "text",
-                "name": name,
-                "legendgroup": name,
-                "marker": {
-                    "color": colour,
-                    "size": 10,
-                    "line": {"color": "white", "width": _rims(means)},
-                    "symbol": _symbols(means, mark),
-                },
-            }
-        )
+            traces += [common | runs, common | _means(points, means, colour, symbol)]
     return traces
 
 
-def spec(points: ChartPoints, report: FitReport | None) -> dict[str, Any]:
-    """Return data and layout of one view for Plotly.newPlot; both axes logarithmic.
+def _means(points: ChartPoints, means: pd.DataFrame, colour: str, symbol: str) -> dict[str, Any]:
+    """Return the trace of the means of configurations of one colour and shape, with their bars."""
+    view, quantity = points.view, points.view.quantity
+    return {
+        "x": _floats(means["x"]),
+        "y": _floats(view.scale * means["y"]),
+        "error_y": {
+            "type": "data",
+            "symmetric": False,
+            "array": _floats(view.scale * (means["high"] - means["y"]).clip(lower=0)),
+            "arrayminus": _floats(view.scale * (means["y"] - means["low"]).clip(lower=0)),
+            "thickness": 1,
+            "width": 0,
+            "color": colour,
+        },
+        "text": [
+            f"<b>{_literal(label)}</b>{f', mean of {n}' if n > 1 else ''}<br>{plain(y, quantity)}"
+            f"{f' ({plain(low, quantity)} to {plain(high, quantity)})' if high > low else ''}"
+            f"<br>at {number(x)}"
+            for label, n, x, y, low, high in zip(
+                *(means[c] for c in ("label", "seeds", "x", "y", "low", "high")), strict=True
+            )
+        ],
+        "marker": {
+            "color": colour,
+            "size": 10,
+            "line": {"color": style.PAPER, "width": _rims(means)},
+            "symbol": _symbols(means, symbol),
+        },
+    }
 
-    Traces whose meta is `runs` hold as text the row's index; page.js puts the run's text there.
+
+def spec(points: ChartPoints, report: FitReport | None, law: str | None = None) -> dict[str, Any]:
+    """Return data and layout of one view for Plotly.newPlot, both axes logarithmic, and its legend.
+
+    Traces whose meta is `runs` hold as text the row's index; page.js puts the run's text there. A trace is
+    shown while none of its `tags` is switched off in the legend.
+
+    Args:
+        points: what is drawn.
+        report: its fit, if any.
+        law: of the main curve, where another report leads the page.
     """
     view = points.view
     axis = {
@@ -241,28 +241,31 @@ def spec(points: ChartPoints, report: FitReport | None) -> dict[str, Any]:
         "zeroline": False,
         "exponentformat": "power",
     }
-    fit_curves = curves.curves(report)
+    fit_curves = curves.curves(report, law)
     seen = points.seeds[view.y].to_numpy()
     drawn = [] if fit_curves is None else [curves.visible(fit_curves, seen)]
     x_ticks = _ticks(np.concatenate([points.seeds[view.x], [] if fit_curves is None else [fit_curves.end]]))
     cap = 100.0 if view.quantity.counted else math.inf
+    if fit_curves is not None and fit_curves.zones:
+        x_ticks["range"][1] = min(x_ticks["range"][1], math.log10(fit_curves.end))
     y_ticks = _ticks(view.scale * np.concatenate([seen, points.means["high"], *drawn]), cap)
     layout: dict[str, Any] = {
         "xaxis": axis | x_ticks | {"title": {"text": view.x_title}},
         "yaxis": axis | y_ticks | {"title": {"text": view.y_title, "standoff": 6}, "automargin": True},
         "font": {"family": "system-ui, sans-serif", "size": 13, "color": style.INK},
         "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "white",
+        "plot_bgcolor": style.PAPER,
         "hovermode": "closest",
-        "margin": {"l": 56, "r": 12, "t": 32, "b": 52},
-        "modebar": {"bgcolor": "white", "color": style.MUTED, "activecolor": style.INK},
-        "legend": {"orientation": "h", "y": -0.17, "yanchor": "top", "x": 0, "font": {"size": 12}},
+        "margin": {"l": 56, "r": 12, "t": 28, "b": 52},
+        "modebar": {"bgcolor": style.PAPER, "color": style.MUTED, "activecolor": style.INK},
+        "showlegend": False,
     }
-    traces = _point_traces(points) + _flagged_key(points)
+    traces = _point_traces(points)
     if report is not None and fit_curves is not None:
         traces = _curve_traces(points, report, fit_curves) + traces + _held_out_trace(report, view.scale)
         layout["shapes"], layout["annotations"] = _shapes(fit_curves), _marks(fit_curves)
-    return {"data": traces, "layout": layout}
+    groups = legends.groups(points, fit_curves, {tag for trace in traces for tag in trace["tags"]})
+    return {"data": traces, "layout": layout, "legend": groups}
 
 
 def _ticks(values: npt.NDArray[np.float64], cap: float = math.inf) -> dict[str, Any]:
@@ -271,13 +274,8 @@ def _ticks(values: npt.NDArray[np.float64], cap: float = math.inf) -> dict[str, 
     low, high = math.log10(positive.min()), math.log10(positive.max())
     room = max(0.04 * (high - low), 0.02)
     axis: dict[str, Any] = {"range": [low - room, min(high + room, math.log10(cap))]}
-    span = high - low
-    if span > 5 or low < -4 or high > 6:
-        return axis | {"dtick": max(1, round(span / 6))}
-    fine = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
-    steps = (1,) if span > 2.5 else (1, 2, 5) if span > 1 else fine
-    ticks = [s * 10.0**d for d in range(math.floor(low) - 1, math.ceil(high) + 1) for s in steps]
-    return axis | {"tickvals": _floats(ticks), "ticktext": [f"{float(f'{t:.4g}'):,.10g}" for t in ticks]}
+    ticks = log_axis.ticks(*(10.0**end for end in axis["range"]))
+    return axis | {"tickvals": _floats(ticks), "ticktext": log_axis.texts(ticks)}
 
 
 def specs(
@@ -286,7 +284,8 @@ def specs(
     shown: Sequence[ChartView] | None = None,
     judged_on: Target | None = None,
 ) -> str:
-    """Return JSON {views: {key: {data, layout}}, runs: text over each row} for every view that has points.
+    """Return JSON of every view that has points: {views: {key: {data, layout, legend}}, runs: text over each
+    row, dark: {colour: colour on a dark page}}.
 
     Args:
         rows: one row a run.
@@ -297,9 +296,12 @@ def specs(
     charts = {}
     rows, judged_on = rows.reset_index(drop=True), judged_on or target.of(rows)
     resource = next((report.axes.x for report in fits.reports if report.axes is not None), None)
-    for view in views.of(rows) if shown is None else shown:
+    shown = views.of(rows) if shown is None else shown
+    law = lead.main_law(views.report_of(fits, shown[0]))
+    for view in shown:
         points = views.select(rows, view)
         if not points.seeds.empty:
-            charts[view.key] = spec(points, views.report_of(fits, view))
+            charts[view.key] = spec(points, views.report_of(fits, view), law)
     runs = [_hover(row, judged_on, resource) for row in rows.to_dict("records")]
-    return json.dumps({"views": charts, "runs": runs}, separators=(",", ":"), allow_nan=False)
+    content = {"views": charts, "runs": runs, "dark": dict(style.DARK)}
+    return json.dumps(content, separators=(",", ":"), allow_nan=False)

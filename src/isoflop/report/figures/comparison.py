@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from isoflop.curve.compare.result import ArmFit, Comparison, Contrast, GainAt
-from isoflop.report.figures import canvas, style, views
+from isoflop.report.figures import canvas, drawn_data, paper, style, views
 from isoflop.table import target
 
 Array = npt.NDArray[np.float64]
@@ -40,8 +40,21 @@ def _colours(comparison: Comparison) -> dict[str, str]:
     return {arm.name: style.OKABE_ITO[i % len(style.OKABE_ITO)] for i, arm in enumerate(comparison.arms)}
 
 
-def payload(comparison: Comparison, suffix: str) -> bytes:
-    """Return the figure as a file of this kind: png, svg or pdf."""
+def data(comparison: Comparison) -> bytes:
+    """Return what the figure shows as CSV (drawn_data)."""
+    return drawn_data.csv_text(draw(comparison)).encode()
+
+
+def payload(comparison: Comparison, suffix: str, width: str | None = None) -> bytes:
+    """Return the figure as a file of this kind, png, svg or pdf; for a paper where a width is given.
+
+    Raises:
+        ValueError: as paper.inches.
+    """
+    if width is not None:
+        figure = draw(comparison)
+        paper.resized(figure, paper.inches(width))
+        return paper.payload(figure, suffix)
     stream = io.BytesIO()
     metadata: dict[str, Any] = (
         {} if suffix == "png" else {"Date": None} if suffix == "svg" else {"CreationDate": None}

@@ -1,4 +1,8 @@
-"""The curves that a chart shows of a fit: which of them at first, and how far ahead they were tested."""
+"""The curves that a chart shows of a fit: which of them at first, and how far ahead they were tested.
+
+The main curve is the law that the page's sentence names, the same in every chart. Its bands cover what was
+measured; beyond the largest run they are those of the forecast, where one was made.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import numpy.typing as npt
 
 from isoflop.curve.result import Band, FitReport, LawFit
 from isoflop.report.figures import style
+from isoflop.report.text import lead, trust
 from isoflop.report.text.numerals import compact
 
 Array = npt.NDArray[np.float64]
@@ -21,7 +26,16 @@ LEAST_ZONE = 1.2
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """One curve. `main` is the one with the bands; `shown` says whether it is drawn at first."""
+    """One curve.
+
+    Attributes:
+        key: name of the law, or style.FORECAST.
+        name, colour: for readers.
+        band: the curve, with the bands of its mean and of a new run.
+        main: whether it is that of the page's sentence.
+        shown: whether it is drawn at first.
+        ahead: whether it is the forecast, which is drawn beyond the largest run alone.
+    """
 
     key: str
     name: str
@@ -29,6 +43,7 @@ class Line:
     band: Band
     main: bool
     shown: bool
+    ahead: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,8 +71,25 @@ class Curves:
 
     @property
     def main(self) -> Line:
-        """The curve that the page's numbers refer to."""
+        """The curve of the law that the page's sentence names."""
         return self.lines[0]
+
+    @property
+    def forecast(self) -> Line | None:
+        """The forecast, where one was made."""
+        return next((line for line in self.lines if line.ahead), None)
+
+    def drawn(self, line: Line) -> Band:
+        """Return the stretch of x over which a curve is drawn."""
+        return cut(line.band, low=self.x_max) if line.ahead else line.band
+
+    def banded(self, line: Line) -> Band | None:
+        """Return the stretch over which the bands of a curve are drawn, None where it has none."""
+        if line.ahead:
+            return cut(line.band, low=self.x_max)
+        if not line.main:
+            return None
+        return line.band if self.forecast is None else cut(line.band, high=self.x_max)
 
     @property
     def zones(self) -> tuple[Zone, ...]:
@@ -79,41 +111,54 @@ class Curves:
         return ((self.x_max, "largest run"), (self.tested_x, f"×{compact(ratio, 3)}: untested beyond"))
 
 
-def main_fit(report: FitReport) -> LawFit | None:
-    """Return the law to show where there is no forecast: the one with a floor if fitted, else the first."""
-    return next(
-        (f for f in report.fits if f.law == "power_law_floor"), report.fits[0] if report.fits else None
-    )
+def main_fit(report: FitReport, law: str | None = None) -> LawFit | None:
+    """Return the fit of the main curve: of `law` if it was fitted, else of the law that leads the report."""
+    names = (law, lead.main_law(report))
+    return next((fit for name in names for fit in report.fits if fit.law == name), None)
 
 
-def curves(report: FitReport | None) -> Curves | None:
-    """Return what to draw of `report`, or None where it holds no curve."""
-    if report is None or not report.fits:
+def curves(report: FitReport | None, law: str | None = None) -> Curves | None:
+    """Return what to draw of `report`, or None where it holds no curve.
+
+    Args:
+        report: the fit of the axes that are drawn.
+        law: of the main curve, where another report leads the page.
+    """
+    best = None if report is None else main_fit(report, law)
+    if report is None or best is None:
         return None
-    ahead, best = report.forecast, main_fit(report)
-    lines = []
+    lines = [_line(fit, main=fit is best) for fit in sorted(report.fits, key=lambda fit: fit is not best)]
+    ahead = report.forecast
     if ahead is not None:
-        lines.append(_line(style.FORECAST, ahead.band, main=True, shown=True))
-    for fit in report.fits:
-        main = ahead is None and fit is best
-        lines.append(_line(fit.law, fit.band, main=main, shown=main or fit.law in THIN))
-    lines.sort(key=lambda line: not line.main)
-    tested = _tested_ratio(report) or 1.0
-    return Curves(
-        tuple(lines), report.x_max, report.x_max * max(1.0, tested), max(lines[0].band.x), report.percent
-    )
+        key = style.FORECAST
+        line = Line(key, style.law_name(key), style.law_colour(key), ahead.band, False, True, ahead=True)
+        lines.insert(1, line)
+    tested = max(1.0, _tested_ratio(report, best) or 1.0)
+    end = max((ahead.band if ahead is not None else best.band).x)
+    return Curves(tuple(lines), report.x_max, min(report.x_max * tested, end), end, report.percent)
 
 
-def _tested_ratio(report: FitReport) -> float | None:
+def _tested_ratio(report: FitReport, best: LawFit) -> float | None:
     """Return how far ahead rolling extrapolation reached: of the forecast, or about that of the main law."""
     if report.forecast is not None:
-        return report.forecast.tested_ratio
-    best = main_fit(report)
-    return max((h.ratio for h in best.horizons if h.predictions), default=None) if best else None
+        return trust.tested_ratio(report)
+    return max((h.ratio for h in best.horizons if h.predictions), default=None)
 
 
-def _line(key: str, band: Band, *, main: bool, shown: bool) -> Line:
-    return Line(key, style.law_name(key), style.law_colour(key), band, main, shown)
+def _line(fit: LawFit, *, main: bool) -> Line:
+    name, colour = style.law_name(fit.law), style.law_colour(fit.law)
+    return Line(fit.law, name, colour, fit.band, main, main or fit.law in THIN)
+
+
+def cut(band: Band, low: float = 0.0, high: float = np.inf) -> Band:
+    """Return the part of a band from `low` to `high`, with a point at the end that lies inside it."""
+    x = np.asarray(band.x)
+    ends = [end for end in (low, high) if x[0] < end < x[-1]]
+    at_x = np.unique(np.concatenate([x[(x >= low) & (x <= high)], ends]))
+    sides = (band.y, band.low, band.high, band.new_low, band.new_high)
+    log_x, grid = np.log(at_x), np.log(x)
+    parts = (np.exp(np.interp(log_x, grid, np.log(np.maximum(side, 1e-12)))) for side in sides)
+    return Band(tuple(at_x.tolist()), *(tuple(part.tolist()) for part in parts))
 
 
 def at(band: Band, x: Array) -> Array:
@@ -122,12 +167,12 @@ def at(band: Band, x: Array) -> Array:
 
 
 def visible(fit_curves: Curves, y: Array) -> Array:
-    """Return values that the y axis must reach: the drawn curves, and the mean's band beyond the largest run.
+    """Return values that the y axis must reach: the curves, and the mean's band beyond the largest run.
 
     The band counts within a factor of three of the points' y (n,): one that is wider is cut by the frame.
     """
     low, high = float(y.min()) / 3, float(y.max()) * 3
-    parts = [np.asarray(line.band.y) for line in fit_curves.lines if line.shown]
-    beyond = np.asarray(fit_curves.main.band.x) >= fit_curves.x_max
-    parts += [np.asarray(side)[beyond] for side in (fit_curves.main.band.low, fit_curves.main.band.high)]
+    parts = [np.asarray(fit_curves.drawn(line).y) for line in fit_curves.lines if line.shown]
+    beyond = cut((fit_curves.forecast or fit_curves.main).band, low=fit_curves.x_max)
+    parts += [np.asarray(side) for side in (beyond.low, beyond.high)]
     return np.asarray(np.clip(np.concatenate(parts), low, high))

@@ -31,7 +31,7 @@ def draw(rows: pd.DataFrame, fit: JointFit, judged_on: Target = IMAGES) -> Drawi
         _paint_sizes(right, rows, growth)
         for axes in (left, right):
             axes.set_xlabel(f"Training {judged_on.examples}")
-        png, svg = canvas.render(figure)
+        images = canvas.render(figure)
     quantity, examples = judged_on.quantity, judged_on.examples
     title = f"{quantity.noun.capitalize()} over parameters and data"
     caption = (
@@ -41,7 +41,7 @@ def draw(rows: pd.DataFrame, fit: JointFit, judged_on: Target = IMAGES) -> Drawi
         f"{estimate(growth.growth)}, with its 95% interval, beside that path; dots are the sizes trained, "
         "hollow marks are extrapolated."
     )
-    return Drawing(NAME, title, f"{title}: {caption}", caption, png, svg)
+    return Drawing(NAME, title, f"{title}: {caption}", caption, *images)
 
 
 def _paint_errors(

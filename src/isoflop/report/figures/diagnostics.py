@@ -38,14 +38,14 @@ def residuals(points: ChartPoints, fit_curves: Curves, rows: pd.DataFrame) -> Fi
     axes, side = figure.subplots(1, 2, width_ratios=(3.6, 1.0))
     axes.set_xscale("log")
     axes.set_yscale("log")
-    tint, mark = style.tints(points.seeds["tint"]), style.marks(points.seeds["mark"])
+    tint, mark = points.tints, points.marks
     ratio = rows[view.y].to_numpy() / curves.at(band, rows[view.x].to_numpy())
     means = points.means[points.means["place_id"].isin(set(rows["place_id"]))]
     of_means = (means["y"] / curves.at(band, means["x"].to_numpy())).to_numpy()
     raster = len(rows) > canvas.RASTER_ABOVE
     for frame, x, y, edge, look in (
-        (rows, rows[view.x].to_numpy(), ratio, None, {"s": 11, "alpha": 0.5}),
-        (means, means["x"].to_numpy(), of_means, "white", {"s": 36}),
+        (rows, rows[view.x].to_numpy(), ratio, None, {"s": 11, "alpha": 0.5, "label": "_run"}),
+        (means, means["x"].to_numpy(), of_means, "white", {"s": 36, "label": "_mean"}),
     ):
         for (value, flagged), group in frame.reset_index(drop=True).groupby(["mark", FLAGGED], sort=False):
             own = group.index.to_numpy()
@@ -63,9 +63,9 @@ def residuals(points: ChartPoints, fit_curves: Curves, rows: pd.DataFrame) -> Fi
     canvas.log_ticks(axes.xaxis, *axes.get_xlim())
     canvas.log_ticks(axes.yaxis, *axes.get_ylim())
     axes.set_xlabel(view.x_title)
-    axes.set_ylabel(f"{view.y_title.split(' (')[0]} / {fit_curves.main.name.lower()}")
+    axes.set_ylabel(f"{view.y_title.split(' (')[0]} / {style.law_in_sentence(fit_curves.main.name)}")
     canvas.ruled(axes)
-    canvas.legends(side, LOW, [(None, [shade]), *canvas.keys(points, tint, mark)])
+    canvas.legends(side, LOW, [(None, [shade]), *canvas.keys(points)])
     return figure
 
 
@@ -125,7 +125,7 @@ def _residual_drawing(points: ChartPoints, fit_curves: Curves, rows: pd.DataFram
     inside = int(((y >= low) & (y <= high)).sum())
     off = np.log(y / curves.at(band, x))
     typical = float(np.exp(np.sqrt(np.mean(off**2))))
-    title, what, curve = "Residuals", view.quantity.name, fit_curves.main.name.lower()
+    title, what, curve = "Residuals", view.quantity.name, style.law_in_sentence(fit_curves.main.name)
     caption = (
         f"Each run's {what} divided by the {curve} at its x: 1 is a run on the curve. Root mean square: a "
         f"factor of {number(typical)}. Of {len(y):,} runs {inside:,} lie in the {fit_curves.percent} band of "
@@ -134,8 +134,8 @@ def _residual_drawing(points: ChartPoints, fit_curves: Curves, rows: pd.DataFram
     )
     ends = f"{number(np.exp(off.min()))} to {number(np.exp(off.max()))}"
     alt = f"{title} against {view.x_title}: ratios from {ends}."
-    png, svg = canvas.render(residuals(points, fit_curves, rows))
-    return Drawing("residuals", title, alt, caption, png, svg)
+    images = canvas.render(residuals(points, fit_curves, rows))
+    return Drawing("residuals", title, alt, caption, *images)
 
 
 def _calibration_drawing(judged: tuple[Calibration, ...]) -> Drawing:
@@ -150,5 +150,5 @@ def _calibration_drawing(judged: tuple[Calibration, ...]) -> Drawing:
     )
     if n < LEAST_PREDICTIONS:
         caption += f" Only {n} predictions: too few to judge the intervals."
-    png, svg = canvas.render(calibration(judged))
-    return Drawing("calibration", "Calibration of the forecast's intervals", f"{shares}.", caption, png, svg)
+    images = canvas.render(calibration(judged))
+    return Drawing("calibration", "Calibration of the forecast's intervals", f"{shares}.", caption, *images)

@@ -188,7 +188,7 @@ def draw(profiles: Profiles) -> Drawing:
     every = -(-len(profiles.budgets) // MOST_BUDGETS)
     shown = dataclasses.replace(profiles, budgets=profiles.budgets[::every])
     with matplotlib.rc_context(canvas.RC):
-        png, svg = canvas.render(figure(shown))
+        images = canvas.render(figure(shown))
     sizes = " and ".join(profiles.sizes)
     least, most = profiles.budgets[0].compute, profiles.budgets[-1].compute
     known = sum(budget.optimum is not None for budget in profiles.budgets)
@@ -206,4 +206,4 @@ def draw(profiles: Profiles) -> Drawing:
         f"where they leave the sizes measured. Found: {grows or profiles.growth_reason}."
         f"{'' if every == 1 else f' Of {len(profiles.budgets)} budgets one in {every} is drawn.'}"
     )
-    return Drawing("isoflop_profiles", f"IsoFLOP profiles over {sizes}", alt, caption, png, svg)
+    return Drawing("isoflop_profiles", f"IsoFLOP profiles over {sizes}", alt, caption, *images)

@@ -42,7 +42,7 @@ def draw_budgets(answer: SizeAnswer) -> Drawing | None:
         axes, side = figure.subplots(1, 2, width_ratios=(WIDE_INCHES - KEY_INCHES, KEY_INCHES))
         _paint_budgets(axes, answer.profiles, answer.law, answer.split)
         canvas.legends(side, TALL_INCHES, _budget_keys(answer.profiles, answer.split))
-        png, svg = canvas.render(figure)
+        images = canvas.render(figure)
     count = plural(len(answer.profiles.budgets), "budget")
     law = "" if answer.split is None else ", dashed the joint law at that compute with its optimum (ring)"
     caption = (
@@ -50,7 +50,7 @@ def draw_budgets(answer: SizeAnswer) -> Drawing | None:
         f"with its optimum (diamond){law}. A parabola without an optimum within the sizes is dotted."
     )
     title = "Bits a byte at equal compute"
-    return Drawing(BUDGETS, title, f"{title}: {caption}", caption, png, svg)
+    return Drawing(BUDGETS, title, f"{title}: {caption}", caption, *images)
 
 
 def _paint_budgets(axes: Axes, profiles: Profiles, law: JointFit | None, split: CountedSplit | None) -> None:
@@ -103,14 +103,14 @@ def draw_split(answer: SizeAnswer) -> Drawing | None:
     with matplotlib.rc_context(canvas.RC):
         figure = canvas.blank(WIDE_INCHES, TALL_INCHES)
         _paint_split(figure, answer, optima)
-        png, svg = canvas.render(figure)
+        images = canvas.render(figure)
     caption = (
         "Best size of the model (left) and best number of bytes (right) against counted compute: by the "
         "joint law with its 95% interval (band; dashed outside the sizes or bytes measured), and by the "
         "parabolas (diamonds with 95% intervals, arrows at open ends)."
     )
     title = "Compute-optimal size and data"
-    return Drawing(SPLIT, title, f"{title}: {caption}", caption, png, svg)
+    return Drawing(SPLIT, title, f"{title}: {caption}", caption, *images)
 
 
 def _paint_split(figure: Figure, answer: SizeAnswer, optima: list[Budget]) -> None:

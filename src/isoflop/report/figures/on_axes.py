@@ -32,13 +32,14 @@ def styled(axes: Axes | None) -> Iterator[Axes]:
 
 
 def fit_on(axes: Axes, report: FitReport, runs: pd.DataFrame, laws: Sequence[str] = ()) -> None:
-    """Draw the runs, the curve that predicts with its bands, and other laws, on logarithmic axes.
+    """Draw the runs, the law that describes them and the forecast with their bands, and other laws, on
+    logarithmic axes.
 
     Args:
         axes: where.
         report: the fit.
         runs: those that are fitted: config_id and the columns of x and y.
-        laws: names of laws that are drawn beside the main curve.
+        laws: names of laws that are drawn beside them.
     """
     scale = report.quantity.scale
     handles = _points(axes, report, runs, scale)
@@ -46,7 +47,7 @@ def fit_on(axes: Axes, report: FitReport, runs: pd.DataFrame, laws: Sequence[str
     shown = [runs[report.y].to_numpy(float)]
     ends = [runs[report.x].to_numpy(float)]
     if drawn is not None:
-        lines = [line for line in drawn.lines if line.main or line.key in laws]
+        lines = [line for line in drawn.lines if line.main or line.ahead or line.key in laws]
         handles = [handle for line in lines for handle in sweep.curve(axes, line, drawn, scale)] + handles
         sweep.regions(axes, drawn)
         shown.append(curves.visible(drawn, shown[0]))
@@ -60,7 +61,7 @@ def fit_on(axes: Axes, report: FitReport, runs: pd.DataFrame, laws: Sequence[str
 
 
 def residuals_on(axes: Axes, report: FitReport, runs: pd.DataFrame) -> None:
-    """Draw y over the curve that predicts, of each run, over the band of a new run.
+    """Draw y over the law that describes the runs, of each run, over the band of a new run.
 
     Raises:
         ValueError: no law could be fitted.
@@ -79,7 +80,7 @@ def residuals_on(axes: Axes, report: FitReport, runs: pd.DataFrame) -> None:
     reach = 1.15 * float(max(np.abs(np.log(ratio)).max(), 0.05))
     _frame(axes, x, np.exp([-reach, reach]))
     axes.set_xlabel(canvas.plain(report.resource.title, MOST))
-    axes.set_ylabel(f"{canvas.plain(report.quantity.title, MOST)} / {drawn.main.name.lower()}")
+    axes.set_ylabel(f"{canvas.plain(report.quantity.title, MOST)} / {style.law_in_sentence(drawn.main.name)}")
     axes.legend(handles=[shade, point], frameon=False, fontsize=8)
 
 

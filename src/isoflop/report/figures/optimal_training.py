@@ -45,7 +45,7 @@ def draw(optimal: OptimalTraining, rows: pd.DataFrame, reports: Sequence[FitRepo
         axes, side = figure.subplots(1, 2, width_ratios=(WIDE_INCHES - KEY_INCHES, KEY_INCHES))
         _paint(axes, optimal, known, held)
         canvas.legends(side, TALL_INCHES, _keys(optimal, known, held))
-        png, svg = canvas.render(figure)
+        images = canvas.render(figure)
     floor = f", dotted its irreducible part {number(optimal.floor.value)}" if optimal.floor_identified else ""
     judged = "; held-out runs with their predicted interval" if held else ""
     caption = (
@@ -55,7 +55,7 @@ def draw(optimal: OptimalTraining, rows: pd.DataFrame, reports: Sequence[FitRepo
         "size."
     )
     title = "Loss at the best size against compute"
-    return Drawing(NAME, title, f"{title}: {caption}", caption, png, svg)
+    return Drawing(NAME, title, f"{title}: {caption}", caption, *images)
 
 
 def _paint(axes: Axes, optimal: OptimalTraining, rows: pd.DataFrame, held: list[HeldOutRun]) -> None:

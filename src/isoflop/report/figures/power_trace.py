@@ -35,7 +35,7 @@ def draw(directory: Path, rows: pd.DataFrame) -> Drawing | None:
 
 def _drawing(run: pd.Series, trace: pd.DataFrame) -> Drawing:
     with matplotlib.rc_context(canvas.RC):
-        png, svg = canvas.render(chart(trace))
+        images = canvas.render(chart(trace))
     watts = trace.drop(columns=SECONDS)
     name = f"{run['label']}, seed {run['seed']:.0f}"
     span = seconds(float(trace[SECONDS].iloc[-1] - trace[SECONDS].iloc[0]))
@@ -50,7 +50,7 @@ def _drawing(run: pd.Series, trace: pd.DataFrame) -> Drawing:
         "are drawn, so that idle power, compilation, evaluation and a replay of the window show beside "
         f"training. Each point is the mean of {seconds(stretch)}."
     )
-    return Drawing(NAME, "Power during one run", alt, caption, png, svg)
+    return Drawing(NAME, "Power during one run", alt, caption, *images)
 
 
 def chart(trace: pd.DataFrame) -> Figure:

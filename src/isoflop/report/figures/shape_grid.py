@@ -55,7 +55,7 @@ def draw(rows: pd.DataFrame, quantity: Quantity) -> Figure:
         value = float(values[row, column])
         text = "–" if np.isnan(value) else f"{value:.{decimals}f}"
         dark = not np.isnan(value) and value < low + 0.55 * (high - low)
-        colour = style.MUTED if np.isnan(value) else "white" if dark else style.INK
+        colour = style.MUTED if np.isnan(value) else style.ON_DARK if dark else style.ON_PALE
         axes.text(column, row, text, ha="center", va="center", fontsize=9, color=colour)
     every = max(1, -(-wide // MOST_COLUMNS))
     axes.set_xticks(range(0, wide, every), [f"{w:,}" for w in errors.columns[::every]])

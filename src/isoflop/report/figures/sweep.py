@@ -17,6 +17,7 @@ from isoflop.report.figures import canvas, curves, diagnostics, shape_grid, styl
 from isoflop.report.figures.canvas import Drawing
 from isoflop.report.figures.curves import Curves, Line
 from isoflop.report.figures.views import ChartPoints, ChartView
+from isoflop.report.text import lead
 from isoflop.report.text.numerals import number
 from isoflop.table.target import Quantity
 
@@ -24,23 +25,32 @@ DASHES = (0, (4, 2.5))
 
 
 def curve(axes: Axes, line: Line, fit_curves: Curves, scale: float) -> list[Any]:
-    """Draw one curve, with its bands if it is the main one; return its legend handles."""
-    x, y = np.asarray(line.band.x), scale * np.asarray(line.band.y)
+    """Draw one curve, with its bands where it has them; return its legend handles."""
+    drawn, emphasised = fit_curves.drawn(line), line.main or line.ahead
+    x, y = np.asarray(drawn.x), scale * np.asarray(drawn.y)
     inside = x <= fit_curves.x_max * (1 + 1e-9)
     beyond = np.append(np.flatnonzero(inside)[-1:], np.flatnonzero(~inside))
-    width, order = (2.4, 4.2) if line.main else (1.0, 3.8)
-    axes.plot(x[inside], y[inside], color=line.colour, lw=width, zorder=order)
-    axes.plot(x[beyond], y[beyond], color=line.colour, lw=0.85 * width, ls=DASHES, zorder=order)
-    handles: list[Any] = [Line2D([], [], color=line.colour, lw=width, label=line.name)]
-    if line.main:
-        band = line.band
-        for low, high, alpha, label in (
-            (band.low, band.high, 0.22, f"{fit_curves.percent}, mean"),
-            (band.new_low, band.new_high, 0.09, f"{fit_curves.percent}, new run"),
-        ):
-            ends = (scale * np.asarray(low), scale * np.asarray(high))
-            handles.append(axes.fill_between(x, *ends, color=line.colour, alpha=alpha, lw=0, zorder=2))
-            handles[-1].set_label(label)
+    width, order = (2.4, 4.2) if emphasised else (1.0, 3.8)
+    # Beyond the largest run the forecast is the thick curve.
+    ahead = width if line.ahead or fit_curves.forecast is None else 1.2
+    look: dict[str, Any] = {"color": line.colour, "zorder": order}
+    if not line.ahead:
+        axes.plot(x[inside], y[inside], lw=width, **look)
+    axes.plot(x[beyond], y[beyond], lw=0.85 * ahead, ls=DASHES, **look)
+    handles: list[Any] = [
+        Line2D([], [], color=line.colour, lw=width, ls=DASHES if line.ahead else "-", label=line.name)
+    ]
+    band = fit_curves.banded(line)
+    if band is None:
+        return handles
+    for low, high, alpha, label in (
+        (band.low, band.high, 0.22, f"{fit_curves.percent}, mean"),
+        (band.new_low, band.new_high, 0.09, f"{fit_curves.percent}, new run"),
+    ):
+        ends = (scale * np.asarray(low), scale * np.asarray(high))
+        shade = axes.fill_between(band.x, *ends, color=line.colour, alpha=alpha, lw=0, zorder=2)
+        shade.set_label(label)
+        handles += [shade] if line.main else []
     return handles
 
 
@@ -81,27 +91,33 @@ def regions(axes: Axes, fit_curves: Curves) -> None:
         axes.text(x, 0.985, f" {text}", transform=place, color=style.MUTED, **look)
 
 
-def scatter(axes: Axes, points: ChartPoints, tint: Any, mark: Any) -> None:
+def scatter(axes: Axes, points: ChartPoints) -> None:
     """Draw single runs faintly, and configurations' means with their bars; flagged ones are hollow."""
-    view, seeds, means = points.view, points.seeds, points.means
+    view, seeds, means, tint, mark = points.view, points.seeds, points.means, points.tints, points.marks
     raster = len(seeds) > canvas.RASTER_ABOVE
     for (value, flagged), group in seeds.groupby(["mark", views.FLAGGED], sort=False):
         colours = [tint[t] for t in group["tint"]]
         look: dict[str, Any] = {"marker": mark[value][0], "s": 11, "alpha": 0.45, "zorder": 3}
+        look["label"] = "_run"
         fill = canvas.fill(colours, hollow=bool(flagged), edge=None)
         axes.scatter(group[view.x], view.scale * group[view.y], rasterized=raster, **look, **fill)
     for (value, flagged), group in means.groupby(["mark", views.FLAGGED], sort=False):
         colours = [tint[t] for t in group["tint"]]
         low, high = view.scale * group["low"], view.scale * group["high"]
         axes.vlines(group["x"], low, high, colors=colours, lw=0.9, zorder=4.5, rasterized=raster)
-        look = {"marker": mark[value][0], "s": 34, "zorder": 5, "rasterized": raster}
+        look = {"marker": mark[value][0], "s": 34, "zorder": 5, "rasterized": raster, "label": "_mean"}
         fill = canvas.fill(colours, hollow=bool(flagged), edge="white")
         axes.scatter(group["x"], view.scale * group["y"], **look, **fill)
 
 
-def chart(points: ChartPoints, report: FitReport | None) -> Figure:
-    """Draw one view on logarithmic axes: seeds, means, frontier, forecast with bands, the paper's laws and
-    the regions beyond the largest run.
+def chart(points: ChartPoints, report: FitReport | None, law: str | None = None) -> Figure:
+    """Draw one view on logarithmic axes: seeds, means, frontier, laws and forecast with bands, and the
+    regions beyond the largest run.
+
+    Args:
+        points: what is drawn.
+        report: its fit, if any.
+        law: of the main curve, where another report leads the page.
 
     Raises:
         ValueError: no row of the table can be shown on these axes.
@@ -113,11 +129,10 @@ def chart(points: ChartPoints, report: FitReport | None) -> Figure:
     axes, side = figure.subplots(1, 2, width_ratios=(3.6, 1.0))
     axes.set_xscale("log")
     axes.set_yscale("log")
-    tint, mark = style.tints(seeds["tint"]), style.marks(seeds["mark"])
-    scatter(axes, points, tint, mark)
+    scatter(axes, points)
     xs, ys = [seeds[view.x].to_numpy()], [seeds[view.y].to_numpy()]
-    blocks = canvas.keys(points, tint, mark)
-    fit_curves = curves.curves(report)
+    blocks = canvas.keys(points)
+    fit_curves = curves.curves(report, law)
     if report is not None and fit_curves is not None:
         handles = [
             h for line in fit_curves.lines if line.shown for h in curve(axes, line, fit_curves, view.scale)
@@ -142,9 +157,9 @@ def chart(points: ChartPoints, report: FitReport | None) -> Figure:
     return figure
 
 
-def _view(points: ChartPoints, report: FitReport | None) -> Drawing:
+def _view(points: ChartPoints, report: FitReport | None, law: str | None) -> Drawing:
     view = points.view
-    png, svg = canvas.render(chart(points, report))
+    images = canvas.render(chart(points, report, law))
     alt = (
         f"{view.title}, both axes logarithmic: {len(points.seeds):,} runs of {len(points.means):,} "
         f"configurations, {view.x_title} from {number(points.seeds[view.x].min())} to "
@@ -152,14 +167,14 @@ def _view(points: ChartPoints, report: FitReport | None) -> Drawing:
         f"{number(view.scale * points.seeds[view.y].min())} to "
         f"{number(view.scale * points.seeds[view.y].max())}."
     )
-    return Drawing(view.key, view.title, alt, views.note(points, report), png, svg)
+    return Drawing(view.key, view.title, alt, views.note(points, report, law), *images)
 
 
 def _grid(rows: pd.DataFrame, quantity: Quantity) -> tuple[Drawing, ...]:
     means = shape_grid.mean_errors(rows, quantity)
     if not means.size:
         return ()
-    png, svg = canvas.render(shape_grid.draw(rows, quantity))
+    images = canvas.render(shape_grid.draw(rows, quantity))
     title, name = shape_grid.title(quantity), shape_grid.mean_name(quantity)
     alt = f"Table of {name} for {means.shape[1]} widths and {means.shape[0]} depths."
     unit = "per cent" if quantity.unit == "%" else quantity.unit
@@ -167,7 +182,7 @@ def _grid(rows: pd.DataFrame, quantity: Quantity) -> tuple[Drawing, ...]:
         f"{name.capitalize()}{f' in {unit}' if unit else ''} over all runs of a shape (seeds and "
         "training lengths together)."
     )
-    return (Drawing("width_depth", title, alt, caption, png, svg),)
+    return (Drawing("width_depth", title, alt, caption, *images),)
 
 
 def draw(rows: pd.DataFrame, fits: FitFile, shown: Sequence[ChartView] | None = None) -> tuple[Drawing, ...]:
@@ -178,13 +193,14 @@ def draw(rows: pd.DataFrame, fits: FitFile, shown: Sequence[ChartView] | None = 
     drawings = []
     shown = views.of(rows) if shown is None else shown
     main = shown[0]
+    first = views.report_of(fits, main)
+    law = lead.main_law(first)
     with matplotlib.rc_context(canvas.RC):
         for view in shown:
             points = views.select(rows, view)
             if points.seeds.empty:
                 continue
-            drawings.append(_view(points, views.report_of(fits, view)))
-        first = views.report_of(fits, main)
+            drawings.append(_view(points, views.report_of(fits, view), law))
         if first is not None:
             drawings += diagnostics.draw(views.select(rows, main), first)
         drawings += _grid(rows, main.quantity)

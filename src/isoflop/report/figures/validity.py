@@ -37,7 +37,7 @@ def draw(rows: pd.DataFrame, checked: CheckReport) -> tuple[Drawing, ...]:
         if len(points.means) > 1:
             drawings.append(_training_loss(points, rows, checked))
         if checked.collapse is not None:
-            drawings.append(_collapse(checked.collapse))
+            drawings.append(_collapse(checked.collapse, points))
     return tuple(drawings)
 
 
@@ -54,8 +54,7 @@ def training_loss(points: ChartPoints, lines: tuple[Trend, ...], borderline: set
     axes.set_xscale("log")
     axes.set_yscale("log")
     seeds = points.seeds
-    tint, mark = style.tints(seeds["tint"]), style.marks(seeds["mark"])
-    sweep.scatter(axes, points, tint, mark)
+    sweep.scatter(axes, points)
     x_low, x_high = canvas.limits(seeds[VIEW.x].to_numpy(), 0.03)
     handles = [handle for line in lines for handle in _trend(axes, line, x_low, x_high)][:2]
     handles += _rings(axes, points, borderline)
@@ -66,7 +65,7 @@ def training_loss(points: ChartPoints, lines: tuple[Trend, ...], borderline: set
     axes.set_xlabel(VIEW.x_title)
     axes.set_ylabel(VIEW.y_title)
     canvas.ruled(axes)
-    canvas.legends(side, canvas.SIZE_INCHES[1], [(None, handles), *canvas.keys(points, tint, mark)])
+    canvas.legends(side, canvas.SIZE_INCHES[1], [(None, handles), *canvas.keys(points)])
     return figure
 
 
@@ -96,7 +95,7 @@ def _rings(axes: Axes, points: ChartPoints, borderline: set[str]) -> list[Any]:
 def _training_loss(points: ChartPoints, rows: pd.DataFrame, checked: CheckReport) -> Drawing:
     lines = trend.trends(shapes.shape_losses(rows))
     borderline = {run for found in checked.of("borderline") for s in found.subjects for run in s.run_ids}
-    png, svg = canvas.render(training_loss(points, lines, borderline))
+    images = canvas.render(training_loss(points, lines, borderline))
     low, high = (number(float(end)) for end in (points.seeds[VIEW.y].min(), points.seeds[VIEW.y].max()))
     alt = f"{VIEW.title}, both axes logarithmic: {len(points.means):,} configurations, {low} to {high} nats."
     caption = (
@@ -110,24 +109,30 @@ def _training_loss(points: ChartPoints, rows: pd.DataFrame, checked: CheckReport
         caption += " Hollow: undertrained, above a smaller shape by more than seeds differ."
     if borderline:
         caption += " Ring: borderline."
-    return Drawing(TRAINING_LOSS, VIEW.title, alt, caption, png, svg)
+    return Drawing(TRAINING_LOSS, VIEW.title, alt, caption, *images)
 
 
-def collapse_figure(seen: Collapse) -> Figure:
-    """Draw each size's reducible loss over its final value, over that of all sizes, within seed noise."""
+def collapse_figure(seen: Collapse, points: ChartPoints) -> Figure:
+    """Draw each size's reducible loss over its final value, over that of all sizes, within seed noise.
+
+    Args:
+        seen: the curves.
+        points: of the view of training loss, whose colours and shapes the configurations keep.
+    """
     figure = canvas.blank(canvas.SIZE_INCHES[0], LOW)
     axes, side = figure.subplots(1, 2, width_ratios=(2.9, 1.0))
     axes.set_xscale("log")
     ratios = np.log(np.array([curve.ratio for curve in seen.curves]))
     off = np.exp(ratios - ratios.mean(axis=0))
-    tint = style.tints(curve.size for curve in seen.curves)
+    looks = points.looks
     handles: list[Any] = []
     if seen.noise is not None:
         ends = (np.exp(-seen.noise), np.exp(seen.noise))
         handles.append(axes.axhspan(*ends, color=style.MUTED, alpha=0.15, lw=0, label="seed noise"))
     for curve, each in zip(seen.curves, off, strict=True):
         name = canvas.plain(curve.subject.name)
-        look: dict[str, Any] = {"color": tint[curve.size], "lw": 1.6, "marker": "o", "ms": 3}
+        colour, mark = next((looks[run] for run in curve.subject.run_ids if run in looks), (style.MUTED, "o"))
+        look: dict[str, Any] = {"color": colour, "lw": 1.6, "marker": mark, "ms": 3.5}
         handles += axes.plot(seen.share, each, label=name, **look)
     axes.set_xlim(seen.share[0] * 0.95, 1.0)
     canvas.log_ticks(axes.xaxis, seen.share[0], 1.0)
@@ -138,8 +143,8 @@ def collapse_figure(seen: Collapse) -> Figure:
     return figure
 
 
-def _collapse(seen: Collapse) -> Drawing:
-    png, svg = canvas.render(collapse_figure(seen))
+def _collapse(seen: Collapse, points: ChartPoints) -> Drawing:
+    images = canvas.render(collapse_figure(seen, points))
     title = "Collapse of normalised loss curves"
     noise = "unknown" if seen.noise is None else number(seen.noise, 2)
     seeds = "no size has several seeds" if seen.noise is None else f"seeds of one size by {noise} (grey)"
@@ -150,4 +155,4 @@ def _collapse(seen: Collapse) -> Drawing:
         f"{number(seen.deviation, 2)} in ln; {seeds}. Farthest: {collapse.farthest(seen).subject.name}."
     )
     alt = f"{title}: {len(seen.curves)} curves, deviation {number(seen.deviation, 2)}, seed noise {noise}."
-    return Drawing(LOSS_COLLAPSE, title, alt, caption, png, svg)
+    return Drawing(LOSS_COLLAPSE, title, alt, caption, *images)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +21,7 @@ from isoflop.table.axis import Axes
 from isoflop.table.target import TEST_BITS, TEST_ERROR, TEST_LOSS, Quantity
 
 Array = npt.NDArray[np.float64]
+Look = TypeVar("Look")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,8 +118,9 @@ class ChartPoints:
 
     `seeds` has the table's columns plus `tint` and `mark` (what colour and shape stand for) and `flagged`
     (whether a check names the run); `means` has one row a configuration: x, y, low, high, seeds, label, tint,
-    mark, flagged. `unknown_x`, `unknown_y` and `zero`
-    count the rows left out.
+    mark, flagged. `tints` and `marks` are the colour and the (matplotlib, plotly) shape of each value, chosen
+    from all rows of the table, so that a configuration looks alike in every view; those of values that this
+    view does not show are left out. `unknown_x`, `unknown_y` and `zero` count the rows left out.
     """
 
     view: ChartView
@@ -124,9 +128,17 @@ class ChartPoints:
     means: pd.DataFrame
     tint_name: str
     mark_name: str
+    tints: Mapping[Any, str]
+    marks: Mapping[Any, tuple[str, str]]
     unknown_x: int
     unknown_y: int
     zero: int
+
+    @property
+    def looks(self) -> dict[str, tuple[str, str]]:
+        """Run id -> colour and matplotlib's shape."""
+        rows = zip(self.seeds["run_id"], self.seeds["tint"], self.seeds["mark"], strict=True)
+        return {run: (self.tints[tint], self.marks[mark][0]) for run, tint, mark in rows}
 
 
 def _keys(rows: pd.DataFrame) -> tuple[pd.DataFrame, str, str]:
@@ -181,10 +193,18 @@ def select(rows: pd.DataFrame, view: ChartView) -> ChartPoints:
         means=config_means(whole, view.x, view.y),
         tint_name=tint_name,
         mark_name=mark_name,
+        tints=_only(style.tints(styled["tint"]), seeds["tint"]),
+        marks=_only(style.marks(styled["mark"]), seeds["mark"]),
         unknown_x=int((~x_known).sum()),
         unknown_y=int((x_known & ~y_known).sum()),
         zero=int(zero.sum()),
     )
+
+
+def _only(looks: Mapping[Any, Look], shown: pd.Series) -> dict[Any, Look]:
+    """Return the looks of the values that are shown."""
+    kept = set(shown)
+    return {value: look for value, look in looks.items() if value in kept}
 
 
 def report_of(fits: FitFile, view: ChartView) -> FitReport | None:
@@ -198,8 +218,8 @@ def frontier(points: ChartPoints, report: FitReport) -> pd.DataFrame:
     return points.means[points.means["place_id"].isin(set(best))]
 
 
-def note(points: ChartPoints, report: FitReport | None) -> str:
-    """Return what the marks mean and what is not shown, for a caption."""
+def note(points: ChartPoints, report: FitReport | None, law: str | None = None) -> str:
+    """Return what the marks mean and what is not shown, for a caption; arguments as curves.curves."""
     single = len(points.means) == len(points.seeds)
     text = (
         "Each point is a run"
@@ -217,7 +237,7 @@ def note(points: ChartPoints, report: FitReport | None) -> str:
         text += "Bars: lowest to highest seed."
     if points.seeds[FLAGGED].any():
         text += " Hollow: undertrained shapes, whose training loss is above that of a smaller shape."
-    text += _curve_note(curves.curves(report))
+    text += _curve_note(curves.curves(report, law))
     for count, why in (
         (points.zero, "with no error at all cannot stand on a logarithmic axis"),
         (points.unknown_x, f"left out: {points.view.x} unknown"),
@@ -232,17 +252,18 @@ def _curve_note(fit_curves: Curves | None) -> str:
     """Return what the curves and regions mean, and how far ahead the main curve was tested."""
     if fit_curves is None:
         return ""
-    if fit_curves.main.key == style.FORECAST:
-        text = " Thick curve: the forecast, the average of the laws by their evidence"
-    else:
-        text = f" Thick curve: {fit_curves.main.name.lower()}"
-    text += f"; dark band: {fit_curves.percent} interval of the mean, light band: of a new run."
+    text = (
+        f" Thick curve: {style.law_in_sentence(fit_curves.main.name)}; dark band: {fit_curves.percent} "
+        "interval of the mean, light band: of a new run."
+    )
     if fit_curves.end <= fit_curves.x_max:
         return text
     text += " Dashed: beyond the largest run, where nothing is measured"
+    if fit_curves.forecast is not None:
+        text += "; the bands there are those of the forecast, the average of the laws by their evidence"
     ratio = fit_curves.tested_x / fit_curves.x_max
     if ratio <= 1:
-        return f"{text} and no extrapolation was tested."
+        return f"{text}; no extrapolation was tested."
     return (
         f"{text}; extrapolation by smaller runs was tested up to {compact(ratio, 3)} times their largest x."
     )

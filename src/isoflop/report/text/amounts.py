@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isoflop.report.text.numerals import UNKNOWN, number, percent
-from isoflop.table.axis import Axis
 from isoflop.table.target import BITS, Quantity
+
+if TYPE_CHECKING:  # as in numerals
+    from isoflop.table.axis import Axis
 
 DECIMALS = 3
 """Of bits a byte: seeds differ in the third."""

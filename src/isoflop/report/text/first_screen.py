@@ -6,8 +6,9 @@ import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 
+from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.result import Excluded, FitFile, FitReport, HeldOut, LawFit
-from isoflop.report.text import costs, fit_lines, misfit, notes
+from isoflop.report.text import costs, fit_lines, lead, misfit, notes, ruled
 from isoflop.report.text.notes import Note
 from isoflop.report.text.numerals import plural
 
@@ -24,7 +25,7 @@ class FirstScreen:
         laws: the header of a table with a row a law, then the rows.
         result: rejections, forecast, further axes, held-out runs and what was left out.
         notes: on the fit, of which the first few are shown.
-        last: what the checks found.
+        last: the verdict on the paper's limit, and what the checks found.
     """
 
     curve: tuple[str, ...]
@@ -34,20 +35,23 @@ class FirstScreen:
     last: tuple[str, ...]
 
 
-def first_screen(fits: FitFile, width: int, *, why: str = "--full: why") -> FirstScreen:
+def first_screen(
+    fits: FitFile, width: int, *, why: str = "--full: why", support: FloorSupport | None = None
+) -> FirstScreen:
     """Return what is said first of a fit.
 
     Args:
         fits: the fit.
         width: letters at which long lines are folded.
         why: where it is said why axes could not be fitted.
+        support: what the fit says without undertrained shapes, where that is known.
     """
     report = fits.reports[0]
     excluded = dict.fromkeys((*(each for one in fits.reports for each in one.excluded), *fits.dropped))
     rejections = [part for line in misfit.rejections(report) for part in notes.wrapped(f"* {line}", width)]
     checks, last = fits.notes[:-1], fits.notes[-1:]
     return FirstScreen(
-        curve=(fit_lines.heading(report), *_curve(report)),
+        curve=(fit_lines.heading(report), *_curve(report, support)),
         laws=_laws(report),
         result=(
             *rejections,
@@ -58,27 +62,21 @@ def first_screen(fits: FitFile, width: int, *, why: str = "--full: why") -> Firs
             *(f"not fitted: {each.run_id} ({why})" for each in fits.unfitted),
         ),
         notes=(*notes.of_file(fits), *([Note(" ".join(checks))] if checks else [])),
-        last=last,
+        last=(*([] if fits.verdict is None else notes.wrapped(ruled.short(fits.verdict), width)), *last),
     )
 
 
-def _curve(report: FitReport) -> list[str]:
-    """Return the sentence that says how y falls: with an irreducible error where one is identified."""
-    by_law = {fit.law: fit for fit in report.fits}
-    floor, plain = by_law.get("power_law_floor"), by_law.get("power_law")
-    e = costs.parameter(floor, "E") if floor is not None else None
-    if floor is not None and e is not None and e.interval.low is not None and e.interval.low > 0:
-        return [
-            f"falls towards E {_estimate(floor, 'E')} as x^-b, b {_estimate(floor, 'b')} (power_law_floor)"
-        ]
-    if plain is not None:
-        alpha = (
-            ""
-            if plain.paper_alpha is None
-            else f", alpha {fit_lines.estimate(plain.paper_alpha, _star(plain))}"
-        )
-        return [f"falls as x^-b, b {_estimate(plain, 'b')}{alpha} (power_law)"]
-    return []
+def _curve(report: FitReport, support: FloorSupport | None) -> list[str]:
+    """Return the sentence that says how y falls, by the law that leads the page too."""
+    shown = lead.of_points(report, support)
+    fit = None if shown.law is None else costs.law(report, shown.law)
+    if fit is None:
+        only = ", but only through undertrained shapes" if shown.kind == "undertrained" else ""
+        return [f"bends{only}: no single exponent describes it"] if report.fits else []
+    if shown.kind == "floor":
+        return [f"falls towards E {_estimate(fit, 'E')} as x^-b, b {_estimate(fit, 'b')} ({fit.law})"]
+    alpha = "" if fit.paper_alpha is None else f", alpha {fit_lines.estimate(fit.paper_alpha)}"
+    return [f"falls as x^-b, b {_estimate(fit, 'b')}{alpha} ({fit.law})"]
 
 
 def _estimate(fit: LawFit, name: str) -> str:

@@ -7,8 +7,9 @@ import pandas as pd
 from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.check.front import CheckReport
 from isoflop.curve.result import Estimate, FitReport
-from isoflop.report.text import costs, measured, misfit
+from isoflop.report.text import costs, lead, measured
 from isoflop.report.text.amounts import amount, bare
+from isoflop.report.text.lead import Lead
 from isoflop.report.text.numerals import UNKNOWN, estimate, number
 
 LIMIT = (
@@ -75,30 +76,30 @@ def answer(
     if gaps:
         headline = f"Cannot be told: {falls} with {report.resource.short}, but too little was measured."
         return headline, f"Too little was measured for an answer: {'; '.join(gaps)}."
-    b = costs.exponent(report)
-    power = UNKNOWN if b is None else number(b.value)
-    if misfit.rejected(costs.law(report, "power_law_ols")):
-        power += " on average, a law that they reject"
-    if support is not None and support.only_by_undertrained:
+    shown = lead.of_points(report, support)
+    if support is not None and shown.kind == "undertrained":
         return (
-            f"Over all runs, {falls} as {report.resource.short} to the power −{power}; it bends, but only "
-            "through shapes "
-            "that were not trained well.",
+            f"Over all runs, {falls} with {report.resource.short}; it bends, but only through shapes that "
+            "were not trained well.",
             f"An irreducible part is supported only by {measured.undertrained(support)}: without them none "
             "is identified, so none is claimed.",
         )
     floor = costs.floor(report)
-    if floor is None or not costs.floor_identified(report):
-        return _without_floor(report, power, floor, of_text=of_text)
-    return _with_floor(report, floor, support)
+    if shown.kind == "floor" and floor is not None:
+        return _with_floor(report, floor, support)
+    return _without_floor(report, shown, floor, of_text=of_text)
 
 
 def _without_floor(
-    report: FitReport, power: str, floor: Estimate | None, *, of_text: bool
+    report: FitReport, shown: Lead, floor: Estimate | None, *, of_text: bool
 ) -> tuple[str, str]:
+    b, fall = costs.exponent(report), f"Over all runs, {report.quantity.noun} falls"
+    power = UNKNOWN if b is None else number(b.value)
     headline = (
-        f"Over all runs, {report.quantity.noun} falls as {report.resource.short} to the power −{power}; no "
+        f"{fall} with {report.resource.short}; the curve bends, so no single exponent describes it, and no "
         "irreducible part is identified."
+        if shown.kind == "bends"
+        else f"{fall} as {report.resource.short} to the power −{power}; no irreducible part is identified."
     )
     fitted = "" if floor is None else f" (fitted {_bounded(floor, report)})"
     bends = " That must bend further on, as no text is free of surprise." if of_text else ""

@@ -7,14 +7,13 @@ import math
 import pandas as pd
 
 from isoflop.curve.check import finding
-from isoflop.curve.check.amount import LEAST_CONFIGS, LEAST_DECADES, LEAST_SCALES
 from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.check.front import CheckReport
+from isoflop.curve.judge import enough
 from isoflop.curve.result import FitReport
 from isoflop.report.text import costs, misfit
 from isoflop.report.text.costs import Halving
-from isoflop.report.text.numerals import factor, interval, number, plural, short_of
-from isoflop.report.text.trust import trust
+from isoflop.report.text.numerals import factor, interval, number, plural
 from isoflop.table.held_out import FORECAST
 
 SPOKEN = {
@@ -28,18 +27,15 @@ SPOKEN = {
 
 def gaps(report: FitReport, seeds: pd.Series[int]) -> list[str]:
     """Return why the data cannot support an answer, whatever the fit says."""
-    decades = math.log10(report.x_max / report.x_min)
-    missing = []
-    if decades < LEAST_DECADES:
-        spanned = short_of(decades, LEAST_DECADES)
-        missing.append(f"{report.resource.name} spans only {spanned} decades, {LEAST_DECADES:g} are needed")
-    if report.configs < LEAST_CONFIGS or report.scales < LEAST_SCALES:
-        shapes, kind = plural(report.configs, "configuration"), "compute " * report.resource.is_compute
-        scales = plural(report.scales, f"{kind}scale")
-        missing.append(f"there are only {shapes} at {scales}, {LEAST_CONFIGS} at {LEAST_SCALES} are needed")
-    if len(seeds) and int(seeds.max()) == 1:
-        missing.append("each configuration was trained with a single seed, so luck and size are one")
-    return missing
+    reasons = enough.reasons(
+        math.log10(report.x_max / report.x_min),
+        report.configs,
+        report.scales,
+        int(seeds.max()) if len(seeds) else 0,
+        resource=report.resource.name,
+        is_compute=report.resource.is_compute,
+    )
+    return [each.sentence for each in reasons]
 
 
 def no_fall(report: FitReport) -> tuple[str, str] | None:
@@ -154,7 +150,8 @@ def measured(report: FitReport) -> str:
     return f"{text}. {rejection}".strip()
 
 
-def outlook(report: FitReport, support: FloorSupport | None) -> tuple[str, ...]:
-    """Return what lies beyond the sweep: the price of an improvement, how far to trust it, held-out runs."""
-    parts = (prices(report), of_all_points(support), trust(report), held_out(report))
+def outlook(report: FitReport) -> tuple[str, ...]:
+    """Return what lies beyond the sweep: the price of an improvement, and held-out runs. How far the forecast
+    reaches stands with its table."""
+    parts = (prices(report), held_out(report))
     return tuple(part for part in parts if part)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from isoflop.curve import measured
-from isoflop.curve.result import Estimate, Interval
+if TYPE_CHECKING:  # pandas takes most of a second, and the progress of a run is written by this module
+    from isoflop.curve.result import Estimate, Interval
 
 UNKNOWN = "–"
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -39,9 +40,14 @@ def compact(value: float | None, digits: int = 4) -> str:
 
 
 def padded(value: float | None, digits: int = 4) -> str:
-    """As `compact`, with trailing zeros, so that a column's numbers show the same digits."""
-    text = compact(value, digits) if value is None or math.isnan(value) else f"{value:#.{digits}g}"
-    return text.rstrip(".")
+    """`value` to so many significant digits with trailing zeros, never as a power of ten: a column's numbers
+    show the same digits, and its unit carries the size."""
+    if value is None or math.isnan(value) or math.isinf(value):
+        return UNKNOWN
+    if value == 0:
+        return "0"
+    rounded = float(f"{value:.{digits - 1}e}")
+    return f"{rounded:,.{max(0, digits - 1 - math.floor(math.log10(abs(rounded))))}f}"
 
 
 def percent(share: float | None, digits: int = 3) -> str:
@@ -62,6 +68,8 @@ def interval(bounds: Interval, digits: int = 3) -> str:
 
 def estimate(value: Estimate, digits: int = 3) -> str:
     """An estimate with its 95% interval, such as `0.42 (0.38 to 0.47)`; starred outside what was measured."""
+    from isoflop.curve import measured
+
     return f"{number(value.value, digits)}{measured.mark(value)} ({interval(value.interval, digits)})"
 
 

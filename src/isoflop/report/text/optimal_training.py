@@ -48,7 +48,7 @@ def _power(exponent: float) -> float:
     return 2.0 ** (1.0 / exponent) if exponent > 1e-3 else math.inf
 
 
-def _gaps(optimal: OptimalTraining, seeds: pd.Series[int]) -> list[str]:
+def gaps(optimal: OptimalTraining, seeds: pd.Series[int]) -> list[str]:
     """Return why too little was measured for an answer."""
     decades = math.log10(optimal.largest.compute / optimal.curve[0].compute)
     missing = []
@@ -76,7 +76,7 @@ def judge(
         checked: what the checks of the rows say.
         support: of the law through all runs, where undertrained shapes are among its points.
     """
-    missing = _gaps(optimal, seeds)
+    missing = gaps(optimal, seeds)
     headline = _headline(optimal)
     if missing:
         headline = "Cannot be told: loss falls with compute at the best sizes, but too little was measured."

@@ -78,6 +78,11 @@ def origins(rows: pd.DataFrame, directory: Path) -> tuple[Origin, ...]:
     ]
     if rows["energy_grade"].notna().any():
         basic.append(Origin("Energy grade", _column(rows, "energy_grade")))
+    unknown = rows.loc[rows["energy_joules"].isna(), "energy_reason"]
+    if len(unknown):
+        counts = unknown.fillna("no reason recorded").value_counts()
+        reasons = (f"{reason} ({plural(int(count), 'run')})" for reason, count in counts.items())
+        basic.append(Origin("Energy unknown", tuple(reasons)))
     finished = read_records(rows, directory)
     if not finished:
         return (*basic, Origin("Code", _column(rows, "git_commit"), code=True))

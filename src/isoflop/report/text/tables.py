@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from isoflop.curve.result import FitFile
-from isoflop.report.text.amounts import seed_after
-from isoflop.report.text.numerals import UNKNOWN, compact, padded
+from isoflop.report.text import units
+from isoflop.report.text.numerals import UNKNOWN, padded
 from isoflop.table import target
 from isoflop.table.aggregate import RunTable
 from isoflop.table.axis import Axes
@@ -27,10 +27,11 @@ class Column:
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """A sortable table: its columns and its rows of text."""
+    """A sortable table: its columns, its rows of text, and the run of each row, where each row is a run."""
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
+    run_ids: tuple[str, ...] = ()
 
 
 _COMMON = (
@@ -60,9 +61,13 @@ class Listed:
     columns: tuple[tuple[str, str, float], ...]
 
     def known(self, rows: pd.DataFrame) -> list[tuple[str, str, float]]:
-        """Return the columns that any run knows, y first."""
+        """Return the columns that any run knows, y first, amounts in the unit that suits them."""
         entries = ((self.y.column, self.y.axis_title, self.y.scale), *self.columns)
-        return [entry for entry in entries if rows[entry[0]].notna().any()]
+        return [
+            (name, *units.of_column(name, rows[name].tolist(), title, scale))
+            for name, title, scale in entries
+            if rows[name].notna().any()
+        ]
 
 
 def of_sweep(rows: pd.DataFrame) -> Listed:
@@ -94,9 +99,9 @@ def runs(rows: pd.DataFrame, listed: Listed | None = None) -> Grid:
     texts = [
         ordered["label"].astype(str),
         *([ordered["seed"].map(_seed)] if seeded else []),
-        *((scale * ordered[name]).map(compact if name == "lr" else padded) for name, _, scale in known),
+        *((scale * ordered[name]).map(_rate if name == "lr" else padded) for name, _, scale in known),
     ]
-    return Grid(columns, tuple(zip(*texts, strict=True)))
+    return Grid(columns, tuple(zip(*texts, strict=True)), tuple(ordered["run_id"].astype(str)))
 
 
 def _seed(value: object) -> str:
@@ -104,6 +109,12 @@ def _seed(value: object) -> str:
     if value is None or value != value:
         return UNKNOWN
     return f"{value:.0f}" if isinstance(value, float) else str(value)
+
+
+def _rate(value: float) -> str:
+    """Return a learning rate as it was chosen, without trailing zeros."""
+    text = padded(value)
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def configs(rows: pd.DataFrame, listed: Listed | None = None) -> Grid:
@@ -128,15 +139,10 @@ def configs(rows: pd.DataFrame, listed: Listed | None = None) -> Grid:
 
 
 def left_out(table: RunTable, fits: FitFile) -> Grid:
-    """Return records that gave no point, and rows that a fit did not use, each with its reason."""
-    names = {
-        row["run_id"]: f"{row['label']}{seed_after(row).replace(',', '')}: "
-        for row in table.rows[["run_id", "label", "seed"]].to_dict("records")
-    }
+    """Return records that gave no point, and rows that a fit did not use, each with its reason.
+
+    The page writes the name of a run for its id (run_links)."""
     rows = [(d.run_id, d.state, d.reason) for d in table.dropped]
     for report in fits.reports:
-        for entry in report.excluded:
-            label = names.get(entry.run_id, "")
-            named = "" if label == f"{entry.run_id}: " else label
-            rows.append((entry.run_id, f"not in {report.y} against {report.x}", named + entry.reason))
+        rows += [(e.run_id, f"not in {report.y} against {report.x}", e.reason) for e in report.excluded]
     return Grid((Column("Run", False), Column("What", False), Column("Reason", False)), tuple(rows))

@@ -17,20 +17,43 @@ def missed(horizons: tuple[HorizonError, ...]) -> str:
     return ", ".join(f"{factor(h.log_rmse)} at {h.ratio:g} times" for h in horizons if h.log_rmse is not None)
 
 
+def tested_ratio(report: FitReport) -> float | None:
+    """Return how many times the largest x the forecast was tested, at most as far as it goes; None where it
+    was not. This is the one limit of the forecast that is shown."""
+    forecast = report.forecast
+    if forecast is None or forecast.tested_ratio is None:
+        return None
+    return min(forecast.tested_ratio, forecast.band.x[-1] / report.x_max)
+
+
+def reach(report: FitReport) -> str:
+    """Return `tested that far`, `tested to 4×` or `untested`, to stand behind a forecast."""
+    ratio = tested_ratio(report)
+    if report.forecast is None or ratio is None:
+        return "untested"
+    return (
+        "tested that far"
+        if ratio >= report.forecast.band.x[-1] / report.x_max * (1 - 1e-9)
+        else (f"tested to {compact(ratio, 3)}×")
+    )
+
+
 def trust(report: FitReport) -> str:
     """Return one or two sentences on how far ahead the forecast was tested and how far off it was."""
     forecast = report.forecast
     if forecast is None:
         return f"There is no averaged forecast: {report.forecast_reason}."
-    if forecast.tested_ratio is None:
+    tested = tested_ratio(report)
+    if tested is None:
         return "The forecast is untested: too few compute scales for smaller runs to predict larger ones."
-    ratio = compact(forecast.tested_ratio, 3)
+    ratio = compact(tested, 3)
     what = report.resource.short
     text = f"Inside the range, forecasts by smaller runs were tested up to {ratio} times their largest {what}"
     if missed(forecast.horizons):
         text += f" and were typically off by {missed(forecast.horizons)}"
-    end = of_resource(forecast.tested_ratio * report.x_max, report.resource)
-    return f"{text}. Beyond {end} the forecast is untested."
+    end = of_resource(tested * report.x_max, report.resource)
+    untested = tested < forecast.band.x[-1] / report.x_max * (1 - 1e-9)
+    return f"{text}. Beyond {end} {'the forecast is untested' if untested else 'nothing is forecast'}."
 
 
 def disagreement(report: FitReport) -> str | None:

@@ -6,16 +6,17 @@ Columns, axes and JSON keep the base units of their names; these are for sentenc
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from isoflop.report.text.numerals import UNKNOWN, number
-from isoflop.table.pricing import SECONDS_PER_HOUR
 
+JOULES_PER_WATT_HOUR = 3600.0
 Steps = tuple[tuple[float, str], ...]
 
 _GRAMS: Steps = ((1e-3, "mg"), (1.0, "g"), (1e3, "kg"), (1e6, "t"))
 _JOULES: Steps = tuple(
     [(1.0, "J")]
-    + [(SECONDS_PER_HOUR * 1000.0**i, name) for i, name in enumerate(("Wh", "kWh", "MWh", "GWh", "TWh"))]
+    + [(JOULES_PER_WATT_HOUR * 1000.0**i, name) for i, name in enumerate(("Wh", "kWh", "MWh", "GWh", "TWh"))]
 )
 _DOLLARS: Steps = (
     (1e-2, "cents"),
@@ -64,3 +65,35 @@ def dollars(value: float | None, digits: int = 3) -> str:
 def gflops(value: float | None, digits: int = 3) -> str:
     """Return GFLOPs as MFLOPs to YFLOPs: 7.89 PFLOPs."""
     return _in_unit(value, _GFLOPS, digits)
+
+
+_OF_COLUMNS = {
+    "train_gflops": ("Training compute", _GFLOPS),
+    "energy_joules": ("Energy", _JOULES),
+    "net_joules": ("Above idle", _JOULES),
+    "grams_co2": ("CO2", _GRAMS),
+}
+"""Column of a table -> its title and units."""
+
+
+_READS_WELL = (1e-3, 1e5)
+"""A column whose numbers lie in between needs no prefix."""
+
+
+def of_column(column: str, values: Sequence[float], title: str, scale: float) -> tuple[str, float]:
+    """Return the title and the scale of a table's column: as given, or where that would take many zeros, in
+    the unit that suits its middle value.
+
+    Args:
+        column: its name; one that is not of this module's amounts keeps its title and scale.
+        values: in the base unit, unknown ones as NaN.
+        title: with the base unit.
+        scale: to the unit of the title.
+    """
+    known = sorted(value for value in values if value > 0)
+    low, high = _READS_WELL
+    if column not in _OF_COLUMNS or not known or (known[0] >= low and known[-1] < high):
+        return title, scale
+    (what, steps), middle = _OF_COLUMNS[column], known[len(known) // 2]
+    size, name = next((step for step in reversed(steps) if middle >= step[0]), steps[0])
+    return f"{what} ({name})", 1.0 / size

@@ -1,124 +1,90 @@
 """What a sweep says about "The Computational Limits of Deep Learning" (arXiv 2007.05558), in plain words.
 
-The paper: error falls at best as compute^(-1/4), so alpha = 1/b >= 4 and being k times better costs at least
-k^4; measured on published ImageNet models, per forward pass, alpha is about 9.
+The paper: root mean square error falls at best as compute^(-1/4), so being k times better costs at least k^4.
+Whether that holds is judged in curve/judge/limit.py; here it is put in words, with how the error falls.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
 
 import pandas as pd
 
 from isoflop.curve.check.floor import FloorSupport
 from isoflop.curve.check.front import CheckReport
+from isoflop.curve.judge import limit as limits
+from isoflop.curve.judge.answer import Answer, Judgement
 from isoflop.curve.language.result import OptimalTraining
 from isoflop.curve.result import Estimate, FitReport
-from isoflop.report.text import costs, loss_verdict, measured, misfit, optimal_training
+from isoflop.report.text import costs, falls, lead, loss_verdict, measured, misfit, optimal_training, ruled
 from isoflop.report.text.caveats import caveats
+from isoflop.report.text.lead import Lead
 from isoflop.report.text.numerals import percent
 from isoflop.table import target
+from isoflop.table.axis import capital
 from isoflop.table.target import Target
 
-LEAST_ALPHA = 4.0
-
-Answer = Literal["agrees", "disagrees", "cannot be told"]
-
 _CLAIM = (
-    "The paper claims that error falls only as a small power of compute: being k times better costs at least "
-    "k⁴ times the compute in theory (alpha of 4 or more, for root mean square error), and more in practice."
+    "The paper claims a limit: being k times better costs at least k⁴ times the compute in theory, where "
+    "the error is root mean square error and the data grow with compute, and more in practice."
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """The answer, a headline, the sentences behind it, the outlook beyond the sweep, and the caveats."""
+    """The answer, a headline, the sentences behind it, the outlook beyond the sweep, and the caveats.
+
+    `lead` is what the headline says of the curve, from which its figures follow (headline_figures). `against`
+    is how what was found stands to the paper's limit; empty where the paper claims nothing of it.
+    """
 
     answer: Answer
     headline: str
     sentences: tuple[str, ...]
     outlook: tuple[str, ...]
     caveats: tuple[str, ...]
+    lead: Lead
+    against: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The headline without the answer that it begins with: what was found."""
+        begins = self.headline.lower().startswith(self.answer)
+        said = self.headline.partition(": ")[2] if begins else self.headline
+        return f"{said[:1].upper()}{said[1:]}"
 
 
-def _floored(report: FitReport, support: FloorSupport | None) -> tuple[str, str] | None:
-    """Return (headline, reason) if the curve bends towards a floor, or seems to.
+def _bent(report: FitReport, support: FloorSupport | None, shown: Lead) -> str:
+    """Return what is said of a curve that bends, or seems to; empty where it does not.
 
     A floor is claimed from the points of properly trained shapes only: where undertrained ones are among the
     points, the law is fitted again without them (`support`).
     """
+    if support is not None and shown.kind == "undertrained":
+        return (
+            f"An irreducible error is supported only by {measured.undertrained(support)}: without them none "
+            "is identified, so none is claimed."
+        )
+    if shown.kind == "bends":
+        return _end(report)
     floor = costs.floor(report)
-    if floor is None or not costs.floor_identified(report):
-        return None
+    if shown.kind != "floor" or floor is None:
+        return ""
     reason = (
         "The law with a floor is clearly closer to the points than the plain power law. A fixed training set "
         "or wrong labels give such a floor; the paper's limit lets the data grow with compute."
     )
     if support is None:
-        claim, remark, of_which = floor, "", ""
-    elif support.only_by_undertrained:
-        return (
-            "Cannot be told: the curve bends, but only through shapes that were not trained well.",
-            f"An irreducible error is supported only by {measured.undertrained(support)}: without them none "
-            "is identified, so none is claimed.",
-        )
-    else:
-        claim, of_which = support.floor_without or floor, " without undertrained shapes"
-        remark = f" Without {measured.undertrained(support)} the floor is {percent(claim.value, 3)} "
-        remark += f"({report.percent} interval {_percents(claim)}), with them {percent(floor.value, 3)}."
-    headline = (
-        f"Cannot be told: the curve bends towards a floor of about {percent(claim.value, 2)}{of_which}, so "
-        "no single exponent describes it."
+        return reason
+    claim = support.floor_without or floor
+    return (
+        f"{reason} Without {measured.undertrained(support)} the floor is {percent(claim.value, 3)} "
+        f"({report.percent} interval {_percents(claim)}), with them {percent(floor.value, 3)}."
     )
-    return headline, reason + remark
 
 
 def _percents(value: Estimate) -> str:
     return f"{percent(value.interval.low)} to {percent(value.interval.high)}"
-
-
-def _answer(
-    report: FitReport, seeds: pd.Series[int], support: FloorSupport | None
-) -> tuple[Answer, str, str]:
-    """Return (answer, headline, reason)."""
-    flat = measured.no_fall(report)
-    if flat is not None:
-        return "cannot be told", f"Cannot be told: {flat[0]}", flat[1]
-    gaps = measured.gaps(report, seeds)
-    if gaps:
-        fall = f"{report.quantity.noun} falls with {report.resource.short}"
-        headline = f"Cannot be told: {fall}, but too little was measured."
-        return "cannot be told", headline, f"Too little was measured for an answer: {'; '.join(gaps)}."
-    floored = _floored(report, support)
-    if floored is not None:
-        return "cannot be told", *floored
-    plain = costs.law(report, "power_law_ols")
-    if misfit.rejected(plain):
-        headline = "Cannot be told: the curve bends, so no single exponent describes it."
-        return "cannot be told", headline, _end(report)
-    alpha = plain.paper_alpha if plain else None
-    low, high = (alpha.interval.low, alpha.interval.high) if alpha else (None, None)
-    best = f"{LEAST_ALPHA:g}, the paper's theoretical best case"
-    if low is not None and low >= LEAST_ALPHA:
-        return (
-            "agrees",
-            f"Agrees, within the range measured: error falls as a small power of {report.resource.name}.",
-            f"The whole {report.percent} interval of alpha lies above {best}.",
-        )
-    if high is not None and high < LEAST_ALPHA:
-        return (
-            "disagrees",
-            "Disagrees, within the range measured: error falls faster than the paper's best case.",
-            f"The whole {report.percent} interval of alpha lies below {LEAST_ALPHA:g}. The paper's limit is "
-            "of root mean square error, for ever larger models and data; classification error over a short "
-            "stretch of small models can be steeper, so this says nothing of others.",
-        )
-    return (
-        "cannot be told",
-        "Cannot be told: error falls with compute, but how steeply is too uncertain to compare.",
-        f"The {report.percent} interval of alpha includes {best}.",
-    )
 
 
 def _end(report: FitReport) -> str:
@@ -140,12 +106,14 @@ def _of_text(
     seeds = rows.groupby("config_id")["seed"].nunique()
     if optimal is not None:
         headline, said = optimal_training.judge(optimal, seeds, checked, support)
+        shown = Lead("short" if optimal_training.gaps(optimal, seeds) else "joint")
         sentences = (*said, loss_verdict.LIMIT, loss_verdict.scope(rows))
         outlook = optimal_training.outlook(optimal, report)
     else:
         headline, sentences = loss_verdict.judge(rows, report, why_none, seeds, checked, support)
-        outlook = measured.outlook(report, support) if report is not None else ()
-    return Verdict("cannot be told", headline, sentences, outlook, caveats(rows, report, optimal))
+        outlook = measured.outlook(report) if report is not None else ()
+        shown = lead.lead(report, seeds, support)
+    return Verdict("cannot be told", headline, sentences, outlook, caveats(rows, report, optimal), shown)
 
 
 def judge(
@@ -157,6 +125,7 @@ def judge(
     optimal: OptimalTraining | None = None,
     judged_on: Target | None = None,
     scope: str = "",
+    limit: Judgement | None = None,
 ) -> Verdict:
     """Return the verdict from the rows and their fit of error, or loss of text, against training GFLOPs.
 
@@ -169,24 +138,55 @@ def judge(
         optimal: compute-optimal training of a sweep of text, which is then the answer in place of the fit.
         judged_on: what the rows are judged on; of a sweep's, it is known.
         scope: what the numbers are of, in a sentence; of a sweep's, it is known.
+        limit: the verdict on the paper's limit, where it is known already; else it is judged here.
     """
-    seeds = rows.groupby("config_id")["seed"].nunique()
     judged_on = judged_on or target.of(rows)
     if judged_on.domain == target.TEXT:
         return _of_text(rows, report, why_none, checked, support, optimal)
     scope = scope or _scope(rows)
     if judged_on.domain == target.TABLE and not _is_claimed(report):
         return _of_table(rows, report, why_none, checked, support, judged_on, scope)
-    if report is None:
-        headline = "Cannot be told: no law was fitted to error against training compute."
-        no_fit = (_CLAIM, f"Here nothing was fitted: {why_none}.", scope)
-        return Verdict("cannot be told", headline, no_fit, (), caveats(rows, None, judged_on=judged_on))
-    answer, headline, reason = _answer(report, seeds, support)
-    checks = measured.check_sentence(checked, support, report)
-    said = (_CLAIM, measured.measured(report), checks, reason, scope)
-    sentences = tuple(sentence for sentence in said if sentence)
     kept = caveats(rows, report, judged_on=judged_on)
-    return Verdict(answer, headline, sentences, measured.outlook(report, support), kept)
+    if report is None:
+        limit = limit or limits.judge(rows, checked)
+        headline = "No law was fitted to error against training compute."
+        no_fit = (_CLAIM, f"Here nothing was fitted: {why_none}.", scope)
+        return Verdict(limit.answer, headline, no_fit, (), kept, Lead("unfitted"), ruled.against(limit))
+    limit = limit or limits.of_report(rows, report, checked)
+    assert limit is not None
+    shown = lead.lead(report, rows.groupby("config_id")["seed"].nunique(), support)
+    said = (
+        _CLAIM,
+        measured.measured(report),
+        _flat(report),
+        measured.check_sentence(checked, support, report),
+        _bent(report, support, shown),
+        f"{capital(limit.claim)}: {limit.answer}. {capital(ruled.because(limit))}.",
+        _steep(limit),
+        scope,
+    )
+    return Verdict(
+        limit.answer,
+        f"{capital(falls.sentence(report, shown, support))}.",
+        tuple(sentence for sentence in said if sentence),
+        measured.outlook(report),
+        kept,
+        shown,
+        ruled.against(limit),
+    )
+
+
+def _flat(report: FitReport) -> str:
+    """Return why no fall of the error is established, empty where one is."""
+    flat = measured.no_fall(report)
+    return "" if flat is None else flat[1]
+
+
+def _steep(limit: Judgement) -> str:
+    """Return what a fall that is steeper than the limit does not say."""
+    if limit.answer != "disagrees":
+        return ""
+    return "A short stretch of small models can be steeper than larger ones, so this says nothing of others."
 
 
 def _scope(rows: pd.DataFrame) -> str:
@@ -225,7 +225,8 @@ def _of_table(
     """
     if report is None:
         headline = f"Cannot be told: no law was fitted to {judged_on.quantity.noun}."
-        return Verdict("cannot be told", headline, (f"Nothing was fitted: {why_none}.", scope), (), ())
+        no_fit = (f"Nothing was fitted: {why_none}.", scope)
+        return Verdict("cannot be told", headline, no_fit, (), (), Lead("unfitted"))
     seeds = rows.groupby("config_id")["seed"].nunique()
     headline, reason = loss_verdict.answer(report, seeds, support, of_text=False)
     said = (measured.measured(report), measured.check_sentence(checked, support, report), reason, scope)
@@ -233,6 +234,7 @@ def _of_table(
         "cannot be told",
         headline,
         tuple(sentence for sentence in said if sentence),
-        measured.outlook(report, support),
+        measured.outlook(report),
         caveats(rows, report, judged_on=judged_on),
+        lead.lead(report, seeds, support),
     )

@@ -13,8 +13,8 @@ from isoflop.curve.result import FitFile, FitReport
 from isoflop.report.text import misfit
 from isoflop.report.text.numerals import estimate, factor
 from isoflop.report.text.trust import trust
-from isoflop.table.target import IMAGES, Target
-from isoflop.track.wandb_run import FIGURES
+from isoflop.table.target import IMAGES, TEXT, Target
+from isoflop.track.wandb_run import FIGURES, REPORT, RUN
 
 WIDTH = wr.Config("model.width")
 PALE, DARK = "#cfe1f2", "#08306b"
@@ -76,7 +76,22 @@ def _curve(x: str, name: str, judged_on: Target) -> wr.LinePlot:
     )
 
 
+def _training(name: str, title: str, judged_on: Target) -> wr.LinePlot:
+    """Return `name` over training, against the examples."""
+    title = f"{title} against {judged_on.examples}"
+    loss = name in ("train_loss", "train_bits_per_byte")
+    return wr.LinePlot(
+        title=title,
+        x="training/examples",
+        y=[f"training/{name}"],
+        log_x=loss,
+        log_y=loss,
+        layout=_layout(NARROW),
+    )
+
+
 def _sections(judged_on: Target) -> list[ws.Section]:
+    loss = "train_bits_per_byte" if judged_on.domain == TEXT else "train_loss"
     power = [f"power/device_{number}_watts" for number in range(MOST_DEVICES)]
     failed = wr.BarPlot(
         title="Runs without a point, by sweep",
@@ -101,6 +116,15 @@ def _sections(judged_on: Target) -> list[ws.Section]:
             ],
         ),
         (
+            "Training",
+            [
+                _training(loss, "Training loss", judged_on),
+                _training("learning_rate", "Learning rate", judged_on),
+                _training("examples_per_second", f"{judged_on.examples.capitalize()} a second", judged_on),
+                _training("watts", "Watts", judged_on),
+            ],
+        ),
+        (
             "Power",
             [wr.LinePlot(title="Watts of each device", x="power/seconds", y=power, layout=_layout(WIDE))],
         ),
@@ -110,7 +134,7 @@ def _sections(judged_on: Target) -> list[ws.Section]:
 
 
 def _only(sweep: str, kind: str) -> list[Any]:
-    """Return the filter of one sweep's W&B runs of one job type, `cell` or `report`."""
+    """Return the filter of one sweep's W&B runs of one job type, RUN or REPORT."""
     return [expr.Config("sweep_name") == sweep, expr.Metric("JobType") == kind]
 
 
@@ -124,7 +148,7 @@ def workspace(sweep: str, project: str, entity: str, judged_on: Target = IMAGES)
         sections=_sections(judged_on),
         settings=ws.WorkspaceSettings(max_runs=100, remove_legends_from_panels=True),
         runset_settings=ws.RunsetSettings(
-            filters=_only(sweep, "cell"), pinned_columns=[f"summary:{name}" for name in pinned]
+            filters=_only(sweep, RUN), pinned_columns=[f"summary:{name}" for name in pinned]
         ),
         auto_generate_panels=False,
     )
@@ -143,7 +167,7 @@ def report(
     """
     runs, drawn = (
         wr.Runset(name=kind, filters=_only(sweep, kind))  # of the report's own project
-        for kind in ("cell", "report")
+        for kind in (RUN, REPORT)
     )
     figures = wr.MediaBrowser(
         title="Figures", num_columns=2, media_keys=[f"{FIGURES}*"], layout=_layout(WIDE)

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 import shlex
 from pathlib import Path
 from typing import Any, Literal
 
-from isoflop import extras, record
+from isoflop import extras
 from isoflop.config import ConfigError, TrackerConfig
 from isoflop.curve import result
 from isoflop.curve.result import FitFile
-from isoflop.record import Record
-from isoflop.record.label import shape_label
-from isoflop.table import target, text_columns
+from isoflop.table import target
 from isoflop.table.aggregate import Dropped
 from isoflop.table.target import Target
-from isoflop.track.events import Ending, RunInfo
-from isoflop.track.numbers import curve_row, summaries
+from isoflop.track import from_records
+from isoflop.track.from_records import ending_of, read_records, run_info, sweep_name
+from isoflop.track.history import intervals_of
+from isoflop.track.numbers import curve_row, interval_row, summaries
 
 WAIT_SECONDS = 90.0
 PACKAGES = ("wandb", "wandb_workspaces")
@@ -49,52 +48,6 @@ def as_text(uploaded: Uploaded) -> str:
     )
     lines += [f"no dashboard: {uploaded.no_dashboard_reason}"] if uploaded.no_dashboard_reason else []
     return "\n".join(lines)
-
-
-def read_records(directory: Path) -> tuple[tuple[Record, ...], tuple[Dropped, ...]]:
-    """Return every record of a sweep, done or not, and the files that could not be read.
-
-    Raises:
-        ConfigError: there is no record here.
-    """
-    paths = sorted((directory / "records").glob("[!.]*.json"))
-    if not paths:
-        raise ConfigError(f"{directory}: no records here: give the folder of a sweep that has run")
-    readable, left_out = [], []
-    for path in paths:
-        try:
-            readable.append(record.read(path))
-        except (record.RecordError, OSError) as error:
-            left_out.append(Dropped(path.stem, "unreadable", str(error)))
-    return tuple(readable), tuple(left_out)
-
-
-def sweep_name(directory: Path) -> str:
-    """Return the folder's name, by default the sweep's, without characters that a W&B filter cannot hold."""
-    return re.sub(r"[^\w.+-]+", "-", directory.resolve().name)
-
-
-def run_info(of: Record, directory: Path, settings: TrackerConfig) -> RunInfo:
-    """Return the run that a record came from; each horizon of a trunk is a run of its own here."""
-    return RunInfo(
-        run_id=of.run_id,
-        config_id=of.config_id,
-        attempt=of.attempt,
-        sweep=sweep_name(directory),
-        label=shape_label(of),
-        seed=of.seed,
-        directory=str(directory.absolute()),
-        identity=of.cell | {"horizon": of.horizon},
-        of_text=text_columns.domain(of) == target.TEXT,
-        settings=settings,
-    )
-
-
-def ending_of(finished: Record, directory: Path) -> Ending:
-    """Return the record with the files beside it."""
-    names = ("records", "json"), ("power", "jsonl"), ("curves", "csv")
-    paths = (directory / folder / f"{finished.run_id}.{kind}" for folder, kind in names)
-    return Ending((finished,), tuple(path for path in paths if path.is_file()))
 
 
 def _mode() -> Literal["online", "offline"]:
@@ -161,6 +114,7 @@ def dry_run(directory: Path, project: str, entity: str | None) -> dict[str, Any]
             | {
                 "summary": summaries((each,)),
                 "curve": [curve_row(point, of_text=info.of_text) for point in each.curve],
+                "training": [interval_row(interval, of_text=info.of_text) for interval in intervals_of(each)],
                 "files": [f"{path.parent.name}/{path.name}" for path in ending_of(each, directory).files],
             }
         )
@@ -186,11 +140,7 @@ def upload(directory: Path, project: str, entity: str | None) -> Uploaded:
     from isoflop.track import wandb_run
 
     for each in records:
-        tracker = wandb_run.WandbTracker()
-        tracker.begin(run_info(each, directory, settings))
-        for point in each.curve:
-            tracker.point(point, point.step)
-        tracker.end(ending_of(each, directory))
+        from_records.replay(wandb_run.WandbTracker(), each, directory, settings)
     wandb_run.send_report(sweep_name(directory), directory, settings)
     ids, notes = tuple(each.run_id for each in records), notes_on_fit(directory)
     if settings.mode == "offline":

@@ -101,6 +101,7 @@ def finished(
         curve=curve_of(work, progress, ended.energy_reason),
         train_loss=progress.train_loss or None,
         train_loss_reason=None if progress.train_loss else "no train_loss was logged",
+        intervals_reason="a loop of the user's own logs train_loss alone",
         error=error,
         error_reason=no_metric,
         loss=loss,
@@ -145,7 +146,7 @@ def unfinished(
             **unknown(f"{state}: not accounted", "flops", "joules", "wasted_flops", "wasted_joules"),
         ),
         curve=(),
-        **unknown(NOT_REACHED, "optim", "data", "compute", "time", "train_loss"),
+        **unknown(NOT_REACHED, "optim", "data", "compute", "time", "train_loss", "intervals"),
         **unknown(reason, "error", "loss", "energy"),
     )
 

@@ -17,10 +17,10 @@ from isoflop.sweep.local.agenda import Agenda, MeterShape, anchor_of
 from isoflop.sweep.local.metering_results import MeteringResults
 from isoflop.sweep.local.packing import choose_slots
 from isoflop.sweep.local.stops import handle_stop_signals, stop_after
-from isoflop.sweep.local.worker_pool import OnRunEnd, WorkerPool
+from isoflop.sweep.local.worker_pool import OnRunEnd, OnTick, WorkerPool
 from isoflop.sweep.planning import Slots, plan
 
-__all__ = ["OnRunEnd", "Slots", "choose_slots", "plan", "run_all"]
+__all__ = ["OnRunEnd", "OnTick", "Slots", "choose_slots", "plan", "run_all"]
 
 
 def run_all(
@@ -30,6 +30,7 @@ def run_all(
     whole: tuple[PlannedRun, ...] | None = None,
     *,
     seconds: float | None = None,
+    on_tick: OnTick | None = None,
 ) -> None:
     """Execute every run and make sure that each has its records in the end.
 
@@ -44,6 +45,7 @@ def run_all(
         whole: all runs of the sweep, those that are done already included; default: `runs`.
         seconds: time limit; after it no run starts, and those under way write a checkpoint and end as
             interrupted. None: no limit.
+        on_tick: called several times a second with the jobs in hand.
 
     Raises:
         KeyboardInterrupt: a signal asked the sweep to stop; every run that was started has its records.
@@ -54,7 +56,10 @@ def run_all(
     with precompile.background(runs, slots):
         compiling = precompile.planned_processes(runs, slots)
         agenda, results = Agenda(runs, slots, anchor=anchor), MeteringResults(whole)
-        _execute(agenda, slots, on_run_end, results, own_processes=1 + compiling, seconds=seconds)
+        processes = 1 + compiling
+        _execute(
+            agenda, slots, on_run_end, results, own_processes=processes, seconds=seconds, on_tick=on_tick
+        )
 
 
 def meter_shapes(
@@ -88,6 +93,7 @@ def _execute(
     *,
     own_processes: int = 1,
     seconds: float | None = None,
+    on_tick: OnTick | None = None,
 ) -> None:
     """Do everything on the agenda.
 
@@ -97,7 +103,7 @@ def _execute(
         on_run_end: called as each run ends.
         results: takes what is metered.
         own_processes: compute processes of this sweep on a GPU, those that only compile included.
-        seconds: time limit, as in run_all.
+        seconds, on_tick: as in run_all.
 
     Raises:
         KeyboardInterrupt: asked to stop.
@@ -109,7 +115,8 @@ def _execute(
         stop_after(seconds, stops),
         mps.daemon(wanted=slots.shared == "gpu") as environment,
     ):
-        WorkerPool(agenda, slots, on_run_end, results, environment, own_processes).execute(stops)
+        pool = WorkerPool(agenda, slots, on_run_end, results, environment, own_processes, on_tick)
+        pool.execute(stops)
     if stops.signalled:
         signals.settle()
         raise KeyboardInterrupt

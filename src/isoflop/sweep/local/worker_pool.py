@@ -38,6 +38,8 @@ SETUP_SECONDS = 600.0
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 """Errors that every other run would meet too: they stop the sweep."""
 
+OnTick = Callable[[tuple[Job, ...]], None]
+"""Called several times a second with the jobs in hand, in the order of their slots: it has to return soon."""
 OnRunEnd = Callable[[PlannedRun, tuple[Record, ...]], None]
 """Called as each run ends with its records, which are empty if another process is executing the run."""
 
@@ -68,6 +70,7 @@ class WorkerPool:
         metering: takes what was metered beside the runs.
         environment: variables for the children, those of MPS.
         own_processes: compute processes of this sweep on a GPU.
+        on_tick: shown the jobs in hand.
     """
 
     def __init__(
@@ -78,8 +81,9 @@ class WorkerPool:
         metering: MeteringResults,
         environment: Mapping[str, str],
         own_processes: int = 1,
+        on_tick: OnTick | None = None,
     ) -> None:
-        self._own_processes = own_processes
+        self._own_processes, self._on_tick = own_processes, on_tick
         self._agenda, self._metering = agenda, metering
         self._slots, self._on_run_end, self._environment = slots, on_run_end, dict(environment)
         self._command_line = provenance.command()
@@ -106,6 +110,9 @@ class WorkerPool:
                     announce(announced, len(self._workers))
                 if stops.level == StopLevel.NONE:
                     self._fill_slots()
+                if self._on_tick is not None:
+                    in_hand = sorted(self._workers.values(), key=lambda each: each.slot)
+                    self._on_tick(tuple(each.job for each in in_hand))
                 self._receive_replies(assign_more=stops.level == StopLevel.NONE)
                 self._check_watchdogs(stops.level)
         except BaseException:

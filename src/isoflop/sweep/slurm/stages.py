@@ -33,10 +33,30 @@ class Request:
     wait: bool = False
 
 
+Plan = Callable[[tuple[PlannedRun, ...], Path], tuple[PlannedRun, ...]]
+"""Plans the runs of a folder as submit.plan does, and may show how far that is."""
+
+
+def plan_unseen(runs: tuple[PlannedRun, ...], directory: Path) -> tuple[PlannedRun, ...]:
+    """Plan runs without showing how far that is, as in a job that nobody looks at."""
+    return submit.plan(runs)
+
+
 def sweep(
-    base: Config, runs: tuple[PlannedRun, ...], request: Request, notify: Notify
+    base: Config,
+    runs: tuple[PlannedRun, ...],
+    request: Request,
+    notify: Notify,
+    plan: Plan = plan_unseen,
 ) -> tuple[PlannedRun, ...] | None:
     """Submit the missing runs of a sweep.
+
+    Args:
+        base: configuration of the sweep.
+        runs: its runs.
+        request: options of the command.
+        notify: shows a line to the user.
+        plan: plans the runs.
 
     Returns the runs at their final learning rates if they were waited for or nothing is left to run, else
     None.
@@ -49,13 +69,13 @@ def sweep(
     directory = base.directory
     if base.sweep.lr_grid:
         trials, tuning = tune.trials(runs, base.sweep.lr_grid), directory / tune.FOLDER
-        first, queued = _submit_missing(base, trials, tuning, request, notify, stage=to_dict(base))
+        first, queued = _submit_missing(base, trials, tuning, request, notify, plan, stage=to_dict(base))
         if request.dry_run or ((first or queued) and not request.wait):
             return None
         if first or queued:
             _follow(tuning, notify)
         runs = with_chosen_rates(base, runs)
-    submitted, queued = _submit_missing(base, runs, directory, request, notify)
+    submitted, queued = _submit_missing(base, runs, directory, request, notify, plan)
     if request.dry_run or ((submitted or queued) and not request.wait):
         return None
     if submitted or queued:
@@ -80,7 +100,7 @@ def submit_second_stage(first: Submission, tuning: Path, notify: Notify) -> bool
     base = dataclasses.replace(from_dict(first.sweep), out=str(directory))
     runs = with_chosen_rates(base, grid.expand(base))
     request = Request(retry.DEFAULT)
-    submitted, _ = _submit_missing(base, runs, directory, request, notify, follows=first.name)
+    submitted, _ = _submit_missing(*(base, runs, directory, request, notify, plan_unseen), follows=first.name)
     return submitted is not None
 
 
@@ -90,6 +110,7 @@ def _submit_missing(
     directory: Path,
     request: Request,
     notify: Notify,
+    plan: Plan,
     *,
     follows: str | None = None,
     stage: dict[str, object] | None = None,
@@ -102,6 +123,7 @@ def _submit_missing(
         directory: folder of their records.
         request: options of the command.
         notify: shows a line to the user.
+        plan: plans the runs.
         follows: as for submit.submit.
         stage: as for submit.submit.
 
@@ -115,7 +137,7 @@ def _submit_missing(
     if not todo - queued:
         return None, len(queued)
     submit.check(base.launch)
-    sized = submit.plan(runs)
+    sized = plan(runs, directory)
     ordered = tuple(planned for planned in sized if planned.run_id in todo - queued)
     if request.dry_run:
         if base.launch.name == "slurm":
@@ -124,7 +146,7 @@ def _submit_missing(
     sized, ordered = user_copies.pin(sized, directory), user_copies.pin(ordered, directory)
     submitted = submit.submit(ordered, base, directory, follows=follows, stage=stage)
     grid.write_manifest(sized, directory)
-    notify(f"submitted {', '.join(submitted.jobs)}: isoflop status {directory}")
+    notify(f"submitted {', '.join(submitted.jobs)}: isoflop status {directory} --watch")
     return submitted, len(queued)
 
 

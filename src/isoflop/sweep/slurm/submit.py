@@ -181,10 +181,13 @@ def finish_command(job: JobSettings, after: Sequence[str]) -> list[str]:
     ]
 
 
-def plan(runs: tuple[PlannedRun, ...]) -> tuple[PlannedRun, ...]:
+def plan(
+    runs: tuple[PlannedRun, ...], on_done: planning.OnDone = planning.nobody_watches
+) -> tuple[PlannedRun, ...]:
     """Return the runs with their planned FLOPs, largest first, after a check of every input.
 
     Planning happens on the CPU, since a login node has no GPU; the configurations keep their device.
+    `on_done` is called with the number of runs that have been planned so far.
 
     Raises:
         ConfigError: a run's data, model or batch size cannot be used.
@@ -194,7 +197,7 @@ def plan(runs: tuple[PlannedRun, ...]) -> tuple[PlannedRun, ...]:
         dataclasses.replace(planned, config=dataclasses.replace(planned.config, launch=cpu_launch))
         for planned in runs
     )
-    sized, _ = planning.plan(on_cpu)
+    sized, _ = planning.plan(on_cpu, on_done)
     configs = {planned.run_id: planned.config for planned in runs}
     return tuple(dataclasses.replace(planned, config=configs[planned.run_id]) for planned in sized)
 
