@@ -1,4 +1,4 @@
-"""What targets cost and budgets buy: against laws that are known, the command, the page and the paper's bills."""
+"""What targets cost and budgets buy: against known laws, the command, the page and the paper's bills."""
 
 from __future__ import annotations
 
