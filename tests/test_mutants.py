@@ -102,6 +102,8 @@ def test_a_mutant_says_where_it_stands_and_through_which_names_it_is_used(mutate
     assert made["x > LIMIT → not x > LIMIT"].names == frozenset()
     assert made["x > LIMIT → not x > LIMIT"].where == "A.far"
     assert (made["1.5 → 3.0"].line, made["1 → 0"].line) == (1, 13)
+    defaults = "class B:\n    def __init__(self, size=7):\n        pass\n"
+    assert mutate.mutants(defaults, "a.py")[0].names == {"B"}, "who makes one runs it"
 
 
 def test_a_module_is_changed_in_the_copy_only_and_laid_back(mutate, tmp_path):

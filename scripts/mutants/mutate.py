@@ -228,7 +228,9 @@ def _names(site: _Site) -> frozenset[str]:
     function = next((n for n in site.scope if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)), None)
     if function is not None and function is not site.statement:
         return frozenset()
-    names = {str(getattr(node, "name", "")) for node in site.scope[-1:]}
+    # A method such as __init__ is run by the class's name.
+    scopes = [name for node in site.scope if not (name := str(getattr(node, "name", ""))).startswith("__")]
+    names = set(scopes[-1:])
     targets: list[ast.expr] = []
     if isinstance(site.statement, ast.Assign):
         targets = site.statement.targets

@@ -148,7 +148,7 @@ def test_the_first_screen_has_24_lines_of_80_columns(
     assert main.main(["fit", table, *AXES, "--resamples", "100"]) == output.DONE
     lines = capsys.readouterr().out.splitlines()
     assert sum(max(1, math.ceil(len(line) / 80)) for line in lines) < 24
-    assert lines[1].startswith("falls")
+    assert lines[1].startswith("bends: no single exponent describes it")
     assert any(line.startswith("forecast at 10x: ") for line in lines)
     assert any(line.startswith("note: ") for line in lines)
     assert "--full: alpha, errors, rows left out" in lines[-2]

@@ -22,3 +22,10 @@ def test_the_interval_is_scipys_and_holds_the_share(wrong: int, n: int) -> None:
 def test_what_is_no_share_of_anything_is_refused(share: float, n: float) -> None:
     with pytest.raises(ValueError, match="at least one trial"):
         wilson(np.array([share]), np.array([n]))
+
+
+def test_the_interval_by_hand() -> None:
+    """Of 1 in 4: z2 = 3.8415 / 4, centre (0.25 + z2 / 2) / (1 + z2), and half its width."""
+    low, high = wilson(np.array([0.25, 0.0, 1.0]), np.array([4.0, 4.0, 1.0]))
+    assert low == pytest.approx([0.045587, 0.0, 0.206549], abs=1e-6)
+    assert high == pytest.approx([0.699358, 0.489891, 1.0], abs=1e-6)

@@ -243,3 +243,73 @@ def test_how_often_data_were_read_is_never_made_up() -> None:
     unknown = records.MIGRATIONS[4](raw | {"compute": None})
     assert unknown["data"] is None
     assert unknown["data_reason"]
+
+
+def test_a_record_lies_in_its_folder_in_lines_that_can_be_read(done_record: Record, tmp_path: Path) -> None:
+    path = records.write(done_record, tmp_path)
+    assert path == tmp_path / "records" / f"{done_record.run_id}.json"
+    text = path.read_text()
+    assert text.startswith('{\n "')
+    assert text.endswith("}\n")
+
+
+def test_what_is_added_to_a_file_stands_at_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "new/file"
+    for part in (b"one\n", b"two\n"):
+        records.append_bytes(path, part)
+    assert path.read_bytes() == b"one\ntwo\n"
+
+
+def test_the_hashes_of_a_finished_point_are_read_without_the_rest(
+    done_record: Record, tmp_path: Path
+) -> None:
+    assert done_record.data is not None
+    files = {"model": {"own.py": "0" * 64}}
+    origin = dataclasses.replace(done_record.provenance, user_files=files)
+    path = records.write(dataclasses.replace(done_record, provenance=origin), tmp_path)
+    assert records.read_split_sha256(path) == done_record.data.split_sha256
+    assert records.read_user_files(path) == files
+    assert records.read_state(path) == "done"
+    raw = json.loads(path.read_text())
+    path.write_text(json.dumps({"schema": raw["schema"], "state": "done"}))
+    assert (records.read_split_sha256(path), records.read_user_files(path)) == (None, {})
+    path.write_text(json.dumps({"schema": raw["schema"]}))
+    assert records.read_state(path) == "failed", "a file that says nothing is no point"
+    path.write_text(json.dumps(raw | {"state": "failed"}))
+    assert (records.read_split_sha256(path), records.read_user_files(path)) == (None, {})
+    path.write_text(json.dumps(raw | {"data": 3, "provenance": 3}))
+    assert (records.read_split_sha256(path), records.read_user_files(path)) == (None, {})
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (1.5, None),
+        (float("inf"), "record is inf"),
+        ({"a": [1.0, float("nan")]}, "record.a[1] is nan"),
+        (("x", None, 3), None),
+        (((0.0,), (float("-inf"),)), "record[1][0] is -inf"),
+        ({"a": 1.0, "b": float("nan"), "c": float("inf")}, "record.b is nan"),
+    ],
+)
+def test_the_first_number_that_is_none_is_named(value: Any, message: str | None) -> None:
+    assert records.problem(value) == message
+
+
+def test_a_value_has_no_reason_and_an_unknown_one_has_one(done_record: Record) -> None:
+    both = dataclasses.replace(done_record, energy=None, energy_reason=None)
+    message = "record.energy and record.energy_reason must be exactly one of them None"
+    assert records.problem(both) == message
+    assert done_record.error is not None
+    said = dataclasses.replace(done_record, error_reason="and a reason")
+    assert records.problem(said) == message.replace("energy", "error")
+    inner = dataclasses.replace(done_record, error=dataclasses.replace(done_record.error, test=float("nan")))
+    assert records.problem(inner) == "record.error.test is nan"
+    assert records.problem(done_record) is None
+    assert dict(records.unknown("why", "a", "b")) == {
+        "a": None,
+        "b": None,
+        "a_reason": "why",
+        "b_reason": "why",
+    }
+    assert dict(records.known(a=1)) == {"a": 1, "a_reason": None}

@@ -73,3 +73,56 @@ def test_a_secret_of_the_environment_is_found_wherever_it_stands():
 )
 def test_free_text_loses_secrets_and_nothing_else(written, shown):
     assert redact.text(written, {}) == shown
+
+
+@pytest.mark.parametrize(("length", "found"), [(7, False), (8, True)])
+def test_a_value_of_eight_letters_is_looked_for(length, found):
+    value = "x" * length
+    assert (redact.text(f"a {value} b", {"MY_TOKEN": value}) == "a REDACTED b") is found
+
+
+def test_of_two_values_the_longer_is_taken_out_first():
+    environment = {"A_TOKEN": "abcdefgh", "B_TOKEN": "abcdefgh-and-more"}
+    assert redact.text("abcdefgh-and-more abcdefgh", environment) == "REDACTED REDACTED"
+
+
+@pytest.mark.parametrize("value", ["/etc/ssl/key.pem", "~/.ssh/id_rsa", "./folder/key"])
+def test_a_path_is_no_secret(value):
+    assert redact.text(f"read {value}", {"SSL_KEY": value}) == f"read {value}"
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (("--token", "--width", "8"), ("--token", "--width", "8")),  # it has no value
+        (("--token", "a", "b"), ("--token", "REDACTED", "b")),
+        (("token", "a"), ("token", "a")),  # no option
+        (("--token=", "a"), ("--token=REDACTED", "a")),
+        (("~tracker.api_key=1",), ("~tracker.api_key=REDACTED",)),
+        (("-token", "a"), ("-token", "REDACTED")),
+    ],
+)
+def test_the_value_of_a_secret_option_is_the_word_behind_it(words, shown):
+    assert redact.command_line(words, {}) == shown
+
+
+def test_a_line_for_a_shell_is_quoted():
+    assert redact.shell_line(["run", "--token", "a", "name=two words"], {}) == (
+        "run --token REDACTED 'name=two words'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("api_key: abcdefgh1", "api_key: REDACTED"),
+        ("api_key: abcdefghi", "api_key: abcdefghi"),  # prose
+        ("api_key=abcdefghi", "api_key=REDACTED"),
+        ("--token abcdefgh1", "--token REDACTED"),
+        ("token abcdefgh1", "token abcdefgh1"),
+        ("password = 'abcdefg1'", "password = 'REDACTED'"),
+        ("api_key=abcdefg", "api_key=abcdefg"),
+    ],
+)
+def test_beside_a_name_a_long_value_is_a_secret(written, shown):
+    assert redact.text(written, {}) == shown

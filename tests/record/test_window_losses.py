@@ -54,3 +54,15 @@ def test_a_heartbeat_is_due_after_a_second_and_its_age_is_never_negative(tmp_pat
     assert heartbeat.last(tmp_path, "run") is None
     heartbeat.remove(tmp_path, "run")
     assert list(path.parent.iterdir()) == [], "nothing is left behind"
+
+
+def test_a_heartbeat_that_is_damaged_is_none_and_one_that_cannot_be_written_is_left_out(tmp_path):
+    beat = heartbeat.Heartbeat(1, 5, 10, 2.0, "host", 1, "job")
+    path = heartbeat.path_of(tmp_path, "run")
+    assert path == tmp_path / "progress" / "run.json"
+    heartbeat.HeartbeatWriter(tmp_path, "run").write(beat)
+    assert [each.name for each in path.parent.iterdir()] == ["run.json"]
+    path.write_text("{")
+    assert heartbeat.last(tmp_path, "run") is None
+    (tmp_path / "file").write_text("")
+    heartbeat.HeartbeatWriter(tmp_path / "file", "run").write(beat)

@@ -41,14 +41,16 @@ def test_the_page_says_it_and_draws_the_points_hollow(undertrained, make_fits, t
     text = write_report(tmp_path, undertrained, make_fits(undertrained)).read_text()
     assert "Is this sweep valid?" in text
     assert '<span class="tag fault">fault</span> <b>Undertrained shape.</b> mlp w128 d3' in text
-    assert "Thermal drift: needs examples_seen" in text
+    assert "<b>Thermal drift:</b> needs examples_seen" in text
     for name in ("error_compute", "training_loss", "residuals"):
         assert "Undertrained" in (tmp_path / "figures" / f"{name}.svg").read_text()
     rows = check_panel.flagged(undertrained.rows, front.check(undertrained.rows))
-    traces = json.loads(charts.specs(rows, make_fits(undertrained)))["views"]["error_compute"]["data"]
+    spec = json.loads(charts.specs(rows, make_fits(undertrained)))["views"]["error_compute"]
+    traces = spec["data"]
     symbols = [s for t in traces if t.get("meta") == "runs" for s in t["marker"]["symbol"]]
     assert sum(symbol.endswith("-open") for symbol in symbols) == 4
-    assert [t.get("name") for t in traces].count("Undertrained") == 1
+    named = [entry["name"] for part in spec["legend"] for entry in part["entries"]]
+    assert named.count("Undertrained") == 1
 
 
 def test_hollow_markers_are_those_of_the_flagged_configuration(undertrained):
@@ -68,8 +70,8 @@ def test_a_sweep_without_faults_has_no_key_for_them(make_table, make_fits):
     table = make_table()
     rows = check_panel.flagged(table.rows, front.check(table.rows))
     assert not rows[views.FLAGGED].any()
-    traces = json.loads(charts.specs(rows, make_fits(table)))["views"]["error_compute"]["data"]
-    assert "Undertrained" not in [trace.get("name") for trace in traces]
+    legend = json.loads(charts.specs(rows, make_fits(table)))["views"]["error_compute"]["legend"]
+    assert "Undertrained" not in [entry["name"] for part in legend for entry in part["entries"]]
 
 
 def test_collapse_is_drawn_where_loss_curves_are_known(make_table):

@@ -83,7 +83,7 @@ def test_no_loss_is_written_as_a_percentage(written):
         "loss falls as compute to the power −b with b = ",
         "this sweep neither agrees nor disagrees with it",
         "Least test loss",
-        "To halve the loss",
+        "Halving the",
         "Test loss against training compute",
         "Test loss against training energy",
         "Test loss against bytes read",

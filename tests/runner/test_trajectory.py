@@ -39,7 +39,11 @@ def run(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> trajectory.
     for part in ("SegmentTrainer", "Evaluator"):
         monkeypatch.setattr(trajectory, part, lambda *arguments: None)
     plan = types.SimpleNamespace(all_steps=28, steps=28, horizons=())
-    prepared: Any = types.SimpleNamespace(plan=plan, data=types.SimpleNamespace(split_sha256="split"))
+    prepared: Any = types.SimpleNamespace(
+        plan=plan,
+        data=types.SimpleNamespace(split_sha256="split"),
+        count=types.SimpleNamespace(train_flops_per_example=None),
+    )
     trainer: Any = types.SimpleNamespace(
         steps=28, keep_loss_sums=lambda marks: None, take_over=lambda snapshot: None
     )

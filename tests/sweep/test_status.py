@@ -91,6 +91,73 @@ def test_an_age_is_told_in_seconds_and_then_in_minutes(seconds: float, text: str
     assert status._format_age(seconds) == text
 
 
+@pytest.mark.parametrize(("age", "alive"), [(119.9, True), (120.0, False)])
+def test_another_machine_has_two_minutes_to_write(age: float, alive: bool) -> None:
+    beat = Heartbeat(1, 25, 100, 10.0, "elsewhere", DEAD, None)
+    assert status._is_alive((beat, age)) == alive
+    assert status._is_alive(None) is False
+
+
+@pytest.mark.parametrize(
+    ("done", "steps", "share", "left"),
+    [(25, 100, 0.25, 30.0), (0, 100, 0.0, None), (100, 100, 1.0, 0.0), (0, 0, None, None)],
+)
+def test_the_time_left_is_that_of_the_steps_left(
+    done: int, steps: int, share: float | None, left: float | None, runs: tuple[PlannedRun, ...]
+) -> None:
+    beat = Heartbeat(3, done, steps, 10.0, socket.gethostname(), os.getpid(), None)
+    HeartbeatWriter(runs[0].config.directory, runs[0].run_id).write(beat)
+    first = by_width(runs[0].config.directory)[4]
+    assert (first.state, first.share_done, first.seconds_left, first.attempt) == ("running", share, left, 3)
+    assert by_width(runs[0].config.directory)[8].attempt is None
+
+
+def test_a_log_is_shown_where_something_may_have_gone_wrong(
+    runs: tuple[PlannedRun, ...], leave: Leave
+) -> None:
+    logs = runs[0].config.directory / "logs"
+    logs.mkdir(parents=True)
+    for run, state in zip(runs, ("done", "failed", None), strict=True):
+        (logs / f"{run.run_id}.log").touch()
+        if state:
+            leave(run, state)
+    statuses = by_width(runs[0].config.directory)
+    assert [statuses[width].log for width in (4, 8, 16)] == [None, str(logs / f"{runs[1].run_id}.log"), None]
+
+
+def test_states_are_in_the_order_of_attention() -> None:
+    in_order = ["running", "lost", "failed", "oom", "diverged", "interrupted", "pending", "done"]
+    assert list(status.STATES) == in_order
+
+
+def test_a_damaged_line_of_the_manifest_is_named(runs: tuple[PlannedRun, ...]) -> None:
+    path = runs[0].config.directory / "manifest.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], "{", *lines[1:]]))
+    with pytest.raises(ConfigError, match=rf"^{path}: line 2 is damaged .*: run isoflop sweep again$"):
+        status.read_status(runs[0].config.directory)
+
+
+def test_a_record_of_before_its_attempt_was_counted_is_the_first(runs: tuple[PlannedRun, ...]) -> None:
+    path = records.path_of(runs[0].config.directory, runs[0].run_id)
+    path.parent.mkdir(parents=True)
+    path.write_text('{"schema": 1, "state": "failed"}')
+    first = by_width(runs[0].config.directory)[4]
+    assert (first.state, first.reason, first.attempt) == ("failed", None, 1)
+
+
+def test_while_rates_are_chosen_the_status_is_that_of_the_trials(
+    runs: tuple[PlannedRun, ...], leave: Leave
+) -> None:
+    directory = runs[0].config.directory
+    (directory / "tuning").mkdir()
+    assert status.read_status(directory).directory == str(directory)
+    (directory / "manifest.jsonl").rename(directory / "tuning" / "manifest.jsonl")
+    trials = status.read_status(directory)
+    assert (trials.directory, trials.counts) == (str(directory / "tuning"), {"pending": 3})
+    assert [run.reason for run in trials.runs] == ["not started"] * 3
+
+
 def test_states_come_from_records_and_heartbeats(runs: tuple[PlannedRun, ...], leave: Leave) -> None:
     directory = runs[0].config.directory
     leave(runs[0], "done")

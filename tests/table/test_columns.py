@@ -120,3 +120,10 @@ def test_scales_are_a_hundredth_wide_from_their_least_x():
     assert grouping.distinct_scales(x).tolist() == [0, 0, 1, 1, 1, 2]
     assert grouping.distinct_scales(x[::-1]).tolist() == [2, 1, 1, 1, 0, 0]
     assert grouping.distinct_scales(np.array([0.0, 0.0, 1.0])).tolist() == [0, 0, 1]
+
+
+def test_a_rank_correlation_is_over_the_rows_where_both_are_known():
+    """Without the rows of an unknown x or y, 1 to 4 rise with 1 to 4."""
+    y = [1.0, 2.0, 3.0, 4.0, 0.5, np.nan]
+    (said,) = y_warnings(y, name="y", x=[1, 2, 3, 4, np.nan, 0])
+    assert "rank correlation 1.00" in said

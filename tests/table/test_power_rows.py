@@ -53,3 +53,22 @@ def test_no_file_and_no_power_give_no_rows(tmp_path):
     assert power_rows(None) == []
     assert power_rows(tmp_path / "absent") == []
     assert power_rows(written(tmp_path, {"time": 1.0, "uuid": "a", "watts": 0.0}, {"other": 1}, [1])) == []
+
+
+def test_times_and_powers_have_three_decimals_and_five_hundred_rows_at_most(tmp_path):
+    polls = [{"time": t / 7, "uuid": "a", "watts": 100 + t / 7} for t in range(1401)]
+    rows = power_rows(written(tmp_path, *polls))
+    assert len(rows) == 500
+    # 200 s in 500 rows of 0.4 s: the first has polls at 0, 1/7 and 2/7 s.
+    assert rows[0] == {"power/seconds": 0.2, "power/device_0_watts": 100.143}
+    assert rows[-1]["power/seconds"] == 199.8
+    third = power_rows(written(tmp_path, *polls), 3)
+    assert [row["power/seconds"] for row in third] == [33.333, 100.0, 166.667]
+
+
+def test_a_rejected_reading_leaves_a_gap_though_the_counter_rose(tmp_path):
+    polls = [{"time": 0.0, "joules": 0.0}, {"time": 1.0, "joules": 50.0, "rejected_watts": 4e6}]
+    polls += [{"time": 2.0, "joules": 100.0}]
+    path = written(tmp_path, *(poll | {"uuid": "a"} for poll in polls))
+    # The rise of both seconds is read at the last poll: 100 J in 2 s.
+    assert power_rows(path, 2) == [{"power/seconds": 1.5, "power/device_0_watts": 50.0}]

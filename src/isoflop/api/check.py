@@ -15,6 +15,8 @@ from isoflop.api.load import Runs, rows_of
 from isoflop.api.rows import Choice
 from isoflop.curve.check import front, sweep_files
 from isoflop.curve.check.front import CheckReport, title
+from isoflop.curve.judge import limit
+from isoflop.curve.judge.answer import Judgement
 from isoflop.curve.result import Excluded
 from isoflop.report.text import check_lines
 
@@ -27,11 +29,14 @@ class Check:
 
     Attributes:
         result: every check with its findings (curve.check.front.CheckReport).
+        verdict: of the runs on the paper's limit (curve.judge.limit); None where it does not speak of x and
+            y.
         notes: about the table.
         excluded: its rows that are not checked, each with its reason.
     """
 
     result: CheckReport
+    verdict: Judgement | None = None
     notes: tuple[str, ...] = ()
     excluded: tuple[Excluded, ...] = ()
 
@@ -70,16 +75,16 @@ class Check:
 
     def to_json(self, path: str | Path | None = None) -> str | None:
         """Return the result as JSON, the same as `isoflop check --json` writes, or write it to a file."""
-        value = {"check": self.result, "fit": None, "fit_without": None}
+        value = {"check": self.result, "fit": None, "fit_without": None, "verdict": self.verdict}
         return written.as_json(value | {"notes": self.notes, "excluded": self.excluded}, path)
 
     def __repr__(self) -> str:
         """What was found, in plain text."""
-        return shown.check_text(self.result)
+        return shown.check_text(self.result, self.verdict)
 
     def _repr_html_(self) -> str:
         """The same as HTML, which notebooks show."""
-        return shown.check_html(self.result)
+        return shown.check_html(self.result, self.verdict)
 
 
 def check(
@@ -138,4 +143,6 @@ def check(
         run_ids = chosen.checked["run_id"]
         files = sweep_files.read(Path(origin.source), run_ids) if origin.folder else sweep_files.NONE
         report = front.check(chosen.checked, files)
-    return Check(report, chosen.notes, (*chosen.dropped, *chosen.excluded))
+        assert chosen.axes is not None
+        verdict = limit.of_axes(chosen.checked, report, chosen.axes, chosen.described)
+    return Check(report, verdict, chosen.notes, (*chosen.dropped, *chosen.excluded))

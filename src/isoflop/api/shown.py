@@ -10,8 +10,9 @@ from html import escape
 from isoflop.api.arguments import in_python
 from isoflop.curve.check.front import CheckReport
 from isoflop.curve.compare.result import Comparison
+from isoflop.curve.judge.answer import Judgement
 from isoflop.curve.result import FitFile
-from isoflop.report.text import check_lines, compare_lines, notes
+from isoflop.report.text import check_lines, compare_lines, notes, ruled
 from isoflop.report.text.first_screen import first_screen
 from isoflop.report.text.numerals import plural
 
@@ -48,18 +49,21 @@ def fit_html(fits: FitFile) -> str:
     return f"<div>{in_python(''.join(parts))}</div>"
 
 
-def check_text(report: CheckReport) -> str:
-    """Return the findings of a check, and how many checks passed or could not be made."""
+def check_text(report: CheckReport, verdict: Judgement | None) -> str:
+    """Return the findings of a check, how many checks passed or could not be made, and the verdict."""
     lines = [check_lines.heading(report)]
     for outcome, sentence in _findings(report):
         lines += textwrap.wrap(
             f"{outcome:9}{sentence}", WIDTH, subsequent_indent=" " * 9, break_on_hyphens=False
         )
     passed, unchecked = _others(report)
-    return in_python("\n".join((*lines, f"{len(passed)} passed, {len(unchecked)} not checked (.checks)")))
+    lines.append(f"{len(passed)} passed, {len(unchecked)} not checked (.checks)")
+    if verdict is not None:
+        lines += textwrap.wrap(ruled.line(verdict), WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    return in_python("\n".join(lines))
 
 
-def check_html(report: CheckReport) -> str:
+def check_html(report: CheckReport, verdict: Judgement | None) -> str:
     """Return the same as HTML, with what passed and what could not be checked folded away."""
     passed, unchecked = _others(report)
     parts = (
@@ -67,6 +71,7 @@ def check_html(report: CheckReport) -> str:
         _table(_findings(report)),
         _folded("passed", passed, "passed"),
         _folded("not checked", unchecked, "not checked"),
+        "" if verdict is None else f"<p>{escape(ruled.line(verdict))}</p>",
     )
     return f"<div>{in_python(''.join(parts))}</div>"
 

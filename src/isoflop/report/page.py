@@ -230,7 +230,10 @@ def _of_fit(subject: Subject, fits: FitFile, report: FitReport | None, sections:
             quantity=judged_on.quantity,
         ),
         "warnings": optimal.warnings if optimal else report.warnings if report else (),
-        "sizes": cards.sizes(subject.table, own_x),
+        "sizes": [
+            *cards.sizes(subject.table, own_x),
+            *cards.least(subject.rows, judged_on.quantity),
+        ],
         "optimal": optimal,
         "all_runs": optimal_training.all_runs(report) if optimal else "",
         "all_runs_warnings": report.warnings if report and optimal else (),

@@ -141,3 +141,109 @@ def test_a_size_is_tried_if_three_of_its_products_fit(
     monkeypatch.setattr(bench, "_matmul_rate", rate)
     assert bench.matmul_flops_per_second(CPU, "fp32", 10.0) == 128.0
     assert sizes == measured
+
+
+# ---- bursts, memory and what a device is
+
+
+@pytest.mark.parametrize(
+    ("cost", "burst"),
+    [(0.01, 5), (0.012, 5), (0.0125, 4), (0.06, 1), (1e-6, 1000), (4.9e-5, 1000), (5.1e-5, 981)],
+)
+def test_a_burst_takes_a_twentieth_of_a_second_and_a_thousand_calls_at_most(
+    monkeypatch: pytest.MonkeyPatch, cost: float, burst: int
+) -> None:
+    clock = Clock(cost)
+    monkeypatch.setattr(time, "perf_counter", clock.perf_counter)
+    assert bench.best_rate(clock.work, 4.0, clock.wait, seconds=0.0) == pytest.approx(4.0 / cost)
+    assert clock.bursts == [1, 1, burst]
+
+
+def test_bursts_go_on_until_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls of 1/16 s: two of them, and then bursts of one from 1/8 s on until 1/2 s."""
+    clock = Clock(0.0625)
+    monkeypatch.setattr(time, "perf_counter", clock.perf_counter)
+    bench.best_rate(clock.work, 4.0, clock.wait, seconds=0.5)
+    assert clock.now == 0.5
+
+
+def full(*arguments: object, **settings: object) -> float:
+    raise torch.OutOfMemoryError
+
+
+def test_a_size_that_does_not_fit_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(bench.SIZES, "cpu", (2, 4, 8))
+
+    def rate(device: torch.device, dtype: str, size: int, seconds: float) -> float:
+        return full() if size > 2 else 1e9
+
+    monkeypatch.setattr(bench, "_matmul_rate", rate)
+    assert bench.matmul_flops_per_second(CPU, "fp32", 10.0) == 1e9
+    monkeypatch.setattr(bench, "_matmul_rate", full)
+    with pytest.raises(ValueError, match=r"three matrices of 2 x 2 do not fit"):
+        bench.matmul_flops_per_second(CPU, "fp32", 10.0)
+    monkeypatch.setattr(torch, "ones", full)
+    with pytest.raises(ValueError, match=r"two buffers of 256 MiB do not fit"):
+        bench.copy_bytes_per_second(CPU, 0.01)
+
+
+def test_each_size_gets_its_share_of_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(bench.SIZES, "cpu", (2, 4, 8))
+    now, given = [100.0], list[float]()
+
+    def rate(device: torch.device, dtype: str, size: int, seconds: float) -> float:
+        given.append(seconds)
+        now[0] += 2.0
+        return 1e9
+
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(bench, "_matmul_rate", rate)
+    bench.matmul_flops_per_second(CPU, "fp32", 12.0)
+    assert given == [12 / 3, 10 / 2, 8 / 1]
+
+
+@pytest.mark.parametrize(
+    ("capability", "dtypes"),
+    [
+        ((7, 5), ("fp32", "fp16")),
+        ((8, 0), ("fp32", "tf32", "bf16", "fp16")),
+        ((9, 0), ("fp32", "tf32", "bf16", "fp16")),
+    ],
+)
+def test_the_dtypes_of_a_gpu_are_those_of_its_capability(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], dtypes: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert bench.supported_dtypes(torch.device("cuda", 0)) == dtypes
+    assert bench.supported_dtypes(CPU) == ("fp32", "bf16")
+
+
+def test_a_gpu_is_waited_for_and_a_processor_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[object] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    bench._synchronizer(CPU)()
+    assert waited == []
+    bench._synchronizer(torch.device("cuda", 1))()
+    assert waited == [torch.device("cuda", 1)]
+
+
+def test_operands_are_squares_of_normal_numbers_in_the_dtype(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[torch.Tensor] = []
+
+    def mm(a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
+        made.extend((a, b, out))
+
+    monkeypatch.setattr(torch, "mm", mm)
+    monkeypatch.setattr(bench, "best_rate", lambda work, amount, wait, seconds: (work(), amount)[1])
+    assert bench._matmul_rate(CPU, "bf16", 64, 0.1) == 2 * 64**3
+    a, b, _ = made
+    assert {tuple(each.shape) for each in made} == {(64, 64)}
+    assert {each.dtype for each in made} == {torch.bfloat16}
+    assert float(a.float().std()) == pytest.approx(1, abs=0.1), "zeros would draw less power"
+    assert not torch.equal(a, b)
+
+
+def test_a_number_of_threads_that_is_not_given_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    with bench.torch_threads(None) as count:
+        assert count == before

@@ -69,6 +69,13 @@ ANSWERS: dict[str, Any] = {
     "nvmlDeviceGetMemoryInfo": types.SimpleNamespace(total=80 * 2**30, used=1, free=2),
     "nvmlDeviceGetPersistenceMode": 1,
     "nvmlDeviceGetMigMode": (1, 0),
+    "nvmlDeviceGetHandleByUUID": "handle by UUID",
+    "nvmlDeviceGetDeviceHandleFromMigDeviceHandle": "handle of the whole GPU",
+    "nvmlDeviceGetCount": 2,
+    "nvmlDeviceGetHandleByIndex": "handle by index",
+    "nvmlSystemGetDriverVersion": "550.54.15",
+    "nvmlInit": None,
+    "nvmlShutdown": None,
 }
 
 
@@ -255,3 +262,48 @@ def test_facts_with_reasons(binding: Binding) -> None:
         "the GPU does not report it",
     ]
     assert found["power_limit_watts"] == 400.0
+
+
+@pytest.mark.parametrize(
+    ("uuid", "asked", "handle"),
+    [
+        ("GPU-a", "GPU-a", "handle by UUID"),
+        ("a", "GPU-a", "handle by UUID"),  # as torch writes it
+        ("MIG-a", "MIG-a", "handle of the whole GPU"),
+    ],
+)
+def test_a_gpu_is_found_by_its_uuid_or_that_of_an_instance(
+    binding: Binding, uuid: str, asked: str, handle: str
+) -> None:
+    assert nvml.device_by_uuid(uuid).handle == handle
+    assert binding.asked[0] == ("nvmlDeviceGetHandleByUUID", asked)
+    whole = ("nvmlDeviceGetDeviceHandleFromMigDeviceHandle", "handle by UUID")
+    assert (whole in binding.asked) == uuid.startswith("MIG-")
+
+
+def test_every_gpu_is_asked_for_by_its_number(binding: Binding) -> None:
+    assert [gpu.handle for gpu in nvml.all_devices()] == ["handle by index"] * 2
+    numbers = [call[1:] for call in binding.asked if call[0] == "nvmlDeviceGetHandleByIndex"]
+    assert numbers == [(0,), (1,)]
+    assert nvml.driver_version() == "550.54.15"
+
+
+def test_an_error_is_called_by_nvmls_name_for_it(binding: Binding) -> None:
+    binding.codes["nvmlDeviceGetHandleByUUID"] = 15
+    with pytest.raises(nvml.NvmlError, match=r"^GpuIsLost$"):
+        nvml.device_by_uuid("GPU-a")
+
+
+def test_nvml_is_started_and_stopped_and_a_failed_start_says_why(binding: Binding) -> None:
+    nvml.start()
+    nvml.stop()
+    assert [name for name, *_ in binding.asked] == ["nvmlInit", "nvmlShutdown"]
+    binding.codes["nvmlShutdown"] = 15
+    nvml.stop()
+    for code, reason in (
+        (15, r"NVML did not start \(GpuIsLost\)"),
+        (777, r"NVML did not start \(code 777\)"),
+    ):
+        binding.codes["nvmlInit"] = code
+        with pytest.raises(nvml.NvmlUnavailableError, match=rf"^{reason}$"):
+            nvml.start()

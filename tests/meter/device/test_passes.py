@@ -152,6 +152,39 @@ def test_a_machine_without_counters_has_a_reason(tmp_path: Path, monkeypatch: py
     assert watch.highest_clock_mhz() == (3600.0, None)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "share"),
+    [
+        # busy, own and whole CPU seconds of the cores
+        ((10, 1, 20), (14, 2, 30), 0.3),
+        ((10, 1, 20), (11, 3, 30), 0.0),  # this process' ticks are counted later than the cores'
+        ((10, 1, 20), (40, 1, 30), 1.0),
+        ((10, 1, 20), (10, 1, 20), 0.0),  # no time has passed
+    ],
+)
+def test_the_load_is_of_the_cores_time_without_this_process(
+    monkeypatch: pytest.MonkeyPatch, before: tuple[float, ...], after: tuple[float, ...], share: float
+) -> None:
+    readings = [before, after]
+    monkeypatch.setattr(conditions.ProcessorWatch, "_now", lambda self: readings.pop(0))
+    watch = conditions.ProcessorWatch()
+    load = watch.load()
+    assert (load.share, load.subject) == ((pytest.approx(share), None), "other programs")
+    assert watch.faults() == ()
+
+
+def test_waiting_for_a_disk_is_idle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fields: user nice system idle iowait irq softirq steal, then a guest's, which is in user already."""
+    core, ticks = min(os.sched_getaffinity(0)), os.sysconf("SC_CLK_TCK")
+    fields = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+    (tmp_path / "stat").write_text(f"cpu{core} {' '.join(str(f * ticks) for f in fields)}\n")
+    monkeypatch.setattr(conditions, "PROC_STAT", tmp_path / "stat")
+    monkeypatch.setattr(os, "times", lambda: os.times_result((3.0, 0.5, 70.0, 80.0, 90.0)))
+    assert conditions.ProcessorWatch._now() == (1 + 2 + 4 + 32 + 64 + 128, 3.5, 255)
+    (tmp_path / "stat").write_text("intr 5\n\n")
+    assert conditions.ProcessorWatch._now() is None
+
+
 @pytest.mark.parametrize("readable", [(True, False), (False, True), (False, False)])
 def test_a_load_that_cannot_be_read_is_unknown(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, readable: tuple[bool, bool]

@@ -19,6 +19,20 @@ def test_mfu_is_a_share_and_above_one_is_refused() -> None:
         roofline.mfu(313e12, PEAK)
 
 
+def test_a_share_of_exactly_one_is_kept_and_a_refusal_has_its_numbers() -> None:
+    assert roofline.mfu(312e12, PEAK) == 1.0
+    message = r"^MFU of 1\.5: 4\.68e\+14 FLOP/s exceed the bf16 peak of 3\.12e\+14: .* \(a datasheet\)$"
+    with pytest.raises(ValueError, match=message):
+        roofline.mfu(468e12, PEAK)
+
+
+def test_five_per_cent_above_a_roof_is_the_measurement() -> None:
+    assert roofline.roofline_share(105e12, CEILING, 1000.0)[0] == pytest.approx(1.05)
+    assert roofline.roofline_share(105.1e12, CEILING, 1000.0)[0] is None
+    assert roofline.roofline_share(10.5e12, CEILING, 10.0)[0] == pytest.approx(1.05)
+    assert roofline.roofline_share(10.51e12, CEILING, 10.0)[0] is None
+
+
 def test_hardware_burden_is_devices_times_peak_times_seconds() -> None:
     assert roofline.hardware_burden_flops(PEAK, 10.0) == 3.12e15
     assert roofline.hardware_burden_flops(PEAK, 10.0, devices=8) == 8 * 3.12e15

@@ -168,6 +168,61 @@ def test_a_counter_says_nothing_of_a_stretch_in_which_it_was_not_read(
     assert (frozen._counter_differs(trace, frozen.Stretch(1.0, 12.0, 62.5)) is not None) == says
 
 
+def differs(counter_watts: float, read_watts: float, seconds: float, step: float = 1.0) -> bool | None:
+    """Whether a counter contradicts a reading that was repeated over so many seconds."""
+    trace = DeviceTrace("GPU-a", highest_limit_watts=400.0)
+    trace.counter_times = np.arange(0, seconds + step / 2, step).tolist()
+    trace.joules = [1e5 + counter_watts * t for t in trace.counter_times]
+    return frozen._counter_differs(trace, frozen.Stretch(0.0, seconds, read_watts))
+
+
+@pytest.mark.parametrize(("share", "says"), [(-0.11, True), (-0.09, False), (0.09, False), (0.11, True)])
+def test_a_long_stretch_differs_from_ten_per_cent_on(share: float, says: bool) -> None:
+    """Over 100 s the edges, 0.1 s of an update and 1 s of a poll on either side, cost no more than 2.4%."""
+    assert differs(300 * (1 + share), 300.0, 100.0) == says
+
+
+@pytest.mark.parametrize(("share", "says"), [(0.27, False), (0.30, True)])
+def test_of_a_short_stretch_the_counter_resolves_its_edges(share: float, says: bool) -> None:
+    """An update of 0.1 s and a poll of 1 s, twice, over 10 s, of the higher power: 22% x 1.28 = 28%."""
+    assert differs(300 * (1 + share), 300.0, 10.0) == says
+    assert differs(300.0, 300 * (1 + share), 10.0) == (share > 0.282), "whichever is higher"
+
+
+@pytest.mark.parametrize(("moment", "busy"), [(2.0, True), (3.0, True), (1.99, False), (3.01, False)])
+def test_work_at_the_edges_of_a_stretch_counts(moment: float, busy: bool) -> None:
+    states = [StatePoll(moment, 60, 1400, (), 400.0, 1, 0.9)]
+    assert frozen._was_busy(states, frozen.Stretch(2.0, 3.0, 62.5)) == busy
+
+
+def test_a_stretch_of_frozen_readings_keeps_its_first_and_names_the_longest() -> None:
+    trace = DeviceTrace("GPU-a", power_times=[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    trace.watts = [70.0, 70.0, 90.0, 80.25, 80.25, 80.25, 91.0]
+    assert frozen.without_frozen(trace, ()) is trace
+    two = [frozen.Stretch(0.0, 1.0, 70.0), frozen.Stretch(3.0, 5.0, 80.25)]
+    kept = frozen.without_frozen(trace, two)
+    assert (kept.power_times, kept.watts) == ([0.0, 2.0, 3.0, 6.0], [70.0, 90.0, 80.25, 91.0])
+    assert kept.power_error == "frozen at 80.25 W for 2 s"
+    assert frozen.frozen_share(two, [Window(0.0, 4.0), Window(5.0, 7.0)]) == 3 / 6
+    assert frozen.frozen_share(two, [Window(0.0, 2.0)]) == 1.0
+
+
+def test_a_stretch_ends_with_the_last_equal_reading() -> None:
+    times, watts = np.array([0.0, 1.0, 2.0, 3.0, 4.0]), np.array([5.0, 5.0, 6.0, 7.0, 7.0])
+    found = [(s.begin_seconds, s.end_seconds, s.watts) for s in frozen._stretches(times, watts)]
+    assert found == [(0.0, 1.0, 5.0), (2.0, 2.0, 6.0), (3.0, 4.0, 7.0)]
+    assert list(frozen._stretches(times[:0], watts[:0])) == []
+    assert (frozen.Stretch(2.0, 5.0, 1.0).busy, frozen.Stretch(2.0, 5.0, 1.0).doubtful) == (False, False)
+
+
+@pytest.mark.parametrize(("seconds", "known"), [(0.99, False), (1.0, True)])
+def test_a_second_of_equal_readings_is_judged_by_the_counter(seconds: float, known: bool) -> None:
+    trace = DeviceTrace("GPU-a", highest_limit_watts=400.0)
+    times = np.arange(0, seconds + 0.01, 0.05)
+    trace.counter_times, trace.joules = times.tolist(), (1e5 + 300 * times).tolist()
+    assert (frozen._if_frozen(trace, frozen.Stretch(0.0, seconds, 62.5)) is not None) == known
+
+
 @pytest.mark.parametrize(("busy", "known"), [(0.49, True), (0.5, False), (None, True)])
 def test_an_idle_gpu_may_repeat_its_reading(busy: float | None, known: bool) -> None:
     energy, _ = energy_of(trace_of(62.5, None, busy=busy))

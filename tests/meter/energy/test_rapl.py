@@ -11,8 +11,6 @@ from isoflop import record
 from isoflop.meter.energy import rapl, sampler
 from isoflop.meter.energy.window_meter import WindowMeter
 
-pytestmark = pytest.mark.slow
-
 RANGE_MICROJOULES = 262_143_328_850
 
 
@@ -106,6 +104,7 @@ def test_wrap_around_is_undone(powercap: Path) -> None:
     assert poll()["counter_error"] == "No such file or directory"
 
 
+@pytest.mark.slow
 def test_a_processor_is_metered_over_a_wrap(powercap: Path, tmp_path: Path) -> None:
     """Four counters at 50 W each; each wraps within the window."""
     for file in powercap.glob("*/max_energy_range_uj"):
@@ -135,6 +134,7 @@ def test_a_processor_is_metered_over_a_wrap(powercap: Path, tmp_path: Path) -> N
     assert sum("joules" in json.loads(line) for line in polls.read_text().splitlines()) > 40
 
 
+@pytest.mark.slow
 def test_beside_a_gpu_the_processor_is_not_in_the_sum(powercap: Path, patient: pytest.MonkeyPatch) -> None:
     load = Load(powercap, 25)
     uuid = "GPU-00000000-0000-0000-0000-000000000000"
@@ -170,6 +170,7 @@ def test_a_power_is_modelled_only_when_asked_for() -> None:
         WindowMeter((), cpu_watts=0)
 
 
+@pytest.mark.slow
 def test_a_counter_that_may_not_be_read_any_more_is_a_reason(powercap: Path) -> None:
     with WindowMeter((), host=rapl.find(powercap), period_seconds=0.05) as meter:
         meter.begin()

@@ -47,3 +47,9 @@ def test_a_held_terminal_is_lent_to_the_command_and_taken_back(
 def test_a_program_that_is_not_there_is_an_oserror() -> None:
     with pytest.raises(OSError, match="no-such-program"):
         relay.Relay().run(["no-such-program"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL])
+def test_a_command_that_was_killed_has_the_exit_code_of_its_signal(number: signal.Signals) -> None:
+    assert relay.Relay().run(["sh", "-c", f"kill -{int(number)} $$"]) == 128 + number
+    assert relay.Relay().run(["sh", "-c", "exit 3"]) == 3

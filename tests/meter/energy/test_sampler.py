@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -133,6 +135,51 @@ def test_the_pace_is_kept_and_missed_deadlines_are_not_caught_up(monkeypatch: py
     assert times == [100, 104, 108, 120, 124, 128], "the last one is read after the stop"
 
 
+def test_a_reading_that_nearly_fills_its_period_waits_for_the_rest_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Readings of 3.75 s, then 4 s, in a period of 4 s."""
+    now, waits = [100.0], list[float | None]()
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    lengths = [3.75, 4.0, 3.75, 0.0]
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.append(timeout)
+            now[0] += timeout or 0.0
+            return len(waits) == 3
+
+    def read() -> sampler.Line:
+        now[0] += lengths.pop(0)
+        return {}
+
+    sampler.pace(read, 4.0, lambda line: None, Stop())
+    assert waits == [0.25, 0.0, 0.25]
+    assert lengths == []
+
+
+class Threads(list[tuple[Any, ...]]):
+    """Stands in for `_thread`: keeps what would run, and for how long the sampler would wait for its end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited: list[float | None] = []
+
+    def __call__(self, work: Callable[..., None], *arguments: Any) -> threading.Thread:
+        self.append((work, *arguments))
+        thread = threading.Thread()
+        monitored: Any = thread
+        monitored.join = lambda timeout=None: self.waited.append(timeout)
+        return thread
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> Threads:
+    made = Threads()
+    monkeypatch.setattr(sampler, "_thread", made)
+    return made
+
+
 # ---- devices
 
 
@@ -171,6 +218,32 @@ def test_the_limit_is_known_before_the_first_poll(
     sensors["power_limit_watts"] = "Unknown"
     lines = written(["GPU-a"], {"GPU-a": "GPU-a"}, monkeypatch)
     assert lines[1]["watts"] == 900.0
+
+
+def test_the_state_is_polled_once_a_second_beside_the_power(
+    sensors: dict[str, Any], threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = written(["GPU-a"], {"GPU-a": "GPU-a"}, monkeypatch)
+    ((work, read, period_seconds, write, stop),) = threads
+    assert (work, period_seconds, stop.is_set()) == (sampler.pace, 1.0, True)
+    assert read()["celsius"] == 61
+    write({"time": 0})
+    assert lines[-1] == {"time": 0}
+
+
+def test_each_gpu_has_a_thread_of_its_own_that_knows_which_are_polled(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(nvml, "start", lambda: started.append("nvml"))
+    sampler.sample_gpus(["GPU-a", "GPU-b"], 0.25, print, threading.Event())
+    assert started == ["nvml"]
+    assert [each[:4] for each in threads] == [
+        (sampler.sample_gpu, "GPU-a", 0.25, print),
+        (sampler.sample_gpu, "GPU-b", 0.25, print),
+    ]
+    assert threads[0][-1] is threads[1][-1]
+    assert threads.waited == [None, None], "it ends when all of them have"
 
 
 def test_two_instances_of_one_gpu_are_polled_once(
@@ -273,3 +346,104 @@ def test_the_sampler_ends_on_a_word_or_with_its_input(sent: bytes, monkeypatch: 
 
 def test_the_sampler_ends_with_its_parent() -> None:
     sampler.wait_for_end(os.getppid() + 1)
+
+
+def test_the_sampler_goes_on_while_its_parent_lives_and_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing to read, another word, nothing; then the word, in the middle of what is read."""
+    said = [b"", b"go on\n", b"", b"now\nstop\n", b"too late"]
+
+    def selected(read: list[int], written: list[int], failed: list[int], seconds: float) -> Any:
+        assert (read, written, failed, seconds) == ([0], [], [], 1.0)
+        if said[0]:
+            return [0], [], []
+        said.pop(0)
+        return [], [], []
+
+    def read(file: int, most: int) -> bytes:
+        assert (file, most) == (0, 4096)
+        return said.pop(0)
+
+    monkeypatch.setattr(select, "select", selected)
+    monkeypatch.setattr(os, "read", read)
+    sampler.wait_for_end(os.getppid())
+    assert said == [b"too late"]
+
+
+def test_the_sampler_looks_for_its_parent_every_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    parents = [7, 7, 1]
+    monkeypatch.setattr(os, "getppid", lambda: parents.pop(0))
+    monkeypatch.setattr(select, "select", lambda *_: ([], [], []))
+    sampler.wait_for_end(7)
+    assert parents == []
+
+
+@pytest.fixture
+def undisturbed(monkeypatch: pytest.MonkeyPatch) -> dict[int, Any]:
+    """The handlers of signals that the sampler sets, none of which takes hold here."""
+    handlers: dict[int, Any] = {}
+    monkeypatch.setattr(signal, "signal", handlers.__setitem__)
+    return handlers
+
+
+def test_main_samples_what_it_is_told_until_the_end_and_then_waits_a_moment(
+    undisturbed: dict[int, Any], threads: Threads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, parents = tmp_path / "polls.jsonl", list[int]()
+    path.write_text("earlier\n")
+    monkeypatch.setattr(sampler, "wait_for_end", parents.append)
+    monkeypatch.setattr(time, "monotonic", lambda: NOW)
+    told = ["--uuid", "GPU-a", "--uuid", "GPU-b", "--rapl", "/powercap", "--out", str(path)]
+    sampler.main(told)
+    assert set(undisturbed.values()) == {signal.SIG_IGN}
+    names = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
+    assert set(undisturbed) == names, "the trainer decides when metering ends"
+    assert parents == [os.getppid()]
+    (gpus, uuids, period, write, stop), (processors, root, *same) = threads
+    assert (gpus, uuids, period) == (sampler.sample_gpus, ["GPU-a", "GPU-b"], 0.1)
+    assert (processors, root, *same) == (sampler.sample_processors, Path("/powercap"), period, write, stop)
+    assert stop.is_set()
+    assert threads.waited == pytest.approx([0.3, 0.3])
+    write({"time": 1})
+    assert path.read_text() == 'earlier\n{"time":1}\n'
+
+
+def test_the_moment_after_the_end_is_shared_by_all_threads(
+    undisturbed: dict[int, Any], threads: Threads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = [NOW, NOW + 0.1, NOW + 0.5]  # the end, and before each wait
+    monkeypatch.setattr(sampler, "wait_for_end", lambda parent: None)
+    monkeypatch.setattr(time, "monotonic", lambda: times.pop(0))
+    sampler.main(["--uuid", "a", "--rapl", "/powercap", "--period", "0.5", "--out", str(tmp_path / "polls")])
+    assert [each[2] for each in threads] == [0.5, 0.5]
+    assert threads.waited == pytest.approx([0.2, 0.0])
+
+
+def test_a_device_that_is_not_named_is_not_sampled(
+    undisturbed: dict[int, Any], threads: Threads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampler, "wait_for_end", lambda parent: None)
+    sampler.main(["--out", str(tmp_path / "polls")])
+    assert threads == []
+
+
+def test_the_process_ends_with_code_0_without_waiting_for_a_hanging_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[object] = []
+    monkeypatch.setattr(sampler, "main", calls.append)
+    monkeypatch.setattr(os, "_exit", calls.append)
+    sampler.run(["--out", "polls"])
+    assert calls == [["--out", "polls"], 0]
+
+
+def test_a_thread_that_hangs_keeps_no_process_alive() -> None:
+    done = threading.Event()
+
+    def hang(seconds: float) -> None:
+        done.wait(seconds)
+
+    thread = sampler._thread(hang, 5.0)
+    assert thread.daemon
+    assert thread.is_alive()
+    done.set()
+    thread.join()

@@ -25,8 +25,6 @@ from isoflop.meter.flops import count as flops
 from isoflop.meter.flops import free, handles
 from isoflop.meter.flops.count import FlopCount, count
 
-pytestmark = pytest.mark.slow
-
 
 class Function(nn.Module):
     """A model written as a function of its input and its layers."""
@@ -68,6 +66,7 @@ def unknown(counted: FlopCount) -> str:
     return counted.reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "forward_gmacs", "ratio"),
     [
@@ -93,11 +92,13 @@ def test_golden_macs_and_ratios_to_the_printed_digits(name: str, forward_gmacs: 
     assert "bmm" not in counted.forward_macs_by_op
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t"])
 def test_other_torchvision_families_are_known(name: str) -> None:
     known(torchvision_count(name, size=64))
 
 
+@pytest.mark.slow
 def test_auxiliary_heads_count_in_training_and_not_in_inference() -> None:
     with_heads = known(torchvision_count("googlenet", init_weights=False))
     without = known(torchvision_count("googlenet", init_weights=False, aux_logits=False))
@@ -342,6 +343,7 @@ def test_sizes_must_be_positive(sizes: tuple[tuple[int, ...], int]) -> None:
         count(nn.Conv2d(3, 4, 3), sizes[0], batch_size=sizes[1])
 
 
+@pytest.mark.slow
 def test_count_depends_on_neither_batch_nor_mode_nor_device_nor_precision() -> None:
     def model() -> nn.Module:
         return nn.Sequential(
@@ -395,6 +397,7 @@ def train(counting: bool, kind: str) -> tuple[list[torch.Tensor], list[Any]]:
     return state, [random.getstate(), numpy_state[1].tolist(), numpy_state[2], model.training]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["eager", "autocast", "compiled"])
 def test_training_with_and_without_counting_is_bit_identical(kind: str) -> None:
     (tensors, others), (counted_tensors, counted_others) = train(False, kind), train(True, kind)
@@ -431,6 +434,7 @@ def test_hooks_that_compute_weights_are_kept_on_the_twin() -> None:
     assert known(count(new, (8,))).train_to_forward_ratio == 2.5
 
 
+@pytest.mark.slow
 def test_a_compiled_model_counts_as_what_it_wraps() -> None:
     model = nn.Linear(8, 4)
     with warnings.catch_warnings():
@@ -439,6 +443,7 @@ def test_a_compiled_model_counts_as_what_it_wraps() -> None:
     assert count(compiled, (8,)) == known(count(model, (8,)))
 
 
+@pytest.mark.slow
 def test_a_model_with_a_compiled_part_counts_as_what_it_wraps() -> None:
     model = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 2))
     plain = known(count(model, (8,)))

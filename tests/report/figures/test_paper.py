@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from isoflop.curve.result import FitFile
-from isoflop.report.figures import canvas, drawn_data, paper, sweep
+from isoflop.report.figures import canvas, curves, drawn_data, paper, sweep
 from isoflop.report.figures.canvas import Drawing
+from isoflop.report.text import lead
 from isoflop.table.aggregate import RunTable
 
 MakeTable = Callable[..., RunTable]
@@ -132,9 +133,12 @@ def test_the_data_beside_a_figure_are_what_is_drawn(make_table: MakeTable, make_
     )
     assert {row["y_title"] for row in rows} == {"Test error (%)"}
     assert {row["x_title"] for row in rows} == {"Training compute (GFLOPs)"}
-    report = fits.reports[0]
-    band = report.forecast.band if report.forecast is not None else report.fits[-1].band
-    mean = [row for row in rows if row["kind"] == "band" and row["series"].endswith("mean")]
+    drawn = curves.curves(fits.reports[0], lead.main_law(fits.reports[0]))
+    assert drawn is not None
+    band = drawn.banded(drawn.main)
+    assert band is not None
+    named = f"{drawn.main.name}; 95%, mean"
+    mean = [row for row in rows if row["kind"] == "band" and row["series"] == named]
     assert [float(row["low"]) for row in mean] == pytest.approx(list(100 * np.array(band.low)), rel=1e-6)
     assert [float(row["high"]) for row in mean] == pytest.approx(list(100 * np.array(band.high)), rel=1e-6)
     assert all(row["series"].startswith("Width ") for row in runs)

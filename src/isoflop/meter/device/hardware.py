@@ -24,7 +24,7 @@ def describe_cpu() -> str:
 
 def cpu_name(cpuinfo: str) -> str | None:
     """Return the first model name in the text of /proc/cpuinfo; None if it has none, as on many ARM chips."""
-    match = re.search(r"^(?:model name|Model|cpu model)\s*:\s*(\S.*)$", cpuinfo, re.MULTILINE)
+    match = re.search(r"^(?:model name|Model|cpu model)[ \t]*:[ \t]*(\S.*)$", cpuinfo, re.MULTILINE)
     return " ".join(match.group(1).split()) if match else None
 
 

@@ -106,7 +106,7 @@ def _of_panel(axes: Axes, names: Sequence[Name]) -> Iterator[Row]:
         if isinstance(drawn, PathCollection):
             yield from _of_marks(drawn, names)
         elif isinstance(drawn, FillBetweenPolyCollection):
-            yield from _of_band(drawn)
+            yield from _of_band(drawn, names)
         elif isinstance(drawn, LineCollection) and drawn.get_transform() == axes.transData:
             yield from _of_bars(drawn, names)
     for image in axes.images:
@@ -145,14 +145,18 @@ def _cycled(colours: Any, count: int) -> list[str]:
     return [known[i % len(known)] for i in range(count)]
 
 
-def _of_band(drawn: FillBetweenPolyCollection) -> Iterator[Row]:
+def _of_band(drawn: FillBetweenPolyCollection, names: Sequence[Name]) -> Iterator[Row]:
+    """Yield the ends of a band, which is named after the curve of its colour."""
+    faces: Any = np.atleast_2d(drawn.get_facecolor())
     label = str(drawn.get_label())
+    parts = (_series(names, to_hex(faces[0][:3])), "" if label.startswith("_") else label)
+    series = "; ".join(filter(None, parts))
     for path in drawn.get_paths():
         ends: dict[float, list[float]] = {}
         for x, y in np.asarray(path.vertices):
             ends.setdefault(float(x), []).append(float(y))
         for x, ys in sorted(ends.items()):
-            yield "band", "" if label.startswith("_") else label, x, None, min(ys), max(ys)
+            yield "band", series, x, None, min(ys), max(ys)
 
 
 def _of_bars(drawn: LineCollection, names: Sequence[Name]) -> Iterator[Row]:
