@@ -43,8 +43,8 @@ class Costed:
 
     @property
     def reaches(self) -> pd.DataFrame:
-        """One row a budget and law, as `costs`, amount being the column of y; then the amounts of the training
-        that the budget buys, whose law is empty."""
+        """One row a budget and law, as `costs`, amount being the column of y; then what the training that is
+        bought takes, whose law is empty."""
         made: list[tuple[object, str, bool, str, Amount]] = []
         for each in self.result.budgets:
             made += [(each.budget, of.law, of.rejected, self.result.y, of.y) for of in each.reaches]
