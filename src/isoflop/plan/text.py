@@ -178,6 +178,8 @@ def _block(training: Training, inference: Inference | None) -> Iterator[str]:
 def _amount_row(title: str, amount: Amount, show: Show) -> tuple[str, ...]:
     if amount.value is None:
         return (title, f"unknown: {amount.reason}")
+    if amount.low == amount.value == amount.high:  # given, not estimated
+        return (title, show(amount.value))
     return (title, f"{show(amount.value)} ({_ends(amount, show)})")
 
 
