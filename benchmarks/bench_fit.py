@@ -7,7 +7,7 @@ processor seconds then. Each row of a table is a configuration of its own on y =
 noise over five decades.
 
 - `isoflop fit FILE`: imports, reading, checks, seven laws with 1,000 resamples each, forecast, printing; with
-  as many threads as tasks.threads() allows, and with one (OMP_NUM_THREADS=1).
+  as many threads of NumPy's linear algebra as there are cores, and with one (OMP_NUM_THREADS=1).
 - the same with --frontier; with three runs a configuration; `isoflop report` of the 57 runs of an H200.
 - laws, forecast: parts of the fit, in one thread, in processor seconds.
 - scipy: curve_fit of the power law with a floor alone, Huber's loss, one start, refitted once a resample; up
@@ -39,7 +39,7 @@ import pandas as pd
 import scipy
 from scipy import optimize
 
-from isoflop import __version__, tasks
+from isoflop import __version__
 from isoflop.curve.fit import Method, fit_table
 
 RESAMPLES = 1000
@@ -165,7 +165,7 @@ def _fit_seconds(table: pd.DataFrame, method: Method) -> float:
 
 def parts(rows: int, loop: int, interpreter: str | None) -> Parts:
     """Return the parts of a fit of a table of so many rows; `loop` is the most refits of scipy."""
-    os.environ["OMP_NUM_THREADS"] = "1"  # of tasks.threads
+    os.environ["OMP_NUM_THREADS"] = "1"
     table = synthetic(rows)
     laws = _fit_seconds(table, Method(resamples=RESAMPLES, forecast=False))
     both = _fit_seconds(table, Method(resamples=RESAMPLES))
@@ -254,7 +254,7 @@ def main() -> None:
     options = parser.parse_args()
     rows, load = [int(each) for each in options.rows.split(",")], os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
-        measured = commands(rows, tasks.threads(), Path(folder))
+        measured = commands(rows, os.cpu_count() or 1, Path(folder))
     split = [parts(count, options.loop, options.peer) for count in PARTS if count in rows]
     environment: dict[str, object] = {
         "isoflop": __version__,

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from isoflop import tasks
 from isoflop.curve import bootstrap, leverage, points, predict
 from isoflop.curve.fit import Method, fit_table
 from isoflop.curve.laws import LAWS, FitOptions
@@ -108,14 +107,3 @@ def test_frontiers_chosen_in_parts_are_those_chosen_at_once(make_table, monkeypa
     np.testing.assert_array_equal(parts.used, whole.used)
     # Weights are kept of runs that are ever on a frontier, not of all.
     assert whole.draws.shape[1] == 1 + int((whole.run_weights > 0).any(axis=0).sum()) < len(chosen.runs.x)
-
-
-def test_numbers_do_not_depend_on_the_number_of_threads(make_table, monkeypatch):
-    table = make_table(X, Y, seeds=2, noise=0.05)
-    method = Method(laws=("power_law", "power_law_floor", "m3"), resamples=60)
-    reports = []
-    for count in (1, 3):
-        monkeypatch.setattr(tasks, "threads", lambda count=count: count)
-        reports.append(fit_table(table, method=method))
-    assert reports[0].forecast is not None
-    assert reports[0] == reports[1]
