@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from isoflop.api.check import check as check
     from isoflop.api.compare import Comparison as Comparison
     from isoflop.api.compare import compare as compare
+    from isoflop.api.costed import Costed as Costed
     from isoflop.api.figures import plot_calibration as plot_calibration
     from isoflop.api.figures import plot_comparison as plot_comparison
     from isoflop.api.figures import plot_fit as plot_fit
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from isoflop.api.fit import fit as fit
     from isoflop.api.fitted import Fit as Fit
     from isoflop.api.flops import count_flops as count_flops
+    from isoflop.api.forecast import forecast as forecast
     from isoflop.api.load import load as load
     from isoflop.api.report import write_report as write_report
     from isoflop.api.training import run_config as run_config
@@ -39,6 +41,8 @@ _HOMES = {
     "load": "isoflop.api.load",
     "fit": "isoflop.api.fit",
     "Fit": "isoflop.api.fitted",
+    "forecast": "isoflop.api.forecast",
+    "Costed": "isoflop.api.costed",
     "compare": "isoflop.api.compare",
     "Comparison": "isoflop.api.compare",
     "check": "isoflop.api.check",
@@ -64,6 +68,7 @@ _HOMES = {
 __all__ = [
     "Check",
     "Comparison",
+    "Costed",
     "EnergyMeter",
     "Fit",
     "Recorder",
@@ -73,6 +78,7 @@ __all__ = [
     "compare",
     "count_flops",
     "fit",
+    "forecast",
     "load",
     "plot_calibration",
     "plot_comparison",

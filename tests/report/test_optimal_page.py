@@ -13,7 +13,7 @@ from isoflop.cli.terminal import optimal_lines
 from isoflop.curve.fit import Method
 from isoflop.curve.forecast import holdout
 from isoflop.curve.language.answers import language_answers
-from isoflop.report import headline, page
+from isoflop.report import headline, page, run_links
 from isoflop.report.text import optimal_training, verdict
 from isoflop.table import aggregate
 
@@ -126,13 +126,14 @@ def test_the_law_through_all_runs_stands_below_under_its_name(crossed):
 
 
 def test_held_out_runs_are_judged_with_interval_and_error_in_per_cent(crossed):
-    text, _, fits = crossed
+    text, table, fits = crossed
     held = fits.reports[0].held_out
     assert held.law == "chinchilla"
     assert f"the joint law, fitted without them, missed by ×{math.exp(held.log_rmse):.3f}, " in text
     first = held.rows[0]
+    name = run_links.names(table.rows)[first.run_id]
     assert (
-        f"{first.run_id} {first.x:,.0f} {_bits(first.y)} {_bits(first.predicted)} {_bits(first.low)} to "
+        f"{name} {first.x:,.0f} {_bits(first.y)} {_bits(first.predicted)} {_bits(first.low)} to "
         f"{_bits(first.high)} {100 * (first.predicted / first.y - 1):+.1f}%"
     ) in text
     assert text.count("Held-out runs Run GFLOPs") == 1

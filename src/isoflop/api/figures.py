@@ -50,7 +50,7 @@ def save_figure(
     with named_as_in_python():
         inches = paper.inches(width)
     assert figure is not None
-    data = drawn_data.csv_text(figure)
+    data = drawn_data.as_csv(figure)
     paper.resized(figure, inches)
     record.write_bytes(target.with_suffix(".csv"), data.encode())
     record.write_bytes(target, paper.payload(figure, kind))

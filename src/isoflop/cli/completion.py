@@ -185,6 +185,7 @@ COMPLETERS: Mapping[tuple[str | None, str], Completer] = {
     ("sweep", "on"): devices,
     ("sweep", "retry"): states,
     ("fit", "laws"): laws,
+    ("forecast", "laws"): laws,
     ("fit", "law"): joint_laws,
     ("compare", "law"): laws,
 }

@@ -149,7 +149,10 @@ def _run_table(own: Any) -> Any:
 def _command(options: argparse.Namespace) -> str:
     """Return the command without folders of this machine: what was given of the file, by its name."""
     given = vars(options)
-    skipped = ("verb", "action", "debug", "json", "out", "overrides", "command", "directory", "unattended")
+    skipped = (
+        *("verb", "action", "parser", "debug", "json", "out", "overrides", "command"),
+        *("directory", "unattended"),
+    )
     defaults = _defaults(options.directory.name)
     arguments = ["isoflop", "report", options.directory.name]
     for key, value in given.items():

@@ -101,6 +101,7 @@ class Method:
         independent: the rows are known to be configurations, each trained by itself (FitOptions).
         mixed: fit runs of several code versions or machines together.
         forecast: make the forecast too.
+        tested: test the forecast by rolling extrapolation (make.forecast).
         beyond: bands end at this many times the largest x.
         left_out: runs that are not fitted, each with its reason, such as those of undertrained shapes.
         units: of x and of y, in which parameters are said; None for those that the columns' names tell.
@@ -120,6 +121,7 @@ class Method:
     independent: bool = True
     mixed: bool = False
     forecast: bool = True
+    tested: bool = True
     beyond: float = predict.BAND_BEYOND
     left_out: tuple[Excluded, ...] = ()
     units: tuple[str, str] | None = None
@@ -407,7 +409,7 @@ def fit_table(
         )
     efficient = set(frontier.frontier(chosen.means.x, chosen.means.y).tolist())
     forecast, no_forecast = (
-        predict.forecast_of(chosen, sample, options)
+        predict.forecast_of(chosen, sample, options, tested=method.tested)
         if method.forecast
         else (None, "made for the first pair of axes, or for the pair that --x and --y name")
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,8 @@ Array = npt.NDArray[np.float64]
 BAND_POINTS = 100
 BAND_BEYOND = 10.0
 """The band runs from x_min to this many times x_max."""
+FAR_POINTS = 10
+"""Points a decade of bands that are asked to run further."""
 _FRONTIER_ELEMENTS = 1 << 21
 """Elements (resamples x runs) whose frontiers are chosen together."""
 _ELEMENTS = 1 << 20
@@ -92,8 +95,17 @@ class Sample:
         return np.ones((rows, len(drawn))) if self.wild else self.draws[:rows, drawn]
 
     def grid(self, x: Array) -> Array:
-        """Return the x of bands, from x_min to `beyond` times x_max."""
-        return np.geomspace(x.min(), self.beyond * x.max(), BAND_POINTS)
+        """Return the x of bands, from x_min to `beyond` times x_max.
+
+        Up to BAND_BEYOND times x_max they are the same whatever `beyond`, so that a curve that is drawn
+        further is the same curve; beyond that there are FAR_POINTS a decade.
+        """
+        if self.beyond <= BAND_BEYOND:
+            return np.geomspace(x.min(), self.beyond * x.max(), BAND_POINTS)
+        near = np.geomspace(x.min(), BAND_BEYOND * x.max(), BAND_POINTS)
+        further = math.ceil(FAR_POINTS * math.log10(self.beyond / BAND_BEYOND)) + 1
+        far = np.geomspace(near[-1], self.beyond * x.max(), further)
+        return np.concatenate([near, far[1:]])
 
     def stretch(self, law: Law, at: Array) -> Array:
         """Return the factor (m,) on the spread of resampled curves at x = `at` (m,): leverage.stretch."""
@@ -275,13 +287,19 @@ def _band(at: Array, *logs: Array) -> Band:
     return Band(tuple(at.tolist()), *(tuple(np.exp(values).tolist()) for values in logs))
 
 
-def forecast_of(chosen: Points, sample: Sample, options: FitOptions) -> tuple[Forecast | None, str | None]:
-    """Return the forecast from the configuration means, or None with the reason why there is none."""
+def forecast_of(
+    chosen: Points, sample: Sample, options: FitOptions, *, tested: bool = True
+) -> tuple[Forecast | None, str | None]:
+    """Return the forecast from the configuration means, or None with the reason why there is none.
+
+    `tested`: as in make.forecast.
+    """
     if sample.of_frontier:
         return None, "the frontier's runs are chosen by their error: a forecast from them would be too low"
     if options.quantile is not None:
         return None, "a quantile is fitted, not the mean"
     try:
-        return make.forecast(chosen.means, sample.grid(chosen.means.x), options, sample.level), None
+        at = sample.grid(chosen.means.x)
+        return make.forecast(chosen.means, at, options, sample.level, tested=tested), None
     except ValueError as error:
         return None, str(error)

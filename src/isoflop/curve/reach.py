@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isoflop.curve.result import Band, FitReport, Interval, LawFit
+from isoflop.curve.check import floor
+from isoflop.curve.result import Band, Estimate, FitReport, Interval, LawFit
 
 LARGEST_LOG10 = 400.0
 """Amounts beyond 10 to this power are given as unbounded."""
@@ -16,6 +17,8 @@ OF_BOTH = "ends of the intervals of slope and height together: wider than each"
 OF_BAND = "of the mean curve"
 STEPS = (1.0, 2.0, 5.0)
 """Targets are round: 1, 2 or 5 times a power of ten."""
+CLOSED_FORMS = ("power_law_ols", "exponential", "power_law")
+"""Laws that are straight lines (`line`), of which no band is needed."""
 CLOSE = 0.9
 """A target above this share of y at the end of the curve is no target."""
 
@@ -28,7 +31,8 @@ class Reach:
         target: the y to be reached.
         law: its name, or forecast.
         log10_x: None, with the reason, where it is not reached.
-        interval: of log10 x; None where it is not known.
+        interval: of log10 x; None where it is not known. Where the target is not reached, its lower end is
+            where the lower end of the curve's interval comes so low, and it has no upper end.
         interval_of: what the interval is.
         reason: why it is not reached.
     """
@@ -39,6 +43,54 @@ class Reach:
     interval: Interval | None
     interval_of: str | None
     reason: str | None
+
+
+def of_law(report: FitReport, fit: LawFit, target: float) -> Reach:
+    """Return where a law comes to `target`: one rule for the page, the paper's bills and the forecast.
+
+    A target below the irreducible error is not reached: under a law with E because of its own E; under a law
+    without one where the points show an irreducible error (check.floor.identified), whatever that law says.
+    The interval then begins where the lower end of the band comes so low, if it does.
+    """
+    if (below := _below_irreducible(report, fit, target)) is not None:
+        reach = of_band(fit.law, fit.band, target) if _irreducible(fit) is not None else None
+        return dataclasses.replace(
+            _never(target, fit.law, below),
+            interval=reach.interval if reach is not None else None,
+            interval_of=reach.interval_of if reach is not None else None,
+        )
+    return of_line(report, fit, target) if fit.law in CLOSED_FORMS else of_band(fit.law, fit.band, target)
+
+
+def shown_irreducible(report: FitReport) -> Estimate | None:
+    """Return E of the power law with a floor where the points show one, else None."""
+    return floor.parameter(report, "power_law_floor", "E") if floor.identified(report) else None
+
+
+def _irreducible(fit: LawFit) -> Estimate | None:
+    return next((each for each in fit.parameters if each.name == "E"), None)
+
+
+def _below_irreducible(report: FitReport, fit: LawFit, target: float) -> str | None:
+    """Return why a target cannot be reached for an irreducible error, None where it can."""
+    own, shown = _irreducible(fit), shown_irreducible(report)
+    if own is not None:
+        return f"below its {irreducible_text(report, own)}" if target <= own.value else None
+    if shown is not None and target <= shown.value:
+        return f"below the {irreducible_text(report, shown)} that the points show: this law has none"
+    return None
+
+
+def irreducible_text(report: FitReport, e: Estimate) -> str:
+    """Return `irreducible error of 1.89% (1.4% to 2.27%)`."""
+    quantity = report.quantity
+    unit = quantity.unit if quantity.unit == "%" else f" {quantity.unit}".rstrip()
+
+    def shown(value: float | None) -> str:
+        return "unknown" if value is None else f"{quantity.scale * value:.3g}{unit}"
+
+    ends = f"{shown(e.interval.low)} to {shown(e.interval.high)}"
+    return f"irreducible {quantity.noun} of {shown(e.value)} ({ends})"
 
 
 def finite(value: float) -> float | None:
@@ -79,9 +131,13 @@ def of_line(report: FitReport, fit: LawFit, target: float) -> Reach:
 def of_band(law: str, band: Band, target: float) -> Reach:
     """Return where a curve comes to `target` within its band; the interval is where the band's ends do."""
     value = _first_below(band, band.y, target)
-    if value is None:
-        return _never(target, law, f"not within {band.x[-1]:.3g}, where its band ends")
     low, high = (_first_below(band, side, target) for side in (band.low, band.high))
+    if low is not None and low <= math.log10(band.x[0]):
+        low = None  # it lies below where the curve begins
+    if value is None:
+        never = _never(target, law, f"not within {band.x[-1]:.3g}, where its band ends")
+        bounds = None if low is None else Interval(low, None)
+        return dataclasses.replace(never, interval=bounds, interval_of=None if low is None else OF_BAND)
     return Reach(target, law, value, Interval(low, high), OF_BAND, None)
 
 

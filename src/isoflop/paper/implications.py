@@ -273,14 +273,16 @@ def _bills_of_fits(name: str, fits: FitFile, targets: Sequence[float], today_: C
 
 
 def _bill_of_fit(name: str, report: FitReport, form: str, target: float, today_: Conversion) -> Bill:
-    """Return a law's bill from its slope b and its height at the largest compute measured (curve.reach)."""
+    """Return a law's bill as the page and `isoflop forecast` have it (curve.reach.of_law): none below an
+    irreducible error that the points show."""
     source = f"{'sweep' if report.axes is None else 'models'}: {name}"
     axis = report.resource
     per = "one pass" if axis.a_pass else "training" if axis.of_training else "as counted"
     law = next((f for f in report.fits if f.law == forms.LAW_OF_FORM[form]), None)
-    found = reach.of_line(report, law, target) if law is not None else None
+    found = reach.of_law(report, law, target) if law is not None else None
     if found is None or found.log10_x is None or axis.flops is None:
-        return _bill(source, target, form, per, math.inf, today_)
+        made = _bill(source, target, form, per, math.inf, today_)
+        return dataclasses.replace(made, reason=found.reason if found is not None else made.reason)
     to_gflops = math.log10(axis.flops) - 9
     made = _bill(source, target, form, per, found.log10_x + to_gflops, today_)
     if axis.a_pass:  # dollars and CO2 of one pass would be mistaken for those of a training

@@ -17,8 +17,9 @@ from isoflop.table import pricing
 from isoflop.table.axis import PREFIXES, Axis
 from isoflop.table.pricing import Used
 
-LAWS = ("power_law_ols", "exponential")
-"""The paper's two forms, which fit alike and part beyond the data; the forecast stands beside them."""
+LAWS = ("power_law_ols", "exponential", "power_law_floor")
+"""The paper's two forms, which fit alike and part beyond the data, and the one with an irreducible error,
+below which neither is to be believed where the points show one; the forecast stands beside them."""
 LARGEST_PREFIX = "Y"
 """Beyond it powers of ten are written: few know the prefixes above."""
 
@@ -46,7 +47,7 @@ class ReachPanel:
 
 
 def reaches(report: FitReport, targets: Sequence[float] = ()) -> tuple[Reach, ...]:
-    """Return where the paper's two forms and the forecast come to each target.
+    """Return where the paper's two forms, the power law with a floor and the forecast come to each target.
 
     Args:
         report: the fit of the main axes.
@@ -56,7 +57,7 @@ def reaches(report: FitReport, targets: Sequence[float] = ()) -> tuple[Reach, ..
     laws = [fit for name in LAWS if (fit := costs.law(report, name)) is not None]
     found = []
     for target in chosen:
-        found += [reach.of_line(report, fit, target) for fit in laws]
+        found += [reach.of_law(report, fit, target) for fit in laws]
         if report.forecast is not None:
             found.append(reach.of_band(costs.FORECAST, report.forecast.band, target))
     return tuple(found)
@@ -119,7 +120,7 @@ def _mark(report: FitReport, law: str) -> str:
 
 def _unreached(each: Reach, report: FitReport) -> str:
     """Return why a target is not reached: the forecast's band ends, or the curve does not come so far."""
-    if each.law != costs.FORECAST or report.forecast is None:
+    if report.forecast is None or not (each.reason or "").startswith("not within"):
         return each.reason or UNKNOWN
     return f"beyond {flops_text(math.log10(report.forecast.band.x[-1]), report.resource)}, where it ends"
 
@@ -130,7 +131,8 @@ def _paragraphs(report: FitReport, prices: Prices | None, rate: Rate | None) -> 
     text = [
         f"What the curves say it takes, in FLOPs of {what}. The paper's two forms part beyond the data: an "
         "amount is no better known than its form, and beyond the tested range all of it is extrapolation. "
-        "The intervals of the two forms join the ends of slope and height."
+        "The intervals of the two forms join the ends of slope and height. Where the points show an "
+        "irreducible error, nothing below it is reached, whatever a form without one says."
     ]
     if rate is not None:
         watts = "" if rate.watts is None else f" and {number(rate.watts)} W"

@@ -115,7 +115,7 @@ def test_a_pdf_has_its_size_and_embeds_truetype(drawings: tuple[Drawing, ...], t
 
 def rows_of(drawing: Drawing) -> list[dict[str, str]]:
     """The data of a drawing."""
-    return list(csv.DictReader(io.StringIO(drawn_data.csv_text(drawing.figure))))
+    return list(csv.DictReader(io.StringIO(drawn_data.as_csv(drawing.figure))))
 
 
 def test_the_data_beside_a_figure_are_what_is_drawn(make_table: MakeTable, make_fits: MakeFits) -> None:

@@ -37,6 +37,11 @@ class Backtest:
     calibration: tuple[Calibration, ...]
 
 
+def untested(where: Cuts) -> Backtest:
+    """Return how far a test at these cuts would reach, without making it."""
+    return Backtest((), None, where.tested_ratio, 0, ())
+
+
 def asked(observed: Observations, where: Cuts, options: FitOptions) -> list[Asked]:
     """Return what the forecast from below each of `where` is made from."""
     return [ask(observed.take(observed.v >= cut - rolling.FINER), options, PARTICLES) for cut in where.at]

@@ -16,7 +16,14 @@ from isoflop.curve.result import Band, Estimate, Forecast, Interval, Member
 Array = npt.NDArray[np.float64]
 
 
-def forecast(observed: Observations, at: Array, options: FitOptions, level: float = CONFIDENCE) -> Forecast:
+def forecast(
+    observed: Observations,
+    at: Array,
+    options: FitOptions,
+    level: float = CONFIDENCE,
+    *,
+    tested: bool = True,
+) -> Forecast:
     """Return the forecast of y at x = `at` (m,) from configuration means.
 
     Args:
@@ -24,14 +31,16 @@ def forecast(observed: Observations, at: Array, options: FitOptions, level: floa
         at: x of the band.
         options: `chance` is the error of guessing, where it is known.
         level: of the intervals.
+        tested: judge it by rolling extrapolation too, which takes longer than making it; without, it is said
+            how far that test reaches, and its errors and calibration are missing.
 
     Raises:
         ValueError: too few compute scales (predictive.predictive).
     """
     where = rolling.usual_cuts(observed)
-    asked = [predictive.ask(observed, options), *backtest.asked(observed, where, options)]
-    made, *below = predictive.predictives(asked, options)
-    tested = backtest.judge(observed, where, below)
+    below_cuts = backtest.asked(observed, where, options) if tested else []
+    made, *below = predictive.predictives([predictive.ask(observed, options), *below_cuts], options)
+    judged = backtest.judge(observed, where, below) if tested else backtest.untested(where)
     return Forecast(
         members=tuple(
             Member(each.member.prior.law, float(weight), each.member.drifting)
@@ -39,11 +48,11 @@ def forecast(observed: Observations, at: Array, options: FitOptions, level: floa
         ),
         band=band(made, at, float(observed.x.max()), level),
         local_exponent=_local_exponent(made, level),
-        horizons=tested.horizons,
-        extrapolation_log_rmse=tested.score,
-        tested_ratio=tested.tested_ratio,
-        calibration=tested.calibration,
-        warnings=_warnings(tested),
+        horizons=judged.horizons,
+        extrapolation_log_rmse=judged.score,
+        tested_ratio=judged.tested_ratio,
+        calibration=judged.calibration,
+        warnings=_warnings(judged),
     )
 
 

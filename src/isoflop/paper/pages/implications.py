@@ -92,7 +92,7 @@ def _bills(result: ImplicationsResult) -> SectionTable:
         (
             f"{_name(b.source)}, {_share(b.error)}{', a pass' if b.per == 'one pass' else ''}",
             b.form,
-            power_of_ten(b.log10_gflops) if b.reason is None else "not reached",
+            power_of_ten(b.log10_gflops) if b.reason is None else f"not reached: {b.reason}",
             _ends(b),
             f"{power_of_ten(b.log10_pounds_paper)}; {power_of_ten(b.log10_pounds_today)}",
             f"{power_of_ten(b.log10_dollars_paper)}; {power_of_ten(b.log10_dollars_today)}",

@@ -201,7 +201,7 @@ def write(drawings: tuple[Drawing, ...], directory: Path) -> tuple[Path, ...]:
     """
     paths = []
     for drawing in drawings:
-        data = drawn_data.csv_text(drawing.figure)
+        data = drawn_data.as_csv(drawing.figure)
         files = ("png", drawing.png), ("svg", drawing.svg.encode()), ("csv", data.encode())
         for suffix, payload in files:
             path = directory / "figures" / f"{drawing.name}.{suffix}"

@@ -42,7 +42,7 @@ def _colours(comparison: Comparison) -> dict[str, str]:
 
 def data(comparison: Comparison) -> bytes:
     """Return what the figure shows as CSV (drawn_data)."""
-    return drawn_data.csv_text(draw(comparison)).encode()
+    return drawn_data.as_csv(draw(comparison)).encode()
 
 
 def payload(comparison: Comparison, suffix: str, width: str | None = None) -> bytes:

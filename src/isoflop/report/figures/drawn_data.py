@@ -6,13 +6,12 @@ has the name that the legend gives its colour and shape.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import FillBetweenPolyCollection, LineCollection, PathCollection
 from matplotlib.colors import to_hex
@@ -20,6 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.markers import MarkerStyle
+
+from isoflop.table import csv_text
 
 KINDS = ("_run", "_mean")
 """Labels of scatters that say what their marks are; matplotlib keeps them out of legends."""
@@ -36,18 +37,15 @@ class Name:
     shape: Any
 
 
-def csv_text(figure: Figure) -> str:
+def as_csv(figure: Figure) -> str:
     """Return the data of a figure as CSV with a header; x, y, low and high are in the units of the titles."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    names = _names(figure)
+    names, rows = _names(figure), []
     panels = [axes for axes in figure.axes if axes.axison and not hasattr(axes, "_colorbar")]
     for number, axes in enumerate(panels, 1):
         titles = (axes.get_xlabel().replace("\n", " "), axes.get_ylabel().replace("\n", " "))
         for kind, series, *values in _of_panel(axes, names):
-            writer.writerow((number, kind, series, *titles, *map(_number, values)))
-    return text.getvalue()
+            rows.append((number, kind, series, *titles, *map(_number, values)))
+    return csv_text.to_csv(pd.DataFrame(rows, columns=pd.Index(COLUMNS)))
 
 
 def _number(value: float | None) -> str:

@@ -102,7 +102,7 @@ def write(drawings: Sequence[Drawing], directory: Path, chosen: Paper) -> tuple[
     """
     folder, paths = directory / "figures" / FOLDER, []
     for drawing in drawings:
-        data = drawn_data.csv_text(drawing.figure).encode()
+        data = drawn_data.as_csv(drawing.figure).encode()
         resized(drawing.figure, chosen.width_inches)
         files = {kind: payload(drawing.figure, kind) for kind in chosen.formats} | {"csv": data}
         for kind, content in files.items():

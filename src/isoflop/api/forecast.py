@@ -1,0 +1,325 @@
+"""forecast: what a target costs and what a budget buys, of a data frame, a file or a sweep's folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from isoflop.api import rows
+from isoflop.api.arguments import check_resamples, joined, named_as_in_python, prices
+from isoflop.api.costed import Costed
+from isoflop.api.load import Runs, rows_of
+from isoflop.api.reach import is_price
+from isoflop.api.rows import Choice, Rows
+from isoflop.config import ConfigError
+from isoflop.config.costs import Prices
+from isoflop.curve import reach
+from isoflop.curve.check import front
+from isoflop.curve.fit import Method
+from isoflop.curve.laws import LAWS
+from isoflop.curve.result import FitReport
+from isoflop.meter.device import peaks
+from isoflop.plan import budget as budgets
+from isoflop.plan import make, rates
+from isoflop.plan.budget import Budget
+from isoflop.plan.costing import Costing
+from isoflop.plan.make import Question
+from isoflop.plan.rates import OtherDevice, Rates
+from isoflop.plan.result import CostForecast
+from isoflop.plan.sizes import GFLOPS, Sizes, sizes
+from isoflop.table import axis, target
+
+RESAMPLES = 400
+"""Of the bootstrap, by default: fewer than of `fit`, whose parameters need more than where curves cross."""
+DTYPE = "bf16"
+"""Data type of a device's peak where the runs do not say theirs."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Ask:
+    """What is asked of a curve, as it was given; None for what was not.
+
+    Attributes:
+        error, loss: targets of y: errors as fractions, or losses in the unit of y.
+        budget: as people write them (plan.budget).
+        device: part of a device's name.
+        queries_per_day: examples that the trained model answers.
+        gpu_tflops, gpu_watts: what one GPU sustains, instead of what the runs measured.
+    """
+
+    error: tuple[float, ...] = ()
+    loss: tuple[float, ...] = ()
+    budget: tuple[str, ...] = ()
+    device: str | None = None
+    queries_per_day: float | None = None
+    gpu_tflops: float | None = None
+    gpu_watts: float | None = None
+
+    def check(self) -> tuple[Budget, ...]:
+        """Return the budgets, after refusing what cannot be before anything is read.
+
+        Raises:
+            ConfigError: a number that is not above 0, an error of 1 or more, both errors and losses, or a
+                budget that cannot be read.
+        """
+        if self.error and self.loss:
+            raise ConfigError("--error and --loss: a curve is of one of them: give one, and ask twice")
+        numbers = [("error", v) for v in self.error] + [("loss", v) for v in self.loss]
+        for name in ("queries_per_day", "gpu_tflops", "gpu_watts"):
+            if (value := getattr(self, name)) is not None:
+                numbers.append((name, value))
+        for name, value in numbers:
+            if not 0 < value < math.inf:
+                raise ConfigError(f"--{name.replace('_', '-')} {value:g}: give a number above 0")
+        for value in self.error:
+            if value >= 1:
+                raise ConfigError(
+                    f"--error {value:g}: an error is a fraction below 1, such as {value / 100:g}"
+                )
+        if self.gpu_watts is not None and self.gpu_tflops is None:
+            raise ConfigError("--gpu-watts needs --gpu-tflops: watts are joules only over the hours it takes")
+        return tuple(map(budgets.parse, self.budget))
+
+
+def y_of(ask: Ask, runs: pd.DataFrame, y: str | None) -> str | None:
+    """Return the column of y: as named, else that of a sweep which --loss asks for; None for the default."""
+    if y is None and ask.loss and target.of(runs).quantity.noun != "loss":
+        return target.TEST_LOSS.column
+    return y
+
+
+def make_forecast(
+    chosen: Rows, source: str, method: Method, ask: Ask, prices_: Prices | None
+) -> CostForecast:
+    """Return the forecast of costs of rows: what the command line and `isoflop.forecast` share.
+
+    Args:
+        chosen: the rows, with one pair of axes.
+        source: as the result names it.
+        method: of the fit.
+        ask: what is asked; with neither target nor budget, the next round values of y.
+        prices_: for dollars and CO2.
+
+    Raises:
+        ValueError: x is no training compute in a known unit, y is not what is asked for, a target at or above
+            chance, no such device, or as rows.fit and plan.make.
+    """
+    wanted = ask.check()
+    assert chosen.axes is not None
+    x, y = chosen.axes
+    described = axis.of(x) if chosen.described is None else chosen.described.x
+    quantity = target.quantity(y) if chosen.described is None else chosen.described.y
+    _check_axes(described, quantity.noun, x, y, ask)
+    _check_chance(chosen, method, ask)
+    fits = rows.fit(chosen, dataclasses.replace(method, beyond=make.BEYOND, tested=False), source=source)
+    report = fits.reports[0]
+    table = _prepared(chosen, report)
+    fitted = table[~table["run_id"].isin([each.run_id for each in report.excluded])]
+    of_size = sizes(fitted, report)
+    costing = Costing(of_size, _rates(table, of_size, ask, report.level), prices_, ask.queries_per_day)
+    targets = ask.error or ask.loss
+    if not targets and not wanted:
+        targets = reach.round_targets(reach.end_of(report))
+    return make.forecast(source, report, front.check(chosen.checked), costing, Question(targets, wanted))
+
+
+def _check_axes(described: axis.Axis, noun: str, x: str, y: str, ask: Ask) -> None:
+    if is_price(x) or (described.flops is None and not described.is_compute):
+        raise ConfigError(f"--x {x}: costs are forecast against training compute: give a column of FLOPs")
+    if described.flops is None:
+        raise ConfigError(f"{x} is in no known unit of compute: say --x-unit, such as FLOP or PFLOP/s-days")
+    if described.a_pass:
+        raise ConfigError(
+            f"{x} is the compute of one pass, not of training: give training compute, such as "
+            "--x '3.46e8 * gmacs' --x-unit GMAC --x-label 'training compute'"
+        )
+    asked = "error" if ask.error else "loss" if ask.loss else None
+    if asked is not None and asked != noun and (asked == "error" or noun == "error"):
+        other = "loss" if asked == "error" else "error"
+        raise ConfigError(f"--{asked}: {y} is no {asked}: say --{other}, or --y COLUMN --y-unit UNIT")
+
+
+def _check_chance(chosen: Rows, method: Method, ask: Ask) -> None:
+    """Refuse errors at or above that of guessing, which a curve begins with."""
+    known = method.chance
+    if known is None and "chance_error" in chosen.table:
+        values = set(chosen.table["chance_error"].dropna())
+        known = max(values) if values else None
+    for value in ask.error:
+        if known is not None and value >= known:
+            raise ConfigError(f"--error {value:g}: guessing has an error of {known:.4g}: give one below it")
+
+
+def _prepared(chosen: Rows, report: FitReport) -> pd.DataFrame:
+    """Return the rows under the names of a sweep's columns, with y, GFLOPs and seconds of all devices."""
+    assert report.resource.flops is not None
+    table, of_rows = chosen.checked.copy(), chosen.table
+    table[report.y] = of_rows[report.y]
+    table[GFLOPS] = of_rows[report.x] * report.resource.flops * 1e-9
+    if "device_seconds" not in table:
+        devices = pd.Series(1.0, index=table.index)
+        if {"hardware_burden_gflops", "achieved_gflops_per_second", "mfu", "train_seconds"} <= set(table):
+            # As pricing: devices are the hardware burden over that of one device.
+            one = table["achieved_gflops_per_second"] / table["mfu"] * table["train_seconds"]
+            devices = (table["hardware_burden_gflops"] / one).round().clip(lower=1.0).fillna(1.0)
+        table["device_seconds"] = table["train_seconds"] * devices if "train_seconds" in table else np.nan
+    place = table["place_id"] if "place_id" in table else table["config_id"]
+    table["place"] = place.astype(str) + table[GFLOPS].map("@{:.6g}".format)
+    return table
+
+
+def _rates(table: pd.DataFrame, of_size: Sizes, ask: Ask, level: float) -> Rates:
+    """Return rates as given, of the runs' device, or of another one."""
+    named = table["device"].dropna().astype(str) if "device" in table else pd.Series(dtype=str)
+    if ask.gpu_tflops is not None:
+        return rates.chosen(ask.gpu_tflops * 1e3, ask.gpu_watts, ask.device)
+    if ask.device is None:
+        device = None if named.empty else str(named.value_counts().index[0])
+        return rates.measured(_on(table, device), of_size, device, level)
+    matching = [name for name in dict.fromkeys(named) if ask.device.lower() in name.lower()]
+    timed = [name for name in matching if table.loc[table["device"] == name, "device_seconds"].notna().any()]
+    if timed:
+        return rates.measured(_on(table, timed[0]), of_size, timed[0], level)
+    other = _other(ask.device, table)
+    most = None if named.empty else str(named.value_counts().index[0])
+    return rates.on_other(_on(table, most), of_size, other, level)
+
+
+def _on(table: pd.DataFrame, device: str | None) -> pd.DataFrame:
+    return table if device is None else table[table["device"] == device]
+
+
+def _other(name: str, table: pd.DataFrame) -> OtherDevice:
+    """Return the device of the table of peaks whose name begins so, in the runs' precision."""
+    known = [text for each in peaks.PEAKS for text in _plain(each.names)]
+    wanted = re.sub(r"[\s_-]+", " ", name).strip().lower()
+    found = next(
+        (text for text in known if re.sub(r"[\s_-]+", " ", text).lower() == wanted),
+        next((text for text in known if wanted in re.sub(r"[\s_-]+", " ", text).lower()), None),
+    )
+    if not wanted or found is None:
+        near = difflib.get_close_matches(name.upper(), known, 1, 0.4)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise ConfigError(
+            f"--device {name}: no run was on it, and its peak rate is not known: {meant}"
+            "docs/hardware.md lists the known ones, or give --gpu-tflops"
+        )
+    said = table["precision"].dropna() if "precision" in table else pd.Series(dtype=str)
+    dtype = str(said.iloc[0]) if len(said) and str(said.iloc[0]) in peaks.DTYPES else DTYPE
+    row = next(each for each in peaks.PEAKS if found in _plain(each.names))
+    tflops = row.tflops[peaks.DTYPES.index(dtype)]
+    if tflops is None:
+        raise ConfigError(f"--device {name}: {found} has no {dtype}, in which the runs trained: give another")
+    return OtherDevice(f"{found} in {dtype}", tflops * 1e12)
+
+
+def _plain(names: str) -> list[str]:
+    """Return the names that a regular expression of peaks.PEAKS stands for, one alternative of each group."""
+    plain = re.sub(r"\(([^|)]*)\|[^)]*\)", r"\1", names)
+    return [re.sub(r"\[(.)[^\]]*\]", r"\1", each) for each in plain.split("|")]
+
+
+def forecast(
+    runs: Runs,
+    *,
+    error: float | Sequence[float] | None = None,
+    loss: float | Sequence[float] | None = None,
+    budget: str | Sequence[str] | None = None,
+    device: str | None = None,
+    queries_per_day: float | None = None,
+    gpu_tflops: float | None = None,
+    gpu_watts: float | None = None,
+    cost: str | Sequence[str] | None = None,
+    x: str | None = None,
+    y: str | None = None,
+    x_unit: str | None = None,
+    y_unit: str | None = None,
+    x_label: str | None = None,
+    y_label: str | None = None,
+    group: str | Sequence[str] | None = None,
+    seed: str | None = None,
+    counts: float | str | None = None,
+    chance: float | None = None,
+    where: str | None = None,
+    laws: str | Sequence[str] | None = None,
+    mixed: bool = False,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed_of_resamples: int = 0,
+) -> Costed:
+    """Forecast what an error costs, and which error a budget buys, under every law and their average.
+
+    The numbers are those of `isoflop forecast` with the options of these names. Nothing is printed or
+    written.
+
+    Args:
+        runs: a data frame with one row a run, or the path of a file or of a sweep's folder (`load`).
+        error: errors to be reached, as fractions.
+        loss: losses to be reached, in the unit of y; of a sweep on images then of test_loss.
+        budget: such as "20gpuh", "1e9gflops", "500usd", "10kwh" or "3kgco2".
+        device: part of a device's name, by default that of most runs. Of one on which nothing was measured,
+            its peak rate times the share that the runs reached.
+        queries_per_day: examples that the trained model answers: inference is then costed apart.
+        gpu_tflops, gpu_watts: what one GPU sustains, instead of what the runs measured.
+        cost: sets of prices, such as "us_2023", or YAML files: for dollars and CO2.
+        x, y, x_unit, y_unit, x_label, y_label, group, seed, counts, chance, where, laws, mixed, level: as
+            `isoflop.fit`; x is training compute.
+        resamples: of the bootstrap, at least 100.
+        seed_of_resamples: their seed.
+
+    Raises:
+        ValueError: as `isoflop.fit`; a target of 0 or above chance; a budget of 0, in an unknown unit or a
+            currency, that no price or rate turns into compute, or that buys no run; no such device.
+
+    Examples:
+        >>> import isoflop
+        >>> made = isoflop.forecast("results/digits-cpu", error=0.05, resamples=100)
+        >>> [each.target for each in made.result.targets]
+        [0.05]
+    """
+    ask = Ask(_tuple(error), _tuple(loss), _texts(budget), device, queries_per_day, gpu_tflops, gpu_watts)
+    with named_as_in_python():
+        check_resamples(resamples)
+        ask.check()
+        chosen_prices = prices(cost)
+        choice = Choice(
+            *(x, y, joined(group), seed, counts, chance, where),
+            x_unit=x_unit,
+            y_unit=y_unit,
+            x_label=x_label,
+            y_label=y_label,
+        )
+        names = laws.split(",") if isinstance(laws, str) else tuple(LAWS) if laws is None else laws
+        method = Method(
+            laws=tuple(name.strip() for name in names),
+            resamples=resamples,
+            seed=seed_of_resamples,
+            level=level,
+            chance=chance,
+            mixed=mixed,
+        )
+        method.check()
+        chosen, origin = rows_of(runs, choice, custom=True)
+        if chosen.own is None and (again := y_of(ask, chosen.table, y)) != y:
+            chosen, origin = rows_of(runs, dataclasses.replace(choice, y=again), custom=True)
+        independent = origin.folder or group is not None or seed is not None
+        method = dataclasses.replace(method, independent=independent)
+        return Costed(make_forecast(chosen, origin.source, method, ask, chosen_prices))
+
+
+def _tuple(given: float | Sequence[float] | None) -> tuple[float, ...]:
+    if given is None:
+        return ()
+    return (float(given),) if isinstance(given, (int, float)) else tuple(map(float, given))
+
+
+def _texts(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, str) else tuple(given)
