@@ -43,6 +43,7 @@ def test_idle_power_is_that_of_a_gpu_with_a_context(
 
 
 def test_a_sweep_that_says_nothing_of_processes_has_one_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert session._own_processes == 1, "of a run alone"
     for name in ("_known_idle", "_shared", "_own_processes"):
         monkeypatch.setattr(session, name, None)
     session.configure(idle=None, shared="nothing")

@@ -228,12 +228,25 @@ def test_which_axes_images_and_texts_have() -> None:
     [([1.0, 2.0], True), ([1.0, 1.0], False), ([1.0], True), ([None, None], True), ([1.0, None], False)],
 )
 def test_a_constant_is_no_axis(values: list[float | None], varies: bool) -> None:
-    table = pd.DataFrame({"dollars": pd.Series(values, dtype=float)})
-    assert target.varies(table, "dollars") is varies
+    table = pd.DataFrame({"energy_joules": pd.Series(values, dtype=float)})
+    assert target.varies(table, "energy_joules") is varies
     assert target.varies(table, "absent") is True
-    known = table["dollars"].notna().any()
-    assert (("dollars", "test_error") in target.axes(table)) is (varies and bool(known)), "prices were chosen"
+    assert (("energy_joules", "test_error") in target.axes(table)) is varies
     assert target.axes(table)[0] == ("train_gflops", "test_error")
+
+
+@pytest.mark.parametrize(
+    ("table", "is_axis"),
+    [
+        ({"dollars": [1.0, 2.0]}, True),
+        ({"dollars": [None, None]}, False),
+        ({"dollars": [None, None], "dollars_factors": ["dollars_per_kwh=1", None]}, True),
+        ({"dollars": [1.0, 1.0]}, False),
+        ({"train_gflops": [1.0, 2.0]}, False),
+    ],
+)
+def test_dollars_are_an_axis_where_prices_were_chosen(table: dict[str, Any], is_axis: bool) -> None:
+    assert (("dollars", "test_error") in target.axes(pd.DataFrame(table))) is is_axis
 
 
 def test_text_beside_another_loop_is_no_one_curve() -> None:
@@ -407,5 +420,17 @@ def test_the_pue_is_among_the_rules_of_energy_alone() -> None:
     by_compute = dataclasses.replace(
         with_pue, factors={"dollars_per_train_gflop": 1e-9, "pue": 1.5}, named=named
     )
-    (rule,) = pricing.rules(by_compute, ["dollars"])[:1]
-    assert rule == "dollars by dollars_per_train_gflop=1e-09 (a file)"
+    rule = "dollars by dollars_per_train_gflop=1e-09 (a file)"
+    assert pricing.rules(by_compute, ["dollars"]) == (rule, *prices.not_added)
+    noted = dataclasses.replace(by_compute, not_added=("it is in them already",))
+    assert pricing.rules(noted, ["dollars"]) == (rule, "it is in them already")
+    assert pricing.rules(noted, ["grams_co2"]) == ()
+
+
+def test_a_record_is_priced_anew_only_where_prices_are_given(done_record: Record) -> None:
+    assert pricing.repriced(done_record, None) is done_record
+    prices = costs.load(["us_2023"])
+    again = pricing.repriced(done_record, prices)
+    assert again.cost == prices.factors
+    assert str(again.cost_source).startswith("us_2023: ")
+    assert again.cost_source_reason is None
