@@ -32,6 +32,9 @@ def test_every_end_is_told(told: Told) -> None:
     for name in ("figures", "figures", "pages"):
         tasks.advance(name)
     assert told == [("figures", 1, None), ("figures", 2, None), ("pages", 1, None)]
+    with tasks.watched(lambda *each: told.append(each)):
+        tasks.advance("pages")
+    assert told[-1] == ("pages", 1, None), "what was counted before is not"
 
 
 def test_steps_inside_steps_are_not_told(told: Told) -> None:

@@ -17,17 +17,20 @@ Watch = Callable[[str, int, int | None], None]
 """Called with what is computed, how many of it are done, and how many there are (None: unknown)."""
 
 _watch: contextvars.ContextVar[Watch | None] = contextvars.ContextVar("watch", default=None)
-_counts: contextvars.ContextVar[tuple[str, int]] = contextvars.ContextVar("counts", default=("", 0))
+NOTHING = ("", 0)
+"""Nothing has been counted (advance)."""
+_counts: contextvars.ContextVar[tuple[str, int]] = contextvars.ContextVar("counts", default=NOTHING)
 
 
 @contextlib.contextmanager
 def watched(watch: Watch | None) -> Iterator[None]:
     """Tell `watch` of all that is computed inside the context, in this thread; None: tell nobody."""
-    token = _watch.set(watch)
+    token, counted = _watch.set(watch), _counts.set(NOTHING)
     try:
         yield
     finally:
         _watch.reset(token)
+        _counts.reset(counted)
 
 
 def tell(name: str, done: int, total: int | None) -> None:
