@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from isoflop.cli import main
 
@@ -78,18 +77,10 @@ def task_of(directory: Path, run_id: str) -> str:
     raise AssertionError(number)
 
 
-def images(root: Path) -> None:
-    """Two classes of black and white squares, as image folders."""
-    for part in ("train", "val"):
-        for shade, name in ((0, "black"), (255, "white")):
-            (root / part / name).mkdir(parents=True)
-            for number in range(64):
-                Image.new("RGB", (8, 8), (shade,) * 3).save(root / part / name / f"{number}.png")
-
-
 def test_every_task_ends_in_the_right_state_and_the_curve_is_fitted(cluster: Path, tmp_path: Path) -> None:
     """Six runs in two arrays: two plain ones, one that needs more memory than it has, one whose process is
-    killed, one that is cancelled, and one that gets the signal before its time limit and is then preempted."""
+    killed, one that is cancelled, and one that gets the signal before its time limit and is then
+    preempted."""
     directory = tmp_path / "my sweep"
     points: list[dict[str, Any]] = [
         *({"model.width": width} for width in (8, 64)),
@@ -148,7 +139,6 @@ def test_every_task_ends_in_the_right_state_and_the_curve_is_fitted(cluster: Pat
     seen = {tuple(line.split("|")) for line in printed.splitlines()}
     assert (moved, "PREEMPTED", "0:0") in seen
     assert (moved, "COMPLETED", "0:0") in seen
-    assert (task_of(directory, ids[9]), "FAILED", "1:0") in seen
     assert (killed, "FAILED", "1:0") in seen
     assert [state for task, state, _ in seen if task == cancelled] == ["CANCELLED by 0"]
     assert {state for task, state, _ in seen if task == task_of(directory, ids[12_000])} == {"FAILED"}
