@@ -46,7 +46,7 @@ class ClaimsResult:
     agrees: int
     disagrees: int
     compatible: int
-    untold: int
+    undecided: int
     rules: tuple[str, ...]
 
 
@@ -85,7 +85,7 @@ def judge(results: Results) -> ClaimsResult:
         agrees=verdicts.count("agrees"),
         disagrees=verdicts.count("disagrees"),
         compatible=verdicts.count("compatible but not decisive"),
-        untold=verdicts.count("cannot be told"),
+        undecided=verdicts.count("cannot be told"),
         rules=RULES,
     )
 

@@ -16,12 +16,12 @@ YEAR = 365.25 * DAY
 
 @dataclasses.dataclass(frozen=True)
 class NamedModel:
-    """A model with its training as it is told.
+    """A model with its training as its source reports it.
 
     Attributes:
         name, year: of the model.
-        told: processors and time, as the source has them.
-        mark: of `told`.
+        reported: processors and time, as the source has them.
+        mark: of `reported`.
         processors: how many.
         peak_flops: of one, a second; None where it is not known which.
         seconds: least and most.
@@ -32,7 +32,7 @@ class NamedModel:
 
     name: str
     year: int
-    told: str
+    reported: str
     mark: FactMark
     processors: float
     peak_flops: float | None

@@ -131,7 +131,8 @@ def _forecast(report: FitReport) -> Card | None:
     ratio = band.x[-1] / report.x_max
     bounds = f"{report.percent} {bare(band.low[-1], quantity, 2)} to {bare(band.high[-1], quantity, 2)}"
     title = f"Forecast at {number(ratio, 2)}× {report.resource.short}"
-    return Card(title, amount(band.y[-1], quantity, 2), f"{bounds}; {reach(report)}")
+    # The average of the laws may lie below the irreducible error of the one that leads: it says whose it is.
+    return Card(title, amount(band.y[-1], quantity, 2), f"{bounds}, of all laws; {reach(report)}")
 
 
 def _of_joint(optimal: OptimalTraining) -> list[Card]:

@@ -19,7 +19,7 @@ def section(result: ClaimsResult, folder: Path) -> PaperSection:
         paragraphs=(
             f"Of {len(result.claims)} claims {result.agrees} agree with what was found here, "
             f"{result.disagrees} disagree, {result.compatible} are compatible but not decisive, and "
-            f"{result.untold} cannot be told.",
+            f"{result.undecided} cannot be told.",
             "Verdicts follow from the numbers by rules:",
             *result.rules,
         ),

@@ -8,7 +8,7 @@ from isoflop.report.text.numerals import number, percent
 
 COLUMNS = (
     "Model",
-    "As told",
+    "As reported",
     "Processors × peak × time",
     "Counted FLOPs",
     "Share of peak",
@@ -17,7 +17,7 @@ COLUMNS = (
 
 
 def table() -> SectionTable:
-    """Return the named models, and the architecture search whose CO2 is told in two ways."""
+    """Return the named models, and the architecture search whose CO2 is reported in two ways."""
     cars = (
         f"{number(SEARCH_POUNDS)} lb are {number(SEARCH_POUNDS / CARS, 2)} cars' lifetimes; an article of "
         f"the authors has {number(ARTICLE_POUNDS)} lb [S], {number(ARTICLE_POUNDS / CARS, 2)} cars, and "
@@ -42,7 +42,7 @@ def _row(model: NamedModel) -> tuple[str, ...]:
     burden, share = model.burden_flops, model.share
     return (
         f"{model.name} ({model.year})",
-        f"{model.told} [{model.mark}]",
+        f"{model.reported} [{model.mark}]",
         "–" if burden is None else _range(burden, number) + " FLOP",
         "not known" if model.counted_flops is None else f"{number(model.counted_flops)} [D]",
         "–" if share is None else _range(share, percent),
