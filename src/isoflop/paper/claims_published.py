@@ -115,7 +115,7 @@ def above_hardware(result: GrowthResult | None) -> Claim:
         paper,
         f"record holders {text(rate.times_a_year)} times a year; peak rate of a GPU "
         f"{fastest.times_a_year:.3g} times ({fastest.line}, {fastest.dtype})",
-        f"{rate.models} record holders; {fastest.gpus} GPUs of {fastest.first_year:.0f} to "
+        f"{rate.models} record holders; {fastest.boards} GPUs of {fastest.first_year:.0f} to "
         f"{fastest.last_year:.0f}",
         ruling.answer,
         ruling.why,

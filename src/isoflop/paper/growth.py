@@ -77,11 +77,11 @@ class GpuPeak:
 class HardwareRate:
     """Growth of the peak rate over the GPUs of one line and data type.
 
-    It has no interval, as the GPUs are all there are, not a sample; `gpus` is their number."""
+    It has no interval, as the GPUs are all there are, not a sample; `boards` is their number."""
 
     line: Literal["data centre", "gaming"]
     dtype: str
-    gpus: int
+    boards: int
     first_year: float
     last_year: float
     times_a_year: float
@@ -95,7 +95,7 @@ class GrowthResult:
     models: tuple[Notable, ...]
     records: tuple[str, ...]
     rates: tuple[Rate, ...]
-    gpus: tuple[GpuPeak, ...]
+    boards: tuple[GpuPeak, ...]
     hardware: tuple[HardwareRate, ...]
     resamples: int
     seed: int
@@ -113,7 +113,7 @@ def records_of(models: Sequence[Notable]) -> list[Notable]:
 
 def analyse(
     models: Sequence[Notable],
-    gpus: Sequence[GpuPeak],
+    boards: Sequence[GpuPeak],
     *,
     source: str,
     windows: Sequence[tuple[float, float]] = WINDOWS,
@@ -125,7 +125,7 @@ def analyse(
 
     Args:
         models: published models with their training FLOPs.
-        gpus: GPUs with their peak rates.
+        boards: GPUs with their peak rates.
         source: where the models are from, for messages and the page.
         windows: (first year, year before which a model must be published) of each rate.
         excluded: models that were left out before.
@@ -149,8 +149,8 @@ def analyse(
         models=tuple(sorted(shown, key=lambda m: m.published)),
         records=tuple(m.name for m in records_of(shown)),
         rates=tuple(rates),
-        gpus=tuple(gpus),
-        hardware=_hardware(gpus),
+        boards=tuple(boards),
+        hardware=_hardware(boards),
         resamples=resamples,
         seed=seed,
         excluded=excluded,
@@ -241,10 +241,10 @@ def gpu_peaks(peaks: Mapping[str, tuple[tuple[str, float, str], ...]]) -> tuple[
     )
 
 
-def _hardware(gpus: Sequence[GpuPeak]) -> tuple[HardwareRate, ...]:
+def _hardware(boards: Sequence[GpuPeak]) -> tuple[HardwareRate, ...]:
     rates = []
-    for line, dtype in dict.fromkeys((b.line, b.dtype) for b in gpus):
-        own = [b for b in gpus if (b.line, b.dtype) == (line, dtype)]
+    for line, dtype in dict.fromkeys((b.line, b.dtype) for b in boards):
+        own = [b for b in boards if (b.line, b.dtype) == (line, dtype)]
         year, rate = np.array([b.year for b in own]), np.log10([b.peak_flops_per_second for b in own])
         if len(own) < 3:
             continue

@@ -108,7 +108,7 @@ def _rate_table(result: GrowthResult) -> SectionTable:
 
 def _hardware_table(result: GrowthResult) -> SectionTable:
     rows = tuple(
-        (h.line, h.dtype, str(h.gpus), f"{h.first_year:.1f}–{h.last_year:.1f}", number(h.times_a_year))
+        (h.line, h.dtype, str(h.boards), f"{h.first_year:.1f}–{h.last_year:.1f}", number(h.times_a_year))
         for h in result.hardware
     )
     columns = ("Line of GPUs", "Arithmetic", "GPUs", "Years [M]", "Times a year")
