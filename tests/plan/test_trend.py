@@ -58,11 +58,14 @@ def test_runs_of_one_size_count_once_and_unknown_ones_not() -> None:
     assert rate_trend(np.array([1.0]), np.array([np.nan]), None, 0.95) is None
 
 
-def test_one_size_gives_its_rate_with_the_bound_as_the_end() -> None:
-    found = rate_trend(np.array([2.0, 2.0]), np.array([10.0, 10.0]), 50.0, 0.95)
-    assert found is not None
-    assert found.at(20.0).value == pytest.approx(10.0)
-    assert found.at(20.0).high == pytest.approx(50.0)
+@pytest.mark.parametrize("sizes", [(2.0, 2.0), (2.0, 3.0)])
+def test_under_three_sizes_give_their_rate_with_no_interval_but_the_bound(sizes: tuple[float, float]) -> None:
+    for bound in (50.0, None):
+        found = rate_trend(np.array(sizes), np.array([10.0, 10.0]), bound, 0.95)
+        assert found is not None
+        for size in (2.0, 20.0):
+            at = found.at(size)
+            assert (at.value, at.low, at.high) == (pytest.approx(10.0), None, bound)
 
 
 def test_another_device_has_the_same_share_of_its_peak() -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from isoflop.plan.amount import Amount, unknown
 from isoflop.plan.sizes import FORWARD, GFLOPS, PARAMETERS, AmountAt, Sizes
-from isoflop.plan.trend import RateTrend, rate_trend
+from isoflop.plan.trend import LEAST_SIZES, RateTrend, rate_trend
 
 Array = npt.NDArray[np.float64]
 
@@ -147,7 +147,7 @@ def _size_at(name: str, sizes: Sizes) -> AmountAt:
 
 
 def _size_column(rows: pd.DataFrame) -> str:
-    """Return the column by which sizes are told: a pass's FLOPs, else parameters, else compute itself."""
+    """Return the column that says how large a run is: a pass's FLOPs, else parameters, else compute itself."""
     return next(name for name in (FORWARD, PARAMETERS, GFLOPS) if name in rows and rows[name].notna().any())
 
 
@@ -207,6 +207,8 @@ def _bound_text(of: str, what: str) -> str:
 
 def _note(what: str, unit: str, trend: RateTrend, name: str, bound: str) -> str:
     first, last = trend.at(trend.least).value, trend.at(trend.largest).value
+    if trend.sizes < LEAST_SIZES:
+        return f"{what}: {first:.3g} {unit}, without an interval: a trend with size needs {LEAST_SIZES} sizes"
     beyond = "" if trend.bound is None else f" ({trend.bound:.3g})"
     holds = "that rate" if trend.bound is None else "that rate and the bound"
     return (

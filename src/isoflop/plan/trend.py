@@ -88,9 +88,12 @@ class RateTrend:
         """Return the rate at a size, with the interval of a new configuration.
 
         Beyond the largest size measured the interval also holds that size's rate and the bound: whether
-        training goes on to gain from size is not known there.
+        training goes on to gain from size is not known there. Of fewer than LEAST_SIZES sizes there is no
+        interval but the bound.
         """
         rate = self._rate(size)
+        if self.sizes < LEAST_SIZES:
+            return Amount(rate, None, self.bound)
         slopes = np.array([rate / self.most, -rate * self.overhead / size])
         variance = float(slopes @ np.array(self.covariance) @ slopes) + self.deviation**2
         made = _log_amount(math.log(rate), _quantile(self.sizes - 2, self.confidence) * math.sqrt(variance))
@@ -116,8 +119,7 @@ class RateTrend:
 def rate_trend(size: Array, rate: Array, bound: float | None, confidence: float) -> RateTrend | None:
     """Return the trend of rates (n,) with sizes (n,), None without any: a median a size.
 
-    With fewer than LEAST_SIZES sizes there is no trend to fit: the rate is their median, with the interval
-    open above to the bound.
+    With fewer than LEAST_SIZES sizes there is no trend to fit: the rate is their median.
     """
     known = np.isfinite(size) & np.isfinite(rate) & (size > 0) & (rate > 0)
     size, rate = size[known], rate[known]
