@@ -147,7 +147,7 @@ def _size_at(name: str, sizes: Sizes) -> AmountAt:
 
 
 def _size_column(rows: pd.DataFrame) -> str:
-    """Return the column that says how large a run is: a pass's FLOPs, else parameters, else compute itself."""
+    """Return the column of how large a run is: a pass's FLOPs, else parameters, else compute itself."""
     return next(name for name in (FORWARD, PARAMETERS, GFLOPS) if name in rows and rows[name].notna().any())
 
 
