@@ -22,6 +22,27 @@ def test_a_record_reads_back_equal(done_record: Record, tmp_path: Path) -> None:
     assert records.read(records.write(done_record, tmp_path)) == done_record
 
 
+def test_a_pipe_stays_a_pipe_and_a_link_a_link(tmp_path: Path) -> None:
+    """As /dev/null has to stay what it is, also for root."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        records.write_bytes(pipe, b"through")
+        assert os.read(reader, 100) == b"through"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+    link, named = tmp_path / "link", tmp_path / "folder" / "file"
+    named.parent.mkdir()
+    link.symlink_to(named)
+    for payload in (b"new", b"newer"):  # of a file that is not there yet, and of one that is
+        records.write_bytes(link, payload)
+        assert link.is_symlink()
+        assert named.read_bytes() == payload
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder", "link", "pipe"]
+
+
 @given(
     reason=st.text(max_size=200),
     lr=st.floats(1e-300, 1e300),

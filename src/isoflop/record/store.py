@@ -39,11 +39,18 @@ def path_of(directory: Path, run_id: str) -> Path:
 def write_bytes(path: Path, payload: bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never a part.
 
+    A link stays one, and the file that it names is written. A device or a pipe is written to as it is: put a
+    file in its place, and root would have no /dev/null any more.
+
     Raises:
         OSError: the disk is full or the folder cannot be written; it names `path`. Nothing is left behind.
     """
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_bytes(payload)
+            return
+        path = path.resolve() if path.is_symlink() else path
         part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
         try:
             # Not mkstemp, whose files nobody else may read: in a shared folder files must follow the umask.
