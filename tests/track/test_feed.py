@@ -121,7 +121,7 @@ def test_a_tracker_of_ones_own_gets_what_the_record_holds(
     (record,) = run.run(config)
     assert tracker.wait(config.directory, WAIT_SECONDS)
     first, *points, trained, last = events(config.directory)
-    assert (first["begin"], first["label"], first["width"]) == (config.sweep.name, "mlp w8 d1", 8)
+    assert (first["begin"], first["label"], first["width"]) == (config.directory.name, "mlp w8 d1", 8)
     assert first["pid"] != os.getpid()
     assert [(p["examples"], p["val_error"], p["step"]) for p in points] == [
         (p.examples, p.val_error, p.step) for p in record.curve

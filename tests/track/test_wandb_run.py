@@ -122,9 +122,9 @@ def test_cells_of_one_process_stay_apart_and_say_what_their_records_say(make_con
         run_id = each.config["run_id"]
         agrees(each, found[run_id])
         assert each.id == f"{run_id}-1"
-        assert (each.group, each.job_type) == (configs[0].sweep.name, "run")
+        assert (each.group, each.job_type) == (configs[0].directory.name, "run")
         assert each.project == "isoflop"
-        assert each.tags == (configs[0].sweep.name, "mine")
+        assert each.tags == (configs[0].directory.name, "mine")
         assert each.metrics["curve/val_error"] == "curve/examples"
         assert {"curve/train_gflops", "curve/energy_joules"} <= set(each.metrics)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,6 +11,14 @@ import msgspec
 
 from isoflop.config import TrackerConfig
 from isoflop.record import CurvePoint, Record
+
+
+def sweep_name(directory: Path) -> str:
+    """Return what trackers call a sweep: its folder, without characters that a W&B filter cannot hold.
+
+    While a sweep runs and after the fact alike, so that the views of one find the runs of the other.
+    """
+    return re.sub(r"[^\w.+-]+", "-", directory.resolve().name)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,7 +28,7 @@ from isoflop.config import Config, ConfigError, TrackerConfig
 from isoflop.record import CurvePoint, Record
 from isoflop.table import text_columns
 from isoflop.track import liveness, numbers, unfinished
-from isoflop.track.events import Begin, End, Evaluation, Event, Interval, RunInfo, Trained
+from isoflop.track.events import Begin, End, Evaluation, Event, Interval, RunInfo, Trained, sweep_name
 from isoflop.track.history import intervals_of
 from isoflop.track.process import LONGEST, REPORTED, print_error
 
@@ -99,7 +99,7 @@ def run_info(config: Config, attempt: int) -> RunInfo:
         run_id=config.run_id,
         config_id=config.config_id,
         attempt=attempt,
-        sweep=config.sweep.name,
+        sweep=sweep_name(config.directory),
         label=config.model.label,
         seed=config.seed,
         directory=str(config.directory.absolute()),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from isoflop import record
@@ -11,7 +10,7 @@ from isoflop.record import Record
 from isoflop.record.label import shape_label
 from isoflop.table import target, text_columns
 from isoflop.table.aggregate import Dropped
-from isoflop.track.events import Ending, Interval, RunInfo, Tracker, WatchesTraining
+from isoflop.track.events import Ending, Interval, RunInfo, Tracker, WatchesTraining, sweep_name
 from isoflop.track.history import history, intervals_of
 from isoflop.track.numbers import curve_row, interval_row, several
 
@@ -32,11 +31,6 @@ def read_records(directory: Path) -> tuple[tuple[Record, ...], tuple[Dropped, ..
         except (record.RecordError, OSError) as error:
             left_out.append(Dropped(path.stem, "unreadable", str(error)))
     return tuple(readable), tuple(left_out)
-
-
-def sweep_name(directory: Path) -> str:
-    """Return the folder's name, by default the sweep's, without characters that a W&B filter cannot hold."""
-    return re.sub(r"[^\w.+-]+", "-", directory.resolve().name)
 
 
 def run_info(of: Record, directory: Path, settings: TrackerConfig) -> RunInfo:

@@ -125,7 +125,9 @@ def test_work_is_counted_once_a_sweep(make_config: MakeConfig, monkeypatch: pyte
         return count(*arguments, **how)
 
     monkeypatch.setattr(flops, "count", note_and_count)
-    monkeypatch.setattr(planning, "call_in_child", lambda purpose, function, *arguments: function(*arguments))
+    monkeypatch.setattr(
+        planning, "call_in_child", lambda purpose, function, *given, on_done: function(*given)
+    )
     runs = runs_of(make_config("model.width=4,8", "seed=0,1,2", "optim.lr=0.1,0.2", "launch.device=cpu"))
     planned, _ = local.plan(runs)
     assert len(counted) == 2

@@ -36,11 +36,16 @@ def comparable_records(directory: Path) -> dict[str, dict[str, Any]]:
 def _timeless(record: Record) -> dict[str, Any]:
     plain: dict[str, Any] = msgspec.to_builtins(record)
     plain["curve"] = [{k: v for k, v in point.items() if k != "seconds"} for point in plain["curve"]]
+    plain["intervals"] = [_timeless_interval(interval) for interval in plain["intervals"]]
     plain["spent"] = {k: v for k, v in plain["spent"].items() if "seconds" not in k}
     origin = plain["provenance"]
     plain["provenance"] = {k: v for k, v in origin.items() if k not in ("command", "started_at")}
     del plain["time"]
     return plain
+
+
+def _timeless_interval(interval: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in interval.items() if k not in ("seconds", "examples_per_second")}
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,8 @@ from isoflop.table import target
 from isoflop.table.aggregate import Dropped
 from isoflop.table.target import Target
 from isoflop.track import from_records
-from isoflop.track.from_records import ending_of, read_records, run_info, sweep_name
+from isoflop.track.events import sweep_name
+from isoflop.track.from_records import ending_of, read_records, run_info
 from isoflop.track.history import intervals_of
 from isoflop.track.numbers import curve_row, interval_row, summaries
 
