@@ -26,9 +26,9 @@ once() {
 
 case "$step" in
 gpu-tests) # at most 10 minutes: tests/gpu, a file at a time: no step waits for the device; engines agree; a killed run is
-  # resumed; NCCL with one process and, where there are two GPUs, with both; then the fused batch norm on the GPU itself.
+  # resumed; NCCL with one process and, where there are two GPUs, with both.
   # Tracebacks are printed as tests fail, so a run that is cut off has said what it knows
-  for file in tests/gpu/test_*.py tests/train/fused tests/train/step/test_several.py; do
+  for file in tests/gpu/test_*.py tests/train/step/test_several.py; do
     once "gpu-tests/$(basename "$file" .py).txt" python3 -m pytest "$file" -rs
   done
   ;;
