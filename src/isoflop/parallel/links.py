@@ -84,7 +84,9 @@ LINKS = (
 """The table of --link; `isoflop parallel --links` prints it."""
 
 _UNITS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
-_OWN = re.compile(r"([\d.]+(?:e[+-]?\d+)?)\s*([kmgt]?)(b|bit)/s(?:,\s*([\d.]+(?:e[+-]?\d+)?)\s*(n|u|µ|m|)s)?", re.I)
+_OWN = re.compile(
+    r"([\d.]+(?:e[+-]?\d+)?)\s*([kmgt]?)(b|bit)/s(?:,\s*([\d.]+(?:e[+-]?\d+)?)\s*(n|u|µ|m|)s)?", re.I
+)
 _SECONDS = {"n": 1e-9, "u": 1e-6, "µ": 1e-6, "m": 1e-3, "": 1.0}
 
 
