@@ -1,4 +1,4 @@
-"""The rate of one device, of which the parallel index is made: as given, measured in a sweep, or of a peak."""
+"""The rate of one device for the parallel index: as given, measured in a sweep, or a share of a peak."""
 
 from __future__ import annotations
 
@@ -87,7 +87,8 @@ def _measured(runs: tuple[Timed, ...], layer_seconds: float | None) -> Device:
     trend = rate_trend(work, rate, max(known) if known else None, 0.95)
     assert trend is not None
     layer = trend.overhead if layer_seconds is None else layer_seconds
-    said = f"measured: {len(with_chain)} runs of {trend.sizes} sizes, {100 * trend.deviation:.0f}% about the trend"
+    scatter = f"{100 * trend.deviation:.0f}% about the trend"
+    said = f"measured: {len(with_chain)} runs of {trend.sizes} sizes, {scatter}"
     if trend.sizes < LEAST_SIZES:
         said = f"measured: {len(with_chain)} runs; fewer than {LEAST_SIZES} sizes tell no time of a layer"
     if layer_seconds is not None:

@@ -20,6 +20,9 @@ from isoflop.parallel.links import Link
 from isoflop.parallel.shapes import GRADIENT_BYTES, Shape, Stored
 
 
+NOTHING_GIVEN = Given()
+
+
 @dataclasses.dataclass(frozen=True)
 class Ask:
     """What is asked, as it was given; None for what was not.
@@ -27,14 +30,14 @@ class Ask:
     Attributes:
         devices: numbers of devices.
         link: a name of links.LINKS, or one's own.
-        given: what one device sustains.
+        rate: what one device sustains.
         rates_of: folder of a sweep whose runs say what one device sustains.
         gradient_bytes: bytes of one gradient.
     """
 
     devices: tuple[int, ...]
     link: str
-    given: Given = Given()
+    rate: Given = NOTHING_GIVEN
     rates_of: Path | None = None
     gradient_bytes: float = GRADIENT_BYTES
 
@@ -50,13 +53,13 @@ class Ask:
             raise ConfigError(f"--devices {given}: one device has no other to wait for: give 2 or more")
         if any(after <= before for before, after in zip(self.devices, self.devices[1:], strict=False)):
             raise ConfigError(f"--devices {','.join(map(str, self.devices))}: give numbers that increase")
-        given = self.given
-        for name, value in (*dataclasses.asdict(given).items(), ("gradient_bytes", self.gradient_bytes)):
+        rate = self.rate
+        for name, value in (*dataclasses.asdict(rate).items(), ("gradient_bytes", self.gradient_bytes)):
             if isinstance(value, (int, float)) and not 0 < value < math.inf:
                 raise ConfigError(f"--{name.replace('_', '-')} {value:g}: give a number above 0")
-        if given.share is not None and given.share > 1:
-            raise ConfigError(f"--share {given.share:g}: a share of the peak is at most 1")
-        if given.gpu_tflops is not None and (given.device is not None or given.share is not None):
+        if rate.share is not None and rate.share > 1:
+            raise ConfigError(f"--share {rate.share:g}: a share of the peak is at most 1")
+        if rate.gpu_tflops is not None and (rate.device is not None or rate.share is not None):
             raise ConfigError("--gpu-tflops says what a device sustains: leave --device and --share out")
         return links.find(self.link)
 
@@ -147,7 +150,7 @@ def make(given: Sequence[str], ask: Ask, config_dir: str | None = None) -> Paral
     folder = _folder(given)
     stored = None if folder is None else shapes.read(folder)
     rates = stored if ask.rates_of is None else shapes.read(ask.rates_of)
-    device = device_rate.of(ask.given, link, rates)  # before torch is imported: it may not be known
+    device = device_rate.of(ask.rate, link, rates)  # before torch is imported: it may not be known
     every = _new(given, config_dir) if stored is None else stored.shapes
     chosen = [shape for shape in every if _shared(shape, ask.devices)]
     if not chosen:
@@ -201,7 +204,7 @@ def _folder(given: Sequence[str]) -> Path | None:
     """Return the folder that was given, None where overrides were."""
     if not given:
         raise ConfigError(
-            "say what to predict: overrides, such as model=vit model.width=512, or a sweep's folder"
+            "say what to predict: a sweep's folder, or overrides such as model=vit model.width=512"
         )
     folders = [each for each in given if "=" not in each or Path(each).is_dir()]
     if not folders:

@@ -24,10 +24,7 @@ _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3
 def lines(made: ParallelForecast) -> list[str]:
     """Return the indices as lines of at most WIDTH columns."""
     first = made.indices[0]
-    if len(made.indices) == 1:
-        found = _one(first)
-    else:
-        found = _several(made.indices)
+    found = _one(first) if len(made.indices) == 1 else _several(made.indices)
     found += _wrapped("device", f"{first.device.name}: {_device(first)}; {first.device.source}")
     found += _wrapped("link", f"{first.link.name}: {_link(first)}; {first.link.source}")
     found += _wrapped("not counted", NOT_COUNTED)
@@ -110,7 +107,6 @@ def _several(made: Sequence[ParallelIndex]) -> list[str]:
 
 
 _BOUND = {
-    "nothing": "",
     "communication": "link",
     "the chain of layers": "chain",
     "rows of the batch": "batch",

@@ -1,4 +1,4 @@
-"""What the index needs to know of a shape, from records: its work, its gradients, and its chain of products."""
+"""What the index needs to know of a shape, from records: its work, its gradients, its chain of products."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Timed:
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
-    """Shapes of a sweep, one a label and batch size, the smallest first; their runs; and what was left out."""
+    """Shapes of a sweep, one a label and batch size, the smallest first; their runs; what was left out."""
 
     shapes: tuple[Shape, ...]
     timed: tuple[Timed, ...]
