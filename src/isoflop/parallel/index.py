@@ -3,17 +3,19 @@
 Data parallelism: every device holds the whole model and takes its share of the batch, and the gradients are
 averaged in each step. With b = B/N examples a device, a forward pass takes F b / R + L t seconds and the
 backward pass as much with its own FLOPs: R is the rate that the device sustains, L the chain of products that
-cannot be parted (shapes.Shape.chain), t the least time of one of them. L t is the serial part, of Amdahl's
-law: it is the same on any number of devices.
+cannot be parted (shapes.Chain), t the least time of one of them. L t is the serial part of Amdahl's law: it is
+the same on any number of devices.
 
-A ring all-reduce of g bytes takes 2 (N - 1)/N g/W + 2 (N - 1) l seconds, of bandwidth W and latency l (Patarasu
-and Yuan, Bandwidth optimal all-reduce algorithms for clusters of workstations, 2009). Gradients go in buckets
-as in torch's DistributedDataParallel (Li et al. 2020), the last layers' first, and a bucket may go when the
-backward pass has made its gradients; these are taken to come evenly along the backward pass. What the backward
-pass does not hide, the step waits for.
+A ring all-reduce of g bytes takes 2 (N - 1)/N g/W + 2 (N - 1) l seconds, of bandwidth W and latency l
+(Patarasuk and Yuan, Bandwidth optimal all-reduce algorithms for clusters of workstations, 2009). Gradients go
+in buckets as in torch's DistributedDataParallel (Li et al., PyTorch Distributed, 2020), the last layers'
+first, and a bucket may go when the backward pass has made its gradients; these are taken to come evenly along
+the backward pass. What the backward pass does not hide, the step waits for.
 
-Left out: the optimizer (the same on every device), reading data, stragglers, statistics of batch normalisation
-(parallel to the backward pass), and that all-reduces slow what runs beside them. Each makes the index too good.
+Left out: the optimizer (the same on every device), reading data, stragglers, statistics of batch
+normalisation (parallel to the backward pass), and that all-reduces slow what runs beside them. Each makes the
+index too good. That the time of a layer does not shrink with the batch makes it too bad where part of it is
+reading and writing activations.
 """
 
 from __future__ import annotations
@@ -24,10 +26,13 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from isoflop.parallel import limits
 from isoflop.parallel.links import Link
 from isoflop.parallel.shapes import GRADIENT_BYTES, Shape
+
+Array = npt.NDArray[np.float64]
 
 FIRST_BUCKET_BYTES = 2**20
 BUCKET_BYTES = 25 * 2**20
@@ -37,7 +42,7 @@ USEFUL = 0.5
 DEPTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Depths of the same FLOPs that are compared, times the shape's own."""
 
-Bound = Literal["nothing", "communication", "the chain of layers", "rows of the batch"]
+Bound = Literal["communication", "the chain of layers", "rows of the batch"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,14 +173,14 @@ class ParallelIndex:
     alternatives_reason: str | None
 
 
-def ring_seconds(sizes: Sequence[float] | float, devices: int, link: Link) -> np.ndarray:
+def ring_seconds(sizes: Array, devices: int, link: Link) -> Array:
     """Return the seconds of ring all-reduces of `sizes` bytes (n,): 2 (N-1)/N g/W + 2 (N-1) l."""
     others = devices - 1
-    of_bytes = 2 * others / devices * np.atleast_1d(np.asarray(sizes, float)) / link.bytes_per_second
-    return np.asarray(of_bytes + 2 * others * link.latency_seconds)
+    of_bytes = 2 * others / devices * sizes / link.bytes_per_second
+    return of_bytes + 2 * others * link.latency_seconds
 
 
-def buckets(gradient_bytes: float) -> np.ndarray:
+def buckets(gradient_bytes: float) -> Array:
     """Return the bytes of the buckets (n,), in the order in which they go."""
     if gradient_bytes <= FIRST_BUCKET_BYTES:
         return np.array([float(gradient_bytes)])

@@ -13,10 +13,13 @@ import re
 
 from isoflop.config.errors import ConfigError, did_you_mean
 
-NCCL = "NCCL 2.x: src/graph/topo.h (bandwidth), src/graph/tuning.cc (latency of a ring, Simple)"
+NCCL = (
+    "NCCL: bandwidths of src/graph/topo.h, latencies of src/graph/tuning.cc (a ring, protocol Simple), 2026"
+)
+"""What the sources of LINKS call NCCL: github.com/NVIDIA/nccl, commit 069a3d4."""
 _NVLINK_SECONDS, _PCIE_SECONDS, _NETWORK_SECONDS = 3.4e-6, 5.7e-6, 14.0e-6
 _TCP_SECONDS = 50e-6
-_TCP = "line rate; latency assumed: a message through the kernel's TCP on both sides"
+_TCP = "line rate; latency assumed, through the kernel's TCP on both sides"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,30 +44,30 @@ class Link:
 
 
 def _nvlink(generation: int, links: int, each: float, datasheet: str, gpu: str, most: int = 8) -> Link:
-    source = f"{links} links of {each:g} GB/s, of the {datasheet} one way; {NCCL}"
+    source = f"{links} links of {each:g} GB/s (NCCL), of {datasheet}, one way"
     rate = links * each * 1e9
     return Link(f"nvlink{generation}", rate, _NVLINK_SECONDS, source, most, gpu)
 
 
 def _pcie(generation: int, rate: float, most: int = 8) -> Link:
-    source = f"{rate:g} GB/s, of {2 ** (generation - 3) * 15.75:g} on 16 lanes one way; {NCCL}"
+    source = f"NCCL, of {2 ** (generation - 3) * 15.75:g} GB/s on 16 lanes, one way"
     return Link(f"pcie{generation}", rate * 1e9, _PCIE_SECONDS, source, most)
 
 
 def _infiniband(speed: str, gigabits: int, gpu: str | None) -> Link:
-    source = f"line rate of {gigabits} Gbit/s, one port a device; latency: {NCCL}"
+    source = f"line rate of {gigabits} Gbit/s, a port a device; latency: NCCL"
     return Link(f"ib-{speed}", gigabits / 8 * 1e9, _NETWORK_SECONDS, source, None, gpu)
 
 
 def _ethernet(gigabits: int) -> Link:
-    return Link(f"ethernet-{gigabits}", gigabits / 8 * 1e9, _TCP_SECONDS, f"{gigabits} Gbit/s {_TCP}")
+    return Link(f"ethernet-{gigabits}", gigabits / 8 * 1e9, _TCP_SECONDS, _TCP)
 
 
 LINKS = (
-    _nvlink(2, 6, 20.0, "150 GB/s of NVIDIA's V100 datasheet", "Tesla V100-SXM2-32GB"),
-    _nvlink(3, 12, 20.0, "300 GB/s of NVIDIA's A100 datasheet", "NVIDIA A100-SXM4-80GB"),
-    _nvlink(4, 18, 20.6, "450 GB/s of NVIDIA's H100 datasheet", "NVIDIA H100 80GB HBM3"),
-    _nvlink(5, 18, 40.1, "900 GB/s of NVIDIA's Blackwell datasheet", "NVIDIA B200", 72),
+    _nvlink(2, 6, 20.0, "150 in the V100 datasheet", "Tesla V100-SXM2-32GB"),
+    _nvlink(3, 12, 20.0, "300 in the A100 datasheet", "NVIDIA A100-SXM4-80GB"),
+    _nvlink(4, 18, 20.6, "450 in the H100 datasheet", "NVIDIA H100 80GB HBM3"),
+    _nvlink(5, 18, 40.1, "900 in the Blackwell datasheet", "NVIDIA B200", 72),
     _pcie(3, 12.0),
     _pcie(4, 24.0),
     _pcie(5, 48.0),
@@ -103,7 +106,7 @@ def find(name: str) -> Link:
     if own is None:
         meant = did_you_mean(name.lower(), list(known), parts=False)
         listed = "" if meant else f": one of {', '.join(known)}"
-        raise ConfigError(f"--link {name}: no such link{meant or listed}, or your own as 12GB/s,20us")
+        raise ConfigError(f"--link {name}: no such link{meant or listed} (or one of your own: 12GB/s,20us)")
     try:
         rate = float(own[1]) * _UNITS[own[2].lower()] / (8 if own[3].lower() == "bit" else 1)
         latency = float(own[4] or 0) * _SECONDS[(own[5] or "").lower()]

@@ -1,4 +1,4 @@
-"""What the index needs to know of a shape, from records: its work, its gradients, and its chain of products."""
+"""What the index needs to know of a shape, from records: its work, its gradients, its chain of products."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterable
 from pathlib import Path
+
 from isoflop import record as records
 from isoflop.record import Record
 from isoflop.record.label import name_of_shape
@@ -100,7 +101,7 @@ class Timed:
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
-    """Shapes of a sweep, one a label and batch size, the smallest first; their runs; why others are not in."""
+    """Shapes of a sweep, one a label and batch size, the smallest first; their runs; what was left out."""
 
     shapes: tuple[Shape, ...]
     timed: tuple[Timed, ...]
