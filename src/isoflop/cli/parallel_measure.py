@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ SIZES = {"cpu": (768, 48), "cuda": (8192, 192)}
 to fill a GPU."""
 
 
-def add_options(verb: argparse.ArgumentParser) -> None:
+def add_options(verb: argparse._ArgumentGroup) -> None:
     """Add the options of measuring."""
     verb.add_argument("--workers", metavar="N,N", help="such as 1,2,4 (default: 1, 2, 4, ... up to all)")
     verb.add_argument("--one-worker", action="store_true", help="measure only the rates of one worker")
@@ -42,9 +41,11 @@ def run(options: argparse.Namespace) -> int:
         return _show_folder(Path(given[0]), options)
     from isoflop.config import compose
     from isoflop.parallel.measure import run as measuring
+    from isoflop.track import parallel as tracker
 
     config, device = measuring.machine(compose.compose_config(given, options.config_dir))
     ask = _ask(options, config, device)
+    tracker.check(config.tracker)
     measuring.check(config, ask, device, one_worker=options.one_worker)
     records = measuring.measure(config, ask, device, output.print_line)
     return _finish(records, config, options)
@@ -57,7 +58,9 @@ def _show_folder(directory: Path, options: argparse.Namespace) -> int:
     if not directory.is_dir():
         raise ConfigError(f"{directory}: no such folder: give overrides such as model=mlp, or a folder")
     if not (records := parallel.read_all(directory)):
-        raise ConfigError(f"{directory}: holds no measurement of isoflop parallel: measure with out={directory}")
+        raise ConfigError(
+            f"{directory}: holds no measurement of isoflop parallel: measure with out={directory}"
+        )
     return _print(records, options)
 
 
@@ -87,12 +90,12 @@ def _ask(options: argparse.Namespace, config: Config, device: Device) -> Ask:
 
 def _finish(records: Any, config: Config, options: argparse.Namespace) -> int:
     """Write the figure, send both to the tracker, and print the table."""
-    from isoflop.parallel import panel, scaling
-    from isoflop.track import parallel as tracked
+    from isoflop.parallel import panel, scaling, tracked
+    from isoflop.track import parallel as tracker
 
     groups = scaling.groups(records)
     panel.write_figures(groups, config.directory)
-    tracked.send(config, [dataclasses.asdict(group) for group in groups])
+    tracker.send(config, tracked.rows(groups))
     return _print(records, options)
 
 

@@ -213,6 +213,8 @@ def _limit(last: Row) -> tuple[Bounded | None, str | None]:
     if last.serial_fraction is None:
         return None, "takes two numbers of workers of strong scaling"
     serial = last.serial_fraction
+    if last.speedup.value <= 1:
+        return None, f"{last.workers} workers take longer than one"
     if serial.value <= 0:
         return None, f"no serial fraction shows at {last.workers} workers"
     assert serial.low is not None and serial.high is not None

@@ -13,20 +13,18 @@ PAYLOADS = {
     "matmul": "Dense matrix product",
     "cg": "Sparse conjugate gradient",
 }
-COLUMNS = ("N", "ms a step", "speed-up", "E", "1 - alpha", "compute", "comm.", "wait")
+COLUMNS = ("N", "ms a step", "speed-up", "E", "1 - alpha", "c/c/w %")
 LEGEND = (
     "in brackets 95% intervals; strong: one worker's work is shared, weak: each worker has as much; "
-    "E: speed-up / N; 1 - alpha: serial fraction (Karp and Flatt; of weak scaling Gustafson's); compute, "
-    "communication and waiting: shares of a step with a barrier before each exchange"
+    "E: speed-up / N; 1 - alpha: serial fraction (Karp and Flatt; of weak scaling Gustafson's); c/c/w: shares "
+    "of compute, communication and waiting in a step with a barrier before each exchange"
 )
 
 
 def title(group: Group) -> str:
     """Return what was measured, on what and how often."""
     backend = "" if group.backend == "none" else f", {group.backend}"
-    return (
-        f"{PAYLOADS[group.payload]}, {group.size}: {group.device}{backend}, {group.repeats} timings each"
-    )
+    return f"{PAYLOADS[group.payload]}, {group.size}: {group.device}{backend}, {group.repeats} timings each"
 
 
 def bounded(value: Bounded | None, digits: int = 3, scale: float = 1.0) -> str:
@@ -35,8 +33,8 @@ def bounded(value: Bounded | None, digits: int = 3, scale: float = 1.0) -> str:
         return UNKNOWN
     if value.low == value.high:
         return number(scale * value.value, digits)
-    low = "-∞" if value.low is None else number(scale * value.low, digits)
-    high = "∞" if value.high is None else number(scale * value.high, digits)
+    low = "-∞" if value.low is None else number(scale * value.low, 2)
+    high = "∞" if value.high is None else number(scale * value.high, 2)
     return f"{number(scale * value.value, digits)} ({low}, {high})"
 
 
@@ -47,9 +45,9 @@ def row(of: Row) -> tuple[str, ...]:
         str(of.workers),
         bounded(of.seconds, scale=1e3),
         bounded(of.speedup),
-        percent(of.efficiency.value, 2),
+        f"{of.efficiency.value:.0%}",
         bounded(serial, 2),
-        *(percent(share, 2) for share in (of.compute, of.communication, of.waiting)),
+        "/".join(f"{100 * share:.0f}" for share in (of.compute, of.communication, of.waiting)),
     )
 
 
@@ -119,6 +117,4 @@ def alone(groups: Sequence[Group]) -> str | None:
     """Return what cannot be said of one worker; None where several were measured."""
     if any(row.workers > 1 for group in groups for row in group.rows):
         return None
-    return (
-        "one worker measures no communication: speed-up, serial fraction, a, b and N* take two workers or more"
-    )
+    return "one worker measures no communication: speed-up, serial fraction, a, b and N* take two workers or more"

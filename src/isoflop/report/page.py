@@ -35,6 +35,7 @@ from isoflop.report.figures.paper import Paper
 from isoflop.report.language_panel import LanguagePanel, language_panel
 from isoflop.report.profiles_panel import ProfilesPanel, profiles_panel
 from isoflop.report.reach_panel import ReachPanel, reach_panel
+from isoflop.report.scaling_panel import ScalingPanel
 from isoflop.report.subject import Subject
 from isoflop.report.text import law_tables, optimal_training, tables, trust
 from isoflop.report.text.measured import of_all_points
@@ -104,6 +105,7 @@ class Sections:
         language: the section on language models.
         optimal: compute-optimal training, the headline of a sweep of text that crosses sizes and budgets.
         ahead: what a lower error takes.
+        scaling: how far the work can be spread over workers, as measured.
     """
 
     valid: Validity
@@ -112,13 +114,15 @@ class Sections:
     language: LanguagePanel | None = None
     optimal: OptimalTraining | None = None
     ahead: ReachPanel | None = None
+    scaling: ScalingPanel | None = None
 
     @property
     def drawings(self) -> tuple[Drawing, ...]:
         """The drawings of the panels."""
         panels = (self.profiles, self.data_grid)
         drawn = [each.drawing for each in panels if each is not None and each.drawing is not None]
-        return (*drawn, *(self.language.drawings if self.language else ()))
+        of_scaling = [part.drawing for part in self.scaling.parts] if self.scaling else []
+        return (*drawn, *(self.language.drawings if self.language else ()), *of_scaling)
 
 
 def render(subject: Subject, fits: FitFile, drawings: tuple[Drawing, ...], sections: Sections) -> str:
@@ -158,6 +162,7 @@ def _contents(context: dict[str, Any]) -> list[tuple[str, str]]:
         ("all_runs", "All runs", context["optimal"]),
         ("further", "Other axes", len(context["panels"]) > 1),
         ("ahead", f"A lower {noun}", context["ahead"]),
+        ("parallel", "Parallel limits", context["scaling"]),
         ("laws", "Laws", True),
         ("used", "What it took", True),
         ("bill", "Bill", context["bill"]),
@@ -208,6 +213,10 @@ def _of_sections(sections: Sections) -> dict[str, Any]:
         "language": language,
         "language_drawings": [_figure(drawing) for drawing in language.drawings] if language else [],
         "ahead": sections.ahead,
+        "scaling": sections.scaling,
+        "scaling_drawings": [_figure(part.drawing) for part in sections.scaling.parts]
+        if sections.scaling
+        else [],
     }
 
 
@@ -284,6 +293,7 @@ def write_report(
     fits: FitFile,
     answers: LanguageAnswers | None = None,
     for_paper: Paper | None = None,
+    scaling: ScalingPanel | None = None,
 ) -> Path:
     """Write the page and figures of a sweep in its folder (`write`); return the page's path.
 
@@ -293,6 +303,7 @@ def write_report(
         fits: the laws of every pair of axes.
         answers: of a sweep of text, where they are known already; else they are fitted here.
         for_paper: as in `write`.
+        scaling: as in `write`.
 
     Raises:
         ValueError: the table has no row, so there is nothing to report.
@@ -303,7 +314,7 @@ def write_report(
             f"{directory}: no finished run to report on: see the {len(table.dropped)} dropped records"
         )
     about = subjects.of_sweep(directory, table)
-    return write(about, fits, directory, answers=answers, for_paper=for_paper)
+    return write(about, fits, directory, answers=answers, for_paper=for_paper, scaling=scaling)
 
 
 def write(
@@ -314,6 +325,7 @@ def write(
     answers: LanguageAnswers | None = None,
     ahead: ReachPanel | None = None,
     for_paper: Paper | None = None,
+    scaling: ScalingPanel | None = None,
 ) -> Path:
     """Write DIR/figures/*.png, *.svg and *.csv and DIR/index.html, each atomically; return the page's path.
 
@@ -325,13 +337,14 @@ def write(
         ahead: what a lower error takes (reach_panel.reach_panel); of a table of one's own, by default in
             FLOPs.
         for_paper: write the figures for a paper too, to DIR/figures/paper.
+        scaling: what isoflop parallel measured in the folder.
 
     Raises:
         OSError: disk full or not writable.
     """
     main = subject.views[0]
     valid = check_panel.validity(subject.checked, subject.files, views.report_of(fits, main))
-    sections = _sections(subject, fits, valid, answers, ahead)
+    sections = dataclasses.replace(_sections(subject, fits, valid, answers, ahead), scaling=scaling)
     shown = subject.shown(fits)
     rows = check_panel.flagged(subject.rows, valid.checked)
     power = power_trace.draw(subject.directory, rows) if subject.directory is not None else None
