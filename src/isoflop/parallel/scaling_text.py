@@ -99,18 +99,30 @@ def _rate(group: Group) -> str:
         return ""
     rate = f"one worker: {number(one.flops_per_second * 1e-9)} GFLOP/s"
     if one.peak_share is None:
-        return f"{rate}; share of peak unknown: {one.peak_reason}"
+        return rate
     last = group.of("strong")[-1]
-    of_last = f", {last.workers} workers {percent(last.peak_share)}" if last is not one else ""
+    of_last = f", {last.workers} workers of theirs {percent(last.peak_share)}" if last is not one else ""
     return f"{rate}, {percent(one.peak_share)} of its dense peak{of_last}"
 
 
 def _joules(group: Group) -> str:
     rows = group.of("strong")
     if any(each.joules is None for each in rows):
-        return f"energy unknown: {next(each.joules_reason for each in rows if each.joules is None)}"
+        return ""
     each = ", ".join(f"{number(at.joules)} J with {plural(at.workers, 'worker')}" for at in rows)
     return f"energy of a step: {each}"
+
+
+def notes(groups: Sequence[Group]) -> tuple[str, ...]:
+    """Return what is unknown and why, each reason once, and what the columns mean."""
+    rows = [row for group in groups for row in group.rows]
+    peaks = dict.fromkeys(row.peak_reason for row in rows if row.peak_reason)
+    joules = dict.fromkeys(row.joules_reason for row in rows if row.joules_reason)
+    return (
+        *(f"share of peak unknown: {reason}" for reason in peaks),
+        *(f"energy unknown: {reason}" for reason in joules),
+        alone(groups) or LEGEND,
+    )
 
 
 def alone(groups: Sequence[Group]) -> str | None:

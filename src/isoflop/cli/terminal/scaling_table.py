@@ -20,7 +20,8 @@ def show(groups: Sequence[Group], out: Console) -> None:
         for line in scaling_text.lines(group):
             out.print(Padding(line, (0, 0, 0, 2)), markup=False, soft_wrap=False)
         out.print()
-    out.print(scaling_text.alone(groups) or scaling_text.LEGEND, markup=False, soft_wrap=False)
+    for note in scaling_text.notes(groups):
+        out.print(note, markup=False, soft_wrap=False)
 
 
 def _table(group: Group) -> Table:
