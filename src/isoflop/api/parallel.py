@@ -19,7 +19,6 @@ from isoflop.parallel.index import ParallelIndex, Scaled
 from isoflop.parallel.links import Link
 from isoflop.parallel.shapes import GRADIENT_BYTES, Shape, Stored
 
-
 NOTHING_GIVEN = Given()
 
 
@@ -175,8 +174,8 @@ def _notes(link: Link, ask: Ask, every: Sequence[Shape], stored: Stored | None) 
     unknown = [shape.label for shape in every if shape.chain is None]
     if unknown:
         notes.append(
-            f"{', '.join(dict.fromkeys(unknown))}: the chain of layers is unknown of a record, so that no time "
-            "is counted for it: predict it from its overrides"
+            f"{', '.join(dict.fromkeys(unknown))}: a record does not tell the chain of layers, so that no "
+            "time is counted for it: predict it from its overrides"
         )
     if link.most_devices is not None and ask.devices[-1] > link.most_devices:
         notes.append(
@@ -278,11 +277,9 @@ def predict_parallel(
         >>> made.table[["label", "efficiency"]].shape
         (12, 2)
     """
-    given = (
-        [str(source)] if isinstance(source, Path) else [source] if isinstance(source, str) else list(source)
-    )
-    if isinstance(source, str) and "=" in source and not Path(source).is_dir():
-        given = source.split()
+    given = [str(source)] if isinstance(source, str | Path) else list(source)
+    if len(given) == 1 and "=" in given[0] and not Path(given[0]).is_dir():
+        given = given[0].split()
     ask = Ask(
         (devices,) if isinstance(devices, int) else tuple(devices),
         link,

@@ -148,7 +148,7 @@ def _link(made: ParallelIndex) -> str:
 
 
 def scaled_unit(value: float) -> str:
-    """Return a number with the prefix that suits it and a space before: `12.6 G`, to be followed by a unit."""
+    """Return a number with the prefix that suits it, to be followed by a unit: `12.6 G`."""
     size, prefix = next((pair for pair in _PREFIXES if abs(value) >= pair[0]), (1.0, ""))
     return f"{number(value / size)} {prefix}"
 

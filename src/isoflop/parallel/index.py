@@ -3,8 +3,8 @@
 Data parallelism: every device holds the whole model and takes its share of the batch, and the gradients are
 averaged in each step. With b = B/N examples a device, a forward pass takes F b / R + L t seconds and the
 backward pass as much with its own FLOPs: R is the rate that the device sustains, L the chain of products that
-cannot be parted (shapes.Chain), t the least time of one of them. L t is the serial part of Amdahl's law: it is
-the same on any number of devices.
+cannot be parted (shapes.Chain), t the least time of one of them. L t is the serial part of Amdahl's law: it
+is the same on any number of devices.
 
 A ring all-reduce of g bytes takes 2 (N - 1)/N g/W + 2 (N - 1) l seconds, of bandwidth W and latency l
 (Patarasuk and Yuan, Bandwidth optimal all-reduce algorithms for clusters of workstations, 2009). Gradients go
