@@ -22,8 +22,8 @@ FARTHEST = 1e10
 def section(result: LimitsResult, folder: Path) -> PaperSection:
     """Draw figures/limits.* in `folder` and return the section."""
     caption = (
-        "Speed-up, in cores at their peak, of HPL (filled) and HPCG (open) on each machine, with Amdahl's law "
-        "of the same effective parallel fraction: past the knee more such cores gain nothing."
+        "Speed-up, in cores at their peak, of HPL (filled) and HPCG (open) on each machine, with Amdahl's "
+        "law of the same effective parallel fraction: past the knee more such cores gain nothing."
     )
     drawing = paper_drawing.draw(NAME, "Parallel limits", caption, lambda f: _paint(f, result))
     canvas.write((drawing,), folder)
@@ -34,9 +34,9 @@ def section(result: LimitsResult, folder: Path) -> PaperSection:
         title="Parallel limits: the same machines on a dense and on a sparse program",
         paragraphs=(
             "Vegh (2020) takes the share of peak that a machine of N cores reaches as the efficiency of N "
-            "workers: alpha_eff = (E N - 1)/(E (N - 1)), and 1/(1 - alpha_eff) is the limit of the speed-up.",
+            "workers: alpha_eff = (E N - 1)/(E (N - 1)), and the limit of the speed-up is 1/(1 - alpha_eff).",
             f"So taken, HPCG's serial fraction is {number(least[1])} ({least[0]}) to {number(most[1])} "
-            f"({most[0]}) times HPL's on the same machine: what limits is the program, not the machine alone.",
+            f"({most[0]}) times HPL's on the same machine: the program limits, not the machine alone.",
             "A share of peak is no speed-up: it also holds what one core fails to reach of its own peak, "
             "and HPCG waits for memory on a single core too. isoflop parallel measures speed-ups of a dense "
             "product, of sparse conjugate gradients and of training, which tell the two apart.",
