@@ -6,7 +6,7 @@ from isoflop.parallel import links
 
 
 def test_each_link_has_a_source_and_is_no_faster_than_its_datasheet():
-    most = {"nvlink2": 150, "nvlink3": 300, "nvlink4": 450, "nvlink5": 900}
+    most = {"nvlink2": 150.0, "nvlink3": 300.0, "nvlink4": 450.0, "nvlink5": 900.0}
     most |= {"pcie3": 15.75, "pcie4": 31.5, "pcie5": 63}
     names = [link.name for link in links.LINKS]
     assert len(set(names)) == len(names)

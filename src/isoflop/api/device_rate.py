@@ -43,13 +43,14 @@ class Given:
     layer_us: float | None = None
 
 
-def of(given: Given, link: Link, stored: Stored | None) -> Device:
+def of(given: Given, link: Link, stored: Stored | None, worker: Device | None = None) -> Device:
     """Return the device: what the user gives, else what runs measured, else a share of a peak.
 
     Args:
         given: what the user says.
         link: names the GPU that usually has it, where neither user nor runs do.
         stored: the runs of a sweep, None without one.
+        worker: one as `isoflop parallel` measured it, where no runs of a sweep tell.
 
     Raises:
         ConfigError: no such GPU, or nothing says what a device sustains.
@@ -62,6 +63,12 @@ def of(given: Given, link: Link, stored: Stored | None) -> Device:
     wanted = given.device
     if given.share is None and runs and (wanted is None or wanted.lower() in runs[0].device.lower()):
         return _measured(runs, layer_seconds)
+    if (
+        given.share is None
+        and worker is not None
+        and (wanted is None or wanted.lower() in worker.name.lower())
+    ):
+        return worker if layer_seconds is None else dataclasses.replace(worker, layer_seconds=layer_seconds)
     name = wanted or link.gpu
     if name is None:
         raise ConfigError(

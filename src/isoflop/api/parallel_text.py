@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from isoflop.parallel.index import USEFUL, ParallelIndex, Scaled
+from isoflop.parallel.index import USEFUL, Measured, ParallelIndex, Scaled
 from isoflop.parallel.links import NCCL, Link
 from isoflop.report.text.numerals import number, percent
 
@@ -57,6 +57,13 @@ def _one(made: ParallelIndex) -> list[str]:
         ("devices", "step", "waiting", "efficiency", "none to all hidden", "speed-up", "alpha_eff", "weak"),
         [_scaled(each) for each in made.scaled],
     )
+    if made.measured:
+        beside = [
+            (str(each.devices), percent(each.efficiency.value), _ends(each), _predicted(made, each.devices))
+            for each in made.measured
+        ]
+        found += ["", f"measured with isoflop parallel, on {made.measured[0].device}:"]
+        found += _table(("devices", "efficiency", "95%", "predicted"), beside)
     if made.alternatives:
         asked = made.scaled[-1].devices
         found += ["", f"depth against width at equal FLOPs, on {asked} devices:"]
@@ -125,6 +132,16 @@ def _scaled(each: Scaled) -> tuple[str, ...]:
         "–" if each.parallel_fraction is None else f"{each.parallel_fraction:.4f}",
         percent(each.weak_efficiency),
     )
+
+
+def _ends(measured: Measured) -> str:
+    low, high = measured.efficiency.low, measured.efficiency.high
+    return f"{percent(low)} to {percent(high)}"
+
+
+def _predicted(made: ParallelIndex, devices: int) -> str:
+    found = next((each for each in made.scaled if each.devices == devices), None)
+    return "not asked" if found is None else percent(found.efficiency)
 
 
 def _useful(made: ParallelIndex) -> str:
