@@ -35,12 +35,14 @@ def _add_predict(verb: argparse._ArgumentGroup) -> None:
     verb.add_argument(
         "--devices", metavar="N", type=_numbers, default=DEVICES, help="one number, or 2,4,8 (default 8)"
     )
-    verb.add_argument("--link", metavar="NAME", default=LINK, help="such as ib-ndr, or 12GB/s,20us (nvlink4)")
+    verb.add_argument(
+        "--link", metavar="NAME", default=LINK, help="such as ib-ndr, 12GB/s,20us or measured (nvlink4)"
+    )
     verb.add_argument("--device", metavar="NAME", help="part of a GPU's name, such as h100")
     verb.add_argument("--share", metavar="V", type=float, help="of its dense peak that training sustains")
     verb.add_argument("--gpu-tflops", metavar="V", type=float, help="TFLOP/s that one device sustains")
     verb.add_argument("--layer-us", metavar="V", type=float, help="least microseconds of a layer")
-    verb.add_argument("--rates-of", metavar="DIR", type=Path, help="a sweep whose runs say both")
+    verb.add_argument("--rates-of", metavar="DIR", type=Path, help="a folder whose runs say both")
     verb.add_argument(
         "--gradient-bytes", metavar="V", type=float, default=4, help="bytes of a gradient (4: fp32)"
     )
