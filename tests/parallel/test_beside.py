@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.parallel import simulated
 
 from isoflop.config import ConfigError
 from isoflop.parallel import beside, index, links
@@ -12,7 +13,6 @@ from isoflop.parallel.index import Device
 from isoflop.parallel.shapes import Chain, Shape
 from isoflop.record import parallel as store
 from isoflop.record.parallel import ParallelRecord, SplitTiming
-from tests.parallel import simulated
 
 SHAPE = Shape("mlp w64 d3", "mlp", 64, 3, 3e6, 1e6, 250_000, Chain(4, 1), 1024)
 HERE = Path("here")

@@ -49,12 +49,13 @@ def _one(made: ParallelIndex) -> list[str]:
             ("chain of layers", f"{chain}{work}"),
             ("serial fraction", f"{percent(made.serial_fraction)}: {_limit(made)}"),
             ("useful devices", _useful(made)),
+            ("bound by", f"{made.bound}; shortest step on {made.fastest_devices}"),
         ],
         left=2,
     )
     found += ["", "the batch shared (strong scaling), and a batch each (weak):"]
     found += _table(
-        ("devices", "step", "waiting", "efficiency", "none to all hidden", "speed-up", "alpha_eff", "weak"),
+        ("devices", "step", "waiting", "efficiency", "none/all hidden", "speed-up", "alpha", "weak"),
         [_scaled(each) for each in made.scaled],
     )
     if made.measured:
@@ -105,7 +106,7 @@ def _several(made: Sequence[ParallelIndex]) -> list[str]:
     head = ("shape", "batch", "a step", "gradients", "chain", "strong", "weak", "useful", "bound")
     of = f"of a batch of {batches.pop()}" if one else "of the batch"
     return [
-        f"efficiency on {asked} devices, {of} shared (strong), and of one each (weak);",
+        f"efficiency on {asked} devices, {of} shared (strong) and one each (weak);",
         f"useful: the most devices with at least {percent(USEFUL, 2)} of each, the batch shared",
         "",
         *_table((*head[:1], *head[1 + one :]), rows, left=1),
@@ -145,8 +146,7 @@ def _predicted(made: ParallelIndex, devices: int) -> str:
 
 
 def _useful(made: ParallelIndex) -> str:
-    said = f"{made.useful_devices} (at least {percent(USEFUL, 2)} of each), bound by {made.bound}"
-    return f"{said}; shortest step on {made.fastest_devices}"
+    return f"{made.useful_devices}, the most with at least {percent(USEFUL, 2)} of each used"
 
 
 def _limit(made: ParallelIndex) -> str:

@@ -38,7 +38,9 @@ def scaling_panel(directory: Path) -> ScalingPanel | None:
         )
         for group in shown
     )
-    return ScalingPanel(("", *scaling_text.COLUMNS), " ".join(map(_sentence, scaling_text.notes(shown))), parts)
+    return ScalingPanel(
+        ("", *scaling_text.COLUMNS), " ".join(map(_sentence, scaling_text.notes(shown))), parts
+    )
 
 
 def write_figures(groups: Sequence[Group], directory: Path) -> None:
