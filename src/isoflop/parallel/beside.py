@@ -1,4 +1,4 @@
-"""What `isoflop parallel` has measured, for the index: the link, one device, and efficiencies to set beside."""
+"""What `isoflop parallel` has measured, for the index: link, one device, and efficiencies to set beside."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def link(records: Sequence[ParallelRecord], directory: Path | None) -> Link:
     terms = np.array([of_bytes, of_messages]).T
     if len({(each.workers, each.exchanged_bytes_per_step) for each in several}) < 2:
         raise ConfigError(
-            f"--link {MEASURED}: {directory}/parallel holds one number of workers and of bytes, which does not "
-            "tell bandwidth and latency apart: measure a shape of another size too, or name a link"
+            f"--link {MEASURED}: {directory}/parallel holds one number of workers and of bytes, which do "
+            "not tell bandwidth and latency apart: measure a shape of another size too, or name a link"
         )
     solved, _ = optimize.nnls(terms / seconds[:, None], np.ones(len(several)))
     if not solved[0] > 0:
