@@ -59,11 +59,13 @@ def test_without_noise_every_number_is_that_of_the_formulas() -> None:
     assert of_four.seconds.value == pytest.approx(seconds)
     assert of_four.speedup.value == pytest.approx(speedup)
     assert of_four.efficiency.value == pytest.approx(speedup / 4)
-    assert of_four.serial_fraction is not None and of_four.parallel_fraction is not None
+    assert of_four.serial_fraction is not None
+    assert of_four.parallel_fraction is not None
     assert of_four.serial_fraction.value == pytest.approx(limits.serial_fraction(speedup, 4))
     assert of_four.parallel_fraction.value == pytest.approx(1 - of_four.serial_fraction.value)
     assert of_four.compute + of_four.communication + of_four.waiting == pytest.approx(1)
-    assert group.fixed_seconds is not None and group.seconds_per_worker is not None
+    assert group.fixed_seconds is not None
+    assert group.seconds_per_worker is not None
     assert group.fixed_seconds.value == pytest.approx(simulated.FIXED)
     assert group.seconds_per_worker.value == pytest.approx(simulated.PER_WORKER)
     # Eight workers with eight times the work take as long as one, and the communication.

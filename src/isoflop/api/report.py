@@ -19,7 +19,6 @@ from isoflop.curve import result
 from isoflop.curve.fit import Method
 from isoflop.curve.language.answers import language_answers
 from isoflop.curve.result import FitFile
-from isoflop.parallel.panel import scaling_panel
 from isoflop.report import folder, page, subject
 from isoflop.report import latex as latex_tables
 from isoflop.report.figures import paper
@@ -152,7 +151,7 @@ def _of_folder(directory: Path, choice: Choice, method: Method, exclude: str | N
     if extras.latex:
         latex_tables.write(fits, kept.rows, directory)
     answers = language_answers(chosen.table, directory=directory)
-    return page.write_report(directory, kept, fits, answers, extras.paper, scaling_panel(directory))
+    return page.write_report(directory, kept, fits, answers, extras.paper)
 
 
 def _of_table(

@@ -1,4 +1,4 @@
-"""isoflop parallel: how far work can be spread over devices, measured, or predicted before training."""
+"""isoflop parallel: how far work can be spread over workers, measured or predicted."""
 
 from __future__ import annotations
 

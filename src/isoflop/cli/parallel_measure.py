@@ -90,11 +90,12 @@ def _ask(options: argparse.Namespace, config: Config, device: Device) -> Ask:
 
 def _finish(records: Any, config: Config, options: argparse.Namespace) -> int:
     """Write the figure, send both to the tracker, and print the table."""
-    from isoflop.parallel import panel, scaling, tracked
+    from isoflop.parallel import scaling, tracked
+    from isoflop.report import scaling_panel
     from isoflop.track import parallel as tracker
 
     groups = scaling.groups(records)
-    panel.write_figures(groups, config.directory)
+    scaling_panel.write_figures(groups, config.directory)
     tracker.send(config, tracked.rows(groups))
     return _print(records, options)
 

@@ -85,7 +85,6 @@ def _for_paper(options: argparse.Namespace) -> Any:
 def _of_folder(options: argparse.Namespace) -> int:
     from isoflop.cli.terminal import optimal_lines
     from isoflop.curve.language.answers import language_answers
-    from isoflop.parallel.panel import scaling_panel
     from isoflop.report import latex, page
 
     names = (*dialect.OWN, *check.OF_OPTIONS, *dialect.FROM_FLOPS, "x", "y", "out")
@@ -93,10 +92,7 @@ def _of_folder(options: argparse.Namespace) -> int:
     table, fits = fit.fit_sweep(options)
     fit.save(options.directory, table, fits)
     answers = language_answers(table.rows, directory=options.directory)
-    path = page.write_report(
-        *(options.directory, table, fits, answers, _for_paper(options)),
-        scaling=scaling_panel(options.directory),
-    )
+    path = page.write_report(options.directory, table, fits, answers, _for_paper(options))
     if options.latex:
         latex.write(fits, table.rows, options.directory)
     optimal = answers.optimal if answers is not None else None

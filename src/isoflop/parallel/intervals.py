@@ -22,10 +22,16 @@ class Bounded:
     low: float | None
     high: float | None
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Both ends, where there are both."""
+        assert self.low is not None
+        assert self.high is not None
+        return self.low, self.high
+
     def through(self, function: Callable[[float], float]) -> Bounded:
         """Return a monotone function of a value that is bounded on both sides, of its interval too."""
-        assert self.low is not None and self.high is not None
-        low, high = sorted((function(self.low), function(self.high)))
+        low, high = sorted(function(end) for end in self.ends)
         return Bounded(function(self.value), low, high)
 
 
@@ -48,10 +54,10 @@ def ratio(above: Bounded, below: Bounded) -> Bounded:
     The distances to the ends are added as squares, on the logarithm (MOVER: Zou and Donner, Statistics in
     Medicine 27, 2008), which lets an interval be wider on one side, as those of timings are.
     """
-    assert above.low and above.high and below.low and below.high
+    (above_low, above_high), (below_low, below_high) = above.ends, below.ends
     value = math.log(above.value / below.value)
-    down = math.hypot(math.log(above.value / above.low), math.log(below.high / below.value))
-    up = math.hypot(math.log(above.high / above.value), math.log(below.value / below.low))
+    down = math.hypot(math.log(above.value / above_low), math.log(below_high / below.value))
+    up = math.hypot(math.log(above_high / above.value), math.log(below.value / below_low))
     return Bounded(math.exp(value), math.exp(value - down), math.exp(value + up))
 
 

@@ -181,7 +181,7 @@ def _row(record: ParallelRecord, base: ParallelRecord, scaling: Scaling) -> Row:
         flops_per_second=rate,
         peak_share=share,
         peak_reason=record.peak_reason if share is None else None,
-        joules=None if record.energy is None else record.energy.joules / timings,
+        joules=None if record.energy is None else record.energy.energy_joules / timings,
         joules_reason=record.energy_reason,
     )
 
@@ -217,9 +217,9 @@ def _limit(last: Row) -> tuple[Bounded | None, str | None]:
         return None, f"{last.workers} workers take longer than one"
     if serial.value <= 0:
         return None, f"no serial fraction shows at {last.workers} workers"
-    assert serial.low is not None and serial.high is not None
-    high = 1 / serial.low if serial.low > 0 else None
-    return Bounded(limits.speedup_limit(serial.value), 1 / serial.high, high), None
+    low, high = serial.ends
+    most = 1 / low if low > 0 else None
+    return Bounded(limits.speedup_limit(serial.value), 1 / high, most), None
 
 
 def _communication(
@@ -239,16 +239,17 @@ def _communication(
 
 def _turning(p: Bounded | None, b: Bounded | None) -> tuple[Bounded | None, str | None]:
     """Return N* = sqrt(p / b); its upper end is open where b may be 0."""
-    assert p is not None and b is not None
+    assert p is not None
+    assert b is not None
     value = limits.turning_point(p.value, b.value)
     if value is None or not value > 0:
         what = "communication does not grow with the workers" if p.value > 0 else "no compute is shared"
         return None, f"{what} in these timings"
-    assert p.low is not None and p.high is not None and b.low is not None and b.high is not None
+    (p_low, p_high), (b_low, b_high) = p.ends, b.ends
     # Distances of the logarithms are added as squares, as in intervals.ratio; an end that is not positive is
     # no bound.
-    up = math.hypot(math.log(p.high / p.value), math.log(b.value / b.low)) / 2 if b.low > 0 else None
-    down = math.hypot(math.log(p.value / p.low), math.log(b.high / b.value)) / 2 if p.low > 0 else None
+    up = math.hypot(math.log(p_high / p.value), math.log(b.value / b_low)) / 2 if b_low > 0 else None
+    down = math.hypot(math.log(p.value / p_low), math.log(b_high / b.value)) / 2 if p_low > 0 else None
     return (
         Bounded(
             value,

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from isoflop.parallel.scaling import Group, Row
 
-Numbers = dict[str, float | int | str | None]
+Numbers = dict[str, float | int | str | bool]
 
 
 def rows(groups: Sequence[Group]) -> dict[int, Numbers]:
-    """Return number of workers -> {`training/strong/speedup`: ...}; several sizes of a payload have their id."""
+    """Return number of workers -> {`training/strong/speedup`: ...}; sizes of one payload have their id."""
     payloads = [group.payload for group in groups]
     made: dict[int, Numbers] = {}
     for group in groups:
@@ -23,7 +23,7 @@ def rows(groups: Sequence[Group]) -> dict[int, Numbers]:
 
 def _numbers(row: Row) -> Numbers:
     serial = row.serial_fraction or row.scaled_serial_fraction
-    numbers: Numbers = {
+    numbers = {
         "seconds": row.seconds.value,
         "speedup": row.speedup.value,
         "efficiency": row.efficiency.value,

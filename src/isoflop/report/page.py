@@ -35,7 +35,7 @@ from isoflop.report.figures.paper import Paper
 from isoflop.report.language_panel import LanguagePanel, language_panel
 from isoflop.report.profiles_panel import ProfilesPanel, profiles_panel
 from isoflop.report.reach_panel import ReachPanel, reach_panel
-from isoflop.report.scaling_panel import ScalingPanel
+from isoflop.report.scaling_panel import ScalingPanel, scaling_panel
 from isoflop.report.subject import Subject
 from isoflop.report.text import law_tables, optimal_training, tables, trust
 from isoflop.report.text.measured import of_all_points
@@ -293,7 +293,6 @@ def write_report(
     fits: FitFile,
     answers: LanguageAnswers | None = None,
     for_paper: Paper | None = None,
-    scaling: ScalingPanel | None = None,
 ) -> Path:
     """Write the page and figures of a sweep in its folder (`write`); return the page's path.
 
@@ -303,7 +302,6 @@ def write_report(
         fits: the laws of every pair of axes.
         answers: of a sweep of text, where they are known already; else they are fitted here.
         for_paper: as in `write`.
-        scaling: as in `write`.
 
     Raises:
         ValueError: the table has no row, so there is nothing to report.
@@ -314,7 +312,7 @@ def write_report(
             f"{directory}: no finished run to report on: see the {len(table.dropped)} dropped records"
         )
     about = subjects.of_sweep(directory, table)
-    return write(about, fits, directory, answers=answers, for_paper=for_paper, scaling=scaling)
+    return write(about, fits, directory, answers=answers, for_paper=for_paper)
 
 
 def write(
@@ -325,7 +323,6 @@ def write(
     answers: LanguageAnswers | None = None,
     ahead: ReachPanel | None = None,
     for_paper: Paper | None = None,
-    scaling: ScalingPanel | None = None,
 ) -> Path:
     """Write DIR/figures/*.png, *.svg and *.csv and DIR/index.html, each atomically; return the page's path.
 
@@ -337,14 +334,13 @@ def write(
         ahead: what a lower error takes (reach_panel.reach_panel); of a table of one's own, by default in
             FLOPs.
         for_paper: write the figures for a paper too, to DIR/figures/paper.
-        scaling: what isoflop parallel measured in the folder.
 
     Raises:
         OSError: disk full or not writable.
     """
     main = subject.views[0]
     valid = check_panel.validity(subject.checked, subject.files, views.report_of(fits, main))
-    sections = dataclasses.replace(_sections(subject, fits, valid, answers, ahead), scaling=scaling)
+    sections = _sections(subject, fits, valid, answers, ahead)
     shown = subject.shown(fits)
     rows = check_panel.flagged(subject.rows, valid.checked)
     power = power_trace.draw(subject.directory, rows) if subject.directory is not None else None
@@ -381,4 +377,5 @@ def _sections(
         language=language_panel(answers, rows, fits) if answers else None,
         optimal=answers.optimal if answers else None,
         ahead=ahead,
+        scaling=scaling_panel(subject.directory) if subject.directory is not None else None,
     )

@@ -111,13 +111,15 @@ def test_a_worker_on_a_gpu_is_the_gpu(make_config, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: GPUS.name)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (2**30, 2**36))
     config, device = run.machine(make_config("launch.threads=null"))
-    assert device == GPUS and config.launch.threads is None
+    assert device == GPUS
+    assert config.launch.threads is None
     assert checks.free_bytes(device) == 2**30
 
 
 def test_a_worker_on_a_processor_is_a_core(make_config) -> None:
     config, device = run.machine(make_config("launch.device=cpu", "launch.threads=null"))
-    assert device.kind == "cpu" and config.launch.threads == 1
+    assert device.kind == "cpu"
+    assert config.launch.threads == 1
 
 
 @pytest.mark.parametrize(("payload", "tflops"), [("matmul", 989.4), ("cg", 66.9)])
@@ -130,7 +132,8 @@ def test_the_peak_of_a_gpu_is_the_datasheets(make_config, payload: str, tflops: 
         ),
         SimpleNamespace(payload=payload),  # type: ignore[arg-type]
     )
-    assert peak is not None and reason is None
+    assert reason is None
+    assert peak is not None
     assert peak.flops_per_second == tflops * 1e12
 
 
@@ -147,7 +150,8 @@ def test_the_peak_of_a_core_is_measured_or_unknown(make_config) -> None:
     )
     ceilings.store([Ceiling("processor", "fp32", 1, 5e10, 1e10, "2026-11-27")])
     peak, _ = worker.Worker._peak(of_core, job)  # type: ignore[arg-type]
-    assert peak is not None and peak.flops_per_second == 5e10
+    assert peak is not None
+    assert peak.flops_per_second == 5e10
 
 
 def test_the_default_doubles_up_to_all_workers() -> None:

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from isoflop.parallel import scaling_text
 from isoflop.parallel.scaling import Group
+from isoflop.report.text import scaling as scaling_text
 
 
 def show(groups: Sequence[Group], out: Console) -> None:

@@ -170,8 +170,8 @@ def _check_memory(job: Job, config: Config, device: Device, parameters: int) -> 
     if free is not None and needed > free:
         where = "a GPU" if device.kind == "cuda" else "this machine"
         raise ConfigError(
-            f"{option} with --workers {job.workers} ({job.scaling} scaling) takes {needed / GIBIBYTE:.3g} GiB and "
-            f"{where} has {free / GIBIBYTE:.3g} GiB free: make it smaller"
+            f"{option} with --workers {job.workers} ({job.scaling} scaling) takes "
+            f"{needed / GIBIBYTE:.3g} GiB and {where} has {free / GIBIBYTE:.3g} GiB free: make it smaller"
         )
 
 

@@ -1,4 +1,4 @@
-"""Measured scaling as one drawing: speed-up against workers beside the laws, and where the time of a step goes."""
+"""Measured scaling as one drawing: speed-up beside the laws, and where the time of a step goes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PARTS = (("compute", "#009E73"), ("communication", "#E69F00"), ("waiting", "#CC7
 
 @dataclasses.dataclass(frozen=True)
 class Series:
-    """Speed-up of strong or weak scaling: workers and value, low, high there; a law's curve over `curve_n`."""
+    """Speed-up of strong or weak scaling: workers and value, low, high there; a law over `curve_n`."""
 
     name: str
     colour: str

@@ -16,8 +16,8 @@ PAYLOADS = {
 COLUMNS = ("N", "ms a step", "speed-up", "E", "1 - alpha", "c/c/w %")
 LEGEND = (
     "in brackets 95% intervals; strong: one worker's work is shared, weak: each worker has as much; "
-    "E: speed-up / N; 1 - alpha: serial fraction (Karp and Flatt; of weak scaling Gustafson's); c/c/w: shares "
-    "of compute, communication and waiting in a step with a barrier before each exchange"
+    "E: speed-up / N; 1 - alpha: serial fraction (Karp and Flatt; of weak scaling Gustafson's); c/c/w: "
+    "shares of compute, communication and waiting in a step with a barrier before each exchange"
 )
 
 
@@ -129,4 +129,7 @@ def alone(groups: Sequence[Group]) -> str | None:
     """Return what cannot be said of one worker; None where several were measured."""
     if any(row.workers > 1 for group in groups for row in group.rows):
         return None
-    return "one worker measures no communication: speed-up, serial fraction, a, b and N* take two workers or more"
+    return (
+        "one worker measures no communication: speed-up, serial fraction, a, b and N* take two workers or "
+        "more"
+    )
