@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from isoflop import extras
 
 if TYPE_CHECKING:
+    from isoflop.api.batch import CriticalBatchFit as CriticalBatchFit
+    from isoflop.api.batch import critical_batch as critical_batch
     from isoflop.api.check import Check as Check
     from isoflop.api.check import check as check
     from isoflop.api.compare import Comparison as Comparison
@@ -45,6 +47,8 @@ _HOMES = {
     "Costed": "isoflop.api.costed",
     "compare": "isoflop.api.compare",
     "Comparison": "isoflop.api.compare",
+    "critical_batch": "isoflop.api.batch",
+    "CriticalBatchFit": "isoflop.api.batch",
     "check": "isoflop.api.check",
     "Check": "isoflop.api.check",
     "write_report": "isoflop.api.report",
@@ -69,6 +73,7 @@ __all__ = [
     "Check",
     "Comparison",
     "Costed",
+    "CriticalBatchFit",
     "EnergyMeter",
     "Fit",
     "Recorder",
@@ -77,6 +82,7 @@ __all__ = [
     "check",
     "compare",
     "count_flops",
+    "critical_batch",
     "fit",
     "forecast",
     "load",

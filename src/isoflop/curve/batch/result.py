@@ -19,6 +19,7 @@ class BatchSize:
         edge: `lowest` or `highest` where the best rate is at that end of several rates; else None.
         seeds: runs at that rate, all of which reached the target.
         steps, examples: geometric mean over the seeds; None where the batch size is left out.
+        steps_of_seeds: those of each seed.
         seed_spread: standard deviation of ln steps over the seeds; None with fewer than two.
         fitted_steps: of the curve; None without one.
         efficiency: E_min / E by the curve, 1 / (1 + B / B_crit); None without a critical size.
@@ -33,6 +34,7 @@ class BatchSize:
     seeds: int
     steps: float | None
     examples: float | None
+    steps_of_seeds: tuple[float, ...]
     seed_spread: float | None
     fitted_steps: float | None
     efficiency: float | None
