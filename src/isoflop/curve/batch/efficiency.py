@@ -4,9 +4,9 @@ from __future__ import annotations
 
 
 def algorithmic_efficiency(batch: float, critical_batch: float) -> float:
-    """Return the share of the examples of a step that a much smaller batch would have needed too.
+    """Return the share of the examples of training that a much smaller batch would have needed too.
 
-    E_min / E = 1 / (1 + B / B_crit), in (0, 1] (McCandlish et al. 2018, equation 2.7): 1 for batches far below
+    E_min / E = 1 / (1 + B / B_crit), in (0, 1] (McCandlish et al. 2018, section 2): 1 for batches far below
     the critical size, 1/2 at it. This is the limit that the algorithm sets, not the machine: `batch` is that
     of all workers together.
 

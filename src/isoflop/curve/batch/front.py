@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
 
-from isoflop.curve.batch import crossing, hyperbola
-from isoflop.curve.batch.crossing import Crossing
+from isoflop.curve.batch import best_rates, hyperbola
 from isoflop.curve.batch.efficiency import algorithmic_efficiency
 from isoflop.curve.batch.hyperbola import Hyperbola
 from isoflop.curve.batch.result import BatchSize, CriticalBatch, LackOfFit
 from isoflop.curve.estimate import Estimate, Interval
-from isoflop.table.loss_curves import LossCurve, LossCurves
+from isoflop.table.loss_curves import LossCurves
 
 LEVEL = 0.05
 """Below this p value the batch sizes do not follow the curve."""
@@ -37,18 +35,18 @@ def critical_batch(curves: LossCurves, loss: float | None = None, level: float =
         ValueError: one batch size, a target above the losses at the start, or one that fewer than two batch
             sizes reach. One line that says what to change.
     """
-    by_batch = _grouped(curves.curves)
+    by_batch = best_rates.grouped(curves.curves)
     if len(by_batch) < 2:
         raise ValueError(
             f"{curves.source}: all runs have batch size {next(iter(by_batch)):g}: train at several, such as "
             "optim.batch_size=16,64,256"
         )
-    target = _lowest_common(by_batch) if loss is None else loss
+    target = best_rates.lowest_common(by_batch) if loss is None else loss
     if loss is None and not math.isfinite(target):
         raise ValueError(f"{curves.source}: runs diverged at all batch sizes: train at lower rates")
     if not (math.isfinite(target) and target > 0):
         raise ValueError(f"--loss {target:g}: give a loss above 0")
-    read = [_read(batch, rates, target) for batch, rates in by_batch.items()]
+    read = [best_rates.read(batch, rates, target) for batch, rates in by_batch.items()]
     kept = [each for each in read if each.reason is None]
     if len(kept) < 2:
         _refuse(curves, by_batch, read, target)
@@ -85,85 +83,9 @@ def critical_batch(curves: LossCurves, loss: float | None = None, level: float =
     )
 
 
-Rates = dict[float | None, list[LossCurve]]
-
-
-def _grouped(curves: Sequence[LossCurve]) -> dict[float, Rates]:
-    """Return batch size -> learning rate -> runs, smallest first. Equal rates agree to six digits."""
-    grouped: dict[float, Rates] = {}
-    for curve in sorted(curves, key=lambda each: (each.batch, each.lr or 0.0)):
-        lr = None if curve.lr is None else float(f"{curve.lr:.6g}")
-        grouped.setdefault(curve.batch, {}).setdefault(lr, []).append(curve)
-    return grouped
-
-
-def _lowest_common(by_batch: dict[float, Rates]) -> float:
-    """Return the lowest loss that every batch size reaches with all seeds of some rate, rounded up.
-
-    Batch sizes all of whose rates diverged reach none; where that is all of them, it is infinite.
-    """
-    reached = [
-        min(max(crossing.lowest(run.losses) for run in runs) for runs in rates.values())
-        for rates in by_batch.values()
-    ]
-    lowest = max((each for each in reached if math.isfinite(each)), default=math.inf)
-    if not math.isfinite(lowest):
-        return lowest
-    unit = 10.0 ** (math.floor(math.log10(lowest)) - 1)
-    return float(f"{math.ceil(lowest / unit - 1e-9) * unit:.2g}")
-
-
-def _read(batch: float, rates: Rates, target: float) -> BatchSize:
-    """Return what the runs of one batch size took to the target at their best rate."""
-    found = {
-        lr: [crossing.crossing(run.steps, run.losses, target) for run in runs] for lr, runs in rates.items()
-    }
-    reached = {
-        lr: float(np.mean([math.log(each.steps) for each in runs if each.steps is not None]))
-        for lr, runs in found.items()
-        if all(each.outcome == "reached" for each in runs)
-    }
-    empty = BatchSize(batch, None, len(rates), None, 0, None, None, (), *[None] * 5)
-    if any(each.outcome == "early" for runs in found.values() for each in runs):
-        # Some rate was faster than the evaluations can tell: any other would not be the best.
-        reason = "its first evaluation is below the loss already: evaluate more often, or lower --loss"
-        return dataclasses.replace(empty, reason=reason)
-    if not reached:
-        return _censored(empty, found)
-    lr = min(reached, key=lambda each: reached[each])
-    logs = [math.log(each.steps) for each in found[lr] if each.steps is not None]
-    steps = math.exp(reached[lr])
-    return dataclasses.replace(
-        empty,
-        lr=lr,
-        edge=_edge(lr, list(rates)),
-        seeds=len(logs),
-        steps=steps,
-        examples=steps * batch,
-        steps_of_seeds=tuple(map(math.exp, logs)),
-        seed_spread=float(np.std(logs, ddof=1)) if len(logs) > 1 else None,
-    )
-
-
-def _censored(empty: BatchSize, found: dict[float | None, list[Crossing]]) -> BatchSize:
-    """Return a batch size of which no rate reached the target with all its seeds."""
-    seeds = max(sum(each.outcome == "reached" for each in runs) for runs in found.values())
-    last = max(each.last for runs in found.values() for each in runs)
-    several = max(len(runs) for runs in found.values()) > 1
-    who = "no rate reaches the loss with all seeds" if several else "no rate reaches the loss"
-    if len(found) == 1:
-        who = "not all seeds reach the loss" if seeds else "no run reaches the loss"
-    return dataclasses.replace(empty, seeds=seeds, more_than=last, reason=f"{who} within {last:g} steps")
-
-
-def _edge(lr: float | None, rates: list[float | None]) -> str | None:
-    known = [each for each in rates if each is not None]
-    if lr is None or len(known) < 2:
-        return None
-    return {min(known): "lowest", max(known): "highest"}.get(lr)
-
-
-def _refuse(curves: LossCurves, by_batch: dict[float, Rates], read: list[BatchSize], target: float) -> None:
+def _refuse(
+    curves: LossCurves, by_batch: dict[float, best_rates.Rates], read: list[BatchSize], target: float
+) -> None:
     """Raise ValueError where fewer than two batch sizes have steps to the target."""
     runs = [run for rates in by_batch.values() for of_rate in rates.values() for run in of_rate]
     where = f"{curves.source}: --loss {target:g}"
@@ -174,7 +96,7 @@ def _refuse(curves: LossCurves, by_batch: dict[float, Rates], read: list[BatchSi
             "give a lower one, or evaluate more often"
         )
     reached = sum(each.reason is None for each in read)
-    common = _lowest_common(by_batch)
+    common = best_rates.lowest_common(by_batch)
     lower = f", such as {common:g}, which all reach" if math.isfinite(common) else ""
     raise ValueError(
         f"{where}: {'no' if not reached else 'one'} batch size reaches it with all seeds of a rate: give a "
@@ -237,14 +159,11 @@ def _warnings(read: list[BatchSize], fit: Hyperbola, lack: LackOfFit | None) -> 
     if fit.side is None:
         notes += _one_sided([each.batch for each in kept], fit.critical_batch)
     for each in read:
-        if (
-            each.more_than is not None
-            and each.fitted_steps is not None
-            and each.fitted_steps < each.more_than
-        ):
+        expected = fit.steps(each.batch)
+        if each.more_than is not None and expected < each.more_than:
             notes.append(
-                f"the curve expects {each.fitted_steps:.3g} steps at batch size {each.batch:g}, which did not "
-                f"reach the loss within {each.more_than:g}: it is worse than the curve, and left out of it"
+                f"the curve expects {expected:.3g} steps at batch size {each.batch:g}, which did not reach "
+                f"the loss within {each.more_than:g}: it is worse than the curve, and left out of it"
             )
     return tuple(notes)
 

@@ -1,12 +1,13 @@
-"""The trade of steps for examples: (S / S_min - 1)(E / E_min - 1) = 1, fitted to steps at several batch sizes.
+"""Steps against examples, (S / S_min - 1)(E / E_min - 1) = 1, fitted to the steps of several batch sizes.
 
-With E = B S it is S = S_min (1 + B_crit / B), B_crit = E_min / S_min (McCandlish et al. 2018, equation 2.7 and
-appendix D): two parameters, whose exponents are fixed. ln S is fitted by least squares: for a given B_crit the
-best ln S_min is a mean, so one parameter is left to search, over all that the batch sizes could tell.
+With E = B S it is S = S_min (1 + B_crit / B), B_crit = E_min / S_min (McCandlish et al. 2018, section 2): two
+parameters, whose exponents are fixed at 1. ln S is fitted by least squares: for a given B_crit the best
+ln S_min is a mean, so one parameter is left to search, over all that the batch sizes could tell.
 
-Intervals are those of the profile of the sum of squares, with the scatter of the batch sizes about the curve as
-their error (Bates and Watts 1988, 6.1). That scatter holds what the seeds share at one batch size too, such as a
-best rate that lies between two that were tried; resampling seeds does not see it (docs/batch.md).
+Intervals are those of the profile of the sum of squares, with the scatter of the batch sizes about the
+curve as their error (Bates and Watts 1988, 6.1). That scatter holds what all seeds of one batch size share
+too, such as a best rate that lies between two that were tried; resampling seeds does not see it
+(docs/batch.md).
 """
 
 from __future__ import annotations
@@ -88,10 +89,14 @@ def fit(batches: Array, steps: Array, level: float) -> Hyperbola:
     intervals = _intervals(grid, *profile(grid), float(least), len(ln_b), level)
     residuals = ln_s - ln_min[0] - np.logaddexp(0.0, best - ln_b)
     return Hyperbola(
-        *(float(np.exp(value)) for value in (best, ln_min[0], best + ln_min[0])),
-        _side(squares, float(least), len(ln_b)),
-        *intervals,
-        tuple(map(float, residuals)),
+        critical_batch=float(np.exp(best)),
+        steps_min=float(np.exp(ln_min[0])),
+        examples_min=float(np.exp(best + ln_min[0])),
+        side=_side(squares, float(least), len(ln_b)),
+        critical_interval=intervals[0],
+        steps_interval=intervals[1],
+        examples_interval=intervals[2],
+        residuals=tuple(map(float, residuals)),
     )
 
 

@@ -1,8 +1,9 @@
-"""Steps against examples to a loss: the batch sizes, the curve through them, and lines of equal batch size."""
+"""Steps against examples to a loss: batch sizes, the curve through them, lines of equal batch size."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -121,7 +122,7 @@ def _curve(axes: Axes, fit: CriticalBatch) -> None:
         axes.plot(
             *corner, "D", color=CRITICAL, ms=7, zorder=5, label=f"Critical size {number(critical.value)}"
         )
-    limits = {"color": CURVE, "lw": 1.0, "ls": (0, (4, 3)), "zorder": 2}
+    limits: dict[str, Any] = {"color": CURVE, "lw": 1.0, "ls": (0, (4, 3)), "zorder": 2}
     if steps_min is not None:
         axes.axvline(steps_min.value, **limits)
     if examples_min is not None:

@@ -56,14 +56,14 @@ def size(batch: float) -> str:
 
 
 def found(fit: CriticalBatch) -> tuple[str, ...]:
-    """Return the sentences on the fit: the critical size, the least steps and examples, and how well it fits."""
+    """Return the sentences on the fit: critical size, least steps and examples, how well it fits."""
     level = f"{100 * fit.level:g}%"
     lines = []
     if fit.critical_batch is not None:
         lines.append(
             f"critical batch size {number(fit.critical_batch.value)} {fit.examples} "
-            f"({level}: {_ends(fit.critical_batch.interval)}); there it takes twice the least steps and twice "
-            f"the least {fit.examples}"
+            f"({level}: {_ends(fit.critical_batch.interval)}): there it takes twice the least steps and "
+            f"twice the least {fit.examples}"
         )
     else:
         bound = Interval(fit.critical_low, fit.critical_high)
