@@ -34,10 +34,10 @@ class Hyperbola:
     """The fit to ln S at several batch sizes.
 
     Attributes:
-        critical_batch, steps_min, examples_min: the best values. Where `side` is given, only a limit of the
-            curve fits best, and they mean nothing but the steps that they give at each batch size.
-        side: `above` where the critical size lies above all batch sizes, as far as they tell (steps fall as
-            1/B), `below` where below all (steps do not fall); else None.
+        critical_batch, steps_min, examples_min: the best values. Where `side` is `above` only examples_min
+            has a meaning of its own, where it is `below` only steps_min.
+        side: `above` where the critical size lies above all batch sizes and nothing bounds it there (steps
+            fall as 1/B), `below` where below all (steps do not fall); else None.
         critical_interval, steps_interval, examples_interval: at the level asked for; a side that is not
             bounded is None, and both are with fewer than three batch sizes.
         residuals: ln S less the curve, one a batch size.
@@ -92,7 +92,7 @@ def fit(batches: Array, steps: Array, level: float) -> Hyperbola:
         critical_batch=float(np.exp(best)),
         steps_min=float(np.exp(ln_min[0])),
         examples_min=float(np.exp(best + ln_min[0])),
-        side=_side(squares, float(least), len(ln_b)),
+        side=_side(squares, float(least), len(ln_b)) or _beyond(best, ln_b, intervals[0]),
         critical_interval=intervals[0],
         steps_interval=intervals[1],
         examples_interval=intervals[2],
@@ -106,6 +106,15 @@ def _side(squares: Array, least: float, batches: int) -> str | None:
     for side, end in (("below", squares[0]), ("above", squares[-1])):
         if end - least <= AT_AN_END * least + rounding:
             return side
+    return None
+
+
+def _beyond(best: float, ln_b: Array, interval: Interval) -> str | None:
+    """Return the side of the batch sizes on which the best ln B_crit lies, if nothing bounds it there."""
+    if best > ln_b.max() and interval.high is None and interval.low is not None:
+        return "above"
+    if best < ln_b.min() and interval.low is None and interval.high is not None:
+        return "below"
     return None
 
 
