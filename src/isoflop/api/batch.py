@@ -55,7 +55,8 @@ class CriticalBatchFit:
             for step, loss in zip(curve.steps.tolist(), curve.losses.tolist(), strict=True)
         ]
         names = [loss_curves.BATCH, loss_curves.LR, loss_curves.SEED, loss_curves.STEPS]
-        return pd.DataFrame(rows, columns=pd.Index([*names, self.losses.loss_name]))
+        table = pd.DataFrame(rows, columns=pd.Index([*names, self.losses.loss_name]))
+        return table.sort_values(names, ignore_index=True)
 
     @overload
     def to_json(self) -> str: ...

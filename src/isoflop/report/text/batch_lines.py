@@ -95,14 +95,14 @@ def limits(fit: CriticalBatch) -> tuple[str, ...]:
         return ()
     critical = fit.critical_batch.value
     sizes = ", ".join(
-        f"{number(largest_batch(share, critical))} with {percent(share, 2)} more" for share in EXTRA
+        f"{100 * share:g}% more up to batch {number(largest_batch(share, critical), 2)}" for share in EXTRA
     )
     smallest = fit.fitted[0].batch
     return (
-        f"largest batch: {sizes} {fit.examples} than small batches need",
+        f"{fit.examples} beyond those that small batches need: {sizes}",
         f"speed-up limit of data parallelism: from batch {size(smallest)} on, at most "
-        f"{number(step_speedup_limit(smallest, critical))} times fewer steps, however many workers; from the "
-        "critical size on, 2",
+        f"{number(step_speedup_limit(smallest, critical), 2)} times fewer steps, however many workers; from "
+        "the critical size on, 2",
     )
 
 
