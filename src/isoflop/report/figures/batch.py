@@ -115,7 +115,7 @@ def _curve(axes: Axes, fit: CriticalBatch) -> None:
     """Draw the curve over the batch sizes that are shown, and its limits."""
     steps_min, examples_min, critical = fit.steps_min, fit.examples_min, fit.critical_batch
     if critical is not None and steps_min is not None and examples_min is not None:
-        batch = np.geomspace(critical.value * 1e-4, critical.value * 1e4, 801)
+        batch = np.geomspace(critical.value * 1e-4, critical.value * 1e4, 201)
         x = steps_min.value * (1 + critical.value / batch)
         axes.plot(x, x * batch, color=CURVE, lw=1.6, zorder=3, label="Fitted curve")
         corner = 2 * steps_min.value, 2 * examples_min.value
