@@ -38,7 +38,7 @@ def test_the_table_and_what_follows_from_it(runs: Path, capsys: pytest.CaptureFi
     assert main.main(["batch", "runs.csv", "--loss", "0.2"]) == output.DONE
     shown = capsys.readouterr().out
     lines = shown.splitlines()
-    assert lines[0] == "runs.csv: steps against examples to val_loss 0.2: 10 runs"
+    assert lines[0] == "runs.csv: steps against examples to validation loss 0.2: 10 runs"
     assert lines[4].split() == ["64", "0.1", "2", "79.9", "5,110", "79.9", "50%"]
     assert "critical batch size 64.0 examples (95%: 64.0 to 64.0)" in shown
     assert "10% more up to batch 6.4, 50% more up to batch 32, 100% more up to batch 64" in shown

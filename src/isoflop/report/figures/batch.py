@@ -34,11 +34,13 @@ def draw(fit: CriticalBatch) -> Drawing:
         images = canvas.render(figure)
     title = f"Steps against {fit.examples} to {batch_lines.loss_text(fit)}"
     caption = (
-        f"A dot a batch size, at its best learning rate: the geometric mean over seeds, which are the small "
-        f"dots. Thin lines join equal batch sizes. The curve is (S / S_min − 1)(E / E_min − 1) = 1; broken "
-        f"lines are its least steps and least {fit.examples}, and their corner the critical batch size. "
-        "A hollow triangle did not reach the loss within these steps."
+        "A dot a batch size, at its best learning rate: the geometric mean over seeds, which are the small "
+        "dots. Thin lines join equal batch sizes. The curve is (S / S_min − 1)(E / E_min − 1) = 1, with "
+        f"broken lines at S_min, its least steps, and E_min, its least {fit.examples}; the diamond, at twice "
+        "both, lies on the critical batch size."
     )
+    if any(each.more_than is not None for each in fit.batch_sizes):
+        caption += " A hollow triangle did not reach the loss within these steps."
     return Drawing(NAME, title, f"{title}: {'; '.join(batch_lines.found(fit))}", caption, *images)
 
 

@@ -9,11 +9,14 @@ from isoflop.report.text.numerals import UNKNOWN, compact, interval, number, per
 
 EXTRA = (0.1, 0.5, 1.0)
 """Shares of more examples whose largest batch is named."""
+SAID = {"val_loss": ("validation loss", ""), "val_bits_per_byte": ("validation loss", " bits a byte")}
+"""Name of a loss -> how it is said, and its unit."""
 
 
 def loss_text(fit: CriticalBatch) -> str:
-    """Return the target with what it is of: `val_loss 0.2`."""
-    return f"{fit.loss_name} {compact(fit.loss)}"
+    """Return the target with what it is of: `validation loss 0.2`, or with the name of an own column."""
+    name, unit = SAID.get(fit.loss_name, (fit.loss_name, ""))
+    return f"{name} {compact(fit.loss)}{unit}"
 
 
 def heading(fit: CriticalBatch) -> str:
