@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from isoflop.api.compare import compare as compare
     from isoflop.api.costed import Costed as Costed
     from isoflop.api.figures import plot_calibration as plot_calibration
+    from isoflop.api.figures import plot_critical_batch as plot_critical_batch
     from isoflop.api.figures import plot_comparison as plot_comparison
     from isoflop.api.figures import plot_fit as plot_fit
     from isoflop.api.figures import plot_gain as plot_gain
@@ -56,6 +57,7 @@ _HOMES = {
     "plot_residuals": "isoflop.api.figures",
     "plot_calibration": "isoflop.api.figures",
     "plot_comparison": "isoflop.api.figures",
+    "plot_critical_batch": "isoflop.api.figures",
     "plot_gain": "isoflop.api.figures",
     "save_figure": "isoflop.api.figures",
     "run_config": "isoflop.api.training",
@@ -88,6 +90,7 @@ __all__ = [
     "load",
     "plot_calibration",
     "plot_comparison",
+    "plot_critical_batch",
     "plot_fit",
     "plot_gain",
     "plot_residuals",

@@ -36,7 +36,9 @@ def write(tmp_path: Path, done_record: Record) -> Write:
     """Write the record of a run with a batch size, a rate, losses along its way, and settings of its own."""
     number = iter(range(100))
 
-    def make(batch: int, lr: float = 0.1, losses: tuple[float, ...] = (2.0, 1.0, 0.5), **changed: Any) -> Record:
+    def make(
+        batch: int, lr: float = 0.1, losses: tuple[float, ...] = (2.0, 1.0, 0.5), **changed: Any
+    ) -> Record:
         assert done_record.optim is not None
         cell = copy.deepcopy(done_record.cell)
         cell["optim"] |= {"lr": lr, "batch_size": batch}
@@ -100,7 +102,9 @@ def test_runs_of_no_use_are_left_out_with_a_reason(write: Write, tmp_path: Path)
         ({"shape": "constant", "decay_fraction": 0.3}, False),
     ],
 )
-def test_a_rate_that_decays_is_said(write: Write, tmp_path: Path, schedule: dict[str, Any], said: bool) -> None:
+def test_a_rate_that_decays_is_said(
+    write: Write, tmp_path: Path, schedule: dict[str, Any], said: bool
+) -> None:
     write(8, schedule=schedule)
     notes = loss_curves.of_sweep(tmp_path).notes
     assert (len(notes) == 1 and "train with schedule.shape=constant" in notes[0]) == said
@@ -117,7 +121,9 @@ def test_lengths_and_what_the_rate_is_meant_for_may_differ_and_settings_may_not(
         loss_curves.of_sweep(tmp_path)
 
 
-def test_several_shapes_are_refused_and_one_is_chosen(write: Write, tmp_path: Path, done_record: Record) -> None:
+def test_several_shapes_are_refused_and_one_is_chosen(
+    write: Write, tmp_path: Path, done_record: Record
+) -> None:
     write(8)
     write(16)
     wider = dataclasses.replace(done_record.model, width=64)
@@ -125,7 +131,9 @@ def test_several_shapes_are_refused_and_one_is_chosen(write: Write, tmp_path: Pa
         made = write(batch)
         cell = made.cell | {"model": made.cell["model"] | {"width": 64}}
         records.write(dataclasses.replace(made, model=wider, cell=cell), tmp_path)
-    with pytest.raises(ValueError, match=r"runs of 2 shapes \(mlp w64 d1, mlp w8 d1\).*--where.*'width == 8'"):
+    with pytest.raises(
+        ValueError, match=r"runs of 2 shapes \(mlp w64 d1, mlp w8 d1\).*--where.*'width == 8'"
+    ):
         loss_curves.of_sweep(tmp_path)
     chosen = loss_curves.of_sweep(tmp_path, "width == 64")
     assert len(chosen.curves) == 2
