@@ -20,7 +20,7 @@ BATCHES = 4.0 * 2 ** np.arange(8)
 
 
 def resampled(ln_steps: np.ndarray, random: np.random.Generator) -> tuple[float, float]:
-    """Return the 95% percentile interval of the critical size over resampled seeds; ln steps are (m, seeds)."""
+    """Return the 95% percentile interval of the critical size over resampled seeds of ln steps (m, s)."""
     found = []
     for _ in range(RESAMPLES):
         pick = random.integers(0, SEEDS, ln_steps.shape)

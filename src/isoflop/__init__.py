@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from isoflop.api.compare import compare as compare
     from isoflop.api.costed import Costed as Costed
     from isoflop.api.figures import plot_calibration as plot_calibration
-    from isoflop.api.figures import plot_critical_batch as plot_critical_batch
     from isoflop.api.figures import plot_comparison as plot_comparison
+    from isoflop.api.figures import plot_critical_batch as plot_critical_batch
     from isoflop.api.figures import plot_fit as plot_fit
     from isoflop.api.figures import plot_gain as plot_gain
     from isoflop.api.figures import plot_residuals as plot_residuals

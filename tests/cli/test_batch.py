@@ -1,4 +1,4 @@
-"""isoflop batch: table, JSON and figure, of a file and of a sweep's records, and one line for what it refuses."""
+"""isoflop batch: table, JSON and figure of a file, the same in Python, and one line for what it refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page's section on the critical batch size: of a real sweep, of none, and where nothing can be fitted."""
+"""The page's section on the critical batch size: of a real sweep, of others, and without a fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loss curves at several batch sizes: of records and of a table of the user's own, and one line for the rest."""
+"""Loss curves at several batch sizes, of records and of one's own table; one line for the rest."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def simulated(
     length: float = 2.0,
     seed: int = 0,
 ) -> LossCurves:
-    """Draw loss curves along which the loss falls as steps^-1/2 and is LOSS after STEPS_MIN (1 + CRITICAL / B).
+    """Draw loss curves that fall as steps^-1/2 and are LOSS after STEPS_MIN (1 + CRITICAL / B) steps.
 
     Args:
         batches: batch sizes.
