@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from isoflop import extras
 
 if TYPE_CHECKING:
+    from isoflop.api.batch import CriticalBatchFit as CriticalBatchFit
+    from isoflop.api.batch import critical_batch as critical_batch
     from isoflop.api.check import Check as Check
     from isoflop.api.check import check as check
     from isoflop.api.compare import Comparison as Comparison
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from isoflop.api.costed import Costed as Costed
     from isoflop.api.figures import plot_calibration as plot_calibration
     from isoflop.api.figures import plot_comparison as plot_comparison
+    from isoflop.api.figures import plot_critical_batch as plot_critical_batch
     from isoflop.api.figures import plot_fit as plot_fit
     from isoflop.api.figures import plot_gain as plot_gain
     from isoflop.api.figures import plot_residuals as plot_residuals
@@ -47,6 +50,8 @@ _HOMES = {
     "Costed": "isoflop.api.costed",
     "compare": "isoflop.api.compare",
     "Comparison": "isoflop.api.compare",
+    "critical_batch": "isoflop.api.batch",
+    "CriticalBatchFit": "isoflop.api.batch",
     "check": "isoflop.api.check",
     "Check": "isoflop.api.check",
     "predict_parallel": "isoflop.api.parallel",
@@ -56,6 +61,7 @@ _HOMES = {
     "plot_residuals": "isoflop.api.figures",
     "plot_calibration": "isoflop.api.figures",
     "plot_comparison": "isoflop.api.figures",
+    "plot_critical_batch": "isoflop.api.figures",
     "plot_gain": "isoflop.api.figures",
     "save_figure": "isoflop.api.figures",
     "run_config": "isoflop.api.training",
@@ -73,6 +79,7 @@ __all__ = [
     "Check",
     "Comparison",
     "Costed",
+    "CriticalBatchFit",
     "EnergyMeter",
     "Fit",
     "Recorder",
@@ -81,11 +88,13 @@ __all__ = [
     "check",
     "compare",
     "count_flops",
+    "critical_batch",
     "fit",
     "forecast",
     "load",
     "plot_calibration",
     "plot_comparison",
+    "plot_critical_batch",
     "plot_fit",
     "plot_gain",
     "plot_residuals",

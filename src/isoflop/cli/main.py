@@ -14,6 +14,7 @@ from pathlib import Path
 from isoflop import __version__, extras, record
 from isoflop.cli import (
     aggregate,
+    batch,
     check,
     compare,
     completion,
@@ -41,7 +42,7 @@ from isoflop.config import ConfigError
 from isoflop.notices import RECORDED, interrupted
 
 VERBS = (
-    *(run, sweep, config, status, aggregate, check, fit, forecast, compare),
+    *(run, sweep, config, status, aggregate, check, fit, forecast, compare, batch),
     *(report, score, paper, tensorboard, wandb, flops, parallel, meter, doctor, completion),
 )
 """One module per verb, in the order of `isoflop --help`. Each imports what it needs only when it runs."""

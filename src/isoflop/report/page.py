@@ -16,6 +16,7 @@ from isoflop.curve.language.result import LanguageAnswers, OptimalTraining
 from isoflop.curve.result import Excluded, FitFile, FitReport
 from isoflop.report import bill, cards, check_panel, headline, packed, run_links
 from isoflop.report import subject as subjects
+from isoflop.report.batch_panel import BatchPanel, batch_panel
 from isoflop.report.check_panel import Validity
 from isoflop.report.content_policy import content_policy
 from isoflop.report.data_grid_panel import DataGridPanel, columns, data_grid_panel
@@ -102,6 +103,7 @@ class Sections:
         valid: what the checks say.
         profiles: the panel of IsoFLOP profiles.
         data_grid: the panel of error over parameters and data.
+        batch: the panel of the critical batch size.
         language: the section on language models.
         optimal: compute-optimal training, the headline of a sweep of text that crosses sizes and budgets.
         ahead: what a lower error takes.
@@ -111,6 +113,7 @@ class Sections:
     valid: Validity
     profiles: ProfilesPanel | None = None
     data_grid: DataGridPanel | None = None
+    batch: BatchPanel | None = None
     language: LanguagePanel | None = None
     optimal: OptimalTraining | None = None
     ahead: ReachPanel | None = None
@@ -119,7 +122,7 @@ class Sections:
     @property
     def drawings(self) -> tuple[Drawing, ...]:
         """The drawings of the panels."""
-        panels = (self.profiles, self.data_grid)
+        panels = (self.profiles, self.data_grid, self.batch)
         drawn = [each.drawing for each in panels if each is not None and each.drawing is not None]
         of_scaling = [part.drawing for part in self.scaling.parts] if self.scaling else []
         return (*drawn, *(self.language.drawings if self.language else ()), *of_scaling)
@@ -157,6 +160,7 @@ def _contents(context: dict[str, Any]) -> list[tuple[str, str]]:
         ("check", "Checks", True),
         ("trust", "Trust", context["main"] and not context["optimal"]),
         ("data_grid_section", "Parameters and data", context["data_grid"]),
+        ("critical_batch", "Batch size", context["batch"]),
         ("language", "Language", context["language"]),
         ("profiles", "IsoFLOP profiles", context["profiles"]),
         ("all_runs", "All runs", context["optimal"]),
@@ -204,12 +208,15 @@ def _of_subject(subject: Subject, fits: FitFile, report: FitReport | None) -> di
 
 def _of_sections(sections: Sections) -> dict[str, Any]:
     profiles, data_grid, language = sections.profiles, sections.data_grid, sections.language
+    batch = sections.batch
     return {
         "check": check_panel.panel(sections.valid.checked),
         "profiles": profiles,
         "profiles_drawing": _figure(profiles.drawing) if profiles else None,
         "data_grid": data_grid,
         "data_grid_drawing": _figure(data_grid.drawing) if data_grid and data_grid.drawing else None,
+        "batch": batch,
+        "batch_drawing": _figure(batch.drawing) if batch and batch.drawing else None,
         "language": language,
         "language_drawings": [_figure(drawing) for drawing in language.drawings] if language else [],
         "ahead": sections.ahead,
@@ -374,6 +381,7 @@ def _sections(
         valid=valid,
         profiles=profiles_panel(rows, judged_on.quantity),
         data_grid=data_grid_panel(rows, judged_on),
+        batch=batch_panel(rows, subject.directory),
         language=language_panel(answers, rows, fits) if answers else None,
         optimal=answers.optimal if answers else None,
         ahead=ahead,
