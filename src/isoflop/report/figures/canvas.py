@@ -13,6 +13,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
@@ -184,12 +185,20 @@ def legends(side: Axes, tall: float, blocks: Sequence[tuple[str | None, list[Any
 
 
 def render(figure: Figure) -> tuple[bytes, str, Figure]:
-    """(PNG, SVG, figure) of a figure."""
+    """(PNG, SVG, figure) of a figure.
+
+    The canvases are asked themselves: `savefig` would draw everything once more before each file, for a
+    layout that the first drawing makes and the second keeps.
+    """
     tasks.advance("figures")
-    png, svg = io.BytesIO(), io.StringIO()
-    figure.savefig(png, format="png", dpi=DPI)
+    png, svg, shown = io.BytesIO(), io.StringIO(), figure.dpi
+    figure.set_dpi(DPI)
+    FigureCanvasAgg(figure).print_png(png)
     figure.set_layout_engine("none")
-    figure.savefig(svg, format="svg", dpi=RASTER_DPI, metadata={"Date": None})
+    figure.set_dpi(RASTER_DPI)
+    FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
+    figure.set_dpi(shown)
+    FigureCanvasAgg(figure)
     return png.getvalue(), svg.getvalue(), figure
 
 
