@@ -5,7 +5,8 @@ STAMP := .venv/.installed
 CORE := .venv-core
 CORE_STAMP := $(CORE)/.installed
 FAST := -m "not slow and not gpu and not slurm and not browser"
-PYTEST := -m pytest -n 2 --dist worksteal
+WORKERS ?= 2
+PYTEST := -m pytest -n $(WORKERS) --dist worksteal
 SDIST := dist/unpacked
 MINUTES ?= 8
 SAMPLE ?= 400
@@ -43,12 +44,13 @@ test-fast: env
 # That is what imports (every module, every verb), reads and writes files, groups rows of text (pandas has no pyarrow there),
 # draws, or says that a package is missing. Left out are the numbers: laws, resampling, forecasts and the paper's simulations
 # run on numpy and scipy, which are the same, pinned versions in both environments; `make test` has them. For the same reason
-# left out are the commands' tests that are long because they fit; test_queries, test_compare and test_same_as_command
-# (files, data frames and commands) go through those fits here.
+# left out are the tests that are long because they fit; test_queries, test_compare, test_fit of the command and test_fit of
+# the API (sweeps, files, data frames) go through those fits here.
 NUMBERS := $(foreach name,compare forecast isoflop joint language misfit,--ignore tests/curve/$(name)) \
   --ignore-glob 'tests/curve/test_*.py' --ignore tests/plan --ignore tests/paper \
   $(foreach name,same_answer same_verdict tables work_bar,--ignore tests/cli/test_$(name).py) \
-  --ignore tests/api/test_forecast.py --ignore tests/report/figures/test_paper.py
+  $(foreach name,forecast same_as_command,--ignore tests/api/test_$(name).py) \
+  --ignore tests/report/figures/test_paper.py
 
 test-core: $(CORE_STAMP)
 	$(CORE)/bin/python $(PYTEST) $(FAST) $(NUMBERS)
