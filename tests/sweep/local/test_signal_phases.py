@@ -35,8 +35,8 @@ OTHER = {
     **{"compile": signal.SIGHUP, "training": signal.SIGTERM, "evaluation": signal.SIGHUP},
     **{"metering": signal.SIGTERM, "writing": signal.SIGHUP},
 }
-"""Ctrl-C, which children leave to their parent, comes in every phase, and so does one of the two that they take
-themselves and alike, each where none, some and all is kept."""
+"""Every phase gets Ctrl-C, twice, and one of the two signals that are handled alike where no terminal closes;
+each of these comes to phases that keep nothing, a checkpoint, and all."""
 STOPS = [*((phase, signal.SIGINT) for phase in OTHER), *OTHER.items()]
 PATIENCE_SECONDS = 300.0
 
