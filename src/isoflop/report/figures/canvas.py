@@ -194,13 +194,15 @@ def render(figure: Figure) -> tuple[bytes, str, Figure]:
     """
     tasks.advance("figures")
     png, svg, shown = io.BytesIO(), io.StringIO(), figure.dpi
+    pixels: Any = FigureCanvasAgg(figure)  # matplotlib gives print_png and print_svg no types
     figure.set_dpi(DPI)
-    FigureCanvasAgg(figure).print_png(png, pil_kwargs={"compress_type": zlib.Z_RLE})
+    pixels.print_png(png, pil_kwargs={"compress_type": zlib.Z_RLE})
     figure.set_layout_engine("none")
+    vectors: Any = FigureCanvasSVG(figure)
     figure.set_dpi(RASTER_DPI)
-    FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
+    vectors.print_svg(svg, metadata={"Date": None})
     figure.set_dpi(shown)
-    FigureCanvasAgg(figure)
+    figure.set_canvas(pixels)
     return png.getvalue(), svg.getvalue(), figure
 
 
