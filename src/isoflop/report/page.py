@@ -18,6 +18,7 @@ from isoflop.report import bill, cards, check_panel, headline, packed, run_links
 from isoflop.report import subject as subjects
 from isoflop.report.check_panel import Validity
 from isoflop.report.content_policy import content_policy
+from isoflop.report.cost_panel import CostAsk, CostPanel, cost_panel
 from isoflop.report.data_grid_panel import DataGridPanel, columns, data_grid_panel
 from isoflop.report.figures import (
     canvas,
@@ -103,7 +104,8 @@ class Sections:
         data_grid: the panel of error over parameters and data.
         language: the section on language models.
         optimal: compute-optimal training, the headline of a sweep of text that crosses sizes and budgets.
-        ahead: what a lower error takes.
+        costs: what a target costs, where x is training compute.
+        ahead: what a lower error takes, where x is the compute of a pass.
     """
 
     valid: Validity
@@ -111,6 +113,7 @@ class Sections:
     data_grid: DataGridPanel | None = None
     language: LanguagePanel | None = None
     optimal: OptimalTraining | None = None
+    costs: CostPanel | None = None
     ahead: ReachPanel | None = None
 
     @property
@@ -140,7 +143,7 @@ def render(subject: Subject, fits: FitFile, drawings: tuple[Drawing, ...], secti
         **_of_fit(subject, fits, report, sections),
         **_of_figures(drawings, sections),
         "panels": _panels(subject, drawings),
-        **_assets(subject, fits, sections.valid),
+        **_assets(subject, fits, sections),
     }
     return environment.from_string(_asset("page.html.j2")).render(context, contents=_contents(context))
 
@@ -157,6 +160,7 @@ def _contents(context: dict[str, Any]) -> list[tuple[str, str]]:
         ("profiles", "IsoFLOP profiles", context["profiles"]),
         ("all_runs", "All runs", context["optimal"]),
         ("further", "Other axes", len(context["panels"]) > 1),
+        ("costs", "What a target costs", context["costs"]),
         ("ahead", f"A lower {noun}", context["ahead"]),
         ("laws", "Laws", True),
         ("used", "What it took", True),
@@ -207,6 +211,7 @@ def _of_sections(sections: Sections) -> dict[str, Any]:
         "data_grid_drawing": _figure(data_grid.drawing) if data_grid and data_grid.drawing else None,
         "language": language,
         "language_drawings": [_figure(drawing) for drawing in language.drawings] if language else [],
+        "costs": sections.costs,
         "ahead": sections.ahead,
     }
 
@@ -266,14 +271,16 @@ def _of_figures(drawings: tuple[Drawing, ...], sections: Sections) -> dict[str, 
     }
 
 
-def _assets(subject: Subject, fits: FitFile, valid: Validity) -> dict[str, Any]:
+def _assets(subject: Subject, fits: FitFile, sections: Sections) -> dict[str, Any]:
     """Return the style, the scripts and the packed charts of the page."""
-    rows = check_panel.flagged(subject.rows, valid.checked)
+    rows = check_panel.flagged(subject.rows, sections.valid.checked)
+    scripts = [_asset("page.js"), *([_asset("costs.js")] if sections.costs else [])]
     return {
         "css": Markup(_asset("page.css")),
-        "js": Markup(_asset("page.js")),
-        "content_policy": content_policy(_asset("page.js"), packed.plotly_source()),
+        "scripts": [Markup(script) for script in scripts],
+        "content_policy": content_policy(*scripts, packed.plotly_source()),
         "packed_charts": Markup(packed.pack(charts.specs(rows, fits, subject.views, subject.judged_on))),
+        "packed_costs": Markup(sections.costs.data) if sections.costs else None,
         "packed_plotly": Markup(packed.plotly_library()),
     }
 
@@ -284,6 +291,7 @@ def write_report(
     fits: FitFile,
     answers: LanguageAnswers | None = None,
     for_paper: Paper | None = None,
+    costs: CostAsk | None = None,
 ) -> Path:
     """Write the page and figures of a sweep in its folder (`write`); return the page's path.
 
@@ -292,7 +300,7 @@ def write_report(
         table: its runs, and the records that were dropped.
         fits: the laws of every pair of axes.
         answers: of a sweep of text, where they are known already; else they are fitted here.
-        for_paper: as in `write`.
+        for_paper, costs: as in `write`.
 
     Raises:
         ValueError: the table has no row, so there is nothing to report.
@@ -303,7 +311,7 @@ def write_report(
             f"{directory}: no finished run to report on: see the {len(table.dropped)} dropped records"
         )
     about = subjects.of_sweep(directory, table)
-    return write(about, fits, directory, answers=answers, for_paper=for_paper)
+    return write(about, fits, directory, answers=answers, costs=costs, for_paper=for_paper)
 
 
 def write(
@@ -312,7 +320,7 @@ def write(
     directory: Path,
     *,
     answers: LanguageAnswers | None = None,
-    ahead: ReachPanel | None = None,
+    costs: CostAsk | None = None,
     for_paper: Paper | None = None,
 ) -> Path:
     """Write DIR/figures/*.png, *.svg and *.csv and DIR/index.html, each atomically; return the page's path.
@@ -322,8 +330,7 @@ def write(
         fits: the laws of every pair of axes, as they were fitted.
         directory: where to write; it is made if need be.
         answers: of a sweep of text, where they are known already; else they are fitted here.
-        ahead: what a lower error takes (reach_panel.reach_panel); of a table of one's own, by default in
-            FLOPs.
+        costs: of what the section on costs is made; without it there is none.
         for_paper: write the figures for a paper too, to DIR/figures/paper.
 
     Raises:
@@ -331,7 +338,7 @@ def write(
     """
     main = subject.views[0]
     valid = check_panel.validity(subject.checked, subject.files, views.report_of(fits, main))
-    sections = _sections(subject, fits, valid, answers, ahead)
+    sections = _sections(subject, fits, valid, answers, costs)
     shown = subject.shown(fits)
     rows = check_panel.flagged(subject.rows, valid.checked)
     power = power_trace.draw(subject.directory, rows) if subject.directory is not None else None
@@ -353,19 +360,19 @@ def _sections(
     fits: FitFile,
     valid: Validity,
     answers: LanguageAnswers | None,
-    ahead: ReachPanel | None,
+    ask: CostAsk | None,
 ) -> Sections:
     """Return the parts of the page that the subject has; the arguments are those of `write`."""
     rows, judged_on = subject.rows, subject.judged_on
     if not subject.is_own:
         answers = answers or language_answers(rows, directory=subject.directory)
-    elif ahead is None:
-        ahead = reach_panel(views.report_of(fits, subject.views[0]))
+    costs = cost_panel(subject, ask, valid.checked) if ask is not None else None
     return Sections(
         valid=valid,
         profiles=profiles_panel(rows, judged_on.quantity),
         data_grid=data_grid_panel(rows, judged_on),
         language=language_panel(answers, rows, fits) if answers else None,
         optimal=answers.optimal if answers else None,
-        ahead=ahead,
+        costs=costs,
+        ahead=reach_panel(views.report_of(fits, subject.views[0]), ask.targets if ask else ()),
     )
