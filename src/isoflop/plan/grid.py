@@ -56,11 +56,12 @@ def scale(least: float, most: float, chosen: Sequence[float]) -> tuple[float, ..
     """Return round targets from `most` down to `least`, evenly spread in the logarithm, those chosen among them.
 
     Args:
-        least, most: ends of the scale, above 0.
+        least, most: ends of the scale, above 0; the former is rounded down.
         chosen: targets that it must hold.
     """
     share = max(CLOSEST, math.log(most / least) / STEPS)
-    found, value = set(chosen), least
+    step = _nice(share * least)
+    found, value = set(chosen), max(1.0, math.floor(least / step + 1e-6)) * step
     while value <= most * (1 + 1e-9):
         found.add(float(f"{value:.6g}"))
         step = _nice(share * value)

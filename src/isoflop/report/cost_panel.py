@@ -90,7 +90,7 @@ class Dial:
     @property
     def shown(self) -> str:
         """The number in its field at first."""
-        return "" if self.start is None else f"{self.start:.6g}"
+        return "" if self.start is None else f"{self.start:.10g}"
 
     @property
     def position(self) -> float:
@@ -157,15 +157,30 @@ def cost_panel(subject: Subject, ask: CostAsk, checked: CheckReport) -> CostPane
     made = make.forecast(subject.name, report, checked, costing, Question(chosen, ()))
     plain = dataclasses.replace(costing, prices=None, queries_per_day=None)
     of_scale = make.forecast(subject.name, report, checked, plain, Question(_scale(report, chosen, subject.checked), ()))
-    start = _start(of_scale, chosen)
+    start = _start(report, of_scale, chosen)
     return CostPanel(
         gist=_gist(report, next(each for each in of_scale.targets if each.target == start)),
-        warnings=made.warnings,
+        warnings=_warnings(report, made),
         notes=_notes(report, made, ask),
         dials=_dials(report, of_scale, start, subject.prices),
         tables=tuple(_table(report, made, each) for each in made.targets),
         data=packed.pack(json.dumps(_data(report, of_scale, plain, subject.prices), separators=(",", ":"))),
     )
+
+
+def _warnings(report: FitReport, made: CostForecast) -> tuple[str, ...]:
+    """Return what is to be known first, the rejected laws by the names that the page gives them."""
+    said = [line for line in made.warnings if not line.startswith("the points reject")]
+    rejected = [
+        style.law_in_sentence(style.law_name(fit.law)) for fit in report.fits if misfit.rejected(fit)
+    ]
+    if rejected:
+        said.append(f"the points reject the {' and the '.join(rejected)}: no amount by these stands alone")
+    return tuple(map(_sentence, said))
+
+
+def _sentence(line: str) -> str:
+    return f"{line[:1].upper()}{line[1:].rstrip('.')}."
 
 
 def _costing(subject: Subject, ask: CostAsk) -> Costing:
@@ -201,14 +216,16 @@ def _scale(report: FitReport, chosen: Sequence[float], checked: pd.DataFrame) ->
     return tuple(each for each in grid.scale(hardest, easiest, chosen) if each < limit or each in chosen)
 
 
-def _start(of_scale: CostForecast, chosen: Sequence[float]) -> float:
-    """Return the hardest target of the tables that the average comes to, else that any law does."""
-    for wanted in (True, False):
-        for target in sorted(of_scale.targets, key=lambda each: each.target):
-            reached = [c for c in target.costs if c.reason is None and (c.law == FORECAST or not wanted)]
-            if reached and target.target in chosen:
-                return target.target
-    return max(chosen)
+def _start(report: FitReport, of_scale: CostForecast, chosen: Sequence[float]) -> float:
+    """Return the first target of the tables beyond what the runs reached to which the average comes, or where
+    there is none, any law; else the hardest that is reached, else the easiest."""
+    reached = [
+        target.target
+        for target in of_scale.targets
+        if target.target in chosen and (cost := _main(target)) is not None and cost.reason is None
+    ]
+    ahead = [target for target in reached if target < reach.end_of(report)]
+    return max(ahead, default=min(reached, default=max(chosen)))
 
 
 def _main(target: TargetCost) -> LawCost | None:
@@ -266,7 +283,7 @@ def _table(report: FitReport, made: CostForecast, target: TargetCost) -> TargetT
         rows.append(Row(law_name(cost.law, cost.rejected), tuple(cells)))
     return TargetTable(
         title=f"{report.quantity.title} {make.shown(report, target.target)}",
-        warnings=target.warnings,
+        warnings=tuple(map(_sentence, target.warnings)),
         columns=(
             "By",
             f"Training compute ({report.percent})",
@@ -312,47 +329,40 @@ def _notes(report: FitReport, made: CostForecast, ask: CostAsk) -> tuple[str, ..
         "a query is one example, forward, at the efficiency of training; serving in batches of other sizes "
         "differs"
     )
+    notes.append("energy is that of the devices; PUE multiplies it in CO2 and in a price of electricity alone")
     if made.device is not None:
         notes.append(f"device time is of one {made.device}; several add up their hours")
     notes.append(
         f"the numbers are those of isoflop forecast with --resamples {report.resamples}, of which a slider "
         "takes the round targets; between them logarithms are interpolated"
     )
-    return tuple(f"{note[:1].upper()}{note[1:].rstrip('.')}." for note in notes)
+    return tuple(map(_sentence, notes))
 
 
 def _dials(report: FitReport, of_scale: CostForecast, start: float, prices: Prices | None) -> tuple[Dial, ...]:
     """Return the dials; a further one is a line here, and its key in the settings of costs.js."""
     quantity, factors = report.quantity, dict(prices.factors) if prices is not None else {}
-    electricity = "dollars_per_kwh" in factors and "dollars_per_gpu_hour" not in factors
+    only_electricity = "dollars_per_kwh" in factors and "dollars_per_gpu_hour" not in factors
     return (
         Dial(
-            "target",
-            f"{quantity.title} to reach",
-            quantity.unit,
-            *(0.0, len(of_scale.targets) - 1.0, 1.0),
+            *("target", quantity.title, quantity.unit, 0.0, len(of_scale.targets) - 1.0, 1.0),
             quantity.scale * start,
         ),
         Dial(
-            *("dollars_per_gpu_hour", "Price", "dollars a GPU-hour", 0.0, 20.0, 0.01),
+            *("dollars_per_gpu_hour", "Price of a GPU-hour", "dollars", 0.0, 20.0, 0.01),
             factors.get("dollars_per_gpu_hour"),
             known=_known("dollars_per_gpu_hour"),
-            note=f"Without it, electricity at {factors['dollars_per_kwh']:g} dollars a kWh." if electricity else "",
+            note=f"while none is given, electricity costs {factors['dollars_per_kwh']:g} dollars a kWh"
+            if only_electricity
+            else "",
         ),
         Dial(
             *("grams_co2_per_kwh", "Grid", "g CO₂ a kWh", 0.0, 1000.0, 1.0),
             factors.get("grams_co2_per_kwh"),
             known=_known("grams_co2_per_kwh"),
         ),
-        Dial(
-            *("pue", "PUE", "× energy, for CO₂ and electricity", 1.0, 2.0, 0.01),
-            factors.get("pue", 1.0),
-        ),
-        Dial(
-            *("queries_per_day", "Queries", "a day", 0.0, 12.0, 0.1),
-            QUERIES,
-            logarithmic=True,
-        ),
+        Dial("pue", "PUE", "× kWh", 1.0, 2.0, 0.01, factors.get("pue", 1.0)),
+        Dial("queries_per_day", "Queries a day", "", 0.0, 12.0, 0.1, QUERIES, logarithmic=True),
     )
 
 
@@ -370,7 +380,8 @@ def _data(
     found = grid.curves(made, costing)
     order = sorted(found, key=lambda each: each.law != FORECAST)
     reasons = list(dict.fromkeys(p.reason for curve in order for p in curve.points if p.reason is not None))
-    warnings = list(dict.fromkeys(line for target in made.targets for line in target.warnings))
+    warned = [tuple(map(_sentence, target.warnings)) for target in made.targets]
+    warnings = list(dict.fromkeys(line for lines in warned for line in lines))
     quantity = report.quantity
     return {
         "name": quantity.title,
@@ -384,7 +395,7 @@ def _data(
         "curves": [_curve(curve, reasons) for curve in order],
         "reasons": reasons,
         "warnings": warnings,
-        "warned": [[warnings.index(line) for line in target.warnings] for target in made.targets],
+        "warned": [[warnings.index(line) for line in lines] for lines in warned],
         "factors": dict(prices.factors) if prices is not None else {},
         "units": units.STEPS,
     }

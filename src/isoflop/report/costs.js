@@ -209,7 +209,7 @@ const costs = (() => {
         for (const [name, of, title] of years) {
           if (known.includes(of)) answers.push([title, ...cell(made[name], show[of])]);
         }
-        answers.push(["As much as training after", ...cell(made.days, (days) => `${number(days)} days`)]);
+        answers.push(["As much as the training after", ...cell(made.days, (days) => `${number(days)} days`)]);
       }
     }
     return {
@@ -220,7 +220,7 @@ const costs = (() => {
       columns: ["By", `Training compute (${data.percent})`, "× largest run", ...known.map((name) => titles[name])],
       laws,
       differ: differing(data, rows),
-      main: main ? main.name : null,
+      main: main === rows[0] && data.average ? main.name.toLowerCase() : (main?.law ?? ""),
       training: training.filter((row) => row[1] !== UNKNOWN),
       answers: answers.filter((row) => row[1] !== UNKNOWN),
     };
@@ -273,14 +273,14 @@ const costs = (() => {
         const table = live.querySelector(`table.${name}`);
         table.tBodies[0].replaceChildren(...lines(rows));
         table.hidden = rows.length === 0;
-        table.caption.querySelector("span").textContent = made.main === null ? "" : `, ${made.main.toLowerCase()}`;
+        table.caption.querySelector("span").textContent = `, by the ${made.main}, with ${data.percent} intervals`;
       }
       const laws = live.querySelector("table.by-law");
       laws.tHead.rows[0].replaceChildren(...made.columns.map((title) => Object.assign(element("th", title), { scope: "col" })));
       laws.tBodies[0].replaceChildren(
         ...made.laws.map(({ law, cells }) => {
           const row = element("tr", "", Object.assign(element("th", law), { scope: "row" }), ...cells.map((cell) => filled("td", cell)));
-          if (cells.length === 1) row.cells[1].colSpan = made.columns.length - 1;
+          if (cells.length === 1) Object.assign(row.cells[1], { colSpan: made.columns.length - 1, className: "why" });
           return row;
         }),
       );
