@@ -1,4 +1,4 @@
-"""Bands that reach far for costs are, where a page shows them, those of the default method to the last digit."""
+"""Bands that reach far for costs are, where a page shows them, those of the default method exactly."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,9 @@ from isoflop.plan import far, make
 def both() -> tuple[FitFile, FitFile]:
     x = np.repeat(np.geomspace(1.0, 1e3, 8), 2)
     y = 0.5 * x**-0.3 * np.exp(0.03 * np.random.default_rng(0).standard_normal(len(x)))
-    rows = pd.DataFrame({"run_id": [f"{i}" for i in range(16)], "config_id": np.arange(16) // 2, "x": x, "y": y})
+    rows = pd.DataFrame(
+        {"run_id": [f"{i}" for i in range(16)], "config_id": np.arange(16) // 2, "x": x, "y": y}
+    )
     laws = ("power_law_ols", "power_law", "power_law_floor")
     reports = [
         fit.fit_table(rows, x="x", y="y", method=Method(laws=laws, resamples=100, **reach))

@@ -1,6 +1,7 @@
 """Scales of targets are round, and the parts of a point give back the amounts of the forecast."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -16,7 +17,12 @@ from isoflop.plan.sizes import Sizes
 
 @pytest.mark.parametrize(
     ("least", "most", "chosen"),
-    [(0.005, 0.14, (0.02, 0.01, 0.005)), (0.5, 2.83, (2.0, 1.0, 0.5)), (0.0413, 0.8, (0.037,)), (0.9, 0.91, ())],
+    [
+        (0.005, 0.14, (0.02, 0.01, 0.005)),
+        (0.5, 2.83, (2.0, 1.0, 0.5)),
+        (0.0413, 0.8, (0.037,)),
+        (0.9, 0.91, ()),
+    ],
 )
 def test_a_scale_is_round_and_even_and_holds_what_was_chosen(
     least: float, most: float, chosen: Sequence[float]
@@ -28,7 +34,7 @@ def test_a_scale_is_round_and_even_and_holds_what_was_chosen(
     assert found[0] <= max(most, *chosen, least)
     assert 2 <= len(found) <= 3 * grid.STEPS
     assert all(len(f"{value:.6g}".replace(".", "").strip("0")) <= 3 for value in found)
-    widest = max(a / b for a, b in zip(found, found[1:], strict=False))
+    widest = max(a / b for a, b in itertools.pairwise(found))
     assert math.log(widest) < 2.5 * max(grid.CLOSEST, math.log(most / least) / grid.STEPS)
 
 

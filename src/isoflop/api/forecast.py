@@ -22,7 +22,6 @@ from isoflop.curve import reach
 from isoflop.curve.check import front
 from isoflop.curve.fit import Method
 from isoflop.curve.laws import LAWS
-from isoflop.curve.result import FitReport
 from isoflop.meter.device import peaks
 from isoflop.plan import budget as budgets
 from isoflop.plan import make, rates

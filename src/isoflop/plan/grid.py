@@ -23,8 +23,8 @@ PARTS = ("device_seconds", "energy_joules", "forward", "parameters", "examples")
 """Amounts that depend on a compute: seconds of one device, joules, GFLOPs of a query, size and data."""
 
 Part = tuple[float, float | None, float | None, float | None, float | None]
-"""log10 of an amount at the compute of a point, of the ends of its own interval there, and of the amount at the
-ends of that compute's interval; None where an end is open."""
+"""log10 of an amount at the compute of a point, of the ends of its own interval there, and of the amount at
+the ends of that compute's interval; None where an end is open."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Curve:
 
 
 def scale(least: float, most: float, chosen: Sequence[float]) -> tuple[float, ...]:
-    """Return round targets from `most` down to `least`, evenly spread in the logarithm, those chosen among them.
+    """Return round targets from `most` down to `least`, even in the logarithm, those chosen among them.
 
     Args:
         least, most: ends of the scale, above 0; the former is rounded down.

@@ -31,6 +31,7 @@ def _hours(value: float | None) -> str:
 
 
 def kilograms(value: float | None) -> str:
+    """Return kg of CO2 in the unit that suits them."""
     return units.grams(None if value is None else 1e3 * value)
 
 
@@ -149,6 +150,7 @@ def _row(cost: LawCost, target: TargetCost) -> tuple[str, ...]:
 
 
 def ends(amount: Amount, show: Show) -> str:
+    """Return the interval of an amount, its open ends named."""
     if amount.low is None and amount.high is None:
         return "unbounded"
     if amount.high is None:

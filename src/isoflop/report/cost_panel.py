@@ -1,4 +1,4 @@
-"""What a target costs, on the page: the forecast of costs as tables, and as data that the page's dials use."""
+"""What a target costs, on the page: the forecast of costs as tables, and as data for the page's dials."""
 
 from __future__ import annotations
 
@@ -156,7 +156,9 @@ def cost_panel(subject: Subject, ask: CostAsk, checked: CheckReport) -> CostPane
     chosen = ask.targets or _round_about(report)
     made = make.forecast(subject.name, report, checked, costing, Question(chosen, ()))
     plain = dataclasses.replace(costing, prices=None, queries_per_day=None)
-    of_scale = make.forecast(subject.name, report, checked, plain, Question(_scale(report, chosen, subject.checked), ()))
+    of_scale = make.forecast(
+        subject.name, report, checked, plain, Question(_scale(report, chosen, subject.checked), ())
+    )
     start = _start(report, of_scale, chosen)
     return CostPanel(
         gist=_gist(report, next(each for each in of_scale.targets if each.target == start)),
@@ -171,9 +173,7 @@ def cost_panel(subject: Subject, ask: CostAsk, checked: CheckReport) -> CostPane
 def _warnings(report: FitReport, made: CostForecast) -> tuple[str, ...]:
     """Return what is to be known first, the rejected laws by the names that the page gives them."""
     said = [line for line in made.warnings if not line.startswith("the points reject")]
-    rejected = [
-        style.law_in_sentence(style.law_name(fit.law)) for fit in report.fits if misfit.rejected(fit)
-    ]
+    rejected = [style.law_in_sentence(style.law_name(fit.law)) for fit in report.fits if misfit.rejected(fit)]
     if rejected:
         said.append(f"the points reject the {' and the '.join(rejected)}: no amount by these stands alone")
     return tuple(map(_sentence, said))
@@ -279,7 +279,9 @@ def _table(report: FitReport, made: CostForecast, target: TargetCost) -> TargetT
             cells += [_cell(getattr(cost.training, name), show) for name, _, show in spent]
         else:
             low = cost.training.train_gflops.low
-            cells = [(f"not reached: {cost.reason}", "" if low is None else f"if at all, above {gflops(low)}")]
+            cells = [
+                (f"not reached: {cost.reason}", "" if low is None else f"if at all, above {gflops(low)}")
+            ]
         rows.append(Row(law_name(cost.law, cost.rejected), tuple(cells)))
     return TargetTable(
         title=f"{report.quantity.title} {make.shown(report, target.target)}",
@@ -329,7 +331,9 @@ def _notes(report: FitReport, made: CostForecast, ask: CostAsk) -> tuple[str, ..
         "a query is one example, forward, at the efficiency of training; serving in batches of other sizes "
         "differs"
     )
-    notes.append("energy is that of the devices; PUE multiplies it in CO2 and in a price of electricity alone")
+    notes.append(
+        "energy is that of the devices; PUE multiplies it in CO2 and in a price of electricity alone"
+    )
     if made.device is not None:
         notes.append(f"device time is of one {made.device}; several add up their hours")
     notes.append(
@@ -339,7 +343,9 @@ def _notes(report: FitReport, made: CostForecast, ask: CostAsk) -> tuple[str, ..
     return tuple(map(_sentence, notes))
 
 
-def _dials(report: FitReport, of_scale: CostForecast, start: float, prices: Prices | None) -> tuple[Dial, ...]:
+def _dials(
+    report: FitReport, of_scale: CostForecast, start: float, prices: Prices | None
+) -> tuple[Dial, ...]:
     """Return the dials; a further one is a line here, and its key in the settings of costs.js."""
     quantity, factors = report.quantity, dict(prices.factors) if prices is not None else {}
     only_electricity = "dollars_per_kwh" in factors and "dollars_per_gpu_hour" not in factors
@@ -376,7 +382,7 @@ def _known(key: str) -> tuple[tuple[str, float], ...]:
 def _data(
     report: FitReport, made: CostForecast, costing: Costing, prices: Prices | None
 ) -> dict[str, object]:
-    """Return what costs.js reads: logarithms in units of its last decimal, relative to the first of a part."""
+    """Return what costs.js reads: logarithms in units of DECIMALS, relative to the first of a part."""
     found = grid.curves(made, costing)
     order = sorted(found, key=lambda each: each.law != FORECAST)
     reasons = list(dict.fromkeys(p.reason for curve in order for p in curve.points if p.reason is not None))
@@ -412,7 +418,12 @@ def _curve(curve: Curve, reasons: list[str]) -> dict[str, object]:
         span = [_integer(at), *(None if end is None else _integer(end) - _integer(at) for end in (low, high))]
         points.append([*span, *(_relative(part) for part in point.parts)])
     law = "" if curve.law == FORECAST else style.law_in_sentence(style.law_name(curve.law))
-    return {"name": law_name(curve.law, curve.rejected), "law": law, "rejected": curve.rejected, "points": points}
+    return {
+        "name": law_name(curve.law, curve.rejected),
+        "law": law,
+        "rejected": curve.rejected,
+        "points": points,
+    }
 
 
 def _relative(part: Part | None) -> list[int | None] | None:

@@ -106,7 +106,7 @@ const costs = (() => {
 
   // The factors that apply: of an hour of a GPU, or else of energy or FLOPs as --cost gives them.
   function priced(factors, settings) {
-    const { dollars_per_gpu_hour: hour, grams_co2_per_kwh: grid } = settings;
+    const { dollars_per_gpu_hour: hour = null, grams_co2_per_kwh: grid = null } = settings;
     const inHour = hour !== null && factors.dollars_per_gpu_hour === undefined;
     return {
       hour,

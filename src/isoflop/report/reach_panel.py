@@ -18,10 +18,10 @@ LAWS = ("power_law_ols", "exponential", "power_law_floor")
 """The paper's two forms, which fit alike and part beyond the data, and the one with an irreducible error,
 below which neither is to be believed where the points show one; the forecast stands beside them."""
 ABOUT = (
-    "What the curves say it takes, in FLOPs of a pass of the trained model, not its training. The paper's two "
-    "forms part beyond the data: an amount is no better known than its form, and beyond the tested range all of "
-    "it is extrapolation. The intervals of the two forms join the ends of slope and height. Where the points "
-    "show an irreducible error, nothing below it is reached, whatever a form without one says."
+    "What the curves say it takes, in FLOPs of a pass of the trained model, not its training. The paper's "
+    "two forms part beyond the data: an amount is no better known than its form, and beyond the tested range "
+    "all of it is extrapolation. The intervals of the two forms join the ends of slope and height. Where the "
+    "points show an irreducible error, nothing below it is reached, whatever a form without one says."
 )
 LARGEST_PREFIX = "Y"
 """Beyond it powers of ten are written: few know the prefixes above."""

@@ -32,7 +32,7 @@ STEPS: dict[str, list[tuple[float, float, str]]] = {
     name: [(least, _THOUSANDS.get(unit, least), unit) for least, unit in steps]
     for name, steps in (("gflops", _GFLOPS), ("joules", _JOULES), ("grams", _GRAMS), ("dollars", _DOLLARS))
 }
-"""For scripts of a page: base unit -> (least value that is written in a unit, its size, its name), ascending."""
+"""For scripts of a page: base unit -> (least value written in a unit, its size, its name), ascending."""
 
 
 def _in_unit(value: float | None, steps: Steps, digits: int) -> str:
