@@ -12,7 +12,7 @@ from isoflop.plan.amount import Amount, over, power
 from isoflop.plan.costing import Costing
 from isoflop.plan.rates import Rates
 from isoflop.plan.result import LawCost
-from isoflop.plan.sizes import Sizes
+from isoflop.plan.sizes import AmountAt, Sizes
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_a_scale_is_round_and_even_and_holds_what_was_chosen(
     assert math.log(widest) < 2.5 * max(grid.CLOSEST, math.log(most / least) / grid.STEPS)
 
 
-def rising(factor: float, exponent: float, decades: float) -> grid.AmountAt:
+def rising(factor: float, exponent: float, decades: float) -> AmountAt:
     """An amount that is a power of compute, with an interval that widens with it."""
     return lambda at: power(
         math.log10(factor) + exponent * at,

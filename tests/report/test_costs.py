@@ -19,11 +19,10 @@ import pandas as pd
 import pytest
 
 import isoflop
-from isoflop.plan import grid, text
+from isoflop.plan import cost_panel, grid, text
 from isoflop.plan.amount import Amount
+from isoflop.plan.cost_panel import CostAsk
 from isoflop.plan.result import LawCost, TargetCost
-from isoflop.report import cost_panel
-from isoflop.report.cost_panel import CostAsk
 from isoflop.report.reach_panel import reach_panel
 from isoflop.report.text import units
 from isoflop.report.text.numerals import number, seconds
@@ -132,7 +131,7 @@ def test_a_pass_is_no_training_and_has_the_other_section(make_fits: Any, make_ta
     passes = dataclasses.replace(report, axes=axes)
     assert passes.resource.a_pass
     ask, nothing = CostAsk(passes, pd.DataFrame()), cast(Any, None)
-    assert cost_panel.cost_panel(nothing, ask, nothing) is None
+    assert cost_panel.cost_panel(ask, nothing, nothing) is None
     assert reach_panel(passes) is not None
     assert reach_panel(report) is None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,9 +21,9 @@ from isoflop.curve.fit import Method
 from isoflop.curve.language.answers import language_answers
 from isoflop.curve.result import FitFile
 from isoflop.plan import far, make
+from isoflop.plan.cost_panel import CostAsk, cost_panel
 from isoflop.report import folder, page, subject
 from isoflop.report import latex as latex_tables
-from isoflop.report.cost_panel import CostAsk
 from isoflop.report.figures import paper
 from isoflop.report.figures.paper import Paper
 from isoflop.table import aggregate
@@ -152,7 +153,7 @@ def _of_folder(directory: Path, choice: Choice, method: Method, exclude: str | N
     if extras.latex:
         latex_tables.write(fits, kept.rows, directory)
     answers = language_answers(chosen.table, directory=directory)
-    costs = CostAsk(reaching.reports[0], chosen.table)
+    costs = functools.partial(cost_panel, CostAsk(reaching.reports[0], chosen.table))
     return page.write_report(directory, kept, fits, answers, extras.paper, costs)
 
 
@@ -192,10 +193,11 @@ def _of_table(
         *(own, chosen.checked, chosen.described), seed=choice.seed, prices=choice.prices, rate=rate
     )
     left_out = tuple(Dropped(each.run_id, "left out", each.reason) for each in chosen.excluded)
-    costs = CostAsk(reaching.reports[0], chosen.table, reach.target, rate)
+    ask = CostAsk(reaching.reports[0], chosen.table, reach.target, rate)
+    costs = functools.partial(cost_panel, ask)
     with folder.replaced(out) as made:
         _save(RunTable(chosen.table, left_out), fits, made)
-        page.write(about, fits, made, costs=costs, for_paper=extras.paper)
+        page.write(about, fits, made, costs=costs, targets=reach.target, for_paper=extras.paper)
         if extras.latex:
             latex_tables.write(about.shown(fits), about.rows, made)
     return out / "index.html"

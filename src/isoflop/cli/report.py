@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import re
 import shlex
 from pathlib import Path
@@ -86,8 +87,8 @@ def _of_folder(options: argparse.Namespace) -> int:
     from isoflop.cli.terminal import optimal_lines
     from isoflop.curve.language.answers import language_answers
     from isoflop.plan import far, make
+    from isoflop.plan.cost_panel import CostAsk, cost_panel
     from isoflop.report import latex, page
-    from isoflop.report.cost_panel import CostAsk
 
     names = (*dialect.OWN, *check.OF_OPTIONS, *dialect.FROM_FLOPS, "x", "y", "out")
     dialect.refuse_of_folder(options, names)
@@ -95,7 +96,7 @@ def _of_folder(options: argparse.Namespace) -> int:
     fits = far.near(reaching)
     fit.save(options.directory, table, fits)
     answers = language_answers(table.rows, directory=options.directory)
-    costs = CostAsk(reaching.reports[0], table.rows)
+    costs = functools.partial(cost_panel, CostAsk(reaching.reports[0], table.rows))
     path = page.write_report(options.directory, table, fits, answers, _for_paper(options), costs)
     if options.latex:
         latex.write(fits, table.rows, options.directory)
@@ -107,8 +108,8 @@ def _of_folder(options: argparse.Namespace) -> int:
 
 def _of_file(options: argparse.Namespace) -> int:
     from isoflop.plan import far, make
+    from isoflop.plan.cost_panel import CostAsk, cost_panel
     from isoflop.report import folder, latex, page, subject
-    from isoflop.report.cost_panel import CostAsk
 
     out = options.out or dialect.out_of(options.directory)
     folder.check(out)
@@ -127,10 +128,11 @@ def _of_file(options: argparse.Namespace) -> int:
         prices=chosen,
         rate=rate,
     )
-    costs = CostAsk(reaching.reports[0], own.table, reach.target, rate)
+    ask = CostAsk(reaching.reports[0], own.table, reach.target, rate)
+    costs = functools.partial(cost_panel, ask)
     with folder.replaced(out) as made:
         fit.save(made, _run_table(own), fits)
-        page.write(about, fits, made, costs=costs, for_paper=_for_paper(options))
+        page.write(about, fits, made, costs=costs, targets=reach.target, for_paper=_for_paper(options))
         if options.latex:
             latex.write(about.shown(fits), about.rows, made)
     return _show(options, out / "index.html", fits, about.table)

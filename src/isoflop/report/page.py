@@ -18,7 +18,7 @@ from isoflop.report import bill, cards, check_panel, headline, packed, run_links
 from isoflop.report import subject as subjects
 from isoflop.report.check_panel import Validity
 from isoflop.report.content_policy import content_policy
-from isoflop.report.cost_panel import CostAsk, CostPanel, cost_panel
+from isoflop.report.costs import CostPanel, MakeCosts
 from isoflop.report.data_grid_panel import DataGridPanel, columns, data_grid_panel
 from isoflop.report.figures import (
     canvas,
@@ -291,7 +291,7 @@ def write_report(
     fits: FitFile,
     answers: LanguageAnswers | None = None,
     for_paper: Paper | None = None,
-    costs: CostAsk | None = None,
+    costs: MakeCosts | None = None,
 ) -> Path:
     """Write the page and figures of a sweep in its folder (`write`); return the page's path.
 
@@ -320,7 +320,8 @@ def write(
     directory: Path,
     *,
     answers: LanguageAnswers | None = None,
-    costs: CostAsk | None = None,
+    costs: MakeCosts | None = None,
+    targets: tuple[float, ...] = (),
     for_paper: Paper | None = None,
 ) -> Path:
     """Write DIR/figures/*.png, *.svg and *.csv and DIR/index.html, each atomically; return the page's path.
@@ -330,7 +331,8 @@ def write(
         fits: the laws of every pair of axes, as they were fitted.
         directory: where to write; it is made if need be.
         answers: of a sweep of text, where they are known already; else they are fitted here.
-        costs: of what the section on costs is made; without it there is none.
+        costs: makes the section on what a target costs; without it there is none.
+        targets: values of y for what a lower error takes of a pass; by default the next round ones.
         for_paper: write the figures for a paper too, to DIR/figures/paper.
 
     Raises:
@@ -338,7 +340,7 @@ def write(
     """
     main = subject.views[0]
     valid = check_panel.validity(subject.checked, subject.files, views.report_of(fits, main))
-    sections = _sections(subject, fits, valid, answers, costs)
+    sections = _sections(subject, fits, valid, answers, costs, targets)
     shown = subject.shown(fits)
     rows = check_panel.flagged(subject.rows, valid.checked)
     power = power_trace.draw(subject.directory, rows) if subject.directory is not None else None
@@ -360,19 +362,19 @@ def _sections(
     fits: FitFile,
     valid: Validity,
     answers: LanguageAnswers | None,
-    ask: CostAsk | None,
+    costs: MakeCosts | None,
+    targets: tuple[float, ...],
 ) -> Sections:
     """Return the parts of the page that the subject has; the arguments are those of `write`."""
     rows, judged_on = subject.rows, subject.judged_on
     if not subject.is_own:
         answers = answers or language_answers(rows, directory=subject.directory)
-    costs = cost_panel(subject, ask, valid.checked) if ask is not None else None
     return Sections(
         valid=valid,
         profiles=profiles_panel(rows, judged_on.quantity),
         data_grid=data_grid_panel(rows, judged_on),
         language=language_panel(answers, rows, fits) if answers else None,
         optimal=answers.optimal if answers else None,
-        costs=costs,
-        ahead=reach_panel(views.report_of(fits, subject.views[0]), ask.targets if ask else ()),
+        costs=costs(subject, valid.checked) if costs is not None else None,
+        ahead=reach_panel(views.report_of(fits, subject.views[0]), targets),
     )

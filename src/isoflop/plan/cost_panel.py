@@ -24,6 +24,7 @@ from isoflop.plan.result import CostForecast, LawCost, TargetCost
 from isoflop.plan.sizes import sizes
 from isoflop.plan.text import ends, gflops, kilograms
 from isoflop.report import packed
+from isoflop.report.costs import CostPanel, Dial, Row, TargetTable
 from isoflop.report.figures import style
 from isoflop.report.reach_panel import Rate
 from isoflop.report.subject import Subject
@@ -62,91 +63,12 @@ class CostAsk:
     rate: Rate | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Dial:
-    """One number that a reader may change: a slider with a field.
-
-    Attributes:
-        key: its name in the settings of costs.js.
-        label, unit: as they stand beside it.
-        least, most, step: of the slider; powers of ten where it is logarithmic.
-        start: where it stands first, None where nothing was chosen.
-        logarithmic: whether the slider moves in powers of ten.
-        known: (name, value) of values that can be picked.
-        note: a sentence below it.
-    """
-
-    key: str
-    label: str
-    unit: str
-    least: float
-    most: float
-    step: float
-    start: float | None
-    logarithmic: bool = False
-    known: tuple[tuple[str, float], ...] = ()
-    note: str = ""
-
-    @property
-    def shown(self) -> str:
-        """The number in its field at first."""
-        return "" if self.start is None else f"{self.start:.10g}"
-
-    @property
-    def position(self) -> float:
-        """Where the slider stands at first."""
-        if self.start is None:
-            return self.least
-        return math.log10(self.start) if self.logarithmic else self.start
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """One law at one target: cells of (amount, its interval)."""
-
-    law: str
-    cells: tuple[tuple[str, str], ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class TargetTable:
-    """One target: what to know first, a row a law, how far the laws differ, and the model and its answers."""
-
-    title: str
-    warnings: tuple[str, ...]
-    columns: tuple[str, ...]
-    rows: tuple[Row, ...]
-    differ: str
-    answers: str
-
-
-@dataclasses.dataclass(frozen=True)
-class CostPanel:
-    """The section.
-
-    Attributes:
-        gist: the answer at the first target, in a line.
-        warnings: to be known before any number.
-        notes: how the amounts were formed.
-        dials: what a reader may change.
-        tables: the forecast at round targets, without dials.
-        data: for costs.js, packed.
-    """
-
-    gist: str
-    warnings: tuple[str, ...]
-    notes: tuple[str, ...]
-    dials: tuple[Dial, ...]
-    tables: tuple[TargetTable, ...]
-    data: str
-
-
-def cost_panel(subject: Subject, ask: CostAsk, checked: CheckReport) -> CostPanel | None:
+def cost_panel(ask: CostAsk, subject: Subject, checked: CheckReport) -> CostPanel | None:
     """Return the section; None where x is no training compute in a known unit, or nothing was fitted.
 
     Args:
-        subject: what the page is about: its rows and prices.
         ask: the fit and what is asked of it.
+        subject: what the page is about: its rows and prices.
         checked: the checks of the rows.
     """
     report = ask.report
@@ -434,4 +356,4 @@ def _relative(part: Part | None) -> list[int | None] | None:
 
 
 def _integer(log10: float) -> int:
-    return round(log10 * 10**DECIMALS)
+    return round(log10 * 10.0**DECIMALS)
