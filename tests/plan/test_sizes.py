@@ -1,4 +1,4 @@
-"""What a compute is spent on: the joint law's best split against its closed form, else the runs' own trend."""
+"""What a compute is spent on: the joint law's best split against its closed form, else the runs' trend."""
 
 import types
 from typing import Any, cast

@@ -26,7 +26,7 @@ from isoflop.plan.text import ends, gflops, kilograms
 from isoflop.report import packed
 from isoflop.report.costs import CostPanel, Dial, Row, TargetTable
 from isoflop.report.figures import style
-from isoflop.report.reach_panel import Rate
+from isoflop.report.rate import Rate
 from isoflop.report.subject import Subject
 from isoflop.report.text import misfit, units
 from isoflop.report.text.numerals import SUPERSCRIPT, UNKNOWN, number, plural, seconds

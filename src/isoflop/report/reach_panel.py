@@ -28,19 +28,6 @@ LARGEST_PREFIX = "Y"
 
 
 @dataclasses.dataclass(frozen=True)
-class Rate:
-    """What one GPU does while it trains: chosen by the user, since FLOPs alone are neither hours nor joules.
-
-    Attributes:
-        flops_per_second: sustained, of one GPU.
-        watts: its power meanwhile; None where none was chosen.
-    """
-
-    flops_per_second: float
-    watts: float | None = None
-
-
-@dataclasses.dataclass(frozen=True)
 class ReachPanel:
     """Paragraphs, and a table with a row for each target and law."""
 
