@@ -6,7 +6,6 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from isoflop.api import rows
@@ -22,16 +21,16 @@ from isoflop.curve import reach
 from isoflop.curve.check import front
 from isoflop.curve.fit import Method
 from isoflop.curve.laws import LAWS
-from isoflop.curve.result import FitReport
 from isoflop.meter.device import peaks
 from isoflop.plan import budget as budgets
 from isoflop.plan import make, rates
+from isoflop.plan import rows as plan_rows
 from isoflop.plan.budget import Budget
 from isoflop.plan.costing import Costing
 from isoflop.plan.make import Question
 from isoflop.plan.rates import OtherDevice, Rates
 from isoflop.plan.result import CostForecast
-from isoflop.plan.sizes import GFLOPS, Sizes, sizes
+from isoflop.plan.sizes import Sizes, sizes
 from isoflop.table import axis, target
 
 RESAMPLES = 400
@@ -116,9 +115,8 @@ def make_forecast(
     _check_chance(chosen, method, ask)
     fits = rows.fit(chosen, dataclasses.replace(method, beyond=make.BEYOND, tested=False), source=source)
     report = fits.reports[0]
-    table = _prepared(chosen, report)
-    fitted = table[~table["run_id"].isin([each.run_id for each in report.excluded])]
-    of_size = sizes(fitted, report)
+    table = plan_rows.prepared(chosen.checked, chosen.table, report)
+    of_size = sizes(plan_rows.fitted(table, report), report)
     costing = Costing(of_size, _rates(table, of_size, ask, report.level), prices_, ask.queries_per_day)
     targets = ask.error or ask.loss
     if not targets and not wanted:
@@ -153,43 +151,20 @@ def _check_chance(chosen: Rows, method: Method, ask: Ask) -> None:
             raise ConfigError(f"--error {value:g}: guessing has an error of {known:.4g}: give one below it")
 
 
-def _prepared(chosen: Rows, report: FitReport) -> pd.DataFrame:
-    """Return the rows under the names of a sweep's columns, with y, GFLOPs and seconds of all devices."""
-    assert report.resource.flops is not None
-    table, of_rows = chosen.checked.copy(), chosen.table
-    table[report.y] = of_rows[report.y]
-    table[GFLOPS] = of_rows[report.x] * report.resource.flops * 1e-9
-    if "device_seconds" not in table:
-        devices = pd.Series(1.0, index=table.index)
-        if {"hardware_burden_gflops", "achieved_gflops_per_second", "mfu", "train_seconds"} <= set(table):
-            # As pricing: devices are the hardware burden over that of one device.
-            one = table["achieved_gflops_per_second"] / table["mfu"] * table["train_seconds"]
-            devices = (table["hardware_burden_gflops"] / one).round().clip(lower=1.0).fillna(1.0)
-        table["device_seconds"] = table["train_seconds"] * devices if "train_seconds" in table else np.nan
-    place = table["place_id"] if "place_id" in table else table["config_id"]
-    table["place"] = place.astype(str) + table[GFLOPS].map("@{:.6g}".format)
-    return table
-
-
 def _rates(table: pd.DataFrame, of_size: Sizes, ask: Ask, level: float) -> Rates:
     """Return rates as given, of the runs' device, or of another one."""
-    named = table["device"].dropna().astype(str) if "device" in table else pd.Series(dtype=str)
     if ask.gpu_tflops is not None:
         return rates.chosen(ask.gpu_tflops * 1e3, ask.gpu_watts, ask.device)
+    most = plan_rows.most_used(table)
     if ask.device is None:
-        device = None if named.empty else str(named.value_counts().index[0])
-        return rates.measured(_on(table, device), of_size, device, level)
+        return rates.measured(plan_rows.on_device(table, most), of_size, most, level)
+    named = table["device"].dropna().astype(str) if "device" in table else ()
     matching = [name for name in dict.fromkeys(named) if ask.device.lower() in name.lower()]
     timed = [name for name in matching if table.loc[table["device"] == name, "device_seconds"].notna().any()]
     if timed:
-        return rates.measured(_on(table, timed[0]), of_size, timed[0], level)
+        return rates.measured(plan_rows.on_device(table, timed[0]), of_size, timed[0], level)
     other = _other(ask.device, table)
-    most = None if named.empty else str(named.value_counts().index[0])
-    return rates.on_other(_on(table, most), of_size, other, level)
-
-
-def _on(table: pd.DataFrame, device: str | None) -> pd.DataFrame:
-    return table if device is None else table[table["device"] == device]
+    return rates.on_other(plan_rows.on_device(table, most), of_size, other, level)
 
 
 def _other(name: str, table: pd.DataFrame) -> OtherDevice:

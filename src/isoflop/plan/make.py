@@ -171,7 +171,7 @@ def _law_cost(report: FitReport, costing: Costing, found: Reach, fit: LawFit | N
 
 def _reason(report: FitReport, found: Reach) -> str | None:
     if found.reason is not None and found.reason.startswith("not within"):
-        return f"not within {BEYOND:.0e} times the largest run"
+        return f"not within {number(BEYOND, 1)} times the largest run"
     return found.reason
 
 
@@ -270,7 +270,7 @@ def _law_reach(
         return Amount(_at(band, band.y, x), _at(band, band.low, x), _at(band, band.high, x))
 
     if span[0] - shift > math.log10(band.x[-1]):
-        none = unknown(f"beyond {BEYOND:.0e} times the largest run")
+        none = unknown(f"beyond {number(BEYOND, 1)} times the largest run")
         return LawReach(law, misfit.rejected(fit), none, (None, None))
     x = 10.0 ** (span[0] - shift)
     new_run = (_at(band, band.new_low, x), _at(band, band.new_high, x))

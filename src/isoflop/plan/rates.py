@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -119,6 +120,7 @@ def _rate_at(trend: RateTrend | None, size_at: AmountAt, reason: str) -> AmountA
     if trend is None:
         return lambda _: unknown(reason)
 
+    @functools.cache
     def amount(log10: float) -> Amount:
         size = size_at(log10)
         if size.value is None:

@@ -30,11 +30,12 @@ def _hours(value: float | None) -> str:
     return seconds(value)
 
 
-def _kilograms(value: float | None) -> str:
+def kilograms(value: float | None) -> str:
+    """Return kg of CO2 in the unit that suits them."""
     return units.grams(None if value is None else 1e3 * value)
 
 
-def _gflops(value: float | None) -> str:
+def gflops(value: float | None) -> str:
     """Return GFLOPs in the unit that suits them, as a power of ten beyond the prefixes."""
     if value is None or value < 1e18:
         return units.gflops(value)
@@ -43,19 +44,19 @@ def _gflops(value: float | None) -> str:
 
 
 _TRAINING: tuple[tuple[str, str, Show], ...] = (
-    ("train_gflops", "compute", _gflops),
+    ("train_gflops", "compute", gflops),
     ("parameters", "parameters", number),
     ("examples", "examples", number),
     ("device_seconds", "device time", _hours),
     ("energy_joules", "energy", units.joules),
-    ("kilograms_co2", "CO2", _kilograms),
+    ("kilograms_co2", "CO2", kilograms),
     ("dollars", "price", units.dollars),
 )
 _INFERENCE: tuple[tuple[str, str, Show], ...] = (
-    ("gflops_per_query", "a query", _gflops),
-    ("gflops_per_year", "a year", _gflops),
+    ("gflops_per_query", "a query", gflops),
+    ("gflops_per_year", "a year", gflops),
     ("energy_joules_per_year", "energy a year", units.joules),
-    ("kilograms_co2_per_year", "CO2 a year", _kilograms),
+    ("kilograms_co2_per_year", "CO2 a year", kilograms),
     ("dollars_per_year", "price a year", units.dollars),
     ("break_even_days", "as much as training after", lambda days: f"{number(days)} days"),
 )
@@ -68,7 +69,7 @@ def lines(made: CostForecast, *, every_law: bool = False) -> tuple[str, ...]:
         made: the forecast.
         every_law: all amounts of every law, not of the average alone.
     """
-    said = [f"{made.y} against {made.x}: {made.source}, largest run {_gflops(made.largest_gflops)}"]
+    said = [f"{made.y} against {made.x}: {made.source}, largest run {gflops(made.largest_gflops)}"]
     said += [f"! {line}" for line in made.warnings]
     for target in made.targets:
         said += ["", *_target(made, target, every_law)]
@@ -132,13 +133,13 @@ def _row(cost: LawCost, target: TargetCost) -> tuple[str, ...]:
     law = _law(cost.law, cost.rejected)
     compute = cost.training.train_gflops
     if cost.reason is not None:
-        above = "" if compute.low is None else f"; if at all, above {_gflops(compute.low)}"
+        above = "" if compute.low is None else f"; if at all, above {gflops(compute.low)}"
         return (law, f"not reached: {cost.reason}{above}")
     assert cost.log10_train_gflops is not None
     if compute.value is None:
         shown = f"10{str(round(cost.log10_train_gflops + 9)).translate(SUPERSCRIPT)} FLOPs"
     else:
-        shown = f"{_gflops(compute.value)} ({_ends(compute, _gflops)})"
+        shown = f"{gflops(compute.value)} ({ends(compute, gflops)})"
     times = UNKNOWN if cost.times_largest is None else number(cost.times_largest)
     return (
         law,
@@ -148,7 +149,8 @@ def _row(cost: LawCost, target: TargetCost) -> tuple[str, ...]:
     )
 
 
-def _ends(amount: Amount, show: Show) -> str:
+def ends(amount: Amount, show: Show) -> str:
+    """Return the interval of an amount, its open ends named."""
     if amount.low is None and amount.high is None:
         return "unbounded"
     if amount.high is None:
@@ -180,7 +182,7 @@ def _amount_row(title: str, amount: Amount, show: Show) -> tuple[str, ...]:
         return (title, f"unknown: {amount.reason}")
     if amount.low == amount.value == amount.high:  # given, not estimated
         return (title, show(amount.value))
-    return (title, f"{show(amount.value)} ({_ends(amount, show)})")
+    return (title, f"{show(amount.value)} ({ends(amount, show)})")
 
 
 def _budget(made: CostForecast, budget: BudgetReach) -> Iterator[str]:
