@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -12,13 +13,15 @@ import numpy as np
 import pandas as pd
 
 from isoflop.api import rows
-from isoflop.api.arguments import check_resamples, joined, named_as_in_python, prices
+from isoflop.api.arguments import check_resamples, joined, named_as_in_python
 from isoflop.api.costed import Costed
 from isoflop.api.load import Runs, rows_of
 from isoflop.api.reach import is_price
 from isoflop.api.rows import Choice, Rows
-from isoflop.config import ConfigError
+from isoflop.config import ConfigError, costs
+from isoflop.config import ways as config_ways
 from isoflop.config.costs import Prices
+from isoflop.config.ways import Ways
 from isoflop.curve import reach
 from isoflop.curve.check import front
 from isoflop.curve.fit import Method
@@ -26,9 +29,13 @@ from isoflop.curve.laws import LAWS
 from isoflop.curve.result import FitReport
 from isoflop.meter.device import peaks
 from isoflop.plan import budget as budgets
-from isoflop.plan import make, rates
+from isoflop.plan import deadline as deadlines
+from isoflop.plan import firm, firm_prices, make, rates
 from isoflop.plan.budget import Budget
 from isoflop.plan.costing import Costing
+from isoflop.plan.efficiency import taken_as_one
+from isoflop.plan.firm_case import Limits
+from isoflop.plan.firm_setting import Setting
 from isoflop.plan.make import Question
 from isoflop.plan.rates import OtherDevice, Rates
 from isoflop.plan.result import CostForecast
@@ -51,6 +58,8 @@ class Ask:
         device: part of a device's name.
         queries_per_day: examples that the trained model answers.
         gpu_tflops, gpu_watts: what one GPU sustains, instead of what the runs measured.
+        gpus: numbers of GPUs to train on, increasing: who has no data centre (plan.firm).
+        deadline: of training, as people write it (plan.deadline).
     """
 
     error: tuple[float, ...] = ()
@@ -60,14 +69,17 @@ class Ask:
     queries_per_day: float | None = None
     gpu_tflops: float | None = None
     gpu_watts: float | None = None
+    gpus: tuple[int, ...] = ()
+    deadline: str | None = None
 
     def check(self) -> tuple[Budget, ...]:
         """Return the budgets, after refusing what cannot be before anything is read.
 
         Raises:
-            ConfigError: a number that is not above 0, an error of 1 or more, both errors and losses, or a
-                budget that cannot be read.
+            ConfigError: a number that is not above 0, an error of 1 or more, both errors and losses, a
+                budget that cannot be read, or numbers of GPUs that do not increase or have no target.
         """
+        self._check_gpus()
         if self.error and self.loss:
             raise ConfigError("--error and --loss: a curve is of one of them: give one, and ask twice")
         numbers = [("error", v) for v in self.error] + [("loss", v) for v in self.loss]
@@ -86,6 +98,19 @@ class Ask:
             raise ConfigError("--gpu-watts needs --gpu-tflops: watts are joules only over the hours it takes")
         return tuple(map(budgets.parse, self.budget))
 
+    def _check_gpus(self) -> None:
+        text = ",".join(map(str, self.gpus))
+        if self.gpus and not (self.error or self.loss):
+            raise ConfigError(f"--gpus {text}: say what is to be reached: --error V or --loss V")
+        if any(gpus < 1 for gpus in self.gpus):
+            raise ConfigError(f"--gpus {text}: give numbers of at least 1, such as 1,4,16")
+        if any(a >= b for a, b in itertools.pairwise(self.gpus)):
+            raise ConfigError(f"--gpus {text}: give numbers that increase, such as 1,4,16")
+        if self.deadline is not None:
+            deadlines.parse(self.deadline)
+            if not self.gpus:
+                raise ConfigError("--deadline needs --gpus: days follow from the number of GPUs")
+
 
 def y_of(ask: Ask, runs: pd.DataFrame, y: str | None) -> str | None:
     """Return the column of y: as named, else that of a sweep which --loss asks for; None for the default."""
@@ -95,7 +120,7 @@ def y_of(ask: Ask, runs: pd.DataFrame, y: str | None) -> str | None:
 
 
 def make_forecast(
-    chosen: Rows, source: str, method: Method, ask: Ask, prices_: Prices | None
+    chosen: Rows, source: str, method: Method, ask: Ask, prices_: Prices | Ways | None
 ) -> CostForecast:
     """Return the forecast of costs of rows: what the command line and `isoflop.forecast` share.
 
@@ -104,7 +129,7 @@ def make_forecast(
         source: as the result names it.
         method: of the fit.
         ask: what is asked; with neither target nor budget, the next round values of y.
-        prices_: for dollars and CO2.
+        prices_: for dollars and CO2; of numbers of GPUs with those that are bought apart (`prices_of`).
 
     Raises:
         ValueError: x is no training compute in a known unit, y is not what is asked for, a target at or above
@@ -122,11 +147,35 @@ def make_forecast(
     table = _prepared(chosen, report)
     fitted = table[~table["run_id"].isin([each.run_id for each in report.excluded])]
     of_size = sizes(fitted, report)
-    costing = Costing(of_size, _rates(table, of_size, ask, report.level), prices_, ask.queries_per_day)
+    rated = _rates(table, of_size, ask, report.level)
+    ways = None
+    if ask.gpus:
+        ways = prices_ if isinstance(prices_, Ways) else firm_prices.of_device(rated.device)
+        prices_ = firm_prices.one(ways)
+    assert not isinstance(prices_, Ways)
+    costing = Costing(of_size, rated, prices_, ask.queries_per_day)
     targets = ask.error or ask.loss
     if not targets and not wanted:
         targets = reach.round_targets(reach.end_of(report))
-    return make.forecast(source, report, front.check(chosen.checked), costing, Question(targets, wanted))
+    made = make.forecast(source, report, front.check(chosen.checked), costing, Question(targets, wanted))
+    return made if ways is None else _of_firm(made, report, costing, ways, ask)
+
+
+def prices_of(names: Sequence[str] | None, ask: Ask) -> Prices | Ways | None:
+    """Return sets of prices as `make_forecast` takes them, None without any. Raises as config.costs.load."""
+    if not names:
+        return None
+    return config_ways.load(names) if ask.gpus else costs.load(names)
+
+
+def _of_firm(made: CostForecast, report: FitReport, costing: Costing, ways: Ways, ask: Ask) -> CostForecast:
+    """Return the forecast with the answer about GPUs of each target."""
+    seconds = None if ask.deadline is None else deadlines.parse(ask.deadline)
+    limits = Limits(tuple(map(budgets.parse, ask.budget)), seconds)
+    setting = Setting(costing, ways, ask.gpus, limits, taken_as_one)
+    answers = tuple(firm.answer(report, target, setting) for target in made.targets)
+    warnings = (*made.warnings, *firm_prices.warnings(ways, made.device))
+    return dataclasses.replace(made, firm=answers, warnings=warnings)
 
 
 def _check_axes(described: axis.Axis, noun: str, x: str, y: str, ask: Ask) -> None:
@@ -235,6 +284,8 @@ def forecast(
     queries_per_day: float | None = None,
     gpu_tflops: float | None = None,
     gpu_watts: float | None = None,
+    gpus: int | Sequence[int] | None = None,
+    deadline: str | None = None,
     cost: str | Sequence[str] | None = None,
     x: str | None = None,
     y: str | None = None,
@@ -267,6 +318,10 @@ def forecast(
             its peak rate times the share that the runs reached.
         queries_per_day: examples that the trained model answers: inference is then costed apart.
         gpu_tflops, gpu_watts: what one GPU sustains, instead of what the runs measured.
+        gpus: numbers of GPUs to train on, increasing, such as (1, 4, 16): whether the target is reachable
+            with them, by when, rented or bought (`result.firm`). Without `cost` the shipped prices of the
+            device are taken, which is said.
+        deadline: of training on them, such as "30d".
         cost: sets of prices, such as "us_2023", or YAML files: for dollars and CO2.
         x, y, x_unit, y_unit, x_label, y_label, group, seed, counts, chance, where, laws, mixed, level: as
             `isoflop.fit`; x is training compute.
@@ -275,7 +330,8 @@ def forecast(
 
     Raises:
         ValueError: as `isoflop.fit`; a target of 0 or above chance; a budget of 0, in an unknown unit or a
-            currency, that no price or rate turns into compute, or that buys no run; no such device.
+            currency, that no price or rate turns into compute, or that buys no run; no such device; numbers
+            of GPUs that do not increase, or without a target.
 
     Examples:
         >>> import isoflop
@@ -284,10 +340,11 @@ def forecast(
         [0.05]
     """
     ask = Ask(_tuple(error), _tuple(loss), _texts(budget), device, queries_per_day, gpu_tflops, gpu_watts)
+    ask = dataclasses.replace(ask, gpus=_counts(gpus), deadline=deadline)
     with named_as_in_python():
         check_resamples(resamples)
         ask.check()
-        chosen_prices = prices(cost)
+        chosen_prices = prices_of(_texts(cost), ask)
         choice = Choice(
             *(x, y, joined(group), seed, counts, chance, where),
             x_unit=x_unit,
@@ -317,6 +374,12 @@ def _tuple(given: float | Sequence[float] | None) -> tuple[float, ...]:
     if given is None:
         return ()
     return (float(given),) if isinstance(given, (int, float)) else tuple(map(float, given))
+
+
+def _counts(given: int | Sequence[int] | None) -> tuple[int, ...]:
+    if given is None:
+        return ()
+    return (int(given),) if isinstance(given, int) else tuple(map(int, given))
 
 
 def _texts(given: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -71,6 +71,21 @@ def _add_questions(verb: argparse.ArgumentParser) -> None:
         "--gpu-tflops", metavar="V", type=float, help="TFLOP/s that one GPU sustains, not as measured"
     )
     verb.add_argument("--gpu-watts", metavar="W", type=float, help="its power meanwhile")
+    verb.add_argument(
+        *("--gpus",),
+        metavar="N,N",
+        help="is it reachable with so many GPUs, by when, rented or bought, such as 1,4,16",
+    )
+    verb.add_argument("--deadline", metavar="D", help="by when, with --gpus: 12h, 30d")
+
+
+def _gpus(text: str | None) -> tuple[int, ...]:
+    if text is None:
+        return ()
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"--gpus {text}: give whole numbers that increase, such as 1,4,16") from None
 
 
 def _forecast(options: argparse.Namespace) -> int:
@@ -97,9 +112,11 @@ def make(options: argparse.Namespace) -> Any:
         options.queries_per_day,
         options.gpu_tflops,
         options.gpu_watts,
+        _gpus(options.gpus),
+        options.deadline,
     )
     ask.check()
-    method, chosen_prices = rows.method_of(options), prices.chosen(options)
+    method, chosen_prices = rows.method_of(options), forecast.prices_of(options.cost, ask)
     options = argparse.Namespace(**(vars(options) | {"cost": None}))  # prices apply to answers, not to rows
     if options.directory.is_dir():
         dialect.refuse_of_folder(options)
