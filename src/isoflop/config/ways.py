@@ -12,8 +12,8 @@ from isoflop.config.errors import ConfigError
 
 OF_ELECTRICITY = "us_2023"
 """Electricity and its CO2 where no set was named."""
-_RENT_OR_ELECTRICITY = ("dollars_per_gpu_hour", "dollars_per_train_gflop", "grams_co2_per_train_gflop")
-"""Factors of other sets that an hour of a GPU that was bought takes the place of."""
+OF_RENT = ("dollars_per_gpu_hour", "dollars_per_train_gflop", "grams_co2_per_train_gflop")
+"""Factors of other sets in whose place stand the hours and the electricity of a GPU that was bought."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Ways:
     """Prices of GPUs that are rented, and of GPUs that are bought.
 
     Attributes:
-        rent: what the sets without a purchase price say together; None without any.
+        rent: what the sets without a purchase price say together; None without any. Without an own set it may
+            be electricity alone, of GPUs that are there.
         own: the purchase with the electricity of the others; None where no set has a purchase price.
         bought: of `own`.
         is_default: whether nobody named the sets.
@@ -69,7 +70,9 @@ def apart(sets: Sequence[CostSet]) -> Ways:
     rent = together(others) if others else None
     if not bought:
         return Ways(rent, None, None)
-    power = [each for each in others if not set(_RENT_OR_ELECTRICITY) & set(each.cost.factors)]
+    if rent is not None and not any(key in rent.factors for key in OF_RENT):
+        rent = None  # what the others price is the electricity of the GPUs that are bought
+    power = [each for each in others if not set(OF_RENT) & set(each.cost.factors)]
     cost = bought[0].cost
     assert cost.dollars_per_gpu_bought is not None
     assert cost.amortised_years is not None

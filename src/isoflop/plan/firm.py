@@ -12,19 +12,20 @@ from isoflop.config.cost import HOURS_PER_YEAR
 from isoflop.curve.result import Band, FitReport, LawFit
 from isoflop.plan import efficiency, firm_case, firm_choice, firm_decides, make
 from isoflop.plan.amount import Amount, unknown
+from isoflop.plan.budget import Kind
 from isoflop.plan.firm_case import Case, Taken
 from isoflop.plan.firm_result import FirmAnswer, OnGpus, Way, Year
 from isoflop.plan.firm_setting import Setting, Side, span_of
 from isoflop.plan.make import FORECAST
 from isoflop.plan.result import LawCost, TargetCost
-from isoflop.report.text.numerals import number
+from isoflop.report.text import units
+from isoflop.report.text.numerals import duration, number, plural, seconds
 
 SIDES: tuple[Side, ...] = ("value", "low", "high")
 LEFT_OUT = (
     "left out: people (who set up, watch and repair), data and its labels, storage and network, taxes, the "
     "room of GPUs that are bought, what the rest of their machine draws, and CO2 of making them"
 )
-ONE_TRAINING = "one training is paid for, no search and no failed runs: see what decides"
 
 
 def answer(report: FitReport, target: TargetCost, setting: Setting) -> FirmAnswer:
@@ -38,8 +39,7 @@ def answer(report: FitReport, target: TargetCost, setting: Setting) -> FirmAnswe
     Raises:
         ConfigError: training cannot be timed, a budget is of what cannot be known, or buys no run on any.
     """
-    log10 = make.log_largest(report)
-    _check(setting, log10)
+    _check(setting, make.log_largest(report))
     cost = main(target)
     largest = _largest(report, cost.law, setting)
     reached = cost.training.train_gflops.value is not None and cost.log10_train_gflops is not None
@@ -64,9 +64,9 @@ def main(target: TargetCost) -> LawCost:
 
 
 def _check(setting: Setting, log10: float) -> None:
-    seconds = setting.costing.device_seconds(log10)
-    if seconds.value is None:
-        raise ConfigError(f"--gpus: training cannot be timed: {seconds.reason}")
+    timed = setting.costing.device_seconds(log10)
+    if timed.value is None:
+        raise ConfigError(f"--gpus: training cannot be timed: {timed.reason}")
     case = setting.case_at(log10)
     for budget in setting.limits.budgets:
         if firm_case.asked_of(case, setting.gpus[0], budget.kind) is None:
@@ -102,12 +102,12 @@ def _finished(
     against = high if reached else low
     # Intervals that are open leave amounts unknown, which keeps no limit: a yes is then not sure.
     ends_so = against is not None and firm_choice.choose(against, limits) is not None
-    way = None if value is None or shown is None else firm_choice.way(value, shown, limits)
+    way = None if value is None or shown is None else firm_choice.way(value, shown)
     return FirmAnswer(
         target=target.target,
         law=cost.law,
         verdict="yes" if reached else "no",
-        reason=None if reached else _reason(report, target, cost, rows, shown),
+        reason=None if reached else _reason(report, target, cost, setting, value, shown),
         is_sure=_sure(cost, reached, ends_so),
         gpus=shown,
         way=way,
@@ -132,21 +132,49 @@ def _sure(cost: LawCost, reached: bool, ends_so: bool) -> bool:
 
 
 def _reason(
-    report: FitReport, target: TargetCost, cost: LawCost, rows: tuple[OnGpus, ...], gpus: int | None
+    report: FitReport,
+    target: TargetCost,
+    cost: LawCost,
+    setting: Setting,
+    value: Case | None,
+    gpus: int | None,
 ) -> str:
     text = make.shown(report, target.target)
-    if gpus is None:
+    if gpus is None or value is None:
         below = next((line for line in target.warnings if line.startswith(f"{text} lies below")), None)
         why = cost.reason or cost.training.train_gflops.reason
         return below or f"{text} is not reached on any number of GPUs: {why}"
-    row = next(each for each in rows if each.gpus == gpus)
-    return f"{text} is past {' and '.join(row.missed)} on every number of GPUs asked about"
+    over = [
+        f"{_shown(value, gpus, each.kind)} of {each.text}"
+        for each in setting.limits.budgets
+        if each.text in firm_choice.missed(value, gpus, setting.limits)
+    ]
+    if "deadline" in firm_choice.missed(value, gpus, setting.limits):
+        assert setting.limits.deadline_seconds is not None
+        over.append(f"{duration(firm_case.days(value, gpus))} of {_deadline(setting)}")
+    year = " and a year of answers" if value.year is not None else ""
+    on = plural(gpus, "GPU")
+    return f"{text} takes {' and '.join(over)} on {on}, which comes nearest (training{year})"
+
+
+def _shown(case: Case, gpus: int, kind: Kind) -> str:
+    """Return what training and answers take of a budget's resource, in a unit that suits it."""
+    value = firm_case.asked_of(case, gpus, kind)
+    if kind == "dollars":
+        return units.dollars(value)
+    if kind == "kilograms_co2":
+        return units.grams(None if value is None else 1e3 * value)
+    return {"train_gflops": units.gflops, "device_seconds": seconds, "energy_joules": units.joules}[kind](value)
+
+
+def _deadline(setting: Setting) -> str:
+    limit = setting.limits.deadline_seconds
+    return duration(None if limit is None else limit / 86400)
 
 
 def _limits(setting: Setting) -> tuple[str, ...]:
     texts = [budget.text for budget in setting.limits.budgets]
-    seconds = setting.limits.deadline_seconds
-    return (*texts, *([] if seconds is None else [f"deadline of {number(seconds / 86400)} days"]))
+    return (*texts, *([] if setting.limits.deadline_seconds is None else [_deadline(setting)]))
 
 
 def _row(
@@ -154,6 +182,7 @@ def _row(
 ) -> OnGpus:
     taken = [firm_case.training(case, gpus) for case in cases]
     value = cases[0]
+    way = firm_choice.way(value, gpus)
     over = firm_choice.missed(value, gpus, setting.limits)
     return OnGpus(
         gpus=gpus,
@@ -165,6 +194,10 @@ def _row(
         rent_dollars=_amount(taken, "rent_dollars", "no price of a GPU-hour"),
         own_dollars=_amount(taken, "own_dollars", "no price of a purchase or of electricity, or no energy"),
         purchase_dollars=None if value.bought is None else gpus * value.bought.dollars,
+        paid_dollars=Amount(
+            *(firm_choice.dollars(case, gpus, way) for case in cases), None if way else "no price"
+        ),
+        way=way,
         is_within=not over,
         missed=over,
         bought_gflops=largest[0],
@@ -180,6 +213,8 @@ def _unreached(setting: Setting, gpus: int, cost: LawCost, largest: tuple[Amount
         setting.efficiency_at(gpus, log10),
         *(none,) * 6,
         purchase_dollars=None if bought is None else gpus * bought.dollars,
+        paid_dollars=none,
+        way=None,
         is_within=None,
         missed=(),
         bought_gflops=largest[0],
@@ -219,7 +254,7 @@ def _break_even(setting: Setting, value: Case | None) -> Amount:
 
 def _notes(setting: Setting, rows: tuple[OnGpus, ...]) -> tuple[str, ...]:
     sources = dict.fromkeys(row.efficiency.source for row in rows if row.gpus > 1)
-    said = [LEFT_OUT, ONE_TRAINING, *sources]
+    said = [LEFT_OUT, *sources]
     bought = setting.ways.bought
     if bought is not None:
         said.append(

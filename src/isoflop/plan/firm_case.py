@@ -24,13 +24,25 @@ from isoflop.table.pricing import SECONDS_PER_HOUR, Used
 
 
 @dataclasses.dataclass(frozen=True)
+class Need:
+    """What a work takes on one GPU: GFLOPs, seconds, joules before PUE; None where unknown, or beyond bounds."""
+
+    gflops: float | None
+    device_seconds: float | None
+    energy_joules: float | None
+
+    def times(self, factor: float) -> Need:
+        """Return what so many of it take."""
+        return Need(*(_times(each, factor) for each in (self.gflops, self.device_seconds, self.energy_joules)))
+
+
+@dataclasses.dataclass(frozen=True)
 class Case:
-    """The plain numbers of one answer; None where one is unknown.
+    """The plain numbers of one answer.
 
     Attributes:
-        train_gflops: of one training.
-        device_seconds, energy_joules: of one training on one GPU, energy before PUE.
-        year_gflops, year_device_seconds, year_energy_joules: of a year of answers; None without queries.
+        train: what one training takes.
+        year: what a year of answers takes; None without queries.
         trainings: how many trainings are paid for: 1, more with a search and failed runs.
         efficiencies: (GPUs, efficiency) of each number of GPUs.
         rent_factors: prices of GPUs that are rented, by the keys of a set of prices; None without any.
@@ -38,12 +50,8 @@ class Case:
         bought: the purchase; None without one.
     """
 
-    train_gflops: float
-    device_seconds: float | None
-    energy_joules: float | None
-    year_gflops: float | None
-    year_device_seconds: float | None
-    year_energy_joules: float | None
+    train: Need
+    year: Need | None
     trainings: float
     efficiencies: tuple[tuple[int, float], ...]
     rent_factors: Mapping[str, float] | None
@@ -78,16 +86,14 @@ class Taken:
 
 def training(case: Case, gpus: int) -> Taken:
     """Return what the trainings take on a number of GPUs."""
-    more = case.trainings / case.efficiency(gpus)
-    seconds, joules = _times(case.device_seconds, more), _times(case.energy_joules, more)
-    return _taken(case, seconds, joules, case.train_gflops * case.trainings)
+    need = case.train.times(case.trainings)
+    spread = need.times(1.0 / case.efficiency(gpus))
+    return _taken(case, dataclasses.replace(spread, gflops=need.gflops))
 
 
 def year(case: Case) -> Taken | None:
     """Return what a year of answers takes, by the time that a GPU computes them; None without queries."""
-    if case.year_gflops is None:
-        return None
-    return _taken(case, case.year_device_seconds, case.year_energy_joules, case.year_gflops)
+    return None if case.year is None else _taken(case, case.year)
 
 
 def days(case: Case, gpus: int) -> float | None:
@@ -107,13 +113,9 @@ def break_even_hours(case: Case) -> float | None:
     of training. Above HOURS_PER_YEAR there is no such use; infinite where electricity alone costs the rent.
     None where a price or the power is unknown.
     """
-    if case.bought is None or case.rent_factors is None or not case.device_seconds:
+    if case.bought is None or case.rent_factors is None or not case.train.device_seconds:
         return None
-    an_hour = Used(
-        SECONDS_PER_HOUR,
-        _times(case.energy_joules, SECONDS_PER_HOUR / case.device_seconds),
-        case.train_gflops * SECONDS_PER_HOUR / case.device_seconds,
-    )
+    an_hour = _used(case.train.times(SECONDS_PER_HOUR / case.train.device_seconds))
     rent, power = _dollars(case.rent_factors, an_hour), _dollars(case.power_factors, an_hour)
     if rent is None or power is None:
         return None
@@ -139,7 +141,7 @@ def asked_of(case: Case, gpus: int, kind: Kind) -> float | None:
         ways = [each for each in (rent_payable(case, gpus), own_payable(case, gpus)) if each is not None]
         return min(ways, default=None)
     if kind == "train_gflops":
-        return case.train_gflops * case.trainings
+        return _times(case.train.gflops, case.trainings)
     if kind == "device_seconds":
         return _times(_added(trained, answered, "device_hours"), SECONDS_PER_HOUR)
     return _added(trained, answered, kind)
@@ -163,10 +165,14 @@ def shares(case: Case, gpus: int, limits: Limits) -> dict[str, float | None]:
     return found
 
 
-def _taken(case: Case, seconds: float | None, joules: float | None, gflops: float) -> Taken:
-    used = Used(seconds, joules, gflops)
+def _used(need: Need) -> Used:
+    return Used(need.device_seconds, need.energy_joules, need.gflops)
+
+
+def _taken(case: Case, need: Need) -> Taken:
+    used = _used(need)
     power = None if case.bought is None else _dollars(case.power_factors, used)
-    hours = _times(seconds, 1.0 / SECONDS_PER_HOUR)
+    hours = _times(need.device_seconds, 1.0 / SECONDS_PER_HOUR)
     share = None if case.bought is None else _times(hours, own_hour(case.bought))
     grams = next(
         (
@@ -178,7 +184,7 @@ def _taken(case: Case, seconds: float | None, joules: float | None, gflops: floa
     )
     return Taken(
         device_hours=hours,
-        energy_joules=joules,
+        energy_joules=need.energy_joules,
         kilograms_co2=_times(grams, 1e-3),
         rent_dollars=_dollars(case.rent_factors, used),
         own_dollars=None if share is None or power is None else share + power,

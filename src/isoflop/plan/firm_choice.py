@@ -38,28 +38,35 @@ def nearest(case: Case, limits: Limits) -> int:
     return min((gpus for gpus, _ in case.efficiencies), key=lambda gpus: (worst(gpus), gpus))
 
 
-def way(case: Case, gpus: int, limits: Limits) -> Way | None:
-    """Return the cheaper way to have the GPUs; a purchase that a budget of dollars does not pay is none."""
-    taken = firm_case.training(case, gpus)
-    rent, own = taken.rent_dollars, taken.own_dollars
-    budget = min((each.amount for each in limits.budgets if each.kind == "dollars"), default=math.inf)
-    if own is not None and _known(firm_case.own_payable(case, gpus)) > budget and rent is not None:
-        own = None
+def way(case: Case, gpus: int) -> Way | None:
+    """Return how to have the GPUs for this alone: rented, or bought where all of the purchase costs less."""
+    rent, own = firm_case.rent_payable(case, gpus), firm_case.own_payable(case, gpus)
     if rent is None and own is None:
         return None
     return "rent" if _known(rent) <= _known(own) else "own"
 
 
-def dollars(case: Case, gpus: int, chosen: Way | None) -> float | None:
-    """Return dollars of the training in one way: the rent, or the share of the purchase with electricity."""
+def cheaper(case: Case, gpus: int) -> Way | None:
+    """Return which costs less for this training where GPUs that are bought are used as much as assumed; None
+    where one of both is unknown."""
     taken = firm_case.training(case, gpus)
-    return {"rent": taken.rent_dollars, "own": taken.own_dollars, None: None}[chosen]
+    if taken.rent_dollars is None or taken.own_dollars is None:
+        return None
+    return "rent" if taken.rent_dollars <= taken.own_dollars else "own"
+
+
+def dollars(case: Case, gpus: int, chosen: Way | None) -> float | None:
+    """Return dollars to pay for the training in one way: rent, or all of the purchase and electricity."""
+    taken = firm_case.training(case, gpus)
+    if chosen != "own":
+        return taken.rent_dollars if chosen == "rent" else None
+    assert case.bought is not None
+    return None if taken.power_dollars is None else taken.power_dollars + gpus * case.bought.dollars
 
 
 def _cost(case: Case, gpus: int) -> float:
-    taken = firm_case.training(case, gpus)
-    known = [each for each in (taken.rent_dollars, taken.own_dollars) if each is not None]
-    return min(known) if known else _known(taken.device_hours)
+    paid = dollars(case, gpus, way(case, gpus))
+    return _known(firm_case.training(case, gpus).device_hours) if paid is None else paid
 
 
 def _known(value: float | None) -> float:

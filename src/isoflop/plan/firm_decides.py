@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 
 from isoflop.plan import firm_case, firm_choice
-from isoflop.plan.firm_case import Case
+from isoflop.plan.firm_case import Case, Need
 from isoflop.plan.firm_result import Assumption, End, Way
 from isoflop.plan.firm_setting import Setting
 from isoflop.plan.result import LawCost, TargetCost
@@ -58,13 +58,13 @@ def assumptions(
     ranges = list(_of_curve(target, cost, setting))
     if case is not None and cost.log10_train_gflops is not None:
         ranges += _of_rates(setting, case, cost.log10_train_gflops)
-        ranges += _of_prices(case, way)
+        ranges += _of_prices(case)
         ranges += _of_use(setting, case)
     moved = [_judged(each, setting, is_yes, gpus, way) for each in ranges]
     return tuple(
         sorted(
-            (each for each in moved if each.turns or each.factor is None or each.factor > 1),
-            key=lambda each: (not each.turns, -(each.factor or math.inf)),
+            (each for each in moved if each.turns or each.turns_way or (each.factor or 1.0) > 1),
+            key=lambda each: (not each.turns, not each.turns_way, -(each.factor or math.inf)),
         )
     )
 
@@ -78,16 +78,17 @@ def _judged(each: Range, setting: Setting, is_yes: bool, gpus: int | None, way: 
     known = [value for value in ends if value]
     factor = max(known) / min(known) if len(known) == 2 else None
     turns = any((end.verdict == "yes") != is_yes for end in (low, high))
-    return Assumption(each.name, each.basis, low, high, turns, factor)
+    turns_way = low.cheaper != high.cheaper and None not in (low.cheaper, high.cheaper)
+    return Assumption(each.name, each.basis, low, high, turns, turns_way, factor)
 
 
 def _end(label: str, case: Case | None, setting: Setting, gpus: int, way: Way | None) -> End:
     if case is None:
-        return End(label, "no", None, None)
+        return End(label, "no", None, None, None)
     fits = firm_choice.choose(case, setting.limits) is not None
-    chosen = way if way is not None else firm_choice.way(case, gpus, setting.limits)
+    chosen = way if way is not None else firm_choice.way(case, gpus)
     days, dollars = firm_case.days(case, gpus), firm_choice.dollars(case, gpus, chosen)
-    return End(label, "yes" if fits else "no", days, dollars)
+    return End(label, "yes" if fits else "no", days, dollars, firm_choice.cheaper(case, gpus))
 
 
 def _of_curve(target: TargetCost, cost: LawCost, setting: Setting) -> Iterator[Range]:
@@ -129,7 +130,7 @@ def _of_rates(setting: Setting, case: Case, log10: float) -> Iterator[Range]:
         )
     if joules.value is not None and joules.low is not None and joules.high is not None:
         parts = (joules.low / joules.value, joules.high / joules.value)
-        labels = tuple(units.joules((case.energy_joules or 0.0) * part) for part in parts)
+        labels = tuple(units.joules((case.train.energy_joules or 0.0) * part) for part in parts)
         yield Range("energy of a training", "its interval", (labels[0], labels[1]), _both(case, parts, _hotter))
     several = [each for each in setting.efficiencies(log10) if each[0] > 1]
     if not several:
@@ -145,7 +146,7 @@ def _of_rates(setting: Setting, case: Case, log10: float) -> Iterator[Range]:
     yield Range("efficiency at N", basis, (shown[0], shown[1]), (cases[0], cases[1]))
 
 
-def _of_prices(case: Case, way: Way | None) -> Iterator[Range]:
+def _of_prices(case: Case) -> Iterator[Range]:
     rent, power, bought = case.rent_factors, case.power_factors, case.bought
     if rent is not None and (hour := rent.get("dollars_per_gpu_hour")) is not None:
         yield Range(
@@ -154,7 +155,7 @@ def _of_prices(case: Case, way: Way | None) -> Iterator[Range]:
             _labels("{:.3g} dollars", hour, TIMES),
             _both(case, TIMES, lambda c, k: _rent(c, hour * k)),
         )
-    if bought is None or power is None or way == "rent":
+    if bought is None or power is None:
         return
     if (kwh := power.get("dollars_per_kwh")) is not None:
         yield Range(
@@ -183,7 +184,7 @@ def _of_use(setting: Setting, case: Case) -> Iterator[Range]:
         _labels("{:g}", 1.0, TRAININGS),
         _both(case, TRAININGS, lambda c, k: dataclasses.replace(c, trainings=k)),
     )
-    if case.year_gflops is not None and setting.limits.budgets and setting.costing.queries_per_day:
+    if case.year is not None and setting.limits.budgets and setting.costing.queries_per_day:
         yield Range(
             "queries a day",
             "a tenth to ten times",
@@ -213,29 +214,26 @@ def _times(value: float | None, factor: float) -> float | None:
     return None if value is None else value * factor
 
 
+def _each_need(case: Case, change: Callable[[Need], Need]) -> Case:
+    """Return the case with training and answers changed alike."""
+    year = None if case.year is None else change(case.year)
+    return dataclasses.replace(case, train=change(case.train), year=year)
+
+
 def _slower(case: Case, factor: float) -> Case:
-    return dataclasses.replace(
-        case,
-        device_seconds=_times(case.device_seconds, factor),
-        year_device_seconds=_times(case.year_device_seconds, factor),
+    return _each_need(
+        case, lambda need: dataclasses.replace(need, device_seconds=_times(need.device_seconds, factor))
     )
 
 
 def _hotter(case: Case, factor: float) -> Case:
-    return dataclasses.replace(
-        case,
-        energy_joules=_times(case.energy_joules, factor),
-        year_energy_joules=_times(case.year_energy_joules, factor),
+    return _each_need(
+        case, lambda need: dataclasses.replace(need, energy_joules=_times(need.energy_joules, factor))
     )
 
 
 def _busier(case: Case, factor: float) -> Case:
-    return dataclasses.replace(
-        case,
-        year_gflops=_times(case.year_gflops, factor),
-        year_device_seconds=_times(case.year_device_seconds, factor),
-        year_energy_joules=_times(case.year_energy_joules, factor),
-    )
+    return dataclasses.replace(case, year=None if case.year is None else case.year.times(factor))
 
 
 def _rent(case: Case, hour: float) -> Case:

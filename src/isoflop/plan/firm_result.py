@@ -26,6 +26,8 @@ class OnGpus:
         kilograms_co2, rent_dollars: by the chosen prices.
         own_dollars: a bought GPU's share for these hours, with electricity.
         purchase_dollars: of all N GPUs; None without a purchase price.
+        paid_dollars: to pay for the training in the way that is cheaper for it alone.
+        way: that way; None without prices.
         is_within: whether all limits are kept; None where the target is not reached.
         missed: texts of the budgets that are exceeded, and `deadline`.
         bought_gflops, bought_y: the largest training that keeps the limits, and the y of the law there.
@@ -40,6 +42,8 @@ class OnGpus:
     rent_dollars: Amount
     own_dollars: Amount
     purchase_dollars: float | None
+    paid_dollars: Amount
+    way: Way | None
     is_within: bool | None
     missed: tuple[str, ...]
     bought_gflops: Amount
@@ -71,12 +75,14 @@ class End:
         label: the end, such as `2.27 dollars an hour`.
         verdict: the answer there.
         days, dollars: on the GPUs and in the way of the answer; None where unknown or not reached.
+        cheaper: of an hour rented and an hour bought, at the assumed use; None where one is unknown.
     """
 
     label: str
     verdict: Verdict
     days: float | None
     dollars: float | None
+    cheaper: Way | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +94,7 @@ class Assumption:
         basis: where the range is from.
         low, high: the ends.
         turns: whether an end turns the answer.
+        turns_way: whether it turns which is cheaper, rented or bought.
         factor: by which the dollars, else the days, of the ends differ; None where an end has none.
     """
 
@@ -96,6 +103,7 @@ class Assumption:
     low: End
     high: End
     turns: bool
+    turns_way: bool
     factor: float | None
 
 
@@ -111,7 +119,7 @@ class FirmAnswer:
         is_sure: whether the end of all intervals together that speaks against the answer gives it too.
         gpus: N of the answer: with a deadline the cheapest that keeps it, else the fastest within the budget;
             of a no, the one that comes nearest. None where the target is not reached on any.
-        way: the cheaper of those that the limits allow; None without prices.
+        way: of that row; None without prices.
         limits: budgets as given, and the deadline.
         rows: each number of GPUs.
         year: of answers; None where no queries were named, or the target is not reached.

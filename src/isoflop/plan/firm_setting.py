@@ -12,7 +12,7 @@ from isoflop.config.ways import Ways
 from isoflop.plan.amount import LARGEST_LOG10, Amount
 from isoflop.plan.costing import Costing, Span
 from isoflop.plan.efficiency import Efficiency, EfficiencyAt
-from isoflop.plan.firm_case import Case, Limits
+from isoflop.plan.firm_case import Case, Limits, Need
 
 Side = Literal["low", "value", "high"]
 """Of an interval; the low one of all amounts goes with the high one of efficiency."""
@@ -49,41 +49,31 @@ class Setting:
             span: log10 of training GFLOPs with the ends of its interval (costing.Span).
             side: which end; ends of all amounts together are wider than the interval of any.
         """
-        log10 = span[0]
-        train = self.costing.training(span)
-        answers = self.costing.inference(span)
-        gflops = _side(train.train_gflops, side)
-        return self._case(
-            10.0**log10 if gflops is None else gflops,
-            log10,
-            side,
-            (train.device_seconds, train.energy_joules),
-            None
-            if answers is None
-            else (answers.gflops_per_year, answers.device_seconds_per_year, answers.energy_joules_per_year),
-        )
+        train, answers = self.costing.training(span), self.costing.inference(span)
+        training = (train.train_gflops, train.device_seconds, train.energy_joules)
+        year = None
+        if answers is not None:
+            year = (answers.gflops_per_year, answers.device_seconds_per_year, answers.energy_joules_per_year)
+        return self._case(span[0], side, training, year)
 
     def case_at(self, log10: float, side: Side = "value") -> Case:
         """Return the plain numbers at a compute that is known: intervals are those of rates alone."""
         costing = self.costing
-        answers = costing.year(log10)
-        amounts = (costing.device_seconds(log10), costing.energy_joules(log10))
-        return self._case(10.0**log10, log10, side, amounts, answers)
+        compute = Amount(10.0**log10, 10.0**log10, 10.0**log10)
+        training = (compute, costing.device_seconds(log10), costing.energy_joules(log10))
+        return self._case(log10, side, training, costing.year(log10))
 
     def _case(
         self,
-        gflops: float,
         log10: float,
         side: Side,
-        amounts: tuple[Amount, Amount],
-        answers: tuple[Amount, Amount, Amount] | None,
+        training: tuple[Amount, Amount, Amount],
+        year: tuple[Amount, Amount, Amount] | None,
     ) -> Case:
         end = _OPPOSITE[side]
-        year = (None, None, None) if answers is None else tuple(_side(each, side) for each in answers)
         return Case(
-            gflops,
-            *(_side(each, side) for each in amounts),
-            *year,
+            train=Need(*(_side(each, side) for each in training)),
+            year=None if year is None else Need(*(_side(each, side) for each in year)),
             trainings=1.0,
             efficiencies=tuple((n, float(getattr(each, end))) for n, each in self.efficiencies(log10)),
             rent_factors=_factors(self.ways.rent),

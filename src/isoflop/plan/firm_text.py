@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from isoflop.config.cost import HOURS_PER_YEAR
+from isoflop.config.ways import OF_RENT
 from isoflop.plan.amount import Amount
 from isoflop.plan.aligned import aligned
-from isoflop.plan.firm_result import Assumption, End, FirmAnswer, OnGpus
+from isoflop.plan.firm_result import Assumption, End, FirmAnswer, OnGpus, Way
 from isoflop.plan.result import CostForecast
 from isoflop.report.text import units
-from isoflop.report.text.numerals import UNKNOWN, number, percent, plural, seconds
+from isoflop.report.text.numerals import UNKNOWN, duration, number, percent, plural, seconds
 
-WAYS = {"rent": "rented", "own": "own hardware"}
 MOST_SHOWN = 6
 """Assumptions of the terminal; JSON has all."""
 
@@ -29,7 +29,7 @@ def lines(made: CostForecast, answer: FirmAnswer, warnings: tuple[str, ...]) -> 
     # The reason of a no has been said; other warnings stand before any number.
     yield from (f"! {line}" for line in (*_doubts(answer), *warnings) if line != answer.reason)
     yield ""
-    yield from aligned([_titles(answer), *(_row(made, answer, row) for row in answer.rows)])
+    yield from aligned(_known_columns([_titles(answer), *(_row(made, answer, row) for row in answer.rows)]))
     yield from _intervals(answer)
     yield from _year(answer)
     yield _own_or_cloud(answer)
@@ -40,13 +40,6 @@ def lines(made: CostForecast, answer: FirmAnswer, warnings: tuple[str, ...]) -> 
     yield from (f"note: {line}" for line in answer.notes)
 
 
-def duration(days: float | None) -> str:
-    """Return days as seconds to hours below two days, then as days."""
-    if days is None or days < 2:
-        return seconds(None if days is None else 86400 * days)
-    return f"{number(days)} days"
-
-
 def _sentence(made: CostForecast, answer: FirmAnswer) -> str:
     what = f"{made.quantity} {_y(made, answer.target)}"
     row = _chosen(answer)
@@ -54,8 +47,7 @@ def _sentence(made: CostForecast, answer: FirmAnswer) -> str:
         return f"no: {answer.reason}{_instead(made, answer)}"
     assert row is not None
     within = f", within {' and '.join(answer.limits)}" if answer.limits else ""
-    cost = _price(answer, row)
-    paid = "" if cost is None else f" for {units.dollars(cost.value)} ({WAYS[str(answer.way)]})"
+    paid = "" if row.way is None else f" for {units.dollars(row.paid_dollars.value)} ({_way(answer, row.way)})"
     on = plural(row.gpus, "GPU")
     least = "" if row.efficiency.is_known else "at least "
     return f"yes: {what} on {on} in {least}{duration(row.days.value)}{paid}{within}"
@@ -88,12 +80,20 @@ def _chosen(answer: FirmAnswer) -> OnGpus | None:
     return next((row for row in answer.rows if row.gpus == answer.gpus), None)
 
 
-def _price(answer: FirmAnswer, row: OnGpus) -> Amount | None:
-    return {"rent": row.rent_dollars, "own": row.own_dollars, None: None}[answer.way]
+def _way(answer: FirmAnswer, way: Way) -> str:
+    """Return how GPUs are had: rented or bought; there already, where the prices are of electricity alone."""
+    if way == "own":
+        return "bought"
+    return "rented" if answer.case is None or _is_rent(answer.case.rent_factors) else "electricity alone"
+
+
+def _is_rent(factors: Mapping[str, float] | None) -> bool:
+    return factors is not None and any(key in factors for key in OF_RENT)
 
 
 def _titles(answer: FirmAnswer) -> tuple[str, ...]:
-    titles = ("GPUs", "efficiency", "time", "energy", "CO2", "rented", "own", "to buy", "within")
+    rented = _way(answer, "rent")
+    titles = ("GPUs", "efficiency", "time", "energy", "CO2", rented, "own share", "to buy", "within")
     return (*titles, "buys") if answer.limits else titles[:-1]
 
 
@@ -118,13 +118,19 @@ def _row(made: CostForecast, answer: FirmAnswer, row: OnGpus) -> tuple[str, ...]
     return (*cells, kept, _y(made, y.value) if y.value is not None else str(y.reason))
 
 
+def _known_columns(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return the rows without the columns of which no row knows anything."""
+    kept = [i for i in range(len(rows[0])) if any(row[i] != UNKNOWN for row in rows[1:])]
+    return [tuple(row[i] for i in kept) for row in rows]
+
+
 def _intervals(answer: FirmAnswer) -> Iterator[str]:
     row = _chosen(answer)
-    if row is None:
+    if row is None or row.days.value is None:
         return
     said = [f"{duration(row.days.value)} ({_ends(row.days, duration)})"]
-    cost = _price(answer, row)
-    if cost is not None:
+    cost = row.paid_dollars
+    if cost.value is not None:
         said.append(f"{units.dollars(cost.value)} ({_ends(cost, units.dollars)})")
     yield f"on {plural(row.gpus, 'GPU')}, with the ends of all intervals together: {', '.join(said)}"
 
@@ -171,15 +177,16 @@ def _decides(answer: FirmAnswer) -> Iterator[str]:
     first = answer.assumptions[0]
     turning = [each for each in answer.assumptions if each.turns]
     if turning:
-        yield f"what decides: {turning[0].name}, which turns the answer (one at a time, all else as it stands):"
+        names = " and ".join(each.name for each in turning)
+        yield f"what decides: {names}: {'each alone' if len(turning) > 1 else 'it alone'} turns the answer:"
     else:
         yield (
             f"what decides: no assumption turns the answer alone; {first.name} moves the cost the most"
             f"{'' if first.factor is None else f', {number(first.factor, 2)} times'}:"
         )
     shown = answer.assumptions[: max(MOST_SHOWN, len(turning))]
-    header = ("  assumption", "from", "", "cost", "to", "", "cost", "range")
-    yield from aligned([header, *(_assumption(each) for each in shown)])
+    header = ("  assumption", "from", "", "cost", "cheaper", "to", "", "cost", "cheaper", "range")
+    yield from aligned(_known_columns([header, *(_assumption(each) for each in shown)]))
 
 
 def _assumption(each: Assumption) -> tuple[str, ...]:
@@ -187,9 +194,9 @@ def _assumption(each: Assumption) -> tuple[str, ...]:
     return (mark + each.name, *_end(each.low), *_end(each.high), each.basis)
 
 
-def _end(end: End) -> tuple[str, str, str]:
+def _end(end: End) -> tuple[str, ...]:
     amount = units.dollars(end.dollars) if end.dollars is not None else duration(end.days)
-    return end.label, end.verdict, amount
+    return end.label, end.verdict, amount, end.cheaper or UNKNOWN
 
 
 def _times(value: float | None, factor: float) -> float | None:
