@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from isoflop.api.flops import count_flops as count_flops
     from isoflop.api.forecast import forecast as forecast
     from isoflop.api.load import load as load
+    from isoflop.api.parallel import Predicted as Predicted
+    from isoflop.api.parallel import predict_parallel as predict_parallel
     from isoflop.api.report import write_report as write_report
     from isoflop.api.training import run_config as run_config
     from isoflop.api.training import run_sweep as run_sweep
@@ -47,6 +49,8 @@ _HOMES = {
     "Comparison": "isoflop.api.compare",
     "check": "isoflop.api.check",
     "Check": "isoflop.api.check",
+    "predict_parallel": "isoflop.api.parallel",
+    "Predicted": "isoflop.api.parallel",
     "write_report": "isoflop.api.report",
     "plot_fit": "isoflop.api.figures",
     "plot_residuals": "isoflop.api.figures",
@@ -85,6 +89,7 @@ __all__ = [
     "plot_fit",
     "plot_gain",
     "plot_residuals",
+    "predict_parallel",
     "run_config",
     "run_sweep",
     "save_figure",

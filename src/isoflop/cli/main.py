@@ -25,6 +25,7 @@ from isoflop.cli import (
     meter,
     output,
     paper,
+    parallel,
     report,
     run,
     score,
@@ -41,10 +42,10 @@ from isoflop.notices import RECORDED, interrupted
 
 VERBS = (
     *(run, sweep, config, status, aggregate, check, fit, forecast, compare),
-    *(report, score, paper, tensorboard, wandb, flops, meter, doctor, completion),
+    *(report, score, paper, tensorboard, wandb, flops, parallel, meter, doctor, completion),
 )
 """One module per verb, in the order of `isoflop --help`. Each imports what it needs only when it runs."""
-TAKE_OVERRIDES = ("run", "sweep", "flops")
+TAKE_OVERRIDES = ("run", "sweep", "flops", "parallel")
 COMPUTE = ("fit", "forecast", "report", "compare", "check", "score", "paper", "aggregate")
 """Verbs that may compute for long; a bar says so."""
 LEAST_FILES = 64
