@@ -8,6 +8,7 @@ import itertools
 import math
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -28,18 +29,21 @@ from isoflop.curve.fit import Method
 from isoflop.curve.laws import LAWS
 from isoflop.curve.result import FitReport
 from isoflop.meter.device import peaks
+from isoflop.parallel import links
 from isoflop.plan import budget as budgets
 from isoflop.plan import deadline as deadlines
-from isoflop.plan import firm, firm_prices, make, rates
+from isoflop.plan import efficiency_measured, firm, firm_prices, make, rates
 from isoflop.plan.budget import Budget
 from isoflop.plan.costing import Costing
-from isoflop.plan.efficiency import taken_as_one
+from isoflop.plan.efficiency import EfficiencyAt, taken_as_one
+from isoflop.plan.efficiency_predicted import Predictor
 from isoflop.plan.firm_case import Limits
 from isoflop.plan.firm_setting import Setting
 from isoflop.plan.make import Question
 from isoflop.plan.rates import OtherDevice, Rates
 from isoflop.plan.result import CostForecast
 from isoflop.plan.sizes import GFLOPS, Sizes, sizes
+from isoflop.record import parallel
 from isoflop.table import axis, target
 
 RESAMPLES = 400
@@ -60,6 +64,7 @@ class Ask:
         gpu_tflops, gpu_watts: what one GPU sustains, instead of what the runs measured.
         gpus: numbers of GPUs to train on, increasing: who has no data centre (plan.firm).
         deadline: of training, as people write it (plan.deadline).
+        link: between the GPUs (parallel.links), by which their efficiency is predicted.
     """
 
     error: tuple[float, ...] = ()
@@ -71,6 +76,7 @@ class Ask:
     gpu_watts: float | None = None
     gpus: tuple[int, ...] = ()
     deadline: str | None = None
+    link: str | None = None
 
     def check(self) -> tuple[Budget, ...]:
         """Return the budgets, after refusing what cannot be before anything is read.
@@ -108,8 +114,11 @@ class Ask:
             raise ConfigError(f"--gpus {text}: give numbers that increase, such as 1,4,16")
         if self.deadline is not None:
             deadlines.parse(self.deadline)
-            if not self.gpus:
-                raise ConfigError("--deadline needs --gpus: days follow from the number of GPUs")
+        if self.link is not None:
+            links.find(self.link)
+        for name in ("deadline", "link"):
+            if getattr(self, name) is not None and not self.gpus:
+                raise ConfigError(f"--{name} needs --gpus, such as --gpus 1,4,16")
 
 
 def y_of(ask: Ask, runs: pd.DataFrame, y: str | None) -> str | None:
@@ -158,7 +167,9 @@ def make_forecast(
     if not targets and not wanted:
         targets = reach.round_targets(reach.end_of(report))
     made = make.forecast(source, report, front.check(chosen.checked), costing, Question(targets, wanted))
-    return made if ways is None else _of_firm(made, report, costing, ways, ask)
+    if ways is None:
+        return made
+    return _of_firm(made, report, costing, ways, _efficiency_at(costing, table, source, ask), ask)
 
 
 def prices_of(names: Sequence[str] | None, ask: Ask) -> Prices | Ways | None:
@@ -168,11 +179,29 @@ def prices_of(names: Sequence[str] | None, ask: Ask) -> Prices | Ways | None:
     return config_ways.load(names) if ask.gpus else costs.load(names)
 
 
-def _of_firm(made: CostForecast, report: FitReport, costing: Costing, ways: Ways, ask: Ask) -> CostForecast:
+def _efficiency_at(costing: Costing, table: pd.DataFrame, source: str, ask: Ask) -> EfficiencyAt:
+    """Return the efficiency at N: predicted over a link that was named, else as measured in the sweep's
+    folder (DIR/parallel), else taken as 1."""
+    if ask.link is None:
+        records = parallel.read_all(Path(source)) if Path(source).is_dir() else ()
+        return efficiency_measured.measured(records) or taken_as_one
+    batches = table["batch_size"].dropna() if "batch_size" in table else pd.Series(dtype=float)
+    if batches.empty:
+        raise ConfigError(f"--link {ask.link}: no column batch_size says what the GPUs share")
+    largest = table.loc[table[GFLOPS].loc[batches.index].idxmax()]
+    window = largest.get("context")
+    row_size = int(window) if window is not None and pd.notna(window) else 1
+    batch, link = int(largest["batch_size"]), links.find(ask.link)
+    return Predictor(costing.sizes, costing.rates, link, batch, row_size)
+
+
+def _of_firm(
+    made: CostForecast, report: FitReport, costing: Costing, ways: Ways, efficiency_at: EfficiencyAt, ask: Ask
+) -> CostForecast:
     """Return the forecast with the answer about GPUs of each target."""
-    seconds = None if ask.deadline is None else deadlines.parse(ask.deadline)
-    limits = Limits(tuple(map(budgets.parse, ask.budget)), seconds)
-    setting = Setting(costing, ways, ask.gpus, limits, taken_as_one)
+    deadline = None if ask.deadline is None else deadlines.parse(ask.deadline)
+    limits = Limits(tuple(map(budgets.parse, ask.budget)), deadline)
+    setting = Setting(costing, ways, ask.gpus, limits, efficiency_at)
     answers = tuple(firm.answer(report, target, setting) for target in made.targets)
     warnings = (*made.warnings, *firm_prices.warnings(ways, made.device))
     return dataclasses.replace(made, firm=answers, warnings=warnings)
@@ -286,6 +315,7 @@ def forecast(
     gpu_watts: float | None = None,
     gpus: int | Sequence[int] | None = None,
     deadline: str | None = None,
+    link: str | None = None,
     cost: str | Sequence[str] | None = None,
     x: str | None = None,
     y: str | None = None,
@@ -322,6 +352,8 @@ def forecast(
             with them, by when, rented or bought (`result.firm`). Without `cost` the shipped prices of the
             device are taken, which is said.
         deadline: of training on them, such as "30d".
+        link: between them, such as "nvlink4" or "12GB/s,20us", by which their efficiency is predicted; without
+            it that of `isoflop parallel` where the sweep's folder holds its records, else 1.
         cost: sets of prices, such as "us_2023", or YAML files: for dollars and CO2.
         x, y, x_unit, y_unit, x_label, y_label, group, seed, counts, chance, where, laws, mixed, level: as
             `isoflop.fit`; x is training compute.
@@ -340,7 +372,7 @@ def forecast(
         [0.05]
     """
     ask = Ask(_tuple(error), _tuple(loss), _texts(budget), device, queries_per_day, gpu_tflops, gpu_watts)
-    ask = dataclasses.replace(ask, gpus=_counts(gpus), deadline=deadline)
+    ask = dataclasses.replace(ask, gpus=_counts(gpus), deadline=deadline, link=link)
     with named_as_in_python():
         check_resamples(resamples)
         ask.check()

@@ -77,6 +77,9 @@ def _add_questions(verb: argparse.ArgumentParser) -> None:
         help="is it reachable with so many GPUs, by when, rented or bought, such as 1,4,16",
     )
     verb.add_argument("--deadline", metavar="D", help="by when, with --gpus: 12h, 30d")
+    verb.add_argument(
+        *("--link",), metavar="NAME", help="how they are joined: nvlink4, ethernet-100, 12GB/s,20us"
+    )
 
 
 def _gpus(text: str | None) -> tuple[int, ...]:
@@ -114,6 +117,7 @@ def make(options: argparse.Namespace) -> Any:
         options.gpu_watts,
         _gpus(options.gpus),
         options.deadline,
+        options.link,
     )
     ask.check()
     method, chosen_prices = rows.method_of(options), forecast.prices_of(options.cost, ask)

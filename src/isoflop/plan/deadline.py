@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 
@@ -16,8 +17,16 @@ _SECONDS = {
 }
 
 
-def parse(text: str) -> float:
-    """Return a deadline in seconds.
+@dataclasses.dataclass(frozen=True)
+class Deadline:
+    """A time from the start of training. `text` is how it was written."""
+
+    text: str
+    seconds: float
+
+
+def parse(text: str) -> Deadline:
+    """Return a deadline.
 
     Raises:
         ConfigError: no number above 0, or no known unit.
@@ -28,4 +37,4 @@ def parse(text: str) -> float:
     number = float(match["number"])
     if not 0 < number < math.inf:
         raise ConfigError(f"--deadline {text}: give a number above 0")
-    return number * _SECONDS[match["unit"]]
+    return Deadline(text.strip(), number * _SECONDS[match["unit"]])

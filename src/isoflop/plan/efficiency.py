@@ -24,8 +24,8 @@ EfficiencyAt = Callable[[int, float], Efficiency]
 """GPUs, log10 of training GFLOPs (by which the model's size is known) -> efficiency."""
 
 AS_ONE = (
-    "efficiency at N is taken as 1, an upper bound: nothing says how the GPUs are linked, so that times on "
-    "several GPUs are the least they can be"
+    "efficiency at N is taken as 1, an upper bound, so that times on several GPUs are the least they can be: "
+    "say how they are joined by --link (such as nvlink4 or ethernet-100)"
 )
 
 

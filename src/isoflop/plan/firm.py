@@ -101,7 +101,8 @@ def _finished(
         shown = firm_choice.nearest(value, limits)
     against = high if reached else low
     # Intervals that are open leave amounts unknown, which keeps no limit: a yes is then not sure.
-    ends_so = against is not None and firm_choice.choose(against, limits) is not None
+    is_known = against is not None and against.train.device_seconds is not None
+    ends_so = against is not None and is_known and firm_choice.choose(against, limits) is not None
     way = None if value is None or shown is None else firm_choice.way(value, shown)
     return FirmAnswer(
         target=target.target,
@@ -111,10 +112,11 @@ def _finished(
         is_sure=_sure(cost, reached, ends_so),
         gpus=shown,
         way=way,
-        limits=_limits(setting),
+        limits=limits.texts,
         rows=rows,
         year=None if value is None else _year(value, low, high),
-        break_even_hours=_break_even(setting, value),
+        # Where the target is not reached, at the power of the largest run.
+        break_even_hours=_break_even(setting, value or setting.case_at(make.log_largest(report))),
         assumptions=firm_decides.assumptions(target, cost, setting, value, shown, way),
         case=value,
         low=low,
@@ -144,17 +146,18 @@ def _reason(
         below = next((line for line in target.warnings if line.startswith(f"{text} lies below")), None)
         why = cost.reason or cost.training.train_gflops.reason
         return below or f"{text} is not reached on any number of GPUs: {why}"
+    missed = firm_choice.missed(value, gpus, setting.limits)
     over = [
         f"{_shown(value, gpus, each.kind)} of {each.text}"
         for each in setting.limits.budgets
-        if each.text in firm_choice.missed(value, gpus, setting.limits)
+        if each.text in missed
     ]
-    if "deadline" in firm_choice.missed(value, gpus, setting.limits):
-        assert setting.limits.deadline_seconds is not None
-        over.append(f"{duration(firm_case.days(value, gpus))} of {_deadline(setting)}")
-    year = " and a year of answers" if value.year is not None else ""
-    on = plural(gpus, "GPU")
-    return f"{text} takes {' and '.join(over)} on {on}, which comes nearest (training{year})"
+    deadline = setting.limits.deadline
+    if deadline is not None and deadline.text in missed:
+        over.append(f"{duration(firm_case.days(value, gpus))} of {deadline.text}")
+    year = "" if value.year is None else ", a year of answers included"
+    nearest = ", which comes nearest" if len(setting.gpus) > 1 else ""
+    return f"{text} takes {' and '.join(over)} on {plural(gpus, 'GPU')}{nearest}{year}"
 
 
 def _shown(case: Case, gpus: int, kind: Kind) -> str:
@@ -165,16 +168,6 @@ def _shown(case: Case, gpus: int, kind: Kind) -> str:
     if kind == "kilograms_co2":
         return units.grams(None if value is None else 1e3 * value)
     return {"train_gflops": units.gflops, "device_seconds": seconds, "energy_joules": units.joules}[kind](value)
-
-
-def _deadline(setting: Setting) -> str:
-    limit = setting.limits.deadline_seconds
-    return duration(None if limit is None else limit / 86400)
-
-
-def _limits(setting: Setting) -> tuple[str, ...]:
-    texts = [budget.text for budget in setting.limits.budgets]
-    return (*texts, *([] if setting.limits.deadline_seconds is None else [_deadline(setting)]))
 
 
 def _row(
@@ -239,9 +232,7 @@ def _year(*cases: Case | None) -> Year | None:
     return Year(**amounts, kept_rent_dollars=None if hour is None else hour * HOURS_PER_YEAR)
 
 
-def _break_even(setting: Setting, value: Case | None) -> Amount:
-    if value is None:
-        return unknown("the target is not reached")
+def _break_even(setting: Setting, value: Case) -> Amount:
     if setting.ways.bought is None:
         return unknown("no set of prices has a purchase: add --cost own_h100_2026")
     hours = firm_case.break_even_hours(value)
@@ -272,16 +263,19 @@ def _notes(setting: Setting, rows: tuple[OnGpus, ...]) -> tuple[str, ...]:
 def _largest(report: FitReport, law: str, setting: Setting) -> dict[int, tuple[Amount, Amount]]:
     """Return GPUs -> the GFLOPs of the largest training that keeps the limits, and the y of the law there."""
     limits = setting.limits
-    if not limits.budgets and limits.deadline_seconds is None:
+    if not limits.texts:
         none = unknown("neither a budget nor a deadline was given")
         return dict.fromkeys(setting.gpus, (none, none))
     spans = {gpus: [_solve(report, setting, gpus, side) for side in SIDES] for gpus in setting.gpus}
     if all(value is None for value, _, _ in spans.values()):
-        asked = ", ".join(each.text for each in limits.budgets)
-        option = f"--budget {asked}" if asked else "--deadline"
+        option = "--budget" if limits.budgets else "--deadline"
+        bought = setting.ways.bought
+        alone = setting.ways.rent is None and bought is not None
+        why = f" (one GPU alone is bought for {bought.dollars:,.0f} dollars)" if alone and bought else ""
         raise ConfigError(
-            f"{option}: on no number of GPUs asked about does it pay for a training of the smallest run's "
-            f"{number(10.0 ** make.log_smallest(report))} GFLOPs, where the curves begin: it buys no run"
+            f"{option} {' '.join(limits.texts)}: on no number of GPUs asked about does it pay for a training of "
+            f"the smallest run's {number(10.0 ** make.log_smallest(report))} GFLOPs, where the curves begin: "
+            f"it buys no run{why}"
         )
     curve = _curve(report, law)
     found = {}

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from isoflop.config.cost import HOURS_PER_YEAR
 from isoflop.config.ways import Bought
 from isoflop.plan.budget import Budget, Kind
+from isoflop.plan.deadline import Deadline
 from isoflop.table import pricing
 from isoflop.table.pricing import SECONDS_PER_HOUR, Used
 
@@ -149,19 +150,24 @@ def asked_of(case: Case, gpus: int, kind: Kind) -> float | None:
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What the answer must stay within: budgets, and a deadline in seconds or None."""
+    """What the answer must stay within: budgets, and a deadline or None."""
 
     budgets: tuple[Budget, ...]
-    deadline_seconds: float | None = None
+    deadline: Deadline | None = None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The limits as they were written."""
+        return (*(each.text for each in self.budgets), *([self.deadline.text] if self.deadline else []))
 
 
 def shares(case: Case, gpus: int, limits: Limits) -> dict[str, float | None]:
-    """Return the share of each limit that is taken, by the budget's text or `deadline`; None where unknown."""
+    """Return the share of each limit that is taken, by its text; None where unknown."""
     found = {
         each.text: _times(asked_of(case, gpus, each.kind), 1.0 / each.amount) for each in limits.budgets
     }
-    if limits.deadline_seconds is not None:
-        found["deadline"] = _times(days(case, gpus), 86400.0 / limits.deadline_seconds)
+    if limits.deadline is not None:
+        found[limits.deadline.text] = _times(days(case, gpus), 86400.0 / limits.deadline.seconds)
     return found
 
 

@@ -24,7 +24,7 @@ def choose(case: Case, limits: Limits) -> int | None:
     within = [gpus for gpus, _ in case.efficiencies if not missed(case, gpus, limits)]
     if not within:
         return None
-    if limits.deadline_seconds is not None:
+    if limits.deadline is not None:
         return min(within, key=lambda gpus: (_cost(case, gpus), gpus))
     return min(within, key=lambda gpus: (_known(firm_case.days(case, gpus)), gpus))
 

@@ -29,7 +29,7 @@ class OnGpus:
         paid_dollars: to pay for the training in the way that is cheaper for it alone.
         way: that way; None without prices.
         is_within: whether all limits are kept; None where the target is not reached.
-        missed: texts of the budgets that are exceeded, and `deadline`.
+        missed: texts of the limits that are exceeded.
         bought_gflops, bought_y: the largest training that keeps the limits, and the y of the law there.
     """
 
@@ -120,7 +120,7 @@ class FirmAnswer:
         gpus: N of the answer: with a deadline the cheapest that keeps it, else the fastest within the budget;
             of a no, the one that comes nearest. None where the target is not reached on any.
         way: of that row; None without prices.
-        limits: budgets as given, and the deadline.
+        limits: budgets and the deadline, as given.
         rows: each number of GPUs.
         year: of answers; None where no queries were named, or the target is not reached.
         break_even_hours: a year of use of each GPU past which buying costs less than renting.

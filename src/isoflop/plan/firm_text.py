@@ -99,7 +99,7 @@ def _titles(answer: FirmAnswer) -> tuple[str, ...]:
 
 def _row(made: CostForecast, answer: FirmAnswer, row: OnGpus) -> tuple[str, ...]:
     e = row.efficiency
-    shown = "1" if row.gpus == 1 else "1?" if not e.is_known else number(e.value, 2)
+    shown = "1" if row.gpus == 1 else f"{e.value:.3g}{'' if e.is_known else '?'}"
     co2 = row.kilograms_co2.value
     cells = (
         str(row.gpus),
@@ -177,7 +177,7 @@ def _decides(answer: FirmAnswer) -> Iterator[str]:
     first = answer.assumptions[0]
     turning = [each for each in answer.assumptions if each.turns]
     if turning:
-        names = " and ".join(each.name for each in turning)
+        names = "; ".join(each.name for each in turning)
         yield f"what decides: {names}: {'each alone' if len(turning) > 1 else 'it alone'} turns the answer:"
     else:
         yield (
