@@ -8,19 +8,17 @@ import itertools
 import math
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from isoflop.api import rows
+from isoflop.api import firm, rows
 from isoflop.api.arguments import check_resamples, joined, named_as_in_python
 from isoflop.api.costed import Costed
 from isoflop.api.load import Runs, rows_of
 from isoflop.api.reach import is_price
 from isoflop.api.rows import Choice, Rows
-from isoflop.config import ConfigError, costs
-from isoflop.config import ways as config_ways
+from isoflop.config import ConfigError
 from isoflop.config.costs import Prices
 from isoflop.config.ways import Ways
 from isoflop.curve import reach
@@ -32,18 +30,13 @@ from isoflop.meter.device import peaks
 from isoflop.parallel import links
 from isoflop.plan import budget as budgets
 from isoflop.plan import deadline as deadlines
-from isoflop.plan import efficiency_measured, firm, firm_prices, make, rates
+from isoflop.plan import firm_prices, make, rates
 from isoflop.plan.budget import Budget
 from isoflop.plan.costing import Costing
-from isoflop.plan.efficiency import EfficiencyAt, taken_as_one
-from isoflop.plan.efficiency_predicted import Predictor
-from isoflop.plan.firm_case import Limits
-from isoflop.plan.firm_setting import Setting
 from isoflop.plan.make import Question
 from isoflop.plan.rates import OtherDevice, Rates
 from isoflop.plan.result import CostForecast
 from isoflop.plan.sizes import GFLOPS, Sizes, sizes
-from isoflop.record import parallel
 from isoflop.table import axis, target
 
 RESAMPLES = 400
@@ -138,7 +131,7 @@ def make_forecast(
         source: as the result names it.
         method: of the fit.
         ask: what is asked; with neither target nor budget, the next round values of y.
-        prices_: for dollars and CO2; of numbers of GPUs with those that are bought apart (`prices_of`).
+        prices_: for dollars and CO2; of numbers of GPUs with those that are bought apart (firm.prices_of).
 
     Raises:
         ValueError: x is no training compute in a known unit, y is not what is asked for, a target at or above
@@ -169,42 +162,8 @@ def make_forecast(
     made = make.forecast(source, report, front.check(chosen.checked), costing, Question(targets, wanted))
     if ways is None:
         return made
-    return _of_firm(made, report, costing, ways, _efficiency_at(costing, table, source, ask), ask)
-
-
-def prices_of(names: Sequence[str] | None, ask: Ask) -> Prices | Ways | None:
-    """Return sets of prices as `make_forecast` takes them, None without any. Raises as config.costs.load."""
-    if not names:
-        return None
-    return config_ways.load(names) if ask.gpus else costs.load(names)
-
-
-def _efficiency_at(costing: Costing, table: pd.DataFrame, source: str, ask: Ask) -> EfficiencyAt:
-    """Return the efficiency at N: predicted over a link that was named, else as measured in the sweep's
-    folder (DIR/parallel), else taken as 1."""
-    if ask.link is None:
-        records = parallel.read_all(Path(source)) if Path(source).is_dir() else ()
-        return efficiency_measured.measured(records) or taken_as_one
-    batches = table["batch_size"].dropna() if "batch_size" in table else pd.Series(dtype=float)
-    if batches.empty:
-        raise ConfigError(f"--link {ask.link}: no column batch_size says what the GPUs share")
-    largest = table.loc[table[GFLOPS].loc[batches.index].idxmax()]
-    window = largest.get("context")
-    row_size = int(window) if window is not None and pd.notna(window) else 1
-    batch, link = int(largest["batch_size"]), links.find(ask.link)
-    return Predictor(costing.sizes, costing.rates, link, batch, row_size)
-
-
-def _of_firm(
-    made: CostForecast, report: FitReport, costing: Costing, ways: Ways, efficiency_at: EfficiencyAt, ask: Ask
-) -> CostForecast:
-    """Return the forecast with the answer about GPUs of each target."""
-    deadline = None if ask.deadline is None else deadlines.parse(ask.deadline)
-    limits = Limits(tuple(map(budgets.parse, ask.budget)), deadline)
-    setting = Setting(costing, ways, ask.gpus, limits, efficiency_at)
-    answers = tuple(firm.answer(report, target, setting) for target in made.targets)
-    warnings = (*made.warnings, *firm_prices.warnings(ways, made.device))
-    return dataclasses.replace(made, firm=answers, warnings=warnings)
+    question = firm.Question(ask.gpus, wanted, ask.deadline, ask.link)
+    return firm.answered(made, report, costing, ways, question, table)
 
 
 def _check_axes(described: axis.Axis, noun: str, x: str, y: str, ask: Ask) -> None:
@@ -352,8 +311,8 @@ def forecast(
             with them, by when, rented or bought (`result.firm`). Without `cost` the shipped prices of the
             device are taken, which is said.
         deadline: of training on them, such as "30d".
-        link: between them, such as "nvlink4" or "12GB/s,20us", by which their efficiency is predicted; without
-            it that of `isoflop parallel` where the sweep's folder holds its records, else 1.
+        link: between them, such as "nvlink4" or "12GB/s,20us", by which their efficiency is predicted;
+            without it that of `isoflop parallel` where the sweep's folder holds its records, else 1.
         cost: sets of prices, such as "us_2023", or YAML files: for dollars and CO2.
         x, y, x_unit, y_unit, x_label, y_label, group, seed, counts, chance, where, laws, mixed, level: as
             `isoflop.fit`; x is training compute.
@@ -376,7 +335,7 @@ def forecast(
     with named_as_in_python():
         check_resamples(resamples)
         ask.check()
-        chosen_prices = prices_of(_texts(cost), ask)
+        chosen_prices = firm.prices_of(_texts(cost), ask.gpus)
         choice = Choice(
             *(x, y, joined(group), seed, counts, chance, where),
             x_unit=x_unit,

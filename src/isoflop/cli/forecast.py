@@ -105,7 +105,7 @@ def _forecast(options: argparse.Namespace) -> int:
 
 def make(options: argparse.Namespace) -> Any:
     """Return the forecast of costs (plan.result.CostForecast). Nothing is written."""
-    from isoflop.api import forecast
+    from isoflop.api import firm, forecast
 
     ask = forecast.Ask(
         tuple(options.error),
@@ -120,7 +120,7 @@ def make(options: argparse.Namespace) -> Any:
         options.link,
     )
     ask.check()
-    method, chosen_prices = rows.method_of(options), forecast.prices_of(options.cost, ask)
+    method, chosen_prices = rows.method_of(options), firm.prices_of(options.cost, ask.gpus)
     options = argparse.Namespace(**(vars(options) | {"cost": None}))  # prices apply to answers, not to rows
     if options.directory.is_dir():
         dialect.refuse_of_folder(options)

@@ -1,4 +1,4 @@
-"""The two ways to have a GPU, rented or bought: sets of prices taken apart, and the shipped ones of a device."""
+"""Two ways to have a GPU, rented or bought: sets of prices apart, and the shipped ones of a device."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OF_RENT = ("dollars_per_gpu_hour", "dollars_per_train_gflop", "grams_co2_per_tra
 
 @dataclasses.dataclass(frozen=True)
 class Bought:
-    """A GPU that is bought: dollars with its share of the machine, the years and how much of them it is used."""
+    """A GPU that is bought: dollars with its share of the machine, its years, the share of them in use."""
 
     dollars: float
     years: float

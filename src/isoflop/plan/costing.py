@@ -79,11 +79,12 @@ class Costing:
         )
 
     def year(self, log10: float) -> tuple[Amount, Amount, Amount] | None:
-        """Return GFLOPs, device-seconds and joules of a year of queries at a compute; None without queries."""
+        """Return GFLOPs, device-seconds and joules of a year of queries; None without queries."""
         if self.queries_per_day is None:
             return None
         gflops = self.sizes.forward(log10).times(self.queries_per_day * DAYS)
-        return gflops, *(self._of_year(each)(log10) for each in (self.device_seconds, self.energy_joules))
+        seconds = self._of_year(self.device_seconds)(log10)
+        return gflops, seconds, self._of_year(self.energy_joules)(log10)
 
     def _of_year(self, training_amount: AmountAt) -> AmountAt:
         """Return a year's amount: the share of a training's that its FLOPs are of the training's FLOPs."""

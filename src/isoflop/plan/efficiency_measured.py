@@ -56,13 +56,15 @@ def measured(records: Sequence[ParallelRecord]) -> Measured | None:
         if each.payload == "training" and each.scaling == "strong":
             groups.setdefault(each.group_id, []).append(each)
     whole = [
-        sorted(group, key=_workers)
+        tuple(sorted(group, key=_workers))
         for group in groups.values()
         if {1} < {each.workers for each in group}
     ]
-    if not whole:
-        return None
-    return Measured(tuple(max(whole, key=lambda group: group[0].flops_per_step or 0.0)))
+    return Measured(max(whole, key=_flops)) if whole else None
+
+
+def _flops(group: tuple[ParallelRecord, ...]) -> float:
+    return group[0].flops_per_step or 0.0
 
 
 def _workers(record: ParallelRecord) -> int:

@@ -1,9 +1,9 @@
 """Efficiency at N predicted by the parallel index, for the model that a compute is spent on.
 
-Of a step on one GPU the measured trend of rates (trend.RateTrend) tells two parts: work at the rate that large
-models come to, and a fixed cost an example. Sharing a batch divides the first; whether it divides the second
-is not known before it is measured. Taken here is that it does not, as for launches of kernels and layers that
-wait for each other. The interval goes from there with no communication hidden to all divided and all
+Of a step on one GPU the measured trend of rates (trend.RateTrend) tells two parts: work at the rate that
+large models come to, and a fixed cost an example. Sharing a batch divides the first; whether it divides the
+second is not known before it is measured. Taken here is that it does not, as for launches of kernels and
+layers that wait for each other. The interval goes from there with no communication hidden to all divided and all
 communication hidden that can be.
 """
 
@@ -60,8 +60,8 @@ class Predictor:
             why = parameters.reason or forward.reason or rate.reason
             one = taken_as_one(gpus, log10_gflops)
             return dataclasses.replace(one, source=f"efficiency at N is taken as 1, an upper bound: {why}")
-        # A larger model is one of MOST_GRADIENTS with the same work for each gradient: what differs, the first
-        # bucket and latencies, is nothing beside the rest, and its buckets would be millions.
+        # A larger model is one of MOST_GRADIENTS with the same work for each gradient: what differs, the
+        # first bucket and latencies, is nothing beside the rest, and its buckets would be millions.
         smaller = min(1.0, MOST_GRADIENTS / parameters.value)
         forward_flops, speed = forward.value * smaller * 1e9, rate.value * 1e9
         shape = Shape(
@@ -81,13 +81,17 @@ class Predictor:
         divided = _scale(shape, speed, 0.0, self.link, gpus)
         serial = _scale(shape, most, fixed_seconds / shape.step_chain, self.link, gpus)
         fits = self.link.most_devices is None or gpus <= self.link.most_devices
-        joins = "" if fits else f"; it joins at most {self.link.most_devices}, so that of more it is an upper bound"
+        joins = (
+            ""
+            if fits
+            else f"; it joins at most {self.link.most_devices}, so that of more it is an upper bound"
+        )
         return Efficiency(
             serial.efficiency,
             min(serial.efficiency, serial.efficiency_apart),
             min(1.0, max(divided.efficiency_hidden, serial.efficiency)),
-            f"efficiency at N is predicted for the model of this training at a batch of {self.batch_size:,} over "
-            f"{self.link.name} ({self.link.source}){joins}",
+            "efficiency at N is predicted for the model of this training at a batch of "
+            f"{self.batch_size:,} over {self.link.name} ({self.link.source}){joins}",
             is_known=fits,
         )
 

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-
-from scipy import optimize
+from collections.abc import Iterable
 
 from isoflop.config import ConfigError
 from isoflop.config.cost import HOURS_PER_YEAR
-from isoflop.curve.result import Band, FitReport, LawFit
-from isoflop.plan import efficiency, firm_case, firm_choice, firm_decides, make
+from isoflop.curve.result import FitReport
+from isoflop.plan import firm_buys, firm_case, firm_choice, firm_decides, make
 from isoflop.plan.amount import Amount, unknown
 from isoflop.plan.budget import Kind
 from isoflop.plan.firm_case import Case, Taken
-from isoflop.plan.firm_result import FirmAnswer, OnGpus, Way, Year
-from isoflop.plan.firm_setting import Setting, Side, span_of
+from isoflop.plan.firm_result import FirmAnswer, OnGpus, Year
+from isoflop.plan.firm_setting import SIDES, Setting, span_of
 from isoflop.plan.make import FORECAST
 from isoflop.plan.result import LawCost, TargetCost
 from isoflop.report.text import units
-from isoflop.report.text.numerals import duration, number, plural, seconds
+from isoflop.report.text.numerals import duration, plural, seconds
 
-SIDES: tuple[Side, ...] = ("value", "low", "high")
 LEFT_OUT = (
     "left out: people (who set up, watch and repair), data and its labels, storage and network, taxes, the "
     "room of GPUs that are bought, what the rest of their machine draws, and CO2 of making them"
@@ -41,7 +38,7 @@ def answer(report: FitReport, target: TargetCost, setting: Setting) -> FirmAnswe
     """
     _check(setting, make.log_largest(report))
     cost = main(target)
-    largest = _largest(report, cost.law, setting)
+    largest = firm_buys.largest(report, cost.law, setting)
     reached = cost.training.train_gflops.value is not None and cost.log10_train_gflops is not None
     if not reached:
         rows = tuple(_unreached(setting, gpus, cost, largest[gpus]) for gpus in setting.gpus)
@@ -50,9 +47,7 @@ def answer(report: FitReport, target: TargetCost, setting: Setting) -> FirmAnswe
     span = span_of(cost.training.train_gflops, cost.log10_train_gflops)
     cases = tuple(setting.case(span, side) for side in SIDES)
     value, low, high = cases
-    rows = tuple(
-        _row(setting, gpus, (value, low, high), span[0], largest[gpus]) for gpus in setting.gpus
-    )
+    rows = tuple(_row(setting, gpus, (value, low, high), span[0], largest[gpus]) for gpus in setting.gpus)
     return _finished(report, target, cost, setting, rows, (value, low, high))
 
 
@@ -167,7 +162,9 @@ def _shown(case: Case, gpus: int, kind: Kind) -> str:
         return units.dollars(value)
     if kind == "kilograms_co2":
         return units.grams(None if value is None else 1e3 * value)
-    return {"train_gflops": units.gflops, "device_seconds": seconds, "energy_joules": units.joules}[kind](value)
+    return {"train_gflops": units.gflops, "device_seconds": seconds, "energy_joules": units.joules}[kind](
+        value
+    )
 
 
 def _row(
@@ -180,15 +177,15 @@ def _row(
     return OnGpus(
         gpus=gpus,
         efficiency=dict(setting.efficiencies(log10))[gpus],
-        days=Amount(*(firm_case.days(case, gpus) for case in cases)),
+        days=_ends(firm_case.days(case, gpus) for case in cases),
         device_hours=_amount(taken, "device_hours", setting.costing.device_seconds(log10).reason),
         energy_joules=_amount(taken, "energy_joules", setting.costing.energy_joules(log10).reason),
         kilograms_co2=_amount(taken, "kilograms_co2", "no carbon intensity, or no energy"),
         rent_dollars=_amount(taken, "rent_dollars", "no price of a GPU-hour"),
         own_dollars=_amount(taken, "own_dollars", "no price of a purchase or of electricity, or no energy"),
         purchase_dollars=None if value.bought is None else gpus * value.bought.dollars,
-        paid_dollars=Amount(
-            *(firm_choice.dollars(case, gpus, way) for case in cases), None if way else "no price"
+        paid_dollars=_ends(
+            (firm_choice.dollars(case, gpus, way) for case in cases), None if way else "no price"
         ),
         way=way,
         is_within=not over,
@@ -216,7 +213,12 @@ def _unreached(setting: Setting, gpus: int, cost: LawCost, largest: tuple[Amount
 
 
 def _amount(taken: list[Taken], name: str, reason: str | None) -> Amount:
-    value, low, high = (getattr(each, name) for each in taken)
+    return _ends((getattr(each, name) for each in taken), reason)
+
+
+def _ends(values: Iterable[float | None], reason: str | None = None) -> Amount:
+    """Return the value, and the low and the high end, as an amount."""
+    value, low, high = values
     return Amount(value, low, high, None if value is not None else reason)
 
 
@@ -258,58 +260,3 @@ def _notes(setting: Setting, rows: tuple[OnGpus, ...]) -> tuple[str, ...]:
     if setting.costing.queries_per_day is not None and setting.limits.budgets:
         said.append("budgets are to pay training and a year of answers")
     return tuple(said)
-
-
-def _largest(report: FitReport, law: str, setting: Setting) -> dict[int, tuple[Amount, Amount]]:
-    """Return GPUs -> the GFLOPs of the largest training that keeps the limits, and the y of the law there."""
-    limits = setting.limits
-    if not limits.texts:
-        none = unknown("neither a budget nor a deadline was given")
-        return dict.fromkeys(setting.gpus, (none, none))
-    spans = {gpus: [_solve(report, setting, gpus, side) for side in SIDES] for gpus in setting.gpus}
-    if all(value is None for value, _, _ in spans.values()):
-        option = "--budget" if limits.budgets else "--deadline"
-        bought = setting.ways.bought
-        alone = setting.ways.rent is None and bought is not None
-        why = f" (one GPU alone is bought for {bought.dollars:,.0f} dollars)" if alone and bought else ""
-        raise ConfigError(
-            f"{option} {' '.join(limits.texts)}: on no number of GPUs asked about does it pay for a training of "
-            f"the smallest run's {number(10.0 ** make.log_smallest(report))} GFLOPs, where the curves begin: "
-            f"it buys no run{why}"
-        )
-    curve = _curve(report, law)
-    found = {}
-    for gpus, (value, low, high) in spans.items():
-        if value is None:
-            none = unknown("it buys no run")
-            found[gpus] = (none, none)
-            continue
-        # Where all takes more (the high ends), less is bought.
-        span = (value, high, low)
-        ends = (None if end is None else 10.0**end for end in (high, low))
-        found[gpus] = (Amount(10.0**value, *ends), make.law_reach(report, law, *curve, span).y)
-    return found
-
-
-def _curve(report: FitReport, law: str) -> tuple[LawFit | None, Band]:
-    if law == FORECAST and report.forecast is not None:
-        return None, report.forecast.band
-    fit = next(each for each in report.fits if each.law == law)
-    return fit, fit.band
-
-
-def _solve(report: FitReport, setting: Setting, gpus: int, side: Side) -> float | None:
-    """Return log10 of the GFLOPs of the largest training that keeps the limits; None where it is below the
-    smallest run, or an end is open."""
-
-    def excess(log10: float) -> float:
-        taken = firm_case.shares(setting.case_at(log10, side), gpus, setting.limits).values()
-        worst = max(math.inf if each is None else each for each in taken)
-        return math.log(max(worst, 1e-300)) if math.isfinite(worst) else 700.0
-
-    least, most = make.log_smallest(report), make.log_largest(report) + math.log10(make.BEYOND)
-    if excess(least) > 0:
-        return None
-    if excess(most) < 0:
-        return most
-    return float(optimize.brentq(excess, least, most, xtol=1e-9))

@@ -26,7 +26,7 @@ from isoflop.table.pricing import SECONDS_PER_HOUR, Used
 
 @dataclasses.dataclass(frozen=True)
 class Need:
-    """What a work takes on one GPU: GFLOPs, seconds, joules before PUE; None where unknown, or beyond bounds."""
+    """What a work takes on one GPU: GFLOPs, seconds, joules before PUE; None where unknown or open."""
 
     gflops: float | None
     device_seconds: float | None
@@ -34,7 +34,9 @@ class Need:
 
     def times(self, factor: float) -> Need:
         """Return what so many of it take."""
-        return Need(*(_times(each, factor) for each in (self.gflops, self.device_seconds, self.energy_joules)))
+        return Need(
+            *(_times(each, factor) for each in (self.gflops, self.device_seconds, self.energy_joules))
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,8 +137,8 @@ def own_payable(case: Case, gpus: int) -> float | None:
 
 
 def asked_of(case: Case, gpus: int, kind: Kind) -> float | None:
-    """Return what is to be paid of the resource of a budget: training, and the year of answers if one is asked
-    for; of dollars those of the cheaper way to pay. None where unknown."""
+    """Return what is to be paid of the resource of a budget: training, and the year of answers if one is
+    asked for; of dollars those of the cheaper way to pay. None where unknown."""
     trained, answered = training(case, gpus), year(case)
     if kind == "dollars":
         ways = [each for each in (rent_payable(case, gpus), own_payable(case, gpus)) if each is not None]
@@ -163,9 +165,7 @@ class Limits:
 
 def shares(case: Case, gpus: int, limits: Limits) -> dict[str, float | None]:
     """Return the share of each limit that is taken, by its text; None where unknown."""
-    found = {
-        each.text: _times(asked_of(case, gpus, each.kind), 1.0 / each.amount) for each in limits.budgets
-    }
+    found = {each.text: _times(asked_of(case, gpus, each.kind), 1.0 / each.amount) for each in limits.budgets}
     if limits.deadline is not None:
         found[limits.deadline.text] = _times(days(case, gpus), 86400.0 / limits.deadline.seconds)
     return found
@@ -211,5 +211,3 @@ def _added(trained: Taken, answered: Taken | None, name: str) -> float | None:
     parts: list[float | None] = [getattr(each, name) for each in (trained, answered) if each is not None]
     known = [part for part in parts if part is not None]
     return sum(known) if len(known) == len(parts) else None
-
-

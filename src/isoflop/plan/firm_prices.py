@@ -1,4 +1,4 @@
-"""Prices of the question about GPUs: those chosen, else the shipped ones of the device, and what to say of them."""
+"""Prices of the question about GPUs: those chosen, else the shipped ones of the device."""
 
 from __future__ import annotations
 

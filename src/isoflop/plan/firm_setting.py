@@ -1,4 +1,4 @@
-"""What the question about GPUs is asked of: costs of a compute, prices, numbers of GPUs, limits; and its cases."""
+"""What a question about GPUs is asked of (costs, prices, numbers of GPUs, limits), and its cases."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from isoflop.plan.firm_case import Case, Limits, Need
 
 Side = Literal["low", "value", "high"]
 """Of an interval; the low one of all amounts goes with the high one of efficiency."""
+SIDES: tuple[Side, ...] = ("value", "low", "high")
 _OPPOSITE: Mapping[Side, Side] = {"low": "high", "value": "value", "high": "low"}
 _POWER = ("dollars_per_kwh", "grams_co2_per_kwh", "pue")
 

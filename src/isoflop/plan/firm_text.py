@@ -1,4 +1,4 @@
-"""The answer to who has no data centre as lines of plain text: yes or no first, then N in rows, then what decides."""
+"""The answer to who has no data centre as text: yes or no first, then N in rows, then what decides."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from isoflop.config.cost import HOURS_PER_YEAR
 from isoflop.config.ways import OF_RENT
-from isoflop.plan.amount import Amount
 from isoflop.plan.aligned import aligned
+from isoflop.plan.amount import Amount
 from isoflop.plan.firm_result import Assumption, End, FirmAnswer, OnGpus, Way
 from isoflop.plan.result import CostForecast
 from isoflop.report.text import units
@@ -47,7 +47,9 @@ def _sentence(made: CostForecast, answer: FirmAnswer) -> str:
         return f"no: {answer.reason}{_instead(made, answer)}"
     assert row is not None
     within = f", within {' and '.join(answer.limits)}" if answer.limits else ""
-    paid = "" if row.way is None else f" for {units.dollars(row.paid_dollars.value)} ({_way(answer, row.way)})"
+    paid = (
+        "" if row.way is None else f" for {units.dollars(row.paid_dollars.value)} ({_way(answer, row.way)})"
+    )
     on = plural(row.gpus, "GPU")
     least = "" if row.efficiency.is_known else "at least "
     return f"yes: {what} on {on} in {least}{duration(row.days.value)}{paid}{within}"
@@ -145,7 +147,10 @@ def _year(answer: FirmAnswer) -> Iterator[str]:
     year = answer.year
     if year is None:
         return
-    parts = [f"{seconds(_times(year.device_hours.value, 3600))} of one GPU", units.joules(year.energy_joules.value)]
+    parts = [
+        f"{seconds(_times(year.device_hours.value, 3600))} of one GPU",
+        units.joules(year.energy_joules.value),
+    ]
     if year.kilograms_co2.value is not None:
         parts.append(units.grams(1e3 * year.kilograms_co2.value))
     if year.rent_dollars.value is not None:
@@ -158,8 +163,10 @@ def _year(answer: FirmAnswer) -> Iterator[str]:
 def _own_or_cloud(answer: FirmAnswer) -> str:
     hours = answer.break_even_hours
     if hours.value is None:
-        return f"own hardware or cloud: unknown: {hours.reason}" if "never" not in str(hours.reason) else (
-            f"own hardware cheaper: {hours.reason}"
+        return (
+            f"own hardware or cloud: unknown: {hours.reason}"
+            if "never" not in str(hours.reason)
+            else (f"own hardware cheaper: {hours.reason}")
         )
     share = hours.value / HOURS_PER_YEAR
     if share > 1:
