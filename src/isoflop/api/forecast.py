@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 
 import pandas as pd
 
-from isoflop.api import rows
-from isoflop.api.arguments import check_resamples, joined, named_as_in_python, prices
+from isoflop.api import firm, rows
+from isoflop.api.arguments import check_resamples, joined, named_as_in_python
 from isoflop.api.costed import Costed
 from isoflop.api.device_rate import DTYPE, named_gpu
 from isoflop.api.load import Runs, rows_of
@@ -17,13 +18,16 @@ from isoflop.api.reach import is_price
 from isoflop.api.rows import Choice, Rows
 from isoflop.config import ConfigError
 from isoflop.config.costs import Prices
+from isoflop.config.ways import Ways
 from isoflop.curve import reach
 from isoflop.curve.check import front
 from isoflop.curve.fit import Method
 from isoflop.curve.laws import LAWS
 from isoflop.meter.device import peaks
+from isoflop.parallel import links
 from isoflop.plan import budget as budgets
-from isoflop.plan import make, rates
+from isoflop.plan import deadline as deadlines
+from isoflop.plan import firm_prices, make, rates
 from isoflop.plan import rows as plan_rows
 from isoflop.plan.budget import Budget
 from isoflop.plan.costing import Costing
@@ -47,6 +51,9 @@ class Ask:
         device: part of a device's name.
         queries_per_day: examples that the trained model answers.
         gpu_tflops, gpu_watts: what one GPU sustains, instead of what the runs measured.
+        gpus: numbers of GPUs to train on, increasing: who has no data centre (plan.firm).
+        deadline: of training, as people write it (plan.deadline).
+        link: between the GPUs (parallel.links), by which their efficiency is predicted.
     """
 
     error: tuple[float, ...] = ()
@@ -56,14 +63,18 @@ class Ask:
     queries_per_day: float | None = None
     gpu_tflops: float | None = None
     gpu_watts: float | None = None
+    gpus: tuple[int, ...] = ()
+    deadline: str | None = None
+    link: str | None = None
 
     def check(self) -> tuple[Budget, ...]:
         """Return the budgets, after refusing what cannot be before anything is read.
 
         Raises:
-            ConfigError: a number that is not above 0, an error of 1 or more, both errors and losses, or a
-                budget that cannot be read.
+            ConfigError: a number that is not above 0, an error of 1 or more, both errors and losses, a
+                budget that cannot be read, or numbers of GPUs that do not increase or have no target.
         """
+        self._check_gpus()
         if self.error and self.loss:
             raise ConfigError("--error and --loss: a curve is of one of them: give one, and ask twice")
         numbers = [("error", v) for v in self.error] + [("loss", v) for v in self.loss]
@@ -82,6 +93,22 @@ class Ask:
             raise ConfigError("--gpu-watts needs --gpu-tflops: watts are joules only over the hours it takes")
         return tuple(map(budgets.parse, self.budget))
 
+    def _check_gpus(self) -> None:
+        text = ",".join(map(str, self.gpus))
+        if self.gpus and not (self.error or self.loss):
+            raise ConfigError(f"--gpus {text}: say what is to be reached: --error V or --loss V")
+        if any(gpus < 1 for gpus in self.gpus):
+            raise ConfigError(f"--gpus {text}: give numbers of at least 1, such as 1,4,16")
+        if any(a >= b for a, b in itertools.pairwise(self.gpus)):
+            raise ConfigError(f"--gpus {text}: give numbers that increase, such as 1,4,16")
+        if self.deadline is not None:
+            deadlines.parse(self.deadline)
+        if self.link is not None:
+            links.find(self.link)
+        for name in ("deadline", "link"):
+            if getattr(self, name) is not None and not self.gpus:
+                raise ConfigError(f"--{name} needs --gpus, such as --gpus 1,4,16")
+
 
 def y_of(ask: Ask, runs: pd.DataFrame, y: str | None) -> str | None:
     """Return the column of y: as named, else that of a sweep which --loss asks for; None for the default."""
@@ -91,7 +118,7 @@ def y_of(ask: Ask, runs: pd.DataFrame, y: str | None) -> str | None:
 
 
 def make_forecast(
-    chosen: Rows, source: str, method: Method, ask: Ask, prices_: Prices | None
+    chosen: Rows, source: str, method: Method, ask: Ask, prices_: Prices | Ways | None
 ) -> CostForecast:
     """Return the forecast of costs of rows: what the command line and `isoflop.forecast` share.
 
@@ -100,7 +127,7 @@ def make_forecast(
         source: as the result names it.
         method: of the fit.
         ask: what is asked; with neither target nor budget, the next round values of y.
-        prices_: for dollars and CO2.
+        prices_: for dollars and CO2; of numbers of GPUs with those that are bought apart (firm.prices_of).
 
     Raises:
         ValueError: x is no training compute in a known unit, y is not what is asked for, a target at or above
@@ -117,11 +144,21 @@ def make_forecast(
     report = fits.reports[0]
     table = plan_rows.prepared(chosen.checked, chosen.table, report)
     of_size = sizes(plan_rows.fitted(table, report), report)
-    costing = Costing(of_size, _rates(table, of_size, ask, report.level), prices_, ask.queries_per_day)
+    rated = _rates(table, of_size, ask, report.level)
+    ways = None
+    if ask.gpus:
+        ways = prices_ if isinstance(prices_, Ways) else firm_prices.of_device(rated.device)
+        prices_ = firm_prices.one(ways)
+    assert not isinstance(prices_, Ways)
+    costing = Costing(of_size, rated, prices_, ask.queries_per_day)
     targets = ask.error or ask.loss
     if not targets and not wanted:
         targets = reach.round_targets(reach.end_of(report))
-    return make.forecast(source, report, front.check(chosen.checked), costing, Question(targets, wanted))
+    made = make.forecast(source, report, front.check(chosen.checked), costing, Question(targets, wanted))
+    if ways is None:
+        return made
+    question = firm.Question(ask.gpus, wanted, ask.deadline, ask.link)
+    return firm.answered(made, report, costing, ways, question, table)
 
 
 def _check_axes(described: axis.Axis, noun: str, x: str, y: str, ask: Ask) -> None:
@@ -188,6 +225,9 @@ def forecast(
     queries_per_day: float | None = None,
     gpu_tflops: float | None = None,
     gpu_watts: float | None = None,
+    gpus: int | Sequence[int] | None = None,
+    deadline: str | None = None,
+    link: str | None = None,
     cost: str | Sequence[str] | None = None,
     x: str | None = None,
     y: str | None = None,
@@ -220,6 +260,12 @@ def forecast(
             its peak rate times the share that the runs reached.
         queries_per_day: examples that the trained model answers: inference is then costed apart.
         gpu_tflops, gpu_watts: what one GPU sustains, instead of what the runs measured.
+        gpus: numbers of GPUs to train on, increasing, such as (1, 4, 16): whether the target is reachable
+            with them, by when, rented or bought (`result.firm`). Without `cost` the shipped prices of the
+            device are taken, which is said.
+        deadline: of training on them, such as "30d".
+        link: between them, such as "nvlink4" or "12GB/s,20us", by which their efficiency is predicted;
+            without it that of `isoflop parallel` where the sweep's folder holds its records, else 1.
         cost: sets of prices, such as "us_2023", or YAML files: for dollars and CO2.
         x, y, x_unit, y_unit, x_label, y_label, group, seed, counts, chance, where, laws, mixed, level: as
             `isoflop.fit`; x is training compute.
@@ -228,7 +274,8 @@ def forecast(
 
     Raises:
         ValueError: as `isoflop.fit`; a target of 0 or above chance; a budget of 0, in an unknown unit or a
-            currency, that no price or rate turns into compute, or that buys no run; no such device.
+            currency, that no price or rate turns into compute, or that buys no run; no such device; numbers
+            of GPUs that do not increase, or without a target.
 
     Examples:
         >>> import isoflop
@@ -237,10 +284,11 @@ def forecast(
         [0.05]
     """
     ask = Ask(_tuple(error), _tuple(loss), _texts(budget), device, queries_per_day, gpu_tflops, gpu_watts)
+    ask = dataclasses.replace(ask, gpus=_counts(gpus), deadline=deadline, link=link)
     with named_as_in_python():
         check_resamples(resamples)
         ask.check()
-        chosen_prices = prices(cost)
+        chosen_prices = firm.prices_of(_texts(cost), ask.gpus)
         choice = Choice(
             *(x, y, joined(group), seed, counts, chance, where),
             x_unit=x_unit,
@@ -270,6 +318,12 @@ def _tuple(given: float | Sequence[float] | None) -> tuple[float, ...]:
     if given is None:
         return ()
     return (float(given),) if isinstance(given, (int, float)) else tuple(map(float, given))
+
+
+def _counts(given: int | Sequence[int] | None) -> tuple[int, ...]:
+    if given is None:
+        return ()
+    return (int(given),) if isinstance(given, int) else tuple(map(int, given))
 
 
 def _texts(given: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -37,12 +37,14 @@ class Rates:
         speed, efficiency: log10 of training GFLOPs -> GFLOPs a second of one device, and a joule.
         device: on which; None where it is unknown.
         notes: how they were formed.
+        most: GFLOPs a second of one device that large models come to; None where speed is unknown.
     """
 
     speed: AmountAt
     efficiency: AmountAt
     device: str | None
     notes: tuple[str, ...]
+    most: float | None = None
 
 
 def chosen(gflops_per_second: float, watts: float | None, device: str | None) -> Rates:
@@ -51,11 +53,10 @@ def chosen(gflops_per_second: float, watts: float | None, device: str | None) ->
     note = f"time: {gflops_per_second / 1e3:g} TFLOP/s whatever the size, as --gpu-tflops says"
     if watts is None:
         none = unknown("--gpu-watts was not given")
-        return Rates(lambda _: speed, lambda _: none, device, (note,))
+        return Rates(lambda _: speed, lambda _: none, device, (note,), gflops_per_second)
     joule = speed.times(1 / watts)
-    return Rates(
-        lambda _: speed, lambda _: joule, device, (note, f"energy: {watts:g} W, as --gpu-watts says")
-    )
+    notes = (note, f"energy: {watts:g} W, as --gpu-watts says")
+    return Rates(lambda _: speed, lambda _: joule, device, notes, gflops_per_second)
 
 
 def measured(rows: pd.DataFrame, sizes: Sizes, device: str | None, level: float) -> Rates:
@@ -85,6 +86,7 @@ def measured(rows: pd.DataFrame, sizes: Sizes, device: str | None, level: float)
             for what, unit, trend in (("time", "GFLOP/s", speed), ("energy", "GFLOP/J", efficiency))
             if trend is not None
         ),
+        None if speed is None else speed.most,
     )
 
 
@@ -110,9 +112,8 @@ def on_other(rows: pd.DataFrame, sizes: Sizes, other: OtherDevice, level: float)
         f"time: nothing was timed on {other.name}: its dense peak of {other.peak * 1e-12:.4g} TFLOP/s times "
         f"the share of peak that the runs reached at each size ({_CALLED[name]})"
     )
-    return Rates(
-        _rate_at(moved, _size_at(name, sizes), ""), lambda _: unknown(no_joules), other.name, (note,)
-    )
+    speed_at = _rate_at(moved, _size_at(name, sizes), "")
+    return Rates(speed_at, lambda _: unknown(no_joules), other.name, (note,), moved.most)
 
 
 def _rate_at(trend: RateTrend | None, size_at: AmountAt, reason: str) -> AmountAt:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 
+from isoflop.plan import firm_text
+from isoflop.plan.aligned import aligned
 from isoflop.plan.amount import Amount
 from isoflop.plan.result import (
     BudgetReach,
@@ -55,6 +57,7 @@ _TRAINING: tuple[tuple[str, str, Show], ...] = (
 _INFERENCE: tuple[tuple[str, str, Show], ...] = (
     ("gflops_per_query", "a query", gflops),
     ("gflops_per_year", "a year", gflops),
+    ("device_seconds_per_year", "device time a year", _hours),
     ("energy_joules_per_year", "energy a year", units.joules),
     ("kilograms_co2_per_year", "CO2 a year", kilograms),
     ("dollars_per_year", "price a year", units.dollars),
@@ -67,14 +70,18 @@ def lines(made: CostForecast, *, every_law: bool = False) -> tuple[str, ...]:
 
     Args:
         made: the forecast.
-        every_law: all amounts of every law, not of the average alone.
+        every_law: all amounts of every law, not of the average alone; of an answer about GPUs, the laws too.
     """
     said = [f"{made.y} against {made.x}: {made.source}, largest run {gflops(made.largest_gflops)}"]
     said += [f"! {line}" for line in made.warnings]
-    for target in made.targets:
-        said += ["", *_target(made, target, every_law)]
-    for budget in made.budgets:
-        said += ["", *_budget(made, budget)]
+    for answer, target in zip(made.firm, made.targets, strict=False):
+        said += ["", *firm_text.lines(made, answer, target.warnings)]
+    # Who asks for GPUs has the answer above; the laws stand below it where all of them are asked for.
+    if every_law or not made.firm:
+        for target in made.targets:
+            said += ["", *_target(made, target, every_law)]
+        for budget in made.budgets:
+            said += ["", *_budget(made, budget)]
     said += ["", *(f"note: {line}" for line in made.notes)]
     return tuple(said)
 
@@ -92,7 +99,7 @@ def _target(made: CostForecast, target: TargetCost, every_law: bool) -> Iterator
     yield f"to reach {made.quantity} {exact}:"
     yield from (f"! {line}" for line in target.warnings)
     header = ("by", f"training compute ({100 * made.level:g}%)", "x largest run", *_known_titles(target))
-    yield from _aligned([header, *(_row(cost, target) for cost in target.costs)])
+    yield from aligned([header, *(_row(cost, target) for cost in target.costs)])
     yield _disagreement(target.disagreement)
     blocks = target.costs if every_law else [cost for cost in target.costs if cost.law == _main(target)]
     for cost in blocks:
@@ -174,7 +181,7 @@ def _block(training: Training, inference: Inference | None) -> Iterator[str]:
             _amount_row(f"answers: {title}", getattr(inference, name), show)
             for name, title, show in _INFERENCE
         ]
-    yield from (f"  {line}" for line in _aligned(rows))
+    yield from (f"  {line}" for line in aligned(rows))
 
 
 def _amount_row(title: str, amount: Amount, show: Show) -> tuple[str, ...]:
@@ -201,20 +208,4 @@ def _budget(made: CostForecast, budget: BudgetReach) -> Iterator[str]:
         low, high = each.new_run
         new = UNKNOWN if low is None or high is None else f"{_y(made, low)} to {_y(made, high)}"
         rows.append((_law(each.law, each.rejected), text, new))
-    yield from _aligned(rows)
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows as lines, each column as wide as its longest text; a last text of a short row is not."""
-    columns = max(map(len, rows))
-    widths = [
-        max(
-            (len(row[i]) for row in rows if len(row) > i and (len(row) == columns or i < len(row) - 1)),
-            default=0,
-        )
-        for i in range(columns)
-    ]
-    return [
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=False)).rstrip()
-        for row in rows
-    ]
+    yield from aligned(rows)
