@@ -13,8 +13,9 @@ to an exponent of 0.35 beyond x = 30 ("wrong law"), which neither law of the des
 with a floor; E; the x at which the forecast (average of the laws) comes to half the y of the largest x under
 the break, and to y = 0.085 under the floor. b and E are judged under the floor alone: a break has neither.
 
-For each sweep and goal three designs are made from the first fit, their runs drawn with the same generator,
-and all runs fitted. Widths are of 95% intervals: of b and E in their units, of the reach in decades of x. Open
+For each sweep and goal designs are made from the first fit, their runs drawn with one seed, and all runs fitted:
+the plan; a uniform grid, 8 sizes evenly spaced in ln x from the smallest run as far up as the budget reaches,
+further seeds if it reaches the end; the sweep's own grid again, in further seeds; the largest runs that fit. Widths are of 95% intervals: of b and E in their units, of the reach in decades of x. Open
 intervals count as missing, and how many there were is said.
 """
 
@@ -50,7 +51,7 @@ BUDGET = 3.0
 """Times what the first sweep took."""
 BEYOND = 30.0
 PER_DECADE = 8
-DESIGNS = ("planned", "grid", "largest")
+DESIGNS = ("planned", "grid", "again", "largest")
 RESAMPLES = 200
 
 
@@ -152,6 +153,7 @@ def judged(truth: str, seed: int) -> list[dict[str, Any]]:
         designs = {
             "planned": search.best(whole, budget),
             "grid": search.uniform(whole, budget),
+            "again": search.again(whole, budget, range(CONFIGS)),
             "largest": search.largest(whole, budget),
         }
         before = interval(report, goal)

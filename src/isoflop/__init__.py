@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from isoflop.api.flops import count_flops as count_flops
     from isoflop.api.forecast import forecast as forecast
     from isoflop.api.load import load as load
+    from isoflop.api.plan_runs import PlannedSweep as PlannedSweep
+    from isoflop.api.plan_runs import plan_runs as plan_runs
     from isoflop.api.report import write_report as write_report
     from isoflop.api.training import run_config as run_config
     from isoflop.api.training import run_sweep as run_sweep
@@ -43,6 +45,8 @@ _HOMES = {
     "Fit": "isoflop.api.fitted",
     "forecast": "isoflop.api.forecast",
     "Costed": "isoflop.api.costed",
+    "plan_runs": "isoflop.api.plan_runs",
+    "PlannedSweep": "isoflop.api.plan_runs",
     "compare": "isoflop.api.compare",
     "Comparison": "isoflop.api.compare",
     "check": "isoflop.api.check",
@@ -71,6 +75,7 @@ __all__ = [
     "Costed",
     "EnergyMeter",
     "Fit",
+    "PlannedSweep",
     "Recorder",
     "RecorderError",
     "__version__",
@@ -80,6 +85,7 @@ __all__ = [
     "fit",
     "forecast",
     "load",
+    "plan_runs",
     "plot_calibration",
     "plot_comparison",
     "plot_fit",

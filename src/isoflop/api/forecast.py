@@ -115,21 +115,21 @@ def make_forecast(
     x, y = chosen.axes
     described = axis.of(x) if chosen.described is None else chosen.described.x
     quantity = target.quantity(y) if chosen.described is None else chosen.described.y
-    _check_axes(described, quantity.noun, x, y, ask)
-    _check_chance(chosen, method, ask)
+    check_axes(described, quantity.noun, x, y, ask)
+    check_chance(chosen, method, ask)
     fits = rows.fit(chosen, dataclasses.replace(method, beyond=make.BEYOND, tested=False), source=source)
     report = fits.reports[0]
-    table = _prepared(chosen, report)
+    table = prepared(chosen, report)
     fitted = table[~table["run_id"].isin([each.run_id for each in report.excluded])]
     of_size = sizes(fitted, report)
-    costing = Costing(of_size, _rates(table, of_size, ask, report.level), prices_, ask.queries_per_day)
+    costing = Costing(of_size, rates_of(table, of_size, ask, report.level), prices_, ask.queries_per_day)
     targets = ask.error or ask.loss
     if not targets and not wanted:
         targets = reach.round_targets(reach.end_of(report))
     return make.forecast(source, report, front.check(chosen.checked), costing, Question(targets, wanted))
 
 
-def _check_axes(described: axis.Axis, noun: str, x: str, y: str, ask: Ask) -> None:
+def check_axes(described: axis.Axis, noun: str, x: str, y: str, ask: Ask) -> None:
     if is_price(x) or (described.flops is None and not described.is_compute):
         raise ConfigError(f"--x {x}: costs are forecast against training compute: give a column of FLOPs")
     if described.flops is None:
@@ -145,7 +145,7 @@ def _check_axes(described: axis.Axis, noun: str, x: str, y: str, ask: Ask) -> No
         raise ConfigError(f"--{asked}: {y} is no {asked}: say --{other}, or --y COLUMN --y-unit UNIT")
 
 
-def _check_chance(chosen: Rows, method: Method, ask: Ask) -> None:
+def check_chance(chosen: Rows, method: Method, ask: Ask) -> None:
     """Refuse errors at or above that of guessing, which a curve begins with."""
     known = method.chance
     if known is None and "chance_error" in chosen.table:
@@ -156,7 +156,7 @@ def _check_chance(chosen: Rows, method: Method, ask: Ask) -> None:
             raise ConfigError(f"--error {value:g}: guessing has an error of {known:.4g}: give one below it")
 
 
-def _prepared(chosen: Rows, report: FitReport) -> pd.DataFrame:
+def prepared(chosen: Rows, report: FitReport) -> pd.DataFrame:
     """Return the rows under the names of a sweep's columns, with y, GFLOPs and seconds of all devices."""
     assert report.resource.flops is not None
     table, of_rows = chosen.checked.copy(), chosen.table
@@ -174,7 +174,7 @@ def _prepared(chosen: Rows, report: FitReport) -> pd.DataFrame:
     return table
 
 
-def _rates(table: pd.DataFrame, of_size: Sizes, ask: Ask, level: float) -> Rates:
+def rates_of(table: pd.DataFrame, of_size: Sizes, ask: Ask, level: float) -> Rates:
     """Return rates as given, of the runs' device, or of another one."""
     named = table["device"].dropna().astype(str) if "device" in table else pd.Series(dtype=str)
     if ask.gpu_tflops is not None:
@@ -186,16 +186,16 @@ def _rates(table: pd.DataFrame, of_size: Sizes, ask: Ask, level: float) -> Rates
     timed = [name for name in matching if table.loc[table["device"] == name, "device_seconds"].notna().any()]
     if timed:
         return rates.measured(_on(table, timed[0]), of_size, timed[0], level)
-    other = _other(ask.device, table)
+    other = device_by_peak(ask.device, table)
     most = None if named.empty else str(named.value_counts().index[0])
-    return rates.on_other(_on(table, most), of_size, other, level)
+    return rates.ondevice_by_peak(_on(table, most), of_size, other, level)
 
 
 def _on(table: pd.DataFrame, device: str | None) -> pd.DataFrame:
     return table if device is None else table[table["device"] == device]
 
 
-def _other(name: str, table: pd.DataFrame) -> OtherDevice:
+def device_by_peak(name: str, table: pd.DataFrame) -> OtherDevice:
     """Return the device of the table of peaks whose name begins so, in the runs' precision."""
     known = [text for each in peaks.PEAKS for text in _plain(each.names)]
     wanted = re.sub(r"[\s_-]+", " ", name).strip().lower()

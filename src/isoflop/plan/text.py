@@ -91,7 +91,7 @@ def _target(made: CostForecast, target: TargetCost, every_law: bool) -> Iterator
     yield f"to reach {made.quantity} {exact}:"
     yield from (f"! {line}" for line in target.warnings)
     header = ("by", f"training compute ({100 * made.level:g}%)", "x largest run", *_known_titles(target))
-    yield from _aligned([header, *(_row(cost, target) for cost in target.costs)])
+    yield from aligned([header, *(_row(cost, target) for cost in target.costs)])
     yield _disagreement(target.disagreement)
     blocks = target.costs if every_law else [cost for cost in target.costs if cost.law == _main(target)]
     for cost in blocks:
@@ -172,7 +172,7 @@ def _block(training: Training, inference: Inference | None) -> Iterator[str]:
             _amount_row(f"answers: {title}", getattr(inference, name), show)
             for name, title, show in _INFERENCE
         ]
-    yield from (f"  {line}" for line in _aligned(rows))
+    yield from (f"  {line}" for line in aligned(rows))
 
 
 def _amount_row(title: str, amount: Amount, show: Show) -> tuple[str, ...]:
@@ -199,10 +199,10 @@ def _budget(made: CostForecast, budget: BudgetReach) -> Iterator[str]:
         low, high = each.new_run
         new = UNKNOWN if low is None or high is None else f"{_y(made, low)} to {_y(made, high)}"
         rows.append((_law(each.law, each.rejected), text, new))
-    yield from _aligned(rows)
+    yield from aligned(rows)
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return rows as lines, each column as wide as its longest text; a last text of a short row is not."""
     columns = max(map(len, rows))
     widths = [

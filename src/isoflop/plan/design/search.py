@@ -17,6 +17,7 @@ from isoflop.plan.design.information import Problem, State
 
 MOST_RUNS = 48
 """Runs of a plan: beyond, another round with a new fit is worth more than a longer list."""
+MOST_OF_RIVALS = 10_000
 ROUNDS = 3
 LEVELS = 8
 """Sizes of the uniform grid."""
@@ -55,7 +56,8 @@ def best(problem: Problem, budget: float, least: Design | None = None) -> Design
     kept = Counter() if least is None else least
     starts: list[Design] = [_filled(problem, budget, Counter(kept), parts, per_cost=way) for way in (True, False)]
     for rival in (uniform(problem, budget), largest(problem, budget)):
-        if not kept - rival and cost(problem, rival) <= budget:
+        allowed = all(seeds <= problem.choices[i].most for i, seeds in rival.items())
+        if allowed and not kept - rival and sum(rival.values()) <= MOST_RUNS:
             starts.append(rival)
     made = [_exchanged(problem, budget, start, kept, parts) for start in starts]
     return min(made, key=lambda design: problem.criterion(states(problem, design, parts)))
@@ -154,18 +156,24 @@ def largest(problem: Problem, budget: float) -> Design:
     return design
 
 
+def again(problem: Problem, budget: float, existing: Iterable[int]) -> Design:
+    """Return further seeds of the sweep's own configurations in turn, the smallest first, while they fit."""
+    order = sorted(existing, key=lambda i: _size(problem, i))
+    return _more_seeds(problem, budget, Counter(), order)
+
+
 def _price(problem: Problem, index: int) -> float:
     return problem.choices[index].cost + problem.choices[index].first
 
 
 def _more_seeds(problem: Problem, budget: float, design: Design, order: Iterable[int]) -> Design:
-    """Return a design with further seeds of some choices in turn, while they fit."""
+    """Return a design with further seeds of some choices in turn, while they fit: rivals have no other limit."""
     made, turn, spent = Counter(design), list(order), cost(problem, design)
-    while turn and sum(made.values()) < MOST_RUNS:
+    while turn and sum(made.values()) < MOST_OF_RIVALS:
         kept = []
         for index in turn:
             more = problem.choices[index].cost + (0.0 if made[index] else problem.choices[index].first)
-            if made[index] < problem.choices[index].most and spent + more <= budget * (1 + 1e-9):
+            if spent + more <= budget * (1 + 1e-9):
                 made[index] += 1
                 spent += more
                 kept.append(index)
