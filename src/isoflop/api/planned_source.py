@@ -92,7 +92,9 @@ def of_source(chosen: Rows, source: str, folder: Path | None, method: Method, wa
     planned = propose.plan(evidence, offered, names, wanted.asked, wanted.budget)
     runs = propose.runs(planned, made)
     files, commands = (), ()
-    if made is not None and folder is not None:
+    if made is not None and folder is not None and made.own_code:
+        notes = (*notes, "the runs train code of your own, whose files no record holds: no sweep file is made")
+    elif made is not None and folder is not None:
         files, commands = sweep_files(made, planned, runs, NAME, folder / "plan", folder, wanted)
     faults = [
         f"check finds a fault: {each.sentence}"
@@ -204,17 +206,29 @@ def _with_new(
     made: Recipe, known: Mapping[Shape, Work], cost: RunCost, largest: float, table: pd.DataFrame
 ) -> tuple[dict[Shape, Work], tuple[str, ...]]:
     """Return the work of the known shapes and of new ones, counted on models without weights."""
-    per_example = {shape: work.train_gflops for shape, work in known.items()}
     least = float(table[EXAMPLES].min())
+    most = TOO_LARGE * cost.budget.amount
+    form = shapes.closed_form(
+        {shape: (work.train_gflops, work.forward_gflops, work.parameters or 1.0) for shape, work in known.items()}
+    )
+    per_example = {shape: work.train_gflops for shape, work in known.items()}
     passes = float(np.median([work.forward_gflops / work.train_gflops for work in known.values()]))
-    wanted = []
+    new: dict[Shape, Work] = {}
     for shape in shapes.further(tuple(known), scaled=made.scaled):
-        work = shapes.estimated_work(per_example, shape)
-        most = TOO_LARGE * cost.budget.amount
-        if least * work <= largest and cost.of(least * work, passes * work) <= most:
-            wanted.append(shape)
-    if not wanted:
+        gflops = shapes.estimated_work(per_example, shape) if form is None else form(shape)[0]
+        work = Work(gflops, passes * gflops, None)
+        if form is not None:
+            work = Work(*form(shape)[:2], form(shape)[2] if PARAMETERS in table else None)
+        if least * work.train_gflops <= largest and cost.of(least * work.train_gflops, work.forward_gflops) <= most:
+            new[shape] = work
+    if not new:
         return dict(known), ()
+    if form is not None:
+        said = f"{len(new)} new shapes: their FLOPs by the closed form that meets all {len(known)} known ones"
+        return {**known, **new}, (said,)
+    wanted = list(new)
+    if made.own_code:
+        return dict(known), ("new shapes of a model or data of your own are not counted",)
     if not extras.installed("torch"):
         said = "new shapes are left out: counting them needs torch: pip install 'isoflop[train]'"
         return dict(known), (said,)

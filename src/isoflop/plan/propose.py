@@ -181,6 +181,7 @@ def _notes(problem: Problem, design: Design, least: Design) -> tuple[str, ...]:
         f"design: least expected interval by Fisher information under {laws}, a bend of 10% a span allowed for; "
         f"noise of ln y {math.sqrt(problem.noise.config):.3f} between configurations, "
         f"{math.sqrt(problem.noise.seed):.3f} between seeds"
+        + ("" if problem.noise.counted is None else f" beside counting {number(problem.noise.counted)} examples")
     ]
     if least:
         said.append("no run was replicated: second seeds are planned, without which the noise is unknown")

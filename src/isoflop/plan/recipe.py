@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from isoflop import record as records
-from isoflop.config import ConfigError, flatten
+from isoflop.config import ConfigError, flatten, keys
 from isoflop.config.identity import ABSENT
 from isoflop.record import Record
 from isoflop.table import rate_search
@@ -54,6 +54,7 @@ class Recipe:
         config_ids: the same -> config_id of the runs.
         factors: of the learning rate that the sweep searched over for each shape; () where it did not.
         scaled: whether the widths may be changed: a family with a width.
+        own_code: whether runs train a model or data of the user's own, of which a record holds the hash alone.
     """
 
     shared: Settings
@@ -62,6 +63,7 @@ class Recipe:
     config_ids: Mapping[tuple[Shape, int], tuple[str, ...]]
     factors: tuple[float, ...]
     scaled: bool
+    own_code: bool = False
 
     def settings(self, variant: int) -> dict[str, Any]:
         """Return all settings of a variant but its shape and seed."""
@@ -130,15 +132,24 @@ def of_folder(directory: Path, run_ids: Sequence[str]) -> Recipe:
         {key: tuple(sorted(each)) for key, each in ids.items()},
         factors,
         all(each.get(WIDTH) is not None for each in flat),
+        any(each.cell[group].get("sha256") for each in kept for group in ("model", "data")),
     )
 
 
 def _flat(record: Record, base_rate: float | None) -> dict[str, Any]:
     """Return a run's settings as dotted keys with hashable values, without the seed."""
-    groups = {name: value for name, value in record.cell.items() if isinstance(value, dict)}
-    flat = dict(ABSENT) | dict(flatten(groups))
+    flat = settings_of(record.cell)
     if base_rate is not None:
         flat[RATE] = base_rate
+    return flat
+
+
+def settings_of(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of an identity (config/identity.py) as dotted keys with hashable values, without the
+    seed; those that were left out of it at their values, and without what no setting sets."""
+    groups = {name: value for name, value in identity.items() if isinstance(value, dict)}
+    known = set(keys.names())
+    flat = {key: value for key, value in (dict(ABSENT) | dict(flatten(groups))).items() if key in known}
     return {key: tuple(value) if isinstance(value, list) else value for key, value in flat.items()}
 
 

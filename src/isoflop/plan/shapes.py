@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -32,6 +32,56 @@ def further(shapes: Sequence[Shape], *, scaled: bool) -> tuple[Shape, ...]:
         depths.append(depths[-1] + 1)
     known = set(shapes)
     return tuple((w, d) for w in all_widths for d in depths if (w, d) not in known)
+
+
+EXACT = 1e-6
+"""Relative error below which a closed form is taken to be that of the family."""
+
+
+def closed_form(known: Mapping[Shape, tuple[float, ...]]) -> Callable[[Shape], tuple[float, ...]] | None:
+    """Return amounts of any shape, exact, from those of some; None where these do not tell the form.
+
+    FLOPs and parameters of a family are a quadratic in width whose coefficients are affine in depth. With more
+    shapes than the form has coefficients, that it meets all of them says that it holds; a family whose work is
+    no such form misses some, and its new shapes have to be counted.
+
+    Args:
+        known: shape -> k amounts above 0.
+    """
+    shapes = list(known)
+    rows = _basis(shapes)
+    # Columns that tell nothing apart (one depth, two widths) are left out by their rank.
+    scale = np.abs(rows).max(axis=0)
+    scale[scale == 0] = 1.0
+    rank = int(np.linalg.matrix_rank(rows / scale, tol=1e-9))
+    if len(shapes) <= rank:
+        return None
+    values = np.array([known[shape] for shape in shapes], dtype=float)
+    # Relative errors count: the smallest shapes are many orders below the largest.
+    solved = np.stack(
+        [
+            np.linalg.lstsq(rows / scale / column[:, None], np.ones(len(shapes)), rcond=1e-12)[0] / scale
+            for column in values.T
+        ],
+        axis=1,
+    )
+    if np.max(np.abs(rows @ solved / values - 1.0)) > EXACT:
+        return None
+    several = len({depth for _, depth in shapes}) > 1, len({width for width, _ in shapes}) > 2
+
+    def amounts(shape: Shape) -> tuple[float, ...]:
+        assert several[1] and (several[0] or shape[1] == shapes[0][1])
+        return tuple(float(value) for value in (_basis([shape]) @ solved)[0])
+
+    return amounts if several[1] else None
+
+
+def _basis(shapes: Sequence[Shape]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    rows = []
+    for width, depth in shapes:
+        of_width = [1.0, float(width), float(width) ** 2]
+        rows.append([*of_width, *((depth or 0) * each for each in of_width)])
+    return np.array(rows)
 
 
 def estimated_work(known: Mapping[Shape, float], shape: Shape) -> float:
