@@ -9,7 +9,8 @@ t = 1' D^-1 1 (Sherman and Morrison). A, v and t add up over runs, so that a fur
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -68,12 +69,12 @@ class State:
     v: Array
     t: Array
 
-    def plus(self, group: int, part: State, index: int, seeds: float = 1.0) -> State:
-        """Return the sums with `seeds` more runs of choice `index`, whose sums are in `part`."""
+    def plus(self, group: int, part: State, index: int) -> State:
+        """Return the sums with one more run of choice `index`, whose sums are in `part`."""
         a, v, t = self.a.copy(), self.v.copy(), self.t.copy()
-        a[group] += seeds * part.a[index]
-        v[group] += seeds * part.v[index]
-        t[group] += seeds * part.t[index]
+        a[group] += part.a[index]
+        v[group] += part.v[index]
+        t[group] += part.t[index]
         return State(a, v, t)
 
 
@@ -95,6 +96,27 @@ class Problem:
     groups: int
     existing: tuple[tuple[float, int], ...]
 
+    @functools.cached_property
+    def costs(self) -> Array:
+        """What a seed of each choice costs (k,)."""
+        return np.array([choice.cost for choice in self.choices])
+
+    @functools.cached_property
+    def firsts(self) -> Array:
+        """What the first seed of each choice costs besides (k,)."""
+        return np.array([choice.first for choice in self.choices])
+
+    @functools.cached_property
+    def most(self) -> Array:
+        """Seeds that each choice may have (k,)."""
+        return np.array([choice.most for choice in self.choices])
+
+    @functools.cached_property
+    def _start(self) -> tuple[State, ...]:
+        log_x = np.array([x for x, _ in self.existing])
+        groups = np.array([group for _, group in self.existing], dtype=int)
+        return tuple(_sums(law, self._precision(log_x), log_x, groups, self.groups) for law in self.laws)
+
     def parts(self) -> tuple[State, ...]:
         """Return for each law the sums of one seed of each choice."""
         sizes = [len(choice.log_x) for choice in self.choices]
@@ -106,9 +128,23 @@ class Problem:
 
     def start(self) -> tuple[State, ...]:
         """Return for each law the sums of the runs that are there."""
-        log_x = np.array([x for x, _ in self.existing])
-        groups = np.array([group for _, group in self.existing], dtype=int)
-        return tuple(_sums(law, self._precision(log_x), log_x, groups, self.groups) for law in self.laws)
+        return self._start
+
+    def with_design(
+        self, start: Sequence[State], parts: Sequence[State], seeds: Mapping[int, int]
+    ) -> tuple[State, ...]:
+        """Return the sums with so many seeds of choices, by index."""
+        index = np.fromiter(seeds, dtype=np.intp, count=len(seeds))
+        times = np.fromiter(seeds.values(), dtype=float, count=len(seeds))
+        group = np.array([self.choices[i].group for i in index], dtype=np.intp)
+        made = []
+        for state, part in zip(start, parts, strict=True):
+            a, v, t = state.a.copy(), state.v.copy(), state.t.copy()
+            np.add.at(a, group, times[:, None, None] * part.a[index])
+            np.add.at(v, group, times[:, None] * part.v[index])
+            np.add.at(t, group, times * part.t[index])
+            made.append(State(a, v, t))
+        return tuple(made)
 
     def _precision(self, log_x: Array) -> Array:
         return np.asarray(1.0 / self.noise.own(mean_log_y(self.laws, log_x)))

@@ -35,13 +35,7 @@ def cost(problem: Problem, design: Design) -> float:
 def states(problem: Problem, design: Design, parts: tuple[State, ...] | None = None) -> tuple[State, ...]:
     """Return the sums of the runs that are there and of a design, for each law."""
     parts = problem.parts() if parts is None else parts
-    made = []
-    for state, part in zip(problem.start(), parts, strict=True):
-        for index, seeds in design.items():
-            if seeds:
-                state = state.plus(problem.choices[index].group, part, index, seeds)
-        made.append(state)
-    return tuple(made)
+    return problem.with_design(problem.start(), parts, {i: n for i, n in design.items() if n})
 
 
 def best(problem: Problem, budget: float, least: Design | None = None) -> Design:
@@ -65,14 +59,11 @@ def best(problem: Problem, budget: float, least: Design | None = None) -> Design
 
 def _affordable(problem: Problem, budget: float, design: Design) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
     left = budget * (1 + 1e-9) - cost(problem, design)
-    return np.array(
-        [
-            i
-            for i, choice in enumerate(problem.choices)
-            if design[i] < choice.most and choice.cost + (0.0 if design[i] else choice.first) <= left
-        ],
-        dtype=np.intp,
-    )
+    seeds = np.zeros(len(problem.choices))
+    for index, count in design.items():
+        seeds[index] = count
+    price = problem.costs + np.where(seeds > 0, 0.0, problem.firsts)
+    return np.flatnonzero((seeds < problem.most) & (price <= left))
 
 
 def _filled(
@@ -84,12 +75,8 @@ def _filled(
     criterion = problem.criterion(now)
     while sum(filled.values()) < MOST_RUNS and len(among := _affordable(problem, budget, filled)):
         gains = criterion - problem.criteria_with(now, parts, among)
-        price = np.array(
-            [
-                problem.choices[i].cost + (0.0 if filled[int(i)] else problem.choices[i].first)
-                for i in among
-            ]
-        )
+        bought = np.array([filled[int(i)] > 0 for i in among])
+        price = problem.costs[among] + np.where(bought, 0.0, problem.firsts[among])
         at = int(np.argmax(gains / price if per_cost else gains))
         if gains[at] <= 0:
             break
