@@ -1,21 +1,23 @@
 #!/usr/bin/env python3
-"""What planned runs are worth on simulated sweeps, beside a uniform grid and the largest runs of the same cost.
+"""What planned runs are worth on simulated sweeps, beside a uniform grid and the largest runs of that cost.
 
 usage: python benchmarks/bench_plan.py [--sweeps 200] [--workers 2] [--save results/plan-simulated]
 
 A sweep has 10 configurations over three decades (x from 1 to 1,000) with 2 seeds each; ln y scatters by 4%
-between configurations and by 4% between seeds. A run takes x / (1 / 1 + 3 / size) seconds with size = sqrt(x):
-small models do not fill the device. The budget of the next runs is three times what the sweep took; they may
-be seeds of its configurations, sizes between them, and larger ones up to 30 times the largest x.
+between configurations and by 4% between seeds. A run takes x / (1 / 1 + 3 / size) seconds with size =
+sqrt(x): small models do not fill the device. The budget of the next runs is three times what the sweep took;
+they may be seeds of its configurations, sizes between them, and larger ones up to 30 times the largest x.
 
-Truths: floor, 0.05 + 0.55 x^-0.3, which the law with a floor can fit ("fitted law"); break, 0.6 x^-0.15 bending
-to an exponent of 0.35 beyond x = 30 ("wrong law"), which neither law of the design can. Goals: b of the power law
-with a floor; E; the x at which the forecast (average of the laws) comes to half the y of the largest x under
-the break, and to y = 0.085 under the floor. b and E are judged under the floor alone: a break has neither.
+Truths: floor, 0.05 + 0.55 x^-0.3, which the law with a floor can fit ("fitted law"); break, 0.6 x^-0.15
+bending to an exponent of 0.35 beyond x = 30 ("wrong law"), which neither law of the design can. Goals: b of
+the power law with a floor; E; the x at which the forecast (average of the laws) comes to half the y of the
+largest x under the break, and to y = 0.085 under the floor. b and E are judged under the floor alone: a
+break has neither.
 
-For each sweep and goal designs are made from the first fit, their runs drawn with one seed, and all runs fitted:
-the plan; a uniform grid, 8 sizes evenly spaced in ln x from the smallest run as far up as the budget reaches,
-further seeds if it reaches the end; the sweep's own grid again, in further seeds; the largest runs that fit. Widths are of 95% intervals: of b and E in their units, of the reach in decades of x. Open
+For each sweep and goal designs are made from the first fit, their runs drawn with one seed, and all runs
+fitted: the plan; a uniform grid, 8 sizes evenly spaced in ln x from the smallest run as far up as the budget
+reaches, further seeds if it reaches the end; the sweep's own grid again, in further seeds; the largest runs
+that fit. Widths are of 95% intervals: of b and E in their units, of the reach in decades of x. Open
 intervals count as missing, and how many there were is said.
 """
 
@@ -110,7 +112,8 @@ def fitted_to(table: pd.DataFrame, *, averaged: bool) -> FitReport:
 def interval(report: FitReport, goal: Goal) -> tuple[float | None, float | None, float | None]:
     """Return the estimate and its interval, as the plan's own `before` and `after` have them."""
     if goal.kind == "reach":
-        assert goal.target is not None and report.forecast is not None
+        assert goal.target is not None
+        assert report.forecast is not None
         found = reach.of_band("forecast", report.forecast.band, goal.target)
         ends = (found.interval.low, found.interval.high) if found.interval is not None else (None, None)
         return found.log10_x, *ends
@@ -197,6 +200,15 @@ def _row(
     }
 
 
+def _log_ratio(width: pd.DataFrame, of: str, over: str) -> Array:
+    """Return ln of the ratio of two designs' widths, of the sweeps in which both are known."""
+    if of not in width:
+        return np.array([])
+    both = width[[of, over]].to_numpy(float) if of != over else np.repeat(width[[of]].to_numpy(float), 2, 1)
+    kept = both[np.all(np.isfinite(both) & (both > 0), axis=1)]
+    return np.asarray(np.log(kept[:, 0] / kept[:, 1]))
+
+
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
     """Return one row a truth, goal and design: widths, errors, coverage, and the width over the grid's.
 
@@ -205,14 +217,18 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     """
     made = []
     for (truth, goal), each in rows.groupby(["truth", "goal"], sort=False):
-        width = (each["high"] - each["low"]).groupby([each["design"], each["sweep"]]).first().unstack(0)
+        width = each.assign(width=each["high"] - each["low"]).pivot_table(
+            "width", "sweep", "design", dropna=False
+        )
         for design in ("before", *DESIGNS):
             of = each[each["design"] == design]
+            if of.empty:
+                continue
             error = (of["value"] - of["true"]).dropna()
-            ratio = np.log(width[design] / width["grid"]).replace([np.inf, -np.inf], np.nan).dropna()
-            of_before = np.log(width[design] / width["before"]).replace([np.inf, -np.inf], np.nan).dropna()
+            ratio = _log_ratio(width, design, "grid")
+            of_before = _log_ratio(width, design, "before")
             random = np.random.default_rng(0)
-            means = random.choice(ratio.to_numpy(), (2000, len(ratio))).mean(axis=1) if len(ratio) else [np.nan]
+            means = random.choice(ratio, (2000, len(ratio))).mean(axis=1) if len(ratio) else [np.nan]
             made.append(
                 {
                     "truth": truth,

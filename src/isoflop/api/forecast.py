@@ -130,6 +130,7 @@ def make_forecast(
 
 
 def check_axes(described: axis.Axis, noun: str, x: str, y: str, ask: Ask) -> None:
+    """Raise ConfigError unless x is training compute in a known unit, and y what is asked for."""
     if is_price(x) or (described.flops is None and not described.is_compute):
         raise ConfigError(f"--x {x}: costs are forecast against training compute: give a column of FLOPs")
     if described.flops is None:

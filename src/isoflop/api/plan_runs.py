@@ -1,4 +1,4 @@
-"""plan_runs: the next runs, which shrink an interval most within a budget; of a sweep, a table, or nothing."""
+"""plan_runs: the next runs, which shrink an interval most within a budget."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def write(made: Proposal, folder: Path) -> tuple[Path, ...]:
 
 
 def saved(made: Proposal, folder: Path) -> Proposal:
-    """Write the sweep files of a plan, and return it with their paths and the commands that use that folder."""
+    """Write the sweep files of a plan; return it with their paths and the commands that use that folder."""
     default = FOLDER if made.source is None else str(Path(made.source) / FOLDER)
     before, after = (f"--config-dir {shlex.quote(each)} " for each in (default, str(folder)))
     placed = dataclasses.replace(
@@ -167,7 +167,7 @@ def plan_runs(
 
     Examples:
         >>> import isoflop
-        >>> made = isoflop.plan_runs("results/digits-cpu", budget="5cpumin", resamples=100)
+        >>> made = isoflop.plan_runs("results/digits-cpu", budget="0.2cpumin", resamples=100)
         >>> made.result.designs[0].design
         'planned'
     """
@@ -187,9 +187,7 @@ def plan_runs(
             x_label=x_label,
             y_label=y_label,
         )
-        method = Method(
-            resamples=resamples, seed=seed_of_resamples, level=level, chance=chance, mixed=mixed
-        )
+        method = Method(resamples=resamples, seed=seed_of_resamples, level=level, chance=chance, mixed=mixed)
         method.check()
         chosen, origin = rows_of(runs, choice, custom=True)
         if chosen.own is None and (again := wanted.y_of(chosen.table, y)) != y:

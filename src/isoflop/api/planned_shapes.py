@@ -1,4 +1,4 @@
-"""Work of shapes that nothing has trained yet: counted as `isoflop sweep --dry-run` counts, without weights."""
+"""Work of shapes that nothing has trained yet, counted as `isoflop sweep --dry-run` does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ NAME = "counted"
 def count(recipe: Recipe, shapes: Sequence[Shape]) -> dict[Shape, tuple[float, float]]:
     """Return training GFLOPs of an example of each shape, and the examples of an epoch.
 
-    The shapes are composed from a sweep file as a plan's are, so that what is counted is what will be trained.
+    The shapes are composed from a sweep file as a plan's are, so that what is counted is what will be
+    trained.
 
     Raises:
         ConfigError: a shape cannot be built, or the facts of the data cannot be read.

@@ -7,6 +7,7 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,6 @@ import pandas as pd
 from isoflop import extras
 from isoflop.api import rows
 from isoflop.api.forecast import Ask, check_axes, prepared, rates_of, y_of
-from isoflop.api.planned_shapes import count
 from isoflop.api.rows import Rows
 from isoflop.config import ConfigError
 from isoflop.config.costs import Prices
@@ -91,9 +91,13 @@ def of_source(chosen: Rows, source: str, folder: Path | None, method: Method, wa
         made, offered, names, notes = None, *_of_table(table, report, cost)
     planned = propose.plan(evidence, offered, names, wanted.asked, wanted.budget)
     runs = propose.runs(planned, made)
-    files, commands = (), ()
+    files: tuple[tuple[str, str], ...] = ()
+    commands: tuple[str, ...] = ()
     if made is not None and folder is not None and made.own_code:
-        notes = (*notes, "the runs train code of your own, whose files no record holds: no sweep file is made")
+        notes = (
+            *notes,
+            "the runs train code of your own, whose files no record holds: no sweep file is made",
+        )
     elif made is not None and folder is not None:
         files, commands = sweep_files(made, planned, runs, NAME, folder / "plan", folder, wanted)
     faults = [
@@ -173,14 +177,16 @@ def _of_folder(
         raise ConfigError(f"{folder}: no run knows its training FLOPs, so no run can be costed")
     largest = options.BEYOND * float(table[GFLOPS].max())
     works, notes = _with_new(made, known, cost, largest, table)
-    train_n = {float(f): float(n) for f, n in table.groupby("data_fraction")["train_n"].median().items()}
+    medians = table.groupby("data_fraction")["train_n"].median()
+    train_n = dict(zip(map(float, medians.index), map(float, medians), strict=True))
     offered = options.of_recipe(made, works, train_n, cost, largest)
     return made, offered, [_name(made, each) for each in offered], notes
 
 
 def _name(made: Recipe, option: Option) -> str:
     """Return the configuration that an option's runs belong to: that of the source where it is one."""
-    assert option.shape is not None and option.variant is not None
+    assert option.shape is not None
+    assert option.variant is not None
     ids = made.config_ids.get((option.shape, option.variant))
     return ids[0] if ids else f"{option.shape} {option.variant}"
 
@@ -190,13 +196,14 @@ def _known_works(table: pd.DataFrame) -> dict[Shape, Work]:
     made = {}
     width = table["width"].fillna(0.0) if "width" in table else pd.Series(0.0, index=table.index)
     depth = table["depth"].fillna(-1.0) if "depth" in table else pd.Series(-1.0, index=table.index)
-    for (w, d), each in table.groupby([width, depth]):
+    for name, each in table.groupby([width, depth]):
+        w, d = (int(value) for value in cast("tuple[float, float]", name))
         per_example = (each[GFLOPS] / each[EXAMPLES]).median()
         forward = each[FORWARD].median() if FORWARD in each else np.nan
         if not per_example > 0:
             continue
         parameters = float(each[PARAMETERS].median()) if PARAMETERS in each else None
-        made[int(w), None if d < 0 else int(d)] = Work(
+        made[w, None if d < 0 else d] = Work(
             float(per_example), float(forward) if forward > 0 else float(per_example) / 3, parameters
         )
     return made
@@ -209,7 +216,10 @@ def _with_new(
     least = float(table[EXAMPLES].min())
     most = TOO_LARGE * cost.budget.amount
     form = shapes.closed_form(
-        {shape: (work.train_gflops, work.forward_gflops, work.parameters or 1.0) for shape, work in known.items()}
+        {
+            shape: (work.train_gflops, work.forward_gflops, work.parameters or 1.0)
+            for shape, work in known.items()
+        }
     )
     per_example = {shape: work.train_gflops for shape, work in known.items()}
     passes = float(np.median([work.forward_gflops / work.train_gflops for work in known.values()]))
@@ -218,8 +228,12 @@ def _with_new(
         gflops = shapes.estimated_work(per_example, shape) if form is None else form(shape)[0]
         work = Work(gflops, passes * gflops, None)
         if form is not None:
-            work = Work(*form(shape)[:2], form(shape)[2] if PARAMETERS in table else None)
-        if least * work.train_gflops <= largest and cost.of(least * work.train_gflops, work.forward_gflops) <= most:
+            train, forward, parameters = form(shape)
+            work = Work(train, forward, parameters if PARAMETERS in table else None)
+        if (
+            least * work.train_gflops <= largest
+            and cost.of(least * work.train_gflops, work.forward_gflops) <= most
+        ):
             new[shape] = work
     if not new:
         return dict(known), ()
@@ -232,6 +246,8 @@ def _with_new(
     if not extras.installed("torch"):
         said = "new shapes are left out: counting them needs torch: pip install 'isoflop[train]'"
         return dict(known), (said,)
+    from isoflop.api.planned_shapes import count
+
     try:
         counted = count(made, wanted)
     except (ValueError, RuntimeError, OSError) as error:
@@ -271,10 +287,10 @@ def sweep_files(
     parts: dict[tuple[float, ...], list[tuple[PlannedRuns, int]]] = {}
     for each, (option, _) in zip(runs, planned.chosen, strict=True):
         assert option.variant is not None
-        if each.lr_factors:  # its trials are of the first seed of all that the configuration has
-            every = tuple(sorted({*option.seeds, *each.seeds}))
-            each = dataclasses.replace(each, seeds=every)
-        parts.setdefault(each.lr_factors, []).append((each, option.variant))
+        # Trials are of the first seed of all that the configuration has.
+        seeds = tuple(sorted({*option.seeds, *each.seeds})) if each.lr_factors else each.seeds
+        chosen_runs = dataclasses.replace(each, seeds=seeds)
+        parts.setdefault(each.lr_factors, []).append((chosen_runs, option.variant))
     files, commands = [], []
     for factors, chosen in sorted(parts.items(), key=lambda part: len(part[0])):
         own = name if not factors or len(parts) == 1 else f"{name}-search"
@@ -287,4 +303,3 @@ def sweep_files(
         files.append((own, sweep_file.text(made, chosen, own, command, head)))
         commands.append(command)
     return tuple(files), tuple(commands)
-

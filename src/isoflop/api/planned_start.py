@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from isoflop import extras
 from isoflop.api.forecast import device_by_peak
-from isoflop.api.planned_shapes import count
 from isoflop.api.planned_source import Wanted, sweep_files
 from isoflop.config import Config, ConfigError
 from isoflop.config.compose import compose_config, parse_overrides
@@ -26,32 +26,37 @@ from isoflop.plan.shapes import closed_form
 from isoflop.plan.trend import RateTrend
 from isoflop.table import target
 
+ASSUMED = (
+    "there is no run yet: an exponent of 0.3, 20% irreducible and 5% noise are assumed; plan anew from the "
+    "first curve"
+)
 WIDTHS = (4, 8, 16, 32, 64, 128, 256, 512)
 WIDTHS_OF_DIGITS = (1, 2, 4, 8, 16, 32, 64)
 """Images of 8x8 pixels take a quarter of the widths, as in sweep=ladder."""
 DEPTHS = (1, 2, 3)
 EPOCHS = (2.0, 4.0, 8.0, 16.0)
 COOLDOWNS = (0.25, 0.5, 1.0)
-FOLDER = "plan"
+FOLDER = Path("plan")
 """Where the sweep file is written, in the working folder."""
 NOISE = 0.05
 """Standard deviation of ln y between seeds and between configurations that a first design reckons with."""
 EXPONENT, SHARE = 0.3, 0.2
-"""Exponent, and irreducible share of y at the largest run: the middle of the forecast's priors (members.py)."""
+"""Exponent, and irreducible share of y at the largest run: from the middle of the forecast's priors."""
 MOST_SHARE_OF_PEAK = 0.335
 OVERHEAD = 1.784
 """Rates as a share of peak, 1 / share = 1 / MOST_SHARE_OF_PEAK + OVERHEAD / size, size in forward GFLOPs an
 example: the trend of results/cifar10-h200-ladder (16 shapes, H200, bf16, dense peak 989.5 TFLOP/s)."""
 FORWARD_SHARE = 0.35
-"""Of a forward pass in the training FLOPs of an example, in the same sweep: more than a third, as the gradient
-by the images is not computed."""
+"""Of a forward pass in the training FLOPs of an example, in the same sweep: more than a third, as the
+gradient by the images is not computed."""
 
 
 def of_nothing(wanted: Wanted, overrides: Sequence[str], config_dir: str | None, level: float) -> Proposal:
     """Return a first sweep. Nothing is written.
 
     Raises:
-        ConfigError: neither a device whose peak is known nor --gpu-tflops, a goal that needs a curve, a family
+        ConfigError: neither a device whose peak is known nor --gpu-tflops, a goal that needs a curve, a
+        family
             without a width, or a budget that buys no run.
         MissingExtraError: torch, which counts shapes, is not installed.
     """
@@ -101,10 +106,7 @@ def of_nothing(wanted: Wanted, overrides: Sequence[str], config_dir: str | None,
         files=files,
         commands=commands,
         written=(),
-        warnings=(
-            f"there is no run yet: exponent {EXPONENT:g}, {SHARE:.0%} irreducible and noise of {NOISE:.0%} are "
-            "assumed; plan anew from the first curve",
-        ),
+        warnings=(ASSUMED,),
         notes=(*planned.notes, *cost.rates.notes),
     )
 
@@ -121,14 +123,15 @@ def _composed(overrides: Sequence[str], config_dir: str | None) -> Config:
     config = compose_config(given, config_dir)
     if config.model.width is None or config.model.depth is None:
         raise ConfigError(
-            f"model={config.model.name}: a plan needs a family with a width and a depth, such as resnet or gpt"
+            f"model={config.model.name}: a plan needs a family with width and depth, such as resnet or gpt"
         )
     return config
 
 
 def _recipe(config: Config, overrides: Sequence[str]) -> Recipe:
-    """Return the recipe, with lengths of 2 to 16 epochs, each cooled down at a quarter and a half; or with the
-    length that the overrides give."""
+    """Return the recipe: the length that the overrides give, or 2 to 16 epochs; cooled down at a quarter and
+    a half besides.
+    """
     flat = settings_of(config.identity)
     given = {each.key_or_group for _, each in parse_overrides(overrides)}
     shared = {key: value for key, value in flat.items() if key not in (WIDTH, DEPTH)}
@@ -152,6 +155,8 @@ def _works(recipe: Recipe, shapes: Sequence[Shape]) -> tuple[dict[Shape, Work], 
     widths = sorted({width for width, _ in shapes})[:3]
     few = [shape for shape in shapes if shape[0] in widths and (shape[1] or 0) < 3]
     few += [shape for shape in shapes if shape == (widths[-1], 3)]
+    from isoflop.api.planned_shapes import count
+
     counted = count(recipe, few)
     form = closed_form({shape: (gflops,) for shape, (gflops, _) in counted.items()})
     if form is None:
@@ -171,12 +176,10 @@ def _rates(wanted: Wanted) -> rates.Rates:
     other = device_by_peak(ask.device, pd.DataFrame())
     peak = other.peak * 1e-9
     flat = ((0.0, 0.0), (0.0, 0.0))
-    trend = RateTrend(
-        *(MOST_SHARE_OF_PEAK * peak, OVERHEAD / peak, flat, 0.0, 0, 0.0, math.inf, peak, 0.95)
-    )
+    trend = RateTrend(*(MOST_SHARE_OF_PEAK * peak, OVERHEAD / peak, flat, 0.0, 0, 0.0, math.inf, peak, 0.95))
     note = (
-        f"time: the dense peak of {other.name}, {other.peak * 1e-12:.4g} TFLOP/s, times the share that shapes of "
-        "each size reached in results/cifar10-h200-ladder (33% at most)"
+        f"time: the dense peak of {other.name}, {other.peak * 1e-12:.4g} TFLOP/s, times the share of it that "
+        "shapes of each size reached in results/cifar10-h200-ladder (33% at most)"
     )
     return rates.by_trend(trend, other.name, note)
 

@@ -18,7 +18,9 @@ def add(add_verb: output.AddVerb) -> None:
     text = "The next runs, which shrink an interval most for what they cost, as a sweep file"
     verb = add_verb("plan", _plan, text)
     verb.usage = "isoflop plan [PATH] --budget B [--goal G] [options] [OVERRIDES of a first sweep]"
-    verb.add_argument("directory", metavar="PATH", type=Path, nargs="?", help=f"{dialect.PATH}; none: a first sweep")
+    verb.add_argument(
+        "directory", metavar="PATH", type=Path, nargs="?", help=f"{dialect.PATH}; none: a first sweep"
+    )
     output.add_json(verb)
     verb.add_argument("--budget", metavar="B", help="20gpuh, 30cpumin, 1e9gflops, 500usd, 10kwh or 3kgco2")
     verb.add_argument("--minutes", metavar="M", type=float, help="of one device, instead of --budget")
@@ -95,7 +97,9 @@ def make(options: argparse.Namespace) -> Any:
     if options.directory is None:
         return planned_start.of_nothing(wanted, overrides, options.config_dir, rows.level(options))
     if overrides:
-        raise ConfigError(f"{overrides[0]}: the runs of {options.directory} have their own recipe: leave it out")
+        raise ConfigError(
+            f"{overrides[0]}: the runs of {options.directory} have their own recipe: leave it out"
+        )
     method = rows.method_of(options)
     options = argparse.Namespace(**(vars(options) | {"cost": None}))  # prices apply to costs, not to rows
     if options.directory.is_dir():

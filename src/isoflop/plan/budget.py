@@ -16,7 +16,8 @@ _BUDGET = re.compile(r"\$?\s*(?P<number>[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?)\s
 _PREFIX = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 _FIXED: dict[str, tuple[Kind, float]] = {
     **dict.fromkeys(
-        ("gpuh", "gpuhour", "gpuhours", "deviceh", "devicehours", "cpuh", "cpuhours"), ("device_seconds", 3600.0)
+        ("gpuh", "gpuhour", "gpuhours", "deviceh", "devicehours", "cpuh", "cpuhours"),
+        ("device_seconds", 3600.0),
     ),
     **dict.fromkeys(("gpumin", "gpuminutes", "cpumin", "cpuminutes"), ("device_seconds", 60.0)),
     **dict.fromkeys(("gpud", "gpuday", "gpudays"), ("device_seconds", 86400.0)),

@@ -84,7 +84,7 @@ def known(report: FitReport, asked: Asked) -> Known:
                 f"could be fitted to {report.scales} compute scales of {report.configs} configurations: give "
                 "--goal exponent"
             )
-        said = ()
+        said: tuple[str, ...] = ()
         if reach.shown_irreducible(report) is None:
             said = (
                 f"the points do not show an irreducible {report.quantity.noun}: its interval is of how large "
@@ -129,7 +129,7 @@ def _of_reach(report: FitReport, asked: Asked) -> Known:
 
     ends = found.interval
     low, high = (None, None) if ends is None else (ends.low, ends.high)
-    said = ()
+    said: tuple[str, ...] = ()
     if found.log10_x is None:
         said = (f"{asked.text} is not reached by {of}: {found.reason}; the design rests on laws that do",)
     what = f"log10 of the training GFLOPs that {quantity.noun} {target:g} takes"
@@ -147,7 +147,10 @@ def shrunk(before: Ends, ratio: float, *, positive: bool) -> Ends | None:
     """
     if before.value is None:
         return None
-    low, high = (None if end is None else before.value + ratio * (end - before.value) for end in (before.low, before.high))
+    low, high = (
+        None if end is None else before.value + ratio * (end - before.value)
+        for end in (before.low, before.high)
+    )
     if positive and low is not None:
         low = max(0.0, low)
     return Ends(before.value, low, high)

@@ -175,6 +175,4 @@ def _size(sizes: Sizes, by: str | None, log10: float) -> float | None:
 
 def affordable(options: Sequence[Option], budget: float) -> list[Option]:
     """Return the options of which one seed, with its search, fits into the budget."""
-    return [
-        each for each in options if each.cost * max(1, len(each.factors)) <= budget * (1 + 1e-9)
-    ]
+    return [each for each in options if each.cost * max(1, len(each.factors)) <= budget * (1 + 1e-9)]

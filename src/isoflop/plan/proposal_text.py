@@ -1,15 +1,15 @@
-"""A plan as lines of plain text: the interval before and after first, then the runs, then how to train them."""
+"""A plan as lines of plain text: the interval before and after, the runs, how to train them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from isoflop.plan.proposal import DesignOutcome, Ends, PlannedRuns, Proposal
 from isoflop.plan.text import aligned
 from isoflop.report.text import units
 from isoflop.report.text.numerals import UNKNOWN, number, plural, seconds
 
-_SHOW = {
+_SHOW: dict[str, Callable[[float | None], str]] = {
     "device_seconds": seconds,
     "train_gflops": units.gflops,
     "energy_joules": units.joules,

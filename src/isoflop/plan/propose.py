@@ -61,7 +61,9 @@ class Planned:
     notes: tuple[str, ...]
 
 
-def plan(evidence: Evidence, options: Sequence[Option], names: Sequence[str], asked: Asked, budget: Budget) -> Planned:
+def plan(
+    evidence: Evidence, options: Sequence[Option], names: Sequence[str], asked: Asked, budget: Budget
+) -> Planned:
     """Return the runs that shrink an interval most within a budget.
 
     Args:
@@ -78,10 +80,9 @@ def plan(evidence: Evidence, options: Sequence[Option], names: Sequence[str], as
         raise ConfigError(f"--budget {budget.text}: there is no run to choose")
     kept = affordable(options, budget.amount)
     if not kept:
-        least = min(each.cost * max(1, len(each.factors)) for each in options)
-        raise ConfigError(
-            f"--budget {budget.text}: it buys no run: the cheapest takes {number(least / budget.amount)} times as much"
-        )
+        cheapest = min(each.cost * max(1, len(each.factors)) for each in options)
+        times = number(cheapest / budget.amount)
+        raise ConfigError(f"--budget {budget.text}: it buys no run: the cheapest takes {times} times as much")
     by_option = dict(zip(map(id, options), names, strict=True))
     problem = _problem(evidence, kept, [by_option[id(each)] for each in kept], asked)
     existing = [i for i, each in enumerate(kept) if each.seeds]
@@ -114,13 +115,15 @@ def _problem(evidence: Evidence, options: Sequence[Option], names: Sequence[str]
     laws = local_laws(evidence.power, evidence.floor, evidence.floor_weight, asked.goal, evidence.span)
     if not laws:
         raise ConfigError(
-            f"--goal {asked.text}: no law of the curve comes to it: give --goal irreducible_error, or a larger value"
+            f"--goal {asked.text}: no law of the curve comes to it: give a larger value, or another goal"
         )
     return Problem(laws, evidence.noise, choices, len(groups), existing)
 
 
-def _replicates(problem: Problem, existing: Sequence[int], options: Sequence[Option], budget: float) -> Design:
-    """Return a further seed of the cheapest configurations, spread over the range, with a fifth of the budget."""
+def _replicates(
+    problem: Problem, existing: Sequence[int], options: Sequence[Option], budget: float
+) -> Design:
+    """Return further seeds of configurations spread over the range, for a fifth of the budget at most."""
     order = sorted(existing or range(len(options)), key=lambda i: problem.choices[i].log_x[-1])
     wanted = {order[round(share * (len(order) - 1))] for share in (0.0, 0.5, 1.0)[:REPLICATED]}
     design: Design = Counter()
@@ -177,16 +180,20 @@ def _notes(problem: Problem, design: Design, least: Design) -> tuple[str, ...]:
     plain = [law for law in problem.laws if not law.bent]
     total = sum(law.weight for law in plain)
     laws = ", ".join(f"{law.name} {law.weight / total:.0%}" for law in plain)
+    counted = problem.noise.counted
     said = [
-        f"design: least expected interval by Fisher information under {laws}, a bend of 10% a span allowed for; "
-        f"noise of ln y {math.sqrt(problem.noise.config):.3f} between configurations, "
+        f"design: least expected interval by Fisher information under {laws}, a bend of 10% a span allowed for",
+        f"noise of ln y: {math.sqrt(problem.noise.config):.3f} between configurations, "
         f"{math.sqrt(problem.noise.seed):.3f} between seeds"
-        + ("" if problem.noise.counted is None else f" beside counting {number(problem.noise.counted)} examples")
+        + ("" if counted is None else f" beside counting {number(counted)} examples"),
     ]
     if least:
-        said.append("no run was replicated: second seeds are planned, without which the noise is unknown")
+        said.append("no run is replicated yet: second seeds are planned, without which the noise is unknown")
     if sum(design.values()) >= search.MOST_RUNS:
         said.append(f"the plan ends at {search.MOST_RUNS} runs: fit again and plan anew with what is left")
+    said.append(
+        "costs are of training and of searches for rates: starts, evaluation and metering come on top"
+    )
     return tuple(said)
 
 
@@ -194,7 +201,9 @@ def runs(planned: Planned, recipe: Recipe | None) -> tuple[PlannedRuns, ...]:
     """Return the chosen runs as they are shown."""
     made = []
     for option, seeds in planned.chosen:
-        settings = recipe.settings(option.variant) if recipe is not None and option.variant is not None else {}
+        settings = (
+            recipe.settings(option.variant) if recipe is not None and option.variant is not None else {}
+        )
         search_cost = max(0, len(option.factors) - 1) * option.cost
         made.append(
             PlannedRuns(

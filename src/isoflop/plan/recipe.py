@@ -54,7 +54,8 @@ class Recipe:
         config_ids: the same -> config_id of the runs.
         factors: of the learning rate that the sweep searched over for each shape; () where it did not.
         scaled: whether the widths may be changed: a family with a width.
-        own_code: whether runs train a model or data of the user's own, of which a record holds the hash alone.
+        own_code: whether runs train a model or data of the user's own, of which a record holds the hash
+        alone.
     """
 
     shared: Settings
@@ -72,7 +73,9 @@ class Recipe:
     @property
     def shapes(self) -> tuple[Shape, ...]:
         """The shapes that the sweep has trained."""
-        return tuple(sorted({shape for shape, _ in self.existing}, key=lambda shape: (shape[0], shape[1] or 0)))
+        return tuple(
+            sorted({shape for shape, _ in self.existing}, key=lambda shape: (shape[0], shape[1] or 0))
+        )
 
     def search(self, shape: Shape) -> tuple[float, ...]:
         """Return the factors of the learning rate that a shape has to try; () where the rate is known.
@@ -100,7 +103,9 @@ def of_folder(directory: Path, run_ids: Sequence[str]) -> Recipe:
     """
     wanted = set(run_ids)
     read = [records.read(path) for path in sorted((directory / "records").glob("[!.]*.json"))]
-    kept = [each for each in read if each.run_id in wanted and {"model", "optim", "schedule"} <= set(each.cell)]
+    kept = [
+        each for each in read if each.run_id in wanted and {"model", "optim", "schedule"} <= set(each.cell)
+    ]
     if not kept:
         raise ConfigError(
             f"{directory}: no record holds the configuration of its run, so no sweep can go on from it: "
@@ -113,7 +118,9 @@ def of_folder(directory: Path, run_ids: Sequence[str]) -> Recipe:
             raise ConfigError(
                 f"{directory}: its runs are of several {called} ({', '.join(several)}): choose by --where"
             )
-    shared = {key: value for key, value in flat[0].items() if all(each.get(key, ...) == value for each in flat)}
+    shared = {
+        key: value for key, value in flat[0].items() if all(each.get(key, ...) == value for each in flat)
+    }
     variants: dict[Variant, int] = {}
     existing: dict[tuple[Shape, int], set[int]] = {}
     ids: dict[tuple[Shape, int], set[str]] = {}
@@ -145,8 +152,8 @@ def _flat(record: Record, base_rate: float | None) -> dict[str, Any]:
 
 
 def settings_of(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of an identity (config/identity.py) as dotted keys with hashable values, without the
-    seed; those that were left out of it at their values, and without what no setting sets."""
+    """Return the settings of an identity (config/identity.py) as dotted keys with hashable values, without
+    the seed; those that were left out of it at their values, and without what no setting sets."""
     groups = {name: value for name, value in identity.items() if isinstance(value, dict)}
     known = set(keys.names())
     flat = {key: value for key, value in (dict(ABSENT) | dict(flatten(groups))).items() if key in known}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 
@@ -24,7 +25,7 @@ def further(shapes: Sequence[Shape], *, scaled: bool) -> tuple[Shape, ...]:
         return ()
     widths = sorted({width for width, _ in shapes})
     step = math.gcd(*widths)
-    wanted = [math.sqrt(a * b) for a, b in zip(widths, widths[1:], strict=False)]
+    wanted = [math.sqrt(a * b) for a, b in itertools.pairwise(widths)]
     wanted += [widths[-1] * times for times in WIDER]
     all_widths = sorted({max(1, round(width / step)) * step for width in wanted} | set(widths))
     depths: list[int | None] = sorted({depth for _, depth in shapes}, key=lambda depth: depth or 0)
@@ -41,9 +42,9 @@ EXACT = 1e-6
 def closed_form(known: Mapping[Shape, tuple[float, ...]]) -> Callable[[Shape], tuple[float, ...]] | None:
     """Return amounts of any shape, exact, from those of some; None where these do not tell the form.
 
-    FLOPs and parameters of a family are a quadratic in width whose coefficients are affine in depth. With more
-    shapes than the form has coefficients, that it meets all of them says that it holds; a family whose work is
-    no such form misses some, and its new shapes have to be counted.
+    FLOPs and parameters of a family are a quadratic in width whose coefficients are affine in depth. With
+    more shapes than the form has coefficients, that it meets all of them says that it holds; a family whose
+    work is no such form misses some, and its new shapes have to be counted.
 
     Args:
         known: shape -> k amounts above 0.
@@ -70,7 +71,7 @@ def closed_form(known: Mapping[Shape, tuple[float, ...]]) -> Callable[[Shape], t
     several = len({depth for _, depth in shapes}) > 1, len({width for width, _ in shapes}) > 2
 
     def amounts(shape: Shape) -> tuple[float, ...]:
-        assert several[1] and (several[0] or shape[1] == shapes[0][1])
+        assert several[0] or shape[1] == shapes[0][1]
         return tuple(float(value) for value in (_basis([shape]) @ solved)[0])
 
     return amounts if several[1] else None

@@ -1,7 +1,7 @@
 """The sweep file of a plan: a Hydra group option that `isoflop sweep --config-dir D sweep=NAME` takes.
 
-Every setting that changes a result is written out, so that the runs have the recipe of the source whatever the
-defaults are by then: seeds of a configuration that is there get its ids.
+Every setting that changes a result is written out, so that the runs have the recipe of the source whatever
+the defaults are by then: seeds of a configuration that is there get its ids.
 """
 
 from __future__ import annotations

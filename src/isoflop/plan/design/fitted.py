@@ -24,8 +24,8 @@ LEAST_VARIANCE = 1e-4
 def curves(report: FitReport) -> tuple[Curve, Curve, float]:
     """Return the power law, the law with a floor, and the weight of floors and bends by the evidence.
 
-    Curves that do not fall are taken to fall a little. Without a fitted floor a fifth of y at the largest x is
-    assumed irreducible.
+    Curves that do not fall are taken to fall a little. Without a fitted floor a fifth of y at the largest x
+    is assumed irreducible.
     """
     log_x0 = math.log(report.x_max)
     fits = {fit.law: fit for fit in report.fits}

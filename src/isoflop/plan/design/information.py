@@ -1,9 +1,9 @@
 """What runs tell of a goal: Fisher information under noise of seeds and of configurations.
 
-Runs of one configuration share its deviation from the law, of variance s_c^2; each run has its own besides, of
-variance s_s^2. With J (n, p) the derivatives of a configuration's n runs and D their own variances, its
-information is J' (D + s_c^2 1 1')^-1 J = A - v v' s_c^2 / (1 + s_c^2 t), with A = J' D^-1 J, v = J' D^-1 1 and
-t = 1' D^-1 1 (Sherman and Morrison). A, v and t add up over runs, so that a further run is a sum.
+Runs of one configuration share its deviation from the law, of variance s_c^2; each run has its own besides,
+of variance s_s^2. With J (n, p) the derivatives of a configuration's n runs and D their own variances, its
+information is J' (D + s_c^2 1 1')^-1 J = A - v v' s_c^2 / (1 + s_c^2 t), with A = J' D^-1 J, v = J' D^-1 1
+and t = 1' D^-1 1 (Sherman and Morrison). A, v and t add up over runs, so that a further run is a sum.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class Problem:
         return np.asarray(1.0 / self.noise.own(mean_log_y(self.laws, log_x)))
 
     def criterion(self, states: Sequence[State]) -> float:
-        """Return the weighted mean over the laws of ln of the goal's standard deviation: compound c-optimality."""
+        """Return the weighted mean over the laws of ln of the goal's deviation: compound c-optimality."""
         return sum(
             law.weight * float(_log_deviation(law, _total(law, state, self.noise.config)[None])[0])
             for law, state in zip(self.laws, states, strict=True)

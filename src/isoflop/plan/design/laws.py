@@ -1,9 +1,9 @@
-"""Laws about their fitted curves: how ln y and a goal change with the parameters (local design, delta method).
+"""Laws about their fitted curves: how ln y and a goal change with the parameters (delta method).
 
 u = ln(x / x_0), x_0 being the largest x of the source. The power law is ln y = c - b u; with a floor,
 y = E + F e^(-b u). Either may have a bend, ln y + g (u / span)^2 with a small g of known prior deviation:
-a design that is good for the bent laws too does not rest on the law alone (DuMouchel and Jones 1994, "A simple
-Bayesian modification of D-optimal designs to reduce dependence on an assumed model").
+a design that is good for the bent laws too does not rest on the law alone (DuMouchel and Jones 1994, "A
+simple Bayesian modification of D-optimal designs to reduce dependence on an assumed model").
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PRIOR_DEVIATIONS = {"c": 2.0, "E": 0.5, "b": 0.5}
 
 @dataclasses.dataclass(frozen=True)
 class Goal:
-    """What is to be known better: an exponent, the irreducible error, or the x at which y comes to `target`."""
+    """What is to be known better: an exponent, the irreducible error, or the x that `target` takes."""
 
     kind: Literal["exponent", "irreducible_error", "reach"]
     target: float | None = None

@@ -1,4 +1,4 @@
-"""Choosing runs within a budget: greedy by gain per cost, then exchange; and the designs that it is judged beside.
+"""Choosing runs within a budget: greedy by gain per cost, then exchange; and the rival designs.
 
 A choice that is bought again gets a further seed. Exchange takes a run out and fills the budget up again
 (Fedorov 1972; Cook and Nachtsheim 1980), from several starts, the two rival designs among them, so that the
@@ -48,7 +48,9 @@ def best(problem: Problem, budget: float, least: Design | None = None) -> Design
     """
     parts = problem.parts()
     kept = Counter() if least is None else least
-    starts: list[Design] = [_filled(problem, budget, Counter(kept), parts, per_cost=way) for way in (True, False)]
+    starts: list[Design] = [
+        _filled(problem, budget, Counter(kept), parts, per_cost=way) for way in (True, False)
+    ]
     for rival in (uniform(problem, budget), largest(problem, budget)):
         allowed = all(seeds <= problem.choices[i].most for i, seeds in rival.items())
         if allowed and not kept - rival and sum(rival.values()) <= MOST_RUNS:
@@ -128,7 +130,9 @@ def uniform(problem: Problem, budget: float) -> Design:
     for levels in range(LEVELS, 0, -1):
         for last in reversed(order):
             wanted = np.linspace(first, _size(problem, last), levels)
-            chosen = {min(order, key=lambda i: (abs(_size(problem, i) - at), _price(problem, i))) for at in wanted}
+            chosen = {
+                min(order, key=lambda i: (abs(_size(problem, i) - at), _price(problem, i))) for at in wanted
+            }
             design = Counter(dict.fromkeys(chosen, 1))
             if len(chosen) == levels and cost(problem, design) <= budget:
                 return _more_seeds(problem, budget, design, sorted(chosen, key=lambda i: _size(problem, i)))
@@ -154,7 +158,7 @@ def _price(problem: Problem, index: int) -> float:
 
 
 def _more_seeds(problem: Problem, budget: float, design: Design, order: Iterable[int]) -> Design:
-    """Return a design with further seeds of some choices in turn, while they fit: rivals have no other limit."""
+    """Return a design with further seeds of some choices in turn, while they fit."""
     made, turn, spent = Counter(design), list(order), cost(problem, design)
     while turn and sum(made.values()) < MOST_OF_RIVALS:
         kept = []
