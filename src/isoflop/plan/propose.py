@@ -182,7 +182,7 @@ def _notes(problem: Problem, design: Design, least: Design) -> tuple[str, ...]:
     laws = ", ".join(f"{law.name} {law.weight / total:.0%}" for law in plain)
     counted = problem.noise.counted
     said = [
-        f"design: least expected interval by Fisher information under {laws}, a bend of 10% a span allowed for",
+        f"design: least expected interval by Fisher information under {laws}, each also with a small bend",
         f"noise of ln y: {math.sqrt(problem.noise.config):.3f} between configurations, "
         f"{math.sqrt(problem.noise.seed):.3f} between seeds"
         + ("" if counted is None else f" beside counting {number(counted)} examples"),
