@@ -113,6 +113,18 @@ critical-batch) # at most 2 minutes: critical batch size of a perceptron on Fash
   [[ -z ${TEXT:-} ]] || critical_batch batch-books 360 sweep=batch_lm data=text data.path="$TEXT/train.txt.xz" \
     data.offsets="$TEXT/train.offsets.csv" data.eval_path="$TEXT/val.txt.xz" data.eval_offsets="$TEXT/val.offsets.csv"
   ;;
+plan-check) # at most 10 minutes: a first curve of 2 minutes on CIFAR-10, the plan for 5 more GPU-minutes that shrinks the interval
+  # of its exponent, and the interval before and after: results/plan-check has the records and both plans
+  dir=$out/plan-check
+  small=(sweep=ladder data=cifar10 'model.width=4,8,16,32' 'model.depth=1,2' seed=0,1 'sweep.held_out=[]' meter.idle_seconds=0)
+  timeout 200 python3 -m isoflop sweep "${small[@]}" "out=$dir"
+  once plan-check/before.txt python3 -m isoflop plan "$dir" --budget 5gpumin --out "$dir/plan"
+  for file in "$dir"/plan/sweep/*.yaml; do
+    timeout 400 python3 -m isoflop sweep --config-dir "$dir/plan" "sweep=$(basename "$file" .yaml)" "out=$dir" meter.idle_seconds=0 || true
+  done
+  once plan-check/after.txt python3 -m isoflop plan "$dir" --budget 5gpumin --out "$dir/next"
+  grep -h '^now\|^planned' "$dir/before.txt" "$dir/after.txt"
+  ;;
 *)
   grep -E '^[a-z0-9-]+\)' "$0"
   ;;

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from isoflop.api.load import load as load
     from isoflop.api.parallel import Predicted as Predicted
     from isoflop.api.parallel import predict_parallel as predict_parallel
+    from isoflop.api.plan_runs import PlannedSweep as PlannedSweep
+    from isoflop.api.plan_runs import plan_runs as plan_runs
     from isoflop.api.report import write_report as write_report
     from isoflop.api.training import run_config as run_config
     from isoflop.api.training import run_sweep as run_sweep
@@ -48,6 +50,8 @@ _HOMES = {
     "Fit": "isoflop.api.fitted",
     "forecast": "isoflop.api.forecast",
     "Costed": "isoflop.api.costed",
+    "plan_runs": "isoflop.api.plan_runs",
+    "PlannedSweep": "isoflop.api.plan_runs",
     "compare": "isoflop.api.compare",
     "Comparison": "isoflop.api.compare",
     "critical_batch": "isoflop.api.batch",
@@ -82,6 +86,7 @@ __all__ = [
     "CriticalBatchFit",
     "EnergyMeter",
     "Fit",
+    "PlannedSweep",
     "Recorder",
     "RecorderError",
     "__version__",
@@ -92,6 +97,7 @@ __all__ = [
     "fit",
     "forecast",
     "load",
+    "plan_runs",
     "plot_calibration",
     "plot_comparison",
     "plot_critical_batch",

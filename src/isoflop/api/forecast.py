@@ -138,13 +138,13 @@ def make_forecast(
     x, y = chosen.axes
     described = axis.of(x) if chosen.described is None else chosen.described.x
     quantity = target.quantity(y) if chosen.described is None else chosen.described.y
-    _check_axes(described, quantity.noun, x, y, ask)
-    _check_chance(chosen, method, ask)
+    check_axes(described, quantity.noun, x, y, ask)
+    check_chance(chosen, method, ask)
     fits = rows.fit(chosen, dataclasses.replace(method, beyond=make.BEYOND, tested=False), source=source)
     report = fits.reports[0]
     table = plan_rows.prepared(chosen.checked, chosen.table, report)
     of_size = sizes(plan_rows.fitted(table, report), report)
-    rated = _rates(table, of_size, ask, report.level)
+    rated = rates_of(table, of_size, ask, report.level)
     ways = None
     if ask.gpus:
         ways = prices_ if isinstance(prices_, Ways) else firm_prices.of_device(rated.device)
@@ -161,7 +161,8 @@ def make_forecast(
     return firm.answered(made, report, costing, ways, question, table)
 
 
-def _check_axes(described: axis.Axis, noun: str, x: str, y: str, ask: Ask) -> None:
+def check_axes(described: axis.Axis, noun: str, x: str, y: str, ask: Ask) -> None:
+    """Raise ConfigError unless x is training compute in a known unit, and y what is asked for."""
     if is_price(x) or (described.flops is None and not described.is_compute):
         raise ConfigError(f"--x {x}: costs are forecast against training compute: give a column of FLOPs")
     if described.flops is None:
@@ -177,7 +178,7 @@ def _check_axes(described: axis.Axis, noun: str, x: str, y: str, ask: Ask) -> No
         raise ConfigError(f"--{asked}: {y} is no {asked}: say --{other}, or --y COLUMN --y-unit UNIT")
 
 
-def _check_chance(chosen: Rows, method: Method, ask: Ask) -> None:
+def check_chance(chosen: Rows, method: Method, ask: Ask) -> None:
     """Refuse errors at or above that of guessing, which a curve begins with."""
     known = method.chance
     if known is None and "chance_error" in chosen.table:
@@ -188,7 +189,7 @@ def _check_chance(chosen: Rows, method: Method, ask: Ask) -> None:
             raise ConfigError(f"--error {value:g}: guessing has an error of {known:.4g}: give one below it")
 
 
-def _rates(table: pd.DataFrame, of_size: Sizes, ask: Ask, level: float) -> Rates:
+def rates_of(table: pd.DataFrame, of_size: Sizes, ask: Ask, level: float) -> Rates:
     """Return rates as given, of the runs' device, or of another one."""
     if ask.gpu_tflops is not None:
         return rates.chosen(ask.gpu_tflops * 1e3, ask.gpu_watts, ask.device)
@@ -200,11 +201,11 @@ def _rates(table: pd.DataFrame, of_size: Sizes, ask: Ask, level: float) -> Rates
     timed = [name for name in matching if table.loc[table["device"] == name, "device_seconds"].notna().any()]
     if timed:
         return rates.measured(plan_rows.on_device(table, timed[0]), of_size, timed[0], level)
-    other = _other(ask.device, table)
+    other = device_by_peak(ask.device, table)
     return rates.on_other(plan_rows.on_device(table, most), of_size, other, level)
 
 
-def _other(name: str, table: pd.DataFrame) -> OtherDevice:
+def device_by_peak(name: str, table: pd.DataFrame) -> OtherDevice:
     """Return the device of the table of peaks whose name begins so, in the runs' precision."""
     found, row = named_gpu(name, "no run was on it, and its")
     said = table["precision"].dropna() if "precision" in table else pd.Series(dtype=str)

@@ -59,6 +59,12 @@ def chosen(gflops_per_second: float, watts: float | None, device: str | None) ->
     return Rates(lambda _: speed, lambda _: joule, device, notes, gflops_per_second)
 
 
+def by_trend(trend: RateTrend, device: str, note: str) -> Rates:
+    """Return the rates of a trend in size, for compute that is read as a size (run_cost.BY_SIZE)."""
+    none = unknown(f"no energy was measured on {device}: give --gpu-tflops and --gpu-watts")
+    return Rates(lambda log10: trend.at(10.0**log10), lambda _: none, device, (note,))
+
+
 def measured(rows: pd.DataFrame, sizes: Sizes, device: str | None, level: float) -> Rates:
     """Return the trends of the rows' own rates.
 
@@ -68,7 +74,7 @@ def measured(rows: pd.DataFrame, sizes: Sizes, device: str | None, level: float)
         device: its name.
         level: of intervals.
     """
-    name = _size_column(rows)
+    name = size_column(rows)
     size, gflops = _numbers(rows, name), _numbers(rows, GFLOPS)
     seconds, joules = _numbers(rows, "device_seconds"), graded_joules(rows)
     ceiling, of = _ceiling(rows)
@@ -95,7 +101,7 @@ def on_other(rows: pd.DataFrame, sizes: Sizes, other: OtherDevice, level: float)
 
     Joules stay unknown: a peak rate says nothing of power.
     """
-    name = _size_column(rows)
+    name = size_column(rows)
     size, gflops, seconds = _numbers(rows, name), _numbers(rows, GFLOPS), _numbers(rows, "device_seconds")
     peak = _peak(rows)
     no_joules = f"no energy was measured on {other.name}: give --gpu-tflops and --gpu-watts"
@@ -149,7 +155,7 @@ def _size_at(name: str, sizes: Sizes) -> AmountAt:
     return sizes.forward if name == FORWARD else sizes.parameters
 
 
-def _size_column(rows: pd.DataFrame) -> str:
+def size_column(rows: pd.DataFrame) -> str:
     """Return the column of how large a run is: a pass's FLOPs, else parameters, else compute itself."""
     return next(name for name in (FORWARD, PARAMETERS, GFLOPS) if name in rows and rows[name].notna().any())
 
