@@ -28,4 +28,4 @@ def test_the_scatter_inside_blocks_is_that_of_the_noise_and_not_of_the_trend():
     assert np.sqrt(made.squares / made.freedom) == pytest.approx(0.05, rel=0.04)
     log_y[::200] += 3.0
     wild = blocks(log_x, log_y, noise, 100)
-    assert np.sqrt(wild.squares / wild.freedom) == pytest.approx(0.05, rel=0.15), "a few wild points"
+    assert np.sqrt(wild.squares / wild.freedom) < 0.07, "ten wild points would make it 0.2"

@@ -146,9 +146,10 @@ def log_likelihood(member, each, residual, log_x, noise):
     variance = (each.noise[:, None] * noise) ** 2
     if member.drifting:
         return drift.drifting(residual, log_x, variance, each.drift_size)[0]
-    clean, wild = (stats.norm.logpdf(residual, 0, k * np.sqrt(variance)) for k in (1, drift.OUTLIER))
-    both = np.logaddexp(np.log(1 - drift.OUTLIERS) + clean, np.log(drift.OUTLIERS) + wild)
-    return (both + 0.5 * np.log(2 * np.pi)).sum(axis=1)
+    density = (1 - drift.OUTLIERS) * stats.norm.pdf(residual, 0, np.sqrt(variance))
+    density += drift.OUTLIERS * stats.norm.pdf(residual, 0, drift.OUTLIER * np.sqrt(variance))
+    with np.errstate(divide="ignore"):
+        return np.log(density * np.sqrt(2 * np.pi)).sum(axis=1)
 
 
 @pytest.mark.parametrize("member", [POWER, DRIFTING], ids=["independent", "drifting"])
