@@ -43,7 +43,7 @@ class Mixture:
     @property
     def freedom(self) -> int:
         """Degrees of freedom of the t: 4 or 5, so that the density has a whole power."""
-        return 4 + self.means.shape[1] % 2
+        return 4 + int(self.means.shape[1]) % 2
 
     def draw(self, count: int, generator: np.random.Generator) -> Array:
         """Return draws (count, d), each part having its share of them."""
@@ -51,10 +51,8 @@ class Mixture:
         part = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
         normal = generator.standard_normal((count, self.means.shape[1]))
         spread = np.sqrt(generator.chisquare(self.freedom, count) / self.freedom)
-        out = self.means[part]
-        for k, root in enumerate(self.roots):
-            out[part == k] += normal[part == k] @ root.T
-        return self.means[part] + (out - self.means[part]) / spread[:, None]
+        away = np.einsum("nij,nj->ni", self.roots[part], normal / spread[:, None])
+        return np.asarray(self.means[part] + away)
 
     def log_density(self, u: Array) -> Array:
         """Return ln of the density (n,) at u (n, d)."""

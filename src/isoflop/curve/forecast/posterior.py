@@ -233,7 +233,7 @@ def _search(
         power = 1.0 if rise == 1.0 - power else power + rise
         chosen = _systematic(np.exp(rise * (value - value.max())), particles, generator)
         u, value = _moved(likelihood, u[chosen], value[chosen], power, generator)
-    return u
+    return np.asarray(u)
 
 
 def _rise(value: Array, most: float, least: float) -> float:
