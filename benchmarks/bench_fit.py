@@ -1,6 +1,6 @@
 """Time and memory of fits and pages by the command line as a table grows, beside scipy and a peer.
 
-    python benchmarks/bench_fit.py --save results/fit-speed [--rows 100,1000] [--peer PYTHON]
+    python benchmarks/bench_fit.py --save results/fit-speed [--rows 100,1000] [--repeats 1] [--peer PYTHON]
 
 Expected time: five minutes on two idle cores. On a busy machine seconds on the wall mean nothing: compare
 processor seconds then. Each row of a table is a configuration of its own on y = 0.05 + 0.6 x^-0.3 with 5%
@@ -15,7 +15,9 @@ noise over five decades.
 - peer: simple-scaling-laws (its default law, 1,000 draws), under the interpreter --peer that has it, without
   its imports.
 
-Writes DIR/speed.json, and the table into DIR/README.md between its lines BEGIN and END.
+Byte code is written to a folder of its own by a first run, which is not counted: without it a third of a
+short fit is Python compiling what it imports. Writes DIR/speed.json, and the table into DIR/README.md between
+its lines BEGIN and END.
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ PARTS = (100, 1000, 10_000)
 FRONTIERS = (1000, 10_000, 100_000)
 OFTEN = 1000
 """Rows up to which a command is repeated."""
+CODE = Path(tempfile.gettempdir()) / "isoflop-bench-byte-code"
 PAGE = Path(__file__).parents[1] / "results" / "cifar10-h200-fixed-recipe"
 PEER_SCRIPT = Path(__file__).with_name("rival_simple_scaling_laws.py")
 BEGIN, END = "<!-- measured by benchmarks/bench_fit.py -->", "<!-- end of what was measured -->"
@@ -102,7 +105,8 @@ def cost(name: str, arguments: Sequence[str], *, rows: int, threads: int, repeat
         threads: how many it may have.
         repeats: how often it is run.
     """
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPYCACHEPREFIX": str(CODE)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     walls, processors, peak = [], [], 0.0
     for _ in range(repeats):
         began = time.perf_counter()
@@ -178,30 +182,43 @@ def parts(rows: int, loop: int, interpreter: str | None) -> Parts:
     )
 
 
-def commands(rows: Sequence[int], cores: int, folder: Path) -> list[Cost]:
-    """Return the cost of each command; tables are written in `folder`."""
+def commands(rows: Sequence[int], cores: int, folder: Path, often: int, pages: bool) -> list[Cost]:
+    """Return the cost of each command.
+
+    Args:
+        rows: of the tables.
+        cores: of the machine.
+        folder: where tables are written.
+        often: how many times short commands are repeated.
+        pages: time `isoflop report` too.
+    """
     measured: list[Cost] = []
 
     def add(name: str, arguments: Sequence[str], count: int, threads: int, repeats: int) -> None:
         measured.append(cost(name, arguments, rows=count, threads=threads, repeats=repeats))
         print(line(measured[-1]), flush=True)
 
+    first = folder / "first.csv"
+    synthetic(12)[["flops", "loss"]].to_csv(first, index=False)
+    cost("byte code", ["fit", str(first), *AXES], rows=12, threads=1, repeats=1)
     for count in rows:
         path = folder / f"{count}.csv"
         synthetic(count)[["flops", "loss"]].to_csv(path, index=False)
         for threads in sorted({cores, 1}, reverse=True):
-            add("fit", ["fit", str(path), *AXES], count, threads, 3 if count <= OFTEN else 1)
+            add("fit", ["fit", str(path), *AXES], count, threads, often if count <= OFTEN else 1)
     for count in (33, 333):
         path = folder / f"seeds{count}.csv"
         synthetic(count, 3).drop(columns="run_id").to_csv(path, index=False)
         arguments = ["fit", str(path), *AXES, "--group", "config_id", "--seed", "seed"]
-        add("fit, 3 runs each", arguments, 3 * count, cores, 2)
+        add("fit, 3 runs each", arguments, 3 * count, cores, often)
     for count in (each for each in FRONTIERS if each in rows):
         add("fit --frontier", ["fit", str(folder / f"{count}.csv"), *AXES, "--frontier"], count, cores, 1)
+    if not pages:
+        return measured
     shutil.copytree(PAGE, folder / "page")
     runs = len(list((PAGE / "records").iterdir()))
     for threads in sorted({cores, 1}, reverse=True):
-        add("report", ["report", str(folder / "page")], runs, threads, 2)
+        add("report", ["report", str(folder / "page")], runs, threads, often)
     return measured
 
 
@@ -247,6 +264,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time and memory of fits as a table grows.")
     parser.add_argument("--rows", default=",".join(map(str, ROWS)), help="numbers of rows")
     parser.add_argument("--loop", type=int, default=200, help="most refits of scipy to time")
+    parser.add_argument("--repeats", type=int, default=3, help="of short commands; the least is kept")
+    parser.add_argument("--no-report", action="store_true", help="leave out isoflop report")
     parser.add_argument("--peer", metavar="PYTHON", help="an interpreter with simple-scaling-laws")
     parser.add_argument(
         "--save", type=Path, metavar="DIR", help="write DIR/speed.json and the table of DIR/README.md"
@@ -254,7 +273,8 @@ def main() -> None:
     options = parser.parse_args()
     rows, load = [int(each) for each in options.rows.split(",")], os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
-        measured = commands(rows, os.cpu_count() or 1, Path(folder))
+        cores = os.cpu_count() or 1
+        measured = commands(rows, cores, Path(folder), options.repeats, not options.no_report)
     split = [parts(count, options.loop, options.peer) for count in PARTS if count in rows]
     environment: dict[str, object] = {
         "isoflop": __version__,
@@ -264,6 +284,7 @@ def main() -> None:
         "cores": os.cpu_count(),
         "load at the start": round(load, 1),
         "resamples": RESAMPLES,
+        "runs of each": options.repeats,
         "on": time.strftime("%Y-%m-%d"),
     }
     print(text := table_of(measured, split, environment))

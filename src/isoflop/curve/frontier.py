@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 Array = npt.NDArray[np.float64]
 LEAST_MEANS = 3
@@ -53,6 +52,8 @@ def select(
         weights: weight (r, n) of each run within its configuration mean, in each resample; row 0 is the
             sample.
     """
+    from scipy import sparse  # no other fit needs it
+
     n, m = len(mean_of), len(mean_x)
     member = sparse.csr_array((np.ones(n), mean_of, np.arange(n + 1)), shape=(n, m))
     weight_of_mean, total = weights @ member, (weights * run_y) @ member

@@ -7,7 +7,6 @@ import functools
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize
 
 from isoflop.curve import condensed, solver
 from isoflop.curve.forms import Form
@@ -159,6 +158,8 @@ def components(residual: Array, free: int, seeds: Array, counting: Array) -> tup
     misfit, share = max(middle - float(seeds.mean()), least), 0.0
     if not counting.any():
         return misfit, share
+    from scipy import optimize  # most tables have no counts and need none of it
+
     share = 1.0
     misfit = max(middle - float(np.mean(seeds + counting)), least)
     for _ in range(COMPONENT_STEPS):

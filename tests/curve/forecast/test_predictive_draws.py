@@ -4,10 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-from scipy import special
+from scipy import special, stats
 
 from isoflop.curve import observations
 from isoflop.curve.forecast import drift, members, posterior, predictive
+from isoflop.curve.forecast.blocks import Blocks
 from isoflop.curve.forecast.posterior import Data, Posterior
 from isoflop.curve.forecast.predictive import Predictive, RunNoise
 
@@ -122,18 +123,6 @@ def test_the_local_exponent_is_that_of_the_drawn_curves():
     np.testing.assert_allclose(drawn, np.tile(exponents, 2), rtol=1e-9)
 
 
-def test_blocks_are_means_by_inverse_variance():
-    count = 2 * predictive.MOST_POINTS
-    log_x, log_y = np.linspace(-8, 0, count), np.sin(np.arange(count))
-    noise = np.where(np.arange(count) % 2, 2.0, 1.0)
-    x, y, left = predictive._blocks(log_x, log_y, noise)
-    np.testing.assert_allclose(x, 0.8 * log_x[::2] + 0.2 * log_x[1::2])
-    np.testing.assert_allclose(y, 0.8 * log_y[::2] + 0.2 * log_y[1::2])
-    np.testing.assert_allclose(left, np.sqrt(0.8))
-    few = predictive._blocks(log_x[: count // 2], log_y[: count // 2], noise[: count // 2])
-    np.testing.assert_array_equal(few[0], log_x[: count // 2])
-
-
 def test_the_priors_of_level_noise_and_drift_are_those_of_the_documentation():
     each = dataclasses.replace(particles(DRIFTING), u=np.outer([-1.0, 0.0, 1.0], np.ones(5)))
     assert each.member.prior.size == 2
@@ -152,16 +141,34 @@ def test_the_level_is_about_the_end_of_a_line_through_the_upper_half():
     assert two.end == pytest.approx(-1.9)
 
 
+def log_likelihood(member, each, residual, log_x, noise):
+    """By the definitions: a contaminated normal's, or the Kalman filter's."""
+    variance = (each.noise[:, None] * noise) ** 2
+    if member.drifting:
+        return drift.drifting(residual, log_x, variance, each.drift_size)[0]
+    density = (1 - drift.OUTLIERS) * stats.norm.pdf(residual, 0, np.sqrt(variance))
+    density += drift.OUTLIERS * stats.norm.pdf(residual, 0, drift.OUTLIER * np.sqrt(variance))
+    with np.errstate(divide="ignore"):
+        return np.log(density * np.sqrt(2 * np.pi)).sum(axis=1)
+
+
 @pytest.mark.parametrize("member", [POWER, DRIFTING], ids=["independent", "drifting"])
 def test_the_likelihood_has_each_points_own_noise(member):
     each = particles(member)
     residual = each.data.log_y - each.law(LOG_X)
-    variance = (each.noise[:, None] * NOISE) ** 2
-    expected = drift.independent(residual, variance)
-    if member.drifting:
-        expected = drift.drifting(residual, LOG_X, variance, each.drift_size)[0]
+    expected = log_likelihood(member, each, residual, LOG_X, NOISE)
     np.testing.assert_allclose(
         posterior._likelihood(member, each.data)(each.u), np.maximum(expected, -1e9), rtol=1e-12
     )
     wrong = dataclasses.replace(each.data, log_y=np.full(6, np.nan))
     np.testing.assert_array_equal(posterior._likelihood(member, wrong)(each.u), -1e9)
+
+
+@pytest.mark.parametrize("member", [POWER, DRIFTING], ids=["independent", "drifting"])
+def test_blocks_of_points_have_their_means_and_the_scatter_inside_them(member):
+    each = particles(member)
+    made = Blocks(LOG_X[::2], np.sin(LOG_X[::2]), NOISE[::2], freedom=3, squares=0.4)
+    expected = log_likelihood(member, each, made.log_y - each.law(made.log_x), made.log_x, made.noise)
+    expected += -3 * np.log(each.noise) - 0.2 / each.noise**2
+    value = posterior._likelihood(member, each.data, made)(each.u)
+    np.testing.assert_allclose(value, np.maximum(expected, -1e9), rtol=1e-12)

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import optimize
 
 from isoflop.curve.check import finding, repetition
 from isoflop.curve.check.finding import Finding, Outcome, Subject
@@ -85,6 +84,8 @@ def measure(table: pd.DataFrame, curves: Mapping[str, LossCurve]) -> Collapse | 
             f"{repetition.OFTEN:g} times"
         )
     losses = [np.array([curves[run].over(EDGES) for run in group["run_id"]]) for group in ladder]
+    from scipy import optimize  # only sweeps with loss curves come here
+
     least = min(float(each.min()) for each in losses)
 
     def at(share: float) -> Collapse:

@@ -22,17 +22,21 @@ OUTLIERS = 0.03
 OUTLIER = 5.0
 
 
-def independent(residual: Array, variance: Array) -> Array:
-    """Return the log likelihood (p,) of residuals (p, n) with normal noise of `variance` (p, n).
+def independent(squares: Array) -> Array:
+    """Return the log likelihood (p,) of n residuals, squared over their normal noise's variance, (p, n).
 
     A share of the points is contaminated (Tukey 1960), so that one wild run does not decide. Constants are
-    left out: they are the same for all members.
+    left out, as they are the same for all members, and so is the variance's own part, -ln(variance) / 2. The
+    array is used up.
     """
-    squares = residual**2 / variance
-    clean = (1 - OUTLIERS) * np.exp(-0.5 * squares)
-    wild = OUTLIERS / OUTLIER * np.exp(-0.5 * squares / OUTLIER**2)
+    squares *= -0.5
+    wild = np.exp(squares / OUTLIER**2)
+    wild *= OUTLIERS / OUTLIER
+    np.exp(squares, out=squares)
+    squares *= 1 - OUTLIERS
+    squares += wild
     with np.errstate(divide="ignore"):
-        return np.asarray((np.log(clean + wild) - 0.5 * np.log(variance)).sum(axis=1))
+        return np.asarray(np.log(squares, out=squares).sum(axis=1))
 
 
 @dataclasses.dataclass(frozen=True)

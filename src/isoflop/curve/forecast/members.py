@@ -47,7 +47,7 @@ class Prior:
 
     def curve(self, u: Array, v: Array, span: float) -> Array:
         """Return ln y relative to that at x_max, (p, n), at v (n,) = ln(x_max / x); v may be below 0."""
-        g = self.g(u, np.r_[0.0, v], span)
+        g = self.g(u, np.concatenate([[0.0], v]), span)
         return np.asarray(g[:, 1:] - g[:, :1])
 
     def g(self, u: Array, v: Array, span: float) -> Array:

@@ -1,8 +1,12 @@
-"""What the points say of one member: particles of its posterior and its evidence, by sequential Monte Carlo.
+"""What the points say of one member: particles of its posterior and its evidence, in two stages.
 
-The likelihood is let in step by step (tempering; Del Moral, Doucet and Jasra 2006): each step keeps half of
-the particles' weight, then resamples and moves them by random-walk Metropolis. It needs no starts and no
-optimum, takes several modes in its stride, and gives the evidence on the way.
+The first finds where the posterior is: the likelihood of blocks of points is let in step by step (tempering;
+Del Moral, Doucet and Jasra 2006); each step keeps half of the particles' weight, then resamples and moves
+them by random-walk Metropolis. It needs no starts and no optimum and takes several modes in its stride, but
+its particles are few and not quite independent. The second is importance sampling: draws from a density near
+those particles (mixture.py), weighted by the posterior given all points, are right whatever that density.
+The mean weight is the evidence. Where few draws count, they give the next density (Cappe et al. 2004,
+"Population Monte Carlo").
 """
 
 from __future__ import annotations
@@ -14,9 +18,10 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+from scipy import special
 
-from isoflop.curve.forecast import drift
+from isoflop.curve.forecast import blocks, drift, mixture
+from isoflop.curve.forecast.blocks import Blocks
 from isoflop.curve.forecast.members import Member
 
 Array = npt.NDArray[np.float64]
@@ -27,11 +32,20 @@ DRIFT, DRIFT_SPREAD = math.log(0.05), 0.5
 """Prior of ln of the standard deviation of the local exponent about the law's."""
 LEVEL_SPREAD = 0.3
 """Prior standard deviation of ln y at x_max about the end of a line through the upper half of the points."""
+START = 1024
+"""Draws from the prior, of which the first particles are chosen."""
+SEARCHERS = 256
+"""Particles that look for the posterior."""
+MOST_BLOCKS = 32
+"""More points are blocks of neighbours in that search."""
 KEPT = 0.5
 """Share of the particles' effective number that a step of the tempering keeps."""
-MOVES, DRIFTING_MOVES = 20, 8
-"""Metropolis steps after each rise of the likelihood. With 5, a law with a curved ridge (a floor) lost up to
-5 nats of evidence; steps of a drift cost more, and it mixes sooner."""
+MOVES = 8
+"""Metropolis steps after each rise of the likelihood."""
+DRAWN = 2048
+"""Weighted draws in a round."""
+ENOUGH, MOST_ROUNDS = 200, 5
+"""Rounds end when so many draws count; there are at most so many."""
 SCALE = 2.38
 """Of a Metropolis step, over the root of the dimension (Roberts, Gelman and Gilks 1997)."""
 AT_ONCE = 8192
@@ -123,24 +137,33 @@ def _height(member: Member, u: Array, span: float) -> Array:
     return np.asarray(np.exp(member.prior.g(u, np.zeros(1), span)[:, 0]))
 
 
-def _likelihood(member: Member, data: Data) -> Callable[[Array], Array]:
-    """Return the function from u (p, d) to the log likelihood (p,)."""
-    size = member.prior.size
+def _likelihood(member: Member, data: Data, points: Blocks | None = None) -> Callable[[Array], Array]:
+    """Return the function from u (p, d) to the log likelihood (p,) of the points, or of blocks of them."""
+    size, at = member.prior.size, points or Blocks(data.log_x, data.log_y, data.noise)
+    precision = 1.0 / at.noise**2
+    # Constants of the points' noise are those that drift.py keeps: with them evidence compares members.
+    logs, count = float(np.log(at.noise).sum()), len(at.log_x) + at.freedom
 
     def of(u: Array) -> Array:
         # A drift is followed from point to point, (p,) at a time: it is better off whole.
-        pieces = 1 if member.drifting else math.ceil(len(u) * len(data.log_x) / AT_ONCE)
-        parts = np.array_split(u, pieces)
-        return np.concatenate([part(each) for each in parts])
+        pieces = 1 if member.drifting else math.ceil(len(u) * len(at.log_x) / AT_ONCE)
+        parts = [part(each) for each in np.array_split(u, pieces)] if pieces > 1 else [part(u)]
+        return np.concatenate(parts)
 
     def part(u: Array) -> Array:
-        residual = data.log_y - _law(member, u, data, data.log_x)
-        variance = np.exp(2 * (NOISE + NOISE_SPREAD * u[:, size + 1, None])) * data.noise**2
+        residual = at.log_y - _law(member, u, data, at.log_x)
+        log_noise = NOISE + NOISE_SPREAD * u[:, size + 1]
         if member.drifting:
+            variance = np.exp(2 * log_noise)[:, None] * at.noise**2
             drifts = np.exp(DRIFT + DRIFT_SPREAD * u[:, size + 2])
-            value = drift.drifting(residual, data.log_x, variance, drifts)[0]
+            value = drift.drifting(residual, at.log_x, variance, drifts)[0] - at.freedom * log_noise
         else:
-            value = drift.independent(residual, variance)
+            residual *= residual
+            residual *= np.exp(-2 * log_noise)[:, None]
+            residual *= precision
+            value = drift.independent(residual) - count * log_noise - logs
+        if at.freedom:
+            value -= 0.5 * at.squares * np.exp(-2 * log_noise)
         return np.where(np.isfinite(value), value, -1e9)
 
     return of
@@ -152,43 +175,80 @@ def sample(member: Member, data: Data, *, particles: int, seed: int) -> Posterio
     Args:
         member: the law with its prior.
         data: the points.
-        particles: how many, a power of 2.
+        particles: how many, DRAWN at most.
         seed: of the random numbers.
     """
     generator = np.random.default_rng(seed)
-    size = member.prior.size + 2 + member.drifting
-    uniform = stats.qmc.Sobol(size, seed=generator).random(particles)
-    u = special.ndtri(np.clip(uniform, 1e-6, 1 - 1e-6))
+    coarse = blocks.blocks(data.log_x, data.log_y, data.noise, MOST_BLOCKS)
+    cloud = _search(member, data, coarse, SEARCHERS, generator)
     likelihood = _likelihood(member, data)
-    value = likelihood(u)
-    moves = DRIFTING_MOVES if member.drifting else MOVES
-    power, log_evidence = 0.0, 0.0
-    while power < 1.0:
-        rise = _rise(value, 1.0 - power)
-        log_weights = rise * value
+    best, log_evidence, effective = cloud, -math.inf, 0.0
+    for _ in range(MOST_ROUNDS):
+        about = mixture.near(cloud)
+        u = about.draw(DRAWN, generator)
+        log_weights = likelihood(u) + _log_prior(u) - about.log_density(u)
         weights = np.exp(log_weights - log_weights.max())
-        log_evidence += float(log_weights.max() + np.log(weights.mean()))
+        counts = float(weights.sum() ** 2 / (weights**2).sum())
+        cloud = u[_systematic(weights, DRAWN // 2, generator)]
+        if counts > effective:
+            effective, log_evidence = counts, float(log_weights.max() + np.log(weights.mean()))
+            best = u[generator.permutation(_systematic(weights, particles, generator))]
+        if effective >= ENOUGH:
+            break
+    return Posterior(member, best, log_evidence, data)
+
+
+def _log_prior(u: Array) -> Array:
+    """Return ln of the standard normal density (p,) at u (p, d)."""
+    return np.asarray(-0.5 * np.einsum("pd,pd->p", u, u) - 0.5 * u.shape[1] * math.log(2 * math.pi))
+
+
+def _systematic(weights: Array, count: int, generator: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Return indices (count,): each of `weights` (n,) is drawn as often as it says, to within one."""
+    at = (generator.random() + np.arange(count)) / count * (1 - 1e-12)
+    return np.searchsorted(np.cumsum(weights / weights.sum()), at)
+
+
+def _search(
+    member: Member, data: Data, coarse: Blocks, particles: int, generator: np.random.Generator
+) -> Array:
+    """Return particles (p, d) that are about the posterior given the blocks, by tempering from the prior.
+
+    Args:
+        member: the law with its prior.
+        data: the points, which say what the variables mean.
+        coarse: the blocks that are fitted.
+        particles: how many.
+        generator: of the random numbers.
+    """
+    size = member.prior.size + 2 + member.drifting
+    # A Latin hypercube: the particles of each variable lie evenly over its quantiles.
+    ranks = np.argsort(generator.random((size, START)), axis=1).T
+    u = special.ndtri((ranks + generator.random((START, size))) / START)
+    likelihood = _likelihood(member, data, coarse)
+    value = likelihood(u)
+    power = 0.0
+    while power < 1.0:
+        rise = _rise(value, 1.0 - power, KEPT * particles)
         power = 1.0 if rise == 1.0 - power else power + rise
-        # Systematic resampling: every particle is kept as often as its weight says, to within one.
-        at = (generator.random() + np.arange(particles)) / particles * (1 - 1e-12)
-        chosen = np.searchsorted(np.cumsum(weights / weights.sum()), at)
-        u, value = _moved(likelihood, u[chosen], value[chosen], power, moves, generator)
-    return Posterior(member, u, log_evidence, data)
+        chosen = _systematic(np.exp(rise * (value - value.max())), particles, generator)
+        u, value = _moved(likelihood, u[chosen], value[chosen], power, generator)
+    return np.asarray(u)
 
 
-def _rise(value: Array, most: float) -> float:
-    """Return by how much the likelihood's power may rise: until KEPT of the particles count, or to 1."""
+def _rise(value: Array, most: float, least: float) -> float:
+    """Return by how much the likelihood's power may rise: until `least` particles count, or by `most`."""
 
     def effective(rise: float) -> float:
         weights = np.exp(rise * (value - value.max()))
-        return float(weights.sum() ** 2 / (weights**2).sum()) / len(value)
+        return float(weights.sum() ** 2 / (weights**2).sum())
 
-    if effective(most) >= KEPT:
+    if effective(most) >= least:
         return most
     low, high = 0.0, most
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (middle, high) if effective(middle) > KEPT else (low, middle)
+        low, high = (middle, high) if effective(middle) > least else (low, middle)
     return max(low, 1e-9)
 
 
@@ -197,7 +257,6 @@ def _moved(
     u: Array,
     value: Array,
     power: float,
-    moves: int,
     generator: np.random.Generator,
 ) -> tuple[Array, Array]:
     """Return particles and their log likelihoods after Metropolis steps.
@@ -206,14 +265,13 @@ def _moved(
         likelihood: of u (p, d).
         u, value: the particles and their log likelihoods.
         power: of the likelihood in the target; the prior is standard normal.
-        moves: how many steps.
         generator: of the random numbers.
     """
     size = u.shape[1]
     # Steps have the particles' covariance; a little is added, as all may have come from a few.
     root = np.linalg.cholesky(np.cov(u.T) + 1e-9 * np.eye(size))
     scale = SCALE / math.sqrt(size)
-    for _ in range(moves):
+    for _ in range(MOVES):
         trial = u + scale * generator.standard_normal(u.shape) @ root.T
         new = likelihood(trial)
         ratio = power * (new - value) - 0.5 * ((trial**2).sum(axis=1) - (u**2).sum(axis=1))

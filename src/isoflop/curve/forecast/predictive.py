@@ -18,7 +18,7 @@ from scipy import special
 
 from isoflop import tasks
 from isoflop.curve import forms, observations
-from isoflop.curve.forecast import drift, posterior
+from isoflop.curve.forecast import blocks, drift, posterior
 from isoflop.curve.forecast.members import MEMBERS, Member
 from isoflop.curve.forecast.posterior import Data, Posterior
 from isoflop.curve.laws import FitOptions
@@ -176,26 +176,11 @@ def data_of(observed: Observations, options: FitOptions) -> tuple[Data, RunNoise
     noise = spread.deviation / unit
     order = np.lexsort((observed.log_y, -observed.v))
     columns = (np.round(-observed.v, posterior.DECIMALS), np.round(observed.log_y, posterior.DECIMALS), noise)
-    log_x, log_y, noise = _blocks(*(each[order] for each in columns))
+    made = blocks.blocks(*(each[order] for each in columns), MOST_POINTS)
     trials = None if observed.trials is None else float(np.median(observed.trials))
     single = RunNoise(spread.misfit, observed.seed_variance or 0.0, spread.share, trials, unit)
     log_most = None if options.chance is None else math.log(options.chance)
-    return Data(log_x, log_y, noise, log_most), single
-
-
-def _blocks(log_x: Array, log_y: Array, noise: Array) -> tuple[Array, Array, Array]:
-    """Return points averaged in MOST_POINTS blocks of neighbours, by the inverse of their variance.
-
-    The last point of a block stays at x_max = 0 only as far as its block does, which moves the end of the
-    sample by less than a block.
-    """
-    if len(log_x) <= MOST_POINTS:
-        return log_x, log_y, noise
-    block = np.arange(len(log_x)) * MOST_POINTS // len(log_x)
-    weight = 1.0 / noise**2
-    total = np.bincount(block, weight)
-    mean_x, mean_y = (np.bincount(block, weight * values) / total for values in (log_x, log_y))
-    return mean_x, mean_y, np.sqrt(1.0 / total)
+    return Data(made.log_x, made.log_y, made.noise, log_most), single
 
 
 def predictive(

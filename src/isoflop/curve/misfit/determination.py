@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from numpy.polynomial import legendre
-from scipy import stats
+from scipy import special
 
 from isoflop.curve.result import ColumnShare, Determination
 from isoflop.table import columns, held_out
@@ -108,7 +108,7 @@ def _explains(name: str, design: Array, basis: Array, log_y: Array, taken: int) 
     rest = _beside(left[:, None], own)[:, 0]
     squares, error = float(left @ left - rest @ rest), float(rest @ rest)
     f = squares / rank / max(error / freedom, 1e-300)
-    return _Explained(name, _adjusted(left, rest, rank, taken), rank, float(stats.f.sf(f, rank, freedom)))
+    return _Explained(name, _adjusted(left, rest, rank, taken), rank, float(special.fdtrc(rank, freedom, f)))
 
 
 def _beside(values: Array, basis: Array) -> Array:

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from isoflop.curve.laws import FitOptions, Law
 from isoflop.curve.misfit import runs
@@ -109,7 +109,7 @@ def _test(
     if configs >= LEAST_CONFIGS and alone and configs < SIGNS_FROM:
         statistic = float(tested.statistic(tested.residual[None], None)[0])
         return "scatter between configurations", float(
-            2 * stats.t.sf(abs(statistic), configs - tested.rank - 1)
+            2 * special.stdtr(configs - tested.rank - 1, -abs(statistic))
         )
     if configs > tested.rank + LEAST_CONFIGS:
         return "wild bootstrap", _wild(tested, cluster, alone, seed)

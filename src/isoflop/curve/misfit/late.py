@@ -15,7 +15,7 @@ import functools
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+from scipy import special
 
 Array = npt.NDArray[np.float64]
 
@@ -64,7 +64,7 @@ def _priors() -> tuple[Array, Array, Array]:
     """Return exponents, irreducible shares and ln prior weights (g,) of the grid."""
     b = np.geomspace(0.04, 1.6, 32)
     shares = np.r_[0.0, np.arange(0.025, MOST_SHARE + 1e-9, 0.025)]
-    of_b = stats.norm.logpdf(np.log(b), np.log(EXPONENT), EXPONENT_SPREAD)
+    of_b = -0.5 * (np.log(b / EXPONENT) / EXPONENT_SPREAD) ** 2
     of_share = np.log(np.r_[NO_FLOOR, np.full(len(shares) - 1, (1 - NO_FLOOR) / (len(shares) - 1))])
     log_prior = (of_b[:, None] + of_share).ravel()
     exponents, irreducible = (each.ravel() for each in np.meshgrid(b, shares, indexing="ij"))

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 Array = npt.NDArray[np.float64]
 
@@ -31,7 +31,7 @@ def runs_p(residual: Array) -> float | None:
     n, pairs = above + below, 2.0 * above * below
     if n > MOST_COUNTED:
         variance = pairs * (pairs - n) / (n**2 * (n - 1))
-        return float(stats.norm.cdf((runs + 0.5 - pairs / n - 1) / math.sqrt(variance)))
+        return float(special.ndtr((runs + 0.5 - pairs / n - 1) / math.sqrt(variance)))
     ways = sum(_ways(count, above, below) for count in range(2, runs + 1))
     return ways / math.comb(n, above)
 
@@ -80,4 +80,4 @@ def rolling_p(y: Array, design: Array) -> float | None:
     if len(errors) < 3 or np.ptp(errors) == 0:
         return None
     t = np.mean(errors) / (np.std(errors, ddof=1) / np.sqrt(len(errors)))
-    return float(2 * stats.t.sf(abs(t), len(errors) - 1))
+    return float(2 * special.stdtr(len(errors) - 1, -abs(t)))
