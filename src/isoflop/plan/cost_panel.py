@@ -170,7 +170,8 @@ def _gist(report: FitReport, target: TargetCost) -> str:
     took = [_cell(cost.training.train_gflops, gflops, _beyond(cost))]
     if cost.training.device_seconds.value is not None:
         took.append((f"{seconds(cost.training.device_seconds.value)} of one device", ""))
-    return f"{text}: {', '.join(f'{a} ({b})' if b else a for a, b in took)}, by the {AVERAGE.lower()}"
+    by = AVERAGE.lower() if cost.law == FORECAST else style.law_in_sentence(style.law_name(cost.law))
+    return f"{text}: {', '.join(f'{a} ({b})' if b else a for a, b in took)}, by the {by}"
 
 
 def _beyond(cost: LawCost) -> str:
