@@ -92,7 +92,7 @@ paper-overparameterised) # at most 15 minutes: data and width grow together on F
     data.teacher_depth=null meter.idle_seconds=5 sweep.name=overparameterised-fashion-mnist "out=$out/overparameterised-fashion-mnist"
   python3 -m isoflop paper overparameterised "$out/overparameterised-fashion-mnist" --out "$out/paper"
   ;;
-critical-batch) # at most 2 minutes: critical batch size of a perceptron on Fashion-MNIST, 48 runs; with TEXT, the folder of
+critical-batch) # at most 3 minutes: critical batch size of a perceptron on Fashion-MNIST, 48 runs; with TEXT, the folder of
   # `language`, at most 6 minutes more for that of a language model. A sweep that was cut off is read as far as it is, and goes on
   # the next time. Where the table marks rates as lowest or highest tried, the grid of conf/sweep must be moved
   critical_batch() { # NAME SECONDS OVERRIDES...
@@ -104,7 +104,7 @@ critical-batch) # at most 2 minutes: critical batch size of a perceptron on Fash
     python3 -m isoflop batch "$folder" --figure "$folder/batch.svg" || true
     [[ $ended != 0 ]] || python3 -m isoflop batch "$folder" --json "$folder/batch.json"
   }
-  critical_batch batch-fashion-mnist 120 sweep=batch_fashion_mnist
+  critical_batch batch-fashion-mnist 180 sweep=batch_fashion_mnist
   [[ -z ${TEXT:-} ]] || critical_batch batch-books 360 sweep=batch_lm data=text data.path="$TEXT/train.txt.xz" \
     data.offsets="$TEXT/train.offsets.csv" data.eval_path="$TEXT/val.txt.xz" data.eval_offsets="$TEXT/val.offsets.csv"
   ;;
