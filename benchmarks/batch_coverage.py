@@ -16,7 +16,7 @@ import numpy as np
 from isoflop.curve.batch import hyperbola
 
 CRITICAL, STEPS_MIN, SEEDS, NOISE, RESAMPLES = 60.0, 40.0, 3, 0.05, 100
-BATCHES = 4.0 * 2 ** np.arange(8)
+BATCHES = np.array([4.0, 8, 16, 32, 64, 128, 256, 512])
 
 
 def resampled(ln_steps: np.ndarray, random: np.random.Generator) -> tuple[float, float]:

@@ -97,7 +97,7 @@ parallel) # at most 2 minutes: matrix product and conjugate gradient on the one 
   python3 -m isoflop parallel --one-worker --payload matmul,cg launch.device=cuda "out=$out/parallel"
   once parallel/one-gpu.txt python3 -m isoflop parallel "$out/parallel"
   ;;
-critical-batch) # at most 2 minutes: critical batch size of a perceptron on Fashion-MNIST, 48 runs; with TEXT, the folder of
+critical-batch) # at most 3 minutes: critical batch size of a perceptron on Fashion-MNIST, 48 runs; with TEXT, the folder of
   # `language`, at most 6 minutes more for that of a language model. A sweep that was cut off is read as far as it is, and goes on
   # the next time. Where the table marks rates as lowest or highest tried, the grid of conf/sweep must be moved
   critical_batch() { # NAME SECONDS OVERRIDES...
@@ -109,7 +109,7 @@ critical-batch) # at most 2 minutes: critical batch size of a perceptron on Fash
     python3 -m isoflop batch "$folder" --figure "$folder/batch.svg" || true
     [[ $ended != 0 ]] || python3 -m isoflop batch "$folder" --json "$folder/batch.json"
   }
-  critical_batch batch-fashion-mnist 120 sweep=batch_fashion_mnist
+  critical_batch batch-fashion-mnist 180 sweep=batch_fashion_mnist
   [[ -z ${TEXT:-} ]] || critical_batch batch-books 360 sweep=batch_lm data=text data.path="$TEXT/train.txt.xz" \
     data.offsets="$TEXT/train.offsets.csv" data.eval_path="$TEXT/val.txt.xz" data.eval_offsets="$TEXT/val.offsets.csv"
   ;;

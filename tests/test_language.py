@@ -49,6 +49,7 @@ STORED = {
     "src/isoflop/sweep/recorded.py": "a field of the record",
     "src/isoflop/sweep/slurm/submission.py": "keys of DIR/slurm/*.json",
     "src/isoflop/sweep/step_costs.py": "a field of the record",
+    "src/isoflop/table/loss_curves.py": "a field of the record",
     "src/isoflop/table/rate_search.py": "a field of the record",
     "src/isoflop/table/aggregate.py": "a field of the record",
     "src/isoflop/table/text_columns.py": "a field of the record",

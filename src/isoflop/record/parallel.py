@@ -9,7 +9,8 @@ from typing import Any, Literal
 import msgspec
 
 from isoflop.record.checks import problem
-from isoflop.record.schema import Energy, PeakRate, Provenance
+from isoflop.record.resources import Energy, PeakRate
+from isoflop.record.setting import Provenance
 from isoflop.record.store import RecordError, write_bytes
 
 PARALLEL_SCHEMA = 1
