@@ -43,13 +43,14 @@ class Given:
     layer_us: float | None = None
 
 
-def of(given: Given, link: Link, stored: Stored | None) -> Device:
+def of(given: Given, link: Link, stored: Stored | None, worker: Device | None = None) -> Device:
     """Return the device: what the user gives, else what runs measured, else a share of a peak.
 
     Args:
         given: what the user says.
         link: names the GPU that usually has it, where neither user nor runs do.
         stored: the runs of a sweep, None without one.
+        worker: one as `isoflop parallel` measured it, where no runs of a sweep tell.
 
     Raises:
         ConfigError: no such GPU, or nothing says what a device sustains.
@@ -62,6 +63,12 @@ def of(given: Given, link: Link, stored: Stored | None) -> Device:
     wanted = given.device
     if given.share is None and runs and (wanted is None or wanted.lower() in runs[0].device.lower()):
         return _measured(runs, layer_seconds)
+    if (
+        given.share is None
+        and worker is not None
+        and (wanted is None or wanted.lower() in worker.name.lower())
+    ):
+        return worker if layer_seconds is None else dataclasses.replace(worker, layer_seconds=layer_seconds)
     name = wanted or link.gpu
     if name is None:
         raise ConfigError(
@@ -97,18 +104,7 @@ def _measured(runs: tuple[Timed, ...], layer_seconds: float | None) -> Device:
 
 
 def _of_peak(name: str, given: Given, layer_seconds: float | None) -> Device:
-    known = [text for each in peaks.PEAKS for text in plain_names(each.names)]
-    wanted = _folded(peaks.VENDOR.sub("", name))
-    found = next((text for text in known if _folded(text) == wanted), None)
-    found = found or next((text for text in known if wanted and wanted in _folded(text)), None)
-    if found is None:
-        near = difflib.get_close_matches(name.upper(), known, 1, 0.4)
-        meant = f"did you mean {near[0]}? " if near else ""
-        raise ConfigError(
-            f"--device {name}: its peak rate is not known: {meant}docs/hardware.md lists those that are, or "
-            "give --gpu-tflops"
-        )
-    row = next(each for each in peaks.PEAKS if found in plain_names(each.names))
+    gpu, row = named_gpu(name, "its")
     dtype = DTYPE if row.tflops[peaks.DTYPES.index(DTYPE)] is not None else "fp16"
     tflops = row.tflops[peaks.DTYPES.index(dtype)]
     assert tflops is not None
@@ -116,7 +112,27 @@ def _of_peak(name: str, given: Given, layer_seconds: float | None) -> Device:
     how = "assumed" if given.share is None else "as given"
     layer = LAYER_SECONDS if layer_seconds is None else layer_seconds
     source = f"{share:g} ({how}) of {tflops:g} TFLOP/s dense {dtype}; {_layer_text(given)}"
-    return Device(found, share * tflops * 1e12, layer, source)
+    return Device(gpu, share * tflops * 1e12, layer, source)
+
+
+def named_gpu(name: str, subject: str) -> tuple[str, peaks.Peak]:
+    """Return the GPU of the table of peaks whose name is, or holds, `name`: its whole name, and its row.
+
+    Raises:
+        ConfigError: there is none; `subject` begins what the message says of its peak rate.
+    """
+    known = {text: each for each in peaks.PEAKS for text in _plain_names(each.names)}
+    wanted = _folded(peaks.VENDOR.sub("", name))
+    found = next((text for text in known if _folded(text) == wanted), None)
+    found = found or next((text for text in known if wanted and wanted in _folded(text)), None)
+    if found is None:
+        near = difflib.get_close_matches(name.upper(), known, 1, 0.4)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise ConfigError(
+            f"--device {name}: {subject} peak rate is not known: {meant}docs/hardware.md lists known ones, "
+            "or give --gpu-tflops"
+        )
+    return found, known[found]
 
 
 def _layer_text(given: Given) -> str:
@@ -127,7 +143,7 @@ def _folded(name: str) -> str:
     return re.sub(r"[\s_-]+", " ", name).strip().lower()
 
 
-def plain_names(names: str) -> list[str]:
+def _plain_names(names: str) -> list[str]:
     """Return the names that a regular expression of peaks.PEAKS stands for, one alternative of each group."""
     plain = re.sub(r"\(([^|)]*)\|[^)]*\)", r"\1", names)
     return [re.sub(r"\[(.)[^\]]*\]", r"\1", each) for each in plain.split("|")]

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import itertools
 import math
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +13,7 @@ import pandas as pd
 from isoflop.api import firm, rows
 from isoflop.api.arguments import check_resamples, joined, named_as_in_python
 from isoflop.api.costed import Costed
+from isoflop.api.device_rate import DTYPE, named_gpu
 from isoflop.api.load import Runs, rows_of
 from isoflop.api.reach import is_price
 from isoflop.api.rows import Choice, Rows
@@ -41,8 +40,6 @@ from isoflop.table import axis, target
 
 RESAMPLES = 400
 """Of the bootstrap, by default: fewer than of `fit`, whose parameters need more than where curves cross."""
-DTYPE = "bf16"
-"""Data type of a device's peak where the runs do not say theirs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -234,32 +231,13 @@ def _on(table: pd.DataFrame, device: str | None) -> pd.DataFrame:
 
 def _other(name: str, table: pd.DataFrame) -> OtherDevice:
     """Return the device of the table of peaks whose name begins so, in the runs' precision."""
-    known = [text for each in peaks.PEAKS for text in _plain(each.names)]
-    wanted = re.sub(r"[\s_-]+", " ", name).strip().lower()
-    found = next(
-        (text for text in known if re.sub(r"[\s_-]+", " ", text).lower() == wanted),
-        next((text for text in known if wanted in re.sub(r"[\s_-]+", " ", text).lower()), None),
-    )
-    if not wanted or found is None:
-        near = difflib.get_close_matches(name.upper(), known, 1, 0.4)
-        meant = f"did you mean {near[0]}? " if near else ""
-        raise ConfigError(
-            f"--device {name}: no run was on it, and its peak rate is not known: {meant}"
-            "docs/hardware.md lists the known ones, or give --gpu-tflops"
-        )
+    found, row = named_gpu(name, "no run was on it, and its")
     said = table["precision"].dropna() if "precision" in table else pd.Series(dtype=str)
     dtype = str(said.iloc[0]) if len(said) and str(said.iloc[0]) in peaks.DTYPES else DTYPE
-    row = next(each for each in peaks.PEAKS if found in _plain(each.names))
     tflops = row.tflops[peaks.DTYPES.index(dtype)]
     if tflops is None:
         raise ConfigError(f"--device {name}: {found} has no {dtype}, in which the runs trained: give another")
     return OtherDevice(f"{found} in {dtype}", tflops * 1e12)
-
-
-def _plain(names: str) -> list[str]:
-    """Return the names that a regular expression of peaks.PEAKS stands for, one alternative of each group."""
-    plain = re.sub(r"\(([^|)]*)\|[^)]*\)", r"\1", names)
-    return [re.sub(r"\[(.)[^\]]*\]", r"\1", each) for each in plain.split("|")]
 
 
 def forecast(

@@ -14,11 +14,11 @@ from isoflop.api import device_rate, parallel_text, written
 from isoflop.api.arguments import in_python, named_as_in_python
 from isoflop.api.device_rate import Given
 from isoflop.config import ConfigError
-from isoflop.parallel import index, links, shapes
+from isoflop.parallel import beside, index, links, shapes
 from isoflop.parallel.index import ParallelIndex, Scaled
 from isoflop.parallel.links import Link
 from isoflop.parallel.shapes import GRADIENT_BYTES, Shape, Stored
-
+from isoflop.record.parallel import ParallelRecord
 
 NOTHING_GIVEN = Given()
 
@@ -29,9 +29,9 @@ class Ask:
 
     Attributes:
         devices: numbers of devices.
-        link: a name of links.LINKS, or one's own.
+        link: a name of links.LINKS, one's own, or `measured`.
         rate: what one device sustains.
-        rates_of: folder of a sweep whose runs say what one device sustains.
+        rates_of: folder whose runs, or measurements of isoflop parallel, say what one device sustains.
         gradient_bytes: bytes of one gradient.
     """
 
@@ -41,8 +41,8 @@ class Ask:
     rates_of: Path | None = None
     gradient_bytes: float = GRADIENT_BYTES
 
-    def check(self) -> Link:
-        """Return the link, after refusing what cannot be before anything is read.
+    def check(self) -> Link | None:
+        """Return the link, None where it is the measured one; nothing has been read yet.
 
         Raises:
             ConfigError: one device, numbers that do not increase, an unknown link, a number that is not
@@ -61,7 +61,7 @@ class Ask:
             raise ConfigError(f"--share {rate.share:g}: a share of the peak is at most 1")
         if rate.gpu_tflops is not None and (rate.device is not None or rate.share is not None):
             raise ConfigError("--gpu-tflops says what a device sustains: leave --device and --share out")
-        return links.find(self.link)
+        return None if self.link == beside.MEASURED else links.find(self.link)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +105,7 @@ class Predicted:
 
 def _row(made: ParallelIndex, scaled: Scaled) -> dict[str, object]:
     shape = made.shape
+    measured = next((each for each in made.measured if each.devices == scaled.devices), None)
     return {
         "label": shape.label,
         "family": shape.family,
@@ -115,6 +116,7 @@ def _row(made: ParallelIndex, scaled: Scaled) -> dict[str, object]:
         "efficiency": scaled.efficiency,
         "efficiency_apart": scaled.efficiency_apart,
         "efficiency_hidden": scaled.efficiency_hidden,
+        "measured_efficiency": None if measured is None else measured.efficiency.value,
         "weak_efficiency": scaled.weak_efficiency,
         "speedup": scaled.speedup,
         "parallel_fraction": scaled.parallel_fraction,
@@ -146,21 +148,38 @@ def make(given: Sequence[str], ask: Ask, config_dir: str | None = None) -> Paral
         ValueError: as Ask.check; both a folder and overrides, no such folder, a shape whose work is unknown,
             no shape whose batch the devices can share, or no rate of one device.
     """
-    link = ask.check()
+    known = ask.check()
     folder = _folder(given)
     stored = None if folder is None else shapes.read(folder)
-    rates = stored if ask.rates_of is None else shapes.read(ask.rates_of)
-    device = device_rate.of(ask.rate, link, rates)  # before torch is imported: it may not be known
+    told = folder if ask.rates_of is None else ask.rates_of
+    measured = beside.read(told)
+    link = beside.link(measured, told) if known is None else known
+    rates = stored if told == folder else _rates(ask.rates_of, measured)
+    # Before torch is imported: the device may not be known.
+    device = device_rate.of(ask.rate, link, rates, beside.device(measured))
     every = _new(given, config_dir) if stored is None else stored.shapes
     chosen = [shape for shape in every if _shared(shape, ask.devices)]
     if not chosen:
         raise ConfigError(_not_shared(every[0], ask.devices))
-    made = tuple(index.index(shape, device, link, ask.devices, ask.gradient_bytes) for shape in chosen)
+    made = tuple(
+        dataclasses.replace(
+            index.index(shape, device, link, ask.devices, ask.gradient_bytes),
+            measured=beside.efficiencies(measured, shape),
+        )
+        for shape in chosen
+    )
     return ParallelForecast(
         " ".join(given) if folder is None else str(folder),
         made,
         _notes(link, ask, every, stored),
     )
+
+
+def _rates(directory: Path | None, measured: Sequence[ParallelRecord]) -> Stored | None:
+    """Return the runs of a sweep; None of a folder that holds measurements of `isoflop parallel` alone."""
+    if directory is None or (measured and not (directory / "records").is_dir()):
+        return None
+    return shapes.read(directory)
 
 
 def _notes(link: Link, ask: Ask, every: Sequence[Shape], stored: Stored | None) -> tuple[str, ...]:
@@ -175,8 +194,8 @@ def _notes(link: Link, ask: Ask, every: Sequence[Shape], stored: Stored | None) 
     unknown = [shape.label for shape in every if shape.chain is None]
     if unknown:
         notes.append(
-            f"{', '.join(dict.fromkeys(unknown))}: the chain of layers is unknown of a record, so that no time "
-            "is counted for it: predict it from its overrides"
+            f"{', '.join(dict.fromkeys(unknown))}: a record does not tell the chain of layers, so that no "
+            "time is counted for it: predict it from its overrides"
         )
     if link.most_devices is not None and ask.devices[-1] > link.most_devices:
         notes.append(
@@ -259,12 +278,12 @@ def predict_parallel(
         source: the folder of a sweep, whose stored shapes need no torch, or overrides of a new one, such as
             ["model=vit", "model.width=512"], as a list or in one string.
         devices: one number of devices, or several that increase.
-        link: a name such as "nvlink4" or "ib-ndr", or one's own: "12GB/s,20us".
+        link: a name such as "nvlink4" or "ib-ndr", one's own: "12GB/s,20us", or "measured" in the folder.
         device: part of a GPU's name; by default the one of the sweep, or the one that usually has the link.
         share: of its dense peak that is sustained.
         gpu_tflops: 1e12 FLOPs a second that one device sustains, instead of both.
         layer_us: least microseconds of a layer of the chain.
-        rates_of: folder of a sweep whose runs say what one device sustains.
+        rates_of: folder whose runs, or measurements of isoflop parallel, say what one device sustains.
         gradient_bytes: bytes of one gradient.
 
     Raises:
@@ -278,11 +297,9 @@ def predict_parallel(
         >>> made.table[["label", "efficiency"]].shape
         (12, 2)
     """
-    given = (
-        [str(source)] if isinstance(source, Path) else [source] if isinstance(source, str) else list(source)
-    )
-    if isinstance(source, str) and "=" in source and not Path(source).is_dir():
-        given = source.split()
+    given = [str(source)] if isinstance(source, str | Path) else list(source)
+    if len(given) == 1 and "=" in given[0] and not Path(given[0]).is_dir():
+        given = given[0].split()
     ask = Ask(
         (devices,) if isinstance(devices, int) else tuple(devices),
         link,

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from isoflop.parallel.index import USEFUL, ParallelIndex, Scaled
+from isoflop.parallel.index import USEFUL, Measured, ParallelIndex, Scaled
 from isoflop.parallel.links import NCCL, Link
 from isoflop.report.text.numerals import number, percent
 
@@ -49,14 +49,22 @@ def _one(made: ParallelIndex) -> list[str]:
             ("chain of layers", f"{chain}{work}"),
             ("serial fraction", f"{percent(made.serial_fraction)}: {_limit(made)}"),
             ("useful devices", _useful(made)),
+            ("bound by", f"{made.bound}; shortest step on {made.fastest_devices}"),
         ],
         left=2,
     )
     found += ["", "the batch shared (strong scaling), and a batch each (weak):"]
     found += _table(
-        ("devices", "step", "waiting", "efficiency", "none to all hidden", "speed-up", "alpha_eff", "weak"),
+        ("devices", "step", "waiting", "efficiency", "none/all hidden", "speed-up", "alpha", "weak"),
         [_scaled(each) for each in made.scaled],
     )
+    if made.measured:
+        beside = [
+            (str(each.devices), percent(each.efficiency.value), _ends(each), _predicted(made, each.devices))
+            for each in made.measured
+        ]
+        found += ["", f"measured with isoflop parallel, on {made.measured[0].device}:"]
+        found += _table(("devices", "efficiency", "95%", "predicted"), beside)
     if made.alternatives:
         asked = made.scaled[-1].devices
         found += ["", f"depth against width at equal FLOPs, on {asked} devices:"]
@@ -98,7 +106,7 @@ def _several(made: Sequence[ParallelIndex]) -> list[str]:
     head = ("shape", "batch", "a step", "gradients", "chain", "strong", "weak", "useful", "bound")
     of = f"of a batch of {batches.pop()}" if one else "of the batch"
     return [
-        f"efficiency on {asked} devices, {of} shared (strong), and of one each (weak);",
+        f"efficiency on {asked} devices, {of} shared (strong) and one each (weak);",
         f"useful: the most devices with at least {percent(USEFUL, 2)} of each, the batch shared",
         "",
         *_table((*head[:1], *head[1 + one :]), rows, left=1),
@@ -127,9 +135,18 @@ def _scaled(each: Scaled) -> tuple[str, ...]:
     )
 
 
+def _ends(measured: Measured) -> str:
+    low, high = measured.efficiency.low, measured.efficiency.high
+    return f"{percent(low)} to {percent(high)}"
+
+
+def _predicted(made: ParallelIndex, devices: int) -> str:
+    found = next((each for each in made.scaled if each.devices == devices), None)
+    return "not asked" if found is None else percent(found.efficiency)
+
+
 def _useful(made: ParallelIndex) -> str:
-    said = f"{made.useful_devices} (at least {percent(USEFUL, 2)} of each), bound by {made.bound}"
-    return f"{said}; shortest step on {made.fastest_devices}"
+    return f"{made.useful_devices}, the most with at least {percent(USEFUL, 2)} of each used"
 
 
 def _limit(made: ParallelIndex) -> str:
@@ -148,7 +165,7 @@ def _link(made: ParallelIndex) -> str:
 
 
 def scaled_unit(value: float) -> str:
-    """Return a number with the prefix that suits it and a space before: `12.6 G`, to be followed by a unit."""
+    """Return a number with the prefix that suits it, to be followed by a unit: `12.6 G`."""
     size, prefix = next((pair for pair in _PREFIXES if abs(value) >= pair[0]), (1.0, ""))
     return f"{number(value / size)} {prefix}"
 

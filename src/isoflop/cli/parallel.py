@@ -1,27 +1,32 @@
-"""isoflop parallel: how far training can be spread over devices, predicted before anything is trained."""
+"""isoflop parallel: how far work can be spread over workers, measured or predicted."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from isoflop.cli import output
-from isoflop.config import ConfigError
+from isoflop.cli import output, parallel_measure
 
+EXAMPLES = """examples:
+  isoflop parallel model=mlp --workers 1,2,4 out=results/NAME         measure here, strong and weak scaling
+  isoflop parallel results/NAME                                       what that folder holds
+  isoflop parallel --predict model=vit model.width=512 --devices 8    before anything is trained"""
 DEVICES, LINK = (8,), "nvlink4"
 
 
 def add(add_verb: output.AddVerb) -> None:
     """Add the verb to the parser."""
-    text = "How far training can be spread over devices: isoflop parallel --predict model=vit --devices 8"
+    text = "How far work can be spread over workers: measured, or with --predict before anything is trained"
     verb = add_verb("parallel", _parallel, text)
-    verb.usage = "isoflop parallel --predict [OVERRIDES | DIR] [--devices N] [--link NAME] [--json FILE]"
-    _add_predict(verb)
+    verb.usage = "isoflop parallel [--predict] [OVERRIDES | DIR] [OPTIONS]"
+    verb.epilog, verb.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
+    parallel_measure.add_options(verb.add_argument_group("to measure"))
+    _add_predict(verb.add_argument_group("to predict"))
     output.add_config_dir(verb)
     output.add_json(verb)
 
 
-def _add_predict(verb: argparse.ArgumentParser) -> None:
+def _add_predict(verb: argparse._ArgumentGroup) -> None:
     """Add the options of the index before training."""
     verb.add_argument(
         "--predict", action="store_true", help="predict, of overrides or of the shapes in a sweep's folder"
@@ -30,12 +35,14 @@ def _add_predict(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--devices", metavar="N", type=_numbers, default=DEVICES, help="one number, or 2,4,8 (default 8)"
     )
-    verb.add_argument("--link", metavar="NAME", default=LINK, help="such as ib-ndr, or 12GB/s,20us (nvlink4)")
+    verb.add_argument(
+        "--link", metavar="NAME", default=LINK, help="such as ib-ndr, 12GB/s,20us or measured (nvlink4)"
+    )
     verb.add_argument("--device", metavar="NAME", help="part of a GPU's name, such as h100")
     verb.add_argument("--share", metavar="V", type=float, help="of its dense peak that training sustains")
     verb.add_argument("--gpu-tflops", metavar="V", type=float, help="TFLOP/s that one device sustains")
     verb.add_argument("--layer-us", metavar="V", type=float, help="least microseconds of a layer")
-    verb.add_argument("--rates-of", metavar="DIR", type=Path, help="a sweep whose runs say both")
+    verb.add_argument("--rates-of", metavar="DIR", type=Path, help="a folder whose runs say both")
     verb.add_argument(
         "--gradient-bytes", metavar="V", type=float, default=4, help="bytes of a gradient (4: fp32)"
     )
@@ -52,9 +59,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _parallel(options: argparse.Namespace) -> int:
     if options.links:
         return _links(options)
-    if not options.predict:
-        raise ConfigError("say --predict, with overrides or the folder of a sweep")
-    return _predict(options)
+    return _predict(options) if options.predict else parallel_measure.run(options)
 
 
 def _predict(options: argparse.Namespace) -> int:

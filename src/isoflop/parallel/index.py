@@ -3,8 +3,8 @@
 Data parallelism: every device holds the whole model and takes its share of the batch, and the gradients are
 averaged in each step. With b = B/N examples a device, a forward pass takes F b / R + L t seconds and the
 backward pass as much with its own FLOPs: R is the rate that the device sustains, L the chain of products that
-cannot be parted (shapes.Chain), t the least time of one of them. L t is the serial part of Amdahl's law: it is
-the same on any number of devices.
+cannot be parted (shapes.Chain), t the least time of one of them. L t is the serial part of Amdahl's law: it
+is the same on any number of devices.
 
 A ring all-reduce of g bytes takes 2 (N - 1)/N g/W + 2 (N - 1) l seconds, of bandwidth W and latency l
 (Patarasuk and Yuan, Bandwidth optimal all-reduce algorithms for clusters of workstations, 2009). Gradients go
@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isoflop.parallel import limits
+from isoflop.parallel.intervals import Bounded
 from isoflop.parallel.links import Link
 from isoflop.parallel.shapes import GRADIENT_BYTES, Shape
 
@@ -119,6 +120,15 @@ class Scaled:
 
 
 @dataclasses.dataclass(frozen=True)
+class Measured:
+    """Measured efficiency of training a shape on `devices` workers, with the interval of its timings."""
+
+    devices: int
+    efficiency: Bounded
+    device: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Alternative:
     """A shape of the same FLOPs and about the same parameters, with another depth.
 
@@ -155,6 +165,7 @@ class ParallelIndex:
         bound: what keeps useful_devices from being more.
         alternatives: depth against width, at the largest number of devices asked for.
         alternatives_reason: why there are none; None where there are.
+        measured: efficiencies that `isoflop parallel` measured of this shape and batch (parallel/beside.py).
     """
 
     shape: Shape
@@ -171,6 +182,7 @@ class ParallelIndex:
     bound: Bound
     alternatives: tuple[Alternative, ...]
     alternatives_reason: str | None
+    measured: tuple[Measured, ...] = ()
 
 
 def ring_seconds(sizes: Array, devices: int, link: Link) -> Array:

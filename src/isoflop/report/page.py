@@ -35,6 +35,7 @@ from isoflop.report.figures.paper import Paper
 from isoflop.report.language_panel import LanguagePanel, language_panel
 from isoflop.report.profiles_panel import ProfilesPanel, profiles_panel
 from isoflop.report.reach_panel import ReachPanel, reach_panel
+from isoflop.report.scaling_panel import ScalingPanel, scaling_panel
 from isoflop.report.subject import Subject
 from isoflop.report.text import law_tables, optimal_training, tables, trust
 from isoflop.report.text.measured import of_all_points
@@ -104,6 +105,7 @@ class Sections:
         language: the section on language models.
         optimal: compute-optimal training, the headline of a sweep of text that crosses sizes and budgets.
         ahead: what a lower error takes.
+        scaling: how far the work can be spread over workers, as measured.
     """
 
     valid: Validity
@@ -112,13 +114,15 @@ class Sections:
     language: LanguagePanel | None = None
     optimal: OptimalTraining | None = None
     ahead: ReachPanel | None = None
+    scaling: ScalingPanel | None = None
 
     @property
     def drawings(self) -> tuple[Drawing, ...]:
         """The drawings of the panels."""
         panels = (self.profiles, self.data_grid)
         drawn = [each.drawing for each in panels if each is not None and each.drawing is not None]
-        return (*drawn, *(self.language.drawings if self.language else ()))
+        of_scaling = [part.drawing for part in self.scaling.parts] if self.scaling else []
+        return (*drawn, *(self.language.drawings if self.language else ()), *of_scaling)
 
 
 def render(subject: Subject, fits: FitFile, drawings: tuple[Drawing, ...], sections: Sections) -> str:
@@ -158,6 +162,7 @@ def _contents(context: dict[str, Any]) -> list[tuple[str, str]]:
         ("all_runs", "All runs", context["optimal"]),
         ("further", "Other axes", len(context["panels"]) > 1),
         ("ahead", f"A lower {noun}", context["ahead"]),
+        ("parallel", "Parallel limits", context["scaling"]),
         ("laws", "Laws", True),
         ("used", "What it took", True),
         ("bill", "Bill", context["bill"]),
@@ -208,6 +213,10 @@ def _of_sections(sections: Sections) -> dict[str, Any]:
         "language": language,
         "language_drawings": [_figure(drawing) for drawing in language.drawings] if language else [],
         "ahead": sections.ahead,
+        "scaling": sections.scaling,
+        "scaling_drawings": [_figure(part.drawing) for part in sections.scaling.parts]
+        if sections.scaling
+        else [],
     }
 
 
@@ -368,4 +377,5 @@ def _sections(
         language=language_panel(answers, rows, fits) if answers else None,
         optimal=answers.optimal if answers else None,
         ahead=ahead,
+        scaling=scaling_panel(subject.directory) if subject.directory is not None else None,
     )

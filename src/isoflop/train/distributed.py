@@ -19,6 +19,7 @@ from typing import Literal, TypeVar, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch._C._distributed_c10d import GradBucket
 from torch.distributed import PrefixStore, ProcessGroup, Store  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 from torch.futures import Future
@@ -41,8 +42,8 @@ class World:
     process in the same order. They wait for the others, and raise RuntimeError where one of them has ended or
     has been silent for longer than the time-out.
 
-    With `exchange`, each collective of a training step is carried out by it, so that it can be timed; without,
-    they run while the backward pass goes on.
+    With `exchange`, each collective of a training step is carried out by it, so that it can be timed;
+    without, they run while the backward pass goes on.
     """
 
     rank: int = 0
@@ -200,8 +201,8 @@ def data_parallel(world: World, model: nn.Module) -> nn.Module:
     return wrapped
 
 
-def _average(bucket: dist.GradBucket, exchange: Exchange, size: int) -> Future[Tensor]:
-    """Average a bucket of gradients over all processes by `exchange`, as a hook of DistributedDataParallel."""
+def _average(bucket: GradBucket, exchange: Exchange, size: int) -> Future[Tensor]:
+    """Average a bucket of gradients over all processes, as a hook of DistributedDataParallel."""
     gradients = bucket.buffer().div_(size)
     exchange(lambda: dist.all_reduce(gradients), gradients.nbytes)
     done: Future[Tensor] = Future()

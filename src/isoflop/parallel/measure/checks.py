@@ -104,27 +104,42 @@ def check_payloads(ask: Ask, config: Config, device: Device) -> None:
     Raises:
         ConfigError: names the option and the number of workers.
     """
-    parameters = _parameters(ask, config) if "training" in ask.payloads else 0
+    parameters = _parameters(config) if "training" in ask.payloads else 0
     for workers in ask.workers:
         of_nodes = for_workers(config, device, workers)
         for job in jobs(ask, config, device, workers):
             if job.payload == "training":
-                launch = of_nodes.launch
-                launch.check_batch(job.amount, config.model.context or 1)
+                of_nodes.launch.check_batch(job.amount, config.model.context or 1)
             _check_memory(job, of_nodes, device, parameters)
+    if "training" in ask.payloads:
+        _check_data(ask, config)
 
 
-def _parameters(ask: Ask, config: Config) -> int:
-    """Return the parameters of the model, after its data were read with the largest batch."""
+def _parameters(config: Config) -> int:
+    """Return the parameters of the model, of which no weight is made."""
+    from isoflop.runner.prepare import weightless
+    from isoflop.train import data
+
+    facts = data.facts(config)
+    twin = weightless(config.model, facts.input_shape, facts.classes)
+    return sum(parameter.numel() for parameter in twin.parameters())
+
+
+def _check_data(ask: Ask, config: Config) -> None:
+    """Read the data with the largest batch. Raises ConfigError."""
     import torch
 
-    from isoflop.runner.prepare import prepare, weightless
+    from isoflop.runner.prepare import prepare
 
-    largest = config.optim.batch_size * (ask.workers[-1] if "weak" in ask.scalings else 1)
-    optim = dataclasses.replace(config.optim, batch_size=largest)
-    data = prepare(dataclasses.replace(config, optim=optim), torch.device("cpu")).data
-    twin = weightless(config.model, data.input_shape, data.classes)
-    return sum(parameter.numel() for parameter in twin.parameters())
+    workers = ask.workers[-1] if "weak" in ask.scalings else 1
+    largest = dataclasses.replace(
+        config.optim, batch_size=sizes.weak("training", config.optim.batch_size, workers)
+    )
+    try:
+        prepare(dataclasses.replace(config, optim=largest), torch.device("cpu"))
+    except ValueError as error:
+        of_weak = f"weak scaling to {workers} workers: " if workers > 1 else ""
+        raise ConfigError(f"{of_weak}{error}") from error
 
 
 def for_workers(config: Config, device: Device, workers: int) -> Config:
@@ -155,8 +170,8 @@ def _check_memory(job: Job, config: Config, device: Device, parameters: int) -> 
     if free is not None and needed > free:
         where = "a GPU" if device.kind == "cuda" else "this machine"
         raise ConfigError(
-            f"{option}: {job.scaling} scaling to {job.workers} workers takes {needed / GIBIBYTE:.3g} GiB and "
-            f"{where} has {free / GIBIBYTE:.3g} GiB free: make it smaller"
+            f"{option} with --workers {job.workers} ({job.scaling} scaling) takes "
+            f"{needed / GIBIBYTE:.3g} GiB and {where} has {free / GIBIBYTE:.3g} GiB free: make it smaller"
         )
 
 

@@ -2,8 +2,8 @@
 
 HPCG (Dongarra, Heroux and Luszczek 2016) solves A x = b where A has 26 on its diagonal and -1 for each of the
 up to 26 neighbours of a point of a grid, and x is all ones. Here without its multigrid preconditioner, which
-is one more sparse product of the same kind, and in fp32. An element that is read takes part in few operations,
-and every iteration has two sums over all workers: the payload that parallelises worst.
+is one more sparse product of the same kind, and in fp32. An element that is read takes part in few
+operations, and every iteration has two sums over all workers: the payload that parallelises worst.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class ConjugateGradient:
         first, end = blocks(planes, world.size)[world.rank]
         self._matrix, neighbours = stencil(side, planes, first, end, device)
         self._b = (DIAGONAL - neighbours).float()
+        self._rr = torch.zeros((), device=device)  # |r|^2 over all workers
         self._x, self._r, self._q = (torch.zeros_like(self._b) for _ in range(3))
         # The worker's planes lie between those of its neighbours, so that the product reads one vector.
         self._p_and_halo = torch.zeros((end - first + 2) * self._plane, device=device)

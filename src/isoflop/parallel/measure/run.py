@@ -78,8 +78,7 @@ def measure(config: Config, ask: Ask, device: Device, said: Said) -> tuple[Paral
                 continue
             began = time.monotonic()
             _start(checks.for_workers(config, device, workers), missing, ask)
-            plural = "s" * (workers > 1)
-            said(f"{workers} worker{plural}: {len(missing)} measured in {time.monotonic() - began:.0f} s")
+            said(f"{plural(workers)}: {len(missing)} measured in {time.monotonic() - began:.0f} s")
     return of_ask(config, ask, device)
 
 
@@ -126,9 +125,14 @@ def _start(config: Config, missing: tuple[Job, ...], ask: Ask) -> None:
         workers = missing[0].workers
         if not (folder / FAILURE).exists():
             raise MeasuringError(
-                f"one of {workers} workers died (exit code {code}): run it again to measure what is missing"
+                f"one of {plural(workers)} died (exit code {code}): run it again to measure what is missing"
             )
         input_error, reason = msgspec.json.decode((folder / FAILURE).read_bytes(), type=tuple[bool, str])
         if input_error:
             raise ConfigError(reason)
-        raise MeasuringError(f"with {workers} workers: {reason}: run it again to measure what is missing")
+        raise MeasuringError(f"with {plural(workers)}: {reason}: run it again to measure what is missing")
+
+
+def plural(workers: int) -> str:
+    """Return `1 worker`, `2 workers`."""
+    return f"{workers} worker{'s' * (workers > 1)}"

@@ -181,7 +181,7 @@ class Worker:
         return tuple(max(of_one) for of_one in zip(*gathered, strict=True))
 
     def _means(self, timings: Sequence[SplitTiming]) -> tuple[SplitTiming, ...]:
-        """Return the mean over the workers of each timing: means of parts add up as the parts do. Collective."""
+        """Return the mean over the workers of each timing: means add up as the parts do. Collective."""
         gathered = self._world.all_gather([dataclasses.astuple(timing) for timing in timings])
         return tuple(
             SplitTiming(*(statistics.fmean(part) for part in zip(*of_one, strict=True)))
