@@ -112,6 +112,7 @@ def test_both_sides_of_a_deadline(asked: Asker) -> None:
     assert (late.verdict, late.gpus) == ("no", 4)
 
 
+@pytest.mark.slow
 def test_a_slow_link_leaves_one_gpu_the_fastest_and_is_no_upper_bound(runs: pd.DataFrame) -> None:
     # 3e8 parameters: a forward pass of C / (3 D) FLOPs and, without a column of parameters, no gradients.
     table = runs.assign(parameters=runs["D"] / 6)
@@ -124,7 +125,7 @@ def test_a_slow_link_leaves_one_gpu_the_fastest_and_is_no_upper_bound(runs: pd.D
     assert slow.rows[1].efficiency.value < 0.1
     assert fast.rows[1].efficiency.value > 0.99
     assert slow.rows[1].rent_dollars.value == pytest.approx(
-        slow.rows[0].rent_dollars.value / slow.rows[1].efficiency.value  # type: ignore[operator]
+        slow.rows[0].rent_dollars.value / slow.rows[1].efficiency.value
     )
 
 
@@ -172,6 +173,7 @@ def test_the_struct_holds_all_that_the_answer_follows_from(runs: pd.DataFrame) -
     assert year.kept_rent_dollars == pytest.approx(3.99 * 8760)
 
 
+@pytest.mark.slow
 def test_the_command_gives_the_same_and_a_table_of_120_columns(by_command: Callable[..., Any]) -> None:
     method = ("--laws", "power_law", "--resamples", 100)
     words = ("--error", 0.1, "--gpus", "1,4", "--budget", "50usd", "--deadline", "2d", "--link", "nvlink4")

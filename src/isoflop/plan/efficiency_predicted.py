@@ -3,8 +3,8 @@
 Of a step on one GPU the measured trend of rates (trend.RateTrend) tells two parts: work at the rate that
 large models come to, and a fixed cost an example. Sharing a batch divides the first; whether it divides the
 second is not known before it is measured. Taken here is that it does not, as for launches of kernels and
-layers that wait for each other. The interval goes from there with no communication hidden to all divided and all
-communication hidden that can be.
+layers that wait for each other. The interval goes from there with no communication hidden to all divided and
+all communication hidden that can be.
 """
 
 from __future__ import annotations

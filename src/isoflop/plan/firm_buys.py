@@ -28,8 +28,8 @@ def largest(report: FitReport, law: str, setting: Setting) -> dict[int, tuple[Am
         alone = setting.ways.rent is None and bought is not None
         why = f" (one GPU alone is bought for {bought.dollars:,.0f} dollars)" if alone and bought else ""
         raise ConfigError(
-            f"{option} {' '.join(limits.texts)}: it buys no run on any number of GPUs asked about: less than "
-            f"the smallest run, {number(10.0 ** make.log_smallest(report))} GFLOPs, where the curves begin{why}"
+            f"{option} {' '.join(limits.texts)}: it buys no run on any number of these GPUs: less than "
+            f"the smallest run, {number(10.0 ** make.log_smallest(report))} GFLOPs, where curves begin{why}"
         )
     curve = _curve(report, law)
     found = {}
