@@ -110,7 +110,7 @@ def test_a_number_that_is_none(capsys):
 
 
 def test_errors_name_arguments_as_python_does():
-    with pytest.raises(ValueError, match="^devices= ?1: one device"):
+    with pytest.raises(ValueError, match=r"^devices= ?1: one device"):
         isoflop.predict_parallel(DIGITS, devices=1)
     with pytest.raises(ValueError, match=r"^link= ?nvlink44: no such link: did you mean nvlink4\?"):
         isoflop.predict_parallel(DIGITS, link="nvlink44")

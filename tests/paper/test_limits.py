@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import pytest
 
+from isoflop.cli import main, paper_parts
 from isoflop.paper import claims, limits, limits_facts
 from isoflop.paper.pages import limits as page
 
@@ -70,3 +71,8 @@ def test_the_section_is_drawn(tmp_path):
     assert (tmp_path / "figures" / "limits.png").stat().st_size > 10_000
     for table in section.tables:
         assert {len(row) for row in table.rows} == {len(table.columns)}
+
+
+def test_the_command_that_is_kept_is_the_one_that_was_given():
+    options, _ = main.parser().parse_known_args(["paper", "limits"])
+    assert paper_parts.command("limits", options) == "isoflop paper limits"

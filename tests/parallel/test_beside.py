@@ -47,13 +47,13 @@ def test_a_known_bandwidth_and_latency_are_recovered():
     assert "3 measurements in here/parallel" in found.source
 
 
-def test_one_number_of_workers_tells_no_latency():
-    found = beside.link([training(1), training(2)], HERE)
-    assert found.latency_seconds == 0
-    assert found.bytes_per_second < WIDTH
-    assert "no latency" in found.source
-    seconds = float(index.ring_seconds(np.array([1e6]), 2, found)[0])
-    assert seconds == pytest.approx(2 * (1e6 / 2 / WIDTH + MESSAGES * LATENCY), rel=0.05)
+def test_one_number_of_workers_and_bytes_does_not_tell_the_two_apart():
+    with pytest.raises(ConfigError, match="measure a shape of another size too"):
+        beside.link([training(1), training(2)], HERE)
+    found = beside.link([training(1), training(2), training(2, 1e8)], HERE)
+    assert found.bytes_per_second == pytest.approx(WIDTH, rel=0.1)
+    seconds = float(index.ring_seconds(np.array([1e8]), 2, found)[0])
+    assert seconds == pytest.approx(2 * (1e8 / 2 / WIDTH + LATENCY), rel=0.05)
 
 
 @pytest.mark.parametrize("records", [[], [training(1)]])

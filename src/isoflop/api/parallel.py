@@ -42,7 +42,7 @@ class Ask:
     gradient_bytes: float = GRADIENT_BYTES
 
     def check(self) -> Link | None:
-        """Return the link, None where it is the measured one, after refusing what cannot be before anything is read.
+        """Return the link, None where it is the measured one; nothing has been read yet.
 
         Raises:
             ConfigError: one device, numbers that do not increase, an unknown link, a number that is not
@@ -278,8 +278,7 @@ def predict_parallel(
         source: the folder of a sweep, whose stored shapes need no torch, or overrides of a new one, such as
             ["model=vit", "model.width=512"], as a list or in one string.
         devices: one number of devices, or several that increase.
-        link: a name such as "nvlink4" or "ib-ndr", one's own: "12GB/s,20us", or "measured", as in the folder's
-            parallel/.
+        link: a name such as "nvlink4" or "ib-ndr", one's own: "12GB/s,20us", or "measured" in the folder.
         device: part of a GPU's name; by default the one of the sweep, or the one that usually has the link.
         share: of its dense peak that is sustained.
         gpu_tflops: 1e12 FLOPs a second that one device sustains, instead of both.

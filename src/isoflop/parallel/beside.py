@@ -1,4 +1,4 @@
-"""What `isoflop parallel` has measured, for the index: the link, one device, and efficiencies to set beside."""
+"""What `isoflop parallel` has measured, for the index: link, one device, and efficiencies to set beside."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def link(records: Sequence[ParallelRecord], directory: Path | None) -> Link:
     algorithm may be another than a ring: then W and l are those of the ring that is as fast.
 
     Raises:
-        ConfigError: no training on several workers was measured.
+        ConfigError: no training on several workers was measured, or too little to tell the two apart.
     """
     several = [each for each in records if each.workers > 1 and each.split and each.exchanged_bytes_per_step]
     if not several:
@@ -65,17 +65,18 @@ def link(records: Sequence[ParallelRecord], directory: Path | None) -> Link:
     of_bytes = [2 * (each.workers - 1) / each.workers * each.exchanged_bytes_per_step for each in several]
     of_messages = [2 * (each.workers - 1) * each.exchanges_per_step for each in several]
     terms = np.array([of_bytes, of_messages]).T
-    counts = {(each.workers, each.exchanged_bytes_per_step) for each in several}
-    said = f"fitted to {len(several)} measurement{'s' * (len(several) > 1)} in {directory}/parallel"
-    if len(counts) < 2:
-        terms[:, 1] = 0.0
-        said += "; one number of workers and bytes tells no latency apart"
+    if len({(each.workers, each.exchanged_bytes_per_step) for each in several}) < 2:
+        raise ConfigError(
+            f"--link {MEASURED}: {directory}/parallel holds one number of workers and of bytes, which do "
+            "not tell bandwidth and latency apart: measure a shape of another size too, or name a link"
+        )
     solved, _ = optimize.nnls(terms / seconds[:, None], np.ones(len(several)))
     if not solved[0] > 0:
         raise ConfigError(
             f"--link {MEASURED}: communication in {directory}/parallel does not grow with bytes, so that no "
             "bandwidth follows: name a link"
         )
+    said = f"fitted to {len(several)} measurements in {directory}/parallel"
     return Link(MEASURED, 1 / float(solved[0]), float(solved[1]), said)
 
 

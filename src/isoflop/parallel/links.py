@@ -79,8 +79,8 @@ LINKS = (
     _ethernet(100),
     Link(
         *("gloo-loopback", 0.63e9, 50e-6),
-        "measured: best of 25 all-reduces of 26 MB and of 200 of 4 bytes, two gloo processes on two cores of an "
-        "AMD EPYC",
+        "measured: best of 25 all-reduces of 26 MB and of 200 of 4 bytes, two gloo processes on two cores of "
+        "an AMD EPYC",
     ),
 )
 """The table of --link; `isoflop parallel --links` prints it."""
