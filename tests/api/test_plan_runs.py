@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,7 @@ def table() -> pd.DataFrame:
     )
 
 
-OWN = {"x": "flops", "x_unit": "FLOP", "y": "loss", "group": "lane", "resamples": 100}
+OWN: dict[str, Any] = {"x": "flops", "x_unit": "FLOP", "y": "loss", "group": "lane", "resamples": 100}
 
 
 def test_the_plan_is_within_its_budget_and_better_than_its_rivals(digits: PlannedSweep) -> None:

@@ -23,7 +23,7 @@ def laws(goal: Goal) -> tuple[LocalLaw, ...]:
     return local_laws(POWER, FLOOR, 0.4, goal, math.log(1e3))
 
 
-def problem(goal: Goal, costs: tuple[float, ...] = (1.0, 3.0, 9.0, 27.0), **noise: float) -> Problem:
+def problem(goal: Goal, costs: tuple[float, ...] = (1.0, 3.0, 9.0, 27.0)) -> Problem:
     points = np.geomspace(1.0, 1e4, len(costs))
     choices = tuple(
         Choice(np.log(np.array([x])), i, cost) for i, (x, cost) in enumerate(zip(points, costs, strict=True))
