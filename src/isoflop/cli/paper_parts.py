@@ -67,7 +67,19 @@ def command(name: str, options: argparse.Namespace) -> str:
     arguments = ["isoflop", "paper", name]
     for key, value in vars(options).items():
         if (
-            key in ("old_file", "verb", "part", "action", "parser", "debug", "json", "out", "overrides", "command")
+            key
+            in (
+                "old_file",
+                "verb",
+                "part",
+                "action",
+                "parser",
+                "debug",
+                "json",
+                "out",
+                "overrides",
+                "command",
+            )
             or not value
         ):
             continue
