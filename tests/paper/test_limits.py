@@ -5,7 +5,8 @@ from fractions import Fraction
 
 import pytest
 
-from isoflop.cli import main, paper_parts
+from isoflop.cli import paper_parts
+from isoflop.cli.main import parser
 from isoflop.paper import claims, limits, limits_facts
 from isoflop.paper.pages import limits as page
 
@@ -74,5 +75,5 @@ def test_the_section_is_drawn(tmp_path):
 
 
 def test_the_command_that_is_kept_is_the_one_that_was_given():
-    options, _ = main.parser().parse_known_args(["paper", "limits"])
+    options, _ = parser().parse_known_args(["paper", "limits"])
     assert paper_parts.command("limits", options) == "isoflop paper limits"

@@ -150,8 +150,7 @@ def _timed(made: Record) -> Timed | str:
         return "its FLOPs are unknown"
     if parameters is None or optim is None or optim.batch_size is None or made.time is None:
         return "its parameters, batch size or time are unknown"
-    settings = made.cell.get("model", {}) if isinstance(made.cell, dict) else {}
-    settings = settings if isinstance(settings, dict) else {}
+    settings = made.cell.get("model", {})
     forward = work.forward_macs_per_example
     train = work.train_flops_per_example
     shape = Shape(
