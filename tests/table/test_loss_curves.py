@@ -18,7 +18,7 @@ from isoflop.record import CurvePoint, Record
 from isoflop.table import formats, loss_curves
 
 Write = Callable[..., Record]
-ROWS = {
+ROWS: dict[str, list[Any]] = {
     "batch_size": [8, 8, 16, 16],
     "lr": [0.1, 0.1, 0.1, 0.1],
     "seed": [0, 0, 0, 0],

@@ -153,7 +153,7 @@ def test_batches_on_one_side_give_a_bound_and_say_what_to_train(simulate: Simula
 
 
 def flat(batch: float, losses: list[float], seed: int = 0) -> LossCurve:
-    steps = 10.0 * np.arange(1, len(losses) + 1)
+    steps = np.array([10.0 * (i + 1) for i in range(len(losses))])
     return LossCurve(f"{batch}-{seed}", batch, 0.1, str(seed), steps, np.array(losses))
 
 

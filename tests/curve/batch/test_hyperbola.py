@@ -1,16 +1,18 @@
 """The trade of steps for examples: recovered, covered by its intervals, and its limits named."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from isoflop.curve.batch import hyperbola
 from isoflop.curve.estimate import Interval
 
-BATCHES = 4.0 * 2 ** np.arange(8)
+Array = npt.NDArray[np.float64]
+BATCHES: Array = np.array([4.0, 8, 16, 32, 64, 128, 256, 512])
 
 
-def steps_of(critical: float, batches: np.ndarray = BATCHES) -> np.ndarray:
-    return 40 * (1 + critical / batches)
+def steps_of(critical: float) -> Array:
+    return np.asarray(40 * (1 + critical / BATCHES), np.float64)
 
 
 @pytest.mark.parametrize("critical", [6.0, 64.0, 400.0])
@@ -44,16 +46,16 @@ def _holds(interval: Interval, value: float) -> bool:
 
 def test_the_interval_is_that_of_the_profile() -> None:
     """At its ends the best sum of squares is least (1 + F / (m - 2)), also for S_min with B_crit refitted."""
-    noisy = steps_of(64.0) * np.exp(0.1 * np.array([1, -1, 0.5, -0.5, 1, -1, 0.3, -0.3]))
+    noisy = steps_of(64.0) * np.exp(0.1 * np.array([1.0, -1, 0.5, -0.5, 1, -1, 0.3, -0.3]))
     fit = hyperbola.fit(BATCHES, noisy, 0.95)
     least = sum(each**2 for each in fit.residuals)
     most = least * (1 + 5.987378 / 6)  # F(0.95; 1, 6)
     ln_b, ln_s = np.log(BATCHES), np.log(noisy)
 
-    def squares(ln_critical: np.ndarray, ln_min: float | None) -> np.ndarray:
+    def squares(ln_critical: Array, ln_min: float | None) -> Array:
         left = ln_s - np.logaddexp(0, ln_critical[:, None] - ln_b)
         at = left.mean(axis=1) if ln_min is None else np.full(len(left), ln_min)
-        return ((left - at[:, None]) ** 2).sum(axis=1)
+        return np.asarray(((left - at[:, None]) ** 2).sum(axis=1), np.float64)
 
     for end in (fit.critical_interval.low, fit.critical_interval.high):
         assert end is not None
@@ -64,7 +66,7 @@ def test_the_interval_is_that_of_the_profile() -> None:
 
 
 def test_steps_that_fall_as_one_over_the_batch_only_bound_the_critical_size_from_below() -> None:
-    wobble = np.exp(0.02 * np.array([1, -1, 1, -1, -1, 1, -1, 1]))
+    wobble = np.exp(0.02 * np.array([1.0, -1, 1, -1, -1, 1, -1, 1]))
     fit = hyperbola.fit(BATCHES, 1e4 / BATCHES * wobble, 0.95)
     assert fit.side == "above"
     assert fit.critical_interval.high is None
@@ -76,7 +78,7 @@ def test_steps_that_fall_as_one_over_the_batch_only_bound_the_critical_size_from
 
 
 def test_steps_that_do_not_fall_only_bound_it_from_above() -> None:
-    wobble = np.exp(0.02 * np.array([1, -1, 1, -1, -1, 1, -1, 1]))
+    wobble = np.exp(0.02 * np.array([1.0, -1, 1, -1, -1, 1, -1, 1]))
     fit = hyperbola.fit(BATCHES, 50 * wobble, 0.95)
     assert fit.side == "below"
     assert fit.critical_interval.low is None
@@ -93,6 +95,10 @@ def test_two_batch_sizes_give_the_curve_through_them_without_an_interval() -> No
 
 
 def test_a_wider_level_gives_a_wider_interval() -> None:
-    noisy = steps_of(64.0) * np.exp(0.1 * np.array([1, -1, 0.5, -0.5, 1, -1, 0.3, -0.3]))
+    noisy = steps_of(64.0) * np.exp(0.1 * np.array([1.0, -1, 0.5, -0.5, 1, -1, 0.3, -0.3]))
     narrow, wide = (hyperbola.fit(BATCHES, noisy, level).critical_interval for level in (0.8, 0.99))
-    assert wide.low < narrow.low < narrow.high < wide.high  # type: ignore[operator]
+    assert wide.low is not None
+    assert wide.high is not None
+    assert narrow.low is not None
+    assert narrow.high is not None
+    assert wide.low < narrow.low < narrow.high < wide.high
