@@ -41,6 +41,7 @@ STORED = {
     "src/isoflop/paper/claims_published.py": "a field of growth.json",
     "src/isoflop/paper/growth.py": "a field of growth.json",
     "src/isoflop/paper/pages/growth.py": "a field of growth.json",
+    "src/isoflop/plan/recipe.py": "a field of the record",
     "src/isoflop/record/migrations.py": "a field of the record",
     "src/isoflop/record/schema.py": "a field of the record",
     "src/isoflop/runner/assemble.py": "a field of the record",
