@@ -42,6 +42,7 @@ STORED = {
     "src/isoflop/paper/growth.py": "a field of growth.json",
     "src/isoflop/paper/pages/growth.py": "a field of growth.json",
     "src/isoflop/parallel/shapes.py": "a field of the record",
+    "src/isoflop/plan/recipe.py": "a field of the record",
     "src/isoflop/record/migrations.py": "a field of the record",
     "src/isoflop/record/schema.py": "a field of the record",
     "src/isoflop/runner/assemble.py": "a field of the record",

@@ -65,7 +65,7 @@ def test_the_plan_is_within_its_budget_and_better_than_its_rivals(digits: Planne
     before, after = result.before, planned.after
     assert before is not None
     assert after is not None
-    assert (after.high - after.low) / (before.high - before.low) == pytest.approx(planned.width_ratio)  # type: ignore[operator]
+    assert (after.high - after.low) / (before.high - before.low) == pytest.approx(planned.width_ratio)
 
 
 def test_costs_of_seeds_are_those_that_were_measured(digits: PlannedSweep) -> None:
@@ -118,7 +118,7 @@ def test_a_table_gets_amounts_of_compute(table: pd.DataFrame) -> None:
     assert made.runs["amount"].sum() == pytest.approx(made.designs["amount"][0])
     assert json.loads(made.to_json())["designs"][0]["design"] == "planned"
     nearer = isoflop.plan_runs(table, budget="5e20flop", goal="loss=2", **OWN)
-    assert nearer.result.designs[0].width_ratio < made.result.designs[0].width_ratio  # type: ignore[operator]
+    assert nearer.result.designs[0].width_ratio < made.result.designs[0].width_ratio
 
 
 def test_the_command_says_the_same(

@@ -29,9 +29,7 @@ def problem(goal: Goal, costs: tuple[float, ...] = (1.0, 3.0, 9.0, 27.0)) -> Pro
         Choice(np.log(np.array([x])), i, cost) for i, (x, cost) in enumerate(zip(points, costs, strict=True))
     )
     existing = ((0.0, len(costs)), (math.log(30), len(costs) + 1), (math.log(1e3), len(costs) + 2))
-    return Problem(
-        laws(goal), Noise(**({"seed": 1e-3, "config": 1e-3} | noise)), choices, len(costs) + 3, existing
-    )
+    return Problem(laws(goal), Noise(1e-3, 1e-3), choices, len(costs) + 3, existing)
 
 
 @pytest.mark.parametrize("bent", [False, True])
@@ -54,7 +52,7 @@ def test_derivatives_are_those_of_the_floor_law(bent: bool) -> None:
 def test_the_reach_changes_as_the_curve_does() -> None:
     law = next(each for each in laws(GOALS[2]) if each.name == "power_law_floor" and not each.bent)
     steeper = Curve(FLOOR.floor, FLOOR.falling, FLOOR.b + 1e-6, FLOOR.log_x0)
-    change = (steeper.reach(0.05) - FLOOR.reach(0.05)) / 1e-6  # type: ignore[operator]
+    change = (steeper.reach(0.05) - FLOOR.reach(0.05)) / 1e-6
     assert law.gradient[2] == pytest.approx(change, rel=1e-4)
 
 
