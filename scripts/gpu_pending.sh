@@ -92,6 +92,11 @@ paper-overparameterised) # at most 15 minutes: data and width grow together on F
     data.teacher_depth=null meter.idle_seconds=5 sweep.name=overparameterised-fashion-mnist "out=$out/overparameterised-fashion-mnist"
   python3 -m isoflop paper overparameterised "$out/overparameterised-fashion-mnist" --out "$out/paper"
   ;;
+parallel) # at most 2 minutes: matrix product and conjugate gradient on the one GPU, share of its peak each, with joules;
+  # NCCL with one process measures no communication. Records in parallel/parallel, which a second call measures no more
+  python3 -m isoflop parallel --one-worker --payload matmul,cg launch.device=cuda "out=$out/parallel"
+  once parallel/one-gpu.txt python3 -m isoflop parallel "$out/parallel"
+  ;;
 *)
   grep -E '^[a-z0-9-]+\)' "$0"
   ;;

@@ -23,19 +23,19 @@ CURVE_POINTS = 60
 
 @dataclasses.dataclass(frozen=True)
 class MeasuredScaling:
-    """One payload: its title, lines that say what its rows come to, the rows, and a drawing of them."""
+    """One payload: title, lines that say what its rows come to, the table, and a drawing of it."""
 
     title: str
     lines: tuple[str, ...]
+    columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     drawing: Drawing
 
 
 @dataclasses.dataclass(frozen=True)
 class ScalingPanel:
-    """The section: titles of the columns, what they mean, and a part for each payload."""
+    """The section: what the columns mean, and a part for each payload."""
 
-    columns: tuple[str, ...]
     legend: str
     parts: tuple[MeasuredScaling, ...]
 
@@ -53,14 +53,13 @@ def scaling_panel(directory: Path) -> ScalingPanel | None:
         MeasuredScaling(
             scaling_text.title(group),
             tuple(map(_sentence, scaling_text.lines(group))),
-            tuple((row.scaling, *scaling_text.row(row)) for row in group.rows),
+            scaling_text.columns(group),
+            scaling_text.rows(group),
             _drawing(group),
         )
         for group in shown
     )
-    return ScalingPanel(
-        ("", *scaling_text.COLUMNS), " ".join(map(_sentence, scaling_text.notes(shown))), parts
-    )
+    return ScalingPanel(" ".join(map(_sentence, scaling_text.notes(shown))), parts)
 
 
 def write_figures(groups: Sequence[Group], directory: Path) -> None:
@@ -142,5 +141,4 @@ def _drawn_once(group: Group) -> tuple[Row, ...]:
 
 def _bar(row: Row) -> Bar:
     step = 1e3 * row.split_seconds
-    label = f"{row.workers}" if row.workers == 1 else f"{row.workers}\n{row.scaling}"
-    return Bar(label, (step * row.compute, step * row.communication, step * row.waiting))
+    return Bar(str(row.workers), (step * row.compute, step * row.communication, step * row.waiting))

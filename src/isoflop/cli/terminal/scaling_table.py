@@ -26,9 +26,8 @@ def show(groups: Sequence[Group], out: Console) -> None:
 
 def _table(group: Group) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("", *scaling_text.COLUMNS):
+    for name in scaling_text.columns(group):
         table.add_column(name, justify="left" if not name else "right", no_wrap=True)
-    for scaling in ("strong", "weak"):
-        for row in group.of(scaling):
-            table.add_row(scaling, *scaling_text.row(row))
+    for row in scaling_text.rows(group):
+        table.add_row(*row)
     return table

@@ -100,7 +100,7 @@ def _parts(axes: Axes, bars: tuple[Bar, ...]) -> None:
         bottom += height
     axes.set_xticks(places, [bar.label for bar in bars])
     axes.set_ylim(0, 1.28 * float(bottom.max()))
-    axes.set_xlabel("Workers N, strong and weak scaling")
+    axes.set_xlabel("Workers N: strong scaling, then weak")
     axes.set_ylabel("Milliseconds of a step")
     axes.legend(frameon=False, fontsize=8, ncols=3, loc="upper left")
     canvas.ruled(axes)

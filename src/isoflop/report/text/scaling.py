@@ -13,7 +13,8 @@ PAYLOADS = {
     "matmul": "Dense matrix product",
     "cg": "Sparse conjugate gradient",
 }
-COLUMNS = ("N", "ms a step", "speed-up", "E", "1 - alpha", "c/c/w %")
+UNITS = (("s", 1.0), ("ms", 1e3), ("us", 1e6))
+"""Units of the seconds of a step, the largest first."""
 LEGEND = (
     "in brackets 95% intervals; strong: one worker's work is shared, weak: each worker has as much; "
     "E: speed-up / N; 1 - alpha: serial fraction (Karp and Flatt; of weak scaling Gustafson's); c/c/w: "
@@ -38,13 +39,30 @@ def bounded(value: Bounded | None, digits: int = 3, scale: float = 1.0) -> str:
     return f"{number(scale * value.value, digits)} ({low}, {high})"
 
 
-def row(of: Row) -> tuple[str, ...]:
-    """Return one number of workers in the order of COLUMNS."""
+def columns(group: Group) -> tuple[str, ...]:
+    """Return the titles of `rows`."""
+    return ("", "N", f"{_unit(group)[0]} a step", "speed-up", "E", "1 - alpha", "c/c/w %")
+
+
+def rows(group: Group) -> tuple[tuple[str, ...], ...]:
+    """Return strong scaling, then weak; one worker, which is the base of both, stands once."""
+    scale = _unit(group)[1]
+    shown = [row for row in group.rows if row.scaling == "strong" or row.workers > 1]
+    return tuple((row.scaling if row.workers > 1 else "", *_row(row, scale)) for row in shown)
+
+
+def _unit(group: Group) -> tuple[str, float]:
+    """Return the unit in which one worker's step is no small fraction, and what turns seconds into it."""
+    seconds = group.rows[0].seconds.value
+    return next((unit for unit in UNITS if seconds * unit[1] >= 0.5), UNITS[-1])
+
+
+def _row(of: Row, scale: float) -> tuple[str, ...]:
     serial = of.serial_fraction or of.scaled_serial_fraction
     return (
         str(of.workers),
-        bounded(of.seconds, scale=1e3),
-        bounded(of.speedup),
+        bounded(of.seconds, 2, scale),
+        bounded(of.speedup, 2),
         f"{of.efficiency.value:.0%}",
         bounded(serial, 2),
         "/".join(f"{100 * share:.0f}" for share in (of.compute, of.communication, of.waiting)),
