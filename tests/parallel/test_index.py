@@ -174,3 +174,14 @@ def test_chains_of_families():
     assert chain_of("torchvision", None) is None
     assert chain_of("custom", 3) is None
     assert math.isclose(2 * 4, SHAPE.step_chain)
+
+
+@pytest.mark.parametrize(("critical", "limit"), [(1024.0, 2.0), (1024e6, 64.0)])
+def test_larger_batches_save_steps_up_to_the_critical_size(critical, limit):
+    """Free communication: twice at most where the batch is critical already, N times far below it."""
+    made = index.index(SHAPE, DEVICE, FREE, (64,), critical_batch=critical)
+    (found,) = (each.speedup_to_loss for each in made.scaled)
+    by_hand = 64 * (1024 + critical) / (64 * 1024 + critical)
+    assert found == pytest.approx(by_hand, rel=1e-9)
+    assert found == pytest.approx(limit, rel=0.02)
+    assert index.index(SHAPE, DEVICE, FREE, (64,)).scaled[0].speedup_to_loss is None

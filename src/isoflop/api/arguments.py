@@ -15,7 +15,7 @@ _VALUES = (
     *("hold-out", "exclude", "energy-grade", "level", "resamples", "seed-of-resamples", "config-dir"),
     *("x-unit", "y-unit", "x-label", "y-label", "cost", "out", "target", "gpu-tflops", "gpu-watts"),
     *("retry", "format", "train-loss", "width", "depth", "n", "d", "train-n", "lr"),
-    *("device", "devices", "link", "share", "layer-us", "rates-of", "gradient-bytes"),
+    *("device", "devices", "link", "share", "layer-us", "rates-of", "gradient-bytes", "critical-batch"),
     *("batch", "steps", "loss"),
 )
 _FLAGS = ("mixed", "frontier", "wild", "again")

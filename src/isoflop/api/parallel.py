@@ -33,6 +33,7 @@ class Ask:
         rate: what one device sustains.
         rates_of: folder whose runs, or measurements of isoflop parallel, say what one device sustains.
         gradient_bytes: bytes of one gradient.
+        critical_batch: the critical batch size in examples, as `isoflop batch` finds it.
     """
 
     devices: tuple[int, ...]
@@ -40,6 +41,7 @@ class Ask:
     rate: Given = NOTHING_GIVEN
     rates_of: Path | None = None
     gradient_bytes: float = GRADIENT_BYTES
+    critical_batch: float | None = None
 
     def check(self) -> Link | None:
         """Return the link, None where it is the measured one; nothing has been read yet.
@@ -54,7 +56,11 @@ class Ask:
         if any(after <= before for before, after in zip(self.devices, self.devices[1:], strict=False)):
             raise ConfigError(f"--devices {','.join(map(str, self.devices))}: give numbers that increase")
         rate = self.rate
-        for name, value in (*dataclasses.asdict(rate).items(), ("gradient_bytes", self.gradient_bytes)):
+        for name, value in (
+            *dataclasses.asdict(rate).items(),
+            ("gradient_bytes", self.gradient_bytes),
+            ("critical_batch", self.critical_batch),
+        ):
             if isinstance(value, (int, float)) and not 0 < value < math.inf:
                 raise ConfigError(f"--{name.replace('_', '-')} {value:g}: give a number above 0")
         if rate.share is not None and rate.share > 1:
@@ -119,6 +125,7 @@ def _row(made: ParallelIndex, scaled: Scaled) -> dict[str, object]:
         "measured_efficiency": None if measured is None else measured.efficiency.value,
         "weak_efficiency": scaled.weak_efficiency,
         "speedup": scaled.speedup,
+        "speedup_to_loss": scaled.speedup_to_loss,
         "parallel_fraction": scaled.parallel_fraction,
         "step_seconds": scaled.step.seconds,
         "compute_seconds": scaled.step.compute_seconds,
@@ -163,7 +170,7 @@ def make(given: Sequence[str], ask: Ask, config_dir: str | None = None) -> Paral
         raise ConfigError(_not_shared(every[0], ask.devices))
     made = tuple(
         dataclasses.replace(
-            index.index(shape, device, link, ask.devices, ask.gradient_bytes),
+            index.index(shape, device, link, ask.devices, ask.gradient_bytes, ask.critical_batch),
             measured=beside.efficiencies(measured, shape),
         )
         for shape in chosen
@@ -269,6 +276,7 @@ def predict_parallel(
     layer_us: float | None = None,
     rates_of: str | Path | None = None,
     gradient_bytes: float = GRADIENT_BYTES,
+    critical_batch: float | None = None,
 ) -> Predicted:
     """Predict how well shapes would run on several devices, before any of it is trained.
 
@@ -285,6 +293,8 @@ def predict_parallel(
         layer_us: least microseconds of a layer of the chain.
         rates_of: folder whose runs, or measurements of isoflop parallel, say what one device sustains.
         gradient_bytes: bytes of one gradient.
+        critical_batch: the critical batch size in examples (`critical_batch`): then also how much sooner N
+            devices with a batch each reach a loss.
 
     Raises:
         ValueError: one device, an unknown link or GPU, a batch that the devices cannot share, a shape whose
@@ -306,6 +316,7 @@ def predict_parallel(
         Given(device, share, gpu_tflops, layer_us),
         None if rates_of is None else Path(rates_of),
         gradient_bytes,
+        critical_batch,
     )
     with named_as_in_python():
         return Predicted(make(given, ask))

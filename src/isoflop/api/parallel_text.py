@@ -58,6 +58,9 @@ def _one(made: ParallelIndex) -> list[str]:
         ("devices", "step", "waiting", "efficiency", "none/all hidden", "speed-up", "alpha", "weak"),
         [_scaled(each) for each in made.scaled],
     )
+    if made.scaled[-1].speedup_to_loss is not None:
+        found += ["", "to the same loss, a batch each, by the critical batch size:"]
+        found += _table(("devices", "speed-up"), [_to_loss(each) for each in made.scaled])
     if made.measured:
         beside = [
             (str(each.devices), percent(each.efficiency.value), _ends(each), _predicted(made, each.devices))
@@ -133,6 +136,11 @@ def _scaled(each: Scaled) -> tuple[str, ...]:
         "–" if each.parallel_fraction is None else f"{each.parallel_fraction:.4f}",
         percent(each.weak_efficiency),
     )
+
+
+def _to_loss(each: Scaled) -> tuple[str, ...]:
+    assert each.speedup_to_loss is not None
+    return (str(each.devices), number(each.speedup_to_loss))
 
 
 def _ends(measured: Measured) -> str:

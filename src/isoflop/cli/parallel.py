@@ -46,6 +46,9 @@ def _add_predict(verb: argparse._ArgumentGroup) -> None:
     verb.add_argument(
         "--gradient-bytes", metavar="V", type=float, default=4, help="bytes of a gradient (4: fp32)"
     )
+    verb.add_argument(
+        "--critical-batch", metavar="V", type=float, help="critical batch size in examples (isoflop batch)"
+    )
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -74,6 +77,7 @@ def _predict(options: argparse.Namespace) -> int:
         Given(options.device, options.share, options.gpu_tflops, options.layer_us),
         options.rates_of,
         options.gradient_bytes,
+        options.critical_batch,
     )
     made = parallel.make(options.overrides, ask, options.config_dir)
     if options.json:

@@ -12,6 +12,10 @@ in buckets as in torch's DistributedDataParallel (Li et al., PyTorch Distributed
 first, and a bucket may go when the backward pass has made its gradients; these are taken to come evenly along
 the backward pass. What the backward pass does not hide, the step waits for.
 
+A batch each makes fewer steps do, up to the critical batch size C: training to a loss takes S_min (1 + C/B)
+steps of batch B (McCandlish et al., An empirical model of large-batch training, 2018), so that N devices with
+a batch each reach it N (weak efficiency) (B + C)/(N B + C) times sooner than one.
+
 Left out: the optimizer (the same on every device), reading data, stragglers, statistics of batch
 normalisation (parallel to the backward pass), and that all-reduces slow what runs beside them. Each makes the
 index too good. That the time of a layer does not shrink with the batch makes it too bad where part of it is
@@ -28,6 +32,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from isoflop.curve.batch.efficiency import algorithmic_efficiency
 from isoflop.parallel import limits
 from isoflop.parallel.intervals import Bounded
 from isoflop.parallel.links import Link
@@ -107,6 +112,7 @@ class Scaled:
         speedup: S.
         parallel_fraction: alpha_eff of S, None on one device.
         weak_efficiency: of N batches, one a device, as examples a second.
+        speedup_to_loss: of N batches, in time to a loss; None where no critical batch size is given.
     """
 
     devices: int
@@ -117,6 +123,7 @@ class Scaled:
     speedup: float
     parallel_fraction: float | None
     weak_efficiency: float
+    speedup_to_loss: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,12 +238,33 @@ def step(
     return Step(devices, forward + backward, float(seconds.sum()), waiting)
 
 
-def scale(shape: Shape, device: Device, link: Link, devices: int, gradient_bytes: float) -> Scaled:
-    """Return N devices against one, with the batch shared and with a batch each."""
+def scale(
+    shape: Shape,
+    device: Device,
+    link: Link,
+    devices: int,
+    gradient_bytes: float,
+    critical_batch: float | None = None,
+) -> Scaled:
+    """Return N devices against one, with the batch shared and with a batch each.
+
+    Args:
+        shape: the model and its batch.
+        device: each of them.
+        link: between them.
+        devices: N.
+        gradient_bytes: to be averaged.
+        critical_batch: in examples; None where it is unknown.
+    """
     alone = step(shape, device, link, 1, shape.batch_size, gradient_bytes)
     shared = step(shape, device, link, devices, shape.batch_size / devices, gradient_bytes)
     each = step(shape, device, link, devices, shape.batch_size, gradient_bytes)
     speedup = limits.speedup(alone.seconds, shared.seconds)
+    weak = alone.seconds / each.seconds
+    to_loss = None
+    if critical_batch is not None:
+        of_n, of_one = (algorithmic_efficiency(n * shape.batch_size, critical_batch) for n in (devices, 1))
+        to_loss = devices * weak * of_n / of_one
     return Scaled(
         devices=devices,
         step=shared,
@@ -245,7 +273,8 @@ def scale(shape: Shape, device: Device, link: Link, devices: int, gradient_bytes
         efficiency_hidden=alone.seconds / shared.hidden_seconds / devices,
         speedup=speedup,
         parallel_fraction=limits.parallel_fraction(speedup, devices) if devices > 1 else None,
-        weak_efficiency=alone.seconds / each.seconds,
+        weak_efficiency=weak,
+        speedup_to_loss=to_loss,
     )
 
 
@@ -255,6 +284,7 @@ def index(
     link: Link,
     devices: Sequence[int],
     bytes_per_gradient: float = GRADIENT_BYTES,
+    critical_batch: float | None = None,
 ) -> ParallelIndex:
     """Return the index of a shape.
 
@@ -264,6 +294,7 @@ def index(
         link: between them.
         devices: numbers of devices to predict for, each a divisor of the batch's rows.
         bytes_per_gradient: of one parameter.
+        critical_batch: in examples; None where it is unknown.
     """
     gradient_bytes = shape.gradients * bytes_per_gradient
     alone = step(shape, device, link, 1, shape.batch_size, gradient_bytes).seconds
@@ -281,7 +312,7 @@ def index(
         flops_per_layer=shape.step_flops / shape.step_chain if shape.step_chain else None,
         serial_fraction=serial,
         speedup_limit=limit if math.isfinite(limit) else None,
-        scaled=tuple(scale(shape, device, link, n, gradient_bytes) for n in devices),
+        scaled=tuple(scale(shape, device, link, n, gradient_bytes, critical_batch) for n in devices),
         useful_devices=useful.devices,
         fastest_devices=min(every, key=lambda each: (each.step.seconds, each.devices)).devices,
         bound=_bound(useful, every, serial),
