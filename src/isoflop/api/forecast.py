@@ -189,7 +189,7 @@ def rates_of(table: pd.DataFrame, of_size: Sizes, ask: Ask, level: float) -> Rat
         return rates.measured(_on(table, timed[0]), of_size, timed[0], level)
     other = device_by_peak(ask.device, table)
     most = None if named.empty else str(named.value_counts().index[0])
-    return rates.ondevice_by_peak(_on(table, most), of_size, other, level)
+    return rates.on_other(_on(table, most), of_size, other, level)
 
 
 def _on(table: pd.DataFrame, device: str | None) -> pd.DataFrame:
