@@ -196,7 +196,7 @@ def predictive(
     Args:
         observed: configuration means.
         options: `chance` is the error of guessing, where it is known.
-        particles: of each member, a power of 2.
+        particles: of each member.
         members: the laws with their priors.
 
     Raises:
