@@ -6,7 +6,6 @@ usage: python benchmarks/bench_step.py [--shapes w4d1 ...] [--engines NAME ...] 
   graph           the whole step as a CUDA graph (static: the same step uncaptured, on a CPU)
   compile         forward and backward passes compiled, called from Python
   compiled_graph  the compiled passes inside the graph (compiled_static on a CPU)
-  fused_graph     the graph with batch norm, ReLU and addition as one Triton kernel each
   several:N       N seeds of the shape in one graph; its microseconds are those of a step of one seed. It is
                   for narrow networks and left out above width 16
 
@@ -43,7 +42,7 @@ from isoflop.train.data import ImageSet, Part
 from isoflop.train.loop import Trainer, deterministic, resolve_precision
 
 SHAPES = ("w4d1", "w8d1", "w64d3", "w128d3")
-ON_GPU = ("graph", "compile", "compiled_graph", "fused_graph", "several:4")
+ON_GPU = ("graph", "compile", "compiled_graph", "several:4")
 ON_CPU = ("eager", "static", "several:2")
 IMAGE_SHAPE, CLASSES = (3, 32, 32), 10
 NARROW_WIDTH = 16

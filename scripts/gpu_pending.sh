@@ -26,9 +26,9 @@ once() {
 
 case "$step" in
 gpu-tests) # at most 10 minutes: tests/gpu, a file at a time: no step waits for the device; engines agree; a killed run is
-  # resumed; NCCL with one process and, where there are two GPUs, with both; then the fused batch norm on the GPU itself.
+  # resumed; NCCL with one process and, where there are two GPUs, with both.
   # Tracebacks are printed as tests fail, so a run that is cut off has said what it knows
-  for file in tests/gpu/test_*.py tests/train/fused tests/train/step/test_several.py; do
+  for file in tests/gpu/test_*.py tests/train/step/test_several.py; do
     once "gpu-tests/$(basename "$file" .py).txt" python3 -m pytest "$file" -rs
   done
   ;;
@@ -91,6 +91,39 @@ paper-overparameterised) # at most 15 minutes: data and width grow together on F
   python3 -m isoflop sweep sweep=overparameterised data=fashion_mnist data.dimension=null data.teacher_width=null \
     data.teacher_depth=null meter.idle_seconds=5 sweep.name=overparameterised-fashion-mnist "out=$out/overparameterised-fashion-mnist"
   python3 -m isoflop paper overparameterised "$out/overparameterised-fashion-mnist" --out "$out/paper"
+  ;;
+parallel) # at most 2 minutes: matrix product and conjugate gradient on the one GPU, share of its peak each, with joules;
+  # NCCL with one process measures no communication. Records in parallel/parallel, which a second call measures no more
+  python3 -m isoflop parallel --one-worker --payload matmul,cg launch.device=cuda "out=$out/parallel"
+  once parallel/one-gpu.txt python3 -m isoflop parallel "$out/parallel"
+  ;;
+critical-batch) # at most 3 minutes: critical batch size of a perceptron on Fashion-MNIST, 48 runs; with TEXT, the folder of
+  # `language`, at most 6 minutes more for that of a language model. A sweep that was cut off is read as far as it is, and goes on
+  # the next time. Where the table marks rates as lowest or highest tried, the grid of conf/sweep must be moved
+  critical_batch() { # NAME SECONDS OVERRIDES...
+    local folder=$out/$1 seconds=$2
+    shift 2
+    [[ -s $folder/batch.json ]] && return
+    local ended=0
+    timeout "$seconds" python3 -m isoflop sweep "$@" "out=$folder" || ended=$?
+    python3 -m isoflop batch "$folder" --figure "$folder/batch.svg" || true
+    [[ $ended != 0 ]] || python3 -m isoflop batch "$folder" --json "$folder/batch.json"
+  }
+  critical_batch batch-fashion-mnist 180 sweep=batch_fashion_mnist
+  [[ -z ${TEXT:-} ]] || critical_batch batch-books 360 sweep=batch_lm data=text data.path="$TEXT/train.txt.xz" \
+    data.offsets="$TEXT/train.offsets.csv" data.eval_path="$TEXT/val.txt.xz" data.eval_offsets="$TEXT/val.offsets.csv"
+  ;;
+plan-check) # at most 10 minutes: a first curve of 2 minutes on CIFAR-10, the plan for 5 more GPU-minutes that shrinks the interval
+  # of its exponent, and the interval before and after: results/plan-check has the records and both plans
+  dir=$out/plan-check
+  small=(sweep=ladder data=cifar10 'model.width=4,8,16,32' 'model.depth=1,2' seed=0,1 'sweep.held_out=[]' meter.idle_seconds=0)
+  timeout 200 python3 -m isoflop sweep "${small[@]}" "out=$dir"
+  once plan-check/before.txt python3 -m isoflop plan "$dir" --budget 5gpumin --out "$dir/plan"
+  for file in "$dir"/plan/sweep/*.yaml; do
+    timeout 400 python3 -m isoflop sweep --config-dir "$dir/plan" "sweep=$(basename "$file" .yaml)" "out=$dir" meter.idle_seconds=0 || true
+  done
+  once plan-check/after.txt python3 -m isoflop plan "$dir" --budget 5gpumin --out "$dir/next"
+  grep -h '^now\|^planned' "$dir/before.txt" "$dir/after.txt"
   ;;
 *)
   grep -E '^[a-z0-9-]+\)' "$0"

@@ -8,7 +8,6 @@ import functools
 import importlib.util
 import itertools
 import math
-import os
 import shutil
 import signal
 import subprocess
@@ -32,9 +31,6 @@ if TORCH:
     import torch
 
     torch.set_num_threads(1)
-    if not torch.cuda.is_available():
-        # Read when Triton is first imported, so before any test: its kernels then run on the CPU.
-        os.environ.setdefault("TRITON_INTERPRET", "1")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in its background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if (
@@ -64,6 +60,7 @@ WITH_TORCH = (
     *(f"cli/test_{name}.py" for name in ("flops", "run", "secrets", "sweep", "text_input", "text_sweep")),
     *("api/test_training.py", "curve/check/test_text.py", "report/wandb"),
     "paper/test_torchvision_weights.py",
+    "parallel/test_chain.py",
     *(
         f"test_{name}.py"
         for name in ("audit", "contracts", "contributing", "doctor", "flop_ledger", "mutants")

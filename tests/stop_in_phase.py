@@ -92,10 +92,10 @@ def hook_supervisor() -> None:
     from multiprocessing import forkserver
 
     from isoflop import signals
-    from isoflop.sweep import planning
+    from isoflop.sweep import children, planning
 
     if phase() == "fork server":
-        ensure, wait = forkserver.ensure_running, planning.wait_for_fork_server
+        ensure, wait = forkserver.ensure_running, children.wait_for_fork_server
 
         def ensure_running() -> None:
             threading.Timer(0.3, send).start()  # while it imports torch
@@ -107,10 +107,10 @@ def hook_supervisor() -> None:
             wait()
 
         if os.environ["NUMBER"] == "0":
-            planning.wait_for_fork_server = wait_for_fork_server
+            children.wait_for_fork_server = wait_for_fork_server
         else:
             forkserver.ensure_running = ensure_running
-    start = planning.start_child
+    start = children.start_child
 
     def start_child(target: Any, arguments: tuple[Any, ...], **options: Any) -> Any:
         import stop_in_phase  # type: ignore[import-not-found]  # this file, by the name that a child finds
@@ -121,7 +121,7 @@ def hook_supervisor() -> None:
             arguments = (arguments[0], stop_in_phase.plan, *arguments[2:])
         return start(target, arguments, **options)
 
-    planning.start_child = start_child
+    children.start_child = start_child
 
 
 def main() -> int:

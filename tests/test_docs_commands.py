@@ -167,6 +167,8 @@ def composed(options: argparse.Namespace, overrides: tuple[str, ...]) -> None:
     elif options.verb == "flops":
         options.overrides = list(overrides)
         compose.compose_config(flops._model_overrides(options, own=user_model.is_users(options.name)), None)
+    elif options.verb == "parallel" and "=" not in "".join(overrides):
+        assert len(overrides) <= 1  # a folder in place of overrides
     elif not {"-m", "--multirun"} & set(overrides):
         compose.compose_config(overrides, None)
 

@@ -14,7 +14,7 @@ import pytest
 
 import isoflop
 from isoflop import extras
-from isoflop.sweep import planning
+from isoflop.sweep import children
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -97,7 +97,7 @@ def test_a_child_that_lacks_a_package_is_the_input_s_fault(without: Callable[...
         importlib.import_module("torch.absent")
 
     without("torch")
-    assert planning.reply(job, ()) == ("input", f"training needs {TORCH}")
+    assert children.reply(job, ()) == ("input", f"training needs {TORCH}")
 
 
 def test_a_package_that_lacks_something_itself_says_so(

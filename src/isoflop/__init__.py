@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from isoflop import extras
 
 if TYPE_CHECKING:
+    from isoflop.api.batch import CriticalBatchFit as CriticalBatchFit
+    from isoflop.api.batch import critical_batch as critical_batch
     from isoflop.api.check import Check as Check
     from isoflop.api.check import check as check
     from isoflop.api.compare import Comparison as Comparison
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from isoflop.api.costed import Costed as Costed
     from isoflop.api.figures import plot_calibration as plot_calibration
     from isoflop.api.figures import plot_comparison as plot_comparison
+    from isoflop.api.figures import plot_critical_batch as plot_critical_batch
     from isoflop.api.figures import plot_fit as plot_fit
     from isoflop.api.figures import plot_gain as plot_gain
     from isoflop.api.figures import plot_residuals as plot_residuals
@@ -26,6 +29,10 @@ if TYPE_CHECKING:
     from isoflop.api.flops import count_flops as count_flops
     from isoflop.api.forecast import forecast as forecast
     from isoflop.api.load import load as load
+    from isoflop.api.parallel import Predicted as Predicted
+    from isoflop.api.parallel import predict_parallel as predict_parallel
+    from isoflop.api.plan_runs import PlannedSweep as PlannedSweep
+    from isoflop.api.plan_runs import plan_runs as plan_runs
     from isoflop.api.report import write_report as write_report
     from isoflop.api.training import run_config as run_config
     from isoflop.api.training import run_sweep as run_sweep
@@ -43,15 +50,22 @@ _HOMES = {
     "Fit": "isoflop.api.fitted",
     "forecast": "isoflop.api.forecast",
     "Costed": "isoflop.api.costed",
+    "plan_runs": "isoflop.api.plan_runs",
+    "PlannedSweep": "isoflop.api.plan_runs",
     "compare": "isoflop.api.compare",
     "Comparison": "isoflop.api.compare",
+    "critical_batch": "isoflop.api.batch",
+    "CriticalBatchFit": "isoflop.api.batch",
     "check": "isoflop.api.check",
     "Check": "isoflop.api.check",
+    "predict_parallel": "isoflop.api.parallel",
+    "Predicted": "isoflop.api.parallel",
     "write_report": "isoflop.api.report",
     "plot_fit": "isoflop.api.figures",
     "plot_residuals": "isoflop.api.figures",
     "plot_calibration": "isoflop.api.figures",
     "plot_comparison": "isoflop.api.figures",
+    "plot_critical_batch": "isoflop.api.figures",
     "plot_gain": "isoflop.api.figures",
     "save_figure": "isoflop.api.figures",
     "run_config": "isoflop.api.training",
@@ -69,22 +83,28 @@ __all__ = [
     "Check",
     "Comparison",
     "Costed",
+    "CriticalBatchFit",
     "EnergyMeter",
     "Fit",
+    "PlannedSweep",
     "Recorder",
     "RecorderError",
     "__version__",
     "check",
     "compare",
     "count_flops",
+    "critical_batch",
     "fit",
     "forecast",
     "load",
+    "plan_runs",
     "plot_calibration",
     "plot_comparison",
+    "plot_critical_batch",
     "plot_fit",
     "plot_gain",
     "plot_residuals",
+    "predict_parallel",
     "run_config",
     "run_sweep",
     "save_figure",

@@ -16,8 +16,8 @@ from isoflop.config import costs
 from isoflop.paper import implications
 from isoflop.plan.result import LawCost
 from isoflop.report import reach_panel
-from isoflop.report.reach_panel import Rate
 from isoflop.table import pricing
+from isoflop.table.pricing import Used
 
 DIGITS = Path(__file__).parents[2] / "results/digits-cpu"
 LADDER = Path(__file__).parents[2] / "results/cifar10-h200-ladder"
@@ -139,7 +139,6 @@ def test_below_an_irreducible_error_that_the_points_show_no_law_prints_a_number(
 def test_the_page_the_papers_bills_and_the_forecast_agree(runs: pd.DataFrame) -> None:
     targets, prices = (0.004, 0.002), costs.load(["us_2023", "aws_h100_2026"])
     fitted = isoflop.fit(runs, **OWN, **FEW)
-    rate = Rate(4e14, 700.0)
     on_page = {(each.target, each.law): each for each in reach_panel.reaches(fitted.report, targets)}
     bills = implications._bills_of_fits("own", fitted.result, targets, implications.PAPER)
     made = isoflop.forecast(
@@ -159,7 +158,8 @@ def test_the_page_the_papers_bills_and_the_forecast_agree(runs: pd.DataFrame) ->
                 continue
             seen += 1
             assert cost.log10_train_gflops == pytest.approx(page.log10_x - 9, abs=1e-6)
-            used = reach_panel.used(10.0**page.log10_x, rate)
+            seconds = 10.0**page.log10_x / 4e14
+            used = Used(device_seconds=seconds, energy_joules=700 * seconds)
             priced = pricing.dollars(prices.factors, used).value
             assert cost.training.dollars.value == pytest.approx(priced)
             assert cost.training.energy_joules.value == pytest.approx(used.energy_joules)
@@ -181,11 +181,9 @@ def test_of_digits_no_place_prints_gflops_of_an_error_below_the_floor() -> None:
         assert below.log10_gflops is None
         assert below.log10_dollars_paper is None
         assert "below the irreducible error of 1.8" in str(below.reason)
-    panel = reach_panel.reach_panel(report.report, targets=(0.01,))
-    assert panel is not None
-    shown = [row[2] for row in panel.rows]
-    assert len(shown) == 4
-    assert not any(text.endswith("FLOP") for text in shown[:3])
+    found = reach_panel.reaches(report.report, (0.01,))
+    assert len(found) == 4
+    assert all(each.log10_x is None for each in found[:3])
 
 
 def test_the_command_gives_the_same(csv: Path, by_command: Callable[..., Any]) -> None:

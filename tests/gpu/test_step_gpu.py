@@ -1,4 +1,4 @@
-"""Engines that only a GPU has: compiled and fused steps in a graph, and the compiler's cache."""
+"""Engines that only a GPU has: compiled steps in a graph, and the compiler's cache."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GPU = torch.device("cuda", 0)
 MakeConfig = Callable[..., Config]
 STEPS = 40
 NETWORK = ("model=resnet", "model.width=8", "optim=sgd", "optim.lr=0.02")
-KINDS: tuple[step.EngineKind, ...] = ("graph", "compiled_graph", "fused_graph")
+KINDS: tuple[step.EngineKind, ...] = ("graph", "compiled_graph")
 
 
 @pytest.fixture(autouse=True)

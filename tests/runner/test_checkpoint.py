@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from isoflop import record as records
-from isoflop.config import Config
+from isoflop.config import Config, compose
 from isoflop.record import Record, heartbeat
 from isoflop.runner import attempt, checkpoint, energy, run
 from isoflop.train import snapshot_file
@@ -96,8 +96,19 @@ def wait_for(pattern: str, folder: Path, process: subprocess.Popen[bytes]) -> No
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGHUP, signal.SIGINT, signal.SIGKILL])
-def test_a_real_signal_costs_no_bit(number: signal.Signals, make_config: MakeConfig, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Record, ...]:
+    """The records of the run of `start` that nothing happens to."""
+    words = ("model.width=8", "model.depth=1", f"schedule.epochs={EPOCHS}", "launch.threads=1")
+    settings = compose.compose_config((*words, "meter.idle_seconds=0", "meter.window_seconds=0"), None)
+    return run.run(dataclasses.replace(settings, out=str(tmp_path_factory.mktemp("undisturbed"))))
+
+
+# SIGHUP, of a terminal that closes, is in tests/sweep/local/test_signal_phases.py.
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGINT, signal.SIGKILL])
+def test_a_real_signal_costs_no_bit(
+    number: signal.Signals, undisturbed: tuple[Record, ...], tmp_path: Path
+) -> None:
     process = start(tmp_path)
     wait_for("checkpoints/*.pt", tmp_path, process)
     process.send_signal(number)
@@ -113,8 +124,7 @@ def test_a_real_signal_costs_no_bit(number: signal.Signals, make_config: MakeCon
     again.communicate(timeout=120)
     assert again.returncode == 0
     (path,) = (tmp_path / "records").iterdir()
-    found = records.read(path)
-    assert result((found,)) == result(run.run(make_config(f"schedule.epochs={EPOCHS}")))
+    assert result((records.read(path),)) == result(undisturbed)
     assert not list(tmp_path.glob("checkpoints/*"))
     assert not list(tmp_path.glob("progress/*"))
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from isoflop.cli import main
+
 pytestmark = pytest.mark.slurm
 
 TESTS = Path(__file__).parents[1]
@@ -73,8 +75,10 @@ def submitted(
 
 
 def statuses(out: Path) -> list[dict[str, Any]]:
-    shown = isoflop("status", str(out), "--json", "-", at=out.parent)
-    runs: list[dict[str, Any]] = json.loads(shown)["cells"]
+    """Return what `isoflop status` writes, of this process: it is asked until SLURM's accounting knows."""
+    shown = out.parent / "status.json"
+    assert main.main(["status", str(out), "--json", str(shown)]) == 0
+    runs: list[dict[str, Any]] = json.loads(shown.read_bytes())["cells"]
     return runs
 
 

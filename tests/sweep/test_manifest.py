@@ -13,7 +13,7 @@ from isoflop.config import Config, ConfigError
 from isoflop.record import Record
 from isoflop.sweep import grid, manifest
 from isoflop.sweep.grid import PlannedRun
-from isoflop.sweep.planning import Slots
+from isoflop.sweep.slots import Slots
 from isoflop.sweep.slurm import submission
 
 MakeConfig = Callable[..., Config]

@@ -10,22 +10,22 @@ from typing import Any
 import pytest
 
 from isoflop.config import Config, ConfigError
-from isoflop.sweep import grid, planning
+from isoflop.sweep import children, grid, planning
 
 pytestmark = pytest.mark.slow
 
 TELLING = """
 import time
-from isoflop.sweep import planning
+from isoflop.sweep import children, planning
 
 def count_to(end, seconds):
     for number in range(end):
-        planning.tell_done(number)
+        children.tell_done(number)
         time.sleep(seconds)
     return end
 
 def fail_after(end):
-    count_to(end, planning.TELL_SECONDS)
+    count_to(end, children.TELL_SECONDS)
     raise ValueError("bad input")
 """
 
@@ -43,22 +43,22 @@ def telling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def test_a_child_tells_how_far_it_is_and_then_what_it_returns(telling: Any) -> None:
     seen: list[int] = []
-    pause = 2 * planning.TELL_SECONDS
-    assert planning.call_in_child("counting", telling.count_to, 4, pause, on_done=seen.append) == 4
+    pause = 2 * children.TELL_SECONDS
+    assert children.call_in_child("counting", telling.count_to, 4, pause, on_done=seen.append) == 4
     assert seen == [0, 1, 2, 3]
     seen.clear()
-    assert planning.call_in_child("counting", telling.count_to, 200, 0.0, on_done=seen.append) == 200
+    assert children.call_in_child("counting", telling.count_to, 200, 0.0, on_done=seen.append) == 200
     assert seen[0] == 0
     assert len(seen) < 200, "messages are at least TELL_SECONDS apart"
 
 
 def test_a_child_that_fails_after_telling_is_still_the_inputs_fault(telling: Any) -> None:
     with pytest.raises(ConfigError, match="bad input"):
-        planning.call_in_child("counting", telling.fail_after, 2)
+        children.call_in_child("counting", telling.fail_after, 2)
 
 
 def test_nobody_is_told_outside_a_child() -> None:
-    planning.tell_done(3)
+    children.tell_done(3)
 
 
 def test_planning_counts_runs(make_config: Callable[..., Config]) -> None:

@@ -15,6 +15,8 @@ _VALUES = (
     *("hold-out", "exclude", "energy-grade", "level", "resamples", "seed-of-resamples", "config-dir"),
     *("x-unit", "y-unit", "x-label", "y-label", "cost", "out", "target", "gpu-tflops", "gpu-watts"),
     *("retry", "format", "train-loss", "width", "depth", "n", "d", "train-n", "lr"),
+    *("device", "devices", "link", "share", "layer-us", "rates-of", "gradient-bytes"),
+    *("batch", "steps", "loss"),
 )
 _FLAGS = ("mixed", "frontier", "wild", "again")
 _OPTION = re.compile(rf"(?<![\w-])--({'|'.join((*_VALUES, *_FLAGS))})(?![\w-])")

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from isoflop import record
 from isoflop.api.arguments import named_as_in_python
-from isoflop.report.figures import comparison, diagnostics, drawn_data, on_axes, paper
+from isoflop.report.figures import batch, comparison, diagnostics, drawn_data, on_axes, paper
 from isoflop.table import columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from isoflop.api.batch import CriticalBatchFit
     from isoflop.api.compare import Comparison
     from isoflop.api.fitted import Fit
 
@@ -121,4 +122,11 @@ def plot_gain(compared: Comparison, ax: Axes | None = None) -> Axes:
     """Draw the compute-equivalent gain of each arm against y; above 1 it needs less than the baseline."""
     with on_axes.styled(ax) as axes:
         comparison.gains_on(axes, compared.result)
+    return axes
+
+
+def plot_critical_batch(fit: CriticalBatchFit, ax: Axes | None = None) -> Axes:
+    """Draw steps against examples to the loss, the fitted curve, and lines of equal batch size."""
+    with on_axes.styled(ax) as axes:
+        batch.paint(axes, fit.result)
     return axes

@@ -3,42 +3,42 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
+import itertools
 import math
-import re
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
-from isoflop.api import rows
-from isoflop.api.arguments import check_resamples, joined, named_as_in_python, prices
+from isoflop.api import firm, rows
+from isoflop.api.arguments import check_resamples, joined, named_as_in_python
 from isoflop.api.costed import Costed
+from isoflop.api.device_rate import DTYPE, named_gpu
 from isoflop.api.load import Runs, rows_of
 from isoflop.api.reach import is_price
 from isoflop.api.rows import Choice, Rows
 from isoflop.config import ConfigError
 from isoflop.config.costs import Prices
+from isoflop.config.ways import Ways
 from isoflop.curve import reach
 from isoflop.curve.check import front
 from isoflop.curve.fit import Method
 from isoflop.curve.laws import LAWS
-from isoflop.curve.result import FitReport
 from isoflop.meter.device import peaks
+from isoflop.parallel import links
 from isoflop.plan import budget as budgets
-from isoflop.plan import make, rates
+from isoflop.plan import deadline as deadlines
+from isoflop.plan import firm_prices, make, rates
+from isoflop.plan import rows as plan_rows
 from isoflop.plan.budget import Budget
 from isoflop.plan.costing import Costing
 from isoflop.plan.make import Question
 from isoflop.plan.rates import OtherDevice, Rates
 from isoflop.plan.result import CostForecast
-from isoflop.plan.sizes import GFLOPS, Sizes, sizes
+from isoflop.plan.sizes import Sizes, sizes
 from isoflop.table import axis, target
 
 RESAMPLES = 400
 """Of the bootstrap, by default: fewer than of `fit`, whose parameters need more than where curves cross."""
-DTYPE = "bf16"
-"""Data type of a device's peak where the runs do not say theirs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +51,9 @@ class Ask:
         device: part of a device's name.
         queries_per_day: examples that the trained model answers.
         gpu_tflops, gpu_watts: what one GPU sustains, instead of what the runs measured.
+        gpus: numbers of GPUs to train on, increasing: who has no data centre (plan.firm).
+        deadline: of training, as people write it (plan.deadline).
+        link: between the GPUs (parallel.links), by which their efficiency is predicted.
     """
 
     error: tuple[float, ...] = ()
@@ -60,14 +63,18 @@ class Ask:
     queries_per_day: float | None = None
     gpu_tflops: float | None = None
     gpu_watts: float | None = None
+    gpus: tuple[int, ...] = ()
+    deadline: str | None = None
+    link: str | None = None
 
     def check(self) -> tuple[Budget, ...]:
         """Return the budgets, after refusing what cannot be before anything is read.
 
         Raises:
-            ConfigError: a number that is not above 0, an error of 1 or more, both errors and losses, or a
-                budget that cannot be read.
+            ConfigError: a number that is not above 0, an error of 1 or more, both errors and losses, a
+                budget that cannot be read, or numbers of GPUs that do not increase or have no target.
         """
+        self._check_gpus()
         if self.error and self.loss:
             raise ConfigError("--error and --loss: a curve is of one of them: give one, and ask twice")
         numbers = [("error", v) for v in self.error] + [("loss", v) for v in self.loss]
@@ -86,6 +93,22 @@ class Ask:
             raise ConfigError("--gpu-watts needs --gpu-tflops: watts are joules only over the hours it takes")
         return tuple(map(budgets.parse, self.budget))
 
+    def _check_gpus(self) -> None:
+        text = ",".join(map(str, self.gpus))
+        if self.gpus and not (self.error or self.loss):
+            raise ConfigError(f"--gpus {text}: say what is to be reached: --error V or --loss V")
+        if any(gpus < 1 for gpus in self.gpus):
+            raise ConfigError(f"--gpus {text}: give numbers of at least 1, such as 1,4,16")
+        if any(a >= b for a, b in itertools.pairwise(self.gpus)):
+            raise ConfigError(f"--gpus {text}: give numbers that increase, such as 1,4,16")
+        if self.deadline is not None:
+            deadlines.parse(self.deadline)
+        if self.link is not None:
+            links.find(self.link)
+        for name in ("deadline", "link"):
+            if getattr(self, name) is not None and not self.gpus:
+                raise ConfigError(f"--{name} needs --gpus, such as --gpus 1,4,16")
+
 
 def y_of(ask: Ask, runs: pd.DataFrame, y: str | None) -> str | None:
     """Return the column of y: as named, else that of a sweep which --loss asks for; None for the default."""
@@ -95,7 +118,7 @@ def y_of(ask: Ask, runs: pd.DataFrame, y: str | None) -> str | None:
 
 
 def make_forecast(
-    chosen: Rows, source: str, method: Method, ask: Ask, prices_: Prices | None
+    chosen: Rows, source: str, method: Method, ask: Ask, prices_: Prices | Ways | None
 ) -> CostForecast:
     """Return the forecast of costs of rows: what the command line and `isoflop.forecast` share.
 
@@ -104,7 +127,7 @@ def make_forecast(
         source: as the result names it.
         method: of the fit.
         ask: what is asked; with neither target nor budget, the next round values of y.
-        prices_: for dollars and CO2.
+        prices_: for dollars and CO2; of numbers of GPUs with those that are bought apart (firm.prices_of).
 
     Raises:
         ValueError: x is no training compute in a known unit, y is not what is asked for, a target at or above
@@ -115,21 +138,31 @@ def make_forecast(
     x, y = chosen.axes
     described = axis.of(x) if chosen.described is None else chosen.described.x
     quantity = target.quantity(y) if chosen.described is None else chosen.described.y
-    _check_axes(described, quantity.noun, x, y, ask)
-    _check_chance(chosen, method, ask)
+    check_axes(described, quantity.noun, x, y, ask)
+    check_chance(chosen, method, ask)
     fits = rows.fit(chosen, dataclasses.replace(method, beyond=make.BEYOND, tested=False), source=source)
     report = fits.reports[0]
-    table = _prepared(chosen, report)
-    fitted = table[~table["run_id"].isin([each.run_id for each in report.excluded])]
-    of_size = sizes(fitted, report)
-    costing = Costing(of_size, _rates(table, of_size, ask, report.level), prices_, ask.queries_per_day)
+    table = plan_rows.prepared(chosen.checked, chosen.table, report)
+    of_size = sizes(plan_rows.fitted(table, report), report)
+    rated = rates_of(table, of_size, ask, report.level)
+    ways = None
+    if ask.gpus:
+        ways = prices_ if isinstance(prices_, Ways) else firm_prices.of_device(rated.device)
+        prices_ = firm_prices.one(ways)
+    assert not isinstance(prices_, Ways)
+    costing = Costing(of_size, rated, prices_, ask.queries_per_day)
     targets = ask.error or ask.loss
     if not targets and not wanted:
         targets = reach.round_targets(reach.end_of(report))
-    return make.forecast(source, report, front.check(chosen.checked), costing, Question(targets, wanted))
+    made = make.forecast(source, report, front.check(chosen.checked), costing, Question(targets, wanted))
+    if ways is None:
+        return made
+    question = firm.Question(ask.gpus, wanted, ask.deadline, ask.link)
+    return firm.answered(made, report, costing, ways, question, table)
 
 
-def _check_axes(described: axis.Axis, noun: str, x: str, y: str, ask: Ask) -> None:
+def check_axes(described: axis.Axis, noun: str, x: str, y: str, ask: Ask) -> None:
+    """Raise ConfigError unless x is training compute in a known unit, and y what is asked for."""
     if is_price(x) or (described.flops is None and not described.is_compute):
         raise ConfigError(f"--x {x}: costs are forecast against training compute: give a column of FLOPs")
     if described.flops is None:
@@ -145,7 +178,7 @@ def _check_axes(described: axis.Axis, noun: str, x: str, y: str, ask: Ask) -> No
         raise ConfigError(f"--{asked}: {y} is no {asked}: say --{other}, or --y COLUMN --y-unit UNIT")
 
 
-def _check_chance(chosen: Rows, method: Method, ask: Ask) -> None:
+def check_chance(chosen: Rows, method: Method, ask: Ask) -> None:
     """Refuse errors at or above that of guessing, which a curve begins with."""
     known = method.chance
     if known is None and "chance_error" in chosen.table:
@@ -156,73 +189,31 @@ def _check_chance(chosen: Rows, method: Method, ask: Ask) -> None:
             raise ConfigError(f"--error {value:g}: guessing has an error of {known:.4g}: give one below it")
 
 
-def _prepared(chosen: Rows, report: FitReport) -> pd.DataFrame:
-    """Return the rows under the names of a sweep's columns, with y, GFLOPs and seconds of all devices."""
-    assert report.resource.flops is not None
-    table, of_rows = chosen.checked.copy(), chosen.table
-    table[report.y] = of_rows[report.y]
-    table[GFLOPS] = of_rows[report.x] * report.resource.flops * 1e-9
-    if "device_seconds" not in table:
-        devices = pd.Series(1.0, index=table.index)
-        if {"hardware_burden_gflops", "achieved_gflops_per_second", "mfu", "train_seconds"} <= set(table):
-            # As pricing: devices are the hardware burden over that of one device.
-            one = table["achieved_gflops_per_second"] / table["mfu"] * table["train_seconds"]
-            devices = (table["hardware_burden_gflops"] / one).round().clip(lower=1.0).fillna(1.0)
-        table["device_seconds"] = table["train_seconds"] * devices if "train_seconds" in table else np.nan
-    place = table["place_id"] if "place_id" in table else table["config_id"]
-    table["place"] = place.astype(str) + table[GFLOPS].map("@{:.6g}".format)
-    return table
-
-
-def _rates(table: pd.DataFrame, of_size: Sizes, ask: Ask, level: float) -> Rates:
+def rates_of(table: pd.DataFrame, of_size: Sizes, ask: Ask, level: float) -> Rates:
     """Return rates as given, of the runs' device, or of another one."""
-    named = table["device"].dropna().astype(str) if "device" in table else pd.Series(dtype=str)
     if ask.gpu_tflops is not None:
         return rates.chosen(ask.gpu_tflops * 1e3, ask.gpu_watts, ask.device)
+    most = plan_rows.most_used(table)
     if ask.device is None:
-        device = None if named.empty else str(named.value_counts().index[0])
-        return rates.measured(_on(table, device), of_size, device, level)
+        return rates.measured(plan_rows.on_device(table, most), of_size, most, level)
+    named = table["device"].dropna().astype(str) if "device" in table else ()
     matching = [name for name in dict.fromkeys(named) if ask.device.lower() in name.lower()]
     timed = [name for name in matching if table.loc[table["device"] == name, "device_seconds"].notna().any()]
     if timed:
-        return rates.measured(_on(table, timed[0]), of_size, timed[0], level)
-    other = _other(ask.device, table)
-    most = None if named.empty else str(named.value_counts().index[0])
-    return rates.on_other(_on(table, most), of_size, other, level)
+        return rates.measured(plan_rows.on_device(table, timed[0]), of_size, timed[0], level)
+    other = device_by_peak(ask.device, table)
+    return rates.on_other(plan_rows.on_device(table, most), of_size, other, level)
 
 
-def _on(table: pd.DataFrame, device: str | None) -> pd.DataFrame:
-    return table if device is None else table[table["device"] == device]
-
-
-def _other(name: str, table: pd.DataFrame) -> OtherDevice:
+def device_by_peak(name: str, table: pd.DataFrame) -> OtherDevice:
     """Return the device of the table of peaks whose name begins so, in the runs' precision."""
-    known = [text for each in peaks.PEAKS for text in _plain(each.names)]
-    wanted = re.sub(r"[\s_-]+", " ", name).strip().lower()
-    found = next(
-        (text for text in known if re.sub(r"[\s_-]+", " ", text).lower() == wanted),
-        next((text for text in known if wanted in re.sub(r"[\s_-]+", " ", text).lower()), None),
-    )
-    if not wanted or found is None:
-        near = difflib.get_close_matches(name.upper(), known, 1, 0.4)
-        meant = f"did you mean {near[0]}? " if near else ""
-        raise ConfigError(
-            f"--device {name}: no run was on it, and its peak rate is not known: {meant}"
-            "docs/hardware.md lists the known ones, or give --gpu-tflops"
-        )
+    found, row = named_gpu(name, "no run was on it, and its")
     said = table["precision"].dropna() if "precision" in table else pd.Series(dtype=str)
     dtype = str(said.iloc[0]) if len(said) and str(said.iloc[0]) in peaks.DTYPES else DTYPE
-    row = next(each for each in peaks.PEAKS if found in _plain(each.names))
     tflops = row.tflops[peaks.DTYPES.index(dtype)]
     if tflops is None:
         raise ConfigError(f"--device {name}: {found} has no {dtype}, in which the runs trained: give another")
     return OtherDevice(f"{found} in {dtype}", tflops * 1e12)
-
-
-def _plain(names: str) -> list[str]:
-    """Return the names that a regular expression of peaks.PEAKS stands for, one alternative of each group."""
-    plain = re.sub(r"\(([^|)]*)\|[^)]*\)", r"\1", names)
-    return [re.sub(r"\[(.)[^\]]*\]", r"\1", each) for each in plain.split("|")]
 
 
 def forecast(
@@ -235,6 +226,9 @@ def forecast(
     queries_per_day: float | None = None,
     gpu_tflops: float | None = None,
     gpu_watts: float | None = None,
+    gpus: int | Sequence[int] | None = None,
+    deadline: str | None = None,
+    link: str | None = None,
     cost: str | Sequence[str] | None = None,
     x: str | None = None,
     y: str | None = None,
@@ -267,6 +261,12 @@ def forecast(
             its peak rate times the share that the runs reached.
         queries_per_day: examples that the trained model answers: inference is then costed apart.
         gpu_tflops, gpu_watts: what one GPU sustains, instead of what the runs measured.
+        gpus: numbers of GPUs to train on, increasing, such as (1, 4, 16): whether the target is reachable
+            with them, by when, rented or bought (`result.firm`). Without `cost` the shipped prices of the
+            device are taken, which is said.
+        deadline: of training on them, such as "30d".
+        link: between them, such as "nvlink4" or "12GB/s,20us", by which their efficiency is predicted;
+            without it that of `isoflop parallel` where the sweep's folder holds its records, else 1.
         cost: sets of prices, such as "us_2023", or YAML files: for dollars and CO2.
         x, y, x_unit, y_unit, x_label, y_label, group, seed, counts, chance, where, laws, mixed, level: as
             `isoflop.fit`; x is training compute.
@@ -275,7 +275,8 @@ def forecast(
 
     Raises:
         ValueError: as `isoflop.fit`; a target of 0 or above chance; a budget of 0, in an unknown unit or a
-            currency, that no price or rate turns into compute, or that buys no run; no such device.
+            currency, that no price or rate turns into compute, or that buys no run; no such device; numbers
+            of GPUs that do not increase, or without a target.
 
     Examples:
         >>> import isoflop
@@ -284,10 +285,11 @@ def forecast(
         [0.05]
     """
     ask = Ask(_tuple(error), _tuple(loss), _texts(budget), device, queries_per_day, gpu_tflops, gpu_watts)
+    ask = dataclasses.replace(ask, gpus=_counts(gpus), deadline=deadline, link=link)
     with named_as_in_python():
         check_resamples(resamples)
         ask.check()
-        chosen_prices = prices(cost)
+        chosen_prices = firm.prices_of(_texts(cost), ask.gpus)
         choice = Choice(
             *(x, y, joined(group), seed, counts, chance, where),
             x_unit=x_unit,
@@ -317,6 +319,12 @@ def _tuple(given: float | Sequence[float] | None) -> tuple[float, ...]:
     if given is None:
         return ()
     return (float(given),) if isinstance(given, (int, float)) else tuple(map(float, given))
+
+
+def _counts(given: int | Sequence[int] | None) -> tuple[int, ...]:
+    if given is None:
+        return ()
+    return (int(given),) if isinstance(given, int) else tuple(map(int, given))
 
 
 def _texts(given: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from isoflop.api.rows import Rows
 from isoflop.config import ConfigError
 from isoflop.config.costs import Prices
-from isoflop.report.reach_panel import Rate
+from isoflop.report.rate import Rate
 from isoflop.table import pricing
 
 _NEEDS = {"device_seconds": ("--gpu-tflops", "GPU-hours"), "energy_joules": ("--gpu-watts", "kWh")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,11 +20,12 @@ from isoflop.curve import result
 from isoflop.curve.fit import Method
 from isoflop.curve.language.answers import language_answers
 from isoflop.curve.result import FitFile
+from isoflop.plan import far, make
+from isoflop.plan.cost_panel import CostAsk, cost_panel
 from isoflop.report import folder, page, subject
 from isoflop.report import latex as latex_tables
 from isoflop.report.figures import paper
 from isoflop.report.figures.paper import Paper
-from isoflop.report.reach_panel import reach_panel
 from isoflop.table import aggregate
 from isoflop.table.aggregate import Dropped, RunTable
 
@@ -145,13 +147,14 @@ def _of_folder(directory: Path, choice: Choice, method: Method, exclude: str | N
             raise ConfigError(f"--{name} is for a table of your own: the page shows all axes of a sweep")
     table = aggregate.aggregate(directory, choice.prices)
     chosen = rows.of_sweep(table, directory, choice, custom=False)
-    fits = _fits(chosen, method, str(directory), exclude)
-    kept = dataclasses.replace(table, rows=chosen.table)
+    reaching = _fits(chosen, method, str(directory), exclude)
+    fits, kept = far.near(reaching), dataclasses.replace(table, rows=chosen.table)
     _save(kept, fits, directory)
     if extras.latex:
         latex_tables.write(fits, kept.rows, directory)
     answers = language_answers(chosen.table, directory=directory)
-    return page.write_report(directory, kept, fits, answers, extras.paper)
+    costs = functools.partial(cost_panel, CostAsk(reaching.reports[0], chosen.table))
+    return page.write_report(directory, kept, fits, answers, extras.paper, costs)
 
 
 def _of_table(
@@ -183,22 +186,26 @@ def _of_table(
         raise ConfigError(f"this is the table of a sweep: give its folder, {origin.source}")
     reach.check(chosen, choice.prices, source)
     independent = choice.group is not None or choice.seed is not None
-    fits = _fits(chosen, dataclasses.replace(method, independent=independent), source, exclude)
+    reaching = _fits(chosen, dataclasses.replace(method, independent=independent), source, exclude)
+    fits = far.near(reaching)
     own = dataclasses.replace(chosen.own, source=source)
     about = subject.of_table(
         *(own, chosen.checked, chosen.described), seed=choice.seed, prices=choice.prices, rate=rate
     )
     left_out = tuple(Dropped(each.run_id, "left out", each.reason) for each in chosen.excluded)
-    ahead = reach_panel(fits.reports[0], choice.prices, rate, reach.target)
+    ask = CostAsk(reaching.reports[0], chosen.table, reach.target, rate)
+    costs = functools.partial(cost_panel, ask)
     with folder.replaced(out) as made:
         _save(RunTable(chosen.table, left_out), fits, made)
-        page.write(about, fits, made, ahead=ahead, for_paper=extras.paper)
+        page.write(about, fits, made, costs=costs, targets=reach.target, for_paper=extras.paper)
         if extras.latex:
             latex_tables.write(about.shown(fits), about.rows, made)
     return out / "index.html"
 
 
 def _fits(chosen: Rows, method: Method, source: str, exclude: str | None) -> FitFile:
+    """Return fits whose bands reach far enough for costs (far.near has those of the page)."""
+    method = dataclasses.replace(method, beyond=make.BEYOND)
     fits = rows.fit(chosen, method, source=source, exclude=exclude)
     return rows.with_checks(fits, chosen.checked, f"isoflop check {source}")
 

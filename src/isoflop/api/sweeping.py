@@ -13,7 +13,18 @@ from isoflop.api.progress import Progress
 from isoflop.config import Config
 from isoflop.config.compose import compose_config, parse_overrides
 from isoflop.record import Record
-from isoflop.sweep import grid, held_out, one_data, planning, retry, supervisors, tune, unnamed, user_copies
+from isoflop.sweep import (
+    children,
+    grid,
+    held_out,
+    one_data,
+    planning,
+    retry,
+    supervisors,
+    tune,
+    unnamed,
+    user_copies,
+)
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import launch, metering_pass
 from isoflop.sweep.local.agenda import Job
@@ -67,7 +78,7 @@ def tell_place(placed: Placed, progress: Progress) -> None:
 @contextlib.contextmanager
 def planning_shown(
     runs: Sequence[PlannedRun], directory: Path, progress: Progress
-) -> Iterator[planning.OnDone]:
+) -> Iterator[children.OnDone]:
     """Show on the terminal, and to `isoflop status`, how many runs have been planned; yields what is called
     with their number."""
     with (

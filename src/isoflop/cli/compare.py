@@ -15,8 +15,6 @@ EXAMPLES = """examples:
   isoflop compare results/NAME --by parametrization           one sweep, split by a column
   isoflop compare runs.csv --by recipe --baseline old --x flops --y loss --group width,depth --seed seed
   isoflop compare old.csv new.csv --x flops --y loss --seed seed --figure gain.pdf"""
-FIGURES = (".png", ".svg", ".pdf")
-"""Endings of a figure's file."""
 
 
 def add(add_verb: output.AddVerb) -> None:
@@ -100,10 +98,7 @@ def _check(options: argparse.Namespace) -> None:
     if all(path.is_dir() for path in options.sources):
         dialect.refuse_of_folder(options)
     if options.figure is not None:
-        if options.figure.suffix.lower() not in FIGURES:
-            raise ConfigError(f"--figure {options.figure}: give a name that ends in {', '.join(FIGURES)}")
-        if options.figure.is_dir() or not options.figure.absolute().parent.is_dir():
-            raise ConfigError(f"--figure {options.figure}: give a file in a folder that exists")
+        output.check_figure(options.figure)
     if options.width is not None:
         from isoflop.report.figures import paper
 

@@ -140,14 +140,14 @@ def changed_method(options: argparse.Namespace) -> list[str]:
     return [f"--{name.replace('_', '-')}" for name in changed if name not in RECORDED]
 
 
-def fit_sweep(options: argparse.Namespace) -> tuple[Any, Any]:
+def fit_sweep(options: argparse.Namespace, beyond: float | None = None) -> tuple[Any, Any]:
     """Aggregate a sweep's records and fit them; return the table and the fits. Nothing is written.
 
-    The table holds the rows that --where keeps.
+    The table holds the rows that --where keeps. `beyond`: bands end at this many times the largest x.
     """
     from isoflop.table import aggregate
 
-    method, kept = _method(options)
+    method, kept = _method(options, beyond)
     runs = aggregate.aggregate(options.directory, prices.chosen(options))
     chosen = rows.of_sweep(options, runs, custom=_is_custom(options))
     fits = rows.fit(options, method, chosen)
@@ -172,9 +172,11 @@ def _is_custom(options: argparse.Namespace) -> bool:
     return any(getattr(options, name, None) not in (None, False) for name in names)
 
 
-def _method(options: argparse.Namespace) -> tuple[Any, Any]:
+def _method(options: argparse.Namespace, beyond: float | None = None) -> tuple[Any, Any]:
     """Return the method, and what keeps the draws of --draws, None without it."""
     method, kept = rows.method_of(options), rows.kept_draws(options)
+    if beyond is not None:
+        method = dataclasses.replace(method, beyond=beyond)
     return (method if kept is None else dataclasses.replace(method, keep=kept.add)), kept
 
 
@@ -183,12 +185,15 @@ def _fit_file(options: argparse.Namespace) -> Any:
     return fit_file(options)[1]
 
 
-def fit_file(options: argparse.Namespace, check: Callable[[Any], None] | None = None) -> tuple[Any, Any]:
+def fit_file(
+    options: argparse.Namespace, check: Callable[[Any], None] | None = None, beyond: float | None = None
+) -> tuple[Any, Any]:
     """Fit a table of the user's own; return its rows (rows.Rows) and the fits. Nothing is written.
 
     `check` is given the rows before they are fitted, and raises ConfigError where they are of no use.
+    `beyond`: bands end at this many times the largest x.
     """
-    method, kept = _method(options)  # refuse bad options before a long file is read
+    method, kept = _method(options, beyond)  # refuse bad options before a long file is read
     own = rows.of_file(options)
     if check is not None:
         check(own)

@@ -71,6 +71,24 @@ def _add_questions(verb: argparse.ArgumentParser) -> None:
         "--gpu-tflops", metavar="V", type=float, help="TFLOP/s that one GPU sustains, not as measured"
     )
     verb.add_argument("--gpu-watts", metavar="W", type=float, help="its power meanwhile")
+    verb.add_argument(
+        *("--gpus",),
+        metavar="N,N",
+        help="is it reachable with so many GPUs, by when, rented or bought, such as 1,4,16",
+    )
+    verb.add_argument("--deadline", metavar="D", help="by when, with --gpus: 12h, 30d")
+    verb.add_argument(
+        *("--link",), metavar="NAME", help="how they are joined: nvlink4, ethernet-100, 12GB/s,20us"
+    )
+
+
+def _gpus(text: str | None) -> tuple[int, ...]:
+    if text is None:
+        return ()
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"--gpus {text}: give whole numbers that increase, such as 1,4,16") from None
 
 
 def _forecast(options: argparse.Namespace) -> int:
@@ -87,7 +105,7 @@ def _forecast(options: argparse.Namespace) -> int:
 
 def make(options: argparse.Namespace) -> Any:
     """Return the forecast of costs (plan.result.CostForecast). Nothing is written."""
-    from isoflop.api import forecast
+    from isoflop.api import firm, forecast
 
     ask = forecast.Ask(
         tuple(options.error),
@@ -97,9 +115,12 @@ def make(options: argparse.Namespace) -> Any:
         options.queries_per_day,
         options.gpu_tflops,
         options.gpu_watts,
+        _gpus(options.gpus),
+        options.deadline,
+        options.link,
     )
     ask.check()
-    method, chosen_prices = rows.method_of(options), prices.chosen(options)
+    method, chosen_prices = rows.method_of(options), firm.prices_of(options.cost, ask.gpus)
     options = argparse.Namespace(**(vars(options) | {"cost": None}))  # prices apply to answers, not to rows
     if options.directory.is_dir():
         dialect.refuse_of_folder(options)

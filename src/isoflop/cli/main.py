@@ -14,6 +14,7 @@ from pathlib import Path
 from isoflop import __version__, extras, record
 from isoflop.cli import (
     aggregate,
+    batch,
     check,
     compare,
     completion,
@@ -25,6 +26,8 @@ from isoflop.cli import (
     meter,
     output,
     paper,
+    parallel,
+    plan,
     report,
     run,
     score,
@@ -40,12 +43,12 @@ from isoflop.config import ConfigError
 from isoflop.notices import RECORDED, interrupted
 
 VERBS = (
-    *(run, sweep, config, status, aggregate, check, fit, forecast, compare),
-    *(report, score, paper, tensorboard, wandb, flops, meter, doctor, completion),
+    *(run, sweep, config, status, aggregate, check, fit, forecast, plan, compare, batch),
+    *(report, score, paper, tensorboard, wandb, flops, parallel, meter, doctor, completion),
 )
 """One module per verb, in the order of `isoflop --help`. Each imports what it needs only when it runs."""
-TAKE_OVERRIDES = ("run", "sweep", "flops")
-COMPUTE = ("fit", "forecast", "report", "compare", "check", "score", "paper", "aggregate")
+TAKE_OVERRIDES = ("run", "sweep", "flops", "parallel", "plan")
+COMPUTE = ("fit", "forecast", "plan", "report", "compare", "check", "score", "paper", "aggregate")
 """Verbs that may compute for long; a bar says so."""
 LEAST_FILES = 64
 """Open files that a sweep needs, with room to spare."""

@@ -23,6 +23,8 @@ EXIT_OF_STATE = {
     "oom": OOM,
     "interrupted": INTERRUPTED,
 }
+FIGURES = (".png", ".svg", ".pdf")
+"""Endings of a figure's file."""
 
 AddVerb = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 """Adds a verb to the parser: its name, the function that runs it, and its help text."""
@@ -48,6 +50,14 @@ def check_target(target: str) -> None:
     """Refuse a --json target that cannot be written, before the work is done. Raises ConfigError."""
     if target != "-" and (Path(target).is_dir() or not Path(target).absolute().parent.is_dir()):
         raise ConfigError(f"--json {target}: give a file in a folder that exists, or - for standard output")
+
+
+def check_figure(path: Path) -> None:
+    """Refuse a --figure that cannot be written, before the work is done. Raises ConfigError."""
+    if path.suffix.lower() not in FIGURES:
+        raise ConfigError(f"--figure {path}: give a name that ends in {', '.join(FIGURES)}")
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise ConfigError(f"--figure {path}: give a file in a folder that exists")
 
 
 def write_json(value: Any, target: str) -> int:

@@ -45,6 +45,7 @@ def add(verb: output.AddVerb) -> None:
     _add_published(part("published", _published, "Error against compute across published models"))
     _add_implications(part("implications", _implications, "The price of a lower error, under both forms"))
     part("hindsight", _hindsight, "Errors reached since 2020 against the compute that was forecast for them")
+    part("limits", _limits, "Supercomputers on a dense and on a sparse program: parallel limits (Vegh 2020)")
     grown = part("growth", _growth, "Compute of notable models over time, against hardware")
     grown.add_argument("--csv", metavar="FILE", type=Path, help="models with Epoch AI's columns")
     grown.add_argument("--window", action="append", metavar="A-B", help="years A to B, such as 2012-2019")
@@ -298,6 +299,18 @@ def _make_hindsight(out: Path, options: argparse.Namespace) -> Any:
     return paper_parts.save(out, result, paper_hindsight.section, result.outcomes, options)
 
 
+def _limits(options: argparse.Namespace) -> int:
+    return paper_parts.show(_make_limits(paper_parts.folder(options), options), options)
+
+
+def _make_limits(out: Path, options: argparse.Namespace) -> Any:
+    from isoflop.paper import limits
+    from isoflop.paper.pages import limits as paper_limits
+
+    result = limits.analyse()
+    return paper_parts.save(out, result, paper_limits.section, result.reached, options)
+
+
 def _growth(options: argparse.Namespace) -> int:
     out = paper_parts.folder(options)
     return paper_parts.show(_make_growth(out, options), options)
@@ -392,6 +405,7 @@ def _make_claims(out: Path, options: argparse.Namespace, own: Sequence[Any] = ()
         hindsight,
         implications,
         language,
+        limits,
         overparameterised,
         published,
         saved,
@@ -408,6 +422,7 @@ def _make_claims(out: Path, options: argparse.Namespace, own: Sequence[Any] = ()
                 out, "overparameterised", overparameterised.OverparameterisedResult
             ),
             hindsight=saved.read_result(out, "hindsight", hindsight.HindsightResult),
+            limits=saved.read_result(out, "limits", limits.LimitsResult),
             language=saved.read_result(out, "language", language.LanguageResult),
             theory=simulate,
             own=tuple(own),
@@ -424,6 +439,7 @@ def _all(options: argparse.Namespace) -> int:
     _make_theory(out, options)
     _make_published(out, options)
     _make_hindsight(out, options)
+    _make_limits(out, options)
     _make_growth(out, options)
     _make_overparameterised(out, options, swept)
     _make_implications(out, options, [("overparameterised", _laws(swept))], _today())

@@ -11,6 +11,11 @@ from typing import Any
 from isoflop.cli import output
 from isoflop.config import ConfigError
 
+NOT_KEPT = frozenset(
+    ("old_file", "verb", "part", "action", "parser", "debug", "json", "out", "overrides", "command")
+)
+"""Options, and what the parser adds to them, that a section's command does not repeat."""
+
 
 def folder(options: argparse.Namespace) -> Path:
     """Return the folder to write to, or to read the parts of.
@@ -66,10 +71,7 @@ def command(name: str, options: argparse.Namespace) -> str:
         return shlex.join(["isoflop", "paper", "all", *flags, *map(str, options.directories)])
     arguments = ["isoflop", "paper", name]
     for key, value in vars(options).items():
-        if (
-            key in ("old_file", "verb", "part", "action", "debug", "json", "out", "overrides", "command")
-            or not value
-        ):
+        if key in NOT_KEPT or not value:
             continue
         values = value if isinstance(value, list) else [value]
         flag = [] if key in ("directory", "directories", "file") else [f"--{key.replace('_', '-')}"]

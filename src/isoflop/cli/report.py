@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import re
 import shlex
 from pathlib import Path
@@ -85,14 +86,18 @@ def _for_paper(options: argparse.Namespace) -> Any:
 def _of_folder(options: argparse.Namespace) -> int:
     from isoflop.cli.terminal import optimal_lines
     from isoflop.curve.language.answers import language_answers
+    from isoflop.plan import far, make
+    from isoflop.plan.cost_panel import CostAsk, cost_panel
     from isoflop.report import latex, page
 
     names = (*dialect.OWN, *check.OF_OPTIONS, *dialect.FROM_FLOPS, "x", "y", "out")
     dialect.refuse_of_folder(options, names)
-    table, fits = fit.fit_sweep(options)
+    table, reaching = fit.fit_sweep(options, beyond=make.BEYOND)
+    fits = far.near(reaching)
     fit.save(options.directory, table, fits)
     answers = language_answers(table.rows, directory=options.directory)
-    path = page.write_report(options.directory, table, fits, answers, _for_paper(options))
+    costs = functools.partial(cost_panel, CostAsk(reaching.reports[0], table.rows))
+    path = page.write_report(options.directory, table, fits, answers, _for_paper(options), costs)
     if options.latex:
         latex.write(fits, table.rows, options.directory)
     optimal = answers.optimal if answers is not None else None
@@ -102,17 +107,20 @@ def _of_folder(options: argparse.Namespace) -> int:
 
 
 def _of_file(options: argparse.Namespace) -> int:
+    from isoflop.plan import far, make
+    from isoflop.plan.cost_panel import CostAsk, cost_panel
     from isoflop.report import folder, latex, page, subject
-    from isoflop.report.reach_panel import reach_panel
 
     out = options.out or dialect.out_of(options.directory)
     folder.check(out)
     reach, chosen = reach_options.chosen(options), prices.chosen(options)
     rate = reach.rate()
-    own, fits = fit.fit_file(
-        _before_prices(options), check=lambda own: reach.check(own, chosen, options.directory)
+    own, reaching = fit.fit_file(
+        _before_prices(options),
+        check=lambda own: reach.check(own, chosen, options.directory),
+        beyond=make.BEYOND,
     )
-    fits = dataclasses.replace(fits, source=options.directory.name)
+    fits = dataclasses.replace(far.near(reaching), source=options.directory.name)
     about = subject.of_table(
         *(own.own, own.checked, own.described),
         seed=options.seed,
@@ -120,10 +128,11 @@ def _of_file(options: argparse.Namespace) -> int:
         prices=chosen,
         rate=rate,
     )
-    ahead = reach_panel(fits.reports[0], chosen, rate, reach.target)
+    ask = CostAsk(reaching.reports[0], own.table, reach.target, rate)
+    costs = functools.partial(cost_panel, ask)
     with folder.replaced(out) as made:
         fit.save(made, _run_table(own), fits)
-        page.write(about, fits, made, ahead=ahead, for_paper=_for_paper(options))
+        page.write(about, fits, made, costs=costs, targets=reach.target, for_paper=_for_paper(options))
         if options.latex:
             latex.write(about.shown(fits), about.rows, made)
     return _show(options, out / "index.html", fits, about.table)

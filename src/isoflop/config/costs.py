@@ -67,18 +67,20 @@ def load(names: Sequence[str], folder: Path | None = None) -> Prices:
     Raises:
         ConfigError: no such set or file, a key or a value that cannot be, or two sets that price one thing.
     """
-    given = list(names)
+    return together(load_sets(names, folder))
+
+
+def load_sets(given: Sequence[str], folder: Path | None = None) -> list[CostSet]:
+    """Return the named sets one by one; arguments and errors as `load`."""
     if twice := next((name for name in given if given.count(name) > 1), None):
         raise ConfigError(f"--cost {twice} is given twice: give it once")
     sets = [load_one(name, folder=folder) for name in given]
     # A file is called by its last part where that tells it apart: the page then holds no machine's folders.
     short = [each.name for each in sets]
-    return together(
-        [
-            each if short.count(each.name) == 1 else CostSet(name, each.cost)
-            for each, name in zip(sets, given, strict=True)
-        ]
-    )
+    return [
+        each if short.count(each.name) == 1 else CostSet(name, each.cost)
+        for each, name in zip(sets, given, strict=True)
+    ]
 
 
 def load_one(name: str, option: str = "--cost", folder: Path | None = None) -> CostSet:
@@ -143,8 +145,8 @@ def together(sets: Sequence[CostSet]) -> Prices:
     """Return what several sets say together.
 
     Each thing is priced by one set. A set's price of a GPU-hour holds its electricity, unless the same set
-    prices that too: a price of a kWh from another set is then not added, or electricity would be paid for
-    twice. PUE is that of the room, so it multiplies all energy, whichever set it is from.
+    prices that too, or the GPU is bought: a price of a kWh from another set is then not added, or electricity
+    would be paid for twice. PUE is that of the room, so it multiplies all energy, whichever set it is from.
 
     Raises:
         ConfigError: two sets give the same factor, or a price per FLOP stands beside a price of use.
@@ -167,7 +169,8 @@ def together(sets: Sequence[CostSet]) -> Prices:
             raise ConfigError(_alternatives(named, per_flop, both))
     not_added = []
     hour, energy = (named.get(key) for key in DOLLARS_OF_USE)
-    if hour is not None and energy is not None and hour != energy:
+    owned = {each.name for each in sets if each.cost.is_owned}
+    if hour is not None and energy is not None and hour != energy and hour not in owned:
         price = factors.pop("dollars_per_kwh")
         del named["dollars_per_kwh"]
         not_added.append(

@@ -96,7 +96,7 @@ class LaunchConfig:
     """Runs at the same time on one GPU; auto finds the number with a short probe."""
     deterministic: bool
     """Use only deterministic algorithms; slower on a GPU."""
-    step: Literal["auto", "eager", "compile", "graph", "compiled_graph", "fused_graph"]
+    step: Literal["auto", "eager", "compile", "graph", "compiled_graph"]
     """Training step; auto is eager on a CPU and a whole-step CUDA graph on a GPU, compiled where that is
     predicted to save time (docs/performance.md)."""
     devices: Count

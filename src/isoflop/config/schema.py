@@ -135,8 +135,6 @@ class Config:
             raise ValueError("out is empty: give the folder of the records, out=. for the present one")
         if self.optim.name == "muon" and self.model.family == "torchvision":
             raise ValueError("optim=muon must know the hidden matrices: take sgd or adamw for torchvision")
-        if self.launch.step == "fused_graph" and self.model.family != "resnet":
-            raise ValueError("launch.step=fused_graph is for model=resnet: set launch.step to auto")
         self._check_text()
 
     def _check_text(self) -> None:

@@ -10,12 +10,13 @@ import dataclasses
 
 from isoflop.curve.judge import rules
 from isoflop.curve.judge.answer import Answer
-from isoflop.paper import claims_measured, claims_published
+from isoflop.paper import claims_limits, claims_measured, claims_published
 from isoflop.paper.claims_measured import OwnSweep
 from isoflop.paper.growth import GrowthResult
 from isoflop.paper.hindsight import HindsightResult
 from isoflop.paper.implications import ImplicationsResult
 from isoflop.paper.language import LanguageResult
+from isoflop.paper.limits import LimitsResult
 from isoflop.paper.overparameterised import OverparameterisedResult
 from isoflop.paper.published import PublishedResult
 from isoflop.paper.section import Claim
@@ -34,6 +35,7 @@ class Results:
     overparameterised: OverparameterisedResult | None = None
     language: LanguageResult | None = None
     hindsight: HindsightResult | None = None
+    limits: LimitsResult | None = None
     theory: tuple[Claim, ...] | None = None
     own: tuple[OwnSweep, ...] = ()
 
@@ -78,6 +80,7 @@ def judge(results: Results) -> ClaimsResult:
         claims_published.bill(results.implications),
         claims_published.forecast(results.hindsight),
         claims_measured.inference(results.overparameterised),
+        *claims_limits.claims(results.limits),
     )
     verdicts: list[Answer] = [claim.verdict for claim in claims]
     return ClaimsResult(

@@ -25,6 +25,7 @@ ORDER = (
     "growth",
     "overparameterised",
     "language",
+    "limits",
 )
 """The sections, in the order of the page."""
 

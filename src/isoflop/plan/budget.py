@@ -15,7 +15,11 @@ Kind = Literal["train_gflops", "device_seconds", "energy_joules", "dollars", "ki
 _BUDGET = re.compile(r"\$?\s*(?P<number>[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?)\s*(?P<unit>\S.*)?")
 _PREFIX = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 _FIXED: dict[str, tuple[Kind, float]] = {
-    **dict.fromkeys(("gpuh", "gpuhour", "gpuhours", "deviceh", "devicehours"), ("device_seconds", 3600.0)),
+    **dict.fromkeys(
+        ("gpuh", "gpuhour", "gpuhours", "deviceh", "devicehours", "cpuh", "cpuhours"),
+        ("device_seconds", 3600.0),
+    ),
+    **dict.fromkeys(("gpumin", "gpuminutes", "cpumin", "cpuminutes"), ("device_seconds", 60.0)),
     **dict.fromkeys(("gpud", "gpuday", "gpudays"), ("device_seconds", 86400.0)),
     **dict.fromkeys(("usd", "dollar", "dollars", "$"), ("dollars", 1.0)),
     **{f"{prefix}wh": ("energy_joules", 3600.0 * size) for prefix, size in _PREFIX.items()},

@@ -60,31 +60,44 @@ class Costing:
             return None
         a_year = self.queries_per_day * DAYS
 
-        def of_year(training_amount: AmountAt) -> AmountAt:
-            # The share of a training's joules or dollars that a year's FLOPs are of its FLOPs.
-            def at(log10: float) -> Amount:
-                share = self.sizes.forward(log10)
-                if share.value is None:
-                    return share
-                return training_amount(log10).times(share.value * a_year / 10.0**log10)
-
-            return at
-
         def break_even(log10: float) -> Amount:
             assert self.queries_per_day is not None
             return _quotient(10.0**log10 / self.queries_per_day, self.sizes.forward(log10))
 
-        energy, co2, dollars = (
-            over(of_year(each), *span) for each in (self.energy_joules, self.kilograms_co2, self.dollars)
+        seconds, energy, co2, dollars = (
+            over(self._of_year(each), *span)
+            for each in (self.device_seconds, self.energy_joules, self.kilograms_co2, self.dollars)
         )
         return Inference(
             gflops_per_query=over(self.sizes.forward, *span),
             gflops_per_year=over(lambda log10: self.sizes.forward(log10).times(a_year), *span),
+            device_seconds_per_year=seconds,
             energy_joules_per_year=energy,
             kilograms_co2_per_year=co2,
             dollars_per_year=dollars,
             break_even_days=over(break_even, *span),
         )
+
+    def year(self, log10: float) -> tuple[Amount, Amount, Amount] | None:
+        """Return GFLOPs, device-seconds and joules of a year of queries; None without queries."""
+        if self.queries_per_day is None:
+            return None
+        gflops = self.sizes.forward(log10).times(self.queries_per_day * DAYS)
+        seconds = self._of_year(self.device_seconds)(log10)
+        return gflops, seconds, self._of_year(self.energy_joules)(log10)
+
+    def _of_year(self, training_amount: AmountAt) -> AmountAt:
+        """Return a year's amount: the share of a training's that its FLOPs are of the training's FLOPs."""
+        assert self.queries_per_day is not None
+        a_year = self.queries_per_day * DAYS
+
+        def at(log10: float) -> Amount:
+            query = self.sizes.forward(log10)
+            if query.value is None:
+                return query
+            return training_amount(log10).times(query.value * a_year / 10.0**log10)
+
+        return at
 
     def amount_of(self, kind: str) -> Callable[[float], Amount]:
         """Return the amount that a kind of budget (budget.Kind) is of."""

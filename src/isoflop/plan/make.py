@@ -66,7 +66,7 @@ def forecast(
         unit=quantity.unit,
         scale=quantity.scale,
         level=report.level,
-        largest_gflops=10.0 ** _log_largest(report),
+        largest_gflops=10.0 ** log_largest(report),
         tested_ratio=report.forecast.tested_ratio if report.forecast is not None else None,
         device=costing.rates.device,
         queries_per_day=costing.queries_per_day,
@@ -90,8 +90,14 @@ def _to_gflops(report: FitReport) -> float:
     return math.log10(report.resource.flops) - 9
 
 
-def _log_largest(report: FitReport) -> float:
+def log_largest(report: FitReport) -> float:
+    """Return log10 of the GFLOPs of the largest run."""
     return math.log10(report.x_max) + _to_gflops(report)
+
+
+def log_smallest(report: FitReport) -> float:
+    """Return log10 of the GFLOPs of the smallest run, where the curves begin."""
+    return math.log10(report.x_min) + _to_gflops(report)
 
 
 def _warnings(report: FitReport, checked: CheckReport) -> tuple[str, ...]:
@@ -156,7 +162,7 @@ def _law_cost(report: FitReport, costing: Costing, found: Reach, fit: LawFit | N
         training = Training(compute, none, none, none, none, none, none)
         return LawCost(found.law, misfit.rejected(fit), None, reason, None, found.interval_of, training, None)
     log10 = found.log10_x + to_gflops
-    times = log10 - _log_largest(report)
+    times = log10 - log_largest(report)
     return LawCost(
         law=found.law,
         rejected=misfit.rejected(fit),
@@ -171,7 +177,7 @@ def _law_cost(report: FitReport, costing: Costing, found: Reach, fit: LawFit | N
 
 def _reason(report: FitReport, found: Reach) -> str | None:
     if found.reason is not None and found.reason.startswith("not within"):
-        return f"not within {BEYOND:.0e} times the largest run"
+        return f"not within {number(BEYOND, 1)} times the largest run"
     return found.reason
 
 
@@ -222,8 +228,8 @@ def _horizon(report: FitReport, times: float, subject: str) -> list[str]:
 def _of_budget(report: FitReport, costing: Costing, budget: Budget) -> BudgetReach:
     span = _bought(report, costing, budget)
     log10 = span[0]
-    times = 10.0 ** (log10 - _log_largest(report))
-    least = math.log10(report.x_min) + _to_gflops(report)
+    times = 10.0 ** (log10 - log_largest(report))
+    least = log_smallest(report)
     if log10 < least - 1e-9:
         raise ConfigError(
             f"--budget {budget.text}: it buys {number(10.0**log10)} GFLOPs of training, less than the "
@@ -238,7 +244,7 @@ def _of_budget(report: FitReport, costing: Costing, budget: Budget) -> BudgetRea
         times_largest=times,
         training=_of_bought(costing, budget, span),
         inference=costing.inference(span),
-        reaches=tuple(_law_reach(report, law, fit, band, span) for law, fit, band in curves),
+        reaches=tuple(law_reach(report, law, fit, band, span) for law, fit, band in curves),
     )
 
 
@@ -255,7 +261,7 @@ def _of_bought(costing: Costing, budget: Budget, span: Span) -> Training:
     return dataclasses.replace(made, **(spent | {budget.kind: exact}))
 
 
-def _law_reach(
+def law_reach(
     report: FitReport,
     law: str,
     fit: LawFit | None,
@@ -270,7 +276,7 @@ def _law_reach(
         return Amount(_at(band, band.y, x), _at(band, band.low, x), _at(band, band.high, x))
 
     if span[0] - shift > math.log10(band.x[-1]):
-        none = unknown(f"beyond {BEYOND:.0e} times the largest run")
+        none = unknown(f"beyond {number(BEYOND, 1)} times the largest run")
         return LawReach(law, misfit.rejected(fit), none, (None, None))
     x = 10.0 ** (span[0] - shift)
     new_run = (_at(band, band.new_low, x), _at(band, band.new_high, x))
@@ -284,9 +290,9 @@ def _at(band: Band, side: Sequence[float], x: float) -> float:
 def _bought(report: FitReport, costing: Costing, budget: Budget) -> Span:
     """Return log10 of the GFLOPs that a budget buys, with the interval that its rates give."""
     amount_at = costing.amount_of(budget.kind)
-    least = math.log10(report.x_min) + _to_gflops(report) - 30
-    most = _log_largest(report) + math.log10(BEYOND) + 12
-    if (reason := amount_at(_log_largest(report)).reason) is not None:
+    least = log_smallest(report) - 30
+    most = log_largest(report) + math.log10(BEYOND) + 12
+    if (reason := amount_at(log_largest(report)).reason) is not None:
         how = " (such as --cost us_2023)" if budget.kind in ("dollars", "kilograms_co2") else ""
         raise ConfigError(f"--budget {budget.text}: it cannot be turned into compute: {reason}{how}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -36,12 +37,14 @@ class Rates:
         speed, efficiency: log10 of training GFLOPs -> GFLOPs a second of one device, and a joule.
         device: on which; None where it is unknown.
         notes: how they were formed.
+        most: GFLOPs a second of one device that large models come to; None where speed is unknown.
     """
 
     speed: AmountAt
     efficiency: AmountAt
     device: str | None
     notes: tuple[str, ...]
+    most: float | None = None
 
 
 def chosen(gflops_per_second: float, watts: float | None, device: str | None) -> Rates:
@@ -50,11 +53,16 @@ def chosen(gflops_per_second: float, watts: float | None, device: str | None) ->
     note = f"time: {gflops_per_second / 1e3:g} TFLOP/s whatever the size, as --gpu-tflops says"
     if watts is None:
         none = unknown("--gpu-watts was not given")
-        return Rates(lambda _: speed, lambda _: none, device, (note,))
+        return Rates(lambda _: speed, lambda _: none, device, (note,), gflops_per_second)
     joule = speed.times(1 / watts)
-    return Rates(
-        lambda _: speed, lambda _: joule, device, (note, f"energy: {watts:g} W, as --gpu-watts says")
-    )
+    notes = (note, f"energy: {watts:g} W, as --gpu-watts says")
+    return Rates(lambda _: speed, lambda _: joule, device, notes, gflops_per_second)
+
+
+def by_trend(trend: RateTrend, device: str, note: str) -> Rates:
+    """Return the rates of a trend in size, for compute that is read as a size (run_cost.BY_SIZE)."""
+    none = unknown(f"no energy was measured on {device}: give --gpu-tflops and --gpu-watts")
+    return Rates(lambda log10: trend.at(10.0**log10), lambda _: none, device, (note,))
 
 
 def measured(rows: pd.DataFrame, sizes: Sizes, device: str | None, level: float) -> Rates:
@@ -66,7 +74,7 @@ def measured(rows: pd.DataFrame, sizes: Sizes, device: str | None, level: float)
         device: its name.
         level: of intervals.
     """
-    name = _size_column(rows)
+    name = size_column(rows)
     size, gflops = _numbers(rows, name), _numbers(rows, GFLOPS)
     seconds, joules = _numbers(rows, "device_seconds"), graded_joules(rows)
     ceiling, of = _ceiling(rows)
@@ -84,6 +92,7 @@ def measured(rows: pd.DataFrame, sizes: Sizes, device: str | None, level: float)
             for what, unit, trend in (("time", "GFLOP/s", speed), ("energy", "GFLOP/J", efficiency))
             if trend is not None
         ),
+        None if speed is None else speed.most,
     )
 
 
@@ -92,7 +101,7 @@ def on_other(rows: pd.DataFrame, sizes: Sizes, other: OtherDevice, level: float)
 
     Joules stay unknown: a peak rate says nothing of power.
     """
-    name = _size_column(rows)
+    name = size_column(rows)
     size, gflops, seconds = _numbers(rows, name), _numbers(rows, GFLOPS), _numbers(rows, "device_seconds")
     peak = _peak(rows)
     no_joules = f"no energy was measured on {other.name}: give --gpu-tflops and --gpu-watts"
@@ -109,9 +118,8 @@ def on_other(rows: pd.DataFrame, sizes: Sizes, other: OtherDevice, level: float)
         f"time: nothing was timed on {other.name}: its dense peak of {other.peak * 1e-12:.4g} TFLOP/s times "
         f"the share of peak that the runs reached at each size ({_CALLED[name]})"
     )
-    return Rates(
-        _rate_at(moved, _size_at(name, sizes), ""), lambda _: unknown(no_joules), other.name, (note,)
-    )
+    speed_at = _rate_at(moved, _size_at(name, sizes), "")
+    return Rates(speed_at, lambda _: unknown(no_joules), other.name, (note,), moved.most)
 
 
 def _rate_at(trend: RateTrend | None, size_at: AmountAt, reason: str) -> AmountAt:
@@ -119,6 +127,7 @@ def _rate_at(trend: RateTrend | None, size_at: AmountAt, reason: str) -> AmountA
     if trend is None:
         return lambda _: unknown(reason)
 
+    @functools.cache
     def amount(log10: float) -> Amount:
         size = size_at(log10)
         if size.value is None:
@@ -146,7 +155,7 @@ def _size_at(name: str, sizes: Sizes) -> AmountAt:
     return sizes.forward if name == FORWARD else sizes.parameters
 
 
-def _size_column(rows: pd.DataFrame) -> str:
+def size_column(rows: pd.DataFrame) -> str:
     """Return the column of how large a run is: a pass's FLOPs, else parameters, else compute itself."""
     return next(name for name in (FORWARD, PARAMETERS, GFLOPS) if name in rows and rows[name].notna().any())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from isoflop.plan.amount import Amount
+from isoflop.plan.firm_result import FirmAnswer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,13 +35,14 @@ class Inference:
 
     Attributes:
         gflops_per_query: forward FLOPs / 1e9.
-        gflops_per_year, energy_joules_per_year, kilograms_co2_per_year, dollars_per_year: of all queries of
-            365 days, at the efficiency of training.
+        gflops_per_year, device_seconds_per_year, energy_joules_per_year, kilograms_co2_per_year,
+            dollars_per_year: of all queries of 365 days, at the efficiency of training.
         break_even_days: days after which the queries have taken the FLOPs of the training.
     """
 
     gflops_per_query: Amount
     gflops_per_year: Amount
+    device_seconds_per_year: Amount
     energy_joules_per_year: Amount
     kilograms_co2_per_year: Amount
     dollars_per_year: Amount
@@ -133,6 +135,7 @@ class CostForecast:
         warnings: what to know before any number: faults of the checks, and where no forecast is made.
         targets, budgets: the answers.
         notes: how time, energy, sizes and prices were formed.
+        firm: of each target, who has no data centre; empty where no numbers of GPUs were named.
     """
 
     source: str
@@ -150,3 +153,4 @@ class CostForecast:
     targets: tuple[TargetCost, ...]
     budgets: tuple[BudgetReach, ...]
     notes: tuple[str, ...]
+    firm: tuple[FirmAnswer, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from isoflop.curve import frontier
+from isoflop.curve.estimate import Estimate
 from isoflop.curve.joint import fit as joint_fit
 from isoflop.curve.joint.solve import Solved
 from isoflop.curve.result import FitReport
@@ -87,7 +89,7 @@ def _trend(along: pd.DataFrame, name: str, level: float) -> AmountAt:
     if found is None:
         reason = f"{name.replace('_', ' ')}: fewer than three amounts of compute tell a trend"
         return lambda _: unknown(reason)
-    return lambda log10: found.at(10.0**log10)
+    return functools.cache(lambda log10: found.at(10.0**log10))
 
 
 def _joint(rows: pd.DataFrame, report: FitReport) -> tuple[dict[str, AmountAt] | None, str | None]:
@@ -119,20 +121,22 @@ def _joint(rows: pd.DataFrame, report: FitReport) -> tuple[dict[str, AmountAt] |
     best = made.allocation.optima[0].best
     if outside := next((each.outside for each in best[:2] if each.outside is not None), None):
         return None, f"its best split at the largest compute lies {outside}"
-    solved = kept[0]
+    split = functools.cache(functools.partial(_split, kept[0]))
+    return {PARAMETERS: lambda log10: split(log10)[0], EXAMPLES: lambda log10: split(log10)[1]}, None
 
-    def at(index: int) -> AmountAt:
-        def amount(log10: float) -> Amount:
-            again = joint_fit.report(solved, compute=GFLOPS, at_compute=10.0**log10).allocation
-            assert again is not None
-            each = again.optima[0].best[index]
-            ends = (each.interval.low, each.interval.high)
-            logs = (None if end is None or end <= 0 else math.log10(end) for end in ends)
-            return power(math.log10(each.value), *logs)
 
-        return amount
+def _split(solved: Solved, log10: float) -> tuple[Amount, Amount]:
+    """Return parameters and examples of the best split of 10^log10 GFLOPs by a solved joint law."""
+    again = joint_fit.report(solved, compute=GFLOPS, at_compute=10.0**log10).allocation
+    assert again is not None
+    parameters, examples = (_log_ends(each) for each in again.optima[0].best[:2])
+    return parameters, examples
 
-    return {PARAMETERS: at(0), EXAMPLES: at(1)}, None
+
+def _log_ends(estimate: Estimate) -> Amount:
+    ends = (estimate.interval.low, estimate.interval.high)
+    logs = (None if end is None or end <= 0 else math.log10(end) for end in ends)
+    return power(math.log10(estimate.value), *logs)
 
 
 def _forward_of(trends: dict[str, AmountAt], rows: pd.DataFrame) -> tuple[AmountAt, str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 
+from isoflop.plan import firm_text
+from isoflop.plan.aligned import aligned
 from isoflop.plan.amount import Amount
 from isoflop.plan.result import (
     BudgetReach,
@@ -30,11 +32,12 @@ def _hours(value: float | None) -> str:
     return seconds(value)
 
 
-def _kilograms(value: float | None) -> str:
+def kilograms(value: float | None) -> str:
+    """Return kg of CO2 in the unit that suits them."""
     return units.grams(None if value is None else 1e3 * value)
 
 
-def _gflops(value: float | None) -> str:
+def gflops(value: float | None) -> str:
     """Return GFLOPs in the unit that suits them, as a power of ten beyond the prefixes."""
     if value is None or value < 1e18:
         return units.gflops(value)
@@ -43,19 +46,20 @@ def _gflops(value: float | None) -> str:
 
 
 _TRAINING: tuple[tuple[str, str, Show], ...] = (
-    ("train_gflops", "compute", _gflops),
+    ("train_gflops", "compute", gflops),
     ("parameters", "parameters", number),
     ("examples", "examples", number),
     ("device_seconds", "device time", _hours),
     ("energy_joules", "energy", units.joules),
-    ("kilograms_co2", "CO2", _kilograms),
+    ("kilograms_co2", "CO2", kilograms),
     ("dollars", "price", units.dollars),
 )
 _INFERENCE: tuple[tuple[str, str, Show], ...] = (
-    ("gflops_per_query", "a query", _gflops),
-    ("gflops_per_year", "a year", _gflops),
+    ("gflops_per_query", "a query", gflops),
+    ("gflops_per_year", "a year", gflops),
+    ("device_seconds_per_year", "device time a year", _hours),
     ("energy_joules_per_year", "energy a year", units.joules),
-    ("kilograms_co2_per_year", "CO2 a year", _kilograms),
+    ("kilograms_co2_per_year", "CO2 a year", kilograms),
     ("dollars_per_year", "price a year", units.dollars),
     ("break_even_days", "as much as training after", lambda days: f"{number(days)} days"),
 )
@@ -66,14 +70,18 @@ def lines(made: CostForecast, *, every_law: bool = False) -> tuple[str, ...]:
 
     Args:
         made: the forecast.
-        every_law: all amounts of every law, not of the average alone.
+        every_law: all amounts of every law, not of the average alone; of an answer about GPUs, the laws too.
     """
-    said = [f"{made.y} against {made.x}: {made.source}, largest run {_gflops(made.largest_gflops)}"]
+    said = [f"{made.y} against {made.x}: {made.source}, largest run {gflops(made.largest_gflops)}"]
     said += [f"! {line}" for line in made.warnings]
-    for target in made.targets:
-        said += ["", *_target(made, target, every_law)]
-    for budget in made.budgets:
-        said += ["", *_budget(made, budget)]
+    for answer, target in zip(made.firm, made.targets, strict=False):
+        said += ["", *firm_text.lines(made, answer, target.warnings)]
+    # Who asks for GPUs has the answer above; the laws stand below it where all of them are asked for.
+    if every_law or not made.firm:
+        for target in made.targets:
+            said += ["", *_target(made, target, every_law)]
+        for budget in made.budgets:
+            said += ["", *_budget(made, budget)]
     said += ["", *(f"note: {line}" for line in made.notes)]
     return tuple(said)
 
@@ -91,7 +99,7 @@ def _target(made: CostForecast, target: TargetCost, every_law: bool) -> Iterator
     yield f"to reach {made.quantity} {exact}:"
     yield from (f"! {line}" for line in target.warnings)
     header = ("by", f"training compute ({100 * made.level:g}%)", "x largest run", *_known_titles(target))
-    yield from _aligned([header, *(_row(cost, target) for cost in target.costs)])
+    yield from aligned([header, *(_row(cost, target) for cost in target.costs)])
     yield _disagreement(target.disagreement)
     blocks = target.costs if every_law else [cost for cost in target.costs if cost.law == _main(target)]
     for cost in blocks:
@@ -132,13 +140,13 @@ def _row(cost: LawCost, target: TargetCost) -> tuple[str, ...]:
     law = _law(cost.law, cost.rejected)
     compute = cost.training.train_gflops
     if cost.reason is not None:
-        above = "" if compute.low is None else f"; if at all, above {_gflops(compute.low)}"
+        above = "" if compute.low is None else f"; if at all, above {gflops(compute.low)}"
         return (law, f"not reached: {cost.reason}{above}")
     assert cost.log10_train_gflops is not None
     if compute.value is None:
         shown = f"10{str(round(cost.log10_train_gflops + 9)).translate(SUPERSCRIPT)} FLOPs"
     else:
-        shown = f"{_gflops(compute.value)} ({_ends(compute, _gflops)})"
+        shown = f"{gflops(compute.value)} ({ends(compute, gflops)})"
     times = UNKNOWN if cost.times_largest is None else number(cost.times_largest)
     return (
         law,
@@ -148,7 +156,8 @@ def _row(cost: LawCost, target: TargetCost) -> tuple[str, ...]:
     )
 
 
-def _ends(amount: Amount, show: Show) -> str:
+def ends(amount: Amount, show: Show) -> str:
+    """Return the interval of an amount, its open ends named."""
     if amount.low is None and amount.high is None:
         return "unbounded"
     if amount.high is None:
@@ -172,7 +181,7 @@ def _block(training: Training, inference: Inference | None) -> Iterator[str]:
             _amount_row(f"answers: {title}", getattr(inference, name), show)
             for name, title, show in _INFERENCE
         ]
-    yield from (f"  {line}" for line in _aligned(rows))
+    yield from (f"  {line}" for line in aligned(rows))
 
 
 def _amount_row(title: str, amount: Amount, show: Show) -> tuple[str, ...]:
@@ -180,7 +189,7 @@ def _amount_row(title: str, amount: Amount, show: Show) -> tuple[str, ...]:
         return (title, f"unknown: {amount.reason}")
     if amount.low == amount.value == amount.high:  # given, not estimated
         return (title, show(amount.value))
-    return (title, f"{show(amount.value)} ({_ends(amount, show)})")
+    return (title, f"{show(amount.value)} ({ends(amount, show)})")
 
 
 def _budget(made: CostForecast, budget: BudgetReach) -> Iterator[str]:
@@ -199,20 +208,4 @@ def _budget(made: CostForecast, budget: BudgetReach) -> Iterator[str]:
         low, high = each.new_run
         new = UNKNOWN if low is None or high is None else f"{_y(made, low)} to {_y(made, high)}"
         rows.append((_law(each.law, each.rejected), text, new))
-    yield from _aligned(rows)
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows as lines, each column as wide as its longest text; a last text of a short row is not."""
-    columns = max(map(len, rows))
-    widths = [
-        max(
-            (len(row[i]) for row in rows if len(row) > i and (len(row) == columns or i < len(row) - 1)),
-            default=0,
-        )
-        for i in range(columns)
-    ]
-    return [
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=False)).rstrip()
-        for row in rows
-    ]
+    yield from aligned(rows)

@@ -4,32 +4,11 @@ The package holds the schema and its atomic reading and writing; it imports noth
 """
 
 from isoflop.record.checks import known, problem, unknown
+from isoflop.record.learning import CurvePoint, ErrorRate, Loss, LossInterval, TrainingInterval
 from isoflop.record.migrations import MIGRATIONS
-from isoflop.record.schema import (
-    SCHEMA,
-    Ceiling,
-    Compute,
-    CurvePoint,
-    DataFacts,
-    DeviceEnergy,
-    Energy,
-    ErrorRate,
-    Gpu,
-    Grade,
-    Loss,
-    LossInterval,
-    ModelFacts,
-    OptimFacts,
-    PeakRate,
-    Provenance,
-    Record,
-    Slurm,
-    Spent,
-    State,
-    TextFacts,
-    Timing,
-    TrainingInterval,
-)
+from isoflop.record.resources import Ceiling, Compute, DeviceEnergy, Energy, Grade, PeakRate, Spent, Timing
+from isoflop.record.schema import SCHEMA, Record, State
+from isoflop.record.setting import DataFacts, Gpu, ModelFacts, OptimFacts, Provenance, Slurm, TextFacts
 from isoflop.record.store import (
     KeptRecordError,
     RecordBusyError,

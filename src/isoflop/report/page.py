@@ -16,8 +16,10 @@ from isoflop.curve.language.result import LanguageAnswers, OptimalTraining
 from isoflop.curve.result import Excluded, FitFile, FitReport
 from isoflop.report import bill, cards, check_panel, headline, packed, run_links
 from isoflop.report import subject as subjects
+from isoflop.report.batch_panel import BatchPanel, batch_panel
 from isoflop.report.check_panel import Validity
 from isoflop.report.content_policy import content_policy
+from isoflop.report.costs import CostPanel, MakeCosts
 from isoflop.report.data_grid_panel import DataGridPanel, columns, data_grid_panel
 from isoflop.report.figures import (
     canvas,
@@ -35,6 +37,7 @@ from isoflop.report.figures.paper import Paper
 from isoflop.report.language_panel import LanguagePanel, language_panel
 from isoflop.report.profiles_panel import ProfilesPanel, profiles_panel
 from isoflop.report.reach_panel import ReachPanel, reach_panel
+from isoflop.report.scaling_panel import ScalingPanel, scaling_panel
 from isoflop.report.subject import Subject
 from isoflop.report.text import law_tables, optimal_training, tables, trust
 from isoflop.report.text.measured import of_all_points
@@ -101,24 +104,31 @@ class Sections:
         valid: what the checks say.
         profiles: the panel of IsoFLOP profiles.
         data_grid: the panel of error over parameters and data.
+        batch: the panel of the critical batch size.
         language: the section on language models.
         optimal: compute-optimal training, the headline of a sweep of text that crosses sizes and budgets.
-        ahead: what a lower error takes.
+        costs: what a target costs, where x is training compute.
+        ahead: what a lower error takes, where x is the compute of a pass.
+        scaling: how far the work can be spread over workers, as measured.
     """
 
     valid: Validity
     profiles: ProfilesPanel | None = None
     data_grid: DataGridPanel | None = None
+    batch: BatchPanel | None = None
     language: LanguagePanel | None = None
     optimal: OptimalTraining | None = None
+    costs: CostPanel | None = None
     ahead: ReachPanel | None = None
+    scaling: ScalingPanel | None = None
 
     @property
     def drawings(self) -> tuple[Drawing, ...]:
         """The drawings of the panels."""
-        panels = (self.profiles, self.data_grid)
+        panels = (self.profiles, self.data_grid, self.batch)
         drawn = [each.drawing for each in panels if each is not None and each.drawing is not None]
-        return (*drawn, *(self.language.drawings if self.language else ()))
+        of_scaling = [part.drawing for part in self.scaling.parts] if self.scaling else []
+        return (*drawn, *(self.language.drawings if self.language else ()), *of_scaling)
 
 
 def render(subject: Subject, fits: FitFile, drawings: tuple[Drawing, ...], sections: Sections) -> str:
@@ -140,7 +150,7 @@ def render(subject: Subject, fits: FitFile, drawings: tuple[Drawing, ...], secti
         **_of_fit(subject, fits, report, sections),
         **_of_figures(drawings, sections),
         "panels": _panels(subject, drawings),
-        **_assets(subject, fits, sections.valid),
+        **_assets(subject, fits, sections),
     }
     return environment.from_string(_asset("page.html.j2")).render(context, contents=_contents(context))
 
@@ -153,11 +163,14 @@ def _contents(context: dict[str, Any]) -> list[tuple[str, str]]:
         ("check", "Checks", True),
         ("trust", "Trust", context["main"] and not context["optimal"]),
         ("data_grid_section", "Parameters and data", context["data_grid"]),
+        ("critical_batch", "Batch size", context["batch"]),
         ("language", "Language", context["language"]),
         ("profiles", "IsoFLOP profiles", context["profiles"]),
         ("all_runs", "All runs", context["optimal"]),
         ("further", "Other axes", len(context["panels"]) > 1),
+        ("costs", "What a target costs", context["costs"]),
         ("ahead", f"A lower {noun}", context["ahead"]),
+        ("parallel", "Parallel limits", context["scaling"]),
         ("laws", "Laws", True),
         ("used", "What it took", True),
         ("bill", "Bill", context["bill"]),
@@ -199,15 +212,23 @@ def _of_subject(subject: Subject, fits: FitFile, report: FitReport | None) -> di
 
 def _of_sections(sections: Sections) -> dict[str, Any]:
     profiles, data_grid, language = sections.profiles, sections.data_grid, sections.language
+    batch = sections.batch
     return {
         "check": check_panel.panel(sections.valid.checked),
         "profiles": profiles,
         "profiles_drawing": _figure(profiles.drawing) if profiles else None,
         "data_grid": data_grid,
         "data_grid_drawing": _figure(data_grid.drawing) if data_grid and data_grid.drawing else None,
+        "batch": batch,
+        "batch_drawing": _figure(batch.drawing) if batch and batch.drawing else None,
         "language": language,
         "language_drawings": [_figure(drawing) for drawing in language.drawings] if language else [],
+        "costs": sections.costs,
         "ahead": sections.ahead,
+        "scaling": sections.scaling,
+        "scaling_drawings": [_figure(part.drawing) for part in sections.scaling.parts]
+        if sections.scaling
+        else [],
     }
 
 
@@ -266,14 +287,16 @@ def _of_figures(drawings: tuple[Drawing, ...], sections: Sections) -> dict[str, 
     }
 
 
-def _assets(subject: Subject, fits: FitFile, valid: Validity) -> dict[str, Any]:
+def _assets(subject: Subject, fits: FitFile, sections: Sections) -> dict[str, Any]:
     """Return the style, the scripts and the packed charts of the page."""
-    rows = check_panel.flagged(subject.rows, valid.checked)
+    rows = check_panel.flagged(subject.rows, sections.valid.checked)
+    scripts = [_asset("page.js"), *([_asset("costs.js")] if sections.costs else [])]
     return {
         "css": Markup(_asset("page.css")),
-        "js": Markup(_asset("page.js")),
-        "content_policy": content_policy(_asset("page.js"), packed.plotly_source()),
+        "scripts": [Markup(script) for script in scripts],
+        "content_policy": content_policy(*scripts, packed.plotly_source()),
         "packed_charts": Markup(packed.pack(charts.specs(rows, fits, subject.views, subject.judged_on))),
+        "packed_costs": Markup(sections.costs.data) if sections.costs else None,
         "packed_plotly": Markup(packed.plotly_library()),
     }
 
@@ -284,6 +307,7 @@ def write_report(
     fits: FitFile,
     answers: LanguageAnswers | None = None,
     for_paper: Paper | None = None,
+    costs: MakeCosts | None = None,
 ) -> Path:
     """Write the page and figures of a sweep in its folder (`write`); return the page's path.
 
@@ -292,7 +316,7 @@ def write_report(
         table: its runs, and the records that were dropped.
         fits: the laws of every pair of axes.
         answers: of a sweep of text, where they are known already; else they are fitted here.
-        for_paper: as in `write`.
+        for_paper, costs: as in `write`.
 
     Raises:
         ValueError: the table has no row, so there is nothing to report.
@@ -303,7 +327,7 @@ def write_report(
             f"{directory}: no finished run to report on: see the {len(table.dropped)} dropped records"
         )
     about = subjects.of_sweep(directory, table)
-    return write(about, fits, directory, answers=answers, for_paper=for_paper)
+    return write(about, fits, directory, answers=answers, costs=costs, for_paper=for_paper)
 
 
 def write(
@@ -312,7 +336,8 @@ def write(
     directory: Path,
     *,
     answers: LanguageAnswers | None = None,
-    ahead: ReachPanel | None = None,
+    costs: MakeCosts | None = None,
+    targets: tuple[float, ...] = (),
     for_paper: Paper | None = None,
 ) -> Path:
     """Write DIR/figures/*.png, *.svg and *.csv and DIR/index.html, each atomically; return the page's path.
@@ -322,8 +347,8 @@ def write(
         fits: the laws of every pair of axes, as they were fitted.
         directory: where to write; it is made if need be.
         answers: of a sweep of text, where they are known already; else they are fitted here.
-        ahead: what a lower error takes (reach_panel.reach_panel); of a table of one's own, by default in
-            FLOPs.
+        costs: makes the section on what a target costs; without it there is none.
+        targets: values of y for what a lower error takes of a pass; by default the next round ones.
         for_paper: write the figures for a paper too, to DIR/figures/paper.
 
     Raises:
@@ -331,7 +356,7 @@ def write(
     """
     main = subject.views[0]
     valid = check_panel.validity(subject.checked, subject.files, views.report_of(fits, main))
-    sections = _sections(subject, fits, valid, answers, ahead)
+    sections = _sections(subject, fits, valid, answers, costs, targets)
     shown = subject.shown(fits)
     rows = check_panel.flagged(subject.rows, valid.checked)
     power = power_trace.draw(subject.directory, rows) if subject.directory is not None else None
@@ -353,19 +378,21 @@ def _sections(
     fits: FitFile,
     valid: Validity,
     answers: LanguageAnswers | None,
-    ahead: ReachPanel | None,
+    costs: MakeCosts | None,
+    targets: tuple[float, ...],
 ) -> Sections:
     """Return the parts of the page that the subject has; the arguments are those of `write`."""
     rows, judged_on = subject.rows, subject.judged_on
     if not subject.is_own:
         answers = answers or language_answers(rows, directory=subject.directory)
-    elif ahead is None:
-        ahead = reach_panel(views.report_of(fits, subject.views[0]))
     return Sections(
         valid=valid,
         profiles=profiles_panel(rows, judged_on.quantity),
         data_grid=data_grid_panel(rows, judged_on),
+        batch=batch_panel(rows, subject.directory),
         language=language_panel(answers, rows, fits) if answers else None,
         optimal=answers.optimal if answers else None,
-        ahead=ahead,
+        costs=costs(subject, valid.checked) if costs is not None else None,
+        ahead=reach_panel(views.report_of(fits, subject.views[0]), targets),
+        scaling=scaling_panel(subject.directory) if subject.directory is not None else None,
     )

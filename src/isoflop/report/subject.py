@@ -20,7 +20,7 @@ from isoflop.curve.result import Band, FitFile, FitReport
 from isoflop.report.bill import BY_RATE
 from isoflop.report.figures import views
 from isoflop.report.figures.views import ChartView
-from isoflop.report.reach_panel import Rate
+from isoflop.report.rate import Rate
 from isoflop.report.text import tables
 from isoflop.report.text.numerals import plural
 from isoflop.report.text.origins import Origin, origins

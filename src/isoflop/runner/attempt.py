@@ -61,7 +61,7 @@ def run_attempt(
             tracker.begin(context.attempt)
         command = request.command_line or provenance.command()
         origin = provenance.gather(
-            config, _machine(config, device), started_at=started_at, command_line=command
+            config, machine(config, device), started_at=started_at, command_line=command
         )
         writer = _RecordWriter(config, prepared, origin, request, context)
         try:
@@ -227,7 +227,8 @@ def _gpu(index: int) -> tuple[records.Gpu | None, str | None]:
     return gpu, None if gpu else (reason or f"NVML does not list {uuid}")
 
 
-def _machine(config: Config, device: torch.device) -> Machine:
+def machine(config: Config, device: torch.device) -> Machine:
+    """Return the machine as this process sees it, which trains on `device`."""
     cpu = hardware.describe_cpu()
     gpu, reason = _gpu(device.index) if device.type == "cuda" else (None, "trained on the CPU")
     return Machine(

@@ -1,7 +1,7 @@
-"""One of several processes that train a run: python -m isoflop.runner.rank supervise|train TASK.
+"""One of several processes that train a run: python -m isoflop.runner.rank supervise|train TASK [MODULE].
 
 `supervise` is torchrun itself, in a process of its own so that signals and crashes stay there; `train` is one
-rank under it.
+rank under it, of this module or of another one that is named.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from isoflop import config as configs
+from isoflop.config import Config
 from isoflop.config.launch import LaunchConfig
 from isoflop.record import CurvePoint, Record, RecordBusyError, write_bytes
 from isoflop.runner import ranks
@@ -26,9 +29,15 @@ from isoflop.runner.ranks import Rank
 from isoflop.runner.request import Watch
 from isoflop.runner.task import Files, Outcome, Task
 
+if TYPE_CHECKING:
+    import torch
+
+    from isoflop.train.distributed import World
+
 POLL_SECONDS = 0.1
 LAST_SECONDS = 5.0
 """How long processes may take to end after the main process has written the outcome."""
+MODULE = "isoflop.runner.rank"
 PARENT_DEATH_SIGNAL = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
 ENDS_WORLD = ("failed", "oom")
@@ -47,23 +56,14 @@ def join(task: Task, rank: Rank, watch: Watch | None) -> tuple[Record, ...]:
     """Train as one of several processes and return the records. Raises as `runner.run.run`."""
     import dataclasses
 
-    import torch
-
     from isoflop.runner.attempt import run_attempt
     from isoflop.runner.prepare import pick_device
-    from isoflop.train import distributed
 
     config = configs.from_dict(task.config)
-    # A scheduler that gives every task a GPU of its own shows it no other: local_rank must not count then.
-    has_own_gpu = not os.environ.get("LOCAL_RANK") and torch.cuda.device_count() == 1
-    index = task.request.device_index + (0 if has_own_gpu else rank.local_rank)
+    index = task.request.device_index + local_index(rank)
     device = pick_device(config.launch, index)
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    os.environ |= {"MASTER_ADDR": rank.master_addr, "MASTER_PORT": str(rank.master_port)}
-    limit = config.launch.parallel_timeout_seconds
     try:
-        with distributed.process_group(rank.rank, rank.world_size, device, limit) as world:
+        with joined(config, rank, device) as world:
             request = dataclasses.replace(task.request, device_index=index)
             records = run_attempt(config, request, watch=watch, world=world)
             if records[-1].state in ENDS_WORLD:
@@ -73,9 +73,33 @@ def join(task: Task, rank: Rank, watch: Watch | None) -> tuple[Record, ...]:
         return broken.records
 
 
+def local_index(rank: Rank) -> int:
+    """Return the number of a rank's GPU among those that it sees."""
+    import torch
+
+    # A scheduler that gives every task a GPU of its own shows it no other: local_rank must not count then.
+    has_own_gpu = not os.environ.get("LOCAL_RANK") and torch.cuda.device_count() == 1
+    return 0 if has_own_gpu else rank.local_rank
+
+
+@contextlib.contextmanager
+def joined(config: Config, rank: Rank, device: torch.device) -> Iterator[World]:
+    """Join the process group of a rank, on its device. Raises as `distributed.process_group`."""
+    import torch
+
+    from isoflop.train import distributed
+
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    os.environ |= {"MASTER_ADDR": rank.master_addr, "MASTER_PORT": str(rank.master_port)}
+    limit = config.launch.parallel_timeout_seconds
+    with distributed.process_group(rank.rank, rank.world_size, device, limit) as world:
+        yield world
+
+
 def _train(task: Task) -> int:
     """Be one rank; return 1 where torchrun must end the other ranks."""
-    _die_with_parent(signal.SIGKILL)
+    die_with_parent(signal.SIGKILL)
     rank = ranks.from_environment(os.environ)
     assert rank is not None, "torchrun sets RANK"
     files, is_main = task.files, rank.rank == 0
@@ -118,18 +142,18 @@ def _to_file(path: Path) -> Watch:
     return write
 
 
-def _supervise(task: Task, path: str) -> int:
+def _supervise(task: Task, path: str, module: str) -> int:
     """Be torchrun: start one process a device, and end them all where one of them ends badly."""
     from torch import distributed
     from torch.distributed import run as torchrun
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    _die_with_parent(signal.SIGTERM)
+    die_with_parent(signal.SIGTERM)
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     launch = configs.from_dict(task.config).launch
     options = ["--monitor-interval=0.1", f"--nproc-per-node={launch.devices}", *_rendezvous(launch)]
-    arguments = [*options, "--module", "isoflop.runner.rank", "train", path]
+    arguments = [*options, "--module", module, "train", path]
     try:
         torchrun.run(torchrun.parse_args(arguments))  # type: ignore[no-untyped-call]
     except (ChildFailedError, SignalException, distributed.DistError):
@@ -147,7 +171,7 @@ def _rendezvous(launch: LaunchConfig) -> list[str]:
     return [f"--nnodes={launch.nodes}", number, f"--master-addr={master}", f"--master-port={port}", limit]
 
 
-def _die_with_parent(number: signal.Signals) -> None:
+def die_with_parent(number: signal.Signals) -> None:
     """Have the kernel send this signal when the parent ends, however it ends.
 
     A rank whose parent was killed would otherwise keep its GPU.
@@ -156,10 +180,13 @@ def _die_with_parent(number: signal.Signals) -> None:
         ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, number)
 
 
-def main(role: str, path: str) -> int:
-    """Be torchrun (`supervise`) or one rank (`train`) of the task at `path`; return the exit code."""
+def main(role: str, path: str, module: str = MODULE) -> int:
+    """Be torchrun (`supervise`) or one rank (`train`) of the task at `path`; return the exit code.
+
+    `module` is what torchrun starts for each rank.
+    """
     task = Task.read(Path(path))
-    return _supervise(task, path) if role == "supervise" else _train(task)
+    return _supervise(task, path, module) if role == "supervise" else _train(task)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from isoflop.config import Config, ConfigError
 from isoflop.record import CurvePoint, Record, RecordBusyError, State
 from isoflop.runner import provenance, ranks
 from isoflop.runner.provenance import Machine
-from isoflop.runner.rank import LAST_SECONDS, POLL_SECONDS
+from isoflop.runner.rank import LAST_SECONDS, MODULE, POLL_SECONDS
 from isoflop.runner.request import Watch
 from isoflop.runner.task import Outcome, Task
 
@@ -51,7 +51,7 @@ class _Supervisor:
     def run(self) -> tuple[Record, ...]:
         """Return the records of the run; those that its processes did not come to write are written here."""
         self._files.task.write_bytes(msgspec.json.encode(self._task))
-        with signals.watched() as stop, _torchrun(self._config, self._files.task) as agent:
+        with signals.watched() as stop, torchrun(self._config, self._files.task) as agent:
             self._wait(agent, stop)
             code = agent.wait()
         outcome = Outcome.read(self._files)
@@ -158,11 +158,14 @@ def _threads(config: Config) -> int:
 
 
 @contextlib.contextmanager
-def _torchrun(config: Config, task: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Start torchrun, in a session of its own so that Ctrl-C reaches the run once; it is gone afterwards."""
+def torchrun(config: Config, task: Path, module: str = MODULE) -> Iterator[subprocess.Popen[bytes]]:
+    """Start torchrun, in a session of its own so that Ctrl-C reaches the run once; it is gone afterwards.
+
+    Each of its processes is `python -m MODULE train TASK`.
+    """
     environ = os.environ | {"OMP_NUM_THREADS": str(_threads(config))}
     agent = subprocess.Popen(
-        [*_on_every_node(config), sys.executable, "-m", "isoflop.runner.rank", "supervise", str(task)],
+        [*_on_every_node(config), sys.executable, "-m", MODULE, "supervise", str(task), module],
         env=environ | _master(config),
         stdin=subprocess.DEVNULL,
         start_new_session=True,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from isoflop.config import ConfigError
-from isoflop.sweep import planning, step_costs
+from isoflop.sweep import children, planning, step_costs
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.planning import RunPlan, Site
 from isoflop.sweep.step_costs import Step, StepCost
@@ -88,7 +88,7 @@ def plan_sweep(
     *,
     left: Iterable[str],
     device: str | None = None,
-    on_done: planning.OnDone = planning.nobody_watches,
+    on_done: children.OnDone = children.nobody_watches,
 ) -> SweepPlan:
     """Return what the sweep would do; no image is read and nothing is written.
 

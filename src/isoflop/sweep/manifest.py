@@ -24,7 +24,7 @@ from isoflop.config.launch import LaunchConfig
 from isoflop.record import Record, State
 from isoflop.runner import variables
 from isoflop.sweep.grid import PlannedRun
-from isoflop.sweep.planning import Slots
+from isoflop.sweep.slots import Slots
 from isoflop.track import feed
 
 if TYPE_CHECKING:

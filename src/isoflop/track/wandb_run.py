@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,8 @@ from isoflop.track.numbers import (
 from isoflop.track.process import print_error
 
 FIGURES = "figures/"
-RUN, REPORT = "run", "report"
-"""Job types: of the runs of a sweep, and of the run that holds its figures."""
+RUN, REPORT, PARALLEL = "run", "report", "parallel"
+"""Job types: of the runs of a sweep, of the run that holds its figures, and of measured scaling."""
 DIGITS = {"w": 4, "d": 2}
 """Digits of width and depth in a run's name: W&B sorts names as text."""
 
@@ -177,21 +178,45 @@ class WandbTracker:
         run.finish(exit_code=0 if ending.state == "done" else 1)
 
 
-def send_report(sweep: str, directory: Path, settings: TrackerConfig) -> None:
-    """Send a W&B run of the sweep itself: its figures as images, its table, fit and page as an artifact."""
+def _of_sweep(sweep: str, directory: Path, settings: TrackerConfig, kind: str) -> wandb.Run:
+    """Open a W&B run of a sweep itself, of the job type `kind`."""
     keep_here(str(directory.absolute()))
-    run = wandb.init(
+    return wandb.init(
         project=settings.project,
         entity=settings.entity,
         mode=settings.mode,
         group=sweep,
-        job_type=REPORT,
-        name=f"{sweep} report",
+        job_type=kind,
+        name=f"{sweep} {kind}",
         tags=[sweep[:64]],
         dir=str(directory.absolute()),
         config={"sweep_name": sweep},
         settings=quiet(settings.wait_seconds),
     )
+
+
+def send_parallel(sweep: str, directory: Path, settings: TrackerConfig, rows: Mapping[int, Row]) -> None:
+    """Send a W&B run of measured scaling: a row for each number of workers, figures, records as an artifact.
+
+    W&B's own step is the number of workers, against which each column is drawn.
+    """
+    run = _of_sweep(sweep, directory, settings, PARALLEL)
+    for workers, row in sorted(rows.items()):
+        run.log({"workers": workers, **row}, step=workers)
+    run.summary.update({name: value for _, row in sorted(rows.items()) for name, value in row.items()})
+    for path in sorted((directory / "figures").glob("parallel-*.png")):
+        run.summary[f"{FIGURES}{path.stem}"] = wandb.Image(str(path))
+    files = wandb.Artifact("parallel-" + sweep.replace("+", "-"), type="record")
+    for path in sorted((directory / "parallel").glob("[!.]*.json")):
+        files.add_file(str(path), name=path.name)
+    run.log_artifact(files)
+    run.finish()
+    wandb.teardown()  # returns once every file is whole
+
+
+def send_report(sweep: str, directory: Path, settings: TrackerConfig) -> None:
+    """Send a W&B run of the sweep itself: its figures as images, its table, fit and page as an artifact."""
+    run = _of_sweep(sweep, directory, settings, REPORT)
     files = wandb.Artifact("sweep-" + sweep.replace("+", "-"), type="report")
     for name in ("table.csv", "dropped.csv", "fit.json", "index.html"):
         if (directory / name).is_file():

@@ -19,13 +19,17 @@ from typing import Literal, TypeVar, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch._C._distributed_c10d import GradBucket
 from torch.distributed import PrefixStore, ProcessGroup, Store  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
+from torch.futures import Future
 from torch.nn.parallel import DistributedDataParallel
 
 from isoflop.train.state import floating_buffers
 
 T = TypeVar("T")
+Exchange = Callable[[Callable[[], object], int], None]
+"""Carries out a collective, given as a function, of so many bytes, and returns when it is done."""
 FailureState = Literal["failed", "oom"]
 FAILURE_KEY = "isoflop/cause"
 
@@ -37,12 +41,16 @@ class World:
     The collective methods (`all_gather`, `from_main`, `run_on_all`, `all_reduce`) must be called by every
     process in the same order. They wait for the others, and raise RuntimeError where one of them has ended or
     has been silent for longer than the time-out.
+
+    With `exchange`, each collective of a training step is carried out by it, so that it can be timed;
+    without, they run while the backward pass goes on.
     """
 
     rank: int = 0
     size: int = 1
     group: ProcessGroup | None = None
     store: Store | None = None
+    exchange: Exchange | None = None
 
     @property
     def is_main(self) -> bool:
@@ -176,7 +184,7 @@ def data_parallel(world: World, model: nn.Module) -> nn.Module:
     with warnings.catch_warnings():
         # torch 2.15 calls the option forward_sync_buffers; torch 2.11 knows only the old name.
         warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
-        return DistributedDataParallel(
+        wrapped = DistributedDataParallel(
             model,
             # A broadcast would give every process rank 0's running statistics and drop what the others saw,
             # and only before the next forward pass: an evaluation would find other numbers in each process.
@@ -187,6 +195,19 @@ def data_parallel(world: World, model: nn.Module) -> nn.Module:
             # none are allowed.
             static_graph=True,
         )
+    if (exchange := world.exchange) is not None:
+        # A lambda, as torch looks at the annotations of a hook and here they are texts.
+        wrapped.register_comm_hook(None, lambda _, bucket: _average(bucket, exchange, world.size))
+    return wrapped
+
+
+def _average(bucket: GradBucket, exchange: Exchange, size: int) -> Future[Tensor]:
+    """Average a bucket of gradients over all processes, as a hook of DistributedDataParallel."""
+    gradients = bucket.buffer().div_(size)
+    exchange(lambda: dist.all_reduce(gradients), gradients.nbytes)
+    done: Future[Tensor] = Future()
+    done.set_result(gradients)
+    return done
 
 
 class BufferAverage:
@@ -198,14 +219,18 @@ class BufferAverage:
     """
 
     def __init__(self, world: World, model: nn.Module) -> None:
-        self._size, self._buffers = world.size, floating_buffers(model)
+        self._size, self._buffers, self._exchange = world.size, floating_buffers(model), world.exchange
         self._lengths = [buffer.numel() for buffer in self._buffers]
-        self._pending: tuple[Tensor, dist.Work] | None = None
+        self._pending: tuple[Tensor, dist.Work | None] | None = None
 
     def start(self) -> None:
         """Begin to add up the buffers of all processes. Collective."""
         if self._buffers:
             flat = torch.cat([buffer.flatten() for buffer in self._buffers])
+            if self._exchange is not None:
+                self._exchange(lambda: dist.all_reduce(flat), flat.nbytes)
+                self._pending = flat, None
+                return
             work = dist.all_reduce(flat, async_op=True)
             assert work is not None
             self._pending = flat, work
@@ -214,7 +239,8 @@ class BufferAverage:
         """Wait for the sums and write the means into the buffers."""
         if self._pending is not None:
             flat, work = self._pending
-            work.wait()
+            if work is not None:
+                work.wait()
             flat.div_(self._size)
             for buffer, mean in zip(self._buffers, torch.split(flat, self._lengths), strict=True):
                 buffer.copy_(mean.view_as(buffer))

@@ -21,7 +21,6 @@ from isoflop.config import Config
 from isoflop.train import distributed, memory, models, optim, state, step
 from isoflop.train.data import DataSet, batches
 from isoflop.train.distributed import SINGLE, World
-from isoflop.train.fused.norm import with_fused_norms
 from isoflop.train.state import Average, Snapshot
 
 WARMUP_STEPS = 3
@@ -91,7 +90,6 @@ class Trainer:
         channels_last = config.precision.channels_last and config.model.family not in FLAT
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16")
-        self._fuses_norms = (kind or config.launch.step) == "fused_graph"
         self.model = self._draw_model(config).train()
         self.choice = self._choose(kind, work)
         capturable = self.kind in step.GRAPHS
@@ -124,8 +122,6 @@ class Trainer:
         )
         if self.memory_format == torch.channels_last:
             model = model.to(memory_format=self.memory_format)
-        if self._fuses_norms:
-            return with_fused_norms(model)
         return distributed.with_sync_batchnorm(model) if config.launch.sync_batchnorm else model
 
     def _choose(self, kind: step.EngineKind | None, work: step.Workload | None) -> step.Choice:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from pathlib import Path
+
 import pytest
 
 from isoflop.sweep import grid, held_out
@@ -23,15 +26,20 @@ def test_the_rehearsal_has_the_phases_of_the_campaign():
         assert (toy.kind, toy.held_out, toy.optional) == (full.kind, full.held_out, full.optional)
 
 
+@functools.cache
+def plain(overrides):
+    """The runs of a phase before a recipe changes them, composed once for all candidates."""
+    return grid.expand(sweeps.compose(overrides, Path("out")))
+
+
 @pytest.mark.slow
 @PLANS
 @pytest.mark.parametrize("candidate", plan.CANDIDATES, ids=lambda candidate: candidate.name)
 def test_a_candidate_changes_every_run_of_every_sweep_and_takes_none_away(shipped, candidate, tmp_path):
     for phase in (each for each in shipped.phases if each.kind == "sweep"):
-        plain = sweeps.compose((*phase.overrides, *shipped.everywhere), tmp_path)
         recipe = (*candidate.overrides, "optim.lr=0.0625")
         changed = sweeps.compose((*phase.overrides, *shipped.everywhere, *recipe), tmp_path)
-        before, after = grid.expand(plain), grid.expand(changed)
+        before, after = plain((*phase.overrides, *shipped.everywhere)), grid.expand(changed)
         assert len(before) == len(after) > 0
         shapes = [
             [(r.config.model.width, r.config.model.depth, r.config.seed) for r in part]

@@ -11,7 +11,7 @@ from isoflop.config import Config
 from isoflop.sweep import grid
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local.agenda import Agenda, Job, MeterAnchor, MeterIdle, MeterShape, anchor_of
-from isoflop.sweep.planning import Slots
+from isoflop.sweep.slots import Slots
 
 MakeConfig = Callable[..., Config]
 

@@ -13,11 +13,11 @@ import pytest
 from isoflop import record as records
 from isoflop.config import Config, ConfigError
 from isoflop.record import Record
-from isoflop.sweep import grid, planning, retry
+from isoflop.sweep import children, grid, planning, retry
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import launch as local
 from isoflop.sweep.local import outcomes, worker, worker_pool
-from isoflop.sweep.local.launch import Slots
+from isoflop.sweep.slots import Slots, fixed_slots
 from isoflop.table import aggregate
 
 pytestmark = pytest.mark.slow
@@ -126,7 +126,7 @@ def test_work_is_counted_once_a_sweep(make_config: MakeConfig, monkeypatch: pyte
 
     monkeypatch.setattr(flops, "count", note_and_count)
     monkeypatch.setattr(
-        planning, "call_in_child", lambda purpose, function, *given, on_done: function(*given)
+        children, "call_in_child", lambda purpose, function, *given, on_done: function(*given)
     )
     runs = runs_of(make_config("model.width=4,8", "seed=0,1,2", "optim.lr=0.1,0.2", "launch.device=cpu"))
     planned, _ = local.plan(runs)
@@ -146,9 +146,9 @@ def test_work_is_counted_once_a_sweep(make_config: MakeConfig, monkeypatch: pyte
 
 def test_a_call_in_a_child_that_dies_says_what_it_was_for() -> None:
     with pytest.raises(RuntimeError, match="planning failed: its process ended with code 7"):
-        planning.call_in_child("planning", os._exit, 7)
+        children.call_in_child("planning", os._exit, 7)
     with pytest.raises(RuntimeError, match="planning failed: KeyError: 'x'"):
-        planning.call_in_child("planning", dict[str, int]().__getitem__, "x")
+        children.call_in_child("planning", dict[str, int]().__getitem__, "x")
 
 
 def _hold(directory: Path, run_id: str, held: Any, release: Any) -> None:
@@ -219,12 +219,12 @@ def test_running_out_of_memory_beside_others_is_not_final(
 def test_slots_fill_the_machine(make_config: MakeConfig) -> None:
     cores = len(os.sched_getaffinity(0))
     launch = dataclasses.replace(make_config().launch, threads=None)
-    assert planning.fixed_slots(launch, 0) == Slots(cores, 1, 0)
-    assert planning.fixed_slots(launch, 1) == Slots(1, cores, 1)
-    assert planning.fixed_slots(launch, 0, per_gpu=4) == Slots(cores, 1, 0)
-    assert planning.fixed_slots(launch, 2, per_gpu=3) == Slots(6, max(1, cores // 6), 2)
-    assert planning.fixed_slots(dataclasses.replace(launch, workers=3, threads=5), 0) == Slots(3, 5, 0)
-    assert planning.fixed_slots(dataclasses.replace(launch, threads=cores), 0).workers == 1
+    assert fixed_slots(launch, 0) == Slots(cores, 1, 0)
+    assert fixed_slots(launch, 1) == Slots(1, cores, 1)
+    assert fixed_slots(launch, 0, per_gpu=4) == Slots(cores, 1, 0)
+    assert fixed_slots(launch, 2, per_gpu=3) == Slots(6, max(1, cores // 6), 2)
+    assert fixed_slots(dataclasses.replace(launch, workers=3, threads=5), 0) == Slots(3, 5, 0)
+    assert fixed_slots(dataclasses.replace(launch, threads=cores), 0).workers == 1
     assert [Slots(6, 1, 2).device_index(slot) for slot in range(6)] == [0, 1, 0, 1, 0, 1]
     cases = {(1, 1, 0): "nothing", (2, 1, 0): "processor", (2, 1, 2): "processor", (3, 1, 2): "gpu"}
     assert {each: Slots(*each).shared for each in cases} == cases

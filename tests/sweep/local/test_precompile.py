@@ -15,7 +15,7 @@ import pytest
 from isoflop.config import Config
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import precompile
-from isoflop.sweep.planning import Slots
+from isoflop.sweep.slots import Slots
 
 MakeConfig = Callable[..., Config]
 ONE_GPU = Slots(workers=1, threads=1, gpus=1)

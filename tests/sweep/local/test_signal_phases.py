@@ -28,10 +28,16 @@ TINY += ("schedule.evaluations=3", "launch.threads=1", "launch.workers=2")
 TINY += ("meter.idle_seconds=0", "meter.window_seconds=0")
 LENGTH, ENDLESS = "schedule.epochs=30", "schedule.epochs=100000"
 SWEEP = ("sweep", *TINY, "seed=0,1")
-BEFORE = ("fork server", "planning", "preparing", "compile")
 KEEPS = ("training", "evaluation")
 AT_THE_END = ("metering", "writing")
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+OTHER = {
+    **{"fork server": signal.SIGTERM, "planning": signal.SIGHUP, "preparing": signal.SIGTERM},
+    **{"compile": signal.SIGHUP, "training": signal.SIGTERM, "evaluation": signal.SIGHUP},
+    **{"metering": signal.SIGTERM, "writing": signal.SIGHUP},
+}
+"""Every phase gets Ctrl-C, twice, and one of the two signals that are handled alike where no terminal closes;
+each of these comes to phases that keep nothing, a checkpoint, and all."""
+STOPS = [*((phase, signal.SIGINT) for phase in OTHER), *OTHER.items()]
 PATIENCE_SECONDS = 300.0
 
 
@@ -55,8 +61,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("phase", [*BEFORE, *KEEPS, *AT_THE_END])
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize(("phase", "number"), STOPS)
 def test_a_signal_to_the_whole_group(
     phase: str, number: signal.Signals, tmp_path: Path, uninterrupted: Path
 ) -> None:

@@ -32,7 +32,7 @@ def test_the_engine_follows_the_device_and_the_model() -> None:
     assert step.choose("auto", CUDA, PLAIN, work=WIDE, one_process=False).kind == "eager"
     assert step.choose("graph", CUDA, DROPPING).kind == "graph"
     assert step.choose("compile", CPU, PLAIN) == Choice("compile", "launch.step=compile")
-    for name in ("graph", "compiled_graph", "fused_graph"):
+    for name in ("graph", "compiled_graph"):
         assert step.choose(name, CUDA, PLAIN).fallback is None
         with pytest.raises(ValueError, match=rf"launch\.step={name} needs a GPU"):
             step.choose(name, CPU, PLAIN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
@@ -184,12 +186,23 @@ def legends(side: Axes, tall: float, blocks: Sequence[tuple[str | None, list[Any
 
 
 def render(figure: Figure) -> tuple[bytes, str, Figure]:
-    """(PNG, SVG, figure) of a figure."""
+    """(PNG, SVG, figure) of a figure.
+
+    The canvases are asked themselves: `savefig` would draw everything once more before each file, for a
+    layout that the first drawing makes and the second keeps. Figures are flat areas, which runs of one value
+    compress about as well as the search for repetitions, in two thirds of its time.
+    """
     tasks.advance("figures")
-    png, svg = io.BytesIO(), io.StringIO()
-    figure.savefig(png, format="png", dpi=DPI)
+    png, svg, shown = io.BytesIO(), io.StringIO(), figure.dpi
+    pixels: Any = FigureCanvasAgg(figure)  # matplotlib gives print_png and print_svg no types
+    figure.set_dpi(DPI)
+    pixels.print_png(png, pil_kwargs={"compress_type": zlib.Z_RLE})
     figure.set_layout_engine("none")
-    figure.savefig(svg, format="svg", dpi=RASTER_DPI, metadata={"Date": None})
+    vectors: Any = FigureCanvasSVG(figure)
+    figure.set_dpi(RASTER_DPI)
+    vectors.print_svg(svg, metadata={"Date": None})
+    figure.set_dpi(shown)
+    figure.set_canvas(pixels)
     return png.getvalue(), svg.getvalue(), figure
 
 

@@ -160,14 +160,16 @@ def _rims(means: pd.DataFrame) -> list[float]:
 
 def _point_traces(points: ChartPoints) -> list[dict[str, Any]]:
     """Return two traces for each colour and shape: single runs, and the means of configurations."""
-    view, traces = points.view, []
+    view, traces, means = points.view, [], points.means
+    bars = means.assign(
+        above=(view.scale * (means["high"] - means["y"])).clip(lower=0),
+        below=(view.scale * (means["y"] - means["low"])).clip(lower=0),
+    )
+    seeds_of, means_of = _by_look(points.seeds), _by_look(bars)
     for value, colour in points.tints.items():
         for mark, (_, symbol) in points.marks.items():
-            seeds, means = (
-                frame[(frame["tint"] == value) & (frame["mark"] == mark)]
-                for frame in (points.seeds, points.means)
-            )
-            if seeds.empty:
+            seeds = seeds_of.get((value, mark))
+            if seeds is None:
                 continue
             tags = [legends.tint_tag(value), legends.mark_tag(mark)]
             common = {"type": "scatter", "mode": "markers", "hoverinfo": "text", "tags": tags}
@@ -183,12 +185,19 @@ def _point_traces(points: ChartPoints) -> list[dict[str, Any]]:
                     "symbol": _symbols(seeds, symbol),
                 },
             }
-            traces += [common | runs, common | _means(points, means, colour, symbol)]
+            of_look = means_of.get((value, mark), bars[:0])
+            traces += [common | runs, common | _means(points, of_look, colour, symbol)]
     return traces
 
 
+def _by_look(frame: pd.DataFrame) -> dict[Any, pd.DataFrame]:
+    """Return the rows of each (tint, mark)."""
+    return dict(iter(frame.groupby(["tint", "mark"], sort=False)))
+
+
 def _means(points: ChartPoints, means: pd.DataFrame, colour: str, symbol: str) -> dict[str, Any]:
-    """Return the trace of the means of configurations of one colour and shape, with their bars."""
+    """Return the trace of the means of configurations of one colour and shape, with their bars: columns above
+    and below."""
     view, quantity = points.view, points.view.quantity
     return {
         "x": _floats(means["x"]),
@@ -196,8 +205,8 @@ def _means(points: ChartPoints, means: pd.DataFrame, colour: str, symbol: str) -
         "error_y": {
             "type": "data",
             "symmetric": False,
-            "array": _floats(view.scale * (means["high"] - means["y"]).clip(lower=0)),
-            "arrayminus": _floats(view.scale * (means["y"] - means["low"]).clip(lower=0)),
+            "array": _floats(means["above"]),
+            "arrayminus": _floats(means["below"]),
             "thickness": 1,
             "width": 0,
             "color": colour,

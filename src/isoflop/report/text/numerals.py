@@ -82,6 +82,13 @@ def seconds(value: float | None) -> str:
     return f"{number(value / 60)} min" if value < 7200 else f"{number(value / 3600)} h"
 
 
+def duration(days: float | None) -> str:
+    """A span of days: seconds to hours below two days, then 3.2 days."""
+    if days is None or days < 2:
+        return seconds(None if days is None else 86400.0 * days)
+    return f"{number(days)} days"
+
+
 def plural(count: int, noun: str, many: str | None = None) -> str:
     """`1 run`, `1,200 runs`."""
     return f"{count:,} {noun if count == 1 else many or noun + 's'}"

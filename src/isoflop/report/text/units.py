@@ -28,6 +28,11 @@ _DOLLARS: Steps = (
 _GFLOPS: Steps = tuple((1e-3 * 1000.0**i, f"{prefix}FLOPs") for i, prefix in enumerate("MGTPEZY"))
 _THOUSANDS = {"thousand dollars": 1e3}
 """Units that begin later than at one of them: 1,230 dollars reads better than 1.23 thousand."""
+STEPS: dict[str, list[tuple[float, float, str]]] = {
+    name: [(least, _THOUSANDS.get(unit, least), unit) for least, unit in steps]
+    for name, steps in (("gflops", _GFLOPS), ("joules", _JOULES), ("grams", _GRAMS), ("dollars", _DOLLARS))
+}
+"""For scripts of a page: base unit -> (least value written in a unit, its size, its name), ascending."""
 
 
 def _in_unit(value: float | None, steps: Steps, digits: int) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from isoflop.config import Config
-from isoflop.sweep import planning, step_costs
+from isoflop.sweep import children, planning, step_costs
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.planning import RunPlan, Site
 from isoflop.sweep.step_costs import Step, StepCost
@@ -30,7 +30,7 @@ def predict(runs: Sequence[PlannedRun], directory: Path) -> tuple[tuple[float | 
         RuntimeError: the planning process died.
     """
     configs = tuple(each.config for each in runs)
-    plans, site = planning.call_in_child("planning", _steps_in_child, configs)
+    plans, site = children.call_in_child("planning", _steps_in_child, configs)
     return seconds_of(configs, plans, site, directory), site
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from isoflop.config import Config
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local.drift import When
-from isoflop.sweep.planning import Slots
+from isoflop.sweep.slots import Slots
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from isoflop import signals
 from isoflop.config import Config
-from isoflop.sweep import planning
+from isoflop.sweep import children
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import mps, precompile
 from isoflop.sweep.local.agenda import Agenda, MeterShape, anchor_of
@@ -18,7 +18,8 @@ from isoflop.sweep.local.metering_results import MeteringResults
 from isoflop.sweep.local.packing import choose_slots
 from isoflop.sweep.local.stops import handle_stop_signals, stop_after
 from isoflop.sweep.local.worker_pool import OnRunEnd, OnTick, WorkerPool
-from isoflop.sweep.planning import Slots, plan
+from isoflop.sweep.planning import plan
+from isoflop.sweep.slots import Slots
 
 __all__ = ["OnRunEnd", "OnTick", "Slots", "choose_slots", "plan", "run_all"]
 
@@ -109,7 +110,7 @@ def _execute(
         KeyboardInterrupt: asked to stop.
         OSError: a record cannot be written.
     """
-    planning.wait_for_fork_server()
+    children.wait_for_fork_server()
     with (
         handle_stop_signals() as stops,
         stop_after(seconds, stops),

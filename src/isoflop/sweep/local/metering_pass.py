@@ -16,7 +16,7 @@ from isoflop.config import Config
 from isoflop.notices import notify
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import launch, shape_records
-from isoflop.sweep.planning import Slots
+from isoflop.sweep.slots import Slots
 
 
 def shapes_to_meter(runs: Sequence[PlannedRun], directory: Path) -> tuple[Config, ...]:

@@ -12,7 +12,7 @@ from isoflop.record import Record
 from isoflop.runner import provenance
 from isoflop.runner.provenance import Machine
 from isoflop.sweep.local.watchdog import Termination
-from isoflop.sweep.planning import Slots
+from isoflop.sweep.slots import Slots
 
 NO_PROVENANCE = "the process ended before it recorded this"
 SHARED_MEMORY = "while it shared the GPU with other runs: run it again with launch.per_gpu=1"

@@ -16,10 +16,10 @@ from isoflop import signals
 from isoflop.config import Config
 from isoflop.config.launch import LaunchConfig
 from isoflop.notices import notify
-from isoflop.sweep import planning
+from isoflop.sweep import children
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import mps
-from isoflop.sweep.planning import Slots
+from isoflop.sweep.slots import Slots, fixed_slots
 
 PROCESS_COUNTS = (1, 2, 4, 8)
 MIN_SPEEDUP = 1.15
@@ -34,14 +34,14 @@ MEMORY_SHARE = 0.9
 def choose_slots(launch: LaunchConfig, gpus: int, runs: Sequence[PlannedRun]) -> Slots:
     """Return how many of `runs`, ordered by size with the largest first, execute at a time."""
     if launch.per_gpu != "auto":
-        return planning.fixed_slots(launch, gpus, launch.per_gpu)
+        return fixed_slots(launch, gpus, launch.per_gpu)
     if not gpus or launch.workers is not None or not runs:
-        return planning.fixed_slots(launch, gpus)
+        return fixed_slots(launch, gpus)
     rates = measure_rates(runs, most=max(1, len(runs) // gpus))
     count = best_count(rates)
     measured = ", ".join(f"{number}: {rate:,.0f}" for number, rate in rates.items())
     notify(f"launch.per_gpu=auto: {count} at a time on a GPU (examples/s by number: {measured or 'none'})")
-    return planning.fixed_slots(launch, gpus, count)
+    return fixed_slots(launch, gpus, count)
 
 
 def best_count(rates: Mapping[int, float]) -> int:
@@ -112,9 +112,9 @@ class PackingProbe:
         """
         share: float | None = None
         while len(self._processes) < number:
-            parent_end, child_end = planning.forkserver_context().Pipe()
+            parent_end, child_end = children.forkserver_context().Pipe()
             arguments = (child_end, self._config, dict(self._environment))
-            process = planning.start_child(_train_on_request, arguments)
+            process = children.start_child(_train_on_request, arguments)
             child_end.close()
             self._processes.append(process)
             self._pipes.append(parent_end)

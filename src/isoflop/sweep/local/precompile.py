@@ -21,9 +21,9 @@ from multiprocessing.context import ForkServerProcess
 
 from isoflop import signals
 from isoflop.config import Config
-from isoflop.sweep import planning
+from isoflop.sweep import children
 from isoflop.sweep.grid import PlannedRun
-from isoflop.sweep.planning import Slots
+from isoflop.sweep.slots import Slots
 
 CORES_A_PROCESS = 4
 """Threads that one process compiles kernels with."""
@@ -86,7 +86,7 @@ def background(runs: Sequence[PlannedRun], slots: Slots) -> Iterator[None]:
 def _start(work: tuple[Job, ...], index: int) -> tuple[ForkServerProcess, Connection]:
     """Start process `index`; it ends when the returned end of its pipe closes, and so with the sweep."""
     ours, its = multiprocessing.Pipe()
-    process = planning.start_child(compile_all, (its, work), name=f"precompile-{index}", daemon=True)
+    process = children.start_child(compile_all, (its, work), name=f"precompile-{index}", daemon=True)
     its.close()
     return process, ours
 

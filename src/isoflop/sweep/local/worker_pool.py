@@ -16,7 +16,7 @@ from typing import Literal
 from isoflop.config import Config
 from isoflop.record import Record
 from isoflop.runner import provenance
-from isoflop.sweep import planning
+from isoflop.sweep import children, planning
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.local import worker
 from isoflop.sweep.local.agenda import Agenda, Job
@@ -25,7 +25,7 @@ from isoflop.sweep.local.outcomes import EndedRun, ensure_records
 from isoflop.sweep.local.stops import StopLevel, StopRequests, announce
 from isoflop.sweep.local.watchdog import Watchdog
 from isoflop.sweep.local.worker import Assignment, MeteringAssignment, Reply
-from isoflop.sweep.planning import Slots
+from isoflop.sweep.slots import Slots
 
 TICK_SECONDS = 0.2
 """Period at which stop requests and time limits are checked while no run ends."""
@@ -149,7 +149,7 @@ class WorkerPool:
             idle,
             self._own_processes,
         )
-        process = planning.start_child(worker.serve, (child_end, settings))
+        process = children.start_child(worker.serve, (child_end, settings))
         child_end.close()  # only the child holds it now, so that its death shows as EOF on our end
         self._assign(process, parent_end, slot, job)
 

@@ -21,7 +21,7 @@ import msgspec
 from isoflop.config import Config, ConfigError
 from isoflop.config.launch import LaunchConfig, SlurmConfig
 from isoflop.runner import provenance
-from isoflop.sweep import manifest, planning
+from isoflop.sweep import children, manifest, planning
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.slurm import queue, source_snapshot, submission
 from isoflop.sweep.slurm.queue import SlurmError
@@ -182,7 +182,7 @@ def finish_command(job: JobSettings, after: Sequence[str]) -> list[str]:
 
 
 def plan(
-    runs: tuple[PlannedRun, ...], on_done: planning.OnDone = planning.nobody_watches
+    runs: tuple[PlannedRun, ...], on_done: children.OnDone = children.nobody_watches
 ) -> tuple[PlannedRun, ...]:
     """Return the runs with their planned FLOPs, largest first, after a check of every input.
 

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from isoflop.config import ModelConfig
-from isoflop.train.fused.norm import norm_add_relu, norm_relu
 from isoflop.train.parametrize import RoleKind, branch_multiplier, scale, tag_layer, tag_norm
 
 EXPANSION = {"basic": 1, "bottleneck": 4}
@@ -64,6 +64,11 @@ class Pointwise(nn.Conv2d):
         return F.conv2d(x[:, :, ::down, ::across], self.weight)
 
 
+def add_relu(stream: Tensor, branch: Tensor, multiplier: float) -> Tensor:
+    """Return relu(stream + multiplier x branch)."""
+    return F.relu(torch.add(stream, branch, alpha=multiplier), inplace=True)
+
+
 def shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential:
     """Return the identity, or a 1x1 convolution and batch norm where the shape changes."""
     if stride == 1 and inputs == outputs:
@@ -89,8 +94,8 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, inputs, H, W] -> [B, channels, H / stride, W / stride]."""
-        y = norm_relu(self.norm1, self.conv1(x))
-        return norm_add_relu(self.norm2, self.conv2(y), self.shortcut(x), self.multiplier)
+        y = F.relu(self.norm1(self.conv1(x)), inplace=True)
+        return add_relu(self.shortcut(x), self.norm2(self.conv2(y)), self.multiplier)
 
 
 class BottleneckBlock(nn.Module):
@@ -112,9 +117,9 @@ class BottleneckBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, inputs, H, W] -> [B, 4 x channels, H / stride, W / stride]."""
-        y = norm_relu(self.norm1, self.conv1(x))
-        y = norm_relu(self.norm2, self.conv2(y))
-        return norm_add_relu(self.norm3, self.conv3(y), self.shortcut(x), self.multiplier)
+        y = F.relu(self.norm1(self.conv1(x)), inplace=True)
+        y = F.relu(self.norm2(self.conv2(y)), inplace=True)
+        return add_relu(self.shortcut(x), self.norm3(self.conv3(y)), self.multiplier)
 
 
 class ResNet(nn.Module):
@@ -149,7 +154,7 @@ class ResNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits of a batch of normalised images."""
-        x = norm_relu(self.norm, self.stem(images))
+        x = F.relu(self.norm(self.stem(images)), inplace=True)
         x = self.blocks(x).mean((2, 3))
         logits: Tensor = self.readout(x)
         return logits

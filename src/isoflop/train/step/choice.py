@@ -16,7 +16,6 @@ NAMED: dict[str, EngineKind] = {
     "compile": "compile",
     "graph": "graph",
     "compiled_graph": "compiled_graph",
-    "fused_graph": "fused_graph",
 }
 """Values of launch.step that name an engine."""
 

@@ -12,12 +12,10 @@ from torch.nn import functional as F
 
 from isoflop.train.state import Average
 
-EngineKind = Literal[
-    "eager", "compile", "graph", "compiled_graph", "fused_graph", "static", "compiled_static"
-]
+EngineKind = Literal["eager", "compile", "graph", "compiled_graph", "static", "compiled_static"]
 """`static` and `compiled_static` are the graphs' steps without the capture, for tests on machines without a
-GPU. `fused_graph` is the graph of a model whose batch norms are fused (train/fused)."""
-GRAPHS: tuple[EngineKind, ...] = ("graph", "compiled_graph", "fused_graph", "static", "compiled_static")
+GPU."""
+GRAPHS: tuple[EngineKind, ...] = ("graph", "compiled_graph", "static", "compiled_static")
 """Engines whose optimizers read their rates from the device."""
 Stream = Iterator[tuple[Tensor, Tensor]]
 LossFunction = Callable[[Tensor, Tensor], Tensor]

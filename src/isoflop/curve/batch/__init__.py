@@ -1,0 +1,1 @@
+"""Critical batch size: steps against examples to a target loss."""
