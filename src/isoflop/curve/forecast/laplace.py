@@ -20,7 +20,7 @@ Array = npt.NDArray[np.float64]
 
 PARTS = 32
 """Particles that climb and give a part each."""
-STEPS = 3
+STEPS = 6
 FARTHEST = 0.5
 """Length of a step at most, in standard deviations of the prior."""
 SHORTER = (1.0, 0.3, 0.1)

@@ -220,16 +220,22 @@ def _near(
     """Return a density near the posterior, from particles (p, d) that are not quite there."""
     if member.drifting:
         return mixture.near(cloud)
-    size = member.prior.size
+    climbers = cloud[generator.permutation(len(cloud))[: laplace.PARTS]]
+    # Climbers may leave the flanks of the ridge: half of the draws are about the particles themselves.
+    return mixture.near(cloud).joined(laplace.near(climbers, _target(member, data, density)))
+
+
+def _target(member: Member, data: Data, density: Callable[[Array], Array]) -> laplace.Target:
+    """Return what particles of a law without drift climb on."""
+    at = member.prior.size + 1
 
     def deviation(u: Array) -> Array:
-        return np.asarray(np.exp(NOISE + NOISE_SPREAD * u[:, size + 1])[:, None] * data.noise)
+        return np.asarray(np.exp(NOISE + NOISE_SPREAD * u[:, at])[:, None] * data.noise)
 
     def law(u: Array) -> Array:
         return _law(member, u, data, data.log_x)
 
-    target = laplace.Target(density, law, data.log_y, deviation, size + 1, NOISE_SPREAD)
-    return laplace.near(cloud[generator.permutation(len(cloud))[: laplace.PARTS]], target)
+    return laplace.Target(density, law, data.log_y, deviation, at, NOISE_SPREAD)
 
 
 def _systematic(weights: Array, count: int, generator: np.random.Generator) -> npt.NDArray[np.intp]:
