@@ -112,8 +112,8 @@ BROKEN = Prior("broken_power_law", 4, forms.broken_power_law, _broken)
 SIGMOID = Prior("m4", 4, forms.m4, _sigmoid)
 LEARNING_CURVE = Prior("power_law_floor", 2, forms.power_law_floor, _floor(0.5, 0.9))
 
-# `weight_of_rows` maximises the mean log predictive density of the upper halves of the training parts of the 72
-# image curves, each of their four data sets weighing the same, under a Dirichlet prior of 1.2 (docs/fitting.md).
+# `weight_of_rows`: the best mean log predictive density of the upper halves of the training parts of 72 image
+# curves, their four data sets weighing the same, under a Dirichlet prior of 1.2 (docs/fitting.md); rounded.
 MEMBERS = (
     Member(POWER, drifting=False, weight=0.60, weight_of_rows=0.12),
     Member(FLOOR, drifting=False, weight=0.13, weight_of_rows=0.14),
