@@ -47,3 +47,11 @@ def test_parts_are_drawn_by_their_shares():
         np.array([[0.0] * 3, [1e3] * 3]), np.tile(np.eye(3), (2, 1, 1)), np.array([0.2, 0.8])
     )
     assert (apart.draw(1000, GENERATOR)[:, 0] > 500).mean() == pytest.approx(0.8)
+
+
+def test_joined_mixtures_have_half_of_the_weight_each():
+    one, other = mixture.near(bent(400, 3)), mixture.near(bent(40, 3))
+    both = one.joined(other)
+    at = GENERATOR.standard_normal((20, 3))
+    mean = np.logaddexp(one.log_density(at), other.log_density(at)) - np.log(2)
+    np.testing.assert_allclose(both.log_density(at), mean)

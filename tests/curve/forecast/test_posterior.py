@@ -86,6 +86,12 @@ def test_the_weights_before_any_data_sum_to_one():
     assert sum(member.weight_of_rows for member in members.MEMBERS) == pytest.approx(1)
 
 
+def test_the_weights_of_rows_are_those_that_were_chosen_on_training_parts():
+    """docs/fitting.md, "How each default was set": no member has 0, and the one that drifts has most."""
+    chosen = [member.weight_of_rows for member in members.MEMBERS]
+    assert chosen == [0.12, 0.14, 0.002, 0.0005, 0.7375]
+
+
 def test_m4_starts_from_chance_where_that_is_known():
     made = dataclasses.replace(data(np.log(0.9 / (1 + X**0.5))), log_most=np.log(0.9))
     sigmoid = next(each for each in members.MEMBERS if each.prior.law == "m4")

@@ -45,6 +45,14 @@ class Mixture:
         """Degrees of freedom of the t: 4 or 5, so that the density has a whole power."""
         return 4 + int(self.means.shape[1]) % 2
 
+    def joined(self, other: Mixture) -> Mixture:
+        """Return the mixture of both, each with half of the weight."""
+        return Mixture(
+            np.concatenate([self.means, other.means]),
+            np.concatenate([self.roots, other.roots]),
+            np.concatenate([self.shares, other.shares]) / 2,
+        )
+
     def draw(self, count: int, generator: np.random.Generator) -> Array:
         """Return draws (count, d), each part having its share of them."""
         ends = np.round(np.cumsum(self.shares) * count).astype(int)

@@ -6,7 +6,8 @@ them by random-walk Metropolis. It needs no starts and no optimum and takes seve
 its particles are few and not quite independent. The second is importance sampling: draws from a density near
 those particles (mixture.py), weighted by the posterior given all points, are right whatever that density.
 The mean weight is the evidence. Where few draws count, they give the next density (Cappe et al. 2004,
-"Population Monte Carlo").
+"Population Monte Carlo"), for laws without drift by climbing from them (laplace.py); their weights are then
+evened out (Koblents and Miguez 2015), lest all come from one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from isoflop.curve.forecast import blocks, drift, mixture
+from isoflop.curve.forecast import blocks, drift, laplace, mixture
 from isoflop.curve.forecast.blocks import Blocks
 from isoflop.curve.forecast.members import Member
 
@@ -44,8 +45,8 @@ MOVES = 8
 """Metropolis steps after each rise of the likelihood."""
 DRAWN = 2048
 """Weighted draws in a round."""
-ENOUGH, MOST_ROUNDS = 200, 5
-"""Rounds end when so many draws count; there are at most so many."""
+ENOUGH, MOST_ROUNDS = 200, 6
+"""Rounds end when so many draws count; there are at most so many. As many count for the next density."""
 SCALE = 2.38
 """Of a Metropolis step, over the root of the dimension (Roberts, Gelman and Gilks 1997)."""
 AT_ONCE = 8192
@@ -181,26 +182,60 @@ def sample(member: Member, data: Data, *, particles: int, seed: int) -> Posterio
     generator = np.random.default_rng(seed)
     coarse = blocks.blocks(data.log_x, data.log_y, data.noise, MOST_BLOCKS)
     cloud = _search(member, data, coarse, SEARCHERS, generator)
-    likelihood = _likelihood(member, data)
+    density = _density(member, data)
     best, log_evidence, effective = cloud, -math.inf, 0.0
-    for _ in range(MOST_ROUNDS):
-        about = mixture.near(cloud)
+    for turn in range(MOST_ROUNDS):
+        about = _near(member, data, cloud, density, generator) if turn else mixture.near(cloud)
         u = about.draw(DRAWN, generator)
-        log_weights = likelihood(u) + _log_prior(u) - about.log_density(u)
+        log_weights = density(u) - about.log_density(u)
         weights = np.exp(log_weights - log_weights.max())
         counts = float(weights.sum() ** 2 / (weights**2).sum())
-        cloud = u[_systematic(weights, DRAWN // 2, generator)]
         if counts > effective:
             effective, log_evidence = counts, float(log_weights.max() + np.log(weights.mean()))
             best = u[generator.permutation(_systematic(weights, particles, generator))]
         if effective >= ENOUGH:
             break
+        cloud = u[_systematic(weights ** _rise(log_weights, 1.0, ENOUGH), DRAWN // 2, generator)]
     return Posterior(member, best, log_evidence, data)
 
 
-def _log_prior(u: Array) -> Array:
-    """Return ln of the standard normal density (p,) at u (p, d)."""
-    return np.asarray(-0.5 * np.einsum("pd,pd->p", u, u) - 0.5 * u.shape[1] * math.log(2 * math.pi))
+def _density(member: Member, data: Data) -> Callable[[Array], Array]:
+    """Return the function from u (p, d) to ln of likelihood x prior (p,)."""
+    likelihood = _likelihood(member, data)
+
+    def of(u: Array) -> Array:
+        normal = -0.5 * np.einsum("pd,pd->p", u, u) - 0.5 * u.shape[1] * math.log(2 * math.pi)
+        return np.asarray(likelihood(u) + normal)
+
+    return of
+
+
+def _near(
+    member: Member,
+    data: Data,
+    cloud: Array,
+    density: Callable[[Array], Array],
+    generator: np.random.Generator,
+) -> mixture.Mixture:
+    """Return a density near the posterior, from particles (p, d) that are not quite there."""
+    if member.drifting:
+        return mixture.near(cloud)
+    climbers = cloud[generator.permutation(len(cloud))[: laplace.PARTS]]
+    # Climbers may leave the flanks of the ridge: half of the draws are about the particles themselves.
+    return mixture.near(cloud).joined(laplace.near(climbers, _target(member, data, density)))
+
+
+def _target(member: Member, data: Data, density: Callable[[Array], Array]) -> laplace.Target:
+    """Return what particles of a law without drift climb on."""
+    at = member.prior.size + 1
+
+    def deviation(u: Array) -> Array:
+        return np.asarray(np.exp(NOISE + NOISE_SPREAD * u[:, at])[:, None] * data.noise)
+
+    def law(u: Array) -> Array:
+        return _law(member, u, data, data.log_x)
+
+    return laplace.Target(density, law, data.log_y, deviation, at, NOISE_SPREAD)
 
 
 def _systematic(weights: Array, count: int, generator: np.random.Generator) -> npt.NDArray[np.intp]:

@@ -175,8 +175,8 @@ def data_of(observed: Observations, options: FitOptions) -> tuple[Data, RunNoise
     unit = float(np.sqrt(np.mean(spread.deviation**2)))
     noise = spread.deviation / unit
     order = np.lexsort((observed.log_y, -observed.v))
-    columns = (np.round(-observed.v, posterior.DECIMALS), np.round(observed.log_y, posterior.DECIMALS), noise)
-    log_x, log_y, noise = (each[order] for each in columns)
+    columns = (-observed.v, observed.log_y, noise)
+    log_x, log_y, noise = (np.round(each, posterior.DECIMALS)[order] for each in columns)
     made = blocks.blocks(log_x, log_y, noise, MOST_POINTS)
     trials = None if observed.trials is None else float(np.median(observed.trials))
     single = RunNoise(spread.misfit, observed.seed_variance or 0.0, spread.share, trials, unit)
@@ -196,7 +196,7 @@ def predictive(
     Args:
         observed: configuration means.
         options: `chance` is the error of guessing, where it is known.
-        particles: of each member, a power of 2.
+        particles: of each member.
         members: the laws with their priors.
 
     Raises:
