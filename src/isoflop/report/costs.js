@@ -158,8 +158,8 @@ const costs = (() => {
 
   // The hours a year of each GPU past which own hardware is cheaper: (purchase / years) / (rent - electricity of
   // an hour) at the mean power of training; infinite where electricity alone costs the rent.
-  function breakEvenHours(one, own) {
-    const [hours] = one.hours, [rent] = one.dollars, [kwh] = one.kwh;
+  function breakEvenHours(onOne, own) {
+    const [hours] = onOne.hours, [rent] = onOne.dollars, [kwh] = onOne.kwh;
     if (!own || own.years === null || own.electricity === null || !hours || rent === null || kwh === null) return null;
     const saved = (rent - kwh * own.electricity) / hours;
     return saved > 0 ? own.dollars / own.years / saved : Infinity;
@@ -175,7 +175,7 @@ const costs = (() => {
     const own = bought(settings);
     // The GPUs' hours and, at the power of training, their energy grow as they wait for each other.
     const [device_seconds, energy_joules] = [used.device_seconds, used.energy_joules].map((each) => times(each, 1 / efficiency));
-    const one = spent(used, compute, price, own);
+    const onOne = spent(used, compute, price, own);
     const all = spent({ device_seconds, energy_joules }, compute, price, own);
     const made = {
       compute: { value: compute[0], low: compute[3], high: compute[4] },
@@ -189,7 +189,7 @@ const costs = (() => {
       dollars: joined(all.dollars),
       own_dollars: joined(all.own_dollars),
       purchase_dollars: own && gpus * own.dollars,
-      break_even_hours: breakEvenHours(one, own),
+      break_even_hours: breakEvenHours(onOne, own),
       query: joined(used.forward),
     };
     const queries = settings.queries_per_day;
@@ -202,9 +202,9 @@ const costs = (() => {
       ...made,
       year: joined(times(used.forward, queries * DAYS)),
       yearJoules: joined(product(used.energy_joules, share)),
-      yearGrams: joined(product(one.grams, share)),
-      yearDollars: joined(product(one.dollars, share)),
-      yearOwnDollars: joined(product(one.own_dollars, share)),
+      yearGrams: joined(product(onOne.grams, share)),
+      yearDollars: joined(product(onOne.dollars, share)),
+      yearOwnDollars: joined(product(onOne.own_dollars, share)),
       days: joined(times(quotient(compute, [one, most, least, ...moved]), 1 / queries)),
     };
   }
