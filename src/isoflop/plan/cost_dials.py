@@ -73,20 +73,17 @@ def of_firm(prices: Prices | None) -> tuple[Dial, ...]:
             empty="1",
         ),
         Dial(
-            *("efficiency", "Efficiency on them", "share", 0.01, 1.0, 0.01, 1.0),
+            *("efficiency", "Efficiency", "share", 0.01, 1.0, 0.01, 1.0),
             lowest=0.001,
             highest=1.0,
             empty="1",
-            note="1 by definition on one GPU, and an upper bound on several: isoflop parallel --predict or "
-            "isoflop forecast --gpus --link says what to expect",
         ),
         Dial(
-            *("dollars_per_gpu_bought", "Purchase of a GPU", "dollars", 0.0, 100_000.0, 250.0, None),
+            *("dollars_per_gpu_bought", "Purchase", "dollars a GPU", 0.0, 100_000.0, 250.0, None),
             known=_known("dollars_per_gpu_bought"),
-            note="with its share of the machine",
         ),
         Dial(
-            *("amortised_years", "Years of it", "", 1.0, 10.0, 0.5, YEARS),
+            *("amortised_years", "Years", "of use", 1.0, 10.0, 0.5, YEARS),
             lowest=0.1,
             highest=20.0,
         ),
@@ -96,7 +93,7 @@ def of_firm(prices: Prices | None) -> tuple[Dial, ...]:
             highest=1.0,
         ),
         Dial(
-            *("own_dollars_per_kwh", "Its electricity", "dollars a kWh", 0.0, 0.5, 0.0001),
+            *("own_dollars_per_kwh", "Electricity", "dollars a kWh", 0.0, 0.5, 0.0001),
             usual if chosen is None else chosen,
             known=_known("dollars_per_kwh"),
             note=f"of {OF_ELECTRICITY}, as no set of prices gives it" if chosen is None else "",

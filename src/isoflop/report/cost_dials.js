@@ -39,7 +39,7 @@ function beginCosts(data) {
       const table = live.querySelector(`table.${name}`);
       table.tBodies[0].replaceChildren(...lines(rows));
       table.hidden = rows.length === 0;
-      const on = name === "training" && made.gpus > 1 ? ` on ${costs.number(made.gpus, 4)} GPUs` : "";
+      const on = name === "training" && made.gpus > 1 ? ` on ${made.gpus} GPUs` : "";
       table.caption.querySelector("span").textContent = `${on}, by the ${made.main}, with ${data.percent} intervals`;
     }
     const laws = live.querySelector("table.by-law");

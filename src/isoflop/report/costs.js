@@ -158,9 +158,11 @@ const costs = (() => {
 
   // The hours a year of each GPU past which own hardware is cheaper: (purchase / years) / (rent - electricity of
   // an hour) at the mean power of training; infinite where electricity alone costs the rent.
-  function breakEvenHours(onOne, own) {
+  function breakEvenHours(onOne, price, own) {
     const [hours] = onOne.hours, [rent] = onOne.dollars, [kwh] = onOne.kwh;
-    if (!own || own.years === null || own.electricity === null || !hours || rent === null || kwh === null) return null;
+    // Electricity alone is no rent: it is paid for either way.
+    if (!own || (price.hour === null && price.flopDollars === null)) return null;
+    if (own.years === null || own.electricity === null || !hours || rent === null || kwh === null) return null;
     const saved = (rent - kwh * own.electricity) / hours;
     return saved > 0 ? own.dollars / own.years / saved : Infinity;
   }
@@ -189,7 +191,7 @@ const costs = (() => {
       dollars: joined(all.dollars),
       own_dollars: joined(all.own_dollars),
       purchase_dollars: own && gpus * own.dollars,
-      break_even_hours: breakEvenHours(onOne, own),
+      break_even_hours: breakEvenHours(onOne, price, own),
       query: joined(used.forward),
     };
     const queries = settings.queries_per_day;
@@ -213,14 +215,14 @@ const costs = (() => {
   function purchased(made, gpus, show) {
     if (made.purchase_dollars === null) return [];
     const hours = made.break_even_hours;
-    const lacks = made.own_dollars.value === null ? [["Own share", UNKNOWN, "years, use, electricity or energy unknown"]] : [];
+    const share = made.own_dollars.value === null ? [["Own share", UNKNOWN, "needs years, use, a price of electricity, and energy"]] : [];
     const past = () => {
-      if (hours === null) return [UNKNOWN, "years, electricity, rent or energy unknown"];
+      if (hours === null) return [UNKNOWN, "needs years, prices of a GPU-hour and of electricity, and energy"];
       if (hours === Infinity) return ["never", "electricity alone costs the rent"];
       if (hours > HOURS_PER_YEAR) return ["never", `it would take ${number(hours)} h a year of each GPU, and a year has 8,760`];
       return [`${number(hours)} h a year of each GPU`, `${number((100 * hours) / HOURS_PER_YEAR, 2)}% of the year`];
     };
-    return [...lacks, ["To buy", show(made.purchase_dollars), `${gpus} ${gpus === 1 ? "GPU" : "GPUs"}`], ["Own is cheaper past", ...past()]];
+    return [...share, ["To buy", show(made.purchase_dollars), `${gpus} ${gpus === 1 ? "GPU" : "GPUs"}`], ["Own is cheaper past", ...past()]];
   }
 
   // What the page shows: texts alone. `target` is in the unit of the fit.
@@ -263,10 +265,12 @@ const costs = (() => {
       own_dollars: "Own share",
     };
     const known = Object.keys(titles).filter((name) => rows.some((row) => row.made && row.made[name].value !== null));
+    // A column for time: the GPUs' hours added up stand in the table of training.
+    const columns = known.filter((name) => gpus === 1 || name !== "device_seconds");
     const laws = rows.map((row) => ({
       law: row.name,
       cells: row.made
-        ? [computed(row), ratio(row), ...known.map((name) => cell(row.made[name], show[name]))]
+        ? [computed(row), ratio(row), ...columns.map((name) => cell(row.made[name], show[name]))]
         : [[`not reached: ${row.at.reason}`, row.at.above === null ? "" : `if at all, above ${flops(10 ** row.at.above)}`]],
     }));
     const main = data.average ? rows[0] : rows.find((row) => row.made && !row.rejected);
@@ -292,7 +296,7 @@ const costs = (() => {
       text: text(place.target),
       index: place.index + Math.round(place.share),
       warnings: warned(data, place, texts),
-      columns: ["By", `Training compute (${data.percent})`, "× largest run", ...known.map((name) => titles[name])],
+      columns: ["By", `Training compute (${data.percent})`, "× largest run", ...columns.map((name) => titles[name])],
       laws,
       differ: differing(data, rows),
       main: main === rows[0] && data.average ? main.name.toLowerCase() : (main?.law ?? ""),
