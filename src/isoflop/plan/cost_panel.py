@@ -260,12 +260,12 @@ def _notes(report: FitReport, made: CostForecast, ask: CostAsk) -> tuple[str, ..
         notes.append(f"device time is of one {made.device}; several add up their hours")
     notes.append(
         "on several GPUs device time, energy, CO2 and price of training are those of one GPU / efficiency: "
-        "GPUs that wait for each other are counted at the power of training; answers are by the time that one "
-        "GPU computes them"
+        "GPUs that wait for each other are counted at the power of training; answers are by the time that "
+        "one GPU computes them"
     )
     notes.append(
-        "own share is the GPUs' hours x purchase / (years x 8,760 x use of the hours), and electricity x PUE; "
-        "own hardware is cheaper past (purchase / years) / (rent - electricity of an hour) hours a year"
+        "own share is the GPUs' hours x purchase / (years x 8,760 x use of the hours), and electricity x PUE; own "
+        "hardware is cheaper past (purchase / years) / (rent - electricity of an hour) hours a year"
     )
     notes.append(LEFT_OUT)
     notes.append(
