@@ -172,12 +172,14 @@ def opened(browser: Any, page: Path, **options: Any) -> Any:
 
 def amounts(tab: Any, data: dict[str, Any], settings: dict[str, Any], index: int) -> list[Any]:
     """What the script makes of a target by each law; None where it is not reached."""
+    points = [curve["points"][index] for curve in data["curves"]]
+    kept = {name: data[name] for name in ("decimals", "largest", "factors", "reasons")}
     found: list[Any] = tab.evaluate(
-        """([data, settings, index]) => data.curves.map((curve) => {
-          const point = costs.decoded(curve.points[index], data);
+        """([points, data, settings]) => points.map((packed) => {
+          const point = costs.decoded(packed, data);
           return point.reason === undefined ? costs.amounts(point, data, settings) : null;
         })""",
-        [data, settings, index],
+        [points, kept, settings],
     )
     return found
 

@@ -108,9 +108,7 @@ def _set(name: str) -> CostConfig:
 def _known(key: str) -> tuple[tuple[str, float], ...]:
     """Return the shipped sets that give a factor, those of a room's overhead left to its own dial."""
     sets = {name: _set(name) for name in costs.known_names(compose.conf_dir() / "cost")}
-    factors = {
-        name: each.factors
-        | ({"dollars_per_gpu_bought": each.dollars_per_gpu_bought} if each.is_owned else {})
-        for name, each in sets.items()
-    }
-    return tuple((name, each[key]) for name, each in factors.items() if key in each and "pue" not in each)
+    values = {name: each.factors.get(key, getattr(each, key, None)) for name, each in sets.items()}
+    return tuple(
+        (name, value) for name, value in values.items() if value is not None and sets[name].pue is None
+    )

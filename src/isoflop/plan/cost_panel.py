@@ -264,8 +264,8 @@ def _notes(report: FitReport, made: CostForecast, ask: CostAsk) -> tuple[str, ..
         "one GPU computes them"
     )
     notes.append(
-        "own share is the GPUs' hours x purchase / (years x 8,760 x use of the hours), and electricity x PUE; own "
-        "hardware is cheaper past (purchase / years) / (rent - electricity of an hour) hours a year"
+        "own share is GPU-hours x purchase / (years x 8,760 x use of the hours), and electricity x PUE; "
+        "own hardware is cheaper past (purchase / years) / (rent - electricity of an hour) hours a year"
     )
     notes.append(LEFT_OUT)
     notes.append(
