@@ -60,6 +60,7 @@ WITH_TORCH = (
     *(f"cli/test_{name}.py" for name in ("flops", "run", "secrets", "sweep", "text_input", "text_sweep")),
     *("api/test_training.py", "curve/check/test_text.py", "report/wandb"),
     "paper/test_torchvision_weights.py",
+    "parallel/measure",
     "parallel/test_chain.py",
     *(
         f"test_{name}.py"

@@ -305,7 +305,7 @@ def predict_parallel(
         >>> import isoflop
         >>> made = isoflop.predict_parallel("results/digits-cpu", devices=2, link="gloo-loopback")
         >>> made.table[["label", "efficiency"]].shape
-        (12, 2)
+        (15, 2)
     """
     given = [str(source)] if isinstance(source, str | Path) else list(source)
     if len(given) == 1 and "=" in given[0] and not Path(given[0]).is_dir():

@@ -22,7 +22,17 @@ from isoflop.paper.notable import Notable
 
 Array = npt.NDArray[np.float64]
 
-WINDOWS = ((2012, 2016), (2012, 2018), (2012, 2020), (2012, 2024), (2014, 2020), (2016, 2024), (2018, 2024))
+WINDOWS = (
+    (2012, 2016),
+    (2012, 2018),
+    (2012, 2020),
+    (2012, 2024),
+    (2014, 2020),
+    (2016, 2024),
+    (2018, 2024),
+    (2012, 2026),
+    (2018, 2026),
+)
 """First year, and the year before which a model must be published. (2012, 2018) is that of OpenAI's "AI and
 Compute" (2018), (2012, 2020) the paper's."""
 LEAST_MODELS = 4

@@ -163,7 +163,8 @@ REACHED = (
 )
 
 LARGEST_TRAINING_FLOPS = 5e25
-"""The largest training run known, counted, by Epoch AI's table [D]."""
+"""The largest training run known up to 2023, the year of the last of these results, counted, by Epoch AI's
+table [D]. Larger ones have followed (notable.py), and none of them made these results."""
 ALLOWANCE = 10.0
 """By which the largest run is raised before it is compared: the paper's burden counts peak rates, of which
 training reaches a third or less, and larger runs may be unknown."""

@@ -1,10 +1,11 @@
-"""The training compute of well-known models, 2012 to 2023: a small table with its sources.
+"""The training compute of well-known models, 2012 to 2025: a small table with its sources.
 
 Every number is a fact read in Epoch AI's table of notable models (epoch.ai/data, CC BY 4.0, in its authors'
 repository training-cost-trends at commit 263c40a of April 2026), which estimates it from the paper that is
 named; good to a factor of about 2, and where Epoch AI calls an estimate likely or speculative, to about 3
-to 10. Chosen before any rate was computed: models that papers on compute trends name, so all are large for
-their day.
+to 10. Chosen before any rate was computed: to 2023 models that papers on compute trends name, so all are
+large for their day; of 2024 and 2025, where the table ends in May, the largest base model of each generation
+whose estimate Epoch AI calls confident and puts above 3e24 FLOP.
 """
 
 from __future__ import annotations
@@ -84,6 +85,17 @@ TABLE: tuple[Notable, ...] = (
     Notable("GPT-4", "2023-03-15", 2.1e25, "arXiv 2303.08774", "speculative"),
     Notable("Llama 2-70B", "2023-07-18", 8.1e23, "arXiv 2307.09288", "confident"),
     Notable("Gemini 1.0 Ultra", "2023-12-06", 5.0e25, "Gemini team, Google 2023", "speculative"),
+    Notable("Qwen2-72B", "2024-06-07", 3.02e24, "arXiv 2407.10671", "confident"),
+    Notable("Nemotron-4 340B", "2024-06-14", 1.8e25, "NVIDIA 2024", "confident"),
+    Notable("Llama 3.1-405B", "2024-07-23", 3.8e25, "The Llama 3 Herd of Models, Meta 2024", "confident"),
+    Notable("Grok-2", "2024-08-13", 2.96e25, "xAI 2024", "confident"),
+    Notable("Qwen2.5-72B", "2024-09-19", 7.8e24, "Qwen team, Alibaba 2024", "confident"),
+    Notable("Hunyuan-Large", "2024-11-06", 3.49e24, "arXiv 2411.02265", "confident"),
+    Notable("DeepSeek-V3", "2024-12-24", 3.41e24, "arXiv 2412.19437", "confident"),
+    Notable("Grok-3", "2025-02-17", 4.64e26, "xAI 2025", "confident"),
+    Notable("Pangu Ultra", "2025-04-10", 1.07e25, "arXiv 2504.07866", "confident"),
+    Notable("Nemotron-H 56B", "2025-04-14", 6.72e24, "arXiv 2504.03624", "confident"),
+    Notable("Qwen3-32B", "2025-04-29", 7.08e24, "Qwen team, Alibaba 2025", "confident"),
 )
 SOURCE = "the table in isoflop.paper.notable (Epoch AI's estimates, CC BY 4.0)"
 

@@ -113,9 +113,9 @@ SIGMOID = Prior("m4", 4, forms.m4, _sigmoid)
 LEARNING_CURVE = Prior("power_law_floor", 2, forms.power_law_floor, _floor(0.5, 0.9))
 
 MEMBERS = (
-    Member(POWER, drifting=False, weight=0.60, weight_of_rows=0.15),
-    Member(FLOOR, drifting=False, weight=0.13, weight_of_rows=0.05),
-    Member(BROKEN, drifting=False, weight=0.07, weight_of_rows=0.02),
-    Member(SIGMOID, drifting=False, weight=0.10, weight_of_rows=0.03),
-    Member(LEARNING_CURVE, drifting=True, weight=0.10, weight_of_rows=0.75),
+    Member(POWER, drifting=False, weight=0.50, weight_of_rows=0.15),
+    Member(FLOOR, drifting=False, weight=0.16, weight_of_rows=0.05),
+    Member(BROKEN, drifting=False, weight=0.09, weight_of_rows=0.02),
+    Member(SIGMOID, drifting=False, weight=0.125, weight_of_rows=0.03),
+    Member(LEARNING_CURVE, drifting=True, weight=0.125, weight_of_rows=0.75),
 )

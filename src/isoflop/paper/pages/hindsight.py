@@ -48,7 +48,8 @@ def section(result: HindsightResult, folder: Path) -> PaperSection:
         title="Hindsight: did the forecast of 2020 come true?",
         paragraphs=(
             "Where an error has been reached since, the compute that a form demanded for it is compared with "
-            f"the largest training run known, {number(LARGEST_TRAINING_FLOPS)} FLOP counted [D], raised "
+            f"the largest training run known up to 2023, {number(LARGEST_TRAINING_FLOPS)} FLOP counted [D], "
+            "raised "
             f"{ALLOWANCE:g} times, since the paper's burden counts peak rates. What the model itself took is "
             "not needed: it took no more than that. A form can so be refuted, and never confirmed.",
             f"Refuted: {'; '.join(refuted) or 'none'}. {_farthest(*farthest)}",
