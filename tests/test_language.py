@@ -27,6 +27,7 @@ CELLS_OF_A_TABLE = {
     "src/isoflop/paper/pages/page.html.j2",
     "src/isoflop/plan/cost_panel.py",
     "src/isoflop/plan/firm_text.py",
+    "src/isoflop/report/cost_dials.js",
     "src/isoflop/report/costs.js",
     "src/isoflop/report/costs.py",
     "src/isoflop/report/page.html.j2",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import gzip
 import html
 import json
@@ -19,9 +20,11 @@ import pandas as pd
 import pytest
 
 import isoflop
-from isoflop.plan import cost_panel, grid, text
+from isoflop.config import costs, ways
+from isoflop.plan import cost_dials, cost_panel, firm_case, grid, text
 from isoflop.plan.amount import Amount
 from isoflop.plan.cost_panel import CostAsk
+from isoflop.plan.firm_case import Case, Need
 from isoflop.plan.result import LawCost, TargetCost
 from isoflop.report.reach_panel import reach_panel
 from isoflop.report.text import units
@@ -35,6 +38,13 @@ OWN: dict[str, Any] = {"x": "C", "y": "error", "y_unit": "fraction", "resamples"
 PRICES = ["aws_h100_2026", "us_2023_typical_room"]
 QUERIES = 2e6
 TARGETS = (0.01, 0.004, 0.002)
+OF_PRICES = {"dollars_per_gpu_hour": 6.88, "grams_co2_per_kwh": 366, "pue": 1.58, "queries_per_day": QUERIES}
+OF_PURCHASE = {
+    "dollars_per_gpu_bought": 43750,
+    "amortised_years": 3,
+    "utilisation": 0.4,
+    "own_dollars_per_kwh": 0.0806,
+}
 
 
 @pytest.fixture(scope="module")
@@ -160,27 +170,29 @@ def opened(browser: Any, page: Path, **options: Any) -> Any:
     return tab
 
 
+def amounts(tab: Any, data: dict[str, Any], settings: dict[str, Any], index: int) -> list[Any]:
+    """What the script makes of a target by each law; None where it is not reached."""
+    points = [curve["points"][index] for curve in data["curves"]]
+    kept = {name: data[name] for name in ("decimals", "largest", "factors", "reasons")}
+    found: list[Any] = tab.evaluate(
+        """([points, data, settings]) => points.map((packed) => {
+          const point = costs.decoded(packed, data);
+          return point.reason === undefined ? costs.amounts(point, data, settings) : null;
+        })""",
+        [points, kept, settings],
+    )
+    return found
+
+
 @pytest.mark.browser
 def test_the_script_forms_every_amount_and_interval_as_the_forecast_does(
     browser: Any, page: Path, data: dict[str, Any], targets: tuple[TargetCost, ...]
 ) -> None:
     tab = opened(browser, page)
-    settings = {
-        "dollars_per_gpu_hour": 6.88,
-        "grams_co2_per_kwh": 366,
-        "pue": 1.58,
-        "queries_per_day": QUERIES,
-    }
     seen = 0
     for target in targets:
         index = data["targets"].index(pytest.approx(target.target))
-        made = tab.evaluate(
-            """([data, settings, index]) => data.curves.map((curve) => {
-              const point = costs.decoded(curve.points[index], data);
-              return point.reason === undefined ? costs.amounts(point, data, settings) : null;
-            })""",
-            [data, settings, index],
-        )
+        made = amounts(tab, data, OF_PRICES, index)
         for found, cost in zip(made, costs_of(target), strict=True):
             assert (found is None) == (cost.reason is not None)
             if found is None:
@@ -212,6 +224,165 @@ def test_the_script_forms_every_amount_and_interval_as_the_forecast_does(
     assert found["columns"] == ["By", "Training compute (95%)", "× largest run", "Device time", "Energy"]
     assert found["text"] == "0.4%"
     assert len(found["answers"]) == 1
+    tab.close()
+
+
+@functools.cache
+def priced() -> ways.Ways:
+    return ways.load([PRICES[0], "own_h100_2026", PRICES[1]])
+
+
+def case_of(cost: LawCost, gpus: int, efficiency: float, **rent: float) -> Case:
+    """The case of a target, rented at the prices of the page or bought, on one number of GPUs."""
+    chosen = priced()
+    assert chosen.rent is not None
+    assert chosen.own is not None
+    assert chosen.bought is not None
+    assert cost.inference is not None
+    train, year = cost.training, cost.inference
+    answers = (year.gflops_per_year, year.device_seconds_per_year, year.energy_joules_per_year)
+    names = ("dollars_per_kwh", "grams_co2_per_kwh", "pue")
+    return Case(
+        train=Need(train.train_gflops.value, train.device_seconds.value, train.energy_joules.value),
+        year=Need(*(each.value for each in answers)),
+        trainings=1.0,
+        efficiencies=((gpus, efficiency),),
+        rent_factors={**chosen.rent.factors, **rent},
+        power_factors={name: chosen.own.factors[name] for name in names},
+        bought=dataclasses.replace(chosen.bought, years=3.0, utilisation=0.4),
+    )
+
+
+@pytest.mark.browser
+def test_on_several_gpus_rented_or_bought_the_script_forms_the_amounts_of_the_case(
+    browser: Any, page: Path, data: dict[str, Any], targets: tuple[TargetCost, ...]
+) -> None:
+    tab = opened(browser, page)
+    seen = 0
+    for target in targets:
+        if target.target not in TARGETS:
+            continue
+        index = data["targets"].index(pytest.approx(target.target))
+        alone = amounts(tab, data, OF_PRICES, index)
+        # On one GPU the efficiency is 1, whatever its dial says.
+        for gpus, given, efficiency in ((1, 0.5, 1.0), (8, 0.75, 0.75), (1024, 0.03, 0.03)):
+            settings = {**OF_PRICES, **OF_PURCHASE, "gpus": gpus, "efficiency": given}
+            made = amounts(tab, data, settings, index)
+            for found, of_one, cost in zip(made, alone, costs_of(target), strict=True):
+                if found is None or cost.training.device_seconds.value is None:
+                    continue
+                case = case_of(cost, gpus, efficiency)
+                train, year, days = (
+                    firm_case.training(case, gpus),
+                    firm_case.year(case),
+                    firm_case.days(case, gpus),
+                )
+                assert year is not None
+                assert days is not None
+                assert train.device_hours is not None
+                assert train.kilograms_co2 is not None
+                for name, expected in (
+                    ("device_seconds", 3600 * train.device_hours),
+                    ("energy_joules", train.energy_joules),
+                    ("grams", 1e3 * train.kilograms_co2),
+                    ("dollars", train.rent_dollars),
+                    ("own_dollars", train.own_dollars),
+                    ("yearDollars", year.rent_dollars),
+                    ("yearOwnDollars", year.own_dollars),
+                ):
+                    assert found[name]["value"] == pytest.approx(expected, rel=2e-4), (name, gpus)
+                assert found["break_even_hours"] == pytest.approx(firm_case.break_even_hours(case), rel=2e-4)
+                assert found["purchase_dollars"] == gpus * 43750
+                assert found["gpu_seconds"]["value"] == (
+                    None if gpus == 1 else pytest.approx(86400 * days, rel=2e-4)
+                )
+                # Chosen numbers widen no interval, and change nothing of the model and its answers.
+                for side in ("low", "high"):
+                    for name in ("energy_joules", "dollars", "device_seconds"):
+                        end = of_one[name][side]
+                        assert found[name][side] == (
+                            None if end is None else pytest.approx(end / efficiency, rel=1e-9)
+                        )
+                kept = ("compute", "parameters", "query", "year", "yearJoules", "yearDollars", "days")
+                assert all(found[name] == of_one[name] for name in kept)
+                seen += 1
+    assert seen > 50
+    # Both sides of what can be said of a purchase.
+    index = data["targets"].index(pytest.approx(0.004))
+    cost = next(costs_of(each)[0] for each in targets if each.target == pytest.approx(0.004))
+    settings = {**OF_PRICES, **OF_PURCHASE}
+    assert firm_case.break_even_hours(case_of(cost, 1, 1.0, dollars_per_gpu_hour=0.01)) == math.inf
+    for changed, expected in (
+        ({"dollars_per_gpu_hour": 0.01}, math.inf),
+        ({"dollars_per_gpu_hour": None}, None),
+        ({"own_dollars_per_kwh": None}, None),
+        ({"amortised_years": None}, None),
+        ({"dollars_per_gpu_bought": None}, None),
+    ):
+        found = amounts(tab, data, settings | changed, index)[0]
+        assert found["break_even_hours"] == expected
+    assert found["purchase_dollars"] is None
+    assert found["own_dollars"]["value"] is None
+    # Electricity alone, which is paid for either way, is no rent.
+    electric = data | {"factors": {"dollars_per_kwh": 0.3}}
+    found = amounts(tab, electric, settings | {"dollars_per_gpu_hour": None}, index)[0]
+    assert found["dollars"]["value"] is not None
+    assert found["break_even_hours"] is None
+    tab.close()
+
+
+def test_electricity_of_own_hardware_is_that_of_the_chosen_sets_else_said(tmp_path: Path) -> None:
+    dear = tmp_path / "dear.yaml"
+    dear.write_text("dollars_per_kwh: 0.3\nsource: assumed\n")
+    for names, price, is_said in (
+        ([str(dear)], 0.3, False),
+        (["aws_h100_2026", str(dear)], 0.3, False),  # not added to the price of an hour
+        (["aws_h100_2026"], 0.0806, True),
+        ([], 0.0806, True),
+    ):
+        dials = {each.key: each for each in cost_dials.of_firm(costs.load(names) if names else None)}
+        assert dials["own_dollars_per_kwh"].start == price
+        assert bool(dials["own_dollars_per_kwh"].note) == is_said
+    assert ("own_h100_2026", 43750) in dials["dollars_per_gpu_bought"].known
+    assert dials["gpus"].position == 0
+    assert dataclasses.replace(dials["gpus"], start=1024).position == pytest.approx(dials["gpus"].most)
+
+
+@pytest.mark.browser
+def test_several_gpus_and_a_purchase_are_asked_by_keys_and_leave_nothing_behind(
+    browser: Any, page: Path
+) -> None:
+    tab = opened(browser, page, viewport={"width": 390, "height": 844})
+    live, fold = tab.locator("#cost-live"), tab.locator("#cost-dials .firm")
+    before = live.inner_html()
+    assert tab.locator("#dial-gpus:visible").count() == 0
+    fold.locator("summary").focus()
+    tab.keyboard.press("Enter")
+    gpus, efficiency = tab.locator("#dial-gpus"), tab.locator("#dial-efficiency")
+    assert efficiency.is_disabled()
+    tab.locator("input[type=range][name=gpus]").focus()
+    for _ in range(3):
+        tab.keyboard.press("ArrowRight")
+    assert gpus.input_value() == "8"
+    efficiency.fill("0.75")
+    tab.locator("select[name=dollars_per_gpu_bought]").select_option(label="own_h100_2026: 43750")
+    rows = live.locator(".training")
+    assert rows.locator("tr", has_text="To buy").locator("td").inner_text().startswith("350 thousand dollars")
+    assert rows.locator("tr", has_text="Own is cheaper past").locator("td").inner_text().startswith("1,")
+    assert "Training on 8 GPUs" in rows.locator("caption").inner_text()
+    heads = live.locator(".by-law thead th").all_text_contents()
+    assert {"Time on 8 GPUs", "Own share"} < set(heads)
+    assert live.locator("[role=status]").text_content().endswith("of 8 GPUs")
+    assert tab.evaluate("document.documentElement.scrollWidth") == 390
+    for field, bad in ((gpus, "2.5"), (gpus, "1025"), (efficiency, "75")):
+        was = field.input_value()
+        field.fill(bad)
+        assert f"{bad} is no " in live.locator(".checks .warning >> xpath=..").first.inner_text()
+        field.fill(was)
+    tab.locator("#dial-dollars_per_gpu_bought").fill("")
+    gpus.fill("1")
+    assert live.inner_html() == before
+    assert tab.said == []
     tab.close()
 
 

@@ -38,12 +38,14 @@ class Prices:
         named: key -> name of the set that gives it.
         sources: name of a set -> where its numbers are from.
         not_added: sentences on factors that are not applied, since another holds them already.
+        dollars_per_kwh_not_added: the price of a kWh among those: of electricity where a GPU is bought.
     """
 
     factors: dict[str, float]
     named: dict[str, str]
     sources: dict[str, str]
     not_added: tuple[str, ...] = ()
+    dollars_per_kwh_not_added: float | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -167,7 +169,7 @@ def together(sets: Sequence[CostSet]) -> Prices:
         both = next((key for key in others if key in factors), None)
         if per_flop in factors and both is not None:
             raise ConfigError(_alternatives(named, per_flop, both))
-    not_added = []
+    not_added, price = [], None
     hour, energy = (named.get(key) for key in DOLLARS_OF_USE)
     owned = {each.name for each in sets if each.cost.is_owned}
     if hour is not None and energy is not None and hour != energy and hour not in owned:
@@ -180,7 +182,7 @@ def together(sets: Sequence[CostSet]) -> Prices:
     if "pue" in factors and not {"dollars_per_kwh", "grams_co2_per_kwh"} & set(factors):
         del factors["pue"], named["pue"]  # what it multiplied is not added
     sources = {each.name: str(each.cost.source) for each in sets}
-    return Prices(factors, named, sources, tuple(not_added))
+    return Prices(factors, named, sources, tuple(not_added), price)
 
 
 def _alternatives(named: dict[str, str], per_flop: str, other: str) -> str:

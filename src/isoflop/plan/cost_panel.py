@@ -9,22 +9,22 @@ from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
 
-from isoflop.config import compose, costs
 from isoflop.config.costs import Prices
 from isoflop.curve import reach
 from isoflop.curve.check.front import CheckReport
 from isoflop.curve.result import FitReport
-from isoflop.plan import grid, make, rates
+from isoflop.plan import cost_dials, grid, make, rates
 from isoflop.plan import rows as plan_rows
 from isoflop.plan.amount import Amount
 from isoflop.plan.costing import Costing
+from isoflop.plan.firm import LEFT_OUT
 from isoflop.plan.grid import Curve, Part
 from isoflop.plan.make import FORECAST, Question
 from isoflop.plan.result import CostForecast, LawCost, TargetCost
 from isoflop.plan.sizes import sizes
 from isoflop.plan.text import ends, gflops, kilograms
 from isoflop.report import packed
-from isoflop.report.costs import CostPanel, Dial, Row, TargetTable
+from isoflop.report.costs import CostPanel, Row, TargetTable
 from isoflop.report.figures import style
 from isoflop.report.rate import Rate
 from isoflop.report.subject import Subject
@@ -32,8 +32,6 @@ from isoflop.report.text import misfit, units
 from isoflop.report.text.numerals import SUPERSCRIPT, UNKNOWN, number, plural, seconds
 
 AVERAGE = "Average of the laws"
-QUERIES = 1e6
-"""Queries a day at which the dial stands first."""
 DECIMALS = 5
 """Of the logarithms that a page holds: 0.001% of an amount."""
 HARDEST = 0.25
@@ -86,7 +84,8 @@ def cost_panel(ask: CostAsk, subject: Subject, checked: CheckReport) -> CostPane
         gist=_gist(report, next(each for each in of_scale.targets if each.target == start)),
         warnings=_warnings(report, made),
         notes=_notes(report, made, ask),
-        dials=_dials(report, of_scale, start, subject.prices),
+        dials=cost_dials.of_one(report.quantity, len(of_scale.targets), start, subject.prices),
+        firm_dials=cost_dials.of_firm(subject.prices),
         tables=tuple(_table(report, made, each) for each in made.targets),
         data=packed.pack(json.dumps(_data(report, of_scale, plain, subject.prices), separators=(",", ":"))),
     )
@@ -260,46 +259,20 @@ def _notes(report: FitReport, made: CostForecast, ask: CostAsk) -> tuple[str, ..
     if made.device is not None:
         notes.append(f"device time is of one {made.device}; several add up their hours")
     notes.append(
+        "on several GPUs device time, energy, CO2 and price of training are those of one GPU / efficiency: "
+        "GPUs that wait for each other are counted at the power of training; answers are by the time that "
+        "one GPU computes them"
+    )
+    notes.append(
+        "own share is GPU-hours x purchase / (years x 8,760 x use of the hours), and electricity x PUE; "
+        "own hardware is cheaper past (purchase / years) / (rent - electricity of an hour) hours a year"
+    )
+    notes.append(LEFT_OUT)
+    notes.append(
         f"the numbers are those of isoflop forecast with --resamples {report.resamples}, of which a slider "
         "takes the round targets; between them logarithms are interpolated"
     )
     return tuple(map(_sentence, notes))
-
-
-def _dials(
-    report: FitReport, of_scale: CostForecast, start: float, prices: Prices | None
-) -> tuple[Dial, ...]:
-    """Return the dials; a further one is a line here, and its key in the settings of costs.js."""
-    quantity, factors = report.quantity, dict(prices.factors) if prices is not None else {}
-    only_electricity = "dollars_per_kwh" in factors and "dollars_per_gpu_hour" not in factors
-    return (
-        Dial(
-            *("target", quantity.title, quantity.unit, 0.0, len(of_scale.targets) - 1.0, 1.0),
-            quantity.scale * start,
-        ),
-        Dial(
-            *("dollars_per_gpu_hour", "Price of a GPU-hour", "dollars", 0.0, 20.0, 0.01),
-            factors.get("dollars_per_gpu_hour"),
-            known=_known("dollars_per_gpu_hour"),
-            note=f"while none is given, electricity costs {factors['dollars_per_kwh']:g} dollars a kWh"
-            if only_electricity
-            else "",
-        ),
-        Dial(
-            *("grams_co2_per_kwh", "Grid", "g CO₂ a kWh", 0.0, 1000.0, 1.0),
-            factors.get("grams_co2_per_kwh"),
-            known=_known("grams_co2_per_kwh"),
-        ),
-        Dial("pue", "PUE", "× kWh", 1.0, 2.0, 0.01, factors.get("pue", 1.0)),
-        Dial("queries_per_day", "Queries a day", "", 0.0, 12.0, 0.1, QUERIES, logarithmic=True),
-    )
-
-
-def _known(key: str) -> tuple[tuple[str, float], ...]:
-    """Return the shipped sets that give a factor, those of a room's overhead left to its own dial."""
-    folder = compose.conf_dir() / "cost"
-    factors = {name: costs.load_one(name).cost.factors for name in costs.known_names(folder)}
-    return tuple((name, each[key]) for name, each in factors.items() if key in each and "pue" not in each)
 
 
 def _data(

@@ -2,10 +2,11 @@
 
 // What a target costs. The page holds, for each curve at each target of a scale, logarithms of the compute and
 // of what that compute takes; from them follow all amounts, by the arithmetic of isoflop forecast
-// (plan/amount.py, plan/costing.py, table/pricing.py). `costs` is free of the page but for its last function.
+// (plan/amount.py, plan/costing.py, table/pricing.py; on several GPUs and of own hardware plan/firm_case.py). `costs` is free of the page; cost_dials.js shows what it
+// returns.
 const costs = (() => {
   const PARTS = ["device_seconds", "energy_joules", "forward", "parameters", "examples"];
-  const LARGEST_LOG10 = 300, SECONDS_PER_HOUR = 3600, JOULES_PER_KWH = 3.6e6, DAYS = 365, UNKNOWN = "–";
+  const LARGEST_LOG10 = 300, SECONDS_PER_HOUR = 3600, JOULES_PER_KWH = 3.6e6, HOURS_PER_YEAR = 8760, DAYS = 365, UNKNOWN = "–";
   const SUPERSCRIPT = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
 
   // Numbers as people read them (report/text/numerals.py).
@@ -26,6 +27,7 @@ const costs = (() => {
     if (value < 120) return `${number(value)} s`;
     return value < 7200 ? `${number(value / 60)} min` : `${number(value / 3600)} h`;
   }
+  const duration = (value) => (value < 2 * 86400 ? seconds(value) : `${number(value / 86400)} days`);
   // `steps`: [least value in a unit, its size, its name], ascending.
   function inUnit(value, steps) {
     const rounded = Number(value.toPrecision(3));
@@ -118,34 +120,83 @@ const costs = (() => {
     };
   }
 
-  // All amounts of a point. `settings`: the dials' numbers by their keys, null where one is empty.
-  function amounts(point, data, settings) {
-    const [at, low, high] = point.span;
-    const compute = powers([at, at, at, low, high].map((log) => (log === null || log > LARGEST_LOG10 ? null : log)));
-    const used = Object.fromEntries(PARTS.map((name) => [name, powers(point[name])]));
-    const price = priced(data.factors, settings);
+  // How many GPUs train, at which efficiency: 1 on one GPU by definition, and an upper bound where none is given.
+  function devices(settings) {
+    const gpus = settings.gpus ?? 1;
+    return { gpus, efficiency: gpus === 1 ? 1 : (settings.efficiency ?? 1) };
+  }
+
+  // Own hardware: an hour's share of the purchase, null without years or use; null without a purchase.
+  function bought(settings) {
+    const { dollars_per_gpu_bought: dollars = null, amortised_years: years = null, utilisation: use = null } = settings;
+    if (dollars === null) return null;
+    return {
+      dollars,
+      years,
+      hour: years === null || use === null ? null : dollars / (years * HOURS_PER_YEAR * use),
+      electricity: settings.own_dollars_per_kwh ?? null,
+    };
+  }
+
+  // What hours, energy and compute cost: rented, and bought.
+  function spent(used, compute, price, own) {
     const hours = times(used.device_seconds, 1 / SECONDS_PER_HOUR);
     const kwh = times(used.energy_joules, price.pue / JOULES_PER_KWH);
     const total = (terms) => {
       const applied = terms.filter(([, factor]) => factor !== null);
       return applied.length ? sum(applied.map(([places, factor]) => times(places, factor))) : none;
     };
-    const dollars = total([[hours, price.hour], [kwh, price.electricity], [compute, price.flopDollars]]);
-    const grams = total([[kwh, price.grid], [compute, price.flopGrams]]);
+    const isOwn = own !== null && own.hour !== null && own.electricity !== null;
+    return {
+      hours,
+      kwh,
+      dollars: total([[hours, price.hour], [kwh, price.electricity], [compute, price.flopDollars]]),
+      grams: total([[kwh, price.grid], [compute, price.flopGrams]]),
+      own_dollars: isOwn ? total([[hours, own.hour], [kwh, own.electricity]]) : none,
+    };
+  }
+
+  // The hours a year of each GPU past which own hardware is cheaper: (purchase / years) / (rent - electricity of
+  // an hour) at the mean power of training; infinite where electricity alone costs the rent.
+  function breakEvenHours(onOne, price, own) {
+    const [hours] = onOne.hours, [rent] = onOne.dollars, [kwh] = onOne.kwh;
+    // Electricity alone is no rent: it is paid for either way.
+    if (!own || (price.hour === null && price.flopDollars === null)) return null;
+    if (own.years === null || own.electricity === null || !hours || rent === null || kwh === null) return null;
+    const saved = (rent - kwh * own.electricity) / hours;
+    return saved > 0 ? own.dollars / own.years / saved : Infinity;
+  }
+
+  // All amounts of a point. `settings`: the dials' numbers by their keys, null where one is empty.
+  function amounts(point, data, settings) {
+    const [at, low, high] = point.span;
+    const compute = powers([at, at, at, low, high].map((log) => (log === null || log > LARGEST_LOG10 ? null : log)));
+    const used = Object.fromEntries(PARTS.map((name) => [name, powers(point[name])]));
+    const price = priced(data.factors, settings);
+    const { gpus, efficiency } = devices(settings);
+    const own = bought(settings);
+    // The GPUs' hours and, at the power of training, their energy grow as they wait for each other.
+    const [device_seconds, energy_joules] = [used.device_seconds, used.energy_joules].map((each) => times(each, 1 / efficiency));
+    const onOne = spent(used, compute, price, own);
+    const all = spent({ device_seconds, energy_joules }, compute, price, own);
     const made = {
       compute: { value: compute[0], low: compute[3], high: compute[4] },
       times: at - data.largest / 10 ** data.decimals,
       parameters: joined(used.parameters),
       examples: joined(used.examples),
-      device_seconds: joined(used.device_seconds),
-      energy_joules: joined(used.energy_joules),
-      grams: joined(grams),
-      dollars: joined(dollars),
+      device_seconds: joined(device_seconds),
+      gpu_seconds: joined(gpus > 1 ? times(device_seconds, 1 / gpus) : none),
+      energy_joules: joined(energy_joules),
+      grams: joined(all.grams),
+      dollars: joined(all.dollars),
+      own_dollars: joined(all.own_dollars),
+      purchase_dollars: own && gpus * own.dollars,
+      break_even_hours: breakEvenHours(onOne, price, own),
       query: joined(used.forward),
     };
     const queries = settings.queries_per_day;
     if (!queries) return made;
-    // A year's queries take the share of a training's joules that their FLOPs are of its FLOPs.
+    // A year's queries take the share of a training's joules that their FLOPs are of its FLOPs, on one GPU.
     const [query, , , queryLow, queryHigh] = used.forward;
     const share = times(quotient([query, query, query, queryLow, queryHigh], compute), queries * DAYS);
     const [one, least, most, ...moved] = used.forward;
@@ -153,10 +204,25 @@ const costs = (() => {
       ...made,
       year: joined(times(used.forward, queries * DAYS)),
       yearJoules: joined(product(used.energy_joules, share)),
-      yearGrams: joined(product(grams, share)),
-      yearDollars: joined(product(dollars, share)),
+      yearGrams: joined(product(onOne.grams, share)),
+      yearDollars: joined(product(onOne.dollars, share)),
+      yearOwnDollars: joined(product(onOne.own_dollars, share)),
       days: joined(times(quotient(compute, [one, most, least, ...moved]), 1 / queries)),
     };
+  }
+
+  // What a purchase comes to, beside its share: what must be bought, and when that is cheaper than rent.
+  function purchased(made, gpus, show) {
+    if (made.purchase_dollars === null) return [];
+    const hours = made.break_even_hours;
+    const share = made.own_dollars.value === null ? [["Own share", UNKNOWN, "needs years, use, a price of electricity, and energy"]] : [];
+    const past = () => {
+      if (hours === null) return [UNKNOWN, "needs years, prices of a GPU-hour and of electricity, and energy"];
+      if (hours === Infinity) return ["never", "electricity alone costs the rent"];
+      if (hours > HOURS_PER_YEAR) return ["never", `it would take ${number(hours)} h a year of each GPU, and a year has 8,760`];
+      return [`${number(hours)} h a year of each GPU`, `${number((100 * hours) / HOURS_PER_YEAR, 2)}% of the year`];
+    };
+    return [...share, ["To buy", show(made.purchase_dollars), `${gpus} ${gpus === 1 ? "GPU" : "GPUs"}`], ["Own is cheaper past", ...past()]];
   }
 
   // What the page shows: texts alone. `target` is in the unit of the fit.
@@ -177,9 +243,11 @@ const costs = (() => {
     const flops = (value) => gflops(value, data.units);
     const show = {
       device_seconds: seconds,
+      gpu_seconds: duration,
       energy_joules: (value) => inUnit(value, data.units.joules),
       grams: (value) => inUnit(value, data.units.grams),
       dollars: (value) => inUnit(value, data.units.dollars),
+      own_dollars: (value) => inUnit(value, data.units.dollars),
     };
     const cell = (amount, how) => (amount.value === null ? [UNKNOWN, ""] : [how(amount.value), interval(amount, how)]);
     const computed = (row) => {
@@ -187,25 +255,36 @@ const costs = (() => {
       return [`10${raised(Math.round(row.at.span[0] + 9))} FLOPs`, ""];
     };
     const ratio = (row) => [row.made.times < LARGEST_LOG10 ? number(10 ** row.made.times) : UNKNOWN, ""];
-    const titles = { device_seconds: "Device time", energy_joules: "Energy", grams: "CO₂", dollars: "Price" };
+    const { gpus } = devices(settings);
+    const titles = {
+      device_seconds: "Device time",
+      gpu_seconds: `Time on ${gpus} GPUs`,
+      energy_joules: "Energy",
+      grams: "CO₂",
+      dollars: "Price",
+      own_dollars: "Own share",
+    };
     const known = Object.keys(titles).filter((name) => rows.some((row) => row.made && row.made[name].value !== null));
+    // A column for time: the GPUs' hours added up stand in the table of training.
+    const columns = known.filter((name) => gpus === 1 || name !== "device_seconds");
     const laws = rows.map((row) => ({
       law: row.name,
       cells: row.made
-        ? [computed(row), ratio(row), ...known.map((name) => cell(row.made[name], show[name]))]
+        ? [computed(row), ratio(row), ...columns.map((name) => cell(row.made[name], show[name]))]
         : [[`not reached: ${row.at.reason}`, row.at.above === null ? "" : `if at all, above ${flops(10 ** row.at.above)}`]],
     }));
     const main = data.average ? rows[0] : rows.find((row) => row.made && !row.rejected);
-    const training = [], answers = [];
+    const training = [], own = [], answers = [];
     if (main && main.made) {
       const made = main.made;
       training.push(["Compute", ...computed(main)], ["× largest run", ...ratio(main)]);
       training.push(["Parameters", ...cell(made.parameters, number)], ["Examples", ...cell(made.examples, number)]);
       for (const name of known) training.push([titles[name], ...cell(made[name], show[name])]);
+      own.push(...purchased(made, gpus, show.dollars));
       answers.push(["A query", ...cell(made.query, flops)]);
       if (made.year) {
         answers.push(["A year of queries", ...cell(made.year, flops)]);
-        const years = [["yearJoules", "energy_joules", "Energy a year"], ["yearGrams", "grams", "CO₂ a year"], ["yearDollars", "dollars", "Price a year"]];
+        const years = [["yearJoules", "energy_joules", "Energy a year"], ["yearGrams", "grams", "CO₂ a year"], ["yearDollars", "dollars", "Price a year"], ["yearOwnDollars", "own_dollars", "Own share a year"]];
         for (const [name, of, title] of years) {
           if (known.includes(of)) answers.push([title, ...cell(made[name], show[of])]);
         }
@@ -217,11 +296,13 @@ const costs = (() => {
       text: text(place.target),
       index: place.index + Math.round(place.share),
       warnings: warned(data, place, texts),
-      columns: ["By", `Training compute (${data.percent})`, "× largest run", ...known.map((name) => titles[name])],
+      columns: ["By", `Training compute (${data.percent})`, "× largest run", ...columns.map((name) => titles[name])],
       laws,
       differ: differing(data, rows),
       main: main === rows[0] && data.average ? main.name.toLowerCase() : (main?.law ?? ""),
-      training: training.filter((row) => row[1] !== UNKNOWN),
+      gpus,
+      timed: titles[gpus > 1 ? "gpu_seconds" : "device_seconds"],
+      training: [...training.filter((row) => row[1] !== UNKNOWN), ...own],
       answers: answers.filter((row) => row[1] !== UNKNOWN),
     };
   }
@@ -243,92 +324,5 @@ const costs = (() => {
     return `${said}: ${orders} orders of magnitude from ${first.law} to ${last.law}.`;
   }
 
-  // The dials: each a slider with a field, and perhaps a list of known values. Every change shows all anew.
-  function begin(data) {
-    const dials = document.getElementById("cost-dials");
-    const live = document.getElementById("cost-live");
-    const settings = {};
-    const field = (key) => dials.querySelector(`input[type=number][name=${key}]`);
-    const slider = (key) => dials.querySelector(`input[type=range][name=${key}]`);
-    const element = (tag, text, ...children) => {
-      const made = document.createElement(tag);
-      if (text) made.textContent = text;
-      made.append(...children);
-      return made;
-    };
-    const filled = (tag, cell) => element(tag, cell[0], ...(cell[1] ? [element("small", cell[1])] : []));
-    const read = (key) => {
-      const given = field(key);
-      settings[key] = given.value === "" || !(Number(given.value) >= Number(given.min)) ? null : Number(given.value);
-    };
-    const targetOf = () => (settings.target ?? data.scale * data.targets[data.targets.length - 1]) / data.scale;
-    const show = () => {
-      const made = shown(data, settings, targetOf());
-      const lines = (rows) => rows.map(([title, ...cell]) => element("tr", "", Object.assign(element("th", title), { scope: "row" }), filled("td", cell)));
-      live.querySelector(".title").textContent = `${data.name} ${made.text}`;
-      live.querySelector(".checks").replaceChildren(
-        ...made.warnings.map((line) => element("li", "", Object.assign(element("span", "warning"), { className: "tag warning" }), ` ${line}`)),
-      );
-      for (const [name, rows] of [["training", made.training], ["answers", made.answers]]) {
-        const table = live.querySelector(`table.${name}`);
-        table.tBodies[0].replaceChildren(...lines(rows));
-        table.hidden = rows.length === 0;
-        table.caption.querySelector("span").textContent = `, by the ${made.main}, with ${data.percent} intervals`;
-      }
-      const laws = live.querySelector("table.by-law");
-      laws.tHead.rows[0].replaceChildren(...made.columns.map((title) => Object.assign(element("th", title), { scope: "col" })));
-      laws.tBodies[0].replaceChildren(
-        ...made.laws.map(({ law, cells }) => {
-          const row = element("tr", "", Object.assign(element("th", law), { scope: "row" }), ...cells.map((cell) => filled("td", cell)));
-          if (cells.length === 1) Object.assign(row.cells[1], { colSpan: made.columns.length - 1, className: "why" });
-          return row;
-        }),
-      );
-      live.querySelector(".differ").textContent = made.differ;
-      const said = made.training.find((row) => row[0] === "Compute");
-      const time = made.training.find((row) => row[0] === "Device time");
-      live.querySelector("[role=status]").textContent = said
-        ? `${data.name} ${made.text}: ${said[1]}${time ? `, ${time[1]} of one device` : ""}`
-        : `${data.name} ${made.text}: not reached`;
-      return made;
-    };
-    // A slider follows its field, the field its slider.
-    const placed = (key, made) => {
-      const given = slider(key);
-      const value = settings[key];
-      if (key === "target") given.value = made.index;
-      else if (value !== null) given.value = "log" in given.dataset ? Math.log10(Math.max(value, 1)) : value;
-      given.setAttribute("aria-valuetext", value === null ? "not chosen" : key === "target" ? made.text : `${number(value)} ${given.dataset.unit}`);
-      const list = dials.querySelector(`select[name=${key}]`);
-      if (list) list.value = [...list.options].find((each) => each.value !== "" && Number(each.value) === value)?.value ?? "";
-    };
-    const keys = [...dials.querySelectorAll("input[type=range]")].map((each) => each.name);
-    const changed = (event) => {
-      const { name: key, type, value } = event.target;
-      if (type === "range") {
-        const moved = "log" in event.target.dataset ? Number((10 ** Number(value)).toPrecision(2)) : Number(value);
-        field(key).value = key === "target" ? Number((data.scale * data.targets[moved]).toPrecision(6)) : moved;
-      } else if (type === "select-one" && value !== "") {
-        field(key).value = value;
-      }
-      read(key);
-      placed(key, show());
-    };
-    dials.addEventListener("input", changed);
-    dials.addEventListener("submit", (event) => event.preventDefault());
-    keys.forEach(read);
-    const made = show();
-    keys.forEach((key) => placed(key, made));
-    dials.hidden = live.hidden = false;
-    document.getElementById("cost-tables").open = false;
-    document.documentElement.dataset.costs = "live";
-  }
-
-  return { decoded, amounts, shown, number, begin };
+  return { decoded, amounts, shown, number };
 })();
-
-if (typeof document !== "undefined" && "DecompressionStream" in window) {
-  unpack("packed-dials")
-    .then((text) => costs.begin(JSON.parse(text)))
-    .catch((problem) => console.warn("the costs stay tables:", problem));
-}

@@ -17,9 +17,12 @@ class Dial:
     Attributes:
         key: its name in the settings of costs.js.
         label, unit: as they stand beside it.
-        least, most, step: of the slider; powers of ten where it is logarithmic.
+        least, most, step: of the slider; exponents where it moves in powers.
         start: where it stands first, None where nothing was chosen.
-        logarithmic: whether the slider moves in powers of ten.
+        powers_of: base of the powers in which the slider moves; None where it moves evenly.
+        lowest, highest: of what may be typed; None where it has no upper end.
+        is_whole: whether a whole number is asked for.
+        empty: what an empty field says.
         known: (name, value) of values that can be picked.
         note: a sentence below it.
     """
@@ -31,7 +34,11 @@ class Dial:
     most: float
     step: float
     start: float | None
-    logarithmic: bool = False
+    powers_of: int | None = None
+    lowest: float = 0.0
+    highest: float | None = None
+    is_whole: bool = False
+    empty: str = "none"
     known: tuple[tuple[str, float], ...] = ()
     note: str = ""
 
@@ -45,7 +52,7 @@ class Dial:
         """Where the slider stands at first."""
         if self.start is None:
             return self.least
-        return math.log10(self.start) if self.logarithmic else self.start
+        return math.log10(self.start) / math.log10(self.powers_of) if self.powers_of else self.start
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +84,7 @@ class CostPanel:
         warnings: to be known before any number.
         notes: how the amounts were formed.
         dials: what a reader may change.
+        firm_dials: the same, of several GPUs and of own hardware.
         tables: the forecast at round targets, without dials.
         data: for costs.js, packed.
     """
@@ -85,6 +93,7 @@ class CostPanel:
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     dials: tuple[Dial, ...]
+    firm_dials: tuple[Dial, ...]
     tables: tuple[TargetTable, ...]
     data: str
 

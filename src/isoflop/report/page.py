@@ -290,7 +290,8 @@ def _of_figures(drawings: tuple[Drawing, ...], sections: Sections) -> dict[str, 
 def _assets(subject: Subject, fits: FitFile, sections: Sections) -> dict[str, Any]:
     """Return the style, the scripts and the packed charts of the page."""
     rows = check_panel.flagged(subject.rows, sections.valid.checked)
-    scripts = [_asset("page.js"), *([_asset("costs.js")] if sections.costs else [])]
+    of_costs = ("costs.js", "cost_dials.js") if sections.costs else ()
+    scripts = [_asset(name) for name in ("page.js", *of_costs)]
     return {
         "css": Markup(_asset("page.css")),
         "scripts": [Markup(script) for script in scripts],
