@@ -115,9 +115,9 @@ LEARNING_CURVE = Prior("power_law_floor", 2, forms.power_law_floor, _floor(0.5, 
 # `weight_of_rows`: the best mean log predictive density of the upper halves of the training parts of 72 image
 # curves, their four data sets weighing the same, under a Dirichlet prior of 1.2 (docs/fitting.md); rounded.
 MEMBERS = (
-    Member(POWER, drifting=False, weight=0.50, weight_of_rows=0.12),
-    Member(FLOOR, drifting=False, weight=0.16, weight_of_rows=0.14),
-    Member(BROKEN, drifting=False, weight=0.09, weight_of_rows=0.002),
-    Member(SIGMOID, drifting=False, weight=0.125, weight_of_rows=0.0005),
-    Member(LEARNING_CURVE, drifting=True, weight=0.125, weight_of_rows=0.7375),
+    Member(POWER, drifting=False, weight=0.45, weight_of_rows=0.12),
+    Member(FLOOR, drifting=False, weight=0.18, weight_of_rows=0.14),
+    Member(BROKEN, drifting=False, weight=0.12, weight_of_rows=0.002),
+    Member(SIGMOID, drifting=False, weight=0.12, weight_of_rows=0.0005),
+    Member(LEARNING_CURVE, drifting=True, weight=0.13, weight_of_rows=0.7375),
 )
