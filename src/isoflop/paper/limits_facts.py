@@ -31,8 +31,8 @@ class Machine:
     claimed_hpcg: str | None = None
 
 
-_2020 = "top500.org/lists/hpcg/hpcg-november-2020; Rpeak: TOP500, November 2020"
-_2025 = "top500.org/lists/top500/2025/06/highs; Rpeak: top500.org/system/180307"
+_2020 = "top500.org/lists/hpcg/hpcg-november-2020; Rpeak as others quote the list"
+_2025 = "top500.org/lists/top500/2025/06/highs; Rpeak as others quote the list"
 
 MACHINES = (
     Machine(
