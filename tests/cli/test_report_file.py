@@ -56,7 +56,7 @@ def test_the_page_of_a_file_has_what_a_folders_has(models: pd.DataFrame, here: P
             "Top-1 error against compute",
             "How far to trust the curve",
         ),
-        *("Residuals", "Calibration of the forecast's intervals", "What a lower error takes", "The laws"),
+        *("Residuals", "Calibration of the forecast's intervals", "What a target costs", "The laws"),
         *("1.20 to 9,100 PFLOP", "Compute (PFLOP)", "Top-1 error (%)", "SHA-256"),
         "isoflop report models.csv --x compute --y error --x-unit PFLOP --y-unit percent",
     ):
@@ -119,8 +119,9 @@ def test_prices_follow_from_flops_and_a_chosen_gpu(models: pd.DataFrame, here: P
     assert f"dollars = {hours:.1f} device-hours × 12.29 dollars an hour (aws_h100_2023)" in text
     assert f"CO2 = {hours * 0.7:.2f} kWh × 366 g a kWh (us_2023)" in text
     assert "nothing was metered" in text
-    assert "Error 10% Power law (OLS)" in text
-    assert "One GPU is taken to sustain 400 TFLOP/s and 700 W" in text
+    assert "Error 10%" in text
+    assert "Average of the laws" in text
+    assert "Time: 400 TFLOP/s whatever the size, as --gpu-tflops says. Energy: 700 W" in text
 
 
 @pytest.mark.parametrize(

@@ -78,3 +78,12 @@ def test_another_device_has_the_same_share_of_its_peak() -> None:
         assert there.value is not None
         assert there.value == pytest.approx(2 * here.value)
     assert twice.bound == 1000.0
+
+
+def test_an_end_that_no_number_holds_is_open() -> None:
+    """Four sizes about a line that they hardly follow: far away the interval is wider than any number."""
+    trend = power_trend(np.array([1.0, 1.01, 1.02, 1.03]), np.array([1.0, 9.0, 0.2, 5.0]), 0.95)
+    assert trend is not None
+    far = trend.at(1e6)
+    assert (far.low, far.high) == (None, None)
+    assert trend.at(1.015).low is not None

@@ -99,10 +99,10 @@ class RateTrend:
         made = _log_amount(math.log(rate), _quantile(self.sizes - 2, self.confidence) * math.sqrt(variance))
         low, high = made.low, made.high
         if size > self.largest:
-            low = min(low or rate, self._rate(self.largest))
-            high = max(high or rate, self.bound or 0.0)
-        if self.bound is not None and high is not None:
-            high = max(min(high, self.bound), rate)
+            low = None if low is None else min(low, self._rate(self.largest))
+            high = None if high is None else max(high, self.bound or 0.0)
+        if self.bound is not None:
+            high = max(self.bound if high is None else min(high, self.bound), rate)
         return Amount(rate, low, high)
 
     def scaled(self, factor: float) -> RateTrend:
@@ -162,8 +162,8 @@ def _quantile(freedom: int, confidence: float) -> float:
 
 
 def _log_amount(log: float, width: float) -> Amount:
-    """Return exp(log) and the ends `width` to each side, in natural logarithms."""
-    high = log + width
-    return Amount(
-        math.exp(log), math.exp(log - width), math.exp(high) if high < LARGEST_LOG10 * math.log(10) else None
-    )
+    """Return exp(log) and the ends `width` to each side, in natural logarithms; an end is open (None) where no
+    number holds it."""
+    most = LARGEST_LOG10 * math.log(10)
+    low, high = (math.exp(end) if abs(end) < most else None for end in (log - width, log + width))
+    return Amount(math.exp(log), low, high)
