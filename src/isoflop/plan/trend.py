@@ -162,8 +162,10 @@ def _quantile(freedom: int, confidence: float) -> float:
 
 
 def _log_amount(log: float, width: float) -> Amount:
-    """Return exp(log) and the ends `width` to each side, in natural logarithms; an end is open (None) where no
-    number holds it."""
+    """Return exp(log) and the ends `width` to each side, in natural logarithms.
+
+    An end that no number holds is open: None.
+    """
     most = LARGEST_LOG10 * math.log(10)
     low, high = (math.exp(end) if abs(end) < most else None for end in (log - width, log + width))
     return Amount(math.exp(log), low, high)
