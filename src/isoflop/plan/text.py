@@ -39,7 +39,7 @@ def kilograms(value: float | None) -> str:
 
 def gflops(value: float | None) -> str:
     """Return GFLOPs in the unit that suits them, as a power of ten beyond the prefixes."""
-    if value is None or value < 1e18:
+    if value is None or not 1e18 <= value < math.inf:
         return units.gflops(value)
     exponent = math.floor(math.log10(value)) + 9
     return f"{number(value / 10.0 ** (exponent - 9))} × 10{str(exponent).translate(SUPERSCRIPT)} FLOPs"

@@ -19,6 +19,9 @@ from isoflop.report.text import numerals
         (None, "–"),
         (math.nan, "–"),
         (math.inf, "∞"),
+        (1.7976931348623157e308, "1.80 × 10³⁰⁸"),
+        (-1.797e308, "-1.80 × 10³⁰⁸"),
+        (5e-324, "4.94 × 10⁻³²⁴"),
     ],
 )
 def test_numbers_have_three_digits_and_a_readable_magnitude(value, words):
@@ -33,6 +36,7 @@ def test_compact_numbers_can_be_read_back():
     assert numerals.padded(1234.0) == "1,234"
     assert numerals.padded(3e12) == "3,000,000,000,000", "never as a power of ten"
     assert numerals.padded(math.nan) == "–"
+    assert numerals.padded(1e308).startswith("100,000,")
 
 
 def test_unbounded_sides_are_named():

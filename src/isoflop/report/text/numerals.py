@@ -20,11 +20,13 @@ def number(value: float | None, digits: int = 3) -> str:
         return "∞" if value > 0 else "-∞"
     if value == 0:
         return "0"
-    exponent = math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
+    # Taken from the text, for at the ends of the floats 10**exponent is zero and the rounded value infinite.
+    mantissa, power = f"{value:.{digits - 1}e}".split("e")
+    exponent = int(power)
     if -4 < exponent < 6:
         rounded = round(value, digits - 1 - exponent)
         return f"{rounded:,.{max(0, digits - 1 - exponent)}f}"
-    return f"{value / 10.0**exponent:.{digits - 1}f} × 10{str(exponent).translate(SUPERSCRIPT)}"
+    return f"{mantissa} × 10{str(exponent).translate(SUPERSCRIPT)}"
 
 
 def short_of(value: float, limit: float, digits: int = 2) -> str:
@@ -46,8 +48,8 @@ def padded(value: float | None, digits: int = 4) -> str:
         return UNKNOWN
     if value == 0:
         return "0"
-    rounded = float(f"{value:.{digits - 1}e}")
-    return f"{rounded:,.{max(0, digits - 1 - math.floor(math.log10(abs(rounded))))}f}"
+    rounded = f"{value:.{digits - 1}e}"
+    return f"{float(rounded):,.{max(0, digits - 1 - int(rounded.split('e')[1]))}f}"
 
 
 def percent(share: float | None, digits: int = 3) -> str:
