@@ -35,3 +35,11 @@ def test_what_no_number_holds_is_a_power_in_the_reason() -> None:
     assert power(350.0, 100.0, None) == Amount(None, 1e100, None, "10^350")
     assert over(lambda _: unknown("never"), 350.0, None, None).reason == "of 10^350 GFLOPs"
     assert over(lambda _: unknown("never"), 3.0, None, None).reason == "never"
+
+
+def test_an_amount_beyond_the_floats_is_open_or_unknown_and_never_infinite() -> None:
+    joules = Amount(1e300, 1e290, 1e305).times(1e9)
+    assert joules.value is None
+    assert joules.reason == "beyond 10^300"
+    assert joules.low == pytest.approx(1e299)
+    assert joules.high is None

@@ -12,12 +12,25 @@ LARGEST_LOG10 = 300.0
 
 @dataclasses.dataclass(frozen=True)
 class Amount:
-    """A positive amount with the ends of its interval (an open end is None); None with the reason."""
+    """A positive amount with the ends of its interval (an open end is None); None with the reason.
+
+    What is beyond the floats is not a number that JSON or a page could hold: such an end is open, and such a
+    value unknown.
+    """
 
     value: float | None
     low: float | None = None
     high: float | None = None
     reason: str | None = None
+
+    def __post_init__(self) -> None:
+        """Take infinite numbers for what they stand for."""
+        for end in ("low", "high"):
+            if getattr(self, end) is not None and math.isinf(getattr(self, end)):
+                object.__setattr__(self, end, None)
+        if self.value is not None and math.isinf(self.value):
+            object.__setattr__(self, "value", None)
+            object.__setattr__(self, "reason", f"beyond 10^{LARGEST_LOG10:.0f}")
 
     def times(self, factor: float) -> Amount:
         """Return the amount in another unit."""
