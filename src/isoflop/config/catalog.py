@@ -20,6 +20,7 @@ from isoflop.config.attribute_texts import attribute_texts
 from isoflop.config.data import DATA_MAY_TAKE, DATA_TAKES
 from isoflop.config.errors import ConfigError, did_you_mean
 from isoflop.config.keys import PRESETS, flatten
+from isoflop.config.lever import LEVER_MAY_TAKE, LEVER_TAKES
 from isoflop.config.model import MODEL_MAY_TAKE, MODEL_TAKES
 from isoflop.config.schema import Config
 from isoflop.config.training import OPTIM_TAKES
@@ -31,6 +32,7 @@ TAKES: Mapping[str, tuple[Mapping[str, tuple[str, ...]], ...]] = {
     "model": (MODEL_TAKES, MODEL_MAY_TAKE),
     "data": (DATA_TAKES, DATA_MAY_TAKE),
     "optim": (OPTIM_TAKES,),
+    "lever": (LEVER_TAKES, LEVER_MAY_TAKE),
 }
 """Group -> which keys its kinds need or may have."""
 

@@ -43,7 +43,7 @@ def _with_absolute_axes(raw: dict[str, Any], base: Path | None) -> dict[str, Any
     """Return the configuration with absolute paths to code of the user's own in the axes of its sweep."""
     sweep = raw.get("sweep")
     if not isinstance(sweep, Mapping) or not all(
-        isinstance(raw.get(each), Mapping) for each in settings.KINDS
+        isinstance(raw.get(each, {}), Mapping) for each in settings.KINDS
     ):
         return raw
     grid, changed = sweep.get("grid"), dict(sweep)

@@ -17,11 +17,13 @@ from isoflop.config.user_code.locate import function_of
 
 GROUPS = ("data", "model", "optim", "schedule", "precision")
 """The sections of the configuration that change a result; the seed is hashed beside them."""
+LEVER = "lever"
+"""The section that is hashed where a run has a lever, without what is null; `none` leaves no trace."""
 NOT_HASHED = ("data.download", "data.passes", "schedule.evaluations")
 """Keys of these sections that change no result."""
 STORED_NAMES: Mapping[str, str] = {}
 """Key in the code -> key in records and hashes, for each hashed key that was renamed."""
-OF_USER_CODE = ("model.path", "data.path")
+OF_USER_CODE = ("model.path", "data.path", "lever.path")
 """Keys that name code of the user's own, where `sha256` stands beside them."""
 ABSENT: Mapping[str, Any] = {
     "model.zero_init_residual": False,
@@ -56,24 +58,26 @@ def identity(
     """Return what defines a run, as it stands in its record.
 
     Args:
-        groups: the plain settings of each of GROUPS.
+        groups: the plain settings of each of GROUPS, and of LEVER.
         seed: the seed of the run.
         stored_names: as STORED_NAMES.
         absent: as ABSENT.
     """
+    lever = {name: value for name, value in groups.get(LEVER, {}).items() if value is not None}
+    hashed = dict(groups) | {LEVER: lever if lever.get("name", "none") != "none" else {}}
     stored: dict[str, Any] = {group: {} for group in GROUPS}
-    for group in GROUPS:
-        for name, given in groups[group].items():
+    for group in (*GROUPS, LEVER):
+        for name, given in hashed[group].items():
             key, value = f"{group}.{name}", given
             if key in NOT_HASHED or (key == "data.root" and groups["data"]["name"] != "imagefolder"):
                 continue  # only a folder of images is identified by where it lies
-            if (key in OF_USER_CODE and groups[group].get("sha256") is not None) or key == "model.path":
+            if (key in OF_USER_CODE and hashed[group].get("sha256") is not None) or key == "model.path":
                 # Code of the user's own is its file's hash and the function in it, wherever the file lies.
                 key, value = f"{group}.function", value and function_of(value)
             kept = stored_names.get(key, key)
             if kept in absent and value == absent[kept]:
                 continue
-            stored[group][kept.partition(".")[2]] = value
+            stored.setdefault(group, {})[kept.partition(".")[2]] = value
     return stored | {"seed": seed}
 
 

@@ -14,7 +14,7 @@ from isoflop.config.schema import Config
 
 FREE = ("sweep.grid", "sweep.points", "sweep.held_out")
 """Keys whose content is the user's own."""
-ARGUMENTS = ("model.arguments", "data.arguments")
+ARGUMENTS = ("model.arguments", "data.arguments", "lever.arguments")
 """Keys whose content is passed on to code of the user's own."""
 PRESETS = {"recipe": "Settings of several groups that belong together."}
 """Hydra groups that set keys of several sections and have none of their own, with their explanations."""

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from isoflop.config.setting import FilePath
 from isoflop.record import redact
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -119,6 +120,10 @@ class LaunchConfig:
     on_end: str | None = None
     """Shell command that is run when the sweep has ended, with ISOFLOP_SWEEP_DIR, ISOFLOP_EXIT_CODE and
     others in its environment (docs/sweeps.md)."""
+    keep_weights: bool = False
+    """Keep the weights of each point, in OUT/weights/RUN_ID.pt."""
+    prior: FilePath | None = None
+    """Folder of the runs that a lever needs to be trained before; null: OUT/prior."""
 
     def __post_init__(self) -> None:
         """Refuse settings that do not fit the number of processes, and a command that cannot be kept.

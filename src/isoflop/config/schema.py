@@ -19,6 +19,7 @@ from isoflop.config.cost import CostConfig as CostConfig
 from isoflop.config.data import DataConfig as DataConfig
 from isoflop.config.errors import ConfigError as ConfigError
 from isoflop.config.launch import LaunchConfig
+from isoflop.config.lever import LeverConfig as LeverConfig
 from isoflop.config.model import MODEL_TAKES as MODEL_TAKES
 from isoflop.config.model import ModelConfig as ModelConfig
 from isoflop.config.setting import FilePath, NonNegative, Positive, takes
@@ -128,6 +129,8 @@ class Config:
     """Where learning curves go beside the records."""
     cost: CostConfig
     """Prices and CO2 of the compute; nothing unless chosen."""
+    lever: LeverConfig = dataclasses.field(default_factory=LeverConfig)
+    """What is changed against the baseline."""
 
     def __post_init__(self) -> None:
         """Refuse sections that do not go together, and a folder without a name."""
@@ -172,7 +175,7 @@ class Config:
     @property
     def identity(self) -> dict[str, Any]:
         """What changes the result, as JSON would give it back (config/identity.py)."""
-        groups = {group: getattr(self, group) for group in identities.GROUPS}
+        groups = {group: getattr(self, group) for group in (*identities.GROUPS, identities.LEVER)}
         return identities.identity(msgspec.json.decode(msgspec.json.encode(groups)), self.seed)
 
     @property

@@ -39,5 +39,5 @@ def takes(config: Any, kind: str, needed: Iterable[str], optional: Iterable[str]
 def check_named(kind: str, section: str, path: str | None) -> None:
     """Refuse code of the user's own that is not named. Raises ValueError."""
     if kind == "custom" and path is None:
-        example = {"model": "net.py:build", "data": "data.py:load"}[section]
+        example = {"model": "net.py:build", "data": "data.py:load", "lever": "mine.py:apply"}[section]
         raise ValueError(f"path is missing: name a function of yours, such as {section}.path={example}")

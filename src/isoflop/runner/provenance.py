@@ -133,7 +133,7 @@ def user_files(config: Config) -> dict[str, dict[str, str]]:
     """Return the hashes of the user's own files, as in Provenance; none of what is not there any more."""
     named = {
         section: settings.path
-        for section, settings in (("model", config.model), ("data", config.data))
+        for section, settings in (("model", config.model), ("data", config.data), ("lever", config.lever))
         if settings.path is not None and settings.sha256 is not None
     }
     hashes: dict[str, dict[str, str]] = {}

@@ -73,6 +73,7 @@ def _paths(config: Config) -> dict[str, tuple[str, str]]:
     named = {
         "model": (config.model.path, config.model.sha256),
         "data": (config.data.path, config.data.sha256),
+        "lever": (config.lever.path, config.lever.sha256),
     }
     return {
         section: (path, sha256)

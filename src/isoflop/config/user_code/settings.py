@@ -10,7 +10,7 @@ from isoflop.config.errors import ConfigError
 from isoflop.config.user_code.locate import absolute, locate, split
 
 CUSTOM = "custom"
-KINDS = {"model": "family", "data": "name"}
+KINDS = {"model": "family", "data": "name", "lever": "kind"}
 """Section -> its key that says `custom` where `path` names code of the user's own."""
 PATHS = tuple(f"{section}.path" for section in KINDS)
 
@@ -81,7 +81,7 @@ def mapped_paths(
     """
     changed = dict(axes)
     for section, kind in KINDS.items():
-        is_custom = axes.get(f"{section}.{kind}", raw[section].get(kind)) == CUSTOM
+        is_custom = axes.get(f"{section}.{kind}", raw.get(section, {}).get(kind)) == CUSTOM
         if is_custom and (value := axes.get(f"{section}.path")) is not None:
             values = [change(section, each) for each in value] if isinstance(value, list) else None
             changed[f"{section}.path"] = change(section, value) if values is None else values
