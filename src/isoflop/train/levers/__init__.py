@@ -6,10 +6,16 @@ from pathlib import Path
 
 from isoflop.config import Config
 from isoflop.train.levers.base import Examples, ForwardFlops, InferenceWork, Lever, Masks
+from isoflop.train.levers.distillation import Distillation
+from isoflop.train.levers.magnitude_pruning import MagnitudePruning
 
 __all__ = ["Examples", "ForwardFlops", "InferenceWork", "Lever", "Masks", "of"]
 
-KINDS: dict[str, type[Lever]] = {"settings": Lever}
+KINDS: dict[str, type[Lever]] = {
+    "settings": Lever,
+    "distillation": Distillation,
+    "magnitude_pruning": MagnitudePruning,
+}
 
 
 def of(config: Config, prior_weights: Path | None = None) -> Lever:

@@ -1,0 +1,61 @@
+"""The weights of the run that was trained before: found, read and matched to a network."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from isoflop.config import Config, ConfigError, prior
+from isoflop.config.errors import shown
+
+
+def check_file(config: Config, weights: Path | None, device: torch.device) -> None:
+    """Refuse a run whose prior run has left no weights; on the meta device none are needed.
+
+    Args:
+        config: the run that needs them.
+        weights: the file, None where none was given.
+        device: where the run is trained.
+
+    Raises:
+        ConfigError: names the command that trains them.
+    """
+    before = prior.of(config)
+    assert before is not None, "only for levers that need a prior run"
+    if device.type != "meta" and (weights is None or not weights.is_file()):
+        file = shown(weights or prior.weights_path(before))
+        raise ConfigError(
+            f"lever={config.lever.name} needs {file}, which is missing: train it by {prior.command(before)}"
+        )
+
+
+def load(config: Config, weights: Path | None, model: nn.Module) -> dict[str, Tensor]:
+    """Return the state dict of the prior run, on the CPU, whose names and shapes are those of `model`.
+
+    Args:
+        config: the run that needs it.
+        weights: its file.
+        model: a network of the prior run's shape.
+
+    Raises:
+        ConfigError: there is no such file, it holds no state dict, or one of another network.
+    """
+    check_file(config, weights, torch.device("cpu"))
+    assert weights is not None
+    again = (
+        f"lever={config.lever.name}: {shown(weights)} is not the prior run's: delete it and train it again"
+    )
+    try:
+        state = torch.load(weights, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        raise ConfigError(f"{again} (it cannot be read as weights)") from error
+    wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    if (
+        not isinstance(state, dict)
+        or {name: getattr(t, "shape", None) for name, t in state.items()} != wanted
+    ):
+        raise ConfigError(f"{again} (its tensors are those of another network)")
+    return state
