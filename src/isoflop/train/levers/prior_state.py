@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -45,17 +47,16 @@ def load(config: Config, weights: Path | None, model: nn.Module) -> dict[str, Te
     """
     check_file(config, weights, torch.device("cpu"))
     assert weights is not None
-    again = (
-        f"lever={config.lever.name}: {shown(weights)} is not the prior run's: delete it and train it again"
-    )
+    again = f"lever={config.lever.name}: {shown(weights)}: delete it, it is not of the run that is needed"
     try:
         state = torch.load(weights, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        raise ConfigError(f"{again} (it cannot be read as weights)") from error
-    wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    if (
-        not isinstance(state, dict)
-        or {name: getattr(t, "shape", None) for name, t in state.items()} != wanted
-    ):
-        raise ConfigError(f"{again} (its tensors are those of another network)")
+        raise ConfigError(f"{again}: it cannot be read as weights") from error
+    if not isinstance(state, dict) or _shapes(state) != _shapes(model.state_dict()):
+        raise ConfigError(f"{again}: its tensors are those of another network")
     return state
+
+
+def _shapes(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return name -> shape, None for what is no tensor."""
+    return {name: getattr(value, "shape", None) for name, value in state.items()}
