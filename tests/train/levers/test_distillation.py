@@ -210,7 +210,7 @@ def test_the_loss_reads_no_value_and_takes_bf16(
     values_of_a_step(loss_of, model, config)
 
 
-@pytest.mark.parametrize("family", ["mlp", "vit"])
+@pytest.mark.parametrize("family", ["mlp", pytest.param("vit", marks=pytest.mark.slow)])
 def test_a_step_costs_the_teachers_forward_pass_more(
     family: str, make_config: MakeConfig, tmp_path: Path
 ) -> None:
