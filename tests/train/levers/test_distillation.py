@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from isoflop.config import Config, ConfigError, prior
 from isoflop.meter.flops import count as flops
 from isoflop.train import levers, models
+from isoflop.train.levers.distillation import Distillation
 from isoflop.train.step import compiler
 from isoflop.train.step.parts import loss_function
 
@@ -38,7 +39,7 @@ def shape_of(config: Config) -> tuple[int, ...]:
     return IMAGES if config.model.context is None else (config.model.context,)
 
 
-def drawn(config: Config, shape: tuple[int, ...], seed: int = 0) -> nn.Module:
+def drawn(config: Config, shape: tuple[int, ...], seed: int = 0) -> Any:
     """The model with values everywhere: batch norms and zero readouts are moved from where they start."""
     model = models.build(config.model, shape, CLASSES, seed=seed, device=CPU)
     with torch.no_grad(), torch.random.fork_rng():
@@ -48,7 +49,7 @@ def drawn(config: Config, shape: tuple[int, ...], seed: int = 0) -> nn.Module:
     return model
 
 
-def lever_of(config: Config, tmp_path: Path) -> tuple[levers.Lever, nn.Module]:
+def lever_of(config: Config, tmp_path: Path) -> tuple[levers.Lever, Any]:
     """The lever with a teacher on disk, and that teacher."""
     before = prior.of(config)
     assert before is not None
@@ -120,8 +121,9 @@ def test_without_a_share_of_the_teacher_it_is_the_plain_loss(
     config = make_config(*TAUGHT, *FAMILIES[family], "lever.teacher_share=0", "optim.label_smoothing=0.1")
     lever, _ = lever_of(config, tmp_path)
     model = drawn(config, shape_of(config)).train()
-    both = (plain_of(model, config), lever.training_loss(model, plain_of(model, config)))
-    assert torch.allclose(*(values_of_a_step(each, model, config) for each in both), rtol=1e-5, atol=1e-7)
+    plain = values_of_a_step(plain_of(model, config), model, config)
+    ours = values_of_a_step(lever.training_loss(model, plain_of(model, config)), model, config)
+    assert torch.allclose(ours, plain, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -152,12 +154,19 @@ def test_a_network_that_equals_its_teacher_learns_nothing_from_it(
     assert max(float(p.grad.abs().max()) for p in teacher.parameters()) < 1e-6
 
 
-def test_the_teacher_is_not_trained_and_keeps_its_statistics(make_config: MakeConfig, tmp_path: Path) -> None:
+def test_the_teacher_is_not_trained_and_keeps_its_statistics(
+    make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+    build = Distillation._teacher
+
+    def watched(lever: Distillation, model: nn.Module) -> nn.Module:
+        made.append(build(lever, model))
+        return made[0]
+
+    monkeypatch.setattr(Distillation, "_teacher", watched)
     config = make_config(*TAUGHT, *FAMILIES["resnet"])
     lever, _ = lever_of(config, tmp_path)
-    made: list[nn.Module] = []
-    build = lever._teacher
-    lever._teacher = lambda model: made.append(build(model)) or made[0]
     model = drawn(config, IMAGES).to(memory_format=torch.channels_last).train()
     loss_of = lever.training_loss(model, plain_of(model, config))
     before = {name: value.clone() for name, value in made[0].state_dict().items()}
@@ -185,8 +194,8 @@ def test_the_loss_compiles(make_config: MakeConfig, tmp_path: Path, monkeypatch:
     model = drawn(config, IMAGES)
     loss_of = lever.training_loss(model, plain_of(model, config))
     compiled = compiler.compiled(loss_of)
-    made = [values_of_a_step(each, model, config) for each in (compiled, loss_of)]
-    assert torch.allclose(*made, rtol=1e-4, atol=1e-6)
+    made, eager = (values_of_a_step(each, model, config) for each in (compiled, loss_of))
+    assert torch.allclose(made, eager, rtol=1e-4, atol=1e-6)
 
 
 def test_the_loss_reads_no_value_and_takes_bf16(
@@ -231,23 +240,33 @@ def test_a_step_costs_the_teachers_forward_pass_more(
     [
         (
             ("model=torchvision", "model.width=null", "model.depth=null"),
-            "lever=distillation: the teacher is the model at another width and depth",
+            "lever=distillation: the teacher is the model at another width and depth, and torchvision",
         ),
-        (("model=vit", "model.patch=4", "model.head_width=4", "lever.teacher_width=18"), "try 1"),
-        ((), "needs .*weights.*, which is missing: train it by isoflop run model.width=16"),
+        (
+            ("model=vit", "model.patch=4", "model.head_width=4", "lever.teacher_width=18"),
+            "lever.teacher_width=18 lever.teacher_depth=2: width 18 is not a multiple of head_width 4: try 16",
+        ),
     ],
 )
-def test_a_run_that_cannot_have_a_teacher_is_refused(
+def test_a_model_that_cannot_have_this_teacher_is_refused(
     overrides: tuple[str, ...], message: str, make_config: MakeConfig
 ) -> None:
-    config = make_config(*TAUGHT, *overrides)
-    with pytest.raises(ConfigError, match=message) as caught:
-        levers.of(config).check(CPU)
+    with pytest.raises(ConfigError) as caught:
+        levers.of(make_config(*TAUGHT, *overrides)).check(CPU)
+    assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
 
 
-def test_shapes_alone_need_no_teacher(make_config: MakeConfig) -> None:
-    levers.of(make_config(*TAUGHT)).check(torch.device("meta"))
+@pytest.mark.parametrize("given", [False, True])
+def test_a_run_without_its_teacher_says_how_to_train_it(
+    given: bool, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    lever = levers.of(make_config(*TAUGHT), tmp_path / "gone.pt" if given else None)
+    model = models.build(lever.config.model, IMAGES, CLASSES, seed=0, device=CPU)
+    lever.transform(model, IMAGES, CLASSES)
+    message = r"lever=distillation needs .*\.pt, which is missing: train it by isoflop run model\.width=16 "
+    with pytest.raises(ConfigError, match=message):
+        lever.training_loss(model, plain_of(model, lever.config))
 
 
 def test_weights_of_another_network_and_other_files_are_refused(

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -39,7 +40,7 @@ def shape_of(config: Config) -> tuple[int, ...]:
     return IMAGES if config.model.context is None else (config.model.context,)
 
 
-def drawn(config: Config) -> nn.Module:
+def drawn(config: Config) -> Any:
     model = models.build(config.model, shape_of(config), CLASSES, seed=0, device=CPU)
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(0)
@@ -232,8 +233,8 @@ def attention_macs(config: Config) -> int:
     return 2 * model.depth * model.width * tokens**2
 
 
-def readout_macs(config: Config, model: nn.Module) -> int:
-    return model.readout.weight.numel() * (config.model.context or 1)
+def readout_macs(config: Config, model: Any) -> int:
+    return int(model.readout.weight.numel()) * (config.model.context or 1)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

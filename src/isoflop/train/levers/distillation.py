@@ -27,11 +27,12 @@ from isoflop.train.step.parts import LossFunction
 class Distillation(Lever):
     """The teacher is the prior run: the same family, data, schedule and seed at another width and depth."""
 
+    transforms = False
+
     def check(self, device: torch.device) -> None:
-        """Refuse a run without a teacher, and say so where it is the smaller of the two."""
+        """Refuse a model that can have no teacher, and say so where the teacher is the smaller of the two."""
         teacher = self._teacher_config
-        prior_state.check_file(self.config, self.prior_weights, device)
-        if device.type != "meta" and _is_smaller(teacher, self.config):
+        if _is_smaller(teacher, self.config):
             notify(
                 f"lever.teacher_width={teacher.model.width} lever.teacher_depth={teacher.model.depth}: the "
                 f"teacher is smaller than {self.config.model.label}, which it teaches"

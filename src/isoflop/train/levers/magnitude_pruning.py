@@ -35,11 +35,12 @@ Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
 class MagnitudePruning(Lever):
     """One round of pruning: the prior run is the round before, or the dense run."""
 
+    transforms = False
     _kept: dict[str, Tensor] | None = None
     """Name of a pruned weight -> True where it stays; None until it is asked for."""
 
     def check(self, device: torch.device) -> None:
-        """Refuse a run without its last round, and horizons before the pruning begins."""
+        """Refuse horizons before the pruning begins."""
         lever, cooldowns = self.config.lever, self.config.schedule.cooldowns
         assert lever.rewind_fraction is not None
         if cooldowns and cooldowns[0] <= lever.rewind_fraction:
@@ -47,7 +48,6 @@ class MagnitudePruning(Lever):
                 f"lever.rewind_fraction={lever.rewind_fraction}: nothing is pruned before, and the horizon "
                 f"schedule.cooldowns={cooldowns[0]} ends by then: set a smaller fraction or a later horizon"
             )
-        prior_state.check_file(self.config, self.prior_weights, device)
 
     def transform(self, model: nn.Module, input_shape: tuple[int, ...], classes: int) -> nn.Module:
         """Return the network as it is. Raises ConfigError if it has no layer to prune."""

@@ -14,26 +14,6 @@ from isoflop.config import Config, ConfigError, prior
 from isoflop.config.errors import shown
 
 
-def check_file(config: Config, weights: Path | None, device: torch.device) -> None:
-    """Refuse a run whose prior run has left no weights; on the meta device none are needed.
-
-    Args:
-        config: the run that needs them.
-        weights: the file, None where none was given.
-        device: where the run is trained.
-
-    Raises:
-        ConfigError: names the command that trains them.
-    """
-    before = prior.of(config)
-    assert before is not None, "only for levers that need a prior run"
-    if device.type != "meta" and (weights is None or not weights.is_file()):
-        file = shown(weights or prior.weights_path(before))
-        raise ConfigError(
-            f"lever={config.lever.name} needs {file}, which is missing: train it by {prior.command(before)}"
-        )
-
-
 def load(config: Config, weights: Path | None, model: nn.Module) -> dict[str, Tensor]:
     """Return the state dict of the prior run, on the CPU, whose names and shapes are those of `model`.
 
@@ -43,10 +23,16 @@ def load(config: Config, weights: Path | None, model: nn.Module) -> dict[str, Te
         model: a network of the prior run's shape.
 
     Raises:
-        ConfigError: there is no such file, it holds no state dict, or one of another network.
+        ConfigError: there is no such file, and which command makes it; or it holds no state dict, or one of
+            another network.
     """
-    check_file(config, weights, torch.device("cpu"))
-    assert weights is not None
+    if weights is None or not weights.is_file():
+        before = prior.of(config)
+        assert before is not None, "only for levers that need a prior run"
+        file = shown(weights or prior.weights_path(before))
+        raise ConfigError(
+            f"lever={config.lever.name} needs {file}, which is missing: train it by {prior.command(before)}"
+        )
     again = f"lever={config.lever.name}: {shown(weights)}: delete it, it is not of the run that is needed"
     try:
         state = torch.load(weights, map_location="cpu", weights_only=True)
