@@ -244,7 +244,7 @@ def test_a_step_costs_the_teachers_forward_pass_more(
         ),
         (
             ("model=vit", "model.patch=4", "model.head_width=4", "lever.teacher_width=18"),
-            "lever.teacher_width=18 lever.teacher_depth=2: width 18 is not a multiple of head_width 4: try 16",
+            "lever.teacher_width=18 lever.teacher_depth=2: width 18 is not a multiple of head_width 4: try",
         ),
     ],
 )

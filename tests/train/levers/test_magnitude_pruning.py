@@ -302,8 +302,7 @@ def test_what_cannot_be_pruned_is_refused(make_config: MakeConfig, tmp_path: Pat
     with pytest.raises(
         ConfigError, match=r"lever=pruning needs .*which is missing: train it by isoflop run "
     ):
-        levers.of(config).check(CPU)
-    levers.of(config).check(torch.device("meta"))
+        levers.of(config).masks(drawn(config), STEPS)
     with pytest.raises(ConfigError, match=r"lever=pruning: mlp has no linear layer .*: set lever=none"):
         levers.of(config).transform(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), IMAGES, CLASSES)
     early = make_config(*PRUNED, "schedule.cooldowns=[0.2,1]")
