@@ -8,10 +8,17 @@ from pathlib import Path
 from isoflop.config import Config
 from isoflop.train.levers import custom
 from isoflop.train.levers.base import Examples, ForwardFlops, InferenceWork, Lever, Masks
+from isoflop.train.levers.distillation import Distillation
+from isoflop.train.levers.magnitude_pruning import MagnitudePruning
 
 __all__ = ["Examples", "ForwardFlops", "InferenceWork", "Lever", "Masks", "of"]
 
-KINDS: dict[str, Callable[[Config, Path | None], Lever]] = {"settings": Lever, "custom": custom.make}
+KINDS: dict[str, Callable[[Config, Path | None], Lever]] = {
+    "settings": Lever,
+    "custom": custom.make,
+    "distillation": Distillation,
+    "magnitude_pruning": MagnitudePruning,
+}
 
 
 def of(config: Config, prior_weights: Path | None = None) -> Lever:
