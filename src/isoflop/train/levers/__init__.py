@@ -6,10 +6,12 @@ from pathlib import Path
 
 from isoflop.config import Config
 from isoflop.train.levers.base import Examples, ForwardFlops, InferenceWork, Lever, Masks
+from isoflop.train.levers.early_exit import EarlyExit
+from isoflop.train.levers.low_rank import LowRank
 
 __all__ = ["Examples", "ForwardFlops", "InferenceWork", "Lever", "Masks", "of"]
 
-KINDS: dict[str, type[Lever]] = {"settings": Lever}
+KINDS: dict[str, type[Lever]] = {"settings": Lever, "low_rank": LowRank, "early_exit": EarlyExit}
 
 
 def of(config: Config, prior_weights: Path | None = None) -> Lever:
