@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from isoflop.config import ConfigError
 from isoflop.train.levers.base import Examples, InferenceWork, Lever
-from isoflop.train.levers.exits import cut, exits
+from isoflop.train.levers.exits import cut, exit_heads
 from isoflop.train.step.parts import LossFunction
 
 NEEDS_TWO_BLOCKS = ("mlp", "convmixer", "vit")
@@ -58,7 +58,7 @@ class EarlyExit(Lever):
         device = next(model.parameters()).device
         self.check(device)
         parts = cut(model)
-        heads = exits(parts, classes, self.config, device)
+        heads = exit_heads(parts, classes, self.config, device)
         return WithExits(parts.stages, [*heads, parts.last_head], input_shape)
 
     def training_loss(self, model: nn.Module, plain: LossFunction) -> LossFunction:

@@ -72,7 +72,7 @@ def _halves(before: nn.Module, blocks: nn.Sequential) -> list[nn.Module]:
     return [nn.Sequential(before, *blocks[:middle]), blocks[middle:]]
 
 
-def exits(parts: Parts, classes: int, config: Config, device: torch.device) -> list[nn.Module]:
+def exit_heads(parts: Parts, classes: int, config: Config, device: torch.device) -> list[nn.Module]:
     """Return the heads of all stages but the last, drawn from the run's seed on the CPU."""
     with torch.random.fork_rng(devices=[]), torch.device("meta" if device.type == "meta" else "cpu"):
         torch.manual_seed(config.seed + HEADS_SEED)
