@@ -9,6 +9,8 @@ from isoflop.config import Config
 from isoflop.train.levers import custom
 from isoflop.train.levers.base import Examples, ForwardFlops, InferenceWork, Lever, Masks
 from isoflop.train.levers.distillation import Distillation
+from isoflop.train.levers.early_exit import EarlyExit
+from isoflop.train.levers.low_rank import LowRank
 from isoflop.train.levers.magnitude_pruning import MagnitudePruning
 
 __all__ = ["Examples", "ForwardFlops", "InferenceWork", "Lever", "Masks", "of"]
@@ -18,6 +20,8 @@ KINDS: dict[str, Callable[[Config, Path | None], Lever]] = {
     "custom": custom.make,
     "distillation": Distillation,
     "magnitude_pruning": MagnitudePruning,
+    "low_rank": LowRank,
+    "early_exit": EarlyExit,
 }
 
 
