@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from isoflop.config import Config
+from isoflop.train.levers import custom
 from isoflop.train.levers.base import Examples, ForwardFlops, InferenceWork, Lever, Masks
 from isoflop.train.levers.distillation import Distillation
 from isoflop.train.levers.magnitude_pruning import MagnitudePruning
 
 __all__ = ["Examples", "ForwardFlops", "InferenceWork", "Lever", "Masks", "of"]
 
-KINDS: dict[str, type[Lever]] = {
+KINDS: dict[str, Callable[[Config, Path | None], Lever]] = {
     "settings": Lever,
+    "custom": custom.make,
     "distillation": Distillation,
     "magnitude_pruning": MagnitudePruning,
 }
