@@ -91,9 +91,7 @@ def test_a_snapshot_of_either_side_of_the_step_goes_on_as_if_never_left(make_con
 
 def test_a_trainer_with_a_lever_is_never_reseeded(make_config: MakeConfig) -> None:
     config = make_config("model.width=8")
-    pruned = dataclasses.replace(
-        config, lever=dataclasses.replace(config.lever, name="int8", kind="int8")
-    )
+    pruned = dataclasses.replace(config, lever=dataclasses.replace(config.lever, name="int8", kind="int8"))
     ours = trainer(config, False)
     assert ours.can_reseed(config, ours.data, STEPS)
     assert not ours.can_reseed(pruned, ours.data, STEPS)
