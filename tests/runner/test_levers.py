@@ -101,7 +101,9 @@ def test_a_class_of_the_users_own_changes_what_is_scored_and_what_it_costs(
 ) -> None:
     plain = make_config("meter.inference_seconds=0.05")
     (baseline,) = run.run(plain)
-    (record,) = run.run(make_config("lever=custom", "lever.path=mine.py:Halved", "meter.inference_seconds=0.05"))
+    (record,) = run.run(
+        make_config("lever=custom", "lever.path=mine.py:Halved", "meter.inference_seconds=0.05")
+    )
     assert (baseline.lever, baseline.lever_reason) == (None, "no lever: this is a baseline")
     assert record.curve[-1].val_error == baseline.curve[-1].val_error, "training is the baseline's"
     assert record.error.val != baseline.error.val, "and what is chosen by is the finished network"
