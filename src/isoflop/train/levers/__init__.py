@@ -6,10 +6,16 @@ from pathlib import Path
 
 from isoflop.config import Config
 from isoflop.train.levers.base import Examples, ForwardFlops, InferenceWork, Lever, Masks
+from isoflop.train.levers.int8 import Int8
+from isoflop.train.levers.structured_pruning import StructuredPruning
 
 __all__ = ["Examples", "ForwardFlops", "InferenceWork", "Lever", "Masks", "of"]
 
-KINDS: dict[str, type[Lever]] = {"settings": Lever}
+KINDS: dict[str, type[Lever]] = {
+    "settings": Lever,
+    "int8": Int8,
+    "structured_pruning": StructuredPruning,
+}
 
 
 def of(config: Config, prior_weights: Path | None = None) -> Lever:
