@@ -2,9 +2,9 @@
 
 Training is that of the baseline. At each point a copy of the network is quantised:
 
-- On an x86 CPU by torch.export and torchao (x86_int8.py): linear layers and convolutions, weights with a scale
-  for each output channel, activations with a scale and a zero point for each tensor, from the range that they
-  have on a few hundred training examples.
+- On an x86 CPU by torch.export and torchao (x86_int8.py): linear layers and convolutions, weights with a
+  scale for each output channel, activations with a scale and a zero point for each tensor, from the range
+  that they have on a few hundred training examples.
 - On a GPU by torchao's dynamic quantisation: linear layers alone, weights with a scale for each output,
   activations with a scale for each row, taken as they come. Convolutions stay in floating point, and so does
   a layer with a side that is no multiple of 8, such as a readout of 10 classes: the integer product of the
@@ -54,13 +54,14 @@ class Int8(Lever):
         extras.check("lever.kind=int8", "torchao")
         if device.type == "cpu" and platform.machine().lower() not in X86:
             raise ConfigError(
-                f"lever.kind=int8 has integer kernels for x86 CPUs and GPUs, and this is {platform.machine()}: "
-                "set lever=none, or run it elsewhere"
+                f"lever.kind=int8 has integer kernels for x86 CPUs and GPUs, and this machine's processor is "
+                f"{platform.machine()}: set lever=none, or run it elsewhere"
             )
-        if device.type == "cuda" and self.config.model.family in CONVOLUTIONAL:
+        family = self.config.model.family
+        if device.type == "cuda" and family in CONVOLUTIONAL:
             raise ConfigError(
-                f"lever.kind=int8 quantises linear layers alone on a GPU, and model={self.config.model.family} "
-                "is all convolutions: set launch.device=cpu, or model=mlp, vit or gpt"
+                f"lever.kind=int8 quantises linear layers alone on a GPU, and model={family} is all "
+                "convolutions: set launch.device=cpu, or model=mlp, vit or gpt"
             )
 
     def transform(self, model: nn.Module, input_shape: tuple[int, ...], classes: int) -> nn.Module:
@@ -73,8 +74,8 @@ class Int8(Lever):
         name = self.config.model.name
         if device.type == "cuda" and not any(_has_kernel(module, "") for module in model.modules()):
             raise ConfigError(
-                f"lever.kind=int8: model={name} has no linear layer with sides that are multiples of {MULTIPLE}, "
-                "and a GPU quantises no other: set launch.device=cpu, or change the model's width"
+                f"lever.kind=int8: model={name} has no linear layer whose sides are multiples of {MULTIPLE}, "
+                "and no other is quantised on a GPU: set launch.device=cpu, or change the model's width"
             )
         if device.type == "cpu" and self.config.model.family in ("custom", "torchvision"):
             _check_traceable(model, input_shape, name)

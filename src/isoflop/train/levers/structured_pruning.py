@@ -2,12 +2,12 @@
 
 Channels that depend on each other (an output of one layer is the input of the next, and both ends of a
 residual stream have the same channels) are removed together, as a group: the dependency graph of Fang et al.
-2023 (DepGraph), by torch-pruning. A group's magnitude is the L2 norm of its weights; the least are removed. The
-share is the same in every hidden layer, so the shapes that are left follow from those of the dense network
-and not from its weights, and dense kernels run them: no mask, no sparse format.
+2023 (DepGraph), by torch-pruning. The groups whose weights have the least L2 norm go. The share is the same
+in every hidden layer, so the shapes that are left follow from those of the dense network and not from its
+weights, and dense kernels run them: no mask, no sparse format.
 
-A layer of n channels keeps floor(n (1 - prune_share)); a vit so many heads too, whole ones. Pixels and classes
-stay. Rates and initialisation under mup and completep remain those of the dense width.
+A layer of n channels keeps floor(n (1 - prune_share)); a vit so many heads too, whole ones. Pixels and
+classes stay. Rates and initialisation under mup and completep remain those of the dense width.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class StructuredPruning(Lever):
 
 
 def _prune(model: nn.Module, input_shape: tuple[int, ...], share: float) -> None:
-    """Remove the share of the channels of every hidden layer whose groups have the least L2 norm, in place."""
+    """Remove a share of every hidden layer's channels, those of the least L2 norm, in place."""
     import torch_pruning
 
     training = model.training
@@ -134,7 +134,9 @@ def _prune(model: nn.Module, input_shape: tuple[int, ...], share: float) -> None
         prune_num_heads=True,
         prune_head_dims=False,  # the width of a head is an attribute of the network
         ignored_layers=[model.get_submodule("readout")],
-        unwrapped_parameters=[(module.position, 1) for module in model.modules() if isinstance(module, vit.ViT)],
+        unwrapped_parameters=[
+            (module.position, 1) for module in model.modules() if isinstance(module, vit.ViT)
+        ],
     )
     pruner.step()
     model.train(training)
@@ -142,7 +144,7 @@ def _prune(model: nn.Module, input_shape: tuple[int, ...], share: float) -> None
 
 
 def _head_share(heads: int, share: float) -> float:
-    """Return the share that makes torch-pruning remove all but `kept` heads: it rounds the removed ones up."""
+    """Return the share of which torch-pruning leaves `kept` heads: it rounds up how many it removes."""
     return (heads - kept(heads, share) - 0.5) / heads
 
 

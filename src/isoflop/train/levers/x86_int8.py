@@ -67,7 +67,7 @@ class FlatLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, inputs] -> [B, outputs], or [B, T, inputs] -> [B, T, outputs]."""
         y: Tensor = self.layer(x.flatten(0, -2))
-        return y if x.ndim == 2 else y.unflatten(0, x.shape[:-1])
+        return y if x.ndim == 2 else y.reshape(*x.shape[:-1], -1)
 
 
 def _rewrite(model: nn.Module) -> None:
@@ -76,12 +76,15 @@ def _rewrite(model: nn.Module) -> None:
         for name, child in module.named_children():
             if isinstance(child, nn.Linear):
                 setattr(module, name, FlatLinear(child))
-            elif isinstance(child, Pointwise):  # which reads every second pixel itself, for its gradient's sake
+            elif isinstance(
+                child, Pointwise
+            ):  # which reads every second pixel itself, for its gradient's sake
                 setattr(module, name, _strided(child))
 
 
 def _strided(layer: Pointwise) -> nn.Conv2d:
-    made = nn.Conv2d(layer.in_channels, layer.out_channels, 1, layer.stride, bias=False)
+    down, across = layer.stride
+    made = nn.Conv2d(layer.in_channels, layer.out_channels, 1, (down, across), bias=False)
     made.weight = layer.weight
     return made.eval()
 
@@ -112,9 +115,7 @@ def _value(graph_module: fx.GraphModule, node: fx.Node) -> Tensor:
     return value
 
 
-def _constant(
-    graph_module: fx.GraphModule, function: object, x: object, value: Tensor, name: str
-) -> fx.Node:
+def _constant(graph_module: fx.GraphModule, function: object, x: object, value: Tensor, name: str) -> fx.Node:
     """Add `function(x, value)` to the graph, `value` having one entry for each channel of an image."""
     graph_module.register_buffer(name, value.reshape(-1, 1, 1))
     constant = graph_module.graph.get_attr(name)
@@ -149,7 +150,11 @@ def _drop_unused(graph_module: fx.GraphModule) -> None:
     graph_module.graph.eliminate_dead_code()
     graph_module.recompile()
     used = {str(node.target) for node in graph_module.graph.nodes if node.op == "get_attr"}
-    held = [name for tensors in (graph_module.named_parameters(), graph_module.named_buffers()) for name, _ in tensors]
+    held = [
+        name
+        for tensors in (graph_module.named_parameters(), graph_module.named_buffers())
+        for name, _ in tensors
+    ]
     for name in set(held) - used:
         owner, _, own = name.rpartition(".")
         delattr(graph_module.get_submodule(owner), own)
