@@ -82,7 +82,9 @@ def test_it_decides_as_the_network_in_floating_point(make_config: MakeConfig, fa
     x, y, x_test, y_test = digits()
     model = trained(models.build(config.model, IMAGE, CLASSES, seed=0, device=CPU), x, y, 400)
     before = copy.deepcopy(model)
+    state = torch.random.get_rng_state()
     network = finished(config, model, x)
+    assert torch.equal(torch.random.get_rng_state(), state)
     assert model.training
     assert model.state_dict().keys() == before.state_dict().keys()
     assert all(torch.equal(value, before.state_dict()[key]) for key, value in model.state_dict().items())

@@ -85,7 +85,9 @@ class Int8(Lever):
         """Return the quantised copy, for batches of any size in the precision of fp32."""
         device = next(model.parameters()).device
         # What is made under inference mode cannot be traced; the caller may be in it.
-        with torch.inference_mode(False), torch.no_grad(), quiet():
+        # Tracing draws from the ambient generator, which is the training's.
+        unchanged = torch.random.fork_rng(devices=[])
+        with torch.inference_mode(False), torch.no_grad(), quiet(), unchanged:
             floating = copy.deepcopy(model).eval()
             if device.type == "cpu":
                 from isoflop.train.levers import x86_int8
@@ -157,7 +159,7 @@ def _check_traceable(model: nn.Module, input_shape: tuple[int, ...], name: str) 
     takes_text = len(input_shape) == 1
     example = torch.zeros(2, *input_shape, dtype=torch.int64 if takes_text else torch.float32)
     try:
-        with quiet(), torch.no_grad():
+        with quiet(), torch.no_grad(), torch.random.fork_rng(devices=[]):
             x86_int8.exported(copy.deepcopy(model).eval(), example)
     except Exception as error:
         raise ConfigError(

@@ -42,12 +42,17 @@ def quantise(model: nn.Module, batches: Sequence[Tensor]) -> nn.Module:
     _unfold_norms(observed)
     for batch in batches:
         observed(batch)
-    return _lowered(convert_pt2e(observed), batches[0])
+    lowered = _lowered(convert_pt2e(observed), batches[0])
+    assert any(held.dtype == torch.int8 for held in lowered.buffers()), "nothing was quantised"
+    return lowered
 
 
-def exported(model: nn.Module, example: Tensor, *, strict: bool = False) -> fx.GraphModule:
-    """Return the graph of a network in evaluation mode, whose first dimension may have any size."""
-    program = torch.export.export(model, (example,), dynamic_shapes=(_any_batch(),), strict=strict)
+def exported(model: nn.Module, example: Tensor) -> fx.GraphModule:
+    """Return the graph of a network in evaluation mode, whose first dimension may have any size.
+
+    Strict: torch 2.11 notes in no other mode which layer a product is of, which the quantiser looks for.
+    """
+    program = torch.export.export(model, (example,), dynamic_shapes=(_any_batch(),), strict=True)
     module = program.module(check_guards=False)
     assert isinstance(module, fx.GraphModule)
     return module
