@@ -30,6 +30,7 @@ PLANTED = {
     "nvml": ("meter/energy/sampler.py", "import pynvml"),
     "figures": ("table/aggregate.py", "import matplotlib"),
     "trainers": ("runner/run.py", "import lightning"),
+    "levers": ("runner/run.py", "import torchao"),
     "trackers": ("runner/run.py", "import wandb"),
 }
 

@@ -48,7 +48,7 @@ def test_the_core_needs_no_package_of_an_extra() -> None:
     assert not optional & names(PROJECT["dependencies"])
 
 
-@pytest.mark.parametrize("extra", ["lightning", "transformers", "accelerate", "all", "dev"])
+@pytest.mark.parametrize("extra", ["levers", "lightning", "transformers", "accelerate", "all", "dev"])
 def test_what_trains_brings_torch_along(extra: str) -> None:
     assert {"train", "energy"} <= needs(extra)
 

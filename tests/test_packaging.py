@@ -79,7 +79,7 @@ def test_the_wheel_brings_torch_with_an_extra_only(built: Path) -> None:
     always = {re.match(r"[\w-]+", name)[0] for name, _, condition in required if not condition}
     assert always == {re.match(r"[\w-]+", each)[0] for each in PROJECT["project"]["dependencies"]}
     conditions = {condition.strip() for name, _, condition in required if name.startswith("torch>")}
-    training = ("train", "lightning", "transformers", "accelerate", "all", "dev")
+    training = ("train", "levers", "lightning", "transformers", "accelerate", "all", "dev")
     assert conditions == {f"extra == '{extra}'" for extra in training}
 
 

@@ -19,6 +19,8 @@ PACKAGES = {
     "fvcore": ("fvcore", "train"),
     "PIL": ("pillow", "train"),
     "pynvml": ("nvidia-ml-py", "energy"),
+    "torchao": ("torchao", "levers"),
+    "torch_pruning": ("torch-pruning", "levers"),
     "wandb": ("wandb", "wandb"),
     "wandb_workspaces": ("wandb-workspaces", "wandb"),
     "tensorboard": ("tensorboard", "tensorboard"),

@@ -1,4 +1,4 @@
-"""A run with a lever from its configuration to its record: what it did, what was trained before, what it costs."""
+"""A run with a lever from its configuration to its record: what it did, what was before it, what it costs."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_what_was_trained_before_is_counted_from_its_records(
     kept = torch.load(found.weights, weights_only=True)
     assert kept.keys() == Trainer(teacher, prepare(teacher, CPU).data, 1, CPU).model.state_dict().keys()
     found.weights.unlink()
-    with pytest.raises(ConfigError, match="its weights, .*, are missing: train it with"):
+    with pytest.raises(ConfigError, match=r"its weights, .*, are missing: train it with"):
         prior_work.found(config)
     records.write(dataclasses.replace(trained, state="failed", reason="x"), teacher.directory)
     with pytest.raises(ConfigError, match="has state failed"):

@@ -38,7 +38,7 @@ def refusals(configs: Sequence[Config]) -> dict[str, str]:
     for config in configs:
         try:
             check_device(config, pick_device(config.launch))
-        except ConfigError as error:
+        except ValueError as error:  # a missing package among them
             refused[config.lever.name] = str(error)
     return refused
 

@@ -10,8 +10,10 @@ from isoflop.train.levers import custom
 from isoflop.train.levers.base import Examples, ForwardFlops, InferenceWork, Lever, Masks
 from isoflop.train.levers.distillation import Distillation
 from isoflop.train.levers.early_exit import EarlyExit
+from isoflop.train.levers.int8 import Int8
 from isoflop.train.levers.low_rank import LowRank
 from isoflop.train.levers.magnitude_pruning import MagnitudePruning
+from isoflop.train.levers.structured_pruning import StructuredPruning
 
 __all__ = ["Examples", "ForwardFlops", "InferenceWork", "Lever", "Masks", "of"]
 
@@ -20,6 +22,8 @@ KINDS: dict[str, Callable[[Config, Path | None], Lever]] = {
     "custom": custom.make,
     "distillation": Distillation,
     "magnitude_pruning": MagnitudePruning,
+    "structured_pruning": StructuredPruning,
+    "int8": Int8,
     "low_rank": LowRank,
     "early_exit": EarlyExit,
 }
