@@ -24,8 +24,9 @@ from isoflop.runner.state import MeasuredPoint
 from isoflop.runner.trajectory import train_and_meter
 from isoflop.signals import InterruptedRunError
 from isoflop.track import feed
+from isoflop.train import precision
 from isoflop.train.distributed import SINGLE, World, is_peer_failure
-from isoflop.train.loop import DivergedError, resolve_precision
+from isoflop.train.loop import DivergedError
 
 
 def run_attempt(
@@ -40,6 +41,7 @@ def run_attempt(
     if config.launch.threads is not None:
         torch.set_num_threads(config.launch.threads)
     device = pick_device(config.launch, request.device_index)
+    precision.check(config, device)
     feed.check(config.tracker)
     gpus = [device.index] if device.type == "cuda" else []
     with (
@@ -234,7 +236,7 @@ def machine(config: Config, device: torch.device) -> Machine:
     return Machine(
         cpu=cpu,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else cpu,
-        precision=resolve_precision(config.precision.compute, device),
+        precision=precision.resolve(config.precision.compute, device),
         threads=torch.get_num_threads(),
         libraries=hardware.libraries(),
         gpu=gpu,
