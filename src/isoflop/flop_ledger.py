@@ -14,7 +14,7 @@ from isoflop.meter.flops import user_model
 from isoflop.meter.flops.count import FlopCount
 from isoflop.meter.flops.twin import initialized
 from isoflop.runner import prepare
-from isoflop.train import models, optim
+from isoflop.train import levers, models, optim
 
 DTYPES = {
     name: getattr(torch, name) for name in ("float32", "float64", "bfloat16", "float16", "int64", "int32")
@@ -72,7 +72,8 @@ def of_config(config: Config, sizes: tuple[int, ...], classes: int) -> ModelLedg
         ValueError: there is no such model, or it cannot take such images.
     """
     model = prepare.weightless(config.model, sizes, classes)
-    count = prepare.count_flops(config.model, sizes, classes, config.batch_rows)
+    model = levers.of(config).transform(model.train(), sizes, classes).eval()
+    count = prepare.count_run(config, sizes, classes)
     return _ledger(config.model.name, model, sizes, classes, count, config)
 
 

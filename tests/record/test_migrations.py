@@ -16,14 +16,14 @@ def unrecorded(schema: int, *names: str) -> dict[str, Any]:
 
 
 def test_every_schema_leads_to_the_next() -> None:
-    assert list(MIGRATIONS) == [1, 2, 3, 4, 5]
+    assert list(MIGRATIONS) == [1, 2, 3, 4, 5, 6]
     failed: dict[str, Any] = dict.fromkeys(("optim", "time", "compute", "energy", "data", "loss"))
     raw = failed | {"schema": 1, "spent": {}, "model": {}, "cell": {}, "provenance": {"gpu": None}}
     for older, step in MIGRATIONS.items():
         assert raw["schema"] == older
         raw = step(raw)
         assert [raw[name] for name in failed] == [None] * len(failed), "a failure has none of them"
-    assert raw["schema"] == 6
+    assert raw["schema"] == 7
 
 
 def test_schema_1_had_one_horizon_one_parametrization_and_no_compilation() -> None:
@@ -172,5 +172,6 @@ def test_schema_4_knew_images_only() -> None:
     )
 
 
-def test_schema_5_is_read_as_it_is() -> None:
-    assert MIGRATIONS[5]({"schema": 5, "seed": 3}) == {"schema": 6, "seed": 3}
+@pytest.mark.parametrize("schema", [5, 6])
+def test_schemas_5_and_6_are_read_as_they_are(schema: int) -> None:
+    assert MIGRATIONS[schema]({"schema": schema, "seed": 3}) == {"schema": schema + 1, "seed": 3}

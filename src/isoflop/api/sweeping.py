@@ -17,8 +17,10 @@ from isoflop.sweep import (
     children,
     grid,
     held_out,
+    left_out,
     one_data,
     planning,
+    prior_runs,
     retry,
     supervisors,
     tune,
@@ -161,6 +163,10 @@ def train(
         ConfigError: a run's input cannot be used; nothing was trained.
         KeyboardInterrupt: asked to stop; every run that was started has its records.
     """
+    runs, refused = left_out.split(runs)
+    for name, why in refused.items():
+        progress.line(f"lever {name} is left out: {why}")
+    left_out.write(refused, base.directory)
     fitted, held = held_out.split(runs)
     if base.sweep.lr_grid:
         trials = tune.trials(runs, base.sweep.lr_grid)
@@ -200,6 +206,12 @@ def run_missing(
     if not missing:
         return
     extras.check("training", "torch")
+    before = prior_runs.needed(each for each in runs if each.run_id in missing)
+    if before:
+        # A run of any other stage finds what it needs in one folder: trials and final runs share it.
+        run_missing(base, before, before[0].config.directory, states, progress)
+        prior_runs.copy_records(runs, directory)
+        missing = {each.run_id for each in retry.select(runs, directory, states)}
     with planning_shown(runs, directory, progress) as done:
         planned, gpus = launch.plan(runs, done)
     planned = user_copies.pin(planned, directory)

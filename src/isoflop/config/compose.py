@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from isoflop.config import catalog
+from isoflop.config import catalog, lever_option
 from isoflop.config.convert import from_dict, to_dict
 from isoflop.config.errors import did_you_mean
+from isoflop.config.identity import LEVER
 from isoflop.config.keys import (
     ARGUMENTS,
     PRESETS,
@@ -89,6 +90,10 @@ def _set_by_axes(raw: dict[str, Any]) -> dict[str, Any]:
     """
     changed: dict[str, Any] = {}
     for key, values in flatten(raw["sweep"].get("grid") or {}):
+        if key == LEVER and isinstance(values, list) and values:
+            # What the command line says of a lever (lever.path) is of one of the axis, not of the baseline.
+            changed = _with_any_lever(raw, values)
+            continue
         section, _, name = key.partition(".")
         settings = changed.get(section, raw.get(section))
         if (
@@ -101,11 +106,39 @@ def _set_by_axes(raw: dict[str, Any]) -> dict[str, Any]:
     return changed
 
 
+def _with_any_lever(raw: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return what the first lever sets that takes all that is given for one; nothing where none does."""
+    given = {key for key, value in raw[LEVER].items() if value is not None and key not in ("name", "kind")}
+    for name in names:
+        changed = lever_option.with_lever(raw, name)
+        if all(changed[LEVER][key] is not None for key in given):
+            return changed
+    return {}
+
+
 def register_resolvers() -> None:
     """Let configuration files say `${by:KEY,{A: x, B: y},z}`: x where KEY is A, y where it is B, else z."""
     from omegaconf import OmegaConf
 
     OmegaConf.register_new_resolver("by", lambda key, table, other: table.get(key, other), replace=True)
+
+
+def resolved(base: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with `settings` on top, every `${...}` replaced by what it stands for.
+
+    Raises:
+        ConfigError: an interpolation names nothing.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    register_resolvers()
+    try:
+        whole = OmegaConf.merge(OmegaConf.create(dict(base)), OmegaConf.create(dict(settings)))
+        plain: Any = OmegaConf.to_container(whole, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(_brief(error)) from error
+    return {str(key): value for key, value in plain.items()}
 
 
 def _brief(error: Exception) -> str:
@@ -153,7 +186,7 @@ def _translate(overrides: Iterable[tuple[str, Any]]) -> Iterator[str]:
     for text, parsed in overrides:
         key = parsed.key_or_group
         if parsed.is_sweep_override():
-            if key in (*groups(), *PRESETS):
+            if key in (*groups(), *PRESETS) and key != LEVER:
                 raise ConfigError(f"{text}: {_NO_AXIS[key == 'data'].format(key=key)}")
             values = ",".join(str(value) for value in parsed.sweep_string_iterator())
             yield f"++sweep.grid.{key}=[{values}]"

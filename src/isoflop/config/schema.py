@@ -45,6 +45,8 @@ class MeterConfig:
     window_seconds: NonNegative
     """Measured windows that are shorter in all are lengthened by repetitions; 60 for grade A
     (docs/measuring.md)."""
+    inference_seconds: NonNegative
+    """How long the forward passes of a finished network are timed and metered; 0: not at all."""
     cpu_watts: Positive | None
     """Power to assume of a processor that cannot be read; its joules are called modelled, grade D."""
 

@@ -5,6 +5,7 @@ The package holds the schema and its atomic reading and writing; it imports noth
 
 from isoflop.record.checks import known, problem, unknown
 from isoflop.record.learning import CurvePoint, ErrorRate, Loss, LossInterval, TrainingInterval
+from isoflop.record.lever import Inference, LeverFacts
 from isoflop.record.migrations import MIGRATIONS
 from isoflop.record.resources import Ceiling, Compute, DeviceEnergy, Energy, Grade, PeakRate, Spent, Timing
 from isoflop.record.schema import SCHEMA, Record, State
@@ -41,7 +42,9 @@ __all__ = [
     "ErrorRate",
     "Gpu",
     "Grade",
+    "Inference",
     "KeptRecordError",
+    "LeverFacts",
     "Loss",
     "LossInterval",
     "ModelFacts",

@@ -92,6 +92,11 @@ def _from_5(raw: dict[str, Any]) -> dict[str, Any]:
     return raw | {"schema": 6}
 
 
+def _from_6(raw: dict[str, Any]) -> dict[str, Any]:
+    """Schema 6 knew no levers, and nobody measured the forward passes of a finished network."""
+    return raw | {"schema": 7}
+
+
 def _own_joules(energy: dict[str, Any]) -> dict[str, Any]:
     """Return whose windows the joules of schema 3 are of: its own run's, or those of a replay."""
     if energy["replayed"]:
@@ -125,5 +130,6 @@ MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     3: _from_3,
     4: _from_4,
     5: _from_5,
+    6: _from_6,
 }
 """Older schema number -> function that returns the same record in the next schema."""

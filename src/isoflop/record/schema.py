@@ -10,10 +10,11 @@ import dataclasses
 from typing import Any, Literal
 
 from isoflop.record.learning import CurvePoint, ErrorRate, Loss, LossInterval, TrainingInterval
+from isoflop.record.lever import Inference, LeverFacts
 from isoflop.record.resources import Compute, Energy, Spent, Timing
 from isoflop.record.setting import DataFacts, ModelFacts, OptimFacts, Provenance
 
-SCHEMA = 6
+SCHEMA = 7
 
 State = Literal["done", "failed", "diverged", "oom", "interrupted"]
 
@@ -64,3 +65,7 @@ class Record:
     time_reason: str | None
     intervals: tuple[TrainingInterval, ...] | None = None
     intervals_reason: str | None = "not recorded by an earlier version"
+    lever: LeverFacts | None = None
+    lever_reason: str | None = "no lever: this is a baseline"
+    inference: Inference | None = None
+    inference_reason: str | None = "not measured: meter.inference_seconds=0"

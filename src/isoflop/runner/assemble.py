@@ -15,6 +15,7 @@ from isoflop.record import (
     CurvePoint,
     DataFacts,
     ErrorRate,
+    LeverFacts,
     Loss,
     LossInterval,
     OptimFacts,
@@ -27,6 +28,7 @@ from isoflop.record import (
 from isoflop.record.binomial import wilson
 from isoflop.runner import intervals
 from isoflop.runner.prepare import Prepared, times
+from isoflop.runner.prior_work import PriorWork
 from isoflop.runner.provenance import model_facts
 from isoflop.runner.state import MeasuredPoint, TrainedPoint
 from isoflop.runner.timing import TrainingSeconds, timing
@@ -63,14 +65,15 @@ operands are cast from bf16 ones that are read first."""
 def compute(prepared: Prepared, trained: TrainedPoint, precision: str) -> Compute:
     """Return the work in total: per-example counts times the examples the loop really saw, in `precision`."""
     count, examples = prepared.count, trained.examples_seen
+    finished = trained.inference_work.flops if trained.inference_work else count.inference_flops_per_example
     counted: dict[str, Any] = {
         "forward_macs_per_example": count.forward_macs_per_example,
         "train_flops_per_example": count.train_flops_per_example,
         "backward_flops_per_example": count.backward_flops_per_example,
         "train_flops": times(examples, count.train_flops_per_example),
         "train_to_forward_ratio": count.train_to_forward_ratio,
-        "inference_flops_per_example": count.inference_flops_per_example,
-        "eval_flops": times(trained.eval_examples, count.inference_flops_per_example),
+        "inference_flops_per_example": finished,
+        "eval_flops": times(trained.eval_examples, finished),
     }
     reasons: dict[str, Any] = {f"{name}_reason": count.reason for name in counted}
     closed_form, elements = count.closed_form_macs_per_example, count.train_elements_per_example
@@ -92,6 +95,36 @@ def compute(prepared: Prepared, trained: TrainedPoint, precision: str) -> Comput
         uncounted_ops=count.uncounted_ops,
         counters_agree=count.counters_agree,
     )
+
+
+def lever_facts(config: Config, prior: PriorWork, trained: TrainedPoint) -> LeverFacts:
+    """Return what the lever made of the run, and what was trained before it."""
+    work = trained.inference_work
+    assert work is not None, "a run with a lever"
+    nominal = work.nominal_flops
+    return LeverFacts(
+        name=config.lever.name,
+        settings=config.lever.settings,
+        density=work.density,
+        nominal_inference_flops_per_example=nominal,
+        nominal_inference_flops_per_example_reason="the forward work is unknown" if nominal is None else None,
+        prior_runs=prior.run_ids,
+        prior_train_flops=prior.train_flops,
+        prior_train_flops_reason=prior.train_flops_reason,
+        prior_joules=prior.joules,
+        prior_joules_reason=prior.joules_reason,
+        prior_seconds=prior.seconds,
+    )
+
+
+def _lever_sections(config: Config, prior: PriorWork, trained: TrainedPoint) -> dict[str, Any]:
+    """Return the sections that say what a lever did, and what the finished network costs, where known."""
+    sections: dict[str, Any] = {}
+    if not config.lever.is_none:
+        sections |= known(lever=lever_facts(config, prior, trained))
+    if trained.inference is not None:
+        sections |= known(inference=trained.inference)
+    return sections
 
 
 def seconds_of(trained: TrainedPoint) -> TrainingSeconds:
@@ -292,4 +325,5 @@ def finished_record(
             compute=work,
             time=timing(work, seconds_of(trained), origin),
         ),
+        **_lever_sections(config, prepared.prior, trained),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +15,10 @@ from isoflop import signals
 from isoflop.config import Config
 from isoflop.meter.device import hardware
 from isoflop.record import Provenance, Record, State, window_losses
-from isoflop.runner import assemble, checkpoint, failure, provenance, same_data
+from isoflop.runner import assemble, checkpoint, failure, prior_work, provenance, same_data
 from isoflop.runner.context import RunContext, WallClock
 from isoflop.runner.energy import gpu_uuids
-from isoflop.runner.prepare import Prepared, pick_device, prepare
+from isoflop.runner.prepare import Prepared, check_device, pick_device, prepare
 from isoflop.runner.provenance import Machine
 from isoflop.runner.request import RunRequest, Watch
 from isoflop.runner.state import MeasuredPoint
@@ -41,7 +42,7 @@ def run_attempt(
     if config.launch.threads is not None:
         torch.set_num_threads(config.launch.threads)
     device = pick_device(config.launch, request.device_index)
-    precision.check(config, device)
+    check_device(config, device)
     feed.check(config.tracker)
     gpus = [device.index] if device.type == "cuda" else []
     with (
@@ -85,7 +86,9 @@ def run_attempt(
 def _prepared(config: Config, device: torch.device, stop: signals.Stop, world: World) -> Iterator[Prepared]:
     """Prepare the run for every process of the world; where there is one, a signal ends that at once."""
     with contextlib.nullcontext() if world.group else stop.at_once():
-        prepared = world.run_on_all(lambda: prepare(config, device))
+        prepared = world.run_on_all(
+            lambda: dataclasses.replace(prepare(config, device), prior=prior_work.found(config))
+        )
     yield prepared
 
 

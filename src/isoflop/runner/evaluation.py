@@ -6,6 +6,7 @@ import math
 import time
 
 from msgspec.structs import replace
+from torch import nn
 
 from isoflop.record import CurvePoint
 from isoflop.runner import intervals
@@ -81,22 +82,26 @@ class Evaluator:
             else:
                 self._context.feed.point(each, each.step)
 
-    def score_point(self) -> tuple[Score, Score]:
-        """Return the scores at a point: on the test part, and on what is evaluated of the training part
-        (record.Loss).
+    def score_point(self, model: nn.Module) -> tuple[Score, Score]:
+        """Return the scores of a finished network at a point: on what is evaluated of the training part
+        (record.Loss), and last on the test part.
 
         Raises:
             DivergedError: a loss is NaN or infinite.
         """
-        return self._finite_score("test"), self._finite_score("train")
+        return self._finite_score("train", model), self._finite_score("test", model)
 
-    def _score(self, part: PartName) -> Score:
+    def score_validation(self, model: nn.Module) -> Score:
+        """Return the score of a finished network on the validation part. Raises as `score_point`."""
+        return self._finite_score("val", model)
+
+    def _score(self, part: PartName, model: nn.Module | None = None) -> Score:
         trainer, data = self._trainer, self._prepared.data
         precision = trainer.autocast, trainer.memory_format
-        return evaluate(trainer.scored_model, data, part, *precision, trainer.world)
+        return evaluate(model or trainer.scored_model, data, part, *precision, trainer.world)
 
-    def _finite_score(self, part: PartName) -> Score:
-        score = self._score(part)
+    def _finite_score(self, part: PartName, model: nn.Module | None = None) -> Score:
+        score = self._score(part, model)
         if not math.isfinite(score.loss):
             step, steps = self._trainer.step, self._trainer.steps
             raise DivergedError(f"an evaluation's loss is {score.loss} after step {step} of {steps}")

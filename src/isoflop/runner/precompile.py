@@ -28,6 +28,8 @@ def compile_ahead(config: Config, runs: int, device: torch.device) -> bool:
         ValueError: the run's input cannot be used.
         CompileError: the compiler failed; the run will find out by itself and fall back.
     """
+    if config.lever.kind != "settings":
+        return False  # its network, or its loss, is made by the run itself
     prepared = prepare(config, torch.device("cpu"))
     data, work = prepared.data, workload(config, prepared, device, runs)
     model = models.build(config.model, data.input_shape, data.classes, seed=0, device=torch.device("cpu"))

@@ -8,15 +8,17 @@ from collections.abc import Hashable
 import torch
 from torch import nn
 
-from isoflop.config import Config, ConfigError, DataConfig, ModelConfig
+from isoflop.config import Config, ConfigError, DataConfig, LeverConfig, ModelConfig
 from isoflop.config.launch import LaunchConfig
 from isoflop.config.user_code.locate import unchanged
 from isoflop.meter.flops import count as flops
 from isoflop.meter.flops.count import FlopCount
 from isoflop.meter.flops.twin import build_on_meta
 from isoflop.runner import own_model
-from isoflop.train import models, schedule, step
+from isoflop.runner.prior_work import NOTHING, PriorWork
+from isoflop.train import levers, models, precision, schedule, step
 from isoflop.train.data import DataSet, Facts, facts_of, load, state_of_files
+from isoflop.train.levers import Lever
 from isoflop.train.schedule import Horizon
 
 IMAGES_ONLY = ("resnet", "convmixer", "vit", "torchvision")
@@ -39,11 +41,13 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """A run whose input is good: its data on the device, its counted work and its steps."""
+    """A run whose input is good: its data on the device, its counted work, its steps, and what was trained
+    before it."""
 
     data: DataSet
     count: FlopCount
     plan: Plan
+    prior: PriorWork = NOTHING
 
 
 def pick_device(launch: LaunchConfig, index: int = 0) -> torch.device:
@@ -63,6 +67,17 @@ def pick_device(launch: LaunchConfig, index: int = 0) -> torch.device:
     if launch.sync_batchnorm and device.type == "cpu":
         raise ConfigError("launch.sync_batchnorm needs GPUs: set it to false")
     return device
+
+
+def check_device(config: Config, device: torch.device) -> None:
+    """Refuse what this device, or this model, cannot have.
+
+    Raises:
+        ConfigError: the lever is not for the device or the model, or the device lacks the precision.
+        MissingExtraError: the precision needs a package that is not installed.
+    """
+    precision.check(config, device)
+    levers.of(config).check(device)
 
 
 def prepare(config: Config, device: torch.device, *, reread_changed: bool = True) -> Prepared:
@@ -88,7 +103,7 @@ def lay_out(config: Config, facts: Facts) -> tuple[FlopCount, Plan]:
     Raises:
         ValueError: as `prepare`, but for the data.
     """
-    count = count_flops(config.model, facts.input_shape, facts.classes, config.batch_rows)
+    count = count_run(config, facts.input_shape, facts.classes)
     own_model.check_optimizer(config, facts.input_shape, facts.classes)
     steps = schedule.total_steps(
         config.schedule,
@@ -135,25 +150,59 @@ class Counted:
     """
 
     model: ModelConfig
+    lever: LeverConfig
     input_shape: tuple[int, ...]
     classes: int
     rows: int
     count: FlopCount
 
 
-_counted: dict[tuple[ModelConfig, tuple[int, ...], int, int], FlopCount] = {}
+_counted: dict[tuple[ModelConfig, LeverConfig, tuple[int, ...], int, int], FlopCount] = {}
 """What this process has counted or been given: tenths of a second each, the same for all seeds."""
 
 
 def remember(counted: Counted) -> None:
     """Take over a count that another process made."""
-    _counted[counted.model.anywhere, counted.input_shape, counted.classes, counted.rows] = counted.count
+    key = (counted.model.anywhere, counted.lever, counted.input_shape, counted.classes, counted.rows)
+    _counted[key] = counted.count
 
 
 def counted_work(config: Config, prepared: Prepared) -> Counted:
     """Return the count of a prepared run in the form that another process can take over."""
     data = prepared.data
-    return Counted(config.model, data.input_shape, data.classes, config.batch_rows, prepared.count)
+    of_lever = _counted_lever(config)
+    return Counted(config.model, of_lever, data.input_shape, data.classes, config.batch_rows, prepared.count)
+
+
+def _counted_lever(config: Config) -> LeverConfig:
+    """Return what of a lever the counted work depends on: nothing where it changes settings alone."""
+    return LeverConfig() if config.lever.kind == "settings" else config.lever
+
+
+def count_run(config: Config, input_shape: tuple[int, ...], classes: int) -> FlopCount:
+    """Count the work per example of a run as `count_flops`, of the network and the loss that its lever makes.
+
+    The evidence beside the totals (counters, ratios) is that of the network alone.
+
+    Raises:
+        ValueError: as count_flops, or the model cannot have the lever.
+    """
+    if config.lever.kind == "settings":
+        return count_flops(config.model, input_shape, classes, config.batch_rows)
+    key = (config.model.anywhere, config.lever, input_shape, classes, config.batch_rows)
+    if key not in _counted:
+        lever = levers.of(config)
+        network = _count(config.model, input_shape, classes, config.batch_rows, lever)
+        extra = lever.extra_train_flops_per_example(
+            lambda other: count_run(other, input_shape, classes).inference_flops_per_example
+        )
+        own = network.train_flops_per_example
+        both = None if own is None or extra is None else own + extra
+        reason = network.reason or (
+            f"the work of lever {config.lever.name} is unknown" if both is None else None
+        )
+        _counted[key] = dataclasses.replace(network, train_flops_per_example=both, reason=reason)
+    return _counted[key]
 
 
 def count_flops(config: ModelConfig, input_shape: tuple[int, ...], classes: int, rows: int) -> FlopCount:
@@ -173,21 +222,30 @@ def count_flops(config: ModelConfig, input_shape: tuple[int, ...], classes: int,
     """
     if config.path is not None:
         unchanged(config.path, config.sha256)  # also where the work is known already
-    key = (config.anywhere, input_shape, classes, rows)
+    key = (config.anywhere, LeverConfig(), input_shape, classes, rows)
     if key not in _counted:
-        twin = weightless(config, input_shape, classes)
-        closed_form = models.forward_macs(config, input_shape, classes)
-        count = flops.count(
-            twin,
-            input_shape,
-            batch_size=rows,
-            input_dtype=_dtype(config),
-            closed_form_macs=closed_form,
-        )
-        if config.family == "custom":
-            own_model.announce(config, twin, count)
-        _counted[key] = count.divided(config.context) if config.context else count
+        _counted[key] = _count(config, input_shape, classes, rows, None)
     return _counted[key]
+
+
+def _count(
+    config: ModelConfig, input_shape: tuple[int, ...], classes: int, rows: int, lever: Lever | None
+) -> FlopCount:
+    """Count as count_flops, with a network that `lever` may have changed: that one has no closed form."""
+    twin = weightless(config, input_shape, classes)
+    is_own = lever is None or not lever.transforms
+    if lever is not None and lever.transforms:
+        twin = lever.transform(twin.train(), input_shape, classes).eval()
+    count = flops.count(
+        twin,
+        input_shape,
+        batch_size=rows,
+        input_dtype=_dtype(config),
+        closed_form_macs=models.forward_macs(config, input_shape, classes) if is_own else None,
+    )
+    if config.family == "custom" and is_own:
+        own_model.announce(config, twin, count)
+    return count.divided(config.context) if config.context else count
 
 
 def parameters_without_embeddings(config: Config, facts: Facts) -> int | None:

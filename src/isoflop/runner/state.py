@@ -11,7 +11,8 @@ import dataclasses
 import msgspec
 
 from isoflop.meter.energy.polls import Window
-from isoflop.record import CurvePoint, Energy
+from isoflop.record import CurvePoint, Energy, Inference
+from isoflop.train.levers import InferenceWork
 from isoflop.train.score import Score
 
 
@@ -95,6 +96,8 @@ class TrainedPoint(msgspec.Struct, frozen=True, kw_only=True, rename={"earlier_e
         processes: processes that trained together, one device each.
         own_joules: joules of a point that waits for a replay, as far as they were read on its way; None and
             the reason where they are unknown.
+        inference_work: what the finished network costs an example, where the run has a lever.
+        inference: the measured forward passes of the finished network; None where none were.
         step_engine, step_choice: how steps were carried out, and why so; None in a checkpoint that an earlier
             version wrote.
     """
@@ -127,6 +130,8 @@ class TrainedPoint(msgspec.Struct, frozen=True, kw_only=True, rename={"earlier_e
     step_engine: str | None = None
     step_choice: str | None = None
     parameters_without_embeddings: int | None = None
+    inference_work: InferenceWork | None = None
+    inference: Inference | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,15 +13,17 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from msgspec.structs import replace
+from torch import nn
 
 from isoflop.config import Config
 from isoflop.meter.energy.polls import Window
 from isoflop.meter.energy.shape_energy import of_examples
-from isoflop.runner import checkpoint, session
+from isoflop.record import Inference
+from isoflop.runner import checkpoint, inference, session, weights
 from isoflop.runner.checkpoint import Checkpoint
 from isoflop.runner.checkpoint_check import PRESENT, TRUNK
 from isoflop.runner.context import RunContext
-from isoflop.runner.energy import Meter, energy_meter, energy_of
+from isoflop.runner.energy import Meter, WorldMeter, energy_meter, energy_of
 from isoflop.runner.evaluation import Evaluator
 from isoflop.runner.prepare import Prepared
 from isoflop.runner.replay import replay
@@ -30,7 +32,7 @@ from isoflop.runner.segment import SegmentTrainer
 from isoflop.runner.state import START, EarlierEnergy, MeasuredPoint, TrainedPoint, TrainingState, Trajectory
 from isoflop.runner.workload import workload
 from isoflop.signals import InterruptedRunError, StopNow
-from isoflop.train import models, optim, schedule
+from isoflop.train import levers, models, optim, schedule
 from isoflop.train.distributed import World
 from isoflop.train.loop import Trainer, deterministic, warm_trainer
 from isoflop.train.schedule import Horizon
@@ -61,7 +63,8 @@ def train_and_meter(
     with deterministic(config.launch.deterministic, config.precision.compute):
         with context.at_once():
             work = workload(config, prepared, device, request.runs_of_step)
-            trainer = warm_trainer(config, prepared.data, prepared.plan.steps, device, world, work)
+            lever = levers.of(config, prepared.prior.weights)
+            trainer = warm_trainer(config, prepared.data, prepared.plan.steps, device, world, work, lever)
         with contextlib.ExitStack() as stack:
             with context.at_once():  # the meter measures the idle device first
                 meter = stack.enter_context(_meter_of(config, device, request, world))
@@ -76,10 +79,10 @@ def train_and_meter(
                 else:
                     yield measured
             if meter and request.metering == "shape":
-                windows = meter.windows[first:]
+                windows = run.training_windows(first)
                 session.of(config, device).add(config.run_id, windows, run.metered_examples)
             elif meter and run.state.awaiting_replay:
-                yield from _points_by_run(config, run, trainer, meter, meter.windows[first:], context)
+                yield from _points_by_run(config, run, trainer, meter, run.training_windows(first), context)
 
 
 def _meter_of(
@@ -148,6 +151,7 @@ class RunTrainer:
         trainer.keep_loss_sums(schedule.loss_marks(trainer.steps, ends))
         self._branched_from: Snapshot | None = None
         self._resumed_steps = 0
+        self._inference_windows: frozenset[Window] = frozenset()
         self.state = TrainingState(run_id=config.run_id, split_sha256=prepared.data.split_sha256)
 
     def points(self) -> Iterator[TrainedPoint]:
@@ -171,6 +175,11 @@ class RunTrainer:
     def metered_examples(self) -> int:
         """Examples that this attempt trained, on the trunk and on every branch."""
         return (self.state.steps_done - self._resumed_steps) * self._config.optim.batch_size
+
+    def training_windows(self, first: int) -> tuple[Window, ...]:
+        """Return the windows of the meter from number `first` on in which training was metered."""
+        assert self._meter is not None
+        return tuple(each for each in self._meter.windows[first:] if each not in self._inference_windows)
 
     def defer(self, measured: MeasuredPoint) -> None:
         """Keep a point until the end of the run, when its joules will be known better."""
@@ -325,7 +334,13 @@ class RunTrainer:
         began, trainer, state = time.perf_counter(), self._trainer, self.state
         reached, batch_size = state.trajectory, self._config.optim.batch_size
         assert reached.val is not None, "a point ends in an evaluation"
-        test, train = self._evaluator.score_point()
+        finished, lever = trainer.finished_model(), trainer.lever
+        val = self._evaluator.score_validation(finished) if lever.finishes else reached.val
+        train, test = self._evaluator.score_point(finished)
+        of_lever = lever.inference(finished, self._prepared.count.inference_flops_per_example)
+        passes = self._measure_inference(finished)
+        if self._config.launch.keep_weights and self._context.world.is_main:
+            weights.write(finished, weights.path_of(self._config, horizon.share))
         return TrainedPoint(
             horizon=horizon.share,
             steps=horizon.end_step,
@@ -346,11 +361,25 @@ class RunTrainer:
             compile_seconds=trainer.compile_seconds,
             train_seconds=reached.train_seconds,
             eval_seconds=reached.eval_seconds + time.perf_counter() - began,
-            eval_examples=len(reached.curve) * reached.val.n + test.n + train.n,
+            eval_examples=(len(reached.curve) + lever.finishes) * val.n + test.n + train.n,
             test=test,
-            val=reached.val,
+            val=val,
             train=train,
             processes=self._context.world.size,
             step_engine=trainer.kind,
             step_choice=trainer.choice.why,
+            inference_work=None if self._config.lever.is_none else of_lever,
+            inference=passes,
         )
+
+    def _measure_inference(self, finished: nn.Module) -> Inference | None:
+        """Return the measured forward passes of a finished network; None where they are not asked for."""
+        seconds = self._config.meter.inference_seconds
+        if not seconds or not self._context.world.is_main:
+            return None
+        meter = self._meter if self._meter and self._meter.has_readings else None
+        if isinstance(meter, WorldMeter):
+            meter = None  # one process alone makes the passes
+        measured, windows = inference.measure(self._trainer, finished, seconds, meter)
+        self._inference_windows |= frozenset(windows)
+        return measured

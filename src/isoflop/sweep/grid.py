@@ -12,7 +12,16 @@ from typing import Any
 import msgspec
 
 from isoflop import record as records
-from isoflop.config import Config, ConfigError, SweepConfig, check_names, flatten, from_dict, to_dict
+from isoflop.config import (
+    Config,
+    ConfigError,
+    SweepConfig,
+    check_names,
+    flatten,
+    from_dict,
+    lever_option,
+    to_dict,
+)
 from isoflop.config.user_code import locate
 from isoflop.config.user_code import settings as user_settings
 
@@ -106,8 +115,12 @@ def _with_settings(raw: dict[str, Any], settings: Mapping[str, Any]) -> dict[str
 
     Only the sections that change are copied, which matters for grids of 10,000 runs.
     """
-    changed = dict(raw)
+    lever = settings.get(lever_option.GROUP)
+    # First, as the other settings of a run are on top of those of its lever.
+    changed = dict(raw) if lever is None else lever_option.with_lever(raw, lever)
     for key, value in settings.items():
+        if key == lever_option.GROUP:
+            continue
         section, _, name = key.partition(".")
         changed[section] = _with_value(changed.get(section), name, value) if name else value
         if key in user_settings.PATHS:
@@ -183,7 +196,7 @@ def _planned(raw: dict[str, Any], every: Iterable[dict[str, Any]]) -> dict[str, 
 
 def _check_axes(keys: list[str]) -> None:
     """Refuse keys that are unknown or belong to the whole sweep. Raises ConfigError."""
-    check_names(keys)
+    check_names(keys, also=(lever_option.GROUP,))
     if outside := [key for key in keys if key.split(".")[0] in NOT_AXES]:
         raise ConfigError(f"sweep.grid.{outside[0]}: not a setting of a single run")
 

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from isoflop import record as records
-from isoflop.config import Config
+from isoflop.config import Config, prior
 from isoflop.record import Record
 from isoflop.sweep.grid import PlannedRun
 
@@ -46,7 +46,8 @@ def trials(runs: Sequence[PlannedRun], factors: Sequence[float]) -> tuple[Planne
     for planned in _first_seeds(runs).values():
         for factor in factors:
             config = _with_lr_factor(planned.config, factor)
-            config = dataclasses.replace(config, out=str(config.directory / FOLDER))
+            launch = dataclasses.replace(config.launch, prior=str(prior.folder(config)))
+            config = dataclasses.replace(config, launch=launch, out=str(config.directory / FOLDER))
             settings = planned.settings | {"optim.lr": config.optim.lr}
             made[config.run_id] = PlannedRun(config.run_id, settings, config)
     return tuple(made.values())

@@ -15,7 +15,7 @@ from isoflop import tasks
 from isoflop.config.costs import Prices
 from isoflop.record import Record
 from isoflop.record.label import shape_label
-from isoflop.table import csv_text, held_out, pricing, rate_search, target, text_columns
+from isoflop.table import csv_text, held_out, lever_columns, pricing, rate_search, target, text_columns
 from isoflop.table.left_out import Excluded
 from isoflop.table.text_columns import TEXT_COLUMNS
 
@@ -176,6 +176,7 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "git_commit": lambda r: r.provenance.git_commit,
     "started_at": lambda r: r.provenance.started_at,
     **TEXT_COLUMNS,
+    **lever_columns.LEVER_COLUMNS,
 }
 """Column name -> function of a record. Units are in the names; fractions are in [0, 1]."""
 
@@ -197,6 +198,7 @@ TEXT = (
     *("parametrization", "optimizer"),
     *("train_gflops_reason", "energy_grade", "energy_reason", "isoflop_version", "git_commit", "started_at"),
     *("mfu_reason", "roofline_share_reason"),
+    *lever_columns.TEXT,
     *(f"{priced}_{what}" for priced in ("dollars", "grams_co2") for what in ("reason", "factors")),
 )
 """The columns of text; the others hold numbers."""
@@ -208,6 +210,7 @@ def _epochs(passes: float) -> str:
 
 
 READABLE: dict[str, Callable[[Any], str]] = {
+    lever_columns.LEVER: "lever {}".format,
     "data": str,
     "train_n": "{:.0f} images".format,
     "parametrization": str,
@@ -218,7 +221,8 @@ READABLE: dict[str, Callable[[Any], str]] = {
     "epochs": _epochs,
 }
 """Columns that tell configurations of one shape apart, and how a label names their values."""
-FOLLOWS = {"data": ("train_n", "epochs"), "train_n": ("epochs",)}
+OF_A_LEVER = ("data", "train_n", "parametrization", "lr", "optimizer", "batch_size", "precision", "epochs")
+FOLLOWS = {"data": ("train_n", "epochs"), "train_n": ("epochs",), lever_columns.LEVER: OF_A_LEVER}
 """What differs because another setting does: another data set has its own number of images, and how many
 passes a whole number of batches makes depends on that number."""
 
@@ -233,7 +237,7 @@ READABLE_OF_TEXT: dict[str, Callable[[Any], str]] = {
     **{name: show for name, show in READABLE.items() if name not in ("train_n", "epochs")},
 }
 """READABLE of runs on text, which differ by how many bytes they read."""
-FOLLOWS_OF_TEXT = {"examples_seen": ("lr", "batch_size")}
+FOLLOWS_OF_TEXT = {"examples_seen": ("lr", "batch_size"), lever_columns.LEVER: (*OF_A_LEVER, "examples_seen")}
 """FOLLOWS of runs on text: rate and batch go by the length of training."""
 
 

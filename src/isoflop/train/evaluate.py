@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import operator
+from collections.abc import Iterator
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from isoflop.train.data import DataSet, ImageSet, PartName, TextSet
@@ -15,6 +16,26 @@ from isoflop.train.evaluate_text import evaluate_text
 from isoflop.train.score import Score
 
 BATCH_SIZE = 1000
+TEXT_ROWS = 16
+"""Windows of text of a batch of examples."""
+
+
+def example_batches(
+    data: DataSet, memory_format: torch.memory_format, part: PartName = "train"
+) -> Iterator[Tensor]:
+    """Yield inputs of a part as a network takes them, without augmentation, in the order of the part.
+
+    Images [B, C, H, W], or bytes [B, T] of evaluation windows.
+    """
+    if isinstance(data, TextSet):
+        starts = {"train": data.train, "val": data.val, "test": data.test}[part].starts
+        offsets = torch.arange(data.context, device=data.tokens.device)
+        for some in torch.split(starts, TEXT_ROWS):
+            yield data.tokens[some[:, None] + offsets].long()
+        return
+    assert isinstance(data, ImageSet)
+    for images in torch.split(data.scored(part).images, BATCH_SIZE):
+        yield data.normalise(images, memory_format)
 
 
 def evaluate(

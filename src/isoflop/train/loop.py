@@ -7,7 +7,9 @@ of a GPU.
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
+import functools
 import math
 import os
 import time
@@ -18,9 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from isoflop.config import Config
-from isoflop.train import distributed, memory, models, optim, precision, state, step
+from isoflop.train import distributed, levers, memory, models, optim, precision, state, step
 from isoflop.train.data import DataSet, batches
 from isoflop.train.distributed import SINGLE, World
+from isoflop.train.evaluate import example_batches
+from isoflop.train.levers import Lever
 from isoflop.train.state import Average, Snapshot
 
 WARMUP_STEPS = 3
@@ -60,6 +64,7 @@ class Trainer:
         kind: step.EngineKind | None = None,
         world: World = SINGLE,
         work: step.Workload | None = None,
+        lever: Lever | None = None,
     ) -> None:
         """Draw the weights and make the training state.
 
@@ -71,6 +76,7 @@ class Trainer:
             kind: engine, instead of the one that launch.step asks for.
             world: the processes that share every batch of this run.
             work: what the step will be used for, from which launch.step=auto chooses; None where unknown.
+            lever: that of the run, with the weights that it needs; None for one that needs none.
 
         Raises:
             ValueError: the model does not exist, or launch.step is not for this device.
@@ -78,7 +84,7 @@ class Trainer:
         if device.type == "cpu":
             memory.keep_freed()
         self.config, self.data, self.steps, self.device = config, data, steps, device
-        self.world = world
+        self.world, self.lever = world, lever or levers.of(config)
         self.precision = precision.resolve(config.precision.compute, device)
         channels_last = config.precision.channels_last and config.model.family not in FLAT
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -90,6 +96,7 @@ class Trainer:
             config.optim, self.model, config.model, steps=steps, capturable=capturable
         )
         self._initial = state.clones(state.weights(self.model))
+        self._masks = self.lever.masks(self.model, steps)
         decay = config.optim.ema_decay
         self._average = Average(self.model, decay) if decay is not None else None
         # float64: late losses, a millionth of the sum so far, are the difference of two such sums.
@@ -109,10 +116,9 @@ class Trainer:
 
     def _draw_model(self, config: Config) -> nn.Module:
         """Return a new model of `config` with its initial weights, on the device."""
-        data = self.data
-        model = models.build(
-            config.model, data.input_shape, data.classes, seed=config.seed, device=self.device
-        )
+        shape, classes = self.data.input_shape, self.data.classes
+        drawn = models.build(config.model, shape, classes, seed=config.seed, device=torch.device("cpu"))
+        model = self.lever.transform(drawn, shape, classes).to(self.device)
         if self.memory_format == torch.channels_last:
             model = model.to(memory_format=self.memory_format)
         model = precision.converted(model, config.precision.compute)
@@ -146,6 +152,13 @@ class Trainer:
         """The module to evaluate: the moving average with optim.ema_decay, else the trained model."""
         return self._average.model if self._average else self.model
 
+    def finished_model(self) -> nn.Module:
+        """Return what is scored at a point: the scored model, or what the lever makes of a copy of it."""
+        if not self.lever.finishes:
+            return self.scored_model
+        examples = functools.partial(example_batches, self.data, self.memory_format)
+        return self.lever.finish(copy.deepcopy(self.scored_model).eval(), examples).eval()
+
     @property
     def examples_seen(self) -> int:
         """Examples that went forward and backward since the start, in all processes, repeats counted."""
@@ -164,6 +177,8 @@ class Trainer:
         """Set the step and position the stream of batches at it."""
         self.step = start_step
         self._loss_sums.clear()
+        if self._masks:
+            self._masks.at(start_step)
         config = self.config
         self._batches: Iterator[tuple[Tensor, Tensor]] = batches(
             self.data,
@@ -183,6 +198,7 @@ class Trainer:
         return (
             data is self.data
             and theirs.model.family != "custom"
+            and ours.lever.kind == theirs.lever.kind == "settings"
             and steps <= self._capacity
             and ours.model == theirs.model
             and ours.data == theirs.data
@@ -265,6 +281,8 @@ class Trainer:
                 clip_norm=self.config.optim.clip_norm,
                 after_forward=buffers.start if buffers else None,
                 after_backward=buffers.finish if buffers else None,
+                lever_loss=self.lever.training_loss,
+                after_update=self._masks.apply if self._masks else None,
             )
             began = time.perf_counter()
             key = step.compiler.shape_key(self.config, self.data.input_shape, self.data.classes, self.device)
@@ -285,11 +303,15 @@ class Trainer:
         assert self.step <= stop <= len(factors), (self.step, stop, len(factors))
         engine = self._engine or self._ready_engine()
         piece_ends = {mark for mark in self._loss_marks if self.step < mark < stop}
+        if self._masks and self.step < self._masks.from_step < stop:
+            piece_ends.add(self._masks.from_step)
         if stop > self.step:
             piece_ends.add(stop)
         for piece_end in sorted(piece_ends):
             engine.advance(self._batches, factors[self.step : piece_end])
             self.step = piece_end
+            if self._masks and self._masks.from_step == piece_end:
+                self._masks.at(piece_end)
             if piece_end in self._loss_marks:
                 # Copied on the device, without waiting for it: read later, by take_loss_sums().
                 self._loss_sums.append((piece_end, self.loss_sum.clone()))
@@ -346,6 +368,7 @@ def warm_trainer(
     device: torch.device,
     world: World = SINGLE,
     work: step.Workload | None = None,
+    lever: Lever | None = None,
 ) -> Trainer:
     """Return a trainer at step 0, the process's last one on this device where that spares compiling again.
 
@@ -358,6 +381,7 @@ def warm_trainer(
         device: where the model lives.
         world: the processes that share every batch of this run.
         work: as in Trainer; a trainer that is used again keeps the engine that it has.
+        lever: as in Trainer.
 
     Raises:
         ValueError: as Trainer.
@@ -371,7 +395,7 @@ def warm_trainer(
         _kept.clear()
         del kept
         memory.release(device)
-    trainer = Trainer(config, data, steps, device, world=world, work=work)
+    trainer = Trainer(config, data, steps, device, world=world, work=work, lever=lever)
     if trainer.kind != "eager":
         _kept[device] = trainer
     return trainer

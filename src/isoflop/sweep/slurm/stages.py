@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from isoflop.config import Config, from_dict, to_dict
-from isoflop.sweep import grid, retry, tune, user_copies
+from isoflop.sweep import grid, prior_runs, retry, tune, user_copies
 from isoflop.sweep.grid import PlannedRun
 from isoflop.sweep.slurm import queue, reconcile, submission, submit
 from isoflop.sweep.slurm.queue import SlurmError
@@ -69,18 +69,50 @@ def sweep(
     directory = base.directory
     if base.sweep.lr_grid:
         trials, tuning = tune.trials(runs, base.sweep.lr_grid), directory / tune.FOLDER
+        if not _train_before(base, trials, tuning, request, notify, plan):
+            return None
         first, queued = _submit_missing(base, trials, tuning, request, notify, plan, stage=to_dict(base))
         if request.dry_run or ((first or queued) and not request.wait):
             return None
         if first or queued:
             _follow(tuning, notify)
         runs = with_chosen_rates(base, runs)
+    if not _train_before(base, runs, directory, request, notify, plan):
+        return None
     submitted, queued = _submit_missing(base, runs, directory, request, notify, plan)
     if request.dry_run or ((submitted or queued) and not request.wait):
         return None
     if submitted or queued:
         _follow(directory, notify)
     return runs
+
+
+def _train_before(
+    base: Config, runs: tuple[PlannedRun, ...], directory: Path, request: Request, notify: Notify, plan: Plan
+) -> bool:
+    """Submit what the missing runs need before them (prior_runs); return whether they can be submitted now.
+
+    Arguments as of _submit_missing. Raises as `sweep`.
+    """
+    missing = retry.select(runs, directory, request.states)
+    before = prior_runs.needed(missing)
+    if not before:
+        return True
+    place = before[0].config.directory
+    if not _train_before(base, before, place, request, notify, plan):
+        return False
+    submitted, queued = _submit_missing(base, before, place, request, notify, plan)
+    if request.dry_run:
+        return True
+    if not (submitted or queued):
+        prior_runs.copy_records(runs, directory)
+        return True
+    if not request.wait:
+        notify("other runs need these before them: give the same command again when they are done, or --wait")
+        return False
+    _follow(place, notify)
+    prior_runs.copy_records(runs, directory)
+    return True
 
 
 def with_chosen_rates(base: Config, runs: tuple[PlannedRun, ...]) -> tuple[PlannedRun, ...]:
@@ -100,6 +132,8 @@ def submit_second_stage(first: Submission, tuning: Path, notify: Notify) -> bool
     base = dataclasses.replace(from_dict(first.sweep), out=str(directory))
     runs = with_chosen_rates(base, grid.expand(base))
     request = Request(retry.DEFAULT)
+    if not _train_before(base, runs, directory, request, notify, plan_unseen):
+        return True
     submitted, _ = _submit_missing(*(base, runs, directory, request, notify, plan_unseen), follows=first.name)
     return submitted is not None
 

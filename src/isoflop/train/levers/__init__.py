@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from isoflop.config import Config
+from isoflop.train.levers import custom
 from isoflop.train.levers.base import Examples, ForwardFlops, InferenceWork, Lever, Masks
 
 __all__ = ["Examples", "ForwardFlops", "InferenceWork", "Lever", "Masks", "of"]
 
-KINDS: dict[str, type[Lever]] = {"settings": Lever}
+KINDS: dict[str, Callable[[Config, Path | None], Lever]] = {"settings": Lever, "custom": custom.make}
 
 
 def of(config: Config, prior_weights: Path | None = None) -> Lever:

@@ -60,7 +60,8 @@ class Masks:
     @torch.no_grad()
     def apply(self) -> None:
         """Zero what is masked at present."""
-        torch._foreach_mul_(self._weights, self._masks)
+        for weight, mask in zip(self._weights, self._masks, strict=True):
+            weight.mul_(mask)
 
 
 class Lever:
@@ -76,6 +77,16 @@ class Lever:
 
     def __init__(self, config: Config, prior_weights: Path | None = None) -> None:
         self.config, self.prior_weights = config, prior_weights
+
+    @property
+    def transforms(self) -> bool:
+        """Whether the network that is trained is other than that of config.model."""
+        return type(self).transform is not Lever.transform
+
+    @property
+    def finishes(self) -> bool:
+        """Whether what is scored at a point is other than the trained network."""
+        return type(self).finish is not Lever.finish
 
     def check(self, device: torch.device) -> None:
         """Refuse a device or a model that cannot have this lever. Raises ConfigError."""

@@ -131,6 +131,7 @@ def shape_key(config: Config, input_shape: tuple[int, ...], classes: int, device
         "data": (config.data.is_text, input_shape, classes),
         "optim": (config.optim.batch_size, config.optim.label_smoothing),
         "precision": config.precision,
+        "lever": None if config.lever.kind == "settings" else config.lever.settings,
         "versions": (isoflop.__version__, str(torch.__version__)),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
     }

@@ -11,7 +11,7 @@ from isoflop.train import update
 from isoflop.train.clip import clipping
 from isoflop.train.state import trained
 from isoflop.train.step import compiler
-from isoflop.train.step.parts import LossFunction, Parts, Stream, in_precision, loss_function, then
+from isoflop.train.step.parts import LossFunction, Parts, Stream, in_precision, then
 
 PENDING_LOSSES = 256
 """Losses kept as separate tensors before they are added up."""
@@ -30,12 +30,13 @@ class Eager:
         if parts.clip_norm is not None:
             self._updates.append(clipping(self._parameters, parts.clip_norm))
         self._updates += [u for optimizer in parts.optimizers for u in update.updates(optimizer)]
+        if parts.after_update:
+            self._updates.append(parts.after_update)
         if parts.average:
             self._updates.append(parts.average.update)
 
     def _make_loss(self) -> LossFunction:
-        parts = self._parts
-        return loss_function(parts.model, parts.label_smoothing, of_bytes=parts.of_bytes)
+        return self._parts.loss
 
     def prepare(self, stream: Stream) -> None:
         """Do nothing: this engine compiles and captures nothing."""

@@ -11,7 +11,7 @@ from isoflop.train.clip import clipping
 from isoflop.train.state import trained
 from isoflop.train.step import compiler
 from isoflop.train.step.compiler import CompileError
-from isoflop.train.step.parts import Parts, Stream, in_precision, loss_function
+from isoflop.train.step.parts import Parts, Stream, in_precision
 
 SIDE_STREAM_STEPS = 3
 """Steps on a side stream before a capture, as torch's notes on CUDA graphs ask for."""
@@ -50,7 +50,7 @@ class Static:
         for row, group in enumerate(parts.groups):
             group["lr"] = self._rates[row, 0]
         assert parts.after_backward is None, "one process: communication is not captured"
-        loss_of = loss_function(parts.model, parts.label_smoothing, of_bytes=parts.of_bytes)
+        loss_of = parts.loss
         self._loss_of = in_precision(compiler.compiled(loss_of) if compiled else loss_of, parts.autocast)
         self._replay: Callable[[], None] = self.take_step
 
@@ -149,6 +149,8 @@ class Static:
         # Not update.updates: once captured, Python's share of a step costs nothing.
         for optimizer in parts.optimizers:
             optimizer.step()
+        if parts.after_update:
+            parts.after_update()
         if parts.average:
             parts.average.update()
         # One loss at a time: a list of many cannot be kept over replays, which write the same tensor.

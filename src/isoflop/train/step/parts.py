@@ -37,6 +37,8 @@ class Parts:
         clip_norm: largest norm of all gradients together, None without limit.
         after_forward, after_backward: called around the backward pass where several processes train: they
             start and finish averaging the running statistics.
+        lever_loss: (model, plain loss) -> training loss with a lever (train/levers).
+        after_update: called after each update of the weights, before the average of them: a lever's masks.
     """
 
     model: nn.Module
@@ -49,6 +51,14 @@ class Parts:
     clip_norm: float | None = None
     after_forward: Callable[[], None] | None = None
     after_backward: Callable[[], None] | None = None
+    lever_loss: Callable[[nn.Module, LossFunction], LossFunction] | None = None
+    after_update: Callable[[], None] | None = None
+
+    @property
+    def loss(self) -> LossFunction:
+        """The training loss, with what a lever makes of it."""
+        plain = loss_function(self.model, self.label_smoothing, of_bytes=self.of_bytes)
+        return plain if self.lever_loss is None else self.lever_loss(self.model, plain)
 
     @property
     def groups(self) -> list[dict[str, Any]]:
