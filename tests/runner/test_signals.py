@@ -35,7 +35,7 @@ BEFORE_TRAINING: dict[str, tuple[Any, str]] = {
 IN_TRAINING: dict[str, tuple[Any, str]] = {
     "training": (segment.SegmentTrainer, "_burst"),
     "evaluation": (evaluation.Evaluator, "validate"),
-    "evaluation of a point": (evaluation.Evaluator, "score_point"),
+    "evaluation of a point": (evaluation.Evaluator, "score"),
 }
 AT_THE_END: dict[str, tuple[Any, str]] = {
     "metering": (trajectory, "energy_of"),

@@ -64,7 +64,7 @@ class LeverConfig:
     rank_share: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
     """Rank of the factors of a hidden matrix, as a share of its smaller side (low_rank)."""
     exit_weight: Positive | None = None
-    """Weight of each early exit's loss beside the last one's (early_exit)."""
+    """Weight of the early exits' mean loss beside the last head's (early_exit)."""
     exit_confidence: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
     """Confidence from which an example leaves at an exit."""
     path: FilePath | None = None

@@ -105,7 +105,7 @@ def command(config: Config) -> str:
         if name in catalog.option_names(group):
             values = values | catalog.option(group, name).settings
             words += [f"{group}={name}"] if name != catalog.default_options()[group] else []
-    words += [_override(key, value) for key, value in _hashed(config) if value != values.get(key)]
+    words += [_override(key, value) for key, value in _hashed(config) if not _same(value, values.get(key))]
     place = shown(config.directory)
     words += [_override("launch.keep_weights", True), _override("out", place)]
     if not config.lever.is_none:
@@ -124,6 +124,11 @@ def _hashed(config: Config) -> list[tuple[str, Any]]:
         for key, value in plain.items()
         if (key.startswith(sections) or key == "seed") and not key.endswith(".sha256")
     ]
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Return whether two values are the same setting: 20 and 20.0, or a tuple and a list of equal values."""
+    return bool(one == other) or catalog.written(one) == catalog.written(other)
 
 
 def _override(key: str, value: Any) -> str:

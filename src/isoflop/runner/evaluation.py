@@ -82,18 +82,13 @@ class Evaluator:
             else:
                 self._context.feed.point(each, each.step)
 
-    def score_point(self, model: nn.Module) -> tuple[Score, Score]:
-        """Return the scores of a finished network at a point: on what is evaluated of the training part
-        (record.Loss), and last on the test part.
+    def score(self, part: PartName, model: nn.Module) -> Score:
+        """Return the score of a finished network on a part; of the training part on what record.Loss says.
 
         Raises:
-            DivergedError: a loss is NaN or infinite.
+            DivergedError: the loss is NaN or infinite.
         """
-        return self._finite_score("train", model), self._finite_score("test", model)
-
-    def score_validation(self, model: nn.Module) -> Score:
-        """Return the score of a finished network on the validation part. Raises as `score_point`."""
-        return self._finite_score("val", model)
+        return self._finite_score(part, model)
 
     def _score(self, part: PartName, model: nn.Module | None = None) -> Score:
         trainer, data = self._trainer, self._prepared.data

@@ -335,9 +335,11 @@ class RunTrainer:
         reached, batch_size = state.trajectory, self._config.optim.batch_size
         assert reached.val is not None, "a point ends in an evaluation"
         finished, lever = trainer.finished_model(), trainer.lever
-        val = self._evaluator.score_validation(finished) if lever.finishes else reached.val
-        train, test = self._evaluator.score_point(finished)
+        test = self._evaluator.score("test", finished)
+        # Right after the test part, whose examples alone the finished network may have counted.
         of_lever = lever.inference(finished, self._prepared.count.inference_flops_per_example)
+        train = self._evaluator.score("train", finished)
+        val = self._evaluator.score("val", finished) if lever.finishes else reached.val
         passes = self._measure_inference(finished)
         if self._config.launch.keep_weights and self._context.world.is_main:
             weights.write(finished, weights.path_of(self._config, horizon.share))

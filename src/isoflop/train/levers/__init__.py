@@ -8,10 +8,21 @@ from pathlib import Path
 from isoflop.config import Config
 from isoflop.train.levers import custom
 from isoflop.train.levers.base import Examples, ForwardFlops, InferenceWork, Lever, Masks
+from isoflop.train.levers.distillation import Distillation
+from isoflop.train.levers.early_exit import EarlyExit
+from isoflop.train.levers.low_rank import LowRank
+from isoflop.train.levers.magnitude_pruning import MagnitudePruning
 
 __all__ = ["Examples", "ForwardFlops", "InferenceWork", "Lever", "Masks", "of"]
 
-KINDS: dict[str, Callable[[Config, Path | None], Lever]] = {"settings": Lever, "custom": custom.make}
+KINDS: dict[str, Callable[[Config, Path | None], Lever]] = {
+    "settings": Lever,
+    "custom": custom.make,
+    "distillation": Distillation,
+    "magnitude_pruning": MagnitudePruning,
+    "low_rank": LowRank,
+    "early_exit": EarlyExit,
+}
 
 
 def of(config: Config, prior_weights: Path | None = None) -> Lever:
