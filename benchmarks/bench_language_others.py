@@ -21,9 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from isoflop.config import Config
-from isoflop.train import models
+from isoflop.train import models, precision
 from isoflop.train.data import TextSet
-from isoflop.train.loop import resolve_precision
 
 UNTIMED = 2
 """First steps of a turn that are not timed."""
@@ -48,7 +47,7 @@ class Task:
     @property
     def mixed(self) -> bool:
         """Whether the step runs under bf16 autocast."""
-        return resolve_precision(self.config.precision.compute, self.device) == "bf16"
+        return precision.resolve(self.config.precision.compute, self.device) == "bf16"
 
     @property
     def rows(self) -> int:

@@ -20,10 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from isoflop.config import Config
-from isoflop.train import state, step
+from isoflop.train import precision, state, step
 from isoflop.train.data import ImageSet, Part
 from isoflop.train.data.stream import batches
-from isoflop.train.loop import resolve_precision
 
 READY = 64
 """Batches gathered beforehand and shown in turn."""
@@ -42,7 +41,7 @@ class Task:
     @property
     def mixed(self) -> bool:
         """Whether the step runs under bf16 autocast."""
-        return resolve_precision(self.config.precision.compute, self.device) == "bf16"
+        return precision.resolve(self.config.precision.compute, self.device) == "bf16"
 
     @property
     def autocast(self) -> torch.autocast:

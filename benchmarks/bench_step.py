@@ -37,9 +37,9 @@ from isoflop.meter.device import ceilings, peaks, roofline
 from isoflop.meter.device.hardware import describe_cpu
 from isoflop.runner.assemble import BYTES_PER_ELEMENT
 from isoflop.runner.prepare import count_flops
-from isoflop.train import step
+from isoflop.train import precision, step
 from isoflop.train.data import ImageSet, Part
-from isoflop.train.loop import Trainer, deterministic, resolve_precision
+from isoflop.train.loop import Trainer, deterministic
 
 SHAPES = ("w4d1", "w8d1", "w64d3", "w128d3")
 ON_GPU = ("graph", "compile", "compiled_graph", "several:4")
@@ -106,7 +106,7 @@ def several(number: int, config: Config, data: ImageSet, device: torch.device, s
             each.optimizers,
             None,
             each.loss_sum,
-            each.autocast if each.precision == "bf16" else None,
+            each.autocast if each.is_mixed else None,
             label_smoothing=0.0,
         )
         for each in trainers
@@ -194,17 +194,17 @@ def row(shape: str, engine: str, seconds: float, ready: float, config: Config, d
     """
     batch = config.optim.batch_size
     count = count_flops(config.model, IMAGE_SHAPE, CLASSES, batch)
-    precision = resolve_precision(config.precision.compute, device)
+    dtype = precision.resolve(config.precision.compute, device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else describe_cpu()
     mfu = share = None
     if count.train_flops_per_example is not None and device.type == "cuda":
         rate = batch * count.train_flops_per_example / seconds
         memory = float(torch.cuda.get_device_properties(device).total_memory)
-        peak = peaks.peak_rate(name, precision, memory)
+        peak = peaks.peak_rate(name, dtype, memory)
         mfu = roofline.mfu(rate, peak) if peak else None
-        ceiling, _ = ceilings.find(name, precision, 0)
+        ceiling, _ = ceilings.find(name, dtype, 0)
         if ceiling and count.train_elements_per_example:
-            moved = BYTES_PER_ELEMENT[precision] * count.train_elements_per_example
+            moved = BYTES_PER_ELEMENT[dtype] * count.train_elements_per_example
             roof = roofline.roof_flops_per_second(ceiling, count.train_flops_per_example / moved)
             share = rate / roof
     return Row(shape, engine, 1e6 * seconds, ready, mfu, share, None)

@@ -128,12 +128,6 @@ def test_evaluation_counts_by_hand_and_keeps_the_mode(make_config: MakeConfig) -
     assert score.error == score.wrong / 719
 
 
-def test_precision_auto_follows_the_device() -> None:
-    assert loop.resolve_precision("auto", CPU) == "fp32"
-    assert loop.resolve_precision("auto", torch.device("cuda")) == "bf16"
-    assert loop.resolve_precision("fp32", torch.device("cuda")) == "fp32"
-
-
 def settings() -> tuple[bool, ...]:
     filling: bool = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     return torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark, filling

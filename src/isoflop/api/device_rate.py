@@ -105,8 +105,8 @@ def _measured(runs: tuple[Timed, ...], layer_seconds: float | None) -> Device:
 
 def _of_peak(name: str, given: Given, layer_seconds: float | None) -> Device:
     gpu, row = named_gpu(name, "its")
-    dtype = DTYPE if row.tflops[peaks.DTYPES.index(DTYPE)] is not None else "fp16"
-    tflops = row.tflops[peaks.DTYPES.index(dtype)]
+    dtype = DTYPE if row.rate(DTYPE) is not None else "fp16"
+    tflops = row.rate(dtype)
     assert tflops is not None
     share = SHARE if given.share is None else given.share
     how = "assumed" if given.share is None else "as given"

@@ -210,7 +210,7 @@ def device_by_peak(name: str, table: pd.DataFrame) -> OtherDevice:
     found, row = named_gpu(name, "no run was on it, and its")
     said = table["precision"].dropna() if "precision" in table else pd.Series(dtype=str)
     dtype = str(said.iloc[0]) if len(said) and str(said.iloc[0]) in peaks.DTYPES else DTYPE
-    tflops = row.tflops[peaks.DTYPES.index(dtype)]
+    tflops = row.rate(dtype)
     if tflops is None:
         raise ConfigError(f"--device {name}: {found} has no {dtype}, in which the runs trained: give another")
     return OtherDevice(f"{found} in {dtype}", tflops * 1e12)

@@ -16,7 +16,9 @@ def add(add_verb: output.AddVerb) -> None:
     verb = add_verb("doctor", _doctor, "Say what this machine can measure, what it cannot, and why")
     verb.add_argument("--measure", action="store_true", help="measure the roofline's ceilings, and keep them")
     verb.add_argument("--seconds", type=float, help="how long to measure in all (default 10)")
-    verb.add_argument("--dtype", metavar="A,B", help="of fp32, tf32, bf16, fp16 (default: all it trains in)")
+    verb.add_argument(
+        "--dtype", metavar="A,B", help="of fp32, tf32, bf16, fp16, fp8 (default: all it trains in)"
+    )
     verb.add_argument("--threads", type=int, help="measure the CPU with so many threads")
     verb.add_argument("--anyway", action="store_true", help="keep them even if the device was not idle")
     verb.add_argument("--cpu", action="store_true", help="measure the CPU where there is a GPU too")

@@ -101,7 +101,7 @@ class DataConfig:
             raise ValueError("eval_offsets is the table of eval_path: give eval_path too")
         if self.separator == "":
             raise ValueError("separator is empty: give the text that stands between documents")
-        if self.augment != "none" and self.name in ("digits", "synthetic", *TEXT):
+        if self.augment != "none" and self.name in ("synthetic", *TEXT):
             raise ValueError(
                 f"augment={self.augment} is for photographs, not for {self.name}: set it to none"
             )

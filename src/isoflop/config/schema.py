@@ -27,6 +27,8 @@ from isoflop.config.training import OptimConfig as OptimConfig
 from isoflop.config.training import PrecisionConfig as PrecisionConfig
 from isoflop.config.training import ScheduleConfig as ScheduleConfig
 
+FP8_FAMILIES = ("mlp", "vit", "gpt")
+"""Families whose work is in linear layers, which precision=fp8 computes in fp8."""
 TRACKER_TAKES = {"wandb": ("mode", "project"), "custom": ("path",)}
 
 
@@ -140,6 +142,11 @@ class Config:
             raise ValueError("out is empty: give the folder of the records, out=. for the present one")
         if self.optim.name == "muon" and self.model.family == "torchvision":
             raise ValueError("optim=muon must know the hidden matrices: take sgd or adamw for torchvision")
+        if self.precision.compute == "fp8" and self.model.family not in FP8_FAMILIES:
+            raise ValueError(
+                f"precision=fp8 is for linear layers, which model={self.model.family} is not made of: take "
+                f"precision=bf16, or one of model={','.join(FP8_FAMILIES)}"
+            )
         self._check_text()
 
     def _check_text(self) -> None:

@@ -102,7 +102,8 @@ class ScheduleConfig:
 class PrecisionConfig:
     """Number formats of the training step."""
 
-    compute: Literal["auto", "fp32", "bf16"]
-    """auto is fp32 on a CPU, and on a GPU bf16 autocast with fp32 weights."""
+    compute: Literal["auto", "fp32", "bf16", "tf32", "fp8"]
+    """auto is fp32 on a CPU, and on a GPU bf16 autocast with fp32 weights; tf32 and fp8 need an NVIDIA GPU,
+    fp8 linear layers (mlp, vit, gpt)."""
     channels_last: bool
     """Keep images as channels_last on a GPU."""

@@ -57,8 +57,9 @@ def with_energy(point: MeasuredPoint) -> tuple[CurvePoint, ...]:
     )
 
 
-BYTES_PER_ELEMENT = {"fp32": 4, "bf16": 2}
-"""Bytes of an element that a step moves; a lower bound, as under bf16 some tensors stay in fp32."""
+BYTES_PER_ELEMENT = {"fp32": 4, "tf32": 4, "bf16": 2, "fp8": 2}
+"""Bytes of an element that a step moves; a lower bound, as under bf16 some tensors stay in fp32, and fp8
+operands are cast from bf16 ones that are read first."""
 
 
 def compute(prepared: Prepared, trained: TrainedPoint, precision: str) -> Compute:

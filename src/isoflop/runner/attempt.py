@@ -25,8 +25,9 @@ from isoflop.runner.state import MeasuredPoint
 from isoflop.runner.trajectory import train_and_meter
 from isoflop.signals import InterruptedRunError
 from isoflop.track import feed
+from isoflop.train import precision
 from isoflop.train.distributed import SINGLE, World, is_peer_failure
-from isoflop.train.loop import DivergedError, resolve_precision
+from isoflop.train.loop import DivergedError
 
 
 def run_attempt(
@@ -238,7 +239,7 @@ def machine(config: Config, device: torch.device) -> Machine:
     return Machine(
         cpu=cpu,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else cpu,
-        precision=resolve_precision(config.precision.compute, device),
+        precision=precision.resolve(config.precision.compute, device),
         threads=torch.get_num_threads(),
         libraries=hardware.libraries(),
         gpu=gpu,

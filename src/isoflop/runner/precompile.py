@@ -10,8 +10,8 @@ from torch import Tensor
 from isoflop.config import Config
 from isoflop.runner.prepare import prepare
 from isoflop.runner.workload import workload
-from isoflop.train import models, step
-from isoflop.train.loop import FLAT, deterministic, resolve_precision
+from isoflop.train import models, precision, step
+from isoflop.train.loop import FLAT, deterministic
 from isoflop.train.step import compiler
 from isoflop.train.step.parts import loss_function
 
@@ -57,12 +57,14 @@ def compile_step(config: Config, input_shape: tuple[int, ...], classes: int, dev
     """
     compiler.keep_cache()
     last = config.precision.channels_last and config.model.family not in FLAT
+    compute = config.precision.compute
     layout = torch.channels_last if last else torch.contiguous_format
-    with deterministic(config.launch.deterministic):
+    with deterministic(config.launch.deterministic, compute):
         model = models.build(config.model, input_shape, classes, seed=0, device=device)
         model = (model.to(memory_format=layout) if last else model).train()
+        model = precision.converted(model, compute)
         inputs, targets = _example_batch(config, input_shape, layout, device)
-        mixed = resolve_precision(config.precision.compute, device) == "bf16"
+        mixed = precision.resolve(compute, device) in precision.MIXED
         passes = loss_function(model, config.optim.label_smoothing, of_bytes=config.data.is_text)
         with torch.autocast(device.type, torch.bfloat16) if mixed else contextlib.nullcontext():
             compiler.compile_into_cache(passes, inputs, targets)

@@ -16,7 +16,7 @@ from isoflop.meter.flops.count import FlopCount
 from isoflop.meter.flops.twin import build_on_meta
 from isoflop.runner import own_model
 from isoflop.runner.prior_work import NOTHING, PriorWork
-from isoflop.train import levers, models, schedule, step
+from isoflop.train import levers, models, precision, schedule, step
 from isoflop.train.data import DataSet, Facts, facts_of, load, state_of_files
 from isoflop.train.levers import Lever
 from isoflop.train.schedule import Horizon
@@ -70,7 +70,13 @@ def pick_device(launch: LaunchConfig, index: int = 0) -> torch.device:
 
 
 def check_device(config: Config, device: torch.device) -> None:
-    """Refuse what this device, or this model, cannot have. Raises ConfigError."""
+    """Refuse what this device, or this model, cannot have.
+
+    Raises:
+        ConfigError: the lever is not for the device or the model, or the device lacks the precision.
+        MissingExtraError: the precision needs a package that is not installed.
+    """
+    precision.check(config, device)
     levers.of(config).check(device)
 
 

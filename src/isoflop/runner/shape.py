@@ -14,7 +14,8 @@ from isoflop.runner.prepare import pick_device, prepare
 from isoflop.runner.replay import replay
 from isoflop.runner.session import Session, ShapeWork
 from isoflop.runner.workload import workload
-from isoflop.train.loop import deterministic, resolve_precision, warm_trainer
+from isoflop.train import precision
+from isoflop.train.loop import deterministic, warm_trainer
 
 LEAST_SECONDS = 10.0
 """Length of a replay where meter.window_seconds is 0 and no run was metered: shorter ones are graded down."""
@@ -53,7 +54,7 @@ def meter_shape(
         torch.set_num_threads(config.launch.threads)
     device = pick_device(config.launch, device_index)
     kept = session.of(config, device)
-    with deterministic(config.launch.deterministic):
+    with deterministic(config.launch.deterministic, config.precision.compute):
         if seconds is not None:
             return _measure(config, device, kept, ShapeWork(config.shape_id), seconds, runs_of_step)
         kept.begin(config.shape_id)
@@ -104,6 +105,6 @@ def _measure(
         replay_seconds=sum(window.seconds for window in repeated),
         runs=work.runs,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else hardware.describe_cpu(),
-        precision=resolve_precision(config.precision.compute, device),
+        precision=precision.resolve(config.precision.compute, device),
         ended_seconds=windows[-1].end_seconds if windows else 0.0,
     )

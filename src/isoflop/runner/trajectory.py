@@ -60,7 +60,7 @@ def train_and_meter(
         StopNow: it was asked to stop before the first step.
     """
     world = context.world
-    with deterministic(config.launch.deterministic):
+    with deterministic(config.launch.deterministic, config.precision.compute):
         with context.at_once():
             work = workload(config, prepared, device, request.runs_of_step)
             lever = levers.of(config, prepared.prior.weights)

@@ -7,7 +7,7 @@ import torch
 from isoflop.config import Config
 from isoflop.runner.assemble import BYTES_PER_ELEMENT
 from isoflop.runner.prepare import Prepared, times
-from isoflop.train.loop import resolve_precision
+from isoflop.train import precision
 from isoflop.train.step import Workload, compiler
 
 
@@ -23,7 +23,7 @@ def workload(config: Config, prepared: Prepared, device: torch.device, runs: int
     if device.type != "cuda":
         return None
     count, batch, data = prepared.count, config.optim.batch_size, prepared.data
-    element = BYTES_PER_ELEMENT[resolve_precision(config.precision.compute, device)]
+    element = BYTES_PER_ELEMENT[precision.resolve(config.precision.compute, device)]
     return Workload(
         flops_per_step=times(batch, count.train_flops_per_example),
         bytes_per_step=times(batch * element, count.train_elements_per_example),

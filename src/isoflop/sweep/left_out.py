@@ -9,6 +9,7 @@ import msgspec
 
 from isoflop import record as records
 from isoflop.config import Config, ConfigError
+from isoflop.extras import MissingExtraError
 from isoflop.sweep import children
 from isoflop.sweep.grid import PlannedRun
 
@@ -38,7 +39,7 @@ def refusals(configs: Sequence[Config]) -> dict[str, str]:
     for config in configs:
         try:
             check_device(config, pick_device(config.launch))
-        except ValueError as error:  # a missing package among them
+        except (ConfigError, MissingExtraError) as error:
             refused[config.lever.name] = str(error)
     return refused
 

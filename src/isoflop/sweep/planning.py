@@ -142,11 +142,13 @@ def _plan_in_child(
         counted: work that was counted before.
 
     Raises:
-        ValueError: a run's input cannot be used, or what it has reached so far was trained on other data.
+        ValueError: a run's input cannot be used, this device lacks its precision, or what it has reached so
+            far was trained on other data.
     """
     import torch
 
     from isoflop.runner import own_model, prepare, same_data
+    from isoflop.train import precision
 
     sizes = own_model.Sizes()
     for each in counted:
@@ -166,6 +168,9 @@ def _plan_in_child(
         same_data.check(config, splits[config_id])
     sizes.check()
     device = prepare.pick_device(configs[0].launch)
+    if configs[0].launch.name == "local":  # a login node of SLURM is not where the runs will be trained
+        for config in {each.config_id: each for each in configs}.values():
+            precision.check(config, device)
     gpus = torch.cuda.device_count() if device.type == "cuda" else 0
     return planned, gpus
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from isoflop.config import Config
-from isoflop.train import distributed, levers, memory, models, optim, state, step
+from isoflop.train import distributed, levers, memory, models, optim, precision, state, step
 from isoflop.train.data import DataSet, batches
 from isoflop.train.distributed import SINGLE, World
 from isoflop.train.evaluate import example_batches
@@ -37,21 +37,14 @@ class DivergedError(RuntimeError):
     """The loss is no longer a finite number."""
 
 
-def resolve_precision(compute: str, device: torch.device) -> str:
-    """Return the precision of the setting precision.compute: `auto` is fp32 on a CPU and bf16 on a GPU."""
-    if compute == "auto":
-        return "bf16" if device.type == "cuda" else "fp32"
-    return compute
-
-
 class Trainer:
     """One run in training: the model, the optimizers, the order of examples and the step it is at.
 
     Attributes:
         config, data, steps, device: as passed; `steps` is the length of the whole run.
         world: the processes that train the run together.
-        precision: "fp32" or "bf16", `auto` resolved.
-        autocast: context of a forward pass, for evaluation too; disabled in fp32.
+        precision: the setting precision.compute, `auto` resolved.
+        autocast: context of a forward pass, for evaluation too; disabled in fp32 and tf32.
         memory_format: layout of images and weights.
         model: what is trained.
         optimizers: their groups carry `peak_lr`.
@@ -92,10 +85,10 @@ class Trainer:
             memory.keep_freed()
         self.config, self.data, self.steps, self.device = config, data, steps, device
         self.world, self.lever = world, lever or levers.of(config)
-        self.precision = resolve_precision(config.precision.compute, device)
+        self.precision = precision.resolve(config.precision.compute, device)
         channels_last = config.precision.channels_last and config.model.family not in FLAT
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16")
+        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.is_mixed)
         self.model = self._draw_model(config).train()
         self.choice = self._choose(kind, work)
         capturable = self.kind in step.GRAPHS
@@ -128,6 +121,7 @@ class Trainer:
         model = self.lever.transform(drawn, shape, classes).to(self.device)
         if self.memory_format == torch.channels_last:
             model = model.to(memory_format=self.memory_format)
+        model = precision.converted(model, config.precision.compute)
         return distributed.with_sync_batchnorm(model) if config.launch.sync_batchnorm else model
 
     def _choose(self, kind: step.EngineKind | None, work: step.Workload | None) -> step.Choice:
@@ -142,6 +136,11 @@ class Trainer:
             work=work,
             deterministic=launch.deterministic,
         )
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether the forward pass is under bf16 autocast."""
+        return self.precision in precision.MIXED
 
     @property
     def kind(self) -> step.EngineKind:
@@ -276,7 +275,7 @@ class Trainer:
                 optimizers=self.optimizers,
                 average=self._average,
                 loss_sum=self.loss_sum,
-                autocast=self.autocast if self.precision == "bf16" else None,
+                autocast=self.autocast if self.is_mixed else None,
                 label_smoothing=self.config.optim.label_smoothing,
                 of_bytes=self.config.data.is_text,
                 clip_norm=self.config.optim.clip_norm,
@@ -403,11 +402,12 @@ def warm_trainer(
 
 
 @contextlib.contextmanager
-def deterministic(enabled: bool) -> Iterator[None]:
+def deterministic(enabled: bool, compute: str = "fp32") -> Iterator[None]:
     """Within, torch uses deterministic algorithms if `enabled`; its settings are put back afterwards.
 
     With the same machine, versions and number of threads two runs then give the same bits. In both cases fp32
-    is fp32: torch would let cuDNN's convolutions of fp32 tensors run in tf32.
+    is fp32, where torch would let cuDNN's convolutions run in tf32; unless `compute`, the setting
+    precision.compute, is tf32.
 
     On a GPU cuBLAS reads CUBLAS_WORKSPACE_CONFIG once, at the process's first matrix product. It is set here
     and stays set; a process that has multiplied matrices on the GPU before must have it in its environment.
@@ -422,7 +422,7 @@ def deterministic(enabled: bool) -> Iterator[None]:
     # cuDNN's benchmark times its algorithms and takes the fastest, which can be another one in the next run.
     torch.backends.cudnn.benchmark = not enabled
     for product in products:
-        product.fp32_precision = "ieee"
+        product.fp32_precision = precision.fp32_products(compute)
     # Deterministic mode would fill every new tensor with NaN first, a debugging aid that costs time.
     torch.utils.deterministic.fill_uninitialized_memory = filling and not enabled  # type: ignore[attr-defined]
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -207,7 +208,9 @@ def test_each_size_gets_its_share_of_the_time_left(monkeypatch: pytest.MonkeyPat
     [
         ((7, 5), ("fp32", "fp16")),
         ((8, 0), ("fp32", "tf32", "bf16", "fp16")),
-        ((9, 0), ("fp32", "tf32", "bf16", "fp16")),
+        ((8, 6), ("fp32", "tf32", "bf16", "fp16")),
+        ((8, 9), ("fp32", "tf32", "bf16", "fp16", "fp8")),
+        ((9, 0), ("fp32", "tf32", "bf16", "fp16", "fp8")),
     ],
 )
 def test_the_dtypes_of_a_gpu_are_those_of_its_capability(
@@ -225,6 +228,22 @@ def test_a_gpu_is_waited_for_and_a_processor_is_not(monkeypatch: pytest.MonkeyPa
     assert waited == []
     bench._synchronizer(torch.device("cuda", 1))()
     assert waited == [torch.device("cuda", 1)]
+
+
+def test_the_product_of_fp8_is_that_of_the_rounded_operands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A.B^T into bf16, which rounds to 8 bits; the scales are 1."""
+    made: list[torch.Tensor] = []
+
+    def rate(work: Callable[[], torch.Tensor], amount: float, wait: object, seconds: float) -> float:
+        made.append(work())
+        return amount
+
+    monkeypatch.setattr(bench, "best_rate", rate)
+    assert bench._matmul_rate(CPU, "fp8", 64, 0.1) == 2 * 64**3
+    generator = torch.Generator(CPU).manual_seed(0)
+    a, b = (torch.randn(64, 64, generator=generator).to(torch.float8_e4m3fn).float() for _ in range(2))
+    assert made[0].dtype == torch.bfloat16
+    torch.testing.assert_close(made[0].float(), a @ b.T, rtol=2**-8, atol=0.05)
 
 
 def test_operands_are_squares_of_normal_numbers_in_the_dtype(monkeypatch: pytest.MonkeyPatch) -> None:

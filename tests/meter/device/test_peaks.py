@@ -102,6 +102,35 @@ def test_rates_of_one_gpu_are_in_the_ratios_of_its_chip() -> None:
             assert bf16 / fp32 == pytest.approx(2, rel=0.01), row
 
 
+# fp8, dense and accumulated in fp32, as documents print it in 1e12 FLOPs a second (recalled).
+FP8_PRINTED = [
+    ("NVIDIA GeForce RTX 4090", 330.3),
+    ("NVIDIA RTX 6000 Ada Generation", 728.5),
+    ("NVIDIA L4", 485 / 2),
+    ("NVIDIA L40S", 733),
+    ("NVIDIA H100 80GB HBM3", 1978.9),
+    ("NVIDIA H100 PCIe", 1513),
+    ("NVIDIA H200", 3958 / 2),
+    ("NVIDIA B200", 9000 / 2),
+    ("NVIDIA GeForce RTX 5090", 419),
+]
+
+
+@pytest.mark.parametrize(("name", "printed"), FP8_PRINTED)
+def test_fp8_is_what_is_printed(name: str, printed: float) -> None:
+    peak = peaks.peak_rate(name, "fp8")
+    assert peak is not None
+    assert peak.dtype == "fp8"
+    assert peak.flops_per_second == pytest.approx(printed * 1e12, rel=0.015)
+
+
+def test_fp8_is_on_chips_from_ada_on_alone() -> None:
+    modern = re.compile(r"RTX (40|50)\d\d|Ada|\bL4|H100|H200|B200|Blackwell")
+    for name, *_, gib in CHIPS:
+        peak = peaks.peak_rate(name, "fp8", gib * 2**30)
+        assert (peak is not None) == bool(modern.search(name)), name
+
+
 # What documents print in whole numbers, of which an error of 1 may lie within the chip's tolerance: plain
 # fp32, tf32 and fp16 in 1e12 FLOPs a second, and whether the last two are printed with 2:4 sparsity, which
 # doubles them. The figures of GB200 are those of a rack of 72.
@@ -165,7 +194,8 @@ def test_a_gpu_that_is_not_in_the_table_has_no_peak(name: str) -> None:
 def test_arithmetic_the_chip_lacks_has_no_peak() -> None:
     assert peaks.peak_rate("Tesla V100-SXM2-16GB", "bf16") is None
     assert peaks.peak_rate("Tesla T4", "tf32") is None
-    assert peaks.peak_rate("NVIDIA H200", "fp8") is None
+    assert peaks.peak_rate("NVIDIA A100-SXM4-80GB", "fp8") is None
+    assert peaks.peak_rate("NVIDIA H200", "fp4") is None
 
 
 def test_dtype_form_factor_and_memory_matter() -> None:

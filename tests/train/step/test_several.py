@@ -37,7 +37,7 @@ def test_each_network_is_the_one_trained_alone(
             trainer.optimizers,
             None,
             trainer.loss_sum,
-            trainer.autocast if trainer.precision == "bf16" else None,
+            trainer.autocast if trainer.is_mixed else None,
             0.0,
         )
         for trainer in together

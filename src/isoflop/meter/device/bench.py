@@ -13,10 +13,17 @@ import time
 from collections.abc import Callable, Iterator
 
 import torch
+from torch import Tensor
 
 from isoflop.meter.device.peaks import DTYPES
 
-TORCH_DTYPES = dict(zip(DTYPES, (torch.float32, torch.float32, torch.bfloat16, torch.float16), strict=True))
+TORCH_DTYPES = dict(
+    zip(
+        DTYPES,
+        (torch.float32, torch.float32, torch.bfloat16, torch.float16, torch.float8_e4m3fn),
+        strict=True,
+    )
+)
 SIZES = {"cpu": (1024, 2048, 4096), "cuda": (4096, 8192, 16384)}
 """Rows and columns of the square operands, tried in this order while time and memory allow."""
 COPY_BYTES = {"cpu": 2**28, "cuda": 2**30}
@@ -28,12 +35,14 @@ LARGEST_BURST = 1000
 def supported_dtypes(device: torch.device) -> tuple[str, ...]:
     """Return those of DTYPES that training might use on `device`.
 
-    bf16 and tf32 need a GPU of compute capability 8.0 or higher; fp16 autocast is for GPUs only.
+    bf16 and tf32 need a GPU of compute capability 8.0 or higher, fp8 8.9; fp16 autocast is for GPUs only.
     """
     if device.type != "cuda":
         return ("fp32", "bf16")
-    modern = torch.cuda.get_device_capability(device) >= (8, 0)
-    return DTYPES if modern else ("fp32", "fp16")
+    capability = torch.cuda.get_device_capability(device)
+    if capability < (8, 0):
+        return ("fp32", "fp16")
+    return DTYPES if capability >= (8, 9) else tuple(dtype for dtype in DTYPES if dtype != "fp8")
 
 
 def matmul_flops_per_second(device: torch.device, dtype: str, seconds: float) -> float:
@@ -113,8 +122,23 @@ def _matmul_rate(device: torch.device, dtype: str, size: int, seconds: float) ->
     generator = torch.Generator(device).manual_seed(0)
     kind = TORCH_DTYPES[dtype]
     a, b = (torch.randn(size, size, generator=generator, device=device).to(kind) for _ in range(2))
+    multiply = _scaled_product(a, b) if dtype == "fp8" else _product(a, b)
+    return best_rate(multiply, 2.0 * size**3, _synchronizer(device), seconds)
+
+
+def _product(a: Tensor, b: Tensor) -> Callable[[], object]:
     out = torch.empty_like(a)
-    return best_rate(lambda: torch.mm(a, b, out=out), 2.0 * size**3, _synchronizer(device), seconds)
+    return lambda: torch.mm(a, b, out=out)
+
+
+def _scaled_product(a: Tensor, b: Tensor) -> Callable[[], object]:
+    """Return the product of two fp8 matrices into bf16, with a scale for each: what fp8 training calls.
+
+    cuBLAS wants the second operand column by column.
+    """
+    one = torch.ones((), device=a.device)
+    out = torch.empty(a.shape, dtype=torch.bfloat16, device=a.device)
+    return lambda: torch._scaled_mm(a, b.t(), scale_a=one, scale_b=one, out_dtype=out.dtype, out=out)
 
 
 def _synchronizer(device: torch.device) -> Callable[[], object]:

@@ -13,7 +13,9 @@ import re
 
 from isoflop import record
 
-DTYPES = ("fp32", "tf32", "bf16", "fp16")
+DTYPES = ("fp32", "tf32", "bf16", "fp16", "fp8")
+FP8_OVER_BF16 = 2.0
+"""On every chip with fp8, by the same documents: those that print both round within 1.3% of it."""
 VENDOR = re.compile(r"^(NVIDIA |Tesla )*")
 GIBIBYTE = 2**30
 
@@ -24,16 +26,26 @@ class Peak:
 
     Attributes:
         names: regular expression that matches the whole of NVML's name without its vendor.
-        tflops: 1e12 FLOPs a second (2 per multiply-accumulate) in the order of DTYPES; None if the chip has
-            no such arithmetic.
+        tflops: 1e12 FLOPs a second (2 per multiply-accumulate) in fp32, tf32, bf16 and fp16; None if the chip
+            has no such arithmetic.
         source: the document the rates come from.
         memory_gib: tells apart two GPU models that share a name; None if the name is unambiguous.
+        fp8: whether the chip has fp8 (Ada, Hopper, Blackwell).
     """
 
     names: str
     tflops: tuple[float, float | None, float | None, float]
     source: str
     memory_gib: int | None = None
+    fp8: bool = False
+
+    def rate(self, dtype: str) -> float | None:
+        """Return 1e12 FLOPs a second in one of DTYPES; None if the chip has no such arithmetic."""
+        plain = dict(zip(DTYPES, self.tflops, strict=False))
+        if dtype != "fp8":
+            return plain[dtype]
+        bf16 = plain["bf16"]
+        return None if bf16 is None or not self.fp8 else FP8_OVER_BF16 * bf16
 
 
 TURING = "NVIDIA Turing GPU architecture whitepaper (2018), reference board, fp32 accumulate"
@@ -77,32 +89,39 @@ PEAKS = (
     Peak(r"GeForce RTX 3070", (20.3, 20.3, 40.6, 40.6), GA102),
     Peak(r"GeForce RTX 3060 Ti", (16.2, 16.2, 32.4, 32.4), RATED),
     Peak(r"GeForce RTX 3060", (12.7, 12.7, 25.5, 25.5), RATED),
-    Peak(r"GeForce RTX 4090", (82.6, 82.6, 165.2, 165.2), ADA),
-    Peak(r"GeForce RTX 4080 SUPER", (52.2, 52.2, 104.4, 104.4), RATED),
-    Peak(r"GeForce RTX 4080", (48.7, 48.7, 97.5, 97.5), ADA),
-    Peak(r"GeForce RTX 4070 Ti SUPER", (44.1, 44.1, 88.2, 88.2), RATED),
-    Peak(r"GeForce RTX 4070 Ti", (40.1, 40.1, 80.2, 80.2), RATED),
-    Peak(r"GeForce RTX 4070 SUPER", (35.5, 35.5, 71.0, 71.0), RATED),
-    Peak(r"GeForce RTX 4070", (29.1, 29.1, 58.3, 58.3), RATED),
-    Peak(r"GeForce RTX 4060 Ti", (22.1, 22.1, 44.1, 44.1), RATED),
-    Peak(r"GeForce RTX 4060", (15.1, 15.1, 30.2, 30.2), RATED),
-    Peak(r"RTX 6000 Ada Generation", (91.1, 182.1, 364.2, 364.2), ADA),
-    Peak(r"L4", (30.3, 60, 121, 121), f"NVIDIA L4 datasheet (2023), {SPARSE}"),
-    Peak(r"L40", (90.5, 90.5, 181.05, 181.05), "NVIDIA L40 datasheet (2023)"),
-    Peak(r"L40S", (91.6, 183, 362.05, 362.05), "NVIDIA L40S datasheet (2023)"),
-    Peak(r"H100 80GB HBM3", (66.9, 494.7, 989.4, 989.4), f"{HOPPER}, SXM5"),
-    Peak(r"H100 PCIe", (51.2, 378, 756, 756), f"{HOPPER}, PCIe"),
-    Peak(r"H100 NVL", (60, 417.5, 835.5, 835.5), f"NVIDIA H100 datasheet (2024), NVL, {SPARSE}"),
-    Peak(r"H200", (67, 494.5, 989.5, 989.5), f"NVIDIA H200 datasheet (2024), SXM, {SPARSE}"),
-    Peak(r"H200 NVL", (60, 417.5, 835.5, 835.5), f"NVIDIA H200 datasheet (2024), NVL, {SPARSE}"),
-    Peak(r"GH200 (120GB|480GB|144G HBM3e)", (67, 494, 990, 990), f"NVIDIA GH200 datasheet (2024), {SPARSE}"),
-    Peak(r"B200", (75, 1100, 2250, 2250), f"{B200} HGX B200, {SPARSE}"),
-    Peak(r"GB200", (80, 1250, 2500, 2500), f"{B200} GB200 NVL72, {SPARSE}"),
-    Peak(r"GeForce RTX 5090", (104.8, 104.8, 209.5, 209.5), RTX_BLACKWELL),
-    Peak(r"GeForce RTX 5080", (56.3, 56.3, 112.6, 112.6), RTX_BLACKWELL),
-    Peak(r"GeForce RTX 5070 Ti", (43.9, 43.9, 87.9, 87.9), RTX_BLACKWELL),
-    Peak(r"GeForce RTX 5070", (30.9, 30.9, 61.7, 61.7), RTX_BLACKWELL),
-    Peak(r"RTX PRO 6000 Blackwell Workstation Edition", (126.0, 251.9, 503.8, 503.8), RTX_BLACKWELL),
+    Peak(r"GeForce RTX 4090", (82.6, 82.6, 165.2, 165.2), ADA, fp8=True),
+    Peak(r"GeForce RTX 4080 SUPER", (52.2, 52.2, 104.4, 104.4), RATED, fp8=True),
+    Peak(r"GeForce RTX 4080", (48.7, 48.7, 97.5, 97.5), ADA, fp8=True),
+    Peak(r"GeForce RTX 4070 Ti SUPER", (44.1, 44.1, 88.2, 88.2), RATED, fp8=True),
+    Peak(r"GeForce RTX 4070 Ti", (40.1, 40.1, 80.2, 80.2), RATED, fp8=True),
+    Peak(r"GeForce RTX 4070 SUPER", (35.5, 35.5, 71.0, 71.0), RATED, fp8=True),
+    Peak(r"GeForce RTX 4070", (29.1, 29.1, 58.3, 58.3), RATED, fp8=True),
+    Peak(r"GeForce RTX 4060 Ti", (22.1, 22.1, 44.1, 44.1), RATED, fp8=True),
+    Peak(r"GeForce RTX 4060", (15.1, 15.1, 30.2, 30.2), RATED, fp8=True),
+    Peak(r"RTX 6000 Ada Generation", (91.1, 182.1, 364.2, 364.2), ADA, fp8=True),
+    Peak(r"L4", (30.3, 60, 121, 121), f"NVIDIA L4 datasheet (2023), {SPARSE}", fp8=True),
+    Peak(r"L40", (90.5, 90.5, 181.05, 181.05), "NVIDIA L40 datasheet (2023)", fp8=True),
+    Peak(r"L40S", (91.6, 183, 362.05, 362.05), "NVIDIA L40S datasheet (2023)", fp8=True),
+    Peak(r"H100 80GB HBM3", (66.9, 494.7, 989.4, 989.4), f"{HOPPER}, SXM5", fp8=True),
+    Peak(r"H100 PCIe", (51.2, 378, 756, 756), f"{HOPPER}, PCIe", fp8=True),
+    Peak(r"H100 NVL", (60, 417.5, 835.5, 835.5), f"NVIDIA H100 datasheet (2024), NVL, {SPARSE}", fp8=True),
+    Peak(r"H200", (67, 494.5, 989.5, 989.5), f"NVIDIA H200 datasheet (2024), SXM, {SPARSE}", fp8=True),
+    Peak(r"H200 NVL", (60, 417.5, 835.5, 835.5), f"NVIDIA H200 datasheet (2024), NVL, {SPARSE}", fp8=True),
+    Peak(
+        r"GH200 (120GB|480GB|144G HBM3e)",
+        (67, 494, 990, 990),
+        f"NVIDIA GH200 datasheet (2024), {SPARSE}",
+        fp8=True,
+    ),
+    Peak(r"B200", (75, 1100, 2250, 2250), f"{B200} HGX B200, {SPARSE}", fp8=True),
+    Peak(r"GB200", (80, 1250, 2500, 2500), f"{B200} GB200 NVL72, {SPARSE}", fp8=True),
+    Peak(r"GeForce RTX 5090", (104.8, 104.8, 209.5, 209.5), RTX_BLACKWELL, fp8=True),
+    Peak(r"GeForce RTX 5080", (56.3, 56.3, 112.6, 112.6), RTX_BLACKWELL, fp8=True),
+    Peak(r"GeForce RTX 5070 Ti", (43.9, 43.9, 87.9, 87.9), RTX_BLACKWELL, fp8=True),
+    Peak(r"GeForce RTX 5070", (30.9, 30.9, 61.7, 61.7), RTX_BLACKWELL, fp8=True),
+    Peak(
+        r"RTX PRO 6000 Blackwell Workstation Edition", (126.0, 251.9, 503.8, 503.8), RTX_BLACKWELL, fp8=True
+    ),
 )
 
 
@@ -126,7 +145,7 @@ def peak_rate(gpu_name: str, dtype: str, memory_bytes: float | None = None) -> r
     row = find_peak(gpu_name, memory_bytes)
     if row is None or dtype not in DTYPES:
         return None
-    tflops = row.tflops[DTYPES.index(dtype)]
+    tflops = row.rate(dtype)
     if tflops is None:
         return None
     return record.PeakRate(flops_per_second=tflops * 1e12, dtype=dtype, source=row.source)

@@ -23,13 +23,16 @@ def device_of(config: Config) -> Device:
     """Return what a worker is on this machine: a GPU where there is one, else launch.threads cores.
 
     Raises:
-        ConfigError: a GPU was asked for and there is none, or there are fewer cores than threads.
+        ConfigError: a GPU was asked for and there is none, it lacks the precision, or there are fewer cores
+            than threads.
     """
     import torch
 
     from isoflop.runner.prepare import pick_device
+    from isoflop.train import precision
 
     device = pick_device(config.launch)
+    precision.check(config, device)
     if device.type == "cuda":
         return Device("cuda", torch.cuda.get_device_name(device), torch.cuda.device_count())
     threads, cores = config.launch.threads or 1, len(os.sched_getaffinity(0))
@@ -159,7 +162,7 @@ def _check_memory(job: Job, config: Config, device: Device, parameters: int) -> 
     if job.payload == "training":
         option, each = f"model {config.model.name}", parameters * sizes.PARAMETER_BYTES
     elif job.payload == "matmul":
-        element = 2 if device.kind == "cuda" and config.precision.compute != "fp32" else 4
+        element = 2 if device.kind == "cuda" and config.precision.compute not in ("fp32", "tf32") else 4
         option = f"--matrix {job.settings['rows']}"
         each = sizes.matrix_bytes(job.amount, job.workers, element)
     else:

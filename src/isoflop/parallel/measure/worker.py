@@ -29,11 +29,12 @@ from isoflop.record.parallel import PARALLEL_SCHEMA, ParallelRecord, SplitTiming
 from isoflop.runner import attempt, energy, provenance, rank, ranks
 from isoflop.runner.prepare import pick_device, prepare
 from isoflop.runner.task import Task
+from isoflop.train import precision
 from isoflop.train.distributed import SINGLE, World, is_peer_failure
-from isoflop.train.loop import deterministic, resolve_precision
+from isoflop.train.loop import deterministic
 
 NOT_METERED = "metering is off: meter=none"
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp8": torch.bfloat16}
 WARM_STEPS = 3
 Work = Training | MatrixProduct | ConjugateGradient
 
@@ -45,7 +46,7 @@ def main(role: str, path: str) -> int:
     task = Task.read(Path(path))
     assignment = msgspec.json.decode((task.files.folder / JOBS).read_bytes(), type=Assignment)
     try:
-        with _worker(task) as worker, deterministic(worker.config.launch.deterministic):
+        with _worker(task) as worker, worker.arithmetic():
             for job in assignment.jobs:
                 worker.measure(job, assignment)
     except Exception as error:
@@ -150,6 +151,10 @@ class Worker:
             meter=dataclasses.replace(self.config.meter, idle_seconds=0.0),
         )
 
+    def arithmetic(self) -> contextlib.AbstractContextManager[None]:
+        """Return the context that everything is measured in: torch's algorithms, and its fp32 products."""
+        return deterministic(self.config.launch.deterministic, self.config.precision.compute)
+
     @property
     def _backend(self) -> Literal["none", "gloo", "nccl"]:
         if self._world.group is None:
@@ -160,7 +165,7 @@ class Worker:
         """Make a payload of the job's size. Collective."""
         device, world = self._device, self._world
         if job.payload == "matmul":
-            dtype = DTYPES[resolve_precision(self.config.precision.compute, device)]
+            dtype = DTYPES[precision.resolve(self.config.precision.compute, device)]
             return MatrixProduct(job.amount, dtype, device, world)
         if job.payload == "cg":
             return ConjugateGradient(job.settings["side"], job.amount, device, world)
@@ -193,8 +198,10 @@ class Worker:
 
         Of a GPU it is the datasheet's; of a core what `isoflop doctor --measure` found with so many threads.
         """
-        precision = resolve_precision(self.config.precision.compute, self._device)
-        dtype = "fp32" if job.payload == "cg" else precision
+        dtype = precision.resolve(self.config.precision.compute, self._device)
+        if job.payload != "training" and dtype == "fp8":
+            dtype = "bf16"  # the matrix payload has no scaled product
+        dtype = "fp32" if job.payload == "cg" else dtype
         if self._device.type == "cuda":
             gpu = self._machine.gpu
             peak = peaks.peak_rate(self._machine.device, dtype, gpu.memory_bytes if gpu else None)
