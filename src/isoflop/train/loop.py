@@ -406,14 +406,16 @@ def deterministic(enabled: bool, compute: str = "fp32") -> Iterator[None]:
     """Within, torch uses deterministic algorithms if `enabled`; its settings are put back afterwards.
 
     With the same machine, versions and number of threads two runs then give the same bits. In both cases fp32
-    is fp32, where torch would let cuDNN's convolutions run in tf32; unless `compute`, the setting
+    is fp32, where torch would let cuDNN run in tf32; unless `compute`, the setting
     precision.compute, is tf32.
 
     On a GPU cuBLAS reads CUBLAS_WORKSPACE_CONFIG once, at the process's first matrix product. It is set here
     and stays set; a process that has multiplied matrices on the GPU before must have it in its environment.
     """
     before = (torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark)
-    products: Any = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
+    # All three of them: torch.export refuses cuDNN's convolutions and recurrent layers in two precisions.
+    cudnn: Any = torch.backends.cudnn
+    products: Any = (cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul)
     precisions_before = [product.fp32_precision for product in products]
     filling = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     if enabled:
