@@ -263,11 +263,11 @@ def test_a_missing_package_is_one_line(pruned_config, without) -> None:
         levers.of(pruned_config("mlp")).check(CPU)
 
 
-@pytest.mark.parametrize("share", [0.1, 0.3, 0.55, 0.7, 0.9])
-@pytest.mark.parametrize("heads", [2, 6, 10, 20])
+@pytest.mark.parametrize(
+    ("share", "heads"),
+    [(share, heads) for share in (0.1, 0.3, 0.55, 0.7, 0.9) for heads in (2, 6, 20) if kept(heads, share)],
+)
 def test_heads_are_rounded_as_channels_are(pruned_config, tmp_path: Path, share: float, heads: int) -> None:
-    if kept(heads, share) < 1:
-        pytest.skip("refused")
     config = pruned_config("vit", share)
     config = dataclasses.replace(config, model=dataclasses.replace(config.model, width=4 * heads, depth=1))
     _, model = transformed(config, dense(config), tmp_path)
