@@ -148,3 +148,24 @@ def test_examples_are_those_of_the_part_as_the_network_takes_them(make_config: M
     assert inputs.shape == (data.test_n, *data.input_shape)
     assert abs(float(inputs.mean())) < 0.1
     assert float(inputs.std()) == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lever", ["int8", "structured_pruning", "low_rank", "early_exit", "pruning"])
+def test_every_lever_that_changes_the_network_leaves_a_whole_record(
+    make_config: MakeConfig, lever: str
+) -> None:
+    """The evaluation of a finished network is inside the settings of a run: precision, determinism, threads."""
+    config = make_config(f"lever={lever}", "model.width=32", "model.depth=2", "meter.inference_seconds=0.01")
+    for before in prior.chain(config):
+        (trained,) = run.run(before)
+        assert trained.state == "done", trained.reason
+    (record,) = run.run(config)
+    assert record.state == "done", record.reason
+    forward = 2 * (64 * 32 + 32 * 32 + 32 * 10)
+    nominal = record.lever.nominal_inference_flops_per_example
+    assert nominal <= record.compute.inference_flops_per_example <= forward * 1.5
+    assert nominal < forward or lever in ("int8", "early_exit")
+    assert (record.lever.density < 1) == ("pruning" in lever)
+    assert bool(record.lever.prior_runs) == ("pruning" in lever)
+    assert record.inference is not None

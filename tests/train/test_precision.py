@@ -121,11 +121,13 @@ def test_fp8_needs_batches_of_whole_tiles(
 
 
 def test_fp32_products_are_tf32_for_that_setting_alone_and_are_put_back() -> None:
-    products: Any = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
+    cudnn: Any = torch.backends.cudnn
+    products: Any = (cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul)
     before = [product.fp32_precision for product in products]
     for compute, expected in (("fp32", "ieee"), ("bf16", "ieee"), ("fp8", "ieee"), ("tf32", "tf32")):
         with deterministic(False, compute):
             assert {product.fp32_precision for product in products} == {expected}
+            assert cudnn.allow_tf32 == (expected == "tf32"), "torch refuses to say where they differ"
         assert [product.fp32_precision for product in products] == before
 
 

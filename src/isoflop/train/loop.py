@@ -14,7 +14,6 @@ import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -413,25 +412,18 @@ def deterministic(enabled: bool, compute: str = "fp32") -> Iterator[None]:
     and stays set; a process that has multiplied matrices on the GPU before must have it in its environment.
     """
     before = (torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark)
-    # All three of them: torch.export refuses cuDNN's convolutions and recurrent layers in two precisions.
-    cudnn: Any = torch.backends.cudnn
-    products: Any = (cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul)
-    precisions_before = [product.fp32_precision for product in products]
     filling = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     if enabled:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(enabled or before[0])
     # cuDNN's benchmark times its algorithms and takes the fastest, which can be another one in the next run.
     torch.backends.cudnn.benchmark = not enabled
-    for product in products:
-        product.fp32_precision = precision.fp32_products(compute)
     # Deterministic mode would fill every new tensor with NaN first, a debugging aid that costs time.
     torch.utils.deterministic.fill_uninitialized_memory = filling and not enabled  # type: ignore[attr-defined]
     try:
-        yield
+        with precision.of_products(compute):
+            yield
     finally:
         torch.use_deterministic_algorithms(before[0])
         torch.backends.cudnn.benchmark = before[1]
-        for product, was in zip(products, precisions_before, strict=True):
-            product.fp32_precision = was
         torch.utils.deterministic.fill_uninitialized_memory = filling  # type: ignore[attr-defined]

@@ -8,8 +8,10 @@ Micikevicius et al. 2022). Weights, optimizer, and all that is no linear layer s
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import warnings
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
@@ -36,6 +38,26 @@ def resolve(compute: str, device: torch.device) -> str:
 def fp32_products(compute: str) -> Literal["tf32", "ieee"]:
     """Return how products of fp32 tensors are computed under precision.compute, in torch's words."""
     return "tf32" if compute == "tf32" else "ieee"
+
+
+@contextlib.contextmanager
+def of_products(compute: str) -> Iterator[None]:
+    """Within, products of fp32 tensors on a GPU are computed as `fp32_products` says; put back afterwards."""
+    cudnn: Any = torch.backends.cudnn
+    kinds: Any = (cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul)
+    before = [kind.fp32_precision for kind in kinds]
+    wanted = fp32_products(compute)
+    # The older name of the same flag, which torch.export reads and refuses where it contradicts the newer
+    # ones. Setting it sets those of cuDNN, so it comes first, here and at the end.
+    cudnn.allow_tf32 = wanted == "tf32"
+    for kind in kinds:
+        kind.fp32_precision = wanted
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32 = before[0] == "tf32"
+        for kind, was in zip(kinds, before, strict=True):
+            kind.fp32_precision = was
 
 
 def problem(compute: str, device: torch.device) -> str | None:
