@@ -30,7 +30,6 @@ PACKAGES = {
     "lightning": ("lightning", "lightning"),
     "transformers": ("transformers", "transformers"),
     "accelerate": ("accelerate", "accelerate"),
-    "torchao": ("torchao", "levers"),
 }
 """Module -> (package, extra that installs it). A test compares it with pyproject.toml."""
 
