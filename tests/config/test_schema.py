@@ -41,6 +41,7 @@ PARTNERS = {
     "data=python": ["recipe=language"],
     "data=text": ["recipe=language", "data.path=books.txt"],
     "sweep=isoflop_lm": ["data.path=books.txt"],
+    "lever=repetition": ["schedule=steps"],
     "model=custom": [f"model.path={CONF.parent}/examples/custom/net.py:build"],
     "data=custom": [f"data.path={CONF.parent}/examples/custom/data.py:load"],
 }
