@@ -52,12 +52,12 @@ def check_target(target: str) -> None:
         raise ConfigError(f"--json {target}: give a file in a folder that exists, or - for standard output")
 
 
-def check_figure(path: Path) -> None:
-    """Refuse a --figure that cannot be written, before the work is done. Raises ConfigError."""
+def check_figure(path: Path, option: str = "--figure") -> None:
+    """Refuse a figure that cannot be written, before the work is done. Raises ConfigError."""
     if path.suffix.lower() not in FIGURES:
-        raise ConfigError(f"--figure {path}: give a name that ends in {', '.join(FIGURES)}")
+        raise ConfigError(f"{option} {path}: give a name that ends in {', '.join(FIGURES)}")
     if path.is_dir() or not path.absolute().parent.is_dir():
-        raise ConfigError(f"--figure {path}: give a file in a folder that exists")
+        raise ConfigError(f"{option} {path}: give a file in a folder that exists")
 
 
 def write_json(value: Any, target: str) -> int:

@@ -25,6 +25,8 @@ OWN, TOTAL = "train_gflops", "total_train_gflops"
 """Columns of training work: the run's own, and with the work that it needed beside (PRIOR)."""
 PRIOR = "prior_train_gflops"
 NOMINAL = "nominal_inference_gflops"
+LEAST_IN_COMMON = 3
+"""Configurations that a lever and the baseline need in common."""
 FILE = "left_out.json"
 """File of a sweep's folder that names levers which its device cannot have."""
 _NUMBERS = (

@@ -122,10 +122,10 @@ def _parts(runs: Runs) -> dict[str, pd.DataFrame]:
 
 def _too_few(baseline: pd.DataFrame, other: pd.DataFrame) -> str | None:
     """Return why a lever has too few runs for a comparison, None where it has enough."""
-    if other is baseline or (count := ratios.in_common(baseline, other)) >= ratios.LEAST_PAIRS:
+    if other is baseline or (count := ratios.in_common(baseline, other)) >= levers.LEAST_IN_COMMON:
         return None
     have = f"{count} configuration{'' if count == 1 else 's'} in common with the baseline"
-    return f"too few runs: {have}, where a curve takes {ratios.LEAST_PAIRS}"
+    return f"too few runs: {have}, where a curve takes {levers.LEAST_IN_COMMON}"
 
 
 def _needs_prior(rows: pd.DataFrame) -> bool:

@@ -23,8 +23,6 @@ COLUMNS: tuple[tuple[Part, str], ...] = (
     ("inference", "inference_seconds"),
     ("inference", "inference_joules"),
 )
-LEAST_PAIRS = paired.LEAST_PAIRS
-"""Configurations that both need, for a comparison and for an interval of a ratio."""
 
 
 def keys(baseline: pd.DataFrame, other: pd.DataFrame) -> list[str]:
@@ -66,7 +64,7 @@ def in_common(baseline: pd.DataFrame, other: pd.DataFrame) -> int:
 
 
 def ratios(baseline: pd.DataFrame, other: pd.DataFrame, y: str, level: float) -> tuple[Ratio, ...]:
-    """Return the ratio of y and of each of COLUMNS that LEAST_PAIRS configurations of both arms know.
+    """Return the ratio of y and of each of COLUMNS that paired.LEAST_PAIRS configurations of both know.
 
     Runs pair up by configuration and seed, or by configuration alone where no seed is known.
 
@@ -88,7 +86,7 @@ def ratios(baseline: pd.DataFrame, other: pd.DataFrame, y: str, level: float) ->
         both = logs[0].merge(logs[1], on=seeded, suffixes=("_baseline", "_other"))
         both["ratio"] = both["log_other"] - both["log_baseline"]
         of_configs = both.dropna(subset="ratio").groupby(names, dropna=False)["ratio"].mean().to_numpy(float)
-        if len(of_configs) >= LEAST_PAIRS:
+        if len(of_configs) >= paired.LEAST_PAIRS:
             found.append(_ratio(part, column, of_configs, level))
     return tuple(found)
 
