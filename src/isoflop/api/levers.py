@@ -17,7 +17,7 @@ from isoflop.curve.compare.contrast import Settings
 from isoflop.curve.levers import compare as comparing
 from isoflop.curve.levers.result import LeversReport
 from isoflop.report.text import lever_sentences
-from isoflop.table import aggregate, columns, derived, external, formats, selection, target
+from isoflop.table import aggregate, columns, external, formats
 from isoflop.table import levers as table_levers
 from isoflop.table.aggregate import RunTable
 from isoflop.table.left_out import Excluded
@@ -148,44 +148,12 @@ def read(runs: Runs, y: str | None = None, where: str | None = None) -> comparin
             rows = formats.read_rows(path, external.CND).apply(columns.if_numbers).reset_index(drop=True)
     else:
         raise ConfigError(f"give a pandas DataFrame or a path: this is a {type(runs).__name__}")
-    return _runs(rows, source, folder, excluded, y, where)
-
-
-def of_rows(rows: pd.DataFrame, directory: Path, excluded: tuple[Excluded, ...] = ()) -> comparing.Runs:
-    """Return the runs of a sweep's table, of the folder that it is of."""
-    return _runs(rows, str(directory), directory, excluded, None, None)
-
-
-def _runs(
-    rows: pd.DataFrame,
-    source: str,
-    folder: Path | None,
-    excluded: tuple[Excluded, ...],
-    y: str | None,
-    where: str | None,
-) -> comparing.Runs:
-    """Return the runs of a table.
-
-    Args:
-        rows: the table.
-        source: of it, in messages.
-        folder: of the sweep; None for a table of one's own.
-        excluded: records that gave no row.
-        y: the column of the error or loss; None for what the runs are judged on.
-        where: a condition on rows.
-    """
-    lacking = [name for name in ("run_id", "config_id", table_levers.OWN) if name not in rows]
-    if folder is None and (lacking or table_levers.LEVER not in rows):
+    lacking = [
+        name for name in ("run_id", "config_id", table_levers.OWN, table_levers.LEVER) if name not in rows
+    ]
+    if folder is None and lacking:
         raise ConfigError(
-            f"{source}: no column {[*lacking, table_levers.LEVER][0]}: give the folder of a sweep with "
-            "levers, or its table.csv; parts of another table are compared by isoflop compare --by"
+            f"{source}: no column {lacking[0]}: give the folder of a sweep with levers, or its table.csv; "
+            "parts of another table are compared by isoflop compare --by"
         )
-    try:
-        rows, _ = selection.where(table_levers.completed(rows), where)
-        rows = rows.reset_index(drop=True)
-        rows, name = derived.resolve(rows, y or target.of(rows, source).y, "y")
-    except ValueError as error:
-        raise ConfigError(f"{source}: {error}") from error
-    return comparing.Runs(
-        rows, name, source, excluded, table_levers.trials(folder), table_levers.left_out(folder)
-    )
+    return comparing.of_table(rows, source, folder, excluded=excluded, y=y, where=where)

@@ -45,7 +45,7 @@ def _levers(options: argparse.Namespace) -> int:
     if options.json:
         output.check_target(options.json)
     if options.plot is not None:
-        output.check_figure(options.plot, "--plot")
+        output.check_figure(options.plot, "--plot", [options.directory])
     if not options.directory.exists():
         raise ConfigError(f"{options.directory}: no such folder or file")
     output.check_resamples(options.resamples)

@@ -61,6 +61,7 @@ class Subject:
         files: what a sweep keeps beside its records for the checks.
         directory: the folder of a sweep's records; None without any.
         prices: by which the rows are priced; None without any.
+        compared: the rows of all levers, where `rows` are the baseline's alone; else None.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Subject:
     files: SweepFiles
     directory: Path | None
     prices: Prices | None
+    compared: pd.DataFrame | None = None
 
     @property
     def setting(self) -> str:
@@ -134,6 +136,7 @@ def of_sweep(directory: Path, table: RunTable) -> Subject:
         files=sweep_files.read(directory, rows["run_id"]),
         directory=directory,
         prices=table.prices,
+        compared=table.compared,
     )
 
 

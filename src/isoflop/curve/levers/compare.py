@@ -7,6 +7,7 @@ takes from each comparison what a table of levers shows.
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from isoflop.curve.compare.result import Comparison, Contrast
 from isoflop.curve.levers import rates, ratios
 from isoflop.curve.levers.result import SCHEMA, LeverRow, LeversReport, OnAxis
 from isoflop.curve.result import Excluded
-from isoflop.table import levers
+from isoflop.table import derived, levers, selection, target
 from isoflop.table.levers import BASELINE, LeftOut
 
 
@@ -44,6 +45,37 @@ class Runs:
     excluded: tuple[Excluded, ...] = ()
     trials: pd.DataFrame | None = None
     left_out: tuple[LeftOut, ...] = ()
+
+
+def of_table(
+    rows: pd.DataFrame,
+    source: str,
+    folder: Path | None,
+    *,
+    excluded: tuple[Excluded, ...] = (),
+    y: str | None = None,
+    where: str | None = None,
+) -> Runs:
+    """Return the runs of a table, with what a sweep's folder knows beside it.
+
+    Args:
+        rows: one row a run, of all arms.
+        source: of them, in messages.
+        folder: of the sweep; None for a table of one's own.
+        excluded: records that gave no row.
+        y: the column of the error or loss, or an expression; None for what the runs are judged on.
+        where: a condition on rows.
+
+    Raises:
+        ValueError: no such column, no row left, or a damaged left_out.json.
+    """
+    try:
+        rows, _ = selection.where(levers.completed(rows), where)
+        rows = rows.reset_index(drop=True)
+        rows, name = derived.resolve(rows, y or target.of(rows, source).y, "y")
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
+    return Runs(rows, name, source, excluded, levers.trials(folder), levers.left_out(folder))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -88,11 +88,15 @@ def _cells(row: LeverRow) -> tuple[Cell, ...]:
 def _gain(of: OnAxis | None) -> Cell:
     if of is None or of.middle is None or of.largest is None or of.least is None:
         return (UNKNOWN,)
-    return _value(of.middle), interval(of.middle.interval, 2), f"{_value(of.largest)} → {_value(of.least)}"
+    return _value(of.middle), interval(of.middle.interval, 2), _ends(of.largest, of.least)
 
 
 def _value(at: GainAt) -> str:
     return number(at.gain)
+
+
+def _ends(largest: GainAt, least: GainAt) -> str:
+    return f"{number(largest.gain, 2)} → {number(least.gain, 2)}"
 
 
 def signed(bounds: Interval) -> str:

@@ -132,9 +132,10 @@ def _promised(row: LeverRow) -> str:
     nominal, run = row.ratio(levers.NOMINAL), row.ratio(RUN)
     if nominal is None or not _is_below_one(nominal):
         return ""
-    kept = "" if row.density is None else f"{percent(row.density, 2)} of the weights and "
-    done = "" if run is None else f", but {number(run.value)} of them are run"
-    return f"{row.name} has {kept}{number(nominal.value, 2)} of the FLOPs where zeros are left out{done}"
+    share = "" if row.density is None else f" ({percent(row.density, 2)})"
+    done = "" if run is None else f", where {number(run.value)} of them are run"
+    flops = f"{number(nominal.value, 2)} of the baseline's FLOPs"
+    return f"the weights of {row.name} that are not zero{share} would take {flops}{done}"
 
 
 def _rates(report: LeversReport) -> str:
