@@ -8,6 +8,7 @@ import pandas as pd
 
 from isoflop.curve.levers.result import LeverRow, LeversReport, OnAxis
 
+TEXTS = ("moved", "law")
 NUMBERS = (
     *("gain", "low", "high", "gain_largest", "gain_least"),
     *("b", "b_low", "b_high", "b_p", "b_smallest_seen"),
@@ -48,7 +49,7 @@ def _row(row: LeverRow, names: list[str]) -> dict[str, Any]:
 
 def _on_axis(prefix: str, of: OnAxis | None) -> dict[str, Any]:
     if of is None:
-        return {f"{prefix}_{name}": None for name in ("moved", *NUMBERS)}
+        return {f"{prefix}_{name}": None for name in (*TEXTS, *NUMBERS)}
     middle = of.middle
     gains = (
         middle.gain if middle else None,
@@ -58,5 +59,5 @@ def _on_axis(prefix: str, of: OnAxis | None) -> dict[str, Any]:
         of.least.gain if of.least else None,
     )
     b = (of.b.value, of.b.interval.low, of.b.interval.high, of.b.p, of.b.smallest_seen)
-    names = [f"{prefix}_{name}" for name in ("moved", *NUMBERS)]
-    return dict(zip(names, (of.moved, *gains, *b), strict=True))
+    names = [f"{prefix}_{name}" for name in (*TEXTS, *NUMBERS)]
+    return dict(zip(names, (of.moved, of.law, *gains, *b), strict=True))

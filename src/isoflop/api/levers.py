@@ -41,9 +41,9 @@ class Levers:
     @property
     def table(self) -> pd.DataFrame:
         """A row a lever: lever, settings, runs, configurations, in_common, reason (why it is not compared),
-        density, prior_share; for own and total work x_gain with x_low and x_high at the middle error,
-        x_gain_largest, x_gain_least, x_moved, x_b, x_b_low, x_b_high, x_b_p, x_b_smallest_seen; and the ratio
-        to the baseline of each known column, with ends."""
+        density, prior_share, trials; with own_ and total_ before them, moved, law, gain with low and high at
+        the middle error, gain_largest and gain_least, b, b_low, b_high, b_p, b_smallest_seen; and for each
+        known column its ratio to the baseline, COLUMN_ratio, with COLUMN_ratio_low and COLUMN_ratio_high."""
         return lever_table.table(self.result)
 
     @property

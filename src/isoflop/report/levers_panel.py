@@ -12,6 +12,7 @@ from isoflop.curve.levers import compare
 from isoflop.report.figures import levers as drawing
 from isoflop.report.figures.canvas import Drawing
 from isoflop.report.text import lever_lines, lever_sentences
+from isoflop.report.text.lever_lines import RatioTable
 
 MIXED = (
     "What it took, the bill and the lists of configurations and runs on this page are those of the baseline; "
@@ -27,7 +28,7 @@ class LeversPanel:
         lines: sentences.
         drawing: the curves and gains; None where nothing could be compared.
         columns, rows: a row a lever: gain, what moves, and what could be seen.
-        ratio_columns, ratio_rows: a row a lever: ratios to the baseline at equal width, depth and seed.
+        ratios: tables of ratios to the baseline at equal width, depth and seed.
         legend: how the tables are to be read.
         missing: levers that are not compared, or were not trained.
         warnings: what to beware of.
@@ -37,8 +38,7 @@ class LeversPanel:
     drawing: Drawing | None = None
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
-    ratio_columns: tuple[str, ...] = ()
-    ratio_rows: tuple[tuple[str, ...], ...] = ()
+    ratios: tuple[RatioTable, ...] = ()
     legend: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -67,8 +67,7 @@ def levers_panel(rows: pd.DataFrame | None, directory: Path | None, settings: Se
         drawing=drawing.draw(report) if report.own is not None else None,
         columns=lever_lines.COLUMNS,
         rows=lever_lines.rows(report),
-        ratio_columns=lever_lines.ratio_columns(report),
-        ratio_rows=lever_lines.ratio_rows(report),
+        ratios=lever_lines.ratio_tables(report),
         legend=lever_lines.legend(report),
         missing=lever_lines.missing(report),
         warnings=tuple(dict.fromkeys(said)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from isoflop.curve.compare.result import Difference, GainAt, Moved
 from isoflop.curve.estimate import Interval
 from isoflop.curve.levers.result import LeverRow, LeversReport, OnAxis, Ratio
@@ -17,24 +19,28 @@ MOVES: dict[Moved, str] = {
     "shape": "b or E",
 }
 """What moves, as a cell has it."""
+SAME = 1e-6
+"""Width of an interval, over its middle, below which it is that of one value."""
 COLUMNS = (
     *("Lever", "Gain (×), own training", "Gain (×), prior work in", "Moves"),
     *("Change of b", "b seen from", "Inference time (×)"),
 )
 """Titles of `cells`."""
 TIME, RUN = "inference_seconds", "inference_gflops_per_example"
-RATIO_NAMES = {
-    levers.OWN: "Training FLOPs",
-    levers.TOTAL: "Training and prior FLOPs",
-    "train_seconds": "Training time",
-    "energy_joules": "Training energy",
-    "total_joules": "Training and prior energy",
-    RUN: "Inference FLOPs, as run",
-    levers.NOMINAL: "Inference FLOPs, zeros left out",
-    TIME: "Inference time",
-    "inference_joules": "Inference energy",
+TRAINING = {
+    levers.OWN: "FLOPs",
+    levers.TOTAL: "FLOPs with prior work",
+    "train_seconds": "Time",
+    "energy_joules": "Energy",
+    "total_joules": "Energy with prior work",
 }
-"""Column -> title of its ratio."""
+INFERENCE = {
+    RUN: "FLOPs, as run",
+    levers.NOMINAL: "FLOPs, zeros left out",
+    TIME: "Time",
+    "inference_joules": "Energy",
+}
+"""Column -> title of its ratio to the baseline, in training and for an example that is answered."""
 
 Cell = tuple[str, ...]
 """Lines of one cell: a value, its interval, and how it changes with scale."""
@@ -127,29 +133,56 @@ def _one_line(cell: Cell) -> str:
     return f"{value} ({'; '.join(bounds)})" if bounds else value
 
 
-def ratio_columns(report: LeversReport) -> tuple[str, ...]:
-    """Return the titles of `ratio_rows`: of those ratios that any lever has."""
-    titles = {report.y: target.quantity(report.y).title} | RATIO_NAMES
-    return "Lever over baseline (×)", "Pairs", "Weights kept", *(titles[name] for name in _known(report))
+@dataclasses.dataclass(frozen=True)
+class RatioTable:
+    """Ratios of levers to the baseline at equal width, depth and seed."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
 
 
-def ratio_rows(report: LeversReport) -> tuple[tuple[str, ...], ...]:
-    """Return a row a lever: its ratios to the baseline at equal width, depth and seed."""
-    known = _known(report)
-    return tuple(
+def ratio_tables(report: LeversReport) -> tuple[RatioTable, ...]:
+    """Return the ratios of training, with that of the error, and those of inference; only what is known."""
+    noun = target.quantity(report.y).title
+    training = _ratio_table(report, "Training, lever over baseline (×)", {report.y: noun} | TRAINING)
+    return training, _ratio_table(report, "Inference, lever over baseline (×)", INFERENCE, density=True)
+
+
+def _ratio_table(
+    report: LeversReport, title: str, titles: dict[str, str], *, density: bool = False
+) -> RatioTable:
+    """Return one table.
+
+    Args:
+        report: all of it.
+        title: of the table.
+        titles: of the ratios, by column.
+        density: whether the share of weights that are not zero stands beside them.
+    """
+    known = {each.column for row in report.levers for each in row.ratios}
+    shown = {column: name for column, name in titles.items() if column in known}
+    kept = ("Weights not zero",) if density else ()
+    made = tuple(
         (
             row.name,
             str(row.in_common),
-            percent(row.density),
-            *(_one_line(_ratio(row.ratio(name))) for name in known),
+            *((percent(row.density),) if density else ()),
+            *(_with_interval(row.ratio(column)) for column in shown),
         )
         for row in report.levers
     )
+    return RatioTable(title, ("Lever", "Pairs", *kept, *shown.values()), made)
 
 
-def _known(report: LeversReport) -> list[str]:
-    known = {each.column for row in report.levers for each in row.ratios}
-    return [name for name in (report.y, *RATIO_NAMES) if name in known]
+def _with_interval(of: Ratio | None) -> str:
+    """Return a ratio with its interval, without it where all pairs have the same."""
+    if of is None:
+        return UNKNOWN
+    low, high = of.interval.low, of.interval.high
+    if low is not None and high is not None and high - low < SAME * of.value:
+        return number(of.value)
+    return f"{number(of.value)} ({interval(of.interval)})"
 
 
 def missing(report: LeversReport) -> tuple[str, ...]:

@@ -133,7 +133,7 @@ def _promised(row: LeverRow) -> str:
     if nominal is None or not _is_below_one(nominal):
         return ""
     share = "" if row.density is None else f" ({percent(row.density, 2)})"
-    done = "" if run is None else f", where {number(run.value)} of them are run"
+    done = "" if run is None else f", and {number(run.value)} are run"
     flops = f"{number(nominal.value, 2)} of the baseline's FLOPs"
     return f"the weights of {row.name} that are not zero{share} would take {flops}{done}"
 
