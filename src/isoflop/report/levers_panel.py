@@ -13,6 +13,7 @@ from isoflop.report.figures import levers as drawing
 from isoflop.report.figures.canvas import Drawing
 from isoflop.report.text import lever_lines, lever_sentences
 from isoflop.report.text.lever_lines import RatioTable
+from isoflop.table import levers
 
 MIXED = (
     "What it took, the bill and the lists of configurations and runs on this page are those of the baseline; "
@@ -44,21 +45,25 @@ class LeversPanel:
     warnings: tuple[str, ...] = ()
 
 
-def levers_panel(rows: pd.DataFrame | None, directory: Path | None, settings: Settings) -> LeversPanel | None:
-    """Compare the levers of a sweep.
+def _resamples(rows: pd.DataFrame, level: float) -> int:
+    return max(Settings().resamples, compare.least_resamples(levers.arms(rows).nunique() - 1, level))
+
+
+def levers_panel(rows: pd.DataFrame | None, directory: Path | None, level: float) -> LeversPanel | None:
+    """Compare the levers of a sweep, by the resamples that `isoflop levers` takes without an option.
 
     None where a page has no levers beside the baseline.
 
     Args:
         rows: the runs of all arms; None where there is one.
         directory: the folder of the sweep; None for a table of one's own.
-        settings: of the comparisons.
+        level: of the intervals.
     """
     if rows is None:
         return None
     try:
         runs = compare.of_table(rows, "" if directory is None else directory.resolve().name, directory)
-        report = compare.compare(runs, settings)
+        report = compare.compare(runs, Settings(resamples=_resamples(rows, level), level=level))
     except ValueError as error:
         return LeversPanel((f"Runs differ in their lever, but nothing could be compared: {error}.", MIXED))
     said = [*report.warnings, *(f"{row.name}: {each}" for row in report.levers for each in row.warnings)]

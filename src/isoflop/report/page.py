@@ -403,13 +403,9 @@ def _sections(
         costs=costs(subject, valid.checked) if costs is not None else None,
         ahead=reach_panel(views.report_of(fits, subject.views[0]), targets),
         scaling=scaling_panel(subject.directory) if subject.directory is not None else None,
-        levers=levers_panel(subject.compared, subject.directory, _of_levers(fits)),
+        levers=levers_panel(subject.compared, subject.directory, _level(fits)),
     )
 
 
-def _of_levers(fits: FitFile) -> Settings:
-    """Return the settings by which levers are compared: resamples and level are those of the fits."""
-    if not fits.reports:
-        return Settings()
-    report = fits.reports[0]
-    return Settings(resamples=report.resamples, seed=report.bootstrap_seed, level=report.level)
+def _level(fits: FitFile) -> float:
+    return fits.reports[0].level if fits.reports else Settings().level

@@ -7,6 +7,7 @@ takes from each comparison what a table of levers shows.
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -95,11 +96,17 @@ def compare(runs: Runs, settings: Settings | None = None) -> LeversReport:
     """Compare each lever with the baseline.
 
     Raises:
-        ValueError: no run has a lever, none is of the baseline, or the baseline cannot be fitted.
+        ValueError: no run has a lever, none is of the baseline, or the baseline cannot be fitted; too few
+            resamples for so many levers.
     """
     settings = settings or Settings()
     settings.check()
     parts = _parts(runs)
+    if settings.resamples < (least := least_resamples(len(parts) - 1, settings.level)):
+        raise ValueError(
+            f"--resamples {settings.resamples}: with {len(parts) - 1} levers a test at "
+            f"{100 * (1 - settings.level):g}% needs at least {least}"
+        )
     few = {name: reason for name in parts if (reason := _too_few(parts[BASELINE], parts[name])) is not None}
     enough = {name: part for name, part in parts.items() if name not in few}
     own = _compared(enough, levers.OWN, runs, settings)
@@ -130,6 +137,15 @@ def compare(runs: Runs, settings: Settings | None = None) -> LeversReport:
         seed=settings.seed,
         warnings=own.comparison.warnings if own.comparison is not None else (),
     )
+
+
+def least_resamples(count: int, level: float) -> int:
+    """Return the fewest resamples with which a test of so many levers, adjusted for their number, can tell.
+
+    The least p of a test is 1 / (1 + resamples); Holm multiplies it by the number of tests, of which
+    each lever has as many as verdict.JUDGED. Twice that leaves room for one sample beyond.
+    """
+    return math.ceil(2 * count * len(verdict.JUDGED) / (1 - level))
 
 
 def _parts(runs: Runs) -> dict[str, pd.DataFrame]:
@@ -269,9 +285,3 @@ def _on_axis(of: Contrast | None, x: str) -> OnAxis | None:
 
 def _p(of: Contrast, test: int) -> float | None:
     return of.tests[test].p_holm
-
-
-def rates_agree(report: LeversReport) -> bool | None:
-    """Return whether the learning rates of all arms were searched with the same number of trials a
-    configuration; None where that is not known."""
-    return rates.same_budget([report.rates, *(each.rates for each in report.levers)])

@@ -26,9 +26,9 @@ def section(result: LeversResult, folder: Path) -> PaperSection:
         title="Ways to lessen the burden",
         paragraphs=(
             "The paper lists accelerators, pruning, quantisation, distillation, architecture search and "
-            "other ways to lessen the burden. Each is a lever: does it move the curve by a factor of compute, "
-            f"or its exponent? Measured here: {plural(len(report.levers), 'lever')} and a baseline over the "
-            f"same sizes and seeds, {plural(result.runs, 'run')}{where}{device}.",
+            "other ways to lessen the burden. Each is a lever: does it move the curve by a factor of "
+            f"compute, or its exponent? Measured here: {plural(len(report.levers), 'lever')} and a baseline "
+            f"over the same sizes and seeds, {plural(result.runs, 'run')}{where}{device}.",
             " ".join(lever_sentences.sentences(report)),
             *lever_lines.legend(report),
             *lever_lines.missing(report),
