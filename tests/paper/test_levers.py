@@ -15,6 +15,7 @@ from isoflop.curve.compare.contrast import Settings
 from isoflop.curve.levers import compare
 from isoflop.paper import claims, claims_levers, levers
 from isoflop.paper.pages import levers as pages
+from isoflop.paper.section import Claim
 from isoflop.table import aggregate
 
 
@@ -25,7 +26,7 @@ def result(name: str, noise: float = 0.02) -> levers.LeversResult:
     return levers.analyse(compare.of_table(table, "simulated", None), Settings(resamples=199))
 
 
-def of(found: levers.LeversResult) -> claims_levers.Claim:
+def of(found: levers.LeversResult) -> Claim:
     judged = claims.judge(claims.Results(levers=found))
     return next(each for each in judged.claims if each.claim == claims_levers.CLAIM)
 

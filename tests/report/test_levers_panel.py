@@ -78,7 +78,8 @@ def test_the_figure_has_the_baseline_all_levers_and_a_panel_of_prior_work() -> N
     report = compare.compare(runs, Settings(resamples=160))
     figure = drawing.figure(report)
     curves, side, own, total = figure.axes
-    labels = [text.get_text() for legend in side.artists for text in legend.get_texts()]
+    legends: Any = side.artists
+    labels = [text.get_text() for legend in legends for text in legend.get_texts()]
     assert labels == ["baseline", "muon", "pruning (rounds=3)", "beyond the runs"]
     assert curves.get_legend() is None, "no legend over data"
     assert own.get_ylim() == total.get_ylim()

@@ -12,7 +12,7 @@ from isoflop.curve.levers.result import LeversReport
 from isoflop.report.text import lever_lines, lever_sentences
 from isoflop.report.text.notes import Note
 
-WIDTHS = (None, 12, 12, 5, 15, 6, 11)
+WIDTHS = (None, 12, 12, 5, 15, 6, 12)
 """Of the columns, whose titles take two lines; the names of levers have the rest."""
 
 

@@ -34,7 +34,9 @@ MANY = 3
 """Levers above which bands are paler, so that those of others show through."""
 NAME_LETTERS = 26
 NO_LEVER = style.INK
-"""Colour of the baseline; levers take those of Okabe and Ito."""
+"""Colour of the baseline."""
+COLOURS = (*(colour for colour in style.OKABE_ITO if colour != "#000000"), "#8C564B", "#7F7F7F")
+"""Of the levers; those of Okabe and Ito first."""
 
 Look = tuple[str, str]
 """Colour and marker of an arm."""
@@ -101,10 +103,9 @@ def figure(report: LeversReport) -> Figure:
 
 def _looks(of: Comparison) -> dict[str, Look]:
     """Return how each arm is drawn, the baseline in black."""
-    colours = [colour for colour in style.OKABE_ITO if colour != "#000000"]
     marks = [mark for mark, _ in style.MARKS]
     return {
-        arm.name: (NO_LEVER, marks[0]) if i == 0 else (colours[(i - 1) % len(colours)], marks[i % len(marks)])
+        arm.name: (NO_LEVER, marks[0]) if i == 0 else (COLOURS[(i - 1) % len(COLOURS)], marks[i % len(marks)])
         for i, arm in enumerate(of.arms)
     }
 

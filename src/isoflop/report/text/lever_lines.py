@@ -94,7 +94,7 @@ def _cells(row: LeverRow) -> tuple[Cell, ...]:
 def _gain(of: OnAxis | None) -> Cell:
     if of is None or of.middle is None or of.largest is None or of.least is None:
         return (UNKNOWN,)
-    return _value(of.middle), interval(of.middle.interval, 2), _ends(of.largest, of.least)
+    return _value(of.middle), _between(of.middle.interval), _ends(of.largest, of.least)
 
 
 def _value(at: GainAt) -> str:
@@ -102,7 +102,19 @@ def _value(at: GainAt) -> str:
 
 
 def _ends(largest: GainAt, least: GainAt) -> str:
-    return f"{number(largest.gain, 2)} → {number(least.gain, 2)}"
+    return f"{_short(largest.gain)} → {_short(least.gain)}"
+
+
+def _between(bounds: Interval) -> str:
+    """Return an interval of ratios, which has little room in a cell."""
+    if bounds.low is None or bounds.high is None:
+        return interval(bounds, 2)
+    return f"{_short(bounds.low)} to {_short(bounds.high)}"
+
+
+def _short(value: float | None) -> str:
+    """Return a ratio with two decimals, or two digits where that is less or more."""
+    return f"{value:.2f}" if value is not None and 0.1 <= value < 10 else number(value, 2)
 
 
 def signed(bounds: Interval) -> str:
@@ -117,7 +129,7 @@ def _seen(of: Difference) -> str:
 
 
 def _ratio(of: Ratio | None) -> Cell:
-    return (UNKNOWN,) if of is None else (number(of.value), interval(of.interval, 2))
+    return (UNKNOWN,) if of is None else (number(of.value), _between(of.interval))
 
 
 def rows(report: LeversReport) -> tuple[tuple[str, ...], ...]:

@@ -61,7 +61,8 @@ def _unseen(report: LeversReport) -> str:
     if not known:
         return "no change of b could have been seen"
     ends = f"{known[0]:.3f}" if len(known) == 1 else f"{known[0]:.3f} to {known[-1]:.3f}"
-    said = f"the smallest change of b that would have been seen is {ends}"
+    by_lever = "" if len(known) == 1 else ", by lever"
+    said = f"the smallest change of b that would have been seen is {ends}{by_lever}"
     blind = [
         row.name
         for row in report.compared
@@ -81,10 +82,10 @@ def _gains(report: LeversReport) -> str:
     gains = sorted((at.gain, row.name) for row, _, at in known if at.gain is not None)
     if not gains:
         return f"no gain is known, as no lever has a range of {quantity.noun}s in common with the baseline"
-    each = [f"{number(gain)} ({name})" for gain, name in (gains if len(gains) < 3 else (gains[0], gains[-1]))]
-    said = (
-        f"for equal {quantity.noun} the baseline needs {' to '.join(each)} times a lever's training compute"
-    )
+    (low, lowest), (high, highest) = gains[0], gains[-1]
+    said = f"for equal {quantity.noun} the baseline needs {number(low)} times the compute of {lowest}"
+    if len(gains) > 1:
+        said += f", the least, and {number(high)} times that of {highest}, the most"
     scaled = [
         f"{row.name} ({_at(of.largest, quantity)}, {_at(of.least, quantity)})"
         for row, of, _ in known
@@ -104,9 +105,9 @@ def _prior(report: LeversReport) -> str:
         own, total = (of.middle if of else None for of in (row.own, row.total))
         if not row.prior_share or not own or not total or own.gain is None or total.gain is None:
             continue
-        turned = ", a loss" if own.gain > 1 > total.gain else ""
+        loss = ", a loss" if total.interval.high is not None and total.interval.high < 1 else ""
         work = f"{number(row.prior_share, 2)} times its own work"
-        said.append(f"{row.name} ({work}) falls from {number(own.gain)} to {number(total.gain)}{turned}")
+        said.append(f"{row.name} falls from {number(own.gain)} to {number(total.gain)}{loss} ({work})")
     return f"with prior work counted in, the gain of {'; that of '.join(said)}" if said else ""
 
 
