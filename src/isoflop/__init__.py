@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from isoflop.api.fitted import Fit as Fit
     from isoflop.api.flops import count_flops as count_flops
     from isoflop.api.forecast import forecast as forecast
+    from isoflop.api.levers import Levers as Levers
+    from isoflop.api.levers import levers as levers
     from isoflop.api.load import load as load
     from isoflop.api.parallel import Predicted as Predicted
     from isoflop.api.parallel import predict_parallel as predict_parallel
@@ -54,6 +56,8 @@ _HOMES = {
     "PlannedSweep": "isoflop.api.plan_runs",
     "compare": "isoflop.api.compare",
     "Comparison": "isoflop.api.compare",
+    "levers": "isoflop.api.levers",
+    "Levers": "isoflop.api.levers",
     "critical_batch": "isoflop.api.batch",
     "CriticalBatchFit": "isoflop.api.batch",
     "check": "isoflop.api.check",
@@ -86,6 +90,7 @@ __all__ = [
     "CriticalBatchFit",
     "EnergyMeter",
     "Fit",
+    "Levers",
     "PlannedSweep",
     "Recorder",
     "RecorderError",
@@ -96,6 +101,7 @@ __all__ = [
     "critical_batch",
     "fit",
     "forecast",
+    "levers",
     "load",
     "plan_runs",
     "plot_calibration",

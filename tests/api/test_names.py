@@ -17,7 +17,17 @@ import pytest
 import isoflop
 
 ROOT = Path(__file__).parents[2]
-WITHOUT_TORCH = ("load", "fit", "compare", "check", "write_report", "plot_fit", "Fit", "EnergyMeter")
+WITHOUT_TORCH = (
+    "load",
+    "fit",
+    "compare",
+    "levers",
+    "check",
+    "write_report",
+    "plot_fit",
+    "Fit",
+    "EnergyMeter",
+)
 EVERY_MODULE = """
 import importlib, json, pkgutil, sys, warnings
 warnings.simplefilter("ignore")

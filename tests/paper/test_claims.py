@@ -31,10 +31,19 @@ def test_a_rejected_exponent_does_not_stand_alone():
 
 def test_without_results_nothing_is_judged_and_the_command_is_named():
     result = claims.judge(claims.Results())
-    assert result.undecided == len(result.claims) == 14
+    assert result.undecided == len(result.claims) == 15
     assert result.agrees == result.disagrees == result.compatible == 0
     named = " ".join(c.evidence for c in result.claims)
-    for part in ("published", "implications", "growth", "overparameterised", "language", "theory", "limits"):
+    for part in (
+        "published",
+        "implications",
+        "growth",
+        "overparameterised",
+        "language",
+        "levers",
+        "theory",
+        "limits",
+    ):
         assert f"isoflop paper {part}" in named
 
 

@@ -13,7 +13,7 @@ from isoflop.api.load import Origin, origin_of
 from isoflop.api.rows import Choice
 from isoflop.config import ConfigError
 from isoflop.curve.compare.arms import ArmRuns
-from isoflop.table import aggregate, canonical, columns, derived, external, formats, selection, target
+from isoflop.table import aggregate, canonical, columns, derived, external, formats, levers, selection, target
 from isoflop.table.left_out import Excluded
 
 MOST_ARMS = 8
@@ -74,8 +74,10 @@ def arm(source: Source, choice: Choice, exclude: str | None) -> ArmRuns:
     if not source.folder:
         return _of_raw(source, source.name, source.rows, choice, exclude)
     kept, notes = _where(source, choice.where)
-    rows = kept.reset_index(drop=True)
-    return _with(_of_records(source.name, rows, source.excluded, choice, exclude), notes=notes)
+    one = levers.one_arm(kept, source.source)
+    rows = one.rows.reset_index(drop=True)
+    made = _of_records(source.name, rows, source.excluded, choice, exclude)
+    return _with(made, notes=(*notes, *one.notes))
 
 
 def split(source: Source, choice: Choice, exclude: str | None, baseline: str | None) -> list[ArmRuns]:
@@ -97,6 +99,8 @@ def split(source: Source, choice: Choice, exclude: str | None, baseline: str | N
         by = columns.find(kept, choice.by, "by")
     except ValueError as error:
         raise ConfigError(f"{source.source}: {error}") from error
+    one = levers.one_arm(kept, source.source, by) if source.folder else levers.OneArm(kept)
+    kept = one.rows
     labels = [columns.label(value) for value in kept[by]]
     names = _order({label for label in labels if label is not None}, baseline, source.source, by)
     unknown = [i for i, label in enumerate(labels) if label is None]
@@ -114,7 +118,7 @@ def split(source: Source, choice: Choice, exclude: str | None, baseline: str | N
             made = _with(_of_raw(source, called, part, in_group, exclude), excluded=left)
         before = sum(columns.label(value) == name for value in source.rows[by])
         said = [f"--where {choice.where}: {len(part)} of {before} rows"] if choice.where else []
-        arms.append(_with(made, notes=said))
+        arms.append(_with(made, notes=(*said, *(one.notes if name == names[0] else ()))))
     return arms
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from isoflop.api import rows as fitted_rows
-from isoflop.api.rows import Choice
+from isoflop.api.rows import Choice, Rows
 from isoflop.curve.fit import Method
 from isoflop.curve.language.answers import language_answers
 from isoflop.curve.result import FitReport
@@ -52,34 +52,36 @@ def of_sweep(directory: Path, table: RunTable) -> Ending:
         directory: its folder.
         table: its runs.
     """
-    rows = table.rows
-    if rows.empty:
+    if table.rows.empty:
         return Ending("", ("no verdict: no run is done",))
-    energy = f"energy: {_energy(rows)}"
+    energy = f"energy: {_energy(table.rows)}"
     if not is_bounded(table):
-        return Ending("", (f"no verdict yet: isoflop report fits the {plural(len(rows), 'run')}", energy))
+        return Ending(
+            "", (f"no verdict yet: isoflop report fits the {plural(len(table.rows), 'run')}", energy)
+        )
     try:
+        chosen = fitted_rows.of_sweep(table, directory, Choice(), custom=True)
+        table = chosen.kept(table)
         subject = subjects.of_sweep(directory, table)
-        report, why_none = _fit(directory, table)
+        report, why_none = _fit(directory, chosen)
         valid = check_panel.validity(subject.checked, subject.files, report)
     except ValueError as error:  # of runs that are no one curve
         return Ending("", (f"no verdict yet: {error}", energy))
     check = f"check: {check_lines.counts(valid.checked)}"
     if report is None:
-        return Ending("", (f"no verdict yet: {why_none}", check, energy))
-    answers = language_answers(rows, directory=directory)
+        return Ending("", (f"no verdict yet: {why_none}", check, *chosen.of_levers, energy))
+    answers = language_answers(table.rows, directory=directory)
     verdict = judge(
         *(subject.rows, report, "", valid.checked, valid.support, answers.optimal if answers else None),
         judged_on=subject.judged_on,
         scope=subject.scope,
     )
-    return Ending(verdict.sentence, (verdict.sentence, check, energy))
+    return Ending(verdict.sentence, (verdict.sentence, check, *chosen.of_levers, energy))
 
 
-def _fit(directory: Path, table: RunTable) -> tuple[FitReport | None, str]:
+def _fit(directory: Path, chosen: Rows) -> tuple[FitReport | None, str]:
     """Return the fit of the page's main axes, or None and why there is none."""
     try:
-        chosen = fitted_rows.of_sweep(table, directory, Choice(), custom=True)
         return fitted_rows.fit(chosen, Method(), source=str(directory)).reports[0], ""
     except ValueError as error:  # NothingToFitError and ConfigError are
         return None, str(error)

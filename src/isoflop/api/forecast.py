@@ -155,6 +155,7 @@ def make_forecast(
     if not targets and not wanted:
         targets = reach.round_targets(reach.end_of(report))
     made = make.forecast(source, report, front.check(chosen.checked), costing, Question(targets, wanted))
+    made = dataclasses.replace(made, notes=(*chosen.of_levers, *made.notes))
     if ways is None:
         return made
     question = firm.Question(ask.gpus, wanted, ask.deadline, ask.link)

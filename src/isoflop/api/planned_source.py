@@ -128,7 +128,7 @@ def of_source(chosen: Rows, source: str, folder: Path | None, method: Method, wa
         commands=commands,
         written=(),
         warnings=(*faults, *known.warnings),
-        notes=(*planned.notes, *notes, *cost.rates.notes),
+        notes=(*chosen.of_levers, *planned.notes, *notes, *cost.rates.notes),
     )
 
 

@@ -148,7 +148,7 @@ def _of_folder(directory: Path, choice: Choice, method: Method, exclude: str | N
     table = aggregate.aggregate(directory, choice.prices)
     chosen = rows.of_sweep(table, directory, choice, custom=False)
     reaching = _fits(chosen, method, str(directory), exclude)
-    fits, kept = far.near(reaching), dataclasses.replace(table, rows=chosen.table)
+    fits, kept = far.near(reaching), chosen.kept(table)
     _save(kept, fits, directory)
     if extras.latex:
         latex_tables.write(fits, kept.rows, directory)

@@ -27,6 +27,7 @@ from isoflop.table import (
     formats,
     grouping,
     held_out,
+    levers,
     pricing,
     selection,
     target,
@@ -99,6 +100,7 @@ class Rows:
         groups: the values of `by` in the order in which they are fitted; those before `where` too.
         described: what x and y of a table of the user's own are; None for a sweep.
         own: that table as it was read; None for a sweep.
+        compared: rows of all levers, where `table` is the baseline's alone; else None.
     """
 
     table: pd.DataFrame
@@ -111,13 +113,28 @@ class Rows:
     groups: tuple[str, ...] = ()
     described: Axes | None = None
     own: ExternalRuns | None = None
+    compared: pd.DataFrame | None = None
+
+    @property
+    def of_levers(self) -> tuple[str, ...]:
+        """What is said of the runs with a lever that are not fitted; nothing where there are none."""
+        return () if self.compared is None else (levers.note(self.compared),)
+
+    def kept(self, runs: RunTable) -> RunTable:
+        """Return a sweep's table with the rows that are chosen of it."""
+        return dataclasses.replace(runs, rows=self.table, compared=self.compared)
 
 
 def of_sweep(runs: RunTable, directory: Path, choice: Choice, *, custom: bool) -> Rows:
-    """Return the rows of a sweep's table that are chosen; one pair of axes if `custom`."""
+    """Return the rows of a sweep's table that are chosen; one pair of axes if `custom`.
+
+    Of several levers they are the baseline's, unless `choice.by` divides the levers. Raises ValueError as
+    selection.where, levers.one_arm and derived.resolve.
+    """
     groups = grouping.values(runs.rows, choice.by) if choice.by is not None else ()
     table, notes = selection.where(runs.rows, choice.where)
-    table = table.reset_index(drop=True)
+    one = levers.one_arm(table, directory, choice.by)
+    table, notes = one.rows.reset_index(drop=True), (*notes, *one.notes)
     judged_on = target.of(table, directory)
     axes = None
     if custom:
@@ -126,7 +143,7 @@ def of_sweep(runs: RunTable, directory: Path, choice: Choice, *, custom: bool) -
         axes = (x, y)
         notes = (*notes, *_of_prices(table, axes, runs.prices))
     stored = held_out.stored_prediction(directory)
-    return Rows(table, table, axes, stored, notes, (), runs.excluded, groups)
+    return Rows(table, table, axes, stored, notes, (), runs.excluded, groups, compared=one.compared)
 
 
 def of_own(own: ExternalRuns, choice: Choice) -> Rows:

@@ -11,8 +11,9 @@ from isoflop.api.arguments import in_python
 from isoflop.curve.check.front import CheckReport
 from isoflop.curve.compare.result import Comparison
 from isoflop.curve.judge.answer import Judgement
+from isoflop.curve.levers.result import LeversReport
 from isoflop.curve.result import FitFile
-from isoflop.report.text import check_lines, compare_lines, notes, ruled
+from isoflop.report.text import check_lines, compare_lines, lever_lines, lever_sentences, notes, ruled
 from isoflop.report.text.first_screen import first_screen
 from isoflop.report.text.numerals import plural
 
@@ -74,6 +75,14 @@ def check_html(report: CheckReport, verdict: Judgement | None) -> str:
         "" if verdict is None else f"<p>{escape(ruled.line(verdict))}</p>",
     )
     return f"<div>{in_python(''.join(parts))}</div>"
+
+
+def levers_text(report: LeversReport) -> str:
+    """Return the table of levers, what it says and what is not in it."""
+    table = _aligned((lever_lines.COLUMNS, *lever_lines.rows(report)))
+    said = (*lever_sentences.sentences(report), *lever_lines.missing(report))
+    lines = [part for line in said for part in textwrap.wrap(line, WIDTH, break_on_hyphens=False)]
+    return in_python("\n".join((f"{report.source}: {lever_lines.heading(report)}", *table, *lines)))
 
 
 def comparison_text(comparison: Comparison) -> str:

@@ -48,7 +48,7 @@ def _batch(options: argparse.Namespace) -> int:
     if options.json:
         output.check_target(options.json)
     if options.figure is not None:
-        output.check_figure(options.figure)
+        output.check_figure(options.figure, sources=[options.directory])
     level = rows.level(options)
     named = {what: getattr(options, name) for what, name in loss_curves.OPTIONS.items()}
     curves = batch.read(options.directory, named, options.where)

@@ -98,7 +98,7 @@ def _check(options: argparse.Namespace) -> None:
     if all(path.is_dir() for path in options.sources):
         dialect.refuse_of_folder(options)
     if options.figure is not None:
-        output.check_figure(options.figure)
+        output.check_figure(options.figure, sources=options.sources)
     if options.width is not None:
         from isoflop.report.figures import paper
 

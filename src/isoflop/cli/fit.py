@@ -143,7 +143,8 @@ def changed_method(options: argparse.Namespace) -> list[str]:
 def fit_sweep(options: argparse.Namespace, beyond: float | None = None) -> tuple[Any, Any]:
     """Aggregate a sweep's records and fit them; return the table and the fits. Nothing is written.
 
-    The table holds the rows that --where keeps. `beyond`: bands end at this many times the largest x.
+    The table holds the rows that --where keeps, of several levers the baseline's. `beyond`: bands end at
+    this many times the largest x.
     """
     from isoflop.table import aggregate
 
@@ -154,7 +155,7 @@ def fit_sweep(options: argparse.Namespace, beyond: float | None = None) -> tuple
     fits = _with_checks(options, fits, chosen)
     if kept is not None:
         kept.write(Path(options.draws))
-    return (dataclasses.replace(runs, rows=chosen.table) if options.where else runs), fits
+    return (chosen.kept(runs) if options.where or chosen.compared is not None else runs), fits
 
 
 def save(directory: Path, table: Any, fits: Any) -> None:

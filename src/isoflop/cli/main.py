@@ -23,6 +23,7 @@ from isoflop.cli import (
     fit,
     flops,
     forecast,
+    levers,
     meter,
     output,
     paper,
@@ -43,12 +44,14 @@ from isoflop.config import ConfigError
 from isoflop.notices import RECORDED, interrupted
 
 VERBS = (
-    *(run, sweep, config, status, aggregate, check, fit, forecast, plan, compare, batch),
+    *(run, sweep, config, status, aggregate, check, fit, forecast, plan, compare, levers, batch),
     *(report, score, paper, tensorboard, wandb, flops, parallel, meter, doctor, completion),
 )
 """One module per verb, in the order of `isoflop --help`. Each imports what it needs only when it runs."""
 TAKE_OVERRIDES = ("run", "sweep", "flops", "parallel", "plan")
-COMPUTE = ("fit", "forecast", "plan", "report", "compare", "check", "score", "paper", "aggregate")
+COMPUTE = (
+    *("fit", "forecast", "plan", "report", "compare", "levers", "check", "score", "paper", "aggregate"),
+)
 """Verbs that may compute for long; a bar says so."""
 LEAST_FILES = 64
 """Open files that a sweep needs, with room to spare."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +52,26 @@ def check_target(target: str) -> None:
         raise ConfigError(f"--json {target}: give a file in a folder that exists, or - for standard output")
 
 
-def check_figure(path: Path) -> None:
-    """Refuse a --figure that cannot be written, before the work is done. Raises ConfigError."""
+def check_figure(path: Path, option: str = "--figure", sources: Iterable[Path] = ()) -> None:
+    """Refuse a figure that cannot be written, before the work is done.
+
+    Args:
+        path: of the figure; its data are written beside it, with the ending .csv.
+        option: that names it.
+        sources: files that are read, over which those data must not be written.
+
+    Raises:
+        ConfigError: another ending, no such folder, or data that would replace a source.
+    """
     if path.suffix.lower() not in FIGURES:
-        raise ConfigError(f"--figure {path}: give a name that ends in {', '.join(FIGURES)}")
+        raise ConfigError(f"{option} {path}: give a name that ends in {', '.join(FIGURES)}")
     if path.is_dir() or not path.absolute().parent.is_dir():
-        raise ConfigError(f"--figure {path}: give a file in a folder that exists")
+        raise ConfigError(f"{option} {path}: give a file in a folder that exists")
+    data = path.with_suffix(".csv").absolute()
+    if any(data == source.absolute() for source in sources):
+        raise ConfigError(
+            f"{option} {path}: its data would replace {data.name}, which is read: give another name"
+        )
 
 
 def write_json(value: Any, target: str) -> int:

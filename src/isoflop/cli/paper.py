@@ -53,6 +53,8 @@ def add(verb: output.AddVerb) -> None:
     swept.add_argument("directory", metavar="DIR", type=Path, help="a sweep: sweep=overparameterised")
     written = part("language", _language, "Exponent of a sweep over text beside the paper's benchmarks")
     written.add_argument("directory", metavar="DIR", type=Path, help="a sweep: sweep=isoflop_lm")
+    lessened = part("levers", _levers, "Ways to lessen the burden: do they move the exponent?")
+    lessened.add_argument("directory", metavar="DIR", type=Path, help="a sweep: sweep=levers")
     own = "sweeps of your own, whose verdicts are the first rows of the claims"
     judged = part("claims", _claims, "Every claim with its verdict, from the parts that have been run")
     judged.add_argument("directories", metavar="DIR", nargs="*", type=Path, help=own)
@@ -356,8 +358,8 @@ def _make_overparameterised(out: Path, options: argparse.Namespace, directory: P
     from isoflop.paper.pages import overparameterised as paper_overparameterised
     from isoflop.table import aggregate
 
-    table = aggregate.aggregate(directory)
-    result = overparameterised.analyse(table.rows, source=directory.resolve().name)
+    rows = _of_baseline(aggregate.aggregate(directory).rows, directory)
+    result = overparameterised.analyse(rows, source=directory.resolve().name)
     return paper_parts.save(out, result, paper_overparameterised.section, result.places, options)
 
 
@@ -367,9 +369,23 @@ def _language(options: argparse.Namespace) -> int:
     from isoflop.table import aggregate
 
     out = paper_parts.folder(options)
-    table = aggregate.aggregate(options.directory)
-    result = language.analyse(table.rows, source=options.directory.resolve().name)
+    rows = _of_baseline(aggregate.aggregate(options.directory).rows, options.directory)
+    result = language.analyse(rows, source=options.directory.resolve().name)
     made = paper_parts.save(out, result, paper_language.section, result.benchmarks, options)
+    return paper_parts.show(made, options)
+
+
+def _levers(options: argparse.Namespace) -> int:
+    from isoflop.curve.levers import compare
+    from isoflop.paper import levers
+    from isoflop.paper.pages import levers as paper_levers
+    from isoflop.table import aggregate
+
+    out, directory = paper_parts.folder(options), options.directory
+    table = aggregate.aggregate(directory)
+    runs = compare.of_table(table.rows, directory.resolve().name, directory, excluded=table.excluded)
+    result = levers.analyse(runs)
+    made = paper_parts.save(out, result, paper_levers.section, result.report.levers, options)
     return paper_parts.show(made, options)
 
 
@@ -391,11 +407,18 @@ def _own_sweeps(options: argparse.Namespace) -> tuple[Any, ...]:
     for path in options.directories:
         if not path.is_dir():
             raise ConfigError(f"{path}: no folder: give the folder of a sweep, such as results/NAME")
-        rows = aggregate.aggregate(path).rows
+        rows = _of_baseline(aggregate.aggregate(path).rows, path)
         if rows.empty:
             raise ConfigError(f"{path}: no finished run to judge: isoflop status {path} says how far it is")
         found.append(own_sweep.of_rows(rows, path.resolve().name))
     return tuple(found)
+
+
+def _of_baseline(rows: Any, directory: Path) -> Any:
+    """Return the rows that one curve is of: of a sweep with levers the baseline's."""
+    from isoflop.table import levers
+
+    return levers.one_arm(rows, directory).rows.reset_index(drop=True)
 
 
 def _make_claims(out: Path, options: argparse.Namespace, own: Sequence[Any] = ()) -> Any:
@@ -405,6 +428,7 @@ def _make_claims(out: Path, options: argparse.Namespace, own: Sequence[Any] = ()
         hindsight,
         implications,
         language,
+        levers,
         limits,
         overparameterised,
         published,
@@ -424,6 +448,7 @@ def _make_claims(out: Path, options: argparse.Namespace, own: Sequence[Any] = ()
             hindsight=saved.read_result(out, "hindsight", hindsight.HindsightResult),
             limits=saved.read_result(out, "limits", limits.LimitsResult),
             language=saved.read_result(out, "language", language.LanguageResult),
+            levers=saved.read_result(out, "levers", levers.LeversResult),
             theory=simulate,
             own=tuple(own),
         )

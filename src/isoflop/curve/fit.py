@@ -48,6 +48,7 @@ FURTHER_LAWS = ("power_law_ols", "exponential", "power_law_floor")
 X_UNITS = {
     "train_gflops": "GFLOP",
     "train_gflops_with_optimizer": "GFLOP",
+    "total_train_gflops": "GFLOP",
     "inference_gflops_per_example": "GFLOP",
     "energy_joules": "J",
     "net_joules": "J",

@@ -10,12 +10,14 @@ import dataclasses
 
 from isoflop.curve.judge import rules
 from isoflop.curve.judge.answer import Answer
-from isoflop.paper import claims_limits, claims_measured, claims_published
+from isoflop.curve.judge.levers import WIDEST_UNSEEN
+from isoflop.paper import claims_levers, claims_limits, claims_measured, claims_published
 from isoflop.paper.claims_measured import OwnSweep
 from isoflop.paper.growth import GrowthResult
 from isoflop.paper.hindsight import HindsightResult
 from isoflop.paper.implications import ImplicationsResult
 from isoflop.paper.language import LanguageResult
+from isoflop.paper.levers import LeversResult
 from isoflop.paper.limits import LimitsResult
 from isoflop.paper.overparameterised import OverparameterisedResult
 from isoflop.paper.published import PublishedResult
@@ -36,6 +38,7 @@ class Results:
     language: LanguageResult | None = None
     hindsight: HindsightResult | None = None
     limits: LimitsResult | None = None
+    levers: LeversResult | None = None
     theory: tuple[Claim, ...] | None = None
     own: tuple[OwnSweep, ...] = ()
 
@@ -60,7 +63,8 @@ RULES = (
     "Compatible but not decisive: everything between; a tie, or an interval that would agree with nearly "
     "anything.",
     "Cannot be told: what the claim speaks of was not measured, too little of it was, or the points reject "
-    "the law; the reason stands beside the verdict.",
+    "the law; the reason stands beside the verdict. That a lever leaves the exponent as it is cannot be told "
+    f"where the smallest change that would have been seen is above {WIDEST_UNSEEN:g}.",
     f"A figure that the paper gives without an interval is read as known to a factor of {rules.ABOUT:.3g}; a "
     "power of ten of its table as truncated: 10¹⁹ is anything from there to 10²⁰.",
 )
@@ -80,6 +84,7 @@ def judge(results: Results) -> ClaimsResult:
         claims_published.bill(results.implications),
         claims_published.forecast(results.hindsight),
         claims_measured.inference(results.overparameterised),
+        claims_levers.claim(results.levers),
         *claims_limits.claims(results.limits),
     )
     verdicts: list[Answer] = [claim.verdict for claim in claims]

@@ -25,6 +25,7 @@ ORDER = (
     "growth",
     "overparameterised",
     "language",
+    "levers",
     "limits",
 )
 """The sections, in the order of the page."""

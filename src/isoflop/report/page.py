@@ -11,6 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from isoflop import __version__, record
+from isoflop.curve.compare.contrast import Settings
 from isoflop.curve.language.answers import language_answers
 from isoflop.curve.language.result import LanguageAnswers, OptimalTraining
 from isoflop.curve.result import Excluded, FitFile, FitReport
@@ -35,6 +36,7 @@ from isoflop.report.figures import (
 from isoflop.report.figures.canvas import Drawing
 from isoflop.report.figures.paper import Paper
 from isoflop.report.language_panel import LanguagePanel, language_panel
+from isoflop.report.levers_panel import LeversPanel, levers_panel
 from isoflop.report.profiles_panel import ProfilesPanel, profiles_panel
 from isoflop.report.reach_panel import ReachPanel, reach_panel
 from isoflop.report.scaling_panel import ScalingPanel, scaling_panel
@@ -110,6 +112,7 @@ class Sections:
         costs: what a target costs, where x is training compute.
         ahead: what a lower error takes, where x is the compute of a pass.
         scaling: how far the work can be spread over workers, as measured.
+        levers: levers against the baseline, which the rest of the page is about.
     """
 
     valid: Validity
@@ -121,11 +124,12 @@ class Sections:
     costs: CostPanel | None = None
     ahead: ReachPanel | None = None
     scaling: ScalingPanel | None = None
+    levers: LeversPanel | None = None
 
     @property
     def drawings(self) -> tuple[Drawing, ...]:
         """The drawings of the panels."""
-        panels = (self.profiles, self.data_grid, self.batch)
+        panels = (self.levers, self.profiles, self.data_grid, self.batch)
         drawn = [each.drawing for each in panels if each is not None and each.drawing is not None]
         of_scaling = [part.drawing for part in self.scaling.parts] if self.scaling else []
         return (*drawn, *(self.language.drawings if self.language else ()), *of_scaling)
@@ -162,6 +166,7 @@ def _contents(context: dict[str, Any]) -> list[tuple[str, str]]:
         ("found", "In full", True),
         ("check", "Checks", True),
         ("trust", "Trust", context["main"] and not context["optimal"]),
+        ("levers_section", "Levers", context["levers"]),
         ("data_grid_section", "Parameters and data", context["data_grid"]),
         ("critical_batch", "Batch size", context["batch"]),
         ("language", "Language", context["language"]),
@@ -212,13 +217,15 @@ def _of_subject(subject: Subject, fits: FitFile, report: FitReport | None) -> di
 
 def _of_sections(sections: Sections) -> dict[str, Any]:
     profiles, data_grid, language = sections.profiles, sections.data_grid, sections.language
-    batch = sections.batch
+    batch, levers = sections.batch, sections.levers
     return {
         "check": check_panel.panel(sections.valid.checked),
         "profiles": profiles,
         "profiles_drawing": _figure(profiles.drawing) if profiles else None,
         "data_grid": data_grid,
         "data_grid_drawing": _figure(data_grid.drawing) if data_grid and data_grid.drawing else None,
+        "levers": levers,
+        "levers_drawing": _figure(levers.drawing) if levers and levers.drawing else None,
         "batch": batch,
         "batch_drawing": _figure(batch.drawing) if batch and batch.drawing else None,
         "language": language,
@@ -396,4 +403,9 @@ def _sections(
         costs=costs(subject, valid.checked) if costs is not None else None,
         ahead=reach_panel(views.report_of(fits, subject.views[0]), targets),
         scaling=scaling_panel(subject.directory) if subject.directory is not None else None,
+        levers=levers_panel(subject.compared, subject.directory, _level(fits)),
     )
+
+
+def _level(fits: FitFile) -> float:
+    return fits.reports[0].level if fits.reports else Settings().level

@@ -26,7 +26,7 @@ from isoflop.report.text.numerals import plural
 from isoflop.report.text.origins import Origin, origins
 from isoflop.report.text.setting import setting
 from isoflop.report.text.tables import Listed
-from isoflop.table import aggregate, axis, pricing, target
+from isoflop.table import aggregate, axis, levers, pricing, target
 from isoflop.table.aggregate import Dropped, RunTable
 from isoflop.table.axis import Axes
 from isoflop.table.external import ExternalRuns
@@ -61,6 +61,7 @@ class Subject:
         files: what a sweep keeps beside its records for the checks.
         directory: the folder of a sweep's records; None without any.
         prices: by which the rows are priced; None without any.
+        compared: the rows of all levers, where `rows` are the baseline's alone; else None.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Subject:
     files: SweepFiles
     directory: Path | None
     prices: Prices | None
+    compared: pd.DataFrame | None = None
 
     @property
     def setting(self) -> str:
@@ -115,7 +117,8 @@ def of_sweep(directory: Path, table: RunTable) -> Subject:
     )
     return Subject(
         name=directory.resolve().name,
-        lead=f"How {quantity.name} falls as training compute grows: {_counted_runs(rows)}.",
+        lead=f"How {quantity.name} falls as training compute grows: {_counted_runs(rows)}."
+        f"{_not_fitted(table)}",
         rows=rows,
         checked=rows,
         dropped=table.dropped,
@@ -133,7 +136,16 @@ def of_sweep(directory: Path, table: RunTable) -> Subject:
         files=sweep_files.read(directory, rows["run_id"]),
         directory=directory,
         prices=table.prices,
+        compared=table.compared,
     )
+
+
+def _not_fitted(table: RunTable) -> str:
+    """Return which runs with a lever the page compares and does not fit, as a sentence; empty without any."""
+    if table.compared is None:
+        return ""
+    note = levers.note(table.compared, "below")
+    return f" {note[:1].upper()}{note[1:]}."
 
 
 def _counted_runs(rows: pd.DataFrame) -> str:

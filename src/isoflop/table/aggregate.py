@@ -37,12 +37,14 @@ class RunTable:
 
     `rows` has the columns of COLUMNS, and two that follow from the folder: `held_out`, and
     `lr_search_gflops`, what the search for the learning rate of the point's configuration cost. `prices` are
-    those of --cost, by which all of them are priced; None where each run keeps its own.
+    those of --cost, by which all of them are priced; None where each run keeps its own. `compared` are the
+    rows of all levers where `rows` are the baseline's alone (levers.one_arm), else None.
     """
 
     rows: pd.DataFrame
     dropped: tuple[Dropped, ...]
     prices: Prices | None = None
+    compared: pd.DataFrame | None = None
 
     @property
     def excluded(self) -> tuple[Excluded, ...]:
@@ -330,11 +332,15 @@ def aggregate(directory: Path, prices: Prices | None = None) -> RunTable:
 
 
 def write(table: RunTable, directory: Path) -> tuple[Path, Path]:
-    """Write DIR/table.csv and DIR/dropped.csv (csv_text) atomically and return their paths."""
+    """Write DIR/table.csv, with the rows of all levers, and DIR/dropped.csv (csv_text) atomically.
+
+    Returns their paths.
+    """
+    rows = table.rows if table.compared is None else table.compared
     dropped = pd.DataFrame(
         [dataclasses.asdict(d) for d in table.dropped], columns=["run_id", "state", "reason"]
     )
     paths = (directory / TABLE, directory / "dropped.csv")
-    for path, frame in zip(paths, (table.rows, dropped), strict=True):
+    for path, frame in zip(paths, (rows, dropped), strict=True):
         records.write_bytes(path, csv_text.to_csv(frame).encode())
     return paths

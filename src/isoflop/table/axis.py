@@ -99,6 +99,7 @@ _OF_SWEEPS = {
     each.column: each
     for each in (
         Axis("train_gflops", "training compute", "GFLOPs", 1e9, of_training=True),
+        Axis("total_train_gflops", "training compute and prior work", "GFLOPs", 1e9, of_training=True),
         Axis("energy_joules", "training energy", "J"),
         Axis("net_joules", "training energy above idle", "J"),
         Axis("train_seconds", "training time", "s"),

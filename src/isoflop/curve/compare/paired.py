@@ -37,7 +37,7 @@ def paired(baseline: Arm, other: Arm, level: float) -> tuple[Difference, ...]:
         return ()
     at_x = "" if abs(x_ratio - 1) < 0.01 else f", x {x_ratio:.3g}-fold"
     given = f"{n} pairs{at_x}"
-    mean = _student(MEAN, given, float(ratio.mean()), float(ratio.std(ddof=1) / np.sqrt(n)), n - 1, level)
+    mean = student(MEAN, given, float(ratio.mean()), float(ratio.std(ddof=1) / np.sqrt(n)), n - 1, level)
     centred = log_x - log_x.mean()
     squares = float(np.sum(centred**2))
     if n < LEAST_PAIRS + 1 or squares < 1e-6:
@@ -45,10 +45,10 @@ def paired(baseline: Arm, other: Arm, level: float) -> tuple[Difference, ...]:
     slope = float(centred @ ratio) / squares
     left = ratio - ratio.mean() - slope * centred
     error = float(np.sqrt(np.sum(left**2) / (n - 2) / squares))
-    return mean, _student(SLOPE, given, slope, error, n - 2, level)
+    return mean, student(SLOPE, given, slope, error, n - 2, level)
 
 
-def _student(quantity: str, given: str, value: float, error: float, freedom: int, level: float) -> Difference:
+def student(quantity: str, given: str, value: float, error: float, freedom: int, level: float) -> Difference:
     """Return a difference with Student's interval and test.
 
     Args:

@@ -23,6 +23,7 @@ from isoflop.table import (
     external,
     formats,
     grouping,
+    levers,
     pricing,
     selection,
     target,
@@ -166,9 +167,11 @@ def read_resources(
     _refuse_graded(raw, named)
     if swept is not None:
         kept, of_where = selection.where(_with_chance(raw, y, chance), where)
-        table, numbers = kept.reset_index(drop=True), tuple(range(1, len(kept) + 1))
+        one = levers.one_arm(kept, path, by)
+        table, numbers = one.rows.reset_index(drop=True), tuple(range(1, len(one.rows) + 1))
         groups = grouping.values(raw, by) if by is not None else ()
-        runs = external.ExternalRuns(table, "", y, of_where, swept.excluded, str(path), numbers, groups)
+        said = (*of_where, *one.notes)
+        runs = external.ExternalRuns(table, "", y, said, swept.excluded, str(path), numbers, groups)
     else:
         of_data = ("compute",) if "d" in needed and "d" not in column else ()
         fitted = tuple(column[name] for name in (*needed, *of_data) if name in column) + sizes

@@ -22,6 +22,8 @@ WIDE_INCHES, TALL_INCHES = 7.6, 7.4
 NAME = 40
 """Letters of an arm's name."""
 BEYOND: Any = (0, (2, 1.6))
+BAND = 0.18
+"""Opacity of a band; beyond the runs of one arm it is 0.4 of that."""
 MOST_FACTOR = 8.0
 """Gains beyond this factor of the largest and least one within both arms' runs are not in view."""
 
@@ -71,32 +73,47 @@ def curves_on(axes: Axes, comparison: Comparison) -> None:
     handles, xs, ys = [], [], []
     for arm, marker in zip(comparison.arms, style.MARKS * 2, strict=False):
         colour = colours[arm.name]
-        _curve(axes, arm, quantity.scale, colour, marker[0])
+        arm_on(axes, arm, quantity.scale, colour, marker[0])
         look: dict[str, Any] = {"color": colour, "marker": marker[0], "ms": 5, "lw": 2.0}
         baseline = " (baseline)" if arm is comparison.arms[0] else ""
         handles.append(Line2D([], [], label=f"{canvas.plain(arm.name, NAME)}{baseline}", **look))
         xs.append(np.array(arm.x))
         ys.append(quantity.scale * np.array(arm.y))
-    _logarithmic(axes, np.concatenate(xs), np.concatenate(ys))
-    titles = {view.x: view.x_title for view in (*views.VIEWS, *views.TEXT_VIEWS, views.PRICED)}
-    axes.set_xlabel(titles.get(comparison.x, canvas.plain(comparison.x)))
-    axes.set_ylabel(_title(comparison))
+    logarithmic(axes, np.concatenate(xs), np.concatenate(ys))
+    axes.set_xlabel(x_title(comparison))
+    axes.set_ylabel(y_title(comparison))
     axes.legend(handles=handles, frameon=False, fontsize=9)
 
 
-def _title(comparison: Comparison) -> str:
+def x_title(comparison: Comparison) -> str:
+    """Return the title of the axis of x."""
+    titles = {view.x: view.x_title for view in (*views.VIEWS, *views.TEXT_VIEWS, views.PRICED)}
+    return titles.get(comparison.x, canvas.plain(comparison.x))
+
+
+def y_title(comparison: Comparison) -> str:
+    """Return the title of the axis of y."""
     quantity = target.quantity(comparison.y)
     return canvas.plain(quantity.title) if quantity.unit == quantity.column else quantity.axis_title
 
 
-def _curve(axes: Axes, arm: ArmFit, scale: float, colour: str, marker: str) -> None:
+def arm_on(axes: Axes, arm: ArmFit, scale: float, colour: str, marker: str, opacity: float = BAND) -> None:
+    """Draw the configuration means of one arm, its curve and the band of that.
+
+    Args:
+        axes: where.
+        arm: what.
+        scale: from the unit of y to that of the axis.
+        colour, marker: of its marks.
+        opacity: of the band.
+    """
     axes.scatter(
         arm.x, scale * np.array(arm.y), color=colour, marker=marker, s=26, alpha=0.75, lw=0, zorder=4
     )
     x = np.array(arm.curve.x)
     axes.plot(x, scale * np.array(arm.curve.y), color=colour, lw=2.0, zorder=3)
-    low, high = (scale * _numbers(end) for end in (arm.curve.low, arm.curve.high))
-    axes.fill_between(x, low, high, color=colour, alpha=0.18, lw=0, zorder=2)
+    low, high = (scale * numbers(end) for end in (arm.curve.low, arm.curve.high))
+    axes.fill_between(x, low, high, color=colour, alpha=opacity, lw=0, zorder=2)
 
 
 def gains_on(axes: Axes, comparison: Comparison) -> None:
@@ -104,7 +121,7 @@ def gains_on(axes: Axes, comparison: Comparison) -> None:
     colours = _colours(comparison)
     scale = target.quantity(comparison.y).scale
     known = [of for of in comparison.contrasts if of.gain is not None]
-    axes.set_xlabel(_title(comparison))
+    axes.set_xlabel(y_title(comparison))
     axes.set_ylabel("Compute-equivalent gain")
     if not known:
         reason = comparison.contrasts[0].gain_reason or ""
@@ -125,9 +142,9 @@ def gains_on(axes: Axes, comparison: Comparison) -> None:
     ys, seen = [], [1.0]
     for of in known:
         ys += [row.y for row in of.gain.curve] if of.gain else []
-        seen += _gain(axes, of, scale, colours[of.other])
+        seen += gain_on(axes, of, scale, colours[of.other])
     axes.axhline(1.0, color=style.MUTED, lw=1.0, zorder=1)
-    _logarithmic(axes, scale * np.array(ys), np.array(seen))
+    logarithmic(axes, scale * np.array(ys), np.array(seen))
     axes.invert_xaxis()  # to the right is more compute, as above
     handles = [
         Line2D([], [], color=colours[of.other], lw=2.0, label=canvas.plain(of.other, NAME)) for of in known
@@ -136,18 +153,18 @@ def gains_on(axes: Axes, comparison: Comparison) -> None:
     axes.legend(handles=handles, frameon=False, fontsize=9)
 
 
-def _gain(axes: Axes, of: Contrast, scale: float, colour: str) -> list[float]:
-    """Draw one gain with its band and return the values that must be in view."""
+def gain_on(axes: Axes, of: Contrast, scale: float, colour: str, opacity: float = BAND) -> list[float]:
+    """Draw one gain with its band, and return the values that must be in view; arguments as of `arm_on`."""
     assert of.gain is not None
     rows = of.gain.curve
     inside = np.array([row.inside for row in rows])
     y = scale * np.array([row.y for row in rows])
-    gains = _numbers([row.gain for row in rows])
+    gains = numbers([row.gain for row in rows])
     low, high = _ends(rows)
     axes.plot(y[inside], gains[inside], color=colour, lw=2.0, zorder=4)
     axes.plot(y, gains, color=colour, lw=1.4, ls=BEYOND, zorder=3)
-    axes.fill_between(y, low, high, where=inside, color=colour, alpha=0.18, lw=0, zorder=2)
-    axes.fill_between(y, low, high, color=colour, alpha=0.07, lw=0, zorder=1.5)
+    axes.fill_between(y, low, high, where=inside, color=colour, alpha=opacity, lw=0, zorder=2)
+    axes.fill_between(y, low, high, color=colour, alpha=0.4 * opacity, lw=0, zorder=1.5)
     middle = gains[inside]
     shown = np.concatenate([middle, low[inside], high[inside]])
     least, most = np.nanmin(middle), np.nanmax(middle)
@@ -161,11 +178,13 @@ def _ends(rows: tuple[GainAt, ...]) -> tuple[Array, Array]:
     return low, high
 
 
-def _numbers(values: Any) -> Array:
+def numbers(values: Any) -> Array:
+    """Return values as floats, NaN for None."""
     return np.array([np.nan if value is None else value for value in values], dtype=float)
 
 
-def _logarithmic(axes: Axes, x: Array, y: Array) -> None:
+def logarithmic(axes: Axes, x: Array, y: Array) -> None:
+    """Make both axes logarithmic, with these values in view."""
     axes.set_xscale("log")
     axes.set_yscale("log")
     x_ends, y_ends = canvas.limits(x, 0.05), canvas.limits(y, 0.06)

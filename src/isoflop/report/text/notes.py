@@ -15,7 +15,7 @@ MOST_LINES = 2
 """Lines of a note there; the rest of it is under --notes."""
 
 _RANKS = (
-    r"^--where|of totals|^(dollars|grams_co2) by ",
+    r"^--where|^runs with a lever|of totals|^(dollars|grams_co2) by ",
     r"reject|lack of fit|misfit|does not fall|rises with|undertrained",
     r"repeat|under other labels|taken for a configuration|--group|did not finish",
     r"one law is fitted through|mixed data|at or above chance|0 errors|no logarithm",

@@ -1,0 +1,1 @@
+"""Levers: settings that are compared with a baseline over the same sizes and seeds."""
