@@ -12,11 +12,10 @@ from isoflop import extras
 from isoflop import record as records
 from isoflop.config import Config, ConfigError
 from isoflop.record import Record
+from isoflop.record.search import Candidate, Search
 from isoflop.sweep import search
-from isoflop.sweep.search import Candidate, Found, Space
 
 MakeConfig = Callable[..., Config]
-SPACE = Space(widths=(8, 128), width_step=8, depths=(1, 4))
 optuna = pytest.mark.skipif(not extras.installed("optuna"), reason="optuna is not installed")
 
 
@@ -63,16 +62,17 @@ class Trainer:
 @pytest.fixture
 def base(make_config: MakeConfig) -> Config:
     return make_config(
-        "schedule=steps", "schedule.steps=100", "schedule.epochs=null", "model.width=32", "model.depth=2"
+        *("schedule=steps", "schedule.steps=100", "schedule.epochs=null", "model.width=32", "model.depth=2"),
+        *("lever=search", "lever.search_widths=[8,128]"),
     )
 
 
 @optuna
 def test_the_search_comes_near_the_best_shape_of_every_budget(base: Config, done_record: Record) -> None:
-    found = search.search(base, SPACE, Trainer(done_record))
+    found = search.make(base, Trainer(done_record))
     shapes = list(itertools.product(range(8, 129, 8), range(1, 5)))
     for budget in (flops_of(32, 2), flops_of(64, 2), flops_of(128, 4)):
-        best = found.best(budget)
+        best = search.best(found, budget)
         assert best.inference_flops is not None
         assert best.inference_flops <= budget
         optimum = min(error_of(w, d) for w, d in shapes if flops_of(w, d) <= budget)
@@ -80,13 +80,13 @@ def test_the_search_comes_near_the_best_shape_of_every_budget(base: Config, done
 
 
 @optuna
-def test_what_a_search_costs_is_the_sum_of_its_candidates_each_once(
-    base: Config, done_record: Record
-) -> None:
+def test_each_shape_is_trained_once_and_the_smallest_first(base: Config, done_record: Record) -> None:
     trainer = Trainer(done_record)
-    found = search.search(base, SPACE, trainer)
-    assert len(trainer.trained) == len(set(trainer.trained)) == len(found.candidates) <= 40
-    assert found.train_flops == pytest.approx(sum(100 * flops_of(*shape) for shape in trainer.trained))
+    found = search.make(base, trainer)
+    assert trainer.trained == [(each.width, each.depth) for each in found.candidates]
+    assert len(trainer.trained) == len(set(trainer.trained)) <= 40
+    assert trainer.trained[0] == (8, 1)
+    assert all(width % 8 == 0 and width <= 128 and 1 <= depth <= 4 for width, depth in trainer.trained)
 
 
 @optuna
@@ -102,61 +102,69 @@ def test_a_search_that_was_stopped_goes_on_where_it_was(base: Config, done_recor
         first(runs)
 
     with pytest.raises(StoppedError):
-        search.search(base, SPACE, stops)
+        search.make(base, stops)
     second = Trainer(done_record)
-    resumed = search.search(base, SPACE, second)
+    resumed = search.make(base, second)
     assert not set(first.trained) & set(second.trained)
     whole = dataclasses.replace(base, out=f"{base.out}-whole")
-    again = search.search(whole, SPACE, Trainer(done_record))
+    again = search.make(whole, Trainer(done_record))
     assert resumed == again
 
 
 @optuna
-def test_shapes_that_diverge_are_never_the_best_and_cost_what_they_took(
-    base: Config, done_record: Record
-) -> None:
+def test_shapes_that_diverge_are_never_the_best(base: Config, done_record: Record) -> None:
     broken = tuple((width, 2) for width in range(8, 129, 8))
-    found = search.search(base, SPACE, Trainer(done_record, broken))
-    assert found.best(flops_of(128, 4)).depth != 2
-    failed = [each for each in found.candidates if each.val_error is None]
-    assert failed
-    assert all(each.train_flops for each in failed)
+    found = search.make(base, Trainer(done_record, broken))
+    assert search.best(found, flops_of(128, 4)).depth != 2
+    assert any(each.val_error is None for each in found.candidates)
 
 
-def test_a_candidate_is_the_baselines_run_but_for_shape_and_length(make_config: MakeConfig) -> None:
-    base = make_config("schedule=steps", "schedule.steps=101", "schedule.epochs=null", "lever=bf16")
-    tried = search.proxy(base, 24, 3, 0.25)
+def test_a_candidate_is_the_baselines_run_but_for_shape_length_and_seed(make_config: MakeConfig) -> None:
+    steps = ("schedule=steps", "schedule.steps=101", "schedule.epochs=null")
+    base = make_config(*steps, "lever=search", "seed=3")
+    tried = search.proxy(base, 24, 3)
     assert (tried.model.width, tried.model.depth, tried.schedule.steps) == (24, 3, 25)
     assert tried.lever.is_none
     assert tried.directory == base.directory / "prior"
     assert (tried.optim, tried.data, tried.precision, tried.seed) == (
         *(base.optim, base.data, base.precision),
-        base.seed,
+        search.SEED,
     )
-    by_epochs = search.proxy(make_config("schedule.epochs=8"), 24, 3, 0.25)
+    by_epochs = search.proxy(make_config("schedule.epochs=8", "lever=search"), 24, 3)
     assert by_epochs.schedule.epochs == 2
 
 
 def test_no_shape_within_the_budget_is_said() -> None:
-    found = Found((Candidate(8, 1, "a", 0.1, 1e4, 1e6), Candidate(16, 1, "b", None, None, None)))
-    assert found.best(1e4).run_id == "a"
+    found = Search((Candidate(8, 1, "a", 0.1, 1e4), Candidate(16, 1, "b", None, None)))
+    assert search.best(found, 1e4).run_id == "a"
     with pytest.raises(ConfigError, match="no candidate has at most 5000 FLOPs"):
-        found.best(5e3)
-    assert found.train_flops is None
+        search.best(found, 5e3)
+
+
+def test_of_equal_errors_the_cheaper_shape_is_the_best() -> None:
+    found = Search((Candidate(16, 1, "a", 0.1, 2e4), Candidate(8, 2, "b", 0.1, 1e4)))
+    assert search.best(found, 1e5).run_id == "b"
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"widths": (0, 8)}, "give a least and a largest above 0"),
-        ({"widths": (8, 8), "depths": (2, 2)}, "hold one shape"),
-        ({"candidates": 41}, "candidates=41: give 2 to 40"),
-        ({"proxy_share": 0.0}, "proxy_share=0: give a share"),
+        ("lever.search_widths=[0,8]", "lever.search_widths"),
+        ("lever.search_widths=[16,8]", r"search_widths=\[16,8\]: give the least first"),
+        ("lever.search_depths=[3,2]", r"search_depths=\[3,2\]: give the least first"),
+        ("lever.candidates=41", "lever.candidates=41"),
+        ("lever.proxy_share=0", "lever.proxy_share=0"),
+        ("lever.proxy_share=null", "lever search needs proxy_share"),
     ],
 )
-def test_a_space_that_is_none_is_refused(changed: dict[str, object], message: str) -> None:
+def test_a_space_that_is_none_is_refused(make_config: MakeConfig, changed: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        dataclasses.replace(SPACE, **changed)  # type: ignore[arg-type]
+        make_config("lever=search", changed)
+
+
+def test_a_space_of_one_shape_is_refused(make_config: MakeConfig) -> None:
+    with pytest.raises(ConfigError, match="hold one shape"):
+        make_config("lever=search", "lever.search_widths=[8,15]", "lever.search_depths=[2,2]")
 
 
 def test_without_optuna_the_extra_is_named(
@@ -164,4 +172,4 @@ def test_without_optuna_the_extra_is_named(
 ) -> None:
     monkeypatch.setattr(extras, "installed", lambda module: False)
     with pytest.raises(extras.MissingExtraError, match=r"isoflop\[optuna\]"):
-        search.search(base, SPACE, Trainer(done_record))
+        search.make(base, Trainer(done_record))

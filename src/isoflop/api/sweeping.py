@@ -22,6 +22,7 @@ from isoflop.sweep import (
     planning,
     prior_runs,
     retry,
+    searched,
     supervisors,
     tune,
     unnamed,
@@ -61,13 +62,14 @@ def place(base: Config, overrides: Sequence[str], *, has_folder: bool = False) -
         has_folder: whether its folder was chosen beside the overrides.
 
     Raises:
-        ConfigError: as grid.expand; or the runs, or they and a sweep in that folder, are of several data
-            sets.
+        ConfigError: as grid.expand or searched.check_sweep; or the runs, or they and a sweep in that folder,
+            are of several data sets.
     """
     explicit = {parsed.key_or_group for _, parsed in parse_overrides(overrides)}
     explicit |= {"out"} if has_folder else set()
     placed = unnamed.place(base, grid.expand(base), explicit)
     one_data.check(placed.runs, placed.base.directory)
+    searched.check_sweep(placed.base, placed.runs)
     return placed
 
 
@@ -134,7 +136,7 @@ def with_code_pinned(
     Raises:
         ConfigError: a run's input cannot be used.
     """
-    staged = bool(base.sweep.lr_grid or base.sweep.held_out or metered)
+    staged = bool(base.sweep.lr_grid or base.sweep.held_out or metered or searched.needed(runs))
     if not (staged and user_copies.needed(runs) and retry.select(runs, base.directory, states)):
         return base, runs
     with planning_shown(runs, base.directory, progress) as done:
@@ -150,7 +152,8 @@ def train(
     *,
     meter: bool = False,
 ) -> tuple[PlannedRun, ...]:
-    """Train the missing runs of a sweep on this machine; return all runs at their final learning rates.
+    """Train the missing runs of a sweep on this machine; return all runs as they were trained: at the shapes
+    that were searched for, and at their final learning rates.
 
     Args:
         base: the configuration of the sweep.
@@ -167,6 +170,7 @@ def train(
     for name, why in refused.items():
         progress.line(f"lever {name} is left out: {why}")
     left_out.write(refused, base.directory)
+    runs = search_shapes(base, runs, states, progress)
     fitted, held = held_out.split(runs)
     if base.sweep.lr_grid:
         trials = tune.trials(runs, base.sweep.lr_grid)
@@ -181,6 +185,38 @@ def train(
     if meter:
         with progress.busy("metering the shapes that were not metered alone"):
             metering_pass.run_pass(runs, base.directory)
+    return runs
+
+
+def search_shapes(
+    base: Config, runs: tuple[PlannedRun, ...], states: Sequence[str], progress: Progress
+) -> tuple[PlannedRun, ...]:
+    """Make the searches of a sweep that have not been made; return its runs at the shapes found.
+
+    Args:
+        base: the configuration of the sweep.
+        runs: its runs.
+        states: of candidates that are trained again, as long as their search is not done.
+        progress: how it says what it does.
+
+    Raises:
+        ConfigError: a search begins above the budget of a run; nothing was trained.
+        MissingExtraError: optuna is not installed.
+        KeyboardInterrupt: asked to stop; the candidates that were started have their records.
+    """
+    if not any(searched.is_open(each.config) for each in runs):
+        return runs
+    budgets = searched.budgets(runs)
+    for config in searched.needed(runs).values():
+        progress.line(f"searching for shapes: at most {config.lever.candidates} candidates")
+
+        def train_candidates(configs: Sequence[Config]) -> None:
+            candidates = tuple(PlannedRun(each.run_id, {}, each) for each in configs)
+            run_missing(base, candidates, configs[0].directory, states, progress)
+
+        searched.make(config, train_candidates)
+    runs = searched.with_shapes(runs, budgets)
+    progress.line(searched.shape_line(runs))
     return runs
 
 

@@ -181,15 +181,18 @@ def _dry_run(
         priced: by what the whole sweep is priced, or None.
     """
     from isoflop.cli.terminal import console, plan_table
-    from isoflop.sweep import dry_run, retry
+    from isoflop.sweep import dry_run, retry, searched
     from isoflop.sweep.slurm import stages
 
+    runs = searched.with_known_shapes(runs)
     if base.launch.name == "slurm":
         stages.sweep(base, runs, request, functools.partial(console.OUT.print, markup=False))
     left = [each.run_id for each in retry.select(runs, base.directory, request.states)]
     with _progress().planning(len(runs)) as done:
         plan = dry_run.plan_sweep(runs, base.directory, left=left, device=on, on_done=done)
     plan_table.show(plan, console.OUT)
+    for line in searched.dry_run_lines(runs):
+        console.OUT.print(line, markup=False, highlight=False)
     if priced is not None:
         plan_table.show_price(plan, priced, console.OUT)
     return output.DONE

@@ -18,6 +18,7 @@ Kind = Literal[
     "int8",
     "low_rank",
     "early_exit",
+    "search",
     "custom",
 ]
 LEVER_TAKES: dict[str, tuple[str, ...]] = {
@@ -28,10 +29,15 @@ LEVER_TAKES: dict[str, tuple[str, ...]] = {
     "int8": (),
     "low_rank": ("rank_share",),
     "early_exit": ("exit_weight", "exit_confidence"),
+    "search": ("candidates", "search_widths", "search_depths", "proxy_share"),
     "custom": ("path",),
 }
 """Kind -> the settings that it needs."""
-LEVER_MAY_TAKE: dict[str, tuple[str, ...]] = {"custom": ("sha256", "arguments")}
+FOUND = ("search_id", "baseline_width", "baseline_depth")
+"""What isoflop sets in the run at a shape that was searched for."""
+LEVER_MAY_TAKE: dict[str, tuple[str, ...]] = {"custom": ("sha256", "arguments"), "search": FOUND}
+MOST_CANDIDATES = 40
+SET_BY_ISOFLOP = msgspec.Meta(extra_json_schema={"readOnly": True})
 NONE = "none"
 """Name of the baseline."""
 
@@ -67,6 +73,20 @@ class LeverConfig:
     """Weight of the early exits' mean loss beside the last head's (early_exit)."""
     exit_confidence: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
     """Confidence from which an example leaves at an exit."""
+    candidates: Annotated[int, msgspec.Meta(ge=2, le=MOST_CANDIDATES)] | None = None
+    """Shapes that are tried, at most (search)."""
+    search_widths: tuple[Count, Count] | None = None
+    """Least and largest width; those between are multiples of the least."""
+    search_depths: tuple[Count, Count] | None = None
+    """Least and largest depth."""
+    proxy_share: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    """Length of a candidate's training, as a share of the run's."""
+    search_id: Annotated[str, SET_BY_ISOFLOP] | None = None
+    """Search that the run's shape is from."""
+    baseline_width: Annotated[Count, SET_BY_ISOFLOP] | None = None
+    """Width of the baseline whose work of inference the shape may have at most."""
+    baseline_depth: Annotated[Count, SET_BY_ISOFLOP] | None = None
+    """Depth of that baseline."""
     path: FilePath | None = None
     """Function of yours that changes the network: FILE.py:NAME or module:NAME (docs/levers.md)."""
     sha256: Sha256 | None = None
@@ -85,8 +105,24 @@ class LeverConfig:
         takes(
             self, f"lever {self.kind}", LEVER_TAKES[self.kind], (name for name in optional if name not in may)
         )
+        if self.kind == "search":
+            self._check_space()
         if self.name == NONE and self.kind != "settings":
             raise ValueError(f"name is none, which is the baseline's: name the lever of kind {self.kind}")
+
+    def _check_space(self) -> None:
+        """Refuse ranges that end before they begin, or hold one shape."""
+        assert self.search_widths is not None
+        assert self.search_depths is not None
+        for name, (least, largest) in (("widths", self.search_widths), ("depths", self.search_depths)):
+            if least > largest:
+                raise ValueError(f"search_{name}=[{least},{largest}]: give the least first")
+        (narrow, wide), (shallow, deep) = self.search_widths, self.search_depths
+        if wide < 2 * narrow and shallow == deep:
+            raise ValueError(
+                f"search_widths=[{narrow},{wide}] and search_depths=[{shallow},{deep}] hold one shape, as "
+                "widths are multiples of the least: widen one"
+            )
 
     @property
     def is_none(self) -> bool:

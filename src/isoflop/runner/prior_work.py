@@ -9,7 +9,9 @@ from pathlib import Path
 from isoflop import record as records
 from isoflop.config import Config, ConfigError
 from isoflop.config import prior as priors
+from isoflop.config.errors import shown
 from isoflop.record import Record
+from isoflop.record import search as searches
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +22,7 @@ class PriorWork:
         run_ids: of these runs, in the order in which they are trained.
         train_flops, joules: of all of them; None with the reason where that of one is unknown.
         seconds: wall time of all of them.
-        weights: file of the last one's weights.
+        weights: file of the last one's weights; None after a search, which leaves only a shape.
     """
 
     run_ids: tuple[str, ...] = ()
@@ -43,6 +45,8 @@ def found(config: Config) -> PriorWork:
         ConfigError: a run is missing, or the weights of the last one are; the message says how to train it.
         RecordError, OSError: a record cannot be read.
     """
+    if config.lever.kind == "search":
+        return _of_search(config)
     chain = priors.chain(config)
     if not chain:
         return NOTHING
@@ -61,6 +65,49 @@ def found(config: Config) -> PriorWork:
         seconds=sum(record.spent.seconds for record in done),
         weights=weights,
     )
+
+
+def _of_search(config: Config) -> PriorWork:
+    """Return the work of all candidates of the search that the run's shape is from.
+
+    Raises:
+        ConfigError: there is no such search, or the record of a candidate is missing.
+        RecordError, OSError: a file cannot be read.
+    """
+    lever, place = config.lever, priors.folder(config)
+    sweep = f"`isoflop sweep` with the same settings and out={shown(config.directory)}"
+    if lever.search_id is None:
+        raise ConfigError(
+            f"lever={lever.name}: a sweep searches for the shape before it trains it: give {sweep}"
+        )
+    search = searches.find(place, lever.search_id)
+    if search is None:
+        path = searches.path_of(place, lever.search_id)
+        raise ConfigError(
+            f"lever={lever.name}: {path} is missing, which says what was searched: give {sweep}"
+        )
+    tried = [_candidate(place, each.run_id) for each in search.candidates]
+    flops, flops_reason = _sum(tried, lambda r: r.spent.flops, "training FLOPs")
+    joules, joules_reason = _sum(tried, lambda r: r.spent.joules, "joules")
+    return PriorWork(
+        run_ids=tuple(record.run_id for record in tried),
+        train_flops=flops,
+        train_flops_reason=flops_reason,
+        joules=joules,
+        joules_reason=joules_reason,
+        seconds=sum(record.spent.seconds for record in tried),
+    )
+
+
+def _candidate(place: Path, run_id: str) -> Record:
+    """Return the record of a candidate, whatever became of it: it cost what it took. Raises ConfigError."""
+    path = records.path_of(place, run_id)
+    record = records.find(path)
+    if record is None:
+        raise ConfigError(
+            f"{path} is missing, of a shape that was searched: give the command of the sweep again"
+        )
+    return record
 
 
 def _record(config: Config, before: Config) -> Record:

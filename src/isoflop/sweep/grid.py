@@ -96,8 +96,13 @@ def without_axes(sweep: SweepConfig, fixed: Iterable[str], moved: Iterable[str] 
     """
     one_value, axes = set(fixed), set(moved)
 
+    def is_set(key: str, keys: set[str]) -> bool:
+        # The settings of a lever go with it: lever.teacher_width is of no other one.
+        of_lever = key.startswith(f"{lever_option.GROUP}.") and lever_option.GROUP in keys
+        return key in keys or of_lever
+
     def without(tree: Mapping[str, Any], keys: set[str]) -> dict[str, Any]:
-        return {key: value for key, value in flatten(tree) if key.removeprefix(OWN_GRID) not in keys}
+        return {key: value for key, value in flatten(tree) if not is_set(key.removeprefix(OWN_GRID), keys)}
 
     def unique(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [point for i, point in enumerate(points) if point and point not in points[:i]]

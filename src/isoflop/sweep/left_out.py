@@ -10,7 +10,7 @@ import msgspec
 from isoflop import record as records
 from isoflop.config import Config, ConfigError
 from isoflop.extras import MissingExtraError
-from isoflop.sweep import children
+from isoflop.sweep import children, searched
 from isoflop.sweep.grid import PlannedRun
 
 FILE = "left_out.json"
@@ -38,6 +38,7 @@ def refusals(configs: Sequence[Config]) -> dict[str, str]:
     refused = {}
     for config in configs:
         try:
+            searched.check(config)
             check_device(config, pick_device(config.launch))
         except (ConfigError, MissingExtraError) as error:
             refused[config.lever.name] = str(error)

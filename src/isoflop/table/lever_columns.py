@@ -13,12 +13,16 @@ from isoflop.record import Record
 NONE = "none"
 """The lever of a baseline."""
 LEVER, SETTINGS = "lever", "lever_settings"
+NOT_SHOWN = ("path", "sha256", "search_id", "baseline_width", "baseline_depth")
 
 
 def settings(record: Record) -> str:
-    """Return `rounds=3, prune_share=0.4`; empty for a lever without settings of its own."""
+    """Return `rounds=3, prune_share=0.4`; empty for a lever without settings of its own.
+
+    What isoflop sets is not among them: runs of one lever at all sizes have the same.
+    """
     given = record.lever.settings if record.lever else {}
-    return ", ".join(f"{key}={value}" for key, value in given.items() if key not in ("path", "sha256"))
+    return ", ".join(f"{key}={value}" for key, value in given.items() if key not in NOT_SHOWN)
 
 
 def _prior_gflops(record: Record) -> float | None:
@@ -48,9 +52,16 @@ def _nominal_gflops(record: Record) -> float | None:
     return None if flops is None else flops * 1e-9
 
 
+def _of_baseline(record: Record, size: str) -> float | None:
+    """Return width or depth of the baseline that a run is to be compared with, where its shape is another."""
+    return record.lever.settings.get(f"baseline_{size}") if record.lever else None
+
+
 LEVER_COLUMNS: dict[str, Callable[[Record], Any]] = {
     LEVER: lambda r: r.lever.name if r.lever else NONE,
     SETTINGS: settings,
+    "baseline_width": lambda r: _of_baseline(r, "width"),
+    "baseline_depth": lambda r: _of_baseline(r, "depth"),
     "density": lambda r: r.lever.density if r.lever else 1.0,
     "prior_train_gflops": _prior_gflops,
     "total_train_gflops": _total_gflops,

@@ -77,6 +77,17 @@ def completed(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
+def at_baseline_shape(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows with the width and depth of the baseline that they stand against, where a search chose
+    others: runs are paired by these."""
+    known = {
+        size: rows[f"baseline_{size}"].fillna(rows[size])
+        for size in ("width", "depth")
+        if {size, f"baseline_{size}"} <= set(rows)
+    }
+    return rows.assign(**known)
+
+
 def arms(rows: pd.DataFrame) -> pd.Series[str]:
     """Return the arm of each row: BASELINE, or the lever with its settings, such as `pruning (rounds=1)`."""
     known = completed(rows)

@@ -153,7 +153,8 @@ def _parts(runs: Runs) -> dict[str, pd.DataFrame]:
 
     Raises ValueError where nothing is to be compared.
     """
-    of_run = levers.arms(runs.rows)
+    rows = levers.at_baseline_shape(runs.rows)
+    of_run = levers.arms(rows)
     names = sorted(set(of_run) - {BASELINE})
     if not names:
         raise ValueError(
@@ -165,7 +166,7 @@ def _parts(runs: Runs) -> dict[str, pd.DataFrame]:
             f"{runs.source}: no run of the baseline ({levers.LEVER}={levers.NONE}) is done, with which "
             f"{', '.join(names)} would be compared"
         )
-    return {name: runs.rows[of_run == name].reset_index(drop=True) for name in (BASELINE, *names)}
+    return {name: rows[of_run == name].reset_index(drop=True) for name in (BASELINE, *names)}
 
 
 def _too_few(baseline: pd.DataFrame, other: pd.DataFrame) -> str | None:

@@ -19,6 +19,7 @@ __all__ = ["Examples", "ForwardFlops", "InferenceWork", "Lever", "Masks", "of"]
 
 KINDS: dict[str, Callable[[Config, Path | None], Lever]] = {
     "settings": Lever,
+    "search": Lever,
     "custom": custom.make,
     "distillation": Distillation,
     "magnitude_pruning": MagnitudePruning,
