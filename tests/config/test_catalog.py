@@ -44,7 +44,10 @@ def named(group: str) -> tuple[str, ...]:
 
 def test_the_keys_are_all_but_those_that_isoflop_sets_itself() -> None:
     keys = {key.key for key in catalog.all_keys()}
-    assert set(config.names()) - keys == {"model.sha256", "data.sha256", "lever.sha256"}
+    assert set(config.names()) - keys == {
+        *("model.sha256", "data.sha256", "lever.sha256"),
+        *("lever.search_id", "lever.baseline_width", "lever.baseline_depth"),
+    }
     assert keys < set(config.names())
 
 

@@ -11,6 +11,8 @@ import torch
 
 from isoflop import record as records
 from isoflop.config import Config, ConfigError, LeverConfig, prior
+from isoflop.record import search as searches
+from isoflop.record.search import Candidate, Search
 from isoflop.runner import inference, prior_work, run
 from isoflop.runner.prepare import prepare
 from isoflop.table.aggregate import tabulate
@@ -92,6 +94,46 @@ def test_what_was_trained_before_is_counted_from_its_records(
         prior_work.found(config)
     records.write(dataclasses.replace(trained, state="failed", reason="x"), teacher.directory)
     with pytest.raises(ConfigError, match="has state failed"):
+        prior_work.found(config)
+
+
+def test_a_shape_that_no_search_found_names_the_sweep_before_anything_is_written(
+    make_config: MakeConfig,
+) -> None:
+    config = make_config("lever=search")
+    with pytest.raises(ConfigError, match=r"a sweep searches for the shape .* `isoflop sweep` .* out="):
+        run.run(config)
+    found = dataclasses.replace(config, lever=dataclasses.replace(config.lever, search_id="0123456789abcdef"))
+    with pytest.raises(ConfigError, match=r"search-0123456789abcdef.json is missing"):
+        run.run(found)
+    assert not config.directory.exists()
+
+
+def test_what_a_search_costs_is_the_sum_of_its_candidates_whatever_became_of_them(
+    make_config: MakeConfig, done_record: records.Record
+) -> None:
+    config = make_config("lever=search")
+    config = dataclasses.replace(
+        config, lever=dataclasses.replace(config.lever, search_id="0123456789abcdef")
+    )
+    place, spent = prior.folder(config), done_record.spent
+    for name, state, flops in (("a", "done", 3e6), ("b", "diverged", 4e6)):
+        cost = dataclasses.replace(spent, flops=flops, flops_reason=None, seconds=2.0)
+        reason = None if state == "done" else "the training loss was NaN"
+        made = dataclasses.replace(done_record, run_id=name, state=state, reason=reason, spent=cost)
+        records.write(made, place)
+    candidates = (Candidate(8, 1, "a", 0.1, 1e4), Candidate(16, 1, "b", None, None))
+    searches.write(Search(candidates), place, "0123456789abcdef")
+    found = prior_work.found(config)
+    assert (found.run_ids, found.train_flops, found.seconds) == (("a", "b"), 7e6, 4.0)
+    assert found.weights is None
+    unknown = dataclasses.replace(spent, flops=None, flops_reason="diverged: not accounted")
+    records.write(dataclasses.replace(done_record, run_id="b", spent=unknown), place)
+    found = prior_work.found(config)
+    assert found.train_flops is None
+    assert "run b" in found.train_flops_reason
+    records.path_of(place, "b").unlink()
+    with pytest.raises(ConfigError, match=r"b.json is missing, of a shape that was searched"):
         prior_work.found(config)
 
 

@@ -49,6 +49,18 @@ def test_one_value_on_the_command_line_replaces_an_axis() -> None:
     assert {c.config.model.depth for c in runs} == {1, 2, 3}
 
 
+@pytest.mark.parametrize("given", [{"moved": ["lever"]}, {"fixed": ["lever"]}])
+def test_the_settings_of_a_lever_go_with_its_axis(given: dict[str, list[str]]) -> None:
+    """sweep=levers sets the teacher beside lever=distillation, which another lever does not take."""
+    composed = base("sweep=levers", "lever=none,search" if "moved" in given else "lever=search")
+    sweep = grid.without_axes(composed.sweep, **({"fixed": []} | given))
+    assert sweep.points == []
+    runs = grid.expand(dataclasses.replace(composed, sweep=sweep))
+    names = {"none", "search"} if "moved" in given else {"search"}
+    assert {each.config.lever.name for each in runs} == names
+    assert len(runs) == 12 * len(names)
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
