@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 import isoflop
+from isoflop import extras
 from isoflop import record as records
 from isoflop.cli import main, output
 
@@ -46,6 +48,34 @@ def test_a_run_is_that_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixt
     assert ours.provenance.command.startswith("isoflop run data=digits model=mlp")
     again = isoflop.run_config(*TINY, "model.width=4", out=tmp_path / "ours, too")
     assert again == ours
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not extras.installed("optuna"), reason="optuna is not installed")
+def test_a_sweep_searches_for_shapes_and_trains_what_it_found(tmp_path: Path) -> None:
+    """Once: the second call, and a size that is added, take their shapes from the same search."""
+    space = ("lever.search_widths=[4,16]", "lever.search_depths=[1,2]", "lever.candidates=4")
+    words = (*TINY, "lever=none,search", *space)
+    runs = isoflop.run_sweep(*words, "model.width=8", out=tmp_path, progress=False)
+    found = runs[runs["lever"] == "search"].iloc[0]
+    assert (found["baseline_width"], found["baseline_depth"]) == (8, 1)
+    (path,) = (tmp_path / "prior").glob("search-*.json")
+    tried = json.loads(path.read_text())["candidates"]
+    assert 2 <= len(tried) <= 4
+    shape = {"width": found["width"], "depth": found["depth"]}
+    budget = 2 * (64 * 8 + 8 * 10)
+    assert shape in [{"width": each["width"], "depth": each["depth"]} for each in tried]
+    assert 1e9 * found["inference_gflops_per_example"] <= budget
+    (record,) = (each for each in map(records.read, (tmp_path / "records").glob("*.json")) if each.lever)
+    assert (record.model.width, record.model.depth) == (found["width"], found["depth"])
+    candidates = [records.read(records.path_of(tmp_path / "prior", each["run_id"])) for each in tried]
+    assert record.lever.prior_train_flops == sum(each.compute.train_flops for each in candidates)
+    kept = path.stat().st_mtime_ns
+    more = isoflop.run_sweep(*words, "model.width=8,12", out=tmp_path, progress=False)
+    assert len(more) == 4
+    assert found["run_id"] in set(more["run_id"])
+    assert path.stat().st_mtime_ns == kept
+    assert len(list((tmp_path / "prior" / "records").glob("*.json"))) == len(tried)
 
 
 @pytest.mark.slow

@@ -32,6 +32,13 @@ def test_a_lever_whose_prior_work_is_unknown_has_no_total() -> None:
     assert levers.arms(table).tolist() == ["baseline", "muon", "baseline"]
 
 
+def test_a_shape_that_was_searched_for_is_at_its_baselines() -> None:
+    table = pd.DataFrame({"width": [16.0, 24.0], "depth": [2.0, 1.0], "baseline_width": [np.nan, 16.0]})
+    assert levers.at_baseline_shape(table)["width"].tolist() == [16.0, 16.0]
+    assert levers.at_baseline_shape(table)["depth"].tolist() == [2.0, 1.0]
+    assert levers.at_baseline_shape(table[["width"]])["width"].tolist() == [16.0, 24.0]
+
+
 def test_totals_that_are_recorded_are_kept() -> None:
     table = pd.DataFrame({"train_gflops": [2.0], "prior_train_gflops": [1.0], "total_train_gflops": [4.0]})
     assert levers.completed(table)["total_train_gflops"].tolist() == [4.0]

@@ -179,6 +179,23 @@ def test_the_shape_that_a_lever_changes_is_no_obstacle_to_pairs() -> None:
     assert ratios.in_common(*pair(table)) == 0
 
 
+@pytest.mark.slow
+def test_a_shape_that_was_searched_for_stands_against_its_baselines() -> None:
+    """The curves keep the work of the shape that was found; pairs are by the shape that gave its budget."""
+    table = lever_sweep.rows({"search": Arm(gain=2.0)}, sizes=4)
+    of_search = table["lever"] == "search"
+    for size in ("width", "depth"):
+        table[f"baseline_{size}"] = table[size].where(of_search)
+    table.loc[of_search, "width"] *= 3
+    table.loc[of_search & (table["baseline_width"] < 20), "width"] = 24.0  # one shape for two budgets
+    found = row(of(table), "search")
+    assert (found.in_common, found.reason) == (4, None)
+    ratio = found.ratio("train_gflops")
+    assert ratio is not None
+    assert ratio.value == pytest.approx(1)
+    assert found.own is not None
+
+
 def test_configurations_of_one_shape_pair_by_what_else_tells_them_apart() -> None:
     table = lever_sweep.rows({"idle": Arm()})
     table["batch_size"], table["examples_seen"] = 64.0, 100 * table["train_gflops"]
