@@ -155,7 +155,7 @@ def test_examples_are_those_of_the_part_as_the_network_takes_them(make_config: M
 def test_every_lever_that_changes_the_network_leaves_a_whole_record(
     make_config: MakeConfig, lever: str
 ) -> None:
-    """The evaluation of a finished network is inside the settings of a run: precision, determinism, threads."""
+    """The evaluation of a finished network is inside the settings of a run, as precision."""
     config = make_config(f"lever={lever}", "model.width=32", "model.depth=2", "meter.inference_seconds=0.01")
     for before in prior.chain(config):
         (trained,) = run.run(before)

@@ -26,7 +26,7 @@ COLUMNS = (
     *("Change of b", "b seen from", "Inference time (×)"),
 )
 """Titles of `cells`."""
-TIME, RUN = "inference_seconds", "inference_gflops_per_example"
+TIME, RUN = "inference_seconds_per_example", "inference_gflops_per_example"
 TRAINING = {
     levers.OWN: "FLOPs",
     levers.TOTAL: "FLOPs with prior work",
@@ -38,7 +38,7 @@ INFERENCE = {
     RUN: "FLOPs, as run",
     levers.NOMINAL: "FLOPs, zeros left out",
     TIME: "Time",
-    "inference_joules": "Energy",
+    "inference_joules_per_example": "Energy",
 }
 """Column -> title of its ratio to the baseline, in training and for an example that is answered."""
 
