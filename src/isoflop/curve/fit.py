@@ -102,6 +102,8 @@ class Method:
         mixed: fit runs of several code versions or machines together.
         forecast: make the forecast too.
         tested: test the forecast by rolling extrapolation (make.forecast).
+        judged: test each law (extrapolation, lack of fit, profile of the exponent) and say what of the rows
+            no law explains; without, a report has parameters and bands alone.
         beyond: bands end at this many times the largest x.
         left_out: runs that are not fitted, each with its reason, such as those of undertrained shapes.
         units: of x and of y, in which parameters are said; None for those that the columns' names tell.
@@ -122,6 +124,7 @@ class Method:
     mixed: bool = False
     forecast: bool = True
     tested: bool = True
+    judged: bool = True
     beyond: float = predict.BAND_BEYOND
     left_out: tuple[Excluded, ...] = ()
     units: tuple[str, str] | None = None
@@ -202,6 +205,7 @@ def _fit_law(
     options: FitOptions,
     names: tuple[str, str],
     keep: Callable[[FittedLaw], None] | None,
+    judged: bool,
 ) -> tuple[LawFit, Array]:
     """Fit one law to the sample and its resamples; return it with its parameters (1 + r, p).
 
@@ -212,7 +216,7 @@ def _fit_law(
         axes: x_max and units for the reported parameters.
         options: how the robust laws are fitted.
         names: of x and y.
-        keep: as in Method.
+        keep, judged: as in Method.
     """
     configs, free = sample.units, law.free_parameters
     observed = sample.runs.positive if law.over_runs else sample.observations
@@ -225,15 +229,19 @@ def _fit_law(
         ids = np.array(chosen.run_ids, dtype=object)[chosen.runs.y > 0][used]
         keep(FittedLaw(*names, law.name, reported, tuple(ids), runs.x[used], runs.y[used], fitted[used]))
     alpha, no_alpha = _alpha(law, reported, configs, sample.level)
-    horizons, score = _extrapolation(law, chosen.means, options)
+    horizons, score = _extrapolation(law, chosen.means, options) if judged else ((), None)
     residual = np.log(runs.y[used] / fitted[used])
     trials = None if runs.trials is None else runs.trials[used]
     scatter = new_run.about(runs.log_y[used], np.log(fitted[used]), trials, free)
     band = predict.band(law, parameters, observed.x, scatter, sample)
-    misfit, untested = lack_of_fit.lack_of_fit(
-        *(law, parameters, unexplained.means_of(chosen, sample), options),
-        within=lack_of_fit.within(band, float(observed.x.max())),
-        seed=sample.seed,
+    misfit, untested = (
+        lack_of_fit.lack_of_fit(
+            *(law, parameters, unexplained.means_of(chosen, sample), options),
+            within=lack_of_fit.within(band, float(observed.x.max())),
+            seed=sample.seed,
+        )
+        if judged
+        else (None, "not asked for")
     )
     fit = LawFit(
         law=law.name,
@@ -245,7 +253,7 @@ def _fit_law(
         exponent_profile=profile_likelihood.exponent_interval(
             law, observed, configs, parameters, options, sample.level
         )
-        if not sample.of_frontier
+        if judged and not sample.of_frontier
         else None,
         r_squared=_r_squared(law.scale(runs.y[used]), law.scale(fitted[used])),
         r_squared_of=law.scale_name,
@@ -276,12 +284,14 @@ def _fit_laws(
     options: FitOptions,
     names: tuple[str, str],
     keep: Callable[[FittedLaw], None] | None,
+    judged: bool,
 ) -> list[tuple[LawFit, Array]]:
     """Return what _fit_law does for each of `laws`, with its other arguments; laws are independent tasks."""
 
     def fit(law: Law) -> tuple[LawFit, Array, list[FittedLaw]]:
         kept: list[FittedLaw] = []
-        return *_fit_law(law, chosen, sample, axes, options, names, kept.append if keep else None), kept
+        taken = kept.append if keep else None
+        return *_fit_law(law, chosen, sample, axes, options, names, taken, judged), kept
 
     fitted = tasks.each("laws", fit, laws)
     if keep is not None:
@@ -418,8 +428,9 @@ def fit_table(
     fitted = _fit_laws(
         *([law for law in carried if law.name not in too_large], chosen, sample, axes, options, (x, y)),
         method.keep,
+        method.judged,
     )
-    of_rows = unexplained.unexplained(table, chosen, x, y, options)
+    of_rows = unexplained.unexplained(table, chosen, x, y, options) if method.judged else unexplained.NONE
     return FitReport(
         x=x,
         y=y,

@@ -11,6 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from isoflop import __version__, record
+from isoflop.curve.judge.checked import Checked
 from isoflop.curve.language.answers import language_answers
 from isoflop.curve.language.result import LanguageAnswers, OptimalTraining
 from isoflop.curve.result import Excluded, FitFile, FitReport
@@ -309,6 +310,7 @@ def write_report(
     answers: LanguageAnswers | None = None,
     for_paper: Paper | None = None,
     costs: MakeCosts | None = None,
+    checked: Checked | None = None,
 ) -> Path:
     """Write the page and figures of a sweep in its folder (`write`); return the page's path.
 
@@ -317,7 +319,7 @@ def write_report(
         table: its runs, and the records that were dropped.
         fits: the laws of every pair of axes.
         answers: of a sweep of text, where they are known already; else they are fitted here.
-        for_paper, costs: as in `write`.
+        for_paper, costs, checked: as in `write`.
 
     Raises:
         ValueError: the table has no row, so there is nothing to report.
@@ -328,7 +330,7 @@ def write_report(
             f"{directory}: no finished run to report on: see the {len(table.dropped)} dropped records"
         )
     about = subjects.of_sweep(directory, table)
-    return write(about, fits, directory, answers=answers, costs=costs, for_paper=for_paper)
+    return write(about, fits, directory, answers=answers, costs=costs, for_paper=for_paper, checked=checked)
 
 
 def write(
@@ -340,6 +342,7 @@ def write(
     costs: MakeCosts | None = None,
     targets: tuple[float, ...] = (),
     for_paper: Paper | None = None,
+    checked: Checked | None = None,
 ) -> Path:
     """Write DIR/figures/*.png, *.svg and *.csv and DIR/index.html, each atomically; return the page's path.
 
@@ -351,12 +354,13 @@ def write(
         costs: makes the section on what a target costs; without it there is none.
         targets: values of y for what a lower error takes of a pass; by default the next round ones.
         for_paper: write the figures for a paper too, to DIR/figures/paper.
+        checked: what the checks say of these rows and fits, where it is known already.
 
     Raises:
         OSError: disk full or not writable.
     """
     main = subject.views[0]
-    valid = check_panel.validity(subject.checked, subject.files, views.report_of(fits, main))
+    valid = check_panel.validity(subject.checked, subject.files, views.report_of(fits, main), checked)
     sections = _sections(subject, fits, valid, answers, costs, targets)
     shown = subject.shown(fits)
     rows = check_panel.flagged(subject.rows, valid.checked)

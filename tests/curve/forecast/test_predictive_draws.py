@@ -142,7 +142,7 @@ def test_the_level_is_about_the_end_of_a_line_through_the_upper_half():
 
 
 def log_likelihood(member, each, residual, log_x, noise):
-    """By the definitions: a contaminated normal's, or that of the drift, which test_drift holds to its own."""
+    """By the definitions: a contaminated normal's, or the drift's, which test_drift holds to its own."""
     variance = (each.noise[:, None] * noise) ** 2
     if member.drifting:
         # Noise in the modes in place of in the unit: one set of modes for each particle.

@@ -68,8 +68,8 @@ def step(ahead: Array) -> Step:
 class Modes:
     """The drift at n points as n independent modes, in units of the points' noise.
 
-    With K the covariance of the drift for a slope of unit variance and D = diag(noise^2), the covariance of
-    residuals is unit^2 D + size^2 K = D^(1/2) Q (unit^2 + size^2 `power`) Q' D^(1/2), for every unit and size.
+    With K the covariance of the drift for a slope of unit variance and D = diag(noise^2), residuals have the
+    covariance unit^2 D + size^2 K = D^(1/2) Q (unit^2 + size^2 `power`) Q' D^(1/2) for every unit and size.
 
     Attributes:
         whitened: D^(-1/2) Q (n, n), which takes residuals (p, n) to modes (p, n).
