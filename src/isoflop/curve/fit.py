@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from isoflop import __version__, tasks
+from isoflop.beside import beside
 from isoflop.curve import (
     bootstrap,
     condensed,
@@ -418,19 +419,25 @@ def fit_table(
             f"{', '.join(too_large)}: more parameters than {chosen.scales} compute scales carry, not fitted"
         )
     efficient = set(frontier.frontier(chosen.means.x, chosen.means.y).tolist())
-    forecast, no_forecast = (
-        predict.forecast_of(chosen, sample, options, tested=method.tested)
+    # The two halves of a fit: neither needs the other.
+    ahead = (
+        beside(lambda: predict.forecast_of(chosen, sample, options, tested=method.tested))
         if method.forecast
-        else (None, "made for the first pair of axes, or for the pair that --x and --y name")
+        else None
     )
-    if method.fix and forecast is not None:
-        warnings.append("--fix holds parameters of the laws: the forecast averages laws that are free of it")
     fitted = _fit_laws(
         *([law for law in carried if law.name not in too_large], chosen, sample, axes, options, (x, y)),
         method.keep,
         method.judged,
     )
     of_rows = unexplained.unexplained(table, chosen, x, y, options) if method.judged else unexplained.NONE
+    forecast, no_forecast = (
+        ahead()
+        if ahead is not None
+        else (None, "made for the first pair of axes, or for the pair that --x and --y name")
+    )
+    if method.fix and forecast is not None:
+        warnings.append("--fix holds parameters of the laws: the forecast averages laws that are free of it")
     return FitReport(
         x=x,
         y=y,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.resources
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from isoflop import __version__, record
+from isoflop.beside import beside
 from isoflop.curve.judge.checked import Checked
 from isoflop.curve.language.answers import language_answers
 from isoflop.curve.language.result import LanguageAnswers, OptimalTraining
@@ -361,7 +364,7 @@ def write(
     """
     main = subject.views[0]
     valid = check_panel.validity(subject.checked, subject.files, views.report_of(fits, main), checked)
-    sections = _sections(subject, fits, valid, answers, costs, targets)
+    priced = None if costs is None else beside(functools.partial(costs, subject, valid.checked))
     shown = subject.shown(fits)
     rows = check_panel.flagged(subject.rows, valid.checked)
     power = power_trace.draw(subject.directory, rows) if subject.directory is not None else None
@@ -370,6 +373,7 @@ def write(
         *validity.draw(rows, valid.checked),
         *([power] if power else ()),
     )
+    sections = _sections(subject, fits, valid, answers, priced, targets)
     canvas.write((*drawings, *sections.drawings), directory)
     if for_paper is not None:
         paper.write((*drawings, *sections.drawings), directory, for_paper)
@@ -383,10 +387,10 @@ def _sections(
     fits: FitFile,
     valid: Validity,
     answers: LanguageAnswers | None,
-    costs: MakeCosts | None,
+    priced: Callable[[], CostPanel | None] | None,
     targets: tuple[float, ...],
 ) -> Sections:
-    """Return the parts of the page that the subject has; the arguments are those of `write`."""
+    """Return the parts of the page that the subject has; `priced` is that on costs, the others as in `write`."""
     rows, judged_on = subject.rows, subject.judged_on
     if not subject.is_own:
         answers = answers or language_answers(rows, directory=subject.directory)
@@ -397,7 +401,7 @@ def _sections(
         batch=batch_panel(rows, subject.directory),
         language=language_panel(answers, rows, fits) if answers else None,
         optimal=answers.optimal if answers else None,
-        costs=costs(subject, valid.checked) if costs is not None else None,
+        costs=priced() if priced is not None else None,
         ahead=reach_panel(views.report_of(fits, subject.views[0]), targets),
         scaling=scaling_panel(subject.directory) if subject.directory is not None else None,
     )
