@@ -1,4 +1,4 @@
-"""A computation beside another: the same results and errors, in a process of its own where that is allowed."""
+"""A computation beside another: the same result or error, in a process of its own where that is allowed."""
 
 import os
 import signal
@@ -26,9 +26,13 @@ def test_nothing_is_forked_where_nobody_allows_it_or_on_one_core(monkeypatch):
 
 
 def test_the_result_comes_from_another_process(two_cores):
-    seen = []
-    result = beside(lambda: seen.append(1) or (os.getpid(), b"x" * (1 << 20)))
-    process, long = result()
+    seen: list[int] = []
+
+    def answer() -> tuple[int, bytes]:
+        seen.append(1)
+        return os.getpid(), b"x" * (1 << 20)
+
+    process, long = beside(answer)()
     assert process != os.getpid()
     assert (long, seen) == (b"x" * (1 << 20), [])
     with pytest.raises(ChildProcessError):
@@ -52,7 +56,7 @@ def test_what_a_killed_process_did_not_say_is_computed_here(two_cores):
 
 
 def test_the_other_process_forks_none_and_tells_nobody(two_cores):
-    told = []
+    told: list[tuple[str, int, int | None]] = []
 
     def inside():
         tasks.advance("figures")

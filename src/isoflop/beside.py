@@ -44,9 +44,7 @@ def beside(function: Callable[[], Result]) -> Callable[[], Result]:
     read, write = os.pipe()
     process = os.fork()
     if process == 0:
-        os.close(read)
-        _answer(function, write)
-
+        _answer(function, read, write)
     os.close(write)
 
     def result() -> Result:
@@ -62,10 +60,11 @@ def beside(function: Callable[[], Result]) -> Callable[[], Result]:
     return result
 
 
-def _answer(function: Callable[[], object], write: int) -> None:
+def _answer(function: Callable[[], object], read: int, write: int) -> None:
     """Be the forked process: write the result and end at once, without what this process ends with."""
     code = 1
     try:
+        os.close(read)  # or an answer that nobody waits for any more would wait for ever
         with tasks.watched(None):  # whoever waits is told by the other process
             _allowed.set(False)
             answer = pickle.dumps(function())

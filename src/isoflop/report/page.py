@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import importlib.resources
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas as pd
 from markupsafe import Markup
 
 from isoflop import __version__, record
@@ -364,15 +363,12 @@ def write(
     """
     main = subject.views[0]
     valid = check_panel.validity(subject.checked, subject.files, views.report_of(fits, main), checked)
-    priced = None if costs is None else beside(functools.partial(costs, subject, valid.checked))
     shown = subject.shown(fits)
     rows = check_panel.flagged(subject.rows, valid.checked)
-    power = power_trace.draw(subject.directory, rows) if subject.directory is not None else None
-    drawings = (
-        *sweep.draw(rows, shown, subject.views),
-        *validity.draw(rows, valid.checked),
-        *([power] if power else ()),
-    )
+    aside = beside(lambda: (_drawn_of_runs(subject, rows, valid), costs and costs(subject, valid.checked)))
+    of_fits = sweep.draw(rows, shown, subject.views)
+    of_runs, priced = aside()
+    drawings = (*of_fits, *of_runs)
     sections = _sections(subject, fits, valid, answers, priced, targets)
     canvas.write((*drawings, *sections.drawings), directory)
     if for_paper is not None:
@@ -382,15 +378,21 @@ def write(
     return path
 
 
+def _drawn_of_runs(subject: Subject, rows: pd.DataFrame, valid: Validity) -> tuple[Drawing, ...]:
+    """Return the figures that show no fit: of the checks, and of the power while the runs trained."""
+    power = power_trace.draw(subject.directory, rows) if subject.directory is not None else None
+    return (*validity.draw(rows, valid.checked), *([power] if power else ()))
+
+
 def _sections(
     subject: Subject,
     fits: FitFile,
     valid: Validity,
     answers: LanguageAnswers | None,
-    priced: Callable[[], CostPanel | None] | None,
+    costs: CostPanel | None,
     targets: tuple[float, ...],
 ) -> Sections:
-    """Return the parts of the page that the subject has; `priced` is that on costs, the others as in `write`."""
+    """Return the parts of the page that the subject has; `costs` is that on costs, the rest as in `write`."""
     rows, judged_on = subject.rows, subject.judged_on
     if not subject.is_own:
         answers = answers or language_answers(rows, directory=subject.directory)
@@ -401,7 +403,7 @@ def _sections(
         batch=batch_panel(rows, subject.directory),
         language=language_panel(answers, rows, fits) if answers else None,
         optimal=answers.optimal if answers else None,
-        costs=priced() if priced is not None else None,
+        costs=costs,
         ahead=reach_panel(views.report_of(fits, subject.views[0]), targets),
         scaling=scaling_panel(subject.directory) if subject.directory is not None else None,
     )
