@@ -61,9 +61,7 @@ def test_three_to_six_sentences_say_what_the_table_says(found: isoflop.Levers) -
     assert ", a loss (3.0 times its own work)" in text
     assert "time is saved by quantization (0." in text
     assert "no time is saved by distillation and pruning" in text
-    expected = (
-        "the weights of pruning that are not zero (20%) would take 0.20 of the baseline's FLOPs"
-    )
+    expected = "the weights of pruning that are not zero (20%) would take 0.20 of the baseline's FLOPs"
     assert f"{expected}, and 1.00 are run" in text
     assert text.count("How many learning rates were tried is not known here") == 1
 

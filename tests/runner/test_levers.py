@@ -137,7 +137,7 @@ def test_passes_are_timed_one_after_another_and_counted(make_config: MakeConfig)
     measured, windows = inference.measure(trainer, trainer.model.eval(), 0.05, None)
     assert measured.batch_size == inference.ROWS
     assert measured.examples == (len(calls) - inference.WARM_PASSES) * inference.ROWS
-    assert measured.seconds_per_example * measured.examples >= 0.05
+    assert 0 < measured.seconds_per_example * measured.examples < 0.5
     assert windows == ()
 
 

@@ -207,3 +207,13 @@ def test_how_rates_were_searched_is_said_for_each_arm() -> None:
     assert rates.same_budget([muon, muon]) is True
     unknown = rates.search(table, None, "baseline")
     assert rates.same_budget([muon, unknown]) is None, "no folder, no trials"
+
+
+@pytest.mark.slow
+def test_a_lever_may_train_on_other_examples_but_not_be_tested_on_others() -> None:
+    table = lever_sweep.rows({"repetition": Arm()}, sizes=4)
+    changed = table["lever"] == "repetition"
+    split = table.assign(split_sha256=np.where(changed, "b", "a"), data="digits", test_n=719.0)
+    assert row(of(split), "repetition").own is not None
+    other = of(split.assign(test_n=np.where(changed, 700.0, 719.0)))
+    assert row(other, "repetition").own is None

@@ -74,10 +74,10 @@ def cells(report: LeversReport) -> tuple[tuple[Cell, ...], ...]:
 
 
 def _cells(row: LeverRow) -> tuple[Cell, ...]:
-    named = (row.lever, f"({row.settings})") if row.settings else (row.lever,)
+    named = (row.lever, f"({row.settings})") if row.name != row.lever else (row.lever,)
     time = _ratio(row.ratio(TIME))
     if row.own is None:
-        why = "too few" if row.in_common < levers.LEAST_IN_COMMON else "not compared"
+        why = "too few" if row.in_common < levers.LEAST_IN_COMMON else "see below"
         return named, (UNKNOWN,), (UNKNOWN,), (why,), (UNKNOWN,), (UNKNOWN,), time
     b = row.own.b
     return (
