@@ -113,6 +113,14 @@ critical-batch) # at most 3 minutes: critical batch size of a perceptron on Fash
   [[ -z ${TEXT:-} ]] || critical_batch batch-books 360 sweep=batch_lm data=text data.path="$TEXT/train.txt.xz" \
     data.offsets="$TEXT/train.offsets.csv" data.eval_path="$TEXT/val.txt.xz" data.eval_offsets="$TEXT/val.offsets.csv"
   ;;
+levers) # at most 6 minutes: precision, distillation and pruning against the baseline in fp32, four sizes of CIFAR-10, 2 seeds, with
+  # joules and timed forward passes. One rate for all: that of recipe=scaling, which mup carries over sizes
+  timeout 330 python3 -m isoflop sweep recipe=scaling data=cifar10 precision=fp32 model.width=8,16,32,64 model.depth=1 seed=0,1 \
+    schedule.epochs=4 meter.idle_seconds=5 meter.inference_seconds=1 'sweep.points=[{lever: none}, {lever: tf32}, {lever: bf16}, {lever: distillation, lever.teacher_width: 64, lever.teacher_depth: 1, lever.teacher_lr: 0.1}, {lever: pruning}]' \
+    "out=$out/levers/cifar10-gpu" || true
+  once levers/cifar10-gpu.txt python3 -m isoflop levers "$out/levers/cifar10-gpu" --json "$out/levers/cifar10-gpu.json" \
+    --plot "$out/levers/cifar10-gpu.svg"
+  ;;
 plan-check) # at most 10 minutes: a first curve of 2 minutes on CIFAR-10, the plan for 5 more GPU-minutes that shrinks the interval
   # of its exponent, and the interval before and after: results/plan-check has the records and both plans
   dir=$out/plan-check

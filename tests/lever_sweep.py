@@ -102,9 +102,12 @@ def _run(
         "lever_settings": arm.settings,
         "density": arm.density,
         "inference_gflops_per_example": 1e-3 * x**0.5,
-        "nominal_inference_gflops": 1e-3 * x**0.5 * arm.density,
-        "inference_seconds": 1e-4 * x**0.3 * arm.seconds * float(np.exp(0.01 * generator.normal())),
-        "inference_joules": np.nan,
+        "nominal_inference_gflops_per_example": 1e-3 * x**0.5 * arm.density,
+        "inference_seconds_per_example": 1e-4
+        * x**0.3
+        * arm.seconds
+        * float(np.exp(0.01 * generator.normal())),
+        "inference_joules_per_example": np.nan,
         "lr": 0.01,
         "batch_size": 64.0,
         "device": "cpu",

@@ -19,7 +19,7 @@ def run() -> int:
         signals.interrupt_on_stop()
         from isoflop.cli.main import main
 
-        code = main()
+        code = main(alone=True)
     except KeyboardInterrupt:
         notify(interrupted(next(iter(sys.argv[1:]), None)))
         code = INTERRUPTED

@@ -32,7 +32,11 @@ def test_every_engine_has_the_same_verdict_of_the_same_runs(folder: Path) -> Non
     report = fit.fit_table(rows, method=method)
     judged = limit.judge(rows, checked)
     of_page = check_panel.validity(rows, sweep_files.NONE, report)
-    fits = table_rows.with_checks(fit.file_of((report,), source=folder.name), rows, "isoflop check")
+    of_file = fit.file_of((report,), source=folder.name)
+    fits, checked_once = table_rows.with_checks(of_file, rows, "isoflop check")
+    files = sweep_files.read(folder, rows["run_id"])
+    shared = check_panel.validity(rows, files, report, checked_once)
+    assert shared == check_panel.validity(rows, files, report), "the page may take what fit.json is made of"
     own = own_sweep.of_rows(rows, folder.name)
     assert judged == of_page.limit == fits.verdict == own.verdict
     page = verdict.judge(rows, report, "", checked, of_page.support, limit=of_page.limit)

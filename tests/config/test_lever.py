@@ -54,7 +54,9 @@ def test_the_name_and_the_settings_of_a_lever_make_another_run(make_config: Make
         ({"name": "a b"}, "use letters, digits"),
     ],
 )
-def test_settings_that_do_not_go_together_are_refused(make_config: MakeConfig, lever: dict, why: str) -> None:
+def test_settings_that_do_not_go_together_are_refused(
+    make_config: MakeConfig, lever: dict[str, object], why: str
+) -> None:
     raw = to_dict(make_config())
     with pytest.raises(ConfigError, match=why):
         from_dict(raw | {"lever": raw["lever"] | lever})

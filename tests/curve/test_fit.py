@@ -206,3 +206,15 @@ def test_loss_is_fitted_like_error_with_nats_as_its_unit(make_table):
     assert parameters["A"].value == pytest.approx(4, rel=1e-6)
     assert parameters["E"].unit == "nats"
     assert "1 GFLOP" in parameters["A"].unit
+
+
+def test_a_report_that_is_not_judged_has_the_same_parameters_and_bands(make_table):
+    table = make_table(X, FLOORED, noise=0.02)
+    whole, plain = (fitted(table, resamples=60, judged=judged) for judged in (True, False))
+    for law, same in zip(whole.fits, plain.fits, strict=True):
+        assert (law.parameters, law.band, law.log10_rmse) == (same.parameters, same.band, same.log10_rmse)
+        assert law.lack_of_fit is not None or law.lack_of_fit_reason
+        assert (same.lack_of_fit, same.lack_of_fit_reason) == (None, "not asked for")
+        assert (same.horizons, same.exponent_profile) == ((), None)
+    assert whole.late is not None
+    assert plain.late is plain.determination is None

@@ -340,7 +340,10 @@ def test_electricity_of_own_hardware_is_that_of_the_chosen_sets_else_said(tmp_pa
         (["aws_h100_2026"], 0.0806, True),
         ([], 0.0806, True),
     ):
-        dials = {each.key: each for each in cost_dials.of_firm(costs.load(names) if names else None)}
+        dials = {
+            each.key: each
+            for each in cost_dials.of_firm(costs.load(names) if names else None, cost_dials.shipped())
+        }
         assert dials["own_dollars_per_kwh"].start == price
         assert bool(dials["own_dollars_per_kwh"].note) == is_said
     assert ("own_h100_2026", 43750) in dials["dollars_per_gpu_bought"].known

@@ -50,7 +50,7 @@ def test_the_page_fits_the_baseline_and_compares_the_levers(folder: Path) -> Non
     section = page[page.index('<section id="levers_section">') :]
     section = section[: section.index("</section>")]
     assert '<th scope="row">muon</th>' in section
-    assert '<th scope="row">pruning (rounds=3)</th>' in section
+    assert '<th scope="row">pruning</th>' in section
     assert "left out: fp8: no such type here" in section
     assert section.count("<img") == 1
     assert "Inference, lever over baseline" in section
@@ -80,7 +80,7 @@ def test_the_figure_has_the_baseline_all_levers_and_a_panel_of_prior_work() -> N
     curves, side, own, total = figure.axes
     legends: Any = side.artists
     labels = [text.get_text() for legend in legends for text in legend.get_texts()]
-    assert labels == ["baseline", "muon", "pruning (rounds=3)", "beyond the runs"]
+    assert labels == ["baseline", "muon", "pruning", "beyond the runs"]
     assert curves.get_legend() is None, "no legend over data"
     assert own.get_ylim() == total.get_ylim()
     assert own.get_xlim() == total.get_xlim()

@@ -179,7 +179,7 @@ def test_passes_are_timed_one_after_another_and_counted(make_config: MakeConfig)
     measured, windows = inference.measure(trainer, trainer.model.eval(), 0.05, None)
     assert measured.batch_size == inference.ROWS
     assert measured.examples == (len(calls) - inference.WARM_PASSES) * inference.ROWS
-    assert measured.seconds_per_example * measured.examples >= 0.05
+    assert 0 < measured.seconds_per_example * measured.examples < 0.5
     assert windows == ()
 
 
@@ -197,7 +197,7 @@ def test_examples_are_those_of_the_part_as_the_network_takes_them(make_config: M
 def test_every_lever_that_changes_the_network_leaves_a_whole_record(
     make_config: MakeConfig, lever: str
 ) -> None:
-    """The evaluation of a finished network is inside the settings of a run: precision, determinism, threads."""
+    """The evaluation of a finished network is inside the settings of a run, as precision."""
     config = make_config(f"lever={lever}", "model.width=32", "model.depth=2", "meter.inference_seconds=0.01")
     for before in prior.chain(config):
         (trained,) = run.run(before)

@@ -51,7 +51,10 @@ def test_settings_make_arms_of_their_own_and_a_fit_is_of_the_baseline() -> None:
     one = levers.one_arm(table)
     assert set(one.rows["lever"]) == {"none"}
     assert one.compared is table
-    assert set(levers.arms(table)) == {"baseline", "muon", "pruning (rounds=3)"}
+    assert set(levers.arms(table)) == {"baseline", "muon", "pruning"}
+    of_seed = (table["lever"] == "pruning") & (table["seed"] == 0)
+    two = table.assign(lever_settings=table["lever_settings"].mask(of_seed, "rounds=1"))
+    assert set(levers.arms(two)) == {"baseline", "muon", "pruning (rounds=1)", "pruning (rounds=3)"}
     (note,) = one.notes
     assert note == (
         "runs with a lever (24 of 36) are compared by isoflop levers and not part of this fit; --where "

@@ -117,7 +117,7 @@ def fit(
         kept: list[FittedLaw] = []
         method = dataclasses.replace(method, independent=independent, keep=kept.append)
         fits = rows.fit(chosen, method, source=origin.source, exclude=exclude, hold_out=hold_out)
-        fits = rows.with_checks(fits, chosen.checked, _check_command(origin))
+        fits, _ = rows.with_checks(fits, chosen.checked, _check_command(origin))
         left_out = rows.left_out(exclude, chosen.checked)
     units = chosen.described.units if chosen.described is not None else None
     again = dataclasses.replace(method, keep=None, left_out=left_out, units=units)

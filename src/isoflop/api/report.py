@@ -18,6 +18,7 @@ from isoflop.api.rows import Choice, Rows
 from isoflop.config import ConfigError
 from isoflop.curve import result
 from isoflop.curve.fit import Method
+from isoflop.curve.judge.checked import Checked
 from isoflop.curve.language.answers import language_answers
 from isoflop.curve.result import FitFile
 from isoflop.plan import far, make
@@ -147,14 +148,14 @@ def _of_folder(directory: Path, choice: Choice, method: Method, exclude: str | N
             raise ConfigError(f"--{name} is for a table of your own: the page shows all axes of a sweep")
     table = aggregate.aggregate(directory, choice.prices)
     chosen = rows.of_sweep(table, directory, choice, custom=False)
-    reaching = _fits(chosen, method, str(directory), exclude)
+    reaching, checked = _fits(chosen, method, str(directory), exclude)
     fits, kept = far.near(reaching), chosen.kept(table)
     _save(kept, fits, directory)
     if extras.latex:
         latex_tables.write(fits, kept.rows, directory)
     answers = language_answers(chosen.table, directory=directory)
     costs = functools.partial(cost_panel, CostAsk(reaching.reports[0], chosen.table))
-    return page.write_report(directory, kept, fits, answers, extras.paper, costs)
+    return page.write_report(directory, kept, fits, answers, extras.paper, costs, checked)
 
 
 def _of_table(
@@ -186,7 +187,8 @@ def _of_table(
         raise ConfigError(f"this is the table of a sweep: give its folder, {origin.source}")
     reach.check(chosen, choice.prices, source)
     independent = choice.group is not None or choice.seed is not None
-    reaching = _fits(chosen, dataclasses.replace(method, independent=independent), source, exclude)
+    method = dataclasses.replace(method, independent=independent)
+    reaching, checked = _fits(chosen, method, source, exclude)
     fits = far.near(reaching)
     own = dataclasses.replace(chosen.own, source=source)
     about = subject.of_table(
@@ -197,14 +199,20 @@ def _of_table(
     costs = functools.partial(cost_panel, ask)
     with folder.replaced(out) as made:
         _save(RunTable(chosen.table, left_out), fits, made)
-        page.write(about, fits, made, costs=costs, targets=reach.target, for_paper=extras.paper)
+        page.write(
+            *(about, fits, made),
+            costs=costs,
+            targets=reach.target,
+            for_paper=extras.paper,
+            checked=checked,
+        )
         if extras.latex:
             latex_tables.write(about.shown(fits), about.rows, made)
     return out / "index.html"
 
 
-def _fits(chosen: Rows, method: Method, source: str, exclude: str | None) -> FitFile:
-    """Return fits whose bands reach far enough for costs (far.near has those of the page)."""
+def _fits(chosen: Rows, method: Method, source: str, exclude: str | None) -> tuple[FitFile, Checked]:
+    """Return fits whose bands reach far enough for costs (far.near has the page's), and their checks."""
     method = dataclasses.replace(method, beyond=make.BEYOND)
     fits = rows.fit(chosen, method, source=source, exclude=exclude)
     return rows.with_checks(fits, chosen.checked, f"isoflop check {source}")

@@ -12,10 +12,11 @@ from isoflop.config import ConfigError
 from isoflop.config.costs import Prices
 from isoflop.curve import fit as curve_fit
 from isoflop.curve import result
-from isoflop.curve.check import floor, front, undertrained
+from isoflop.curve.check import undertrained
 from isoflop.curve.fit import Method
 from isoflop.curve.forecast import holdout
-from isoflop.curve.judge import limit
+from isoflop.curve.judge import checked
+from isoflop.curve.judge.checked import Checked
 from isoflop.curve.language import law
 from isoflop.curve.result import Excluded, FitFile
 from isoflop.report.text import check_lines, optimal_training
@@ -254,25 +255,25 @@ def fit(
     return dataclasses.replace(fits, reports=reports, dropped=rows.dropped)
 
 
-def with_checks(fits: FitFile, checked: pd.DataFrame, command: str) -> FitFile:
-    """Return fits with what the checks say where it bears on the laws: the verdict on the paper's limit, and
-    a floor of undertrained shapes.
+def with_checks(fits: FitFile, rows: pd.DataFrame, command: str) -> tuple[FitFile, Checked]:
+    """Return fits with what the checks say where it bears on the laws, and what they say whole.
+
+    That is the verdict on the paper's limit, and a floor of undertrained shapes.
 
     Args:
         fits: of the rows.
-        checked: the rows (Rows.checked).
+        rows: those that were fitted (Rows.checked).
         command: that shows the checks whole.
     """
-    report = front.check(checked)
-    supports = [(each, floor.support(checked, each, report)) for each in fits.reports]
+    said = checked.of_fits(rows, fits)
+    supports = list(zip(fits.reports, said.supports, strict=True))
     notes = (
-        *((f"{optimal_training.ALL_RUNS} (isoflop report)",) if law.is_crossed(checked) else ()),
+        *((f"{optimal_training.ALL_RUNS} (isoflop report)",) if law.is_crossed(rows) else ()),
         *check_lines.support_lines([(each, support) for each, support in supports if support is not None]),
-        f"check: {check_lines.counts(report)}: {command}",
+        f"check: {check_lines.counts(said.report)}: {command}",
     )
     reports = tuple(
         dataclasses.replace(each, floor_by_undertrained=support is not None and support.only_by_undertrained)
         for each, support in supports
     )
-    verdict = limit.of_report(checked, fits.reports[0], report)
-    return dataclasses.replace(fits, notes=notes, reports=reports, verdict=verdict)
+    return dataclasses.replace(fits, notes=notes, reports=reports, verdict=said.limit), said

@@ -92,7 +92,7 @@ def _fit(options: argparse.Namespace) -> int:
     if joint:
         return fit_joint.fit(options)
     if options.directory.is_dir():
-        runs, fits = fit_sweep(options)
+        runs, fits, _ = fit_sweep(options)
         if options.save:
             save(options.directory, runs, fits)
     else:
@@ -140,8 +140,10 @@ def changed_method(options: argparse.Namespace) -> list[str]:
     return [f"--{name.replace('_', '-')}" for name in changed if name not in RECORDED]
 
 
-def fit_sweep(options: argparse.Namespace, beyond: float | None = None) -> tuple[Any, Any]:
-    """Aggregate a sweep's records and fit them; return the table and the fits. Nothing is written.
+def fit_sweep(options: argparse.Namespace, beyond: float | None = None) -> tuple[Any, Any, Any]:
+    """Aggregate a sweep's records and fit them; return the table, the fits and their checks (judge.checked).
+
+    Nothing is written.
 
     The table holds the rows that --where keeps, of several levers the baseline's. `beyond`: bands end at
     this many times the largest x.
@@ -152,10 +154,11 @@ def fit_sweep(options: argparse.Namespace, beyond: float | None = None) -> tuple
     runs = aggregate.aggregate(options.directory, prices.chosen(options))
     chosen = rows.of_sweep(options, runs, custom=_is_custom(options))
     fits = rows.fit(options, method, chosen)
-    fits = _with_checks(options, fits, chosen)
+    fits, checked = _with_checks(options, fits, chosen)
     if kept is not None:
         kept.write(Path(options.draws))
-    return (chosen.kept(runs) if options.where or chosen.compared is not None else runs), fits
+    kept_rows = chosen.kept(runs) if options.where or chosen.compared is not None else runs
+    return kept_rows, fits, checked
 
 
 def save(directory: Path, table: Any, fits: Any) -> None:
@@ -188,8 +191,10 @@ def _fit_file(options: argparse.Namespace) -> Any:
 
 def fit_file(
     options: argparse.Namespace, check: Callable[[Any], None] | None = None, beyond: float | None = None
-) -> tuple[Any, Any]:
-    """Fit a table of the user's own; return its rows (rows.Rows) and the fits. Nothing is written.
+) -> tuple[Any, Any, Any]:
+    """Fit a table of the user's own; return its rows (rows.Rows), the fits and their checks (judge.checked).
+
+    Nothing is written.
 
     `check` is given the rows before they are fitted, and raises ConfigError where they are of no use.
     `beyond`: bands end at this many times the largest x.
@@ -201,10 +206,10 @@ def fit_file(
     fits = rows.fit(options, method, own)
     if kept is not None:
         kept.write(Path(options.draws))
-    return own, _with_checks(options, fits, own)
+    return own, *_with_checks(options, fits, own)
 
 
-def _with_checks(options: argparse.Namespace, fits: Any, chosen: Any) -> Any:
+def _with_checks(options: argparse.Namespace, fits: Any, chosen: Any) -> tuple[Any, Any]:
     from isoflop.api import rows
 
     return rows.with_checks(fits, chosen.checked, f"isoflop check {options.directory}")

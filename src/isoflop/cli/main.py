@@ -20,6 +20,7 @@ from isoflop.cli import (
     completion,
     config,
     doctor,
+    fast_fits,
     fit,
     flops,
     forecast,
@@ -65,8 +66,10 @@ OF_THE_PATH = (
 """Errors of a path that the user gave; other errors of the system, such as a full disk, are the machine's."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, alone: bool = False) -> int:
     """Run one verb and return its exit code.
+
+    `alone`: the process is this command's and has no threads, so that a fit may fork.
 
     Exit codes: 0 done, 1 failed or the machine's fault, 2 the input's fault, 3 diverged, 4 out of memory,
     75 interrupted and resumable.
@@ -76,7 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     completion.offer(verbs, TAKE_OVERRIDES)
     with standard_streams.guarded() as out:
         options, overrides = verbs.parse_known_args(own)
-        code = _run_verb(options, overrides, command, out)
+        fits = options.verb in fast_fits.VERBS
+        with fast_fits.fast_fits(alone=alone) if fits else contextlib.nullcontext():
+            code = _run_verb(options, overrides, command, out)
         out.flush()
         return _printed(out, code, options.verb)
 

@@ -92,12 +92,12 @@ def _of_folder(options: argparse.Namespace) -> int:
 
     names = (*dialect.OWN, *check.OF_OPTIONS, *dialect.FROM_FLOPS, "x", "y", "out")
     dialect.refuse_of_folder(options, names)
-    table, reaching = fit.fit_sweep(options, beyond=make.BEYOND)
+    table, reaching, checked = fit.fit_sweep(options, beyond=make.BEYOND)
     fits = far.near(reaching)
     fit.save(options.directory, table, fits)
     answers = language_answers(table.rows, directory=options.directory)
     costs = functools.partial(cost_panel, CostAsk(reaching.reports[0], table.rows))
-    path = page.write_report(options.directory, table, fits, answers, _for_paper(options), costs)
+    path = page.write_report(options.directory, table, fits, answers, _for_paper(options), costs, checked)
     if options.latex:
         latex.write(fits, table.rows, options.directory)
     optimal = answers.optimal if answers is not None else None
@@ -115,7 +115,7 @@ def _of_file(options: argparse.Namespace) -> int:
     folder.check(out)
     reach, chosen = reach_options.chosen(options), prices.chosen(options)
     rate = reach.rate()
-    own, reaching = fit.fit_file(
+    own, reaching, checked = fit.fit_file(
         _before_prices(options),
         check=lambda own: reach.check(own, chosen, options.directory),
         beyond=make.BEYOND,
@@ -132,7 +132,13 @@ def _of_file(options: argparse.Namespace) -> int:
     costs = functools.partial(cost_panel, ask)
     with folder.replaced(out) as made:
         fit.save(made, _run_table(own), fits)
-        page.write(about, fits, made, costs=costs, targets=reach.target, for_paper=_for_paper(options))
+        page.write(
+            *(about, fits, made),
+            costs=costs,
+            targets=reach.target,
+            for_paper=_for_paper(options),
+            checked=checked,
+        )
         if options.latex:
             latex.write(about.shown(fits), about.rows, made)
     return _show(options, out / "index.html", fits, about.table)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from isoflop import __version__, tasks
+from isoflop.beside import beside
 from isoflop.curve import (
     bootstrap,
     condensed,
@@ -103,6 +104,8 @@ class Method:
         mixed: fit runs of several code versions or machines together.
         forecast: make the forecast too.
         tested: test the forecast by rolling extrapolation (make.forecast).
+        judged: test each law (extrapolation, lack of fit, profile of the exponent) and say what of the rows
+            no law explains; without, a report has parameters and bands alone.
         beyond: bands end at this many times the largest x.
         left_out: runs that are not fitted, each with its reason, such as those of undertrained shapes.
         units: of x and of y, in which parameters are said; None for those that the columns' names tell.
@@ -123,6 +126,7 @@ class Method:
     mixed: bool = False
     forecast: bool = True
     tested: bool = True
+    judged: bool = True
     beyond: float = predict.BAND_BEYOND
     left_out: tuple[Excluded, ...] = ()
     units: tuple[str, str] | None = None
@@ -203,6 +207,7 @@ def _fit_law(
     options: FitOptions,
     names: tuple[str, str],
     keep: Callable[[FittedLaw], None] | None,
+    judged: bool,
 ) -> tuple[LawFit, Array]:
     """Fit one law to the sample and its resamples; return it with its parameters (1 + r, p).
 
@@ -213,7 +218,7 @@ def _fit_law(
         axes: x_max and units for the reported parameters.
         options: how the robust laws are fitted.
         names: of x and y.
-        keep: as in Method.
+        keep, judged: as in Method.
     """
     configs, free = sample.units, law.free_parameters
     observed = sample.runs.positive if law.over_runs else sample.observations
@@ -226,15 +231,19 @@ def _fit_law(
         ids = np.array(chosen.run_ids, dtype=object)[chosen.runs.y > 0][used]
         keep(FittedLaw(*names, law.name, reported, tuple(ids), runs.x[used], runs.y[used], fitted[used]))
     alpha, no_alpha = _alpha(law, reported, configs, sample.level)
-    horizons, score = _extrapolation(law, chosen.means, options)
+    horizons, score = _extrapolation(law, chosen.means, options) if judged else ((), None)
     residual = np.log(runs.y[used] / fitted[used])
     trials = None if runs.trials is None else runs.trials[used]
     scatter = new_run.about(runs.log_y[used], np.log(fitted[used]), trials, free)
     band = predict.band(law, parameters, observed.x, scatter, sample)
-    misfit, untested = lack_of_fit.lack_of_fit(
-        *(law, parameters, unexplained.means_of(chosen, sample), options),
-        within=lack_of_fit.within(band, float(observed.x.max())),
-        seed=sample.seed,
+    misfit, untested = (
+        lack_of_fit.lack_of_fit(
+            *(law, parameters, unexplained.means_of(chosen, sample), options),
+            within=lack_of_fit.within(band, float(observed.x.max())),
+            seed=sample.seed,
+        )
+        if judged
+        else (None, "not asked for")
     )
     fit = LawFit(
         law=law.name,
@@ -246,7 +255,7 @@ def _fit_law(
         exponent_profile=profile_likelihood.exponent_interval(
             law, observed, configs, parameters, options, sample.level
         )
-        if not sample.of_frontier
+        if judged and not sample.of_frontier
         else None,
         r_squared=_r_squared(law.scale(runs.y[used]), law.scale(fitted[used])),
         r_squared_of=law.scale_name,
@@ -277,12 +286,14 @@ def _fit_laws(
     options: FitOptions,
     names: tuple[str, str],
     keep: Callable[[FittedLaw], None] | None,
+    judged: bool,
 ) -> list[tuple[LawFit, Array]]:
     """Return what _fit_law does for each of `laws`, with its other arguments; laws are independent tasks."""
 
     def fit(law: Law) -> tuple[LawFit, Array, list[FittedLaw]]:
         kept: list[FittedLaw] = []
-        return *_fit_law(law, chosen, sample, axes, options, names, kept.append if keep else None), kept
+        taken = kept.append if keep else None
+        return *_fit_law(law, chosen, sample, axes, options, names, taken, judged), kept
 
     fitted = tasks.each("laws", fit, laws)
     if keep is not None:
@@ -409,18 +420,25 @@ def fit_table(
             f"{', '.join(too_large)}: more parameters than {chosen.scales} compute scales carry, not fitted"
         )
     efficient = set(frontier.frontier(chosen.means.x, chosen.means.y).tolist())
-    forecast, no_forecast = (
-        predict.forecast_of(chosen, sample, options, tested=method.tested)
+    # The two halves of a fit: neither needs the other.
+    ahead = (
+        beside(lambda: predict.forecast_of(chosen, sample, options, tested=method.tested))
         if method.forecast
+        else None
+    )
+    fitted = _fit_laws(
+        *([law for law in carried if law.name not in too_large], chosen, sample, axes, options, (x, y)),
+        method.keep,
+        method.judged,
+    )
+    of_rows = unexplained.unexplained(table, chosen, x, y, options) if method.judged else unexplained.NONE
+    forecast, no_forecast = (
+        ahead()
+        if ahead is not None
         else (None, "made for the first pair of axes, or for the pair that --x and --y name")
     )
     if method.fix and forecast is not None:
         warnings.append("--fix holds parameters of the laws: the forecast averages laws that are free of it")
-    fitted = _fit_laws(
-        *([law for law in carried if law.name not in too_large], chosen, sample, axes, options, (x, y)),
-        method.keep,
-    )
-    of_rows = unexplained.unexplained(table, chosen, x, y, options)
     return FitReport(
         x=x,
         y=y,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 LEVEL = 0.95
 Array = npt.NDArray[np.float64]
@@ -41,6 +41,8 @@ def median(values: Sequence[float]) -> Bounded:
     With fewer than six values that is the smallest and the largest, which hold it with 1 - 2^(1 - n): 93.75%
     for five.
     """
+    from scipy import stats  # takes long to import, and pages without timings need none of it
+
     ordered, n = sorted(values), len(values)
     # The number of values below the median is binomial: so many can be left out at each end.
     k = int(stats.binom.ppf((1 - LEVEL) / 2, n, 0.5))
@@ -103,4 +105,4 @@ def line(x: Array, groups: Sequence[Sequence[float]]) -> Line:
     freedom = len(y) - 2
     variance = float(np.sum((target - weighted @ coefficients) ** 2)) / freedom
     covariance = variance * np.linalg.inv(weighted.T @ weighted)
-    return Line(coefficients, covariance, float(stats.t.ppf((1 + LEVEL) / 2, freedom)))
+    return Line(coefficients, covariance, float(special.stdtrit(freedom, (1 + LEVEL) / 2)))

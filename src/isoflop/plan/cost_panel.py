@@ -79,13 +79,13 @@ def cost_panel(ask: CostAsk, subject: Subject, checked: CheckReport) -> CostPane
     of_scale = make.forecast(
         subject.name, report, checked, plain, Question(_scale(report, chosen, subject.checked), ())
     )
-    start = _start(report, of_scale, chosen)
+    start, sets = _start(report, of_scale, chosen), cost_dials.shipped()
     return CostPanel(
         gist=_gist(report, next(each for each in of_scale.targets if each.target == start)),
         warnings=_warnings(report, made),
         notes=_notes(report, made, ask),
-        dials=cost_dials.of_one(report.quantity, len(of_scale.targets), start, subject.prices),
-        firm_dials=cost_dials.of_firm(subject.prices),
+        dials=cost_dials.of_one(report.quantity, len(of_scale.targets), start, subject.prices, sets),
+        firm_dials=cost_dials.of_firm(subject.prices, sets),
         tables=tuple(_table(report, made, each) for each in made.targets),
         data=packed.pack(json.dumps(_data(report, of_scale, plain, subject.prices), separators=(",", ":"))),
     )

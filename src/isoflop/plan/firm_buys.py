@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-from scipy import optimize
-
 from isoflop.config import ConfigError
 from isoflop.curve.result import Band, FitReport, LawFit
 from isoflop.plan import firm_case, make
@@ -60,6 +58,8 @@ def _solve(report: FitReport, setting: Setting, gpus: int, side: Side) -> float 
         taken = firm_case.shares(setting.case_at(log10, side), gpus, setting.limits).values()
         worst = max(math.inf if each is None else each for each in taken)
         return math.log(max(worst, 1e-300)) if math.isfinite(worst) else 700.0
+
+    from scipy import optimize  # takes long to import, and a page needs none of it
 
     least, most = make.log_smallest(report), make.log_largest(report) + math.log10(make.BEYOND)
     if excess(least) > 0:

@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import optimize
 
 from isoflop.config import ConfigError
 from isoflop.curve import reach
@@ -295,6 +294,8 @@ def _bought(report: FitReport, costing: Costing, budget: Budget) -> Span:
     if (reason := amount_at(log_largest(report)).reason) is not None:
         how = " (such as --cost us_2023)" if budget.kind in ("dollars", "kilograms_co2") else ""
         raise ConfigError(f"--budget {budget.text}: it cannot be turned into compute: {reason}{how}")
+
+    from scipy import optimize  # takes long to import, and targets need none of it
 
     def solve(side: str) -> float | None:
         def excess(log10: float) -> float | None:

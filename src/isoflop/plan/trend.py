@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special
+from scipy import special
 
 from isoflop.plan.amount import LARGEST_LOG10, Amount
 
@@ -132,6 +132,8 @@ def rate_trend(size: Array, rate: Array, bound: float | None, confidence: float)
         flat = ((0.0, 0.0), (0.0, 0.0))
         middle = float(np.exp(np.median(logs)))
         return RateTrend(middle, 0.0, flat, 0.0, len(sizes), *ends, bound, confidence)
+    from scipy import optimize  # takes long to import, and few sizes need none of it
+
     top = math.inf if bound is None else math.log(bound)
 
     def residual(theta: Array) -> Array:

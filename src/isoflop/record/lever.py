@@ -36,7 +36,8 @@ class LeverFacts:
 class Inference:
     """Forward passes of the finished network, measured one after another on batches of `batch_size`.
 
-    An example is an image, or a byte of text. `examples` is how many went through in all.
+    An example is an image, or a byte of text. `examples` is how many went through in all; seconds are those
+    of the median pass, joules the mean.
     """
 
     batch_size: int

@@ -14,6 +14,7 @@ from isoflop.curve.check.front import TITLES, CheckReport, title
 from isoflop.curve.check.sweep_files import SweepFiles
 from isoflop.curve.judge import limit
 from isoflop.curve.judge.answer import Judgement
+from isoflop.curve.judge.checked import Checked
 from isoflop.curve.result import FitReport
 from isoflop.report.figures import views
 from isoflop.report.text.numerals import plural
@@ -59,8 +60,19 @@ class CheckPanel:
         return tuple((of, f"{what} ×{n}" if n > 1 else what) for (of, what), n in counted.items())
 
 
-def validity(rows: pd.DataFrame, files: SweepFiles, report: FitReport | None) -> Validity:
-    """Check rows with what a sweep keeps beside them; `report` is the fit of the main axes, if any."""
+def validity(
+    rows: pd.DataFrame, files: SweepFiles, report: FitReport | None, known: Checked | None = None
+) -> Validity:
+    """Check rows with what a sweep keeps beside them.
+
+    Args:
+        rows: one row a run.
+        files: what a sweep keeps beside them.
+        report: the fit of the main axes, if any.
+        known: what the checks say of the same rows and fits without `files`, where that is known already.
+    """
+    if known is not None and report is not None and known.axes == (report.x, report.y):
+        return Validity(front.with_files(known.report, rows, files), known.supports[0], known.limit)
     checked = front.check(rows, files)
     if report is None:
         return Validity(checked, None)

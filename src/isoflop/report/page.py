@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas as pd
 from markupsafe import Markup
 
 from isoflop import __version__, record
+from isoflop.beside import beside
 from isoflop.curve.compare.contrast import Settings
+from isoflop.curve.judge.checked import Checked
 from isoflop.curve.language.answers import language_answers
 from isoflop.curve.language.result import LanguageAnswers, OptimalTraining
 from isoflop.curve.result import Excluded, FitFile, FitReport
@@ -316,6 +319,7 @@ def write_report(
     answers: LanguageAnswers | None = None,
     for_paper: Paper | None = None,
     costs: MakeCosts | None = None,
+    checked: Checked | None = None,
 ) -> Path:
     """Write the page and figures of a sweep in its folder (`write`); return the page's path.
 
@@ -324,7 +328,7 @@ def write_report(
         table: its runs, and the records that were dropped.
         fits: the laws of every pair of axes.
         answers: of a sweep of text, where they are known already; else they are fitted here.
-        for_paper, costs: as in `write`.
+        for_paper, costs, checked: as in `write`.
 
     Raises:
         ValueError: the table has no row, so there is nothing to report.
@@ -335,7 +339,7 @@ def write_report(
             f"{directory}: no finished run to report on: see the {len(table.dropped)} dropped records"
         )
     about = subjects.of_sweep(directory, table)
-    return write(about, fits, directory, answers=answers, costs=costs, for_paper=for_paper)
+    return write(about, fits, directory, answers=answers, costs=costs, for_paper=for_paper, checked=checked)
 
 
 def write(
@@ -347,6 +351,7 @@ def write(
     costs: MakeCosts | None = None,
     targets: tuple[float, ...] = (),
     for_paper: Paper | None = None,
+    checked: Checked | None = None,
 ) -> Path:
     """Write DIR/figures/*.png, *.svg and *.csv and DIR/index.html, each atomically; return the page's path.
 
@@ -358,21 +363,20 @@ def write(
         costs: makes the section on what a target costs; without it there is none.
         targets: values of y for what a lower error takes of a pass; by default the next round ones.
         for_paper: write the figures for a paper too, to DIR/figures/paper.
+        checked: what the checks say of these rows and fits, where it is known already.
 
     Raises:
         OSError: disk full or not writable.
     """
     main = subject.views[0]
-    valid = check_panel.validity(subject.checked, subject.files, views.report_of(fits, main))
-    sections = _sections(subject, fits, valid, answers, costs, targets)
+    valid = check_panel.validity(subject.checked, subject.files, views.report_of(fits, main), checked)
     shown = subject.shown(fits)
     rows = check_panel.flagged(subject.rows, valid.checked)
-    power = power_trace.draw(subject.directory, rows) if subject.directory is not None else None
-    drawings = (
-        *sweep.draw(rows, shown, subject.views),
-        *validity.draw(rows, valid.checked),
-        *([power] if power else ()),
-    )
+    aside = beside(lambda: (_drawn_of_runs(subject, rows, valid), costs and costs(subject, valid.checked)))
+    of_fits = sweep.draw(rows, shown, subject.views)
+    of_runs, priced = aside()
+    drawings = (*of_fits, *of_runs)
+    sections = _sections(subject, fits, valid, answers, priced, targets)
     canvas.write((*drawings, *sections.drawings), directory)
     if for_paper is not None:
         paper.write((*drawings, *sections.drawings), directory, for_paper)
@@ -381,15 +385,21 @@ def write(
     return path
 
 
+def _drawn_of_runs(subject: Subject, rows: pd.DataFrame, valid: Validity) -> tuple[Drawing, ...]:
+    """Return the figures that show no fit: of the checks, and of the power while the runs trained."""
+    power = power_trace.draw(subject.directory, rows) if subject.directory is not None else None
+    return (*validity.draw(rows, valid.checked), *([power] if power else ()))
+
+
 def _sections(
     subject: Subject,
     fits: FitFile,
     valid: Validity,
     answers: LanguageAnswers | None,
-    costs: MakeCosts | None,
+    costs: CostPanel | None,
     targets: tuple[float, ...],
 ) -> Sections:
-    """Return the parts of the page that the subject has; the arguments are those of `write`."""
+    """Return the parts of the page that the subject has; `costs` is that on costs, the rest as in `write`."""
     rows, judged_on = subject.rows, subject.judged_on
     if not subject.is_own:
         answers = answers or language_answers(rows, directory=subject.directory)
@@ -400,7 +410,7 @@ def _sections(
         batch=batch_panel(rows, subject.directory),
         language=language_panel(answers, rows, fits) if answers else None,
         optimal=answers.optimal if answers else None,
-        costs=costs(subject, valid.checked) if costs is not None else None,
+        costs=costs,
         ahead=reach_panel(views.report_of(fits, subject.views[0]), targets),
         scaling=scaling_panel(subject.directory) if subject.directory is not None else None,
         levers=levers_panel(subject.compared, subject.directory, _level(fits)),

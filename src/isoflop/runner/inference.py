@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 
 import torch
@@ -25,6 +26,8 @@ def measure(
 ) -> tuple[Inference, tuple[Window, ...]]:
     """Return what a forward pass of `model` takes an example, and the metered windows of it.
 
+    Seconds are those of the median pass, as other processes disturb some; joules are a mean.
+
     The batch is the first of the test part: at most ROWS images, or some windows of text; an example of text
     is a byte. It is in the run's precision. The windows are no training: the caller keeps them apart.
 
@@ -42,21 +45,22 @@ def measure(
             with trainer.autocast:
                 model(batch)
         trainer.synchronise()
-        passes, began = 0, time.perf_counter()
+        times: list[float] = []
+        ends = time.perf_counter() + seconds
         with metered_window(meter):
-            while (took := time.perf_counter() - began) < seconds or passes == 0:
+            while not times or time.perf_counter() < ends:
+                began = time.perf_counter()
                 with trainer.autocast:
                     model(batch)
                 trainer.synchronise()  # a queue that grows without end would be timed, not the passes
-                passes += 1
-            took = time.perf_counter() - began
+                times.append(time.perf_counter() - began)
     windows = meter.windows[before:] if meter else ()
     energy, reason = meter.measurement(windows) if meter else (None, "no energy was metered")
-    examples = passes * each
+    examples = len(times) * each
     measured = Inference(
         batch_size=each,
         examples=examples,
-        seconds_per_example=took / examples,
+        seconds_per_example=statistics.median(times) / each,
         joules_per_example=energy.energy_joules / examples if energy else None,
         joules_per_example_reason=reason,
     )

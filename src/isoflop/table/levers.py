@@ -24,14 +24,15 @@ BASELINE = "baseline"
 OWN, TOTAL = "train_gflops", "total_train_gflops"
 """Columns of training work: the run's own, and with the work that it needed beside (PRIOR)."""
 PRIOR = "prior_train_gflops"
-NOMINAL = "nominal_inference_gflops"
+NOMINAL = "nominal_inference_gflops_per_example"
 LEAST_IN_COMMON = 3
 """Configurations that a lever and the baseline need in common."""
 FILE = "left_out.json"
 """File of a sweep's folder that names levers which its device cannot have."""
 _NUMBERS = (
     *(PRIOR, TOTAL, "energy_joules", "prior_joules", "total_joules", "density"),
-    *("inference_gflops_per_example", NOMINAL, "inference_seconds", "inference_joules"),
+    *("inference_gflops_per_example", NOMINAL),
+    *("inference_seconds_per_example", "inference_joules_per_example"),
 )
 
 
@@ -89,9 +90,13 @@ def at_baseline_shape(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def arms(rows: pd.DataFrame) -> pd.Series[str]:
-    """Return the arm of each row: BASELINE, or the lever with its settings, such as `pruning (rounds=1)`."""
+    """Return the arm of each row: BASELINE, or the lever, such as `pruning`.
+
+    A lever that is there with several settings is told apart by them: `pruning (rounds=1)`.
+    """
     known = completed(rows)
-    named = known[LEVER] + np.where(known[SETTINGS] == "", "", " (" + known[SETTINGS] + ")")
+    several = known.groupby(LEVER)[SETTINGS].transform("nunique") > 1
+    named = known[LEVER] + np.where(several, " (" + known[SETTINGS] + ")", "")
     return named.mask(known[LEVER] == NONE, BASELINE)
 
 
@@ -135,7 +140,7 @@ def note(compared: pd.DataFrame, where: str = "by isoflop levers") -> str:
 def _condition(rows: pd.DataFrame, of_run: pd.Series[str], name: str) -> str:
     """Return the condition, quoted for a shell, that leaves the runs of one arm."""
     first = completed(rows)[of_run == name].iloc[0]
-    settings = f' and {SETTINGS} == "{first[SETTINGS]}"' if first[SETTINGS] else ""
+    settings = f' and {SETTINGS} == "{first[SETTINGS]}"' if name != first[LEVER] else ""
     return f"'{LEVER} == \"{first[LEVER]}\"{settings}'"
 
 

@@ -17,6 +17,16 @@ def test_a_healthy_sweep_passes_every_check(make_healthy, make_curves):
     assert (report.runs, report.configs) == (len(table), 45)
 
 
+def test_files_add_to_a_report_what_a_check_with_them_says(make_healthy, make_curves):
+    table = make_healthy()
+    files = SweepFiles(make_curves(table))
+    plain, whole = front.check(table), front.check(table, files)
+    assert plain != whole
+    assert front.with_files(plain, table, files) == whole
+    with pytest.raises(AssertionError):
+        front.with_files(plain, table.iloc[1:], files)
+
+
 NEEDS = {
     "train_loss": ("undertrained", "seed_spread"),
     "lr": ("learning_rate",),

@@ -1,4 +1,4 @@
-"""The drift's filter and smoother against the same normal distribution written out in full."""
+"""The drift's likelihood, filter and smoother against the same normal distribution written out in full."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from scipy import stats
 from isoflop.curve.forecast import drift
 
 LOG_X = np.array([-5.0, -4.2, -4.1, -2.5, -1.0, -0.9, 0.0])
+NOISE = np.linspace(1, 2, 7)
 
 
 def covariance(log_x, size):
@@ -20,23 +21,23 @@ def covariance(log_x, size):
 @pytest.fixture
 def points():
     generator = np.random.default_rng(3)
-    size, noise = np.array([0.2, 0.6]), np.array([0.05, 0.02])
-    return generator.standard_normal((2, 7)) * 0.3, size, (noise[:, None] * np.linspace(1, 2, 7)) ** 2
+    size, unit = np.array([0.2, 0.6]), np.array([0.05, 0.02])
+    return generator.standard_normal((2, 7)) * 0.3, size, unit
 
 
 def test_the_likelihood_is_that_of_the_whole_covariance(points):
-    residual, size, variance = points
-    value, _ = drift.drifting(residual, LOG_X, variance, size)
+    residual, size, unit = points
+    value = drift.drifting(residual, drift.modes(LOG_X, NOISE), unit, size)
     for i in range(2):
-        whole = covariance(LOG_X, size[i]) + np.diag(variance[i])
+        whole = covariance(LOG_X, size[i]) + np.diag((unit[i] * NOISE) ** 2)
         expected = stats.multivariate_normal(cov=whole).logpdf(residual[i]) + 3.5 * np.log(2 * np.pi)
         assert value[i] == pytest.approx(expected, rel=1e-9)
 
 
 def test_the_smoothed_path_is_the_conditional_distribution(points):
-    residual, size, variance = points
-    _, filtered = drift.drifting(residual, LOG_X, variance, size, keep=True)
-    path = drift.smoothed(filtered, LOG_X, size)
+    residual, size, unit = points
+    variance = (unit[:, None] * NOISE) ** 2
+    path = drift.smoothed(drift.filtered(residual, LOG_X, variance, size), LOG_X, size)
     for i in range(2):
         prior = covariance(LOG_X, size[i])
         gain = prior @ np.linalg.inv(prior + np.diag(variance[i]))

@@ -142,10 +142,16 @@ def test_the_level_is_about_the_end_of_a_line_through_the_upper_half():
 
 
 def log_likelihood(member, each, residual, log_x, noise):
-    """By the definitions: a contaminated normal's, or the Kalman filter's."""
+    """By the definitions: a contaminated normal's, or the drift's, which test_drift holds to its own."""
     variance = (each.noise[:, None] * noise) ** 2
     if member.drifting:
-        return drift.drifting(residual, log_x, variance, each.drift_size)[0]
+        # Noise in the modes in place of in the unit: one set of modes for each particle.
+        one, sizes = np.ones(1), each.drift_size[:, None]
+        parts = [
+            drift.drifting(r[None], drift.modes(log_x, np.sqrt(v)), one, size)
+            for r, v, size in zip(residual, variance, sizes, strict=True)
+        ]
+        return np.concatenate(parts)
     density = (1 - drift.OUTLIERS) * stats.norm.pdf(residual, 0, np.sqrt(variance))
     density += drift.OUTLIERS * stats.norm.pdf(residual, 0, drift.OUTLIER * np.sqrt(variance))
     with np.errstate(divide="ignore"):

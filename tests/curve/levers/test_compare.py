@@ -142,22 +142,24 @@ def test_ratios_are_of_equal_shapes_and_seeds() -> None:
     found = {each.column: each for each in ratios.ratios(first, second.iloc[::-1], "test_error", 0.95)}
     assert found["train_gflops"].value == pytest.approx(1)
     assert found["total_train_gflops"].value == pytest.approx(3)
-    assert found["nominal_inference_gflops"].value == pytest.approx(0.2)
+    assert found["nominal_inference_gflops_per_example"].value == pytest.approx(0.2)
     assert found["inference_gflops_per_example"].value == pytest.approx(1)
-    time = found["inference_seconds"]
+    time = found["inference_seconds_per_example"]
     assert time.interval.low < 0.5 < time.interval.high < 0.52
     assert time.configurations == 6
     assert found["test_error"].part == "outcome"
-    assert "inference_joules" not in found, "unknown in both"
+    assert "inference_joules_per_example" not in found, "unknown in both"
 
 
 def test_a_ratio_takes_three_configurations_and_leaves_out_unknown_pairs() -> None:
     first, second = pair(lever_sweep.rows({"idle": Arm()}))
     few = first["width"] < 20
     assert len(ratios.ratios(first[few], second, "test_error", 0.95)) == 0
-    lacking = second.assign(inference_seconds=second["inference_seconds"].where(second["width"] > 20))
+    lacking = second.assign(
+        inference_seconds_per_example=second["inference_seconds_per_example"].where(second["width"] > 20)
+    )
     found = {each.column: each for each in ratios.ratios(first, lacking, "test_error", 0.95)}
-    assert found["inference_seconds"].configurations == 4
+    assert found["inference_seconds_per_example"].configurations == 4
 
 
 def test_the_interval_of_a_ratio_is_students_over_configurations() -> None:
@@ -222,3 +224,13 @@ def test_how_rates_were_searched_is_said_for_each_arm() -> None:
     assert rates.same_budget([muon, muon]) is True
     unknown = rates.search(table, None, "baseline")
     assert rates.same_budget([muon, unknown]) is None, "no folder, no trials"
+
+
+@pytest.mark.slow
+def test_a_lever_may_train_on_other_examples_but_not_be_tested_on_others() -> None:
+    table = lever_sweep.rows({"repetition": Arm()}, sizes=4)
+    changed = table["lever"] == "repetition"
+    split = table.assign(split_sha256=np.where(changed, "b", "a"), data="digits", test_n=719.0)
+    assert row(of(split), "repetition").own is not None
+    other = of(split.assign(test_n=np.where(changed, 700.0, 719.0)))
+    assert row(other, "repetition").own is None

@@ -6,7 +6,7 @@ import dataclasses
 import math
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from isoflop.curve.batch import best_rates, hyperbola
 from isoflop.curve.batch.efficiency import algorithmic_efficiency
@@ -134,7 +134,7 @@ def _lack_of_fit(kept: list[BatchSize], fit: Hyperbola) -> LackOfFit | None:
     if within == 0:
         return LackOfFit(scatter, None, "the seeds agree to all digits")
     about = sum(each.seeds * r**2 for each, r in zip(kept, residuals, strict=True))
-    return LackOfFit(scatter, float(stats.f.sf(about / freedom / (within / inner), freedom, inner)), None)
+    return LackOfFit(scatter, float(special.fdtrc(freedom, inner, about / freedom / (within / inner))), None)
 
 
 def _with_fit(each: BatchSize, fit: Hyperbola) -> BatchSize:

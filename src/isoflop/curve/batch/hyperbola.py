@@ -16,7 +16,7 @@ import dataclasses
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, stats
+from scipy import special
 
 from isoflop.curve.estimate import Interval
 
@@ -74,6 +74,8 @@ def fit(batches: Array, steps: Array, level: float) -> Hyperbola:
         left = ln_s - np.logaddexp(0.0, ln_critical[:, None] - ln_b)
         ln_min = left.mean(axis=1)
         return ln_min, ((left - ln_min[:, None]) ** 2).sum(axis=1)
+
+    from scipy import optimize  # takes long to import, and most reports have no batch sizes
 
     squares = profile(grid)[1]
     i = int(np.clip(squares.argmin(), 1, GRID - 2))
@@ -139,7 +141,7 @@ def _intervals(
     freedom = batches - 2
     if freedom < 1:
         return unknown, unknown, unknown
-    most = least * (1 + stats.f.ppf(level, 1, freedom) / freedom)
+    most = least * (1 + special.fdtri(1, freedom, level) / freedom)
     inside = squares <= most
     room = np.sqrt(np.where(inside, most - squares, 0.0) / batches)[inside]
     u, s = grid[inside], ln_min[inside]

@@ -106,6 +106,7 @@ def _refit(
         wild=report.resampling == "wild",
         mixed=True,  # whoever made the report has accepted the mixture, or there is none
         forecast=False,
+        judged=False,
         left_out=left,
     )
     try:

@@ -96,12 +96,12 @@ def check(table: pd.DataFrame, files: SweepFiles = NONE) -> CheckReport:
     """
     if table.empty:
         raise ValueError("no finished run to check")
-    seen = collapse.measure(table, files.curves)
+    (of_collapse, of_drift), measured = _of_files(table, files)
     outcomes = (
         undertrained.check(table),
         largest.check(table),
         spread.check(table),
-        collapse.check(seen),
+        of_collapse,
         learning_rate.check(table),
         chance.check(table),
         confounding.check(table),
@@ -109,8 +109,23 @@ def check(table: pd.DataFrame, files: SweepFiles = NONE) -> CheckReport:
         amount.check_seeds(table),
         amount.check_scales(table),
         mixture.check(table),
-        drift.check(table, files.anchors),
+        of_drift,
     )
     assert [each.check for each in outcomes] == list(TITLES)
-    measured = seen if isinstance(seen, Collapse) else None
     return CheckReport(len(table), table["config_id"].nunique(), outcomes, measured)
+
+
+def with_files(report: CheckReport, table: pd.DataFrame, files: SweepFiles) -> CheckReport:
+    """Return check(table, files), given `report` = check(table): only what reads files is made anew."""
+    assert report.runs == len(table)
+    made, measured = _of_files(table, files)
+    anew = {each.check: each for each in made}
+    outcomes = tuple(anew.get(each.check, each) for each in report.outcomes)
+    return dataclasses.replace(report, outcomes=outcomes, collapse=measured)
+
+
+def _of_files(table: pd.DataFrame, files: SweepFiles) -> tuple[tuple[Outcome, Outcome], Collapse | None]:
+    """Return the outcomes of the two checks that read files, and the collapse where it could be measured."""
+    seen = collapse.measure(table, files.curves)
+    measured = seen if isinstance(seen, Collapse) else None
+    return (collapse.check(seen), drift.check(table, files.anchors)), measured

@@ -2,8 +2,9 @@
 
 The drift is the usual one of a damped local trend: the local exponent differs from the law's by an
 Ornstein-Uhlenbeck process in ln x with standard deviation `size` and memory `MEMORY`, so that ln y has an
-integrated one. Its likelihood is a Kalman filter's and its path a smoother's (Rauch, Tung and Striebel 1965),
-for all particles at once. Points are ordered by rising x; state (level, slope) of the drift.
+integrated one. Its likelihood is that of one normal distribution, and its path that of a Kalman filter and a
+smoother (Rauch, Tung and Striebel 1965), for all particles at once. Points are ordered by rising x; state
+(level, slope) of the drift.
 """
 
 from __future__ import annotations
@@ -64,6 +65,56 @@ def step(ahead: Array) -> Step:
 
 
 @dataclasses.dataclass(frozen=True)
+class Modes:
+    """The drift at n points as n independent modes, in units of the points' noise.
+
+    With K the covariance of the drift for a slope of unit variance and D = diag(noise^2), residuals have the
+    covariance unit^2 D + size^2 K = D^(1/2) Q (unit^2 + size^2 `power`) Q' D^(1/2) for every unit and size.
+
+    Attributes:
+        whitened: D^(-1/2) Q (n, n), which takes residuals (p, n) to modes (p, n).
+        power: eigenvalues (n,) of D^(-1/2) K D^(-1/2).
+        logs: sum of ln of the points' noise.
+    """
+
+    whitened: Array
+    power: Array
+    logs: float
+
+
+def modes(log_x: Array, noise: Array) -> Modes:
+    """Return the modes of points at log_x (n,), rising, whose noise is `noise` (n,) times one unit."""
+    since = log_x - log_x[0]
+    earlier = np.minimum(since[:, None], since)
+    fade = np.exp(-since / MEMORY)
+    # The double integral of exp(-|u - w| / MEMORY) over u and w, from the first point to either point.
+    decays = fade[:, None] + fade - 1 - np.exp(-np.abs(since[:, None] - since) / MEMORY)
+    covariance = MEMORY**2 * (2 * earlier / MEMORY + decays)
+    power, vectors = np.linalg.eigh(covariance / np.outer(noise, noise))
+    return Modes(vectors / noise[:, None], np.maximum(power, 0.0), float(np.log(noise).sum()))
+
+
+def drifting(residual: Array, of: Modes, unit: Array, size: Array) -> Array:
+    """Return the log likelihood (p,) of residuals about a law from which the curve drifts.
+
+    A constant is left out, as in `independent`.
+
+    Args:
+        residual: ln y minus the law's (p, n), by rising x.
+        of: the modes of the points.
+        unit: standard deviation (p,) of ln y of a point whose noise is 1.
+        size: standard deviation (p,) of the local exponent about the law's.
+    """
+    variance = np.multiply.outer(size**2, of.power)
+    variance += np.square(unit)[:, None]
+    squares = residual @ of.whitened
+    squares *= squares
+    squares /= variance
+    squares += np.log(variance, out=variance)
+    return np.asarray(-0.5 * squares.sum(axis=1) - of.logs)
+
+
+@dataclasses.dataclass(frozen=True)
 class Path:
     """Means and covariances (n, p) of level and slope: filtered, or smoothed."""
 
@@ -74,17 +125,14 @@ class Path:
     slope_variance: Array
 
 
-def drifting(
-    residual: Array, log_x: Array, variance: Array, size: Array, *, keep: bool = False
-) -> tuple[Array, Path | None]:
-    """Return the log likelihood (p,) of residuals about a law from which the curve drifts, and the states.
+def filtered(residual: Array, log_x: Array, variance: Array, size: Array) -> Path:
+    """Return the states given the points up to each.
 
     Args:
         residual: ln y minus the law's (p, n), by rising x.
         log_x: ln x (n,).
         variance: of the noise (p, n).
         size: standard deviation (p,) of the local exponent about the law's.
-        keep: return the filtered states; else None.
     """
     moves = step(np.diff(log_x, prepend=log_x[0]))
     power = size**2
@@ -92,8 +140,7 @@ def drifting(
     residual, variance = np.ascontiguousarray(residual.T), np.ascontiguousarray(variance.T)
     level, slope, cross, spread = (np.zeros_like(size) for _ in range(4))
     steep = power.copy()
-    gain, turn, change = (np.empty_like(size) for _ in range(3))
-    error, whole = np.empty_like(residual), np.empty_like(residual)
+    gain, turn, change, error, whole = (np.empty_like(size) for _ in range(5))
     states = []
     for i, (keeps, reach) in enumerate(zip(moves.keep.tolist(), moves.reach.tolist(), strict=True)):
         # Prediction. In place: arrays of particles are so short that a new one costs as much as its values.
@@ -108,20 +155,18 @@ def drifting(
         steep += np.multiply(power, moves.slope[i], out=change)
         slope *= keeps
         # Update by the point.
-        np.add(spread, variance[i], out=whole[i])
-        np.subtract(residual[i], level, out=error[i])
-        np.divide(spread, whole[i], out=gain)
-        np.divide(cross, whole[i], out=turn)
-        level += np.multiply(gain, error[i], out=change)
-        slope += np.multiply(turn, error[i], out=change)
+        np.add(spread, variance[i], out=whole)
+        np.subtract(residual[i], level, out=error)
+        np.divide(spread, whole, out=gain)
+        np.divide(cross, whole, out=turn)
+        level += np.multiply(gain, error, out=change)
+        slope += np.multiply(turn, error, out=change)
         steep -= np.multiply(turn, cross, out=change)
         np.subtract(1.0, gain, out=gain)
         cross *= gain
         spread *= gain
-        if keep:
-            states.append([each.copy() for each in (level, slope, spread, cross, steep)])
-    total = -0.5 * (np.log(whole) + error**2 / whole).sum(axis=0)
-    return total, Path(*(np.stack(each) for each in zip(*states, strict=True))) if keep else None
+        states.append([each.copy() for each in (level, slope, spread, cross, steep)])
+    return Path(*(np.stack(each) for each in zip(*states, strict=True)))
 
 
 def smoothed(path: Path, log_x: Array, size: Array) -> Path:

@@ -118,8 +118,7 @@ class Posterior:
         """Return the drift at the points given all of them, (n, p) each."""
         residual = self.data.log_y - self.law(self.data.log_x)
         variance = (self.noise[:, None] * self.data.noise) ** 2
-        _, filtered = drift.drifting(residual, self.data.log_x, variance, self.drift_size, keep=True)
-        assert filtered is not None
+        filtered = drift.filtered(residual, self.data.log_x, variance, self.drift_size)
         return drift.smoothed(filtered, self.data.log_x, self.drift_size)
 
 
@@ -144,20 +143,19 @@ def _likelihood(member: Member, data: Data, points: Blocks | None = None) -> Cal
     precision = 1.0 / at.noise**2
     # Constants of the points' noise are those that drift.py keeps: with them evidence compares members.
     logs, count = float(np.log(at.noise).sum()), len(at.log_x) + at.freedom
+    modes = drift.modes(at.log_x, at.noise) if member.drifting else None
 
     def of(u: Array) -> Array:
-        # A drift is followed from point to point, (p,) at a time: it is better off whole.
-        pieces = 1 if member.drifting else math.ceil(len(u) * len(at.log_x) / AT_ONCE)
+        pieces = math.ceil(len(u) * len(at.log_x) / AT_ONCE)
         parts = [part(each) for each in np.array_split(u, pieces)] if pieces > 1 else [part(u)]
         return np.concatenate(parts)
 
     def part(u: Array) -> Array:
         residual = at.log_y - _law(member, u, data, at.log_x)
         log_noise = NOISE + NOISE_SPREAD * u[:, size + 1]
-        if member.drifting:
-            variance = np.exp(2 * log_noise)[:, None] * at.noise**2
+        if modes is not None:
             drifts = np.exp(DRIFT + DRIFT_SPREAD * u[:, size + 2])
-            value = drift.drifting(residual, at.log_x, variance, drifts)[0] - at.freedom * log_noise
+            value = drift.drifting(residual, modes, np.exp(log_noise), drifts) - at.freedom * log_noise
         else:
             residual *= residual
             residual *= np.exp(-2 * log_noise)[:, None]

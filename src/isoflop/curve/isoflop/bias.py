@@ -13,7 +13,6 @@ import dataclasses
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize
 
 from isoflop.curve.isoflop import parabola
 from isoflop.curve.isoflop.budgets import Design
@@ -103,6 +102,8 @@ def _minimum(solved: Solved, design: Design, b: int, path: Array) -> Array:
     start = grid[log_law(grid).argmin()]
     if (np.abs(start) >= FARTHEST).any():
         return np.full(k, np.nan)
+    from scipy import optimize  # takes long to import, and few reports have profiles
+
     tight = {"xatol": 1e-7, "fatol": 1e-14}
     return np.asarray(
         optimize.minimize(lambda u: float(log_law(u[None])[0]), start, method="Nelder-Mead", options=tight).x

@@ -196,8 +196,9 @@ def _compared(parts: dict[str, pd.DataFrame], x: str, runs: Runs, settings: Sett
     """
     if len(parts) < 2:
         return _Compared(None, {})
+    first = parts[BASELINE]
     given = {
-        name: ArmRuns(name, part, x, runs.y, runs.excluded if name == BASELINE else ())
+        name: ArmRuns(name, _of_one_test(first, part), x, runs.y, runs.excluded if name == BASELINE else ())
         for name, part in parts.items()
     }
     baseline = _selected(given[BASELINE], settings)
@@ -209,6 +210,20 @@ def _compared(parts: dict[str, pd.DataFrame], x: str, runs: Runs, settings: Sett
             reasons[name] = str(error).removeprefix(f"{name}: ")
     left = [arm for name, arm in given.items() if name not in reasons]
     return _Compared(front.compare(left, settings) if len(left) > 1 else None, reasons)
+
+
+def _of_one_test(baseline: pd.DataFrame, part: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of a lever that may change what is trained on (repetition) under the baseline's split.
+
+    What is compared is the error on one test part, so the data set and the size of that part must be the
+    same.
+    """
+    same = all(set(part[name]) == set(baseline[name]) for name in _TEST_PART if name in part)
+    splits = baseline[_SPLIT].unique() if _SPLIT in baseline else []
+    return part.assign(**{_SPLIT: splits[0]}) if same and len(splits) == 1 and _SPLIT in part else part
+
+
+_TEST_PART, _SPLIT = ("data", "test_n"), "split_sha256"
 
 
 def _selected(arm: ArmRuns, settings: Settings) -> Arm:

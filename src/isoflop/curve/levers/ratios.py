@@ -20,8 +20,8 @@ COLUMNS: tuple[tuple[Part, str], ...] = (
     ("training", "total_joules"),
     ("inference", "inference_gflops_per_example"),
     ("inference", levers.NOMINAL),
-    ("inference", "inference_seconds"),
-    ("inference", "inference_joules"),
+    ("inference", "inference_seconds_per_example"),
+    ("inference", "inference_joules_per_example"),
 )
 
 

@@ -56,6 +56,10 @@ class Unexplained:
     determination: Determination | None
 
 
+NONE = Unexplained(None, None)
+"""Of rows that were not asked."""
+
+
 def means_of(chosen: Points, sample: Sample) -> Observations:
     """Return the configuration means that the sample's fit uses: all, or those on the frontier."""
     if not sample.of_frontier:

@@ -26,7 +26,7 @@ COLUMNS = (
     *("Change of b", "b seen from", "Inference time (×)"),
 )
 """Titles of `cells`."""
-TIME, RUN = "inference_seconds", "inference_gflops_per_example"
+TIME, RUN = "inference_seconds_per_example", "inference_gflops_per_example"
 TRAINING = {
     levers.OWN: "FLOPs",
     levers.TOTAL: "FLOPs with prior work",
@@ -38,7 +38,7 @@ INFERENCE = {
     RUN: "FLOPs, as run",
     levers.NOMINAL: "FLOPs, zeros left out",
     TIME: "Time",
-    "inference_joules": "Energy",
+    "inference_joules_per_example": "Energy",
 }
 """Column -> title of its ratio to the baseline, in training and for an example that is answered."""
 
@@ -74,10 +74,10 @@ def cells(report: LeversReport) -> tuple[tuple[Cell, ...], ...]:
 
 
 def _cells(row: LeverRow) -> tuple[Cell, ...]:
-    named = (row.lever, f"({row.settings})") if row.settings else (row.lever,)
+    named = (row.lever, f"({row.settings})") if row.name != row.lever else (row.lever,)
     time = _ratio(row.ratio(TIME))
     if row.own is None:
-        why = "too few" if row.in_common < levers.LEAST_IN_COMMON else "not compared"
+        why = "too few" if row.in_common < levers.LEAST_IN_COMMON else "see below"
         return named, (UNKNOWN,), (UNKNOWN,), (why,), (UNKNOWN,), (UNKNOWN,), time
     b = row.own.b
     return (
