@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from isoflop.config import Config, ConfigError, LeverConfig, from_dict, lever_option, prior, to_dict
+from isoflop.config import Config, ConfigError, LeverConfig, compose, from_dict, lever_option, prior, to_dict
+from isoflop.sweep import grid
 
 MakeConfig = Callable[..., Config]
 DISTILLED = LeverConfig(
@@ -94,6 +95,20 @@ def test_a_function_of_the_users_own_is_kept_for_the_lever_that_takes_it(make_co
     raw["lever"] |= {"path": "mine.py:apply"}
     assert lever_option.with_lever(raw, "custom")["lever"]["path"] == "mine.py:apply"
     assert lever_option.with_lever(raw, "none")["lever"]["path"] is None
+
+
+def test_what_is_given_beside_an_axis_of_levers_is_of_the_one_that_takes_it() -> None:
+    given = ("lever=none,search,pruning", "lever.candidates=12", "lever.search_depths=[1,2]")
+    runs = grid.expand(compose.compose_config(given, None))
+    levers = {each.config.lever.name: each.config.lever for each in runs}
+    assert set(levers) == {"none", "search", "pruning"}
+    assert (levers["search"].candidates, levers["search"].search_depths) == (12, (1, 2))
+    assert levers["pruning"].candidates is None
+
+
+def test_what_another_lever_has_of_its_own_is_not_taken_over(make_config: MakeConfig) -> None:
+    raw = to_dict(with_lever(make_config(), PRUNED))
+    assert lever_option.with_lever(raw, "structured_pruning")["lever"]["prune_share"] == 0.3
 
 
 def test_an_unknown_lever_is_named_with_the_nearest(make_config: MakeConfig) -> None:

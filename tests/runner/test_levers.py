@@ -117,10 +117,11 @@ def test_what_a_search_costs_is_the_sum_of_its_candidates_whatever_became_of_the
         config, lever=dataclasses.replace(config.lever, search_id="0123456789abcdef")
     )
     place, spent = prior.folder(config), done_record.spent
-    for name, state, flops in (("a", "done", 3e6), ("b", "diverged", 4e6)):
+    for name, flops in (("a", 3e6), ("b", 4e6)):
         cost = dataclasses.replace(spent, flops=flops, flops_reason=None, seconds=2.0)
-        reason = None if state == "done" else "the training loss was NaN"
-        made = dataclasses.replace(done_record, run_id=name, state=state, reason=reason, spent=cost)
+        made = dataclasses.replace(done_record, run_id=name, spent=cost)
+        if name == "b":
+            made = dataclasses.replace(made, state="diverged", reason="the training loss was NaN")
         records.write(made, place)
     candidates = (Candidate(8, 1, "a", 0.1, 1e4), Candidate(16, 1, "b", None, None))
     searches.write(Search(candidates), place, "0123456789abcdef")

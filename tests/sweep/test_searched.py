@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,13 +46,15 @@ def test_all_sizes_and_seeds_share_one_search(runs: tuple[PlannedRun, ...], tmp_
     assert len({searched.id_of(each) for each in searching(runs)}) == 1
     assert len(searched.needed(runs)) == 1
     base = searching(runs)[0]
-    others = (
-        dataclasses.replace(base, optim=dataclasses.replace(base.optim, lr=0.5)),
-        *(
-            dataclasses.replace(base, lever=dataclasses.replace(base.lever, **{key: value}))
-            for key, value in (("candidates", 20), ("proxy_share", 0.5), ("search_depths", (1, 3)))
-        ),
+    changes: tuple[dict[str, Any], ...] = (
+        {"candidates": 20},
+        {"proxy_share": 0.5},
+        {"search_depths": (1, 3)},
     )
+    others = [
+        dataclasses.replace(base, lever=dataclasses.replace(base.lever, **change)) for change in changes
+    ]
+    others.append(dataclasses.replace(base, optim=dataclasses.replace(base.optim, lr=0.5)))
     assert len({searched.id_of(each) for each in (base, *others)}) == 5
 
 
@@ -94,6 +97,7 @@ def test_a_damaged_search_is_named(runs: tuple[PlannedRun, ...]) -> None:
         searched.needed(runs)
 
 
+@pytest.mark.slow
 @pytest.mark.torch
 def test_the_budget_is_the_counted_forward_pass_of_the_baseline(
     runs: tuple[PlannedRun, ...], tmp_path: Path
