@@ -96,6 +96,20 @@ def test_a_function_of_the_users_own_is_kept_for_the_lever_that_takes_it(make_co
     assert lever_option.with_lever(raw, "none")["lever"]["path"] is None
 
 
+def test_what_is_given_for_a_lever_is_stronger_than_its_file_and_of_that_lever_alone(
+    make_config: MakeConfig,
+) -> None:
+    raw = to_dict(make_config())
+    raw["lever"] |= {"rounds": 1}
+    pruned = lever_option.with_lever(raw, "pruning")
+    share = pruned["lever"]["prune_share"]
+    assert pruned["lever"]["rounds"] == 1
+    assert share is not None
+    structured = lever_option.with_lever(pruned, "structured_pruning")["lever"]
+    assert structured["rounds"] is None
+    assert structured["prune_share"] != share, "its own file's, not that of the lever before"
+
+
 def test_an_unknown_lever_is_named_with_the_nearest(make_config: MakeConfig) -> None:
     with pytest.raises(ConfigError, match="lever=custon: lever has no such option: did you mean custom"):
         lever_option.with_lever(to_dict(make_config()), "custon")

@@ -18,8 +18,8 @@ def with_lever(raw: Mapping[str, Any], name: Any) -> dict[str, Any]:
     """Return nested settings with those of an option, as Hydra would compose them.
 
     Options of other groups that it chooses come first, then its own keys. `${...}` in its file names a key of
-    `raw`. What `raw` says of a lever is kept where this one takes it and its file leaves it open
-    (lever.path); `none` takes nothing.
+    `raw`. What is given for a lever beside its name (lever.path, lever.rounds) is kept where this one takes
+    it; `none` takes nothing.
 
     Raises:
         ConfigError: there is no such option.
@@ -32,22 +32,24 @@ def with_lever(raw: Mapping[str, Any], name: Any) -> dict[str, Any]:
     options = [catalog.option(group, option).settings for group, option in chosen.items()]
     own = {key: value for key, value in settings.items() if "." in key}
     merged = unflatten({key: value for each in (*options, own) for key, value in each.items()})
-    open_keys = _left_open(raw.get(GROUP, {}), merged[GROUP])
     changed = dict(raw) | {GROUP: _NOTHING}
     for section, values in _resolved(changed, merged).items():
         changed[section] = {**changed.get(section, {}), **values}
-    changed[GROUP] |= open_keys
+    changed[GROUP] |= _given(raw.get(GROUP, {}), merged[GROUP].get("kind", "settings"))
     return changed
 
 
 _NOTHING: dict[str, Any] = dataclasses.asdict(LeverConfig())
 
 
-def _left_open(given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is given for a lever, as far as its kind takes it and its file is silent."""
-    kind = own.get("kind", "settings")
+def _given(lever: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Return what `lever` says beyond the file of its own option, as far as a lever of `kind` takes it."""
+    name = lever.get("name")
+    known = name in catalog.option_names(GROUP)
+    own = catalog.option(GROUP, str(name)).settings if known else {}
     taken = (*LEVER_TAKES[kind], *LEVER_MAY_TAKE.get(kind, ()))
-    return {key: given[key] for key in taken if given.get(key) is not None and own.get(key) is None}
+    values = {key: lever.get(key) for key in taken}
+    return {k: v for k, v in values.items() if v is not None and v != own.get(f"{GROUP}.{k}")}
 
 
 def _resolved(raw: Mapping[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
