@@ -106,9 +106,18 @@ def test_what_is_given_beside_an_axis_of_levers_is_of_the_one_that_takes_it() ->
     assert levers["pruning"].candidates is None
 
 
-def test_what_another_lever_has_of_its_own_is_not_taken_over(make_config: MakeConfig) -> None:
-    raw = to_dict(with_lever(make_config(), PRUNED))
-    assert lever_option.with_lever(raw, "structured_pruning")["lever"]["prune_share"] == 0.3
+def test_what_is_given_for_a_lever_is_stronger_than_its_file_and_of_that_lever_alone(
+    make_config: MakeConfig,
+) -> None:
+    raw = to_dict(make_config())
+    raw["lever"] |= {"rounds": 1}
+    pruned = lever_option.with_lever(raw, "pruning")
+    share = pruned["lever"]["prune_share"]
+    assert pruned["lever"]["rounds"] == 1
+    assert share is not None
+    structured = lever_option.with_lever(pruned, "structured_pruning")["lever"]
+    assert structured["rounds"] is None
+    assert structured["prune_share"] != share, "its own file's, not that of the lever before"
 
 
 def test_an_unknown_lever_is_named_with_the_nearest(make_config: MakeConfig) -> None:

@@ -415,3 +415,17 @@ def test_a_submission_keeps_the_key_names_of_earlier_releases(tmp_path: Path) ->
     submission.write_submission(submitted, tmp_path)
     written = json.loads((tmp_path / "slurm/1.json").read_text())
     assert written.items() >= json.loads(text).items()
+
+
+def test_runs_that_others_need_are_submitted_first_and_alone(
+    sbatch_calls: SbatchCalls, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = sweep("lever=none,pruning", "lever.rounds=1", "model.width=4,8", f"out={out}")
+    assert main.main(command) == 0
+    submitted = submission.read_submissions(out / "prior")
+    runs = manifest.read_runs(submission.runs_path(out / "prior", submitted[0].jobs[0]))
+    assert sorted(run.config.model.width for run in runs) == [4, 8]
+    assert all(run.config.lever.is_none and run.config.launch.keep_weights for run in runs)
+    assert not (out / "submissions").exists(), "the runs that need them wait for the next call"
+    assert "give the same command again when they are done, or --wait" in capsys.readouterr().out
