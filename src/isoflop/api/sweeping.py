@@ -136,7 +136,8 @@ def with_code_pinned(
     Raises:
         ConfigError: a run's input cannot be used.
     """
-    staged = bool(base.sweep.lr_grid or base.sweep.held_out or metered or searched.needed(runs))
+    searches = any(searched.is_open(each.config) for each in runs)
+    staged = bool(base.sweep.lr_grid or base.sweep.held_out or metered or searches)
     if not (staged and user_copies.needed(runs) and retry.select(runs, base.directory, states)):
         return base, runs
     with planning_shown(runs, base.directory, progress) as done:

@@ -71,7 +71,9 @@ def proxy(base: Config, width: int, depth: int) -> Config:
     try:
         shape = dataclasses.replace(base.model, width=width, depth=depth)
     except ValueError as error:
-        raise ConfigError(f"lever=search: width {width}, depth {depth}: {error}") from error
+        raise ConfigError(
+            f"lever=search: width {width}, depth {depth}: {error} (lever.search_widths, lever.search_depths)"
+        ) from error
     return dataclasses.replace(
         base, lever=LeverConfig(), model=shape, schedule=shorter, seed=SEED, out=str(prior.folder(base))
     )
