@@ -121,6 +121,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, source in (
         ("net.py", "net"),
         ("data.py", "data"),
+        ("mine.py", "lever"),
         ("path/to/file.py", "net"),
         ("package/module.py", "net"),
     ):

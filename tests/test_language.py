@@ -21,6 +21,8 @@ RETIRED = {
 }
 WORD = re.compile(r"(?<![A-Za-z])(?:" + "|".join(RETIRED) + r")(?![A-Za-z])", re.IGNORECASE)
 CELLS_OF_A_TABLE = {
+    "src/isoflop/cli/terminal/levers_table.py",
+    "src/isoflop/report/text/lever_lines.py",
     "src/isoflop/cli/terminal/console.py",
     "src/isoflop/paper/facts.py",
     "src/isoflop/paper/pages/implications.py",

@@ -43,6 +43,7 @@ PARTNERS = {
     "sweep=isoflop_lm": ["data.path=books.txt"],
     "lever=repetition": ["schedule=steps"],
     "model=custom": [f"model.path={CONF.parent}/examples/custom/net.py:build"],
+    "lever=custom": [f"lever.path={CONF.parent}/examples/custom/lever.py:apply"],
     "data=custom": [f"data.path={CONF.parent}/examples/custom/data.py:load"],
 }
 """Group files that go together with certain others only."""

@@ -219,7 +219,7 @@ def _of_one_test(baseline: pd.DataFrame, part: pd.DataFrame) -> pd.DataFrame:
     same.
     """
     same = all(set(part[name]) == set(baseline[name]) for name in _TEST_PART if name in part)
-    splits = baseline[_SPLIT].unique() if _SPLIT in baseline else []
+    splits = list(baseline[_SPLIT].unique()) if _SPLIT in baseline else []
     return part.assign(**{_SPLIT: splits[0]}) if same and len(splits) == 1 and _SPLIT in part else part
 
 
