@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -204,6 +205,9 @@ def test_every_lever_that_changes_the_network_leaves_a_whole_record(
         (trained,) = run.run(before)
         assert trained.state == "done", trained.reason
     (record,) = run.run(config)
+    if before_it := prior.chain(config):
+        shutil.rmtree(before_it[0].directory)
+        assert run.run(config) == (record,), "a run that is done needs nothing before it"
     assert record.state == "done", record.reason
     forward = 2 * (64 * 32 + 32 * 32 + 32 * 10)
     nominal = record.lever.nominal_inference_flops_per_example

@@ -47,7 +47,7 @@ def run_attempt(
     gpus = [device.index] if device.type == "cuda" else []
     with (
         signals.watched() as stop,
-        _prepared(config, device, stop, world) as prepared,
+        _prepared(config, device, request, stop, world) as prepared,
         _claimed(config, world),
         torch.random.fork_rng(gpus),
         feed.Feed(config) as tracker,
@@ -83,12 +83,19 @@ def run_attempt(
 
 
 @contextlib.contextmanager
-def _prepared(config: Config, device: torch.device, stop: signals.Stop, world: World) -> Iterator[Prepared]:
+def _prepared(
+    config: Config, device: torch.device, request: RunRequest, stop: signals.Stop, world: World
+) -> Iterator[Prepared]:
     """Prepare the run for every process of the world; where there is one, a signal ends that at once."""
+
+    def make() -> Prepared:
+        # A run that is done needs nothing before it any more: OUT/prior may be gone.
+        done = not request.again and finished(config)
+        prior = prior_work.NOTHING if done else prior_work.found(config)
+        return dataclasses.replace(prepare(config, device), prior=prior)
+
     with contextlib.nullcontext() if world.group else stop.at_once():
-        prepared = world.run_on_all(
-            lambda: dataclasses.replace(prepare(config, device), prior=prior_work.found(config))
-        )
+        prepared = world.run_on_all(make)
     yield prepared
 
 
