@@ -14,6 +14,7 @@ from isoflop import record as records
 from isoflop.config import Config, ConfigError, LeverConfig, prior
 from isoflop.record import search as searches
 from isoflop.record.search import Candidate, Search
+from isoflop.runner import energy as metering
 from isoflop.runner import inference, prior_work, run
 from isoflop.runner.prepare import prepare
 from isoflop.table.aggregate import tabulate
@@ -216,3 +217,23 @@ def test_every_lever_that_changes_the_network_leaves_a_whole_record(
     assert (record.lever.density < 1) == ("pruning" in lever)
     assert bool(record.lever.prior_runs) == ("pruning" in lever)
     assert record.inference is not None
+
+
+@pytest.mark.slow
+def test_joules_of_forward_passes_are_no_joules_of_training(
+    make_config: MakeConfig, nvml_stub_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run beside a stub board at a constant 300 W."""
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(nvml_stub_folder))
+    monkeypatch.setattr(metering, "gpu_uuids", lambda device: ("GPU-00000000-0000-0000-0000-000000000000",))
+    config = make_config(
+        *("meter.window_seconds=1.5", "meter.idle_seconds=0.3", "meter.period_seconds=0.05"),
+        "meter.inference_seconds=1",
+    )
+    (record,) = run.run(config)
+    energy, passes = record.energy, record.inference
+    assert passes.joules_per_example is not None, passes.joules_per_example_reason
+    assert passes.joules_per_example * passes.examples == pytest.approx(300, rel=0.25), "1 s at 300 W"
+    assert energy.window_seconds >= 1.5
+    repeated = energy.window_seconds - record.time.train_seconds
+    assert record.spent.wasted_seconds == pytest.approx(repeated, rel=0.05), "no window of passes among them"
