@@ -72,6 +72,7 @@ def test_the_teacher_is_the_largest_size(runs: tuple[grid.PlannedRun, ...]) -> N
     assert taught == {max(widths)}
 
 
+@pytest.mark.torch
 def test_a_processor_leaves_out_what_it_has_not_with_one_line_each(runs: tuple[grid.PlannedRun, ...]) -> None:
     on_cpu = [
         dataclasses.replace(each.config, launch=dataclasses.replace(each.config.launch, device="cpu"))
@@ -90,6 +91,7 @@ def test_repetition_refuses_a_length_in_epochs() -> None:
         compose.compose_config(["lever=repetition", "schedule=epochs"], None)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("name", ["recipe", "bf16", "augmentation", "repetition", "muon"])
 def test_a_lever_of_settings_trains_on_a_processor(make_config: MakeConfig, name: str) -> None:
     length = ("schedule=steps", "schedule.epochs=null", "schedule.steps=20")

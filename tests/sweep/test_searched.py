@@ -141,6 +141,7 @@ def test_a_search_that_cannot_be_made_here_leaves_the_lever_out(
 def test_a_model_without_these_shapes_is_refused(
     tmp_path: Path, overrides: tuple[str, ...], message: str
 ) -> None:
+    pytest.importorskip("optuna", reason="a search needs isoflop[optuna]")
     (planned,) = expand(tmp_path, "lever=search", *overrides)
     with pytest.raises(ConfigError, match=message):
         searched.check(planned.config)

@@ -14,9 +14,11 @@ class ConfigError(ValueError):
 def did_you_mean(name: str, known: Collection[str], *, parts: bool = True) -> str:
     """Return `: did you mean NEAREST?` of a name that is not known, or nothing where none is near.
 
-    With `parts` it may be near to the last part of a dotted one, as `lr` is to `optim.lr`; without, it has to
-    be nearer.
+    With `parts` it may be the last part of a dotted one, or near to it, as `lr` is to `optim.lr`; without, it
+    has to be nearer.
     """
+    if parts and (exact := [each for each in known if each.rpartition(".")[2] == name]):
+        return f": did you mean {exact[0]}?"
     near = difflib.get_close_matches(name, known, 1, 0.5 if parts else 0.6)
     if parts and not near:
         last = name.rpartition(".")[2]

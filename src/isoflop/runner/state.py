@@ -12,7 +12,7 @@ import msgspec
 
 from isoflop.meter.energy.polls import Window
 from isoflop.record import CurvePoint, Energy, Inference
-from isoflop.train.levers import InferenceWork
+from isoflop.train.inference_work import InferenceWork
 from isoflop.train.score import Score
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -10,27 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from isoflop.config import Config
+from isoflop.train.inference_work import InferenceWork
 from isoflop.train.step.parts import LossFunction
 
 ForwardFlops = Callable[[Config], float | None]
 """Counted FLOPs of a forward pass of one example of the run that a configuration describes."""
 Examples = Callable[[], Iterator[Tensor]]
 """Batches of normalised training examples, as the network takes them, in a fixed order."""
-
-
-@dataclasses.dataclass(frozen=True)
-class InferenceWork:
-    """What a finished network costs an example.
-
-    Attributes:
-        flops: FLOPs of a forward pass as it is executed; None where unknown.
-        nominal_flops: FLOPs if every zero weight and every skipped part cost nothing.
-        density: share of the weights that are not zero.
-    """
-
-    flops: float | None
-    nominal_flops: float | None
-    density: float
 
 
 class Masks:
