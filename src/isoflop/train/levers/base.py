@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from isoflop.config import Config
-from isoflop.train.inference_work import InferenceWork
+from isoflop.train.inference_work import InferenceWork as InferenceWork
 from isoflop.train.step.parts import LossFunction
 
 ForwardFlops = Callable[[Config], float | None]
