@@ -235,7 +235,7 @@ def test_missing_weights_name_the_run_to_train(pruned_config, tmp_path: Path, gi
     with pytest.raises(ConfigError) as caught:
         levers.of(config, path if given else None).transform(dense(config), IMAGE, CLASSES)
     assert str(path) in str(caught.value)
-    assert "lever=none" in str(caught.value)
+    assert "launch.keep_weights=true" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

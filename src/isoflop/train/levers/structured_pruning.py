@@ -15,13 +15,13 @@ from __future__ import annotations
 import copy
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from isoflop import extras
-from isoflop.config import Config, ConfigError, prior
+from isoflop.config import Config, ConfigError
+from isoflop.train.levers import prior_state
 from isoflop.train.levers.base import InferenceWork, Lever
 from isoflop.train.models import vit
 from isoflop.train.parametrize import Role
@@ -87,23 +87,10 @@ class StructuredPruning(Lever):
                 for tensor in (*model.parameters(), *model.buffers()):
                     tensor.fill_(1)
         else:
-            model.load_state_dict(self._prior_state(device))
+            model.load_state_dict(prior_state.load(self.config, self.prior_weights, model))
         _prune(model, input_shape, self._share)
         _tag_shapes(model)
         return model.to(device)
-
-    def _prior_state(self, device: torch.device) -> dict[str, Any]:
-        """Return the state dict of the dense network. Raises ConfigError where it was not trained."""
-        if self.prior_weights is None or not self.prior_weights.is_file():
-            dense = prior.of(self.config)
-            assert dense is not None
-            path = self.prior_weights or prior.weights_path(dense)
-            raise ConfigError(
-                "lever.kind=structured_pruning begins from the trained dense network, and its weights "
-                f"{path} are missing: train it first, with lever=none and launch.keep_weights=true"
-            )
-        state: dict[str, Any] = torch.load(self.prior_weights, map_location=device, weights_only=True)
-        return state
 
     def inference(self, model: nn.Module, flops: float | None) -> InferenceWork:
         """Return what the smaller network costs: all that is left of it is executed."""
