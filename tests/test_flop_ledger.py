@@ -197,7 +197,9 @@ def test_odd_images_of_a_resnet_are_rounded_up() -> None:
 def test_a_record_keeps_all_counters_and_the_bytes_of_its_precision(precision: str, size: int) -> None:
     count = prepare.count_flops(model_config("mlp", 6, 2), (1, 4, 4), 3, 8)
     prepared: Any = SimpleNamespace(count=count)
-    trained: Any = SimpleNamespace(examples_seen=80, eval_examples=5, optimizer_flops_per_step=7.0, steps=10)
+    trained: Any = SimpleNamespace(
+        examples_seen=80, eval_examples=5, optimizer_flops_per_step=7.0, steps=10, inference_work=None
+    )
     compute = assemble.compute(prepared, trained, precision)
     forward = 16 * 6 + 36 + 18
     assert compute.closed_form_macs_per_example == compute.forward_macs_per_example == forward

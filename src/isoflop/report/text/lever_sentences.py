@@ -116,9 +116,18 @@ def _inference(report: LeversReport) -> str:
     timed = [(row, ratio) for row in report.levers if (ratio := row.ratio(TIME))]
     if not timed:
         return ""
-    saving = [f"{row.name} ({number(of.value)} times the time)" for row, of in timed if _is_below_one(of)]
+    below = [(row, of) for row, of in timed if _is_below_one(of)]
+    saving = [f"{row.name} ({number(of.value)} times the time)" for row, of in below if not _is_alike(row)]
+    alike = [(row.name, of.value) for row, of in below if _is_alike(row)]
     none = [row for row, of in timed if not _is_below_one(of)]
     said = [f"time is saved by {listed(saving)}"] if saving else []
+    if alike:
+        least, most = (number(each([value for _, value in alike])) for each in (min, max))
+        times = least if least == most else f"{least} to {most}"
+        said.append(
+            f"{listed(name for name, _ in alike)} ran the baseline's own FLOPs in {times} times its time: "
+            "timings of like networks differ by so much, unless the number format is another"
+        )
     said += [f"no time is saved by {listed(row.name for row in none)}"] if none else []
     said += [promised for row in none if (promised := _promised(row))]
     return f"at inference, as measured, {'; '.join(said)}"
@@ -126,6 +135,12 @@ def _inference(report: LeversReport) -> str:
 
 def _is_below_one(of: Ratio) -> bool:
     return of.interval.high is not None and of.interval.high < 1
+
+
+def _is_alike(row: LeverRow) -> bool:
+    """Return whether the finished network does the baseline's work, none of it skipped or smaller."""
+    ratios = [row.ratio(name) for name in (RUN, levers.NOMINAL)]
+    return all(of is not None and abs(of.value - 1) < 1e-6 for of in ratios)
 
 
 def _promised(row: LeverRow) -> str:
