@@ -54,16 +54,11 @@ def found(config: Config) -> PriorWork:
     weights = priors.weights_path(chain[-1])
     if not weights.is_file():
         raise ConfigError(_missing(config, chain[-1], f"its weights, {weights}, are missing"))
-    flops, flops_reason = _sum(done, lambda r: r.compute.train_flops if r.compute else None, "training FLOPs")
-    joules, joules_reason = _sum(done, lambda r: r.energy.energy_joules if r.energy else None, "joules")
-    return PriorWork(
-        run_ids=tuple(record.run_id for record in done),
-        train_flops=flops,
-        train_flops_reason=flops_reason,
-        joules=joules,
-        joules_reason=joules_reason,
-        seconds=sum(record.spent.seconds for record in done),
-        weights=weights,
+    return _work(
+        done,
+        lambda r: r.compute.train_flops if r.compute else None,
+        lambda r: r.energy.energy_joules if r.energy else None,
+        weights,
     )
 
 
@@ -87,16 +82,7 @@ def _of_search(config: Config) -> PriorWork:
             f"lever={lever.name}: {path} is missing, which says what was searched: give {sweep}"
         )
     tried = [_candidate(place, each.run_id) for each in search.candidates]
-    flops, flops_reason = _sum(tried, lambda r: r.spent.flops, "training FLOPs")
-    joules, joules_reason = _sum(tried, lambda r: r.spent.joules, "joules")
-    return PriorWork(
-        run_ids=tuple(record.run_id for record in tried),
-        train_flops=flops,
-        train_flops_reason=flops_reason,
-        joules=joules,
-        joules_reason=joules_reason,
-        seconds=sum(record.spent.seconds for record in tried),
-    )
+    return _work(tried, lambda r: r.spent.flops, lambda r: r.spent.joules)
 
 
 def _candidate(place: Path, run_id: str) -> Record:
@@ -123,6 +109,26 @@ def _missing(config: Config, before: Config, what: str) -> str:
     return (
         f"lever={config.lever.name} needs a run before it, and {what}: train it with "
         f"`{priors.command(before)}`"
+    )
+
+
+def _work(
+    before: Sequence[Record],
+    flops_of: Callable[[Record], float | None],
+    joules_of: Callable[[Record], float | None],
+    weights: Path | None = None,
+) -> PriorWork:
+    """Return the work of all records together."""
+    flops, flops_reason = _sum(before, flops_of, "training FLOPs")
+    joules, joules_reason = _sum(before, joules_of, "joules")
+    return PriorWork(
+        run_ids=tuple(record.run_id for record in before),
+        train_flops=flops,
+        train_flops_reason=flops_reason,
+        joules=joules,
+        joules_reason=joules_reason,
+        seconds=sum(record.spent.seconds for record in before),
+        weights=weights,
     )
 
 
