@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from isoflop.config import Config, ConfigError, compose
 from isoflop.runner import run
-from isoflop.sweep import grid, left_out, tune
+from isoflop.sweep import grid, left_out, prior_runs, tune
 
 MakeConfig = Callable[..., Config]
 LEVERS = (
@@ -83,6 +85,28 @@ def test_a_processor_leaves_out_what_it_has_not_with_one_line_each(runs: tuple[g
     assert all(
         line.startswith(f"precision={name} needs") and "\n" not in line for name, line in refused.items()
     )
+
+
+def test_what_was_left_out_is_listed_until_it_is_trained(
+    runs: tuple[grid.PlannedRun, ...], tmp_path: Path
+) -> None:
+    muon = tuple(each for each in runs if each.config.lever.name == "muon")
+    path = tmp_path / left_out.FILE
+    left_out.write({}, muon, tmp_path)
+    assert not path.exists()
+    left_out.write({"fp8": "no", "tf32": "never"}, muon, tmp_path)
+    left_out.write({}, tuple(each for each in runs if each.config.lever.name == "fp8"), tmp_path)
+    assert json.loads(path.read_text()) == [{"lever": "tf32", "why": "never"}]
+    path.write_text("{}")
+    with pytest.raises(ConfigError, match=r"is not what isoflop writes .*: delete it"):
+        left_out.write({}, muon, tmp_path)
+
+
+def test_a_dry_run_counts_each_run_that_comes_before_once(runs: tuple[grid.PlannedRun, ...]) -> None:
+    """3 teachers, and for each of 12 pruned runs the dense one and two rounds."""
+    (line,) = prior_runs.dry_run_lines(runs)
+    assert line.startswith("up to 39 runs")
+    assert prior_runs.dry_run_lines(each for each in runs if each.config.lever.is_none) == ()
 
 
 def test_repetition_refuses_a_length_in_epochs() -> None:

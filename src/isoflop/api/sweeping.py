@@ -170,7 +170,7 @@ def train(
     runs, refused = left_out.split(runs)
     for name, why in refused.items():
         progress.line(f"lever {name} is left out: {why}")
-    left_out.write(refused, base.directory)
+    left_out.write(refused, runs, base.directory)
     runs = search_shapes(base, runs, states, progress)
     fitted, held = held_out.split(runs)
     if base.sweep.lr_grid:

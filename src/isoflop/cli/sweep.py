@@ -181,7 +181,7 @@ def _dry_run(
         priced: by what the whole sweep is priced, or None.
     """
     from isoflop.cli.terminal import console, plan_table
-    from isoflop.sweep import dry_run, retry, searched
+    from isoflop.sweep import dry_run, prior_runs, retry, searched
     from isoflop.sweep.slurm import stages
 
     runs = searched.with_known_shapes(runs)
@@ -191,7 +191,7 @@ def _dry_run(
     with _progress().planning(len(runs)) as done:
         plan = dry_run.plan_sweep(runs, base.directory, left=left, device=on, on_done=done)
     plan_table.show(plan, console.OUT)
-    for line in searched.dry_run_lines(runs):
+    for line in (*prior_runs.dry_run_lines(runs), *searched.dry_run_lines(runs)):
         console.OUT.print(line, markup=False, highlight=False)
     if priced is not None:
         plan_table.show_price(plan, priced, console.OUT)

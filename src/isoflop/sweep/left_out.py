@@ -45,9 +45,26 @@ def refusals(configs: Sequence[Config]) -> dict[str, str]:
     return refused
 
 
-def write(refused: dict[str, str], directory: Path) -> None:
-    """Write DIR/left_out.json, for the table of the levers; nothing where nothing was left out."""
-    if refused:
-        lines = [{"lever": name, "why": why} for name, why in refused.items()]
+def write(refused: dict[str, str], runs: tuple[PlannedRun, ...], directory: Path) -> None:
+    """Write DIR/left_out.json, for the table of the levers.
+
+    What other sweeps into the folder left out stays; a lever that `runs`, which are trained now, have is
+    taken off the list.
+
+    Raises:
+        ConfigError: the file that is there is no such list.
+        OSError: it cannot be read or written.
+    """
+    path, trained = directory / FILE, {each.config.lever.name for each in runs}
+    before = {}
+    if path.is_file():
+        try:
+            listed = msgspec.json.decode(path.read_bytes(), type=list[dict[str, str]])
+            before = {each["lever"]: each["why"] for each in listed}
+        except (msgspec.DecodeError, KeyError) as error:
+            raise ConfigError(f"{path} is not what isoflop writes ({error}): delete it") from error
+    now = {name: why for name, why in (before | refused).items() if name not in trained}
+    if now != before:
+        lines = [{"lever": name, "why": why} for name, why in now.items()]
         directory.mkdir(parents=True, exist_ok=True)
-        records.write_bytes(directory / FILE, msgspec.json.format(msgspec.json.encode(lines)) + b"\n")
+        records.write_bytes(path, msgspec.json.format(msgspec.json.encode(lines)) + b"\n")

@@ -17,6 +17,17 @@ def needed(runs: Iterable[PlannedRun]) -> tuple[PlannedRun, ...]:
     return tuple(PlannedRun(run_id, {}, config) for run_id, config in made.items())
 
 
+def dry_run_lines(runs: Iterable[PlannedRun]) -> tuple[str, ...]:
+    """Return what a dry run says of the runs that come before others; nothing where there are none."""
+    before = {config.run_id: config for each in runs for config in prior.chain(each.config)}
+    if not before:
+        return ()
+    return (
+        f"up to {len(before)} runs, which are not shown, come before those that need them: teachers, dense "
+        "networks, earlier rounds of pruning",
+    )
+
+
 def copy_records(runs: Iterable[PlannedRun], directory: Path) -> None:
     """Copy the records of runs that were trained for others already: the dense network that is pruned is the
     baseline's run of that seed and rate.

@@ -15,10 +15,10 @@ import pandas as pd
 
 from isoflop import record as records
 from isoflop.table import aggregate, rate_search
+from isoflop.table.lever_columns import LEVER as LEVER
+from isoflop.table.lever_columns import NONE as NONE
+from isoflop.table.lever_columns import SETTINGS as SETTINGS
 
-LEVER, SETTINGS = "lever", "lever_settings"
-NONE = "none"
-"""Value of LEVER of the baseline."""
 BASELINE = "baseline"
 """Name of the baseline's arm."""
 OWN, TOTAL = "train_gflops", "total_train_gflops"

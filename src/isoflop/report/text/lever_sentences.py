@@ -14,13 +14,14 @@ from isoflop.report.text.numerals import number, percent, plural
 from isoflop.table import levers, target
 
 MOVED: dict[Moved, str] = {
-    "exponent": "the exponent b moves by {}",
-    "exponent and irreducible error": "exponent b and irreducible error E both move by {}",
-    "irreducible error": "the irreducible error E moves by {}",
-    "shape": "the gain depends on scale by {}, and whether b or E moves cannot be told",
-    "factor": "the scale A alone moves by {}",
-    "cannot be told": "nothing that could be seen moves by {}",
+    "exponent": "the exponent b",
+    "exponent and irreducible error": "both the exponent b and the irreducible error E",
+    "irreducible error": "the irreducible error E",
+    "shape": "b or E, it cannot be told which, so that the gain depends on scale",
+    "factor": "the scale A alone",
+    "cannot be told": "nothing that could be seen",
 }
+"""What a lever moved, as the object of `moves`."""
 
 
 def sentences(report: LeversReport) -> tuple[str, ...]:
@@ -45,7 +46,11 @@ def _moved(report: LeversReport) -> str:
         kind: [_by(row, row.own) for row in report.compared if row.own and row.own.moved == kind]
         for kind in MOVED
     }
-    return "; ".join(MOVED[kind].format(listed(by)) for kind, by in by_kind.items() if by)
+    return "; ".join(
+        f"{listed(by)} {'moves' if len(by) == 1 else 'move'} {MOVED[kind]}"
+        for kind, by in by_kind.items()
+        if by
+    )
 
 
 def _by(row: LeverRow, of: OnAxis) -> str:
